@@ -1,0 +1,17 @@
+//! A message broker that lives inside your program.
+#![forbid(unsafe_code)]
+#![deny(missing_docs, missing_debug_implementations, rustdoc::broken_intra_doc_links)]
+#![deny(clippy::unwrap_used, clippy::expect_used)]
+#![warn(unreachable_pub)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod error;
+mod field_value;
+mod name;
+mod sync;
+
+pub use crate::{
+    error::{Entity, Error, Result},
+    field_value::{FieldTable, FieldValue},
+    name::Name,
+};
