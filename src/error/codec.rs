@@ -1,0 +1,40 @@
+//! The error of turning a payload into bytes, or bytes into a payload.
+
+use std::{fmt, sync::Arc};
+
+/// Why a payload could not be encoded or decoded.
+///
+/// # Examples
+/// ```
+/// use leveret::{CodecError, Error};
+///
+/// let error = CodecError::new("application/json", "expected value at line 1 column 1");
+/// assert_eq!(error.to_string(), "application/json: expected value at line 1 column 1");
+/// assert_eq!(Error::from(error).reply_code(), None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{content_type}: {message}")]
+pub struct CodecError {
+    content_type: Arc<str>,
+    message: Arc<str>,
+}
+
+impl CodecError {
+    /// An error of the codec for `content_type`, in its own words.
+    pub fn new(content_type: impl Into<Arc<str>>, message: impl fmt::Display) -> CodecError {
+        CodecError {
+            content_type: content_type.into(),
+            message: message.to_string().into(),
+        }
+    }
+
+    /// The content type that was to be written or read.
+    pub fn content_type(&self) -> &str {
+        &self.content_type
+    }
+
+    /// What the codec says.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
