@@ -24,7 +24,7 @@ use crate::name::Name;
 ///
 /// As JSON, a 32-bit integer (or, where it does not fit, a 64-bit one), a double, a string, a boolean, void (`null`), an
 /// array and a table are plain; all others are written as `{"$type": "timestamp", "value": 5}`, so that reading gives the
-/// very value back. A tagged value must begin with `$type`.
+/// very value back (a double as exactly as the reader of the format reads one). A tagged value must begin with `$type`.
 ///
 /// # Examples
 /// ```
@@ -339,7 +339,10 @@ mod tests {
         );
         assert_eq!(printed(vec![0x61_u8].into()), "a");
         assert_eq!(printed(vec![0xff_u8].into()), "ff");
-        assert_eq!(printed(FieldValue::Array(vec![1.into(), "a".into()])), "[1, 'a']");
+        assert_eq!(
+            printed(FieldValue::Array(vec![1.into(), "a".into()])),
+            "[1, 'a']"
+        );
         assert_eq!(printed(FieldTable::from([("k", "v")]).into()), "{k: 'v'}");
     }
 

@@ -4,7 +4,10 @@
 //! The values are what the publisher said; what the broker makes of them (routing by headers, priority, expiry) is
 //! decided elsewhere. Only what can be checked without a broker is checked here.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,8 +16,8 @@ use crate::{
     field_value::{FieldTable, FieldValue},
 };
 
-/// The largest `expiration`, in milliseconds.
-const MAX_EXPIRATION: u64 = u32::MAX as u64;
+/// The longest time to live and the longest expiry of a queue, in milliseconds.
+pub(crate) const MAX_EXPIRY_MILLIS: u64 = u32::MAX as u64;
 
 /// The basic properties of a message.
 ///
@@ -31,7 +34,7 @@ const MAX_EXPIRATION: u64 = u32::MAX as u64;
 /// assert!(properties.is_persistent());
 /// assert_eq!(properties.reply_to, None);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Properties(Option<Box<PropertyList>>);
 
 /// The fields of [`Properties`]. What is `None` is absent from the message.
@@ -255,7 +258,7 @@ fn parse_expiration(text: &str) -> Result<u64> {
     match significant.parse::<u64>() {
         _ if significant.is_empty() => Ok(0),
         _ if negative => refused(format!("{{value_negative,-{significant}}}")),
-        Ok(millis) if millis <= MAX_EXPIRATION => Ok(millis),
+        Ok(millis) if millis <= MAX_EXPIRY_MILLIS => Ok(millis),
         _ => refused(format!("{{value_too_large,{significant}}}")),
     }
 }
@@ -272,6 +275,12 @@ impl Deref for Properties {
 impl DerefMut for Properties {
     fn deref_mut(&mut self) -> &mut PropertyList {
         self.0.get_or_insert_default()
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
     }
 }
 
@@ -367,6 +376,8 @@ mod tests {
         assert_eq!(millis("0"), Ok(Some(0)));
         assert_eq!(millis("60000"), Ok(Some(60_000)));
         assert_eq!(millis("000000000000000000000000000030"), Ok(Some(30)));
+        assert_eq!(millis("+5"), Ok(Some(5)));
+        assert_eq!(millis("-0"), Ok(Some(0)));
         assert_eq!(millis("4294967295"), Ok(Some(4_294_967_295)));
     }
 
