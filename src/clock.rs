@@ -1,0 +1,167 @@
+//! Time, injected: the public [`Clock`] and its two implementations, and what the inner layers see of it, [`Time`] and [`Deadline`].
+//!
+//! A clock knows nothing of the broker. A [`ManualClock`] holds weak references to what is to be called when it is advanced; every other
+//! clock is only read. A clock may be the user's code, so it is read before a lock is taken, never under one.
+
+mod agenda;
+mod manual;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Debug,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+pub(crate) use agenda::{Agenda, Appointment, Rank, Timed};
+pub use manual::ManualClock;
+
+/// Where a broker reads the time from.
+///
+/// [`SystemClock`] is the default, and [`ManualClock`] is for tests. Any other clock can be given as well; the broker's timer thread and the
+/// time-outs of blocked calls then compute how long to sleep, in real time, from what [`now`](Self::now) says. So a clock that runs faster
+/// than real time makes them late, never early.
+///
+/// # Examples
+/// ```
+/// use leveret::{Clock, SystemClock};
+/// use std::time::{Instant, SystemTime};
+///
+/// /// Tells what the wall clock of another time zone's office shows.
+/// #[derive(Debug)]
+/// struct Shifted(std::time::Duration);
+///
+/// impl Clock for Shifted {
+///     fn now(&self) -> Instant {
+///         SystemClock.now()
+///     }
+///     fn system_now(&self) -> SystemTime {
+///         SystemClock.system_now() + self.0
+///     }
+/// }
+///
+/// let clock = Shifted(std::time::Duration::from_secs(3600));
+/// assert!(clock.system_now() > SystemClock.system_now());
+/// ```
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The monotonic time, for everything that expires, is delayed or times out. Must never go backwards.
+    fn now(&self) -> Instant;
+
+    /// The wall-clock time, for timestamps that people read (the `time` of an `x-death` entry, for instance). Decides nothing.
+    fn system_now(&self) -> SystemTime;
+
+    /// The manual clock whose [`advance`](ManualClock::advance) drives this one, if any.
+    ///
+    /// A clock that wraps a [`ManualClock`] returns it here; the broker then starts no timer thread. Any other keeps the default, `None`.
+    fn manual(&self) -> Option<&ManualClock> {
+        None
+    }
+}
+
+/// The clock of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn system_now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn system_now(&self) -> SystemTime {
+        (**self).system_now()
+    }
+
+    fn manual(&self) -> Option<&ManualClock> {
+        (**self).manual()
+    }
+}
+
+/// A broker's clock, shared by its parts. Reading it may run user code: never under a lock.
+#[derive(Clone, Debug)]
+pub(crate) struct Time {
+    clock: Arc<dyn Clock>,
+    manual: Option<ManualClock>,
+}
+
+impl Time {
+    pub(crate) fn new(clock: impl Clock) -> Self {
+        Time {
+            manual: clock.manual().cloned(),
+            clock: Arc::new(clock),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        // A wrapped manual clock drives the agenda, so it must be the one that is asked, whatever its wrapper says.
+        match &self.manual {
+            Some(manual) => manual.now(),
+            None => self.clock.now(),
+        }
+    }
+
+    pub(crate) fn system_now(&self) -> SystemTime {
+        self.clock.system_now()
+    }
+
+    pub(crate) fn manual(&self) -> Option<&ManualClock> {
+        self.manual.as_ref()
+    }
+
+    /// When a wait that begins now and lasts at most `timeout` ends; `None` means never, because the instant cannot be represented.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Option<Deadline<'_>> {
+        Some(Deadline {
+            time: self,
+            at: self.now().checked_add(timeout)?,
+        })
+    }
+
+    /// The same for an instant that is already known.
+    pub(crate) fn until(&self, at: Instant) -> Deadline<'_> {
+        Deadline { time: self, at }
+    }
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Time::new(SystemClock)
+    }
+}
+
+/// The end of a wait, and the clock that tells when it has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline<'a> {
+    time: &'a Time,
+    at: Instant,
+}
+
+impl<'a> Deadline<'a> {
+    pub(crate) fn has_passed(&self) -> bool {
+        self.remaining().is_none()
+    }
+
+    /// How long it is until the deadline; `None` once it has come, never zero.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.at
+            .checked_duration_since(self.time.now())
+            .filter(|left| !left.is_zero())
+    }
+
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
+    pub(crate) fn manual(&self) -> Option<&'a ManualClock> {
+        self.time.manual()
+    }
+}
