@@ -9,18 +9,24 @@
 #![warn(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod bytes;
+pub mod codec;
 mod error;
 mod field_value;
 mod name;
+#[allow(dead_code, reason = "the queue that carries bodies comes later")]
+mod payload;
 mod properties;
 mod sync;
 
 pub use crate::{
+    bytes::Bytes,
     error::{
         CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
         Scope,
     },
     field_value::{FieldTable, FieldValue},
     name::Name,
+    payload::{Local, LocalArc, Payload},
     properties::{Properties, PropertyList},
 };
