@@ -1,35 +1,63 @@
 //! A message broker that lives inside your program.
 #![forbid(unsafe_code)]
-#![deny(
-    missing_docs,
-    missing_debug_implementations,
-    rustdoc::broken_intra_doc_links
-)]
+#![deny(missing_docs, missing_debug_implementations, rustdoc::broken_intra_doc_links)]
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 #![warn(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-#[allow(dead_code, reason = "the layers above use it")]
+mod arguments;
+mod broker;
+mod bytes;
 mod clock;
+pub mod codec;
+mod consumer;
+mod descriptions;
+mod envelope;
 mod error;
+mod exchange;
 mod field_value;
+mod message;
 mod name;
+mod payload;
+mod producer;
 mod properties;
-#[allow(dead_code, reason = "the layers above use it")]
+mod queue;
+mod select;
+mod session;
+mod simple_queue;
 mod sync;
-#[allow(dead_code, reason = "the layers above use it")]
 mod timers;
 mod user_code;
-#[allow(dead_code, reason = "the layers above use it")]
+mod vhost;
 mod waiter;
 
 pub use crate::{
+    broker::{Broker, BrokerBuilder, Credentials},
+    bytes::Bytes,
     clock::{Clock, ManualClock, SystemClock},
+    consumer::{Consumer, ConsumerBuilder, Stopper},
+    descriptions::{Binding, Exchange, Overflow, Queue},
     error::{
-        CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
-        Scope,
+        CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result, Scope,
     },
+    exchange::ExchangeKind,
     field_value::{FieldTable, FieldValue},
+    message::Message,
     name::Name,
+    payload::{Local, LocalArc, Payload},
+    producer::{Producer, ProducerBuilder, PublishError},
     properties::{Properties, PropertyList},
+    select::Select,
+    session::{
+        channel::{
+            AckMode, Channel, ChannelDelivery, Confirm, ConsumeOptions, Event, Events, IfEmpty, IfUnused, Outcome,
+            PublishOptions, Returned,
+        },
+        connection::Connection,
+        delivery::{Delivery, DeliveryInfo, Undecoded},
+        held::Requeue,
+        receive::{RecvError, RecvTimeoutError, TryRecvError},
+    },
+    simple_queue::SimpleQueue,
+    vhost::{Published, QueueDeclared},
 };

@@ -1,0 +1,260 @@
+//! What travels: one message as a queue stores it, its payload erased, in at most 96 bytes.
+//!
+//! Everything that most messages do not have (properties, a long routing key, a codec of their own) is behind one
+//! pointer, shared by the copies of a message. A short routing key and the number of the exchange are copied inline:
+//! a reference count that producer and consumer both write would cost as much as the rest of the hop.
+
+use std::{
+    fmt,
+    num::NonZeroU8,
+    sync::{Arc, LazyLock},
+};
+
+use crate::{
+    codec::{Codec, Json},
+    name::Name,
+    payload::{Body, NotShareable},
+    properties::Properties,
+};
+
+/// A deadline that never comes.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// The origin of a message whose exchange has no number: its name stands in [`Meta::exchange`].
+const NAMED: u16 = u16::MAX;
+
+/// A message in a queue, in a consumer's inbox, or in a delivery.
+pub(crate) struct Envelope {
+    body: Body,
+    meta: Option<Arc<Meta>>,
+    /// Given by the queue at first arrival and kept on return.
+    pub(crate) position: u64,
+    /// When the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it does not.
+    pub(crate) deadline: u64,
+    key: Key,
+    /// How many deliveries of this message were returned; redelivered means that it is not 0.
+    pub(crate) delivery_count: u32,
+    origin: u16,
+}
+
+/// What a message carries besides its payload when it is not plain.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meta {
+    pub(crate) properties: Properties,
+    /// Encodes the payload when it must be; `None` is the default codec.
+    pub(crate) codec: Option<Arc<dyn Codec>>,
+    /// The exchange, if the virtual host had no number left for it.
+    pub(crate) exchange: Option<Name>,
+    /// The routing key, if it does not fit inline.
+    pub(crate) routing_key: Option<Name>,
+    /// The size that the producer's own measure gave, in bytes.
+    pub(crate) size: Option<u64>,
+}
+
+/// Where a message was published: the exchange as the virtual host numbers it.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// One of the numbered exchanges.
+    Numbered(u16),
+    /// All numbers are taken: the name travels along.
+    Named(Name),
+}
+
+impl Envelope {
+    /// Addresses `body`. Whoever publishes many alike messages passes the same `meta` again.
+    pub(crate) fn new(body: Body, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
+        let meta = match &address.extra {
+            None => meta,
+            Some(extra) => Some(match meta {
+                None => Arc::clone(extra),
+                Some(meta) => Arc::new(Meta {
+                    exchange: extra.exchange.clone(),
+                    routing_key: extra.routing_key.clone(),
+                    ..Meta::clone(&meta)
+                }),
+            }),
+        };
+        Envelope {
+            body,
+            meta,
+            position: 0,
+            deadline: NEVER,
+            key: address.key,
+            delivery_count: 0,
+            origin: address.origin,
+        }
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    pub(crate) fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.body
+    }
+
+    pub(crate) fn meta(&self) -> Option<&Arc<Meta>> {
+        self.meta.as_ref()
+    }
+
+    pub(crate) fn set_meta(&mut self, meta: Arc<Meta>) {
+        self.meta = Some(meta);
+    }
+
+    /// The properties; those of a plain message say no more than its content type.
+    pub(crate) fn properties(&self) -> &Properties {
+        static NONE: Properties = Properties::new();
+        static PLAIN: [LazyLock<Properties>; 3] = [
+            LazyLock::new(|| Properties::new().content_type("application/json")),
+            LazyLock::new(|| Properties::new().content_type("text/plain")),
+            LazyLock::new(|| Properties::new().content_type("application/octet-stream")),
+        ];
+        match &self.meta {
+            Some(meta) => &meta.properties,
+            None => match self.body.content_type(&Json) {
+                Some("application/json") => &PLAIN[0],
+                Some("text/plain") => &PLAIN[1],
+                Some("application/octet-stream") => &PLAIN[2],
+                _ => &NONE,
+            },
+        }
+    }
+
+    pub(crate) fn routing_key(&self) -> &str {
+        match self.key.as_str() {
+            Some(key) => key,
+            None => self.meta.as_ref().and_then(|meta| meta.routing_key.as_deref()).unwrap_or_default(),
+        }
+    }
+
+    /// The number of the exchange, or its name where it has none.
+    pub(crate) fn origin(&self) -> Origin {
+        match (self.origin, &self.meta) {
+            (NAMED, Some(meta)) => Origin::Named(meta.exchange.clone().unwrap_or_default()),
+            (number, _) => Origin::Numbered(number),
+        }
+    }
+
+    /// The size that limits, budgets and counts use, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        match self.meta.as_ref().and_then(|meta| meta.size) {
+            Some(size) => size,
+            None => self.body.size() as u64,
+        }
+    }
+
+    pub(crate) fn redelivered(&self) -> bool {
+        self.delivery_count > 0
+    }
+
+    /// A second copy for another queue; both share the payload from now on. Runs no user code.
+    pub(crate) fn share(&mut self) -> Result<Envelope, NotShareable> {
+        Ok(Envelope {
+            body: self.body.share()?,
+            meta: self.meta.clone(),
+            position: self.position,
+            deadline: self.deadline,
+            key: self.key,
+            delivery_count: self.delivery_count,
+            origin: self.origin,
+        })
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("payload", &self.body.type_name())
+            .field("position", &self.position)
+            .field("routing_key", &self.routing_key())
+            .field("delivery_count", &self.delivery_count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Exchange and routing key in the form in which an envelope holds them; made once for a route, copied per message.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    origin: u16,
+    key: Key,
+    extra: Option<Arc<Meta>>,
+}
+
+impl Address {
+    pub(crate) fn new(origin: &Origin, routing_key: &Name) -> Address {
+        let (number, exchange) = match origin {
+            Origin::Numbered(number) => (*number, None),
+            Origin::Named(name) => (NAMED, Some(name.clone())),
+        };
+        let (key, long) = match Key::new(routing_key) {
+            Some(key) => (key, None),
+            None => (Key::LONG, Some(routing_key.clone())),
+        };
+        let extra = (exchange.is_some() || long.is_some())
+            .then(|| Arc::new(Meta { exchange, routing_key: long, ..Meta::default() }));
+        Address { origin: number, key, extra }
+    }
+}
+
+/// A routing key of at most 15 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    /// The length plus one, so that an `Option` of an envelope takes no more room than an envelope.
+    length: NonZeroU8,
+    bytes: [u8; Key::INLINE],
+}
+
+impl Key {
+    const INLINE: usize = 15;
+    const LONG: Key = Key { length: NonZeroU8::MAX, bytes: [0; Key::INLINE] };
+
+    fn new(text: &str) -> Option<Key> {
+        let mut bytes = [0; Key::INLINE];
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Key { length: NonZeroU8::MIN.saturating_add(text.len() as u8), bytes })
+    }
+
+    /// `None` for a long key.
+    fn as_str(&self) -> Option<&str> {
+        // The bytes were copied from a `str` whole, so the check cannot fail; it is cheap for 15 bytes.
+        let bytes = self.bytes.get(..usize::from(self.length.get()) - 1)?;
+        std::str::from_utf8(bytes).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_takes_at_most_96_bytes() {
+        assert!(size_of::<Envelope>() <= 96, "{}", size_of::<Envelope>());
+        assert_eq!(size_of::<Option<Envelope>>(), size_of::<Envelope>());
+    }
+
+    #[test]
+    fn keys_of_every_length_come_back_as_they_were() {
+        for length in 0..=255 {
+            let key = Name::new("é".repeat(length / 2) + if length % 2 == 1 { "x" } else { "" }).unwrap();
+            let address = Address::new(&Origin::Numbered(3), &key);
+            let envelope = Envelope::new(Body::new(1u8), &address, None);
+            assert_eq!(envelope.routing_key(), &*key);
+            assert!(matches!(envelope.origin(), Origin::Numbered(3)));
+        }
+    }
+
+    #[test]
+    fn an_exchange_without_a_number_travels_by_name_beside_other_properties() {
+        let exchange = Name::new("logs").unwrap();
+        let address = Address::new(&Origin::Named(exchange.clone()), &Name::new("k").unwrap());
+        let meta = Arc::new(Meta { size: Some(7), ..Meta::default() });
+        let envelope = Envelope::new(Body::new(1u8), &address, Some(meta));
+        assert!(matches!(envelope.origin(), Origin::Named(name) if name == exchange));
+        assert_eq!(envelope.size(), 7);
+        assert_eq!(envelope.routing_key(), "k");
+    }
+}

@@ -1,0 +1,338 @@
+//! The consumers of one queue: whose turn it is, who is out of credit, what each was handed.
+//!
+//! Consumers of the highest priority take turns; one that cannot take a message leaves the turn order and joins its
+//! end again when it can (as RabbitMQ's `rabbit_queue_consumers` does). Plain data behind the queue's lock; knows
+//! nothing of ready messages, channels or typed handles.
+
+use std::{collections::VecDeque, fmt, sync::Arc};
+
+use super::{credit::Credit, effects::Effects};
+use crate::{envelope::Envelope, error::CancelReason, name::Name, waiter::WaitList};
+
+/// Names one consumer of one queue; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ConsumerId {
+    slot: u32,
+    serial: u32,
+}
+
+/// Consumers that share a limit on the whole (a channel), or a single one.
+pub(crate) type Group = u64;
+
+/// Takes messages the moment the queue hands them over: an AMQP channel.
+///
+/// Both methods are called under the queue's lock: they may take a leaf lock, and run no user code.
+pub(crate) trait Outlet: Send + Sync {
+    /// Takes the message, or gives it back if the channel is at its limit. Then the queue keeps all consumers of this
+    /// group aside until [`State::resume`](super::State::resume).
+    fn offer(&self, envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope>;
+
+    /// The queue ends the consumer.
+    fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
+}
+
+/// Where a consumer's messages go.
+pub(crate) enum Sink {
+    /// Collected here until the consumer takes them all as one run.
+    Inbox(Inbox),
+    Outlet(Arc<dyn Outlet>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) run: VecDeque<Envelope>,
+    /// Receivers that found the inbox empty.
+    pub(crate) waiting: WaitList,
+    /// A receiver has come for more and found nothing since the last run was taken.
+    pub(crate) hungry: bool,
+}
+
+/// What a consumer asks for when it subscribes.
+pub(crate) struct Subscribe {
+    pub(crate) tag: Name,
+    pub(crate) group: Group,
+    /// Consumers of a higher priority are served first.
+    pub(crate) priority: i64,
+    /// How many unsettled messages it may hold; 0 is no limit.
+    pub(crate) prefetch: u32,
+    /// What it is handed counts as acknowledged.
+    pub(crate) auto_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) credit: Arc<Credit>,
+}
+
+pub(crate) struct Subscriber {
+    pub(crate) tag: Name,
+    group: Group,
+    priority: i64,
+    prefetch: u32,
+    auto_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) sink: Sink,
+    pub(crate) credit: Arc<Credit>,
+    /// Messages handed over so far, and their bytes.
+    pub(crate) handed: u64,
+    pub(crate) handed_bytes: u64,
+    /// Credit left by the queue's own count; what was settled since is added when this is used up.
+    available: u32,
+}
+
+impl Subscriber {
+    /// Whether the consumer may take one more message.
+    fn has_credit(&mut self) -> bool {
+        self.prefetch == 0 || self.available > 0 || self.refresh()
+    }
+
+    /// Counts what was settled since the last time; if that gives no credit, asks to be told.
+    fn refresh(&mut self) -> bool {
+        let unsettled_limit = u64::from(self.prefetch);
+        let ask_at = (self.handed + self.patience()).saturating_sub(unsettled_limit);
+        let settled = self.credit.starve(ask_at);
+        self.available = u64::from(self.prefetch).saturating_sub(self.handed.saturating_sub(settled)) as u32;
+        if self.available > 0 {
+            self.credit.satisfy();
+        }
+        self.available > 0
+    }
+
+    /// How many settlements are worth one look at the queue. A channel is told of each, as AMQP has it, and so is a
+    /// receiver that waits. One that still has a run to work through loses nothing by a later look, and whoever asks
+    /// the queue for anything else has it look first.
+    fn patience(&self) -> u64 {
+        match &self.sink {
+            Sink::Inbox(inbox) if !inbox.hungry => u64::from((self.prefetch / 8).max(1)),
+            _ => 1,
+        }
+    }
+
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.handed.saturating_sub(self.credit.settled())
+    }
+
+    pub(crate) fn unsettled_bytes(&self) -> u64 {
+        self.handed_bytes.saturating_sub(self.credit.settled_bytes())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Consumers {
+    slots: Vec<Option<(u32, Subscriber)>>,
+    count: usize,
+    serial: u32,
+    /// Highest priority first; in each the consumers that can take a message, as far as is known, in turn.
+    turns: Vec<(i64, VecDeque<ConsumerId>)>,
+    /// Consumers without credit, in the order in which they ran out.
+    blocked: Vec<ConsumerId>,
+    /// Groups at their common limit.
+    suspended: Vec<Group>,
+}
+
+impl Consumers {
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut Subscriber> {
+        match self.slots.get_mut(id.slot as usize) {
+            Some(Some((serial, subscriber))) if *serial == id.serial => Some(subscriber),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn inbox(&mut self, id: ConsumerId) -> Option<&mut Inbox> {
+        match &mut self.get_mut(id)?.sink {
+            Sink::Inbox(inbox) => Some(inbox),
+            Sink::Outlet(_) => None,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscriber> {
+        self.slots.iter().flatten().map(|(_, subscriber)| subscriber)
+    }
+
+    pub(crate) fn has_exclusive(&self) -> bool {
+        self.iter().any(|subscriber| subscriber.exclusive)
+    }
+
+    /// Adds a consumer; `sink` learns its id before the first message comes.
+    pub(crate) fn add(&mut self, ask: Subscribe, sink: impl FnOnce(ConsumerId) -> Sink) -> ConsumerId {
+        self.serial = self.serial.wrapping_add(1);
+        let slot = match self.slots.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        let id = ConsumerId { slot: slot as u32, serial: self.serial };
+        let subscriber = Subscriber {
+            tag: ask.tag,
+            group: ask.group,
+            priority: ask.priority,
+            prefetch: ask.prefetch,
+            auto_ack: ask.auto_ack,
+            exclusive: ask.exclusive,
+            sink: sink(id),
+            credit: ask.credit,
+            handed: 0,
+            handed_bytes: 0,
+            available: ask.prefetch,
+        };
+        self.join_turns(id, subscriber.priority);
+        self.slots[slot] = Some((id.serial, subscriber));
+        self.count += 1;
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: ConsumerId) -> Option<Subscriber> {
+        self.get_mut(id)?;
+        let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.take()?;
+        self.count -= 1;
+        self.blocked.retain(|blocked| *blocked != id);
+        for (_, turn) in &mut self.turns {
+            turn.retain(|waiting| *waiting != id);
+        }
+        self.turns.retain(|(_, turn)| !turn.is_empty());
+        if !self.iter().any(|other| other.group == subscriber.group) {
+            self.suspended.retain(|group| *group != subscriber.group);
+        }
+        Some(subscriber)
+    }
+
+    /// All consumers, in no particular order.
+    pub(crate) fn drain(&mut self) -> Vec<Subscriber> {
+        let all = std::mem::take(self);
+        self.serial = all.serial;
+        all.slots.into_iter().flatten().map(|(_, subscriber)| subscriber).collect()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<ConsumerId> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter_map(|(slot, entry)| {
+                entry.as_ref().map(|(serial, _)| ConsumerId { slot: slot as u32, serial: *serial })
+            })
+            .collect()
+    }
+
+    fn join_turns(&mut self, id: ConsumerId, priority: i64) {
+        let at = self.turns.partition_point(|(level, _)| *level > priority);
+        match self.turns.get_mut(at) {
+            Some((level, turn)) if *level == priority => turn.push_back(id),
+            _ => self.turns.insert(at, (priority, VecDeque::from([id]))),
+        }
+    }
+
+    /// Hands `envelope` to the consumer whose turn it is; gives it back if none can take it.
+    pub(crate) fn hand(&mut self, mut envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+        let mut level = 0;
+        while let Some((_, turn)) = self.turns.get(level) {
+            let Some(&id) = turn.front() else {
+                level += 1;
+                continue;
+            };
+            match self.offer(id, envelope, effects) {
+                Ok(()) => {
+                    let (_, turn) = &mut self.turns[level];
+                    if turn.len() > 1 {
+                        turn.rotate_left(1);
+                    }
+                    return Ok(());
+                }
+                Err(refused) => {
+                    envelope = refused;
+                    self.turns[level].1.pop_front();
+                    self.blocked.push(id);
+                }
+            }
+        }
+        Err(envelope)
+    }
+
+    fn offer(&mut self, id: ConsumerId, envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+        let Consumers { slots, suspended, .. } = self;
+        let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else { return Err(envelope) };
+        if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
+            return Err(envelope);
+        }
+        let bytes = envelope.size();
+        match &mut subscriber.sink {
+            Sink::Inbox(inbox) => {
+                inbox.run.push_back(envelope);
+                effects.wake(inbox.waiting.take_one());
+            }
+            Sink::Outlet(outlet) => {
+                if let Err(refused) = outlet.offer(envelope, effects) {
+                    suspended.push(subscriber.group);
+                    return Err(refused);
+                }
+            }
+        }
+        subscriber.handed += 1;
+        subscriber.handed_bytes += bytes;
+        subscriber.available = subscriber.available.saturating_sub(1);
+        if subscriber.auto_ack {
+            // Nobody is starved of credit that is not limited.
+            let _ = subscriber.credit.settle(1, bytes);
+        }
+        Ok(())
+    }
+
+    /// Whether anyone might take a message.
+    pub(crate) fn any_in_turn(&self) -> bool {
+        self.turns.iter().any(|(_, turn)| !turn.is_empty())
+    }
+
+    /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.
+    pub(crate) fn reconsider(&mut self, group: Option<Group>) -> bool {
+        let mut back = Vec::new();
+        let Consumers { slots, blocked, suspended, .. } = self;
+        blocked.retain(|id| {
+            let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else { return false };
+            let asked = match group {
+                Some(group) => group == subscriber.group,
+                None => !suspended.contains(&subscriber.group),
+            };
+            let returns = asked && subscriber.has_credit();
+            if returns {
+                back.push((*id, subscriber.priority));
+            }
+            !returns
+        });
+        for (id, priority) in &back {
+            self.join_turns(*id, *priority);
+        }
+        !back.is_empty()
+    }
+
+    /// The group is below its limit again (or has none any more).
+    pub(crate) fn resume(&mut self, group: Group) -> bool {
+        self.suspended.retain(|suspended| *suspended != group);
+        self.reconsider(Some(group))
+    }
+
+    pub(crate) fn group_of(&self, id: ConsumerId) -> Option<Group> {
+        match self.slots.get(id.slot as usize) {
+            Some(Some((serial, subscriber))) if *serial == id.serial => Some(subscriber.group),
+            _ => None,
+        }
+    }
+
+    /// Sets how many unsettled messages the consumer may hold. A lower limit takes nothing back.
+    pub(crate) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u32) {
+        let Some(subscriber) = self.get_mut(id) else { return };
+        subscriber.prefetch = prefetch;
+        subscriber.available = 0;
+        self.reconsider(None);
+    }
+}
+
+impl fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|subscriber| &subscriber.tag)).finish()
+    }
+}

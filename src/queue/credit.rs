@@ -1,0 +1,72 @@
+//! Prefetch credit: how many more messages a consumer may hold.
+//!
+//! The queue counts what it handed over, under its lock; whoever settles counts what came back, by an atomic and
+//! without the lock. The two meet only when the queue ran out of credit: it then names the count at which it wants to
+//! be told. Knows nothing of messages or consumers.
+
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+/// Nobody waits to be told.
+const SATISFIED: u64 = u64::MAX;
+
+/// The half that the holders of deliveries write; one per consumer, shared with its deliveries.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    /// Deliveries settled or returned so far. Written by settlers, read by the queue when its own figure runs out.
+    settled: AtomicU64,
+    /// Their bytes. Read only for the counts of a snapshot.
+    bytes: AtomicU64,
+    /// The value of `settled` at which the queue must be told. Written under the queue's lock, read by settlers.
+    tell_at: AtomicU64,
+    /// The queue is deleted: what the consumer took and has not shown is deleted with it. Written once, by the queue.
+    ended: AtomicBool,
+}
+
+impl Credit {
+    pub(crate) fn new() -> Credit {
+        Credit { settled: AtomicU64::new(0), bytes: AtomicU64::new(0), tell_at: AtomicU64::new(SATISFIED), ended: AtomicBool::new(false) }
+    }
+
+    /// Counts `messages` as settled; `true` if the queue waits to be told so.
+    #[must_use]
+    pub(crate) fn settle(&self, messages: u64, bytes: u64) -> bool {
+        self.bytes.fetch_add(bytes, SeqCst);
+        let settled = self.settled.fetch_add(messages, SeqCst) + messages;
+        // Pairs with `starve`: both write first and read second, so one of the two sees the other.
+        //
+        //   settler                          queue, under its lock
+        //   settled += 1                     tell_at = n
+        //   reads tell_at: n   -> tells      reads settled: counts it
+        //
+        // Were either to read first, both could miss: the last message would wait for ever.
+        settled >= self.tell_at.load(SeqCst)
+    }
+
+    pub(crate) fn settled(&self) -> u64 {
+        self.settled.load(SeqCst)
+    }
+
+    pub(crate) fn settled_bytes(&self) -> u64 {
+        self.bytes.load(SeqCst)
+    }
+
+    /// The queue has nothing more to hand over: it wants to be told when `at` deliveries are settled. Returns how many
+    /// are now; if that is `at` already, nobody will tell.
+    pub(crate) fn starve(&self, at: u64) -> u64 {
+        self.tell_at.store(at, SeqCst);
+        self.settled.load(SeqCst)
+    }
+
+    /// The queue has credit again.
+    pub(crate) fn satisfy(&self) {
+        self.tell_at.store(SATISFIED, SeqCst);
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, SeqCst);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(SeqCst)
+    }
+}

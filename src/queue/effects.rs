@@ -1,0 +1,62 @@
+//! What a queue's verb leaves to its caller: work that must not happen under the queue's lock.
+//!
+//! A queue never routes and never runs user code; it says what is to be done, and the virtual host does it once the
+//! lock is free. Knows what a queue can ask for, not how it is carried out.
+
+use crate::{envelope::Envelope, waiter::Wake};
+
+/// Work owed after a queue's lock is released. Most verbs owe at most one wake, which costs no allocation.
+#[must_use = "effects must be carried out after the lock is released"]
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    wake: Option<Wake>,
+    more: Vec<Effect>,
+}
+
+/// One piece of work.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Wake a sleeper: may run a task's waker, so it comes last.
+    Wake(Wake),
+    /// Drop a message: may run its payload's `Drop`, so it comes last.
+    Drop(Envelope),
+    /// The last consumer of an auto-delete queue is gone: look again, under the topology lock, and delete it.
+    Unused,
+}
+
+impl Effects {
+    pub(crate) fn none() -> Effects {
+        Effects::default()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wake.is_none() && self.more.is_empty()
+    }
+
+    pub(crate) fn wake(&mut self, wake: Option<Wake>) {
+        let Some(wake) = wake else { return };
+        match self.wake {
+            None => self.wake = Some(wake),
+            Some(_) => self.more.push(Effect::Wake(wake)),
+        }
+    }
+
+    pub(crate) fn drop_message(&mut self, envelope: Envelope) {
+        self.more.push(Effect::Drop(envelope));
+    }
+
+    pub(crate) fn unused(&mut self) {
+        self.more.push(Effect::Unused);
+    }
+
+    /// Takes over what `other` owes.
+    pub(crate) fn append(&mut self, mut other: Effects) {
+        self.wake(other.wake.take());
+        self.more.append(&mut other.more);
+    }
+
+    /// Everything, in the order in which it was owed.
+    pub(crate) fn into_list(self) -> impl Iterator<Item = Effect> {
+        self.wake.map(Effect::Wake).into_iter().chain(self.more)
+    }
+}

@@ -1,0 +1,213 @@
+//! Consuming and getting on a channel.
+
+use std::sync::Arc;
+
+use super::{
+    AckMode, Channel, ChannelDelivery, ConsumeOptions,
+    ledger::Slot,
+    outlet::ChannelOutlet,
+};
+use crate::{
+    arguments::ConsumerArguments,
+    error::{Error, Result},
+    name::Name,
+    queue::{Credit, Effects, Sink, Subscribe, SubscribeRefused},
+    session::held::{Held, Source},
+};
+
+impl Channel {
+    /// Limits how much may be delivered and unsettled at once (`basic.qos`); 0 is no limit.
+    ///
+    /// As in RabbitMQ, without `global` the count holds for each consumer made afterwards, and lifts the channel's
+    /// limit; with `global` it holds for all consumers of the channel together. Lowering takes nothing back.
+    ///
+    /// # Errors
+    /// [`Error::NotImplemented`] for a prefetch size other than 0, as in RabbitMQ, and the errors of a closed channel.
+    pub fn basic_qos(&self, prefetch_size: u32, prefetch_count: u16, global: bool) -> Result {
+        if prefetch_size != 0 {
+            return Err(Error::prefetch_size(prefetch_size));
+        }
+        let mut state = self.core().open()?;
+        let limit = match global {
+            true => prefetch_count,
+            false => {
+                state.prefetch = prefetch_count;
+                0
+            }
+        };
+        let relieved = state.ledger.set_limit(u32::from(limit));
+        drop(state);
+        self.core().resume(relieved);
+        Ok(())
+    }
+
+    /// Starts a consumer (`basic.consume`) and returns its tag. What the queue hands it comes as
+    /// [`Event::Delivery`](crate::Event::Delivery). An empty queue name stands for the queue declared last on this
+    /// channel.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ResourceLocked`] if the queue is exclusive to another connection,
+    /// [`Error::AccessRefused`] if it has an exclusive consumer, or has any and this one was to be exclusive,
+    /// [`Error::NotAllowed`] for a tag in use on this channel, [`Error::PreconditionFailed`] for an invalid argument,
+    /// and the errors of a closed channel.
+    pub fn basic_consume(&self, queue: &str, options: ConsumeOptions) -> Result<Name> {
+        let core = self.core();
+        let current = self.current_queue()?;
+        let name = Name::new(self.expand(queue, &current)?)?;
+        let tag = self.reserve(&options.tag)?;
+        let consumed = self.subscribe(&name, &tag, &options);
+        let mut state = core.lock();
+        match &consumed {
+            // Unless the queue, or the channel, went in the meantime: the tag is free again then.
+            Ok(source) => {
+                if let Some(slot) = state.ledger.consumers.get_mut(&tag) {
+                    *slot = Slot::Consumer(Arc::clone(source));
+                }
+            }
+            Err(_) => {
+                state.ledger.consumers.remove(&tag);
+            }
+        }
+        let closed = state.closed.is_some();
+        drop(state);
+        let source = consumed?;
+        if closed {
+            core.leave(vec![source], Vec::new());
+        }
+        Ok(tag)
+    }
+
+    fn reserve(&self, tag: &str) -> Result<Name> {
+        let core = self.core();
+        let mut state = core.open()?;
+        let tag = match tag {
+            "" => loop {
+                let tag = Name::new(format!("amq.ctag-{:x}", core.vhost().next_number()))?;
+                if !state.ledger.consumers.contains_key(&tag) {
+                    break tag;
+                }
+            },
+            tag => Name::new(tag)?,
+        };
+        if state.ledger.consumers.contains_key(&tag) {
+            return Err(Error::consumer_tag_in_use(&tag));
+        }
+        state.ledger.consumers.insert(tag.clone(), Slot::Reserved);
+        Ok(tag)
+    }
+
+    fn subscribe(&self, name: &Name, tag: &Name, options: &ConsumeOptions) -> Result<Arc<Source>> {
+        let core = self.core();
+        let vhost = core.vhost();
+        let queue = vhost.queue(core.connection_id(), name)?;
+        let arguments = ConsumerArguments::parse(&options.arguments, name, vhost.name())?;
+        let credit = Arc::new(Credit::new());
+        let ask = Subscribe {
+            tag: tag.clone(),
+            group: core.group,
+            priority: arguments.priority,
+            prefetch: match options.auto_ack {
+                true => 0,
+                false => u32::from(core.lock().prefetch),
+            },
+            auto_ack: options.auto_ack,
+            exclusive: options.exclusive,
+            credit: Arc::clone(&credit),
+        };
+        let mut made = None;
+        let mut effects = Effects::none();
+        let subscribed = queue.lock().subscribe(
+            ask,
+            |id| {
+                let source = Arc::new(Source {
+                    vhost: Arc::clone(vhost),
+                    queue: Arc::clone(&queue),
+                    consumer: Some((id, credit)),
+                    consumer_tag: tag.clone(),
+                    auto_ack: options.auto_ack,
+                });
+                let outlet = ChannelOutlet { core: self.downgrade(), source: Arc::downgrade(&source) };
+                made = Some(source);
+                Sink::Outlet(Arc::new(outlet))
+            },
+            &mut effects,
+        );
+        vhost.carry_out(&queue, effects);
+        match (subscribed, made) {
+            (Ok(_), Some(source)) => Ok(source),
+            (Err(SubscribeRefused::InUse), _) => Err(Error::exclusive_use(name, vhost.name())),
+            _ => Err(Error::not_found(crate::error::Entity::Queue, name, vhost.name())),
+        }
+    }
+
+    /// Ends a consumer (`basic.cancel`). What was delivered to it stays with the channel, to be settled, and counts
+    /// against the channel's common limit. To cancel an unknown tag succeeds.
+    ///
+    /// # Errors
+    /// The errors of a closed channel.
+    pub fn basic_cancel(&self, consumer_tag: &str) -> Result {
+        let core = self.core();
+        let mut state = core.open()?;
+        let source = match state.ledger.consumers.get(consumer_tag) {
+            Some(Slot::Consumer(source)) => Arc::clone(source),
+            Some(Slot::Reserved) | None => return Ok(()),
+        };
+        state.ledger.consumers.remove(consumer_tag);
+        drop(state);
+        core.leave(vec![source], Vec::new());
+        Ok(())
+    }
+
+    /// Gets the next ready message (`basic.get`); `None` if there is none. An empty queue name stands for the queue
+    /// declared last on this channel.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ResourceLocked`], and the errors of a closed channel.
+    pub fn basic_get(&self, queue: &str, ack: AckMode) -> Result<Option<ChannelDelivery>> {
+        let core = self.core();
+        let current = self.current_queue()?;
+        let name = Name::new(self.expand(queue, &current)?)?;
+        let vhost = core.vhost();
+        let queue = vhost.queue(core.connection_id(), &name)?;
+        let source = Source::gets(vhost, &queue);
+        let mut effects = Effects::none();
+        let mut state = queue.lock();
+        let got = state.get(&mut effects).map(|(mut envelope, left)| {
+            // The tag is given, and the entry made, before the queue hands anything else to this channel.
+            let mut channel = core.lock();
+            if channel.closed.is_some() {
+                return Err(Held::new(Arc::clone(&source), envelope));
+            }
+            let delivery_tag = channel.ledger.next_tag();
+            let shown = match ack {
+                AckMode::Auto => {
+                    state.settle_gets(1, envelope.size());
+                    Some(envelope)
+                }
+                AckMode::Manual => {
+                    let copy = envelope.share().ok();
+                    channel.ledger.enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
+                    copy
+                }
+            };
+            Ok(ChannelDelivery {
+                source: Arc::clone(&source),
+                consumer_tag: Name::empty(),
+                delivery_tag,
+                envelope: shown,
+                message_count: left as u64,
+            })
+        });
+        drop(state);
+        vhost.carry_out(&queue, effects);
+        match got {
+            None => Ok(None),
+            Some(Ok(delivery)) => Ok(Some(delivery)),
+            // The channel closed in between: the message returns, as everything else of the channel did.
+            Some(Err(held)) => {
+                drop(held);
+                core.check_open().map(|()| None)
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What a channel has to say, in one ordered stream: deliveries, returns, confirms, cancellations.
+
+use std::{fmt, future::Future, sync::Arc, task::Poll, time::Duration};
+
+use super::Core;
+use crate::{
+    bytes::Bytes,
+    codec::Json,
+    envelope::Envelope,
+    error::{CancelReason, CodecError},
+    name::Name,
+    properties::Properties,
+    session::{
+        held::Source,
+        receive::{RecvError, RecvTimeoutError, TryRecvError},
+    },
+    sync::channel::TryRecvError as Nothing,
+    waiter::{self, Ticket, WaitList, Waiting},
+};
+
+/// One thing that happened on a [`Channel`](crate::Channel), in the order in which the broker did it.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, ConsumeOptions, Credentials, Event, Properties, PublishOptions, Queue};
+///
+/// let broker = Broker::new();
+/// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// let queue = channel.queue_declare(&Queue::new("q"))?.name;
+/// channel.basic_consume(&queue, ConsumeOptions::new())?;
+/// channel.basic_publish("", &queue, "hello", Properties::new(), PublishOptions::new())?;
+/// match channel.events().recv()? {
+///     Event::Delivery(delivery) => assert_eq!(&*delivery.body()?, b"hello"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A consumer of the channel was handed a message (`basic.deliver`).
+    Delivery(ChannelDelivery),
+    /// A mandatory message reached no queue (`basic.return`).
+    Return(Returned),
+    /// A published message is confirmed (`basic.ack` and `basic.nack` from the broker).
+    Confirm(Confirm),
+    /// The broker ended a consumer (`basic.cancel` from the broker).
+    Cancelled {
+        /// The consumer's tag, free again.
+        consumer_tag: Name,
+        /// Why.
+        reason: CancelReason,
+    },
+}
+
+/// A message on a channel, delivered to a consumer or got. Settled by its tag.
+///
+/// # If dropped
+/// Nothing happens: the message is in the channel's ledger until it is settled by its tag or the channel closes.
+#[derive(Debug)]
+pub struct ChannelDelivery {
+    pub(super) source: Arc<Source>,
+    pub(super) consumer_tag: Name,
+    pub(super) delivery_tag: u64,
+    /// A copy, sharing the payload with the ledger's. `None` if the payload is a `Local`, which cannot be shared.
+    pub(super) envelope: Option<Envelope>,
+    pub(super) message_count: u64,
+}
+
+impl ChannelDelivery {
+    /// The tag of the consumer it was delivered to; empty for a get.
+    pub fn consumer_tag(&self) -> &Name {
+        &self.consumer_tag
+    }
+
+    /// The tag by which to settle it: 1, 2, 3, ... on each channel, over deliveries and gets alike.
+    pub fn delivery_tag(&self) -> u64 {
+        self.delivery_tag
+    }
+
+    /// Whether it was delivered before and came back.
+    pub fn redelivered(&self) -> bool {
+        self.envelope.as_ref().is_some_and(Envelope::redelivered)
+    }
+
+    /// How many earlier deliveries of it came back.
+    pub fn delivery_count(&self) -> u32 {
+        self.envelope.as_ref().map_or(0, |envelope| envelope.delivery_count)
+    }
+
+    /// The exchange it was published to.
+    pub fn exchange(&self) -> Name {
+        self.envelope.as_ref().map(|envelope| self.source.exchange(envelope.origin())).unwrap_or_default()
+    }
+
+    /// The routing key it was published with.
+    pub fn routing_key(&self) -> &str {
+        self.envelope.as_ref().map(Envelope::routing_key).unwrap_or_default()
+    }
+
+    /// Its properties.
+    pub fn properties(&self) -> &Properties {
+        static NONE: Properties = Properties::new();
+        self.envelope.as_ref().map_or(&NONE, Envelope::properties)
+    }
+
+    /// Its body, encoded now if it was published as a Rust value.
+    ///
+    /// # Errors
+    /// [`CodecError`] if the value cannot be encoded.
+    pub fn body(&self) -> Result<Bytes, CodecError> {
+        match &self.envelope {
+            Some(envelope) => envelope.encode(),
+            None => Err(CodecError::new("", "a local payload cannot be encoded")),
+        }
+    }
+
+    /// How many messages were still ready when this one was got; 0 for a delivery to a consumer.
+    pub fn message_count(&self) -> u64 {
+        self.message_count
+    }
+}
+
+/// A message that came back because it was mandatory and reached no queue.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Returned {
+    /// AMQP's reply code: 312.
+    pub reply_code: u16,
+    /// AMQP's reply text: `NO_ROUTE`.
+    pub reply_text: &'static str,
+    /// The exchange it was published to.
+    pub exchange: Name,
+    /// The routing key it was published with.
+    pub routing_key: Name,
+    /// Its properties.
+    pub properties: Properties,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// The broker's answer to messages published in confirm mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Confirm {
+    /// The number of the message: the first one published after `confirm_select` is 1.
+    pub delivery_tag: u64,
+    /// Whether all messages up to this one are meant that were not confirmed yet.
+    pub multiple: bool,
+    /// Whether the broker took it.
+    pub outcome: Outcome,
+}
+
+/// Whether the broker took a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every queue it was routed to took it (or there was none).
+    Ack,
+    /// A queue refused it.
+    Nack,
+}
+
+/// The stream of a channel's events. Clones read from the same stream: each event comes once.
+///
+/// # If dropped
+/// Nothing happens: events stay in the channel for the next reader.
+#[derive(Clone)]
+pub struct Events {
+    pub(super) core: Arc<Core>,
+}
+
+impl Events {
+    /// Takes the next event; waits for one if there is none.
+    ///
+    /// # Errors
+    /// [`RecvError::Cancelled`] once the channel is closed and everything that happened before was read.
+    pub fn recv(&self) -> Result<Event, RecvError> {
+        // Without a deadline the wait ends with an event or with the channel.
+        let event = waiter::wait(self, None).unwrap_or(Err(CancelReason::ChannelClosed));
+        event.map_err(RecvError::Cancelled)
+    }
+
+    /// Takes the next event if there is one.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if there is none now; [`TryRecvError::Cancelled`] as for [`recv`](Self::recv).
+    pub fn try_recv(&self) -> Result<Event, TryRecvError> {
+        match waiter::Source::attempt(self, None) {
+            Poll::Ready(event) => event.map_err(TryRecvError::Cancelled),
+            Poll::Pending => Err(TryRecvError::Empty),
+        }
+    }
+
+    /// Takes the next event; waits at most `timeout` for it.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] if none came in time; [`RecvTimeoutError::Cancelled`] as for [`recv`](Self::recv).
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Event, RecvTimeoutError> {
+        let time = self.core.vhost().time().clone();
+        match waiter::wait(self, time.deadline(timeout)) {
+            Some(event) => event.map_err(RecvTimeoutError::Cancelled),
+            None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// As [`recv`](Self::recv), for a task. The future takes nothing if dropped before it is ready.
+    ///
+    /// # Errors
+    /// [`RecvError::Cancelled`] as for [`recv`](Self::recv).
+    pub fn recv_async(&self) -> impl Future<Output = Result<Event, RecvError>> + Send + use<> {
+        let event = Waiting::new(self.clone());
+        async move { event.await.map_err(RecvError::Cancelled) }
+    }
+}
+
+impl waiter::Source for Events {
+    type Output = Result<Event, CancelReason>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result<Event, CancelReason>> {
+        if let Ok(event) = self.core.events.try_recv() {
+            return Poll::Ready(Ok(event));
+        }
+        let mut state = self.core.lock();
+        // Events are sent under this lock: what was not there before it was taken and is not there now, is to come.
+        match self.core.events.try_recv() {
+            Ok(event) => return Poll::Ready(Ok(event)),
+            Err(Nothing::Empty | Nothing::Disconnected) => {}
+        }
+        if let Some(reason) = state.closed {
+            return Poll::Ready(Err(reason));
+        }
+        if let Some(ticket) = ticket {
+            state.waiting.register(ticket);
+        }
+        Poll::Pending
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.core.lock().waiting);
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("waiting", &self.core.events.len()).finish_non_exhaustive()
+    }
+}
+
+impl Envelope {
+    /// The body as octets, by the codec of its producer. Runs user code.
+    pub(crate) fn encode(&self) -> Result<Bytes, CodecError> {
+        match self.meta().and_then(|meta| meta.codec.as_deref()) {
+            Some(codec) => self.body().encode(codec),
+            None => self.body().encode(&Json),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What a channel was handed and has not settled, by delivery tag; its consumers; its common limit.
+//!
+//! Plain data behind the channel's lock, a leaf: queues hand messages over while they hold their own lock. A tag is
+//! given, and the entry made, in the moment of the hand-over.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    error::{Error, Result},
+    name::Name,
+    queue::Queue,
+    session::held::{Held, Source},
+};
+
+/// Deliveries by tag, in the order in which they were made.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    last_tag: u64,
+    entries: BTreeMap<u64, Held>,
+    /// How many unsettled deliveries all consumers of the channel may have together; 0 is no limit.
+    limit: u32,
+    /// How many they have, while there is a limit.
+    volume: u64,
+    /// Queues that found the limit reached.
+    limited: Vec<Arc<Queue>>,
+    pub(super) consumers: HashMap<Name, Slot>,
+}
+
+/// A consumer tag in use.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// By a consumer that is just being made.
+    Reserved,
+    Consumer(Arc<Source>),
+}
+
+impl Ledger {
+    /// The next delivery tag.
+    pub(crate) fn next_tag(&mut self) -> u64 {
+        self.last_tag += 1;
+        self.last_tag
+    }
+
+    /// Whether the common limit lets one more through; if not, `queue` is told when it does.
+    pub(crate) fn has_room(&mut self, queue: &Arc<Queue>) -> bool {
+        let room = self.limit == 0 || self.volume < u64::from(self.limit);
+        if !room && !self.limited.contains(queue) {
+            self.limited.push(Arc::clone(queue));
+        }
+        room
+    }
+
+    pub(crate) fn enter(&mut self, tag: u64, held: Held) {
+        if held.source().consumer.is_some() {
+            self.volume += 1;
+        }
+        self.entries.insert(tag, held);
+    }
+
+    /// Takes out the delivery with this tag, or all up to it; of tag 0 all there are.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if the tag is not that of an unsettled delivery; nothing is taken then.
+    pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Result<Vec<(u64, Held)>> {
+        if tag == 0 && multiple {
+            return Ok(self.take_all());
+        }
+        if !self.entries.contains_key(&tag) {
+            return Err(Error::unknown_delivery_tag(tag));
+        }
+        if multiple {
+            let later = self.entries.split_off(&(tag + 1));
+            return Ok(std::mem::replace(&mut self.entries, later).into_iter().collect());
+        }
+        Ok(self.entries.remove(&tag).map(|held| (tag, held)).into_iter().collect())
+    }
+
+    pub(crate) fn take_all(&mut self) -> Vec<(u64, Held)> {
+        std::mem::take(&mut self.entries).into_iter().collect()
+    }
+
+    /// Puts back what was taken out and is not settled after all (a transaction rolled back).
+    pub(crate) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Held)>) {
+        self.entries.extend(taken);
+    }
+
+    /// Counts what was settled against the common limit; returns the queues to be told that there is room again.
+    #[must_use]
+    pub(crate) fn release<'a>(&mut self, settled: impl IntoIterator<Item = &'a Held>) -> Vec<Arc<Queue>> {
+        let of_consumers = settled.into_iter().filter(|held| held.source().consumer.is_some()).count() as u64;
+        let was_reached = self.is_reached();
+        self.volume = self.volume.saturating_sub(of_consumers);
+        self.relieved(was_reached)
+    }
+
+    fn is_reached(&self) -> bool {
+        self.limit != 0 && self.volume >= u64::from(self.limit)
+    }
+
+    fn relieved(&mut self, was_reached: bool) -> Vec<Arc<Queue>> {
+        match was_reached && !self.is_reached() {
+            true => std::mem::take(&mut self.limited),
+            false => Vec::new(),
+        }
+    }
+
+    /// Sets the common limit; 0 lifts it. Returns the queues to be told that there is room.
+    ///
+    /// As in RabbitMQ a limit that comes after none counts everything unsettled, gets included.
+    #[must_use]
+    pub(crate) fn set_limit(&mut self, limit: u32) -> Vec<Arc<Queue>> {
+        let was_reached = self.is_reached();
+        if self.limit == 0 {
+            self.volume = self.entries.len() as u64;
+        }
+        self.limit = limit;
+        self.relieved(was_reached)
+    }
+}

@@ -1,0 +1,308 @@
+//! A channel: AMQP 0-9-1's methods in AMQP's words, a ledger of deliveries, and one stream of events.
+//!
+//! Complete enough for a wire protocol to sit on it, which is why it exists beside the typed handles. Errors are
+//! returned and close nothing.
+//!
+//! Files: `topology` (exchanges, queues, bindings), `publish`, `consume`, `settle`, `tx` the methods; `ledger` the
+//! deliveries; `events` the stream; `outlet` the end that queues see.
+
+mod consume;
+mod events;
+mod ledger;
+mod options;
+mod outlet;
+mod publish;
+mod settle;
+mod topology;
+mod tx;
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Weak},
+};
+
+pub use self::{
+    events::{ChannelDelivery, Confirm, Event, Events, Outcome, Returned},
+    options::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
+};
+
+use self::{
+    ledger::{Ledger, Slot},
+    tx::Tx,
+};
+use super::connection;
+use crate::{
+    error::{CancelReason, Error, Result},
+    name::Name,
+    queue::{ConsumerId, Effects, Group, Queue, Returned as ReturnedToQueue},
+    session::held::{Held, Source},
+    sync::{
+        Mutex, MutexGuard,
+        channel::{Receiver, Sender, unbounded},
+    },
+    vhost::{ConnectionId, VirtualHost},
+    waiter::{WaitList, Wake},
+};
+
+/// A channel of a [`Connection`](crate::Connection).
+///
+/// Cloning is cheap; clones are the same channel.
+///
+/// # If dropped
+/// With its last clone the channel closes as by [`close`](Self::close). Readers of its [`events`](Self::events) do not
+/// keep it open.
+///
+/// # Examples
+/// ```
+/// use leveret::{AckMode, Broker, Credentials, Properties, PublishOptions, Queue};
+///
+/// let broker = Broker::new();
+/// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// channel.queue_declare(&Queue::new("q"))?;
+/// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+/// let delivery = channel.basic_get("q", AckMode::Manual)?.expect("one message");
+/// assert_eq!(&*delivery.body()?, b"hello");
+/// channel.basic_ack(delivery.delivery_tag(), false)?;
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Channel {
+    handle: Arc<Handle>,
+}
+
+/// Closes the channel when the last handle goes.
+struct Handle {
+    core: Arc<Core>,
+    /// A channel keeps its connection open.
+    _connection: crate::Connection,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.close(CancelReason::ChannelClosed);
+    }
+}
+
+/// What queues, events and handles share of a channel.
+pub(crate) struct Core {
+    connection: Arc<connection::Core>,
+    number: u16,
+    /// Its consumers, to queues.
+    group: Group,
+    state: Mutex<State>,
+    events: Receiver<Event>,
+}
+
+/// Everything behind the channel's lock: a leaf, since queues take it while they hold their own.
+pub(crate) struct State {
+    pub(crate) closed: Option<CancelReason>,
+    ledger: Ledger,
+    mode: Mode,
+    /// Of consumers made from now on.
+    prefetch: u16,
+    /// What an empty queue name stands for.
+    current_queue: Option<Name>,
+    pub(crate) waiting: WaitList,
+    events: Sender<Event>,
+}
+
+enum Mode {
+    Plain,
+    Confirm { published: u64 },
+    Tx(Tx),
+}
+
+impl State {
+    /// Appends to the stream of events; the reader that is to be woken comes back.
+    #[must_use = "woken after the lock is released"]
+    fn send(&mut self, event: Event) -> Option<Wake> {
+        // The core holds the receiver: it cannot be gone.
+        let _ = self.events.send(event);
+        self.waiting.take_one()
+    }
+}
+
+impl Core {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
+        self.connection.vhost()
+    }
+
+    fn connection_id(&self) -> ConnectionId {
+        self.connection.id()
+    }
+
+    /// Locks the channel for a method.
+    fn open(&self) -> Result<MutexGuard<'_, State>> {
+        self.vhost().check_up()?;
+        let state = self.lock();
+        match state.closed {
+            None => Ok(state),
+            Some(CancelReason::ConnectionClosed) => Err(Error::ConnectionClosed),
+            Some(CancelReason::ShutDown) => Err(Error::ShutDown),
+            Some(_) => Err(Error::ChannelClosed),
+        }
+    }
+
+    fn check_open(&self) -> Result {
+        self.open().map(drop)
+    }
+
+    /// Closes: consumers are removed and everything unsettled returns, each queue in one critical section. Confirms of
+    /// nothing are outstanding, and what a transaction has not committed is forgotten.
+    pub(crate) fn close(&self, reason: CancelReason) {
+        let mut state = self.lock();
+        if state.closed.is_some() {
+            return;
+        }
+        state.closed = Some(reason);
+        let consumers: Vec<Arc<Source>> = state.ledger.consumers.drain().filter_map(|(_, slot)| slot.source()).collect();
+        let mut unsettled: Vec<Held> = state.ledger.take_all().into_iter().map(|(_, held)| held).collect();
+        let uncommitted = match std::mem::replace(&mut state.mode, Mode::Plain) {
+            Mode::Tx(tx) => Some(tx),
+            Mode::Plain | Mode::Confirm { .. } => None,
+        };
+        let wakes = state.waiting.take_all();
+        drop(state);
+        let (settlements, forgotten) = uncommitted.map(Tx::into_parts).unwrap_or_default();
+        unsettled.extend(settlements);
+        self.leave(consumers, unsettled);
+        self.connection.forget_channel(self.number);
+        for wake in wakes {
+            wake.wake();
+        }
+        drop(forgotten);
+    }
+
+    /// Removes the consumers from their queues and returns the deliveries to theirs.
+    fn leave(&self, consumers: Vec<Arc<Source>>, unsettled: Vec<Held>) {
+        let mut queues: Vec<(Arc<Queue>, Vec<ConsumerId>, Vec<ReturnedToQueue>)> = Vec::new();
+        let mut place = |queue: &Arc<Queue>| -> usize {
+            let found = queues.iter().position(|(known, _, _)| known == queue);
+            found.unwrap_or_else(|| {
+                queues.push((Arc::clone(queue), Vec::new(), Vec::new()));
+                queues.len() - 1
+            })
+        };
+        let consumers: Vec<_> = consumers
+            .iter()
+            .filter_map(|source| Some((place(&source.queue), source.consumer.as_ref()?.0)))
+            .collect();
+        let unsettled: Vec<_> = unsettled
+            .into_iter()
+            .filter_map(|held| {
+                let (source, envelope) = held.into_parts();
+                Some((place(&source.queue), source.consumer.clone(), envelope?))
+            })
+            .collect();
+        for (place, id) in consumers {
+            queues[place].1.push(id);
+        }
+        for (place, consumer, envelope) in unsettled {
+            queues[place].2.push(ReturnedToQueue { consumer, envelope });
+        }
+        for (queue, ids, returned) in queues {
+            let mut effects = Effects::none();
+            queue.lock().leave(&ids, &mut Default::default(), returned, &mut effects);
+            self.vhost().carry_out(&queue, effects);
+        }
+    }
+
+    /// Tells queues that the channel's common limit has room.
+    fn resume(&self, queues: Vec<Arc<Queue>>) {
+        for queue in queues {
+            let mut effects = Effects::none();
+            queue.lock().resume(self.group, &mut effects);
+            self.vhost().carry_out(&queue, effects);
+        }
+    }
+}
+
+impl Slot {
+    fn source(self) -> Option<Arc<Source>> {
+        match self {
+            Slot::Reserved => None,
+            Slot::Consumer(source) => Some(source),
+        }
+    }
+}
+
+impl Channel {
+    pub(crate) fn open(connection: crate::Connection, number: u16) -> Channel {
+        let core = Arc::clone(connection.core());
+        let (events, receiver) = unbounded();
+        let state = State {
+            closed: None,
+            ledger: Ledger::default(),
+            mode: Mode::Plain,
+            prefetch: 0,
+            current_queue: None,
+            waiting: WaitList::default(),
+            events,
+        };
+        let group = core.vhost().new_group();
+        let core = Core { connection: core, number, group, state: Mutex::new(state), events: receiver };
+        Channel { handle: Arc::new(Handle { core: Arc::new(core), _connection: connection }) }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Core> {
+        Arc::downgrade(self.core())
+    }
+
+    /// The number of this channel in its connection, from 1.
+    pub fn number(&self) -> u16 {
+        self.core().number
+    }
+
+    /// The stream of everything that happens on this channel: deliveries, returns, confirms, cancellations.
+    pub fn events(&self) -> Events {
+        Events { core: Arc::clone(self.core()) }
+    }
+
+    /// Closes the channel (`channel.close`).
+    ///
+    /// Its consumers are removed, and everything delivered or got on it and not settled goes back to its place, marked
+    /// as redelivered; each queue sees both at once. An auto-delete queue that loses its last consumer goes. Events
+    /// that happened before can still be read.
+    ///
+    /// # Errors
+    /// [`Error::ChannelClosed`], [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already.
+    pub fn close(&self) -> Result {
+        self.core().check_open()?;
+        self.core().close(CancelReason::ChannelClosed);
+        Ok(())
+    }
+
+    /// The name that an empty queue name stands for: that of the queue declared last on this channel.
+    fn expand<'a>(&self, queue: &'a str, current: &'a Option<Name>) -> Result<&'a str> {
+        match (queue, current) {
+            ("", Some(current)) => Ok(current),
+            ("", None) => Err(Error::NoDeclaredQueue),
+            (queue, _) => Ok(queue),
+        }
+    }
+
+    fn current_queue(&self) -> Result<Option<Name>> {
+        Ok(self.core().open()?.current_queue.clone())
+    }
+}
+
+/// The queues of several deliveries, each once.
+fn distinct(queues: impl IntoIterator<Item = Arc<Queue>>) -> Vec<Arc<Queue>> {
+    let mut seen = HashSet::new();
+    queues.into_iter().filter(|queue| seen.insert(Arc::as_ptr(queue))).collect()
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("number", &self.number()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! What AMQP's methods take besides names: the rest of their arguments, chainable.
+
+use crate::field_value::{FieldTable, FieldValue};
+
+/// Whether deliveries wait to be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AckMode {
+    /// They do, and return if that never happens.
+    #[default]
+    Manual,
+    /// They count as acknowledged when they are made (AMQP's `no-ack`).
+    Auto,
+}
+
+/// Whether an exchange or queue is deleted only if nobody uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum IfUnused {
+    /// It is deleted in any case.
+    #[default]
+    No,
+    /// An exchange with bindings, or a queue with consumers, stays: 406.
+    Yes,
+}
+
+/// Whether a queue is deleted only if it has no ready messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum IfEmpty {
+    /// It is deleted in any case.
+    #[default]
+    No,
+    /// A queue with ready messages stays: 406.
+    Yes,
+}
+
+/// How [`basic_publish`](crate::Channel::basic_publish) publishes.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct PublishOptions {
+    pub(super) mandatory: bool,
+    pub(super) immediate: bool,
+}
+
+impl PublishOptions {
+    /// Neither mandatory nor immediate.
+    pub fn new() -> PublishOptions {
+        PublishOptions::default()
+    }
+
+    /// A message that reaches no queue comes back as [`Event::Return`](crate::Event::Return).
+    #[must_use]
+    pub fn mandatory(mut self) -> PublishOptions {
+        self.mandatory = true;
+        self
+    }
+
+    /// Deliver at once or return. RabbitMQ does not implement it, and neither does this broker: 540.
+    #[must_use]
+    pub fn immediate(mut self) -> PublishOptions {
+        self.immediate = true;
+        self
+    }
+}
+
+/// How [`basic_consume`](crate::Channel::basic_consume) consumes.
+///
+/// # Examples
+/// ```
+/// use leveret::ConsumeOptions;
+///
+/// let options = ConsumeOptions::new().tag("worker-1").priority(10);
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ConsumeOptions {
+    pub(super) tag: String,
+    pub(super) auto_ack: bool,
+    pub(super) exclusive: bool,
+    pub(super) no_local: bool,
+    pub(super) arguments: FieldTable,
+}
+
+impl ConsumeOptions {
+    /// A generated tag, manual acknowledgement, shared, no arguments.
+    pub fn new() -> ConsumeOptions {
+        ConsumeOptions::default()
+    }
+
+    /// The consumer tag, at most 255 bytes. Empty: the broker chooses.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> ConsumeOptions {
+        self.tag = tag.into();
+        self
+    }
+
+    /// Deliveries count as acknowledged when they are made (AMQP's `no-ack`).
+    #[must_use]
+    pub fn auto_ack(mut self) -> ConsumeOptions {
+        self.auto_ack = true;
+        self
+    }
+
+    /// Refused unless it is the queue's only consumer, and keeps others from joining.
+    #[must_use]
+    pub fn exclusive(mut self) -> ConsumeOptions {
+        self.exclusive = true;
+        self
+    }
+
+    /// Not to be sent what the same connection publishes. Accepted and ignored, as by RabbitMQ.
+    #[must_use]
+    pub fn no_local(mut self) -> ConsumeOptions {
+        self.no_local = true;
+        self
+    }
+
+    /// The consumer's priority (`x-priority`): the higher, the sooner it is served. 0 unless set.
+    #[must_use]
+    pub fn priority(self, priority: i32) -> ConsumeOptions {
+        self.argument("x-priority", priority)
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn argument(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> ConsumeOptions {
+        self.arguments.insert(name, value);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: FieldTable) -> ConsumeOptions {
+        self.arguments.extend(arguments);
+        self
+    }
+}

@@ -1,0 +1,60 @@
+//! The end of a channel that a queue sees: takes each message in the moment the queue hands it over.
+
+use std::sync::{Arc, Weak};
+
+use super::{
+    Core,
+    events::{ChannelDelivery, Event},
+};
+use crate::{
+    envelope::Envelope,
+    error::CancelReason,
+    queue::{Effects, Outlet},
+    session::held::{Held, Source},
+};
+
+/// One consumer of a channel.
+///
+/// Both references are weak: the queue holds the outlet, and must not keep channel or itself alive by it.
+pub(super) struct ChannelOutlet {
+    pub(super) core: Weak<Core>,
+    pub(super) source: Weak<Source>,
+}
+
+impl Outlet for ChannelOutlet {
+    fn offer(&self, mut envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else { return Err(envelope) };
+        let mut state = core.lock();
+        // A closing channel takes nothing more: its consumers are about to leave.
+        if state.closed.is_some() || !state.ledger.has_room(&source.queue) {
+            return Err(envelope);
+        }
+        let delivery_tag = state.ledger.next_tag();
+        let shown = match source.auto_ack {
+            true => Some(envelope),
+            false => {
+                let copy = envelope.share().ok();
+                state.ledger.enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
+                copy
+            }
+        };
+        let delivery = ChannelDelivery {
+            consumer_tag: source.consumer_tag.clone(),
+            source,
+            delivery_tag,
+            envelope: shown,
+            message_count: 0,
+        };
+        effects.wake(state.send(Event::Delivery(delivery)));
+        Ok(())
+    }
+
+    fn cancelled(&self, reason: CancelReason, effects: &mut Effects) {
+        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else { return };
+        let consumer_tag = source.consumer_tag.clone();
+        let mut state = core.lock();
+        if state.ledger.consumers.remove(&consumer_tag).is_some() {
+            effects.wake(state.send(Event::Cancelled { consumer_tag, reason }));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Publishing on a channel: at once, with confirms, or in a transaction.
+
+use std::sync::Arc;
+
+use super::{
+    Channel, Core, Mode, PublishOptions,
+    events::{Confirm, Event, Outcome, Returned},
+};
+use crate::{
+    bytes::Bytes,
+    envelope::{Envelope, Meta},
+    error::{Error, Result},
+    name::Name,
+    payload::Body,
+    properties::Properties,
+    vhost::{PushFailure, Published, Route},
+};
+
+/// A message on its way: what is needed to put it into its queues, or to return it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    exchange: Name,
+    routing_key: Name,
+    body: Bytes,
+    meta: Arc<Meta>,
+    route: Route,
+    mandatory: bool,
+}
+
+impl Core {
+    /// Puts a message into the queues of its route; returns it if that is asked for and there are none.
+    pub(super) fn publish_pending(&self, pending: Pending) -> Published {
+        let Pending { exchange, routing_key, body, meta, mut route, mandatory } = pending;
+        loop {
+            let envelope = Envelope::new(Body::encoded(body.clone()), &route.address, Some(Arc::clone(&meta)));
+            let failed = match self.vhost().push(&route, envelope) {
+                Ok(published) => return published,
+                Err(failed) => failed,
+            };
+            match failed.reason {
+                // As in RabbitMQ the names that the bindings gave are what counts: another queue may have this one's.
+                PushFailure::QueueDeleted => route = self.vhost().renew(&route),
+                PushFailure::NoRoute | PushFailure::NotShareable => break,
+            }
+        }
+        if mandatory {
+            let properties = meta.properties.clone();
+            let returned =
+                Returned { reply_code: 312, reply_text: "NO_ROUTE", exchange, routing_key, properties, body };
+            let wake = self.lock().send(Event::Return(returned));
+            if let Some(wake) = wake {
+                wake.wake();
+            }
+        }
+        Published::default()
+    }
+}
+
+impl Channel {
+    /// Publishes a message (`basic.publish`).
+    ///
+    /// What comes of it is said by events, as in AMQP: [`Event::Return`] for a mandatory message that reached no queue,
+    /// then, in confirm mode, [`Event::Confirm`]. They are there when this method returns.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown exchange, [`Error::AccessRefused`] for an internal one,
+    /// [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`,
+    /// [`Error::NotImplemented`] for `immediate`, [`Error::InvalidName`], and the errors of a closed channel.
+    pub fn basic_publish(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        body: impl Into<Bytes>,
+        properties: Properties,
+        options: PublishOptions,
+    ) -> Result {
+        if options.immediate {
+            return Err(Error::immediate());
+        }
+        let core = self.core();
+        core.check_open()?;
+        let (exchange, routing_key) = (Name::new(exchange)?, Name::new(routing_key)?);
+        let route = core.vhost().resolve(&exchange, &routing_key, properties.headers.as_ref())?;
+        core.connection.check_user_id(&properties)?;
+        properties.validate()?;
+        let meta = Arc::new(Meta { properties, ..Meta::default() });
+        let pending =
+            Pending { exchange, routing_key, body: body.into(), meta, route, mandatory: options.mandatory };
+        let mut state = core.open()?;
+        let number = match &mut state.mode {
+            Mode::Tx(tx) => {
+                tx.publish(pending);
+                return Ok(());
+            }
+            Mode::Confirm { published } => {
+                *published += 1;
+                Some(*published)
+            }
+            Mode::Plain => None,
+        };
+        drop(state);
+        let published = core.publish_pending(pending);
+        if let Some(delivery_tag) = number {
+            let outcome = match published.refused {
+                0 => Outcome::Ack,
+                _ => Outcome::Nack,
+            };
+            let wake = core.lock().send(Event::Confirm(Confirm { delivery_tag, multiple: false, outcome }));
+            if let Some(wake) = wake {
+                wake.wake();
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns publisher confirms on (`confirm.select`, a RabbitMQ extension), for good: every message published from
+    /// now on is confirmed by an [`Event::Confirm`]. Again is the same as once.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] on a transactional channel, and the errors of a closed channel.
+    pub fn confirm_select(&self) -> Result {
+        let mut state = self.core().open()?;
+        match state.mode {
+            Mode::Tx(_) => Err(Error::confirm_in_tx_mode()),
+            Mode::Confirm { .. } => Ok(()),
+            Mode::Plain => {
+                state.mode = Mode::Confirm { published: 0 };
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Settling by delivery tag: acknowledge, reject, recover.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Channel, Core, Mode};
+use crate::{
+    envelope::Envelope,
+    error::{Error, Result},
+    session::held::{Held, Requeue, Source},
+};
+
+/// How deliveries are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settlement {
+    Ack,
+    Otherwise(Requeue),
+}
+
+impl Core {
+    /// Settles deliveries that were taken out of the ledger.
+    ///
+    /// As RabbitMQ does, for each queue and consumer at once, in the order of their names.
+    pub(super) fn settle(&self, how: Settlement, taken: impl IntoIterator<Item = Held>) {
+        let mut groups: BTreeMap<_, (Arc<Source>, Vec<Envelope>)> = BTreeMap::new();
+        for held in taken {
+            let (source, envelope) = held.into_parts();
+            let key = (source.queue.name().clone(), source.consumer_tag.clone(), Arc::as_ptr(&source.queue));
+            let (_, envelopes) = groups.entry(key).or_insert_with(|| (source, Vec::new()));
+            envelopes.extend(envelope);
+        }
+        for (source, envelopes) in groups.into_values() {
+            match how {
+                Settlement::Ack => {
+                    let bytes = envelopes.iter().map(Envelope::size).sum();
+                    source.ack(envelopes.len() as u64, bytes);
+                }
+                Settlement::Otherwise(requeue) => source.settle_otherwise(envelopes, requeue),
+            }
+        }
+    }
+}
+
+impl Channel {
+    /// Acknowledges a delivery (`basic.ack`), or with `multiple` every unsettled one up to it; of tag 0, all.
+    ///
+    /// In a transaction it takes effect when committed.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] for a tag that is not that of an unsettled delivery of this channel; nothing is
+    /// acknowledged then. And the errors of a closed channel.
+    pub fn basic_ack(&self, delivery_tag: u64, multiple: bool) -> Result {
+        self.settle(delivery_tag, multiple, Settlement::Ack)
+    }
+
+    /// Gives a delivery up (`basic.nack`, a RabbitMQ extension), or with `multiple` every unsettled one up to it.
+    ///
+    /// # Errors
+    /// As [`basic_ack`](Self::basic_ack).
+    pub fn basic_nack(&self, delivery_tag: u64, multiple: bool, requeue: Requeue) -> Result {
+        self.settle(delivery_tag, multiple, Settlement::Otherwise(requeue))
+    }
+
+    /// Gives one delivery up (`basic.reject`).
+    ///
+    /// # Errors
+    /// As [`basic_ack`](Self::basic_ack).
+    pub fn basic_reject(&self, delivery_tag: u64, requeue: Requeue) -> Result {
+        self.settle(delivery_tag, false, Settlement::Otherwise(requeue))
+    }
+
+    fn settle(&self, tag: u64, multiple: bool, how: Settlement) -> Result {
+        let core = self.core();
+        let mut state = core.open()?;
+        let taken = state.ledger.take(tag, multiple)?;
+        if let Mode::Tx(tx) = &mut state.mode {
+            tx.settle(how, taken);
+            return Ok(());
+        }
+        let relieved = state.ledger.release(taken.iter().map(|(_, held)| held));
+        drop(state);
+        core.settle(how, taken.into_iter().map(|(_, held)| held));
+        core.resume(relieved);
+        Ok(())
+    }
+
+    /// Returns everything unsettled on this channel to its place (`basic.recover`), marked as redelivered. What was
+    /// settled in a transaction and not committed is not affected.
+    ///
+    /// # Errors
+    /// [`Error::NotImplemented`] for [`Requeue::No`], as in RabbitMQ, and the errors of a closed channel.
+    pub fn basic_recover(&self, requeue: Requeue) -> Result {
+        if requeue == Requeue::No {
+            return Err(Error::recover_without_requeue());
+        }
+        let core = self.core();
+        let mut state = core.open()?;
+        let taken = state.ledger.take_all();
+        let relieved = state.ledger.release(taken.iter().map(|(_, held)| held));
+        drop(state);
+        core.settle(Settlement::Otherwise(requeue), taken.into_iter().map(|(_, held)| held));
+        core.resume(relieved);
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Transactions: publishes and settlements that take effect at commit. Declarations are not part of them.
+
+use super::{Channel, Mode, publish::Pending, settle::Settlement};
+use crate::{
+    error::{Error, Result},
+    session::held::Held,
+};
+
+/// What a channel has done since the last commit or rollback.
+#[derive(Debug, Default)]
+pub(super) struct Tx {
+    published: Vec<Pending>,
+    settled: Vec<(Settlement, Vec<(u64, Held)>)>,
+}
+
+impl Tx {
+    pub(super) fn publish(&mut self, pending: Pending) {
+        self.published.push(pending);
+    }
+
+    pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Held)>) {
+        self.settled.push((how, taken));
+    }
+
+    /// The deliveries whose settlement is forgotten, and the messages that are never published.
+    pub(super) fn into_parts(self) -> (Vec<Held>, Vec<Pending>) {
+        let held = self.settled.into_iter().flat_map(|(_, taken)| taken).map(|(_, held)| held).collect();
+        (held, self.published)
+    }
+}
+
+impl Channel {
+    /// Makes the channel transactional (`tx.select`), for good: what is published and settled takes effect at
+    /// [`tx_commit`](Self::tx_commit). Again is the same as once.
+    ///
+    /// As in RabbitMQ a commit is not atomic over queues; it only says when the effects begin.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] on a channel in confirm mode, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{AckMode, Broker, Credentials, Properties, PublishOptions, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.tx_select()?;
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// assert!(channel.basic_get("q", AckMode::Auto)?.is_none());
+    /// channel.tx_commit()?;
+    /// assert!(channel.basic_get("q", AckMode::Auto)?.is_some());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn tx_select(&self) -> Result {
+        let mut state = self.core().open()?;
+        match state.mode {
+            Mode::Confirm { .. } => Err(Error::tx_in_confirm_mode()),
+            Mode::Tx(_) => Ok(()),
+            Mode::Plain => {
+                state.mode = Mode::Tx(Tx::default());
+                Ok(())
+            }
+        }
+    }
+
+    /// Publishes and settles what this transaction has gathered, publishes first (`tx.commit`); the next one begins.
+    ///
+    /// Whether a mandatory message reaches a queue is decided now: its [`Event::Return`](crate::Event::Return) comes
+    /// before this method returns. A queue that was deleted meanwhile loses what was for it.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
+    pub fn tx_commit(&self) -> Result {
+        let Tx { published, settled } = self.next_tx()?;
+        let core = self.core();
+        for pending in published {
+            core.publish_pending(pending);
+        }
+        for (how, taken) in settled {
+            let relieved = core.lock().ledger.release(taken.iter().map(|(_, held)| held));
+            core.settle(how, taken.into_iter().map(|(_, held)| held));
+            core.resume(relieved);
+        }
+        Ok(())
+    }
+
+    /// Forgets what this transaction has gathered (`tx.rollback`); the next one begins. Deliveries stay with the
+    /// channel: they may be settled again.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
+    pub fn tx_rollback(&self) -> Result {
+        let Tx { published, settled } = self.next_tx()?;
+        self.core().lock().ledger.restore(settled.into_iter().flat_map(|(_, taken)| taken));
+        drop(published);
+        Ok(())
+    }
+
+    fn next_tx(&self) -> Result<Tx> {
+        let mut state = self.core().open()?;
+        match &mut state.mode {
+            Mode::Tx(tx) => Ok(std::mem::take(tx)),
+            Mode::Plain | Mode::Confirm { .. } => Err(Error::not_transactional()),
+        }
+    }
+}

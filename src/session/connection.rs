@@ -1,0 +1,219 @@
+//! A connection: an identity in a virtual host, and the owner of channels, typed consumers and exclusive queues.
+//!
+//! Knows the virtual host and never the broker.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use super::{
+    channel::{self, Channel},
+    subscription::Subscription,
+};
+use crate::{
+    error::{CancelReason, Error, Result},
+    name::Name,
+    properties::Properties,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    vhost::{ConnectionId, VirtualHost},
+};
+
+/// A connection to a virtual host of a [`Broker`](crate::Broker): who one is, and what belongs to one.
+///
+/// It has no socket; it exists for what AMQP ties to connections: exclusive queues, the user, and the end of everything
+/// made through it. Cloning is cheap; clones are the same connection.
+///
+/// # If dropped
+/// With its last clone, and the last handle of its channels, the connection closes as by [`close`](Self::close).
+/// Producers and typed consumers do not keep it open.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Credentials, Queue};
+///
+/// let broker = Broker::new();
+/// let ours = broker.connect("/", Credentials::guest())?;
+/// let theirs = broker.connect("/", Credentials::guest())?;
+/// let queue = ours.declare(&Queue::exclusive())?;
+/// assert_eq!(theirs.purge(&queue).unwrap_err().reply_code(), Some(405));
+/// ours.close()?;
+/// assert!(theirs.purge(&queue).unwrap_err().is_not_found());
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Connection {
+    handle: Arc<Handle>,
+}
+
+/// Closes the connection when the last handle goes.
+struct Handle {
+    core: Arc<Core>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.close(CancelReason::ConnectionClosed);
+    }
+}
+
+/// What channels and typed handles share of a connection.
+pub(crate) struct Core {
+    id: ConnectionId,
+    vhost: Arc<VirtualHost>,
+    user: Name,
+    closed: AtomicBool,
+    members: Mutex<Members>,
+}
+
+/// What closes with the connection. A leaf lock.
+#[derive(Default)]
+struct Members {
+    last_channel: u16,
+    channels: HashMap<u16, Weak<channel::Core>>,
+    subscriptions: HashMap<u64, Weak<Subscription>>,
+}
+
+impl Core {
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
+        &self.vhost
+    }
+
+    /// # Errors
+    /// [`Error::ShutDown`], [`Error::ConnectionClosed`].
+    pub(crate) fn check_open(&self) -> Result {
+        self.vhost.check_up()?;
+        match self.closed.load(SeqCst) {
+            false => Ok(()),
+            true => Err(Error::ConnectionClosed),
+        }
+    }
+
+    /// Who names a user in a message must be that user, as in RabbitMQ.
+    pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
+        match &properties.user_id {
+            Some(claimed) if **claimed != *self.user => Err(Error::user_id_mismatch(claimed, &self.user)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn forget_channel(&self, number: u16) {
+        self.members.lock().channels.remove(&number);
+    }
+
+    /// Has the subscription end with this connection.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    pub(crate) fn adopt(&self, subscription: &Arc<Subscription>) -> Result {
+        let mut members = self.members.lock();
+        // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
+        self.check_open()?;
+        members.subscriptions.insert(subscription.number(), Arc::downgrade(subscription));
+        Ok(())
+    }
+
+    pub(crate) fn forget_subscription(&self, number: u64) {
+        self.members.lock().subscriptions.remove(&number);
+    }
+
+    /// Closes channels and consumers, then deletes the exclusive queues.
+    pub(crate) fn close(&self, reason: CancelReason) {
+        let members = {
+            let mut members = self.members.lock();
+            if self.closed.swap(true, SeqCst) {
+                return;
+            }
+            std::mem::take(&mut *members)
+        };
+        let mut channels: Vec<_> = members.channels.into_iter().collect();
+        channels.sort_by_key(|(number, _)| *number);
+        for channel in channels.iter().filter_map(|(_, channel)| channel.upgrade()) {
+            channel.close(reason);
+        }
+        let mut subscriptions: Vec<_> = members.subscriptions.into_iter().collect();
+        subscriptions.sort_by_key(|(number, _)| *number);
+        for subscription in subscriptions.iter().filter_map(|(_, subscription)| subscription.upgrade()) {
+            subscription.cancel(reason);
+        }
+        self.vhost.delete_owned_by(self.id);
+    }
+}
+
+impl Connection {
+    pub(crate) fn open(vhost: &Arc<VirtualHost>, id: ConnectionId, user: Name) -> Connection {
+        let core = Core {
+            id,
+            vhost: Arc::clone(vhost),
+            user,
+            closed: AtomicBool::new(false),
+            members: Mutex::default(),
+        };
+        Connection { handle: Arc::new(Handle { core: Arc::new(core) }) }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`], [`Error::ShutDown`], [`Error::ResourceError`] if all 65,535 channels are open.
+    pub fn open_channel(&self) -> Result<Channel> {
+        let number = {
+            let mut members = self.core().members.lock();
+            self.core().check_open()?;
+            if members.channels.len() >= usize::from(u16::MAX) {
+                return Err(Error::ResourceError("all 65535 channels of the connection are open: close some".into()));
+            }
+            loop {
+                members.last_channel = members.last_channel.checked_add(1).unwrap_or(1);
+                if !members.channels.contains_key(&members.last_channel) {
+                    break members.last_channel;
+                }
+            }
+        };
+        let channel = Channel::open(self.clone(), number);
+        let mut members = self.core().members.lock();
+        self.core().check_open()?;
+        members.channels.insert(number, channel.downgrade());
+        drop(members);
+        Ok(channel)
+    }
+
+    /// The user of this connection.
+    pub fn user(&self) -> &Name {
+        &self.core().user
+    }
+
+    /// The name of the virtual host that this connection is to.
+    pub fn vhost(&self) -> &Name {
+        self.core().vhost.name()
+    }
+
+    /// Closes the connection: its channels close, its typed consumers are cancelled, its exclusive queues are deleted
+    /// (without dead-lettering). Deliveries in somebody's hands can still be settled.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already.
+    pub fn close(&self) -> Result {
+        self.core().check_open()?;
+        self.core().close(CancelReason::ConnectionClosed);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("vhost", self.vhost()).field("user", self.user()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,340 @@
+//! A received message: the payload as its type, what is known of it, and the ways to settle it.
+//!
+//! Built on [`Held`]: dropped unsettled, it goes back. Knows nothing of how it was received.
+
+use std::{fmt, ops::Deref, sync::Arc};
+
+use super::held::{Held, Requeue, Source};
+use crate::{
+    bytes::Bytes,
+    codec::{Codecs, Json},
+    envelope::Envelope,
+    error::{CodecError, Result},
+    name::Name,
+    payload::{Carry, Payload},
+    properties::Properties,
+};
+
+/// A received message, owned: it derefs to its payload, and is settled by being consumed.
+///
+/// Everything beside the payload is on [`info`](Self::info), so that no field or method of the payload is hidden.
+/// A delivery stays valid after its consumer, channel or connection is closed; if its queue is gone, settling it is
+/// `Ok` and does nothing.
+///
+/// # If dropped
+/// Unsettled (a panic unwinding, an early return, `?`), the message goes back to the same queue at its original place,
+/// marked as redelivered. A delivery of an [auto-ack](crate::ConsumerBuilder::auto_ack) consumer is settled from the
+/// start, and just goes.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue};
+///
+/// let broker = Broker::new();
+/// let names = Queue::new("names");
+/// broker.producer::<String>(&names)?.publish("Ada".to_owned())?;
+/// let consumer = broker.consumer::<String>(&names)?;
+///
+/// let delivery = consumer.recv()?;
+/// assert_eq!(delivery.len(), 3); // a method of `String`
+/// drop(delivery); // not settled: it comes again
+///
+/// let delivery = consumer.recv()?;
+/// assert!(delivery.info().redelivered());
+/// delivery.ack()?;
+/// # Ok::<(), leveret::Error>(())
+/// ```
+pub struct Delivery<T: Payload> {
+    /// The payload, if it is not in the message itself: decoded, or a `Local` that was taken out of it.
+    opened: Option<Box<T>>,
+    info: DeliveryInfo,
+}
+
+impl<T: Payload> Delivery<T> {
+    /// Opens a message for a consumer of `T`.
+    pub(crate) fn open(source: Arc<Source>, envelope: Envelope, codecs: &Codecs) -> Result<Delivery<T>, Undecoded> {
+        let opened = match envelope.body().downcast_ref::<T>() {
+            // The common case: the very value that was sent, and any content type will do.
+            Some(_) if !codecs.is_restricted() => Ok(None),
+            _ => {
+                let content_type = envelope.properties().content_type.as_deref();
+                match envelope.meta().and_then(|meta| meta.codec.as_deref()) {
+                    Some(codec) => T::open(envelope.body(), codec, content_type, codecs),
+                    None => T::open(envelope.body(), &Json, content_type, codecs),
+                }
+            }
+        };
+        let info = DeliveryInfo { held: Held::new(source, envelope) };
+        match opened {
+            Ok(opened) => Ok(Delivery { opened, info }),
+            Err(error) => Err(Undecoded { error, info }),
+        }
+    }
+
+    /// The payload; the same as dereferencing.
+    pub fn payload(&self) -> &T {
+        self
+    }
+
+    /// What is known of the message besides its payload.
+    pub fn info(&self) -> &DeliveryInfo {
+        &self.info
+    }
+
+    /// Acknowledges the message: the queue forgets it.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
+    pub fn ack(mut self) -> Result {
+        let opened = self.opened.take();
+        let envelope = self.info.held.ack()?;
+        drop((opened, envelope));
+        Ok(())
+    }
+
+    /// Acknowledges the message and gives its payload out; shared, as an `Arc`, if other queues got the same value.
+    ///
+    /// # Errors
+    /// The shared payload. Should the broker be gone, the payload is given out all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let names = Queue::new("names");
+    /// broker.producer::<String>(&names)?.publish("Ada".to_owned())?;
+    /// let name: String = broker.consumer::<String>(&names)?.recv()?.ack_into().expect("one queue, so not shared");
+    /// assert_eq!(name, "Ada");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn ack_into(mut self) -> Result<T, Arc<T>> {
+        let opened = self.opened.take();
+        let envelope = self.info.held.settle();
+        if let Some(opened) = opened {
+            return Ok(*opened);
+        }
+        match envelope.map(|envelope| envelope.into_body().into_inner::<T>()) {
+            Some(Ok(payload)) => payload,
+            _ => without_payload(),
+        }
+    }
+
+    /// Gives the message up: back to its place, at once or later, or away.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    pub fn nack(mut self, requeue: Requeue) -> Result {
+        self.restore();
+        self.info.held.nack(requeue)
+    }
+
+    /// Gives the message up for good: it is dropped, or dead-lettered if the queue says so.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    pub fn reject(self) -> Result {
+        self.nack(Requeue::No)
+    }
+
+    /// Puts a payload that was taken out of the message back into it.
+    fn restore(&mut self) {
+        if let (Some(opened), Some(envelope)) = (self.opened.take(), self.info.held.envelope()) {
+            Carry::restore(envelope.body(), opened);
+        }
+    }
+}
+
+impl<T: Payload> Deref for Delivery<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        let inside = || self.info.held.envelope().and_then(|envelope| envelope.body().downcast_ref::<T>());
+        match self.opened.as_deref().or_else(inside) {
+            Some(payload) => payload,
+            None => without_payload(),
+        }
+    }
+}
+
+/// Never called: [`Delivery::open`] makes a delivery only of a message with a `T` in it, or with one decoded beside it,
+/// and only the methods that consume the delivery take either away.
+fn without_payload() -> ! {
+    unreachable!("a delivery without its payload")
+}
+
+impl<T: Payload> Drop for Delivery<T> {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
+impl<T: Payload + fmt::Debug> fmt::Debug for Delivery<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("payload", self.payload()).field("info", &self.info).finish()
+    }
+}
+
+/// What is known of a delivery besides its payload.
+pub struct DeliveryInfo {
+    held: Held,
+}
+
+impl DeliveryInfo {
+    /// The queue it came from.
+    pub fn queue(&self) -> &Name {
+        self.held.source().queue.name()
+    }
+
+    /// The tag of the consumer that received it; empty for a [`SimpleQueue`](crate::SimpleQueue).
+    pub fn consumer_tag(&self) -> &Name {
+        &self.held.source().consumer_tag
+    }
+
+    /// The exchange it was published to; empty for the default exchange.
+    pub fn exchange(&self) -> Name {
+        self.held.envelope().map(|envelope| self.held.source().exchange(envelope.origin())).unwrap_or_default()
+    }
+
+    /// The routing key it was published with.
+    pub fn routing_key(&self) -> &str {
+        self.held.envelope().map(Envelope::routing_key).unwrap_or_default()
+    }
+
+    /// Whether it was delivered before and came back.
+    pub fn redelivered(&self) -> bool {
+        self.delivery_count() > 0
+    }
+
+    /// How many earlier deliveries of it came back.
+    pub fn delivery_count(&self) -> u32 {
+        self.held.envelope().map_or(0, |envelope| envelope.delivery_count)
+    }
+
+    /// Its place in its queue: what arrived first has the lowest.
+    pub fn position(&self) -> u64 {
+        self.held.envelope().map_or(0, |envelope| envelope.position)
+    }
+
+    /// Its properties, the content type among them.
+    pub fn properties(&self) -> &Properties {
+        static NONE: Properties = Properties::new();
+        self.held.envelope().map_or(&NONE, Envelope::properties)
+    }
+
+    /// Its size in bytes, as limits count it: the length of bytes and text, else the size of the payload's type, or
+    /// what the producer's [`sized_by`](crate::ProducerBuilder::sized_by) says.
+    pub fn size(&self) -> u64 {
+        self.held.envelope().map_or(0, Envelope::size)
+    }
+
+    /// Its payload as octets, encoded now if it travels as a value.
+    ///
+    /// # Errors
+    /// [`CodecError`] if it cannot be encoded.
+    pub fn body(&self) -> Result<Bytes, CodecError> {
+        match self.held.envelope() {
+            Some(envelope) => envelope.encode(),
+            None => Ok(Bytes::default()),
+        }
+    }
+
+    /// The Rust type that was published; `leveret::Bytes` if it came encoded.
+    pub fn type_name(&self) -> &'static str {
+        self.held.envelope().map_or("()", |envelope| envelope.body().type_name())
+    }
+}
+
+impl fmt::Debug for DeliveryInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryInfo")
+            .field("queue", self.queue())
+            .field("exchange", &self.exchange())
+            .field("routing_key", &self.routing_key())
+            .field("delivery_count", &self.delivery_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A received message whose payload is not what the consumer takes: another type that does not decode, or a content
+/// type that it does not accept.
+///
+/// # If dropped
+/// It is rejected (dead-lettered if the queue says so), never returned: no loop can spin on it.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue, RecvError};
+///
+/// let broker = Broker::new();
+/// let queue = Queue::new("numbers");
+/// broker.producer::<String>(&queue)?.publish("not a number".to_owned())?;
+/// broker.producer::<u64>(&queue)?.publish(7)?;
+///
+/// let numbers = broker.consumer::<u64>(&queue)?;
+/// match numbers.recv() {
+///     Err(RecvError::Decode(undecoded)) => assert_eq!(&*undecoded.info().body()?, b"not a number"),
+///     other => panic!("{other:?}"),
+/// }
+/// assert_eq!(*numbers.recv()?, 7); // the loop goes on
+/// # Ok::<(), leveret::Error>(())
+/// ```
+pub struct Undecoded {
+    error: CodecError,
+    info: DeliveryInfo,
+}
+
+impl Undecoded {
+    /// Why it does not decode.
+    pub fn error(&self) -> &CodecError {
+        &self.error
+    }
+
+    /// What is known of the message; its [`body`](DeliveryInfo::body) among it.
+    pub fn info(&self) -> &DeliveryInfo {
+        &self.info
+    }
+
+    /// Acknowledges the message: the queue forgets it.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    pub fn ack(mut self) -> Result {
+        self.info.held.ack().map(drop)
+    }
+
+    /// Gives the message up: back to its place, at once or later, or away.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    pub fn nack(mut self, requeue: Requeue) -> Result {
+        self.info.held.nack(requeue)
+    }
+
+    /// Gives the message up for good; the same as dropping this.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    pub fn reject(self) -> Result {
+        self.nack(Requeue::No)
+    }
+}
+
+impl Drop for Undecoded {
+    fn drop(&mut self) {
+        // With the broker gone there is nothing left to reject.
+        let _ = self.info.held.nack(Requeue::No);
+    }
+}
+
+impl fmt::Display for Undecoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message from queue '{}' does not decode: {}", self.info().queue(), self.error)
+    }
+}
+
+impl fmt::Debug for Undecoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Undecoded").field("error", &self.error).field("info", &self.info).finish()
+    }
+}

@@ -1,0 +1,185 @@
+//! A message in somebody's hands, and the way back to its queue.
+//!
+//! [`Held`] is the one mechanism: the ledger of a channel and the typed [`Delivery`](crate::Delivery) are built on it.
+//! It settles once, or returns the message when dropped.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::{
+    envelope::{Envelope, Origin},
+    error::Result,
+    name::Name,
+    queue::{ConsumerId, Credit, Effects, Queue},
+    vhost::VirtualHost,
+};
+
+/// What becomes of a message that is not acknowledged.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue, Requeue};
+///
+/// let broker = Broker::new();
+/// let queue = Queue::new("q");
+/// let producer = broker.producer::<String>(&queue)?;
+/// let consumer = broker.consumer::<String>(&queue)?;
+/// producer.publish("again".to_owned())?;
+/// consumer.recv()?.nack(Requeue::Yes)?;
+/// let delivery = consumer.recv()?;
+/// assert!(delivery.info().redelivered());
+/// delivery.ack()?;
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requeue {
+    /// It goes back to its place in the queue and is delivered again, marked as redelivered.
+    Yes,
+    /// It is dropped, or dead-lettered if the queue says so.
+    No,
+    /// As [`Yes`](Requeue::Yes), after this time; until then nobody gets it. Zero is `Yes`.
+    After(Duration),
+}
+
+/// Where deliveries come from and go back to: one consumer of one queue, or gets from a queue.
+pub(crate) struct Source {
+    pub(crate) vhost: Arc<VirtualHost>,
+    pub(crate) queue: Arc<Queue>,
+    /// `None`: gets.
+    pub(crate) consumer: Option<(ConsumerId, Arc<Credit>)>,
+    pub(crate) consumer_tag: Name,
+    /// Deliveries are acknowledged when they are made.
+    pub(crate) auto_ack: bool,
+}
+
+impl Source {
+    pub(crate) fn gets(vhost: &Arc<VirtualHost>, queue: &Arc<Queue>) -> Arc<Source> {
+        Arc::new(Source {
+            vhost: Arc::clone(vhost),
+            queue: Arc::clone(queue),
+            consumer: None,
+            consumer_tag: Name::empty(),
+            auto_ack: false,
+        })
+    }
+
+    fn consumer(&self) -> Option<(ConsumerId, &Credit)> {
+        self.consumer.as_ref().map(|(id, credit)| (*id, &**credit))
+    }
+
+    /// Acknowledges so many messages of so many bytes.
+    pub(crate) fn ack(&self, messages: u64, bytes: u64) {
+        match &self.consumer {
+            Some((id, credit)) => {
+                if credit.settle(messages, bytes) {
+                    let mut effects = Effects::none();
+                    self.queue.lock().settled(*id, &mut effects);
+                    self.vhost.carry_out(&self.queue, effects);
+                }
+            }
+            None => self.queue.lock().settle_gets(messages, bytes),
+        }
+    }
+
+    /// Gives messages up: back to their places, or away.
+    pub(crate) fn settle_otherwise(&self, envelopes: Vec<Envelope>, requeue: Requeue) {
+        let mut effects = Effects::none();
+        let mut state = self.queue.lock();
+        match requeue {
+            Requeue::Yes | Requeue::After(Duration::ZERO) => {
+                state.give_back(self.consumer(), envelopes, &mut effects);
+            }
+            Requeue::After(delay) => state.give_back_after(self.consumer(), envelopes, delay, &mut effects),
+            Requeue::No => state.discard(self.consumer(), envelopes, &mut effects),
+        }
+        drop(state);
+        self.vhost.carry_out(&self.queue, effects);
+    }
+
+    /// The name of the exchange that a message was published to.
+    pub(crate) fn exchange(&self, origin: Origin) -> Name {
+        self.vhost.origins().name(origin)
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("queue", self.queue.name())
+            .field("consumer_tag", &self.consumer_tag)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message that was handed over and is not settled.
+///
+/// # If dropped
+/// It returns to its place in its queue, marked as redelivered (unless it was acknowledged on delivery).
+pub(crate) struct Held {
+    source: Arc<Source>,
+    /// Present until settled.
+    envelope: Option<Envelope>,
+}
+
+impl Held {
+    pub(crate) fn new(source: Arc<Source>, envelope: Envelope) -> Held {
+        Held { source, envelope: Some(envelope) }
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// `None` once settled.
+    pub(crate) fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
+    }
+
+    /// Acknowledges it, and hands the message out: its payload is dropped by the caller, after everything is done. Does
+    /// nothing the second time.
+    pub(crate) fn settle(&mut self) -> Option<Envelope> {
+        let envelope = self.envelope.take()?;
+        if !self.source.auto_ack {
+            self.source.ack(1, envelope.size());
+        }
+        Some(envelope)
+    }
+
+    /// As [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    pub(crate) fn ack(&mut self) -> Result<Option<Envelope>> {
+        let envelope = self.settle();
+        self.source.vhost.check_up()?;
+        Ok(envelope)
+    }
+
+    /// Gives it up. Does nothing the second time.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
+        if let Some(envelope) = self.envelope.take().filter(|_| !self.source.auto_ack) {
+            self.source.settle_otherwise(vec![envelope], requeue);
+        }
+        self.source.vhost.check_up()
+    }
+
+    /// Takes the message out without settling it: the ledger settles many at once.
+    pub(crate) fn into_parts(mut self) -> (Arc<Source>, Option<Envelope>) {
+        (Arc::clone(&self.source), self.envelope.take())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // With the broker gone there is nothing left to return to.
+        let _ = self.nack(Requeue::Yes);
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("source", &self.source).field("envelope", &self.envelope).finish()
+    }
+}

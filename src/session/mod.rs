@@ -1,0 +1,11 @@
+//! Sessions: who uses a virtual host, what it holds, and AMQP's methods.
+//!
+//! A connection owns channels and exclusive queues; a channel speaks AMQP and keeps the ledger of what it was handed; a
+//! delivery is owned by whoever holds it. Typed handles are built above this layer and are not known here.
+
+pub(crate) mod channel;
+pub(crate) mod connection;
+pub(crate) mod delivery;
+pub(crate) mod held;
+pub(crate) mod receive;
+pub(crate) mod subscription;

@@ -1,0 +1,95 @@
+//! What receiving can end with besides a message, in crossbeam's manner.
+
+use thiserror::Error as ThisError;
+
+use super::delivery::Undecoded;
+use crate::error::{CancelReason, Error};
+
+/// Why a blocking receive gave no message.
+#[derive(Debug, ThisError)]
+pub enum RecvError {
+    /// Nothing more will come.
+    #[error("the consumer was cancelled: {0}")]
+    Cancelled(CancelReason),
+    /// A message came whose payload does not decode; the next receive goes on with the next message.
+    #[error("{0}")]
+    Decode(Undecoded),
+}
+
+/// Why a receive that does not wait gave no message.
+#[derive(Debug, ThisError)]
+pub enum TryRecvError {
+    /// There is none now.
+    #[error("there is no message now")]
+    Empty,
+    /// Nothing more will come.
+    #[error("the consumer was cancelled: {0}")]
+    Cancelled(CancelReason),
+    /// A message came whose payload does not decode; the next receive goes on with the next message.
+    #[error("{0}")]
+    Decode(Undecoded),
+}
+
+/// Why a receive with a time limit gave no message.
+#[derive(Debug, ThisError)]
+pub enum RecvTimeoutError {
+    /// None came in time.
+    #[error("timed out waiting for a message")]
+    Timeout,
+    /// Nothing more will come.
+    #[error("the consumer was cancelled: {0}")]
+    Cancelled(CancelReason),
+    /// A message came whose payload does not decode; the next receive goes on with the next message.
+    #[error("{0}")]
+    Decode(Undecoded),
+}
+
+impl From<RecvError> for TryRecvError {
+    fn from(error: RecvError) -> TryRecvError {
+        match error {
+            RecvError::Cancelled(reason) => TryRecvError::Cancelled(reason),
+            RecvError::Decode(undecoded) => TryRecvError::Decode(undecoded),
+        }
+    }
+}
+
+impl From<RecvError> for RecvTimeoutError {
+    fn from(error: RecvError) -> RecvTimeoutError {
+        match error {
+            RecvError::Cancelled(reason) => RecvTimeoutError::Cancelled(reason),
+            RecvError::Decode(undecoded) => RecvTimeoutError::Decode(undecoded),
+        }
+    }
+}
+
+/// The undecoded message is dropped, and thereby rejected.
+impl From<RecvError> for Error {
+    fn from(error: RecvError) -> Error {
+        match error {
+            RecvError::Cancelled(reason) => Error::Cancelled(reason),
+            RecvError::Decode(undecoded) => Error::Codec(undecoded.error().clone()),
+        }
+    }
+}
+
+/// [`TryRecvError::Empty`] becomes [`Error::Timeout`]; an undecoded message is dropped, and thereby rejected.
+impl From<TryRecvError> for Error {
+    fn from(error: TryRecvError) -> Error {
+        match error {
+            TryRecvError::Empty => Error::Timeout,
+            TryRecvError::Cancelled(reason) => Error::Cancelled(reason),
+            TryRecvError::Decode(undecoded) => Error::Codec(undecoded.error().clone()),
+        }
+    }
+}
+
+/// An undecoded message is dropped, and thereby rejected.
+impl From<RecvTimeoutError> for Error {
+    fn from(error: RecvTimeoutError) -> Error {
+        match error {
+            RecvTimeoutError::Timeout => Error::Timeout,
+            RecvTimeoutError::Cancelled(reason) => Error::Cancelled(reason),
+            RecvTimeoutError::Decode(undecoded) => Error::Codec(undecoded.error().clone()),
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A typed consumer without its type: takes runs of messages from its inbox in the queue.
+//!
+//! A run that was taken lies behind a lock of its own, so that whoever cancels can return it. That lock is taken before
+//! the queue's, never after.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock, Weak},
+    task::Poll,
+};
+
+use super::{connection, held::Source};
+use crate::{
+    envelope::Envelope,
+    error::{CancelReason, Entity, Error, Result},
+    name::Name,
+    queue::{ConsumerId, Credit, Effects, Inbox, Queue, Run, Sink, Subscribe, SubscribeRefused},
+    sync::Mutex,
+    vhost::VirtualHost,
+    waiter::{self, Ticket, WaitList},
+};
+
+/// What a typed consumer asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct SubscriptionAsk {
+    pub(crate) tag: Name,
+    pub(crate) prefetch: u32,
+    pub(crate) priority: i64,
+    pub(crate) exclusive: bool,
+    pub(crate) auto_ack: bool,
+}
+
+/// One consumer of one queue.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    number: u64,
+    id: ConsumerId,
+    source: Arc<Source>,
+    connection: Weak<connection::Core>,
+    /// Messages taken from the inbox and shown to nobody yet.
+    run: Mutex<VecDeque<Envelope>>,
+    /// Why it ended, if it was not the queue's end.
+    ended: OnceLock<CancelReason>,
+}
+
+impl Subscription {
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ResourceLocked`], [`Error::AccessRefused`] beside an exclusive consumer,
+    /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    pub(crate) fn start(
+        connection: &Arc<connection::Core>,
+        queue: &Name,
+        ask: SubscriptionAsk,
+    ) -> Result<Arc<Subscription>> {
+        connection.check_open()?;
+        let vhost = connection.vhost();
+        let queue = vhost.queue(connection.id(), queue)?;
+        let number = vhost.next_number();
+        let tag = match ask.tag.is_empty() {
+            true => Name::new(format!("amq.ctag-{number:x}"))?,
+            false => ask.tag,
+        };
+        let credit = Arc::new(Credit::new());
+        let subscribe = Subscribe {
+            tag: tag.clone(),
+            group: vhost.new_group(),
+            priority: ask.priority,
+            prefetch: ask.prefetch,
+            // What lies in the inbox is nobody's yet: such a consumer acknowledges when it receives.
+            auto_ack: false,
+            exclusive: ask.exclusive,
+            credit: Arc::clone(&credit),
+        };
+        let mut effects = Effects::none();
+        let subscribed = queue.lock().subscribe(subscribe, |_| Sink::Inbox(Inbox::default()), &mut effects);
+        vhost.carry_out(&queue, effects);
+        let id = subscribed.map_err(|refused| match refused {
+            SubscribeRefused::InUse => Error::exclusive_use(queue.name(), vhost.name()),
+            SubscribeRefused::Deleted => Error::not_found(Entity::Queue, queue.name(), vhost.name()),
+        })?;
+        let source = Arc::new(Source {
+            vhost: Arc::clone(vhost),
+            queue,
+            consumer: Some((id, credit)),
+            consumer_tag: tag,
+            auto_ack: ask.auto_ack,
+        });
+        let subscription = Arc::new(Subscription {
+            number,
+            id,
+            source,
+            connection: Arc::downgrade(connection),
+            run: Mutex::default(),
+            ended: OnceLock::new(),
+        });
+        if let Err(error) = connection.adopt(&subscription) {
+            subscription.cancel(CancelReason::ConnectionClosed);
+            return Err(error);
+        }
+        Ok(subscription)
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
+        &self.source.vhost
+    }
+
+    fn queue(&self) -> &Arc<Queue> {
+        &self.source.queue
+    }
+
+    /// Ends the consumer. Its inbox and its run go back as if they had never been handed over; whoever waits is woken.
+    pub(crate) fn cancel(&self, reason: CancelReason) {
+        if self.ended.set(reason).is_err() {
+            return;
+        }
+        let mut effects = Effects::none();
+        let mut run = self.run.lock();
+        let removed = self.queue().lock().leave(&[self.id], &mut run, Vec::new(), &mut effects);
+        // The queue was deleted, and this run with it.
+        let dropped = match removed {
+            true => VecDeque::new(),
+            false => std::mem::take(&mut *run),
+        };
+        drop(run);
+        self.vhost().carry_out(self.queue(), effects);
+        if let Some(connection) = self.connection.upgrade() {
+            connection.forget_subscription(self.number);
+        }
+        drop(dropped);
+    }
+
+    pub(crate) fn set_prefetch(&self, prefetch: u32) {
+        let mut effects = Effects::none();
+        self.queue().lock().set_prefetch(self.id, prefetch, &mut effects);
+        self.vhost().carry_out(self.queue(), effects);
+    }
+
+    /// Takes up to `max` messages that are there already.
+    pub(crate) fn take_some(&self, max: usize, into: &mut Vec<Envelope>) {
+        let mut run = self.run.lock();
+        let count = run.len().min(max.saturating_sub(into.len()));
+        into.extend(run.drain(..count));
+    }
+
+    /// Puts a message that was taken and not shown back to where it was taken from.
+    pub(crate) fn untake(&self, envelope: Envelope) {
+        let mut run = self.run.lock();
+        if self.ended.get().is_none() && !self.has_ended() {
+            run.push_front(envelope);
+            return;
+        }
+        drop(run);
+        // Cancelled meanwhile: the rest of the run went back without it.
+        drop(super::held::Held::new(Arc::clone(&self.source), envelope));
+    }
+
+    fn has_ended(&self) -> bool {
+        self.source.consumer.as_ref().is_some_and(|(_, credit)| credit.has_ended())
+    }
+
+    /// Why nothing more comes.
+    fn reason(&self) -> CancelReason {
+        if self.vhost().check_up().is_err() {
+            return CancelReason::ShutDown;
+        }
+        match self.ended.get() {
+            Some(reason) => *reason,
+            None => CancelReason::QueueDeleted,
+        }
+    }
+}
+
+impl waiter::Source for Subscription {
+    type Output = Result<Envelope, CancelReason>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
+        let mut run = self.run.lock();
+        if self.has_ended() {
+            // The queue is deleted, and this run with it. Dropped without the lock: payloads are user code.
+            let deleted = std::mem::take(&mut *run);
+            drop(run);
+            drop(deleted);
+            return Poll::Ready(Err(self.reason()));
+        }
+        if let Some(envelope) = run.pop_front() {
+            return Poll::Ready(Ok(envelope));
+        }
+        let mut effects = Effects::none();
+        let found = self.queue().lock().take_run(self.id, &mut run, ticket, &mut effects);
+        let first = run.pop_front();
+        drop(run);
+        self.vhost().carry_out(self.queue(), effects);
+        match (first, found) {
+            (Some(envelope), _) => Poll::Ready(Ok(envelope)),
+            (None, Run::Gone) => Poll::Ready(Err(self.reason())),
+            (None, Run::Taken | Run::Empty) => Poll::Pending,
+        }
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        let mut state = self.queue().lock();
+        match state.receivers(self.id) {
+            Some(receivers) => f(receivers),
+            // Whoever waited was woken when the consumer went.
+            None => f(&mut WaitList::default()),
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Declaring, binding and deleting, with RabbitMQ's checks in RabbitMQ's order.
+
+use std::sync::Arc;
+
+use super::{
+    VirtualHost,
+    topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Flags, Target, Topology},
+};
+use crate::{
+    arguments::{self, ExchangeArguments, QueueArguments},
+    error::{CancelReason, Entity, Error, Result},
+    exchange::{ExchangeKind, validate_binding},
+    field_value::FieldTable,
+    name::Name,
+    queue::{DeleteRefused, Deleted, Effects, Queue, State},
+};
+
+/// A queue as a declaration found or made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueDeclared {
+    /// Its name; generated if the declaration had none.
+    pub name: Name,
+    /// How many messages are ready.
+    pub message_count: u64,
+    /// How many consumers it has.
+    pub consumer_count: u64,
+}
+
+/// An exchange to be declared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExchangeAsk<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) flags: Flags,
+    pub(crate) arguments: &'a FieldTable,
+}
+
+/// A queue to be declared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueAsk<'a> {
+    /// Empty: the broker chooses.
+    pub(crate) name: &'a str,
+    pub(crate) flags: Flags,
+    pub(crate) exclusive: bool,
+    pub(crate) arguments: &'a FieldTable,
+}
+
+/// A binding to be made or removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindingAsk<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) destination: &'a str,
+    pub(crate) to_queue: bool,
+    pub(crate) routing_key: &'a str,
+    pub(crate) arguments: &'a FieldTable,
+}
+
+/// Names in declarations come without line breaks, as in RabbitMQ.
+fn checked(name: &str) -> Result<Name> {
+    match name.contains(['\r', '\n']) {
+        true => Name::new(name.replace(['\r', '\n'], "")),
+        false => Name::new(name),
+    }
+}
+
+fn is_reserved(name: &Name) -> bool {
+    name.starts_with("amq.")
+}
+
+impl VirtualHost {
+    /// `true` if the exchange is new.
+    pub(crate) fn declare_exchange(&self, ask: ExchangeAsk<'_>) -> Result<bool> {
+        let Ok(kind) = ask.kind.parse::<ExchangeKind>() else { return Err(Error::unknown_exchange_type(ask.kind)) };
+        let name = checked(ask.name)?;
+        if name.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        if let Some(there) = topology.exchanges.get(&name) {
+            self.check_same_exchange(&name, there, kind, &ask)?;
+            return Ok(false);
+        }
+        if is_reserved(&name) {
+            return Err(Error::reserved_prefix(Entity::Exchange, &name));
+        }
+        let parsed = ExchangeArguments::parse(ask.arguments, &name, self.name())?;
+        let exchange = DeclaredExchange::new(kind, ask.flags, ask.arguments.clone(), parsed.alternate_exchange);
+        topology.add_exchange(name, exchange);
+        Ok(true)
+    }
+
+    fn check_same_exchange(
+        &self,
+        name: &Name,
+        there: &DeclaredExchange,
+        kind: ExchangeKind,
+        ask: &ExchangeAsk<'_>,
+    ) -> Result {
+        let word = |kind: ExchangeKind| kind.to_string().into();
+        let pairs = [
+            ("type", word(kind), word(there.kind())),
+            ("durable", ask.flags.durable.into(), there.flags.durable.into()),
+            ("auto_delete", ask.flags.auto_delete.into(), there.flags.auto_delete.into()),
+            ("internal", ask.flags.internal.into(), there.flags.internal.into()),
+        ];
+        for (field, received, current) in pairs {
+            if received != current {
+                return Err(Error::inequivalent(
+                    field,
+                    Entity::Exchange,
+                    name,
+                    self.name(),
+                    Some(received),
+                    Some(current),
+                ));
+            }
+        }
+        arguments::check_same_exchange_arguments(ask.arguments, &there.arguments, name, self.name())
+    }
+
+    pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
+        let name = checked(name)?;
+        if name.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        self.check_up()?;
+        match self.topology.read().exchanges.contains_key(&name) {
+            true => Ok(()),
+            false => Err(Error::not_found(Entity::Exchange, &name, self.name())),
+        }
+    }
+
+    /// Deleting what is not there succeeds.
+    pub(crate) fn delete_exchange(&self, name: &str, if_unused: bool) -> Result {
+        let name = checked(name)?;
+        if name.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        if is_reserved(&name) {
+            return Err(Error::system_exchange(&name, self.name()));
+        }
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        match topology.exchanges.get(&name) {
+            Some(exchange) if if_unused && !exchange.state.is_unused() => {
+                Err(Error::in_use(Entity::Exchange, &name, self.name()))
+            }
+            _ => {
+                topology.remove_exchange(&name);
+                Ok(())
+            }
+        }
+    }
+
+    /// The queue, and `true` if it is new.
+    pub(crate) fn declare_queue(&self, owner: ConnectionId, ask: QueueAsk<'_>) -> Result<(QueueDeclared, bool)> {
+        let wanted = checked(ask.name)?;
+        // As in RabbitMQ: an exclusive queue cannot outlive its connection, so it is never durable.
+        let flags = Flags { durable: ask.flags.durable && !ask.exclusive, ..ask.flags };
+        if is_reserved(&wanted) {
+            return Err(Error::reserved_prefix(Entity::Queue, &wanted));
+        }
+        let mut effects = Effects::none();
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        if let Some(there) = topology.queues.get(&wanted) {
+            self.check_owner(there, owner, ask.exclusive)?;
+            self.check_same_queue(&wanted, there, flags, ask.arguments)?;
+            let queue = Arc::clone(&there.queue);
+            let declared = Self::describe(&queue, &mut effects);
+            drop(topology);
+            self.carry_out(&queue, effects);
+            return Ok((declared, false));
+        }
+        let name = match wanted.is_empty() {
+            true => self.generate_name(&topology)?,
+            false => wanted,
+        };
+        let parsed = QueueArguments::parse(ask.arguments, &name, self.name())?;
+        let queue = Arc::new(Queue::new(name.clone(), self.next_number(), State::new(&parsed)));
+        let declared = QueueDeclared { name: name.clone(), message_count: 0, consumer_count: 0 };
+        topology.add_queue(
+            name,
+            DeclaredQueue {
+                queue,
+                flags,
+                arguments: ask.arguments.clone(),
+                parsed,
+                owner: ask.exclusive.then_some(owner),
+            },
+        );
+        Ok((declared, true))
+    }
+
+    fn describe(queue: &Arc<Queue>, effects: &mut Effects) -> QueueDeclared {
+        let counts = queue.lock().counts(effects);
+        QueueDeclared {
+            name: queue.name().clone(),
+            message_count: counts.ready.messages,
+            consumer_count: counts.consumers as u64,
+        }
+    }
+
+    fn generate_name(&self, topology: &Topology) -> Result<Name> {
+        loop {
+            let name = Name::new(format!("amq.gen-{:016x}", generated(self.next_number())))?;
+            if !topology.queues.contains_key(&name) {
+                return Ok(name);
+            }
+        }
+    }
+
+    fn check_same_queue(&self, name: &Name, there: &DeclaredQueue, flags: Flags, ask: &FieldTable) -> Result {
+        let pairs = [
+            ("durable", flags.durable, there.flags.durable),
+            ("auto_delete", flags.auto_delete, there.flags.auto_delete),
+        ];
+        for (field, received, current) in pairs {
+            if received != current {
+                return Err(Error::inequivalent(
+                    field,
+                    Entity::Queue,
+                    name,
+                    self.name(),
+                    Some(received.into()),
+                    Some(current.into()),
+                ));
+            }
+        }
+        arguments::check_same_queue_arguments(ask, &there.arguments, name, self.name())
+    }
+
+    /// An exclusive queue is its connection's alone. A declaration must also agree with it on being exclusive.
+    fn check_owner(&self, queue: &DeclaredQueue, connection: ConnectionId, exclusive: bool) -> Result {
+        let same = match queue.owner {
+            Some(owner) => owner == connection && exclusive,
+            None => !exclusive,
+        };
+        match same {
+            true => Ok(()),
+            false => Err(Error::resource_locked(queue.queue.name(), self.name())),
+        }
+    }
+
+    fn check_access(&self, queue: &DeclaredQueue, connection: ConnectionId) -> Result {
+        self.check_owner(queue, connection, queue.owner.is_some())
+    }
+
+    /// The queue of that name, if `connection` may use it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ResourceLocked`] if it is another connection's, [`Error::ShutDown`].
+    pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<Queue>> {
+        let topology = self.topology.read();
+        self.check_up()?;
+        let Some(declared) = topology.queues.get(name) else {
+            return Err(Error::not_found(Entity::Queue, name, self.name()));
+        };
+        self.check_access(declared, connection)?;
+        Ok(Arc::clone(&declared.queue))
+    }
+
+    pub(crate) fn declare_queue_passive(&self, connection: ConnectionId, name: &str) -> Result<QueueDeclared> {
+        let queue = self.queue(connection, &checked(name)?)?;
+        let mut effects = Effects::none();
+        let declared = Self::describe(&queue, &mut effects);
+        self.carry_out(&queue, effects);
+        Ok(declared)
+    }
+
+    /// Deleting what is not there succeeds. Returns how many messages were ready.
+    pub(crate) fn delete_queue(
+        &self,
+        connection: ConnectionId,
+        name: &str,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<u64> {
+        let name = checked(name)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let Some(declared) = topology.queues.get(&name) else { return Ok(0) };
+        self.check_access(declared, connection)?;
+        let queue = Arc::clone(&declared.queue);
+        let deleted = queue.lock().delete(if_unused, if_empty, CancelReason::QueueDeleted);
+        let Deleted { messages, effects } = match deleted {
+            Ok(deleted) => deleted,
+            Err(DeleteRefused::InUse) => return Err(Error::in_use(Entity::Queue, &name, self.name())),
+            Err(DeleteRefused::NotEmpty) => return Err(Error::not_empty(&name, self.name())),
+            Err(DeleteRefused::Deleted) => return Ok(0),
+        };
+        topology.remove_queue(&name);
+        drop(topology);
+        self.carry_out(&queue, effects);
+        Ok(messages)
+    }
+
+    /// Deletes the exclusive queues of a connection that closes.
+    pub(crate) fn delete_owned_by(&self, connection: ConnectionId) {
+        let names = self.topology.read().owned_by(connection);
+        for name in names {
+            // Whatever stands in the way (the virtual host went down) has deleted the queue already.
+            let _ = self.delete_queue(connection, &name, false, false);
+        }
+    }
+
+    pub(crate) fn purge_queue(&self, connection: ConnectionId, name: &Name) -> Result<u64> {
+        let queue = self.queue(connection, name)?;
+        let mut effects = Effects::none();
+        let purged = queue.lock().purge(&mut effects);
+        self.carry_out(&queue, effects);
+        Ok(purged)
+    }
+
+    /// `true` if the binding is new.
+    pub(crate) fn bind(&self, connection: ConnectionId, ask: BindingAsk<'_>) -> Result<bool> {
+        let (source, destination, routing_key) = Self::check_binding(&ask)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let Some(exchange) = topology.exchanges.get(&source) else {
+            return Err(Error::not_found(Entity::Exchange, &source, self.name()));
+        };
+        let kind = exchange.kind();
+        let target = match ask.to_queue {
+            true => match topology.queues.get(&destination) {
+                None => return Err(Error::not_found(Entity::Queue, &destination, self.name())),
+                Some(declared) => {
+                    validate_binding(kind, ask.arguments)?;
+                    self.check_access(declared, connection)?;
+                    Target::Queue(Arc::clone(&declared.queue))
+                }
+            },
+            false if !topology.exchanges.contains_key(&destination) => {
+                return Err(Error::not_found(Entity::Exchange, &destination, self.name()));
+            }
+            false => {
+                validate_binding(kind, ask.arguments)?;
+                Target::Exchange(destination)
+            }
+        };
+        topology.bind(&source, &target, &routing_key, ask.arguments)
+    }
+
+    /// Removing what is not there succeeds; `false` tells so.
+    pub(crate) fn unbind(&self, connection: ConnectionId, ask: BindingAsk<'_>) -> Result<bool> {
+        let (source, destination, routing_key) = Self::check_binding(&ask)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let target = match ask.to_queue {
+            true => match topology.queues.get(&destination) {
+                None => return Ok(false),
+                Some(declared) => {
+                    let target = Target::Queue(Arc::clone(&declared.queue));
+                    // RabbitMQ looks at the lock only where there is a binding to remove.
+                    if topology.is_bound(&source, &target, &routing_key, ask.arguments) {
+                        self.check_access(declared, connection)?;
+                    }
+                    target
+                }
+            },
+            false => Target::Exchange(destination),
+        };
+        Ok(topology.unbind(&source, &target, &routing_key, ask.arguments))
+    }
+
+    fn check_binding(ask: &BindingAsk<'_>) -> Result<(Name, Name, Name)> {
+        let (source, destination) = (checked(ask.source)?, checked(ask.destination)?);
+        let routing_key = Name::new(ask.routing_key)?;
+        if source.is_empty() || destination.is_empty() && !ask.to_queue {
+            return Err(Error::default_exchange());
+        }
+        Ok((source, destination, routing_key))
+    }
+}
+
+/// Spreads consecutive numbers, so that generated names of one process do not look alike; it is a bijection, so they
+/// stay different (the finaliser of SplitMix64).
+fn generated(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

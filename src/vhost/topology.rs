@@ -1,0 +1,276 @@
+//! Which exchanges and queues a virtual host has and how they are bound: plain data behind the topology lock.
+//!
+//! Keeps what must agree: both ends of every binding, and the epochs by which producers know that a route they
+//! remember may no longer be right. Checks nothing of who may do what; that is `declare.rs`.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
+
+use crate::{
+    arguments::QueueArguments,
+    exchange::{self, ExchangeKind},
+    field_value::FieldTable,
+    name::Name,
+    queue::Queue,
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+/// What a binding leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Target {
+    Queue(Arc<Queue>),
+    Exchange(Name),
+}
+
+/// The number of a connection within its broker.
+pub(crate) type ConnectionId = u64;
+
+/// Which of the flags of an exchange or a queue are set. What does not apply stays `false`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags {
+    pub(crate) durable: bool,
+    pub(crate) auto_delete: bool,
+    pub(crate) internal: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct DeclaredExchange {
+    pub(crate) flags: Flags,
+    /// As declared.
+    pub(crate) arguments: FieldTable,
+    /// Where messages go that no binding takes.
+    pub(crate) alternate: Option<Name>,
+    pub(crate) state: exchange::State<Target>,
+    /// Raised whenever a message published here might be routed otherwise than before. Written under the topology
+    /// lock, read by producers without it.
+    pub(crate) epoch: Arc<AtomicU64>,
+}
+
+impl DeclaredExchange {
+    pub(crate) fn new(kind: ExchangeKind, flags: Flags, arguments: FieldTable, alternate: Option<Name>) -> Self {
+        DeclaredExchange {
+            flags,
+            arguments,
+            alternate,
+            state: exchange::State::new(kind),
+            epoch: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ExchangeKind {
+        self.state.kind()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct DeclaredQueue {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) flags: Flags,
+    /// As declared.
+    pub(crate) arguments: FieldTable,
+    pub(crate) parsed: QueueArguments,
+    /// The connection that alone may use the queue.
+    pub(crate) owner: Option<ConnectionId>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Topology {
+    pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
+    pub(crate) queues: HashMap<Name, DeclaredQueue>,
+    /// For each destination the exchanges that have a binding to it, so that a deletion finds them.
+    sources: HashMap<Target, HashSet<Name>>,
+    /// For each alternate exchange those that name it, whether it exists or not.
+    alternates: HashMap<Name, HashSet<Name>>,
+    /// The exclusive queues of each connection.
+    owned: HashMap<ConnectionId, HashSet<Name>>,
+}
+
+impl Topology {
+    pub(crate) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+        self.queues.get(name).map(|declared| Arc::clone(&declared.queue))
+    }
+
+    /// The exclusive queues of a connection.
+    pub(crate) fn owned_by(&self, owner: ConnectionId) -> Vec<Name> {
+        self.owned.get(&owner).into_iter().flatten().cloned().collect()
+    }
+
+    pub(crate) fn add_queue(&mut self, name: Name, queue: DeclaredQueue) {
+        if let Some(owner) = queue.owner {
+            self.owned.entry(owner).or_default().insert(name.clone());
+        }
+        self.queues.insert(name, queue);
+    }
+
+    pub(crate) fn add_exchange(&mut self, name: Name, exchange: DeclaredExchange) {
+        if let Some(alternate) = &exchange.alternate {
+            self.alternates.entry(alternate.clone()).or_default().insert(name.clone());
+        }
+        self.exchanges.insert(name.clone(), exchange);
+        // Exchanges that named it as their alternate before it was there.
+        self.touch(&name);
+    }
+
+    /// Adds a binding. Both ends must exist; `false` if it was there.
+    pub(crate) fn bind(
+        &mut self,
+        source: &Name,
+        target: &Target,
+        routing_key: &str,
+        arguments: &FieldTable,
+    ) -> crate::Result<bool> {
+        let Some(exchange) = self.exchanges.get_mut(source) else { return Ok(false) };
+        let new = exchange.state.bind(target.clone(), routing_key, arguments)?;
+        if new {
+            self.sources.entry(target.clone()).or_default().insert(source.clone());
+            self.touch(source);
+        }
+        Ok(new)
+    }
+
+    /// Removes a binding and every auto-delete exchange that is thereby unused; `false` if there was none.
+    pub(crate) fn unbind(
+        &mut self,
+        source: &Name,
+        target: &Target,
+        routing_key: &str,
+        arguments: &FieldTable,
+    ) -> bool {
+        let Some(exchange) = self.exchanges.get_mut(source) else { return false };
+        if !exchange.state.unbind(target, routing_key, arguments) {
+            return false;
+        }
+        if !exchange.state.destinations().any(|other| other == target) {
+            self.forget_source(target, source);
+        }
+        self.touch(source);
+        self.collect(vec![source.clone()]);
+        true
+    }
+
+    pub(crate) fn is_bound(
+        &self,
+        source: &Name,
+        target: &Target,
+        routing_key: &str,
+        arguments: &FieldTable,
+    ) -> bool {
+        let exchange = self.exchanges.get(source);
+        exchange.is_some_and(|exchange| exchange.state.is_bound(target, routing_key, arguments))
+    }
+
+    fn forget_source(&mut self, target: &Target, source: &Name) {
+        if let Entry::Occupied(mut sources) = self.sources.entry(target.clone()) {
+            sources.get_mut().remove(source);
+            if sources.get().is_empty() {
+                sources.remove();
+            }
+        }
+    }
+
+    pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<DeclaredQueue> {
+        let declared = self.queues.remove(name)?;
+        if let Some(Entry::Occupied(mut owned)) = declared.owner.map(|owner| self.owned.entry(owner)) {
+            owned.get_mut().remove(name);
+            if owned.get().is_empty() {
+                owned.remove();
+            }
+        }
+        let unused = self.detach(&Target::Queue(Arc::clone(&declared.queue)));
+        self.collect(unused);
+        Some(declared)
+    }
+
+    pub(crate) fn remove_exchange(&mut self, name: &Name) {
+        let unused = self.drop_exchange(name);
+        self.collect(unused);
+    }
+
+    /// Deletes auto-delete exchanges that lost their last binding, and those that this leaves without one in turn: a
+    /// work list, since chains may be long and may close into loops.
+    fn collect(&mut self, mut unused: Vec<Name>) {
+        while let Some(name) = unused.pop() {
+            let goes = self
+                .exchanges
+                .get(&name)
+                .is_some_and(|exchange| exchange.flags.auto_delete && exchange.state.is_unused());
+            if goes {
+                unused.extend(self.drop_exchange(&name));
+            }
+        }
+    }
+
+    /// Removes one exchange with its bindings on both sides; returns the exchanges that lost a binding.
+    fn drop_exchange(&mut self, name: &Name) -> Vec<Name> {
+        self.touch(name);
+        let Some(exchange) = self.exchanges.remove(name) else { return Vec::new() };
+        for target in exchange.state.destinations() {
+            self.forget_source(target, name);
+        }
+        if let Some(alternate) = &exchange.alternate {
+            if let Entry::Occupied(mut named_by) = self.alternates.entry(alternate.clone()) {
+                named_by.get_mut().remove(name);
+                if named_by.get().is_empty() {
+                    named_by.remove();
+                }
+            }
+        }
+        self.detach(&Target::Exchange(name.clone()))
+    }
+
+    /// Removes all bindings to `target`; returns the exchanges that had one.
+    fn detach(&mut self, target: &Target) -> Vec<Name> {
+        let sources: Vec<Name> = self.sources.remove(target).into_iter().flatten().collect();
+        for source in &sources {
+            if let Some(exchange) = self.exchanges.get_mut(source) {
+                exchange.state.unbind_all(target);
+            }
+            self.touch(source);
+        }
+        sources
+    }
+
+    /// Raises the epoch of `name` and of every exchange whose messages may come by it.
+    pub(crate) fn touch(&self, name: &Name) {
+        let mut seen = HashSet::new();
+        let mut upstream = vec![name.clone()];
+        while let Some(name) = upstream.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            if let Some(exchange) = self.exchanges.get(&name) {
+                exchange.epoch.fetch_add(1, SeqCst);
+            }
+            let bound = self.sources.get(&Target::Exchange(name.clone()));
+            let named = self.alternates.get(&name);
+            upstream.extend(bound.into_iter().chain(named).flatten().cloned());
+        }
+    }
+
+    /// Whether messages published to `name` may come to a headers exchange, so that their headers decide.
+    pub(crate) fn leads_to_headers(&self, name: &Name) -> bool {
+        let mut seen = HashSet::from([name]);
+        let mut next = vec![name];
+        while let Some(exchange) = next.pop().and_then(|name| self.exchanges.get(name)) {
+            if exchange.kind() == ExchangeKind::Headers {
+                return true;
+            }
+            let bound = exchange.state.destinations().filter_map(|target| match target {
+                Target::Exchange(name) => Some(name),
+                Target::Queue(_) => None,
+            });
+            next.extend(bound.chain(&exchange.alternate).filter(|name| seen.insert(name)));
+            next.retain(|name| self.exchanges.contains_key(*name));
+        }
+        false
+    }
+
+    /// Raises every epoch: nothing that a producer remembers holds any more.
+    pub(crate) fn touch_all(&self) {
+        for exchange in self.exchanges.values() {
+            exchange.epoch.fetch_add(1, SeqCst);
+        }
+    }
+}
