@@ -12,6 +12,8 @@
 #[allow(dead_code, reason = "the layers above use it")]
 mod clock;
 mod error;
+#[allow(dead_code, reason = "the layers above use it")]
+mod exchange;
 mod field_value;
 mod name;
 mod properties;
@@ -29,6 +31,7 @@ pub use crate::{
         CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
         Scope,
     },
+    exchange::ExchangeKind,
     field_value::{FieldTable, FieldValue},
     name::Name,
     properties::{Properties, PropertyList},
