@@ -1,0 +1,273 @@
+//! The table of a headers exchange: a message goes where the binding's arguments fit its headers.
+//!
+//! Every binding is looked at, up to the first that fits for each destination; headers exchanges have few bindings,
+//! and their conditions (presence, equality over number types) leave little to index.
+
+use super::{Destination, Matches, binding::Binding, dense::DenseMap};
+use crate::{
+    error::{Error, Result},
+    field_value::{FieldTable, FieldValue},
+};
+
+/// The argument that says how many conditions must hold; it is never a condition itself.
+const X_MATCH: &str = "x-match";
+
+#[derive(Debug)]
+pub(super) struct Headers<D> {
+    /// No destination stands here without a rule.
+    rules: DenseMap<D, Vec<Rule>>,
+}
+
+impl<D: Destination> Headers<D> {
+    pub(super) const fn new() -> Self {
+        Self {
+            rules: DenseMap::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, destination: &D, binding: Binding) {
+        let rule = Rule::new(binding);
+        match self.rules.get_mut(destination) {
+            Some(rules) => rules.push(rule),
+            None => self.rules.insert_new(destination.clone(), vec![rule]),
+        }
+    }
+
+    pub(super) fn remove(&mut self, destination: &D, binding: &Binding) {
+        if let Some(rules) = self.rules.get_mut(destination) {
+            if let Some(at) = rules.iter().position(|rule| rule.binding == *binding) {
+                rules.swap_remove(at);
+            }
+            if rules.is_empty() {
+                self.rules.remove(destination);
+            }
+        }
+    }
+
+    pub(super) fn remove_all(&mut self, destination: &D) {
+        self.rules.remove(destination);
+    }
+
+    pub(super) fn route(&self, headers: Option<&FieldTable>, matches: &mut Matches<D>) {
+        for (destination, rules) in self.rules.entries() {
+            if rules.iter().any(|rule| rule.fits(headers)) {
+                matches.insert(destination);
+            }
+        }
+    }
+}
+
+/// One binding, with its `x-match` read.
+#[derive(Debug)]
+struct Rule {
+    binding: Binding,
+    quantifier: Quantifier,
+    prefixed: Prefixed,
+}
+
+impl Rule {
+    fn new(binding: Binding) -> Self {
+        let mode = binding
+            .arguments()
+            .get(X_MATCH)
+            .and_then(FieldValue::as_str);
+        // Bindings are validated when they are made, so that the last case is a binding without `x-match`.
+        let (quantifier, prefixed) = mode
+            .and_then(read_mode)
+            .unwrap_or((Quantifier::All, Prefixed::Ignored));
+        Self {
+            binding,
+            quantifier,
+            prefixed,
+        }
+    }
+
+    fn fits(&self, headers: Option<&FieldTable>) -> bool {
+        let mut conditions = self
+            .binding
+            .arguments()
+            .iter()
+            .filter(|(name, _)| self.asks_for(name))
+            .map(|(name, wanted)| {
+                // A void condition asks for presence only.
+                let header = headers.and_then(|headers| headers.get(name));
+                header.is_some_and(|header| wanted.is_void() || wanted.matches(header))
+            });
+        match self.quantifier {
+            Quantifier::All => conditions.all(|holds| holds),
+            Quantifier::Any => conditions.any(|holds| holds),
+        }
+    }
+
+    fn asks_for(&self, name: &str) -> bool {
+        match self.prefixed {
+            Prefixed::Ignored => !name.starts_with("x-"),
+            Prefixed::Compared => name != X_MATCH,
+        }
+    }
+}
+
+/// How many conditions must hold. Without conditions, all of them hold and none does.
+#[derive(Clone, Copy, Debug)]
+enum Quantifier {
+    All,
+    Any,
+}
+
+/// What becomes of arguments whose names begin with `x-`.
+#[derive(Clone, Copy, Debug)]
+enum Prefixed {
+    Ignored,
+    Compared,
+}
+
+fn read_mode(word: &str) -> Option<(Quantifier, Prefixed)> {
+    match word {
+        "all" => Some((Quantifier::All, Prefixed::Ignored)),
+        "any" => Some((Quantifier::Any, Prefixed::Ignored)),
+        "all-with-x" => Some((Quantifier::All, Prefixed::Compared)),
+        "any-with-x" => Some((Quantifier::Any, Prefixed::Compared)),
+        _ => None,
+    }
+}
+
+/// Checks the arguments of a binding that is to be made; without `x-match` it counts as `all`.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`] if `x-match` is not a long string, or none of the four modes.
+pub(super) fn validate(arguments: &FieldTable) -> Result {
+    match arguments.get(X_MATCH) {
+        Some(mode) if mode.as_str().and_then(read_mode).is_none() => {
+            Err(Error::invalid_x_match(mode))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::exchange::{
+        ExchangeKind,
+        tests::{check, program},
+    };
+
+    /// Goes by what the modes mean, counting conditions.
+    fn naive(arguments: &FieldTable, headers: &FieldTable) -> bool {
+        let mode = arguments
+            .get("x-match")
+            .and_then(|mode| mode.as_str())
+            .unwrap_or("all")
+            .to_owned();
+        let (mut wanted, mut held) = (0, 0);
+        for (name, value) in arguments {
+            if name == "x-match" || (name.starts_with("x-") && !mode.ends_with("-with-x")) {
+                continue;
+            }
+            wanted += 1;
+            held += usize::from(
+                headers
+                    .iter()
+                    .any(|(n, v)| n == name && (*value == FieldValue::Void || v.matches(value))),
+            );
+        }
+        if mode.starts_with("all") {
+            held == wanted
+        } else {
+            held > 0
+        }
+    }
+
+    fn arguments() -> impl Strategy<Value = FieldTable> + Clone {
+        let mode = proptest::option::of(prop::sample::select(vec![
+            "all",
+            "any",
+            "all-with-x",
+            "any-with-x",
+        ]));
+        (mode, headers()).prop_map(|(mode, mut table)| {
+            table.extend(mode.map(|mode| ("x-match", mode)));
+            table
+        })
+    }
+
+    fn headers() -> impl Strategy<Value = FieldTable> + Clone {
+        let names = prop::sample::select(vec!["a", "b", "x-c", "x-"]);
+        let values = prop::sample::select(vec![
+            FieldValue::Void,
+            1.into(),
+            1_i64.into(),
+            2.into(),
+            "1".into(),
+            true.into(),
+        ]);
+        proptest::collection::vec((names, values), 0..4)
+            .prop_map(|entries| entries.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn it_routes_as_counting_conditions_does(program in program("k?", arguments(), headers())) {
+            check(ExchangeKind::Headers, program, |_, arguments, _, headers| naive(arguments, headers))?;
+        }
+    }
+
+    fn fits(arguments: FieldTable, headers: Option<&FieldTable>) -> bool {
+        Rule::new(Binding::new("", &arguments).unwrap()).fits(headers)
+    }
+
+    #[test]
+    fn without_conditions_all_fits_everything_and_any_nothing() {
+        for (mode, fitting) in [
+            ("all", true),
+            ("all-with-x", true),
+            ("any", false),
+            ("any-with-x", false),
+        ] {
+            assert_eq!(
+                fits(FieldTable::from([("x-match", mode)]), None),
+                fitting,
+                "{mode}"
+            );
+        }
+        assert!(fits(FieldTable::new(), None));
+        assert!(fits(FieldTable::from([("x-foo", 1)]), None));
+    }
+
+    #[test]
+    fn a_void_condition_asks_for_presence_only() {
+        let present = FieldTable::from([("a", "anything")]);
+        assert!(fits(FieldTable::from([("a", ())]), Some(&present)));
+        assert!(!fits(FieldTable::from([("b", ())]), Some(&present)));
+        // Not the other way round.
+        assert!(!fits(present, Some(&FieldTable::from([("a", ())]))));
+    }
+
+    #[test]
+    fn the_x_match_of_a_message_is_never_compared() {
+        let arguments = FieldTable::from([("x-match", "all-with-x")]);
+        assert!(fits(
+            arguments,
+            Some(&FieldTable::from([("x-match", "any")]))
+        ));
+    }
+
+    #[test]
+    fn an_unknown_x_match_is_refused() {
+        for mode in ["all", "any", "all-with-x", "any-with-x"] {
+            assert!(validate(&FieldTable::from([("x-match", mode)])).is_ok());
+        }
+        assert!(validate(&FieldTable::from([("x-other", 1)])).is_ok());
+        for refused in [
+            FieldValue::from("some"),
+            FieldValue::from("ALL"),
+            FieldValue::from(1),
+            FieldValue::Bytes(b"all".to_vec()),
+        ] {
+            let refused = validate(&FieldTable::new().with("x-match", refused)).unwrap_err();
+            assert_eq!(refused.reply_code(), Some(406));
+        }
+    }
+}
