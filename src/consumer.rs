@@ -1,0 +1,504 @@
+//! Consumers: typed handles that receive.
+//!
+//! Sits on subscriptions: takes envelopes from them and opens them as the consumer's type.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::{
+    codec::Codecs,
+    descriptions::Queue,
+    envelope::Envelope,
+    error::{CancelReason, CodecError, Error, Result},
+    name::Name,
+    payload::Payload,
+    session::{
+        delivery::Delivery,
+        receive::{RecvError, RecvTimeoutError, TryRecvError},
+        subscription::{Subscription, SubscriptionAsk},
+    },
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    waiter::{self, TaskWait, Ticket, WaitList},
+};
+
+/// How many unsettled messages a consumer may hold unless told otherwise.
+///
+/// Large enough that handing over a run at a time costs little per message, small enough that one consumer does not
+/// swallow a backlog that others could share.
+const DEFAULT_PREFETCH: u32 = 256;
+
+/// Receives payloads of one type from one queue, or from several.
+///
+/// The queue hands it up to [`prefetch`](ConsumerBuilder::prefetch) messages in advance; several threads may receive
+/// from the same consumer. Messages of one queue come in the queue's order.
+///
+/// # If dropped
+/// It is cancelled: what it was handed and nobody has received goes back to its place as if it had never been handed
+/// over. Deliveries in somebody's hands stay valid.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue, TryRecvError};
+///
+/// let broker = Broker::new();
+/// let tasks = Queue::new("tasks");
+/// let producer = broker.producer::<u32>(&tasks)?;
+/// let consumer = broker.consumer::<u32>(&tasks)?;
+/// producer.publish(7)?;
+/// let task = consumer.recv()?;
+/// assert_eq!(*task, 7);
+/// task.ack()?;
+/// assert!(matches!(consumer.try_recv(), Err(TryRecvError::Empty)));
+/// # Ok::<(), leveret::Error>(())
+/// ```
+pub struct Consumer<T: Payload> {
+    members: Arc<[Member]>,
+    /// Which queue is looked at first next time, so that none of several is starved.
+    turn: AtomicUsize,
+    codecs: Codecs,
+    payload: PhantomData<fn() -> T>,
+}
+
+/// One of the queues that a consumer receives from.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) subscription: Arc<Subscription>,
+    ended: AtomicBool,
+    /// How many members of the consumer have not ended.
+    alive: Arc<AtomicUsize>,
+}
+
+/// The queue's end is the consumer's only when it was the last one.
+impl waiter::Source for Member {
+    type Output = Result<Envelope, CancelReason>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
+        match self.subscription.attempt(ticket) {
+            Poll::Ready(Err(reason)) => {
+                if !self.ended.swap(true, SeqCst) {
+                    self.alive.fetch_sub(1, SeqCst);
+                }
+                match self.alive.load(SeqCst) {
+                    0 => Poll::Ready(Err(reason)),
+                    // Not registered anywhere: the members that are left wake whoever waits when the last one ends.
+                    _ => Poll::Pending,
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        self.subscription.with_waiters(f);
+    }
+}
+
+impl<T: Payload> Consumer<T> {
+    /// Receives the next message; waits for one if there is none.
+    ///
+    /// # Errors
+    /// [`RecvError::Decode`] with a message that does not decode as `T`; the next call goes on.
+    /// [`RecvError::Cancelled`] once the consumer is cancelled, its queue is deleted, its connection closed or the
+    /// broker shut down; that also wakes a receiver that waits.
+    pub fn recv(&self) -> Result<Delivery<T>, RecvError> {
+        match waiter::wait_any(&self.members, self.turn(), None) {
+            Some((member, envelope)) => self.open(member, envelope),
+            // Without a deadline the wait does not end so.
+            None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
+        }
+    }
+
+    /// Receives the next message if there is one.
+    ///
+    /// # Errors
+    /// [`TryRecvError::Empty`] if there is none now; otherwise as [`recv`](Self::recv).
+    pub fn try_recv(&self) -> Result<Delivery<T>, TryRecvError> {
+        let first = self.turn();
+        for offset in 0..self.members.len() {
+            let member = (first + offset) % self.members.len();
+            if let Poll::Ready(envelope) = waiter::Source::attempt(&self.members[member], None) {
+                return Ok(self.open(member, envelope)?);
+            }
+        }
+        Err(TryRecvError::Empty)
+    }
+
+    /// Receives the next message; waits at most `timeout` for one.
+    ///
+    /// # Errors
+    /// [`RecvTimeoutError::Timeout`] if none came in time; otherwise as [`recv`](Self::recv).
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
+        let time = self.members[0].subscription.vhost().time().clone();
+        match waiter::wait_any(&self.members, self.turn(), time.deadline(timeout)) {
+            Some((member, envelope)) => Ok(self.open(member, envelope)?),
+            None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// As [`recv`](Self::recv), for a task; needs no particular runtime. The same consumer serves threads and tasks at
+    /// once.
+    ///
+    /// # If dropped
+    /// A future that is dropped before it is ready has taken nothing.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_async(&self) -> impl Future<Output = Result<Delivery<T>, RecvError>> + Send + '_ {
+        Recv { consumer: self, wait: TaskWait::default() }
+    }
+
+    /// An iterator that receives until the consumer is cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let queue = Queue::new("q");
+    /// let producer = broker.producer::<u32>(&queue)?;
+    /// for number in [1, 2, 3] {
+    ///     producer.publish(number)?;
+    /// }
+    /// let consumer = broker.consumer::<u32>(&queue)?;
+    /// let mut sum = 0;
+    /// for delivery in consumer.iter().take(3) {
+    ///     let delivery = delivery?;
+    ///     sum += *delivery;
+    ///     delivery.ack()?;
+    /// }
+    /// assert_eq!(sum, 6);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = Result<Delivery<T>, RecvError>> + '_ {
+        std::iter::from_fn(|| match self.recv() {
+            Err(RecvError::Cancelled(_)) => None,
+            received => Some(received),
+        })
+    }
+
+    /// Receives up to `max` messages: as soon as there are that many, or after `wait` those that came, maybe none.
+    ///
+    /// A message that does not decode ends the batch before it, and comes as an error of the next call.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), if there is no message before it.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::new();
+    /// let queue = Queue::new("q");
+    /// let producer = broker.producer::<u32>(&queue)?;
+    /// for number in 0..5 {
+    ///     producer.publish(number)?;
+    /// }
+    /// let batch = broker.consumer::<u32>(&queue)?.recv_batch(10, Duration::ZERO)?;
+    /// assert_eq!(batch.len(), 5);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
+        let time = self.members[0].subscription.vhost().time().clone();
+        let deadline = time.deadline(wait);
+        let mut batch = Vec::new();
+        let mut envelopes = Vec::new();
+        while batch.len() < max {
+            let (member, first) = match waiter::wait_any(&self.members, self.turn(), deadline) {
+                None => break,
+                Some((member, Ok(envelope))) => (member, envelope),
+                Some((_, Err(_))) if !batch.is_empty() => break,
+                Some((_, Err(reason))) => return Err(RecvError::Cancelled(reason)),
+            };
+            envelopes.push(first);
+            let subscription = &self.members[member].subscription;
+            subscription.take_some(max - batch.len(), &mut envelopes);
+            let mut taken = std::mem::take(&mut envelopes).into_iter();
+            for envelope in taken.by_ref() {
+                match self.open(member, Ok(envelope)) {
+                    Ok(delivery) => batch.push(delivery),
+                    Err(RecvError::Decode(undecoded)) if batch.is_empty() => {
+                        subscription.untake(taken);
+                        return Err(RecvError::Decode(undecoded));
+                    }
+                    Err(RecvError::Decode(undecoded)) => {
+                        subscription.untake(undecoded.unread().into_iter().chain(taken));
+                        return Ok(batch);
+                    }
+                    Err(cancelled) => return Err(cancelled),
+                }
+            }
+        }
+        Ok(batch)
+    }
+
+    fn turn(&self) -> usize {
+        match self.members.len() {
+            1 => 0,
+            _ => self.turn.fetch_add(1, SeqCst),
+        }
+    }
+
+    pub(crate) fn open(
+        &self,
+        member: usize,
+        envelope: Result<Envelope, CancelReason>,
+    ) -> Result<Delivery<T>, RecvError> {
+        let envelope = envelope.map_err(RecvError::Cancelled)?;
+        let source = self.members[member].subscription.source();
+        if source.auto_ack {
+            source.ack(1, envelope.size());
+        }
+        Delivery::open(Arc::clone(source), envelope, &self.codecs).map_err(RecvError::Decode)
+    }
+
+    pub(crate) fn members(&self) -> &Arc<[Member]> {
+        &self.members
+    }
+
+    /// Cancels the consumer: what nobody has received goes back to its place, receivers that wait are woken.
+    pub fn cancel(&self) {
+        cancel(&self.members);
+    }
+
+    /// A handle that cancels this consumer from elsewhere.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue, RecvError};
+    ///
+    /// let broker = Broker::new();
+    /// let consumer = broker.consumer::<String>(&Queue::new("q"))?;
+    /// let stopper = consumer.stopper();
+    /// let receiving = std::thread::spawn(move || consumer.recv().map(drop));
+    /// stopper.stop();
+    /// assert!(matches!(receiving.join().unwrap(), Err(RecvError::Cancelled(_))));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn stopper(&self) -> Stopper {
+        Stopper { members: Arc::clone(&self.members) }
+    }
+
+    /// The queue it receives from; the first, if there are several.
+    pub fn queue(&self) -> &Name {
+        self.members[0].subscription.source().queue.name()
+    }
+
+    /// The consumer tag, under which the queue knows it.
+    pub fn tag(&self) -> &Name {
+        &self.members[0].subscription.source().consumer_tag
+    }
+
+    /// Changes how many unsettled messages it may hold, of each of its queues; 0 is no limit. A lower count takes
+    /// nothing back.
+    pub fn set_prefetch(&self, prefetch: u32) {
+        for member in self.members.iter() {
+            member.subscription.set_prefetch(prefetch);
+        }
+    }
+}
+
+fn cancel(members: &[Member]) {
+    for member in members {
+        member.subscription.cancel(CancelReason::ConsumerCancelled);
+    }
+}
+
+impl<T: Payload> Drop for Consumer<T> {
+    fn drop(&mut self) {
+        cancel(&self.members);
+    }
+}
+
+impl<T: Payload> fmt::Debug for Consumer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("queue", self.queue()).field("tag", self.tag()).finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Consumer::recv_async`].
+struct Recv<'a, T: Payload> {
+    consumer: &'a Consumer<T>,
+    wait: TaskWait,
+}
+
+impl<T: Payload> Future for Recv<'_, T> {
+    type Output = Result<Delivery<T>, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let consumer = self.consumer;
+        let first = consumer.turn();
+        self.wait
+            .poll(&consumer.members, first, context)
+            .map(|(member, envelope)| consumer.open(member, envelope))
+    }
+}
+
+impl<T: Payload> Drop for Recv<'_, T> {
+    fn drop(&mut self) {
+        self.wait.leave(&self.consumer.members);
+    }
+}
+
+/// Cancels a consumer from elsewhere. Cloning is cheap.
+///
+/// # If dropped
+/// Nothing happens: only [`stop`](Self::stop) cancels.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    members: Arc<[Member]>,
+}
+
+impl Stopper {
+    /// Cancels the consumer as [`Consumer::cancel`] does. Again does nothing.
+    pub fn stop(&self) {
+        cancel(&self.members);
+    }
+}
+
+/// How a consumer is to be; made by `consumer_builder`.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue};
+///
+/// let broker = Broker::new();
+/// let urgent = Queue::new("urgent");
+/// let normal = Queue::new("normal");
+/// let consumer = broker.consumer_builder::<String>(&urgent).also(&normal).prefetch(10).build()?;
+/// broker.producer::<String>(&normal)?.publish("hello".to_owned())?;
+/// assert_eq!(consumer.recv()?.info().queue(), "normal");
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[must_use]
+pub struct ConsumerBuilder<T: Payload> {
+    connection: Result<crate::Connection>,
+    queues: Vec<Queue>,
+    tag: String,
+    prefetch: u32,
+    priority: i64,
+    exclusive: bool,
+    auto_ack: bool,
+    codecs: Result<Codecs, CodecError>,
+    payload: PhantomData<fn() -> T>,
+}
+
+impl<T: Payload> ConsumerBuilder<T> {
+    pub(crate) fn new(connection: Result<crate::Connection>, queue: &Queue) -> ConsumerBuilder<T> {
+        ConsumerBuilder {
+            connection,
+            queues: vec![queue.clone()],
+            tag: String::new(),
+            prefetch: DEFAULT_PREFETCH,
+            priority: 0,
+            exclusive: false,
+            auto_ack: false,
+            codecs: Ok(Codecs::default()),
+            payload: PhantomData,
+        }
+    }
+
+    /// One more queue to receive from. If one of several queues is deleted, the consumer goes on with the others.
+    pub fn also(mut self, queue: &Queue) -> Self {
+        self.queues.push(queue.clone());
+        self
+    }
+
+    /// How many messages of each queue it may hold unsettled; 0 is no limit. 256 unless set.
+    ///
+    /// RabbitMQ's default is no limit; here one consumer shall not swallow a backlog that others could share.
+    pub fn prefetch(mut self, prefetch: u32) -> Self {
+        self.prefetch = prefetch;
+        self
+    }
+
+    /// The higher, the sooner it is served; 0 unless set. Never overtakes what was handed to another consumer.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = i64::from(priority);
+        self
+    }
+
+    /// Refused unless it is the queue's only consumer, and keeps others from joining.
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+
+    /// Messages count as acknowledged when they are received: one that is dropped does not come back.
+    pub fn auto_ack(mut self) -> Self {
+        self.auto_ack = true;
+        self
+    }
+
+    /// The consumer tag, at most 255 bytes; generated unless set.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tag = tag.into();
+        self
+    }
+
+    /// The codecs that decode what was not published as `T`: JSON, text and bytes unless set.
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = Ok(codecs);
+        self
+    }
+
+    /// Takes only these content types, by name (`json`) or in full (`application/json`); others come as
+    /// [`RecvError::Decode`].
+    pub fn accept<I>(mut self, content_types: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.codecs = self.codecs.and_then(|codecs| codecs.accept(content_types));
+        self
+    }
+
+    /// Declares the queues, unless they are there, and starts the consumer.
+    ///
+    /// # Errors
+    /// Those of `declare`; [`Error::AccessRefused`] if a queue has an exclusive consumer, or has any and this one was to
+    /// be exclusive, [`Error::ResourceLocked`] for another connection's exclusive queue, [`Error::Codec`] for an unknown
+    /// content type, [`Error::InvalidName`] for a tag over 255 bytes.
+    pub fn build(self) -> Result<Consumer<T>> {
+        let connection = self.connection?;
+        let codecs = self.codecs?;
+        let ask = SubscriptionAsk {
+            tag: Name::new(self.tag)?,
+            prefetch: self.prefetch,
+            priority: self.priority,
+            exclusive: self.exclusive,
+            auto_ack: self.auto_ack,
+        };
+        let alive = Arc::new(AtomicUsize::new(self.queues.len()));
+        let mut members = Vec::with_capacity(self.queues.len());
+        for queue in &self.queues {
+            let started = connection
+                .declare(queue)
+                .and_then(|queue| Name::new(queue.name()))
+                .and_then(|name| Subscription::start(connection.core(), &name, ask.clone()));
+            match started {
+                Ok(subscription) => {
+                    members.push(Member { subscription, ended: AtomicBool::new(false), alive: Arc::clone(&alive) });
+                }
+                Err(error) => {
+                    cancel(&members);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Consumer { members: members.into(), turn: AtomicUsize::new(0), codecs, payload: PhantomData })
+    }
+}
+
+impl<T: Payload> fmt::Debug for ConsumerBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerBuilder").field("queues", &self.queues).field("prefetch", &self.prefetch).finish_non_exhaustive()
+    }
+}
