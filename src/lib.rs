@@ -9,11 +9,15 @@
 #![warn(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod bytes;
 #[allow(dead_code, reason = "the layers above use it")]
 mod clock;
+pub mod codec;
 mod error;
 mod field_value;
 mod name;
+#[allow(dead_code, reason = "the queue that carries bodies comes later")]
+mod payload;
 mod properties;
 #[allow(dead_code, reason = "the layers above use it")]
 mod sync;
@@ -24,6 +28,7 @@ mod user_code;
 mod waiter;
 
 pub use crate::{
+    bytes::Bytes,
     clock::{Clock, ManualClock, SystemClock},
     error::{
         CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
@@ -31,5 +36,6 @@ pub use crate::{
     },
     field_value::{FieldTable, FieldValue},
     name::Name,
+    payload::{Local, LocalArc, Payload},
     properties::{Properties, PropertyList},
 };

@@ -1,0 +1,308 @@
+//! [`Bytes`]: an immutable run of octets that is cheap to clone.
+//!
+//! It is what a message body is once it has been encoded, and the payload type of programs that carry opaque data. It knows nothing of
+//! messages, codecs or content types.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{
+    borrow::Borrow,
+    fmt,
+    ops::Deref,
+    str::{self, Utf8Error},
+    sync::Arc,
+};
+
+/// How many octets `Debug` shows before it stops.
+const SHOWN: usize = 64;
+
+/// An immutable run of octets; a clone shares it.
+///
+/// A producer of `Bytes` sends them as they are (`application/octet-stream`), and a consumer of `Bytes` takes every
+/// message, whatever its content type.
+///
+/// ```
+/// use leveret::Bytes;
+///
+/// let body = Bytes::from("hello");
+/// assert_eq!(body.len(), 5);
+/// assert_eq!(body, "hello");
+/// assert_eq!(body.as_str(), Ok("hello"));
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bytes(Arc<[u8]>);
+
+impl Bytes {
+    /// Copies `octets`.
+    pub fn copy_from_slice(octets: &[u8]) -> Self {
+        Self(Arc::from(octets))
+    }
+
+    /// The octets.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The octets as text.
+    ///
+    /// # Errors
+    ///
+    /// When they are not UTF-8.
+    pub fn as_str(&self) -> Result<&str, Utf8Error> {
+        str::from_utf8(&self.0)
+    }
+
+    /// A copy of the octets that can be changed.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self(Arc::from([]))
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for Bytes {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(octets: Vec<u8>) -> Self {
+        Self(octets.into())
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(octets: &[u8]) -> Self {
+        Self(octets.into())
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Bytes {
+    fn from(octets: &[u8; N]) -> Self {
+        Self(octets.as_slice().into())
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Bytes {
+    fn from(octets: [u8; N]) -> Self {
+        Self(octets.as_slice().into())
+    }
+}
+
+impl From<Box<[u8]>> for Bytes {
+    fn from(octets: Box<[u8]>) -> Self {
+        Self(octets.into())
+    }
+}
+
+impl From<Arc<[u8]>> for Bytes {
+    fn from(octets: Arc<[u8]>) -> Self {
+        Self(octets)
+    }
+}
+
+impl From<String> for Bytes {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes().into())
+    }
+}
+
+impl From<&str> for Bytes {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().into())
+    }
+}
+
+impl From<&String> for Bytes {
+    fn from(text: &String) -> Self {
+        Self(text.as_bytes().into())
+    }
+}
+
+impl FromIterator<u8> for Bytes {
+    fn from_iter<I: IntoIterator<Item = u8>>(octets: I) -> Self {
+        Self(octets.into_iter().collect())
+    }
+}
+
+/// Compares with anything that is a slice of octets or text.
+macro_rules! comparable {
+    ($($other:ty => |$it:ident| $octets:expr;)*) => {$(
+        impl PartialEq<$other> for Bytes {
+            fn eq(&self, $it: &$other) -> bool {
+                *self.0 == *$octets
+            }
+        }
+
+        impl PartialEq<Bytes> for $other {
+            fn eq(&self, other: &Bytes) -> bool {
+                other == self
+            }
+        }
+    )*};
+}
+
+comparable! {
+    [u8] => |it| it;
+    &[u8] => |it| *it;
+    Vec<u8> => |it| it.as_slice();
+    str => |it| it.as_bytes();
+    &str => |it| it.as_bytes();
+    String => |it| it.as_bytes();
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Bytes {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        *self.0 == other[..]
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Bytes {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        *self.0 == other[..]
+    }
+}
+
+/// Shows text as text and anything else as hexadecimal digits; long bodies are cut, with their length.
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_str() {
+            Ok(text) if text.len() <= SHOWN => write!(f, "{text:?}")?,
+            Ok(text) => {
+                // Cut between characters: a slice through one would panic.
+                let end = (0..=SHOWN)
+                    .rev()
+                    .find(|&end| text.is_char_boundary(end))
+                    .unwrap_or(0);
+                write!(f, "{:?}..", &text[..end])?;
+            }
+            Err(_) => {
+                f.write_str("0x")?;
+                for octet in self.0.iter().take(SHOWN / 2) {
+                    write!(f, "{octet:02x}")?;
+                }
+                if self.0.len() > SHOWN / 2 {
+                    f.write_str("..")?;
+                } else {
+                    return Ok(());
+                }
+            }
+        }
+        if self.0.len() > SHOWN || self.as_str().is_err() {
+            write!(f, " ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(Octets)
+    }
+}
+
+/// Takes octets in every shape a format may give them: bytes, text, or a sequence of numbers (as JSON does).
+struct Octets;
+
+impl<'de> de::Visitor<'de> for Octets {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, octets: &[u8]) -> Result<Bytes, E> {
+        Ok(octets.into())
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, octets: Vec<u8>) -> Result<Bytes, E> {
+        Ok(octets.into())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Bytes, A::Error> {
+        // The hint is the sender's claim, so it reserves little.
+        let mut octets = Vec::with_capacity(sequence.size_hint().unwrap_or(0).min(4096));
+        while let Some(octet) = sequence.next_element()? {
+            octets.push(octet);
+        }
+        Ok(octets.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_equal_to_slices_and_text_in_both_directions() {
+        let bytes = Bytes::from("abc");
+        assert_eq!(bytes, "abc");
+        assert_eq!("abc", bytes);
+        assert_eq!(bytes, b"abc");
+        assert_eq!(bytes, vec![97, 98, 99]);
+        assert_eq!(bytes, *b"abc".as_slice());
+        assert_ne!(bytes, "abd");
+    }
+
+    #[test]
+    fn debug_shows_text_as_text_and_the_rest_in_hexadecimal_and_cuts_both() {
+        assert_eq!(
+            format!("{:?}", Bytes::from("hi \"you\"")),
+            r#""hi \"you\"""#
+        );
+        assert_eq!(format!("{:?}", Bytes::from([0xff, 0x00])), "0xff00");
+        let long = Bytes::from("ü".repeat(100));
+        assert_eq!(
+            format!("{long:?}"),
+            format!("{:?}.. (200 bytes)", "ü".repeat(32))
+        );
+        let binary = Bytes::from(vec![0xff; 100]);
+        assert_eq!(
+            format!("{binary:?}"),
+            format!("0x{}.. (100 bytes)", "ff".repeat(32))
+        );
+    }
+
+    #[test]
+    fn bytes_survive_a_round_trip_through_json() {
+        let bytes = Bytes::from([0, 1, 255]);
+        let json = serde_json::to_string(&bytes).unwrap();
+        assert_eq!(json, "[0,1,255]");
+        assert_eq!(serde_json::from_str::<Bytes>(&json).unwrap(), bytes);
+        assert_eq!(serde_json::from_str::<Bytes>(r#""hi""#).unwrap(), "hi");
+    }
+
+    #[test]
+    fn a_clone_shares_the_octets() {
+        let bytes = Bytes::from("shared");
+        assert_eq!(bytes.clone().as_ptr(), bytes.as_ptr());
+    }
+}
