@@ -9,10 +9,14 @@
 #![warn(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+#[allow(dead_code, reason = "the virtual host and the queue read them")]
+mod arguments;
 mod bytes;
 #[allow(dead_code, reason = "the layers above use it")]
 mod clock;
 pub mod codec;
+#[allow(dead_code, reason = "the virtual host and the queue read them")]
+mod descriptions;
 mod error;
 mod field_value;
 mod name;
@@ -30,6 +34,7 @@ mod waiter;
 pub use crate::{
     bytes::Bytes,
     clock::{Clock, ManualClock, SystemClock},
+    descriptions::{Binding, Exchange, Overflow, Queue},
     error::{
         CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
         Scope,
