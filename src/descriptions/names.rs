@@ -1,0 +1,30 @@
+//! The names of the arguments that the broker reads, as RabbitMQ has them.
+
+pub(crate) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
+
+pub(crate) const CANCEL_ON_HA_FAILOVER: &str = "x-cancel-on-ha-failover";
+pub(crate) const PRIORITY: &str = "x-priority";
+pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
+
+pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
+pub(crate) const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";
+pub(crate) const DEAD_LETTER_STRATEGY: &str = "x-dead-letter-strategy";
+pub(crate) const DELIVERY_LIMIT: &str = "x-delivery-limit";
+pub(crate) const EXPIRES: &str = "x-expires";
+pub(crate) const INITIAL_CLUSTER_SIZE: &str = "x-initial-cluster-size";
+pub(crate) const MAX_AGE: &str = "x-max-age";
+pub(crate) const MAX_IN_MEMORY_BYTES: &str = "x-max-in-memory-bytes";
+pub(crate) const MAX_IN_MEMORY_LENGTH: &str = "x-max-in-memory-length";
+pub(crate) const MAX_LENGTH: &str = "x-max-length";
+pub(crate) const MAX_LENGTH_BYTES: &str = "x-max-length-bytes";
+pub(crate) const MAX_PRIORITY: &str = "x-max-priority";
+pub(crate) const MESSAGE_TTL: &str = "x-message-ttl";
+pub(crate) const OVERFLOW: &str = "x-overflow";
+pub(crate) const QUEUE_LEADER_LOCATOR: &str = "x-queue-leader-locator";
+pub(crate) const QUEUE_MASTER_LOCATOR: &str = "x-queue-master-locator";
+pub(crate) const QUEUE_MODE: &str = "x-queue-mode";
+pub(crate) const QUEUE_TYPE: &str = "x-queue-type";
+pub(crate) const QUEUE_VERSION: &str = "x-queue-version";
+pub(crate) const QUORUM_INITIAL_GROUP_SIZE: &str = "x-quorum-initial-group-size";
+pub(crate) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
+pub(crate) const STREAM_MAX_SEGMENT_SIZE_BYTES: &str = "x-stream-max-segment-size-bytes";
