@@ -214,6 +214,10 @@ impl Codecs {
         }
     }
 
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.restricted
+    }
+
     /// Refuses what a restricted set does not name. A message without a content type passes.
     pub(crate) fn check(&self, content_type: Option<&str>) -> Result<(), CodecError> {
         match content_type {

@@ -9,6 +9,7 @@ use super::{
     ready::Ready,
 };
 use crate::{
+    arguments::QueueArguments,
     envelope::Envelope,
     error::CancelReason,
     waiter::{Ticket, WaitList},
@@ -27,6 +28,8 @@ pub(crate) struct State {
     retired: Vec<Retired>,
     had_consumer: bool,
     deleted: bool,
+    /// How often a message may come back; the next return is its last.
+    delivery_limit: Option<u64>,
     tally: Tally,
 }
 
@@ -122,8 +125,8 @@ pub(crate) struct Deleted {
 }
 
 impl State {
-    pub(crate) fn new() -> State {
-        State::default()
+    pub(crate) fn new(arguments: &QueueArguments) -> State {
+        State { delivery_limit: arguments.delivery_limit, ..State::default() }
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
@@ -223,6 +226,11 @@ impl State {
             true => effects.drop_message(envelope),
             false => {
                 envelope.delivery_count = envelope.delivery_count.saturating_add(1);
+                if self.delivery_limit.is_some_and(|limit| u64::from(envelope.delivery_count) > limit) {
+                    self.tally.dropped.add(&envelope);
+                    effects.drop_message(envelope);
+                    return;
+                }
                 self.ready.put_back(envelope);
             }
         }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{
     VirtualHost,
-    topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Flags, Target, Topology},
+    topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 use crate::{
-    arguments::{self, ExchangeArguments, QueueArguments},
+    arguments::{ExchangeArguments, QueueArguments, check_exchange_equivalence, check_queue_equivalence},
+    descriptions,
     error::{CancelReason, Entity, Error, Result},
     exchange::{ExchangeKind, validate_binding},
     field_value::FieldTable,
@@ -25,25 +26,6 @@ pub struct QueueDeclared {
     pub message_count: u64,
     /// How many consumers it has.
     pub consumer_count: u64,
-}
-
-/// An exchange to be declared.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ExchangeAsk<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) flags: Flags,
-    pub(crate) arguments: &'a FieldTable,
-}
-
-/// A queue to be declared.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueueAsk<'a> {
-    /// Empty: the broker chooses.
-    pub(crate) name: &'a str,
-    pub(crate) flags: Flags,
-    pub(crate) exclusive: bool,
-    pub(crate) arguments: &'a FieldTable,
 }
 
 /// A binding to be made or removed.
@@ -70,54 +52,24 @@ fn is_reserved(name: &Name) -> bool {
 
 impl VirtualHost {
     /// `true` if the exchange is new.
-    pub(crate) fn declare_exchange(&self, ask: ExchangeAsk<'_>) -> Result<bool> {
-        let Ok(kind) = ask.kind.parse::<ExchangeKind>() else { return Err(Error::unknown_exchange_type(ask.kind)) };
-        let name = checked(ask.name)?;
+    pub(crate) fn declare_exchange(&self, ask: &descriptions::Exchange) -> Result<bool> {
+        let Ok(kind) = ask.kind().parse::<ExchangeKind>() else { return Err(Error::unknown_exchange_type(ask.kind())) };
+        let name = checked(ask.name())?;
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
         let mut topology = self.topology.write();
         self.check_up()?;
         if let Some(there) = topology.exchanges.get(&name) {
-            self.check_same_exchange(&name, there, kind, &ask)?;
+            check_exchange_equivalence(&there.description, ask, &name, self.name())?;
             return Ok(false);
         }
         if is_reserved(&name) {
             return Err(Error::reserved_prefix(Entity::Exchange, &name));
         }
-        let parsed = ExchangeArguments::parse(ask.arguments, &name, self.name())?;
-        let exchange = DeclaredExchange::new(kind, ask.flags, ask.arguments.clone(), parsed.alternate_exchange);
-        topology.add_exchange(name, exchange);
+        let arguments = ExchangeArguments::parse(ask.argument_table(), &name, self.name())?;
+        topology.add_exchange(name, DeclaredExchange::new(kind, ask.clone(), arguments.alternate_exchange));
         Ok(true)
-    }
-
-    fn check_same_exchange(
-        &self,
-        name: &Name,
-        there: &DeclaredExchange,
-        kind: ExchangeKind,
-        ask: &ExchangeAsk<'_>,
-    ) -> Result {
-        let word = |kind: ExchangeKind| kind.to_string().into();
-        let pairs = [
-            ("type", word(kind), word(there.kind())),
-            ("durable", ask.flags.durable.into(), there.flags.durable.into()),
-            ("auto_delete", ask.flags.auto_delete.into(), there.flags.auto_delete.into()),
-            ("internal", ask.flags.internal.into(), there.flags.internal.into()),
-        ];
-        for (field, received, current) in pairs {
-            if received != current {
-                return Err(Error::inequivalent(
-                    field,
-                    Entity::Exchange,
-                    name,
-                    self.name(),
-                    Some(received),
-                    Some(current),
-                ));
-            }
-        }
-        arguments::check_same_exchange_arguments(ask.arguments, &there.arguments, name, self.name())
     }
 
     pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
@@ -155,10 +107,12 @@ impl VirtualHost {
     }
 
     /// The queue, and `true` if it is new.
-    pub(crate) fn declare_queue(&self, owner: ConnectionId, ask: QueueAsk<'_>) -> Result<(QueueDeclared, bool)> {
-        let wanted = checked(ask.name)?;
-        // As in RabbitMQ: an exclusive queue cannot outlive its connection, so it is never durable.
-        let flags = Flags { durable: ask.flags.durable && !ask.exclusive, ..ask.flags };
+    pub(crate) fn declare_queue(
+        &self,
+        connection: ConnectionId,
+        ask: &descriptions::Queue,
+    ) -> Result<(QueueDeclared, bool)> {
+        let wanted = checked(ask.name())?;
         if is_reserved(&wanted) {
             return Err(Error::reserved_prefix(Entity::Queue, &wanted));
         }
@@ -166,8 +120,8 @@ impl VirtualHost {
         let mut topology = self.topology.write();
         self.check_up()?;
         if let Some(there) = topology.queues.get(&wanted) {
-            self.check_owner(there, owner, ask.exclusive)?;
-            self.check_same_queue(&wanted, there, flags, ask.arguments)?;
+            self.check_access(there, connection)?;
+            check_queue_equivalence(&there.description, ask, &wanted, self.name())?;
             let queue = Arc::clone(&there.queue);
             let declared = Self::describe(&queue, &mut effects);
             drop(topology);
@@ -178,19 +132,12 @@ impl VirtualHost {
             true => self.generate_name(&topology)?,
             false => wanted,
         };
-        let parsed = QueueArguments::parse(ask.arguments, &name, self.name())?;
-        let queue = Arc::new(Queue::new(name.clone(), self.next_number(), State::new(&parsed)));
+        let arguments = QueueArguments::parse(ask.argument_table(), &name, self.name())?;
+        arguments.check_properties(ask, &name, self.name())?;
+        let queue = Arc::new(Queue::new(name.clone(), self.next_number(), State::new(&arguments)));
         let declared = QueueDeclared { name: name.clone(), message_count: 0, consumer_count: 0 };
-        topology.add_queue(
-            name,
-            DeclaredQueue {
-                queue,
-                flags,
-                arguments: ask.arguments.clone(),
-                parsed,
-                owner: ask.exclusive.then_some(owner),
-            },
-        );
+        let owner = ask.is_exclusive().then_some(connection);
+        topology.add_queue(name, DeclaredQueue { queue, description: ask.clone(), arguments, owner });
         Ok((declared, true))
     }
 
@@ -212,40 +159,12 @@ impl VirtualHost {
         }
     }
 
-    fn check_same_queue(&self, name: &Name, there: &DeclaredQueue, flags: Flags, ask: &FieldTable) -> Result {
-        let pairs = [
-            ("durable", flags.durable, there.flags.durable),
-            ("auto_delete", flags.auto_delete, there.flags.auto_delete),
-        ];
-        for (field, received, current) in pairs {
-            if received != current {
-                return Err(Error::inequivalent(
-                    field,
-                    Entity::Queue,
-                    name,
-                    self.name(),
-                    Some(received.into()),
-                    Some(current.into()),
-                ));
-            }
-        }
-        arguments::check_same_queue_arguments(ask, &there.arguments, name, self.name())
-    }
-
-    /// An exclusive queue is its connection's alone. A declaration must also agree with it on being exclusive.
-    fn check_owner(&self, queue: &DeclaredQueue, connection: ConnectionId, exclusive: bool) -> Result {
-        let same = match queue.owner {
-            Some(owner) => owner == connection && exclusive,
-            None => !exclusive,
-        };
-        match same {
-            true => Ok(()),
-            false => Err(Error::resource_locked(queue.queue.name(), self.name())),
-        }
-    }
-
+    /// An exclusive queue is its connection's alone.
     fn check_access(&self, queue: &DeclaredQueue, connection: ConnectionId) -> Result {
-        self.check_owner(queue, connection, queue.owner.is_some())
+        match queue.owner {
+            Some(owner) if owner != connection => Err(Error::resource_locked(queue.queue.name(), self.name())),
+            _ => Ok(()),
+        }
     }
 
     /// The queue of that name, if `connection` may use it.

@@ -43,7 +43,7 @@ impl VirtualHost {
     fn delete_if_abandoned(&self, queue: &Arc<Queue>) -> Option<Effects> {
         let mut topology = self.topology.write();
         let declared = topology.queues.get(queue.name()).filter(|declared| declared.queue == *queue)?;
-        if !declared.flags.auto_delete {
+        if !declared.description.is_auto_delete() {
             return None;
         }
         let mut state = queue.lock();

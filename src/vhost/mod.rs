@@ -22,19 +22,20 @@ use std::sync::Arc;
 
 pub(crate) use self::{
     publish::{PushFailed, PushFailure, Route},
-    topology::{ConnectionId, DeclaredQueue, Flags, Topology},
+    topology::ConnectionId,
+    declare::BindingAsk,
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
 use self::{
     origins::Origins,
-    topology::{DeclaredExchange, Target},
+    topology::{DeclaredExchange, Target, Topology},
 };
 use crate::{
     clock::Time,
+    descriptions::Exchange,
     error::{Error, Result},
     exchange::ExchangeKind,
-    field_value::FieldTable,
     name::Name,
     queue::Group,
     sync::{
@@ -54,11 +55,13 @@ pub(crate) struct VirtualHost {
     next_number: AtomicU64,
     /// Set once, by the broker's shutdown or the deletion of the virtual host.
     down: AtomicBool,
+    /// Payloads are encoded even if they travel in memory.
+    always_encode: bool,
 }
 
 impl VirtualHost {
     /// A virtual host with nothing but the predeclared exchanges.
-    pub(crate) fn new(name: Name, time: Time) -> Result<Arc<VirtualHost>> {
+XX
         let mut topology = Topology::default();
         let predeclared = [
             ("amq.direct", ExchangeKind::Direct),
@@ -67,11 +70,10 @@ impl VirtualHost {
             ("amq.match", ExchangeKind::Headers),
             ("amq.topic", ExchangeKind::Topic),
         ];
-        let durable = Flags { durable: true, ..Flags::default() };
         for (exchange, kind) in predeclared {
             topology.add_exchange(
                 Name::new(exchange)?,
-                DeclaredExchange::new(kind, durable, FieldTable::new(), None),
+                DeclaredExchange::new(kind, Exchange::new(exchange, kind.as_str()).durable(), None),
             );
         }
         Ok(Arc::new(VirtualHost {
@@ -81,6 +83,7 @@ impl VirtualHost {
             origins: Origins::default(),
             next_number: AtomicU64::new(1),
             down: AtomicBool::new(false),
+            always_encode,
         }))
     }
 
@@ -90,6 +93,10 @@ impl VirtualHost {
 
     pub(crate) fn time(&self) -> &Time {
         &self.time
+    }
+
+    pub(crate) fn always_encode(&self) -> bool {
+        self.always_encode
     }
 
     pub(crate) fn origins(&self) -> &Origins {

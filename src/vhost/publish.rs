@@ -80,7 +80,7 @@ impl VirtualHost {
         let epoch = match topology.exchanges.get(exchange) {
             _ if exchange.is_empty() => None,
             None => return Err(Error::not_found(Entity::Exchange, exchange, self.name())),
-            Some(declared) if declared.flags.internal => {
+            Some(declared) if declared.description.is_internal() => {
                 return Err(Error::internal_exchange(exchange, self.name()));
             }
             Some(declared) => {
@@ -135,25 +135,11 @@ impl VirtualHost {
         }
     }
 
-    /// Publishes once, without remembering the route.
-    pub(crate) fn publish(
-        &self,
-        exchange: &Name,
-        routing_key: &Name,
-        make: impl FnOnce(&Route) -> Envelope,
-        headers: Option<&FieldTable>,
-    ) -> Result<std::result::Result<Published, Box<PushFailed>>> {
-        let mut route = self.resolve(exchange, routing_key, headers)?;
-        let mut envelope = make(&route);
-        loop {
-            match self.push(&route, envelope) {
-                Err(failed) if matches!(failed.reason, PushFailure::QueueDeleted) => {
-                    envelope = failed.envelope;
-                    route = self.resolve(exchange, routing_key, headers)?;
-                }
-                done => return Ok(done),
-            }
-        }
+    /// The route again, to the queues that now have the names of those it led to.
+    pub(crate) fn renew(&self, route: &Route) -> Route {
+        let topology = self.topology.read();
+        let queues = route.queues.iter().filter_map(|queue| topology.queue(queue.name())).collect();
+        Route { address: route.address.clone(), queues, epoch: None, by_headers: route.by_headers }
     }
 }
 

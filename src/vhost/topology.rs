@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     arguments::QueueArguments,
+    descriptions,
     exchange::{self, ExchangeKind},
     field_value::FieldTable,
     name::Name,
@@ -27,19 +28,10 @@ pub(crate) enum Target {
 /// The number of a connection within its broker.
 pub(crate) type ConnectionId = u64;
 
-/// Which of the flags of an exchange or a queue are set. What does not apply stays `false`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flags {
-    pub(crate) durable: bool,
-    pub(crate) auto_delete: bool,
-    pub(crate) internal: bool,
-}
-
 #[derive(Debug)]
 pub(crate) struct DeclaredExchange {
-    pub(crate) flags: Flags,
     /// As declared.
-    pub(crate) arguments: FieldTable,
+    pub(crate) description: descriptions::Exchange,
     /// Where messages go that no binding takes.
     pub(crate) alternate: Option<Name>,
     pub(crate) state: exchange::State<Target>,
@@ -49,10 +41,9 @@ pub(crate) struct DeclaredExchange {
 }
 
 impl DeclaredExchange {
-    pub(crate) fn new(kind: ExchangeKind, flags: Flags, arguments: FieldTable, alternate: Option<Name>) -> Self {
+    pub(crate) fn new(kind: ExchangeKind, description: descriptions::Exchange, alternate: Option<Name>) -> Self {
         DeclaredExchange {
-            flags,
-            arguments,
+            description,
             alternate,
             state: exchange::State::new(kind),
             epoch: Arc::new(AtomicU64::new(0)),
@@ -67,10 +58,9 @@ impl DeclaredExchange {
 #[derive(Debug)]
 pub(crate) struct DeclaredQueue {
     pub(crate) queue: Arc<Queue>,
-    pub(crate) flags: Flags,
     /// As declared.
-    pub(crate) arguments: FieldTable,
-    pub(crate) parsed: QueueArguments,
+    pub(crate) description: descriptions::Queue,
+    pub(crate) arguments: QueueArguments,
     /// The connection that alone may use the queue.
     pub(crate) owner: Option<ConnectionId>,
 }
@@ -195,7 +185,7 @@ impl Topology {
             let goes = self
                 .exchanges
                 .get(&name)
-                .is_some_and(|exchange| exchange.flags.auto_delete && exchange.state.is_unused());
+                .is_some_and(|exchange| exchange.description.is_auto_delete() && exchange.state.is_unused());
             if goes {
                 unused.extend(self.drop_exchange(&name));
             }

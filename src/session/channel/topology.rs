@@ -21,7 +21,7 @@ impl Channel {
     /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
     pub fn exchange_declare(&self, exchange: &Exchange) -> Result {
         self.core().check_open()?;
-        self.core().vhost().declare_exchange(exchange.into()).map(drop)
+        self.core().vhost().declare_exchange(exchange).map(drop)
     }
 
     /// Asks whether an exchange exists (`exchange.declare` with `passive`).
@@ -89,7 +89,7 @@ impl Channel {
     /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
     pub fn queue_declare(&self, queue: &Queue) -> Result<QueueDeclared> {
         self.core().check_open()?;
-        let (declared, _) = self.core().vhost().declare_queue(self.core().connection_id(), queue.into())?;
+        let (declared, _) = self.core().vhost().declare_queue(self.core().connection_id(), queue)?;
         self.core().open()?.current_queue = Some(declared.name.clone());
         Ok(declared)
     }
