@@ -20,7 +20,7 @@ mod sync;
 #[allow(dead_code, reason = "the layers above use it")]
 mod timers;
 mod user_code;
-#[allow(dead_code, reason = "the layers above use it")]
+#[allow(dead_code, unused_imports, reason = "the layers above use it")]
 mod waiter;
 
 pub use crate::{

@@ -96,7 +96,8 @@ impl Timers {
         }
     }
 
-    /// Forgets every appointment and ends the thread. Waits for it, and so for what it is just doing, unless called on that very thread.
+    /// Forgets every appointment and ends the thread. Waits for it, and so for what it is just doing, unless called on that very thread:
+    /// not to be called under a lock.
     pub(crate) fn stop(&self) {
         if let Some(clock) = self.0.time.manual() {
             clock.forget_dead();

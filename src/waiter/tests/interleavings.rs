@@ -29,7 +29,7 @@ fn no_wake_is_lost_between_two_producers_and_two_waiting_threads() {
             let items = items.clone();
             thread::spawn(move || (base..base + 2).for_each(|item| items.push(item)))
         });
-        producers.map(|producer| producer.join().unwrap());
+        join(producers);
         let sum: u32 = receivers
             .map(|receiver| receiver.join().unwrap())
             .iter()
@@ -56,7 +56,7 @@ fn no_wake_is_lost_between_a_waiting_thread_and_a_waiting_task() {
             let items = items.clone();
             thread::spawn(move || (base..base + 2).for_each(|item| items.push(item)))
         });
-        producers.map(|producer| producer.join().unwrap());
+        join(producers);
         assert_eq!(task.join().unwrap() + blocked.join().unwrap(), 6);
     });
 }
@@ -81,7 +81,7 @@ fn a_waiter_whose_time_is_over_leaves_the_item_to_the_other() {
         items.push(1);
         // Whichever gets it, the other must still be alive to the second.
         items.push(2);
-        let got = patient.join().unwrap() + items.len() as u32 * 0;
+        let got = patient.join().unwrap();
         assert!(got == 1 || got == 2);
         advance.join().unwrap();
         let rest = hasty.join().unwrap();
@@ -171,26 +171,28 @@ fn a_future_dropped_at_any_moment_passes_its_wake_on() {
 #[test]
 fn a_select_takes_from_one_source_and_leaves_the_other_to_the_next() {
     explore(|| {
-        let (a, b) = (Items::default(), Items::default());
+        let (a, b, end) = (Items::default(), Items::default(), Items::default());
         let select = thread::spawn({
-            let sources = [a.clone(), b.clone()];
-            move || wait_any(&sources, 0, None).unwrap().0
-        });
-        let producers = [&a, &b].map(|items| {
-            let items = items.clone();
-            thread::spawn(move || items.push(1))
+            let sources = [a.clone(), b.clone(), end.clone()];
+            // What it takes away from the others it gives back, so that both come to an end however the race goes.
+            move || match wait_any(&sources, 0, None).unwrap() {
+                (2, _) => {}
+                (token, _) => sources[token].push(2),
+            }
         });
         let others = [&a, &b].map(|items| {
             let items = items.clone();
             thread::spawn(move || items.recv().unwrap())
         });
-        // One item is the select's, and one of the others has got the other's: the last is still waiting, and awake to this.
-        let chosen = select.join().unwrap();
-        [&a, &b][chosen].push(2);
-        others.map(|other| other.join().unwrap());
-        producers.map(|producer| producer.join().unwrap());
-        assert_eq!(a.len() + b.len(), 0);
-        assert!(!a.waiting() && !b.waiting());
+        let producers = [&a, &b].map(|items| {
+            let items = items.clone();
+            thread::spawn(move || items.push(1))
+        });
+        join(others);
+        end.push(3);
+        select.join().unwrap();
+        join(producers);
+        assert!([a, b, end].iter().all(|items| !items.waiting()));
     });
 }
 
@@ -216,8 +218,8 @@ fn a_dropped_select_future_passes_on_what_either_source_gave_it() {
         if let Some(token) = dropped.join().unwrap() {
             [&a, &b][token].push(2);
         }
-        others.map(|other| other.join().unwrap());
-        producers.map(|producer| producer.join().unwrap());
+        join(others);
+        join(producers);
         assert_eq!(a.len() + b.len(), 0);
     });
 }
@@ -237,8 +239,8 @@ fn selects_over_the_same_sources_in_opposite_order_share_them() {
             let items = items.clone();
             thread::spawn(move || (0..2).for_each(|item| items.push(item)))
         });
-        selects.map(|select| select.join().unwrap());
-        producers.map(|producer| producer.join().unwrap());
+        join(selects);
+        join(producers);
         assert_eq!(a.len() + b.len(), 0);
     });
 }
