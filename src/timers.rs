@@ -3,7 +3,7 @@
 //! With a manual clock everything is entered in the clock and run by `advance`. With any other clock one thread per broker, started when the
 //! first thing is scheduled, sleeps until the first thing is due. Knows nothing of queues: what is due is a weak [`Timed`].
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;
 
 use std::{
