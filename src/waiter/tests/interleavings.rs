@@ -11,10 +11,11 @@ use crate::clock::{ManualClock, Time};
 
 /// Under a uniformly random scheduler, and under one that looks for bugs of few context switches.
 fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
-    check_random(scenario.clone(), 3_000);
-    check_pct(scenario, 3_000, 3);
+    check_random(scenario.clone(), ITERATIONS);
+    check_pct(scenario, ITERATIONS, 3);
 }
 
+const ITERATIONS: usize = 3_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
@@ -100,14 +101,13 @@ fn one_item_and_a_timeout_at_once_leave_nobody_asleep() {
             let at = time.now() + SECOND;
             move || wait(&items, Some(time.until(at))).flatten()
         });
-        let advance = thread::spawn(move || clock.advance(SECOND));
-        items.push(1);
         let patient = thread::spawn({
             let items = items.clone();
             move || items.recv()
         });
-        let hasty = hasty.join().unwrap();
-        if hasty.is_some() {
+        let advance = thread::spawn(move || clock.advance(SECOND));
+        items.push(1);
+        if hasty.join().unwrap().is_some() {
             items.push(2);
         }
         assert!(patient.join().unwrap().is_some());
@@ -272,17 +272,11 @@ fn closing_wakes_all() {
 fn a_task_that_changes_its_waker_hears_of_everything() {
     explore(|| {
         let items = Items::default();
-        let task = thread::spawn({
-            let items = items.clone();
-            move || {
-                let mut future = Waiting::new(items);
-                // A poll whose waker nobody listens to, as when a task moves from one `select!` to another.
-                if poll_once(&mut future, &Flag::new()).is_pending() {
-                    block_on(future);
-                }
-            }
-        });
-        items.push(1);
-        task.join().unwrap();
+        let mut future = Waiting::new(items.clone());
+        // A poll whose waker nobody listens to afterwards, as when a task moves from one executor to another.
+        assert!(poll_once(&mut future, &Flag::new()).is_pending());
+        let producer = thread::spawn(move || items.push(1));
+        assert_eq!(block_on(future), Some(1));
+        producer.join().unwrap();
     });
 }
