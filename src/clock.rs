@@ -5,7 +5,7 @@
 
 mod agenda;
 mod manual;
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;
 
 use std::{

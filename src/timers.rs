@@ -3,7 +3,7 @@
 //! With a manual clock everything is entered in the clock and run by `advance`. With any other clock one thread per broker, started when the
 //! first thing is scheduled, sleeps until the first thing is due. Knows nothing of queues: what is due is a weak [`Timed`].
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;
 
 use std::{
@@ -96,7 +96,8 @@ impl Timers {
         }
     }
 
-    /// Forgets every appointment and ends the thread. Waits for it, and so for what it is just doing, unless called on that very thread.
+    /// Forgets every appointment and ends the thread. Waits for it, and so for what it is just doing, unless called on that very thread:
+    /// not to be called under a lock.
     pub(crate) fn stop(&self) {
         if let Some(clock) = self.0.time.manual() {
             clock.forget_dead();

@@ -97,6 +97,12 @@ impl ManualClock {
         self.0.state.lock().agenda.cancel(appointment)
     }
 
+    /// Whether nothing is entered.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.state.lock().agenda.first().is_none()
+    }
+
     /// Removes the entries of what is gone.
     pub(crate) fn forget_dead(&self) {
         self.0.state.lock().agenda.forget_dead();

@@ -13,7 +13,10 @@ use std::{
 };
 
 use super::*;
-use crate::sync::{atomic::AtomicBool, thread::Thread};
+use crate::sync::{
+    atomic::AtomicBool,
+    thread::{JoinHandle, Thread},
+};
 
 /// A queue that gives its items away, as a source.
 #[derive(Clone, Default)]
@@ -151,6 +154,10 @@ impl Drop for WaitingAny {
     fn drop(&mut self) {
         self.task.leave(&self.sources);
     }
+}
+
+fn join<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
+    threads.map(|thread| thread.join().unwrap())
 }
 
 /// Polls once, with a flag that shows whether it was woken since.

@@ -11,10 +11,11 @@ use crate::clock::{ManualClock, Time};
 
 /// Under a uniformly random scheduler, and under one that looks for bugs of few context switches.
 fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
-    check_random(scenario.clone(), 3_000);
-    check_pct(scenario, 3_000, 3);
+    check_random(scenario.clone(), ITERATIONS);
+    check_pct(scenario, ITERATIONS, 3);
 }
 
+const ITERATIONS: usize = 3_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
@@ -29,7 +30,7 @@ fn no_wake_is_lost_between_two_producers_and_two_waiting_threads() {
             let items = items.clone();
             thread::spawn(move || (base..base + 2).for_each(|item| items.push(item)))
         });
-        producers.map(|producer| producer.join().unwrap());
+        join(producers);
         let sum: u32 = receivers
             .map(|receiver| receiver.join().unwrap())
             .iter()
@@ -56,7 +57,7 @@ fn no_wake_is_lost_between_a_waiting_thread_and_a_waiting_task() {
             let items = items.clone();
             thread::spawn(move || (base..base + 2).for_each(|item| items.push(item)))
         });
-        producers.map(|producer| producer.join().unwrap());
+        join(producers);
         assert_eq!(task.join().unwrap() + blocked.join().unwrap(), 6);
     });
 }
@@ -81,7 +82,7 @@ fn a_waiter_whose_time_is_over_leaves_the_item_to_the_other() {
         items.push(1);
         // Whichever gets it, the other must still be alive to the second.
         items.push(2);
-        let got = patient.join().unwrap() + items.len() as u32 * 0;
+        let got = patient.join().unwrap();
         assert!(got == 1 || got == 2);
         advance.join().unwrap();
         let rest = hasty.join().unwrap();
@@ -100,14 +101,13 @@ fn one_item_and_a_timeout_at_once_leave_nobody_asleep() {
             let at = time.now() + SECOND;
             move || wait(&items, Some(time.until(at))).flatten()
         });
-        let advance = thread::spawn(move || clock.advance(SECOND));
-        items.push(1);
         let patient = thread::spawn({
             let items = items.clone();
             move || items.recv()
         });
-        let hasty = hasty.join().unwrap();
-        if hasty.is_some() {
+        let advance = thread::spawn(move || clock.advance(SECOND));
+        items.push(1);
+        if hasty.join().unwrap().is_some() {
             items.push(2);
         }
         assert!(patient.join().unwrap().is_some());
@@ -171,26 +171,28 @@ fn a_future_dropped_at_any_moment_passes_its_wake_on() {
 #[test]
 fn a_select_takes_from_one_source_and_leaves_the_other_to_the_next() {
     explore(|| {
-        let (a, b) = (Items::default(), Items::default());
+        let (a, b, end) = (Items::default(), Items::default(), Items::default());
         let select = thread::spawn({
-            let sources = [a.clone(), b.clone()];
-            move || wait_any(&sources, 0, None).unwrap().0
-        });
-        let producers = [&a, &b].map(|items| {
-            let items = items.clone();
-            thread::spawn(move || items.push(1))
+            let sources = [a.clone(), b.clone(), end.clone()];
+            // What it takes away from the others it gives back, so that both come to an end however the race goes.
+            move || match wait_any(&sources, 0, None).unwrap() {
+                (2, _) => {}
+                (token, _) => sources[token].push(2),
+            }
         });
         let others = [&a, &b].map(|items| {
             let items = items.clone();
             thread::spawn(move || items.recv().unwrap())
         });
-        // One item is the select's, and one of the others has got the other's: the last is still waiting, and awake to this.
-        let chosen = select.join().unwrap();
-        [&a, &b][chosen].push(2);
-        others.map(|other| other.join().unwrap());
-        producers.map(|producer| producer.join().unwrap());
-        assert_eq!(a.len() + b.len(), 0);
-        assert!(!a.waiting() && !b.waiting());
+        let producers = [&a, &b].map(|items| {
+            let items = items.clone();
+            thread::spawn(move || items.push(1))
+        });
+        join(others);
+        end.push(3);
+        select.join().unwrap();
+        join(producers);
+        assert!([a, b, end].iter().all(|items| !items.waiting()));
     });
 }
 
@@ -216,8 +218,8 @@ fn a_dropped_select_future_passes_on_what_either_source_gave_it() {
         if let Some(token) = dropped.join().unwrap() {
             [&a, &b][token].push(2);
         }
-        others.map(|other| other.join().unwrap());
-        producers.map(|producer| producer.join().unwrap());
+        join(others);
+        join(producers);
         assert_eq!(a.len() + b.len(), 0);
     });
 }
@@ -237,8 +239,8 @@ fn selects_over_the_same_sources_in_opposite_order_share_them() {
             let items = items.clone();
             thread::spawn(move || (0..2).for_each(|item| items.push(item)))
         });
-        selects.map(|select| select.join().unwrap());
-        producers.map(|producer| producer.join().unwrap());
+        join(selects);
+        join(producers);
         assert_eq!(a.len() + b.len(), 0);
     });
 }
@@ -270,17 +272,11 @@ fn closing_wakes_all() {
 fn a_task_that_changes_its_waker_hears_of_everything() {
     explore(|| {
         let items = Items::default();
-        let task = thread::spawn({
-            let items = items.clone();
-            move || {
-                let mut future = Waiting::new(items);
-                // A poll whose waker nobody listens to, as when a task moves from one `select!` to another.
-                if poll_once(&mut future, &Flag::new()).is_pending() {
-                    block_on(future);
-                }
-            }
-        });
-        items.push(1);
-        task.join().unwrap();
+        let mut future = Waiting::new(items.clone());
+        // A poll whose waker nobody listens to afterwards, as when a task moves from one executor to another.
+        assert!(poll_once(&mut future, &Flag::new()).is_pending());
+        let producer = thread::spawn(move || items.push(1));
+        assert_eq!(block_on(future), Some(1));
+        producer.join().unwrap();
     });
 }

@@ -333,9 +333,7 @@ fn many_threads_and_tasks_share_one_source() {
         let items = items.clone();
         thread::spawn(move || (0..EACH).for_each(|item| items.push(item)))
     });
-    for giver in givers {
-        giver.join().unwrap();
-    }
+    join(givers);
     items.close();
     let sum: u64 = takers.into_iter().map(|taker| taker.join().unwrap()).sum();
     assert_eq!(sum, 2 * (0..u64::from(EACH)).sum::<u64>());
