@@ -16,7 +16,7 @@ use crate::{
     codec::Codecs,
     descriptions::Queue,
     envelope::Envelope,
-    error::{CancelReason, CodecError, Error, Result},
+    error::{CancelReason, CodecError, Result},
     name::Name,
     payload::Payload,
     session::{

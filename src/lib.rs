@@ -11,11 +11,13 @@ mod bytes;
 mod clock;
 pub mod codec;
 mod consumer;
+mod declare;
 mod descriptions;
 mod envelope;
 mod error;
 mod exchange;
 mod field_value;
+mod handles;
 mod message;
 mod name;
 mod payload;
@@ -36,18 +38,20 @@ pub use crate::{
     bytes::Bytes,
     clock::{Clock, ManualClock, SystemClock},
     consumer::{Consumer, ConsumerBuilder, Stopper},
+    declare::Declare,
     descriptions::{Binding, Exchange, Overflow, Queue},
     error::{
         CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result, Scope,
     },
     exchange::ExchangeKind,
+    handles::Mailbox,
     field_value::{FieldTable, FieldValue},
     message::Message,
     name::Name,
     payload::{Local, LocalArc, Payload},
-    producer::{Producer, ProducerBuilder, PublishError},
+    producer::{Destination, Producer, ProducerBuilder, PublishError},
     properties::{Properties, PropertyList},
-    select::Select,
+    select::{NotReady, Select, Selected},
     session::{
         channel::{
             AckMode, Channel, ChannelDelivery, Confirm, ConsumeOptions, Event, Events, IfEmpty, IfUnused, Outcome,

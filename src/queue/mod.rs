@@ -24,7 +24,7 @@ pub(crate) use self::{
     consumers::{ConsumerId, Group, Inbox, Outlet, Sink, Subscribe},
     credit::Credit,
     effects::{Effect, Effects},
-    state::{Counts, DeleteRefused, Deleted, Returned, Run, State, SubscribeRefused},
+    state::{DeleteRefused, Deleted, Returned, Run, State, SubscribeRefused},
 };
 
 use std::{fmt, hash};

@@ -295,6 +295,11 @@ impl Undecoded {
         &self.info
     }
 
+    /// Takes the message out unsettled: it is to be received again.
+    pub(crate) fn unread(mut self) -> Option<Envelope> {
+        self.info.held.release()
+    }
+
     /// Acknowledges the message: the queue forgets it.
     ///
     /// # Errors

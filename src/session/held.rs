@@ -85,10 +85,9 @@ impl Source {
         let mut effects = Effects::none();
         let mut state = self.queue.lock();
         match requeue {
-            Requeue::Yes | Requeue::After(Duration::ZERO) => {
+            Requeue::Yes | Requeue::After(_) => {
                 state.give_back(self.consumer(), envelopes, &mut effects);
             }
-            Requeue::After(delay) => state.give_back_after(self.consumer(), envelopes, delay, &mut effects),
             Requeue::No => state.discard(self.consumer(), envelopes, &mut effects),
         }
         drop(state);
@@ -165,9 +164,14 @@ impl Held {
         self.source.vhost.check_up()
     }
 
-    /// Takes the message out without settling it: the ledger settles many at once.
+    /// Takes the message out without settling it: the caller does.
+    pub(crate) fn release(&mut self) -> Option<Envelope> {
+        self.envelope.take()
+    }
+
+    /// As [`release`](Self::release), with where it came from: the ledger settles many at once.
     pub(crate) fn into_parts(mut self) -> (Arc<Source>, Option<Envelope>) {
-        (Arc::clone(&self.source), self.envelope.take())
+        (Arc::clone(&self.source), self.release())
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
     task::Poll,
 };
 
-use super::{connection, held::Source};
+use super::{
+    connection,
+    held::{Requeue, Source},
+};
 use crate::{
     envelope::Envelope,
     error::{CancelReason, Entity, Error, Result},
@@ -150,16 +153,20 @@ impl Subscription {
         into.extend(run.drain(..count));
     }
 
-    /// Puts a message that was taken and not shown back to where it was taken from.
-    pub(crate) fn untake(&self, envelope: Envelope) {
+    /// Puts messages that were taken and not shown back to where they were taken from, in their order.
+    pub(crate) fn untake(&self, envelopes: impl IntoIterator<Item = Envelope>) {
+        let mut envelopes: Vec<Envelope> = envelopes.into_iter().collect();
         let mut run = self.run.lock();
         if self.ended.get().is_none() && !self.has_ended() {
-            run.push_front(envelope);
-            return;
+            for envelope in envelopes.drain(..).rev() {
+                run.push_front(envelope);
+            }
         }
         drop(run);
-        // Cancelled meanwhile: the rest of the run went back without it.
-        drop(super::held::Held::new(Arc::clone(&self.source), envelope));
+        // Cancelled meanwhile: the rest of the run went back without these.
+        if !envelopes.is_empty() {
+            self.source.settle_otherwise(envelopes, Requeue::Yes);
+        }
     }
 
     fn has_ended(&self) -> bool {

@@ -7,7 +7,7 @@ use super::{
     topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 use crate::{
-    arguments::{ExchangeArguments, QueueArguments, check_exchange_equivalence, check_queue_equivalence},
+    arguments::{ExchangeArguments, QueueArguments, QueueType, check_exchange_equivalence, check_queue_equivalence},
     descriptions,
     error::{CancelReason, Entity, Error, Result},
     exchange::{ExchangeKind, validate_binding},
@@ -172,13 +172,17 @@ impl VirtualHost {
     /// # Errors
     /// [`Error::NotFound`], [`Error::ResourceLocked`] if it is another connection's, [`Error::ShutDown`].
     pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<Queue>> {
+        self.queue_of_type(connection, name).map(|(queue, _)| queue)
+    }
+
+    pub(crate) fn queue_of_type(&self, connection: ConnectionId, name: &Name) -> Result<(Arc<Queue>, QueueType)> {
         let topology = self.topology.read();
         self.check_up()?;
         let Some(declared) = topology.queues.get(name) else {
             return Err(Error::not_found(Entity::Queue, name, self.name()));
         };
         self.check_access(declared, connection)?;
-        Ok(Arc::clone(&declared.queue))
+        Ok((Arc::clone(&declared.queue), declared.arguments.queue_type))
     }
 
     pub(crate) fn declare_queue_passive(&self, connection: ConnectionId, name: &str) -> Result<QueueDeclared> {

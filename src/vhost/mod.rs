@@ -21,7 +21,7 @@ mod topology;
 use std::sync::Arc;
 
 pub(crate) use self::{
-    publish::{PushFailed, PushFailure, Route},
+    publish::{PushFailure, Route},
     topology::ConnectionId,
     declare::BindingAsk,
 };
@@ -29,7 +29,7 @@ pub use self::{declare::QueueDeclared, publish::Published};
 
 use self::{
     origins::Origins,
-    topology::{DeclaredExchange, Target, Topology},
+    topology::{DeclaredExchange, Topology},
 };
 use crate::{
     clock::Time,
@@ -61,7 +61,7 @@ pub(crate) struct VirtualHost {
 
 impl VirtualHost {
     /// A virtual host with nothing but the predeclared exchanges.
-XX
+    pub(crate) fn new(name: Name, time: Time, always_encode: bool) -> Result<Arc<VirtualHost>> {
         let mut topology = Topology::default();
         let predeclared = [
             ("amq.direct", ExchangeKind::Direct),

@@ -99,8 +99,8 @@ impl Channel {
     fn subscribe(&self, name: &Name, tag: &Name, options: &ConsumeOptions) -> Result<Arc<Source>> {
         let core = self.core();
         let vhost = core.vhost();
-        let queue = vhost.queue(core.connection_id(), name)?;
-        let arguments = ConsumerArguments::parse(&options.arguments, name, vhost.name())?;
+        let (queue, queue_type) = vhost.queue_of_type(core.connection_id(), name)?;
+        let arguments = ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
         let credit = Arc::new(Credit::new());
         let ask = Subscribe {
             tag: tag.clone(),

@@ -31,7 +31,7 @@ use self::{
     ledger::{Ledger, Slot},
     tx::Tx,
 };
-use super::connection;
+use super::connection::{self, Connection};
 use crate::{
     error::{CancelReason, Error, Result},
     name::Name,
@@ -75,7 +75,7 @@ pub struct Channel {
 struct Handle {
     core: Arc<Core>,
     /// A channel keeps its connection open.
-    _connection: crate::Connection,
+    connection: Connection,
 }
 
 impl Drop for Handle {
@@ -232,7 +232,7 @@ impl Slot {
 }
 
 impl Channel {
-    pub(crate) fn open(connection: crate::Connection, number: u16) -> Channel {
+    pub(crate) fn open(connection: Connection, number: u16) -> Channel {
         let core = Arc::clone(connection.core());
         let (events, receiver) = unbounded();
         let state = State {
@@ -246,7 +246,7 @@ impl Channel {
         };
         let group = core.vhost().new_group();
         let core = Core { connection: core, number, group, state: Mutex::new(state), events: receiver };
-        Channel { handle: Arc::new(Handle { core: Arc::new(core), _connection: connection }) }
+        Channel { handle: Arc::new(Handle { core: Arc::new(core), connection }) }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -279,6 +279,12 @@ impl Channel {
         self.core().check_open()?;
         self.core().close(CancelReason::ChannelClosed);
         Ok(())
+    }
+
+    /// The connection that the channel belongs to.
+    pub(crate) fn parent(&self) -> Result<Connection> {
+        self.core().check_open()?;
+        Ok(self.handle.connection.clone())
     }
 
     /// The name that an empty queue name stands for: that of the queue declared last on this channel.

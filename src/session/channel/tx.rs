@@ -75,7 +75,8 @@ impl Channel {
         let Tx { published, settled } = self.next_tx()?;
         let core = self.core();
         for pending in published {
-            core.publish_pending(pending);
+            // Events say what became of it.
+            let _ = core.publish_pending(pending);
         }
         for (how, taken) in settled {
             let relieved = core.lock().ledger.release(taken.iter().map(|(_, held)| held));

@@ -1,0 +1,248 @@
+//! The broker: virtual hosts, users, and the end of everything.
+//!
+//! Every other handle observes: the broker lives while a [`Broker`] lives.
+
+mod builder;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+};
+
+pub use self::builder::{BrokerBuilder, Credentials};
+
+use crate::{
+    Connection,
+    clock::Time,
+    error::{CancelReason, Entity, Error, Result},
+    name::Name,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    vhost::VirtualHost,
+};
+
+/// A message broker: virtual hosts with exchanges, bindings and queues, in memory, inside this program.
+///
+/// Cloning is cheap; clones are the same broker. On a `Broker` itself one works in the virtual host `/` as the user
+/// `guest`, by an implicit connection.
+///
+/// # If dropped
+/// With its last clone the broker shuts down: whoever waits is woken, queues are emptied, and every other handle says
+/// [`Error::ShutDown`] from then on.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue};
+///
+/// let broker = Broker::new();
+/// let hello = Queue::new("hello");
+/// let producer = broker.producer::<String>(&hello)?;
+/// let consumer = broker.consumer::<String>(&hello)?;
+/// producer.publish("Hello World!".to_owned())?;
+/// let delivery = consumer.recv()?;
+/// assert_eq!(*delivery, "Hello World!");
+/// delivery.ack()?;
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Broker {
+    handle: Arc<Handle>,
+}
+
+/// Shuts the broker down when the last handle goes.
+struct Handle {
+    time: Time,
+    users: BTreeMap<String, String>,
+    always_encode: bool,
+    next_connection: AtomicU64,
+    /// `None` once shut down.
+    vhosts: Mutex<Option<BTreeMap<Name, Entry>>>,
+}
+
+/// A virtual host and the implicit connection to it.
+struct Entry {
+    vhost: Arc<VirtualHost>,
+    implicit: Connection,
+}
+
+impl Entry {
+    fn end(self, reason: CancelReason) {
+        // First the virtual host, so that nothing that is woken finds it alive; then what hangs on the connection.
+        self.vhost.clear(reason);
+        drop(self.implicit);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl Handle {
+    fn shut_down(&self) {
+        let vhosts = self.vhosts.lock().take();
+        for entry in vhosts.into_iter().flat_map(BTreeMap::into_values) {
+            entry.end(CancelReason::ShutDown);
+        }
+    }
+
+    fn connect(&self, vhost: &Arc<VirtualHost>, user: Name) -> Connection {
+        Connection::open(vhost, self.next_connection.fetch_add(1, SeqCst), user)
+    }
+
+    fn make(&self, name: &Name) -> Result<Entry> {
+        let vhost = VirtualHost::new(name.clone(), self.time.clone(), self.always_encode)?;
+        let implicit = self.connect(&vhost, Name::new("guest")?);
+        Ok(Entry { vhost, implicit })
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Broker {
+        Broker::new()
+    }
+}
+
+impl Broker {
+    /// A broker with the virtual host `/`, the user `guest` (password `guest`), and the system's clock.
+    pub fn new() -> Broker {
+        Broker::builder().build()
+    }
+
+    /// Starts to build a broker with other settings.
+    pub fn builder() -> BrokerBuilder {
+        BrokerBuilder::default()
+    }
+
+    fn start(time: Time, users: BTreeMap<String, String>, always_encode: bool) -> Broker {
+        let handle = Handle {
+            time,
+            users,
+            always_encode,
+            next_connection: AtomicU64::new(1),
+            vhosts: Mutex::new(Some(BTreeMap::new())),
+        };
+        let broker = Broker { handle: Arc::new(handle) };
+        // "/" is a valid name, and the broker was not shut down a moment after its birth.
+        let made = broker.create_vhost("/");
+        debug_assert!(made.is_ok());
+        broker
+    }
+
+    /// Creates a virtual host, apart from all others, with nothing in it but the predeclared exchanges. One that is
+    /// there already stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::ShutDown`].
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// broker.create_vhost("tests")?;
+    /// broker.vhost("tests")?.declare(&Queue::new("q"))?;
+    /// assert!(broker.purge(&Queue::new("q")).unwrap_err().is_not_found());
+    /// assert_eq!(broker.vhosts()?, ["/", "tests"]);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn create_vhost(&self, name: &str) -> Result {
+        let name = Name::new(name)?;
+        let mut vhosts = self.handle.vhosts.lock();
+        let vhosts = vhosts.as_mut().ok_or(Error::ShutDown)?;
+        if !vhosts.contains_key(&name) {
+            let entry = self.handle.make(&name)?;
+            vhosts.insert(name, entry);
+        }
+        Ok(())
+    }
+
+    /// The names of the virtual hosts, sorted.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`].
+    pub fn vhosts(&self) -> Result<Vec<Name>> {
+        let vhosts = self.handle.vhosts.lock();
+        Ok(vhosts.as_ref().ok_or(Error::ShutDown)?.keys().cloned().collect())
+    }
+
+    /// Deletes a virtual host with everything in it; its connections close, its consumers are cancelled.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ShutDown`].
+    pub fn delete_vhost(&self, name: &str) -> Result {
+        let name = Name::new(name)?;
+        let entry = {
+            let mut vhosts = self.handle.vhosts.lock();
+            vhosts.as_mut().ok_or(Error::ShutDown)?.remove(&name)
+        };
+        match entry {
+            Some(entry) => {
+                entry.end(CancelReason::ShutDown);
+                Ok(())
+            }
+            None => Err(Error::not_found(Entity::VirtualHost, &name, &name)),
+        }
+    }
+
+    /// The implicit connection to a virtual host, as the user `guest`; what `Broker`'s own methods use for `/`.
+    ///
+    /// It does not close when the returned handle is dropped.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ShutDown`].
+    pub fn vhost(&self, name: &str) -> Result<Connection> {
+        let vhosts = self.handle.vhosts.lock();
+        match vhosts.as_ref().ok_or(Error::ShutDown)?.get(name) {
+            Some(entry) => Ok(entry.implicit.clone()),
+            None => {
+                let name = Name::new(name)?;
+                Err(Error::not_found(Entity::VirtualHost, &name, &name))
+            }
+        }
+    }
+
+    /// Connects to a virtual host as a user of this broker.
+    ///
+    /// # Errors
+    /// [`Error::AccessRefused`] for an unknown user or a wrong password, [`Error::NotAllowed`] for an unknown virtual
+    /// host (530, as in RabbitMQ), [`Error::ShutDown`].
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Credentials};
+    ///
+    /// let broker = Broker::builder().user("ada", "secret").build();
+    /// let connection = broker.connect("/", Credentials::new("ada", "secret"))?;
+    /// assert_eq!(connection.user(), "ada");
+    /// let error = broker.connect("/", Credentials::new("ada", "wrong")).unwrap_err();
+    /// assert_eq!(error.reply_code(), Some(403));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn connect(&self, vhost: &str, credentials: Credentials) -> Result<Connection> {
+        let user = Name::new(&credentials.user)?;
+        if self.handle.users.get(&credentials.user) != Some(&credentials.password) {
+            return Err(Error::bad_credentials(&user));
+        }
+        let vhosts = self.handle.vhosts.lock();
+        match vhosts.as_ref().ok_or(Error::ShutDown)?.get(vhost) {
+            Some(entry) => Ok(self.handle.connect(&entry.vhost, user)),
+            None => Err(Error::vhost_not_found(&Name::new(vhost)?)),
+        }
+    }
+
+    /// The implicit connection to `/`.
+    pub(crate) fn implicit(&self) -> Result<Connection> {
+        self.vhost("/")
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("vhosts", &self.vhosts().unwrap_or_default()).finish_non_exhaustive()
+    }
+}

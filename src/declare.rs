@@ -1,0 +1,127 @@
+//! Declaring whole descriptions: an exchange or a queue with everything it is bound to, all or nothing.
+
+use crate::{
+    Connection,
+    descriptions::{Binding, Exchange, Queue},
+    error::Result,
+    session::connection::Core,
+    vhost::BindingAsk,
+};
+
+/// What can be declared and deleted: [`Exchange`] and [`Queue`] descriptions.
+///
+/// Sealed: implemented for these two only.
+pub trait Declare: Sized + sealed::Declare {}
+
+impl Declare for Exchange {}
+impl Declare for Queue {}
+
+pub(crate) mod sealed {
+    use super::Undo;
+    use crate::{error::Result, session::connection::Core};
+
+    pub trait Declare: Sized {
+        /// Declares it; what is new is noted, to be undone if something else fails.
+        fn declare_in(&self, connection: &Core, undo: &mut Undo) -> Result<Self>;
+
+        fn delete_in(&self, connection: &Core) -> Result;
+    }
+}
+
+/// What a declaration has made so far.
+#[derive(Debug, Default)]
+pub struct Undo {
+    exchanges: Vec<String>,
+    queues: Vec<String>,
+    bindings: Vec<(Binding, String, bool)>,
+}
+
+impl Undo {
+    /// Removes it again, the latest first. What is gone already is no matter.
+    fn undo(self, connection: &Core) {
+        for (binding, destination, to_queue) in self.bindings.iter().rev() {
+            let _ = connection.vhost().unbind(connection.id(), ask(binding, destination, *to_queue));
+        }
+        for queue in self.queues.iter().rev() {
+            let _ = connection.vhost().delete_queue(connection.id(), queue, false, false);
+        }
+        for exchange in self.exchanges.iter().rev() {
+            let _ = connection.vhost().delete_exchange(exchange, false);
+        }
+    }
+
+    fn bind(&mut self, connection: &Core, bindings: &[Binding], destination: &str, to_queue: bool) -> Result {
+        for binding in bindings {
+            sealed::Declare::declare_in(binding.source(), connection, self)?;
+            if connection.vhost().bind(connection.id(), ask(binding, destination, to_queue))? {
+                self.bindings.push((binding.clone(), destination.to_owned(), to_queue));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ask<'a>(binding: &'a Binding, destination: &'a str, to_queue: bool) -> BindingAsk<'a> {
+    BindingAsk {
+        source: binding.source().name(),
+        destination,
+        to_queue,
+        routing_key: binding.routing_key(),
+        arguments: binding.argument_table(),
+    }
+}
+
+impl sealed::Declare for Exchange {
+    fn declare_in(&self, connection: &Core, undo: &mut Undo) -> Result<Exchange> {
+        match self.is_passive() {
+            true => connection.vhost().declare_exchange_passive(self.name())?,
+            false if self.name().is_empty() => return Ok(self.clone()),
+            false => {
+                if connection.vhost().declare_exchange(self)? {
+                    undo.exchanges.push(self.name().to_owned());
+                }
+            }
+        }
+        undo.bind(connection, self.bindings(), self.name(), false)?;
+        Ok(self.clone())
+    }
+
+    fn delete_in(&self, connection: &Core) -> Result {
+        connection.vhost().delete_exchange(self.name(), false)
+    }
+}
+
+impl sealed::Declare for Queue {
+    fn declare_in(&self, connection: &Core, undo: &mut Undo) -> Result<Queue> {
+        if self.is_passive() {
+            connection.vhost().declare_queue_passive(connection.id(), self.name())?;
+            undo.bind(connection, self.bindings(), self.name(), true)?;
+            return Ok(self.clone());
+        }
+        let (declared, new) = connection.vhost().declare_queue(connection.id(), self)?;
+        if new {
+            undo.queues.push(declared.name.to_string());
+        }
+        undo.bind(connection, self.bindings(), &declared.name, true)?;
+        Ok(match self.name().is_empty() {
+            true => self.declared_as(&declared.name),
+            false => self.clone(),
+        })
+    }
+
+    fn delete_in(&self, connection: &Core) -> Result {
+        connection.vhost().delete_queue(connection.id(), self.name(), false, false).map(drop)
+    }
+}
+
+/// Declares on a connection, all or nothing.
+pub(crate) fn declare<D: Declare>(connection: &Connection, description: &D) -> Result<D> {
+    let core = connection.core();
+    core.check_open()?;
+    let mut undo = Undo::default();
+    let declared = description.declare_in(core, &mut undo);
+    if declared.is_err() {
+        undo.undo(core);
+    }
+    declared
+}

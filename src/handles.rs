@@ -1,0 +1,137 @@
+//! The typed verbs that brokers, connections and channels have alike.
+//!
+//! One list, so that they cannot drift apart; each type says only by which connection it works.
+
+use crate::{
+    Broker, Channel, Connection,
+    consumer::{Consumer, ConsumerBuilder},
+    declare::{self, Declare},
+    descriptions::Queue,
+    error::Result,
+    name::Name,
+    payload::Payload,
+    producer::{Destination, Producer, ProducerBuilder},
+    simple_queue::SimpleQueue,
+};
+
+macro_rules! typed_verbs {
+    ($($handle:ty),*) => {$(
+        impl $handle {
+            /// Declares an exchange or a queue with everything it is bound to: makes what is missing and checks that
+            /// what exists is as described. Returns the description; that of a nameless queue with its new name.
+            ///
+            /// # Errors
+            /// Those of [`Channel::exchange_declare`], [`Channel::queue_declare`] and [`Channel::queue_bind`]. Nothing
+            /// is left half-done: what was made on the way is removed again.
+            ///
+            /// # Examples
+            /// ```
+            /// use leveret::{Broker, Exchange, Queue};
+            ///
+            /// let broker = Broker::new();
+            /// let logs = Exchange::topic("logs");
+            /// let errors = broker.declare(&Queue::exclusive().bind(&logs, "*.error"))?;
+            /// assert!(errors.name().starts_with("amq.gen-"));
+            ///
+            /// broker.declare(&Queue::new("q"))?;
+            /// let error = broker.declare(&Queue::new("q").durable()).unwrap_err();
+            /// assert!(error.is_inequivalent());
+            /// # Ok::<(), leveret::Error>(())
+            /// ```
+            pub fn declare<D: Declare>(&self, description: &D) -> Result<D> {
+                declare::declare(&self.connection()?, description)
+            }
+
+            /// Deletes an exchange, or a queue with its messages. To delete what is not there succeeds.
+            ///
+            /// # Errors
+            /// Those of [`Channel::exchange_delete`] and [`Channel::queue_delete`].
+            pub fn delete<D: Declare>(&self, description: &D) -> Result {
+                let connection = self.connection()?;
+                connection.core().check_open()?;
+                description.delete_in(connection.core())
+            }
+
+            /// Drops all ready messages of a queue, without dead-lettering; returns how many.
+            ///
+            /// # Errors
+            /// Those of [`Channel::queue_purge`].
+            pub fn purge(&self, queue: &Queue) -> Result<u64> {
+                let connection = self.connection()?;
+                let core = connection.core();
+                core.check_open()?;
+                core.vhost().purge_queue(core.id(), &Name::new(queue.name())?)
+            }
+
+            /// A producer for a queue (by the default exchange) or an exchange, which is declared unless it is there.
+            ///
+            /// # Errors
+            /// Those of [`declare`](Self::declare).
+            pub fn producer<T: Payload>(&self, to: impl Into<Destination>) -> Result<Producer<T>> {
+                self.producer_builder(to).build()
+            }
+
+            /// Starts to build a producer with other settings.
+            pub fn producer_builder<T: Payload>(&self, to: impl Into<Destination>) -> ProducerBuilder<T> {
+                ProducerBuilder::new(self.connection(), to.into())
+            }
+
+            /// A consumer of a queue, which is declared unless it is there.
+            ///
+            /// # Errors
+            /// Those of [`declare`](Self::declare), and of [`ConsumerBuilder::build`].
+            pub fn consumer<T: Payload>(&self, queue: &Queue) -> Result<Consumer<T>> {
+                self.consumer_builder(queue).build()
+            }
+
+            /// Starts to build a consumer with other settings.
+            pub fn consumer_builder<T: Payload>(&self, queue: &Queue) -> ConsumerBuilder<T> {
+                ConsumerBuilder::new(self.connection(), queue)
+            }
+
+            /// A queue as a plain mailbox; it is declared unless it is there. Takes a name or a description.
+            ///
+            /// # Errors
+            /// Those of [`declare`](Self::declare).
+            pub fn simple_queue<T: Payload>(&self, queue: impl Into<Mailbox>) -> Result<SimpleQueue<T>> {
+                SimpleQueue::open(&self.connection()?, &queue.into().0)
+            }
+        }
+    )*};
+}
+
+typed_verbs!(Broker, Connection, Channel);
+
+/// The queue of a [`SimpleQueue`]: made from a name, or from a reference to a description.
+#[derive(Clone, Debug)]
+pub struct Mailbox(Queue);
+
+impl From<&str> for Mailbox {
+    fn from(name: &str) -> Mailbox {
+        Mailbox(Queue::new(name))
+    }
+}
+
+impl From<&Queue> for Mailbox {
+    fn from(queue: &Queue) -> Mailbox {
+        Mailbox(queue.clone())
+    }
+}
+
+impl Broker {
+    fn connection(&self) -> Result<Connection> {
+        self.implicit()
+    }
+}
+
+impl Connection {
+    fn connection(&self) -> Result<Connection> {
+        Ok(self.clone())
+    }
+}
+
+impl Channel {
+    fn connection(&self) -> Result<Connection> {
+        self.parent()
+    }
+}
