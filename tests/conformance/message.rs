@@ -59,11 +59,6 @@ impl Received {
         }
     }
 
-    /// The body as text.
-    pub fn body(&self) -> &str {
-        &self.body
-    }
-
     /// Compares the fields that the expectation names and saves what it wants saved.
     pub fn check(&self, expected: &Value, saved: &mut Saved) -> Outcome {
         let mut fields = Fields::new(expected)?;
