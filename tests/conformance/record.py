@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Replays scenario files on a real RabbitMQ and says where an expectation differs: the proof of our own scenarios.
 
-    python3 -m venv /tmp/record && /tmp/record/bin/pip install pika
-    /tmp/record/bin/python tests/conformance/record.py tests/conformance/own-*.json --times 3
+    python3 -m venv VENV && VENV/bin/pip install pika
+    VENV/bin/python tests/conformance/record.py tests/conformance/own-*.json --times 3
 
 It needs a RabbitMQ on 127.0.0.1:5672 with the user guest/guest, and the right to run `rabbitmqctl` (each replay gets a virtual
 host of its own, which is deleted again). A new scenario is written by hand from what the protocol's and the broker's documents
