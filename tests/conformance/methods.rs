@@ -296,13 +296,10 @@ impl Replay {
             } else {
                 body.clone()
             };
-            if let Err(error) = line.channel()?.basic_publish(
-                &exchange,
-                &key,
-                body,
-                properties.clone(),
-                options.clone(),
-            ) {
+            if let Err(error) =
+                line.channel()?
+                    .basic_publish(&exchange, &key, body, properties.clone(), options)
+            {
                 line.failure = Some(error);
                 break;
             }
