@@ -1,0 +1,163 @@
+//! What a synchronous step expects of the broker's answer.
+
+use leveret::{Error, Scope};
+use serde_json::{Map, Value};
+
+use crate::{
+    Outcome,
+    fields::Fields,
+    message::{Received, Saved},
+};
+
+/// What a synchronous method answered when it succeeded.
+pub enum Reply {
+    /// The fields of its reply; most have none.
+    Fields(Map<String, Value>),
+    /// A get that found nothing.
+    Empty,
+    /// A get that found a message.
+    Message(Received),
+}
+
+impl Reply {
+    /// A reply without fields.
+    pub fn done() -> Reply {
+        Reply::Fields(Map::new())
+    }
+}
+
+/// The `expect` of a step.
+pub enum Expectation {
+    /// None was written: it succeeds.
+    Success,
+    /// It succeeds with these fields.
+    Fields(Map<String, Value>),
+    /// It fails like this.
+    Failure(Failure),
+    /// A get finds nothing.
+    Empty,
+    /// A get finds a message like this.
+    Message(Value),
+}
+
+/// A failure in AMQP's terms.
+pub struct Failure {
+    reply_code: u16,
+    /// Whether the whole connection is to blame, not one channel.
+    of_connection: bool,
+}
+
+impl Failure {
+    /// Takes the fields of a failure, whose code has this name.
+    pub fn take(fields: &mut Fields, code: &str) -> Outcome<Failure> {
+        let reply_code = fields.number(code)?;
+        let of_connection = match fields.optional_text("level")?.as_deref() {
+            None | Some("channel") => false,
+            Some("connection") => true,
+            Some(other) => return Err(format!("not a level: {other}")),
+        };
+        Ok(Failure {
+            reply_code,
+            of_connection,
+        })
+    }
+
+    /// Compares the broker's error with this failure.
+    pub fn check(&self, error: &Error) -> Outcome {
+        if error.reply_code() != Some(self.reply_code) {
+            return Err(format!("expected {self}, not {}", describe(error)));
+        }
+        if matches!(error.scope(), Scope::Connection) != self.of_connection {
+            return Err(format!(
+                "expected {self}, but its scope is {:?}",
+                error.scope()
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "error {} of the {}",
+            self.reply_code,
+            if self.of_connection {
+                "connection"
+            } else {
+                "channel"
+            }
+        )
+    }
+}
+
+/// An error for a report.
+pub fn describe(error: &Error) -> String {
+    match error.reply_code() {
+        Some(code) => format!("error {code} ({error})"),
+        None => format!("an error without a code ({error})"),
+    }
+}
+
+impl Expectation {
+    /// Reads the `expect` of a step.
+    pub fn of(expect: Option<Value>) -> Outcome<Expectation> {
+        let Some(value) = expect else {
+            return Ok(Expectation::Success);
+        };
+        let mut fields = Fields::new(&value)?;
+        let expectation = if value.get("ok").is_some() {
+            Expectation::Fields(fields.table("ok")?)
+        } else if value.get("error").is_some() {
+            Expectation::Failure(Failure::take(&mut fields, "error")?)
+        } else if fields.flag("empty")? {
+            Expectation::Empty
+        } else {
+            Expectation::Message(fields.required("message")?)
+        };
+        fields.finish()?;
+        Ok(expectation)
+    }
+
+    /// Compares what the broker did with what is expected.
+    pub fn check(&self, result: Result<Reply, Error>, saved: &mut Saved) -> Outcome {
+        match (self, result) {
+            (Expectation::Failure(failure), Err(error)) => failure.check(&error),
+            (Expectation::Failure(failure), Ok(_)) => {
+                Err(format!("expected {failure}, but it succeeded"))
+            }
+            (_, Err(error)) => Err(format!("expected success, not {}", describe(&error))),
+            (Expectation::Success, Ok(_)) => Ok(()),
+            (Expectation::Fields(expected), Ok(Reply::Fields(actual))) => {
+                check_fields(expected, &actual)
+            }
+            (Expectation::Fields(_), Ok(_)) => Err("a get has no reply fields".to_owned()),
+            (Expectation::Empty, Ok(Reply::Empty)) => Ok(()),
+            (Expectation::Empty, Ok(Reply::Message(message))) => {
+                Err(format!("expected nothing, not {message}"))
+            }
+            (Expectation::Message(expected), Ok(Reply::Message(message))) => message
+                .check(expected, saved)
+                .map_err(|problem| format!("{problem}; it was {message}")),
+            (Expectation::Message(expected), Ok(Reply::Empty)) => {
+                Err(format!("expected {expected}, not an empty queue"))
+            }
+            (Expectation::Empty | Expectation::Message(_), Ok(Reply::Fields(_))) => {
+                Err("only a get fetches messages".to_owned())
+            }
+        }
+    }
+}
+
+fn check_fields(expected: &Map<String, Value>, actual: &Map<String, Value>) -> Outcome {
+    for (name, expected) in expected {
+        let actual = actual
+            .get(name)
+            .ok_or_else(|| format!("the reply has no field '{name}'"))?;
+        if expected != actual {
+            return Err(format!("{name}: expected {expected}, not {actual}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! Strict reading of one JSON object: a field that is missing, of another type, or left over is an error, so that nothing in a scenario is passed over.
+
+use serde_json::{Map, Value};
+
+use crate::Outcome;
+
+/// The fields of an object that have not been read yet.
+pub struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// The fields of `value`, which must be an object.
+    pub fn new(value: &Value) -> Outcome<Fields> {
+        value
+            .as_object()
+            .map(|map| Fields(map.clone()))
+            .ok_or_else(|| format!("not an object: {value}"))
+    }
+
+    /// Takes a field, whatever it is.
+    pub fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    /// Takes a field that must be there.
+    pub fn required(&mut self, name: &str) -> Outcome<Value> {
+        self.take(name)
+            .ok_or_else(|| format!("the field '{name}' is missing"))
+    }
+
+    /// Takes a text that must be there.
+    pub fn text(&mut self, name: &str) -> Outcome<String> {
+        self.optional_text(name)?
+            .ok_or_else(|| format!("the field '{name}' is missing"))
+    }
+
+    /// Takes a text, if it is there.
+    pub fn optional_text(&mut self, name: &str) -> Outcome<Option<String>> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("the field '{name}' is not a text: {other}")),
+        }
+    }
+
+    /// Takes a text, or the empty one.
+    pub fn text_or_empty(&mut self, name: &str) -> Outcome<String> {
+        Ok(self.optional_text(name)?.unwrap_or_default())
+    }
+
+    /// Takes a flag, or false.
+    pub fn flag(&mut self, name: &str) -> Outcome<bool> {
+        self.flag_or(name, false)
+    }
+
+    /// Takes a flag, or this default.
+    pub fn flag_or(&mut self, name: &str, default: bool) -> Outcome<bool> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => Err(format!("the field '{name}' is not a flag: {other}")),
+        }
+    }
+
+    /// Takes a number that must be there and fit.
+    pub fn number<N: TryFrom<u64>>(&mut self, name: &str) -> Outcome<N> {
+        self.optional_number(name)?
+            .ok_or_else(|| format!("the field '{name}' is missing"))
+    }
+
+    /// Takes a number that must fit, if it is there.
+    pub fn optional_number<N: TryFrom<u64>>(&mut self, name: &str) -> Outcome<Option<N>> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let number = value.as_u64().and_then(|number| N::try_from(number).ok());
+        number
+            .map(Some)
+            .ok_or_else(|| format!("the field '{name}' is not a number that fits: {value}"))
+    }
+
+    /// Takes a table, or the empty one.
+    pub fn table(&mut self, name: &str) -> Outcome<Map<String, Value>> {
+        match self.take(name) {
+            None => Ok(Map::new()),
+            Some(Value::Object(table)) => Ok(table),
+            Some(other) => Err(format!("the field '{name}' is not a table: {other}")),
+        }
+    }
+
+    /// Takes a list, or the empty one.
+    pub fn list(&mut self, name: &str) -> Outcome<Vec<Value>> {
+        match self.take(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(list)) => Ok(list),
+            Some(other) => Err(format!("the field '{name}' is not a list: {other}")),
+        }
+    }
+
+    /// Every field must have been read by now.
+    pub fn finish(&self) -> Outcome {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(format!("the field '{name}' is not known here")),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The operations that are AMQP methods: synchronous ones with a reply, and publishing and settling, which fail later if at all.
+
+use leveret::{
+    AckMode, ConsumeOptions, Error, Exchange, IfEmpty, IfUnused, Properties, PublishOptions, Queue,
+    QueueDeclared, Requeue,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    Outcome,
+    expectation::Reply,
+    fields::Fields,
+    message::Received,
+    replay::{Replay, Site},
+    values,
+};
+
+/// What a method said: outside, that the step cannot be replayed; inside, the broker's answer.
+type Said = Outcome<Result<Reply, Error>>;
+
+fn if_unused(fields: &mut Fields) -> Outcome<IfUnused> {
+    Ok(if fields.flag("if_unused")? {
+        IfUnused::Yes
+    } else {
+        IfUnused::No
+    })
+}
+
+/// Settling requeues unless told otherwise.
+fn requeue(fields: &mut Fields) -> Outcome<Requeue> {
+    Ok(if fields.flag_or("requeue", true)? {
+        Requeue::Yes
+    } else {
+        Requeue::No
+    })
+}
+
+fn counted(name: &str, count: u64) -> Reply {
+    Reply::Fields(Map::from_iter([(name.to_owned(), count.into())]))
+}
+
+fn declared(ok: &QueueDeclared) -> Reply {
+    let fields: [(&str, Value); 3] = [
+        ("queue", ok.name.as_str().into()),
+        ("message_count", ok.message_count.into()),
+        ("consumer_count", ok.consumer_count.into()),
+    ];
+    Reply::Fields(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
+}
+
+impl Replay {
+    /// Calls a synchronous method.
+    pub fn synchronous(&mut self, op: &str, site: &Site, mut fields: Fields) -> Said {
+        match op {
+            "exchange_declare" => self.exchange_declare(site, fields),
+            "exchange_delete" => {
+                let (exchange, if_unused) = (fields.text("exchange")?, if_unused(&mut fields)?);
+                fields.finish()?;
+                Ok(self
+                    .channel(site)?
+                    .exchange_delete(&exchange, if_unused)
+                    .map(|()| Reply::done()))
+            }
+            "exchange_bind" | "exchange_unbind" | "queue_bind" | "queue_unbind" => {
+                self.bind(op, site, fields)
+            }
+            "queue_declare" => self.queue_declare(site, fields),
+            "queue_purge" => {
+                let queue = fields.text("queue")?;
+                fields.finish()?;
+                Ok(self
+                    .channel(site)?
+                    .queue_purge(&queue)
+                    .map(|count| counted("message_count", count)))
+            }
+            "queue_delete" => {
+                let (queue, if_unused) = (fields.text("queue")?, if_unused(&mut fields)?);
+                let if_empty = if fields.flag("if_empty")? {
+                    IfEmpty::Yes
+                } else {
+                    IfEmpty::No
+                };
+                fields.finish()?;
+                Ok(self
+                    .channel(site)?
+                    .queue_delete(&queue, if_unused, if_empty)
+                    .map(|count| counted("message_count", count)))
+            }
+            "consume" => self.consume(site, fields),
+            "cancel" => {
+                let consumer = fields.text("consumer")?;
+                fields.finish()?;
+                Ok(self
+                    .channel(site)?
+                    .basic_cancel(&consumer)
+                    .map(|()| Reply::done()))
+            }
+            "qos" => {
+                let size = fields.optional_number("prefetch_size")?.unwrap_or(0);
+                let (count, global) = (fields.number("prefetch_count")?, fields.flag("global")?);
+                fields.finish()?;
+                Ok(self
+                    .channel(site)?
+                    .basic_qos(size, count, global)
+                    .map(|()| Reply::done()))
+            }
+            "recover" => {
+                let requeue = requeue(&mut fields)?;
+                fields.finish()?;
+                Ok(self
+                    .channel(site)?
+                    .basic_recover(requeue)
+                    .map(|()| Reply::done()))
+            }
+            "get" => {
+                let (queue, auto_ack) = (fields.text("queue")?, fields.flag("auto_ack")?);
+                fields.finish()?;
+                let mode = if auto_ack {
+                    AckMode::Auto
+                } else {
+                    AckMode::Manual
+                };
+                let got = self.channel(site)?.basic_get(&queue, mode);
+                Ok(got.map(|found| {
+                    found.map_or(Reply::Empty, |delivery| {
+                        Reply::Message(Received::fetched(&delivery))
+                    })
+                }))
+            }
+            "confirm_select" => {
+                fields.finish()?;
+                let line = self.working_line(site)?;
+                let selected = line.channel()?.confirm_select();
+                line.confirming |= selected.is_ok();
+                Ok(selected.map(|()| Reply::done()))
+            }
+            "tx_select" | "tx_commit" | "tx_rollback" => {
+                fields.finish()?;
+                let channel = self.channel(site)?;
+                let done = match op {
+                    "tx_select" => channel.tx_select(),
+                    "tx_commit" => channel.tx_commit(),
+                    _ => channel.tx_rollback(),
+                };
+                Ok(done.map(|()| Reply::done()))
+            }
+            "close_channel" => {
+                fields.finish()?;
+                Ok(self.close_channel(site)?.map(|()| Reply::done()))
+            }
+            "close_connection" => {
+                fields.finish()?;
+                Ok(self.close_connection(site)?.map(|()| Reply::done()))
+            }
+            "set_policy" | "clear_policy" => self.policy(op),
+            _ => Err(format!("the operation '{op}' is not supported")),
+        }
+    }
+
+    fn exchange_declare(&mut self, site: &Site, mut fields: Fields) -> Said {
+        let (name, kind) = (fields.text("exchange")?, fields.text("type")?);
+        let mut exchange =
+            Exchange::new(&name, &kind).arguments(values::table(fields.table("arguments")?)?);
+        if fields.flag("durable")? {
+            exchange = exchange.durable();
+        }
+        if fields.flag("auto_delete")? {
+            exchange = exchange.auto_delete();
+        }
+        if fields.flag("internal")? {
+            exchange = exchange.internal();
+        }
+        let passive = fields.flag("passive")?;
+        fields.finish()?;
+        let channel = self.channel(site)?;
+        let done = if passive {
+            channel.exchange_declare_passive(&name)
+        } else {
+            channel.exchange_declare(&exchange)
+        };
+        Ok(done.map(|()| Reply::done()))
+    }
+
+    fn queue_declare(&mut self, site: &Site, mut fields: Fields) -> Said {
+        let name = fields.text("queue")?;
+        let mut queue = Queue::new(&name).arguments(values::table(fields.table("arguments")?)?);
+        if fields.flag("durable")? {
+            queue = queue.durable();
+        }
+        if fields.flag("exclusive")? {
+            queue = queue.exclusive_flag();
+        }
+        if fields.flag("auto_delete")? {
+            queue = queue.auto_delete();
+        }
+        let (passive, save_as) = (fields.flag("passive")?, fields.optional_text("save_as")?);
+        fields.finish()?;
+        let channel = self.channel(site)?;
+        let done = if passive {
+            channel.queue_declare_passive(&name)
+        } else {
+            channel.queue_declare(&queue)
+        };
+        if let (Some(saved), Ok(ok)) = (save_as, &done) {
+            self.saved.insert(saved, ok.name.to_string());
+        }
+        Ok(done.map(|ok| declared(&ok)))
+    }
+
+    fn bind(&mut self, op: &str, site: &Site, mut fields: Fields) -> Said {
+        let (destination, source) = match op {
+            "exchange_bind" | "exchange_unbind" => {
+                (fields.text("destination")?, fields.text("source")?)
+            }
+            _ => (fields.text("queue")?, fields.text("exchange")?),
+        };
+        let key = fields.text_or_empty("routing_key")?;
+        let arguments = values::table(fields.table("arguments")?)?;
+        fields.finish()?;
+        let channel = self.channel(site)?;
+        let done = match op {
+            "exchange_bind" => channel.exchange_bind(&destination, &source, &key, arguments),
+            "exchange_unbind" => channel.exchange_unbind(&destination, &source, &key, arguments),
+            "queue_bind" => channel.queue_bind(&destination, &source, &key, arguments),
+            _ => channel.queue_unbind(&destination, &source, &key, arguments),
+        };
+        Ok(done.map(|()| Reply::done()))
+    }
+
+    fn consume(&mut self, site: &Site, mut fields: Fields) -> Said {
+        let queue = fields.text("queue")?;
+        let mut options = ConsumeOptions::new().tag(fields.text("consumer")?);
+        if fields.flag("auto_ack")? {
+            options = options.auto_ack();
+        }
+        if fields.flag("exclusive")? {
+            options = options.exclusive();
+        }
+        if fields.flag("no_local")? {
+            options = options.no_local();
+        }
+        for (key, value) in values::table(fields.table("arguments")?)? {
+            options = options.argument(key, value);
+        }
+        fields.finish()?;
+        Ok(self
+            .channel(site)?
+            .basic_consume(&queue, options)
+            .map(|_| Reply::done()))
+    }
+
+    /// Sets or clears a policy of the virtual host: the broker has none.
+    fn policy(&mut self, op: &str) -> Said {
+        Err(format!("the operation '{op}' is not supported"))
+    }
+
+    /// Carries out a publish or a settlement, if the operation is one.
+    pub fn asynchronous(&mut self, op: &str, site: &Site, fields: &mut Fields) -> Option<Outcome> {
+        match op {
+            "publish" => Some(self.publish(site, fields)),
+            "ack" | "nack" | "reject" => Some(self.settle(op, site, fields)),
+            _ => None,
+        }
+    }
+
+    fn publish(&mut self, site: &Site, fields: &mut Fields) -> Outcome {
+        let (exchange, key) = (
+            fields.text_or_empty("exchange")?,
+            fields.text_or_empty("routing_key")?,
+        );
+        let body = fields.text("body")?;
+        let mut options = PublishOptions::new();
+        if fields.flag("mandatory")? {
+            options = options.mandatory();
+        }
+        if fields.flag("immediate")? {
+            options = options.immediate();
+        }
+        let properties = values::parse::<Properties>(
+            fields
+                .take("properties")
+                .unwrap_or_else(|| Map::new().into()),
+        )?;
+        let count: u64 = fields.optional_number("count")?.unwrap_or(1);
+        fields.finish()?;
+
+        let line = self.working_line(site)?;
+        for number in 1..=count {
+            let body = if count > 1 {
+                body.replace("{i}", &number.to_string())
+            } else {
+                body.clone()
+            };
+            if let Err(error) =
+                line.channel()?
+                    .basic_publish(&exchange, &key, body, properties.clone(), options)
+            {
+                line.failure = Some(error);
+                break;
+            }
+            if line.confirming {
+                line.inbox.await_confirm();
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, op: &str, site: &Site, fields: &mut Fields) -> Outcome {
+        let tag = fields.number("delivery_tag")?;
+        let multiple = op != "reject" && fields.flag("multiple")?;
+        let requeue = if op == "ack" {
+            Requeue::No
+        } else {
+            requeue(fields)?
+        };
+        fields.finish()?;
+        let line = self.working_line(site)?;
+        let channel = line.channel()?;
+        let done = match op {
+            "ack" => channel.basic_ack(tag, multiple),
+            "nack" => channel.basic_nack(tag, multiple, requeue),
+            _ => channel.basic_reject(tag, requeue),
+        };
+        line.failure = done.err();
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! Replays the steps of one scenario on a fresh broker. Knows connections, channels and saved names; `methods` and `waits` know the operations.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use leveret::{Broker, Channel, Connection, Credentials, Error, Events, ManualClock};
+use serde_json::Value;
+
+use crate::{
+    Outcome,
+    expectation::{Expectation, describe},
+    fields::Fields,
+    inbox::Inbox,
+    message::Saved,
+};
+
+/// Replays all steps; the error tells the step that failed and how.
+pub fn run(steps: &[Value]) -> Outcome {
+    let mut replay = Replay::new();
+    for (index, step) in steps.iter().enumerate() {
+        replay
+            .step(step)
+            .map_err(|problem| format!("step {} {step}: {problem}", index + 1))?;
+    }
+    replay.check_nothing_failed_unseen()
+}
+
+/// A scenario under way.
+pub struct Replay {
+    pub clock: ManualClock,
+    pub broker: Broker,
+    /// `None` once closed.
+    connections: BTreeMap<String, Option<Connection>>,
+    lines: BTreeMap<String, Line>,
+    pub saved: Saved,
+}
+
+/// Where a step happens.
+pub struct Site {
+    connection: Option<String>,
+    channel: String,
+}
+
+/// One channel of the scenario.
+pub struct Line {
+    /// `None` once closed.
+    open: Option<(Channel, Events)>,
+    connection: String,
+    pub inbox: Inbox,
+    pub confirming: bool,
+    /// What an asynchronous method failed with: a broker on a wire would have closed the channel.
+    pub failure: Option<Error>,
+}
+
+impl Line {
+    /// The channel itself.
+    pub fn channel(&self) -> Outcome<&Channel> {
+        self.open
+            .as_ref()
+            .map(|(channel, _)| channel)
+            .ok_or_else(|| "this channel is closed".to_owned())
+    }
+
+    /// Takes everything that came into the inbox.
+    pub fn receive(&mut self) {
+        if let Some((_, events)) = &self.open {
+            self.inbox.fill(events);
+        }
+    }
+}
+
+impl Replay {
+    pub fn new() -> Replay {
+        let clock = ManualClock::new();
+        let broker = Broker::builder().clock(clock.clone()).build();
+        Replay {
+            clock,
+            broker,
+            connections: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            saved: Saved::new(),
+        }
+    }
+
+    fn step(&mut self, step: &Value) -> Outcome {
+        let mut fields = Fields::new(&self.substituted(step))?;
+        let op = fields.text("op")?;
+        fields.optional_text("note")?;
+        let site = Site {
+            connection: fields.optional_text("conn")?,
+            channel: fields
+                .optional_text("ch")?
+                .unwrap_or_else(|| "1".to_owned()),
+        };
+        if let Some(outcome) = self.waiting(&op, &site, &mut fields) {
+            return outcome;
+        }
+        if let Some(outcome) = self.asynchronous(&op, &site, &mut fields) {
+            return outcome;
+        }
+        let expectation = Expectation::of(fields.take("expect"))?;
+        let result = self.synchronous(&op, &site, fields)?;
+        expectation.check(result, &mut self.saved)
+    }
+
+    /// The step with every saved name replaced in its texts, the longest name first; where a name is saved it stays.
+    fn substituted(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => {
+                let mut names: Vec<_> = self.saved.iter().collect();
+                names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+                names
+                    .into_iter()
+                    .fold(text.clone(), |text, (name, meaning)| {
+                        text.replace(name, meaning)
+                    })
+                    .into()
+            }
+            Value::Array(list) => list.iter().map(|value| self.substituted(value)).collect(),
+            Value::Object(map) => {
+                let keeps = |key: &str| matches!(key, "save_as" | "save_reply_to");
+                map.iter()
+                    .map(|(key, value)| {
+                        (
+                            key.clone(),
+                            if keeps(key) {
+                                value.clone()
+                            } else {
+                                self.substituted(value)
+                            },
+                        )
+                    })
+                    .collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// The connection of a step, opened on first use.
+    pub fn connection(&mut self, site: &Site) -> Outcome<&Connection> {
+        let name = site.connection.as_deref().unwrap_or("c1");
+        if !self.connections.contains_key(name) {
+            let connection = self
+                .broker
+                .connect("/", Credentials::guest())
+                .map_err(|error| describe(&error))?;
+            self.connections.insert(name.to_owned(), Some(connection));
+        }
+        self.connections[name]
+            .as_ref()
+            .ok_or_else(|| format!("connection '{name}' is closed"))
+    }
+
+    /// The channel of a step, opened on first use.
+    pub fn line(&mut self, site: &Site) -> Outcome<&mut Line> {
+        if !self.lines.contains_key(&site.channel) {
+            let channel = self
+                .connection(site)?
+                .open_channel()
+                .map_err(|error| describe(&error))?;
+            let events = channel.events();
+            let connection = site.connection.clone().unwrap_or_else(|| "c1".to_owned());
+            let line = Line {
+                open: Some((channel, events)),
+                connection,
+                inbox: Inbox::default(),
+                confirming: false,
+                failure: None,
+            };
+            self.lines.insert(site.channel.clone(), line);
+        }
+        let line = self
+            .lines
+            .get_mut(&site.channel)
+            .ok_or("it was just opened")?;
+        if site
+            .connection
+            .as_ref()
+            .is_some_and(|name| *name != line.connection)
+        {
+            return Err(format!(
+                "channel '{}' belongs to connection '{}'",
+                site.channel, line.connection
+            ));
+        }
+        if line.open.is_none() {
+            return Err(format!("channel '{}' was closed before", site.channel));
+        }
+        Ok(line)
+    }
+
+    /// The channel of a step that uses it: what failed on it before had to be expected.
+    pub fn working_line(&mut self, site: &Site) -> Outcome<&mut Line> {
+        let line = self.line(site)?;
+        match &line.failure {
+            None => Ok(line),
+            Some(error) => Err(format!(
+                "an earlier step on this channel failed with {}",
+                describe(error)
+            )),
+        }
+    }
+
+    /// The channel itself, of a step that uses it.
+    pub fn channel(&mut self, site: &Site) -> Outcome<&Channel> {
+        self.working_line(site)?.channel()
+    }
+
+    pub fn close_channel(&mut self, site: &Site) -> Outcome<Result<(), Error>> {
+        match self.working_line(site)?.open.take() {
+            Some((channel, _)) => Ok(channel.close()),
+            None => Err("it is closed already".to_owned()),
+        }
+    }
+
+    pub fn close_connection(&mut self, site: &Site) -> Outcome<Result<(), Error>> {
+        self.connection(site)?;
+        let name = site.connection.as_deref().unwrap_or("c1");
+        let connection = self
+            .connections
+            .get_mut(name)
+            .and_then(Option::take)
+            .ok_or("it is closed already")?;
+        let result = connection.close();
+        for line in self
+            .lines
+            .values_mut()
+            .filter(|line| line.connection == name)
+        {
+            line.open = None;
+        }
+        Ok(result)
+    }
+
+    /// Looks at once and then again and again while the clock moves on, until `look` is content or the time is used up.
+    /// `look` says `None` if it is content, what is missing if not, and an error if waiting is of no use.
+    pub fn wait(
+        &mut self,
+        within_ms: u64,
+        mut look: impl FnMut(&mut Replay) -> Outcome<Option<String>>,
+    ) -> Outcome {
+        let mut waited_ms = 0;
+        while let Some(missing) = look(self)? {
+            if waited_ms >= within_ms {
+                return Err(missing);
+            }
+            self.clock.advance(Duration::from_millis(STEP_MS));
+            waited_ms += STEP_MS;
+        }
+        Ok(())
+    }
+
+    fn check_nothing_failed_unseen(&self) -> Outcome {
+        for (name, line) in &self.lines {
+            if let Some(error) = &line.failure {
+                return Err(format!(
+                    "at its end channel '{name}' had failed with {}",
+                    describe(error)
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far the clock moves between two looks.
+const STEP_MS: u64 = 5;

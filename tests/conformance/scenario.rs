@@ -1,0 +1,115 @@
+//! Scenario files: reading them, and the list of those that are pending. Knows the outer shape of the format, nothing of its steps.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::Value;
+
+use crate::{Outcome, fields::Fields};
+
+/// One scenario, as it stands in its file.
+pub struct Scenario {
+    /// The area of its file.
+    pub area: String,
+    /// Its name, unique among all areas.
+    pub id: String,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// The two kinds of scenario.
+pub enum Kind {
+    /// Operations one after another.
+    Steps(Vec<Value>),
+    /// An exchange's bindings, and which queues a publish reaches.
+    Routing(RoutingTable),
+}
+
+/// A routing table: one exchange called `x`.
+pub struct RoutingTable {
+    /// The exchange's type.
+    pub exchange_type: String,
+    /// The bindings, as JSON.
+    pub bindings: Vec<Value>,
+    /// The cases, as JSON.
+    pub cases: Vec<Value>,
+}
+
+/// Reads every `*.json` of a folder, in the order of their names.
+pub fn load(folder: &Path) -> Outcome<Vec<Scenario>> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .collect();
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
+    paths.sort();
+
+    let mut scenarios = Vec::new();
+    let mut ids = BTreeSet::new();
+    for path in paths {
+        let file = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        for scenario in &file {
+            if !ids.insert(scenario.id.clone()) {
+                return Err(format!(
+                    "{}: there is another scenario '{}'",
+                    path.display(),
+                    scenario.id
+                ));
+            }
+        }
+        scenarios.extend(file);
+    }
+    if scenarios.is_empty() {
+        return Err(format!("{}: no scenarios", folder.display()));
+    }
+    Ok(scenarios)
+}
+
+fn read(path: &Path) -> Outcome<Vec<Scenario>> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let mut fields = Fields::new(&value)?;
+    let area = fields.text("area")?;
+    fields.text("recorded_on")?;
+    let scenarios = fields.list("scenarios")?;
+    fields.finish()?;
+    scenarios
+        .iter()
+        .map(|scenario| parse(&area, scenario))
+        .collect()
+}
+
+fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
+    let mut fields = Fields::new(value)?;
+    let id = fields.text("id")?;
+    fields.text("title")?;
+    fields.optional_text("note")?;
+    let kind = if value.get("steps").is_some() {
+        Kind::Steps(fields.list("steps")?)
+    } else {
+        Kind::Routing(RoutingTable {
+            exchange_type: fields.text("type")?,
+            bindings: fields.list("bindings")?,
+            cases: fields.list("cases")?,
+        })
+    };
+    fields
+        .finish()
+        .map_err(|problem| format!("{id}: {problem}"))?;
+    Ok(Scenario {
+        area: area.to_owned(),
+        id,
+        kind,
+    })
+}
+
+/// Reads the ids of pending scenarios: one a line, `#` begins a comment.
+pub fn pending(path: &Path) -> Outcome<BTreeSet<String>> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let ids = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim());
+    Ok(ids.filter(|id| !id.is_empty()).map(str::to_owned).collect())
+}
