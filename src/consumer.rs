@@ -151,7 +151,10 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// As [`recv`](Self::recv).
     pub fn recv_async(&self) -> impl Future<Output = Result<Delivery<T>, RecvError>> + Send + '_ {
-        Recv { consumer: self, wait: TaskWait::default() }
+        Recv {
+            consumer: self,
+            wait: TaskWait::default(),
+        }
     }
 
     /// An iterator that receives until the consumer is cancelled.
@@ -283,7 +286,9 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn stopper(&self) -> Stopper {
-        Stopper { members: Arc::clone(&self.members) }
+        Stopper {
+            members: Arc::clone(&self.members),
+        }
     }
 
     /// The queue it receives from; the first, if there are several.
@@ -319,7 +324,10 @@ impl<T: Payload> Drop for Consumer<T> {
 
 impl<T: Payload> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer").field("queue", self.queue()).field("tag", self.tag()).finish_non_exhaustive()
+        f.debug_struct("Consumer")
+            .field("queue", self.queue())
+            .field("tag", self.tag())
+            .finish_non_exhaustive()
     }
 }
 
@@ -485,7 +493,11 @@ impl<T: Payload> ConsumerBuilder<T> {
                 .and_then(|name| Subscription::start(connection.core(), &name, ask.clone()));
             match started {
                 Ok(subscription) => {
-                    members.push(Member { subscription, ended: AtomicBool::new(false), alive: Arc::clone(&alive) });
+                    members.push(Member {
+                        subscription,
+                        ended: AtomicBool::new(false),
+                        alive: Arc::clone(&alive),
+                    });
                 }
                 Err(error) => {
                     cancel(&members);
@@ -493,12 +505,20 @@ impl<T: Payload> ConsumerBuilder<T> {
                 }
             }
         }
-        Ok(Consumer { members: members.into(), turn: AtomicUsize::new(0), codecs, payload: PhantomData })
+        Ok(Consumer {
+            members: members.into(),
+            turn: AtomicUsize::new(0),
+            codecs,
+            payload: PhantomData,
+        })
     }
 }
 
 impl<T: Payload> fmt::Debug for ConsumerBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConsumerBuilder").field("queues", &self.queues).field("prefetch", &self.prefetch).finish_non_exhaustive()
+        f.debug_struct("ConsumerBuilder")
+            .field("queues", &self.queues)
+            .field("prefetch", &self.prefetch)
+            .finish_non_exhaustive()
     }
 }

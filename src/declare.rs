@@ -4,7 +4,6 @@ use crate::{
     Connection,
     descriptions::{Binding, Exchange, Queue},
     error::Result,
-    session::connection::Core,
     vhost::BindingAsk,
 };
 
@@ -18,13 +17,13 @@ impl Declare for Queue {}
 
 pub(crate) mod sealed {
     use super::Undo;
-    use crate::{error::Result, session::connection::Core};
+    use crate::{Connection, error::Result};
 
     pub trait Declare: Sized {
         /// Declares it; what is new is noted, to be undone if something else fails.
-        fn declare_in(&self, connection: &Core, undo: &mut Undo) -> Result<Self>;
+        fn declare_in(&self, connection: &Connection, undo: &mut Undo) -> Result<Self>;
 
-        fn delete_in(&self, connection: &Core) -> Result;
+        fn delete_in(&self, connection: &Connection) -> Result;
     }
 }
 
@@ -38,23 +37,41 @@ pub struct Undo {
 
 impl Undo {
     /// Removes it again, the latest first. What is gone already is no matter.
-    fn undo(self, connection: &Core) {
+    fn undo(self, connection: &Connection) {
         for (binding, destination, to_queue) in self.bindings.iter().rev() {
-            let _ = connection.vhost().unbind(connection.id(), ask(binding, destination, *to_queue));
+            let _ = connection
+                .core()
+                .vhost()
+                .unbind(connection.core().id(), ask(binding, destination, *to_queue));
         }
         for queue in self.queues.iter().rev() {
-            let _ = connection.vhost().delete_queue(connection.id(), queue, false, false);
+            let _ =
+                connection
+                    .core()
+                    .vhost()
+                    .delete_queue(connection.core().id(), queue, false, false);
         }
         for exchange in self.exchanges.iter().rev() {
-            let _ = connection.vhost().delete_exchange(exchange, false);
+            let _ = connection.core().vhost().delete_exchange(exchange, false);
         }
     }
 
-    fn bind(&mut self, connection: &Core, bindings: &[Binding], destination: &str, to_queue: bool) -> Result {
+    fn bind(
+        &mut self,
+        connection: &Connection,
+        bindings: &[Binding],
+        destination: &str,
+        to_queue: bool,
+    ) -> Result {
         for binding in bindings {
             sealed::Declare::declare_in(binding.source(), connection, self)?;
-            if connection.vhost().bind(connection.id(), ask(binding, destination, to_queue))? {
-                self.bindings.push((binding.clone(), destination.to_owned(), to_queue));
+            if connection
+                .core()
+                .vhost()
+                .bind(connection.core().id(), ask(binding, destination, to_queue))?
+            {
+                self.bindings
+                    .push((binding.clone(), destination.to_owned(), to_queue));
             }
         }
         Ok(())
@@ -72,12 +89,15 @@ fn ask<'a>(binding: &'a Binding, destination: &'a str, to_queue: bool) -> Bindin
 }
 
 impl sealed::Declare for Exchange {
-    fn declare_in(&self, connection: &Core, undo: &mut Undo) -> Result<Exchange> {
+    fn declare_in(&self, connection: &Connection, undo: &mut Undo) -> Result<Exchange> {
         match self.is_passive() {
-            true => connection.vhost().declare_exchange_passive(self.name())?,
+            true => connection
+                .core()
+                .vhost()
+                .declare_exchange_passive(self.name())?,
             false if self.name().is_empty() => return Ok(self.clone()),
             false => {
-                if connection.vhost().declare_exchange(self)? {
+                if connection.core().vhost().declare_exchange(self)? {
                     undo.exchanges.push(self.name().to_owned());
                 }
             }
@@ -86,19 +106,28 @@ impl sealed::Declare for Exchange {
         Ok(self.clone())
     }
 
-    fn delete_in(&self, connection: &Core) -> Result {
-        connection.vhost().delete_exchange(self.name(), false)
+    fn delete_in(&self, connection: &Connection) -> Result {
+        connection
+            .core()
+            .vhost()
+            .delete_exchange(self.name(), false)
     }
 }
 
 impl sealed::Declare for Queue {
-    fn declare_in(&self, connection: &Core, undo: &mut Undo) -> Result<Queue> {
+    fn declare_in(&self, connection: &Connection, undo: &mut Undo) -> Result<Queue> {
         if self.is_passive() {
-            connection.vhost().declare_queue_passive(connection.id(), self.name())?;
+            connection
+                .core()
+                .vhost()
+                .declare_queue_passive(connection.core().id(), self.name())?;
             undo.bind(connection, self.bindings(), self.name(), true)?;
             return Ok(self.clone());
         }
-        let (declared, new) = connection.vhost().declare_queue(connection.id(), self)?;
+        let (declared, new) = connection
+            .core()
+            .vhost()
+            .declare_queue(connection.core().id(), self)?;
         if new {
             undo.queues.push(declared.name.to_string());
         }
@@ -109,19 +138,22 @@ impl sealed::Declare for Queue {
         })
     }
 
-    fn delete_in(&self, connection: &Core) -> Result {
-        connection.vhost().delete_queue(connection.id(), self.name(), false, false).map(drop)
+    fn delete_in(&self, connection: &Connection) -> Result {
+        connection
+            .core()
+            .vhost()
+            .delete_queue(connection.core().id(), self.name(), false, false)
+            .map(drop)
     }
 }
 
 /// Declares on a connection, all or nothing.
 pub(crate) fn declare<D: Declare>(connection: &Connection, description: &D) -> Result<D> {
-    let core = connection.core();
-    core.check_open()?;
+    connection.core().check_open()?;
     let mut undo = Undo::default();
-    let declared = description.declare_in(core, &mut undo);
+    let declared = description.declare_in(connection, &mut undo);
     if declared.is_err() {
-        undo.undo(core);
+        undo.undo(connection);
     }
     declared
 }

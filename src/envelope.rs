@@ -127,7 +127,11 @@ impl Envelope {
     pub(crate) fn routing_key(&self) -> &str {
         match self.key.as_str() {
             Some(key) => key,
-            None => self.meta.as_ref().and_then(|meta| meta.routing_key.as_deref()).unwrap_or_default(),
+            None => self
+                .meta
+                .as_ref()
+                .and_then(|meta| meta.routing_key.as_deref())
+                .unwrap_or_default(),
         }
     }
 
@@ -194,9 +198,18 @@ impl Address {
             Some(key) => (key, None),
             None => (Key::LONG, Some(routing_key.clone())),
         };
-        let extra = (exchange.is_some() || long.is_some())
-            .then(|| Arc::new(Meta { exchange, routing_key: long, ..Meta::default() }));
-        Address { origin: number, key, extra }
+        let extra = (exchange.is_some() || long.is_some()).then(|| {
+            Arc::new(Meta {
+                exchange,
+                routing_key: long,
+                ..Meta::default()
+            })
+        });
+        Address {
+            origin: number,
+            key,
+            extra,
+        }
     }
 }
 
@@ -210,12 +223,20 @@ struct Key {
 
 impl Key {
     const INLINE: usize = 15;
-    const LONG: Key = Key { length: NonZeroU8::MAX, bytes: [0; Key::INLINE] };
+    const LONG: Key = Key {
+        length: NonZeroU8::MAX,
+        bytes: [0; Key::INLINE],
+    };
 
     fn new(text: &str) -> Option<Key> {
         let mut bytes = [0; Key::INLINE];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        Some(Key { length: NonZeroU8::MIN.saturating_add(text.len() as u8), bytes })
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Key {
+            length: NonZeroU8::MIN.saturating_add(text.len() as u8),
+            bytes,
+        })
     }
 
     /// `None` for a long key.
@@ -239,7 +260,8 @@ mod tests {
     #[test]
     fn keys_of_every_length_come_back_as_they_were() {
         for length in 0..=255 {
-            let key = Name::new("é".repeat(length / 2) + if length % 2 == 1 { "x" } else { "" }).unwrap();
+            let key =
+                Name::new("é".repeat(length / 2) + if length % 2 == 1 { "x" } else { "" }).unwrap();
             let address = Address::new(&Origin::Numbered(3), &key);
             let envelope = Envelope::new(Body::new(1u8), &address, None);
             assert_eq!(envelope.routing_key(), &*key);
@@ -251,7 +273,10 @@ mod tests {
     fn an_exchange_without_a_number_travels_by_name_beside_other_properties() {
         let exchange = Name::new("logs").unwrap();
         let address = Address::new(&Origin::Named(exchange.clone()), &Name::new("k").unwrap());
-        let meta = Arc::new(Meta { size: Some(7), ..Meta::default() });
+        let meta = Arc::new(Meta {
+            size: Some(7),
+            ..Meta::default()
+        });
         let envelope = Envelope::new(Body::new(1u8), &address, Some(meta));
         assert!(matches!(envelope.origin(), Origin::Named(name) if name == exchange));
         assert_eq!(envelope.size(), 7);

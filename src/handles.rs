@@ -49,7 +49,7 @@ macro_rules! typed_verbs {
             pub fn delete<D: Declare>(&self, description: &D) -> Result {
                 let connection = self.connection()?;
                 connection.core().check_open()?;
-                description.delete_in(connection.core())
+                description.delete_in(&connection)
             }
 
             /// Drops all ready messages of a queue, without dead-lettering; returns how many.

@@ -1,6 +1,10 @@
 //! A message broker that lives inside your program.
 #![forbid(unsafe_code)]
-#![deny(missing_docs, missing_debug_implementations, rustdoc::broken_intra_doc_links)]
+#![deny(
+    missing_docs,
+    missing_debug_implementations,
+    rustdoc::broken_intra_doc_links
+)]
 #![deny(clippy::unwrap_used, clippy::expect_used)]
 #![warn(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -41,11 +45,12 @@ pub use crate::{
     declare::Declare,
     descriptions::{Binding, Exchange, Overflow, Queue},
     error::{
-        CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result, Scope,
+        CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
+        Scope,
     },
     exchange::ExchangeKind,
-    handles::Mailbox,
     field_value::{FieldTable, FieldValue},
+    handles::Mailbox,
     message::Message,
     name::Name,
     payload::{Local, LocalArc, Payload},
@@ -54,8 +59,8 @@ pub use crate::{
     select::{NotReady, Select, Selected},
     session::{
         channel::{
-            AckMode, Channel, ChannelDelivery, Confirm, ConsumeOptions, Event, Events, IfEmpty, IfUnused, Outcome,
-            PublishOptions, Returned,
+            AckMode, Channel, ChannelDelivery, Confirm, ConsumeOptions, Event, Events, IfEmpty,
+            IfUnused, Outcome, PublishOptions, Returned,
         },
         connection::Connection,
         delivery::{Delivery, DeliveryInfo, Undecoded},

@@ -33,7 +33,12 @@ pub struct Message<T> {
 impl<T> Message<T> {
     /// A message with nothing but a payload.
     pub fn new(payload: T) -> Message<T> {
-        Message { payload, properties: Properties::new(), routing_key: None, mandatory: None }
+        Message {
+            payload,
+            properties: Properties::new(),
+            routing_key: None,
+            mandatory: None,
+        }
     }
 
     /// The payload.
@@ -78,7 +83,8 @@ impl<T> Message<T> {
 
     /// How long the message may wait in a queue; whole milliseconds, rounded up.
     pub fn expiration(mut self, expiration: Duration) -> Message<T> {
-        self.properties.expiration = Some(expiration.as_nanos().div_ceil(1_000_000).to_string().into());
+        self.properties.expiration =
+            Some(expiration.as_nanos().div_ceil(1_000_000).to_string().into());
         self
     }
 

@@ -15,7 +15,10 @@ mod forms;
 mod local;
 
 pub use self::local::{Local, LocalArc};
-pub(crate) use self::{body::{Body, NotShareable}, sealed::Carry};
+pub(crate) use self::{
+    body::{Body, NotShareable},
+    sealed::Carry,
+};
 
 use crate::{
     bytes::Bytes,

@@ -16,7 +16,7 @@ use crate::{
     properties::Properties,
     session::connection,
     sync::Mutex,
-    vhost::{PushFailure, Published, Route},
+    vhost::{Published, PushFailure, Route},
 };
 
 /// How many routing keys a producer remembers the queues of.
@@ -122,7 +122,13 @@ impl<T: Payload> Producer<T> {
             Ok(route) => route,
             Err(error) => return Err(PublishError { error, payload }),
         };
-        self.send(payload, route, self.shared.meta.clone(), self.shared.mandatory, &self.shared.routing_key)
+        self.send(
+            payload,
+            route,
+            self.shared.meta.clone(),
+            self.shared.mandatory,
+            &self.shared.routing_key,
+        )
     }
 
     /// Publishes with a routing key of at most 255 bytes.
@@ -132,7 +138,13 @@ impl<T: Payload> Producer<T> {
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
         let found = Name::new(routing_key).and_then(|key| Ok((self.route_to(&key)?, key)));
         match found {
-            Ok((route, key)) => self.send(payload, route, self.shared.meta.clone(), self.shared.mandatory, &key),
+            Ok((route, key)) => self.send(
+                payload,
+                route,
+                self.shared.meta.clone(),
+                self.shared.mandatory,
+                &key,
+            ),
             Err(error) => Err(PublishError { error, payload }),
         }
     }
@@ -142,21 +154,44 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`publish`](Self::publish), giving the message back; [`Error::InvalidName`] for a routing key over 255 bytes,
     /// [`Error::PreconditionFailed`] for an invalid `expiration` or `delivery_mode`, or another's `user_id`.
-    pub fn publish_message(&self, message: impl Into<Message<T>>) -> Result<Published, PublishError<Message<T>>> {
-        let Message { payload, properties, routing_key, mandatory } = message.into();
+    pub fn publish_message(
+        &self,
+        message: impl Into<Message<T>>,
+    ) -> Result<Published, PublishError<Message<T>>> {
+        let Message {
+            payload,
+            properties,
+            routing_key,
+            mandatory,
+        } = message.into();
         let prepared = self.prepare(&properties, routing_key.as_deref());
-        let again = |payload| Message { payload, properties: properties.clone(), routing_key: routing_key.clone(), mandatory };
+        let again = |payload| Message {
+            payload,
+            properties: properties.clone(),
+            routing_key: routing_key.clone(),
+            mandatory,
+        };
         match prepared {
             Ok((route, key, meta)) => {
                 let mandatory = mandatory.unwrap_or(self.shared.mandatory);
                 self.send(payload, route, Some(meta), mandatory, &key)
-                    .map_err(|PublishError { error, payload }| PublishError { error, payload: again(payload) })
+                    .map_err(|PublishError { error, payload }| PublishError {
+                        error,
+                        payload: again(payload),
+                    })
             }
-            Err(error) => Err(PublishError { error, payload: again(payload) }),
+            Err(error) => Err(PublishError {
+                error,
+                payload: again(payload),
+            }),
         }
     }
 
-    fn prepare(&self, properties: &Properties, routing_key: Option<&str>) -> Result<(Arc<Route>, Name, Arc<Meta>)> {
+    fn prepare(
+        &self,
+        properties: &Properties,
+        routing_key: Option<&str>,
+    ) -> Result<(Arc<Route>, Name, Arc<Meta>)> {
         self.shared.connection.check_user_id(properties)?;
         properties.validate()?;
         let key = match routing_key {
@@ -196,7 +231,9 @@ impl<T: Payload> Producer<T> {
         let mut envelope = Envelope::new(body, &route.address, meta);
         loop {
             let failed = match self.shared.connection.vhost().push(&route, envelope) {
-                Ok(published) if published.routed == 0 && published.refused > 0 => return Ok(published),
+                Ok(published) if published.routed == 0 && published.refused > 0 => {
+                    return Ok(published);
+                }
                 Ok(published) => return Ok(published),
                 Err(failed) => failed,
             };
@@ -216,7 +253,10 @@ impl<T: Payload> Producer<T> {
                     Err(error) => error,
                 },
             };
-            return Err(give_back(error, original.unwrap_or_else(|| failed.envelope.into_body())));
+            return Err(give_back(
+                error,
+                original.unwrap_or_else(|| failed.envelope.into_body()),
+            ));
         }
     }
 
@@ -258,20 +298,31 @@ impl<T: Payload> Producer<T> {
             false => Ok(route),
             true => {
                 self.shared.connection.check_open()?;
-                self.shared.connection.vhost().resolve(&self.shared.exchange, key, Some(headers)).map(Arc::new)
+                self.shared
+                    .connection
+                    .vhost()
+                    .resolve(&self.shared.exchange, key, Some(headers))
+                    .map(Arc::new)
             }
         }
     }
 
     fn find(&self, key: &Name) -> Result<Route> {
         self.shared.connection.check_open()?;
-        self.shared.connection.vhost().resolve(&self.shared.exchange, key, None)
+        self.shared
+            .connection
+            .vhost()
+            .resolve(&self.shared.exchange, key, None)
     }
 
     fn resolve(&self, key: &Name, envelope: &Envelope) -> Result<Arc<Route>> {
         self.shared.connection.check_open()?;
         let headers = envelope.properties().headers.as_ref();
-        self.shared.connection.vhost().resolve(&self.shared.exchange, key, headers).map(Arc::new)
+        self.shared
+            .connection
+            .vhost()
+            .resolve(&self.shared.exchange, key, headers)
+            .map(Arc::new)
     }
 
     /// The exchange it publishes to; empty for the default exchange.
@@ -314,7 +365,11 @@ fn give_back<T: Payload>(error: Error, body: Body) -> PublishError<T> {
 
 impl<T: Payload> Clone for Producer<T> {
     fn clone(&self) -> Producer<T> {
-        Producer { shared: Arc::clone(&self.shared), remembered: Mutex::default(), payload: PhantomData }
+        Producer {
+            shared: Arc::clone(&self.shared),
+            remembered: Mutex::default(),
+            payload: PhantomData,
+        }
     }
 }
 
@@ -359,7 +414,9 @@ impl<T> PublishError<T> {
 
 impl<T> fmt::Debug for PublishError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublishError").field("error", &self.error).finish_non_exhaustive()
+        f.debug_struct("PublishError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }
 
@@ -409,7 +466,10 @@ pub struct ProducerBuilder<T: Payload> {
 }
 
 impl<T: Payload> ProducerBuilder<T> {
-    pub(crate) fn new(connection: Result<crate::Connection>, destination: Destination) -> ProducerBuilder<T> {
+    pub(crate) fn new(
+        connection: Result<crate::Connection>,
+        destination: Destination,
+    ) -> ProducerBuilder<T> {
         ProducerBuilder {
             connection,
             destination,
@@ -461,22 +521,32 @@ impl<T: Payload> ProducerBuilder<T> {
         connection.core().check_user_id(&self.properties)?;
         self.properties.validate()?;
         let (exchange, own_key, to_queue) = match &self.destination {
-            Destination::Queue(queue) => (Name::empty(), Name::new(connection.declare(queue)?.name())?, true),
-            Destination::Exchange(exchange) if exchange.name().is_empty() => (Name::empty(), Name::empty(), false),
-            Destination::Exchange(exchange) => {
-                (Name::new(connection.declare(exchange)?.name())?, Name::empty(), false)
+            Destination::Queue(queue) => (
+                Name::empty(),
+                Name::new(connection.declare(queue)?.name())?,
+                true,
+            ),
+            Destination::Exchange(exchange) if exchange.name().is_empty() => {
+                (Name::empty(), Name::empty(), false)
             }
+            Destination::Exchange(exchange) => (
+                Name::new(connection.declare(exchange)?.name())?,
+                Name::empty(),
+                false,
+            ),
         };
         let routing_key = self.routing_key.map_or(Ok(own_key), Name::new)?;
         // Messages of the default codec say what they are without a word.
-        let meta = (self.codec.is_some() || !self.properties.is_empty() || connection.core().vhost().always_encode())
-            .then(|| {
-                Arc::new(Meta {
-                    properties: typed::<T>(self.properties, self.codec.as_deref()),
-                    codec: self.codec.clone(),
-                    ..Meta::default()
-                })
-            });
+        let meta = (self.codec.is_some()
+            || !self.properties.is_empty()
+            || connection.core().vhost().always_encode())
+        .then(|| {
+            Arc::new(Meta {
+                properties: typed::<T>(self.properties, self.codec.as_deref()),
+                codec: self.codec.clone(),
+                ..Meta::default()
+            })
+        });
         let shared = Shared {
             exchange,
             routing_key,
@@ -486,12 +556,18 @@ impl<T: Payload> ProducerBuilder<T> {
             always_encode: connection.core().vhost().always_encode(),
             connection: Arc::clone(connection.core()),
         };
-        Ok(Producer { shared: Arc::new(shared), remembered: Mutex::default(), payload: PhantomData })
+        Ok(Producer {
+            shared: Arc::new(shared),
+            remembered: Mutex::default(),
+            payload: PhantomData,
+        })
     }
 }
 
 impl<T: Payload> fmt::Debug for ProducerBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProducerBuilder").field("destination", &self.destination).finish_non_exhaustive()
+        f.debug_struct("ProducerBuilder")
+            .field("destination", &self.destination)
+            .finish_non_exhaustive()
     }
 }

@@ -73,7 +73,10 @@ impl<'a> Select<'a> {
     /// # Panics
     /// If no consumer was added, as crossbeam's does: nothing could ever be selected.
     pub fn select(&mut self) -> Selected<'a> {
-        assert!(!self.members.is_empty(), "no consumers have been added to `Select`");
+        assert!(
+            !self.members.is_empty(),
+            "no consumers have been added to `Select`"
+        );
         loop {
             if let Some(selected) = self.wait(None) {
                 return selected;
@@ -94,7 +97,9 @@ impl<'a> Select<'a> {
     /// # Errors
     /// [`NotReady`] if none came in time.
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<Selected<'a>, NotReady> {
-        let Some(member) = self.members.first() else { return Err(NotReady) };
+        let Some(member) = self.members.first() else {
+            return Err(NotReady);
+        };
         let time = member.subscription.vhost().time().clone();
         self.wait(time.deadline(timeout)).ok_or(NotReady)
     }
@@ -104,7 +109,12 @@ impl<'a> Select<'a> {
         let (token, outcome) = waiter::wait_any(&self.members, self.turn, deadline)?;
         let (index, place) = *self.places.get(token)?;
         let consumer = *self.consumers.get(index)?;
-        Some(Selected { index, place, consumer, outcome: Some(outcome) })
+        Some(Selected {
+            index,
+            place,
+            consumer,
+            outcome: Some(outcome),
+        })
     }
 }
 
@@ -135,7 +145,10 @@ impl Selected<'_> {
     /// # Panics
     /// If `consumer` is not the one selected, as crossbeam's does.
     pub fn recv<T: Payload>(mut self, consumer: &Consumer<T>) -> Result<Delivery<T>, RecvError> {
-        assert!(Arc::ptr_eq(self.consumer, consumer.members()), "passed a consumer that was not selected");
+        assert!(
+            Arc::ptr_eq(self.consumer, consumer.members()),
+            "passed a consumer that was not selected"
+        );
         match self.outcome.take() {
             Some(outcome) => consumer.open(self.place, outcome),
             None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
@@ -145,7 +158,9 @@ impl Selected<'_> {
 
 impl Drop for Selected<'_> {
     fn drop(&mut self) {
-        if let (Some(Ok(envelope)), Some(member)) = (self.outcome.take(), self.consumer.get(self.place)) {
+        if let (Some(Ok(envelope)), Some(member)) =
+            (self.outcome.take(), self.consumer.get(self.place))
+        {
             member.subscription.untake([envelope]);
         }
     }
@@ -153,7 +168,9 @@ impl Drop for Selected<'_> {
 
 impl fmt::Debug for Selected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Selected").field("index", &self.index).finish_non_exhaustive()
+        f.debug_struct("Selected")
+            .field("index", &self.index)
+            .finish_non_exhaustive()
     }
 }
 

@@ -73,7 +73,9 @@ impl waiter::Source for Getter {
         drop(state);
         self.source.vhost.carry_out(self.queue(), effects);
         match got {
-            Poll::Ready(Err(_)) if self.source.vhost.check_up().is_err() => Poll::Ready(Err(CancelReason::ShutDown)),
+            Poll::Ready(Err(_)) if self.source.vhost.check_up().is_err() => {
+                Poll::Ready(Err(CancelReason::ShutDown))
+            }
             got => got,
         }
     }
@@ -90,12 +92,19 @@ impl Getter {
 }
 
 impl<T: Payload> SimpleQueue<T> {
-    pub(crate) fn open(connection: &crate::Connection, queue: &descriptions::Queue) -> Result<SimpleQueue<T>> {
+    pub(crate) fn open(
+        connection: &crate::Connection,
+        queue: &descriptions::Queue,
+    ) -> Result<SimpleQueue<T>> {
         let producer = connection.producer::<T>(queue)?;
         let core = connection.core();
         let queue = core.vhost().queue(core.id(), producer.routing_key())?;
         let source = Source::gets(core.vhost(), &queue);
-        Ok(SimpleQueue { producer, getter: Getter { source }, codecs: Codecs::default() })
+        Ok(SimpleQueue {
+            producer,
+            getter: Getter { source },
+            codecs: Codecs::default(),
+        })
     }
 
     /// Puts a payload in.
@@ -110,7 +119,10 @@ impl<T: Payload> SimpleQueue<T> {
     ///
     /// # Errors
     /// As [`Producer::publish_message`], giving the message back.
-    pub fn put_message(&self, message: impl Into<Message<T>>) -> Result<Published, PublishError<Message<T>>> {
+    pub fn put_message(
+        &self,
+        message: impl Into<Message<T>>,
+    ) -> Result<Published, PublishError<Message<T>>> {
         self.producer.publish_message(message)
     }
 
@@ -158,7 +170,8 @@ impl<T: Payload> SimpleQueue<T> {
 
     fn open_delivery(&self, got: Result<Envelope, CancelReason>) -> Result<Delivery<T>, RecvError> {
         let envelope = got.map_err(RecvError::Cancelled)?;
-        Delivery::open(Arc::clone(&self.getter.source), envelope, &self.codecs).map_err(RecvError::Decode)
+        Delivery::open(Arc::clone(&self.getter.source), envelope, &self.codecs)
+            .map_err(RecvError::Decode)
     }
 
     /// How many messages are ready; 0 once the queue is deleted.
@@ -175,7 +188,10 @@ impl<T: Payload> SimpleQueue<T> {
     pub fn purge(&self) -> u64 {
         let mut effects = Effects::none();
         let purged = self.getter.queue().lock().purge(&mut effects);
-        self.getter.source.vhost.carry_out(self.getter.queue(), effects);
+        self.getter
+            .source
+            .vhost
+            .carry_out(self.getter.queue(), effects);
         purged
     }
 
@@ -187,12 +203,19 @@ impl<T: Payload> SimpleQueue<T> {
 
 impl<T: Payload> Clone for SimpleQueue<T> {
     fn clone(&self) -> SimpleQueue<T> {
-        SimpleQueue { producer: self.producer.clone(), getter: self.getter.clone(), codecs: self.codecs.clone() }
+        SimpleQueue {
+            producer: self.producer.clone(),
+            getter: self.getter.clone(),
+            codecs: self.codecs.clone(),
+        }
     }
 }
 
 impl<T: Payload> fmt::Debug for SimpleQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SimpleQueue").field("name", self.name()).field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("SimpleQueue")
+            .field("name", self.name())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }

@@ -25,7 +25,11 @@ pub struct BrokerBuilder {
 impl Default for BrokerBuilder {
     fn default() -> BrokerBuilder {
         let users = BTreeMap::from([("guest".to_owned(), "guest".to_owned())]);
-        BrokerBuilder { time: Time::default(), users, always_encode: false }
+        BrokerBuilder {
+            time: Time::default(),
+            users,
+            always_encode: false,
+        }
     }
 }
 
@@ -68,7 +72,10 @@ pub struct Credentials {
 impl Credentials {
     /// A user and a password.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Credentials {
-        Credentials { user: user.into(), password: password.into() }
+        Credentials {
+            user: user.into(),
+            password: password.into(),
+        }
     }
 
     /// The user `guest`, password `guest`, whom every broker knows unless told otherwise.
@@ -80,6 +87,8 @@ impl Credentials {
 /// Without the password.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }

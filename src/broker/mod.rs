@@ -4,11 +4,7 @@
 
 mod builder;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 pub use self::builder::{BrokerBuilder, Credentials};
 
@@ -126,7 +122,9 @@ impl Broker {
             next_connection: AtomicU64::new(1),
             vhosts: Mutex::new(Some(BTreeMap::new())),
         };
-        let broker = Broker { handle: Arc::new(handle) };
+        let broker = Broker {
+            handle: Arc::new(handle),
+        };
         // "/" is a valid name, and the broker was not shut down a moment after its birth.
         let made = broker.create_vhost("/");
         debug_assert!(made.is_ok());
@@ -167,7 +165,12 @@ impl Broker {
     /// [`Error::ShutDown`].
     pub fn vhosts(&self) -> Result<Vec<Name>> {
         let vhosts = self.handle.vhosts.lock();
-        Ok(vhosts.as_ref().ok_or(Error::ShutDown)?.keys().cloned().collect())
+        Ok(vhosts
+            .as_ref()
+            .ok_or(Error::ShutDown)?
+            .keys()
+            .cloned()
+            .collect())
     }
 
     /// Deletes a virtual host with everything in it; its connections close, its consumers are cancelled.
@@ -243,6 +246,8 @@ impl Broker {
 
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Broker").field("vhosts", &self.vhosts().unwrap_or_default()).finish_non_exhaustive()
+        f.debug_struct("Broker")
+            .field("vhosts", &self.vhosts().unwrap_or_default())
+            .finish_non_exhaustive()
     }
 }

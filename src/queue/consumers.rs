@@ -88,7 +88,8 @@ impl Subscriber {
         let unsettled_limit = u64::from(self.prefetch);
         let ask_at = (self.handed + self.patience()).saturating_sub(unsettled_limit);
         let settled = self.credit.starve(ask_at);
-        self.available = u64::from(self.prefetch).saturating_sub(self.handed.saturating_sub(settled)) as u32;
+        self.available =
+            u64::from(self.prefetch).saturating_sub(self.handed.saturating_sub(settled)) as u32;
         if self.available > 0 {
             self.credit.satisfy();
         }
@@ -110,7 +111,8 @@ impl Subscriber {
     }
 
     pub(crate) fn unsettled_bytes(&self) -> u64 {
-        self.handed_bytes.saturating_sub(self.credit.settled_bytes())
+        self.handed_bytes
+            .saturating_sub(self.credit.settled_bytes())
     }
 }
 
@@ -151,7 +153,10 @@ impl Consumers {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscriber> {
-        self.slots.iter().flatten().map(|(_, subscriber)| subscriber)
+        self.slots
+            .iter()
+            .flatten()
+            .map(|(_, subscriber)| subscriber)
     }
 
     pub(crate) fn has_exclusive(&self) -> bool {
@@ -159,7 +164,11 @@ impl Consumers {
     }
 
     /// Adds a consumer; `sink` learns its id before the first message comes.
-    pub(crate) fn add(&mut self, ask: Subscribe, sink: impl FnOnce(ConsumerId) -> Sink) -> ConsumerId {
+    pub(crate) fn add(
+        &mut self,
+        ask: Subscribe,
+        sink: impl FnOnce(ConsumerId) -> Sink,
+    ) -> ConsumerId {
         self.serial = self.serial.wrapping_add(1);
         let slot = match self.slots.iter().position(Option::is_none) {
             Some(free) => free,
@@ -168,7 +177,10 @@ impl Consumers {
                 self.slots.len() - 1
             }
         };
-        let id = ConsumerId { slot: slot as u32, serial: self.serial };
+        let id = ConsumerId {
+            slot: slot as u32,
+            serial: self.serial,
+        };
         let subscriber = Subscriber {
             tag: ask.tag,
             group: ask.group,
@@ -207,14 +219,21 @@ impl Consumers {
     pub(crate) fn drain(&mut self) -> Vec<Subscriber> {
         let all = std::mem::take(self);
         self.serial = all.serial;
-        all.slots.into_iter().flatten().map(|(_, subscriber)| subscriber).collect()
+        all.slots
+            .into_iter()
+            .flatten()
+            .map(|(_, subscriber)| subscriber)
+            .collect()
     }
 
     pub(crate) fn ids(&self) -> Vec<ConsumerId> {
         let slots = self.slots.iter().enumerate();
         slots
             .filter_map(|(slot, entry)| {
-                entry.as_ref().map(|(serial, _)| ConsumerId { slot: slot as u32, serial: *serial })
+                entry.as_ref().map(|(serial, _)| ConsumerId {
+                    slot: slot as u32,
+                    serial: *serial,
+                })
             })
             .collect()
     }
@@ -228,7 +247,11 @@ impl Consumers {
     }
 
     /// Hands `envelope` to the consumer whose turn it is; gives it back if none can take it.
-    pub(crate) fn hand(&mut self, mut envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+    pub(crate) fn hand(
+        &mut self,
+        mut envelope: Envelope,
+        effects: &mut Effects,
+    ) -> Result<(), Envelope> {
         let mut level = 0;
         while let Some((_, turn)) = self.turns.get(level) {
             let Some(&id) = turn.front() else {
@@ -253,9 +276,18 @@ impl Consumers {
         Err(envelope)
     }
 
-    fn offer(&mut self, id: ConsumerId, envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
-        let Consumers { slots, suspended, .. } = self;
-        let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else { return Err(envelope) };
+    fn offer(
+        &mut self,
+        id: ConsumerId,
+        envelope: Envelope,
+        effects: &mut Effects,
+    ) -> Result<(), Envelope> {
+        let Consumers {
+            slots, suspended, ..
+        } = self;
+        let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
+            return Err(envelope);
+        };
         if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
             return Err(envelope);
         }
@@ -290,9 +322,16 @@ impl Consumers {
     /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.
     pub(crate) fn reconsider(&mut self, group: Option<Group>) -> bool {
         let mut back = Vec::new();
-        let Consumers { slots, blocked, suspended, .. } = self;
+        let Consumers {
+            slots,
+            blocked,
+            suspended,
+            ..
+        } = self;
         blocked.retain(|id| {
-            let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else { return false };
+            let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
+                return false;
+            };
             let asked = match group {
                 Some(group) => group == subscriber.group,
                 None => !suspended.contains(&subscriber.group),
@@ -324,7 +363,9 @@ impl Consumers {
 
     /// Sets how many unsettled messages the consumer may hold. A lower limit takes nothing back.
     pub(crate) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u32) {
-        let Some(subscriber) = self.get_mut(id) else { return };
+        let Some(subscriber) = self.get_mut(id) else {
+            return;
+        };
         subscriber.prefetch = prefetch;
         subscriber.available = 0;
         self.reconsider(None);
@@ -333,6 +374,8 @@ impl Consumers {
 
 impl fmt::Debug for Consumers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|subscriber| &subscriber.tag)).finish()
+        f.debug_list()
+            .entries(self.iter().map(|subscriber| &subscriber.tag))
+            .finish()
     }
 }

@@ -24,7 +24,12 @@ pub(crate) struct Credit {
 
 impl Credit {
     pub(crate) fn new() -> Credit {
-        Credit { settled: AtomicU64::new(0), bytes: AtomicU64::new(0), tell_at: AtomicU64::new(SATISFIED), ended: AtomicBool::new(false) }
+        Credit {
+            settled: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            tell_at: AtomicU64::new(SATISFIED),
+            ended: AtomicBool::new(false),
+        }
     }
 
     /// Counts `messages` as settled; `true` if the queue waits to be told so.

@@ -44,7 +44,11 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn new(name: Name, id: u64, state: State) -> Queue {
-        Queue { name, id, state: Mutex::new(state) }
+        Queue {
+            name,
+            id,
+            state: Mutex::new(state),
+        }
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -58,7 +62,10 @@ impl Queue {
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("name", &self.name).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Queue")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

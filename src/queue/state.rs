@@ -126,7 +126,10 @@ pub(crate) struct Deleted {
 
 impl State {
     pub(crate) fn new(arguments: &QueueArguments) -> State {
-        State { delivery_limit: arguments.delivery_limit, ..State::default() }
+        State {
+            delivery_limit: arguments.delivery_limit,
+            ..State::default()
+        }
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
@@ -135,7 +138,11 @@ impl State {
 
     /// Takes a new message in: to a consumer if one can take it, else to the ready messages. A deleted queue gives it
     /// back.
-    pub(crate) fn push(&mut self, mut envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+    pub(crate) fn push(
+        &mut self,
+        mut envelope: Envelope,
+        effects: &mut Effects,
+    ) -> Result<(), Envelope> {
         if self.deleted {
             return Err(envelope);
         }
@@ -226,7 +233,10 @@ impl State {
             true => effects.drop_message(envelope),
             false => {
                 envelope.delivery_count = envelope.delivery_count.saturating_add(1);
-                if self.delivery_limit.is_some_and(|limit| u64::from(envelope.delivery_count) > limit) {
+                if self
+                    .delivery_limit
+                    .is_some_and(|limit| u64::from(envelope.delivery_count) > limit)
+                {
                     self.tally.dropped.add(&envelope);
                     effects.drop_message(envelope);
                     return;
@@ -323,7 +333,11 @@ impl State {
             }
         }
         for Returned { consumer, envelope } in returned {
-            self.put_back(consumer.as_ref().map(|(id, credit)| (*id, &**credit)), envelope, effects);
+            self.put_back(
+                consumer.as_ref().map(|(id, credit)| (*id, &**credit)),
+                envelope,
+                effects,
+            );
         }
         if removed && self.is_abandoned() {
             effects.unused();
@@ -385,13 +399,17 @@ impl State {
         ticket: Option<Ticket<'_>>,
         effects: &mut Effects,
     ) -> Run {
-        let Some(inbox) = self.consumers.inbox(id) else { return Run::Gone };
+        let Some(inbox) = self.consumers.inbox(id) else {
+            return Run::Gone;
+        };
         if inbox.run.is_empty() && !self.ready.is_empty() {
             // Before the credit is looked at: one who waits asks to be told of every settlement.
             inbox.hungry = true;
             self.look_again(effects);
         }
-        let Some(inbox) = self.consumers.inbox(id) else { return Run::Gone };
+        let Some(inbox) = self.consumers.inbox(id) else {
+            return Run::Gone;
+        };
         inbox.hungry = inbox.run.is_empty();
         if !inbox.hungry {
             std::mem::swap(run, &mut inbox.run);
@@ -471,10 +489,18 @@ impl State {
         let tally = &self.tally;
         let mut unsettled = tally.gets_unsettled;
         let mut acked = tally.acked;
-        let live = self.consumers.iter().map(|s| (s.handed, s.handed_bytes, s.unsettled(), s.unsettled_bytes()));
+        let live = self
+            .consumers
+            .iter()
+            .map(|s| (s.handed, s.handed_bytes, s.unsettled(), s.unsettled_bytes()));
         let retired = self.retired.iter().map(|r| {
             let (settled, bytes) = (r.credit.settled(), r.credit.settled_bytes());
-            (r.handed, r.handed_bytes, r.handed.saturating_sub(settled), r.handed_bytes.saturating_sub(bytes))
+            (
+                r.handed,
+                r.handed_bytes,
+                r.handed.saturating_sub(settled),
+                r.handed_bytes.saturating_sub(bytes),
+            )
         });
         for (handed, handed_bytes, out, out_bytes) in live.chain(retired) {
             unsettled.messages += out;
@@ -485,7 +511,10 @@ impl State {
         acked.messages -= tally.not_acked.messages;
         acked.bytes -= tally.not_acked.bytes;
         Counts {
-            ready: Amount { messages: self.ready.len() as u64, bytes: self.ready.bytes() },
+            ready: Amount {
+                messages: self.ready.len() as u64,
+                bytes: self.ready.bytes(),
+            },
             unsettled,
             consumers: self.consumers.len(),
             taken_in: tally.taken_in,
@@ -506,7 +535,9 @@ impl State {
     /// Hands ready messages over until none is left or nobody can take one (invariant 3).
     fn serve(&mut self, effects: &mut Effects) {
         while self.consumers.any_in_turn() {
-            let Some(envelope) = self.ready.pop() else { return };
+            let Some(envelope) = self.ready.pop() else {
+                return;
+            };
             if let Err(nobody) = self.consumers.hand(envelope, effects) {
                 self.ready.put_back(nobody);
                 return;

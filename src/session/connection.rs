@@ -100,7 +100,9 @@ impl Core {
     /// Who names a user in a message must be that user, as in RabbitMQ.
     pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
         match &properties.user_id {
-            Some(claimed) if **claimed != *self.user => Err(Error::user_id_mismatch(claimed, &self.user)),
+            Some(claimed) if **claimed != *self.user => {
+                Err(Error::user_id_mismatch(claimed, &self.user))
+            }
             _ => Ok(()),
         }
     }
@@ -117,7 +119,9 @@ impl Core {
         let mut members = self.members.lock();
         // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
         self.check_open()?;
-        members.subscriptions.insert(subscription.number(), Arc::downgrade(subscription));
+        members
+            .subscriptions
+            .insert(subscription.number(), Arc::downgrade(subscription));
         Ok(())
     }
 
@@ -141,7 +145,10 @@ impl Core {
         }
         let mut subscriptions: Vec<_> = members.subscriptions.into_iter().collect();
         subscriptions.sort_by_key(|(number, _)| *number);
-        for subscription in subscriptions.iter().filter_map(|(_, subscription)| subscription.upgrade()) {
+        for subscription in subscriptions
+            .iter()
+            .filter_map(|(_, subscription)| subscription.upgrade())
+        {
             subscription.cancel(reason);
         }
         self.vhost.delete_owned_by(self.id);
@@ -157,7 +164,11 @@ impl Connection {
             closed: AtomicBool::new(false),
             members: Mutex::default(),
         };
-        Connection { handle: Arc::new(Handle { core: Arc::new(core) }) }
+        Connection {
+            handle: Arc::new(Handle {
+                core: Arc::new(core),
+            }),
+        }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -173,7 +184,9 @@ impl Connection {
             let mut members = self.core().members.lock();
             self.core().check_open()?;
             if members.channels.len() >= usize::from(u16::MAX) {
-                return Err(Error::ResourceError("all 65535 channels of the connection are open: close some".into()));
+                return Err(Error::ResourceError(
+                    "all 65535 channels of the connection are open: close some".into(),
+                ));
             }
             loop {
                 members.last_channel = members.last_channel.checked_add(1).unwrap_or(1);
@@ -214,6 +227,9 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("vhost", self.vhost()).field("user", self.user()).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("vhost", self.vhost())
+            .field("user", self.user())
+            .finish_non_exhaustive()
     }
 }

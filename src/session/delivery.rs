@@ -52,7 +52,11 @@ pub struct Delivery<T: Payload> {
 
 impl<T: Payload> Delivery<T> {
     /// Opens a message for a consumer of `T`.
-    pub(crate) fn open(source: Arc<Source>, envelope: Envelope, codecs: &Codecs) -> Result<Delivery<T>, Undecoded> {
+    pub(crate) fn open(
+        source: Arc<Source>,
+        envelope: Envelope,
+        codecs: &Codecs,
+    ) -> Result<Delivery<T>, Undecoded> {
         let opened = match envelope.body().downcast_ref::<T>() {
             // The common case: the very value that was sent, and any content type will do.
             Some(_) if !codecs.is_restricted() => Ok(None),
@@ -64,7 +68,9 @@ impl<T: Payload> Delivery<T> {
                 }
             }
         };
-        let info = DeliveryInfo { held: Held::new(source, envelope) };
+        let info = DeliveryInfo {
+            held: Held::new(source, envelope),
+        };
         match opened {
             Ok(opened) => Ok(Delivery { opened, info }),
             Err(error) => Err(Undecoded { error, info }),
@@ -149,7 +155,12 @@ impl<T: Payload> Deref for Delivery<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        let inside = || self.info.held.envelope().and_then(|envelope| envelope.body().downcast_ref::<T>());
+        let inside = || {
+            self.info
+                .held
+                .envelope()
+                .and_then(|envelope| envelope.body().downcast_ref::<T>())
+        };
         match self.opened.as_deref().or_else(inside) {
             Some(payload) => payload,
             None => without_payload(),
@@ -171,7 +182,10 @@ impl<T: Payload> Drop for Delivery<T> {
 
 impl<T: Payload + fmt::Debug> fmt::Debug for Delivery<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery").field("payload", self.payload()).field("info", &self.info).finish()
+        f.debug_struct("Delivery")
+            .field("payload", self.payload())
+            .field("info", &self.info)
+            .finish()
     }
 }
 
@@ -193,12 +207,18 @@ impl DeliveryInfo {
 
     /// The exchange it was published to; empty for the default exchange.
     pub fn exchange(&self) -> Name {
-        self.held.envelope().map(|envelope| self.held.source().exchange(envelope.origin())).unwrap_or_default()
+        self.held
+            .envelope()
+            .map(|envelope| self.held.source().exchange(envelope.origin()))
+            .unwrap_or_default()
     }
 
     /// The routing key it was published with.
     pub fn routing_key(&self) -> &str {
-        self.held.envelope().map(Envelope::routing_key).unwrap_or_default()
+        self.held
+            .envelope()
+            .map(Envelope::routing_key)
+            .unwrap_or_default()
     }
 
     /// Whether it was delivered before and came back.
@@ -208,7 +228,9 @@ impl DeliveryInfo {
 
     /// How many earlier deliveries of it came back.
     pub fn delivery_count(&self) -> u32 {
-        self.held.envelope().map_or(0, |envelope| envelope.delivery_count)
+        self.held
+            .envelope()
+            .map_or(0, |envelope| envelope.delivery_count)
     }
 
     /// Its place in its queue: what arrived first has the lowest.
@@ -241,7 +263,9 @@ impl DeliveryInfo {
 
     /// The Rust type that was published; `leveret::Bytes` if it came encoded.
     pub fn type_name(&self) -> &'static str {
-        self.held.envelope().map_or("()", |envelope| envelope.body().type_name())
+        self.held
+            .envelope()
+            .map_or("()", |envelope| envelope.body().type_name())
     }
 }
 
@@ -334,12 +358,20 @@ impl Drop for Undecoded {
 
 impl fmt::Display for Undecoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a message from queue '{}' does not decode: {}", self.info().queue(), self.error)
+        write!(
+            f,
+            "a message from queue '{}' does not decode: {}",
+            self.info().queue(),
+            self.error
+        )
     }
 }
 
 impl fmt::Debug for Undecoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Undecoded").field("error", &self.error).field("info", &self.info).finish()
+        f.debug_struct("Undecoded")
+            .field("error", &self.error)
+            .field("info", &self.info)
+            .finish()
     }
 }

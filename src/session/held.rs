@@ -121,7 +121,10 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(source: Arc<Source>, envelope: Envelope) -> Held {
-        Held { source, envelope: Some(envelope) }
+        Held {
+            source,
+            envelope: Some(envelope),
+        }
     }
 
     pub(crate) fn source(&self) -> &Arc<Source> {
@@ -184,6 +187,9 @@ impl Drop for Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("source", &self.source).field("envelope", &self.envelope).finish()
+        f.debug_struct("Held")
+            .field("source", &self.source)
+            .field("envelope", &self.envelope)
+            .finish()
     }
 }

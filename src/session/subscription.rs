@@ -75,11 +75,16 @@ impl Subscription {
             credit: Arc::clone(&credit),
         };
         let mut effects = Effects::none();
-        let subscribed = queue.lock().subscribe(subscribe, |_| Sink::Inbox(Inbox::default()), &mut effects);
+        let subscribed =
+            queue
+                .lock()
+                .subscribe(subscribe, |_| Sink::Inbox(Inbox::default()), &mut effects);
         vhost.carry_out(&queue, effects);
         let id = subscribed.map_err(|refused| match refused {
             SubscribeRefused::InUse => Error::exclusive_use(queue.name(), vhost.name()),
-            SubscribeRefused::Deleted => Error::not_found(Entity::Queue, queue.name(), vhost.name()),
+            SubscribeRefused::Deleted => {
+                Error::not_found(Entity::Queue, queue.name(), vhost.name())
+            }
         })?;
         let source = Arc::new(Source {
             vhost: Arc::clone(vhost),
@@ -126,7 +131,10 @@ impl Subscription {
         }
         let mut effects = Effects::none();
         let mut run = self.run.lock();
-        let removed = self.queue().lock().leave(&[self.id], &mut run, Vec::new(), &mut effects);
+        let removed = self
+            .queue()
+            .lock()
+            .leave(&[self.id], &mut run, Vec::new(), &mut effects);
         // The queue was deleted, and this run with it.
         let dropped = match removed {
             true => VecDeque::new(),
@@ -142,7 +150,9 @@ impl Subscription {
 
     pub(crate) fn set_prefetch(&self, prefetch: u32) {
         let mut effects = Effects::none();
-        self.queue().lock().set_prefetch(self.id, prefetch, &mut effects);
+        self.queue()
+            .lock()
+            .set_prefetch(self.id, prefetch, &mut effects);
         self.vhost().carry_out(self.queue(), effects);
     }
 
@@ -170,7 +180,10 @@ impl Subscription {
     }
 
     fn has_ended(&self) -> bool {
-        self.source.consumer.as_ref().is_some_and(|(_, credit)| credit.has_ended())
+        self.source
+            .consumer
+            .as_ref()
+            .is_some_and(|(_, credit)| credit.has_ended())
     }
 
     /// Why nothing more comes.
@@ -201,7 +214,10 @@ impl waiter::Source for Subscription {
             return Poll::Ready(Ok(envelope));
         }
         let mut effects = Effects::none();
-        let found = self.queue().lock().take_run(self.id, &mut run, ticket, &mut effects);
+        let found = self
+            .queue()
+            .lock()
+            .take_run(self.id, &mut run, ticket, &mut effects);
         let first = run.pop_front();
         drop(run);
         self.vhost().carry_out(self.queue(), effects);

@@ -7,7 +7,10 @@ use super::{
     topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 use crate::{
-    arguments::{ExchangeArguments, QueueArguments, QueueType, check_exchange_equivalence, check_queue_equivalence},
+    arguments::{
+        ExchangeArguments, QueueArguments, QueueType, check_exchange_equivalence,
+        check_queue_equivalence,
+    },
     descriptions,
     error::{CancelReason, Entity, Error, Result},
     exchange::{ExchangeKind, validate_binding},
@@ -53,7 +56,9 @@ fn is_reserved(name: &Name) -> bool {
 impl VirtualHost {
     /// `true` if the exchange is new.
     pub(crate) fn declare_exchange(&self, ask: &descriptions::Exchange) -> Result<bool> {
-        let Ok(kind) = ask.kind().parse::<ExchangeKind>() else { return Err(Error::unknown_exchange_type(ask.kind())) };
+        let Ok(kind) = ask.kind().parse::<ExchangeKind>() else {
+            return Err(Error::unknown_exchange_type(ask.kind()));
+        };
         let name = checked(ask.name())?;
         if name.is_empty() {
             return Err(Error::default_exchange());
@@ -68,7 +73,10 @@ impl VirtualHost {
             return Err(Error::reserved_prefix(Entity::Exchange, &name));
         }
         let arguments = ExchangeArguments::parse(ask.argument_table(), &name, self.name())?;
-        topology.add_exchange(name, DeclaredExchange::new(kind, ask.clone(), arguments.alternate_exchange));
+        topology.add_exchange(
+            name,
+            DeclaredExchange::new(kind, ask.clone(), arguments.alternate_exchange),
+        );
         Ok(true)
     }
 
@@ -134,10 +142,26 @@ impl VirtualHost {
         };
         let arguments = QueueArguments::parse(ask.argument_table(), &name, self.name())?;
         arguments.check_properties(ask, &name, self.name())?;
-        let queue = Arc::new(Queue::new(name.clone(), self.next_number(), State::new(&arguments)));
-        let declared = QueueDeclared { name: name.clone(), message_count: 0, consumer_count: 0 };
+        let queue = Arc::new(Queue::new(
+            name.clone(),
+            self.next_number(),
+            State::new(&arguments),
+        ));
+        let declared = QueueDeclared {
+            name: name.clone(),
+            message_count: 0,
+            consumer_count: 0,
+        };
         let owner = ask.is_exclusive().then_some(connection);
-        topology.add_queue(name, DeclaredQueue { queue, description: ask.clone(), arguments, owner });
+        topology.add_queue(
+            name,
+            DeclaredQueue {
+                queue,
+                description: ask.clone(),
+                arguments,
+                owner,
+            },
+        );
         Ok((declared, true))
     }
 
@@ -162,7 +186,9 @@ impl VirtualHost {
     /// An exclusive queue is its connection's alone.
     fn check_access(&self, queue: &DeclaredQueue, connection: ConnectionId) -> Result {
         match queue.owner {
-            Some(owner) if owner != connection => Err(Error::resource_locked(queue.queue.name(), self.name())),
+            Some(owner) if owner != connection => {
+                Err(Error::resource_locked(queue.queue.name(), self.name()))
+            }
             _ => Ok(()),
         }
     }
@@ -175,7 +201,11 @@ impl VirtualHost {
         self.queue_of_type(connection, name).map(|(queue, _)| queue)
     }
 
-    pub(crate) fn queue_of_type(&self, connection: ConnectionId, name: &Name) -> Result<(Arc<Queue>, QueueType)> {
+    pub(crate) fn queue_of_type(
+        &self,
+        connection: ConnectionId,
+        name: &Name,
+    ) -> Result<(Arc<Queue>, QueueType)> {
         let topology = self.topology.read();
         self.check_up()?;
         let Some(declared) = topology.queues.get(name) else {
@@ -185,7 +215,11 @@ impl VirtualHost {
         Ok((Arc::clone(&declared.queue), declared.arguments.queue_type))
     }
 
-    pub(crate) fn declare_queue_passive(&self, connection: ConnectionId, name: &str) -> Result<QueueDeclared> {
+    pub(crate) fn declare_queue_passive(
+        &self,
+        connection: ConnectionId,
+        name: &str,
+    ) -> Result<QueueDeclared> {
         let queue = self.queue(connection, &checked(name)?)?;
         let mut effects = Effects::none();
         let declared = Self::describe(&queue, &mut effects);
@@ -204,13 +238,19 @@ impl VirtualHost {
         let name = checked(name)?;
         let mut topology = self.topology.write();
         self.check_up()?;
-        let Some(declared) = topology.queues.get(&name) else { return Ok(0) };
+        let Some(declared) = topology.queues.get(&name) else {
+            return Ok(0);
+        };
         self.check_access(declared, connection)?;
         let queue = Arc::clone(&declared.queue);
-        let deleted = queue.lock().delete(if_unused, if_empty, CancelReason::QueueDeleted);
+        let deleted = queue
+            .lock()
+            .delete(if_unused, if_empty, CancelReason::QueueDeleted);
         let Deleted { messages, effects } = match deleted {
             Ok(deleted) => deleted,
-            Err(DeleteRefused::InUse) => return Err(Error::in_use(Entity::Queue, &name, self.name())),
+            Err(DeleteRefused::InUse) => {
+                return Err(Error::in_use(Entity::Queue, &name, self.name()));
+            }
             Err(DeleteRefused::NotEmpty) => return Err(Error::not_empty(&name, self.name())),
             Err(DeleteRefused::Deleted) => return Ok(0),
         };
@@ -256,7 +296,11 @@ impl VirtualHost {
                 }
             },
             false if !topology.exchanges.contains_key(&destination) => {
-                return Err(Error::not_found(Entity::Exchange, &destination, self.name()));
+                return Err(Error::not_found(
+                    Entity::Exchange,
+                    &destination,
+                    self.name(),
+                ));
             }
             false => {
                 validate_binding(kind, ask.arguments)?;

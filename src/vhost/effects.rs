@@ -42,7 +42,10 @@ impl VirtualHost {
     /// come since, or the queue may be gone and another have its name.
     fn delete_if_abandoned(&self, queue: &Arc<Queue>) -> Option<Effects> {
         let mut topology = self.topology.write();
-        let declared = topology.queues.get(queue.name()).filter(|declared| declared.queue == *queue)?;
+        let declared = topology
+            .queues
+            .get(queue.name())
+            .filter(|declared| declared.queue == *queue)?;
         if !declared.description.is_auto_delete() {
             return None;
         }
@@ -50,7 +53,10 @@ impl VirtualHost {
         if !state.is_abandoned() {
             return None;
         }
-        let Ok(Deleted { effects, .. }) = state.delete(false, false, CancelReason::QueueDeleted) else { return None };
+        let Ok(Deleted { effects, .. }) = state.delete(false, false, CancelReason::QueueDeleted)
+        else {
+            return None;
+        };
         drop(state);
         topology.remove_queue(queue.name());
         Some(effects)
@@ -66,7 +72,9 @@ impl VirtualHost {
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {
                 if let Some(declared) = topology.remove_queue(&name) {
-                    if let Ok(Deleted { effects, .. }) = declared.queue.lock().delete(false, false, reason) {
+                    if let Ok(Deleted { effects, .. }) =
+                        declared.queue.lock().delete(false, false, reason)
+                    {
                         work.push((Arc::clone(&declared.queue), effects));
                     }
                 }

@@ -21,9 +21,9 @@ mod topology;
 use std::sync::Arc;
 
 pub(crate) use self::{
+    declare::BindingAsk,
     publish::{PushFailure, Route},
     topology::ConnectionId,
-    declare::BindingAsk,
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 

@@ -44,9 +44,13 @@ impl Origins {
     pub(crate) fn name(&self, origin: Origin) -> Name {
         match origin {
             Origin::Named(name) => name,
-            Origin::Numbered(number) => {
-                self.table.read().names.get(usize::from(number)).cloned().unwrap_or_default()
-            }
+            Origin::Numbered(number) => self
+                .table
+                .read()
+                .names
+                .get(usize::from(number))
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 }
@@ -58,7 +62,9 @@ mod tests {
     #[test]
     fn every_name_comes_back_numbered_or_not() {
         let origins = Origins::default();
-        let names: Vec<Name> = (0..NUMBERS + 3).map(|i| Name::new(format!("x{i}")).unwrap()).collect();
+        let names: Vec<Name> = (0..NUMBERS + 3)
+            .map(|i| Name::new(format!("x{i}")).unwrap())
+            .collect();
         let made: Vec<Origin> = names.iter().map(|name| origins.of(name)).collect();
         assert!(matches!(made[NUMBERS - 1], Origin::Numbered(_)));
         assert!(matches!(made[NUMBERS], Origin::Named(_)));

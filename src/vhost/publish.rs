@@ -84,14 +84,20 @@ impl VirtualHost {
                 return Err(Error::internal_exchange(exchange, self.name()));
             }
             Some(declared) => {
-                by_headers = declared.kind() == ExchangeKind::Headers || topology.leads_to_headers(exchange);
+                by_headers =
+                    declared.kind() == ExchangeKind::Headers || topology.leads_to_headers(exchange);
                 // Read under the lock under which it is raised: it belongs to what is routed by below.
                 let seen = declared.epoch.load(SeqCst);
                 Some((Arc::clone(&declared.epoch), seen))
             }
         };
         let queues = route(&topology, exchange, routing_key, headers);
-        Ok(Route { address: Address::new(&origin, routing_key), queues, epoch, by_headers })
+        Ok(Route {
+            address: Address::new(&origin, routing_key),
+            queues,
+            epoch,
+            by_headers,
+        })
     }
 
     /// Puts the message into every queue of the route; the caller carries the effects out.
@@ -104,14 +110,23 @@ impl VirtualHost {
         mut envelope: Envelope,
     ) -> std::result::Result<Published, Box<PushFailed>> {
         match route.queues.as_slice() {
-            [] => Err(Box::new(PushFailed { reason: PushFailure::NoRoute, envelope })),
+            [] => Err(Box::new(PushFailed {
+                reason: PushFailure::NoRoute,
+                envelope,
+            })),
             [queue] => {
                 let mut effects = Effects::none();
                 let pushed = queue.lock().push(envelope, &mut effects);
                 self.carry_out(queue, effects);
                 match pushed {
-                    Ok(()) => Ok(Published { routed: 1, refused: 0 }),
-                    Err(envelope) => Err(Box::new(PushFailed { reason: PushFailure::QueueDeleted, envelope })),
+                    Ok(()) => Ok(Published {
+                        routed: 1,
+                        refused: 0,
+                    }),
+                    Err(envelope) => Err(Box::new(PushFailed {
+                        reason: PushFailure::QueueDeleted,
+                        envelope,
+                    })),
                 }
             }
             [first, others @ ..] => {
@@ -119,11 +134,20 @@ impl VirtualHost {
                 for _ in others {
                     match envelope.share() {
                         Ok(copy) => copies.push(copy),
-                        Err(_) => return Err(Box::new(PushFailed { reason: PushFailure::NotShareable, envelope })),
+                        Err(_) => {
+                            return Err(Box::new(PushFailed {
+                                reason: PushFailure::NotShareable,
+                                envelope,
+                            }));
+                        }
                     }
                 }
                 let mut published = Published::default();
-                for (queue, envelope) in [first].into_iter().chain(others).zip([envelope].into_iter().chain(copies)) {
+                for (queue, envelope) in [first]
+                    .into_iter()
+                    .chain(others)
+                    .zip([envelope].into_iter().chain(copies))
+                {
                     let mut effects = Effects::none();
                     let pushed = queue.lock().push(envelope, &mut effects);
                     self.carry_out(queue, effects);
@@ -138,8 +162,17 @@ impl VirtualHost {
     /// The route again, to the queues that now have the names of those it led to.
     pub(crate) fn renew(&self, route: &Route) -> Route {
         let topology = self.topology.read();
-        let queues = route.queues.iter().filter_map(|queue| topology.queue(queue.name())).collect();
-        Route { address: route.address.clone(), queues, epoch: None, by_headers: route.by_headers }
+        let queues = route
+            .queues
+            .iter()
+            .filter_map(|queue| topology.queue(queue.name()))
+            .collect();
+        Route {
+            address: route.address.clone(),
+            queues,
+            epoch: None,
+            by_headers: route.by_headers,
+        }
     }
 }
 

@@ -24,7 +24,9 @@ pub(crate) fn route(
     let mut next = vec![exchange.clone()];
     let mut matches = Matches::new();
     while let Some(name) = next.pop() {
-        let Some(declared) = topology.exchanges.get(&name) else { continue };
+        let Some(declared) = topology.exchanges.get(&name) else {
+            continue;
+        };
         matches.clear();
         declared.state.route(routing_key, headers, &mut matches);
         let alternate = match &declared.alternate {

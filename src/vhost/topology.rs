@@ -41,7 +41,11 @@ pub(crate) struct DeclaredExchange {
 }
 
 impl DeclaredExchange {
-    pub(crate) fn new(kind: ExchangeKind, description: descriptions::Exchange, alternate: Option<Name>) -> Self {
+    pub(crate) fn new(
+        kind: ExchangeKind,
+        description: descriptions::Exchange,
+        alternate: Option<Name>,
+    ) -> Self {
         DeclaredExchange {
             description,
             alternate,
@@ -79,12 +83,19 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
-        self.queues.get(name).map(|declared| Arc::clone(&declared.queue))
+        self.queues
+            .get(name)
+            .map(|declared| Arc::clone(&declared.queue))
     }
 
     /// The exclusive queues of a connection.
     pub(crate) fn owned_by(&self, owner: ConnectionId) -> Vec<Name> {
-        self.owned.get(&owner).into_iter().flatten().cloned().collect()
+        self.owned
+            .get(&owner)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn add_queue(&mut self, name: Name, queue: DeclaredQueue) {
@@ -96,7 +107,10 @@ impl Topology {
 
     pub(crate) fn add_exchange(&mut self, name: Name, exchange: DeclaredExchange) {
         if let Some(alternate) = &exchange.alternate {
-            self.alternates.entry(alternate.clone()).or_default().insert(name.clone());
+            self.alternates
+                .entry(alternate.clone())
+                .or_default()
+                .insert(name.clone());
         }
         self.exchanges.insert(name.clone(), exchange);
         // Exchanges that named it as their alternate before it was there.
@@ -111,10 +125,17 @@ impl Topology {
         routing_key: &str,
         arguments: &FieldTable,
     ) -> crate::Result<bool> {
-        let Some(exchange) = self.exchanges.get_mut(source) else { return Ok(false) };
-        let new = exchange.state.bind(target.clone(), routing_key, arguments)?;
+        let Some(exchange) = self.exchanges.get_mut(source) else {
+            return Ok(false);
+        };
+        let new = exchange
+            .state
+            .bind(target.clone(), routing_key, arguments)?;
         if new {
-            self.sources.entry(target.clone()).or_default().insert(source.clone());
+            self.sources
+                .entry(target.clone())
+                .or_default()
+                .insert(source.clone());
             self.touch(source);
         }
         Ok(new)
@@ -128,7 +149,9 @@ impl Topology {
         routing_key: &str,
         arguments: &FieldTable,
     ) -> bool {
-        let Some(exchange) = self.exchanges.get_mut(source) else { return false };
+        let Some(exchange) = self.exchanges.get_mut(source) else {
+            return false;
+        };
         if !exchange.state.unbind(target, routing_key, arguments) {
             return false;
         }
@@ -162,7 +185,9 @@ impl Topology {
 
     pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<DeclaredQueue> {
         let declared = self.queues.remove(name)?;
-        if let Some(Entry::Occupied(mut owned)) = declared.owner.map(|owner| self.owned.entry(owner)) {
+        if let Some(Entry::Occupied(mut owned)) =
+            declared.owner.map(|owner| self.owned.entry(owner))
+        {
             owned.get_mut().remove(name);
             if owned.get().is_empty() {
                 owned.remove();
@@ -182,10 +207,9 @@ impl Topology {
     /// work list, since chains may be long and may close into loops.
     fn collect(&mut self, mut unused: Vec<Name>) {
         while let Some(name) = unused.pop() {
-            let goes = self
-                .exchanges
-                .get(&name)
-                .is_some_and(|exchange| exchange.description.is_auto_delete() && exchange.state.is_unused());
+            let goes = self.exchanges.get(&name).is_some_and(|exchange| {
+                exchange.description.is_auto_delete() && exchange.state.is_unused()
+            });
             if goes {
                 unused.extend(self.drop_exchange(&name));
             }
@@ -195,7 +219,9 @@ impl Topology {
     /// Removes one exchange with its bindings on both sides; returns the exchanges that lost a binding.
     fn drop_exchange(&mut self, name: &Name) -> Vec<Name> {
         self.touch(name);
-        let Some(exchange) = self.exchanges.remove(name) else { return Vec::new() };
+        let Some(exchange) = self.exchanges.remove(name) else {
+            return Vec::new();
+        };
         for target in exchange.state.destinations() {
             self.forget_source(target, name);
         }
@@ -247,11 +273,18 @@ impl Topology {
             if exchange.kind() == ExchangeKind::Headers {
                 return true;
             }
-            let bound = exchange.state.destinations().filter_map(|target| match target {
-                Target::Exchange(name) => Some(name),
-                Target::Queue(_) => None,
-            });
-            next.extend(bound.chain(&exchange.alternate).filter(|name| seen.insert(name)));
+            let bound = exchange
+                .state
+                .destinations()
+                .filter_map(|target| match target {
+                    Target::Exchange(name) => Some(name),
+                    Target::Queue(_) => None,
+                });
+            next.extend(
+                bound
+                    .chain(&exchange.alternate)
+                    .filter(|name| seen.insert(name)),
+            );
             next.retain(|name| self.exchanges.contains_key(*name));
         }
         false

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    AckMode, Channel, ChannelDelivery, ConsumeOptions,
-    ledger::Slot,
-    outlet::ChannelOutlet,
+    AckMode, Channel, ChannelDelivery, ConsumeOptions, ledger::Slot, outlet::ChannelOutlet,
 };
 use crate::{
     arguments::ConsumerArguments,
@@ -100,7 +98,8 @@ impl Channel {
         let core = self.core();
         let vhost = core.vhost();
         let (queue, queue_type) = vhost.queue_of_type(core.connection_id(), name)?;
-        let arguments = ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
+        let arguments =
+            ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
         let credit = Arc::new(Credit::new());
         let ask = Subscribe {
             tag: tag.clone(),
@@ -126,7 +125,10 @@ impl Channel {
                     consumer_tag: tag.clone(),
                     auto_ack: options.auto_ack,
                 });
-                let outlet = ChannelOutlet { core: self.downgrade(), source: Arc::downgrade(&source) };
+                let outlet = ChannelOutlet {
+                    core: self.downgrade(),
+                    source: Arc::downgrade(&source),
+                };
                 made = Some(source);
                 Sink::Outlet(Arc::new(outlet))
             },
@@ -136,7 +138,11 @@ impl Channel {
         match (subscribed, made) {
             (Ok(_), Some(source)) => Ok(source),
             (Err(SubscribeRefused::InUse), _) => Err(Error::exclusive_use(name, vhost.name())),
-            _ => Err(Error::not_found(crate::error::Entity::Queue, name, vhost.name())),
+            _ => Err(Error::not_found(
+                crate::error::Entity::Queue,
+                name,
+                vhost.name(),
+            )),
         }
     }
 
@@ -186,7 +192,9 @@ impl Channel {
                 }
                 AckMode::Manual => {
                     let copy = envelope.share().ok();
-                    channel.ledger.enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
+                    channel
+                        .ledger
+                        .enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
                     copy
                 }
             };

@@ -85,17 +85,25 @@ impl ChannelDelivery {
 
     /// How many earlier deliveries of it came back.
     pub fn delivery_count(&self) -> u32 {
-        self.envelope.as_ref().map_or(0, |envelope| envelope.delivery_count)
+        self.envelope
+            .as_ref()
+            .map_or(0, |envelope| envelope.delivery_count)
     }
 
     /// The exchange it was published to.
     pub fn exchange(&self) -> Name {
-        self.envelope.as_ref().map(|envelope| self.source.exchange(envelope.origin())).unwrap_or_default()
+        self.envelope
+            .as_ref()
+            .map(|envelope| self.source.exchange(envelope.origin()))
+            .unwrap_or_default()
     }
 
     /// The routing key it was published with.
     pub fn routing_key(&self) -> &str {
-        self.envelope.as_ref().map(Envelope::routing_key).unwrap_or_default()
+        self.envelope
+            .as_ref()
+            .map(Envelope::routing_key)
+            .unwrap_or_default()
     }
 
     /// Its properties.
@@ -242,7 +250,9 @@ impl waiter::Source for Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("waiting", &self.core.events.len()).finish_non_exhaustive()
+        f.debug_struct("Events")
+            .field("waiting", &self.core.events.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -73,9 +73,16 @@ impl Ledger {
         }
         if multiple {
             let later = self.entries.split_off(&(tag + 1));
-            return Ok(std::mem::replace(&mut self.entries, later).into_iter().collect());
+            return Ok(std::mem::replace(&mut self.entries, later)
+                .into_iter()
+                .collect());
         }
-        Ok(self.entries.remove(&tag).map(|held| (tag, held)).into_iter().collect())
+        Ok(self
+            .entries
+            .remove(&tag)
+            .map(|held| (tag, held))
+            .into_iter()
+            .collect())
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<(u64, Held)> {
@@ -89,8 +96,14 @@ impl Ledger {
 
     /// Counts what was settled against the common limit; returns the queues to be told that there is room again.
     #[must_use]
-    pub(crate) fn release<'a>(&mut self, settled: impl IntoIterator<Item = &'a Held>) -> Vec<Arc<Queue>> {
-        let of_consumers = settled.into_iter().filter(|held| held.source().consumer.is_some()).count() as u64;
+    pub(crate) fn release<'a>(
+        &mut self,
+        settled: impl IntoIterator<Item = &'a Held>,
+    ) -> Vec<Arc<Queue>> {
+        let of_consumers = settled
+            .into_iter()
+            .filter(|held| held.source().consumer.is_some())
+            .count() as u64;
         let was_reached = self.is_reached();
         self.volume = self.volume.saturating_sub(of_consumers);
         self.relieved(was_reached)

@@ -160,8 +160,18 @@ impl Core {
             return;
         }
         state.closed = Some(reason);
-        let consumers: Vec<Arc<Source>> = state.ledger.consumers.drain().filter_map(|(_, slot)| slot.source()).collect();
-        let mut unsettled: Vec<Held> = state.ledger.take_all().into_iter().map(|(_, held)| held).collect();
+        let consumers: Vec<Arc<Source>> = state
+            .ledger
+            .consumers
+            .drain()
+            .filter_map(|(_, slot)| slot.source())
+            .collect();
+        let mut unsettled: Vec<Held> = state
+            .ledger
+            .take_all()
+            .into_iter()
+            .map(|(_, held)| held)
+            .collect();
         let uncommitted = match std::mem::replace(&mut state.mode, Mode::Plain) {
             Mode::Tx(tx) => Some(tx),
             Mode::Plain | Mode::Confirm { .. } => None,
@@ -207,7 +217,9 @@ impl Core {
         }
         for (queue, ids, returned) in queues {
             let mut effects = Effects::none();
-            queue.lock().leave(&ids, &mut Default::default(), returned, &mut effects);
+            queue
+                .lock()
+                .leave(&ids, &mut Default::default(), returned, &mut effects);
             self.vhost().carry_out(&queue, effects);
         }
     }
@@ -245,8 +257,19 @@ impl Channel {
             events,
         };
         let group = core.vhost().new_group();
-        let core = Core { connection: core, number, group, state: Mutex::new(state), events: receiver };
-        Channel { handle: Arc::new(Handle { core: Arc::new(core), connection }) }
+        let core = Core {
+            connection: core,
+            number,
+            group,
+            state: Mutex::new(state),
+            events: receiver,
+        };
+        Channel {
+            handle: Arc::new(Handle {
+                core: Arc::new(core),
+                connection,
+            }),
+        }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -264,7 +287,9 @@ impl Channel {
 
     /// The stream of everything that happens on this channel: deliveries, returns, confirms, cancellations.
     pub fn events(&self) -> Events {
-        Events { core: Arc::clone(self.core()) }
+        Events {
+            core: Arc::clone(self.core()),
+        }
     }
 
     /// Closes the channel (`channel.close`).
@@ -304,11 +329,16 @@ impl Channel {
 /// The queues of several deliveries, each once.
 fn distinct(queues: impl IntoIterator<Item = Arc<Queue>>) -> Vec<Arc<Queue>> {
     let mut seen = HashSet::new();
-    queues.into_iter().filter(|queue| seen.insert(Arc::as_ptr(queue))).collect()
+    queues
+        .into_iter()
+        .filter(|queue| seen.insert(Arc::as_ptr(queue)))
+        .collect()
 }
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("number", &self.number()).finish_non_exhaustive()
+        f.debug_struct("Channel")
+            .field("number", &self.number())
+            .finish_non_exhaustive()
     }
 }

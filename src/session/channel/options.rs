@@ -121,7 +121,11 @@ impl ConsumeOptions {
 
     /// One more argument.
     #[must_use]
-    pub fn argument(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> ConsumeOptions {
+    pub fn argument(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<FieldValue>,
+    ) -> ConsumeOptions {
         self.arguments.insert(name, value);
         self
     }

@@ -23,7 +23,9 @@ pub(super) struct ChannelOutlet {
 
 impl Outlet for ChannelOutlet {
     fn offer(&self, mut envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
-        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else { return Err(envelope) };
+        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else {
+            return Err(envelope);
+        };
         let mut state = core.lock();
         // A closing channel takes nothing more: its consumers are about to leave.
         if state.closed.is_some() || !state.ledger.has_room(&source.queue) {
@@ -34,7 +36,9 @@ impl Outlet for ChannelOutlet {
             true => Some(envelope),
             false => {
                 let copy = envelope.share().ok();
-                state.ledger.enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
+                state
+                    .ledger
+                    .enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
                 copy
             }
         };
@@ -50,11 +54,16 @@ impl Outlet for ChannelOutlet {
     }
 
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects) {
-        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else { return };
+        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else {
+            return;
+        };
         let consumer_tag = source.consumer_tag.clone();
         let mut state = core.lock();
         if state.ledger.consumers.remove(&consumer_tag).is_some() {
-            effects.wake(state.send(Event::Cancelled { consumer_tag, reason }));
+            effects.wake(state.send(Event::Cancelled {
+                consumer_tag,
+                reason,
+            }));
         }
     }
 }

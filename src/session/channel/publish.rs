@@ -13,7 +13,7 @@ use crate::{
     name::Name,
     payload::Body,
     properties::Properties,
-    vhost::{PushFailure, Published, Route},
+    vhost::{Published, PushFailure, Route},
 };
 
 /// A message on its way: what is needed to put it into its queues, or to return it.
@@ -28,11 +28,38 @@ pub(super) struct Pending {
 }
 
 impl Core {
+    /// As [`publish_pending`](Self::publish_pending), some time after the message was published: its route was decided
+    /// then, by name. The default exchange's is the routing key, whether there was such a queue then or not.
+    pub(super) fn commit_pending(&self, mut pending: Pending) {
+        if pending.exchange.is_empty() {
+            match self
+                .vhost()
+                .resolve(&pending.exchange, &pending.routing_key, None)
+            {
+                Ok(route) => pending.route = route,
+                Err(_) => return,
+            }
+        }
+        // Events say what became of it.
+        let _ = self.publish_pending(pending);
+    }
+
     /// Puts a message into the queues of its route; returns it if that is asked for and there are none.
     pub(super) fn publish_pending(&self, pending: Pending) -> Published {
-        let Pending { exchange, routing_key, body, meta, mut route, mandatory } = pending;
+        let Pending {
+            exchange,
+            routing_key,
+            body,
+            meta,
+            mut route,
+            mandatory,
+        } = pending;
         loop {
-            let envelope = Envelope::new(Body::encoded(body.clone()), &route.address, Some(Arc::clone(&meta)));
+            let envelope = Envelope::new(
+                Body::encoded(body.clone()),
+                &route.address,
+                Some(Arc::clone(&meta)),
+            );
             let failed = match self.vhost().push(&route, envelope) {
                 Ok(published) => return published,
                 Err(failed) => failed,
@@ -45,8 +72,14 @@ impl Core {
         }
         if mandatory {
             let properties = meta.properties.clone();
-            let returned =
-                Returned { reply_code: 312, reply_text: "NO_ROUTE", exchange, routing_key, properties, body };
+            let returned = Returned {
+                reply_code: 312,
+                reply_text: "NO_ROUTE",
+                exchange,
+                routing_key,
+                properties,
+                body,
+            };
             let wake = self.lock().send(Event::Return(returned));
             if let Some(wake) = wake {
                 wake.wake();
@@ -80,12 +113,23 @@ impl Channel {
         let core = self.core();
         core.check_open()?;
         let (exchange, routing_key) = (Name::new(exchange)?, Name::new(routing_key)?);
-        let route = core.vhost().resolve(&exchange, &routing_key, properties.headers.as_ref())?;
+        let route = core
+            .vhost()
+            .resolve(&exchange, &routing_key, properties.headers.as_ref())?;
         core.connection.check_user_id(&properties)?;
         properties.validate()?;
-        let meta = Arc::new(Meta { properties, ..Meta::default() });
-        let pending =
-            Pending { exchange, routing_key, body: body.into(), meta, route, mandatory: options.mandatory };
+        let meta = Arc::new(Meta {
+            properties,
+            ..Meta::default()
+        });
+        let pending = Pending {
+            exchange,
+            routing_key,
+            body: body.into(),
+            meta,
+            route,
+            mandatory: options.mandatory,
+        };
         let mut state = core.open()?;
         let number = match &mut state.mode {
             Mode::Tx(tx) => {
@@ -105,7 +149,11 @@ impl Channel {
                 0 => Outcome::Ack,
                 _ => Outcome::Nack,
             };
-            let wake = core.lock().send(Event::Confirm(Confirm { delivery_tag, multiple: false, outcome }));
+            let wake = core.lock().send(Event::Confirm(Confirm {
+                delivery_tag,
+                multiple: false,
+                outcome,
+            }));
             if let Some(wake) = wake {
                 wake.wake();
             }

@@ -24,7 +24,11 @@ impl Core {
         let mut groups: BTreeMap<_, (Arc<Source>, Vec<Envelope>)> = BTreeMap::new();
         for held in taken {
             let (source, envelope) = held.into_parts();
-            let key = (source.queue.name().clone(), source.consumer_tag.clone(), Arc::as_ptr(&source.queue));
+            let key = (
+                source.queue.name().clone(),
+                source.consumer_tag.clone(),
+                Arc::as_ptr(&source.queue),
+            );
             let (_, envelopes) = groups.entry(key).or_insert_with(|| (source, Vec::new()));
             envelopes.extend(envelope);
         }
@@ -97,7 +101,10 @@ impl Channel {
         let taken = state.ledger.take_all();
         let relieved = state.ledger.release(taken.iter().map(|(_, held)| held));
         drop(state);
-        core.settle(Settlement::Otherwise(requeue), taken.into_iter().map(|(_, held)| held));
+        core.settle(
+            Settlement::Otherwise(requeue),
+            taken.into_iter().map(|(_, held)| held),
+        );
         core.resume(relieved);
         Ok(())
     }

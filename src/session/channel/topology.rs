@@ -42,7 +42,9 @@ impl Channel {
     /// errors of a closed channel.
     pub fn exchange_delete(&self, exchange: &str, if_unused: IfUnused) -> Result {
         self.core().check_open()?;
-        self.core().vhost().delete_exchange(exchange, if_unused == IfUnused::Yes)
+        self.core()
+            .vhost()
+            .delete_exchange(exchange, if_unused == IfUnused::Yes)
     }
 
     /// Binds an exchange to another (`exchange.bind`, a RabbitMQ extension): what `source` gets and the key matches
@@ -58,8 +60,17 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         self.core().check_open()?;
-        let ask = BindingAsk { source, destination, to_queue: false, routing_key, arguments: &arguments };
-        self.core().vhost().bind(self.core().connection_id(), ask).map(drop)
+        let ask = BindingAsk {
+            source,
+            destination,
+            to_queue: false,
+            routing_key,
+            arguments: &arguments,
+        };
+        self.core()
+            .vhost()
+            .bind(self.core().connection_id(), ask)
+            .map(drop)
     }
 
     /// Removes a binding between exchanges (`exchange.unbind`). To remove what is not there succeeds.
@@ -74,8 +85,17 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         self.core().check_open()?;
-        let ask = BindingAsk { source, destination, to_queue: false, routing_key, arguments: &arguments };
-        self.core().vhost().unbind(self.core().connection_id(), ask).map(drop)
+        let ask = BindingAsk {
+            source,
+            destination,
+            to_queue: false,
+            routing_key,
+            arguments: &arguments,
+        };
+        self.core()
+            .vhost()
+            .unbind(self.core().connection_id(), ask)
+            .map(drop)
     }
 
     /// Declares a queue (`queue.declare`): makes it, or checks that it is there with the same properties. The
@@ -89,7 +109,10 @@ impl Channel {
     /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
     pub fn queue_declare(&self, queue: &Queue) -> Result<QueueDeclared> {
         self.core().check_open()?;
-        let (declared, _) = self.core().vhost().declare_queue(self.core().connection_id(), queue)?;
+        let (declared, _) = self
+            .core()
+            .vhost()
+            .declare_queue(self.core().connection_id(), queue)?;
         self.core().open()?.current_queue = Some(declared.name.clone());
         Ok(declared)
     }
@@ -101,7 +124,10 @@ impl Channel {
     /// exclusive to another connection, and the errors of a closed channel.
     pub fn queue_declare_passive(&self, queue: &str) -> Result<QueueDeclared> {
         self.core().check_open()?;
-        let declared = self.core().vhost().declare_queue_passive(self.core().connection_id(), queue)?;
+        let declared = self
+            .core()
+            .vhost()
+            .declare_queue_passive(self.core().connection_id(), queue)?;
         self.core().open()?.current_queue = Some(declared.name.clone());
         Ok(declared)
     }
@@ -115,7 +141,13 @@ impl Channel {
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange,
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`, and the errors of a
     /// closed channel.
-    pub fn queue_bind(&self, queue: &str, exchange: &str, routing_key: &str, arguments: FieldTable) -> Result {
+    pub fn queue_bind(
+        &self,
+        queue: &str,
+        exchange: &str,
+        routing_key: &str,
+        arguments: FieldTable,
+    ) -> Result {
         let (queue, routing_key) = self.expand_both(queue, routing_key)?;
         let ask = BindingAsk {
             source: exchange,
@@ -124,7 +156,10 @@ impl Channel {
             routing_key: &routing_key,
             arguments: &arguments,
         };
-        self.core().vhost().bind(self.core().connection_id(), ask).map(drop)
+        self.core()
+            .vhost()
+            .bind(self.core().connection_id(), ask)
+            .map(drop)
     }
 
     /// Removes a binding (`queue.unbind`). To remove what is not there succeeds.
@@ -133,7 +168,13 @@ impl Channel {
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection,
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and the errors of a closed
     /// channel.
-    pub fn queue_unbind(&self, queue: &str, exchange: &str, routing_key: &str, arguments: FieldTable) -> Result {
+    pub fn queue_unbind(
+        &self,
+        queue: &str,
+        exchange: &str,
+        routing_key: &str,
+        arguments: FieldTable,
+    ) -> Result {
         let (queue, routing_key) = self.expand_both(queue, routing_key)?;
         let ask = BindingAsk {
             source: exchange,
@@ -142,7 +183,10 @@ impl Channel {
             routing_key: &routing_key,
             arguments: &arguments,
         };
-        self.core().vhost().unbind(self.core().connection_id(), ask).map(drop)
+        self.core()
+            .vhost()
+            .unbind(self.core().connection_id(), ask)
+            .map(drop)
     }
 
     fn expand_both(&self, queue: &str, routing_key: &str) -> Result<(Name, Name)> {
@@ -164,7 +208,9 @@ impl Channel {
     pub fn queue_purge(&self, queue: &str) -> Result<u64> {
         let current = self.current_queue()?;
         let queue = Name::new(self.expand(queue, &current)?)?;
-        self.core().vhost().purge_queue(self.core().connection_id(), &queue)
+        self.core()
+            .vhost()
+            .purge_queue(self.core().connection_id(), &queue)
     }
 
     /// Deletes a queue with its bindings and messages (`queue.delete`); returns how many were ready. Its consumers are

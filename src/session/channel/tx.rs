@@ -24,7 +24,12 @@ impl Tx {
 
     /// The deliveries whose settlement is forgotten, and the messages that are never published.
     pub(super) fn into_parts(self) -> (Vec<Held>, Vec<Pending>) {
-        let held = self.settled.into_iter().flat_map(|(_, taken)| taken).map(|(_, held)| held).collect();
+        let held = self
+            .settled
+            .into_iter()
+            .flat_map(|(_, taken)| taken)
+            .map(|(_, held)| held)
+            .collect();
         (held, self.published)
     }
 }
@@ -75,11 +80,13 @@ impl Channel {
         let Tx { published, settled } = self.next_tx()?;
         let core = self.core();
         for pending in published {
-            // Events say what became of it.
-            let _ = core.publish_pending(pending);
+            core.commit_pending(pending);
         }
         for (how, taken) in settled {
-            let relieved = core.lock().ledger.release(taken.iter().map(|(_, held)| held));
+            let relieved = core
+                .lock()
+                .ledger
+                .release(taken.iter().map(|(_, held)| held));
             core.settle(how, taken.into_iter().map(|(_, held)| held));
             core.resume(relieved);
         }
@@ -93,7 +100,10 @@ impl Channel {
     /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
     pub fn tx_rollback(&self) -> Result {
         let Tx { published, settled } = self.next_tx()?;
-        self.core().lock().ledger.restore(settled.into_iter().flat_map(|(_, taken)| taken));
+        self.core()
+            .lock()
+            .ledger
+            .restore(settled.into_iter().flat_map(|(_, taken)| taken));
         drop(published);
         Ok(())
     }
