@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
-use super::{credit::Credit, effects::Effects};
+use super::{credit::Credit, effects::Effects, tally::Amount};
 use crate::{envelope::Envelope, error::CancelReason, name::Name, waiter::WaitList};
 
 /// Names one consumer of one queue; never used again for another.
@@ -70,9 +70,8 @@ pub(crate) struct Subscriber {
     pub(crate) exclusive: bool,
     pub(crate) sink: Sink,
     pub(crate) credit: Arc<Credit>,
-    /// Messages handed over so far, and their bytes.
-    pub(crate) handed: u64,
-    pub(crate) handed_bytes: u64,
+    /// What was handed over so far.
+    pub(super) handed: Amount,
     /// Credit left by the queue's own count; what was settled since is added when this is used up.
     available: u32,
 }
@@ -85,11 +84,9 @@ impl Subscriber {
 
     /// Counts what was settled since the last time; if that gives no credit, asks to be told.
     fn refresh(&mut self) -> bool {
-        let unsettled_limit = u64::from(self.prefetch);
-        let ask_at = (self.handed + self.patience()).saturating_sub(unsettled_limit);
-        let settled = self.credit.starve(ask_at);
-        self.available =
-            u64::from(self.prefetch).saturating_sub(self.handed.saturating_sub(settled)) as u32;
+        let (handed, prefetch) = (self.handed.messages, u64::from(self.prefetch));
+        let settled = self.credit.starve((handed + self.patience()).saturating_sub(prefetch));
+        self.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
         if self.available > 0 {
             self.credit.satisfy();
         }
@@ -105,15 +102,6 @@ impl Subscriber {
             _ => 1,
         }
     }
-
-    pub(crate) fn unsettled(&self) -> u64 {
-        self.handed.saturating_sub(self.credit.settled())
-    }
-
-    pub(crate) fn unsettled_bytes(&self) -> u64 {
-        self.handed_bytes
-            .saturating_sub(self.credit.settled_bytes())
-    }
 }
 
 #[derive(Default)]
@@ -127,9 +115,16 @@ pub(crate) struct Consumers {
     blocked: Vec<ConsumerId>,
     /// Groups at their common limit.
     suspended: Vec<Group>,
+    /// Whether only one consumer is served, until it goes; the others wait to take over.
+    single_active: bool,
+    active: Option<ConsumerId>,
 }
 
 impl Consumers {
+    pub(crate) fn new(single_active: bool) -> Consumers {
+        Consumers { single_active, ..Consumers::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.count
     }
@@ -190,13 +185,13 @@ impl Consumers {
             exclusive: ask.exclusive,
             sink: sink(id),
             credit: ask.credit,
-            handed: 0,
-            handed_bytes: 0,
+            handed: Amount::default(),
             available: ask.prefetch,
         };
         self.join_turns(id, subscriber.priority);
         self.slots[slot] = Some((id.serial, subscriber));
         self.count += 1;
+        self.active.get_or_insert(id);
         id
     }
 
@@ -209,6 +204,10 @@ impl Consumers {
             turn.retain(|waiting| *waiting != id);
         }
         self.turns.retain(|(_, turn)| !turn.is_empty());
+        if self.active == Some(id) {
+            // The highest priority takes over, and of these the one that has waited longest.
+            self.active = self.turns.iter().find_map(|(_, turn)| turn.front().copied());
+        }
         if !self.iter().any(|other| other.group == subscriber.group) {
             self.suspended.retain(|group| *group != subscriber.group);
         }
@@ -217,24 +216,12 @@ impl Consumers {
 
     /// All consumers, in no particular order.
     pub(crate) fn drain(&mut self) -> Vec<Subscriber> {
-        let all = std::mem::take(self);
+        let all = std::mem::replace(self, Consumers::new(self.single_active));
         self.serial = all.serial;
         all.slots
             .into_iter()
             .flatten()
             .map(|(_, subscriber)| subscriber)
-            .collect()
-    }
-
-    pub(crate) fn ids(&self) -> Vec<ConsumerId> {
-        let slots = self.slots.iter().enumerate();
-        slots
-            .filter_map(|(slot, entry)| {
-                entry.as_ref().map(|(serial, _)| ConsumerId {
-                    slot: slot as u32,
-                    serial: *serial,
-                })
-            })
             .collect()
     }
 
@@ -252,6 +239,9 @@ impl Consumers {
         mut envelope: Envelope,
         effects: &mut Effects,
     ) -> Result<(), Envelope> {
+        if self.single_active {
+            return self.hand_to_active(envelope, effects);
+        }
         let mut level = 0;
         while let Some((_, turn)) = self.turns.get(level) {
             let Some(&id) = turn.front() else {
@@ -274,6 +264,27 @@ impl Consumers {
             }
         }
         Err(envelope)
+    }
+
+    /// A blocked active consumer blocks the queue: nobody else is served.
+    fn hand_to_active(&mut self, envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+        match self.active {
+            Some(id) if !self.blocked.contains(&id) => {
+                let offered = self.offer(id, envelope, effects);
+                if offered.is_err() {
+                    self.block(id);
+                }
+                offered
+            }
+            _ => Err(envelope),
+        }
+    }
+
+    fn block(&mut self, id: ConsumerId) {
+        for (_, turn) in &mut self.turns {
+            turn.retain(|waiting| *waiting != id);
+        }
+        self.blocked.push(id);
     }
 
     fn offer(
@@ -304,8 +315,7 @@ impl Consumers {
                 }
             }
         }
-        subscriber.handed += 1;
-        subscriber.handed_bytes += bytes;
+        subscriber.handed += Amount::new(1, bytes);
         subscriber.available = subscriber.available.saturating_sub(1);
         if subscriber.auto_ack {
             // Nobody is starved of credit that is not limited.
@@ -316,7 +326,10 @@ impl Consumers {
 
     /// Whether anyone might take a message.
     pub(crate) fn any_in_turn(&self) -> bool {
-        self.turns.iter().any(|(_, turn)| !turn.is_empty())
+        match self.single_active {
+            true => self.active.is_some_and(|id| !self.blocked.contains(&id)),
+            false => self.turns.iter().any(|(_, turn)| !turn.is_empty()),
+        }
     }
 
     /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.

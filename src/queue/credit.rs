@@ -4,6 +4,7 @@
 //! without the lock. The two meet only when the queue ran out of credit: it then names the count at which it wants to
 //! be told. Knows nothing of messages or consumers.
 
+use super::tally::Amount;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 /// Nobody waits to be told.
@@ -47,12 +48,10 @@ impl Credit {
         settled >= self.tell_at.load(SeqCst)
     }
 
-    pub(crate) fn settled(&self) -> u64 {
-        self.settled.load(SeqCst)
-    }
-
-    pub(crate) fn settled_bytes(&self) -> u64 {
-        self.bytes.load(SeqCst)
+    /// What was settled so far. Read in the opposite order of writing: the bytes are those of these messages at least.
+    pub(super) fn settled(&self) -> Amount {
+        let messages = self.settled.load(SeqCst);
+        Amount::new(messages, self.bytes.load(SeqCst))
     }
 
     /// The queue has nothing more to hand over: it wants to be told when `at` deliveries are settled. Returns how many

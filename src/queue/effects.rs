@@ -3,7 +3,9 @@
 //! A queue never routes and never runs user code; it says what is to be done, and the virtual host does it once the
 //! lock is free. Knows what a queue can ask for, not how it is carried out.
 
-use crate::{envelope::Envelope, waiter::Wake};
+use std::sync::Arc;
+
+use crate::{dead_letter::DeathReason, envelope::Envelope, name::Name, waiter::Wake};
 
 /// Work owed after a queue's lock is released. Most verbs owe at most one wake, which costs no allocation.
 #[must_use = "effects must be carried out after the lock is released"]
@@ -20,8 +22,23 @@ pub(crate) enum Effect {
     Wake(Wake),
     /// Drop a message: may run its payload's `Drop`, so it comes last.
     Drop(Envelope),
+    /// Publish a message that died to the queue's dead-letter exchange.
+    DeadLetter(Box<DeadLetter>),
+    /// Look at the queue again at this time, in nanoseconds of the virtual host.
+    Schedule(u64),
     /// The last consumer of an auto-delete queue is gone: look again, under the topology lock, and delete it.
     Unused,
+    /// Nobody has used the queue for the time of its lease: look again, under the topology lock, and delete it.
+    LeaseOver,
+}
+
+/// A message that died, and where it goes.
+#[derive(Debug)]
+pub(crate) struct DeadLetter {
+    pub(crate) envelope: Envelope,
+    pub(crate) reason: DeathReason,
+    pub(crate) exchange: Name,
+    pub(crate) routing_key: Option<Arc<str>>,
 }
 
 impl Effects {
@@ -41,18 +58,8 @@ impl Effects {
         }
     }
 
-    pub(crate) fn drop_message(&mut self, envelope: Envelope) {
-        self.more.push(Effect::Drop(envelope));
-    }
-
-    pub(crate) fn unused(&mut self) {
-        self.more.push(Effect::Unused);
-    }
-
-    /// Takes over what `other` owes.
-    pub(crate) fn append(&mut self, mut other: Effects) {
-        self.wake(other.wake.take());
-        self.more.append(&mut other.more);
+    pub(crate) fn add(&mut self, effect: Effect) {
+        self.more.push(effect);
     }
 
     /// Everything, in the order in which it was owed.

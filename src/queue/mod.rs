@@ -4,51 +4,80 @@
 //! after the lock is gone. Two queues' locks are never held at once.
 //!
 //! # Invariants (all hold whenever the lock is free)
-//! 1. Every message is in exactly one place: ready, handed over and unsettled, or an effect about to be carried out.
-//! 2. A message's position is given once, at first arrival; a returned message keeps it, so the order of first arrival
-//!    is the order of delivery.
+//! 1. Every message is in exactly one place: ready, delayed, handed over and unsettled, or an effect about to be carried
+//!    out.
+//! 2. A message's position is given once, at first arrival; a returned message keeps it, so within one priority the
+//!    order of first arrival is the order of delivery.
 //! 3. If anything is ready, no consumer with credit is waiting.
 //! 4. Limits count ready messages only and hold before the verb returns.
-//! 5. Conservation, in messages and bytes: taken in = acked + dropped + purged + deleted with the queue + ready +
-//!    unsettled.
+//! 5. Conservation, in messages and bytes: taken in = acked + dead-lettered + expired + dropped + purged + deleted with
+//!    the queue + ready + unsettled + delayed.
 //! 6. When a settlement has returned, counts and credit show it.
 //! 7. A hand-over (cancel, exclusive) is one critical section: remove, return the inbox, serve the next.
 
 mod consumers;
 mod credit;
 mod effects;
+mod fate;
 mod ready;
 mod state;
+mod tally;
+mod timing;
 
 pub(crate) use self::{
     consumers::{ConsumerId, Group, Inbox, Outlet, Sink, Subscribe},
     credit::Credit,
-    effects::{Effect, Effects},
-    state::{DeleteRefused, Deleted, Returned, Run, State, SubscribeRefused},
+    effects::{DeadLetter, Effect, Effects},
+    state::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, State, SubscribeRefused},
+    tally::{Amount, Counts},
+    timing::after,
 };
 
-use std::{fmt, hash};
+use std::{fmt, hash, sync::OnceLock};
 
 use crate::{
+    arguments::QueueArguments,
+    clock::Timed,
+    envelope::NEVER,
     name::Name,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
 };
+use std::sync::Arc;
 
 /// A queue: its name, and everything else behind one lock.
 pub(crate) struct Queue {
     name: Name,
     /// Tells queues of the same name apart that lived one after the other.
     id: u64,
+    hints: Hints,
+    /// What the timers call.
+    timed: OnceLock<Arc<dyn Timed>>,
     state: Mutex<State>,
 }
 
+/// What a publisher wants to know before it takes the lock. Written under the lock, seldom.
+#[derive(Debug)]
+struct Hints {
+    /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
+    ttl: AtomicU64,
+    /// Whether anything here has ever depended on time, so that the clock is worth a look.
+    timed: AtomicBool,
+    /// Whether publishers wait when the queue is full.
+    blocking: AtomicBool,
+}
+
 impl Queue {
-    pub(crate) fn new(name: Name, id: u64, state: State) -> Queue {
-        Queue {
-            name,
-            id,
-            state: Mutex::new(state),
-        }
+    pub(crate) fn new(name: Name, id: u64, settings: QueueArguments) -> Queue {
+        let hints = Hints {
+            ttl: AtomicU64::new(NEVER),
+            timed: AtomicBool::new(false),
+            blocking: AtomicBool::new(false),
+        };
+        hints.follow(&settings);
+        Queue { name, id, hints, timed: OnceLock::new(), state: Mutex::new(State::new(settings)) }
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -57,6 +86,52 @@ impl Queue {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Other arguments are in effect from now on.
+    pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
+        let mut state = self.lock();
+        self.hints.follow(settings);
+        state.reconfigure(settings.clone(), now, effects);
+    }
+
+    /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
+    pub(crate) fn ttl(&self) -> u64 {
+        self.hints.ttl.load(SeqCst)
+    }
+
+    /// Whether the clock is worth a look before a verb.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.hints.timed.load(SeqCst)
+    }
+
+    /// A message that depends on time is about to come.
+    pub(crate) fn set_timed(&self) {
+        if !self.is_timed() {
+            self.hints.timed.store(true, SeqCst);
+        }
+    }
+
+    /// Whether publishers wait when the queue is full.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.hints.blocking.load(SeqCst)
+    }
+
+    /// What the timers are to call for this queue, made once.
+    pub(crate) fn timed(&self, make: impl FnOnce() -> Arc<dyn Timed>) -> &Arc<dyn Timed> {
+        self.timed.get_or_init(make)
+    }
+}
+
+impl Hints {
+    fn follow(&self, settings: &QueueArguments) {
+        let ttl = settings.message_ttl.map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
+        self.ttl.store(ttl, SeqCst);
+        if settings.message_ttl.is_some() || settings.expires.is_some() {
+            self.timed.store(true, SeqCst);
+        }
+        let blocking = settings.overflow == Some(crate::descriptions::Overflow::Block);
+        self.blocking.store(blocking, SeqCst);
     }
 }
 

@@ -1,29 +1,49 @@
 //! The messages of a queue that wait for a consumer, in the order in which they are to be served.
 //!
-//! Newcomers stand in line as they came; what was returned goes back to its place, which lies before every newcomer's
-//! of the same time or between two that were returned as well. Knows nothing of consumers.
+//! Higher priorities first; within one, newcomers stand in line as they came, and what was returned goes back to its
+//! place among them. Knows nothing of consumers, limits or time.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::envelope::Envelope;
 
-/// Ready messages, oldest position first.
-#[derive(Debug, Default)]
+/// Ready messages.
+#[derive(Debug)]
 pub(crate) struct Ready {
+    /// One for each priority, the lowest first; a queue without priorities has one.
+    lanes: Vec<Lane>,
+    len: usize,
+    bytes: u64,
+}
+
+/// The ready messages of one priority.
+#[derive(Debug, Default)]
+struct Lane {
     /// In the order of their positions.
     arrived: VecDeque<Envelope>,
     /// By position. Every returned message was once at the head, so this stays small beside `arrived`.
     returned: BTreeMap<u64, Envelope>,
-    bytes: u64,
+}
+
+impl Default for Ready {
+    fn default() -> Ready {
+        Ready::new(0)
+    }
 }
 
 impl Ready {
+    /// For priorities from 0 to `highest`.
+    pub(crate) fn new(highest: u8) -> Ready {
+        let lanes = (0..=highest).map(|_| Lane::default()).collect();
+        Ready { lanes, len: 0, bytes: 0 }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.arrived.len() + self.returned.len()
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.arrived.is_empty() && self.returned.is_empty()
+        self.len == 0
     }
 
     /// The bytes of all ready messages.
@@ -31,29 +51,39 @@ impl Ready {
         self.bytes
     }
 
+    /// A priority above the highest counts as the highest, none as 0.
+    fn lane(&mut self, envelope: &Envelope) -> &mut Lane {
+        let highest = self.lanes.len() - 1;
+        let lane = match highest {
+            0 => 0,
+            _ => usize::from(envelope.properties().priority.unwrap_or(0)).min(highest),
+        };
+        &mut self.lanes[lane]
+    }
+
     /// Adds a newcomer: its position is the highest given so far.
     pub(crate) fn arrive(&mut self, envelope: Envelope) {
+        self.len += 1;
         self.bytes += envelope.size();
-        self.arrived.push_back(envelope);
+        self.lane(&envelope).arrived.push_back(envelope);
     }
 
     /// Puts a message back to its place.
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
+        self.len += 1;
         self.bytes += envelope.size();
-        self.returned.insert(envelope.position, envelope);
+        self.lane(&envelope).returned.insert(envelope.position, envelope);
+    }
+
+    /// The message that is to be served next.
+    pub(crate) fn head(&self) -> Option<&Envelope> {
+        self.lanes.iter().rev().find_map(Lane::head)
     }
 
     /// Takes the message that is to be served next.
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
-        let returned_first = match (self.returned.first_key_value(), self.arrived.front()) {
-            (Some((position, _)), Some(arrived)) => *position < arrived.position,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        let envelope = match returned_first {
-            true => self.returned.pop_first().map(|(_, envelope)| envelope),
-            false => self.arrived.pop_front(),
-        }?;
+        let envelope = self.lanes.iter_mut().rev().find_map(Lane::pop)?;
+        self.len -= 1;
         self.bytes -= envelope.size();
         Some(envelope)
     }
@@ -61,5 +91,30 @@ impl Ready {
     /// Takes everything, in order.
     pub(crate) fn drain(&mut self) -> Vec<Envelope> {
         std::iter::from_fn(|| self.pop()).collect()
+    }
+}
+
+impl Lane {
+    /// Whether the next message is one that was returned.
+    fn returned_first(&self) -> bool {
+        match (self.returned.first_key_value(), self.arrived.front()) {
+            (Some((position, _)), Some(arrived)) => *position < arrived.position,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    fn head(&self) -> Option<&Envelope> {
+        match self.returned_first() {
+            true => self.returned.first_key_value().map(|(_, envelope)| envelope),
+            false => self.arrived.front(),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Envelope> {
+        match self.returned_first() {
+            true => self.returned.pop_first().map(|(_, envelope)| envelope),
+            false => self.arrived.pop_front(),
+        }
     }
 }

@@ -1,83 +1,68 @@
 //! A queue's verbs, on the plain data behind its lock: holding the lock is a type here, not a promise.
+//!
+//! Taking in, handing over, settling and ending; how messages end without a consumer is in `fate`, what the clock does
+//! in `timing`.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     consumers::{ConsumerId, Consumers, Group, Sink, Subscribe, Subscriber},
     credit::Credit,
-    effects::Effects,
+    effects::{Effect, Effects},
     ready::Ready,
+    tally::{Amount, Counts, Tally},
+    timing::Timing,
 };
 use crate::{
     arguments::QueueArguments,
-    envelope::Envelope,
+    dead_letter::DeathReason,
+    envelope::{Envelope, NEVER},
     error::CancelReason,
     waiter::{Ticket, WaitList},
 };
 
 /// Everything behind a queue's lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
-    ready: Ready,
+    /// The arguments in effect: the queue's own, and those of the policies that match it.
+    pub(super) settings: QueueArguments,
+    pub(super) ready: Ready,
     consumers: Consumers,
-    /// The position of the next newcomer.
     next_position: u64,
     /// Those who wait for a message without being consumers.
     getters: WaitList,
+    /// Publishers that wait for room.
+    publishers: WaitList,
     /// Credits of removed consumers whose deliveries are still out, with what they were handed.
     retired: Vec<Retired>,
     had_consumer: bool,
     deleted: bool,
-    /// How often a message may come back; the next return is its last.
-    delivery_limit: Option<u64>,
-    tally: Tally,
+    pub(super) timing: Timing,
+    pub(super) tally: Tally,
 }
 
 #[derive(Debug)]
 struct Retired {
-    handed: u64,
-    handed_bytes: u64,
+    handed: Amount,
     credit: Arc<Credit>,
 }
 
-/// What became of messages, in messages and bytes, since the queue exists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
+/// Who brings a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A publisher, who can be refused or made to wait.
+    Publisher,
+    /// The broker itself, which cannot: a dead letter, a delayed message whose time has come.
+    Effect,
 }
 
-impl Amount {
-    fn add(&mut self, envelope: &Envelope) {
-        self.messages += 1;
-        self.bytes += envelope.size();
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    taken_in: Amount,
-    /// Settled by an acknowledgement or on delivery, of gets and of consumers that are gone.
-    acked: Amount,
-    /// Of `Credit::settled`, what was not an acknowledgement: returned or dropped.
-    not_acked: Amount,
-    dropped: Amount,
-    purged: Amount,
-    deleted: Amount,
-    gets_unsettled: Amount,
-}
-
-/// The counts of a queue at one moment (invariant 5 holds among them when no settlement is under way).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) ready: Amount,
-    pub(crate) unsettled: Amount,
-    pub(crate) consumers: usize,
-    pub(crate) taken_in: Amount,
-    pub(crate) acked: Amount,
-    pub(crate) dropped: Amount,
-    pub(crate) purged: Amount,
-    pub(crate) deleted: Amount,
+/// Why a queue does not take a message.
+#[derive(Debug)]
+pub(crate) enum NotTaken {
+    /// It is deleted.
+    Deleted(Envelope),
+    /// It is at its limit.
+    Refused(Envelope),
 }
 
 /// A message on its way back, and the consumer that held it (`None`: a get).
@@ -101,7 +86,7 @@ pub(crate) enum Run {
 /// Why a consumer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubscribeRefused {
-    /// An exclusive consumer is there, or this one wants to be alone and is not.
+    /// An exclusive consumer is there, or this one wants to be alone and cannot.
     InUse,
     /// The queue was deleted.
     Deleted,
@@ -125,10 +110,19 @@ pub(crate) struct Deleted {
 }
 
 impl State {
-    pub(crate) fn new(arguments: &QueueArguments) -> State {
+    pub(crate) fn new(settings: QueueArguments) -> State {
         State {
-            delivery_limit: arguments.delivery_limit,
-            ..State::default()
+            ready: Ready::new(settings.max_priority.unwrap_or(0)),
+            consumers: Consumers::new(settings.single_active_consumer),
+            settings,
+            next_position: 0,
+            getters: WaitList::default(),
+            publishers: WaitList::default(),
+            retired: Vec::new(),
+            had_consumer: false,
+            deleted: false,
+            timing: Timing::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -136,19 +130,42 @@ impl State {
         self.deleted
     }
 
-    /// Takes a new message in: to a consumer if one can take it, else to the ready messages. A deleted queue gives it
-    /// back.
+    pub(super) fn next_position(&mut self) -> u64 {
+        let position = self.next_position;
+        self.next_position += 1;
+        position
+    }
+
+    /// Other arguments are in effect now: limits hold at once, a new time to live only for what comes.
+    pub(crate) fn reconfigure(&mut self, settings: QueueArguments, now: u64, effects: &mut Effects) {
+        if self.deleted {
+            return;
+        }
+        let lease_changed = self.settings.expires != settings.expires;
+        self.settings = settings;
+        if lease_changed {
+            self.renew_lease(now, effects);
+        }
+        self.settle_ready(By::Publisher, now, effects);
+    }
+
+    /// Takes a new message in: to a consumer if one can take it, else to the ready messages.
     pub(crate) fn push(
         &mut self,
         mut envelope: Envelope,
+        by: By,
+        now: u64,
         effects: &mut Effects,
-    ) -> Result<(), Envelope> {
+    ) -> Result<(), NotTaken> {
         if self.deleted {
-            return Err(envelope);
+            return Err(NotTaken::Deleted(envelope));
+        }
+        if self.refuses(&envelope) {
+            self.bury_refused(&mut envelope, effects);
+            return Err(NotTaken::Refused(envelope));
         }
         self.tally.taken_in.add(&envelope);
-        envelope.position = self.next_position;
-        self.next_position += 1;
+        envelope.position = self.next_position();
         // Invariant 3: while something is ready, no consumer is in turn that could take this one first.
         if self.ready.is_empty() {
             match self.consumers.hand(envelope, effects) {
@@ -156,17 +173,28 @@ impl State {
                 Err(nobody) => envelope = nobody,
             }
         }
+        let timed = envelope.deadline != NEVER;
         self.ready.arrive(envelope);
+        if timed || self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some() {
+            self.trim(by, effects);
+            self.expire(now, effects);
+            self.schedule(effects);
+        }
         effects.wake(self.getters.take_one());
         Ok(())
     }
 
     /// Takes the next ready message out, to be settled by [`settle_gets`](Self::settle_gets). With it comes the number of
     /// messages that are still ready.
-    pub(crate) fn get(&mut self, effects: &mut Effects) -> Option<(Envelope, usize)> {
-        self.look_again(effects);
-        let envelope = self.ready.pop()?;
-        self.tally.gets_unsettled.add(&envelope);
+    pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, usize)> {
+        self.look_again(now, effects);
+        self.expire(now, effects);
+        let envelope = self.ready.pop();
+        self.expire(now, effects);
+        self.schedule(effects);
+        self.wake_publishers(effects);
+        let envelope = envelope?;
+        self.tally.got.add(&envelope);
         Some((envelope, self.ready.len()))
     }
 
@@ -175,30 +203,30 @@ impl State {
         &mut self.getters
     }
 
-    /// Messages taken by [`get`](Self::get) are acknowledged.
-    pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64) {
-        self.forget_gets(messages, bytes);
-        self.tally.acked.messages += messages;
-        self.tally.acked.bytes += bytes;
+    /// Those who wait for room. They register when the queue [is full](Self::is_full).
+    pub(crate) fn publishers(&mut self) -> &mut WaitList {
+        &mut self.publishers
     }
 
-    fn forget_gets(&mut self, messages: u64, bytes: u64) {
-        self.tally.gets_unsettled.messages -= messages;
-        self.tally.gets_unsettled.bytes -= bytes;
+    /// Messages taken by [`get`](Self::get) are acknowledged.
+    pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64) {
+        let amount = Amount::new(messages, bytes);
+        self.tally.got -= amount;
+        self.tally.acked += amount;
     }
 
     /// A consumer without credit has settled something: it takes turns again, and is served.
-    pub(crate) fn settled(&mut self, consumer: ConsumerId, effects: &mut Effects) {
+    pub(crate) fn settled(&mut self, consumer: ConsumerId, now: u64, effects: &mut Effects) {
         if let Some(group) = self.consumers.group_of(consumer) {
             self.consumers.reconsider(Some(group));
-            self.serve(effects);
         }
+        self.settle_ready(By::Publisher, now, effects);
     }
 
     /// The group's common limit has room again.
-    pub(crate) fn resume(&mut self, group: Group, effects: &mut Effects) {
+    pub(crate) fn resume(&mut self, group: Group, now: u64, effects: &mut Effects) {
         if self.consumers.resume(group) {
-            self.serve(effects);
+            self.settle_ready(By::Publisher, now, effects);
         }
     }
 
@@ -207,49 +235,35 @@ impl State {
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
         batch: impl IntoIterator<Item = Envelope>,
+        now: u64,
         effects: &mut Effects,
     ) {
         for envelope in batch {
-            self.put_back(consumer, envelope, effects);
-        }
-        // The credit of what came back counts before anything is served again.
-        if let Some((consumer, _)) = consumer {
-            if let Some(group) = self.consumers.group_of(consumer) {
-                self.consumers.reconsider(Some(group));
-            }
-        }
-        self.serve(effects);
-        self.wake_getter(effects);
-    }
-
-    fn put_back(
-        &mut self,
-        consumer: Option<(ConsumerId, &Credit)>,
-        mut envelope: Envelope,
-        effects: &mut Effects,
-    ) {
-        self.withdraw(consumer, envelope.size());
-        match self.deleted {
-            true => effects.drop_message(envelope),
-            false => {
-                envelope.delivery_count = envelope.delivery_count.saturating_add(1);
-                if self
-                    .delivery_limit
-                    .is_some_and(|limit| u64::from(envelope.delivery_count) > limit)
-                {
-                    self.tally.dropped.add(&envelope);
-                    effects.drop_message(envelope);
-                    return;
-                }
+            self.withdraw(consumer, envelope.size());
+            if let Some(envelope) = self.count_return(envelope, effects) {
                 self.ready.put_back(envelope);
             }
         }
+        // The credit of what came back counts before anything is served again.
+        if let Some(group) = consumer.and_then(|(consumer, _)| self.consumers.group_of(consumer)) {
+            self.consumers.reconsider(Some(group));
+        }
+        self.settle_ready(By::Publisher, now, effects);
     }
 
-    fn wake_getter(&mut self, effects: &mut Effects) {
-        if !self.ready.is_empty() {
-            effects.wake(self.getters.take_one());
+    /// Counts one more return; gives the message back unless it was one too many, or the queue is gone.
+    pub(super) fn count_return(&mut self, mut envelope: Envelope, effects: &mut Effects) -> Option<Envelope> {
+        if self.deleted {
+            effects.add(Effect::Drop(envelope));
+            return None;
         }
+        envelope.delivery_count = envelope.delivery_count.saturating_add(1);
+        let limit = self.settings.delivery_limit;
+        if limit.is_some_and(|limit| u64::from(envelope.delivery_count) > limit) {
+            self.die(envelope, DeathReason::DeliveryLimit, effects);
+            return None;
+        }
+        Some(envelope)
     }
 
     /// Messages are rejected for good.
@@ -257,43 +271,31 @@ impl State {
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
         batch: impl IntoIterator<Item = Envelope>,
+        now: u64,
         effects: &mut Effects,
     ) {
         for envelope in batch {
             self.withdraw(consumer, envelope.size());
-            if !self.deleted {
-                self.tally.dropped.add(&envelope);
+            match self.deleted {
+                true => effects.add(Effect::Drop(envelope)),
+                false => self.die(envelope, DeathReason::Rejected, effects),
             }
-            effects.drop_message(envelope);
         }
         if let Some((consumer, _)) = consumer {
-            self.settled(consumer, effects);
+            self.settled(consumer, now, effects);
         }
     }
 
     /// A message that was handed over is no longer unsettled, and was not acknowledged.
-    fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) {
+    pub(super) fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) {
         match consumer {
             Some((_, credit)) => {
                 // Whether the queue wanted to be told does not matter: it is being told.
                 let _ = credit.settle(1, bytes);
-                self.tally.not_acked.messages += 1;
-                self.tally.not_acked.bytes += bytes;
+                self.tally.not_acked += Amount::new(1, bytes);
             }
-            None => self.forget_gets(1, bytes),
+            None => self.tally.got -= Amount::new(1, bytes),
         }
-    }
-
-    /// Drops all ready messages; unsettled ones stay unsettled.
-    pub(crate) fn purge(&mut self, effects: &mut Effects) -> u64 {
-        self.look_again(effects);
-        let all = self.ready.drain();
-        let count = all.len() as u64;
-        for envelope in all {
-            self.tally.purged.add(&envelope);
-            effects.drop_message(envelope);
-        }
-        count
     }
 
     /// Adds a consumer; `sink` learns its id before the first message comes.
@@ -301,17 +303,19 @@ impl State {
         &mut self,
         ask: Subscribe,
         sink: impl FnOnce(ConsumerId) -> Sink,
+        now: u64,
         effects: &mut Effects,
     ) -> Result<ConsumerId, SubscribeRefused> {
         if self.deleted {
             return Err(SubscribeRefused::Deleted);
         }
-        if self.consumers.has_exclusive() || ask.exclusive && !self.consumers.is_empty() {
+        let alone = !self.consumers.is_empty() || self.settings.single_active_consumer;
+        if self.consumers.has_exclusive() || ask.exclusive && alone {
             return Err(SubscribeRefused::InUse);
         }
         self.had_consumer = true;
         let id = self.consumers.add(ask, sink);
-        self.serve(effects);
+        self.settle_ready(By::Publisher, now, effects);
         Ok(id)
     }
 
@@ -323,6 +327,7 @@ impl State {
         ids: &[ConsumerId],
         run: &mut VecDeque<Envelope>,
         returned: Vec<Returned>,
+        now: u64,
         effects: &mut Effects,
     ) -> bool {
         let mut removed = false;
@@ -333,34 +338,28 @@ impl State {
             }
         }
         for Returned { consumer, envelope } in returned {
-            self.put_back(
-                consumer.as_ref().map(|(id, credit)| (*id, &**credit)),
-                envelope,
-                effects,
-            );
+            let consumer = consumer.as_ref().map(|(id, credit)| (*id, &**credit));
+            self.withdraw(consumer, envelope.size());
+            if let Some(envelope) = self.count_return(envelope, effects) {
+                self.ready.put_back(envelope);
+            }
         }
         if removed && self.is_abandoned() {
-            effects.unused();
+            effects.add(Effect::Unused);
+            self.renew_lease(now, effects);
         }
-        self.serve(effects);
-        self.wake_getter(effects);
+        self.settle_ready(By::Publisher, now, effects);
         removed
     }
 
-    fn retire(
-        &mut self,
-        subscriber: &mut Subscriber,
-        run: impl Iterator<Item = Envelope>,
-        effects: &mut Effects,
-    ) {
+    fn retire(&mut self, subscriber: &mut Subscriber, run: impl Iterator<Item = Envelope>, effects: &mut Effects) {
         if let Sink::Inbox(inbox) = &mut subscriber.sink {
             for envelope in run.chain(inbox.run.drain(..)) {
-                subscriber.handed -= 1;
-                subscriber.handed_bytes -= envelope.size();
+                subscriber.handed -= Amount::new(1, envelope.size());
                 match self.deleted {
                     true => {
                         self.tally.deleted.add(&envelope);
-                        effects.drop_message(envelope);
+                        effects.add(Effect::Drop(envelope));
                     }
                     false => self.ready.put_back(envelope),
                 }
@@ -370,21 +369,17 @@ impl State {
             }
         }
         self.prune();
-        self.retired.push(Retired {
-            handed: subscriber.handed,
-            handed_bytes: subscriber.handed_bytes,
-            credit: Arc::clone(&subscriber.credit),
-        });
+        let credit = Arc::clone(&subscriber.credit);
+        self.retired.push(Retired { handed: subscriber.handed, credit });
     }
 
     /// Forgets removed consumers whose last delivery is settled.
     fn prune(&mut self) {
         let acked = &mut self.tally.acked;
         self.retired.retain(|retired| {
-            let out = retired.credit.settled() < retired.handed;
+            let out = retired.credit.settled().messages < retired.handed.messages;
             if !out {
-                acked.messages += retired.handed;
-                acked.bytes += retired.handed_bytes;
+                *acked += retired.handed;
             }
             out
         });
@@ -397,19 +392,16 @@ impl State {
         id: ConsumerId,
         run: &mut VecDeque<Envelope>,
         ticket: Option<Ticket<'_>>,
+        now: u64,
         effects: &mut Effects,
     ) -> Run {
-        let Some(inbox) = self.consumers.inbox(id) else {
-            return Run::Gone;
-        };
+        let Some(inbox) = self.consumers.inbox(id) else { return Run::Gone };
         if inbox.run.is_empty() && !self.ready.is_empty() {
             // Before the credit is looked at: one who waits asks to be told of every settlement.
             inbox.hungry = true;
-            self.look_again(effects);
+            self.look_again(now, effects);
         }
-        let Some(inbox) = self.consumers.inbox(id) else {
-            return Run::Gone;
-        };
+        let Some(inbox) = self.consumers.inbox(id) else { return Run::Gone };
         inbox.hungry = inbox.run.is_empty();
         if !inbox.hungry {
             std::mem::swap(run, &mut inbox.run);
@@ -426,9 +418,9 @@ impl State {
         self.consumers.inbox(id).map(|inbox| &mut inbox.waiting)
     }
 
-    pub(crate) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u32, effects: &mut Effects) {
+    pub(crate) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u32, now: u64, effects: &mut Effects) {
         self.consumers.set_prefetch(id, prefetch);
-        self.serve(effects);
+        self.settle_ready(By::Publisher, now, effects);
     }
 
     /// Ends the queue: messages are dropped, consumers are told. Nothing is dead-lettered.
@@ -439,7 +431,6 @@ impl State {
         reason: CancelReason,
     ) -> Result<Deleted, DeleteRefused> {
         let mut effects = Effects::none();
-        self.look_again(&mut effects);
         let refused = match () {
             () if self.deleted => Some(DeleteRefused::Deleted),
             () if if_unused && !self.consumers.is_empty() => Some(DeleteRefused::InUse),
@@ -450,11 +441,10 @@ impl State {
             return Err(refused);
         }
         self.deleted = true;
-        let ready = self.ready.drain();
-        let messages = ready.len() as u64;
-        for envelope in ready {
+        let messages = self.ready.len() as u64;
+        for envelope in self.ready.drain().into_iter().chain(self.drain_delayed()) {
             self.tally.deleted.add(&envelope);
-            effects.drop_message(envelope);
+            effects.add(Effect::Drop(envelope));
         }
         for mut subscriber in self.consumers.drain() {
             subscriber.credit.end();
@@ -463,7 +453,7 @@ impl State {
             }
             self.retire(&mut subscriber, std::iter::empty(), &mut effects);
         }
-        for wake in self.getters.take_all() {
+        for wake in self.getters.take_all().into_iter().chain(self.publishers.take_all()) {
             effects.wake(Some(wake));
         }
         Ok(Deleted { messages, effects })
@@ -483,42 +473,29 @@ impl State {
     }
 
     /// The counts, after everything settled so far has had its effect.
-    pub(crate) fn counts(&mut self, effects: &mut Effects) -> Counts {
-        self.look_again(effects);
+    pub(crate) fn counts(&mut self, now: u64, effects: &mut Effects) -> Counts {
+        self.look_again(now, effects);
         self.prune();
-        let tally = &self.tally;
-        let mut unsettled = tally.gets_unsettled;
-        let mut acked = tally.acked;
-        let live = self
-            .consumers
-            .iter()
-            .map(|s| (s.handed, s.handed_bytes, s.unsettled(), s.unsettled_bytes()));
-        let retired = self.retired.iter().map(|r| {
-            let (settled, bytes) = (r.credit.settled(), r.credit.settled_bytes());
-            (
-                r.handed,
-                r.handed_bytes,
-                r.handed.saturating_sub(settled),
-                r.handed_bytes.saturating_sub(bytes),
-            )
-        });
-        for (handed, handed_bytes, out, out_bytes) in live.chain(retired) {
-            unsettled.messages += out;
-            unsettled.bytes += out_bytes;
-            acked.messages += handed - out;
-            acked.bytes += handed_bytes - out_bytes;
+        let tally = self.tally;
+        let (mut unsettled, mut acked) = (tally.got, tally.acked);
+        let live = self.consumers.iter().map(|subscriber| (subscriber.handed, &subscriber.credit));
+        let retired = self.retired.iter().map(|retired| (retired.handed, &retired.credit));
+        for (handed, credit) in live.chain(retired) {
+            let settled = credit.settled();
+            acked += settled;
+            unsettled += handed;
+            unsettled -= settled;
         }
-        acked.messages -= tally.not_acked.messages;
-        acked.bytes -= tally.not_acked.bytes;
+        acked -= tally.not_acked;
         Counts {
-            ready: Amount {
-                messages: self.ready.len() as u64,
-                bytes: self.ready.bytes(),
-            },
+            ready: Amount::new(self.ready.len() as u64, self.ready.bytes()),
             unsettled,
+            delayed: self.delayed(),
             consumers: self.consumers.len(),
             taken_in: tally.taken_in,
             acked,
+            dead_lettered: tally.dead_lettered,
+            expired: tally.expired,
             dropped: tally.dropped,
             purged: tally.purged,
             deleted: tally.deleted,
@@ -526,21 +503,44 @@ impl State {
     }
 
     /// Has what was settled quietly take effect: consumers that have credit again are served.
-    fn look_again(&mut self, effects: &mut Effects) {
+    pub(super) fn look_again(&mut self, now: u64, effects: &mut Effects) {
         if !self.ready.is_empty() && self.consumers.reconsider(None) {
-            self.serve(effects);
+            self.serve(now, effects);
         }
     }
 
+    /// After ready messages came or consumers became able to take some: limits, expiry, service, and whoever waits.
+    pub(super) fn settle_ready(&mut self, by: By, now: u64, effects: &mut Effects) {
+        if self.ready.is_empty() {
+            return;
+        }
+        self.trim(by, effects);
+        self.expire(now, effects);
+        self.serve(now, effects);
+        if !self.ready.is_empty() {
+            effects.wake(self.getters.take_one());
+        }
+        self.schedule(effects);
+        self.wake_publishers(effects);
+    }
+
     /// Hands ready messages over until none is left or nobody can take one (invariant 3).
-    fn serve(&mut self, effects: &mut Effects) {
+    fn serve(&mut self, now: u64, effects: &mut Effects) {
         while self.consumers.any_in_turn() {
-            let Some(envelope) = self.ready.pop() else {
-                return;
-            };
+            let Some(envelope) = self.ready.pop() else { return };
             if let Err(nobody) = self.consumers.hand(envelope, effects) {
                 self.ready.put_back(nobody);
                 return;
+            }
+            self.expire(now, effects);
+        }
+    }
+
+    /// Wakes publishers that wait for room, if there is some.
+    pub(super) fn wake_publishers(&mut self, effects: &mut Effects) {
+        if !self.publishers.is_empty() && !self.is_full() {
+            for wake in self.publishers.take_all() {
+                effects.wake(Some(wake));
             }
         }
     }

@@ -1,0 +1,120 @@
+//! How ready messages end without a consumer: expired, over a limit, returned too often, rejected.
+//!
+//! All of them end in [`State::die`]: dead-lettered if the queue says so, else dropped.
+
+use super::{
+    effects::{DeadLetter, Effect, Effects},
+    state::{By, State},
+    tally::Amount,
+};
+use crate::{dead_letter::DeathReason, descriptions::Overflow, envelope::Envelope};
+
+impl State {
+    /// Ends a message that is in no place any more.
+    pub(super) fn die(&mut self, envelope: Envelope, reason: DeathReason, effects: &mut Effects) {
+        match self.settings.dead_letter_exchange.clone() {
+            Some(exchange) => {
+                self.tally.dead_lettered.add(&envelope);
+                let routing_key = self.settings.dead_letter_routing_key.clone();
+                effects.add(Effect::DeadLetter(Box::new(DeadLetter {
+                    envelope,
+                    reason,
+                    exchange,
+                    routing_key,
+                })));
+            }
+            None => {
+                match reason {
+                    DeathReason::Expired => self.tally.expired.add(&envelope),
+                    _ => self.tally.dropped.add(&envelope),
+                }
+                effects.add(Effect::Drop(envelope));
+            }
+        }
+    }
+
+    /// Whether one more message of `size` bytes would cross a limit.
+    fn would_overflow(&self, size: u64) -> bool {
+        let settings = &self.settings;
+        let ready = self.ready.len() as u64;
+        settings.max_length.is_some_and(|max| ready + 1 > max)
+            || settings
+                .max_length_bytes
+                .is_some_and(|max| self.ready.bytes().saturating_add(size) > max)
+    }
+
+    /// Whether a publisher is to be refused. As in RabbitMQ that is decided before any consumer is looked for.
+    pub(super) fn refuses(&self, envelope: &Envelope) -> bool {
+        let refusing = matches!(
+            self.settings.overflow,
+            Some(Overflow::RejectPublish | Overflow::RejectPublishDlx)
+        );
+        refusing && self.would_overflow(envelope.size())
+    }
+
+    /// A copy of a refused message for the dead-letter exchange, if this queue wants one.
+    pub(super) fn bury_refused(&mut self, envelope: &mut Envelope, effects: &mut Effects) {
+        let wanted = self.settings.overflow == Some(Overflow::RejectPublishDlx);
+        if let Some(exchange) = self.settings.dead_letter_exchange.clone().filter(|_| wanted) {
+            // A payload that cannot be shared goes back to its publisher, and only there.
+            if let Ok(envelope) = envelope.share() {
+                let routing_key = self.settings.dead_letter_routing_key.clone();
+                effects.add(Effect::DeadLetter(Box::new(DeadLetter {
+                    envelope,
+                    reason: DeathReason::MaxLen,
+                    exchange,
+                    routing_key,
+                })));
+            }
+        }
+    }
+
+    /// Whether a blocking queue has no room for another publisher's message.
+    pub(crate) fn is_full(&self) -> bool {
+        let settings = &self.settings;
+        settings.overflow == Some(Overflow::Block)
+            && (settings.max_length.is_some_and(|max| self.ready.len() as u64 >= max)
+                || settings.max_length_bytes.is_some_and(|max| self.ready.bytes() >= max))
+    }
+
+    /// Drops from the head until the limits hold (invariant 4). Queues that refuse publishers keep what comes back, and
+    /// so do those that have them wait, but for what came by an effect: nobody could wait there.
+    pub(super) fn trim(&mut self, by: By, effects: &mut Effects) {
+        let drops = match self.settings.overflow {
+            None | Some(Overflow::DropHead) => true,
+            Some(Overflow::Block) => by == By::Effect,
+            Some(_) => false,
+        };
+        while drops && self.is_over() {
+            let Some(head) = self.ready.pop() else { return };
+            self.die(head, DeathReason::MaxLen, effects);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let settings = &self.settings;
+        settings.max_length.is_some_and(|max| self.ready.len() as u64 > max)
+            || settings.max_length_bytes.is_some_and(|max| self.ready.bytes() > max)
+    }
+
+    /// Ends expired messages at the head; those behind a live one wait, as in RabbitMQ.
+    pub(super) fn expire(&mut self, now: u64, effects: &mut Effects) {
+        while self.ready.head().is_some_and(|head| head.deadline <= now) {
+            let Some(head) = self.ready.pop() else { return };
+            self.die(head, DeathReason::Expired, effects);
+        }
+    }
+
+    /// Drops all ready messages; unsettled and delayed ones stay.
+    pub(crate) fn purge(&mut self, now: u64, effects: &mut Effects) -> u64 {
+        self.look_again(now, effects);
+        let all = self.ready.drain();
+        let count = all.len() as u64;
+        for envelope in all {
+            self.tally.purged += Amount::new(1, envelope.size());
+            effects.add(Effect::Drop(envelope));
+        }
+        self.wake_publishers(effects);
+        count
+    }
+}

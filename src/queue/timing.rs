@@ -1,0 +1,150 @@
+//! What a queue does by the clock: expiry at the head, delayed messages, the lease of an unused queue.
+//!
+//! Times are nanoseconds of the virtual host's clock, read before the lock is taken. A verb that is given 0 was called
+//! by somebody who knows that nothing in this queue depends on time, and has not looked.
+
+use std::{
+    collections::BTreeMap,
+    time::Duration,
+};
+
+use super::{
+    consumers::ConsumerId,
+    credit::Credit,
+    effects::{Effect, Effects},
+    state::State,
+    tally::Amount,
+};
+use crate::envelope::{Envelope, NEVER};
+
+/// What of a queue depends on time.
+#[derive(Debug, Default)]
+pub(super) struct Timing {
+    /// Messages that are not ready before their time, by that time and in the order in which they came.
+    delayed: BTreeMap<(u64, u64), Delayed>,
+    delayed_amount: Amount,
+    /// Tells delayed messages of the same time apart.
+    serial: u64,
+    /// When the queue goes unless somebody uses it.
+    lease_over: Option<u64>,
+    /// The earliest time at which the queue is to be looked at, as far as that was asked for.
+    scheduled: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Delayed {
+    envelope: Envelope,
+    /// It has a position: it comes back. A newcomer gets one when its time comes.
+    returning: bool,
+}
+
+/// `time` after `now`; a time too far away never comes.
+pub(crate) fn after(now: u64, time: Duration) -> u64 {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(NEVER);
+    now.saturating_add(nanos)
+}
+
+impl State {
+    /// Keeps a new message until its time comes.
+    pub(crate) fn push_delayed(&mut self, envelope: Envelope, due: u64, effects: &mut Effects) -> Result<(), Envelope> {
+        if self.is_deleted() {
+            return Err(envelope);
+        }
+        self.tally.taken_in.add(&envelope);
+        self.delay(envelope, due, false, effects);
+        Ok(())
+    }
+
+    /// Messages come back from a consumer that had seen them, to be delivered again after `delay`.
+    pub(crate) fn give_back_after(
+        &mut self,
+        consumer: Option<(ConsumerId, &Credit)>,
+        batch: impl IntoIterator<Item = Envelope>,
+        delay: Duration,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        let due = after(now, delay);
+        for envelope in batch {
+            self.withdraw(consumer, envelope.size());
+            if let Some(envelope) = self.count_return(envelope, effects) {
+                self.delay(envelope, due, true, effects);
+            }
+        }
+        if let Some((consumer, _)) = consumer {
+            self.settled(consumer, now, effects);
+        }
+    }
+
+    fn delay(&mut self, envelope: Envelope, due: u64, returning: bool, effects: &mut Effects) {
+        self.timing.serial += 1;
+        self.timing.delayed_amount.add(&envelope);
+        self.timing.delayed.insert((due, self.timing.serial), Delayed { envelope, returning });
+        self.schedule(effects);
+    }
+
+    pub(super) fn delayed(&self) -> Amount {
+        self.timing.delayed_amount
+    }
+
+    /// Everything delayed, as the queue is deleted.
+    pub(super) fn drain_delayed(&mut self) -> Vec<Envelope> {
+        self.timing.delayed_amount = Amount::default();
+        std::mem::take(&mut self.timing.delayed).into_values().map(|delayed| delayed.envelope).collect()
+    }
+
+    /// The time has come to look at the queue.
+    pub(crate) fn tick(&mut self, now: u64, effects: &mut Effects) {
+        if self.is_deleted() {
+            return;
+        }
+        if self.timing.scheduled.is_some_and(|at| at <= now) {
+            self.timing.scheduled = None;
+        }
+        while let Some(first) = self.timing.delayed.first_entry().filter(|first| first.key().0 <= now) {
+            let Delayed { mut envelope, returning } = first.remove();
+            self.timing.delayed_amount -= Amount::new(1, envelope.size());
+            if returning {
+                self.ready.put_back(envelope);
+            } else {
+                envelope.position = self.next_position();
+                self.ready.arrive(envelope);
+            }
+        }
+        self.settle_ready(super::state::By::Effect, now, effects);
+        if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
+            effects.add(Effect::LeaseOver);
+        }
+        self.schedule(effects);
+    }
+
+    /// Somebody has used the queue: an unused one stays for the whole time of its lease again.
+    pub(crate) fn renew_lease(&mut self, now: u64, effects: &mut Effects) {
+        self.timing.lease_over = match self.settings.expires {
+            Some(expires) if self.consumer_count() == 0 => Some(after(now, expires)),
+            Some(_) => self.timing.lease_over,
+            None => None,
+        };
+        self.schedule(effects);
+    }
+
+    /// Whether the lease is over, seen again under the topology lock.
+    pub(crate) fn is_lease_over(&self, now: u64) -> bool {
+        self.consumer_count() == 0 && self.timing.lease_over.is_some_and(|over| over <= now)
+    }
+
+    /// Asks to be looked at when the next thing is due, unless that was asked for already.
+    pub(super) fn schedule(&mut self, effects: &mut Effects) {
+        let head = self.ready.head().map_or(NEVER, |head| head.deadline);
+        let delayed = self.timing.delayed.first_key_value().map_or(NEVER, |((due, _), _)| *due);
+        let lease = match self.consumer_count() {
+            0 => self.timing.lease_over.unwrap_or(NEVER),
+            _ => NEVER,
+        };
+        let next = head.min(delayed).min(lease);
+        if next != NEVER && self.timing.scheduled.is_none_or(|at| next < at) {
+            self.timing.scheduled = Some(next);
+            effects.add(Effect::Schedule(next));
+        }
+    }
+}
