@@ -15,6 +15,8 @@ mod bytes;
 mod clock;
 pub mod codec;
 mod consumer;
+#[allow(dead_code, reason = "the virtual host carries dead letters")]
+mod dead_letter;
 mod declare;
 mod descriptions;
 mod envelope;
@@ -25,10 +27,14 @@ mod handles;
 mod message;
 mod name;
 mod payload;
+#[allow(dead_code, reason = "the virtual host applies policies")]
+mod policy;
 mod producer;
 mod properties;
 mod queue;
 mod select;
+#[allow(dead_code, reason = "publishing reads the keys")]
+mod sender_selected;
 mod session;
 mod simple_queue;
 mod sync;
@@ -42,6 +48,7 @@ pub use crate::{
     bytes::Bytes,
     clock::{Clock, ManualClock, SystemClock},
     consumer::{Consumer, ConsumerBuilder, Stopper},
+    dead_letter::DeathReason,
     declare::Declare,
     descriptions::{Binding, Exchange, Overflow, Queue},
     error::{
@@ -54,6 +61,7 @@ pub use crate::{
     message::Message,
     name::Name,
     payload::{Local, LocalArc, Payload},
+    policy::{ApplyTo, Policy},
     producer::{Destination, Producer, ProducerBuilder, PublishError},
     properties::{Properties, PropertyList},
     select::{NotReady, Select, Selected},
