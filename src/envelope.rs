@@ -49,6 +49,8 @@ pub(crate) struct Meta {
     pub(crate) routing_key: Option<Name>,
     /// The size that the producer's own measure gave, in bytes.
     pub(crate) size: Option<u64>,
+    /// Routing keys that nobody sees.
+    pub(crate) bcc: Vec<String>,
 }
 
 /// Where a message was published: the exchange as the virtual host numbers it.
@@ -101,10 +103,6 @@ impl Envelope {
         self.meta.as_ref()
     }
 
-    pub(crate) fn set_meta(&mut self, meta: Arc<Meta>) {
-        self.meta = Some(meta);
-    }
-
     /// The properties; those of a plain message say no more than its content type.
     pub(crate) fn properties(&self) -> &Properties {
         static NONE: Properties = Properties::new();
@@ -143,6 +141,16 @@ impl Envelope {
         }
     }
 
+    /// How long it may wait in a queue, by its own `expiration`, in nanoseconds; [`NEVER`] if it says nothing.
+    pub(crate) fn expiration(&self) -> u64 {
+        let Some(meta) = &self.meta else { return NEVER };
+        // It was checked when it was published; a dead letter has none.
+        match meta.properties.expiration_millis() {
+            Ok(Some(millis)) => millis.saturating_mul(1_000_000).min(NEVER - 1),
+            _ => NEVER,
+        }
+    }
+
     /// The size that limits, budgets and counts use, in bytes.
     pub(crate) fn size(&self) -> u64 {
         match self.meta.as_ref().and_then(|meta| meta.size) {
@@ -153,6 +161,15 @@ impl Envelope {
 
     pub(crate) fn redelivered(&self) -> bool {
         self.delivery_count > 0
+    }
+
+    /// Puts the delivery count where RabbitMQ's quorum queues show it, in a header. Allocates, and runs no user code.
+    pub(crate) fn show_delivery_count(&mut self) {
+        let mut meta = self.meta.as_deref().cloned().unwrap_or_default();
+        meta.properties
+            .headers_mut()
+            .insert("x-delivery-count", i64::from(self.delivery_count));
+        self.meta = Some(Arc::new(meta));
     }
 
     /// A second copy for another queue; both share the payload from now on. Runs no user code.

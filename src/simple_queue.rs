@@ -11,7 +11,7 @@ use crate::{
     name::Name,
     payload::Payload,
     producer::{Producer, PublishError},
-    queue::{Effects, Queue},
+    queue::{Queue, State},
     session::{
         delivery::Delivery,
         held::Source,
@@ -58,20 +58,21 @@ impl waiter::Source for Getter {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let mut effects = Effects::none();
-        let mut state = self.queue().lock();
-        let got = match state.get(&mut effects) {
-            Some((envelope, _)) => Poll::Ready(Ok(envelope)),
-            None if state.is_deleted() => Poll::Ready(Err(CancelReason::QueueDeleted)),
-            None => {
-                if let Some(ticket) = ticket {
-                    state.getters().register(ticket);
+        let got = self
+            .source
+            .vhost
+            .with_queue(self.queue(), |state, now, effects| {
+                match state.get(now, effects) {
+                    Some((envelope, _)) => Poll::Ready(Ok(envelope)),
+                    None if state.is_deleted() => Poll::Ready(Err(CancelReason::QueueDeleted)),
+                    None => {
+                        if let Some(ticket) = ticket {
+                            state.getters().register(ticket);
+                        }
+                        Poll::Pending
+                    }
                 }
-                Poll::Pending
-            }
-        };
-        drop(state);
-        self.source.vhost.carry_out(self.queue(), effects);
+            });
         match got {
             Poll::Ready(Err(_)) if self.source.vhost.check_up().is_err() => {
                 Poll::Ready(Err(CancelReason::ShutDown))
@@ -186,13 +187,10 @@ impl<T: Payload> SimpleQueue<T> {
 
     /// Drops all ready messages, without dead-lettering; returns how many. What was got and not settled stays so.
     pub fn purge(&self) -> u64 {
-        let mut effects = Effects::none();
-        let purged = self.getter.queue().lock().purge(&mut effects);
         self.getter
             .source
             .vhost
-            .carry_out(self.getter.queue(), effects);
-        purged
+            .with_queue(self.getter.queue(), State::purge)
     }
 
     /// The name of the queue.

@@ -17,6 +17,7 @@ use crate::{
         Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
+    timers::Timers,
     vhost::VirtualHost,
 };
 
@@ -51,6 +52,7 @@ pub struct Broker {
 /// Shuts the broker down when the last handle goes.
 struct Handle {
     time: Time,
+    timers: Arc<Timers>,
     users: BTreeMap<String, String>,
     always_encode: bool,
     next_connection: AtomicU64,
@@ -84,6 +86,7 @@ impl Handle {
         for entry in vhosts.into_iter().flat_map(BTreeMap::into_values) {
             entry.end(CancelReason::ShutDown);
         }
+        self.timers.stop();
     }
 
     fn connect(&self, vhost: &Arc<VirtualHost>, user: Name) -> Connection {
@@ -91,7 +94,12 @@ impl Handle {
     }
 
     fn make(&self, name: &Name) -> Result<Entry> {
-        let vhost = VirtualHost::new(name.clone(), self.time.clone(), self.always_encode)?;
+        let vhost = VirtualHost::new(
+            name.clone(),
+            self.time.clone(),
+            Arc::clone(&self.timers),
+            self.always_encode,
+        )?;
         let implicit = self.connect(&vhost, Name::new("guest")?);
         Ok(Entry { vhost, implicit })
     }
@@ -116,6 +124,7 @@ impl Broker {
 
     fn start(time: Time, users: BTreeMap<String, String>, always_encode: bool) -> Broker {
         let handle = Handle {
+            timers: Arc::new(Timers::new(time.clone())),
             time,
             users,
             always_encode,

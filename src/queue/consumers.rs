@@ -85,7 +85,9 @@ impl Subscriber {
     /// Counts what was settled since the last time; if that gives no credit, asks to be told.
     fn refresh(&mut self) -> bool {
         let (handed, prefetch) = (self.handed.messages, u64::from(self.prefetch));
-        let settled = self.credit.starve((handed + self.patience()).saturating_sub(prefetch));
+        let settled = self
+            .credit
+            .starve((handed + self.patience()).saturating_sub(prefetch));
         self.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
         if self.available > 0 {
             self.credit.satisfy();
@@ -122,7 +124,10 @@ pub(crate) struct Consumers {
 
 impl Consumers {
     pub(crate) fn new(single_active: bool) -> Consumers {
-        Consumers { single_active, ..Consumers::default() }
+        Consumers {
+            single_active,
+            ..Consumers::default()
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -206,7 +211,10 @@ impl Consumers {
         self.turns.retain(|(_, turn)| !turn.is_empty());
         if self.active == Some(id) {
             // The highest priority takes over, and of these the one that has waited longest.
-            self.active = self.turns.iter().find_map(|(_, turn)| turn.front().copied());
+            self.active = self
+                .turns
+                .iter()
+                .find_map(|(_, turn)| turn.front().copied());
         }
         if !self.iter().any(|other| other.group == subscriber.group) {
             self.suspended.retain(|group| *group != subscriber.group);
@@ -267,7 +275,11 @@ impl Consumers {
     }
 
     /// A blocked active consumer blocks the queue: nobody else is served.
-    fn hand_to_active(&mut self, envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+    fn hand_to_active(
+        &mut self,
+        envelope: Envelope,
+        effects: &mut Effects,
+    ) -> Result<(), Envelope> {
         match self.active {
             Some(id) if !self.blocked.contains(&id) => {
                 let offered = self.offer(id, envelope, effects);

@@ -55,7 +55,12 @@ impl State {
     /// A copy of a refused message for the dead-letter exchange, if this queue wants one.
     pub(super) fn bury_refused(&mut self, envelope: &mut Envelope, effects: &mut Effects) {
         let wanted = self.settings.overflow == Some(Overflow::RejectPublishDlx);
-        if let Some(exchange) = self.settings.dead_letter_exchange.clone().filter(|_| wanted) {
+        if let Some(exchange) = self
+            .settings
+            .dead_letter_exchange
+            .clone()
+            .filter(|_| wanted)
+        {
             // A payload that cannot be shared goes back to its publisher, and only there.
             if let Ok(envelope) = envelope.share() {
                 let routing_key = self.settings.dead_letter_routing_key.clone();
@@ -73,8 +78,12 @@ impl State {
     pub(crate) fn is_full(&self) -> bool {
         let settings = &self.settings;
         settings.overflow == Some(Overflow::Block)
-            && (settings.max_length.is_some_and(|max| self.ready.len() as u64 >= max)
-                || settings.max_length_bytes.is_some_and(|max| self.ready.bytes() >= max))
+            && (settings
+                .max_length
+                .is_some_and(|max| self.ready.len() as u64 >= max)
+                || settings
+                    .max_length_bytes
+                    .is_some_and(|max| self.ready.bytes() >= max))
     }
 
     /// Drops from the head until the limits hold (invariant 4). Queues that refuse publishers keep what comes back, and
@@ -93,8 +102,12 @@ impl State {
 
     fn is_over(&self) -> bool {
         let settings = &self.settings;
-        settings.max_length.is_some_and(|max| self.ready.len() as u64 > max)
-            || settings.max_length_bytes.is_some_and(|max| self.ready.bytes() > max)
+        settings
+            .max_length
+            .is_some_and(|max| self.ready.len() as u64 > max)
+            || settings
+                .max_length_bytes
+                .is_some_and(|max| self.ready.bytes() > max)
     }
 
     /// Ends expired messages at the head; those behind a live one wait, as in RabbitMQ.

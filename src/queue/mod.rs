@@ -29,14 +29,13 @@ pub(crate) use self::{
     credit::Credit,
     effects::{DeadLetter, Effect, Effects},
     state::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, State, SubscribeRefused},
-    tally::{Amount, Counts},
     timing::after,
 };
 
 use std::{fmt, hash, sync::OnceLock};
 
 use crate::{
-    arguments::QueueArguments,
+    arguments::{QueueArguments, QueueType},
     clock::Timed,
     envelope::NEVER,
     name::Name,
@@ -52,6 +51,7 @@ pub(crate) struct Queue {
     name: Name,
     /// Tells queues of the same name apart that lived one after the other.
     id: u64,
+    shows_delivery_count: bool,
     hints: Hints,
     /// What the timers call.
     timed: OnceLock<Arc<dyn Timed>>,
@@ -77,7 +77,15 @@ impl Queue {
             blocking: AtomicBool::new(false),
         };
         hints.follow(&settings);
-        Queue { name, id, hints, timed: OnceLock::new(), state: Mutex::new(State::new(settings)) }
+        let shows_delivery_count = settings.queue_type == QueueType::Quorum;
+        Queue {
+            name,
+            id,
+            shows_delivery_count,
+            hints,
+            timed: OnceLock::new(),
+            state: Mutex::new(State::new(settings)),
+        }
     }
 
     pub(crate) fn name(&self) -> &Name {
@@ -86,6 +94,11 @@ impl Queue {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Whether deliveries carry their count in a header, as those of RabbitMQ's quorum queues do.
+    pub(crate) fn shows_delivery_count(&self) -> bool {
+        self.shows_delivery_count
     }
 
     /// Other arguments are in effect from now on.
@@ -125,7 +138,9 @@ impl Queue {
 
 impl Hints {
     fn follow(&self, settings: &QueueArguments) {
-        let ttl = settings.message_ttl.map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
+        let ttl = settings
+            .message_ttl
+            .map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
         self.ttl.store(ttl, SeqCst);
         if settings.message_ttl.is_some() || settings.expires.is_some() {
             self.timed.store(true, SeqCst);

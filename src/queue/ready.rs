@@ -35,7 +35,11 @@ impl Ready {
     /// For priorities from 0 to `highest`.
     pub(crate) fn new(highest: u8) -> Ready {
         let lanes = (0..=highest).map(|_| Lane::default()).collect();
-        Ready { lanes, len: 0, bytes: 0 }
+        Ready {
+            lanes,
+            len: 0,
+            bytes: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -72,7 +76,9 @@ impl Ready {
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
         self.len += 1;
         self.bytes += envelope.size();
-        self.lane(&envelope).returned.insert(envelope.position, envelope);
+        self.lane(&envelope)
+            .returned
+            .insert(envelope.position, envelope);
     }
 
     /// The message that is to be served next.
@@ -106,7 +112,10 @@ impl Lane {
 
     fn head(&self) -> Option<&Envelope> {
         match self.returned_first() {
-            true => self.returned.first_key_value().map(|(_, envelope)| envelope),
+            true => self
+                .returned
+                .first_key_value()
+                .map(|(_, envelope)| envelope),
             false => self.arrived.front(),
         }
     }

@@ -137,7 +137,12 @@ impl State {
     }
 
     /// Other arguments are in effect now: limits hold at once, a new time to live only for what comes.
-    pub(crate) fn reconfigure(&mut self, settings: QueueArguments, now: u64, effects: &mut Effects) {
+    pub(crate) fn reconfigure(
+        &mut self,
+        settings: QueueArguments,
+        now: u64,
+        effects: &mut Effects,
+    ) {
         if self.deleted {
             return;
         }
@@ -252,7 +257,11 @@ impl State {
     }
 
     /// Counts one more return; gives the message back unless it was one too many, or the queue is gone.
-    pub(super) fn count_return(&mut self, mut envelope: Envelope, effects: &mut Effects) -> Option<Envelope> {
+    pub(super) fn count_return(
+        &mut self,
+        mut envelope: Envelope,
+        effects: &mut Effects,
+    ) -> Option<Envelope> {
         if self.deleted {
             effects.add(Effect::Drop(envelope));
             return None;
@@ -352,7 +361,12 @@ impl State {
         removed
     }
 
-    fn retire(&mut self, subscriber: &mut Subscriber, run: impl Iterator<Item = Envelope>, effects: &mut Effects) {
+    fn retire(
+        &mut self,
+        subscriber: &mut Subscriber,
+        run: impl Iterator<Item = Envelope>,
+        effects: &mut Effects,
+    ) {
         if let Sink::Inbox(inbox) = &mut subscriber.sink {
             for envelope in run.chain(inbox.run.drain(..)) {
                 subscriber.handed -= Amount::new(1, envelope.size());
@@ -370,7 +384,10 @@ impl State {
         }
         self.prune();
         let credit = Arc::clone(&subscriber.credit);
-        self.retired.push(Retired { handed: subscriber.handed, credit });
+        self.retired.push(Retired {
+            handed: subscriber.handed,
+            credit,
+        });
     }
 
     /// Forgets removed consumers whose last delivery is settled.
@@ -395,13 +412,17 @@ impl State {
         now: u64,
         effects: &mut Effects,
     ) -> Run {
-        let Some(inbox) = self.consumers.inbox(id) else { return Run::Gone };
+        let Some(inbox) = self.consumers.inbox(id) else {
+            return Run::Gone;
+        };
         if inbox.run.is_empty() && !self.ready.is_empty() {
             // Before the credit is looked at: one who waits asks to be told of every settlement.
             inbox.hungry = true;
             self.look_again(now, effects);
         }
-        let Some(inbox) = self.consumers.inbox(id) else { return Run::Gone };
+        let Some(inbox) = self.consumers.inbox(id) else {
+            return Run::Gone;
+        };
         inbox.hungry = inbox.run.is_empty();
         if !inbox.hungry {
             std::mem::swap(run, &mut inbox.run);
@@ -418,7 +439,13 @@ impl State {
         self.consumers.inbox(id).map(|inbox| &mut inbox.waiting)
     }
 
-    pub(crate) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u32, now: u64, effects: &mut Effects) {
+    pub(crate) fn set_prefetch(
+        &mut self,
+        id: ConsumerId,
+        prefetch: u32,
+        now: u64,
+        effects: &mut Effects,
+    ) {
         self.consumers.set_prefetch(id, prefetch);
         self.settle_ready(By::Publisher, now, effects);
     }
@@ -453,7 +480,12 @@ impl State {
             }
             self.retire(&mut subscriber, std::iter::empty(), &mut effects);
         }
-        for wake in self.getters.take_all().into_iter().chain(self.publishers.take_all()) {
+        for wake in self
+            .getters
+            .take_all()
+            .into_iter()
+            .chain(self.publishers.take_all())
+        {
             effects.wake(Some(wake));
         }
         Ok(Deleted { messages, effects })
@@ -478,8 +510,14 @@ impl State {
         self.prune();
         let tally = self.tally;
         let (mut unsettled, mut acked) = (tally.got, tally.acked);
-        let live = self.consumers.iter().map(|subscriber| (subscriber.handed, &subscriber.credit));
-        let retired = self.retired.iter().map(|retired| (retired.handed, &retired.credit));
+        let live = self
+            .consumers
+            .iter()
+            .map(|subscriber| (subscriber.handed, &subscriber.credit));
+        let retired = self
+            .retired
+            .iter()
+            .map(|retired| (retired.handed, &retired.credit));
         for (handed, credit) in live.chain(retired) {
             let settled = credit.settled();
             acked += settled;
@@ -527,7 +565,9 @@ impl State {
     /// Hands ready messages over until none is left or nobody can take one (invariant 3).
     fn serve(&mut self, now: u64, effects: &mut Effects) {
         while self.consumers.any_in_turn() {
-            let Some(envelope) = self.ready.pop() else { return };
+            let Some(envelope) = self.ready.pop() else {
+                return;
+            };
             if let Err(nobody) = self.consumers.hand(envelope, effects) {
                 self.ready.put_back(nobody);
                 return;

@@ -3,10 +3,7 @@
 //! Times are nanoseconds of the virtual host's clock, read before the lock is taken. A verb that is given 0 was called
 //! by somebody who knows that nothing in this queue depends on time, and has not looked.
 
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     consumers::ConsumerId,
@@ -46,7 +43,12 @@ pub(crate) fn after(now: u64, time: Duration) -> u64 {
 
 impl State {
     /// Keeps a new message until its time comes.
-    pub(crate) fn push_delayed(&mut self, envelope: Envelope, due: u64, effects: &mut Effects) -> Result<(), Envelope> {
+    pub(crate) fn push_delayed(
+        &mut self,
+        envelope: Envelope,
+        due: u64,
+        effects: &mut Effects,
+    ) -> Result<(), Envelope> {
         if self.is_deleted() {
             return Err(envelope);
         }
@@ -79,7 +81,13 @@ impl State {
     fn delay(&mut self, envelope: Envelope, due: u64, returning: bool, effects: &mut Effects) {
         self.timing.serial += 1;
         self.timing.delayed_amount.add(&envelope);
-        self.timing.delayed.insert((due, self.timing.serial), Delayed { envelope, returning });
+        self.timing.delayed.insert(
+            (due, self.timing.serial),
+            Delayed {
+                envelope,
+                returning,
+            },
+        );
         self.schedule(effects);
     }
 
@@ -90,7 +98,10 @@ impl State {
     /// Everything delayed, as the queue is deleted.
     pub(super) fn drain_delayed(&mut self) -> Vec<Envelope> {
         self.timing.delayed_amount = Amount::default();
-        std::mem::take(&mut self.timing.delayed).into_values().map(|delayed| delayed.envelope).collect()
+        std::mem::take(&mut self.timing.delayed)
+            .into_values()
+            .map(|delayed| delayed.envelope)
+            .collect()
     }
 
     /// The time has come to look at the queue.
@@ -101,8 +112,16 @@ impl State {
         if self.timing.scheduled.is_some_and(|at| at <= now) {
             self.timing.scheduled = None;
         }
-        while let Some(first) = self.timing.delayed.first_entry().filter(|first| first.key().0 <= now) {
-            let Delayed { mut envelope, returning } = first.remove();
+        while let Some(first) = self
+            .timing
+            .delayed
+            .first_entry()
+            .filter(|first| first.key().0 <= now)
+        {
+            let Delayed {
+                mut envelope,
+                returning,
+            } = first.remove();
             self.timing.delayed_amount -= Amount::new(1, envelope.size());
             if returning {
                 self.ready.put_back(envelope);
@@ -136,7 +155,11 @@ impl State {
     /// Asks to be looked at when the next thing is due, unless that was asked for already.
     pub(super) fn schedule(&mut self, effects: &mut Effects) {
         let head = self.ready.head().map_or(NEVER, |head| head.deadline);
-        let delayed = self.timing.delayed.first_key_value().map_or(NEVER, |((due, _), _)| *due);
+        let delayed = self
+            .timing
+            .delayed
+            .first_key_value()
+            .map_or(NEVER, |((due, _), _)| *due);
         let lease = match self.consumer_count() {
             0 => self.timing.lease_over.unwrap_or(NEVER),
             _ => NEVER,

@@ -15,12 +15,13 @@ use super::{
 use crate::{
     error::{CancelReason, Error, Result},
     name::Name,
+    policy::Policy,
     properties::Properties,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    vhost::{ConnectionId, VirtualHost},
+    vhost::{Author, ConnectionId, VirtualHost},
 };
 
 /// A connection to a virtual host of a [`Broker`](crate::Broker): who one is, and what belongs to one.
@@ -211,6 +212,70 @@ impl Connection {
     /// The name of the virtual host that this connection is to.
     pub fn vhost(&self) -> &Name {
         self.core().vhost.name()
+    }
+
+    /// Sets a policy of the virtual host, or replaces the one of the same name: arguments for every queue and exchange
+    /// whose name matches, now and later, in effect at once.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] for a pattern that is no regular expression or a definition that makes no sense,
+    /// [`Error::InvalidName`], [`Error::ConnectionClosed`], [`Error::ShutDown`]. Nothing is changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Policy, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// broker.vhost("/")?.set_policy(Policy::new("short", "^events").setting("max-length", 2))?;
+    /// let events = Queue::new("events.login");
+    /// let producer = broker.producer::<u32>(&events)?;
+    /// for number in 0..5 {
+    ///     producer.publish(number)?;
+    /// }
+    /// assert_eq!(broker.purge(&events)?, 2);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn set_policy(&self, policy: Policy) -> Result {
+        self.core().check_open()?;
+        self.core().vhost.set_policy(policy, Author::User)
+    }
+
+    /// Clears a policy; `false` if there was none of that name.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    pub fn clear_policy(&self, name: &str) -> Result<bool> {
+        self.core().check_open()?;
+        self.core().vhost.clear_policy(name, Author::User)
+    }
+
+    /// The policies, in the order in which they are tried.
+    pub fn policies(&self) -> Vec<Policy> {
+        self.core().vhost.policies(Author::User)
+    }
+
+    /// As [`set_policy`](Self::set_policy), for an operator policy: it is merged with the user's, and where both give a
+    /// number the lower one holds.
+    ///
+    /// # Errors
+    /// As [`set_policy`](Self::set_policy).
+    pub fn set_operator_policy(&self, policy: Policy) -> Result {
+        self.core().check_open()?;
+        self.core().vhost.set_policy(policy, Author::Operator)
+    }
+
+    /// Clears an operator policy; `false` if there was none of that name.
+    ///
+    /// # Errors
+    /// As [`clear_policy`](Self::clear_policy).
+    pub fn clear_operator_policy(&self, name: &str) -> Result<bool> {
+        self.core().check_open()?;
+        self.core().vhost.clear_policy(name, Author::Operator)
+    }
+
+    /// The operator policies, in the order in which they are tried.
+    pub fn operator_policies(&self) -> Vec<Policy> {
+        self.core().vhost.policies(Author::Operator)
     }
 
     /// Closes the connection: its channels close, its typed consumers are cancelled, its exclusive queues are deleted

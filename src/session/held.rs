@@ -9,7 +9,7 @@ use crate::{
     envelope::{Envelope, Origin},
     error::Result,
     name::Name,
-    queue::{ConsumerId, Credit, Effects, Queue},
+    queue::{ConsumerId, Credit, Queue},
     vhost::VirtualHost,
 };
 
@@ -71,9 +71,9 @@ impl Source {
         match &self.consumer {
             Some((id, credit)) => {
                 if credit.settle(messages, bytes) {
-                    let mut effects = Effects::none();
-                    self.queue.lock().settled(*id, &mut effects);
-                    self.vhost.carry_out(&self.queue, effects);
+                    self.vhost.with_queue(&self.queue, |state, now, effects| {
+                        state.settled(*id, now, effects)
+                    });
                 }
             }
             None => self.queue.lock().settle_gets(messages, bytes),
@@ -82,16 +82,20 @@ impl Source {
 
     /// Gives messages up: back to their places, or away.
     pub(crate) fn settle_otherwise(&self, envelopes: Vec<Envelope>, requeue: Requeue) {
-        let mut effects = Effects::none();
-        let mut state = self.queue.lock();
-        match requeue {
-            Requeue::Yes | Requeue::After(_) => {
-                state.give_back(self.consumer(), envelopes, &mut effects);
-            }
-            Requeue::No => state.discard(self.consumer(), envelopes, &mut effects),
+        if matches!(requeue, Requeue::After(_)) {
+            self.queue.set_timed();
         }
-        drop(state);
-        self.vhost.carry_out(&self.queue, effects);
+        let consumer = self.consumer();
+        self.vhost
+            .with_queue(&self.queue, |state, now, effects| match requeue {
+                Requeue::Yes | Requeue::After(Duration::ZERO) => {
+                    state.give_back(consumer, envelopes, now, effects);
+                }
+                Requeue::After(delay) => {
+                    state.give_back_after(consumer, envelopes, delay, now, effects)
+                }
+                Requeue::No => state.discard(consumer, envelopes, now, effects),
+            });
     }
 
     /// The name of the exchange that a message was published to.

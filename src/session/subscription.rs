@@ -74,12 +74,9 @@ impl Subscription {
             exclusive: ask.exclusive,
             credit: Arc::clone(&credit),
         };
-        let mut effects = Effects::none();
-        let subscribed =
-            queue
-                .lock()
-                .subscribe(subscribe, |_| Sink::Inbox(Inbox::default()), &mut effects);
-        vhost.carry_out(&queue, effects);
+        let subscribed = vhost.with_queue(&queue, |state, now, effects| {
+            state.subscribe(subscribe, |_| Sink::Inbox(Inbox::default()), now, effects)
+        });
         let id = subscribed.map_err(|refused| match refused {
             SubscribeRefused::InUse => Error::exclusive_use(queue.name(), vhost.name()),
             SubscribeRefused::Deleted => {
@@ -129,12 +126,13 @@ impl Subscription {
         if self.ended.set(reason).is_err() {
             return;
         }
+        let now = self.vhost().now_for(self.queue());
         let mut effects = Effects::none();
         let mut run = self.run.lock();
-        let removed = self
-            .queue()
-            .lock()
-            .leave(&[self.id], &mut run, Vec::new(), &mut effects);
+        let removed =
+            self.queue()
+                .lock()
+                .leave(&[self.id], &mut run, Vec::new(), now, &mut effects);
         // The queue was deleted, and this run with it.
         let dropped = match removed {
             true => VecDeque::new(),
@@ -149,11 +147,10 @@ impl Subscription {
     }
 
     pub(crate) fn set_prefetch(&self, prefetch: u32) {
-        let mut effects = Effects::none();
-        self.queue()
-            .lock()
-            .set_prefetch(self.id, prefetch, &mut effects);
-        self.vhost().carry_out(self.queue(), effects);
+        self.vhost()
+            .with_queue(self.queue(), |state, now, effects| {
+                state.set_prefetch(self.id, prefetch, now, effects);
+            });
     }
 
     /// Takes up to `max` messages that are there already.
@@ -202,6 +199,7 @@ impl waiter::Source for Subscription {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
+        let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
         if self.has_ended() {
             // The queue is deleted, and this run with it. Dropped without the lock: payloads are user code.
@@ -217,7 +215,7 @@ impl waiter::Source for Subscription {
         let found = self
             .queue()
             .lock()
-            .take_run(self.id, &mut run, ticket, &mut effects);
+            .take_run(self.id, &mut run, ticket, now, &mut effects);
         let first = run.pop_front();
         drop(run);
         self.vhost().carry_out(self.queue(), effects);

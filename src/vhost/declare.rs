@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    VirtualHost,
+    REPLY_TO, VirtualHost,
     topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     exchange::{ExchangeKind, validate_binding},
     field_value::FieldTable,
     name::Name,
-    queue::{DeleteRefused, Deleted, Effects, Queue, State},
+    queue::{DeleteRefused, Deleted, Queue, State},
 };
 
 /// A queue as a declaration found or made it.
@@ -63,6 +63,7 @@ impl VirtualHost {
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
+        let policies = self.policies.lock();
         let mut topology = self.topology.write();
         self.check_up()?;
         if let Some(there) = topology.exchanges.get(&name) {
@@ -73,9 +74,10 @@ impl VirtualHost {
             return Err(Error::reserved_prefix(Entity::Exchange, &name));
         }
         let arguments = ExchangeArguments::parse(ask.argument_table(), &name, self.name())?;
+        let effective = policies.effective_exchange(&arguments, &name);
         topology.add_exchange(
             name,
-            DeclaredExchange::new(kind, ask.clone(), arguments.alternate_exchange),
+            DeclaredExchange::new(kind, ask.clone(), arguments, effective.alternate_exchange),
         );
         Ok(true)
     }
@@ -116,25 +118,27 @@ impl VirtualHost {
 
     /// The queue, and `true` if it is new.
     pub(crate) fn declare_queue(
-        &self,
+        self: &Arc<Self>,
         connection: ConnectionId,
         ask: &descriptions::Queue,
     ) -> Result<(QueueDeclared, bool)> {
         let wanted = checked(ask.name())?;
+        if let Some(declared) = self.declare_reply_to(&wanted)? {
+            return Ok((declared, false));
+        }
         if is_reserved(&wanted) {
             return Err(Error::reserved_prefix(Entity::Queue, &wanted));
         }
-        let mut effects = Effects::none();
+        let policies = self.policies.lock();
         let mut topology = self.topology.write();
         self.check_up()?;
         if let Some(there) = topology.queues.get(&wanted) {
             self.check_access(there, connection)?;
             check_queue_equivalence(&there.description, ask, &wanted, self.name())?;
             let queue = Arc::clone(&there.queue);
-            let declared = Self::describe(&queue, &mut effects);
             drop(topology);
-            self.carry_out(&queue, effects);
-            return Ok((declared, false));
+            drop(policies);
+            return Ok((self.describe(&queue), false));
         }
         let name = match wanted.is_empty() {
             true => self.generate_name(&topology)?,
@@ -142,17 +146,15 @@ impl VirtualHost {
         };
         let arguments = QueueArguments::parse(ask.argument_table(), &name, self.name())?;
         arguments.check_properties(ask, &name, self.name())?;
-        let queue = Arc::new(Queue::new(
-            name.clone(),
-            self.next_number(),
-            State::new(&arguments),
-        ));
+        let effective = policies.effective_queue(&arguments, &name);
+        let queue = Arc::new(Queue::new(name.clone(), self.next_number(), effective));
         let declared = QueueDeclared {
             name: name.clone(),
             message_count: 0,
             consumer_count: 0,
         };
         let owner = ask.is_exclusive().then_some(connection);
+        let made = Arc::clone(&queue);
         topology.add_queue(
             name,
             DeclaredQueue {
@@ -162,11 +164,39 @@ impl VirtualHost {
                 owner,
             },
         );
+        drop(topology);
+        drop(policies);
+        self.renew_lease(&made);
         Ok((declared, true))
     }
 
-    fn describe(queue: &Arc<Queue>, effects: &mut Effects) -> QueueDeclared {
-        let counts = queue.lock().counts(effects);
+    /// The name that requesters consume from is always there, one of a requester while that waits; neither is declared.
+    fn declare_reply_to(&self, name: &Name) -> Result<Option<QueueDeclared>> {
+        if !name.starts_with(REPLY_TO) {
+            return Ok(None);
+        }
+        match **name == *REPLY_TO || self.requester(name).is_some() {
+            true => Ok(Some(QueueDeclared {
+                name: name.clone(),
+                message_count: 0,
+                consumer_count: 1,
+            })),
+            false => Err(Error::not_found(Entity::Queue, name, self.name())),
+        }
+    }
+
+    /// Somebody has used the queue; matters only if it has a lease.
+    fn renew_lease(self: &Arc<Self>, queue: &Arc<Queue>) {
+        if queue.is_timed() {
+            self.with_queue(queue, State::renew_lease);
+        }
+    }
+
+    fn describe(self: &Arc<Self>, queue: &Arc<Queue>) -> QueueDeclared {
+        let counts = self.with_queue(queue, |state, now, effects| {
+            state.renew_lease(now, effects);
+            state.counts(now, effects)
+        });
         QueueDeclared {
             name: queue.name().clone(),
             message_count: counts.ready.messages,
@@ -176,7 +206,7 @@ impl VirtualHost {
 
     fn generate_name(&self, topology: &Topology) -> Result<Name> {
         loop {
-            let name = Name::new(format!("amq.gen-{:016x}", generated(self.next_number())))?;
+            let name = Name::new(format!("amq.gen-{}", self.generate()))?;
             if !topology.queues.contains_key(&name) {
                 return Ok(name);
             }
@@ -216,20 +246,21 @@ impl VirtualHost {
     }
 
     pub(crate) fn declare_queue_passive(
-        &self,
+        self: &Arc<Self>,
         connection: ConnectionId,
         name: &str,
     ) -> Result<QueueDeclared> {
-        let queue = self.queue(connection, &checked(name)?)?;
-        let mut effects = Effects::none();
-        let declared = Self::describe(&queue, &mut effects);
-        self.carry_out(&queue, effects);
-        Ok(declared)
+        let name = checked(name)?;
+        if let Some(declared) = self.declare_reply_to(&name)? {
+            return Ok(declared);
+        }
+        let queue = self.queue(connection, &name)?;
+        Ok(self.describe(&queue))
     }
 
     /// Deleting what is not there succeeds. Returns how many messages were ready.
     pub(crate) fn delete_queue(
-        &self,
+        self: &Arc<Self>,
         connection: ConnectionId,
         name: &str,
         if_unused: bool,
@@ -261,7 +292,7 @@ impl VirtualHost {
     }
 
     /// Deletes the exclusive queues of a connection that closes.
-    pub(crate) fn delete_owned_by(&self, connection: ConnectionId) {
+    pub(crate) fn delete_owned_by(self: &Arc<Self>, connection: ConnectionId) {
         let names = self.topology.read().owned_by(connection);
         for name in names {
             // Whatever stands in the way (the virtual host went down) has deleted the queue already.
@@ -269,12 +300,13 @@ impl VirtualHost {
         }
     }
 
-    pub(crate) fn purge_queue(&self, connection: ConnectionId, name: &Name) -> Result<u64> {
+    pub(crate) fn purge_queue(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        name: &Name,
+    ) -> Result<u64> {
         let queue = self.queue(connection, name)?;
-        let mut effects = Effects::none();
-        let purged = queue.lock().purge(&mut effects);
-        self.carry_out(&queue, effects);
-        Ok(purged)
+        Ok(self.with_queue(&queue, State::purge))
     }
 
     /// `true` if the binding is new.
@@ -340,13 +372,4 @@ impl VirtualHost {
         }
         Ok((source, destination, routing_key))
     }
-}
-
-/// Spreads consecutive numbers, so that generated names of one process do not look alike; it is a bijection, so they
-/// stay different (the finaliser of SplitMix64).
-fn generated(number: u64) -> u64 {
-    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

@@ -1,73 +1,135 @@
 //! Carrying out what queues leave undone: a work list, never recursion, with user code last.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::{VirtualHost, topology::Target};
+use super::VirtualHost;
 use crate::{
+    clock::Timed,
     error::CancelReason,
-    queue::{Deleted, Effect, Effects, Queue},
+    queue::{DeleteRefused, Deleted, Effect, Effects, Queue, State},
     user_code::contained,
 };
 
-impl VirtualHost {
-    /// Carries out the effects of a verb of `queue`. Must be called without any lock held.
-    pub(crate) fn carry_out(&self, queue: &Arc<Queue>, effects: Effects) {
-        if effects.is_empty() {
+/// What the timers hold of a queue: neither end is kept alive by an appointment.
+struct QueueTimer {
+    vhost: Weak<VirtualHost>,
+    queue: Weak<Queue>,
+}
+
+impl Timed for QueueTimer {
+    fn due(&self, _: std::time::Instant) {
+        let (Some(vhost), Some(queue)) = (self.vhost.upgrade(), self.queue.upgrade()) else {
             return;
+        };
+        vhost.with_queue(&queue, State::tick);
+    }
+}
+
+impl VirtualHost {
+    /// Has a queue do something, and carries out what it leaves undone. Must be called without any lock held.
+    pub(crate) fn with_queue<R>(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        verb: impl FnOnce(&mut State, u64, &mut Effects) -> R,
+    ) -> R {
+        let now = self.now_for(queue);
+        let mut effects = Effects::none();
+        let done = verb(&mut queue.lock(), now, &mut effects);
+        self.carry_out(queue, effects);
+        done
+    }
+
+    /// Carries out the effects of a verb of `queue`. Must be called without any lock held.
+    pub(crate) fn carry_out(self: &Arc<Self>, queue: &Arc<Queue>, effects: Effects) {
+        if !effects.is_empty() {
+            self.work_off(vec![(Arc::clone(queue), effects)]);
         }
-        let mut work = Vec::from([(Arc::clone(queue), effects)]);
+    }
+
+    fn work_off(self: &Arc<Self>, mut work: Vec<(Arc<Queue>, Effects)>) {
         let mut user_code = Vec::new();
         while let Some((queue, effects)) = work.pop() {
             for effect in effects.into_list() {
                 match effect {
-                    Effect::Unused => {
-                        if let Some(effects) = self.delete_if_abandoned(&queue) {
-                            work.push((Arc::clone(&queue), effects));
-                        }
-                    }
                     Effect::Wake(_) | Effect::Drop(_) => user_code.push(effect),
+                    Effect::Schedule(at) => self.schedule(&queue, at),
+                    Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
+                    Effect::Unused => work.extend(self.delete_abandoned(&queue)),
+                    Effect::LeaseOver => work.extend(self.delete_forgotten(&queue)),
                 }
             }
         }
         for effect in user_code {
             contained(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
-                Effect::Drop(envelope) => drop(envelope),
-                Effect::Unused => {}
+                other => drop(other),
             });
+        }
+    }
+
+    fn schedule(self: &Arc<Self>, queue: &Arc<Queue>, at: u64) {
+        let timed = queue.timed(|| {
+            Arc::new(QueueTimer {
+                vhost: Arc::downgrade(self),
+                queue: Arc::downgrade(queue),
+            })
+        });
+        if let Some(at) = self.instant(at) {
+            self.timers().schedule(at, Arc::downgrade(timed));
         }
     }
 
     /// Deletes an auto-delete queue that had consumers and has none. Looks again under both locks: a consumer may have
     /// come since, or the queue may be gone and another have its name.
-    fn delete_if_abandoned(&self, queue: &Arc<Queue>) -> Option<Effects> {
+    fn delete_abandoned(&self, queue: &Arc<Queue>) -> Option<(Arc<Queue>, Effects)> {
         let mut topology = self.topology.write();
         let declared = topology
             .queues
             .get(queue.name())
             .filter(|declared| declared.queue == *queue)?;
-        if !declared.description.is_auto_delete() {
+        if !declared.description.is_auto_delete() || !queue.lock().is_abandoned() {
             return None;
         }
-        let mut state = queue.lock();
-        if !state.is_abandoned() {
+        self.end(&mut topology, queue)
+    }
+
+    /// Deletes a queue whose lease is over, looking again as for an abandoned one.
+    fn delete_forgotten(&self, queue: &Arc<Queue>) -> Option<(Arc<Queue>, Effects)> {
+        let now = self.nanos();
+        let mut topology = self.topology.write();
+        topology
+            .queues
+            .get(queue.name())
+            .filter(|declared| declared.queue == *queue)?;
+        if !queue.lock().is_lease_over(now) {
             return None;
         }
-        let Ok(Deleted { effects, .. }) = state.delete(false, false, CancelReason::QueueDeleted)
-        else {
-            return None;
-        };
-        drop(state);
-        topology.remove_queue(queue.name());
-        Some(effects)
+        self.end(&mut topology, queue)
+    }
+
+    /// Deletes a queue. A consumer cannot come between the look and this: it needs the topology lock first, to find the
+    /// queue, and whoever found it before finds it deleted.
+    fn end(
+        &self,
+        topology: &mut super::Topology,
+        queue: &Arc<Queue>,
+    ) -> Option<(Arc<Queue>, Effects)> {
+        let deleted = queue.lock().delete(true, false, CancelReason::QueueDeleted);
+        match deleted {
+            Ok(Deleted { effects, .. }) => {
+                topology.remove_queue(queue.name());
+                Some((Arc::clone(queue), effects))
+            }
+            Err(DeleteRefused::InUse | DeleteRefused::NotEmpty | DeleteRefused::Deleted) => None,
+        }
     }
 
     /// Forgets everything, as the virtual host goes down.
-    pub(crate) fn clear(&self, reason: CancelReason) {
+    pub(crate) fn clear(self: &Arc<Self>, reason: CancelReason) {
         let mut work = Vec::new();
         {
             let mut topology = self.topology.write();
-            self.down.store(true, super::SeqCst);
+            self.set_down();
             topology.touch_all();
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {
@@ -80,17 +142,6 @@ impl VirtualHost {
                 }
             }
         }
-        for (queue, effects) in work {
-            self.carry_out(&queue, effects);
-        }
-    }
-}
-
-impl Target {
-    pub(crate) fn queue(&self) -> Option<&Arc<Queue>> {
-        match self {
-            Target::Queue(queue) => Some(queue),
-            Target::Exchange(_) => None,
-        }
+        self.work_off(work);
     }
 }

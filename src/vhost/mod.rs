@@ -4,44 +4,58 @@
 //! ([`Effects`]). Knows nothing of channels, connections or typed handles.
 //!
 //! # Lock order
-//! 1. the topology (`RwLock`),
-//! 2. one queue (never two at once),
-//! 3. a leaf: a channel's ledger, the exchange numbers, a waiter.
+//! 1. the policies,
+//! 2. the topology (`RwLock`),
+//! 3. one queue (never two at once),
+//! 4. a leaf: a channel's ledger, the exchange numbers, a waiter.
 //!
 //! A lock is only taken while locks of lower numbers are held, and none is held while user code runs: wakers,
 //! destructors of payloads, clocks, codecs.
 
+mod dead_letters;
 mod declare;
 mod effects;
 mod origins;
+mod policies;
 mod publish;
+mod replies;
 mod route;
 mod topology;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub(crate) use self::{
     declare::BindingAsk,
+    policies::Author,
     publish::{PushFailure, Route},
+    replies::{REPLY_TO, Requester},
     topology::ConnectionId,
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
 use self::{
     origins::Origins,
+    replies::Replies,
     topology::{DeclaredExchange, Topology},
 };
 use crate::{
+    arguments::ExchangeArguments,
     clock::Time,
     descriptions::Exchange,
+    envelope::NEVER,
     error::{Error, Result},
     exchange::ExchangeKind,
     name::Name,
-    queue::Group,
+    policy::Policies,
+    queue::{Group, Queue},
     sync::{
-        RwLock,
+        Mutex, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    timers::Timers,
 };
 
 /// A virtual host.
@@ -49,8 +63,14 @@ use crate::{
 pub(crate) struct VirtualHost {
     name: Name,
     time: Time,
+    timers: Arc<Timers>,
+    /// Where the nanoseconds of this virtual host begin.
+    epoch: Instant,
     topology: RwLock<Topology>,
+    /// Taken before the topology.
+    policies: Mutex<Policies>,
     origins: Origins,
+    replies: Replies,
     /// Numbers for queues, consumers' groups and generated names.
     next_number: AtomicU64,
     /// Set once, by the broker's shutdown or the deletion of the virtual host.
@@ -61,7 +81,12 @@ pub(crate) struct VirtualHost {
 
 impl VirtualHost {
     /// A virtual host with nothing but the predeclared exchanges.
-    pub(crate) fn new(name: Name, time: Time, always_encode: bool) -> Result<Arc<VirtualHost>> {
+    pub(crate) fn new(
+        name: Name,
+        time: Time,
+        timers: Arc<Timers>,
+        always_encode: bool,
+    ) -> Result<Arc<VirtualHost>> {
         let mut topology = Topology::default();
         let predeclared = [
             ("amq.direct", ExchangeKind::Direct),
@@ -73,14 +98,27 @@ impl VirtualHost {
         for (exchange, kind) in predeclared {
             topology.add_exchange(
                 Name::new(exchange)?,
-                DeclaredExchange::new(kind, Exchange::new(exchange, kind.as_str()).durable(), None),
+                DeclaredExchange::new(
+                    kind,
+                    Exchange::new(exchange, kind.as_str()).durable(),
+                    ExchangeArguments::default(),
+                    None,
+                ),
             );
         }
         Ok(Arc::new(VirtualHost {
+            // Time zero is kept for callers that have not looked at the clock.
+            epoch: time
+                .now()
+                .checked_sub(Duration::from_nanos(1))
+                .unwrap_or_else(|| time.now()),
+            policies: Mutex::new(Policies::new(&name)),
             name,
             time,
+            timers,
             topology: RwLock::new(topology),
             origins: Origins::default(),
+            replies: Replies::default(),
             next_number: AtomicU64::new(1),
             down: AtomicBool::new(false),
             always_encode,
@@ -103,9 +141,46 @@ impl VirtualHost {
         &self.origins
     }
 
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// The time, in nanoseconds of this virtual host; never 0. Reads the clock, which may be user code: not under a lock.
+    pub(crate) fn nanos(&self) -> u64 {
+        let elapsed = self.time.now().saturating_duration_since(self.epoch);
+        u64::try_from(elapsed.as_nanos())
+            .unwrap_or(NEVER - 1)
+            .max(1)
+    }
+
+    /// As [`nanos`](Self::nanos) for a queue in which something depends on time, else 0.
+    pub(crate) fn now_for(&self, queue: &Queue) -> u64 {
+        match queue.is_timed() {
+            true => self.nanos(),
+            false => 0,
+        }
+    }
+
+    /// `None` for a time that does not come.
+    fn instant(&self, nanos: u64) -> Option<Instant> {
+        match nanos {
+            NEVER => None,
+            nanos => self.epoch.checked_add(Duration::from_nanos(nanos)),
+        }
+    }
+
+    fn set_down(&self) {
+        self.down.store(true, SeqCst);
+    }
+
     /// A number that nothing else in this virtual host has.
     pub(crate) fn next_number(&self) -> u64 {
         self.next_number.fetch_add(1, SeqCst)
+    }
+
+    /// Text that nothing else in this virtual host has, and that does not look like the one before.
+    fn generate(&self) -> String {
+        format!("{:016x}", spread(self.next_number()))
     }
 
     /// A group of its own for a consumer, or for all consumers of a channel.
@@ -121,4 +196,13 @@ impl VirtualHost {
             true => Err(Error::ShutDown),
         }
     }
+}
+
+/// Spreads consecutive numbers, so that generated names of one process do not look alike; it is a bijection, so they
+/// stay different (the finaliser of SplitMix64).
+fn spread(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

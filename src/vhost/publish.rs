@@ -1,15 +1,16 @@
 //! Publishing: from an exchange name to messages in queues.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::{VirtualHost, route::route};
+use super::{VirtualHost, replies::Requester, route::route_keys};
 use crate::{
-    envelope::{Address, Envelope},
+    envelope::{Address, Envelope, NEVER},
     error::{Entity, Error, Result},
     exchange::ExchangeKind,
     field_value::FieldTable,
     name::Name,
-    queue::{Effects, Queue},
+    queue::{By, Effects, NotTaken, Queue, after},
+    sender_selected,
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
@@ -36,17 +37,31 @@ pub struct Published {
 }
 
 /// The queues for one exchange and routing key, as they were when the exchange had the epoch noted here.
-#[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) address: Address,
     queues: Vec<Arc<Queue>>,
     /// `None` for the default exchange: its routes end with the queue, which says so itself.
     epoch: Option<(Arc<AtomicU64>, u64)>,
-    /// Whether headers take part, so that the route holds for one message only.
+    /// Whether it holds for one message only, since the message's headers take part.
     pub(crate) by_headers: bool,
+    /// Instead of queues: whoever waits for a direct reply.
+    requester: Option<Arc<dyn Requester>>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("queues", &self.queues)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Route {
+    /// Whether the message is a direct reply, and goes to no queue.
+    pub(crate) fn is_reply(&self) -> bool {
+        self.requester.is_some()
+    }
+
     /// Whether the exchange still routes as it did.
     pub(crate) fn is_current(&self) -> bool {
         match &self.epoch {
@@ -59,6 +74,32 @@ impl Route {
     pub(crate) fn len(&self) -> usize {
         self.queues.len()
     }
+
+    /// The first queue on the way that has publishers wait and has no room.
+    pub(crate) fn full_queue(&self) -> Option<&Arc<Queue>> {
+        let blocking = self.queues.iter().filter(|queue| queue.is_blocking());
+        blocking.into_iter().find(|queue| queue.lock().is_full())
+    }
+}
+
+/// A message that is in no queue, and why.
+#[derive(Debug)]
+pub(crate) struct PushFailed {
+    pub(crate) failure: PushFailure,
+    pub(crate) envelope: Envelope,
+}
+
+/// Why a message is in no queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PushFailure {
+    /// No queue is on its way.
+    NoRoute,
+    /// The only queue on its way is deleted: the route is out of date.
+    QueueDeleted,
+    /// Every queue on its way refused it, this one first.
+    Refused { queue: Name, refused: usize },
+    /// It cannot be in several places.
+    NotShareable,
 }
 
 impl VirtualHost {
@@ -66,7 +107,7 @@ impl VirtualHost {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is internal,
-    /// [`Error::ShutDown`].
+    /// [`Error::PreconditionFailed`] for a CC or BCC header that is not an array, [`Error::ShutDown`].
     pub(crate) fn resolve(
         &self,
         exchange: &Name,
@@ -76,7 +117,7 @@ impl VirtualHost {
         let origin = self.origins().of(exchange);
         let topology = self.topology.read();
         self.check_up()?;
-        let mut by_headers = false;
+        let mut by_headers = sender_selected::is_selected_by_sender(headers);
         let epoch = match topology.exchanges.get(exchange) {
             _ if exchange.is_empty() => None,
             None => return Err(Error::not_found(Entity::Exchange, exchange, self.name())),
@@ -84,79 +125,28 @@ impl VirtualHost {
                 return Err(Error::internal_exchange(exchange, self.name()));
             }
             Some(declared) => {
-                by_headers =
+                by_headers |=
                     declared.kind() == ExchangeKind::Headers || topology.leads_to_headers(exchange);
                 // Read under the lock under which it is raised: it belongs to what is routed by below.
                 let seen = declared.epoch.load(SeqCst);
                 Some((Arc::clone(&declared.epoch), seen))
             }
         };
-        let queues = route(&topology, exchange, routing_key, headers);
+        let keys = sender_selected::routing_keys(routing_key, headers)?;
+        let queues = route_keys(&topology, exchange, &keys, headers);
+        let requester = match exchange.is_empty() {
+            true => self.requester(routing_key),
+            false => None,
+        };
+        // Whoever waits for a reply may not wait for the next.
+        by_headers |= requester.is_some();
         Ok(Route {
             address: Address::new(&origin, routing_key),
             queues,
             epoch,
             by_headers,
+            requester,
         })
-    }
-
-    /// Puts the message into every queue of the route; the caller carries the effects out.
-    ///
-    /// `Err` gives the message back if the one queue it was for is deleted (the route is out of date, to be resolved
-    /// anew) or if it cannot be shared by several.
-    pub(crate) fn push(
-        &self,
-        route: &Route,
-        mut envelope: Envelope,
-    ) -> std::result::Result<Published, Box<PushFailed>> {
-        match route.queues.as_slice() {
-            [] => Err(Box::new(PushFailed {
-                reason: PushFailure::NoRoute,
-                envelope,
-            })),
-            [queue] => {
-                let mut effects = Effects::none();
-                let pushed = queue.lock().push(envelope, &mut effects);
-                self.carry_out(queue, effects);
-                match pushed {
-                    Ok(()) => Ok(Published {
-                        routed: 1,
-                        refused: 0,
-                    }),
-                    Err(envelope) => Err(Box::new(PushFailed {
-                        reason: PushFailure::QueueDeleted,
-                        envelope,
-                    })),
-                }
-            }
-            [first, others @ ..] => {
-                let mut copies = Vec::with_capacity(others.len());
-                for _ in others {
-                    match envelope.share() {
-                        Ok(copy) => copies.push(copy),
-                        Err(_) => {
-                            return Err(Box::new(PushFailed {
-                                reason: PushFailure::NotShareable,
-                                envelope,
-                            }));
-                        }
-                    }
-                }
-                let mut published = Published::default();
-                for (queue, envelope) in [first]
-                    .into_iter()
-                    .chain(others)
-                    .zip([envelope].into_iter().chain(copies))
-                {
-                    let mut effects = Effects::none();
-                    let pushed = queue.lock().push(envelope, &mut effects);
-                    self.carry_out(queue, effects);
-                    // A queue deleted in between would have lost the message all the same.
-                    published.routed += usize::from(pushed.is_ok());
-                }
-                Ok(published)
-            }
-        }
     }
 
     /// The route again, to the queues that now have the names of those it led to.
@@ -172,21 +162,113 @@ impl VirtualHost {
             queues,
             epoch: None,
             by_headers: route.by_headers,
+            requester: route.requester.clone(),
         }
     }
-}
 
-/// Why a message is in no queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PushFailure {
-    NoRoute,
-    QueueDeleted,
-    NotShareable,
-}
+    /// Puts the message into every queue of the route. A failure gives it back.
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        route: &Route,
+        mut envelope: Envelope,
+    ) -> std::result::Result<Published, Box<PushFailed>> {
+        if let Some(requester) = &route.requester {
+            requester.reply(envelope);
+            return Ok(Published {
+                routed: 1,
+                refused: 0,
+            });
+        }
+        match route.queues.as_slice() {
+            [] => Err(Box::new(PushFailed {
+                failure: PushFailure::NoRoute,
+                envelope,
+            })),
+            [queue] => {
+                let (failure, envelope) = match self.push_one(queue, envelope) {
+                    Ok(()) => {
+                        return Ok(Published {
+                            routed: 1,
+                            refused: 0,
+                        });
+                    }
+                    Err(NotTaken::Deleted(envelope)) => (PushFailure::QueueDeleted, envelope),
+                    Err(NotTaken::Refused(envelope)) => (
+                        PushFailure::Refused {
+                            queue: queue.name().clone(),
+                            refused: 1,
+                        },
+                        envelope,
+                    ),
+                };
+                Err(Box::new(PushFailed { failure, envelope }))
+            }
+            [first, others @ ..] => {
+                let mut copies = Vec::with_capacity(others.len());
+                for _ in others {
+                    match envelope.share() {
+                        Ok(copy) => copies.push(copy),
+                        Err(_) => {
+                            return Err(Box::new(PushFailed {
+                                failure: PushFailure::NotShareable,
+                                envelope,
+                            }));
+                        }
+                    }
+                }
+                let mut published = Published::default();
+                let mut refused = None;
+                let envelopes = [envelope].into_iter().chain(copies);
+                for (queue, envelope) in [first].into_iter().chain(others).zip(envelopes) {
+                    match self.push_one(queue, envelope) {
+                        Ok(()) => published.routed += 1,
+                        // A queue deleted in between would have lost the message all the same.
+                        Err(NotTaken::Deleted(_)) => {}
+                        Err(NotTaken::Refused(envelope)) => {
+                            published.refused += 1;
+                            refused.get_or_insert((queue.name().clone(), envelope));
+                        }
+                    }
+                }
+                match refused {
+                    Some((queue, envelope)) if published.routed == 0 => {
+                        let failure = PushFailure::Refused {
+                            queue,
+                            refused: published.refused,
+                        };
+                        Err(Box::new(PushFailed { failure, envelope }))
+                    }
+                    _ => Ok(published),
+                }
+            }
+        }
+    }
 
-/// A message that is in no queue.
-#[derive(Debug)]
-pub(crate) struct PushFailed {
-    pub(crate) reason: PushFailure,
-    pub(crate) envelope: Envelope,
+    fn push_one(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        mut envelope: Envelope,
+    ) -> std::result::Result<(), NotTaken> {
+        let now = self.stamp(queue, &mut envelope);
+        let mut effects = Effects::none();
+        let pushed = queue
+            .lock()
+            .push(envelope, By::Publisher, now, &mut effects);
+        self.carry_out(queue, effects);
+        pushed
+    }
+
+    /// Gives the message the deadline that it has in this queue: the smaller of the queue's time to live and its own.
+    /// Returns the time, if anything here depends on it.
+    pub(super) fn stamp(&self, queue: &Queue, envelope: &mut Envelope) -> u64 {
+        let ttl = queue.ttl().min(envelope.expiration());
+        if ttl == NEVER {
+            envelope.deadline = NEVER;
+            return self.now_for(queue);
+        }
+        queue.set_timed();
+        let now = self.nanos();
+        envelope.deadline = after(now, std::time::Duration::from_nanos(ttl));
+        now
+    }
 }

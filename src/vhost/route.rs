@@ -10,16 +10,21 @@ use crate::{exchange::Matches, field_value::FieldTable, name::Name, queue::Queue
 /// A work list instead of recursion: bindings between exchanges may form chains of any length and cycles. As in
 /// RabbitMQ an alternate exchange is used when no binding of *this* exchange matched; a matching binding to another
 /// exchange counts, even if that one drops the message.
-pub(crate) fn route(
+///
+/// A sender may select several keys (CC and BCC): the message goes wherever one of them leads, once.
+pub(crate) fn route_keys(
     topology: &Topology,
     exchange: &Name,
-    routing_key: &str,
+    routing_keys: &[&str],
     headers: Option<&FieldTable>,
 ) -> Vec<Arc<Queue>> {
-    if exchange.is_empty() {
-        return topology.queue(routing_key).into_iter().collect();
-    }
     let mut queues = Matches::new();
+    if exchange.is_empty() {
+        for queue in routing_keys.iter().filter_map(|key| topology.queue(key)) {
+            queues.insert(&queue);
+        }
+        return queues.into_vec();
+    }
     let mut seen = HashSet::from([exchange.clone()]);
     let mut next = vec![exchange.clone()];
     let mut matches = Matches::new();
@@ -28,7 +33,9 @@ pub(crate) fn route(
             continue;
         };
         matches.clear();
-        declared.state.route(routing_key, headers, &mut matches);
+        for routing_key in routing_keys {
+            declared.state.route(routing_key, headers, &mut matches);
+        }
         let alternate = match &declared.alternate {
             Some(alternate) if matches.is_empty() => Some(alternate),
             _ => None,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    arguments::QueueArguments,
+    arguments::{ExchangeArguments, QueueArguments},
     descriptions,
     exchange::{self, ExchangeKind},
     field_value::FieldTable,
@@ -32,7 +32,8 @@ pub(crate) type ConnectionId = u64;
 pub(crate) struct DeclaredExchange {
     /// As declared.
     pub(crate) description: descriptions::Exchange,
-    /// Where messages go that no binding takes.
+    pub(crate) arguments: ExchangeArguments,
+    /// Where messages go that no binding takes, by argument or by policy.
     pub(crate) alternate: Option<Name>,
     pub(crate) state: exchange::State<Target>,
     /// Raised whenever a message published here might be routed otherwise than before. Written under the topology
@@ -44,10 +45,12 @@ impl DeclaredExchange {
     pub(crate) fn new(
         kind: ExchangeKind,
         description: descriptions::Exchange,
+        arguments: ExchangeArguments,
         alternate: Option<Name>,
     ) -> Self {
         DeclaredExchange {
             description,
+            arguments,
             alternate,
             state: exchange::State::new(kind),
             epoch: Arc::new(AtomicU64::new(0)),
@@ -115,6 +118,36 @@ impl Topology {
         self.exchanges.insert(name.clone(), exchange);
         // Exchanges that named it as their alternate before it was there.
         self.touch(&name);
+    }
+
+    /// Gives an exchange another alternate exchange.
+    pub(crate) fn set_alternate(&mut self, name: &Name, alternate: Option<Name>) {
+        let Some(exchange) = self.exchanges.get_mut(name) else {
+            return;
+        };
+        if exchange.alternate == alternate {
+            return;
+        }
+        let old = std::mem::replace(&mut exchange.alternate, alternate.clone());
+        if let Some(old) = old {
+            self.forget_alternate(&old, name);
+        }
+        if let Some(alternate) = alternate {
+            self.alternates
+                .entry(alternate)
+                .or_default()
+                .insert(name.clone());
+        }
+        self.touch(name);
+    }
+
+    fn forget_alternate(&mut self, alternate: &Name, name: &Name) {
+        if let Entry::Occupied(mut named_by) = self.alternates.entry(alternate.clone()) {
+            named_by.get_mut().remove(name);
+            if named_by.get().is_empty() {
+                named_by.remove();
+            }
+        }
     }
 
     /// Adds a binding. Both ends must exist; `false` if it was there.
@@ -226,12 +259,7 @@ impl Topology {
             self.forget_source(target, name);
         }
         if let Some(alternate) = &exchange.alternate {
-            if let Entry::Occupied(mut named_by) = self.alternates.entry(alternate.clone()) {
-                named_by.get_mut().remove(name);
-                if named_by.get().is_empty() {
-                    named_by.remove();
-                }
-            }
+            self.forget_alternate(alternate, name);
         }
         self.detach(&Target::Exchange(name.clone()))
     }

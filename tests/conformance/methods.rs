@@ -1,8 +1,8 @@
 //! The operations that are AMQP methods: synchronous ones with a reply, and publishing and settling, which fail later if at all.
 
 use leveret::{
-    AckMode, ConsumeOptions, Error, Exchange, IfEmpty, IfUnused, Properties, PublishOptions, Queue,
-    QueueDeclared, Requeue,
+    AckMode, ApplyTo, ConsumeOptions, Error, Exchange, IfEmpty, IfUnused, Policy, Properties,
+    PublishOptions, Queue, QueueDeclared, Requeue,
 };
 use serde_json::{Map, Value};
 
@@ -157,7 +157,8 @@ impl Replay {
                 fields.finish()?;
                 Ok(self.close_connection(site)?.map(|()| Reply::done()))
             }
-            "set_policy" | "clear_policy" => self.policy(op),
+            "set_policy" => self.set_policy(fields),
+            "clear_policy" => self.clear_policy(fields),
             _ => Err(format!("the operation '{op}' is not supported")),
         }
     }
@@ -254,9 +255,31 @@ impl Replay {
             .map(|_| Reply::done()))
     }
 
-    /// Sets or clears a policy of the virtual host: the broker has none.
-    fn policy(&mut self, op: &str) -> Said {
-        Err(format!("the operation '{op}' is not supported"))
+    fn set_policy(&mut self, mut fields: Fields) -> Said {
+        let mut policy = Policy::new(fields.text("name")?, fields.text("pattern")?)
+            .definition(values::table(fields.table("definition")?)?);
+        policy = match fields.text_or_empty("apply_to")?.as_str() {
+            "" | "all" => policy,
+            "queues" => policy.apply_to(ApplyTo::Queues),
+            "exchanges" => policy.apply_to(ApplyTo::Exchanges),
+            other => return Err(format!("a policy applies to '{other}'")),
+        };
+        policy = policy.priority(
+            fields
+                .optional_number::<u32>("priority")?
+                .unwrap_or(0)
+                .into(),
+        );
+        fields.finish()?;
+        let vhost = self.broker.vhost("/").map_err(|error| error.to_string())?;
+        Ok(vhost.set_policy(policy).map(|()| Reply::done()))
+    }
+
+    fn clear_policy(&mut self, mut fields: Fields) -> Said {
+        let name = fields.text("name")?;
+        fields.finish()?;
+        let vhost = self.broker.vhost("/").map_err(|error| error.to_string())?;
+        Ok(vhost.clear_policy(&name).map(|_| Reply::done()))
     }
 
     /// Carries out a publish or a settlement, if the operation is one.

@@ -1,6 +1,6 @@
 //! Consuming and getting on a channel.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{
     AckMode, Channel, ChannelDelivery, ConsumeOptions, ledger::Slot, outlet::ChannelOutlet,
@@ -9,8 +9,9 @@ use crate::{
     arguments::ConsumerArguments,
     error::{Error, Result},
     name::Name,
-    queue::{Credit, Effects, Sink, Subscribe, SubscribeRefused},
+    queue::{Credit, Sink, Subscribe, SubscribeRefused},
     session::held::{Held, Source},
+    vhost::{REPLY_TO, Requester},
 };
 
 impl Channel {
@@ -52,6 +53,9 @@ impl Channel {
         let core = self.core();
         let current = self.current_queue()?;
         let name = Name::new(self.expand(queue, &current)?)?;
+        if name == REPLY_TO {
+            return self.consume_replies(&options);
+        }
         let tag = self.reserve(&options.tag)?;
         let consumed = self.subscribe(&name, &tag, &options);
         let mut state = core.lock();
@@ -75,6 +79,29 @@ impl Channel {
         Ok(tag)
     }
 
+    /// Starts the channel's reply consumer (RabbitMQ's direct reply-to).
+    fn consume_replies(&self, options: &ConsumeOptions) -> Result<Name> {
+        let core = self.core();
+        if !options.auto_ack {
+            return Err(Error::reply_consumer_cannot_acknowledge());
+        }
+        if core.open()?.replies_to.is_some() {
+            return Err(Error::reply_consumer_already_set());
+        }
+        let tag = self.reserve(&options.tag)?;
+        let requester: Weak<dyn Requester> = self.downgrade();
+        let name = core.vhost().add_requester(requester)?;
+        let mut state = core.lock();
+        state.ledger.consumers.remove(&tag);
+        if state.replies_to.is_none() && state.closed.is_none() {
+            state.replies_to = Some((tag.clone(), name));
+            return Ok(tag);
+        }
+        drop(state);
+        core.vhost().forget_requester(&name);
+        Err(Error::reply_consumer_already_set())
+    }
+
     fn reserve(&self, tag: &str) -> Result<Name> {
         let core = self.core();
         let mut state = core.open()?;
@@ -87,7 +114,11 @@ impl Channel {
             },
             tag => Name::new(tag)?,
         };
-        if state.ledger.consumers.contains_key(&tag) {
+        let replies = state
+            .replies_to
+            .as_ref()
+            .is_some_and(|(used, _)| *used == tag);
+        if replies || state.ledger.consumers.contains_key(&tag) {
             return Err(Error::consumer_tag_in_use(&tag));
         }
         state.ledger.consumers.insert(tag.clone(), Slot::Reserved);
@@ -114,10 +145,8 @@ impl Channel {
             credit: Arc::clone(&credit),
         };
         let mut made = None;
-        let mut effects = Effects::none();
-        let subscribed = queue.lock().subscribe(
-            ask,
-            |id| {
+        let subscribed = vhost.with_queue(&queue, |state, now, effects| {
+            let sink = |id| {
                 let source = Arc::new(Source {
                     vhost: Arc::clone(vhost),
                     queue: Arc::clone(&queue),
@@ -131,10 +160,9 @@ impl Channel {
                 };
                 made = Some(source);
                 Sink::Outlet(Arc::new(outlet))
-            },
-            &mut effects,
-        );
-        vhost.carry_out(&queue, effects);
+            };
+            state.subscribe(ask, sink, now, effects)
+        });
         match (subscribed, made) {
             (Ok(_), Some(source)) => Ok(source),
             (Err(SubscribeRefused::InUse), _) => Err(Error::exclusive_use(name, vhost.name())),
@@ -154,6 +182,11 @@ impl Channel {
     pub fn basic_cancel(&self, consumer_tag: &str) -> Result {
         let core = self.core();
         let mut state = core.open()?;
+        if let Some((_, name)) = state.replies_to.take_if(|(tag, _)| **tag == *consumer_tag) {
+            drop(state);
+            core.vhost().forget_requester(&name);
+            return Ok(());
+        }
         let source = match state.ledger.consumers.get(consumer_tag) {
             Some(Slot::Consumer(source)) => Arc::clone(source),
             Some(Slot::Reserved) | None => return Ok(()),
@@ -176,16 +209,16 @@ impl Channel {
         let vhost = core.vhost();
         let queue = vhost.queue(core.connection_id(), &name)?;
         let source = Source::gets(vhost, &queue);
-        let mut effects = Effects::none();
-        let mut state = queue.lock();
-        let got = state.get(&mut effects).map(|(mut envelope, left)| {
+        let got = vhost.with_queue(&queue, |state, now, effects| {
+            state.renew_lease(now, effects);
+            let (mut envelope, left) = state.get(now, effects)?;
             // The tag is given, and the entry made, before the queue hands anything else to this channel.
             let mut channel = core.lock();
             if channel.closed.is_some() {
-                return Err(Held::new(Arc::clone(&source), envelope));
+                return Some(Err(Held::new(Arc::clone(&source), envelope)));
             }
             let delivery_tag = channel.ledger.next_tag();
-            let shown = match ack {
+            let mut shown = match ack {
                 AckMode::Auto => {
                     state.settle_gets(1, envelope.size());
                     Some(envelope)
@@ -198,16 +231,17 @@ impl Channel {
                     copy
                 }
             };
-            Ok(ChannelDelivery {
-                source: Arc::clone(&source),
+            if let Some(envelope) = shown.as_mut().filter(|_| queue.shows_delivery_count()) {
+                envelope.show_delivery_count();
+            }
+            Some(Ok(ChannelDelivery {
+                vhost: Arc::clone(vhost),
                 consumer_tag: Name::empty(),
                 delivery_tag,
                 envelope: shown,
                 message_count: left as u64,
-            })
+            }))
         });
-        drop(state);
-        vhost.carry_out(&queue, effects);
         match got {
             None => Ok(None),
             Some(Ok(delivery)) => Ok(Some(delivery)),

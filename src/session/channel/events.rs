@@ -10,11 +10,9 @@ use crate::{
     error::{CancelReason, CodecError},
     name::Name,
     properties::Properties,
-    session::{
-        held::Source,
-        receive::{RecvError, RecvTimeoutError, TryRecvError},
-    },
+    session::receive::{RecvError, RecvTimeoutError, TryRecvError},
     sync::channel::TryRecvError as Nothing,
+    vhost::VirtualHost,
     waiter::{self, Ticket, WaitList, Waiting},
 };
 
@@ -57,9 +55,8 @@ pub enum Event {
 ///
 /// # If dropped
 /// Nothing happens: the message is in the channel's ledger until it is settled by its tag or the channel closes.
-#[derive(Debug)]
 pub struct ChannelDelivery {
-    pub(super) source: Arc<Source>,
+    pub(super) vhost: Arc<VirtualHost>,
     pub(super) consumer_tag: Name,
     pub(super) delivery_tag: u64,
     /// A copy, sharing the payload with the ledger's. `None` if the payload is a `Local`, which cannot be shared.
@@ -94,7 +91,7 @@ impl ChannelDelivery {
     pub fn exchange(&self) -> Name {
         self.envelope
             .as_ref()
-            .map(|envelope| self.source.exchange(envelope.origin()))
+            .map(|envelope| self.vhost.origins().name(envelope.origin()))
             .unwrap_or_default()
     }
 
@@ -126,6 +123,16 @@ impl ChannelDelivery {
     /// How many messages were still ready when this one was got; 0 for a delivery to a consumer.
     pub fn message_count(&self) -> u64 {
         self.message_count
+    }
+}
+
+impl fmt::Debug for ChannelDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelDelivery")
+            .field("consumer_tag", &self.consumer_tag)
+            .field("delivery_tag", &self.delivery_tag)
+            .field("envelope", &self.envelope)
+            .finish_non_exhaustive()
     }
 }
 

@@ -44,6 +44,11 @@ impl Ledger {
         self.last_tag
     }
 
+    /// The tag that the next delivery will have.
+    pub(crate) fn peek_tag(&self) -> u64 {
+        self.last_tag + 1
+    }
+
     /// Whether the common limit lets one more through; if not, `queue` is told when it does.
     pub(crate) fn has_room(&mut self, queue: &Arc<Queue>) -> bool {
         let room = self.limit == 0 || self.volume < u64::from(self.limit);

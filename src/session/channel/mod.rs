@@ -17,7 +17,7 @@ mod topology;
 mod tx;
 
 use std::{
-    collections::HashSet,
+    collections::VecDeque,
     fmt,
     sync::{Arc, Weak},
 };
@@ -35,7 +35,7 @@ use super::connection::{self, Connection};
 use crate::{
     error::{CancelReason, Error, Result},
     name::Name,
-    queue::{ConsumerId, Effects, Group, Queue, Returned as ReturnedToQueue},
+    queue::{ConsumerId, Group, Queue, Returned as ReturnedToQueue},
     session::held::{Held, Source},
     sync::{
         Mutex, MutexGuard,
@@ -103,6 +103,8 @@ pub(crate) struct State {
     prefetch: u16,
     /// What an empty queue name stands for.
     current_queue: Option<Name>,
+    /// The tag of the reply consumer, and the name under which replies reach it.
+    replies_to: Option<(Name, Name)>,
     pub(crate) waiting: WaitList,
     events: Sender<Event>,
 }
@@ -176,10 +178,14 @@ impl Core {
             Mode::Tx(tx) => Some(tx),
             Mode::Plain | Mode::Confirm { .. } => None,
         };
+        let replies_to = state.replies_to.take();
         let wakes = state.waiting.take_all();
         drop(state);
         let (settlements, forgotten) = uncommitted.map(Tx::into_parts).unwrap_or_default();
         unsettled.extend(settlements);
+        if let Some((_, name)) = replies_to {
+            self.vhost().forget_requester(&name);
+        }
         self.leave(consumers, unsettled);
         self.connection.forget_channel(self.number);
         for wake in wakes {
@@ -216,20 +222,18 @@ impl Core {
             queues[place].2.push(ReturnedToQueue { consumer, envelope });
         }
         for (queue, ids, returned) in queues {
-            let mut effects = Effects::none();
-            queue
-                .lock()
-                .leave(&ids, &mut Default::default(), returned, &mut effects);
-            self.vhost().carry_out(&queue, effects);
+            self.vhost().with_queue(&queue, |state, now, effects| {
+                state.leave(&ids, &mut VecDeque::new(), returned, now, effects)
+            });
         }
     }
 
     /// Tells queues that the channel's common limit has room.
     fn resume(&self, queues: Vec<Arc<Queue>>) {
         for queue in queues {
-            let mut effects = Effects::none();
-            queue.lock().resume(self.group, &mut effects);
-            self.vhost().carry_out(&queue, effects);
+            self.vhost().with_queue(&queue, |state, now, effects| {
+                state.resume(self.group, now, effects)
+            });
         }
     }
 }
@@ -253,6 +257,7 @@ impl Channel {
             mode: Mode::Plain,
             prefetch: 0,
             current_queue: None,
+            replies_to: None,
             waiting: WaitList::default(),
             events,
         };
@@ -324,15 +329,6 @@ impl Channel {
     fn current_queue(&self) -> Result<Option<Name>> {
         Ok(self.core().open()?.current_queue.clone())
     }
-}
-
-/// The queues of several deliveries, each once.
-fn distinct(queues: impl IntoIterator<Item = Arc<Queue>>) -> Vec<Arc<Queue>> {
-    let mut seen = HashSet::new();
-    queues
-        .into_iter()
-        .filter(|queue| seen.insert(Arc::as_ptr(queue)))
-        .collect()
 }
 
 impl fmt::Debug for Channel {

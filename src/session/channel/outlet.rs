@@ -11,6 +11,7 @@ use crate::{
     error::CancelReason,
     queue::{Effects, Outlet},
     session::held::{Held, Source},
+    vhost::Requester,
 };
 
 /// One consumer of a channel.
@@ -32,7 +33,7 @@ impl Outlet for ChannelOutlet {
             return Err(envelope);
         }
         let delivery_tag = state.ledger.next_tag();
-        let shown = match source.auto_ack {
+        let mut shown = match source.auto_ack {
             true => Some(envelope),
             false => {
                 let copy = envelope.share().ok();
@@ -42,9 +43,18 @@ impl Outlet for ChannelOutlet {
                 copy
             }
         };
+        if let Some(envelope) = shown
+            .as_mut()
+            .filter(|_| source.queue.shows_delivery_count())
+        {
+            // As RabbitMQ's quorum queues do, for what comes again only.
+            if envelope.redelivered() {
+                envelope.show_delivery_count();
+            }
+        }
         let delivery = ChannelDelivery {
             consumer_tag: source.consumer_tag.clone(),
-            source,
+            vhost: Arc::clone(core.vhost()),
             delivery_tag,
             envelope: shown,
             message_count: 0,
@@ -64,6 +74,29 @@ impl Outlet for ChannelOutlet {
                 consumer_tag,
                 reason,
             }));
+        }
+    }
+}
+
+/// Takes direct replies for the channel's reply consumer.
+impl Requester for Core {
+    fn reply(&self, envelope: Envelope) {
+        let mut state = self.lock();
+        let Some((consumer_tag, _)) = state.replies_to.clone() else {
+            return;
+        };
+        let delivery = ChannelDelivery {
+            consumer_tag,
+            vhost: Arc::clone(self.vhost()),
+            // It cannot be settled, and does not count.
+            delivery_tag: state.ledger.peek_tag(),
+            envelope: Some(envelope),
+            message_count: 0,
+        };
+        let wake = state.send(Event::Delivery(delivery));
+        drop(state);
+        if let Some(wake) = wake {
+            wake.wake();
         }
     }
 }

@@ -10,10 +10,12 @@ use crate::{
     bytes::Bytes,
     envelope::{Envelope, Meta},
     error::{Error, Result},
+    field_value::FieldTable,
     name::Name,
     payload::Body,
     properties::Properties,
-    vhost::{Published, PushFailure, Route},
+    sender_selected,
+    vhost::{Published, PushFailure, REPLY_TO, Route},
 };
 
 /// A message on its way: what is needed to put it into its queues, or to return it.
@@ -25,17 +27,32 @@ pub(super) struct Pending {
     meta: Arc<Meta>,
     route: Route,
     mandatory: bool,
+    /// The headers, if they name further keys: hidden ones among them.
+    selecting: Option<FieldTable>,
 }
 
 impl Core {
+    /// Puts the name under which replies reach this channel into a request that asks for direct replies.
+    fn name_requester(&self, properties: &mut Properties) -> Result {
+        if properties.reply_to.as_deref() != Some(REPLY_TO) {
+            return Ok(());
+        }
+        let Some((_, name)) = self.open()?.replies_to.clone() else {
+            return Err(Error::no_reply_consumer());
+        };
+        *properties = std::mem::take(properties).reply_to(name.to_string());
+        Ok(())
+    }
+
     /// As [`publish_pending`](Self::publish_pending), some time after the message was published: its route was decided
     /// then, by name. The default exchange's is the routing key, whether there was such a queue then or not.
     pub(super) fn commit_pending(&self, mut pending: Pending) {
         if pending.exchange.is_empty() {
-            match self
-                .vhost()
-                .resolve(&pending.exchange, &pending.routing_key, None)
-            {
+            match self.vhost().resolve(
+                &pending.exchange,
+                &pending.routing_key,
+                pending.selecting.as_ref(),
+            ) {
                 Ok(route) => pending.route = route,
                 Err(_) => return,
             }
@@ -53,23 +70,27 @@ impl Core {
             meta,
             mut route,
             mandatory,
+            ..
         } = pending;
-        loop {
+        let published = loop {
             let envelope = Envelope::new(
                 Body::encoded(body.clone()),
                 &route.address,
                 Some(Arc::clone(&meta)),
             );
             let failed = match self.vhost().push(&route, envelope) {
+                // As in RabbitMQ a mandatory reply comes back as well: it is in no queue.
+                Ok(published) if route.is_reply() && mandatory => break published,
                 Ok(published) => return published,
                 Err(failed) => failed,
             };
-            match failed.reason {
+            match failed.failure {
                 // As in RabbitMQ the names that the bindings gave are what counts: another queue may have this one's.
                 PushFailure::QueueDeleted => route = self.vhost().renew(&route),
-                PushFailure::NoRoute | PushFailure::NotShareable => break,
+                PushFailure::Refused { refused, .. } => return Published { routed: 0, refused },
+                PushFailure::NoRoute | PushFailure::NotShareable => break Published::default(),
             }
-        }
+        };
         if mandatory {
             let properties = meta.properties.clone();
             let returned = Returned {
@@ -85,7 +106,7 @@ impl Core {
                 wake.wake();
             }
         }
-        Published::default()
+        published
     }
 }
 
@@ -118,8 +139,19 @@ impl Channel {
             .resolve(&exchange, &routing_key, properties.headers.as_ref())?;
         core.connection.check_user_id(&properties)?;
         properties.validate()?;
+        let mut properties = properties;
+        core.name_requester(&mut properties)?;
+        let selecting = properties
+            .headers
+            .clone()
+            .filter(|headers| sender_selected::is_selected_by_sender(Some(headers)));
+        let bcc = match selecting {
+            Some(_) => sender_selected::take_bcc(&mut properties),
+            None => Vec::new(),
+        };
         let meta = Arc::new(Meta {
             properties,
+            bcc,
             ..Meta::default()
         });
         let pending = Pending {
@@ -129,6 +161,7 @@ impl Channel {
             meta,
             route,
             mandatory: options.mandatory,
+            selecting,
         };
         let mut state = core.open()?;
         let number = match &mut state.mode {

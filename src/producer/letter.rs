@@ -1,0 +1,86 @@
+//! What a message brings that its producer does not have already: a key, properties, its own mind on being mandatory.
+
+use std::sync::Arc;
+
+use super::Shared;
+use crate::{
+    codec::{Codec, Json},
+    envelope::Meta,
+    error::Result,
+    field_value::FieldTable,
+    name::Name,
+    payload::{Carry, Payload},
+    properties::Properties,
+    sender_selected,
+};
+
+pub(super) struct Letter {
+    pub(super) key: Name,
+    pub(super) meta: Option<Arc<Meta>>,
+    /// As given: the hidden keys among them, which route as well.
+    pub(super) headers: Option<FieldTable>,
+    pub(super) mandatory: bool,
+}
+
+impl Letter {
+    /// A plain message to another key.
+    pub(super) fn to(key: Name, shared: &Shared) -> Letter {
+        Letter {
+            key,
+            meta: shared.meta.clone(),
+            headers: None,
+            mandatory: shared.mandatory,
+        }
+    }
+
+    pub(super) fn new<T: Payload>(
+        properties: &Properties,
+        routing_key: Option<&str>,
+        mandatory: Option<bool>,
+        shared: &Shared,
+    ) -> Result<Letter> {
+        shared.connection.check_user_id(properties)?;
+        properties.validate()?;
+        let key = match routing_key {
+            Some(key) => Name::new(key)?,
+            None => shared.routing_key.clone(),
+        };
+        let headers = properties.headers.clone();
+        let mut properties = typed::<T>(properties.clone(), shared.codec.as_deref());
+        let bcc = match sender_selected::is_selected_by_sender(headers.as_ref()) {
+            true => sender_selected::take_bcc(&mut properties),
+            false => Vec::new(),
+        };
+        let meta = Meta {
+            properties,
+            codec: shared.codec.clone(),
+            bcc,
+            ..Meta::default()
+        };
+        Ok(Letter {
+            key,
+            meta: Some(Arc::new(meta)),
+            headers,
+            mandatory: mandatory.unwrap_or(shared.mandatory),
+        })
+    }
+}
+
+/// Says what the payload is, if the message does not.
+pub(super) fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Properties {
+    let codec: &dyn Codec = codec.unwrap_or(&Json);
+    match (&properties.content_type, <T as Carry>::content_type(codec)) {
+        (None, Some(content_type)) => {
+            let content_type = content_type.to_owned();
+            let properties = properties.content_type(content_type);
+            match codec.content_encoding() {
+                Some(encoding) if properties.content_encoding.is_none() => {
+                    let encoding = encoding.to_owned();
+                    properties.content_encoding(encoding)
+                }
+                _ => properties,
+            }
+        }
+        _ => properties,
+    }
+}

@@ -1,0 +1,387 @@
+//! Producers: typed handles that publish.
+//!
+//! Sits on connections and the virtual host's publishing. Files: `builder` how one is made, `routes` what it remembers,
+//! `letter` what a message adds, `room` waiting for full queues, `refused` what comes back.
+
+mod builder;
+mod letter;
+mod refused;
+mod room;
+mod routes;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use self::{
+    builder::{Destination, ProducerBuilder},
+    refused::PublishError,
+};
+
+use self::{
+    letter::{Letter, typed},
+    refused::give_back,
+    room::{Room, RoomIn},
+    routes::Routes,
+};
+use crate::{
+    codec::{Codec, Json},
+    envelope::{Envelope, Meta},
+    error::{Error, Result},
+    message::Message,
+    name::Name,
+    payload::{Body, Payload},
+    properties::Properties,
+    session::connection,
+    vhost::{Published, PushFailure, Route},
+    waiter::{self, Waiting},
+};
+
+/// Publishes payloads of one type to one exchange, or to one queue.
+///
+/// A publish is done when the method returns: every queue on the message's way has it, or has refused it.
+/// Cloning is cheap, and each clone remembers its own routes: give every thread one.
+///
+/// A producer made for a queue is mandatory (a message that finds no queue is an error), one made for an exchange is
+/// not, unless told otherwise by its [builder](ProducerBuilder) or the message.
+///
+/// # If dropped
+/// Nothing happens to what was published.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Exchange, Queue};
+///
+/// let broker = Broker::new();
+/// let logs = Exchange::topic("logs");
+/// let errors = broker.declare(&Queue::exclusive().bind(&logs, "*.error"))?;
+/// let publisher = broker.producer::<String>(&logs)?;
+/// assert_eq!(publisher.publish_to("disk.error", "full".to_owned())?.routed, 1);
+/// assert_eq!(publisher.publish_to("disk.info", "fine".to_owned())?.routed, 0);
+/// assert_eq!(*broker.consumer::<String>(&errors)?.recv()?, "full");
+/// # Ok::<(), leveret::Error>(())
+/// ```
+pub struct Producer<T: Payload> {
+    shared: Arc<Shared>,
+    routes: Routes,
+    /// The producer's own measure of a payload's size.
+    sized_by: Option<fn(&T) -> u64>,
+}
+
+/// What clones of a producer have in common; never written.
+struct Shared {
+    connection: Arc<connection::Core>,
+    exchange: Name,
+    routing_key: Name,
+    mandatory: bool,
+    codec: Option<Arc<dyn Codec>>,
+    /// Of messages that bring no properties of their own; `None` if there is nothing to say.
+    meta: Option<Arc<Meta>>,
+    always_encode: bool,
+}
+
+impl<T: Payload> Producer<T> {
+    /// Publishes with the producer's own routing key.
+    ///
+    /// # Errors
+    /// Each gives the payload back. [`Error::NoRoute`] if the message is mandatory and no queue is on its way,
+    /// [`Error::Refused`] if no queue took it and one refused it, [`Error::NotShareable`] for a
+    /// [`Local`](crate::Local) that would reach more than one queue, [`Error::NotFound`] if the exchange is gone,
+    /// [`Error::Codec`] if it must be encoded and cannot, [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let queue = Queue::new("q");
+    /// let producer = broker.producer::<String>(&queue)?;
+    /// broker.delete(&queue)?;
+    /// let error = producer.publish("to nobody".to_owned()).unwrap_err();
+    /// assert_eq!(error.error().reply_code(), Some(312));
+    /// assert_eq!(error.into_inner(), "to nobody");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn publish(&self, payload: T) -> Result<Published, PublishError<T>> {
+        self.send(payload, None, Room::Wait)
+    }
+
+    /// Publishes with a routing key of at most 255 bytes.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish); [`Error::InvalidName`] for a longer key.
+    pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
+        match Name::new(routing_key) {
+            Ok(key) => self.send(payload, Some(&Letter::to(key, &self.shared)), Room::Wait),
+            Err(error) => Err(PublishError { error, payload }),
+        }
+    }
+
+    /// Publishes a message with properties of its own.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), giving the message back; [`Error::InvalidName`] for a routing key over 255 bytes,
+    /// [`Error::PreconditionFailed`] for an invalid `expiration` or `delivery_mode`, a `CC` or `BCC` header that is not
+    /// an array, or another's `user_id`.
+    pub fn publish_message(
+        &self,
+        message: impl Into<Message<T>>,
+    ) -> Result<Published, PublishError<Message<T>>> {
+        self.send_message(message.into(), Room::Wait)
+    }
+
+    /// As [`publish`](Self::publish), but never waits for room in a queue with
+    /// [`Overflow::Block`](crate::Overflow::Block).
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish); [`Error::Refused`] if a blocking queue on the message's way is full.
+    pub fn try_publish(&self, payload: T) -> Result<Published, PublishError<T>> {
+        self.send(payload, None, Room::Try)
+    }
+
+    /// As [`publish`](Self::publish), but waits at most `timeout` for room in a queue with
+    /// [`Overflow::Block`](crate::Overflow::Block).
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish); [`Error::Timeout`] if there was no room in time.
+    pub fn publish_timeout(
+        &self,
+        payload: T,
+        timeout: Duration,
+    ) -> Result<Published, PublishError<T>> {
+        self.send(payload, None, Room::Within(timeout))
+    }
+
+    /// As [`publish`](Self::publish), for a task: waits for room without blocking the thread.
+    ///
+    /// # If dropped
+    /// A future that is dropped before it is ready has published nothing.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn publish_async(&self, payload: T) -> Result<Published, PublishError<T>> {
+        loop {
+            let full = match self.route(None) {
+                Ok(route) => route.full_queue().cloned(),
+                Err(error) => return Err(PublishError { error, payload }),
+            };
+            match full {
+                Some(full) => Waiting::new(RoomIn(full)).await,
+                None => return self.send(payload, None, Room::Ignore),
+            }
+        }
+    }
+
+    /// As [`publish_message`](Self::publish_message), but never waits.
+    ///
+    /// # Errors
+    /// As [`try_publish`](Self::try_publish), giving the message back.
+    pub fn try_publish_message(
+        &self,
+        message: impl Into<Message<T>>,
+    ) -> Result<Published, PublishError<Message<T>>> {
+        self.send_message(message.into(), Room::Try)
+    }
+
+    /// As [`publish_message`](Self::publish_message), but waits at most `timeout` for room.
+    ///
+    /// # Errors
+    /// As [`publish_timeout`](Self::publish_timeout), giving the message back.
+    pub fn publish_message_timeout(
+        &self,
+        message: impl Into<Message<T>>,
+        timeout: Duration,
+    ) -> Result<Published, PublishError<Message<T>>> {
+        self.send_message(message.into(), Room::Within(timeout))
+    }
+
+    /// Publishes one payload after the other with the producer's own routing key; a result for each, in their order.
+    ///
+    /// # Errors
+    /// Each result is as [`publish`](Self::publish)'s; one failure does not stop the others.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+    /// let results = producer.publish_batch(0..64);
+    /// assert!(results.iter().all(|result| result.is_ok()));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn publish_batch(
+        &self,
+        payloads: impl IntoIterator<Item = T>,
+    ) -> Vec<Result<Published, PublishError<T>>> {
+        payloads
+            .into_iter()
+            .map(|payload| self.publish(payload))
+            .collect()
+    }
+
+    fn send_message(
+        &self,
+        message: Message<T>,
+        room: Room,
+    ) -> Result<Published, PublishError<Message<T>>> {
+        let Message {
+            payload,
+            properties,
+            routing_key,
+            mandatory,
+        } = message;
+        let letter = Letter::new::<T>(&properties, routing_key.as_deref(), mandatory, &self.shared);
+        let sent = match letter {
+            Ok(letter) => self.send(payload, Some(&letter), room),
+            Err(error) => Err(PublishError { error, payload }),
+        };
+        sent.map_err(|PublishError { error, payload }| PublishError {
+            error,
+            payload: Message {
+                payload,
+                properties,
+                routing_key,
+                mandatory,
+            },
+        })
+    }
+
+    /// Publishes a payload: as the producer does by itself, or as `letter` says.
+    fn send(
+        &self,
+        payload: T,
+        letter: Option<&Letter>,
+        room: Room,
+    ) -> Result<Published, PublishError<T>> {
+        let mut route = match self.route_with_room(letter, room) {
+            Ok(route) => route,
+            Err(error) => return Err(PublishError { error, payload }),
+        };
+        let (meta, mandatory) = match letter {
+            Some(letter) => (letter.meta.clone(), letter.mandatory),
+            None => (self.shared.meta.clone(), self.shared.mandatory),
+        };
+        let meta = match self.sized_by {
+            Some(size) => Some(Arc::new(sized::<T>(meta, size(&payload)))),
+            None => meta,
+        };
+        let mut body = Body::new(payload);
+        let mut original = None;
+        if self.shared.always_encode {
+            let codec: &dyn Codec = self.shared.codec.as_deref().unwrap_or(&Json);
+            match body.encode(codec) {
+                Ok(octets) => original = Some(std::mem::replace(&mut body, Body::encoded(octets))),
+                Err(error) => return Err(give_back(Error::Codec(error), body)),
+            }
+        }
+        let mut envelope = Envelope::new(body, &route.address, meta);
+        loop {
+            let failed = match self.shared.connection.vhost().push(&route, envelope) {
+                Ok(published) => return Ok(published),
+                Err(failed) => *failed,
+            };
+            let error = match failed.failure {
+                PushFailure::NoRoute if !mandatory => return Ok(Published::default()),
+                PushFailure::NoRoute => {
+                    Error::no_route(&self.shared.exchange, failed.envelope.routing_key())
+                }
+                PushFailure::Refused { queue, .. } => Error::Refused { queue },
+                PushFailure::NotShareable => Error::NotShareable {
+                    type_name: failed.envelope.body().type_name(),
+                    queues: route.len(),
+                },
+                PushFailure::QueueDeleted => match self.route(letter) {
+                    Ok(renewed) => {
+                        route = renewed;
+                        envelope = failed.envelope;
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+            };
+            let body = original.unwrap_or_else(|| failed.envelope.into_body());
+            return Err(give_back(error, body));
+        }
+    }
+
+    /// The route, once every blocking queue on it has room.
+    fn route_with_room(&self, letter: Option<&Letter>, room: Room) -> Result<Arc<Route>> {
+        let mut route = self.route(letter)?;
+        if room == Room::Ignore {
+            return Ok(route);
+        }
+        let time = self.shared.connection.vhost().time();
+        let mut deadline = None;
+        while let Some(full) = route.full_queue() {
+            match room {
+                Room::Try => {
+                    return Err(Error::Refused {
+                        queue: full.name().clone(),
+                    });
+                }
+                Room::Within(timeout) if deadline.is_none() => deadline = time.deadline(timeout),
+                Room::Wait | Room::Within(_) | Room::Ignore => {}
+            }
+            waiter::wait(&RoomIn(Arc::clone(full)), deadline).ok_or(Error::Timeout)?;
+            // It may lead elsewhere by now.
+            route = self.route(letter)?;
+        }
+        Ok(route)
+    }
+
+    fn route(&self, letter: Option<&Letter>) -> Result<Arc<Route>> {
+        match letter {
+            None => self.routes.own(&self.shared),
+            Some(Letter {
+                key,
+                headers: Some(headers),
+                ..
+            }) => self.routes.by_headers(&self.shared, key, headers),
+            Some(Letter { key, .. }) => self.routes.to(&self.shared, key),
+        }
+    }
+
+    /// The exchange it publishes to; empty for the default exchange.
+    pub fn exchange(&self) -> &Name {
+        &self.shared.exchange
+    }
+
+    /// The routing key it publishes with unless told another: the queue's name, for a producer made for a queue.
+    pub fn routing_key(&self) -> &Name {
+        &self.shared.routing_key
+    }
+}
+
+/// Adds the size that a producer's own measure gave.
+fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
+    let meta = match meta {
+        Some(meta) => Meta::clone(&meta),
+        None => Meta {
+            properties: typed::<T>(Properties::new(), None),
+            ..Meta::default()
+        },
+    };
+    Meta {
+        size: Some(size),
+        ..meta
+    }
+}
+
+impl<T: Payload> Clone for Producer<T> {
+    fn clone(&self) -> Producer<T> {
+        Producer {
+            shared: Arc::clone(&self.shared),
+            routes: Routes::default(),
+            sized_by: self.sized_by,
+        }
+    }
+}
+
+impl<T: Payload> fmt::Debug for Producer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("exchange", &self.shared.exchange)
+            .field("routing_key", &self.shared.routing_key)
+            .field("mandatory", &self.shared.mandatory)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! A message that is in no queue, given back.
+
+use std::fmt;
+
+use crate::{
+    error::Error,
+    payload::{Body, Payload},
+};
+
+/// Why a message is in no queue, and the message itself; the `?` operator turns it into the [`Error`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublishError<T> {
+    pub(super) error: Error,
+    pub(super) payload: T,
+}
+
+impl<T> PublishError<T> {
+    /// Why.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// What was to be published.
+    pub fn payload(&self) -> &T {
+        &self.payload
+    }
+
+    /// Gives back what was to be published.
+    pub fn into_inner(self) -> T {
+        self.payload
+    }
+
+    /// Gives both out.
+    pub fn into_parts(self) -> (Error, T) {
+        (self.error, self.payload)
+    }
+}
+
+impl<T> fmt::Debug for PublishError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublishError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for PublishError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<T> std::error::Error for PublishError<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl<T> From<PublishError<T>> for Error {
+    fn from(error: PublishError<T>) -> Error {
+        error.error
+    }
+}
+
+pub(super) fn give_back<T: Payload>(error: Error, body: Body) -> PublishError<T> {
+    match body.into_inner::<T>() {
+        Ok(Ok(payload)) => PublishError { error, payload },
+        // It was made from a `T` a moment ago, and no queue has a share in it.
+        _ => unreachable!("a refused message without its payload"),
+    }
+}

@@ -1,0 +1,101 @@
+//! Dead letters: routing what died in a queue to where the queue says.
+
+use std::sync::Arc;
+
+use super::{VirtualHost, route};
+use crate::{
+    dead_letter::{self, Death},
+    envelope::{Address, Envelope, Meta},
+    name::Name,
+    queue::{By, DeadLetter, Effect, Effects, NotTaken, Queue},
+};
+
+impl VirtualHost {
+    /// Publishes a dead letter to the exchange that its queue names; if there is none of that name, it is dropped.
+    ///
+    /// What this owes in turn is added to the work list: a chain of dead-letter queues of any length needs no stack.
+    pub(super) fn publish_dead_letter(
+        &self,
+        queue: &Arc<Queue>,
+        dead: DeadLetter,
+        work: &mut Vec<(Arc<Queue>, Effects)>,
+    ) {
+        let DeadLetter {
+            mut envelope,
+            reason,
+            exchange,
+            routing_key,
+        } = dead;
+        let published_to = self.origins().name(envelope.origin());
+        let death = Death {
+            reason,
+            queue: queue.name(),
+            exchange: &published_to,
+            routing_key: envelope.routing_key(),
+            dead_letter_routing_key: routing_key.as_deref(),
+            time: self.time().system_now(),
+        };
+        let properties = envelope.properties();
+        let bcc = envelope
+            .meta()
+            .map(|meta| meta.bcc.as_slice())
+            .unwrap_or_default();
+        let buried = dead_letter::bury(properties, &death);
+        let keys = dead_letter::routing_keys(&death, properties, bcc);
+        let targets = {
+            let topology = self.topology.read();
+            let mut targets =
+                route::route_keys(&topology, &exchange, &keys, buried.headers.as_ref());
+            targets.retain(|target| {
+                !dead_letter::closes_cycle(buried.headers.as_ref(), target.name())
+            });
+            targets
+        };
+        // A key from the headers may be longer than a name; it routed, and the letter is marked with what fits.
+        let key = keys
+            .first()
+            .and_then(|key| Name::new(key).ok())
+            .unwrap_or_default();
+        let meta = Meta {
+            properties: buried,
+            bcc: match routing_key {
+                Some(_) => Vec::new(),
+                None => bcc.to_vec(),
+            },
+            ..envelope
+                .meta()
+                .map(|meta| Meta::clone(meta))
+                .unwrap_or_default()
+        };
+        let meta = Arc::new(Meta {
+            routing_key: None,
+            exchange: None,
+            ..meta
+        });
+        let address = Address::new(&self.origins().of(&exchange), &key);
+        let mut letters = Vec::new();
+        for _ in 1..targets.len() {
+            match envelope.body_mut().share() {
+                Ok(body) => letters.push(Envelope::new(body, &address, Some(Arc::clone(&meta)))),
+                Err(_) => break,
+            }
+        }
+        if targets.is_empty() {
+            let mut effects = Effects::none();
+            effects.add(Effect::Drop(envelope));
+            work.push((Arc::clone(queue), effects));
+            return;
+        }
+        letters.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
+        for (target, mut letter) in targets.into_iter().zip(letters) {
+            let mut effects = Effects::none();
+            let now = self.stamp(&target, &mut letter);
+            let pushed = target.lock().push(letter, By::Effect, now, &mut effects);
+            // A queue that refuses a dead letter loses it, as in RabbitMQ.
+            if let Err(NotTaken::Deleted(letter) | NotTaken::Refused(letter)) = pushed {
+                effects.add(Effect::Drop(letter));
+            }
+            work.push((target, effects));
+        }
+    }
+}
