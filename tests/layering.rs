@@ -425,12 +425,10 @@ fn a_file_of_501_lines_is_too_long_and_one_of_500_is_not() {
 
 #[test]
 fn a_tie_that_nobody_needs_is_a_violation() {
-    let files = [("name.rs".to_owned(), String::new())];
-    assert_eq!(
-        check(&files).violations,
-        [
-            "session/channel no longer imports session/connection: take the pair out of TIES of tests/layering.rs"
-        ]
+    let found = check(&[("name.rs".to_owned(), String::new())]).violations;
+    assert_eq!(found.len(), TIES.len());
+    assert!(
+        found[0].starts_with("session/channel no longer imports session/connection: take the pair")
     );
 }
 
