@@ -73,7 +73,10 @@ impl<T: Payload> Delivery<T> {
         };
         match opened {
             Ok(opened) => Ok(Delivery { opened, info }),
-            Err(error) => Err(Undecoded { error, info }),
+            Err(error) => Err(Undecoded {
+                error,
+                info: Box::new(info),
+            }),
         }
     }
 
@@ -305,7 +308,8 @@ impl fmt::Debug for DeliveryInfo {
 /// ```
 pub struct Undecoded {
     error: CodecError,
-    info: DeliveryInfo,
+    /// Boxed, since errors are returned by value.
+    info: Box<DeliveryInfo>,
 }
 
 impl Undecoded {

@@ -1,6 +1,6 @@
 //! Scenario files: reading them, and the list of those that are pending. Knows the outer shape of the format, nothing of its steps.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use serde_json::Value;
 
@@ -107,7 +107,12 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
 
 /// Reads the ids of pending scenarios: one a line, `#` begins a comment.
 pub fn pending(path: &Path) -> Outcome<BTreeSet<String>> {
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        // Nothing is pending.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
     let ids = text
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default().trim());
