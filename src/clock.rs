@@ -125,11 +125,6 @@ impl Time {
             at: self.now().checked_add(timeout)?,
         })
     }
-
-    /// The same for an instant that is already known.
-    pub(crate) fn until(&self, at: Instant) -> Deadline<'_> {
-        Deadline { time: self, at }
-    }
 }
 
 impl Default for Time {

@@ -37,6 +37,7 @@ mod select;
 mod sender_selected;
 mod session;
 mod simple_queue;
+mod snapshot;
 mod sync;
 mod timers;
 mod user_code;
@@ -44,7 +45,7 @@ mod vhost;
 mod waiter;
 
 pub use crate::{
-    broker::{Broker, BrokerBuilder, Credentials},
+    broker::{Broker, BrokerBuilder, Credentials, LeftOver, ShutdownReport},
     bytes::Bytes,
     clock::{Clock, ManualClock, SystemClock},
     consumer::{Consumer, ConsumerBuilder, Stopper},
@@ -76,5 +77,8 @@ pub use crate::{
         receive::{RecvError, RecvTimeoutError, TryRecvError},
     },
     simple_queue::SimpleQueue,
+    snapshot::{
+        BindingSnapshot, ExchangeSnapshot, Quantity, QueueSnapshot, Snapshot, VhostSnapshot,
+    },
     vhost::{Published, QueueDeclared},
 };

@@ -28,6 +28,16 @@ pub struct Message<T> {
     pub(crate) properties: Properties,
     pub(crate) routing_key: Option<String>,
     pub(crate) mandatory: Option<bool>,
+    pub(crate) delay: Delay,
+}
+
+/// When a message may be delivered at the earliest.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Delay {
+    #[default]
+    None,
+    After(Duration),
+    At(SystemTime),
 }
 
 impl<T> Message<T> {
@@ -38,6 +48,7 @@ impl<T> Message<T> {
             properties: Properties::new(),
             routing_key: None,
             mandatory: None,
+            delay: Delay::None,
         }
     }
 
@@ -83,8 +94,36 @@ impl<T> Message<T> {
 
     /// How long the message may wait in a queue; whole milliseconds, rounded up.
     pub fn expiration(mut self, expiration: Duration) -> Message<T> {
-        self.properties.expiration =
-            Some(expiration.as_nanos().div_ceil(1_000_000).to_string().into());
+        self.properties.expiration = Some(expiration.as_nanos().div_ceil(1_000_000).to_string());
+        self
+    }
+
+    /// The message waits in its queues, delayed, and is delivered after this time at the earliest. Only then does it get
+    /// its place, is counted as ready, and begins to expire.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, ManualClock, Message};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let broker = Broker::builder().clock(clock.clone()).build();
+    /// let reminders = broker.simple_queue::<String>("reminders")?;
+    /// reminders.put_message(Message::new("tea".to_owned()).deliver_after(Duration::from_secs(240)))?;
+    /// assert!(reminders.is_empty());
+    /// clock.advance(Duration::from_secs(240));
+    /// assert_eq!(*reminders.get()?, "tea");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn deliver_after(mut self, delay: Duration) -> Message<T> {
+        self.delay = Delay::After(delay);
+        self
+    }
+
+    /// As [`deliver_after`](Self::deliver_after), at this time of the broker's wall clock at the earliest; at once if it
+    /// is past.
+    pub fn deliver_at(mut self, at: SystemTime) -> Message<T> {
+        self.delay = Delay::At(at);
         self
     }
 

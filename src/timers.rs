@@ -9,7 +9,7 @@ mod tests;
 use std::{
     fmt,
     sync::{Arc, Weak},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 pub(crate) use crate::clock::{Appointment, Timed};
@@ -79,16 +79,18 @@ impl Timers {
     }
 
     /// [`schedule`](Self::schedule) at `delay` after `now`; `None`, and nothing scheduled, if that is farther than an instant reaches: never.
+    #[cfg(test)]
     pub(crate) fn schedule_after(
         &self,
         now: Instant,
-        delay: Duration,
+        delay: std::time::Duration,
         what: Weak<dyn Timed>,
     ) -> Option<Appointment> {
         Some(self.schedule(now.checked_add(delay)?, what))
     }
 
     /// Takes an appointment back; `false` if it has been kept already, or is just being kept.
+    #[cfg(test)]
     pub(crate) fn cancel(&self, appointment: &Appointment) -> bool {
         match self.0.time.manual() {
             Some(clock) => clock.cancel(appointment),

@@ -3,10 +3,18 @@
 //! Every other handle observes: the broker lives while a [`Broker`] lives.
 
 mod builder;
+mod shutdown;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map},
+    fmt,
+    sync::Arc,
+};
 
-pub use self::builder::{BrokerBuilder, Credentials};
+pub use self::{
+    builder::{BrokerBuilder, Credentials},
+    shutdown::{LeftOver, ShutdownReport},
+};
 
 use crate::{
     Connection,
@@ -161,9 +169,9 @@ impl Broker {
         let name = Name::new(name)?;
         let mut vhosts = self.handle.vhosts.lock();
         let vhosts = vhosts.as_mut().ok_or(Error::ShutDown)?;
-        if !vhosts.contains_key(&name) {
-            let entry = self.handle.make(&name)?;
-            vhosts.insert(name, entry);
+        if let btree_map::Entry::Vacant(vacant) = vhosts.entry(name) {
+            let entry = self.handle.make(vacant.key())?;
+            vacant.insert(entry);
         }
         Ok(())
     }
@@ -245,6 +253,16 @@ impl Broker {
             Some(entry) => Ok(self.handle.connect(&entry.vhost, user)),
             None => Err(Error::vhost_not_found(&Name::new(vhost)?)),
         }
+    }
+
+    /// All virtual hosts, sorted by name.
+    pub(crate) fn virtual_hosts(&self) -> Result<Vec<Arc<VirtualHost>>> {
+        let vhosts = self.handle.vhosts.lock();
+        let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
+        Ok(vhosts
+            .values()
+            .map(|entry| Arc::clone(&entry.vhost))
+            .collect())
     }
 
     /// The implicit connection to `/`.

@@ -21,6 +21,7 @@ impl<D: Destination> Matches<D> {
         new
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -74,6 +74,7 @@ impl Body {
     }
 
     /// Whether this body is octets already.
+    #[cfg(test)]
     pub(crate) fn is_encoded(&self) -> bool {
         self.0.form().is::<Encoded>()
     }
@@ -92,11 +93,6 @@ impl Body {
         let mut given: Option<Result<T, Arc<T>>> = None;
         self.0.give(&mut given);
         given.ok_or(self)
-    }
-
-    /// Whether `share` would succeed.
-    pub(crate) fn is_shareable(&self) -> bool {
-        self.0.is_shareable()
     }
 
     /// Turns this body into its shared form, in place, and returns a second handle to the value. Neither clones nor encodes it.

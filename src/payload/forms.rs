@@ -26,10 +26,6 @@ pub(super) trait Stored: Send + Sync + 'static {
     /// Moves the payload into `out` if that is an `Option<Result<T, Arc<T>>>` of the payload's type.
     fn give(&mut self, out: &mut dyn Any);
 
-    fn is_shareable(&self) -> bool {
-        true
-    }
-
     /// Makes a second handle to the payload.
     fn share(&mut self) -> Option<Sharing>;
 
@@ -244,10 +240,6 @@ impl<T: Send + 'static> Stored for Kept<T> {
         }
     }
 
-    fn is_shareable(&self) -> bool {
-        false
-    }
-
     fn share(&mut self) -> Option<Sharing> {
         None
     }
@@ -320,10 +312,6 @@ impl Stored for Box<dyn Stored> {
 
     fn give(&mut self, out: &mut dyn Any) {
         (**self).give(out);
-    }
-
-    fn is_shareable(&self) -> bool {
-        (**self).is_shareable()
     }
 
     fn share(&mut self) -> Option<Sharing> {

@@ -8,9 +8,11 @@ use crate::{
     envelope::Meta,
     error::Result,
     field_value::FieldTable,
+    message::Delay,
     name::Name,
     payload::{Carry, Payload},
     properties::Properties,
+    queue::after,
     sender_selected,
 };
 
@@ -20,6 +22,8 @@ pub(super) struct Letter {
     /// As given: the hidden keys among them, which route as well.
     pub(super) headers: Option<FieldTable>,
     pub(super) mandatory: bool,
+    /// When it may be delivered at the earliest, in nanoseconds of the virtual host.
+    pub(super) due: Option<u64>,
 }
 
 impl Letter {
@@ -30,6 +34,7 @@ impl Letter {
             meta: shared.meta.clone(),
             headers: None,
             mandatory: shared.mandatory,
+            due: None,
         }
     }
 
@@ -37,6 +42,7 @@ impl Letter {
         properties: &Properties,
         routing_key: Option<&str>,
         mandatory: Option<bool>,
+        delay: Delay,
         shared: &Shared,
     ) -> Result<Letter> {
         shared.connection.check_user_id(properties)?;
@@ -62,7 +68,22 @@ impl Letter {
             meta: Some(Arc::new(meta)),
             headers,
             mandatory: mandatory.unwrap_or(shared.mandatory),
+            due: shared.due(delay),
         })
+    }
+}
+
+impl Shared {
+    fn due(&self, delay: Delay) -> Option<u64> {
+        let vhost = self.connection.vhost();
+        let delay = match delay {
+            Delay::None => return None,
+            Delay::After(delay) => delay,
+            Delay::At(at) => at
+                .duration_since(vhost.time().system_now())
+                .unwrap_or_default(),
+        };
+        (!delay.is_zero()).then(|| after(vhost.nanos(), delay))
     }
 }
 

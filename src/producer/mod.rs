@@ -228,8 +228,15 @@ impl<T: Payload> Producer<T> {
             properties,
             routing_key,
             mandatory,
+            delay,
         } = message;
-        let letter = Letter::new::<T>(&properties, routing_key.as_deref(), mandatory, &self.shared);
+        let letter = Letter::new::<T>(
+            &properties,
+            routing_key.as_deref(),
+            mandatory,
+            delay,
+            &self.shared,
+        );
         let sent = match letter {
             Ok(letter) => self.send(payload, Some(&letter), room),
             Err(error) => Err(PublishError { error, payload }),
@@ -241,6 +248,7 @@ impl<T: Payload> Producer<T> {
                 properties,
                 routing_key,
                 mandatory,
+                delay,
             },
         })
     }
@@ -260,6 +268,7 @@ impl<T: Payload> Producer<T> {
             Some(letter) => (letter.meta.clone(), letter.mandatory),
             None => (self.shared.meta.clone(), self.shared.mandatory),
         };
+        let due = letter.and_then(|letter| letter.due);
         let meta = match self.sized_by {
             Some(size) => Some(Arc::new(sized::<T>(meta, size(&payload)))),
             None => meta,
@@ -275,7 +284,12 @@ impl<T: Payload> Producer<T> {
         }
         let mut envelope = Envelope::new(body, &route.address, meta);
         loop {
-            let failed = match self.shared.connection.vhost().push(&route, envelope) {
+            let failed = match self
+                .shared
+                .connection
+                .vhost()
+                .push_at(&route, envelope, due)
+            {
                 Ok(published) => return Ok(published),
                 Err(failed) => *failed,
             };

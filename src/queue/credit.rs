@@ -61,6 +61,11 @@ impl Credit {
         self.settled.load(SeqCst)
     }
 
+    /// The queue wants to be told when `at` deliveries are settled, unless it asked for fewer already.
+    pub(crate) fn ask(&self, at: u64) {
+        self.tell_at.fetch_min(at, SeqCst);
+    }
+
     /// The queue has credit again.
     pub(crate) fn satisfy(&self) {
         self.tell_at.store(SATISFIED, SeqCst);

@@ -4,7 +4,8 @@
 
 use super::{
     effects::{DeadLetter, Effect, Effects},
-    state::{By, State},
+    outcome::By,
+    state::State,
     tally::Amount,
 };
 use crate::{dead_letter::DeathReason, descriptions::Overflow, envelope::Envelope};

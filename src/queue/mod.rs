@@ -19,7 +19,9 @@ mod consumers;
 mod credit;
 mod effects;
 mod fate;
+mod outcome;
 mod ready;
+mod returns;
 mod state;
 mod tally;
 mod timing;
@@ -28,7 +30,9 @@ pub(crate) use self::{
     consumers::{ConsumerId, Group, Inbox, Outlet, Sink, Subscribe},
     credit::Credit,
     effects::{DeadLetter, Effect, Effects},
-    state::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, State, SubscribeRefused},
+    outcome::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, SubscribeRefused},
+    state::State,
+    tally::{Amount, Counts},
     timing::after,
 };
 

@@ -3,19 +3,19 @@
 //! Taking in, handing over, settling and ending; how messages end without a consumer is in `fate`, what the clock does
 //! in `timing`.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use super::{
-    consumers::{ConsumerId, Consumers, Group, Sink, Subscribe, Subscriber},
-    credit::Credit,
+    consumers::{ConsumerId, Consumers, Sink, Subscribe},
     effects::{Effect, Effects},
+    outcome::{By, DeleteRefused, Deleted, NotTaken, Run, SubscribeRefused},
     ready::Ready,
+    returns::Retired,
     tally::{Amount, Counts, Tally},
     timing::Timing,
 };
 use crate::{
     arguments::QueueArguments,
-    dead_letter::DeathReason,
     envelope::{Envelope, NEVER},
     error::CancelReason,
     waiter::{Ticket, WaitList},
@@ -27,86 +27,20 @@ pub(crate) struct State {
     /// The arguments in effect: the queue's own, and those of the policies that match it.
     pub(super) settings: QueueArguments,
     pub(super) ready: Ready,
-    consumers: Consumers,
+    pub(super) consumers: Consumers,
     next_position: u64,
     /// Those who wait for a message without being consumers.
     getters: WaitList,
+    /// Those who wait until nothing is under way any more.
+    pub(super) idlers: WaitList,
     /// Publishers that wait for room.
     publishers: WaitList,
     /// Credits of removed consumers whose deliveries are still out, with what they were handed.
-    retired: Vec<Retired>,
+    pub(super) retired: Vec<Retired>,
     had_consumer: bool,
-    deleted: bool,
+    pub(super) deleted: bool,
     pub(super) timing: Timing,
     pub(super) tally: Tally,
-}
-
-#[derive(Debug)]
-struct Retired {
-    handed: Amount,
-    credit: Arc<Credit>,
-}
-
-/// Who brings a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
-    /// A publisher, who can be refused or made to wait.
-    Publisher,
-    /// The broker itself, which cannot: a dead letter, a delayed message whose time has come.
-    Effect,
-}
-
-/// Why a queue does not take a message.
-#[derive(Debug)]
-pub(crate) enum NotTaken {
-    /// It is deleted.
-    Deleted(Envelope),
-    /// It is at its limit.
-    Refused(Envelope),
-}
-
-/// A message on its way back, and the consumer that held it (`None`: a get).
-#[derive(Debug)]
-pub(crate) struct Returned {
-    pub(crate) consumer: Option<(ConsumerId, Arc<Credit>)>,
-    pub(crate) envelope: Envelope,
-}
-
-/// What a consumer finds when it asks for its run.
-#[derive(Debug)]
-pub(crate) enum Run {
-    /// The run was empty and now holds what the inbox held.
-    Taken,
-    /// Nothing there; the waiter, if one was given, is registered.
-    Empty,
-    /// The queue no longer knows the consumer.
-    Gone,
-}
-
-/// Why a consumer is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SubscribeRefused {
-    /// An exclusive consumer is there, or this one wants to be alone and cannot.
-    InUse,
-    /// The queue was deleted.
-    Deleted,
-}
-
-/// Why a queue is not deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DeleteRefused {
-    InUse,
-    NotEmpty,
-    /// It was deleted before.
-    Deleted,
-}
-
-/// What a deleted queue leaves behind.
-#[derive(Debug)]
-pub(crate) struct Deleted {
-    /// How many messages were ready.
-    pub(crate) messages: u64,
-    pub(crate) effects: Effects,
 }
 
 impl State {
@@ -117,6 +51,7 @@ impl State {
             settings,
             next_position: 0,
             getters: WaitList::default(),
+            idlers: WaitList::default(),
             publishers: WaitList::default(),
             retired: Vec::new(),
             had_consumer: false,
@@ -214,97 +149,11 @@ impl State {
     }
 
     /// Messages taken by [`get`](Self::get) are acknowledged.
-    pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64) {
+    pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = Amount::new(messages, bytes);
         self.tally.got -= amount;
         self.tally.acked += amount;
-    }
-
-    /// A consumer without credit has settled something: it takes turns again, and is served.
-    pub(crate) fn settled(&mut self, consumer: ConsumerId, now: u64, effects: &mut Effects) {
-        if let Some(group) = self.consumers.group_of(consumer) {
-            self.consumers.reconsider(Some(group));
-        }
-        self.settle_ready(By::Publisher, now, effects);
-    }
-
-    /// The group's common limit has room again.
-    pub(crate) fn resume(&mut self, group: Group, now: u64, effects: &mut Effects) {
-        if self.consumers.resume(group) {
-            self.settle_ready(By::Publisher, now, effects);
-        }
-    }
-
-    /// Messages come back from a consumer that had seen them (`None`: from a get), to their places, as redelivered.
-    pub(crate) fn give_back(
-        &mut self,
-        consumer: Option<(ConsumerId, &Credit)>,
-        batch: impl IntoIterator<Item = Envelope>,
-        now: u64,
-        effects: &mut Effects,
-    ) {
-        for envelope in batch {
-            self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, effects) {
-                self.ready.put_back(envelope);
-            }
-        }
-        // The credit of what came back counts before anything is served again.
-        if let Some(group) = consumer.and_then(|(consumer, _)| self.consumers.group_of(consumer)) {
-            self.consumers.reconsider(Some(group));
-        }
-        self.settle_ready(By::Publisher, now, effects);
-    }
-
-    /// Counts one more return; gives the message back unless it was one too many, or the queue is gone.
-    pub(super) fn count_return(
-        &mut self,
-        mut envelope: Envelope,
-        effects: &mut Effects,
-    ) -> Option<Envelope> {
-        if self.deleted {
-            effects.add(Effect::Drop(envelope));
-            return None;
-        }
-        envelope.delivery_count = envelope.delivery_count.saturating_add(1);
-        let limit = self.settings.delivery_limit;
-        if limit.is_some_and(|limit| u64::from(envelope.delivery_count) > limit) {
-            self.die(envelope, DeathReason::DeliveryLimit, effects);
-            return None;
-        }
-        Some(envelope)
-    }
-
-    /// Messages are rejected for good.
-    pub(crate) fn discard(
-        &mut self,
-        consumer: Option<(ConsumerId, &Credit)>,
-        batch: impl IntoIterator<Item = Envelope>,
-        now: u64,
-        effects: &mut Effects,
-    ) {
-        for envelope in batch {
-            self.withdraw(consumer, envelope.size());
-            match self.deleted {
-                true => effects.add(Effect::Drop(envelope)),
-                false => self.die(envelope, DeathReason::Rejected, effects),
-            }
-        }
-        if let Some((consumer, _)) = consumer {
-            self.settled(consumer, now, effects);
-        }
-    }
-
-    /// A message that was handed over is no longer unsettled, and was not acknowledged.
-    pub(super) fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) {
-        match consumer {
-            Some((_, credit)) => {
-                // Whether the queue wanted to be told does not matter: it is being told.
-                let _ = credit.settle(1, bytes);
-                self.tally.not_acked += Amount::new(1, bytes);
-            }
-            None => self.tally.got -= Amount::new(1, bytes),
-        }
+        self.wake_idlers(effects);
     }
 
     /// Adds a consumer; `sink` learns its id before the first message comes.
@@ -326,80 +175,6 @@ impl State {
         let id = self.consumers.add(ask, sink);
         self.settle_ready(By::Publisher, now, effects);
         Ok(id)
-    }
-
-    /// Removes consumers, all in one critical section: those of a channel, or one. What their inboxes and `run`
-    /// (messages taken from an inbox and shown to nobody) hold goes back as if it had never been handed over, and
-    /// `returned` (what had been seen) as redelivered. Then the others are served. `false` if none was there.
-    pub(crate) fn leave(
-        &mut self,
-        ids: &[ConsumerId],
-        run: &mut VecDeque<Envelope>,
-        returned: Vec<Returned>,
-        now: u64,
-        effects: &mut Effects,
-    ) -> bool {
-        let mut removed = false;
-        for id in ids {
-            if let Some(mut subscriber) = self.consumers.remove(*id) {
-                self.retire(&mut subscriber, run.drain(..), effects);
-                removed = true;
-            }
-        }
-        for Returned { consumer, envelope } in returned {
-            let consumer = consumer.as_ref().map(|(id, credit)| (*id, &**credit));
-            self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, effects) {
-                self.ready.put_back(envelope);
-            }
-        }
-        if removed && self.is_abandoned() {
-            effects.add(Effect::Unused);
-            self.renew_lease(now, effects);
-        }
-        self.settle_ready(By::Publisher, now, effects);
-        removed
-    }
-
-    fn retire(
-        &mut self,
-        subscriber: &mut Subscriber,
-        run: impl Iterator<Item = Envelope>,
-        effects: &mut Effects,
-    ) {
-        if let Sink::Inbox(inbox) = &mut subscriber.sink {
-            for envelope in run.chain(inbox.run.drain(..)) {
-                subscriber.handed -= Amount::new(1, envelope.size());
-                match self.deleted {
-                    true => {
-                        self.tally.deleted.add(&envelope);
-                        effects.add(Effect::Drop(envelope));
-                    }
-                    false => self.ready.put_back(envelope),
-                }
-            }
-            for wake in inbox.waiting.take_all() {
-                effects.wake(Some(wake));
-            }
-        }
-        self.prune();
-        let credit = Arc::clone(&subscriber.credit);
-        self.retired.push(Retired {
-            handed: subscriber.handed,
-            credit,
-        });
-    }
-
-    /// Forgets removed consumers whose last delivery is settled.
-    fn prune(&mut self) {
-        let acked = &mut self.tally.acked;
-        self.retired.retain(|retired| {
-            let out = retired.credit.settled().messages < retired.handed.messages;
-            if !out {
-                *acked += retired.handed;
-            }
-            out
-        });
     }
 
     /// A consumer has worked through its run: it gets all that is in its inbox. If that is nothing, the receiver with
@@ -485,6 +260,7 @@ impl State {
             .take_all()
             .into_iter()
             .chain(self.publishers.take_all())
+            .chain(self.idlers.take_all())
         {
             effects.wake(Some(wake));
         }
@@ -544,12 +320,16 @@ impl State {
     pub(super) fn look_again(&mut self, now: u64, effects: &mut Effects) {
         if !self.ready.is_empty() && self.consumers.reconsider(None) {
             self.serve(now, effects);
+            self.schedule(effects);
+            self.wake_publishers(effects);
+            self.wake_idlers(effects);
         }
     }
 
     /// After ready messages came or consumers became able to take some: limits, expiry, service, and whoever waits.
     pub(super) fn settle_ready(&mut self, by: By, now: u64, effects: &mut Effects) {
         if self.ready.is_empty() {
+            self.wake_idlers(effects);
             return;
         }
         self.trim(by, effects);
@@ -560,6 +340,7 @@ impl State {
         }
         self.schedule(effects);
         self.wake_publishers(effects);
+        self.wake_idlers(effects);
     }
 
     /// Hands ready messages over until none is left or nobody can take one (invariant 3).

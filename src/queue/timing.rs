@@ -9,6 +9,7 @@ use super::{
     consumers::ConsumerId,
     credit::Credit,
     effects::{Effect, Effects},
+    outcome::{By, NotTaken},
     state::State,
     tally::Amount,
 };
@@ -48,9 +49,9 @@ impl State {
         envelope: Envelope,
         due: u64,
         effects: &mut Effects,
-    ) -> Result<(), Envelope> {
+    ) -> Result<(), NotTaken> {
         if self.is_deleted() {
-            return Err(envelope);
+            return Err(NotTaken::Deleted(envelope));
         }
         self.tally.taken_in.add(&envelope);
         self.delay(envelope, due, false, effects);
@@ -130,7 +131,7 @@ impl State {
                 self.ready.arrive(envelope);
             }
         }
-        self.settle_ready(super::state::By::Effect, now, effects);
+        self.settle_ready(By::Effect, now, effects);
         if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
             effects.add(Effect::LeaseOver);
         }

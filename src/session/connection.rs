@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     channel::{self, Channel},
-    subscription::Subscription,
+    subscription::{Owner, Subscription, SubscriptionAsk},
 };
 use crate::{
     error::{CancelReason, Error, Result},
@@ -112,22 +112,32 @@ impl Core {
         self.members.lock().channels.remove(&number);
     }
 
-    /// Has the subscription end with this connection.
+    /// Starts a consumer that ends with this connection.
     ///
     /// # Errors
+    /// [`Error::NotFound`], [`Error::ResourceLocked`], [`Error::AccessRefused`] beside an exclusive consumer,
     /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
-    pub(crate) fn adopt(&self, subscription: &Arc<Subscription>) -> Result {
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        queue: &Name,
+        ask: SubscriptionAsk,
+    ) -> Result<Arc<Subscription>> {
+        self.check_open()?;
+        let queue = self.vhost.queue(self.id, queue)?;
+        let owner: Weak<dyn Owner> = Arc::downgrade(self) as Weak<Core>;
+        let subscription = Subscription::start(&self.vhost, queue, owner, ask)?;
         let mut members = self.members.lock();
         // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
-        self.check_open()?;
+        if let Err(error) = self.check_open() {
+            drop(members);
+            subscription.cancel(CancelReason::ConnectionClosed);
+            return Err(error);
+        }
         members
             .subscriptions
-            .insert(subscription.number(), Arc::downgrade(subscription));
-        Ok(())
-    }
-
-    pub(crate) fn forget_subscription(&self, number: u64) {
-        self.members.lock().subscriptions.remove(&number);
+            .insert(subscription.number(), Arc::downgrade(&subscription));
+        drop(members);
+        Ok(subscription)
     }
 
     /// Closes channels and consumers, then deletes the exclusive queues.
@@ -153,6 +163,12 @@ impl Core {
             subscription.cancel(reason);
         }
         self.vhost.delete_owned_by(self.id);
+    }
+}
+
+impl Owner for Core {
+    fn forget_subscription(&self, number: u64) {
+        self.members.lock().subscriptions.remove(&number);
     }
 }
 

@@ -76,7 +76,9 @@ impl Source {
                     });
                 }
             }
-            None => self.queue.lock().settle_gets(messages, bytes),
+            None => self.vhost.with_queue(&self.queue, |state, _, effects| {
+                state.settle_gets(messages, bytes, effects);
+            }),
         }
     }
 

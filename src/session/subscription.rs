@@ -5,14 +5,12 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, OnceLock, Weak},
     task::Poll,
 };
 
-use super::{
-    connection,
-    held::{Requeue, Source},
-};
+use super::held::{Requeue, Source};
 use crate::{
     envelope::Envelope,
     error::{CancelReason, Entity, Error, Result},
@@ -33,13 +31,18 @@ pub(crate) struct SubscriptionAsk {
     pub(crate) auto_ack: bool,
 }
 
+/// What closes a subscription when it closes itself: a connection.
+pub(crate) trait Owner: Send + Sync {
+    /// The subscription has ended by itself.
+    fn forget_subscription(&self, number: u64);
+}
+
 /// One consumer of one queue.
-#[derive(Debug)]
 pub(crate) struct Subscription {
     number: u64,
     id: ConsumerId,
     source: Arc<Source>,
-    connection: Weak<connection::Core>,
+    owner: Weak<dyn Owner>,
     /// Messages taken from the inbox and shown to nobody yet.
     run: Mutex<VecDeque<Envelope>>,
     /// Why it ended, if it was not the queue's end.
@@ -48,16 +51,14 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ResourceLocked`], [`Error::AccessRefused`] beside an exclusive consumer,
-    /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    /// [`Error::AccessRefused`] beside an exclusive consumer, [`Error::NotFound`] if the queue is deleted,
+    /// [`Error::InvalidName`].
     pub(crate) fn start(
-        connection: &Arc<connection::Core>,
-        queue: &Name,
+        vhost: &Arc<VirtualHost>,
+        queue: Arc<Queue>,
+        owner: Weak<dyn Owner>,
         ask: SubscriptionAsk,
     ) -> Result<Arc<Subscription>> {
-        connection.check_open()?;
-        let vhost = connection.vhost();
-        let queue = vhost.queue(connection.id(), queue)?;
         let number = vhost.next_number();
         let tag = match ask.tag.is_empty() {
             true => Name::new(format!("amq.ctag-{number:x}"))?,
@@ -90,19 +91,14 @@ impl Subscription {
             consumer_tag: tag,
             auto_ack: ask.auto_ack,
         });
-        let subscription = Arc::new(Subscription {
+        Ok(Arc::new(Subscription {
             number,
             id,
             source,
-            connection: Arc::downgrade(connection),
+            owner,
             run: Mutex::default(),
             ended: OnceLock::new(),
-        });
-        if let Err(error) = connection.adopt(&subscription) {
-            subscription.cancel(CancelReason::ConnectionClosed);
-            return Err(error);
-        }
-        Ok(subscription)
+        }))
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -140,8 +136,8 @@ impl Subscription {
         };
         drop(run);
         self.vhost().carry_out(self.queue(), effects);
-        if let Some(connection) = self.connection.upgrade() {
-            connection.forget_subscription(self.number);
+        if let Some(owner) = self.owner.upgrade() {
+            owner.forget_subscription(self.number);
         }
         drop(dropped);
     }
@@ -233,5 +229,13 @@ impl waiter::Source for Subscription {
             // Whoever waited was woken when the consumer went.
             None => f(&mut WaitList::default()),
         }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::*;
 use crate::clock::{Clock, ManualClock, SystemClock};
+use std::time::Duration;
 
 /// Reports each call.
 struct Bell(Sender<(&'static str, Instant)>, &'static str);

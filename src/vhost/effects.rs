@@ -62,7 +62,12 @@ impl VirtualHost {
         for effect in user_code {
             contained(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
-                other => drop(other),
+                Effect::Drop(envelope) => drop(envelope),
+                // Carried out above.
+                Effect::Schedule(_)
+                | Effect::DeadLetter(_)
+                | Effect::Unused
+                | Effect::LeaseOver => {}
             });
         }
     }

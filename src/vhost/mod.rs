@@ -33,14 +33,11 @@ pub(crate) use self::{
     publish::{PushFailure, Route},
     replies::{REPLY_TO, Requester},
     topology::ConnectionId,
+    topology::{Target, Topology},
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
-use self::{
-    origins::Origins,
-    replies::Replies,
-    topology::{DeclaredExchange, Topology},
-};
+use self::{origins::Origins, replies::Replies, topology::DeclaredExchange};
 use crate::{
     arguments::ExchangeArguments,
     clock::Time,
@@ -73,6 +70,10 @@ pub(crate) struct VirtualHost {
     replies: Replies,
     /// Numbers for queues, consumers' groups and generated names.
     next_number: AtomicU64,
+    /// Raised when publishing ends.
+    default_epoch: Arc<AtomicU64>,
+    /// Set once: nothing is published any more, what is there may still be consumed.
+    draining: AtomicBool,
     /// Set once, by the broker's shutdown or the deletion of the virtual host.
     down: AtomicBool,
     /// Payloads are encoded even if they travel in memory.
@@ -120,6 +121,8 @@ impl VirtualHost {
             origins: Origins::default(),
             replies: Replies::default(),
             next_number: AtomicU64::new(1),
+            default_epoch: Arc::new(AtomicU64::new(0)),
+            draining: AtomicBool::new(false),
             down: AtomicBool::new(false),
             always_encode,
         }))
@@ -167,6 +170,28 @@ impl VirtualHost {
             NEVER => None,
             nanos => self.epoch.checked_add(Duration::from_nanos(nanos)),
         }
+    }
+
+    /// # Errors
+    /// [`Error::ShutDown`] once publishing has ended.
+    fn check_publishing(&self) -> Result {
+        match self.draining.load(SeqCst) {
+            false => self.check_up(),
+            true => Err(Error::ShutDown),
+        }
+    }
+
+    /// Ends publishing: whoever remembers a route asks again, and is refused.
+    pub(crate) fn stop_publishing(&self) {
+        let topology = self.topology.write();
+        self.draining.store(true, SeqCst);
+        self.default_epoch.fetch_add(1, SeqCst);
+        topology.touch_all();
+    }
+
+    /// Looks at the topology. Queues may be locked meanwhile, one at a time.
+    pub(crate) fn survey<R>(&self, look: impl FnOnce(&Topology) -> R) -> R {
+        look(&self.topology.read())
     }
 
     fn set_down(&self) {

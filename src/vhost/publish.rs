@@ -40,8 +40,10 @@ pub struct Published {
 pub(crate) struct Route {
     pub(crate) address: Address,
     queues: Vec<Arc<Queue>>,
-    /// `None` for the default exchange: its routes end with the queue, which says so itself.
-    epoch: Option<(Arc<AtomicU64>, u64)>,
+    /// The exchange's epoch. That of the default exchange is raised only when publishing ends altogether: its routes
+    /// end with the queue, which says so itself.
+    epoch: (Arc<AtomicU64>, u64),
+    to_default: bool,
     /// Whether it holds for one message only, since the message's headers take part.
     pub(crate) by_headers: bool,
     /// Instead of queues: whoever waits for a direct reply.
@@ -64,11 +66,9 @@ impl Route {
 
     /// Whether the exchange still routes as it did.
     pub(crate) fn is_current(&self) -> bool {
-        match &self.epoch {
-            Some((epoch, seen)) => epoch.load(SeqCst) == *seen,
-            // A queue that was not there may be now.
-            None => !self.queues.is_empty(),
-        }
+        let (epoch, seen) = &self.epoch;
+        // By the default exchange, a queue that was not there may be now.
+        epoch.load(SeqCst) == *seen && !(self.to_default && self.queues.is_empty())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -116,10 +116,10 @@ impl VirtualHost {
     ) -> Result<Route> {
         let origin = self.origins().of(exchange);
         let topology = self.topology.read();
-        self.check_up()?;
+        self.check_publishing()?;
         let mut by_headers = sender_selected::is_selected_by_sender(headers);
         let epoch = match topology.exchanges.get(exchange) {
-            _ if exchange.is_empty() => None,
+            _ if exchange.is_empty() => &self.default_epoch,
             None => return Err(Error::not_found(Entity::Exchange, exchange, self.name())),
             Some(declared) if declared.description.is_internal() => {
                 return Err(Error::internal_exchange(exchange, self.name()));
@@ -127,11 +127,11 @@ impl VirtualHost {
             Some(declared) => {
                 by_headers |=
                     declared.kind() == ExchangeKind::Headers || topology.leads_to_headers(exchange);
-                // Read under the lock under which it is raised: it belongs to what is routed by below.
-                let seen = declared.epoch.load(SeqCst);
-                Some((Arc::clone(&declared.epoch), seen))
+                &declared.epoch
             }
         };
+        // Read under the lock under which it is raised: it belongs to what is routed by below.
+        let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
         let keys = sender_selected::routing_keys(routing_key, headers)?;
         let queues = route_keys(&topology, exchange, &keys, headers);
         let requester = match exchange.is_empty() {
@@ -144,6 +144,7 @@ impl VirtualHost {
             address: Address::new(&origin, routing_key),
             queues,
             epoch,
+            to_default: exchange.is_empty(),
             by_headers,
             requester,
         })
@@ -160,7 +161,8 @@ impl VirtualHost {
         Route {
             address: route.address.clone(),
             queues,
-            epoch: None,
+            epoch: route.epoch.clone(),
+            to_default: route.to_default,
             by_headers: route.by_headers,
             requester: route.requester.clone(),
         }
@@ -170,7 +172,17 @@ impl VirtualHost {
     pub(crate) fn push(
         self: &Arc<Self>,
         route: &Route,
+        envelope: Envelope,
+    ) -> std::result::Result<Published, Box<PushFailed>> {
+        self.push_at(route, envelope, None)
+    }
+
+    /// As [`push`](Self::push), to be delivered at the time `due` at the earliest.
+    pub(crate) fn push_at(
+        self: &Arc<Self>,
+        route: &Route,
         mut envelope: Envelope,
+        due: Option<u64>,
     ) -> std::result::Result<Published, Box<PushFailed>> {
         if let Some(requester) = &route.requester {
             requester.reply(envelope);
@@ -185,7 +197,7 @@ impl VirtualHost {
                 envelope,
             })),
             [queue] => {
-                let (failure, envelope) = match self.push_one(queue, envelope) {
+                let (failure, envelope) = match self.push_one(queue, envelope, due) {
                     Ok(()) => {
                         return Ok(Published {
                             routed: 1,
@@ -220,7 +232,7 @@ impl VirtualHost {
                 let mut refused = None;
                 let envelopes = [envelope].into_iter().chain(copies);
                 for (queue, envelope) in [first].into_iter().chain(others).zip(envelopes) {
-                    match self.push_one(queue, envelope) {
+                    match self.push_one(queue, envelope, due) {
                         Ok(()) => published.routed += 1,
                         // A queue deleted in between would have lost the message all the same.
                         Err(NotTaken::Deleted(_)) => {}
@@ -248,12 +260,23 @@ impl VirtualHost {
         self: &Arc<Self>,
         queue: &Arc<Queue>,
         mut envelope: Envelope,
+        due: Option<u64>,
     ) -> std::result::Result<(), NotTaken> {
         let now = self.stamp(queue, &mut envelope);
         let mut effects = Effects::none();
-        let pushed = queue
-            .lock()
-            .push(envelope, By::Publisher, now, &mut effects);
+        let pushed = match due {
+            None => queue
+                .lock()
+                .push(envelope, By::Publisher, now, &mut effects),
+            Some(due) => {
+                queue.set_timed();
+                // Its time to live begins when it is ready.
+                if envelope.deadline != NEVER {
+                    envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
+                }
+                queue.lock().push_delayed(envelope, due, &mut effects)
+            }
+        };
         self.carry_out(queue, effects);
         pushed
     }

@@ -220,7 +220,7 @@ impl Channel {
             let delivery_tag = channel.ledger.next_tag();
             let mut shown = match ack {
                 AckMode::Auto => {
-                    state.settle_gets(1, envelope.size());
+                    state.settle_gets(1, envelope.size(), effects);
                     Some(envelope)
                 }
                 AckMode::Manual => {

@@ -2,6 +2,10 @@
 //!
 //! Sits on subscriptions: takes envelopes from them and opens them as the consumer's type.
 
+mod builder;
+
+pub use self::builder::ConsumerBuilder;
+
 use std::{
     fmt,
     future::Future,
@@ -14,25 +18,18 @@ use std::{
 
 use crate::{
     codec::Codecs,
-    descriptions::Queue,
     envelope::Envelope,
-    error::{CancelReason, CodecError, Result},
+    error::{CancelReason, Result},
     name::Name,
     payload::Payload,
     session::{
         delivery::Delivery,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
-        subscription::{Subscription, SubscriptionAsk},
+        subscription::Subscription,
     },
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     waiter::{self, TaskWait, Ticket, WaitList},
 };
-
-/// How many unsettled messages a consumer may hold unless told otherwise.
-///
-/// Large enough that handing over a run at a time costs little per message, small enough that one consumer does not
-/// swallow a backlog that others could share.
-const DEFAULT_PREFETCH: u32 = 256;
 
 /// Receives payloads of one type from one queue, or from several.
 ///
@@ -368,157 +365,5 @@ impl Stopper {
     /// Cancels the consumer as [`Consumer::cancel`] does. Again does nothing.
     pub fn stop(&self) {
         cancel(&self.members);
-    }
-}
-
-/// How a consumer is to be; made by `consumer_builder`.
-///
-/// # Examples
-/// ```
-/// use leveret::{Broker, Queue};
-///
-/// let broker = Broker::new();
-/// let urgent = Queue::new("urgent");
-/// let normal = Queue::new("normal");
-/// let consumer = broker.consumer_builder::<String>(&urgent).also(&normal).prefetch(10).build()?;
-/// broker.producer::<String>(&normal)?.publish("hello".to_owned())?;
-/// assert_eq!(consumer.recv()?.info().queue(), "normal");
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[must_use]
-pub struct ConsumerBuilder<T: Payload> {
-    connection: Result<crate::Connection>,
-    queues: Vec<Queue>,
-    tag: String,
-    prefetch: u32,
-    priority: i64,
-    exclusive: bool,
-    auto_ack: bool,
-    codecs: Result<Codecs, CodecError>,
-    payload: PhantomData<fn() -> T>,
-}
-
-impl<T: Payload> ConsumerBuilder<T> {
-    pub(crate) fn new(connection: Result<crate::Connection>, queue: &Queue) -> ConsumerBuilder<T> {
-        ConsumerBuilder {
-            connection,
-            queues: vec![queue.clone()],
-            tag: String::new(),
-            prefetch: DEFAULT_PREFETCH,
-            priority: 0,
-            exclusive: false,
-            auto_ack: false,
-            codecs: Ok(Codecs::default()),
-            payload: PhantomData,
-        }
-    }
-
-    /// One more queue to receive from. If one of several queues is deleted, the consumer goes on with the others.
-    pub fn also(mut self, queue: &Queue) -> Self {
-        self.queues.push(queue.clone());
-        self
-    }
-
-    /// How many messages of each queue it may hold unsettled; 0 is no limit. 256 unless set.
-    ///
-    /// RabbitMQ's default is no limit; here one consumer shall not swallow a backlog that others could share.
-    pub fn prefetch(mut self, prefetch: u32) -> Self {
-        self.prefetch = prefetch;
-        self
-    }
-
-    /// The higher, the sooner it is served; 0 unless set. Never overtakes what was handed to another consumer.
-    pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = i64::from(priority);
-        self
-    }
-
-    /// Refused unless it is the queue's only consumer, and keeps others from joining.
-    pub fn exclusive(mut self) -> Self {
-        self.exclusive = true;
-        self
-    }
-
-    /// Messages count as acknowledged when they are received: one that is dropped does not come back.
-    pub fn auto_ack(mut self) -> Self {
-        self.auto_ack = true;
-        self
-    }
-
-    /// The consumer tag, at most 255 bytes; generated unless set.
-    pub fn tag(mut self, tag: impl Into<String>) -> Self {
-        self.tag = tag.into();
-        self
-    }
-
-    /// The codecs that decode what was not published as `T`: JSON, text and bytes unless set.
-    pub fn codecs(mut self, codecs: Codecs) -> Self {
-        self.codecs = Ok(codecs);
-        self
-    }
-
-    /// Takes only these content types, by name (`json`) or in full (`application/json`); others come as
-    /// [`RecvError::Decode`].
-    pub fn accept<I>(mut self, content_types: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        self.codecs = self.codecs.and_then(|codecs| codecs.accept(content_types));
-        self
-    }
-
-    /// Declares the queues, unless they are there, and starts the consumer.
-    ///
-    /// # Errors
-    /// Those of `declare`; [`Error::AccessRefused`] if a queue has an exclusive consumer, or has any and this one was to
-    /// be exclusive, [`Error::ResourceLocked`] for another connection's exclusive queue, [`Error::Codec`] for an unknown
-    /// content type, [`Error::InvalidName`] for a tag over 255 bytes.
-    pub fn build(self) -> Result<Consumer<T>> {
-        let connection = self.connection?;
-        let codecs = self.codecs?;
-        let ask = SubscriptionAsk {
-            tag: Name::new(self.tag)?,
-            prefetch: self.prefetch,
-            priority: self.priority,
-            exclusive: self.exclusive,
-            auto_ack: self.auto_ack,
-        };
-        let alive = Arc::new(AtomicUsize::new(self.queues.len()));
-        let mut members = Vec::with_capacity(self.queues.len());
-        for queue in &self.queues {
-            let started = connection
-                .declare(queue)
-                .and_then(|queue| Name::new(queue.name()))
-                .and_then(|name| Subscription::start(connection.core(), &name, ask.clone()));
-            match started {
-                Ok(subscription) => {
-                    members.push(Member {
-                        subscription,
-                        ended: AtomicBool::new(false),
-                        alive: Arc::clone(&alive),
-                    });
-                }
-                Err(error) => {
-                    cancel(&members);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(Consumer {
-            members: members.into(),
-            turn: AtomicUsize::new(0),
-            codecs,
-            payload: PhantomData,
-        })
-    }
-}
-
-impl<T: Payload> fmt::Debug for ConsumerBuilder<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConsumerBuilder")
-            .field("queues", &self.queues)
-            .field("prefetch", &self.prefetch)
-            .finish_non_exhaustive()
     }
 }
