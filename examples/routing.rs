@@ -1,0 +1,79 @@
+//! Tutorial 4, "Routing": listeners choose messages by severity, through the bindings of a direct exchange.
+//!
+//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-four-python>. `cargo run --example routing` prints
+//!
+//! ```text
+//! A listens to ERROR, and got
+//!   ERROR: message 1
+//!   ERROR: message 4
+//!   ERROR: message 7
+//!   ERROR: message 10
+//!   ERROR: message 13
+//!   ERROR: message 16
+//!   ERROR: message 19
+//! B got all 19 in the order sent
+//! Unroutable: NO_ROUTE - no queue is bound to exchange 'direct_logs' for routing key 'DEBUG'
+//! ```
+//!
+//! A can listen to something else: `cargo run --example routing -- WARNING INFO`.
+
+use std::{env, thread};
+
+use leveret::{Broker, Consumer, Error, Exchange, Message, Queue, Result};
+
+const SEVERITIES: [&str; 3] = ["ERROR", "WARNING", "INFO"];
+
+fn main() -> Result {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let mut chosen: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if chosen.is_empty() {
+        chosen.push("ERROR");
+    }
+    let broker = Broker::new();
+    let logs = Exchange::direct("direct_logs");
+    // A queue each, with a binding for every severity.
+    let bind = |queue: Queue, severity: &&str| queue.bind(&logs, *severity);
+    let a = chosen.iter().fold(Queue::temporary(), bind);
+    let a = broker.consumer::<String>(&a)?;
+    let b = SEVERITIES.iter().fold(Queue::temporary(), bind);
+    let b = broker.consumer::<String>(&b)?;
+
+    let publisher = broker.producer::<String>(&logs)?;
+    let emitter = thread::spawn({
+        let publisher = publisher.clone();
+        move || -> Result<Vec<String>> {
+            let mut sent = Vec::new();
+            for (n, severity) in (1..=19).zip(SEVERITIES.iter().cycle()) {
+                let line = format!("{severity}: message {n}");
+                assert!(publisher.publish_to(severity, line.clone())?.routed >= 1);
+                sent.push(line);
+            }
+            Ok(sent)
+        }
+    });
+    let sent = emitter.join().unwrap()?;
+    // A publish that has returned is in every queue on its way: there is nothing to wait for.
+    let (got_a, got_b) = (drain(&a)?, drain(&b)?);
+    println!("A listens to {}, and got", chosen.join(", "));
+    got_a.iter().for_each(|line| println!("  {line}"));
+    let is_chosen = |line: &&String| chosen.iter().any(|severity| line.starts_with(severity));
+    assert!(got_a.iter().eq(sent.iter().filter(is_chosen)));
+    println!("B got all {} in the order sent", got_b.len());
+    assert_eq!(got_b, sent);
+
+    // What nobody listens to is dropped, unless it is mandatory: then it comes back.
+    let debug = Message::new("DEBUG: message 20".to_owned()).routing_key("DEBUG");
+    let returned = publisher.publish_message(debug.mandatory()).unwrap_err();
+    println!("Unroutable: {returned}");
+    assert!(matches!(returned.error(), Error::NoRoute { .. }));
+    Ok(())
+}
+
+fn drain(consumer: &Consumer<String>) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    while let Ok(line) = consumer.try_recv() {
+        lines.push(line.payload().clone());
+        line.ack()?;
+    }
+    Ok(lines)
+}
