@@ -107,7 +107,7 @@ impl<T: Payload> ConsumerBuilder<T> {
     }
 
     /// Takes only these content types, by name (`json`) or in full (`application/json`); others come as
-    /// [`RecvError::Decode`].
+    /// [`RecvError::Decode`](crate::RecvError::Decode).
     pub fn accept<I>(mut self, content_types: I) -> Self
     where
         I: IntoIterator,

@@ -120,7 +120,7 @@ impl<T: Payload> ProducerBuilder<T> {
     /// Declares the queue or the exchange, unless it is there, and makes the producer.
     ///
     /// # Errors
-    /// Those of `declare`; [`Error::InvalidName`] for a routing key over 255 bytes, [`Error::PreconditionFailed`] for
+    /// Those of `declare`; [`Error::InvalidName`](crate::Error::InvalidName) for a routing key over 255 bytes, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for
     /// invalid properties.
     pub fn build(self) -> Result<Producer<T>> {
         let connection = self.connection?;
