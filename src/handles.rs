@@ -86,7 +86,7 @@ macro_rules! typed_verbs {
 
             /// Starts to build a consumer with other settings.
             pub fn consumer_builder<T: Payload>(&self, queue: &Queue) -> ConsumerBuilder<T> {
-                ConsumerBuilder::new(self.connection(), queue)
+                self.own(ConsumerBuilder::new(self.connection(), queue))
             }
 
             /// A queue as a plain mailbox; it is declared unless it is there. Takes a name or a description.
@@ -122,16 +122,28 @@ impl Broker {
     fn connection(&self) -> Result<Connection> {
         self.implicit()
     }
+
+    fn own<T: Payload>(&self, consumer: ConsumerBuilder<T>) -> ConsumerBuilder<T> {
+        consumer
+    }
 }
 
 impl Connection {
     fn connection(&self) -> Result<Connection> {
         Ok(self.clone())
     }
+
+    fn own<T: Payload>(&self, consumer: ConsumerBuilder<T>) -> ConsumerBuilder<T> {
+        consumer
+    }
 }
 
 impl Channel {
     fn connection(&self) -> Result<Connection> {
         self.parent()
+    }
+
+    fn own<T: Payload>(&self, consumer: ConsumerBuilder<T>) -> ConsumerBuilder<T> {
+        consumer.of_channel(self.core())
     }
 }

@@ -16,8 +16,8 @@ use crate::{
     field_value::{FieldTable, FieldValue},
 };
 
-/// The longest time to live and the longest expiry of a queue, in milliseconds.
-pub(crate) const MAX_EXPIRY_MILLIS: u64 = u32::MAX as u64;
+/// The longest time to live and the longest lease of a queue, in milliseconds: ten years, as in RabbitMQ.
+pub(crate) const MAX_EXPIRY_MILLIS: u64 = 315_360_000_000;
 
 /// The basic properties of a message.
 ///
@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(millis("000000000000000000000000000030"), Ok(Some(30)));
         assert_eq!(millis("+5"), Ok(Some(5)));
         assert_eq!(millis("-0"), Ok(Some(0)));
-        assert_eq!(millis("4294967295"), Ok(Some(4_294_967_295)));
+        assert_eq!(millis("315360000000"), Ok(Some(315_360_000_000)));
     }
 
     #[test]
@@ -391,7 +391,7 @@ mod tests {
             ("5 ", "{leftover_string,\" \"}"),
             ("5.0", "{leftover_string,\".0\"}"),
             ("-1", "{value_negative,-1}"),
-            ("4294967296", "{value_too_large,4294967296}"),
+            ("315360000001", "{value_too_large,315360000001}"),
             (
                 "99999999999999999999999",
                 "{value_too_large,99999999999999999999999}",

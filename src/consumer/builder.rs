@@ -10,7 +10,7 @@ use crate::{
     error::{CodecError, Result},
     name::Name,
     payload::Payload,
-    session::subscription::SubscriptionAsk,
+    session::{channel, subscription::SubscriptionAsk},
     sync::atomic::{AtomicBool, AtomicUsize},
 };
 
@@ -37,6 +37,8 @@ const DEFAULT_PREFETCH: u32 = 256;
 #[must_use]
 pub struct ConsumerBuilder<T: Payload> {
     connection: Result<Connection>,
+    /// It ends with this channel, not only with the connection.
+    channel: Option<Arc<channel::Core>>,
     queues: Vec<Queue>,
     tag: String,
     prefetch: u32,
@@ -51,6 +53,7 @@ impl<T: Payload> ConsumerBuilder<T> {
     pub(crate) fn new(connection: Result<Connection>, queue: &Queue) -> ConsumerBuilder<T> {
         ConsumerBuilder {
             connection,
+            channel: None,
             queues: vec![queue.clone()],
             tag: String::new(),
             prefetch: DEFAULT_PREFETCH,
@@ -60,6 +63,12 @@ impl<T: Payload> ConsumerBuilder<T> {
             codecs: Ok(Codecs::default()),
             payload: PhantomData,
         }
+    }
+
+    /// Has the consumer end with a channel.
+    pub(crate) fn of_channel(mut self, channel: &Arc<channel::Core>) -> Self {
+        self.channel = Some(Arc::clone(channel));
+        self
     }
 
     /// One more queue to receive from. If one of several queues is deleted, the consumer goes on with the others.
@@ -139,7 +148,11 @@ impl<T: Payload> ConsumerBuilder<T> {
             let started = connection
                 .declare(queue)
                 .and_then(|queue| Name::new(queue.name()))
-                .and_then(|name| connection.core().subscribe(&name, ask.clone()));
+                .and_then(|name| connection.core().subscribe(&name, ask.clone()))
+                .and_then(|subscription| match &self.channel {
+                    Some(channel) => channel.adopt(&subscription).map(|()| subscription),
+                    None => Ok(subscription),
+                });
             match started {
                 Ok(subscription) => {
                     members.push(Member {

@@ -27,7 +27,6 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use]
 #[non_exhaustive]
 pub struct Published {
     /// How many queues took the message.

@@ -36,7 +36,10 @@ use crate::{
     error::{CancelReason, Error, Result},
     name::Name,
     queue::{ConsumerId, Group, Queue, Returned as ReturnedToQueue},
-    session::held::{Held, Source},
+    session::{
+        held::{Held, Source},
+        subscription::Subscription,
+    },
     sync::{
         Mutex, MutexGuard,
         channel::{Receiver, Sender, unbounded},
@@ -105,6 +108,8 @@ pub(crate) struct State {
     current_queue: Option<Name>,
     /// The tag of the reply consumer, and the name under which replies reach it.
     replies_to: Option<(Name, Name)>,
+    /// Typed consumers that end with the channel.
+    subscriptions: Vec<Weak<Subscription>>,
     pub(crate) waiting: WaitList,
     events: Sender<Event>,
 }
@@ -179,6 +184,7 @@ impl Core {
             Mode::Plain | Mode::Confirm { .. } => None,
         };
         let replies_to = state.replies_to.take();
+        let subscriptions = std::mem::take(&mut state.subscriptions);
         let wakes = state.waiting.take_all();
         drop(state);
         let (settlements, forgotten) = uncommitted.map(Tx::into_parts).unwrap_or_default();
@@ -187,11 +193,29 @@ impl Core {
             self.vhost().forget_requester(&name);
         }
         self.leave(consumers, unsettled);
+        for subscription in subscriptions.iter().filter_map(Weak::upgrade) {
+            subscription.cancel(reason);
+        }
         self.connection.forget_channel(self.number);
         for wake in wakes {
             wake.wake();
         }
         drop(forgotten);
+    }
+
+    /// Has a typed consumer end with this channel.
+    ///
+    /// # Errors
+    /// Those of a closed channel; the consumer is cancelled then.
+    pub(crate) fn adopt(&self, subscription: &Arc<Subscription>) -> Result {
+        let adopted = self.open().map(|mut state| {
+            state.subscriptions.retain(|other| other.strong_count() > 0);
+            state.subscriptions.push(Arc::downgrade(subscription));
+        });
+        if adopted.is_err() {
+            subscription.cancel(CancelReason::ChannelClosed);
+        }
+        adopted
     }
 
     /// Removes the consumers from their queues and returns the deliveries to theirs.
@@ -258,6 +282,7 @@ impl Channel {
             prefetch: 0,
             current_queue: None,
             replies_to: None,
+            subscriptions: Vec::new(),
             waiting: WaitList::default(),
             events,
         };
