@@ -4,11 +4,9 @@ use crate::{
     error::{Entity, Error, Result},
     field_value::{FieldTable, FieldValue},
     name::Name,
+    properties::MAX_EXPIRY_MILLIS,
 };
 use std::{fmt::Display, time::Duration};
-
-/// The longest time an argument may give, in milliseconds: ten years.
-const LONGEST: i64 = 315_360_000_000;
 
 /// An argument table, and whose it is.
 pub(super) struct Reader<'a> {
@@ -61,10 +59,10 @@ impl Reader<'_> {
         };
         match u64::try_from(milliseconds) {
             Err(_) => Err(self.negative(argument, milliseconds)),
-            Ok(_) if milliseconds > LONGEST => Err(self.invalid(
+            Ok(positive) if positive > MAX_EXPIRY_MILLIS => Err(self.invalid(
                 argument,
                 format_args!(
-                    "{{value_too_large,{milliseconds}}}, expected at most {LONGEST} milliseconds"
+                    "{{value_too_large,{milliseconds}}}, expected at most {MAX_EXPIRY_MILLIS} milliseconds"
                 ),
             )),
             Ok(milliseconds) => Ok(Some(Duration::from_millis(milliseconds))),

@@ -7,10 +7,8 @@ use crate::{
     descriptions::Overflow,
     field_value::{FieldTable, FieldValue},
     name::Name,
+    properties::MAX_EXPIRY_MILLIS,
 };
-
-/// The longest time a policy may give, in milliseconds: ten years, as for arguments.
-const LONGEST: u64 = 315_360_000_000;
 
 /// The largest segment that RabbitMQ gives a stream, in bytes.
 const LARGEST_SEGMENT: u64 = 3_000_000_000;
@@ -199,8 +197,9 @@ impl<'a> Setting<'a> {
     }
 
     fn time(&self, least: u64, what: &str) -> Result<Option<Duration>, String> {
-        let expected = format!("a whole number of milliseconds from {least} to {LONGEST}");
-        let millis = self.number(least, LONGEST, what, &expected)?;
+        let expected =
+            format!("a whole number of milliseconds from {least} to {MAX_EXPIRY_MILLIS}");
+        let millis = self.number(least, MAX_EXPIRY_MILLIS, what, &expected)?;
         Ok(millis.map(Duration::from_millis))
     }
 
