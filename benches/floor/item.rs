@@ -1,0 +1,63 @@
+//! What is sent: the same through channels and through the broker.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The id of the messages that tell consumers to stop.
+pub const STOP: u64 = u64::MAX;
+
+/// What most messages are like: small, with a string of their own.
+#[derive(Serialize, Deserialize)]
+pub struct Msg {
+    pub id: u64,
+    at: u64,
+    name: String,
+}
+
+/// The hard case: 40 bytes that a channel moves without any allocation.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Plain {
+    pub id: u64,
+    rest: [u64; 4],
+}
+
+/// What is sent here and there.
+pub trait Item: Send + 'static {
+    fn make(id: u64) -> Self;
+    fn id(&self) -> u64;
+}
+
+impl Item for Msg {
+    fn make(id: u64) -> Msg {
+        Msg {
+            id,
+            at: id ^ 0x5555,
+            name: String::from("sixteen letters!"),
+        }
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Item for Arc<Msg> {
+    fn make(id: u64) -> Arc<Msg> {
+        Arc::new(Msg::make(id))
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Item for Plain {
+    fn make(id: u64) -> Plain {
+        Plain { id, rest: [id; 4] }
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+}

@@ -1,0 +1,60 @@
+//! The floors: bare channels.
+
+use std::{sync::Arc, time::Duration};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::{
+    QUEUES,
+    item::{Item, Msg},
+    race::{Job, Tally, race, share},
+};
+
+/// The floor: every producer sends to every one of `channels` channels, and each has `consumers` receivers.
+pub fn channel<T: Item>(messages: u64, producers: usize, consumers: usize) -> Duration {
+    let (sender, receiver) = unbounded::<T>();
+    let send = |index| -> Job<()> {
+        let sender = sender.clone();
+        Box::new(move || {
+            for id in share(messages, producers, index) {
+                sender.send(T::make(id)).expect("receivers are there");
+            }
+        })
+    };
+    let sending = (0..producers).map(send).collect();
+    drop(sender);
+    let receiving = (0..consumers).map(|_| drain(receiver.clone())).collect();
+    let (time, got) = race(sending, receiving, || {});
+    assert_eq!(got, Tally::expected(messages, 1));
+    time
+}
+
+fn drain<T: Item>(receiver: Receiver<T>) -> Job<Tally> {
+    Box::new(move || {
+        let mut tally = Tally::default();
+        while let Ok(item) = receiver.recv() {
+            tally.add(item.id());
+        }
+        tally
+    })
+}
+
+/// The floor of a fanout: one producer, a channel and a consumer for each copy.
+pub fn fanout(messages: u64) -> Duration {
+    let (senders, receivers): (Vec<Sender<Arc<Msg>>>, Vec<_>) =
+        (0..QUEUES).map(|_| unbounded()).unzip();
+    let sending: Job<()> = Box::new(move || {
+        for id in 1..=messages {
+            let message = Arc::<Msg>::make(id);
+            for sender in &senders {
+                sender
+                    .send(Arc::clone(&message))
+                    .expect("receivers are there");
+            }
+        }
+    });
+    let receiving = receivers.into_iter().map(drain).collect();
+    let (time, got) = race(vec![sending], receiving, || {});
+    assert_eq!(got, Tally::expected(messages, QUEUES));
+    time
+}
