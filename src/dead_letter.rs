@@ -122,6 +122,12 @@ pub(crate) fn routing_keys<'a>(
     }
 }
 
+/// The queue in which a message with these headers died last.
+pub(crate) fn last_queue(headers: Option<&FieldTable>) -> Option<&str> {
+    let deaths = headers?.get(X_DEATH)?.as_array()?;
+    deaths.first()?.as_table()?.get(QUEUE)?.as_str()
+}
+
 /// Whether a dead letter with these headers, as [`bury`] made them, would be in `queue` for a second time without anybody
 /// having rejected it since the first: then it would go round for ever, and that queue does not get it.
 pub(crate) fn closes_cycle(headers: Option<&FieldTable>, queue: &Name) -> bool {

@@ -12,6 +12,7 @@ use std::{
 
 use crate::{
     codec::{Codec, Json},
+    field_value::FieldValue,
     name::Name,
     payload::{Body, NotShareable},
     properties::Properties,
@@ -163,12 +164,21 @@ impl Envelope {
         self.delivery_count > 0
     }
 
-    /// Puts the delivery count where RabbitMQ's quorum queues show it, in a header. Allocates, and runs no user code.
+    /// Puts the delivery count where RabbitMQ's quorum queues show it.
     pub(crate) fn show_delivery_count(&mut self) {
-        let mut meta = self.meta.as_deref().cloned().unwrap_or_default();
-        meta.properties
-            .headers_mut()
-            .insert("x-delivery-count", i64::from(self.delivery_count));
+        self.add_header("x-delivery-count", i64::from(self.delivery_count));
+    }
+
+    /// Adds a header, to this copy of the message alone. Allocates, and runs no user code.
+    pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
+        let mut meta = match self.meta.as_deref() {
+            Some(meta) => meta.clone(),
+            None => Meta {
+                properties: self.properties().clone(),
+                ..Meta::default()
+            },
+        };
+        meta.properties.headers_mut().insert(name, value);
         self.meta = Some(Arc::new(meta));
     }
 

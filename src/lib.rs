@@ -32,6 +32,7 @@ mod policy;
 mod producer;
 mod properties;
 mod queue;
+mod redrive;
 mod select;
 #[allow(dead_code, reason = "publishing reads the keys")]
 mod sender_selected;
@@ -65,6 +66,7 @@ pub use crate::{
     policy::{ApplyTo, Policy},
     producer::{Destination, Producer, ProducerBuilder, PublishError},
     properties::{Properties, PropertyList},
+    redrive::Redrive,
     select::{NotReady, Select, Selected},
     session::{
         channel::{

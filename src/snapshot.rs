@@ -122,6 +122,8 @@ pub struct QueueSnapshot {
     pub dropped: Quantity,
     /// Purged.
     pub purged: Quantity,
+    /// Moved to another queue.
+    pub moved: Quantity,
 }
 
 /// One binding of a [`Snapshot`].
@@ -197,6 +199,7 @@ fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
                 expired,
                 dropped,
                 purged,
+                moved,
                 ..
             } = counts;
             QueueSnapshot {
@@ -215,6 +218,7 @@ fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
                 expired: expired.into(),
                 dropped: dropped.into(),
                 purged: purged.into(),
+                moved: moved.into(),
             }
         })
         .collect();

@@ -91,7 +91,7 @@ const ROWS: &[Row] = &[
     row(
         4,
         Siblings::May,
-        &["consumer", "producer", "select", "simple_queue"],
+        &["consumer", "producer", "redrive", "select", "simple_queue"],
     ),
     row(4, Siblings::May, &["handles"]),
     row(4, Siblings::May, &["worker"]),

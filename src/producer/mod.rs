@@ -294,7 +294,13 @@ impl<T: Payload> Producer<T> {
                 Err(failed) => *failed,
             };
             let error = match failed.failure {
-                PushFailure::NoRoute if !mandatory => return Ok(Published::default()),
+                PushFailure::NoRoute if !mandatory => {
+                    self.shared
+                        .connection
+                        .vhost()
+                        .drop_unroutable(failed.envelope);
+                    return Ok(Published::default());
+                }
                 PushFailure::NoRoute => {
                     Error::no_route(&self.shared.exchange, failed.envelope.routing_key())
                 }

@@ -10,8 +10,8 @@
 //!    order of first arrival is the order of delivery.
 //! 3. If anything is ready, no consumer with credit is waiting.
 //! 4. Limits count ready messages only and hold before the verb returns.
-//! 5. Conservation, in messages and bytes: taken in = acked + dead-lettered + expired + dropped + purged + deleted with
-//!    the queue + ready + unsettled + delayed.
+//! 5. Conservation, in messages and bytes: taken in = acked + dead-lettered + expired + dropped + purged + moved +
+//!    deleted with the queue + ready + unsettled + delayed.
 //! 6. When a settlement has returned, counts and credit show it.
 //! 7. A hand-over (cancel, exclusive) is one critical section: remove, return the inbox, serve the next.
 

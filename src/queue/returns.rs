@@ -75,6 +75,34 @@ impl State {
         Some(envelope)
     }
 
+    /// A message that was taken out by a get went to another queue.
+    pub(crate) fn moved(&mut self, bytes: u64, effects: &mut Effects) {
+        let amount = Amount::new(1, bytes);
+        self.tally.got -= amount;
+        self.tally.moved += amount;
+        self.wake_idlers(effects);
+    }
+
+    /// Messages that were taken out by gets go back as if they had stayed.
+    pub(crate) fn put_back_unseen(
+        &mut self,
+        batch: Vec<Envelope>,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        for envelope in batch {
+            self.tally.got -= Amount::new(1, envelope.size());
+            match self.deleted {
+                true => {
+                    self.tally.deleted.add(&envelope);
+                    effects.add(Effect::Drop(envelope));
+                }
+                false => self.ready.put_back(envelope),
+            }
+        }
+        self.settle_ready(By::Publisher, now, effects);
+    }
+
     /// Messages are rejected for good.
     pub(crate) fn discard(
         &mut self,

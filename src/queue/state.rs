@@ -312,6 +312,7 @@ impl State {
             expired: tally.expired,
             dropped: tally.dropped,
             purged: tally.purged,
+            moved: tally.moved,
             deleted: tally.deleted,
         }
     }

@@ -45,6 +45,8 @@ pub(super) struct Tally {
     pub(super) expired: Amount,
     pub(super) dropped: Amount,
     pub(super) purged: Amount,
+    /// Moved to another queue.
+    pub(super) moved: Amount,
     pub(super) deleted: Amount,
     /// Got and not settled.
     pub(super) got: Amount,
@@ -64,5 +66,6 @@ pub(crate) struct Counts {
     pub(crate) expired: Amount,
     pub(crate) dropped: Amount,
     pub(crate) purged: Amount,
+    pub(crate) moved: Amount,
     pub(crate) deleted: Amount,
 }

@@ -42,14 +42,16 @@ impl VirtualHost {
             .unwrap_or_default();
         let buried = dead_letter::bury(properties, &death);
         let keys = dead_letter::routing_keys(&death, properties, bcc);
-        let targets = {
+        let (targets, cut) = {
             let topology = self.topology.read();
             let mut targets =
                 route::route_keys(&topology, &exchange, &keys, buried.headers.as_ref());
+            let all = targets.len();
             targets.retain(|target| {
                 !dead_letter::closes_cycle(buried.headers.as_ref(), target.name())
             });
-            targets
+            let cut = targets.len() < all;
+            (targets, cut)
         };
         // A key from the headers may be longer than a name; it routed, and the letter is marked with what fits.
         let key = keys
@@ -81,9 +83,17 @@ impl VirtualHost {
             }
         }
         if targets.is_empty() {
-            let mut effects = Effects::none();
-            effects.add(Effect::Drop(envelope));
-            work.push((Arc::clone(queue), effects));
+            // Cut off from a cycle, it is meant to go; else nobody is there to take it.
+            let exists = self.survey(|topology| {
+                exchange.is_empty() || topology.exchanges.contains_key(&exchange)
+            });
+            let why = match (cut, exists) {
+                (true, _) => None,
+                (false, true) => Some(Undeliverable::NoRoute),
+                (false, false) => Some(Undeliverable::NoExchange),
+            };
+            let letter = Envelope::new(envelope.into_body(), &address, Some(meta));
+            work.push(self.rescue(letter, why, queue));
             return;
         }
         letters.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
@@ -96,6 +106,78 @@ impl VirtualHost {
                 effects.add(Effect::Drop(letter));
             }
             work.push((target, effects));
+        }
+    }
+
+    /// The queue for what can be neither delivered nor routed on; `None` drops it.
+    pub(crate) fn set_dead_letter_queue(&self, queue: Option<Arc<Queue>>) {
+        *self.dead_letter_queue.lock() = queue;
+    }
+
+    /// Puts a published message that reaches no queue into the dead-letter queue, if there is one, or drops it.
+    pub(crate) fn drop_unroutable(self: &Arc<Self>, envelope: Envelope) {
+        let last = self.dead_letter_queue.lock().clone();
+        if let Some(last) = last {
+            let effects = self.keep(&last, envelope, Undeliverable::NoRoute);
+            self.carry_out(&last, effects);
+        }
+    }
+
+    /// As [`drop_unroutable`](Self::drop_unroutable) for a dead letter of `from`; without a reason it is dropped, and one
+    /// that died in the dead-letter queue itself is not put there again. Returns what is owed.
+    fn rescue(
+        &self,
+        envelope: Envelope,
+        why: Option<Undeliverable>,
+        from: &Arc<Queue>,
+    ) -> (Arc<Queue>, Effects) {
+        let last = self
+            .dead_letter_queue
+            .lock()
+            .clone()
+            .filter(|last| last != from);
+        match (last, why) {
+            (Some(last), Some(why)) => {
+                let effects = self.keep(&last, envelope, why);
+                (last, effects)
+            }
+            _ => {
+                let mut effects = Effects::none();
+                effects.add(Effect::Drop(envelope));
+                (Arc::clone(from), effects)
+            }
+        }
+    }
+
+    fn keep(&self, last: &Arc<Queue>, mut envelope: Envelope, why: Undeliverable) -> Effects {
+        envelope.add_header(UNDELIVERABLE, why.as_str());
+        let now = self.stamp(last, &mut envelope);
+        let mut effects = Effects::none();
+        let pushed = last.lock().push(envelope, By::Effect, now, &mut effects);
+        if let Err(NotTaken::Deleted(envelope) | NotTaken::Refused(envelope)) = pushed {
+            effects.add(Effect::Drop(envelope));
+        }
+        effects
+    }
+}
+
+/// The header that says why a message is in the dead-letter queue of its virtual host.
+const UNDELIVERABLE: &str = "x-undeliverable-reason";
+
+/// Why a message can be neither delivered nor routed on.
+#[derive(Clone, Copy, Debug)]
+enum Undeliverable {
+    /// No queue is bound for it.
+    NoRoute,
+    /// The exchange that it was to go to does not exist.
+    NoExchange,
+}
+
+impl Undeliverable {
+    fn as_str(self) -> &'static str {
+        match self {
+            Undeliverable::NoRoute => "no-route",
+            Undeliverable::NoExchange => "no-exchange",
         }
     }
 }

@@ -135,6 +135,7 @@ impl VirtualHost {
         {
             let mut topology = self.topology.write();
             self.set_down();
+            self.set_dead_letter_queue(None);
             topology.touch_all();
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {

@@ -68,6 +68,8 @@ pub(crate) struct VirtualHost {
     policies: Mutex<Policies>,
     origins: Origins,
     replies: Replies,
+    /// For what can be neither delivered nor routed on. A leaf lock.
+    dead_letter_queue: Mutex<Option<Arc<Queue>>>,
     /// Numbers for queues, consumers' groups and generated names.
     next_number: AtomicU64,
     /// Raised when publishing ends.
@@ -120,6 +122,7 @@ impl VirtualHost {
             topology: RwLock::new(topology),
             origins: Origins::default(),
             replies: Replies::default(),
+            dead_letter_queue: Mutex::new(None),
             next_number: AtomicU64::new(1),
             default_epoch: Arc::new(AtomicU64::new(0)),
             draining: AtomicBool::new(false),

@@ -88,7 +88,12 @@ impl Core {
                 // As in RabbitMQ the names that the bindings gave are what counts: another queue may have this one's.
                 PushFailure::QueueDeleted => route = self.vhost().renew(&route),
                 PushFailure::Refused { refused, .. } => return Published { routed: 0, refused },
-                PushFailure::NoRoute | PushFailure::NotShareable => break Published::default(),
+                PushFailure::NoRoute | PushFailure::NotShareable => {
+                    if !mandatory {
+                        self.vhost().drop_unroutable(failed.envelope);
+                    }
+                    break Published::default();
+                }
             }
         };
         if mandatory {
