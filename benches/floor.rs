@@ -4,7 +4,7 @@
 //! Prints `floor,<shape>,<row>,<median ns per published message>,<throughput against the shape's first row>`. Shapes are `<producers>x<consumers>` threads.
 //! Every round checks that nothing was lost and nothing came twice.
 //!
-//! `cargo bench --bench floor` measures; add `-- <text>` for the shapes or rows that contain the text, `--messages <n>` or `--rounds <n>` for other
+//! `cargo bench --bench floor` measures; add `-- <shape> <row>` or either for those alone, `--messages <n>` or `--rounds <n>` for other
 //! sizes. Without `--bench` (as under `cargo test --benches`), with `--quick` or with `LEVERET_QUICK` set it only checks, with few messages.
 
 #[path = "floor/item.rs"]
@@ -123,9 +123,8 @@ impl Options {
     }
 
     fn wants(&self, row: &Row) -> bool {
-        let wanted =
-            |text: &String| row.shape.contains(text.as_str()) || row.name.contains(text.as_str());
-        self.only.is_empty() || self.only.iter().any(wanted)
+        let is = |text: &String| row.shape == text || row.name == text;
+        self.only.iter().all(is)
     }
 }
 
