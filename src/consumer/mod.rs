@@ -105,6 +105,11 @@ impl<T: Payload> Consumer<T> {
     /// [`RecvError::Cancelled`] once the consumer is cancelled, its queue is deleted, its connection closed or the
     /// broker shut down; that also wakes a receiver that waits.
     pub fn recv(&self) -> Result<Delivery<T>, RecvError> {
+        if let [member] = &*self.members {
+            if let Some(envelope) = member.subscription.next() {
+                return self.open(0, Ok(envelope));
+            }
+        }
         match waiter::wait_any(&self.members, self.turn(), None) {
             Some((member, envelope)) => self.open(member, envelope),
             // Without a deadline the wait does not end so.

@@ -186,8 +186,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // With the broker gone there is nothing left to return to.
-        let _ = self.nack(Requeue::Yes);
+        if self.envelope.is_some() {
+            // With the broker gone there is nothing left to return to.
+            let _ = self.nack(Requeue::Yes);
+        }
     }
 }
 
