@@ -86,6 +86,19 @@ impl Envelope {
         }
     }
 
+    /// What stays behind where a message was taken out.
+    pub(crate) fn empty() -> Envelope {
+        Envelope {
+            body: Body::new(()),
+            meta: None,
+            position: 0,
+            deadline: NEVER,
+            key: Key::LONG,
+            delivery_count: 0,
+            origin: 0,
+        }
+    }
+
     pub(crate) fn body(&self) -> &Body {
         &self.body
     }

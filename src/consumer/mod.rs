@@ -107,7 +107,7 @@ impl<T: Payload> Consumer<T> {
     pub fn recv(&self) -> Result<Delivery<T>, RecvError> {
         if let [member] = &*self.members {
             if let Some(envelope) = member.subscription.next() {
-                return self.open(0, Ok(envelope));
+                return self.open_from(member, envelope);
             }
         }
         match waiter::wait_any(&self.members, self.turn(), None) {
@@ -256,8 +256,15 @@ impl<T: Payload> Consumer<T> {
         member: usize,
         envelope: Result<Envelope, CancelReason>,
     ) -> Result<Delivery<T>, RecvError> {
-        let envelope = envelope.map_err(RecvError::Cancelled)?;
-        let source = self.members[member].subscription.source();
+        self.open_from(
+            &self.members[member],
+            envelope.map_err(RecvError::Cancelled)?,
+        )
+    }
+
+    #[inline]
+    fn open_from(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, RecvError> {
+        let source = member.subscription.source();
         if source.auto_ack {
             source.ack(1, envelope.size());
         }
