@@ -6,7 +6,6 @@
 
 use std::{
     fmt,
-    num::NonZeroU8,
     sync::{Arc, LazyLock},
 };
 
@@ -85,6 +84,19 @@ impl Envelope {
             key: address.key,
             delivery_count: 0,
             origin: address.origin,
+        }
+    }
+
+    /// What stays behind where a message was taken out.
+    pub(crate) fn empty() -> Envelope {
+        Envelope {
+            body: Body::new(()),
+            meta: None,
+            position: 0,
+            deadline: NEVER,
+            key: Key::LONG,
+            delivery_count: 0,
+            origin: 0,
         }
     }
 
@@ -243,15 +255,14 @@ impl Address {
 /// A routing key of at most 15 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Key {
-    /// The length plus one, so that an `Option` of an envelope takes no more room than an envelope.
-    length: NonZeroU8,
+    length: u8,
     bytes: [u8; Key::INLINE],
 }
 
 impl Key {
     const INLINE: usize = 15;
     const LONG: Key = Key {
-        length: NonZeroU8::MAX,
+        length: u8::MAX,
         bytes: [0; Key::INLINE],
     };
 
@@ -261,7 +272,7 @@ impl Key {
             .get_mut(..text.len())?
             .copy_from_slice(text.as_bytes());
         Some(Key {
-            length: NonZeroU8::MIN.saturating_add(text.len() as u8),
+            length: text.len() as u8,
             bytes,
         })
     }
@@ -269,7 +280,7 @@ impl Key {
     /// `None` for a long key.
     fn as_str(&self) -> Option<&str> {
         // The bytes were copied from a `str` whole, so the check cannot fail; it is cheap for 15 bytes.
-        let bytes = self.bytes.get(..usize::from(self.length.get()) - 1)?;
+        let bytes = self.bytes.get(..usize::from(self.length))?;
         std::str::from_utf8(bytes).ok()
     }
 }
@@ -281,7 +292,6 @@ mod tests {
     #[test]
     fn an_envelope_takes_at_most_96_bytes() {
         assert!(size_of::<Envelope>() <= 96, "{}", size_of::<Envelope>());
-        assert_eq!(size_of::<Option<Envelope>>(), size_of::<Envelope>());
     }
 
     #[test]

@@ -105,6 +105,11 @@ impl<T: Payload> Consumer<T> {
     /// [`RecvError::Cancelled`] once the consumer is cancelled, its queue is deleted, its connection closed or the
     /// broker shut down; that also wakes a receiver that waits.
     pub fn recv(&self) -> Result<Delivery<T>, RecvError> {
+        if let [member] = &*self.members {
+            if let Some(envelope) = member.subscription.next() {
+                return self.open_from(member, envelope);
+            }
+        }
         match waiter::wait_any(&self.members, self.turn(), None) {
             Some((member, envelope)) => self.open(member, envelope),
             // Without a deadline the wait does not end so.
@@ -251,8 +256,15 @@ impl<T: Payload> Consumer<T> {
         member: usize,
         envelope: Result<Envelope, CancelReason>,
     ) -> Result<Delivery<T>, RecvError> {
-        let envelope = envelope.map_err(RecvError::Cancelled)?;
-        let source = self.members[member].subscription.source();
+        self.open_from(
+            &self.members[member],
+            envelope.map_err(RecvError::Cancelled)?,
+        )
+    }
+
+    #[inline]
+    fn open_from(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, RecvError> {
+        let source = member.subscription.source();
         if source.auto_ack {
             source.ack(1, envelope.size());
         }

@@ -52,21 +52,33 @@ pub struct Delivery<T: Payload> {
 
 impl<T: Payload> Delivery<T> {
     /// Opens a message for a consumer of `T`.
+    #[inline]
     pub(crate) fn open(
         source: Arc<Source>,
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
-        let opened = match envelope.body().downcast_ref::<T>() {
+        if !codecs.is_restricted() && envelope.body().downcast_ref::<T>().is_some() {
             // The common case: the very value that was sent, and any content type will do.
-            Some(_) if !codecs.is_restricted() => Ok(None),
-            _ => {
-                let content_type = envelope.properties().content_type.as_deref();
-                match envelope.meta().and_then(|meta| meta.codec.as_deref()) {
-                    Some(codec) => T::open(envelope.body(), codec, content_type, codecs),
-                    None => T::open(envelope.body(), &Json, content_type, codecs),
-                }
-            }
+            return Ok(Delivery {
+                opened: None,
+                info: DeliveryInfo {
+                    held: Held::new(source, envelope),
+                },
+            });
+        }
+        Delivery::decode(source, envelope, codecs)
+    }
+
+    fn decode(
+        source: Arc<Source>,
+        envelope: Envelope,
+        codecs: &Codecs,
+    ) -> Result<Delivery<T>, Undecoded> {
+        let content_type = envelope.properties().content_type.as_deref();
+        let opened = match envelope.meta().and_then(|meta| meta.codec.as_deref()) {
+            Some(codec) => T::open(envelope.body(), codec, content_type, codecs),
+            None => T::open(envelope.body(), &Json, content_type, codecs),
         };
         let info = DeliveryInfo {
             held: Held::new(source, envelope),
@@ -95,10 +107,7 @@ impl<T: Payload> Delivery<T> {
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
     pub fn ack(mut self) -> Result {
-        let opened = self.opened.take();
-        let envelope = self.info.held.ack()?;
-        drop((opened, envelope));
-        Ok(())
+        self.info.held.ack()
     }
 
     /// Acknowledges the message and gives its payload out; shared, as an `Arc`, if other queues got the same value.
@@ -333,7 +342,7 @@ impl Undecoded {
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
     pub fn ack(mut self) -> Result {
-        self.info.held.ack().map(drop)
+        self.info.held.ack()
     }
 
     /// Gives the message up: back to its place, at once or later, or away.

@@ -121,15 +121,20 @@ impl fmt::Debug for Source {
 /// It returns to its place in its queue, marked as redelivered (unless it was acknowledged on delivery).
 pub(crate) struct Held {
     source: Arc<Source>,
-    /// Present until settled.
-    envelope: Option<Envelope>,
+    /// An empty one once the message was taken out. Not an `Option`: a move of it is a move of one block, which the tag of
+    /// an `Option` beside it would tear in pieces.
+    envelope: Envelope,
+    /// Settled or taken out.
+    done: bool,
 }
 
 impl Held {
+    #[inline]
     pub(crate) fn new(source: Arc<Source>, envelope: Envelope) -> Held {
         Held {
             source,
-            envelope: Some(envelope),
+            envelope,
+            done: false,
         }
     }
 
@@ -138,28 +143,36 @@ impl Held {
     }
 
     /// `None` once settled.
+    #[inline]
     pub(crate) fn envelope(&self) -> Option<&Envelope> {
-        self.envelope.as_ref()
+        match self.done {
+            false => Some(&self.envelope),
+            true => None,
+        }
     }
 
-    /// Acknowledges it, and hands the message out: its payload is dropped by the caller, after everything is done. Does
-    /// nothing the second time.
+    /// Acknowledges it, and hands the message out. Does nothing the second time.
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
-        let envelope = self.envelope.take()?;
+        let envelope = self.release()?;
         if !self.source.auto_ack {
             self.source.ack(1, envelope.size());
         }
         Some(envelope)
     }
 
-    /// As [`settle`](Self::settle).
+    /// Acknowledges it; its payload is dropped with this, after everything is done. Does nothing the second time.
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
-    pub(crate) fn ack(&mut self) -> Result<Option<Envelope>> {
-        let envelope = self.settle();
-        self.source.vhost.check_up()?;
-        Ok(envelope)
+    #[inline]
+    pub(crate) fn ack(&mut self) -> Result {
+        if !self.done {
+            self.done = true;
+            if !self.source.auto_ack {
+                self.source.ack(1, self.envelope.size());
+            }
+        }
+        self.source.vhost.check_up()
     }
 
     /// Gives it up. Does nothing the second time.
@@ -167,7 +180,7 @@ impl Held {
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
     pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
-        if let Some(envelope) = self.envelope.take().filter(|_| !self.source.auto_ack) {
+        if let Some(envelope) = self.release().filter(|_| !self.source.auto_ack) {
             self.source.settle_otherwise(vec![envelope], requeue);
         }
         self.source.vhost.check_up()
@@ -175,7 +188,10 @@ impl Held {
 
     /// Takes the message out without settling it: the caller does.
     pub(crate) fn release(&mut self) -> Option<Envelope> {
-        self.envelope.take()
+        match std::mem::replace(&mut self.done, true) {
+            false => Some(std::mem::replace(&mut self.envelope, Envelope::empty())),
+            true => None,
+        }
     }
 
     /// As [`release`](Self::release), with where it came from: the ledger settles many at once.
@@ -185,9 +201,12 @@ impl Held {
 }
 
 impl Drop for Held {
+    #[inline]
     fn drop(&mut self) {
-        // With the broker gone there is nothing left to return to.
-        let _ = self.nack(Requeue::Yes);
+        if !self.done {
+            // With the broker gone there is nothing left to return to.
+            let _ = self.nack(Requeue::Yes);
+        }
     }
 }
 
@@ -195,7 +214,7 @@ impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held")
             .field("source", &self.source)
-            .field("envelope", &self.envelope)
+            .field("envelope", &self.envelope())
             .finish()
     }
 }

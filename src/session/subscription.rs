@@ -149,6 +149,16 @@ impl Subscription {
             });
     }
 
+    /// Takes the next message of the run at hand, if there is one: the short way that most receives go.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<Envelope> {
+        let mut run = self.run.lock();
+        match self.has_ended() {
+            true => None,
+            false => run.pop_front(),
+        }
+    }
+
     /// Takes up to `max` messages that are there already.
     pub(crate) fn take_some(&self, max: usize, into: &mut Vec<Envelope>) {
         let mut run = self.run.lock();
@@ -172,6 +182,7 @@ impl Subscription {
         }
     }
 
+    #[inline]
     fn has_ended(&self) -> bool {
         self.source
             .consumer
