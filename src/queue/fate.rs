@@ -75,10 +75,11 @@ impl State {
         }
     }
 
-    /// Whether a blocking queue has no room for another publisher's message.
+    /// Whether a blocking queue has no room for another publisher's message. One that is deleted has nobody wait.
     pub(crate) fn is_full(&self) -> bool {
         let settings = &self.settings;
-        settings.overflow == Some(Overflow::Block)
+        !self.is_deleted()
+            && settings.overflow == Some(Overflow::Block)
             && (settings
                 .max_length
                 .is_some_and(|max| self.ready.len() as u64 >= max)
