@@ -349,6 +349,8 @@ impl<T: Payload> Producer<T> {
     }
 
     fn route(&self, letter: Option<&Letter>) -> Result<Arc<Route>> {
+        // A remembered route may outlive the connection.
+        self.shared.connection.check_open()?;
         match letter {
             None => self.routes.own(&self.shared),
             Some(Letter {
