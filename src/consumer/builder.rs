@@ -142,11 +142,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             exclusive: self.exclusive,
             auto_ack: self.auto_ack,
         };
-        let ended: Arc<[AtomicBool]> = self
-            .queues
-            .iter()
-            .map(|_| AtomicBool::new(false))
-            .collect();
+        let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
         let mut members = Vec::with_capacity(self.queues.len());
         for (place, queue) in self.queues.iter().enumerate() {
             let started = connection

@@ -309,14 +309,17 @@ impl<T: Payload> Producer<T> {
                     type_name: failed.envelope.body().type_name(),
                     queues: route.len(),
                 },
-                PushFailure::QueueDeleted => match self.route(letter) {
-                    Ok(renewed) => {
-                        route = renewed;
-                        envelope = failed.envelope;
-                        continue;
+                PushFailure::QueueDeleted => {
+                    self.routes.forget(&route);
+                    match self.route(letter) {
+                        Ok(renewed) => {
+                            route = renewed;
+                            envelope = failed.envelope;
+                            continue;
+                        }
+                        Err(error) => error,
                     }
-                    Err(error) => error,
-                },
+                }
             };
             let body = original.unwrap_or_else(|| failed.envelope.into_body());
             return Err(give_back(error, body));
