@@ -151,7 +151,9 @@ impl sealed::Declare for Queue {
 pub(crate) fn declare<D: Declare>(connection: &Connection, description: &D) -> Result<D> {
     connection.core().check_open()?;
     let mut undo = Undo::default();
-    let declared = description.declare_in(connection, &mut undo);
+    let declared = description
+        .declare_in(connection, &mut undo)
+        .and_then(|declared| connection.core().check_still_open().map(|()| declared));
     if declared.is_err() {
         undo.undo(connection);
     }

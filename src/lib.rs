@@ -24,6 +24,8 @@ mod error;
 mod exchange;
 mod field_value;
 mod handles;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod message;
 mod name;
 mod payload;

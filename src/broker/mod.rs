@@ -8,7 +8,7 @@ mod shutdown;
 use std::{
     collections::{BTreeMap, btree_map},
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 pub use self::{
@@ -21,6 +21,7 @@ use crate::{
     clock::Time,
     error::{CancelReason, Entity, Error, Result},
     name::Name,
+    session::connection,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -68,17 +69,31 @@ struct Handle {
     vhosts: Mutex<Option<BTreeMap<Name, Entry>>>,
 }
 
-/// A virtual host and the implicit connection to it.
+/// A virtual host and the connections to it.
 struct Entry {
     vhost: Arc<VirtualHost>,
     implicit: Connection,
+    /// All others, those that are gone among them until the list is full.
+    connections: Vec<Weak<connection::Core>>,
 }
 
 impl Entry {
+    fn adopt(&mut self, connection: &Connection) {
+        if self.connections.len() == self.connections.capacity() {
+            self.connections.retain(|known| known.strong_count() > 0);
+            // Room for as many as there are: the next look is that far away.
+            self.connections.reserve(self.connections.len().max(8));
+        }
+        self.connections.push(Arc::downgrade(connection.core()));
+    }
+
     fn end(self, reason: CancelReason) {
-        // First the virtual host, so that nothing that is woken finds it alive; then what hangs on the connection.
+        // First the virtual host, so that nothing that is woken finds it alive; then what hangs on the connections.
         self.vhost.clear(reason);
-        drop(self.implicit);
+        self.implicit.core().close(reason);
+        for connection in self.connections.iter().filter_map(Weak::upgrade) {
+            connection.close(reason);
+        }
     }
 }
 
@@ -109,7 +124,11 @@ impl Handle {
             self.always_encode,
         )?;
         let implicit = self.connect(&vhost, Name::new("guest")?);
-        Ok(Entry { vhost, implicit })
+        Ok(Entry {
+            vhost,
+            implicit,
+            connections: Vec::new(),
+        })
     }
 }
 
@@ -248,9 +267,14 @@ impl Broker {
         if self.handle.users.get(&credentials.user) != Some(&credentials.password) {
             return Err(Error::bad_credentials(&user));
         }
-        let vhosts = self.handle.vhosts.lock();
-        match vhosts.as_ref().ok_or(Error::ShutDown)?.get(vhost) {
-            Some(entry) => Ok(self.handle.connect(&entry.vhost, user)),
+        let mut vhosts = self.handle.vhosts.lock();
+        match vhosts.as_mut().ok_or(Error::ShutDown)?.get_mut(vhost) {
+            Some(entry) => {
+                let connection = self.handle.connect(&entry.vhost, user);
+                // Under the lock under which the virtual host is taken to its end: it finds this one, or this finds none.
+                entry.adopt(&connection);
+                Ok(connection)
+            }
             None => Err(Error::vhost_not_found(&Name::new(vhost)?)),
         }
     }

@@ -142,9 +142,9 @@ impl<T: Payload> ConsumerBuilder<T> {
             exclusive: self.exclusive,
             auto_ack: self.auto_ack,
         };
-        let alive = Arc::new(AtomicUsize::new(self.queues.len()));
+        let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
         let mut members = Vec::with_capacity(self.queues.len());
-        for queue in &self.queues {
+        for (place, queue) in self.queues.iter().enumerate() {
             let started = connection
                 .declare(queue)
                 .and_then(|queue| Name::new(queue.name()))
@@ -157,8 +157,8 @@ impl<T: Payload> ConsumerBuilder<T> {
                 Ok(subscription) => {
                     members.push(Member {
                         subscription,
-                        ended: AtomicBool::new(false),
-                        alive: Arc::clone(&alive),
+                        ended: Arc::clone(&ended),
+                        place,
                     });
                 }
                 Err(error) => {

@@ -23,7 +23,7 @@ use crate::{
     name::Name,
     payload::Payload,
     session::{
-        delivery::Delivery,
+        delivery::{Delivery, Undecoded},
         receive::{RecvError, RecvTimeoutError, TryRecvError},
         subscription::Subscription,
     },
@@ -67,9 +67,9 @@ pub struct Consumer<T: Payload> {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) subscription: Arc<Subscription>,
-    ended: AtomicBool,
-    /// How many members of the consumer have not ended.
-    alive: Arc<AtomicUsize>,
+    /// Which of the consumer's members have ended: this one's flag, and the others'.
+    ended: Arc<[AtomicBool]>,
+    place: usize,
 }
 
 /// The queue's end is the consumer's only when it was the last one.
@@ -79,13 +79,13 @@ impl waiter::Source for Member {
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
         match self.subscription.attempt(ticket) {
             Poll::Ready(Err(reason)) => {
-                if !self.ended.swap(true, SeqCst) {
-                    self.alive.fetch_sub(1, SeqCst);
-                }
-                match self.alive.load(SeqCst) {
-                    0 => Poll::Ready(Err(reason)),
+                // Every receiver that finds it ended says so itself before it looks at the others: of receivers that find the last
+                // ones ended at the same time, none may leave it to another to be first.
+                self.ended[self.place].store(true, SeqCst);
+                match self.ended.iter().all(|ended| ended.load(SeqCst)) {
+                    true => Poll::Ready(Err(reason)),
                     // Not registered anywhere: the members that are left wake whoever waits when the last one ends.
-                    _ => Poll::Pending,
+                    false => Poll::Pending,
                 }
             }
             other => other,
@@ -223,21 +223,26 @@ impl<T: Payload> Consumer<T> {
                 Some((_, Err(reason))) => return Err(RecvError::Cancelled(reason)),
             };
             envelopes.push(first);
-            let subscription = &self.members[member].subscription;
+            let member = &self.members[member];
+            let subscription = &member.subscription;
             subscription.take_some(max - batch.len(), &mut envelopes);
             let mut taken = std::mem::take(&mut envelopes).into_iter();
             for envelope in taken.by_ref() {
-                match self.open(member, Ok(envelope)) {
-                    Ok(delivery) => batch.push(delivery),
-                    Err(RecvError::Decode(undecoded)) if batch.is_empty() => {
+                let size = envelope.size();
+                match self.decode(member, envelope) {
+                    Ok(delivery) => {
+                        shown(member, size);
+                        batch.push(delivery);
+                    }
+                    Err(undecoded) if batch.is_empty() => {
+                        shown(member, size);
                         subscription.untake(taken);
                         return Err(RecvError::Decode(undecoded));
                     }
-                    Err(RecvError::Decode(undecoded)) => {
+                    Err(undecoded) => {
                         subscription.untake(undecoded.unread().into_iter().chain(taken));
                         return Ok(batch);
                     }
-                    Err(cancelled) => return Err(cancelled),
                 }
             }
         }
@@ -264,11 +269,14 @@ impl<T: Payload> Consumer<T> {
 
     #[inline]
     fn open_from(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, RecvError> {
+        shown(member, envelope.size());
+        self.decode(member, envelope).map_err(RecvError::Decode)
+    }
+
+    #[inline]
+    fn decode(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
         let source = member.subscription.source();
-        if source.auto_ack {
-            source.ack(1, envelope.size());
-        }
-        Delivery::open(Arc::clone(source), envelope, &self.codecs).map_err(RecvError::Decode)
+        Delivery::open(Arc::clone(source), envelope, &self.codecs)
     }
 
     pub(crate) fn members(&self) -> &Arc<[Member]> {
@@ -316,6 +324,15 @@ impl<T: Payload> Consumer<T> {
         for member in self.members.iter() {
             member.subscription.set_prefetch(prefetch);
         }
+    }
+}
+
+/// A message of so many bytes is shown to the receiver: with auto-ack it is acknowledged by that.
+#[inline]
+fn shown(member: &Member, bytes: u64) {
+    let source = member.subscription.source();
+    if source.auto_ack {
+        source.ack(1, bytes);
     }
 }
 

@@ -309,14 +309,17 @@ impl<T: Payload> Producer<T> {
                     type_name: failed.envelope.body().type_name(),
                     queues: route.len(),
                 },
-                PushFailure::QueueDeleted => match self.route(letter) {
-                    Ok(renewed) => {
-                        route = renewed;
-                        envelope = failed.envelope;
-                        continue;
+                PushFailure::QueueDeleted => {
+                    self.routes.forget(&route);
+                    match self.route(letter) {
+                        Ok(renewed) => {
+                            route = renewed;
+                            envelope = failed.envelope;
+                            continue;
+                        }
+                        Err(error) => error,
                     }
-                    Err(error) => error,
-                },
+                }
             };
             let body = original.unwrap_or_else(|| failed.envelope.into_body());
             return Err(give_back(error, body));
@@ -349,6 +352,8 @@ impl<T: Payload> Producer<T> {
     }
 
     fn route(&self, letter: Option<&Letter>) -> Result<Arc<Route>> {
+        // A remembered route may outlive the connection.
+        self.shared.connection.check_open()?;
         match letter {
             None => self.routes.own(&self.shared),
             Some(Letter {

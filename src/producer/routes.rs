@@ -56,6 +56,14 @@ impl Routes {
         Ok(route)
     }
 
+    /// The queue at the end of this route is deleted: the way is asked for anew. The default exchange has no epoch that would say so.
+    pub(super) fn forget(&self, stale: &Arc<Route>) {
+        let mut remembered = self.remembered.lock();
+        let fresh = |route: &Arc<Route>| !Arc::ptr_eq(route, stale);
+        remembered.own = remembered.own.take().filter(fresh);
+        remembered.others.retain(|_, route| fresh(route));
+    }
+
     /// The route of a message with headers, which only count if the exchange looks at them or they name further keys.
     pub(super) fn by_headers(
         &self,

@@ -56,6 +56,24 @@ impl State {
         self.settle_ready(By::Publisher, now, effects);
     }
 
+    /// Messages come back that a consumer took from its inbox and showed to nobody: to their places, as they were.
+    pub(crate) fn give_back_unseen(
+        &mut self,
+        consumer: Option<(ConsumerId, &Credit)>,
+        batch: impl IntoIterator<Item = Envelope>,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        for envelope in batch {
+            self.withdraw(consumer, envelope.size());
+            match self.deleted {
+                true => effects.add(Effect::Drop(envelope)),
+                false => self.ready.put_back(envelope),
+            }
+        }
+        self.settle_ready(By::Publisher, now, effects);
+    }
+
     /// Counts one more return; gives the message back unless it was one too many, or the queue is gone.
     pub(super) fn count_return(
         &mut self,

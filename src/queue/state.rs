@@ -190,8 +190,9 @@ impl State {
         let Some(inbox) = self.consumers.inbox(id) else {
             return Run::Gone;
         };
-        if inbox.run.is_empty() && !self.ready.is_empty() {
-            // Before the credit is looked at: one who waits asks to be told of every settlement.
+        if inbox.run.is_empty() {
+            // Before the credit is looked at: one who waits asks to be told of every settlement. That holds if nothing is ready, too: the
+            // consumer may be out of credit from earlier, and what comes next passes it by unless it asks now.
             inbox.hungry = true;
             self.look_again(now, effects);
         }
@@ -319,7 +320,7 @@ impl State {
 
     /// Has what was settled quietly take effect: consumers that have credit again are served.
     pub(super) fn look_again(&mut self, now: u64, effects: &mut Effects) {
-        if !self.ready.is_empty() && self.consumers.reconsider(None) {
+        if self.consumers.reconsider(None) && !self.ready.is_empty() {
             self.serve(now, effects);
             self.schedule(effects);
             self.wake_publishers(effects);
@@ -336,8 +337,11 @@ impl State {
         self.trim(by, effects);
         self.expire(now, effects);
         self.serve(now, effects);
-        if !self.ready.is_empty() {
-            effects.wake(self.getters.take_one());
+        for _ in 0..self.ready.len() {
+            match self.getters.take_one() {
+                Some(wake) => effects.wake(Some(wake)),
+                None => break,
+            }
         }
         self.schedule(effects);
         self.wake_publishers(effects);

@@ -98,6 +98,19 @@ impl Core {
         }
     }
 
+    /// As [`check_open`](Self::check_open), after something was declared: what is exclusive and missed the end of this connection is
+    /// deleted now.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`], [`Error::ConnectionClosed`].
+    pub(crate) fn check_still_open(&self) -> Result {
+        let open = self.check_open();
+        if open.is_err() {
+            self.vhost.delete_owned_by(self.id);
+        }
+        open
+    }
+
     /// Who names a user in a message must be that user, as in RabbitMQ.
     pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
         match &properties.user_id {

@@ -100,6 +100,14 @@ impl Source {
             });
     }
 
+    /// Gives back what was taken from the consumer's inbox and shown to nobody, after the consumer is gone.
+    pub(crate) fn give_back_unseen(&self, envelopes: Vec<Envelope>) {
+        let consumer = self.consumer();
+        self.vhost.with_queue(&self.queue, |state, now, effects| {
+            state.give_back_unseen(consumer, envelopes, now, effects);
+        });
+    }
+
     /// The name of the exchange that a message was published to.
     pub(crate) fn exchange(&self, origin: Origin) -> Name {
         self.vhost.origins().name(origin)

@@ -10,7 +10,7 @@ use std::{
     task::Poll,
 };
 
-use super::held::{Requeue, Source};
+use super::held::Source;
 use crate::{
     envelope::Envelope,
     error::{CancelReason, Entity, Error, Result},
@@ -166,19 +166,25 @@ impl Subscription {
         into.extend(run.drain(..count));
     }
 
-    /// Puts messages that were taken and not shown back to where they were taken from, in their order.
+    /// Puts messages that were taken and not shown back to where they were taken from, in their order. Other receivers may have found
+    /// nothing meanwhile: as many as there are messages are woken.
     pub(crate) fn untake(&self, envelopes: impl IntoIterator<Item = Envelope>) {
         let mut envelopes: Vec<Envelope> = envelopes.into_iter().collect();
         let mut run = self.run.lock();
+        let mut back = 0;
         if self.ended.get().is_none() && !self.has_ended() {
+            back = envelopes.len();
             for envelope in envelopes.drain(..).rev() {
                 run.push_front(envelope);
             }
         }
         drop(run);
+        for _ in 0..back {
+            waiter::Source::pass_on(self);
+        }
         // Cancelled meanwhile: the rest of the run went back without these.
         if !envelopes.is_empty() {
-            self.source.settle_otherwise(envelopes, Requeue::Yes);
+            self.source.give_back_unseen(envelopes);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     name::Name,
     properties::Properties,
     session::receive::{RecvError, RecvTimeoutError, TryRecvError},
-    sync::channel::TryRecvError as Nothing,
+    sync::channel::{Receiver, TryRecvError as Nothing},
     vhost::VirtualHost,
     waiter::{self, Ticket, WaitList, Waiting},
 };
@@ -182,6 +182,7 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct Events {
     pub(super) core: Arc<Core>,
+    pub(super) stream: Receiver<Event>,
 }
 
 impl Events {
@@ -232,12 +233,12 @@ impl waiter::Source for Events {
     type Output = Result<Event, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result<Event, CancelReason>> {
-        if let Ok(event) = self.core.events.try_recv() {
+        if let Ok(event) = self.stream.try_recv() {
             return Poll::Ready(Ok(event));
         }
         let mut state = self.core.lock();
         // Events are sent under this lock: what was not there before it was taken and is not there now, is to come.
-        match self.core.events.try_recv() {
+        match self.stream.try_recv() {
             Ok(event) => return Poll::Ready(Ok(event)),
             Err(Nothing::Empty | Nothing::Disconnected) => {}
         }
@@ -258,7 +259,7 @@ impl waiter::Source for Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Events")
-            .field("waiting", &self.core.events.len())
+            .field("waiting", &self.stream.len())
             .finish_non_exhaustive()
     }
 }

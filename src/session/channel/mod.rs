@@ -77,6 +77,9 @@ pub struct Channel {
 /// Closes the channel when the last handle goes.
 struct Handle {
     core: Arc<Core>,
+    /// The stream lives while a handle or a reader lives: unread events hold payloads, which are user code to drop, and the last of the
+    /// core may go with a queue's lock held.
+    events: Receiver<Event>,
     /// A channel keeps its connection open.
     connection: Connection,
 }
@@ -94,7 +97,6 @@ pub(crate) struct Core {
     /// Its consumers, to queues.
     group: Group,
     state: Mutex<State>,
-    events: Receiver<Event>,
 }
 
 /// Everything behind the channel's lock: a leaf, since queues take it while they hold their own.
@@ -124,7 +126,7 @@ impl State {
     /// Appends to the stream of events; the reader that is to be woken comes back.
     #[must_use = "woken after the lock is released"]
     fn send(&mut self, event: Event) -> Option<Wake> {
-        // The core holds the receiver: it cannot be gone.
+        // Without handles and readers nobody wants to know; the channel is closed then, so it is no delivery that is lost.
         let _ = self.events.send(event);
         self.waiting.take_one()
     }
@@ -292,11 +294,11 @@ impl Channel {
             number,
             group,
             state: Mutex::new(state),
-            events: receiver,
         };
         Channel {
             handle: Arc::new(Handle {
                 core: Arc::new(core),
+                events: receiver,
                 connection,
             }),
         }
@@ -319,6 +321,7 @@ impl Channel {
     pub fn events(&self) -> Events {
         Events {
             core: Arc::clone(self.core()),
+            stream: self.handle.events.clone(),
         }
     }
 

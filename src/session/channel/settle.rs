@@ -28,6 +28,8 @@ impl Core {
                 source.queue.name().clone(),
                 source.consumer_tag.clone(),
                 Arc::as_ptr(&source.queue),
+                // Its tag may have been another consumer's before.
+                source.consumer.as_ref().map(|(id, _)| *id),
             );
             let (_, envelopes) = groups.entry(key).or_insert_with(|| (source, Vec::new()));
             envelopes.extend(envelope);

@@ -113,6 +113,7 @@ impl Channel {
             .core()
             .vhost()
             .declare_queue(self.core().connection_id(), queue)?;
+        self.core().connection.check_still_open()?;
         self.core().open()?.current_queue = Some(declared.name.clone());
         Ok(declared)
     }

@@ -1,0 +1,257 @@
+//! Channels: their ledger and their events against everything else.
+
+use super::*;
+use crate::{AckMode, ConsumeOptions, Error, Event, IfEmpty, IfUnused, Published, RecvError};
+
+/// The numbers of the ready messages, with the redelivered flags, in order; takes them away.
+fn ready(channel: &Channel, queue: &str) -> Vec<(u8, bool)> {
+    std::iter::from_fn(|| channel.basic_get(queue, AckMode::Auto).unwrap())
+        .map(|delivery| (delivery.body().unwrap()[0], delivery.redelivered()))
+        .collect()
+}
+
+#[test]
+fn closing_a_channel_against_publishing_and_acking_settles_each_message_once() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        theirs.basic_consume("q", ConsumeOptions::new()).unwrap();
+        let events = theirs.events();
+        let reading = thread::spawn({
+            let theirs = theirs.clone();
+            move || {
+                let mut acked = Vec::new();
+                loop {
+                    match events.recv() {
+                        Ok(Event::Delivery(delivery)) => {
+                            match theirs.basic_ack(delivery.delivery_tag(), false) {
+                                Ok(()) => acked.push(delivery.body().unwrap()[0]),
+                                Err(error) => assert_eq!(error, Error::ChannelClosed),
+                            }
+                        }
+                        Ok(other) => panic!("{other:?}"),
+                        Err(RecvError::Cancelled(_)) => return acked,
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            }
+        });
+        let publishing = thread::spawn({
+            let ours = ours.clone();
+            move || publish_bytes(&ours, "q", 0..3)
+        });
+        theirs.close().unwrap();
+        let mut all = reading.join().unwrap();
+        publishing.join().unwrap();
+        let left: Vec<u8> = ready(&ours, "q").iter().map(|(id, _)| *id).collect();
+        assert!(left.is_sorted(), "{left:?}");
+        all.extend(left);
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn a_cancel_on_a_channel_against_publishing_keeps_what_was_pushed() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        theirs
+            .basic_consume("q", ConsumeOptions::new().tag("c"))
+            .unwrap();
+        let publishing = thread::spawn({
+            let ours = ours.clone();
+            move || publish_bytes(&ours, "q", 0..3)
+        });
+        theirs.basic_cancel("c").unwrap();
+        publishing.join().unwrap();
+        let mut pushed = Vec::new();
+        while let Ok(Event::Delivery(delivery)) = theirs.events().try_recv() {
+            pushed.push(delivery.body().unwrap()[0]);
+        }
+        let left = ready(&ours, "q");
+        let all: Vec<u8> = pushed
+            .iter()
+            .copied()
+            .chain(left.iter().map(|(id, _)| *id))
+            .collect();
+        assert_eq!(all, [0, 1, 2]);
+        theirs.basic_ack(0, true).unwrap();
+        theirs.close().unwrap();
+        assert_eq!(ready(&ours, "q"), []);
+    });
+}
+
+#[test]
+fn a_get_against_the_close_of_its_channel_returns_the_message_or_keeps_it() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        publish_bytes(&ours, "q", 0..2);
+        let getting = thread::spawn({
+            let theirs = theirs.clone();
+            move || drop(theirs.basic_get("q", AckMode::Manual))
+        });
+        theirs.close().unwrap();
+        getting.join().unwrap();
+        let left: Vec<u8> = ready(&ours, "q").iter().map(|(id, _)| *id).collect();
+        assert_eq!(left, [0, 1]);
+    });
+}
+
+#[test]
+fn consuming_against_the_close_of_the_channel_leaves_no_consumer_behind() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        publish_bytes(&ours, "q", 0..2);
+        let consuming = thread::spawn({
+            let theirs = theirs.clone();
+            move || drop(theirs.basic_consume("q", ConsumeOptions::new()))
+        });
+        theirs.close().unwrap();
+        consuming.join().unwrap();
+        assert_eq!(ours.queue_declare_passive("q").unwrap().consumer_count, 0);
+        let left: Vec<u8> = ready(&ours, "q").iter().map(|(id, _)| *id).collect();
+        assert_eq!(left, [0, 1]);
+    });
+}
+
+#[test]
+fn consuming_against_the_deletion_of_the_queue_says_so_once() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        let deleting =
+            thread::spawn(move || ours.queue_delete("q", IfUnused::No, IfEmpty::No).unwrap());
+        let consumed = theirs.basic_consume("q", ConsumeOptions::new().tag("c"));
+        deleting.join().unwrap();
+        match consumed {
+            Ok(_) => assert!(matches!(
+                theirs.events().recv().unwrap(),
+                Event::Cancelled { .. }
+            )),
+            Err(error) => assert!(error.is_not_found()),
+        }
+        assert!(theirs.events().try_recv().is_err());
+        // The tag is free again either way.
+        theirs.queue_declare(&queue()).unwrap();
+        theirs
+            .basic_consume("q", ConsumeOptions::new().tag("c"))
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_commit_against_the_deletion_of_one_of_its_queues_does_the_rest() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        for name in ["q", "other"] {
+            ours.queue_declare(&Queue::new(name)).unwrap();
+        }
+        publish_bytes(&ours, "q", [7]);
+        publish_bytes(&ours, "other", [8, 9]);
+        theirs.tx_select().unwrap();
+        for (queue, tag) in [("q", 1), ("other", 2)] {
+            let got = theirs.basic_get(queue, AckMode::Manual).unwrap().unwrap();
+            assert_eq!(got.delivery_tag(), tag);
+            theirs.basic_ack(tag, false).unwrap();
+        }
+        publish_bytes(&theirs, "q", [0]);
+        publish_bytes(&theirs, "other", [1]);
+        let deleting = thread::spawn({
+            let ours = ours.clone();
+            move || ours.queue_delete("q", IfUnused::No, IfEmpty::No).unwrap()
+        });
+        theirs.tx_commit().unwrap();
+        // The acknowledged message was not ready; the committed one may have been.
+        assert!(deleting.join().unwrap() <= 1);
+        assert_eq!(ready(&ours, "other"), [(9, false), (1, false)]);
+        drop(theirs);
+        assert_eq!(ready(&ours, "other"), []);
+    });
+}
+
+#[test]
+fn a_commit_against_the_close_of_its_channel_settles_each_delivery_once() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        ours.queue_declare(&queue()).unwrap();
+        publish_bytes(&ours, "q", 0..2);
+        theirs.tx_select().unwrap();
+        for tag in [1, 2] {
+            theirs.basic_get("q", AckMode::Manual).unwrap().unwrap();
+            theirs.basic_ack(tag, false).unwrap();
+        }
+        let closing = thread::spawn({
+            let theirs = theirs.clone();
+            move || theirs.close().unwrap()
+        });
+        let committed = theirs.tx_commit().is_ok();
+        closing.join().unwrap();
+        match committed {
+            true => assert_eq!(ready(&ours, "q"), []),
+            false => assert_eq!(ready(&ours, "q"), [(0, true), (1, true)]),
+        }
+    });
+}
+
+/// A payload whose end publishes to another queue.
+struct Echo(crate::Producer<u32>);
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _: Result<Published, _> = self.0.publish(0);
+    }
+}
+
+#[test]
+fn the_last_of_a_channel_may_go_while_its_queue_is_deleted() {
+    explore(|| {
+        let broker = Broker::new();
+        let echo = broker.producer::<u32>(&Queue::new("echo")).unwrap();
+        let producer = broker.producer::<crate::LocalArc<Echo>>(&queue()).unwrap();
+        let theirs = channel(&broker);
+        theirs
+            .basic_consume("q", ConsumeOptions::new().auto_ack())
+            .unwrap();
+        // Nobody reads the event: it ends with the channel, and its payload with it.
+        producer
+            .publish(crate::LocalArc::new(Arc::new(Echo(echo))))
+            .unwrap();
+        let dropping = thread::spawn(move || drop(theirs));
+        broker.delete(&queue()).unwrap();
+        dropping.join().unwrap();
+        assert_eq!(rest(&broker, "echo"), [(0, false)]);
+    });
+}
+
+#[test]
+fn readers_of_one_stream_take_each_event_once() {
+    explore(|| {
+        let broker = Broker::new();
+        let (theirs, ours) = (channel(&broker), channel(&broker));
+        theirs.queue_declare(&queue()).unwrap();
+        theirs
+            .basic_consume("q", ConsumeOptions::new().auto_ack())
+            .unwrap();
+        let reading = [(); 2].map(|()| {
+            let events = theirs.events();
+            thread::spawn(move || match events.recv().unwrap() {
+                Event::Delivery(delivery) => delivery.delivery_tag(),
+                other => panic!("{other:?}"),
+            })
+        });
+        publish_bytes(&ours, "q", 0..2);
+        let mut tags = join(reading);
+        tags.sort_unstable();
+        assert_eq!(tags, [1, 2]);
+    });
+}

@@ -1,0 +1,304 @@
+//! Publishing against the end of whoever receives: drop, cancel, close, delete, shutdown.
+
+use super::*;
+use crate::{CancelReason, Error, RecvError};
+
+#[test]
+fn publishing_against_the_drop_of_a_consumer_loses_and_doubles_nothing() {
+    explore(|| {
+        let broker = Broker::new();
+        let producer = broker.producer::<u32>(&queue()).unwrap();
+        let consumer = broker.consumer::<u32>(&queue()).unwrap();
+        let publishing = thread::spawn(move || {
+            for id in 0..3 {
+                producer.publish(id).unwrap();
+            }
+        });
+        let receiving = thread::spawn(move || match consumer.try_recv() {
+            Ok(delivery) => {
+                let id = *delivery;
+                delivery.ack().unwrap();
+                vec![id]
+            }
+            Err(TryRecvError::Empty) => Vec::new(),
+            Err(error) => panic!("{error}"),
+        });
+        publishing.join().unwrap();
+        let acked = receiving.join().unwrap();
+        let rest = rest(&broker, "q");
+        assert_eq!([acked, ids(&rest)].concat(), [0, 1, 2]);
+        assert!(rest.iter().all(|(_, redelivered)| !redelivered));
+    });
+}
+
+#[test]
+fn publishing_against_a_cancel_loses_nothing_and_wakes_the_receiver() {
+    explore(|| {
+        let broker = Broker::new();
+        let producer = broker.producer::<u32>(&queue()).unwrap();
+        let consumer = broker
+            .consumer_builder::<u32>(&queue())
+            .prefetch(2)
+            .build()
+            .unwrap();
+        let stopper = consumer.stopper();
+        let receiving = thread::spawn(move || work(&consumer));
+        let publishing = thread::spawn(move || {
+            for id in 0..3 {
+                producer.publish(id).unwrap();
+            }
+        });
+        stopper.stop();
+        let acked = receiving.join().unwrap();
+        publishing.join().unwrap();
+        let rest = rest(&broker, "q");
+        assert_eq!([acked, ids(&rest)].concat(), [0, 1, 2]);
+        assert!(rest.iter().all(|(_, redelivered)| !redelivered));
+    });
+}
+
+#[test]
+fn publishing_against_the_deletion_of_the_queue_ends_every_message_somewhere() {
+    explore(|| {
+        let tracker = Tracker::default();
+        let broker = Broker::new();
+        let producer = broker.producer::<Tracked>(&queue()).unwrap();
+        let consumer = broker.consumer::<Tracked>(&queue()).unwrap();
+        let publishing = thread::spawn({
+            let tracker = tracker.clone();
+            move || {
+                (0..2)
+                    .filter(|id| match producer.publish(tracker.payload(*id)) {
+                        Ok(published) => {
+                            assert_eq!(published.routed, 1);
+                            true
+                        }
+                        Err(refused) => {
+                            assert!(matches!(refused.error(), Error::NoRoute { .. }));
+                            assert_eq!(refused.payload().0.0, *id);
+                            false
+                        }
+                    })
+                    .collect::<Vec<_>>()
+            }
+        });
+        let receiving = thread::spawn(move || {
+            let mut acked = Vec::new();
+            loop {
+                match consumer.recv() {
+                    Ok(delivery) => {
+                        acked.push(delivery.0.0);
+                        delivery.ack().unwrap();
+                    }
+                    Err(RecvError::Cancelled(reason)) => {
+                        assert_eq!(reason, CancelReason::QueueDeleted);
+                        return acked;
+                    }
+                    Err(RecvError::Decode(undecoded)) => panic!("{undecoded}"),
+                }
+            }
+        });
+        broker.delete(&queue()).unwrap();
+        let published = publishing.join().unwrap();
+        let acked = receiving.join().unwrap();
+        assert!(acked.iter().all(|id| published.contains(id)));
+        assert!(acked.is_sorted() && acked.len() <= published.len());
+        drop(broker);
+        tracker.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_publish_finds_the_new_queue_behind_a_deleted_one() {
+    explore(|| {
+        let broker = Broker::new();
+        let producer = broker.producer::<u32>(&queue()).unwrap();
+        let renewing = thread::spawn({
+            let broker = broker.clone();
+            move || {
+                broker.delete(&queue()).unwrap();
+                broker.declare(&queue()).unwrap();
+            }
+        });
+        let first = producer.publish(0).is_ok();
+        renewing.join().unwrap();
+        producer.publish(1).unwrap();
+        let rest = ids(&rest(&broker, "q"));
+        assert!(rest == [1] || first && rest == [0, 1], "{rest:?}");
+    });
+}
+
+#[test]
+fn closing_a_connection_against_publishing_returns_what_was_not_acknowledged() {
+    explore(|| {
+        let broker = Broker::new();
+        broker.declare(&queue()).unwrap();
+        let connection = broker.connect("/", Credentials::guest()).unwrap();
+        let theirs = connection.producer::<u32>(&queue()).unwrap();
+        let ours = broker.producer::<u32>(&queue()).unwrap();
+        let consumer = connection.consumer::<u32>(&queue()).unwrap();
+        let receiving = thread::spawn(move || work(&consumer));
+        let publishing = thread::spawn(move || {
+            ours.publish(0).unwrap();
+            match theirs.publish(1) {
+                Ok(_) => vec![0, 1],
+                Err(refused) => {
+                    assert_eq!(refused.into_parts(), (Error::ConnectionClosed, 1));
+                    vec![0]
+                }
+            }
+        });
+        connection.close().unwrap();
+        let published = publishing.join().unwrap();
+        let acked = receiving.join().unwrap();
+        assert_eq!([acked, ids(&rest(&broker, "q"))].concat(), published);
+    });
+}
+
+#[test]
+fn dropping_the_broker_wakes_everybody_who_waits() {
+    explore(|| {
+        let tracker = Tracker::default();
+        let broker = Broker::new();
+        let producer = broker.producer::<Tracked>(&queue()).unwrap();
+        let consumer = broker.consumer::<Tracked>(&queue()).unwrap();
+        let task = broker.consumer::<u32>(&Queue::new("task")).unwrap();
+        let mailbox = broker.simple_queue::<u32>("mailbox").unwrap();
+        let channel = channel(&broker);
+        let events = channel.events();
+        let threads = [
+            thread::spawn(move || {
+                loop {
+                    match consumer.recv() {
+                        Ok(delivery) => drop(delivery.ack()),
+                        Err(RecvError::Cancelled(reason)) => return reason,
+                        Err(RecvError::Decode(undecoded)) => panic!("{undecoded}"),
+                    }
+                }
+            }),
+            thread::spawn(move || match block_on(task.recv_async()) {
+                Err(RecvError::Cancelled(reason)) => reason,
+                other => panic!("{other:?}"),
+            }),
+            thread::spawn(move || match mailbox.get() {
+                Err(RecvError::Cancelled(reason)) => reason,
+                other => panic!("{other:?}"),
+            }),
+            thread::spawn(move || match events.recv() {
+                Err(RecvError::Cancelled(reason)) => reason,
+                other => panic!("{other:?}"),
+            }),
+        ];
+        let publishing = thread::spawn({
+            let tracker = tracker.clone();
+            move || drop(producer.publish(tracker.payload(0)))
+        });
+        drop(broker);
+        assert_eq!(join(threads), [CancelReason::ShutDown; 4]);
+        publishing.join().unwrap();
+        assert!(matches!(channel.close(), Err(Error::ShutDown)));
+        tracker.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_delivery_dropped_while_its_consumer_is_cancelled_returns_to_its_place_once() {
+    explore(|| {
+        let broker = Broker::new();
+        let producer = broker.producer::<u32>(&queue()).unwrap();
+        let consumer = broker.consumer::<u32>(&queue()).unwrap();
+        for id in 0..3 {
+            producer.publish(id).unwrap();
+        }
+        let (first, second) = (consumer.recv().unwrap(), consumer.recv().unwrap());
+        let threads = [
+            thread::spawn(move || drop(second)),
+            thread::spawn(move || drop(consumer)),
+            thread::spawn(move || drop(first)),
+        ];
+        join(threads);
+        assert_eq!(rest(&broker, "q"), [(0, true), (1, true), (2, false)]);
+    });
+}
+
+#[test]
+fn a_delivery_settled_while_its_queue_is_deleted_is_settled_once() {
+    explore(|| {
+        let tracker = Tracker::default();
+        let broker = Broker::new();
+        let producer = broker.producer::<Tracked>(&queue()).unwrap();
+        let consumer = broker.consumer::<Tracked>(&queue()).unwrap();
+        for id in 0..3 {
+            producer.publish(tracker.payload(id)).unwrap();
+        }
+        let deliveries = [(); 2].map(|()| consumer.recv().unwrap());
+        let [acked, dropped] = deliveries;
+        let threads = [
+            thread::spawn(move || acked.ack().unwrap()),
+            thread::spawn(move || drop(dropped)),
+            thread::spawn({
+                let broker = broker.clone();
+                move || broker.delete(&queue()).unwrap()
+            }),
+        ];
+        join(threads);
+        drop(consumer);
+        tracker.assert_all_dropped();
+    });
+}
+
+#[test]
+fn an_auto_delete_queue_is_not_taken_from_under_a_new_consumer() {
+    explore(|| {
+        let broker = Broker::new();
+        let fleeting = queue().auto_delete();
+        let old = broker.consumer::<u32>(&fleeting).unwrap();
+        let leaving = thread::spawn(move || drop(old));
+        let new = broker.consumer::<u32>(&fleeting);
+        leaving.join().unwrap();
+        match new {
+            Ok(consumer) => {
+                let producer = broker.producer::<u32>(&Queue::existing("q")).unwrap();
+                producer.publish(7).unwrap();
+                let delivery = consumer.recv().unwrap();
+                assert_eq!(*delivery, 7);
+                delivery.ack().unwrap();
+                drop(consumer);
+            }
+            // It was gone between the declaration and the consumer.
+            Err(error) => assert!(error.is_not_found(), "{error}"),
+        }
+        assert!(
+            broker
+                .declare(&Queue::existing("q"))
+                .unwrap_err()
+                .is_not_found()
+        );
+    });
+}
+
+#[test]
+fn an_exclusive_queue_does_not_outlive_its_connection() {
+    explore(|| {
+        let broker = Broker::new();
+        let connection = broker.connect("/", Credentials::guest()).unwrap();
+        let declaring = thread::spawn({
+            let connection = connection.clone();
+            move || connection.declare(&queue().exclusive_flag()).is_ok()
+        });
+        let channel = connection.open_channel();
+        let by_channel = thread::spawn(move || {
+            drop(
+                channel
+                    .and_then(|channel| channel.queue_declare(&Queue::new("c").exclusive_flag())),
+            );
+        });
+        connection.close().unwrap();
+        declaring.join().unwrap();
+        by_channel.join().unwrap();
+        for name in ["q", "c"] {
+            let error = broker.declare(&Queue::existing(name)).unwrap_err();
+            assert!(error.is_not_found(), "{error}");
+        }
+    });
+}

@@ -1,0 +1,119 @@
+//! Publishing against changes of what leads where.
+
+use super::*;
+use crate::{Error, Exchange, FieldTable};
+
+fn setting() -> (Broker, Exchange) {
+    let broker = Broker::new();
+    let exchange = Exchange::fanout("x");
+    broker.declare(&queue().bind(&exchange, "")).unwrap();
+    (broker, exchange)
+}
+
+#[test]
+fn a_publish_that_begins_after_an_unbind_finds_it_done() {
+    explore(|| {
+        let (broker, exchange) = setting();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let channel = channel(&broker);
+        let unbinding = thread::spawn(move || {
+            channel
+                .queue_unbind("q", "x", "", FieldTable::new())
+                .unwrap();
+            channel
+        });
+        let routed: usize = (0..2).map(|id| producer.publish(id).unwrap().routed).sum();
+        unbinding.join().unwrap();
+        assert_eq!(producer.publish(2).unwrap().routed, 0);
+        assert_eq!(
+            ids(&rest(&broker, "q")),
+            (0..routed as u32).collect::<Vec<_>>()
+        );
+    });
+}
+
+#[test]
+fn a_publish_that_begins_after_a_bind_finds_it_done() {
+    explore(|| {
+        let (broker, exchange) = setting();
+        broker.declare(&Queue::new("p")).unwrap();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let channel = channel(&broker);
+        let binding = thread::spawn(move || {
+            channel.queue_bind("p", "x", "", FieldTable::new()).unwrap();
+            channel
+        });
+        let routed = producer.publish(0).unwrap().routed;
+        binding.join().unwrap();
+        assert_eq!(producer.publish(1).unwrap().routed, 2);
+        assert_eq!(ids(&rest(&broker, "q")), [0, 1]);
+        assert_eq!(rest(&broker, "p").len(), routed);
+    });
+}
+
+#[test]
+fn publishing_against_the_deletion_of_the_exchange_loses_nothing_that_was_routed() {
+    explore(|| {
+        let (broker, exchange) = setting();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let deleting = thread::spawn({
+            let (broker, exchange) = (broker.clone(), exchange.clone());
+            move || broker.delete(&exchange).unwrap()
+        });
+        let mut routed = 0;
+        for id in 0..2 {
+            match producer.publish(id) {
+                Ok(published) => routed += published.routed,
+                Err(refused) => {
+                    assert!(matches!(refused.error(), Error::NotFound { .. }));
+                    assert_eq!(refused.into_inner(), id);
+                }
+            }
+        }
+        deleting.join().unwrap();
+        assert!(producer.publish(2).unwrap_err().error().is_not_found());
+        assert_eq!(
+            ids(&rest(&broker, "q")),
+            (0..routed as u32).collect::<Vec<_>>()
+        );
+    });
+}
+
+#[test]
+fn a_fan_out_against_the_deletion_of_one_queue_reaches_the_other() {
+    explore(|| {
+        let (broker, exchange) = setting();
+        broker
+            .declare(&Queue::new("p").bind(&exchange, ""))
+            .unwrap();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let deleting = thread::spawn({
+            let broker = broker.clone();
+            move || broker.delete(&Queue::new("p")).unwrap()
+        });
+        for id in 0..2 {
+            assert!([1, 2].contains(&producer.publish(id).unwrap().routed));
+        }
+        deleting.join().unwrap();
+        assert_eq!(ids(&rest(&broker, "q")), [0, 1]);
+    });
+}
+
+#[test]
+fn declaring_against_deleting_leaves_a_whole_queue_or_none() {
+    explore(|| {
+        let (broker, exchange) = setting();
+        let deleting = thread::spawn({
+            let broker = broker.clone();
+            move || broker.delete(&queue()).unwrap()
+        });
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let declared = broker.declare(&queue().bind(&exchange, ""));
+        deleting.join().unwrap();
+        let there = broker.declare(&Queue::existing("q")).is_ok();
+        let routed = producer.publish(0).unwrap().routed;
+        assert_eq!(routed, usize::from(there));
+        // Between the declaration and its binding the queue may have gone: then the caller hears of it.
+        assert!(declared.is_ok() || !there);
+    });
+}

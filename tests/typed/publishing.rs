@@ -1,0 +1,206 @@
+//! Where a publish goes, and what comes back if it goes nowhere.
+
+use leveret::{Broker, Credentials, Error, Exchange, FieldTable, IfUnused, Message, Queue};
+
+use super::{queue, rest};
+
+#[test]
+fn a_refused_message_comes_back_whole() {
+    let broker = Broker::new();
+    let producer = broker
+        .producer_builder::<String>(&Exchange::direct("x"))
+        .routing_key("nowhere")
+        .mandatory()
+        .build()
+        .unwrap();
+    let refused = producer.publish("hello".into()).unwrap_err();
+    assert_eq!(refused.payload(), "hello");
+    assert_eq!(
+        refused.to_string(),
+        "NO_ROUTE - no queue is bound to exchange 'x' for routing key 'nowhere'"
+    );
+    let message = Message::new("hello".to_owned())
+        .routing_key("elsewhere")
+        .header("k", 7)
+        .priority(3);
+    let refused = producer.publish_message(message).unwrap_err().into_inner();
+    assert_eq!(refused.payload(), "hello");
+    let long = "k".repeat(300);
+    let refused = producer.publish_to(&long, "hello".into()).unwrap_err();
+    assert_eq!(refused.error().reply_code(), Some(502));
+    assert_eq!(Error::from(refused).reply_code(), Some(502));
+}
+
+#[test]
+fn a_producer_for_a_queue_is_mandatory_and_one_for_an_exchange_is_not() {
+    let broker = Broker::new();
+    let to_queue = broker.producer::<u32>(&queue()).unwrap();
+    let to_exchange = broker.producer::<u32>(&Exchange::fanout("x")).unwrap();
+    broker.delete(&queue()).unwrap();
+    assert!(matches!(
+        to_queue.publish(1).unwrap_err().error(),
+        Error::NoRoute { .. }
+    ));
+    assert_eq!(to_exchange.publish(1).unwrap().routed, 0);
+    let optional = Message::new(1).not_mandatory();
+    assert_eq!(to_queue.publish_message(optional).unwrap().routed, 0);
+    let mandatory = Message::new(1).mandatory();
+    assert!(to_exchange.publish_message(mandatory).is_err());
+}
+
+#[test]
+fn a_producer_sees_every_change_of_the_topology_at_once() {
+    let broker = Broker::new();
+    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let channel = connection.open_channel().unwrap();
+    for kind in ["direct", "fanout", "topic", "headers"] {
+        let exchange = Exchange::new(format!("x.{kind}"), kind);
+        let second = Exchange::fanout(format!("second.{kind}"));
+        broker.declare(&queue()).unwrap();
+        broker.declare(&second).unwrap();
+        let producer = broker
+            .producer_builder::<u32>(&exchange)
+            .routing_key("k")
+            .build()
+            .unwrap();
+        let routed = || producer.publish(1).unwrap().routed;
+        let none = FieldTable::new;
+        assert_eq!(routed(), 0, "{kind}");
+        channel
+            .queue_bind("q", exchange.name(), "k", none())
+            .unwrap();
+        assert_eq!(routed(), 1, "bind {kind}");
+        channel
+            .queue_unbind("q", exchange.name(), "k", none())
+            .unwrap();
+        assert_eq!(routed(), 0, "unbind {kind}");
+        // By way of another exchange, whose bindings change.
+        channel
+            .exchange_bind(second.name(), exchange.name(), "k", none())
+            .unwrap();
+        assert_eq!(routed(), 0, "exchange bind {kind}");
+        channel.queue_bind("q", second.name(), "", none()).unwrap();
+        assert_eq!(routed(), 1, "bind behind {kind}");
+        broker.delete(&queue()).unwrap();
+        assert_eq!(routed(), 0, "queue deleted {kind}");
+        broker.declare(&queue()).unwrap();
+        assert_eq!(routed(), 0, "queue declared, not bound {kind}");
+        channel.queue_bind("q", second.name(), "", none()).unwrap();
+        assert_eq!(routed(), 1, "bound again {kind}");
+        channel
+            .exchange_delete(second.name(), IfUnused::No)
+            .unwrap();
+        assert_eq!(routed(), 0, "exchange behind deleted {kind}");
+        broker.delete(&exchange).unwrap();
+        assert!(
+            producer.publish(1).unwrap_err().error().is_not_found(),
+            "{kind}"
+        );
+        broker.declare(&exchange).unwrap();
+        channel
+            .queue_bind("q", exchange.name(), "k", none())
+            .unwrap();
+        assert_eq!(routed(), 1, "declared anew {kind}");
+        broker.delete(&queue()).unwrap();
+    }
+}
+
+#[test]
+fn a_producer_for_a_queue_finds_the_new_one_of_that_name() {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(&queue()).unwrap();
+    producer.publish(1).unwrap();
+    broker.delete(&queue()).unwrap();
+    assert!(producer.publish(2).is_err());
+    broker.declare(&queue()).unwrap();
+    producer.publish(3).unwrap();
+    assert_eq!(rest::<u32>(&broker, "q"), [(3, false)]);
+}
+
+#[test]
+fn an_alternate_exchange_takes_what_no_binding_took_from_when_it_is_there() {
+    let broker = Broker::new();
+    let main = Exchange::direct("main").alternate("spare");
+    let producer = broker.producer::<u32>(&main).unwrap();
+    assert_eq!(producer.publish(1).unwrap().routed, 0);
+    let spare = Exchange::fanout("spare");
+    broker.declare(&queue().bind(&spare, "")).unwrap();
+    assert_eq!(producer.publish(2).unwrap().routed, 1);
+    broker.delete(&spare).unwrap();
+    assert_eq!(producer.publish(3).unwrap().routed, 0);
+    assert_eq!(rest::<u32>(&broker, "q"), [(2, false)]);
+}
+
+#[test]
+fn a_producer_of_a_closed_connection_publishes_nothing() {
+    let broker = Broker::new();
+    broker.declare(&queue()).unwrap();
+    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let producer = connection.producer::<u32>(&queue()).unwrap();
+    let by_key = connection
+        .producer::<u32>(&Exchange::direct("amq.direct").passive())
+        .unwrap();
+    producer.publish(1).unwrap();
+    by_key.publish_to("q", 1).unwrap();
+    connection.close().unwrap();
+    // Its route is remembered, and still right.
+    assert_eq!(
+        producer.publish(2).unwrap_err().into_parts(),
+        (Error::ConnectionClosed, 2)
+    );
+    assert_eq!(
+        by_key.publish_to("q", 2).unwrap_err().into_parts(),
+        (Error::ConnectionClosed, 2)
+    );
+    assert_eq!(rest::<u32>(&broker, "q"), [(1, false)]);
+}
+
+#[test]
+fn a_message_for_another_user_is_refused() {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(&queue()).unwrap();
+    let properties = leveret::Properties::new().user_id("ada");
+    let refused = producer
+        .publish_message(Message::new(1).properties(properties))
+        .unwrap_err();
+    assert_eq!(refused.error().reply_code(), Some(406));
+    assert_eq!(refused.into_inner().into_payload(), 1);
+}
+
+#[test]
+fn inequivalent_declarations_name_the_field() {
+    let broker = Broker::new();
+    broker.declare(&queue()).unwrap();
+    let error = broker.producer::<u32>(&queue().durable()).unwrap_err();
+    match error {
+        Error::Inequivalent(difference) => assert_eq!(difference.field, "durable"),
+        other => panic!("{other}"),
+    }
+    let exchange = Exchange::topic("x");
+    broker.declare(&exchange).unwrap();
+    let error = broker.declare(&Exchange::fanout("x")).unwrap_err();
+    assert!(error.is_inequivalent(), "{error}");
+}
+
+#[test]
+fn a_failed_declaration_leaves_nothing_half_done() {
+    let broker = Broker::new();
+    let fine = Exchange::fanout("fine");
+    let wrong = Exchange::new("wrong", "no-such-kind");
+    let error = broker
+        .declare(&queue().bind(&fine, "").bind(&wrong, ""))
+        .unwrap_err();
+    assert_eq!(error.reply_code(), Some(503));
+    assert!(
+        broker
+            .declare(&Queue::existing("q"))
+            .unwrap_err()
+            .is_not_found()
+    );
+    assert!(
+        broker
+            .declare(&Exchange::fanout("fine").passive())
+            .unwrap_err()
+            .is_not_found()
+    );
+}
