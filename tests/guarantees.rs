@@ -417,3 +417,51 @@ fn a_thousand_dead_letter_queues_need_no_stack() -> Result {
     assert_eq!(*last.get()?, 7);
     Ok(())
 }
+
+#[test]
+fn what_was_handed_over_is_not_overtaken_by_what_comes_back() -> Result {
+    let broker = Broker::new();
+    let queue = Queue::new("q");
+    let producer = broker.producer::<u32>(&queue)?;
+    for n in 1..=3 {
+        assert_eq!(producer.publish(n)?.routed, 1);
+    }
+    let consumer = broker.consumer_builder::<u32>(&queue).prefetch(2).build()?;
+    consumer.recv()?.nack(Requeue::Yes)?;
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        let delivery = consumer.recv()?;
+        order.push(*delivery);
+        delivery.ack()?;
+    }
+    assert_eq!(order, [2, 1, 3]);
+    Ok(())
+}
+
+#[test]
+fn a_single_active_consumer_that_leaves_at_its_limit_hands_the_backlog_over() -> Result {
+    let broker = Broker::new();
+    let queue = Queue::new("q").single_active_consumer();
+    let producer = broker.producer::<u32>(&queue)?;
+    assert_eq!(producer.publish(1)?.routed + producer.publish(2)?.routed, 2);
+    let active = broker.consumer_builder::<u32>(&queue).prefetch(1).build()?;
+    let next = broker.consumer::<u32>(&queue)?;
+    let _held = active.recv()?;
+    assert!(matches!(next.try_recv(), Err(TryRecvError::Empty)));
+    drop(active);
+    assert_eq!(*next.try_recv()?, 2);
+    Ok(())
+}
+
+#[test]
+fn handles_go_to_other_threads_and_may_be_shared() {
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    shared::<Broker>();
+    shared::<leveret::Connection>();
+    shared::<leveret::Channel>();
+    shared::<leveret::Producer<String>>();
+    shared::<leveret::Consumer<String>>();
+    shared::<leveret::SimpleQueue<String>>();
+    sent::<leveret::Delivery<String>>();
+}
