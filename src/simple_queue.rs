@@ -120,10 +120,7 @@ impl<T: Payload> SimpleQueue<T> {
     ///
     /// # Errors
     /// As [`Producer::publish_message`], giving the message back.
-    pub fn put_message(
-        &self,
-        message: impl Into<Message<T>>,
-    ) -> Result<Published, PublishError<Message<T>>> {
+    pub fn put_message(&self, message: Message<T>) -> Result<Published, PublishError<Message<T>>> {
         self.producer.publish_message(message)
     }
 

@@ -98,7 +98,6 @@ fn an_auto_acked_message_does_not_come_back() -> Result {
 }
 
 #[test]
-#[ignore = "a producer that remembers a deleted queue publishes for ever"]
 fn what_is_refused_comes_back_to_the_publisher() -> Result {
     let broker = Broker::new();
     let full = Queue::new("full")
@@ -216,7 +215,6 @@ fn a_blocked_receiver_is_woken_with_the_reason() -> Result {
 }
 
 #[test]
-#[ignore = "a producer that remembers a deleted queue publishes for ever"]
 fn settling_after_the_broker_is_gone_is_an_error_and_no_panic() -> Result {
     let broker = Broker::new();
     let queue = Queue::new("q");

@@ -188,6 +188,28 @@ impl<T: Payload> Consumer<T> {
         })
     }
 
+    /// An iterator over the messages that are there now: it ends when there is none, or the consumer is cancelled.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let queue = Queue::new("q");
+    /// broker.producer::<u32>(&queue)?.publish_batch([1, 2, 3]);
+    /// let consumer = broker.consumer_builder::<u32>(&queue).auto_ack().build()?;
+    /// let numbers: Vec<u32> = consumer.try_iter().map(|number| number.map(|number| *number)).collect::<Result<_, _>>()?;
+    /// assert_eq!(numbers, [1, 2, 3]);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn try_iter(&self) -> impl Iterator<Item = Result<Delivery<T>, RecvError>> + '_ {
+        std::iter::from_fn(|| match self.try_recv() {
+            Ok(delivery) => Some(Ok(delivery)),
+            Err(TryRecvError::Decode(undecoded)) => Some(Err(RecvError::Decode(undecoded))),
+            Err(TryRecvError::Empty | TryRecvError::Cancelled(_)) => None,
+        })
+    }
+
     /// Receives up to `max` messages: as soon as there are that many, or after `wait` those that came, maybe none.
     ///
     /// A message that does not decode ends the batch before it, and comes as an error of the next call.

@@ -123,9 +123,9 @@ impl<T: Payload> Producer<T> {
     /// an array, or another's `user_id`.
     pub fn publish_message(
         &self,
-        message: impl Into<Message<T>>,
+        message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message.into(), Room::Wait)
+        self.send_message(message, Room::Wait)
     }
 
     /// As [`publish`](Self::publish), but never waits for room in a queue with
@@ -176,9 +176,9 @@ impl<T: Payload> Producer<T> {
     /// As [`try_publish`](Self::try_publish), giving the message back.
     pub fn try_publish_message(
         &self,
-        message: impl Into<Message<T>>,
+        message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message.into(), Room::Try)
+        self.send_message(message, Room::Try)
     }
 
     /// As [`publish_message`](Self::publish_message), but waits at most `timeout` for room.
@@ -187,10 +187,10 @@ impl<T: Payload> Producer<T> {
     /// As [`publish_timeout`](Self::publish_timeout), giving the message back.
     pub fn publish_message_timeout(
         &self,
-        message: impl Into<Message<T>>,
+        message: Message<T>,
         timeout: Duration,
     ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message.into(), Room::Within(timeout))
+        self.send_message(message, Room::Within(timeout))
     }
 
     /// Publishes one payload after the other with the producer's own routing key; a result for each, in their order.
