@@ -32,7 +32,7 @@ fn a_stopper_ends_a_blocked_receive_and_an_iteration() {
         move || {
             consumer
                 .iter()
-                .map(|d| d.unwrap().ack_into().unwrap())
+                .filter_map(|d| d.unwrap().ack().ok())
                 .count()
         }
     });
