@@ -94,6 +94,10 @@ impl<D: Destination> Bindings<D> {
         self.by_destination.remove(destination)
     }
 
+    pub(super) fn has_destination(&self, destination: &D) -> bool {
+        self.by_destination.contains(destination)
+    }
+
     pub(super) fn destinations(&self) -> impl ExactSizeIterator<Item = &D> {
         self.by_destination
             .entries()

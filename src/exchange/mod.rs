@@ -127,6 +127,11 @@ impl<D: Destination> State<D> {
         self.bindings.iter()
     }
 
+    /// Whether there is any binding to this destination.
+    pub(crate) fn has_destination(&self, destination: &D) -> bool {
+        self.bindings.has_destination(destination)
+    }
+
     /// Every destination that is bound at all, once.
     pub(crate) fn destinations(&self) -> impl ExactSizeIterator<Item = &D> {
         self.bindings.destinations()

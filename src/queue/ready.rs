@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::envelope::Envelope;
 
+/// Room for so many messages stays when a queue has run empty.
+const KEPT: usize = 1_024;
+
 /// Ready messages.
 #[derive(Debug)]
 pub(crate) struct Ready {
@@ -123,7 +126,16 @@ impl Lane {
     fn pop(&mut self) -> Option<Envelope> {
         match self.returned_first() {
             true => self.returned.pop_first().map(|(_, envelope)| envelope),
-            false => self.arrived.pop_front(),
+            false => self.take_arrived(),
         }
+    }
+
+    fn take_arrived(&mut self) -> Option<Envelope> {
+        let envelope = self.arrived.pop_front();
+        // A backlog that is gone does not keep its memory.
+        if self.arrived.is_empty() && self.arrived.capacity() > KEPT {
+            self.arrived = VecDeque::new();
+        }
+        envelope
     }
 }

@@ -188,7 +188,7 @@ impl Topology {
         if !exchange.state.unbind(target, routing_key, arguments) {
             return false;
         }
-        if !exchange.state.destinations().any(|other| other == target) {
+        if !exchange.state.has_destination(target) {
             self.forget_source(target, source);
         }
         self.touch(source);
