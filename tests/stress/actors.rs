@@ -75,13 +75,11 @@ impl Stage {
         }
     }
 
-    /// Takes what is left in the queues that may have been deleted.
+    /// Takes what is left, also what dropping it brings.
     pub fn drain(&self) {
-        for name in QUEUES {
-            let queue = self.broker.simple_queue::<Load>(name).unwrap();
-            while let Ok(delivery) = queue.try_get() {
-                self.settle(delivery);
-            }
+        let queues = QUEUES.map(|name| self.broker.simple_queue::<Load>(name).unwrap());
+        while let Some(delivery) = queues.iter().find_map(|queue| queue.try_get().ok()) {
+            self.settle(delivery);
         }
     }
 
