@@ -125,6 +125,12 @@ impl Time {
             at: self.now().checked_add(timeout)?,
         })
     }
+
+    /// The same for an instant that is already known.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn until(&self, at: Instant) -> Deadline<'_> {
+        Deadline { time: self, at }
+    }
 }
 
 impl Default for Time {

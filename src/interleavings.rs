@@ -40,8 +40,8 @@ fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     Runner::new(PctScheduler::new(3, PCT), config).run(scenario);
 }
 
-const RANDOM: usize = 600;
-const PCT: usize = 300;
+const RANDOM: usize = 500;
+const PCT: usize = 200;
 
 /// A payload that shows when it is dropped.
 type Tracked = Local<(u32, Arc<()>)>;

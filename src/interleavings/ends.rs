@@ -1,7 +1,9 @@
 //! Publishing against the end of whoever receives: drop, cancel, close, delete, shutdown.
 
+use std::time::Duration;
+
 use super::*;
-use crate::{CancelReason, Error, RecvError};
+use crate::{CancelReason, Error, ManualClock, RecvError};
 
 #[test]
 fn publishing_against_the_drop_of_a_consumer_loses_and_doubles_nothing() {
@@ -300,5 +302,30 @@ fn an_exclusive_queue_does_not_outlive_its_connection() {
             let error = broker.declare(&Queue::existing(name)).unwrap_err();
             assert!(error.is_not_found(), "{error}");
         }
+    });
+}
+
+#[test]
+fn a_shutdown_waits_for_what_is_held_and_no_longer() {
+    explore(|| {
+        let broker = Broker::builder().clock(ManualClock::new()).build();
+        let mailbox = broker.simple_queue::<u32>("mailbox").unwrap();
+        mailbox.put(0).unwrap();
+        mailbox.put(1).unwrap();
+        let producer = broker.producer::<u32>(&queue()).unwrap();
+        let consumer = broker.consumer::<u32>(&queue()).unwrap();
+        producer.publish(2).unwrap();
+        let (got, rejected) = (mailbox.get().unwrap(), mailbox.get().unwrap());
+        let held = consumer.recv().unwrap();
+        let threads = [
+            thread::spawn(move || got.ack().unwrap_or_default()),
+            thread::spawn(move || rejected.reject().unwrap_or_default()),
+            thread::spawn(move || held.ack().unwrap_or_default()),
+        ];
+        // The clock stands still: were it to wait for anything else, it would wait for ever.
+        let report = broker.shutdown(Duration::from_secs(1)).unwrap();
+        assert!(!report.timed_out && report.queues.is_empty(), "{report:?}");
+        join(threads);
+        assert!(consumer.recv().is_err());
     });
 }

@@ -136,8 +136,9 @@ impl State {
                 false => self.die(envelope, DeathReason::Rejected, effects),
             }
         }
-        if let Some((consumer, _)) = consumer {
-            self.settled(consumer, now, effects);
+        match consumer {
+            Some((consumer, _)) => self.settled(consumer, now, effects),
+            None => self.settle_ready(By::Publisher, now, effects),
         }
     }
 
