@@ -101,8 +101,7 @@ impl State {
             return Err(NotTaken::Deleted(envelope));
         }
         if self.refuses(&envelope) {
-            self.bury_refused(&mut envelope, effects);
-            return Err(NotTaken::Refused(envelope));
+            return Err(NotTaken::Refused(envelope, self.burial_of_refused()));
         }
         self.tally.taken_in.add(&envelope);
         envelope.position = self.next_position();
