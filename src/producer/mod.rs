@@ -30,6 +30,7 @@ use crate::{
     name::Name,
     payload::{Body, Payload},
     properties::Properties,
+    queue::Queue,
     session::connection,
     vhost::{Published, PushFailure, Route},
     waiter::{self, Waiting},
@@ -164,7 +165,7 @@ impl<T: Payload> Producer<T> {
                 Err(error) => return Err(PublishError { error, payload }),
             };
             match full {
-                Some(full) => Waiting::new(RoomIn(full)).await,
+                Some(full) => Waiting::new(self.room_in(full)).await,
                 None => return self.send(payload, None, Room::Ignore),
             }
         }
@@ -326,6 +327,11 @@ impl<T: Payload> Producer<T> {
         }
     }
 
+    fn room_in(&self, queue: Arc<Queue>) -> RoomIn {
+        let vhost = Arc::clone(self.shared.connection.vhost());
+        RoomIn { queue, vhost }
+    }
+
     /// The route, once every blocking queue on it has room.
     fn route_with_room(&self, letter: Option<&Letter>, room: Room) -> Result<Arc<Route>> {
         let mut route = self.route(letter)?;
@@ -344,7 +350,7 @@ impl<T: Payload> Producer<T> {
                 Room::Within(timeout) if deadline.is_none() => deadline = time.deadline(timeout),
                 Room::Wait | Room::Within(_) | Room::Ignore => {}
             }
-            waiter::wait(&RoomIn(Arc::clone(full)), deadline).ok_or(Error::Timeout)?;
+            waiter::wait(&self.room_in(Arc::clone(full)), deadline).ok_or(Error::Timeout)?;
             // It may lead elsewhere by now.
             route = self.route(letter)?;
         }

@@ -65,6 +65,15 @@ impl State {
         })
     }
 
+    /// Whether a blocking queue has no room for another publisher's message, after everything settled so far has had its
+    /// effect.
+    pub(crate) fn stays_full(&mut self, now: u64, effects: &mut Effects) -> bool {
+        if self.is_full() {
+            self.look_again(now, effects);
+        }
+        self.is_full()
+    }
+
     /// Whether a blocking queue has no room for another publisher's message. One that is deleted has nobody wait.
     pub(crate) fn is_full(&self) -> bool {
         let settings = &self.settings;
@@ -92,7 +101,7 @@ impl State {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         let settings = &self.settings;
         settings
             .max_length

@@ -101,6 +101,9 @@ impl State {
             return Err(NotTaken::Deleted(envelope));
         }
         if self.refuses(&envelope) {
+            self.look_again(now, effects);
+        }
+        if self.refuses(&envelope) {
             return Err(NotTaken::Refused(envelope, self.burial_of_refused()));
         }
         self.tally.taken_in.add(&envelope);
@@ -115,9 +118,13 @@ impl State {
         let timed = envelope.deadline != NEVER;
         self.ready.arrive(envelope);
         if timed || self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some() {
+            if self.is_over() {
+                self.look_again(now, effects);
+            }
             self.trim(by, effects);
             self.expire(now, effects);
             self.schedule(effects);
+            self.wake_publishers(effects);
         }
         effects.wake(self.getters.take_one());
         Ok(())
@@ -330,6 +337,7 @@ impl State {
     /// After ready messages came or consumers became able to take some: limits, expiry, service, and whoever waits.
     pub(super) fn settle_ready(&mut self, by: By, now: u64, effects: &mut Effects) {
         if self.ready.is_empty() {
+            self.wake_publishers(effects);
             self.wake_idlers(effects);
             return;
         }
