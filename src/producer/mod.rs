@@ -382,6 +382,9 @@ impl<T: Payload> Producer<T> {
     }
 }
 
+/// What a larger size counts as, in bytes: so that sums of sizes stay sums.
+const LARGEST: u64 = 1 << 48;
+
 /// Adds the size that a producer's own measure gave.
 fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
     let meta = match meta {
@@ -392,7 +395,7 @@ fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
         },
     };
     Meta {
-        size: Some(size),
+        size: Some(size.min(LARGEST)),
         ..meta
     }
 }

@@ -158,7 +158,7 @@ impl VirtualHost {
         let now = self.stamp(last, &mut envelope);
         let mut effects = Effects::none();
         let pushed = last.lock().push(envelope, By::Effect, now, &mut effects);
-        if let Err(NotTaken::Deleted(envelope) | NotTaken::Refused(envelope)) = pushed {
+        if let Err(NotTaken::Deleted(envelope) | NotTaken::Refused(envelope, _)) = pushed {
             effects.add(Effect::Drop(envelope));
         }
         effects
