@@ -33,7 +33,7 @@ use crate::{
     queue::Queue,
     session::connection,
     vhost::{Published, PushFailure, Route},
-    waiter::{self, Waiting},
+    waiter::{self, Source as _, Waiting},
 };
 
 /// Publishes payloads of one type to one exchange, or to one queue.
@@ -341,7 +341,13 @@ impl<T: Payload> Producer<T> {
         let time = self.shared.connection.vhost().time();
         let mut deadline = None;
         while let Some(full) = route.full_queue() {
+            let room_in = self.room_in(Arc::clone(full));
             match room {
+                // It may be full of what consumers could have by now.
+                Room::Try if room_in.attempt(None).is_ready() => {
+                    route = self.route(letter)?;
+                    continue;
+                }
                 Room::Try => {
                     return Err(Error::Refused {
                         queue: full.name().clone(),
@@ -350,7 +356,7 @@ impl<T: Payload> Producer<T> {
                 Room::Within(timeout) if deadline.is_none() => deadline = time.deadline(timeout),
                 Room::Wait | Room::Within(_) | Room::Ignore => {}
             }
-            waiter::wait(&self.room_in(Arc::clone(full)), deadline).ok_or(Error::Timeout)?;
+            waiter::wait(&room_in, deadline).ok_or(Error::Timeout)?;
             // It may lead elsewhere by now.
             route = self.route(letter)?;
         }
