@@ -468,3 +468,32 @@ fn a_returning_connection_leaves_no_exclusive_queue_behind() {
         assert!(error.is_not_found(), "{error}");
     }
 }
+
+#[test]
+fn a_shutdown_is_told_of_the_last_settlement_though_credit_was_counted_meanwhile() {
+    let clock = ManualClock::new();
+    let broker = Broker::builder().clock(clock.clone()).build();
+    let queue = Queue::new("q");
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    let consumer = broker
+        .consumer_builder::<u32>(&queue)
+        .prefetch(16)
+        .build()
+        .unwrap();
+    for number in 0..16 {
+        producer.publish(number).unwrap();
+    }
+    producer
+        .publish_message(Message::new(16).expiration(Duration::from_secs(1)))
+        .unwrap();
+    let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    held.remove(0).ack().unwrap();
+    clock.advance(Duration::from_secs(2));
+    let ending = thread::spawn(move || broker.shutdown(Duration::from_secs(60)).unwrap().timed_out);
+    thread::sleep(Duration::from_millis(100));
+    assert!(matches!(consumer.try_recv(), Err(TryRecvError::Empty)));
+    for delivery in held {
+        delivery.ack().unwrap();
+    }
+    assert_eq!(in_time(move || ending.join().unwrap()), Some(false));
+}

@@ -111,7 +111,10 @@ impl State {
         // Invariant 3: while something is ready, no consumer is in turn that could take this one first.
         if self.ready.is_empty() {
             match self.consumers.hand(envelope, effects) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.wake_idlers(effects);
+                    return Ok(());
+                }
                 Err(nobody) => envelope = nobody,
             }
         }
@@ -326,12 +329,16 @@ impl State {
 
     /// Has what was settled quietly take effect: consumers that have credit again are served.
     pub(super) fn look_again(&mut self, now: u64, effects: &mut Effects) {
-        if self.consumers.reconsider(None) && !self.ready.is_empty() {
+        if !self.consumers.reconsider(None) {
+            return;
+        }
+        if !self.ready.is_empty() {
             self.serve(now, effects);
             self.schedule(effects);
             self.wake_publishers(effects);
-            self.wake_idlers(effects);
         }
+        // Consumers that have credit again have forgotten what they were asked to tell.
+        self.wake_idlers(effects);
     }
 
     /// After ready messages came or consumers became able to take some: limits, expiry, service, and whoever waits.
