@@ -194,6 +194,31 @@ impl Envelope {
         self.meta = Some(Arc::new(meta));
     }
 
+    /// A second copy that does not keep the payload from being moved out of this one: octets. `None` if there can be
+    /// none. Runs user code.
+    pub(crate) fn separate_copy(&mut self) -> Option<Envelope> {
+        let codec = self.meta.as_ref().and_then(|meta| meta.codec.clone());
+        let codec = codec.as_deref().unwrap_or(&Json);
+        if self.body.content_type(codec).is_none() {
+            // What is never encoded can be given away all the same, if it can be shared.
+            return self.share().ok();
+        }
+        let meta = Meta {
+            properties: self.properties().clone(),
+            size: Some(self.size()),
+            ..self.meta.as_deref().cloned().unwrap_or_default()
+        };
+        Some(Envelope {
+            body: Body::encoded(self.body.encode(codec).ok()?),
+            meta: Some(Arc::new(meta)),
+            position: self.position,
+            deadline: self.deadline,
+            key: self.key,
+            delivery_count: self.delivery_count,
+            origin: self.origin,
+        })
+    }
+
     /// A second copy for another queue; both share the payload from now on. Runs no user code.
     pub(crate) fn share(&mut self) -> Result<Envelope, NotShareable> {
         Ok(Envelope {

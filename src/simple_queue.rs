@@ -62,6 +62,7 @@ impl waiter::Source for Getter {
             .source
             .vhost
             .with_queue(self.queue(), |state, now, effects| {
+                state.renew_lease(now, effects);
                 match state.get(now, effects) {
                     Some((envelope, _)) => Poll::Ready(Ok(envelope)),
                     None if state.is_deleted() => Poll::Ready(Err(CancelReason::QueueDeleted)),

@@ -7,6 +7,7 @@ mod builder;
 pub use self::builder::ConsumerBuilder;
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::Future,
     marker::PhantomData,
@@ -248,8 +249,11 @@ impl<T: Payload> Consumer<T> {
             let member = &self.members[member];
             let subscription = &member.subscription;
             subscription.take_some(max - batch.len(), &mut envelopes);
-            let mut taken = std::mem::take(&mut envelopes).into_iter();
-            for envelope in taken.by_ref() {
+            let mut taken = Taken {
+                subscription,
+                envelopes: envelopes.drain(..).collect(),
+            };
+            while let Some(envelope) = taken.envelopes.pop_front() {
                 let size = envelope.size();
                 match self.decode(member, envelope) {
                     Ok(delivery) => {
@@ -258,11 +262,12 @@ impl<T: Payload> Consumer<T> {
                     }
                     Err(undecoded) if batch.is_empty() => {
                         shown(member, size);
-                        subscription.untake(taken);
                         return Err(RecvError::Decode(undecoded));
                     }
                     Err(undecoded) => {
-                        subscription.untake(undecoded.unread().into_iter().chain(taken));
+                        if let Some(envelope) = undecoded.unread() {
+                            taken.envelopes.push_front(envelope);
+                        }
                         return Ok(batch);
                     }
                 }
@@ -345,6 +350,20 @@ impl<T: Payload> Consumer<T> {
     pub fn set_prefetch(&self, prefetch: u32) {
         for member in self.members.iter() {
             member.subscription.set_prefetch(prefetch);
+        }
+    }
+}
+
+/// Messages taken for a batch. Those that do not come into it go back in their order, even if a decoder panics.
+struct Taken<'a> {
+    subscription: &'a Subscription,
+    envelopes: VecDeque<Envelope>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if !self.envelopes.is_empty() {
+            self.subscription.untake(self.envelopes.drain(..));
         }
     }
 }

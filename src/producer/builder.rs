@@ -111,7 +111,7 @@ impl<T: Payload> ProducerBuilder<T> {
 
     /// Measures payloads: what limits, budgets and counts take for a message's size, in bytes. Called once for each
     /// message, when it is published. Unless set it is the length of bytes and text, else the size of the type, without
-    /// what it owns on the heap.
+    /// what it owns on the heap. More than 2^48 bytes count as 2^48.
     pub fn sized_by(mut self, size: fn(&T) -> u64) -> Self {
         self.sized_by = Some(size);
         self

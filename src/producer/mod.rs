@@ -30,9 +30,10 @@ use crate::{
     name::Name,
     payload::{Body, Payload},
     properties::Properties,
+    queue::Queue,
     session::connection,
     vhost::{Published, PushFailure, Route},
-    waiter::{self, Waiting},
+    waiter::{self, Source as _, Waiting},
 };
 
 /// Publishes payloads of one type to one exchange, or to one queue.
@@ -164,7 +165,7 @@ impl<T: Payload> Producer<T> {
                 Err(error) => return Err(PublishError { error, payload }),
             };
             match full {
-                Some(full) => Waiting::new(RoomIn(full)).await,
+                Some(full) => Waiting::new(self.room_in(full)).await,
                 None => return self.send(payload, None, Room::Ignore),
             }
         }
@@ -326,6 +327,11 @@ impl<T: Payload> Producer<T> {
         }
     }
 
+    fn room_in(&self, queue: Arc<Queue>) -> RoomIn {
+        let vhost = Arc::clone(self.shared.connection.vhost());
+        RoomIn { queue, vhost }
+    }
+
     /// The route, once every blocking queue on it has room.
     fn route_with_room(&self, letter: Option<&Letter>, room: Room) -> Result<Arc<Route>> {
         let mut route = self.route(letter)?;
@@ -335,7 +341,13 @@ impl<T: Payload> Producer<T> {
         let time = self.shared.connection.vhost().time();
         let mut deadline = None;
         while let Some(full) = route.full_queue() {
+            let room_in = self.room_in(Arc::clone(full));
             match room {
+                // It may be full of what consumers could have by now.
+                Room::Try if room_in.attempt(None).is_ready() => {
+                    route = self.route(letter)?;
+                    continue;
+                }
                 Room::Try => {
                     return Err(Error::Refused {
                         queue: full.name().clone(),
@@ -344,7 +356,7 @@ impl<T: Payload> Producer<T> {
                 Room::Within(timeout) if deadline.is_none() => deadline = time.deadline(timeout),
                 Room::Wait | Room::Within(_) | Room::Ignore => {}
             }
-            waiter::wait(&RoomIn(Arc::clone(full)), deadline).ok_or(Error::Timeout)?;
+            waiter::wait(&room_in, deadline).ok_or(Error::Timeout)?;
             // It may lead elsewhere by now.
             route = self.route(letter)?;
         }
@@ -376,6 +388,9 @@ impl<T: Payload> Producer<T> {
     }
 }
 
+/// What a larger size counts as, in bytes: so that sums of sizes stay sums.
+const LARGEST: u64 = 1 << 48;
+
 /// Adds the size that a producer's own measure gave.
 fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
     let meta = match meta {
@@ -386,7 +401,7 @@ fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
         },
     };
     Meta {
-        size: Some(size),
+        size: Some(size.min(LARGEST)),
         ..meta
     }
 }

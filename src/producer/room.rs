@@ -4,6 +4,7 @@ use std::{sync::Arc, task::Poll, time::Duration};
 
 use crate::{
     queue::Queue,
+    vhost::VirtualHost,
     waiter::{Source, Ticket, WaitList},
 };
 
@@ -21,23 +22,27 @@ pub(super) enum Room {
 }
 
 /// Room in one queue. A deleted one is not waited for: the publish then finds that it is gone.
-pub(super) struct RoomIn(pub(super) Arc<Queue>);
+pub(super) struct RoomIn {
+    pub(super) queue: Arc<Queue>,
+    pub(super) vhost: Arc<VirtualHost>,
+}
 
 impl Source for RoomIn {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
-        let mut state = self.0.lock();
-        if state.is_deleted() || !state.is_full() {
-            return Poll::Ready(());
-        }
-        if let Some(ticket) = ticket {
-            state.publishers().register(ticket);
-        }
-        Poll::Pending
+        self.vhost.with_queue(&self.queue, |state, now, effects| {
+            if state.is_deleted() || !state.stays_full(now, effects) {
+                return Poll::Ready(());
+            }
+            if let Some(ticket) = ticket {
+                state.publishers().register(ticket);
+            }
+            Poll::Pending
+        })
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(self.0.lock().publishers());
+        f(self.queue.lock().publishers());
     }
 }

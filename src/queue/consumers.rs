@@ -100,7 +100,9 @@ impl Subscriber {
     /// the queue for anything else has it look first.
     fn patience(&self) -> u64 {
         match &self.sink {
-            Sink::Inbox(inbox) if !inbox.hungry => u64::from((self.prefetch / 8).max(1)),
+            Sink::Inbox(inbox) if !inbox.hungry && inbox.waiting.is_empty() => {
+                u64::from((self.prefetch / 8).max(1))
+            }
             _ => 1,
         }
     }

@@ -4,7 +4,7 @@
 
 use super::{
     effects::{DeadLetter, Effect, Effects},
-    outcome::By,
+    outcome::{Burial, By},
     state::State,
     tally::Amount,
 };
@@ -53,26 +53,25 @@ impl State {
         refusing && self.would_overflow(envelope.size())
     }
 
-    /// A copy of a refused message for the dead-letter exchange, if this queue wants one.
-    pub(super) fn bury_refused(&mut self, envelope: &mut Envelope, effects: &mut Effects) {
-        let wanted = self.settings.overflow == Some(Overflow::RejectPublishDlx);
-        if let Some(exchange) = self
-            .settings
-            .dead_letter_exchange
-            .clone()
-            .filter(|_| wanted)
-        {
-            // A payload that cannot be shared goes back to its publisher, and only there.
-            if let Ok(envelope) = envelope.share() {
-                let routing_key = self.settings.dead_letter_routing_key.clone();
-                effects.add(Effect::DeadLetter(Box::new(DeadLetter {
-                    envelope,
-                    reason: DeathReason::MaxLen,
-                    exchange,
-                    routing_key,
-                })));
-            }
+    /// Where a refused message is to be dead-lettered, if this queue wants that.
+    pub(super) fn burial_of_refused(&self) -> Option<Box<Burial>> {
+        let settings = &self.settings;
+        let exchange = settings.dead_letter_exchange.clone()?;
+        (settings.overflow == Some(Overflow::RejectPublishDlx)).then(|| {
+            Box::new(Burial::new(
+                exchange,
+                settings.dead_letter_routing_key.clone(),
+            ))
+        })
+    }
+
+    /// Whether a blocking queue has no room for another publisher's message, after everything settled so far has had its
+    /// effect.
+    pub(crate) fn stays_full(&mut self, now: u64, effects: &mut Effects) -> bool {
+        if self.is_full() {
+            self.look_again(now, effects);
         }
+        self.is_full()
     }
 
     /// Whether a blocking queue has no room for another publisher's message. One that is deleted has nobody wait.
@@ -102,7 +101,7 @@ impl State {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         let settings = &self.settings;
         settings
             .max_length

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{consumers::ConsumerId, credit::Credit, effects::Effects};
-use crate::envelope::Envelope;
+use super::{
+    consumers::ConsumerId,
+    credit::Credit,
+    effects::{DeadLetter, Effect, Effects},
+};
+use crate::{dead_letter::DeathReason, envelope::Envelope, name::Name};
 
 /// Who brings a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +24,33 @@ pub(crate) enum NotTaken {
     /// It is deleted.
     Deleted(Envelope),
     /// It is at its limit.
-    Refused(Envelope),
+    Refused(Envelope, Option<Box<Burial>>),
+}
+
+/// Where a queue wants dead letters of what it refuses to go.
+#[derive(Debug)]
+pub(crate) struct Burial {
+    exchange: Name,
+    routing_key: Option<Arc<str>>,
+}
+
+impl Burial {
+    pub(super) fn new(exchange: Name, routing_key: Option<Arc<str>>) -> Burial {
+        Burial {
+            exchange,
+            routing_key,
+        }
+    }
+
+    /// What is to be done with the refused message, or a copy of it.
+    pub(crate) fn of(self, envelope: Envelope) -> Effect {
+        Effect::DeadLetter(Box::new(DeadLetter {
+            envelope,
+            reason: DeathReason::MaxLen,
+            exchange: self.exchange,
+            routing_key: self.routing_key,
+        }))
+    }
 }
 
 /// A message on its way back, and the consumer that held it (`None`: a get).

@@ -71,14 +71,14 @@ impl Ready {
     /// Adds a newcomer: its position is the highest given so far.
     pub(crate) fn arrive(&mut self, envelope: Envelope) {
         self.len += 1;
-        self.bytes += envelope.size();
+        self.bytes = self.bytes.wrapping_add(envelope.size());
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
     /// Puts a message back to its place.
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
         self.len += 1;
-        self.bytes += envelope.size();
+        self.bytes = self.bytes.wrapping_add(envelope.size());
         self.lane(&envelope)
             .returned
             .insert(envelope.position, envelope);
@@ -93,7 +93,7 @@ impl Ready {
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
         let envelope = self.lanes.iter_mut().rev().find_map(Lane::pop)?;
         self.len -= 1;
-        self.bytes -= envelope.size();
+        self.bytes = self.bytes.wrapping_sub(envelope.size());
         Some(envelope)
     }
 

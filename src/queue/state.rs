@@ -101,24 +101,33 @@ impl State {
             return Err(NotTaken::Deleted(envelope));
         }
         if self.refuses(&envelope) {
-            self.bury_refused(&mut envelope, effects);
-            return Err(NotTaken::Refused(envelope));
+            self.look_again(now, effects);
+        }
+        if self.refuses(&envelope) {
+            return Err(NotTaken::Refused(envelope, self.burial_of_refused()));
         }
         self.tally.taken_in.add(&envelope);
         envelope.position = self.next_position();
         // Invariant 3: while something is ready, no consumer is in turn that could take this one first.
         if self.ready.is_empty() {
             match self.consumers.hand(envelope, effects) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.wake_idlers(effects);
+                    return Ok(());
+                }
                 Err(nobody) => envelope = nobody,
             }
         }
         let timed = envelope.deadline != NEVER;
         self.ready.arrive(envelope);
         if timed || self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some() {
+            if self.is_over() {
+                self.look_again(now, effects);
+            }
             self.trim(by, effects);
             self.expire(now, effects);
             self.schedule(effects);
+            self.wake_publishers(effects);
         }
         effects.wake(self.getters.take_one());
         Ok(())
@@ -320,17 +329,22 @@ impl State {
 
     /// Has what was settled quietly take effect: consumers that have credit again are served.
     pub(super) fn look_again(&mut self, now: u64, effects: &mut Effects) {
-        if self.consumers.reconsider(None) && !self.ready.is_empty() {
+        if !self.consumers.reconsider(None) {
+            return;
+        }
+        if !self.ready.is_empty() {
             self.serve(now, effects);
             self.schedule(effects);
             self.wake_publishers(effects);
-            self.wake_idlers(effects);
         }
+        // Consumers that have credit again have forgotten what they were asked to tell.
+        self.wake_idlers(effects);
     }
 
     /// After ready messages came or consumers became able to take some: limits, expiry, service, and whoever waits.
     pub(super) fn settle_ready(&mut self, by: By, now: u64, effects: &mut Effects) {
         if self.ready.is_empty() {
+            self.wake_publishers(effects);
             self.wake_idlers(effects);
             return;
         }

@@ -22,14 +22,15 @@ impl Amount {
 impl std::ops::AddAssign for Amount {
     fn add_assign(&mut self, other: Amount) {
         self.messages += other.messages;
-        self.bytes += other.bytes;
+        // Totals of sizes that producers make up may wrap round, and then so do differences: they come out right.
+        self.bytes = self.bytes.wrapping_add(other.bytes);
     }
 }
 
 impl std::ops::SubAssign for Amount {
     fn sub_assign(&mut self, other: Amount) {
         self.messages -= other.messages;
-        self.bytes -= other.bytes;
+        self.bytes = self.bytes.wrapping_sub(other.bytes);
     }
 }
 

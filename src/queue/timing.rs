@@ -113,6 +113,7 @@ impl State {
         if self.timing.scheduled.is_some_and(|at| at <= now) {
             self.timing.scheduled = None;
         }
+        let mut by = By::Publisher;
         while let Some(first) = self
             .timing
             .delayed
@@ -127,11 +128,13 @@ impl State {
             if returning {
                 self.ready.put_back(envelope);
             } else {
+                // Only newcomers meet a limit like an effect: what returns is kept, as it is without a delay.
+                by = By::Effect;
                 envelope.position = self.next_position();
                 self.ready.arrive(envelope);
             }
         }
-        self.settle_ready(By::Effect, now, effects);
+        self.settle_ready(by, now, effects);
         if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
             effects.add(Effect::LeaseOver);
         }
@@ -140,6 +143,9 @@ impl State {
 
     /// Somebody has used the queue: an unused one stays for the whole time of its lease again.
     pub(crate) fn renew_lease(&mut self, now: u64, effects: &mut Effects) {
+        if self.settings.expires.is_none() && self.timing.lease_over.is_none() {
+            return;
+        }
         self.timing.lease_over = match self.settings.expires {
             Some(expires) if self.consumer_count() == 0 => Some(after(now, expires)),
             Some(_) => self.timing.lease_over,

@@ -75,14 +75,13 @@ impl<T: Payload> Delivery<T> {
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
-        let content_type = envelope.properties().content_type.as_deref();
-        let opened = match envelope.meta().and_then(|meta| meta.codec.as_deref()) {
-            Some(codec) => T::open(envelope.body(), codec, content_type, codecs),
-            None => T::open(envelope.body(), &Json, content_type, codecs),
+        // Held first: should decoding panic, the message goes back.
+        let held = Held::new(source, envelope);
+        let opened = match held.envelope() {
+            Some(envelope) => open_body(envelope, codecs),
+            None => Ok(None),
         };
-        let info = DeliveryInfo {
-            held: Held::new(source, envelope),
-        };
+        let info = DeliveryInfo { held };
         match opened {
             Ok(opened) => Ok(Delivery { opened, info }),
             Err(error) => Err(Undecoded {
@@ -177,6 +176,18 @@ impl<T: Payload> Deref for Delivery<T> {
             Some(payload) => payload,
             None => without_payload(),
         }
+    }
+}
+
+/// The payload, if it is not to stay in the message.
+fn open_body<T: Payload>(
+    envelope: &Envelope,
+    codecs: &Codecs,
+) -> Result<Option<Box<T>>, CodecError> {
+    let content_type = envelope.properties().content_type.as_deref();
+    match envelope.meta().and_then(|meta| meta.codec.as_deref()) {
+        Some(codec) => T::open(envelope.body(), codec, content_type, codecs),
+        None => T::open(envelope.body(), &Json, content_type, codecs),
     }
 }
 

@@ -101,9 +101,13 @@ impl VirtualHost {
             let mut effects = Effects::none();
             let now = self.stamp(&target, &mut letter);
             let pushed = target.lock().push(letter, By::Effect, now, &mut effects);
-            // A queue that refuses a dead letter loses it, as in RabbitMQ.
-            if let Err(NotTaken::Deleted(letter) | NotTaken::Refused(letter)) = pushed {
-                effects.add(Effect::Drop(letter));
+            match pushed {
+                Ok(()) => {}
+                Err(NotTaken::Refused(letter, Some(burial))) => effects.add(burial.of(letter)),
+                // A queue that refuses a dead letter loses it, as in RabbitMQ.
+                Err(NotTaken::Deleted(letter) | NotTaken::Refused(letter, None)) => {
+                    effects.add(Effect::Drop(letter));
+                }
             }
             work.push((target, effects));
         }
@@ -154,7 +158,7 @@ impl VirtualHost {
         let now = self.stamp(last, &mut envelope);
         let mut effects = Effects::none();
         let pushed = last.lock().push(envelope, By::Effect, now, &mut effects);
-        if let Err(NotTaken::Deleted(envelope) | NotTaken::Refused(envelope)) = pushed {
+        if let Err(NotTaken::Deleted(envelope) | NotTaken::Refused(envelope, _)) = pushed {
             effects.add(Effect::Drop(envelope));
         }
         effects

@@ -295,8 +295,21 @@ impl VirtualHost {
     pub(crate) fn delete_owned_by(self: &Arc<Self>, connection: ConnectionId) {
         let names = self.topology.read().owned_by(connection);
         for name in names {
-            // Whatever stands in the way (the virtual host went down) has deleted the queue already.
-            let _ = self.delete_queue(connection, &name, false, false);
+            let mut topology = self.topology.write();
+            // Somebody else's queue may have the name by now.
+            let owned = topology.queues.get(&name);
+            let Some(owned) = owned.filter(|declared| declared.owner == Some(connection)) else {
+                continue;
+            };
+            let queue = Arc::clone(&owned.queue);
+            let deleted = queue
+                .lock()
+                .delete(false, false, CancelReason::QueueDeleted);
+            topology.remove_queue(&name);
+            drop(topology);
+            if let Ok(Deleted { effects, .. }) = deleted {
+                self.carry_out(&queue, effects);
+            }
         }
     }
 

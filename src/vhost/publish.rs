@@ -204,7 +204,7 @@ impl VirtualHost {
                         });
                     }
                     Err(NotTaken::Deleted(envelope)) => (PushFailure::QueueDeleted, envelope),
-                    Err(NotTaken::Refused(envelope)) => (
+                    Err(NotTaken::Refused(envelope, _)) => (
                         PushFailure::Refused {
                             queue: queue.name().clone(),
                             refused: 1,
@@ -229,20 +229,26 @@ impl VirtualHost {
                 }
                 let mut published = Published::default();
                 let mut refused = None;
+                let mut homeless = None;
                 let envelopes = [envelope].into_iter().chain(copies);
                 for (queue, envelope) in [first].into_iter().chain(others).zip(envelopes) {
                     match self.push_one(queue, envelope, due) {
                         Ok(()) => published.routed += 1,
                         // A queue deleted in between would have lost the message all the same.
-                        Err(NotTaken::Deleted(_)) => {}
-                        Err(NotTaken::Refused(envelope)) => {
+                        Err(NotTaken::Deleted(envelope)) => homeless = Some(envelope),
+                        Err(NotTaken::Refused(envelope, _)) => {
                             published.refused += 1;
                             refused.get_or_insert((queue.name().clone(), envelope));
                         }
                     }
                 }
-                match refused {
-                    Some((queue, envelope)) if published.routed == 0 => {
+                match (refused, homeless) {
+                    // Unless all are gone: then the route is out of date, and another may be there.
+                    (None, Some(envelope)) if published.routed == 0 => Err(Box::new(PushFailed {
+                        failure: PushFailure::QueueDeleted,
+                        envelope,
+                    })),
+                    (Some((queue, envelope)), _) if published.routed == 0 => {
                         let failure = PushFailure::Refused {
                             queue,
                             refused: published.refused,
@@ -263,7 +269,7 @@ impl VirtualHost {
     ) -> std::result::Result<(), NotTaken> {
         let now = self.stamp(queue, &mut envelope);
         let mut effects = Effects::none();
-        let pushed = match due {
+        let mut pushed = match due {
             None => queue
                 .lock()
                 .push(envelope, By::Publisher, now, &mut effects),
@@ -277,6 +283,16 @@ impl VirtualHost {
             }
         };
         self.carry_out(queue, effects);
+        if let Err(NotTaken::Refused(envelope, burial)) = &mut pushed {
+            // The publisher gets the message back, so the dead letter is another.
+            if let Some(burial) = burial.take() {
+                if let Some(copy) = envelope.separate_copy() {
+                    let mut effects = Effects::none();
+                    effects.add(burial.of(copy));
+                    self.carry_out(queue, effects);
+                }
+            }
+        }
         pushed
     }
 

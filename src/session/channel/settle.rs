@@ -37,7 +37,8 @@ impl Core {
         for (source, envelopes) in groups.into_values() {
             match how {
                 Settlement::Ack => {
-                    let bytes = envelopes.iter().map(Envelope::size).sum();
+                    let sizes = envelopes.iter().map(Envelope::size);
+                    let bytes = sizes.fold(0, u64::wrapping_add);
                     source.ack(envelopes.len() as u64, bytes);
                 }
                 Settlement::Otherwise(requeue) => source.settle_otherwise(envelopes, requeue),

@@ -1,6 +1,6 @@
 //! Transactions: publishes and settlements that take effect at commit. Declarations are not part of them.
 
-use super::{Channel, Mode, publish::Pending, settle::Settlement};
+use super::{Channel, Mode, State, publish::Pending, settle::Settlement};
 use crate::{
     error::{Error, Result},
     session::held::Held,
@@ -99,11 +99,15 @@ impl Channel {
     /// # Errors
     /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
     pub fn tx_rollback(&self) -> Result {
-        let Tx { published, settled } = self.next_tx()?;
-        self.core()
-            .lock()
-            .ledger
-            .restore(settled.into_iter().flat_map(|(_, taken)| taken));
+        let mut state = self.core().open()?;
+        let State { mode, ledger, .. } = &mut *state;
+        let Mode::Tx(tx) = mode else {
+            return Err(Error::not_transactional());
+        };
+        // In one critical section: a channel that closes finds every delivery either here or there.
+        let Tx { published, settled } = std::mem::take(tx);
+        ledger.restore(settled.into_iter().flat_map(|(_, taken)| taken));
+        drop(state);
         drop(published);
         Ok(())
     }
