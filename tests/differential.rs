@@ -40,10 +40,10 @@ use crate::{
 
 /// First without a delay worth mentioning, then with ever more.
 const PACES: [Pace; 4] = [
-    pace(250, 1, 70),
-    pace(500, 8, 85),
-    pace(800, 25, 85),
-    pace(800, 8, 85),
+    pace(250, 1, 150),
+    pace(500, 8, 170),
+    pace(800, 25, 170),
+    pace(800, 4, 170),
 ];
 
 const fn pace(patience: u64, settle: u64, drift: u64) -> Pace {

@@ -60,13 +60,13 @@ impl Program {
 
     /// Runs it on the RabbitMQ, up to the first difference.
     pub fn compare(&self, address: &Address, pace: Pace) -> Result<Option<Difference>, Trouble> {
-        let timed = self.steps.iter().any(|step| {
+        let may_expire = self.steps.iter().any(|step| {
             step["op"] == "sleep"
                 || !step["properties"]["expiration"].is_null()
                 || !step["arguments"]["x-message-ttl"].is_null()
                 || !step["arguments"]["x-expires"].is_null()
         });
-        let mut rabbit = Rabbit::new(address, pace, timed)?;
+        let mut rabbit = Rabbit::new(address, pace, may_expire)?;
         let mut before = Vec::new();
         let mut verdict = Ok(None);
         for (index, (step, expected)) in self.steps.iter().zip(&self.outcomes).enumerate() {

@@ -58,7 +58,8 @@ struct Connection {
 pub struct Rabbit {
     address: Address,
     pace: Pace,
-    /// Whether time matters in the program.
+    /// Whether time matters in the program, and whether it does by now: nothing expires before something is published.
+    may_expire: bool,
     timed: bool,
     started: Instant,
     slept: Duration,
@@ -74,11 +75,12 @@ fn parse<T: DeserializeOwned>(value: Value) -> T {
 }
 
 impl Rabbit {
-    pub fn new(address: &Address, pace: Pace, timed: bool) -> Result<Rabbit, Trouble> {
+    pub fn new(address: &Address, pace: Pace, may_expire: bool) -> Result<Rabbit, Trouble> {
         let mut rabbit = Rabbit {
             address: address.clone(),
             pace,
-            timed,
+            may_expire,
+            timed: false,
             started: Instant::now(),
             slept: Duration::ZERO,
             connections: BTreeMap::new(),
@@ -130,6 +132,7 @@ impl Rabbit {
             thread::sleep(self.pace.settle);
             self.gather(&mut outcome)?;
         }
+        self.timed |= self.may_expire && step["op"] == "publish";
         if self.timed && self.started.elapsed() > self.slept + self.pace.drift + SLACK {
             return Err(Trouble::Late);
         }
