@@ -1,0 +1,190 @@
+//! The differential test: the same random programs on leveret and on a real RabbitMQ, every outcome compared.
+//!
+//! `LEVERET_RABBITMQ=amqp://guest:guest@127.0.0.1:5672` says where the RabbitMQ is; without it the test says that it was not run, and passes.
+//! `LEVERET_PROGRAMS` is the number of programs (150 unless set), `LEVERET_SEED` picks others, `LEVERET_FIRST` skips so many, `LEVERET_JOBS` run at once.
+//! A program that differs is made as small as it gets and printed as a conformance scenario that expects what RabbitMQ did. What differs once but
+//! not when the broker is given more time was a race, and is only counted. Names begin with a prefix of the program's own and are deleted at its end.
+
+#[path = "differential/client.rs"]
+mod client;
+#[path = "differential/generator.rs"]
+mod generator;
+#[path = "differential/ours.rs"]
+mod ours;
+#[path = "differential/outcome.rs"]
+mod outcome;
+#[path = "differential/program.rs"]
+mod program;
+#[path = "differential/rabbit.rs"]
+mod rabbit;
+#[path = "differential/random.rs"]
+mod random;
+#[path = "differential/style.rs"]
+mod style;
+#[path = "differential/wire.rs"]
+mod wire;
+
+use std::{
+    env,
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    client::Address,
+    program::{Difference, Program, prefix},
+    rabbit::{Pace, Trouble},
+};
+
+/// First without a delay worth mentioning, then with ever more.
+const PACES: [Pace; 4] = [
+    pace(250, 1, 150),
+    pace(500, 8, 170),
+    pace(800, 25, 170),
+    pace(800, 4, 170),
+];
+
+const fn pace(patience: u64, settle: u64, drift: u64) -> Pace {
+    Pace {
+        patience: Duration::from_millis(patience),
+        settle: Duration::from_millis(settle),
+        drift: Duration::from_millis(drift),
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    next: AtomicU64,
+    steps: AtomicU64,
+    equal: AtomicU64,
+    different: AtomicU64,
+    raced: AtomicU64,
+    late: AtomicU64,
+    broken: AtomicU64,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    // Test runners that ask before they run get one test, named like this file.
+    if arguments.iter().any(|argument| argument == "--list") {
+        if !arguments.iter().any(|argument| argument == "--ignored") {
+            println!("differential: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let Ok(url) = env::var("LEVERET_RABBITMQ") else {
+        println!("differential: not run, LEVERET_RABBITMQ does not say where a RabbitMQ is");
+        return ExitCode::SUCCESS;
+    };
+    let Some(address) = Address::parse(&url) else {
+        println!("differential: LEVERET_RABBITMQ is not like amqp://user:password@host:port");
+        return ExitCode::FAILURE;
+    };
+    let (programs, seed) = (number("LEVERET_PROGRAMS", 150), number("LEVERET_SEED", 1));
+    let first = number("LEVERET_FIRST", 0);
+    let started = Instant::now();
+    let counts = Counts::default();
+    thread::scope(|scope| {
+        for _ in 0..number("LEVERET_JOBS", 12) {
+            scope.spawn(|| {
+                loop {
+                    let number = first + counts.next.fetch_add(1, Relaxed);
+                    if number >= first + programs {
+                        break;
+                    }
+                    judge(&address, seed, number, &counts);
+                }
+            });
+        }
+    });
+    println!(
+        "differential: {} programs of {} steps are equal (of these {} after a race), {} differ, {} could not be timed, {} broke off; seed {seed}, {} s",
+        counts.equal.load(Relaxed),
+        counts.steps.load(Relaxed),
+        counts.raced.load(Relaxed),
+        counts.different.load(Relaxed),
+        counts.late.load(Relaxed),
+        counts.broken.load(Relaxed),
+        started.elapsed().as_secs(),
+    );
+    if counts.different.load(Relaxed) + counts.broken.load(Relaxed) > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    let set = env::var(name).ok();
+    set.and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Compares one program and counts and prints what comes of it.
+fn judge(address: &Address, seed: u64, number: u64, counts: &Counts) {
+    let program = Program::generate(seed, number);
+    counts.steps.fetch_add(program.steps.len() as u64, Relaxed);
+    match compare(&program, address, &PACES) {
+        Ok((None, attempts)) => {
+            counts.equal.fetch_add(1, Relaxed);
+            counts.raced.fetch_add(u64::from(attempts > 1), Relaxed);
+        }
+        Ok((Some(difference), _)) => {
+            counts.different.fetch_add(1, Relaxed);
+            let patience = Instant::now() + Duration::from_secs(60);
+            let (program, difference) = program.shrink(difference, |smaller| {
+                if Instant::now() > patience {
+                    return None;
+                }
+                compare(smaller, address, &PACES[1..3])
+                    .ok()
+                    .and_then(|(found, _)| found)
+            });
+            report(seed, number, &program, &difference);
+        }
+        Err(Trouble::Late) => {
+            counts.late.fetch_add(1, Relaxed);
+        }
+        Err(Trouble::Broken(what)) => {
+            counts.broken.fetch_add(1, Relaxed);
+            println!("BROKE OFF program {number} of seed {seed}: {what}");
+        }
+    }
+}
+
+/// Compares at these paces until it is equal once, and says how often it was tried.
+fn compare(
+    program: &Program,
+    address: &Address,
+    paces: &[Pace],
+) -> Result<(Option<Difference>, usize), Trouble> {
+    let mut found = None;
+    for (index, pace) in paces.iter().enumerate() {
+        match program.compare(address, *pace) {
+            Ok(None) => return Ok((None, index + 1)),
+            Ok(difference) => found = difference,
+            Err(Trouble::Late) => {}
+            Err(broken) => return Err(broken),
+        }
+    }
+    match found {
+        None => Err(Trouble::Late),
+        difference => Ok((difference, paces.len())),
+    }
+}
+
+fn report(seed: u64, number: u64, program: &Program, difference: &Difference) {
+    let prefix = prefix(number);
+    let ours = &program.outcomes[difference.index];
+    let text = format!(
+        "DIFFERS program {number} of seed {seed}\n  leveret:  {ours:?}\n  RabbitMQ: {:?}\n",
+        difference.real
+    );
+    let id = format!("own-differential.{seed}-{number}");
+    println!(
+        "{}{}",
+        text.replace(&prefix, ""),
+        program.scenario(&id, &prefix, difference)
+    );
+}

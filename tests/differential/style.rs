@@ -1,0 +1,184 @@
+//! What a program is about: which features its queues and its steps use, and how often each operation comes. Tune here.
+
+use serde_json::{Map, Value, json};
+
+use crate::random::Random;
+
+/// The features of one program.
+pub struct Style {
+    pub dead_letters: bool,
+    pub limits: bool,
+    /// Messages expire and the program sleeps.
+    pub timed: bool,
+    pub priorities: bool,
+    pub single_active: bool,
+    pub prefetch: bool,
+    pub transactions: bool,
+    pub confirms: bool,
+    pub copies: bool,
+    pub lifecycle: bool,
+    pub mistakes: bool,
+}
+
+/// Programs sleep a multiple of this. Times to live are a third of it more than such a multiple, so that even a second one, begun when the
+/// first ran out, never ends close to the end of a sleep.
+pub const GRID_MS: u64 = 600;
+
+/// The operations of a program's middle part.
+pub const OPERATIONS: [&str; 24] = [
+    "publish",
+    "get",
+    "ack",
+    "nack",
+    "reject",
+    "consume",
+    "cancel",
+    "qos",
+    "recover",
+    "sleep",
+    "tx_commit",
+    "tx_rollback",
+    "queue_purge",
+    "queue_delete",
+    "queue_declare",
+    "queue_bind",
+    "queue_unbind",
+    "exchange_declare",
+    "exchange_delete",
+    "exchange_bind",
+    "exchange_unbind",
+    "close_channel",
+    "close_connection",
+    "mistake",
+];
+
+impl Style {
+    pub fn new(random: &mut Random) -> Style {
+        Style {
+            dead_letters: random.chance(50),
+            limits: random.chance(40),
+            timed: random.chance(25),
+            priorities: random.chance(25),
+            single_active: random.chance(15),
+            prefetch: random.chance(50),
+            transactions: random.chance(20),
+            confirms: random.chance(35),
+            copies: random.chance(20),
+            lifecycle: random.chance(25),
+            mistakes: random.chance(20),
+        }
+    }
+
+    /// How often each of the operations comes, relatively.
+    pub fn weights(&self) -> [usize; OPERATIONS.len()] {
+        let when = |feature: bool, weight: usize| if feature { weight } else { 0 };
+        // A single active consumer that is cancelled at its prefetch limit leaves RabbitMQ asleep: see the notes of the recordings.
+        let cancels = !(self.single_active && self.prefetch);
+        [
+            40,
+            8,
+            12,
+            10,
+            6,
+            9,
+            when(cancels, 4),
+            when(self.prefetch, 4),
+            3,
+            when(self.timed, 9),
+            when(self.transactions, 8),
+            when(self.transactions, 3),
+            2,
+            when(self.lifecycle, 3),
+            when(self.lifecycle, 4),
+            3,
+            2,
+            when(self.lifecycle, 2),
+            when(self.lifecycle, 2),
+            2,
+            1,
+            when(cancels, 2),
+            when(cancels && self.lifecycle, 1),
+            when(self.mistakes, 3),
+        ]
+    }
+
+    /// The arguments of a queue.
+    pub fn arguments(&self, random: &mut Random, queues: &[String], exchanges: &[String]) -> Value {
+        let mut arguments = Map::new();
+        let mut set = |name: &str, value: Value| {
+            arguments.insert(name.to_owned(), value);
+        };
+        if self.dead_letters && random.chance(65) {
+            let exchange = if exchanges.is_empty() || random.chance(60) {
+                String::new()
+            } else {
+                random.pick(exchanges).clone()
+            };
+            if exchange.is_empty() || random.chance(40) {
+                set("x-dead-letter-routing-key", json!(random.pick(queues)));
+            }
+            set("x-dead-letter-exchange", json!(exchange));
+        }
+        if self.limits && random.chance(65) {
+            if random.chance(80) {
+                set("x-max-length", json!(random.pick(&[0, 1, 1, 2, 2, 3, 4])));
+            }
+            if random.chance(30) {
+                set("x-max-length-bytes", json!(random.pick(&[0, 3, 6, 10, 15])));
+            }
+            let modes = ["drop-head", "reject-publish", "reject-publish-dlx"];
+            if random.chance(60) {
+                set("x-overflow", json!(random.pick(&modes)));
+            }
+        }
+        if self.timed && random.chance(45) {
+            set(
+                "x-message-ttl",
+                json!(random.pick(&[0, 200, 200, 800, 1400])),
+            );
+        }
+        if self.timed && random.chance(8) {
+            set("x-expires", json!(random.pick(&[800, 1400])));
+        }
+        if self.priorities && random.chance(70) {
+            set("x-max-priority", json!(random.pick(&[1, 2, 5, 10])));
+        }
+        if self.single_active && random.chance(70) {
+            set("x-single-active-consumer", json!(true));
+        }
+        if random.chance(8) {
+            set("x-queue-mode", json!(random.pick(&["lazy", "default"])));
+        }
+        arguments.into()
+    }
+
+    /// The properties of a message.
+    pub fn properties(&self, random: &mut Random, keys: &[String]) -> Value {
+        let mut properties = json!({});
+        if self.priorities && random.chance(60) {
+            properties["priority"] = json!(random.pick(&[0, 1, 2, 3, 5, 9, 12]));
+        }
+        if self.timed && random.chance(35) {
+            properties["expiration"] = json!(random.pick(&["0", "200", "200", "800", "1400"]));
+        }
+        if random.chance(15) {
+            properties["delivery_mode"] = json!(2);
+        }
+        if random.chance(10) {
+            properties["correlation_id"] = json!("k");
+            properties["type"] = json!("t");
+        }
+        if self.copies && random.chance(40) {
+            let name = random.pick(&["CC", "CC", "BCC"]);
+            let mut copies = vec![random.pick(keys).clone()];
+            if random.chance(40) {
+                copies.push(random.pick(keys).clone());
+            }
+            properties["headers"][name] = json!(copies);
+        }
+        if random.chance(20) {
+            properties["headers"]["h"] = json!(random.pick(&["a", "b"]));
+        }
+        properties
+    }
+}
