@@ -294,3 +294,12 @@ fn the_counts_of_a_queue_add_up() -> Result {
     drop(held);
     Ok(())
 }
+
+#[test]
+fn the_implicit_connection_is_not_closed_by_one_of_its_users() -> Result {
+    let broker = Broker::new();
+    let refused = broker.vhost("/")?.close().unwrap_err();
+    assert_eq!(refused.reply_code(), Some(530));
+    broker.declare(&Queue::new("q"))?;
+    Ok(())
+}

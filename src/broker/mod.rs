@@ -112,8 +112,13 @@ impl Handle {
         self.timers.stop();
     }
 
-    fn connect(&self, vhost: &Arc<VirtualHost>, user: Name) -> Connection {
-        Connection::open(vhost, self.next_connection.fetch_add(1, SeqCst), user)
+    fn connect(&self, vhost: &Arc<VirtualHost>, user: Name, implicit: bool) -> Connection {
+        Connection::open(
+            vhost,
+            self.next_connection.fetch_add(1, SeqCst),
+            user,
+            implicit,
+        )
     }
 
     fn make(&self, name: &Name) -> Result<Entry> {
@@ -123,7 +128,7 @@ impl Handle {
             Arc::clone(&self.timers),
             self.always_encode,
         )?;
-        let implicit = self.connect(&vhost, Name::new("guest")?);
+        let implicit = self.connect(&vhost, Name::new("guest")?, true);
         Ok(Entry {
             vhost,
             implicit,
@@ -186,12 +191,21 @@ impl Broker {
     /// ```
     pub fn create_vhost(&self, name: &str) -> Result {
         let name = Name::new(name)?;
-        let mut vhosts = self.handle.vhosts.lock();
-        let vhosts = vhosts.as_mut().ok_or(Error::ShutDown)?;
-        if let btree_map::Entry::Vacant(vacant) = vhosts.entry(name) {
-            let entry = self.handle.make(vacant.key())?;
-            vacant.insert(entry);
+        if self.vhosts()?.contains(&name) {
+            return Ok(());
         }
+        // Before the lock: it reads the clock.
+        let made = self.handle.make(&name)?;
+        let mut vhosts = self.handle.vhosts.lock();
+        let unwanted = match vhosts.as_mut().ok_or(Error::ShutDown)?.entry(name) {
+            btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(made);
+                None
+            }
+            btree_map::Entry::Occupied(_) => Some(made),
+        };
+        drop(vhosts);
+        drop(unwanted);
         Ok(())
     }
 
@@ -270,7 +284,7 @@ impl Broker {
         let mut vhosts = self.handle.vhosts.lock();
         match vhosts.as_mut().ok_or(Error::ShutDown)?.get_mut(vhost) {
             Some(entry) => {
-                let connection = self.handle.connect(&entry.vhost, user);
+                let connection = self.handle.connect(&entry.vhost, user, false);
                 // Under the lock under which the virtual host is taken to its end: it finds this one, or this finds none.
                 entry.adopt(&connection);
                 Ok(connection)

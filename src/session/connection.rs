@@ -65,6 +65,8 @@ impl Drop for Handle {
 /// What channels and typed handles share of a connection.
 pub(crate) struct Core {
     id: ConnectionId,
+    /// It is the virtual host's own, which everybody shares.
+    implicit: bool,
     vhost: Arc<VirtualHost>,
     user: Name,
     closed: AtomicBool,
@@ -186,9 +188,15 @@ impl Owner for Core {
 }
 
 impl Connection {
-    pub(crate) fn open(vhost: &Arc<VirtualHost>, id: ConnectionId, user: Name) -> Connection {
+    pub(crate) fn open(
+        vhost: &Arc<VirtualHost>,
+        id: ConnectionId,
+        user: Name,
+        implicit: bool,
+    ) -> Connection {
         let core = Core {
             id,
+            implicit,
             vhost: Arc::clone(vhost),
             user,
             closed: AtomicBool::new(false),
@@ -311,9 +319,15 @@ impl Connection {
     /// (without dead-lettering). Deliveries in somebody's hands can still be settled.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already.
+    /// [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already; [`Error::NotAllowed`] for the implicit
+    /// connection of a virtual host, which everybody shares and which ends with its broker.
     pub fn close(&self) -> Result {
         self.core().check_open()?;
+        if self.core().implicit {
+            return Err(Error::NotAllowed(
+                "the implicit connection ends with its broker: connect to have one to close".into(),
+            ));
+        }
         self.core().close(CancelReason::ConnectionClosed);
         Ok(())
     }

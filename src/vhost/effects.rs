@@ -32,9 +32,17 @@ impl VirtualHost {
         queue: &Arc<Queue>,
         verb: impl FnOnce(&mut State, u64, &mut Effects) -> R,
     ) -> R {
-        let now = self.now_for(queue);
+        let mut now = self.now_for(queue);
         let mut effects = Effects::none();
-        let done = verb(&mut queue.lock(), now, &mut effects);
+        let mut state = queue.lock();
+        if now == 0 && queue.is_timed() {
+            // It has begun to depend on time since the look; the clock is not read under the lock.
+            drop(state);
+            now = self.nanos();
+            state = queue.lock();
+        }
+        let done = verb(&mut state, now, &mut effects);
+        drop(state);
         self.carry_out(queue, effects);
         done
     }
