@@ -279,6 +279,7 @@ impl Address {
 
 /// A routing key of at most 15 bytes.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
 struct Key {
     length: u8,
     bytes: [u8; Key::INLINE],

@@ -141,6 +141,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             priority: self.priority,
             exclusive: self.exclusive,
             auto_ack: self.auto_ack,
+            usual_size: size_of::<T>() as u64,
         };
         let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
         let mut members = Vec::with_capacity(self.queues.len());

@@ -108,6 +108,13 @@ impl Subscriber {
     }
 }
 
+/// A consumer whose turn it is and that can take a message.
+pub(crate) struct Taker {
+    id: ConsumerId,
+    /// Nobody takes turns with it, so that it may take all it can at once.
+    pub(crate) alone: bool,
+}
+
 #[derive(Default)]
 pub(crate) struct Consumers {
     slots: Vec<Option<(u32, Subscriber)>>,
@@ -243,6 +250,32 @@ impl Consumers {
         }
     }
 
+    /// Whose turn it is, of those that can take a message; those before it that cannot are put aside.
+    pub(crate) fn taker(&mut self) -> Option<Taker> {
+        if self.single_active {
+            let id = self.active.filter(|id| !self.blocked.contains(id))?;
+            if self.can_take(id) {
+                return Some(Taker { id, alone: true });
+            }
+            self.block(id);
+            return None;
+        }
+        let mut level = 0;
+        while let Some((_, turn)) = self.turns.get(level) {
+            let Some(&id) = turn.front() else {
+                level += 1;
+                continue;
+            };
+            let alone = turn.len() == 1;
+            if self.can_take(id) {
+                return Some(Taker { id, alone });
+            }
+            self.turns[level].1.pop_front();
+            self.blocked.push(id);
+        }
+        None
+    }
+
     /// Hands `envelope` to the consumer whose turn it is; gives it back if none can take it.
     pub(crate) fn hand(
         &mut self,
@@ -258,20 +291,20 @@ impl Consumers {
                 level += 1;
                 continue;
             };
-            match self.offer(id, envelope, effects) {
-                Ok(()) => {
-                    let (_, turn) = &mut self.turns[level];
-                    if turn.len() > 1 {
-                        turn.rotate_left(1);
+            if self.can_take(id) {
+                match self.offer(id, envelope, effects) {
+                    Ok(()) => {
+                        let (_, turn) = &mut self.turns[level];
+                        if turn.len() > 1 {
+                            turn.rotate_left(1);
+                        }
+                        return Ok(());
                     }
-                    return Ok(());
-                }
-                Err(refused) => {
-                    envelope = refused;
-                    self.turns[level].1.pop_front();
-                    self.blocked.push(id);
+                    Err(refused) => envelope = refused,
                 }
             }
+            self.turns[level].1.pop_front();
+            self.blocked.push(id);
         }
         Err(envelope)
     }
@@ -282,16 +315,49 @@ impl Consumers {
         envelope: Envelope,
         effects: &mut Effects,
     ) -> Result<(), Envelope> {
-        match self.active {
-            Some(id) if !self.blocked.contains(&id) => {
-                let offered = self.offer(id, envelope, effects);
-                if offered.is_err() {
-                    self.block(id);
-                }
-                offered
-            }
-            _ => Err(envelope),
+        let Some(Taker { id, .. }) = self.taker() else {
+            return Err(envelope);
+        };
+        let offered = self.offer(id, envelope, effects);
+        if offered.is_err() {
+            self.block(id);
         }
+        offered
+    }
+
+    /// Hands as many messages to the consumer at once as its credit allows: `fill` puts up to so many into its inbox, and
+    /// says what they amount to. `false` if it took none, since it takes them one by one.
+    pub(crate) fn hand_run(
+        &mut self,
+        taker: &Taker,
+        effects: &mut Effects,
+        fill: impl FnOnce(&mut VecDeque<Envelope>, usize) -> Amount,
+    ) -> bool {
+        let Some(Subscriber {
+            sink: Sink::Inbox(inbox),
+            prefetch,
+            available,
+            auto_ack: false,
+            handed,
+            ..
+        }) = self.get_mut(taker.id)
+        else {
+            return false;
+        };
+        let most = match prefetch {
+            0 => usize::MAX,
+            _ => *available as usize,
+        };
+        let taken = fill(&mut inbox.run, most);
+        for _ in 0..taken.messages {
+            match inbox.waiting.take_one() {
+                None => break,
+                wake => effects.wake(wake),
+            }
+        }
+        *handed += taken;
+        *available = available.saturating_sub(taken.messages as u32);
+        taken.messages > 0
     }
 
     fn block(&mut self, id: ConsumerId) {
@@ -301,6 +367,19 @@ impl Consumers {
         self.blocked.push(id);
     }
 
+    /// Whether the consumer has credit, and its group too.
+    #[inline]
+    fn can_take(&mut self, id: ConsumerId) -> bool {
+        match self.slots.get_mut(id.slot as usize) {
+            Some(Some((_, subscriber))) => {
+                !self.suspended.contains(&subscriber.group) && subscriber.has_credit()
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives the message to a consumer that can take it; an outlet may still refuse.
+    #[inline(always)]
     fn offer(
         &mut self,
         id: ConsumerId,
@@ -313,9 +392,6 @@ impl Consumers {
         let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
             return Err(envelope);
         };
-        if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
-            return Err(envelope);
-        }
         let bytes = envelope.size();
         match &mut subscriber.sink {
             Sink::Inbox(inbox) => {
@@ -336,14 +412,6 @@ impl Consumers {
             let _ = subscriber.credit.settle(1, bytes);
         }
         Ok(())
-    }
-
-    /// Whether anyone might take a message.
-    pub(crate) fn any_in_turn(&self) -> bool {
-        match self.single_active {
-            true => self.active.is_some_and(|id| !self.blocked.contains(&id)),
-            false => self.turns.iter().any(|(_, turn)| !turn.is_empty()),
-        }
     }
 
     /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.

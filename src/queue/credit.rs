@@ -15,8 +15,10 @@ const SATISFIED: u64 = u64::MAX;
 pub(crate) struct Credit {
     /// Deliveries settled or returned so far. Written by settlers, read by the queue when its own figure runs out.
     settled: AtomicU64,
-    /// Their bytes. Read only for the counts of a snapshot.
-    bytes: AtomicU64,
+    /// The size that most of its messages have: their bytes need no counting.
+    usual: u64,
+    /// By how much the bytes of what was settled differ from that, wrapping round. Read only for the counts of a snapshot.
+    unusual: AtomicU64,
     /// The value of `settled` at which the queue must be told. Written under the queue's lock, read by settlers.
     tell_at: AtomicU64,
     /// The queue is deleted: what the consumer took and has not shown is deleted with it. Written once, by the queue.
@@ -24,10 +26,11 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    pub(crate) fn new() -> Credit {
+    pub(crate) fn new(usual: u64) -> Credit {
         Credit {
             settled: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
+            usual,
+            unusual: AtomicU64::new(0),
             tell_at: AtomicU64::new(SATISFIED),
             ended: AtomicBool::new(false),
         }
@@ -36,7 +39,10 @@ impl Credit {
     /// Counts `messages` as settled; `true` if the queue waits to be told so.
     #[must_use]
     pub(crate) fn settle(&self, messages: u64, bytes: u64) -> bool {
-        self.bytes.fetch_add(bytes, SeqCst);
+        let unusual = bytes.wrapping_sub(messages.wrapping_mul(self.usual));
+        if unusual != 0 {
+            self.unusual.fetch_add(unusual, SeqCst);
+        }
         let settled = self.settled.fetch_add(messages, SeqCst) + messages;
         // Pairs with `starve`: both write first and read second, so one of the two sees the other.
         //
@@ -48,10 +54,14 @@ impl Credit {
         settled >= self.tell_at.load(SeqCst)
     }
 
-    /// What was settled so far. Read in the opposite order of writing: the bytes are those of these messages at least.
+    /// What was settled so far. A settlement under way may show in the bytes and not in the messages.
     pub(super) fn settled(&self) -> Amount {
         let messages = self.settled.load(SeqCst);
-        Amount::new(messages, self.bytes.load(SeqCst))
+        let bytes = messages
+            .wrapping_mul(self.usual)
+            .wrapping_add(self.unusual.load(SeqCst));
+        // One that is smaller than usual may take them below zero.
+        Amount::new(messages, (bytes as i64).max(0) as u64)
     }
 
     /// The queue has nothing more to hand over: it wants to be told when `at` deliveries are settled. Returns how many

@@ -62,6 +62,18 @@ impl Effects {
         self.more.push(effect);
     }
 
+    /// The wake, if nothing else is owed.
+    #[inline]
+    pub(crate) fn into_only_wake(mut self) -> Result<Wake, Effects> {
+        match self.wake.take() {
+            Some(wake) if self.more.is_empty() => Ok(wake),
+            wake => {
+                self.wake = wake;
+                Err(self)
+            }
+        }
+    }
+
     /// Everything, in the order in which it was owed.
     pub(crate) fn into_list(self) -> impl Iterator<Item = Effect> {
         self.wake.map(Effect::Wake).into_iter().chain(self.more)

@@ -113,6 +113,9 @@ impl State {
 
     /// Ends expired messages at the head; those behind a live one wait, as in RabbitMQ.
     pub(super) fn expire(&mut self, now: u64, effects: &mut Effects) {
+        if now == 0 {
+            return;
+        }
         while self.ready.head().is_some_and(|head| head.deadline <= now) {
             let Some(head) = self.ready.pop() else { return };
             self.die(head, DeathReason::Expired, effects);

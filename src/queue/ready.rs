@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::tally::Amount;
 use crate::envelope::Envelope;
 
 /// Room for so many messages stays when a queue has run empty.
@@ -95,6 +96,22 @@ impl Ready {
         self.len -= 1;
         self.bytes = self.bytes.wrapping_sub(envelope.size());
         Some(envelope)
+    }
+
+    /// Takes up to `most` of the messages that are to be served next, as far as they stand in line; says what they amount
+    /// to.
+    pub(crate) fn pop_run(&mut self, most: usize, into: &mut VecDeque<Envelope>) -> Amount {
+        let mut taken = Amount::default();
+        if let [lane] = self.lanes.as_mut_slice() {
+            if lane.returned.is_empty() {
+                let most = most.min(lane.arrived.len());
+                let run = lane.arrived.drain(..most);
+                into.extend(run.inspect(|envelope| taken.add(envelope)));
+            }
+        }
+        self.len -= taken.messages as usize;
+        self.bytes -= taken.bytes;
+        taken
     }
 
     /// Takes everything, in order.

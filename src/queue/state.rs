@@ -364,7 +364,16 @@ impl State {
 
     /// Hands ready messages over until none is left or nobody can take one (invariant 3).
     fn serve(&mut self, now: u64, effects: &mut Effects) {
-        while self.consumers.any_in_turn() {
+        while !self.ready.is_empty() {
+            let Some(taker) = self.consumers.taker() else {
+                return;
+            };
+            // Where nothing expires, whoever takes no turns with others takes its messages as one run.
+            let ready = &mut self.ready;
+            let fill = |run: &mut VecDeque<Envelope>, most| ready.pop_run(most, run);
+            if now == 0 && taker.alone && self.consumers.hand_run(&taker, effects, fill) {
+                continue;
+            }
             let Some(envelope) = self.ready.pop() else {
                 return;
             };

@@ -132,8 +132,17 @@ pub(crate) struct Held {
     /// An empty one once the message was taken out. Not an `Option`: a move of it is a move of one block, which the tag of
     /// an `Option` beside it would tear in pieces.
     envelope: Envelope,
+    stage: Stage,
+}
+
+/// As large as a word, since deliveries are moved word by word: a byte written and read again as part of a word makes the
+/// reader wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+enum Stage {
+    Unsettled,
     /// Settled or taken out.
-    done: bool,
+    Done,
 }
 
 impl Held {
@@ -142,7 +151,7 @@ impl Held {
         Held {
             source,
             envelope,
-            done: false,
+            stage: Stage::Unsettled,
         }
     }
 
@@ -153,9 +162,9 @@ impl Held {
     /// `None` once settled.
     #[inline]
     pub(crate) fn envelope(&self) -> Option<&Envelope> {
-        match self.done {
-            false => Some(&self.envelope),
-            true => None,
+        match self.stage {
+            Stage::Unsettled => Some(&self.envelope),
+            Stage::Done => None,
         }
     }
 
@@ -174,8 +183,8 @@ impl Held {
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
     #[inline]
     pub(crate) fn ack(&mut self) -> Result {
-        if !self.done {
-            self.done = true;
+        if self.stage == Stage::Unsettled {
+            self.stage = Stage::Done;
             if !self.source.auto_ack {
                 self.source.ack(1, self.envelope.size());
             }
@@ -196,9 +205,9 @@ impl Held {
 
     /// Takes the message out without settling it: the caller does.
     pub(crate) fn release(&mut self) -> Option<Envelope> {
-        match std::mem::replace(&mut self.done, true) {
-            false => Some(std::mem::replace(&mut self.envelope, Envelope::empty())),
-            true => None,
+        match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Unsettled => Some(std::mem::replace(&mut self.envelope, Envelope::empty())),
+            Stage::Done => None,
         }
     }
 
@@ -211,7 +220,7 @@ impl Held {
 impl Drop for Held {
     #[inline]
     fn drop(&mut self) {
-        if !self.done {
+        if self.stage == Stage::Unsettled {
             // With the broker gone there is nothing left to return to.
             let _ = self.nack(Requeue::Yes);
         }

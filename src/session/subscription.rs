@@ -29,6 +29,8 @@ pub(crate) struct SubscriptionAsk {
     pub(crate) priority: i64,
     pub(crate) exclusive: bool,
     pub(crate) auto_ack: bool,
+    /// The size in bytes that most of its messages have.
+    pub(crate) usual_size: u64,
 }
 
 /// What closes a subscription when it closes itself: a connection.
@@ -64,7 +66,7 @@ impl Subscription {
             true => Name::new(format!("amq.ctag-{number:x}"))?,
             false => ask.tag,
         };
-        let credit = Arc::new(Credit::new());
+        let credit = Arc::new(Credit::new(ask.usual_size));
         let subscribe = Subscribe {
             tag: tag.clone(),
             group: vhost.new_group(),

@@ -49,8 +49,13 @@ impl VirtualHost {
 
     /// Carries out the effects of a verb of `queue`. Must be called without any lock held.
     pub(crate) fn carry_out(self: &Arc<Self>, queue: &Arc<Queue>, effects: Effects) {
-        if !effects.is_empty() {
-            self.work_off(vec![(Arc::clone(queue), effects)]);
+        if effects.is_empty() {
+            return;
+        }
+        match effects.into_only_wake() {
+            // It contains the panics of user code itself.
+            Ok(wake) => wake.wake(),
+            Err(effects) => self.work_off(vec![(Arc::clone(queue), effects)]),
         }
     }
 

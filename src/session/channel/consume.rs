@@ -131,7 +131,7 @@ impl Channel {
         let (queue, queue_type) = vhost.queue_of_type(core.connection_id(), name)?;
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
-        let credit = Arc::new(Credit::new());
+        let credit = Arc::new(Credit::new(0));
         let ask = Subscribe {
             tag: tag.clone(),
             group: core.group,
