@@ -30,6 +30,30 @@ use std::{
 /// let Local(call) = job;
 /// assert_eq!(call(), 42);
 /// ```
+///
+/// What it carries may go to another thread, and so must be `Send`. An `Arc` is:
+///
+/// ```
+/// use leveret::{Broker, Local};
+/// use std::sync::Arc;
+///
+/// let broker = Broker::new();
+/// let queue = broker.simple_queue::<Local<Arc<u8>>>("q")?;
+/// queue.put(Local(Arc::new(7)))?;
+/// assert_eq!(***queue.get()?, 7);
+/// # Ok::<(), leveret::Error>(())
+/// ```
+///
+/// An `Rc` is not:
+///
+/// ```compile_fail,E0277
+/// use leveret::{Broker, Local};
+/// use std::rc::Rc;
+///
+/// let broker = Broker::new();
+/// let queue = broker.simple_queue::<Local<Rc<u8>>>("q")?; // `Rc<u8>` cannot be sent between threads
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Local<T>(pub T);
 

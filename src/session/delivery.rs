@@ -105,6 +105,29 @@ impl<T: Payload> Delivery<T> {
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
+    ///
+    /// # Examples
+    /// ```
+    /// # let broker = leveret::Broker::new();
+    /// # broker.simple_queue::<String>("q")?.put("once".to_owned())?;
+    /// # let queue = broker.simple_queue::<String>("q")?;
+    /// let delivery = queue.get()?;
+    /// delivery.ack()?;
+    /// assert!(queue.is_empty());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    ///
+    /// It is consumed by that: to settle it twice does not compile.
+    ///
+    /// ```compile_fail,E0382
+    /// # let broker = leveret::Broker::new();
+    /// # broker.simple_queue::<String>("q")?.put("once".to_owned())?;
+    /// # let queue = broker.simple_queue::<String>("q")?;
+    /// let delivery = queue.get()?;
+    /// delivery.ack()?;
+    /// delivery.ack()?; // use of moved value
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn ack(mut self) -> Result {
         self.info.held.ack()
     }

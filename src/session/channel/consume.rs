@@ -22,6 +22,28 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::NotImplemented`] for a prefetch size other than 0, as in RabbitMQ, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{ConsumeOptions, Event, TryRecvError};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// // Two messages are ready in the queue "q".
+    /// channel.basic_qos(0, 1, false)?;
+    /// channel.basic_consume("q", ConsumeOptions::new())?;
+    /// let events = channel.events();
+    /// assert!(matches!(events.try_recv()?, Event::Delivery(_)));
+    /// assert!(matches!(events.try_recv(), Err(TryRecvError::Empty)));
+    /// channel.basic_ack(1, false)?;
+    /// assert!(matches!(events.try_recv()?, Event::Delivery(_)));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_qos(&self, prefetch_size: u32, prefetch_count: u16, global: bool) -> Result {
         if prefetch_size != 0 {
             return Err(Error::prefetch_size(prefetch_size));
@@ -49,6 +71,26 @@ impl Channel {
     /// [`Error::AccessRefused`] if it has an exclusive consumer, or has any and this one was to be exclusive,
     /// [`Error::NotAllowed`] for a tag in use on this channel, [`Error::PreconditionFailed`] for an invalid argument,
     /// and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{ConsumeOptions, Event, Properties, PublishOptions};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::Queue;
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// let tag = channel.basic_consume("q", ConsumeOptions::new().tag("worker"))?;
+    /// assert_eq!(tag, "worker");
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// match channel.events().recv()? {
+    ///     Event::Delivery(delivery) => assert_eq!(delivery.consumer_tag(), &tag),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// let error = channel.basic_consume("q", ConsumeOptions::new().tag("worker")).unwrap_err();
+    /// assert_eq!(error.reply_code(), Some(530)); // the tag is in use
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_consume(&self, queue: &str, options: ConsumeOptions) -> Result<Name> {
         let core = self.core();
         let current = self.current_queue()?;
@@ -179,6 +221,25 @@ impl Channel {
     ///
     /// # Errors
     /// The errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::ConsumeOptions;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// // Two messages are ready in the queue "q".
+    /// let tag = channel.basic_consume("q", ConsumeOptions::new())?;
+    /// channel.basic_cancel(&tag)?;
+    /// channel.basic_ack(2, true)?; // what was delivered is still to be settled
+    /// assert_eq!(channel.queue_declare_passive("q")?.consumer_count, 0);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_cancel(&self, consumer_tag: &str) -> Result {
         let core = self.core();
         let mut state = core.open()?;
@@ -202,6 +263,27 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::ResourceLocked`], and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::AckMode;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// // Two messages are ready in the queue "q".
+    /// let first = channel.basic_get("q", AckMode::Manual)?.expect("two are ready");
+    /// assert_eq!((first.delivery_tag(), first.message_count()), (1, 1));
+    /// channel.basic_ack(first.delivery_tag(), false)?;
+    /// let second = channel.basic_get("q", AckMode::Auto)?.expect("one is ready");
+    /// assert_eq!(&*second.body()?, b"second"); // and settled
+    /// assert!(channel.basic_get("q", AckMode::Auto)?.is_none());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_get(&self, queue: &str, ack: AckMode) -> Result<Option<ChannelDelivery>> {
         let core = self.core();
         let current = self.current_queue()?;

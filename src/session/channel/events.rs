@@ -55,6 +55,25 @@ pub enum Event {
 ///
 /// # If dropped
 /// Nothing happens: the message is in the channel's ledger until it is settled by its tag or the channel closes.
+///
+/// # Examples
+/// ```
+/// use leveret::{AckMode, Properties, PublishOptions};
+/// # use leveret::{Broker, Credentials};
+/// # let broker = Broker::new();
+/// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// # use leveret::Queue;
+/// # channel.queue_declare(&Queue::new("q"))?;
+/// let properties = Properties::new().message_id("m-1");
+/// channel.basic_publish("", "q", "hello", properties, PublishOptions::new())?;
+/// let got = channel.basic_get("q", AckMode::Manual)?.expect("one is ready");
+/// assert_eq!((got.delivery_tag(), got.message_count()), (1, 0));
+/// assert_eq!((&**got.consumer_tag(), &*got.exchange(), got.routing_key()), ("", "", "q"));
+/// assert_eq!((got.redelivered(), got.delivery_count()), (false, 0));
+/// assert_eq!(got.properties().message_id.as_deref(), Some("m-1"));
+/// assert_eq!(&*got.body()?, b"hello");
+/// # Ok::<(), leveret::Error>(())
+/// ```
 pub struct ChannelDelivery {
     pub(super) vhost: Arc<VirtualHost>,
     pub(super) consumer_tag: Name,
@@ -137,6 +156,8 @@ impl fmt::Debug for ChannelDelivery {
 }
 
 /// A message that came back because it was mandatory and reached no queue.
+///
+/// [`Channel::basic_publish`](crate::Channel::basic_publish) has an example (`basic.return`).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Returned {
@@ -155,6 +176,8 @@ pub struct Returned {
 }
 
 /// The broker's answer to messages published in confirm mode.
+///
+/// [`Channel::confirm_select`](crate::Channel::confirm_select) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Confirm {
@@ -179,6 +202,25 @@ pub enum Outcome {
 ///
 /// # If dropped
 /// Nothing happens: events stay in the channel for the next reader.
+///
+/// # Examples
+/// ```
+/// use leveret::{ConsumeOptions, Event, Properties, PublishOptions, Queue, RecvError, RecvTimeoutError, TryRecvError};
+/// # use leveret::{Broker, Credentials};
+/// # let broker = Broker::new();
+/// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// # use std::time::Duration;
+/// channel.queue_declare(&Queue::new("q"))?;
+/// channel.basic_consume("q", ConsumeOptions::new())?;
+/// let events = channel.events();
+/// assert!(matches!(events.try_recv(), Err(TryRecvError::Empty)));
+/// assert!(matches!(events.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout)));
+/// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+/// assert!(matches!(events.recv()?, Event::Delivery(_)));
+/// channel.close()?;
+/// assert!(matches!(events.recv(), Err(RecvError::Cancelled(_))));
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Events {
     pub(super) core: Arc<Core>,

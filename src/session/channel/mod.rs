@@ -318,6 +318,21 @@ impl Channel {
     }
 
     /// The stream of everything that happens on this channel: deliveries, returns, confirms, cancellations.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{ConsumeOptions, Event, IfEmpty, IfUnused, Queue, TryRecvError};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// let (one, other) = (channel.events(), channel.events());
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.basic_consume("q", ConsumeOptions::new().tag("c"))?;
+    /// channel.queue_delete("q", IfUnused::No, IfEmpty::No)?;
+    /// assert!(matches!(one.try_recv()?, Event::Cancelled { consumer_tag, .. } if consumer_tag == "c"));
+    /// assert!(matches!(other.try_recv(), Err(TryRecvError::Empty))); // each event comes once
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn events(&self) -> Events {
         Events {
             core: Arc::clone(self.core()),
@@ -333,6 +348,23 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::ChannelClosed`], [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Queue;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::{AckMode, Properties, PublishOptions};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # channel.basic_publish("", "q", "hello", Properties::new().content_type("text/plain"), PublishOptions::new())?;
+    /// # channel.basic_get("q", AckMode::Manual)?;
+    /// // The delivery with tag 1 is not settled.
+    /// channel.close()?;
+    /// assert!(channel.close().unwrap_err().is_closed());
+    /// assert!(broker.consumer::<String>(&Queue::new("q"))?.recv()?.info().redelivered());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn close(&self) -> Result {
         self.core().check_open()?;
         self.core().close(CancelReason::ChannelClosed);

@@ -3,6 +3,8 @@
 use crate::field_value::{FieldTable, FieldValue};
 
 /// Whether deliveries wait to be acknowledged.
+///
+/// [`Channel::basic_get`](crate::Channel::basic_get) shows both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AckMode {
     /// They do, and return if that never happens.
@@ -13,6 +15,9 @@ pub enum AckMode {
 }
 
 /// Whether an exchange or queue is deleted only if nobody uses it.
+///
+/// The `if-unused` of `exchange.delete` and `queue.delete`;
+/// [`Channel::exchange_delete`](crate::Channel::exchange_delete) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IfUnused {
     /// It is deleted in any case.
@@ -23,6 +28,8 @@ pub enum IfUnused {
 }
 
 /// Whether a queue is deleted only if it has no ready messages.
+///
+/// The `if-empty` of `queue.delete`; [`Channel::queue_delete`](crate::Channel::queue_delete) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IfEmpty {
     /// It is deleted in any case.
@@ -33,6 +40,18 @@ pub enum IfEmpty {
 }
 
 /// How [`basic_publish`](crate::Channel::basic_publish) publishes.
+///
+/// # Examples
+/// ```
+/// use leveret::{Properties, PublishOptions};
+/// # use leveret::{Broker, Credentials};
+/// # let broker = Broker::new();
+/// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// let options = PublishOptions::new().mandatory().immediate();
+/// let error = channel.basic_publish("", "q", "", Properties::new(), options).unwrap_err();
+/// assert_eq!(error.reply_code(), Some(540)); // `immediate` is not implemented
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct PublishOptions {
@@ -65,9 +84,22 @@ impl PublishOptions {
 ///
 /// # Examples
 /// ```
-/// use leveret::ConsumeOptions;
-///
-/// let options = ConsumeOptions::new().tag("worker-1").priority(10);
+/// use leveret::{ConsumeOptions, FieldTable, Queue};
+/// # use leveret::{Broker, Credentials};
+/// # let broker = Broker::new();
+/// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// channel.queue_declare(&Queue::new("q"))?;
+/// let first = ConsumeOptions::new().tag("worker-1").auto_ack().no_local().priority(10);
+/// assert_eq!(channel.basic_consume("q", first)?, "worker-1");
+/// // The same priority, as the arguments that it is.
+/// let second = ConsumeOptions::new().argument("x-priority", 10);
+/// let third = ConsumeOptions::new().arguments(FieldTable::from([("x-priority", 10)]));
+/// assert!(channel.basic_consume("q", second)?.starts_with("amq.ctag-"));
+/// channel.basic_consume("q", third)?;
+/// // There are others: this one cannot have the queue to itself.
+/// let error = channel.basic_consume("q", ConsumeOptions::new().exclusive()).unwrap_err();
+/// assert_eq!(error.reply_code(), Some(403));
+/// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

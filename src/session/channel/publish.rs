@@ -125,6 +125,23 @@ impl Channel {
     /// [`Error::NotFound`] for an unknown exchange, [`Error::AccessRefused`] for an internal one,
     /// [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`,
     /// [`Error::NotImplemented`] for `immediate`, [`Error::InvalidName`], and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Event, Properties, PublishOptions};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// let options = PublishOptions::new().mandatory();
+    /// channel.basic_publish("amq.topic", "disk.error", "full", Properties::new(), options)?;
+    /// match channel.events().try_recv()? {
+    ///     Event::Return(returned) => assert_eq!((returned.reply_code, returned.reply_text), (312, "NO_ROUTE")),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// let error = channel.basic_publish("no such", "", "", Properties::new(), options).unwrap_err();
+    /// assert_eq!(error.to_string(), "NOT_FOUND - no exchange 'no such' in vhost '/'");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_publish(
         &self,
         exchange: &str,
@@ -204,6 +221,24 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] on a transactional channel, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Event, Outcome, Overflow, Properties, PublishOptions, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("small").max_length(1).overflow(Overflow::RejectPublish))?;
+    /// channel.confirm_select()?;
+    /// for body in ["first", "second"] {
+    ///     channel.basic_publish("", "small", body, Properties::new(), PublishOptions::new())?;
+    /// }
+    /// let events = channel.events();
+    /// for outcome in [Outcome::Ack, Outcome::Nack] {
+    ///     assert!(matches!(events.try_recv()?, Event::Confirm(confirm) if confirm.outcome == outcome));
+    /// }
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn confirm_select(&self) -> Result {
         let mut state = self.core().open()?;
         match state.mode {

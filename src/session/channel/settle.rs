@@ -55,6 +55,27 @@ impl Channel {
     /// # Errors
     /// [`Error::PreconditionFailed`] for a tag that is not that of an unsettled delivery of this channel; nothing is
     /// acknowledged then. And the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::AckMode;
+    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// # for _ in 0..2 {
+    /// #     channel.basic_get("q", AckMode::Manual)?;
+    /// # }
+    /// // Tags 1 and 2 were delivered.
+    /// channel.basic_ack(2, true)?;
+    /// let error = channel.basic_ack(1, false).unwrap_err(); // it was settled with 2
+    /// assert_eq!(error.to_string(), "PRECONDITION_FAILED - unknown delivery tag 1");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_ack(&self, delivery_tag: u64, multiple: bool) -> Result {
         self.settle(delivery_tag, multiple, Settlement::Ack)
     }
@@ -63,6 +84,28 @@ impl Channel {
     ///
     /// # Errors
     /// As [`basic_ack`](Self::basic_ack).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{AckMode, Requeue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// # for _ in 0..2 {
+    /// #     channel.basic_get("q", AckMode::Manual)?;
+    /// # }
+    /// // Tags 1 and 2 were delivered.
+    /// channel.basic_nack(2, true, Requeue::Yes)?; // both, back to their places
+    /// let again = channel.basic_get("q", AckMode::Auto)?.expect("two are ready");
+    /// assert!(again.redelivered());
+    /// assert_eq!(&*again.body()?, b"first");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_nack(&self, delivery_tag: u64, multiple: bool, requeue: Requeue) -> Result {
         self.settle(delivery_tag, multiple, Settlement::Otherwise(requeue))
     }
@@ -71,6 +114,28 @@ impl Channel {
     ///
     /// # Errors
     /// As [`basic_ack`](Self::basic_ack).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Requeue;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::AckMode;
+    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// # for _ in 0..2 {
+    /// #     channel.basic_get("q", AckMode::Manual)?;
+    /// # }
+    /// // Tags 1 and 2 were delivered.
+    /// channel.basic_reject(1, Requeue::No)?; // dropped: the queue has no dead letter exchange
+    /// channel.basic_reject(2, Requeue::Yes)?;
+    /// assert_eq!(channel.queue_purge("q")?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_reject(&self, delivery_tag: u64, requeue: Requeue) -> Result {
         self.settle(delivery_tag, false, Settlement::Otherwise(requeue))
     }
@@ -95,6 +160,28 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::NotImplemented`] for [`Requeue::No`], as in RabbitMQ, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Requeue;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::AckMode;
+    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// # for _ in 0..2 {
+    /// #     channel.basic_get("q", AckMode::Manual)?;
+    /// # }
+    /// // Tags 1 and 2 were delivered.
+    /// channel.basic_recover(Requeue::Yes)?;
+    /// assert_eq!(channel.queue_purge("q")?, 2);
+    /// assert_eq!(channel.basic_recover(Requeue::No).unwrap_err().reply_code(), Some(540));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn basic_recover(&self, requeue: Requeue) -> Result {
         if requeue == Requeue::No {
             return Err(Error::recover_without_requeue());

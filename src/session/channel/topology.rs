@@ -19,6 +19,20 @@ impl Channel {
     /// `amq.`, [`Error::Inequivalent`](crate::Error::Inequivalent) if it exists with other properties,
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
     /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Exchange;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.exchange_declare(&Exchange::topic("logs").durable())?;
+    /// channel.exchange_declare(&Exchange::topic("logs").durable())?; // the same again: nothing
+    /// let error = channel.exchange_declare(&Exchange::topic("logs")).unwrap_err();
+    /// assert_eq!(error.reply_code(), Some(406));
+    /// assert!(error.to_string().contains("inequivalent arg 'durable' for exchange 'logs' in vhost '/'"));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn exchange_declare(&self, exchange: &Exchange) -> Result {
         self.core().check_open()?;
         self.core().vhost().declare_exchange(exchange).map(drop)
@@ -29,6 +43,16 @@ impl Channel {
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if it does not,
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.exchange_declare_passive("amq.topic")?; // predeclared in every virtual host
+    /// assert_eq!(channel.exchange_declare_passive("logs").unwrap_err().reply_code(), Some(404));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn exchange_declare_passive(&self, exchange: &str) -> Result {
         self.core().check_open()?;
         self.core().vhost().declare_exchange_passive(exchange)
@@ -40,6 +64,21 @@ impl Channel {
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if it is in use and was to be deleted only if
     /// not, [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange and for `amq.*`, and the
     /// errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Exchange, FieldTable, IfUnused, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.exchange_declare(&Exchange::fanout("logs"))?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.queue_bind("q", "logs", "", FieldTable::new())?;
+    /// assert_eq!(channel.exchange_delete("logs", IfUnused::Yes).unwrap_err().reply_code(), Some(406));
+    /// channel.exchange_delete("logs", IfUnused::No)?;
+    /// assert!(channel.exchange_declare_passive("logs").unwrap_err().is_not_found());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn exchange_delete(&self, exchange: &str, if_unused: IfUnused) -> Result {
         self.core().check_open()?;
         self.core()
@@ -52,6 +91,20 @@ impl Channel {
     ///
     /// # Errors
     /// As [`queue_bind`](Self::queue_bind).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{FieldTable, Properties, PublishOptions, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.exchange_bind("amq.fanout", "amq.topic", "*.error", FieldTable::new())?;
+    /// let queue = channel.queue_declare(&Queue::new(""))?.name;
+    /// channel.queue_bind(&queue, "amq.fanout", "", FieldTable::new())?;
+    /// channel.basic_publish("amq.topic", "disk.error", "full", Properties::new(), PublishOptions::new())?;
+    /// assert_eq!(channel.queue_purge(&queue)?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn exchange_bind(
         &self,
         destination: &str,
@@ -77,6 +130,19 @@ impl Channel {
     ///
     /// # Errors
     /// As [`queue_unbind`](Self::queue_unbind).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::FieldTable;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.exchange_bind("amq.fanout", "amq.topic", "#", FieldTable::new())?;
+    /// channel.exchange_unbind("amq.fanout", "amq.topic", "#", FieldTable::new())?;
+    /// channel.exchange_unbind("amq.fanout", "amq.topic", "#", FieldTable::new())?; // not there any more
+    /// assert!(broker.snapshot()?.vhosts[0].bindings.is_empty());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn exchange_unbind(
         &self,
         destination: &str,
@@ -107,6 +173,20 @@ impl Channel {
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection or differs in
     /// being exclusive, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
     /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Queue;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// let declared = channel.queue_declare(&Queue::new("tasks").durable())?;
+    /// assert_eq!((declared.message_count, declared.consumer_count), (0, 0));
+    /// assert!(channel.queue_declare(&Queue::new(""))?.name.starts_with("amq.gen-"));
+    /// let error = channel.queue_declare(&Queue::new("tasks")).unwrap_err();
+    /// assert_eq!(error.reply_code(), Some(406));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn queue_declare(&self, queue: &Queue) -> Result<QueueDeclared> {
         self.core().check_open()?;
         let (declared, _) = self
@@ -123,6 +203,18 @@ impl Channel {
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is
     /// exclusive to another connection, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Queue;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("tasks").durable())?;
+    /// assert_eq!(channel.queue_declare_passive("tasks")?.message_count, 0); // whatever its properties
+    /// assert_eq!(channel.queue_declare_passive("other").unwrap_err().reply_code(), Some(404));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn queue_declare_passive(&self, queue: &str) -> Result<QueueDeclared> {
         self.core().check_open()?;
         let declared = self
@@ -142,6 +234,22 @@ impl Channel {
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange,
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`, and the errors of a
     /// closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{FieldTable, Properties, PublishOptions, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("pdf"))?;
+    /// let arguments = FieldTable::from([("x-match", "all"), ("format", "pdf")]);
+    /// channel.queue_bind("pdf", "amq.headers", "", arguments)?;
+    /// let pdf = Properties::new().header("format", "pdf");
+    /// channel.basic_publish("amq.headers", "", "a report", pdf, PublishOptions::new())?;
+    /// channel.basic_publish("amq.headers", "", "a letter", Properties::new(), PublishOptions::new())?;
+    /// assert_eq!(channel.queue_purge("pdf")?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn queue_bind(
         &self,
         queue: &str,
@@ -169,6 +277,20 @@ impl Channel {
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection,
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and the errors of a closed
     /// channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{FieldTable, Properties, PublishOptions, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.queue_bind("q", "amq.direct", "key", FieldTable::new())?;
+    /// channel.queue_unbind("q", "amq.direct", "key", FieldTable::new())?;
+    /// channel.basic_publish("amq.direct", "key", "to nobody", Properties::new(), PublishOptions::new())?;
+    /// assert_eq!(channel.queue_purge("q")?, 0);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn queue_unbind(
         &self,
         queue: &str,
@@ -206,6 +328,19 @@ impl Channel {
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked), and the
     /// errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// assert_eq!(channel.queue_purge("")?, 1); // the queue declared last
+    /// assert_eq!(channel.queue_purge("q")?, 0);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn queue_purge(&self, queue: &str) -> Result<u64> {
         let current = self.current_queue()?;
         let queue = Name::new(self.expand(queue, &current)?)?;
@@ -220,6 +355,20 @@ impl Channel {
     /// # Errors
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if it is in use or not empty and was to be
     /// deleted only if not, [`Error::ResourceLocked`](crate::Error::ResourceLocked), and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{IfEmpty, IfUnused, Properties, PublishOptions, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// let error = channel.queue_delete("q", IfUnused::No, IfEmpty::Yes).unwrap_err();
+    /// assert_eq!(error.to_string(), "PRECONDITION_FAILED - queue 'q' in vhost '/' not empty");
+    /// assert_eq!(channel.queue_delete("q", IfUnused::Yes, IfEmpty::No)?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn queue_delete(&self, queue: &str, if_unused: IfUnused, if_empty: IfEmpty) -> Result<u64> {
         let current = self.current_queue()?;
         let queue = self.expand(queue, &current)?;

@@ -76,6 +76,28 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{AckMode, Properties, PublishOptions};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::Queue;
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # for body in ["first", "second"] {
+    /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// # }
+    /// # channel.queue_declare(&Queue::new("done"))?;
+    /// // Two messages are ready in the queue "q".
+    /// channel.tx_select()?;
+    /// let got = channel.basic_get("q", AckMode::Manual)?.expect("two are ready");
+    /// channel.basic_ack(got.delivery_tag(), false)?;
+    /// channel.basic_publish("", "done", "first", Properties::new(), PublishOptions::new())?;
+    /// channel.tx_commit()?; // acknowledged and published only now
+    /// assert_eq!(channel.queue_purge("done")?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn tx_commit(&self) -> Result {
         let Tx { published, settled } = self.next_tx()?;
         let core = self.core();
@@ -98,6 +120,22 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// assert_eq!(channel.tx_rollback().unwrap_err().reply_code(), Some(406)); // not transactional yet
+    /// channel.tx_select()?;
+    /// channel.basic_publish("", "q", "never mind", Properties::new(), PublishOptions::new())?;
+    /// channel.tx_rollback()?;
+    /// channel.tx_commit()?;
+    /// assert_eq!(channel.queue_purge("q")?, 0);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn tx_rollback(&self) -> Result {
         let mut state = self.core().open()?;
         let State { mode, ledger, .. } = &mut *state;
