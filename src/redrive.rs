@@ -143,7 +143,7 @@ impl Connection {
             }
         }
         vhost.with_queue(&from, |state, now, effects| {
-            state.put_back_unseen(kept, now, effects)
+            state.give_back_unseen(None, kept, now, effects)
         });
         Ok(moved)
     }

@@ -56,7 +56,8 @@ impl State {
         self.settle_ready(By::Publisher, now, effects);
     }
 
-    /// Messages come back that a consumer took from its inbox and showed to nobody: to their places, as they were.
+    /// Messages come back that nobody has seen (taken from a consumer's inbox and not shown, or looked through): to their
+    /// places, as they were.
     pub(crate) fn give_back_unseen(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
@@ -66,12 +67,20 @@ impl State {
     ) {
         for envelope in batch {
             self.withdraw(consumer, envelope.size());
-            match self.deleted {
-                true => effects.add(Effect::Drop(envelope)),
-                false => self.ready.put_back(envelope),
-            }
+            self.put_back_unseen(envelope, effects);
         }
         self.settle_ready(By::Publisher, now, effects);
+    }
+
+    /// A message that nobody has seen goes to its place, or with the queue.
+    fn put_back_unseen(&mut self, envelope: Envelope, effects: &mut Effects) {
+        match self.deleted {
+            true => {
+                self.tally.deleted.add(&envelope);
+                effects.add(Effect::Drop(envelope));
+            }
+            false => self.ready.put_back(envelope),
+        }
     }
 
     /// Counts one more return; gives the message back unless it was one too many, or the queue is gone.
@@ -99,26 +108,6 @@ impl State {
         self.tally.got -= amount;
         self.tally.moved += amount;
         self.wake_idlers(effects);
-    }
-
-    /// Messages that were taken out by gets go back as if they had stayed.
-    pub(crate) fn put_back_unseen(
-        &mut self,
-        batch: Vec<Envelope>,
-        now: u64,
-        effects: &mut Effects,
-    ) {
-        for envelope in batch {
-            self.tally.got -= Amount::new(1, envelope.size());
-            match self.deleted {
-                true => {
-                    self.tally.deleted.add(&envelope);
-                    effects.add(Effect::Drop(envelope));
-                }
-                false => self.ready.put_back(envelope),
-            }
-        }
-        self.settle_ready(By::Publisher, now, effects);
     }
 
     /// Messages are rejected for good.
@@ -196,13 +185,7 @@ impl State {
         if let Sink::Inbox(inbox) = &mut subscriber.sink {
             for envelope in run.chain(inbox.run.drain(..)) {
                 subscriber.handed -= Amount::new(1, envelope.size());
-                match self.deleted {
-                    true => {
-                        self.tally.deleted.add(&envelope);
-                        effects.add(Effect::Drop(envelope));
-                    }
-                    false => self.ready.put_back(envelope),
-                }
+                self.put_back_unseen(envelope, effects);
             }
             for wake in inbox.waiting.take_all() {
                 effects.wake(Some(wake));
@@ -228,18 +211,18 @@ impl State {
         });
     }
 
+    /// What each consumer was handed, and the credit by which it tells what it settled; of those that are gone as well.
+    pub(super) fn credits(&self) -> impl Iterator<Item = (Amount, &Credit)> {
+        let live = self.consumers.iter();
+        let live = live.map(|subscriber| (subscriber.handed, &*subscriber.credit));
+        let retired = self.retired.iter();
+        live.chain(retired.map(|retired| (retired.handed, &*retired.credit)))
+    }
+
     /// Whether nothing is under way: everything handed over is settled, and what is ready nobody is here to take.
     pub(crate) fn is_idle(&self) -> bool {
-        let live = self
-            .consumers
-            .iter()
-            .map(|subscriber| (subscriber.handed, &subscriber.credit));
-        let retired = self
-            .retired
-            .iter()
-            .map(|retired| (retired.handed, &retired.credit));
-        let settled = live
-            .chain(retired)
+        let settled = self
+            .credits()
             .all(|(handed, credit)| credit.settled() == handed);
         let served = self.ready.is_empty() || self.consumers.is_empty();
         self.deleted || settled && served && self.tally.got == Amount::default()
@@ -247,15 +230,7 @@ impl State {
 
     /// Asks every consumer to tell of its last settlement.
     pub(crate) fn ask_for_idleness(&mut self) {
-        let live = self
-            .consumers
-            .iter()
-            .map(|subscriber| (subscriber.handed, &subscriber.credit));
-        let retired = self
-            .retired
-            .iter()
-            .map(|retired| (retired.handed, &retired.credit));
-        for (handed, credit) in live.chain(retired) {
+        for (handed, credit) in self.credits() {
             credit.ask(handed.messages);
         }
     }

@@ -296,15 +296,7 @@ impl State {
         self.prune();
         let tally = self.tally;
         let (mut unsettled, mut acked) = (tally.got, tally.acked);
-        let live = self
-            .consumers
-            .iter()
-            .map(|subscriber| (subscriber.handed, &subscriber.credit));
-        let retired = self
-            .retired
-            .iter()
-            .map(|retired| (retired.handed, &retired.credit));
-        for (handed, credit) in live.chain(retired) {
+        for (handed, credit) in self.credits() {
             let settled = credit.settled();
             acked += settled;
             unsettled += handed;
