@@ -24,7 +24,7 @@ const DEFAULT_PREFETCH: u32 = 256;
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Queue};
+/// use leveret::{Broker, Queue, codec::Codecs};
 ///
 /// let broker = Broker::new();
 /// let urgent = Queue::new("urgent");
@@ -32,6 +32,13 @@ const DEFAULT_PREFETCH: u32 = 256;
 /// let consumer = broker.consumer_builder::<String>(&urgent).also(&normal).prefetch(10).build()?;
 /// broker.producer::<String>(&normal)?.publish("hello".to_owned())?;
 /// assert_eq!(consumer.recv()?.info().queue(), "normal");
+///
+/// // Alone at its queue, served first, at most once, and for JSON only:
+/// let audit = Queue::new("audit");
+/// let builder = broker.consumer_builder::<u32>(&audit).tag("auditor").exclusive().priority(10).auto_ack();
+/// let auditor = builder.codecs(Codecs::default()).accept(["json"]).build()?;
+/// assert_eq!(auditor.tag(), "auditor");
+/// assert_eq!(broker.consumer::<u32>(&audit).unwrap_err().reply_code(), Some(403));
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[must_use]
@@ -132,6 +139,15 @@ impl<T: Payload> ConsumerBuilder<T> {
     /// Those of `declare`; [`Error::AccessRefused`](crate::Error::AccessRefused) if a queue has an exclusive consumer, or has any and this one was to
     /// be exclusive, [`Error::ResourceLocked`](crate::Error::ResourceLocked) for another connection's exclusive queue, [`Error::Codec`](crate::Error::Codec) for an unknown
     /// content type, [`Error::InvalidName`](crate::Error::InvalidName) for a tag over 255 bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Error, Queue};
+    /// let broker = Broker::new();
+    /// let builder = broker.consumer_builder::<u32>(&Queue::new("q")).accept(["yaml"]);
+    /// assert!(matches!(builder.build(), Err(Error::Codec(_)))); // nobody taught it YAML
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn build(self) -> Result<Consumer<T>> {
         let connection = self.connection?;
         let codecs = self.codecs?;

@@ -135,6 +135,19 @@ impl Queue {
 
     /// Where rejected, expired and dropped messages go (`x-dead-letter-exchange`): to the exchange of this name, which need not exist yet.
     /// The empty name is the default exchange.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    /// let broker = Broker::new();
+    /// let dead = broker.simple_queue::<u32>("dead")?;
+    /// let tasks = Queue::new("tasks").dead_letter_exchange("").dead_letter_routing_key("dead");
+    /// let tasks = broker.simple_queue::<u32>(&tasks)?;
+    /// tasks.put(7)?;
+    /// tasks.get()?.reject()?;
+    /// assert_eq!(*dead.get()?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     #[must_use]
     pub fn dead_letter_exchange(self, name: impl Into<String>) -> Self {
         self.argument(x::DEAD_LETTER_EXCHANGE, name.into())

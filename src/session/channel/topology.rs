@@ -201,8 +201,8 @@ impl Channel {
     /// Asks for a queue (`queue.declare` with `passive`).
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is
-    /// exclusive to another connection, and the errors of a closed channel.
+    /// [`Error::NotFound`](crate::Error::NotFound) if it does not exist,
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -326,7 +326,9 @@ impl Channel {
     /// unsettled stays so.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked), and the
+    /// [`Error::NotFound`](crate::Error::NotFound) for an unknown queue,
+    /// [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name if this channel has declared none,
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection, and the
     /// errors of a closed channel.
     ///
     /// # Examples
@@ -354,7 +356,9 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if it is in use or not empty and was to be
-    /// deleted only if not, [`Error::ResourceLocked`](crate::Error::ResourceLocked), and the errors of a closed channel.
+    /// deleted only if not, [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
+    /// connection, [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name if this channel has declared
+    /// none, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
