@@ -84,7 +84,8 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// How many messages of each queue it may hold unsettled; 0 is no limit. 256 unless set.
+    /// How many messages of each queue it may hold unsettled (the `prefetch-count` of AMQP's `basic.qos`); 0 is no limit.
+    /// 256 unless set.
     ///
     /// RabbitMQ's default is no limit; here one consumer shall not swallow a backlog that others could share.
     pub fn prefetch(mut self, prefetch: u32) -> Self {
@@ -92,7 +93,7 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// The higher, the sooner it is served; 0 unless set. Never overtakes what was handed to another consumer.
+    /// The higher, the sooner it is served (RabbitMQ's `x-priority`); 0 unless set. Never overtakes what was handed to another consumer.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = i64::from(priority);
         self
@@ -104,7 +105,7 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// Messages count as acknowledged when they are received: one that is dropped does not come back.
+    /// Messages count as acknowledged when they are received (AMQP's `no-ack`): one that is dropped does not come back.
     pub fn auto_ack(mut self) -> Self {
         self.auto_ack = true;
         self

@@ -83,6 +83,9 @@ struct Shared {
 impl<T: Payload> Producer<T> {
     /// Publishes with the producer's own routing key.
     ///
+    /// # Blocking
+    /// Waits for room if a queue on the message's way is full and has [`Overflow::Block`](crate::Overflow::Block).
+    ///
     /// # Errors
     /// Each gives the payload back. [`Error::NoRoute`] if the message is mandatory and no queue is on its way,
     /// [`Error::Refused`] if no queue took it and one refused it, [`Error::NotShareable`] for a
