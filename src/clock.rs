@@ -61,6 +61,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
 }
 
 /// The clock of the operating system.
+///
+/// # Examples
+/// ```
+/// use leveret::{Clock, SystemClock};
+/// let earlier = SystemClock.now();
+/// assert!(SystemClock.now() >= earlier);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -22,7 +22,7 @@ use crate::{
 /// broker.producer::<u32>(&Queue::new("q"))?.publish(7)?;
 /// let report = broker.shutdown(Duration::ZERO)?;
 /// assert_eq!(report.queues[0].ready, 1);
-/// assert!(report.timed_out == false); // nobody was at work on it
+/// assert!(!report.timed_out); // nobody was at work on it
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -192,6 +192,8 @@ impl<'a> IntoIterator for &'a FieldTable {
 }
 
 /// The entries of a [`FieldTable`], in the order of insertion.
+///
+/// [`FieldTable`] has an example.
 #[derive(Clone, Debug)]
 pub struct Iter<'a>(slice::Iter<'a, (String, FieldValue)>);
 

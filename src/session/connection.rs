@@ -270,7 +270,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] for a pattern that is no regular expression or a definition that makes no sense,
-    /// [`Error::InvalidName`], [`Error::ConnectionClosed`], [`Error::ShutDown`]. Nothing is changed then.
+    /// [`Error::InvalidName`] for a name over 255 bytes, [`Error::ConnectionClosed`], [`Error::ShutDown`]. Nothing is
+    /// changed then.
     ///
     /// # Examples
     /// ```
@@ -314,6 +315,8 @@ impl Connection {
     }
 
     /// The policies, in the order in which they are tried.
+    ///
+    /// [`clear_policy`](Self::clear_policy) has an example.
     pub fn policies(&self) -> Vec<Policy> {
         self.core().vhost.policies(Author::User)
     }
@@ -349,12 +352,16 @@ impl Connection {
     ///
     /// # Errors
     /// As [`clear_policy`](Self::clear_policy).
+    ///
+    /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn clear_operator_policy(&self, name: &str) -> Result<bool> {
         self.core().check_open()?;
         self.core().vhost.clear_policy(name, Author::Operator)
     }
 
     /// The operator policies, in the order in which they are tried.
+    ///
+    /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn operator_policies(&self) -> Vec<Policy> {
         self.core().vhost.policies(Author::Operator)
     }

@@ -190,6 +190,8 @@ pub struct Confirm {
 }
 
 /// Whether the broker took a message.
+///
+/// [`Channel::confirm_select`](crate::Channel::confirm_select) has an example of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Every queue it was routed to took it (or there was none).

@@ -18,7 +18,7 @@ impl Channel {
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange and for new names that begin with
     /// `amq.`, [`Error::Inequivalent`](crate::Error::Inequivalent) if it exists with other properties,
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
-    /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
+    /// [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -172,7 +172,8 @@ impl Channel {
     /// [`Error::Inequivalent`](crate::Error::Inequivalent) if it exists with other properties,
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection or differs in
     /// being exclusive, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
-    /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
+    /// [`Error::NotImplemented`](crate::Error::NotImplemented) for `x-queue-type: stream`,
+    /// [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -232,8 +233,9 @@ impl Channel {
     /// [`Error::NotFound`](crate::Error::NotFound) if either end is missing,
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection,
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange,
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`, and the errors of a
-    /// closed channel.
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`,
+    /// [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty queue name if this channel has declared none,
+    /// and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
