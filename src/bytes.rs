@@ -27,6 +27,9 @@ const SHOWN: usize = 64;
 /// assert_eq!(body.len(), 5);
 /// assert_eq!(body, "hello");
 /// assert_eq!(body.as_str(), Ok("hello"));
+/// assert_eq!(Bytes::copy_from_slice(&[1, 2]).as_slice(), [1, 2]);
+/// assert!(Bytes::from(vec![0xff]).as_str().is_err());
+/// assert_eq!(body.to_vec(), b"hello");
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(Arc<[u8]>);

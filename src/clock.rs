@@ -48,7 +48,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The monotonic time, for everything that expires, is delayed or times out. Must never go backwards.
     fn now(&self) -> Instant;
 
-    /// The wall-clock time, for timestamps that people read (the `time` of an `x-death` entry, for instance). Decides nothing.
+    /// The wall-clock time, for timestamps that people read (the `time` of an `x-death` entry, for instance). The only thing that it
+    /// decides is how far away the time of [`Message::deliver_at`](crate::Message::deliver_at) is, once, when the message is published.
     fn system_now(&self) -> SystemTime;
 
     /// The manual clock whose [`advance`](ManualClock::advance) drives this one, if any.
@@ -60,6 +61,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
 }
 
 /// The clock of the operating system.
+///
+/// # Examples
+/// ```
+/// use leveret::{Clock, SystemClock};
+/// let earlier = SystemClock.now();
+/// assert!(SystemClock.now() >= earlier);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -19,6 +19,8 @@ use std::{
 };
 
 /// What [`Codec::decode`] hands its deserializer to: it reads one value from it.
+///
+/// The implementation in the example of [`Codec`] takes one.
 pub type Reader<'a> =
     dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'a;
 
@@ -125,6 +127,14 @@ pub struct Codecs {
 
 impl Codecs {
     /// A set without any codec; [`with`](Codecs::with) adds some. It counts as restricted.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{codec::{Codecs, Text}};
+    /// let codecs = Codecs::none().with(Text);
+    /// assert_eq!(codecs.content_types().collect::<Vec<_>>(), ["text/plain"]);
+    /// assert!(codecs.get("application/json").is_none());
+    /// ```
     pub fn none() -> Self {
         Self {
             codecs: Vec::new(),
@@ -199,6 +209,16 @@ impl Codecs {
     /// # Errors
     ///
     /// When the content type is not accepted, or the octets do not decode to a `T`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::codec::Codecs;
+    /// let codecs = Codecs::default();
+    /// assert_eq!(codecs.decode::<u32>(b"7", None)?, 7);
+    /// assert!(codecs.decode::<u32>(b"7", Some("application/yaml")).is_err());
+    /// assert!(codecs.decode::<u32>(b"seven", Some("application/json")).is_err());
+    /// # Ok::<(), leveret::CodecError>(())
+    /// ```
     pub fn decode<T: DeserializeOwned>(
         &self,
         octets: &[u8],

@@ -27,6 +27,7 @@ const REASON: &str = "reason";
 /// use leveret::DeathReason;
 ///
 /// assert_eq!(DeathReason::MaxLen.to_string(), "maxlen");
+/// assert_eq!(DeathReason::Rejected.as_str(), "rejected");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -10,6 +10,20 @@ use crate::{
 /// What can be declared and deleted: [`Exchange`] and [`Queue`] descriptions.
 ///
 /// Sealed: implemented for these two only.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Declare, Exchange, Queue};
+/// fn make_all<D: Declare>(broker: &Broker, descriptions: &[D]) -> leveret::Result {
+///     descriptions.iter().try_for_each(|description| broker.declare(description).map(drop))
+/// }
+///
+/// let broker = Broker::new();
+/// make_all(&broker, &[Queue::new("a"), Queue::new("b")])?;
+/// make_all(&broker, &[Exchange::fanout("x")])?;
+/// assert_eq!(broker.snapshot()?.vhosts[0].queues.len(), 2);
+/// # Ok::<(), leveret::Error>(())
+/// ```
 pub trait Declare: Sized + sealed::Declare {}
 
 impl Declare for Exchange {}

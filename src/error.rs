@@ -17,6 +17,14 @@ pub use self::{
 use crate::{field_value::FieldValue, name::Name};
 
 /// The result of most operations.
+///
+/// # Examples
+/// ```
+/// fn first(broker: &leveret::Broker) -> leveret::Result<u32> {
+///     Ok(*broker.simple_queue::<u32>("q")?.try_get()?)
+/// }
+/// assert!(first(&leveret::Broker::new()).is_err());
+/// ```
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
@@ -184,6 +192,15 @@ impl Error {
     }
 
     /// What AMQP would have closed because of this error. This broker closes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Error, Queue, Scope};
+    /// let error = Broker::new().purge(&Queue::new("q")).unwrap_err();
+    /// assert_eq!((error.reply_code(), error.scope()), (Some(404), Scope::Channel));
+    /// assert!(error.is_not_found() && !error.is_inequivalent() && !error.is_closed());
+    /// assert_eq!(Error::ShutDown.scope(), Scope::Operation);
+    /// ```
     pub fn scope(&self) -> Scope {
         self.reply_code().map_or(Scope::Operation, Scope::of)
     }
@@ -214,6 +231,12 @@ impl Error {
 }
 
 /// What an error speaks of. Prints as RabbitMQ names it.
+///
+/// # Examples
+/// ```
+/// use leveret::Entity;
+/// assert_eq!(Entity::VirtualHost.to_string(), "vhost");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Entity {
@@ -254,6 +277,8 @@ impl fmt::Display for Entity {
 }
 
 /// What an AMQP broker closes because of an error.
+///
+/// [`Error::scope`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Nothing: AMQP has no code for the error.
@@ -276,6 +301,16 @@ impl Scope {
 }
 
 /// Why a consumer gets nothing more.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, CancelReason, Error, Queue};
+/// let consumer = Broker::new().consumer::<u32>(&Queue::new("q"))?; // the broker is dropped
+/// let error = Error::from(consumer.recv().unwrap_err());
+/// assert_eq!(error, Error::Cancelled(CancelReason::ShutDown));
+/// assert!(error.is_closed());
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
@@ -304,6 +339,23 @@ impl fmt::Display for CancelReason {
 }
 
 /// How a declaration differs from what exists: the contents of [`Error::Inequivalent`].
+///
+/// # Examples
+/// ```
+/// use leveret::{Error, Queue};
+/// # use leveret::Broker;
+/// # let broker = Broker::new();
+/// broker.declare(&Queue::new("q"))?;
+/// match broker.declare(&Queue::new("q").durable()).unwrap_err() {
+///     Error::Inequivalent(difference) => {
+///         assert_eq!(difference.field, "durable");
+///         assert_eq!(difference.received, Some(true.into()));
+///         assert_eq!(difference.current, Some(false.into()));
+///     }
+///     other => panic!("{other}"),
+/// }
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inequivalent {

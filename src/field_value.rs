@@ -28,13 +28,24 @@ use crate::name::Name;
 ///
 /// # Examples
 /// ```
-/// use leveret::FieldValue;
+/// use leveret::{FieldTable, FieldValue};
 ///
 /// let value = FieldValue::from(5);
 /// assert_eq!(value, FieldValue::Int(5));
 /// assert_eq!(value.as_i64(), Some(5));
 /// assert_ne!(value, FieldValue::Long(5));
 /// assert!(value.equivalent(&FieldValue::Long(5)));
+///
+/// // Each reader gives the value of its own types, and `None` for all others.
+/// assert_eq!((value.type_name(), value.as_str()), ("signedint", None));
+/// assert_eq!(FieldValue::from(0.5).as_f64(), Some(0.5));
+/// assert_eq!(FieldValue::from(true).as_bool(), Some(true));
+/// assert_eq!(FieldValue::Timestamp(5).as_timestamp(), Some(5));
+/// assert_eq!(FieldValue::from("text").as_str(), Some("text"));
+/// assert_eq!(FieldValue::from("text").as_bytes(), Some(&b"text"[..]));
+/// assert_eq!(FieldValue::from(vec![value]).as_array().map(<[_]>::len), Some(1));
+/// assert!(FieldValue::from(FieldTable::new()).as_table().is_some_and(FieldTable::is_empty));
+/// assert!(FieldValue::from(()).is_void());
 /// ```
 #[derive(Clone, Debug, Default)]
 pub enum FieldValue {

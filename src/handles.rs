@@ -46,6 +46,17 @@ macro_rules! typed_verbs {
             ///
             /// # Errors
             /// Those of [`Channel::exchange_delete`] and [`Channel::queue_delete`].
+            ///
+            /// # Examples
+            /// ```
+            /// use leveret::{Broker, Queue};
+            /// # let broker = Broker::new();
+            /// let queue = broker.declare(&Queue::new("q"))?;
+            /// broker.delete(&queue)?;
+            /// broker.delete(&queue)?; // not there any more
+            /// assert!(broker.purge(&queue).unwrap_err().is_not_found());
+            /// # Ok::<(), leveret::Error>(())
+            /// ```
             pub fn delete<D: Declare>(&self, description: &D) -> Result {
                 let connection = self.connection()?;
                 connection.core().check_open()?;
@@ -56,6 +67,17 @@ macro_rules! typed_verbs {
             ///
             /// # Errors
             /// Those of [`Channel::queue_purge`].
+            ///
+            /// # Examples
+            /// ```
+            /// use leveret::{Broker, Queue};
+            /// # let broker = Broker::new();
+            /// let queue = Queue::new("q");
+            /// broker.producer::<u32>(&queue)?.publish(7)?;
+            /// assert_eq!(broker.purge(&queue)?, 1);
+            /// assert_eq!(broker.purge(&queue)?, 0);
+            /// # Ok::<(), leveret::Error>(())
+            /// ```
             pub fn purge(&self, queue: &Queue) -> Result<u64> {
                 let connection = self.connection()?;
                 let core = connection.core();
@@ -67,11 +89,24 @@ macro_rules! typed_verbs {
             ///
             /// # Errors
             /// Those of [`declare`](Self::declare).
+            ///
+            /// # Examples
+            /// ```
+            /// use leveret::{Broker, Exchange, Queue};
+            /// # let broker = Broker::new();
+            /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+            /// assert_eq!(producer.publish(7)?.routed, 1);
+            /// let error = broker.producer::<u32>(&Exchange::existing("no such")).unwrap_err();
+            /// assert!(error.is_not_found());
+            /// # Ok::<(), leveret::Error>(())
+            /// ```
             pub fn producer<T: Payload>(&self, to: impl Into<Destination>) -> Result<Producer<T>> {
                 self.producer_builder(to).build()
             }
 
             /// Starts to build a producer with other settings.
+            ///
+            /// [`ProducerBuilder`] has an example.
             pub fn producer_builder<T: Payload>(&self, to: impl Into<Destination>) -> ProducerBuilder<T> {
                 ProducerBuilder::new(self.connection(), to.into())
             }
@@ -80,11 +115,23 @@ macro_rules! typed_verbs {
             ///
             /// # Errors
             /// Those of [`declare`](Self::declare), and of [`ConsumerBuilder::build`].
+            ///
+            /// # Examples
+            /// ```
+            /// use leveret::{Broker, Queue};
+            /// # let broker = Broker::new();
+            /// let consumer = broker.consumer::<u32>(&Queue::new("q"))?;
+            /// assert!(consumer.try_recv().is_err()); // empty
+            /// assert!(broker.consumer::<u32>(&Queue::existing("no such")).unwrap_err().is_not_found());
+            /// # Ok::<(), leveret::Error>(())
+            /// ```
             pub fn consumer<T: Payload>(&self, queue: &Queue) -> Result<Consumer<T>> {
                 self.consumer_builder(queue).build()
             }
 
             /// Starts to build a consumer with other settings.
+            ///
+            /// [`ConsumerBuilder`] has an example.
             pub fn consumer_builder<T: Payload>(&self, queue: &Queue) -> ConsumerBuilder<T> {
                 self.own(ConsumerBuilder::new(self.connection(), queue))
             }
@@ -93,6 +140,15 @@ macro_rules! typed_verbs {
             ///
             /// # Errors
             /// Those of [`declare`](Self::declare).
+            ///
+            /// # Examples
+            /// ```
+            /// use leveret::{Broker, Queue};
+            /// # let broker = Broker::new();
+            /// broker.simple_queue::<u32>("q")?.put(7)?;
+            /// assert_eq!(broker.simple_queue::<u32>(&Queue::new("q"))?.len(), 1);
+            /// # Ok::<(), leveret::Error>(())
+            /// ```
             pub fn simple_queue<T: Payload>(&self, queue: impl Into<Mailbox>) -> Result<SimpleQueue<T>> {
                 SimpleQueue::open(&self.connection()?, &queue.into().0)
             }
@@ -103,6 +159,8 @@ macro_rules! typed_verbs {
 typed_verbs!(Broker, Connection, Channel);
 
 /// The queue of a [`SimpleQueue`]: made from a name, or from a reference to a description.
+///
+/// [`Broker::simple_queue`] has an example.
 #[derive(Clone, Debug)]
 pub struct Mailbox(Queue);
 

@@ -21,6 +21,33 @@ use crate::{field_value::FieldValue, properties::Properties};
 /// assert_eq!(delivery.info().properties().priority, Some(5));
 /// # Ok::<(), leveret::Error>(())
 /// ```
+///
+/// All that may go with a payload:
+///
+/// ```
+/// use leveret::{Broker, Exchange, Message, Properties};
+/// # use std::time::{Duration, UNIX_EPOCH};
+/// let message = Message::new(7)
+///     .properties(Properties::new().content_type("application/json"))
+///     .routing_key("disk.error")
+///     .mandatory()
+///     .persistent()
+///     .correlation_id("request-1")
+///     .reply_to("replies")
+///     .message_id("m-1")
+///     .timestamp(UNIX_EPOCH + Duration::from_secs(5))
+///     .message_type("alarm")
+///     .app_id("monitor");
+/// assert_eq!(message.payload(), &7);
+/// assert_eq!(message.clone().into_payload(), 7);
+///
+/// let broker = Broker::new();
+/// let producer = broker.producer::<i32>(&Exchange::topic("logs"))?;
+/// let error = producer.publish_message(message).unwrap_err();
+/// assert_eq!(error.error().reply_code(), Some(312)); // mandatory, and nobody listens
+/// assert_eq!(producer.publish_message(Message::from(7).not_mandatory())?.routed, 0);
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Message<T> {
@@ -86,13 +113,15 @@ impl<T> Message<T> {
         self
     }
 
-    /// The priority in a queue with [`max_priority`](crate::Queue::max_priority): higher is served first.
+    /// The priority (AMQP's `priority`) in a queue with [`max_priority`](crate::Queue::max_priority), 0 to 255: higher is
+    /// served first, and what is above the queue's maximum counts as the maximum.
     pub fn priority(mut self, priority: u8) -> Message<T> {
         self.properties.priority = Some(priority);
         self
     }
 
-    /// How long the message may wait in a queue; whole milliseconds, rounded up.
+    /// How long the message may wait in a queue (AMQP's `expiration`); whole milliseconds, rounded up, at most
+    /// 4,294,967,295 of them (49 days), which is checked when it is published.
     pub fn expiration(mut self, expiration: Duration) -> Message<T> {
         self.properties.expiration = Some(expiration.as_nanos().div_ceil(1_000_000).to_string());
         self
@@ -121,7 +150,22 @@ impl<T> Message<T> {
     }
 
     /// As [`deliver_after`](Self::deliver_after), at this time of the broker's wall clock at the earliest; at once if it
-    /// is past.
+    /// is past. How long that is, is worked out when the message is published: setting the clock later changes nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Clock, ManualClock, Message};
+    /// # use std::time::Duration;
+    /// let clock = ManualClock::new();
+    /// let broker = Broker::builder().clock(clock.clone()).build();
+    /// let reminders = broker.simple_queue::<String>("reminders")?;
+    /// let at = clock.system_now() + Duration::from_secs(60);
+    /// reminders.put_message(Message::new("tea".to_owned()).deliver_at(at))?;
+    /// assert!(reminders.is_empty());
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(*reminders.get()?, "tea");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn deliver_at(mut self, at: SystemTime) -> Message<T> {
         self.delay = Delay::At(at);
         self
@@ -139,25 +183,25 @@ impl<T> Message<T> {
         self
     }
 
-    /// Ties a reply to its request.
+    /// Ties a reply to its request (AMQP's `correlation-id`).
     pub fn correlation_id(mut self, correlation_id: impl Into<String>) -> Message<T> {
         self.properties = self.properties.correlation_id(correlation_id.into());
         self
     }
 
-    /// The queue that replies go to.
+    /// The queue that replies go to (AMQP's `reply-to`).
     pub fn reply_to(mut self, queue: impl Into<String>) -> Message<T> {
         self.properties = self.properties.reply_to(queue.into());
         self
     }
 
-    /// The application's name for the message.
+    /// The application's name for the message (AMQP's `message-id`).
     pub fn message_id(mut self, message_id: impl Into<String>) -> Message<T> {
         self.properties = self.properties.message_id(message_id.into());
         self
     }
 
-    /// When the message was made, in whole seconds; before 1970 counts as 1970.
+    /// When the message was made (AMQP's `timestamp`), in whole seconds since 1970; before 1970 counts as 1970.
     pub fn timestamp(mut self, timestamp: SystemTime) -> Message<T> {
         let since = timestamp.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.properties.timestamp = Some(since.as_secs());
@@ -170,7 +214,7 @@ impl<T> Message<T> {
         self
     }
 
-    /// The application that made it.
+    /// The application that made it (AMQP's `app-id`).
     pub fn app_id(mut self, app_id: impl Into<String>) -> Message<T> {
         self.properties = self.properties.app_id(app_id.into());
         self

@@ -28,7 +28,8 @@ use crate::error::{Error, Result};
 ///
 /// let name = Name::new("tasks")?;
 /// assert_eq!(name, "tasks");
-/// assert_eq!(name.len(), 5);
+/// assert_eq!((name.as_str(), name.len()), ("tasks", 5));
+/// assert_eq!(Name::empty(), "");
 /// assert!(Name::new("x".repeat(256)).is_err());
 /// # Ok::<(), leveret::Error>(())
 /// ```

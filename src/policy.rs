@@ -40,7 +40,7 @@ use crate::field_value::{FieldTable, FieldValue};
 ///
 /// # Examples
 /// ```
-/// use leveret::{ApplyTo, Policy};
+/// use leveret::{ApplyTo, FieldTable, Policy};
 ///
 /// let policy = Policy::new("short", r"^tmp\.")
 ///     .apply_to(ApplyTo::Queues)
@@ -50,6 +50,9 @@ use crate::field_value::{FieldTable, FieldValue};
 /// let json = r#"{"name": "short", "pattern": "^tmp\\.", "apply-to": "queues", "priority": 5,
 ///     "definition": {"max-length": 100, "dead-letter-exchange": "overflow"}}"#;
 /// assert_eq!(policy, serde_json::from_str(json).unwrap());
+///
+/// let definition = FieldTable::from([("max-length", 10)]);
+/// assert_eq!(policy.definition(definition).definition.len(), 1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -111,6 +114,13 @@ impl Policy {
 }
 
 /// What kind of things a [`Policy`] is for.
+///
+/// # Examples
+/// ```
+/// use leveret::ApplyTo;
+/// assert_eq!(ApplyTo::default(), ApplyTo::All);
+/// assert_eq!((ApplyTo::Queues.as_str(), ApplyTo::Exchanges.to_string()), ("queues", "exchanges".to_owned()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ApplyTo {

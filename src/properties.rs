@@ -25,7 +25,7 @@ pub(crate) const MAX_EXPIRY_MILLIS: u64 = 315_360_000_000;
 ///
 /// # Examples
 /// ```
-/// use leveret::{FieldValue, Properties};
+/// use leveret::{FieldTable, FieldValue, Properties};
 ///
 /// let properties = Properties::new().content_type("text/plain").priority(5).header("k", "v").persistent();
 /// assert_eq!(properties.content_type.as_deref(), Some("text/plain"));
@@ -33,11 +33,30 @@ pub(crate) const MAX_EXPIRY_MILLIS: u64 = 315_360_000_000;
 /// assert_eq!(properties.header_value("k"), Some(&FieldValue::from("v")));
 /// assert!(properties.is_persistent());
 /// assert_eq!(properties.reply_to, None);
+///
+/// let mut all = Properties::new()
+///     .content_encoding("gzip")
+///     .headers(FieldTable::from([("k", 1)]))
+///     .delivery_mode(Properties::TRANSIENT)
+///     .correlation_id("request-1")
+///     .reply_to("replies")
+///     .expiration("60000")
+///     .message_id("m-1")
+///     .timestamp(1_700_000_000)
+///     .message_type("alarm")
+///     .user_id("guest")
+///     .app_id("monitor")
+///     .cluster_id("");
+/// all.headers_mut().insert("k", 2);
+/// assert_eq!(all.header_value("k"), Some(&FieldValue::Int(2)));
+/// assert!(!all.is_empty() && Properties::new().is_empty());
 /// ```
 #[derive(Clone, Default)]
 pub struct Properties(Option<Box<PropertyList>>);
 
 /// The fields of [`Properties`]. What is `None` is absent from the message.
+///
+/// [`Properties`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -219,6 +238,16 @@ impl PropertyList {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] (406) if it is not a whole number from 0 to 4,294,967,295 in decimal digits.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Properties;
+    /// assert_eq!(Properties::new().expiration("60000").expiration_millis()?, Some(60_000));
+    /// assert_eq!(Properties::new().expiration_millis()?, None);
+    /// let error = Properties::new().expiration("soon").expiration_millis().unwrap_err();
+    /// assert_eq!(error.reply_code(), Some(406));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn expiration_millis(&self) -> Result<Option<u64>> {
         self.expiration.as_deref().map(parse_expiration).transpose()
     }

@@ -113,8 +113,30 @@ impl Connection {
     /// What was recorded of their deaths goes with them, and counts on should they die again.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked),
+    /// [`Error::NotFound`](crate::Error::NotFound) if `queue` does not exist,
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection,
     /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Properties, Redrive};
+    /// # use leveret::{Broker, Queue};
+    /// # let broker = Broker::new();
+    /// # let dead = broker.declare(&Queue::new("dead"))?;
+    /// # let queue = Queue::new("tasks").dead_letter_exchange("").dead_letter_routing_key("dead");
+    /// # let tasks = broker.simple_queue::<u32>(&queue)?;
+    /// # for number in [7, 8] {
+    /// #     tasks.put(number)?;
+    /// #     tasks.get()?.reject()?;
+    /// # }
+    /// // Seven and eight died in the queue "tasks", and are in the queue "dead" now.
+    /// let cellar = |properties: &Properties| properties.header_value("origin") == Some(&"cellar".into());
+    /// let root = broker.vhost("/")?;
+    /// assert_eq!(root.redrive(&dead, Redrive::all().filter(cellar))?, 0); // none of them is from there
+    /// assert_eq!(root.redrive(&dead, Redrive::first(1))?, 1);
+    /// assert_eq!(*tasks.get()?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn redrive(&self, queue: &Queue, mut which: Redrive<'_>) -> Result<u64> {
         let core = self.core();
         core.check_open()?;

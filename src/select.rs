@@ -72,6 +72,20 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// If no consumer was added, as crossbeam's does: nothing could ever be selected.
+    ///
+    /// # Examples
+    /// ```
+    /// # use leveret::{Broker, Queue, Select};
+    /// # let broker = Broker::new();
+    /// # let (a, b) = (Queue::new("a"), Queue::new("b"));
+    /// # let producer = broker.producer::<u32>(&b)?;
+    /// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+    /// let mut select = Select::new();
+    /// select.recv(&first);
+    /// broker.delete(&a)?; // its consumer has something to say: that it is cancelled
+    /// assert!(select.select().recv(&first).is_err());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn select(&mut self) -> Selected<'a> {
         assert!(
             !self.members.is_empty(),
@@ -88,6 +102,25 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// [`NotReady`] if there is none.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::NotReady;
+    /// # use leveret::{Broker, Queue, Select};
+    /// # let broker = Broker::new();
+    /// # let (a, b) = (Queue::new("a"), Queue::new("b"));
+    /// # let producer = broker.producer::<u32>(&b)?;
+    /// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+    /// let mut select = Select::new();
+    /// select.recv(&first);
+    /// let of_second = select.recv(&second);
+    /// assert!(matches!(select.try_select(), Err(NotReady)));
+    /// producer.publish(7)?;
+    /// let selected = select.try_select().expect("there is a message");
+    /// assert_eq!(selected.index(), of_second);
+    /// assert_eq!(*selected.recv(&second)?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn try_select(&mut self) -> Result<Selected<'a>, NotReady> {
         self.select_timeout(Duration::ZERO)
     }
@@ -96,6 +129,20 @@ impl<'a> Select<'a> {
     ///
     /// # Errors
     /// [`NotReady`] if none came in time.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::time::Duration;
+    /// # use leveret::{Broker, Queue, Select};
+    /// # let broker = Broker::new();
+    /// # let (a, b) = (Queue::new("a"), Queue::new("b"));
+    /// # let producer = broker.producer::<u32>(&b)?;
+    /// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+    /// let mut select = Select::new();
+    /// select.recv(&first);
+    /// assert!(select.select_timeout(Duration::from_millis(1)).is_err());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<Selected<'a>, NotReady> {
         let Some(member) = self.members.first() else {
             return Err(NotReady);
@@ -122,6 +169,21 @@ impl<'a> Select<'a> {
 ///
 /// # If dropped
 /// The message goes back, and is the next that its consumer receives.
+///
+/// # Examples
+/// ```
+/// # use leveret::{Broker, Queue, Select};
+/// # let broker = Broker::new();
+/// # let (a, b) = (Queue::new("a"), Queue::new("b"));
+/// # let producer = broker.producer::<u32>(&b)?;
+/// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+/// producer.publish(7)?;
+/// let mut select = Select::new();
+/// select.recv(&second);
+/// drop(select.select()); // changed its mind
+/// assert_eq!(*select.select().recv(&second)?, 7);
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[must_use]
 pub struct Selected<'a> {
     index: usize,
@@ -175,6 +237,8 @@ impl fmt::Debug for Selected<'_> {
 }
 
 /// No consumer of a [`Select`] had a message in time.
+///
+/// [`Select::try_select`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no consumer has a message")]
 pub struct NotReady;

@@ -113,6 +113,17 @@ impl<T: Payload> SimpleQueue<T> {
     ///
     /// # Errors
     /// As [`Producer::publish`], giving the payload back.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Queue;
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// assert_eq!(queue.put(7)?.routed, 1);
+    /// broker.delete(&Queue::new("q"))?;
+    /// assert_eq!(queue.put(8).unwrap_err().into_inner(), 8);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn put(&self, payload: T) -> Result<Published, PublishError<T>> {
         self.producer.publish(payload)
     }
@@ -121,6 +132,16 @@ impl<T: Payload> SimpleQueue<T> {
     ///
     /// # Errors
     /// As [`Producer::publish_message`], giving the message back.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Message;
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// queue.put_message(Message::new(7).correlation_id("request-1"))?;
+    /// assert_eq!(queue.get()?.info().properties().correlation_id.as_deref(), Some("request-1"));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn put_message(&self, message: Message<T>) -> Result<Published, PublishError<Message<T>>> {
         self.producer.publish_message(message)
     }
@@ -130,6 +151,18 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Errors
     /// [`RecvError::Decode`] for a message that does not decode as `T`; [`RecvError::Cancelled`] once the queue is
     /// deleted or the broker shut down.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Queue, RecvError};
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// queue.put(7)?;
+    /// queue.get()?.ack()?;
+    /// broker.delete(&Queue::new("q"))?;
+    /// assert!(matches!(queue.get(), Err(RecvError::Cancelled(_))));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn get(&self) -> Result<Delivery<T>, RecvError> {
         let got = waiter::wait(&self.getter, None).unwrap_or(Err(CancelReason::QueueDeleted));
         self.open_delivery(got)
@@ -139,6 +172,17 @@ impl<T: Payload> SimpleQueue<T> {
     ///
     /// # Errors
     /// [`TryRecvError::Empty`] if there is none now; otherwise as [`get`](Self::get).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::TryRecvError;
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// assert!(matches!(queue.try_get(), Err(TryRecvError::Empty)));
+    /// queue.put(7)?;
+    /// assert_eq!(*queue.try_get()?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn try_get(&self) -> Result<Delivery<T>, TryRecvError> {
         match waiter::Source::attempt(&self.getter, None) {
             Poll::Ready(got) => Ok(self.open_delivery(got)?),
@@ -150,6 +194,17 @@ impl<T: Payload> SimpleQueue<T> {
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] if none came in time; otherwise as [`get`](Self::get).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::RecvTimeoutError;
+    /// # use std::time::Duration;
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// let nothing = queue.get_timeout(Duration::from_millis(1));
+    /// assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn get_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
         let time = self.getter.source.vhost.time().clone();
         match waiter::wait(&self.getter, time.deadline(timeout)) {
@@ -158,10 +213,27 @@ impl<T: Payload> SimpleQueue<T> {
         }
     }
 
-    /// As [`get`](Self::get), for a task. A future that is dropped before it is ready has taken nothing.
+    /// As [`get`](Self::get), for a task; needs no particular runtime.
+    ///
+    /// # If dropped
+    /// A future that is dropped before it is ready has taken nothing.
     ///
     /// # Errors
     /// As [`get`](Self::get).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// queue.put(7)?;
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// match pin!(queue.get_async()).poll(&mut context) {
+    ///     Poll::Ready(delivery) => assert_eq!(*delivery?, 7),
+    ///     Poll::Pending => unreachable!("there is a message"),
+    /// };
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub async fn get_async(&self) -> Result<Delivery<T>, RecvError> {
         let got = Waiting::new(self.getter.clone()).await;
         self.open_delivery(got)
@@ -184,6 +256,20 @@ impl<T: Payload> SimpleQueue<T> {
     }
 
     /// Drops all ready messages, without dead-lettering; returns how many. What was got and not settled stays so.
+    ///
+    /// # Examples
+    /// ```
+    /// # let broker = leveret::Broker::new();
+    /// # let queue = broker.simple_queue::<u32>("q")?;
+    /// queue.put(7)?;
+    /// queue.put(8)?;
+    /// let held = queue.get()?;
+    /// assert_eq!(queue.len(), 1);
+    /// assert_eq!(queue.purge(), 1);
+    /// assert!(queue.is_empty());
+    /// assert_eq!((*held, &**queue.name()), (7, "q"));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn purge(&self) -> u64 {
         self.getter
             .source

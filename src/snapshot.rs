@@ -29,7 +29,7 @@ use crate::{
 /// let root = &snapshot.vhosts[0];
 /// assert_eq!(root.queues[0].ready.messages, 1);
 /// assert_eq!(root.bindings[0].source, "logs");
-/// println!("{snapshot}");
+/// assert!(snapshot.to_string().starts_with("vhost"));
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Snapshot {
 }
 
 /// One virtual host of a [`Snapshot`].
+///
+/// [`Snapshot`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VhostSnapshot {
@@ -54,6 +56,8 @@ pub struct VhostSnapshot {
 }
 
 /// One exchange of a [`Snapshot`].
+///
+/// [`Snapshot`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExchangeSnapshot {
@@ -72,6 +76,17 @@ pub struct ExchangeSnapshot {
 }
 
 /// So many messages of so many bytes.
+///
+/// # Examples
+/// ```
+/// use leveret::Broker;
+/// # let broker = Broker::new();
+/// let queue = broker.simple_queue::<String>("q")?;
+/// queue.put("hello".to_owned())?;
+/// let ready = broker.snapshot()?.vhosts[0].queues[0].ready;
+/// assert_eq!((ready.messages, ready.bytes), (1, 5));
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quantity {
@@ -89,6 +104,22 @@ impl From<Amount> for Quantity {
 
 /// One queue of a [`Snapshot`]. All that it ever took in is `ready`, `unsettled` or `delayed` now, or one of the other
 /// counts.
+///
+/// # Examples
+/// ```
+/// use leveret::Broker;
+/// # let broker = Broker::new();
+/// let queue = broker.simple_queue::<u32>("q")?;
+/// queue.put(7)?;
+/// queue.put(8)?;
+/// queue.get()?.ack()?;
+/// let held = queue.get()?;
+/// let picture = &broker.snapshot()?.vhosts[0].queues[0];
+/// assert_eq!((picture.taken_in.messages, picture.acked.messages), (2, 1));
+/// assert_eq!((picture.ready.messages, picture.unsettled.messages), (0, 1));
+/// held.ack()?;
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueueSnapshot {
@@ -127,6 +158,8 @@ pub struct QueueSnapshot {
 }
 
 /// One binding of a [`Snapshot`].
+///
+/// [`Snapshot`] has an example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BindingSnapshot {
@@ -147,6 +180,8 @@ impl Broker {
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown).
+    ///
+    /// [`Snapshot`] has an example.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let vhosts = self.virtual_hosts()?;
         Ok(Snapshot {

@@ -9,10 +9,15 @@ use crate::clock::{Clock, Time};
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, ManualClock};
+/// use leveret::{Broker, Credentials, Local, ManualClock};
 ///
 /// let clock = ManualClock::new();
-/// let broker = Broker::builder().clock(clock.clone()).user("ada", "secret").build();
+/// let broker = Broker::builder().clock(clock.clone()).user("ada", "secret").always_encode().build();
+/// broker.connect("/", Credentials::new("ada", "secret"))?;
+/// let queue = broker.simple_queue::<Local<fn()>>("q")?;
+/// let error = queue.put(Local(|| ())).unwrap_err(); // what cannot be encoded is refused here
+/// assert_eq!(error.error().reply_code(), None);
+/// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use]
@@ -63,6 +68,14 @@ impl BrokerBuilder {
 }
 
 /// Who connects.
+///
+/// # Examples
+/// ```
+/// use leveret::Credentials;
+/// assert_eq!(Credentials::guest(), Credentials::new("guest", "guest"));
+/// let debug = format!("{:?}", Credentials::new("ada", "secret"));
+/// assert!(debug.contains("ada") && !debug.contains("secret"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub(super) user: String,

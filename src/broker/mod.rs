@@ -176,7 +176,7 @@ impl Broker {
     /// there already stays as it is.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::ShutDown`].
+    /// [`Error::InvalidName`] for a name over 255 bytes, [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///
     /// # Examples
     /// ```
@@ -212,7 +212,7 @@ impl Broker {
     /// The names of the virtual hosts, sorted.
     ///
     /// # Errors
-    /// [`Error::ShutDown`].
+    /// [`Error::ShutDown`] after [`shutdown`](Self::shutdown). [`create_vhost`](Self::create_vhost) has an example.
     pub fn vhosts(&self) -> Result<Vec<Name>> {
         let vhosts = self.handle.vhosts.lock();
         Ok(vhosts
@@ -226,7 +226,20 @@ impl Broker {
     /// Deletes a virtual host with everything in it; its connections close, its consumers are cancelled.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ShutDown`].
+    /// [`Error::NotFound`] if there is none of that name, [`Error::InvalidName`] for a name over 255 bytes,
+    /// [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    /// # let broker = Broker::new();
+    /// broker.create_vhost("tests")?;
+    /// let consumer = broker.vhost("tests")?.consumer::<u32>(&Queue::new("q"))?;
+    /// broker.delete_vhost("tests")?;
+    /// assert!(consumer.recv().is_err());
+    /// assert!(broker.delete_vhost("tests").unwrap_err().is_not_found());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn delete_vhost(&self, name: &str) -> Result {
         let name = Name::new(name)?;
         let entry = {
@@ -247,7 +260,17 @@ impl Broker {
     /// It does not close when the returned handle is dropped.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ShutDown`].
+    /// [`Error::NotFound`] if there is none of that name, [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Broker;
+    /// # let broker = Broker::new();
+    /// let root = broker.vhost("/")?;
+    /// assert_eq!((&**root.vhost(), &**root.user()), ("/", "guest"));
+    /// assert!(broker.vhost("nowhere").unwrap_err().is_not_found());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn vhost(&self, name: &str) -> Result<Connection> {
         let vhosts = self.handle.vhosts.lock();
         match vhosts.as_ref().ok_or(Error::ShutDown)?.get(name) {
@@ -263,7 +286,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`Error::AccessRefused`] for an unknown user or a wrong password, [`Error::NotAllowed`] for an unknown virtual
-    /// host (530, as in RabbitMQ), [`Error::ShutDown`].
+    /// host (530, as in RabbitMQ), [`Error::InvalidName`] for a name over 255 bytes, [`Error::ShutDown`].
     ///
     /// # Examples
     /// ```

@@ -22,7 +22,7 @@ use crate::{
 /// broker.producer::<u32>(&Queue::new("q"))?.publish(7)?;
 /// let report = broker.shutdown(Duration::ZERO)?;
 /// assert_eq!(report.queues[0].ready, 1);
-/// assert!(report.timed_out == false); // nobody was at work on it
+/// assert!(!report.timed_out); // nobody was at work on it
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct ShutdownReport {
 }
 
 /// What was left in one queue.
+///
+/// [`ShutdownReport`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftOver {
@@ -83,6 +85,19 @@ impl Broker {
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if it is shut down already.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Error, Queue};
+    /// # use std::time::Duration;
+    /// # let broker = Broker::new();
+    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+    /// let report = broker.shutdown(Duration::from_secs(10))?; // nothing to wait for
+    /// assert!(!report.timed_out && report.queues.is_empty());
+    /// assert_eq!(producer.publish(7).unwrap_err().error(), &Error::ShutDown);
+    /// assert_eq!(broker.shutdown(Duration::ZERO), Err(Error::ShutDown));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn shutdown(&self, deadline: Duration) -> Result<ShutdownReport> {
         let vhosts = self.virtual_hosts()?;
         for vhost in &vhosts {

@@ -16,6 +16,14 @@ use serde::{
 use std::str;
 
 /// JSON, `application/json`: the default.
+///
+/// # Examples
+/// ```
+/// use leveret::{codec::{Codec, Json}};
+/// assert_eq!(Json.encode(&vec![1, 2])?, b"[1,2]");
+/// assert_eq!((Json.name(), Json.content_type()), ("json", "application/json"));
+/// # Ok::<(), leveret::CodecError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json;
 
@@ -88,6 +96,15 @@ impl Codec for Text {
 }
 
 /// Octets as they are, `application/octet-stream`, for types that serialize as bytes or as a sequence of them (a newtype of `Vec<u8>`).
+///
+/// # Examples
+/// ```
+/// use leveret::{codec::{Codec, Codecs, Raw}};
+/// assert_eq!(Raw.encode(&vec![1_u8, 2])?, [1, 2]);
+/// let octets: Vec<u8> = Codecs::default().decode(&[1, 2], Some("application/octet-stream"))?;
+/// assert_eq!(octets, [1, 2]);
+/// # Ok::<(), leveret::CodecError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Raw;
 

@@ -24,7 +24,7 @@ const DEFAULT_PREFETCH: u32 = 256;
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Queue};
+/// use leveret::{Broker, Queue, codec::Codecs};
 ///
 /// let broker = Broker::new();
 /// let urgent = Queue::new("urgent");
@@ -32,6 +32,13 @@ const DEFAULT_PREFETCH: u32 = 256;
 /// let consumer = broker.consumer_builder::<String>(&urgent).also(&normal).prefetch(10).build()?;
 /// broker.producer::<String>(&normal)?.publish("hello".to_owned())?;
 /// assert_eq!(consumer.recv()?.info().queue(), "normal");
+///
+/// // Alone at its queue, served first, at most once, and for JSON only:
+/// let audit = Queue::new("audit");
+/// let builder = broker.consumer_builder::<u32>(&audit).tag("auditor").exclusive().priority(10).auto_ack();
+/// let auditor = builder.codecs(Codecs::default()).accept(["json"]).build()?;
+/// assert_eq!(auditor.tag(), "auditor");
+/// assert_eq!(broker.consumer::<u32>(&audit).unwrap_err().reply_code(), Some(403));
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[must_use]
@@ -77,7 +84,8 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// How many messages of each queue it may hold unsettled; 0 is no limit. 256 unless set.
+    /// How many messages of each queue it may hold unsettled (the `prefetch-count` of AMQP's `basic.qos`); 0 is no limit.
+    /// 256 unless set.
     ///
     /// RabbitMQ's default is no limit; here one consumer shall not swallow a backlog that others could share.
     pub fn prefetch(mut self, prefetch: u32) -> Self {
@@ -85,7 +93,7 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// The higher, the sooner it is served; 0 unless set. Never overtakes what was handed to another consumer.
+    /// The higher, the sooner it is served (RabbitMQ's `x-priority`); 0 unless set. Never overtakes what was handed to another consumer.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = i64::from(priority);
         self
@@ -97,7 +105,7 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// Messages count as acknowledged when they are received: one that is dropped does not come back.
+    /// Messages count as acknowledged when they are received (AMQP's `no-ack`): one that is dropped does not come back.
     pub fn auto_ack(mut self) -> Self {
         self.auto_ack = true;
         self
@@ -132,6 +140,15 @@ impl<T: Payload> ConsumerBuilder<T> {
     /// Those of `declare`; [`Error::AccessRefused`](crate::Error::AccessRefused) if a queue has an exclusive consumer, or has any and this one was to
     /// be exclusive, [`Error::ResourceLocked`](crate::Error::ResourceLocked) for another connection's exclusive queue, [`Error::Codec`](crate::Error::Codec) for an unknown
     /// content type, [`Error::InvalidName`](crate::Error::InvalidName) for a tag over 255 bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Error, Queue};
+    /// let broker = Broker::new();
+    /// let builder = broker.consumer_builder::<u32>(&Queue::new("q")).accept(["yaml"]);
+    /// assert!(matches!(builder.build(), Err(Error::Codec(_)))); // nobody taught it YAML
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn build(self) -> Result<Consumer<T>> {
         let connection = self.connection?;
         let codecs = self.codecs?;

@@ -137,6 +137,20 @@ impl<T: Payload> Consumer<T> {
     ///
     /// # Errors
     /// [`RecvTimeoutError::Timeout`] if none came in time; otherwise as [`recv`](Self::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::RecvTimeoutError;
+    /// # use std::time::Duration;
+    /// # use leveret::{Broker, Queue};
+    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
+    /// # let (producer, consumer) = (broker.producer::<u32>(&queue)?, broker.consumer::<u32>(&queue)?);
+    /// let nothing = consumer.recv_timeout(Duration::from_millis(1));
+    /// assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
+    /// producer.publish(7)?;
+    /// assert_eq!(*consumer.recv_timeout(Duration::from_secs(1))?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
         let time = self.members[0].subscription.vhost().time().clone();
         match waiter::wait_any(&self.members, self.turn(), time.deadline(timeout)) {
@@ -153,6 +167,22 @@ impl<T: Payload> Consumer<T> {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # use leveret::{Broker, Queue};
+    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
+    /// # let (producer, consumer) = (broker.producer::<u32>(&queue)?, broker.consumer::<u32>(&queue)?);
+    /// producer.publish(7)?;
+    /// let mut receiving = pin!(consumer.recv_async());
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// match receiving.as_mut().poll(&mut context) {
+    ///     Poll::Ready(delivery) => assert_eq!(*delivery?, 7),
+    ///     Poll::Pending => unreachable!("there is a message"),
+    /// }
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn recv_async(&self) -> impl Future<Output = Result<Delivery<T>, RecvError>> + Send + '_ {
         Recv {
             consumer: self,
@@ -168,10 +198,7 @@ impl<T: Payload> Consumer<T> {
     ///
     /// let broker = Broker::new();
     /// let queue = Queue::new("q");
-    /// let producer = broker.producer::<u32>(&queue)?;
-    /// for number in [1, 2, 3] {
-    ///     producer.publish(number)?;
-    /// }
+    /// broker.producer::<u32>(&queue)?.publish_batch([1, 2, 3]);
     /// let consumer = broker.consumer::<u32>(&queue)?;
     /// let mut sum = 0;
     /// for delivery in consumer.iter().take(3) {
@@ -225,10 +252,7 @@ impl<T: Payload> Consumer<T> {
     ///
     /// let broker = Broker::new();
     /// let queue = Queue::new("q");
-    /// let producer = broker.producer::<u32>(&queue)?;
-    /// for number in 0..5 {
-    ///     producer.publish(number)?;
-    /// }
+    /// broker.producer::<u32>(&queue)?.publish_batch(0..5);
     /// let batch = broker.consumer::<u32>(&queue)?.recv_batch(10, Duration::ZERO)?;
     /// assert_eq!(batch.len(), 5);
     /// # Ok::<(), leveret::Error>(())
@@ -311,6 +335,20 @@ impl<T: Payload> Consumer<T> {
     }
 
     /// Cancels the consumer: what nobody has received goes back to its place, receivers that wait are woken.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{CancelReason, RecvError};
+    /// # use leveret::{Broker, Queue};
+    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
+    /// # let (producer, consumer) = (broker.producer::<u32>(&queue)?, broker.consumer::<u32>(&queue)?);
+    /// producer.publish(7)?; // handed to the consumer at once, and not received
+    /// consumer.cancel();
+    /// assert!(matches!(consumer.recv(), Err(RecvError::Cancelled(CancelReason::ConsumerCancelled))));
+    /// let delivery = broker.consumer::<u32>(&queue)?.recv()?;
+    /// assert!(!delivery.info().redelivered()); // nobody has seen it
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn cancel(&self) {
         cancel(&self.members);
     }
@@ -347,6 +385,21 @@ impl<T: Payload> Consumer<T> {
 
     /// Changes how many unsettled messages it may hold, of each of its queues; 0 is no limit. A lower count takes
     /// nothing back.
+    ///
+    /// # Examples
+    /// ```
+    /// # use leveret::{Broker, Queue};
+    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
+    /// # let producer = broker.producer::<u32>(&queue)?;
+    /// let consumer = broker.consumer_builder::<u32>(&queue).prefetch(1).build()?;
+    /// producer.publish_batch([1, 2]);
+    /// let first = consumer.recv()?;
+    /// assert!(consumer.try_recv().is_err()); // it holds one
+    /// consumer.set_prefetch(2);
+    /// assert_eq!(*consumer.try_recv()?, 2);
+    /// assert_eq!((&**consumer.queue(), consumer.tag()), ("q", first.info().consumer_tag()));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn set_prefetch(&self, prefetch: u32) {
         for member in self.members.iter() {
             member.subscription.set_prefetch(prefetch);
@@ -426,6 +479,8 @@ impl<T: Payload> Drop for Recv<'_, T> {
 ///
 /// # If dropped
 /// Nothing happens: only [`stop`](Self::stop) cancels.
+///
+/// [`Consumer::stopper`] has an example.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     members: Arc<[Member]>,

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 /// let reports = Exchange::headers("reports");
 /// let pdf = Binding::new(&reports, "").argument("x-match", "all").argument("format", "pdf");
 /// let queue = Queue::new("pdf").binding(pdf.clone());
-/// assert_eq!(queue.bindings(), [pdf]);
+/// assert_eq!(queue.bindings(), [pdf.clone()]);
+/// assert_eq!((pdf.source(), pdf.routing_key()), (&reports, ""));
+/// assert_eq!(pdf.argument_table().len(), 2);
+/// assert_eq!(Binding::new(&reports, "").arguments([("x-match", "all"), ("format", "pdf")]), pdf);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

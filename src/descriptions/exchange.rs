@@ -21,6 +21,12 @@ use serde::{Deserialize, Serialize};
 ///
 /// assert_eq!((logs.name(), logs.kind()), ("logs", "topic"));
 /// assert_eq!(errors.bindings()[0].source(), &logs);
+/// assert_eq!(logs.argument_table().get("alternate-exchange"), Some(&"unrouted".into()));
+/// assert!(logs.is_durable() && !logs.is_passive());
+///
+/// let inner = Exchange::new("inner", "direct").auto_delete().internal();
+/// assert!(inner.is_auto_delete() && inner.is_internal());
+/// assert!(Exchange::existing("amq.topic").is_passive());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +49,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange of any type, named as AMQP names it: `direct`, `fanout`, `topic`, `headers`, or what the broker was taught.
+    /// An exchange of a type that is given as AMQP names it: `direct`, `fanout`, `topic` or `headers`. To declare any other fails with
+    /// [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503).
     pub fn new(name: impl Into<String>, kind: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -82,14 +89,14 @@ impl Exchange {
         Self::new(name, "").passive()
     }
 
-    /// Survives a restart of a broker that has a store.
+    /// Sets AMQP's `durable`: recorded, compared and shown. Nothing survives a restart yet.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// Deleted when the last binding from it is gone. One that never had a binding stays.
+    /// Sets AMQP's `auto-delete`: deleted when the last binding from it is gone. One that never had a binding stays.
     #[must_use]
     pub fn auto_delete(mut self) -> Self {
         self.auto_delete = true;

@@ -30,6 +30,21 @@ use std::{fmt, time::Duration};
 ///     .message_ttl(Duration::from_secs(3600));
 ///
 /// assert_eq!(errors.argument_table().get("x-message-ttl"), Some(&3_600_000.into()));
+/// assert_eq!((errors.name(), errors.bindings().len()), ("errors", 1));
+/// assert!(errors.is_durable() && !errors.is_exclusive());
+///
+/// let all = Queue::temporary()
+///     .expires(Duration::from_secs(60))
+///     .max_length_bytes(1 << 20)
+///     .max_priority(10)
+///     .single_active_consumer()
+///     .delivery_limit(3)
+///     .lazy()
+///     .argument("x-note", "any other")
+///     .bind_with("amq.headers", "", [("x-match", "any"), ("format", "pdf")]);
+/// assert!(all.is_exclusive() && all.is_auto_delete());
+/// assert_eq!(all.argument_table().get("x-expires"), Some(&60_000.into()));
+/// assert!(Queue::existing("q").is_passive());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -73,14 +88,14 @@ impl Queue {
         Self::new(name).passive()
     }
 
-    /// Survives a restart of a broker that has a store.
+    /// Sets AMQP's `durable`: recorded, compared and shown. Nothing survives a restart yet.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// Deleted when its last consumer is gone. One that never had a consumer stays.
+    /// Sets AMQP's `auto-delete`: deleted when its last consumer is gone. One that never had a consumer stays.
     #[must_use]
     pub fn auto_delete(mut self) -> Self {
         self.auto_delete = true;
@@ -135,6 +150,19 @@ impl Queue {
 
     /// Where rejected, expired and dropped messages go (`x-dead-letter-exchange`): to the exchange of this name, which need not exist yet.
     /// The empty name is the default exchange.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    /// let broker = Broker::new();
+    /// let dead = broker.simple_queue::<u32>("dead")?;
+    /// let tasks = Queue::new("tasks").dead_letter_exchange("").dead_letter_routing_key("dead");
+    /// let tasks = broker.simple_queue::<u32>(&tasks)?;
+    /// tasks.put(7)?;
+    /// tasks.get()?.reject()?;
+    /// assert_eq!(*dead.get()?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     #[must_use]
     pub fn dead_letter_exchange(self, name: impl Into<String>) -> Self {
         self.argument(x::DEAD_LETTER_EXCHANGE, name.into())
@@ -146,7 +174,8 @@ impl Queue {
         self.argument(x::DEAD_LETTER_ROUTING_KEY, routing_key.into())
     }
 
-    /// Delivers by message priority, from 0 to this (`x-max-priority`).
+    /// Delivers by message priority, the highest first (`x-max-priority`): from 0 to this, which is at most 255. What is above counts as
+    /// this.
     #[must_use]
     pub fn max_priority(self, highest: u8) -> Self {
         self.argument(x::MAX_PRIORITY, i32::from(highest))
@@ -285,6 +314,19 @@ macro_rules! by_name {
 by_name!(&str, String, &String, Name, &Name);
 
 /// What a queue at its limit does with one message more.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Overflow, Queue};
+/// let broker = Broker::new();
+/// let queue = Queue::new("q").max_length(1).overflow(Overflow::DropHead);
+/// let queue = broker.simple_queue::<u32>(&queue)?;
+/// queue.put(1)?;
+/// queue.put(2)?;
+/// assert_eq!((queue.len(), *queue.get()?), (1, 2)); // 1 was at the head
+/// assert_eq!(Overflow::RejectPublishDlx.as_str(), "reject-publish-dlx");
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

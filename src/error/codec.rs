@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc};
 ///
 /// let error = CodecError::new("application/json", "expected value at line 1 column 1");
 /// assert_eq!(error.to_string(), "application/json: expected value at line 1 column 1");
+/// assert_eq!((error.content_type(), error.message().len()), ("application/json", 33));
 /// assert_eq!(Error::from(error).reply_code(), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,8 @@ use super::Entity;
 use crate::name::Name;
 
 /// A named thing in a virtual host. Prints as RabbitMQ does: `queue 'q' in vhost '/'`.
+///
+/// It is part of what [`Precondition`] tells.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Resource {
@@ -45,6 +47,21 @@ impl fmt::Display for Resource {
 }
 
 /// Why a precondition failed: the contents of [`Error::PreconditionFailed`](super::Error::PreconditionFailed).
+///
+/// # Examples
+/// ```
+/// use leveret::{Error, Precondition, Queue};
+/// # use leveret::Broker;
+/// # let broker = Broker::new();
+/// let error = broker.declare(&Queue::new("q").argument("x-max-length", -1)).unwrap_err();
+/// match error {
+///     Error::PreconditionFailed(why) => {
+///         assert!(matches!(*why, Precondition::InvalidArgument { ref argument, .. } if argument == "x-max-length"));
+///     }
+///     other => panic!("{other}"),
+/// }
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Precondition {

@@ -16,7 +16,7 @@ use crate::error::Error;
 ///
 /// let kind: ExchangeKind = "topic".parse()?;
 /// assert_eq!(kind, ExchangeKind::Topic);
-/// assert_eq!(kind.to_string(), "topic");
+/// assert_eq!((kind.as_str(), kind.to_string()), ("topic", "topic".to_owned()));
 ///
 /// let unknown = "x-random".parse::<ExchangeKind>().unwrap_err();
 /// assert_eq!(unknown.reply_code(), Some(503));

@@ -24,6 +24,16 @@ use super::{FieldValue, Nested};
 /// assert_eq!(headers.get("pages"), Some(&FieldValue::Int(3)));
 /// assert_eq!(headers.insert("pages", 4), Some(FieldValue::Int(3)));
 /// assert_eq!(headers.to_string(), "{format: 'pdf', pages: 4}");
+///
+/// let mut headers = headers.with("draft", true);
+/// assert!(headers.contains_key("draft"));
+/// if let Some(pages) = headers.get_mut("pages") {
+///     *pages = 5.into();
+/// }
+/// headers.retain(|name, _| name != "draft");
+/// assert_eq!(headers.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["format", "pages"]);
+/// assert_eq!(headers.remove("pages"), Some(FieldValue::Int(5)));
+/// assert_eq!((headers.len(), headers.is_empty()), (1, false));
 /// ```
 #[derive(Clone, Default)]
 pub struct FieldTable(Vec<(String, FieldValue)>);
@@ -182,6 +192,8 @@ impl<'a> IntoIterator for &'a FieldTable {
 }
 
 /// The entries of a [`FieldTable`], in the order of insertion.
+///
+/// [`FieldTable`] has an example.
 #[derive(Clone, Debug)]
 pub struct Iter<'a>(slice::Iter<'a, (String, FieldValue)>);
 

@@ -29,6 +29,7 @@ use std::{
 /// assert_eq!(job(), 42); // it derefs to what it carries
 /// let Local(call) = job;
 /// assert_eq!(call(), 42);
+/// assert_eq!(Local::new(7).into_inner(), 7);
 /// ```
 ///
 /// What it carries may go to another thread, and so must be `Send`. An `Arc` is:
@@ -107,6 +108,7 @@ impl<T> Debug for Local<T> {
 /// let greet: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(|| "hello".to_owned());
 /// let greet = LocalArc::new(greet);
 /// assert_eq!(greet(), "hello");
+/// assert_eq!(greet.into_inner()(), "hello");
 /// ```
 pub struct LocalArc<T: ?Sized>(pub Arc<T>);
 

@@ -15,6 +15,16 @@ use crate::{
 
 /// Where a producer publishes to: a queue (by the default exchange) or an exchange. Made from references to their
 /// descriptions.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Destination, Exchange, Queue};
+/// let broker = Broker::new();
+/// broker.producer::<u32>(&Queue::new("q"))?;
+/// broker.producer::<u32>(&Exchange::topic("logs"))?;
+/// broker.producer::<u32>(Destination::Exchange(Exchange::existing("amq.topic")))?;
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Destination {
@@ -40,7 +50,7 @@ impl From<&Exchange> for Destination {
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Exchange, Properties};
+/// use leveret::{Broker, Exchange, Properties, Queue, codec::Text};
 ///
 /// let broker = Broker::new();
 /// let audit = broker
@@ -50,6 +60,13 @@ impl From<&Exchange> for Destination {
 ///     .mandatory()
 ///     .build()?;
 /// assert_eq!(audit.publish(vec![1]).unwrap_err().error().reply_code(), Some(312));
+///
+/// // Encoded as text, measured by its own rule, and dropped if the queue is gone:
+/// let names = broker.simple_queue::<String>("names")?;
+/// let builder = broker.producer_builder::<String>(&Queue::new("names")).codec(Text);
+/// let producer = builder.sized_by(|name| name.len() as u64 + 100).not_mandatory().build()?;
+/// producer.publish("Ada".to_owned())?;
+/// assert_eq!(names.get()?.info().size(), 103);
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[must_use]
@@ -122,6 +139,17 @@ impl<T: Payload> ProducerBuilder<T> {
     /// # Errors
     /// Those of `declare`; [`Error::InvalidName`](crate::Error::InvalidName) for a routing key over 255 bytes, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for
     /// invalid properties.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Properties;
+    /// # use leveret::{Broker, Queue};
+    /// # let broker = Broker::new();
+    /// let builder = broker.producer_builder::<u32>(&Queue::new("q"));
+    /// let error = builder.properties(Properties::new().expiration("soon")).build().unwrap_err();
+    /// assert_eq!(error.reply_code(), Some(406)); // not a number of milliseconds
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn build(self) -> Result<Producer<T>> {
         let connection = self.connection?;
         connection.core().check_user_id(&self.properties)?;

@@ -55,6 +55,7 @@ use crate::{
 /// let logs = Exchange::topic("logs");
 /// let errors = broker.declare(&Queue::exclusive().bind(&logs, "*.error"))?;
 /// let publisher = broker.producer::<String>(&logs)?;
+/// assert_eq!((&**publisher.exchange(), &**publisher.routing_key()), ("logs", ""));
 /// assert_eq!(publisher.publish_to("disk.error", "full".to_owned())?.routed, 1);
 /// assert_eq!(publisher.publish_to("disk.info", "fine".to_owned())?.routed, 0);
 /// assert_eq!(*broker.consumer::<String>(&errors)?.recv()?, "full");
@@ -81,6 +82,9 @@ struct Shared {
 
 impl<T: Payload> Producer<T> {
     /// Publishes with the producer's own routing key.
+    ///
+    /// # Blocking
+    /// Waits for room if a queue on the message's way is full and has [`Overflow::Block`](crate::Overflow::Block).
     ///
     /// # Errors
     /// Each gives the payload back. [`Error::NoRoute`] if the message is mandatory and no queue is on its way,
@@ -122,6 +126,21 @@ impl<T: Payload> Producer<T> {
     /// As [`publish`](Self::publish), giving the message back; [`Error::InvalidName`] for a routing key over 255 bytes,
     /// [`Error::PreconditionFailed`] for an invalid `expiration` or `delivery_mode`, a `CC` or `BCC` header that is not
     /// an array, or another's `user_id`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Message, Properties};
+    /// # use leveret::{Broker, Queue};
+    /// # let broker = Broker::new();
+    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+    /// producer.publish_message(Message::new(7).header("origin", "cellar"))?;
+    /// // One that is nobody's `user_id` but the publisher's comes back, properties and all.
+    /// let message = Message::new(8).properties(Properties::new().user_id("somebody"));
+    /// let error = producer.publish_message(message.clone()).unwrap_err();
+    /// assert_eq!(error.error().reply_code(), Some(406));
+    /// assert_eq!(error.into_inner(), message);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn publish_message(
         &self,
         message: Message<T>,
@@ -134,6 +153,8 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// As [`publish`](Self::publish); [`Error::Refused`] if a blocking queue on the message's way is full.
+    ///
+    /// [`publish_timeout`](Self::publish_timeout) has an example of both.
     pub fn try_publish(&self, payload: T) -> Result<Published, PublishError<T>> {
         self.send(payload, None, Room::Try)
     }
@@ -143,6 +164,21 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// As [`publish`](Self::publish); [`Error::Timeout`] if there was no room in time.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Error;
+    /// # use std::time::Duration;
+    /// # use leveret::{Broker, Overflow, Queue};
+    /// # let (broker, queue) = (Broker::new(), Queue::new("q").max_length(1).overflow(Overflow::Block));
+    /// # let producer = broker.producer::<u32>(&queue)?;
+    /// // The queue has `max_length(1)` and `Overflow::Block`.
+    /// producer.publish_timeout(1, Duration::from_secs(1))?;
+    /// assert!(matches!(producer.try_publish(2).unwrap_err().error(), Error::Refused { .. }));
+    /// let error = producer.publish_timeout(2, Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(error.error(), &Error::Timeout);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn publish_timeout(
         &self,
         payload: T,
@@ -158,6 +194,20 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
+    /// # use leveret::{Broker, Overflow, Queue};
+    /// # let (broker, queue) = (Broker::new(), Queue::new("q").max_length(1).overflow(Overflow::Block));
+    /// # let producer = broker.producer::<u32>(&queue)?;
+    /// // The queue has `max_length(1)` and `Overflow::Block`.
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// assert!(pin!(producer.publish_async(1)).poll(&mut context).is_ready());
+    /// assert!(pin!(producer.publish_async(2)).poll(&mut context).is_pending()); // and dropped
+    /// assert_eq!(broker.purge(&queue)?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub async fn publish_async(&self, payload: T) -> Result<Published, PublishError<T>> {
         loop {
             let full = match self.route(None) {
@@ -175,6 +225,8 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// As [`try_publish`](Self::try_publish), giving the message back.
+    ///
+    /// [`publish_message_timeout`](Self::publish_message_timeout) has an example of both.
     pub fn try_publish_message(
         &self,
         message: Message<T>,
@@ -186,6 +238,21 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// As [`publish_timeout`](Self::publish_timeout), giving the message back.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Message;
+    /// # use std::time::Duration;
+    /// # use leveret::{Broker, Overflow, Queue};
+    /// # let (broker, queue) = (Broker::new(), Queue::new("q").max_length(1).overflow(Overflow::Block));
+    /// # let producer = broker.producer::<u32>(&queue)?;
+    /// // The queue has `max_length(1)` and `Overflow::Block`.
+    /// producer.try_publish_message(Message::new(1))?;
+    /// let error = producer.try_publish_message(Message::new(2)).unwrap_err();
+    /// let error = producer.publish_message_timeout(error.into_inner(), Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(error.payload().payload(), &2);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn publish_message_timeout(
         &self,
         message: Message<T>,

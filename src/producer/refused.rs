@@ -8,6 +8,20 @@ use crate::{
 };
 
 /// Why a message is in no queue, and the message itself; the `?` operator turns it into the [`Error`].
+///
+/// # Examples
+/// ```
+/// # use leveret::{Broker, Queue};
+/// # let broker = Broker::new();
+/// let producer = broker.producer::<String>(&Queue::new("q"))?;
+/// broker.delete(&Queue::new("q"))?;
+/// let refused = producer.publish("hello".to_owned()).unwrap_err();
+/// assert_eq!(refused.payload(), "hello");
+/// assert_eq!(refused.to_string(), refused.error().to_string());
+/// let (error, payload) = refused.into_parts();
+/// assert_eq!((error.reply_code(), &*payload), (Some(312), "hello"));
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublishError<T> {
     pub(super) error: Error,

@@ -216,7 +216,21 @@ impl Connection {
     /// Opens a channel.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`], [`Error::ShutDown`], [`Error::ResourceError`] if all 65,535 channels are open.
+    /// [`Error::ConnectionClosed`] after [`close`](Self::close), [`Error::ShutDown`] if the virtual host or the broker is
+    /// gone, [`Error::ResourceError`] if all 65,535 channels are open.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Error;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// let (first, second) = (connection.open_channel()?, connection.open_channel()?);
+    /// assert_eq!((first.number(), second.number()), (1, 2));
+    /// connection.close()?;
+    /// assert_eq!(connection.open_channel().unwrap_err(), Error::ConnectionClosed);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn open_channel(&self) -> Result<Channel> {
         let number = {
             let mut members = self.core().members.lock();
@@ -256,7 +270,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] for a pattern that is no regular expression or a definition that makes no sense,
-    /// [`Error::InvalidName`], [`Error::ConnectionClosed`], [`Error::ShutDown`]. Nothing is changed then.
+    /// [`Error::InvalidName`] for a name over 255 bytes, [`Error::ConnectionClosed`], [`Error::ShutDown`]. Nothing is
+    /// changed then.
     ///
     /// # Examples
     /// ```
@@ -281,12 +296,27 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Policy;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// connection.set_policy(Policy::new("short", "^events").setting("max-length", 2))?;
+    /// assert_eq!(connection.policies()[0].name, "short");
+    /// assert!(connection.clear_policy("short")?);
+    /// assert!(!connection.clear_policy("short")?);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn clear_policy(&self, name: &str) -> Result<bool> {
         self.core().check_open()?;
         self.core().vhost.clear_policy(name, Author::User)
     }
 
     /// The policies, in the order in which they are tried.
+    ///
+    /// [`clear_policy`](Self::clear_policy) has an example.
     pub fn policies(&self) -> Vec<Policy> {
         self.core().vhost.policies(Author::User)
     }
@@ -296,6 +326,23 @@ impl Connection {
     ///
     /// # Errors
     /// As [`set_policy`](Self::set_policy).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Policy;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// connection.set_policy(Policy::new("mine", "").setting("max-length", 100))?;
+    /// connection.set_operator_policy(Policy::new("theirs", "").setting("max-length", 1))?;
+    /// assert_eq!(connection.operator_policies().len(), 1);
+    /// let queue = connection.simple_queue::<u32>("q")?;
+    /// queue.put(7)?;
+    /// queue.put(8)?;
+    /// assert_eq!(queue.len(), 1); // the lower one holds
+    /// assert!(connection.clear_operator_policy("theirs")?);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn set_operator_policy(&self, policy: Policy) -> Result {
         self.core().check_open()?;
         self.core().vhost.set_policy(policy, Author::Operator)
@@ -305,12 +352,16 @@ impl Connection {
     ///
     /// # Errors
     /// As [`clear_policy`](Self::clear_policy).
+    ///
+    /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn clear_operator_policy(&self, name: &str) -> Result<bool> {
         self.core().check_open()?;
         self.core().vhost.clear_policy(name, Author::Operator)
     }
 
     /// The operator policies, in the order in which they are tried.
+    ///
+    /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn operator_policies(&self) -> Vec<Policy> {
         self.core().vhost.policies(Author::Operator)
     }
@@ -321,6 +372,21 @@ impl Connection {
     /// # Errors
     /// [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already; [`Error::NotAllowed`] for the implicit
     /// connection of a virtual host, which everybody shares and which ends with its broker.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Error;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// let channel = connection.open_channel()?;
+    /// connection.close()?;
+    /// assert_eq!(channel.close(), Err(Error::ConnectionClosed));
+    /// assert_eq!(connection.close(), Err(Error::ConnectionClosed));
+    /// let everybodys = broker.vhost("/")?;
+    /// assert_eq!(everybodys.close().unwrap_err().reply_code(), Some(530));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn close(&self) -> Result {
         self.core().check_open()?;
         if self.core().implicit {

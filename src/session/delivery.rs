@@ -163,7 +163,25 @@ impl<T: Payload> Delivery<T> {
     /// Gives the message up: back to its place, at once or later, or away.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, ManualClock, Requeue};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let broker = Broker::builder().clock(clock.clone()).build();
+    /// let queue = broker.simple_queue::<String>("q")?;
+    /// queue.put("again".to_owned())?;
+    /// queue.get()?.nack(Requeue::Yes)?; // at once
+    /// queue.get()?.nack(Requeue::After(Duration::from_secs(5)))?;
+    /// assert!(queue.is_empty());
+    /// clock.advance(Duration::from_secs(5));
+    /// queue.get()?.nack(Requeue::No)?; // dropped, without a dead letter exchange
+    /// assert!(queue.is_empty());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn nack(mut self, requeue: Requeue) -> Result {
         self.restore();
         self.info.held.nack(requeue)
@@ -172,7 +190,9 @@ impl<T: Payload> Delivery<T> {
     /// Gives the message up for good: it is dropped, or dead-lettered if the queue says so.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
+    ///
+    /// [`Queue::dead_letter_exchange`](crate::Queue::dead_letter_exchange) has an example.
     pub fn reject(self) -> Result {
         self.nack(Requeue::No)
     }
@@ -236,6 +256,26 @@ impl<T: Payload + fmt::Debug> fmt::Debug for Delivery<T> {
 }
 
 /// What is known of a delivery besides its payload.
+///
+/// # Examples
+/// ```
+/// # let broker = leveret::Broker::new();
+/// # let queue = broker.simple_queue::<u32>("q")?;
+/// # queue.put(7)?;
+/// let delivery = queue.get()?;
+/// let info = delivery.info();
+/// assert_eq!((&**info.queue(), &*info.exchange(), info.routing_key()), ("q", "", "q"));
+/// assert_eq!(&**info.consumer_tag(), ""); // got, not consumed
+/// assert_eq!((info.redelivered(), info.delivery_count()), (false, 0));
+/// assert_eq!(info.properties().content_type.as_deref(), Some("application/json")); // if it is ever encoded
+/// assert_eq!(&*info.body()?, b"7");
+/// assert_eq!((info.type_name(), info.size()), ("u32", 4));
+/// let position = info.position();
+/// queue.put(8)?;
+/// assert!(queue.get()?.info().position() > position);
+/// assert_eq!(delivery.payload(), &7);
+/// # Ok::<(), leveret::Error>(())
+/// ```
 pub struct DeliveryInfo {
     held: Held,
 }
@@ -347,6 +387,25 @@ impl fmt::Debug for DeliveryInfo {
 ///     other => panic!("{other:?}"),
 /// }
 /// assert_eq!(*numbers.recv()?, 7); // the loop goes on
+/// # Ok::<(), leveret::Error>(())
+/// ```
+///
+/// To keep it, settle it: [`nack`](Undecoded::nack) gives it back for a consumer that can read it.
+///
+/// ```
+/// # use leveret::{RecvError, Requeue};
+/// # let broker = leveret::Broker::new();
+/// # let texts = broker.simple_queue::<String>("q")?;
+/// # let numbers = broker.simple_queue::<u64>("q")?;
+/// texts.put("not a number".to_owned())?;
+/// match numbers.get() {
+///     Err(RecvError::Decode(undecoded)) => {
+///         assert_eq!(undecoded.error().content_type(), "text/plain");
+///         undecoded.nack(Requeue::Yes)?;
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// assert_eq!(*texts.get()?, "not a number");
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct Undecoded {

@@ -6,6 +6,8 @@ use super::delivery::Undecoded;
 use crate::error::{CancelReason, Error};
 
 /// Why a blocking receive gave no message.
+///
+/// `?` turns it into [`Error`]. [`Undecoded`] has an example.
 #[derive(Debug, ThisError)]
 pub enum RecvError {
     /// Nothing more will come.
@@ -17,6 +19,20 @@ pub enum RecvError {
 }
 
 /// Why a receive that does not wait gave no message.
+///
+/// `?` turns it into [`Error`], where "none now" is [`Error::Timeout`].
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Error, TryRecvError};
+///
+/// let broker = Broker::new();
+/// let queue = broker.simple_queue::<u32>("q")?;
+/// let empty = queue.try_get().unwrap_err();
+/// assert!(matches!(empty, TryRecvError::Empty));
+/// assert_eq!(Error::from(empty), Error::Timeout);
+/// # Ok::<(), leveret::Error>(())
+/// ```
 #[derive(Debug, ThisError)]
 pub enum TryRecvError {
     /// There is none now.
@@ -31,6 +47,8 @@ pub enum TryRecvError {
 }
 
 /// Why a receive with a time limit gave no message.
+///
+/// `?` turns it into [`Error`]. [`Consumer::recv_timeout`](crate::Consumer::recv_timeout) has an example.
 #[derive(Debug, ThisError)]
 pub enum RecvTimeoutError {
     /// None came in time.

@@ -20,6 +20,8 @@ use crate::{
 };
 
 /// A queue as a declaration found or made it.
+///
+/// [`Channel::queue_declare`](crate::Channel::queue_declare) has an example (`queue.declare-ok`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueDeclared {

@@ -67,10 +67,11 @@ impl Channel {
     /// channel.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ResourceLocked`] if the queue is exclusive to another connection,
-    /// [`Error::AccessRefused`] if it has an exclusive consumer, or has any and this one was to be exclusive,
-    /// [`Error::NotAllowed`] for a tag in use on this channel, [`Error::PreconditionFailed`] for an invalid argument,
-    /// and the errors of a closed channel.
+    /// [`Error::NotFound`] for an unknown queue, [`Error::NoDeclaredQueue`] for an empty name if this channel has declared
+    /// none, [`Error::ResourceLocked`] if the queue is exclusive to another connection, [`Error::AccessRefused`] if it has an exclusive consumer, or has any and this one was to be exclusive,
+    /// [`Error::NotAllowed`] for a tag in use on this channel, [`Error::PreconditionFailed`] for an invalid argument, or
+    /// for consuming from `amq.rabbitmq.reply-to` (RabbitMQ's direct reply-to) a second time or without `auto_ack`,
+    /// [`Error::InvalidName`] for a name or tag over 255 bytes, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -262,7 +263,9 @@ impl Channel {
     /// declared last on this channel.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ResourceLocked`], and the errors of a closed channel.
+    /// [`Error::NotFound`] for an unknown queue, [`Error::NoDeclaredQueue`] for an empty name if this channel has declared
+    /// none, [`Error::ResourceLocked`] if the queue is exclusive to another connection, and the errors of a closed
+    /// channel.
     ///
     /// # Examples
     /// ```

@@ -131,7 +131,7 @@ impl ChannelDelivery {
     /// Its body, encoded now if it was published as a Rust value.
     ///
     /// # Errors
-    /// [`CodecError`] if the value cannot be encoded.
+    /// [`CodecError`] if the value cannot be encoded, as a [`Local`](crate::Local) never can.
     pub fn body(&self) -> Result<Bytes, CodecError> {
         match &self.envelope {
             Some(envelope) => envelope.encode(),
@@ -190,6 +190,8 @@ pub struct Confirm {
 }
 
 /// Whether the broker took a message.
+///
+/// [`Channel::confirm_select`](crate::Channel::confirm_select) has an example of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Every queue it was routed to took it (or there was none).
@@ -261,7 +263,10 @@ impl Events {
         }
     }
 
-    /// As [`recv`](Self::recv), for a task. The future takes nothing if dropped before it is ready.
+    /// As [`recv`](Self::recv), for a task; needs no particular runtime.
+    ///
+    /// # If dropped
+    /// A future that is dropped before it is ready has taken nothing.
     ///
     /// # Errors
     /// [`RecvError::Cancelled`] as for [`recv`](Self::recv).

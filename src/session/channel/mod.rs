@@ -56,6 +56,11 @@ use crate::{
 /// With its last clone the channel closes as by [`close`](Self::close). Readers of its [`events`](Self::events) do not
 /// keep it open.
 ///
+/// # Errors of a closed channel
+/// Every method fails with [`Error::ChannelClosed`] once the channel is closed, with [`Error::ConnectionClosed`] if its
+/// connection closed, and with [`Error::ShutDown`] if its virtual host was deleted or the broker is gone. All other
+/// errors leave the channel open, and nothing is changed by the method that failed.
+///
 /// # Examples
 /// ```
 /// use leveret::{AckMode, Broker, Credentials, Properties, PublishOptions, Queue};

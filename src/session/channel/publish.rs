@@ -123,8 +123,9 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown exchange, [`Error::AccessRefused`] for an internal one,
-    /// [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`,
-    /// [`Error::NotImplemented`] for `immediate`, [`Error::InvalidName`], and the errors of a closed channel.
+    /// [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`, a `CC` or `BCC` header that
+    /// is not an array, or a `reply_to` of `amq.rabbitmq.reply-to` without a consumer of it, [`Error::NotImplemented`] for
+    /// `immediate`, [`Error::InvalidName`] for a name or key over 255 bytes, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```

@@ -18,7 +18,7 @@ impl Channel {
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange and for new names that begin with
     /// `amq.`, [`Error::Inequivalent`](crate::Error::Inequivalent) if it exists with other properties,
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
-    /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
+    /// [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -172,7 +172,8 @@ impl Channel {
     /// [`Error::Inequivalent`](crate::Error::Inequivalent) if it exists with other properties,
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection or differs in
     /// being exclusive, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
-    /// [`Error::InvalidName`](crate::Error::InvalidName), and the errors of a closed channel.
+    /// [`Error::NotImplemented`](crate::Error::NotImplemented) for `x-queue-type: stream`,
+    /// [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -201,8 +202,8 @@ impl Channel {
     /// Asks for a queue (`queue.declare` with `passive`).
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is
-    /// exclusive to another connection, and the errors of a closed channel.
+    /// [`Error::NotFound`](crate::Error::NotFound) if it does not exist,
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -232,8 +233,9 @@ impl Channel {
     /// [`Error::NotFound`](crate::Error::NotFound) if either end is missing,
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection,
     /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange,
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`, and the errors of a
-    /// closed channel.
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`,
+    /// [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty queue name if this channel has declared none,
+    /// and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -326,7 +328,9 @@ impl Channel {
     /// unsettled stays so.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound), [`Error::ResourceLocked`](crate::Error::ResourceLocked), and the
+    /// [`Error::NotFound`](crate::Error::NotFound) for an unknown queue,
+    /// [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name if this channel has declared none,
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection, and the
     /// errors of a closed channel.
     ///
     /// # Examples
@@ -354,7 +358,9 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if it is in use or not empty and was to be
-    /// deleted only if not, [`Error::ResourceLocked`](crate::Error::ResourceLocked), and the errors of a closed channel.
+    /// deleted only if not, [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
+    /// connection, [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name if this channel has declared
+    /// none, and the errors of a closed channel.
     ///
     /// # Examples
     /// ```
