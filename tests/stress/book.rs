@@ -34,7 +34,7 @@ pub type Hook = Box<dyn FnOnce() + Send + Sync>;
 pub struct Load {
     pub id: u64,
     #[serde(skip)]
-    end: End,
+    _end: End,
 }
 
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl Book {
         self.alive.fetch_add(1, SeqCst);
         Load {
             id,
-            end: End {
+            _end: End {
                 hook,
                 alive: Some(Arc::clone(&self.alive)),
             },
