@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::ops::Kind;
 
 /// A message as the model sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Msg {
     pub id: u64,
     pub exchange: String,
@@ -18,7 +18,7 @@ pub struct Msg {
     pub death: Option<(String, String)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Consumer {
     pub id: u64,
     pub channel: usize,
@@ -27,15 +27,23 @@ pub struct Consumer {
     pub auto: bool,
     pub priority: i32,
     pub unsettled: u32,
+    /// It was looked at and had no credit: it is to come back as soon as it has.
+    pub starved: bool,
 }
 
 impl Consumer {
     pub fn has_credit(&self) -> bool {
         self.prefetch == 0 || self.unsettled < self.prefetch
     }
+
+    /// Looks whether it can take one more.
+    pub fn look(&mut self) -> bool {
+        self.starved = !self.has_credit();
+        !self.starved
+    }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
     pub id: u64,
     pub kind: Kind,
@@ -115,16 +123,12 @@ impl Queue {
         self.blocked.push(id);
     }
 
-    /// Blocked consumers of a channel that can take something take turns again.
+    /// Blocked consumers of a channel that have credit take turns again, whatever the channel's common limit says.
     pub fn reconsider(&mut self, channel: usize) {
-        if self.suspended.contains(&channel) {
-            return;
-        }
-        let consumers = &self.consumers;
-        let able = |id: &u64| {
-            consumers
-                .iter()
-                .any(|c| c.id == *id && c.channel == channel && c.has_credit())
+        let consumers = &mut self.consumers;
+        let mut able = |id: &u64| {
+            let consumer = consumers.iter_mut().find(|c| c.id == *id);
+            consumer.is_some_and(|c| c.channel == channel && c.look())
         };
         let (back, still): (Vec<u64>, Vec<u64>) = self.blocked.iter().partition(|id| able(id));
         self.blocked = still;

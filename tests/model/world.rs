@@ -45,7 +45,7 @@ pub struct Seen {
     pub death: Option<(String, String)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Held {
     queue: usize,
     queue_id: u64,
@@ -54,7 +54,7 @@ struct Held {
     msg: Msg,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Channel {
     last_tag: u64,
     entries: BTreeMap<u64, Held>,
@@ -69,20 +69,20 @@ struct Channel {
     tx: Option<Tx>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Tx {
     published: Vec<(Msg, Vec<usize>, bool)>,
     settled: Vec<(Fate, Vec<(u64, Held)>)>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Acked,
     Returned,
     Rejected,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct World {
     now: u64,
     ids: u64,
@@ -440,7 +440,7 @@ impl World {
             let (queue_id, suspended) = (queue.id, queue.suspended.clone());
             let consumer = queue.consumer(id)?;
             let channel = &mut self.channels[consumer.channel];
-            if suspended.contains(&consumer.channel) || !consumer.has_credit() {
+            if suspended.contains(&consumer.channel) || !consumer.look() {
                 queue.block(id);
                 continue;
             }
@@ -589,6 +589,7 @@ impl World {
             auto,
             priority,
             unsettled: 0,
+            starved: false,
         };
         state
             .consumers
@@ -653,9 +654,14 @@ impl World {
                 .as_ref()
                 .is_some_and(|queue| queue.id == queue_id)
             {
-                if consumer.is_some() {
-                    if let Some(queue) = &mut self.queues[index] {
-                        queue.reconsider(channel);
+                if let Some(queue) = &mut self.queues[index] {
+                    let limited = queue.suspended.contains(&channel);
+                    if let Some(consumer) = consumer.and_then(|id| queue.consumer(id)) {
+                        // At the common limit a consumer comes back early only if it had no credit of its own.
+                        let told = consumer.starved && consumer.has_credit();
+                        if told || !limited {
+                            queue.reconsider(channel);
+                        }
                     }
                 }
                 self.settle_ready(index);
