@@ -449,6 +449,11 @@ impl Consumers {
         self.reconsider(Some(group))
     }
 
+    /// Whether the group is at its common limit, as far as is known.
+    pub(crate) fn is_suspended(&self, group: Group) -> bool {
+        self.suspended.contains(&group)
+    }
+
     pub(crate) fn group_of(&self, id: ConsumerId) -> Option<Group> {
         match self.slots.get(id.slot as usize) {
             Some(Some((serial, subscriber))) if *serial == id.serial => Some(subscriber.group),

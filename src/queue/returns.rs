@@ -43,17 +43,14 @@ impl State {
         now: u64,
         effects: &mut Effects,
     ) {
+        let mut told = false;
         for envelope in batch {
-            self.withdraw(consumer, envelope.size());
+            told |= self.withdraw(consumer, envelope.size());
             if let Some(envelope) = self.count_return(envelope, effects) {
                 self.ready.put_back(envelope);
             }
         }
-        // The credit of what came back counts before anything is served again.
-        if let Some(group) = consumer.and_then(|(consumer, _)| self.consumers.group_of(consumer)) {
-            self.consumers.reconsider(Some(group));
-        }
-        self.settle_ready(By::Publisher, now, effects);
+        self.withdrawn(consumer, told, now, effects);
     }
 
     /// Messages come back that nobody has seen (taken from a consumer's inbox and not shown, or looked through): to their
@@ -118,29 +115,46 @@ impl State {
         now: u64,
         effects: &mut Effects,
     ) {
+        let mut told = false;
         for envelope in batch {
-            self.withdraw(consumer, envelope.size());
+            told |= self.withdraw(consumer, envelope.size());
             match self.deleted {
                 true => effects.add(Effect::Drop(envelope)),
                 false => self.die(envelope, DeathReason::Rejected, effects),
             }
         }
+        self.withdrawn(consumer, told, now, effects);
+    }
+
+    /// A message that was handed over is no longer unsettled, and was not acknowledged. `true` if the queue wanted to be
+    /// told.
+    pub(super) fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) -> bool {
         match consumer {
-            Some((consumer, _)) => self.settled(consumer, now, effects),
-            None => self.settle_ready(By::Publisher, now, effects),
+            Some((_, credit)) => {
+                self.tally.not_acked += Amount::new(1, bytes);
+                credit.settle(1, bytes)
+            }
+            None => {
+                self.tally.got -= Amount::new(1, bytes);
+                false
+            }
         }
     }
 
-    /// A message that was handed over is no longer unsettled, and was not acknowledged.
-    pub(super) fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) {
-        match consumer {
-            Some((_, credit)) => {
-                // Whether the queue wanted to be told does not matter: it is being told.
-                let _ = credit.settle(1, bytes);
-                self.tally.not_acked += Amount::new(1, bytes);
-            }
-            None => self.tally.got -= Amount::new(1, bytes),
+    /// The credit of what came back counts before anything is served again. As after an acknowledgement, consumers of a
+    /// channel at its common limit keep their places until it has room, unless one was out of credit of its own.
+    fn withdrawn(
+        &mut self,
+        consumer: Option<(ConsumerId, &Credit)>,
+        told: bool,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        let group = consumer.and_then(|(consumer, _)| self.consumers.group_of(consumer));
+        if let Some(group) = group.filter(|group| told || !self.consumers.is_suspended(*group)) {
+            self.consumers.reconsider(Some(group));
         }
+        self.settle_ready(By::Publisher, now, effects);
     }
 
     /// Removes consumers, all in one critical section: those of a channel, or one. What their inboxes and `run`
