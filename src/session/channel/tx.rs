@@ -75,7 +75,8 @@ impl Channel {
     /// before this method returns. A queue that was deleted meanwhile loses what was for it.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
+    /// [`Error::PreconditionFailed`] on a channel that is not transactional, or if a full queue refused one of the
+    /// messages; all the rest is done then. And the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -101,8 +102,9 @@ impl Channel {
     pub fn tx_commit(&self) -> Result {
         let Tx { published, settled } = self.next_tx()?;
         let core = self.core();
+        let mut refused = 0;
         for pending in published {
-            core.commit_pending(pending);
+            refused += core.commit_pending(pending).refused;
         }
         for (how, taken) in settled {
             let relieved = core
@@ -112,7 +114,10 @@ impl Channel {
             core.settle(how, taken.into_iter().map(|(_, held)| held));
             core.resume(relieved);
         }
-        Ok(())
+        match refused {
+            0 => Ok(()),
+            _ => Err(Error::partial_commit()),
+        }
     }
 
     /// Forgets what this transaction has gathered (`tx.rollback`); the next one begins. Deliveries stay with the
