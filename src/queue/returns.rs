@@ -121,14 +121,15 @@ impl State {
         self.settle_ready(By::Publisher, now, effects);
     }
 
-    /// Messages are rejected for good.
+    /// Messages are rejected for good: those of the highest priority first.
     pub(crate) fn discard(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
-        batch: impl IntoIterator<Item = Envelope>,
+        mut batch: Vec<Envelope>,
         now: u64,
         effects: &mut Effects,
     ) {
+        self.ready.rank(&mut batch);
         for envelope in batch {
             self.withdraw(consumer, envelope.size());
             match self.deleted {
