@@ -18,8 +18,12 @@ impl Tx {
         self.published.push(pending);
     }
 
+    /// What is settled alike, one after another, is settled at once at commit, whatever the order was.
     pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Held)>) {
-        self.settled.push((how, taken));
+        match self.settled.last_mut() {
+            Some((same, before)) if *same == how => before.extend(taken),
+            _ => self.settled.push((how, taken)),
+        }
     }
 
     /// The deliveries whose settlement is forgotten, and the messages that are never published.
@@ -106,7 +110,8 @@ impl Channel {
         for pending in published {
             refused += core.commit_pending(pending).refused;
         }
-        for (how, taken) in settled {
+        for (how, mut taken) in settled {
+            taken.sort_by_key(|(tag, _)| *tag);
             let relieved = core
                 .lock()
                 .ledger
