@@ -169,21 +169,59 @@ fn record(properties: &Properties, death: &Death<'_>) -> FieldValue {
 /// The records with one death more, its own first. One that was there counts up and is otherwise left as it was: it tells of
 /// the first of its deaths.
 fn add(deaths: Vec<FieldValue>, properties: &Properties, death: &Death<'_>) -> Vec<FieldValue> {
-    let (same, others): (Vec<_>, Vec<_>) = deaths
+    let (same, others): (Vec<_>, Vec<_>) = grouped(deaths)
         .into_iter()
         .partition(|entry| is_same(entry, death.queue, death.reason));
-    // Brokers before 3.6 wrote a record for each death, without a count.
-    let alike = same.len() as i64;
     let latest = match same.into_iter().next() {
         Some(FieldValue::Table(mut record)) => {
-            let count = record.get(COUNT).and_then(FieldValue::as_i64);
-            let count = count.unwrap_or(alike);
+            let count = record.get(COUNT).and_then(FieldValue::as_i64).unwrap_or(1);
             record.insert(COUNT, count.saturating_add(1));
             FieldValue::Table(record)
         }
         _ => record(properties, death),
     };
     [latest].into_iter().chain(others).collect()
+}
+
+/// One record for each queue and reason. Brokers before 3.6 wrote one for each death, without a count.
+///
+/// Where there are two or more, RabbitMQ turns their order round at each further death, and what it takes for a cycle
+/// depends on that order: so it is done here too.
+fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
+    if deaths.len() < 2 {
+        return deaths;
+    }
+    let mut groups: Vec<(FieldValue, i64)> = Vec::new();
+    for death in deaths {
+        match groups.iter_mut().find(|(group, _)| is_alike(group, &death)) {
+            Some((_, deaths)) => *deaths += 1,
+            None => groups.push((death, 1)),
+        }
+    }
+    let counted = groups.into_iter().rev().map(|(group, deaths)| match group {
+        FieldValue::Table(mut record) => {
+            if !record.contains_key(COUNT) {
+                record.insert(COUNT, deaths);
+            }
+            FieldValue::Table(record)
+        }
+        other => other,
+    });
+    counted.collect()
+}
+
+/// Whether two entries record deaths in the same queue for the same reason.
+fn is_alike(one: &FieldValue, other: &FieldValue) -> bool {
+    let (Some(one), Some(other)) = (one.as_table(), other.as_table()) else {
+        return false;
+    };
+    [QUEUE, REASON].into_iter().all(|field| {
+        let text = |record: &FieldTable| {
+            let text = record.get(field).and_then(FieldValue::as_bytes);
+            text.map(<[u8]>::to_vec)
+        };
+        text(one) == text(other)
+    })
 }
 
 /// Whether an entry records deaths in this queue for this reason.

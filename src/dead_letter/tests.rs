@@ -134,7 +134,7 @@ fn any_death_takes_the_expiration_and_its_record_keeps_it() {
 }
 
 #[test]
-fn the_latest_death_comes_first_and_a_repeated_one_counts_up() {
+fn the_latest_death_comes_first_and_turns_the_others_round() {
     let once = die(&Properties::new(), "a", Rejected);
     let twice = die(&once, "b", Rejected);
     assert_eq!(
@@ -151,8 +151,8 @@ fn the_latest_death_comes_first_and_a_repeated_one_counts_up() {
         deaths(&other_reason),
         [
             entry("a", Expired, 1),
-            entry("a", Rejected, 2),
-            entry("b", Rejected, 1)
+            entry("b", Rejected, 1),
+            entry("a", Rejected, 2)
         ]
     );
     let first = |name| other_reason.header_value(name).cloned();
@@ -331,13 +331,14 @@ fn any_value() -> impl Strategy<Value = FieldValue> {
 
 proptest! {
     #[test]
-    fn the_records_are_the_distinct_deaths_by_recency_with_their_numbers(
+    fn the_records_are_the_distinct_deaths_with_their_numbers_the_others_turned_round(
         history in prop::collection::vec((queue(), reason()), 1..20)
     ) {
         let mut properties = Properties::new();
         let mut model: Vec<(String, String, i64)> = Vec::new();
         for (queue, reason) in &history {
             properties = die(&properties, queue, *reason);
+            model.reverse();
             let known = model.iter().position(|(q, r, _)| q == queue && *r == reason.as_str());
             let count = known.map_or(0, |at| model.remove(at).2);
             model.insert(0, entry(queue, *reason, count + 1));

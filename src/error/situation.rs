@@ -213,6 +213,11 @@ impl Error {
         Precondition::ChannelMode("channel is not transactional").into()
     }
 
+    /// 406: a queue refused a message of the transaction.
+    pub(crate) fn partial_commit() -> Error {
+        Precondition::ChannelMode("partial tx completion").into()
+    }
+
     /// 406: a request with a direct reply-to, before consuming from `amq.rabbitmq.reply-to`.
     pub(crate) fn no_reply_consumer() -> Error {
         Precondition::DirectReplyTo("fast reply consumer does not exist").into()

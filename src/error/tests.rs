@@ -167,6 +167,11 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
             "PRECONDITION_FAILED - channel is not transactional",
         ),
         (
+            Error::partial_commit(),
+            406,
+            "PRECONDITION_FAILED - partial tx completion",
+        ),
+        (
             Error::no_reply_consumer(),
             406,
             "PRECONDITION_FAILED - fast reply consumer does not exist",

@@ -59,14 +59,25 @@ impl Ready {
         self.bytes
     }
 
-    /// A priority above the highest counts as the highest, none as 0.
-    fn lane(&mut self, envelope: &Envelope) -> &mut Lane {
-        let highest = self.lanes.len() - 1;
-        let lane = match highest {
+    /// The lane of a message: a priority above the highest counts as the highest, none as 0.
+    fn level(&self, envelope: &Envelope) -> usize {
+        match self.lanes.len() - 1 {
             0 => 0,
-            _ => usize::from(envelope.properties().priority.unwrap_or(0)).min(highest),
-        };
-        &mut self.lanes[lane]
+            highest => usize::from(envelope.properties().priority.unwrap_or(0)).min(highest),
+        }
+    }
+
+    fn lane(&mut self, envelope: &Envelope) -> &mut Lane {
+        let level = self.level(envelope);
+        &mut self.lanes[level]
+    }
+
+    /// Puts messages that leave together into the order in which a queue with priorities lets go of them: the highest
+    /// first, otherwise as they are.
+    pub(crate) fn rank(&self, batch: &mut [Envelope]) {
+        if self.lanes.len() > 1 {
+            batch.sort_by_key(|envelope| std::cmp::Reverse(self.level(envelope)));
+        }
     }
 
     /// Adds a newcomer: its position is the highest given so far.

@@ -107,15 +107,16 @@ impl State {
         self.wake_idlers(effects);
     }
 
-    /// Messages are rejected for good.
+    /// Messages are rejected for good: those of the highest priority first.
     pub(crate) fn discard(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
-        batch: impl IntoIterator<Item = Envelope>,
+        mut batch: Vec<Envelope>,
         now: u64,
         effects: &mut Effects,
     ) {
         let mut told = false;
+        self.ready.rank(&mut batch);
         for envelope in batch {
             told |= self.withdraw(consumer, envelope.size());
             match self.deleted {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{VirtualHost, route};
+use super::{VirtualHost, effects::Work, route};
 use crate::{
     dead_letter::{self, Death},
     envelope::{Address, Envelope, Meta},
@@ -18,7 +18,7 @@ impl VirtualHost {
         &self,
         queue: &Arc<Queue>,
         dead: DeadLetter,
-        work: &mut Vec<(Arc<Queue>, Effects)>,
+        work: &mut Work,
     ) {
         let DeadLetter {
             mut envelope,
@@ -93,7 +93,7 @@ impl VirtualHost {
                 (false, false) => Some(Undeliverable::NoExchange),
             };
             let letter = Envelope::new(envelope.into_body(), &address, Some(meta));
-            work.push(self.rescue(letter, why, queue));
+            work.push_back(self.rescue(letter, why, queue));
             return;
         }
         letters.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
@@ -109,7 +109,7 @@ impl VirtualHost {
                     effects.add(Effect::Drop(letter));
                 }
             }
-            work.push((target, effects));
+            work.push_back((target, effects));
         }
     }
 

@@ -1,6 +1,9 @@
 //! Carrying out what queues leave undone: a work list, never recursion, with user code last.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+};
 
 use super::VirtualHost;
 use crate::{
@@ -9,6 +12,9 @@ use crate::{
     queue::{DeleteRefused, Deleted, Effect, Effects, Queue, State},
     user_code::contained,
 };
+
+/// What queues owe, the eldest first.
+pub(super) type Work = VecDeque<(Arc<Queue>, Effects)>;
 
 /// What the timers hold of a queue: neither end is kept alive by an appointment.
 struct QueueTimer {
@@ -55,13 +61,15 @@ impl VirtualHost {
         match effects.into_only_wake() {
             // It contains the panics of user code itself.
             Ok(wake) => wake.wake(),
-            Err(effects) => self.work_off(vec![(Arc::clone(queue), effects)]),
+            Err(effects) => self.work_off(Work::from([(Arc::clone(queue), effects)])),
         }
     }
 
-    fn work_off(self: &Arc<Self>, mut work: Vec<(Arc<Queue>, Effects)>) {
+    /// Carries out what several queues owe, in this order; what follows from it comes after all of it, as where queues
+    /// are processes and send one another messages. Must be called without any lock held.
+    pub(super) fn work_off(self: &Arc<Self>, mut work: Work) {
         let mut user_code = Vec::new();
-        while let Some((queue, effects)) = work.pop() {
+        while let Some((queue, effects)) = work.pop_front() {
             for effect in effects.into_list() {
                 match effect {
                     Effect::Wake(_) | Effect::Drop(_) => user_code.push(effect),
@@ -144,7 +152,7 @@ impl VirtualHost {
 
     /// Forgets everything, as the virtual host goes down.
     pub(crate) fn clear(self: &Arc<Self>, reason: CancelReason) {
-        let mut work = Vec::new();
+        let mut work = Work::new();
         {
             let mut topology = self.topology.write();
             self.set_down();
@@ -156,7 +164,7 @@ impl VirtualHost {
                     if let Ok(Deleted { effects, .. }) =
                         declared.queue.lock().delete(false, false, reason)
                     {
-                        work.push((Arc::clone(&declared.queue), effects));
+                        work.push_back((Arc::clone(&declared.queue), effects));
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{VirtualHost, replies::Requester, route::route_keys};
+use super::{VirtualHost, effects::Work, replies::Requester, route::route_keys};
 use crate::{
     envelope::{Address, Envelope, NEVER},
     error::{Entity, Error, Result},
@@ -196,7 +196,10 @@ impl VirtualHost {
                 envelope,
             })),
             [queue] => {
-                let (failure, envelope) = match self.push_one(queue, envelope, due) {
+                let mut effects = Effects::none();
+                let pushed = self.push_one(queue, envelope, due, &mut effects);
+                self.carry_out(queue, effects);
+                let (failure, envelope) = match pushed {
                     Ok(()) => {
                         return Ok(Published {
                             routed: 1,
@@ -230,9 +233,18 @@ impl VirtualHost {
                 let mut published = Published::default();
                 let mut refused = None;
                 let mut homeless = None;
+                // What comes of one copy comes after all of them: its dead letter may go to the next queue.
+                let mut work = Work::new();
                 let envelopes = [envelope].into_iter().chain(copies);
                 for (queue, envelope) in [first].into_iter().chain(others).zip(envelopes) {
-                    match self.push_one(queue, envelope, due) {
+                    let mut effects = Effects::none();
+                    let pushed = self.push_one(queue, envelope, due, &mut effects);
+                    match effects.into_only_wake() {
+                        Ok(wake) => wake.wake(),
+                        Err(effects) if effects.is_empty() => {}
+                        Err(effects) => work.push_back((Arc::clone(queue), effects)),
+                    }
+                    match pushed {
                         Ok(()) => published.routed += 1,
                         // A queue deleted in between would have lost the message all the same.
                         Err(NotTaken::Deleted(envelope)) => homeless = Some(envelope),
@@ -242,6 +254,7 @@ impl VirtualHost {
                         }
                     }
                 }
+                self.work_off(work);
                 match (refused, homeless) {
                     // Unless all are gone: then the route is out of date, and another may be there.
                     (None, Some(envelope)) if published.routed == 0 => Err(Box::new(PushFailed {
@@ -266,30 +279,25 @@ impl VirtualHost {
         queue: &Arc<Queue>,
         mut envelope: Envelope,
         due: Option<u64>,
+        effects: &mut Effects,
     ) -> std::result::Result<(), NotTaken> {
         let now = self.stamp(queue, &mut envelope);
-        let mut effects = Effects::none();
         let mut pushed = match due {
-            None => queue
-                .lock()
-                .push(envelope, By::Publisher, now, &mut effects),
+            None => queue.lock().push(envelope, By::Publisher, now, effects),
             Some(due) => {
                 queue.set_timed();
                 // Its time to live begins when it is ready.
                 if envelope.deadline != NEVER {
                     envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
                 }
-                queue.lock().push_delayed(envelope, due, &mut effects)
+                queue.lock().push_delayed(envelope, due, effects)
             }
         };
-        self.carry_out(queue, effects);
         if let Err(NotTaken::Refused(envelope, burial)) = &mut pushed {
             // The publisher gets the message back, so the dead letter is another.
             if let Some(burial) = burial.take() {
                 if let Some(copy) = envelope.separate_copy() {
-                    let mut effects = Effects::none();
                     effects.add(burial.of(copy));
-                    self.carry_out(queue, effects);
                 }
             }
         }

@@ -19,7 +19,7 @@ struct Line {
     /// Tag, and whether it acknowledges.
     consumers: BTreeMap<String, bool>,
     outstanding: Vec<u64>,
-    /// Under a limit of the channel as a whole, whether a message that returns or the limit that is lifted comes first is a race.
+    /// Under a limit of the channel as a whole, whether a message that comes back, as itself or as a dead letter, is there before the limit is lifted is a race.
     limited: bool,
     transactional: bool,
     open: bool,
@@ -246,7 +246,7 @@ impl Generator {
                 step["auto_ack"] = json!(random.chance(35));
             }
             "ack" | "nack" | "reject" => {
-                if line.outstanding.is_empty() {
+                if line.outstanding.is_empty() || (line.limited && op != "ack") {
                     return None;
                 }
                 step["delivery_tag"] = json!(random.pick(&line.outstanding));
@@ -257,7 +257,7 @@ impl Generator {
                     }
                 }
                 if op != "ack" {
-                    step["requeue"] = json!(!line.limited && random.chance(50));
+                    step["requeue"] = json!(random.chance(50));
                 }
             }
             "consume" => {

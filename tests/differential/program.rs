@@ -62,7 +62,9 @@ impl Program {
     pub fn compare(&self, address: &Address, pace: Pace) -> Result<Option<Difference>, Trouble> {
         let may_expire = self.steps.iter().any(|step| {
             step["op"] == "sleep"
-                || !step["properties"]["expiration"].is_null()
+                || step["properties"]["expiration"]
+                    .as_str()
+                    .is_some_and(|text| text.parse::<u32>().is_ok())
                 || !step["arguments"]["x-message-ttl"].is_null()
                 || !step["arguments"]["x-expires"].is_null()
         });

@@ -30,8 +30,8 @@ pub struct Pace {
     pub drift: Duration,
 }
 
-/// How long the last look at the broker may take.
-const SLACK: Duration = Duration::from_millis(10);
+/// How long an outcome may take where time matters.
+const BRIEF: Duration = Duration::from_millis(80);
 
 /// Why a step could not be run.
 #[derive(Debug)]
@@ -111,10 +111,12 @@ impl Rabbit {
             reply,
             ..Outcome::default()
         };
-        let mut until = Instant::now() + self.pace.patience;
-        if self.timed {
-            until = until.min(self.started + self.slept + self.pace.drift);
-        }
+        // Once time matters a step must not use up what the program allows for all of them.
+        let patience = match self.timed {
+            true => self.pace.patience.min(BRIEF),
+            false => self.pace.patience,
+        };
+        let until = Instant::now() + patience;
         let mut pause = Duration::from_micros(300);
         loop {
             self.gather(&mut outcome)?;
@@ -133,7 +135,7 @@ impl Rabbit {
             self.gather(&mut outcome)?;
         }
         self.timed |= self.may_expire && step["op"] == "publish";
-        if self.timed && self.started.elapsed() > self.slept + self.pace.drift + SLACK {
+        if self.timed && self.started.elapsed() > self.slept + self.pace.drift {
             return Err(Trouble::Late);
         }
         Ok(outcome)

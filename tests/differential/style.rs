@@ -54,11 +54,13 @@ pub const OPERATIONS: [&str; 24] = [
 
 impl Style {
     pub fn new(random: &mut Random) -> Style {
+        let timed = random.chance(25);
         Style {
             dead_letters: random.chance(50),
             limits: random.chance(40),
-            timed: random.chance(25),
-            priorities: random.chance(25),
+            timed,
+            // RabbitMQ looks for what has expired in a queue with priorities only when somebody asks for a message.
+            priorities: !timed && random.chance(35),
             single_active: random.chance(15),
             prefetch: random.chance(50),
             transactions: random.chance(20),
@@ -146,7 +148,8 @@ impl Style {
         if self.single_active && random.chance(70) {
             set("x-single-active-consumer", json!(true));
         }
-        if random.chance(8) {
+        // What a lazy queue has on disk forgets its original expiration when it dies.
+        if !self.timed && random.chance(8) {
             set("x-queue-mode", json!(random.pick(&["lazy", "default"])));
         }
         arguments.into()

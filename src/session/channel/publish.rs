@@ -46,7 +46,7 @@ impl Core {
 
     /// As [`publish_pending`](Self::publish_pending), some time after the message was published: its route was decided
     /// then, by name. The default exchange's is the routing key, whether there was such a queue then or not.
-    pub(super) fn commit_pending(&self, mut pending: Pending) {
+    pub(super) fn commit_pending(&self, mut pending: Pending) -> Published {
         if pending.exchange.is_empty() {
             match self.vhost().resolve(
                 &pending.exchange,
@@ -54,11 +54,10 @@ impl Core {
                 pending.selecting.as_ref(),
             ) {
                 Ok(route) => pending.route = route,
-                Err(_) => return,
+                Err(_) => return Published::default(),
             }
         }
-        // Events say what became of it.
-        let _ = self.publish_pending(pending);
+        self.publish_pending(pending)
     }
 
     /// Puts a message into the queues of its route; returns it if that is asked for and there are none.

@@ -18,8 +18,12 @@ impl Tx {
         self.published.push(pending);
     }
 
+    /// What is settled alike, one after another, is settled at once at commit, whatever the order was.
     pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Held)>) {
-        self.settled.push((how, taken));
+        match self.settled.last_mut() {
+            Some((same, before)) if *same == how => before.extend(taken),
+            _ => self.settled.push((how, taken)),
+        }
     }
 
     /// The deliveries whose settlement is forgotten, and the messages that are never published.
@@ -75,7 +79,8 @@ impl Channel {
     /// before this method returns. A queue that was deleted meanwhile loses what was for it.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
+    /// [`Error::PreconditionFailed`] on a channel that is not transactional, or if a full queue refused one of the
+    /// messages; all the rest is done then. And the errors of a closed channel.
     ///
     /// # Examples
     /// ```
@@ -101,10 +106,12 @@ impl Channel {
     pub fn tx_commit(&self) -> Result {
         let Tx { published, settled } = self.next_tx()?;
         let core = self.core();
+        let mut refused = 0;
         for pending in published {
-            core.commit_pending(pending);
+            refused += core.commit_pending(pending).refused;
         }
-        for (how, taken) in settled {
+        for (how, mut taken) in settled {
+            taken.sort_by_key(|(tag, _)| *tag);
             let relieved = core
                 .lock()
                 .ledger
@@ -112,7 +119,10 @@ impl Channel {
             core.settle(how, taken.into_iter().map(|(_, held)| held));
             core.resume(relieved);
         }
-        Ok(())
+        match refused {
+            0 => Ok(()),
+            _ => Err(Error::partial_commit()),
+        }
     }
 
     /// Forgets what this transaction has gathered (`tx.rollback`); the next one begins. Deliveries stay with the
