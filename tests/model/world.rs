@@ -248,7 +248,9 @@ impl World {
                 let to = self.route(exchange, k);
                 match &mut self.channels[channel].tx {
                     Some(tx) => tx.published.push((msg, to, mandatory)),
-                    None => self.publish(channel, msg, &to, mandatory, order),
+                    None => {
+                        self.publish(channel, msg, &to, mandatory, order);
+                    }
                 }
             }
             Op::Get {
@@ -313,6 +315,7 @@ impl World {
             }
             Op::TxCommit { channel } => {
                 let tx = std::mem::take(self.channels[channel].tx.as_mut().ok_or(406u16)?);
+                let mut taken = true;
                 for (msg, to, mandatory) in tx.published {
                     // The default exchange is asked again.
                     let to = match msg.exchange.as_str() {
@@ -327,10 +330,14 @@ impl World {
                         .into_iter()
                         .filter(|queue| self.queues[*queue].is_some())
                         .collect::<Vec<_>>();
-                    self.publish(channel, msg, &there, mandatory, order);
+                    taken &= self.publish(channel, msg, &there, mandatory, order);
                 }
-                for (fate, taken) in tx.settled {
-                    self.finish(channel, fate, taken);
+                for (fate, mut settled) in tx.settled {
+                    settled.sort_by_key(|(tag, _)| *tag);
+                    self.finish(channel, fate, settled);
+                }
+                if !taken {
+                    return Err(406);
                 }
             }
             Op::TxRollback { channel } => {
@@ -390,6 +397,7 @@ impl World {
             .collect()
     }
 
+    /// `false` if a queue refused it.
     fn publish(
         &mut self,
         channel: usize,
@@ -397,23 +405,25 @@ impl World {
         to: &[usize],
         mandatory: bool,
         order: &[usize; 4],
-    ) {
+    ) -> bool {
         if to.is_empty() && mandatory {
             self.channels[channel].events.push(Observed::Return(msg.id));
         }
+        let mut taken = true;
         for queue in order.iter().filter(|queue| to.contains(queue)) {
-            self.push(*queue, msg.clone());
-            self.bury();
+            taken &= self.push(*queue, msg.clone());
         }
+        self.bury();
+        taken
     }
 
-    fn push(&mut self, index: usize, mut msg: Msg) {
+    fn push(&mut self, index: usize, mut msg: Msg) -> bool {
         let now = self.now;
         let Some(queue) = &mut self.queues[index] else {
-            return;
+            return true;
         };
         if queue.kind == Kind::RejectPublish && queue.ready.len() >= 2 {
-            return;
+            return false;
         }
         msg.position = queue.next_position;
         queue.next_position += 1;
@@ -421,16 +431,17 @@ impl World {
         msg.deadline = ttls.into_iter().flatten().min().map(|ttl| now + ttl);
         if queue.ready.is_empty() {
             match self.hand(index, msg) {
-                None => return,
+                None => return true,
                 Some(nobody) => msg = nobody,
             }
         }
         let Some(queue) = &mut self.queues[index] else {
-            return;
+            return true;
         };
         queue.put(msg);
         self.trim(index);
         self.expire(index);
+        true
     }
 
     /// Gives a message to the consumer whose turn it is; back if there is none.
@@ -621,7 +632,11 @@ impl World {
             }
         };
         match &mut state.tx {
-            Some(tx) => tx.settled.push((fate, taken)),
+            // What is settled alike, one after another, is settled at once.
+            Some(tx) => match tx.settled.last_mut() {
+                Some((same, before)) if *same == fate => before.extend(taken),
+                _ => tx.settled.push((fate, taken)),
+            },
             None => self.finish(channel, fate, taken),
         }
         Ok(())

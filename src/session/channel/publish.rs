@@ -56,6 +56,9 @@ impl Core {
                 Ok(route) => pending.route = route,
                 Err(_) => return Published::default(),
             }
+        } else {
+            // Of several queues those that are gone would be left out without a word.
+            pending.route = self.vhost().renew(&pending.route);
         }
         self.publish_pending(pending)
     }
