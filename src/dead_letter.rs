@@ -4,7 +4,7 @@
 //! reason. A publisher may send such a header, and it is honoured: this is how deaths are counted over republishing.
 //! Pure functions of a message; which queue has a dead letter exchange, and what is bound to it, is not known here.
 
-use std::{fmt, time::SystemTime};
+use std::{collections::HashMap, fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -191,37 +191,50 @@ fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
     if deaths.len() < 2 {
         return deaths;
     }
-    let mut groups: Vec<(FieldValue, i64)> = Vec::new();
-    for death in deaths {
-        match groups.iter_mut().find(|(group, _)| is_alike(group, &death)) {
-            Some((_, deaths)) => *deaths += 1,
-            None => groups.push((death, 1)),
+    // By place: a chain of many queues leaves many records.
+    let mut places: HashMap<(Option<&[u8]>, Option<&[u8]>), usize> = HashMap::new();
+    let mut counts: Vec<i64> = Vec::new();
+    let mut firsts = Vec::new();
+    for death in &deaths {
+        let text = |field| {
+            death
+                .as_table()
+                .and_then(|record| record.get(field)?.as_bytes())
+        };
+        // What a client put there that is no table stands for itself.
+        let known = match death.as_table() {
+            Some(_) => places.get(&(text(QUEUE), text(REASON))).copied(),
+            None => None,
+        };
+        firsts.push(known.is_none());
+        match known {
+            Some(place) => counts[place] += 1,
+            None => {
+                if death.as_table().is_some() {
+                    places.insert((text(QUEUE), text(REASON)), counts.len());
+                }
+                counts.push(1);
+            }
         }
     }
-    let counted = groups.into_iter().rev().map(|(group, deaths)| match group {
-        FieldValue::Table(mut record) => {
-            if !record.contains_key(COUNT) {
-                record.insert(COUNT, deaths);
+    let groups = deaths
+        .into_iter()
+        .zip(firsts)
+        .filter_map(|(death, first)| first.then_some(death));
+    let mut counted: Vec<FieldValue> = groups
+        .zip(counts)
+        .map(|(group, deaths)| match group {
+            FieldValue::Table(mut record) => {
+                if !record.contains_key(COUNT) {
+                    record.insert(COUNT, deaths);
+                }
+                FieldValue::Table(record)
             }
-            FieldValue::Table(record)
-        }
-        other => other,
-    });
-    counted.collect()
-}
-
-/// Whether two entries record deaths in the same queue for the same reason.
-fn is_alike(one: &FieldValue, other: &FieldValue) -> bool {
-    let (Some(one), Some(other)) = (one.as_table(), other.as_table()) else {
-        return false;
-    };
-    [QUEUE, REASON].into_iter().all(|field| {
-        let text = |record: &FieldTable| {
-            let text = record.get(field).and_then(FieldValue::as_bytes);
-            text.map(<[u8]>::to_vec)
-        };
-        text(one) == text(other)
-    })
+            other => other,
+        })
+        .collect();
+    counted.reverse();
+    counted
 }
 
 /// Whether an entry records deaths in this queue for this reason.

@@ -124,7 +124,7 @@ pub enum Error {
     },
     /// A `Local` payload, of which there is only one, would reach more than one queue.
     #[error(
-        "a local payload ({type_name}) cannot be shared by {queues} queues: publish it to one, or publish a `Local<Arc<_>>`"
+        "a local payload ({type_name}) cannot be shared by {queues} queues: publish it to one, or publish a `LocalArc<_>`"
     )]
     NotShareable {
         /// The Rust type of the payload.
