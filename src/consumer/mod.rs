@@ -110,6 +110,7 @@ impl<T: Payload> Consumer<T> {
             if let Some(envelope) = member.subscription.next() {
                 return self.open_from(member, envelope);
             }
+            member.subscription.expect_more();
         }
         match waiter::wait_any(&self.members, self.turn(), None) {
             Some((member, envelope)) => self.open(member, envelope),

@@ -161,6 +161,13 @@ impl Consumers {
         }
     }
 
+    /// The consumer has taken its run.
+    pub(super) fn emptied(&mut self, id: ConsumerId) {
+        if let Some(subscriber) = self.get_mut(id) {
+            subscriber.credit.set_filled(false);
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscriber> {
         self.slots
             .iter()
@@ -395,6 +402,9 @@ impl Consumers {
         let bytes = envelope.size();
         match &mut subscriber.sink {
             Sink::Inbox(inbox) => {
+                if inbox.run.is_empty() {
+                    subscriber.credit.set_filled(true);
+                }
                 inbox.run.push_back(envelope);
                 effects.wake(inbox.waiting.take_one());
             }

@@ -5,7 +5,10 @@
 //! be told. Knows nothing of messages or consumers.
 
 use super::tally::Amount;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use crate::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, Release, SeqCst},
+};
 
 /// Nobody waits to be told.
 const SATISFIED: u64 = u64::MAX;
@@ -23,6 +26,9 @@ pub(crate) struct Credit {
     tell_at: AtomicU64,
     /// The queue is deleted: what the consumer took and has not shown is deleted with it. Written once, by the queue.
     ended: AtomicBool,
+    /// Something lies in the consumer's inbox, as far as is known without the queue's lock: a hint for receivers that would rather look
+    /// here for a moment than ask for the lock again and again.
+    filled: AtomicBool,
 }
 
 impl Credit {
@@ -33,6 +39,7 @@ impl Credit {
             unusual: AtomicU64::new(0),
             tell_at: AtomicU64::new(SATISFIED),
             ended: AtomicBool::new(false),
+            filled: AtomicBool::new(false),
         }
     }
 
@@ -87,5 +94,13 @@ impl Credit {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(SeqCst)
+    }
+
+    pub(super) fn set_filled(&self, filled: bool) {
+        self.filled.store(filled, Release);
+    }
+
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Relaxed)
     }
 }

@@ -211,6 +211,7 @@ impl State {
         inbox.hungry = inbox.run.is_empty();
         if !inbox.hungry {
             std::mem::swap(run, &mut inbox.run);
+            self.consumers.emptied(id);
             return Run::Taken;
         }
         if let Some(ticket) = ticket {
