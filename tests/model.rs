@@ -3,12 +3,20 @@
 //! 256 programs, or as many as `PROPTEST_CASES` says; a failure shrinks to the shortest program that shows it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "model/channel.rs"]
+mod channel;
+#[path = "model/delivering.rs"]
+mod delivering;
 #[path = "model/ops.rs"]
 mod ops;
+#[path = "model/outcome.rs"]
+mod outcome;
 #[path = "model/queue.rs"]
 mod queue;
 #[path = "model/real.rs"]
 mod real;
+#[path = "model/settling.rs"]
+mod settling;
 #[path = "model/world.rs"]
 mod world;
 

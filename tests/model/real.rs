@@ -10,7 +10,8 @@ use leveret::{
 
 use crate::{
     ops::{CHANNELS, EXCHANGES, KEYS, Kind, Op, QUEUES, TAGS},
-    world::{self, Answer, Observed, Outcome, Seen},
+    outcome::{Answer, Observed, Outcome, Seen},
+    world,
 };
 
 pub struct Real {
