@@ -183,6 +183,9 @@ fn add(deaths: Vec<FieldValue>, properties: &Properties, death: &Death<'_>) -> V
     [latest].into_iter().chain(others).collect()
 }
 
+/// The queue and the reason that a record names.
+type Place<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// One record for each queue and reason. Brokers before 3.6 wrote one for each death, without a count.
 ///
 /// Where there are two or more, RabbitMQ turns their order round at each further death, and what it takes for a cycle
@@ -192,7 +195,7 @@ fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
         return deaths;
     }
     // By place: a chain of many queues leaves many records.
-    let mut places: HashMap<(Option<&[u8]>, Option<&[u8]>), usize> = HashMap::new();
+    let mut places: HashMap<Place<'_>, usize> = HashMap::new();
     let mut counts: Vec<i64> = Vec::new();
     let mut firsts = Vec::new();
     for death in &deaths {

@@ -1,11 +1,33 @@
 //! Runs every example as a newcomer does and compares what it prints.
 //!
-//! `cargo test` builds the examples before it runs this; they lie beside the folder of this test's executable.
+//! The examples lie beside the folder of this test's executable; a whole `cargo test` builds them, and whoever runs this test alone has
+//! it build them.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{env, path::PathBuf, process::Command, sync::Once};
+
+/// Builds the examples, once, where this test was built. Says nothing if they are there already.
+fn build() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let mut target: PathBuf = env::current_exe().unwrap();
+        // From `<target>/<profile>/deps/<this>`.
+        for _ in 0..3 {
+            target.pop();
+        }
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
+        cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        cargo.arg("--target-dir").arg(target);
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success());
+    });
+}
 
 /// What an example prints, given these arguments. It must end by itself and find its own checks passed.
 fn output(example: &str, arguments: &[&str]) -> String {
+    build();
     let mut path: PathBuf = env::current_exe().unwrap();
     path.pop(); // to `deps`
     path.pop();
