@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use crate::{
+use super::{
     QUEUES,
     item::{Item, Msg},
     race::{Job, Tally, race, share},

@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use leveret::{Broker, Consumer, Exchange, Payload, Producer, Queue};
 
-use crate::{
+use super::{
     QUEUES,
     item::{Item, Msg, STOP},
     race::{Job, Tally, race, share},
@@ -12,6 +12,8 @@ use crate::{
 
 /// Unsettled messages that a consumer may hold.
 const PREFETCH: u32 = 256;
+/// Messages that are published and received at a time, where that is measured.
+const BATCH: usize = 64;
 /// The bindings of the topic exchange, and the routing keys that are used in rotation.
 const BINDINGS: usize = 10_000;
 const KEYS: usize = 1_000;
@@ -72,6 +74,47 @@ pub fn direct<T: Item + Payload>(messages: u64, producers: usize, consumers: usi
             assert_eq!(stop.expect("the broker is there").routed, 1);
         }
     });
+    assert_eq!(got, Tally::expected(messages, 1));
+    assert_eq!(broker.purge(&queue).expect("the queue is there"), 0);
+    time
+}
+
+/// As `direct` with one producer and one consumer, 64 messages at a time; each is acknowledged by itself.
+pub fn batches(messages: u64) -> Duration {
+    let broker = Broker::new();
+    let exchange = Exchange::direct("floor");
+    let queue = Queue::new("floor").bind(&exchange, "floor");
+    let producer: Producer<Msg> = broker
+        .producer_builder(&exchange)
+        .routing_key("floor")
+        .build()
+        .expect("a new exchange");
+    let consumer = consume::<Msg>(&broker, &queue);
+    let sending: Job<()> = Box::new(move || {
+        for first in (1..=messages).step_by(BATCH) {
+            let last = messages.min(first + BATCH as u64 - 1);
+            for published in producer.publish_batch((first..=last).map(Msg::make)) {
+                assert_eq!(published.expect("the broker is there").routed, 1);
+            }
+        }
+    });
+    let receiving: Job<Tally> = Box::new(move || {
+        let mut tally = Tally::default();
+        while tally.messages < messages {
+            let wait = Duration::from_secs(60);
+            let left = (messages - tally.messages).min(BATCH as u64) as usize;
+            let batch = consumer
+                .recv_batch(left, wait)
+                .expect("the broker is there");
+            assert!(!batch.is_empty(), "a message is lost");
+            for delivery in batch {
+                tally.add(delivery.id());
+                delivery.ack().expect("the broker is there");
+            }
+        }
+        tally
+    });
+    let (time, got) = race(vec![sending], vec![receiving], || {});
     assert_eq!(got, Tally::expected(messages, 1));
     assert_eq!(broker.purge(&queue).expect("the queue is there"), 0);
     time

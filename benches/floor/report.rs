@@ -1,0 +1,124 @@
+//! What is printed: a line for each row as soon as it is known, and a table for the eye at the end.
+
+/// One row.
+pub struct Line {
+    pub shape: String,
+    pub row: String,
+    pub median: f64,
+    pub unit: &'static str,
+    /// Against the floor; the floor itself has none.
+    pub ratio: Option<f64>,
+    pub goal: Option<String>,
+    pub met: Option<bool>,
+}
+
+pub struct Report {
+    quick: bool,
+    lines: Vec<Line>,
+    rounds: usize,
+    repeated: usize,
+    dirty: usize,
+}
+
+impl Report {
+    /// A quick run checks and does not measure: it gives no verdicts.
+    pub fn new(quick: bool) -> Report {
+        Report {
+            quick,
+            lines: Vec::new(),
+            rounds: 0,
+            repeated: 0,
+            dirty: 0,
+        }
+    }
+
+    /// A round that counts; was somebody else busy all the same?
+    pub fn round(&mut self, dirty: bool) {
+        self.rounds += 1;
+        self.dirty += usize::from(dirty);
+    }
+
+    /// A round that does not count.
+    pub fn repeated(&mut self) {
+        self.repeated += 1;
+    }
+
+    pub fn line(&mut self, line: Line) {
+        println!(
+            "floor,{},{},{:.1},{},{},{}",
+            line.shape,
+            line.row,
+            line.median,
+            line.ratio.map_or("1.00".into(), |x| format!("{x:.2}")),
+            line.goal.as_deref().unwrap_or("-"),
+            self.verdict(&line),
+        );
+        self.lines.push(line);
+    }
+
+    fn verdict(&self, line: &Line) -> &'static str {
+        match line.met {
+            _ if self.quick => "-",
+            None => "-",
+            Some(true) => "met",
+            Some(false) => "missed",
+        }
+    }
+
+    pub fn close(&self) {
+        let width = |text: fn(&Line) -> &str| {
+            let longest = self.lines.iter().map(|line| text(line).len()).max();
+            longest.unwrap_or(0) + 2
+        };
+        let (shapes, rows) = (width(|line| &line.shape), width(|line| &line.row));
+        let mut last = "";
+        println!();
+        for line in &self.lines {
+            let new = line.shape != last;
+            if new && !last.is_empty() {
+                println!();
+            }
+            last = &line.shape;
+            let text = format!(
+                "{:shapes$}{:rows$}{:>16}  {:>6}  {:8}{}",
+                if new { last } else { "" },
+                line.row,
+                amount(line.median, line.unit),
+                line.ratio.map_or(String::new(), |x| format!("{x:.2}x")),
+                line.goal.as_deref().unwrap_or(""),
+                self.verdict(line).replace('-', ""),
+            );
+            println!("{}", text.trim_end());
+        }
+        println!();
+        if self.quick {
+            println!("quick: everything ran, nothing was measured");
+            return;
+        }
+        let goals = self.lines.iter().filter_map(|line| line.met);
+        println!(
+            "{} of {} goals met; {} rounds, {} more were run again because others were busy, {} stayed so",
+            goals.clone().filter(|&met| met).count(),
+            goals.count(),
+            self.rounds,
+            self.repeated,
+            self.dirty,
+        );
+    }
+}
+
+/// With its unit and thousands apart.
+fn amount(value: f64, unit: &str) -> String {
+    if value < 1_000.0 {
+        return format!("{value:.1} {unit}");
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    format!("{text} {unit}")
+}
