@@ -21,6 +21,8 @@ mod exchanges;
 mod group;
 #[path = "floor/item.rs"]
 mod item;
+#[path = "floor/latency.rs"]
+mod latency;
 #[path = "floor/options.rs"]
 mod options;
 #[path = "floor/others.rs"]
@@ -44,7 +46,7 @@ const QUEUES: u64 = 10;
 pub fn main() {
     let options = Options::read();
     let mut report = Report::new(options.quick);
-    for groups in [streams::groups, exchanges::groups] {
+    for groups in [streams::groups, exchanges::groups, latency::groups] {
         for group in groups(&options) {
             group.run(&options, &mut report);
         }

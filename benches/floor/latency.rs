@@ -1,0 +1,245 @@
+//! From here to there, one message at a time: one way, and a request with its reply. Two threads, each pinned to a core.
+//!
+//! *Hot*: the next message follows at once, both threads are awake. *Idle*: both have slept before each message; most of the time
+//! is the system's, waking a core. (A third regime, both threads on one core, is what the pinning keeps away.)
+
+use std::{
+    hint,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::unbounded;
+use leveret::{Broker, Consumer, Exchange, Message, Producer, Queue};
+use serde::{Deserialize, Serialize};
+
+use super::{group::Group, options::Options};
+
+/// How long both threads are left alone before each message of the idle rows: long enough for their spinning to end and for their
+/// cores to be put to sleep.
+const REST: Duration = Duration::from_millis(2);
+
+/// What is sent.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Stamp {
+    id: u64,
+    /// Nanoseconds since the run began.
+    at: u64,
+}
+
+/// One run: so many messages, each after a rest.
+#[derive(Clone, Copy)]
+struct Run {
+    messages: u64,
+    rest: Option<Duration>,
+}
+
+impl Run {
+    /// The ids of the messages, each when it is its turn.
+    fn ids(self) -> impl Iterator<Item = u64> {
+        (1..=self.messages).inspect(move |_| {
+            if let Some(rest) = self.rest {
+                thread::sleep(rest);
+            }
+        })
+    }
+}
+
+pub fn groups(options: &Options) -> Vec<Group> {
+    // The run needs two cores to pin its threads to.
+    let [Some(here), Some(there)] = cores() else {
+        println!("no latency rows: they need two cores, and threads that can be pinned");
+        return Vec::new();
+    };
+    let regimes = [
+        ("hot", options.size(200, 40_000), None, 1.5),
+        ("idle", options.size(5, 200), Some(REST), 1.15),
+    ];
+    let mut groups = Vec::new();
+    for (regime, messages, rest, goal) in regimes {
+        let run = Run { messages, rest };
+        groups.push(
+            Group::latency(format!("one-way-{regime}"))
+                .times("raw", None, move || raw_one_way(run, here, there))
+                .times("leveret", Some(goal), move || one_way(run, here, there)),
+        );
+        groups.push(
+            Group::latency(format!("rpc-{regime}"))
+                .times("raw", None, move || raw_call(run, here, there))
+                .times("leveret", Some(goal), move || call(run, here, there)),
+        );
+    }
+    groups
+}
+
+fn cores() -> [Option<core_affinity::CoreId>; 2] {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    [cores.first().copied(), cores.get(1).copied()]
+}
+
+/// Runs both, each on its core, and returns what the second does.
+fn pair<T: Send + 'static>(
+    here: core_affinity::CoreId,
+    first: impl FnOnce() + Send + 'static,
+    there: core_affinity::CoreId,
+    second: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let first = thread::spawn(move || {
+        assert!(core_affinity::set_for_current(here));
+        first();
+    });
+    let second = thread::spawn(move || {
+        assert!(core_affinity::set_for_current(there));
+        second()
+    });
+    first.join().expect("a thread panicked");
+    second.join().expect("a thread panicked")
+}
+
+/// Sends each message when the one before has arrived: there is never a queue to stand in.
+fn send_stamps(run: Run, began: Instant, arrived: &AtomicU64, send: impl Fn(Stamp)) {
+    for id in run.ids() {
+        while arrived.load(SeqCst) < id - 1 {
+            hint::spin_loop();
+        }
+        let at = began.elapsed().as_nanos() as u64;
+        send(Stamp { id, at });
+    }
+}
+
+/// Receives them all, and says how long each was on its way.
+fn receive_stamps(
+    run: Run,
+    began: Instant,
+    arrived: &AtomicU64,
+    mut receive: impl FnMut(&mut dyn FnMut(Stamp)),
+) -> Vec<Duration> {
+    let mut times = Vec::with_capacity(run.messages as usize);
+    for id in 1..=run.messages {
+        receive(&mut |stamp| {
+            let now = began.elapsed().as_nanos() as u64;
+            assert_eq!(stamp.id, id);
+            times.push(Duration::from_nanos(now.saturating_sub(stamp.at)));
+        });
+        arrived.store(id, SeqCst);
+    }
+    times
+}
+
+fn raw_one_way(
+    run: Run,
+    here: core_affinity::CoreId,
+    there: core_affinity::CoreId,
+) -> Vec<Duration> {
+    let (sender, receiver) = unbounded::<Stamp>();
+    let arrived = Arc::new(AtomicU64::new(0));
+    let (seen, began) = (Arc::clone(&arrived), Instant::now());
+    let send = move || {
+        send_stamps(run, began, &seen, |stamp| {
+            sender.send(stamp).expect("the receiver is there");
+        });
+    };
+    pair(here, send, there, move || {
+        receive_stamps(run, began, &arrived, |got| {
+            got(receiver.recv().expect("the sender is there"));
+        })
+    })
+}
+
+/// Through an exchange and a queue; received, and then acknowledged.
+fn one_way(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
+    let broker = Broker::new();
+    let (producer, consumer) = hop::<Stamp>(&broker, "one-way");
+    let arrived = Arc::new(AtomicU64::new(0));
+    let (seen, began) = (Arc::clone(&arrived), Instant::now());
+    let send = move || {
+        send_stamps(run, began, &seen, |stamp| {
+            let published = producer.publish(stamp).expect("the broker is there");
+            assert_eq!(published.routed, 1);
+        });
+    };
+    pair(here, send, there, move || {
+        receive_stamps(run, began, &arrived, |got| {
+            let delivery = consumer.recv().expect("the broker is there");
+            got(*delivery);
+            delivery.ack().expect("the broker is there");
+        })
+    })
+}
+
+fn raw_call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
+    let (request, requests) = unbounded::<u64>();
+    let (reply, replies) = unbounded::<u64>();
+    let serve = move || {
+        for id in requests {
+            reply.send(id).expect("the caller is there");
+        }
+    };
+    pair(here, serve, there, move || {
+        let mut times = Vec::with_capacity(run.messages as usize);
+        for id in run.ids() {
+            let began = Instant::now();
+            request.send(id).expect("the server is there");
+            let reply = replies.recv().expect("the server is there");
+            times.push(began.elapsed());
+            assert_eq!(reply, id);
+        }
+        times
+    })
+}
+
+/// A request through an exchange and a queue, and its reply through others: with a correlation id, and both acknowledged.
+fn call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
+    let broker = Broker::new();
+    let (request, requests) = hop::<u64>(&broker, "requests");
+    let (reply, replies) = hop::<u64>(&broker, "replies");
+    let serve = move || {
+        for _ in 0..run.messages {
+            let delivery = requests.recv().expect("the broker is there");
+            let correlation = delivery
+                .info()
+                .properties()
+                .correlation_id
+                .clone()
+                .expect("a request has one");
+            let message = Message::new(*delivery).correlation_id(correlation);
+            reply.publish_message(message).expect("the broker is there");
+            delivery.ack().expect("the broker is there");
+        }
+    };
+    pair(here, serve, there, move || {
+        let mut times = Vec::with_capacity(run.messages as usize);
+        for id in run.ids() {
+            let began = Instant::now();
+            let correlation = id.to_string();
+            let message = Message::new(id).correlation_id(correlation.as_str());
+            request
+                .publish_message(message)
+                .expect("the broker is there");
+            let delivery = replies.recv().expect("the broker is there");
+            let matches = delivery.info().properties().correlation_id.as_deref()
+                == Some(correlation.as_str());
+            assert!(matches && *delivery == id);
+            delivery.ack().expect("the broker is there");
+            times.push(began.elapsed());
+        }
+        times
+    })
+}
+
+/// A direct exchange and a queue of that name, with both ends.
+fn hop<T: leveret::Payload>(broker: &Broker, name: &str) -> (Producer<T>, Consumer<T>) {
+    let exchange = Exchange::direct(name);
+    let queue = Queue::new(name).bind(&exchange, name);
+    let consumer = broker.consumer(&queue).expect("the queue is free");
+    let producer = broker
+        .producer_builder(&exchange)
+        .routing_key(name)
+        .build()
+        .expect("the exchange is there");
+    (producer, consumer)
+}
