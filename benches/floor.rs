@@ -15,6 +15,8 @@
 //!
 //! Memory has a bench of its own, `memory`, in which counting does not disturb the clock.
 
+#[path = "floor/channel.rs"]
+mod channel;
 #[path = "floor/exchanges.rs"]
 mod exchanges;
 #[path = "floor/group.rs"]
@@ -27,6 +29,8 @@ mod latency;
 mod options;
 #[path = "floor/others.rs"]
 mod others;
+#[path = "floor/queues.rs"]
+mod queues;
 #[path = "floor/race.rs"]
 mod race;
 #[path = "floor/raw.rs"]
@@ -46,7 +50,13 @@ const QUEUES: u64 = 10;
 pub fn main() {
     let options = Options::read();
     let mut report = Report::new(options.quick);
-    for groups in [streams::groups, exchanges::groups, latency::groups] {
+    for groups in [
+        streams::groups,
+        exchanges::groups,
+        queues::groups,
+        channel::groups,
+        latency::groups,
+    ] {
         for group in groups(&options) {
             group.run(&options, &mut report);
         }

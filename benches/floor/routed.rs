@@ -5,7 +5,6 @@ use std::{ops::RangeInclusive, time::Duration};
 use leveret::{Broker, Consumer, Exchange, Payload, Producer, Queue};
 
 use super::{
-    QUEUES,
     item::{Item, Msg, STOP},
     race::{Job, Tally, race, share},
 };
@@ -14,12 +13,9 @@ use super::{
 const PREFETCH: u32 = 256;
 /// Messages that are published and received at a time, where that is measured.
 const BATCH: usize = 64;
-/// The bindings of the topic exchange, and the routing keys that are used in rotation.
-const BINDINGS: usize = 10_000;
-const KEYS: usize = 1_000;
 
 /// Sends the messages of one producer.
-fn publish<T: Item + Payload>(producer: Producer<T>, ids: RangeInclusive<u64>) -> Job<()> {
+pub fn publish<T: Item + Payload>(producer: Producer<T>, ids: RangeInclusive<u64>) -> Job<()> {
     Box::new(move || {
         for id in ids {
             let published = producer.publish(T::make(id)).expect("the broker is there");
@@ -29,7 +25,7 @@ fn publish<T: Item + Payload>(producer: Producer<T>, ids: RangeInclusive<u64>) -
 }
 
 /// Receives and acknowledges until told to stop. What else was handed to it by then goes back and to the others.
-fn receive<T: Item + Payload>(consumer: Consumer<T>) -> Job<Tally> {
+pub fn receive<T: Item + Payload>(consumer: Consumer<T>) -> Job<Tally> {
     Box::new(move || {
         let mut tally = Tally::default();
         loop {
@@ -44,7 +40,7 @@ fn receive<T: Item + Payload>(consumer: Consumer<T>) -> Job<Tally> {
     })
 }
 
-fn consume<T: Payload>(broker: &Broker, queue: &Queue) -> Consumer<T> {
+pub fn consume<T: Payload>(broker: &Broker, queue: &Queue) -> Consumer<T> {
     broker
         .consumer_builder(queue)
         .prefetch(PREFETCH)
@@ -117,63 +113,5 @@ pub fn batches(messages: u64) -> Duration {
     let (time, got) = race(vec![sending], vec![receiving], || {});
     assert_eq!(got, Tally::expected(messages, 1));
     assert_eq!(broker.purge(&queue).expect("the queue is there"), 0);
-    time
-}
-
-/// Through a fanout exchange and its queues, each with a consumer.
-pub fn fanout(messages: u64) -> Duration {
-    let broker = Broker::new();
-    let exchange = Exchange::fanout("floor");
-    let queues: Vec<Queue> = (0..QUEUES)
-        .map(|number| Queue::new(format!("floor-{number}")).bind(&exchange, ""))
-        .collect();
-    let receiving = queues
-        .iter()
-        .map(|queue| receive(consume::<Msg>(&broker, queue)))
-        .collect();
-    let producer: Producer<Msg> = broker.producer(&exchange).expect("the exchange is there");
-    let sending = vec![publish(producer.clone(), 1..=messages)];
-    let (time, got) = race(sending, receiving, || {
-        let stop = producer.publish(Msg::make(STOP));
-        assert_eq!(stop.expect("the broker is there").routed, QUEUES as usize);
-    });
-    assert_eq!(got, Tally::expected(messages, QUEUES));
-    time
-}
-
-/// Through a topic exchange with many bindings, with many routing keys in rotation. One binding matches each key.
-pub fn topic(messages: u64) -> Duration {
-    let broker = Broker::new();
-    let exchange = Exchange::topic("floor");
-    let mut queue = Queue::new("floor");
-    for number in 0..BINDINGS {
-        let pattern = match number % 4 {
-            0 => format!("at.{number}.*"),
-            1 => format!("*.{number}.up"),
-            2 => format!("at.{number}.#"),
-            _ => format!("at.{number}.up"),
-        };
-        queue = queue.bind(&exchange, &pattern);
-    }
-    let keys: Vec<String> = (0..KEYS)
-        .map(|number| format!("at.{}.up", number * (BINDINGS / KEYS)))
-        .collect();
-    let receiving = vec![receive(consume::<Msg>(&broker, &queue))];
-    let producer: Producer<Msg> = broker.producer(&exchange).expect("the exchange is there");
-    let stopper = producer.clone();
-    let last = keys[0].clone();
-    let sending: Job<()> = Box::new(move || {
-        for (id, key) in (1..=messages).zip(keys.iter().cycle()) {
-            let published = producer
-                .publish_to(key, Msg::make(id))
-                .expect("the broker is there");
-            assert_eq!(published.routed, 1);
-        }
-    });
-    let (time, got) = race(vec![sending], receiving, || {
-        let stop = stopper.publish_to(&last, Msg::make(STOP));
-        assert_eq!(stop.expect("the broker is there").routed, 1);
-    });
-    assert_eq!(got, Tally::expected(messages, 1));
     time
 }

@@ -1,0 +1,147 @@
+//! Queues that have more to do than keep order, and queues in great number.
+
+use std::{cell::OnceCell, sync::Arc, time::Duration};
+
+use leveret::{Broker, Consumer, Exchange, Producer, Properties, Queue};
+
+use super::{
+    group::Group,
+    item::{Item, Msg, STOP},
+    options::Options,
+    race::{Job, Tally, race},
+    routed::{consume, direct, publish, receive},
+};
+
+/// Each of the many queues gets so many messages.
+const EACH: u64 = 10;
+
+/// The priorities in rotation.
+const PRIORITIES: u8 = 4;
+
+pub fn groups(options: &Options) -> Vec<Group> {
+    let messages = options.messages;
+    let queues = options.size(200, 100_000);
+    let crowd = OnceCell::new();
+    vec![
+        Group::throughput("features")
+            .row("leveret", None, messages, |n| direct::<Msg>(n, 1, 1))
+            .row("leveret-all-features", Some(0.5), messages, |n| {
+                with_features(n, &[Properties::new()])
+            })
+            .row("leveret-priorities", Some(0.5), messages, |n| {
+                with_features(n, &priorities())
+            }),
+        Group::throughput("queues")
+            .row("leveret-one", None, queues * EACH, |n| {
+                direct::<Msg>(n, 1, 1)
+            })
+            .row("leveret-100k", Some(0.5), queues * EACH, move |n| {
+                crowd.get_or_init(|| Crowd::new(queues)).run(n)
+            }),
+    ]
+}
+
+fn priorities() -> Vec<Properties> {
+    (0..PRIORITIES)
+        .map(|priority| Properties::new().priority(priority))
+        .collect()
+}
+
+/// Through a queue with a time to live, a length limit, priorities and a dead-letter exchange; none of them ever has to act. Messages
+/// have these properties in rotation.
+fn with_features(messages: u64, properties: &[Properties]) -> Duration {
+    let broker = Broker::new();
+    let exchange = Exchange::direct("floor");
+    broker
+        .declare(&Queue::new("dead").bind(Exchange::fanout("dead"), ""))
+        .expect("a new queue");
+    let queue = Queue::new("floor")
+        .message_ttl(Duration::from_secs(3600))
+        .max_length(1 << 32)
+        .max_priority(PRIORITIES)
+        .dead_letter_exchange("dead")
+        .bind(&exchange, "floor");
+    let producers: Vec<Producer<Msg>> = properties
+        .iter()
+        .map(|properties| {
+            broker
+                .producer_builder(&exchange)
+                .routing_key("floor")
+                .properties(properties.clone())
+                .build()
+                .expect("the exchange fits")
+        })
+        .collect();
+    // Of the lowest priority: behind all others.
+    let stopper = producers[0].clone();
+    let receiving = receive(consume::<Msg>(&broker, &queue));
+    let sending: Job<()> = if let [producer] = &*producers {
+        publish(producer.clone(), 1..=messages)
+    } else {
+        Box::new(move || {
+            for (id, producer) in (1..=messages).zip(producers.iter().cycle()) {
+                let published = producer
+                    .publish(Msg::make(id))
+                    .expect("the broker is there");
+                assert_eq!(published.routed, 1);
+            }
+        })
+    };
+    let (time, got) = race(vec![sending], vec![receiving], || {
+        let stop = stopper.publish(Msg::make(STOP));
+        assert_eq!(stop.expect("the broker is there").routed, 1);
+    });
+    assert_eq!(got, Tally::expected(messages, 1));
+    time
+}
+
+/// Many queues in one broker, each with a producer and a consumer of its own.
+struct Crowd {
+    /// Everything ends with it.
+    _broker: Broker,
+    members: Arc<Vec<(Producer<Msg>, Consumer<Msg>)>>,
+}
+
+impl Crowd {
+    fn new(queues: u64) -> Crowd {
+        let broker = Broker::new();
+        let members = (0..queues)
+            .map(|number| {
+                let queue = Queue::new(format!("floor-{number}"));
+                let consumer = consume::<Msg>(&broker, &queue);
+                let producer = broker.producer(&queue).expect("the queue is there");
+                (producer, consumer)
+            })
+            .collect();
+        Crowd {
+            _broker: broker,
+            members: Arc::new(members),
+        }
+    }
+
+    /// One thread publishes to one queue after the other, again and again; another receives and acknowledges in the same order.
+    fn run(&self, messages: u64) -> Duration {
+        let members = Arc::clone(&self.members);
+        let sending: Job<()> = Box::new(move || {
+            for (id, (producer, _)) in (1..=messages).zip(members.iter().cycle()) {
+                let published = producer
+                    .publish(Msg::make(id))
+                    .expect("the broker is there");
+                assert_eq!(published.routed, 1);
+            }
+        });
+        let members = Arc::clone(&self.members);
+        let receiving: Job<Tally> = Box::new(move || {
+            let mut tally = Tally::default();
+            for (_, (_, consumer)) in (1..=messages).zip(members.iter().cycle()) {
+                let delivery = consumer.recv().expect("the broker is there");
+                tally.add(delivery.id());
+                delivery.ack().expect("the broker is there");
+            }
+            tally
+        });
+        let (time, got) = race(vec![sending], vec![receiving], || {});
+        assert_eq!(got, Tally::expected(messages, 1));
+        time
+    }
+}
