@@ -145,7 +145,7 @@ impl Group {
             .into_iter()
             .map(|figures| figures.into_iter().map(median).collect())
             .collect();
-        for (place, (row, results)) in rows.iter().zip(&medians).enumerate() {
+        for (row, results) in rows.iter().zip(&medians) {
             for (index, figure) in figures.iter().enumerate() {
                 let (floor, median) = (medians[0][index], results[index]);
                 let separator = if figure.is_empty() { "" } else { "-" };
@@ -158,7 +158,7 @@ impl Group {
                     row: format!("{}{separator}{figure}", row.name),
                     median,
                     unit: "ns",
-                    ratio: Some(ratio).filter(|_| place > 0),
+                    ratio: Some(ratio),
                     goal: row.goal.map(|goal| match self.measure {
                         Measure::Throughput => format!(">={goal:.2}"),
                         Measure::Latency => format!("<={goal:.2}"),

@@ -6,7 +6,7 @@ pub struct Line {
     pub row: String,
     pub median: f64,
     pub unit: &'static str,
-    /// Against the floor; the floor itself has none.
+    /// Against the floor, if there is one.
     pub ratio: Option<f64>,
     pub goal: Option<String>,
     pub met: Option<bool>,
@@ -49,7 +49,7 @@ impl Report {
             line.shape,
             line.row,
             line.median,
-            line.ratio.map_or("1.00".into(), |x| format!("{x:.2}")),
+            line.ratio.map_or("-".into(), |x| format!("{x:.2}")),
             line.goal.as_deref().unwrap_or("-"),
             self.verdict(&line),
         );
@@ -96,14 +96,14 @@ impl Report {
             return;
         }
         let goals = self.lines.iter().filter_map(|line| line.met);
-        println!(
-            "{} of {} goals met; {} rounds, {} more were run again because others were busy, {} stayed so",
-            goals.clone().filter(|&met| met).count(),
-            goals.count(),
-            self.rounds,
-            self.repeated,
-            self.dirty,
-        );
+        let met = goals.clone().filter(|&met| met).count();
+        println!("{met} of {} goals met", goals.count());
+        if self.rounds > 0 {
+            println!(
+                "{} rounds; others were busy in {} more, which were run again, and in {} of those that count",
+                self.rounds, self.repeated, self.dirty,
+            );
+        }
     }
 }
 

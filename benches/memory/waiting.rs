@@ -1,0 +1,126 @@
+//! The bytes of what waits: messages, delayed messages, queues with nothing to do.
+
+use std::time::Duration;
+
+use leveret::{Broker, Consumer, Message, Payload, Queue};
+
+use super::{Row, count::Count, options::Options};
+
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "waiting-beyond-payload",
+        unit: "bytes",
+        goal: Some(96.0),
+        measure: |options| waiting::<[u64; 5]>(options, |id| [id; 5]) - 40.0,
+    },
+    Row {
+        name: "waiting-64-bytes",
+        unit: "bytes",
+        goal: Some(200.0),
+        measure: |options| waiting::<[u64; 8]>(options, |id| [id; 8]),
+    },
+    Row {
+        name: "delayed-beyond-payload",
+        unit: "bytes",
+        goal: None,
+        measure: delayed,
+    },
+    Row {
+        name: "queue-new",
+        unit: "bytes",
+        goal: None,
+        measure: |options| idle(options, 0, false),
+    },
+    Row {
+        name: "queue-with-consumer",
+        unit: "bytes",
+        goal: None,
+        measure: |options| idle(options, 0, true),
+    },
+    Row {
+        name: "queue-used",
+        unit: "bytes",
+        goal: Some(1024.0),
+        measure: |options| idle(options, 1, true),
+    },
+    Row {
+        name: "queue-used-by-a-burst",
+        unit: "bytes",
+        goal: Some(1024.0),
+        measure: |options| idle(options, 300, true),
+    },
+];
+
+/// Of each message of so many in one queue.
+fn waiting<T: Payload>(options: &Options, make: fn(u64) -> T) -> f64 {
+    let messages = options.size(10_000, 10_000_000);
+    let broker = Broker::new();
+    let queue = Queue::new("memory");
+    let producer = broker.producer::<T>(&queue).expect("a new queue");
+    let count = Count::begin();
+    for id in 0..messages {
+        let published = producer.publish(make(id)).expect("the queue is there");
+        assert_eq!(published.routed, 1);
+    }
+    let bytes = count.bytes() / messages as f64;
+    assert_eq!(broker.purge(&queue).expect("the queue is there"), messages);
+    bytes
+}
+
+/// Of each of a million delayed messages.
+fn delayed(options: &Options) -> f64 {
+    let messages = options.size(10_000, 1_000_000);
+    let broker = Broker::new();
+    let queue = Queue::new("memory");
+    let producer = broker.producer::<[u64; 5]>(&queue).expect("a new queue");
+    let count = Count::begin();
+    for id in 0..messages {
+        // Not in the order in which they fall due.
+        let delay = Duration::from_secs(3600 + id * 7919 % messages);
+        let message = Message::new([id; 5]).deliver_after(delay);
+        producer
+            .publish_message(message)
+            .expect("the queue is there");
+    }
+    count.bytes() / messages as f64 - 40.0
+}
+
+/// Of each of many queues, after so many messages at once went through it, with its consumer or without any.
+fn idle(options: &Options, messages: u64, with_consumer: bool) -> f64 {
+    let queues = options.size(100, 10_000);
+    let broker = Broker::new();
+    // What there is one of is there already.
+    let _first = used(&broker, "first", messages, true);
+    let count = Count::begin();
+    let consumers: Vec<Option<Consumer<u64>>> = (0..queues)
+        .map(|number| {
+            used(
+                &broker,
+                &format!("memory-{number}"),
+                messages,
+                with_consumer,
+            )
+        })
+        .collect();
+    let bytes = count.bytes() - size_of_val(&*consumers) as f64;
+    bytes / queues as f64
+}
+
+fn used(broker: &Broker, name: &str, messages: u64, with_consumer: bool) -> Option<Consumer<u64>> {
+    let queue = Queue::new(name);
+    if !with_consumer {
+        broker.declare(&queue).expect("a new queue");
+        return None;
+    }
+    let consumer = broker.consumer::<u64>(&queue).expect("a new queue");
+    let producer = broker.producer::<u64>(&queue).expect("the queue is there");
+    for id in 0..messages {
+        assert_eq!(producer.publish(id).expect("the queue is there").routed, 1);
+    }
+    for id in 0..messages {
+        let delivery = consumer.recv().expect("the queue is there");
+        assert_eq!(*delivery, id);
+        delivery.ack().expect("the queue is there");
+    }
+    Some(consumer)
+}
