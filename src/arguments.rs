@@ -13,7 +13,7 @@ mod reader;
 #[allow(unused_imports, reason = "the virtual host and the queue read them")]
 pub(crate) use self::{
     consumer::ConsumerArguments,
-    equivalence::{check_exchange_equivalence, check_queue_equivalence},
+    equivalence::{check_budget_equivalence, check_exchange_equivalence, check_queue_equivalence},
     exchange::ExchangeArguments,
     queue::{QueueArguments, QueueType},
 };

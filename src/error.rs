@@ -116,8 +116,11 @@ pub enum Error {
     InternalError(Arc<str>),
 
     // What AMQP has no code for.
-    /// A queue is at its limit and refuses what does not fit (`x-overflow: reject-publish`); no queue took the message.
-    #[error("queue '{queue}' refused the message: it is at its length limit")]
+    /// A queue is at its limit and refuses what does not fit (`x-overflow: reject-publish`), or a [`Budget`](crate::Budget) that covers it
+    /// is spent; no queue took the message.
+    #[error(
+        "queue '{queue}' refused the message: it is at its length limit, or its byte budget is spent"
+    )]
     Refused {
         /// The queue, or the first of them.
         queue: Name,
@@ -242,6 +245,8 @@ impl Error {
 pub enum Entity {
     /// A binding.
     Binding,
+    /// A byte budget.
+    Budget,
     /// A channel.
     Channel,
     /// A connection.
@@ -264,6 +269,7 @@ impl fmt::Display for Entity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Entity::Binding => "binding",
+            Entity::Budget => "budget",
             Entity::Channel => "channel",
             Entity::Connection => "connection",
             Entity::Consumer => "consumer",

@@ -2,7 +2,7 @@
 
 use super::QueueType;
 use crate::{
-    descriptions::{Exchange, Queue, names},
+    descriptions::{Budget, Exchange, Queue, names},
     error::{Entity, Error, Result},
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -66,6 +66,34 @@ pub(crate) fn check_exchange_equivalence(
         &[names::ALTERNATE_EXCHANGE],
         current.argument_table(),
         received.argument_table(),
+    )
+}
+
+/// Compares a declaration with the existing budget `name`. Everything is 406.
+pub(crate) fn check_budget_equivalence(
+    current: &Budget,
+    received: &Budget,
+    name: &Name,
+    vhost: &Name,
+) -> Result {
+    let comparison = Comparison {
+        entity: Entity::Budget,
+        name,
+        vhost,
+    };
+    if current.limit() != received.limit() {
+        let bytes = |budget: &Budget| i64::try_from(budget.limit()).unwrap_or(i64::MAX).into();
+        return Err(comparison.inequivalent("limit", Some(bytes(current)), Some(bytes(received))));
+    }
+    comparison.property(
+        "policy",
+        current.policy().as_str(),
+        received.policy().as_str(),
+    )?;
+    comparison.property(
+        "whole_vhost",
+        current.is_whole_vhost(),
+        received.is_whole_vhost(),
     )
 }
 

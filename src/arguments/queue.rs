@@ -42,6 +42,7 @@ impl QueueType {
     pub(crate) const fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Classic => &[
+                x::BUDGET,
                 x::EXPIRES,
                 x::MESSAGE_TTL,
                 x::DEAD_LETTER_EXCHANGE,
@@ -60,6 +61,7 @@ impl QueueType {
                 x::DELIVERY_LIMIT,
             ],
             Self::Quorum => &[
+                x::BUDGET,
                 x::DEAD_LETTER_EXCHANGE,
                 x::DEAD_LETTER_ROUTING_KEY,
                 x::DEAD_LETTER_STRATEGY,
@@ -98,6 +100,8 @@ const OF_STREAMS: [&str; 3] = [
 /// The arguments of a queue, checked. `None` is "not given", so that a policy may give it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueArguments {
+    /// The budget that the queue shares with others.
+    pub(crate) budget: Option<Name>,
     /// Where dead letters go. The empty name is the default exchange.
     pub(crate) dead_letter_exchange: Option<Name>,
     /// Under which routing key, if not their own. Only ever given with an exchange.
@@ -136,6 +140,7 @@ impl QueueArguments {
         check_supported(arguments, queue_type, name, vhost)?;
         check_without_effect(&reader)?;
         Ok(Self {
+            budget: budget(&reader)?,
             dead_letter_routing_key: dead_letter_routing_key(&reader)?,
             dead_letter_exchange,
             delivery_limit: delivery_limit(&reader)?,
@@ -249,6 +254,13 @@ fn check_without_effect(reader: &Reader<'_>) -> Result {
             "{value_zero,0}, expected 1 or more",
         )),
         _ => Ok(()),
+    }
+}
+
+fn budget(reader: &Reader<'_>) -> Result<Option<Name>> {
+    match reader.text(x::BUDGET)? {
+        Some("") => Err(reader.invalid(x::BUDGET, "it is empty, expected the name of a budget")),
+        name => name.map(Name::new).transpose(),
     }
 }
 

@@ -45,6 +45,7 @@ fn inequivalent_field(result: Result) -> String {
 #[test]
 fn every_argument_is_read() {
     let queue = Queue::new("q")
+        .budget("b")
         .message_ttl(Duration::from_secs(60))
         .expires(Duration::from_secs(61))
         .max_length(10)
@@ -58,6 +59,7 @@ fn every_argument_is_read() {
         .lazy()
         .argument("x-unknown", FieldValue::Void);
     let expected = QueueArguments {
+        budget: Some(name("b")),
         dead_letter_exchange: Some(name("d")),
         dead_letter_routing_key: Some("k".into()),
         delivery_limit: Some(4),

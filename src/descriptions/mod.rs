@@ -1,16 +1,18 @@
-//! Descriptions of exchanges, queues and bindings: what a program wants to exist, as plain values.
+//! Descriptions of exchanges, queues, bindings and budgets: what a program wants to exist, as plain values.
 //!
 //! A description is built by chainable setters, which never fail: names and arguments are checked when it is declared, on first use. It
 //! can be stored and sent (serde), cloned and compared. It knows nothing of any broker; `arguments` gives the `x-` arguments their
 //! meaning.
 
 mod binding;
+mod budget;
 mod exchange;
 pub(crate) mod names;
 mod queue;
 
 pub use self::{
     binding::Binding,
+    budget::{Budget, BudgetPolicy},
     exchange::Exchange,
     queue::{Overflow, Queue},
 };

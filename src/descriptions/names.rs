@@ -6,6 +6,8 @@ pub(crate) const CANCEL_ON_HA_FAILOVER: &str = "x-cancel-on-ha-failover";
 pub(crate) const PRIORITY: &str = "x-priority";
 pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
 
+/// Ours: RabbitMQ has none.
+pub(crate) const BUDGET: &str = "x-budget";
 pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 pub(crate) const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";
 pub(crate) const DEAD_LETTER_STRATEGY: &str = "x-dead-letter-strategy";

@@ -142,6 +142,24 @@ impl Queue {
         self.argument(x::MAX_LENGTH_BYTES, count(bytes))
     }
 
+    /// The byte budget that it shares with other queues (`x-budget`, which RabbitMQ does not have): a [`Budget`](crate::Budget) of this
+    /// name, which must have been declared.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Budget, Queue};
+    /// let broker = Broker::new();
+    /// let queue = Queue::new("q").budget("shared");
+    /// assert!(broker.declare(&queue).unwrap_err().is_not_found()); // no such budget
+    /// broker.declare(&Budget::new("shared", 1 << 20))?;
+    /// broker.declare(&queue)?;
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    #[must_use]
+    pub fn budget(self, name: impl Into<String>) -> Self {
+        self.argument(x::BUDGET, name.into())
+    }
+
     /// What to do when a limit is reached (`x-overflow`).
     #[must_use]
     pub fn overflow(self, overflow: Overflow) -> Self {

@@ -148,6 +148,9 @@ pub enum Precondition {
         /// The largest that is taken.
         max: u64,
     },
+    /// A budget for the whole virtual host is declared before its first queue is.
+    #[error("{0} cannot cover the whole vhost: it has queues already")]
+    LateBudget(Resource),
     /// The virtual host has as many queues as it may have.
     #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]
     QueueLimit {

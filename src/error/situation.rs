@@ -279,6 +279,11 @@ impl Error {
         .into()
     }
 
+    /// 406: a budget for the whole virtual host that comes after its first queue.
+    pub(crate) fn late_budget(budget: &Name, vhost: &Name) -> Error {
+        Precondition::LateBudget(Resource::new(Entity::Budget, budget, vhost)).into()
+    }
+
     /// 503: an exchange type that nobody knows.
     pub(crate) fn unknown_exchange_type(kind: &str) -> Error {
         Error::CommandInvalid(format!("unknown exchange type '{kind}'").into())

@@ -135,6 +135,8 @@ impl Settings {
             .or_else(|| self.dead_letter_routing_key.clone())
             .filter(|_| dead_letter_exchange.is_some());
         QueueArguments {
+            // No policy has one: what is in a queue was paid for when it came.
+            budget: declared.budget.clone(),
             dead_letter_exchange,
             dead_letter_routing_key,
             delivery_limit: lower(declared.delivery_limit, self.delivery_limit),
