@@ -1,15 +1,15 @@
-//! Declaring whole descriptions: an exchange or a queue with everything it is bound to, all or nothing.
+//! Declaring whole descriptions: an exchange or a queue with everything it is bound to, all or nothing; and byte budgets.
 
 use crate::{
     Connection,
-    descriptions::{Binding, Exchange, Queue},
+    descriptions::{Binding, Budget, Exchange, Queue},
     error::Result,
     vhost::BindingAsk,
 };
 
-/// What can be declared and deleted: [`Exchange`] and [`Queue`] descriptions.
+/// What can be declared and deleted: [`Exchange`], [`Queue`] and [`Budget`] descriptions.
 ///
-/// Sealed: implemented for these two only.
+/// Sealed: implemented for these three only.
 ///
 /// # Examples
 /// ```
@@ -26,6 +26,7 @@ use crate::{
 /// ```
 pub trait Declare: Sized + sealed::Declare {}
 
+impl Declare for Budget {}
 impl Declare for Exchange {}
 impl Declare for Queue {}
 
@@ -44,6 +45,7 @@ pub(crate) mod sealed {
 /// What a declaration has made so far.
 #[derive(Debug, Default)]
 pub struct Undo {
+    budgets: Vec<String>,
     exchanges: Vec<String>,
     queues: Vec<String>,
     bindings: Vec<(Binding, String, bool)>,
@@ -67,6 +69,9 @@ impl Undo {
         }
         for exchange in self.exchanges.iter().rev() {
             let _ = connection.core().vhost().delete_exchange(exchange, false);
+        }
+        for budget in self.budgets.iter().rev() {
+            let _ = connection.core().vhost().delete_budget(budget);
         }
     }
 
@@ -99,6 +104,19 @@ fn ask<'a>(binding: &'a Binding, destination: &'a str, to_queue: bool) -> Bindin
         to_queue,
         routing_key: binding.routing_key(),
         arguments: binding.argument_table(),
+    }
+}
+
+impl sealed::Declare for Budget {
+    fn declare_in(&self, connection: &Connection, undo: &mut Undo) -> Result<Budget> {
+        if connection.core().vhost().declare_budget(self)? {
+            undo.budgets.push(self.name().to_owned());
+        }
+        Ok(self.clone())
+    }
+
+    fn delete_in(&self, connection: &Connection) -> Result {
+        connection.core().vhost().delete_budget(self.name())
     }
 }
 

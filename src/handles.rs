@@ -17,7 +17,7 @@ use crate::{
 macro_rules! typed_verbs {
     ($($handle:ty),*) => {$(
         impl $handle {
-            /// Declares an exchange or a queue with everything it is bound to: makes what is missing and checks that
+            /// Declares an exchange or a queue with everything it is bound to, or a budget: makes what is missing and checks that
             /// what exists is as described. Returns the description; that of a nameless queue with its new name.
             ///
             /// # Errors
@@ -42,7 +42,7 @@ macro_rules! typed_verbs {
                 declare::declare(&self.connection()?, description)
             }
 
-            /// Deletes an exchange, or a queue with its messages. To delete what is not there succeeds.
+            /// Deletes an exchange, a queue with its messages, or a budget that covers no queue any more. To delete what is not there succeeds.
             ///
             /// # Errors
             /// Those of [`Channel::exchange_delete`] and [`Channel::queue_delete`].

@@ -139,7 +139,8 @@
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
-//! With [`Overflow::Block`] the publisher waits for room instead.
+//! With [`Overflow::Block`] the publisher waits for room instead. A [`Budget`] limits the bytes of several queues, or of a whole virtual
+//! host, together, in either way.
 //!
 //! # To wait or not to wait
 //!
@@ -293,7 +294,7 @@ pub use crate::{
     consumer::{Consumer, ConsumerBuilder, Stopper},
     dead_letter::DeathReason,
     declare::Declare,
-    descriptions::{Binding, Exchange, Overflow, Queue},
+    descriptions::{Binding, Budget, BudgetPolicy, Exchange, Overflow, Queue},
     error::{
         CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
         Scope,
@@ -321,7 +322,8 @@ pub use crate::{
     },
     simple_queue::SimpleQueue,
     snapshot::{
-        BindingSnapshot, ExchangeSnapshot, Quantity, QueueSnapshot, Snapshot, VhostSnapshot,
+        BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, Quantity, QueueSnapshot, Snapshot,
+        VhostSnapshot,
     },
     vhost::{Published, QueueDeclared},
 };

@@ -1,5 +1,9 @@
 //! A picture of a broker at one moment, as plain values: what there is, how it is bound, how much is where.
 
+mod budget;
+
+pub use self::budget::BudgetSnapshot;
+
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +51,9 @@ pub struct Snapshot {
 pub struct VhostSnapshot {
     /// Its name.
     pub name: Name,
+    /// By name.
+    #[serde(default)]
+    pub budgets: Vec<BudgetSnapshot>,
     /// By name; the default exchange, which every virtual host has, is left out.
     pub exchanges: Vec<ExchangeSnapshot>,
     /// By name.
@@ -267,6 +274,7 @@ fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
         ))
     });
     VhostSnapshot {
+        budgets: budget::pictures(vhost),
         name: vhost.name().clone(),
         exchanges,
         queues,

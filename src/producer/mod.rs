@@ -19,7 +19,7 @@ pub use self::{
 use self::{
     letter::{Letter, typed},
     refused::give_back,
-    room::{Room, RoomIn},
+    room::Room,
     routes::Routes,
 };
 use crate::{
@@ -30,7 +30,6 @@ use crate::{
     name::Name,
     payload::{Body, Payload},
     properties::Properties,
-    queue::Queue,
     session::connection,
     vhost::{Published, PushFailure, Route},
     waiter::{self, Source as _, Waiting},
@@ -84,7 +83,8 @@ impl<T: Payload> Producer<T> {
     /// Publishes with the producer's own routing key.
     ///
     /// # Blocking
-    /// Waits for room if a queue on the message's way is full and has [`Overflow::Block`](crate::Overflow::Block).
+    /// Waits for room if a queue on the message's way is full and has [`Overflow::Block`](crate::Overflow::Block), or is covered by a
+    /// spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block).
     ///
     /// # Errors
     /// Each gives the payload back. [`Error::NoRoute`] if the message is mandatory and no queue is on its way,
@@ -149,10 +149,10 @@ impl<T: Payload> Producer<T> {
     }
 
     /// As [`publish`](Self::publish), but never waits for room in a queue with
-    /// [`Overflow::Block`](crate::Overflow::Block).
+    /// [`Overflow::Block`](crate::Overflow::Block), or in a budget.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish); [`Error::Refused`] if a blocking queue on the message's way is full.
+    /// As [`publish`](Self::publish); [`Error::Refused`] if a blocking queue on the message's way is full, or its budget spent.
     ///
     /// [`publish_timeout`](Self::publish_timeout) has an example of both.
     pub fn try_publish(&self, payload: T) -> Result<Published, PublishError<T>> {
@@ -210,12 +210,12 @@ impl<T: Payload> Producer<T> {
     /// ```
     pub async fn publish_async(&self, payload: T) -> Result<Published, PublishError<T>> {
         loop {
-            let full = match self.route(None) {
-                Ok(route) => route.full_queue().cloned(),
+            let lacking = match self.route(None) {
+                Ok(route) => self.shared.connection.vhost().lacks_room(&route),
                 Err(error) => return Err(PublishError { error, payload }),
             };
-            match full {
-                Some(full) => Waiting::new(self.room_in(full)).await,
+            match lacking {
+                Some(room) => Waiting::new(room).await,
                 None => return self.send(payload, None, Room::Ignore),
             }
         }
@@ -394,21 +394,15 @@ impl<T: Payload> Producer<T> {
         }
     }
 
-    fn room_in(&self, queue: Arc<Queue>) -> RoomIn {
-        let vhost = Arc::clone(self.shared.connection.vhost());
-        RoomIn { queue, vhost }
-    }
-
-    /// The route, once every blocking queue on it has room.
+    /// The route, once every blocking queue on it has room, and every blocking budget.
     fn route_with_room(&self, letter: Option<&Letter>, room: Room) -> Result<Arc<Route>> {
         let mut route = self.route(letter)?;
         if room == Room::Ignore {
             return Ok(route);
         }
-        let time = self.shared.connection.vhost().time();
+        let vhost = self.shared.connection.vhost();
         let mut deadline = None;
-        while let Some(full) = route.full_queue() {
-            let room_in = self.room_in(Arc::clone(full));
+        while let Some(room_in) = vhost.lacks_room(&route) {
             match room {
                 // It may be full of what consumers could have by now.
                 Room::Try if room_in.attempt(None).is_ready() => {
@@ -417,10 +411,12 @@ impl<T: Payload> Producer<T> {
                 }
                 Room::Try => {
                     return Err(Error::Refused {
-                        queue: full.name().clone(),
+                        queue: room_in.queue().clone(),
                     });
                 }
-                Room::Within(timeout) if deadline.is_none() => deadline = time.deadline(timeout),
+                Room::Within(timeout) if deadline.is_none() => {
+                    deadline = vhost.time().deadline(timeout)
+                }
                 Room::Wait | Room::Within(_) | Room::Ignore => {}
             }
             waiter::wait(&room_in, deadline).ok_or(Error::Timeout)?;

@@ -13,6 +13,7 @@ use crate::{dead_letter::DeathReason, descriptions::Overflow, envelope::Envelope
 impl State {
     /// Ends a message that is in no place any more.
     pub(super) fn die(&mut self, envelope: Envelope, reason: DeathReason, effects: &mut Effects) {
+        self.give_back_bytes(envelope.size(), effects);
         match self.settings.dead_letter_exchange.clone() {
             Some(exchange) => {
                 self.tally.dead_lettered.add(&envelope);
@@ -30,6 +31,24 @@ impl State {
                     _ => self.tally.dropped.add(&envelope),
                 }
                 effects.add(Effect::Drop(envelope));
+            }
+        }
+    }
+
+    /// Pays the budgets for a newcomer; `false` if one of them refuses it.
+    #[inline]
+    pub(super) fn pay(&self, envelope: &Envelope, by: By) -> bool {
+        match &self.account {
+            None => true,
+            Some(account) => account.pay(envelope.size(), by),
+        }
+    }
+
+    /// A message has left for good: the budgets get its bytes back.
+    pub(super) fn give_back_bytes(&self, bytes: u64, effects: &mut Effects) {
+        if let Some(account) = &self.account {
+            for wake in account.give_back(bytes) {
+                effects.wake(Some(wake));
             }
         }
     }
@@ -129,6 +148,7 @@ impl State {
         let count = all.len() as u64;
         for envelope in all {
             self.tally.purged += Amount::new(1, envelope.size());
+            self.give_back_bytes(envelope.size(), effects);
             effects.add(Effect::Drop(envelope));
         }
         self.wake_publishers(effects);

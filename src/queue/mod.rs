@@ -15,6 +15,7 @@
 //! 6. When a settlement has returned, counts and credit show it.
 //! 7. A hand-over (cancel, exclusive) is one critical section: remove, return the inbox, serve the next.
 
+mod budget;
 mod consumers;
 mod credit;
 mod effects;
@@ -27,6 +28,7 @@ mod tally;
 mod timing;
 
 pub(crate) use self::{
+    budget::{Account, Budget, Need},
     consumers::{ConsumerId, Group, Inbox, Outlet, Sink, Subscribe},
     credit::Credit,
     effects::{DeadLetter, Effect, Effects},
@@ -57,6 +59,8 @@ pub(crate) struct Queue {
     id: u64,
     shows_delivery_count: bool,
     hints: Hints,
+    /// With the budgets that cover it.
+    account: Option<Arc<Account>>,
     /// What the timers call.
     timed: OnceLock<Arc<dyn Timed>>,
     state: Mutex<State>,
@@ -71,16 +75,24 @@ struct Hints {
     timed: AtomicBool,
     /// Whether publishers wait when the queue is full.
     blocking: AtomicBool,
+    /// Whether they wait for anything: for that, or for a budget.
+    waits: AtomicBool,
 }
 
 impl Queue {
-    pub(crate) fn new(name: Name, id: u64, settings: QueueArguments) -> Queue {
+    pub(crate) fn new(
+        name: Name,
+        id: u64,
+        settings: QueueArguments,
+        account: Option<Arc<Account>>,
+    ) -> Queue {
         let hints = Hints {
             ttl: AtomicU64::new(NEVER),
             timed: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
         };
-        hints.follow(&settings);
+        hints.follow(&settings, account.as_deref());
         let shows_delivery_count = settings.queue_type == QueueType::Quorum;
         Queue {
             name,
@@ -88,7 +100,8 @@ impl Queue {
             shows_delivery_count,
             hints,
             timed: OnceLock::new(),
-            state: Mutex::new(State::new(settings)),
+            state: Mutex::new(State::new(settings, account.clone())),
+            account,
         }
     }
 
@@ -108,7 +121,7 @@ impl Queue {
     /// Other arguments are in effect from now on.
     pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
         let mut state = self.lock();
-        self.hints.follow(settings);
+        self.hints.follow(settings, self.account.as_deref());
         state.reconfigure(settings.clone(), now, effects);
     }
 
@@ -129,9 +142,19 @@ impl Queue {
         }
     }
 
-    /// Whether publishers wait when the queue is full.
+    /// Whether publishers may have to wait, for room here or in a budget.
     pub(crate) fn is_blocking(&self) -> bool {
+        self.hints.waits.load(SeqCst)
+    }
+
+    /// Whether publishers wait when the queue itself is full.
+    pub(crate) fn blocks_by_itself(&self) -> bool {
         self.hints.blocking.load(SeqCst)
+    }
+
+    /// With the budgets that cover it, if any does.
+    pub(crate) fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
     }
 
     /// What the timers are to call for this queue, made once.
@@ -141,7 +164,7 @@ impl Queue {
 }
 
 impl Hints {
-    fn follow(&self, settings: &QueueArguments) {
+    fn follow(&self, settings: &QueueArguments, account: Option<&Account>) {
         let ttl = settings
             .message_ttl
             .map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
@@ -151,6 +174,8 @@ impl Hints {
         }
         let blocking = settings.overflow == Some(crate::descriptions::Overflow::Block);
         self.blocking.store(blocking, SeqCst);
+        let waits = blocking || account.is_some_and(Account::blocks);
+        self.waits.store(waits, SeqCst);
     }
 }
 

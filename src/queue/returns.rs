@@ -104,6 +104,7 @@ impl State {
         let amount = Amount::new(1, bytes);
         self.tally.got -= amount;
         self.tally.moved += amount;
+        self.give_back_bytes(bytes, effects);
         self.wake_idlers(effects);
     }
 

@@ -3,9 +3,10 @@
 //! Taking in, handing over, settling and ending; how messages end without a consumer is in `fate`, what the clock does
 //! in `timing`.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
+    budget::Account,
     consumers::{ConsumerId, Consumers, Sink, Subscribe},
     effects::{Effect, Effects},
     outcome::{By, DeleteRefused, Deleted, NotTaken, Run, SubscribeRefused},
@@ -26,6 +27,8 @@ use crate::{
 pub(crate) struct State {
     /// The arguments in effect: the queue's own, and those of the policies that match it.
     pub(super) settings: QueueArguments,
+    /// With the budgets that cover the queue.
+    pub(super) account: Option<Arc<Account>>,
     pub(super) ready: Ready,
     pub(super) consumers: Consumers,
     next_position: u64,
@@ -44,8 +47,9 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(settings: QueueArguments) -> State {
+    pub(crate) fn new(settings: QueueArguments, account: Option<Arc<Account>>) -> State {
         State {
+            account,
             ready: Ready::new(settings.max_priority.unwrap_or(0)),
             consumers: Consumers::new(settings.single_active_consumer),
             settings,
@@ -106,6 +110,9 @@ impl State {
         if self.refuses(&envelope) {
             return Err(NotTaken::Refused(envelope, self.burial_of_refused()));
         }
+        if !self.pay(&envelope, by) {
+            return Err(NotTaken::Refused(envelope, None));
+        }
         self.tally.taken_in.add(&envelope);
         envelope.position = self.next_position();
         // Invariant 3: while something is ready, no consumer is in turn that could take this one first.
@@ -162,6 +169,7 @@ impl State {
         let amount = Amount::new(messages, bytes);
         self.tally.got -= amount;
         self.tally.acked += amount;
+        self.give_back_bytes(bytes, effects);
         self.wake_idlers(effects);
     }
 
@@ -266,12 +274,14 @@ impl State {
             }
             self.retire(&mut subscriber, std::iter::empty(), &mut effects);
         }
+        let payers = self.account.as_ref().map(|account| account.close());
         for wake in self
             .getters
             .take_all()
             .into_iter()
             .chain(self.publishers.take_all())
             .chain(self.idlers.take_all())
+            .chain(payers.unwrap_or_default())
         {
             effects.wake(Some(wake));
         }

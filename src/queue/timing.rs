@@ -53,6 +53,9 @@ impl State {
         if self.is_deleted() {
             return Err(NotTaken::Deleted(envelope));
         }
+        if !self.pay(&envelope, By::Publisher) {
+            return Err(NotTaken::Refused(envelope, None));
+        }
         self.tally.taken_in.add(&envelope);
         self.delay(envelope, due, false, effects);
         Ok(())

@@ -9,8 +9,9 @@ use crate::{
     envelope::{Envelope, Origin},
     error::Result,
     name::Name,
-    queue::{ConsumerId, Credit, Queue},
+    queue::{Account, ConsumerId, Credit, Queue},
     vhost::VirtualHost,
+    waiter::Wake,
 };
 
 /// What becomes of a message that is not acknowledged.
@@ -47,6 +48,8 @@ pub(crate) struct Source {
     /// `None`: gets.
     pub(crate) consumer: Option<(ConsumerId, Arc<Credit>)>,
     pub(crate) consumer_tag: Name,
+    /// The queue's, with the budgets that cover it: here so that an acknowledgement need not look at the queue.
+    pub(crate) account: Option<Arc<Account>>,
     /// Deliveries are acknowledged when they are made.
     pub(crate) auto_ack: bool,
 }
@@ -58,6 +61,7 @@ impl Source {
             queue: Arc::clone(queue),
             consumer: None,
             consumer_tag: Name::empty(),
+            account: queue.account().cloned(),
             auto_ack: false,
         })
     }
@@ -74,6 +78,9 @@ impl Source {
                     self.vhost.with_queue(&self.queue, |state, now, effects| {
                         state.settled(*id, now, effects)
                     });
+                }
+                if let Some(account) = &self.account {
+                    account.give_back(bytes).into_iter().for_each(Wake::wake);
                 }
             }
             None => self.vhost.with_queue(&self.queue, |state, _, effects| {

@@ -91,6 +91,7 @@ impl Subscription {
         })?;
         let source = Arc::new(Source {
             vhost: Arc::clone(vhost),
+            account: queue.account().cloned(),
             queue,
             consumer: Some((id, credit)),
             consumer_tag: tag,

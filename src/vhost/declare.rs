@@ -44,7 +44,7 @@ pub(crate) struct BindingAsk<'a> {
 }
 
 /// Names in declarations come without line breaks, as in RabbitMQ.
-fn checked(name: &str) -> Result<Name> {
+pub(super) fn checked(name: &str) -> Result<Name> {
     match name.contains(['\r', '\n']) {
         true => Name::new(name.replace(['\r', '\n'], "")),
         false => Name::new(name),
@@ -149,7 +149,13 @@ impl VirtualHost {
         let arguments = QueueArguments::parse(ask.argument_table(), &name, self.name())?;
         arguments.check_properties(ask, &name, self.name())?;
         let effective = policies.effective_queue(&arguments, &name);
-        let queue = Arc::new(Queue::new(name.clone(), self.next_number(), effective));
+        let account = self.open_account(&topology, &arguments)?;
+        let queue = Arc::new(Queue::new(
+            name.clone(),
+            self.next_number(),
+            effective,
+            account,
+        ));
         let declared = QueueDeclared {
             name: name.clone(),
             message_count: 0,

@@ -7,11 +7,12 @@
 //! 1. the policies,
 //! 2. the topology (`RwLock`),
 //! 3. one queue (never two at once),
-//! 4. a leaf: a channel's ledger, the exchange numbers, a waiter.
+//! 4. a leaf: a channel's ledger, the exchange numbers, who waits for a budget, a waiter.
 //!
 //! A lock is only taken while locks of lower numbers are held, and none is held while user code runs: wakers,
 //! destructors of payloads, clocks, codecs.
 
+mod budgets;
 mod dead_letters;
 mod declare;
 mod effects;
@@ -19,6 +20,7 @@ mod origins;
 mod policies;
 mod publish;
 mod replies;
+mod room;
 mod route;
 mod topology;
 
@@ -33,7 +35,7 @@ pub(crate) use self::{
     publish::{PushFailure, Route},
     replies::{REPLY_TO, Requester},
     topology::ConnectionId,
-    topology::{Target, Topology},
+    topology::{DeclaredBudget, Target, Topology},
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 

@@ -4,7 +4,7 @@
 //! remember may no longer be right. Checks nothing of who may do what; that is `declare.rs`.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -14,7 +14,7 @@ use crate::{
     exchange::{self, ExchangeKind},
     field_value::FieldTable,
     name::Name,
-    queue::Queue,
+    queue::{Budget, Queue},
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
@@ -72,8 +72,16 @@ pub(crate) struct DeclaredQueue {
     pub(crate) owner: Option<ConnectionId>,
 }
 
+#[derive(Debug)]
+pub(crate) struct DeclaredBudget {
+    pub(crate) budget: Arc<Budget>,
+    /// As declared.
+    pub(crate) description: descriptions::Budget,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Topology {
+    pub(crate) budgets: BTreeMap<Name, DeclaredBudget>,
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
     pub(crate) queues: HashMap<Name, DeclaredQueue>,
     /// For each destination the exchanges that have a binding to it, so that a deletion finds them.

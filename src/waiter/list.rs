@@ -66,6 +66,11 @@ impl WaitList {
             .collect()
     }
 
+    /// How many wait, those among them that something else has woken and that have not left yet.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether certainly nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()

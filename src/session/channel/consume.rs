@@ -195,6 +195,7 @@ impl Channel {
                     queue: Arc::clone(&queue),
                     consumer: Some((id, credit)),
                     consumer_tag: tag.clone(),
+                    account: queue.account().cloned(),
                     auto_ack: options.auto_ack,
                 });
                 let outlet = ChannelOutlet {

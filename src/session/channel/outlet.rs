@@ -27,6 +27,7 @@ impl Outlet for ChannelOutlet {
         let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else {
             return Err(envelope);
         };
+        let bytes = envelope.size();
         let mut state = core.lock();
         // A closing channel takes nothing more: its consumers are about to leave.
         if state.closed.is_some() || !state.ledger.has_room(&source.queue) {
@@ -60,6 +61,13 @@ impl Outlet for ChannelOutlet {
             message_count: 0,
         };
         effects.wake(state.send(Event::Delivery(delivery)));
+        drop(state);
+        // Acknowledged by that; and it was paid for before it came here.
+        if let Some(account) = source.account.as_ref().filter(|_| source.auto_ack) {
+            for wake in account.give_back(bytes) {
+                effects.wake(Some(wake));
+            }
+        }
         Ok(())
     }
 

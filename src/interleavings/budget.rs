@@ -1,0 +1,134 @@
+//! Publishers that wait for a budget, against everything that makes room in it.
+
+use super::*;
+use crate::{Budget, Requeue};
+
+/// Room for one message of a `u32`.
+fn broker() -> Broker {
+    let broker = Broker::new();
+    broker.declare(&Budget::new("b", 4).block()).unwrap();
+    broker
+}
+
+fn covered(name: &str) -> Queue {
+    Queue::new(name).budget("b")
+}
+
+fn used(broker: &Broker) -> u64 {
+    broker.budget("b").unwrap().used
+}
+
+#[test]
+fn an_acknowledgement_wakes_a_publisher_that_is_about_to_wait() {
+    explore(|| {
+        let broker = broker();
+        let consumer = broker.consumer::<u32>(&covered("q")).unwrap();
+        let producer = broker.producer::<u32>(&covered("other")).unwrap();
+        broker
+            .producer::<u32>(&covered("q"))
+            .unwrap()
+            .publish(0)
+            .unwrap();
+        let held = consumer.recv().unwrap();
+        let publishing = thread::spawn(move || producer.publish(1).unwrap().routed);
+        held.ack().unwrap();
+        assert_eq!(publishing.join().unwrap(), 1);
+        assert_eq!((used(&broker), ids(&rest(&broker, "other"))), (4, vec![1]));
+        assert_eq!(used(&broker), 0);
+    });
+}
+
+#[test]
+fn publishers_and_consumers_of_two_queues_pass_one_message_of_room_to_and_fro() {
+    explore(|| {
+        let broker = broker();
+        let threads = ["one", "two"].map(|name| {
+            let producer = broker.producer::<u32>(&covered(name)).unwrap();
+            let consumer = broker.consumer::<u32>(&covered(name)).unwrap();
+            let publishing = thread::spawn(move || {
+                for id in 0..2 {
+                    producer.publish(id).unwrap();
+                }
+            });
+            let receiving = thread::spawn(move || {
+                // One comes back on its way, and pays nothing for that.
+                consumer.recv().unwrap().nack(Requeue::Yes).unwrap();
+                for _ in 0..2 {
+                    consumer.recv().unwrap().ack().unwrap();
+                }
+            });
+            [publishing, receiving]
+        });
+        join(threads.into_iter().flatten());
+        let budget = broker.budget("b").unwrap();
+        assert_eq!((budget.used, budget.waiting), (0, 0));
+    });
+}
+
+#[test]
+fn a_deletion_wakes_its_publisher_though_the_budget_stays_spent() {
+    explore(|| {
+        let broker = broker();
+        broker
+            .producer::<u32>(&covered("other"))
+            .unwrap()
+            .publish(0)
+            .unwrap();
+        let producer = broker.producer::<u32>(&covered("q")).unwrap();
+        let publishing = thread::spawn(move || producer.publish(1).unwrap_err().into_inner());
+        broker.delete(&covered("q")).unwrap();
+        assert_eq!(publishing.join().unwrap(), 1);
+        assert_eq!(used(&broker), 4);
+    });
+}
+
+#[test]
+fn an_acknowledgement_and_a_deletion_give_the_same_bytes_back_once() {
+    explore(|| {
+        let broker = broker();
+        let consumer = broker.consumer::<u32>(&covered("q")).unwrap();
+        broker
+            .producer::<u32>(&covered("q"))
+            .unwrap()
+            .publish(0)
+            .unwrap();
+        broker.declare(&covered("other")).unwrap();
+        let held = consumer.recv().unwrap();
+        let settling = thread::spawn(move || held.ack().unwrap());
+        let deleting = {
+            let broker = broker.clone();
+            thread::spawn(move || broker.delete(&covered("q")).unwrap())
+        };
+        let other = broker.producer::<u32>(&covered("other")).unwrap();
+        other.publish(1).unwrap();
+        join([settling, deleting]);
+        assert_eq!(used(&broker), 4);
+        drop(consumer);
+    });
+}
+
+#[test]
+fn a_future_that_is_dropped_leaves_the_room_to_the_next() {
+    explore(|| {
+        let broker = broker();
+        let mailbox = broker.simple_queue::<u32>(&covered("q")).unwrap();
+        mailbox.put(0).unwrap();
+        let producers = [(); 2].map(|()| broker.producer::<u32>(&covered("q")).unwrap());
+        let [dropping, waiting] = producers;
+        let waiting = thread::spawn(move || waiting.publish(1).unwrap().routed);
+        let dropping = thread::spawn(move || {
+            let mut future = Box::pin(dropping.publish_async(2));
+            let waker = Waker::from(Flag::new());
+            let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+            polled.is_ready()
+        });
+        mailbox.get().unwrap().ack().unwrap();
+        if dropping.join().unwrap() {
+            // It was there first, and took the room.
+            mailbox.get().unwrap().ack().unwrap();
+        }
+        waiting.join().unwrap();
+        assert_eq!(broker.budget("b").unwrap().waiting, 0);
+        assert_eq!(used(&broker), 4 * mailbox.len() as u64);
+    });
+}
