@@ -16,6 +16,7 @@ use crate::{
     properties::Properties,
     sender_selected,
     vhost::{Published, PushFailure, REPLY_TO, Route},
+    waiter,
 };
 
 /// A message on its way: what is needed to put it into its queues, or to return it.
@@ -42,6 +43,27 @@ impl Core {
         };
         *properties = std::mem::take(properties).reply_to(name.to_string());
         Ok(())
+    }
+
+    /// The route, once every queue on it that has publishers wait has room. In a transaction nobody waits.
+    fn with_room(
+        &self,
+        mut route: Route,
+        exchange: &Name,
+        routing_key: &Name,
+        headers: Option<&FieldTable>,
+    ) -> Result<Route> {
+        while let Some(room) = self.vhost().lacks_room(&route) {
+            if matches!(self.open()?.mode, Mode::Tx(_)) {
+                break;
+            }
+            // Without a deadline it ends only when there is room.
+            let _ = waiter::wait(&room, None);
+            self.check_open()?;
+            // It may lead elsewhere by now.
+            route = self.vhost().resolve(exchange, routing_key, headers)?;
+        }
+        Ok(route)
     }
 
     /// As [`publish_pending`](Self::publish_pending), some time after the message was published: its route was decided
@@ -123,6 +145,10 @@ impl Channel {
     /// What comes of it is said by events, as in AMQP: [`Event::Return`] for a mandatory message that reached no queue,
     /// then, in confirm mode, [`Event::Confirm`]. They are there when this method returns.
     ///
+    /// # Blocking
+    /// Waits for room if a queue on the message's way is full and has [`Overflow::Block`](crate::Overflow::Block), or is covered by a
+    /// spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block). In a transaction neither this method nor the commit waits.
+    ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown exchange, [`Error::AccessRefused`] for an internal one,
     /// [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`, a `CC` or `BCC` header that
@@ -166,6 +192,8 @@ impl Channel {
         properties.validate()?;
         let mut properties = properties;
         core.name_requester(&mut properties)?;
+        let headers = properties.headers.as_ref();
+        let route = core.with_room(route, &exchange, &routing_key, headers)?;
         let selecting = properties
             .headers
             .clone()
