@@ -48,9 +48,17 @@ impl Name {
     /// [`Error::InvalidName`] if it is longer than [`Name::MAX_BYTES`] bytes.
     pub fn new(name: impl AsRef<str>) -> Result<Name> {
         let name = name.as_ref();
+        Name::check(name)?;
+        match name.is_empty() {
+            true => Ok(Name::empty()),
+            false => Ok(Name(Some(Arc::from(name)))),
+        }
+    }
+
+    /// Checks what [`new`](Self::new) does and keeps nothing, for text that is only compared with names.
+    pub(crate) fn check(name: &str) -> Result {
         match name.len() {
-            0 => Ok(Name::empty()),
-            1..=Name::MAX_BYTES => Ok(Name(Some(Arc::from(name)))),
+            0..=Name::MAX_BYTES => Ok(()),
             length => Err(Error::InvalidName {
                 length,
                 start: name.chars().take(20).collect::<String>().into(),

@@ -16,8 +16,9 @@ use crate::{
     sender_selected,
 };
 
-pub(super) struct Letter {
-    pub(super) key: Name,
+pub(super) struct Letter<'a> {
+    /// Checked to be no longer than a name may be.
+    pub(super) key: &'a str,
     pub(super) meta: Option<Arc<Meta>>,
     /// As given: the hidden keys among them, which route as well.
     pub(super) headers: Option<FieldTable>,
@@ -26,30 +27,31 @@ pub(super) struct Letter {
     pub(super) due: Option<u64>,
 }
 
-impl Letter {
+impl<'a> Letter<'a> {
     /// A plain message to another key.
-    pub(super) fn to(key: Name, shared: &Shared) -> Letter {
-        Letter {
+    pub(super) fn to(key: &'a str, shared: &Shared) -> Result<Letter<'a>> {
+        Name::check(key)?;
+        Ok(Letter {
             key,
             meta: shared.meta.clone(),
             headers: None,
             mandatory: shared.mandatory,
             due: None,
-        }
+        })
     }
 
     pub(super) fn new<T: Payload>(
         properties: &Properties,
-        routing_key: Option<&str>,
+        routing_key: Option<&'a str>,
         mandatory: Option<bool>,
         delay: Delay,
-        shared: &Shared,
-    ) -> Result<Letter> {
+        shared: &'a Shared,
+    ) -> Result<Letter<'a>> {
         shared.connection.check_user_id(properties)?;
         properties.validate()?;
         let key = match routing_key {
-            Some(key) => Name::new(key)?,
-            None => shared.routing_key.clone(),
+            Some(key) => Name::check(key).map(|()| key)?,
+            None => &*shared.routing_key,
         };
         let headers = properties.headers.clone();
         let mut properties = typed::<T>(properties.clone(), shared.codec.as_deref());

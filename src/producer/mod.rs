@@ -114,8 +114,8 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`publish`](Self::publish); [`Error::InvalidName`] for a longer key.
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
-        match Name::new(routing_key) {
-            Ok(key) => self.send(payload, Some(&Letter::to(key, &self.shared)), Room::Wait),
+        match Letter::to(routing_key, &self.shared) {
+            Ok(letter) => self.send(payload, Some(&letter), Room::Wait),
             Err(error) => Err(PublishError { error, payload }),
         }
     }
@@ -325,7 +325,7 @@ impl<T: Payload> Producer<T> {
     fn send(
         &self,
         payload: T,
-        letter: Option<&Letter>,
+        letter: Option<&Letter<'_>>,
         room: Room,
     ) -> Result<Published, PublishError<T>> {
         let mut route = match self.route_with_room(letter, room) {
@@ -395,7 +395,7 @@ impl<T: Payload> Producer<T> {
     }
 
     /// The route, once every blocking queue on it has room, and every blocking budget.
-    fn route_with_room(&self, letter: Option<&Letter>, room: Room) -> Result<Arc<Route>> {
+    fn route_with_room(&self, letter: Option<&Letter<'_>>, room: Room) -> Result<Arc<Route>> {
         let mut route = self.route(letter)?;
         if room == Room::Ignore {
             return Ok(route);
@@ -426,7 +426,7 @@ impl<T: Payload> Producer<T> {
         Ok(route)
     }
 
-    fn route(&self, letter: Option<&Letter>) -> Result<Arc<Route>> {
+    fn route(&self, letter: Option<&Letter<'_>>) -> Result<Arc<Route>> {
         // A remembered route may outlive the connection.
         self.shared.connection.check_open()?;
         match letter {

@@ -2,7 +2,9 @@
 //!
 //! Each is checked by one epoch before it is used again. Every clone of a producer remembers its own.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::Shared;
 use crate::{error::Result, field_value::FieldTable, name::Name, sync::Mutex, vhost::Route};
@@ -19,7 +21,7 @@ pub(super) struct Routes {
 struct Remembered {
     /// Of the producer's own routing key.
     own: Option<Arc<Route>>,
-    others: HashMap<Name, Arc<Route>>,
+    others: Others<Arc<Route>>,
 }
 
 impl Routes {
@@ -37,8 +39,8 @@ impl Routes {
     }
 
     /// The route of any key.
-    pub(super) fn to(&self, shared: &Shared, key: &Name) -> Result<Arc<Route>> {
-        if *key == shared.routing_key {
+    pub(super) fn to(&self, shared: &Shared, key: &str) -> Result<Arc<Route>> {
+        if shared.routing_key == *key {
             return self.own(shared);
         }
         let mut remembered = self.remembered.lock();
@@ -46,12 +48,10 @@ impl Routes {
             Some(route) if route.is_current() => return Ok(Arc::clone(route)),
             _ => {}
         }
-        let route = shared.resolve(key, None)?;
+        let key = Name::new(key)?;
+        let route = shared.resolve(&key, None)?;
         if !route.by_headers {
-            if remembered.others.len() >= REMEMBERED {
-                remembered.others.clear();
-            }
-            remembered.others.insert(key.clone(), Arc::clone(&route));
+            remembered.others.insert(key, Arc::clone(&route));
         }
         Ok(route)
     }
@@ -61,14 +61,14 @@ impl Routes {
         let mut remembered = self.remembered.lock();
         let fresh = |route: &Arc<Route>| !Arc::ptr_eq(route, stale);
         remembered.own = remembered.own.take().filter(fresh);
-        remembered.others.retain(|_, route| fresh(route));
+        remembered.others.retain(fresh);
     }
 
     /// The route of a message with headers, which only count if the exchange looks at them or they name further keys.
     pub(super) fn by_headers(
         &self,
         shared: &Shared,
-        key: &Name,
+        key: &str,
         headers: &FieldTable,
     ) -> Result<Arc<Route>> {
         if !crate::sender_selected::is_selected_by_sender(Some(headers)) {
@@ -77,7 +77,7 @@ impl Routes {
                 return Ok(route);
             }
         }
-        shared.resolve(key, Some(headers))
+        shared.resolve(&Name::new(key)?, Some(headers))
     }
 }
 
@@ -88,5 +88,110 @@ impl Shared {
             .vhost()
             .resolve(&self.exchange, key, headers)
             .map(Arc::new)
+    }
+}
+
+/// The routes `R` to other keys than the producer's own; never more than [`REMEMBERED`].
+struct Others<R> {
+    routes: HashMap<Name, R>,
+    /// The same keys in no order, so that one can be drawn.
+    keys: Vec<Name>,
+    drawn: u64,
+}
+
+impl<R> Others<R> {
+    fn get(&self, key: &str) -> Option<&R> {
+        self.routes.get(key)
+    }
+
+    /// Remembers one more. If there are too many it is instead of any other: of keys that come in turn, more than there
+    /// is room for, the one used longest ago would be the very one to come next.
+    fn insert(&mut self, key: Name, route: R) {
+        if self.routes.insert(key.clone(), route).is_some() {
+            return;
+        }
+        if self.keys.len() < REMEMBERED {
+            return self.keys.push(key);
+        }
+        // A linear congruential generator; its upper bits are the good ones.
+        self.drawn = (self.drawn)
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let place = (self.drawn >> 33) as usize % REMEMBERED;
+        let forgotten = std::mem::replace(&mut self.keys[place], key);
+        self.routes.remove(&forgotten);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&R) -> bool) {
+        self.routes.retain(|_, route| keep(route));
+        self.keys.retain(|key| self.routes.contains_key(key));
+    }
+}
+
+impl<R> Default for Others<R> {
+    fn default() -> Self {
+        Others {
+            routes: HashMap::default(),
+            keys: Vec::new(),
+            drawn: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Name {
+        Name::new(format!("key.{number}")).unwrap()
+    }
+
+    #[test]
+    fn a_producer_remembers_so_many_routes_and_no_more() {
+        let mut others = Others::default();
+        (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
+        assert!((0..REMEMBERED).all(|number| others.get(&key(number)) == Some(&number)));
+        for number in REMEMBERED..3 * REMEMBERED {
+            others.insert(key(number), number);
+            others.insert(key(number), number);
+            assert_eq!(others.get(&key(number)), Some(&number));
+        }
+        assert_eq!(
+            (others.routes.len(), others.keys.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+        assert!(
+            others
+                .keys
+                .iter()
+                .all(|key| others.routes.contains_key(key))
+        );
+    }
+
+    #[test]
+    fn of_too_many_keys_in_turn_some_are_still_remembered() {
+        let mut others = Others::default();
+        let mut found = 0;
+        for number in (0..REMEMBERED + REMEMBERED / 4)
+            .cycle()
+            .take(20 * REMEMBERED)
+        {
+            match others.get(&key(number)) {
+                Some(_) => found += 1,
+                None => others.insert(key(number), number),
+            }
+        }
+        assert!(found > 10 * REMEMBERED, "{found} of {}", 20 * REMEMBERED);
+    }
+
+    #[test]
+    fn a_forgotten_route_makes_room_for_another() {
+        let mut others = Others::default();
+        (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
+        others.retain(|number| *number != 7);
+        assert_eq!(others.get("key.7"), None);
+        others.insert(key(REMEMBERED), REMEMBERED);
+        assert_eq!(others.routes.len(), REMEMBERED);
+        assert!((0..REMEMBERED).all(|number| number == 7 || others.get(&key(number)).is_some()));
     }
 }
