@@ -14,7 +14,7 @@ mod reader;
 pub(crate) use self::{
     consumer::ConsumerArguments,
     equivalence::{check_budget_equivalence, check_exchange_equivalence, check_queue_equivalence},
-    exchange::ExchangeArguments,
+    exchange::{ExchangeArguments, delayed_type},
     queue::{QueueArguments, QueueType},
 };
 

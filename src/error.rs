@@ -122,7 +122,7 @@ pub enum Error {
         "queue '{queue}' refused the message: it is at its length limit, or its byte budget is spent"
     )]
     Refused {
-        /// The queue, or the first of them.
+        /// The queue, or the first of them; or the delayed exchange that cannot keep it back.
         queue: Name,
     },
     /// A `Local` payload, of which there is only one, would reach more than one queue.

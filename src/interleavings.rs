@@ -7,6 +7,7 @@
 mod budget;
 mod channels;
 mod credit;
+mod delayed;
 mod ends;
 mod topology;
 mod waiting;

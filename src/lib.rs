@@ -46,6 +46,7 @@
 //! | [`fanout`](Exchange::fanout) | everything |
 //! | [`topic`](Exchange::topic) | keys of words with dots between, where `*` is one word and `#` any number |
 //! | [`headers`](Exchange::headers) | messages whose headers have its arguments: `x-match` says all or any of them |
+//! | [`delayed`](Exchange::delayed) | what it matches for the type that it had; a message may wait in it first |
 //!
 //! ```
 //! use leveret::{Broker, Exchange, Queue};
@@ -286,9 +287,10 @@ mod timers;
 mod user_code;
 mod vhost;
 mod waiter;
+mod x_delay;
 
 pub use crate::{
-    broker::{Broker, BrokerBuilder, Credentials, LeftOver, ShutdownReport},
+    broker::{Broker, BrokerBuilder, Credentials, KeptBack, LeftOver, ShutdownReport},
     bytes::Bytes,
     clock::{Clock, ManualClock, SystemClock},
     consumer::{Consumer, ConsumerBuilder, Stopper},

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::{field_value::FieldValue, properties::Properties};
+use crate::{field_value::FieldValue, properties::Properties, x_delay};
 
 /// A message to be published by [`publish_message`](crate::Producer::publish_message): a payload with properties.
 ///
@@ -169,6 +169,18 @@ impl<T> Message<T> {
     pub fn deliver_at(mut self, at: SystemTime) -> Message<T> {
         self.delay = Delay::At(at);
         self
+    }
+
+    /// An exchange that is [`delayed`](crate::Exchange::delayed) keeps the message back for so long and routes it then (the
+    /// header `x-delay`); whole milliseconds, rounded up. On the way through other exchanges and in queues it means nothing: that
+    /// is [`deliver_after`](Self::deliver_after), which works everywhere and decides at once where the message goes. If a
+    /// message says both, such an exchange keeps it until both times are over.
+    ///
+    /// [`Exchange::delayed`](crate::Exchange::delayed) has an example.
+    pub fn delay(self, delay: Duration) -> Message<T> {
+        let milliseconds = delay.as_nanos().div_ceil(1_000_000);
+        let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
+        self.header(x_delay::X_DELAY, x_delay::value(milliseconds))
     }
 
     /// One header.

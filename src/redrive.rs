@@ -156,7 +156,7 @@ impl Connection {
             match chosen.then(|| home(envelope.properties())).flatten() {
                 Some(home) => match send_home(vhost, core.id(), &home, envelope) {
                     Ok(()) => {
-                        vhost.with_queue(&from, |state, _, effects| state.moved(bytes, effects));
+                        vhost.with_queue(&from, |state, _, effects| state.moved(1, bytes, effects));
                         moved += 1;
                     }
                     Err(envelope) => kept.push(envelope),

@@ -70,8 +70,10 @@ pub struct VhostSnapshot {
 pub struct ExchangeSnapshot {
     /// Its name.
     pub name: Name,
-    /// How it routes.
+    /// How it routes; of a [delayed exchange](crate::Exchange::delayed), its `x-delayed-type`.
     pub kind: ExchangeKind,
+    /// What it keeps back, if it is a delayed exchange.
+    pub delayed: Option<Quantity>,
     /// As declared.
     pub durable: bool,
     /// As declared.
@@ -205,6 +207,10 @@ fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
             exchanges.push(ExchangeSnapshot {
                 name: name.clone(),
                 kind: declared.kind(),
+                delayed: declared
+                    .shelf
+                    .as_ref()
+                    .map(|shelf| shelf.lock().delayed().into()),
                 durable: declared.description.is_durable(),
                 auto_delete: declared.description.is_auto_delete(),
                 internal: declared.description.is_internal(),

@@ -65,6 +65,7 @@ const ROWS: &[Row] = &[
             "timers",
             "user_code",
             "waiter",
+            "x_delay",
         ],
     ),
     row(

@@ -62,8 +62,12 @@ pub(crate) fn check_exchange_equivalence(
         received.is_auto_delete(),
     )?;
     comparison.property("internal", current.is_internal(), received.is_internal())?;
+    let compared: &[_] = match current.kind() {
+        names::DELAYED_MESSAGE => &[names::ALTERNATE_EXCHANGE, names::DELAYED_TYPE],
+        _ => &[names::ALTERNATE_EXCHANGE],
+    };
     comparison.arguments(
-        &[names::ALTERNATE_EXCHANGE],
+        compared,
         current.argument_table(),
         received.argument_table(),
     )

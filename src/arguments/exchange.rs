@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use crate::{
     descriptions::names,
-    error::{Entity, Result},
+    error::{Entity, Error, Result},
     field_value::FieldTable,
     name::Name,
 };
@@ -27,5 +27,14 @@ impl ExchangeArguments {
         Ok(Self {
             alternate_exchange: reader.exchange(names::ALTERNATE_EXCHANGE)?,
         })
+    }
+}
+
+/// The type by which an exchange of the type `x-delayed-message` routes, as its arguments name it.
+pub(crate) fn delayed_type(arguments: &FieldTable) -> Result<&str> {
+    match arguments.get(names::DELAYED_TYPE).map(|kind| kind.as_str()) {
+        Some(Some(names::DELAYED_MESSAGE)) => Err(Error::delayed_by_delayed()),
+        Some(Some(kind)) => Ok(kind),
+        Some(None) | None => Err(Error::no_delayed_type()),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 pub use self::{
     builder::{BrokerBuilder, Credentials},
-    shutdown::{LeftOver, ShutdownReport},
+    shutdown::{KeptBack, LeftOver, ShutdownReport},
 };
 
 use crate::{

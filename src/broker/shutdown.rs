@@ -32,6 +32,22 @@ pub struct ShutdownReport {
     pub timed_out: bool,
     /// The queues that were not empty, by virtual host and name.
     pub queues: Vec<LeftOver>,
+    /// The [delayed exchanges](crate::Exchange::delayed) that kept messages back, by virtual host and name.
+    pub exchanges: Vec<KeptBack>,
+}
+
+/// What was left in one delayed exchange.
+///
+/// It is part of a [`ShutdownReport`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptBack {
+    /// Its virtual host.
+    pub vhost: Name,
+    /// Its name.
+    pub exchange: Name,
+    /// Messages whose time had not come.
+    pub delayed: u64,
 }
 
 /// What was left in one queue.
@@ -108,7 +124,7 @@ impl Broker {
         // One pass may move messages on, as dead letters, into queues that were looked at before.
         while !timed_out && !all_idle(&vhosts) {
             for vhost in &vhosts {
-                for queue in queues(vhost) {
+                for queue in queues(vhost).into_iter().chain(shelves(vhost)) {
                     timed_out |= waiter::wait(&Idle(queue), until).is_none();
                 }
             }
@@ -116,6 +132,7 @@ impl Broker {
         let mut report = ShutdownReport {
             timed_out,
             queues: Vec::new(),
+            exchanges: Vec::new(),
         };
         for vhost in &vhosts {
             report.queues.extend(
@@ -123,10 +140,18 @@ impl Broker {
                     .iter()
                     .filter_map(|queue| left_over(vhost, queue)),
             );
+            report.exchanges.extend(
+                shelves(vhost)
+                    .iter()
+                    .filter_map(|shelf| kept_back(vhost, shelf)),
+            );
         }
         report
             .queues
             .sort_by(|a, b| (&a.vhost, &a.queue).cmp(&(&b.vhost, &b.queue)));
+        report
+            .exchanges
+            .sort_by(|a, b| (&a.vhost, &a.exchange).cmp(&(&b.vhost, &b.exchange)));
         self.handle.shut_down();
         Ok(report)
     }
@@ -142,11 +167,31 @@ fn queues(vhost: &VirtualHost) -> Vec<Arc<Queue>> {
     })
 }
 
+/// Where delayed exchanges keep messages back.
+fn shelves(vhost: &VirtualHost) -> Vec<Arc<Queue>> {
+    vhost.survey(|topology| {
+        let exchanges = topology.exchanges.values();
+        exchanges
+            .filter_map(|exchange| exchange.shelf.clone())
+            .collect()
+    })
+}
+
 fn all_idle(vhosts: &[Arc<VirtualHost>]) -> bool {
     vhosts
         .iter()
-        .flat_map(|vhost| queues(vhost))
+        .flat_map(|vhost| queues(vhost).into_iter().chain(shelves(vhost)))
         .all(|queue| queue.lock().is_idle())
+}
+
+fn kept_back(vhost: &Arc<VirtualHost>, shelf: &Arc<Queue>) -> Option<KeptBack> {
+    let counts = vhost.with_queue(shelf, |state, now, effects| state.counts(now, effects));
+    let delayed = counts.delayed.messages;
+    (delayed > 0).then(|| KeptBack {
+        vhost: vhost.name().clone(),
+        exchange: shelf.name().clone(),
+        delayed,
+    })
 }
 
 fn left_over(vhost: &Arc<VirtualHost>, queue: &Arc<Queue>) -> Option<LeftOver> {

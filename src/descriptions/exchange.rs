@@ -1,6 +1,9 @@
 //! The description of an exchange.
 
-use super::{Binding, is_unset, names::ALTERNATE_EXCHANGE};
+use super::{
+    Binding, is_unset,
+    names::{ALTERNATE_EXCHANGE, DELAYED_MESSAGE, DELAYED_TYPE},
+};
 use crate::{
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -49,8 +52,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange of a type that is given as AMQP names it: `direct`, `fanout`, `topic` or `headers`. To declare any other fails with
-    /// [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503).
+    /// An exchange of a type that is given as AMQP names it: `direct`, `fanout`, `topic`, `headers`, or `x-delayed-message` with the
+    /// argument `x-delayed-type`. To declare any other fails with [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503).
     pub fn new(name: impl Into<String>, kind: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -115,6 +118,44 @@ impl Exchange {
     pub fn passive(mut self) -> Self {
         self.passive = true;
         self
+    }
+
+    /// Has it keep messages back that say so: its type becomes `x-delayed-message` (known from RabbitMQ's plugin), its type until
+    /// now the argument `x-delayed-type`, by which it routes.
+    ///
+    /// A message with the header `x-delay`, a positive number of milliseconds, waits in the exchange for so long
+    /// ([`Message::delay`](crate::Message::delay) sets it); all others pass at once. Where a message goes is decided when its
+    /// time has come, by the bindings and the alternate exchange there are then. It is delivered with its header negated
+    /// (`x-delay: -5000`), which keeps the next delayed exchange on its way from delaying it again. While it waits it is neither
+    /// routed nor unroutable: it is [`Published::delayed`](crate::Published::delayed), even if it is mandatory; should no queue want
+    /// it in the end, nobody is told, and it goes to the virtual host's dead-letter queue if there is one. Messages that
+    /// wait go with their exchange when that is deleted. A [`Local`](crate::Local) that more than one queue wants in the end goes to the first.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Exchange, ManualClock, Message, Queue};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let broker = Broker::builder().clock(clock.clone()).build();
+    /// let reminders = Exchange::topic("reminders").delayed();
+    /// assert_eq!(reminders.kind(), "x-delayed-message");
+    /// let kitchen = Queue::new("kitchen").bind(&reminders, "kitchen.#");
+    /// let consumer = broker.consumer::<String>(&kitchen)?;
+    /// let tea = Message::new("tea".to_owned()).routing_key("kitchen.pot").delay(Duration::from_secs(240));
+    /// let published = broker.producer::<String>(&reminders)?.publish_message(tea)?;
+    /// assert_eq!((published.routed, published.delayed), (0, 1));
+    /// clock.advance(Duration::from_secs(240));
+    /// assert_eq!(*consumer.try_recv()?, "tea");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    #[must_use]
+    pub fn delayed(mut self) -> Self {
+        if self.kind == DELAYED_MESSAGE {
+            return self;
+        }
+        let kind = std::mem::replace(&mut self.kind, DELAYED_MESSAGE.to_owned());
+        self.argument(DELAYED_TYPE, kind)
     }
 
     /// Sends what no binding matches to the exchange of this name (`alternate-exchange`), which need not exist yet.

@@ -2,6 +2,10 @@
 
 pub(crate) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 
+/// The type of an exchange that can keep messages back, and the argument that says how it routes.
+pub(crate) const DELAYED_MESSAGE: &str = "x-delayed-message";
+pub(crate) const DELAYED_TYPE: &str = "x-delayed-type";
+
 pub(crate) const CANCEL_ON_HA_FAILOVER: &str = "x-cancel-on-ha-failover";
 pub(crate) const PRIORITY: &str = "x-priority";
 pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";

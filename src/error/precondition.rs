@@ -109,6 +109,9 @@ pub enum Precondition {
         /// The queue.
         resource: Resource,
     },
+    /// An exchange that keeps messages back does not say how it routes, or says that it keeps them back.
+    #[error("Invalid argument, {0}")]
+    DelayedType(&'static str),
     /// A binding's arguments are not what the exchange needs.
     #[error("{0}")]
     InvalidBinding(String),
@@ -148,8 +151,8 @@ pub enum Precondition {
         /// The largest that is taken.
         max: u64,
     },
-    /// A budget for the whole virtual host is declared before its first queue is.
-    #[error("{0} cannot cover the whole vhost: it has queues already")]
+    /// A budget for the whole virtual host is declared before its first queue or delayed exchange is.
+    #[error("{0} cannot cover the whole vhost: it has queues or delayed exchanges already")]
     LateBudget(Resource),
     /// The virtual host has as many queues as it may have.
     #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]

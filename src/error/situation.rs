@@ -179,6 +179,16 @@ impl Error {
         .into()
     }
 
+    /// 406: an exchange of the type `x-delayed-message` whose `x-delayed-type` is missing or no text.
+    pub(crate) fn no_delayed_type() -> Error {
+        Precondition::DelayedType("'x-delayed-type' must be an existing exchange type").into()
+    }
+
+    /// 406: an exchange of the type `x-delayed-message` that is to route as one of that type.
+    pub(crate) fn delayed_by_delayed() -> Error {
+        Precondition::DelayedType("'x-delayed-message' can't be used for 'x-delayed-type'").into()
+    }
+
     /// 406: a headers binding whose `x-match` is not one of the four words.
     pub(crate) fn invalid_x_match(value: &FieldValue) -> Error {
         Precondition::InvalidBinding(match value {

@@ -18,6 +18,7 @@
 mod budget;
 mod consumers;
 mod credit;
+mod delayed;
 mod effects;
 mod fate;
 mod outcome;

@@ -99,9 +99,9 @@ impl State {
         Some(envelope)
     }
 
-    /// A message that was taken out by a get went to another queue.
-    pub(crate) fn moved(&mut self, bytes: u64, effects: &mut Effects) {
-        let amount = Amount::new(1, bytes);
+    /// Messages that were taken out by gets, or because they were due, went to other queues.
+    pub(crate) fn moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
+        let amount = Amount::new(messages, bytes);
         self.tally.got -= amount;
         self.tally.moved += amount;
         self.give_back_bytes(bytes, effects);

@@ -263,7 +263,12 @@ impl State {
         }
         self.deleted = true;
         let messages = self.ready.len() as u64;
-        for envelope in self.ready.drain().into_iter().chain(self.drain_delayed()) {
+        for envelope in self
+            .ready
+            .drain()
+            .into_iter()
+            .chain(self.timing.delayed.drain())
+        {
             self.tally.deleted.add(&envelope);
             effects.add(Effect::Drop(envelope));
         }

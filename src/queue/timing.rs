@@ -3,11 +3,12 @@
 //! Times are nanoseconds of the virtual host's clock, read before the lock is taken. A verb that is given 0 was called
 //! by somebody who knows that nothing in this queue depends on time, and has not looked.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use super::{
     consumers::ConsumerId,
     credit::Credit,
+    delayed::{Delayed, Waiting},
     effects::{Effect, Effects},
     outcome::{By, NotTaken},
     state::State,
@@ -18,22 +19,12 @@ use crate::envelope::{Envelope, NEVER};
 /// What of a queue depends on time.
 #[derive(Debug, Default)]
 pub(super) struct Timing {
-    /// Messages that are not ready before their time, by that time and in the order in which they came.
-    delayed: BTreeMap<(u64, u64), Delayed>,
-    delayed_amount: Amount,
-    /// Tells delayed messages of the same time apart.
-    serial: u64,
+    /// Messages that are not ready before their time.
+    pub(super) delayed: Delayed,
     /// When the queue goes unless somebody uses it.
     lease_over: Option<u64>,
     /// The earliest time at which the queue is to be looked at, as far as that was asked for.
     scheduled: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Delayed {
-    envelope: Envelope,
-    /// It has a position: it comes back. A newcomer gets one when its time comes.
-    returning: bool,
 }
 
 /// `time` after `now`; a time too far away never comes.
@@ -48,12 +39,13 @@ impl State {
         &mut self,
         envelope: Envelope,
         due: u64,
+        by: By,
         effects: &mut Effects,
     ) -> Result<(), NotTaken> {
         if self.is_deleted() {
             return Err(NotTaken::Deleted(envelope));
         }
-        if !self.pay(&envelope, By::Publisher) {
+        if !self.pay(&envelope, by) {
             return Err(NotTaken::Refused(envelope, None));
         }
         self.tally.taken_in.add(&envelope);
@@ -83,29 +75,33 @@ impl State {
     }
 
     fn delay(&mut self, envelope: Envelope, due: u64, returning: bool, effects: &mut Effects) {
-        self.timing.serial += 1;
-        self.timing.delayed_amount.add(&envelope);
-        self.timing.delayed.insert(
-            (due, self.timing.serial),
-            Delayed {
-                envelope,
-                returning,
-            },
-        );
+        self.timing.delayed.insert(envelope, due, returning);
         self.schedule(effects);
     }
 
-    pub(super) fn delayed(&self) -> Amount {
-        self.timing.delayed_amount
+    pub(crate) fn delayed(&self) -> Amount {
+        self.timing.delayed.amount()
     }
 
-    /// Everything delayed, as the queue is deleted.
-    pub(super) fn drain_delayed(&mut self) -> Vec<Envelope> {
-        self.timing.delayed_amount = Amount::default();
-        std::mem::take(&mut self.timing.delayed)
-            .into_values()
-            .map(|delayed| delayed.envelope)
-            .collect()
+    /// Takes out up to `most` messages whose time has come, to be sent on; they count as got until they
+    /// [have been](State::moved). None is left if fewer come.
+    pub(crate) fn take_due(
+        &mut self,
+        most: usize,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Vec<Envelope> {
+        self.appointment_kept(now);
+        let delayed = &mut self.timing.delayed;
+        let due = std::iter::from_fn(|| delayed.pop_due(now)).take(most);
+        let due: Vec<_> = due.map(|waiting| waiting.envelope).collect();
+        for envelope in &due {
+            self.tally.got.add(envelope);
+        }
+        if due.len() < most {
+            self.schedule(effects);
+        }
+        due
     }
 
     /// The time has come to look at the queue.
@@ -113,21 +109,13 @@ impl State {
         if self.is_deleted() {
             return;
         }
-        if self.timing.scheduled.is_some_and(|at| at <= now) {
-            self.timing.scheduled = None;
-        }
+        self.appointment_kept(now);
         let mut by = By::Publisher;
-        while let Some(first) = self
-            .timing
-            .delayed
-            .first_entry()
-            .filter(|first| first.key().0 <= now)
-        {
-            let Delayed {
+        while let Some(first) = self.timing.delayed.pop_due(now) {
+            let Waiting {
                 mut envelope,
                 returning,
-            } = first.remove();
-            self.timing.delayed_amount -= Amount::new(1, envelope.size());
+            } = first;
             if returning {
                 self.ready.put_back(envelope);
             } else {
@@ -142,6 +130,13 @@ impl State {
             effects.add(Effect::LeaseOver);
         }
         self.schedule(effects);
+    }
+
+    /// What was asked for until now is to be asked for again.
+    fn appointment_kept(&mut self, now: u64) {
+        if self.timing.scheduled.is_some_and(|at| at <= now) {
+            self.timing.scheduled = None;
+        }
     }
 
     /// Somebody has used the queue: an unused one stays for the whole time of its lease again.
@@ -165,11 +160,7 @@ impl State {
     /// Asks to be looked at when the next thing is due, unless that was asked for already.
     pub(super) fn schedule(&mut self, effects: &mut Effects) {
         let head = self.ready.head().map_or(NEVER, |head| head.deadline);
-        let delayed = self
-            .timing
-            .delayed
-            .first_key_value()
-            .map_or(NEVER, |((due, _), _)| *due);
+        let delayed = self.timing.delayed.first_due();
         let lease = match self.consumer_count() {
             0 => self.timing.lease_over.unwrap_or(NEVER),
             _ => NEVER,

@@ -11,7 +11,7 @@ use crate::{
     arguments::{QueueArguments, check_budget_equivalence},
     descriptions,
     error::{Entity, Error, Result},
-    queue::{Account, Budget},
+    queue::{Account, Budget, Queue},
 };
 
 impl VirtualHost {
@@ -34,7 +34,7 @@ impl VirtualHost {
             return Ok(false);
         }
         // What is in a queue already was not paid for.
-        if ask.is_whole_vhost() && !topology.queues.is_empty() {
+        if ask.is_whole_vhost() && topology.holders().next().is_some() {
             return Err(Error::late_budget(&name, self.name()));
         }
         let declared = DeclaredBudget {
@@ -89,12 +89,17 @@ impl VirtualHost {
 }
 
 impl Topology {
+    /// Whatever holds messages: queues, and the shelves of delayed exchanges.
+    fn holders(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        let shelves = self.exchanges.values();
+        let shelves = shelves.filter_map(|declared| declared.shelf.as_ref());
+        let queues = self.queues.values().map(|declared| &declared.queue);
+        queues.chain(shelves)
+    }
+
     /// Whether a queue is covered by the budget.
     fn is_paid_into(&self, budget: &Arc<Budget>) -> bool {
-        let mut accounts = self
-            .queues
-            .values()
-            .filter_map(|declared| declared.queue.account());
+        let mut accounts = self.holders().filter_map(|holder| holder.account());
         accounts.any(|account| account.is_with(budget))
     }
 }

@@ -47,7 +47,7 @@ impl VirtualHost {
             let mut targets =
                 route::route_keys(&topology, &exchange, &keys, buried.headers.as_ref());
             let all = targets.len();
-            targets.retain(|target| {
+            targets.queues.retain(|target| {
                 !dead_letter::closes_cycle(buried.headers.as_ref(), target.name())
             });
             let cut = targets.len() < all;
@@ -97,20 +97,7 @@ impl VirtualHost {
             return;
         }
         letters.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
-        for (target, mut letter) in targets.into_iter().zip(letters) {
-            let mut effects = Effects::none();
-            let now = self.stamp(&target, &mut letter);
-            let pushed = target.lock().push(letter, By::Effect, now, &mut effects);
-            match pushed {
-                Ok(()) => {}
-                Err(NotTaken::Refused(letter, Some(burial))) => effects.add(burial.of(letter)),
-                // A queue that refuses a dead letter loses it, as in RabbitMQ.
-                Err(NotTaken::Deleted(letter) | NotTaken::Refused(letter, None)) => {
-                    effects.add(Effect::Drop(letter));
-                }
-            }
-            work.push_back((target, effects));
-        }
+        self.push_on(targets.into_stops(self.nanos()), letters, work);
     }
 
     /// The queue for what can be neither delivered nor routed on; `None` drops it.
@@ -125,6 +112,15 @@ impl VirtualHost {
             let effects = self.keep(&last, envelope, Undeliverable::NoRoute);
             self.carry_out(&last, effects);
         }
+    }
+
+    /// As [`drop_unroutable`](Self::drop_unroutable) for a message that waited in the shelf of an exchange. Returns what is owed.
+    pub(super) fn rescue_unroutable(
+        &self,
+        envelope: Envelope,
+        shelf: &Arc<Queue>,
+    ) -> (Arc<Queue>, Effects) {
+        self.rescue(envelope, Some(Undeliverable::NoRoute), shelf)
     }
 
     /// As [`drop_unroutable`](Self::drop_unroutable) for a dead letter of `from`; without a reason it is dropped, and one

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     arguments::{
         ExchangeArguments, QueueArguments, QueueType, check_exchange_equivalence,
-        check_queue_equivalence,
+        check_queue_equivalence, delayed_type,
     },
-    descriptions,
+    descriptions::{self, names},
     error::{CancelReason, Entity, Error, Result},
     exchange::{ExchangeKind, validate_binding},
     field_value::FieldTable,
@@ -57,9 +57,10 @@ fn is_reserved(name: &Name) -> bool {
 
 impl VirtualHost {
     /// `true` if the exchange is new.
-    pub(crate) fn declare_exchange(&self, ask: &descriptions::Exchange) -> Result<bool> {
-        let Ok(kind) = ask.kind().parse::<ExchangeKind>() else {
-            return Err(Error::unknown_exchange_type(ask.kind()));
+    pub(crate) fn declare_exchange(self: &Arc<Self>, ask: &descriptions::Exchange) -> Result<bool> {
+        let kind = match ask.kind() {
+            names::DELAYED_MESSAGE => None,
+            kind => Some(kind.parse::<ExchangeKind>()?),
         };
         let name = checked(ask.name())?;
         if name.is_empty() {
@@ -76,11 +77,18 @@ impl VirtualHost {
             return Err(Error::reserved_prefix(Entity::Exchange, &name));
         }
         let arguments = ExchangeArguments::parse(ask.argument_table(), &name, self.name())?;
-        let effective = policies.effective_exchange(&arguments, &name);
-        topology.add_exchange(
-            name,
-            DeclaredExchange::new(kind, ask.clone(), arguments, effective.alternate_exchange),
-        );
+        let (kind, shelf) = match kind {
+            Some(kind) => (kind, None),
+            None => {
+                let kind = delayed_type(ask.argument_table())?.parse()?;
+                (kind, Some(self.new_shelf(&topology, &name)?))
+            }
+        };
+        let alternate = policies
+            .effective_exchange(&arguments, &name)
+            .alternate_exchange;
+        let declared = DeclaredExchange::new(kind, ask.clone(), arguments, alternate, shelf);
+        topology.add_exchange(name, declared);
         Ok(true)
     }
 
@@ -97,7 +105,7 @@ impl VirtualHost {
     }
 
     /// Deleting what is not there succeeds.
-    pub(crate) fn delete_exchange(&self, name: &str, if_unused: bool) -> Result {
+    pub(crate) fn delete_exchange(self: &Arc<Self>, name: &str, if_unused: bool) -> Result {
         let name = checked(name)?;
         if name.is_empty() {
             return Err(Error::default_exchange());
@@ -113,6 +121,9 @@ impl VirtualHost {
             }
             _ => {
                 topology.remove_exchange(&name);
+                let owed = topology.take_owed();
+                drop(topology);
+                self.work_off(owed);
                 Ok(())
             }
         }
@@ -294,8 +305,10 @@ impl VirtualHost {
             Err(DeleteRefused::Deleted) => return Ok(0),
         };
         topology.remove_queue(&name);
+        let owed = topology.take_owed();
         drop(topology);
         self.carry_out(&queue, effects);
+        self.work_off(owed);
         Ok(messages)
     }
 
@@ -314,7 +327,9 @@ impl VirtualHost {
                 .lock()
                 .delete(false, false, CancelReason::QueueDeleted);
             topology.remove_queue(&name);
+            let owed = topology.take_owed();
             drop(topology);
+            self.work_off(owed);
             if let Ok(Deleted { effects, .. }) = deleted {
                 self.carry_out(&queue, effects);
             }
@@ -364,7 +379,11 @@ impl VirtualHost {
     }
 
     /// Removing what is not there succeeds; `false` tells so.
-    pub(crate) fn unbind(&self, connection: ConnectionId, ask: BindingAsk<'_>) -> Result<bool> {
+    pub(crate) fn unbind(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        ask: BindingAsk<'_>,
+    ) -> Result<bool> {
         let (source, destination, routing_key) = Self::check_binding(&ask)?;
         let mut topology = self.topology.write();
         self.check_up()?;
@@ -382,7 +401,11 @@ impl VirtualHost {
             },
             false => Target::Exchange(destination),
         };
-        Ok(topology.unbind(&source, &target, &routing_key, ask.arguments))
+        let unbound = topology.unbind(&source, &target, &routing_key, ask.arguments);
+        let owed = topology.take_owed();
+        drop(topology);
+        self.work_off(owed);
+        Ok(unbound)
     }
 
     fn check_binding(ask: &BindingAsk<'_>) -> Result<(Name, Name, Name)> {

@@ -107,46 +107,47 @@ impl VirtualHost {
 
     /// Deletes an auto-delete queue that had consumers and has none. Looks again under both locks: a consumer may have
     /// come since, or the queue may be gone and another have its name.
-    fn delete_abandoned(&self, queue: &Arc<Queue>) -> Option<(Arc<Queue>, Effects)> {
+    fn delete_abandoned(&self, queue: &Arc<Queue>) -> Work {
         let mut topology = self.topology.write();
-        let declared = topology
-            .queues
-            .get(queue.name())
-            .filter(|declared| declared.queue == *queue)?;
-        if !declared.description.is_auto_delete() || !queue.lock().is_abandoned() {
-            return None;
+        let goes = topology.queues.get(queue.name()).is_some_and(|declared| {
+            declared.queue == *queue
+                && declared.description.is_auto_delete()
+                && queue.lock().is_abandoned()
+        });
+        match goes {
+            true => self.end(&mut topology, queue),
+            false => Work::new(),
         }
-        self.end(&mut topology, queue)
     }
 
     /// Deletes a queue whose lease is over, looking again as for an abandoned one.
-    fn delete_forgotten(&self, queue: &Arc<Queue>) -> Option<(Arc<Queue>, Effects)> {
+    fn delete_forgotten(&self, queue: &Arc<Queue>) -> Work {
         let now = self.nanos();
         let mut topology = self.topology.write();
-        topology
+        let goes = topology
             .queues
             .get(queue.name())
-            .filter(|declared| declared.queue == *queue)?;
-        if !queue.lock().is_lease_over(now) {
-            return None;
+            .is_some_and(|declared| declared.queue == *queue && queue.lock().is_lease_over(now));
+        match goes {
+            true => self.end(&mut topology, queue),
+            false => Work::new(),
         }
-        self.end(&mut topology, queue)
     }
 
-    /// Deletes a queue. A consumer cannot come between the look and this: it needs the topology lock first, to find the
+    /// Deletes a queue, and says what is owed. A consumer cannot come between the look and this: it needs the topology lock first, to find the
     /// queue, and whoever found it before finds it deleted.
-    fn end(
-        &self,
-        topology: &mut super::Topology,
-        queue: &Arc<Queue>,
-    ) -> Option<(Arc<Queue>, Effects)> {
+    fn end(&self, topology: &mut super::Topology, queue: &Arc<Queue>) -> Work {
         let deleted = queue.lock().delete(true, false, CancelReason::QueueDeleted);
         match deleted {
             Ok(Deleted { effects, .. }) => {
                 topology.remove_queue(queue.name());
-                Some((Arc::clone(queue), effects))
+                let mut owed = topology.take_owed();
+                owed.push_front((Arc::clone(queue), effects));
+                owed
             }
-            Err(DeleteRefused::InUse | DeleteRefused::NotEmpty | DeleteRefused::Deleted) => None,
+            Err(DeleteRefused::InUse | DeleteRefused::NotEmpty | DeleteRefused::Deleted) => {
+                Work::new()
+            }
         }
     }
 
@@ -158,6 +159,7 @@ impl VirtualHost {
             self.set_down();
             self.set_dead_letter_queue(None);
             topology.touch_all();
+            topology.close_shelves();
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {
                 if let Some(declared) = topology.remove_queue(&name) {
@@ -168,6 +170,7 @@ impl VirtualHost {
                     }
                 }
             }
+            work.extend(topology.take_owed());
         }
         self.work_off(work);
     }

@@ -15,6 +15,7 @@
 mod budgets;
 mod dead_letters;
 mod declare;
+mod delayed;
 mod effects;
 mod origins;
 mod policies;
@@ -107,6 +108,7 @@ impl VirtualHost {
                     kind,
                     Exchange::new(exchange, kind.as_str()).durable(),
                     ExchangeArguments::default(),
+                    None,
                     None,
                 ),
             );

@@ -1,12 +1,16 @@
 //! Publishing: from an exchange name to messages in queues.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{VirtualHost, effects::Work, replies::Requester, route::route_keys};
+use super::{
+    VirtualHost,
+    effects::Work,
+    replies::Requester,
+    route::{Found, route_keys},
+};
 use crate::{
     envelope::{Address, Envelope, NEVER},
     error::{Entity, Error, Result},
-    exchange::ExchangeKind,
     field_value::FieldTable,
     name::Name,
     queue::{By, Effects, NotTaken, Queue, after},
@@ -33,12 +37,36 @@ pub struct Published {
     pub routed: usize,
     /// How many queues were on its way and refused it, being full.
     pub refused: usize,
+    /// How many [delayed exchanges](crate::Exchange::delayed) keep it back, to route it when its time has come.
+    pub delayed: usize,
+}
+
+impl Published {
+    /// The usual: one queue, and it took the message.
+    fn to_one() -> Published {
+        Published {
+            routed: 1,
+            ..Published::default()
+        }
+    }
+
+    /// To no queue, since all refused it.
+    pub(crate) fn refused(refused: usize) -> Published {
+        Published {
+            refused,
+            ..Published::default()
+        }
+    }
 }
 
 /// The queues for one exchange and routing key, as they were when the exchange had the epoch noted here.
 pub(crate) struct Route {
     pub(crate) address: Address,
-    queues: Vec<Arc<Queue>>,
+    pub(super) queues: Vec<Arc<Queue>>,
+    /// Where delayed exchanges keep the message back.
+    pub(super) shelves: Vec<Arc<Queue>>,
+    /// For how long.
+    pub(super) delay: Duration,
     /// The exchange's epoch. That of the default exchange is raised only when publishing ends altogether: its routes
     /// end with the queue, which says so itself.
     epoch: (Arc<AtomicU64>, u64),
@@ -70,12 +98,14 @@ impl Route {
         epoch.load(SeqCst) == *seen && !(self.to_default && self.queues.is_empty())
     }
 
+    /// How many places the message is to be in.
     pub(crate) fn len(&self) -> usize {
-        self.queues.len()
+        self.queues.len() + self.shelves.len()
     }
 
-    pub(super) fn queues(&self) -> &[Arc<Queue>] {
-        &self.queues
+    /// Where it leads: queues, and the shelves of delayed exchanges.
+    pub(super) fn stops(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        self.queues.iter().chain(&self.shelves)
     }
 }
 
@@ -122,15 +152,18 @@ impl VirtualHost {
                 return Err(Error::internal_exchange(exchange, self.name()));
             }
             Some(declared) => {
-                by_headers |=
-                    declared.kind() == ExchangeKind::Headers || topology.leads_to_headers(exchange);
+                by_headers |= topology.leads_to_headers(exchange);
                 &declared.epoch
             }
         };
         // Read under the lock under which it is raised: it belongs to what is routed by below.
         let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
         let keys = sender_selected::routing_keys(routing_key, headers)?;
-        let queues = route_keys(&topology, exchange, &keys, headers);
+        let Found {
+            queues,
+            shelves,
+            delay,
+        } = route_keys(&topology, exchange, &keys, headers);
         let requester = match exchange.is_empty() {
             true => self.requester(routing_key),
             false => None,
@@ -140,6 +173,8 @@ impl VirtualHost {
         Ok(Route {
             address: Address::new(&origin, routing_key),
             queues,
+            shelves,
+            delay,
             epoch,
             to_default: exchange.is_empty(),
             by_headers,
@@ -155,9 +190,18 @@ impl VirtualHost {
             .iter()
             .filter_map(|queue| topology.queue(queue.name()))
             .collect();
+        let exchanges = route
+            .shelves
+            .iter()
+            .map(|shelf| topology.exchanges.get(shelf.name()));
+        let shelves = exchanges
+            .filter_map(|exchange| exchange?.shelf.clone())
+            .collect();
         Route {
             address: route.address.clone(),
             queues,
+            shelves,
+            delay: route.delay,
             epoch: route.epoch.clone(),
             to_default: route.to_default,
             by_headers: route.by_headers,
@@ -178,16 +222,26 @@ impl VirtualHost {
     pub(crate) fn push_at(
         self: &Arc<Self>,
         route: &Route,
-        mut envelope: Envelope,
+        envelope: Envelope,
         due: Option<u64>,
     ) -> std::result::Result<Published, Box<PushFailed>> {
         if let Some(requester) = &route.requester {
             requester.reply(envelope);
-            return Ok(Published {
-                routed: 1,
-                refused: 0,
-            });
+            return Ok(Published::to_one());
         }
+        match route.shelves.is_empty() {
+            true => self.push_to_queues(route, envelope, due),
+            false => self.push_and_keep(route, envelope, due),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push_to_queues(
+        self: &Arc<Self>,
+        route: &Route,
+        mut envelope: Envelope,
+        due: Option<u64>,
+    ) -> std::result::Result<Published, Box<PushFailed>> {
         match route.queues.as_slice() {
             [] => Err(Box::new(PushFailed {
                 failure: PushFailure::NoRoute,
@@ -199,10 +253,7 @@ impl VirtualHost {
                 self.carry_out(queue, effects);
                 let (failure, envelope) = match pushed {
                     Ok(()) => {
-                        return Ok(Published {
-                            routed: 1,
-                            refused: 0,
-                        });
+                        return Ok(Published::to_one());
                     }
                     Err(NotTaken::Deleted(envelope)) => (PushFailure::QueueDeleted, envelope),
                     Err(NotTaken::Refused(envelope, _)) => (
@@ -288,7 +339,9 @@ impl VirtualHost {
                 if envelope.deadline != NEVER {
                     envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
                 }
-                queue.lock().push_delayed(envelope, due, effects)
+                queue
+                    .lock()
+                    .push_delayed(envelope, due, By::Publisher, effects)
             }
         };
         if let Err(NotTaken::Refused(envelope, burial)) = &mut pushed {

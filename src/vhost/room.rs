@@ -29,7 +29,7 @@ impl VirtualHost {
     /// What a publish must wait for first, if some queue on its way has publishers wait and no room.
     #[inline]
     pub(crate) fn lacks_room(self: &Arc<Self>, route: &Route) -> Option<RoomIn> {
-        let mut blocking = route.queues().iter().filter(|queue| queue.is_blocking());
+        let mut blocking = route.stops().filter(|queue| queue.is_blocking());
         blocking.find_map(|queue| {
             let budget = queue.account().and_then(|account| account.need());
             (budget.is_some() || queue.blocks_by_itself() && queue.lock().is_full()).then(|| {

@@ -8,13 +8,15 @@ use std::{
     sync::Arc,
 };
 
+use super::effects::Work;
 use crate::{
     arguments::{ExchangeArguments, QueueArguments},
     descriptions,
+    error::CancelReason,
     exchange::{self, ExchangeKind},
     field_value::FieldTable,
     name::Name,
-    queue::{Budget, Queue},
+    queue::{Budget, Deleted, Queue},
     sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
@@ -36,6 +38,8 @@ pub(crate) struct DeclaredExchange {
     /// Where messages go that no binding takes, by argument or by policy.
     pub(crate) alternate: Option<Name>,
     pub(crate) state: exchange::State<Target>,
+    /// Where messages wait that it keeps back, if it is a delayed one.
+    pub(crate) shelf: Option<Arc<Queue>>,
     /// Raised whenever a message published here might be routed otherwise than before. Written under the topology
     /// lock, read by producers without it.
     pub(crate) epoch: Arc<AtomicU64>,
@@ -47,12 +51,14 @@ impl DeclaredExchange {
         description: descriptions::Exchange,
         arguments: ExchangeArguments,
         alternate: Option<Name>,
+        shelf: Option<Arc<Queue>>,
     ) -> Self {
         DeclaredExchange {
             description,
             arguments,
             alternate,
             state: exchange::State::new(kind),
+            shelf,
             epoch: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -90,6 +96,8 @@ pub(crate) struct Topology {
     alternates: HashMap<Name, HashSet<Name>>,
     /// The exclusive queues of each connection.
     owned: HashMap<ConnectionId, HashSet<Name>>,
+    /// What the shelves of exchanges that are gone owe, to be carried out when the topology is free.
+    owed: Work,
 }
 
 impl Topology {
@@ -239,6 +247,32 @@ impl Topology {
         Some(declared)
     }
 
+    /// What is to be carried out once the topology is free. Every change that may remove an exchange ends with it.
+    pub(crate) fn take_owed(&mut self) -> Work {
+        std::mem::take(&mut self.owed)
+    }
+
+    /// Empties the shelves of all exchanges.
+    pub(crate) fn close_shelves(&mut self) {
+        let shelves: Vec<_> = self
+            .exchanges
+            .values_mut()
+            .filter_map(|exchange| exchange.shelf.take())
+            .collect();
+        for shelf in shelves {
+            self.close_shelf(shelf);
+        }
+    }
+
+    fn close_shelf(&mut self, shelf: Arc<Queue>) {
+        let deleted = shelf
+            .lock()
+            .delete(false, false, CancelReason::QueueDeleted);
+        if let Ok(Deleted { effects, .. }) = deleted {
+            self.owed.push_back((shelf, effects));
+        }
+    }
+
     pub(crate) fn remove_exchange(&mut self, name: &Name) {
         let unused = self.drop_exchange(name);
         self.collect(unused);
@@ -268,6 +302,9 @@ impl Topology {
         }
         if let Some(alternate) = &exchange.alternate {
             self.forget_alternate(alternate, name);
+        }
+        if let Some(shelf) = exchange.shelf {
+            self.close_shelf(shelf);
         }
         self.detach(&Target::Exchange(name.clone()))
     }
@@ -301,12 +338,12 @@ impl Topology {
         }
     }
 
-    /// Whether messages published to `name` may come to a headers exchange, so that their headers decide.
+    /// Whether messages published to `name` may come to an exchange that looks at headers: a headers exchange or a delayed one.
     pub(crate) fn leads_to_headers(&self, name: &Name) -> bool {
         let mut seen = HashSet::from([name]);
         let mut next = vec![name];
         while let Some(exchange) = next.pop().and_then(|name| self.exchanges.get(name)) {
-            if exchange.kind() == ExchangeKind::Headers {
+            if exchange.kind() == ExchangeKind::Headers || exchange.shelf.is_some() {
                 return true;
             }
             let bound = exchange

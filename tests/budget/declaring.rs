@@ -80,7 +80,7 @@ fn bad_budgets_are_refused_when_they_are_declared() {
         .unwrap_err();
     assert_eq!(
         late.to_string(),
-        "PRECONDITION_FAILED - budget 'all' in vhost '/' cannot cover the whole vhost: it has queues already"
+        "PRECONDITION_FAILED - budget 'all' in vhost '/' cannot cover the whole vhost: it has queues or delayed exchanges already"
     );
     let used = broker.delete(&ten_bytes()).unwrap_err();
     assert_eq!(

@@ -111,7 +111,7 @@ impl Core {
             match failed.failure {
                 // As in RabbitMQ the names that the bindings gave are what counts: another queue may have this one's.
                 PushFailure::QueueDeleted => route = self.vhost().renew(&route),
-                PushFailure::Refused { refused, .. } => return Published { routed: 0, refused },
+                PushFailure::Refused { refused, .. } => return Published::refused(refused),
                 PushFailure::NoRoute | PushFailure::NotShareable => {
                     if !mandatory {
                         self.vhost().drop_unroutable(failed.envelope);

@@ -1,0 +1,104 @@
+//! Messages that wait in a delayed exchange or in a queue, against the end of their wait and of where they wait.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{Error, Exchange, ManualClock, Message};
+
+const DELAY: Duration = Duration::from_millis(10);
+
+fn setting() -> (Broker, ManualClock, Exchange) {
+    let clock = ManualClock::new();
+    let broker = Broker::builder().clock(clock.clone()).build();
+    let exchange = Exchange::fanout("x").delayed();
+    broker.declare(&queue().bind(&exchange, "")).unwrap();
+    (broker, clock, exchange)
+}
+
+#[test]
+fn publishing_against_the_clock_delivers_every_message_once() {
+    explore(|| {
+        let (broker, clock, exchange) = setting();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let publishing = thread::spawn(move || {
+            for id in 0..2 {
+                producer
+                    .publish_message(Message::new(id).delay(DELAY))
+                    .unwrap();
+            }
+        });
+        let advancing = thread::spawn({
+            let clock = clock.clone();
+            move || clock.advance(DELAY)
+        });
+        join([publishing, advancing]);
+        clock.advance(DELAY);
+        assert_eq!(ids(&rest(&broker, "q")), [0, 1]);
+    });
+}
+
+#[test]
+fn a_message_is_kept_back_by_the_new_exchange_behind_a_deleted_one_or_comes_back() {
+    explore(|| {
+        let tracker = Tracker::default();
+        let (broker, clock, exchange) = setting();
+        let producer = broker.producer::<Tracked>(&exchange).unwrap();
+        let renewing = thread::spawn({
+            let broker = broker.clone();
+            move || {
+                broker.delete(&exchange).unwrap();
+                broker.declare(&queue().bind(&exchange, "")).unwrap();
+            }
+        });
+        let message = Message::new(tracker.payload(7)).delay(DELAY);
+        let published = producer.publish_message(message);
+        renewing.join().unwrap();
+        let kept = match published {
+            Ok(published) => {
+                assert_eq!((published.routed, published.delayed), (0, 1));
+                broker.snapshot().unwrap().vhosts[0]
+                    .exchanges
+                    .iter()
+                    .filter_map(|exchange| exchange.delayed)
+                    .map(|delayed| delayed.messages)
+                    .sum()
+            }
+            Err(refused) => {
+                assert!(matches!(refused.error(), Error::NotFound { .. }));
+                assert_eq!(refused.payload().payload().0.0, 7);
+                0
+            }
+        };
+        clock.advance(DELAY);
+        let mailbox = broker.simple_queue::<Tracked>(&queue()).unwrap();
+        assert_eq!(mailbox.len(), kept as usize);
+        drop(mailbox);
+        drop(broker);
+        tracker.assert_all_dropped();
+    });
+}
+
+#[test]
+fn the_end_of_a_delay_against_the_deletion_of_its_exchange_leaves_nothing_behind() {
+    explore(|| {
+        let tracker = Tracker::default();
+        let (broker, clock, exchange) = setting();
+        let producer = broker.producer::<Tracked>(&exchange).unwrap();
+        for id in 0..2 {
+            let message = Message::new(tracker.payload(id)).delay(DELAY);
+            producer.publish_message(message).unwrap();
+        }
+        let deleting = thread::spawn({
+            let broker = broker.clone();
+            move || broker.delete(&exchange).unwrap()
+        });
+        clock.advance(DELAY);
+        deleting.join().unwrap();
+        let mailbox = broker.simple_queue::<Tracked>(&queue()).unwrap();
+        let came: Vec<_> = std::iter::from_fn(|| mailbox.try_get().ok()).collect();
+        assert!(came.iter().map(|delivery| delivery.0.0).is_sorted());
+        drop((came, mailbox));
+        drop(broker);
+        tracker.assert_all_dropped();
+    });
+}

@@ -1,0 +1,63 @@
+//! The messages of a queue that wait for their time: plain data behind its lock, however many they are.
+//!
+//! Knows when each is due and what they amount to, and nothing of clocks.
+
+use std::collections::BTreeMap;
+
+use super::tally::Amount;
+use crate::envelope::{Envelope, NEVER};
+
+/// Messages that are not ready before their time.
+#[derive(Debug, Default)]
+pub(super) struct Delayed {
+    /// By time, and in the order in which they came.
+    waiting: BTreeMap<(u64, u64), Waiting>,
+    amount: Amount,
+    /// Tells messages of the same time apart.
+    serial: u64,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) envelope: Envelope,
+    /// It has a position: it comes back. A newcomer gets one when its time comes.
+    pub(super) returning: bool,
+}
+
+impl Delayed {
+    pub(super) fn insert(&mut self, envelope: Envelope, due: u64, returning: bool) {
+        self.serial += 1;
+        self.amount.add(&envelope);
+        let waiting = Waiting {
+            envelope,
+            returning,
+        };
+        self.waiting.insert((due, self.serial), waiting);
+    }
+
+    /// Takes the first, if it is due.
+    pub(super) fn pop_due(&mut self, now: u64) -> Option<Waiting> {
+        let first = self.waiting.first_entry();
+        let waiting = first.filter(|first| first.key().0 <= now)?.remove();
+        self.amount -= Amount::new(1, waiting.envelope.size());
+        Some(waiting)
+    }
+
+    /// When the first is due.
+    pub(super) fn first_due(&self) -> u64 {
+        let first = self.waiting.first_key_value();
+        first.map_or(NEVER, |((due, _), _)| *due)
+    }
+
+    pub(super) fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// Takes all.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
+        self.amount = Amount::default();
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        waiting.map(|waiting| waiting.envelope)
+    }
+}
