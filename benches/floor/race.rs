@@ -31,41 +31,49 @@ impl Tally {
 
 pub type Job<R> = Box<dyn FnOnce() -> R + Send>;
 
-/// Starts all threads at once and times them to the end; `stop` runs when the producers are through.
+/// Starts all threads at once and times them, from the first that begins to the last that ends; `stop` runs when the producers are
+/// through.
 pub fn race(
     producers: Vec<Job<()>>,
     consumers: Vec<Job<Tally>>,
     stop: impl FnOnce(),
 ) -> (Duration, Tally) {
-    let start = Arc::new(Barrier::new(producers.len() + consumers.len() + 1));
-    fn run<R: Send + 'static>(
-        jobs: Vec<Job<R>>,
-        start: &Arc<Barrier>,
-    ) -> Vec<thread::JoinHandle<R>> {
-        let run = |job: Job<R>| {
-            let start = Arc::clone(start);
-            thread::spawn(move || {
-                start.wait();
-                job()
-            })
-        };
-        jobs.into_iter().map(run).collect()
-    }
+    let start = Arc::new(Barrier::new(producers.len() + consumers.len()));
     let consumers = run(consumers, &start);
     let producers = run(producers, &start);
-    start.wait();
-    let began = Instant::now();
+    let mut times = Vec::new();
     for producer in producers {
-        producer.join().expect("a producer panicked");
+        let (time, ()) = producer.join().expect("a producer panicked");
+        times.push(time);
     }
     stop();
     let mut total = Tally::default();
     for consumer in consumers {
-        let got = consumer.join().expect("a consumer panicked");
+        let (time, got) = consumer.join().expect("a consumer panicked");
         total.messages += got.messages;
         total.ids = total.ids.wrapping_add(got.ids);
+        times.push(time);
     }
-    (began.elapsed(), total)
+    let began = times.iter().map(|(began, _)| *began).min();
+    let ended = times.iter().map(|(_, ended)| *ended).max();
+    let time = ended.zip(began).map(|(ended, began)| ended - began);
+    (time.expect("a race has threads"), total)
+}
+
+/// A thread that says when it began and ended. The thread that waits for them cannot tell: it may be woken last.
+type Running<R> = thread::JoinHandle<((Instant, Instant), R)>;
+
+fn run<R: Send + 'static>(jobs: Vec<Job<R>>, start: &Arc<Barrier>) -> Vec<Running<R>> {
+    let run = |job: Job<R>| {
+        let start = Arc::clone(start);
+        thread::spawn(move || {
+            start.wait();
+            let began = Instant::now();
+            let result = job();
+            ((began, Instant::now()), result)
+        })
+    };
+    jobs.into_iter().map(run).collect()
 }
 
 /// The ids that the `index`th of `threads` producers sends.
