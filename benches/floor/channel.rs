@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
 use leveret::{
     Broker, Channel, ConsumeOptions, Credentials, Event, Outcome, Properties, PublishOptions, Queue,
 };
 
 use super::{
     group::Group,
+    item::{Item, id_of},
     options::Options,
     race::{Job, Tally, race},
+    raw,
 };
-
-/// The bytes of a message.
-const SIZE: usize = 64;
 
 /// A publisher in confirm mode looks for what was confirmed after so many messages.
 const WINDOW: u64 = 64;
@@ -23,40 +21,12 @@ pub fn groups(options: &Options) -> Vec<Group> {
     let messages = options.messages;
     vec![
         Group::throughput("channel")
-            .row("raw-bytes", None, messages, raw)
+            .row("raw-bytes", None, messages, |n| {
+                raw::channel::<Vec<u8>>(n, 1, 1)
+            })
             .row("leveret-channel", None, messages, |n| amqp(n, false))
             .row("leveret-confirms", None, messages, |n| amqp(n, true)),
     ]
-}
-
-fn body(id: u64) -> Vec<u8> {
-    let mut body = vec![0; SIZE];
-    body[..8].copy_from_slice(&id.to_le_bytes());
-    body
-}
-
-fn id(body: &[u8]) -> u64 {
-    let id = body[..8].try_into().expect("eight bytes");
-    u64::from_le_bytes(id)
-}
-
-fn raw(messages: u64) -> Duration {
-    let (sender, receiver) = unbounded::<Vec<u8>>();
-    let sending: Job<()> = Box::new(move || {
-        for number in 1..=messages {
-            sender.send(body(number)).expect("the receiver is there");
-        }
-    });
-    let receiving: Job<Tally> = Box::new(move || {
-        let mut tally = Tally::default();
-        for body in receiver {
-            tally.add(id(&body));
-        }
-        tally
-    });
-    let (time, got) = race(vec![sending], vec![receiving], || {});
-    assert_eq!(got, Tally::expected(messages, 1));
-    time
 }
 
 fn amqp(messages: u64, confirms: bool) -> Duration {
@@ -85,7 +55,7 @@ fn amqp(messages: u64, confirms: bool) -> Duration {
                 .basic_publish(
                     "",
                     "floor",
-                    body(number),
+                    Vec::make(number),
                     Properties::new(),
                     PublishOptions::new(),
                 )
@@ -111,7 +81,7 @@ fn amqp(messages: u64, confirms: bool) -> Duration {
             let Event::Delivery(delivery) = events.recv().expect("an open channel") else {
                 panic!("only deliveries are due here");
             };
-            tally.add(id(&delivery.body().expect("bytes")));
+            tally.add(id_of(&delivery.body().expect("bytes")));
             consumer
                 .basic_ack(delivery.delivery_tag(), false)
                 .expect("an open channel");

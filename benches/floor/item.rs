@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const STOP: u64 = u64::MAX;
 
 /// What most messages are like: small, with a string of their own.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Msg {
     pub id: u64,
     at: u64,
@@ -60,4 +60,22 @@ impl Item for Plain {
     fn id(&self) -> u64 {
         self.id
     }
+}
+
+/// 64 bytes, for what moves bytes.
+impl Item for Vec<u8> {
+    fn make(id: u64) -> Vec<u8> {
+        let mut body = vec![0; 64];
+        body[..8].copy_from_slice(&id.to_le_bytes());
+        body
+    }
+
+    fn id(&self) -> u64 {
+        id_of(self)
+    }
+}
+
+/// The id in the body of a message.
+pub fn id_of(body: &[u8]) -> u64 {
+    body[..8].try_into().map_or(STOP, u64::from_le_bytes)
 }

@@ -33,9 +33,9 @@ struct Stamp {
 
 /// One run: so many messages, each after a rest.
 #[derive(Clone, Copy)]
-struct Run {
-    messages: u64,
-    rest: Option<Duration>,
+pub struct Run {
+    pub messages: u64,
+    pub rest: Option<Duration>,
 }
 
 impl Run {
@@ -76,7 +76,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
     groups
 }
 
-fn cores() -> [Option<core_affinity::CoreId>; 2] {
+pub fn cores() -> [Option<core_affinity::CoreId>; 2] {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     [cores.first().copied(), cores.get(1).copied()]
 }
@@ -171,7 +171,11 @@ fn one_way(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) 
     })
 }
 
-fn raw_call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
+pub fn raw_call(
+    run: Run,
+    here: core_affinity::CoreId,
+    there: core_affinity::CoreId,
+) -> Vec<Duration> {
     let (request, requests) = unbounded::<u64>();
     let (reply, replies) = unbounded::<u64>();
     let serve = move || {
@@ -193,7 +197,7 @@ fn raw_call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId)
 }
 
 /// A request through an exchange and a queue, and its reply through others: with a correlation id, and both acknowledged.
-fn call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
+pub fn call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
     let broker = Broker::new();
     let (request, requests) = hop::<u64>(&broker, "requests");
     let (reply, replies) = hop::<u64>(&broker, "replies");
