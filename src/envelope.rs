@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    ops::Deref,
     sync::{Arc, LazyLock},
 };
 
@@ -51,6 +52,26 @@ pub(crate) struct Meta {
     pub(crate) size: Option<u64>,
     /// Routing keys that nobody sees.
     pub(crate) bcc: Vec<String>,
+}
+
+/// The properties of a message that may be elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) enum SharedProperties {
+    /// It has some.
+    Own(Arc<Meta>),
+    /// It is plain.
+    Plain(&'static Properties),
+}
+
+impl Deref for SharedProperties {
+    type Target = Properties;
+
+    fn deref(&self) -> &Properties {
+        match self {
+            SharedProperties::Own(meta) => &meta.properties,
+            SharedProperties::Plain(properties) => properties,
+        }
+    }
 }
 
 /// Where a message was published: the exchange as the virtual host numbers it.
@@ -118,20 +139,32 @@ impl Envelope {
 
     /// The properties; those of a plain message say no more than its content type.
     pub(crate) fn properties(&self) -> &Properties {
+        match &self.meta {
+            Some(meta) => &meta.properties,
+            None => self.plain_properties(),
+        }
+    }
+
+    /// The properties, to be looked at without the message.
+    pub(crate) fn shared_properties(&self) -> SharedProperties {
+        match &self.meta {
+            Some(meta) => SharedProperties::Own(Arc::clone(meta)),
+            None => SharedProperties::Plain(self.plain_properties()),
+        }
+    }
+
+    fn plain_properties(&self) -> &'static Properties {
         static NONE: Properties = Properties::new();
         static PLAIN: [LazyLock<Properties>; 3] = [
             LazyLock::new(|| Properties::new().content_type("application/json")),
             LazyLock::new(|| Properties::new().content_type("text/plain")),
             LazyLock::new(|| Properties::new().content_type("application/octet-stream")),
         ];
-        match &self.meta {
-            Some(meta) => &meta.properties,
-            None => match self.body.content_type(&Json) {
-                Some("application/json") => &PLAIN[0],
-                Some("text/plain") => &PLAIN[1],
-                Some("application/octet-stream") => &PLAIN[2],
-                _ => &NONE,
-            },
+        match self.body.content_type(&Json) {
+            Some("application/json") => &PLAIN[0],
+            Some("text/plain") => &PLAIN[1],
+            Some("application/octet-stream") => &PLAIN[2],
+            _ => &NONE,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::{
     Broker, Channel, Connection,
     consumer::{Consumer, ConsumerBuilder},
     declare::{self, Declare},
+    delayed::Delayed,
     descriptions::Queue,
     error::Result,
     name::Name,
@@ -83,6 +84,20 @@ macro_rules! typed_verbs {
                 let core = connection.core();
                 core.check_open()?;
                 core.vhost().purge_queue(core.id(), &Name::new(queue.name())?)
+            }
+
+            /// The delayed messages of a queue, or of an exchange that is [`delayed`](crate::Exchange::delayed), to be
+            /// listed and cancelled. Nothing is declared.
+            ///
+            /// # Errors
+            /// [`Error::NotFound`](crate::Error::NotFound) if it does not exist,
+            /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) for another connection's exclusive queue,
+            /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an exchange of another type,
+            /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+            ///
+            /// [`Delayed`] has an example.
+            pub fn delayed(&self, at: impl Into<Destination>) -> Result<Delayed> {
+                Delayed::at(&self.connection()?, &at.into())
             }
 
             /// A producer for a queue (by the default exchange) or an exchange, which is declared unless it is there.

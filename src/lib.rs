@@ -259,6 +259,7 @@ mod consumer;
 #[allow(dead_code, reason = "the virtual host carries dead letters")]
 mod dead_letter;
 mod declare;
+mod delayed;
 mod descriptions;
 mod envelope;
 mod error;
@@ -296,6 +297,7 @@ pub use crate::{
     consumer::{Consumer, ConsumerBuilder, Stopper},
     dead_letter::DeathReason,
     declare::Declare,
+    delayed::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
     descriptions::{Binding, Budget, BudgetPolicy, Exchange, Overflow, Queue},
     error::{
         CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,

@@ -160,7 +160,7 @@ pub struct QueueSnapshot {
     pub expired: Quantity,
     /// Rejected, returned too often or over a limit, and not dead-lettered.
     pub dropped: Quantity,
-    /// Purged.
+    /// Purged, or cancelled while it was delayed.
     pub purged: Quantity,
     /// Moved to another queue.
     pub moved: Quantity,

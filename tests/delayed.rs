@@ -5,6 +5,10 @@
 
 #[path = "delayed/exchange.rs"]
 mod exchange;
+#[path = "delayed/listing.rs"]
+mod listing;
+#[path = "delayed/model.rs"]
+mod model;
 
 use std::time::Duration;
 

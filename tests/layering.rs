@@ -94,6 +94,7 @@ const ROWS: &[Row] = &[
         Siblings::May,
         &["consumer", "producer", "redrive", "select", "simple_queue"],
     ),
+    row(4, Siblings::May, &["delayed"]),
     row(4, Siblings::May, &["handles"]),
     row(4, Siblings::May, &["worker"]),
     row(4, Siblings::May, &["notify", "rpc"]),

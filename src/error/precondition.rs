@@ -112,6 +112,9 @@ pub enum Precondition {
     /// An exchange that keeps messages back does not say how it routes, or says that it keeps them back.
     #[error("Invalid argument, {0}")]
     DelayedType(&'static str),
+    /// The exchange is asked for delayed messages, and keeps none back.
+    #[error("{0} keeps no messages back: its type is not x-delayed-message")]
+    NotDelayed(Resource),
     /// A binding's arguments are not what the exchange needs.
     #[error("{0}")]
     InvalidBinding(String),

@@ -189,6 +189,11 @@ impl Error {
         Precondition::DelayedType("'x-delayed-message' can't be used for 'x-delayed-type'").into()
     }
 
+    /// 406: listing the delayed messages of an exchange that is not of the type `x-delayed-message`.
+    pub(crate) fn not_delayed(exchange: &Name, vhost: &Name) -> Error {
+        Precondition::NotDelayed(Resource::new(Entity::Exchange, exchange, vhost)).into()
+    }
+
     /// 406: a headers binding whose `x-match` is not one of the four words.
     pub(crate) fn invalid_x_match(value: &FieldValue) -> Error {
         Precondition::InvalidBinding(match value {

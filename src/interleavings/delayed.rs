@@ -102,3 +102,27 @@ fn the_end_of_a_delay_against_the_deletion_of_its_exchange_leaves_nothing_behind
         tracker.assert_all_dropped();
     });
 }
+
+#[test]
+fn cancelling_against_the_clock_cancels_or_delivers_every_message() {
+    explore(|| {
+        let tracker = Tracker::default();
+        let (broker, clock, _) = setting();
+        let producer = broker.producer::<Tracked>(&queue()).unwrap();
+        for id in 0..3 {
+            let message = Message::new(tracker.payload(id)).deliver_after(DELAY);
+            producer.publish_message(message).unwrap();
+        }
+        let cancelling = thread::spawn({
+            let delayed = broker.delayed(&queue()).unwrap();
+            move || delayed.cancel_if(|_| true)
+        });
+        clock.advance(DELAY);
+        let cancelled = cancelling.join().unwrap();
+        let mailbox = broker.simple_queue::<Tracked>(&queue()).unwrap();
+        assert_eq!(cancelled + mailbox.len() as u64, 3);
+        drop(mailbox);
+        drop(broker);
+        tracker.assert_all_dropped();
+    });
+}

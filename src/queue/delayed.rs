@@ -2,16 +2,19 @@
 //!
 //! Knows when each is due and what they amount to, and nothing of clocks.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use super::tally::Amount;
 use crate::envelope::{Envelope, NEVER};
+
+/// When a message is due, and what tells it from others of the same time: names one delayed message of a queue.
+pub(crate) type DelayedKey = (u64, u64);
 
 /// Messages that are not ready before their time.
 #[derive(Debug, Default)]
 pub(super) struct Delayed {
     /// By time, and in the order in which they came.
-    waiting: BTreeMap<(u64, u64), Waiting>,
+    waiting: BTreeMap<DelayedKey, Waiting>,
     amount: Amount,
     /// Tells messages of the same time apart.
     serial: u64,
@@ -52,6 +55,22 @@ impl Delayed {
 
     pub(super) fn amount(&self) -> Amount {
         self.amount
+    }
+
+    /// Those behind `key`, or all, in the order in which they are due.
+    pub(super) fn behind(
+        &self,
+        key: Option<DelayedKey>,
+    ) -> impl Iterator<Item = (DelayedKey, &Envelope)> {
+        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let waiting = self.waiting.range((from, Bound::Unbounded));
+        waiting.map(|(key, waiting)| (*key, &waiting.envelope))
+    }
+
+    pub(super) fn remove(&mut self, key: DelayedKey) -> Option<Envelope> {
+        let Waiting { envelope, .. } = self.waiting.remove(&key)?;
+        self.amount -= Amount::new(1, envelope.size());
+        Some(envelope)
     }
 
     /// Takes all.

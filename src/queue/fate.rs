@@ -147,11 +147,16 @@ impl State {
         let all = self.ready.drain();
         let count = all.len() as u64;
         for envelope in all {
-            self.tally.purged += Amount::new(1, envelope.size());
-            self.give_back_bytes(envelope.size(), effects);
-            effects.add(Effect::Drop(envelope));
+            self.drop_purged(envelope, effects);
         }
         self.wake_publishers(effects);
         count
+    }
+
+    /// Somebody wants this message gone.
+    pub(super) fn drop_purged(&mut self, envelope: Envelope, effects: &mut Effects) {
+        self.tally.purged += Amount::new(1, envelope.size());
+        self.give_back_bytes(envelope.size(), effects);
+        effects.add(Effect::Drop(envelope));
     }
 }

@@ -32,6 +32,7 @@ pub(crate) use self::{
     budget::{Account, Budget, Need},
     consumers::{ConsumerId, Group, Inbox, Outlet, Sink, Subscribe},
     credit::Credit,
+    delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
     outcome::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, SubscribeRefused},
     state::State,
@@ -108,6 +109,11 @@ impl Queue {
 
     pub(crate) fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// What tells it from all other queues of its virtual host, before and after it.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{
     consumers::ConsumerId,
     credit::Credit,
-    delayed::{Delayed, Waiting},
+    delayed::{Delayed, DelayedKey, Waiting},
     effects::{Effect, Effects},
     outcome::{By, NotTaken},
     state::State,
@@ -81,6 +81,42 @@ impl State {
 
     pub(crate) fn delayed(&self) -> Amount {
         self.timing.delayed.amount()
+    }
+
+    /// Looks at up to `most` delayed messages behind `key`, in the order in which they are due.
+    pub(crate) fn look_at_delayed<R>(
+        &self,
+        key: Option<DelayedKey>,
+        most: usize,
+        look: impl FnMut((DelayedKey, &Envelope)) -> R,
+    ) -> Vec<R> {
+        let delayed = self.timing.delayed.behind(key);
+        delayed.take(most).map(look).collect()
+    }
+
+    /// Cancels delayed messages; those that are not there any more are left out. Returns how many.
+    pub(crate) fn cancel_delayed(
+        &mut self,
+        keys: impl IntoIterator<Item = DelayedKey>,
+        effects: &mut Effects,
+    ) -> u64 {
+        let mut cancelled = 0;
+        for key in keys {
+            if let Some(envelope) = self.timing.delayed.remove(key) {
+                cancelled += 1;
+                self.drop_purged(envelope, effects);
+            }
+        }
+        cancelled
+    }
+
+    /// Cancels all delayed messages; returns how many.
+    pub(crate) fn cancel_all_delayed(&mut self, effects: &mut Effects) -> u64 {
+        let cancelled = self.delayed().messages;
+        for envelope in self.timing.delayed.drain() {
+            self.drop_purged(envelope, effects);
+        }
+        cancelled
     }
 
     /// Takes out up to `most` messages whose time has come, to be sent on; they count as got until they

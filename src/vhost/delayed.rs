@@ -15,7 +15,7 @@ use crate::{
     arguments::QueueArguments,
     clock::Timed,
     envelope::Envelope,
-    error::Result,
+    error::{Entity, Error, Result},
     name::Name,
     queue::{By, Effect, Effects, NotTaken, Queue, after},
     sender_selected, x_delay,
@@ -57,6 +57,22 @@ impl VirtualHost {
             })
         });
         Ok(shelf)
+    }
+
+    /// The shelf of the exchange of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::PreconditionFailed`] if it is no delayed exchange, [`Error::ShutDown`].
+    pub(crate) fn shelf(&self, exchange: &Name) -> Result<Arc<Queue>> {
+        let topology = self.topology.read();
+        self.check_up()?;
+        match topology.exchanges.get(exchange) {
+            None => Err(Error::not_found(Entity::Exchange, exchange, self.name())),
+            Some(declared) => match &declared.shelf {
+                Some(shelf) => Ok(Arc::clone(shelf)),
+                None => Err(Error::not_delayed(exchange, self.name())),
+            },
+        }
     }
 
     /// As [`push_at`](Self::push_at), where delayed exchanges are on the way that keep the message back.
