@@ -60,7 +60,7 @@ pub fn fanout(messages: u64) -> Duration {
 }
 
 /// A topic exchange with many bindings, and one queue behind them all.
-struct Topic {
+pub struct Topic {
     /// Everything ends with it.
     _broker: Broker,
     producer: Producer<Msg>,
@@ -70,7 +70,7 @@ struct Topic {
 
 impl Topic {
     /// One of the bindings matches each key. Most are patterns.
-    fn new(bindings: u64, keys: u64) -> Topic {
+    pub fn new(bindings: u64, keys: u64) -> Topic {
         let broker = Broker::new();
         let exchange = Exchange::topic("floor");
         let mut queue = Queue::new("floor");
@@ -94,7 +94,7 @@ impl Topic {
     }
 
     /// With the routing keys in rotation.
-    fn run(&self, messages: u64) -> Duration {
+    pub fn run(&self, messages: u64) -> Duration {
         let (producer, keys) = (self.producer.clone(), Arc::clone(&self.keys));
         let sending: Job<()> = Box::new(move || {
             for (id, key) in (1..=messages).zip(keys.iter().cycle()) {

@@ -96,14 +96,14 @@ fn with_features(messages: u64, properties: &[Properties]) -> Duration {
 }
 
 /// Many queues in one broker, each with a producer and a consumer of its own.
-struct Crowd {
+pub struct Crowd {
     /// Everything ends with it.
     _broker: Broker,
     members: Arc<Vec<(Producer<Msg>, Consumer<Msg>)>>,
 }
 
 impl Crowd {
-    fn new(queues: u64) -> Crowd {
+    pub fn new(queues: u64) -> Crowd {
         let broker = Broker::new();
         let members = (0..queues)
             .map(|number| {
@@ -120,7 +120,7 @@ impl Crowd {
     }
 
     /// One thread publishes to one queue after the other, again and again; another receives and acknowledges in the same order.
-    fn run(&self, messages: u64) -> Duration {
+    pub fn run(&self, messages: u64) -> Duration {
         let members = Arc::clone(&self.members);
         let sending: Job<()> = Box::new(move || {
             for (id, (producer, _)) in (1..=messages).zip(members.iter().cycle()) {

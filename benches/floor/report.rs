@@ -108,7 +108,7 @@ impl Report {
 }
 
 /// With its unit and thousands apart.
-fn amount(value: f64, unit: &str) -> String {
+pub fn amount(value: f64, unit: &str) -> String {
     if value < 1_000.0 {
         return format!("{value:.1} {unit}");
     }

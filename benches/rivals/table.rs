@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Rival, Skipped};
+use super::{Rival, Skipped, report::amount};
 
 /// An embedded ActiveMQ, as it was measured once on the machine of 2026-11-22: vm://, not persistent, acknowledged per hundred. It
 /// needs a JVM and is not run here.
@@ -61,10 +61,13 @@ impl Table {
             let goal = goal.map_or("-".into(), |goal| format!(">={goal:.0}"));
             println!("rivals,{name},{median:.1},{ratio},{goal},{verdict}");
             let line = format!(
-                "{name:24}{median:>12.0} ns  {:>10}  {goal:6}{verdict:8}",
+                "{name:22}{:>13}  {:>9}  {:6}{:8}against {against}",
+                amount(median, "ns"),
                 format!("{ratio}x"),
+                goal.replace('-', ""),
+                verdict.replace('-', ""),
             );
-            table += &format!("{line}against {against}\n");
+            table += &format!("{line}\n");
         }
         println!("\n{table}");
         for line in skipped {
