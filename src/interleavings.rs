@@ -6,6 +6,7 @@
 
 mod budget;
 mod channels;
+mod confirms;
 mod credit;
 mod delayed;
 mod ends;

@@ -228,6 +228,11 @@ impl Error {
         Precondition::ChannelMode("channel is not transactional").into()
     }
 
+    /// 406: waiting for confirms without `confirm_select`.
+    pub(crate) fn not_confirming() -> Error {
+        Precondition::ChannelMode("channel is not in confirm mode").into()
+    }
+
     /// 406: a queue refused a message of the transaction.
     pub(crate) fn partial_commit() -> Error {
         Precondition::ChannelMode("partial tx completion").into()

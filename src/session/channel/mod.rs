@@ -3,9 +3,10 @@
 //! Complete enough for a wire protocol to sit on it, which is why it exists beside the typed handles. Errors are
 //! returned and close nothing.
 //!
-//! Files: `topology` (exchanges, queues, bindings), `publish`, `consume`, `settle`, `tx` the methods; `ledger` the
+//! Files: `topology` (exchanges, queues, bindings), `publish`, `confirms`, `consume`, `settle`, `tx` the methods; `ledger` the
 //! deliveries; `events` the stream; `outlet` the end that queues see.
 
+mod confirms;
 mod consume;
 mod events;
 mod ledger;
@@ -28,6 +29,7 @@ pub use self::{
 };
 
 use self::{
+    confirms::Confirms,
     ledger::{Ledger, Slot},
     tx::Tx,
 };
@@ -123,7 +125,7 @@ pub(crate) struct State {
 
 enum Mode {
     Plain,
-    Confirm { published: u64 },
+    Confirm(Confirms),
     Tx(Tx),
 }
 
@@ -186,9 +188,14 @@ impl Core {
             .into_iter()
             .map(|(_, held)| held)
             .collect();
+        let mut unconfirmed = Vec::new();
         let uncommitted = match std::mem::replace(&mut state.mode, Mode::Plain) {
             Mode::Tx(tx) => Some(tx),
-            Mode::Plain | Mode::Confirm { .. } => None,
+            Mode::Confirm(confirms) => {
+                unconfirmed = confirms.close();
+                None
+            }
+            Mode::Plain => None,
         };
         let replies_to = state.replies_to.take();
         let subscriptions = std::mem::take(&mut state.subscriptions);
@@ -204,7 +211,7 @@ impl Core {
             subscription.cancel(reason);
         }
         self.connection.forget_channel(self.number);
-        for wake in wakes {
+        for wake in wakes.into_iter().chain(unconfirmed) {
             wake.wake();
         }
         drop(forgotten);

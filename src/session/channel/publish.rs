@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Channel, Core, Mode, PublishOptions,
-    events::{Confirm, Event, Outcome, Returned},
+    confirms::UnderWay,
+    events::{Event, Outcome, Returned},
 };
 use crate::{
     bytes::Bytes,
@@ -222,63 +223,19 @@ impl Channel {
                 tx.publish(pending);
                 return Ok(());
             }
-            Mode::Confirm { published } => {
-                *published += 1;
-                Some(*published)
-            }
+            Mode::Confirm(confirms) => Some(confirms.begin()),
             Mode::Plain => None,
         };
         drop(state);
+        let under_way = number.map(|number| UnderWay {
+            core,
+            number,
+            outcome: Outcome::Nack,
+        });
         let published = core.publish_pending(pending);
-        if let Some(delivery_tag) = number {
-            let outcome = match published.refused {
-                0 => Outcome::Ack,
-                _ => Outcome::Nack,
-            };
-            let wake = core.lock().send(Event::Confirm(Confirm {
-                delivery_tag,
-                multiple: false,
-                outcome,
-            }));
-            if let Some(wake) = wake {
-                wake.wake();
-            }
+        if let Some(under_way) = under_way {
+            under_way.is_published(published);
         }
         Ok(())
-    }
-
-    /// Turns publisher confirms on (`confirm.select`, a RabbitMQ extension), for good: every message published from
-    /// now on is confirmed by an [`Event::Confirm`]. Again is the same as once.
-    ///
-    /// # Errors
-    /// [`Error::PreconditionFailed`] on a transactional channel, and the errors of a closed channel.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Event, Outcome, Overflow, Properties, PublishOptions, Queue};
-    /// # use leveret::{Broker, Credentials};
-    /// # let broker = Broker::new();
-    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// channel.queue_declare(&Queue::new("small").max_length(1).overflow(Overflow::RejectPublish))?;
-    /// channel.confirm_select()?;
-    /// for body in ["first", "second"] {
-    ///     channel.basic_publish("", "small", body, Properties::new(), PublishOptions::new())?;
-    /// }
-    /// let events = channel.events();
-    /// for outcome in [Outcome::Ack, Outcome::Nack] {
-    ///     assert!(matches!(events.try_recv()?, Event::Confirm(confirm) if confirm.outcome == outcome));
-    /// }
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn confirm_select(&self) -> Result {
-        let mut state = self.core().open()?;
-        match state.mode {
-            Mode::Tx(_) => Err(Error::confirm_in_tx_mode()),
-            Mode::Confirm { .. } => Ok(()),
-            Mode::Plain => {
-                state.mode = Mode::Confirm { published: 0 };
-                Ok(())
-            }
-        }
     }
 }

@@ -64,7 +64,7 @@ impl Channel {
     pub fn tx_select(&self) -> Result {
         let mut state = self.core().open()?;
         match state.mode {
-            Mode::Confirm { .. } => Err(Error::tx_in_confirm_mode()),
+            Mode::Confirm(_) => Err(Error::tx_in_confirm_mode()),
             Mode::Tx(_) => Ok(()),
             Mode::Plain => {
                 state.mode = Mode::Tx(Tx::default());
@@ -164,7 +164,7 @@ impl Channel {
         let mut state = self.core().open()?;
         match &mut state.mode {
             Mode::Tx(tx) => Ok(std::mem::take(tx)),
-            Mode::Plain | Mode::Confirm { .. } => Err(Error::not_transactional()),
+            Mode::Plain | Mode::Confirm(_) => Err(Error::not_transactional()),
         }
     }
 }

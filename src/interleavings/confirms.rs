@@ -1,0 +1,62 @@
+//! Waiting for confirms against publishing and closing.
+
+use super::*;
+use crate::{Error, Event};
+
+#[test]
+fn what_was_published_before_a_wait_is_confirmed_when_it_returns() {
+    explore(|| {
+        let broker = Broker::new();
+        broker.declare(&queue()).unwrap();
+        let channel = channel(&broker);
+        channel.confirm_select().unwrap();
+        let publishers: Vec<_> = (0..2)
+            .map(|id| {
+                let channel = channel.clone();
+                thread::spawn(move || publish_bytes(&channel, "q", [id]))
+            })
+            .collect();
+        let waiting = thread::spawn({
+            let channel = channel.clone();
+            move || channel.wait_for_confirms()
+        });
+        publish_bytes(&channel, "q", [2]);
+        assert!(block_on(channel.wait_for_confirms_async()).unwrap());
+        let events = channel.events();
+        let confirmed = std::iter::from_fn(|| events.try_recv().ok()).count();
+        assert!(confirmed >= 1);
+        assert_eq!(waiting.join().unwrap(), Ok(true));
+        join(publishers);
+        assert_eq!(channel.try_wait_for_confirms(), Ok(Some(true)));
+        let rest = std::iter::from_fn(|| events.try_recv().ok());
+        let rest = rest.filter(|event| matches!(event, Event::Confirm(_)));
+        assert_eq!(confirmed + rest.count(), 3);
+    });
+}
+
+#[test]
+fn who_waits_for_confirms_is_woken_by_the_end_of_the_channel() {
+    explore(|| {
+        let broker = Broker::new();
+        broker.declare(&queue()).unwrap();
+        let channel = channel(&broker);
+        channel.confirm_select().unwrap();
+        let publishing = thread::spawn({
+            let channel = channel.clone();
+            move || {
+                let published =
+                    channel.basic_publish("", "q", "m", Properties::new(), PublishOptions::new());
+                assert!(matches!(published, Ok(()) | Err(Error::ChannelClosed)));
+            }
+        });
+        let waiting = thread::spawn({
+            let channel = channel.clone();
+            move || {
+                let waited = channel.wait_for_confirms();
+                assert!(matches!(waited, Ok(true) | Err(Error::ChannelClosed)));
+            }
+        });
+        channel.close().unwrap();
+        join([publishing, waiting]);
+    });
+}
