@@ -11,12 +11,15 @@
 //!
 //! `cargo bench --bench floor` measures; add `-- <shape> <row>` or either for those alone, `--messages <n>` or `--rounds <n>` for other
 //! sizes. Without `--bench` (as under `cargo test --bench floor`), with `--quick` or with `LEVERET_QUICK` set it only checks, with few
-//! messages. A round during which other processes used more than a tenth of a core is run again, a few times at most.
+//! messages. Many short rounds tell more than few long ones: on a virtual machine the distance between two cores changes several times
+//! in a second (the table says what it was). A round during which other processes used more than a tenth of a core is run again, a few times at most.
 //!
 //! Memory has a bench of its own, `memory`, in which counting does not disturb the clock.
 
 #[path = "floor/channel.rs"]
 mod channel;
+#[path = "floor/cores.rs"]
+mod cores;
 #[path = "floor/exchanges.rs"]
 mod exchanges;
 #[path = "floor/group.rs"]

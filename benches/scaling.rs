@@ -6,6 +6,9 @@
 //! `cargo bench --bench scaling` measures; `--rounds <n>` and `--messages <n>` as for the floor bench. Without `--bench`, with `--quick`
 //! or with `LEVERET_QUICK` set it only checks, with few messages, and draws into the target directory.
 
+#[path = "floor/cores.rs"]
+#[allow(dead_code, reason = "the floor bench uses it")]
+mod cores;
 #[path = "scaling/curves.rs"]
 mod curves;
 #[path = "floor/exchanges.rs"]

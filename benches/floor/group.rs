@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    cores,
     options::Options,
     others::Others,
     report::{Line, Report},
@@ -121,7 +122,9 @@ impl Group {
             .collect();
         let mut samples = vec![vec![Vec::new(); figures.len()]; rows.len()];
         let mut repeats = if options.quick { 0 } else { options.rounds };
+        let mut trips = Vec::new();
         for _ in 0..options.rounds {
+            trips.extend(cores::round_trip().map(|trip| trip.as_nanos() as f64));
             let mut tries = TRIES;
             let round = loop {
                 let others = Others::watch();
@@ -141,6 +144,7 @@ impl Group {
                 }
             }
         }
+        report.group(&self.shape, (!trips.is_empty()).then(|| median(trips)));
         let medians: Vec<Vec<f64>> = samples
             .into_iter()
             .map(|figures| figures.into_iter().map(median).collect())

@@ -13,11 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use core_affinity::CoreId;
 use crossbeam_channel::unbounded;
 use leveret::{Broker, Consumer, Exchange, Message, Producer, Queue};
 use serde::{Deserialize, Serialize};
 
-use super::{group::Group, options::Options};
+use super::{
+    cores::{self, pinned},
+    group::Group,
+    options::Options,
+};
 
 /// How long both threads are left alone before each message of the idle rows: long enough for their spinning to end and for their
 /// cores to be put to sleep.
@@ -51,53 +56,29 @@ impl Run {
 
 pub fn groups(options: &Options) -> Vec<Group> {
     // The run needs two cores to pin its threads to.
-    let [Some(here), Some(there)] = cores() else {
+    let Some(cores) = cores::two() else {
         println!("no latency rows: they need two cores, and threads that can be pinned");
         return Vec::new();
     };
     let regimes = [
-        ("hot", options.size(200, 40_000), None, 1.5),
-        ("idle", options.size(5, 200), Some(REST), 1.15),
+        ("hot", options.size(200, 20_000), None, 1.5),
+        ("idle", options.size(5, 100), Some(REST), 1.15),
     ];
     let mut groups = Vec::new();
     for (regime, messages, rest, goal) in regimes {
         let run = Run { messages, rest };
         groups.push(
             Group::latency(format!("one-way-{regime}"))
-                .times("raw", None, move || raw_one_way(run, here, there))
-                .times("leveret", Some(goal), move || one_way(run, here, there)),
+                .times("raw", None, move || raw_one_way(run, cores))
+                .times("leveret", Some(goal), move || one_way(run, cores)),
         );
         groups.push(
             Group::latency(format!("rpc-{regime}"))
-                .times("raw", None, move || raw_call(run, here, there))
-                .times("leveret", Some(goal), move || call(run, here, there)),
+                .times("raw", None, move || raw_call(run, cores))
+                .times("leveret", Some(goal), move || call(run, cores)),
         );
     }
     groups
-}
-
-pub fn cores() -> [Option<core_affinity::CoreId>; 2] {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    [cores.first().copied(), cores.get(1).copied()]
-}
-
-/// Runs both, each on its core, and returns what the second does.
-fn pair<T: Send + 'static>(
-    here: core_affinity::CoreId,
-    first: impl FnOnce() + Send + 'static,
-    there: core_affinity::CoreId,
-    second: impl FnOnce() -> T + Send + 'static,
-) -> T {
-    let first = thread::spawn(move || {
-        assert!(core_affinity::set_for_current(here));
-        first();
-    });
-    let second = thread::spawn(move || {
-        assert!(core_affinity::set_for_current(there));
-        second()
-    });
-    first.join().expect("a thread panicked");
-    second.join().expect("a thread panicked")
 }
 
 /// Sends each message when the one before has arrived: there is never a queue to stand in.
@@ -130,11 +111,7 @@ fn receive_stamps(
     times
 }
 
-fn raw_one_way(
-    run: Run,
-    here: core_affinity::CoreId,
-    there: core_affinity::CoreId,
-) -> Vec<Duration> {
+fn raw_one_way(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     let (sender, receiver) = unbounded::<Stamp>();
     let arrived = Arc::new(AtomicU64::new(0));
     let (seen, began) = (Arc::clone(&arrived), Instant::now());
@@ -143,7 +120,7 @@ fn raw_one_way(
             sender.send(stamp).expect("the receiver is there");
         });
     };
-    pair(here, send, there, move || {
+    pinned(cores, send, move || {
         receive_stamps(run, began, &arrived, |got| {
             got(receiver.recv().expect("the sender is there"));
         })
@@ -151,7 +128,7 @@ fn raw_one_way(
 }
 
 /// Through an exchange and a queue; received, and then acknowledged.
-fn one_way(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
+fn one_way(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     let broker = Broker::new();
     let (producer, consumer) = hop::<Stamp>(&broker, "one-way");
     let arrived = Arc::new(AtomicU64::new(0));
@@ -162,7 +139,7 @@ fn one_way(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) 
             assert_eq!(published.routed, 1);
         });
     };
-    pair(here, send, there, move || {
+    pinned(cores, send, move || {
         receive_stamps(run, began, &arrived, |got| {
             let delivery = consumer.recv().expect("the broker is there");
             got(*delivery);
@@ -171,11 +148,7 @@ fn one_way(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) 
     })
 }
 
-pub fn raw_call(
-    run: Run,
-    here: core_affinity::CoreId,
-    there: core_affinity::CoreId,
-) -> Vec<Duration> {
+pub fn raw_call(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     let (request, requests) = unbounded::<u64>();
     let (reply, replies) = unbounded::<u64>();
     let serve = move || {
@@ -183,7 +156,7 @@ pub fn raw_call(
             reply.send(id).expect("the caller is there");
         }
     };
-    pair(here, serve, there, move || {
+    pinned(cores, serve, move || {
         let mut times = Vec::with_capacity(run.messages as usize);
         for id in run.ids() {
             let began = Instant::now();
@@ -197,7 +170,7 @@ pub fn raw_call(
 }
 
 /// A request through an exchange and a queue, and its reply through others: with a correlation id, and both acknowledged.
-pub fn call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId) -> Vec<Duration> {
+pub fn call(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     let broker = Broker::new();
     let (request, requests) = hop::<u64>(&broker, "requests");
     let (reply, replies) = hop::<u64>(&broker, "replies");
@@ -215,7 +188,7 @@ pub fn call(run: Run, here: core_affinity::CoreId, there: core_affinity::CoreId)
             delivery.ack().expect("the broker is there");
         }
     };
-    pair(here, serve, there, move || {
+    pinned(cores, serve, move || {
         let mut times = Vec::with_capacity(run.messages as usize);
         for id in run.ids() {
             let began = Instant::now();

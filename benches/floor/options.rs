@@ -36,9 +36,9 @@ impl Options {
         Options {
             // Every shape shares them out evenly, in whole batches.
             messages: messages
-                .unwrap_or(if quick { 4_000 } else { 400_000 })
+                .unwrap_or(if quick { 4_000 } else { 160_000 })
                 .next_multiple_of(640),
-            rounds: rounds.unwrap_or(if quick { 1 } else { 9 }) as usize,
+            rounds: rounds.unwrap_or(if quick { 1 } else { 25 }) as usize,
             quick,
             only,
         }

@@ -1,5 +1,7 @@
 //! What is printed: a line for each row as soon as it is known, and a table for the eye at the end.
 
+use std::collections::HashMap;
+
 /// One row.
 pub struct Line {
     pub shape: String,
@@ -15,6 +17,8 @@ pub struct Line {
 pub struct Report {
     quick: bool,
     lines: Vec<Line>,
+    /// How far apart the cores were, in nanoseconds there and back, by shape.
+    trips: HashMap<String, f64>,
     rounds: usize,
     repeated: usize,
     dirty: usize,
@@ -26,9 +30,17 @@ impl Report {
         Report {
             quick,
             lines: Vec::new(),
+            trips: HashMap::new(),
             rounds: 0,
             repeated: 0,
             dirty: 0,
+        }
+    }
+
+    /// A group was run: how long a cache line took from core to core and back meanwhile, in nanoseconds.
+    pub fn group(&mut self, shape: &str, trip: Option<f64>) {
+        if let Some(trip) = trip {
+            self.trips.insert(shape.to_owned(), trip);
         }
     }
 
@@ -79,14 +91,18 @@ impl Report {
                 println!();
             }
             last = &line.shape;
+            let trip = self.trips.get(last).filter(|_| new);
             let text = format!(
-                "{:shapes$}{:rows$}{:>16}  {:>6}  {:8}{}",
+                "{:shapes$}{:rows$}{:>16}  {:>6}  {:8}{}{}",
                 if new { last } else { "" },
                 line.row,
                 amount(line.median, line.unit),
                 line.ratio.map_or(String::new(), |x| format!("{x:.2}x")),
                 line.goal.as_deref().unwrap_or(""),
                 self.verdict(line).replace('-', ""),
+                trip.map_or(String::new(), |ns| format!(
+                    "core to core and back {ns:.0} ns"
+                )),
             );
             println!("{}", text.trim_end());
         }

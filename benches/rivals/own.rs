@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Rival, Skipped,
+    Rival, Skipped, cores,
     item::Msg,
     latency::{self, Run},
     options::Options,
@@ -27,7 +27,7 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
             each(raw::channel::<Vec<u8>>(messages, 1, 1))
         }),
     ];
-    let [Some(here), Some(there)] = latency::cores() else {
+    let Some(cores) = cores::two() else {
         skipped.push("leveret-rpc: needs two cores, and threads that can be pinned".into());
         return rivals;
     };
@@ -36,13 +36,13 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
         rest: None,
     };
     rivals.push(Rival::new("leveret-rpc", "leveret-rpc", None, move || {
-        p50(latency::call(run, here, there))
+        p50(latency::call(run, cores))
     }));
     rivals.push(Rival::new(
         "crossbeam-rpc",
         "leveret-rpc",
         None,
-        move || p50(latency::raw_call(run, here, there)),
+        move || p50(latency::raw_call(run, cores)),
     ));
     rivals
 }

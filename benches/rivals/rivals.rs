@@ -10,6 +10,9 @@
 //! `cargo bench --manifest-path benches/rivals/Cargo.toml`; `--rounds <n>`, `--messages <n>` and `-- <row>` as for the floor bench.
 //! RabbitMQ is looked for at LEVERET_RABBITMQ or amqp://guest:guest@127.0.0.1:5672, NATS at LEVERET_NATS or 127.0.0.1:4222.
 
+#[path = "../floor/cores.rs"]
+#[allow(dead_code, reason = "what was made for the floor bench")]
+mod cores;
 #[path = "../floor/group.rs"]
 #[allow(dead_code, reason = "what was made for the floor bench")]
 mod group;
