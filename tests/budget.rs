@@ -165,6 +165,14 @@ fn however_a_message_leaves_its_bytes_come_back_once() {
     clock.advance(SECOND);
     assert_eq!(used(&broker), 0, "expired");
 
+    let later = covered("later");
+    let producer = broker.producer::<String>(&later).unwrap();
+    let message = Message::new(text(3)).deliver_after(SECOND);
+    producer.publish_message(message).unwrap();
+    assert_eq!(used(&broker), 3);
+    assert_eq!(broker.delayed(&later).unwrap().cancel_all(), 1);
+    assert_eq!(used(&broker), 0, "cancelled before its time");
+
     let tired = covered("tired").delivery_limit(0);
     put(&tired);
     drop(mailbox(&broker, &tired).get().unwrap());

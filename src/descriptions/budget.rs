@@ -115,7 +115,8 @@ impl Budget {
         self
     }
 
-    /// Covers every queue of the virtual host, besides the budgets that queues name. It is declared before the first queue is.
+    /// Covers every queue of the virtual host, besides the budgets that queues name, and what waits in its delayed exchanges. It is
+    /// declared before the first of them is.
     ///
     /// # Examples
     /// ```
