@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, sync::Arc, time::Duration};
 
-use leveret::{Broker, Consumer, Exchange, Producer, Properties, Queue};
+use leveret::{Broker, Budget, Consumer, Exchange, Producer, Properties, Queue};
 
 use super::{
     group::Group,
@@ -30,7 +30,8 @@ pub fn groups(options: &Options) -> Vec<Group> {
             })
             .row("leveret-priorities", Some(0.5), messages, |n| {
                 with_features(n, &priorities())
-            }),
+            })
+            .row("leveret-budget", Some(0.5), messages, with_budget),
         Group::throughput("queues")
             .row("leveret-one", None, queues * EACH, |n| {
                 direct::<Msg>(n, 1, 1)
@@ -89,6 +90,29 @@ fn with_features(messages: u64, properties: &[Properties]) -> Duration {
     };
     let (time, got) = race(vec![sending], vec![receiving], || {
         let stop = stopper.publish(Msg::make(STOP));
+        assert_eq!(stop.expect("the broker is there").routed, 1);
+    });
+    assert_eq!(got, Tally::expected(messages, 1));
+    time
+}
+
+/// Through a queue that pays into a byte budget, which is never spent.
+fn with_budget(messages: u64) -> Duration {
+    let broker = Broker::new();
+    broker
+        .declare(&Budget::new("floor", 1 << 40).block())
+        .expect("a new budget");
+    let exchange = Exchange::direct("floor");
+    let queue = Queue::new("floor").budget("floor").bind(&exchange, "floor");
+    let producer: Producer<Msg> = broker
+        .producer_builder(&exchange)
+        .routing_key("floor")
+        .build()
+        .expect("a new exchange");
+    let receiving = receive(consume::<Msg>(&broker, &queue));
+    let sending = publish(producer.clone(), 1..=messages);
+    let (time, got) = race(vec![sending], vec![receiving], || {
+        let stop = producer.publish(Msg::make(STOP));
         assert_eq!(stop.expect("the broker is there").routed, 1);
     });
     assert_eq!(got, Tally::expected(messages, 1));
