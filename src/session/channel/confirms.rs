@@ -59,7 +59,7 @@ pub(super) struct UnderWay<'a> {
 }
 
 impl UnderWay<'_> {
-    pub(super) fn is_published(mut self, published: Published) {
+    pub(super) fn confirm(mut self, published: Published) {
         if published.refused == 0 {
             self.outcome = Outcome::Ack;
         }

@@ -234,7 +234,7 @@ impl Channel {
         });
         let published = core.publish_pending(pending);
         if let Some(under_way) = under_way {
-            under_way.is_published(published);
+            under_way.confirm(published);
         }
         Ok(())
     }
