@@ -4,6 +4,7 @@
 //! the tests themselves check conservation: what was published is acknowledged once, or still ready, or went with a deleted queue, and no
 //! payload is left behind when everything is gone. There is no time under shuttle, so whoever waits with a limit does it on a manual clock.
 
+mod blocked;
 mod budget;
 mod channels;
 mod confirms;

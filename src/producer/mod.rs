@@ -30,9 +30,9 @@ use crate::{
     name::Name,
     payload::{Body, Payload},
     properties::Properties,
-    session::connection,
+    session::connection::{self, Closing},
     vhost::{Published, PushFailure, Route},
-    waiter::{self, Source as _, Waiting},
+    waiter::Source as _,
 };
 
 /// Publishes payloads of one type to one exchange, or to one queue.
@@ -215,7 +215,7 @@ impl<T: Payload> Producer<T> {
                 Err(error) => return Err(PublishError { error, payload }),
             };
             match lacking {
-                Some(room) => Waiting::new(room).await,
+                Some(room) => room.or(Closing(Arc::clone(&self.shared.connection))).await,
                 None => return self.send(payload, None, Room::Ignore),
             }
         }
@@ -419,7 +419,8 @@ impl<T: Payload> Producer<T> {
                 }
                 Room::Wait | Room::Within(_) | Room::Ignore => {}
             }
-            waiter::wait(&room_in, deadline).ok_or(Error::Timeout)?;
+            let closing = Closing(Arc::clone(&self.shared.connection));
+            room_in.wait_or(closing, deadline).ok_or(Error::Timeout)?;
             // It may lead elsewhere by now.
             route = self.route(letter)?;
         }

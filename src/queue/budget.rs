@@ -83,7 +83,9 @@ impl Budget {
         Vec::new()
     }
 
-    fn all_waiters(&self) -> Vec<Wake> {
+    /// Those who wait, to be woken without any lock.
+    #[must_use = "who waited must be woken"]
+    pub(crate) fn all_waiters(&self) -> Vec<Wake> {
         let mut waiters = self.waiters.lock();
         self.watched.store(false, SeqCst);
         waiters.take_all()
@@ -219,11 +221,15 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// Ready if there is room, or the queue is deleted.
-    pub(crate) fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
-        // `close` writes this and then takes the lock under which it is read here.
+    /// Ready if there is room, the queue is deleted, or all is `over`.
+    pub(crate) fn attempt(
+        &self,
+        ticket: Option<Ticket<'_>>,
+        over: impl FnOnce() -> bool,
+    ) -> Poll<()> {
+        // Whoever makes one of these true takes the lock after it, under which they are read here.
         self.budget
-            .attempt(ticket, || self.account.closed.load(SeqCst))
+            .attempt(ticket, || self.account.closed.load(SeqCst) || over())
     }
 
     pub(crate) fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {

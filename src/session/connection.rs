@@ -2,11 +2,15 @@
 //!
 //! Knows the virtual host and never the broker.
 
+mod closing;
+
 use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Weak},
 };
+
+pub(crate) use self::closing::Closing;
 
 use super::{
     channel::{self, Channel},
@@ -22,6 +26,7 @@ use crate::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     vhost::{Author, ConnectionId, VirtualHost},
+    waiter::WaitList,
 };
 
 /// A connection to a virtual host of a [`Broker`](crate::Broker): who one is, and what belongs to one.
@@ -79,6 +84,8 @@ struct Members {
     last_channel: u16,
     channels: HashMap<u16, Weak<channel::Core>>,
     subscriptions: HashMap<u64, Weak<Subscription>>,
+    /// Those who wait for something, but no longer than the connection is open.
+    closing: WaitList,
 }
 
 impl Core {
@@ -164,6 +171,10 @@ impl Core {
             }
             std::mem::take(&mut *members)
         };
+        let mut closing = members.closing;
+        for wake in closing.take_all() {
+            wake.wake();
+        }
         let mut channels: Vec<_> = members.channels.into_iter().collect();
         channels.sort_by_key(|(number, _)| *number);
         for channel in channels.iter().filter_map(|(_, channel)| channel.upgrade()) {

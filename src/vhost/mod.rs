@@ -188,12 +188,28 @@ impl VirtualHost {
         }
     }
 
-    /// Ends publishing: whoever remembers a route asks again, and is refused.
+    fn is_publishing(&self) -> bool {
+        self.check_publishing().is_ok()
+    }
+
+    /// Ends publishing: whoever remembers a route asks again, and is refused; so is whoever waits for room.
     pub(crate) fn stop_publishing(&self) {
         let topology = self.topology.write();
-        self.draining.store(true, SeqCst);
+        // First: whoever sees that publishing has ended must not go on with the route it has.
         self.default_epoch.fetch_add(1, SeqCst);
         topology.touch_all();
+        self.draining.store(true, SeqCst);
+        let mut wakes = Vec::new();
+        for declared in topology.queues.values() {
+            wakes.extend(declared.queue.lock().publishers().take_all());
+        }
+        for declared in topology.budgets.values() {
+            wakes.extend(declared.budget.all_waiters());
+        }
+        drop(topology);
+        for wake in wakes {
+            wake.wake();
+        }
     }
 
     /// Looks at the topology. Queues may be locked meanwhile, one at a time.

@@ -120,6 +120,8 @@ pub(crate) struct State {
     /// Typed consumers that end with the channel.
     subscriptions: Vec<Weak<Subscription>>,
     pub(crate) waiting: WaitList,
+    /// Publishers that wait for room, but no longer than the channel is open.
+    closing: WaitList,
     events: Sender<Event>,
 }
 
@@ -199,7 +201,8 @@ impl Core {
         };
         let replies_to = state.replies_to.take();
         let subscriptions = std::mem::take(&mut state.subscriptions);
-        let wakes = state.waiting.take_all();
+        let mut wakes = state.waiting.take_all();
+        wakes.extend(state.closing.take_all());
         drop(state);
         let (settlements, forgotten) = uncommitted.map(Tx::into_parts).unwrap_or_default();
         unsettled.extend(settlements);
@@ -293,6 +296,7 @@ impl Channel {
             closed: None,
             ledger: Ledger::default(),
             mode: Mode::Plain,
+            closing: WaitList::default(),
             prefetch: 0,
             current_queue: None,
             replies_to: None,

@@ -1,6 +1,6 @@
 //! Publishing on a channel: at once, with confirms, or in a transaction.
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
 use super::{
     Channel, Core, Mode, PublishOptions,
@@ -17,7 +17,7 @@ use crate::{
     properties::Properties,
     sender_selected,
     vhost::{Published, PushFailure, REPLY_TO, Route},
-    waiter,
+    waiter::{Source, Ticket, WaitList},
 };
 
 /// A message on its way: what is needed to put it into its queues, or to return it.
@@ -31,6 +31,28 @@ pub(super) struct Pending {
     mandatory: bool,
     /// The headers, if they name further keys: hidden ones among them.
     selecting: Option<FieldTable>,
+}
+
+/// Ready once the channel is closed.
+struct Closing<'a>(&'a Core);
+
+impl Source for Closing<'_> {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.closed.is_some() {
+            return Poll::Ready(());
+        }
+        if let Some(ticket) = ticket {
+            state.closing.register(ticket);
+        }
+        Poll::Pending
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.0.lock().closing);
+    }
 }
 
 impl Core {
@@ -58,8 +80,8 @@ impl Core {
             if matches!(self.open()?.mode, Mode::Tx(_)) {
                 break;
             }
-            // Without a deadline it ends only when there is room.
-            let _ = waiter::wait(&room, None);
+            // Without a deadline it ends only when there is room, or nobody to publish.
+            let _ = room.wait_or(Closing(self), None);
             self.check_open()?;
             // It may lead elsewhere by now.
             route = self.vhost().resolve(exchange, routing_key, headers)?;
