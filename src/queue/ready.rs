@@ -16,6 +16,8 @@ const KEPT: usize = 1_024;
 pub(crate) struct Ready {
     /// One for each priority, the lowest first; a queue without priorities has one.
     lanes: Vec<Lane>,
+    /// The lanes above this one are empty: with 256 priorities it would be long to look through them all for each message.
+    top: usize,
     len: usize,
     bytes: u64,
 }
@@ -41,6 +43,7 @@ impl Ready {
         let lanes = (0..=highest).map(|_| Lane::default()).collect();
         Ready {
             lanes,
+            top: 0,
             len: 0,
             bytes: 0,
         }
@@ -63,12 +66,17 @@ impl Ready {
     fn level(&self, envelope: &Envelope) -> usize {
         match self.lanes.len() - 1 {
             0 => 0,
-            highest => usize::from(envelope.properties().priority.unwrap_or(0)).min(highest),
+            highest => {
+                // A message without properties of its own has no priority.
+                let priority = envelope.meta().and_then(|meta| meta.properties.priority);
+                usize::from(priority.unwrap_or(0)).min(highest)
+            }
         }
     }
 
     fn lane(&mut self, envelope: &Envelope) -> &mut Lane {
         let level = self.level(envelope);
+        self.top = self.top.max(level);
         &mut self.lanes[level]
     }
 
@@ -98,12 +106,14 @@ impl Ready {
 
     /// The message that is to be served next.
     pub(crate) fn head(&self) -> Option<&Envelope> {
-        self.lanes.iter().rev().find_map(Lane::head)
+        self.lanes[..=self.top].iter().rev().find_map(Lane::head)
     }
 
     /// Takes the message that is to be served next.
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
-        let envelope = self.lanes.iter_mut().rev().find_map(Lane::pop)?;
+        let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
+        let (top, envelope) = lanes.find_map(|(level, lane)| Some((level, lane.pop()?)))?;
+        self.top = top;
         self.len -= 1;
         self.bytes = self.bytes.wrapping_sub(envelope.size());
         Some(envelope)
