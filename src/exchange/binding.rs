@@ -4,10 +4,14 @@
 //! the names not. The list is kept by destination, so that a deleted queue's bindings are found without looking at
 //! anyone else's.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{Destination, dense::DenseMap};
-use crate::{Result, field_value::FieldTable, name::Name};
+use super::{
+    Destination,
+    dense::DenseMap,
+    numbered::{Number, Numbered},
+};
+use crate::{field_value::FieldTable, name::Name};
 
 static NO_ARGUMENTS: FieldTable = FieldTable::new();
 
@@ -20,11 +24,11 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    pub(super) fn new(routing_key: &str, arguments: &FieldTable) -> Result<Self> {
-        Ok(Self {
-            routing_key: Name::new(routing_key)?,
+    pub(super) fn new(routing_key: &Name, arguments: &FieldTable) -> Self {
+        Self {
+            routing_key: routing_key.clone(),
             arguments: (!arguments.is_empty()).then(|| Arc::new(arguments.clone())),
-        })
+        }
     }
 
     pub(super) fn routing_key(&self) -> &Name {
@@ -48,13 +52,13 @@ pub(crate) struct BindingRef<'a, D> {
 #[derive(Debug)]
 pub(super) struct Bindings<D> {
     /// No destination stands here without a binding.
-    by_destination: DenseMap<D, Bound>,
+    by_destination: Numbered<D, Bound>,
 }
 
 impl<D: Destination> Bindings<D> {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            by_destination: DenseMap::new(),
+            by_destination: Numbered::new(),
         }
     }
 
@@ -68,66 +72,74 @@ impl<D: Destination> Bindings<D> {
             .is_some_and(|bound| bound.contains(binding))
     }
 
-    /// False if the binding was there already.
-    pub(super) fn insert(&mut self, destination: D, binding: Binding) -> bool {
-        if let Some(bound) = self.by_destination.get_mut(&destination) {
-            return bound.insert(binding);
+    /// The number that this destination has, or will have if it is bound next. `None` if there are no more.
+    pub(super) fn number_for(&self, destination: &D) -> Option<Number> {
+        match self.by_destination.number_of(destination) {
+            None => self.by_destination.next_number(),
+            number => number,
         }
-        self.by_destination
-            .insert_new(destination, Bound::One(binding));
-        true
     }
 
-    /// False if the binding was not there.
-    pub(super) fn remove(&mut self, destination: &D, binding: &Binding) -> bool {
-        match self.by_destination.get_mut(destination) {
-            Some(Bound::Many(bindings)) if bindings.len() > 1 => bindings.remove(binding),
-            Some(bound) if bound.contains(binding) => {
-                self.by_destination.remove(destination);
-                true
+    /// Adds a binding that is not there yet (the caller has just looked).
+    pub(super) fn insert_new(&mut self, destination: D, binding: Binding) {
+        match self.by_destination.get_mut(&destination) {
+            Some(bound) => bound.insert_new(binding),
+            None => self
+                .by_destination
+                .insert_new(destination, Bound::One(binding)),
+        }
+    }
+
+    /// The number that the destination had, or `None` if the binding was not there.
+    pub(super) fn remove(&mut self, destination: &D, binding: &Binding) -> Option<Number> {
+        match self.by_destination.get_mut(destination)? {
+            Bound::Many(bindings) if bindings.len() > 1 => {
+                bindings.remove(binding)?;
+                self.by_destination.number_of(destination)
             }
-            _ => false,
+            bound if bound.contains(binding) => {
+                let (number, _) = self.by_destination.remove(destination)?;
+                Some(number)
+            }
+            _ => None,
         }
     }
 
-    pub(super) fn remove_all(&mut self, destination: &D) -> Option<Bound> {
+    pub(super) fn remove_all(&mut self, destination: &D) -> Option<(Number, Bound)> {
         self.by_destination.remove(destination)
     }
 
     pub(super) fn has_destination(&self, destination: &D) -> bool {
-        self.by_destination.contains(destination)
+        self.by_destination.get(destination).is_some()
     }
 
-    pub(super) fn destinations(&self) -> impl ExactSizeIterator<Item = &D> {
+    /// What a number stands for while it is bound.
+    pub(super) fn destination(&self, number: Number) -> Option<&D> {
+        self.by_destination.key(number)
+    }
+
+    pub(super) fn destinations(&self) -> impl Iterator<Item = &D> {
         self.by_destination
-            .entries()
             .iter()
             .map(|(destination, _)| destination)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = BindingRef<'_, D>> {
-        self.by_destination
-            .entries()
-            .iter()
-            .flat_map(|(destination, bound)| {
-                bound.iter().map(move |binding| BindingRef {
-                    destination,
-                    routing_key: binding.routing_key(),
-                    arguments: binding.arguments(),
-                })
+        self.by_destination.iter().flat_map(|(destination, bound)| {
+            bound.iter().map(move |binding| BindingRef {
+                destination,
+                routing_key: binding.routing_key(),
+                arguments: binding.arguments(),
             })
+        })
     }
 }
 
-/// The bindings of one destination: nearly always one.
+/// The bindings of one destination: often just one.
 #[derive(Debug)]
-#[expect(
-    clippy::box_collection,
-    reason = "the usual case should not be as large as a set"
-)]
 pub(super) enum Bound {
     One(Binding),
-    Many(Box<HashSet<Binding>>),
+    Many(DenseMap<Binding, ()>),
 }
 
 impl Bound {
@@ -140,10 +152,11 @@ impl Bound {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Binding> {
         let (one, many) = match self {
-            Self::One(binding) => (Some(binding), None),
-            Self::Many(bindings) => (None, Some(bindings.iter())),
+            Self::One(binding) => (Some(binding), [].as_slice()),
+            Self::Many(bindings) => (None, bindings.entries()),
         };
-        one.into_iter().chain(many.into_iter().flatten())
+        one.into_iter()
+            .chain(many.iter().map(|(binding, ())| binding))
     }
 
     fn contains(&self, binding: &Binding) -> bool {
@@ -153,14 +166,15 @@ impl Bound {
         }
     }
 
-    fn insert(&mut self, binding: Binding) -> bool {
+    fn insert_new(&mut self, binding: Binding) {
         match self {
-            Self::One(present) if *present == binding => false,
             Self::One(present) => {
-                *self = Self::Many(Box::new(HashSet::from([present.clone(), binding])));
-                true
+                let mut many = DenseMap::new();
+                many.insert_new(present.clone(), ());
+                many.insert_new(binding, ());
+                *self = Self::Many(many);
             }
-            Self::Many(bindings) => bindings.insert(binding),
+            Self::Many(bindings) => bindings.insert_new(binding, ()),
         }
     }
 }
@@ -170,7 +184,7 @@ mod tests {
     use super::*;
 
     fn binding(routing_key: &str, arguments: &FieldTable) -> Binding {
-        Binding::new(routing_key, arguments).unwrap()
+        Binding::new(&Name::new(routing_key).unwrap(), arguments)
     }
 
     #[test]
@@ -191,10 +205,11 @@ mod tests {
     fn a_listing_names_every_binding_once() {
         let mut bindings = Bindings::new();
         let (plain, other) = (FieldTable::new(), FieldTable::from([("a", 1)]));
-        assert!(bindings.insert("q", binding("k", &plain)));
-        assert!(!bindings.insert("q", binding("k", &plain)));
-        assert!(bindings.insert("q", binding("k", &other)));
-        assert!(bindings.insert("r", binding("k", &plain)));
+        bindings.insert_new("q", binding("k", &plain));
+        bindings.insert_new("q", binding("k", &other));
+        bindings.insert_new("r", binding("k", &plain));
+        assert!(bindings.contains(&"q", &binding("k", &other)));
+        assert!(!bindings.contains(&"r", &binding("k", &other)));
         let mut listed: Vec<_> = bindings
             .iter()
             .map(|b| (*b.destination, b.routing_key.as_str(), b.arguments.len()))
@@ -210,12 +225,35 @@ mod tests {
             binding("a", &FieldTable::new()),
             binding("b", &FieldTable::new()),
         );
-        bindings.insert("q", first.clone());
-        bindings.insert("q", second.clone());
-        assert!(bindings.remove(&"q", &first));
-        assert!(!bindings.remove(&"q", &first));
+        bindings.insert_new("q", first.clone());
+        bindings.insert_new("q", second.clone());
+        assert_eq!(bindings.remove(&"q", &first), Some(0));
+        assert_eq!(bindings.remove(&"q", &first), None);
         assert!(bindings.destinations().eq(&["q"]));
-        assert!(bindings.remove(&"q", &second));
+        assert_eq!(bindings.remove(&"q", &second), Some(0));
         assert!(bindings.is_empty());
+    }
+
+    #[test]
+    fn a_destination_keeps_its_number_as_long_as_it_is_bound() {
+        let mut bindings = Bindings::new();
+        let keys = ["a", "b"].map(|key| binding(key, &FieldTable::new()));
+        for (destination, number) in [("q", 0), ("r", 1)] {
+            for key in &keys {
+                assert_eq!(bindings.number_for(&destination), Some(number));
+                bindings.insert_new(destination, key.clone());
+                assert_eq!(bindings.destination(number), Some(&destination));
+            }
+        }
+        let (number, bound) = bindings.remove_all(&"q").unwrap();
+        assert_eq!((number, bound.len()), (0, 2));
+        assert_eq!(bindings.destination(0), None);
+        assert_eq!(bindings.number_for(&"r"), Some(1));
+        assert_eq!(bindings.number_for(&"s"), Some(0));
+    }
+
+    #[test]
+    fn one_binding_needs_no_memory_of_its_own() {
+        assert!(size_of::<Bound>() <= 32);
     }
 }

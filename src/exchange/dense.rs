@@ -1,25 +1,31 @@
 //! A map for sets that are nearly always tiny: entries side by side, an index only once there are many.
 //!
 //! A key routes to one or two destinations, rarely to thousands. Up to [`SCAN`] entries are found by looking at each,
-//! which costs less than hashing one key; above that an index answers. The order is that of insertion until a removal
-//! moves the last entry into the gap.
+//! which costs less than hashing one key; above that an index answers, which holds places only and no key twice. The
+//! order is that of insertion until a removal moves the last entry into the gap.
 
-use std::{
-    collections::{HashMap, hash_map::RandomState},
-    hash::{BuildHasher, Hash},
-};
+use std::hash::{BuildHasher, Hash};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// The most entries that are looked at one by one.
 const SCAN: usize = 16;
 
 #[derive(Clone, Debug)]
-pub(super) struct DenseMap<K, V, S = RandomState> {
+pub(super) struct DenseMap<K, V, S = DefaultHashBuilder> {
     entries: Vec<(K, V)>,
-    /// The position of every key, or empty while there are too few to need it.
-    index: Option<HashMap<K, usize, S>>,
+    /// The places of all keys, once there are too many to look at.
+    index: Option<Box<Index<S>>>,
 }
 
-impl<K: Clone + Eq + Hash, V, S: BuildHasher + Default> DenseMap<K, V, S> {
+#[derive(Clone, Debug, Default)]
+struct Index<S> {
+    /// A place is below 2^32: so many entries would not fit in memory.
+    places: HashTable<u32>,
+    hasher: S,
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher + Default> DenseMap<K, V, S> {
     pub(super) const fn new() -> Self {
         Self {
             entries: Vec::new(),
@@ -39,14 +45,6 @@ impl<K: Clone + Eq + Hash, V, S: BuildHasher + Default> DenseMap<K, V, S> {
         &self.entries
     }
 
-    pub(super) fn into_entries(self) -> Vec<(K, V)> {
-        self.entries
-    }
-
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
-        self.position(key).map(|at| &self.entries[at].1)
-    }
-
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.position(key).map(|at| &mut self.entries[at].1)
     }
@@ -58,45 +56,63 @@ impl<K: Clone + Eq + Hash, V, S: BuildHasher + Default> DenseMap<K, V, S> {
     /// Adds a key that is not there yet (the caller has just looked).
     pub(super) fn insert_new(&mut self, key: K, value: V) {
         debug_assert!(!self.contains(&key));
-        let at = self.entries.len();
-        if let Some(index) = self.index.as_mut().filter(|index| !index.is_empty()) {
-            index.insert(key.clone(), at);
-        } else if at == SCAN {
-            let present = self.entries.iter().map(|(key, _)| key.clone());
-            self.index
-                .get_or_insert_default()
-                .extend(present.chain([key.clone()]).zip(0..));
+        push_closely(&mut self.entries, (key, value));
+        match &mut self.index {
+            Some(index) => index.add(&self.entries, self.entries.len() - 1),
+            None if self.entries.len() > SCAN => {
+                let index = self.index.insert(Box::default());
+                (0..self.entries.len()).for_each(|at| index.add(&self.entries, at));
+            }
+            None => {}
         }
-        self.entries.push((key, value));
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.position(key)?;
+        let last = self.entries.len() - 1;
+        if let Some(index) = &mut self.index {
+            index.remove(&self.entries, at);
+            if at != last {
+                index.remove(&self.entries, last);
+            }
+        }
         let (_, value) = self.entries.swap_remove(at);
         // Half way down, so that one entry coming and going does not build the index over and over.
         if self.entries.len() <= SCAN / 2 {
             self.index = None;
-        } else if let Some(index) = self.index.as_mut().filter(|index| !index.is_empty()) {
-            index.remove(key);
-            if let Some((moved, _)) = self.entries.get(at) {
-                index.insert(moved.clone(), at);
-            }
+        } else if let Some(index) = self.index.as_mut().filter(|_| at != last) {
+            index.add(&self.entries, at);
         }
         Some(value)
     }
 
-    /// Forgets the entries and keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.entries.clear();
-        if let Some(index) = &mut self.index {
-            index.clear();
-        }
-    }
-
     fn position(&self, key: &K) -> Option<usize> {
         match &self.index {
-            Some(index) if !index.is_empty() => index.get(key).copied(),
-            _ => self.entries.iter().position(|(present, _)| present == key),
+            Some(index) => index
+                .places
+                .find(index.hasher.hash_one(key), |at| {
+                    self.entries[*at as usize].0 == *key
+                })
+                .map(|at| *at as usize),
+            None => self.entries.iter().position(|(present, _)| present == key),
+        }
+    }
+}
+
+impl<S: BuildHasher> Index<S> {
+    fn add<K: Hash, V>(&mut self, entries: &[(K, V)], at: usize) {
+        let hash = |at: &u32| self.hasher.hash_one(&entries[*at as usize].0);
+        let at = at as u32;
+        self.places.insert_unique(hash(&at), at, hash);
+    }
+
+    fn remove<K: Hash, V>(&mut self, entries: &[(K, V)], at: usize) {
+        let hash = self.hasher.hash_one(&entries[at].0);
+        if let Ok(place) = self
+            .places
+            .find_entry(hash, |present| *present as usize == at)
+        {
+            place.remove();
         }
     }
 }
@@ -108,6 +124,14 @@ impl<K, V, S> Default for DenseMap<K, V, S> {
             index: None,
         }
     }
+}
+
+/// Makes room by a quarter and not to the double: such lists are most of a large table's memory.
+pub(super) fn push_closely<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len().div_ceil(4));
+    }
+    list.push(entry);
 }
 
 #[cfg(test)]
@@ -129,15 +153,11 @@ mod tests {
                         model.insert(key, at);
                     }
                     0..3 => prop_assert_eq!(dense.get_mut(&key), model.get_mut(&key)),
-                    _ if at % 100 == 99 => {
-                        dense.clear();
-                        model.clear();
-                    }
                     _ => prop_assert_eq!(dense.remove(&key), model.remove(&key)),
                 }
                 prop_assert_eq!(dense.len(), model.len());
                 for key in 0..48 {
-                    prop_assert_eq!(dense.get(&key), model.get(&key));
+                    prop_assert_eq!(dense.get_mut(&key), model.get_mut(&key));
                 }
             }
         }
@@ -157,5 +177,10 @@ mod tests {
         assert!(dense.index.is_some());
         (0..=SCAN / 2).for_each(|key| assert!(dense.remove(&key).is_some()));
         assert!(dense.index.is_none());
+    }
+
+    #[test]
+    fn a_map_without_an_index_is_four_words() {
+        assert!(size_of::<DenseMap<u32, ()>>() <= 32);
     }
 }

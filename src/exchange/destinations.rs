@@ -3,108 +3,130 @@
 //! Bindings that differ in arguments alone are several bindings with one effect, and the effect must outlast all but
 //! the last of them.
 
-use super::{Destination, Matches, dense::DenseMap};
+use std::hash::BuildHasherDefault;
 
-/// Nearly every key has one destination, which then needs no memory of its own; the counts are `u32` to keep this at
-/// 16 bytes (2^32 bindings with one key and one destination would not fit in memory).
-#[derive(Clone, Debug, Default)]
-pub(super) enum Destinations<D> {
-    #[default]
-    None,
-    One {
-        destination: D,
-        bindings: u32,
-    },
-    Many(Box<DenseMap<D, u32>>),
+use super::{Matches, dense::DenseMap, numbered::Number, topic::NumberHasher};
+
+/// The destinations of one key, in eight bytes, as nearly always it is one; where it is several they are among the
+/// table's [`Crowds`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destinations {
+    /// The destination, or the number of the crowd.
+    who: u32,
+    bindings: u32,
 }
 
-impl<D: Destination> Destinations<D> {
-    pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::None)
+/// Instead of a number of bindings. So many with one key and one destination would not fit in memory.
+const CROWD: u32 = u32::MAX;
+
+type Crowd = DenseMap<Number, u32, BuildHasherDefault<NumberHasher>>;
+
+/// The destinations of all keys of a table that have more than one.
+#[derive(Debug, Default)]
+pub(super) struct Crowds {
+    crowds: Vec<Crowd>,
+    free: Vec<u32>,
+}
+
+impl Destinations {
+    pub(super) const NONE: Destinations = Destinations {
+        who: 0,
+        bindings: 0,
+    };
+
+    pub(super) fn is_empty(self) -> bool {
+        self.bindings == 0
     }
 
     /// Counts one more binding to `added`.
-    pub(super) fn add(&mut self, added: &D) {
-        match self {
-            Self::None => {
-                *self = Self::One {
-                    destination: added.clone(),
+    pub(super) fn add(&mut self, added: Number, crowds: &mut Crowds) {
+        match self.bindings {
+            0 => {
+                *self = Destinations {
+                    who: added,
                     bindings: 1,
                 }
             }
-            Self::One {
-                destination,
-                bindings,
-            } if destination == added => *bindings += 1,
-            Self::One {
-                destination,
-                bindings,
-            } => {
-                let mut many = DenseMap::new();
-                many.insert_new(destination.clone(), *bindings);
-                many.insert_new(added.clone(), 1);
-                *self = Self::Many(Box::new(many));
+            CROWD => {
+                let crowd = &mut crowds.crowds[self.who as usize];
+                match crowd.get_mut(&added) {
+                    Some(bindings) => *bindings += 1,
+                    None => crowd.insert_new(added, 1),
+                }
             }
-            Self::Many(many) => match many.get_mut(added) {
-                Some(bindings) => *bindings += 1,
-                None => many.insert_new(added.clone(), 1),
-            },
+            _ if self.who == added => self.bindings += 1,
+            bindings => {
+                let mut crowd = Crowd::new();
+                crowd.insert_new(self.who, bindings);
+                crowd.insert_new(added, 1);
+                *self = Destinations {
+                    who: crowds.keep(crowd),
+                    bindings: CROWD,
+                }
+            }
         }
     }
 
-    /// Counts one binding to `removed` less, and drops the destination with its last one.
-    pub(super) fn remove(&mut self, removed: &D) {
-        match self {
-            Self::None => {}
-            Self::One {
-                destination,
-                bindings,
-            } => {
-                if destination == removed {
+    /// Counts one binding to `removed` less, and drops the destination with its last one. What is not there is left.
+    pub(super) fn remove(&mut self, removed: Number, crowds: &mut Crowds) {
+        match self.bindings {
+            0 => {}
+            CROWD => {
+                let crowd = &mut crowds.crowds[self.who as usize];
+                if let Some(bindings) = crowd.get_mut(&removed) {
                     *bindings -= 1;
                     if *bindings == 0 {
-                        *self = Self::None;
+                        crowd.remove(&removed);
                     }
                 }
-            }
-            Self::Many(many) => {
-                if let Some(bindings) = many.get_mut(removed) {
-                    *bindings -= 1;
-                    if *bindings == 0 {
-                        many.remove(removed);
-                    }
-                }
-                if many.is_empty() {
-                    *self = Self::None;
+                if crowd.is_empty() {
+                    *crowd = Crowd::new();
+                    crowds.free.push(self.who);
+                    *self = Destinations::NONE;
                 }
             }
+            _ if self.who == removed => self.bindings -= 1,
+            _ => {}
         }
     }
 
     /// Drops a destination with all its bindings.
-    pub(super) fn remove_all(&mut self, removed: &D) {
-        match self {
-            Self::One { destination, .. } if destination == removed => *self = Self::None,
-            Self::Many(many) => {
-                many.remove(removed);
-                if many.is_empty() {
-                    *self = Self::None;
+    pub(super) fn remove_all(&mut self, removed: Number, crowds: &mut Crowds) {
+        match self.bindings {
+            CROWD => {
+                if let Some(bindings) = crowds.crowds[self.who as usize].get_mut(&removed) {
+                    *bindings = 1;
                 }
             }
-            Self::None | Self::One { .. } => {}
+            _ if self.who == removed => self.bindings = self.bindings.min(1),
+            _ => {}
         }
+        self.remove(removed, crowds);
     }
 
-    pub(super) fn collect(&self, matches: &mut Matches<D>) {
-        match self {
-            Self::None => {}
-            Self::One { destination, .. } => {
-                matches.insert(destination);
+    pub(super) fn collect(self, crowds: &Crowds, matches: &mut Matches) {
+        match self.bindings {
+            0 => {}
+            CROWD => {
+                let crowd = crowds.crowds[self.who as usize].entries();
+                matches.insert_all(crowd.iter().map(|(destination, _)| *destination));
             }
-            Self::Many(many) => {
-                for (destination, _) in many.entries() {
-                    matches.insert(destination);
-                }
+            _ => matches.insert(self.who),
+        }
+    }
+}
+
+impl Crowds {
+    /// There are fewer crowds than keys, of which there are never 2^32.
+    fn keep(&mut self, crowd: Crowd) -> u32 {
+        match self.free.pop() {
+            Some(number) => {
+                self.crowds[number as usize] = crowd;
+                number
+            }
+            None => {
+                self.crowds.push(crowd);
+                (self.crowds.len() - 1) as u32
             }
         }
     }
@@ -112,46 +134,80 @@ impl<D: Destination> Destinations<D> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
-    fn found(destinations: &Destinations<u32>) -> Vec<u32> {
+    fn found(destinations: Destinations, crowds: &Crowds) -> Vec<Number> {
         let mut matches = Matches::new();
-        destinations.collect(&mut matches);
-        matches.into_vec()
+        destinations.collect(crowds, &mut matches);
+        matches.numbers().to_vec()
     }
 
     #[test]
     fn a_destination_leaves_with_its_last_binding() {
-        let mut destinations = Destinations::default();
+        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
         [1, 1, 2, 2, 3]
-            .iter()
-            .for_each(|destination| destinations.add(destination));
+            .into_iter()
+            .for_each(|destination| destinations.add(destination, &mut crowds));
         [1, 2, 3]
-            .iter()
-            .for_each(|destination| destinations.remove(destination));
-        assert_eq!(found(&destinations), [1, 2]);
-        destinations.remove(&2);
-        assert_eq!(found(&destinations), [1]);
-        destinations.remove(&1);
+            .into_iter()
+            .for_each(|destination| destinations.remove(destination, &mut crowds));
+        assert_eq!(found(destinations, &crowds), [1, 2]);
+        destinations.remove(2, &mut crowds);
+        destinations.remove(7, &mut crowds);
+        assert_eq!(found(destinations, &crowds), [1]);
+        destinations.remove(1, &mut crowds);
+        assert!(destinations.is_empty());
+    }
+
+    #[test]
+    fn one_destination_is_no_crowd_however_often_it_is_bound() {
+        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
+        (0..5).for_each(|_| destinations.add(3, &mut crowds));
+        assert!(crowds.crowds.is_empty());
+        (0..4).for_each(|_| destinations.remove(3, &mut crowds));
+        destinations.remove(4, &mut crowds);
+        assert_eq!(found(destinations, &crowds), [3]);
+        destinations.remove(3, &mut crowds);
         assert!(destinations.is_empty());
     }
 
     #[test]
     fn a_destination_may_leave_with_all_its_bindings() {
-        let mut destinations = Destinations::default();
+        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
         [1, 2, 2]
-            .iter()
-            .for_each(|destination| destinations.add(destination));
-        destinations.remove_all(&2);
-        assert_eq!(found(&destinations), [1]);
-        destinations.remove_all(&1);
+            .into_iter()
+            .for_each(|destination| destinations.add(destination, &mut crowds));
+        [2, 3]
+            .into_iter()
+            .for_each(|destination| destinations.remove_all(destination, &mut crowds));
+        assert_eq!(found(destinations, &crowds), [1]);
+        destinations.remove_all(1, &mut crowds);
+        assert!(destinations.is_empty());
+        [4, 4]
+            .into_iter()
+            .for_each(|destination| destinations.add(destination, &mut crowds));
+        [1, 4, 4]
+            .into_iter()
+            .for_each(|destination| destinations.remove_all(destination, &mut crowds));
         assert!(destinations.is_empty());
     }
 
     #[test]
-    fn one_destination_costs_no_more_than_two_words() {
-        assert!(size_of::<Destinations<Arc<()>>>() <= 16);
+    fn one_key_costs_two_numbers() {
+        assert_eq!(size_of::<Destinations>(), 8);
+    }
+
+    #[test]
+    fn crowds_are_used_again() {
+        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
+        for _ in 0..100 {
+            [1, 2]
+                .into_iter()
+                .for_each(|destination| destinations.add(destination, &mut crowds));
+            [1, 2]
+                .into_iter()
+                .for_each(|destination| destinations.remove(destination, &mut crowds));
+        }
+        assert_eq!(crowds.crowds.len(), 1);
     }
 }

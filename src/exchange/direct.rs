@@ -2,42 +2,48 @@
 //!
 //! One lookup finds the key, whatever else is bound.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
-use super::{Destination, Matches, destinations::Destinations};
+use super::{
+    Matches,
+    destinations::{Crowds, Destinations},
+    numbered::Number,
+};
 use crate::name::Name;
 
 #[derive(Debug)]
-pub(super) struct Direct<D> {
-    keys: HashMap<Name, Destinations<D>>,
+pub(super) struct Direct {
+    keys: HashMap<Name, Destinations>,
+    crowds: Crowds,
 }
 
-impl<D: Destination> Direct<D> {
+impl Direct {
     pub(super) fn new() -> Self {
         Self {
             keys: HashMap::new(),
+            crowds: Crowds::default(),
         }
     }
 
-    pub(super) fn insert(&mut self, destination: &D, routing_key: &Name) {
+    pub(super) fn insert(&mut self, destination: Number, routing_key: &Name) {
         self.keys
-            .entry(routing_key.clone())
-            .or_default()
-            .add(destination);
+            .entry_ref(routing_key)
+            .or_insert(Destinations::NONE)
+            .add(destination, &mut self.crowds);
     }
 
-    pub(super) fn remove(&mut self, destination: &D, routing_key: &Name) {
+    pub(super) fn remove(&mut self, destination: Number, routing_key: &Name) {
         if let Some(destinations) = self.keys.get_mut(routing_key) {
-            destinations.remove(destination);
+            destinations.remove(destination, &mut self.crowds);
             if destinations.is_empty() {
                 self.keys.remove(routing_key);
             }
         }
     }
 
-    pub(super) fn route(&self, routing_key: &str, matches: &mut Matches<D>) {
+    pub(super) fn route(&self, routing_key: &str, matches: &mut Matches) {
         if let Some(destinations) = self.keys.get(routing_key) {
-            destinations.collect(matches);
+            destinations.collect(&self.crowds, matches);
         }
     }
 }

@@ -2,34 +2,40 @@
 //!
 //! However often and by whatever keys a destination is bound, it gets one copy, until its last binding goes.
 
-use super::{Destination, Matches, destinations::Destinations};
+use super::{
+    Matches,
+    destinations::{Crowds, Destinations},
+    numbered::Number,
+};
 
 #[derive(Debug)]
-pub(super) struct Fanout<D> {
-    destinations: Destinations<D>,
+pub(super) struct Fanout {
+    destinations: Destinations,
+    crowds: Crowds,
 }
 
-impl<D: Destination> Fanout<D> {
+impl Fanout {
     pub(super) fn new() -> Self {
         Self {
-            destinations: Destinations::None,
+            destinations: Destinations::NONE,
+            crowds: Crowds::default(),
         }
     }
 
-    pub(super) fn insert(&mut self, destination: &D) {
-        self.destinations.add(destination);
+    pub(super) fn insert(&mut self, destination: Number) {
+        self.destinations.add(destination, &mut self.crowds);
     }
 
-    pub(super) fn remove(&mut self, destination: &D) {
-        self.destinations.remove(destination);
+    pub(super) fn remove(&mut self, destination: Number) {
+        self.destinations.remove(destination, &mut self.crowds);
     }
 
-    pub(super) fn remove_all(&mut self, destination: &D) {
-        self.destinations.remove_all(destination);
+    pub(super) fn remove_all(&mut self, destination: Number) {
+        self.destinations.remove_all(destination, &mut self.crowds);
     }
 
-    pub(super) fn route(&self, matches: &mut Matches<D>) {
-        self.destinations.collect(matches);
+    pub(super) fn route(&self, matches: &mut Matches) {
+        self.destinations.collect(&self.crowds, matches);
     }
 }
 

@@ -3,7 +3,9 @@
 //! Every binding is looked at, up to the first that fits for each destination; headers exchanges have few bindings,
 //! and their conditions (presence, equality over number types) leave little to index.
 
-use super::{Destination, Matches, binding::Binding, dense::DenseMap};
+use std::hash::BuildHasherDefault;
+
+use super::{Matches, binding::Binding, dense::DenseMap, numbered::Number, topic::NumberHasher};
 use crate::{
     error::{Error, Result},
     field_value::{FieldTable, FieldValue},
@@ -13,60 +15,61 @@ use crate::{
 const X_MATCH: &str = "x-match";
 
 #[derive(Debug)]
-pub(super) struct Headers<D> {
+pub(super) struct Headers {
     /// No destination stands here without a rule.
-    rules: DenseMap<D, Vec<Rule>>,
+    rules: DenseMap<Number, DenseMap<Binding, Mode>, BuildHasherDefault<NumberHasher>>,
 }
 
-impl<D: Destination> Headers<D> {
+impl Headers {
     pub(super) const fn new() -> Self {
         Self {
             rules: DenseMap::new(),
         }
     }
 
-    pub(super) fn insert(&mut self, destination: &D, binding: Binding) {
-        let rule = Rule::new(binding);
-        match self.rules.get_mut(destination) {
-            Some(rules) => rules.push(rule),
-            None => self.rules.insert_new(destination.clone(), vec![rule]),
+    pub(super) fn insert(&mut self, destination: Number, binding: &Binding) {
+        let mode = Mode::of(binding);
+        match self.rules.get_mut(&destination) {
+            Some(rules) => rules.insert_new(binding.clone(), mode),
+            None => {
+                let mut rules = DenseMap::new();
+                rules.insert_new(binding.clone(), mode);
+                self.rules.insert_new(destination, rules);
+            }
         }
     }
 
-    pub(super) fn remove(&mut self, destination: &D, binding: &Binding) {
-        if let Some(rules) = self.rules.get_mut(destination) {
-            if let Some(at) = rules.iter().position(|rule| rule.binding == *binding) {
-                rules.swap_remove(at);
-            }
+    pub(super) fn remove(&mut self, destination: Number, binding: &Binding) {
+        if let Some(rules) = self.rules.get_mut(&destination) {
+            rules.remove(binding);
             if rules.is_empty() {
-                self.rules.remove(destination);
+                self.rules.remove(&destination);
             }
         }
     }
 
-    pub(super) fn remove_all(&mut self, destination: &D) {
-        self.rules.remove(destination);
+    pub(super) fn remove_all(&mut self, destination: Number) {
+        self.rules.remove(&destination);
     }
 
-    pub(super) fn route(&self, headers: Option<&FieldTable>, matches: &mut Matches<D>) {
+    pub(super) fn route(&self, headers: Option<&FieldTable>, matches: &mut Matches) {
         for (destination, rules) in self.rules.entries() {
-            if rules.iter().any(|rule| rule.fits(headers)) {
-                matches.insert(destination);
+            if (rules.entries().iter()).any(|(binding, mode)| mode.fits(binding, headers)) {
+                matches.insert(*destination);
             }
         }
     }
 }
 
-/// One binding, with its `x-match` read.
-#[derive(Debug)]
-struct Rule {
-    binding: Binding,
+/// The `x-match` of a binding, read.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
     quantifier: Quantifier,
     prefixed: Prefixed,
 }
 
-impl Rule {
-    fn new(binding: Binding) -> Self {
+impl Mode {
+    fn of(binding: &Binding) -> Self {
         let mode = binding
             .arguments()
             .get(X_MATCH)
@@ -76,15 +79,13 @@ impl Rule {
             .and_then(read_mode)
             .unwrap_or((Quantifier::All, Prefixed::Ignored));
         Self {
-            binding,
             quantifier,
             prefixed,
         }
     }
 
-    fn fits(&self, headers: Option<&FieldTable>) -> bool {
-        let mut conditions = self
-            .binding
+    fn fits(self, binding: &Binding, headers: Option<&FieldTable>) -> bool {
+        let mut conditions = binding
             .arguments()
             .iter()
             .filter(|(name, _)| self.asks_for(name))
@@ -99,7 +100,7 @@ impl Rule {
         }
     }
 
-    fn asks_for(&self, name: &str) -> bool {
+    fn asks_for(self, name: &str) -> bool {
         match self.prefixed {
             Prefixed::Ignored => !name.starts_with("x-"),
             Prefixed::Compared => name != X_MATCH,
@@ -149,9 +150,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::exchange::{
-        ExchangeKind,
-        tests::{check, program},
+    use crate::{
+        exchange::{
+            ExchangeKind,
+            tests::{check, program},
+        },
+        name::Name,
     };
 
     /// Goes by what the modes mean, counting conditions.
@@ -215,7 +219,8 @@ mod tests {
     }
 
     fn fits(arguments: FieldTable, headers: Option<&FieldTable>) -> bool {
-        Rule::new(Binding::new("", &arguments).unwrap()).fits(headers)
+        let binding = Binding::new(&Name::empty(), &arguments);
+        Mode::of(&binding).fits(&binding, headers)
     }
 
     #[test]

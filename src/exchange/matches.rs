@@ -1,56 +1,63 @@
-//! The result of a route: the destinations found, each once, in the order they were found.
+//! The result of a route: the numbers of the destinations found, each once, in the order they were found.
 //!
-//! One value may collect from several keys (CC and BCC) and several exchanges, and is reused from publish to publish.
+//! One value collects from several keys (CC and BCC), and is reused from exchange to exchange. The numbers are those of
+//! one exchange: [`State::found`](super::State::found) says what they stand for.
 
-use super::{Destination, dense::DenseMap};
+use std::hash::BuildHasherDefault;
 
-#[derive(Clone, Debug)]
-pub(crate) struct Matches<D>(DenseMap<D, ()>);
+use hashbrown::HashSet;
 
-impl<D: Destination> Matches<D> {
-    pub(crate) const fn new() -> Self {
-        Self(DenseMap::new())
+use super::{numbered::Number, topic::NumberHasher};
+
+/// The most numbers that are looked at one by one.
+const SCAN: usize = 16;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Matches {
+    found: Vec<Number>,
+    /// The first of `found` again, once there was a reason to look for one among many.
+    set: HashSet<Number, BuildHasherDefault<NumberHasher>>,
+}
+
+impl Matches {
+    pub(crate) fn new() -> Self {
+        Self::default()
     }
 
-    /// False if the destination was there already.
-    pub(crate) fn insert(&mut self, destination: &D) -> bool {
-        let new = !self.0.contains(destination);
-        if new {
-            self.0.insert_new(destination.clone(), ());
+    pub(super) fn insert(&mut self, number: Number) {
+        if self.found.len() < SCAN {
+            if !self.found.contains(&number) {
+                self.found.push(number);
+            }
+            return;
         }
-        new
+        self.set
+            .extend(self.found[self.set.len()..].iter().copied());
+        if self.set.insert(number) {
+            self.found.push(number);
+        }
     }
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// Adds numbers that are all different.
+    pub(super) fn insert_all(&mut self, numbers: impl Iterator<Item = Number>) {
+        match self.found.is_empty() {
+            true => self.found.extend(numbers),
+            false => numbers.for_each(|number| self.insert(number)),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &D> {
-        self.0.entries().iter().map(|(destination, ())| destination)
+    pub(super) fn numbers(&self) -> &[Number] {
+        &self.found
     }
 
     /// Forgets the destinations and keeps the memory for the next route.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    pub(crate) fn into_vec(self) -> Vec<D> {
-        self.0
-            .into_entries()
-            .into_iter()
-            .map(|(destination, ())| destination)
-            .collect()
-    }
-}
-
-impl<D> Default for Matches<D> {
-    fn default() -> Self {
-        Self(DenseMap::default())
+        self.found.clear();
+        self.set.clear();
     }
 }
 
@@ -61,28 +68,32 @@ mod tests {
     #[test]
     fn each_destination_stands_once_where_it_was_first_found() {
         let mut matches = Matches::new();
-        for destination in [3, 1, 3, 2, 1] {
-            matches.insert(&destination);
-        }
-        assert_eq!(matches.into_vec(), [3, 1, 2]);
+        [3, 1, 3, 2, 1]
+            .into_iter()
+            .for_each(|number| matches.insert(number));
+        assert_eq!(matches.numbers(), [3, 1, 2]);
+        matches.insert_all([2, 5, 3, 4].into_iter());
+        assert_eq!(matches.numbers(), [3, 1, 2, 5, 4]);
     }
 
     #[test]
     fn many_destinations_stay_free_of_duplicates() {
         let mut matches = Matches::new();
-        assert!((0..1000).all(|destination| matches.insert(&destination)));
-        assert!(!(0..1000).any(|destination| matches.insert(&destination)));
-        assert!(matches.iter().copied().eq(0..1000));
+        matches.insert_all(0..500);
+        for _ in 0..2 {
+            (250..1000).for_each(|number| matches.insert(number));
+            matches.insert_all(0..1000);
+        }
+        assert!(matches.numbers().iter().copied().eq(0..1000));
     }
 
     #[test]
     fn a_cleared_set_starts_anew() {
         let mut matches = Matches::new();
-        (0..100).for_each(|destination| assert!(matches.insert(&destination)));
+        (0..100).for_each(|number| matches.insert(number));
         matches.clear();
         assert!(matches.is_empty());
-        assert!(matches.insert(&7));
-        assert!(!matches.insert(&7));
-        assert_eq!(matches.len(), 1);
+        (0..2).for_each(|_| matches.insert(7));
+        assert_eq!(matches.numbers(), [7]);
     }
 }

@@ -12,6 +12,7 @@ mod fanout;
 mod headers;
 mod kind;
 mod matches;
+mod numbered;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -25,9 +26,14 @@ use self::{
     direct::Direct,
     fanout::Fanout,
     headers::Headers,
+    numbered::Number,
     topic::Topic,
 };
-use crate::{error::Result, field_value::FieldTable};
+use crate::{
+    error::{Error, Result},
+    field_value::FieldTable,
+    name::Name,
+};
 
 /// What a message can be routed to. Clones are kept in the tables, so they should be cheap.
 pub(crate) trait Destination: Clone + Eq + Hash {}
@@ -40,8 +46,8 @@ pub(crate) struct State<D> {
     kind: ExchangeKind,
     /// What is bound, as it was asked for.
     bindings: Bindings<D>,
-    /// The same bindings, arranged for routing.
-    table: Table<D>,
+    /// The same bindings, arranged for routing; destinations are numbers there.
+    table: Table,
 }
 
 impl<D: Destination> State<D> {
@@ -60,19 +66,21 @@ impl<D: Destination> State<D> {
     /// Adds a binding; false if the very same one was there. The arguments must have passed [`validate_binding`].
     ///
     /// # Errors
-    /// [`Error::InvalidName`](crate::Error::InvalidName) if the key is longer than an AMQP short string, and
-    /// [`Error::ResourceError`](crate::Error::ResourceError) if a topic table is full; nothing is changed then.
+    /// [`Error::ResourceError`] if a table is full (near 2^32 destinations or patterns); nothing is changed then.
     pub(crate) fn bind(
         &mut self,
         destination: D,
-        routing_key: &str,
+        routing_key: &Name,
         arguments: &FieldTable,
     ) -> Result<bool> {
-        let binding = Binding::new(routing_key, arguments)?;
+        let binding = Binding::new(routing_key, arguments);
         let new = !self.bindings.contains(&destination, &binding);
         if new {
-            self.table.insert(&destination, &binding)?;
-            self.bindings.insert(destination, binding);
+            let Some(number) = self.bindings.number_for(&destination) else {
+                return Err(full());
+            };
+            self.table.insert(number, &binding)?;
+            self.bindings.insert_new(destination, binding);
         }
         Ok(new)
     }
@@ -81,28 +89,25 @@ impl<D: Destination> State<D> {
     pub(crate) fn unbind(
         &mut self,
         destination: &D,
-        routing_key: &str,
+        routing_key: &Name,
         arguments: &FieldTable,
     ) -> bool {
-        // A key too long for a binding is not bound.
-        let Ok(binding) = Binding::new(routing_key, arguments) else {
+        let binding = Binding::new(routing_key, arguments);
+        let Some(number) = self.bindings.remove(destination, &binding) else {
             return false;
         };
-        let removed = self.bindings.remove(destination, &binding);
-        if removed {
-            self.table.remove(destination, &binding);
-            self.release_if_unused();
-        }
-        removed
+        self.table.remove(number, &binding);
+        self.release_if_unused();
+        true
     }
 
     /// Removes all bindings to a destination that is going away, and says how many there were. The cost is theirs,
     /// not the table's.
     pub(crate) fn unbind_all(&mut self, destination: &D) -> usize {
-        let Some(bound) = self.bindings.remove_all(destination) else {
+        let Some((number, bound)) = self.bindings.remove_all(destination) else {
             return 0;
         };
-        self.table.remove_all(destination, &bound);
+        self.table.remove_all(number, &bound);
         self.release_if_unused();
         bound.len()
     }
@@ -110,11 +115,11 @@ impl<D: Destination> State<D> {
     pub(crate) fn is_bound(
         &self,
         destination: &D,
-        routing_key: &str,
+        routing_key: &Name,
         arguments: &FieldTable,
     ) -> bool {
-        Binding::new(routing_key, arguments)
-            .is_ok_and(|binding| self.bindings.contains(destination, &binding))
+        self.bindings
+            .contains(destination, &Binding::new(routing_key, arguments))
     }
 
     /// Whether there is no binding with this exchange as its source.
@@ -133,7 +138,7 @@ impl<D: Destination> State<D> {
     }
 
     /// Every destination that is bound at all, once.
-    pub(crate) fn destinations(&self) -> impl ExactSizeIterator<Item = &D> {
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &D> {
         self.bindings.destinations()
     }
 
@@ -142,7 +147,7 @@ impl<D: Destination> State<D> {
         &self,
         routing_key: &str,
         headers: Option<&FieldTable>,
-        matches: &mut Matches<D>,
+        matches: &mut Matches,
     ) {
         match &self.table {
             Table::Direct(table) => table.route(routing_key, matches),
@@ -150,6 +155,14 @@ impl<D: Destination> State<D> {
             Table::Topic(table) => table.route(routing_key, matches),
             Table::Headers(table) => table.route(headers, matches),
         }
+    }
+
+    /// The destinations that a route of this very exchange has found, in that order.
+    pub(crate) fn found<'a>(&'a self, matches: &Matches) -> impl Iterator<Item = &'a D> {
+        matches
+            .numbers()
+            .iter()
+            .filter_map(|number| self.bindings.destination(*number))
     }
 
     /// Gives back the memory of a table that once was large.
@@ -172,16 +185,20 @@ pub(crate) fn validate_binding(kind: ExchangeKind, arguments: &FieldTable) -> Re
     }
 }
 
-/// The tables share these verbs; what they need of a binding differs.
-#[derive(Debug)]
-enum Table<D> {
-    Direct(Direct<D>),
-    Fanout(Fanout<D>),
-    Topic(Topic<D>),
-    Headers(Headers<D>),
+fn full() -> Error {
+    Error::ResourceError("exchange has too many bindings".into())
 }
 
-impl<D: Destination> Table<D> {
+/// The tables share these verbs; what they need of a binding differs.
+#[derive(Debug)]
+enum Table {
+    Direct(Direct),
+    Fanout(Fanout),
+    Topic(Topic),
+    Headers(Headers),
+}
+
+impl Table {
     fn new(kind: ExchangeKind) -> Self {
         match kind {
             ExchangeKind::Direct => Self::Direct(Direct::new()),
@@ -191,17 +208,17 @@ impl<D: Destination> Table<D> {
         }
     }
 
-    fn insert(&mut self, destination: &D, binding: &Binding) -> Result {
+    fn insert(&mut self, destination: Number, binding: &Binding) -> Result {
         match self {
             Self::Direct(table) => table.insert(destination, binding.routing_key()),
             Self::Fanout(table) => table.insert(destination),
             Self::Topic(table) => table.insert(destination, binding.routing_key())?,
-            Self::Headers(table) => table.insert(destination, binding.clone()),
+            Self::Headers(table) => table.insert(destination, binding),
         }
         Ok(())
     }
 
-    fn remove(&mut self, destination: &D, binding: &Binding) {
+    fn remove(&mut self, destination: Number, binding: &Binding) {
         match self {
             Self::Direct(table) => table.remove(destination, binding.routing_key()),
             Self::Fanout(table) => table.remove(destination),
@@ -210,7 +227,7 @@ impl<D: Destination> Table<D> {
         }
     }
 
-    fn remove_all(&mut self, destination: &D, bound: &Bound) {
+    fn remove_all(&mut self, destination: Number, bound: &Bound) {
         match self {
             Self::Fanout(table) => table.remove_all(destination),
             Self::Headers(table) => table.remove_all(destination),

@@ -43,6 +43,10 @@ pub(super) fn few_arguments() -> impl Strategy<Value = FieldTable> + Clone {
     ])
 }
 
+pub(super) fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
 /// Runs a program; `fits` says whether a binding (key, arguments) takes a message (key, headers).
 pub(super) fn check(
     kind: ExchangeKind,
@@ -55,7 +59,9 @@ pub(super) fn check(
     for step in program {
         match step {
             Step::Bind(destination, routing_key, arguments) => {
-                let new = state.bind(destination, &routing_key, &arguments).unwrap();
+                let new = state
+                    .bind(destination, &name(&routing_key), &arguments)
+                    .unwrap();
                 let binding = (destination, routing_key, arguments);
                 prop_assert_eq!(new, !model.contains(&binding));
                 if new {
@@ -63,7 +69,7 @@ pub(super) fn check(
                 }
             }
             Step::Unbind(destination, routing_key, arguments) => {
-                let removed = state.unbind(&destination, &routing_key, &arguments);
+                let removed = state.unbind(&destination, &name(&routing_key), &arguments);
                 let at = model.iter().position(|binding| {
                     *binding == (destination, routing_key.clone(), arguments.clone())
                 });
@@ -73,9 +79,9 @@ pub(super) fn check(
             Step::UnbindPresent(index) if !model.is_empty() => {
                 let (destination, routing_key, arguments) =
                     model.swap_remove(index.index(model.len()));
-                prop_assert!(state.is_bound(&destination, &routing_key, &arguments));
-                prop_assert!(state.unbind(&destination, &routing_key, &arguments));
-                prop_assert!(!state.is_bound(&destination, &routing_key, &arguments));
+                prop_assert!(state.is_bound(&destination, &name(&routing_key), &arguments));
+                prop_assert!(state.unbind(&destination, &name(&routing_key), &arguments));
+                prop_assert!(!state.is_bound(&destination, &name(&routing_key), &arguments));
             }
             Step::UnbindPresent(_) => {}
             Step::UnbindAll(destination) => {
@@ -92,9 +98,10 @@ pub(super) fn check(
                     .filter(|(_, bound, arguments)| fits(bound, arguments, &routing_key, &headers))
                     .map(|b| b.0)
                     .collect();
-                prop_assert_eq!(matches.len(), expected.len(), "each destination once");
+                let found: Vec<u8> = state.found(&matches).copied().collect();
+                prop_assert_eq!(found.len(), expected.len(), "each destination once");
                 prop_assert_eq!(
-                    matches.iter().copied().collect::<BTreeSet<_>>(),
+                    found.into_iter().collect::<BTreeSet<_>>(),
                     expected,
                     "key {:?}",
                     routing_key
@@ -104,7 +111,7 @@ pub(super) fn check(
         prop_assert_eq!(state.bindings().count(), model.len());
         prop_assert_eq!(state.is_unused(), model.is_empty());
         let bound: BTreeSet<_> = model.iter().map(|(destination, ..)| *destination).collect();
-        prop_assert_eq!(state.destinations().len(), bound.len());
+        prop_assert_eq!(state.destinations().count(), bound.len());
         prop_assert!(
             state
                 .destinations()
@@ -123,18 +130,18 @@ fn bindings_that_differ_in_arguments_alone_hold_the_route_together() {
     ] {
         let mut state = State::new(kind);
         let arguments = FieldTable::from([("a", 1)]);
-        assert!(state.bind("q", "k", &FieldTable::new()).unwrap());
-        assert!(state.bind("q", "k", &arguments).unwrap());
-        assert!(!state.bind("q", "k", &arguments).unwrap());
+        assert!(state.bind("q", &name("k"), &FieldTable::new()).unwrap());
+        assert!(state.bind("q", &name("k"), &arguments).unwrap());
+        assert!(!state.bind("q", &name("k"), &arguments).unwrap());
         let routed = |state: &State<&'static str>| {
             let mut matches = Matches::new();
             state.route("k", None, &mut matches);
-            matches.into_vec()
+            state.found(&matches).copied().collect::<Vec<_>>()
         };
         assert_eq!(routed(&state), ["q"]);
-        assert!(state.unbind(&"q", "k", &FieldTable::new()));
+        assert!(state.unbind(&"q", &name("k"), &FieldTable::new()));
         assert_eq!(routed(&state), ["q"], "{kind}");
-        assert!(state.unbind(&"q", "k", &arguments));
+        assert!(state.unbind(&"q", &name("k"), &arguments));
         assert!(routed(&state).is_empty(), "{kind}");
     }
 }
@@ -153,22 +160,15 @@ fn only_a_headers_exchange_looks_at_x_match() {
 }
 
 #[test]
-fn a_key_longer_than_a_short_string_is_not_bound() {
-    let mut state = State::new(ExchangeKind::Topic);
-    let long = "a.".repeat(200);
-    assert!(state.bind("q", &long, &FieldTable::new()).is_err());
-    assert!(!state.unbind(&"q", &long, &FieldTable::new()));
-    assert!(state.is_unused());
-}
-
-#[test]
 fn a_result_set_collects_from_several_routes() {
     let mut state = State::new(ExchangeKind::Direct);
     for (destination, key) in [("q", "a"), ("r", "a"), ("r", "b"), ("s", "b")] {
-        state.bind(destination, key, &FieldTable::new()).unwrap();
+        state
+            .bind(destination, &name(key), &FieldTable::new())
+            .unwrap();
     }
     let mut matches = Matches::new();
     state.route("a", None, &mut matches);
     state.route("b", None, &mut matches);
-    assert_eq!(matches.into_vec(), ["q", "r", "s"]);
+    assert!(state.found(&matches).eq(&["q", "r", "s"]));
 }

@@ -4,113 +4,134 @@
 //! they are ordinary. The empty key has no words; an empty word between, before or after dots is a word like any
 //! other.
 //!
-//! A lookup follows all patterns at once, word by word, and visits only nodes whose path fits the words so far. A
-//! node that is reached by `#` stays reached whatever follows, so it is entered once, and its patterns match then and
-//! there if `#` is their end: no backtracking, no duplicates, and at most one visit of a node for each word.
+//! Words and nodes are numbers here, and so is everything that a lookup compares. How it goes is in `walk`, what a
+//! node is in `node`.
 
 mod edge;
+mod node;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod words;
 
-use std::{hash::BuildHasherDefault, mem, num::NonZeroU32};
+use std::{mem, num::NonZeroU32};
 
+pub(super) use self::edge::NumberHasher;
 use self::{
-    edge::{Edge, Edges, NumberHasher},
-    words::Words,
+    edge::{Edge, Edges},
+    node::{Branch, Literals, Node, Shape, Tail},
+    words::{ANY_WORD, ANY_WORDS, UNKNOWN, Word, Words, words_of},
 };
-use super::{Destination, Matches, dense::DenseMap, destinations::Destinations};
-use crate::error::{Error, Result};
-
-const ANY_WORD: &str = "*";
-const ANY_WORDS: &str = "#";
+use super::{
+    Matches,
+    dense::push_closely,
+    destinations::{Crowds, Destinations},
+    full,
+    numbered::Number,
+};
+use crate::error::Result;
 
 const ROOT: u32 = 0;
 
-/// A pattern is a short string, so it adds at most this many nodes.
-const MAX_WORDS: usize = 256;
+/// So few that the words and their uses, six to a node at the most, can be counted in a `u32` as well.
+const MAX_NODES: usize = 1 << 29;
 
 #[derive(Debug)]
-pub(super) struct Topic<D> {
+pub(super) struct Topic {
     /// The root first; the numbers of the others are their places here, and are given again (`free`) when a node is
     /// not needed any more.
-    nodes: Vec<Node<D>>,
+    nodes: Vec<Node>,
     free: Vec<NonZeroU32>,
-    /// The edges that bear ordinary words; those that bear wildcards are in the nodes, as every visit asks for them.
+    /// The edges that bear ordinary words, where a node has several; else they are in the nodes.
     edges: Edges,
     words: Words,
+    crowds: Crowds,
 }
 
-#[derive(Debug)]
-struct Node<D> {
-    any_word: Option<NonZeroU32>,
-    any_words: Option<NonZeroU32>,
-    /// How many of `edges` lead away from here: most nodes have none, and are not looked up.
-    literals: u32,
-    /// Those bound with the pattern that ends here.
-    destinations: Destinations<D>,
-}
-
-impl<D> Node<D> {
-    fn new() -> Self {
-        Self {
-            any_word: None,
-            any_words: None,
-            literals: 0,
-            destinations: Destinations::None,
-        }
-    }
-}
-
-impl<D: Destination> Node<D> {
-    fn is_needed(&self) -> bool {
-        self.any_word.is_some()
-            || self.any_words.is_some()
-            || self.literals > 0
-            || !self.destinations.is_empty()
-    }
-}
-
-impl<D: Destination> Topic<D> {
+impl Topic {
     pub(super) fn new() -> Self {
         Self {
-            nodes: vec![Node::new()],
+            nodes: vec![Node::branch()],
             free: Vec::new(),
             edges: Edges::default(),
             words: Words::new(),
+            crowds: Crowds::default(),
         }
     }
 
     /// # Errors
-    /// [`Error::ResourceError`] if the trie has no numbers left (near 2^32 nodes); nothing is changed.
-    pub(super) fn insert(&mut self, destination: &D, pattern: &str) -> Result {
-        if self.nodes.len() + MAX_WORDS > u32::MAX as usize {
-            return Err(Error::ResourceError(
-                "topic exchange has too many bindings".into(),
-            ));
+    /// [`Error::ResourceError`](crate::Error::ResourceError) if there are too many nodes; nothing is changed.
+    pub(super) fn insert(&mut self, destination: Number, pattern: &str) -> Result {
+        if self.nodes.len() > MAX_NODES {
+            return Err(full());
         }
-        let mut at = ROOT;
-        for word in words_of(pattern) {
-            at = match self.child(at, word) {
-                Some(child) => child.get(),
-                None => self.add_child(at, word).get(),
-            };
-        }
-        self.nodes[at as usize].destinations.add(destination);
+        // Each is in use once for as long as this takes; the uses that stay are counted where they come to stand.
+        let pattern = read(pattern, |word| Some(self.words.acquire(word))).unwrap_or_default();
+        self.add(destination, &pattern);
+        pattern
+            .into_iter()
+            .for_each(|word| self.words.release(word));
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, destination: &D, pattern: &str) {
-        let mut path = Vec::new();
+    fn add(&mut self, destination: Number, pattern: &[Word]) {
         let mut at = ROOT;
-        for word in words_of(pattern) {
-            let Some(child) = self.child(at, word) else {
+        let mut rest = pattern;
+        while let [word, behind @ ..] = rest {
+            rest = behind;
+            match self.child(at, *word) {
+                None => {
+                    let tail = Tail::new(behind);
+                    if tail.is_some() {
+                        behind
+                            .iter()
+                            .for_each(|word| self.words.acquire_again(*word));
+                        rest = &[];
+                    }
+                    at = self.add_child(at, *word, tail.map_or(Node::branch(), Node::leaf));
+                }
+                Some(child) => {
+                    at = child.get();
+                    match self.nodes[at as usize].shape {
+                        Shape::Leaf(tail) if tail.pattern().eq(behind.iter().copied()) => {
+                            rest = &[]
+                        }
+                        Shape::Leaf(tail) => self.unfold(at, tail),
+                        Shape::Branch(_) => {}
+                    }
+                }
+            }
+        }
+        self.nodes[at as usize]
+            .destinations
+            .add(destination, &mut self.crowds);
+    }
+
+    pub(super) fn remove(&mut self, destination: Number, pattern: &str) {
+        // A word that is in no pattern: then this is none.
+        let Some(pattern) = read(pattern, |word| self.words.find(word)) else {
+            return;
+        };
+        let mut path = Vec::with_capacity(pattern.len());
+        let mut at = ROOT;
+        let mut rest = pattern.as_slice();
+        while let [word, behind @ ..] = rest {
+            let Some(child) = self.child(at, *word) else {
                 return;
             };
-            path.push((at, word, child));
+            path.push((at, *word, child));
             at = child.get();
+            rest = behind;
+            if let Shape::Leaf(tail) = &self.nodes[at as usize].shape {
+                if !tail.pattern().eq(behind.iter().copied()) {
+                    return;
+                }
+                rest = &[];
+            }
         }
-        self.nodes[at as usize].destinations.remove(destination);
+        self.nodes[at as usize]
+            .destinations
+            .remove(destination, &mut self.crowds);
         for (parent, word, child) in path.into_iter().rev() {
             if self.nodes[child.get() as usize].is_needed() {
                 break;
@@ -119,152 +140,142 @@ impl<D: Destination> Topic<D> {
         }
     }
 
-    pub(super) fn route(&self, routing_key: &str, matches: &mut Matches<D>) {
-        let mut walk = Walk::new();
-        self.enter(ROOT, &mut walk, matches);
-        for word in words_of(routing_key) {
-            let word = self.words.find(word);
-            // What a `#` reaches with this word must not take the same word again.
-            let staying = walk.staying.len();
-            mem::swap(&mut walk.here, &mut walk.reached);
-            walk.reached.clear();
-            for at in 0..walk.here.len() {
-                self.step(walk.here[at], word, &mut walk, matches);
-            }
-            for at in 0..staying {
-                let (node, ()) = walk.staying.entries()[at];
-                self.step(node.get(), word, &mut walk, matches);
-            }
-            if walk.is_over() {
-                return;
-            }
-        }
-        for node in walk.reached {
-            self.nodes[node as usize].destinations.collect(matches);
+    pub(super) fn route(&self, routing_key: &str, matches: &mut Matches) {
+        walk::route(self, routing_key, matches);
+    }
+
+    fn child(&self, node: u32, word: Word) -> Option<NonZeroU32> {
+        match &self.nodes[node as usize].shape {
+            Shape::Leaf(_) => None,
+            Shape::Branch(branch) => match word {
+                ANY_WORD => branch.any_word,
+                ANY_WORDS => branch.any_words,
+                _ => self.literal(node, branch, word),
+            },
         }
     }
 
-    /// Takes one word from a node.
-    fn step(&self, from: u32, word: Option<u32>, walk: &mut Walk, matches: &mut Matches<D>) {
-        let node = &self.nodes[from as usize];
-        if let Some(word) = word.filter(|_| node.literals > 0) {
-            if let Some(child) = self.edges.get(&Edge { node: from, word }) {
-                self.enter(child.get(), walk, matches);
+    /// The child by an ordinary word.
+    fn literal(&self, node: u32, branch: &Branch, word: Word) -> Option<NonZeroU32> {
+        match branch.literals {
+            Literals::One { word: only, child } if only == word => Some(child),
+            Literals::Many { hints, .. }
+                if word != UNKNOWN && hints & Literals::hint(word) != 0 =>
+            {
+                self.edges.get(&Edge { node, word }).copied()
             }
-        }
-        if let Some(child) = node.any_word {
-            self.enter(child.get(), walk, matches);
+            _ => None,
         }
     }
 
-    /// Arrives at a node, and so, by no words at all, at the `#` behind it and at any `#` behind that.
-    fn enter(&self, node: u32, walk: &mut Walk, matches: &mut Matches<D>) {
-        walk.reached.push(node);
-        let mut next = self.nodes[node as usize].any_words;
-        while let Some(child) = next {
-            if walk.staying.contains(&child) {
-                break;
-            }
-            walk.staying.insert_new(child, ());
-            let node = &self.nodes[child.get() as usize];
-            node.destinations.collect(matches);
-            next = node.any_words;
-        }
+    /// Makes a branch of a leaf, so that another pattern can go on from there.
+    fn unfold(&mut self, leaf: u32, tail: Tail) {
+        let Some((word, rest)) = tail.split_first() else {
+            self.nodes[leaf as usize].shape = Shape::Branch(Branch::NEW);
+            return;
+        };
+        let node = &mut self.nodes[leaf as usize];
+        node.shape = Shape::Branch(Branch::NEW);
+        let destinations = mem::replace(&mut node.destinations, Destinations::NONE);
+        let child = Node {
+            shape: Shape::Leaf(rest),
+            destinations,
+        };
+        self.add_child(leaf, word, child);
+        // The edge bears it now, and not the tail.
+        self.words.release(word);
     }
 
-    fn child(&self, node: u32, word: &str) -> Option<NonZeroU32> {
+    fn add_child(&mut self, parent: u32, word: Word, node: Node) -> u32 {
+        let child = match self.free.pop() {
+            Some(number) => {
+                self.nodes[number.get() as usize] = node;
+                number
+            }
+            None => {
+                push_closely(&mut self.nodes, node);
+                // The root is always there, and `insert` has made sure of the room.
+                NonZeroU32::MIN.saturating_add(self.nodes.len() as u32 - 2)
+            }
+        };
+        self.words.acquire_again(word);
+        let Shape::Branch(branch) = &mut self.nodes[parent as usize].shape else {
+            return child.get();
+        };
         match word {
-            ANY_WORD => self.nodes[node as usize].any_word,
-            ANY_WORDS => self.nodes[node as usize].any_words,
-            _ => self
-                .edges
-                .get(&Edge {
-                    node,
-                    word: self.words.find(word)?,
-                })
-                .copied(),
-        }
-    }
-
-    fn add_child(&mut self, parent: u32, word: &str) -> NonZeroU32 {
-        let child = self.free.pop().unwrap_or_else(|| {
-            // The root is always there, and `insert` has made sure of the room.
-            let number = NonZeroU32::MIN.saturating_add(self.nodes.len() as u32 - 1);
-            // By a quarter and not to the double: nodes are most of a large table's memory.
-            if self.nodes.len() == self.nodes.capacity() {
-                self.nodes.reserve_exact(self.nodes.len().div_ceil(4));
-            }
-            self.nodes.push(Node::new());
-            number
-        });
-        let node = &mut self.nodes[parent as usize];
-        match word {
-            ANY_WORD => node.any_word = Some(child),
-            ANY_WORDS => node.any_words = Some(child),
+            ANY_WORD => branch.any_word = Some(child),
+            ANY_WORDS => branch.any_words = Some(child),
             _ => {
-                node.literals += 1;
-                self.edges.insert(
-                    Edge {
-                        node: parent,
-                        word: self.words.acquire(word),
-                    },
-                    child,
-                );
+                let edge = |word| Edge { node: parent, word };
+                branch.literals = match branch.literals {
+                    Literals::None => Literals::One { word, child },
+                    Literals::One {
+                        word: first,
+                        child: sibling,
+                    } => {
+                        self.edges.insert(edge(first), sibling);
+                        self.edges.insert(edge(word), child);
+                        Literals::Many {
+                            count: 2,
+                            hints: Literals::hint(first) | Literals::hint(word),
+                        }
+                    }
+                    Literals::Many { count, hints } => {
+                        self.edges.insert(edge(word), child);
+                        Literals::Many {
+                            count: count + 1,
+                            hints: hints | Literals::hint(word),
+                        }
+                    }
+                };
             }
         }
-        child
+        child.get()
     }
 
-    fn remove_child(&mut self, parent: u32, word: &str, child: NonZeroU32) {
-        let node = &mut self.nodes[parent as usize];
-        match word {
-            ANY_WORD => node.any_word = None,
-            ANY_WORDS => node.any_words = None,
-            _ => {
-                node.literals -= 1;
-                if let Some(number) = self.words.find(word) {
-                    self.edges.remove(&Edge {
-                        node: parent,
-                        word: number,
-                    });
-                }
-                self.words.release(word);
-            }
+    fn remove_child(&mut self, parent: u32, word: Word, child: NonZeroU32) {
+        if let Shape::Leaf(tail) = self.nodes[child.get() as usize].shape {
+            tail.pattern().for_each(|word| self.words.release(word));
         }
+        self.words.release(word);
         self.free.push(child);
-    }
-}
-
-/// Where a lookup stands.
-struct Walk {
-    /// The nodes reached by exactly the words so far. Each has one parent, and is reached from it once, so none
-    /// stands here twice.
-    reached: Vec<u32>,
-    /// The same one word earlier; a second list only to be reused.
-    here: Vec<u32>,
-    /// The nodes reached by a `#`: they take any word and stay.
-    staying: DenseMap<NonZeroU32, (), BuildHasherDefault<NumberHasher>>,
-}
-
-impl Walk {
-    fn new() -> Self {
-        // Enough for most walks, so that neither list grows step by step.
-        Self {
-            reached: Vec::with_capacity(16),
-            here: Vec::with_capacity(16),
-            staying: DenseMap::new(),
+        let Shape::Branch(branch) = &mut self.nodes[parent as usize].shape else {
+            return;
+        };
+        match word {
+            ANY_WORD => branch.any_word = None,
+            ANY_WORDS => branch.any_words = None,
+            _ => {
+                branch.literals = match branch.literals {
+                    Literals::None | Literals::One { .. } => Literals::None,
+                    Literals::Many { count, hints } => {
+                        self.edges.remove(&Edge { node: parent, word });
+                        match count {
+                            1 => Literals::None,
+                            _ => Literals::Many {
+                                count: count - 1,
+                                hints,
+                            },
+                        }
+                    }
+                };
+            }
         }
     }
-
-    /// Whether no further word can lead anywhere.
-    fn is_over(&self) -> bool {
-        self.reached.is_empty() && self.staying.is_empty()
-    }
 }
 
-fn words_of(key: &str) -> impl Iterator<Item = &str> {
-    (!key.is_empty())
-        .then(|| key.split('.'))
-        .into_iter()
-        .flatten()
+/// The numbers of a pattern's words, wildcards among them; `None` if one has no number. Several `#` in a row are one.
+fn read(pattern: &str, mut number: impl FnMut(&str) -> Option<Word>) -> Option<Vec<Word>> {
+    let mut words = Vec::with_capacity(8);
+    for word in words_of(pattern) {
+        let word = match word {
+            "*" => ANY_WORD,
+            "#" => ANY_WORDS,
+            _ => number(word)?,
+        };
+        if (word, words.last()) != (ANY_WORDS, Some(&ANY_WORDS)) {
+            words.push(word);
+        }
+    }
+    Some(words)
 }

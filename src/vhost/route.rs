@@ -55,61 +55,63 @@ pub(crate) fn route_keys(
     routing_keys: &[&str],
     headers: Option<&FieldTable>,
 ) -> Found {
-    let mut queues = Matches::new();
-    let mut shelves = Vec::new();
-    let mut delay = None;
     if exchange.is_empty() {
-        for queue in routing_keys.iter().filter_map(|key| topology.queue(key)) {
-            queues.insert(&queue);
-        }
+        let named = routing_keys.iter().filter_map(|key| topology.queue(key));
         return Found {
-            queues: queues.into_vec(),
+            queues: unique(named.collect(), routing_keys.len()),
             ..Found::default()
         };
     }
-    let mut seen = HashSet::from([exchange.clone()]);
-    let mut next = vec![exchange.clone()];
+    let mut found = Found::default();
     let mut matches = Matches::new();
-    while let Some(name) = next.pop() {
-        let Some(declared) = topology.exchanges.get(&name) else {
+    // Most exchanges lead to queues only, and then neither of the two needs memory.
+    let (mut seen, mut next) = (HashSet::new(), Vec::new());
+    let mut ways = 0;
+    let mut here = Some(exchange);
+    while let Some(name) = here.take().or_else(|| next.pop()) {
+        let Some(declared) = topology.exchanges.get(name) else {
             continue;
         };
+        declared.note_use();
         if let Some(shelf) = &declared.shelf {
-            delay = x_delay::wanted(headers);
-            if delay.is_some() {
-                shelves.push(Arc::clone(shelf));
+            if let Some(delay) = x_delay::wanted(headers) {
+                found.delay = delay;
+                found.shelves.push(Arc::clone(shelf));
                 continue;
             }
         }
+        ways += 1;
         matches.clear();
         for routing_key in routing_keys {
             declared.state.route(routing_key, headers, &mut matches);
         }
-        let alternate = match &declared.alternate {
-            Some(alternate) if matches.is_empty() => Some(alternate),
-            _ => None,
+        let mut go_on = |name| {
+            if seen.is_empty() {
+                seen.insert(exchange);
+            }
+            if seen.insert(name) {
+                next.push(name);
+            }
         };
-        for target in matches.iter() {
+        for target in declared.state.found(&matches) {
             match target {
-                Target::Queue(queue) => {
-                    queues.insert(queue);
-                }
-                Target::Exchange(other) => {
-                    if seen.insert(other.clone()) {
-                        next.push(other.clone());
-                    }
-                }
+                Target::Queue(queue) => found.queues.push(Arc::clone(queue)),
+                Target::Exchange(name) => go_on(name),
             }
         }
-        if let Some(alternate) = alternate {
-            if seen.insert(alternate.clone()) {
-                next.push(alternate.clone());
-            }
+        if matches.is_empty() {
+            declared.alternate.iter().for_each(go_on);
         }
     }
-    Found {
-        queues: queues.into_vec(),
-        shelves,
-        delay: delay.unwrap_or_default(),
+    found.queues = unique(found.queues, ways);
+    found
+}
+
+/// Each queue once, where it was first found. One way by itself finds none twice.
+fn unique(mut queues: Vec<Arc<Queue>>, ways: usize) -> Vec<Arc<Queue>> {
+    if ways > 1 && queues.len() > 1 {
+        let mut seen = HashSet::with_capacity(queues.len());
+        queues.retain(|queue| seen.insert(Arc::clone(queue)));
     }
+    queues
 }

@@ -17,7 +17,7 @@ use crate::{
     field_value::FieldTable,
     name::Name,
     queue::{Budget, Deleted, Queue},
-    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
 /// What a binding leads to.
@@ -43,6 +43,11 @@ pub(crate) struct DeclaredExchange {
     /// Raised whenever a message published here might be routed otherwise than before. Written under the topology
     /// lock, read by producers without it.
     pub(crate) epoch: Arc<AtomicU64>,
+    /// Whether anything was routed by this exchange since its epoch was raised, so that a route may be remembered. Set
+    /// under the topology lock for reading, cleared under that for writing.
+    used: AtomicBool,
+    /// The exchanges among its destinations.
+    onward: HashSet<Name>,
 }
 
 impl DeclaredExchange {
@@ -60,6 +65,17 @@ impl DeclaredExchange {
             state: exchange::State::new(kind),
             shelf,
             epoch: Arc::new(AtomicU64::new(0)),
+            // Those that lead to its name may be remembered to end there.
+            used: AtomicBool::new(true),
+            onward: HashSet::new(),
+        }
+    }
+
+    /// A message was routed by this exchange, and the outcome may be remembered.
+    pub(crate) fn note_use(&self) {
+        // Read first: what is not written stays in every core's cache.
+        if !self.used.load(SeqCst) {
+            self.used.store(true, SeqCst);
         }
     }
 
@@ -171,7 +187,7 @@ impl Topology {
         &mut self,
         source: &Name,
         target: &Target,
-        routing_key: &str,
+        routing_key: &Name,
         arguments: &FieldTable,
     ) -> crate::Result<bool> {
         let Some(exchange) = self.exchanges.get_mut(source) else {
@@ -181,6 +197,9 @@ impl Topology {
             .state
             .bind(target.clone(), routing_key, arguments)?;
         if new {
+            if let Target::Exchange(name) = target {
+                exchange.onward.insert(name.clone());
+            }
             self.sources
                 .entry(target.clone())
                 .or_default()
@@ -195,7 +214,7 @@ impl Topology {
         &mut self,
         source: &Name,
         target: &Target,
-        routing_key: &str,
+        routing_key: &Name,
         arguments: &FieldTable,
     ) -> bool {
         let Some(exchange) = self.exchanges.get_mut(source) else {
@@ -205,6 +224,9 @@ impl Topology {
             return false;
         }
         if !exchange.state.has_destination(target) {
+            if let Target::Exchange(name) = target {
+                exchange.onward.remove(name);
+            }
             self.forget_source(target, source);
         }
         self.touch(source);
@@ -216,7 +238,7 @@ impl Topology {
         &self,
         source: &Name,
         target: &Target,
-        routing_key: &str,
+        routing_key: &Name,
         arguments: &FieldTable,
     ) -> bool {
         let exchange = self.exchanges.get(source);
@@ -315,6 +337,9 @@ impl Topology {
         for source in &sources {
             if let Some(exchange) = self.exchanges.get_mut(source) {
                 exchange.state.unbind_all(target);
+                if let Target::Exchange(name) = target {
+                    exchange.onward.remove(name);
+                }
             }
             self.touch(source);
         }
@@ -322,43 +347,40 @@ impl Topology {
     }
 
     /// Raises the epoch of `name` and of every exchange whose messages may come by it.
+    ///
+    /// Goes no further than messages have come: a remembered route by way of an exchange is a use of that exchange, so
+    /// behind one that is unused since the last time there is nothing to raise. A thousand bindings in a row cost their
+    /// way upstream once; loops end by it, too.
     pub(crate) fn touch(&self, name: &Name) {
-        let mut seen = HashSet::new();
-        let mut upstream = vec![name.clone()];
-        while let Some(name) = upstream.pop() {
-            if !seen.insert(name.clone()) {
-                continue;
+        let mut upstream = Vec::new();
+        let mut next = Some(name);
+        while let Some(name) = next {
+            if let Some(exchange) = self.exchanges.get(name) {
+                if exchange.used.swap(false, SeqCst) {
+                    exchange.epoch.fetch_add(1, SeqCst);
+                    let bound = self.sources.get(&Target::Exchange(name.clone()));
+                    let named = self.alternates.get(name);
+                    upstream.extend(bound.into_iter().chain(named).flatten());
+                }
             }
-            if let Some(exchange) = self.exchanges.get(&name) {
-                exchange.epoch.fetch_add(1, SeqCst);
-            }
-            let bound = self.sources.get(&Target::Exchange(name.clone()));
-            let named = self.alternates.get(&name);
-            upstream.extend(bound.into_iter().chain(named).flatten().cloned());
+            next = upstream.pop();
         }
     }
 
     /// Whether messages published to `name` may come to an exchange that looks at headers: a headers exchange or a delayed one.
     pub(crate) fn leads_to_headers(&self, name: &Name) -> bool {
-        let mut seen = HashSet::from([name]);
-        let mut next = vec![name];
-        while let Some(exchange) = next.pop().and_then(|name| self.exchanges.get(name)) {
-            if exchange.kind() == ExchangeKind::Headers || exchange.shelf.is_some() {
-                return true;
+        let mut seen = HashSet::new();
+        let mut ahead = Vec::new();
+        let mut next = Some(name);
+        while let Some(name) = next {
+            if let Some(exchange) = self.exchanges.get(name) {
+                if exchange.kind() == ExchangeKind::Headers || exchange.shelf.is_some() {
+                    return true;
+                }
+                let onward = exchange.onward.iter().chain(&exchange.alternate);
+                ahead.extend(onward.filter(|name| seen.insert(*name)));
             }
-            let bound = exchange
-                .state
-                .destinations()
-                .filter_map(|target| match target {
-                    Target::Exchange(name) => Some(name),
-                    Target::Queue(_) => None,
-                });
-            next.extend(
-                bound
-                    .chain(&exchange.alternate)
-                    .filter(|name| seen.insert(name)),
-            );
-            next.retain(|name| self.exchanges.contains_key(*name));
+            next = ahead.pop();
         }
         false
     }

@@ -3,10 +3,11 @@
 //! A map in each node would cost more memory than all the rest, as most nodes have one child or none.
 
 use std::{
-    collections::HashMap,
     hash::{BuildHasherDefault, Hash, Hasher},
     num::NonZeroU32,
 };
+
+use hashbrown::HashMap;
 
 /// From a node, along a word, to a child.
 pub(super) type Edges = HashMap<Edge, NonZeroU32, BuildHasherDefault<NumberHasher>>;
@@ -29,7 +30,7 @@ impl Hash for Edge {
 /// protects from, keys chosen to collide, cannot happen: nodes and words are numbered here, densely, and whoever
 /// binds chooses only the order.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct NumberHasher(u64);
+pub(in crate::exchange) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn write_u64(&mut self, number: u64) {

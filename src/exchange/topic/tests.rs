@@ -39,7 +39,7 @@ fn keys() -> impl Strategy<Value = String> + Clone {
     proptest::collection::vec(word, 0..6).prop_map(|words| words.join("."))
 }
 
-/// As many nodes as the patterns have different beginnings, the empty one included.
+/// As many nodes as the patterns have different beginnings, the empty one included, would do without leaves.
 fn beginnings(patterns: &[String]) -> usize {
     let words = patterns.iter().map(|pattern| split(pattern));
     let beginnings: BTreeSet<Vec<&str>> = words
@@ -62,20 +62,21 @@ proptest! {
         let mut topic = Topic::new();
         let mut bound = Vec::new();
         for pattern in &patterns {
-            topic.insert(&0, pattern).unwrap();
+            topic.insert(0, pattern).unwrap();
             bound.push(pattern.clone());
-            prop_assert_eq!(topic.nodes.len() - topic.free.len(), beginnings(&bound));
+            prop_assert!(topic.nodes.len() - topic.free.len() <= beginnings(&bound));
         }
         let most = topic.nodes.len();
         while !bound.is_empty() {
             let pattern = bound.swap_remove(order.index(bound.len()));
-            topic.remove(&0, &pattern);
-            prop_assert_eq!(topic.nodes.len() - topic.free.len(), beginnings(&bound));
+            topic.remove(0, &pattern);
+            prop_assert!(topic.nodes.len() - topic.free.len() <= beginnings(&bound));
         }
+        prop_assert_eq!(topic.nodes.len() - topic.free.len(), 1);
         prop_assert_eq!(topic.edges.len(), 0);
         prop_assert_eq!(topic.words.len(), 0);
         for pattern in &patterns {
-            topic.insert(&0, pattern).unwrap();
+            topic.insert(0, pattern).unwrap();
         }
         prop_assert_eq!(topic.nodes.len(), most, "freed nodes are used again");
     }
@@ -83,7 +84,7 @@ proptest! {
 
 fn routes(pattern: &str, key: &str) -> bool {
     let mut topic = Topic::new();
-    topic.insert(&(), pattern).unwrap();
+    topic.insert(0, pattern).unwrap();
     let mut matches = Matches::new();
     topic.route(key, &mut matches);
     !matches.is_empty()
@@ -144,18 +145,17 @@ fn many_hashes_do_not_multiply() {
 #[test]
 fn unbinding_what_is_not_bound_changes_nothing() {
     let mut topic = Topic::new();
-    topic.insert(&0, "a.*.#").unwrap();
+    topic.insert(0, "a.*.#").unwrap();
     for pattern in ["a.*", "a.*.b", "", "#", "a.*.#.c"] {
-        topic.remove(&0, pattern);
+        topic.remove(0, pattern);
     }
-    topic.remove(&1, "a.*.#");
+    topic.remove(1, "a.*.#");
     let mut matches = Matches::new();
     topic.route("a.b.c", &mut matches);
-    assert_eq!(matches.into_vec(), [0]);
-    assert_eq!(topic.nodes.len() - topic.free.len(), 4);
-}
-
-#[test]
-fn two_nodes_fit_into_a_cache_line() {
-    assert!(size_of::<Node<std::sync::Arc<()>>>() <= 32);
+    assert_eq!(matches.numbers(), [0]);
+    assert_eq!(
+        topic.nodes.len() - topic.free.len(),
+        2,
+        "the root and a leaf"
+    );
 }

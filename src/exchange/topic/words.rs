@@ -3,62 +3,118 @@
 //! A word of a message's key is looked up once and then compared as a number at every node of the walk; a word that
 //! stands in no pattern has no number, and only wildcards take it.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
-/// Patterns over the same words share one copy of each. The map has the standard hasher: these are users' words.
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::exchange::dense::push_closely;
+
+/// A word by its number, or what stands for one.
+pub(super) type Word = u32;
+
+/// In a pattern: any one word.
+pub(super) const ANY_WORD: Word = u32::MAX;
+
+/// In a pattern: any number of words.
+pub(super) const ANY_WORDS: Word = u32::MAX - 1;
+
+/// In a key: a word that stands in no pattern.
+pub(super) const UNKNOWN: Word = u32::MAX - 2;
+
+/// The words of a key or a pattern. The empty one has none, not an empty one.
+pub(super) fn words_of(key: &str) -> impl Iterator<Item = &str> {
+    (!key.is_empty())
+        .then(|| key.split('.'))
+        .into_iter()
+        .flatten()
+}
+
+/// Patterns over the same words share one copy of each.
 #[derive(Debug)]
 pub(super) struct Words {
-    in_use: HashMap<Box<str>, Word>,
+    texts: Vec<Text>,
     /// Numbers of words that went out of use, to be given again.
-    free: Vec<u32>,
+    free: Vec<Word>,
+    numbers: HashTable<Word>,
+    /// Seeded, since these are users' words.
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
-struct Word {
-    number: u32,
-    /// The edges of the trie that bear this word.
-    edges: u32,
+struct Text {
+    text: Box<str>,
+    /// The edges and tails of the trie that bear this word.
+    uses: u32,
 }
 
 impl Words {
     pub(super) fn new() -> Self {
         Self {
-            in_use: HashMap::new(),
+            texts: Vec::new(),
             free: Vec::new(),
+            numbers: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 
     /// The number of a word that stands in some pattern.
-    pub(super) fn find(&self, word: &str) -> Option<u32> {
-        self.in_use.get(word).map(|word| word.number)
+    pub(super) fn find(&self, text: &str) -> Option<Word> {
+        let is_it = |word: &Word| *self.texts[*word as usize].text == *text;
+        let hash = self.hasher.hash_one(text);
+        self.numbers.find(hash, is_it).copied()
     }
 
-    /// The word's number, for one more edge. There are never more than `u32::MAX` edges.
-    pub(super) fn acquire(&mut self, word: &str) -> u32 {
-        if let Some(word) = self.in_use.get_mut(word) {
-            word.edges += 1;
-            return word.number;
+    /// The word's number, which it keeps for one use more. There are never as many uses as there are numbers.
+    pub(super) fn acquire(&mut self, text: &str) -> Word {
+        if let Some(word) = self.find(text) {
+            self.acquire_again(word);
+            return word;
         }
-        // Every number below the count of both is either in use or free.
-        let number = self.free.pop().unwrap_or(self.in_use.len() as u32);
-        self.in_use.insert(word.into(), Word { number, edges: 1 });
-        number
+        let new = Text {
+            text: text.into(),
+            uses: 1,
+        };
+        let word = match self.free.pop() {
+            Some(word) => {
+                self.texts[word as usize] = new;
+                word
+            }
+            None => {
+                push_closely(&mut self.texts, new);
+                (self.texts.len() - 1) as Word
+            }
+        };
+        let hash = |word: &Word| self.hasher.hash_one(&*self.texts[*word as usize].text);
+        self.numbers.insert_unique(hash(&word), word, hash);
+        word
     }
 
-    /// Gives up one edge; the word is forgotten with its last one.
-    pub(super) fn release(&mut self, word: &str) {
-        if let Some(Word { number, edges }) = self.in_use.get_mut(word) {
-            *edges -= 1;
-            if *edges == 0 {
-                self.free.push(*number);
-                self.in_use.remove(word);
+    /// One use more of a word that is in use, or of a wildcard, which always is.
+    pub(super) fn acquire_again(&mut self, word: Word) {
+        if let Some(text) = self.texts.get_mut(word as usize) {
+            text.uses += 1;
+        }
+    }
+
+    /// Gives up one use; the word is forgotten with its last one.
+    pub(super) fn release(&mut self, word: Word) {
+        let Some(Text { text, uses }) = self.texts.get_mut(word as usize) else {
+            return;
+        };
+        *uses -= 1;
+        if *uses == 0 {
+            let hash = self.hasher.hash_one(&**text);
+            *text = "".into();
+            if let Ok(number) = self.numbers.find_entry(hash, |number| *number == word) {
+                number.remove();
             }
+            self.free.push(word);
         }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.in_use.len()
+        self.numbers.len()
     }
 }
 
@@ -67,16 +123,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_forgotten_with_its_last_edge() {
+    fn a_word_is_forgotten_with_its_last_use() {
         let mut words = Words::new();
         let (a, b) = (words.acquire("a"), words.acquire("b"));
         assert_ne!(a, b);
         assert_eq!(words.acquire("a"), a);
-        words.release("a");
+        words.acquire_again(a);
+        words.release(a);
+        words.release(a);
         assert_eq!(words.find("a"), Some(a));
-        words.release("a");
+        words.release(a);
         assert_eq!(words.find("a"), None);
+        assert_eq!(words.find("b"), Some(b));
         assert_eq!(words.len(), 1);
+    }
+
+    #[test]
+    fn wildcards_are_always_there() {
+        let mut words = Words::new();
+        for wildcard in [ANY_WORD, ANY_WORDS] {
+            words.acquire_again(wildcard);
+            words.release(wildcard);
+            words.release(wildcard);
+        }
+        assert_eq!(words.len(), 0);
     }
 
     #[test]
@@ -86,8 +156,7 @@ mod tests {
             let (word, other) = (format!("w{round}"), format!("v{round}"));
             let numbers = [words.acquire(&word), words.acquire(&other)];
             assert!(numbers.contains(&0) && numbers.contains(&1), "{numbers:?}");
-            words.release(&word);
-            words.release(&other);
+            numbers.into_iter().for_each(|number| words.release(number));
         }
     }
 }
