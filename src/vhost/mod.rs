@@ -23,6 +23,7 @@ mod publish;
 mod replies;
 mod room;
 mod route;
+mod sources;
 mod topology;
 
 use std::{

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::effects::Work;
+use super::sources::Sources;
 use crate::{
     arguments::{ExchangeArguments, QueueArguments},
     descriptions,
@@ -107,9 +108,9 @@ pub(crate) struct Topology {
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
     pub(crate) queues: HashMap<Name, DeclaredQueue>,
     /// For each destination the exchanges that have a binding to it, so that a deletion finds them.
-    sources: HashMap<Target, HashSet<Name>>,
+    sources: Sources<Target>,
     /// For each alternate exchange those that name it, whether it exists or not.
-    alternates: HashMap<Name, HashSet<Name>>,
+    alternates: Sources<Name>,
     /// The exclusive queues of each connection.
     owned: HashMap<ConnectionId, HashSet<Name>>,
     /// What the shelves of exchanges that are gone owe, to be carried out when the topology is free.
@@ -142,10 +143,7 @@ impl Topology {
 
     pub(crate) fn add_exchange(&mut self, name: Name, exchange: DeclaredExchange) {
         if let Some(alternate) = &exchange.alternate {
-            self.alternates
-                .entry(alternate.clone())
-                .or_default()
-                .insert(name.clone());
+            self.alternates.add(alternate.clone(), &name);
         }
         self.exchanges.insert(name.clone(), exchange);
         // Exchanges that named it as their alternate before it was there.
@@ -162,24 +160,12 @@ impl Topology {
         }
         let old = std::mem::replace(&mut exchange.alternate, alternate.clone());
         if let Some(old) = old {
-            self.forget_alternate(&old, name);
+            self.alternates.remove(&old, name);
         }
         if let Some(alternate) = alternate {
-            self.alternates
-                .entry(alternate)
-                .or_default()
-                .insert(name.clone());
+            self.alternates.add(alternate, name);
         }
         self.touch(name);
-    }
-
-    fn forget_alternate(&mut self, alternate: &Name, name: &Name) {
-        if let Entry::Occupied(mut named_by) = self.alternates.entry(alternate.clone()) {
-            named_by.get_mut().remove(name);
-            if named_by.get().is_empty() {
-                named_by.remove();
-            }
-        }
     }
 
     /// Adds a binding. Both ends must exist; `false` if it was there.
@@ -200,10 +186,7 @@ impl Topology {
             if let Target::Exchange(name) = target {
                 exchange.onward.insert(name.clone());
             }
-            self.sources
-                .entry(target.clone())
-                .or_default()
-                .insert(source.clone());
+            self.sources.add(target.clone(), source);
             self.touch(source);
         }
         Ok(new)
@@ -227,7 +210,7 @@ impl Topology {
             if let Target::Exchange(name) = target {
                 exchange.onward.remove(name);
             }
-            self.forget_source(target, source);
+            self.sources.remove(target, source);
         }
         self.touch(source);
         self.collect(vec![source.clone()]);
@@ -243,15 +226,6 @@ impl Topology {
     ) -> bool {
         let exchange = self.exchanges.get(source);
         exchange.is_some_and(|exchange| exchange.state.is_bound(target, routing_key, arguments))
-    }
-
-    fn forget_source(&mut self, target: &Target, source: &Name) {
-        if let Entry::Occupied(mut sources) = self.sources.entry(target.clone()) {
-            sources.get_mut().remove(source);
-            if sources.get().is_empty() {
-                sources.remove();
-            }
-        }
     }
 
     pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<DeclaredQueue> {
@@ -320,10 +294,10 @@ impl Topology {
             return Vec::new();
         };
         for target in exchange.state.destinations() {
-            self.forget_source(target, name);
+            self.sources.remove(target, name);
         }
         if let Some(alternate) = &exchange.alternate {
-            self.forget_alternate(alternate, name);
+            self.alternates.remove(alternate, name);
         }
         if let Some(shelf) = exchange.shelf {
             self.close_shelf(shelf);
@@ -333,7 +307,7 @@ impl Topology {
 
     /// Removes all bindings to `target`; returns the exchanges that had one.
     fn detach(&mut self, target: &Target) -> Vec<Name> {
-        let sources: Vec<Name> = self.sources.remove(target).into_iter().flatten().collect();
+        let sources: Vec<Name> = self.sources.take(target);
         for source in &sources {
             if let Some(exchange) = self.exchanges.get_mut(source) {
                 exchange.state.unbind_all(target);
@@ -358,9 +332,8 @@ impl Topology {
             if let Some(exchange) = self.exchanges.get(name) {
                 if exchange.used.swap(false, SeqCst) {
                     exchange.epoch.fetch_add(1, SeqCst);
-                    let bound = self.sources.get(&Target::Exchange(name.clone()));
-                    let named = self.alternates.get(name);
-                    upstream.extend(bound.into_iter().chain(named).flatten());
+                    upstream.extend(self.sources.of(&Target::Exchange(name.clone())));
+                    upstream.extend(self.alternates.of(name));
                 }
             }
             next = upstream.pop();
