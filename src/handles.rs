@@ -7,8 +7,9 @@ use crate::{
     consumer::{Consumer, ConsumerBuilder},
     declare::{self, Declare},
     delayed::Delayed,
-    descriptions::Queue,
+    descriptions::{Exchange, Queue},
     error::Result,
+    field_value::FieldTable,
     name::Name,
     payload::Payload,
     producer::{Destination, Producer, ProducerBuilder},
@@ -98,6 +99,47 @@ macro_rules! typed_verbs {
             /// [`Delayed`] has an example.
             pub fn delayed(&self, at: impl Into<Destination>) -> Result<Delayed> {
                 Delayed::at(&self.connection()?, &at.into())
+            }
+
+            /// Says which queues a message published to `exchange` with this routing key and these headers would reach,
+            /// each once, in the order in which they would get it: by bindings, bindings between exchanges and
+            /// alternate exchanges. Publishes nothing and declares nothing; of the exchange only the name counts.
+            ///
+            /// For tests of a topology, and for finding out where messages go. `CC` and `BCC` headers are not followed: ask
+            /// for each of their keys. A delayed exchange is taken as if the delay were over; an internal one can be
+            /// asked, although not published to.
+            ///
+            /// # Errors
+            /// [`Error::NotFound`](crate::Error::NotFound) if there is no such exchange,
+            /// [`Error::InvalidName`](crate::Error::InvalidName) for a routing key over 255 bytes,
+            /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+            ///
+            /// # Examples
+            /// ```
+            /// use leveret::{Exchange, FieldTable, Queue};
+            /// # let broker = leveret::Broker::new();
+            /// let logs = Exchange::topic("logs").alternate("amq.fanout");
+            /// broker.declare(&Queue::new("errors").bind(&logs, "*.error"))?;
+            /// broker.declare(&Queue::new("disk").bind(&logs, "disk.#"))?;
+            /// broker.declare(&Queue::new("rest").bind(&Exchange::existing("amq.fanout"), ""))?;
+            ///
+            /// let none = FieldTable::new();
+            /// assert_eq!(broker.route(&logs, "disk.info", &none)?, ["disk"]);
+            /// assert_eq!(broker.route(&logs, "disk.error", &none)?.len(), 2);
+            /// assert_eq!(broker.route(&logs, "net.info", &none)?, ["rest"]);
+            /// assert!(broker.route(&Exchange::existing("no such"), "", &none).unwrap_err().is_not_found());
+            /// # Ok::<(), leveret::Error>(())
+            /// ```
+            pub fn route(
+                &self,
+                exchange: &Exchange,
+                routing_key: &str,
+                headers: &FieldTable,
+            ) -> Result<Vec<Name>> {
+                let connection = self.connection()?;
+                let core = connection.core();
+                core.check_open()?;
+                core.vhost().route(exchange.name(), routing_key, headers)
             }
 
             /// A producer for a queue (by the default exchange) or an exchange, which is declared unless it is there.

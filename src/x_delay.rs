@@ -21,6 +21,13 @@ pub(crate) fn wanted(headers: Option<&FieldTable>) -> Option<Duration> {
     positive.map(Duration::from_millis)
 }
 
+/// The same headers without a delay.
+pub(crate) fn without(headers: &FieldTable) -> FieldTable {
+    let mut headers = headers.clone();
+    headers.remove(X_DELAY);
+    headers
+}
+
 /// Turns the sign of the header round: its delay is over, it is not delayed again by the next such exchange, and whoever
 /// gets it can see that it was.
 pub(crate) fn mark_over(envelope: &mut Envelope) {

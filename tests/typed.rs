@@ -9,6 +9,8 @@ mod payloads;
 mod publishing;
 #[path = "typed/receiving.rs"]
 mod receiving;
+#[path = "typed/routing.rs"]
+mod routing;
 
 use std::{
     future::Future,

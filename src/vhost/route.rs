@@ -2,8 +2,12 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use super::topology::{Target, Topology};
+use super::{
+    VirtualHost,
+    topology::{Target, Topology},
+};
 use crate::{
+    error::{Entity, Error, Result},
     exchange::Matches,
     field_value::FieldTable,
     name::Name,
@@ -39,6 +43,44 @@ impl Found {
                 .into_iter()
                 .map(move |shelf| (shelf, Some(due))),
         )
+    }
+}
+
+impl VirtualHost {
+    /// The queues that a message would reach, if it had no further keys of its own and no delay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::InvalidName`] for a key over 255 bytes,
+    /// [`Error::ShutDown`].
+    pub(crate) fn route(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        headers: &FieldTable,
+    ) -> Result<Vec<Name>> {
+        Name::check(routing_key)?;
+        let now;
+        let headers = match x_delay::wanted(Some(headers)) {
+            None => headers,
+            Some(_) => {
+                now = x_delay::without(headers);
+                &now
+            }
+        };
+        let default = Name::empty();
+        let topology = self.topology.read();
+        self.check_up()?;
+        let exchange = match topology.exchanges.get_key_value(exchange) {
+            _ if exchange.is_empty() => &default,
+            Some((name, _)) => name,
+            None => {
+                let name = Name::new(exchange)?;
+                return Err(Error::not_found(Entity::Exchange, &name, self.name()));
+            }
+        };
+        let found = route_keys(&topology, exchange, &[routing_key], Some(headers));
+        let names = found.queues.iter().map(|queue| queue.name().clone());
+        Ok(names.collect())
     }
 }
 
@@ -111,7 +153,7 @@ pub(crate) fn route_keys(
 fn unique(mut queues: Vec<Arc<Queue>>, ways: usize) -> Vec<Arc<Queue>> {
     if ways > 1 && queues.len() > 1 {
         let mut seen = HashSet::with_capacity(queues.len());
-        queues.retain(|queue| seen.insert(Arc::clone(queue)));
+        queues.retain(|queue| seen.insert(queue.id()));
     }
     queues
 }
