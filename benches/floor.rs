@@ -32,6 +32,8 @@ mod latency;
 mod options;
 #[path = "floor/others.rs"]
 mod others;
+#[path = "floor/plain_trie.rs"]
+mod plain_trie;
 #[path = "floor/queues.rs"]
 mod queues;
 #[path = "floor/race.rs"]
@@ -42,8 +44,12 @@ mod raw;
 mod report;
 #[path = "floor/routed.rs"]
 mod routed;
+#[path = "floor/selective.rs"]
+mod selective;
 #[path = "floor/streams.rs"]
 mod streams;
+#[path = "floor/topic_lookup.rs"]
+mod topic_lookup;
 
 use self::{options::Options, report::Report};
 
@@ -56,6 +62,7 @@ pub fn main() {
     for groups in [
         streams::groups,
         exchanges::groups,
+        topic_lookup::groups,
         queues::groups,
         channel::groups,
         latency::groups,

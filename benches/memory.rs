@@ -6,6 +6,8 @@
 //! `cargo bench --bench memory` measures; add `-- <row>` for some rows alone. Without `--bench`, with `--quick` or with `LEVERET_QUICK`
 //! set it only checks, with small numbers.
 
+#[path = "memory/bindings.rs"]
+mod bindings;
 #[path = "memory/churn.rs"]
 mod churn;
 #[path = "memory/count.rs"]
@@ -16,6 +18,9 @@ mod options;
 #[path = "floor/report.rs"]
 #[allow(dead_code, reason = "the floor bench uses the rest")]
 mod report;
+#[path = "floor/selective.rs"]
+#[allow(dead_code, reason = "the floor bench uses the rest")]
+mod selective;
 #[path = "memory/waiting.rs"]
 mod waiting;
 
@@ -43,7 +48,10 @@ struct Row {
 fn main() {
     let options = Options::read();
     let mut report = Report::new(options.quick);
-    for row in waiting::ROWS.iter().chain(churn::ROWS) {
+    for row in (waiting::ROWS.iter())
+        .chain(bindings::ROWS)
+        .chain(churn::ROWS)
+    {
         if !options.wants("memory", row.name, &[]) {
             continue;
         }

@@ -1,0 +1,123 @@
+//! A topic exchange asked for a key that it has not seen, next to a plain trie of hash maps.
+//!
+//! `route` is what a publish with a new key begins with, without the publish. It finds the exchange, takes a lock, and returns the names
+//! of the queues; the plain trie in the row `plain-trie` has none of that to do but the names, in `plain-trie-numbers` not even them.
+
+use std::{
+    cell::OnceCell,
+    hint::black_box,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use leveret::{Broker, Exchange, FieldTable, Name, Queue};
+
+use super::{group::Group, options::Options, plain_trie::PlainTrie, selective::Selective};
+
+/// Looked up in turn. So many that no walk is still in the first cache when its key comes again.
+const KEYS: u64 = 10_000;
+
+/// The bindings of each queue.
+pub const EACH: u64 = 4;
+
+pub fn groups(options: &Options) -> Vec<Group> {
+    let sizes = [("1k", 1_000), ("10k", 10_000), ("100k", 100_000)];
+    let lookups = options.size(1_000, 100_000);
+    sizes
+        .into_iter()
+        .map(|(size, bindings)| {
+            let set = Rc::new(OnceCell::new());
+            let with = move |run: fn(&Set, u64) -> Duration| {
+                let set = Rc::clone(&set);
+                move |lookups| run(set.get_or_init(|| Set::new(bindings)), lookups)
+            };
+            Group::throughput(format!("topic-lookup-{size}"))
+                .row("plain-trie", None, lookups, with(Set::plain_names))
+                .row(
+                    "plain-trie-numbers",
+                    None,
+                    lookups,
+                    with(Set::plain_numbers),
+                )
+                .row("leveret", Some(1.0), lookups, with(Set::leveret))
+        })
+        .collect()
+}
+
+/// The same bindings twice, and some keys.
+struct Set {
+    broker: Broker,
+    exchange: Exchange,
+    trie: PlainTrie,
+    names: Vec<Name>,
+    keys: Vec<String>,
+}
+
+impl Set {
+    fn new(bindings: u64) -> Set {
+        let mut selective = Selective::new();
+        let broker = Broker::new();
+        let exchange = Exchange::topic("floor");
+        let mut trie = PlainTrie::default();
+        let mut names = Vec::new();
+        for number in 0..bindings / EACH {
+            let mut queue = Queue::new(format!("floor-{number}"));
+            for _ in 0..EACH {
+                let pattern = selective.pattern();
+                trie.insert(&pattern, number as u32);
+                queue = queue.bind(&exchange, pattern);
+            }
+            broker.declare(&queue).expect("a new queue");
+            names.push(Name::new(queue.name()).expect("a short name"));
+        }
+        let keys = (0..KEYS).map(|_| selective.key()).collect();
+        let set = Set {
+            broker,
+            exchange,
+            trie,
+            names,
+            keys,
+        };
+        for key in &set.keys {
+            let (mut plain, mut routed) = (set.plain(key), set.route(key));
+            plain.sort_unstable();
+            routed.sort_unstable();
+            assert_eq!(plain, routed, "{key}");
+        }
+        set
+    }
+
+    fn plain(&self, key: &str) -> Vec<Name> {
+        let numbers = self.trie.route(key).into_iter();
+        numbers
+            .map(|number| self.names[number as usize].clone())
+            .collect()
+    }
+
+    fn route(&self, key: &str) -> Vec<Name> {
+        static NONE: FieldTable = FieldTable::new();
+        self.broker
+            .route(&self.exchange, key, &NONE)
+            .expect("the exchange is there")
+    }
+
+    fn time<R>(&self, lookups: u64, look: impl Fn(&str) -> R) -> Duration {
+        let began = Instant::now();
+        for key in self.keys.iter().cycle().take(lookups as usize) {
+            black_box(look(key));
+        }
+        began.elapsed()
+    }
+
+    fn plain_names(&self, lookups: u64) -> Duration {
+        self.time(lookups, |key| self.plain(key))
+    }
+
+    fn plain_numbers(&self, lookups: u64) -> Duration {
+        self.time(lookups, |key| self.trie.route(key))
+    }
+
+    fn leveret(&self, lookups: u64) -> Duration {
+        self.time(lookups, |key| self.route(key))
+    }
+}

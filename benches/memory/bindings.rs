@@ -1,0 +1,89 @@
+//! The bytes of bindings, all that the broker keeps for one: in its exchange's list, in the table that routes, and at its queue.
+
+use leveret::{Broker, Channel, Credentials, Exchange, FieldTable, Queue};
+
+use super::{Row, count::Count, selective::Selective};
+
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "binding-topic-1k",
+        unit: "bytes",
+        goal: Some(200.0),
+        measure: |_| selective(1_000, 4),
+    },
+    Row {
+        name: "binding-topic-10k",
+        unit: "bytes",
+        goal: Some(200.0),
+        measure: |options| selective(options.size(2_000, 10_000), 4),
+    },
+    Row {
+        name: "binding-topic-100k",
+        unit: "bytes",
+        goal: Some(200.0),
+        measure: |options| selective(options.size(2_000, 100_000), 4),
+    },
+    Row {
+        name: "binding-topic-1m",
+        unit: "bytes",
+        goal: Some(200.0),
+        measure: |options| selective(options.size(2_000, 1_000_000), 4),
+    },
+    Row {
+        name: "binding-topic-alone",
+        unit: "bytes",
+        goal: None,
+        measure: |options| selective(options.size(2_000, 100_000), 1),
+    },
+    Row {
+        name: "binding-topic-one-queue",
+        unit: "bytes",
+        goal: None,
+        measure: |options| {
+            let bindings = options.size(2_000, 100_000);
+            selective(bindings, bindings)
+        },
+    },
+    Row {
+        name: "binding-direct",
+        unit: "bytes",
+        goal: None,
+        measure: |options| {
+            let bindings = options.size(2_000, 100_000);
+            let key = |number| format!("key.number.{number}");
+            bound(&Exchange::direct("memory"), bindings, 4, key)
+        },
+    },
+];
+
+/// Of each binding of a topic exchange, the queues being there already, `each` to a queue.
+fn selective(bindings: u64, each: u64) -> f64 {
+    let mut selective = Selective::new();
+    bound(&Exchange::topic("memory"), bindings, each, |_| {
+        selective.pattern()
+    })
+}
+
+fn bound(exchange: &Exchange, bindings: u64, each: u64, mut key: impl FnMut(u64) -> String) -> f64 {
+    let broker = Broker::new();
+    let connection = broker.connect("/", Credentials::guest());
+    let channel: Channel =
+        (connection.and_then(|connection| connection.open_channel())).expect("the broker is there");
+    broker.declare(exchange).expect("a new exchange");
+    let name = |number| format!("memory-{number}");
+    for number in 0..bindings / each {
+        let queue = Queue::new(name(number));
+        channel.queue_declare(&queue).expect("a new queue");
+    }
+    let count = Count::begin();
+    for number in 0..bindings {
+        let (queue, key) = (name(number / each), key(number));
+        channel
+            .queue_bind(&queue, exchange.name(), &key, FieldTable::new())
+            .expect("both ends are there");
+    }
+    let bytes = count.bytes() / bindings as f64;
+    // What one leaves behind is the churn's to find; here they only have to go.
+    broker.delete(exchange).expect("the exchange is there");
+    bytes
+}
