@@ -38,6 +38,14 @@ impl Destinations {
         self.bindings == 0
     }
 
+    pub(super) fn len(self, crowds: &Crowds) -> usize {
+        match self.bindings {
+            0 => 0,
+            CROWD => crowds.crowds[self.who as usize].len(),
+            _ => 1,
+        }
+    }
+
     /// Counts one more binding to `added`.
     pub(super) fn add(&mut self, added: Number, crowds: &mut Crowds) {
         match self.bindings {

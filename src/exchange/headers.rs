@@ -1,11 +1,20 @@
 //! The table of a headers exchange: a message goes where the binding's arguments fit its headers.
 //!
-//! Every binding is looked at, up to the first that fits for each destination; headers exchanges have few bindings,
-//! and their conditions (presence, equality over number types) leave little to index.
+//! Each binding is found by the clue of one of its conditions, or of each if any of them will do; all that a message's
+//! headers find are looked at in full. What no clue tells apart (bindings that ask for a flag, say) is looked at one
+//! by one.
 
-use std::hash::BuildHasherDefault;
+mod clue;
 
-use super::{Matches, binding::Binding, dense::DenseMap, numbered::Number, topic::NumberHasher};
+use hashbrown::HashMap;
+
+use self::clue::{Clue, Clues};
+use super::{
+    Matches,
+    binding::Binding,
+    destinations::{Crowds, Destinations},
+    numbered::{Number, Numbered},
+};
 use crate::{
     error::{Error, Result},
     field_value::{FieldTable, FieldValue},
@@ -16,46 +25,103 @@ const X_MATCH: &str = "x-match";
 
 #[derive(Debug)]
 pub(super) struct Headers {
-    /// No destination stands here without a rule.
-    rules: DenseMap<Number, DenseMap<Binding, Mode>, BuildHasherDefault<NumberHasher>>,
+    /// The bindings, each by a number of its own.
+    rules: Numbered<(Number, Binding), Rule>,
+    clues: Clues,
+    /// The rules (and not destinations) of each clue.
+    by_clue: HashMap<Clue, Destinations>,
+    crowds: Crowds,
+}
+
+/// How a binding is to be read.
+#[derive(Debug)]
+struct Rule {
+    mode: Mode,
+    /// By which it is found, unless any of its conditions is enough.
+    clue: Clue,
 }
 
 impl Headers {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            rules: DenseMap::new(),
+            rules: Numbered::new(),
+            clues: Clues::default(),
+            by_clue: HashMap::new(),
+            crowds: Crowds::default(),
         }
     }
 
-    pub(super) fn insert(&mut self, destination: Number, binding: &Binding) {
+    /// # Errors
+    /// [`Error::ResourceError`] if there are too many rules; nothing is changed.
+    pub(super) fn insert(&mut self, destination: Number, binding: &Binding) -> Result {
+        let number = self.rules.next_number().ok_or_else(super::full)?;
         let mode = Mode::of(binding);
-        match self.rules.get_mut(&destination) {
-            Some(rules) => rules.insert_new(binding.clone(), mode),
-            None => {
-                let mut rules = DenseMap::new();
-                rules.insert_new(binding.clone(), mode);
-                self.rules.insert_new(destination, rules);
-            }
+        let clues = self.clues_of(mode, binding);
+        let clue = match mode.quantifier {
+            Quantifier::Any => Clues::NONE,
+            // The one that tells it from most others, as far as can be said now.
+            Quantifier::All => (clues.iter().copied())
+                .min_by_key(|clue| {
+                    self.by_clue
+                        .get(clue)
+                        .map_or(0, |rules| rules.len(&self.crowds))
+                })
+                .unwrap_or(Clues::NONE),
+        };
+        let found_by = match mode.quantifier {
+            Quantifier::Any => clues,
+            Quantifier::All => vec![clue],
+        };
+        for clue in found_by {
+            let rules = self.by_clue.entry(clue).or_insert(Destinations::NONE);
+            rules.add(number, &mut self.crowds);
         }
+        self.rules
+            .insert_new((destination, binding.clone()), Rule { mode, clue });
+        Ok(())
     }
 
     pub(super) fn remove(&mut self, destination: Number, binding: &Binding) {
-        if let Some(rules) = self.rules.get_mut(&destination) {
-            rules.remove(binding);
-            if rules.is_empty() {
-                self.rules.remove(&destination);
+        let Some((number, rule)) = self.rules.remove(&(destination, binding.clone())) else {
+            return;
+        };
+        let found_by = match rule.mode.quantifier {
+            Quantifier::Any => self.clues_of(rule.mode, binding),
+            Quantifier::All => vec![rule.clue],
+        };
+        for clue in found_by {
+            if let Some(rules) = self.by_clue.get_mut(&clue) {
+                rules.remove(number, &mut self.crowds);
+                if rules.is_empty() {
+                    self.by_clue.remove(&clue);
+                }
             }
         }
     }
 
-    pub(super) fn remove_all(&mut self, destination: Number) {
-        self.rules.remove(&destination);
+    fn clues_of(&self, mode: Mode, binding: &Binding) -> Vec<Clue> {
+        mode.conditions(binding)
+            .map(|(name, wanted)| self.clues.of_condition(name, wanted))
+            .collect()
     }
 
     pub(super) fn route(&self, headers: Option<&FieldTable>, matches: &mut Matches) {
-        for (destination, rules) in self.rules.entries() {
-            if (rules.entries().iter()).any(|(binding, mode)| mode.fits(binding, headers)) {
-                matches.insert(*destination);
+        let mut candidates = Matches::new();
+        let mut look = |clue| {
+            if let Some(rules) = self.by_clue.get(&clue) {
+                rules.collect(&self.crowds, &mut candidates);
+            }
+        };
+        look(Clues::NONE);
+        for (name, value) in headers.into_iter().flat_map(FieldTable::iter) {
+            look(self.clues.of_presence(name));
+            look(self.clues.of_header(name, value));
+        }
+        for number in candidates.numbers() {
+            if let Some(((destination, binding), rule)) = self.rules.entry(*number) {
+                if rule.mode.fits(binding, headers) {
+                    matches.insert(*destination);
+                }
             }
         }
     }
@@ -84,16 +150,17 @@ impl Mode {
         }
     }
 
+    fn conditions(self, binding: &Binding) -> impl Iterator<Item = (&str, &FieldValue)> {
+        let arguments = binding.arguments().iter();
+        arguments.filter(move |(name, _)| self.asks_for(name))
+    }
+
     fn fits(self, binding: &Binding, headers: Option<&FieldTable>) -> bool {
-        let mut conditions = binding
-            .arguments()
-            .iter()
-            .filter(|(name, _)| self.asks_for(name))
-            .map(|(name, wanted)| {
-                // A void condition asks for presence only.
-                let header = headers.and_then(|headers| headers.get(name));
-                header.is_some_and(|header| wanted.is_void() || wanted.matches(header))
-            });
+        let mut conditions = self.conditions(binding).map(|(name, wanted)| {
+            // A void condition asks for presence only.
+            let header = headers.and_then(|headers| headers.get(name));
+            header.is_some_and(|header| wanted.is_void() || wanted.matches(header))
+        });
         match self.quantifier {
             Quantifier::All => conditions.all(|holds| holds),
             Quantifier::Any => conditions.any(|holds| holds),
@@ -204,7 +271,10 @@ mod tests {
             1.into(),
             1_i64.into(),
             2.into(),
+            1.0.into(),
+            FieldValue::Timestamp(1),
             "1".into(),
+            FieldValue::Bytes(b"1".to_vec()),
             true.into(),
         ]);
         proptest::collection::vec((names, values), 0..4)

@@ -213,7 +213,7 @@ impl Table {
             Self::Direct(table) => table.insert(destination, binding.routing_key()),
             Self::Fanout(table) => table.insert(destination),
             Self::Topic(table) => table.insert(destination, binding.routing_key())?,
-            Self::Headers(table) => table.insert(destination, binding),
+            Self::Headers(table) => table.insert(destination, binding)?,
         }
         Ok(())
     }
@@ -230,8 +230,7 @@ impl Table {
     fn remove_all(&mut self, destination: Number, bound: &Bound) {
         match self {
             Self::Fanout(table) => table.remove_all(destination),
-            Self::Headers(table) => table.remove_all(destination),
-            Self::Direct(_) | Self::Topic(_) => bound
+            Self::Direct(_) | Self::Topic(_) | Self::Headers(_) => bound
                 .iter()
                 .for_each(|binding| self.remove(destination, binding)),
         }

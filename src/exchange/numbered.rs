@@ -49,10 +49,12 @@ impl<K: Eq + Hash, V> Numbered<K, V> {
     }
 
     pub(super) fn key(&self, number: Number) -> Option<&K> {
-        self.places
-            .get(number as usize)?
-            .as_ref()
-            .map(|(key, _)| key)
+        self.entry(number).map(|(key, _)| key)
+    }
+
+    pub(super) fn entry(&self, number: Number) -> Option<(&K, &V)> {
+        let place = self.places.get(number as usize)?.as_ref();
+        place.map(|(key, value)| (key, value))
     }
 
     pub(super) fn get(&self, key: &K) -> Option<&V> {
