@@ -3,7 +3,7 @@
 //! A number is never given back: a message may outlive its exchange by any time. Names beyond the last number travel
 //! with their messages instead.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::{envelope::Origin, name::Name, sync::RwLock};
 

@@ -152,7 +152,7 @@ impl VirtualHost {
                 return Err(Error::internal_exchange(exchange, self.name()));
             }
             Some(declared) => {
-                by_headers |= topology.leads_to_headers(exchange);
+                by_headers |= topology.leads_to_headers(declared);
                 &declared.epoch
             }
         };

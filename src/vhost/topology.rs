@@ -4,12 +4,13 @@
 //! remember may no longer be right. Checks nothing of who may do what; that is `declare.rs`.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
-use super::effects::Work;
-use super::sources::Sources;
+use hashbrown::{HashMap, hash_map::Entry};
+
+use super::{effects::Work, sources::Sources};
 use crate::{
     arguments::{ExchangeArguments, QueueArguments},
     descriptions,
@@ -340,19 +341,18 @@ impl Topology {
         }
     }
 
-    /// Whether messages published to `name` may come to an exchange that looks at headers: a headers exchange or a delayed one.
-    pub(crate) fn leads_to_headers(&self, name: &Name) -> bool {
+    /// Whether messages published to this exchange may come to an exchange that looks at headers: a headers exchange or a delayed one.
+    pub(crate) fn leads_to_headers(&self, exchange: &DeclaredExchange) -> bool {
         let mut seen = HashSet::new();
         let mut ahead = Vec::new();
-        let mut next = Some(name);
-        while let Some(name) = next {
-            if let Some(exchange) = self.exchanges.get(name) {
-                if exchange.kind() == ExchangeKind::Headers || exchange.shelf.is_some() {
-                    return true;
-                }
-                let onward = exchange.onward.iter().chain(&exchange.alternate);
-                ahead.extend(onward.filter(|name| seen.insert(*name)));
+        let mut next = Some(exchange);
+        while let Some(exchange) = next {
+            if exchange.kind() == ExchangeKind::Headers || exchange.shelf.is_some() {
+                return true;
             }
+            let onward = exchange.onward.iter().chain(&exchange.alternate);
+            let unseen = onward.filter(|name| seen.insert(*name));
+            ahead.extend(unseen.filter_map(|name| self.exchanges.get(name)));
             next = ahead.pop();
         }
         false
