@@ -265,12 +265,12 @@ impl Topic {
 }
 
 /// The numbers of a pattern's words, wildcards among them; `None` if one has no number. Several `#` in a row are one.
-fn read(pattern: &str, mut number: impl FnMut(&str) -> Option<Word>) -> Option<Vec<Word>> {
+fn read(pattern: &str, mut number: impl FnMut(&[u8]) -> Option<Word>) -> Option<Vec<Word>> {
     let mut words = Vec::with_capacity(8);
     for word in words_of(pattern) {
         let word = match word {
-            "*" => ANY_WORD,
-            "#" => ANY_WORDS,
+            b"*" => ANY_WORD,
+            b"#" => ANY_WORDS,
             _ => number(word)?,
         };
         if (word, words.last()) != (ANY_WORDS, Some(&ANY_WORDS)) {
