@@ -48,6 +48,8 @@
 //! | [`headers`](Exchange::headers) | messages whose headers have its arguments: `x-match` says all or any of them |
 //! | [`delayed`](Exchange::delayed) | what it matches for the type that it had; a message may wait in it first |
 //!
+//! [`Broker::route`] tells which queues a message would reach.
+//!
 //! ```
 //! use leveret::{Broker, Exchange, Queue};
 //!

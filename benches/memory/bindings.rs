@@ -45,6 +45,12 @@ pub const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "binding-topic-churned",
+        unit: "bytes",
+        goal: None,
+        measure: |options| churned(options.size(2_000, 100_000)),
+    },
+    Row {
         name: "binding-direct",
         unit: "bytes",
         goal: None,
@@ -62,6 +68,40 @@ fn selective(bindings: u64, each: u64) -> f64 {
     bound(&Exchange::topic("memory"), bindings, each, |_| {
         selective.pattern()
     })
+}
+
+/// Of each of so many, after each has made way for another a few times.
+fn churned(bindings: u64) -> f64 {
+    let mut selective = Selective::new();
+    let broker = Broker::new();
+    let channel = open(&broker);
+    let exchange = Exchange::topic("memory");
+    broker.declare(&exchange).expect("a new exchange");
+    broker.declare(&Queue::new("memory")).expect("a new queue");
+    let count = Count::begin();
+    let mut patterns: Vec<String> = Vec::new();
+    for number in 0..bindings * 5 {
+        let pattern = selective.pattern();
+        channel
+            .queue_bind("memory", exchange.name(), &pattern, FieldTable::new())
+            .expect("both ends are there");
+        if number < bindings {
+            patterns.push(pattern);
+            continue;
+        }
+        let place = &mut patterns[(number * 7919 % bindings) as usize];
+        let old = std::mem::replace(place, pattern);
+        channel
+            .queue_unbind("memory", exchange.name(), &old, FieldTable::new())
+            .expect("both ends are there");
+    }
+    drop(patterns);
+    count.bytes() / bindings as f64
+}
+
+fn open(broker: &Broker) -> Channel {
+    let connection = broker.connect("/", Credentials::guest());
+    (connection.and_then(|connection| connection.open_channel())).expect("the broker is there")
 }
 
 fn bound(exchange: &Exchange, bindings: u64, each: u64, mut key: impl FnMut(u64) -> String) -> f64 {
