@@ -10,8 +10,12 @@ use crate::{
     error::{CodecError, Result},
     name::Name,
     payload::Payload,
-    session::{channel, subscription::SubscriptionAsk},
+    session::{
+        channel,
+        subscription::{Subscription, SubscriptionAsk},
+    },
     sync::atomic::{AtomicBool, AtomicUsize},
+    vhost::REPLY_TO,
 };
 
 /// How many unsettled messages a consumer may hold unless told otherwise.
@@ -163,11 +167,8 @@ impl<T: Payload> ConsumerBuilder<T> {
         let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
         let mut members = Vec::with_capacity(self.queues.len());
         for (place, queue) in self.queues.iter().enumerate() {
-            let started = connection
-                .declare(queue)
-                .and_then(|queue| Name::new(queue.name()))
-                .and_then(|name| connection.core().subscribe(&name, ask.clone()))
-                .and_then(|subscription| match &self.channel {
+            let started =
+                subscribe(&connection, queue, &ask).and_then(|subscription| match &self.channel {
                     Some(channel) => channel.adopt(&subscription).map(|()| subscription),
                     None => Ok(subscription),
                 });
@@ -191,6 +192,25 @@ impl<T: Payload> ConsumerBuilder<T> {
             codecs,
             payload: PhantomData,
         })
+    }
+}
+
+/// Declares the queue and subscribes to it. An auto-delete queue that loses its last consumer in between, and so goes, is
+/// declared anew.
+fn subscribe(
+    connection: &Connection,
+    queue: &Queue,
+    ask: &SubscriptionAsk,
+) -> Result<Arc<Subscription>> {
+    loop {
+        let declared = connection.declare(queue)?;
+        let name = Name::new(declared.name())?;
+        // The name for direct replies can be declared, and is no queue however often that is done.
+        let fleeting = queue.is_auto_delete() && !queue.is_passive() && !name.starts_with(REPLY_TO);
+        match connection.core().subscribe(&name, ask.clone()) {
+            Err(error) if error.is_not_found() && fleeting => {}
+            subscribed => return subscribed,
+        }
     }
 }
 
