@@ -15,8 +15,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, Budget, Connection, Credentials, Error, Message, Overflow, Producer, Properties,
-    PublishOptions, Queue, Result,
+    Broker, Budget, Connection, Credentials, Error, Message, Overflow, Policy, Producer,
+    Properties, PublishOptions, Queue, Result,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -201,4 +201,43 @@ fn a_channel_that_waits_for_room_is_woken_by_its_own_end_and_by_its_connections(
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one() -> Result {
+    let broker = Broker::new();
+    let blocking = Queue::new("q").overflow(Overflow::Block);
+    for (none, argument) in [
+        (blocking.clone().max_length(0), "x-max-length"),
+        (blocking.clone().max_length_bytes(0), "x-max-length-bytes"),
+    ] {
+        let error = broker.declare(&none).unwrap_err();
+        assert_eq!(error.reply_code(), Some(406));
+        assert!(
+            error.to_string().contains(&format!("'{argument}'")),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .ends_with("expected 1 or more where x-overflow is block")
+        );
+    }
+    // Without waiting it is what it is in RabbitMQ: whoever is not served at once is dropped or refused.
+    broker.declare(&Queue::new("dropping").max_length(0))?;
+    broker
+        .vhost("/")?
+        .set_policy(Policy::new("none", "^q$").setting("max-length", 0))?;
+    let producer = broker.producer::<u32>(&blocking)?;
+    producer.try_publish(1)?;
+    assert!(producer.try_publish(2).is_err());
+    assert_eq!(broker.purge(&blocking)?, 1);
+    Ok(())
+}
+
+#[test]
+fn the_name_for_direct_replies_is_no_queue_to_a_typed_consumer() {
+    let broker = Broker::new();
+    let replies = Queue::new("amq.rabbitmq.reply-to").auto_delete();
+    assert!(broker.consumer::<u32>(&replies).unwrap_err().is_not_found());
 }

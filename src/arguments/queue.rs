@@ -139,6 +139,7 @@ impl QueueArguments {
         let queue_type = queue_type(&reader)?;
         check_supported(arguments, queue_type, name, vhost)?;
         check_without_effect(&reader)?;
+        check_room(&reader)?;
         Ok(Self {
             budget: budget(&reader)?,
             dead_letter_routing_key: dead_letter_routing_key(&reader)?,
@@ -186,6 +187,20 @@ fn queue_type(reader: &Reader<'_>) -> Result<QueueType> {
             format_args!("\"unsupported queue type '{other}'\", expected classic or quorum"),
         )),
     }
+}
+
+/// Publishers that wait for room must be able to get some.
+fn check_room(reader: &Reader<'_>) -> Result {
+    if overflow(reader)? != Some(Overflow::Block) {
+        return Ok(());
+    }
+    for limit in [x::MAX_LENGTH, x::MAX_LENGTH_BYTES] {
+        if reader.size(limit)? == Some(0) {
+            let reason = "{value_zero,0}, expected 1 or more where x-overflow is block";
+            return Err(reader.invalid(limit, reason));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses arguments that RabbitMQ knows, but for queues of other types.

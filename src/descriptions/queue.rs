@@ -130,13 +130,14 @@ impl Queue {
         self.argument(x::EXPIRES, milliseconds(after))
     }
 
-    /// How many messages may be ready (`x-max-length`); what happens then says [`overflow`](Queue::overflow).
+    /// How many messages may be ready (`x-max-length`); what happens then says [`overflow`](Queue::overflow). 1 or more with
+    /// [`Overflow::Block`], since nobody could ever get in else.
     #[must_use]
     pub fn max_length(self, messages: u64) -> Self {
         self.argument(x::MAX_LENGTH, count(messages))
     }
 
-    /// How many bytes of bodies may be ready (`x-max-length-bytes`).
+    /// How many bytes of bodies may be ready (`x-max-length-bytes`); 1 or more with [`Overflow::Block`].
     #[must_use]
     pub fn max_length_bytes(self, bytes: u64) -> Self {
         self.argument(x::MAX_LENGTH_BYTES, count(bytes))

@@ -93,17 +93,18 @@ impl State {
         self.is_full()
     }
 
-    /// Whether a blocking queue has no room for another publisher's message. One that is deleted has nobody wait.
+    /// Whether a blocking queue has no room for another publisher's message. One that is deleted has nobody wait. A limit of 0,
+    /// which a policy may bring, lets one message in: nobody is to wait for ever.
     pub(crate) fn is_full(&self) -> bool {
         let settings = &self.settings;
         !self.is_deleted()
             && settings.overflow == Some(Overflow::Block)
             && (settings
                 .max_length
-                .is_some_and(|max| self.ready.len() as u64 >= max)
+                .is_some_and(|max| self.ready.len() as u64 >= max.max(1))
                 || settings
                     .max_length_bytes
-                    .is_some_and(|max| self.ready.bytes() >= max))
+                    .is_some_and(|max| self.ready.bytes() >= max.max(1)))
     }
 
     /// Drops from the head until the limits hold (invariant 4). Queues that refuse publishers keep what comes back, and
