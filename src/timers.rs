@@ -51,7 +51,8 @@ impl Timers {
 
     /// Has `what` called at `at`, or as soon as possible if that is past (with a manual clock: at its next advance).
     ///
-    /// May start the timer thread, or wake it: not to be called under a lock. Once stopped, nothing is called any more.
+    /// May start the timer thread, or wake it: not to be called under a lock, but for one that only callers of this and of
+    /// [`cancel`](Self::cancel) take. Once stopped, nothing is called any more.
     pub(crate) fn schedule(&self, at: Instant, what: Weak<dyn Timed>) -> Appointment {
         if let Some(clock) = self.0.time.manual() {
             return clock.add(at, what);
@@ -90,7 +91,6 @@ impl Timers {
     }
 
     /// Takes an appointment back; `false` if it has been kept already, or is just being kept.
-    #[cfg(test)]
     pub(crate) fn cancel(&self, appointment: &Appointment) -> bool {
         match self.0.time.manual() {
             Some(clock) => clock.cancel(appointment),

@@ -85,6 +85,11 @@ impl Agenda {
         None
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Removes the entries whose object is gone.
     pub(crate) fn forget_dead(&mut self) {
         self.entries.retain(|_, what| what.strong_count() > 0);

@@ -103,6 +103,12 @@ impl ManualClock {
         self.0.state.lock().agenda.first().is_none()
     }
 
+    /// How many things are entered.
+    #[cfg(test)]
+    pub(crate) fn appointments(&self) -> usize {
+        self.0.state.lock().agenda.len()
+    }
+
     /// Removes the entries of what is gone.
     pub(crate) fn forget_dead(&self) {
         self.0.state.lock().agenda.forget_dead();

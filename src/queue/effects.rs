@@ -26,6 +26,8 @@ pub(crate) enum Effect {
     DeadLetter(Box<DeadLetter>),
     /// Look at the queue again at this time, in nanoseconds of the virtual host.
     Schedule(u64),
+    /// The queue is deleted, and need not be looked at any more.
+    Unschedule,
     /// The last consumer of an auto-delete queue is gone: look again, under the topology lock, and delete it.
     Unused,
     /// Nobody has used the queue for the time of its lease: look again, under the topology lock, and delete it.

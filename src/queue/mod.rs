@@ -51,6 +51,7 @@ use crate::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    timers::{Appointment, Timers},
 };
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub(crate) struct Queue {
     account: Option<Arc<Account>>,
     /// What the timers call.
     timed: OnceLock<Arc<dyn Timed>>,
+    /// When the timers are to call next, if at all. A leaf but for the timers' own lock.
+    appointment: Mutex<Option<(u64, Appointment)>>,
     state: Mutex<State>,
 }
 
@@ -102,6 +105,7 @@ impl Queue {
             shows_delivery_count,
             hints,
             timed: OnceLock::new(),
+            appointment: Mutex::new(None),
             state: Mutex::new(State::new(settings, account.clone())),
             account,
         }
@@ -167,6 +171,38 @@ impl Queue {
     /// What the timers are to call for this queue, made once.
     pub(crate) fn timed(&self, make: impl FnOnce() -> Arc<dyn Timed>) -> &Arc<dyn Timed> {
         self.timed.get_or_init(make)
+    }
+}
+
+impl Queue {
+    /// Has the timers call at `at`, unless they are to call earlier, and then looks again.
+    pub(crate) fn make_appointment(
+        &self,
+        at: u64,
+        timers: &Timers,
+        make: impl FnOnce() -> Appointment,
+    ) {
+        let mut appointment = self.appointment.lock();
+        match &*appointment {
+            Some((earlier, _)) if *earlier <= at => return,
+            Some((_, later)) => {
+                timers.cancel(later);
+            }
+            None => {}
+        }
+        *appointment = Some((at, make()));
+    }
+
+    /// The timers call: whatever is due next needs another appointment.
+    pub(crate) fn keep_appointment(&self) {
+        *self.appointment.lock() = None;
+    }
+
+    /// The queue is deleted: nothing is due any more.
+    pub(crate) fn cancel_appointment(&self, timers: &Timers) {
+        if let Some((_, appointment)) = self.appointment.lock().take() {
+            timers.cancel(&appointment);
+        }
     }
 }
 

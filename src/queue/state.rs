@@ -262,6 +262,9 @@ impl State {
             return Err(refused);
         }
         self.deleted = true;
+        if self.timing.is_scheduled() {
+            effects.add(Effect::Unschedule);
+        }
         let messages = self.ready.len() as u64;
         for envelope in self
             .ready

@@ -27,6 +27,13 @@ pub(super) struct Timing {
     scheduled: Option<u64>,
 }
 
+impl Timing {
+    /// Whether the queue has asked to be looked at.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.scheduled.is_some()
+    }
+}
+
 /// `time` after `now`; a time too far away never comes.
 pub(crate) fn after(now: u64, time: Duration) -> u64 {
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(NEVER);

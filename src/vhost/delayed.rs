@@ -33,6 +33,7 @@ struct ShelfTimer {
 impl Timed for ShelfTimer {
     fn due(&self, _: std::time::Instant) {
         if let (Some(vhost), Some(shelf)) = (self.vhost.upgrade(), self.shelf.upgrade()) {
+            shelf.keep_appointment();
             vhost.route_due(&shelf);
         }
     }

@@ -27,6 +27,7 @@ impl Timed for QueueTimer {
         let (Some(vhost), Some(queue)) = (self.vhost.upgrade(), self.queue.upgrade()) else {
             return;
         };
+        queue.keep_appointment();
         vhost.with_queue(&queue, State::tick);
     }
 }
@@ -74,6 +75,7 @@ impl VirtualHost {
                 match effect {
                     Effect::Wake(_) | Effect::Drop(_) => user_code.push(effect),
                     Effect::Schedule(at) => self.schedule(&queue, at),
+                    Effect::Unschedule => queue.cancel_appointment(self.timers()),
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
                     Effect::Unused => work.extend(self.delete_abandoned(&queue)),
                     Effect::LeaseOver => work.extend(self.delete_forgotten(&queue)),
@@ -86,6 +88,7 @@ impl VirtualHost {
                 Effect::Drop(envelope) => drop(envelope),
                 // Carried out above.
                 Effect::Schedule(_)
+                | Effect::Unschedule
                 | Effect::DeadLetter(_)
                 | Effect::Unused
                 | Effect::LeaseOver => {}
@@ -100,8 +103,15 @@ impl VirtualHost {
                 queue: Arc::downgrade(queue),
             })
         });
-        if let Some(at) = self.instant(at) {
-            self.timers().schedule(at, Arc::downgrade(timed));
+        let Some(instant) = self.instant(at) else {
+            return;
+        };
+        queue.make_appointment(at, self.timers(), || {
+            self.timers().schedule(instant, Arc::downgrade(timed))
+        });
+        // The deletion may have cancelled what there was before this: one of the two comes second.
+        if queue.lock().is_deleted() {
+            queue.cancel_appointment(self.timers());
         }
     }
 

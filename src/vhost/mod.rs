@@ -24,6 +24,8 @@ mod replies;
 mod room;
 mod route;
 mod sources;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod topology;
 
 use std::{
