@@ -102,8 +102,9 @@ fn a_publisher_waits_for_room_in_a_blocking_queue() -> Result {
 #[test]
 fn a_publisher_that_waits_gets_its_message_back_when_the_queue_is_deleted() -> Result {
     let broker = Broker::new();
-    let queue = Queue::new("q").max_length(0).overflow(Overflow::Block);
+    let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     let producer = broker.producer::<String>(&queue)?;
+    producer.publish("in".to_owned())?;
     let waiting = thread::spawn(move || producer.publish("wait".to_owned()).unwrap_err());
     broker.delete(&queue)?;
     let error = waiting.join().unwrap();
