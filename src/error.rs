@@ -54,6 +54,12 @@ pub enum Error {
         /// Its routing key.
         routing_key: Arc<str>,
     },
+    /// 320: the virtual host was deleted.
+    #[error("CONNECTION_FORCED - vhost '{vhost}' is deleted")]
+    VhostDeleted {
+        /// Its name.
+        vhost: Name,
+    },
     /// 403: the user may not, or nobody may.
     #[error("ACCESS_REFUSED - {0}")]
     AccessRefused(Arc<str>),
@@ -171,6 +177,7 @@ impl Error {
     pub fn reply_code(&self) -> Option<u16> {
         Some(match self {
             Error::NoRoute { .. } => 312,
+            Error::VhostDeleted { .. } => 320,
             Error::AccessRefused(_) => 403,
             Error::NotFound { .. } | Error::NoDeclaredQueue => 404,
             Error::ResourceLocked { .. } => 405,
@@ -221,11 +228,15 @@ impl Error {
     /// Whether the channel, the connection or the broker that the operation needs is gone, so that it can never succeed.
     pub fn is_closed(&self) -> bool {
         match self {
-            Error::ChannelClosed | Error::ConnectionClosed | Error::ShutDown => true,
+            Error::ChannelClosed
+            | Error::ConnectionClosed
+            | Error::VhostDeleted { .. }
+            | Error::ShutDown => true,
             Error::Cancelled(reason) => matches!(
                 reason,
                 CancelReason::ChannelClosed
                     | CancelReason::ConnectionClosed
+                    | CancelReason::VhostDeleted
                     | CancelReason::ShutDown
             ),
             _ => false,
@@ -328,6 +339,8 @@ pub enum CancelReason {
     ChannelClosed,
     /// Its connection was closed.
     ConnectionClosed,
+    /// Its virtual host was deleted.
+    VhostDeleted,
     /// The broker was shut down.
     ShutDown,
 }
@@ -339,6 +352,7 @@ impl fmt::Display for CancelReason {
             CancelReason::QueueDeleted => "its queue was deleted",
             CancelReason::ChannelClosed => "its channel was closed",
             CancelReason::ConnectionClosed => "its connection was closed",
+            CancelReason::VhostDeleted => "its virtual host was deleted",
             CancelReason::ShutDown => "the broker was shut down",
         })
     }

@@ -75,8 +75,8 @@ impl waiter::Source for Getter {
                 }
             });
         match got {
-            Poll::Ready(Err(_)) if self.source.vhost.check_up().is_err() => {
-                Poll::Ready(Err(CancelReason::ShutDown))
+            Poll::Ready(Err(reason)) => {
+                Poll::Ready(Err(self.source.vhost.why_down().unwrap_or(reason)))
             }
             got => got,
         }

@@ -223,7 +223,8 @@ impl Broker {
             .collect())
     }
 
-    /// Deletes a virtual host with everything in it; its connections close, its consumers are cancelled.
+    /// Deletes a virtual host with everything in it; its connections close, its consumers are cancelled. Whoever used it is told
+    /// [`Error::VhostDeleted`] from then on.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is none of that name, [`Error::InvalidName`] for a name over 255 bytes,
@@ -231,12 +232,12 @@ impl Broker {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue};
+    /// use leveret::{Broker, CancelReason, Queue, RecvError};
     /// # let broker = Broker::new();
     /// broker.create_vhost("tests")?;
     /// let consumer = broker.vhost("tests")?.consumer::<u32>(&Queue::new("q"))?;
     /// broker.delete_vhost("tests")?;
-    /// assert!(consumer.recv().is_err());
+    /// assert!(matches!(consumer.recv(), Err(RecvError::Cancelled(CancelReason::VhostDeleted))));
     /// assert!(broker.delete_vhost("tests").unwrap_err().is_not_found());
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -248,7 +249,7 @@ impl Broker {
         };
         match entry {
             Some(entry) => {
-                entry.end(CancelReason::ShutDown);
+                entry.end(CancelReason::VhostDeleted);
                 Ok(())
             }
             None => Err(Error::not_found(Entity::VirtualHost, &name, &name)),

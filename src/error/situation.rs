@@ -17,6 +17,13 @@ impl Error {
         }
     }
 
+    /// 320: the virtual host was deleted.
+    pub(crate) fn vhost_deleted(vhost: &Name) -> Error {
+        Error::VhostDeleted {
+            vhost: vhost.clone(),
+        }
+    }
+
     /// 403: binding, unbinding, declaring or deleting the default exchange.
     pub(crate) fn default_exchange() -> Error {
         Error::AccessRefused("operation not permitted on the default exchange".into())

@@ -16,6 +16,11 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
             "NO_ROUTE - no queue is bound to exchange 'x' for routing key 'k'",
         ),
         (
+            Error::vhost_deleted(&x),
+            320,
+            "CONNECTION_FORCED - vhost 'x' is deleted",
+        ),
+        (
             Error::default_exchange(),
             403,
             "ACCESS_REFUSED - operation not permitted on the default exchange",
@@ -299,6 +304,7 @@ fn the_text_begins_with_the_name_of_the_code() {
     for (error, code, text) in situations() {
         let name = match code {
             312 => "NO_ROUTE",
+            320 => "CONNECTION_FORCED",
             403 => "ACCESS_REFUSED",
             404 => "NOT_FOUND",
             405 => "RESOURCE_LOCKED",
@@ -354,7 +360,10 @@ fn the_predicates_pick_their_errors_and_no_others() {
         );
         let closed = matches!(
             error,
-            Error::ChannelClosed | Error::ConnectionClosed | Error::ShutDown
+            Error::ChannelClosed
+                | Error::ConnectionClosed
+                | Error::VhostDeleted { .. }
+                | Error::ShutDown
         );
         assert_eq!(error.is_closed(), closed, "{error}");
     }

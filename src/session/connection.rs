@@ -227,7 +227,7 @@ impl Connection {
     /// Opens a channel.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] after [`close`](Self::close), [`Error::ShutDown`] if the virtual host or the broker is
+    /// [`Error::ConnectionClosed`] after [`close`](Self::close), [`Error::VhostDeleted`] or [`Error::ShutDown`] if the virtual host or the broker is
     /// gone, [`Error::ResourceError`] if all 65,535 channels are open.
     ///
     /// # Examples

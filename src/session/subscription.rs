@@ -220,8 +220,8 @@ impl Subscription {
 
     /// Why nothing more comes.
     fn reason(&self) -> CancelReason {
-        if self.vhost().check_up().is_err() {
-            return CancelReason::ShutDown;
+        if let Some(reason) = self.vhost().why_down() {
+            return reason;
         }
         match self.ended.get() {
             Some(reason) => *reason,

@@ -166,7 +166,7 @@ impl VirtualHost {
         let mut work = Work::new();
         {
             let mut topology = self.topology.write();
-            self.set_down();
+            self.set_down(reason);
             self.set_dead_letter_queue(None);
             topology.touch_all();
             topology.close_shelves();

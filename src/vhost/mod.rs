@@ -29,7 +29,7 @@ mod tests;
 mod topology;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -49,7 +49,7 @@ use crate::{
     clock::Time,
     descriptions::Exchange,
     envelope::NEVER,
-    error::{Error, Result},
+    error::{CancelReason, Error, Result},
     exchange::ExchangeKind,
     name::Name,
     policy::Policies,
@@ -83,7 +83,7 @@ pub(crate) struct VirtualHost {
     /// Set once: nothing is published any more, what is there may still be consumed.
     draining: AtomicBool,
     /// Set once, by the broker's shutdown or the deletion of the virtual host.
-    down: AtomicBool,
+    down: OnceLock<CancelReason>,
     /// Payloads are encoded even if they travel in memory.
     always_encode: bool,
 }
@@ -133,7 +133,7 @@ impl VirtualHost {
             next_number: AtomicU64::new(1),
             default_epoch: Arc::new(AtomicU64::new(0)),
             draining: AtomicBool::new(false),
-            down: AtomicBool::new(false),
+            down: OnceLock::new(),
             always_encode,
         }))
     }
@@ -220,8 +220,14 @@ impl VirtualHost {
         look(&self.topology.read())
     }
 
-    fn set_down(&self) {
-        self.down.store(true, SeqCst);
+    fn set_down(&self, reason: CancelReason) {
+        // The first reason stays.
+        let _ = self.down.set(reason);
+    }
+
+    /// Why there is no such virtual host any more, if so.
+    pub(crate) fn why_down(&self) -> Option<CancelReason> {
+        self.down.get().copied()
     }
 
     /// A number that nothing else in this virtual host has.
@@ -240,11 +246,12 @@ impl VirtualHost {
     }
 
     /// # Errors
-    /// [`Error::ShutDown`] once the broker is shut down or the virtual host deleted.
+    /// [`Error::ShutDown`] once the broker is shut down, [`Error::VhostDeleted`] once the virtual host is deleted.
     pub(crate) fn check_up(&self) -> Result {
-        match self.down.load(SeqCst) {
-            false => Ok(()),
-            true => Err(Error::ShutDown),
+        match self.down.get() {
+            None => Ok(()),
+            Some(CancelReason::VhostDeleted) => Err(Error::vhost_deleted(&self.name)),
+            Some(_) => Err(Error::ShutDown),
         }
     }
 }

@@ -83,7 +83,7 @@ fn every_end_says_its_reason() {
         .consumer::<u32>(&queue())
         .unwrap();
     broker.delete_vhost("other").unwrap();
-    assert_eq!(reason(elsewhere.recv()), CancelReason::ShutDown);
+    assert_eq!(reason(elsewhere.recv()), CancelReason::VhostDeleted);
 
     let shut_down = consumer("q");
     let mailbox = broker.simple_queue::<u32>("q").unwrap();

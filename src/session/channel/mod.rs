@@ -60,7 +60,7 @@ use crate::{
 ///
 /// # Errors of a closed channel
 /// Every method fails with [`Error::ChannelClosed`] once the channel is closed, with [`Error::ConnectionClosed`] if its
-/// connection closed, and with [`Error::ShutDown`] if its virtual host was deleted or the broker is gone. All other
+/// connection closed, with [`Error::VhostDeleted`] if its virtual host was deleted, and with [`Error::ShutDown`] if the broker is gone. All other
 /// errors leave the channel open, and nothing is changed by the method that failed.
 ///
 /// # Examples
