@@ -3,9 +3,12 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::exchange::{
-    ExchangeKind,
-    tests::{check, few_arguments, program},
+use crate::{
+    exchange::{
+        ExchangeKind,
+        tests::{check, few_arguments, program},
+    },
+    field_value::FieldTable,
 };
 
 /// Splits and matches, word by word, with backtracking.
@@ -39,6 +42,12 @@ fn keys() -> impl Strategy<Value = String> + Clone {
     proptest::collection::vec(word, 0..6).prop_map(|words| words.join("."))
 }
 
+/// More words than a leaf holds, and few enough different ones that patterns meet keys all the same.
+fn long_keys() -> impl Strategy<Value = String> + Clone {
+    let word = prop_oneof![8 => Just("a"), 1 => Just("b"), 1 => Just("*"), 1 => Just("#")];
+    proptest::collection::vec(word, 4..24).prop_map(|words| words.join("."))
+}
+
 /// As many nodes as the patterns have different beginnings, the empty one included, would do without leaves.
 fn beginnings(patterns: &[String]) -> usize {
     let words = patterns.iter().map(|pattern| split(pattern));
@@ -55,8 +64,15 @@ proptest! {
     }
 
     #[test]
+    fn it_routes_long_keys_as_matching_every_pattern_does(
+        program in program(long_keys(), Just(FieldTable::new()), Just(FieldTable::new())),
+    ) {
+        check(ExchangeKind::Topic, program, |pattern, _, key, _| naive(pattern, key))?;
+    }
+
+    #[test]
     fn nodes_edges_and_words_are_freed_with_their_last_binding(
-        patterns in proptest::collection::vec(keys(), 1..40),
+        patterns in proptest::collection::vec(prop_oneof![keys(), long_keys()], 1..40),
         order in any::<prop::sample::Index>(),
     ) {
         let mut topic = Topic::new();
