@@ -41,6 +41,19 @@ impl Selective {
         words.join(".")
     }
 
+    /// Not selective at all: a word in five is a `*`, one in ten a `#`.
+    pub fn wild_pattern(&mut self) -> String {
+        let mut words = self.words();
+        for word in &mut words {
+            match self.below(10) {
+                0..2 => *word = "*".into(),
+                2 => *word = "#".into(),
+                _ => {}
+            }
+        }
+        words.join(".")
+    }
+
     fn make_wild(&mut self, words: &mut [String], place: u64) {
         let wildcard = if self.below(3) == 0 { "#" } else { "*" };
         words[place as usize] = wildcard.into();

@@ -18,20 +18,26 @@ use super::{group::Group, options::Options, plain_trie::PlainTrie, selective::Se
 const KEYS: u64 = 10_000;
 
 /// The bindings of each queue.
-pub const EACH: u64 = 4;
+const EACH: u64 = 4;
+
+type Patterns = fn(&mut Selective) -> String;
 
 pub fn groups(options: &Options) -> Vec<Group> {
-    let sizes = [("1k", 1_000), ("10k", 10_000), ("100k", 100_000)];
+    let sets: [(_, _, Patterns, _); 4] = [
+        ("1k", 1_000, Selective::pattern, Some(1.0)),
+        ("10k", 10_000, Selective::pattern, Some(1.0)),
+        ("100k", 100_000, Selective::pattern, Some(1.0)),
+        ("wild", 10_000, Selective::wild_pattern, None),
+    ];
     let lookups = options.size(1_000, 100_000);
-    sizes
-        .into_iter()
-        .map(|(size, bindings)| {
+    sets.into_iter()
+        .map(|(name, bindings, pattern, goal)| {
             let set = Rc::new(OnceCell::new());
             let with = move |run: fn(&Set, u64) -> Duration| {
                 let set = Rc::clone(&set);
-                move |lookups| run(set.get_or_init(|| Set::new(bindings)), lookups)
+                move |lookups| run(set.get_or_init(|| Set::new(bindings, pattern)), lookups)
             };
-            Group::throughput(format!("topic-lookup-{size}"))
+            Group::throughput(format!("topic-lookup-{name}"))
                 .row("plain-trie", None, lookups, with(Set::plain_names))
                 .row(
                     "plain-trie-numbers",
@@ -39,7 +45,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
                     lookups,
                     with(Set::plain_numbers),
                 )
-                .row("leveret", Some(1.0), lookups, with(Set::leveret))
+                .row("leveret", goal, lookups, with(Set::leveret))
         })
         .collect()
 }
@@ -54,7 +60,7 @@ struct Set {
 }
 
 impl Set {
-    fn new(bindings: u64) -> Set {
+    fn new(bindings: u64, pattern: Patterns) -> Set {
         let mut selective = Selective::new();
         let broker = Broker::new();
         let exchange = Exchange::topic("floor");
@@ -63,7 +69,7 @@ impl Set {
         for number in 0..bindings / EACH {
             let mut queue = Queue::new(format!("floor-{number}"));
             for _ in 0..EACH {
-                let pattern = selective.pattern();
+                let pattern = pattern(&mut selective);
                 trie.insert(&pattern, number as u32);
                 queue = queue.bind(&exchange, pattern);
             }
