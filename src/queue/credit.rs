@@ -4,6 +4,8 @@
 //! without the lock. The two meet only when the queue ran out of credit: it then names the count at which it wants to
 //! be told. Knows nothing of messages or consumers.
 
+use crossbeam_utils::CachePadded;
+
 use super::tally::Amount;
 use crate::sync::atomic::{
     AtomicBool, AtomicU64,
@@ -28,7 +30,9 @@ pub(crate) struct Credit {
     ended: AtomicBool,
     /// Something lies in the consumer's inbox, as far as is known without the queue's lock: a hint for receivers that would rather look
     /// here for a moment than ask for the lock again and again.
-    filled: AtomicBool,
+    ///
+    /// The queue writes it, the holders of deliveries write all else: on a line of its own, neither takes the other's away.
+    filled: CachePadded<AtomicBool>,
 }
 
 impl Credit {
@@ -39,7 +43,7 @@ impl Credit {
             unusual: AtomicU64::new(0),
             tell_at: AtomicU64::new(SATISFIED),
             ended: AtomicBool::new(false),
-            filled: AtomicBool::new(false),
+            filled: CachePadded::new(AtomicBool::new(false)),
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) use self::{
 
 use std::{fmt, hash, sync::OnceLock};
 
+use crossbeam_utils::CachePadded;
+
 use crate::{
     arguments::{QueueArguments, QueueType},
     clock::Timed,
@@ -68,7 +70,8 @@ pub(crate) struct Queue {
     timed: OnceLock<Arc<dyn Timed>>,
     /// When the timers are to call next, if at all. A leaf but for the timers' own lock.
     appointment: Mutex<Option<(u64, Appointment)>>,
-    state: Mutex<State>,
+    /// On lines of its own: those above are read without the lock, and would be taken away by whoever takes it.
+    state: CachePadded<Mutex<State>>,
 }
 
 /// What a publisher wants to know before it takes the lock. Written under the lock, seldom.
@@ -106,7 +109,7 @@ impl Queue {
             hints,
             timed: OnceLock::new(),
             appointment: Mutex::new(None),
-            state: Mutex::new(State::new(settings, account.clone())),
+            state: CachePadded::new(Mutex::new(State::new(settings, account.clone()))),
             account,
         }
     }
