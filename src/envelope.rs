@@ -1,4 +1,4 @@
-//! What travels: one message as a queue stores it, its payload erased, in at most 96 bytes.
+//! What travels: one message as a queue stores it, its payload erased, in at most 104 bytes.
 //!
 //! Everything that most messages do not have (properties, a long routing key, a codec of their own) is behind one
 //! pointer, shared by the copies of a message. A short routing key and the number of the exchange are copied inline:
@@ -85,6 +85,7 @@ pub(crate) enum Origin {
 
 impl Envelope {
     /// Addresses `body`. Whoever publishes many alike messages passes the same `meta` again.
+    #[inline(always)]
     pub(crate) fn new(body: Body, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
         let meta = match &address.extra {
             None => meta,
@@ -197,7 +198,13 @@ impl Envelope {
         }
     }
 
+    /// Whether [`expiration`](Self::expiration) may say something: a plain message has none.
+    pub(crate) fn may_expire(&self) -> bool {
+        self.meta.is_some()
+    }
+
     /// The size that limits, budgets and counts use, in bytes.
+    #[inline]
     pub(crate) fn size(&self) -> u64 {
         match self.meta.as_ref().and_then(|meta| meta.size) {
             Some(size) => size,
@@ -349,8 +356,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_envelope_takes_at_most_96_bytes() {
-        assert!(size_of::<Envelope>() <= 96, "{}", size_of::<Envelope>());
+    fn an_envelope_takes_at_most_104_bytes() {
+        assert!(size_of::<Envelope>() <= 104, "{}", size_of::<Envelope>());
     }
 
     #[test]

@@ -104,6 +104,7 @@ mod sealed {
 }
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Carry for T {
+    #[inline(always)]
     fn into_body(self) -> Body {
         let mut value = Some(self);
         if let Some(octets) = take_as::<T, Bytes>(&mut value) {
@@ -199,6 +200,7 @@ impl Encoding {
 }
 
 /// Moves a value out as a `B` if it is one. Safe code has no shorter word for "these two types are the same"; the compiler decides it.
+#[inline(always)]
 fn take_as<A: 'static, B: 'static>(value: &mut Option<A>) -> Option<B> {
     (value as &mut dyn Any).downcast_mut::<Option<B>>()?.take()
 }

@@ -197,11 +197,12 @@ fn send_home(
     });
     // The message leaves its payload for as long as it takes to see whether it is wanted.
     let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
-    match vhost.push(&route, Envelope::new(body, &route.address, meta)) {
-        Ok(_) => Ok(()),
-        Err(failed) => {
-            *envelope.body_mut() = failed.envelope.into_body();
+    let mut message = Some(Envelope::new(body, &route.address, meta));
+    match (vhost.push(&route, &mut message, None), message) {
+        (Err(_), Some(message)) => {
+            *envelope.body_mut() = message.into_body();
             Err(envelope)
         }
+        _ => Ok(()),
     }
 }

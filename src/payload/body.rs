@@ -10,7 +10,7 @@ use stack_dst::Value;
 use std::{fmt, mem::MaybeUninit, sync::Arc};
 
 /// The words of a body. The last one is the table of methods.
-const WORDS: usize = 6;
+const WORDS: usize = 7;
 
 /// The bytes for a value.
 const ROOM: usize = (WORDS - 1) * size_of::<usize>();
@@ -24,6 +24,7 @@ pub struct Body(Erased);
 
 impl Body {
     /// Wraps a payload. Runs no user code.
+    #[inline(always)]
     pub(crate) fn new<T: Payload>(payload: T) -> Self {
         payload.into_body()
     }
@@ -34,6 +35,7 @@ impl Body {
     }
 
     /// Wraps a value that serializes, inside if it fits, else in a box.
+    #[inline(always)]
     pub(super) fn native<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
         value: T,
     ) -> Self {
@@ -45,6 +47,7 @@ impl Body {
     }
 
     /// Wraps a form. One that does not fit is boxed; the box is a form too, and fits.
+    #[inline(always)]
     pub(super) fn stored<S: Stored>(form: S) -> Self {
         if !fits::<S>() {
             return Self::stored(Box::new(form) as Box<dyn Stored>);

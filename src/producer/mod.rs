@@ -347,49 +347,44 @@ impl<T: Payload> Producer<T> {
             let codec: &dyn Codec = self.shared.codec.as_deref().unwrap_or(&Json);
             match body.encode(codec) {
                 Ok(octets) => original = Some(std::mem::replace(&mut body, Body::encoded(octets))),
-                Err(error) => return Err(give_back(Error::Codec(error), body)),
+                Err(error) => return Err(give_back(Error::Codec(error), Some(body))),
             }
         }
-        let mut envelope = Envelope::new(body, &route.address, meta);
+        let mut message = Some(Envelope::new(body, &route.address, meta));
+        let vhost = self.shared.connection.vhost();
         loop {
-            let failed = match self
-                .shared
-                .connection
-                .vhost()
-                .push_at(&route, envelope, due)
-            {
+            let failure = match vhost.push(&route, &mut message, due) {
                 Ok(published) => return Ok(published),
-                Err(failed) => *failed,
+                Err(failure) => failure,
             };
-            let error = match failed.failure {
+            let error = match failure {
                 PushFailure::NoRoute if !mandatory => {
-                    self.shared
-                        .connection
-                        .vhost()
-                        .drop_unroutable(failed.envelope);
+                    message
+                        .into_iter()
+                        .for_each(|envelope| vhost.drop_unroutable(envelope));
                     return Ok(Published::default());
                 }
-                PushFailure::NoRoute => {
-                    Error::no_route(&self.shared.exchange, failed.envelope.routing_key())
-                }
-                PushFailure::Refused { queue, .. } => Error::Refused { queue },
-                PushFailure::NotShareable => Error::NotShareable {
-                    type_name: failed.envelope.body().type_name(),
-                    queues: route.len(),
-                },
                 PushFailure::QueueDeleted => {
                     self.routes.forget(&route);
                     match self.route(letter) {
                         Ok(renewed) => {
                             route = renewed;
-                            envelope = failed.envelope;
                             continue;
                         }
                         Err(error) => error,
                     }
                 }
+                PushFailure::NoRoute => {
+                    let key = letter.map_or(&*self.shared.routing_key, |letter| letter.key);
+                    Error::no_route(&self.shared.exchange, key)
+                }
+                PushFailure::Refused { queue, .. } => Error::Refused { queue },
+                PushFailure::NotShareable => Error::NotShareable {
+                    type_name: std::any::type_name::<T>(),
+                    queues: route.len(),
+                },
             };
-            let body = original.unwrap_or_else(|| failed.envelope.into_body());
+            let body = original.or_else(|| message.map(Envelope::into_body));
             return Err(give_back(error, body));
         }
     }

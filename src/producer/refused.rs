@@ -76,9 +76,9 @@ impl<T> From<PublishError<T>> for Error {
     }
 }
 
-pub(super) fn give_back<T: Payload>(error: Error, body: Body) -> PublishError<T> {
-    match body.into_inner::<T>() {
-        Ok(Ok(payload)) => PublishError { error, payload },
+pub(super) fn give_back<T: Payload>(error: Error, body: Option<Body>) -> PublishError<T> {
+    match body.map(Body::into_inner::<T>) {
+        Some(Ok(Ok(payload))) => PublishError { error, payload },
         // It was made from a `T` a moment ago, and no queue has a share in it.
         _ => unreachable!("a refused message without its payload"),
     }

@@ -23,9 +23,9 @@ pub(crate) type Group = u64;
 ///
 /// Both methods are called under the queue's lock: they may take a leaf lock, and run no user code.
 pub(crate) trait Outlet: Send + Sync {
-    /// Takes the message, or gives it back if the channel is at its limit. Then the queue keeps all consumers of this
+    /// Takes the message out, or leaves it if the channel is at its limit: `false`. Then the queue keeps all consumers of this
     /// group aside until [`State::resume`](super::State::resume).
-    fn offer(&self, envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope>;
+    fn offer(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
 
     /// The queue ends the consumer.
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
@@ -283,14 +283,16 @@ impl Consumers {
         None
     }
 
-    /// Hands `envelope` to the consumer whose turn it is; gives it back if none can take it.
+    /// Hands a message of `size` bytes to the consumer whose turn it is; `false`, and the message stays, if none can take it.
+    #[inline]
     pub(crate) fn hand(
         &mut self,
-        mut envelope: Envelope,
+        message: &mut Option<Envelope>,
+        size: u64,
         effects: &mut Effects,
-    ) -> Result<(), Envelope> {
+    ) -> bool {
         if self.single_active {
-            return self.hand_to_active(envelope, effects);
+            return self.hand_to_active(message, size, effects);
         }
         let mut level = 0;
         while let Some((_, turn)) = self.turns.get(level) {
@@ -298,35 +300,31 @@ impl Consumers {
                 level += 1;
                 continue;
             };
-            if self.can_take(id) {
-                match self.offer(id, envelope, effects) {
-                    Ok(()) => {
-                        let (_, turn) = &mut self.turns[level];
-                        if turn.len() > 1 {
-                            turn.rotate_left(1);
-                        }
-                        return Ok(());
-                    }
-                    Err(refused) => envelope = refused,
+            let alone = turn.len() == 1;
+            if self.offer(id, message, size, effects) {
+                if !alone {
+                    self.turns[level].1.rotate_left(1);
                 }
+                return true;
             }
             self.turns[level].1.pop_front();
             self.blocked.push(id);
         }
-        Err(envelope)
+        false
     }
 
     /// A blocked active consumer blocks the queue: nobody else is served.
     fn hand_to_active(
         &mut self,
-        envelope: Envelope,
+        message: &mut Option<Envelope>,
+        size: u64,
         effects: &mut Effects,
-    ) -> Result<(), Envelope> {
+    ) -> bool {
         let Some(Taker { id, .. }) = self.taker() else {
-            return Err(envelope);
+            return false;
         };
-        let offered = self.offer(id, envelope, effects);
-        if offered.is_err() {
+        let offered = self.offer(id, message, size, effects);
+        if !offered {
             self.block(id);
         }
         offered
@@ -385,43 +383,51 @@ impl Consumers {
         }
     }
 
-    /// Gives the message to a consumer that can take it; an outlet may still refuse.
-    #[inline(always)]
+    /// Gives the message to a consumer; `false` if it has no credit, or its group, or the outlet refuses.
+    #[inline]
     fn offer(
         &mut self,
         id: ConsumerId,
-        envelope: Envelope,
+        message: &mut Option<Envelope>,
+        size: u64,
         effects: &mut Effects,
-    ) -> Result<(), Envelope> {
+    ) -> bool {
         let Consumers {
             slots, suspended, ..
         } = self;
         let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
-            return Err(envelope);
+            return false;
         };
-        let bytes = envelope.size();
+        if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
+            return false;
+        }
         match &mut subscriber.sink {
             Sink::Inbox(inbox) => {
+                let Some(envelope) = message.take() else {
+                    return false;
+                };
                 if inbox.run.is_empty() {
                     subscriber.credit.set_filled(true);
                 }
                 inbox.run.push_back(envelope);
-                effects.wake(inbox.waiting.take_one());
+                if !inbox.waiting.is_empty() {
+                    effects.wake(inbox.waiting.take_one());
+                }
             }
             Sink::Outlet(outlet) => {
-                if let Err(refused) = outlet.offer(envelope, effects) {
+                if !outlet.offer(message, effects) {
                     suspended.push(subscriber.group);
-                    return Err(refused);
+                    return false;
                 }
             }
         }
-        subscriber.handed += Amount::new(1, bytes);
+        subscriber.handed += Amount::new(1, size);
         subscriber.available = subscriber.available.saturating_sub(1);
         if subscriber.auto_ack {
             // Nobody is starved of credit that is not limited.
-            let _ = subscriber.credit.settle(1, bytes);
+            let _ = subscriber.credit.settle(1, size);
         }
-        Ok(())
+        true
     }
 
     /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.

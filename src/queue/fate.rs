@@ -4,7 +4,7 @@
 
 use super::{
     effects::{DeadLetter, Effect, Effects},
-    outcome::{Burial, By},
+    outcome::{Burial, By, NotTaken},
     state::State,
     tally::Amount,
 };
@@ -37,10 +37,10 @@ impl State {
 
     /// Pays the budgets for a newcomer; `false` if one of them refuses it.
     #[inline]
-    pub(super) fn pay(&self, envelope: &Envelope, by: By) -> bool {
+    pub(super) fn pay(&self, size: u64, by: By) -> bool {
         match &self.account {
             None => true,
-            Some(account) => account.pay(envelope.size(), by),
+            Some(account) => account.pay(size, by),
         }
     }
 
@@ -63,17 +63,41 @@ impl State {
                 .is_some_and(|max| self.ready.bytes().saturating_add(size) > max)
     }
 
-    /// Whether a publisher is to be refused. As in RabbitMQ that is decided before any consumer is looked for.
-    pub(super) fn refuses(&self, envelope: &Envelope) -> bool {
-        let refusing = matches!(
+    /// Whether the queue may refuse a message at all.
+    #[inline]
+    pub(super) fn is_selective(&self) -> bool {
+        self.account.is_some() || self.refuses_overflow()
+    }
+
+    /// Lets a message of `size` bytes in, or says why not. As in RabbitMQ that is decided before any consumer is looked for.
+    pub(super) fn admit(
+        &mut self,
+        size: u64,
+        by: By,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Result<(), NotTaken> {
+        if self.refuses_overflow() && self.would_overflow(size) {
+            self.look_again(now, effects);
+            if self.would_overflow(size) {
+                return Err(NotTaken::Refused(self.burial_of_refused()));
+            }
+        }
+        match self.pay(size, by) {
+            true => Ok(()),
+            false => Err(NotTaken::Refused(None)),
+        }
+    }
+
+    fn refuses_overflow(&self) -> bool {
+        matches!(
             self.settings.overflow,
             Some(Overflow::RejectPublish | Overflow::RejectPublishDlx)
-        );
-        refusing && self.would_overflow(envelope.size())
+        )
     }
 
     /// Where a refused message is to be dead-lettered, if this queue wants that.
-    pub(super) fn burial_of_refused(&self) -> Option<Box<Burial>> {
+    fn burial_of_refused(&self) -> Option<Box<Burial>> {
         let settings = &self.settings;
         let exchange = settings.dead_letter_exchange.clone()?;
         (settings.overflow == Some(Overflow::RejectPublishDlx)).then(|| {

@@ -18,13 +18,13 @@ pub(crate) enum By {
     Effect,
 }
 
-/// Why a queue does not take a message.
+/// Why a queue does not take a message, which stays where it was.
 #[derive(Debug)]
 pub(crate) enum NotTaken {
-    /// It is deleted.
-    Deleted(Envelope),
-    /// It is at its limit.
-    Refused(Envelope, Option<Box<Burial>>),
+    /// The queue is deleted.
+    Deleted,
+    /// It is at its limit. If it wants what it refuses to be dead-lettered, this says where.
+    Refused(Option<Box<Burial>>),
 }
 
 /// Where a queue wants dead letters of what it refuses to go.

@@ -93,38 +93,42 @@ impl State {
         self.settle_ready(By::Publisher, now, effects);
     }
 
-    /// Takes a new message in: to a consumer if one can take it, else to the ready messages.
+    /// Takes a new message in, out of `message`: to a consumer if one can take it, else to the ready messages.
+    ///
+    /// Passed by reference, it is moved once, into its place: an envelope is large, and this is the way that every message goes.
+    #[inline]
     pub(crate) fn push(
         &mut self,
-        mut envelope: Envelope,
+        message: &mut Option<Envelope>,
         by: By,
         now: u64,
         effects: &mut Effects,
     ) -> Result<(), NotTaken> {
+        let Some(envelope) = message else {
+            return Ok(());
+        };
         if self.deleted {
-            return Err(NotTaken::Deleted(envelope));
+            return Err(NotTaken::Deleted);
         }
-        if self.refuses(&envelope) {
-            self.look_again(now, effects);
+        let size = envelope.size();
+        if self.is_selective() {
+            self.admit(size, by, now, effects)?;
         }
-        if self.refuses(&envelope) {
-            return Err(NotTaken::Refused(envelope, self.burial_of_refused()));
-        }
-        if !self.pay(&envelope, by) {
-            return Err(NotTaken::Refused(envelope, None));
-        }
-        self.tally.taken_in.add(&envelope);
+        self.tally.taken_in += Amount::new(1, size);
         envelope.position = self.next_position();
         // Invariant 3: while something is ready, no consumer is in turn that could take this one first.
-        if self.ready.is_empty() {
-            match self.consumers.hand(envelope, effects) {
-                Ok(()) => {
-                    self.wake_idlers(effects);
-                    return Ok(());
-                }
-                Err(nobody) => envelope = nobody,
+        if self.ready.is_empty() && self.consumers.hand(message, size, effects) {
+            if !self.idlers.is_empty() {
+                self.wake_idlers(effects);
             }
+        } else if let Some(envelope) = message.take() {
+            self.line_up(envelope, by, now, effects);
         }
+        Ok(())
+    }
+
+    /// Has a new message wait until a consumer can take it.
+    fn line_up(&mut self, envelope: Envelope, by: By, now: u64, effects: &mut Effects) {
         let timed = envelope.deadline != NEVER;
         self.ready.arrive(envelope);
         if timed || self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some() {
@@ -137,7 +141,6 @@ impl State {
             self.wake_publishers(effects);
         }
         effects.wake(self.getters.take_one());
-        Ok(())
     }
 
     /// Takes the next ready message out, to be settled by [`settle_gets`](Self::settle_gets). With it comes the number of
@@ -385,11 +388,12 @@ impl State {
             if now == 0 && taker.alone && self.consumers.hand_run(&taker, effects, fill) {
                 continue;
             }
-            let Some(envelope) = self.ready.pop() else {
-                return;
-            };
-            if let Err(nobody) = self.consumers.hand(envelope, effects) {
-                self.ready.put_back(nobody);
+            let mut message = self.ready.pop();
+            let size = message.as_ref().map_or(0, Envelope::size);
+            if !self.consumers.hand(&mut message, size, effects) {
+                message
+                    .into_iter()
+                    .for_each(|nobodys| self.ready.put_back(nobodys));
                 return;
             }
             self.expire(now, effects);

@@ -41,22 +41,25 @@ pub(crate) fn after(now: u64, time: Duration) -> u64 {
 }
 
 impl State {
-    /// Keeps a new message until its time comes.
+    /// Keeps a new message, out of `message`, until its time comes.
     pub(crate) fn push_delayed(
         &mut self,
-        envelope: Envelope,
+        message: &mut Option<Envelope>,
         due: u64,
         by: By,
         effects: &mut Effects,
     ) -> Result<(), NotTaken> {
         if self.is_deleted() {
-            return Err(NotTaken::Deleted(envelope));
+            return Err(NotTaken::Deleted);
         }
-        if !self.pay(&envelope, by) {
-            return Err(NotTaken::Refused(envelope, None));
+        let size = message.as_ref().map_or(0, Envelope::size);
+        if !self.pay(size, by) {
+            return Err(NotTaken::Refused(None));
         }
-        self.tally.taken_in.add(&envelope);
-        self.delay(envelope, due, false, effects);
+        if let Some(envelope) = message.take() {
+            self.tally.taken_in += Amount::new(1, size);
+            self.delay(envelope, due, false, effects);
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::{
     dead_letter::{self, Death},
     envelope::{Address, Envelope, Meta},
     name::Name,
-    queue::{By, DeadLetter, Effect, Effects, NotTaken, Queue},
+    queue::{By, DeadLetter, Effect, Effects, Queue},
 };
 
 impl VirtualHost {
@@ -153,8 +153,11 @@ impl VirtualHost {
         envelope.add_header(UNDELIVERABLE, why.as_str());
         let now = self.stamp(last, &mut envelope);
         let mut effects = Effects::none();
-        let pushed = last.lock().push(envelope, By::Effect, now, &mut effects);
-        if let Err(NotTaken::Deleted(envelope) | NotTaken::Refused(envelope, _)) = pushed {
+        let mut message = Some(envelope);
+        let pushed = last
+            .lock()
+            .push(&mut message, By::Effect, now, &mut effects);
+        if let (Err(_), Some(envelope)) = (pushed, message) {
             effects.add(Effect::Drop(envelope));
         }
         effects

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use super::{
     Published, Topology, VirtualHost,
     effects::Work,
-    publish::{PushFailed, PushFailure, Route},
+    publish::{PushFailure, Route},
     route::route_keys,
 };
 use crate::{
@@ -80,47 +80,43 @@ impl VirtualHost {
     pub(super) fn push_and_keep(
         self: &Arc<Self>,
         route: &Route,
-        mut envelope: Envelope,
+        message: &mut Option<Envelope>,
         due: Option<u64>,
-    ) -> std::result::Result<Published, Box<PushFailed>> {
+    ) -> std::result::Result<Published, PushFailure> {
+        let Some(envelope) = message else {
+            return Ok(Published::default());
+        };
         let over = after(self.nanos(), route.delay).max(due.unwrap_or(0));
         // Where no queue is to have it now, the last shelf gets the message itself.
         let mut copies = Vec::with_capacity(route.shelves.len());
         for _ in usize::from(route.queues.is_empty())..route.shelves.len() {
             match envelope.share() {
                 Ok(copy) => copies.push(copy),
-                Err(_) => {
-                    let failure = PushFailure::NotShareable;
-                    return Err(Box::new(PushFailed { failure, envelope }));
-                }
+                Err(_) => return Err(PushFailure::NotShareable),
             }
         }
         let mut published = Published::default();
         match route.queues.is_empty() {
-            true => copies.push(envelope),
-            false => match self.push_to_queues(route, envelope, due) {
+            true => copies.extend(message.take()),
+            false => match self.push_to_queues(route, message, due) {
                 Ok(pushed) => published = pushed,
-                Err(failed) => match failed.failure {
-                    PushFailure::Refused { refused, .. } => published.refused = refused,
-                    // It is routed anew: the shelves must not have it already.
-                    _ => {
-                        drop(copies);
-                        return Err(failed);
-                    }
-                },
+                Err(PushFailure::Refused { refused, .. }) => published.refused = refused,
+                // It is routed anew: the shelves must not have it already.
+                Err(failure) => return Err(failure),
             },
         }
         let mut left = None;
         for (shelf, copy) in route.shelves.iter().zip(copies) {
             let mut effects = Effects::none();
+            let mut copy = Some(copy);
             let kept = shelf
                 .lock()
-                .push_delayed(copy, over, By::Publisher, &mut effects);
+                .push_delayed(&mut copy, over, By::Publisher, &mut effects);
             self.carry_out(shelf, effects);
             match kept {
                 Ok(()) => published.delayed += 1,
-                Err(NotTaken::Deleted(copy)) => left = Some((PushFailure::QueueDeleted, copy)),
-                Err(NotTaken::Refused(copy, _)) => {
+                Err(NotTaken::Deleted) => left = Some((PushFailure::QueueDeleted, copy)),
+                Err(NotTaken::Refused(_)) => {
                     published.refused += 1;
                     let failure = PushFailure::Refused {
                         queue: shelf.name().clone(),
@@ -131,8 +127,9 @@ impl VirtualHost {
             }
         }
         match left {
-            Some((failure, envelope)) if published.routed + published.delayed == 0 => {
-                Err(Box::new(PushFailed { failure, envelope }))
+            Some((failure, copy)) if published.routed + published.delayed == 0 => {
+                *message = copy;
+                Err(failure)
             }
             _ => Ok(published),
         }
@@ -201,18 +198,20 @@ impl VirtualHost {
         for ((queue, due), mut letter) in stops.zip(letters) {
             let mut effects = Effects::none();
             let now = self.stamp(&queue, &mut letter);
+            let mut message = Some(letter);
             let pushed = match due {
-                None => queue.lock().push(letter, By::Effect, now, &mut effects),
+                None => queue
+                    .lock()
+                    .push(&mut message, By::Effect, now, &mut effects),
                 Some(due) => queue
                     .lock()
-                    .push_delayed(letter, due, By::Effect, &mut effects),
+                    .push_delayed(&mut message, due, By::Effect, &mut effects),
             };
-            match pushed {
-                Ok(()) => {}
-                Err(NotTaken::Refused(letter, Some(burial))) => effects.add(burial.of(letter)),
-                Err(NotTaken::Deleted(letter) | NotTaken::Refused(letter, None)) => {
-                    effects.add(Effect::Drop(letter));
-                }
+            if let (Err(why), Some(letter)) = (pushed, message) {
+                effects.add(match why {
+                    NotTaken::Refused(Some(burial)) => burial.of(letter),
+                    NotTaken::Deleted | NotTaken::Refused(None) => Effect::Drop(letter),
+                });
             }
             if !effects.is_empty() {
                 work.push_back((queue, effects));

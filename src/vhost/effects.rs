@@ -55,6 +55,7 @@ impl VirtualHost {
     }
 
     /// Carries out the effects of a verb of `queue`. Must be called without any lock held.
+    #[inline]
     pub(crate) fn carry_out(self: &Arc<Self>, queue: &Arc<Queue>, effects: Effects) {
         if effects.is_empty() {
             return;

@@ -109,13 +109,6 @@ impl Route {
     }
 }
 
-/// A message that is in no queue, and why.
-#[derive(Debug)]
-pub(crate) struct PushFailed {
-    pub(crate) failure: PushFailure,
-    pub(crate) envelope: Envelope,
-}
-
 /// Why a message is in no queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PushFailure {
@@ -209,130 +202,127 @@ impl VirtualHost {
         }
     }
 
-    /// Puts the message into every queue of the route. A failure gives it back.
+    /// Puts the message into every queue of the route, at the time `due` at the earliest. After a failure it is where it was.
+    #[inline]
     pub(crate) fn push(
         self: &Arc<Self>,
         route: &Route,
-        envelope: Envelope,
-    ) -> std::result::Result<Published, Box<PushFailed>> {
-        self.push_at(route, envelope, None)
-    }
-
-    /// As [`push`](Self::push), to be delivered at the time `due` at the earliest.
-    pub(crate) fn push_at(
-        self: &Arc<Self>,
-        route: &Route,
-        envelope: Envelope,
+        message: &mut Option<Envelope>,
         due: Option<u64>,
-    ) -> std::result::Result<Published, Box<PushFailed>> {
-        if let Some(requester) = &route.requester {
-            requester.reply(envelope);
-            return Ok(Published::to_one());
-        }
-        match route.shelves.is_empty() {
-            true => self.push_to_queues(route, envelope, due),
-            false => self.push_and_keep(route, envelope, due),
+    ) -> std::result::Result<Published, PushFailure> {
+        match (route.queues.as_slice(), &route.requester) {
+            // Nearly always.
+            ([queue], None) if route.shelves.is_empty() => self.push_to_one(queue, message, due),
+            (_, Some(requester)) => {
+                message
+                    .take()
+                    .into_iter()
+                    .for_each(|envelope| requester.reply(envelope));
+                Ok(Published::to_one())
+            }
+            (_, None) if route.shelves.is_empty() => self.push_to_queues(route, message, due),
+            (_, None) => self.push_and_keep(route, message, due),
         }
     }
 
     #[inline]
-    pub(super) fn push_to_queues(
+    fn push_to_one(
         self: &Arc<Self>,
-        route: &Route,
-        mut envelope: Envelope,
+        queue: &Arc<Queue>,
+        message: &mut Option<Envelope>,
         due: Option<u64>,
-    ) -> std::result::Result<Published, Box<PushFailed>> {
-        match route.queues.as_slice() {
-            [] => Err(Box::new(PushFailed {
-                failure: PushFailure::NoRoute,
-                envelope,
-            })),
-            [queue] => {
-                let mut effects = Effects::none();
-                let pushed = self.push_one(queue, envelope, due, &mut effects);
-                self.carry_out(queue, effects);
-                let (failure, envelope) = match pushed {
-                    Ok(()) => {
-                        return Ok(Published::to_one());
-                    }
-                    Err(NotTaken::Deleted(envelope)) => (PushFailure::QueueDeleted, envelope),
-                    Err(NotTaken::Refused(envelope, _)) => (
-                        PushFailure::Refused {
-                            queue: queue.name().clone(),
-                            refused: 1,
-                        },
-                        envelope,
-                    ),
-                };
-                Err(Box::new(PushFailed { failure, envelope }))
-            }
-            [first, others @ ..] => {
-                let mut copies = Vec::with_capacity(others.len());
-                for _ in others {
-                    match envelope.share() {
-                        Ok(copy) => copies.push(copy),
-                        Err(_) => {
-                            return Err(Box::new(PushFailed {
-                                failure: PushFailure::NotShareable,
-                                envelope,
-                            }));
-                        }
-                    }
-                }
-                let mut published = Published::default();
-                let mut refused = None;
-                let mut homeless = None;
-                // What comes of one copy comes after all of them: its dead letter may go to the next queue.
-                let mut work = Work::new();
-                let envelopes = [envelope].into_iter().chain(copies);
-                for (queue, envelope) in [first].into_iter().chain(others).zip(envelopes) {
-                    let mut effects = Effects::none();
-                    let pushed = self.push_one(queue, envelope, due, &mut effects);
-                    match effects.into_only_wake() {
-                        Ok(wake) => wake.wake(),
-                        Err(effects) if effects.is_empty() => {}
-                        Err(effects) => work.push_back((Arc::clone(queue), effects)),
-                    }
-                    match pushed {
-                        Ok(()) => published.routed += 1,
-                        // A queue deleted in between would have lost the message all the same.
-                        Err(NotTaken::Deleted(envelope)) => homeless = Some(envelope),
-                        Err(NotTaken::Refused(envelope, _)) => {
-                            published.refused += 1;
-                            refused.get_or_insert((queue.name().clone(), envelope));
-                        }
-                    }
-                }
-                self.work_off(work);
-                match (refused, homeless) {
-                    // Unless all are gone: then the route is out of date, and another may be there.
-                    (None, Some(envelope)) if published.routed == 0 => Err(Box::new(PushFailed {
-                        failure: PushFailure::QueueDeleted,
-                        envelope,
-                    })),
-                    (Some((queue, envelope)), _) if published.routed == 0 => {
-                        let failure = PushFailure::Refused {
-                            queue,
-                            refused: published.refused,
-                        };
-                        Err(Box::new(PushFailed { failure, envelope }))
-                    }
-                    _ => Ok(published),
-                }
-            }
+    ) -> std::result::Result<Published, PushFailure> {
+        let mut effects = Effects::none();
+        let pushed = self.push_one(queue, message, due, &mut effects);
+        self.carry_out(queue, effects);
+        match pushed {
+            Ok(()) => Ok(Published::to_one()),
+            Err(NotTaken::Deleted) => Err(PushFailure::QueueDeleted),
+            Err(NotTaken::Refused(_)) => Err(PushFailure::Refused {
+                queue: queue.name().clone(),
+                refused: 1,
+            }),
         }
     }
 
+    pub(super) fn push_to_queues(
+        self: &Arc<Self>,
+        route: &Route,
+        message: &mut Option<Envelope>,
+        due: Option<u64>,
+    ) -> std::result::Result<Published, PushFailure> {
+        let (first, others) = match route.queues.as_slice() {
+            [] => return Err(PushFailure::NoRoute),
+            [queue] => return self.push_to_one(queue, message, due),
+            [first, others @ ..] => (first, others),
+        };
+        let Some(envelope) = message else {
+            return Ok(Published::default());
+        };
+        let mut copies = Vec::with_capacity(others.len());
+        for _ in others {
+            match envelope.share() {
+                Ok(copy) => copies.push(copy),
+                Err(_) => return Err(PushFailure::NotShareable),
+            }
+        }
+        let mut published = Published::default();
+        let mut refused = None;
+        let mut homeless = None;
+        // What comes of one copy comes after all of them: its dead letter may go to the next queue.
+        let mut work = Work::new();
+        let envelopes = message.take().into_iter().chain(copies);
+        for (queue, envelope) in [first].into_iter().chain(others).zip(envelopes) {
+            let mut effects = Effects::none();
+            let mut copy = Some(envelope);
+            let pushed = self.push_one(queue, &mut copy, due, &mut effects);
+            match effects.into_only_wake() {
+                Ok(wake) => wake.wake(),
+                Err(effects) if effects.is_empty() => {}
+                Err(effects) => work.push_back((Arc::clone(queue), effects)),
+            }
+            match pushed {
+                Ok(()) => published.routed += 1,
+                // A queue deleted in between would have lost the message all the same.
+                Err(NotTaken::Deleted) => homeless = copy,
+                Err(NotTaken::Refused(_)) => {
+                    published.refused += 1;
+                    refused.get_or_insert((queue.name().clone(), copy));
+                }
+            }
+        }
+        self.work_off(work);
+        match (refused, homeless) {
+            // Unless all are gone: then the route is out of date, and another may be there.
+            (None, Some(copy)) if published.routed == 0 => {
+                *message = Some(copy);
+                Err(PushFailure::QueueDeleted)
+            }
+            (Some((queue, copy)), _) if published.routed == 0 => {
+                *message = copy;
+                Err(PushFailure::Refused {
+                    queue,
+                    refused: published.refused,
+                })
+            }
+            _ => Ok(published),
+        }
+    }
+
+    #[inline]
     fn push_one(
         self: &Arc<Self>,
         queue: &Arc<Queue>,
-        mut envelope: Envelope,
+        message: &mut Option<Envelope>,
         due: Option<u64>,
         effects: &mut Effects,
     ) -> std::result::Result<(), NotTaken> {
-        let now = self.stamp(queue, &mut envelope);
+        let Some(envelope) = message.as_mut() else {
+            return Ok(());
+        };
+        let now = self.stamp(queue, envelope);
         let mut pushed = match due {
-            None => queue.lock().push(envelope, By::Publisher, now, effects),
+            None => queue.lock().push(message, By::Publisher, now, effects),
             Some(due) => {
                 queue.set_timed();
                 // Its time to live begins when it is ready.
@@ -341,15 +331,14 @@ impl VirtualHost {
                 }
                 queue
                     .lock()
-                    .push_delayed(envelope, due, By::Publisher, effects)
+                    .push_delayed(message, due, By::Publisher, effects)
             }
         };
-        if let Err(NotTaken::Refused(envelope, burial)) = &mut pushed {
+        if let Err(NotTaken::Refused(burial)) = &mut pushed {
             // The publisher gets the message back, so the dead letter is another.
-            if let Some(burial) = burial.take() {
-                if let Some(copy) = envelope.separate_copy() {
-                    effects.add(burial.of(copy));
-                }
+            let copy = |burial: Box<_>| Some((burial, message.as_mut()?.separate_copy()?));
+            if let Some((burial, copy)) = burial.take().and_then(copy) {
+                effects.add(burial.of(copy));
             }
         }
         pushed
@@ -357,7 +346,17 @@ impl VirtualHost {
 
     /// Gives the message the deadline that it has in this queue: the smaller of the queue's time to live and its own.
     /// Returns the time, if anything here depends on it.
+    #[inline]
     pub(super) fn stamp(&self, queue: &Queue, envelope: &mut Envelope) -> u64 {
+        if !envelope.may_expire() && !queue.is_timed() {
+            // A queue that gives a time to live is timed.
+            envelope.deadline = NEVER;
+            return 0;
+        }
+        self.stamp_timed(queue, envelope)
+    }
+
+    fn stamp_timed(&self, queue: &Queue, envelope: &mut Envelope) -> u64 {
         let ttl = queue.ttl().min(envelope.expiration());
         if ttl == NEVER {
             envelope.deadline = NEVER;

@@ -23,16 +23,19 @@ pub(super) struct ChannelOutlet {
 }
 
 impl Outlet for ChannelOutlet {
-    fn offer(&self, mut envelope: Envelope, effects: &mut Effects) -> Result<(), Envelope> {
+    fn offer(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool {
         let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else {
-            return Err(envelope);
+            return false;
         };
-        let bytes = envelope.size();
         let mut state = core.lock();
         // A closing channel takes nothing more: its consumers are about to leave.
         if state.closed.is_some() || !state.ledger.has_room(&source.queue) {
-            return Err(envelope);
+            return false;
         }
+        let Some(mut envelope) = message.take() else {
+            return false;
+        };
+        let bytes = envelope.size();
         let delivery_tag = state.ledger.next_tag();
         let mut shown = match source.auto_ack {
             true => Some(envelope),
@@ -68,7 +71,7 @@ impl Outlet for ChannelOutlet {
                 effects.wake(Some(wake));
             }
         }
-        Ok(())
+        true
     }
 
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects) {

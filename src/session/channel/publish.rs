@@ -120,24 +120,24 @@ impl Core {
             ..
         } = pending;
         let published = loop {
-            let envelope = Envelope::new(
+            let mut message = Some(Envelope::new(
                 Body::encoded(body.clone()),
                 &route.address,
                 Some(Arc::clone(&meta)),
-            );
-            let failed = match self.vhost().push(&route, envelope) {
+            ));
+            let failure = match self.vhost().push(&route, &mut message, None) {
                 // As in RabbitMQ a mandatory reply comes back as well: it is in no queue.
                 Ok(published) if route.is_reply() && mandatory => break published,
                 Ok(published) => return published,
-                Err(failed) => failed,
+                Err(failure) => failure,
             };
-            match failed.failure {
+            match failure {
                 // As in RabbitMQ the names that the bindings gave are what counts: another queue may have this one's.
                 PushFailure::QueueDeleted => route = self.vhost().renew(&route),
                 PushFailure::Refused { refused, .. } => return Published::refused(refused),
                 PushFailure::NoRoute | PushFailure::NotShareable => {
-                    if !mandatory {
-                        self.vhost().drop_unroutable(failed.envelope);
+                    if let Some(envelope) = message.filter(|_| !mandatory) {
+                        self.vhost().drop_unroutable(envelope);
                     }
                     break Published::default();
                 }
