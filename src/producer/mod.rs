@@ -20,7 +20,7 @@ use self::{
     letter::{Letter, typed},
     refused::give_back,
     room::Room,
-    routes::Routes,
+    routes::{Known, Routes},
 };
 use crate::{
     codec::{Codec, Json},
@@ -31,7 +31,7 @@ use crate::{
     payload::{Body, Payload},
     properties::Properties,
     session::connection::{self, Closing},
-    vhost::{Published, PushFailure, Route},
+    vhost::{Published, PushFailure},
     waiter::Source as _,
 };
 
@@ -354,7 +354,12 @@ impl<T: Payload> Producer<T> {
         let vhost = self.shared.connection.vhost();
         loop {
             let failure = match vhost.push(&route, &mut message, due) {
-                Ok(published) => return Ok(published),
+                Ok(published) => {
+                    if letter.is_none() {
+                        Routes::keep(route);
+                    }
+                    return Ok(published);
+                }
                 Err(failure) => failure,
             };
             let error = match failure {
@@ -390,7 +395,7 @@ impl<T: Payload> Producer<T> {
     }
 
     /// The route, once every blocking queue on it has room, and every blocking budget.
-    fn route_with_room(&self, letter: Option<&Letter<'_>>, room: Room) -> Result<Arc<Route>> {
+    fn route_with_room(&self, letter: Option<&Letter<'_>>, room: Room) -> Result<Arc<Known>> {
         let mut route = self.route(letter)?;
         if room == Room::Ignore {
             return Ok(route);
@@ -422,7 +427,7 @@ impl<T: Payload> Producer<T> {
         Ok(route)
     }
 
-    fn route(&self, letter: Option<&Letter<'_>>) -> Result<Arc<Route>> {
+    fn route(&self, letter: Option<&Letter<'_>>) -> Result<Arc<Known>> {
         // A remembered route may outlive the connection.
         self.shared.connection.check_open()?;
         match letter {

@@ -1,13 +1,20 @@
 //! The routes that a producer has used, so that a publish need not ask the topology.
 //!
-//! Each is checked by one epoch before it is used again. Every clone of a producer remembers its own.
+//! Each is checked by one epoch before it is used again. Every clone of a producer remembers its own, behind a lock; the one
+//! that a thread has just used stays with the thread, since a lock and a reference count cost as much as a push.
 
-use std::sync::Arc;
+use std::{cell::Cell, ops::Deref, sync::Arc};
 
 use hashbrown::HashMap;
 
 use super::Shared;
-use crate::{error::Result, field_value::FieldTable, name::Name, sync::Mutex, vhost::Route};
+use crate::{
+    error::Result,
+    field_value::FieldTable,
+    name::Name,
+    sync::{Mutex, thread_local},
+    vhost::Route,
+};
 
 /// How many routing keys a producer remembers the queues of, besides its own.
 const REMEMBERED: usize = 1_024;
@@ -20,13 +27,43 @@ pub(super) struct Routes {
 #[derive(Default)]
 struct Remembered {
     /// Of the producer's own routing key.
-    own: Option<Arc<Route>>,
-    others: Others<Arc<Route>>,
+    own: Option<Arc<Known>>,
+    others: Others<Arc<Known>>,
+}
+
+/// A route, and the producer that found it.
+pub(super) struct Known {
+    /// Also of its clones. Held, so that no other producer can be taken for it.
+    producer: Arc<Shared>,
+    route: Route,
+}
+
+thread_local! {
+    /// The route to its producer's own key by which this thread has published last, ready to be used again.
+    static LAST: Cell<Option<Arc<Known>>> = const { Cell::new(None) };
 }
 
 impl Routes {
     /// The route of the producer's own key.
-    pub(super) fn own(&self, shared: &Shared) -> Result<Arc<Route>> {
+    #[inline]
+    pub(super) fn own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
+        // Taken out while it is used: whoever publishes on this thread meanwhile (a payload's `Drop`) looks it up.
+        match LAST.try_with(Cell::take) {
+            Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => Ok(last),
+            _ => self.look_up_own(shared),
+        }
+    }
+
+    /// The way of the producer's own key was right just now.
+    #[inline]
+    pub(super) fn keep(route: Arc<Known>) {
+        if !route.by_headers {
+            // A thread whose locals are gone already keeps nothing.
+            let _ = LAST.try_with(|last| last.set(Some(route)));
+        }
+    }
+
+    fn look_up_own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
         let mut remembered = self.remembered.lock();
         match &remembered.own {
             Some(route) if route.is_current() => Ok(Arc::clone(route)),
@@ -39,7 +76,7 @@ impl Routes {
     }
 
     /// The route of any key.
-    pub(super) fn to(&self, shared: &Shared, key: &str) -> Result<Arc<Route>> {
+    pub(super) fn to(&self, shared: &Arc<Shared>, key: &str) -> Result<Arc<Known>> {
         if shared.routing_key == *key {
             return self.own(shared);
         }
@@ -57,9 +94,9 @@ impl Routes {
     }
 
     /// The queue at the end of this route is deleted: the way is asked for anew. The default exchange has no epoch that would say so.
-    pub(super) fn forget(&self, stale: &Arc<Route>) {
+    pub(super) fn forget(&self, stale: &Arc<Known>) {
         let mut remembered = self.remembered.lock();
-        let fresh = |route: &Arc<Route>| !Arc::ptr_eq(route, stale);
+        let fresh = |route: &Arc<Known>| !Arc::ptr_eq(route, stale);
         remembered.own = remembered.own.take().filter(fresh);
         remembered.others.retain(fresh);
     }
@@ -67,10 +104,10 @@ impl Routes {
     /// The route of a message with headers, which only count if the exchange looks at them or they name further keys.
     pub(super) fn by_headers(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         key: &str,
         headers: &FieldTable,
-    ) -> Result<Arc<Route>> {
+    ) -> Result<Arc<Known>> {
         if !crate::sender_selected::is_selected_by_sender(Some(headers)) {
             let route = self.to(shared, key)?;
             if !route.by_headers {
@@ -82,12 +119,21 @@ impl Routes {
 }
 
 impl Shared {
-    fn resolve(&self, key: &Name, headers: Option<&FieldTable>) -> Result<Arc<Route>> {
+    fn resolve(self: &Arc<Self>, key: &Name, headers: Option<&FieldTable>) -> Result<Arc<Known>> {
         self.connection.check_open()?;
-        self.connection
-            .vhost()
-            .resolve(&self.exchange, key, headers)
-            .map(Arc::new)
+        let vhost = self.connection.vhost();
+        Ok(Arc::new(Known {
+            producer: Arc::clone(self),
+            route: vhost.resolve(&self.exchange, key, headers)?,
+        }))
+    }
+}
+
+impl Deref for Known {
+    type Target = Route;
+
+    fn deref(&self) -> &Route {
+        &self.route
     }
 }
 
