@@ -241,7 +241,7 @@ impl<T: Payload> SimpleQueue<T> {
 
     fn open_delivery(&self, got: Result<Envelope, CancelReason>) -> Result<Delivery<T>, RecvError> {
         let envelope = got.map_err(RecvError::Cancelled)?;
-        Delivery::open(Arc::clone(&self.getter.source), envelope, &self.codecs)
+        Delivery::open(self.getter.source.handle(), envelope, &self.codecs)
             .map_err(RecvError::Decode)
     }
 

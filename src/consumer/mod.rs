@@ -328,7 +328,7 @@ impl<T: Payload> Consumer<T> {
     #[inline]
     fn decode(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
         let source = member.subscription.source();
-        Delivery::open(Arc::clone(source), envelope, &self.codecs)
+        Delivery::open(source.handle(), envelope, &self.codecs)
     }
 
     pub(crate) fn members(&self) -> &Arc<[Member]> {

@@ -280,22 +280,28 @@ pub struct DeliveryInfo {
     held: Held,
 }
 
+/// The names of a message that is settled: nobody can ask for them, since whatever settles it consumes the delivery.
+static NOWHERE: Name = Name::empty();
+
 impl DeliveryInfo {
     /// The queue it came from.
     pub fn queue(&self) -> &Name {
-        self.held.source().queue.name()
+        self.held
+            .source()
+            .map_or(&NOWHERE, |source| source.queue.name())
     }
 
     /// The tag of the consumer that received it; empty for a [`SimpleQueue`](crate::SimpleQueue).
     pub fn consumer_tag(&self) -> &Name {
-        &self.held.source().consumer_tag
+        self.held
+            .source()
+            .map_or(&NOWHERE, |source| &source.consumer_tag)
     }
 
     /// The exchange it was published to; empty for the default exchange.
     pub fn exchange(&self) -> Name {
-        self.held
-            .envelope()
-            .map(|envelope| self.held.source().exchange(envelope.origin()))
+        let held = self.held.source().zip(self.held.envelope());
+        held.map(|(source, envelope)| source.exchange(envelope.origin()))
             .unwrap_or_default()
     }
 
@@ -427,7 +433,7 @@ impl Undecoded {
 
     /// Takes the message out unsettled: it is to be received again.
     pub(crate) fn unread(mut self) -> Option<Envelope> {
-        self.info.held.release()
+        self.info.held.release().map(|(_, envelope)| envelope)
     }
 
     /// Acknowledges the message: the queue forgets it.

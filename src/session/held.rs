@@ -3,13 +3,14 @@
 //! [`Held`] is the one mechanism: the ledger of a channel and the typed [`Delivery`](crate::Delivery) are built on it.
 //! It settles once, or returns the message when dropped.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use crate::{
     envelope::{Envelope, Origin},
     error::Result,
     name::Name,
     queue::{Account, ConsumerId, Credit, Queue},
+    sync::thread_local,
     vhost::VirtualHost,
     waiter::Wake,
 };
@@ -54,7 +55,29 @@ pub(crate) struct Source {
     pub(crate) auto_ack: bool,
 }
 
+thread_local! {
+    /// A handle to the source of the delivery that this thread has settled last, for the next one from there: to count one down
+    /// and another up costs as much as an acknowledgement.
+    static SPARE: Cell<Option<Arc<Source>>> = const { Cell::new(None) };
+}
+
 impl Source {
+    /// A handle of its own for one more delivery.
+    #[inline]
+    pub(crate) fn handle(self: &Arc<Self>) -> Arc<Source> {
+        match SPARE.try_with(Cell::take) {
+            Ok(Some(spare)) if Arc::ptr_eq(&spare, self) => spare,
+            _ => Arc::clone(self),
+        }
+    }
+
+    /// A delivery gives its handle up.
+    #[inline]
+    fn spare(source: Arc<Source>) {
+        // A thread whose locals are gone already keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(Some(source)));
+    }
+
     pub(crate) fn gets(vhost: &Arc<VirtualHost>, queue: &Arc<Queue>) -> Arc<Source> {
         Arc::new(Source {
             vhost: Arc::clone(vhost),
@@ -135,52 +158,41 @@ impl fmt::Debug for Source {
 /// # If dropped
 /// It returns to its place in its queue, marked as redelivered (unless it was acknowledged on delivery).
 pub(crate) struct Held {
-    source: Arc<Source>,
-    /// An empty one once the message was taken out. Not an `Option`: a move of it is a move of one block, which the tag of
-    /// an `Option` beside it would tear in pieces.
+    /// Where it came from; `None` once it is settled or taken out.
+    source: Option<Arc<Source>>,
+    /// An empty one then. Not an `Option`: a move of it is a move of one block, which the tag of an `Option` beside it would tear in
+    /// pieces.
     envelope: Envelope,
-    stage: Stage,
-}
-
-/// As large as a word, since deliveries are moved word by word: a byte written and read again as part of a word makes the
-/// reader wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-enum Stage {
-    Unsettled,
-    /// Settled or taken out.
-    Done,
 }
 
 impl Held {
     #[inline]
     pub(crate) fn new(source: Arc<Source>, envelope: Envelope) -> Held {
         Held {
-            source,
+            source: Some(source),
             envelope,
-            stage: Stage::Unsettled,
         }
     }
 
-    pub(crate) fn source(&self) -> &Arc<Source> {
-        &self.source
+    /// `None` once settled.
+    #[inline]
+    pub(crate) fn source(&self) -> Option<&Arc<Source>> {
+        self.source.as_ref()
     }
 
     /// `None` once settled.
     #[inline]
     pub(crate) fn envelope(&self) -> Option<&Envelope> {
-        match self.stage {
-            Stage::Unsettled => Some(&self.envelope),
-            Stage::Done => None,
-        }
+        self.source.as_ref().map(|_| &self.envelope)
     }
 
     /// Acknowledges it, and hands the message out. Does nothing the second time.
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
-        let envelope = self.release()?;
-        if !self.source.auto_ack {
-            self.source.ack(1, envelope.size());
+        let (source, envelope) = self.release()?;
+        if !source.auto_ack {
+            source.ack(1, envelope.size());
         }
+        Source::spare(source);
         Some(envelope)
     }
 
@@ -190,13 +202,15 @@ impl Held {
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
     #[inline]
     pub(crate) fn ack(&mut self) -> Result {
-        if self.stage == Stage::Unsettled {
-            self.stage = Stage::Done;
-            if !self.source.auto_ack {
-                self.source.ack(1, self.envelope.size());
-            }
+        let Some(source) = self.source.take() else {
+            return Ok(());
+        };
+        if !source.auto_ack {
+            source.ack(1, self.envelope.size());
         }
-        self.source.vhost.check_up()
+        let up = source.vhost.check_up();
+        Source::spare(source);
+        up
     }
 
     /// Gives it up. Does nothing the second time.
@@ -204,30 +218,27 @@ impl Held {
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
     pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
-        if let Some(envelope) = self.release().filter(|_| !self.source.auto_ack) {
-            self.source.settle_otherwise(vec![envelope], requeue);
+        let Some((source, envelope)) = self.release() else {
+            return Ok(());
+        };
+        if !source.auto_ack {
+            source.settle_otherwise(vec![envelope], requeue);
         }
-        self.source.vhost.check_up()
+        source.vhost.check_up()
     }
 
-    /// Takes the message out without settling it: the caller does.
-    pub(crate) fn release(&mut self) -> Option<Envelope> {
-        match std::mem::replace(&mut self.stage, Stage::Done) {
-            Stage::Unsettled => Some(std::mem::replace(&mut self.envelope, Envelope::empty())),
-            Stage::Done => None,
-        }
-    }
-
-    /// As [`release`](Self::release), with where it came from: the ledger settles many at once.
-    pub(crate) fn into_parts(mut self) -> (Arc<Source>, Option<Envelope>) {
-        (Arc::clone(&self.source), self.release())
+    /// Takes the message out without settling it, with where it came from: the caller does.
+    pub(crate) fn release(&mut self) -> Option<(Arc<Source>, Envelope)> {
+        let source = self.source.take()?;
+        let envelope = std::mem::replace(&mut self.envelope, Envelope::empty());
+        Some((source, envelope))
     }
 }
 
 impl Drop for Held {
     #[inline]
     fn drop(&mut self) {
-        if self.stage == Stage::Unsettled {
+        if self.source.is_some() {
             // With the broker gone there is nothing left to return to.
             let _ = self.nack(Requeue::Yes);
         }

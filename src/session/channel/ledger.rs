@@ -59,7 +59,7 @@ impl Ledger {
     }
 
     pub(crate) fn enter(&mut self, tag: u64, held: Held) {
-        if held.source().consumer.is_some() {
+        if is_of_consumer(&held) {
             self.volume += 1;
         }
         self.entries.insert(tag, held);
@@ -107,7 +107,7 @@ impl Ledger {
     ) -> Vec<Arc<Queue>> {
         let of_consumers = settled
             .into_iter()
-            .filter(|held| held.source().consumer.is_some())
+            .filter(|held| is_of_consumer(held))
             .count() as u64;
         let was_reached = self.is_reached();
         self.volume = self.volume.saturating_sub(of_consumers);
@@ -137,4 +137,10 @@ impl Ledger {
         self.limit = limit;
         self.relieved(was_reached)
     }
+}
+
+/// Not of a get.
+fn is_of_consumer(held: &Held) -> bool {
+    held.source()
+        .is_some_and(|source| source.consumer.is_some())
 }

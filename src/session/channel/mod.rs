@@ -251,9 +251,9 @@ impl Core {
             .collect();
         let unsettled: Vec<_> = unsettled
             .into_iter()
-            .filter_map(|held| {
-                let (source, envelope) = held.into_parts();
-                Some((place(&source.queue), source.consumer.clone(), envelope?))
+            .filter_map(|mut held| {
+                let (source, envelope) = held.release()?;
+                Some((place(&source.queue), source.consumer.clone(), envelope))
             })
             .collect();
         for (place, id) in consumers {

@@ -22,8 +22,7 @@ impl Core {
     /// As RabbitMQ does, for each queue and consumer at once, in the order of their names.
     pub(super) fn settle(&self, how: Settlement, taken: impl IntoIterator<Item = Held>) {
         let mut groups: BTreeMap<_, (Arc<Source>, Vec<Envelope>)> = BTreeMap::new();
-        for held in taken {
-            let (source, envelope) = held.into_parts();
+        for (source, envelope) in taken.into_iter().filter_map(|mut held| held.release()) {
             let key = (
                 source.queue.name().clone(),
                 source.consumer_tag.clone(),
@@ -32,7 +31,7 @@ impl Core {
                 source.consumer.as_ref().map(|(id, _)| *id),
             );
             let (_, envelopes) = groups.entry(key).or_insert_with(|| (source, Vec::new()));
-            envelopes.extend(envelope);
+            envelopes.push(envelope);
         }
         for (source, envelopes) in groups.into_values() {
             match how {
