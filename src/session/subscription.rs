@@ -16,13 +16,21 @@ use crate::{
     error::{CancelReason, Entity, Error, Result},
     name::Name,
     queue::{ConsumerId, Credit, Effects, Inbox, Queue, Run, Sink, Subscribe, SubscribeRefused},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        thread,
+    },
     vhost::VirtualHost,
     waiter::{self, Ticket, WaitList},
 };
 
 /// How often [`Subscription::expect_more`] doubles its pause: 63 pauses in all, about what a contended lock costs.
 const EXPECT_DOUBLINGS: u32 = 5;
+/// An inbox that is filled again before the pause has doubled so often belongs to a busy publisher.
+const BUSY_WITHIN: u32 = 3;
+/// A run of fewer messages was hardly worth the lock.
+const SHORT_RUN: usize = 32;
 
 /// What a typed consumer asks for.
 #[derive(Clone, Debug)]
@@ -50,6 +58,8 @@ pub(crate) struct Subscription {
     owner: Weak<dyn Owner>,
     /// Messages taken from the inbox and shown to nobody yet.
     run: Mutex<VecDeque<Envelope>>,
+    /// How many the last run had: a hint, written by whoever takes one.
+    last_run: AtomicUsize,
     /// Why it ended, if it was not the queue's end.
     ended: OnceLock<CancelReason>,
 }
@@ -103,6 +113,7 @@ impl Subscription {
             source,
             owner,
             run: Mutex::default(),
+            last_run: AtomicUsize::new(0),
             ended: OnceLock::new(),
         }))
     }
@@ -173,6 +184,11 @@ impl Subscription {
         };
         for doubling in 0..=EXPECT_DOUBLINGS {
             if credit.is_filled() || credit.has_ended() {
+                // Filled again at once: the publisher is busy, and a receiver that comes for every single message would only
+                // keep it waiting for the lock. A moment later there is a run worth coming for.
+                if doubling < BUSY_WITHIN && self.last_run.load(Relaxed) < SHORT_RUN {
+                    thread::yield_now();
+                }
                 return;
             }
             for _ in 0..1 << doubling {
@@ -251,6 +267,9 @@ impl waiter::Source for Subscription {
             .queue()
             .lock()
             .take_run(self.id, &mut run, ticket, now, &mut effects);
+        if matches!(found, Run::Taken) {
+            self.last_run.store(run.len(), Relaxed);
+        }
         let first = run.pop_front();
         drop(run);
         self.vhost().carry_out(self.queue(), effects);
