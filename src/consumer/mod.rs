@@ -2,12 +2,12 @@
 //!
 //! Sits on subscriptions: takes envelopes from them and opens them as the consumer's type.
 
+mod batch;
 mod builder;
 
 pub use self::builder::ConsumerBuilder;
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::Future,
     marker::PhantomData,
@@ -239,68 +239,6 @@ impl<T: Payload> Consumer<T> {
         })
     }
 
-    /// Receives up to `max` messages: as soon as there are that many, or after `wait` those that came, maybe none.
-    ///
-    /// A message that does not decode ends the batch before it, and comes as an error of the next call.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv), if there is no message before it.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Broker, Queue};
-    /// use std::time::Duration;
-    ///
-    /// let broker = Broker::new();
-    /// let queue = Queue::new("q");
-    /// broker.producer::<u32>(&queue)?.publish_batch(0..5);
-    /// let batch = broker.consumer::<u32>(&queue)?.recv_batch(10, Duration::ZERO)?;
-    /// assert_eq!(batch.len(), 5);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
-        let time = self.members[0].subscription.vhost().time().clone();
-        let deadline = time.deadline(wait);
-        let mut batch = Vec::new();
-        let mut envelopes = Vec::new();
-        while batch.len() < max {
-            let (member, first) = match waiter::wait_any(&self.members, self.turn(), deadline) {
-                None => break,
-                Some((member, Ok(envelope))) => (member, envelope),
-                Some((_, Err(_))) if !batch.is_empty() => break,
-                Some((_, Err(reason))) => return Err(RecvError::Cancelled(reason)),
-            };
-            envelopes.push(first);
-            let member = &self.members[member];
-            let subscription = &member.subscription;
-            subscription.take_some(max - batch.len(), &mut envelopes);
-            let mut taken = Taken {
-                subscription,
-                envelopes: envelopes.drain(..).collect(),
-            };
-            while let Some(envelope) = taken.envelopes.pop_front() {
-                let size = envelope.size();
-                match self.decode(member, envelope) {
-                    Ok(delivery) => {
-                        shown(member, size);
-                        batch.push(delivery);
-                    }
-                    Err(undecoded) if batch.is_empty() => {
-                        shown(member, size);
-                        return Err(RecvError::Decode(undecoded));
-                    }
-                    Err(undecoded) => {
-                        if let Some(envelope) = undecoded.unread() {
-                            taken.envelopes.push_front(envelope);
-                        }
-                        return Ok(batch);
-                    }
-                }
-            }
-        }
-        Ok(batch)
-    }
-
     fn turn(&self) -> usize {
         match self.members.len() {
             1 => 0,
@@ -404,20 +342,6 @@ impl<T: Payload> Consumer<T> {
     pub fn set_prefetch(&self, prefetch: u32) {
         for member in self.members.iter() {
             member.subscription.set_prefetch(prefetch);
-        }
-    }
-}
-
-/// Messages taken for a batch. Those that do not come into it go back in their order, even if a decoder panics.
-struct Taken<'a> {
-    subscription: &'a Subscription,
-    envelopes: VecDeque<Envelope>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if !self.envelopes.is_empty() {
-            self.subscription.untake(self.envelopes.drain(..));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Producers: typed handles that publish.
 //!
-//! Sits on connections and the virtual host's publishing. Files: `builder` how one is made, `routes` what it remembers,
+//! Sits on connections and the virtual host's publishing. Files: `batch` many at once, `builder` how one is made, `routes` what it remembers,
 //! `letter` what a message adds, `room` waiting for full queues, `refused` what comes back.
 
+mod batch;
 mod builder;
 mod letter;
 mod refused;
@@ -261,31 +262,6 @@ impl<T: Payload> Producer<T> {
         self.send_message(message, Room::Within(timeout))
     }
 
-    /// Publishes one payload after the other with the producer's own routing key; a result for each, in their order.
-    ///
-    /// # Errors
-    /// Each result is as [`publish`](Self::publish)'s; one failure does not stop the others.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Broker, Queue};
-    ///
-    /// let broker = Broker::new();
-    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
-    /// let results = producer.publish_batch(0..64);
-    /// assert!(results.iter().all(|result| result.is_ok()));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn publish_batch(
-        &self,
-        payloads: impl IntoIterator<Item = T>,
-    ) -> Vec<Result<Published, PublishError<T>>> {
-        payloads
-            .into_iter()
-            .map(|payload| self.publish(payload))
-            .collect()
-    }
-
     fn send_message(
         &self,
         message: Message<T>,
@@ -337,10 +313,7 @@ impl<T: Payload> Producer<T> {
             None => (self.shared.meta.clone(), self.shared.mandatory),
         };
         let due = letter.and_then(|letter| letter.due);
-        let meta = match self.sized_by {
-            Some(size) => Some(Arc::new(sized::<T>(meta, size(&payload)))),
-            None => meta,
-        };
+        let meta = self.measured(&payload, meta);
         let mut body = Body::new(payload);
         let mut original = None;
         if self.shared.always_encode {
@@ -391,6 +364,15 @@ impl<T: Payload> Producer<T> {
             };
             let body = original.or_else(|| message.map(Envelope::into_body));
             return Err(give_back(error, body));
+        }
+    }
+
+    /// What a payload's message says besides it: with its size, if the producer has a measure of its own.
+    #[inline]
+    fn measured(&self, payload: &T, meta: Option<Arc<Meta>>) -> Option<Arc<Meta>> {
+        match self.sized_by {
+            Some(size) => Some(Arc::new(sized::<T>(meta, size(payload)))),
+            None => meta,
         }
     }
 

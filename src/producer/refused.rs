@@ -77,8 +77,16 @@ impl<T> From<PublishError<T>> for Error {
 }
 
 pub(super) fn give_back<T: Payload>(error: Error, body: Option<Body>) -> PublishError<T> {
+    PublishError {
+        error,
+        payload: payload_of(body),
+    }
+}
+
+/// The payload of a message that no queue took.
+pub(super) fn payload_of<T: Payload>(body: Option<Body>) -> T {
     match body.map(Body::into_inner::<T>) {
-        Some(Ok(Ok(payload))) => PublishError { error, payload },
+        Some(Ok(Ok(payload))) => payload,
         // It was made from a `T` a moment ago, and no queue has a share in it.
         _ => unreachable!("a refused message without its payload"),
     }

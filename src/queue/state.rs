@@ -127,6 +127,23 @@ impl State {
         Ok(())
     }
 
+    /// Takes new messages in, one after the other, and leaves those that it does not take: all, if it is deleted or may refuse some.
+    pub(crate) fn push_run(
+        &mut self,
+        messages: &mut [Option<Envelope>],
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        if self.is_selective() {
+            return;
+        }
+        for message in messages {
+            if self.push(message, By::Publisher, now, effects).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Has a new message wait until a consumer can take it.
     fn line_up(&mut self, envelope: Envelope, by: By, now: u64, effects: &mut Effects) {
         let timed = envelope.deadline != NEVER;

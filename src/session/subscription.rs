@@ -197,8 +197,8 @@ impl Subscription {
         }
     }
 
-    /// Takes up to `max` messages that are there already.
-    pub(crate) fn take_some(&self, max: usize, into: &mut Vec<Envelope>) {
+    /// Takes messages that are there already, until there are `max` of them.
+    pub(crate) fn take_some(&self, max: usize, into: &mut VecDeque<Envelope>) {
         let mut run = self.run.lock();
         let count = run.len().min(max.saturating_sub(into.len()));
         into.extend(run.drain(..count));
