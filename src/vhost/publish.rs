@@ -279,22 +279,23 @@ impl VirtualHost {
         let Some(envelope) = message else {
             return Ok(Published::default());
         };
-        let mut copies = Vec::with_capacity(others.len());
-        for _ in others {
-            match envelope.share() {
-                Ok(copy) => copies.push(copy),
-                Err(_) => return Err(PushFailure::NotShareable),
-            }
-        }
+        // Once shared it can be shared again: the first time decides, before any queue has it.
+        let Ok(mut copy) = envelope.share().map(Some) else {
+            return Err(PushFailure::NotShareable);
+        };
         let mut published = Published::default();
         let mut refused = None;
         let mut homeless = None;
         // What comes of one copy comes after all of them: its dead letter may go to the next queue.
         let mut work = Work::new();
-        let envelopes = message.take().into_iter().chain(copies);
-        for (queue, envelope) in [first].into_iter().chain(others).zip(envelopes) {
+        for (place, queue) in [first].into_iter().chain(others).enumerate() {
+            if place == others.len() {
+                // The last queue gets the message itself.
+                copy = message.take();
+            } else if place > 0 {
+                copy = message.as_mut().and_then(|envelope| envelope.share().ok());
+            }
             let mut effects = Effects::none();
-            let mut copy = Some(envelope);
             let pushed = self.push_one(queue, &mut copy, due, &mut effects);
             match effects.into_only_wake() {
                 Ok(wake) => wake.wake(),
@@ -304,10 +305,10 @@ impl VirtualHost {
             match pushed {
                 Ok(()) => published.routed += 1,
                 // A queue deleted in between would have lost the message all the same.
-                Err(NotTaken::Deleted) => homeless = copy,
+                Err(NotTaken::Deleted) => homeless = copy.take(),
                 Err(NotTaken::Refused(_)) => {
                     published.refused += 1;
-                    refused.get_or_insert((queue.name().clone(), copy));
+                    refused.get_or_insert((queue.name().clone(), copy.take()));
                 }
             }
         }
