@@ -69,8 +69,10 @@ const WITHDRAWN: usize = 2;
 /// Notified by the source with token 0; further tokens follow.
 const NOTIFIED: usize = 3;
 
-/// How often the busy phase of a sleeping thread doubles its pause: 127 pauses in all, some microseconds, less than a wake-up costs.
-const SPIN_DOUBLINGS: u32 = 6;
+/// How often a sleeping thread looks in its busy phase, some microseconds long, less than a wake-up costs.
+const SPINS: u32 = 64;
+/// The pauses of the processor between two looks.
+const PAUSES: u32 = 2;
 /// How often it then offers its processor to others before it parks. A few: with more waiting threads than processors every yield is wasted.
 const YIELDS: u32 = 4;
 
@@ -161,11 +163,12 @@ impl Waiter {
         if cfg!(shuttle) {
             return false;
         }
-        for doubling in 0..=SPIN_DOUBLINGS {
+        // A look costs nothing until somebody has written, since the line stays in this processor's cache.
+        for _ in 0..SPINS {
             if !self.is_waiting() {
                 return true;
             }
-            for _ in 0..1 << doubling {
+            for _ in 0..PAUSES {
                 std::hint::spin_loop();
             }
         }

@@ -7,5 +7,6 @@ pub(crate) mod channel;
 pub(crate) mod connection;
 pub(crate) mod delivery;
 pub(crate) mod held;
+mod pace;
 pub(crate) mod receive;
 pub(crate) mod subscription;

@@ -10,27 +10,16 @@ use std::{
     task::Poll,
 };
 
-use super::held::Source;
+use super::{held::Source, pace::Pace};
 use crate::{
     envelope::Envelope,
     error::{CancelReason, Entity, Error, Result},
     name::Name,
     queue::{ConsumerId, Credit, Effects, Inbox, Queue, Run, Sink, Subscribe, SubscribeRefused},
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-        thread,
-    },
+    sync::Mutex,
     vhost::VirtualHost,
     waiter::{self, Ticket, WaitList},
 };
-
-/// How often [`Subscription::expect_more`] doubles its pause: 63 pauses in all, about what a contended lock costs.
-const EXPECT_DOUBLINGS: u32 = 5;
-/// An inbox that is filled again before the pause has doubled so often belongs to a busy publisher.
-const BUSY_WITHIN: u32 = 3;
-/// A run of fewer messages was hardly worth the lock.
-const SHORT_RUN: usize = 32;
 
 /// What a typed consumer asks for.
 #[derive(Clone, Debug)]
@@ -58,8 +47,7 @@ pub(crate) struct Subscription {
     owner: Weak<dyn Owner>,
     /// Messages taken from the inbox and shown to nobody yet.
     run: Mutex<VecDeque<Envelope>>,
-    /// How many the last run had: a hint, written by whoever takes one.
-    last_run: AtomicUsize,
+    pace: Pace,
     /// Why it ended, if it was not the queue's end.
     ended: OnceLock<CancelReason>,
 }
@@ -113,7 +101,7 @@ impl Subscription {
             source,
             owner,
             run: Mutex::default(),
-            last_run: AtomicUsize::new(0),
+            pace: Pace::new(),
             ended: OnceLock::new(),
         }))
     }
@@ -178,22 +166,8 @@ impl Subscription {
 
     /// Waits a moment for the inbox to be filled, without asking for the queue's lock, which its publishers need.
     pub(crate) fn expect_more(&self) {
-        // Under shuttle each look would be one more step to explore, and show nothing that waiting does not.
-        let Some((_, credit)) = self.source.consumer.as_ref().filter(|_| !cfg!(shuttle)) else {
-            return;
-        };
-        for doubling in 0..=EXPECT_DOUBLINGS {
-            if credit.is_filled() || credit.has_ended() {
-                // Filled again at once: the publisher is busy, and a receiver that comes for every single message would only
-                // keep it waiting for the lock. A moment later there is a run worth coming for.
-                if doubling < BUSY_WITHIN && self.last_run.load(Relaxed) < SHORT_RUN {
-                    thread::yield_now();
-                }
-                return;
-            }
-            for _ in 0..1 << doubling {
-                std::hint::spin_loop();
-            }
+        if let Some((_, credit)) = &self.source.consumer {
+            self.pace.wait(|| credit.is_filled() || credit.has_ended());
         }
     }
 
@@ -268,7 +242,7 @@ impl waiter::Source for Subscription {
             .lock()
             .take_run(self.id, &mut run, ticket, now, &mut effects);
         if matches!(found, Run::Taken) {
-            self.last_run.store(run.len(), Relaxed);
+            self.pace.took(run.len());
         }
         let first = run.pop_front();
         drop(run);
