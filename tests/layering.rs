@@ -80,6 +80,7 @@ const ROWS: &[Row] = &[
         &[
             "session/delivery",
             "session/held",
+            "session/pace",
             "session/receive",
             "session/subscription",
         ],
