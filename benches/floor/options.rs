@@ -38,7 +38,7 @@ impl Options {
             messages: messages
                 .unwrap_or(if quick { 4_000 } else { 160_000 })
                 .next_multiple_of(640),
-            rounds: rounds.unwrap_or(if quick { 1 } else { 25 }) as usize,
+            rounds: rounds.unwrap_or(if quick { 1 } else { 17 }) as usize,
             quick,
             only,
         }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, Subscriber};
 use futures::StreamExt;
 use tokio::{runtime::Runtime, task, time::timeout};
 
@@ -56,13 +56,20 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
     ]
 }
 
+/// A subscription that the server knows of: flushing says only that it was written. A message that goes the same way comes back.
+async fn subscribed(client: &Client, subject: &str) -> Subscriber {
+    let subject = subject.to_owned();
+    let mut subscription = client.subscribe(subject.clone()).await.expect("connected");
+    let probe = client.publish(subject, Vec::make(0).into());
+    probe.await.expect("connected");
+    let next = timeout(PATIENCE, subscription.next()).await;
+    next.expect("the server answers").expect("connected");
+    subscription
+}
+
 async fn stream(publisher: &Client, subscriber: &Client, messages: u64) -> Duration {
     let subject = publisher.new_inbox();
-    let mut subscription = subscriber
-        .subscribe(subject.clone())
-        .await
-        .expect("connected");
-    subscriber.flush().await.expect("connected");
+    let mut subscription = subscribed(subscriber, &subject).await;
     let began = Instant::now();
     let publisher = publisher.clone();
     let sending = task::spawn(async move {
@@ -93,8 +100,7 @@ async fn stream(publisher: &Client, subscriber: &Client, messages: u64) -> Durat
 
 async fn call(caller: &Client, server: &Client, calls: u64) -> Vec<Duration> {
     let subject = caller.new_inbox();
-    let mut requests = server.subscribe(subject.clone()).await.expect("connected");
-    server.flush().await.expect("connected");
+    let mut requests = subscribed(server, &subject).await;
     let server = server.clone();
     let serving = task::spawn(async move {
         for _ in 0..calls {
