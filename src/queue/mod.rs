@@ -21,6 +21,7 @@ mod credit;
 mod delayed;
 mod effects;
 mod fate;
+mod line;
 mod outcome;
 mod ready;
 mod returns;

@@ -5,11 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::tally::Amount;
+use super::{line::Line, tally::Amount};
 use crate::envelope::Envelope;
-
-/// Room for so many messages stays when a queue has run empty.
-const KEPT: usize = 1_024;
 
 /// Ready messages.
 #[derive(Debug)]
@@ -26,7 +23,7 @@ pub(crate) struct Ready {
 #[derive(Debug, Default)]
 struct Lane {
     /// In the order of their positions.
-    arrived: VecDeque<Envelope>,
+    arrived: Line,
     /// By position. Every returned message was once at the head, so this stays small beside `arrived`.
     returned: BTreeMap<u64, Envelope>,
 }
@@ -125,9 +122,8 @@ impl Ready {
         let mut taken = Amount::default();
         if let [lane] = self.lanes.as_mut_slice() {
             if lane.returned.is_empty() {
-                let most = most.min(lane.arrived.len());
-                let run = lane.arrived.drain(..most);
-                into.extend(run.inspect(|envelope| taken.add(envelope)));
+                lane.arrived
+                    .move_front(most, into, |envelope| taken.add(envelope));
             }
         }
         self.len -= taken.messages as usize;
@@ -164,16 +160,7 @@ impl Lane {
     fn pop(&mut self) -> Option<Envelope> {
         match self.returned_first() {
             true => self.returned.pop_first().map(|(_, envelope)| envelope),
-            false => self.take_arrived(),
+            false => self.arrived.pop_front(),
         }
-    }
-
-    fn take_arrived(&mut self) -> Option<Envelope> {
-        let envelope = self.arrived.pop_front();
-        // A backlog that is gone does not keep its memory.
-        if self.arrived.is_empty() && self.arrived.capacity() > KEPT {
-            self.arrived = VecDeque::new();
-        }
-        envelope
     }
 }
