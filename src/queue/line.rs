@@ -22,6 +22,7 @@ pub(super) struct Line {
 }
 
 impl Line {
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }
