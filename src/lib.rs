@@ -242,6 +242,7 @@
 //! * [`guide::design`]: why it is as it is, and how to work on it
 //! * [`guide::differences`]: every deviation from RabbitMQ, with a test that shows it
 //! * [`guide::compare`]: beside kombu, tokio's channels, crossbeam and RabbitMQ
+//! * [`guide::performance`]: what a message costs, where the time goes, and what was tried
 #![forbid(unsafe_code)]
 #![deny(
     missing_docs,
@@ -344,6 +345,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/differences.md")]
     pub mod differences {}
+
+    #[doc = include_str!("guide/performance.md")]
+    pub mod performance {}
 }
 
 /// Runs the programs of the README as doc tests.
