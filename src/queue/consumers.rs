@@ -189,6 +189,8 @@ impl Consumers {
         let slot = match self.slots.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
+                // Most queues have one consumer, and there may be very many queues.
+                self.slots.reserve_exact(usize::from(self.slots.is_empty()));
                 self.slots.push(None);
                 self.slots.len() - 1
             }
