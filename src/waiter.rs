@@ -40,6 +40,18 @@ use crate::{
     user_code::contained,
 };
 
+/// Looks so many times, busily, whether something `is_due`; stops when it is.
+///
+/// A look costs nothing until somebody has written, since the line stays in this processor's cache: so it looks evenly, and often.
+pub(crate) fn watch(looks: u32, is_due: impl Fn() -> bool) -> bool {
+    (0..looks).any(|_| {
+        for _ in 0..PAUSES {
+            std::hint::spin_loop();
+        }
+        is_due()
+    })
+}
+
 /// One who waits, a thread or a task; shared between the waiting side and the lists in which it is entered.
 #[derive(Clone)]
 pub(crate) struct Waiter(Arc<Inner>);
@@ -71,7 +83,7 @@ const NOTIFIED: usize = 3;
 
 /// How often a sleeping thread looks in its busy phase, some microseconds long, less than a wake-up costs.
 const SPINS: u32 = 64;
-/// The pauses of the processor between two looks.
+/// The pauses of the processor before a look.
 const PAUSES: u32 = 2;
 /// How often it then offers its processor to others before it parks. A few: with more waiting threads than processors every yield is wasted.
 const YIELDS: u32 = 4;
@@ -163,14 +175,8 @@ impl Waiter {
         if cfg!(shuttle) {
             return false;
         }
-        // A look costs nothing until somebody has written, since the line stays in this processor's cache.
-        for _ in 0..SPINS {
-            if !self.is_waiting() {
-                return true;
-            }
-            for _ in 0..PAUSES {
-                std::hint::spin_loop();
-            }
+        if watch(SPINS, || !self.is_waiting()) {
+            return true;
         }
         for _ in 0..YIELDS {
             if !self.is_waiting() {

@@ -3,15 +3,16 @@
 //! Too soon, and it finds nothing, or a single message, and keeps its publishers waiting for the queue's lock; too late, and a
 //! message waits. All that is kept here are hints: a wrong one costs time and nothing else. Knows nothing of queues.
 
-use crate::sync::{
-    atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-    thread,
+use crate::{
+    sync::{
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        thread,
+    },
+    waiter::watch,
 };
 
-/// How long an empty inbox is watched, in pauses of the processor: about what a contended lock costs.
-const WATCHED: u32 = 64;
-/// Between two looks. A look costs nothing until somebody has written, since the line stays in this processor's cache.
-const BETWEEN_LOOKS: u32 = 2;
+/// How often it is looked into an empty inbox: for about what a contended lock costs.
+const LOOKS: u32 = 32;
 /// A run of fewer messages was hardly worth the lock.
 const SHORT_RUN: usize = 32;
 /// A run of no more was not worth waiting for.
@@ -48,14 +49,7 @@ impl Pace {
         if is_due() {
             return self.give_way();
         }
-        for _ in 0..WATCHED / BETWEEN_LOOKS {
-            for _ in 0..BETWEEN_LOOKS {
-                std::hint::spin_loop();
-            }
-            if is_due() {
-                return;
-            }
-        }
+        watch(LOOKS, is_due);
     }
 
     /// The inbox was filled again while a short run was worked through: its publisher is busy, and a receiver that comes for every
@@ -99,7 +93,7 @@ mod tests {
             looks.set(looks.get() + 1);
             false
         });
-        assert_eq!(looks.get(), 1 + WATCHED / BETWEEN_LOOKS);
+        assert_eq!(looks.get(), 1 + LOOKS);
     }
 
     #[test]
