@@ -11,7 +11,7 @@ use super::{
     options::Options,
     race::{Job, Tally, race},
     raw,
-    routed::{consume, direct, publish, receive},
+    routed::{consume, direct, publish, receive, receive_so_many},
 };
 
 /// The bindings of the topic exchange, and the routing keys that are used in rotation.
@@ -104,16 +104,7 @@ impl Topic {
                 assert_eq!(published.routed, 1);
             }
         });
-        let consumer = Arc::clone(&self.consumer);
-        let receiving: Job<Tally> = Box::new(move || {
-            let mut tally = Tally::default();
-            for _ in 0..messages {
-                let delivery = consumer.recv().expect("the broker is there");
-                tally.add(delivery.id());
-                delivery.ack().expect("the broker is there");
-            }
-            tally
-        });
+        let receiving = receive_so_many(Arc::clone(&self.consumer), messages);
         let (time, got) = race(vec![sending], vec![receiving], || {});
         assert_eq!(got, Tally::expected(messages, 1));
         time

@@ -1,6 +1,6 @@
 //! The broker: the same through an exchange and queues, acknowledged one by one.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{borrow::Borrow, ops::RangeInclusive, time::Duration};
 
 use leveret::{Broker, Consumer, Exchange, Payload, Producer, Queue};
 
@@ -37,6 +37,22 @@ pub fn receive<T: Item + Payload>(consumer: Consumer<T>) -> Job<Tally> {
             }
             tally.add(id);
         }
+    })
+}
+
+/// Receives and acknowledges so many messages. The consumer may be one that others have after it.
+pub fn receive_so_many<T: Item + Payload>(
+    consumer: impl Borrow<Consumer<T>> + Send + 'static,
+    messages: u64,
+) -> Job<Tally> {
+    Box::new(move || {
+        let mut tally = Tally::default();
+        for _ in 0..messages {
+            let delivery = consumer.borrow().recv().expect("the broker is there");
+            tally.add(delivery.id());
+            delivery.ack().expect("the broker is there");
+        }
+        tally
     })
 }
 

@@ -11,7 +11,7 @@ use super::{
     queues::Crowd,
     race::{Job, Tally, race},
     raw,
-    routed::{consume, direct},
+    routed::{consume, direct, receive_so_many},
     svg::{Panel, Scale, Series},
 };
 
@@ -151,15 +151,7 @@ fn waiting(messages: u64, waiting: u64) -> Duration {
     (1..=waiting).for_each(&send);
     let consumer = consume::<Msg>(&broker, &queue);
     let sending: Job<()> = Box::new(move || (waiting + 1..=waiting + messages).for_each(send));
-    let receiving: Job<Tally> = Box::new(move || {
-        let mut tally = Tally::default();
-        while tally.messages < messages {
-            let delivery = consumer.recv().expect("the broker is there");
-            tally.add(delivery.id());
-            delivery.ack().expect("the broker is there");
-        }
-        tally
-    });
+    let receiving = receive_so_many(consumer, messages);
     let (time, got) = race(vec![sending], vec![receiving], || {});
     assert_eq!(got, Tally::expected(messages, 1));
     assert_eq!(broker.purge(&queue).expect("the queue is there"), waiting);
