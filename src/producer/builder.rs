@@ -2,11 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Producer, Routes, Shared, letter::typed};
+use super::{Producer, Routes, Shared, letter::complete};
 use crate::{
     codec::Codec,
     descriptions::{Exchange, Queue},
-    envelope::Meta,
     error::Result,
     name::Name,
     payload::Payload,
@@ -120,7 +119,7 @@ impl<T: Payload> ProducerBuilder<T> {
         self
     }
 
-    /// The properties of messages that bring none of their own.
+    /// The properties of messages that bring none of their own; headers among them route as those of a message do.
     pub fn properties(mut self, properties: Properties) -> Self {
         self.properties = properties;
         self
@@ -171,22 +170,24 @@ impl<T: Payload> ProducerBuilder<T> {
         };
         let routing_key = self.routing_key.map_or(Ok(own_key), Name::new)?;
         // Messages of the default codec say what they are without a word.
-        let meta = (self.codec.is_some()
+        let says_more = self.codec.is_some()
             || !self.properties.is_empty()
-            || connection.core().vhost().always_encode())
-        .then(|| {
-            Arc::new(Meta {
-                properties: typed::<T>(self.properties, self.codec.as_deref()),
-                codec: self.codec.clone(),
-                ..Meta::default()
-            })
-        });
+            || connection.core().vhost().always_encode();
+        let (meta, headers) = match says_more {
+            true => {
+                let (meta, all) = complete::<T>(self.properties, self.codec.clone());
+                let headers = all.or_else(|| meta.properties.headers.clone());
+                (Some(Arc::new(meta)), headers)
+            }
+            false => (None, None),
+        };
         let shared = Shared {
             exchange,
             routing_key,
             mandatory: self.mandatory.unwrap_or(to_queue),
             codec: self.codec,
             meta,
+            headers,
             always_encode: connection.core().vhost().always_encode(),
             connection: Arc::clone(connection.core()),
         };

@@ -6,7 +6,7 @@ use super::Shared;
 use crate::{
     codec::{Codec, Json},
     envelope::Meta,
-    error::Result,
+    error::{Error, Result},
     field_value::FieldTable,
     message::Delay,
     name::Name,
@@ -19,12 +19,22 @@ use crate::{
 pub(super) struct Letter<'a> {
     /// Checked to be no longer than a name may be.
     pub(super) key: &'a str,
+    /// What goes into the envelope; taken out while it is there.
     pub(super) meta: Option<Arc<Meta>>,
-    /// As given: the hidden keys among them, which route as well.
-    pub(super) headers: Option<FieldTable>,
+    /// The headers as given, if those that travel are others: the hidden keys among them, which route as well.
+    all_headers: Option<FieldTable>,
+    /// What the message's own properties did not say; `None` if it brought none, and has the producer's.
+    completed: Option<Completed>,
     pub(super) mandatory: bool,
     /// When it may be delivered at the earliest, in nanoseconds of the virtual host.
     pub(super) due: Option<u64>,
+}
+
+/// Which properties were missing and are there now.
+#[derive(Clone, Copy)]
+struct Completed {
+    content_type: bool,
+    content_encoding: bool,
 }
 
 impl<'a> Letter<'a> {
@@ -34,44 +44,109 @@ impl<'a> Letter<'a> {
         Ok(Letter {
             key,
             meta: shared.meta.clone(),
-            headers: None,
+            all_headers: shared.headers.clone(),
+            completed: None,
             mandatory: shared.mandatory,
             due: None,
         })
     }
 
+    /// A message with properties of its own, which are moved and not copied: allocated here and freed where the message is received, they
+    /// cost more than the rest of it. After an error they come back.
     pub(super) fn new<T: Payload>(
-        properties: &Properties,
+        properties: Properties,
         routing_key: Option<&'a str>,
         mandatory: Option<bool>,
         delay: Delay,
         shared: &'a Shared,
-    ) -> Result<Letter<'a>> {
-        shared.connection.check_user_id(properties)?;
-        properties.validate()?;
-        let key = match routing_key {
-            Some(key) => Name::check(key).map(|()| key)?,
-            None => &*shared.routing_key,
+    ) -> Result<Letter<'a>, (Error, Properties)> {
+        let key = match check(&properties, routing_key, shared) {
+            Ok(key) => key,
+            Err(error) => return Err((error, properties)),
         };
-        let headers = properties.headers.clone();
-        let mut properties = typed::<T>(properties.clone(), shared.codec.as_deref());
-        let bcc = match sender_selected::is_selected_by_sender(headers.as_ref()) {
-            true => sender_selected::take_bcc(&mut properties),
-            false => Vec::new(),
+        let mandatory = mandatory.unwrap_or(shared.mandatory);
+        let due = shared.due(delay);
+        if properties.is_empty() {
+            return Ok(Letter {
+                key,
+                meta: shared.meta.clone(),
+                all_headers: shared.headers.clone(),
+                completed: None,
+                mandatory,
+                due,
+            });
+        }
+        let completed = Completed {
+            content_type: properties.content_type.is_none(),
+            content_encoding: properties.content_encoding.is_none(),
         };
-        let meta = Meta {
-            properties,
-            codec: shared.codec.clone(),
-            bcc,
-            ..Meta::default()
-        };
+        let (meta, all_headers) = complete::<T>(properties, shared.codec.clone());
         Ok(Letter {
             key,
+            all_headers,
             meta: Some(Arc::new(meta)),
-            headers,
-            mandatory: mandatory.unwrap_or(shared.mandatory),
-            due: shared.due(delay),
+            completed: Some(completed),
+            mandatory,
+            due,
         })
+    }
+
+    /// The headers that route, if this message may be routed by headers.
+    pub(super) fn headers(&self) -> Option<&FieldTable> {
+        let visible = || self.meta.as_ref()?.properties.headers.as_ref();
+        self.all_headers.as_ref().or_else(visible)
+    }
+
+    /// The properties as they were given.
+    pub(super) fn into_properties(self) -> Properties {
+        let (Some(meta), Some(missing)) = (self.meta, self.completed) else {
+            return Properties::new();
+        };
+        let mut properties = Arc::unwrap_or_clone(meta).properties;
+        if missing.content_type {
+            properties.content_type = None;
+        }
+        if missing.content_encoding {
+            properties.content_encoding = None;
+        }
+        if self.all_headers.is_some() {
+            properties.headers = self.all_headers;
+        }
+        properties
+    }
+}
+
+/// What travels with a payload that has these properties; and the headers as they were given, if others travel.
+pub(super) fn complete<T: Payload>(
+    properties: Properties,
+    codec: Option<Arc<dyn Codec>>,
+) -> (Meta, Option<FieldTable>) {
+    let mut properties = typed::<T>(properties, codec.as_deref());
+    let (mut bcc, mut all_headers) = (Vec::new(), None);
+    if properties.header_value(sender_selected::BCC).is_some() {
+        all_headers = properties.headers.clone();
+        bcc = sender_selected::take_bcc(&mut properties);
+    }
+    let meta = Meta {
+        properties,
+        codec,
+        bcc,
+        ..Meta::default()
+    };
+    (meta, all_headers)
+}
+
+/// What can be wrong with a message by itself. The key that it goes to.
+fn check<'a>(
+    properties: &Properties,
+    routing_key: Option<&'a str>,
+    shared: &'a Shared,
+) -> Result<&'a str> {
+    shared.connection.check_user_id(properties)?;
+    properties.validate()?;
+    match routing_key {
+        Some(key) => Name::check(key).map(|()| key),
+        None => Ok(&shared.routing_key),
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{
     codec::{Codec, Json},
     envelope::{Envelope, Meta},
     error::{Error, Result},
+    field_value::FieldTable,
     message::Message,
     name::Name,
     payload::{Body, Payload},
@@ -77,6 +78,8 @@ struct Shared {
     codec: Option<Arc<dyn Codec>>,
     /// Of messages that bring no properties of their own; `None` if there is nothing to say.
     meta: Option<Arc<Meta>>,
+    /// The headers of such messages, which route as well.
+    headers: Option<FieldTable>,
     always_encode: bool,
 }
 
@@ -116,7 +119,7 @@ impl<T: Payload> Producer<T> {
     /// As [`publish`](Self::publish); [`Error::InvalidName`] for a longer key.
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
         match Letter::to(routing_key, &self.shared) {
-            Ok(letter) => self.send(payload, Some(&letter), Room::Wait),
+            Ok(mut letter) => self.send(payload, Some(&mut letter), Room::Wait),
             Err(error) => Err(PublishError { error, payload }),
         }
     }
@@ -274,18 +277,16 @@ impl<T: Payload> Producer<T> {
             mandatory,
             delay,
         } = message;
-        let letter = Letter::new::<T>(
-            &properties,
-            routing_key.as_deref(),
-            mandatory,
-            delay,
-            &self.shared,
-        );
-        let sent = match letter {
-            Ok(letter) => self.send(payload, Some(&letter), room),
-            Err(error) => Err(PublishError { error, payload }),
+        let key = routing_key.as_deref();
+        let letter = Letter::new::<T>(properties, key, mandatory, delay, &self.shared);
+        let (error, payload, properties) = match letter {
+            Ok(mut letter) => match self.send(payload, Some(&mut letter), room) {
+                Ok(published) => return Ok(published),
+                Err(PublishError { error, payload }) => (error, payload, letter.into_properties()),
+            },
+            Err((error, properties)) => (error, payload, properties),
         };
-        sent.map_err(|PublishError { error, payload }| PublishError {
+        Err(PublishError {
             error,
             payload: Message {
                 payload,
@@ -301,18 +302,18 @@ impl<T: Payload> Producer<T> {
     fn send(
         &self,
         payload: T,
-        letter: Option<&Letter<'_>>,
+        mut letter: Option<&mut Letter<'_>>,
         room: Room,
     ) -> Result<Published, PublishError<T>> {
-        let mut route = match self.route_with_room(letter, room) {
+        let mut route = match self.route_with_room(letter.as_deref(), room) {
             Ok(route) => route,
             Err(error) => return Err(PublishError { error, payload }),
         };
-        let (meta, mandatory) = match letter {
-            Some(letter) => (letter.meta.clone(), letter.mandatory),
-            None => (self.shared.meta.clone(), self.shared.mandatory),
+        // Lent, not shared: a count of references that both ends write would cost as much as the hop.
+        let (meta, mandatory, due) = match &mut letter {
+            Some(letter) => (letter.meta.take(), letter.mandatory, letter.due),
+            None => (self.shared.meta.clone(), self.shared.mandatory, None),
         };
-        let due = letter.and_then(|letter| letter.due);
         let meta = self.measured(&payload, meta);
         let mut body = Body::new(payload);
         let mut original = None;
@@ -320,7 +321,10 @@ impl<T: Payload> Producer<T> {
             let codec: &dyn Codec = self.shared.codec.as_deref().unwrap_or(&Json);
             match body.encode(codec) {
                 Ok(octets) => original = Some(std::mem::replace(&mut body, Body::encoded(octets))),
-                Err(error) => return Err(give_back(Error::Codec(error), Some(body))),
+                Err(error) => {
+                    return_meta(&mut letter, meta);
+                    return Err(give_back(Error::Codec(error), Some(body)));
+                }
             }
         }
         let mut message = Some(Envelope::new(body, &route.address, meta));
@@ -328,13 +332,15 @@ impl<T: Payload> Producer<T> {
         loop {
             let failure = match vhost.push(&route, &mut message, due) {
                 Ok(published) => {
-                    if letter.is_none() {
+                    if letter.is_none_or(|letter| self.shared.routing_key == *letter.key) {
                         Routes::keep(route);
                     }
                     return Ok(published);
                 }
                 Err(failure) => failure,
             };
+            let lent = message.as_ref().and_then(Envelope::meta);
+            return_meta(&mut letter, lent.cloned());
             let error = match failure {
                 PushFailure::NoRoute if !mandatory => {
                     message
@@ -344,7 +350,7 @@ impl<T: Payload> Producer<T> {
                 }
                 PushFailure::QueueDeleted => {
                     self.routes.forget(&route);
-                    match self.route(letter) {
+                    match self.route(letter.as_deref()) {
                         Ok(renewed) => {
                             route = renewed;
                             continue;
@@ -412,14 +418,15 @@ impl<T: Payload> Producer<T> {
     fn route(&self, letter: Option<&Letter<'_>>) -> Result<Arc<Known>> {
         // A remembered route may outlive the connection.
         self.shared.connection.check_open()?;
-        match letter {
-            None => self.routes.own(&self.shared),
-            Some(Letter {
-                key,
-                headers: Some(headers),
-                ..
-            }) => self.routes.by_headers(&self.shared, key, headers),
-            Some(Letter { key, .. }) => self.routes.to(&self.shared, key),
+        let shared = &self.shared;
+        let (key, headers) = match letter {
+            None => (&*shared.routing_key, shared.headers.as_ref()),
+            Some(letter) => (letter.key, letter.headers()),
+        };
+        match headers {
+            Some(headers) => self.routes.by_headers(shared, key, headers),
+            None if letter.is_none() => self.routes.own(shared),
+            None => self.routes.to(shared, key),
         }
     }
 
@@ -431,6 +438,13 @@ impl<T: Payload> Producer<T> {
     /// The routing key it publishes with unless told another: the queue's name, for a producer made for a queue.
     pub fn routing_key(&self) -> &Name {
         &self.shared.routing_key
+    }
+}
+
+/// What a message that is in no queue had from its letter goes back there.
+fn return_meta(letter: &mut Option<&mut Letter<'_>>, meta: Option<Arc<Meta>>) {
+    if let Some(letter) = letter {
+        letter.meta = meta;
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where a publish goes, and what comes back if it goes nowhere.
 
 use leveret::{
-    Broker, Credentials, Error, Exchange, FieldTable, IfUnused, Message, Overflow, Queue,
+    Binding, Broker, Credentials, Error, Exchange, FieldTable, FieldValue, IfUnused, Message,
+    Overflow, Producer, Properties, Queue,
 };
 
 use super::{queue, rest};
@@ -297,4 +298,127 @@ fn left(broker: &Broker) -> Vec<u32> {
         .into_iter()
         .map(|(number, _)| number)
         .collect()
+}
+
+/// What a refused or unroutable message is given back with.
+fn comes_back_as_it_was(message: Message<String>, producer: &Producer<String>) {
+    let given = message.clone();
+    let refused = producer.publish_message(message).unwrap_err();
+    assert_eq!(refused.into_inner(), given);
+}
+
+#[test]
+fn a_message_that_comes_back_has_the_properties_it_was_given() {
+    let broker = Broker::new();
+    let nowhere = Exchange::direct("nowhere");
+    let producer = broker
+        .producer_builder(&nowhere)
+        .mandatory()
+        .build()
+        .unwrap();
+    let plain = || Message::new("m".to_owned()).routing_key("k");
+    let hidden = FieldValue::Array(vec!["b".into()]);
+    comes_back_as_it_was(plain(), &producer);
+    comes_back_as_it_was(plain().priority(3), &producer);
+    comes_back_as_it_was(
+        plain().properties(
+            Properties::new()
+                .content_type("text/csv")
+                .correlation_id("1"),
+        ),
+        &producer,
+    );
+    comes_back_as_it_was(plain().header("k", 1).header("BCC", hidden), &producer);
+    // Not even looked at: the property itself is wrong.
+    comes_back_as_it_was(
+        plain().properties(Properties::new().user_id("somebody else")),
+        &producer,
+    );
+
+    let full = Queue::new("full")
+        .max_length(0)
+        .overflow(Overflow::RejectPublish);
+    let producer = broker.producer(&full).unwrap();
+    comes_back_as_it_was(plain().routing_key("full").header("k", "v"), &producer);
+}
+
+#[test]
+fn a_message_without_properties_of_its_own_has_those_of_its_producer() {
+    let broker = Broker::new();
+    let queue = Queue::new("q");
+    let properties = Properties::new().priority(4).app_id("gate");
+    let producer = broker
+        .producer_builder(&queue)
+        .properties(properties)
+        .build()
+        .unwrap();
+    let consumer = broker.consumer::<String>(&queue).unwrap();
+    producer.publish("a".to_owned()).unwrap();
+    producer
+        .publish_message(Message::new("b".to_owned()))
+        .unwrap();
+    producer
+        .publish_message(Message::new("c".to_owned()).priority(1))
+        .unwrap();
+    let received = [4, 4, 1].map(|priority| (Some(priority), (priority == 4).then_some("gate")));
+    for (priority, app_id) in received {
+        let delivery = consumer.recv().unwrap();
+        let properties = delivery.info().properties();
+        assert_eq!(properties.priority, priority);
+        assert_eq!(properties.app_id.as_deref(), app_id);
+        assert_eq!(properties.content_type.as_deref(), Some("text/plain"));
+    }
+}
+
+#[test]
+fn the_headers_of_a_producer_route_its_messages() {
+    let broker = Broker::new();
+    let exchange = Exchange::headers("by-headers");
+    let red = FieldTable::from([("colour", "red")]);
+    let binding = Binding::new(&exchange, "").argument("colour", "red");
+    broker.declare(&Queue::new("red").binding(binding)).unwrap();
+    let builder = broker.producer_builder::<u32>(&exchange);
+    let producer = builder
+        .properties(Properties::new().headers(red))
+        .build()
+        .unwrap();
+    assert_eq!(producer.publish(1).unwrap().routed, 1);
+    assert_eq!(producer.publish_to("any", 2).unwrap().routed, 1);
+    assert_eq!(producer.publish_message(Message::new(3)).unwrap().routed, 1);
+    assert!(
+        producer
+            .publish_batch([4, 5])
+            .iter()
+            .all(|published| published.as_ref().unwrap().routed == 1)
+    );
+    assert_eq!(
+        producer
+            .publish_message(Message::new(6).header("colour", "blue"))
+            .unwrap()
+            .routed,
+        0
+    );
+}
+
+#[test]
+fn a_producer_may_select_further_queues_for_all_its_messages() {
+    let broker = Broker::new();
+    for name in ["own", "copy", "hidden"] {
+        broker.declare(&Queue::new(name)).unwrap();
+    }
+    let keys = |key: &str| FieldValue::Array(vec![key.into()]);
+    let headers = FieldTable::from([("CC", keys("copy")), ("BCC", keys("hidden"))]);
+    let builder = broker.producer_builder::<u32>(&Queue::new("own"));
+    let producer = builder
+        .properties(Properties::new().headers(headers))
+        .build()
+        .unwrap();
+    assert_eq!(producer.publish(1).unwrap().routed, 3);
+    assert_eq!(producer.publish_message(Message::new(2)).unwrap().routed, 3);
+    let got = broker.simple_queue::<u32>("hidden").unwrap().get().unwrap();
+    assert_eq!(got.info().properties().header_value("BCC"), None);
+    assert_eq!(
+        got.info().properties().header_value("CC"),
+        Some(&keys("copy"))
+    );
 }
