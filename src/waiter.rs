@@ -81,8 +81,9 @@ const WITHDRAWN: usize = 2;
 /// Notified by the source with token 0; further tokens follow.
 const NOTIFIED: usize = 3;
 
-/// How often a sleeping thread looks in its busy phase, some microseconds long, less than a wake-up costs.
-const SPINS: u32 = 64;
+/// How often a sleeping thread looks in its busy phase, some microseconds long, less than a wake-up costs. As long as a receiver of a bare
+/// channel looks: of two that answer each other, the one that sleeps first puts the other to sleep too.
+const SPINS: u32 = 128;
 /// The pauses of the processor before a look.
 const PAUSES: u32 = 2;
 /// How often it then offers its processor to others before it parks. A few: with more waiting threads than processors every yield is wasted.

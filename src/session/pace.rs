@@ -17,6 +17,8 @@ const LOOKS: u32 = 32;
 const SHORT_RUN: usize = 32;
 /// A run of no more was not worth waiting for.
 const SINGLE: usize = 2;
+/// How often it gives way at a time.
+const YIELDS: u32 = 3;
 /// How often a receiver comes at once again after it has waited for more in vain.
 const PUNCTUAL: u32 = 128;
 
@@ -62,7 +64,9 @@ impl Pace {
         match self.punctual.load(Relaxed) {
             0 => {
                 self.gave_way.store(true, Relaxed);
-                thread::yield_now();
+                for _ in 0..YIELDS {
+                    thread::yield_now();
+                }
             }
             left => self.punctual.store(left - 1, Relaxed),
         }
