@@ -315,32 +315,43 @@ impl<T: Payload> Producer<T> {
             None => (self.shared.meta.clone(), self.shared.mandatory, None),
         };
         let meta = self.measured(&payload, meta);
-        let mut body = Body::new(payload);
-        let mut original = None;
-        if self.shared.always_encode {
-            let codec: &dyn Codec = self.shared.codec.as_deref().unwrap_or(&Json);
-            match body.encode(codec) {
-                Ok(octets) => original = Some(std::mem::replace(&mut body, Body::encoded(octets))),
+        let envelope = Envelope::new(Body::new(payload), &route.address, meta);
+        let mut message = Some(envelope);
+        let original = match self.shared.always_encode {
+            false => None,
+            true => match self.encode(&mut message) {
+                Ok(original) => original,
                 Err(error) => {
-                    return_meta(&mut letter, meta);
-                    return Err(give_back(Error::Codec(error), Some(body)));
+                    return_meta(&mut letter, &message);
+                    return Err(give_back(error, message.map(Envelope::into_body)));
                 }
-            }
-        }
-        let mut message = Some(Envelope::new(body, &route.address, meta));
+            },
+        };
         let vhost = self.shared.connection.vhost();
         loop {
-            let failure = match vhost.push(&route, &mut message, due) {
-                Ok(published) => {
-                    if letter.is_none_or(|letter| self.shared.routing_key == *letter.key) {
-                        Routes::keep(route);
-                    }
-                    return Ok(published);
+            let keep = |route| {
+                if (letter.as_ref()).is_none_or(|letter| self.shared.routing_key == *letter.key) {
+                    Routes::keep(route);
                 }
-                Err(failure) => failure,
             };
-            let lent = message.as_ref().and_then(Envelope::meta);
-            return_meta(&mut letter, lent.cloned());
+            // By itself, though `push` would do the same: so the usual outcome is no more than a constant.
+            let failure = match route.only_queue() {
+                Some(queue) => match vhost.push_to_one(queue, &mut message, due) {
+                    Ok(()) => {
+                        keep(route);
+                        return Ok(Published::to_one());
+                    }
+                    Err(failure) => failure,
+                },
+                None => match vhost.push(&route, &mut message, due) {
+                    Ok(published) => {
+                        keep(route);
+                        return Ok(published);
+                    }
+                    Err(failure) => failure,
+                },
+            };
+            return_meta(&mut letter, &message);
             let error = match failure {
                 PushFailure::NoRoute if !mandatory => {
                     message
@@ -371,6 +382,17 @@ impl<T: Payload> Producer<T> {
             let body = original.or_else(|| message.map(Envelope::into_body));
             return Err(give_back(error, body));
         }
+    }
+
+    /// Has the message carry octets. Returns its payload.
+    #[cold]
+    fn encode(&self, message: &mut Option<Envelope>) -> Result<Option<Body>> {
+        let codec: &dyn Codec = self.shared.codec.as_deref().unwrap_or(&Json);
+        let Some(envelope) = message else {
+            return Ok(None);
+        };
+        let octets = Body::encoded(envelope.body().encode(codec).map_err(Error::Codec)?);
+        Ok(Some(std::mem::replace(envelope.body_mut(), octets)))
     }
 
     /// What a payload's message says besides it: with its size, if the producer has a measure of its own.
@@ -442,9 +464,9 @@ impl<T: Payload> Producer<T> {
 }
 
 /// What a message that is in no queue had from its letter goes back there.
-fn return_meta(letter: &mut Option<&mut Letter<'_>>, meta: Option<Arc<Meta>>) {
+fn return_meta(letter: &mut Option<&mut Letter<'_>>, message: &Option<Envelope>) {
     if let Some(letter) = letter {
-        letter.meta = meta;
+        letter.meta = message.as_ref().and_then(Envelope::meta).cloned();
     }
 }
 

@@ -98,10 +98,18 @@ impl Route {
         epoch.load(SeqCst) == *seen && !(self.to_default && self.queues.is_empty())
     }
 
+    /// The queue, if it leads to one and to nothing else: nearly always.
+    #[inline]
+    pub(crate) fn only_queue(&self) -> Option<&Arc<Queue>> {
+        match self.queues.as_slice() {
+            [queue] if self.shelves.is_empty() && self.requester.is_none() => Some(queue),
+            _ => None,
+        }
+    }
+
     /// Whether it leads to one queue that takes whatever comes, as far as is known without its lock.
     pub(crate) fn takes_runs(&self) -> bool {
-        let one = self.queues.len() == 1 && self.shelves.is_empty() && self.requester.is_none();
-        one && self.queues.iter().all(|queue| !queue.is_blocking())
+        self.only_queue().is_some_and(|queue| !queue.is_blocking())
     }
 
     /// How many places the message is to be in.
@@ -216,18 +224,20 @@ impl VirtualHost {
         message: &mut Option<Envelope>,
         due: Option<u64>,
     ) -> std::result::Result<Published, PushFailure> {
-        match (route.queues.as_slice(), &route.requester) {
-            // Nearly always.
-            ([queue], None) if route.shelves.is_empty() => self.push_to_one(queue, message, due),
-            (_, Some(requester)) => {
+        if let Some(queue) = route.only_queue() {
+            self.push_to_one(queue, message, due)?;
+            return Ok(Published::to_one());
+        }
+        match &route.requester {
+            Some(requester) => {
                 message
                     .take()
                     .into_iter()
                     .for_each(|envelope| requester.reply(envelope));
                 Ok(Published::to_one())
             }
-            (_, None) if route.shelves.is_empty() => self.push_to_queues(route, message, due),
-            (_, None) => self.push_and_keep(route, message, due),
+            None if route.shelves.is_empty() => self.push_to_queues(route, message, due),
+            None => self.push_and_keep(route, message, due),
         }
     }
 
@@ -245,18 +255,19 @@ impl VirtualHost {
         }
     }
 
+    /// As [`push`](Self::push), for a route that leads to [one queue](Route::only_queue).
     #[inline]
-    fn push_to_one(
+    pub(crate) fn push_to_one(
         self: &Arc<Self>,
         queue: &Arc<Queue>,
         message: &mut Option<Envelope>,
         due: Option<u64>,
-    ) -> std::result::Result<Published, PushFailure> {
+    ) -> std::result::Result<(), PushFailure> {
         let mut effects = Effects::none();
         let pushed = self.push_one(queue, message, due, &mut effects);
         self.carry_out(queue, effects);
         match pushed {
-            Ok(()) => Ok(Published::to_one()),
+            Ok(()) => Ok(()),
             Err(NotTaken::Deleted) => Err(PushFailure::QueueDeleted),
             Err(NotTaken::Refused(_)) => Err(PushFailure::Refused {
                 queue: queue.name().clone(),
@@ -273,7 +284,7 @@ impl VirtualHost {
     ) -> std::result::Result<Published, PushFailure> {
         let (first, others) = match route.queues.as_slice() {
             [] => return Err(PushFailure::NoRoute),
-            [queue] => return self.push_to_one(queue, message, due),
+            [queue] => return self.push_to_one(queue, message, due).map(|()| Published::to_one()),
             [first, others @ ..] => (first, others),
         };
         let Some(envelope) = message else {
