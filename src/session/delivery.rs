@@ -52,22 +52,32 @@ pub struct Delivery<T: Payload> {
 
 impl<T: Payload> Delivery<T> {
     /// Opens a message for a consumer of `T`.
-    #[inline]
     pub(crate) fn open(
         source: Arc<Source>,
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
-        if !codecs.is_restricted() && envelope.body().downcast_ref::<T>().is_some() {
-            // The common case: the very value that was sent, and any content type will do.
-            return Ok(Delivery {
-                opened: None,
-                info: DeliveryInfo {
-                    held: Held::new(source, envelope),
-                },
-            });
+        match Delivery::<T>::is_open(&envelope, codecs) {
+            true => Ok(Delivery::whole(source, envelope)),
+            false => Delivery::decode(source, envelope, codecs),
         }
-        Delivery::decode(source, envelope, codecs)
+    }
+
+    /// Whether the message has in it the very value that was sent, and any content type will do: the common case.
+    #[inline(always)]
+    pub(crate) fn is_open(envelope: &Envelope, codecs: &Codecs) -> bool {
+        !codecs.is_restricted() && envelope.body().downcast_ref::<T>().is_some()
+    }
+
+    /// A message that [is open](Self::is_open) already.
+    #[inline(always)]
+    pub(crate) fn whole(source: Arc<Source>, envelope: Envelope) -> Delivery<T> {
+        Delivery {
+            opened: None,
+            info: DeliveryInfo {
+                held: Held::new(source, envelope),
+            },
+        }
     }
 
     fn decode(
