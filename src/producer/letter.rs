@@ -1,11 +1,11 @@
-//! What a message brings that its producer does not have already: a key, properties, its own mind on being mandatory.
+//! What a message brings that its producer does not have already: a key, properties, a size, its own mind on being mandatory.
 
 use std::sync::Arc;
 
 use super::Shared;
 use crate::{
     codec::{Codec, Json},
-    envelope::Meta,
+    envelope::{Envelope, Meta},
     error::{Error, Result},
     field_value::FieldTable,
     message::Delay,
@@ -97,6 +97,13 @@ impl<'a> Letter<'a> {
         self.all_headers.as_ref().or_else(visible)
     }
 
+    /// What a message that is in no queue had from its letter goes back there.
+    pub(super) fn take_back(letter: &mut Option<&mut Letter<'_>>, message: &Option<Envelope>) {
+        if let Some(letter) = letter {
+            letter.meta = message.as_ref().and_then(Envelope::meta).cloned();
+        }
+    }
+
     /// The properties as they were given.
     pub(super) fn into_properties(self) -> Properties {
         let (Some(meta), Some(missing)) = (self.meta, self.completed) else {
@@ -165,7 +172,7 @@ impl Shared {
 }
 
 /// Says what the payload is, if the message does not.
-pub(super) fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Properties {
+fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Properties {
     let codec: &dyn Codec = codec.unwrap_or(&Json);
     match (&properties.content_type, <T as Carry>::content_type(codec)) {
         (None, Some(content_type)) => {
@@ -180,5 +187,23 @@ pub(super) fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec
             }
         }
         _ => properties,
+    }
+}
+
+/// What a larger size counts as, in bytes: so that sums of sizes stay sums.
+const LARGEST: u64 = 1 << 48;
+
+/// Adds the size that a producer's own measure gave.
+pub(super) fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
+    let meta = match meta {
+        Some(meta) => Meta::clone(&meta),
+        None => Meta {
+            properties: typed::<T>(Properties::new(), None),
+            ..Meta::default()
+        },
+    };
+    Meta {
+        size: Some(size.min(LARGEST)),
+        ..meta
     }
 }

@@ -18,7 +18,7 @@ pub use self::{
 };
 
 use self::{
-    letter::{Letter, typed},
+    letter::{Letter, sized},
     refused::give_back,
     room::Room,
     routes::{Known, Routes},
@@ -31,7 +31,6 @@ use crate::{
     message::Message,
     name::Name,
     payload::{Body, Payload},
-    properties::Properties,
     session::connection::{self, Closing},
     vhost::{Published, PushFailure},
     waiter::Source as _,
@@ -322,7 +321,7 @@ impl<T: Payload> Producer<T> {
             true => match self.encode(&mut message) {
                 Ok(original) => original,
                 Err(error) => {
-                    return_meta(&mut letter, &message);
+                    Letter::take_back(&mut letter, &message);
                     return Err(give_back(error, message.map(Envelope::into_body)));
                 }
             },
@@ -351,7 +350,7 @@ impl<T: Payload> Producer<T> {
                     Err(failure) => failure,
                 },
             };
-            return_meta(&mut letter, &message);
+            Letter::take_back(&mut letter, &message);
             let error = match failure {
                 PushFailure::NoRoute if !mandatory => {
                     message
@@ -460,31 +459,6 @@ impl<T: Payload> Producer<T> {
     /// The routing key it publishes with unless told another: the queue's name, for a producer made for a queue.
     pub fn routing_key(&self) -> &Name {
         &self.shared.routing_key
-    }
-}
-
-/// What a message that is in no queue had from its letter goes back there.
-fn return_meta(letter: &mut Option<&mut Letter<'_>>, message: &Option<Envelope>) {
-    if let Some(letter) = letter {
-        letter.meta = message.as_ref().and_then(Envelope::meta).cloned();
-    }
-}
-
-/// What a larger size counts as, in bytes: so that sums of sizes stay sums.
-const LARGEST: u64 = 1 << 48;
-
-/// Adds the size that a producer's own measure gave.
-fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
-    let meta = match meta {
-        Some(meta) => Meta::clone(&meta),
-        None => Meta {
-            properties: typed::<T>(Properties::new(), None),
-            ..Meta::default()
-        },
-    };
-    Meta {
-        size: Some(size.min(LARGEST)),
-        ..meta
     }
 }
 
