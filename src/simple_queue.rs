@@ -85,6 +85,10 @@ impl waiter::Source for Getter {
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         f(self.queue().lock().getters());
     }
+
+    fn rest(&self) {
+        self.queue().lock().rest(None);
+    }
 }
 
 impl Getter {

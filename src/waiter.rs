@@ -20,7 +20,7 @@ use std::{
     fmt,
     sync::{Arc, Weak},
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 pub(crate) use list::{Ticket, WaitList};
@@ -88,6 +88,8 @@ const SPINS: u32 = 128;
 const PAUSES: u32 = 2;
 /// How often it then offers its processor to others before it parks. A few: with more waiting threads than processors every yield is wasted.
 const YIELDS: u32 = 4;
+/// So long a thread that sleeps may soon have much to do again. It wakes once after it, and then sleeps for good.
+const A_WHILE: Duration = Duration::from_millis(1);
 
 thread_local! {
     /// The waiter of this thread's latest wait, to be used again.
@@ -147,19 +149,19 @@ impl Waiter {
         })
     }
 
-    /// Sleeps until somebody has claimed it, or the deadline has come.
-    fn sleep(&self, deadline: Option<Deadline<'_>>) {
+    /// Sleeps until somebody has claimed it, or the deadline has come; `rest` is called once that takes long.
+    fn sleep(&self, deadline: Option<Deadline<'_>>, rest: impl FnOnce()) {
         if self.spin() {
             return;
         }
         match deadline.and_then(|deadline| Some((deadline.at(), deadline.manual()?))) {
-            None => self.park(deadline),
+            None => self.park(deadline, rest),
             // The clock wakes us, so the sleep itself has no end.
             Some((at, clock)) => {
                 let inner: Weak<Inner> = Arc::downgrade(&self.0);
                 match clock.add_time_out(at, inner) {
                     Some(appointment) => {
-                        self.park(None);
+                        self.park(None, rest);
                         clock.cancel(&appointment);
                     }
                     None => {
@@ -188,7 +190,7 @@ impl Waiter {
         !self.is_waiting()
     }
 
-    fn park(&self, deadline: Option<Deadline<'_>>) {
+    fn park(&self, deadline: Option<Deadline<'_>>, rest: impl FnOnce()) {
         if self
             .0
             .state
@@ -197,13 +199,23 @@ impl Waiter {
         {
             return;
         }
+        let mut rest = Some(rest);
         // A park may end without reason, and by an unpark that was meant for an earlier wait of this thread.
         while self.is_waiting() {
-            match deadline.map(|deadline| deadline.remaining()) {
-                None => thread::park(),
-                Some(Some(left)) => thread::park_timeout(left),
-                Some(None) => {
+            let left = deadline.map(|deadline| deadline.remaining());
+            match (left, rest.take()) {
+                (Some(None), _) => {
                     self.0.claim(WITHDRAWN);
+                }
+                (Some(Some(left)), None) => thread::park_timeout(left),
+                (None, None) => thread::park(),
+                // Under shuttle there is no time: at once.
+                (_, Some(rest)) if cfg!(shuttle) => rest(),
+                (left, Some(rest)) => {
+                    thread::park_timeout(left.flatten().map_or(A_WHILE, |left| left.min(A_WHILE)));
+                    if self.is_waiting() {
+                        rest();
+                    }
                 }
             }
         }

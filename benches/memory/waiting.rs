@@ -1,6 +1,11 @@
 //! The bytes of what waits: messages, delayed messages, queues with nothing to do.
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use leveret::{Broker, Consumer, Message, Payload, Queue};
 
@@ -122,5 +127,8 @@ fn used(broker: &Broker, name: &str, messages: u64, with_consumer: bool) -> Opti
         assert_eq!(*delivery, id);
         delivery.ack().expect("the queue is there");
     }
+    // As consumers do that have worked everything off: it waits for more, as a task, so that nobody has to sleep here.
+    let waits = pin!(consumer.recv_async()).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(waits.is_pending());
     Some(consumer)
 }

@@ -96,6 +96,10 @@ impl waiter::Source for Member {
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         self.subscription.with_waiters(f);
     }
+
+    fn rest(&self) {
+        self.subscription.rest();
+    }
 }
 
 impl<T: Payload> Consumer<T> {

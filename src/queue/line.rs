@@ -27,6 +27,12 @@ impl Line {
         self.len
     }
 
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        let pieces = self.pieces.iter().chain(&self.spare);
+        pieces.map(VecDeque::capacity).sum()
+    }
+
     pub(super) fn front(&self) -> Option<&Envelope> {
         self.pieces.front()?.front()
     }
@@ -77,6 +83,13 @@ impl Line {
             if first.is_empty() {
                 self.retire_first();
             }
+        }
+    }
+
+    /// An empty line keeps no memory.
+    pub(super) fn rest(&mut self) {
+        if self.len == 0 {
+            *self = Line::default();
         }
     }
 
@@ -140,13 +153,11 @@ mod tests {
     #[test]
     fn a_backlog_takes_the_room_of_its_messages_and_gives_it_back() {
         let mut line = Line::default();
-        let room = |line: &Line| {
-            let pieces = line.pieces.iter().chain(&line.spare);
-            pieces.map(VecDeque::capacity).sum::<usize>()
-        };
         (0..100_000).for_each(|position| line.push_back(numbered(position)));
-        assert!(room(&line) <= 100_000 + 2 * PIECE, "{}", room(&line));
+        assert!(line.room() <= 100_000 + 2 * PIECE, "{}", line.room());
         while line.pop_front().is_some() {}
-        assert!(room(&line) <= 2 * PIECE, "{}", room(&line));
+        assert!(line.room() <= 2 * PIECE, "{}", line.room());
+        line.rest();
+        assert_eq!(line.room(), 0);
     }
 }

@@ -36,7 +36,7 @@ pub(crate) use self::{
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
     outcome::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, SubscribeRefused},
-    state::State,
+    state::{IDLE_ROOM, State},
     tally::{Amount, Counts},
     timing::after,
 };

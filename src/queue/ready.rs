@@ -131,6 +131,20 @@ impl Ready {
         taken
     }
 
+    /// If nothing is ready, the room that a backlog has taken is not kept for the next.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() {
+            for lane in &mut self.lanes {
+                lane.arrived.rest();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.arrived.room()).sum()
+    }
+
     /// Takes everything, in order.
     pub(crate) fn drain(&mut self) -> Vec<Envelope> {
         std::iter::from_fn(|| self.pop()).collect()

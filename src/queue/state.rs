@@ -22,6 +22,9 @@ use crate::{
     waiter::{Ticket, WaitList},
 };
 
+/// For how many messages there is room where nothing happens.
+pub(crate) const IDLE_ROOM: usize = 4;
+
 /// Everything behind a queue's lock.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -246,6 +249,24 @@ impl State {
             inbox.waiting.register(ticket);
         }
         Run::Empty
+    }
+
+    /// Nobody has anything to do: the room that a burst has taken is not kept for the next. The consumer is the one that waits, if it is one.
+    pub(crate) fn rest(&mut self, consumer: Option<ConsumerId>) {
+        if let Some(inbox) = consumer.and_then(|id| self.consumers.inbox(id)) {
+            inbox.run.shrink_to(IDLE_ROOM);
+        }
+        self.ready.rest();
+    }
+
+    /// For how many messages there is room in a consumer's inbox, and among the ready ones.
+    #[cfg(test)]
+    pub(crate) fn room(&mut self, id: ConsumerId) -> (usize, usize) {
+        let inbox = self.consumers.inbox(id);
+        (
+            inbox.map_or(0, |inbox| inbox.run.capacity()),
+            self.ready.room(),
+        )
     }
 
     /// The receivers that wait for a consumer's inbox.

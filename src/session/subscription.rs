@@ -15,7 +15,10 @@ use crate::{
     envelope::Envelope,
     error::{CancelReason, Entity, Error, Result},
     name::Name,
-    queue::{ConsumerId, Credit, Effects, Inbox, Queue, Run, Sink, Subscribe, SubscribeRefused},
+    queue::{
+        ConsumerId, Credit, Effects, IDLE_ROOM, Inbox, Queue, Run, Sink, Subscribe,
+        SubscribeRefused,
+    },
     sync::Mutex,
     vhost::VirtualHost,
     waiter::{self, Ticket, WaitList},
@@ -262,6 +265,13 @@ impl waiter::Source for Subscription {
             None => f(&mut WaitList::default()),
         }
     }
+
+    /// The room that a burst has taken, here and in the queue, is not kept for the next.
+    fn rest(&self) {
+        let mut run = self.run.lock();
+        run.shrink_to(IDLE_ROOM);
+        self.queue().lock().rest(Some(self.id));
+    }
 }
 
 impl fmt::Debug for Subscription {
@@ -269,5 +279,45 @@ impl fmt::Debug for Subscription {
         f.debug_struct("Subscription")
             .field("source", &self.source)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+    use crate::{Broker, Queue};
+
+    #[test]
+    fn a_consumer_that_waits_keeps_no_room_of_a_burst() {
+        let broker = Broker::new();
+        let queue = Queue::new("q");
+        let consumer = broker.consumer::<u64>(&queue).unwrap();
+        let subscription = &consumer.members()[0].subscription;
+        let room = || {
+            let inbox = subscription.queue().lock().room(subscription.id);
+            (subscription.run.lock().capacity(), inbox)
+        };
+        for burst in [1_000, 3] {
+            broker.producer(&queue).unwrap().publish_batch(0..burst);
+            for number in 0..burst {
+                let delivery = consumer.recv().unwrap();
+                assert_eq!(*delivery, number);
+                delivery.ack().unwrap();
+            }
+            let (run, (inbox, ready)) = room();
+            assert!(burst < 100 || run.max(inbox) >= 100 && ready >= 100);
+            let mut next = pin!(consumer.recv_async());
+            let pending = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(pending.is_pending());
+            let (run, (inbox, ready)) = room();
+            assert!(run <= 2 * IDLE_ROOM && inbox <= 2 * IDLE_ROOM);
+            assert_eq!(ready, 0);
+        }
     }
 }

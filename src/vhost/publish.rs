@@ -284,7 +284,11 @@ impl VirtualHost {
     ) -> std::result::Result<Published, PushFailure> {
         let (first, others) = match route.queues.as_slice() {
             [] => return Err(PushFailure::NoRoute),
-            [queue] => return self.push_to_one(queue, message, due).map(|()| Published::to_one()),
+            [queue] => {
+                return self
+                    .push_to_one(queue, message, due)
+                    .map(|()| Published::to_one());
+            }
             [first, others @ ..] => (first, others),
         };
         let Some(envelope) = message else {

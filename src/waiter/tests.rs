@@ -27,6 +27,8 @@ struct State {
     items: VecDeque<u32>,
     closed: bool,
     waiters: WaitList,
+    /// How often somebody who waits has rested.
+    rests: usize,
 }
 
 impl Items {
@@ -52,6 +54,10 @@ impl Items {
 
     fn len(&self) -> usize {
         self.0.lock().items.len()
+    }
+
+    fn rests(&self) -> usize {
+        self.0.lock().rests
     }
 
     fn waiting(&self) -> bool {
@@ -83,6 +89,10 @@ impl Source for Items {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         f(&mut self.0.lock().waiters);
+    }
+
+    fn rest(&self) {
+        self.0.lock().rests += 1;
     }
 }
 

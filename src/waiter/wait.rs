@@ -26,6 +26,10 @@ pub(crate) trait Source {
     /// Runs `f` on the source's list, under its lock.
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList));
 
+    /// Somebody waits and has waited for a while, or is a task: a moment to let go of what is only worth having while there is much to
+    /// do. Runs no user code.
+    fn rest(&self) {}
+
     /// Notifies the next waiter in place of one that was notified and cannot make use of it (Inv. 3).
     ///
     /// The loops here do it where they must. Another caller needs it only if its attempt does not take anything (it looks for room, say) and
@@ -67,7 +71,7 @@ pub(crate) fn wait_any<S: Source>(
             if let Some(taken) = round.enter() {
                 return Some(taken);
             }
-            waiter.sleep(deadline);
+            waiter.sleep(deadline, || sources.iter().for_each(S::rest));
             match round.finish() {
                 // Inv. 3: that source first.
                 Some(token) => {
@@ -130,6 +134,7 @@ impl TaskWait {
         }
         round.keep();
         self.registered = Some(waiter);
+        sources.iter().for_each(S::rest);
         Poll::Pending
     }
 
@@ -196,6 +201,10 @@ impl<S: Source + ?Sized> Source for &S {
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         (**self).with_waiters(f);
     }
+
+    fn rest(&self) {
+        (**self).rest();
+    }
 }
 
 impl<S: Source + ?Sized> Source for Arc<S> {
@@ -207,6 +216,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         (**self).with_waiters(f);
+    }
+
+    fn rest(&self) {
+        (**self).rest();
     }
 }
 

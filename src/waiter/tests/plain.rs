@@ -27,6 +27,33 @@ fn a_blocked_thread_is_woken_by_a_push() {
 }
 
 #[test]
+fn a_thread_that_sleeps_for_a_while_rests_once() {
+    let items = Items::default();
+    let receiver = thread::spawn({
+        let items = items.clone();
+        move || items.recv()
+    });
+    while items.rests() == 0 {
+        thread::yield_now();
+    }
+    items.push(7);
+    assert_eq!(receiver.join().unwrap(), Some(7));
+    assert_eq!(items.rests(), 1);
+}
+
+#[test]
+fn a_task_rests_whenever_it_is_pending() {
+    let items = Items::default();
+    let flag = Flag::new();
+    let mut future = Waiting::new(items.clone());
+    assert_eq!(poll_once(&mut future, &flag), Poll::Pending);
+    assert_eq!(items.rests(), 1);
+    items.push(7);
+    assert_eq!(poll_once(&mut future, &flag), Poll::Ready(Some(7)));
+    assert_eq!(items.rests(), 1);
+}
+
+#[test]
 fn waiters_are_served_in_the_order_in_which_they_came() {
     let items = Items::default();
     let flags = [Flag::new(), Flag::new(), Flag::new()];
