@@ -101,7 +101,7 @@ impl Subscriber {
     fn patience(&self) -> u64 {
         match &self.sink {
             Sink::Inbox(inbox) if !inbox.hungry && inbox.waiting.is_empty() => {
-                u64::from((self.prefetch / 8).max(1))
+                u64::from((self.prefetch / 4).max(1))
             }
             _ => 1,
         }
