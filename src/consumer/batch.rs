@@ -53,11 +53,11 @@ impl<T: Payload> Consumer<T> {
                 let size = envelope.size();
                 match self.decode(member, envelope) {
                     Ok(delivery) => {
-                        shown(member, size);
+                        shown(member, || size);
                         batch.push(delivery);
                     }
                     Err(undecoded) if batch.is_empty() => {
-                        shown(member, size);
+                        shown(member, || size);
                         return Err(RecvError::Decode(undecoded));
                     }
                     Err(undecoded) => {

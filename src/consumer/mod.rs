@@ -264,11 +264,9 @@ impl<T: Payload> Consumer<T> {
     /// Never part of its caller: there the message would be moved in pieces.
     #[inline(never)]
     fn open_from(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, RecvError> {
-        let source = member.subscription.source();
-        if source.auto_ack {
-            source.ack(1, envelope.size());
-        }
+        shown(member, || envelope.size());
         if Delivery::<T>::is_open(&envelope, &self.codecs) {
+            let source = member.subscription.source();
             return Ok(Delivery::whole(source.handle(), envelope));
         }
         self.decode(member, envelope).map_err(RecvError::Decode)
@@ -359,10 +357,10 @@ impl<T: Payload> Consumer<T> {
 
 /// A message of so many bytes is shown to the receiver: with auto-ack it is acknowledged by that.
 #[inline]
-fn shown(member: &Member, bytes: u64) {
+fn shown(member: &Member, bytes: impl FnOnce() -> u64) {
     let source = member.subscription.source();
     if source.auto_ack {
-        source.ack(1, bytes);
+        source.ack(1, bytes());
     }
 }
 

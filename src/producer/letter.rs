@@ -41,14 +41,19 @@ impl<'a> Letter<'a> {
     /// A plain message to another key.
     pub(super) fn to(key: &'a str, shared: &Shared) -> Result<Letter<'a>> {
         Name::check(key)?;
-        Ok(Letter {
+        Ok(Letter::plain(key, shared))
+    }
+
+    /// A message that brings nothing but a key.
+    fn plain(key: &'a str, shared: &Shared) -> Letter<'a> {
+        Letter {
             key,
             meta: shared.meta.clone(),
-            all_headers: shared.headers.clone(),
+            all_headers: None,
             completed: None,
             mandatory: shared.mandatory,
             due: None,
-        })
+        }
     }
 
     /// A message with properties of its own, which are moved and not copied: allocated here and freed where the message is received, they
@@ -68,12 +73,9 @@ impl<'a> Letter<'a> {
         let due = shared.due(delay);
         if properties.is_empty() {
             return Ok(Letter {
-                key,
-                meta: shared.meta.clone(),
-                all_headers: shared.headers.clone(),
-                completed: None,
                 mandatory,
                 due,
+                ..Letter::plain(key, shared)
             });
         }
         let completed = Completed {
@@ -92,7 +94,10 @@ impl<'a> Letter<'a> {
     }
 
     /// The headers that route, if this message may be routed by headers.
-    pub(super) fn headers(&self) -> Option<&FieldTable> {
+    pub(super) fn headers<'b>(&'b self, shared: &'b Shared) -> Option<&'b FieldTable> {
+        if self.completed.is_none() {
+            return shared.headers.as_ref();
+        }
         let visible = || self.meta.as_ref()?.properties.headers.as_ref();
         self.all_headers.as_ref().or_else(visible)
     }

@@ -316,15 +316,15 @@ impl<T: Payload> Producer<T> {
         let meta = self.measured(&payload, meta);
         let envelope = Envelope::new(Body::new(payload), &route.address, meta);
         let mut message = Some(envelope);
-        let original = match self.shared.always_encode {
-            false => None,
-            true => match self.encode(&mut message) {
-                Ok(original) => original,
+        let original = match &mut message {
+            Some(envelope) if self.shared.always_encode => match self.encode(envelope) {
+                Ok(payload) => Some(payload),
                 Err(error) => {
                     Letter::take_back(&mut letter, &message);
                     return Err(give_back(error, message.map(Envelope::into_body)));
                 }
             },
+            _ => None,
         };
         let vhost = self.shared.connection.vhost();
         loop {
@@ -385,13 +385,10 @@ impl<T: Payload> Producer<T> {
 
     /// Has the message carry octets. Returns its payload.
     #[cold]
-    fn encode(&self, message: &mut Option<Envelope>) -> Result<Option<Body>> {
+    fn encode(&self, message: &mut Envelope) -> Result<Body> {
         let codec: &dyn Codec = self.shared.codec.as_deref().unwrap_or(&Json);
-        let Some(envelope) = message else {
-            return Ok(None);
-        };
-        let octets = Body::encoded(envelope.body().encode(codec).map_err(Error::Codec)?);
-        Ok(Some(std::mem::replace(envelope.body_mut(), octets)))
+        let octets = Body::encoded(message.body().encode(codec).map_err(Error::Codec)?);
+        Ok(std::mem::replace(message.body_mut(), octets))
     }
 
     /// What a payload's message says besides it: with its size, if the producer has a measure of its own.
@@ -442,7 +439,7 @@ impl<T: Payload> Producer<T> {
         let shared = &self.shared;
         let (key, headers) = match letter {
             None => (&*shared.routing_key, shared.headers.as_ref()),
-            Some(letter) => (letter.key, letter.headers()),
+            Some(letter) => (letter.key, letter.headers(shared)),
         };
         match headers {
             Some(headers) => self.routes.by_headers(shared, key, headers),

@@ -266,14 +266,13 @@ impl VirtualHost {
         let mut effects = Effects::none();
         let pushed = self.push_one(queue, message, due, &mut effects);
         self.carry_out(queue, effects);
-        match pushed {
-            Ok(()) => Ok(()),
-            Err(NotTaken::Deleted) => Err(PushFailure::QueueDeleted),
-            Err(NotTaken::Refused(_)) => Err(PushFailure::Refused {
+        pushed.map_err(|not_taken| match not_taken {
+            NotTaken::Deleted => PushFailure::QueueDeleted,
+            NotTaken::Refused(_) => PushFailure::Refused {
                 queue: queue.name().clone(),
                 refused: 1,
-            }),
-        }
+            },
+        })
     }
 
     pub(super) fn push_to_queues(
