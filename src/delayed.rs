@@ -260,7 +260,7 @@ impl DelayedMessage {
             properties: envelope.shared_properties(),
             size: envelope.size(),
             type_name: envelope.body().type_name(),
-            delivery_count: envelope.delivery_count,
+            delivery_count: envelope.delivery_count(),
         }
     }
 

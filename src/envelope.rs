@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    num::NonZero,
     ops::Deref,
     sync::{Arc, LazyLock},
 };
@@ -33,9 +34,7 @@ pub(crate) struct Envelope {
     /// When the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it does not.
     pub(crate) deadline: u64,
     key: Key,
-    /// How many deliveries of this message were returned; redelivered means that it is not 0.
-    pub(crate) delivery_count: u32,
-    origin: u16,
+    marks: Marks,
 }
 
 /// What a message carries besides its payload when it is not plain.
@@ -104,8 +103,7 @@ impl Envelope {
             position: 0,
             deadline: NEVER,
             key: address.key,
-            delivery_count: 0,
-            origin: address.origin,
+            marks: Marks::new(address.origin),
         }
     }
 
@@ -117,8 +115,7 @@ impl Envelope {
             position: 0,
             deadline: NEVER,
             key: Key::LONG,
-            delivery_count: 0,
-            origin: 0,
+            marks: Marks::new(0),
         }
     }
 
@@ -182,7 +179,7 @@ impl Envelope {
 
     /// The number of the exchange, or its name where it has none.
     pub(crate) fn origin(&self) -> Origin {
-        match (self.origin, &self.meta) {
+        match (self.marks.origin(), &self.meta) {
             (NAMED, Some(meta)) => Origin::Named(meta.exchange.clone().unwrap_or_default()),
             (number, _) => Origin::Numbered(number),
         }
@@ -212,13 +209,23 @@ impl Envelope {
         }
     }
 
+    /// How many deliveries of this message were returned.
+    pub(crate) fn delivery_count(&self) -> u32 {
+        self.marks.delivery_count()
+    }
+
+    /// One more delivery was returned.
+    pub(crate) fn count_return(&mut self) {
+        self.marks = self.marks.with_return();
+    }
+
     pub(crate) fn redelivered(&self) -> bool {
-        self.delivery_count > 0
+        self.delivery_count() > 0
     }
 
     /// Puts the delivery count where RabbitMQ's quorum queues show it.
     pub(crate) fn show_delivery_count(&mut self) {
-        self.add_header("x-delivery-count", i64::from(self.delivery_count));
+        self.add_header("x-delivery-count", i64::from(self.delivery_count()));
     }
 
     /// Adds a header, to this copy of the message alone. Allocates, and runs no user code.
@@ -254,8 +261,7 @@ impl Envelope {
             position: self.position,
             deadline: self.deadline,
             key: self.key,
-            delivery_count: self.delivery_count,
-            origin: self.origin,
+            marks: self.marks,
         })
     }
 
@@ -267,8 +273,7 @@ impl Envelope {
             position: self.position,
             deadline: self.deadline,
             key: self.key,
-            delivery_count: self.delivery_count,
-            origin: self.origin,
+            marks: self.marks,
         })
     }
 }
@@ -279,7 +284,7 @@ impl fmt::Debug for Envelope {
             .field("payload", &self.body.type_name())
             .field("position", &self.position)
             .field("routing_key", &self.routing_key())
-            .field("delivery_count", &self.delivery_count)
+            .field("delivery_count", &self.delivery_count())
             .finish_non_exhaustive()
     }
 }
@@ -313,6 +318,35 @@ impl Address {
             origin: number,
             key,
             extra,
+        }
+    }
+}
+
+/// The number of the exchange and the delivery count, in one word: what is written in pieces just before the message is moved holds the
+/// move up. Never zero, which makes room for the `None` of an `Option<Envelope>`.
+#[derive(Clone, Copy, Debug)]
+struct Marks(NonZero<u64>);
+
+impl Marks {
+    const ORIGIN: u32 = 16;
+    const COUNT: u32 = 32;
+
+    fn new(origin: u16) -> Marks {
+        Marks(NonZero::<u64>::MIN | u64::from(origin) << Marks::ORIGIN)
+    }
+
+    fn origin(self) -> u16 {
+        (self.0.get() >> Marks::ORIGIN) as u16
+    }
+
+    fn delivery_count(self) -> u32 {
+        (self.0.get() >> Marks::COUNT) as u32
+    }
+
+    fn with_return(self) -> Marks {
+        match self.delivery_count() {
+            u32::MAX => self,
+            _ => Marks(self.0.saturating_add(1 << Marks::COUNT)),
         }
     }
 }
@@ -358,6 +392,25 @@ mod tests {
     #[test]
     fn an_envelope_takes_at_most_104_bytes() {
         assert!(size_of::<Envelope>() <= 104, "{}", size_of::<Envelope>());
+    }
+
+    #[test]
+    fn an_envelope_that_may_be_missing_takes_no_more() {
+        assert_eq!(size_of::<Option<Envelope>>(), size_of::<Envelope>());
+    }
+
+    #[test]
+    fn returns_are_counted_beside_the_origin_and_never_into_it() {
+        for origin in [0, 1, NAMED] {
+            let mut marks = Marks::new(origin);
+            for returns in 1..=3 {
+                marks = marks.with_return();
+                assert_eq!((marks.origin(), marks.delivery_count()), (origin, returns));
+            }
+            let most = u64::from(u32::MAX) << Marks::COUNT;
+            let full = Marks(Marks::new(origin).0 | most).with_return();
+            assert_eq!((full.origin(), full.delivery_count()), (origin, u32::MAX));
+        }
     }
 
     #[test]

@@ -84,6 +84,10 @@ impl Body {
 
     /// The value, if it is a `T` and not a [`Local`](super::Local), which only one thread may see ([`Carry::open`](super::Carry::open)
     /// takes it out).
+    ///
+    /// Never part of its caller: there the two types are compared as one block just after they were written in halves, which costs more than
+    /// all the rest.
+    #[inline(never)]
     pub(crate) fn downcast_ref<T: Payload>(&self) -> Option<&T> {
         self.0.value()?.downcast_ref()
     }

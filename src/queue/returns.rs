@@ -90,9 +90,9 @@ impl State {
             effects.add(Effect::Drop(envelope));
             return None;
         }
-        envelope.delivery_count = envelope.delivery_count.saturating_add(1);
+        envelope.count_return();
         let limit = self.settings.delivery_limit;
-        if limit.is_some_and(|limit| u64::from(envelope.delivery_count) > limit) {
+        if limit.is_some_and(|limit| u64::from(envelope.delivery_count()) > limit) {
             self.die(envelope, DeathReason::DeliveryLimit, effects);
             return None;
         }

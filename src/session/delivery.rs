@@ -332,7 +332,7 @@ impl DeliveryInfo {
     pub fn delivery_count(&self) -> u32 {
         self.held
             .envelope()
-            .map_or(0, |envelope| envelope.delivery_count)
+            .map_or(0, |envelope| envelope.delivery_count())
     }
 
     /// Its place in its queue: what arrived first has the lowest.

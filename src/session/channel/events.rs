@@ -103,7 +103,7 @@ impl ChannelDelivery {
     pub fn delivery_count(&self) -> u32 {
         self.envelope
             .as_ref()
-            .map_or(0, |envelope| envelope.delivery_count)
+            .map_or(0, |envelope| envelope.delivery_count())
     }
 
     /// The exchange it was published to.
