@@ -4,108 +4,20 @@
 //! end again when it can (as RabbitMQ's `rabbit_queue_consumers` does). Plain data behind the queue's lock; knows
 //! nothing of ready messages, channels or typed handles.
 
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{collections::VecDeque, fmt};
 
-use super::{credit::Credit, effects::Effects, tally::Amount};
-use crate::{envelope::Envelope, error::CancelReason, name::Name, waiter::WaitList};
+use super::{
+    effects::Effects,
+    subscriber::{Group, Inbox, Sink, Subscribe, Subscriber},
+    tally::Amount,
+};
+use crate::envelope::Envelope;
 
 /// Names one consumer of one queue; never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConsumerId {
     slot: u32,
     serial: u32,
-}
-
-/// Consumers that share a limit on the whole (a channel), or a single one.
-pub(crate) type Group = u64;
-
-/// Takes messages the moment the queue hands them over: an AMQP channel.
-///
-/// Both methods are called under the queue's lock: they may take a leaf lock, and run no user code.
-pub(crate) trait Outlet: Send + Sync {
-    /// Takes the message out, or leaves it if the channel is at its limit: `false`. Then the queue keeps all consumers of this
-    /// group aside until [`State::resume`](super::State::resume).
-    fn offer(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
-
-    /// The queue ends the consumer.
-    fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
-}
-
-/// Where a consumer's messages go.
-pub(crate) enum Sink {
-    /// Collected here until the consumer takes them all as one run.
-    Inbox(Inbox),
-    Outlet(Arc<dyn Outlet>),
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    pub(crate) run: VecDeque<Envelope>,
-    /// Receivers that found the inbox empty.
-    pub(crate) waiting: WaitList,
-    /// A receiver has come for more and found nothing since the last run was taken.
-    pub(crate) hungry: bool,
-}
-
-/// What a consumer asks for when it subscribes.
-pub(crate) struct Subscribe {
-    pub(crate) tag: Name,
-    pub(crate) group: Group,
-    /// Consumers of a higher priority are served first.
-    pub(crate) priority: i64,
-    /// How many unsettled messages it may hold; 0 is no limit.
-    pub(crate) prefetch: u32,
-    /// What it is handed counts as acknowledged.
-    pub(crate) auto_ack: bool,
-    pub(crate) exclusive: bool,
-    pub(crate) credit: Arc<Credit>,
-}
-
-pub(crate) struct Subscriber {
-    pub(crate) tag: Name,
-    group: Group,
-    priority: i64,
-    prefetch: u32,
-    auto_ack: bool,
-    pub(crate) exclusive: bool,
-    pub(crate) sink: Sink,
-    pub(crate) credit: Arc<Credit>,
-    /// What was handed over so far.
-    pub(super) handed: Amount,
-    /// Credit left by the queue's own count; what was settled since is added when this is used up.
-    available: u32,
-}
-
-impl Subscriber {
-    /// Whether the consumer may take one more message.
-    fn has_credit(&mut self) -> bool {
-        self.prefetch == 0 || self.available > 0 || self.refresh()
-    }
-
-    /// Counts what was settled since the last time; if that gives no credit, asks to be told.
-    fn refresh(&mut self) -> bool {
-        let (handed, prefetch) = (self.handed.messages, u64::from(self.prefetch));
-        let settled = self
-            .credit
-            .starve((handed + self.patience()).saturating_sub(prefetch));
-        self.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
-        if self.available > 0 {
-            self.credit.satisfy();
-        }
-        self.available > 0
-    }
-
-    /// How many settlements are worth one look at the queue. A channel is told of each, as AMQP has it, and so is a
-    /// receiver that waits. One that still has a run to work through loses nothing by a later look, and whoever asks
-    /// the queue for anything else has it look first.
-    fn patience(&self) -> u64 {
-        match &self.sink {
-            Sink::Inbox(inbox) if !inbox.hungry && inbox.waiting.is_empty() => {
-                u64::from((self.prefetch / 4).max(1))
-            }
-            _ => 1,
-        }
-    }
 }
 
 /// A consumer whose turn it is and that can take a message.
@@ -199,18 +111,7 @@ impl Consumers {
             slot: slot as u32,
             serial: self.serial,
         };
-        let subscriber = Subscriber {
-            tag: ask.tag,
-            group: ask.group,
-            priority: ask.priority,
-            prefetch: ask.prefetch,
-            auto_ack: ask.auto_ack,
-            exclusive: ask.exclusive,
-            sink: sink(id),
-            credit: ask.credit,
-            handed: Amount::default(),
-            available: ask.prefetch,
-        };
+        let subscriber = Subscriber::new(ask, sink(id));
         self.join_turns(id, subscriber.priority);
         self.slots[slot] = Some((id.serial, subscriber));
         self.count += 1;
@@ -340,31 +241,10 @@ impl Consumers {
         effects: &mut Effects,
         fill: impl FnOnce(&mut VecDeque<Envelope>, usize) -> Amount,
     ) -> bool {
-        let Some(Subscriber {
-            sink: Sink::Inbox(inbox),
-            prefetch,
-            available,
-            auto_ack: false,
-            handed,
-            ..
-        }) = self.get_mut(taker.id)
-        else {
-            return false;
-        };
-        let most = match prefetch {
-            0 => usize::MAX,
-            _ => *available as usize,
-        };
-        let taken = fill(&mut inbox.run, most);
-        for _ in 0..taken.messages {
-            match inbox.waiting.take_one() {
-                None => break,
-                wake => effects.wake(wake),
-            }
+        match self.get_mut(taker.id) {
+            Some(subscriber) => subscriber.take_run(effects, fill),
+            None => false,
         }
-        *handed += taken;
-        *available = available.saturating_sub(taken.messages as u32);
-        taken.messages > 0
     }
 
     fn block(&mut self, id: ConsumerId) {

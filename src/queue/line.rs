@@ -78,7 +78,13 @@ impl Line {
                 return;
             };
             let count = left.min(first.len());
-            into.extend(first.drain(..count).inspect(&mut each));
+            if count == first.len() && into.is_empty() {
+                // Handed over as it is, in exchange for the room there.
+                first.iter().for_each(&mut each);
+                std::mem::swap(into, first);
+            } else {
+                into.extend(first.drain(..count).inspect(&mut each));
+            }
             left -= count;
             if first.is_empty() {
                 self.retire_first();

@@ -26,17 +26,19 @@ mod outcome;
 mod ready;
 mod returns;
 mod state;
+mod subscriber;
 mod tally;
 mod timing;
 
 pub(crate) use self::{
     budget::{Account, Budget, Need},
-    consumers::{ConsumerId, Group, Inbox, Outlet, Sink, Subscribe},
+    consumers::ConsumerId,
     credit::Credit,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
     outcome::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, SubscribeRefused},
     state::{IDLE_ROOM, State},
+    subscriber::{Group, Inbox, Outlet, Sink, Subscribe},
     tally::{Amount, Counts},
     timing::after,
 };

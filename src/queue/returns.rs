@@ -3,11 +3,12 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    consumers::{ConsumerId, Group, Sink, Subscriber},
+    consumers::ConsumerId,
     credit::Credit,
     effects::{Effect, Effects},
     outcome::{By, Returned},
     state::State,
+    subscriber::{Group, Sink, Subscriber},
     tally::Amount,
 };
 use crate::{dead_letter::DeathReason, envelope::Envelope, waiter::WaitList};

@@ -7,11 +7,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     budget::Account,
-    consumers::{ConsumerId, Consumers, Sink, Subscribe},
+    consumers::{ConsumerId, Consumers},
     effects::{Effect, Effects},
     outcome::{By, DeleteRefused, Deleted, NotTaken, Run, SubscribeRefused},
     ready::Ready,
     returns::Retired,
+    subscriber::{Sink, Subscribe},
     tally::{Amount, Counts, Tally},
     timing::Timing,
 };

@@ -294,6 +294,28 @@ mod tests {
     use crate::{Broker, Queue};
 
     #[test]
+    fn what_comes_from_a_backlog_shows_at_once() {
+        let broker = Broker::new();
+        let queue = Queue::new("q");
+        let consumer = broker.consumer_builder::<u64>(&queue).prefetch(2);
+        let consumer = consumer.build().unwrap();
+        broker.producer(&queue).unwrap().publish_batch(0..6);
+        let (_, credit) = consumer.members()[0]
+            .subscription
+            .source
+            .consumer
+            .as_ref()
+            .unwrap();
+        let deliveries = [consumer.recv().unwrap(), consumer.recv().unwrap()];
+        assert!(!credit.is_filled());
+        for delivery in deliveries {
+            delivery.ack().unwrap();
+        }
+        assert!(credit.is_filled());
+        assert_eq!(*consumer.recv().unwrap(), 2);
+    }
+
+    #[test]
     fn a_consumer_that_waits_keeps_no_room_of_a_burst() {
         let broker = Broker::new();
         let queue = Queue::new("q");

@@ -1,0 +1,148 @@
+//! One consumer as its queue sees it: where its messages go, its credit, what it was handed.
+//!
+//! Plain data behind the queue's lock; knows nothing of other consumers, ready messages, channels or typed handles.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{credit::Credit, effects::Effects, tally::Amount};
+use crate::{envelope::Envelope, error::CancelReason, name::Name, waiter::WaitList};
+
+/// Consumers that share a limit on the whole (a channel), or a single one.
+pub(crate) type Group = u64;
+
+/// Takes messages the moment the queue hands them over: an AMQP channel.
+///
+/// Both methods are called under the queue's lock: they may take a leaf lock, and run no user code.
+pub(crate) trait Outlet: Send + Sync {
+    /// Takes the message out, or leaves it if the channel is at its limit: `false`. Then the queue keeps all consumers of this
+    /// group aside until [`State::resume`](super::State::resume).
+    fn offer(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
+
+    /// The queue ends the consumer.
+    fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
+}
+
+/// Where a consumer's messages go.
+pub(crate) enum Sink {
+    /// Collected here until the consumer takes them all as one run.
+    Inbox(Inbox),
+    Outlet(Arc<dyn Outlet>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) run: VecDeque<Envelope>,
+    /// Receivers that found the inbox empty.
+    pub(crate) waiting: WaitList,
+    /// A receiver has come for more and found nothing since the last run was taken.
+    pub(crate) hungry: bool,
+}
+
+/// What a consumer asks for when it subscribes.
+pub(crate) struct Subscribe {
+    pub(crate) tag: Name,
+    pub(crate) group: Group,
+    /// Consumers of a higher priority are served first.
+    pub(crate) priority: i64,
+    /// How many unsettled messages it may hold; 0 is no limit.
+    pub(crate) prefetch: u32,
+    /// What it is handed counts as acknowledged.
+    pub(crate) auto_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) credit: Arc<Credit>,
+}
+
+pub(crate) struct Subscriber {
+    pub(crate) tag: Name,
+    pub(super) group: Group,
+    pub(super) priority: i64,
+    pub(super) prefetch: u32,
+    pub(super) auto_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) sink: Sink,
+    pub(crate) credit: Arc<Credit>,
+    /// What was handed over so far.
+    pub(super) handed: Amount,
+    /// Credit left by the queue's own count; what was settled since is added when this is used up.
+    pub(super) available: u32,
+}
+
+impl Subscriber {
+    pub(super) fn new(ask: Subscribe, sink: Sink) -> Subscriber {
+        Subscriber {
+            tag: ask.tag,
+            group: ask.group,
+            priority: ask.priority,
+            prefetch: ask.prefetch,
+            auto_ack: ask.auto_ack,
+            exclusive: ask.exclusive,
+            sink,
+            credit: ask.credit,
+            handed: Amount::default(),
+            available: ask.prefetch,
+        }
+    }
+
+    /// Whether the consumer may take one more message.
+    #[inline]
+    pub(super) fn has_credit(&mut self) -> bool {
+        self.prefetch == 0 || self.available > 0 || self.refresh()
+    }
+
+    /// Counts what was settled since the last time; if that gives no credit, asks to be told.
+    fn refresh(&mut self) -> bool {
+        let (handed, prefetch) = (self.handed.messages, u64::from(self.prefetch));
+        let settled = self
+            .credit
+            .starve((handed + self.patience()).saturating_sub(prefetch));
+        self.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
+        if self.available > 0 {
+            self.credit.satisfy();
+        }
+        self.available > 0
+    }
+
+    /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and says what they amount to.
+    /// `false` if it took none, since it takes them one by one.
+    pub(super) fn take_run(
+        &mut self,
+        effects: &mut Effects,
+        fill: impl FnOnce(&mut VecDeque<Envelope>, usize) -> Amount,
+    ) -> bool {
+        let Sink::Inbox(inbox) = &mut self.sink else {
+            return false;
+        };
+        if self.auto_ack {
+            return false;
+        }
+        let most = match self.prefetch {
+            0 => usize::MAX,
+            _ => self.available as usize,
+        };
+        let taken = fill(&mut inbox.run, most);
+        if taken.messages > 0 {
+            self.credit.set_filled(true);
+        }
+        for _ in 0..taken.messages {
+            match inbox.waiting.take_one() {
+                None => break,
+                wake => effects.wake(wake),
+            }
+        }
+        self.handed += taken;
+        self.available = self.available.saturating_sub(taken.messages as u32);
+        taken.messages > 0
+    }
+
+    /// How many settlements are worth one look at the queue. A channel is told of each, as AMQP has it, and so is a
+    /// receiver that waits. One that still has a run to work through comes by itself when that is done, and then takes what is ready
+    /// as one run; whoever asks the queue for anything else has it look first.
+    fn patience(&self) -> u64 {
+        match &self.sink {
+            Sink::Inbox(inbox) if !inbox.hungry && inbox.waiting.is_empty() => {
+                u64::from(self.prefetch.max(1))
+            }
+            _ => 1,
+        }
+    }
+}
