@@ -26,14 +26,18 @@ pub(crate) const NEVER: u64 = u64::MAX;
 const NAMED: u16 = u16::MAX;
 
 /// A message in a queue, in a consumer's inbox, or in a delivery.
+///
+/// In this order, since it is moved in blocks of 16 bytes and a last word: that one is the marks, which say whether there is an envelope and so
+/// are looked at by themselves. A block that was just written in two pieces holds the next move up.
+#[repr(C)]
 pub(crate) struct Envelope {
     body: Body,
     meta: Option<Arc<Meta>>,
+    key: Key,
     /// Given by the queue at first arrival and kept on return.
     pub(crate) position: u64,
     /// When the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it does not.
     pub(crate) deadline: u64,
-    key: Key,
     marks: Marks,
 }
 
