@@ -73,13 +73,6 @@ impl Consumers {
         }
     }
 
-    /// The consumer has taken its run.
-    pub(super) fn emptied(&mut self, id: ConsumerId) {
-        if let Some(subscriber) = self.get_mut(id) {
-            subscriber.credit.set_filled(false);
-        }
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscriber> {
         self.slots
             .iter()
@@ -242,7 +235,7 @@ impl Consumers {
         fill: impl FnOnce(&mut VecDeque<Envelope>, usize) -> Amount,
     ) -> bool {
         match self.get_mut(taker.id) {
-            Some(subscriber) => subscriber.take_run(effects, fill),
+            Some(subscriber) => subscriber.take_many(effects, fill),
             None => false,
         }
     }
@@ -283,33 +276,11 @@ impl Consumers {
         if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
             return false;
         }
-        match &mut subscriber.sink {
-            Sink::Inbox(inbox) => {
-                let Some(envelope) = message.take() else {
-                    return false;
-                };
-                if inbox.run.is_empty() {
-                    subscriber.credit.set_filled(true);
-                }
-                inbox.run.push_back(envelope);
-                if !inbox.waiting.is_empty() {
-                    effects.wake(inbox.waiting.take_one());
-                }
-            }
-            Sink::Outlet(outlet) => {
-                if !outlet.offer(message, effects) {
-                    suspended.push(subscriber.group);
-                    return false;
-                }
-            }
+        let taken = subscriber.take(message, size, effects);
+        if !taken && message.is_some() {
+            suspended.push(subscriber.group);
         }
-        subscriber.handed += Amount::new(1, size);
-        subscriber.available = subscriber.available.saturating_sub(1);
-        if subscriber.auto_ack {
-            // Nobody is starved of credit that is not limited.
-            let _ = subscriber.credit.settle(1, size);
-        }
-        true
+        taken
     }
 
     /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.
@@ -364,8 +335,7 @@ impl Consumers {
         let Some(subscriber) = self.get_mut(id) else {
             return;
         };
-        subscriber.prefetch = prefetch;
-        subscriber.available = 0;
+        subscriber.set_prefetch(prefetch);
         self.reconsider(None);
     }
 }

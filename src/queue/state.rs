@@ -237,16 +237,13 @@ impl State {
             inbox.hungry = true;
             self.look_again(now, effects);
         }
-        let Some(inbox) = self.consumers.inbox(id) else {
+        let Some(subscriber) = self.consumers.get_mut(id) else {
             return Run::Gone;
         };
-        inbox.hungry = inbox.run.is_empty();
-        if !inbox.hungry {
-            std::mem::swap(run, &mut inbox.run);
-            self.consumers.emptied(id);
+        if subscriber.hand_over(run) {
             return Run::Taken;
         }
-        if let Some(ticket) = ticket {
+        if let (Some(ticket), Some(inbox)) = (ticket, self.consumers.inbox(id)) {
             inbox.waiting.register(ticket);
         }
         Run::Empty

@@ -56,15 +56,16 @@ pub(crate) struct Subscriber {
     pub(crate) tag: Name,
     pub(super) group: Group,
     pub(super) priority: i64,
-    pub(super) prefetch: u32,
-    pub(super) auto_ack: bool,
+    /// 0 is no limit.
+    prefetch: u32,
+    auto_ack: bool,
     pub(crate) exclusive: bool,
     pub(crate) sink: Sink,
     pub(crate) credit: Arc<Credit>,
     /// What was handed over so far.
     pub(super) handed: Amount,
     /// Credit left by the queue's own count; what was settled since is added when this is used up.
-    pub(super) available: u32,
+    available: u32,
 }
 
 impl Subscriber {
@@ -102,9 +103,50 @@ impl Subscriber {
         self.available > 0
     }
 
+    /// A lower limit takes nothing back.
+    pub(super) fn set_prefetch(&mut self, prefetch: u32) {
+        self.prefetch = prefetch;
+        self.available = 0;
+    }
+
+    /// Takes the message; `false`, and it stays, if the outlet is at its limit. There must be credit.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        message: &mut Option<Envelope>,
+        size: u64,
+        effects: &mut Effects,
+    ) -> bool {
+        match &mut self.sink {
+            Sink::Inbox(inbox) => {
+                let Some(envelope) = message.take() else {
+                    return false;
+                };
+                if inbox.run.is_empty() {
+                    self.credit.set_filled(true);
+                }
+                inbox.run.push_back(envelope);
+                if !inbox.waiting.is_empty() {
+                    effects.wake(inbox.waiting.take_one());
+                }
+            }
+            Sink::Outlet(outlet) => {
+                if !outlet.offer(message, effects) {
+                    return false;
+                }
+            }
+        }
+        self.count(Amount::new(1, size));
+        if self.auto_ack {
+            // Nobody is starved of credit that is not limited.
+            let _ = self.credit.settle(1, size);
+        }
+        true
+    }
+
     /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and says what they amount to.
     /// `false` if it took none, since it takes them one by one.
-    pub(super) fn take_run(
+    pub(super) fn take_many(
         &mut self,
         effects: &mut Effects,
         fill: impl FnOnce(&mut VecDeque<Envelope>, usize) -> Amount,
@@ -129,9 +171,28 @@ impl Subscriber {
                 wake => effects.wake(wake),
             }
         }
+        self.count(taken);
+        taken.messages > 0
+    }
+
+    /// So much was handed over.
+    #[inline]
+    fn count(&mut self, taken: Amount) {
         self.handed += taken;
         self.available = self.available.saturating_sub(taken.messages as u32);
-        taken.messages > 0
+    }
+
+    /// Gives the receiver all that is in the inbox; `false`, and it is hungry from now on, if that is nothing.
+    pub(super) fn hand_over(&mut self, run: &mut VecDeque<Envelope>) -> bool {
+        let Sink::Inbox(inbox) = &mut self.sink else {
+            return false;
+        };
+        inbox.hungry = inbox.run.is_empty();
+        if !inbox.hungry {
+            std::mem::swap(run, &mut inbox.run);
+            self.credit.set_filled(false);
+        }
+        !inbox.hungry
     }
 
     /// How many settlements are worth one look at the queue. A channel is told of each, as AMQP has it, and so is a
@@ -140,7 +201,7 @@ impl Subscriber {
     fn patience(&self) -> u64 {
         match &self.sink {
             Sink::Inbox(inbox) if !inbox.hungry && inbox.waiting.is_empty() => {
-                u64::from(self.prefetch.max(1))
+                u64::from(self.prefetch)
             }
             _ => 1,
         }
