@@ -73,6 +73,9 @@ mod sealed {
         /// Makes a body of this value. Runs no user code.
         fn into_body(self) -> Body;
 
+        /// The length of bytes or text, else the size of the type.
+        fn size(&self) -> usize;
+
         /// The content type of a body of this type whose producer has `codec`; none if it cannot be encoded. Asks the codec.
         fn content_type(codec: &dyn Codec) -> Option<&str>;
 
@@ -114,6 +117,17 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Carry for T {
         match value {
             Some(value) => Body::native(value),
             None => Body::encoded(Bytes::default()),
+        }
+    }
+
+    #[inline]
+    fn size(&self) -> usize {
+        let any: &dyn Any = self;
+        match Encoding::of::<T>() {
+            Encoding::Text => any.downcast_ref::<String>().map_or(0, String::len),
+            Encoding::Octets => any.downcast_ref::<Vec<u8>>().map_or(0, Vec::len),
+            Encoding::Bytes => any.downcast_ref::<Bytes>().map_or(0, |octets| octets.len()),
+            Encoding::Codec => size_of::<T>(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{bytes::Bytes, codec::Codec, error::CodecError};
 use serde::{Serialize, de::DeserializeOwned};
 use stack_dst::Value;
-use std::{fmt, mem::MaybeUninit, sync::Arc};
+use std::{any::TypeId, fmt, mem::MaybeUninit, sync::Arc};
 
 /// The words of a body. The last one is the table of methods.
 const WORDS: usize = 7;
@@ -80,6 +80,12 @@ impl Body {
     #[cfg(test)]
     pub(crate) fn is_encoded(&self) -> bool {
         self.0.form().is::<Encoded>()
+    }
+
+    /// Whether [`downcast_ref`](Self::downcast_ref) has something to lend.
+    #[inline]
+    pub(crate) fn holds<T: Payload>(&self) -> bool {
+        self.0.holds(TypeId::of::<T>())
     }
 
     /// The value, if it is a `T` and not a [`Local`](super::Local), which only one thread may see ([`Carry::open`](super::Carry::open)

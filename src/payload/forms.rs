@@ -7,11 +7,12 @@ use super::{
     Encoding, LOCAL, OCTETS,
     body::Body,
     local::{Local, LocalArc},
+    sealed::Carry,
 };
 use crate::{bytes::Bytes, codec::Codec, error::CodecError, sync::Mutex};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    any::{self, Any},
+    any::{self, Any, TypeId},
     sync::Arc,
 };
 
@@ -22,6 +23,9 @@ pub(super) trait Stored: Send + Sync + 'static {
 
     /// The payload, unless it is out or only one thread may see it.
     fn value(&self) -> Option<&dyn Any>;
+
+    /// Whether there is such a value, of this type: in one call, since it is asked of every message.
+    fn holds(&self, payload: TypeId) -> bool;
 
     /// Moves the payload into `out` if that is an `Option<Result<T, Arc<T>>>` of the payload's type.
     fn give(&mut self, out: &mut dyn Any);
@@ -99,6 +103,10 @@ impl<S: Slot> Stored for Own<S> {
         self.0.get().map(|value| value as &dyn Any)
     }
 
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<S::Value>() && self.0.get().is_some()
+    }
+
     fn give(&mut self, out: &mut dyn Any) {
         if let Some(out) = out.downcast_mut::<Given<S::Value>>() {
             *out = self.0.take().map(Ok);
@@ -112,7 +120,7 @@ impl<S: Slot> Stored for Own<S> {
     }
 
     fn size(&self) -> usize {
-        size_of_payload(self.0.get())
+        self.0.get().map_or(0, Carry::size)
     }
 
     fn type_name(&self) -> &'static str {
@@ -140,6 +148,10 @@ impl<T: Coded> Stored for Shared<T> {
         self.0.as_deref().map(|value| value as &dyn Any)
     }
 
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<T>() && self.0.is_some()
+    }
+
     fn give(&mut self, out: &mut dyn Any) {
         if let Some(out) = out.downcast_mut::<Given<T>>() {
             *out = self.0.take().map(Arc::try_unwrap);
@@ -152,7 +164,7 @@ impl<T: Coded> Stored for Shared<T> {
     }
 
     fn size(&self) -> usize {
-        size_of_payload(self.0.as_deref())
+        self.0.as_deref().map_or(0, Carry::size)
     }
 
     fn type_name(&self) -> &'static str {
@@ -178,6 +190,10 @@ impl Stored for Encoded {
 
     fn value(&self) -> Option<&dyn Any> {
         Some(&self.0)
+    }
+
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<Bytes>()
     }
 
     fn give(&mut self, out: &mut dyn Any) {
@@ -234,6 +250,10 @@ impl<T: Send + 'static> Stored for Kept<T> {
         None
     }
 
+    fn holds(&self, _payload: TypeId) -> bool {
+        false
+    }
+
     fn give(&mut self, out: &mut dyn Any) {
         if let Some(out) = out.downcast_mut::<Given<Local<T>>>() {
             *out = self.take().map(|value| Ok(*value));
@@ -273,6 +293,10 @@ impl<T: Send + Sync + ?Sized + 'static> Stored for LocalShared<T> {
         self.0.as_ref().map(|value| value as &dyn Any)
     }
 
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<LocalArc<T>>() && self.0.is_some()
+    }
+
     fn give(&mut self, out: &mut dyn Any) {
         if let Some(out) = out.downcast_mut::<Given<LocalArc<T>>>() {
             *out = self.0.take().map(Ok);
@@ -284,7 +308,7 @@ impl<T: Send + Sync + ?Sized + 'static> Stored for LocalShared<T> {
     }
 
     fn size(&self) -> usize {
-        self.0.as_ref().map_or(0, |value| size_of_val(&**value))
+        self.0.as_ref().map_or(0, Carry::size)
     }
 
     fn type_name(&self) -> &'static str {
@@ -308,6 +332,10 @@ impl Stored for Box<dyn Stored> {
 
     fn value(&self) -> Option<&dyn Any> {
         (**self).value()
+    }
+
+    fn holds(&self, payload: TypeId) -> bool {
+        (**self).holds(payload)
     }
 
     fn give(&mut self, out: &mut dyn Any) {
@@ -337,22 +365,6 @@ impl Stored for Box<dyn Stored> {
 
 /// What `give` fills: the value, or the handle that others share.
 type Given<T> = Option<Result<T, Arc<T>>>;
-
-fn size_of_payload<T: Coded>(value: Option<&T>) -> usize {
-    let any = value.map(|value| value as &dyn Any);
-    match Encoding::of::<T>() {
-        Encoding::Text => any
-            .and_then(|any| any.downcast_ref::<String>())
-            .map_or(0, String::len),
-        Encoding::Octets => any
-            .and_then(|any| any.downcast_ref::<Vec<u8>>())
-            .map_or(0, Vec::len),
-        Encoding::Bytes => any
-            .and_then(|any| any.downcast_ref::<Bytes>())
-            .map_or(0, |octets| octets.len()),
-        Encoding::Codec => size_of::<T>(),
-    }
-}
 
 fn encode_payload<T: Coded>(value: Option<&T>, codec: &dyn Codec) -> Result<Bytes, CodecError> {
     let Some(value) = value else {

@@ -156,6 +156,10 @@ impl<T: Send + 'static> Carry for Local<T> {
         Body::stored(Kept::new(self))
     }
 
+    fn size(&self) -> usize {
+        size_of::<T>()
+    }
+
     fn content_type(_codec: &dyn Codec) -> Option<&str> {
         None
     }
@@ -190,6 +194,10 @@ impl<T: Send + 'static> Carry for Local<T> {
 impl<T: Send + Sync + ?Sized + 'static> Carry for LocalArc<T> {
     fn into_body(self) -> Body {
         Body::stored(LocalShared(Some(self)))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(&**self)
     }
 
     fn content_type(_codec: &dyn Codec) -> Option<&str> {

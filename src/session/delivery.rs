@@ -66,7 +66,7 @@ impl<T: Payload> Delivery<T> {
     /// Whether the message has in it the very value that was sent, and any content type will do: the common case.
     #[inline(always)]
     pub(crate) fn is_open(envelope: &Envelope, codecs: &Codecs) -> bool {
-        !codecs.is_restricted() && envelope.body().downcast_ref::<T>().is_some()
+        !codecs.is_restricted() && envelope.body().holds::<T>()
     }
 
     /// A message that [is open](Self::is_open) already.
