@@ -111,6 +111,14 @@ impl Envelope {
         }
     }
 
+    /// With its position in the queue.
+    #[inline(always)]
+    pub(crate) fn at(self, position: u64) -> Envelope {
+        let mut envelope = self;
+        envelope.position = position;
+        envelope
+    }
+
     /// What stays behind where a message was taken out.
     pub(crate) fn empty() -> Envelope {
         Envelope {

@@ -44,18 +44,28 @@ thread_local! {
 }
 
 impl Routes {
-    /// The route of the producer's own key.
-    #[inline]
-    pub(super) fn own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
+    /// The route of the producer's own key, if this thread has used it last and it is right still. To be [kept](Self::keep) again.
+    #[inline(always)]
+    pub(super) fn last(shared: &Arc<Shared>) -> Option<Arc<Known>> {
         // Taken out while it is used: whoever publishes on this thread meanwhile (a payload's `Drop`) looks it up.
         match LAST.try_with(Cell::take) {
-            Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => Ok(last),
-            _ => self.look_up_own(shared),
+            Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => {
+                Some(last)
+            }
+            _ => None,
+        }
+    }
+
+    /// The route of the producer's own key.
+    pub(super) fn own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
+        match Routes::last(shared) {
+            Some(last) => Ok(last),
+            None => self.look_up_own(shared),
         }
     }
 
     /// The way of the producer's own key was right just now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keep(route: Arc<Known>) {
         if !route.by_headers {
             // A thread whose locals are gone already keeps nothing.
@@ -63,6 +73,7 @@ impl Routes {
         }
     }
 
+    #[cold]
     fn look_up_own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
         let mut remembered = self.remembered.lock();
         match &remembered.own {

@@ -8,6 +8,7 @@ use std::{collections::VecDeque, fmt};
 
 use super::{
     effects::Effects,
+    place::Spot,
     subscriber::{Group, Inbox, Sink, Subscribe, Subscriber},
     tally::Amount,
 };
@@ -179,6 +180,18 @@ impl Consumers {
         None
     }
 
+    /// The inbox of the consumer whose turn it is: as long as that is plain to see, there is room, and nobody has to be put aside.
+    #[inline(always)]
+    pub(super) fn spot(&mut self) -> Option<Spot<'_>> {
+        if self.single_active || !self.suspended.is_empty() {
+            return None;
+        }
+        let (_, turn) = self.turns.first_mut()?;
+        let id = *turn.front()?;
+        let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.as_mut()?;
+        subscriber.spot((turn.len() > 1).then_some(turn))
+    }
+
     /// Hands a message of `size` bytes to the consumer whose turn it is; `false`, and the message stays, if none can take it.
     #[inline]
     pub(crate) fn hand(
@@ -232,7 +245,7 @@ impl Consumers {
         &mut self,
         taker: &Taker,
         effects: &mut Effects,
-        fill: impl FnOnce(&mut VecDeque<Envelope>, usize) -> Amount,
+        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> Amount,
     ) -> bool {
         match self.get_mut(taker.id) {
             Some(subscriber) => subscriber.take_many(effects, fill),

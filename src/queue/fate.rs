@@ -63,6 +63,12 @@ impl State {
                 .is_some_and(|max| self.ready.bytes().saturating_add(size) > max)
     }
 
+    /// Whether the queue has a limit of length.
+    #[inline]
+    pub(super) fn is_limited(&self) -> bool {
+        self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
+    }
+
     /// Whether the queue may refuse a message at all.
     #[inline]
     pub(super) fn is_selective(&self) -> bool {

@@ -3,22 +3,44 @@
 //! One ring for all would double when it is full: half of it empty, at worst, and all of it moved each time. Knows nothing
 //! of priorities or places.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
+use super::tally::Amount;
 use crate::envelope::Envelope;
 
 /// How many messages a piece takes.
 const PIECE: usize = 256;
 
+/// For so many pieces there is room in any case.
+const FEW: usize = 4;
+
 /// Messages, first come first served.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// All full but the first, from which messages are taken, and the last, to which they come. Empty ones only if there is no
-    /// other.
-    pieces: VecDeque<VecDeque<Envelope>>,
+    /// What is left of the piece that is being taken from; it came before all else.
+    first: VecDeque<Envelope>,
+    /// None empty, and all full but the last, to which messages come.
+    pieces: VecDeque<Piece>,
     /// A piece that ran empty, for the next one that is needed.
-    spare: Option<VecDeque<Envelope>>,
+    spare: Option<Vec<Envelope>>,
     len: usize,
+}
+
+/// Messages that are handed over together, if they can be.
+#[derive(Debug, Default)]
+struct Piece {
+    messages: Vec<Envelope>,
+    /// Counted as they come: whoever takes them all does it under the queue's lock, and should not look at each.
+    bytes: u64,
+}
+
+/// The end of a line, with room for one more message. Whoever puts it there counts it.
+pub(super) struct End<'a> {
+    pub(super) room: &'a mut Vec<Envelope>,
+    /// Of the last piece.
+    pub(super) bytes: &'a mut u64,
+    /// Of the line.
+    pub(super) len: &'a mut usize,
 }
 
 impl Line {
@@ -29,67 +51,79 @@ impl Line {
 
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
-        let pieces = self.pieces.iter().chain(&self.spare);
-        pieces.map(VecDeque::capacity).sum()
+        let pieces = self.pieces.iter().map(|piece| &piece.messages);
+        let room: usize = pieces.chain(&self.spare).map(Vec::capacity).sum();
+        self.first.capacity() + room
     }
 
     pub(super) fn front(&self) -> Option<&Envelope> {
-        self.pieces.front()?.front()
+        let next = || self.pieces.front()?.messages.first();
+        self.first.front().or_else(next)
     }
 
     pub(super) fn push_back(&mut self, envelope: Envelope) {
-        self.len += 1;
-        match self.pieces.back_mut() {
-            Some(last) if last.len() < PIECE => last.push_back(envelope),
-            _ => {
-                let mut piece = match self.spare.take() {
-                    Some(spare) => spare,
-                    // The first grows with what it holds: most queues are short.
-                    None if self.pieces.is_empty() => VecDeque::new(),
-                    None => VecDeque::with_capacity(PIECE),
-                };
-                piece.push_back(envelope);
-                self.pieces.push_back(piece);
-            }
+        let last = self.pieces.back();
+        if last.is_none_or(|last| last.messages.len() == PIECE) {
+            let messages = match self.spare.take() {
+                Some(spare) => spare,
+                // The first grows with what it holds: most queues are short.
+                None if last.is_none() => Vec::new(),
+                None => Vec::with_capacity(PIECE),
+            };
+            self.pieces.push_back(Piece { messages, bytes: 0 });
         }
+        if let Some(last) = self.pieces.back_mut() {
+            self.len += 1;
+            last.bytes = last.bytes.wrapping_add(envelope.size());
+            last.messages.push(envelope);
+        }
+    }
+
+    /// Where the next message can be put without anything else to be done.
+    #[inline(always)]
+    pub(super) fn end(&mut self) -> Option<End<'_>> {
+        let Piece { messages, bytes } = self.pieces.back_mut()?;
+        let fits = messages.len() < PIECE && messages.len() < messages.capacity();
+        fits.then_some(End {
+            room: messages,
+            bytes,
+            len: &mut self.len,
+        })
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Envelope> {
-        let first = self.pieces.front_mut()?;
-        let envelope = first.pop_front()?;
-        self.len -= 1;
-        if first.is_empty() {
-            self.retire_first();
+        if self.first.is_empty() {
+            self.open_next();
         }
+        let envelope = self.first.pop_front()?;
+        self.len -= 1;
         Some(envelope)
     }
 
-    /// Moves up to `most` messages from the front; `each` looks at them.
-    pub(super) fn move_front(
-        &mut self,
-        most: usize,
-        into: &mut VecDeque<Envelope>,
-        mut each: impl FnMut(&Envelope),
-    ) {
+    /// Moves up to `most` messages from the front; says what they amount to.
+    pub(super) fn move_front(&mut self, most: usize, into: &mut Vec<Envelope>) -> Amount {
+        let mut moved = Amount::default();
         let mut left = most.min(self.len);
         self.len -= left;
         while left > 0 {
-            let Some(first) = self.pieces.front_mut() else {
-                return;
-            };
-            let count = left.min(first.len());
-            if count == first.len() && into.is_empty() {
-                // Handed over as it is, in exchange for the room there.
-                first.iter().for_each(&mut each);
-                std::mem::swap(into, first);
-            } else {
-                into.extend(first.drain(..count).inspect(&mut each));
-            }
+            let count = left.min(self.first.len());
+            let taken = self.first.drain(..count);
+            into.extend(taken.inspect(|envelope| moved.add(envelope)));
             left -= count;
-            if first.is_empty() {
-                self.retire_first();
+            match self.pieces.front_mut() {
+                // Handed over as it is, in exchange for the room there.
+                Some(Piece { messages, bytes }) if into.is_empty() && messages.len() <= left => {
+                    moved += Amount::new(messages.len() as u64, *bytes);
+                    left -= messages.len();
+                    mem::swap(into, messages);
+                    let room = self.pieces.pop_front();
+                    self.retire(room.unwrap_or_default().messages);
+                }
+                _ if left > 0 => self.open_next(),
+                _ => {}
             }
         }
+        moved
     }
 
     /// An empty line keeps no memory.
@@ -99,12 +133,21 @@ impl Line {
         }
     }
 
-    /// The first piece ran empty: it stays if it is the only one, or for the next; a backlog that is gone does not keep its memory.
-    fn retire_first(&mut self) {
-        if self.pieces.len() > 1 {
-            self.spare = self.pieces.pop_front();
-        } else if self.spare.take().is_some() {
-            self.pieces.shrink_to(1);
+    /// The first piece ran empty: from now on the next one is taken from.
+    fn open_next(&mut self) {
+        if let Some(next) = self.pieces.pop_front() {
+            let room = mem::replace(&mut self.first, next.messages.into());
+            self.retire(room.into());
+        }
+    }
+
+    /// The room of a piece that ran empty is kept for the next one; a backlog that is gone does not keep its memory.
+    fn retire(&mut self, room: Vec<Envelope>) {
+        if room.capacity() > 0 {
+            self.spare = Some(room);
+        }
+        if self.pieces.is_empty() {
+            self.pieces.shrink_to(FEW);
         }
     }
 }
@@ -143,10 +186,11 @@ mod tests {
                         prop_assert_eq!(line.pop_front().map(|envelope| envelope.position), model.pop_front());
                     },
                     _ => {
-                        let (mut run, mut seen) = (VecDeque::new(), 0);
-                        line.move_front(count, &mut run, |_| seen += 1);
+                        let mut run = Vec::new();
+                        let moved = line.move_front(count, &mut run);
                         let count = count.min(model.len());
-                        prop_assert_eq!(seen, count);
+                        // Each is a byte.
+                        prop_assert_eq!(moved, Amount::new(count as u64, count as u64));
                         prop_assert!(run.iter().map(|envelope| envelope.position).eq(model.drain(..count)));
                     }
                 }

@@ -23,6 +23,7 @@ mod effects;
 mod fate;
 mod line;
 mod outcome;
+mod place;
 mod ready;
 mod returns;
 mod state;
@@ -145,6 +146,12 @@ impl Queue {
     /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
     pub(crate) fn ttl(&self) -> u64 {
         self.hints.ttl.load(SeqCst)
+    }
+
+    /// Whether a message may go to the first [`Place`](place::Place) that is found: nothing here depends on time, and nobody waits for room.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.is_timed() && !self.is_blocking()
     }
 
     /// Whether the clock is worth a look before a verb.

@@ -3,9 +3,13 @@
 //! Higher priorities first; within one, newcomers stand in line as they came, and what was returned goes back to its
 //! place among them. Knows nothing of consumers, limits or time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use super::{line::Line, tally::Amount};
+use super::{
+    line::{End, Line},
+    place::{Owner, Spot},
+    tally::Amount,
+};
 use crate::envelope::Envelope;
 
 /// Ready messages.
@@ -92,6 +96,22 @@ impl Ready {
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
+    /// The place for a newcomer at the end of the only lane, if there is room.
+    #[inline(always)]
+    pub(super) fn spot(&mut self) -> Option<Spot<'_>> {
+        let [lane] = self.lanes.as_mut_slice() else {
+            return None;
+        };
+        let End { room, bytes, len } = lane.arrived.end()?;
+        let owner = Owner::Line {
+            piece: bytes,
+            line: len,
+            ready: &mut self.len,
+            bytes: &mut self.bytes,
+        };
+        Some(Spot { room, owner })
+    }
+
     /// Puts a message back to its place.
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
         self.len += 1;
@@ -118,16 +138,13 @@ impl Ready {
 
     /// Takes up to `most` of the messages that are to be served next, as far as they stand in line; says what they amount
     /// to.
-    pub(crate) fn pop_run(&mut self, most: usize, into: &mut VecDeque<Envelope>) -> Amount {
-        let mut taken = Amount::default();
-        if let [lane] = self.lanes.as_mut_slice() {
-            if lane.returned.is_empty() {
-                lane.arrived
-                    .move_front(most, into, |envelope| taken.add(envelope));
-            }
-        }
+    pub(crate) fn pop_run(&mut self, most: usize, into: &mut Vec<Envelope>) -> Amount {
+        let taken = match self.lanes.as_mut_slice() {
+            [lane] if lane.returned.is_empty() => lane.arrived.move_front(most, into),
+            _ => Amount::default(),
+        };
         self.len -= taken.messages as usize;
-        self.bytes -= taken.bytes;
+        self.bytes = self.bytes.wrapping_sub(taken.bytes);
         taken
     }
 

@@ -10,6 +10,7 @@ use super::{
     consumers::{ConsumerId, Consumers},
     effects::{Effect, Effects},
     outcome::{By, DeleteRefused, Deleted, NotTaken, Run, SubscribeRefused},
+    place::Place,
     ready::Ready,
     returns::Retired,
     subscriber::{Sink, Subscribe},
@@ -131,6 +132,25 @@ impl State {
         Ok(())
     }
 
+    /// Where the next message goes at once, if no limit, no priority and nobody who waits for anything else has a say in it.
+    #[inline(always)]
+    pub(crate) fn place(&mut self) -> Option<Place<'_>> {
+        if self.deleted || self.is_selective() || !self.idlers.is_empty() {
+            return None;
+        }
+        let spot = match self.ready.is_empty() {
+            true => self.consumers.spot()?,
+            // Invariant 3: no consumer is in turn that could take it.
+            false if self.is_limited() || !self.getters.is_empty() => return None,
+            false => self.ready.spot()?,
+        };
+        Some(Place {
+            spot,
+            taken_in: &mut self.tally.taken_in,
+            next_position: &mut self.next_position,
+        })
+    }
+
     /// Takes new messages in, one after the other, and leaves those that it does not take: all, if it is deleted or may refuse some.
     pub(crate) fn push_run(
         &mut self,
@@ -152,7 +172,7 @@ impl State {
     fn line_up(&mut self, envelope: Envelope, by: By, now: u64, effects: &mut Effects) {
         let timed = envelope.deadline != NEVER;
         self.ready.arrive(envelope);
-        if timed || self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some() {
+        if timed || self.is_limited() {
             if self.is_over() {
                 self.look_again(now, effects);
             }
@@ -420,7 +440,7 @@ impl State {
             };
             // Where nothing expires, whoever takes no turns with others takes its messages as one run.
             let ready = &mut self.ready;
-            let fill = |run: &mut VecDeque<Envelope>, most| ready.pop_run(most, run);
+            let fill = |run: &mut Vec<Envelope>, most| ready.pop_run(most, run);
             if now == 0 && taker.alone && self.consumers.hand_run(&taker, effects, fill) {
                 continue;
             }

@@ -4,7 +4,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{credit::Credit, effects::Effects, tally::Amount};
+use super::{
+    consumers::ConsumerId,
+    credit::Credit,
+    effects::Effects,
+    place::{Owner, Spot},
+    tally::Amount,
+};
 use crate::{envelope::Envelope, error::CancelReason, name::Name, waiter::WaitList};
 
 /// Consumers that share a limit on the whole (a channel), or a single one.
@@ -31,7 +37,8 @@ pub(crate) enum Sink {
 
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    pub(crate) run: VecDeque<Envelope>,
+    /// In the order in which they came. Only filled here, never taken from: that is what the simplest of all lists is for.
+    pub(crate) run: Vec<Envelope>,
     /// Receivers that found the inbox empty.
     pub(crate) waiting: WaitList,
     /// A receiver has come for more and found nothing since the last run was taken.
@@ -125,7 +132,7 @@ impl Subscriber {
                 if inbox.run.is_empty() {
                     self.credit.set_filled(true);
                 }
-                inbox.run.push_back(envelope);
+                inbox.run.push(envelope);
                 if !inbox.waiting.is_empty() {
                     effects.wake(inbox.waiting.take_one());
                 }
@@ -144,12 +151,35 @@ impl Subscriber {
         true
     }
 
+    /// The place for one more message in its inbox, if there is room, and credit that was counted before.
+    #[inline(always)]
+    pub(super) fn spot<'a>(
+        &'a mut self,
+        turn: Option<&'a mut VecDeque<ConsumerId>>,
+    ) -> Option<Spot<'a>> {
+        let Sink::Inbox(Inbox { run, waiting, .. }) = &mut self.sink else {
+            return None;
+        };
+        let has_credit = self.prefetch == 0 || self.available > 0;
+        if !has_credit || self.auto_ack || run.len() == run.capacity() {
+            return None;
+        }
+        let owner = Owner::Consumer {
+            waiting,
+            credit: &self.credit,
+            handed: &mut self.handed,
+            available: &mut self.available,
+            turn,
+        };
+        Some(Spot { room: run, owner })
+    }
+
     /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and says what they amount to.
     /// `false` if it took none, since it takes them one by one.
     pub(super) fn take_many(
         &mut self,
         effects: &mut Effects,
-        fill: impl FnOnce(&mut VecDeque<Envelope>, usize) -> Amount,
+        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> Amount,
     ) -> bool {
         let Sink::Inbox(inbox) = &mut self.sink else {
             return false;
@@ -189,7 +219,8 @@ impl Subscriber {
         };
         inbox.hungry = inbox.run.is_empty();
         if !inbox.hungry {
-            std::mem::swap(run, &mut inbox.run);
+            let room = std::mem::take(run).into();
+            *run = std::mem::replace(&mut inbox.run, room).into();
             self.credit.set_filled(false);
         }
         !inbox.hungry

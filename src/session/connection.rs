@@ -97,6 +97,12 @@ impl Core {
         &self.vhost
     }
 
+    /// Whether it is open, so that [`check_open`](Self::check_open) has nothing to say.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.vhost.is_up() && !self.closed.load(SeqCst)
+    }
+
     /// # Errors
     /// [`Error::ShutDown`], [`Error::ConnectionClosed`].
     pub(crate) fn check_open(&self) -> Result {

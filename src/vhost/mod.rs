@@ -245,6 +245,12 @@ impl VirtualHost {
         self.next_number()
     }
 
+    /// Whether it is there, so that [`check_up`](Self::check_up) has nothing to say.
+    #[inline]
+    pub(crate) fn is_up(&self) -> bool {
+        self.down.get().is_none()
+    }
+
     /// # Errors
     /// [`Error::ShutDown`] once the broker is shut down, [`Error::VhostDeleted`] once the virtual host is deleted.
     pub(crate) fn check_up(&self) -> Result {
