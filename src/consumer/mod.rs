@@ -8,6 +8,7 @@ mod builder;
 pub use self::builder::ConsumerBuilder;
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::Future,
     marker::PhantomData,
@@ -25,10 +26,14 @@ use crate::{
     payload::Payload,
     session::{
         delivery::{Delivery, Undecoded},
+        held::Source,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
         subscription::Subscription,
     },
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    sync::{
+        MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
     waiter::{self, TaskWait, Ticket, WaitList},
 };
 
@@ -110,6 +115,31 @@ impl<T: Payload> Consumer<T> {
     /// [`RecvError::Cancelled`] once the consumer is cancelled, its queue is deleted, its connection closed or the
     /// broker shut down; that also wakes a receiver that waits.
     pub fn recv(&self) -> Result<Delivery<T>, RecvError> {
+        if let Some((mut run, source)) = self.run() {
+            if let Some(envelope) = run.pop_front() {
+                return Ok(Delivery::whole(source, envelope));
+            }
+        }
+        self.wait()
+    }
+
+    /// The run at hand, if its next message is as most are, and where it comes from: it is from the only queue, and has the very value in
+    /// it that was sent. Looked at where it lies, so that whoever takes it moves it once.
+    #[inline(always)]
+    fn run(&self) -> Option<(MutexGuard<'_, VecDeque<Envelope>>, Arc<Source>)> {
+        let [member] = &*self.members else {
+            return None;
+        };
+        let source = member.subscription.source();
+        if source.auto_ack {
+            return None;
+        }
+        let run = member.subscription.run()?;
+        Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| (run, source.handle()))
+    }
+
+    #[inline(never)]
+    fn wait(&self) -> Result<Delivery<T>, RecvError> {
         if let [member] = &*self.members {
             if let Some(envelope) = member.subscription.next() {
                 return self.open_from(member, envelope);
@@ -128,6 +158,11 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// [`TryRecvError::Empty`] if there is none now; otherwise as [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Delivery<T>, TryRecvError> {
+        if let Some((mut run, source)) = self.run() {
+            if let Some(envelope) = run.pop_front() {
+                return Ok(Delivery::whole(source, envelope));
+            }
+        }
         let first = self.turn();
         for offset in 0..self.members.len() {
             let member = (first + offset) % self.members.len();
@@ -157,6 +192,11 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
+        if let Some((mut run, source)) = self.run() {
+            if let Some(envelope) = run.pop_front() {
+                return Ok(Delivery::whole(source, envelope));
+            }
+        }
         let time = self.members[0].subscription.vhost().time().clone();
         match waiter::wait_any(&self.members, self.turn(), time.deadline(timeout)) {
             Some((member, envelope)) => Ok(self.open(member, envelope)?),
@@ -396,6 +436,15 @@ impl<T: Payload> Future for Recv<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let consumer = self.consumer;
+        let run = match self.wait.is_registered() {
+            true => None,
+            false => consumer.run(),
+        };
+        if let Some((mut run, source)) = run {
+            if let Some(envelope) = run.pop_front() {
+                return Poll::Ready(Ok(Delivery::whole(source, envelope)));
+            }
+        }
         let first = consumer.turn();
         self.wait
             .poll(&consumer.members, first, context)

@@ -94,22 +94,34 @@ impl Source {
     }
 
     /// Acknowledges so many messages of so many bytes.
+    #[inline(always)]
     pub(crate) fn ack(&self, messages: u64, bytes: u64) {
         match &self.consumer {
             Some((id, credit)) => {
                 if credit.settle(messages, bytes) {
-                    self.vhost.with_queue(&self.queue, |state, now, effects| {
-                        state.settled(*id, now, effects)
-                    });
+                    self.tell(*id);
                 }
                 if let Some(account) = &self.account {
                     account.give_back(bytes).into_iter().for_each(Wake::wake);
                 }
             }
-            None => self.vhost.with_queue(&self.queue, |state, _, effects| {
-                state.settle_gets(messages, bytes, effects);
-            }),
+            None => self.ack_gets(messages, bytes),
         }
+    }
+
+    /// The queue waits to be told what its consumer has settled.
+    #[inline(never)]
+    fn tell(&self, id: ConsumerId) {
+        self.vhost.with_queue(&self.queue, |state, now, effects| {
+            state.settled(id, now, effects);
+        });
+    }
+
+    #[inline(never)]
+    fn ack_gets(&self, messages: u64, bytes: u64) {
+        self.vhost.with_queue(&self.queue, |state, _, effects| {
+            state.settle_gets(messages, bytes, effects);
+        });
     }
 
     /// Gives messages up: back to their places, or away.
@@ -208,9 +220,13 @@ impl Held {
         if !source.auto_ack {
             source.ack(1, self.envelope.size());
         }
-        let up = source.vhost.check_up();
-        Source::spare(source);
-        up
+        match source.vhost.is_up() {
+            true => {
+                Source::spare(source);
+                Ok(())
+            }
+            false => source.vhost.check_up(),
+        }
     }
 
     /// Gives it up. Does nothing the second time.

@@ -19,7 +19,7 @@ use crate::{
         ConsumerId, Credit, Effects, IDLE_ROOM, Inbox, Queue, Run, Sink, Subscribe,
         SubscribeRefused,
     },
-    sync::Mutex,
+    sync::{Mutex, MutexGuard},
     vhost::VirtualHost,
     waiter::{self, Ticket, WaitList},
 };
@@ -157,14 +157,16 @@ impl Subscription {
             });
     }
 
-    /// Takes the next message of the run at hand, if there is one: the short way that most receives go.
-    #[inline]
+    /// Takes the next message of the run at hand, if there is one.
     pub(crate) fn next(&self) -> Option<Envelope> {
-        let mut run = self.run.lock();
-        match self.has_ended() {
-            true => None,
-            false => run.pop_front(),
-        }
+        self.run()?.pop_front()
+    }
+
+    /// The run at hand, as long as the consumer has not ended: the short way that most receives go.
+    #[inline(always)]
+    pub(crate) fn run(&self) -> Option<MutexGuard<'_, VecDeque<Envelope>>> {
+        let run = self.run.lock();
+        (!self.has_ended()).then_some(run)
     }
 
     /// Waits a moment for the inbox to be filled, without asking for the queue's lock, which its publishers need.

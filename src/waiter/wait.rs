@@ -99,6 +99,11 @@ pub(crate) struct TaskWait {
 }
 
 impl TaskWait {
+    /// Whether it has been polled and found nothing.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.is_some()
+    }
+
     /// Polls: takes something from one of `sources` (the same at every poll), or registers the task with all of them.
     pub(crate) fn poll<S: Source>(
         &mut self,
