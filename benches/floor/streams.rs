@@ -1,7 +1,5 @@
 //! Messages in a stream, as fast as they go: producers and consumers at one queue.
 
-use std::sync::Arc;
-
 use super::{
     group::Group,
     item::{Msg, Plain},
@@ -25,9 +23,6 @@ pub fn groups(options: &Options) -> Vec<Group> {
             Group::throughput(shape)
                 .row("raw-msg", None, messages, move |n| {
                     raw::channel::<Msg>(n, producers, consumers)
-                })
-                .row("raw-arc", None, messages, move |n| {
-                    raw::channel::<Arc<Msg>>(n, producers, consumers)
                 })
                 .row("leveret", Some(goal), messages, move |n| {
                     routed::direct::<Msg>(n, producers, consumers)
