@@ -223,7 +223,7 @@ impl Drop for Selected<'_> {
         if let (Some(Ok(envelope)), Some(member)) =
             (self.outcome.take(), self.consumer.get(self.place))
         {
-            member.subscription.untake([envelope]);
+            member.subscription.untake(envelope);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Receiving many messages at once.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{Consumer, shown};
 use crate::{
     envelope::Envelope,
     payload::Payload,
-    session::{delivery::Delivery, receive::RecvError, subscription::Subscription},
+    session::{delivery::Delivery, receive::RecvError},
     waiter,
 };
 
@@ -34,55 +34,58 @@ impl<T: Payload> Consumer<T> {
         let time = self.members[0].subscription.vhost().time().clone();
         let deadline = time.deadline(wait);
         let mut batch = Vec::new();
-        while batch.len() < max {
-            let (member, first) = match waiter::wait_any(&self.members, self.turn(), deadline) {
-                None => break,
-                Some((member, Ok(envelope))) => (member, envelope),
-                Some((_, Err(_))) if !batch.is_empty() => break,
+        loop {
+            self.take_open(max, &mut batch);
+            if batch.len() >= max {
+                return Ok(batch);
+            }
+            let (member, envelope) = match waiter::wait_any(&self.members, self.turn(), deadline) {
+                None => return Ok(batch),
+                Some((member, Ok(envelope))) => (&self.members[member], envelope),
+                Some((_, Err(_))) if !batch.is_empty() => return Ok(batch),
                 Some((_, Err(reason))) => return Err(RecvError::Cancelled(reason)),
             };
-            let member = &self.members[member];
-            let subscription = &member.subscription;
-            let mut taken = Taken {
-                subscription,
-                envelopes: VecDeque::from([first]),
-            };
-            subscription.take_some(max - batch.len(), &mut taken.envelopes);
-            batch.reserve(taken.envelopes.len());
-            while let Some(envelope) = taken.envelopes.pop_front() {
-                let size = envelope.size();
-                match self.decode(member, envelope) {
-                    Ok(delivery) => {
-                        shown(member, || size);
-                        batch.push(delivery);
+            let size = envelope.size();
+            match self.decode(member, envelope) {
+                Ok(delivery) => {
+                    shown(member, || size);
+                    batch.push(delivery);
+                }
+                Err(undecoded) if batch.is_empty() => {
+                    shown(member, || size);
+                    return Err(RecvError::Decode(undecoded));
+                }
+                Err(undecoded) => {
+                    if let Some(envelope) = undecoded.unread() {
+                        member.subscription.untake(envelope);
                     }
-                    Err(undecoded) if batch.is_empty() => {
-                        shown(member, || size);
-                        return Err(RecvError::Decode(undecoded));
-                    }
-                    Err(undecoded) => {
-                        if let Some(envelope) = undecoded.unread() {
-                            taken.envelopes.push_front(envelope);
-                        }
-                        return Ok(batch);
-                    }
+                    return Ok(batch);
                 }
             }
         }
-        Ok(batch)
     }
-}
 
-/// Messages taken for a batch. Those that do not come into it go back in their order, even if a decoder panics.
-struct Taken<'a> {
-    subscription: &'a Subscription,
-    envelopes: VecDeque<Envelope>,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if !self.envelopes.is_empty() {
-            self.subscription.untake(self.envelopes.drain(..));
+    /// Takes what there is of the run at hand, until the batch has `max` messages: as long as each has the very value in it that was sent,
+    /// which is nearly always.
+    fn take_open(&self, max: usize, batch: &mut Vec<Delivery<T>>) {
+        let [member] = &*self.members else {
+            return;
+        };
+        let Some(mut run) = member.subscription.run() else {
+            return;
+        };
+        let open = |envelope: &&Envelope| Delivery::<T>::is_open(envelope, &self.codecs);
+        let most = run.iter().take(max.saturating_sub(batch.len()));
+        let count = most.take_while(open).count();
+        let bytes: u64 = run.iter().take(count).map(Envelope::size).sum();
+        let source = member.subscription.source();
+        batch.extend(
+            run.drain(..count)
+                .map(|envelope| Delivery::whole(Arc::clone(source), envelope)),
+        );
+        drop(run);
+        if source.auto_ack && count > 0 {
+            source.ack(count as u64, bytes);
         }
     }
 }

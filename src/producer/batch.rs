@@ -1,9 +1,9 @@
 //! Publishing many payloads at once: a queue takes a run of them in one critical section.
 //!
-//! Only where nothing can come between: where a queue may refuse a message or have its publisher wait, or several places
-//! are to have it, each is published by itself.
+//! Only where nothing can come between: where a queue may refuse a message or have its publisher wait, where time plays a part, or several
+//! places are to have it, each is published by itself.
 
-use super::{Producer, PublishError, Routes};
+use super::{Producer, PublishError, refused::payload_of, routes::Routes};
 use crate::{
     envelope::Envelope,
     payload::{Body, Payload},
@@ -48,24 +48,27 @@ impl<T: Payload> Producer<T> {
         }
     }
 
+    /// As many as go the plain way are put there in one critical section; of the others each says itself what is the matter.
     fn publish_run(&self, run: Vec<T>, results: &mut Vec<Result<Published, PublishError<T>>>) {
-        let route = match self.route(None) {
-            Ok(route) if route.takes_runs() && !self.shared.always_encode => route,
-            // Each says itself what is wrong.
-            _ => return results.extend(run.into_iter().map(|payload| self.publish(payload))),
-        };
-        let message = |payload: T| {
-            let meta = self.measured(&payload, self.shared.meta.clone());
-            Some(Envelope::new(Body::new(payload), &route.address, meta))
-        };
-        let mut messages: Vec<_> = run.into_iter().map(message).collect();
-        let vhost = self.shared.connection.vhost();
-        vhost.push_run(&route, &mut messages);
-        results.extend(messages.into_iter().map(|left| match left {
-            None => Ok(Published::to_one()),
-            // The queue is gone, or does not take runs any more.
-            Some(envelope) => self.publish(super::refused::payload_of(Some(envelope.into_body()))),
-        }));
-        Routes::keep(route);
+        let count = run.len();
+        let mut payloads = run.into_iter();
+        let mut left = None;
+        if let Some(route) = self.plain_route() {
+            if let Some(queue) = route.plain_queue() {
+                let size = |payload: &T| payload.size() as u64;
+                let make = |payload| Envelope::new(Body::new(payload), &route.address, None);
+                let vhost = self.shared.connection.vhost();
+                left = vhost.push_run(queue, &mut payloads, size, make);
+            }
+            Routes::keep(route);
+        }
+        let taken = count - payloads.len() - usize::from(left.is_some());
+        results.extend((0..taken).map(|_| Ok(Published::to_one())));
+        let left = left.map(|envelope| payload_of(Some(envelope.into_body())));
+        results.extend(
+            left.into_iter()
+                .chain(payloads)
+                .map(|payload| self.publish(payload)),
+        );
     }
 }

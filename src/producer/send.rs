@@ -24,14 +24,10 @@ impl<T: Payload> Producer<T> {
     /// that has a place for it at once. Gives it back if anything else is to be looked at.
     #[inline]
     pub(super) fn put(&self, payload: T) -> std::result::Result<(), T> {
-        let shared = &self.shared;
-        if shared.meta.is_some() || self.sized_by.is_some() || !shared.connection.is_open() {
-            return Err(payload);
-        }
-        let Some(route) = Routes::last(shared) else {
+        let Some(route) = self.plain_route() else {
             return Err(payload);
         };
-        if let Some(queue) = route.only_queue().filter(|queue| queue.is_plain()) {
+        if let Some(queue) = route.plain_queue() {
             let size = payload.size() as u64;
             let mut state = queue.lock();
             if let Some(place) = state.place() {
@@ -48,6 +44,17 @@ impl<T: Payload> Producer<T> {
         }
         Routes::keep(route);
         Err(payload)
+    }
+
+    /// The route that this thread has just used, if its producer has nothing to say of a payload and is open. To be
+    /// [kept](Routes::keep) again.
+    #[inline(always)]
+    pub(super) fn plain_route(&self) -> Option<Arc<Known>> {
+        let shared = &self.shared;
+        if shared.meta.is_some() || self.sized_by.is_some() || !shared.connection.is_open() {
+            return None;
+        }
+        Routes::last(shared)
     }
 
     /// Publishes a payload: as the producer does by itself, or as `letter` says.
@@ -146,7 +153,7 @@ impl<T: Payload> Producer<T> {
 
     /// What a payload's message says besides it: with its size, if the producer has a measure of its own.
     #[inline]
-    pub(super) fn measured(&self, payload: &T, meta: Option<Arc<Meta>>) -> Option<Arc<Meta>> {
+    fn measured(&self, payload: &T, meta: Option<Arc<Meta>>) -> Option<Arc<Meta>> {
         match self.sized_by {
             Some(size) => Some(Arc::new(sized::<T>(meta, size(payload)))),
             None => meta,

@@ -3,7 +3,7 @@
 //! Taking in, handing over, settling and ending; how messages end without a consumer is in `fate`, what the clock does
 //! in `timing`.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, vec};
 
 use super::{
     budget::Account,
@@ -151,21 +151,29 @@ impl State {
         })
     }
 
-    /// Takes new messages in, one after the other, and leaves those that it does not take: all, if it is deleted or may refuse some.
-    pub(crate) fn push_run(
+    /// Takes plain messages in, one after the other: `make` makes one of each payload, and runs no user code. Those that it does not take are
+    /// left, the first of them made already: all, if it is deleted or may refuse some.
+    pub(crate) fn push_run<P>(
         &mut self,
-        messages: &mut [Option<Envelope>],
-        now: u64,
+        payloads: &mut vec::IntoIter<P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P) -> Envelope,
         effects: &mut Effects,
-    ) {
-        if self.is_selective() {
-            return;
+    ) -> Option<Envelope> {
+        if self.deleted || self.is_selective() {
+            return None;
         }
-        for message in messages {
-            if self.push(message, By::Publisher, now, effects).is_err() {
-                return;
+        for payload in payloads {
+            if let Some(place) = self.place() {
+                effects.wake(place.put(size(&payload), |position| make(payload).at(position)));
+                continue;
+            }
+            let mut message = Some(make(payload));
+            if self.push(&mut message, By::Publisher, 0, effects).is_err() {
+                return message;
             }
         }
+        None
     }
 
     /// Has a new message wait until a consumer can take it.

@@ -176,33 +176,18 @@ impl Subscription {
         }
     }
 
-    /// Takes messages that are there already, until there are `max` of them.
-    pub(crate) fn take_some(&self, max: usize, into: &mut VecDeque<Envelope>) {
+    /// Puts a message that was taken and not shown back to where it was taken from, before all others. Another receiver may have found
+    /// nothing meanwhile: one is woken.
+    pub(crate) fn untake(&self, envelope: Envelope) {
         let mut run = self.run.lock();
-        let count = run.len().min(max.saturating_sub(into.len()));
-        into.extend(run.drain(..count));
-    }
-
-    /// Puts messages that were taken and not shown back to where they were taken from, in their order. Other receivers may have found
-    /// nothing meanwhile: as many as there are messages are woken.
-    pub(crate) fn untake(&self, envelopes: impl IntoIterator<Item = Envelope>) {
-        let mut envelopes: Vec<Envelope> = envelopes.into_iter().collect();
-        let mut run = self.run.lock();
-        let mut back = 0;
-        if self.ended.get().is_none() && !self.has_ended() {
-            back = envelopes.len();
-            for envelope in envelopes.drain(..).rev() {
-                run.push_front(envelope);
-            }
+        // Cancelled meanwhile: the rest of the run went back without this one.
+        if self.ended.get().is_some() || self.has_ended() {
+            drop(run);
+            return self.source.give_back_unseen(vec![envelope]);
         }
+        run.push_front(envelope);
         drop(run);
-        for _ in 0..back {
-            waiter::Source::pass_on(self);
-        }
-        // Cancelled meanwhile: the rest of the run went back without these.
-        if !envelopes.is_empty() {
-            self.source.give_back_unseen(envelopes);
-        }
+        waiter::Source::pass_on(self);
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! Publishing: from an exchange name to messages in queues.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration, vec};
 
 use super::{
     VirtualHost,
@@ -107,9 +107,11 @@ impl Route {
         }
     }
 
-    /// Whether it leads to one queue that takes whatever comes, as far as is known without its lock.
-    pub(crate) fn takes_runs(&self) -> bool {
-        self.only_queue().is_some_and(|queue| !queue.is_blocking())
+    /// The queue, if it leads to one and to nothing else, and nothing there depends on time or waits for room, as far as is known without
+    /// its lock.
+    #[inline]
+    pub(crate) fn plain_queue(&self) -> Option<&Arc<Queue>> {
+        self.only_queue().filter(|queue| queue.is_plain())
     }
 
     /// How many places the message is to be in.
@@ -241,18 +243,19 @@ impl VirtualHost {
         }
     }
 
-    /// Puts messages one after the other into the queue of a route that [takes runs](Route::takes_runs), in one critical
-    /// section. Those that it does not take are left.
-    pub(crate) fn push_run(self: &Arc<Self>, route: &Route, messages: &mut [Option<Envelope>]) {
-        for queue in &route.queues {
-            let mut now = 0;
-            for envelope in messages.iter_mut().flatten() {
-                now = self.stamp(queue, envelope);
-            }
-            let mut effects = Effects::none();
-            queue.lock().push_run(messages, now, &mut effects);
-            self.carry_out(queue, effects);
-        }
+    /// Puts payloads one after the other into a queue, in one critical section, as far as it takes them: as
+    /// [`State::push_run`](crate::queue::State::push_run) says.
+    pub(crate) fn push_run<P>(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        payloads: &mut vec::IntoIter<P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P) -> Envelope,
+    ) -> Option<Envelope> {
+        let mut effects = Effects::none();
+        let left = queue.lock().push_run(payloads, size, make, &mut effects);
+        self.carry_out(queue, effects);
+        left
     }
 
     /// As [`push`](Self::push), for a route that leads to [one queue](Route::only_queue).
