@@ -115,6 +115,10 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`publish`](Self::publish); [`Error::InvalidName`] for a longer key.
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
+        let payload = match self.put_to(routing_key, payload) {
+            Ok(()) => return Ok(Published::to_one()),
+            Err(payload) => payload,
+        };
         match Letter::to(routing_key, &self.shared) {
             Ok(mut letter) => self.send(payload, Some(&mut letter), Room::Wait),
             Err(error) => Err(PublishError { error, payload }),

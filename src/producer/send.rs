@@ -27,34 +27,39 @@ impl<T: Payload> Producer<T> {
         let Some(route) = self.plain_route() else {
             return Err(payload);
         };
-        if let Some(queue) = route.plain_queue() {
-            let size = payload.size() as u64;
-            let mut state = queue.lock();
-            if let Some(place) = state.place() {
-                let wake = place.put(size, |position| {
-                    Envelope::new(Body::new(payload), &route.address, None).at(position)
-                });
-                drop(state);
-                if let Some(wake) = wake {
-                    wake.wake();
-                }
-                Routes::keep(route);
-                return Ok(());
-            }
-        }
+        let put = put_by(&route, payload);
         Routes::keep(route);
-        Err(payload)
+        put
     }
 
-    /// The route that this thread has just used, if its producer has nothing to say of a payload and is open. To be
-    /// [kept](Routes::keep) again.
+    /// As [`put`](Self::put), with any routing key.
+    pub(super) fn put_to(&self, routing_key: &str, payload: T) -> std::result::Result<(), T> {
+        if self.shared.routing_key == *routing_key {
+            return self.put(payload);
+        }
+        if !self.is_plain() {
+            return Err(payload);
+        }
+        match self.routes.to(&self.shared, routing_key) {
+            Ok(route) => put_by(&route, payload),
+            Err(_) => Err(payload),
+        }
+    }
+
+    /// The route that this thread has just used, if it is [plain](Self::is_plain). To be [kept](Routes::keep) again.
     #[inline(always)]
     pub(super) fn plain_route(&self) -> Option<Arc<Known>> {
-        let shared = &self.shared;
-        if shared.meta.is_some() || self.sized_by.is_some() || !shared.connection.is_open() {
-            return None;
+        match self.is_plain() {
+            true => Routes::last(&self.shared),
+            false => None,
         }
-        Routes::last(shared)
+    }
+
+    /// Whether there is nothing to be said of a payload, and nothing against it.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        let shared = &self.shared;
+        shared.meta.is_none() && self.sized_by.is_none() && shared.connection.is_open()
     }
 
     /// Publishes a payload: as the producer does by itself, or as `letter` says.
@@ -207,4 +212,25 @@ impl<T: Payload> Producer<T> {
             None => self.routes.to(shared, key),
         }
     }
+}
+
+/// Puts a payload at the end of a route, if that is one queue that has a place for it at once.
+#[inline(always)]
+fn put_by<T: Payload>(route: &Known, payload: T) -> std::result::Result<(), T> {
+    let Some(queue) = route.plain_queue() else {
+        return Err(payload);
+    };
+    let size = payload.size() as u64;
+    let mut state = queue.lock();
+    let Some(place) = state.place() else {
+        return Err(payload);
+    };
+    let wake = place.put(size, |position| {
+        Envelope::new(Body::new(payload), &route.address, None).at(position)
+    });
+    drop(state);
+    if let Some(wake) = wake {
+        wake.wake();
+    }
+    Ok(())
 }
