@@ -112,10 +112,18 @@ impl State {
         let Some(envelope) = message else {
             return Ok(());
         };
+        let size = envelope.size();
+        if envelope.deadline == NEVER {
+            if let Some(place) = self.place() {
+                if let Some(envelope) = message.take() {
+                    effects.wake(place.put(size, |position| envelope.at(position)));
+                }
+                return Ok(());
+            }
+        }
         if self.deleted {
             return Err(NotTaken::Deleted);
         }
-        let size = envelope.size();
         if self.is_selective() {
             self.admit(size, by, now, effects)?;
         }
