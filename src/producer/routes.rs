@@ -44,23 +44,13 @@ thread_local! {
 }
 
 impl Routes {
-    /// The route of the producer's own key, if this thread has used it last and it is right still. To be [kept](Self::keep) again.
+    /// The route of the producer's own key.
     #[inline(always)]
-    pub(super) fn last(shared: &Arc<Shared>) -> Option<Arc<Known>> {
+    pub(super) fn own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
         // Taken out while it is used: whoever publishes on this thread meanwhile (a payload's `Drop`) looks it up.
         match LAST.try_with(Cell::take) {
-            Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => {
-                Some(last)
-            }
-            _ => None,
-        }
-    }
-
-    /// The route of the producer's own key.
-    pub(super) fn own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
-        match Routes::last(shared) {
-            Some(last) => Ok(last),
-            None => self.look_up_own(shared),
+            Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => Ok(last),
+            _ => self.look_up_own(shared),
         }
     }
 
@@ -73,7 +63,7 @@ impl Routes {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn look_up_own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
         let mut remembered = self.remembered.lock();
         match &remembered.own {

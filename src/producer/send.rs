@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl<T: Payload> Producer<T> {
-    /// Publishes a payload the way that most go: with nothing to be said of it, by the route that this thread has just used, to one queue
-    /// that has a place for it at once. Gives it back if anything else is to be looked at.
+    /// Publishes a payload the way that most go: with nothing to be said of it, to one queue that has a place for it at once. Gives it back
+    /// if anything else is to be looked at.
     #[inline]
     pub(super) fn put(&self, payload: T) -> std::result::Result<(), T> {
         let Some(route) = self.plain_route() else {
@@ -46,11 +46,11 @@ impl<T: Payload> Producer<T> {
         }
     }
 
-    /// The route that this thread has just used, if it is [plain](Self::is_plain). To be [kept](Routes::keep) again.
+    /// The route of the producer's own key, if it is [plain](Self::is_plain). To be [kept](Routes::keep) again.
     #[inline(always)]
     pub(super) fn plain_route(&self) -> Option<Arc<Known>> {
         match self.is_plain() {
-            true => Routes::last(&self.shared),
+            true => self.routes.own(&self.shared).ok(),
             false => None,
         }
     }
