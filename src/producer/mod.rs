@@ -1,7 +1,7 @@
 //! Producers: typed handles that publish.
 //!
 //! Sits on connections and the virtual host's publishing. Files: `batch` many at once, `builder` how one is made, `routes` what it remembers,
-//! `letter` what a message adds, `room` waiting for full queues, `refused` what comes back.
+//! `send` how a payload gets into queues, `letter` what a message adds, `room` waiting for full queues, `refused` what comes back.
 
 mod batch;
 mod builder;
@@ -85,10 +85,11 @@ impl<T: Payload> Producer<T> {
     /// spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block).
     ///
     /// # Errors
-    /// Each gives the payload back. [`Error::NoRoute`] if the message is mandatory and no queue is on its way,
-    /// [`Error::Refused`] if no queue took it and one refused it, [`Error::NotShareable`] for a
-    /// [`Local`](crate::Local) that would reach more than one queue, [`Error::NotFound`] if the exchange is gone,
-    /// [`Error::Codec`] if it must be encoded and cannot, [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    /// Each gives the payload back. [`Error::NoRoute`](crate::Error::NoRoute) if the message is mandatory and no queue is on its way,
+    /// [`Error::Refused`](crate::Error::Refused) if no queue took it and one refused it,
+    /// [`Error::NotShareable`](crate::Error::NotShareable) for a [`Local`](crate::Local) that would reach more than one queue,
+    /// [`Error::NotFound`](crate::Error::NotFound) if the exchange is gone, [`Error::Codec`](crate::Error::Codec) if it must be encoded and
+    /// cannot, [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
     ///
     /// # Examples
     /// ```
@@ -104,16 +105,13 @@ impl<T: Payload> Producer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn publish(&self, payload: T) -> Result<Published, PublishError<T>> {
-        match self.put(payload) {
-            Ok(()) => Ok(Published::to_one()),
-            Err(payload) => self.send(payload, None, Room::Wait),
-        }
+        self.send_plain(payload, Room::Wait)
     }
 
     /// Publishes with a routing key of at most 255 bytes.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish); [`Error::InvalidName`] for a longer key.
+    /// As [`publish`](Self::publish); [`Error::InvalidName`](crate::Error::InvalidName) for a longer key.
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
         let payload = match self.put_to(routing_key, payload) {
             Ok(()) => return Ok(Published::to_one()),
@@ -128,9 +126,9 @@ impl<T: Payload> Producer<T> {
     /// Publishes a message with properties of its own.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish), giving the message back; [`Error::InvalidName`] for a routing key over 255 bytes,
-    /// [`Error::PreconditionFailed`] for an invalid `expiration` or `delivery_mode`, a `CC` or `BCC` header that is not
-    /// an array, or another's `user_id`.
+    /// As [`publish`](Self::publish), giving the message back; [`Error::InvalidName`](crate::Error::InvalidName) for a routing key over 255
+    /// bytes, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `expiration` or `delivery_mode`, a `CC` or
+    /// `BCC` header that is not an array, or another's `user_id`.
     ///
     /// # Examples
     /// ```
@@ -157,21 +155,19 @@ impl<T: Payload> Producer<T> {
     /// [`Overflow::Block`](crate::Overflow::Block), or in a budget.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish); [`Error::Refused`] if a blocking queue on the message's way is full, or its budget spent.
+    /// As [`publish`](Self::publish); [`Error::Refused`](crate::Error::Refused) if a blocking queue on the message's way is full, or its
+    /// budget spent.
     ///
     /// [`publish_timeout`](Self::publish_timeout) has an example of both.
     pub fn try_publish(&self, payload: T) -> Result<Published, PublishError<T>> {
-        match self.put(payload) {
-            Ok(()) => Ok(Published::to_one()),
-            Err(payload) => self.send(payload, None, Room::Try),
-        }
+        self.send_plain(payload, Room::Try)
     }
 
     /// As [`publish`](Self::publish), but waits at most `timeout` for room in a queue with
     /// [`Overflow::Block`](crate::Overflow::Block).
     ///
     /// # Errors
-    /// As [`publish`](Self::publish); [`Error::Timeout`] if there was no room in time.
+    /// As [`publish`](Self::publish); [`Error::Timeout`](crate::Error::Timeout) if there was no room in time.
     ///
     /// # Examples
     /// ```
@@ -192,10 +188,7 @@ impl<T: Payload> Producer<T> {
         payload: T,
         timeout: Duration,
     ) -> Result<Published, PublishError<T>> {
-        match self.put(payload) {
-            Ok(()) => Ok(Published::to_one()),
-            Err(payload) => self.send(payload, None, Room::Within(timeout)),
-        }
+        self.send_plain(payload, Room::Within(timeout))
     }
 
     /// As [`publish`](Self::publish), for a task: waits for room without blocking the thread.

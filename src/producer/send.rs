@@ -20,10 +20,19 @@ use crate::{
 };
 
 impl<T: Payload> Producer<T> {
+    /// Publishes a payload as the producer does by itself.
+    #[inline]
+    pub(super) fn send_plain(&self, payload: T, room: Room) -> Result<Published, PublishError<T>> {
+        match self.put(payload) {
+            Ok(()) => Ok(Published::to_one()),
+            Err(payload) => self.send(payload, None, room),
+        }
+    }
+
     /// Publishes a payload the way that most go: with nothing to be said of it, to one queue that has a place for it at once. Gives it back
     /// if anything else is to be looked at.
     #[inline]
-    pub(super) fn put(&self, payload: T) -> std::result::Result<(), T> {
+    fn put(&self, payload: T) -> std::result::Result<(), T> {
         let Some(route) = self.plain_route() else {
             return Err(payload);
         };
