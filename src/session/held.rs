@@ -217,16 +217,16 @@ impl Held {
         let Some(source) = self.source.take() else {
             return Ok(());
         };
+        // Asked first: a shutdown may be waiting for this very settlement, and be over before it returns.
+        let up = source.vhost.is_up();
         if !source.auto_ack {
             source.ack(1, self.envelope.size());
         }
-        match source.vhost.is_up() {
-            true => {
-                Source::spare(source);
-                Ok(())
-            }
-            false => source.vhost.check_up(),
+        if !up {
+            return source.vhost.check_up();
         }
+        Source::spare(source);
+        Ok(())
     }
 
     /// Gives it up. Does nothing the second time.
@@ -237,10 +237,11 @@ impl Held {
         let Some((source, envelope)) = self.release() else {
             return Ok(());
         };
+        let up = source.vhost.check_up();
         if !source.auto_ack {
             source.settle_otherwise(vec![envelope], requeue);
         }
-        source.vhost.check_up()
+        up
     }
 
     /// Takes the message out without settling it, with where it came from: the caller does.
