@@ -141,7 +141,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Carry for T {
         content_type: Option<&str>,
         codecs: &Codecs,
     ) -> Result<Option<Box<Self>>, CodecError> {
-        if body.downcast_ref::<T>().is_some() {
+        if body.holds::<T>() {
             return codecs.check(content_type).map(|()| None);
         }
         let octets = body.encode(writer)?;

@@ -77,8 +77,12 @@ impl<T: Payload> Consumer<T> {
         let open = |envelope: &&Envelope| Delivery::<T>::is_open(envelope, &self.codecs);
         let most = run.iter().take(max.saturating_sub(batch.len()));
         let count = most.take_while(open).count();
-        let bytes: u64 = run.iter().take(count).map(Envelope::size).sum();
         let source = member.subscription.source();
+        // Shown by this, as one.
+        let bytes = match source.auto_ack {
+            true => run.iter().take(count).map(Envelope::size).sum(),
+            false => 0,
+        };
         batch.extend(
             run.drain(..count)
                 .map(|envelope| Delivery::whole(Arc::clone(source), envelope)),

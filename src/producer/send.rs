@@ -159,7 +159,7 @@ impl<T: Payload> Producer<T> {
 
     /// Has the message carry octets. Returns its payload.
     #[cold]
-    pub(super) fn encode(&self, message: &mut Envelope) -> Result<Body> {
+    fn encode(&self, message: &mut Envelope) -> Result<Body> {
         let codec: &dyn Codec = self.shared.codec.as_deref().unwrap_or(&Json);
         let octets = Body::encoded(message.body().encode(codec).map_err(Error::Codec)?);
         Ok(std::mem::replace(message.body_mut(), octets))
