@@ -232,6 +232,20 @@
 //! critical section, which a publish enters once. No lock is held while code of yours runs, so that a waker, a `Drop` or a clock may
 //! call the broker. Time is a [`Clock`] that can be replaced by a [`ManualClock`]. Nothing polls.
 //!
+//! # The source, folder by folder
+//!
+//! A folder imports only from the folders below it; a test checks that.
+//!
+//! ```text
+//! 6  management  snapshots, redrive, delayed messages
+//! 5  handles     broker, producer, consumer, simple queue, select
+//! 4  session     deliveries, subscribers, channels, connections
+//! 3  engine      exchanges, queues, policies; above them the virtual host
+//! 2  message     properties, headers, payloads, codecs, the envelope
+//! 1  runtime     locks, waiting, clocks, timers, panics of user code
+//! 0  model       names, bytes, field values, errors, descriptions, arguments: plain values
+//! ```
+//!
 //! # Differences from RabbitMQ
 //!
 //! Errors close nothing, durable survives nothing, refusal is per queue, typed consumers have a prefetch, quorum queues are classic
@@ -253,86 +267,69 @@
 #![warn(unreachable_pub)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod arguments;
-mod broker;
-mod bytes;
-mod clock;
-pub mod codec;
-mod consumer;
-#[allow(dead_code, reason = "the virtual host carries dead letters")]
-mod dead_letter;
-mod declare;
-mod delayed;
-mod descriptions;
-mod envelope;
-mod error;
-mod exchange;
-mod field_value;
+mod engine;
 mod handles;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod management;
 mod message;
-mod name;
-mod payload;
-#[allow(dead_code, reason = "the virtual host applies policies")]
-mod policy;
-mod producer;
-mod properties;
-mod queue;
-mod redrive;
-mod select;
-#[allow(dead_code, reason = "publishing reads the keys")]
-mod sender_selected;
+mod model;
+mod runtime;
 mod session;
-mod simple_queue;
-mod snapshot;
-mod sync;
-mod timers;
-mod user_code;
-mod vhost;
-mod waiter;
-mod x_delay;
 
+pub use crate::message::codec;
 pub use crate::{
-    broker::{Broker, BrokerBuilder, Credentials, KeptBack, LeftOver, ShutdownReport},
-    bytes::Bytes,
-    clock::{Clock, ManualClock, SystemClock},
-    consumer::{Consumer, ConsumerBuilder, Stopper},
-    dead_letter::DeathReason,
-    declare::Declare,
-    delayed::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
-    descriptions::{Binding, Budget, BudgetPolicy, Exchange, Overflow, Queue},
-    error::{
-        CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
-        Scope,
+    engine::{
+        policy::{ApplyTo, Policy},
+        vhost::{Published, QueueDeclared},
     },
-    exchange::ExchangeKind,
-    field_value::{FieldTable, FieldValue},
-    handles::Mailbox,
-    message::Message,
-    name::Name,
-    payload::{Local, LocalArc, Payload},
-    policy::{ApplyTo, Policy},
-    producer::{Destination, Producer, ProducerBuilder, PublishError},
-    properties::{Properties, PropertyList},
-    redrive::Redrive,
-    select::{NotReady, Select, Selected},
+    handles::{
+        broker::{Broker, BrokerBuilder, Credentials, KeptBack, LeftOver, ShutdownReport},
+        consumer::{Consumer, ConsumerBuilder, Stopper},
+        declare::Declare,
+        producer::{Destination, Producer, ProducerBuilder, PublishError},
+        select::{NotReady, Select, Selected},
+        simple_queue::SimpleQueue,
+        verbs::Mailbox,
+    },
+    management::{
+        delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
+        redrive::Redrive,
+        snapshot::{
+            BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, Quantity, QueueSnapshot, Snapshot,
+            VhostSnapshot,
+        },
+    },
+    message::{
+        headers::x_death::DeathReason,
+        outgoing::Message,
+        payload::{Local, LocalArc, Payload},
+        properties::{Properties, PropertyList},
+    },
+    model::{
+        bytes::Bytes,
+        descriptions::{Binding, Budget, BudgetPolicy, Exchange, Overflow, Queue},
+        error::{
+            CancelReason, CodecError, Entity, Error, Inequivalent, Precondition, Resource, Result,
+            Scope,
+        },
+        exchange_kind::ExchangeKind,
+        field_value::{FieldTable, FieldValue},
+        name::Name,
+    },
+    runtime::clock::{Clock, ManualClock, SystemClock},
     session::{
         channel::{
             AckMode, Channel, ChannelDelivery, Confirm, ConsumeOptions, Event, Events, IfEmpty,
             IfUnused, Outcome, PublishOptions, Returned,
         },
         connection::Connection,
-        delivery::{Delivery, DeliveryInfo, Undecoded},
+        delivery::Delivery,
+        delivery_info::DeliveryInfo,
         held::Requeue,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
+        undecoded::Undecoded,
     },
-    simple_queue::SimpleQueue,
-    snapshot::{
-        BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, Quantity, QueueSnapshot, Snapshot,
-        VhostSnapshot,
-    },
-    vhost::{Published, QueueDeclared},
 };
 
 /// Pages beside the reference: why it is so, where it differs, and what else there is. Their programs run with the tests.

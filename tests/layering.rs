@@ -1,9 +1,10 @@
-//! The layers of the crate, checked: a module imports only from rows below its own, and no source file is over 500 lines.
+//! The layers of the crate, checked: a module imports only from below, and no source file is over 500 lines.
 //!
-//! `ROWS` is the table; a new module is entered there before it builds here. What is read: every `use` and every path
-//! that begins with `crate`, `self` or `super`, followed through the re-exports of `lib.rs` and of other modules. What is
-//! not read: comments (doc tests among them), string literals, and items under `#[cfg(test)]`. A path that a macro puts
-//! together, or a method of a type that another module adds to, is out of sight.
+//! `FOLDERS` is the table, one row per folder; a new module is entered there before it builds here.
+//! What is read: every `use` and every path that begins with `crate`, `self` or `super`, followed
+//! through re-exports. What is not read: comments (doc tests among them), string literals, and items
+//! under `#[cfg(test)]`. A path that a macro puts together, or a method of a type that another module
+//! adds to, is out of sight.
 
 #[path = "layering/map.rs"]
 mod map;
@@ -17,89 +18,109 @@ use std::{fs, path::Path};
 use map::Map;
 use source::Source;
 
-/// May the modules of one row import one another?
+/// May the modules of one floor import one another?
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Siblings {
     May,
     Never,
 }
 
-struct Row {
-    layer: u8,
+/// Modules of a folder; those of a later floor may import those of an earlier one.
+struct Floor {
     siblings: Siblings,
     modules: &'static [&'static str],
 }
 
-const fn row(layer: u8, siblings: Siblings, modules: &'static [&'static str]) -> Row {
-    Row {
-        layer,
-        siblings,
+struct Folder {
+    name: &'static str,
+    /// As the front page and the design page say it.
+    holds: &'static str,
+    floors: &'static [Floor],
+}
+
+const fn may(modules: &'static [&'static str]) -> Floor {
+    Floor {
+        siblings: Siblings::May,
         modules,
     }
 }
 
-/// From the bottom up: a module may import everything in the rows before its own. `lib.rs` is above them all.
-///
-/// The modules inside `session` have rows of their own; `session` itself (its `mod.rs`) only names them.
-const ROWS: &[Row] = &[
-    row(
-        0,
-        Siblings::May,
-        &[
+const fn never(modules: &'static [&'static str]) -> Floor {
+    Floor {
+        siblings: Siblings::Never,
+        modules,
+    }
+}
+
+/// From the bottom up: a folder may import every folder before its own. `lib.rs` is above them all.
+const FOLDERS: &[Folder] = &[
+    Folder {
+        name: "model",
+        holds: "names, bytes, field values, errors, descriptions, arguments: plain values",
+        floors: &[may(&[
             "arguments",
             "bytes",
-            "clock",
-            "codec",
-            "counters",
-            "dead_letter",
             "descriptions",
-            "envelope",
             "error",
+            "exchange_kind",
             "field_value",
-            "message",
             "name",
+        ])],
+    },
+    Folder {
+        name: "runtime",
+        holds: "locks, waiting, clocks, timers, panics of user code",
+        floors: &[may(&["catch_panic", "clock", "sync", "timers", "waiter"])],
+    },
+    Folder {
+        name: "message",
+        holds: "properties, headers, payloads, codecs, the envelope",
+        floors: &[may(&[
+            "codec",
+            "envelope",
+            "headers",
+            "outgoing",
             "payload",
             "properties",
-            "sender_selected",
-            "sync",
-            "timers",
-            "user_code",
-            "waiter",
-            "x_delay",
+        ])],
+    },
+    Folder {
+        name: "engine",
+        holds: "exchanges, queues, policies; above them the virtual host",
+        floors: &[never(&["exchange", "policy", "queue"]), may(&["vhost"])],
+    },
+    Folder {
+        name: "session",
+        holds: "deliveries, subscribers, channels, connections",
+        floors: &[
+            may(&[
+                "delivery",
+                "delivery_info",
+                "held",
+                "pace",
+                "receive",
+                "subscription",
+                "undecoded",
+            ]),
+            may(&["channel"]),
+            may(&["connection"]),
         ],
-    ),
-    row(
-        1,
-        Siblings::Never,
-        &["access", "exchange", "policy", "queue", "store"],
-    ),
-    row(2, Siblings::May, &["vhost"]),
-    row(
-        3,
-        Siblings::May,
-        &[
-            "session/delivery",
-            "session/held",
-            "session/pace",
-            "session/receive",
-            "session/subscription",
+    },
+    Folder {
+        name: "handles",
+        holds: "broker, producer, consumer, simple queue, select",
+        floors: &[
+            may(&["broker"]),
+            may(&["declare"]),
+            may(&["consumer", "producer", "select", "simple_queue"]),
+            may(&["verbs"]),
         ],
-    ),
-    row(3, Siblings::May, &["session/channel"]),
-    row(3, Siblings::May, &["session/connection"]),
-    row(3, Siblings::May, &["session"]),
-    row(3, Siblings::May, &["broker"]),
-    row(4, Siblings::May, &["declare"]),
-    row(
-        4,
-        Siblings::May,
-        &["consumer", "producer", "redrive", "select", "simple_queue"],
-    ),
-    row(4, Siblings::May, &["delayed"]),
-    row(4, Siblings::May, &["handles"]),
-    row(4, Siblings::May, &["worker"]),
-    row(4, Siblings::May, &["notify", "rpc"]),
-    row(5, Siblings::May, &["bridge", "definitions", "snapshot"]),
+    },
+    Folder {
+        name: "management",
+        holds: "snapshots, redrive, delayed messages",
+        floors: &[may(&["delayed_messages", "redrive"]), may(&["snapshot"])],
+    },
 ];
 
 /// Imports upwards that are let through, each with its reason; one that is no longer needed fails the check.
@@ -181,34 +202,46 @@ fn check(files: &[File]) -> Report {
             continue;
         }
         let own = unit_of(module);
-        let Some(own_row) = row_of(&own) else {
+        let Some(own_floor) = floor_of(&own) else {
             violations.push(format!(
-                "src/{name}:1: the module `{own}` is not in the table: enter it into ROWS of tests/layering.rs"
+                "src/{name}:1: the module `{own}` is not in the table: enter it into FOLDERS of tests/layering.rs"
             ));
             continue;
         };
         for path in &source.paths {
+            let place = format!("src/{name}:{}", path.line);
+            if path.segments.first().is_some_and(|first| first == "crate")
+                && path
+                    .segments
+                    .get(1)
+                    .is_some_and(|second| !is_folder(second))
+            {
+                violations.push(format!(
+                    "{place}: {own} names `{}` through the root: name the module it is defined in",
+                    path.written()
+                ));
+                continue;
+            }
             let Some(target) = map.resolve(path) else {
                 continue;
             };
             imports += 1;
             let unit = unit_of(&target);
-            if unit == own {
+            if unit == own || own.starts_with(&format!("{unit}/")) {
                 continue;
             }
             let written = path.written();
-            let place = format!("src/{name}:{}", path.line);
-            let Some(row) = row_of(&unit) else {
+            let Some(floor) = floor_of(&unit) else {
                 violations.push(if unit.is_empty() {
                     format!("{place}: {own} imports `{written}` from lib.rs, which is above every layer: name the module it is defined in")
                 } else {
-                    format!("{place}: {own} imports `{written}`, and the module `{unit}` is not in the table (ROWS of tests/layering.rs)")
+                    format!("{place}: {own} imports `{written}`, and the module `{unit}` is not in the table (FOLDERS of tests/layering.rs)")
                 });
                 continue;
             };
-            let fault = if row > own_row {
+            let fault = if floor > own_floor {
                 "is above it"
-            } else if row == own_row && ROWS[row].siblings == Siblings::Never {
+            } else if floor == own_floor && siblings_of(floor) == Siblings::Never {
                 "is its sibling, and these never import each other"
             } else {
                 continue;
@@ -218,10 +251,8 @@ fn check(files: &[File]) -> Report {
                 continue;
             }
             violations.push(format!(
-                "{place}: {own} (layer {}) imports `{written}` of {unit} (layer {}), which {fault}; only {} may",
-                ROWS[own_row].layer,
-                ROWS[row].layer,
-                who_may_import(row),
+                "{place}: {own} (layer {}) imports `{written}` of {unit} (layer {}), which {fault}",
+                own_floor.0, floor.0,
             ));
         }
     }
@@ -247,40 +278,72 @@ fn module_of(file: &str) -> Vec<String> {
     module
 }
 
-/// What the table calls the place of a path: its first module, or the first two inside `session`.
+/// What the table calls the place of a path: a folder, or a folder and a module of it.
 fn unit_of(path: &[String]) -> String {
-    let depth = if path.first().is_some_and(|first| first == "session") {
-        2
-    } else {
-        1
-    };
-    path[..depth.min(path.len())].join("/")
+    path[..2.min(path.len())].join("/")
 }
 
-fn row_of(unit: &str) -> Option<usize> {
-    ROWS.iter().position(|row| row.modules.contains(&unit))
+fn is_folder(module: &str) -> bool {
+    FOLDERS.iter().any(|folder| folder.name == module)
 }
 
-fn who_may_import(row: usize) -> String {
-    let above: Vec<&str> = ROWS[row + 1..]
-        .iter()
-        .flat_map(|row| row.modules)
-        .copied()
-        .collect();
-    match (&*above, &ROWS[row]) {
-        ([], _) => "lib.rs".to_owned(),
-        (_, r) if ROWS[row + 1].layer > r.layer => {
-            format!("layers {} and above", ROWS[row + 1].layer)
-        }
-        (_, r) => {
-            let rest: Vec<&str> = ROWS[row + 1..]
-                .iter()
-                .filter(|above| above.layer == r.layer)
-                .flat_map(|above| above.modules)
-                .copied()
-                .collect();
-            format!("{} and the layers above {}", rest.join(", "), r.layer)
-        }
+/// The layer of a folder, and the floor of a module in it. A folder's own `mod.rs` is above all of them.
+fn floor_of(unit: &str) -> Option<(usize, usize)> {
+    let (folder, module) = unit.split_once('/').unwrap_or((unit, ""));
+    let layer = FOLDERS.iter().position(|row| row.name == folder)?;
+    if module.is_empty() {
+        return Some((layer, FOLDERS[layer].floors.len()));
+    }
+    let mut floors = FOLDERS[layer].floors.iter();
+    let floor = floors.position(|floor| floor.modules.contains(&module))?;
+    Some((layer, floor))
+}
+
+fn siblings_of((layer, floor): (usize, usize)) -> Siblings {
+    FOLDERS[layer].floors[floor].siblings
+}
+
+/// The table as the front page and the design page show it: the highest layer first.
+fn picture() -> String {
+    let line =
+        |(layer, folder): (usize, &Folder)| format!("{layer}  {:<12}{}", folder.name, folder.holds);
+    let lines: Vec<String> = FOLDERS.iter().enumerate().rev().map(line).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_front_page_and_the_design_page_show_this_table() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let lib = fs::read_to_string(root.join("lib.rs")).unwrap();
+    let lib = lib.replace("//! ", "");
+    let design = fs::read_to_string(root.join("guide/design.md")).unwrap();
+    for (page, text) in [("lib.rs", lib), ("guide/design.md", design)] {
+        assert!(
+            text.contains(&picture()),
+            "src/{page} should show this:\n{}",
+            picture()
+        );
+    }
+}
+
+#[test]
+fn the_root_of_the_crate_holds_these_folders_and_nothing_else() {
+    let beside = ["guide", "interleavings", "lib.rs"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in fs::read_dir(root).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        assert!(
+            is_folder(&name) || beside.contains(&&*name),
+            "src/{name} is in no layer"
+        );
+    }
+    for (name, _) in real_sources() {
+        let folder = name.trim_end_matches(".rs");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        assert!(
+            !root.join(folder).is_dir(),
+            "src/{name} is {folder}/mod.rs everywhere else"
+        );
     }
 }
 
@@ -291,34 +354,34 @@ fn a_planted_import_upwards_is_found_in_the_real_sources() {
     let before = check(&real_sources()).violations;
     for (file, import, of, fault) in [
         (
-            "queue/mod.rs",
+            "engine/queue/mod.rs",
             "use crate::session::channel::Channel;",
-            "queue",
-            "session/channel (layer 3), which is above it",
+            "engine/queue",
+            "session/channel (layer 4), which is above it",
         ),
         (
-            "name.rs",
-            "fn planted() -> crate::vhost::VirtualHost { todo!() }",
-            "name",
-            "vhost (layer 2), which is above it",
+            "model/name.rs",
+            "fn planted() -> crate::engine::vhost::VirtualHost { todo!() }",
+            "model/name",
+            "engine/vhost (layer 3), which is above it",
         ),
         (
-            "exchange/mod.rs",
-            "use crate::{error::{self, Result}, queue::{self, Queue as Planted}};",
-            "exchange",
-            "queue (layer 1), which is its sibling",
+            "engine/exchange/mod.rs",
+            "use crate::{model::error::{self, Result}, engine::queue::{self, Queue as Planted}};",
+            "engine/exchange",
+            "engine/queue (layer 3), which is its sibling",
         ),
         (
             "session/held.rs",
             "use super::connection::Connection;",
             "session/held",
-            "session/connection (layer 3), which is above it",
+            "session/connection (layer 4), which is above it",
         ),
         (
-            "vhost/mod.rs",
-            "use crate::Consumer;",
-            "vhost",
-            "consumer (layer 4), which is above it",
+            "engine/vhost/mod.rs",
+            "use crate::handles::consumer::Consumer;",
+            "engine/vhost",
+            "handles/consumer (layer 5), which is above it",
         ),
     ] {
         let mut files = real_sources();
@@ -358,77 +421,100 @@ fn violations(files: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn a_violation_says_where_what_and_who_may() {
+fn a_violation_says_where_and_what() {
     assert_eq!(
         violations(&[
             (
-                "queue/mod.rs",
-                "\nuse crate::{\n    name::Name,\n    exchange::{self, Kind},\n};"
+                "engine/queue/mod.rs",
+                "\nuse crate::{\n    model::name::Name,\n    engine::exchange::{self, Kind},\n};"
             ),
-            ("exchange/mod.rs", "pub struct Kind;"),
-            ("name.rs", "fn f() { crate::vhost::topology::g() }"),
+            ("engine/exchange/mod.rs", "pub struct Kind;"),
+            ("model/mod.rs", "pub mod name;"),
             (
-                "vhost/mod.rs",
-                "mod topology; use crate::{queue, exchange, name};"
+                "model/name.rs",
+                "fn f() { crate::engine::vhost::topology::g() }"
             ),
-            ("vhost/topology.rs", ""),
+            (
+                "engine/vhost/mod.rs",
+                "mod topology; use crate::{engine::{queue, exchange}, model::name};"
+            ),
+            ("engine/vhost/topology.rs", ""),
+            (
+                "engine/mod.rs",
+                "pub(crate) mod queue; pub use queue::Queue;"
+            ),
             ("session/held.rs", "use super::connection;"),
             ("session/connection.rs", "use super::{held::Held, channel};"),
             ("session/channel/mod.rs", "use super::connection;"),
             ("session/mod.rs", "pub(crate) mod held; pub use held::Held;"),
         ]),
         [
-            "src/queue/mod.rs:4: queue (layer 1) imports `crate::exchange` of exchange (layer 1), which is its sibling, and these never import each other; only layers 2 and above may",
-            "src/queue/mod.rs:4: queue (layer 1) imports `crate::exchange::Kind` of exchange (layer 1), which is its sibling, and these never import each other; only layers 2 and above may",
-            "src/name.rs:1: name (layer 0) imports `crate::vhost::topology::g` of vhost (layer 2), which is above it; only layers 3 and above may",
-            "src/session/held.rs:1: session/held (layer 3) imports `super::connection` of session/connection (layer 3), which is above it; only session, broker and the layers above 3 may",
+            "src/engine/queue/mod.rs:4: engine/queue (layer 3) imports `crate::engine::exchange` of engine/exchange (layer 3), which is its sibling, and these never import each other",
+            "src/engine/queue/mod.rs:4: engine/queue (layer 3) imports `crate::engine::exchange::Kind` of engine/exchange (layer 3), which is its sibling, and these never import each other",
+            "src/model/name.rs:1: model/name (layer 0) imports `crate::engine::vhost::topology::g` of engine/vhost (layer 3), which is above it",
+            "src/session/held.rs:1: session/held (layer 4) imports `super::connection` of session/connection (layer 4), which is above it",
         ]
     );
 }
 
 #[test]
-fn names_of_the_crates_root_count_as_what_they_stand_for() {
-    let lib = "mod name; mod rpc; pub use crate::{name::Name, rpc::{Client, Server as Answering}}; struct Own;";
-    let with = |name| {
+fn a_name_of_the_root_is_a_violation_even_if_it_stands_for_something_below() {
+    let lib = "mod model; mod handles; pub use crate::{model::name::Name, handles::select::Select as Choosing}; struct Own;";
+    let with = |import| {
         violations(&[
             ("lib.rs", lib),
-            ("name.rs", "pub struct Name;"),
-            ("rpc.rs", "use crate::Name;"),
-            ("worker.rs", name),
+            ("model/mod.rs", "pub mod name;"),
+            ("model/name.rs", "pub struct Name;"),
+            ("handles/mod.rs", "pub mod select;"),
+            ("handles/select.rs", "use crate::model::name::Name;"),
+            ("engine/mod.rs", "pub mod vhost;"),
+            ("engine/vhost.rs", import),
         ])
     };
-    assert_eq!(with("use crate::Name;"), [""; 0]);
-    assert!(with("use crate::Client;")[0].contains("of rpc (layer 4), which is above it"));
-    assert!(with("use super::Answering;")[0].contains("of rpc (layer 4), which is above it"));
-    assert!(with("use crate::Own;")[0].contains("from lib.rs, which is above every layer"));
-    assert!(with("use crate::*;")[0].contains("from lib.rs, which is above every layer"));
-}
-
-#[test]
-fn an_unknown_module_is_a_violation_of_its_own_and_of_who_imports_it() {
-    let found = violations(&[
-        ("helpers/mod.rs", ""),
-        ("broker.rs", "use crate::helpers::help;"),
-        ("session/gossip.rs", ""),
-    ]);
-    assert_eq!(found.len(), 3, "{found:#?}");
-    assert!(found[0].starts_with("src/helpers/mod.rs:1: the module `helpers` is not in the table"));
-    assert!(found[1].starts_with("src/broker.rs:1: broker imports `crate::helpers::help`"));
-    assert!(found[2].starts_with("src/session/gossip.rs:1: the module `session/gossip`"));
-}
-
-#[test]
-fn a_file_of_501_lines_is_too_long_and_one_of_500_is_not() {
-    assert_eq!(violations(&[("name.rs", &"\n".repeat(500))]), [""; 0]);
-    assert_eq!(
-        violations(&[("name/tests.rs", &"\n".repeat(501))]),
-        ["src/name/tests.rs: 501 lines; at most 500 are allowed: split it by noun"]
+    assert_eq!(with("use crate::model::name::Name;"), [""; 0]);
+    assert!(with("use crate::Name;")[0].contains("names `crate::Name` through the root"));
+    assert!(with("use crate::*;")[0].contains("lib.rs, which is above every layer"));
+    assert!(
+        with("fn f() -> crate::Own { todo!() }")[0].contains("names `crate::Own` through the root")
+    );
+    assert!(
+        with("use super::super::Choosing;")[0]
+            .contains("of handles/select (layer 5), which is above it")
     );
 }
 
 #[test]
-fn a_tie_that_nobody_needs_is_a_violation() {
-    let found = check(&[("name.rs".to_owned(), String::new())]).violations;
+fn an_unknown_module_is_a_violation_of_its_own_and_of_the_file_that_imports_it() {
+    let found = violations(&[
+        ("helpers/mod.rs", ""),
+        (
+            "handles/broker.rs",
+            "use crate::helpers::help; use super::gossip::talk;",
+        ),
+        ("handles/mod.rs", "mod gossip;"),
+        ("handles/gossip.rs", ""),
+    ]);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found[0].starts_with("src/helpers/mod.rs:1: the module `helpers` is not in the table"));
+    let root =
+        "src/handles/broker.rs:1: handles/broker names `crate::helpers::help` through the root";
+    assert!(found[1].starts_with(root));
+    assert!(found[2].contains("and the module `handles/gossip` is not in the table"));
+    assert!(found[3].starts_with("src/handles/gossip.rs:1: the module `handles/gossip`"));
+}
+
+#[test]
+fn a_file_of_501_lines_is_too_long_and_one_of_500_is_not() {
+    assert_eq!(violations(&[("model/name.rs", &"\n".repeat(500))]), [""; 0]);
+    assert_eq!(
+        violations(&[("model/name/tests.rs", &"\n".repeat(501))]),
+        ["src/model/name/tests.rs: 501 lines; at most 500 are allowed: split it by noun"]
+    );
+}
+
+#[test]
+fn a_tie_that_is_not_needed_is_a_violation() {
+    let found = check(&[("model/name.rs".to_owned(), String::new())]).violations;
     assert_eq!(found.len(), TIES.len());
     assert!(
         found[0].starts_with("session/channel no longer imports session/connection: take the pair")
@@ -436,32 +522,38 @@ fn a_tie_that_nobody_needs_is_a_violation() {
 }
 
 #[test]
-fn every_module_stands_once_in_the_table_and_layers_rise() {
-    let mut all: Vec<&str> = ROWS.iter().flat_map(|row| row.modules).copied().collect();
-    let count = all.len();
-    all.sort_unstable();
-    all.dedup();
-    assert_eq!(all.len(), count);
-    assert!(ROWS.is_sorted_by_key(|row| row.layer));
+fn every_module_stands_once_in_the_table() {
+    for folder in FOLDERS {
+        let mut all: Vec<&str> = folder
+            .floors
+            .iter()
+            .flat_map(|floor| floor.modules)
+            .copied()
+            .collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "{}", folder.name);
+    }
 }
 
 #[test]
 fn files_of_test_modules_may_import_anything() {
     let name = "#[cfg(test)] mod tests;";
-    let test = "use crate::vhost::VirtualHost;";
+    let test = "use crate::engine::vhost::VirtualHost;";
     assert_eq!(
         violations(&[
-            ("name.rs", name),
-            ("name/tests.rs", test),
-            ("name/tests/more.rs", test)
+            ("model/name/mod.rs", name),
+            ("model/name/tests.rs", test),
+            ("model/name/tests/more.rs", test)
         ]),
         [""; 0]
     );
     assert_eq!(
         violations(&[
-            ("name.rs", "mod tests;"),
-            ("name/tests.rs", test),
-            ("vhost.rs", "")
+            ("model/name/mod.rs", "mod tests;"),
+            ("model/name/tests.rs", test),
+            ("engine/vhost.rs", "")
         ])
         .len(),
         1

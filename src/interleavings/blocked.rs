@@ -1,7 +1,11 @@
 //! Publishers that wait for room against what gives it and what ends the wait.
 
 use super::*;
-use crate::{Connection, Error, Overflow, Producer};
+use crate::{
+    handles::producer::Producer,
+    model::{descriptions::Overflow, error::Error},
+    session::connection::Connection,
+};
 
 fn full(broker: &Broker) -> Queue {
     let queue = queue().max_length(1).overflow(Overflow::Block);

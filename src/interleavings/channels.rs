@@ -1,7 +1,14 @@
 //! Channels: their ledger and their events against everything else.
 
 use super::*;
-use crate::{AckMode, ConsumeOptions, Error, Event, IfEmpty, IfUnused, Published, RecvError};
+use crate::{
+    engine::vhost::Published,
+    model::error::Error,
+    session::{
+        channel::{AckMode, ConsumeOptions, Event, IfEmpty, IfUnused},
+        receive::RecvError,
+    },
+};
 
 /// The numbers of the ready messages, with the redelivered flags, in order; takes them away.
 fn ready(channel: &Channel, queue: &str) -> Vec<(u8, bool)> {
@@ -204,7 +211,7 @@ fn a_commit_against_the_close_of_its_channel_settles_each_delivery_once() {
 }
 
 /// A payload whose end publishes to another queue.
-struct Echo(crate::Producer<u32>);
+struct Echo(crate::handles::producer::Producer<u32>);
 
 impl Drop for Echo {
     fn drop(&mut self) {
@@ -217,14 +224,16 @@ fn the_last_of_a_channel_may_go_while_its_queue_is_deleted() {
     explore(|| {
         let broker = Broker::new();
         let echo = broker.producer::<u32>(&Queue::new("echo")).unwrap();
-        let producer = broker.producer::<crate::LocalArc<Echo>>(&queue()).unwrap();
+        let producer = broker
+            .producer::<crate::message::payload::LocalArc<Echo>>(&queue())
+            .unwrap();
         let theirs = channel(&broker);
         theirs
             .basic_consume("q", ConsumeOptions::new().auto_ack())
             .unwrap();
         // Nobody reads the event: it ends with the channel, and its payload with it.
         producer
-            .publish(crate::LocalArc::new(Arc::new(Echo(echo))))
+            .publish(crate::message::payload::LocalArc::new(Arc::new(Echo(echo))))
             .unwrap();
         let dropping = thread::spawn(move || drop(theirs));
         broker.delete(&queue()).unwrap();

@@ -1,7 +1,7 @@
 //! Waiting for confirms against publishing and closing.
 
 use super::*;
-use crate::{Error, Event};
+use crate::{model::error::Error, session::channel::Event};
 
 #[test]
 fn what_was_published_before_a_wait_is_confirmed_when_it_returns() {

@@ -3,7 +3,12 @@
 use shuttle::sync::mpsc;
 
 use super::*;
-use crate::{ConsumeOptions, Delivery, Event, RecvError, Requeue};
+use crate::session::{
+    channel::{ConsumeOptions, Event},
+    delivery::Delivery,
+    held::Requeue,
+    receive::RecvError,
+};
 
 /// One thread publishes, one receives, one acknowledges.
 fn hand_over_hand(prefetch: u32, count: u32) {

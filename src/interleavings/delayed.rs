@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Error, Exchange, ManualClock, Message};
+use crate::{
+    message::outgoing::Message,
+    model::{descriptions::Exchange, error::Error},
+    runtime::clock::ManualClock,
+};
 
 const DELAY: Duration = Duration::from_millis(10);
 

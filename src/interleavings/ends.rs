@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{CancelReason, Error, ManualClock, RecvError};
+use crate::{
+    model::error::{CancelReason, Error},
+    runtime::clock::ManualClock,
+    session::receive::RecvError,
+};
 
 #[test]
 fn publishing_against_the_drop_of_a_consumer_loses_and_doubles_nothing() {

@@ -1,7 +1,7 @@
 //! Publishing against changes of what leads where.
 
 use super::*;
-use crate::{Error, Exchange, FieldTable};
+use crate::model::{descriptions::Exchange, error::Error, field_value::FieldTable};
 
 fn setting() -> (Broker, Exchange) {
     let broker = Broker::new();

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{CancelReason, ManualClock, RecvError, RecvTimeoutError, Select};
+use crate::{
+    handles::select::Select,
+    model::error::CancelReason,
+    runtime::clock::ManualClock,
+    session::receive::{RecvError, RecvTimeoutError},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -4,15 +4,18 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::held::{Held, Requeue, Source};
+use super::{
+    delivery_info::DeliveryInfo,
+    held::{Held, Requeue, Source},
+    undecoded::Undecoded,
+};
 use crate::{
-    bytes::Bytes,
-    codec::{Codecs, Json},
-    envelope::Envelope,
-    error::{CodecError, Result},
-    name::Name,
-    payload::{Carry, Payload},
-    properties::Properties,
+    message::{
+        codec::{Codecs, Json},
+        envelope::Envelope,
+        payload::{Carry, Payload},
+    },
+    model::error::{CodecError, Result},
 };
 
 /// A received message, owned: it derefs to its payload, and is settled by being consumed.
@@ -94,10 +97,7 @@ impl<T: Payload> Delivery<T> {
         let info = DeliveryInfo { held };
         match opened {
             Ok(opened) => Ok(Delivery { opened, info }),
-            Err(error) => Err(Undecoded {
-                error,
-                info: Box::new(info),
-            }),
+            Err(error) => Err(Undecoded::new(error, info)),
         }
     }
 
@@ -260,239 +260,6 @@ impl<T: Payload + fmt::Debug> fmt::Debug for Delivery<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
             .field("payload", self.payload())
-            .field("info", &self.info)
-            .finish()
-    }
-}
-
-/// What is known of a delivery besides its payload.
-///
-/// # Examples
-/// ```
-/// # let broker = leveret::Broker::new();
-/// # let queue = broker.simple_queue::<u32>("q")?;
-/// # queue.put(7)?;
-/// let delivery = queue.get()?;
-/// let info = delivery.info();
-/// assert_eq!((&**info.queue(), &*info.exchange(), info.routing_key()), ("q", "", "q"));
-/// assert_eq!(&**info.consumer_tag(), ""); // got, not consumed
-/// assert_eq!((info.redelivered(), info.delivery_count()), (false, 0));
-/// assert_eq!(info.properties().content_type.as_deref(), Some("application/json")); // if it is ever encoded
-/// assert_eq!(&*info.body()?, b"7");
-/// assert_eq!((info.type_name(), info.size()), ("u32", 4));
-/// let position = info.position();
-/// queue.put(8)?;
-/// assert!(queue.get()?.info().position() > position);
-/// assert_eq!(delivery.payload(), &7);
-/// # Ok::<(), leveret::Error>(())
-/// ```
-pub struct DeliveryInfo {
-    held: Held,
-}
-
-/// The names of a message that is settled: nobody can ask for them, since whatever settles it consumes the delivery.
-static NOWHERE: Name = Name::empty();
-
-impl DeliveryInfo {
-    /// The queue it came from.
-    pub fn queue(&self) -> &Name {
-        self.held
-            .source()
-            .map_or(&NOWHERE, |source| source.queue.name())
-    }
-
-    /// The tag of the consumer that received it; empty for a [`SimpleQueue`](crate::SimpleQueue).
-    pub fn consumer_tag(&self) -> &Name {
-        self.held
-            .source()
-            .map_or(&NOWHERE, |source| &source.consumer_tag)
-    }
-
-    /// The exchange it was published to; empty for the default exchange.
-    pub fn exchange(&self) -> Name {
-        let held = self.held.source().zip(self.held.envelope());
-        held.map(|(source, envelope)| source.exchange(envelope.origin()))
-            .unwrap_or_default()
-    }
-
-    /// The routing key it was published with.
-    pub fn routing_key(&self) -> &str {
-        self.held
-            .envelope()
-            .map(Envelope::routing_key)
-            .unwrap_or_default()
-    }
-
-    /// Whether it was delivered before and came back.
-    pub fn redelivered(&self) -> bool {
-        self.delivery_count() > 0
-    }
-
-    /// How many earlier deliveries of it came back.
-    pub fn delivery_count(&self) -> u32 {
-        self.held
-            .envelope()
-            .map_or(0, |envelope| envelope.delivery_count())
-    }
-
-    /// Its place in its queue: what arrived first has the lowest.
-    pub fn position(&self) -> u64 {
-        self.held.envelope().map_or(0, |envelope| envelope.position)
-    }
-
-    /// Its properties, the content type among them.
-    pub fn properties(&self) -> &Properties {
-        static NONE: Properties = Properties::new();
-        self.held.envelope().map_or(&NONE, Envelope::properties)
-    }
-
-    /// Its size in bytes, as limits count it: the length of bytes and text, else the size of the payload's type, or
-    /// what the producer's [`sized_by`](crate::ProducerBuilder::sized_by) says.
-    pub fn size(&self) -> u64 {
-        self.held.envelope().map_or(0, Envelope::size)
-    }
-
-    /// Its payload as octets, encoded now if it travels as a value.
-    ///
-    /// # Errors
-    /// [`CodecError`] if it cannot be encoded.
-    pub fn body(&self) -> Result<Bytes, CodecError> {
-        match self.held.envelope() {
-            Some(envelope) => envelope.encode(),
-            None => Ok(Bytes::default()),
-        }
-    }
-
-    /// The Rust type that was published; `leveret::Bytes` if it came encoded.
-    pub fn type_name(&self) -> &'static str {
-        self.held
-            .envelope()
-            .map_or("()", |envelope| envelope.body().type_name())
-    }
-}
-
-impl fmt::Debug for DeliveryInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeliveryInfo")
-            .field("queue", self.queue())
-            .field("exchange", &self.exchange())
-            .field("routing_key", &self.routing_key())
-            .field("delivery_count", &self.delivery_count())
-            .finish_non_exhaustive()
-    }
-}
-
-/// A received message whose payload is not what the consumer takes: another type that does not decode, or a content
-/// type that it does not accept.
-///
-/// # If dropped
-/// It is rejected (dead-lettered if the queue says so), never returned: no loop can spin on it.
-///
-/// # Examples
-/// ```
-/// use leveret::{Broker, Queue, RecvError};
-///
-/// let broker = Broker::new();
-/// let queue = Queue::new("numbers");
-/// broker.producer::<String>(&queue)?.publish("not a number".to_owned())?;
-/// broker.producer::<u64>(&queue)?.publish(7)?;
-///
-/// let numbers = broker.consumer::<u64>(&queue)?;
-/// match numbers.recv() {
-///     Err(RecvError::Decode(undecoded)) => assert_eq!(&*undecoded.info().body()?, b"not a number"),
-///     other => panic!("{other:?}"),
-/// }
-/// assert_eq!(*numbers.recv()?, 7); // the loop goes on
-/// # Ok::<(), leveret::Error>(())
-/// ```
-///
-/// To keep it, settle it: [`nack`](Undecoded::nack) gives it back for a consumer that can read it.
-///
-/// ```
-/// # use leveret::{RecvError, Requeue};
-/// # let broker = leveret::Broker::new();
-/// # let texts = broker.simple_queue::<String>("q")?;
-/// # let numbers = broker.simple_queue::<u64>("q")?;
-/// texts.put("not a number".to_owned())?;
-/// match numbers.get() {
-///     Err(RecvError::Decode(undecoded)) => {
-///         assert_eq!(undecoded.error().content_type(), "text/plain");
-///         undecoded.nack(Requeue::Yes)?;
-///     }
-///     other => panic!("{other:?}"),
-/// }
-/// assert_eq!(*texts.get()?, "not a number");
-/// # Ok::<(), leveret::Error>(())
-/// ```
-pub struct Undecoded {
-    error: CodecError,
-    /// Boxed, since errors are returned by value.
-    info: Box<DeliveryInfo>,
-}
-
-impl Undecoded {
-    /// Why it does not decode.
-    pub fn error(&self) -> &CodecError {
-        &self.error
-    }
-
-    /// What is known of the message; its [`body`](DeliveryInfo::body) among it.
-    pub fn info(&self) -> &DeliveryInfo {
-        &self.info
-    }
-
-    /// Takes the message out unsettled: it is to be received again.
-    pub(crate) fn unread(mut self) -> Option<Envelope> {
-        self.info.held.release().map(|(_, envelope)| envelope)
-    }
-
-    /// Acknowledges the message: the queue forgets it.
-    ///
-    /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
-    pub fn ack(mut self) -> Result {
-        self.info.held.ack()
-    }
-
-    /// Gives the message up: back to its place, at once or later, or away.
-    ///
-    /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
-    pub fn nack(mut self, requeue: Requeue) -> Result {
-        self.info.held.nack(requeue)
-    }
-
-    /// Gives the message up for good; the same as dropping this.
-    ///
-    /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
-    pub fn reject(self) -> Result {
-        self.nack(Requeue::No)
-    }
-}
-
-impl Drop for Undecoded {
-    fn drop(&mut self) {
-        // With the broker gone there is nothing left to reject.
-        let _ = self.info.held.nack(Requeue::No);
-    }
-}
-
-impl fmt::Display for Undecoded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a message from queue '{}' does not decode: {}",
-            self.info().queue(),
-            self.error
-        )
-    }
-}
-
-impl fmt::Debug for Undecoded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Undecoded")
-            .field("error", &self.error)
             .field("info", &self.info)
             .finish()
     }

@@ -6,13 +6,13 @@
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use crate::{
-    envelope::{Envelope, Origin},
-    error::Result,
-    name::Name,
-    queue::{Account, ConsumerId, Credit, Queue},
-    sync::thread_local,
-    vhost::VirtualHost,
-    waiter::Wake,
+    engine::{
+        queue::{Account, ConsumerId, Credit, Queue},
+        vhost::VirtualHost,
+    },
+    message::envelope::{Envelope, Origin},
+    model::{error::Result, name::Name},
+    runtime::{sync::thread_local, waiter::Wake},
 };
 
 /// What becomes of a message that is not acknowledged.

@@ -6,7 +6,9 @@
 pub(crate) mod channel;
 pub(crate) mod connection;
 pub(crate) mod delivery;
+pub(crate) mod delivery_info;
 pub(crate) mod held;
 mod pace;
 pub(crate) mod receive;
 pub(crate) mod subscription;
+pub(crate) mod undecoded;

@@ -3,7 +3,7 @@
 //! Too soon, and it finds nothing, or a single message, and keeps its publishers waiting for the queue's lock; too late, and a
 //! message waits. All that is kept here are hints: a wrong one costs time and nothing else. Knows nothing of queues.
 
-use crate::{
+use crate::runtime::{
     sync::{
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
         thread,

@@ -2,8 +2,8 @@
 
 use thiserror::Error as ThisError;
 
-use super::delivery::Undecoded;
-use crate::error::{CancelReason, Error};
+use super::undecoded::Undecoded;
+use crate::model::error::{CancelReason, Error};
 
 /// Why a blocking receive gave no message.
 ///

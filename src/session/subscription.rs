@@ -12,16 +12,22 @@ use std::{
 
 use super::{held::Source, pace::Pace};
 use crate::{
-    envelope::Envelope,
-    error::{CancelReason, Entity, Error, Result},
-    name::Name,
-    queue::{
-        ConsumerId, Credit, Effects, IDLE_ROOM, Inbox, Queue, Run, Sink, Subscribe,
-        SubscribeRefused,
+    engine::{
+        queue::{
+            ConsumerId, Credit, Effects, IDLE_ROOM, Inbox, Queue, Run, Sink, Subscribe,
+            SubscribeRefused,
+        },
+        vhost::VirtualHost,
     },
-    sync::{Mutex, MutexGuard},
-    vhost::VirtualHost,
-    waiter::{self, Ticket, WaitList},
+    message::envelope::Envelope,
+    model::{
+        error::{CancelReason, Entity, Error, Result},
+        name::Name,
+    },
+    runtime::{
+        sync::{Mutex, MutexGuard},
+        waiter::{self, Ticket, WaitList},
+    },
 };
 
 /// What a typed consumer asks for.
@@ -278,7 +284,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Broker, Queue};
+    use crate::{handles::broker::Broker, model::descriptions::Queue};
 
     #[test]
     fn what_comes_from_a_backlog_shows_at_once() {

@@ -7,9 +7,9 @@ use super::{
     events::{Confirm, Event, Outcome},
 };
 use crate::{
-    error::{Error, Result},
-    vhost::Published,
-    waiter::{self, Ticket, WaitList, Waiting, Wake},
+    engine::vhost::Published,
+    model::error::{Error, Result},
+    runtime::waiter::{self, Ticket, WaitList, Waiting, Wake},
 };
 
 /// What a channel in confirm mode remembers.

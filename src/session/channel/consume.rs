@@ -6,12 +6,16 @@ use super::{
     AckMode, Channel, ChannelDelivery, ConsumeOptions, ledger::Slot, outlet::ChannelOutlet,
 };
 use crate::{
-    arguments::ConsumerArguments,
-    error::{Error, Result},
-    name::Name,
-    queue::{Credit, Sink, Subscribe, SubscribeRefused},
+    engine::{
+        queue::{Credit, Sink, Subscribe, SubscribeRefused},
+        vhost::{REPLY_TO, Requester},
+    },
+    model::{
+        arguments::ConsumerArguments,
+        error::{Error, Result},
+        name::Name,
+    },
     session::held::{Held, Source},
-    vhost::{REPLY_TO, Requester},
 };
 
 impl Channel {
@@ -211,7 +215,7 @@ impl Channel {
             (Ok(_), Some(source)) => Ok(source),
             (Err(SubscribeRefused::InUse), _) => Err(Error::exclusive_use(name, vhost.name())),
             _ => Err(Error::not_found(
-                crate::error::Entity::Queue,
+                crate::model::error::Entity::Queue,
                 name,
                 vhost.name(),
             )),

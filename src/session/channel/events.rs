@@ -4,16 +4,18 @@ use std::{fmt, future::Future, sync::Arc, task::Poll, time::Duration};
 
 use super::Core;
 use crate::{
-    bytes::Bytes,
-    codec::Json,
-    envelope::Envelope,
-    error::{CancelReason, CodecError},
-    name::Name,
-    properties::Properties,
+    engine::vhost::VirtualHost,
+    message::{envelope::Envelope, properties::Properties},
+    model::{
+        bytes::Bytes,
+        error::{CancelReason, CodecError},
+        name::Name,
+    },
+    runtime::{
+        sync::channel::{Receiver, TryRecvError as Nothing},
+        waiter::{self, Ticket, WaitList, Waiting},
+    },
     session::receive::{RecvError, RecvTimeoutError, TryRecvError},
-    sync::channel::{Receiver, TryRecvError as Nothing},
-    vhost::VirtualHost,
-    waiter::{self, Ticket, WaitList, Waiting},
 };
 
 /// One thing that happened on a [`Channel`](crate::Channel), in the order in which the broker did it.
@@ -308,15 +310,5 @@ impl fmt::Debug for Events {
         f.debug_struct("Events")
             .field("waiting", &self.stream.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl Envelope {
-    /// The body as octets, by the codec of its producer. Runs user code.
-    pub(crate) fn encode(&self) -> Result<Bytes, CodecError> {
-        match self.meta().and_then(|meta| meta.codec.as_deref()) {
-            Some(codec) => self.body().encode(codec),
-            None => self.body().encode(&Json),
-        }
     }
 }

@@ -9,9 +9,11 @@ use std::{
 };
 
 use crate::{
-    error::{Error, Result},
-    name::Name,
-    queue::Queue,
+    engine::queue::Queue,
+    model::{
+        error::{Error, Result},
+        name::Name,
+    },
     session::held::{Held, Source},
 };
 

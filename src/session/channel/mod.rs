@@ -35,19 +35,25 @@ use self::{
 };
 use super::connection::{self, Connection};
 use crate::{
-    error::{CancelReason, Error, Result},
-    name::Name,
-    queue::{ConsumerId, Group, Queue, Returned as ReturnedToQueue},
+    engine::{
+        queue::{ConsumerId, Group, Queue, Returned as ReturnedToQueue},
+        vhost::{ConnectionId, VirtualHost},
+    },
+    model::{
+        error::{CancelReason, Error, Result},
+        name::Name,
+    },
+    runtime::{
+        sync::{
+            Mutex, MutexGuard,
+            channel::{Receiver, Sender, unbounded},
+        },
+        waiter::{WaitList, Wake},
+    },
     session::{
         held::{Held, Source},
         subscription::Subscription,
     },
-    sync::{
-        Mutex, MutexGuard,
-        channel::{Receiver, Sender, unbounded},
-    },
-    vhost::{ConnectionId, VirtualHost},
-    waiter::{WaitList, Wake},
 };
 
 /// A channel of a [`Connection`](crate::Connection).

@@ -1,6 +1,6 @@
 //! What AMQP's methods take besides names: the rest of their arguments, chainable.
 
-use crate::field_value::{FieldTable, FieldValue};
+use crate::model::field_value::{FieldTable, FieldValue};
 
 /// Whether deliveries wait to be acknowledged.
 ///

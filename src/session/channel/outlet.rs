@@ -7,11 +7,13 @@ use super::{
     events::{ChannelDelivery, Event},
 };
 use crate::{
-    envelope::Envelope,
-    error::CancelReason,
-    queue::{Effects, Outlet},
+    engine::{
+        queue::{Effects, Outlet},
+        vhost::Requester,
+    },
+    message::envelope::Envelope,
+    model::error::CancelReason,
     session::held::{Held, Source},
-    vhost::Requester,
 };
 
 /// One consumer of a channel.

@@ -8,16 +8,20 @@ use super::{
     events::{Event, Outcome, Returned},
 };
 use crate::{
-    bytes::Bytes,
-    envelope::{Envelope, Meta},
-    error::{Error, Result},
-    field_value::FieldTable,
-    name::Name,
-    payload::Body,
-    properties::Properties,
-    sender_selected,
-    vhost::{Published, PushFailure, REPLY_TO, Route},
-    waiter::{Source, Ticket, WaitList},
+    engine::vhost::{Published, PushFailure, REPLY_TO, Route},
+    message::{
+        envelope::{Envelope, Meta},
+        headers::cc_bcc,
+        payload::Body,
+        properties::Properties,
+    },
+    model::{
+        bytes::Bytes,
+        error::{Error, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+    runtime::waiter::{Source, Ticket, WaitList},
 };
 
 /// A message on its way: what is needed to put it into its queues, or to return it.
@@ -220,9 +224,9 @@ impl Channel {
         let selecting = properties
             .headers
             .clone()
-            .filter(|headers| sender_selected::is_selected_by_sender(Some(headers)));
+            .filter(|headers| cc_bcc::is_selected_by_sender(Some(headers)));
         let bcc = match selecting {
-            Some(_) => sender_selected::take_bcc(&mut properties),
+            Some(_) => cc_bcc::take_bcc(&mut properties),
             None => Vec::new(),
         };
         let meta = Arc::new(Meta {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Channel, Core, Mode};
 use crate::{
-    envelope::Envelope,
-    error::{Error, Result},
+    message::envelope::Envelope,
+    model::error::{Error, Result},
     session::held::{Held, Requeue, Source},
 };
 

@@ -2,11 +2,13 @@
 
 use super::{Channel, IfEmpty, IfUnused};
 use crate::{
-    descriptions::{Exchange, Queue},
-    error::Result,
-    field_value::FieldTable,
-    name::Name,
-    vhost::{BindingAsk, QueueDeclared},
+    engine::vhost::{BindingAsk, QueueDeclared},
+    model::{
+        descriptions::{Exchange, Queue},
+        error::Result,
+        field_value::FieldTable,
+        name::Name,
+    },
 };
 
 impl Channel {

@@ -2,7 +2,7 @@
 
 use super::{Channel, Mode, State, publish::Pending, settle::Settlement};
 use crate::{
-    error::{Error, Result},
+    model::error::{Error, Result},
     session::held::Held,
 };
 

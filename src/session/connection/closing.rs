@@ -3,7 +3,7 @@
 use std::{sync::Arc, task::Poll};
 
 use super::Core;
-use crate::{
+use crate::runtime::{
     sync::atomic::Ordering::SeqCst,
     waiter::{Source, Ticket, WaitList},
 };

@@ -1,0 +1,66 @@
+//! The table of a direct exchange: a message goes where its routing key was bound, letter for letter.
+//!
+//! One lookup finds the key, whatever else is bound.
+
+use hashbrown::HashMap;
+
+use super::{
+    Matches,
+    destinations::{Crowds, Destinations},
+    numbered::Number,
+};
+use crate::model::name::Name;
+
+#[derive(Debug)]
+pub(super) struct Direct {
+    keys: HashMap<Name, Destinations>,
+    crowds: Crowds,
+}
+
+impl Direct {
+    pub(super) fn new() -> Self {
+        Self {
+            keys: HashMap::new(),
+            crowds: Crowds::default(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, destination: Number, routing_key: &Name) {
+        self.keys
+            .entry_ref(routing_key)
+            .or_insert(Destinations::NONE)
+            .add(destination, &mut self.crowds);
+    }
+
+    pub(super) fn remove(&mut self, destination: Number, routing_key: &Name) {
+        if let Some(destinations) = self.keys.get_mut(routing_key) {
+            destinations.remove(destination, &mut self.crowds);
+            if destinations.is_empty() {
+                self.keys.remove(routing_key);
+            }
+        }
+    }
+
+    pub(super) fn route(&self, routing_key: &str, matches: &mut Matches) {
+        if let Some(destinations) = self.keys.get(routing_key) {
+            destinations.collect(&self.crowds, matches);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::{
+        engine::exchange::tests::{check, few_arguments, program},
+        model::exchange_kind::ExchangeKind,
+    };
+
+    proptest! {
+        #[test]
+        fn it_routes_as_comparing_every_key_does(program in program("[ab.]{0,2}", few_arguments(), few_arguments())) {
+            check(ExchangeKind::Direct, program, |bound, _, routing_key, _| bound == routing_key)?;
+        }
+    }
+}

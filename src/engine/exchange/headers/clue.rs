@@ -1,0 +1,101 @@
+//! Clues: numbers by which a message's headers find the few bindings that might take it.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use hashbrown::DefaultHashBuilder;
+
+use crate::model::field_value::FieldValue;
+
+/// What a condition and every header that meets it have in common. Others may have it as well.
+pub(super) type Clue = u64;
+
+/// Makes clues. Seeded, since these are users' names and values.
+#[derive(Debug, Default)]
+pub(super) struct Clues(DefaultHashBuilder);
+
+impl Clues {
+    /// That of bindings that no header is needed for.
+    pub(super) const NONE: Clue = 0;
+
+    /// The clue of a condition: a void value asks for presence only.
+    pub(super) fn of_condition(&self, name: &str, wanted: &FieldValue) -> Clue {
+        match wanted.is_void() {
+            true => self.of_presence(name),
+            false => self.of_header(name, wanted),
+        }
+    }
+
+    /// The clue of all conditions that ask for this name to be there.
+    pub(super) fn of_presence(&self, name: &str) -> Clue {
+        self.0.hash_one(name)
+    }
+
+    /// The clue of all conditions that ask for this value.
+    pub(super) fn of_header(&self, name: &str, value: &FieldValue) -> Clue {
+        let mut hasher = self.0.build_hasher();
+        name.hash(&mut hasher);
+        let whole = (value.as_i64().map(|number| number as f64))
+            .or_else(|| value.as_timestamp().map(|seconds| seconds as f64));
+        // Numbers of all types are compared by value, and equal ones are equal when rounded. The two zeros are equal, and
+        // so is whatever is not a number.
+        match whole.or_else(|| value.as_f64()) {
+            Some(0.0) => 0_u64.hash(&mut hasher),
+            Some(number) if number.is_nan() => f64::NAN.to_bits().hash(&mut hasher),
+            Some(number) => number.to_bits().hash(&mut hasher),
+            // Text is compared with bytes. Of everything else only the name counts.
+            None => value.as_bytes().hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_match_have_the_same_clue() {
+        let values = [
+            FieldValue::Void,
+            true.into(),
+            FieldValue::Octet(1),
+            1_i64.into(),
+            0.into(),
+            FieldValue::Timestamp(1),
+            FieldValue::Timestamp(u64::MAX),
+            FieldValue::Float(1.0),
+            FieldValue::Double(-0.0),
+            FieldValue::Double(0.5),
+            FieldValue::Double(f64::NAN),
+            FieldValue::Float(-f32::NAN),
+            FieldValue::Double(u64::MAX as f64),
+            ((1_i64 << 53) + 1).into(),
+            FieldValue::Double((1_i64 << 53) as f64),
+            "1".into(),
+            FieldValue::Bytes(b"1".to_vec()),
+            FieldValue::Array(Vec::new()),
+            FieldValue::Table(Default::default()),
+        ];
+        let clues = Clues::default();
+        let mut matching = 0;
+        for one in &values {
+            for other in values.iter().filter(|other| one.matches(other)) {
+                matching += 1;
+                assert_eq!(
+                    clues.of_header("a", one),
+                    clues.of_header("a", other),
+                    "{one:?} {other:?}"
+                );
+            }
+        }
+        assert!(matching > values.len() + 8);
+        assert_ne!(
+            clues.of_header("a", &"1".into()),
+            clues.of_header("a", &"2".into())
+        );
+        assert_ne!(
+            clues.of_header("a", &1.into()),
+            clues.of_header("b", &1.into())
+        );
+    }
+}

@@ -1,0 +1,345 @@
+//! The table of a headers exchange: a message goes where the binding's arguments fit its headers.
+//!
+//! Each binding is found by the clue of one of its conditions, or of each if any of them will do; all that a message's
+//! headers find are looked at in full. What no clue tells apart (bindings that ask for a flag, say) is looked at one
+//! by one.
+
+mod clue;
+
+use hashbrown::HashMap;
+
+use self::clue::{Clue, Clues};
+use super::{
+    Matches,
+    binding::Binding,
+    destinations::{Crowds, Destinations},
+    numbered::{Number, Numbered},
+};
+use crate::model::{
+    error::{Error, Result},
+    field_value::{FieldTable, FieldValue},
+};
+
+/// The argument that says how many conditions must hold; it is never a condition itself.
+const X_MATCH: &str = "x-match";
+
+#[derive(Debug)]
+pub(super) struct Headers {
+    /// The bindings, each by a number of its own.
+    rules: Numbered<(Number, Binding), Rule>,
+    clues: Clues,
+    /// The rules (and not destinations) of each clue.
+    by_clue: HashMap<Clue, Destinations>,
+    crowds: Crowds,
+}
+
+/// How a binding is to be read.
+#[derive(Debug)]
+struct Rule {
+    mode: Mode,
+    /// By which it is found, unless any of its conditions is enough.
+    clue: Clue,
+}
+
+impl Headers {
+    pub(super) fn new() -> Self {
+        Self {
+            rules: Numbered::new(),
+            clues: Clues::default(),
+            by_clue: HashMap::new(),
+            crowds: Crowds::default(),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::ResourceError`] if there are too many rules; nothing is changed.
+    pub(super) fn insert(&mut self, destination: Number, binding: &Binding) -> Result {
+        let number = self.rules.next_number().ok_or_else(super::full)?;
+        let mode = Mode::of(binding);
+        let clues = self.clues_of(mode, binding);
+        let clue = match mode.quantifier {
+            Quantifier::Any => Clues::NONE,
+            // The one that tells it from most others, as far as can be said now.
+            Quantifier::All => (clues.iter().copied())
+                .min_by_key(|clue| {
+                    self.by_clue
+                        .get(clue)
+                        .map_or(0, |rules| rules.len(&self.crowds))
+                })
+                .unwrap_or(Clues::NONE),
+        };
+        let found_by = match mode.quantifier {
+            Quantifier::Any => clues,
+            Quantifier::All => vec![clue],
+        };
+        for clue in found_by {
+            let rules = self.by_clue.entry(clue).or_insert(Destinations::NONE);
+            rules.add(number, &mut self.crowds);
+        }
+        self.rules
+            .insert_new((destination, binding.clone()), Rule { mode, clue });
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, destination: Number, binding: &Binding) {
+        let Some((number, rule)) = self.rules.remove(&(destination, binding.clone())) else {
+            return;
+        };
+        let found_by = match rule.mode.quantifier {
+            Quantifier::Any => self.clues_of(rule.mode, binding),
+            Quantifier::All => vec![rule.clue],
+        };
+        for clue in found_by {
+            if let Some(rules) = self.by_clue.get_mut(&clue) {
+                rules.remove(number, &mut self.crowds);
+                if rules.is_empty() {
+                    self.by_clue.remove(&clue);
+                }
+            }
+        }
+    }
+
+    fn clues_of(&self, mode: Mode, binding: &Binding) -> Vec<Clue> {
+        mode.conditions(binding)
+            .map(|(name, wanted)| self.clues.of_condition(name, wanted))
+            .collect()
+    }
+
+    pub(super) fn route(&self, headers: Option<&FieldTable>, matches: &mut Matches) {
+        let mut candidates = Matches::new();
+        let mut look = |clue| {
+            if let Some(rules) = self.by_clue.get(&clue) {
+                rules.collect(&self.crowds, &mut candidates);
+            }
+        };
+        look(Clues::NONE);
+        for (name, value) in headers.into_iter().flat_map(FieldTable::iter) {
+            look(self.clues.of_presence(name));
+            look(self.clues.of_header(name, value));
+        }
+        for number in candidates.numbers() {
+            if let Some(((destination, binding), rule)) = self.rules.entry(*number) {
+                if rule.mode.fits(binding, headers) {
+                    matches.insert(*destination);
+                }
+            }
+        }
+    }
+}
+
+/// The `x-match` of a binding, read.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    quantifier: Quantifier,
+    prefixed: Prefixed,
+}
+
+impl Mode {
+    fn of(binding: &Binding) -> Self {
+        let mode = binding
+            .arguments()
+            .get(X_MATCH)
+            .and_then(FieldValue::as_str);
+        // Bindings are validated when they are made, so that the last case is a binding without `x-match`.
+        let (quantifier, prefixed) = mode
+            .and_then(read_mode)
+            .unwrap_or((Quantifier::All, Prefixed::Ignored));
+        Self {
+            quantifier,
+            prefixed,
+        }
+    }
+
+    fn conditions(self, binding: &Binding) -> impl Iterator<Item = (&str, &FieldValue)> {
+        let arguments = binding.arguments().iter();
+        arguments.filter(move |(name, _)| self.asks_for(name))
+    }
+
+    fn fits(self, binding: &Binding, headers: Option<&FieldTable>) -> bool {
+        let mut conditions = self.conditions(binding).map(|(name, wanted)| {
+            // A void condition asks for presence only.
+            let header = headers.and_then(|headers| headers.get(name));
+            header.is_some_and(|header| wanted.is_void() || wanted.matches(header))
+        });
+        match self.quantifier {
+            Quantifier::All => conditions.all(|holds| holds),
+            Quantifier::Any => conditions.any(|holds| holds),
+        }
+    }
+
+    fn asks_for(self, name: &str) -> bool {
+        match self.prefixed {
+            Prefixed::Ignored => !name.starts_with("x-"),
+            Prefixed::Compared => name != X_MATCH,
+        }
+    }
+}
+
+/// How many conditions must hold. Without conditions, all of them hold and none does.
+#[derive(Clone, Copy, Debug)]
+enum Quantifier {
+    All,
+    Any,
+}
+
+/// What becomes of arguments whose names begin with `x-`.
+#[derive(Clone, Copy, Debug)]
+enum Prefixed {
+    Ignored,
+    Compared,
+}
+
+fn read_mode(word: &str) -> Option<(Quantifier, Prefixed)> {
+    match word {
+        "all" => Some((Quantifier::All, Prefixed::Ignored)),
+        "any" => Some((Quantifier::Any, Prefixed::Ignored)),
+        "all-with-x" => Some((Quantifier::All, Prefixed::Compared)),
+        "any-with-x" => Some((Quantifier::Any, Prefixed::Compared)),
+        _ => None,
+    }
+}
+
+/// Checks the arguments of a binding that is to be made; without `x-match` it counts as `all`.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`] if `x-match` is not a long string, or none of the four modes.
+pub(super) fn validate(arguments: &FieldTable) -> Result {
+    match arguments.get(X_MATCH) {
+        Some(mode) if mode.as_str().and_then(read_mode).is_none() => {
+            Err(Error::invalid_x_match(mode))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        engine::exchange::tests::{check, program},
+        model::{exchange_kind::ExchangeKind, name::Name},
+    };
+
+    /// Goes by what the modes mean, counting conditions.
+    fn naive(arguments: &FieldTable, headers: &FieldTable) -> bool {
+        let mode = arguments
+            .get("x-match")
+            .and_then(|mode| mode.as_str())
+            .unwrap_or("all")
+            .to_owned();
+        let (mut wanted, mut held) = (0, 0);
+        for (name, value) in arguments {
+            if name == "x-match" || (name.starts_with("x-") && !mode.ends_with("-with-x")) {
+                continue;
+            }
+            wanted += 1;
+            held += usize::from(
+                headers
+                    .iter()
+                    .any(|(n, v)| n == name && (*value == FieldValue::Void || v.matches(value))),
+            );
+        }
+        if mode.starts_with("all") {
+            held == wanted
+        } else {
+            held > 0
+        }
+    }
+
+    fn arguments() -> impl Strategy<Value = FieldTable> + Clone {
+        let mode = proptest::option::of(prop::sample::select(vec![
+            "all",
+            "any",
+            "all-with-x",
+            "any-with-x",
+        ]));
+        (mode, headers()).prop_map(|(mode, mut table)| {
+            table.extend(mode.map(|mode| ("x-match", mode)));
+            table
+        })
+    }
+
+    fn headers() -> impl Strategy<Value = FieldTable> + Clone {
+        let names = prop::sample::select(vec!["a", "b", "x-c", "x-"]);
+        let values = prop::sample::select(vec![
+            FieldValue::Void,
+            1.into(),
+            1_i64.into(),
+            2.into(),
+            1.0.into(),
+            FieldValue::Timestamp(1),
+            "1".into(),
+            FieldValue::Bytes(b"1".to_vec()),
+            true.into(),
+        ]);
+        proptest::collection::vec((names, values), 0..4)
+            .prop_map(|entries| entries.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn it_routes_as_counting_conditions_does(program in program("k?", arguments(), headers())) {
+            check(ExchangeKind::Headers, program, |_, arguments, _, headers| naive(arguments, headers))?;
+        }
+    }
+
+    fn fits(arguments: FieldTable, headers: Option<&FieldTable>) -> bool {
+        let binding = Binding::new(&Name::empty(), &arguments);
+        Mode::of(&binding).fits(&binding, headers)
+    }
+
+    #[test]
+    fn without_conditions_all_fits_everything_and_any_nothing() {
+        for (mode, fitting) in [
+            ("all", true),
+            ("all-with-x", true),
+            ("any", false),
+            ("any-with-x", false),
+        ] {
+            assert_eq!(
+                fits(FieldTable::from([("x-match", mode)]), None),
+                fitting,
+                "{mode}"
+            );
+        }
+        assert!(fits(FieldTable::new(), None));
+        assert!(fits(FieldTable::from([("x-foo", 1)]), None));
+    }
+
+    #[test]
+    fn a_void_condition_asks_for_presence_only() {
+        let present = FieldTable::from([("a", "anything")]);
+        assert!(fits(FieldTable::from([("a", ())]), Some(&present)));
+        assert!(!fits(FieldTable::from([("b", ())]), Some(&present)));
+        // Not the other way round.
+        assert!(!fits(present, Some(&FieldTable::from([("a", ())]))));
+    }
+
+    #[test]
+    fn the_x_match_of_a_message_is_never_compared() {
+        let arguments = FieldTable::from([("x-match", "all-with-x")]);
+        assert!(fits(
+            arguments,
+            Some(&FieldTable::from([("x-match", "any")]))
+        ));
+    }
+
+    #[test]
+    fn an_unknown_x_match_is_refused() {
+        for mode in ["all", "any", "all-with-x", "any-with-x"] {
+            assert!(validate(&FieldTable::from([("x-match", mode)])).is_ok());
+        }
+        assert!(validate(&FieldTable::from([("x-other", 1)])).is_ok());
+        for refused in [
+            FieldValue::from("some"),
+            FieldValue::from("ALL"),
+            FieldValue::from(1),
+            FieldValue::Bytes(b"all".to_vec()),
+        ] {
+            let refused = validate(&FieldTable::new().with("x-match", refused)).unwrap_err();
+            assert_eq!(refused.reply_code(), Some(406));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Exchanges: which destinations a message goes to.
+//!
+//! [`State`] is what stands behind an exchange's lock: its bindings and the table that routes by them, one kind of
+//! table per file. A destination is anything that can be cloned and compared; queues, virtual hosts and locks are not
+//! known here, nor is following a binding to another exchange: that is the virtual host's part.
+
+mod binding;
+mod dense;
+mod destinations;
+mod direct;
+mod fanout;
+mod headers;
+mod matches;
+mod numbered;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+use std::hash::Hash;
+
+pub(crate) use self::{binding::BindingRef, matches::Matches};
+use self::{
+    binding::{Binding, Bindings, Bound},
+    direct::Direct,
+    fanout::Fanout,
+    headers::Headers,
+    numbered::Number,
+    topic::Topic,
+};
+use crate::model::{
+    error::{Error, Result},
+    exchange_kind::ExchangeKind,
+    field_value::FieldTable,
+    name::Name,
+};
+
+/// What a message can be routed to. Clones are kept in the tables, so they should be cheap.
+pub(crate) trait Destination: Clone + Eq + Hash {}
+
+impl<D: Clone + Eq + Hash> Destination for D {}
+
+/// The bindings of one exchange (those with it as their source), and its routes.
+#[derive(Debug)]
+pub(crate) struct State<D> {
+    kind: ExchangeKind,
+    /// What is bound, as it was asked for.
+    bindings: Bindings<D>,
+    /// The same bindings, arranged for routing; destinations are numbers there.
+    table: Table,
+}
+
+impl<D: Destination> State<D> {
+    pub(crate) fn new(kind: ExchangeKind) -> Self {
+        Self {
+            kind,
+            bindings: Bindings::new(),
+            table: Table::new(kind),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ExchangeKind {
+        self.kind
+    }
+
+    /// Adds a binding; false if the very same one was there. The arguments must have passed [`validate_binding`].
+    ///
+    /// # Errors
+    /// [`Error::ResourceError`] if a table is full (near 2^32 destinations or patterns); nothing is changed then.
+    pub(crate) fn bind(
+        &mut self,
+        destination: D,
+        routing_key: &Name,
+        arguments: &FieldTable,
+    ) -> Result<bool> {
+        let binding = Binding::new(routing_key, arguments);
+        let new = !self.bindings.contains(&destination, &binding);
+        if new {
+            let Some(number) = self.bindings.number_for(&destination) else {
+                return Err(full());
+            };
+            self.table.insert(number, &binding)?;
+            self.bindings.insert_new(destination, binding);
+        }
+        Ok(new)
+    }
+
+    /// Removes a binding; false if there was none.
+    pub(crate) fn unbind(
+        &mut self,
+        destination: &D,
+        routing_key: &Name,
+        arguments: &FieldTable,
+    ) -> bool {
+        let binding = Binding::new(routing_key, arguments);
+        let Some(number) = self.bindings.remove(destination, &binding) else {
+            return false;
+        };
+        self.table.remove(number, &binding);
+        self.release_if_unused();
+        true
+    }
+
+    /// Removes all bindings to a destination that is going away, and says how many there were. The cost is theirs,
+    /// not the table's.
+    pub(crate) fn unbind_all(&mut self, destination: &D) -> usize {
+        let Some((number, bound)) = self.bindings.remove_all(destination) else {
+            return 0;
+        };
+        self.table.remove_all(number, &bound);
+        self.release_if_unused();
+        bound.len()
+    }
+
+    pub(crate) fn is_bound(
+        &self,
+        destination: &D,
+        routing_key: &Name,
+        arguments: &FieldTable,
+    ) -> bool {
+        self.bindings
+            .contains(destination, &Binding::new(routing_key, arguments))
+    }
+
+    /// Whether there is no binding with this exchange as its source.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.bindings.is_empty()
+    }
+
+    /// Every binding once, those of one destination together, otherwise in no particular order.
+    pub(crate) fn bindings(&self) -> impl Iterator<Item = BindingRef<'_, D>> {
+        self.bindings.iter()
+    }
+
+    /// Whether there is any binding to this destination.
+    pub(crate) fn has_destination(&self, destination: &D) -> bool {
+        self.bindings.has_destination(destination)
+    }
+
+    /// Every destination that is bound at all, once.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &D> {
+        self.bindings.destinations()
+    }
+
+    /// Adds to `matches` where a message goes. Each kind looks at the key or at the headers, never at both.
+    pub(crate) fn route(
+        &self,
+        routing_key: &str,
+        headers: Option<&FieldTable>,
+        matches: &mut Matches,
+    ) {
+        match &self.table {
+            Table::Direct(table) => table.route(routing_key, matches),
+            Table::Fanout(table) => table.route(matches),
+            Table::Topic(table) => table.route(routing_key, matches),
+            Table::Headers(table) => table.route(headers, matches),
+        }
+    }
+
+    /// The destinations that a route of this very exchange has found, in that order.
+    pub(crate) fn found<'a>(&'a self, matches: &Matches) -> impl Iterator<Item = &'a D> {
+        matches
+            .numbers()
+            .iter()
+            .filter_map(|number| self.bindings.destination(*number))
+    }
+
+    /// Gives back the memory of a table that once was large.
+    fn release_if_unused(&mut self) {
+        if self.is_unused() {
+            *self = Self::new(self.kind);
+        }
+    }
+}
+
+/// Checks the arguments of a binding before anything is changed.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if a headers exchange is given an `x-match` that it
+/// does not know.
+pub(crate) fn validate_binding(kind: ExchangeKind, arguments: &FieldTable) -> Result {
+    match kind {
+        ExchangeKind::Headers => headers::validate(arguments),
+        ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Topic => Ok(()),
+    }
+}
+
+fn full() -> Error {
+    Error::ResourceError("exchange has too many bindings".into())
+}
+
+/// The tables share these verbs; what they need of a binding differs.
+#[derive(Debug)]
+enum Table {
+    Direct(Direct),
+    Fanout(Fanout),
+    Topic(Topic),
+    Headers(Headers),
+}
+
+impl Table {
+    fn new(kind: ExchangeKind) -> Self {
+        match kind {
+            ExchangeKind::Direct => Self::Direct(Direct::new()),
+            ExchangeKind::Fanout => Self::Fanout(Fanout::new()),
+            ExchangeKind::Topic => Self::Topic(Topic::new()),
+            ExchangeKind::Headers => Self::Headers(Headers::new()),
+        }
+    }
+
+    fn insert(&mut self, destination: Number, binding: &Binding) -> Result {
+        match self {
+            Self::Direct(table) => table.insert(destination, binding.routing_key()),
+            Self::Fanout(table) => table.insert(destination),
+            Self::Topic(table) => table.insert(destination, binding.routing_key())?,
+            Self::Headers(table) => table.insert(destination, binding)?,
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, destination: Number, binding: &Binding) {
+        match self {
+            Self::Direct(table) => table.remove(destination, binding.routing_key()),
+            Self::Fanout(table) => table.remove(destination),
+            Self::Topic(table) => table.remove(destination, binding.routing_key()),
+            Self::Headers(table) => table.remove(destination, binding),
+        }
+    }
+
+    fn remove_all(&mut self, destination: Number, bound: &Bound) {
+        match self {
+            Self::Fanout(table) => table.remove_all(destination),
+            Self::Direct(_) | Self::Topic(_) | Self::Headers(_) => bound
+                .iter()
+                .for_each(|binding| self.remove(destination, binding)),
+        }
+    }
+}

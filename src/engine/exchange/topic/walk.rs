@@ -1,0 +1,134 @@
+//! A lookup: all patterns are followed at once, word by word, through nodes whose path fits the words so far.
+//!
+//! From a node that ends in `#` the walk goes on at every word to come. What such a node has found before is not looked
+//! for again, so that each node is visited at most once for each word, whatever the patterns are: no backtracking.
+
+use std::{hash::BuildHasherDefault, num::NonZeroU32};
+
+use super::{
+    NumberHasher, ROOT, Topic,
+    node::{Branch, Shape},
+    words::{UNKNOWN, Word, words_of},
+};
+use crate::engine::exchange::{Matches, dense::DenseMap};
+
+/// Keys of more words need memory of their own.
+const USUAL: usize = 16;
+
+/// Adds the destinations whose patterns take this key.
+pub(super) fn route(topic: &Topic, key: &str, matches: &mut Matches) {
+    let mut few = [UNKNOWN; USUAL];
+    let mut many = Vec::new();
+    let mut length = 0;
+    for word in words_of(key) {
+        let word = topic.words.find(word).unwrap_or(UNKNOWN);
+        match few.get_mut(length) {
+            Some(place) => *place = word,
+            None if length == USUAL => many = [few.as_slice(), &[word]].concat(),
+            None => many.push(word),
+        }
+        length += 1;
+    }
+    let key = match length {
+        0..=USUAL => &few[..length],
+        _ => &many,
+    };
+    let mut walk = Walk {
+        topic,
+        key,
+        matches,
+        covered: DenseMap::new(),
+    };
+    walk.visit(ROOT, 0, Above::Words);
+}
+
+/// What stands in the pattern above a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Above {
+    /// Words only: there is one way to the node.
+    Words,
+    /// A `#`: there may be several, each with other words left.
+    AnyWords,
+}
+
+struct Walk<'a> {
+    topic: &'a Topic,
+    key: &'a [Word],
+    matches: &'a mut Matches,
+    /// The nodes behind a `#` that are below another, and from which word on each was looked at: what it takes there
+    /// covers everything that it takes further on.
+    covered: DenseMap<u32, usize, BuildHasherDefault<NumberHasher>>,
+}
+
+impl Walk<'_> {
+    /// Comes to a node by all words before the one at `at`.
+    fn visit(&mut self, number: u32, at: usize, above: Above) {
+        let node = &self.topic.nodes[number as usize];
+        match &node.shape {
+            Shape::Leaf(tail) => {
+                if tail.is_floating() && self.cover(number, at, above).is_none() {
+                    return;
+                }
+                if tail.fits(&self.key[at..], false) {
+                    node.destinations.collect(&self.topic.crowds, self.matches);
+                }
+            }
+            Shape::Branch(branch) => {
+                if let Some(child) = branch.any_words {
+                    self.stay(child, at, above);
+                }
+                match self.key.get(at) {
+                    None => node.destinations.collect(&self.topic.crowds, self.matches),
+                    Some(word) => self.step(number, branch, *word, at, above),
+                }
+            }
+        }
+    }
+
+    /// Takes one word from a node.
+    fn step(&mut self, number: u32, branch: &Branch, word: Word, at: usize, above: Above) {
+        if let Some(child) = self.topic.literal(number, branch, word) {
+            self.visit(child.get(), at + 1, above);
+        }
+        if let Some(child) = branch.any_word {
+            self.visit(child.get(), at + 1, above);
+        }
+    }
+
+    /// Comes to a `#`, which takes no word, or one, or all there are.
+    fn stay(&mut self, number: NonZeroU32, at: usize, above: Above) {
+        let number = number.get();
+        let Some(until) = self.cover(number, at, above) else {
+            return;
+        };
+        let node = &self.topic.nodes[number as usize];
+        match &node.shape {
+            Shape::Leaf(tail) => {
+                if tail.fits(&self.key[at..], true) {
+                    node.destinations.collect(&self.topic.crowds, self.matches);
+                }
+            }
+            Shape::Branch(branch) => {
+                node.destinations.collect(&self.topic.crowds, self.matches);
+                for at in at..until {
+                    self.step(number, branch, self.key[at], at, Above::AnyWords);
+                }
+            }
+        }
+    }
+
+    /// Notes that from `at` on all is being looked at, and says up to where that is new; `None` if none of it is.
+    fn cover(&mut self, number: u32, at: usize, above: Above) -> Option<usize> {
+        if above == Above::Words {
+            return Some(self.key.len());
+        }
+        match self.covered.get_mut(&number) {
+            None => {
+                self.covered.insert_new(number, at);
+                Some(self.key.len())
+            }
+            Some(from) if *from <= at => None,
+            Some(from) => Some(std::mem::replace(from, at)),
+        }
+    }
+}

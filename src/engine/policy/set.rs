@@ -1,0 +1,200 @@
+//! The policies of a virtual host, compiled.
+
+use std::cmp;
+
+use regex::Regex;
+
+use super::{
+    ApplyTo, Policy,
+    settings::{Author, Invalid, Settings},
+};
+use crate::model::{
+    arguments::{ExchangeArguments, QueueArguments},
+    error::{Entity, Error, Result},
+    name::Name,
+};
+
+/// The policies of a virtual host, and those that its operator puts above them.
+#[derive(Clone, Debug)]
+pub(crate) struct Policies {
+    vhost: Name,
+    policies: Ranked,
+    operator: Ranked,
+}
+
+impl Policies {
+    pub(crate) fn new(vhost: &Name) -> Self {
+        Self {
+            vhost: vhost.clone(),
+            policies: Ranked::default(),
+            operator: Ranked::default(),
+        }
+    }
+
+    /// Sets a policy, in place of one of the same name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] (502), and [`Error::PreconditionFailed`] (406) for a pattern or a definition that is not valid.
+    /// Nothing has changed then.
+    pub(crate) fn set(&mut self, policy: Policy) -> Result {
+        let compiled = Compiled::new(policy, Author::User, &self.vhost)?;
+        self.policies.set(compiled);
+        Ok(())
+    }
+
+    /// Sets an operator policy: it may hold limits only, and lowers what policies and arguments say. Its names are its own.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub(crate) fn set_operator(&mut self, policy: Policy) -> Result {
+        let compiled = Compiled::new(policy, Author::Operator, &self.vhost)?;
+        self.operator.set(compiled);
+        Ok(())
+    }
+
+    /// Clears the policy of this name. False if there is none.
+    pub(crate) fn clear(&mut self, name: &str) -> bool {
+        self.policies.clear(name)
+    }
+
+    /// Clears the operator policy of this name. False if there is none.
+    pub(crate) fn clear_operator(&mut self, name: &str) -> bool {
+        self.operator.clear(name)
+    }
+
+    /// The policies, in the order in which they are tried.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter()
+    }
+
+    /// The operator policies, in the order in which they are tried.
+    pub(crate) fn iter_operator(&self) -> impl Iterator<Item = &Policy> {
+        self.operator.iter()
+    }
+
+    /// The one policy that applies to a queue or an exchange. Nothing else has policies.
+    #[cfg(test)]
+    pub(crate) fn matching(&self, entity: Entity, name: &str) -> Option<&Policy> {
+        Some(&self.policies.matching(entity, name)?.policy)
+    }
+
+    /// The one operator policy that applies to a queue or an exchange.
+    #[cfg(test)]
+    pub(crate) fn matching_operator(&self, entity: Entity, name: &str) -> Option<&Policy> {
+        Some(&self.operator.matching(entity, name)?.policy)
+    }
+
+    /// What holds for a queue of this name that was declared with these arguments.
+    pub(crate) fn effective_queue(&self, declared: &QueueArguments, name: &str) -> QueueArguments {
+        match self.settings(Entity::Queue, name) {
+            Some(settings) => settings.apply_to_queue(declared),
+            None => declared.clone(),
+        }
+    }
+
+    /// What holds for an exchange of this name that was declared with these arguments.
+    pub(crate) fn effective_exchange(
+        &self,
+        declared: &ExchangeArguments,
+        name: &str,
+    ) -> ExchangeArguments {
+        match self.settings(Entity::Exchange, name) {
+            Some(settings) => settings.apply_to_exchange(declared),
+            None => declared.clone(),
+        }
+    }
+
+    /// What the policies that apply set together.
+    fn settings(&self, entity: Entity, name: &str) -> Option<Settings> {
+        let settings = |ranked: &'_ Ranked| {
+            ranked
+                .matching(entity, name)
+                .map(|compiled| compiled.settings.clone())
+        };
+        match (settings(&self.policies), settings(&self.operator)) {
+            (Some(policy), Some(operator)) => Some(policy.limited_by(&operator)),
+            (policy, operator) => policy.or(operator),
+        }
+    }
+}
+
+/// Policies by rank: the first that fits applies.
+#[derive(Clone, Debug, Default)]
+struct Ranked(Vec<Compiled>);
+
+impl Ranked {
+    fn set(&mut self, compiled: Compiled) {
+        self.clear(&compiled.policy.name);
+        let at = self
+            .0
+            .partition_point(|other| other.rank() < compiled.rank());
+        self.0.insert(at, compiled);
+    }
+
+    fn clear(&mut self, name: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|compiled| compiled.policy.name != name);
+        self.0.len() < before
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Policy> {
+        self.0.iter().map(|compiled| &compiled.policy)
+    }
+
+    fn matching(&self, entity: Entity, name: &str) -> Option<&Compiled> {
+        self.0.iter().find(|compiled| compiled.fits(entity, name))
+    }
+}
+
+/// A policy that was checked.
+#[derive(Clone, Debug)]
+struct Compiled {
+    policy: Policy,
+    pattern: Regex,
+    settings: Settings,
+}
+
+impl Compiled {
+    fn new(policy: Policy, author: Author, vhost: &Name) -> Result<Self> {
+        let name = Name::new(&policy.name)?;
+        let refused = |invalid: Invalid| {
+            let Invalid { key, reason } = invalid;
+            Error::invalid_argument(&key, Entity::Policy, &name, vhost, reason)
+        };
+        let pattern = Regex::new(&policy.pattern).map_err(|error| {
+            let reason = format!(
+                "pattern should be regular expression but is invalid: {}",
+                what_is_wrong(&error)
+            );
+            let key = "pattern".to_owned();
+            refused(Invalid { key, reason })
+        })?;
+        let settings = Settings::parse(&policy.definition, author).map_err(refused)?;
+        Ok(Self {
+            policy,
+            pattern,
+            settings,
+        })
+    }
+
+    fn fits(&self, entity: Entity, name: &str) -> bool {
+        let applies = match self.policy.apply_to {
+            ApplyTo::All => matches!(entity, Entity::Exchange | Entity::Queue),
+            ApplyTo::Exchanges => entity == Entity::Exchange,
+            ApplyTo::Queues => entity == Entity::Queue,
+        };
+        applies && self.pattern.is_match(name)
+    }
+
+    /// The lower, the earlier it is tried. Names settle ties, where RabbitMQ leaves the choice to chance.
+    fn rank(&self) -> (cmp::Reverse<i64>, &str) {
+        (cmp::Reverse(self.policy.priority), &self.policy.name)
+    }
+}
+
+/// The last line of what the expression's parser says; those before draw the place.
+fn what_is_wrong(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}

@@ -1,0 +1,296 @@
+//! What a policy defines: checked in RabbitMQ's words, read into plain values, and merged.
+
+use std::{cmp, fmt, sync::Arc, time::Duration};
+
+use crate::model::{
+    arguments::{ExchangeArguments, MAX_EXPIRY_MILLIS, QueueArguments},
+    descriptions::Overflow,
+    field_value::{FieldTable, FieldValue},
+    name::Name,
+};
+
+/// The largest segment that RabbitMQ gives a stream, in bytes.
+const LARGEST_SEGMENT: u64 = 3_000_000_000;
+
+/// The keys that an operator policy may hold: the limits.
+const LIMITS: [&str; 7] = [
+    "delivery-limit",
+    "expires",
+    "max-in-memory-bytes",
+    "max-in-memory-length",
+    "max-length",
+    "max-length-bytes",
+    "message-ttl",
+];
+
+/// Why a definition is refused: the key it is about, and a sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Invalid {
+    pub(super) key: String,
+    pub(super) reason: String,
+}
+
+/// Who sets a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Author {
+    /// Whoever runs the virtual host: may set everything.
+    User,
+    /// Whoever runs the broker: may set limits only, and nobody gets past them.
+    Operator,
+}
+
+/// What policies set, checked. `None` is "not set".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Settings {
+    alternate_exchange: Option<Name>,
+    dead_letter_exchange: Option<Name>,
+    dead_letter_routing_key: Option<Arc<str>>,
+    delivery_limit: Option<u64>,
+    expires: Option<Duration>,
+    max_length: Option<u64>,
+    max_length_bytes: Option<u64>,
+    message_ttl: Option<Duration>,
+    overflow: Option<Overflow>,
+}
+
+impl Settings {
+    pub(super) fn parse(definition: &FieldTable, author: Author) -> Result<Self, Invalid> {
+        if definition.is_empty() {
+            return Err(Invalid {
+                key: "definition".to_owned(),
+                reason: "no policy provided".to_owned(),
+            });
+        }
+        let mut settings = Self::default();
+        for (key, value) in definition {
+            let known = match author {
+                Author::Operator if !LIMITS.contains(&key) => false,
+                _ => settings
+                    .read(key, value)
+                    .map_err(|reason| invalid(key, reason))?,
+            };
+            if !known {
+                return Err(unrecognised(key, value, author));
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Reads one entry. False if there is no such key.
+    fn read(&mut self, key: &str, value: &FieldValue) -> Result<bool, String> {
+        let setting = Setting(value);
+        match key {
+            "alternate-exchange" => {
+                self.alternate_exchange = setting.name("alternate exchange name")?;
+            }
+            "dead-letter-exchange" => {
+                self.dead_letter_exchange = setting.name("dead letter exchange name")?;
+            }
+            "dead-letter-routing-key" => {
+                self.dead_letter_routing_key = setting
+                    .read(FieldValue::as_str, "dead letter routing key", "text")?
+                    .map(Arc::from);
+            }
+            "delivery-limit" => self.delivery_limit = setting.size("delivery limit")?,
+            "expires" => self.expires = setting.time(1, "queue expiry")?,
+            "max-length" => self.max_length = setting.size("maximum length")?,
+            "max-length-bytes" => {
+                self.max_length_bytes = setting.size("maximum length in bytes")?;
+            }
+            "message-ttl" => self.message_ttl = setting.time(0, "message TTL")?,
+            "overflow" => {
+                let word = |value: &FieldValue| value.as_str().and_then(Overflow::from_word);
+                let expected = "drop-head, reject-publish, reject-publish-dlx or block";
+                self.overflow = setting.read(word, "overflow value", expected)?;
+            }
+            _ => return setting.check_without_effect(key),
+        }
+        Ok(true)
+    }
+
+    /// These settings under the limits of an operator, who may lower them and add to them.
+    pub(super) fn limited_by(self, operator: &Self) -> Self {
+        Self {
+            delivery_limit: lower(self.delivery_limit, operator.delivery_limit),
+            expires: lower(self.expires, operator.expires),
+            max_length: lower(self.max_length, operator.max_length),
+            max_length_bytes: lower(self.max_length_bytes, operator.max_length_bytes),
+            message_ttl: lower(self.message_ttl, operator.message_ttl),
+            ..self
+        }
+    }
+
+    /// What holds for a queue that was declared with these arguments.
+    pub(super) fn apply_to_queue(&self, declared: &QueueArguments) -> QueueArguments {
+        let dead_letter_exchange = declared
+            .dead_letter_exchange
+            .clone()
+            .or_else(|| self.dead_letter_exchange.clone());
+        // Each for itself, as in RabbitMQ: the argument may give the exchange and the policy the key. Without an exchange a key
+        // means nothing.
+        let dead_letter_routing_key = declared
+            .dead_letter_routing_key
+            .clone()
+            .or_else(|| self.dead_letter_routing_key.clone())
+            .filter(|_| dead_letter_exchange.is_some());
+        QueueArguments {
+            // No policy has one: what is in a queue was paid for when it came.
+            budget: declared.budget.clone(),
+            dead_letter_exchange,
+            dead_letter_routing_key,
+            delivery_limit: lower(declared.delivery_limit, self.delivery_limit),
+            expires: lower(declared.expires, self.expires),
+            max_length: lower(declared.max_length, self.max_length),
+            max_length_bytes: lower(declared.max_length_bytes, self.max_length_bytes),
+            max_priority: declared.max_priority,
+            message_ttl: lower(declared.message_ttl, self.message_ttl),
+            overflow: declared.overflow.or(self.overflow),
+            queue_type: declared.queue_type,
+            single_active_consumer: declared.single_active_consumer,
+        }
+    }
+
+    /// What holds for an exchange that was declared with these arguments.
+    pub(super) fn apply_to_exchange(&self, declared: &ExchangeArguments) -> ExchangeArguments {
+        ExchangeArguments {
+            alternate_exchange: declared
+                .alternate_exchange
+                .clone()
+                .or_else(|| self.alternate_exchange.clone()),
+        }
+    }
+}
+
+/// The lower of two limits; no limit is above them all.
+fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(cmp::min(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The value of one key. Its readers never return `None`, so that what they read can be kept as it is.
+struct Setting<'a>(&'a FieldValue);
+
+impl<'a> Setting<'a> {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&'a FieldValue) -> Option<T>,
+        what: &str,
+        expected: &str,
+    ) -> Result<Option<T>, String> {
+        match read(self.0) {
+            None => Err(format!(
+                "{} is not a valid {what}, expected {expected}",
+                Term(self.0)
+            )),
+            value => Ok(value),
+        }
+    }
+
+    fn name(&self, what: &str) -> Result<Option<Name>, String> {
+        let name = |value: &FieldValue| Name::new(value.as_str()?).ok();
+        self.read(name, what, "text of at most 255 bytes")
+    }
+
+    fn size(&self, what: &str) -> Result<Option<u64>, String> {
+        self.number(0, i64::MAX as u64, what, "a whole number, 0 or more")
+    }
+
+    fn time(&self, least: u64, what: &str) -> Result<Option<Duration>, String> {
+        let expected =
+            format!("a whole number of milliseconds from {least} to {MAX_EXPIRY_MILLIS}");
+        let millis = self.number(least, MAX_EXPIRY_MILLIS, what, &expected)?;
+        Ok(millis.map(Duration::from_millis))
+    }
+
+    fn number(
+        &self,
+        least: u64,
+        most: u64,
+        what: &str,
+        expected: &str,
+    ) -> Result<Option<u64>, String> {
+        let number = |value: &FieldValue| {
+            u64::try_from(value.as_i64()?)
+                .ok()
+                .filter(|number| (least..=most).contains(number))
+        };
+        self.read(number, what, expected)
+    }
+
+    fn word(&self, words: &[&str], what: &str) -> Result<(), String> {
+        let word = |value: &'a FieldValue| value.as_str().filter(|word| words.contains(word));
+        self.read(word, what, &words.join(" or ")).map(drop)
+    }
+
+    /// Checks what RabbitMQ knows and what changes nothing in one process. False if there is no such key.
+    fn check_without_effect(&self, key: &str) -> Result<bool, String> {
+        match key {
+            "dead-letter-strategy" => {
+                self.word(&["at-most-once", "at-least-once"], "dead letter strategy")?;
+            }
+            "initial-cluster-size" => drop(self.size("cluster size")?),
+            "max-age" => {
+                let age = |value: &'a FieldValue| value.as_str().filter(|text| is_age(text));
+                let expected = "a whole number above 0 and one of Y, M, D, h, m, s";
+                self.read(age, "max age", expected)?;
+            }
+            "max-in-memory-bytes" | "max-in-memory-length" => {
+                self.size("maximum memory in bytes")?;
+            }
+            "queue-leader-locator" => {
+                let words = ["client-local", "balanced", "random", "least-leaders"];
+                self.word(&words, "queue leader locator value")?;
+            }
+            "queue-mode" => self.word(&["default", "lazy"], "queue-mode value")?,
+            "queue-version" => drop(self.number(1, 2, "queue-version value", "1 or 2")?),
+            "stream-max-segment-size-bytes" => {
+                let expected = format!("a whole number from 0 to {LARGEST_SEGMENT}");
+                self.number(0, LARGEST_SEGMENT, "segment size", &expected)?;
+            }
+            // Mirroring, which every 3.10 cluster sets by policy; the definitions of one are to load here.
+            _ => return Ok(key.starts_with("ha-")),
+        }
+        Ok(true)
+    }
+}
+
+/// Whether this is a time such as `7D`.
+fn is_age(text: &str) -> bool {
+    let number = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
+    let unit = &text[number.len()..];
+    let positive = number.bytes().any(|digit| digit != b'0');
+    positive
+        && number.bytes().all(|digit| digit.is_ascii_digit())
+        && ["Y", "M", "D", "h", "m", "s"].contains(&unit)
+}
+
+fn invalid(key: &str, reason: String) -> Invalid {
+    Invalid {
+        key: key.to_owned(),
+        reason,
+    }
+}
+
+fn unrecognised(key: &str, value: &FieldValue, author: Author) -> Invalid {
+    let hint = match author {
+        Author::User => "see the documentation of Policy for those that are".to_owned(),
+        Author::Operator => format!("an operator policy may hold {}", LIMITS.join(", ")),
+    };
+    let value = Term(value);
+    let reason = format!("[{{<<\"{key}\">>,{value}}}] are not recognised policy settings, {hint}");
+    invalid(key, reason)
+}
+
+/// Prints a value as RabbitMQ's policy errors do: text as an Erlang binary.
+struct Term<'a>(&'a FieldValue);
+
+impl fmt::Display for Term<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            FieldValue::LongString(text) => write!(f, "<<\"{text}\">>"),
+            other => write!(f, "{other}"),
+        }
+    }
+}

@@ -1,0 +1,477 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{
+    arguments::{ExchangeArguments, QueueArguments},
+    descriptions::Overflow,
+    error::{Entity, Result},
+    name::Name,
+};
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn policies<const N: usize>(list: [Policy; N]) -> Policies {
+    let mut policies = Policies::new(&name("/"));
+    for policy in list {
+        policies.set(policy).unwrap();
+    }
+    policies
+}
+
+fn declared(arguments: FieldTable) -> QueueArguments {
+    QueueArguments::parse(&arguments, &name("q"), &name("/")).unwrap()
+}
+
+/// What holds for the queue `q`, declared without arguments.
+fn effective(policies: &Policies) -> QueueArguments {
+    policies.effective_queue(&QueueArguments::default(), "q")
+}
+
+fn applied(policies: &Policies, entity: Entity, to: &str) -> Option<String> {
+    Some(policies.matching(entity, to)?.name.clone())
+}
+
+fn set(policy: Policy) -> Result {
+    Policies::new(&name("/")).set(policy)
+}
+
+/// The text after RabbitMQ's fixed beginning, of an error that must be a 406.
+fn refusal(key: &str, result: Result) -> String {
+    let error = result.unwrap_err();
+    assert_eq!(error.reply_code(), Some(406), "{error}");
+    let start = format!("PRECONDITION_FAILED - invalid arg '{key}' for policy 'p' in vhost '/': ");
+    let text = error.to_string();
+    text.strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{text}"))
+        .to_owned()
+}
+
+fn refused_setting(key: &str, value: impl Into<FieldValue>) -> String {
+    refusal(key, set(Policy::new("p", "").setting(key, value)))
+}
+
+#[test]
+fn a_policy_is_written_as_in_rabbitmqs_definitions_and_reads_back() {
+    let policy = Policy::new("p", "^q")
+        .apply_to(ApplyTo::Exchanges)
+        .priority(-3)
+        .setting("alternate-exchange", "ae");
+    let json = serde_json::to_value(&policy).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "name": "p", "pattern": "^q", "apply-to": "exchanges", "priority": -3,
+            "definition": {"alternate-exchange": "ae"}
+        })
+    );
+    assert_eq!(serde_json::from_value::<Policy>(json).unwrap(), policy);
+    let short = r#"{"name": "p", "pattern": "", "definition": {"max-length": 1}}"#;
+    assert_eq!(
+        serde_json::from_str::<Policy>(short).unwrap(),
+        Policy::new("p", "").setting("max-length", 1)
+    );
+    for apply_to in [ApplyTo::All, ApplyTo::Exchanges, ApplyTo::Queues] {
+        let json = serde_json::to_string(&apply_to).unwrap();
+        assert_eq!(json, format!("\"{apply_to}\""));
+    }
+}
+
+#[test]
+fn a_policy_applies_to_what_has_its_pattern_anywhere_in_its_name() {
+    let policies = policies([
+        Policy::new("mid", "mid").setting("max-length", 1),
+        Policy::new("tied", "^t-.*-end$").setting("max-length", 1),
+    ]);
+    let applied = |to| applied(&policies, Entity::Queue, to);
+    assert_eq!(applied("a-mid-b").as_deref(), Some("mid"));
+    assert_eq!(applied("t-x-end").as_deref(), Some("tied"));
+    assert_eq!(applied("at-x-end"), None);
+    assert_eq!(applied(""), None);
+}
+
+#[test]
+fn a_policy_applies_to_the_kind_of_thing_it_is_for() {
+    let of_kind = |apply_to| {
+        let policy = Policy::new("p", "").apply_to(apply_to);
+        let policies = policies([policy.setting("max-length", 1)]);
+        [Entity::Exchange, Entity::Queue, Entity::User]
+            .map(|entity| policies.matching(entity, "x").is_some())
+    };
+    assert_eq!(of_kind(ApplyTo::All), [true, true, false]);
+    assert_eq!(of_kind(ApplyTo::Exchanges), [true, false, false]);
+    assert_eq!(of_kind(ApplyTo::Queues), [false, true, false]);
+}
+
+#[test]
+fn only_the_policy_of_the_highest_priority_applies() {
+    let policies = policies([
+        Policy::new("low", "^q")
+            .priority(1)
+            .setting("max-length", 1),
+        Policy::new("high", "^q")
+            .priority(5)
+            .setting("message-ttl", 60_000),
+        Policy::new("highest", "^other")
+            .priority(9)
+            .setting("max-length", 2),
+    ]);
+    assert_eq!(
+        effective(&policies),
+        QueueArguments {
+            message_ttl: Some(Duration::from_secs(60)),
+            ..QueueArguments::default()
+        }
+    );
+}
+
+#[test]
+fn among_equal_priorities_the_alphabet_decides() {
+    let policy = |name| Policy::new(name, "").setting("max-length", 1);
+    for order in [["a", "b"], ["b", "a"]] {
+        let policies = policies(order.map(policy));
+        assert_eq!(applied(&policies, Entity::Queue, "q").as_deref(), Some("a"));
+        let names: Vec<_> = policies.iter().map(|policy| &*policy.name).collect();
+        assert_eq!(names, ["a", "b"]);
+    }
+}
+
+#[test]
+fn setting_replaces_and_clearing_uncovers_the_next() {
+    let mut policies = policies([
+        Policy::new("p", "").priority(2).setting("max-length", 1),
+        Policy::new("next", "").setting("max-length", 3),
+    ]);
+    policies
+        .set(Policy::new("p", "").priority(1).setting("max-length", 2))
+        .unwrap();
+    assert_eq!(policies.iter().count(), 2);
+    assert_eq!(effective(&policies).max_length, Some(2));
+    assert!(policies.clear("p"));
+    assert!(!policies.clear("p"));
+    assert_eq!(effective(&policies).max_length, Some(3));
+    assert!(policies.clear("next"));
+    assert_eq!(effective(&policies), QueueArguments::default());
+}
+
+#[test]
+fn a_refused_policy_leaves_the_one_it_would_replace() {
+    let mut policies = policies([Policy::new("p", "").setting("max-length", 1)]);
+    assert!(policies.set(Policy::new("p", "(")).is_err());
+    assert!(
+        policies
+            .set(Policy::new("p", "").setting("frob", 1))
+            .is_err()
+    );
+    assert_eq!(effective(&policies).max_length, Some(1));
+}
+
+#[test]
+fn names_are_taken_from_the_arguments_first_and_each_for_itself() {
+    let policies = policies([Policy::new("p", "")
+        .setting("dead-letter-exchange", "policy-x")
+        .setting("dead-letter-routing-key", "policy-key")
+        .setting("overflow", "reject-publish")]);
+    let without = effective(&policies);
+    assert_eq!(without.dead_letter_exchange, Some(name("policy-x")));
+    assert_eq!(
+        without.dead_letter_routing_key.as_deref(),
+        Some("policy-key")
+    );
+    assert_eq!(without.overflow, Some(Overflow::RejectPublish));
+
+    let arguments = FieldTable::from([
+        ("x-dead-letter-exchange", ""),
+        ("x-dead-letter-routing-key", "d"),
+        ("x-overflow", "drop-head"),
+    ]);
+    let both = declared(arguments);
+    assert_eq!(policies.effective_queue(&both, "q"), both);
+
+    let exchange_only = declared(FieldTable::from([("x-dead-letter-exchange", "x")]));
+    let mixed = policies.effective_queue(&exchange_only, "q");
+    assert_eq!(mixed.dead_letter_exchange, Some(name("x")));
+    assert_eq!(mixed.dead_letter_routing_key.as_deref(), Some("policy-key"));
+}
+
+#[test]
+fn a_dead_letter_key_without_an_exchange_means_nothing() {
+    let policies = policies([Policy::new("p", "").setting("dead-letter-routing-key", "k")]);
+    assert_eq!(effective(&policies), QueueArguments::default());
+}
+
+#[test]
+fn of_numbers_the_lower_wins() {
+    let policies = policies([Policy::new("p", "")
+        .setting("max-length", 1)
+        .setting("max-length-bytes", 30)
+        .setting("message-ttl", 40)
+        .setting("expires", 50)
+        .setting("delivery-limit", 6)]);
+    let arguments = declared(FieldTable::from([
+        ("x-max-length", 2),
+        ("x-max-length-bytes", 20),
+        ("x-message-ttl", 50),
+        ("x-max-priority", 3),
+    ]));
+    assert_eq!(
+        policies.effective_queue(&arguments, "q"),
+        QueueArguments {
+            max_length: Some(1),
+            max_length_bytes: Some(20),
+            message_ttl: Some(Duration::from_millis(40)),
+            expires: Some(Duration::from_millis(50)),
+            delivery_limit: Some(6),
+            max_priority: Some(3),
+            ..QueueArguments::default()
+        }
+    );
+}
+
+#[test]
+fn an_operator_lowers_what_policies_and_arguments_say() {
+    let mut policies = policies([Policy::new("p", "")
+        .setting("max-length", 10)
+        .setting("message-ttl", 5)
+        .setting("dead-letter-exchange", "x")]);
+    let operator = Policy::new("p", "^q")
+        .setting("max-length", 7)
+        .setting("message-ttl", 9)
+        .setting("expires", 1_000);
+    policies.set_operator(operator.clone()).unwrap();
+    assert_eq!(
+        policies.matching_operator(Entity::Queue, "q"),
+        Some(&operator)
+    );
+    assert!(policies.iter_operator().eq([&operator]));
+    let expected = QueueArguments {
+        max_length: Some(7),
+        message_ttl: Some(Duration::from_millis(5)),
+        expires: Some(Duration::from_secs(1)),
+        dead_letter_exchange: Some(name("x")),
+        ..QueueArguments::default()
+    };
+    assert_eq!(effective(&policies), expected);
+    assert!(policies.clear("p"));
+    let alone = effective(&policies);
+    assert_eq!(alone.max_length, Some(7));
+    assert_eq!(alone.dead_letter_exchange, None);
+    let other = declared(FieldTable::from([("x-max-length", 8)]));
+    assert_eq!(policies.effective_queue(&other, "other"), other);
+    assert!(policies.clear_operator("p"));
+    assert!(!policies.clear_operator("p"));
+    assert_eq!(effective(&policies), QueueArguments::default());
+}
+
+#[test]
+fn an_exchange_gets_an_alternate_unless_it_was_declared_with_one() {
+    let policies = policies([Policy::new("p", "^x-").setting("alternate-exchange", "ae")]);
+    let with = |alternate: Option<&str>| ExchangeArguments {
+        alternate_exchange: alternate.map(name),
+    };
+    let effective = |declared, to| policies.effective_exchange(&declared, to);
+    assert_eq!(effective(with(None), "x-1"), with(Some("ae")));
+    assert_eq!(effective(with(Some("own")), "x-1"), with(Some("own")));
+    assert_eq!(effective(with(None), "y"), with(None));
+}
+
+#[test]
+fn every_key_of_rabbitmq_is_accepted() {
+    let policy = Policy::new("p", "")
+        .setting("alternate-exchange", "")
+        .setting("dead-letter-exchange", "")
+        .setting("dead-letter-routing-key", "")
+        .setting("dead-letter-strategy", "at-least-once")
+        .setting("delivery-limit", 0)
+        .setting("expires", 1)
+        .setting("ha-mode", "all")
+        .setting("initial-cluster-size", 0)
+        .setting("max-age", "7D")
+        .setting("max-in-memory-bytes", 0)
+        .setting("max-in-memory-length", 0)
+        .setting("max-length", 0)
+        .setting("max-length-bytes", 5_000_000_000_i64)
+        .setting("message-ttl", 0)
+        .setting("overflow", "block")
+        .setting("queue-leader-locator", "balanced")
+        .setting("queue-mode", "lazy")
+        .setting("queue-version", 2)
+        .setting("stream-max-segment-size-bytes", 1);
+    assert_eq!(set(policy), Ok(()));
+}
+
+#[test]
+fn a_value_of_the_wrong_type_or_range_is_refused_in_rabbitmqs_words() {
+    for (key, value, text) in [
+        (
+            "alternate-exchange",
+            1.into(),
+            "1 is not a valid alternate exchange name, expected text of at most 255 bytes",
+        ),
+        (
+            "dead-letter-exchange",
+            true.into(),
+            "true is not a valid dead letter exchange name, expected text of at most 255 bytes",
+        ),
+        (
+            "dead-letter-routing-key",
+            FieldValue::from(1.5),
+            "1.5 is not a valid dead letter routing key, expected text",
+        ),
+        (
+            "delivery-limit",
+            FieldValue::from(-1),
+            "-1 is not a valid delivery limit, expected a whole number, 0 or more",
+        ),
+        (
+            "expires",
+            FieldValue::from(0),
+            "0 is not a valid queue expiry, expected a whole number of milliseconds from 1 to 315360000000",
+        ),
+        (
+            "max-length",
+            FieldValue::from("5"),
+            "<<\"5\">> is not a valid maximum length, expected a whole number, 0 or more",
+        ),
+        (
+            "max-length-bytes",
+            FieldValue::from(5.0),
+            "5.0 is not a valid maximum length in bytes, expected a whole number, 0 or more",
+        ),
+        (
+            "message-ttl",
+            FieldValue::from(315_360_000_001_i64),
+            "315360000001 is not a valid message TTL, expected a whole number of milliseconds from 0 to 315360000000",
+        ),
+        (
+            "overflow",
+            FieldValue::from("drop-tail"),
+            "<<\"drop-tail\">> is not a valid overflow value, expected drop-head, reject-publish, reject-publish-dlx or block",
+        ),
+        (
+            "queue-mode",
+            FieldValue::from("busy"),
+            "<<\"busy\">> is not a valid queue-mode value, expected default or lazy",
+        ),
+        (
+            "queue-version",
+            FieldValue::from(3),
+            "3 is not a valid queue-version value, expected 1 or 2",
+        ),
+        (
+            "max-age",
+            FieldValue::from("0D"),
+            "<<\"0D\">> is not a valid max age, expected a whole number above 0 and one of Y, M, D, h, m, s",
+        ),
+    ] {
+        assert_eq!(refused_setting(key, value), text);
+    }
+    for age in ["7", "D", "7DD", "-7D", "7 D", "", "7é"] {
+        assert!(refused_setting("max-age", age).contains("not a valid max age"));
+    }
+}
+
+#[test]
+fn unknown_keys_and_an_empty_definition_are_refused() {
+    let text = refused_setting("frob", 1);
+    assert!(
+        text.starts_with("[{<<\"frob\">>,1}] are not recognised policy settings"),
+        "{text}"
+    );
+    // An argument is not a setting.
+    assert!(refused_setting("x-max-length", 1).contains("not recognised"));
+    let empty = set(Policy::new("p", ""));
+    assert_eq!(refusal("definition", empty), "no policy provided");
+    let long = Policy::new("p".repeat(256), "").setting("max-length", 1);
+    assert_eq!(set(long).unwrap_err().reply_code(), Some(502));
+}
+
+#[test]
+fn an_operator_policy_may_hold_limits_only() {
+    let mut policies = policies([]);
+    let mut set = |key: &str| policies.set_operator(Policy::new("p", "").setting(key, 1));
+    for limit in ["expires", "max-length", "max-in-memory-bytes"] {
+        assert_eq!(set(limit), Ok(()));
+    }
+    let text = refusal("ha-sync-batch-size", set("ha-sync-batch-size"));
+    assert!(
+        text.contains("not recognised policy settings, an operator policy may hold delivery-limit"),
+        "{text}"
+    );
+    assert!(set("dead-letter-exchange").is_err());
+}
+
+#[test]
+fn a_pattern_that_does_not_compile_is_refused_with_the_reason() {
+    let refused = |pattern| {
+        refusal(
+            "pattern",
+            set(Policy::new("p", pattern).setting("max-length", 1)),
+        )
+    };
+    assert_eq!(
+        refused("a("),
+        "pattern should be regular expression but is invalid: unclosed group"
+    );
+    assert_eq!(
+        refused(r"^(?!amq\.)"),
+        "pattern should be regular expression but is invalid: look-around, including look-ahead and look-behind, is not supported"
+    );
+}
+
+/// A definition of limits, and the lowest of each that several definitions give.
+fn limits() -> impl Strategy<Value = FieldTable> {
+    let keys = ["delivery-limit", "expires", "max-length", "message-ttl"];
+    prop::collection::vec((prop::sample::select(keys.to_vec()), 1..20_i32), 1..5)
+        .prop_map(|entries| entries.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn each_limit_is_the_lowest_that_argument_policy_and_operator_give(
+        argument in limits(), policy in limits(), operator in limits()
+    ) {
+        let mut policies = policies([Policy::new("p", "").definition(policy.clone())]);
+        policies.set_operator(Policy::new("o", "").definition(operator.clone())).unwrap();
+        let arguments = argument.iter().map(|(key, value)| (format!("x-{key}"), value.clone()));
+        let effective = policies.effective_queue(&declared(arguments.collect()), "q");
+        let lowest = |key| {
+            [&argument, &policy, &operator]
+                .into_iter()
+                .filter_map(|table| table.get(key)?.as_i64())
+                .min()
+                .map(|lowest| lowest as u64)
+        };
+        prop_assert_eq!(effective.delivery_limit, lowest("delivery-limit"));
+        prop_assert_eq!(effective.expires, lowest("expires").map(Duration::from_millis));
+        prop_assert_eq!(effective.max_length, lowest("max-length"));
+        prop_assert_eq!(effective.message_ttl, lowest("message-ttl").map(Duration::from_millis));
+    }
+
+    #[test]
+    fn the_policy_that_applies_is_the_first_by_priority_and_name_in_any_order_of_setting(
+        list in prop::collection::vec(("[a-e]", "[pq]?", -2..3_i64), 0..12), to in "[pq]{0,2}"
+    ) {
+        let mut policies = policies([]);
+        let mut model = std::collections::BTreeMap::new();
+        for (name, pattern, priority) in list {
+            let policy = Policy::new(&name, pattern).priority(priority).setting("max-length", 1);
+            policies.set(policy.clone()).unwrap();
+            model.insert(name, policy);
+        }
+        let expected = model
+            .values()
+            .filter(|policy| to.contains(&policy.pattern))
+            .min_by_key(|policy| -policy.priority);
+        prop_assert_eq!(policies.matching(Entity::Queue, &to), expected);
+    }
+
+    #[test]
+    fn no_pattern_and_no_value_panics(pattern in "\\PC{0,12}", key in "[a-z-]{0,20}", text in "\\PC{0,8}") {
+        let _ = set(Policy::new("p", pattern).setting(key, text.clone()));
+        let _ = set(Policy::new("p", "").setting("max-age", text));
+    }
+}

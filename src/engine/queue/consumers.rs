@@ -1,0 +1,362 @@
+//! The consumers of one queue: whose turn it is, who is out of credit, what each was handed.
+//!
+//! Consumers of the highest priority take turns; one that cannot take a message leaves the turn order and joins its
+//! end again when it can (as RabbitMQ's `rabbit_queue_consumers` does). Plain data behind the queue's lock; knows
+//! nothing of ready messages, channels or typed handles.
+
+use std::{collections::VecDeque, fmt};
+
+use super::{
+    effects::Effects,
+    place::Spot,
+    subscriber::{Group, Inbox, Sink, Subscribe, Subscriber},
+    tally::Amount,
+};
+use crate::message::envelope::Envelope;
+
+/// Names one consumer of one queue; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ConsumerId {
+    slot: u32,
+    serial: u32,
+}
+
+/// A consumer whose turn it is and that can take a message.
+pub(crate) struct Taker {
+    id: ConsumerId,
+    /// Nobody takes turns with it, so that it may take all it can at once.
+    pub(crate) alone: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Consumers {
+    slots: Vec<Option<(u32, Subscriber)>>,
+    count: usize,
+    serial: u32,
+    /// Highest priority first; in each the consumers that can take a message, as far as is known, in turn.
+    turns: Vec<(i64, VecDeque<ConsumerId>)>,
+    /// Consumers without credit, in the order in which they ran out.
+    blocked: Vec<ConsumerId>,
+    /// Groups at their common limit.
+    suspended: Vec<Group>,
+    /// Whether only one consumer is served, until it goes; the others wait to take over.
+    single_active: bool,
+    active: Option<ConsumerId>,
+}
+
+impl Consumers {
+    pub(crate) fn new(single_active: bool) -> Consumers {
+        Consumers {
+            single_active,
+            ..Consumers::default()
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut Subscriber> {
+        match self.slots.get_mut(id.slot as usize) {
+            Some(Some((serial, subscriber))) if *serial == id.serial => Some(subscriber),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn inbox(&mut self, id: ConsumerId) -> Option<&mut Inbox> {
+        match &mut self.get_mut(id)?.sink {
+            Sink::Inbox(inbox) => Some(inbox),
+            Sink::Outlet(_) => None,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscriber> {
+        self.slots
+            .iter()
+            .flatten()
+            .map(|(_, subscriber)| subscriber)
+    }
+
+    pub(crate) fn has_exclusive(&self) -> bool {
+        self.iter().any(|subscriber| subscriber.exclusive)
+    }
+
+    /// Adds a consumer; `sink` learns its id before the first message comes.
+    pub(crate) fn add(
+        &mut self,
+        ask: Subscribe,
+        sink: impl FnOnce(ConsumerId) -> Sink,
+    ) -> ConsumerId {
+        self.serial = self.serial.wrapping_add(1);
+        let slot = match self.slots.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                // Most queues have one consumer, and there may be very many queues.
+                self.slots.reserve_exact(usize::from(self.slots.is_empty()));
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        let id = ConsumerId {
+            slot: slot as u32,
+            serial: self.serial,
+        };
+        let subscriber = Subscriber::new(ask, sink(id));
+        self.join_turns(id, subscriber.priority);
+        self.slots[slot] = Some((id.serial, subscriber));
+        self.count += 1;
+        self.active.get_or_insert(id);
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: ConsumerId) -> Option<Subscriber> {
+        self.get_mut(id)?;
+        let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.take()?;
+        self.count -= 1;
+        self.blocked.retain(|blocked| *blocked != id);
+        for (_, turn) in &mut self.turns {
+            turn.retain(|waiting| *waiting != id);
+        }
+        self.turns.retain(|(_, turn)| !turn.is_empty());
+        if self.active == Some(id) {
+            // The highest priority takes over, and of these the one that has waited longest.
+            self.active = self
+                .turns
+                .iter()
+                .find_map(|(_, turn)| turn.front().copied());
+        }
+        if !self.iter().any(|other| other.group == subscriber.group) {
+            self.suspended.retain(|group| *group != subscriber.group);
+        }
+        Some(subscriber)
+    }
+
+    /// All consumers, in no particular order.
+    pub(crate) fn drain(&mut self) -> Vec<Subscriber> {
+        let all = std::mem::replace(self, Consumers::new(self.single_active));
+        self.serial = all.serial;
+        all.slots
+            .into_iter()
+            .flatten()
+            .map(|(_, subscriber)| subscriber)
+            .collect()
+    }
+
+    fn join_turns(&mut self, id: ConsumerId, priority: i64) {
+        let at = self.turns.partition_point(|(level, _)| *level > priority);
+        match self.turns.get_mut(at) {
+            Some((level, turn)) if *level == priority => turn.push_back(id),
+            _ => self.turns.insert(at, (priority, VecDeque::from([id]))),
+        }
+    }
+
+    /// Whose turn it is, of those that can take a message; those before it that cannot are put aside.
+    pub(crate) fn taker(&mut self) -> Option<Taker> {
+        if self.single_active {
+            let id = self.active.filter(|id| !self.blocked.contains(id))?;
+            if self.can_take(id) {
+                return Some(Taker { id, alone: true });
+            }
+            self.block(id);
+            return None;
+        }
+        let mut level = 0;
+        while let Some((_, turn)) = self.turns.get(level) {
+            let Some(&id) = turn.front() else {
+                level += 1;
+                continue;
+            };
+            let alone = turn.len() == 1;
+            if self.can_take(id) {
+                return Some(Taker { id, alone });
+            }
+            self.turns[level].1.pop_front();
+            self.blocked.push(id);
+        }
+        None
+    }
+
+    /// The inbox of the consumer whose turn it is: as long as that is plain to see, there is room, and nobody has to be put aside.
+    #[inline(always)]
+    pub(super) fn spot(&mut self) -> Option<Spot<'_>> {
+        if self.single_active || !self.suspended.is_empty() {
+            return None;
+        }
+        let (_, turn) = self.turns.first_mut()?;
+        let id = *turn.front()?;
+        let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.as_mut()?;
+        subscriber.spot((turn.len() > 1).then_some(turn))
+    }
+
+    /// Hands a message of `size` bytes to the consumer whose turn it is; `false`, and the message stays, if none can take it.
+    #[inline]
+    pub(crate) fn hand(
+        &mut self,
+        message: &mut Option<Envelope>,
+        size: u64,
+        effects: &mut Effects,
+    ) -> bool {
+        if self.single_active {
+            return self.hand_to_active(message, size, effects);
+        }
+        let mut level = 0;
+        while let Some((_, turn)) = self.turns.get(level) {
+            let Some(&id) = turn.front() else {
+                level += 1;
+                continue;
+            };
+            let alone = turn.len() == 1;
+            if self.offer(id, message, size, effects) {
+                if !alone {
+                    self.turns[level].1.rotate_left(1);
+                }
+                return true;
+            }
+            self.turns[level].1.pop_front();
+            self.blocked.push(id);
+        }
+        false
+    }
+
+    /// A blocked active consumer blocks the queue: nobody else is served.
+    fn hand_to_active(
+        &mut self,
+        message: &mut Option<Envelope>,
+        size: u64,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(Taker { id, .. }) = self.taker() else {
+            return false;
+        };
+        let offered = self.offer(id, message, size, effects);
+        if !offered {
+            self.block(id);
+        }
+        offered
+    }
+
+    /// Hands as many messages to the consumer at once as its credit allows: `fill` puts up to so many into its inbox, and
+    /// says what they amount to. `false` if it took none, since it takes them one by one.
+    pub(crate) fn hand_run(
+        &mut self,
+        taker: &Taker,
+        effects: &mut Effects,
+        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> Amount,
+    ) -> bool {
+        match self.get_mut(taker.id) {
+            Some(subscriber) => subscriber.take_many(effects, fill),
+            None => false,
+        }
+    }
+
+    fn block(&mut self, id: ConsumerId) {
+        for (_, turn) in &mut self.turns {
+            turn.retain(|waiting| *waiting != id);
+        }
+        self.blocked.push(id);
+    }
+
+    /// Whether the consumer has credit, and its group too.
+    #[inline]
+    fn can_take(&mut self, id: ConsumerId) -> bool {
+        match self.slots.get_mut(id.slot as usize) {
+            Some(Some((_, subscriber))) => {
+                !self.suspended.contains(&subscriber.group) && subscriber.has_credit()
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives the message to a consumer; `false` if it has no credit, or its group, or the outlet refuses.
+    #[inline]
+    fn offer(
+        &mut self,
+        id: ConsumerId,
+        message: &mut Option<Envelope>,
+        size: u64,
+        effects: &mut Effects,
+    ) -> bool {
+        let Consumers {
+            slots, suspended, ..
+        } = self;
+        let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
+            return false;
+        };
+        if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
+            return false;
+        }
+        let taken = subscriber.take(message, size, effects);
+        if !taken && message.is_some() {
+            suspended.push(subscriber.group);
+        }
+        taken
+    }
+
+    /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.
+    pub(crate) fn reconsider(&mut self, group: Option<Group>) -> bool {
+        let mut back = Vec::new();
+        let Consumers {
+            slots,
+            blocked,
+            suspended,
+            ..
+        } = self;
+        blocked.retain(|id| {
+            let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
+                return false;
+            };
+            let asked = match group {
+                Some(group) => group == subscriber.group,
+                None => !suspended.contains(&subscriber.group),
+            };
+            let returns = asked && subscriber.has_credit();
+            if returns {
+                back.push((*id, subscriber.priority));
+            }
+            !returns
+        });
+        for (id, priority) in &back {
+            self.join_turns(*id, *priority);
+        }
+        !back.is_empty()
+    }
+
+    /// The group is below its limit again (or has none any more).
+    pub(crate) fn resume(&mut self, group: Group) -> bool {
+        self.suspended.retain(|suspended| *suspended != group);
+        self.reconsider(Some(group))
+    }
+
+    /// Whether the group is at its common limit, as far as is known.
+    pub(crate) fn is_suspended(&self, group: Group) -> bool {
+        self.suspended.contains(&group)
+    }
+
+    pub(crate) fn group_of(&self, id: ConsumerId) -> Option<Group> {
+        match self.slots.get(id.slot as usize) {
+            Some(Some((serial, subscriber))) if *serial == id.serial => Some(subscriber.group),
+            _ => None,
+        }
+    }
+
+    /// Sets how many unsettled messages the consumer may hold. A lower limit takes nothing back.
+    pub(crate) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u32) {
+        let Some(subscriber) = self.get_mut(id) else {
+            return;
+        };
+        subscriber.set_prefetch(prefetch);
+        self.reconsider(None);
+    }
+}
+
+impl fmt::Debug for Consumers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|subscriber| &subscriber.tag))
+            .finish()
+    }
+}

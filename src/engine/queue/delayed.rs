@@ -1,0 +1,82 @@
+//! The messages of a queue that wait for their time: plain data behind its lock, however many they are.
+//!
+//! Knows when each is due and what they amount to, and nothing of clocks.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use super::tally::Amount;
+use crate::message::envelope::{Envelope, NEVER};
+
+/// When a message is due, and what tells it from others of the same time: names one delayed message of a queue.
+pub(crate) type DelayedKey = (u64, u64);
+
+/// Messages that are not ready before their time.
+#[derive(Debug, Default)]
+pub(super) struct Delayed {
+    /// By time, and in the order in which they came.
+    waiting: BTreeMap<DelayedKey, Waiting>,
+    amount: Amount,
+    /// Tells messages of the same time apart.
+    serial: u64,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) envelope: Envelope,
+    /// It has a position: it comes back. A newcomer gets one when its time comes.
+    pub(super) returning: bool,
+}
+
+impl Delayed {
+    pub(super) fn insert(&mut self, envelope: Envelope, due: u64, returning: bool) {
+        self.serial += 1;
+        self.amount.add(&envelope);
+        let waiting = Waiting {
+            envelope,
+            returning,
+        };
+        self.waiting.insert((due, self.serial), waiting);
+    }
+
+    /// Takes the first, if it is due.
+    pub(super) fn pop_due(&mut self, now: u64) -> Option<Waiting> {
+        let first = self.waiting.first_entry();
+        let waiting = first.filter(|first| first.key().0 <= now)?.remove();
+        self.amount -= Amount::new(1, waiting.envelope.size());
+        Some(waiting)
+    }
+
+    /// When the first is due.
+    pub(super) fn first_due(&self) -> u64 {
+        let first = self.waiting.first_key_value();
+        first.map_or(NEVER, |((due, _), _)| *due)
+    }
+
+    pub(super) fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// Those behind `key`, or all, in the order in which they are due.
+    pub(super) fn behind(
+        &self,
+        key: Option<DelayedKey>,
+    ) -> impl Iterator<Item = (DelayedKey, &Envelope)> {
+        let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let waiting = self.waiting.range((from, Bound::Unbounded));
+        waiting.map(|(key, waiting)| (*key, &waiting.envelope))
+    }
+
+    pub(super) fn remove(&mut self, key: DelayedKey) -> Option<Envelope> {
+        let Waiting { envelope, .. } = self.waiting.remove(&key)?;
+        self.amount -= Amount::new(1, envelope.size());
+        Some(envelope)
+    }
+
+    /// Takes all.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
+        self.amount = Amount::default();
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        waiting.map(|waiting| waiting.envelope)
+    }
+}

@@ -1,0 +1,263 @@
+//! One queue: messages ready for delivery, the consumers it hands them to, and the count of what is unsettled.
+//!
+//! Knows nothing of exchanges, channels or virtual hosts. Its verbs return [`Effects`]; the caller carries them out
+//! after the lock is gone. Two queues' locks are never held at once.
+//!
+//! # Invariants (all hold whenever the lock is free)
+//! 1. Every message is in exactly one place: ready, delayed, handed over and unsettled, or an effect about to be carried
+//!    out.
+//! 2. A message's position is given once, at first arrival; a returned message keeps it, so within one priority the
+//!    order of first arrival is the order of delivery.
+//! 3. If anything is ready, no consumer with credit is waiting.
+//! 4. Limits count ready messages only and hold before the verb returns.
+//! 5. Conservation, in messages and bytes: taken in = acked + dead-lettered + expired + dropped + purged + moved +
+//!    deleted with the queue + ready + unsettled + delayed.
+//! 6. When a settlement has returned, counts and credit show it.
+//! 7. A hand-over (cancel, exclusive) is one critical section: remove, return the inbox, serve the next.
+
+mod budget;
+mod consumers;
+mod credit;
+mod delayed;
+mod effects;
+mod fate;
+mod line;
+mod outcome;
+mod place;
+mod ready;
+mod returns;
+mod state;
+mod subscriber;
+mod tally;
+mod timing;
+
+pub(crate) use self::{
+    budget::{Account, Budget, Need},
+    consumers::ConsumerId,
+    credit::Credit,
+    delayed::DelayedKey,
+    effects::{DeadLetter, Effect, Effects},
+    outcome::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, SubscribeRefused},
+    state::{IDLE_ROOM, State},
+    subscriber::{Group, Inbox, Outlet, Sink, Subscribe},
+    tally::{Amount, Counts},
+    timing::after,
+};
+
+use std::{fmt, hash, sync::OnceLock};
+
+use crossbeam_utils::CachePadded;
+
+use crate::{
+    message::envelope::NEVER,
+    model::{
+        arguments::{QueueArguments, QueueType},
+        name::Name,
+    },
+    runtime::{
+        clock::Timed,
+        sync::{
+            Mutex, MutexGuard,
+            atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        },
+        timers::{Appointment, Timers},
+    },
+};
+use std::sync::Arc;
+
+/// A queue: its name, and everything else behind one lock.
+pub(crate) struct Queue {
+    name: Name,
+    /// Tells queues of the same name apart that lived one after the other.
+    id: u64,
+    shows_delivery_count: bool,
+    hints: Hints,
+    /// With the budgets that cover it.
+    account: Option<Arc<Account>>,
+    /// What the timers call.
+    timed: OnceLock<Arc<dyn Timed>>,
+    /// When the timers are to call next, if at all. A leaf but for the timers' own lock.
+    appointment: Mutex<Option<(u64, Appointment)>>,
+    /// On lines of its own: those above are read without the lock, and would be taken away by whoever takes it.
+    state: CachePadded<Mutex<State>>,
+}
+
+/// What a publisher wants to know before it takes the lock. Written under the lock, seldom.
+#[derive(Debug)]
+struct Hints {
+    /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
+    ttl: AtomicU64,
+    /// Whether anything here has ever depended on time, so that the clock is worth a look.
+    timed: AtomicBool,
+    /// Whether publishers wait when the queue is full.
+    blocking: AtomicBool,
+    /// Whether they wait for anything: for that, or for a budget.
+    waits: AtomicBool,
+}
+
+impl Queue {
+    pub(crate) fn new(
+        name: Name,
+        id: u64,
+        settings: QueueArguments,
+        account: Option<Arc<Account>>,
+    ) -> Queue {
+        let hints = Hints {
+            ttl: AtomicU64::new(NEVER),
+            timed: AtomicBool::new(false),
+            blocking: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+        };
+        hints.follow(&settings, account.as_deref());
+        let shows_delivery_count = settings.queue_type == QueueType::Quorum;
+        Queue {
+            name,
+            id,
+            shows_delivery_count,
+            hints,
+            timed: OnceLock::new(),
+            appointment: Mutex::new(None),
+            state: CachePadded::new(Mutex::new(State::new(settings, account.clone()))),
+            account,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What tells it from all other queues of its virtual host, before and after it.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Whether deliveries carry their count in a header, as those of RabbitMQ's quorum queues do.
+    pub(crate) fn shows_delivery_count(&self) -> bool {
+        self.shows_delivery_count
+    }
+
+    /// Other arguments are in effect from now on.
+    pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
+        let mut state = self.lock();
+        self.hints.follow(settings, self.account.as_deref());
+        state.reconfigure(settings.clone(), now, effects);
+    }
+
+    /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
+    pub(crate) fn ttl(&self) -> u64 {
+        self.hints.ttl.load(SeqCst)
+    }
+
+    /// Whether a message may go to the first [`Place`](place::Place) that is found: nothing here depends on time, and nobody waits for room.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.is_timed() && !self.is_blocking()
+    }
+
+    /// Whether the clock is worth a look before a verb.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.hints.timed.load(SeqCst)
+    }
+
+    /// A message that depends on time is about to come.
+    pub(crate) fn set_timed(&self) {
+        if !self.is_timed() {
+            self.hints.timed.store(true, SeqCst);
+        }
+    }
+
+    /// Whether publishers may have to wait, for room here or in a budget.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.hints.waits.load(SeqCst)
+    }
+
+    /// Whether publishers wait when the queue itself is full.
+    pub(crate) fn blocks_by_itself(&self) -> bool {
+        self.hints.blocking.load(SeqCst)
+    }
+
+    /// With the budgets that cover it, if any does.
+    pub(crate) fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
+    }
+
+    /// What the timers are to call for this queue, made once.
+    pub(crate) fn timed(&self, make: impl FnOnce() -> Arc<dyn Timed>) -> &Arc<dyn Timed> {
+        self.timed.get_or_init(make)
+    }
+}
+
+impl Queue {
+    /// Has the timers call at `at`, unless they are to call earlier, and then looks again.
+    pub(crate) fn make_appointment(
+        &self,
+        at: u64,
+        timers: &Timers,
+        make: impl FnOnce() -> Appointment,
+    ) {
+        let mut appointment = self.appointment.lock();
+        match &*appointment {
+            Some((earlier, _)) if *earlier <= at => return,
+            Some((_, later)) => {
+                timers.cancel(later);
+            }
+            None => {}
+        }
+        *appointment = Some((at, make()));
+    }
+
+    /// The timers call: whatever is due next needs another appointment.
+    pub(crate) fn keep_appointment(&self) {
+        *self.appointment.lock() = None;
+    }
+
+    /// The queue is deleted: nothing is due any more.
+    pub(crate) fn cancel_appointment(&self, timers: &Timers) {
+        if let Some((_, appointment)) = self.appointment.lock().take() {
+            timers.cancel(&appointment);
+        }
+    }
+}
+
+impl Hints {
+    fn follow(&self, settings: &QueueArguments, account: Option<&Account>) {
+        let ttl = settings
+            .message_ttl
+            .map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
+        self.ttl.store(ttl, SeqCst);
+        if settings.message_ttl.is_some() || settings.expires.is_some() {
+            self.timed.store(true, SeqCst);
+        }
+        let blocking = settings.overflow == Some(crate::model::descriptions::Overflow::Block);
+        self.blocking.store(blocking, SeqCst);
+        let waits = blocking || account.is_some_and(Account::blocks);
+        self.waits.store(waits, SeqCst);
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("name", &self.name)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Queue {
+    fn eq(&self, other: &Queue) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Queue {}
+
+impl hash::Hash for Queue {
+    fn hash<H: hash::Hasher>(&self, hasher: &mut H) {
+        self.id.hash(hasher);
+    }
+}

@@ -1,0 +1,197 @@
+//! The messages of a queue that wait for a consumer, in the order in which they are to be served.
+//!
+//! Higher priorities first; within one, newcomers stand in line as they came, and what was returned goes back to its
+//! place among them. Knows nothing of consumers, limits or time.
+
+use std::collections::BTreeMap;
+
+use super::{
+    line::{End, Line},
+    place::{Owner, Spot},
+    tally::Amount,
+};
+use crate::message::envelope::Envelope;
+
+/// Ready messages.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// One for each priority, the lowest first; a queue without priorities has one.
+    lanes: Vec<Lane>,
+    /// The lanes above this one are empty: with 256 priorities it would be long to look through them all for each message.
+    top: usize,
+    len: usize,
+    bytes: u64,
+}
+
+/// The ready messages of one priority.
+#[derive(Debug, Default)]
+struct Lane {
+    /// In the order of their positions.
+    arrived: Line,
+    /// By position. Every returned message was once at the head, so this stays small beside `arrived`.
+    returned: BTreeMap<u64, Envelope>,
+}
+
+impl Default for Ready {
+    fn default() -> Ready {
+        Ready::new(0)
+    }
+}
+
+impl Ready {
+    /// For priorities from 0 to `highest`.
+    pub(crate) fn new(highest: u8) -> Ready {
+        let lanes = (0..=highest).map(|_| Lane::default()).collect();
+        Ready {
+            lanes,
+            top: 0,
+            len: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes of all ready messages.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The lane of a message: a priority above the highest counts as the highest, none as 0.
+    fn level(&self, envelope: &Envelope) -> usize {
+        match self.lanes.len() - 1 {
+            0 => 0,
+            highest => {
+                // A message without properties of its own has no priority.
+                let priority = envelope.meta().and_then(|meta| meta.properties.priority);
+                usize::from(priority.unwrap_or(0)).min(highest)
+            }
+        }
+    }
+
+    fn lane(&mut self, envelope: &Envelope) -> &mut Lane {
+        let level = self.level(envelope);
+        self.top = self.top.max(level);
+        &mut self.lanes[level]
+    }
+
+    /// Puts messages that leave together into the order in which a queue with priorities lets go of them: the highest
+    /// first, otherwise as they are.
+    pub(crate) fn rank(&self, batch: &mut [Envelope]) {
+        if self.lanes.len() > 1 {
+            batch.sort_by_key(|envelope| std::cmp::Reverse(self.level(envelope)));
+        }
+    }
+
+    /// Adds a newcomer: its position is the highest given so far.
+    pub(crate) fn arrive(&mut self, envelope: Envelope) {
+        self.len += 1;
+        self.bytes = self.bytes.wrapping_add(envelope.size());
+        self.lane(&envelope).arrived.push_back(envelope);
+    }
+
+    /// The place for a newcomer at the end of the only lane, if there is room.
+    #[inline(always)]
+    pub(super) fn spot(&mut self) -> Option<Spot<'_>> {
+        let [lane] = self.lanes.as_mut_slice() else {
+            return None;
+        };
+        let End { room, bytes, len } = lane.arrived.end()?;
+        let owner = Owner::Line {
+            piece: bytes,
+            line: len,
+            ready: &mut self.len,
+            bytes: &mut self.bytes,
+        };
+        Some(Spot { room, owner })
+    }
+
+    /// Puts a message back to its place.
+    pub(crate) fn put_back(&mut self, envelope: Envelope) {
+        self.len += 1;
+        self.bytes = self.bytes.wrapping_add(envelope.size());
+        self.lane(&envelope)
+            .returned
+            .insert(envelope.position, envelope);
+    }
+
+    /// The message that is to be served next.
+    pub(crate) fn head(&self) -> Option<&Envelope> {
+        self.lanes[..=self.top].iter().rev().find_map(Lane::head)
+    }
+
+    /// Takes the message that is to be served next.
+    pub(crate) fn pop(&mut self) -> Option<Envelope> {
+        let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
+        let (top, envelope) = lanes.find_map(|(level, lane)| Some((level, lane.pop()?)))?;
+        self.top = top;
+        self.len -= 1;
+        self.bytes = self.bytes.wrapping_sub(envelope.size());
+        Some(envelope)
+    }
+
+    /// Takes up to `most` of the messages that are to be served next, as far as they stand in line; says what they amount
+    /// to.
+    pub(crate) fn pop_run(&mut self, most: usize, into: &mut Vec<Envelope>) -> Amount {
+        let taken = match self.lanes.as_mut_slice() {
+            [lane] if lane.returned.is_empty() => lane.arrived.move_front(most, into),
+            _ => Amount::default(),
+        };
+        self.len -= taken.messages as usize;
+        self.bytes = self.bytes.wrapping_sub(taken.bytes);
+        taken
+    }
+
+    /// If nothing is ready, the room that a backlog has taken is not kept for the next.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() {
+            for lane in &mut self.lanes {
+                lane.arrived.rest();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.arrived.room()).sum()
+    }
+
+    /// Takes everything, in order.
+    pub(crate) fn drain(&mut self) -> Vec<Envelope> {
+        std::iter::from_fn(|| self.pop()).collect()
+    }
+}
+
+impl Lane {
+    /// Whether the next message is one that was returned.
+    fn returned_first(&self) -> bool {
+        match (self.returned.first_key_value(), self.arrived.front()) {
+            (Some((position, _)), Some(arrived)) => *position < arrived.position,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    fn head(&self) -> Option<&Envelope> {
+        match self.returned_first() {
+            true => self
+                .returned
+                .first_key_value()
+                .map(|(_, envelope)| envelope),
+            false => self.arrived.front(),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Envelope> {
+        match self.returned_first() {
+            true => self.returned.pop_first().map(|(_, envelope)| envelope),
+            false => self.arrived.pop_front(),
+        }
+    }
+}

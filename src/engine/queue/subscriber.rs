@@ -1,0 +1,244 @@
+//! One consumer as its queue sees it: where its messages go, its credit, what it was handed.
+//!
+//! Plain data behind the queue's lock; knows nothing of other consumers, ready messages, channels or typed handles.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    consumers::ConsumerId,
+    credit::Credit,
+    effects::Effects,
+    place::{Owner, Spot},
+    tally::Amount,
+};
+use crate::{
+    message::envelope::Envelope,
+    model::{error::CancelReason, name::Name},
+    runtime::waiter::WaitList,
+};
+
+/// Consumers that share a limit on the whole (a channel), or a single one.
+pub(crate) type Group = u64;
+
+/// Takes messages the moment the queue hands them over: an AMQP channel.
+///
+/// Both methods are called under the queue's lock: they may take a leaf lock, and run no user code.
+pub(crate) trait Outlet: Send + Sync {
+    /// Takes the message out, or leaves it if the channel is at its limit: `false`. Then the queue keeps all consumers of this
+    /// group aside until [`State::resume`](super::State::resume).
+    fn offer(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
+
+    /// The queue ends the consumer.
+    fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
+}
+
+/// Where a consumer's messages go.
+pub(crate) enum Sink {
+    /// Collected here until the consumer takes them all as one run.
+    Inbox(Inbox),
+    Outlet(Arc<dyn Outlet>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// In the order in which they came. Only filled here, never taken from: that is what the simplest of all lists is for.
+    pub(crate) run: Vec<Envelope>,
+    /// Receivers that found the inbox empty.
+    pub(crate) waiting: WaitList,
+    /// A receiver has come for more and found nothing since the last run was taken.
+    pub(crate) hungry: bool,
+}
+
+/// What a consumer asks for when it subscribes.
+pub(crate) struct Subscribe {
+    pub(crate) tag: Name,
+    pub(crate) group: Group,
+    /// Consumers of a higher priority are served first.
+    pub(crate) priority: i64,
+    /// How many unsettled messages it may hold; 0 is no limit.
+    pub(crate) prefetch: u32,
+    /// What it is handed counts as acknowledged.
+    pub(crate) auto_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) credit: Arc<Credit>,
+}
+
+pub(crate) struct Subscriber {
+    pub(crate) tag: Name,
+    pub(super) group: Group,
+    pub(super) priority: i64,
+    /// 0 is no limit.
+    prefetch: u32,
+    auto_ack: bool,
+    pub(crate) exclusive: bool,
+    pub(crate) sink: Sink,
+    pub(crate) credit: Arc<Credit>,
+    /// What was handed over so far.
+    pub(super) handed: Amount,
+    /// Credit left by the queue's own count; what was settled since is added when this is used up.
+    available: u32,
+}
+
+impl Subscriber {
+    pub(super) fn new(ask: Subscribe, sink: Sink) -> Subscriber {
+        Subscriber {
+            tag: ask.tag,
+            group: ask.group,
+            priority: ask.priority,
+            prefetch: ask.prefetch,
+            auto_ack: ask.auto_ack,
+            exclusive: ask.exclusive,
+            sink,
+            credit: ask.credit,
+            handed: Amount::default(),
+            available: ask.prefetch,
+        }
+    }
+
+    /// Whether the consumer may take one more message.
+    #[inline]
+    pub(super) fn has_credit(&mut self) -> bool {
+        self.prefetch == 0 || self.available > 0 || self.refresh()
+    }
+
+    /// Counts what was settled since the last time; if that gives no credit, asks to be told.
+    fn refresh(&mut self) -> bool {
+        let (handed, prefetch) = (self.handed.messages, u64::from(self.prefetch));
+        let settled = self
+            .credit
+            .starve((handed + self.patience()).saturating_sub(prefetch));
+        self.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
+        if self.available > 0 {
+            self.credit.satisfy();
+        }
+        self.available > 0
+    }
+
+    /// A lower limit takes nothing back.
+    pub(super) fn set_prefetch(&mut self, prefetch: u32) {
+        self.prefetch = prefetch;
+        self.available = 0;
+    }
+
+    /// Takes the message; `false`, and it stays, if the outlet is at its limit. There must be credit.
+    #[inline]
+    pub(super) fn take(
+        &mut self,
+        message: &mut Option<Envelope>,
+        size: u64,
+        effects: &mut Effects,
+    ) -> bool {
+        match &mut self.sink {
+            Sink::Inbox(inbox) => {
+                let Some(envelope) = message.take() else {
+                    return false;
+                };
+                if inbox.run.is_empty() {
+                    self.credit.set_filled(true);
+                }
+                inbox.run.push(envelope);
+                if !inbox.waiting.is_empty() {
+                    effects.wake(inbox.waiting.take_one());
+                }
+            }
+            Sink::Outlet(outlet) => {
+                if !outlet.offer(message, effects) {
+                    return false;
+                }
+            }
+        }
+        self.count(Amount::new(1, size));
+        if self.auto_ack {
+            // Nobody is starved of credit that is not limited.
+            let _ = self.credit.settle(1, size);
+        }
+        true
+    }
+
+    /// The place for one more message in its inbox, if there is room, and credit that was counted before.
+    #[inline(always)]
+    pub(super) fn spot<'a>(
+        &'a mut self,
+        turn: Option<&'a mut VecDeque<ConsumerId>>,
+    ) -> Option<Spot<'a>> {
+        let Sink::Inbox(Inbox { run, waiting, .. }) = &mut self.sink else {
+            return None;
+        };
+        let has_credit = self.prefetch == 0 || self.available > 0;
+        if !has_credit || self.auto_ack || run.len() == run.capacity() {
+            return None;
+        }
+        let owner = Owner::Consumer {
+            waiting,
+            credit: &self.credit,
+            handed: &mut self.handed,
+            available: &mut self.available,
+            turn,
+        };
+        Some(Spot { room: run, owner })
+    }
+
+    /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and says what they amount to.
+    /// `false` if it took none, since it takes them one by one.
+    pub(super) fn take_many(
+        &mut self,
+        effects: &mut Effects,
+        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> Amount,
+    ) -> bool {
+        let Sink::Inbox(inbox) = &mut self.sink else {
+            return false;
+        };
+        if self.auto_ack {
+            return false;
+        }
+        let most = match self.prefetch {
+            0 => usize::MAX,
+            _ => self.available as usize,
+        };
+        let taken = fill(&mut inbox.run, most);
+        if taken.messages > 0 {
+            self.credit.set_filled(true);
+        }
+        for _ in 0..taken.messages {
+            match inbox.waiting.take_one() {
+                None => break,
+                wake => effects.wake(wake),
+            }
+        }
+        self.count(taken);
+        taken.messages > 0
+    }
+
+    /// So much was handed over.
+    #[inline]
+    fn count(&mut self, taken: Amount) {
+        self.handed += taken;
+        self.available = self.available.saturating_sub(taken.messages as u32);
+    }
+
+    /// Gives the receiver all that is in the inbox; `false`, and it is hungry from now on, if that is nothing.
+    pub(super) fn hand_over(&mut self, run: &mut VecDeque<Envelope>) -> bool {
+        let Sink::Inbox(inbox) = &mut self.sink else {
+            return false;
+        };
+        inbox.hungry = inbox.run.is_empty();
+        if !inbox.hungry {
+            let room = std::mem::take(run).into();
+            *run = std::mem::replace(&mut inbox.run, room).into();
+            self.credit.set_filled(false);
+        }
+        !inbox.hungry
+    }
+
+    /// How many settlements are worth one look at the queue. A channel is told of each, as AMQP has it, and so is a
+    /// receiver that waits. One that still has a run to work through comes by itself when that is done, and then takes what is ready
+    /// as one run; whoever asks the queue for anything else has it look first.
+    fn patience(&self) -> u64 {
+        match &self.sink {
+            Sink::Inbox(inbox) if !inbox.hungry && inbox.waiting.is_empty() => {
+                u64::from(self.prefetch)
+            }
+            _ => 1,
+        }
+    }
+}

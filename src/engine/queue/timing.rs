@@ -1,0 +1,220 @@
+//! What a queue does by the clock: expiry at the head, delayed messages, the lease of an unused queue.
+//!
+//! Times are nanoseconds of the virtual host's clock, read before the lock is taken. A verb that is given 0 was called
+//! by somebody who knows that nothing in this queue depends on time, and has not looked.
+
+use std::time::Duration;
+
+use super::{
+    consumers::ConsumerId,
+    credit::Credit,
+    delayed::{Delayed, DelayedKey, Waiting},
+    effects::{Effect, Effects},
+    outcome::{By, NotTaken},
+    state::State,
+    tally::Amount,
+};
+use crate::message::envelope::{Envelope, NEVER};
+
+/// What of a queue depends on time.
+#[derive(Debug, Default)]
+pub(super) struct Timing {
+    /// Messages that are not ready before their time.
+    pub(super) delayed: Delayed,
+    /// When the queue goes unless somebody uses it.
+    lease_over: Option<u64>,
+    /// The earliest time at which the queue is to be looked at, as far as that was asked for.
+    scheduled: Option<u64>,
+}
+
+impl Timing {
+    /// Whether the queue has asked to be looked at.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.scheduled.is_some()
+    }
+}
+
+/// `time` after `now`; a time too far away never comes.
+pub(crate) fn after(now: u64, time: Duration) -> u64 {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(NEVER);
+    now.saturating_add(nanos)
+}
+
+impl State {
+    /// Keeps a new message, out of `message`, until its time comes.
+    pub(crate) fn push_delayed(
+        &mut self,
+        message: &mut Option<Envelope>,
+        due: u64,
+        by: By,
+        effects: &mut Effects,
+    ) -> Result<(), NotTaken> {
+        if self.is_deleted() {
+            return Err(NotTaken::Deleted);
+        }
+        let size = message.as_ref().map_or(0, Envelope::size);
+        if !self.pay(size, by) {
+            return Err(NotTaken::Refused(None));
+        }
+        if let Some(envelope) = message.take() {
+            self.tally.taken_in += Amount::new(1, size);
+            self.delay(envelope, due, false, effects);
+        }
+        Ok(())
+    }
+
+    /// Messages come back from a consumer that had seen them, to be delivered again after `delay`.
+    pub(crate) fn give_back_after(
+        &mut self,
+        consumer: Option<(ConsumerId, &Credit)>,
+        batch: impl IntoIterator<Item = Envelope>,
+        delay: Duration,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        let due = after(now, delay);
+        for envelope in batch {
+            self.withdraw(consumer, envelope.size());
+            if let Some(envelope) = self.count_return(envelope, effects) {
+                self.delay(envelope, due, true, effects);
+            }
+        }
+        if let Some((consumer, _)) = consumer {
+            self.settled(consumer, now, effects);
+        }
+    }
+
+    fn delay(&mut self, envelope: Envelope, due: u64, returning: bool, effects: &mut Effects) {
+        self.timing.delayed.insert(envelope, due, returning);
+        self.schedule(effects);
+    }
+
+    pub(crate) fn delayed(&self) -> Amount {
+        self.timing.delayed.amount()
+    }
+
+    /// Looks at up to `most` delayed messages behind `key`, in the order in which they are due.
+    pub(crate) fn look_at_delayed<R>(
+        &self,
+        key: Option<DelayedKey>,
+        most: usize,
+        look: impl FnMut((DelayedKey, &Envelope)) -> R,
+    ) -> Vec<R> {
+        let delayed = self.timing.delayed.behind(key);
+        delayed.take(most).map(look).collect()
+    }
+
+    /// Cancels delayed messages; those that are not there any more are left out. Returns how many.
+    pub(crate) fn cancel_delayed(
+        &mut self,
+        keys: impl IntoIterator<Item = DelayedKey>,
+        effects: &mut Effects,
+    ) -> u64 {
+        let mut cancelled = 0;
+        for key in keys {
+            if let Some(envelope) = self.timing.delayed.remove(key) {
+                cancelled += 1;
+                self.drop_purged(envelope, effects);
+            }
+        }
+        cancelled
+    }
+
+    /// Cancels all delayed messages; returns how many.
+    pub(crate) fn cancel_all_delayed(&mut self, effects: &mut Effects) -> u64 {
+        let cancelled = self.delayed().messages;
+        for envelope in self.timing.delayed.drain() {
+            self.drop_purged(envelope, effects);
+        }
+        cancelled
+    }
+
+    /// Takes out up to `most` messages whose time has come, to be sent on; they count as got until they
+    /// [have been](State::moved). None is left if fewer come.
+    pub(crate) fn take_due(
+        &mut self,
+        most: usize,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Vec<Envelope> {
+        self.appointment_kept(now);
+        let delayed = &mut self.timing.delayed;
+        let due = std::iter::from_fn(|| delayed.pop_due(now)).take(most);
+        let due: Vec<_> = due.map(|waiting| waiting.envelope).collect();
+        for envelope in &due {
+            self.tally.got.add(envelope);
+        }
+        if due.len() < most {
+            self.schedule(effects);
+        }
+        due
+    }
+
+    /// The time has come to look at the queue.
+    pub(crate) fn tick(&mut self, now: u64, effects: &mut Effects) {
+        if self.is_deleted() {
+            return;
+        }
+        self.appointment_kept(now);
+        let mut by = By::Publisher;
+        while let Some(first) = self.timing.delayed.pop_due(now) {
+            let Waiting {
+                mut envelope,
+                returning,
+            } = first;
+            if returning {
+                self.ready.put_back(envelope);
+            } else {
+                // Only newcomers meet a limit like an effect: what returns is kept, as it is without a delay.
+                by = By::Effect;
+                envelope.position = self.next_position();
+                self.ready.arrive(envelope);
+            }
+        }
+        self.settle_ready(by, now, effects);
+        if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
+            effects.add(Effect::LeaseOver);
+        }
+        self.schedule(effects);
+    }
+
+    /// What was asked for until now is to be asked for again.
+    fn appointment_kept(&mut self, now: u64) {
+        if self.timing.scheduled.is_some_and(|at| at <= now) {
+            self.timing.scheduled = None;
+        }
+    }
+
+    /// Somebody has used the queue: an unused one stays for the whole time of its lease again.
+    pub(crate) fn renew_lease(&mut self, now: u64, effects: &mut Effects) {
+        if self.settings.expires.is_none() && self.timing.lease_over.is_none() {
+            return;
+        }
+        self.timing.lease_over = match self.settings.expires {
+            Some(expires) if self.consumer_count() == 0 => Some(after(now, expires)),
+            Some(_) => self.timing.lease_over,
+            None => None,
+        };
+        self.schedule(effects);
+    }
+
+    /// Whether the lease is over, seen again under the topology lock.
+    pub(crate) fn is_lease_over(&self, now: u64) -> bool {
+        self.consumer_count() == 0 && self.timing.lease_over.is_some_and(|over| over <= now)
+    }
+
+    /// Asks to be looked at when the next thing is due, unless that was asked for already.
+    pub(super) fn schedule(&mut self, effects: &mut Effects) {
+        let head = self.ready.head().map_or(NEVER, |head| head.deadline);
+        let delayed = self.timing.delayed.first_due();
+        let lease = match self.consumer_count() {
+            0 => self.timing.lease_over.unwrap_or(NEVER),
+            _ => NEVER,
+        };
+        let next = head.min(delayed).min(lease);
+        if next != NEVER && self.timing.scheduled.is_none_or(|at| next < at) {
+            self.timing.scheduled = Some(next);
+            effects.add(Effect::Schedule(next));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Declaring and deleting byte budgets, and which of them cover a queue.
+
+use std::sync::Arc;
+
+use super::{
+    VirtualHost,
+    declare::checked,
+    topology::{DeclaredBudget, Topology},
+};
+use crate::{
+    engine::queue::{Account, Budget, Queue},
+    model::{
+        arguments::{QueueArguments, check_budget_equivalence},
+        descriptions,
+        error::{Entity, Error, Result},
+    },
+};
+
+impl VirtualHost {
+    /// `true` if the budget is new.
+    pub(crate) fn declare_budget(&self, ask: &descriptions::Budget) -> Result<bool> {
+        let name = checked(ask.name())?;
+        let invalid = |field: &str, reason: &str| {
+            Error::invalid_argument(field, Entity::Budget, &name, self.name(), reason)
+        };
+        if name.is_empty() {
+            return Err(invalid("name", "it is empty, expected 1 to 255 bytes"));
+        }
+        if ask.limit() == 0 {
+            return Err(invalid("limit", "{value_zero,0}, expected 1 or more bytes"));
+        }
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        if let Some(there) = topology.budgets.get(&name) {
+            check_budget_equivalence(&there.description, ask, &name, self.name())?;
+            return Ok(false);
+        }
+        // What is in a queue already was not paid for.
+        if ask.is_whole_vhost() && topology.holders().next().is_some() {
+            return Err(Error::late_budget(&name, self.name()));
+        }
+        let declared = DeclaredBudget {
+            budget: Arc::new(Budget::new(name.clone(), ask)),
+            description: ask.clone(),
+        };
+        topology.budgets.insert(name, declared);
+        Ok(true)
+    }
+
+    /// Deleting what is not there succeeds.
+    pub(crate) fn delete_budget(&self, name: &str) -> Result {
+        let name = checked(name)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let Some(declared) = topology.budgets.get(&name) else {
+            return Ok(());
+        };
+        if topology.is_paid_into(&declared.budget) {
+            return Err(Error::in_use(Entity::Budget, &name, self.name()));
+        }
+        topology.budgets.remove(&name);
+        Ok(())
+    }
+
+    /// The account of a new queue; `None` if no budget covers it.
+    pub(super) fn open_account(
+        &self,
+        topology: &Topology,
+        arguments: &QueueArguments,
+    ) -> Result<Option<Arc<Account>>> {
+        let named = match &arguments.budget {
+            Some(name) => Some(
+                topology
+                    .budgets
+                    .get(name)
+                    .ok_or_else(|| Error::not_found(Entity::Budget, name, self.name()))?,
+            ),
+            None => None,
+        };
+        let covering = topology.budgets.iter().filter(|(name, declared)| {
+            declared.description.is_whole_vhost() && arguments.budget.as_ref() != Some(*name)
+        });
+        let covering = covering.map(|(_, declared)| declared);
+        let budgets = named.into_iter().chain(covering);
+        Ok(Account::with(
+            budgets
+                .map(|declared| Arc::clone(&declared.budget))
+                .collect(),
+        ))
+    }
+}
+
+impl Topology {
+    /// Whatever holds messages: queues, and the shelves of delayed exchanges.
+    fn holders(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        let shelves = self.exchanges.values();
+        let shelves = shelves.filter_map(|declared| declared.shelf.as_ref());
+        let queues = self.queues.values().map(|declared| &declared.queue);
+        queues.chain(shelves)
+    }
+
+    /// Whether a queue is covered by the budget.
+    fn is_paid_into(&self, budget: &Arc<Budget>) -> bool {
+        let mut accounts = self.holders().filter_map(|holder| holder.account());
+        accounts.any(|account| account.is_with(budget))
+    }
+}

@@ -1,0 +1,424 @@
+//! Declaring, binding and deleting, with RabbitMQ's checks in RabbitMQ's order.
+
+use std::sync::Arc;
+
+use super::{
+    REPLY_TO, VirtualHost,
+    topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Target, Topology},
+};
+use crate::{
+    engine::{
+        exchange::validate_binding,
+        queue::{DeleteRefused, Deleted, Queue, State},
+    },
+    model::{
+        arguments::{
+            ExchangeArguments, QueueArguments, QueueType, check_exchange_equivalence,
+            check_queue_equivalence, delayed_type,
+        },
+        descriptions::{self, names},
+        error::{CancelReason, Entity, Error, Result},
+        exchange_kind::ExchangeKind,
+        field_value::FieldTable,
+        name::Name,
+    },
+};
+
+/// A queue as a declaration found or made it.
+///
+/// [`Channel::queue_declare`](crate::Channel::queue_declare) has an example (`queue.declare-ok`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueDeclared {
+    /// Its name; generated if the declaration had none.
+    pub name: Name,
+    /// How many messages are ready.
+    pub message_count: u64,
+    /// How many consumers it has.
+    pub consumer_count: u64,
+}
+
+/// A binding to be made or removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindingAsk<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) destination: &'a str,
+    pub(crate) to_queue: bool,
+    pub(crate) routing_key: &'a str,
+    pub(crate) arguments: &'a FieldTable,
+}
+
+/// Names in declarations come without line breaks, as in RabbitMQ.
+pub(super) fn checked(name: &str) -> Result<Name> {
+    match name.contains(['\r', '\n']) {
+        true => Name::new(name.replace(['\r', '\n'], "")),
+        false => Name::new(name),
+    }
+}
+
+fn is_reserved(name: &Name) -> bool {
+    name.starts_with("amq.")
+}
+
+impl VirtualHost {
+    /// `true` if the exchange is new.
+    pub(crate) fn declare_exchange(self: &Arc<Self>, ask: &descriptions::Exchange) -> Result<bool> {
+        let kind = match ask.kind() {
+            names::DELAYED_MESSAGE => None,
+            kind => Some(kind.parse::<ExchangeKind>()?),
+        };
+        let name = checked(ask.name())?;
+        if name.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        let policies = self.policies.lock();
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        if let Some(there) = topology.exchanges.get(&name) {
+            check_exchange_equivalence(&there.description, ask, &name, self.name())?;
+            return Ok(false);
+        }
+        if is_reserved(&name) {
+            return Err(Error::reserved_prefix(Entity::Exchange, &name));
+        }
+        let arguments = ExchangeArguments::parse(ask.argument_table(), &name, self.name())?;
+        let (kind, shelf) = match kind {
+            Some(kind) => (kind, None),
+            None => {
+                let kind = delayed_type(ask.argument_table())?.parse()?;
+                (kind, Some(self.new_shelf(&topology, &name)?))
+            }
+        };
+        let alternate = policies
+            .effective_exchange(&arguments, &name)
+            .alternate_exchange;
+        let declared = DeclaredExchange::new(kind, ask.clone(), arguments, alternate, shelf);
+        topology.add_exchange(name, declared);
+        Ok(true)
+    }
+
+    pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
+        let name = checked(name)?;
+        if name.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        self.check_up()?;
+        match self.topology.read().exchanges.contains_key(&name) {
+            true => Ok(()),
+            false => Err(Error::not_found(Entity::Exchange, &name, self.name())),
+        }
+    }
+
+    /// Deleting what is not there succeeds.
+    pub(crate) fn delete_exchange(self: &Arc<Self>, name: &str, if_unused: bool) -> Result {
+        let name = checked(name)?;
+        if name.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        if is_reserved(&name) {
+            return Err(Error::system_exchange(&name, self.name()));
+        }
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        match topology.exchanges.get(&name) {
+            Some(exchange) if if_unused && !exchange.state.is_unused() => {
+                Err(Error::in_use(Entity::Exchange, &name, self.name()))
+            }
+            _ => {
+                topology.remove_exchange(&name);
+                let owed = topology.take_owed();
+                drop(topology);
+                self.work_off(owed);
+                Ok(())
+            }
+        }
+    }
+
+    /// The queue, and `true` if it is new.
+    pub(crate) fn declare_queue(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        ask: &descriptions::Queue,
+    ) -> Result<(QueueDeclared, bool)> {
+        let wanted = checked(ask.name())?;
+        if let Some(declared) = self.declare_reply_to(&wanted)? {
+            return Ok((declared, false));
+        }
+        if is_reserved(&wanted) {
+            return Err(Error::reserved_prefix(Entity::Queue, &wanted));
+        }
+        let policies = self.policies.lock();
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        if let Some(there) = topology.queues.get(&wanted) {
+            self.check_access(there, connection)?;
+            check_queue_equivalence(&there.description, ask, &wanted, self.name())?;
+            let queue = Arc::clone(&there.queue);
+            drop(topology);
+            drop(policies);
+            return Ok((self.describe(&queue), false));
+        }
+        let name = match wanted.is_empty() {
+            true => self.generate_name(&topology)?,
+            false => wanted,
+        };
+        let arguments = QueueArguments::parse(ask.argument_table(), &name, self.name())?;
+        arguments.check_properties(ask, &name, self.name())?;
+        let effective = policies.effective_queue(&arguments, &name);
+        let account = self.open_account(&topology, &arguments)?;
+        let queue = Arc::new(Queue::new(
+            name.clone(),
+            self.next_number(),
+            effective,
+            account,
+        ));
+        let declared = QueueDeclared {
+            name: name.clone(),
+            message_count: 0,
+            consumer_count: 0,
+        };
+        let owner = ask.is_exclusive().then_some(connection);
+        let made = Arc::clone(&queue);
+        topology.add_queue(
+            name,
+            DeclaredQueue {
+                queue,
+                description: ask.clone(),
+                arguments,
+                owner,
+            },
+        );
+        drop(topology);
+        drop(policies);
+        self.renew_lease(&made);
+        Ok((declared, true))
+    }
+
+    /// The name that requesters consume from is always there, one of a requester while that waits; neither is declared.
+    fn declare_reply_to(&self, name: &Name) -> Result<Option<QueueDeclared>> {
+        if !name.starts_with(REPLY_TO) {
+            return Ok(None);
+        }
+        match **name == *REPLY_TO || self.requester(name).is_some() {
+            true => Ok(Some(QueueDeclared {
+                name: name.clone(),
+                message_count: 0,
+                consumer_count: 1,
+            })),
+            false => Err(Error::not_found(Entity::Queue, name, self.name())),
+        }
+    }
+
+    /// Somebody has used the queue; matters only if it has a lease.
+    fn renew_lease(self: &Arc<Self>, queue: &Arc<Queue>) {
+        if queue.is_timed() {
+            self.with_queue(queue, State::renew_lease);
+        }
+    }
+
+    fn describe(self: &Arc<Self>, queue: &Arc<Queue>) -> QueueDeclared {
+        let counts = self.with_queue(queue, |state, now, effects| {
+            state.renew_lease(now, effects);
+            state.counts(now, effects)
+        });
+        QueueDeclared {
+            name: queue.name().clone(),
+            message_count: counts.ready.messages,
+            consumer_count: counts.consumers as u64,
+        }
+    }
+
+    fn generate_name(&self, topology: &Topology) -> Result<Name> {
+        loop {
+            let name = Name::new(format!("amq.gen-{}", self.generate()))?;
+            if !topology.queues.contains_key(&name) {
+                return Ok(name);
+            }
+        }
+    }
+
+    /// An exclusive queue is its connection's alone.
+    fn check_access(&self, queue: &DeclaredQueue, connection: ConnectionId) -> Result {
+        match queue.owner {
+            Some(owner) if owner != connection => {
+                Err(Error::resource_locked(queue.queue.name(), self.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The queue of that name, if `connection` may use it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ResourceLocked`] if it is another connection's, [`Error::ShutDown`].
+    pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<Queue>> {
+        self.queue_of_type(connection, name).map(|(queue, _)| queue)
+    }
+
+    pub(crate) fn queue_of_type(
+        &self,
+        connection: ConnectionId,
+        name: &Name,
+    ) -> Result<(Arc<Queue>, QueueType)> {
+        let topology = self.topology.read();
+        self.check_up()?;
+        let Some(declared) = topology.queues.get(name) else {
+            return Err(Error::not_found(Entity::Queue, name, self.name()));
+        };
+        self.check_access(declared, connection)?;
+        Ok((Arc::clone(&declared.queue), declared.arguments.queue_type))
+    }
+
+    pub(crate) fn declare_queue_passive(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        name: &str,
+    ) -> Result<QueueDeclared> {
+        let name = checked(name)?;
+        if let Some(declared) = self.declare_reply_to(&name)? {
+            return Ok(declared);
+        }
+        let queue = self.queue(connection, &name)?;
+        Ok(self.describe(&queue))
+    }
+
+    /// Deleting what is not there succeeds. Returns how many messages were ready.
+    pub(crate) fn delete_queue(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        name: &str,
+        if_unused: bool,
+        if_empty: bool,
+    ) -> Result<u64> {
+        let name = checked(name)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let Some(declared) = topology.queues.get(&name) else {
+            return Ok(0);
+        };
+        self.check_access(declared, connection)?;
+        let queue = Arc::clone(&declared.queue);
+        let deleted = queue
+            .lock()
+            .delete(if_unused, if_empty, CancelReason::QueueDeleted);
+        let Deleted { messages, effects } = match deleted {
+            Ok(deleted) => deleted,
+            Err(DeleteRefused::InUse) => {
+                return Err(Error::in_use(Entity::Queue, &name, self.name()));
+            }
+            Err(DeleteRefused::NotEmpty) => return Err(Error::not_empty(&name, self.name())),
+            Err(DeleteRefused::Deleted) => return Ok(0),
+        };
+        topology.remove_queue(&name);
+        let owed = topology.take_owed();
+        drop(topology);
+        self.carry_out(&queue, effects);
+        self.work_off(owed);
+        Ok(messages)
+    }
+
+    /// Deletes the exclusive queues of a connection that closes.
+    pub(crate) fn delete_owned_by(self: &Arc<Self>, connection: ConnectionId) {
+        let names = self.topology.read().owned_by(connection);
+        for name in names {
+            let mut topology = self.topology.write();
+            // Somebody else's queue may have the name by now.
+            let owned = topology.queues.get(&name);
+            let Some(owned) = owned.filter(|declared| declared.owner == Some(connection)) else {
+                continue;
+            };
+            let queue = Arc::clone(&owned.queue);
+            let deleted = queue
+                .lock()
+                .delete(false, false, CancelReason::QueueDeleted);
+            topology.remove_queue(&name);
+            let owed = topology.take_owed();
+            drop(topology);
+            self.work_off(owed);
+            if let Ok(Deleted { effects, .. }) = deleted {
+                self.carry_out(&queue, effects);
+            }
+        }
+    }
+
+    pub(crate) fn purge_queue(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        name: &Name,
+    ) -> Result<u64> {
+        let queue = self.queue(connection, name)?;
+        Ok(self.with_queue(&queue, State::purge))
+    }
+
+    /// `true` if the binding is new.
+    pub(crate) fn bind(&self, connection: ConnectionId, ask: BindingAsk<'_>) -> Result<bool> {
+        let (source, destination, routing_key) = Self::check_binding(&ask)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let Some(exchange) = topology.exchanges.get(&source) else {
+            return Err(Error::not_found(Entity::Exchange, &source, self.name()));
+        };
+        let kind = exchange.kind();
+        let target = match ask.to_queue {
+            true => match topology.queues.get(&destination) {
+                None => return Err(Error::not_found(Entity::Queue, &destination, self.name())),
+                Some(declared) => {
+                    validate_binding(kind, ask.arguments)?;
+                    self.check_access(declared, connection)?;
+                    Target::Queue(Arc::clone(&declared.queue))
+                }
+            },
+            false if !topology.exchanges.contains_key(&destination) => {
+                return Err(Error::not_found(
+                    Entity::Exchange,
+                    &destination,
+                    self.name(),
+                ));
+            }
+            false => {
+                validate_binding(kind, ask.arguments)?;
+                Target::Exchange(destination)
+            }
+        };
+        topology.bind(&source, &target, &routing_key, ask.arguments)
+    }
+
+    /// Removing what is not there succeeds; `false` tells so.
+    pub(crate) fn unbind(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        ask: BindingAsk<'_>,
+    ) -> Result<bool> {
+        let (source, destination, routing_key) = Self::check_binding(&ask)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let target = match ask.to_queue {
+            true => match topology.queues.get(&destination) {
+                None => return Ok(false),
+                Some(declared) => {
+                    let target = Target::Queue(Arc::clone(&declared.queue));
+                    // RabbitMQ looks at the lock only where there is a binding to remove.
+                    if topology.is_bound(&source, &target, &routing_key, ask.arguments) {
+                        self.check_access(declared, connection)?;
+                    }
+                    target
+                }
+            },
+            false => Target::Exchange(destination),
+        };
+        let unbound = topology.unbind(&source, &target, &routing_key, ask.arguments);
+        let owed = topology.take_owed();
+        drop(topology);
+        self.work_off(owed);
+        Ok(unbound)
+    }
+
+    fn check_binding(ask: &BindingAsk<'_>) -> Result<(Name, Name, Name)> {
+        let (source, destination) = (checked(ask.source)?, checked(ask.destination)?);
+        let routing_key = Name::new(ask.routing_key)?;
+        if source.is_empty() || destination.is_empty() && !ask.to_queue {
+            return Err(Error::default_exchange());
+        }
+        Ok((source, destination, routing_key))
+    }
+}

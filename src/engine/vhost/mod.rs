@@ -1,0 +1,278 @@
+//! A virtual host: exchanges, queues and bindings under one roof, apart from every other virtual host.
+//!
+//! The only place that knows exchanges and queues, and the one that carries out what queues leave undone
+//! ([`Effects`]). Knows nothing of channels, connections or typed handles.
+//!
+//! # Lock order
+//! 1. the policies,
+//! 2. the topology (`RwLock`),
+//! 3. one queue (never two at once),
+//! 4. a leaf: a channel's ledger, the exchange numbers, who waits for a budget, a waiter.
+//!
+//! A lock is only taken while locks of lower numbers are held, and none is held while user code runs: wakers,
+//! destructors of payloads, clocks, codecs.
+
+mod budgets;
+mod dead_letters;
+mod declare;
+mod delayed;
+mod effects;
+mod origins;
+mod policies;
+mod publish;
+mod replies;
+mod room;
+mod route;
+mod sources;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
+mod topology;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+pub(crate) use self::{
+    declare::BindingAsk,
+    policies::Author,
+    publish::{PushFailure, Route},
+    replies::{REPLY_TO, Requester},
+    topology::ConnectionId,
+    topology::{DeclaredBudget, Target, Topology},
+};
+pub use self::{declare::QueueDeclared, publish::Published};
+
+use self::{origins::Origins, replies::Replies, topology::DeclaredExchange};
+use crate::{
+    engine::{
+        policy::Policies,
+        queue::{Group, Queue},
+    },
+    message::envelope::NEVER,
+    model::{
+        arguments::ExchangeArguments,
+        descriptions::Exchange,
+        error::{CancelReason, Error, Result},
+        exchange_kind::ExchangeKind,
+        name::Name,
+    },
+    runtime::{
+        clock::Time,
+        sync::{
+            Mutex, RwLock,
+            atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        },
+        timers::Timers,
+    },
+};
+
+/// A virtual host.
+#[derive(Debug)]
+pub(crate) struct VirtualHost {
+    name: Name,
+    time: Time,
+    timers: Arc<Timers>,
+    /// Where the nanoseconds of this virtual host begin.
+    epoch: Instant,
+    topology: RwLock<Topology>,
+    /// Taken before the topology.
+    policies: Mutex<Policies>,
+    origins: Origins,
+    replies: Replies,
+    /// For what can be neither delivered nor routed on. A leaf lock.
+    dead_letter_queue: Mutex<Option<Arc<Queue>>>,
+    /// Numbers for queues, consumers' groups and generated names.
+    next_number: AtomicU64,
+    /// Raised when publishing ends.
+    default_epoch: Arc<AtomicU64>,
+    /// Set once: nothing is published any more, what is there may still be consumed.
+    draining: AtomicBool,
+    /// Set once, by the broker's shutdown or the deletion of the virtual host.
+    down: OnceLock<CancelReason>,
+    /// Payloads are encoded even if they travel in memory.
+    always_encode: bool,
+}
+
+impl VirtualHost {
+    /// A virtual host with nothing but the predeclared exchanges.
+    pub(crate) fn new(
+        name: Name,
+        time: Time,
+        timers: Arc<Timers>,
+        always_encode: bool,
+    ) -> Result<Arc<VirtualHost>> {
+        let mut topology = Topology::default();
+        let predeclared = [
+            ("amq.direct", ExchangeKind::Direct),
+            ("amq.fanout", ExchangeKind::Fanout),
+            ("amq.headers", ExchangeKind::Headers),
+            ("amq.match", ExchangeKind::Headers),
+            ("amq.topic", ExchangeKind::Topic),
+        ];
+        for (exchange, kind) in predeclared {
+            topology.add_exchange(
+                Name::new(exchange)?,
+                DeclaredExchange::new(
+                    kind,
+                    Exchange::new(exchange, kind.as_str()).durable(),
+                    ExchangeArguments::default(),
+                    None,
+                    None,
+                ),
+            );
+        }
+        Ok(Arc::new(VirtualHost {
+            // Time zero is kept for callers that have not looked at the clock.
+            epoch: time
+                .now()
+                .checked_sub(Duration::from_nanos(1))
+                .unwrap_or_else(|| time.now()),
+            policies: Mutex::new(Policies::new(&name)),
+            name,
+            time,
+            timers,
+            topology: RwLock::new(topology),
+            origins: Origins::default(),
+            replies: Replies::default(),
+            dead_letter_queue: Mutex::new(None),
+            next_number: AtomicU64::new(1),
+            default_epoch: Arc::new(AtomicU64::new(0)),
+            draining: AtomicBool::new(false),
+            down: OnceLock::new(),
+            always_encode,
+        }))
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub(crate) fn time(&self) -> &Time {
+        &self.time
+    }
+
+    pub(crate) fn always_encode(&self) -> bool {
+        self.always_encode
+    }
+
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// The time, in nanoseconds of this virtual host; never 0. Reads the clock, which may be user code: not under a lock.
+    pub(crate) fn nanos(&self) -> u64 {
+        let elapsed = self.time.now().saturating_duration_since(self.epoch);
+        u64::try_from(elapsed.as_nanos())
+            .unwrap_or(NEVER - 1)
+            .max(1)
+    }
+
+    /// As [`nanos`](Self::nanos) for a queue in which something depends on time, else 0.
+    pub(crate) fn now_for(&self, queue: &Queue) -> u64 {
+        match queue.is_timed() {
+            true => self.nanos(),
+            false => 0,
+        }
+    }
+
+    /// `None` for a time that does not come.
+    fn instant(&self, nanos: u64) -> Option<Instant> {
+        match nanos {
+            NEVER => None,
+            nanos => self.epoch.checked_add(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::ShutDown`] once publishing has ended.
+    fn check_publishing(&self) -> Result {
+        match self.draining.load(SeqCst) {
+            false => self.check_up(),
+            true => Err(Error::ShutDown),
+        }
+    }
+
+    fn is_publishing(&self) -> bool {
+        self.check_publishing().is_ok()
+    }
+
+    /// Ends publishing: whoever remembers a route asks again, and is refused; so is whoever waits for room.
+    pub(crate) fn stop_publishing(&self) {
+        let topology = self.topology.write();
+        // First: whoever sees that publishing has ended must not go on with the route it has.
+        self.default_epoch.fetch_add(1, SeqCst);
+        topology.touch_all();
+        self.draining.store(true, SeqCst);
+        let mut wakes = Vec::new();
+        for declared in topology.queues.values() {
+            wakes.extend(declared.queue.lock().publishers().take_all());
+        }
+        for declared in topology.budgets.values() {
+            wakes.extend(declared.budget.all_waiters());
+        }
+        drop(topology);
+        for wake in wakes {
+            wake.wake();
+        }
+    }
+
+    /// Looks at the topology. Queues may be locked meanwhile, one at a time.
+    pub(crate) fn survey<R>(&self, look: impl FnOnce(&Topology) -> R) -> R {
+        look(&self.topology.read())
+    }
+
+    fn set_down(&self, reason: CancelReason) {
+        // The first reason stays.
+        let _ = self.down.set(reason);
+    }
+
+    /// Why there is no such virtual host any more, if so.
+    pub(crate) fn why_down(&self) -> Option<CancelReason> {
+        self.down.get().copied()
+    }
+
+    /// A number that nothing else in this virtual host has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, SeqCst)
+    }
+
+    /// Text that nothing else in this virtual host has, and that does not look like the one before.
+    fn generate(&self) -> String {
+        format!("{:016x}", spread(self.next_number()))
+    }
+
+    /// A group of its own for a consumer, or for all consumers of a channel.
+    pub(crate) fn new_group(&self) -> Group {
+        self.next_number()
+    }
+
+    /// Whether it is there, so that [`check_up`](Self::check_up) has nothing to say.
+    #[inline]
+    pub(crate) fn is_up(&self) -> bool {
+        self.down.get().is_none()
+    }
+
+    /// # Errors
+    /// [`Error::ShutDown`] once the broker is shut down, [`Error::VhostDeleted`] once the virtual host is deleted.
+    pub(crate) fn check_up(&self) -> Result {
+        match self.down.get() {
+            None => Ok(()),
+            Some(CancelReason::VhostDeleted) => Err(Error::vhost_deleted(&self.name)),
+            Some(_) => Err(Error::ShutDown),
+        }
+    }
+}
+
+/// Spreads consecutive numbers, so that generated names of one process do not look alike; it is a bijection, so they
+/// stay different (the finaliser of SplitMix64).
+fn spread(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}

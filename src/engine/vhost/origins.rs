@@ -1,0 +1,76 @@
+//! Exchange names as short numbers, so that an envelope can carry where it was published without a shared count.
+//!
+//! A number is never given back: a message may outlive its exchange by any time. Names beyond the last number travel
+//! with their messages instead.
+
+use hashbrown::HashMap;
+
+use crate::{message::envelope::Origin, model::name::Name, runtime::sync::RwLock};
+
+/// How many names get a number. At 255 bytes each they take a megabyte at most.
+const NUMBERS: usize = 4_096;
+
+/// The numbered exchange names of a virtual host. A leaf lock.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    table: RwLock<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    names: Vec<Name>,
+    numbers: HashMap<Name, u16>,
+}
+
+impl Origins {
+    pub(crate) fn of(&self, exchange: &Name) -> Origin {
+        if let Some(number) = self.table.read().numbers.get(exchange) {
+            return Origin::Numbered(*number);
+        }
+        let mut table = self.table.write();
+        if let Some(number) = table.numbers.get(exchange) {
+            return Origin::Numbered(*number);
+        }
+        match u16::try_from(table.names.len()) {
+            Ok(number) if table.names.len() < NUMBERS => {
+                table.names.push(exchange.clone());
+                table.numbers.insert(exchange.clone(), number);
+                Origin::Numbered(number)
+            }
+            _ => Origin::Named(exchange.clone()),
+        }
+    }
+
+    pub(crate) fn name(&self, origin: Origin) -> Name {
+        match origin {
+            Origin::Named(name) => name,
+            Origin::Numbered(number) => self
+                .table
+                .read()
+                .names
+                .get(usize::from(number))
+                .cloned()
+                .unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_comes_back_numbered_or_not() {
+        let origins = Origins::default();
+        let names: Vec<Name> = (0..NUMBERS + 3)
+            .map(|i| Name::new(format!("x{i}")).unwrap())
+            .collect();
+        let made: Vec<Origin> = names.iter().map(|name| origins.of(name)).collect();
+        assert!(matches!(made[NUMBERS - 1], Origin::Numbered(_)));
+        assert!(matches!(made[NUMBERS], Origin::Named(_)));
+        for (name, origin) in names.iter().zip(made) {
+            assert_eq!(&origins.name(origin), name);
+        }
+        assert!(matches!(origins.of(&names[7]), Origin::Numbered(7)));
+    }
+}

@@ -1,0 +1,87 @@
+//! Policies of a virtual host: set, cleared, and in effect at once.
+
+use std::sync::Arc;
+
+use super::VirtualHost;
+use crate::{
+    engine::{
+        policy::{Policies, Policy},
+        queue::Effects,
+    },
+    model::error::Result,
+};
+
+/// Whose policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    User,
+    Operator,
+}
+
+impl VirtualHost {
+    /// # Errors
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a pattern that does not compile or a
+    /// definition that makes no sense; nothing is changed then.
+    pub(crate) fn set_policy(self: &Arc<Self>, policy: Policy, author: Author) -> Result {
+        self.check_up()?;
+        self.change_policies(|policies| match author {
+            Author::User => policies.set(policy),
+            Author::Operator => policies.set_operator(policy),
+        })
+    }
+
+    /// `false` if there was none of that name.
+    pub(crate) fn clear_policy(self: &Arc<Self>, name: &str, author: Author) -> Result<bool> {
+        self.check_up()?;
+        Ok(self.change_policies(|policies| match author {
+            Author::User => policies.clear(name),
+            Author::Operator => policies.clear_operator(name),
+        }))
+    }
+
+    pub(crate) fn policies(&self, author: Author) -> Vec<Policy> {
+        let policies = self.policies.lock();
+        match author {
+            Author::User => policies.iter().cloned().collect(),
+            Author::Operator => policies.iter_operator().cloned().collect(),
+        }
+    }
+
+    /// Changes the policies, and what follows from them for every queue and exchange. What is declared meanwhile waits
+    /// for the policies' lock, and finds the new ones.
+    fn change_policies<R>(self: &Arc<Self>, change: impl FnOnce(&mut Policies) -> R) -> R {
+        let now = self.nanos();
+        let mut work = Vec::new();
+        let mut policies = self.policies.lock();
+        let changed = change(&mut policies);
+        {
+            let mut topology = self.topology.write();
+            let alternates: Vec<_> = topology
+                .exchanges
+                .iter()
+                .map(|(name, declared)| {
+                    (
+                        name.clone(),
+                        policies
+                            .effective_exchange(&declared.arguments, name)
+                            .alternate_exchange,
+                    )
+                })
+                .collect();
+            for (name, alternate) in alternates {
+                topology.set_alternate(&name, alternate);
+            }
+            for (name, declared) in &topology.queues {
+                let effective = policies.effective_queue(&declared.arguments, name);
+                let mut effects = Effects::none();
+                declared.queue.reconfigure(&effective, now, &mut effects);
+                work.push((Arc::clone(&declared.queue), effects));
+            }
+        }
+        drop(policies);
+        for (queue, effects) in work {
+            self.carry_out(&queue, effects);
+        }
+        changed
+    }
+}

@@ -1,0 +1,412 @@
+//! Publishing: from an exchange name to messages in queues.
+
+use std::{fmt, sync::Arc, time::Duration, vec};
+
+use super::{
+    VirtualHost,
+    effects::Work,
+    replies::Requester,
+    route::{Found, route_keys},
+};
+use crate::{
+    engine::queue::{By, Effects, NotTaken, Queue, after},
+    message::{
+        envelope::{Address, Envelope, NEVER},
+        headers::cc_bcc,
+    },
+    model::{
+        error::{Entity, Error, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+    runtime::sync::atomic::{AtomicU64, Ordering::SeqCst},
+};
+
+/// What became of a published message.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Exchange};
+///
+/// let broker = Broker::new();
+/// let publisher = broker.producer::<String>(&Exchange::fanout("logs"))?;
+/// let published = publisher.publish("nobody listens".to_owned())?;
+/// assert_eq!(published.routed, 0);
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// How many queues took the message.
+    pub routed: usize,
+    /// How many queues were on its way and refused it, being full.
+    pub refused: usize,
+    /// How many [delayed exchanges](crate::Exchange::delayed) keep it back, to route it when its time has come.
+    pub delayed: usize,
+}
+
+impl Published {
+    /// The usual: one queue, and it took the message.
+    pub(crate) fn to_one() -> Published {
+        Published {
+            routed: 1,
+            ..Published::default()
+        }
+    }
+
+    /// To no queue, since all refused it.
+    pub(crate) fn refused(refused: usize) -> Published {
+        Published {
+            refused,
+            ..Published::default()
+        }
+    }
+}
+
+/// The queues for one exchange and routing key, as they were when the exchange had the epoch noted here.
+pub(crate) struct Route {
+    pub(crate) address: Address,
+    pub(super) queues: Vec<Arc<Queue>>,
+    /// Where delayed exchanges keep the message back.
+    pub(super) shelves: Vec<Arc<Queue>>,
+    /// For how long.
+    pub(super) delay: Duration,
+    /// The exchange's epoch. That of the default exchange is raised only when publishing ends altogether: its routes
+    /// end with the queue, which says so itself.
+    epoch: (Arc<AtomicU64>, u64),
+    to_default: bool,
+    /// Whether it holds for one message only, since the message's headers take part.
+    pub(crate) by_headers: bool,
+    /// Instead of queues: whoever waits for a direct reply.
+    requester: Option<Arc<dyn Requester>>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("queues", &self.queues)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Route {
+    /// Whether the message is a direct reply, and goes to no queue.
+    pub(crate) fn is_reply(&self) -> bool {
+        self.requester.is_some()
+    }
+
+    /// Whether the exchange still routes as it did.
+    pub(crate) fn is_current(&self) -> bool {
+        let (epoch, seen) = &self.epoch;
+        // By the default exchange, a queue that was not there may be now.
+        epoch.load(SeqCst) == *seen && !(self.to_default && self.queues.is_empty())
+    }
+
+    /// The queue, if it leads to one and to nothing else: nearly always.
+    #[inline]
+    pub(crate) fn only_queue(&self) -> Option<&Arc<Queue>> {
+        match self.queues.as_slice() {
+            [queue] if self.shelves.is_empty() && self.requester.is_none() => Some(queue),
+            _ => None,
+        }
+    }
+
+    /// The queue, if it leads to one and to nothing else, and nothing there depends on time or waits for room, as far as is known without
+    /// its lock.
+    #[inline]
+    pub(crate) fn plain_queue(&self) -> Option<&Arc<Queue>> {
+        self.only_queue().filter(|queue| queue.is_plain())
+    }
+
+    /// How many places the message is to be in.
+    pub(crate) fn len(&self) -> usize {
+        self.queues.len() + self.shelves.len()
+    }
+
+    /// Where it leads: queues, and the shelves of delayed exchanges.
+    pub(super) fn stops(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        self.queues.iter().chain(&self.shelves)
+    }
+}
+
+/// Why a message is in no queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PushFailure {
+    /// No queue is on its way.
+    NoRoute,
+    /// The only queue on its way is deleted: the route is out of date.
+    QueueDeleted,
+    /// Every queue on its way refused it, this one first.
+    Refused { queue: Name, refused: usize },
+    /// It cannot be in several places.
+    NotShareable,
+}
+
+impl VirtualHost {
+    /// Finds the queues for a message.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is internal,
+    /// [`Error::PreconditionFailed`] for a CC or BCC header that is not an array, [`Error::ShutDown`].
+    pub(crate) fn resolve(
+        &self,
+        exchange: &Name,
+        routing_key: &Name,
+        headers: Option<&FieldTable>,
+    ) -> Result<Route> {
+        let origin = self.origins().of(exchange);
+        let topology = self.topology.read();
+        self.check_publishing()?;
+        let mut by_headers = cc_bcc::is_selected_by_sender(headers);
+        let epoch = match topology.exchanges.get(exchange) {
+            _ if exchange.is_empty() => &self.default_epoch,
+            None => return Err(Error::not_found(Entity::Exchange, exchange, self.name())),
+            Some(declared) if declared.description.is_internal() => {
+                return Err(Error::internal_exchange(exchange, self.name()));
+            }
+            Some(declared) => {
+                by_headers |= topology.leads_to_headers(declared);
+                &declared.epoch
+            }
+        };
+        // Read under the lock under which it is raised: it belongs to what is routed by below.
+        let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
+        let keys = cc_bcc::routing_keys(routing_key, headers)?;
+        let Found {
+            queues,
+            shelves,
+            delay,
+        } = route_keys(&topology, exchange, &keys, headers);
+        let requester = match exchange.is_empty() {
+            true => self.requester(routing_key),
+            false => None,
+        };
+        // Whoever waits for a reply may not wait for the next.
+        by_headers |= requester.is_some();
+        Ok(Route {
+            address: Address::new(&origin, routing_key),
+            queues,
+            shelves,
+            delay,
+            epoch,
+            to_default: exchange.is_empty(),
+            by_headers,
+            requester,
+        })
+    }
+
+    /// The route again, to the queues that now have the names of those it led to.
+    pub(crate) fn renew(&self, route: &Route) -> Route {
+        let topology = self.topology.read();
+        let queues = route
+            .queues
+            .iter()
+            .filter_map(|queue| topology.queue(queue.name()))
+            .collect();
+        let exchanges = route
+            .shelves
+            .iter()
+            .map(|shelf| topology.exchanges.get(shelf.name()));
+        let shelves = exchanges
+            .filter_map(|exchange| exchange?.shelf.clone())
+            .collect();
+        Route {
+            address: route.address.clone(),
+            queues,
+            shelves,
+            delay: route.delay,
+            epoch: route.epoch.clone(),
+            to_default: route.to_default,
+            by_headers: route.by_headers,
+            requester: route.requester.clone(),
+        }
+    }
+
+    /// Puts the message into every queue of the route, at the time `due` at the earliest. After a failure it is where it was.
+    #[inline]
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        route: &Route,
+        message: &mut Option<Envelope>,
+        due: Option<u64>,
+    ) -> std::result::Result<Published, PushFailure> {
+        if let Some(queue) = route.only_queue() {
+            self.push_to_one(queue, message, due)?;
+            return Ok(Published::to_one());
+        }
+        match &route.requester {
+            Some(requester) => {
+                message
+                    .take()
+                    .into_iter()
+                    .for_each(|envelope| requester.reply(envelope));
+                Ok(Published::to_one())
+            }
+            None if route.shelves.is_empty() => self.push_to_queues(route, message, due),
+            None => self.push_and_keep(route, message, due),
+        }
+    }
+
+    /// Puts payloads one after the other into a queue, in one critical section, as far as it takes them: as
+    /// [`State::push_run`](crate::engine::queue::State::push_run) says.
+    pub(crate) fn push_run<P>(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        payloads: &mut vec::IntoIter<P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P) -> Envelope,
+    ) -> Option<Envelope> {
+        let mut effects = Effects::none();
+        let left = queue.lock().push_run(payloads, size, make, &mut effects);
+        self.carry_out(queue, effects);
+        left
+    }
+
+    /// As [`push`](Self::push), for a route that leads to [one queue](Route::only_queue).
+    #[inline]
+    pub(crate) fn push_to_one(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        message: &mut Option<Envelope>,
+        due: Option<u64>,
+    ) -> std::result::Result<(), PushFailure> {
+        let mut effects = Effects::none();
+        let pushed = self.push_one(queue, message, due, &mut effects);
+        self.carry_out(queue, effects);
+        pushed.map_err(|not_taken| match not_taken {
+            NotTaken::Deleted => PushFailure::QueueDeleted,
+            NotTaken::Refused(_) => PushFailure::Refused {
+                queue: queue.name().clone(),
+                refused: 1,
+            },
+        })
+    }
+
+    pub(super) fn push_to_queues(
+        self: &Arc<Self>,
+        route: &Route,
+        message: &mut Option<Envelope>,
+        due: Option<u64>,
+    ) -> std::result::Result<Published, PushFailure> {
+        let (first, others) = match route.queues.as_slice() {
+            [] => return Err(PushFailure::NoRoute),
+            [queue] => {
+                return self
+                    .push_to_one(queue, message, due)
+                    .map(|()| Published::to_one());
+            }
+            [first, others @ ..] => (first, others),
+        };
+        let Some(envelope) = message else {
+            return Ok(Published::default());
+        };
+        // Once shared it can be shared again: the first time decides, before any queue has it.
+        let Ok(mut copy) = envelope.share().map(Some) else {
+            return Err(PushFailure::NotShareable);
+        };
+        let mut published = Published::default();
+        let mut refused = None;
+        let mut homeless = None;
+        // What comes of one copy comes after all of them: its dead letter may go to the next queue.
+        let mut work = Work::new();
+        for (place, queue) in [first].into_iter().chain(others).enumerate() {
+            if place == others.len() {
+                // The last queue gets the message itself.
+                copy = message.take();
+            } else if place > 0 {
+                copy = message.as_mut().and_then(|envelope| envelope.share().ok());
+            }
+            let mut effects = Effects::none();
+            let pushed = self.push_one(queue, &mut copy, due, &mut effects);
+            match effects.into_only_wake() {
+                Ok(wake) => wake.wake(),
+                Err(effects) if effects.is_empty() => {}
+                Err(effects) => work.push_back((Arc::clone(queue), effects)),
+            }
+            match pushed {
+                Ok(()) => published.routed += 1,
+                // A queue deleted in between would have lost the message all the same.
+                Err(NotTaken::Deleted) => homeless = copy.take(),
+                Err(NotTaken::Refused(_)) => {
+                    published.refused += 1;
+                    refused.get_or_insert((queue.name().clone(), copy.take()));
+                }
+            }
+        }
+        self.work_off(work);
+        match (refused, homeless) {
+            // Unless all are gone: then the route is out of date, and another may be there.
+            (None, Some(copy)) if published.routed == 0 => {
+                *message = Some(copy);
+                Err(PushFailure::QueueDeleted)
+            }
+            (Some((queue, copy)), _) if published.routed == 0 => {
+                *message = copy;
+                Err(PushFailure::Refused {
+                    queue,
+                    refused: published.refused,
+                })
+            }
+            _ => Ok(published),
+        }
+    }
+
+    #[inline]
+    fn push_one(
+        self: &Arc<Self>,
+        queue: &Arc<Queue>,
+        message: &mut Option<Envelope>,
+        due: Option<u64>,
+        effects: &mut Effects,
+    ) -> std::result::Result<(), NotTaken> {
+        let Some(envelope) = message.as_mut() else {
+            return Ok(());
+        };
+        let now = self.stamp(queue, envelope);
+        let mut pushed = match due {
+            None => queue.lock().push(message, By::Publisher, now, effects),
+            Some(due) => {
+                queue.set_timed();
+                // Its time to live begins when it is ready.
+                if envelope.deadline != NEVER {
+                    envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
+                }
+                queue
+                    .lock()
+                    .push_delayed(message, due, By::Publisher, effects)
+            }
+        };
+        if let Err(NotTaken::Refused(burial)) = &mut pushed {
+            // The publisher gets the message back, so the dead letter is another.
+            let copy = |burial: Box<_>| Some((burial, message.as_mut()?.separate_copy()?));
+            if let Some((burial, copy)) = burial.take().and_then(copy) {
+                effects.add(burial.of(copy));
+            }
+        }
+        pushed
+    }
+
+    /// Gives the message the deadline that it has in this queue: the smaller of the queue's time to live and its own.
+    /// Returns the time, if anything here depends on it.
+    #[inline]
+    pub(super) fn stamp(&self, queue: &Queue, envelope: &mut Envelope) -> u64 {
+        if !envelope.may_expire() && !queue.is_timed() {
+            // A queue that gives a time to live is timed.
+            envelope.deadline = NEVER;
+            return 0;
+        }
+        self.stamp_timed(queue, envelope)
+    }
+
+    fn stamp_timed(&self, queue: &Queue, envelope: &mut Envelope) -> u64 {
+        let ttl = queue.ttl().min(envelope.expiration());
+        if ttl == NEVER {
+            envelope.deadline = NEVER;
+            return self.now_for(queue);
+        }
+        queue.set_timed();
+        let now = self.nanos();
+        envelope.deadline = after(now, std::time::Duration::from_nanos(ttl));
+        now
+    }
+}

@@ -1,0 +1,149 @@
+//! Waiting for room: in a queue that has its publishers wait, or in a budget that does.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Route, VirtualHost};
+use crate::{
+    engine::queue::{Need, Queue},
+    model::name::Name,
+    runtime::{
+        clock::Deadline,
+        waiter::{self, Source, TaskWait, Ticket, WaitList},
+    },
+};
+
+/// Room in one queue, or in a budget that covers it. A queue that is deleted is not waited for: the publish then finds that
+/// it is gone.
+pub(crate) struct RoomIn {
+    vhost: Arc<VirtualHost>,
+    queue: Arc<Queue>,
+    /// If it is the budget that is spent.
+    budget: Option<Need>,
+}
+
+impl RoomIn {
+    /// The queue that cannot take the message.
+    pub(crate) fn queue(&self) -> &Name {
+        self.queue.name()
+    }
+
+    /// Waits for room, or for the end of whoever needs it; `None` at the deadline.
+    pub(crate) fn wait_or<E: Source<Output = ()>>(
+        self,
+        end: E,
+        deadline: Option<Deadline<'_>>,
+    ) -> Option<()> {
+        let sources = [RoomOr::End(end), RoomOr::Room(self)];
+        waiter::wait_any(&sources, 0, deadline).map(drop)
+    }
+
+    /// As [`wait_or`](Self::wait_or), for a task.
+    pub(crate) fn or<E: Source<Output = ()>>(self, end: E) -> WaitingForRoom<E> {
+        WaitingForRoom {
+            sources: [RoomOr::End(end), RoomOr::Room(self)],
+            task: TaskWait::default(),
+        }
+    }
+}
+
+impl VirtualHost {
+    /// What a publish must wait for first, if some queue on its way has publishers wait and no room.
+    #[inline]
+    pub(crate) fn lacks_room(self: &Arc<Self>, route: &Route) -> Option<RoomIn> {
+        let mut blocking = route.stops().filter(|queue| queue.is_blocking());
+        blocking.find_map(|queue| {
+            let budget = queue.account().and_then(|account| account.need());
+            (budget.is_some() || queue.blocks_by_itself() && queue.lock().is_full()).then(|| {
+                RoomIn {
+                    vhost: Arc::clone(self),
+                    queue: Arc::clone(queue),
+                    budget,
+                }
+            })
+        })
+    }
+}
+
+impl Source for RoomIn {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        if let Some(budget) = &self.budget {
+            return budget.attempt(ticket, || !self.vhost.is_publishing());
+        }
+        self.vhost.with_queue(&self.queue, |state, now, effects| {
+            // Looked at under the lock under which those who wait are woken, once publishing has ended.
+            let over = state.is_deleted() || !self.vhost.is_publishing();
+            if over || !state.stays_full(now, effects) {
+                return Poll::Ready(());
+            }
+            if let Some(ticket) = ticket {
+                state.publishers().register(ticket);
+            }
+            Poll::Pending
+        })
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        match &self.budget {
+            Some(budget) => budget.with_waiters(f),
+            None => f(self.queue.lock().publishers()),
+        }
+    }
+}
+
+/// Room, or the end of whoever needs it: a connection or a channel that closes.
+enum RoomOr<E> {
+    Room(RoomIn),
+    End(E),
+}
+
+impl<E: Source<Output = ()>> Source for RoomOr<E> {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        match self {
+            RoomOr::Room(room) => room.attempt(ticket),
+            RoomOr::End(end) => end.attempt(ticket),
+        }
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        match self {
+            RoomOr::Room(room) => room.with_waiters(f),
+            RoomOr::End(end) => end.with_waiters(f),
+        }
+    }
+}
+
+/// A task that waits for room.
+///
+/// # If dropped
+/// It no longer waits.
+pub(crate) struct WaitingForRoom<E: Source<Output = ()>> {
+    sources: [RoomOr<E>; 2],
+    task: TaskWait,
+}
+
+// Nothing in it is pinned.
+impl<E: Source<Output = ()>> Unpin for WaitingForRoom<E> {}
+
+impl<E: Source<Output = ()>> Future for WaitingForRoom<E> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let WaitingForRoom { sources, task } = self.get_mut();
+        task.poll(sources, 0, context).map(drop)
+    }
+}
+
+impl<E: Source<Output = ()>> Drop for WaitingForRoom<E> {
+    fn drop(&mut self) {
+        self.task.leave(&self.sources);
+    }
+}

@@ -1,0 +1,163 @@
+//! From an exchange and a message to queues: bindings, exchange-to-exchange bindings and alternate exchanges.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use super::{
+    VirtualHost,
+    topology::{Target, Topology},
+};
+use crate::{
+    engine::{
+        exchange::Matches,
+        queue::{Queue, after},
+    },
+    message::headers::x_delay,
+    model::{
+        error::{Entity, Error, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+};
+
+/// Where a message goes.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) queues: Vec<Arc<Queue>>,
+    /// Where delayed exchanges keep it back.
+    pub(crate) shelves: Vec<Arc<Queue>>,
+    /// For how long.
+    pub(crate) delay: Duration,
+}
+
+impl Found {
+    pub(crate) fn len(&self) -> usize {
+        self.queues.len() + self.shelves.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The queues, and after them the shelves with the time until which it stays there.
+    pub(crate) fn into_stops(self, now: u64) -> impl Iterator<Item = (Arc<Queue>, Option<u64>)> {
+        let due = after(now, self.delay);
+        let queues = self.queues.into_iter().map(|queue| (queue, None));
+        queues.chain(
+            self.shelves
+                .into_iter()
+                .map(move |shelf| (shelf, Some(due))),
+        )
+    }
+}
+
+impl VirtualHost {
+    /// The queues that a message would reach, if it had no further keys of its own and no delay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::InvalidName`] for a key over 255 bytes,
+    /// [`Error::ShutDown`].
+    pub(crate) fn route(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        headers: &FieldTable,
+    ) -> Result<Vec<Name>> {
+        Name::check(routing_key)?;
+        let now;
+        let headers = match x_delay::wanted(Some(headers)) {
+            None => headers,
+            Some(_) => {
+                now = x_delay::without(headers);
+                &now
+            }
+        };
+        let default = Name::empty();
+        let topology = self.topology.read();
+        self.check_up()?;
+        let exchange = match topology.exchanges.get_key_value(exchange) {
+            _ if exchange.is_empty() => &default,
+            Some((name, _)) => name,
+            None => {
+                let name = Name::new(exchange)?;
+                return Err(Error::not_found(Entity::Exchange, &name, self.name()));
+            }
+        };
+        let found = route_keys(&topology, exchange, &[routing_key], Some(headers));
+        let names = found.queues.iter().map(|queue| queue.name().clone());
+        Ok(names.collect())
+    }
+}
+
+/// Where a message published to `exchange` goes: the queues, each once, and the delayed exchanges that keep it back.
+///
+/// A work list instead of recursion: bindings between exchanges may form chains of any length and cycles. As in
+/// RabbitMQ an alternate exchange is used when no binding of *this* exchange matched; a matching binding to another
+/// exchange counts, even if that one drops the message.
+///
+/// A sender may select several keys (CC and BCC): the message goes wherever one of them leads, once.
+pub(crate) fn route_keys(
+    topology: &Topology,
+    exchange: &Name,
+    routing_keys: &[&str],
+    headers: Option<&FieldTable>,
+) -> Found {
+    if exchange.is_empty() {
+        let named = routing_keys.iter().filter_map(|key| topology.queue(key));
+        return Found {
+            queues: unique(named.collect(), routing_keys.len()),
+            ..Found::default()
+        };
+    }
+    let mut found = Found::default();
+    let mut matches = Matches::new();
+    // Most exchanges lead to queues only, and then neither of the two needs memory.
+    let (mut seen, mut next) = (HashSet::new(), Vec::new());
+    let mut ways = 0;
+    let mut here = Some(exchange);
+    while let Some(name) = here.take().or_else(|| next.pop()) {
+        let Some(declared) = topology.exchanges.get(name) else {
+            continue;
+        };
+        declared.note_use();
+        if let Some(shelf) = &declared.shelf {
+            if let Some(delay) = x_delay::wanted(headers) {
+                found.delay = delay;
+                found.shelves.push(Arc::clone(shelf));
+                continue;
+            }
+        }
+        ways += 1;
+        matches.clear();
+        for routing_key in routing_keys {
+            declared.state.route(routing_key, headers, &mut matches);
+        }
+        let mut go_on = |name| {
+            if seen.is_empty() {
+                seen.insert(exchange);
+            }
+            if seen.insert(name) {
+                next.push(name);
+            }
+        };
+        for target in declared.state.found(&matches) {
+            match target {
+                Target::Queue(queue) => found.queues.push(Arc::clone(queue)),
+                Target::Exchange(name) => go_on(name),
+            }
+        }
+        if matches.is_empty() {
+            declared.alternate.iter().for_each(go_on);
+        }
+    }
+    found.queues = unique(found.queues, ways);
+    found
+}
+
+/// Each queue once, where it was first found. One way by itself finds none twice.
+fn unique(mut queues: Vec<Arc<Queue>>, ways: usize) -> Vec<Arc<Queue>> {
+    if ways > 1 && queues.len() > 1 {
+        let mut seen = HashSet::with_capacity(queues.len());
+        queues.retain(|queue| seen.insert(queue.id()));
+    }
+    queues
+}

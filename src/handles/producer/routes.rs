@@ -1,0 +1,242 @@
+//! The routes that a producer has used, so that a publish need not ask the topology.
+//!
+//! Each is checked by one epoch before it is used again. Every clone of a producer remembers its own, behind a lock; the one
+//! that a thread has just used stays with the thread, since a lock and a reference count cost as much as a push.
+
+use std::{cell::Cell, ops::Deref, sync::Arc};
+
+use hashbrown::HashMap;
+
+use super::Shared;
+use crate::{
+    engine::vhost::Route,
+    model::{error::Result, field_value::FieldTable, name::Name},
+    runtime::sync::{Mutex, thread_local},
+};
+
+/// How many routing keys a producer remembers the queues of, besides its own.
+const REMEMBERED: usize = 1_024;
+
+#[derive(Default)]
+pub(super) struct Routes {
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    /// Of the producer's own routing key.
+    own: Option<Arc<Known>>,
+    others: Others<Arc<Known>>,
+}
+
+/// A route, and the producer that found it.
+pub(super) struct Known {
+    /// Also of its clones. Held, so that no other producer can be taken for it.
+    producer: Arc<Shared>,
+    route: Route,
+}
+
+thread_local! {
+    /// The route to its producer's own key by which this thread has published last, ready to be used again.
+    static LAST: Cell<Option<Arc<Known>>> = const { Cell::new(None) };
+}
+
+impl Routes {
+    /// The route of the producer's own key.
+    #[inline(always)]
+    pub(super) fn own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
+        // Taken out while it is used: whoever publishes on this thread meanwhile (a payload's `Drop`) looks it up.
+        match LAST.try_with(Cell::take) {
+            Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => Ok(last),
+            _ => self.look_up_own(shared),
+        }
+    }
+
+    /// The way of the producer's own key was right just now.
+    #[inline(always)]
+    pub(super) fn keep(route: Arc<Known>) {
+        if !route.by_headers {
+            // A thread whose locals are gone already keeps nothing.
+            let _ = LAST.try_with(|last| last.set(Some(route)));
+        }
+    }
+
+    #[inline(never)]
+    fn look_up_own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
+        let mut remembered = self.remembered.lock();
+        match &remembered.own {
+            Some(route) if route.is_current() => Ok(Arc::clone(route)),
+            _ => {
+                let route = shared.resolve(&shared.routing_key, None)?;
+                remembered.own = (!route.by_headers).then(|| Arc::clone(&route));
+                Ok(route)
+            }
+        }
+    }
+
+    /// The route of any key.
+    pub(super) fn to(&self, shared: &Arc<Shared>, key: &str) -> Result<Arc<Known>> {
+        if shared.routing_key == *key {
+            return self.own(shared);
+        }
+        let mut remembered = self.remembered.lock();
+        match remembered.others.get(key) {
+            Some(route) if route.is_current() => return Ok(Arc::clone(route)),
+            _ => {}
+        }
+        let key = Name::new(key)?;
+        let route = shared.resolve(&key, None)?;
+        if !route.by_headers {
+            remembered.others.insert(key, Arc::clone(&route));
+        }
+        Ok(route)
+    }
+
+    /// The queue at the end of this route is deleted: the way is asked for anew. The default exchange has no epoch that would say so.
+    pub(super) fn forget(&self, stale: &Arc<Known>) {
+        let mut remembered = self.remembered.lock();
+        let fresh = |route: &Arc<Known>| !Arc::ptr_eq(route, stale);
+        remembered.own = remembered.own.take().filter(fresh);
+        remembered.others.retain(fresh);
+    }
+
+    /// The route of a message with headers, which only count if the exchange looks at them or they name further keys.
+    pub(super) fn by_headers(
+        &self,
+        shared: &Arc<Shared>,
+        key: &str,
+        headers: &FieldTable,
+    ) -> Result<Arc<Known>> {
+        if !crate::message::headers::cc_bcc::is_selected_by_sender(Some(headers)) {
+            let route = self.to(shared, key)?;
+            if !route.by_headers {
+                return Ok(route);
+            }
+        }
+        shared.resolve(&Name::new(key)?, Some(headers))
+    }
+}
+
+impl Shared {
+    fn resolve(self: &Arc<Self>, key: &Name, headers: Option<&FieldTable>) -> Result<Arc<Known>> {
+        self.connection.check_open()?;
+        let vhost = self.connection.vhost();
+        Ok(Arc::new(Known {
+            producer: Arc::clone(self),
+            route: vhost.resolve(&self.exchange, key, headers)?,
+        }))
+    }
+}
+
+impl Deref for Known {
+    type Target = Route;
+
+    fn deref(&self) -> &Route {
+        &self.route
+    }
+}
+
+/// The routes `R` to other keys than the producer's own; never more than [`REMEMBERED`].
+struct Others<R> {
+    routes: HashMap<Name, R>,
+    /// The same keys in no order, so that one can be drawn.
+    keys: Vec<Name>,
+    drawn: u64,
+}
+
+impl<R> Others<R> {
+    fn get(&self, key: &str) -> Option<&R> {
+        self.routes.get(key)
+    }
+
+    /// Remembers one more. If there are too many it is instead of any other: of keys that come in turn, more than there
+    /// is room for, the one used longest ago would be the very one to come next.
+    fn insert(&mut self, key: Name, route: R) {
+        if self.routes.insert(key.clone(), route).is_some() {
+            return;
+        }
+        if self.keys.len() < REMEMBERED {
+            return self.keys.push(key);
+        }
+        // A linear congruential generator; its upper bits are the good ones.
+        self.drawn = (self.drawn)
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let place = (self.drawn >> 33) as usize % REMEMBERED;
+        let forgotten = std::mem::replace(&mut self.keys[place], key);
+        self.routes.remove(&forgotten);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&R) -> bool) {
+        self.routes.retain(|_, route| keep(route));
+        self.keys.retain(|key| self.routes.contains_key(key));
+    }
+}
+
+impl<R> Default for Others<R> {
+    fn default() -> Self {
+        Others {
+            routes: HashMap::default(),
+            keys: Vec::new(),
+            drawn: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Name {
+        Name::new(format!("key.{number}")).unwrap()
+    }
+
+    #[test]
+    fn a_producer_remembers_so_many_routes_and_no_more() {
+        let mut others = Others::default();
+        (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
+        assert!((0..REMEMBERED).all(|number| others.get(&key(number)) == Some(&number)));
+        for number in REMEMBERED..3 * REMEMBERED {
+            others.insert(key(number), number);
+            others.insert(key(number), number);
+            assert_eq!(others.get(&key(number)), Some(&number));
+        }
+        assert_eq!(
+            (others.routes.len(), others.keys.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+        assert!(
+            others
+                .keys
+                .iter()
+                .all(|key| others.routes.contains_key(key))
+        );
+    }
+
+    #[test]
+    fn of_too_many_keys_in_turn_some_are_still_remembered() {
+        let mut others = Others::default();
+        let mut found = 0;
+        for number in (0..REMEMBERED + REMEMBERED / 4)
+            .cycle()
+            .take(20 * REMEMBERED)
+        {
+            match others.get(&key(number)) {
+                Some(_) => found += 1,
+                None => others.insert(key(number), number),
+            }
+        }
+        assert!(found > 10 * REMEMBERED, "{found} of {}", 20 * REMEMBERED);
+    }
+
+    #[test]
+    fn a_forgotten_route_makes_room_for_another() {
+        let mut others = Others::default();
+        (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
+        others.retain(|number| *number != 7);
+        assert_eq!(others.get("key.7"), None);
+        others.insert(key(REMEMBERED), REMEMBERED);
+        assert_eq!(others.routes.len(), REMEMBERED);
+        assert!((0..REMEMBERED).all(|number| number == 7 || others.get(&key(number)).is_some()));
+    }
+}

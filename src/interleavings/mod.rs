@@ -1,0 +1,182 @@
+//! The whole broker on shuttle's scheduler, through its public handles.
+//!
+//! Each test is a small program with two or three threads, run in many orders of their steps. Shuttle reports a lost wake-up as a deadlock;
+//! the tests themselves check conservation: what was published is acknowledged once, or still ready, or went with a deleted queue, and no
+//! payload is left behind when everything is gone. There is no time under shuttle, so whoever waits with a limit does it on a manual clock.
+
+mod blocked;
+mod budget;
+mod channels;
+mod confirms;
+mod credit;
+mod delayed;
+mod ends;
+mod topology;
+mod waiting;
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+};
+
+use shuttle::{
+    Config, Runner,
+    scheduler::{PctScheduler, RandomScheduler},
+};
+
+use crate::{
+    handles::{
+        broker::{Broker, Credentials},
+        consumer::Consumer,
+    },
+    message::{payload::Local, properties::Properties},
+    model::descriptions::Queue,
+    runtime::sync::{
+        atomic::{AtomicBool, Ordering::SeqCst},
+        thread::{self, JoinHandle},
+    },
+    session::{
+        channel::{Channel, PublishOptions},
+        receive::TryRecvError,
+    },
+};
+
+/// Under a uniformly random scheduler, and under one that looks for bugs of few context switches.
+fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
+    let mut config = Config::new();
+    // Unoptimised, a publish through all layers needs more than shuttle's 32 KiB.
+    config.stack_size = 512 * 1024;
+    Runner::new(RandomScheduler::new(RANDOM), config.clone()).run(scenario.clone());
+    Runner::new(PctScheduler::new(3, PCT), config).run(scenario);
+}
+
+const RANDOM: usize = 500;
+const PCT: usize = 200;
+
+/// A payload that shows when it is dropped.
+type Tracked = Local<(u32, Arc<()>)>;
+
+/// Makes payloads, and counts those that are still alive.
+#[derive(Clone, Default)]
+struct Tracker(Arc<()>);
+
+impl Tracker {
+    fn payload(&self, id: u32) -> Tracked {
+        Local((id, self.0.clone()))
+    }
+
+    /// # Panics
+    /// If a payload is alive. The thread that counts must hold the only tracker.
+    fn assert_all_dropped(&self) {
+        assert_eq!(Arc::strong_count(&self.0), 1, "a payload is left behind");
+    }
+}
+
+fn queue() -> Queue {
+    Queue::new("q")
+}
+
+fn channel(broker: &Broker) -> Channel {
+    broker
+        .connect("/", Credentials::guest())
+        .unwrap()
+        .open_channel()
+        .unwrap()
+}
+
+/// Publishes each number as one byte by the default exchange.
+fn publish_bytes(channel: &Channel, queue: &str, numbers: impl IntoIterator<Item = u8>) {
+    for number in numbers {
+        channel
+            .basic_publish(
+                "",
+                queue,
+                vec![number],
+                Properties::new(),
+                PublishOptions::new(),
+            )
+            .unwrap();
+    }
+}
+
+/// What is ready in the queue, in its order, with the redelivered flags; takes it away.
+fn rest(broker: &Broker, queue: &str) -> Vec<(u32, bool)> {
+    let queue = broker.simple_queue::<u32>(&Queue::existing(queue)).unwrap();
+    std::iter::from_fn(|| match queue.try_get() {
+        Ok(delivery) => {
+            let found = (*delivery, delivery.info().redelivered());
+            delivery.ack().unwrap();
+            Some(found)
+        }
+        Err(TryRecvError::Empty) => None,
+        Err(error) => panic!("{error}"),
+    })
+    .collect()
+}
+
+fn ids(found: &[(u32, bool)]) -> Vec<u32> {
+    found.iter().map(|(id, _)| *id).collect()
+}
+
+/// Receives and acknowledges until the consumer ends; returns what.
+fn work(consumer: &Consumer<u32>) -> Vec<u32> {
+    consumer
+        .iter()
+        .map(|delivery| {
+            let delivery = delivery.unwrap();
+            let id = *delivery;
+            delivery.ack().unwrap();
+            id
+        })
+        .collect()
+}
+
+fn sorted(mut all: Vec<u32>) -> Vec<u32> {
+    all.sort_unstable();
+    all
+}
+
+fn join<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
+    let threads: Vec<_> = threads.into_iter().collect();
+    threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect()
+}
+
+struct Flag {
+    woken: AtomicBool,
+    thread: thread::Thread,
+}
+
+impl Flag {
+    fn new() -> Arc<Flag> {
+        Arc::new(Flag {
+            woken: AtomicBool::new(false),
+            thread: thread::current(),
+        })
+    }
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, SeqCst);
+        self.thread.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let flag = Flag::new();
+    let waker = Waker::from(flag.clone());
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        while !flag.woken.swap(false, SeqCst) {
+            thread::park();
+        }
+    }
+}

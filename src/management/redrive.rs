@@ -1,0 +1,207 @@
+//! Redriving: dead letters go back to the queues in which they died.
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    engine::vhost::{ConnectionId, VirtualHost},
+    message::{
+        envelope::{Envelope, Meta},
+        headers::x_death,
+        payload::Body,
+        properties::Properties,
+    },
+    model::{bytes::Bytes, descriptions::Queue, error::Result, name::Name},
+    session::connection::Connection,
+};
+
+/// Which dead letters go back to the queues in which they died.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue, Redrive};
+///
+/// let broker = Broker::new();
+/// let dead = Queue::new("dead");
+/// let tasks = Queue::new("tasks").dead_letter_exchange("").dead_letter_routing_key("dead");
+/// broker.declare(&dead)?;
+/// broker.producer::<String>(&tasks)?.publish("try again".to_owned())?;
+/// let consumer = broker.consumer::<String>(&tasks)?;
+/// consumer.recv()?.reject()?;
+///
+/// assert_eq!(broker.vhost("/")?.redrive(&dead, Redrive::all())?, 1);
+/// assert_eq!(*consumer.recv()?, "try again");
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[must_use]
+pub struct Redrive<'a> {
+    most: usize,
+    filter: Box<dyn FnMut(&Properties) -> bool + 'a>,
+}
+
+impl<'a> Redrive<'a> {
+    /// All of them.
+    pub fn all() -> Redrive<'a> {
+        Redrive {
+            most: usize::MAX,
+            filter: Box::new(|_| true),
+        }
+    }
+
+    /// So many at the most, those that are served first.
+    pub fn first(most: usize) -> Redrive<'a> {
+        Redrive {
+            most,
+            ..Redrive::all()
+        }
+    }
+
+    /// Only those whose properties (the `x-death` header among them) the filter accepts.
+    pub fn filter(mut self, mut filter: impl FnMut(&Properties) -> bool + 'a) -> Redrive<'a> {
+        let mut earlier = std::mem::replace(&mut self.filter, Box::new(|_| true));
+        self.filter = Box::new(move |properties| earlier(properties) && filter(properties));
+        self
+    }
+}
+
+impl fmt::Debug for Redrive<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redrive")
+            .field("most", &self.most)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Names the virtual host's dead-letter queue, which is declared unless it is there: it gets what can be neither
+    /// delivered nor routed on, that is unroutable messages (but mandatory ones, which come back) and dead letters whose
+    /// exchange is missing or has no queue for them. The header `x-undeliverable-reason` says why: `no-route` or
+    /// `no-exchange`. `None`, which is what a virtual host begins with, drops such messages.
+    ///
+    /// # Errors
+    /// Those of [`declare`](Self::declare).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Exchange, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let lost = Queue::new("lost");
+    /// broker.vhost("/")?.set_dead_letter_queue(Some(&lost))?;
+    /// broker.producer::<String>(&Exchange::fanout("news"))?.publish("nobody listens".to_owned())?;
+    /// assert_eq!(*broker.consumer::<String>(&lost)?.recv()?, "nobody listens");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn set_dead_letter_queue(&self, queue: Option<&Queue>) -> Result {
+        let core = self.core();
+        core.check_open()?;
+        let queue = match queue {
+            Some(queue) => {
+                let name = Name::new(self.declare(queue)?.name())?;
+                Some(core.vhost().queue(core.id(), &name)?)
+            }
+            None => None,
+        };
+        core.vhost().set_dead_letter_queue(queue);
+        Ok(())
+    }
+
+    /// Moves dead letters that are ready in `queue` back to the queues in which they died last, where they get new
+    /// places at the end; returns how many. Messages that never died, whose queue is gone or refuses them, stay where
+    /// they are, in their places.
+    ///
+    /// What was recorded of their deaths goes with them, and counts on should they die again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound) if `queue` does not exist,
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection,
+    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Properties, Redrive};
+    /// # use leveret::{Broker, Queue};
+    /// # let broker = Broker::new();
+    /// # let dead = broker.declare(&Queue::new("dead"))?;
+    /// # let queue = Queue::new("tasks").dead_letter_exchange("").dead_letter_routing_key("dead");
+    /// # let tasks = broker.simple_queue::<u32>(&queue)?;
+    /// # for number in [7, 8] {
+    /// #     tasks.put(number)?;
+    /// #     tasks.get()?.reject()?;
+    /// # }
+    /// // Seven and eight died in the queue "tasks", and are in the queue "dead" now.
+    /// let cellar = |properties: &Properties| properties.header_value("origin") == Some(&"cellar".into());
+    /// let root = broker.vhost("/")?;
+    /// assert_eq!(root.redrive(&dead, Redrive::all().filter(cellar))?, 0); // none of them is from there
+    /// assert_eq!(root.redrive(&dead, Redrive::first(1))?, 1);
+    /// assert_eq!(*tasks.get()?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn redrive(&self, queue: &Queue, mut which: Redrive<'_>) -> Result<u64> {
+        let core = self.core();
+        core.check_open()?;
+        let vhost = core.vhost();
+        let from = vhost.queue(core.id(), &Name::new(queue.name())?)?;
+        // Taken out as by gets, since the filter is not to run under the queue's lock.
+        let taken = vhost.with_queue(&from, |state, now, effects| {
+            std::iter::from_fn(|| state.get(now, effects))
+                .map(|(envelope, _)| envelope)
+                .collect::<Vec<_>>()
+        });
+        let mut moved = 0;
+        let mut kept = Vec::new();
+        for envelope in taken {
+            let chosen = (moved as usize) < which.most && (which.filter)(envelope.properties());
+            let bytes = envelope.size();
+            match chosen.then(|| home(envelope.properties())).flatten() {
+                Some(home) => match send_home(vhost, core.id(), &home, envelope) {
+                    Ok(()) => {
+                        vhost.with_queue(&from, |state, _, effects| state.moved(1, bytes, effects));
+                        moved += 1;
+                    }
+                    Err(envelope) => kept.push(envelope),
+                },
+                None => kept.push(envelope),
+            }
+        }
+        vhost.with_queue(&from, |state, now, effects| {
+            state.give_back_unseen(None, kept, now, effects)
+        });
+        Ok(moved)
+    }
+}
+
+/// The queue in which a message died last.
+fn home(properties: &Properties) -> Option<Name> {
+    x_death::last_queue(properties.headers.as_ref()).and_then(|queue| Name::new(queue).ok())
+}
+
+fn send_home(
+    vhost: &Arc<VirtualHost>,
+    connection: ConnectionId,
+    home: &Name,
+    mut envelope: Envelope,
+) -> std::result::Result<(), Envelope> {
+    let Ok(queue) = vhost.queue(connection, home) else {
+        return Err(envelope);
+    };
+    let Ok(route) = vhost.resolve(&Name::empty(), queue.name(), None) else {
+        return Err(envelope);
+    };
+    let meta = envelope.meta().map(|meta| {
+        Arc::new(Meta {
+            routing_key: None,
+            exchange: None,
+            ..Meta::clone(meta)
+        })
+    });
+    // The message leaves its payload for as long as it takes to see whether it is wanted.
+    let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
+    let mut message = Some(Envelope::new(body, &route.address, meta));
+    match (vhost.push(&route, &mut message, None), message) {
+        (Err(_), Some(message)) => {
+            *envelope.body_mut() = message.into_body();
+            Err(envelope)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,177 @@
+//! The codecs that come with the crate.
+//!
+//! Strings, `Vec<u8>` and [`Bytes`](crate::Bytes) are sent and received as they are, without a codec; [`Text`] and [`Raw`] read such
+//! messages into a consumer's own types (a newtype of a string, an enum of plain words), and write those.
+
+use super::{Codec, Reader};
+use crate::model::{bytes::Bytes, error::CodecError};
+use serde::{
+    Deserializer,
+    de::{
+        Visitor,
+        value::{Error, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
+};
+use std::str;
+
+/// JSON, `application/json`: the default.
+///
+/// # Examples
+/// ```
+/// use leveret::{codec::{Codec, Json}};
+/// assert_eq!(Json.encode(&vec![1, 2])?, b"[1,2]");
+/// assert_eq!((Json.name(), Json.content_type()), ("json", "application/json"));
+/// # Ok::<(), leveret::CodecError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Json;
+
+impl Codec for Json {
+    fn content_type(&self) -> &str {
+        "application/json"
+    }
+
+    fn content_encoding(&self) -> Option<&str> {
+        Some("utf-8")
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+        serde_json::to_vec(value).map_err(|error| failure(self, error))
+    }
+
+    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+        let mut json = serde_json::Deserializer::from_slice(octets);
+        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
+            .map_err(|error| failure(self, error))?;
+        json.end().map_err(|error| failure(self, error))
+    }
+}
+
+/// Plain text, `text/plain`, for types that serialize as one string (a newtype of `String`, an enum without fields).
+///
+/// ```
+/// use leveret::codec::{Codec, Codecs, Text};
+///
+/// #[derive(serde::Deserialize, serde::Serialize, Debug, PartialEq)]
+/// #[serde(rename_all = "lowercase")]
+/// enum Colour { Red, Green }
+///
+/// assert_eq!(Text.encode(&Colour::Red)?, b"red");
+/// assert_eq!(Codecs::default().decode::<Colour>(b"green", Some("text/plain"))?, Colour::Green);
+/// # Ok::<(), leveret::CodecError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Text;
+
+impl Codec for Text {
+    fn content_type(&self) -> &str {
+        "text/plain"
+    }
+
+    fn content_encoding(&self) -> Option<&str> {
+        Some("utf-8")
+    }
+
+    fn name(&self) -> &str {
+        "text"
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+        match serde_json::to_value(value).map_err(|error| failure(self, error))? {
+            serde_json::Value::String(text) => Ok(text.into_bytes()),
+            _ => Err(CodecError::new(
+                self.content_type(),
+                "only a value that serializes as one string is text",
+            )),
+        }
+    }
+
+    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+        let text = str::from_utf8(octets).map_err(|error| failure(self, error))?;
+        let text = serde_json::Value::String(text.to_owned());
+        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(text))
+            .map_err(|error| failure(self, error))
+    }
+}
+
+/// Octets as they are, `application/octet-stream`, for types that serialize as bytes or as a sequence of them (a newtype of `Vec<u8>`).
+///
+/// # Examples
+/// ```
+/// use leveret::{codec::{Codec, Codecs, Raw}};
+/// assert_eq!(Raw.encode(&vec![1_u8, 2])?, [1, 2]);
+/// let octets: Vec<u8> = Codecs::default().decode(&[1, 2], Some("application/octet-stream"))?;
+/// assert_eq!(octets, [1, 2]);
+/// # Ok::<(), leveret::CodecError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Raw;
+
+impl Codec for Raw {
+    fn content_type(&self) -> &str {
+        "application/octet-stream"
+    }
+
+    fn content_encoding(&self) -> Option<&str> {
+        Some("binary")
+    }
+
+    fn name(&self) -> &str {
+        "raw"
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+        let value = serde_json::to_value(value).map_err(|error| failure(self, error))?;
+        match serde_json::from_value::<Bytes>(value) {
+            Ok(octets) => Ok(octets.to_vec()),
+            Err(_) => Err(CodecError::new(
+                self.content_type(),
+                "only a value that serializes as octets is raw",
+            )),
+        }
+    }
+
+    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(Octets(
+            octets,
+        )))
+        .map_err(|error| failure(self, error))
+    }
+}
+
+/// Offers octets as bytes to who asks for bytes, and as a sequence of numbers to the rest.
+struct Octets<'de>(&'de [u8]);
+
+impl<'de> Deserializer<'de> for Octets<'de> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        SeqDeserializer::new(self.0.iter().copied()).deserialize_any(visitor)
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string option unit unit_struct seq tuple tuple_struct map struct
+        enum identifier ignored_any
+    }
+}
+
+fn failure(codec: &dyn Codec, error: impl std::fmt::Display) -> CodecError {
+    CodecError::new(codec.content_type(), error)
+}

@@ -1,0 +1,296 @@
+//! Codecs: how a payload becomes octets and back, when it must.
+//!
+//! A [`Codec`] belongs to a producer and is used only when a message leaves its native form; [`Codecs`] is the set that a consumer reads
+//! with. A codec sees values through `erased_serde`, so that one object serves every payload type. Text and octets never pass through a
+//! codec when they are sent as such. Nothing here knows messages or queues. Every `encode` and `decode` runs user code (serde's traits
+//! are the user's): never call one under a lock.
+
+mod formats;
+
+pub use self::formats::{Json, Raw, Text};
+/// The crate a [`Codec`]'s methods speak: object-safe forms of serde's traits.
+pub use erased_serde;
+
+use crate::model::error::CodecError;
+use serde::de::DeserializeOwned;
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+};
+
+/// What [`Codec::decode`] hands its deserializer to: it reads one value from it.
+///
+/// The implementation in the example of [`Codec`] takes one.
+pub type Reader<'a> =
+    dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'a;
+
+/// A way to encode payloads, named by its content type.
+///
+/// A codec is chosen for a producer, and put into the [`Codecs`] of the consumers that shall read it. [`Json`] is the default of both.
+///
+/// ```
+/// use leveret::CodecError;
+/// use leveret::codec::{Codec, Codecs, Reader, erased_serde};
+///
+/// /// JSON with line breaks, for people who read messages.
+/// #[derive(Debug)]
+/// struct PrettyJson;
+///
+/// impl Codec for PrettyJson {
+///     fn content_type(&self) -> &str {
+///         "application/vnd.example.pretty+json"
+///     }
+///
+///     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+///         serde_json::to_vec_pretty(value).map_err(|error| CodecError::new(self.content_type(), error))
+///     }
+///
+///     fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+///         let mut json = serde_json::Deserializer::from_slice(octets);
+///         read(&mut <dyn erased_serde::Deserializer>::erase(&mut json))
+///             .map_err(|error| CodecError::new(self.content_type(), error))
+///     }
+/// }
+///
+/// let octets = PrettyJson.encode(&vec![1, 2])?;
+/// assert_eq!(octets, b"[\n  1,\n  2\n]");
+///
+/// let codecs = Codecs::default().with(PrettyJson);
+/// let list: Vec<u32> = codecs.decode(&octets, Some("application/vnd.example.pretty+json"))?;
+/// assert_eq!(list, [1, 2]);
+/// # Ok::<(), CodecError>(())
+/// ```
+pub trait Codec: Debug + Send + Sync {
+    /// The content type of what this codec writes, such as `application/json`, without parameters.
+    fn content_type(&self) -> &str;
+
+    /// The content encoding that its messages carry, if any, such as `utf-8`.
+    fn content_encoding(&self) -> Option<&str> {
+        None
+    }
+
+    /// The short name that [`Codecs::accept`] takes beside the content type: `json` for `application/json`.
+    fn name(&self) -> &str {
+        let content_type = self.content_type();
+        content_type
+            .rsplit_once('/')
+            .map_or(content_type, |(_, subtype)| subtype)
+    }
+
+    /// Encodes one value.
+    ///
+    /// # Errors
+    ///
+    /// When the value does not serialize, or the format cannot hold it.
+    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError>;
+
+    /// Gives `read` a deserializer over `octets`, once.
+    ///
+    /// # Errors
+    ///
+    /// When `octets` are not in this format, or `read` fails.
+    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError>;
+}
+
+/// Decodes one `T` by `codec`. Runs user code.
+pub(crate) fn decode_with<T: DeserializeOwned>(
+    codec: &dyn Codec,
+    octets: &[u8],
+) -> Result<T, CodecError> {
+    let mut value = None;
+    codec.decode(octets, &mut |deserializer| {
+        value = Some(erased_serde::deserialize(deserializer)?);
+        Ok(())
+    })?;
+    value.ok_or_else(|| CodecError::new(codec.content_type(), "the codec read no value"))
+}
+
+/// The codecs a consumer reads with: which content types it takes, and how.
+///
+/// The default takes JSON, text and raw octets. A consumer that gets a payload of its own type natively decodes nothing; still, a set
+/// that was restricted by [`accept`](Codecs::accept) refuses such a message if its content type is not in the set, so that the answer
+/// does not depend on how a message travelled.
+///
+/// ```
+/// use leveret::codec::Codecs;
+///
+/// let codecs = Codecs::default().accept(["json"])?;
+/// assert!(codecs.accepts("application/json; charset=utf-8"));
+/// assert!(!codecs.accepts("text/plain"));
+/// # Ok::<(), leveret::CodecError>(())
+/// ```
+#[derive(Clone)]
+pub struct Codecs {
+    codecs: Vec<Arc<dyn Codec>>,
+    restricted: bool,
+}
+
+impl Codecs {
+    /// A set without any codec; [`with`](Codecs::with) adds some. It counts as restricted.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{codec::{Codecs, Text}};
+    /// let codecs = Codecs::none().with(Text);
+    /// assert_eq!(codecs.content_types().collect::<Vec<_>>(), ["text/plain"]);
+    /// assert!(codecs.get("application/json").is_none());
+    /// ```
+    pub fn none() -> Self {
+        Self {
+            codecs: Vec::new(),
+            restricted: true,
+        }
+    }
+
+    /// Adds a codec; it takes the place of one with the same content type.
+    #[must_use]
+    pub fn with(mut self, codec: impl Codec + 'static) -> Self {
+        self.codecs
+            .retain(|other| !same_type(other.content_type(), codec.content_type()));
+        self.codecs.push(Arc::new(codec));
+        self
+    }
+
+    /// Keeps only what is named, by content type (`application/json`) or by [name](Codec::name) (`json`).
+    ///
+    /// # Errors
+    ///
+    /// When the set has no codec of that name.
+    pub fn accept<I>(self, names: I) -> Result<Self, CodecError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let mut codecs: Vec<Arc<dyn Codec>> = Vec::new();
+        for name in names {
+            let name = name.as_ref();
+            let found = self
+                .codecs
+                .iter()
+                .find(|codec| codec.name() == name || same_type(codec.content_type(), name));
+            let Some(codec) = found else {
+                return Err(CodecError::new(
+                    name,
+                    format!("no codec of that name; there are {}", self.named()),
+                ));
+            };
+            if !codecs
+                .iter()
+                .any(|other| same_type(other.content_type(), codec.content_type()))
+            {
+                codecs.push(Arc::clone(codec));
+            }
+        }
+        Ok(Self {
+            codecs,
+            restricted: true,
+        })
+    }
+
+    /// The codec for a content type, whatever its parameters; types are compared without regard to case.
+    pub fn get(&self, content_type: &str) -> Option<&Arc<dyn Codec>> {
+        self.codecs
+            .iter()
+            .find(|codec| same_type(codec.content_type(), content_type))
+    }
+
+    /// Whether the set has a codec for `content_type`.
+    pub fn accepts(&self, content_type: &str) -> bool {
+        self.get(content_type).is_some()
+    }
+
+    /// The accepted content types, in the order in which their codecs were added.
+    pub fn content_types(&self) -> impl Iterator<Item = &str> {
+        self.codecs.iter().map(|codec| codec.content_type())
+    }
+
+    /// Decodes one value. A message that names no content type is read by the first codec of the set (JSON, if nothing was changed).
+    ///
+    /// # Errors
+    ///
+    /// When the content type is not accepted, or the octets do not decode to a `T`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::codec::Codecs;
+    /// let codecs = Codecs::default();
+    /// assert_eq!(codecs.decode::<u32>(b"7", None)?, 7);
+    /// assert!(codecs.decode::<u32>(b"7", Some("application/yaml")).is_err());
+    /// assert!(codecs.decode::<u32>(b"seven", Some("application/json")).is_err());
+    /// # Ok::<(), leveret::CodecError>(())
+    /// ```
+    pub fn decode<T: DeserializeOwned>(
+        &self,
+        octets: &[u8],
+        content_type: Option<&str>,
+    ) -> Result<T, CodecError> {
+        let codec = match content_type {
+            Some(content_type) => self.get(content_type),
+            None => self.codecs.first(),
+        };
+        match codec {
+            Some(codec) => decode_with(codec.as_ref(), octets),
+            None => Err(self.refusal(content_type)),
+        }
+    }
+
+    pub(crate) fn is_restricted(&self) -> bool {
+        self.restricted
+    }
+
+    /// Refuses what a restricted set does not name. A message without a content type passes.
+    pub(crate) fn check(&self, content_type: Option<&str>) -> Result<(), CodecError> {
+        match content_type {
+            Some(named) if self.restricted && !self.accepts(named) => {
+                Err(self.refusal(content_type))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refusal(&self, content_type: Option<&str>) -> CodecError {
+        CodecError::new(
+            content_type.unwrap_or("no content type"),
+            format!("not an accepted content type; accepted: {}", self.named()),
+        )
+    }
+
+    fn named(&self) -> String {
+        self.content_types().collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Default for Codecs {
+    fn default() -> Self {
+        Self {
+            codecs: vec![Arc::new(Json), Arc::new(Text), Arc::new(Raw)],
+            restricted: false,
+        }
+    }
+}
+
+impl Debug for Codecs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.content_types()).finish()
+    }
+}
+
+/// Whether two content types are the same but for parameters (`; charset=utf-8`) and case.
+fn same_type(one: &str, other: &str) -> bool {
+    essence(one).eq_ignore_ascii_case(essence(other))
+}
+
+/// Whether a content type is some kind of text.
+pub(crate) fn is_text(content_type: &str) -> bool {
+    essence(content_type)
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("text/"))
+}
+
+/// A content type without its parameters.
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,462 @@
+//! What travels: one message as a queue stores it, its payload erased, in at most 104 bytes.
+//!
+//! Everything that most messages do not have (properties, a long routing key, a codec of their own) is behind one
+//! pointer, shared by the copies of a message. A short routing key and the number of the exchange are copied inline:
+//! a reference count that producer and consumer both write would cost as much as the rest of the hop.
+
+use std::{
+    fmt,
+    num::NonZero,
+    ops::Deref,
+    sync::{Arc, LazyLock},
+};
+
+use crate::{
+    message::{
+        codec::{Codec, Json},
+        payload::{Body, NotShareable},
+        properties::Properties,
+    },
+    model::{bytes::Bytes, error::CodecError, field_value::FieldValue, name::Name},
+};
+
+/// A deadline that never comes.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// The origin of a message whose exchange has no number: its name stands in [`Meta::exchange`].
+const NAMED: u16 = u16::MAX;
+
+/// A message in a queue, in a consumer's inbox, or in a delivery.
+///
+/// In this order, since it is moved in blocks of 16 bytes and a last word: that one is the marks, which say whether there is an envelope and so
+/// are looked at by themselves. A block that was just written in two pieces holds the next move up.
+#[repr(C)]
+pub(crate) struct Envelope {
+    body: Body,
+    meta: Option<Arc<Meta>>,
+    key: Key,
+    /// Given by the queue at first arrival and kept on return.
+    pub(crate) position: u64,
+    /// When the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it does not.
+    pub(crate) deadline: u64,
+    marks: Marks,
+}
+
+/// What a message carries besides its payload when it is not plain.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meta {
+    pub(crate) properties: Properties,
+    /// Encodes the payload when it must be; `None` is the default codec.
+    pub(crate) codec: Option<Arc<dyn Codec>>,
+    /// The exchange, if the virtual host had no number left for it.
+    pub(crate) exchange: Option<Name>,
+    /// The routing key, if it does not fit inline.
+    pub(crate) routing_key: Option<Name>,
+    /// The size that the producer's own measure gave, in bytes.
+    pub(crate) size: Option<u64>,
+    /// Routing keys that nobody sees.
+    pub(crate) bcc: Vec<String>,
+}
+
+/// The properties of a message that may be elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) enum SharedProperties {
+    /// It has some.
+    Own(Arc<Meta>),
+    /// It is plain.
+    Plain(&'static Properties),
+}
+
+impl Deref for SharedProperties {
+    type Target = Properties;
+
+    fn deref(&self) -> &Properties {
+        match self {
+            SharedProperties::Own(meta) => &meta.properties,
+            SharedProperties::Plain(properties) => properties,
+        }
+    }
+}
+
+/// Where a message was published: the exchange as the virtual host numbers it.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// One of the numbered exchanges.
+    Numbered(u16),
+    /// All numbers are taken: the name travels along.
+    Named(Name),
+}
+
+impl Envelope {
+    /// Addresses `body`. Whoever publishes many alike messages passes the same `meta` again.
+    #[inline(always)]
+    pub(crate) fn new(body: Body, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
+        let meta = match &address.extra {
+            None => meta,
+            Some(extra) => Some(match meta {
+                None => Arc::clone(extra),
+                Some(meta) => Arc::new(Meta {
+                    exchange: extra.exchange.clone(),
+                    routing_key: extra.routing_key.clone(),
+                    ..Meta::clone(&meta)
+                }),
+            }),
+        };
+        Envelope {
+            body,
+            meta,
+            position: 0,
+            deadline: NEVER,
+            key: address.key,
+            marks: Marks::new(address.origin),
+        }
+    }
+
+    /// With its position in the queue.
+    #[inline(always)]
+    pub(crate) fn at(self, position: u64) -> Envelope {
+        let mut envelope = self;
+        envelope.position = position;
+        envelope
+    }
+
+    /// What stays behind where a message was taken out.
+    pub(crate) fn empty() -> Envelope {
+        Envelope {
+            body: Body::new(()),
+            meta: None,
+            position: 0,
+            deadline: NEVER,
+            key: Key::LONG,
+            marks: Marks::new(0),
+        }
+    }
+
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    pub(crate) fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.body
+    }
+
+    pub(crate) fn meta(&self) -> Option<&Arc<Meta>> {
+        self.meta.as_ref()
+    }
+
+    /// The properties; those of a plain message say no more than its content type.
+    pub(crate) fn properties(&self) -> &Properties {
+        match &self.meta {
+            Some(meta) => &meta.properties,
+            None => self.plain_properties(),
+        }
+    }
+
+    /// The properties, to be looked at without the message.
+    pub(crate) fn shared_properties(&self) -> SharedProperties {
+        match &self.meta {
+            Some(meta) => SharedProperties::Own(Arc::clone(meta)),
+            None => SharedProperties::Plain(self.plain_properties()),
+        }
+    }
+
+    fn plain_properties(&self) -> &'static Properties {
+        static NONE: Properties = Properties::new();
+        static PLAIN: [LazyLock<Properties>; 3] = [
+            LazyLock::new(|| Properties::new().content_type("application/json")),
+            LazyLock::new(|| Properties::new().content_type("text/plain")),
+            LazyLock::new(|| Properties::new().content_type("application/octet-stream")),
+        ];
+        match self.body.content_type(&Json) {
+            Some("application/json") => &PLAIN[0],
+            Some("text/plain") => &PLAIN[1],
+            Some("application/octet-stream") => &PLAIN[2],
+            _ => &NONE,
+        }
+    }
+
+    pub(crate) fn routing_key(&self) -> &str {
+        match self.key.as_str() {
+            Some(key) => key,
+            None => self
+                .meta
+                .as_ref()
+                .and_then(|meta| meta.routing_key.as_deref())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The number of the exchange, or its name where it has none.
+    pub(crate) fn origin(&self) -> Origin {
+        match (self.marks.origin(), &self.meta) {
+            (NAMED, Some(meta)) => Origin::Named(meta.exchange.clone().unwrap_or_default()),
+            (number, _) => Origin::Numbered(number),
+        }
+    }
+
+    /// How long it may wait in a queue, by its own `expiration`, in nanoseconds; [`NEVER`] if it says nothing.
+    pub(crate) fn expiration(&self) -> u64 {
+        let Some(meta) = &self.meta else { return NEVER };
+        // It was checked when it was published; a dead letter has none.
+        match meta.properties.expiration_millis() {
+            Ok(Some(millis)) => millis.saturating_mul(1_000_000).min(NEVER - 1),
+            _ => NEVER,
+        }
+    }
+
+    /// Whether [`expiration`](Self::expiration) may say something: a plain message has none.
+    pub(crate) fn may_expire(&self) -> bool {
+        self.meta.is_some()
+    }
+
+    /// The size that limits, budgets and counts use, in bytes.
+    #[inline]
+    pub(crate) fn size(&self) -> u64 {
+        match self.meta.as_ref().and_then(|meta| meta.size) {
+            Some(size) => size,
+            None => self.body.size() as u64,
+        }
+    }
+
+    /// How many deliveries of this message were returned.
+    pub(crate) fn delivery_count(&self) -> u32 {
+        self.marks.delivery_count()
+    }
+
+    /// One more delivery was returned.
+    pub(crate) fn count_return(&mut self) {
+        self.marks = self.marks.with_return();
+    }
+
+    pub(crate) fn redelivered(&self) -> bool {
+        self.delivery_count() > 0
+    }
+
+    /// Puts the delivery count where RabbitMQ's quorum queues show it.
+    pub(crate) fn show_delivery_count(&mut self) {
+        self.add_header("x-delivery-count", i64::from(self.delivery_count()));
+    }
+
+    /// Adds a header, to this copy of the message alone. Allocates, and runs no user code.
+    pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
+        let mut meta = match self.meta.as_deref() {
+            Some(meta) => meta.clone(),
+            None => Meta {
+                properties: self.properties().clone(),
+                ..Meta::default()
+            },
+        };
+        meta.properties.headers_mut().insert(name, value);
+        self.meta = Some(Arc::new(meta));
+    }
+
+    /// A second copy that does not keep the payload from being moved out of this one: octets. `None` if there can be
+    /// none. Runs user code.
+    pub(crate) fn separate_copy(&mut self) -> Option<Envelope> {
+        let codec = self.meta.as_ref().and_then(|meta| meta.codec.clone());
+        let codec = codec.as_deref().unwrap_or(&Json);
+        if self.body.content_type(codec).is_none() {
+            // What is never encoded can be given away all the same, if it can be shared.
+            return self.share().ok();
+        }
+        let meta = Meta {
+            properties: self.properties().clone(),
+            size: Some(self.size()),
+            ..self.meta.as_deref().cloned().unwrap_or_default()
+        };
+        Some(Envelope {
+            body: Body::encoded(self.body.encode(codec).ok()?),
+            meta: Some(Arc::new(meta)),
+            position: self.position,
+            deadline: self.deadline,
+            key: self.key,
+            marks: self.marks,
+        })
+    }
+
+    /// A second copy for another queue; both share the payload from now on. Runs no user code.
+    pub(crate) fn share(&mut self) -> Result<Envelope, NotShareable> {
+        Ok(Envelope {
+            body: self.body.share()?,
+            meta: self.meta.clone(),
+            position: self.position,
+            deadline: self.deadline,
+            key: self.key,
+            marks: self.marks,
+        })
+    }
+
+    /// The body as octets, by the codec of its producer. Runs user code.
+    pub(crate) fn encode(&self) -> Result<Bytes, CodecError> {
+        match self.meta().and_then(|meta| meta.codec.as_deref()) {
+            Some(codec) => self.body().encode(codec),
+            None => self.body().encode(&Json),
+        }
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("payload", &self.body.type_name())
+            .field("position", &self.position)
+            .field("routing_key", &self.routing_key())
+            .field("delivery_count", &self.delivery_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Exchange and routing key in the form in which an envelope holds them; made once for a route, copied per message.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    origin: u16,
+    key: Key,
+    extra: Option<Arc<Meta>>,
+}
+
+impl Address {
+    pub(crate) fn new(origin: &Origin, routing_key: &Name) -> Address {
+        let (number, exchange) = match origin {
+            Origin::Numbered(number) => (*number, None),
+            Origin::Named(name) => (NAMED, Some(name.clone())),
+        };
+        let (key, long) = match Key::new(routing_key) {
+            Some(key) => (key, None),
+            None => (Key::LONG, Some(routing_key.clone())),
+        };
+        let extra = (exchange.is_some() || long.is_some()).then(|| {
+            Arc::new(Meta {
+                exchange,
+                routing_key: long,
+                ..Meta::default()
+            })
+        });
+        Address {
+            origin: number,
+            key,
+            extra,
+        }
+    }
+}
+
+/// The number of the exchange and the delivery count, in one word: what is written in pieces just before the message is moved holds the
+/// move up. Never zero, which makes room for the `None` of an `Option<Envelope>`.
+#[derive(Clone, Copy, Debug)]
+struct Marks(NonZero<u64>);
+
+impl Marks {
+    const ORIGIN: u32 = 16;
+    const COUNT: u32 = 32;
+
+    fn new(origin: u16) -> Marks {
+        Marks(NonZero::<u64>::MIN | u64::from(origin) << Marks::ORIGIN)
+    }
+
+    fn origin(self) -> u16 {
+        (self.0.get() >> Marks::ORIGIN) as u16
+    }
+
+    fn delivery_count(self) -> u32 {
+        (self.0.get() >> Marks::COUNT) as u32
+    }
+
+    fn with_return(self) -> Marks {
+        match self.delivery_count() {
+            u32::MAX => self,
+            _ => Marks(self.0.saturating_add(1 << Marks::COUNT)),
+        }
+    }
+}
+
+/// A routing key of at most 15 bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
+struct Key {
+    length: u8,
+    bytes: [u8; Key::INLINE],
+}
+
+impl Key {
+    const INLINE: usize = 15;
+    const LONG: Key = Key {
+        length: u8::MAX,
+        bytes: [0; Key::INLINE],
+    };
+
+    fn new(text: &str) -> Option<Key> {
+        let mut bytes = [0; Key::INLINE];
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Key {
+            length: text.len() as u8,
+            bytes,
+        })
+    }
+
+    /// `None` for a long key.
+    fn as_str(&self) -> Option<&str> {
+        // The bytes were copied from a `str` whole, so the check cannot fail; it is cheap for 15 bytes.
+        let bytes = self.bytes.get(..usize::from(self.length))?;
+        std::str::from_utf8(bytes).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_takes_at_most_104_bytes() {
+        assert!(size_of::<Envelope>() <= 104, "{}", size_of::<Envelope>());
+    }
+
+    #[test]
+    fn an_envelope_that_may_be_missing_takes_no_more() {
+        assert_eq!(size_of::<Option<Envelope>>(), size_of::<Envelope>());
+    }
+
+    #[test]
+    fn returns_are_counted_beside_the_origin_and_never_into_it() {
+        for origin in [0, 1, NAMED] {
+            let mut marks = Marks::new(origin);
+            for returns in 1..=3 {
+                marks = marks.with_return();
+                assert_eq!((marks.origin(), marks.delivery_count()), (origin, returns));
+            }
+            let most = u64::from(u32::MAX) << Marks::COUNT;
+            let full = Marks(Marks::new(origin).0 | most).with_return();
+            assert_eq!((full.origin(), full.delivery_count()), (origin, u32::MAX));
+        }
+    }
+
+    #[test]
+    fn keys_of_every_length_come_back_as_they_were() {
+        for length in 0..=255 {
+            let key =
+                Name::new("é".repeat(length / 2) + if length % 2 == 1 { "x" } else { "" }).unwrap();
+            let address = Address::new(&Origin::Numbered(3), &key);
+            let envelope = Envelope::new(Body::new(1u8), &address, None);
+            assert_eq!(envelope.routing_key(), &*key);
+            assert!(matches!(envelope.origin(), Origin::Numbered(3)));
+        }
+    }
+
+    #[test]
+    fn an_exchange_without_a_number_travels_by_name_beside_other_properties() {
+        let exchange = Name::new("logs").unwrap();
+        let address = Address::new(&Origin::Named(exchange.clone()), &Name::new("k").unwrap());
+        let meta = Arc::new(Meta {
+            size: Some(7),
+            ..Meta::default()
+        });
+        let envelope = Envelope::new(Body::new(1u8), &address, Some(meta));
+        assert!(matches!(envelope.origin(), Origin::Named(name) if name == exchange));
+        assert_eq!(envelope.size(), 7);
+        assert_eq!(envelope.routing_key(), "k");
+    }
+}

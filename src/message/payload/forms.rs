@@ -1,0 +1,394 @@
+//! The forms a payload is stored in, behind one trait.
+//!
+//! Every form can be emptied through `&mut`, since a value cannot be moved out of a trait object: its slot is an `Option`, empty only
+//! between `give` or `share` and the drop of the form, or while a [`Local`] is out with its consumer.
+
+use super::{
+    Encoding, LOCAL, OCTETS,
+    body::Body,
+    local::{Local, LocalArc},
+    sealed::Carry,
+};
+use crate::{
+    message::codec::Codec,
+    model::{bytes::Bytes, error::CodecError},
+    runtime::sync::Mutex,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    any::{self, Any, TypeId},
+    sync::Arc,
+};
+
+/// What a body asks of the form inside it. Only `encode` and `content_type` run user code.
+pub(super) trait Stored: Send + Sync + 'static {
+    /// The form itself.
+    fn form(&self) -> &dyn Any;
+
+    /// The payload, unless it is out or only one thread may see it.
+    fn value(&self) -> Option<&dyn Any>;
+
+    /// Whether there is such a value, of this type: in one call, since it is asked of every message.
+    fn holds(&self, payload: TypeId) -> bool;
+
+    /// Moves the payload into `out` if that is an `Option<Result<T, Arc<T>>>` of the payload's type.
+    fn give(&mut self, out: &mut dyn Any);
+
+    /// Makes a second handle to the payload.
+    fn share(&mut self) -> Option<Sharing>;
+
+    fn size(&self) -> usize;
+
+    fn type_name(&self) -> &'static str;
+
+    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str>;
+
+    fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError>;
+}
+
+/// The outcome of sharing.
+pub(super) enum Sharing {
+    /// This form was emptied; the first body takes its place.
+    Both(Body, Body),
+    /// This form stays as it is.
+    Another(Body),
+}
+
+/// A payload that serde knows.
+pub(super) trait Coded: Serialize + DeserializeOwned + Send + Sync + 'static {}
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Coded for T {}
+
+/// Where a form's own value lies.
+pub(super) trait Slot: Send + Sync + 'static {
+    type Value: Coded;
+    fn get(&self) -> Option<&Self::Value>;
+    fn take(&mut self) -> Option<Self::Value>;
+}
+
+/// A slot inside the body.
+pub(super) struct Inline<T>(pub(super) Option<T>);
+
+impl<T: Coded> Slot for Inline<T> {
+    type Value = T;
+
+    fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+
+    fn take(&mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
+/// A slot on the heap.
+pub(super) struct Boxed<T>(pub(super) Option<Box<T>>);
+
+impl<T: Coded> Slot for Boxed<T> {
+    type Value = T;
+
+    fn get(&self) -> Option<&T> {
+        self.0.as_deref()
+    }
+
+    fn take(&mut self) -> Option<T> {
+        self.0.take().map(|value| *value)
+    }
+}
+
+/// A value in one place.
+pub(super) struct Own<S>(pub(super) S);
+
+impl<S: Slot> Stored for Own<S> {
+    fn form(&self) -> &dyn Any {
+        self
+    }
+
+    fn value(&self) -> Option<&dyn Any> {
+        self.0.get().map(|value| value as &dyn Any)
+    }
+
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<S::Value>() && self.0.get().is_some()
+    }
+
+    fn give(&mut self, out: &mut dyn Any) {
+        if let Some(out) = out.downcast_mut::<Given<S::Value>>() {
+            *out = self.0.take().map(Ok);
+        }
+    }
+
+    fn share(&mut self) -> Option<Sharing> {
+        let value = Arc::new(self.0.take()?);
+        let second = Body::stored(Shared(Some(Arc::clone(&value))));
+        Some(Sharing::Both(Body::stored(Shared(Some(value))), second))
+    }
+
+    fn size(&self) -> usize {
+        self.0.get().map_or(0, Carry::size)
+    }
+
+    fn type_name(&self) -> &'static str {
+        any::type_name::<S::Value>()
+    }
+
+    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
+        Some(Encoding::of::<S::Value>().content_type(codec))
+    }
+
+    fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        encode_payload(self.0.get(), codec)
+    }
+}
+
+/// A value that several queues hold.
+struct Shared<T>(Option<Arc<T>>);
+
+impl<T: Coded> Stored for Shared<T> {
+    fn form(&self) -> &dyn Any {
+        self
+    }
+
+    fn value(&self) -> Option<&dyn Any> {
+        self.0.as_deref().map(|value| value as &dyn Any)
+    }
+
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<T>() && self.0.is_some()
+    }
+
+    fn give(&mut self, out: &mut dyn Any) {
+        if let Some(out) = out.downcast_mut::<Given<T>>() {
+            *out = self.0.take().map(Arc::try_unwrap);
+        }
+    }
+
+    fn share(&mut self) -> Option<Sharing> {
+        let value = Arc::clone(self.0.as_ref()?);
+        Some(Sharing::Another(Body::stored(Self(Some(value)))))
+    }
+
+    fn size(&self) -> usize {
+        self.0.as_deref().map_or(0, Carry::size)
+    }
+
+    fn type_name(&self) -> &'static str {
+        any::type_name::<T>()
+    }
+
+    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
+        Some(Encoding::of::<T>().content_type(codec))
+    }
+
+    fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        encode_payload(self.0.as_deref(), codec)
+    }
+}
+
+/// Octets: what was encoded, and every payload of type [`Bytes`].
+pub(super) struct Encoded(pub(super) Bytes);
+
+impl Stored for Encoded {
+    fn form(&self) -> &dyn Any {
+        self
+    }
+
+    fn value(&self) -> Option<&dyn Any> {
+        Some(&self.0)
+    }
+
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<Bytes>()
+    }
+
+    fn give(&mut self, out: &mut dyn Any) {
+        if let Some(out) = out.downcast_mut::<Given<Bytes>>() {
+            *out = Some(Ok(self.0.clone()));
+        }
+    }
+
+    fn share(&mut self) -> Option<Sharing> {
+        Some(Sharing::Another(Body::encoded(self.0.clone())))
+    }
+
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn type_name(&self) -> &'static str {
+        any::type_name::<Bytes>()
+    }
+
+    fn content_type<'a>(&self, _codec: &'a dyn Codec) -> Option<&'a str> {
+        Some(OCTETS)
+    }
+
+    fn encode(&self, _codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// A [`Local`]. It may be sent to another thread but not looked at from two, so a consumer takes it out of the lock.
+pub(super) struct Kept<T>(Mutex<Option<Box<Local<T>>>>);
+
+impl<T: Send + 'static> Kept<T> {
+    pub(super) fn new(value: Local<T>) -> Self {
+        Self(Mutex::new(Some(Box::new(value))))
+    }
+
+    pub(super) fn take(&self) -> Option<Box<Local<T>>> {
+        self.0.lock().take()
+    }
+
+    pub(super) fn put(&self, value: Box<Local<T>>) {
+        // What was there, if anything, is dropped after the lock.
+        let _previous = self.0.lock().replace(value);
+    }
+}
+
+impl<T: Send + 'static> Stored for Kept<T> {
+    fn form(&self) -> &dyn Any {
+        self
+    }
+
+    fn value(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    fn holds(&self, _payload: TypeId) -> bool {
+        false
+    }
+
+    fn give(&mut self, out: &mut dyn Any) {
+        if let Some(out) = out.downcast_mut::<Given<Local<T>>>() {
+            *out = self.take().map(|value| Ok(*value));
+        }
+    }
+
+    fn share(&mut self) -> Option<Sharing> {
+        None
+    }
+
+    fn size(&self) -> usize {
+        size_of::<T>()
+    }
+
+    fn type_name(&self) -> &'static str {
+        any::type_name::<Local<T>>()
+    }
+
+    fn content_type<'a>(&self, _codec: &'a dyn Codec) -> Option<&'a str> {
+        None
+    }
+
+    fn encode(&self, _codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        Err(not_encodable(self.type_name()))
+    }
+}
+
+/// A [`LocalArc`].
+pub(super) struct LocalShared<T: ?Sized>(pub(super) Option<LocalArc<T>>);
+
+impl<T: Send + Sync + ?Sized + 'static> Stored for LocalShared<T> {
+    fn form(&self) -> &dyn Any {
+        self
+    }
+
+    fn value(&self) -> Option<&dyn Any> {
+        self.0.as_ref().map(|value| value as &dyn Any)
+    }
+
+    fn holds(&self, payload: TypeId) -> bool {
+        payload == TypeId::of::<LocalArc<T>>() && self.0.is_some()
+    }
+
+    fn give(&mut self, out: &mut dyn Any) {
+        if let Some(out) = out.downcast_mut::<Given<LocalArc<T>>>() {
+            *out = self.0.take().map(Ok);
+        }
+    }
+
+    fn share(&mut self) -> Option<Sharing> {
+        Some(Sharing::Another(Body::stored(Self(Some(self.0.clone()?)))))
+    }
+
+    fn size(&self) -> usize {
+        self.0.as_ref().map_or(0, Carry::size)
+    }
+
+    fn type_name(&self) -> &'static str {
+        any::type_name::<LocalArc<T>>()
+    }
+
+    fn content_type<'a>(&self, _codec: &'a dyn Codec) -> Option<&'a str> {
+        None
+    }
+
+    fn encode(&self, _codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        Err(not_encodable(self.type_name()))
+    }
+}
+
+/// A form that does not fit into a body.
+impl Stored for Box<dyn Stored> {
+    fn form(&self) -> &dyn Any {
+        (**self).form()
+    }
+
+    fn value(&self) -> Option<&dyn Any> {
+        (**self).value()
+    }
+
+    fn holds(&self, payload: TypeId) -> bool {
+        (**self).holds(payload)
+    }
+
+    fn give(&mut self, out: &mut dyn Any) {
+        (**self).give(out);
+    }
+
+    fn share(&mut self) -> Option<Sharing> {
+        (**self).share()
+    }
+
+    fn size(&self) -> usize {
+        (**self).size()
+    }
+
+    fn type_name(&self) -> &'static str {
+        (**self).type_name()
+    }
+
+    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
+        (**self).content_type(codec)
+    }
+
+    fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        (**self).encode(codec)
+    }
+}
+
+/// What `give` fills: the value, or the handle that others share.
+type Given<T> = Option<Result<T, Arc<T>>>;
+
+fn encode_payload<T: Coded>(value: Option<&T>, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+    let Some(value) = value else {
+        return Err(not_encodable(any::type_name::<T>()));
+    };
+    let any = value as &dyn Any;
+    if let Some(text) = any.downcast_ref::<String>() {
+        Ok(Bytes::from(text))
+    } else if let Some(octets) = any.downcast_ref::<Vec<u8>>() {
+        Ok(Bytes::from(octets.as_slice()))
+    } else if let Some(octets) = any.downcast_ref::<Bytes>() {
+        Ok(octets.clone())
+    } else {
+        codec.encode(value).map(Bytes::from)
+    }
+}
+
+fn not_encodable(type_name: &str) -> CodecError {
+    CodecError::new(
+        LOCAL,
+        format!("`{type_name}` cannot be encoded: it never leaves the process"),
+    )
+}

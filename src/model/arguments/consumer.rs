@@ -1,0 +1,46 @@
+//! The arguments of a consumer.
+
+use super::{QueueType, reader::Reader};
+use crate::model::{
+    descriptions::names,
+    error::{Entity, Error, Result},
+    field_value::FieldTable,
+    name::Name,
+};
+
+/// The arguments of a consumer, checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConsumerArguments {
+    /// Who is served first: the highest. 0 if not given.
+    pub(crate) priority: i64,
+}
+
+impl ConsumerArguments {
+    /// Checks the arguments of a consumer of the queue `name`.
+    pub(crate) fn parse(
+        arguments: &FieldTable,
+        queue_type: QueueType,
+        name: &Name,
+        vhost: &Name,
+    ) -> Result<Self> {
+        let reader = Reader {
+            table: arguments,
+            entity: Entity::Queue,
+            name,
+            vhost,
+        };
+        // It asks for a notice of what cannot happen in one process, so it is only checked.
+        reader.flag(names::CANCEL_ON_HA_FAILOVER)?;
+        let priority = reader.integer(names::PRIORITY)?.unwrap_or(0);
+        if arguments.contains_key(names::STREAM_OFFSET) {
+            let queue_type = queue_type.module();
+            return Err(Error::unsupported_argument(
+                names::STREAM_OFFSET,
+                name,
+                vhost,
+                queue_type,
+            ));
+        }
+        Ok(Self { priority })
+    }
+}

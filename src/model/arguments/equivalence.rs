@@ -1,0 +1,153 @@
+//! Whether a declaration describes what exists already.
+
+use super::QueueType;
+use crate::model::{
+    descriptions::{Budget, Exchange, Queue, names},
+    error::{Entity, Error, Result},
+    field_value::{FieldTable, FieldValue},
+    name::Name,
+};
+
+/// Compares a declaration with the existing queue `name`.
+///
+/// Another `exclusive` is a lock (405), whoever declares; that an exclusive queue belongs to the declaring connection is for the caller to
+/// check. All else is 406, and only the arguments that RabbitMQ knows count.
+pub(crate) fn check_queue_equivalence(
+    current: &Queue,
+    received: &Queue,
+    name: &Name,
+    vhost: &Name,
+) -> Result {
+    if current.is_exclusive() != received.is_exclusive() {
+        return Err(Error::resource_locked(name, vhost));
+    }
+    // An exclusive queue cannot outlive its connection, so RabbitMQ takes none to be durable.
+    let durable = |queue: &Queue| queue.is_durable() && !queue.is_exclusive();
+    let comparison = Comparison {
+        entity: Entity::Queue,
+        name,
+        vhost,
+    };
+    comparison.property("durable", durable(current), durable(received))?;
+    comparison.property(
+        "auto_delete",
+        current.is_auto_delete(),
+        received.is_auto_delete(),
+    )?;
+    let compared = QueueType::of(current.argument_table()).arguments();
+    comparison.arguments(
+        compared,
+        current.argument_table(),
+        received.argument_table(),
+    )
+}
+
+/// Compares a declaration with the existing exchange `name`. Everything is 406.
+pub(crate) fn check_exchange_equivalence(
+    current: &Exchange,
+    received: &Exchange,
+    name: &Name,
+    vhost: &Name,
+) -> Result {
+    let comparison = Comparison {
+        entity: Entity::Exchange,
+        name,
+        vhost,
+    };
+    comparison.property("type", current.kind(), received.kind())?;
+    comparison.property("durable", current.is_durable(), received.is_durable())?;
+    comparison.property(
+        "auto_delete",
+        current.is_auto_delete(),
+        received.is_auto_delete(),
+    )?;
+    comparison.property("internal", current.is_internal(), received.is_internal())?;
+    let compared: &[_] = match current.kind() {
+        names::DELAYED_MESSAGE => &[names::ALTERNATE_EXCHANGE, names::DELAYED_TYPE],
+        _ => &[names::ALTERNATE_EXCHANGE],
+    };
+    comparison.arguments(
+        compared,
+        current.argument_table(),
+        received.argument_table(),
+    )
+}
+
+/// Compares a declaration with the existing budget `name`. Everything is 406.
+pub(crate) fn check_budget_equivalence(
+    current: &Budget,
+    received: &Budget,
+    name: &Name,
+    vhost: &Name,
+) -> Result {
+    let comparison = Comparison {
+        entity: Entity::Budget,
+        name,
+        vhost,
+    };
+    if current.limit() != received.limit() {
+        let bytes = |budget: &Budget| i64::try_from(budget.limit()).unwrap_or(i64::MAX).into();
+        return Err(comparison.inequivalent("limit", Some(bytes(current)), Some(bytes(received))));
+    }
+    comparison.property(
+        "policy",
+        current.policy().as_str(),
+        received.policy().as_str(),
+    )?;
+    comparison.property(
+        "whole_vhost",
+        current.is_whole_vhost(),
+        received.is_whole_vhost(),
+    )
+}
+
+/// What is compared.
+struct Comparison<'a> {
+    entity: Entity,
+    name: &'a Name,
+    vhost: &'a Name,
+}
+
+impl Comparison<'_> {
+    fn property<T: PartialEq + Into<FieldValue>>(
+        &self,
+        field: &str,
+        current: T,
+        received: T,
+    ) -> Result {
+        if current == received {
+            return Ok(());
+        }
+        Err(self.inequivalent(field, Some(current.into()), Some(received.into())))
+    }
+
+    fn arguments(&self, compared: &[&str], current: &FieldTable, received: &FieldTable) -> Result {
+        for &argument in compared {
+            let (old, new) = (current.get(argument), received.get(argument));
+            if !equivalent(argument, old, new) {
+                return Err(self.inequivalent(argument, old.cloned(), new.cloned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn inequivalent(
+        &self,
+        field: &str,
+        current: Option<FieldValue>,
+        received: Option<FieldValue>,
+    ) -> Error {
+        Error::inequivalent(field, self.entity, self.name, self.vhost, received, current)
+    }
+}
+
+fn equivalent(argument: &str, one: Option<&FieldValue>, other: Option<&FieldValue>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.equivalent(other),
+        // Of all defaults, only this one may be spelled out.
+        (Some(lone), None) | (None, Some(lone)) => {
+            argument == names::QUEUE_TYPE && lone.as_str() == Some(QueueType::Classic.as_str())
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The arguments of an exchange.
+
+use super::reader::Reader;
+use crate::model::{
+    descriptions::names,
+    error::{Entity, Error, Result},
+    field_value::FieldTable,
+    name::Name,
+};
+
+/// The arguments of an exchange, checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExchangeArguments {
+    /// Where messages go that no binding matches. It need not exist.
+    pub(crate) alternate_exchange: Option<Name>,
+}
+
+impl ExchangeArguments {
+    /// Checks the arguments of the exchange `name`.
+    pub(crate) fn parse(arguments: &FieldTable, name: &Name, vhost: &Name) -> Result<Self> {
+        let reader = Reader {
+            table: arguments,
+            entity: Entity::Exchange,
+            name,
+            vhost,
+        };
+        Ok(Self {
+            alternate_exchange: reader.exchange(names::ALTERNATE_EXCHANGE)?,
+        })
+    }
+}
+
+/// The type by which an exchange of the type `x-delayed-message` routes, as its arguments name it.
+pub(crate) fn delayed_type(arguments: &FieldTable) -> Result<&str> {
+    match arguments.get(names::DELAYED_TYPE).map(|kind| kind.as_str()) {
+        Some(Some(names::DELAYED_MESSAGE)) => Err(Error::delayed_by_delayed()),
+        Some(Some(kind)) => Ok(kind),
+        Some(None) | None => Err(Error::no_delayed_type()),
+    }
+}

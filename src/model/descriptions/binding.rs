@@ -1,0 +1,75 @@
+//! The description of a binding.
+
+use super::Exchange;
+use crate::model::field_value::{FieldTable, FieldValue};
+use serde::{Deserialize, Serialize};
+
+/// A binding, as seen from the queue or exchange it leads to: where messages come from, and which of them.
+///
+/// The description of the source travels along, and is declared before the binding is made. It belongs to the
+/// [`Queue`](crate::Queue) or [`Exchange`] that it was given to.
+///
+/// ```
+/// use leveret::{Binding, Exchange, Queue};
+///
+/// let reports = Exchange::headers("reports");
+/// let pdf = Binding::new(&reports, "").argument("x-match", "all").argument("format", "pdf");
+/// let queue = Queue::new("pdf").binding(pdf.clone());
+/// assert_eq!(queue.bindings(), [pdf.clone()]);
+/// assert_eq!((pdf.source(), pdf.routing_key()), (&reports, ""));
+/// assert_eq!(pdf.argument_table().len(), 2);
+/// assert_eq!(Binding::new(&reports, "").arguments([("x-match", "all"), ("format", "pdf")]), pdf);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Binding {
+    source: Exchange,
+    #[serde(default)]
+    routing_key: String,
+    #[serde(default, skip_serializing_if = "FieldTable::is_empty")]
+    arguments: FieldTable,
+}
+
+impl Binding {
+    /// A binding from `source` with a binding key. A plain name as source means an exchange that exists already.
+    pub fn new(source: impl Into<Exchange>, routing_key: impl Into<String>) -> Self {
+        Self {
+            source: source.into(),
+            routing_key: routing_key.into(),
+            arguments: FieldTable::new(),
+        }
+    }
+
+    /// Adds an argument, such as what a headers exchange matches by; one of the same name is replaced.
+    #[must_use]
+    pub fn argument(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> Self {
+        self.arguments.insert(name, value);
+        self
+    }
+
+    /// Adds arguments; those of the same names are replaced.
+    #[must_use]
+    pub fn arguments<K, V>(mut self, arguments: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<FieldValue>,
+    {
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// The exchange that messages come from.
+    pub fn source(&self) -> &Exchange {
+        &self.source
+    }
+
+    /// The binding key.
+    pub fn routing_key(&self) -> &str {
+        &self.routing_key
+    }
+
+    /// All arguments.
+    pub fn argument_table(&self) -> &FieldTable {
+        &self.arguments
+    }
+}

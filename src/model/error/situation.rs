@@ -1,0 +1,368 @@
+//! One constructor for each situation in which the broker says no, so that its words stand in one place.
+//!
+//! In the order of the reply codes. The words are RabbitMQ's where RabbitMQ knows the situation.
+
+use std::fmt::Display;
+
+use super::{Entity, Error, Inequivalent, Precondition, Resource};
+use crate::model::{field_value::FieldValue, name::Name};
+
+#[allow(dead_code)] // the layers above take these up as they land
+impl Error {
+    /// 312: a mandatory message reached no queue.
+    pub(crate) fn no_route(exchange: &Name, routing_key: &str) -> Error {
+        Error::NoRoute {
+            exchange: exchange.clone(),
+            routing_key: routing_key.into(),
+        }
+    }
+
+    /// 320: the virtual host was deleted.
+    pub(crate) fn vhost_deleted(vhost: &Name) -> Error {
+        Error::VhostDeleted {
+            vhost: vhost.clone(),
+        }
+    }
+
+    /// 403: binding, unbinding, declaring or deleting the default exchange.
+    pub(crate) fn default_exchange() -> Error {
+        Error::AccessRefused("operation not permitted on the default exchange".into())
+    }
+
+    /// 403: deleting a predeclared exchange.
+    pub(crate) fn system_exchange(name: &Name, vhost: &Name) -> Error {
+        let resource = Resource::new(Entity::Exchange, name, vhost);
+        access_refused(format_args!("deletion of system {resource} not allowed"))
+    }
+
+    /// 403: creating something whose name begins with `amq.`.
+    pub(crate) fn reserved_prefix(entity: Entity, name: &Name) -> Error {
+        access_refused(format_args!(
+            "{entity} name '{name}' contains reserved prefix 'amq.*'"
+        ))
+    }
+
+    /// 403: publishing to an internal exchange.
+    pub(crate) fn internal_exchange(name: &Name, vhost: &Name) -> Error {
+        let resource = Resource::new(Entity::Exchange, name, vhost);
+        access_refused(format_args!("cannot publish to internal {resource}"))
+    }
+
+    /// 403: consuming exclusively where there are consumers, or at all where there is an exclusive one.
+    pub(crate) fn exclusive_use(queue: &Name, vhost: &Name) -> Error {
+        let resource = Resource::new(Entity::Queue, queue, vhost);
+        access_refused(format_args!("{resource} in exclusive use"))
+    }
+
+    /// 403: the user lacks the permission to configure, write or read it.
+    pub(crate) fn no_permission(entity: Entity, name: &Name, vhost: &Name, user: &Name) -> Error {
+        let resource = Resource::new(entity, name, vhost);
+        access_refused(format_args!(
+            "access to {resource} refused for user '{user}'"
+        ))
+    }
+
+    /// 403: the user lacks the permission for this routing key of a topic exchange.
+    pub(crate) fn no_topic_permission(
+        routing_key: &str,
+        exchange: &Name,
+        vhost: &Name,
+        user: &Name,
+    ) -> Error {
+        let resource = Resource::new(Entity::Exchange, exchange, vhost);
+        access_refused(format_args!(
+            "access to topic '{routing_key}' in {resource} refused for user '{user}'"
+        ))
+    }
+
+    /// 403: an unknown user, or the wrong password. It does not say which.
+    pub(crate) fn bad_credentials(user: &Name) -> Error {
+        access_refused(format_args!(
+            "login of user '{user}' was refused using authentication mechanism PLAIN"
+        ))
+    }
+
+    /// 404: it is not there.
+    pub(crate) fn not_found(entity: Entity, name: &Name, vhost: &Name) -> Error {
+        Error::NotFound {
+            entity,
+            name: name.clone(),
+            vhost: vhost.clone(),
+        }
+    }
+
+    /// 405: an exclusive queue of another connection, or a redeclaration with another `exclusive`.
+    pub(crate) fn resource_locked(queue: &Name, vhost: &Name) -> Error {
+        Error::ResourceLocked {
+            entity: Entity::Queue,
+            name: queue.clone(),
+            vhost: vhost.clone(),
+        }
+    }
+
+    /// 406: a redeclaration differs in `field`. For a property (`durable`, `type`, ..) both values are given; for an
+    /// argument the side that lacks it is `None`.
+    pub(crate) fn inequivalent(
+        field: &str,
+        entity: Entity,
+        name: &Name,
+        vhost: &Name,
+        received: Option<FieldValue>,
+        current: Option<FieldValue>,
+    ) -> Error {
+        Error::Inequivalent(Box::new(Inequivalent {
+            field: field.to_owned(),
+            entity,
+            name: name.clone(),
+            vhost: vhost.clone(),
+            received,
+            current,
+        }))
+    }
+
+    /// 406: deleting only if unused.
+    pub(crate) fn in_use(entity: Entity, name: &Name, vhost: &Name) -> Error {
+        Precondition::InUse(Resource::new(entity, name, vhost)).into()
+    }
+
+    /// 406: deleting only if empty.
+    pub(crate) fn not_empty(queue: &Name, vhost: &Name) -> Error {
+        Precondition::NotEmpty(Resource::new(Entity::Queue, queue, vhost)).into()
+    }
+
+    /// 406: an argument has a value that is not accepted. The reason is a sentence that says what is.
+    pub(crate) fn invalid_argument(
+        argument: &str,
+        entity: Entity,
+        name: &Name,
+        vhost: &Name,
+        reason: impl Display,
+    ) -> Error {
+        Precondition::InvalidArgument {
+            argument: argument.to_owned(),
+            resource: Resource::new(entity, name, vhost),
+            reason: reason.to_string(),
+        }
+        .into()
+    }
+
+    /// 406: `x-dead-letter-exchange` or `alternate-exchange` is not a string.
+    pub(crate) fn invalid_argument_type(
+        argument: &str,
+        value: &FieldValue,
+        entity: Entity,
+        name: &Name,
+        vhost: &Name,
+    ) -> Error {
+        Precondition::InvalidArgumentType {
+            type_name: value.type_name(),
+            argument: argument.to_owned(),
+            resource: Resource::new(entity, name, vhost),
+        }
+        .into()
+    }
+
+    /// 406: a queue of this type does not take this argument.
+    pub(crate) fn unsupported_argument(
+        argument: &str,
+        queue: &Name,
+        vhost: &Name,
+        queue_type: &str,
+    ) -> Error {
+        Precondition::UnsupportedArgument {
+            argument: argument.to_owned(),
+            resource: Resource::new(Entity::Queue, queue, vhost),
+            queue_type: queue_type.to_owned(),
+        }
+        .into()
+    }
+
+    /// 406: a queue of this type cannot be `exclusive`, `auto-delete` or `non-durable`.
+    pub(crate) fn invalid_property(property: &'static str, queue: &Name, vhost: &Name) -> Error {
+        Precondition::InvalidProperty {
+            property,
+            resource: Resource::new(Entity::Queue, queue, vhost),
+        }
+        .into()
+    }
+
+    /// 406: an exchange of the type `x-delayed-message` whose `x-delayed-type` is missing or no text.
+    pub(crate) fn no_delayed_type() -> Error {
+        Precondition::DelayedType("'x-delayed-type' must be an existing exchange type").into()
+    }
+
+    /// 406: an exchange of the type `x-delayed-message` that is to route as one of that type.
+    pub(crate) fn delayed_by_delayed() -> Error {
+        Precondition::DelayedType("'x-delayed-message' can't be used for 'x-delayed-type'").into()
+    }
+
+    /// 406: listing the delayed messages of an exchange that is not of the type `x-delayed-message`.
+    pub(crate) fn not_delayed(exchange: &Name, vhost: &Name) -> Error {
+        Precondition::NotDelayed(Resource::new(Entity::Exchange, exchange, vhost)).into()
+    }
+
+    /// 406: a headers binding whose `x-match` is not one of the four words.
+    pub(crate) fn invalid_x_match(value: &FieldValue) -> Error {
+        Precondition::InvalidBinding(match value {
+            FieldValue::LongString(word) => format!(
+                "Invalid x-match field value \"{word}\"; expected all, any, all-with-x, or any-with-x"
+            ),
+            other => format!(
+                "Invalid x-match field type {} (value {other}); expected longstr",
+                other.type_name()
+            ),
+        })
+        .into()
+    }
+
+    /// 406: settling what is not outstanding.
+    pub(crate) fn unknown_delivery_tag(delivery_tag: u64) -> Error {
+        Precondition::UnknownDeliveryTag(delivery_tag).into()
+    }
+
+    /// 406: `tx_select` in confirm mode.
+    pub(crate) fn tx_in_confirm_mode() -> Error {
+        Precondition::ChannelMode("cannot switch from confirm to tx mode").into()
+    }
+
+    /// 406: `confirm_select` in transaction mode.
+    pub(crate) fn confirm_in_tx_mode() -> Error {
+        Precondition::ChannelMode("cannot switch from tx to confirm mode").into()
+    }
+
+    /// 406: `tx_commit` or `tx_rollback` without `tx_select`.
+    pub(crate) fn not_transactional() -> Error {
+        Precondition::ChannelMode("channel is not transactional").into()
+    }
+
+    /// 406: waiting for confirms without `confirm_select`.
+    pub(crate) fn not_confirming() -> Error {
+        Precondition::ChannelMode("channel is not in confirm mode").into()
+    }
+
+    /// 406: a queue refused a message of the transaction.
+    pub(crate) fn partial_commit() -> Error {
+        Precondition::ChannelMode("partial tx completion").into()
+    }
+
+    /// 406: a request with a direct reply-to, before consuming from `amq.rabbitmq.reply-to`.
+    pub(crate) fn no_reply_consumer() -> Error {
+        Precondition::DirectReplyTo("fast reply consumer does not exist").into()
+    }
+
+    /// 406: consuming from `amq.rabbitmq.reply-to` with acknowledgements.
+    pub(crate) fn reply_consumer_cannot_acknowledge() -> Error {
+        Precondition::DirectReplyTo("reply consumer cannot acknowledge").into()
+    }
+
+    /// 406: consuming from `amq.rabbitmq.reply-to` a second time.
+    pub(crate) fn reply_consumer_already_set() -> Error {
+        Precondition::DirectReplyTo("reply consumer already set").into()
+    }
+
+    /// 406: an expiration that is not a number of milliseconds.
+    pub(crate) fn invalid_expiration(value: &str, reason: impl Display) -> Error {
+        Precondition::InvalidExpiration {
+            value: value.to_owned(),
+            reason: reason.to_string(),
+        }
+        .into()
+    }
+
+    /// 406: a `user_id` that is not the connection's user.
+    pub(crate) fn user_id_mismatch(claimed: &str, actual: &Name) -> Error {
+        Precondition::UserIdMismatch {
+            claimed: claimed.to_owned(),
+            actual: actual.clone(),
+        }
+        .into()
+    }
+
+    /// 406: a property or header that the broker cannot work with.
+    pub(crate) fn invalid_message(reason: impl Display) -> Error {
+        Precondition::InvalidMessage(reason.to_string()).into()
+    }
+
+    /// 406: `CC` or `BCC` is not an array.
+    pub(crate) fn invalid_routing_header(header: &str, value: &FieldValue) -> Error {
+        Error::invalid_message(format_args!(
+            "{{unacceptable_type_in_header,\"{header}\",{}}}",
+            value.type_name()
+        ))
+    }
+
+    /// 406: a body that is larger than the broker takes, in bytes.
+    pub(crate) fn message_too_large(size: u64, max: u64) -> Error {
+        Precondition::MessageTooLarge { size, max }.into()
+    }
+
+    /// 406: a virtual host that has as many queues as it may have.
+    pub(crate) fn queue_limit(queue: &Name, vhost: &Name, limit: u64) -> Error {
+        Precondition::QueueLimit {
+            queue: queue.clone(),
+            vhost: vhost.clone(),
+            limit,
+        }
+        .into()
+    }
+
+    /// 406: a budget for the whole virtual host that comes after its first queue.
+    pub(crate) fn late_budget(budget: &Name, vhost: &Name) -> Error {
+        Precondition::LateBudget(Resource::new(Entity::Budget, budget, vhost)).into()
+    }
+
+    /// 503: an exchange type that nobody knows.
+    pub(crate) fn unknown_exchange_type(kind: &str) -> Error {
+        Error::CommandInvalid(format!("unknown exchange type '{kind}'").into())
+    }
+
+    /// 530: a consumer tag that is in use on the channel.
+    pub(crate) fn consumer_tag_in_use(consumer_tag: &Name) -> Error {
+        Error::NotAllowed(format!("attempt to reuse consumer tag '{consumer_tag}'").into())
+    }
+
+    /// 530: connecting to a virtual host that does not exist.
+    pub(crate) fn vhost_not_found(vhost: &Name) -> Error {
+        Error::NotAllowed(format!("vhost {vhost} not found").into())
+    }
+
+    /// 530: connecting to a virtual host without permission.
+    pub(crate) fn vhost_refused(vhost: &Name, user: &Name) -> Error {
+        Error::NotAllowed(format!("access to vhost '{vhost}' refused for user '{user}'").into())
+    }
+
+    /// 540: publishing with `immediate`.
+    pub(crate) fn immediate() -> Error {
+        Error::NotImplemented("immediate=true".into())
+    }
+
+    /// 540: a prefetch in bytes.
+    pub(crate) fn prefetch_size(size: u32) -> Error {
+        Error::NotImplemented(format!("prefetch_size!=0 ({size})").into())
+    }
+
+    /// 540: recovering to the consumers that had the messages.
+    pub(crate) fn recover_without_requeue() -> Error {
+        Error::NotImplemented("requeue=false".into())
+    }
+
+    /// 540: anything else that AMQP or RabbitMQ has and this broker has not.
+    pub(crate) fn not_implemented(what: impl Display) -> Error {
+        Error::NotImplemented(what.to_string().into())
+    }
+
+    /// 541: a panic in code that the broker was given.
+    pub(crate) fn panicked(what: impl Display) -> Error {
+        Error::InternalError(format!("{what} panicked").into())
+    }
+}
+
+fn access_refused(text: impl Display) -> Error {
+    Error::AccessRefused(text.to_string().into())
+}
+
+impl From<Precondition> for Error {
+    fn from(precondition: Precondition) -> Error {
+        Error::PreconditionFailed(Box::new(precondition))
+    }
+}

@@ -1,0 +1,364 @@
+//! AMQP field values: what stands in headers, in the arguments of queues, exchanges, bindings and consumers, and in policies.
+//!
+//! Every field type of RabbitMQ's AMQP 0-9-1 has a variant, so that a value comes out as it went in. The table is in
+//! `table`, the two equalities the broker uses (redeclaration and headers routing) in `equality`, JSON in `json`.
+//! What an argument means is not known here.
+
+mod equality;
+mod json;
+mod table;
+
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+pub use self::table::FieldTable;
+use crate::model::name::Name;
+
+/// A typed value in a [`FieldTable`].
+///
+/// `==` is exact: two values are equal if they have the same type and the same value (a not-a-number equals itself, and
+/// tables are equal whatever their order). The broker's own, laxer comparisons are [`equivalent`](FieldValue::equivalent)
+/// and [`matches`](FieldValue::matches).
+///
+/// As JSON, a 32-bit integer (or, where it does not fit, a 64-bit one), a double, a string, a boolean, void (`null`), an
+/// array and a table are plain; all others are written as `{"$type": "timestamp", "value": 5}`, so that reading gives the
+/// very value back (a double as exactly as the reader of the format reads one). A tagged value must begin with `$type`.
+///
+/// # Examples
+/// ```
+/// use leveret::{FieldTable, FieldValue};
+///
+/// let value = FieldValue::from(5);
+/// assert_eq!(value, FieldValue::Int(5));
+/// assert_eq!(value.as_i64(), Some(5));
+/// assert_ne!(value, FieldValue::Long(5));
+/// assert!(value.equivalent(&FieldValue::Long(5)));
+///
+/// // Each reader gives the value of its own types, and `None` for all others.
+/// assert_eq!((value.type_name(), value.as_str()), ("signedint", None));
+/// assert_eq!(FieldValue::from(0.5).as_f64(), Some(0.5));
+/// assert_eq!(FieldValue::from(true).as_bool(), Some(true));
+/// assert_eq!(FieldValue::Timestamp(5).as_timestamp(), Some(5));
+/// assert_eq!(FieldValue::from("text").as_str(), Some("text"));
+/// assert_eq!(FieldValue::from("text").as_bytes(), Some(&b"text"[..]));
+/// assert_eq!(FieldValue::from(vec![value]).as_array().map(<[_]>::len), Some(1));
+/// assert!(FieldValue::from(FieldTable::new()).as_table().is_some_and(FieldTable::is_empty));
+/// assert!(FieldValue::from(()).is_void());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub enum FieldValue {
+    /// No value. In a headers binding it asks only that the header is there.
+    #[default]
+    Void,
+    /// True or false.
+    Bool(bool),
+    /// A signed 8-bit integer (RabbitMQ's `byte`).
+    Octet(i8),
+    /// An unsigned 8-bit integer.
+    UnsignedOctet(u8),
+    /// A signed 16-bit integer.
+    Short(i16),
+    /// An unsigned 16-bit integer.
+    UnsignedShort(u16),
+    /// A signed 32-bit integer: what most clients send for an integer.
+    Int(i32),
+    /// An unsigned 32-bit integer.
+    UnsignedInt(u32),
+    /// A signed 64-bit integer.
+    Long(i64),
+    /// A 32-bit floating-point number.
+    Float(f32),
+    /// A 64-bit floating-point number.
+    Double(f64),
+    /// A decimal number, `value` divided by ten to the power of `scale`.
+    Decimal {
+        /// How many digits of `value` stand behind the decimal point.
+        scale: u8,
+        /// All the digits.
+        value: i32,
+    },
+    /// Text (RabbitMQ's `longstr`).
+    LongString(String),
+    /// Any bytes (RabbitMQ's `binary`).
+    Bytes(Vec<u8>),
+    /// A point in time, in seconds since 1970-01-01 00:00 UTC.
+    Timestamp(u64),
+    /// Values in order, of any types.
+    Array(Vec<FieldValue>),
+    /// A nested table.
+    Table(FieldTable),
+}
+
+impl FieldValue {
+    /// The type's name, as RabbitMQ gives it in error messages: `signedint`, `longstr`, ...
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            FieldValue::Void => "void",
+            FieldValue::Bool(_) => "bool",
+            FieldValue::Octet(_) => "byte",
+            FieldValue::UnsignedOctet(_) => "unsignedbyte",
+            FieldValue::Short(_) => "short",
+            FieldValue::UnsignedShort(_) => "unsignedshort",
+            FieldValue::Int(_) => "signedint",
+            FieldValue::UnsignedInt(_) => "unsignedint",
+            FieldValue::Long(_) => "long",
+            FieldValue::Float(_) => "float",
+            FieldValue::Double(_) => "double",
+            FieldValue::Decimal { .. } => "decimal",
+            FieldValue::LongString(_) => "longstr",
+            FieldValue::Bytes(_) => "binary",
+            FieldValue::Timestamp(_) => "timestamp",
+            FieldValue::Array(_) => "array",
+            FieldValue::Table(_) => "table",
+        }
+    }
+
+    /// Whether this is [`FieldValue::Void`].
+    pub fn is_void(&self) -> bool {
+        matches!(self, FieldValue::Void)
+    }
+
+    /// The value of an integer of any width. A timestamp is not an integer.
+    pub fn as_i64(&self) -> Option<i64> {
+        match *self {
+            FieldValue::Octet(value) => Some(value.into()),
+            FieldValue::UnsignedOctet(value) => Some(value.into()),
+            FieldValue::Short(value) => Some(value.into()),
+            FieldValue::UnsignedShort(value) => Some(value.into()),
+            FieldValue::Int(value) => Some(value.into()),
+            FieldValue::UnsignedInt(value) => Some(value.into()),
+            FieldValue::Long(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value of a [`Float`](FieldValue::Float) or a [`Double`](FieldValue::Double). An integer is not one of them.
+    pub fn as_f64(&self) -> Option<f64> {
+        match *self {
+            FieldValue::Float(value) => Some(value.into()),
+            FieldValue::Double(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value of a boolean.
+    pub fn as_bool(&self) -> Option<bool> {
+        match *self {
+            FieldValue::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The seconds since 1970 of a timestamp.
+    pub fn as_timestamp(&self) -> Option<u64> {
+        match *self {
+            FieldValue::Timestamp(seconds) => Some(seconds),
+            _ => None,
+        }
+    }
+
+    /// The text of a long string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            FieldValue::LongString(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a byte array or of a long string.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            FieldValue::LongString(text) => Some(text.as_bytes()),
+            FieldValue::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array.
+    pub fn as_array(&self) -> Option<&[FieldValue]> {
+        match self {
+            FieldValue::Array(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The nested table.
+    pub fn as_table(&self) -> Option<&FieldTable> {
+        match self {
+            FieldValue::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+}
+
+/// Prints the value as RabbitMQ's error messages do: text, numbers and booleans bare; inside arrays and tables, text is quoted.
+impl fmt::Display for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldValue::Void => f.write_str("undefined"),
+            FieldValue::Bool(value) => write!(f, "{value}"),
+            FieldValue::Octet(value) => write!(f, "{value}"),
+            FieldValue::UnsignedOctet(value) => write!(f, "{value}"),
+            FieldValue::Short(value) => write!(f, "{value}"),
+            FieldValue::UnsignedShort(value) => write!(f, "{value}"),
+            FieldValue::Int(value) => write!(f, "{value}"),
+            FieldValue::UnsignedInt(value) => write!(f, "{value}"),
+            FieldValue::Long(value) => write!(f, "{value}"),
+            // `Debug` keeps the point of a whole number, which tells 5.0 from 5.
+            FieldValue::Float(value) => write!(f, "{value:?}"),
+            FieldValue::Double(value) => write!(f, "{value:?}"),
+            FieldValue::Decimal { scale, value } => f.write_str(&decimal_text(*scale, *value)),
+            FieldValue::LongString(text) => f.write_str(text),
+            FieldValue::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => f.write_str(text),
+                Err(_) => f.write_str(&hex_text(bytes)),
+            },
+            FieldValue::Timestamp(seconds) => write!(f, "{seconds}"),
+            FieldValue::Array(values) => f.debug_list().entries(values.iter().map(Nested)).finish(),
+            FieldValue::Table(table) => write!(f, "{table}"),
+        }
+    }
+}
+
+/// Prints an element of an array or a table: as [`FieldValue`] does, but with text in quotes.
+struct Nested<'a>(&'a FieldValue);
+
+impl fmt::Debug for Nested<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            FieldValue::LongString(text) => write!(f, "'{text}'"),
+            value => write!(f, "{value}"),
+        }
+    }
+}
+
+/// The digits of a decimal with its point, exactly `scale` of them behind it: `(2, -5)` is `-0.05`.
+fn decimal_text(scale: u8, value: i32) -> String {
+    let scale = usize::from(scale);
+    let sign = if value < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}")
+}
+
+/// Two lower-case hexadecimal digits for each byte.
+fn hex_text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl From<()> for FieldValue {
+    fn from((): ()) -> FieldValue {
+        FieldValue::Void
+    }
+}
+
+/// One `From` for each Rust type that has a field type of its own.
+macro_rules! from {
+    ($($type:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$type> for FieldValue {
+            fn from(value: $type) -> FieldValue {
+                FieldValue::$variant(value.into())
+            }
+        }
+    )*};
+}
+
+from! {
+    bool => Bool, i8 => Octet, u8 => UnsignedOctet, i16 => Short, u16 => UnsignedShort, i32 => Int, u32 => UnsignedInt,
+    i64 => Long, f32 => Float, f64 => Double, &str => LongString, String => LongString, &String => LongString,
+    Name => LongString, &Name => LongString, Vec<u8> => Bytes, &[u8] => Bytes, Vec<FieldValue> => Array, FieldTable => Table,
+}
+
+/// Whole seconds since 1970; a time before that is 0.
+impl From<SystemTime> for FieldValue {
+    fn from(time: SystemTime) -> FieldValue {
+        FieldValue::Timestamp(
+            time.duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rust_values_become_the_field_type_of_their_width() {
+        assert_eq!(FieldValue::from(5), FieldValue::Int(5));
+        assert_eq!(FieldValue::from(5_i64), FieldValue::Long(5));
+        assert_eq!(FieldValue::from(5_u8), FieldValue::UnsignedOctet(5));
+        assert_eq!(FieldValue::from("a"), FieldValue::LongString("a".into()));
+        assert_eq!(FieldValue::from(vec![1_u8]), FieldValue::Bytes(vec![1]));
+        let time = UNIX_EPOCH + Duration::from_millis(5_900);
+        assert_eq!(FieldValue::from(time), FieldValue::Timestamp(5));
+        assert_eq!(
+            FieldValue::from(UNIX_EPOCH - Duration::from_secs(1)),
+            FieldValue::Timestamp(0)
+        );
+    }
+
+    #[test]
+    fn every_integer_width_reads_as_an_integer_and_nothing_else_does() {
+        for value in [
+            FieldValue::Octet(7),
+            FieldValue::UnsignedOctet(7),
+            FieldValue::Short(7),
+            FieldValue::UnsignedShort(7),
+            FieldValue::Int(7),
+            FieldValue::UnsignedInt(7),
+            FieldValue::Long(7),
+        ] {
+            assert_eq!(value.as_i64(), Some(7), "{}", value.type_name());
+        }
+        for value in [
+            FieldValue::Double(7.0),
+            FieldValue::Timestamp(7),
+            "7".into(),
+            true.into(),
+        ] {
+            assert_eq!(value.as_i64(), None, "{}", value.type_name());
+        }
+    }
+
+    #[test]
+    fn values_print_as_in_error_messages() {
+        let printed = |value: FieldValue| value.to_string();
+        assert_eq!(printed(true.into()), "true");
+        assert_eq!(printed(5.into()), "5");
+        assert_eq!(printed(5.0.into()), "5.0");
+        assert_eq!(printed("text".into()), "text");
+        assert_eq!(printed(FieldValue::Void), "undefined");
+        assert_eq!(
+            printed(FieldValue::Decimal {
+                scale: 2,
+                value: -5
+            }),
+            "-0.05"
+        );
+        assert_eq!(
+            printed(FieldValue::Decimal {
+                scale: 0,
+                value: i32::MIN
+            }),
+            "-2147483648"
+        );
+        assert_eq!(printed(vec![0x61_u8].into()), "a");
+        assert_eq!(printed(vec![0xff_u8].into()), "ff");
+        assert_eq!(
+            printed(FieldValue::Array(vec![1.into(), "a".into()])),
+            "[1, 'a']"
+        );
+        assert_eq!(printed(FieldTable::from([("k", "v")]).into()), "{k: 'v'}");
+    }
+
+    #[test]
+    fn a_value_is_four_words() {
+        assert_eq!(size_of::<FieldValue>(), 32);
+    }
+}

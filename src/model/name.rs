@@ -1,0 +1,275 @@
+//! Checked names: what AMQP calls a short string, at most 255 bytes of UTF-8.
+//!
+//! Exchanges, queues, virtual hosts, consumer tags and users are named by a [`Name`]: it is checked once, when it is
+//! made, and cheap to clone and compare from then on. Which names are reserved is not known here; that is decided
+//! where the named thing is declared.
+
+use std::{
+    borrow::Borrow,
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    str::FromStr,
+    sync::Arc,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::model::error::{Error, Result};
+
+/// The name of an exchange, a queue, a virtual host, a consumer or a user: at most [`Name::MAX_BYTES`] bytes of text.
+///
+/// Cloning copies no text. The empty name (the default exchange, "choose a name for me") costs nothing at all.
+///
+/// # Examples
+/// ```
+/// use leveret::Name;
+///
+/// let name = Name::new("tasks")?;
+/// assert_eq!(name, "tasks");
+/// assert_eq!((name.as_str(), name.len()), ("tasks", 5));
+/// assert_eq!(Name::empty(), "");
+/// assert!(Name::new("x".repeat(256)).is_err());
+/// # Ok::<(), leveret::Error>(())
+/// ```
+// The empty name is `None`, always, so that the default exchange's name is shared by no one: cloning an `Arc` writes
+// to memory that every publisher would otherwise write to.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Name(Option<Arc<str>>);
+
+impl Name {
+    /// The longest name, in bytes (not characters): AMQP gives a short string one byte for its length.
+    pub const MAX_BYTES: usize = 255;
+
+    /// Checks and keeps `name`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] if it is longer than [`Name::MAX_BYTES`] bytes.
+    pub fn new(name: impl AsRef<str>) -> Result<Name> {
+        let name = name.as_ref();
+        Name::check(name)?;
+        match name.is_empty() {
+            true => Ok(Name::empty()),
+            false => Ok(Name(Some(Arc::from(name)))),
+        }
+    }
+
+    /// Checks what [`new`](Self::new) does and keeps nothing, for text that is only compared with names.
+    pub(crate) fn check(name: &str) -> Result {
+        match name.len() {
+            0..=Name::MAX_BYTES => Ok(()),
+            length => Err(Error::InvalidName {
+                length,
+                start: name.chars().take(20).collect::<String>().into(),
+            }),
+        }
+    }
+
+    /// The empty name. Allocates nothing.
+    pub const fn empty() -> Name {
+        Name(None)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+// `Borrow<str>` asks that a name hashes and orders as its text does.
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialEq<String> for Name {
+    fn eq(&self, other: &String) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<Name> for str {
+    fn eq(&self, other: &Name) -> bool {
+        self == other.as_str()
+    }
+}
+
+impl PartialEq<Name> for &str {
+    fn eq(&self, other: &Name) -> bool {
+        *self == other.as_str()
+    }
+}
+
+impl From<&Name> for Name {
+    fn from(name: &Name) -> Name {
+        name.clone()
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.as_str().to_owned()
+    }
+}
+
+impl From<&Name> for String {
+    fn from(name: &Name) -> String {
+        name.as_str().to_owned()
+    }
+}
+
+impl TryFrom<&str> for Name {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Name> {
+        Name::new(name)
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Name> {
+        Name::new(name)
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Name> {
+        Name::new(name)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        Name::new(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use super::*;
+
+    #[test]
+    fn a_name_may_have_255_bytes_and_no_more() {
+        assert_eq!(Name::new("x".repeat(255)).unwrap().len(), 255);
+        let error = Name::new("x".repeat(256)).unwrap_err();
+        assert!(matches!(error, Error::InvalidName { length: 256, .. }));
+        assert!(
+            Name::new("é".repeat(128)).is_err(),
+            "bytes count, not characters"
+        );
+    }
+
+    #[test]
+    fn the_empty_name_is_one_and_the_same_however_it_is_made() {
+        assert_eq!(Name::new("").unwrap(), Name::empty());
+        assert_eq!(Name::default(), Name::empty());
+        assert!(Name::new("").unwrap().0.is_none(), "nothing is allocated");
+        assert!(Name::empty() < Name::new("a").unwrap());
+    }
+
+    #[test]
+    fn maps_keyed_by_names_are_searched_with_plain_text() {
+        let hashed = HashMap::from([(Name::new("q").unwrap(), 1), (Name::empty(), 2)]);
+        assert_eq!(hashed.get("q"), Some(&1));
+        assert_eq!(hashed.get(""), Some(&2));
+        let ordered = BTreeMap::from([(Name::new("q").unwrap(), 1), (Name::empty(), 2)]);
+        assert_eq!(ordered.get("q"), Some(&1));
+        assert_eq!(ordered.get(""), Some(&2));
+    }
+
+    #[test]
+    fn a_name_compares_and_prints_as_its_text() {
+        let name = Name::new("q").unwrap();
+        assert_eq!(name, "q");
+        assert_eq!(name, *"q");
+        assert_eq!("q", name);
+        assert_eq!(format!("{name} {name:?} {name:>3}"), "q \"q\"   q");
+        assert_eq!(String::from(&name), "q");
+        assert_eq!(Name::try_from("q").unwrap(), name);
+        assert_eq!("q".parse::<Name>().unwrap(), name);
+    }
+
+    #[test]
+    fn reading_a_name_checks_its_length() {
+        let name: Name = serde_json::from_str("\"q\"").unwrap();
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"q\"");
+        let long = serde_json::to_string(&"x".repeat(256)).unwrap();
+        let error = serde_json::from_str::<Name>(&long).unwrap_err();
+        assert!(error.to_string().contains("255"), "{error}");
+    }
+
+    #[test]
+    fn a_name_is_two_words() {
+        assert_eq!(size_of::<Name>(), 16);
+    }
+}

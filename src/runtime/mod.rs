@@ -1,0 +1,9 @@
+//! What the broker needs of its process: locks, waiting, time, and guards around user code.
+//!
+//! Knows nothing of messages.
+
+pub(crate) mod catch_panic;
+pub(crate) mod clock;
+pub(crate) mod sync;
+pub(crate) mod timers;
+pub(crate) mod waiter;

@@ -1,0 +1,205 @@
+//! The timer thread, and the manual clock in its place.
+
+use std::sync::{
+    OnceLock,
+    mpsc::{self, Receiver, Sender},
+};
+
+use super::*;
+use crate::runtime::clock::{Clock, ManualClock, SystemClock};
+use std::time::Duration;
+
+/// Reports each call.
+struct Bell(Sender<(&'static str, Instant)>, &'static str);
+
+impl Timed for Bell {
+    fn due(&self, now: Instant) {
+        let _ = self.0.send((self.1, now));
+    }
+}
+
+fn bells<const N: usize>(
+    names: [&'static str; N],
+) -> ([Arc<Bell>; N], Receiver<(&'static str, Instant)>) {
+    let (sender, receiver) = mpsc::channel();
+    (
+        names.map(|name| Arc::new(Bell(sender.clone(), name))),
+        receiver,
+    )
+}
+
+fn weak<T: Timed + 'static>(what: &Arc<T>) -> Weak<dyn Timed> {
+    let weak: Weak<T> = Arc::downgrade(what);
+    weak
+}
+
+const LONG: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn an_earlier_appointment_wakes_the_thread_and_none_comes_early() {
+    let timers = Timers::new(Time::default());
+    let ([late, middle, early], rung) = bells(["late", "middle", "early"]);
+    let now = Instant::now();
+    timers.schedule(now + LONG, weak(&late));
+    timers.schedule(now + SHORT * 2, weak(&middle));
+    timers.schedule(now + SHORT, weak(&early));
+    let (first, second) = (
+        rung.recv_timeout(PATIENCE).unwrap(),
+        rung.recv_timeout(PATIENCE).unwrap(),
+    );
+    assert_eq!((first.0, second.0), ("early", "middle"));
+    assert!(first.1 >= now + SHORT && second.1 >= now + SHORT * 2);
+    assert!(rung.try_recv().is_err());
+}
+
+#[test]
+fn the_thread_starts_with_the_first_appointment_and_ends_with_the_timers() {
+    let timers = Timers::new(Time::default());
+    assert!(timers.0.state.lock().thread.is_none());
+    let ([bell], rung) = bells(["bell"]);
+    timers.schedule(Instant::now(), weak(&bell));
+    rung.recv_timeout(PATIENCE).unwrap();
+    let shared = Arc::downgrade(&timers.0);
+    drop(timers);
+    assert!(
+        shared.upgrade().is_none(),
+        "the thread, which holds it, has been joined"
+    );
+}
+
+#[test]
+fn what_was_cancelled_does_not_run_and_after_the_stop_nothing_does() {
+    let timers = Timers::new(Time::default());
+    let ([cancelled, kept, stopped], rung) = bells(["cancelled", "kept", "stopped"]);
+    let now = Instant::now();
+    let appointment = timers.schedule(now + SHORT * 5, weak(&cancelled));
+    assert!(timers.cancel(&appointment));
+    timers.schedule(now + SHORT * 6, weak(&kept));
+    assert_eq!(rung.recv_timeout(PATIENCE).unwrap().0, "kept");
+    timers.stop();
+    timers.schedule(now, weak(&stopped));
+    assert!(timers.0.state.lock().agenda.first().is_none());
+    timers.stop();
+    assert!(rung.try_recv().is_err());
+}
+
+#[test]
+fn timers_that_end_on_their_own_thread_do_not_wait_for_themselves() {
+    struct Owner(OnceLock<Timers>, Sender<()>);
+    impl Timed for Owner {
+        fn due(&self, _: Instant) {
+            let _ = self.1.send(());
+        }
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            let _ = self.1.send(());
+        }
+    }
+    let (sender, events) = mpsc::channel();
+    let owner = Arc::new(Owner(OnceLock::new(), sender));
+    let timers = owner.0.get_or_init(|| Timers::new(Time::default()));
+    timers.schedule(Instant::now() + SHORT, weak(&owner));
+    // Whether this or the timer thread is the last to let go, nobody hangs.
+    events.recv_timeout(PATIENCE).unwrap();
+    drop(owner);
+    events.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn something_that_panics_does_not_end_the_thread() {
+    struct Bomb;
+    impl Timed for Bomb {
+        fn due(&self, _: Instant) {
+            panic!("expected by this test");
+        }
+    }
+    let timers = Timers::new(Time::default());
+    let ([bell], rung) = bells(["bell"]);
+    let bomb = Arc::new(Bomb);
+    timers.schedule(Instant::now(), weak(&bomb));
+    timers.schedule(Instant::now() + SHORT, weak(&bell));
+    rung.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_clock_of_the_users_drives_the_thread_too() {
+    /// Runs an hour ahead.
+    #[derive(Debug)]
+    struct Ahead;
+    impl Clock for Ahead {
+        fn now(&self) -> Instant {
+            SystemClock.now() + LONG
+        }
+        fn system_now(&self) -> std::time::SystemTime {
+            SystemClock.system_now()
+        }
+    }
+    let timers = Timers::new(Time::new(Ahead));
+    let ([bell], rung) = bells(["bell"]);
+    let at = Instant::now() + LONG + SHORT;
+    timers.schedule(at, weak(&bell));
+    assert!(rung.recv_timeout(PATIENCE).unwrap().1 >= at);
+}
+
+#[test]
+fn a_million_appointments_are_no_burden() {
+    let timers = Timers::new(Time::default());
+    let ([bell], rung) = bells(["bell"]);
+    let now = Instant::now();
+    let appointments: Vec<_> = (0..1_000_000)
+        .map(|n| {
+            timers.schedule(
+                now + LONG + Duration::from_nanos(n * 7919 % 1_000_003),
+                weak(&bell),
+            )
+        })
+        .collect();
+    assert!(
+        appointments
+            .iter()
+            .all(|appointment| timers.cancel(appointment))
+    );
+    timers.schedule(now, weak(&bell));
+    rung.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_manual_clock_needs_no_thread() {
+    let clock = ManualClock::new();
+    let timers = Timers::new(Time::new(clock.clone()));
+    let ([bell, far], rung) = bells(["bell", "far"]);
+    let now = clock.now();
+    timers.schedule(now + LONG, weak(&bell));
+    assert!(
+        timers
+            .schedule_after(now, Duration::MAX, weak(&far))
+            .is_none()
+    );
+    assert!(timers.0.state.lock().thread.is_none());
+    clock.advance(LONG - SHORT);
+    assert!(rung.try_recv().is_err());
+    clock.advance(SHORT);
+    assert_eq!(rung.try_recv(), Ok(("bell", now + LONG)));
+    let appointment = timers
+        .schedule_after(clock.now(), SHORT, weak(&bell))
+        .unwrap();
+    assert!(timers.cancel(&appointment));
+    clock.advance(LONG);
+    assert!(rung.try_recv().is_err());
+}
+
+#[test]
+fn stopping_removes_from_a_manual_clock_what_is_gone() {
+    let clock = ManualClock::new();
+    let timers = Timers::new(Time::new(clock.clone()));
+    let ([bell], _rung) = bells(["bell"]);
+    timers.schedule(clock.now() + LONG, weak(&bell));
+    drop(bell);
+    assert!(!clock.is_idle());
+    timers.stop();
+    assert!(clock.is_idle());
+}

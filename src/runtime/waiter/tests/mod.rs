@@ -1,0 +1,177 @@
+//! The waiting mechanism on the smallest source there is: a locked deque. Interleavings are in `interleavings`, run under shuttle only.
+
+#[cfg(shuttle)]
+mod interleavings;
+#[cfg(not(shuttle))]
+mod plain;
+
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake as TaskWake, Waker},
+};
+
+use super::*;
+use crate::runtime::sync::{
+    atomic::AtomicBool,
+    thread::{JoinHandle, Thread},
+};
+
+/// A queue that gives its items away, as a source.
+#[derive(Clone, Default)]
+struct Items(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<u32>,
+    closed: bool,
+    waiters: WaitList,
+    /// How often somebody who waits has rested.
+    rests: usize,
+}
+
+impl Items {
+    fn push(&self, item: u32) {
+        let wake = {
+            let mut state = self.0.lock();
+            state.items.push_back(item);
+            state.waiters.take_one()
+        };
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+    }
+
+    fn close(&self) {
+        let wakes = {
+            let mut state = self.0.lock();
+            state.closed = true;
+            state.waiters.take_all()
+        };
+        wakes.into_iter().for_each(Wake::wake);
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().items.len()
+    }
+
+    fn rests(&self) -> usize {
+        self.0.lock().rests
+    }
+
+    fn waiting(&self) -> bool {
+        !self.0.lock().waiters.is_empty()
+    }
+
+    fn recv(&self) -> Option<u32> {
+        wait(self, None).expect("no deadline")
+    }
+}
+
+impl Source for Items {
+    /// `None` once closed.
+    type Output = Option<u32>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Option<u32>> {
+        let mut state = self.0.lock();
+        if let Some(item) = state.items.pop_front() {
+            return Poll::Ready(Some(item));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        if let Some(ticket) = ticket {
+            state.waiters.register(ticket);
+        }
+        Poll::Pending
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.0.lock().waiters);
+    }
+
+    fn rest(&self) {
+        self.0.lock().rests += 1;
+    }
+}
+
+/// A waker that remembers being woken, and unparks the thread that made it.
+struct Flag {
+    woken: AtomicBool,
+    thread: Thread,
+}
+
+impl Flag {
+    fn new() -> Arc<Self> {
+        Arc::new(Flag {
+            woken: AtomicBool::new(false),
+            thread: thread::current(),
+        })
+    }
+
+    fn take(&self) -> bool {
+        self.woken.swap(false, AcqRel)
+    }
+}
+
+impl TaskWake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Release);
+        self.thread.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let flag = Flag::new();
+    let waker = Waker::from(flag.clone());
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        while !flag.take() {
+            thread::park();
+        }
+    }
+}
+
+/// A future over several sources, as `Select` makes one.
+struct WaitingAny {
+    sources: Vec<Items>,
+    task: TaskWait,
+}
+
+impl WaitingAny {
+    fn new(sources: impl IntoIterator<Item = Items>) -> Self {
+        WaitingAny {
+            sources: sources.into_iter().collect(),
+            task: TaskWait::default(),
+        }
+    }
+}
+
+impl Future for WaitingAny {
+    type Output = (usize, Option<u32>);
+
+    fn poll(self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let WaitingAny { sources, task } = self.get_mut();
+        task.poll(sources, 0, context)
+    }
+}
+
+impl Drop for WaitingAny {
+    fn drop(&mut self) {
+        self.task.leave(&self.sources);
+    }
+}
+
+fn join<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
+    threads.map(|thread| thread.join().unwrap())
+}
+
+/// Polls once, with a flag that shows whether it was woken since.
+fn poll_once<F: Future + Unpin>(future: &mut F, flag: &Arc<Flag>) -> Poll<F::Output> {
+    let waker = Waker::from(flag.clone());
+    std::pin::Pin::new(future).poll(&mut Context::from_waker(&waker))
+}

@@ -1,0 +1,329 @@
+//! Waiting: the loop of a thread, the poll of a task, and what both ask of a source.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    slice,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Ticket, WaitList, Waiter};
+use crate::runtime::clock::Deadline;
+
+/// Something that can be waited for: a lock around a state with a [`WaitList`] in it.
+///
+/// Whoever changes the state so that an attempt could succeed calls [`WaitList::take_one`] (for each thing that can be taken) or
+/// [`WaitList::take_all`] under the same lock, and wakes after unlocking.
+pub(crate) trait Source {
+    /// What an attempt takes.
+    type Output;
+
+    /// Under the source's lock, takes what is there; or else, given a ticket, registers it in the source's list.
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output>;
+
+    /// Runs `f` on the source's list, under its lock.
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList));
+
+    /// Somebody waits and has waited for a while, or is a task: a moment to let go of what is only worth having while there is much to
+    /// do. Runs no user code.
+    fn rest(&self) {}
+
+    /// Notifies the next waiter in place of one that was notified and cannot make use of it (Inv. 3).
+    ///
+    /// The loops here do it where they must. Another caller needs it only if its attempt does not take anything (it looks for room, say) and
+    /// it then does not do what it looked for.
+    fn pass_on(&self) {
+        let mut next = None;
+        self.with_waiters(&mut |waiters| next = waiters.take_one());
+        if let Some(wake) = next {
+            wake.wake();
+        }
+    }
+}
+
+/// Blocks the thread until `source` gives something, or the deadline comes (`None`).
+///
+/// Something that is there is taken, even if the deadline has passed already.
+pub(crate) fn wait<S: Source>(source: &S, deadline: Option<Deadline<'_>>) -> Option<S::Output> {
+    wait_any(slice::from_ref(source), 0, deadline).map(|(_, output)| output)
+}
+
+/// Blocks the thread until one of `sources` gives something, and returns which; or until the deadline comes (`None`).
+///
+/// The sources are tried from index `first` on, round the slice; a caller that wants fairness gives another one each time.
+pub(crate) fn wait_any<S: Source>(
+    sources: &[S],
+    first: usize,
+    deadline: Option<Deadline<'_>>,
+) -> Option<(usize, S::Output)> {
+    let mut first = first;
+    if let Some(taken) = attempt_any(sources, first) {
+        return Some(taken);
+    }
+    if deadline.is_some_and(|deadline| deadline.has_passed()) {
+        return None;
+    }
+    Waiter::with_thread(|waiter| {
+        loop {
+            let mut round = Round::new(sources, waiter, first);
+            if let Some(taken) = round.enter() {
+                return Some(taken);
+            }
+            waiter.sleep(deadline, || sources.iter().for_each(S::rest));
+            match round.finish() {
+                // Inv. 3: that source first.
+                Some(token) => {
+                    first = token;
+                    if let Some(taken) = attempt_any(sources, first) {
+                        return Some(taken);
+                    }
+                }
+                // No source has claimed us, so nobody relies on us.
+                None if deadline.is_some_and(|deadline| deadline.has_passed()) => return None,
+                // A manual clock has ended a wait of this thread that was over already.
+                None => {}
+            }
+        }
+    })
+}
+
+/// What a future that waits keeps between its polls.
+///
+/// It does not hold the sources, so its owner must call [`leave`](Self::leave) in its own `Drop`. [`Waiting`] does it for one source.
+#[derive(Debug, Default)]
+pub(crate) struct TaskWait {
+    /// Present while registered, with all sources.
+    registered: Option<Waiter>,
+}
+
+impl TaskWait {
+    /// Whether it has been polled and found nothing.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.is_some()
+    }
+
+    /// Polls: takes something from one of `sources` (the same at every poll), or registers the task with all of them.
+    pub(crate) fn poll<S: Source>(
+        &mut self,
+        sources: &[S],
+        first: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<(usize, S::Output)> {
+        let (waiter, first) = match self.registered.take() {
+            None => {
+                if let Some(taken) = attempt_any(sources, first) {
+                    return Poll::Ready(taken);
+                }
+                (Waiter::task(), first)
+            }
+            Some(waiter) => {
+                let round = Round::resume(sources, &waiter);
+                // First store, then look: a claim that comes later finds this waker.
+                waiter.set_waker(context.waker());
+                if waiter.is_waiting() {
+                    round.keep();
+                    self.registered = Some(waiter);
+                    return Poll::Pending;
+                }
+                // Inv. 3: the source that has claimed us is tried first.
+                let token = round.finish();
+                (waiter, token.unwrap_or(first))
+            }
+        };
+        waiter.set_waker(context.waker());
+        let mut round = Round::new(sources, &waiter, first);
+        if let Some(taken) = round.enter() {
+            return Poll::Ready(taken);
+        }
+        round.keep();
+        self.registered = Some(waiter);
+        sources.iter().for_each(S::rest);
+        Poll::Pending
+    }
+
+    /// Ends the wait: removes the task from the lists, and has another waiter notified if this one was in vain.
+    pub(crate) fn leave<S: Source>(&mut self, sources: &[S]) {
+        if let Some(waiter) = self.registered.take() {
+            drop(Round::resume(sources, &waiter));
+        }
+    }
+}
+
+/// A future that waits for one source.
+///
+/// # If dropped
+/// It takes nothing; if it had been notified already, the next waiter is notified in its place.
+pub(crate) struct Waiting<S: Source> {
+    source: S,
+    task: TaskWait,
+}
+
+impl<S: Source> Waiting<S> {
+    pub(crate) fn new(source: S) -> Self {
+        Waiting {
+            source,
+            task: TaskWait::default(),
+        }
+    }
+}
+
+// Nothing in it is pinned.
+impl<S: Source> Unpin for Waiting<S> {}
+
+impl<S: Source> Future for Waiting<S> {
+    type Output = S::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
+        let Waiting { source, task } = self.get_mut();
+        task.poll(slice::from_ref(source), 0, context)
+            .map(|(_, output)| output)
+    }
+}
+
+impl<S: Source> Drop for Waiting<S> {
+    fn drop(&mut self) {
+        self.task.leave(slice::from_ref(&self.source));
+    }
+}
+
+impl<S: Source> fmt::Debug for Waiting<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting")
+            .field("task", &self.task)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Source + ?Sized> Source for &S {
+    type Output = S::Output;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<S::Output> {
+        (**self).attempt(ticket)
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        (**self).with_waiters(f);
+    }
+
+    fn rest(&self) {
+        (**self).rest();
+    }
+}
+
+impl<S: Source + ?Sized> Source for Arc<S> {
+    type Output = S::Output;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<S::Output> {
+        (**self).attempt(ticket)
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        (**self).with_waiters(f);
+    }
+
+    fn rest(&self) {
+        (**self).rest();
+    }
+}
+
+/// One waiter's registrations, from entering to leaving.
+///
+/// Leaves when dropped, so that an early success, a dropped future and a panic (of a user's clock) all leave nothing behind.
+struct Round<'a, S: Source> {
+    sources: &'a [S],
+    waiter: &'a Waiter,
+    first: usize,
+    /// How many sources, from `first` on, it is registered with.
+    entered: usize,
+}
+
+impl<'a, S: Source> Round<'a, S> {
+    fn new(sources: &'a [S], waiter: &'a Waiter, first: usize) -> Self {
+        waiter.begin();
+        Round {
+            sources,
+            waiter,
+            first,
+            entered: 0,
+        }
+    }
+
+    /// A round that was [kept](Self::keep).
+    fn resume(sources: &'a [S], waiter: &'a Waiter) -> Self {
+        Round {
+            sources,
+            waiter,
+            first: 0,
+            entered: sources.len(),
+        }
+    }
+
+    /// Tries each source once more, and registers with those that have nothing.
+    fn enter(&mut self) -> Option<(usize, S::Output)> {
+        for token in rotation(self.sources.len(), self.first) {
+            let ticket = Ticket {
+                waiter: self.waiter,
+                token,
+            };
+            if let Poll::Ready(output) = self.sources[token].attempt(Some(ticket)) {
+                return Some((token, output));
+            }
+            self.entered += 1;
+        }
+        None
+    }
+
+    /// Stays registered, until the round is resumed.
+    fn keep(mut self) {
+        self.entered = 0;
+    }
+
+    /// Leaves the sources, and returns the token of the one that has claimed the waiter. The caller must now try that source.
+    fn finish(mut self) -> Option<usize> {
+        let token = self.waiter.withdraw();
+        self.deregister(token);
+        token
+    }
+
+    /// Removes the waiter from all lists but that of the source which has removed it itself.
+    fn deregister(&mut self, claimed_by: Option<usize>) {
+        for token in rotation(self.sources.len(), self.first).take(self.entered) {
+            if Some(token) != claimed_by {
+                self.sources[token].with_waiters(&mut |waiters| {
+                    waiters.deregister(self.waiter);
+                });
+            }
+        }
+        self.entered = 0;
+    }
+}
+
+impl<S: Source> Drop for Round<'_, S> {
+    fn drop(&mut self) {
+        if self.entered == 0 {
+            return;
+        }
+        let token = self.waiter.withdraw();
+        self.deregister(token);
+        // Inv. 3: it claimed us, and we took nothing from it.
+        if let Some(token) = token {
+            self.sources[token].pass_on();
+        }
+    }
+}
+
+/// Tries each source once.
+fn attempt_any<S: Source>(sources: &[S], first: usize) -> Option<(usize, S::Output)> {
+    rotation(sources.len(), first).find_map(|token| match sources[token].attempt(None) {
+        Poll::Ready(output) => Some((token, output)),
+        Poll::Pending => None,
+    })
+}
+
+/// The indices below `length`, from `first` (whatever it is) on and round.
+fn rotation(length: usize, first: usize) -> impl Iterator<Item = usize> {
+    let first = first.checked_rem(length).unwrap_or(0);
+    (first..length).chain(0..first)
+}
