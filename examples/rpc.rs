@@ -24,7 +24,7 @@ fn main() -> Result {
 
     let requests = broker.consumer::<i64>(&Queue::new("rpc_queue"))?;
     let replies = broker.producer::<Reply>(&Exchange::existing(""))?;
-    let stopper = requests.stopper();
+    let stopper = requests.cancel_handle();
     let server = thread::spawn(move || serve(&requests, &replies));
     println!(" [x] Requesting fib(30)");
     println!(" [✔️] Got {}", call(&fib, &client, 30, 60_000)?.unwrap());
@@ -38,7 +38,7 @@ fn main() -> Result {
 
     let bad = call(&fib, &client, -1, 60_000)?.unwrap_err();
     println!(" [!] fib(-1) failed: {bad}");
-    stopper.stop();
+    stopper.cancel();
     assert_eq!(server.join().unwrap()?, 7);
     println!(" [✔️] The server lived on and answered 7 requests");
     Ok(())

@@ -13,8 +13,8 @@ mod waiting;
 use std::{sync::Arc, time::Duration};
 
 use leveret::{
-    AckMode, Broker, Budget, Channel, ConsumeOptions, Credentials, Error, Event, Exchange,
-    ManualClock, Message, Outcome, Properties, PublishOptions, Queue, Redrive, Requeue,
+    AckMode, Broker, Budget, Channel, ConfirmOutcome, ConsumeOptions, Credentials, Error, Event,
+    Exchange, ManualClock, Message, Properties, PublishOptions, Queue, Redrive, Requeue,
     SimpleQueue,
 };
 
@@ -345,7 +345,7 @@ fn a_channel_hears_of_a_refusal_by_its_confirm() {
             other => panic!("{other:?}"),
         }
     });
-    assert_eq!(outcomes, [Outcome::Ack, Outcome::Nack]);
+    assert_eq!(outcomes, [ConfirmOutcome::Ack, ConfirmOutcome::Nack]);
 }
 
 #[test]

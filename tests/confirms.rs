@@ -13,7 +13,7 @@ use std::{
 };
 
 use leveret::{
-    Broker, Channel, Credentials, Error, Event, Exchange, Outcome, Overflow, Properties,
+    Broker, Channel, ConfirmOutcome, Credentials, Error, Event, Exchange, Overflow, Properties,
     PublishOptions, Queue, Result,
 };
 
@@ -49,7 +49,12 @@ fn the_wait_is_true_until_a_message_is_refused_and_again_after_it_was_told() -> 
         _ => None,
     })
     .collect();
-    let expected = [Outcome::Ack, Outcome::Ack, Outcome::Nack, Outcome::Ack];
+    let expected = [
+        ConfirmOutcome::Ack,
+        ConfirmOutcome::Ack,
+        ConfirmOutcome::Nack,
+        ConfirmOutcome::Ack,
+    ];
     assert_eq!(outcomes, (1..).zip(expected).collect::<Vec<_>>());
     Ok(())
 }

@@ -110,13 +110,13 @@ fn handles_cross_threads_and_futures_are_send() {
     sync(&delivery);
     send(&consumer.recv_async());
     send(&producer.publish_async(Task { id: 8 }));
-    let stopper = consumer.stopper();
+    let stopper = consumer.cancel_handle();
     let consumer = Arc::new(consumer);
     let receiving = thread::spawn({
         let consumer = Arc::clone(&consumer);
         move || consumer.iter().count()
     });
-    stopper.stop();
+    stopper.cancel();
     assert_eq!(receiving.join().unwrap(), 0);
     delivery.nack(Requeue::No).unwrap();
 }

@@ -64,6 +64,7 @@ const FOLDERS: &[Folder] = &[
             "error",
             "exchange_kind",
             "field_value",
+            "message_totals",
             "name",
         ])],
     },
@@ -96,10 +97,10 @@ const FOLDERS: &[Folder] = &[
             may(&[
                 "delivery",
                 "delivery_info",
-                "held",
-                "pace",
                 "receive",
-                "subscription",
+                "recv_backoff",
+                "subscriber",
+                "unacked",
                 "undecoded",
             ]),
             may(&["channel"]),
@@ -372,9 +373,9 @@ fn a_planted_import_upwards_is_found_in_the_real_sources() {
             "engine/queue (layer 3), which is its sibling",
         ),
         (
-            "session/held.rs",
+            "session/unacked.rs",
             "use super::connection::Connection;",
-            "session/held",
+            "session/unacked",
             "session/connection (layer 4), which is above it",
         ),
         (
@@ -443,16 +444,22 @@ fn a_violation_says_where_and_what() {
                 "engine/mod.rs",
                 "pub(crate) mod queue; pub use queue::Queue;"
             ),
-            ("session/held.rs", "use super::connection;"),
-            ("session/connection.rs", "use super::{held::Held, channel};"),
+            ("session/unacked.rs", "use super::connection;"),
+            (
+                "session/connection.rs",
+                "use super::{unacked::Unacked, channel};"
+            ),
             ("session/channel/mod.rs", "use super::connection;"),
-            ("session/mod.rs", "pub(crate) mod held; pub use held::Held;"),
+            (
+                "session/mod.rs",
+                "pub(crate) mod unacked; pub use unacked::Unacked;"
+            ),
         ]),
         [
             "src/engine/queue/mod.rs:4: engine/queue (layer 3) imports `crate::engine::exchange` of engine/exchange (layer 3), which is its sibling, and these never import each other",
             "src/engine/queue/mod.rs:4: engine/queue (layer 3) imports `crate::engine::exchange::Kind` of engine/exchange (layer 3), which is its sibling, and these never import each other",
             "src/model/name.rs:1: model/name (layer 0) imports `crate::engine::vhost::topology::g` of engine/vhost (layer 3), which is above it",
-            "src/session/held.rs:1: session/held (layer 4) imports `super::connection` of session/connection (layer 4), which is above it",
+            "src/session/unacked.rs:1: session/unacked (layer 4) imports `super::connection` of session/connection (layer 4), which is above it",
         ]
     );
 }

@@ -275,7 +275,7 @@ fn the_counts_of_a_queue_add_up() -> Result {
     let held = consumer.recv()?;
     let snapshot = broker.snapshot()?;
     let counts = &snapshot.vhosts[0].queues[0];
-    let sum = |count: fn(&leveret::QueueSnapshot) -> leveret::Quantity| count(counts);
+    let sum = |count: fn(&leveret::QueueSnapshot) -> leveret::MessageTotals| count(counts);
     let parts = [
         sum(|q| q.ready),
         sum(|q| q.unsettled),

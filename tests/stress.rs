@@ -105,7 +105,7 @@ fn run(seed: u64) {
     stage.let_go();
     book.wait_until_settled(&stage.safe, PATIENCE);
     for stopper in stoppers {
-        stopper.stop();
+        stopper.cancel();
     }
     wait(2);
     stage.drain();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use leveret::{
-    Broker, Channel, ConsumeOptions, Credentials, Event, Outcome, Properties, PublishOptions, Queue,
+    Broker, Channel, ConfirmOutcome, ConsumeOptions, Credentials, Event, Properties,
+    PublishOptions, Queue,
 };
 
 use super::{
@@ -66,7 +67,7 @@ fn amqp(messages: u64, confirms: bool) -> Duration {
             while confirmed < number {
                 match events.recv().expect("an open channel") {
                     Event::Confirm(confirm) => {
-                        assert_eq!(confirm.outcome, Outcome::Ack);
+                        assert_eq!(confirm.outcome, ConfirmOutcome::Ack);
                         confirmed = confirm.delivery_tag;
                     }
                     other => panic!("{other:?}"),

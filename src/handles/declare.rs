@@ -1,7 +1,7 @@
 //! Declaring whole descriptions: an exchange or a queue with everything it is bound to, all or nothing; and byte budgets.
 
 use crate::{
-    engine::vhost::BindingAsk,
+    engine::vhost::BindingRequest,
     model::{
         descriptions::{Binding, Budget, Exchange, Queue},
         error::Result,
@@ -99,8 +99,8 @@ impl Undo {
     }
 }
 
-fn ask<'a>(binding: &'a Binding, destination: &'a str, to_queue: bool) -> BindingAsk<'a> {
-    BindingAsk {
+fn ask<'a>(binding: &'a Binding, destination: &'a str, to_queue: bool) -> BindingRequest<'a> {
+    BindingRequest {
         source: binding.source().name(),
         destination,
         to_queue,

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    handles::consumer::{Consumer, Member},
+    handles::consumer::{Consumer, ConsumerQueue},
     message::{envelope::Envelope, payload::Payload},
     model::error::CancelReason,
     runtime::waiter,
@@ -41,10 +41,10 @@ use crate::{
 /// ```
 #[derive(Debug, Default)]
 pub struct Select<'a> {
-    members: Vec<&'a Member>,
+    members: Vec<&'a ConsumerQueue>,
     /// For each member: the index of its consumer, and its place there.
     places: Vec<(usize, usize)>,
-    consumers: Vec<&'a Arc<[Member]>>,
+    consumers: Vec<&'a Arc<[ConsumerQueue]>>,
     /// Which is looked at first next time, so that none is starved.
     turn: usize,
 }
@@ -58,11 +58,11 @@ impl<'a> Select<'a> {
     /// Adds a consumer, and returns its index: 0 for the first, and so on.
     pub fn recv<T: Payload>(&mut self, consumer: &'a Consumer<T>) -> usize {
         let index = self.consumers.len();
-        for (place, member) in consumer.members().iter().enumerate() {
+        for (place, member) in consumer.queues().iter().enumerate() {
             self.members.push(member);
             self.places.push((index, place));
         }
-        self.consumers.push(consumer.members());
+        self.consumers.push(consumer.queues());
         index
     }
 
@@ -100,11 +100,11 @@ impl<'a> Select<'a> {
     /// Takes the first message that there is now.
     ///
     /// # Errors
-    /// [`NotReady`] if there is none.
+    /// [`SelectError`] if there is none.
     ///
     /// # Examples
     /// ```
-    /// use leveret::NotReady;
+    /// use leveret::SelectError;
     /// # use leveret::{Broker, Queue, Select};
     /// # let broker = Broker::new();
     /// # let (a, b) = (Queue::new("a"), Queue::new("b"));
@@ -113,21 +113,21 @@ impl<'a> Select<'a> {
     /// let mut select = Select::new();
     /// select.recv(&first);
     /// let of_second = select.recv(&second);
-    /// assert!(matches!(select.try_select(), Err(NotReady)));
+    /// assert!(matches!(select.try_select(), Err(SelectError)));
     /// producer.publish(7)?;
     /// let selected = select.try_select().expect("there is a message");
     /// assert_eq!(selected.index(), of_second);
     /// assert_eq!(*selected.recv(&second)?, 7);
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn try_select(&mut self) -> Result<Selected<'a>, NotReady> {
+    pub fn try_select(&mut self) -> Result<Selected<'a>, SelectError> {
         self.select_timeout(Duration::ZERO)
     }
 
     /// Takes the first message that there is, or waits for one, at most for `timeout`.
     ///
     /// # Errors
-    /// [`NotReady`] if none came in time.
+    /// [`SelectError`] if none came in time.
     ///
     /// # Examples
     /// ```
@@ -142,12 +142,12 @@ impl<'a> Select<'a> {
     /// assert!(select.select_timeout(Duration::from_millis(1)).is_err());
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn select_timeout(&mut self, timeout: Duration) -> Result<Selected<'a>, NotReady> {
+    pub fn select_timeout(&mut self, timeout: Duration) -> Result<Selected<'a>, SelectError> {
         let Some(member) = self.members.first() else {
-            return Err(NotReady);
+            return Err(SelectError);
         };
-        let time = member.subscription.vhost().time().clone();
-        self.wait(time.deadline(timeout)).ok_or(NotReady)
+        let time = member.subscriber.vhost().time().clone();
+        self.wait(time.deadline(timeout)).ok_or(SelectError)
     }
 
     fn wait(
@@ -190,7 +190,7 @@ impl<'a> Select<'a> {
 pub struct Selected<'a> {
     index: usize,
     place: usize,
-    consumer: &'a Arc<[Member]>,
+    consumer: &'a Arc<[ConsumerQueue]>,
     /// Present until received.
     outcome: Option<Result<Envelope, CancelReason>>,
 }
@@ -210,7 +210,7 @@ impl Selected<'_> {
     /// If `consumer` is not the one selected, as crossbeam's does.
     pub fn recv<T: Payload>(mut self, consumer: &Consumer<T>) -> Result<Delivery<T>, RecvError> {
         assert!(
-            Arc::ptr_eq(self.consumer, consumer.members()),
+            Arc::ptr_eq(self.consumer, consumer.queues()),
             "passed a consumer that was not selected"
         );
         match self.outcome.take() {
@@ -225,7 +225,7 @@ impl Drop for Selected<'_> {
         if let (Some(Ok(envelope)), Some(member)) =
             (self.outcome.take(), self.consumer.get(self.place))
         {
-            member.subscription.untake(envelope);
+            member.subscriber.put_back(envelope);
         }
     }
 }
@@ -243,4 +243,4 @@ impl fmt::Debug for Selected<'_> {
 /// [`Select::try_select`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no consumer has a message")]
-pub struct NotReady;
+pub struct SelectError;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
 use crate::{
     engine::{
-        queue::{Queue, State},
+        queue::{QueueCore, QueueState},
         vhost::Published,
     },
     handles::producer::{Producer, PublishError},
@@ -17,8 +17,8 @@ use crate::{
     runtime::waiter::{self, Ticket, WaitList, Waiting},
     session::{
         delivery::Delivery,
-        held::Source,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
+        unacked::DeliveryOrigin,
     },
 };
 
@@ -52,10 +52,10 @@ pub struct SimpleQueue<T: Payload> {
 /// The getting side, without its type.
 #[derive(Clone)]
 struct Getter {
-    source: Arc<Source>,
+    source: Arc<DeliveryOrigin>,
 }
 
-impl waiter::Source for Getter {
+impl waiter::Waitable for Getter {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
@@ -69,7 +69,7 @@ impl waiter::Source for Getter {
                     None if state.is_deleted() => Poll::Ready(Err(CancelReason::QueueDeleted)),
                     None => {
                         if let Some(ticket) = ticket {
-                            state.getters().register(ticket);
+                            state.get_waiters().register(ticket);
                         }
                         Poll::Pending
                     }
@@ -84,16 +84,16 @@ impl waiter::Source for Getter {
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(self.queue().lock().getters());
+        f(self.queue().lock().get_waiters());
     }
 
-    fn rest(&self) {
-        self.queue().lock().rest(None);
+    fn on_idle(&self) {
+        self.queue().lock().on_idle(None);
     }
 }
 
 impl Getter {
-    fn queue(&self) -> &Arc<Queue> {
+    fn queue(&self) -> &Arc<QueueCore> {
         &self.source.queue
     }
 }
@@ -106,7 +106,7 @@ impl<T: Payload> SimpleQueue<T> {
         let producer = connection.producer::<T>(queue)?;
         let core = connection.core();
         let queue = core.vhost().queue(core.id(), producer.routing_key())?;
-        let source = Source::gets(core.vhost(), &queue);
+        let source = DeliveryOrigin::gets(core.vhost(), &queue);
         Ok(SimpleQueue {
             producer,
             getter: Getter { source },
@@ -189,7 +189,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn try_get(&self) -> Result<Delivery<T>, TryRecvError> {
-        match waiter::Source::attempt(&self.getter, None) {
+        match waiter::Waitable::attempt(&self.getter, None) {
             Poll::Ready(got) => Ok(self.open_delivery(got)?),
             Poll::Pending => Err(TryRecvError::Empty),
         }
@@ -279,7 +279,7 @@ impl<T: Payload> SimpleQueue<T> {
         self.getter
             .source
             .vhost
-            .with_queue(self.getter.queue(), State::purge)
+            .with_queue(self.getter.queue(), QueueState::purge)
     }
 
     /// The name of the queue.

@@ -186,7 +186,7 @@ fn two_consumers_of_one_queue_leave_nothing_while_one_can_take_it() {
                 .build()
                 .unwrap()
         });
-        let stoppers = [consumers[0].stopper(), consumers[1].stopper()];
+        let stoppers = [consumers[0].cancel_handle(), consumers[1].cancel_handle()];
         let (sender, acked) = mpsc::channel::<u32>();
         let receiving = consumers.map(|consumer| {
             let sender = sender.clone();
@@ -205,7 +205,7 @@ fn two_consumers_of_one_queue_leave_nothing_while_one_can_take_it() {
         let all = (0..4).map(|_| acked.recv().unwrap()).collect();
         assert_eq!(sorted(all), [0, 1, 2, 3]);
         for stopper in stoppers {
-            stopper.stop();
+            stopper.cancel();
         }
         join(receiving);
         assert_eq!(rest(&broker, "q"), []);

@@ -47,14 +47,14 @@ fn publishing_against_a_cancel_loses_nothing_and_wakes_the_receiver() {
             .prefetch(2)
             .build()
             .unwrap();
-        let stopper = consumer.stopper();
+        let stopper = consumer.cancel_handle();
         let receiving = thread::spawn(move || work(&consumer));
         let publishing = thread::spawn(move || {
             for id in 0..3 {
                 producer.publish(id).unwrap();
             }
         });
-        stopper.stop();
+        stopper.cancel();
         let acked = receiving.join().unwrap();
         publishing.join().unwrap();
         let rest = rest(&broker, "q");

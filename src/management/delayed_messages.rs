@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     engine::{
-        queue::{DelayedKey, Queue},
+        queue::{DelayedKey, QueueCore},
         vhost::VirtualHost,
     },
     handles::{broker::Broker, producer::Destination},
@@ -64,7 +64,7 @@ use crate::{
 pub struct Delayed {
     vhost: Arc<VirtualHost>,
     /// The queue, or the shelf of the exchange.
-    queue: Arc<Queue>,
+    queue: Arc<QueueCore>,
 }
 
 impl Connection {
@@ -110,7 +110,7 @@ impl Delayed {
         let vhost = Arc::clone(core.vhost());
         let queue = match destination {
             Destination::Queue(queue) => vhost.queue(core.id(), &Name::new(queue.name())?)?,
-            Destination::Exchange(exchange) => vhost.shelf(&Name::new(exchange.name())?)?,
+            Destination::Exchange(exchange) => vhost.delay_queue(&Name::new(exchange.name())?)?,
         };
         Ok(Delayed { vhost, queue })
     }
@@ -182,7 +182,7 @@ impl Delayed {
         let (now, wall) = (self.vhost.nanos(), self.vhost.time().system_now());
         let queue = self.queue.id();
         let state = self.queue.lock();
-        state.look_at_delayed(last, PAGE, |(key, envelope)| {
+        state.map_delayed(last, PAGE, |(key, envelope)| {
             let id = DelayedId { queue, key };
             DelayedMessage::new(&self.vhost, id, envelope, now, wall)
         })
@@ -294,7 +294,7 @@ impl DelayedMessage {
                 due => Duration::from_nanos(due.saturating_sub(now)),
             },
             seen_at: wall,
-            exchange: vhost.origins().name(envelope.origin()),
+            exchange: vhost.exchange_names().name(envelope.origin()),
             routing_key: envelope.routing_key().into(),
             properties: envelope.shared_properties(),
             size: envelope.size(),

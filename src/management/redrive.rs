@@ -155,7 +155,9 @@ impl Connection {
             match chosen.then(|| home(envelope.properties())).flatten() {
                 Some(home) => match send_home(vhost, core.id(), &home, envelope) {
                     Ok(()) => {
-                        vhost.with_queue(&from, |state, _, effects| state.moved(1, bytes, effects));
+                        vhost.with_queue(&from, |state, _, effects| {
+                            state.settle_moved(1, bytes, effects)
+                        });
                         moved += 1;
                     }
                     Err(envelope) => kept.push(envelope),
@@ -164,7 +166,7 @@ impl Connection {
             }
         }
         vhost.with_queue(&from, |state, now, effects| {
-            state.give_back_unseen(None, kept, now, effects)
+            state.requeue_undelivered(None, kept, now, effects)
         });
         Ok(moved)
     }

@@ -39,7 +39,7 @@ pub(crate) struct Envelope {
     pub(crate) position: u64,
     /// When the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it does not.
     pub(crate) deadline: u64,
-    marks: Marks,
+    marks: PackedIds,
 }
 
 /// What a message carries besides its payload when it is not plain.
@@ -80,9 +80,9 @@ impl Deref for SharedProperties {
 
 /// Where a message was published: the exchange as the virtual host numbers it.
 #[derive(Clone, Debug)]
-pub(crate) enum Origin {
+pub(crate) enum ExchangeId {
     /// One of the numbered exchanges.
-    Numbered(u16),
+    Interned(u16),
     /// All numbers are taken: the name travels along.
     Named(Name),
 }
@@ -108,7 +108,7 @@ impl Envelope {
             position: 0,
             deadline: NEVER,
             key: address.key,
-            marks: Marks::new(address.origin),
+            marks: PackedIds::new(address.origin),
         }
     }
 
@@ -128,7 +128,7 @@ impl Envelope {
             position: 0,
             deadline: NEVER,
             key: Key::LONG,
-            marks: Marks::new(0),
+            marks: PackedIds::new(0),
         }
     }
 
@@ -191,10 +191,10 @@ impl Envelope {
     }
 
     /// The number of the exchange, or its name where it has none.
-    pub(crate) fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> ExchangeId {
         match (self.marks.origin(), &self.meta) {
-            (NAMED, Some(meta)) => Origin::Named(meta.exchange.clone().unwrap_or_default()),
-            (number, _) => Origin::Numbered(number),
+            (NAMED, Some(meta)) => ExchangeId::Named(meta.exchange.clone().unwrap_or_default()),
+            (number, _) => ExchangeId::Interned(number),
         }
     }
 
@@ -319,10 +319,10 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    pub(crate) fn new(origin: &Origin, routing_key: &Name) -> Address {
+    pub(crate) fn new(origin: &ExchangeId, routing_key: &Name) -> Address {
         let (number, exchange) = match origin {
-            Origin::Numbered(number) => (*number, None),
-            Origin::Named(name) => (NAMED, Some(name.clone())),
+            ExchangeId::Interned(number) => (*number, None),
+            ExchangeId::Named(name) => (NAMED, Some(name.clone())),
         };
         let (key, long) = match Key::new(routing_key) {
             Some(key) => (key, None),
@@ -346,28 +346,28 @@ impl Address {
 /// The number of the exchange and the delivery count, in one word: what is written in pieces just before the message is moved holds the
 /// move up. Never zero, which makes room for the `None` of an `Option<Envelope>`.
 #[derive(Clone, Copy, Debug)]
-struct Marks(NonZero<u64>);
+struct PackedIds(NonZero<u64>);
 
-impl Marks {
+impl PackedIds {
     const ORIGIN: u32 = 16;
     const COUNT: u32 = 32;
 
-    fn new(origin: u16) -> Marks {
-        Marks(NonZero::<u64>::MIN | u64::from(origin) << Marks::ORIGIN)
+    fn new(origin: u16) -> PackedIds {
+        PackedIds(NonZero::<u64>::MIN | u64::from(origin) << PackedIds::ORIGIN)
     }
 
     fn origin(self) -> u16 {
-        (self.0.get() >> Marks::ORIGIN) as u16
+        (self.0.get() >> PackedIds::ORIGIN) as u16
     }
 
     fn delivery_count(self) -> u32 {
-        (self.0.get() >> Marks::COUNT) as u32
+        (self.0.get() >> PackedIds::COUNT) as u32
     }
 
-    fn with_return(self) -> Marks {
+    fn with_return(self) -> PackedIds {
         match self.delivery_count() {
             u32::MAX => self,
-            _ => Marks(self.0.saturating_add(1 << Marks::COUNT)),
+            _ => PackedIds(self.0.saturating_add(1 << PackedIds::COUNT)),
         }
     }
 }
@@ -423,13 +423,13 @@ mod tests {
     #[test]
     fn returns_are_counted_beside_the_origin_and_never_into_it() {
         for origin in [0, 1, NAMED] {
-            let mut marks = Marks::new(origin);
+            let mut marks = PackedIds::new(origin);
             for returns in 1..=3 {
                 marks = marks.with_return();
                 assert_eq!((marks.origin(), marks.delivery_count()), (origin, returns));
             }
-            let most = u64::from(u32::MAX) << Marks::COUNT;
-            let full = Marks(Marks::new(origin).0 | most).with_return();
+            let most = u64::from(u32::MAX) << PackedIds::COUNT;
+            let full = PackedIds(PackedIds::new(origin).0 | most).with_return();
             assert_eq!((full.origin(), full.delivery_count()), (origin, u32::MAX));
         }
     }
@@ -439,23 +439,26 @@ mod tests {
         for length in 0..=255 {
             let key =
                 Name::new("é".repeat(length / 2) + if length % 2 == 1 { "x" } else { "" }).unwrap();
-            let address = Address::new(&Origin::Numbered(3), &key);
+            let address = Address::new(&ExchangeId::Interned(3), &key);
             let envelope = Envelope::new(Body::new(1u8), &address, None);
             assert_eq!(envelope.routing_key(), &*key);
-            assert!(matches!(envelope.origin(), Origin::Numbered(3)));
+            assert!(matches!(envelope.origin(), ExchangeId::Interned(3)));
         }
     }
 
     #[test]
     fn an_exchange_without_a_number_travels_by_name_beside_other_properties() {
         let exchange = Name::new("logs").unwrap();
-        let address = Address::new(&Origin::Named(exchange.clone()), &Name::new("k").unwrap());
+        let address = Address::new(
+            &ExchangeId::Named(exchange.clone()),
+            &Name::new("k").unwrap(),
+        );
         let meta = Arc::new(Meta {
             size: Some(7),
             ..Meta::default()
         });
         let envelope = Envelope::new(Body::new(1u8), &address, Some(meta));
-        assert!(matches!(envelope.origin(), Origin::Named(name) if name == exchange));
+        assert!(matches!(envelope.origin(), ExchangeId::Named(name) if name == exchange));
         assert_eq!(envelope.size(), 7);
         assert_eq!(envelope.routing_key(), "k");
     }

@@ -8,4 +8,5 @@ pub(crate) mod descriptions;
 pub(crate) mod error;
 pub(crate) mod exchange_kind;
 pub(crate) mod field_value;
+pub(crate) mod message_totals;
 pub(crate) mod name;

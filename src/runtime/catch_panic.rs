@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `code` and returns what it returns, or `None` if it panicked (the panic hook has then reported it).
-pub(crate) fn contained<R>(code: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn catch_panic<R>(code: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(code)) {
         Ok(value) => Some(value),
         Err(payload) => {

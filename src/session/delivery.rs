@@ -1,19 +1,19 @@
 //! A received message: the payload as its type, what is known of it, and the ways to settle it.
 //!
-//! Built on [`Held`]: dropped unsettled, it goes back. Knows nothing of how it was received.
+//! Built on [`Unacked`]: dropped unsettled, it goes back. Knows nothing of how it was received.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use super::{
     delivery_info::DeliveryInfo,
-    held::{Held, Requeue, Source},
+    unacked::{DeliveryOrigin, Requeue, Unacked},
     undecoded::Undecoded,
 };
 use crate::{
     message::{
         codec::{Codecs, Json},
         envelope::Envelope,
-        payload::{Carry, Payload},
+        payload::{Payload, SealedPayload},
     },
     model::error::{CodecError, Result},
 };
@@ -56,7 +56,7 @@ pub struct Delivery<T: Payload> {
 impl<T: Payload> Delivery<T> {
     /// Opens a message for a consumer of `T`.
     pub(crate) fn open(
-        source: Arc<Source>,
+        source: Arc<DeliveryOrigin>,
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
@@ -74,22 +74,22 @@ impl<T: Payload> Delivery<T> {
 
     /// A message that [is open](Self::is_open) already.
     #[inline(always)]
-    pub(crate) fn whole(source: Arc<Source>, envelope: Envelope) -> Delivery<T> {
+    pub(crate) fn whole(source: Arc<DeliveryOrigin>, envelope: Envelope) -> Delivery<T> {
         Delivery {
             opened: None,
             info: DeliveryInfo {
-                held: Held::new(source, envelope),
+                held: Unacked::new(source, envelope),
             },
         }
     }
 
     fn decode(
-        source: Arc<Source>,
+        source: Arc<DeliveryOrigin>,
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
         // Held first: should decoding panic, the message goes back.
-        let held = Held::new(source, envelope);
+        let held = Unacked::new(source, envelope);
         let opened = match held.envelope() {
             Some(envelope) => open_body(envelope, codecs),
             None => Ok(None),
@@ -210,7 +210,7 @@ impl<T: Payload> Delivery<T> {
     /// Puts a payload that was taken out of the message back into it.
     fn restore(&mut self) {
         if let (Some(opened), Some(envelope)) = (self.opened.take(), self.info.held.envelope()) {
-            Carry::restore(envelope.body(), opened);
+            SealedPayload::restore(envelope.body(), opened);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::held::Held;
+use super::unacked::Unacked;
 use crate::{
     message::{envelope::Envelope, properties::Properties},
     model::{
@@ -34,7 +34,7 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct DeliveryInfo {
-    pub(super) held: Held,
+    pub(super) held: Unacked,
 }
 
 /// The names of a message that is settled: nobody can ask for them, since whatever settles it consumes the delivery.
@@ -44,20 +44,20 @@ impl DeliveryInfo {
     /// The queue it came from.
     pub fn queue(&self) -> &Name {
         self.held
-            .source()
+            .origin()
             .map_or(&NOWHERE, |source| source.queue.name())
     }
 
     /// The tag of the consumer that received it; empty for a [`SimpleQueue`](crate::SimpleQueue).
     pub fn consumer_tag(&self) -> &Name {
         self.held
-            .source()
+            .origin()
             .map_or(&NOWHERE, |source| &source.consumer_tag)
     }
 
     /// The exchange it was published to; empty for the default exchange.
     pub fn exchange(&self) -> Name {
-        let held = self.held.source().zip(self.held.envelope());
+        let held = self.held.origin().zip(self.held.envelope());
         held.map(|(source, envelope)| source.exchange(envelope.origin()))
             .unwrap_or_default()
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{delivery_info::DeliveryInfo, held::Requeue};
+use super::{delivery_info::DeliveryInfo, unacked::Requeue};
 use crate::{
     message::envelope::Envelope,
     model::error::{CodecError, Result},

@@ -1,6 +1,6 @@
 //! Declaring budgets: what is the same, what is not accepted, and what a description looks like.
 
-use leveret::{Budget, BudgetPolicy, Entity, Error, Precondition, Queue};
+use leveret::{Budget, BudgetPolicy, EntityKind, Error, Precondition, Queue};
 
 use super::{covered, ten_bytes, with_budget};
 
@@ -29,7 +29,7 @@ fn a_queues_budget_cannot_be_changed_by_declaring_it_again() {
             Error::Inequivalent(difference) => {
                 assert_eq!(
                     (difference.field.as_str(), difference.entity),
-                    (field, Entity::Budget)
+                    (field, EntityKind::Budget)
                 );
             }
             other => panic!("{other}"),

@@ -36,7 +36,7 @@ fn crowd(broker: &Broker, budget: Budget) -> u64 {
                 .build()
                 .unwrap();
             let taken = Arc::clone(&taken);
-            let stopper = consumer.stopper();
+            let stopper = consumer.cancel_handle();
             let thread = thread::spawn(move || {
                 let mut turn = n;
                 while let Ok(delivery) = consumer.recv() {
@@ -87,7 +87,7 @@ fn crowd(broker: &Broker, budget: Budget) -> u64 {
     }
     over.store(true, SeqCst);
     for (stopper, thread) in consumers {
-        stopper.stop();
+        stopper.cancel();
         thread.join().unwrap();
     }
     assert_eq!(taken.load(SeqCst), published);

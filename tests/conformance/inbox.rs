@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use leveret::{Confirm, Event, Events, Outcome as Confirmed};
+use leveret::{Confirm, ConfirmOutcome as Confirmed, Event, Events};
 
 use crate::message::Received;
 

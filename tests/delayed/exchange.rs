@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use leveret::{
-    Error, Event, FieldTable, FieldValue, IfUnused, Local, Message, Outcome, PublishOptions, Queue,
-    Redrive,
+    ConfirmOutcome, Error, Event, FieldTable, FieldValue, IfUnused, Local, Message, PublishOptions,
+    Queue, Redrive,
 };
 
 use super::*;
@@ -277,7 +277,7 @@ fn a_mandatory_message_that_is_kept_back_is_not_returned_and_is_confirmed() -> R
     channel.basic_publish("x", "nowhere", "m", x_delay(10), mandatory)?;
     let events = channel.events();
     let confirmed = events.try_recv()?;
-    assert!(matches!(confirmed, Event::Confirm(confirm) if confirm.outcome == Outcome::Ack));
+    assert!(matches!(confirmed, Event::Confirm(confirm) if confirm.outcome == ConfirmOutcome::Ack));
     clock.advance(ms(10));
     assert!(matches!(events.try_recv(), Err(TryRecvError::Empty)));
     // One that is not delayed is returned as ever.

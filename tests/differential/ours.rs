@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use leveret::{
-    AckMode, Broker, Channel, ChannelDelivery, Connection, ConsumeOptions, Credentials, Error,
-    Event, Events, Exchange, FieldTable, IfEmpty, IfUnused, ManualClock, Outcome as Confirmed,
-    Properties, PublishOptions, Queue, Requeue, Scope,
+    AckMode, Broker, Channel, ChannelDelivery, ConfirmOutcome as Confirmed, Connection,
+    ConsumeOptions, Credentials, Error, Event, Events, Exchange, FieldTable, IfEmpty, IfUnused,
+    ManualClock, Properties, PublishOptions, Queue, Requeue, Scope,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};

@@ -11,8 +11,8 @@ use std::{
 };
 
 use leveret::{
-    AckMode, Broker, Channel, ConsumeOptions, Consumer, Credentials, Delivery, Event, Exchange,
-    Producer, Queue, Requeue, Stopper,
+    AckMode, Broker, CancelHandle, Channel, ConsumeOptions, Consumer, Credentials, Delivery, Event,
+    Exchange, Producer, Queue, Requeue,
 };
 
 use crate::{
@@ -175,12 +175,12 @@ pub fn producer(stage: &Arc<Stage>, mut random: Random) -> impl FnOnce() + Send 
 }
 
 /// Consumes from the safe queue until it is stopped.
-pub fn patient(stage: &Arc<Stage>, prefetch: u32) -> (Stopper, impl FnOnce() + Send + use<>) {
+pub fn patient(stage: &Arc<Stage>, prefetch: u32) -> (CancelHandle, impl FnOnce() + Send + use<>) {
     let stage = Arc::clone(stage);
     let queue = Queue::new(&stage.safe);
     let builder = stage.broker.consumer_builder::<Load>(&queue);
     let consumer = builder.prefetch(prefetch).build().unwrap();
-    (consumer.stopper(), move || {
+    (consumer.cancel_handle(), move || {
         for delivery in consumer.iter() {
             stage.settle(delivery.unwrap());
         }

@@ -26,7 +26,7 @@ fn a_stopper_ends_a_blocked_receive_and_an_iteration() {
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let consumer = Arc::new(broker.consumer::<u32>(&queue()).unwrap());
-    let stopper = consumer.stopper();
+    let stopper = consumer.cancel_handle();
     let iterating = thread::spawn({
         let consumer = Arc::clone(&consumer);
         move || {
@@ -42,8 +42,8 @@ fn a_stopper_ends_a_blocked_receive_and_an_iteration() {
     while !rest_is_taken(&broker) {
         thread::yield_now();
     }
-    stopper.clone().stop();
-    stopper.stop();
+    stopper.clone().cancel();
+    stopper.cancel();
     let received = iterating.join().unwrap();
     assert_eq!(reason(consumer.recv()), CancelReason::ConsumerCancelled);
     assert_eq!(received + rest::<u32>(&broker, "q").len(), 3);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Destination,
+    RouteTarget,
     dense::DenseMap,
     numbered::{Number, Numbered},
 };
@@ -17,13 +17,13 @@ static NO_ARGUMENTS: FieldTable = FieldTable::new();
 
 /// A binding without its two ends: clones share the key and the arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Binding {
+pub(super) struct BindingKey {
     routing_key: Name,
     /// Never an empty table: most bindings have no arguments, and then need no memory for them.
     arguments: Option<Arc<FieldTable>>,
 }
 
-impl Binding {
+impl BindingKey {
     pub(super) fn new(routing_key: &Name, arguments: &FieldTable) -> Self {
         Self {
             routing_key: routing_key.clone(),
@@ -55,7 +55,7 @@ pub(super) struct Bindings<D> {
     by_destination: Numbered<D, Bound>,
 }
 
-impl<D: Destination> Bindings<D> {
+impl<D: RouteTarget> Bindings<D> {
     pub(super) fn new() -> Self {
         Self {
             by_destination: Numbered::new(),
@@ -66,7 +66,7 @@ impl<D: Destination> Bindings<D> {
         self.by_destination.is_empty()
     }
 
-    pub(super) fn contains(&self, destination: &D, binding: &Binding) -> bool {
+    pub(super) fn contains(&self, destination: &D, binding: &BindingKey) -> bool {
         self.by_destination
             .get(destination)
             .is_some_and(|bound| bound.contains(binding))
@@ -81,7 +81,7 @@ impl<D: Destination> Bindings<D> {
     }
 
     /// Adds a binding that is not there yet (the caller has just looked).
-    pub(super) fn insert_new(&mut self, destination: D, binding: Binding) {
+    pub(super) fn insert_new(&mut self, destination: D, binding: BindingKey) {
         match self.by_destination.get_mut(&destination) {
             Some(bound) => bound.insert_new(binding),
             None => self
@@ -91,7 +91,7 @@ impl<D: Destination> Bindings<D> {
     }
 
     /// The number that the destination had, or `None` if the binding was not there.
-    pub(super) fn remove(&mut self, destination: &D, binding: &Binding) -> Option<Number> {
+    pub(super) fn remove(&mut self, destination: &D, binding: &BindingKey) -> Option<Number> {
         match self.by_destination.get_mut(destination)? {
             Bound::Many(bindings) if bindings.len() > 1 => {
                 bindings.remove(binding)?;
@@ -138,8 +138,8 @@ impl<D: Destination> Bindings<D> {
 /// The bindings of one destination: often just one.
 #[derive(Debug)]
 pub(super) enum Bound {
-    One(Binding),
-    Many(DenseMap<Binding, ()>),
+    One(BindingKey),
+    Many(DenseMap<BindingKey, ()>),
 }
 
 impl Bound {
@@ -150,7 +150,7 @@ impl Bound {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Binding> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &BindingKey> {
         let (one, many) = match self {
             Self::One(binding) => (Some(binding), [].as_slice()),
             Self::Many(bindings) => (None, bindings.entries()),
@@ -159,14 +159,14 @@ impl Bound {
             .chain(many.iter().map(|(binding, ())| binding))
     }
 
-    fn contains(&self, binding: &Binding) -> bool {
+    fn contains(&self, binding: &BindingKey) -> bool {
         match self {
             Self::One(present) => present == binding,
             Self::Many(bindings) => bindings.contains(binding),
         }
     }
 
-    fn insert_new(&mut self, binding: Binding) {
+    fn insert_new(&mut self, binding: BindingKey) {
         match self {
             Self::One(present) => {
                 let mut many = DenseMap::new();
@@ -183,8 +183,8 @@ impl Bound {
 mod tests {
     use super::*;
 
-    fn binding(routing_key: &str, arguments: &FieldTable) -> Binding {
-        Binding::new(&Name::new(routing_key).unwrap(), arguments)
+    fn binding(routing_key: &str, arguments: &FieldTable) -> BindingKey {
+        BindingKey::new(&Name::new(routing_key).unwrap(), arguments)
     }
 
     #[test]

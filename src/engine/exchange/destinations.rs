@@ -5,32 +5,32 @@
 
 use std::hash::BuildHasherDefault;
 
-use super::{Matches, dense::DenseMap, numbered::Number, topic::NumberHasher};
+use super::{Matches, dense::DenseMap, hasher::NumberHasher, numbered::Number};
 
 /// The destinations of one key, in eight bytes, as nearly always it is one; where it is several they are among the
-/// table's [`Crowds`].
+/// table's [`SetPool`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Destinations {
     /// The destination, or the number of the crowd.
-    who: u32,
+    id_or_set: u32,
     bindings: u32,
 }
 
 /// Instead of a number of bindings. So many with one key and one destination would not fit in memory.
-const CROWD: u32 = u32::MAX;
+const IS_SET: u32 = u32::MAX;
 
-type Crowd = DenseMap<Number, u32, BuildHasherDefault<NumberHasher>>;
+type DestinationSet = DenseMap<Number, u32, BuildHasherDefault<NumberHasher>>;
 
 /// The destinations of all keys of a table that have more than one.
 #[derive(Debug, Default)]
-pub(super) struct Crowds {
-    crowds: Vec<Crowd>,
+pub(super) struct SetPool {
+    sets: Vec<DestinationSet>,
     free: Vec<u32>,
 }
 
 impl Destinations {
     pub(super) const NONE: Destinations = Destinations {
-        who: 0,
+        id_or_set: 0,
         bindings: 0,
     };
 
@@ -38,49 +38,49 @@ impl Destinations {
         self.bindings == 0
     }
 
-    pub(super) fn len(self, crowds: &Crowds) -> usize {
+    pub(super) fn len(self, crowds: &SetPool) -> usize {
         match self.bindings {
             0 => 0,
-            CROWD => crowds.crowds[self.who as usize].len(),
+            IS_SET => crowds.sets[self.id_or_set as usize].len(),
             _ => 1,
         }
     }
 
     /// Counts one more binding to `added`.
-    pub(super) fn add(&mut self, added: Number, crowds: &mut Crowds) {
+    pub(super) fn add(&mut self, added: Number, crowds: &mut SetPool) {
         match self.bindings {
             0 => {
                 *self = Destinations {
-                    who: added,
+                    id_or_set: added,
                     bindings: 1,
                 }
             }
-            CROWD => {
-                let crowd = &mut crowds.crowds[self.who as usize];
+            IS_SET => {
+                let crowd = &mut crowds.sets[self.id_or_set as usize];
                 match crowd.get_mut(&added) {
                     Some(bindings) => *bindings += 1,
                     None => crowd.insert_new(added, 1),
                 }
             }
-            _ if self.who == added => self.bindings += 1,
+            _ if self.id_or_set == added => self.bindings += 1,
             bindings => {
-                let mut crowd = Crowd::new();
-                crowd.insert_new(self.who, bindings);
+                let mut crowd = DestinationSet::new();
+                crowd.insert_new(self.id_or_set, bindings);
                 crowd.insert_new(added, 1);
                 *self = Destinations {
-                    who: crowds.keep(crowd),
-                    bindings: CROWD,
+                    id_or_set: crowds.keep(crowd),
+                    bindings: IS_SET,
                 }
             }
         }
     }
 
     /// Counts one binding to `removed` less, and drops the destination with its last one. What is not there is left.
-    pub(super) fn remove(&mut self, removed: Number, crowds: &mut Crowds) {
+    pub(super) fn remove(&mut self, removed: Number, crowds: &mut SetPool) {
         match self.bindings {
             0 => {}
-            CROWD => {
-                let crowd = &mut crowds.crowds[self.who as usize];
+            IS_SET => {
+                let crowd = &mut crowds.sets[self.id_or_set as usize];
                 if let Some(bindings) = crowd.get_mut(&removed) {
                     *bindings -= 1;
                     if *bindings == 0 {
@@ -88,53 +88,53 @@ impl Destinations {
                     }
                 }
                 if crowd.is_empty() {
-                    *crowd = Crowd::new();
-                    crowds.free.push(self.who);
+                    *crowd = DestinationSet::new();
+                    crowds.free.push(self.id_or_set);
                     *self = Destinations::NONE;
                 }
             }
-            _ if self.who == removed => self.bindings -= 1,
+            _ if self.id_or_set == removed => self.bindings -= 1,
             _ => {}
         }
     }
 
     /// Drops a destination with all its bindings.
-    pub(super) fn remove_all(&mut self, removed: Number, crowds: &mut Crowds) {
+    pub(super) fn remove_all(&mut self, removed: Number, crowds: &mut SetPool) {
         match self.bindings {
-            CROWD => {
-                if let Some(bindings) = crowds.crowds[self.who as usize].get_mut(&removed) {
+            IS_SET => {
+                if let Some(bindings) = crowds.sets[self.id_or_set as usize].get_mut(&removed) {
                     *bindings = 1;
                 }
             }
-            _ if self.who == removed => self.bindings = self.bindings.min(1),
+            _ if self.id_or_set == removed => self.bindings = self.bindings.min(1),
             _ => {}
         }
         self.remove(removed, crowds);
     }
 
-    pub(super) fn collect(self, crowds: &Crowds, matches: &mut Matches) {
+    pub(super) fn collect(self, crowds: &SetPool, matches: &mut Matches) {
         match self.bindings {
             0 => {}
-            CROWD => {
-                let crowd = crowds.crowds[self.who as usize].entries();
+            IS_SET => {
+                let crowd = crowds.sets[self.id_or_set as usize].entries();
                 matches.insert_all(crowd.iter().map(|(destination, _)| *destination));
             }
-            _ => matches.insert(self.who),
+            _ => matches.insert(self.id_or_set),
         }
     }
 }
 
-impl Crowds {
+impl SetPool {
     /// There are fewer crowds than keys, of which there are never 2^32.
-    fn keep(&mut self, crowd: Crowd) -> u32 {
+    fn keep(&mut self, crowd: DestinationSet) -> u32 {
         match self.free.pop() {
             Some(number) => {
-                self.crowds[number as usize] = crowd;
+                self.sets[number as usize] = crowd;
                 number
             }
             None => {
-                self.crowds.push(crowd);
-                (self.crowds.len() - 1) as u32
+                self.sets.push(crowd);
+                (self.sets.len() - 1) as u32
             }
         }
     }
@@ -144,7 +144,7 @@ impl Crowds {
 mod tests {
     use super::*;
 
-    fn found(destinations: Destinations, crowds: &Crowds) -> Vec<Number> {
+    fn found(destinations: Destinations, crowds: &SetPool) -> Vec<Number> {
         let mut matches = Matches::new();
         destinations.collect(crowds, &mut matches);
         matches.numbers().to_vec()
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_destination_leaves_with_its_last_binding() {
-        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
+        let (mut destinations, mut crowds) = (Destinations::NONE, SetPool::default());
         [1, 1, 2, 2, 3]
             .into_iter()
             .for_each(|destination| destinations.add(destination, &mut crowds));
@@ -169,9 +169,9 @@ mod tests {
 
     #[test]
     fn one_destination_is_no_crowd_however_often_it_is_bound() {
-        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
+        let (mut destinations, mut crowds) = (Destinations::NONE, SetPool::default());
         (0..5).for_each(|_| destinations.add(3, &mut crowds));
-        assert!(crowds.crowds.is_empty());
+        assert!(crowds.sets.is_empty());
         (0..4).for_each(|_| destinations.remove(3, &mut crowds));
         destinations.remove(4, &mut crowds);
         assert_eq!(found(destinations, &crowds), [3]);
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_destination_may_leave_with_all_its_bindings() {
-        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
+        let (mut destinations, mut crowds) = (Destinations::NONE, SetPool::default());
         [1, 2, 2]
             .into_iter()
             .for_each(|destination| destinations.add(destination, &mut crowds));
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn crowds_are_used_again() {
-        let (mut destinations, mut crowds) = (Destinations::NONE, Crowds::default());
+        let (mut destinations, mut crowds) = (Destinations::NONE, SetPool::default());
         for _ in 0..100 {
             [1, 2]
                 .into_iter()
@@ -216,6 +216,6 @@ mod tests {
                 .into_iter()
                 .for_each(|destination| destinations.remove(destination, &mut crowds));
         }
-        assert_eq!(crowds.crowds.len(), 1);
+        assert_eq!(crowds.sets.len(), 1);
     }
 }

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 
 use super::{
     Matches,
-    destinations::{Crowds, Destinations},
+    destinations::{Destinations, SetPool},
     numbered::Number,
 };
 use crate::model::name::Name;
@@ -14,14 +14,14 @@ use crate::model::name::Name;
 #[derive(Debug)]
 pub(super) struct Direct {
     keys: HashMap<Name, Destinations>,
-    crowds: Crowds,
+    crowds: SetPool,
 }
 
 impl Direct {
     pub(super) fn new() -> Self {
         Self {
             keys: HashMap::new(),
-            crowds: Crowds::default(),
+            crowds: SetPool::default(),
         }
     }
 

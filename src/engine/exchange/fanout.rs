@@ -4,21 +4,21 @@
 
 use super::{
     Matches,
-    destinations::{Crowds, Destinations},
+    destinations::{Destinations, SetPool},
     numbered::Number,
 };
 
 #[derive(Debug)]
 pub(super) struct Fanout {
     destinations: Destinations,
-    crowds: Crowds,
+    crowds: SetPool,
 }
 
 impl Fanout {
     pub(super) fn new() -> Self {
         Self {
             destinations: Destinations::NONE,
-            crowds: Crowds::default(),
+            crowds: SetPool::default(),
         }
     }
 

@@ -1,13 +1,13 @@
 //! The result of a route: the numbers of the destinations found, each once, in the order they were found.
 //!
 //! One value collects from several keys (CC and BCC), and is reused from exchange to exchange. The numbers are those of
-//! one exchange: [`State::found`](super::State::found) says what they stand for.
+//! one exchange: [`ExchangeState::found`](super::ExchangeState::found) says what they stand for.
 
 use std::hash::BuildHasherDefault;
 
 use hashbrown::HashSet;
 
-use super::{numbered::Number, topic::NumberHasher};
+use super::{hasher::NumberHasher, numbered::Number};
 
 /// The most numbers that are looked at one by one.
 const SCAN: usize = 16;

@@ -1,6 +1,6 @@
 //! Exchanges: which destinations a message goes to.
 //!
-//! [`State`] is what stands behind an exchange's lock: its bindings and the table that routes by them, one kind of
+//! [`ExchangeState`] is what stands behind an exchange's lock: its bindings and the table that routes by them, one kind of
 //! table per file. A destination is anything that can be cloned and compared; queues, virtual hosts and locks are not
 //! known here, nor is following a binding to another exchange: that is the virtual host's part.
 
@@ -9,6 +9,7 @@ mod dense;
 mod destinations;
 mod direct;
 mod fanout;
+mod hasher;
 mod headers;
 mod matches;
 mod numbered;
@@ -20,7 +21,7 @@ use std::hash::Hash;
 
 pub(crate) use self::{binding::BindingRef, matches::Matches};
 use self::{
-    binding::{Binding, Bindings, Bound},
+    binding::{BindingKey, Bindings, Bound},
     direct::Direct,
     fanout::Fanout,
     headers::Headers,
@@ -35,26 +36,26 @@ use crate::model::{
 };
 
 /// What a message can be routed to. Clones are kept in the tables, so they should be cheap.
-pub(crate) trait Destination: Clone + Eq + Hash {}
+pub(crate) trait RouteTarget: Clone + Eq + Hash {}
 
-impl<D: Clone + Eq + Hash> Destination for D {}
+impl<D: Clone + Eq + Hash> RouteTarget for D {}
 
 /// The bindings of one exchange (those with it as their source), and its routes.
 #[derive(Debug)]
-pub(crate) struct State<D> {
+pub(crate) struct ExchangeState<D> {
     kind: ExchangeKind,
     /// What is bound, as it was asked for.
     bindings: Bindings<D>,
     /// The same bindings, arranged for routing; destinations are numbers there.
-    table: Table,
+    table: RoutingTable,
 }
 
-impl<D: Destination> State<D> {
+impl<D: RouteTarget> ExchangeState<D> {
     pub(crate) fn new(kind: ExchangeKind) -> Self {
         Self {
             kind,
             bindings: Bindings::new(),
-            table: Table::new(kind),
+            table: RoutingTable::new(kind),
         }
     }
 
@@ -72,7 +73,7 @@ impl<D: Destination> State<D> {
         routing_key: &Name,
         arguments: &FieldTable,
     ) -> Result<bool> {
-        let binding = Binding::new(routing_key, arguments);
+        let binding = BindingKey::new(routing_key, arguments);
         let new = !self.bindings.contains(&destination, &binding);
         if new {
             let Some(number) = self.bindings.number_for(&destination) else {
@@ -91,7 +92,7 @@ impl<D: Destination> State<D> {
         routing_key: &Name,
         arguments: &FieldTable,
     ) -> bool {
-        let binding = Binding::new(routing_key, arguments);
+        let binding = BindingKey::new(routing_key, arguments);
         let Some(number) = self.bindings.remove(destination, &binding) else {
             return false;
         };
@@ -118,7 +119,7 @@ impl<D: Destination> State<D> {
         arguments: &FieldTable,
     ) -> bool {
         self.bindings
-            .contains(destination, &Binding::new(routing_key, arguments))
+            .contains(destination, &BindingKey::new(routing_key, arguments))
     }
 
     /// Whether there is no binding with this exchange as its source.
@@ -149,10 +150,10 @@ impl<D: Destination> State<D> {
         matches: &mut Matches,
     ) {
         match &self.table {
-            Table::Direct(table) => table.route(routing_key, matches),
-            Table::Fanout(table) => table.route(matches),
-            Table::Topic(table) => table.route(routing_key, matches),
-            Table::Headers(table) => table.route(headers, matches),
+            RoutingTable::Direct(table) => table.route(routing_key, matches),
+            RoutingTable::Fanout(table) => table.route(matches),
+            RoutingTable::Topic(table) => table.route(routing_key, matches),
+            RoutingTable::Headers(table) => table.route(headers, matches),
         }
     }
 
@@ -175,7 +176,7 @@ impl<D: Destination> State<D> {
 /// Checks the arguments of a binding before anything is changed.
 ///
 /// # Errors
-/// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if a headers exchange is given an `x-match` that it
+/// [`Error::PreconditionFailed`] if a headers exchange is given an `x-match` that it
 /// does not know.
 pub(crate) fn validate_binding(kind: ExchangeKind, arguments: &FieldTable) -> Result {
     match kind {
@@ -190,14 +191,14 @@ fn full() -> Error {
 
 /// The tables share these verbs; what they need of a binding differs.
 #[derive(Debug)]
-enum Table {
+enum RoutingTable {
     Direct(Direct),
     Fanout(Fanout),
     Topic(Topic),
     Headers(Headers),
 }
 
-impl Table {
+impl RoutingTable {
     fn new(kind: ExchangeKind) -> Self {
         match kind {
             ExchangeKind::Direct => Self::Direct(Direct::new()),
@@ -207,7 +208,7 @@ impl Table {
         }
     }
 
-    fn insert(&mut self, destination: Number, binding: &Binding) -> Result {
+    fn insert(&mut self, destination: Number, binding: &BindingKey) -> Result {
         match self {
             Self::Direct(table) => table.insert(destination, binding.routing_key()),
             Self::Fanout(table) => table.insert(destination),
@@ -217,7 +218,7 @@ impl Table {
         Ok(())
     }
 
-    fn remove(&mut self, destination: Number, binding: &Binding) {
+    fn remove(&mut self, destination: Number, binding: &BindingKey) {
         match self {
             Self::Direct(table) => table.remove(destination, binding.routing_key()),
             Self::Fanout(table) => table.remove(destination),

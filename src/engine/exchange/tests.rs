@@ -53,7 +53,7 @@ pub(super) fn check(
     program: Vec<Step>,
     fits: impl Fn(&str, &FieldTable, &str, &FieldTable) -> bool,
 ) -> Result<(), TestCaseError> {
-    let mut state = State::new(kind);
+    let mut state = ExchangeState::new(kind);
     let mut model: Vec<(u8, String, FieldTable)> = Vec::new();
     let mut matches = Matches::new();
     for step in program {
@@ -128,12 +128,12 @@ fn bindings_that_differ_in_arguments_alone_hold_the_route_together() {
         ExchangeKind::Fanout,
         ExchangeKind::Topic,
     ] {
-        let mut state = State::new(kind);
+        let mut state = ExchangeState::new(kind);
         let arguments = FieldTable::from([("a", 1)]);
         assert!(state.bind("q", &name("k"), &FieldTable::new()).unwrap());
         assert!(state.bind("q", &name("k"), &arguments).unwrap());
         assert!(!state.bind("q", &name("k"), &arguments).unwrap());
-        let routed = |state: &State<&'static str>| {
+        let routed = |state: &ExchangeState<&'static str>| {
             let mut matches = Matches::new();
             state.route("k", None, &mut matches);
             state.found(&matches).copied().collect::<Vec<_>>()
@@ -161,7 +161,7 @@ fn only_a_headers_exchange_looks_at_x_match() {
 
 #[test]
 fn a_result_set_collects_from_several_routes() {
-    let mut state = State::new(ExchangeKind::Direct);
+    let mut state = ExchangeState::new(ExchangeKind::Direct);
     for (destination, key) in [("q", "a"), ("r", "a"), ("r", "b"), ("s", "b")] {
         state
             .bind(destination, &name(key), &FieldTable::new())

@@ -12,9 +12,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-#[allow(unused_imports, reason = "the virtual host has a set of them")]
 pub(crate) use self::set::Policies;
 use crate::model::field_value::{FieldTable, FieldValue};
+
+/// Policies of users, or those of the operator of the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PolicyKind {
+    /// Set by the users of a virtual host. It may set everything.
+    User,
+    /// Set by the operator of the broker. It sets limits only; user policies cannot exceed them.
+    Operator,
+}
 
 /// Settings for all queues or exchanges whose name fits a pattern.
 ///

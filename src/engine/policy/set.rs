@@ -5,12 +5,12 @@ use std::cmp;
 use regex::Regex;
 
 use super::{
-    ApplyTo, Policy,
-    settings::{Author, Invalid, Settings},
+    ApplyTo, Policy, PolicyKind,
+    settings::{Invalid, Settings},
 };
 use crate::model::{
     arguments::{ExchangeArguments, QueueArguments},
-    error::{Entity, Error, Result},
+    error::{EntityKind, Error, Result},
     name::Name,
 };
 
@@ -37,7 +37,7 @@ impl Policies {
     /// [`Error::InvalidName`] (502), and [`Error::PreconditionFailed`] (406) for a pattern or a definition that is not valid.
     /// Nothing has changed then.
     pub(crate) fn set(&mut self, policy: Policy) -> Result {
-        let compiled = Compiled::new(policy, Author::User, &self.vhost)?;
+        let compiled = Compiled::new(policy, PolicyKind::User, &self.vhost)?;
         self.policies.set(compiled);
         Ok(())
     }
@@ -47,7 +47,7 @@ impl Policies {
     /// # Errors
     /// As [`set`](Self::set).
     pub(crate) fn set_operator(&mut self, policy: Policy) -> Result {
-        let compiled = Compiled::new(policy, Author::Operator, &self.vhost)?;
+        let compiled = Compiled::new(policy, PolicyKind::Operator, &self.vhost)?;
         self.operator.set(compiled);
         Ok(())
     }
@@ -74,19 +74,19 @@ impl Policies {
 
     /// The one policy that applies to a queue or an exchange. Nothing else has policies.
     #[cfg(test)]
-    pub(crate) fn matching(&self, entity: Entity, name: &str) -> Option<&Policy> {
+    pub(crate) fn matching(&self, entity: EntityKind, name: &str) -> Option<&Policy> {
         Some(&self.policies.matching(entity, name)?.policy)
     }
 
     /// The one operator policy that applies to a queue or an exchange.
     #[cfg(test)]
-    pub(crate) fn matching_operator(&self, entity: Entity, name: &str) -> Option<&Policy> {
+    pub(crate) fn matching_operator(&self, entity: EntityKind, name: &str) -> Option<&Policy> {
         Some(&self.operator.matching(entity, name)?.policy)
     }
 
     /// What holds for a queue of this name that was declared with these arguments.
     pub(crate) fn effective_queue(&self, declared: &QueueArguments, name: &str) -> QueueArguments {
-        match self.settings(Entity::Queue, name) {
+        match self.settings(EntityKind::Queue, name) {
             Some(settings) => settings.apply_to_queue(declared),
             None => declared.clone(),
         }
@@ -98,14 +98,14 @@ impl Policies {
         declared: &ExchangeArguments,
         name: &str,
     ) -> ExchangeArguments {
-        match self.settings(Entity::Exchange, name) {
+        match self.settings(EntityKind::Exchange, name) {
             Some(settings) => settings.apply_to_exchange(declared),
             None => declared.clone(),
         }
     }
 
     /// What the policies that apply set together.
-    fn settings(&self, entity: Entity, name: &str) -> Option<Settings> {
+    fn settings(&self, entity: EntityKind, name: &str) -> Option<Settings> {
         let settings = |ranked: &'_ Ranked| {
             ranked
                 .matching(entity, name)
@@ -141,7 +141,7 @@ impl Ranked {
         self.0.iter().map(|compiled| &compiled.policy)
     }
 
-    fn matching(&self, entity: Entity, name: &str) -> Option<&Compiled> {
+    fn matching(&self, entity: EntityKind, name: &str) -> Option<&Compiled> {
         self.0.iter().find(|compiled| compiled.fits(entity, name))
     }
 }
@@ -155,11 +155,11 @@ struct Compiled {
 }
 
 impl Compiled {
-    fn new(policy: Policy, author: Author, vhost: &Name) -> Result<Self> {
+    fn new(policy: Policy, kind: PolicyKind, vhost: &Name) -> Result<Self> {
         let name = Name::new(&policy.name)?;
         let refused = |invalid: Invalid| {
             let Invalid { key, reason } = invalid;
-            Error::invalid_argument(&key, Entity::Policy, &name, vhost, reason)
+            Error::invalid_argument(&key, EntityKind::Policy, &name, vhost, reason)
         };
         let pattern = Regex::new(&policy.pattern).map_err(|error| {
             let reason = format!(
@@ -169,7 +169,7 @@ impl Compiled {
             let key = "pattern".to_owned();
             refused(Invalid { key, reason })
         })?;
-        let settings = Settings::parse(&policy.definition, author).map_err(refused)?;
+        let settings = Settings::parse(&policy.definition, kind).map_err(refused)?;
         Ok(Self {
             policy,
             pattern,
@@ -177,11 +177,11 @@ impl Compiled {
         })
     }
 
-    fn fits(&self, entity: Entity, name: &str) -> bool {
+    fn fits(&self, entity: EntityKind, name: &str) -> bool {
         let applies = match self.policy.apply_to {
-            ApplyTo::All => matches!(entity, Entity::Exchange | Entity::Queue),
-            ApplyTo::Exchanges => entity == Entity::Exchange,
-            ApplyTo::Queues => entity == Entity::Queue,
+            ApplyTo::All => matches!(entity, EntityKind::Exchange | EntityKind::Queue),
+            ApplyTo::Exchanges => entity == EntityKind::Exchange,
+            ApplyTo::Queues => entity == EntityKind::Queue,
         };
         applies && self.pattern.is_match(name)
     }

@@ -2,6 +2,7 @@
 
 use std::{cmp, fmt, sync::Arc, time::Duration};
 
+use super::PolicyKind;
 use crate::model::{
     arguments::{ExchangeArguments, MAX_EXPIRY_MILLIS, QueueArguments},
     descriptions::Overflow,
@@ -30,15 +31,6 @@ pub(super) struct Invalid {
     pub(super) reason: String,
 }
 
-/// Who sets a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Author {
-    /// Whoever runs the virtual host: may set everything.
-    User,
-    /// Whoever runs the broker: may set limits only, and nobody gets past them.
-    Operator,
-}
-
 /// What policies set, checked. `None` is "not set".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
@@ -54,7 +46,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn parse(definition: &FieldTable, author: Author) -> Result<Self, Invalid> {
+    pub(super) fn parse(definition: &FieldTable, kind: PolicyKind) -> Result<Self, Invalid> {
         if definition.is_empty() {
             return Err(Invalid {
                 key: "definition".to_owned(),
@@ -63,14 +55,14 @@ impl Settings {
         }
         let mut settings = Self::default();
         for (key, value) in definition {
-            let known = match author {
-                Author::Operator if !LIMITS.contains(&key) => false,
+            let known = match kind {
+                PolicyKind::Operator if !LIMITS.contains(&key) => false,
                 _ => settings
                     .read(key, value)
                     .map_err(|reason| invalid(key, reason))?,
             };
             if !known {
-                return Err(unrecognised(key, value, author));
+                return Err(unrecognised(key, value, kind));
             }
         }
         Ok(settings)
@@ -273,10 +265,10 @@ fn invalid(key: &str, reason: String) -> Invalid {
     }
 }
 
-fn unrecognised(key: &str, value: &FieldValue, author: Author) -> Invalid {
-    let hint = match author {
-        Author::User => "see the documentation of Policy for those that are".to_owned(),
-        Author::Operator => format!("an operator policy may hold {}", LIMITS.join(", ")),
+fn unrecognised(key: &str, value: &FieldValue, kind: PolicyKind) -> Invalid {
+    let hint = match kind {
+        PolicyKind::User => "see the documentation of Policy for those that are".to_owned(),
+        PolicyKind::Operator => format!("an operator policy may hold {}", LIMITS.join(", ")),
     };
     let value = Term(value);
     let reason = format!("[{{<<\"{key}\">>,{value}}}] are not recognised policy settings, {hint}");

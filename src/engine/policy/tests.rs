@@ -6,7 +6,7 @@ use super::*;
 use crate::model::{
     arguments::{ExchangeArguments, QueueArguments},
     descriptions::Overflow,
-    error::{Entity, Result},
+    error::{EntityKind, Result},
     name::Name,
 };
 
@@ -31,7 +31,7 @@ fn effective(policies: &Policies) -> QueueArguments {
     policies.effective_queue(&QueueArguments::default(), "q")
 }
 
-fn applied(policies: &Policies, entity: Entity, to: &str) -> Option<String> {
+fn applied(policies: &Policies, entity: EntityKind, to: &str) -> Option<String> {
     Some(policies.matching(entity, to)?.name.clone())
 }
 
@@ -86,7 +86,7 @@ fn a_policy_applies_to_what_has_its_pattern_anywhere_in_its_name() {
         Policy::new("mid", "mid").setting("max-length", 1),
         Policy::new("tied", "^t-.*-end$").setting("max-length", 1),
     ]);
-    let applied = |to| applied(&policies, Entity::Queue, to);
+    let applied = |to| applied(&policies, EntityKind::Queue, to);
     assert_eq!(applied("a-mid-b").as_deref(), Some("mid"));
     assert_eq!(applied("t-x-end").as_deref(), Some("tied"));
     assert_eq!(applied("at-x-end"), None);
@@ -98,7 +98,7 @@ fn a_policy_applies_to_the_kind_of_thing_it_is_for() {
     let of_kind = |apply_to| {
         let policy = Policy::new("p", "").apply_to(apply_to);
         let policies = policies([policy.setting("max-length", 1)]);
-        [Entity::Exchange, Entity::Queue, Entity::User]
+        [EntityKind::Exchange, EntityKind::Queue, EntityKind::User]
             .map(|entity| policies.matching(entity, "x").is_some())
     };
     assert_eq!(of_kind(ApplyTo::All), [true, true, false]);
@@ -133,7 +133,10 @@ fn among_equal_priorities_the_alphabet_decides() {
     let policy = |name| Policy::new(name, "").setting("max-length", 1);
     for order in [["a", "b"], ["b", "a"]] {
         let policies = policies(order.map(policy));
-        assert_eq!(applied(&policies, Entity::Queue, "q").as_deref(), Some("a"));
+        assert_eq!(
+            applied(&policies, EntityKind::Queue, "q").as_deref(),
+            Some("a")
+        );
         let names: Vec<_> = policies.iter().map(|policy| &*policy.name).collect();
         assert_eq!(names, ["a", "b"]);
     }
@@ -243,7 +246,7 @@ fn an_operator_lowers_what_policies_and_arguments_say() {
         .setting("expires", 1_000);
     policies.set_operator(operator.clone()).unwrap();
     assert_eq!(
-        policies.matching_operator(Entity::Queue, "q"),
+        policies.matching_operator(EntityKind::Queue, "q"),
         Some(&operator)
     );
     assert!(policies.iter_operator().eq([&operator]));
@@ -466,7 +469,7 @@ proptest! {
             .values()
             .filter(|policy| to.contains(&policy.pattern))
             .min_by_key(|policy| -policy.priority);
-        prop_assert_eq!(policies.matching(Entity::Queue, &to), expected);
+        prop_assert_eq!(policies.matching(EntityKind::Queue, &to), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, task::Poll};
 
-use super::outcome::By;
+use super::outcome::PushedBy;
 use crate::{
     model::{
         descriptions::{self, BudgetPolicy},
@@ -23,7 +23,7 @@ use crate::{
 
 /// So many bytes for all the queues that it covers.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct BudgetCore {
     name: Name,
     limit: u64,
     policy: BudgetPolicy,
@@ -34,9 +34,9 @@ pub(crate) struct Budget {
     waiters: Mutex<WaitList>,
 }
 
-impl Budget {
-    pub(crate) fn new(name: Name, description: &descriptions::Budget) -> Budget {
-        Budget {
+impl BudgetCore {
+    pub(crate) fn new(name: Name, description: &descriptions::Budget) -> BudgetCore {
+        BudgetCore {
             name,
             limit: description.limit(),
             policy: description.policy(),
@@ -60,7 +60,7 @@ impl Budget {
         self.waiters.lock().len()
     }
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.used() < self.limit
     }
 
@@ -72,7 +72,7 @@ impl Budget {
 
     /// Gives bytes back; returns those who waited for that, to be woken without any lock.
     #[must_use = "who waited must be woken"]
-    fn give_back(&self, bytes: u64) -> Vec<Wake> {
+    fn refund(&self, bytes: u64) -> Vec<Wake> {
         let used = self.used.fetch_sub(bytes, SeqCst).wrapping_sub(bytes);
         // Pairs with `attempt`: both write first and read second, so one of the two sees the other.
         //
@@ -82,14 +82,14 @@ impl Budget {
         //
         // Were either to read first, both could miss: the publisher would wait for ever.
         if used < self.limit && self.watched.load(SeqCst) {
-            return self.all_waiters();
+            return self.take_waiters();
         }
         Vec::new()
     }
 
     /// Those who wait, to be woken without any lock.
     #[must_use = "who waited must be woken"]
-    pub(crate) fn all_waiters(&self) -> Vec<Wake> {
+    pub(crate) fn take_waiters(&self) -> Vec<Wake> {
         let mut waiters = self.waiters.lock();
         self.watched.store(false, SeqCst);
         waiters.take_all()
@@ -99,7 +99,7 @@ impl Budget {
     fn attempt(&self, ticket: Option<Ticket<'_>>, gone: impl FnOnce() -> bool) -> Poll<()> {
         let mut waiters = self.waiters.lock();
         self.watched.store(true, SeqCst);
-        let poll = match self.has_room() || gone() {
+        let poll = match self.has_capacity() || gone() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         };
@@ -121,7 +121,7 @@ impl Budget {
 #[derive(Debug)]
 pub(crate) struct Account {
     /// Those that refuse come first.
-    budgets: Vec<Arc<Budget>>,
+    budgets: Vec<Arc<BudgetCore>>,
     /// What the queue has paid to each of them and not got back. What comes back after the queue's end finds 0 here, and
     /// so nothing is given back twice.
     paid: AtomicU64,
@@ -131,7 +131,7 @@ pub(crate) struct Account {
 
 impl Account {
     /// `None` if nothing covers the queue.
-    pub(crate) fn with(mut budgets: Vec<Arc<Budget>>) -> Option<Arc<Account>> {
+    pub(crate) fn with(mut budgets: Vec<Arc<BudgetCore>>) -> Option<Arc<Account>> {
         budgets.sort_by_key(|budget| budget.policy != BudgetPolicy::Reject);
         (!budgets.is_empty()).then(|| {
             Arc::new(Account {
@@ -143,15 +143,15 @@ impl Account {
     }
 
     /// Whether `budget` covers the queue.
-    pub(crate) fn is_with(&self, budget: &Arc<Budget>) -> bool {
+    pub(crate) fn is_with(&self, budget: &Arc<BudgetCore>) -> bool {
         self.budgets.iter().any(|other| Arc::ptr_eq(other, budget))
     }
 
     /// Pays for a newcomer; `false`, and nothing is paid, if a budget refuses its publisher. What the broker itself brings
     /// is never refused. Called under the queue's lock, before anybody can have the message.
-    pub(super) fn pay(&self, bytes: u64, by: By) -> bool {
+    pub(super) fn pay(&self, bytes: u64, by: PushedBy) -> bool {
         for (index, budget) in self.budgets.iter().enumerate() {
-            if by == By::Publisher && budget.policy == BudgetPolicy::Reject {
+            if by == PushedBy::Publisher && budget.policy == BudgetPolicy::Reject {
                 if !budget.try_pay(bytes) {
                     // Nobody waits for those that refuse, and only they were paid so far.
                     for paid in &self.budgets[..index] {
@@ -169,30 +169,30 @@ impl Account {
 
     /// A message has left for good. Returns publishers to be woken without any lock.
     #[must_use = "who waited must be woken"]
-    pub(crate) fn give_back(&self, bytes: u64) -> Vec<Wake> {
+    pub(crate) fn refund(&self, bytes: u64) -> Vec<Wake> {
         let less = |paid: u64| Some(paid.saturating_sub(bytes));
         let paid = match self.paid.fetch_update(SeqCst, SeqCst, less) {
             Ok(paid) | Err(paid) => paid,
         };
-        self.give_all(bytes.min(paid))
+        self.refund_all(bytes.min(paid))
     }
 
     /// The queue is deleted: everything comes back, and nobody waits for room in it any more.
     #[must_use = "who waited must be woken"]
     pub(super) fn close(&self) -> Vec<Wake> {
         self.closed.store(true, SeqCst);
-        let mut wakes = self.give_all(self.paid.swap(0, SeqCst));
+        let mut wakes = self.refund_all(self.paid.swap(0, SeqCst));
         for budget in &self.budgets {
-            wakes.append(&mut budget.all_waiters());
+            wakes.append(&mut budget.take_waiters());
         }
         wakes
     }
 
-    fn give_all(&self, bytes: u64) -> Vec<Wake> {
+    fn refund_all(&self, bytes: u64) -> Vec<Wake> {
         let mut wakes = Vec::new();
         if bytes > 0 {
             for budget in &self.budgets {
-                wakes.append(&mut budget.give_back(bytes));
+                wakes.append(&mut budget.refund(bytes));
             }
         }
         wakes
@@ -205,12 +205,12 @@ impl Account {
     }
 
     /// What a publisher must wait for, if a budget has it wait. Nobody waits for a queue that is deleted.
-    pub(crate) fn need(self: &Arc<Self>) -> Option<Need> {
+    pub(crate) fn lacking(self: &Arc<Self>) -> Option<BudgetCapacity> {
         let mut blocking = self.budgets.iter();
         let spent = blocking
-            .find(|budget| budget.policy == BudgetPolicy::Block && !budget.has_room())
+            .find(|budget| budget.policy == BudgetPolicy::Block && !budget.has_capacity())
             .filter(|_| !self.closed.load(SeqCst))?;
-        Some(Need {
+        Some(BudgetCapacity {
             account: Arc::clone(self),
             budget: Arc::clone(spent),
         })
@@ -219,12 +219,12 @@ impl Account {
 
 /// Room in one budget, needed by a publisher to one queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Need {
+pub(crate) struct BudgetCapacity {
     account: Arc<Account>,
-    budget: Arc<Budget>,
+    budget: Arc<BudgetCore>,
 }
 
-impl Need {
+impl BudgetCapacity {
     /// Ready if there is room, the queue is deleted, or all is `over`.
     pub(crate) fn attempt(
         &self,

@@ -7,12 +7,12 @@
 use std::{collections::VecDeque, fmt};
 
 use super::{
+    consumer_state::{ConsumerState, DeliveryTarget, Group, Inbox, SubscribeRequest},
     effects::Effects,
     place::Spot,
-    subscriber::{Group, Inbox, Sink, Subscribe, Subscriber},
-    tally::Amount,
 };
 use crate::message::envelope::Envelope;
+use crate::model::message_totals::MessageTotals;
 
 /// Names one consumer of one queue; never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub(crate) struct ConsumerId {
 }
 
 /// A consumer whose turn it is and that can take a message.
-pub(crate) struct Taker {
+pub(crate) struct NextConsumer {
     id: ConsumerId,
     /// Nobody takes turns with it, so that it may take all it can at once.
     pub(crate) alone: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Taker {
 
 #[derive(Default)]
 pub(crate) struct Consumers {
-    slots: Vec<Option<(u32, Subscriber)>>,
+    slots: Vec<Option<(u32, ConsumerState)>>,
     count: usize,
     serial: u32,
     /// Highest priority first; in each the consumers that can take a message, as far as is known, in turn.
@@ -60,7 +60,7 @@ impl Consumers {
         self.count == 0
     }
 
-    pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut Subscriber> {
+    pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut ConsumerState> {
         match self.slots.get_mut(id.slot as usize) {
             Some(Some((serial, subscriber))) if *serial == id.serial => Some(subscriber),
             _ => None,
@@ -68,13 +68,13 @@ impl Consumers {
     }
 
     pub(crate) fn inbox(&mut self, id: ConsumerId) -> Option<&mut Inbox> {
-        match &mut self.get_mut(id)?.sink {
-            Sink::Inbox(inbox) => Some(inbox),
-            Sink::Outlet(_) => None,
+        match &mut self.get_mut(id)?.target {
+            DeliveryTarget::Inbox(inbox) => Some(inbox),
+            DeliveryTarget::Push(_) => None,
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Subscriber> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ConsumerState> {
         self.slots
             .iter()
             .flatten()
@@ -88,8 +88,8 @@ impl Consumers {
     /// Adds a consumer; `sink` learns its id before the first message comes.
     pub(crate) fn add(
         &mut self,
-        ask: Subscribe,
-        sink: impl FnOnce(ConsumerId) -> Sink,
+        ask: SubscribeRequest,
+        sink: impl FnOnce(ConsumerId) -> DeliveryTarget,
     ) -> ConsumerId {
         self.serial = self.serial.wrapping_add(1);
         let slot = match self.slots.iter().position(Option::is_none) {
@@ -105,7 +105,7 @@ impl Consumers {
             slot: slot as u32,
             serial: self.serial,
         };
-        let subscriber = Subscriber::new(ask, sink(id));
+        let subscriber = ConsumerState::new(ask, sink(id));
         self.join_turns(id, subscriber.priority);
         self.slots[slot] = Some((id.serial, subscriber));
         self.count += 1;
@@ -113,7 +113,7 @@ impl Consumers {
         id
     }
 
-    pub(crate) fn remove(&mut self, id: ConsumerId) -> Option<Subscriber> {
+    pub(crate) fn remove(&mut self, id: ConsumerId) -> Option<ConsumerState> {
         self.get_mut(id)?;
         let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.take()?;
         self.count -= 1;
@@ -136,7 +136,7 @@ impl Consumers {
     }
 
     /// All consumers, in no particular order.
-    pub(crate) fn drain(&mut self) -> Vec<Subscriber> {
+    pub(crate) fn drain(&mut self) -> Vec<ConsumerState> {
         let all = std::mem::replace(self, Consumers::new(self.single_active));
         self.serial = all.serial;
         all.slots
@@ -155,11 +155,11 @@ impl Consumers {
     }
 
     /// Whose turn it is, of those that can take a message; those before it that cannot are put aside.
-    pub(crate) fn taker(&mut self) -> Option<Taker> {
+    pub(crate) fn next_consumer(&mut self) -> Option<NextConsumer> {
         if self.single_active {
             let id = self.active.filter(|id| !self.blocked.contains(id))?;
             if self.can_take(id) {
-                return Some(Taker { id, alone: true });
+                return Some(NextConsumer { id, alone: true });
             }
             self.block(id);
             return None;
@@ -172,7 +172,7 @@ impl Consumers {
             };
             let alone = turn.len() == 1;
             if self.can_take(id) {
-                return Some(Taker { id, alone });
+                return Some(NextConsumer { id, alone });
             }
             self.turns[level].1.pop_front();
             self.blocked.push(id);
@@ -194,14 +194,14 @@ impl Consumers {
 
     /// Hands a message of `size` bytes to the consumer whose turn it is; `false`, and the message stays, if none can take it.
     #[inline]
-    pub(crate) fn hand(
+    pub(crate) fn deliver(
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
         effects: &mut Effects,
     ) -> bool {
         if self.single_active {
-            return self.hand_to_active(message, size, effects);
+            return self.deliver_to_active(message, size, effects);
         }
         let mut level = 0;
         while let Some((_, turn)) = self.turns.get(level) {
@@ -210,7 +210,7 @@ impl Consumers {
                 continue;
             };
             let alone = turn.len() == 1;
-            if self.offer(id, message, size, effects) {
+            if self.try_deliver(id, message, size, effects) {
                 if !alone {
                     self.turns[level].1.rotate_left(1);
                 }
@@ -223,16 +223,16 @@ impl Consumers {
     }
 
     /// A blocked active consumer blocks the queue: nobody else is served.
-    fn hand_to_active(
+    fn deliver_to_active(
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
         effects: &mut Effects,
     ) -> bool {
-        let Some(Taker { id, .. }) = self.taker() else {
+        let Some(NextConsumer { id, .. }) = self.next_consumer() else {
             return false;
         };
-        let offered = self.offer(id, message, size, effects);
+        let offered = self.try_deliver(id, message, size, effects);
         if !offered {
             self.block(id);
         }
@@ -241,14 +241,14 @@ impl Consumers {
 
     /// Hands as many messages to the consumer at once as its credit allows: `fill` puts up to so many into its inbox, and
     /// says what they amount to. `false` if it took none, since it takes them one by one.
-    pub(crate) fn hand_run(
+    pub(crate) fn deliver_batch(
         &mut self,
-        taker: &Taker,
+        taker: &NextConsumer,
         effects: &mut Effects,
-        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> Amount,
+        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> MessageTotals,
     ) -> bool {
         match self.get_mut(taker.id) {
-            Some(subscriber) => subscriber.take_many(effects, fill),
+            Some(subscriber) => subscriber.deliver_batch(effects, fill),
             None => false,
         }
     }
@@ -273,7 +273,7 @@ impl Consumers {
 
     /// Gives the message to a consumer; `false` if it has no credit, or its group, or the outlet refuses.
     #[inline]
-    fn offer(
+    fn try_deliver(
         &mut self,
         id: ConsumerId,
         message: &mut Option<Envelope>,
@@ -289,7 +289,7 @@ impl Consumers {
         if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
             return false;
         }
-        let taken = subscriber.take(message, size, effects);
+        let taken = subscriber.deliver(message, size, effects);
         if !taken && message.is_some() {
             suspended.push(subscriber.group);
         }

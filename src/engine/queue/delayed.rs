@@ -4,35 +4,35 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use super::tally::Amount;
 use crate::message::envelope::{Envelope, NEVER};
+use crate::model::message_totals::MessageTotals;
 
 /// When a message is due, and what tells it from others of the same time: names one delayed message of a queue.
 pub(crate) type DelayedKey = (u64, u64);
 
 /// Messages that are not ready before their time.
 #[derive(Debug, Default)]
-pub(super) struct Delayed {
+pub(super) struct DelayedStore {
     /// By time, and in the order in which they came.
-    waiting: BTreeMap<DelayedKey, Waiting>,
-    amount: Amount,
+    waiting: BTreeMap<DelayedKey, DelayedEntry>,
+    amount: MessageTotals,
     /// Tells messages of the same time apart.
     serial: u64,
 }
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct DelayedEntry {
     pub(super) envelope: Envelope,
     /// It has a position: it comes back. A newcomer gets one when its time comes.
     pub(super) returning: bool,
 }
 
-impl Delayed {
+impl DelayedStore {
     pub(super) fn insert(&mut self, envelope: Envelope, due: u64, returning: bool) {
         self.serial += 1;
-        self.amount.add(&envelope);
-        let waiting = Waiting {
+        self.amount.add_message(envelope.size());
+        let waiting = DelayedEntry {
             envelope,
             returning,
         };
@@ -40,10 +40,10 @@ impl Delayed {
     }
 
     /// Takes the first, if it is due.
-    pub(super) fn pop_due(&mut self, now: u64) -> Option<Waiting> {
+    pub(super) fn pop_due(&mut self, now: u64) -> Option<DelayedEntry> {
         let first = self.waiting.first_entry();
         let waiting = first.filter(|first| first.key().0 <= now)?.remove();
-        self.amount -= Amount::new(1, waiting.envelope.size());
+        self.amount -= MessageTotals::new(1, waiting.envelope.size());
         Some(waiting)
     }
 
@@ -53,12 +53,12 @@ impl Delayed {
         first.map_or(NEVER, |((due, _), _)| *due)
     }
 
-    pub(super) fn amount(&self) -> Amount {
+    pub(super) fn amount(&self) -> MessageTotals {
         self.amount
     }
 
     /// Those behind `key`, or all, in the order in which they are due.
-    pub(super) fn behind(
+    pub(super) fn after(
         &self,
         key: Option<DelayedKey>,
     ) -> impl Iterator<Item = (DelayedKey, &Envelope)> {
@@ -68,14 +68,14 @@ impl Delayed {
     }
 
     pub(super) fn remove(&mut self, key: DelayedKey) -> Option<Envelope> {
-        let Waiting { envelope, .. } = self.waiting.remove(&key)?;
-        self.amount -= Amount::new(1, envelope.size());
+        let DelayedEntry { envelope, .. } = self.waiting.remove(&key)?;
+        self.amount -= MessageTotals::new(1, envelope.size());
         Some(envelope)
     }
 
     /// Takes all.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
-        self.amount = Amount::default();
+        self.amount = MessageTotals::default();
         let waiting = std::mem::take(&mut self.waiting).into_values();
         waiting.map(|waiting| waiting.envelope)
     }

@@ -16,31 +16,33 @@
 //! 7. A hand-over (cancel, exclusive) is one critical section: remove, return the inbox, serve the next.
 
 mod budget;
+mod consumer_state;
 mod consumers;
 mod credit;
 mod delayed;
 mod effects;
-mod fate;
-mod line;
+mod limits;
 mod outcome;
 mod place;
 mod ready;
 mod returns;
+mod segmented_queue;
 mod state;
-mod subscriber;
 mod tally;
 mod timing;
 
 pub(crate) use self::{
-    budget::{Account, Budget, Need},
+    budget::{Account, BudgetCapacity, BudgetCore},
+    consumer_state::{ConsumerSink, DeliveryTarget, Group, Inbox, SubscribeRequest},
     consumers::ConsumerId,
     credit::Credit,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
-    outcome::{By, DeleteRefused, Deleted, NotTaken, Returned, Run, SubscribeRefused},
-    state::{IDLE_ROOM, State},
-    subscriber::{Group, Inbox, Outlet, Sink, Subscribe},
-    tally::{Amount, Counts},
+    outcome::{
+        Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery, SubscribeRefused,
+    },
+    state::{IDLE_CAPACITY, QueueState},
+    tally::Counts,
     timing::after,
 };
 
@@ -55,36 +57,36 @@ use crate::{
         name::Name,
     },
     runtime::{
-        clock::Timed,
+        clock::TimerTarget,
         sync::{
             Mutex, MutexGuard,
             atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
         },
-        timers::{Appointment, Timers},
+        timers::{TimerKey, Timers},
     },
 };
 use std::sync::Arc;
 
 /// A queue: its name, and everything else behind one lock.
-pub(crate) struct Queue {
+pub(crate) struct QueueCore {
     name: Name,
     /// Tells queues of the same name apart that lived one after the other.
     id: u64,
     shows_delivery_count: bool,
-    hints: Hints,
+    hints: PublishHints,
     /// With the budgets that cover it.
     account: Option<Arc<Account>>,
     /// What the timers call.
-    timed: OnceLock<Arc<dyn Timed>>,
+    timer_target: OnceLock<Arc<dyn TimerTarget>>,
     /// When the timers are to call next, if at all. A leaf but for the timers' own lock.
-    appointment: Mutex<Option<(u64, Appointment)>>,
+    timer: Mutex<Option<(u64, TimerKey)>>,
     /// On lines of its own: those above are read without the lock, and would be taken away by whoever takes it.
-    state: CachePadded<Mutex<State>>,
+    state: CachePadded<Mutex<QueueState>>,
 }
 
 /// What a publisher wants to know before it takes the lock. Written under the lock, seldom.
 #[derive(Debug)]
-struct Hints {
+struct PublishHints {
     /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
     ttl: AtomicU64,
     /// Whether anything here has ever depended on time, so that the clock is worth a look.
@@ -95,14 +97,14 @@ struct Hints {
     waits: AtomicBool,
 }
 
-impl Queue {
+impl QueueCore {
     pub(crate) fn new(
         name: Name,
         id: u64,
         settings: QueueArguments,
         account: Option<Arc<Account>>,
-    ) -> Queue {
-        let hints = Hints {
+    ) -> QueueCore {
+        let hints = PublishHints {
             ttl: AtomicU64::new(NEVER),
             timed: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
@@ -110,14 +112,14 @@ impl Queue {
         };
         hints.follow(&settings, account.as_deref());
         let shows_delivery_count = settings.queue_type == QueueType::Quorum;
-        Queue {
+        QueueCore {
             name,
             id,
             shows_delivery_count,
             hints,
-            timed: OnceLock::new(),
-            appointment: Mutex::new(None),
-            state: CachePadded::new(Mutex::new(State::new(settings, account.clone()))),
+            timer_target: OnceLock::new(),
+            timer: Mutex::new(None),
+            state: CachePadded::new(Mutex::new(QueueState::new(settings, account.clone()))),
             account,
         }
     }
@@ -131,7 +133,7 @@ impl Queue {
         self.id
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock()
     }
 
@@ -186,20 +188,18 @@ impl Queue {
     }
 
     /// What the timers are to call for this queue, made once.
-    pub(crate) fn timed(&self, make: impl FnOnce() -> Arc<dyn Timed>) -> &Arc<dyn Timed> {
-        self.timed.get_or_init(make)
+    pub(crate) fn timer_target(
+        &self,
+        make: impl FnOnce() -> Arc<dyn TimerTarget>,
+    ) -> &Arc<dyn TimerTarget> {
+        self.timer_target.get_or_init(make)
     }
 }
 
-impl Queue {
+impl QueueCore {
     /// Has the timers call at `at`, unless they are to call earlier, and then looks again.
-    pub(crate) fn make_appointment(
-        &self,
-        at: u64,
-        timers: &Timers,
-        make: impl FnOnce() -> Appointment,
-    ) {
-        let mut appointment = self.appointment.lock();
+    pub(crate) fn schedule_timer(&self, at: u64, timers: &Timers, make: impl FnOnce() -> TimerKey) {
+        let mut appointment = self.timer.lock();
         match &*appointment {
             Some((earlier, _)) if *earlier <= at => return,
             Some((_, later)) => {
@@ -211,19 +211,19 @@ impl Queue {
     }
 
     /// The timers call: whatever is due next needs another appointment.
-    pub(crate) fn keep_appointment(&self) {
-        *self.appointment.lock() = None;
+    pub(crate) fn timer_fired(&self) {
+        *self.timer.lock() = None;
     }
 
     /// The queue is deleted: nothing is due any more.
-    pub(crate) fn cancel_appointment(&self, timers: &Timers) {
-        if let Some((_, appointment)) = self.appointment.lock().take() {
+    pub(crate) fn cancel_timer(&self, timers: &Timers) {
+        if let Some((_, appointment)) = self.timer.lock().take() {
             timers.cancel(&appointment);
         }
     }
 }
 
-impl Hints {
+impl PublishHints {
     fn follow(&self, settings: &QueueArguments, account: Option<&Account>) {
         let ttl = settings
             .message_ttl
@@ -239,7 +239,7 @@ impl Hints {
     }
 }
 
-impl fmt::Debug for Queue {
+impl fmt::Debug for QueueCore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue")
             .field("name", &self.name)
@@ -248,15 +248,15 @@ impl fmt::Debug for Queue {
     }
 }
 
-impl PartialEq for Queue {
-    fn eq(&self, other: &Queue) -> bool {
+impl PartialEq for QueueCore {
+    fn eq(&self, other: &QueueCore) -> bool {
         self.id == other.id
     }
 }
 
-impl Eq for Queue {}
+impl Eq for QueueCore {}
 
-impl hash::Hash for Queue {
+impl hash::Hash for QueueCore {
     fn hash<H: hash::Hasher>(&self, hasher: &mut H) {
         self.id.hash(hasher);
     }

@@ -14,39 +14,39 @@ use crate::{
 
 /// Who brings a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum PushedBy {
     /// A publisher, who can be refused or made to wait.
     Publisher,
     /// The broker itself, which cannot: a dead letter, a delayed message whose time has come.
-    Effect,
+    Broker,
 }
 
 /// Why a queue does not take a message, which stays where it was.
 #[derive(Debug)]
-pub(crate) enum NotTaken {
+pub(crate) enum PushError {
     /// The queue is deleted.
     Deleted,
     /// It is at its limit. If it wants what it refuses to be dead-lettered, this says where.
-    Refused(Option<Box<Burial>>),
+    Refused(Option<Box<DeadLetterTarget>>),
 }
 
 /// Where a queue wants dead letters of what it refuses to go.
 #[derive(Debug)]
-pub(crate) struct Burial {
+pub(crate) struct DeadLetterTarget {
     exchange: Name,
     routing_key: Option<Arc<str>>,
 }
 
-impl Burial {
-    pub(super) fn new(exchange: Name, routing_key: Option<Arc<str>>) -> Burial {
-        Burial {
+impl DeadLetterTarget {
+    pub(super) fn new(exchange: Name, routing_key: Option<Arc<str>>) -> DeadLetterTarget {
+        DeadLetterTarget {
             exchange,
             routing_key,
         }
     }
 
     /// What is to be done with the refused message, or a copy of it.
-    pub(crate) fn of(self, envelope: Envelope) -> Effect {
+    pub(crate) fn dead_letter(self, envelope: Envelope) -> Effect {
         Effect::DeadLetter(Box::new(DeadLetter {
             envelope,
             reason: DeathReason::MaxLen,
@@ -58,14 +58,14 @@ impl Burial {
 
 /// A message on its way back, and the consumer that held it (`None`: a get).
 #[derive(Debug)]
-pub(crate) struct Returned {
+pub(crate) struct ReturnedDelivery {
     pub(crate) consumer: Option<(ConsumerId, Arc<Credit>)>,
     pub(crate) envelope: Envelope,
 }
 
 /// What a consumer finds when it asks for its run.
 #[derive(Debug)]
-pub(crate) enum Run {
+pub(crate) enum Checkout {
     /// The run was empty and now holds what the inbox held.
     Taken,
     /// Nothing there; the waiter, if one was given, is registered.

@@ -1,11 +1,12 @@
 //! Where the next message goes at once, if nothing stands in its way: to the consumer whose turn it is, or to the end of the line.
 //!
 //! Looked for first and filled afterwards: so a message is made right where it is to lie, and what most messages need not ask is not
-//! asked. Everything else goes by [`State::push`](super::State::push). Plain data behind the queue's lock.
+//! asked. Everything else goes by [`QueueState::enqueue`](super::QueueState::enqueue). Plain data behind the queue's lock.
 
 use std::{collections::VecDeque, iter, mem::MaybeUninit};
 
-use super::{consumers::ConsumerId, credit::Credit, tally::Amount};
+use super::{consumers::ConsumerId, credit::Credit};
+use crate::model::message_totals::MessageTotals;
 use crate::{
     message::envelope::Envelope,
     runtime::waiter::{WaitList, Wake},
@@ -15,7 +16,7 @@ use crate::{
 pub(crate) struct Place<'a> {
     pub(super) spot: Spot<'a>,
     /// What the queue has taken in.
-    pub(super) taken_in: &'a mut Amount,
+    pub(super) taken_in: &'a mut MessageTotals,
     pub(super) next_position: &'a mut u64,
 }
 
@@ -31,7 +32,7 @@ pub(super) enum Owner<'a> {
         waiting: &'a mut WaitList,
         credit: &'a Credit,
         /// What the consumer was handed.
-        handed: &'a mut Amount,
+        handed: &'a mut MessageTotals,
         available: &'a mut u32,
         /// Where others wait for their turn, if any do.
         turn: Option<&'a mut VecDeque<ConsumerId>>,
@@ -72,7 +73,7 @@ impl Place<'_> {
         // Not pushed, which would have it made elsewhere and moved. Before all else: the lock is not free until it is written.
         room.extend(iter::once_with(|| make(position)));
         *self.next_position += 1;
-        let amount = Amount::new(1, size);
+        let amount = MessageTotals::new(1, size);
         *self.taken_in += amount;
         match owner {
             Owner::Consumer {
@@ -121,11 +122,11 @@ mod tests {
     use super::*;
     use crate::{
         engine::queue::{
-            By, ConsumerId, Credit, Effects, Inbox, Sink, State, outcome::Run,
-            subscriber::Subscribe,
+            ConsumerId, Credit, DeliveryTarget, Effects, Inbox, PushedBy, QueueState,
+            consumer_state::SubscribeRequest, outcome::Checkout,
         },
         message::{
-            envelope::{Address, Origin},
+            envelope::{Address, ExchangeId},
             payload::Body,
         },
         model::{arguments::QueueArguments, name::Name},
@@ -135,7 +136,7 @@ mod tests {
 
     /// A queue with consumers, and what they were handed: position and size, in this order.
     struct Tried {
-        state: State,
+        state: QueueState,
         consumers: Vec<(ConsumerId, Arc<Credit>)>,
         handed: Vec<Vec<(u64, u64)>>,
         places: usize,
@@ -143,10 +144,10 @@ mod tests {
 
     impl Tried {
         fn new(settings: QueueArguments, prefetch: u32, priority: i64) -> Tried {
-            let mut state = State::new(settings, None);
+            let mut state = QueueState::new(settings, None);
             let consumers = (0..CONSUMERS).map(|number| {
                 let credit = Arc::new(Credit::new(1));
-                let ask = Subscribe {
+                let ask = SubscribeRequest {
                     tag: Name::empty(),
                     group: number as u64,
                     priority: if number == 0 { priority } else { 0 },
@@ -155,7 +156,7 @@ mod tests {
                     exclusive: false,
                     credit: Arc::clone(&credit),
                 };
-                let inbox = |_| Sink::Inbox(Inbox::default());
+                let inbox = |_| DeliveryTarget::Inbox(Inbox::default());
                 let id = state.subscribe(ask, inbox, 0, &mut Effects::none());
                 (id.ok().unwrap(), credit)
             });
@@ -170,7 +171,7 @@ mod tests {
 
         fn publish(&mut self, payload: &str, at_once: bool) {
             let make = |position| {
-                let address = Address::new(&Origin::Numbered(0), &Name::empty());
+                let address = Address::new(&ExchangeId::Interned(0), &Name::empty());
                 Envelope::new(Body::new(payload.to_owned()), &address, None).at(position)
             };
             let place = at_once.then(|| self.state.place()).flatten();
@@ -183,15 +184,15 @@ mod tests {
             let mut effects = Effects::none();
             let pushed = self
                 .state
-                .push(&mut message, By::Publisher, 0, &mut effects);
+                .enqueue(&mut message, PushedBy::Publisher, 0, &mut effects);
             assert!(pushed.is_ok() || message.is_some());
         }
 
         fn receive(&mut self, number: usize) {
             let (id, _) = self.consumers[number];
             let (mut run, mut effects) = (VecDeque::new(), Effects::none());
-            let taken = self.state.take_run(id, &mut run, None, 0, &mut effects);
-            assert_eq!(matches!(taken, Run::Taken), !run.is_empty());
+            let taken = self.state.checkout(id, &mut run, None, 0, &mut effects);
+            assert_eq!(matches!(taken, Checkout::Taken), !run.is_empty());
             let run = run
                 .iter()
                 .map(|envelope| (envelope.position, envelope.size()));
@@ -201,7 +202,7 @@ mod tests {
         fn settle(&mut self, number: usize) {
             let (id, credit) = &self.consumers[number];
             if credit.settle(1, 1) {
-                self.state.settled(*id, 0, &mut Effects::none());
+                self.state.restore_credit(*id, 0, &mut Effects::none());
             }
         }
     }

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    line::{End, Line},
     place::{Owner, Spot},
-    tally::Amount,
+    segmented_queue::{End, SegmentedQueue},
 };
 use crate::message::envelope::Envelope;
+use crate::model::message_totals::MessageTotals;
 
 /// Ready messages.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Ready {
 #[derive(Debug, Default)]
 struct Lane {
     /// In the order of their positions.
-    arrived: Line,
+    arrived: SegmentedQueue,
     /// By position. Every returned message was once at the head, so this stays small beside `arrived`.
     returned: BTreeMap<u64, Envelope>,
 }
@@ -83,14 +83,14 @@ impl Ready {
 
     /// Puts messages that leave together into the order in which a queue with priorities lets go of them: the highest
     /// first, otherwise as they are.
-    pub(crate) fn rank(&self, batch: &mut [Envelope]) {
+    pub(crate) fn sort_by_priority(&self, batch: &mut [Envelope]) {
         if self.lanes.len() > 1 {
             batch.sort_by_key(|envelope| std::cmp::Reverse(self.level(envelope)));
         }
     }
 
     /// Adds a newcomer: its position is the highest given so far.
-    pub(crate) fn arrive(&mut self, envelope: Envelope) {
+    pub(crate) fn push_back(&mut self, envelope: Envelope) {
         self.len += 1;
         self.bytes = self.bytes.wrapping_add(envelope.size());
         self.lane(&envelope).arrived.push_back(envelope);
@@ -138,10 +138,10 @@ impl Ready {
 
     /// Takes up to `most` of the messages that are to be served next, as far as they stand in line; says what they amount
     /// to.
-    pub(crate) fn pop_run(&mut self, most: usize, into: &mut Vec<Envelope>) -> Amount {
+    pub(crate) fn pop_batch(&mut self, most: usize, into: &mut Vec<Envelope>) -> MessageTotals {
         let taken = match self.lanes.as_mut_slice() {
-            [lane] if lane.returned.is_empty() => lane.arrived.move_front(most, into),
-            _ => Amount::default(),
+            [lane] if lane.returned.is_empty() => lane.arrived.pop_batch(most, into),
+            _ => MessageTotals::default(),
         };
         self.len -= taken.messages as usize;
         self.bytes = self.bytes.wrapping_sub(taken.bytes);
@@ -149,17 +149,17 @@ impl Ready {
     }
 
     /// If nothing is ready, the room that a backlog has taken is not kept for the next.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn shrink_to_idle(&mut self) {
         if self.is_empty() {
             for lane in &mut self.lanes {
-                lane.arrived.rest();
+                lane.arrived.shrink_to_idle();
             }
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn room(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.arrived.room()).sum()
+    pub(crate) fn capacity(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.arrived.capacity()).sum()
     }
 
     /// Takes everything, in order.

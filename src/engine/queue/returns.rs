@@ -3,14 +3,14 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
+    consumer_state::{ConsumerState, DeliveryTarget, Group},
     consumers::ConsumerId,
     credit::Credit,
     effects::{Effect, Effects},
-    outcome::{By, Returned},
-    state::State,
-    subscriber::{Group, Sink, Subscriber},
-    tally::Amount,
+    outcome::{PushedBy, ReturnedDelivery},
+    state::QueueState,
 };
+use crate::model::message_totals::MessageTotals;
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
     runtime::waiter::WaitList,
@@ -19,28 +19,28 @@ use crate::{
 /// A consumer that left while deliveries of it are still out: what it was handed, and how much came back.
 #[derive(Debug)]
 pub(super) struct Retired {
-    pub(super) handed: Amount,
+    pub(super) handed: MessageTotals,
     pub(super) credit: Arc<Credit>,
 }
 
-impl State {
+impl QueueState {
     /// A consumer without credit has settled something: it takes turns again, and is served.
-    pub(crate) fn settled(&mut self, consumer: ConsumerId, now: u64, effects: &mut Effects) {
+    pub(crate) fn restore_credit(&mut self, consumer: ConsumerId, now: u64, effects: &mut Effects) {
         if let Some(group) = self.consumers.group_of(consumer) {
             self.consumers.reconsider(Some(group));
         }
-        self.settle_ready(By::Publisher, now, effects);
+        self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
     /// The group's common limit has room again.
     pub(crate) fn resume(&mut self, group: Group, now: u64, effects: &mut Effects) {
         if self.consumers.resume(group) {
-            self.settle_ready(By::Publisher, now, effects);
+            self.settle_ready(PushedBy::Publisher, now, effects);
         }
     }
 
     /// Messages come back from a consumer that had seen them (`None`: from a get), to their places, as redelivered.
-    pub(crate) fn give_back(
+    pub(crate) fn requeue(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
         batch: impl IntoIterator<Item = Envelope>,
@@ -59,7 +59,7 @@ impl State {
 
     /// Messages come back that nobody has seen (taken from a consumer's inbox and not shown, or looked through): to their
     /// places, as they were.
-    pub(crate) fn give_back_unseen(
+    pub(crate) fn requeue_undelivered(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
         batch: impl IntoIterator<Item = Envelope>,
@@ -68,16 +68,16 @@ impl State {
     ) {
         for envelope in batch {
             self.withdraw(consumer, envelope.size());
-            self.put_back_unseen(envelope, effects);
+            self.put_back_undelivered(envelope, effects);
         }
-        self.settle_ready(By::Publisher, now, effects);
+        self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
     /// A message that nobody has seen goes to its place, or with the queue.
-    fn put_back_unseen(&mut self, envelope: Envelope, effects: &mut Effects) {
+    fn put_back_undelivered(&mut self, envelope: Envelope, effects: &mut Effects) {
         match self.deleted {
             true => {
-                self.tally.deleted.add(&envelope);
+                self.tally.deleted.add_message(envelope.size());
                 effects.add(Effect::Drop(envelope));
             }
             false => self.ready.put_back(envelope),
@@ -97,19 +97,19 @@ impl State {
         envelope.count_return();
         let limit = self.settings.delivery_limit;
         if limit.is_some_and(|limit| u64::from(envelope.delivery_count()) > limit) {
-            self.die(envelope, DeathReason::DeliveryLimit, effects);
+            self.dead_letter_or_drop(envelope, DeathReason::DeliveryLimit, effects);
             return None;
         }
         Some(envelope)
     }
 
     /// Messages that were taken out by gets, or because they were due, went to other queues.
-    pub(crate) fn moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
-        let amount = Amount::new(messages, bytes);
+    pub(crate) fn settle_moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
+        let amount = MessageTotals::new(messages, bytes);
         self.tally.got -= amount;
         self.tally.moved += amount;
-        self.give_back_bytes(bytes, effects);
-        self.wake_idlers(effects);
+        self.refund(bytes, effects);
+        self.wake_idle_waiters(effects);
     }
 
     /// Messages are rejected for good: those of the highest priority first.
@@ -121,12 +121,12 @@ impl State {
         effects: &mut Effects,
     ) {
         let mut told = false;
-        self.ready.rank(&mut batch);
+        self.ready.sort_by_priority(&mut batch);
         for envelope in batch {
             told |= self.withdraw(consumer, envelope.size());
             match self.deleted {
                 true => effects.add(Effect::Drop(envelope)),
-                false => self.die(envelope, DeathReason::Rejected, effects),
+                false => self.dead_letter_or_drop(envelope, DeathReason::Rejected, effects),
             }
         }
         self.withdrawn(consumer, told, now, effects);
@@ -137,11 +137,11 @@ impl State {
     pub(super) fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) -> bool {
         match consumer {
             Some((_, credit)) => {
-                self.tally.not_acked += Amount::new(1, bytes);
+                self.tally.not_acked += MessageTotals::new(1, bytes);
                 credit.settle(1, bytes)
             }
             None => {
-                self.tally.got -= Amount::new(1, bytes);
+                self.tally.got -= MessageTotals::new(1, bytes);
                 false
             }
         }
@@ -160,17 +160,17 @@ impl State {
         if let Some(group) = group.filter(|group| told || !self.consumers.is_suspended(*group)) {
             self.consumers.reconsider(Some(group));
         }
-        self.settle_ready(By::Publisher, now, effects);
+        self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
     /// Removes consumers, all in one critical section: those of a channel, or one. What their inboxes and `run`
     /// (messages taken from an inbox and shown to nobody) hold goes back as if it had never been handed over, and
     /// `returned` (what had been seen) as redelivered. Then the others are served. `false` if none was there.
-    pub(crate) fn leave(
+    pub(crate) fn remove_consumers(
         &mut self,
         ids: &[ConsumerId],
         run: &mut VecDeque<Envelope>,
-        returned: Vec<Returned>,
+        returned: Vec<ReturnedDelivery>,
         now: u64,
         effects: &mut Effects,
     ) -> bool {
@@ -181,7 +181,7 @@ impl State {
                 removed = true;
             }
         }
-        for Returned { consumer, envelope } in returned {
+        for ReturnedDelivery { consumer, envelope } in returned {
             let consumer = consumer.as_ref().map(|(id, credit)| (*id, &**credit));
             self.withdraw(consumer, envelope.size());
             if let Some(envelope) = self.count_return(envelope, effects) {
@@ -192,20 +192,20 @@ impl State {
             effects.add(Effect::Unused);
             self.renew_lease(now, effects);
         }
-        self.settle_ready(By::Publisher, now, effects);
+        self.settle_ready(PushedBy::Publisher, now, effects);
         removed
     }
 
     pub(super) fn retire(
         &mut self,
-        subscriber: &mut Subscriber,
+        subscriber: &mut ConsumerState,
         run: impl Iterator<Item = Envelope>,
         effects: &mut Effects,
     ) {
-        if let Sink::Inbox(inbox) = &mut subscriber.sink {
+        if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
             for envelope in run.chain(inbox.run.drain(..)) {
-                subscriber.handed -= Amount::new(1, envelope.size());
-                self.put_back_unseen(envelope, effects);
+                subscriber.handed -= MessageTotals::new(1, envelope.size());
+                self.put_back_undelivered(envelope, effects);
             }
             for wake in inbox.waiting.take_all() {
                 effects.wake(Some(wake));
@@ -232,7 +232,7 @@ impl State {
     }
 
     /// What each consumer was handed, and the credit by which it tells what it settled; of those that are gone as well.
-    pub(super) fn credits(&self) -> impl Iterator<Item = (Amount, &Credit)> {
+    pub(super) fn credits(&self) -> impl Iterator<Item = (MessageTotals, &Credit)> {
         let live = self.consumers.iter();
         let live = live.map(|subscriber| (subscriber.handed, &*subscriber.credit));
         let retired = self.retired.iter();
@@ -245,30 +245,30 @@ impl State {
             .credits()
             .all(|(handed, credit)| credit.settled() == handed);
         let served = self.ready.is_empty() || self.consumers.is_empty();
-        self.deleted || settled && served && self.tally.got == Amount::default()
+        self.deleted || settled && served && self.tally.got == MessageTotals::default()
     }
 
     /// Asks every consumer to tell of its last settlement.
-    pub(crate) fn ask_for_idleness(&mut self) {
+    pub(crate) fn arm_idle_notify(&mut self) {
         for (handed, credit) in self.credits() {
-            credit.ask(handed.messages);
+            credit.notify_no_later_than(handed.messages);
         }
     }
 
-    /// Those who wait for the queue to be [idle](Self::is_idle), having [asked](Self::ask_for_idleness).
-    pub(crate) fn idlers(&mut self) -> &mut WaitList {
-        &mut self.idlers
+    /// Those who wait for the queue to be [idle](Self::is_idle), having [asked](Self::arm_idle_notify).
+    pub(crate) fn idle_waiters(&mut self) -> &mut WaitList {
+        &mut self.idle_waiters
     }
 
     /// Wakes those who wait for the queue to be idle, if it is; else asks again, since whoever was handed something in
     /// the meantime has forgotten.
-    pub(super) fn wake_idlers(&mut self, effects: &mut Effects) {
-        if self.idlers.is_empty() {
+    pub(super) fn wake_idle_waiters(&mut self, effects: &mut Effects) {
+        if self.idle_waiters.is_empty() {
             return;
         }
-        self.ask_for_idleness();
+        self.arm_idle_notify();
         if self.is_idle() {
-            for wake in self.idlers.take_all() {
+            for wake in self.idle_waiters.take_all() {
                 effects.wake(Some(wake));
             }
         }

@@ -7,16 +7,17 @@ use std::{collections::VecDeque, sync::Arc, vec};
 
 use super::{
     budget::Account,
+    consumer_state::{DeliveryTarget, SubscribeRequest},
     consumers::{ConsumerId, Consumers},
     effects::{Effect, Effects},
-    outcome::{By, DeleteRefused, Deleted, NotTaken, Run, SubscribeRefused},
+    outcome::{Checkout, DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
     place::Place,
     ready::Ready,
     returns::Retired,
-    subscriber::{Sink, Subscribe},
-    tally::{Amount, Counts, Tally},
+    tally::{Counts, Tally},
     timing::Timing,
 };
+use crate::model::message_totals::MessageTotals;
 use crate::{
     message::envelope::{Envelope, NEVER},
     model::{arguments::QueueArguments, error::CancelReason},
@@ -24,11 +25,11 @@ use crate::{
 };
 
 /// For how many messages there is room where nothing happens.
-pub(crate) const IDLE_ROOM: usize = 4;
+pub(crate) const IDLE_CAPACITY: usize = 4;
 
 /// Everything behind a queue's lock.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct QueueState {
     /// The arguments in effect: the queue's own, and those of the policies that match it.
     pub(super) settings: QueueArguments,
     /// With the budgets that cover the queue.
@@ -37,11 +38,11 @@ pub(crate) struct State {
     pub(super) consumers: Consumers,
     next_position: u64,
     /// Those who wait for a message without being consumers.
-    getters: WaitList,
+    get_waiters: WaitList,
     /// Those who wait until nothing is under way any more.
-    pub(super) idlers: WaitList,
+    pub(super) idle_waiters: WaitList,
     /// Publishers that wait for room.
-    publishers: WaitList,
+    publish_waiters: WaitList,
     /// Credits of removed consumers whose deliveries are still out, with what they were handed.
     pub(super) retired: Vec<Retired>,
     had_consumer: bool,
@@ -50,17 +51,17 @@ pub(crate) struct State {
     pub(super) tally: Tally,
 }
 
-impl State {
-    pub(crate) fn new(settings: QueueArguments, account: Option<Arc<Account>>) -> State {
-        State {
+impl QueueState {
+    pub(crate) fn new(settings: QueueArguments, account: Option<Arc<Account>>) -> QueueState {
+        QueueState {
             account,
             ready: Ready::new(settings.max_priority.unwrap_or(0)),
             consumers: Consumers::new(settings.single_active_consumer),
             settings,
             next_position: 0,
-            getters: WaitList::default(),
-            idlers: WaitList::default(),
-            publishers: WaitList::default(),
+            get_waiters: WaitList::default(),
+            idle_waiters: WaitList::default(),
+            publish_waiters: WaitList::default(),
             retired: Vec::new(),
             had_consumer: false,
             deleted: false,
@@ -94,20 +95,20 @@ impl State {
         if lease_changed {
             self.renew_lease(now, effects);
         }
-        self.settle_ready(By::Publisher, now, effects);
+        self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
     /// Takes a new message in, out of `message`: to a consumer if one can take it, else to the ready messages.
     ///
     /// Passed by reference, it is moved once, into its place: an envelope is large, and this is the way that every message goes.
     #[inline]
-    pub(crate) fn push(
+    pub(crate) fn enqueue(
         &mut self,
         message: &mut Option<Envelope>,
-        by: By,
+        by: PushedBy,
         now: u64,
         effects: &mut Effects,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), PushError> {
         let Some(envelope) = message else {
             return Ok(());
         };
@@ -121,20 +122,20 @@ impl State {
             }
         }
         if self.deleted {
-            return Err(NotTaken::Deleted);
+            return Err(PushError::Deleted);
         }
         if self.is_selective() {
             self.admit(size, by, now, effects)?;
         }
-        self.tally.taken_in += Amount::new(1, size);
+        self.tally.taken_in += MessageTotals::new(1, size);
         envelope.position = self.next_position();
         // Invariant 3: while something is ready, no consumer is in turn that could take this one first.
-        if self.ready.is_empty() && self.consumers.hand(message, size, effects) {
-            if !self.idlers.is_empty() {
-                self.wake_idlers(effects);
+        if self.ready.is_empty() && self.consumers.deliver(message, size, effects) {
+            if !self.idle_waiters.is_empty() {
+                self.wake_idle_waiters(effects);
             }
         } else if let Some(envelope) = message.take() {
-            self.line_up(envelope, by, now, effects);
+            self.make_ready(envelope, by, now, effects);
         }
         Ok(())
     }
@@ -142,13 +143,13 @@ impl State {
     /// Where the next message goes at once, if no limit, no priority and nobody who waits for anything else has a say in it.
     #[inline(always)]
     pub(crate) fn place(&mut self) -> Option<Place<'_>> {
-        if self.deleted || self.is_selective() || !self.idlers.is_empty() {
+        if self.deleted || self.is_selective() || !self.idle_waiters.is_empty() {
             return None;
         }
         let spot = match self.ready.is_empty() {
             true => self.consumers.spot()?,
             // Invariant 3: no consumer is in turn that could take it.
-            false if self.is_limited() || !self.getters.is_empty() => return None,
+            false if self.is_limited() || !self.get_waiters.is_empty() => return None,
             false => self.ready.spot()?,
         };
         Some(Place {
@@ -160,7 +161,7 @@ impl State {
 
     /// Takes plain messages in, one after the other: `make` makes one of each payload, and runs no user code. Those that it does not take are
     /// left, the first of them made already: all, if it is deleted or may refuse some.
-    pub(crate) fn push_run<P>(
+    pub(crate) fn enqueue_batch<P>(
         &mut self,
         payloads: &mut vec::IntoIter<P>,
         size: impl Fn(&P) -> u64,
@@ -176,7 +177,10 @@ impl State {
                 continue;
             }
             let mut message = Some(make(payload));
-            if self.push(&mut message, By::Publisher, 0, effects).is_err() {
+            if self
+                .enqueue(&mut message, PushedBy::Publisher, 0, effects)
+                .is_err()
+            {
                 return message;
             }
         }
@@ -184,59 +188,59 @@ impl State {
     }
 
     /// Has a new message wait until a consumer can take it.
-    fn line_up(&mut self, envelope: Envelope, by: By, now: u64, effects: &mut Effects) {
+    fn make_ready(&mut self, envelope: Envelope, by: PushedBy, now: u64, effects: &mut Effects) {
         let timed = envelope.deadline != NEVER;
-        self.ready.arrive(envelope);
+        self.ready.push_back(envelope);
         if timed || self.is_limited() {
             if self.is_over() {
-                self.look_again(now, effects);
+                self.apply_settlements(now, effects);
             }
             self.trim(by, effects);
             self.expire(now, effects);
             self.schedule(effects);
-            self.wake_publishers(effects);
+            self.wake_publish_waiters(effects);
         }
-        effects.wake(self.getters.take_one());
+        effects.wake(self.get_waiters.take_one());
     }
 
     /// Takes the next ready message out, to be settled by [`settle_gets`](Self::settle_gets). With it comes the number of
     /// messages that are still ready.
     pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, usize)> {
-        self.look_again(now, effects);
+        self.apply_settlements(now, effects);
         self.expire(now, effects);
         let envelope = self.ready.pop();
         self.expire(now, effects);
         self.schedule(effects);
-        self.wake_publishers(effects);
+        self.wake_publish_waiters(effects);
         let envelope = envelope?;
-        self.tally.got.add(&envelope);
+        self.tally.got.add_message(envelope.size());
         Some((envelope, self.ready.len()))
     }
 
     /// Those who wait for a ready message. They register when [`get`](Self::get) gave nothing and the queue is there.
-    pub(crate) fn getters(&mut self) -> &mut WaitList {
-        &mut self.getters
+    pub(crate) fn get_waiters(&mut self) -> &mut WaitList {
+        &mut self.get_waiters
     }
 
     /// Those who wait for room. They register when the queue [is full](Self::is_full).
-    pub(crate) fn publishers(&mut self) -> &mut WaitList {
-        &mut self.publishers
+    pub(crate) fn publish_waiters(&mut self) -> &mut WaitList {
+        &mut self.publish_waiters
     }
 
     /// Messages taken by [`get`](Self::get) are acknowledged.
     pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
-        let amount = Amount::new(messages, bytes);
+        let amount = MessageTotals::new(messages, bytes);
         self.tally.got -= amount;
         self.tally.acked += amount;
-        self.give_back_bytes(bytes, effects);
-        self.wake_idlers(effects);
+        self.refund(bytes, effects);
+        self.wake_idle_waiters(effects);
     }
 
     /// Adds a consumer; `sink` learns its id before the first message comes.
     pub(crate) fn subscribe(
         &mut self,
-        ask: Subscribe,
-        sink: impl FnOnce(ConsumerId) -> Sink,
+        ask: SubscribeRequest,
+        sink: impl FnOnce(ConsumerId) -> DeliveryTarget,
         now: u64,
         effects: &mut Effects,
     ) -> Result<ConsumerId, SubscribeRefused> {
@@ -249,56 +253,56 @@ impl State {
         }
         self.had_consumer = true;
         let id = self.consumers.add(ask, sink);
-        self.settle_ready(By::Publisher, now, effects);
+        self.settle_ready(PushedBy::Publisher, now, effects);
         Ok(id)
     }
 
     /// A consumer has worked through its run: it gets all that is in its inbox. If that is nothing, the receiver with
     /// the ticket is registered.
-    pub(crate) fn take_run(
+    pub(crate) fn checkout(
         &mut self,
         id: ConsumerId,
         run: &mut VecDeque<Envelope>,
         ticket: Option<Ticket<'_>>,
         now: u64,
         effects: &mut Effects,
-    ) -> Run {
+    ) -> Checkout {
         let Some(inbox) = self.consumers.inbox(id) else {
-            return Run::Gone;
+            return Checkout::Gone;
         };
         if inbox.run.is_empty() {
             // Before the credit is looked at: one who waits asks to be told of every settlement. That holds if nothing is ready, too: the
             // consumer may be out of credit from earlier, and what comes next passes it by unless it asks now.
-            inbox.hungry = true;
-            self.look_again(now, effects);
+            inbox.wants_more = true;
+            self.apply_settlements(now, effects);
         }
         let Some(subscriber) = self.consumers.get_mut(id) else {
-            return Run::Gone;
+            return Checkout::Gone;
         };
-        if subscriber.hand_over(run) {
-            return Run::Taken;
+        if subscriber.drain_inbox(run) {
+            return Checkout::Taken;
         }
         if let (Some(ticket), Some(inbox)) = (ticket, self.consumers.inbox(id)) {
             inbox.waiting.register(ticket);
         }
-        Run::Empty
+        Checkout::Empty
     }
 
     /// Nobody has anything to do: the room that a burst has taken is not kept for the next. The consumer is the one that waits, if it is one.
-    pub(crate) fn rest(&mut self, consumer: Option<ConsumerId>) {
+    pub(crate) fn on_idle(&mut self, consumer: Option<ConsumerId>) {
         if let Some(inbox) = consumer.and_then(|id| self.consumers.inbox(id)) {
-            inbox.run.shrink_to(IDLE_ROOM);
+            inbox.run.shrink_to(IDLE_CAPACITY);
         }
-        self.ready.rest();
+        self.ready.shrink_to_idle();
     }
 
     /// For how many messages there is room in a consumer's inbox, and among the ready ones.
     #[cfg(test)]
-    pub(crate) fn room(&mut self, id: ConsumerId) -> (usize, usize) {
+    pub(crate) fn capacities(&mut self, id: ConsumerId) -> (usize, usize) {
         let inbox = self.consumers.inbox(id);
         (
             inbox.map_or(0, |inbox| inbox.run.capacity()),
-            self.ready.room(),
+            self.ready.capacity(),
         )
     }
 
@@ -315,7 +319,7 @@ impl State {
         effects: &mut Effects,
     ) {
         self.consumers.set_prefetch(id, prefetch);
-        self.settle_ready(By::Publisher, now, effects);
+        self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
     /// Ends the queue: messages are dropped, consumers are told. Nothing is dead-lettered.
@@ -346,23 +350,23 @@ impl State {
             .into_iter()
             .chain(self.timing.delayed.drain())
         {
-            self.tally.deleted.add(&envelope);
+            self.tally.deleted.add_message(envelope.size());
             effects.add(Effect::Drop(envelope));
         }
         for mut subscriber in self.consumers.drain() {
             subscriber.credit.end();
-            if let Sink::Outlet(outlet) = &subscriber.sink {
+            if let DeliveryTarget::Push(outlet) = &subscriber.target {
                 outlet.cancelled(reason, &mut effects);
             }
             self.retire(&mut subscriber, std::iter::empty(), &mut effects);
         }
         let payers = self.account.as_ref().map(|account| account.close());
         for wake in self
-            .getters
+            .get_waiters
             .take_all()
             .into_iter()
-            .chain(self.publishers.take_all())
-            .chain(self.idlers.take_all())
+            .chain(self.publish_waiters.take_all())
+            .chain(self.idle_waiters.take_all())
             .chain(payers.unwrap_or_default())
         {
             effects.wake(Some(wake));
@@ -385,7 +389,7 @@ impl State {
 
     /// The counts, after everything settled so far has had its effect.
     pub(crate) fn counts(&mut self, now: u64, effects: &mut Effects) -> Counts {
-        self.look_again(now, effects);
+        self.apply_settlements(now, effects);
         self.prune();
         let tally = self.tally;
         let (mut unsettled, mut acked) = (tally.got, tally.acked);
@@ -397,7 +401,7 @@ impl State {
         }
         acked -= tally.not_acked;
         Counts {
-            ready: Amount::new(self.ready.len() as u64, self.ready.bytes()),
+            ready: MessageTotals::new(self.ready.len() as u64, self.ready.bytes()),
             unsettled,
             delayed: self.delayed(),
             consumers: self.consumers.len(),
@@ -413,55 +417,55 @@ impl State {
     }
 
     /// Has what was settled quietly take effect: consumers that have credit again are served.
-    pub(super) fn look_again(&mut self, now: u64, effects: &mut Effects) {
+    pub(super) fn apply_settlements(&mut self, now: u64, effects: &mut Effects) {
         if !self.consumers.reconsider(None) {
             return;
         }
         if !self.ready.is_empty() {
             self.serve(now, effects);
             self.schedule(effects);
-            self.wake_publishers(effects);
+            self.wake_publish_waiters(effects);
         }
         // Consumers that have credit again have forgotten what they were asked to tell.
-        self.wake_idlers(effects);
+        self.wake_idle_waiters(effects);
     }
 
     /// After ready messages came or consumers became able to take some: limits, expiry, service, and whoever waits.
-    pub(super) fn settle_ready(&mut self, by: By, now: u64, effects: &mut Effects) {
+    pub(super) fn settle_ready(&mut self, by: PushedBy, now: u64, effects: &mut Effects) {
         if self.ready.is_empty() {
-            self.wake_publishers(effects);
-            self.wake_idlers(effects);
+            self.wake_publish_waiters(effects);
+            self.wake_idle_waiters(effects);
             return;
         }
         self.trim(by, effects);
         self.expire(now, effects);
         self.serve(now, effects);
         for _ in 0..self.ready.len() {
-            match self.getters.take_one() {
+            match self.get_waiters.take_one() {
                 Some(wake) => effects.wake(Some(wake)),
                 None => break,
             }
         }
         self.schedule(effects);
-        self.wake_publishers(effects);
-        self.wake_idlers(effects);
+        self.wake_publish_waiters(effects);
+        self.wake_idle_waiters(effects);
     }
 
     /// Hands ready messages over until none is left or nobody can take one (invariant 3).
     fn serve(&mut self, now: u64, effects: &mut Effects) {
         while !self.ready.is_empty() {
-            let Some(taker) = self.consumers.taker() else {
+            let Some(taker) = self.consumers.next_consumer() else {
                 return;
             };
             // Where nothing expires, whoever takes no turns with others takes its messages as one run.
             let ready = &mut self.ready;
-            let fill = |run: &mut Vec<Envelope>, most| ready.pop_run(most, run);
-            if now == 0 && taker.alone && self.consumers.hand_run(&taker, effects, fill) {
+            let fill = |run: &mut Vec<Envelope>, most| ready.pop_batch(most, run);
+            if now == 0 && taker.alone && self.consumers.deliver_batch(&taker, effects, fill) {
                 continue;
             }
             let mut message = self.ready.pop();
             let size = message.as_ref().map_or(0, Envelope::size);
-            if !self.consumers.hand(&mut message, size, effects) {
+            if !self.consumers.deliver(&mut message, size, effects) {
                 message
                     .into_iter()
                     .for_each(|nobodys| self.ready.put_back(nobodys));
@@ -472,9 +476,9 @@ impl State {
     }
 
     /// Wakes publishers that wait for room, if there is some.
-    pub(super) fn wake_publishers(&mut self, effects: &mut Effects) {
-        if !self.publishers.is_empty() && !self.is_full() {
-            for wake in self.publishers.take_all() {
+    pub(super) fn wake_publish_waiters(&mut self, effects: &mut Effects) {
+        if !self.publish_waiters.is_empty() && !self.is_full() {
+            for wake in self.publish_waiters.take_all() {
                 effects.wake(Some(wake));
             }
         }

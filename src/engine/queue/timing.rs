@@ -8,19 +8,19 @@ use std::time::Duration;
 use super::{
     consumers::ConsumerId,
     credit::Credit,
-    delayed::{Delayed, DelayedKey, Waiting},
+    delayed::{DelayedEntry, DelayedKey, DelayedStore},
     effects::{Effect, Effects},
-    outcome::{By, NotTaken},
-    state::State,
-    tally::Amount,
+    outcome::{PushError, PushedBy},
+    state::QueueState,
 };
 use crate::message::envelope::{Envelope, NEVER};
+use crate::model::message_totals::MessageTotals;
 
 /// What of a queue depends on time.
 #[derive(Debug, Default)]
 pub(super) struct Timing {
     /// Messages that are not ready before their time.
-    pub(super) delayed: Delayed,
+    pub(super) delayed: DelayedStore,
     /// When the queue goes unless somebody uses it.
     lease_over: Option<u64>,
     /// The earliest time at which the queue is to be looked at, as far as that was asked for.
@@ -40,31 +40,31 @@ pub(crate) fn after(now: u64, time: Duration) -> u64 {
     now.saturating_add(nanos)
 }
 
-impl State {
+impl QueueState {
     /// Keeps a new message, out of `message`, until its time comes.
-    pub(crate) fn push_delayed(
+    pub(crate) fn enqueue_delayed(
         &mut self,
         message: &mut Option<Envelope>,
         due: u64,
-        by: By,
+        by: PushedBy,
         effects: &mut Effects,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), PushError> {
         if self.is_deleted() {
-            return Err(NotTaken::Deleted);
+            return Err(PushError::Deleted);
         }
         let size = message.as_ref().map_or(0, Envelope::size);
         if !self.pay(size, by) {
-            return Err(NotTaken::Refused(None));
+            return Err(PushError::Refused(None));
         }
         if let Some(envelope) = message.take() {
-            self.tally.taken_in += Amount::new(1, size);
+            self.tally.taken_in += MessageTotals::new(1, size);
             self.delay(envelope, due, false, effects);
         }
         Ok(())
     }
 
     /// Messages come back from a consumer that had seen them, to be delivered again after `delay`.
-    pub(crate) fn give_back_after(
+    pub(crate) fn requeue_after(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
         batch: impl IntoIterator<Item = Envelope>,
@@ -80,7 +80,7 @@ impl State {
             }
         }
         if let Some((consumer, _)) = consumer {
-            self.settled(consumer, now, effects);
+            self.restore_credit(consumer, now, effects);
         }
     }
 
@@ -89,18 +89,18 @@ impl State {
         self.schedule(effects);
     }
 
-    pub(crate) fn delayed(&self) -> Amount {
+    pub(crate) fn delayed(&self) -> MessageTotals {
         self.timing.delayed.amount()
     }
 
     /// Looks at up to `most` delayed messages behind `key`, in the order in which they are due.
-    pub(crate) fn look_at_delayed<R>(
+    pub(crate) fn map_delayed<R>(
         &self,
         key: Option<DelayedKey>,
         most: usize,
         look: impl FnMut((DelayedKey, &Envelope)) -> R,
     ) -> Vec<R> {
-        let delayed = self.timing.delayed.behind(key);
+        let delayed = self.timing.delayed.after(key);
         delayed.take(most).map(look).collect()
     }
 
@@ -130,19 +130,19 @@ impl State {
     }
 
     /// Takes out up to `most` messages whose time has come, to be sent on; they count as got until they
-    /// [have been](State::moved). None is left if fewer come.
+    /// [have been](Self::settle_moved). None is left if fewer come.
     pub(crate) fn take_due(
         &mut self,
         most: usize,
         now: u64,
         effects: &mut Effects,
     ) -> Vec<Envelope> {
-        self.appointment_kept(now);
+        self.timer_fired(now);
         let delayed = &mut self.timing.delayed;
         let due = std::iter::from_fn(|| delayed.pop_due(now)).take(most);
         let due: Vec<_> = due.map(|waiting| waiting.envelope).collect();
         for envelope in &due {
-            self.tally.got.add(envelope);
+            self.tally.got.add_message(envelope.size());
         }
         if due.len() < most {
             self.schedule(effects);
@@ -155,10 +155,10 @@ impl State {
         if self.is_deleted() {
             return;
         }
-        self.appointment_kept(now);
-        let mut by = By::Publisher;
+        self.timer_fired(now);
+        let mut by = PushedBy::Publisher;
         while let Some(first) = self.timing.delayed.pop_due(now) {
-            let Waiting {
+            let DelayedEntry {
                 mut envelope,
                 returning,
             } = first;
@@ -166,9 +166,9 @@ impl State {
                 self.ready.put_back(envelope);
             } else {
                 // Only newcomers meet a limit like an effect: what returns is kept, as it is without a delay.
-                by = By::Effect;
+                by = PushedBy::Broker;
                 envelope.position = self.next_position();
-                self.ready.arrive(envelope);
+                self.ready.push_back(envelope);
             }
         }
         self.settle_ready(by, now, effects);
@@ -179,7 +179,7 @@ impl State {
     }
 
     /// What was asked for until now is to be asked for again.
-    fn appointment_kept(&mut self, now: u64) {
+    fn timer_fired(&mut self, now: u64) {
         if self.timing.scheduled.is_some_and(|at| at <= now) {
             self.timing.scheduled = None;
         }

@@ -8,11 +8,11 @@ use super::{
     topology::{DeclaredBudget, Topology},
 };
 use crate::{
-    engine::queue::{Account, Budget, Queue},
+    engine::queue::{Account, BudgetCore, QueueCore},
     model::{
         arguments::{QueueArguments, check_budget_equivalence},
         descriptions,
-        error::{Entity, Error, Result},
+        error::{EntityKind, Error, Result},
     },
 };
 
@@ -21,7 +21,7 @@ impl VirtualHost {
     pub(crate) fn declare_budget(&self, ask: &descriptions::Budget) -> Result<bool> {
         let name = checked(ask.name())?;
         let invalid = |field: &str, reason: &str| {
-            Error::invalid_argument(field, Entity::Budget, &name, self.name(), reason)
+            Error::invalid_argument(field, EntityKind::Budget, &name, self.name(), reason)
         };
         if name.is_empty() {
             return Err(invalid("name", "it is empty, expected 1 to 255 bytes"));
@@ -40,7 +40,7 @@ impl VirtualHost {
             return Err(Error::late_budget(&name, self.name()));
         }
         let declared = DeclaredBudget {
-            budget: Arc::new(Budget::new(name.clone(), ask)),
+            budget: Arc::new(BudgetCore::new(name.clone(), ask)),
             description: ask.clone(),
         };
         topology.budgets.insert(name, declared);
@@ -56,7 +56,7 @@ impl VirtualHost {
             return Ok(());
         };
         if topology.is_paid_into(&declared.budget) {
-            return Err(Error::in_use(Entity::Budget, &name, self.name()));
+            return Err(Error::in_use(EntityKind::Budget, &name, self.name()));
         }
         topology.budgets.remove(&name);
         Ok(())
@@ -73,7 +73,7 @@ impl VirtualHost {
                 topology
                     .budgets
                     .get(name)
-                    .ok_or_else(|| Error::not_found(Entity::Budget, name, self.name()))?,
+                    .ok_or_else(|| Error::not_found(EntityKind::Budget, name, self.name()))?,
             ),
             None => None,
         };
@@ -92,15 +92,15 @@ impl VirtualHost {
 
 impl Topology {
     /// Whatever holds messages: queues, and the shelves of delayed exchanges.
-    fn holders(&self) -> impl Iterator<Item = &Arc<Queue>> {
+    fn holders(&self) -> impl Iterator<Item = &Arc<QueueCore>> {
         let shelves = self.exchanges.values();
-        let shelves = shelves.filter_map(|declared| declared.shelf.as_ref());
+        let shelves = shelves.filter_map(|declared| declared.delay_queue.as_ref());
         let queues = self.queues.values().map(|declared| &declared.queue);
         queues.chain(shelves)
     }
 
     /// Whether a queue is covered by the budget.
-    fn is_paid_into(&self, budget: &Arc<Budget>) -> bool {
+    fn is_paid_into(&self, budget: &Arc<BudgetCore>) -> bool {
         let mut accounts = self.holders().filter_map(|holder| holder.account());
         accounts.any(|account| account.is_with(budget))
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{VirtualHost, effects::Work, route};
+use super::{VirtualHost, effects::PendingEffects, route};
 use crate::{
-    engine::queue::{By, DeadLetter, Effect, Effects, Queue},
+    engine::queue::{DeadLetter, Effect, Effects, PushedBy, QueueCore},
     message::{
         envelope::{Address, Envelope, Meta},
         headers::x_death::{self, Death},
@@ -18,9 +18,9 @@ impl VirtualHost {
     /// What this owes in turn is added to the work list: a chain of dead-letter queues of any length needs no stack.
     pub(super) fn publish_dead_letter(
         &self,
-        queue: &Arc<Queue>,
+        queue: &Arc<QueueCore>,
         dead: DeadLetter,
-        work: &mut Work,
+        work: &mut PendingEffects,
     ) {
         let DeadLetter {
             mut envelope,
@@ -28,7 +28,7 @@ impl VirtualHost {
             exchange,
             routing_key,
         } = dead;
-        let published_to = self.origins().name(envelope.origin());
+        let published_to = self.exchange_names().name(envelope.origin());
         let death = Death {
             reason,
             queue: queue.name(),
@@ -42,7 +42,7 @@ impl VirtualHost {
             .meta()
             .map(|meta| meta.bcc.as_slice())
             .unwrap_or_default();
-        let buried = x_death::bury(properties, &death);
+        let buried = x_death::with_death_recorded(properties, &death);
         let keys = x_death::routing_keys(&death, properties, bcc);
         let (targets, cut) = {
             let topology = self.topology.read();
@@ -76,7 +76,7 @@ impl VirtualHost {
             exchange: None,
             ..meta
         });
-        let address = Address::new(&self.origins().of(&exchange), &key);
+        let address = Address::new(&self.exchange_names().of(&exchange), &key);
         let mut letters = Vec::new();
         for _ in 1..targets.len() {
             match envelope.body_mut().share() {
@@ -86,7 +86,7 @@ impl VirtualHost {
         }
         if targets.is_empty() {
             // Cut off from a cycle, it is meant to go; else nobody is there to take it.
-            let exists = self.survey(|topology| {
+            let exists = self.read_topology(|topology| {
                 exchange.is_empty() || topology.exchanges.contains_key(&exchange)
             });
             let why = match (cut, exists) {
@@ -95,15 +95,15 @@ impl VirtualHost {
                 (false, false) => Some(Undeliverable::NoExchange),
             };
             let letter = Envelope::new(envelope.into_body(), &address, Some(meta));
-            work.push_back(self.rescue(letter, why, queue));
+            work.push_back(self.route_undeliverable(letter, why, queue));
             return;
         }
         letters.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
-        self.push_on(targets.into_stops(self.nanos()), letters, work);
+        self.push_internal(targets.into_targets(self.nanos()), letters, work);
     }
 
     /// The queue for what can be neither delivered nor routed on; `None` drops it.
-    pub(crate) fn set_dead_letter_queue(&self, queue: Option<Arc<Queue>>) {
+    pub(crate) fn set_dead_letter_queue(&self, queue: Option<Arc<QueueCore>>) {
         *self.dead_letter_queue.lock() = queue;
     }
 
@@ -111,28 +111,28 @@ impl VirtualHost {
     pub(crate) fn drop_unroutable(self: &Arc<Self>, envelope: Envelope) {
         let last = self.dead_letter_queue.lock().clone();
         if let Some(last) = last {
-            let effects = self.keep(&last, envelope, Undeliverable::NoRoute);
-            self.carry_out(&last, effects);
+            let effects = self.push_undeliverable(&last, envelope, Undeliverable::NoRoute);
+            self.run_effects(&last, effects);
         }
     }
 
     /// As [`drop_unroutable`](Self::drop_unroutable) for a message that waited in the shelf of an exchange. Returns what is owed.
-    pub(super) fn rescue_unroutable(
+    pub(super) fn route_undeliverable_due(
         &self,
         envelope: Envelope,
-        shelf: &Arc<Queue>,
-    ) -> (Arc<Queue>, Effects) {
-        self.rescue(envelope, Some(Undeliverable::NoRoute), shelf)
+        shelf: &Arc<QueueCore>,
+    ) -> (Arc<QueueCore>, Effects) {
+        self.route_undeliverable(envelope, Some(Undeliverable::NoRoute), shelf)
     }
 
     /// As [`drop_unroutable`](Self::drop_unroutable) for a dead letter of `from`; without a reason it is dropped, and one
     /// that died in the dead-letter queue itself is not put there again. Returns what is owed.
-    fn rescue(
+    fn route_undeliverable(
         &self,
         envelope: Envelope,
         why: Option<Undeliverable>,
-        from: &Arc<Queue>,
-    ) -> (Arc<Queue>, Effects) {
+        from: &Arc<QueueCore>,
+    ) -> (Arc<QueueCore>, Effects) {
         let last = self
             .dead_letter_queue
             .lock()
@@ -140,7 +140,7 @@ impl VirtualHost {
             .filter(|last| last != from);
         match (last, why) {
             (Some(last), Some(why)) => {
-                let effects = self.keep(&last, envelope, why);
+                let effects = self.push_undeliverable(&last, envelope, why);
                 (last, effects)
             }
             _ => {
@@ -151,14 +151,19 @@ impl VirtualHost {
         }
     }
 
-    fn keep(&self, last: &Arc<Queue>, mut envelope: Envelope, why: Undeliverable) -> Effects {
+    fn push_undeliverable(
+        &self,
+        last: &Arc<QueueCore>,
+        mut envelope: Envelope,
+        why: Undeliverable,
+    ) -> Effects {
         envelope.add_header(UNDELIVERABLE, why.as_str());
         let now = self.stamp(last, &mut envelope);
         let mut effects = Effects::none();
         let mut message = Some(envelope);
         let pushed = last
             .lock()
-            .push(&mut message, By::Effect, now, &mut effects);
+            .enqueue(&mut message, PushedBy::Broker, now, &mut effects);
         if let (Err(_), Some(envelope)) = (pushed, message) {
             effects.add(Effect::Drop(envelope));
         }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     engine::{
         exchange::validate_binding,
-        queue::{DeleteRefused, Deleted, Queue, State},
+        queue::{DeleteRefused, Deleted, QueueCore, QueueState},
     },
     model::{
         arguments::{
@@ -17,7 +17,7 @@ use crate::{
             check_queue_equivalence, delayed_type,
         },
         descriptions::{self, names},
-        error::{CancelReason, Entity, Error, Result},
+        error::{CancelReason, EntityKind, Error, Result},
         exchange_kind::ExchangeKind,
         field_value::FieldTable,
         name::Name,
@@ -40,7 +40,7 @@ pub struct QueueDeclared {
 
 /// A binding to be made or removed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct BindingAsk<'a> {
+pub(crate) struct BindingRequest<'a> {
     pub(crate) source: &'a str,
     pub(crate) destination: &'a str,
     pub(crate) to_queue: bool,
@@ -79,14 +79,14 @@ impl VirtualHost {
             return Ok(false);
         }
         if is_reserved(&name) {
-            return Err(Error::reserved_prefix(Entity::Exchange, &name));
+            return Err(Error::reserved_prefix(EntityKind::Exchange, &name));
         }
         let arguments = ExchangeArguments::parse(ask.argument_table(), &name, self.name())?;
         let (kind, shelf) = match kind {
             Some(kind) => (kind, None),
             None => {
                 let kind = delayed_type(ask.argument_table())?.parse()?;
-                (kind, Some(self.new_shelf(&topology, &name)?))
+                (kind, Some(self.new_delay_queue(&topology, &name)?))
             }
         };
         let alternate = policies
@@ -105,7 +105,7 @@ impl VirtualHost {
         self.check_up()?;
         match self.topology.read().exchanges.contains_key(&name) {
             true => Ok(()),
-            false => Err(Error::not_found(Entity::Exchange, &name, self.name())),
+            false => Err(Error::not_found(EntityKind::Exchange, &name, self.name())),
         }
     }
 
@@ -122,13 +122,13 @@ impl VirtualHost {
         self.check_up()?;
         match topology.exchanges.get(&name) {
             Some(exchange) if if_unused && !exchange.state.is_unused() => {
-                Err(Error::in_use(Entity::Exchange, &name, self.name()))
+                Err(Error::in_use(EntityKind::Exchange, &name, self.name()))
             }
             _ => {
                 topology.remove_exchange(&name);
-                let owed = topology.take_owed();
+                let owed = topology.take_effects();
                 drop(topology);
-                self.work_off(owed);
+                self.run_all_effects(owed);
                 Ok(())
             }
         }
@@ -145,7 +145,7 @@ impl VirtualHost {
             return Ok((declared, false));
         }
         if is_reserved(&wanted) {
-            return Err(Error::reserved_prefix(Entity::Queue, &wanted));
+            return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
         let policies = self.policies.lock();
         let mut topology = self.topology.write();
@@ -166,7 +166,7 @@ impl VirtualHost {
         arguments.check_properties(ask, &name, self.name())?;
         let effective = policies.effective_queue(&arguments, &name);
         let account = self.open_account(&topology, &arguments)?;
-        let queue = Arc::new(Queue::new(
+        let queue = Arc::new(QueueCore::new(
             name.clone(),
             self.next_number(),
             effective,
@@ -205,18 +205,18 @@ impl VirtualHost {
                 message_count: 0,
                 consumer_count: 1,
             })),
-            false => Err(Error::not_found(Entity::Queue, name, self.name())),
+            false => Err(Error::not_found(EntityKind::Queue, name, self.name())),
         }
     }
 
     /// Somebody has used the queue; matters only if it has a lease.
-    fn renew_lease(self: &Arc<Self>, queue: &Arc<Queue>) {
+    fn renew_lease(self: &Arc<Self>, queue: &Arc<QueueCore>) {
         if queue.is_timed() {
-            self.with_queue(queue, State::renew_lease);
+            self.with_queue(queue, QueueState::renew_lease);
         }
     }
 
-    fn describe(self: &Arc<Self>, queue: &Arc<Queue>) -> QueueDeclared {
+    fn describe(self: &Arc<Self>, queue: &Arc<QueueCore>) -> QueueDeclared {
         let counts = self.with_queue(queue, |state, now, effects| {
             state.renew_lease(now, effects);
             state.counts(now, effects)
@@ -251,7 +251,7 @@ impl VirtualHost {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::ResourceLocked`] if it is another connection's, [`Error::ShutDown`].
-    pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<Queue>> {
+    pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<QueueCore>> {
         self.queue_of_type(connection, name).map(|(queue, _)| queue)
     }
 
@@ -259,11 +259,11 @@ impl VirtualHost {
         &self,
         connection: ConnectionId,
         name: &Name,
-    ) -> Result<(Arc<Queue>, QueueType)> {
+    ) -> Result<(Arc<QueueCore>, QueueType)> {
         let topology = self.topology.read();
         self.check_up()?;
         let Some(declared) = topology.queues.get(name) else {
-            return Err(Error::not_found(Entity::Queue, name, self.name()));
+            return Err(Error::not_found(EntityKind::Queue, name, self.name()));
         };
         self.check_access(declared, connection)?;
         Ok((Arc::clone(&declared.queue), declared.arguments.queue_type))
@@ -304,16 +304,16 @@ impl VirtualHost {
         let Deleted { messages, effects } = match deleted {
             Ok(deleted) => deleted,
             Err(DeleteRefused::InUse) => {
-                return Err(Error::in_use(Entity::Queue, &name, self.name()));
+                return Err(Error::in_use(EntityKind::Queue, &name, self.name()));
             }
             Err(DeleteRefused::NotEmpty) => return Err(Error::not_empty(&name, self.name())),
             Err(DeleteRefused::Deleted) => return Ok(0),
         };
         topology.remove_queue(&name);
-        let owed = topology.take_owed();
+        let owed = topology.take_effects();
         drop(topology);
-        self.carry_out(&queue, effects);
-        self.work_off(owed);
+        self.run_effects(&queue, effects);
+        self.run_all_effects(owed);
         Ok(messages)
     }
 
@@ -332,11 +332,11 @@ impl VirtualHost {
                 .lock()
                 .delete(false, false, CancelReason::QueueDeleted);
             topology.remove_queue(&name);
-            let owed = topology.take_owed();
+            let owed = topology.take_effects();
             drop(topology);
-            self.work_off(owed);
+            self.run_all_effects(owed);
             if let Ok(Deleted { effects, .. }) = deleted {
-                self.carry_out(&queue, effects);
+                self.run_effects(&queue, effects);
             }
         }
     }
@@ -347,21 +347,27 @@ impl VirtualHost {
         name: &Name,
     ) -> Result<u64> {
         let queue = self.queue(connection, name)?;
-        Ok(self.with_queue(&queue, State::purge))
+        Ok(self.with_queue(&queue, QueueState::purge))
     }
 
     /// `true` if the binding is new.
-    pub(crate) fn bind(&self, connection: ConnectionId, ask: BindingAsk<'_>) -> Result<bool> {
+    pub(crate) fn bind(&self, connection: ConnectionId, ask: BindingRequest<'_>) -> Result<bool> {
         let (source, destination, routing_key) = Self::check_binding(&ask)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(exchange) = topology.exchanges.get(&source) else {
-            return Err(Error::not_found(Entity::Exchange, &source, self.name()));
+            return Err(Error::not_found(EntityKind::Exchange, &source, self.name()));
         };
         let kind = exchange.kind();
         let target = match ask.to_queue {
             true => match topology.queues.get(&destination) {
-                None => return Err(Error::not_found(Entity::Queue, &destination, self.name())),
+                None => {
+                    return Err(Error::not_found(
+                        EntityKind::Queue,
+                        &destination,
+                        self.name(),
+                    ));
+                }
                 Some(declared) => {
                     validate_binding(kind, ask.arguments)?;
                     self.check_access(declared, connection)?;
@@ -370,7 +376,7 @@ impl VirtualHost {
             },
             false if !topology.exchanges.contains_key(&destination) => {
                 return Err(Error::not_found(
-                    Entity::Exchange,
+                    EntityKind::Exchange,
                     &destination,
                     self.name(),
                 ));
@@ -387,7 +393,7 @@ impl VirtualHost {
     pub(crate) fn unbind(
         self: &Arc<Self>,
         connection: ConnectionId,
-        ask: BindingAsk<'_>,
+        ask: BindingRequest<'_>,
     ) -> Result<bool> {
         let (source, destination, routing_key) = Self::check_binding(&ask)?;
         let mut topology = self.topology.write();
@@ -407,13 +413,13 @@ impl VirtualHost {
             false => Target::Exchange(destination),
         };
         let unbound = topology.unbind(&source, &target, &routing_key, ask.arguments);
-        let owed = topology.take_owed();
+        let owed = topology.take_effects();
         drop(topology);
-        self.work_off(owed);
+        self.run_all_effects(owed);
         Ok(unbound)
     }
 
-    fn check_binding(ask: &BindingAsk<'_>) -> Result<(Name, Name, Name)> {
+    fn check_binding(ask: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
         let (source, destination) = (checked(ask.source)?, checked(ask.destination)?);
         let routing_key = Name::new(ask.routing_key)?;
         if source.is_empty() || destination.is_empty() && !ask.to_queue {

@@ -7,58 +7,58 @@ use std::sync::{Arc, Weak};
 
 use super::{
     Published, Topology, VirtualHost,
-    effects::Work,
+    effects::PendingEffects,
     publish::{PushFailure, Route},
     route::route_keys,
 };
 use crate::{
-    engine::queue::{By, Effect, Effects, NotTaken, Queue, after},
+    engine::queue::{Effect, Effects, PushError, PushedBy, QueueCore, after},
     message::{
         envelope::Envelope,
         headers::{cc_bcc, x_delay},
     },
     model::{
         arguments::QueueArguments,
-        error::{Entity, Error, Result},
+        error::{EntityKind, Error, Result},
         name::Name,
     },
-    runtime::clock::Timed,
+    runtime::clock::TimerTarget,
 };
 
 /// How many messages are taken out of a shelf at once: so long its lock is held.
 const RUN: usize = 256;
 
 /// What the timers hold of a shelf.
-struct ShelfTimer {
+struct DelayQueueTimer {
     vhost: Weak<VirtualHost>,
-    shelf: Weak<Queue>,
+    queue: Weak<QueueCore>,
 }
 
-impl Timed for ShelfTimer {
-    fn due(&self, _: std::time::Instant) {
-        if let (Some(vhost), Some(shelf)) = (self.vhost.upgrade(), self.shelf.upgrade()) {
-            shelf.keep_appointment();
-            vhost.route_due(&shelf);
+impl TimerTarget for DelayQueueTimer {
+    fn fire(&self, _: std::time::Instant) {
+        if let (Some(vhost), Some(shelf)) = (self.vhost.upgrade(), self.queue.upgrade()) {
+            shelf.timer_fired();
+            vhost.route_due_messages(&shelf);
         }
     }
 }
 
 impl VirtualHost {
     /// A shelf for the exchange of this name. What lies there counts against the budgets of the whole virtual host.
-    pub(super) fn new_shelf(
+    pub(super) fn new_delay_queue(
         self: &Arc<Self>,
         topology: &Topology,
         exchange: &Name,
-    ) -> Result<Arc<Queue>> {
+    ) -> Result<Arc<QueueCore>> {
         let settings = QueueArguments::default();
         let account = self.open_account(topology, &settings)?;
         let number = self.next_number();
-        let shelf = Arc::new(Queue::new(exchange.clone(), number, settings, account));
+        let shelf = Arc::new(QueueCore::new(exchange.clone(), number, settings, account));
         shelf.set_timed();
-        shelf.timed(|| {
-            Arc::new(ShelfTimer {
+        shelf.timer_target(|| {
+            Arc::new(DelayQueueTimer {
                 vhost: Arc::downgrade(self),
-                shelf: Arc::downgrade(&shelf),
+                queue: Arc::downgrade(&shelf),
             })
         });
         Ok(shelf)
@@ -68,20 +68,24 @@ impl VirtualHost {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::PreconditionFailed`] if it is no delayed exchange, [`Error::ShutDown`].
-    pub(crate) fn shelf(&self, exchange: &Name) -> Result<Arc<Queue>> {
+    pub(crate) fn delay_queue(&self, exchange: &Name) -> Result<Arc<QueueCore>> {
         let topology = self.topology.read();
         self.check_up()?;
         match topology.exchanges.get(exchange) {
-            None => Err(Error::not_found(Entity::Exchange, exchange, self.name())),
-            Some(declared) => match &declared.shelf {
+            None => Err(Error::not_found(
+                EntityKind::Exchange,
+                exchange,
+                self.name(),
+            )),
+            Some(declared) => match &declared.delay_queue {
                 Some(shelf) => Ok(Arc::clone(shelf)),
                 None => Err(Error::not_delayed(exchange, self.name())),
             },
         }
     }
 
-    /// As [`push_at`](Self::push_at), where delayed exchanges are on the way that keep the message back.
-    pub(super) fn push_and_keep(
+    /// As [`push`](Self::push), where delayed exchanges are on the way that keep the message back.
+    pub(super) fn push_delayed_copies(
         self: &Arc<Self>,
         route: &Route,
         message: &mut Option<Envelope>,
@@ -92,8 +96,8 @@ impl VirtualHost {
         };
         let over = after(self.nanos(), route.delay).max(due.unwrap_or(0));
         // Where no queue is to have it now, the last shelf gets the message itself.
-        let mut copies = Vec::with_capacity(route.shelves.len());
-        for _ in usize::from(route.queues.is_empty())..route.shelves.len() {
+        let mut copies = Vec::with_capacity(route.delay_queues.len());
+        for _ in usize::from(route.queues.is_empty())..route.delay_queues.len() {
             match envelope.share() {
                 Ok(copy) => copies.push(copy),
                 Err(_) => return Err(PushFailure::NotShareable),
@@ -110,17 +114,18 @@ impl VirtualHost {
             },
         }
         let mut left = None;
-        for (shelf, copy) in route.shelves.iter().zip(copies) {
+        for (shelf, copy) in route.delay_queues.iter().zip(copies) {
             let mut effects = Effects::none();
             let mut copy = Some(copy);
-            let kept = shelf
-                .lock()
-                .push_delayed(&mut copy, over, By::Publisher, &mut effects);
-            self.carry_out(shelf, effects);
+            let kept =
+                shelf
+                    .lock()
+                    .enqueue_delayed(&mut copy, over, PushedBy::Publisher, &mut effects);
+            self.run_effects(shelf, effects);
             match kept {
                 Ok(()) => published.delayed += 1,
-                Err(NotTaken::Deleted) => left = Some((PushFailure::QueueDeleted, copy)),
-                Err(NotTaken::Refused(_)) => {
+                Err(PushError::Deleted) => left = Some((PushFailure::QueueDeleted, copy)),
+                Err(PushError::Refused(_)) => {
                     published.refused += 1;
                     let failure = PushFailure::Refused {
                         queue: shelf.name().clone(),
@@ -140,20 +145,20 @@ impl VirtualHost {
     }
 
     /// Routes what has become due in a shelf.
-    fn route_due(self: &Arc<Self>, shelf: &Arc<Queue>) {
+    fn route_due_messages(self: &Arc<Self>, shelf: &Arc<QueueCore>) {
         loop {
             let due = self.with_queue(shelf, |state, now, effects| {
                 state.take_due(RUN, now, effects)
             });
             let messages = due.len();
             let bytes = due.iter().map(Envelope::size).fold(0, u64::wrapping_add);
-            let mut work = Work::new();
+            let mut work = PendingEffects::new();
             for envelope in due {
-                self.route_on(shelf, envelope, &mut work);
+                self.route_due(shelf, envelope, &mut work);
             }
-            self.work_off(work);
+            self.run_all_effects(work);
             self.with_queue(shelf, |state, _, effects| {
-                state.moved(messages as u64, bytes, effects);
+                state.settle_moved(messages as u64, bytes, effects);
             });
             if messages < RUN {
                 return;
@@ -162,7 +167,7 @@ impl VirtualHost {
     }
 
     /// Routes one message whose delay is over, from the exchange that kept it back.
-    fn route_on(&self, shelf: &Arc<Queue>, mut envelope: Envelope, work: &mut Work) {
+    fn route_due(&self, shelf: &Arc<QueueCore>, mut envelope: Envelope, work: &mut PendingEffects) {
         x_delay::mark_over(&mut envelope);
         let found = {
             let properties = envelope.properties();
@@ -183,21 +188,21 @@ impl VirtualHost {
             }
         }
         match found.is_empty() {
-            true => work.push_back(self.rescue_unroutable(envelope, shelf)),
+            true => work.push_back(self.route_undeliverable_due(envelope, shelf)),
             false => {
                 letters.push(envelope);
-                self.push_on(found.into_stops(self.nanos()), letters, work);
+                self.push_internal(found.into_targets(self.nanos()), letters, work);
             }
         }
     }
 
     /// Puts messages that the broker itself has under way each into the queue or the shelf that it goes to. Nobody waits for
     /// room in a queue, and one that refuses its message loses it, as RabbitMQ's do.
-    pub(super) fn push_on(
+    pub(super) fn push_internal(
         &self,
-        stops: impl Iterator<Item = (Arc<Queue>, Option<u64>)>,
+        stops: impl Iterator<Item = (Arc<QueueCore>, Option<u64>)>,
         letters: Vec<Envelope>,
-        work: &mut Work,
+        work: &mut PendingEffects,
     ) {
         for ((queue, due), mut letter) in stops.zip(letters) {
             let mut effects = Effects::none();
@@ -206,15 +211,17 @@ impl VirtualHost {
             let pushed = match due {
                 None => queue
                     .lock()
-                    .push(&mut message, By::Effect, now, &mut effects),
-                Some(due) => queue
-                    .lock()
-                    .push_delayed(&mut message, due, By::Effect, &mut effects),
+                    .enqueue(&mut message, PushedBy::Broker, now, &mut effects),
+                Some(due) => {
+                    queue
+                        .lock()
+                        .enqueue_delayed(&mut message, due, PushedBy::Broker, &mut effects)
+                }
             };
             if let (Err(why), Some(letter)) = (pushed, message) {
                 effects.add(match why {
-                    NotTaken::Refused(Some(burial)) => burial.of(letter),
-                    NotTaken::Deleted | NotTaken::Refused(None) => Effect::Drop(letter),
+                    PushError::Refused(Some(burial)) => burial.dead_letter(letter),
+                    PushError::Deleted | PushError::Refused(None) => Effect::Drop(letter),
                 });
             }
             if !effects.is_empty() {

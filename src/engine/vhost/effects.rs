@@ -7,27 +7,27 @@ use std::{
 
 use super::VirtualHost;
 use crate::{
-    engine::queue::{DeleteRefused, Deleted, Effect, Effects, Queue, State},
+    engine::queue::{DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
     model::error::CancelReason,
-    runtime::{catch_panic::contained, clock::Timed},
+    runtime::{catch_panic::catch_panic, clock::TimerTarget},
 };
 
 /// What queues owe, the eldest first.
-pub(super) type Work = VecDeque<(Arc<Queue>, Effects)>;
+pub(super) type PendingEffects = VecDeque<(Arc<QueueCore>, Effects)>;
 
 /// What the timers hold of a queue: neither end is kept alive by an appointment.
 struct QueueTimer {
     vhost: Weak<VirtualHost>,
-    queue: Weak<Queue>,
+    queue: Weak<QueueCore>,
 }
 
-impl Timed for QueueTimer {
-    fn due(&self, _: std::time::Instant) {
+impl TimerTarget for QueueTimer {
+    fn fire(&self, _: std::time::Instant) {
         let (Some(vhost), Some(queue)) = (self.vhost.upgrade(), self.queue.upgrade()) else {
             return;
         };
-        queue.keep_appointment();
-        vhost.with_queue(&queue, State::tick);
+        queue.timer_fired();
+        vhost.with_queue(&queue, QueueState::tick);
     }
 }
 
@@ -35,8 +35,8 @@ impl VirtualHost {
     /// Has a queue do something, and carries out what it leaves undone. Must be called without any lock held.
     pub(crate) fn with_queue<R>(
         self: &Arc<Self>,
-        queue: &Arc<Queue>,
-        verb: impl FnOnce(&mut State, u64, &mut Effects) -> R,
+        queue: &Arc<QueueCore>,
+        verb: impl FnOnce(&mut QueueState, u64, &mut Effects) -> R,
     ) -> R {
         let mut now = self.now_for(queue);
         let mut effects = Effects::none();
@@ -49,41 +49,43 @@ impl VirtualHost {
         }
         let done = verb(&mut state, now, &mut effects);
         drop(state);
-        self.carry_out(queue, effects);
+        self.run_effects(queue, effects);
         done
     }
 
     /// Carries out the effects of a verb of `queue`. Must be called without any lock held.
     #[inline]
-    pub(crate) fn carry_out(self: &Arc<Self>, queue: &Arc<Queue>, effects: Effects) {
+    pub(crate) fn run_effects(self: &Arc<Self>, queue: &Arc<QueueCore>, effects: Effects) {
         if effects.is_empty() {
             return;
         }
         match effects.into_only_wake() {
             // It contains the panics of user code itself.
             Ok(wake) => wake.wake(),
-            Err(effects) => self.work_off(Work::from([(Arc::clone(queue), effects)])),
+            Err(effects) => {
+                self.run_all_effects(PendingEffects::from([(Arc::clone(queue), effects)]))
+            }
         }
     }
 
     /// Carries out what several queues owe, in this order; what follows from it comes after all of it, as where queues
     /// are processes and send one another messages. Must be called without any lock held.
-    pub(super) fn work_off(self: &Arc<Self>, mut work: Work) {
+    pub(super) fn run_all_effects(self: &Arc<Self>, mut work: PendingEffects) {
         let mut user_code = Vec::new();
         while let Some((queue, effects)) = work.pop_front() {
             for effect in effects.into_list() {
                 match effect {
                     Effect::Wake(_) | Effect::Drop(_) => user_code.push(effect),
                     Effect::Schedule(at) => self.schedule(&queue, at),
-                    Effect::Unschedule => queue.cancel_appointment(self.timers()),
+                    Effect::Unschedule => queue.cancel_timer(self.timers()),
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
                     Effect::Unused => work.extend(self.delete_abandoned(&queue)),
-                    Effect::LeaseOver => work.extend(self.delete_forgotten(&queue)),
+                    Effect::LeaseOver => work.extend(self.delete_expired(&queue)),
                 }
             }
         }
         for effect in user_code {
-            contained(|| match effect {
+            catch_panic(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
                 Effect::Drop(envelope) => drop(envelope),
                 // Carried out above.
@@ -96,8 +98,8 @@ impl VirtualHost {
         }
     }
 
-    fn schedule(self: &Arc<Self>, queue: &Arc<Queue>, at: u64) {
-        let timed = queue.timed(|| {
+    fn schedule(self: &Arc<Self>, queue: &Arc<QueueCore>, at: u64) {
+        let timed = queue.timer_target(|| {
             Arc::new(QueueTimer {
                 vhost: Arc::downgrade(self),
                 queue: Arc::downgrade(queue),
@@ -106,18 +108,18 @@ impl VirtualHost {
         let Some(instant) = self.instant(at) else {
             return;
         };
-        queue.make_appointment(at, self.timers(), || {
+        queue.schedule_timer(at, self.timers(), || {
             self.timers().schedule(instant, Arc::downgrade(timed))
         });
         // The deletion may have cancelled what there was before this: one of the two comes second.
         if queue.lock().is_deleted() {
-            queue.cancel_appointment(self.timers());
+            queue.cancel_timer(self.timers());
         }
     }
 
     /// Deletes an auto-delete queue that had consumers and has none. Looks again under both locks: a consumer may have
     /// come since, or the queue may be gone and another have its name.
-    fn delete_abandoned(&self, queue: &Arc<Queue>) -> Work {
+    fn delete_abandoned(&self, queue: &Arc<QueueCore>) -> PendingEffects {
         let mut topology = self.topology.write();
         let goes = topology.queues.get(queue.name()).is_some_and(|declared| {
             declared.queue == *queue
@@ -126,12 +128,12 @@ impl VirtualHost {
         });
         match goes {
             true => self.end(&mut topology, queue),
-            false => Work::new(),
+            false => PendingEffects::new(),
         }
     }
 
     /// Deletes a queue whose lease is over, looking again as for an abandoned one.
-    fn delete_forgotten(&self, queue: &Arc<Queue>) -> Work {
+    fn delete_expired(&self, queue: &Arc<QueueCore>) -> PendingEffects {
         let now = self.nanos();
         let mut topology = self.topology.write();
         let goes = topology
@@ -140,36 +142,36 @@ impl VirtualHost {
             .is_some_and(|declared| declared.queue == *queue && queue.lock().is_lease_over(now));
         match goes {
             true => self.end(&mut topology, queue),
-            false => Work::new(),
+            false => PendingEffects::new(),
         }
     }
 
     /// Deletes a queue, and says what is owed. A consumer cannot come between the look and this: it needs the topology lock first, to find the
     /// queue, and whoever found it before finds it deleted.
-    fn end(&self, topology: &mut super::Topology, queue: &Arc<Queue>) -> Work {
+    fn end(&self, topology: &mut super::Topology, queue: &Arc<QueueCore>) -> PendingEffects {
         let deleted = queue.lock().delete(true, false, CancelReason::QueueDeleted);
         match deleted {
             Ok(Deleted { effects, .. }) => {
                 topology.remove_queue(queue.name());
-                let mut owed = topology.take_owed();
+                let mut owed = topology.take_effects();
                 owed.push_front((Arc::clone(queue), effects));
                 owed
             }
             Err(DeleteRefused::InUse | DeleteRefused::NotEmpty | DeleteRefused::Deleted) => {
-                Work::new()
+                PendingEffects::new()
             }
         }
     }
 
     /// Forgets everything, as the virtual host goes down.
     pub(crate) fn clear(self: &Arc<Self>, reason: CancelReason) {
-        let mut work = Work::new();
+        let mut work = PendingEffects::new();
         {
             let mut topology = self.topology.write();
             self.set_down(reason);
             self.set_dead_letter_queue(None);
             topology.touch_all();
-            topology.close_shelves();
+            topology.close_delay_queues();
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {
                 if let Some(declared) = topology.remove_queue(&name) {
@@ -180,8 +182,8 @@ impl VirtualHost {
                     }
                 }
             }
-            work.extend(topology.take_owed());
+            work.extend(topology.take_effects());
         }
-        self.work_off(work);
+        self.run_all_effects(work);
     }
 }

@@ -1,7 +1,7 @@
 //! A virtual host: exchanges, queues and bindings under one roof, apart from every other virtual host.
 //!
 //! The only place that knows exchanges and queues, and the one that carries out what queues leave undone
-//! ([`Effects`]). Knows nothing of channels, connections or typed handles.
+//! (`Effects`). Knows nothing of channels, connections or typed handles.
 //!
 //! # Lock order
 //! 1. the policies,
@@ -17,13 +17,13 @@ mod dead_letters;
 mod declare;
 mod delayed;
 mod effects;
-mod origins;
+mod exchange_interner;
 mod policies;
 mod publish;
 mod replies;
+mod reverse_bindings;
 mod room;
 mod route;
-mod sources;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
@@ -34,8 +34,7 @@ use std::{
 };
 
 pub(crate) use self::{
-    declare::BindingAsk,
-    policies::Author,
+    declare::BindingRequest,
     publish::{PushFailure, Route},
     replies::{REPLY_TO, Requester},
     topology::ConnectionId,
@@ -43,11 +42,11 @@ pub(crate) use self::{
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
-use self::{origins::Origins, replies::Replies, topology::DeclaredExchange};
+use self::{exchange_interner::ExchangeInterner, replies::Replies, topology::DeclaredExchange};
 use crate::{
     engine::{
         policy::Policies,
-        queue::{Group, Queue},
+        queue::{Group, QueueCore},
     },
     message::envelope::NEVER,
     model::{
@@ -78,10 +77,10 @@ pub(crate) struct VirtualHost {
     topology: RwLock<Topology>,
     /// Taken before the topology.
     policies: Mutex<Policies>,
-    origins: Origins,
+    exchange_names: ExchangeInterner,
     replies: Replies,
     /// For what can be neither delivered nor routed on. A leaf lock.
-    dead_letter_queue: Mutex<Option<Arc<Queue>>>,
+    dead_letter_queue: Mutex<Option<Arc<QueueCore>>>,
     /// Numbers for queues, consumers' groups and generated names.
     next_number: AtomicU64,
     /// Raised when publishing ends.
@@ -133,7 +132,7 @@ impl VirtualHost {
             time,
             timers,
             topology: RwLock::new(topology),
-            origins: Origins::default(),
+            exchange_names: ExchangeInterner::default(),
             replies: Replies::default(),
             dead_letter_queue: Mutex::new(None),
             next_number: AtomicU64::new(1),
@@ -156,8 +155,8 @@ impl VirtualHost {
         self.always_encode
     }
 
-    pub(crate) fn origins(&self) -> &Origins {
-        &self.origins
+    pub(crate) fn exchange_names(&self) -> &ExchangeInterner {
+        &self.exchange_names
     }
 
     pub(crate) fn timers(&self) -> &Timers {
@@ -173,7 +172,7 @@ impl VirtualHost {
     }
 
     /// As [`nanos`](Self::nanos) for a queue in which something depends on time, else 0.
-    pub(crate) fn now_for(&self, queue: &Queue) -> u64 {
+    pub(crate) fn now_for(&self, queue: &QueueCore) -> u64 {
         match queue.is_timed() {
             true => self.nanos(),
             false => 0,
@@ -210,10 +209,10 @@ impl VirtualHost {
         self.draining.store(true, SeqCst);
         let mut wakes = Vec::new();
         for declared in topology.queues.values() {
-            wakes.extend(declared.queue.lock().publishers().take_all());
+            wakes.extend(declared.queue.lock().publish_waiters().take_all());
         }
         for declared in topology.budgets.values() {
-            wakes.extend(declared.budget.all_waiters());
+            wakes.extend(declared.budget.take_waiters());
         }
         drop(topology);
         for wake in wakes {
@@ -222,7 +221,7 @@ impl VirtualHost {
     }
 
     /// Looks at the topology. Queues may be locked meanwhile, one at a time.
-    pub(crate) fn survey<R>(&self, look: impl FnOnce(&Topology) -> R) -> R {
+    pub(crate) fn read_topology<R>(&self, look: impl FnOnce(&Topology) -> R) -> R {
         look(&self.topology.read())
     }
 
@@ -243,7 +242,7 @@ impl VirtualHost {
 
     /// Text that nothing else in this virtual host has, and that does not look like the one before.
     fn generate(&self) -> String {
-        format!("{:016x}", spread(self.next_number()))
+        format!("{:016x}", splitmix64(self.next_number()))
     }
 
     /// A group of its own for a consumer, or for all consumers of a channel.
@@ -270,7 +269,7 @@ impl VirtualHost {
 
 /// Spreads consecutive numbers, so that generated names of one process do not look alike; it is a bijection, so they
 /// stay different (the finaliser of SplitMix64).
-fn spread(number: u64) -> u64 {
+fn splitmix64(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

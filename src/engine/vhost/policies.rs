@@ -5,45 +5,38 @@ use std::sync::Arc;
 use super::VirtualHost;
 use crate::{
     engine::{
-        policy::{Policies, Policy},
+        policy::{Policies, Policy, PolicyKind},
         queue::Effects,
     },
     model::error::Result,
 };
 
-/// Whose policies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Author {
-    User,
-    Operator,
-}
-
 impl VirtualHost {
     /// # Errors
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a pattern that does not compile or a
     /// definition that makes no sense; nothing is changed then.
-    pub(crate) fn set_policy(self: &Arc<Self>, policy: Policy, author: Author) -> Result {
+    pub(crate) fn set_policy(self: &Arc<Self>, policy: Policy, kind: PolicyKind) -> Result {
         self.check_up()?;
-        self.change_policies(|policies| match author {
-            Author::User => policies.set(policy),
-            Author::Operator => policies.set_operator(policy),
+        self.change_policies(|policies| match kind {
+            PolicyKind::User => policies.set(policy),
+            PolicyKind::Operator => policies.set_operator(policy),
         })
     }
 
     /// `false` if there was none of that name.
-    pub(crate) fn clear_policy(self: &Arc<Self>, name: &str, author: Author) -> Result<bool> {
+    pub(crate) fn clear_policy(self: &Arc<Self>, name: &str, kind: PolicyKind) -> Result<bool> {
         self.check_up()?;
-        Ok(self.change_policies(|policies| match author {
-            Author::User => policies.clear(name),
-            Author::Operator => policies.clear_operator(name),
+        Ok(self.change_policies(|policies| match kind {
+            PolicyKind::User => policies.clear(name),
+            PolicyKind::Operator => policies.clear_operator(name),
         }))
     }
 
-    pub(crate) fn policies(&self, author: Author) -> Vec<Policy> {
+    pub(crate) fn policies(&self, kind: PolicyKind) -> Vec<Policy> {
         let policies = self.policies.lock();
-        match author {
-            Author::User => policies.iter().cloned().collect(),
-            Author::Operator => policies.iter_operator().cloned().collect(),
+        match kind {
+            PolicyKind::User => policies.iter().cloned().collect(),
+            PolicyKind::Operator => policies.iter_operator().cloned().collect(),
         }
     }
 
@@ -80,7 +73,7 @@ impl VirtualHost {
         }
         drop(policies);
         for (queue, effects) in work {
-            self.carry_out(&queue, effects);
+            self.run_effects(&queue, effects);
         }
         changed
     }

@@ -4,18 +4,18 @@ use std::{fmt, sync::Arc, time::Duration, vec};
 
 use super::{
     VirtualHost,
-    effects::Work,
+    effects::PendingEffects,
     replies::Requester,
     route::{Found, route_keys},
 };
 use crate::{
-    engine::queue::{By, Effects, NotTaken, Queue, after},
+    engine::queue::{Effects, PushError, PushedBy, QueueCore, after},
     message::{
         envelope::{Address, Envelope, NEVER},
         headers::cc_bcc,
     },
     model::{
-        error::{Entity, Error, Result},
+        error::{EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
     },
@@ -66,9 +66,9 @@ impl Published {
 /// The queues for one exchange and routing key, as they were when the exchange had the epoch noted here.
 pub(crate) struct Route {
     pub(crate) address: Address,
-    pub(super) queues: Vec<Arc<Queue>>,
+    pub(super) queues: Vec<Arc<QueueCore>>,
     /// Where delayed exchanges keep the message back.
-    pub(super) shelves: Vec<Arc<Queue>>,
+    pub(super) delay_queues: Vec<Arc<QueueCore>>,
     /// For how long.
     pub(super) delay: Duration,
     /// The exchange's epoch. That of the default exchange is raised only when publishing ends altogether: its routes
@@ -104,9 +104,9 @@ impl Route {
 
     /// The queue, if it leads to one and to nothing else: nearly always.
     #[inline]
-    pub(crate) fn only_queue(&self) -> Option<&Arc<Queue>> {
+    pub(crate) fn only_queue(&self) -> Option<&Arc<QueueCore>> {
         match self.queues.as_slice() {
-            [queue] if self.shelves.is_empty() && self.requester.is_none() => Some(queue),
+            [queue] if self.delay_queues.is_empty() && self.requester.is_none() => Some(queue),
             _ => None,
         }
     }
@@ -114,18 +114,18 @@ impl Route {
     /// The queue, if it leads to one and to nothing else, and nothing there depends on time or waits for room, as far as is known without
     /// its lock.
     #[inline]
-    pub(crate) fn plain_queue(&self) -> Option<&Arc<Queue>> {
+    pub(crate) fn plain_queue(&self) -> Option<&Arc<QueueCore>> {
         self.only_queue().filter(|queue| queue.is_plain())
     }
 
     /// How many places the message is to be in.
     pub(crate) fn len(&self) -> usize {
-        self.queues.len() + self.shelves.len()
+        self.queues.len() + self.delay_queues.len()
     }
 
     /// Where it leads: queues, and the shelves of delayed exchanges.
-    pub(super) fn stops(&self) -> impl Iterator<Item = &Arc<Queue>> {
-        self.queues.iter().chain(&self.shelves)
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<QueueCore>> {
+        self.queues.iter().chain(&self.delay_queues)
     }
 }
 
@@ -154,13 +154,19 @@ impl VirtualHost {
         routing_key: &Name,
         headers: Option<&FieldTable>,
     ) -> Result<Route> {
-        let origin = self.origins().of(exchange);
+        let origin = self.exchange_names().of(exchange);
         let topology = self.topology.read();
         self.check_publishing()?;
         let mut by_headers = cc_bcc::is_selected_by_sender(headers);
         let epoch = match topology.exchanges.get(exchange) {
             _ if exchange.is_empty() => &self.default_epoch,
-            None => return Err(Error::not_found(Entity::Exchange, exchange, self.name())),
+            None => {
+                return Err(Error::not_found(
+                    EntityKind::Exchange,
+                    exchange,
+                    self.name(),
+                ));
+            }
             Some(declared) if declared.description.is_internal() => {
                 return Err(Error::internal_exchange(exchange, self.name()));
             }
@@ -174,7 +180,7 @@ impl VirtualHost {
         let keys = cc_bcc::routing_keys(routing_key, headers)?;
         let Found {
             queues,
-            shelves,
+            delay_queues: shelves,
             delay,
         } = route_keys(&topology, exchange, &keys, headers);
         let requester = match exchange.is_empty() {
@@ -186,7 +192,7 @@ impl VirtualHost {
         Ok(Route {
             address: Address::new(&origin, routing_key),
             queues,
-            shelves,
+            delay_queues: shelves,
             delay,
             epoch,
             to_default: exchange.is_empty(),
@@ -204,16 +210,16 @@ impl VirtualHost {
             .filter_map(|queue| topology.queue(queue.name()))
             .collect();
         let exchanges = route
-            .shelves
+            .delay_queues
             .iter()
             .map(|shelf| topology.exchanges.get(shelf.name()));
         let shelves = exchanges
-            .filter_map(|exchange| exchange?.shelf.clone())
+            .filter_map(|exchange| exchange?.delay_queue.clone())
             .collect();
         Route {
             address: route.address.clone(),
             queues,
-            shelves,
+            delay_queues: shelves,
             delay: route.delay,
             epoch: route.epoch.clone(),
             to_default: route.to_default,
@@ -242,23 +248,25 @@ impl VirtualHost {
                     .for_each(|envelope| requester.reply(envelope));
                 Ok(Published::to_one())
             }
-            None if route.shelves.is_empty() => self.push_to_queues(route, message, due),
-            None => self.push_and_keep(route, message, due),
+            None if route.delay_queues.is_empty() => self.push_to_queues(route, message, due),
+            None => self.push_delayed_copies(route, message, due),
         }
     }
 
     /// Puts payloads one after the other into a queue, in one critical section, as far as it takes them: as
-    /// [`State::push_run`](crate::engine::queue::State::push_run) says.
+    /// [`QueueState::enqueue_batch`](crate::engine::queue::QueueState::enqueue_batch) says.
     pub(crate) fn push_run<P>(
         self: &Arc<Self>,
-        queue: &Arc<Queue>,
+        queue: &Arc<QueueCore>,
         payloads: &mut vec::IntoIter<P>,
         size: impl Fn(&P) -> u64,
         make: impl Fn(P) -> Envelope,
     ) -> Option<Envelope> {
         let mut effects = Effects::none();
-        let left = queue.lock().push_run(payloads, size, make, &mut effects);
-        self.carry_out(queue, effects);
+        let left = queue
+            .lock()
+            .enqueue_batch(payloads, size, make, &mut effects);
+        self.run_effects(queue, effects);
         left
     }
 
@@ -266,16 +274,16 @@ impl VirtualHost {
     #[inline]
     pub(crate) fn push_to_one(
         self: &Arc<Self>,
-        queue: &Arc<Queue>,
+        queue: &Arc<QueueCore>,
         message: &mut Option<Envelope>,
         due: Option<u64>,
     ) -> std::result::Result<(), PushFailure> {
         let mut effects = Effects::none();
         let pushed = self.push_one(queue, message, due, &mut effects);
-        self.carry_out(queue, effects);
+        self.run_effects(queue, effects);
         pushed.map_err(|not_taken| match not_taken {
-            NotTaken::Deleted => PushFailure::QueueDeleted,
-            NotTaken::Refused(_) => PushFailure::Refused {
+            PushError::Deleted => PushFailure::QueueDeleted,
+            PushError::Refused(_) => PushFailure::Refused {
                 queue: queue.name().clone(),
                 refused: 1,
             },
@@ -308,7 +316,7 @@ impl VirtualHost {
         let mut refused = None;
         let mut homeless = None;
         // What comes of one copy comes after all of them: its dead letter may go to the next queue.
-        let mut work = Work::new();
+        let mut work = PendingEffects::new();
         for (place, queue) in [first].into_iter().chain(others).enumerate() {
             if place == others.len() {
                 // The last queue gets the message itself.
@@ -326,14 +334,14 @@ impl VirtualHost {
             match pushed {
                 Ok(()) => published.routed += 1,
                 // A queue deleted in between would have lost the message all the same.
-                Err(NotTaken::Deleted) => homeless = copy.take(),
-                Err(NotTaken::Refused(_)) => {
+                Err(PushError::Deleted) => homeless = copy.take(),
+                Err(PushError::Refused(_)) => {
                     published.refused += 1;
                     refused.get_or_insert((queue.name().clone(), copy.take()));
                 }
             }
         }
-        self.work_off(work);
+        self.run_all_effects(work);
         match (refused, homeless) {
             // Unless all are gone: then the route is out of date, and another may be there.
             (None, Some(copy)) if published.routed == 0 => {
@@ -354,17 +362,19 @@ impl VirtualHost {
     #[inline]
     fn push_one(
         self: &Arc<Self>,
-        queue: &Arc<Queue>,
+        queue: &Arc<QueueCore>,
         message: &mut Option<Envelope>,
         due: Option<u64>,
         effects: &mut Effects,
-    ) -> std::result::Result<(), NotTaken> {
+    ) -> std::result::Result<(), PushError> {
         let Some(envelope) = message.as_mut() else {
             return Ok(());
         };
         let now = self.stamp(queue, envelope);
         let mut pushed = match due {
-            None => queue.lock().push(message, By::Publisher, now, effects),
+            None => queue
+                .lock()
+                .enqueue(message, PushedBy::Publisher, now, effects),
             Some(due) => {
                 queue.set_timed();
                 // Its time to live begins when it is ready.
@@ -373,14 +383,14 @@ impl VirtualHost {
                 }
                 queue
                     .lock()
-                    .push_delayed(message, due, By::Publisher, effects)
+                    .enqueue_delayed(message, due, PushedBy::Publisher, effects)
             }
         };
-        if let Err(NotTaken::Refused(burial)) = &mut pushed {
+        if let Err(PushError::Refused(burial)) = &mut pushed {
             // The publisher gets the message back, so the dead letter is another.
             let copy = |burial: Box<_>| Some((burial, message.as_mut()?.separate_copy()?));
             if let Some((burial, copy)) = burial.take().and_then(copy) {
-                effects.add(burial.of(copy));
+                effects.add(burial.dead_letter(copy));
             }
         }
         pushed
@@ -389,7 +399,7 @@ impl VirtualHost {
     /// Gives the message the deadline that it has in this queue: the smaller of the queue's time to live and its own.
     /// Returns the time, if anything here depends on it.
     #[inline]
-    pub(super) fn stamp(&self, queue: &Queue, envelope: &mut Envelope) -> u64 {
+    pub(super) fn stamp(&self, queue: &QueueCore, envelope: &mut Envelope) -> u64 {
         if !envelope.may_expire() && !queue.is_timed() {
             // A queue that gives a time to live is timed.
             envelope.deadline = NEVER;
@@ -398,7 +408,7 @@ impl VirtualHost {
         self.stamp_timed(queue, envelope)
     }
 
-    fn stamp_timed(&self, queue: &Queue, envelope: &mut Envelope) -> u64 {
+    fn stamp_timed(&self, queue: &QueueCore, envelope: &mut Envelope) -> u64 {
         let ttl = queue.ttl().min(envelope.expiration());
         if ttl == NEVER {
             envelope.deadline = NEVER;

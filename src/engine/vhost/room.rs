@@ -9,11 +9,11 @@ use std::{
 
 use super::{Route, VirtualHost};
 use crate::{
-    engine::queue::{Need, Queue},
+    engine::queue::{BudgetCapacity, QueueCore},
     model::name::Name,
     runtime::{
         clock::Deadline,
-        waiter::{self, Source, TaskWait, Ticket, WaitList},
+        waiter::{self, TaskWait, Ticket, WaitList, Waitable},
     },
 };
 
@@ -21,9 +21,9 @@ use crate::{
 /// it is gone.
 pub(crate) struct RoomIn {
     vhost: Arc<VirtualHost>,
-    queue: Arc<Queue>,
+    queue: Arc<QueueCore>,
     /// If it is the budget that is spent.
-    budget: Option<Need>,
+    budget: Option<BudgetCapacity>,
 }
 
 impl RoomIn {
@@ -33,7 +33,7 @@ impl RoomIn {
     }
 
     /// Waits for room, or for the end of whoever needs it; `None` at the deadline.
-    pub(crate) fn wait_or<E: Source<Output = ()>>(
+    pub(crate) fn wait_or<E: Waitable<Output = ()>>(
         self,
         end: E,
         deadline: Option<Deadline<'_>>,
@@ -43,7 +43,7 @@ impl RoomIn {
     }
 
     /// As [`wait_or`](Self::wait_or), for a task.
-    pub(crate) fn or<E: Source<Output = ()>>(self, end: E) -> WaitingForRoom<E> {
+    pub(crate) fn or<E: Waitable<Output = ()>>(self, end: E) -> WaitingForRoom<E> {
         WaitingForRoom {
             sources: [RoomOr::End(end), RoomOr::Room(self)],
             task: TaskWait::default(),
@@ -55,9 +55,9 @@ impl VirtualHost {
     /// What a publish must wait for first, if some queue on its way has publishers wait and no room.
     #[inline]
     pub(crate) fn lacks_room(self: &Arc<Self>, route: &Route) -> Option<RoomIn> {
-        let mut blocking = route.stops().filter(|queue| queue.is_blocking());
+        let mut blocking = route.targets().filter(|queue| queue.is_blocking());
         blocking.find_map(|queue| {
-            let budget = queue.account().and_then(|account| account.need());
+            let budget = queue.account().and_then(|account| account.lacking());
             (budget.is_some() || queue.blocks_by_itself() && queue.lock().is_full()).then(|| {
                 RoomIn {
                     vhost: Arc::clone(self),
@@ -69,7 +69,7 @@ impl VirtualHost {
     }
 }
 
-impl Source for RoomIn {
+impl Waitable for RoomIn {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
@@ -83,7 +83,7 @@ impl Source for RoomIn {
                 return Poll::Ready(());
             }
             if let Some(ticket) = ticket {
-                state.publishers().register(ticket);
+                state.publish_waiters().register(ticket);
             }
             Poll::Pending
         })
@@ -92,7 +92,7 @@ impl Source for RoomIn {
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         match &self.budget {
             Some(budget) => budget.with_waiters(f),
-            None => f(self.queue.lock().publishers()),
+            None => f(self.queue.lock().publish_waiters()),
         }
     }
 }
@@ -103,7 +103,7 @@ enum RoomOr<E> {
     End(E),
 }
 
-impl<E: Source<Output = ()>> Source for RoomOr<E> {
+impl<E: Waitable<Output = ()>> Waitable for RoomOr<E> {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
@@ -125,15 +125,15 @@ impl<E: Source<Output = ()>> Source for RoomOr<E> {
 ///
 /// # If dropped
 /// It no longer waits.
-pub(crate) struct WaitingForRoom<E: Source<Output = ()>> {
+pub(crate) struct WaitingForRoom<E: Waitable<Output = ()>> {
     sources: [RoomOr<E>; 2],
     task: TaskWait,
 }
 
 // Nothing in it is pinned.
-impl<E: Source<Output = ()>> Unpin for WaitingForRoom<E> {}
+impl<E: Waitable<Output = ()>> Unpin for WaitingForRoom<E> {}
 
-impl<E: Source<Output = ()>> Future for WaitingForRoom<E> {
+impl<E: Waitable<Output = ()>> Future for WaitingForRoom<E> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -142,7 +142,7 @@ impl<E: Source<Output = ()>> Future for WaitingForRoom<E> {
     }
 }
 
-impl<E: Source<Output = ()>> Drop for WaitingForRoom<E> {
+impl<E: Waitable<Output = ()>> Drop for WaitingForRoom<E> {
     fn drop(&mut self) {
         self.task.leave(&self.sources);
     }

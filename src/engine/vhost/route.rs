@@ -9,11 +9,11 @@ use super::{
 use crate::{
     engine::{
         exchange::Matches,
-        queue::{Queue, after},
+        queue::{QueueCore, after},
     },
     message::headers::x_delay,
     model::{
-        error::{Entity, Error, Result},
+        error::{EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
     },
@@ -22,16 +22,16 @@ use crate::{
 /// Where a message goes.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) queues: Vec<Arc<Queue>>,
+    pub(crate) queues: Vec<Arc<QueueCore>>,
     /// Where delayed exchanges keep it back.
-    pub(crate) shelves: Vec<Arc<Queue>>,
+    pub(crate) delay_queues: Vec<Arc<QueueCore>>,
     /// For how long.
     pub(crate) delay: Duration,
 }
 
 impl Found {
     pub(crate) fn len(&self) -> usize {
-        self.queues.len() + self.shelves.len()
+        self.queues.len() + self.delay_queues.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -39,11 +39,14 @@ impl Found {
     }
 
     /// The queues, and after them the shelves with the time until which it stays there.
-    pub(crate) fn into_stops(self, now: u64) -> impl Iterator<Item = (Arc<Queue>, Option<u64>)> {
+    pub(crate) fn into_targets(
+        self,
+        now: u64,
+    ) -> impl Iterator<Item = (Arc<QueueCore>, Option<u64>)> {
         let due = after(now, self.delay);
         let queues = self.queues.into_iter().map(|queue| (queue, None));
         queues.chain(
-            self.shelves
+            self.delay_queues
                 .into_iter()
                 .map(move |shelf| (shelf, Some(due))),
         )
@@ -79,7 +82,7 @@ impl VirtualHost {
             Some((name, _)) => name,
             None => {
                 let name = Name::new(exchange)?;
-                return Err(Error::not_found(Entity::Exchange, &name, self.name()));
+                return Err(Error::not_found(EntityKind::Exchange, &name, self.name()));
             }
         };
         let found = route_keys(&topology, exchange, &[routing_key], Some(headers));
@@ -119,10 +122,10 @@ pub(crate) fn route_keys(
             continue;
         };
         declared.note_use();
-        if let Some(shelf) = &declared.shelf {
+        if let Some(shelf) = &declared.delay_queue {
             if let Some(delay) = x_delay::wanted(headers) {
                 found.delay = delay;
-                found.shelves.push(Arc::clone(shelf));
+                found.delay_queues.push(Arc::clone(shelf));
                 continue;
             }
         }
@@ -154,7 +157,7 @@ pub(crate) fn route_keys(
 }
 
 /// Each queue once, where it was first found. One way by itself finds none twice.
-fn unique(mut queues: Vec<Arc<Queue>>, ways: usize) -> Vec<Arc<Queue>> {
+fn unique(mut queues: Vec<Arc<QueueCore>>, ways: usize) -> Vec<Arc<QueueCore>> {
     if ways > 1 && queues.len() > 1 {
         let mut seen = HashSet::with_capacity(queues.len());
         queues.retain(|queue| seen.insert(queue.id()));

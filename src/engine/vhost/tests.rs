@@ -30,13 +30,13 @@ fn a_queue_has_one_appointment_however_its_messages_are_due() {
             .publish_message(Message::new(0).delay(delay))
             .unwrap();
     }
-    assert_eq!(clock.appointments(), 2);
+    assert_eq!(clock.pending_timers(), 2);
     for second in 1..=50 {
         clock.advance(Duration::from_secs(1));
         assert_eq!(mailbox.len(), 2 * second);
-        assert!(clock.appointments() <= 2);
+        assert!(clock.pending_timers() <= 2);
     }
-    assert_eq!(clock.appointments(), 0);
+    assert_eq!(clock.pending_timers(), 0);
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn what_is_deleted_keeps_no_appointment() {
         connection.delete(&exclusive).unwrap();
         broker.delete(&exchange).unwrap();
         drop(consumer);
-        assert_eq!(clock.appointments(), 0);
+        assert_eq!(clock.pending_timers(), 0);
     }
     broker.create_vhost("v").unwrap();
     broker.vhost("v").unwrap().declare(&leased).unwrap();
-    assert_eq!(clock.appointments(), 1);
+    assert_eq!(clock.pending_timers(), 1);
     broker.delete_vhost("v").unwrap();
-    assert_eq!(clock.appointments(), 0);
+    assert_eq!(clock.pending_timers(), 0);
 }

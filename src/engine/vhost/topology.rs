@@ -10,11 +10,11 @@ use std::{
 
 use hashbrown::{HashMap, hash_map::Entry};
 
-use super::{effects::Work, sources::Sources};
+use super::{effects::PendingEffects, reverse_bindings::ReverseBindings};
 use crate::{
     engine::{
         exchange::{self},
-        queue::{Budget, Deleted, Queue},
+        queue::{BudgetCore, Deleted, QueueCore},
     },
     model::{
         arguments::{ExchangeArguments, QueueArguments},
@@ -30,7 +30,7 @@ use crate::{
 /// What a binding leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
-    Queue(Arc<Queue>),
+    Queue(Arc<QueueCore>),
     Exchange(Name),
 }
 
@@ -44,9 +44,9 @@ pub(crate) struct DeclaredExchange {
     pub(crate) arguments: ExchangeArguments,
     /// Where messages go that no binding takes, by argument or by policy.
     pub(crate) alternate: Option<Name>,
-    pub(crate) state: exchange::State<Target>,
+    pub(crate) state: exchange::ExchangeState<Target>,
     /// Where messages wait that it keeps back, if it is a delayed one.
-    pub(crate) shelf: Option<Arc<Queue>>,
+    pub(crate) delay_queue: Option<Arc<QueueCore>>,
     /// Raised whenever a message published here might be routed otherwise than before. Written under the topology
     /// lock, read by producers without it.
     pub(crate) epoch: Arc<AtomicU64>,
@@ -63,14 +63,14 @@ impl DeclaredExchange {
         description: descriptions::Exchange,
         arguments: ExchangeArguments,
         alternate: Option<Name>,
-        shelf: Option<Arc<Queue>>,
+        shelf: Option<Arc<QueueCore>>,
     ) -> Self {
         DeclaredExchange {
             description,
             arguments,
             alternate,
-            state: exchange::State::new(kind),
-            shelf,
+            state: exchange::ExchangeState::new(kind),
+            delay_queue: shelf,
             epoch: Arc::new(AtomicU64::new(0)),
             // Those that lead to its name may be remembered to end there.
             used: AtomicBool::new(true),
@@ -93,7 +93,7 @@ impl DeclaredExchange {
 
 #[derive(Debug)]
 pub(crate) struct DeclaredQueue {
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Arc<QueueCore>,
     /// As declared.
     pub(crate) description: descriptions::Queue,
     pub(crate) arguments: QueueArguments,
@@ -103,7 +103,7 @@ pub(crate) struct DeclaredQueue {
 
 #[derive(Debug)]
 pub(crate) struct DeclaredBudget {
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) budget: Arc<BudgetCore>,
     /// As declared.
     pub(crate) description: descriptions::Budget,
 }
@@ -114,17 +114,17 @@ pub(crate) struct Topology {
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
     pub(crate) queues: HashMap<Name, DeclaredQueue>,
     /// For each destination the exchanges that have a binding to it, so that a deletion finds them.
-    sources: Sources<Target>,
+    sources: ReverseBindings<Target>,
     /// For each alternate exchange those that name it, whether it exists or not.
-    alternates: Sources<Name>,
+    alternates: ReverseBindings<Name>,
     /// The exclusive queues of each connection.
     owned: HashMap<ConnectionId, HashSet<Name>>,
     /// What the shelves of exchanges that are gone owe, to be carried out when the topology is free.
-    owed: Work,
+    effects: PendingEffects,
 }
 
 impl Topology {
-    pub(crate) fn queue(&self, name: &str) -> Option<Arc<Queue>> {
+    pub(crate) fn queue(&self, name: &str) -> Option<Arc<QueueCore>> {
         self.queues
             .get(name)
             .map(|declared| Arc::clone(&declared.queue))
@@ -250,28 +250,28 @@ impl Topology {
     }
 
     /// What is to be carried out once the topology is free. Every change that may remove an exchange ends with it.
-    pub(crate) fn take_owed(&mut self) -> Work {
-        std::mem::take(&mut self.owed)
+    pub(crate) fn take_effects(&mut self) -> PendingEffects {
+        std::mem::take(&mut self.effects)
     }
 
     /// Empties the shelves of all exchanges.
-    pub(crate) fn close_shelves(&mut self) {
+    pub(crate) fn close_delay_queues(&mut self) {
         let shelves: Vec<_> = self
             .exchanges
             .values_mut()
-            .filter_map(|exchange| exchange.shelf.take())
+            .filter_map(|exchange| exchange.delay_queue.take())
             .collect();
         for shelf in shelves {
-            self.close_shelf(shelf);
+            self.close_delay_queue(shelf);
         }
     }
 
-    fn close_shelf(&mut self, shelf: Arc<Queue>) {
+    fn close_delay_queue(&mut self, shelf: Arc<QueueCore>) {
         let deleted = shelf
             .lock()
             .delete(false, false, CancelReason::QueueDeleted);
         if let Ok(Deleted { effects, .. }) = deleted {
-            self.owed.push_back((shelf, effects));
+            self.effects.push_back((shelf, effects));
         }
     }
 
@@ -305,8 +305,8 @@ impl Topology {
         if let Some(alternate) = &exchange.alternate {
             self.alternates.remove(alternate, name);
         }
-        if let Some(shelf) = exchange.shelf {
-            self.close_shelf(shelf);
+        if let Some(shelf) = exchange.delay_queue {
+            self.close_delay_queue(shelf);
         }
         self.detach(&Target::Exchange(name.clone()))
     }
@@ -352,7 +352,7 @@ impl Topology {
         let mut ahead = Vec::new();
         let mut next = Some(exchange);
         while let Some(exchange) = next {
-            if exchange.kind() == ExchangeKind::Headers || exchange.shelf.is_some() {
+            if exchange.kind() == ExchangeKind::Headers || exchange.delay_queue.is_some() {
                 return true;
             }
             let onward = exchange.onward.iter().chain(&exchange.alternate);

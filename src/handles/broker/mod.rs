@@ -13,13 +13,13 @@ use std::{
 
 pub use self::{
     builder::{BrokerBuilder, Credentials},
-    shutdown::{KeptBack, LeftOver, ShutdownReport},
+    shutdown::{RemainingExchange, RemainingQueue, ShutdownReport},
 };
 
 use crate::{
     engine::vhost::VirtualHost,
     model::{
-        error::{CancelReason, Entity, Error, Result},
+        error::{CancelReason, EntityKind, Error, Result},
         name::Name,
     },
     runtime::{
@@ -58,29 +58,29 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Broker {
-    handle: Arc<Handle>,
+    handle: Arc<BrokerHandle>,
 }
 
 /// Shuts the broker down when the last handle goes.
-struct Handle {
+struct BrokerHandle {
     time: Time,
     timers: Arc<Timers>,
     users: BTreeMap<String, String>,
     always_encode: bool,
     next_connection: AtomicU64,
     /// `None` once shut down.
-    vhosts: Mutex<Option<BTreeMap<Name, Entry>>>,
+    vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
 }
 
 /// A virtual host and the connections to it.
-struct Entry {
+struct VhostEntry {
     vhost: Arc<VirtualHost>,
     implicit: Connection,
     /// All others, those that are gone among them until the list is full.
-    connections: Vec<Weak<connection::Core>>,
+    connections: Vec<Weak<connection::ConnectionCore>>,
 }
 
-impl Entry {
+impl VhostEntry {
     fn adopt(&mut self, connection: &Connection) {
         if self.connections.len() == self.connections.capacity() {
             self.connections.retain(|known| known.strong_count() > 0);
@@ -100,13 +100,13 @@ impl Entry {
     }
 }
 
-impl Drop for Handle {
+impl Drop for BrokerHandle {
     fn drop(&mut self) {
         self.shut_down();
     }
 }
 
-impl Handle {
+impl BrokerHandle {
     fn shut_down(&self) {
         let vhosts = self.vhosts.lock().take();
         for entry in vhosts.into_iter().flat_map(BTreeMap::into_values) {
@@ -124,7 +124,7 @@ impl Handle {
         )
     }
 
-    fn make(&self, name: &Name) -> Result<Entry> {
+    fn make(&self, name: &Name) -> Result<VhostEntry> {
         let vhost = VirtualHost::new(
             name.clone(),
             self.time.clone(),
@@ -132,7 +132,7 @@ impl Handle {
             self.always_encode,
         )?;
         let implicit = self.connect(&vhost, Name::new("guest")?, true);
-        Ok(Entry {
+        Ok(VhostEntry {
             vhost,
             implicit,
             connections: Vec::new(),
@@ -158,7 +158,7 @@ impl Broker {
     }
 
     fn start(time: Time, users: BTreeMap<String, String>, always_encode: bool) -> Broker {
-        let handle = Handle {
+        let handle = BrokerHandle {
             timers: Arc::new(Timers::new(time.clone())),
             time,
             users,
@@ -255,7 +255,7 @@ impl Broker {
                 entry.end(CancelReason::VhostDeleted);
                 Ok(())
             }
-            None => Err(Error::not_found(Entity::VirtualHost, &name, &name)),
+            None => Err(Error::not_found(EntityKind::VirtualHost, &name, &name)),
         }
     }
 
@@ -281,7 +281,7 @@ impl Broker {
             Some(entry) => Ok(entry.implicit.clone()),
             None => {
                 let name = Name::new(name)?;
-                Err(Error::not_found(Entity::VirtualHost, &name, &name))
+                Err(Error::not_found(EntityKind::VirtualHost, &name, &name))
             }
         }
     }

@@ -4,9 +4,9 @@ use std::{sync::Arc, task::Poll, time::Duration};
 
 use super::Broker;
 use crate::{
-    engine::{queue::Queue, vhost::VirtualHost},
+    engine::{queue::QueueCore, vhost::VirtualHost},
     model::{error::Result, name::Name},
-    runtime::waiter::{self, Source, Ticket, WaitList},
+    runtime::waiter::{self, Ticket, WaitList, Waitable},
 };
 
 /// What a broker held when it shut down.
@@ -29,9 +29,9 @@ pub struct ShutdownReport {
     /// Whether consumers were still at work when the time was over.
     pub timed_out: bool,
     /// The queues that were not empty, by virtual host and name.
-    pub queues: Vec<LeftOver>,
+    pub queues: Vec<RemainingQueue>,
     /// The [delayed exchanges](crate::Exchange::delayed) that kept messages back, by virtual host and name.
-    pub exchanges: Vec<KeptBack>,
+    pub exchanges: Vec<RemainingExchange>,
 }
 
 /// What was left in one delayed exchange.
@@ -39,7 +39,7 @@ pub struct ShutdownReport {
 /// It is part of a [`ShutdownReport`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct KeptBack {
+pub struct RemainingExchange {
     /// Its virtual host.
     pub vhost: Name,
     /// Its name.
@@ -53,7 +53,7 @@ pub struct KeptBack {
 /// [`ShutdownReport`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LeftOver {
+pub struct RemainingQueue {
     /// Its virtual host.
     pub vhost: Name,
     /// Its name.
@@ -67,26 +67,26 @@ pub struct LeftOver {
 }
 
 /// Waits until nothing is under way in one queue.
-struct Idle(Arc<Queue>);
+struct Idle(Arc<QueueCore>);
 
-impl Source for Idle {
+impl Waitable for Idle {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
         let mut state = self.0.lock();
         // Asked first, and then looked: a settlement after the look is told.
-        state.ask_for_idleness();
+        state.arm_idle_notify();
         if state.is_idle() {
             return Poll::Ready(());
         }
         if let Some(ticket) = ticket {
-            state.idlers().register(ticket);
+            state.idle_waiters().register(ticket);
         }
         Poll::Pending
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(self.0.lock().idlers());
+        f(self.0.lock().idle_waiters());
     }
 }
 
@@ -122,7 +122,7 @@ impl Broker {
         // One pass may move messages on, as dead letters, into queues that were looked at before.
         while !timed_out && !all_idle(&vhosts) {
             for vhost in &vhosts {
-                for queue in queues(vhost).into_iter().chain(shelves(vhost)) {
+                for queue in queues(vhost).into_iter().chain(delay_queues(vhost)) {
                     timed_out |= waiter::wait(&Idle(queue), until).is_none();
                 }
             }
@@ -136,12 +136,12 @@ impl Broker {
             report.queues.extend(
                 queues(vhost)
                     .iter()
-                    .filter_map(|queue| left_over(vhost, queue)),
+                    .filter_map(|queue| remaining_queues(vhost, queue)),
             );
             report.exchanges.extend(
-                shelves(vhost)
+                delay_queues(vhost)
                     .iter()
-                    .filter_map(|shelf| kept_back(vhost, shelf)),
+                    .filter_map(|shelf| remaining_exchanges(vhost, shelf)),
             );
         }
         report
@@ -155,8 +155,8 @@ impl Broker {
     }
 }
 
-fn queues(vhost: &VirtualHost) -> Vec<Arc<Queue>> {
-    vhost.survey(|topology| {
+fn queues(vhost: &VirtualHost) -> Vec<Arc<QueueCore>> {
+    vhost.read_topology(|topology| {
         topology
             .queues
             .values()
@@ -166,11 +166,11 @@ fn queues(vhost: &VirtualHost) -> Vec<Arc<Queue>> {
 }
 
 /// Where delayed exchanges keep messages back.
-fn shelves(vhost: &VirtualHost) -> Vec<Arc<Queue>> {
-    vhost.survey(|topology| {
+fn delay_queues(vhost: &VirtualHost) -> Vec<Arc<QueueCore>> {
+    vhost.read_topology(|topology| {
         let exchanges = topology.exchanges.values();
         exchanges
-            .filter_map(|exchange| exchange.shelf.clone())
+            .filter_map(|exchange| exchange.delay_queue.clone())
             .collect()
     })
 }
@@ -178,23 +178,26 @@ fn shelves(vhost: &VirtualHost) -> Vec<Arc<Queue>> {
 fn all_idle(vhosts: &[Arc<VirtualHost>]) -> bool {
     vhosts
         .iter()
-        .flat_map(|vhost| queues(vhost).into_iter().chain(shelves(vhost)))
+        .flat_map(|vhost| queues(vhost).into_iter().chain(delay_queues(vhost)))
         .all(|queue| queue.lock().is_idle())
 }
 
-fn kept_back(vhost: &Arc<VirtualHost>, shelf: &Arc<Queue>) -> Option<KeptBack> {
+fn remaining_exchanges(
+    vhost: &Arc<VirtualHost>,
+    shelf: &Arc<QueueCore>,
+) -> Option<RemainingExchange> {
     let counts = vhost.with_queue(shelf, |state, now, effects| state.counts(now, effects));
     let delayed = counts.delayed.messages;
-    (delayed > 0).then(|| KeptBack {
+    (delayed > 0).then(|| RemainingExchange {
         vhost: vhost.name().clone(),
         exchange: shelf.name().clone(),
         delayed,
     })
 }
 
-fn left_over(vhost: &Arc<VirtualHost>, queue: &Arc<Queue>) -> Option<LeftOver> {
+fn remaining_queues(vhost: &Arc<VirtualHost>, queue: &Arc<QueueCore>) -> Option<RemainingQueue> {
     let counts = vhost.with_queue(queue, |state, now, effects| state.counts(now, effects));
-    let left = LeftOver {
+    let left = RemainingQueue {
         vhost: vhost.name().clone(),
         queue: queue.name().clone(),
         ready: counts.ready.messages,

@@ -30,7 +30,7 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
-        let time = self.members[0].subscription.vhost().time().clone();
+        let time = self.queues[0].subscriber.vhost().time().clone();
         let deadline = time.deadline(wait);
         let mut batch = Vec::new();
         loop {
@@ -38,9 +38,9 @@ impl<T: Payload> Consumer<T> {
             if batch.len() >= max {
                 return Ok(batch);
             }
-            let (member, envelope) = match waiter::wait_any(&self.members, self.turn(), deadline) {
+            let (member, envelope) = match waiter::wait_any(&self.queues, self.turn(), deadline) {
                 None => return Ok(batch),
-                Some((member, Ok(envelope))) => (&self.members[member], envelope),
+                Some((member, Ok(envelope))) => (&self.queues[member], envelope),
                 Some((_, Err(_))) if !batch.is_empty() => return Ok(batch),
                 Some((_, Err(reason))) => return Err(RecvError::Cancelled(reason)),
             };
@@ -56,7 +56,7 @@ impl<T: Payload> Consumer<T> {
                 }
                 Err(undecoded) => {
                     if let Some(envelope) = undecoded.unread() {
-                        member.subscription.untake(envelope);
+                        member.subscriber.put_back(envelope);
                     }
                     return Ok(batch);
                 }
@@ -67,16 +67,16 @@ impl<T: Payload> Consumer<T> {
     /// Takes what there is of the run at hand, until the batch has `max` messages: as long as each has the very value in it that was sent,
     /// which is nearly always.
     fn take_open(&self, max: usize, batch: &mut Vec<Delivery<T>>) {
-        let [member] = &*self.members else {
+        let [member] = &*self.queues else {
             return;
         };
-        let Some(mut run) = member.subscription.run() else {
+        let Some(mut run) = member.subscriber.run() else {
             return;
         };
         let open = |envelope: &&Envelope| Delivery::<T>::is_open(envelope, &self.codecs);
         let most = run.iter().take(max.saturating_sub(batch.len()));
         let count = most.take_while(open).count();
-        let source = member.subscription.source();
+        let source = member.subscriber.origin();
         // Shown by this, as one.
         let bytes = match source.auto_ack {
             true => run.iter().take(count).map(Envelope::size).sum(),

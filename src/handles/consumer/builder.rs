@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use super::{Consumer, Member, cancel};
+use super::{Consumer, ConsumerQueue, cancel};
 use crate::{
     engine::vhost::REPLY_TO,
     message::{codec::Codecs, payload::Payload},
@@ -15,7 +15,7 @@ use crate::{
     session::{
         channel,
         connection::Connection,
-        subscription::{Subscription, SubscriptionAsk},
+        subscriber::{Subscriber, SubscriberOptions},
     },
 };
 
@@ -50,7 +50,7 @@ const DEFAULT_PREFETCH: u32 = 256;
 pub struct ConsumerBuilder<T: Payload> {
     connection: Result<Connection>,
     /// It ends with this channel, not only with the connection.
-    channel: Option<Arc<channel::Core>>,
+    channel: Option<Arc<channel::ChannelCore>>,
     queues: Vec<Queue>,
     tag: String,
     prefetch: u32,
@@ -78,7 +78,7 @@ impl<T: Payload> ConsumerBuilder<T> {
     }
 
     /// Has the consumer end with a channel.
-    pub(crate) fn of_channel(mut self, channel: &Arc<channel::Core>) -> Self {
+    pub(crate) fn of_channel(mut self, channel: &Arc<channel::ChannelCore>) -> Self {
         self.channel = Some(Arc::clone(channel));
         self
     }
@@ -157,13 +157,13 @@ impl<T: Payload> ConsumerBuilder<T> {
     pub fn build(self) -> Result<Consumer<T>> {
         let connection = self.connection?;
         let codecs = self.codecs?;
-        let ask = SubscriptionAsk {
+        let ask = SubscriberOptions {
             tag: Name::new(self.tag)?,
             prefetch: self.prefetch,
             priority: self.priority,
             exclusive: self.exclusive,
             auto_ack: self.auto_ack,
-            usual_size: size_of::<T>() as u64,
+            expected_size: size_of::<T>() as u64,
         };
         let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
         let mut members = Vec::with_capacity(self.queues.len());
@@ -175,8 +175,8 @@ impl<T: Payload> ConsumerBuilder<T> {
                 });
             match started {
                 Ok(subscription) => {
-                    members.push(Member {
-                        subscription,
+                    members.push(ConsumerQueue {
+                        subscriber: subscription,
                         ended: Arc::clone(&ended),
                         place,
                     });
@@ -188,7 +188,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             }
         }
         Ok(Consumer {
-            members: members.into(),
+            queues: members.into(),
             turn: AtomicUsize::new(0),
             codecs,
             payload: PhantomData,
@@ -201,8 +201,8 @@ impl<T: Payload> ConsumerBuilder<T> {
 fn subscribe(
     connection: &Connection,
     queue: &Queue,
-    ask: &SubscriptionAsk,
-) -> Result<Arc<Subscription>> {
+    ask: &SubscriberOptions,
+) -> Result<Arc<Subscriber>> {
     loop {
         let declared = connection.declare(queue)?;
         let name = Name::new(declared.name())?;

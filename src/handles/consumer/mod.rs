@@ -33,9 +33,9 @@ use crate::{
     },
     session::{
         delivery::Delivery,
-        held::Source,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
-        subscription::Subscription,
+        subscriber::Subscriber,
+        unacked::DeliveryOrigin,
         undecoded::Undecoded,
     },
 };
@@ -65,7 +65,7 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct Consumer<T: Payload> {
-    members: Arc<[Member]>,
+    queues: Arc<[ConsumerQueue]>,
     /// Which queue is looked at first next time, so that none of several is starved.
     turn: AtomicUsize,
     codecs: Codecs,
@@ -74,19 +74,19 @@ pub struct Consumer<T: Payload> {
 
 /// One of the queues that a consumer receives from.
 #[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) subscription: Arc<Subscription>,
+pub(crate) struct ConsumerQueue {
+    pub(crate) subscriber: Arc<Subscriber>,
     /// Which of the consumer's members have ended: this one's flag, and the others'.
     ended: Arc<[AtomicBool]>,
     place: usize,
 }
 
 /// The queue's end is the consumer's only when it was the last one.
-impl waiter::Source for Member {
+impl waiter::Waitable for ConsumerQueue {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        match self.subscription.attempt(ticket) {
+        match self.subscriber.attempt(ticket) {
             Poll::Ready(Err(reason)) => {
                 // Every receiver that finds it ended says so itself before it looks at the others: of receivers that find the last
                 // ones ended at the same time, none may leave it to another to be first.
@@ -102,11 +102,11 @@ impl waiter::Source for Member {
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        self.subscription.with_waiters(f);
+        self.subscriber.with_waiters(f);
     }
 
-    fn rest(&self) {
-        self.subscription.rest();
+    fn on_idle(&self) {
+        self.subscriber.on_idle();
     }
 }
 
@@ -129,27 +129,27 @@ impl<T: Payload> Consumer<T> {
     /// The run at hand, if its next message is as most are, and where it comes from: it is from the only queue, and has the very value in
     /// it that was sent. Looked at where it lies, so that whoever takes it moves it once.
     #[inline(always)]
-    fn run(&self) -> Option<(MutexGuard<'_, VecDeque<Envelope>>, Arc<Source>)> {
-        let [member] = &*self.members else {
+    fn run(&self) -> Option<(MutexGuard<'_, VecDeque<Envelope>>, Arc<DeliveryOrigin>)> {
+        let [member] = &*self.queues else {
             return None;
         };
-        let source = member.subscription.source();
+        let source = member.subscriber.origin();
         if source.auto_ack {
             return None;
         }
-        let run = member.subscription.run()?;
+        let run = member.subscriber.run()?;
         Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| (run, source.handle()))
     }
 
     #[inline(never)]
     fn wait(&self) -> Result<Delivery<T>, RecvError> {
-        if let [member] = &*self.members {
-            if let Some(envelope) = member.subscription.next() {
+        if let [member] = &*self.queues {
+            if let Some(envelope) = member.subscriber.next() {
                 return self.open_from(member, envelope);
             }
-            member.subscription.expect_more();
+            member.subscriber.spin_for_more();
         }
-        match waiter::wait_any(&self.members, self.turn(), None) {
+        match waiter::wait_any(&self.queues, self.turn(), None) {
             Some((member, envelope)) => self.open(member, envelope),
             // Without a deadline the wait does not end so.
             None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
@@ -167,9 +167,9 @@ impl<T: Payload> Consumer<T> {
             }
         }
         let first = self.turn();
-        for offset in 0..self.members.len() {
-            let member = (first + offset) % self.members.len();
-            if let Poll::Ready(envelope) = waiter::Source::attempt(&self.members[member], None) {
+        for offset in 0..self.queues.len() {
+            let member = (first + offset) % self.queues.len();
+            if let Poll::Ready(envelope) = waiter::Waitable::attempt(&self.queues[member], None) {
                 return Ok(self.open(member, envelope)?);
             }
         }
@@ -200,8 +200,8 @@ impl<T: Payload> Consumer<T> {
                 return Ok(Delivery::whole(source, envelope));
             }
         }
-        let time = self.members[0].subscription.vhost().time().clone();
-        match waiter::wait_any(&self.members, self.turn(), time.deadline(timeout)) {
+        let time = self.queues[0].subscriber.vhost().time().clone();
+        match waiter::wait_any(&self.queues, self.turn(), time.deadline(timeout)) {
             Some((member, envelope)) => Ok(self.open(member, envelope)?),
             None => Err(RecvTimeoutError::Timeout),
         }
@@ -287,7 +287,7 @@ impl<T: Payload> Consumer<T> {
     }
 
     fn turn(&self) -> usize {
-        match self.members.len() {
+        match self.queues.len() {
             1 => 0,
             _ => self.turn.fetch_add(1, SeqCst),
         }
@@ -299,30 +299,34 @@ impl<T: Payload> Consumer<T> {
         envelope: Result<Envelope, CancelReason>,
     ) -> Result<Delivery<T>, RecvError> {
         self.open_from(
-            &self.members[member],
+            &self.queues[member],
             envelope.map_err(RecvError::Cancelled)?,
         )
     }
 
     /// Never part of its caller: there the message would be moved in pieces.
     #[inline(never)]
-    fn open_from(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, RecvError> {
+    fn open_from(
+        &self,
+        member: &ConsumerQueue,
+        envelope: Envelope,
+    ) -> Result<Delivery<T>, RecvError> {
         shown(member, || envelope.size());
         if Delivery::<T>::is_open(&envelope, &self.codecs) {
-            let source = member.subscription.source();
+            let source = member.subscriber.origin();
             return Ok(Delivery::whole(source.handle(), envelope));
         }
         self.decode(member, envelope).map_err(RecvError::Decode)
     }
 
     #[inline]
-    fn decode(&self, member: &Member, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
-        let source = member.subscription.source();
+    fn decode(&self, member: &ConsumerQueue, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
+        let source = member.subscriber.origin();
         Delivery::open(source.handle(), envelope, &self.codecs)
     }
 
-    pub(crate) fn members(&self) -> &Arc<[Member]> {
-        &self.members
+    pub(crate) fn queues(&self) -> &Arc<[ConsumerQueue]> {
+        &self.queues
     }
 
     /// Cancels the consumer: what nobody has received goes back to its place, receivers that wait are woken.
@@ -341,7 +345,7 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn cancel(&self) {
-        cancel(&self.members);
+        cancel(&self.queues);
     }
 
     /// A handle that cancels this consumer from elsewhere.
@@ -352,26 +356,26 @@ impl<T: Payload> Consumer<T> {
     ///
     /// let broker = Broker::new();
     /// let consumer = broker.consumer::<String>(&Queue::new("q"))?;
-    /// let stopper = consumer.stopper();
+    /// let cancel_handle = consumer.cancel_handle();
     /// let receiving = std::thread::spawn(move || consumer.recv().map(drop));
-    /// stopper.stop();
+    /// cancel_handle.cancel();
     /// assert!(matches!(receiving.join().unwrap(), Err(RecvError::Cancelled(_))));
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn stopper(&self) -> Stopper {
-        Stopper {
-            members: Arc::clone(&self.members),
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle {
+            members: Arc::clone(&self.queues),
         }
     }
 
     /// The queue it receives from; the first, if there are several.
     pub fn queue(&self) -> &Name {
-        self.members[0].subscription.source().queue.name()
+        self.queues[0].subscriber.origin().queue.name()
     }
 
     /// The consumer tag, under which the queue knows it.
     pub fn tag(&self) -> &Name {
-        &self.members[0].subscription.source().consumer_tag
+        &self.queues[0].subscriber.origin().consumer_tag
     }
 
     /// Changes how many unsettled messages it may hold, of each of its queues; 0 is no limit. A lower count takes
@@ -392,30 +396,30 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_prefetch(&self, prefetch: u32) {
-        for member in self.members.iter() {
-            member.subscription.set_prefetch(prefetch);
+        for member in self.queues.iter() {
+            member.subscriber.set_prefetch(prefetch);
         }
     }
 }
 
 /// A message of so many bytes is shown to the receiver: with auto-ack it is acknowledged by that.
 #[inline]
-fn shown(member: &Member, bytes: impl FnOnce() -> u64) {
-    let source = member.subscription.source();
+fn shown(member: &ConsumerQueue, bytes: impl FnOnce() -> u64) {
+    let source = member.subscriber.origin();
     if source.auto_ack {
         source.ack(1, bytes());
     }
 }
 
-fn cancel(members: &[Member]) {
+fn cancel(members: &[ConsumerQueue]) {
     for member in members {
-        member.subscription.cancel(CancelReason::ConsumerCancelled);
+        member.subscriber.cancel(CancelReason::ConsumerCancelled);
     }
 }
 
 impl<T: Payload> Drop for Consumer<T> {
     fn drop(&mut self) {
-        cancel(&self.members);
+        cancel(&self.queues);
     }
 }
 
@@ -450,31 +454,31 @@ impl<T: Payload> Future for Recv<'_, T> {
         }
         let first = consumer.turn();
         self.wait
-            .poll(&consumer.members, first, context)
+            .poll(&consumer.queues, first, context)
             .map(|(member, envelope)| consumer.open(member, envelope))
     }
 }
 
 impl<T: Payload> Drop for Recv<'_, T> {
     fn drop(&mut self) {
-        self.wait.leave(&self.consumer.members);
+        self.wait.leave(&self.consumer.queues);
     }
 }
 
 /// Cancels a consumer from elsewhere. Cloning is cheap.
 ///
 /// # If dropped
-/// Nothing happens: only [`stop`](Self::stop) cancels.
+/// Nothing happens: only [`cancel`](Self::cancel) cancels.
 ///
-/// [`Consumer::stopper`] has an example.
+/// [`Consumer::cancel_handle`] has an example.
 #[derive(Clone, Debug)]
-pub struct Stopper {
-    members: Arc<[Member]>,
+pub struct CancelHandle {
+    members: Arc<[ConsumerQueue]>,
 }
 
-impl Stopper {
+impl CancelHandle {
     /// Cancels the consumer as [`Consumer::cancel`] does. Again does nothing.
-    pub fn stop(&self) {
+    pub fn cancel(&self) {
         cancel(&self.members);
     }
 }

@@ -62,7 +62,7 @@ impl<T: Payload> Producer<T> {
                 let vhost = self.shared.connection.vhost();
                 left = vhost.push_run(queue, &mut payloads, size, make);
             }
-            Routes::keep(route);
+            Routes::cache(route);
         }
         let taken = count - payloads.len() - usize::from(left.is_some());
         results.extend((0..taken).map(|_| Ok(Published::to_one())));

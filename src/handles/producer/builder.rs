@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Producer, Routes, Shared, letter::complete};
+use super::{Producer, ProducerShared, Routes, letter::complete};
 use crate::{
     message::{codec::Codec, payload::Payload, properties::Properties},
     model::{
@@ -181,7 +181,7 @@ impl<T: Payload> ProducerBuilder<T> {
             }
             false => (None, None),
         };
-        let shared = Shared {
+        let shared = ProducerShared {
             exchange,
             routing_key,
             mandatory: self.mandatory.unwrap_or(to_queue),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Shared;
+use super::ProducerShared;
 use crate::{
     engine::queue::after,
     message::{
@@ -10,7 +10,7 @@ use crate::{
         envelope::{Envelope, Meta},
         headers::cc_bcc,
         outgoing::Delay,
-        payload::{Carry, Payload},
+        payload::{Payload, SealedPayload},
         properties::Properties,
     },
     model::{
@@ -43,13 +43,13 @@ struct Completed {
 
 impl<'a> Letter<'a> {
     /// A plain message to another key.
-    pub(super) fn to(key: &'a str, shared: &Shared) -> Result<Letter<'a>> {
+    pub(super) fn to(key: &'a str, shared: &ProducerShared) -> Result<Letter<'a>> {
         Name::check(key)?;
         Ok(Letter::plain(key, shared))
     }
 
     /// A message that brings nothing but a key.
-    fn plain(key: &'a str, shared: &Shared) -> Letter<'a> {
+    fn plain(key: &'a str, shared: &ProducerShared) -> Letter<'a> {
         Letter {
             key,
             meta: shared.meta.clone(),
@@ -67,7 +67,7 @@ impl<'a> Letter<'a> {
         routing_key: Option<&'a str>,
         mandatory: Option<bool>,
         delay: Delay,
-        shared: &'a Shared,
+        shared: &'a ProducerShared,
     ) -> Result<Letter<'a>, (Error, Properties)> {
         let key = match check(&properties, routing_key, shared) {
             Ok(key) => key,
@@ -98,7 +98,7 @@ impl<'a> Letter<'a> {
     }
 
     /// The headers that route, if this message may be routed by headers.
-    pub(super) fn headers<'b>(&'b self, shared: &'b Shared) -> Option<&'b FieldTable> {
+    pub(super) fn headers<'b>(&'b self, shared: &'b ProducerShared) -> Option<&'b FieldTable> {
         if self.completed.is_none() {
             return shared.headers.as_ref();
         }
@@ -156,7 +156,7 @@ pub(super) fn complete<T: Payload>(
 fn check<'a>(
     properties: &Properties,
     routing_key: Option<&'a str>,
-    shared: &'a Shared,
+    shared: &'a ProducerShared,
 ) -> Result<&'a str> {
     shared.connection.check_user_id(properties)?;
     properties.validate()?;
@@ -166,7 +166,7 @@ fn check<'a>(
     }
 }
 
-impl Shared {
+impl ProducerShared {
     fn due(&self, delay: Delay) -> Option<u64> {
         let vhost = self.connection.vhost();
         let delay = match delay {
@@ -183,7 +183,10 @@ impl Shared {
 /// Says what the payload is, if the message does not.
 fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Properties {
     let codec: &dyn Codec = codec.unwrap_or(&Json);
-    match (&properties.content_type, <T as Carry>::content_type(codec)) {
+    match (
+        &properties.content_type,
+        <T as SealedPayload>::content_type(codec),
+    ) {
         (None, Some(content_type)) => {
             let content_type = content_type.to_owned();
             let properties = properties.content_type(content_type);

@@ -52,15 +52,15 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct Producer<T: Payload> {
-    shared: Arc<Shared>,
+    shared: Arc<ProducerShared>,
     routes: Routes,
     /// The producer's own measure of a payload's size.
     sized_by: Option<fn(&T) -> u64>,
 }
 
 /// What clones of a producer have in common; never written.
-struct Shared {
-    connection: Arc<connection::Core>,
+struct ProducerShared {
+    connection: Arc<connection::ConnectionCore>,
     exchange: Name,
     routing_key: Name,
     mandatory: bool,

@@ -7,7 +7,7 @@ use std::{cell::Cell, ops::Deref, sync::Arc};
 
 use hashbrown::HashMap;
 
-use super::Shared;
+use super::ProducerShared;
 use crate::{
     engine::vhost::Route,
     model::{error::Result, field_value::FieldTable, name::Name},
@@ -25,28 +25,28 @@ pub(super) struct Routes {
 #[derive(Default)]
 struct Remembered {
     /// Of the producer's own routing key.
-    own: Option<Arc<Known>>,
-    others: Others<Arc<Known>>,
+    own: Option<Arc<CachedRoute>>,
+    others: KeyCache<Arc<CachedRoute>>,
 }
 
 /// A route, and the producer that found it.
-pub(super) struct Known {
+pub(super) struct CachedRoute {
     /// Also of its clones. Held, so that no other producer can be taken for it.
-    producer: Arc<Shared>,
+    producer: Arc<ProducerShared>,
     route: Route,
 }
 
 thread_local! {
     /// The route to its producer's own key by which this thread has published last, ready to be used again.
-    static LAST: Cell<Option<Arc<Known>>> = const { Cell::new(None) };
+    static LAST_ROUTE: Cell<Option<Arc<CachedRoute>>> = const { Cell::new(None) };
 }
 
 impl Routes {
     /// The route of the producer's own key.
     #[inline(always)]
-    pub(super) fn own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
+    pub(super) fn own(&self, shared: &Arc<ProducerShared>) -> Result<Arc<CachedRoute>> {
         // Taken out while it is used: whoever publishes on this thread meanwhile (a payload's `Drop`) looks it up.
-        match LAST.try_with(Cell::take) {
+        match LAST_ROUTE.try_with(Cell::take) {
             Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => Ok(last),
             _ => self.look_up_own(shared),
         }
@@ -54,15 +54,15 @@ impl Routes {
 
     /// The way of the producer's own key was right just now.
     #[inline(always)]
-    pub(super) fn keep(route: Arc<Known>) {
+    pub(super) fn cache(route: Arc<CachedRoute>) {
         if !route.by_headers {
             // A thread whose locals are gone already keeps nothing.
-            let _ = LAST.try_with(|last| last.set(Some(route)));
+            let _ = LAST_ROUTE.try_with(|last| last.set(Some(route)));
         }
     }
 
     #[inline(never)]
-    fn look_up_own(&self, shared: &Arc<Shared>) -> Result<Arc<Known>> {
+    fn look_up_own(&self, shared: &Arc<ProducerShared>) -> Result<Arc<CachedRoute>> {
         let mut remembered = self.remembered.lock();
         match &remembered.own {
             Some(route) if route.is_current() => Ok(Arc::clone(route)),
@@ -75,7 +75,7 @@ impl Routes {
     }
 
     /// The route of any key.
-    pub(super) fn to(&self, shared: &Arc<Shared>, key: &str) -> Result<Arc<Known>> {
+    pub(super) fn to(&self, shared: &Arc<ProducerShared>, key: &str) -> Result<Arc<CachedRoute>> {
         if shared.routing_key == *key {
             return self.own(shared);
         }
@@ -93,9 +93,9 @@ impl Routes {
     }
 
     /// The queue at the end of this route is deleted: the way is asked for anew. The default exchange has no epoch that would say so.
-    pub(super) fn forget(&self, stale: &Arc<Known>) {
+    pub(super) fn forget(&self, stale: &Arc<CachedRoute>) {
         let mut remembered = self.remembered.lock();
-        let fresh = |route: &Arc<Known>| !Arc::ptr_eq(route, stale);
+        let fresh = |route: &Arc<CachedRoute>| !Arc::ptr_eq(route, stale);
         remembered.own = remembered.own.take().filter(fresh);
         remembered.others.retain(fresh);
     }
@@ -103,10 +103,10 @@ impl Routes {
     /// The route of a message with headers, which only count if the exchange looks at them or they name further keys.
     pub(super) fn by_headers(
         &self,
-        shared: &Arc<Shared>,
+        shared: &Arc<ProducerShared>,
         key: &str,
         headers: &FieldTable,
-    ) -> Result<Arc<Known>> {
+    ) -> Result<Arc<CachedRoute>> {
         if !crate::message::headers::cc_bcc::is_selected_by_sender(Some(headers)) {
             let route = self.to(shared, key)?;
             if !route.by_headers {
@@ -117,18 +117,22 @@ impl Routes {
     }
 }
 
-impl Shared {
-    fn resolve(self: &Arc<Self>, key: &Name, headers: Option<&FieldTable>) -> Result<Arc<Known>> {
+impl ProducerShared {
+    fn resolve(
+        self: &Arc<Self>,
+        key: &Name,
+        headers: Option<&FieldTable>,
+    ) -> Result<Arc<CachedRoute>> {
         self.connection.check_open()?;
         let vhost = self.connection.vhost();
-        Ok(Arc::new(Known {
+        Ok(Arc::new(CachedRoute {
             producer: Arc::clone(self),
             route: vhost.resolve(&self.exchange, key, headers)?,
         }))
     }
 }
 
-impl Deref for Known {
+impl Deref for CachedRoute {
     type Target = Route;
 
     fn deref(&self) -> &Route {
@@ -137,14 +141,14 @@ impl Deref for Known {
 }
 
 /// The routes `R` to other keys than the producer's own; never more than [`REMEMBERED`].
-struct Others<R> {
+struct KeyCache<R> {
     routes: HashMap<Name, R>,
     /// The same keys in no order, so that one can be drawn.
     keys: Vec<Name>,
     drawn: u64,
 }
 
-impl<R> Others<R> {
+impl<R> KeyCache<R> {
     fn get(&self, key: &str) -> Option<&R> {
         self.routes.get(key)
     }
@@ -173,9 +177,9 @@ impl<R> Others<R> {
     }
 }
 
-impl<R> Default for Others<R> {
+impl<R> Default for KeyCache<R> {
     fn default() -> Self {
-        Others {
+        KeyCache {
             routes: HashMap::default(),
             keys: Vec::new(),
             drawn: 0,
@@ -193,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_producer_remembers_so_many_routes_and_no_more() {
-        let mut others = Others::default();
+        let mut others = KeyCache::default();
         (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
         assert!((0..REMEMBERED).all(|number| others.get(&key(number)) == Some(&number)));
         for number in REMEMBERED..3 * REMEMBERED {
@@ -215,7 +219,7 @@ mod tests {
 
     #[test]
     fn of_too_many_keys_in_turn_some_are_still_remembered() {
-        let mut others = Others::default();
+        let mut others = KeyCache::default();
         let mut found = 0;
         for number in (0..REMEMBERED + REMEMBERED / 4)
             .cycle()
@@ -231,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_route_makes_room_for_another() {
-        let mut others = Others::default();
+        let mut others = KeyCache::default();
         (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
         others.retain(|number| *number != 7);
         assert_eq!(others.get("key.7"), None);

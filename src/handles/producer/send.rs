@@ -7,7 +7,7 @@ use super::{
     letter::{Letter, sized},
     refused::give_back,
     room::Room,
-    routes::{Known, Routes},
+    routes::{CachedRoute, Routes},
 };
 use crate::{
     engine::vhost::{Published, PushFailure},
@@ -17,7 +17,7 @@ use crate::{
         payload::{Body, Payload},
     },
     model::error::{Error, Result},
-    runtime::waiter::Source as _,
+    runtime::waiter::Waitable as _,
     session::connection::Closing,
 };
 
@@ -39,7 +39,7 @@ impl<T: Payload> Producer<T> {
             return Err(payload);
         };
         let put = put_by(&route, payload);
-        Routes::keep(route);
+        Routes::cache(route);
         put
     }
 
@@ -57,9 +57,9 @@ impl<T: Payload> Producer<T> {
         }
     }
 
-    /// The route of the producer's own key, if it is [plain](Self::is_plain). To be [kept](Routes::keep) again.
+    /// The route of the producer's own key, if it is [plain](Self::is_plain). To be [kept](Routes::cache) again.
     #[inline(always)]
-    pub(super) fn plain_route(&self) -> Option<Arc<Known>> {
+    pub(super) fn plain_route(&self) -> Option<Arc<CachedRoute>> {
         match self.is_plain() {
             true => self.routes.own(&self.shared).ok(),
             false => None,
@@ -106,7 +106,7 @@ impl<T: Payload> Producer<T> {
         loop {
             let keep = |route| {
                 if (letter.as_ref()).is_none_or(|letter| self.shared.routing_key == *letter.key) {
-                    Routes::keep(route);
+                    Routes::cache(route);
                 }
             };
             // By itself, though `push` would do the same: so the usual outcome is no more than a constant.
@@ -177,7 +177,7 @@ impl<T: Payload> Producer<T> {
     }
 
     /// The route, once every blocking queue on it has room, and every blocking budget.
-    fn route_with_room(&self, letter: Option<&Letter<'_>>, room: Room) -> Result<Arc<Known>> {
+    fn route_with_room(&self, letter: Option<&Letter<'_>>, room: Room) -> Result<Arc<CachedRoute>> {
         let mut route = self.route(letter)?;
         if room == Room::Ignore {
             return Ok(route);
@@ -209,7 +209,7 @@ impl<T: Payload> Producer<T> {
         Ok(route)
     }
 
-    pub(super) fn route(&self, letter: Option<&Letter<'_>>) -> Result<Arc<Known>> {
+    pub(super) fn route(&self, letter: Option<&Letter<'_>>) -> Result<Arc<CachedRoute>> {
         // A remembered route may outlive the connection.
         self.shared.connection.check_open()?;
         let shared = &self.shared;
@@ -227,7 +227,7 @@ impl<T: Payload> Producer<T> {
 
 /// Puts a payload at the end of a route, if that is one queue that has a place for it at once.
 #[inline(always)]
-fn put_by<T: Payload>(route: &Known, payload: T) -> std::result::Result<(), T> {
+fn put_by<T: Payload>(route: &CachedRoute, payload: T) -> std::result::Result<(), T> {
     let Some(queue) = route.plain_queue() else {
         return Err(payload);
     };

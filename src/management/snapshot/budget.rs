@@ -9,7 +9,7 @@ use crate::{
     handles::broker::Broker,
     model::{
         descriptions::BudgetPolicy,
-        error::{Entity, Error, Result},
+        error::{EntityKind, Error, Result},
         name::Name,
     },
     session::connection::Connection,
@@ -73,17 +73,17 @@ impl Connection {
         let name = Name::new(name)?;
         let vhost = core.vhost();
         vhost
-            .survey(|topology| topology.budgets.get(&name).map(picture))
-            .ok_or_else(|| Error::not_found(Entity::Budget, &name, vhost.name()))
+            .read_topology(|topology| topology.budgets.get(&name).map(snapshot_of))
+            .ok_or_else(|| Error::not_found(EntityKind::Budget, &name, vhost.name()))
     }
 }
 
 /// All budgets of a virtual host, by name.
-pub(super) fn pictures(vhost: &Arc<VirtualHost>) -> Vec<BudgetSnapshot> {
-    vhost.survey(|topology| topology.budgets.values().map(picture).collect())
+pub(super) fn snapshots(vhost: &Arc<VirtualHost>) -> Vec<BudgetSnapshot> {
+    vhost.read_topology(|topology| topology.budgets.values().map(snapshot_of).collect())
 }
 
-fn picture(
+fn snapshot_of(
     DeclaredBudget {
         budget,
         description,

@@ -8,9 +8,10 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::message_totals::MessageTotals;
 use crate::{
     engine::{
-        queue::{Amount, Counts},
+        queue::Counts,
         vhost::{Target, VirtualHost},
     },
     handles::broker::Broker,
@@ -72,7 +73,7 @@ pub struct ExchangeSnapshot {
     /// How it routes; of a [delayed exchange](crate::Exchange::delayed), its `x-delayed-type`.
     pub kind: ExchangeKind,
     /// What it keeps back, if it is a delayed exchange.
-    pub delayed: Option<Quantity>,
+    pub delayed: Option<MessageTotals>,
     /// As declared.
     pub durable: bool,
     /// As declared.
@@ -81,33 +82,6 @@ pub struct ExchangeSnapshot {
     pub internal: bool,
     /// As declared.
     pub arguments: FieldTable,
-}
-
-/// So many messages of so many bytes.
-///
-/// # Examples
-/// ```
-/// use leveret::Broker;
-/// # let broker = Broker::new();
-/// let queue = broker.simple_queue::<String>("q")?;
-/// queue.put("hello".to_owned())?;
-/// let ready = broker.snapshot()?.vhosts[0].queues[0].ready;
-/// assert_eq!((ready.messages, ready.bytes), (1, 5));
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Quantity {
-    /// How many messages.
-    pub messages: u64,
-    /// How many bytes they have together, as limits count them.
-    pub bytes: u64,
-}
-
-impl From<Amount> for Quantity {
-    fn from(Amount { messages, bytes }: Amount) -> Quantity {
-        Quantity { messages, bytes }
-    }
 }
 
 /// One queue of a [`Snapshot`]. All that it ever took in is `ready`, `unsettled` or `delayed` now, or one of the other
@@ -144,25 +118,25 @@ pub struct QueueSnapshot {
     /// How many consumers it has.
     pub consumers: u64,
     /// Waiting for a consumer.
-    pub ready: Quantity,
+    pub ready: MessageTotals,
     /// Handed to a consumer, or got, and not settled.
-    pub unsettled: Quantity,
+    pub unsettled: MessageTotals,
     /// Waiting for its time.
-    pub delayed: Quantity,
+    pub delayed: MessageTotals,
     /// Taken in since the queue exists.
-    pub taken_in: Quantity,
+    pub taken_in: MessageTotals,
     /// Acknowledged.
-    pub acked: Quantity,
+    pub acked: MessageTotals,
     /// Dead-lettered, for whatever reason.
-    pub dead_lettered: Quantity,
+    pub dead_lettered: MessageTotals,
     /// Expired, and not dead-lettered.
-    pub expired: Quantity,
+    pub expired: MessageTotals,
     /// Rejected, returned too often or over a limit, and not dead-lettered.
-    pub dropped: Quantity,
+    pub dropped: MessageTotals,
     /// Purged, or cancelled while it was delayed.
-    pub purged: Quantity,
+    pub purged: MessageTotals,
     /// Moved to another queue.
-    pub moved: Quantity,
+    pub moved: MessageTotals,
 }
 
 /// One binding of a [`Snapshot`].
@@ -193,13 +167,13 @@ impl Broker {
     pub fn snapshot(&self) -> Result<Snapshot> {
         let vhosts = self.virtual_hosts()?;
         Ok(Snapshot {
-            vhosts: vhosts.iter().map(picture).collect(),
+            vhosts: vhosts.iter().map(snapshot_of).collect(),
         })
     }
 }
 
-fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
-    let (mut exchanges, mut bindings, declared) = vhost.survey(|topology| {
+fn snapshot_of(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
+    let (mut exchanges, mut bindings, declared) = vhost.read_topology(|topology| {
         let mut exchanges = Vec::new();
         let mut bindings = Vec::new();
         for (name, declared) in &topology.exchanges {
@@ -207,9 +181,9 @@ fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
                 name: name.clone(),
                 kind: declared.kind(),
                 delayed: declared
-                    .shelf
+                    .delay_queue
                     .as_ref()
-                    .map(|shelf| shelf.lock().delayed().into()),
+                    .map(|shelf| shelf.lock().delayed()),
                 durable: declared.description.is_durable(),
                 auto_delete: declared.description.is_auto_delete(),
                 internal: declared.description.is_internal(),
@@ -256,16 +230,16 @@ fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
                 exclusive: description.is_exclusive(),
                 arguments: description.argument_table().clone(),
                 consumers: counts.consumers as u64,
-                ready: ready.into(),
-                unsettled: unsettled.into(),
-                delayed: delayed.into(),
-                taken_in: taken_in.into(),
-                acked: acked.into(),
-                dead_lettered: dead_lettered.into(),
-                expired: expired.into(),
-                dropped: dropped.into(),
-                purged: purged.into(),
-                moved: moved.into(),
+                ready,
+                unsettled,
+                delayed,
+                taken_in,
+                acked,
+                dead_lettered,
+                expired,
+                dropped,
+                purged,
+                moved,
             }
         })
         .collect();
@@ -279,7 +253,7 @@ fn picture(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
         ))
     });
     VhostSnapshot {
-        budgets: budget::pictures(vhost),
+        budgets: budget::snapshots(vhost),
         name: vhost.name().clone(),
         exchanges,
         queues,

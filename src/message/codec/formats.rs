@@ -1,6 +1,6 @@
 //! The codecs that come with the crate.
 //!
-//! Strings, `Vec<u8>` and [`Bytes`](crate::Bytes) are sent and received as they are, without a codec; [`Text`] and [`Raw`] read such
+//! Strings, `Vec<u8>` and [`Bytes`] are sent and received as they are, without a codec; [`Text`] and [`Raw`] read such
 //! messages into a consumer's own types (a newtype of a string, an enum of plain words), and write those.
 
 use super::{Codec, Reader};

@@ -2,7 +2,7 @@
 
 use super::{
     Payload,
-    forms::{Boxed, Encoded, Inline, Own, Sharing, Stored},
+    forms::{Boxed, Encoded, ErasedPayload, Inline, Sharing, Unique},
 };
 use crate::{
     message::codec::Codec,
@@ -18,7 +18,7 @@ const WORDS: usize = 7;
 /// The bytes for a value.
 const ROOM: usize = (WORDS - 1) * size_of::<usize>();
 
-type Erased = Value<dyn Stored, [MaybeUninit<usize>; WORDS]>;
+type Erased = Value<dyn ErasedPayload, [MaybeUninit<usize>; WORDS]>;
 
 /// A payload of any type, in one of its forms: its own value, a value shared with other queues, or octets.
 ///
@@ -42,24 +42,24 @@ impl Body {
     pub(super) fn native<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
         value: T,
     ) -> Self {
-        if fits::<Own<Inline<T>>>() {
-            Self::stored(Own(Inline(Some(value))))
+        if fits::<Unique<Inline<T>>>() {
+            Self::stored(Unique(Inline(Some(value))))
         } else {
-            Self::stored(Own(Boxed(Some(Box::new(value)))))
+            Self::stored(Unique(Boxed(Some(Box::new(value)))))
         }
     }
 
     /// Wraps a form. One that does not fit is boxed; the box is a form too, and fits.
     #[inline(always)]
-    pub(super) fn stored<S: Stored>(form: S) -> Self {
+    pub(super) fn stored<S: ErasedPayload>(form: S) -> Self {
         if !fits::<S>() {
-            return Self::stored(Box::new(form) as Box<dyn Stored>);
+            return Self::stored(Box::new(form) as Box<dyn ErasedPayload>);
         }
         match Value::in_buffer_stable([MaybeUninit::uninit(); WORDS], form, |form| {
-            form as &dyn Stored
+            form as &dyn ErasedPayload
         }) {
             Ok(value) => Self(value),
-            Err(form) => Self::stored(Box::new(form) as Box<dyn Stored>),
+            Err(form) => Self::stored(Box::new(form) as Box<dyn ErasedPayload>),
         }
     }
 
@@ -91,7 +91,7 @@ impl Body {
         self.0.holds(TypeId::of::<T>())
     }
 
-    /// The value, if it is a `T` and not a [`Local`](super::Local), which only one thread may see ([`Carry::open`](super::Carry::open)
+    /// The value, if it is a `T` and not a [`Local`](super::Local), which only one thread may see ([`SealedPayload::open`](super::SealedPayload::open)
     /// takes it out).
     ///
     /// Never part of its caller: there the two types are compared as one block just after they were written in halves, which costs more than

@@ -7,7 +7,7 @@ use super::{
     Encoding, LOCAL, OCTETS,
     body::Body,
     local::{Local, LocalArc},
-    sealed::Carry,
+    sealed::SealedPayload,
 };
 use crate::{
     message::codec::Codec,
@@ -21,7 +21,7 @@ use std::{
 };
 
 /// What a body asks of the form inside it. Only `encode` and `content_type` run user code.
-pub(super) trait Stored: Send + Sync + 'static {
+pub(super) trait ErasedPayload: Send + Sync + 'static {
     /// The form itself.
     fn form(&self) -> &dyn Any;
 
@@ -96,9 +96,9 @@ impl<T: Coded> Slot for Boxed<T> {
 }
 
 /// A value in one place.
-pub(super) struct Own<S>(pub(super) S);
+pub(super) struct Unique<S>(pub(super) S);
 
-impl<S: Slot> Stored for Own<S> {
+impl<S: Slot> ErasedPayload for Unique<S> {
     fn form(&self) -> &dyn Any {
         self
     }
@@ -112,7 +112,7 @@ impl<S: Slot> Stored for Own<S> {
     }
 
     fn give(&mut self, out: &mut dyn Any) {
-        if let Some(out) = out.downcast_mut::<Given<S::Value>>() {
+        if let Some(out) = out.downcast_mut::<Taken<S::Value>>() {
             *out = self.0.take().map(Ok);
         }
     }
@@ -124,7 +124,7 @@ impl<S: Slot> Stored for Own<S> {
     }
 
     fn size(&self) -> usize {
-        self.0.get().map_or(0, Carry::size)
+        self.0.get().map_or(0, SealedPayload::size)
     }
 
     fn type_name(&self) -> &'static str {
@@ -143,7 +143,7 @@ impl<S: Slot> Stored for Own<S> {
 /// A value that several queues hold.
 struct Shared<T>(Option<Arc<T>>);
 
-impl<T: Coded> Stored for Shared<T> {
+impl<T: Coded> ErasedPayload for Shared<T> {
     fn form(&self) -> &dyn Any {
         self
     }
@@ -157,7 +157,7 @@ impl<T: Coded> Stored for Shared<T> {
     }
 
     fn give(&mut self, out: &mut dyn Any) {
-        if let Some(out) = out.downcast_mut::<Given<T>>() {
+        if let Some(out) = out.downcast_mut::<Taken<T>>() {
             *out = self.0.take().map(Arc::try_unwrap);
         }
     }
@@ -168,7 +168,7 @@ impl<T: Coded> Stored for Shared<T> {
     }
 
     fn size(&self) -> usize {
-        self.0.as_deref().map_or(0, Carry::size)
+        self.0.as_deref().map_or(0, SealedPayload::size)
     }
 
     fn type_name(&self) -> &'static str {
@@ -187,7 +187,7 @@ impl<T: Coded> Stored for Shared<T> {
 /// Octets: what was encoded, and every payload of type [`Bytes`].
 pub(super) struct Encoded(pub(super) Bytes);
 
-impl Stored for Encoded {
+impl ErasedPayload for Encoded {
     fn form(&self) -> &dyn Any {
         self
     }
@@ -201,7 +201,7 @@ impl Stored for Encoded {
     }
 
     fn give(&mut self, out: &mut dyn Any) {
-        if let Some(out) = out.downcast_mut::<Given<Bytes>>() {
+        if let Some(out) = out.downcast_mut::<Taken<Bytes>>() {
             *out = Some(Ok(self.0.clone()));
         }
     }
@@ -228,9 +228,9 @@ impl Stored for Encoded {
 }
 
 /// A [`Local`]. It may be sent to another thread but not looked at from two, so a consumer takes it out of the lock.
-pub(super) struct Kept<T>(Mutex<Option<Box<Local<T>>>>);
+pub(super) struct LocalCell<T>(Mutex<Option<Box<Local<T>>>>);
 
-impl<T: Send + 'static> Kept<T> {
+impl<T: Send + 'static> LocalCell<T> {
     pub(super) fn new(value: Local<T>) -> Self {
         Self(Mutex::new(Some(Box::new(value))))
     }
@@ -245,7 +245,7 @@ impl<T: Send + 'static> Kept<T> {
     }
 }
 
-impl<T: Send + 'static> Stored for Kept<T> {
+impl<T: Send + 'static> ErasedPayload for LocalCell<T> {
     fn form(&self) -> &dyn Any {
         self
     }
@@ -259,7 +259,7 @@ impl<T: Send + 'static> Stored for Kept<T> {
     }
 
     fn give(&mut self, out: &mut dyn Any) {
-        if let Some(out) = out.downcast_mut::<Given<Local<T>>>() {
+        if let Some(out) = out.downcast_mut::<Taken<Local<T>>>() {
             *out = self.take().map(|value| Ok(*value));
         }
     }
@@ -288,7 +288,7 @@ impl<T: Send + 'static> Stored for Kept<T> {
 /// A [`LocalArc`].
 pub(super) struct LocalShared<T: ?Sized>(pub(super) Option<LocalArc<T>>);
 
-impl<T: Send + Sync + ?Sized + 'static> Stored for LocalShared<T> {
+impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
     fn form(&self) -> &dyn Any {
         self
     }
@@ -302,7 +302,7 @@ impl<T: Send + Sync + ?Sized + 'static> Stored for LocalShared<T> {
     }
 
     fn give(&mut self, out: &mut dyn Any) {
-        if let Some(out) = out.downcast_mut::<Given<LocalArc<T>>>() {
+        if let Some(out) = out.downcast_mut::<Taken<LocalArc<T>>>() {
             *out = self.0.take().map(Ok);
         }
     }
@@ -312,7 +312,7 @@ impl<T: Send + Sync + ?Sized + 'static> Stored for LocalShared<T> {
     }
 
     fn size(&self) -> usize {
-        self.0.as_ref().map_or(0, Carry::size)
+        self.0.as_ref().map_or(0, SealedPayload::size)
     }
 
     fn type_name(&self) -> &'static str {
@@ -329,7 +329,7 @@ impl<T: Send + Sync + ?Sized + 'static> Stored for LocalShared<T> {
 }
 
 /// A form that does not fit into a body.
-impl Stored for Box<dyn Stored> {
+impl ErasedPayload for Box<dyn ErasedPayload> {
     fn form(&self) -> &dyn Any {
         (**self).form()
     }
@@ -368,7 +368,7 @@ impl Stored for Box<dyn Stored> {
 }
 
 /// What `give` fills: the value, or the handle that others share.
-type Given<T> = Option<Result<T, Arc<T>>>;
+type Taken<T> = Option<Result<T, Arc<T>>>;
 
 fn encode_payload<T: Coded>(value: Option<&T>, codec: &dyn Codec) -> Result<Bytes, CodecError> {
     let Some(value) = value else {

@@ -3,8 +3,8 @@
 use super::{
     LOCAL,
     body::Body,
-    forms::{Kept, LocalShared},
-    sealed::Carry,
+    forms::{LocalCell, LocalShared},
+    sealed::SealedPayload,
 };
 use crate::{
     message::codec::{Codec, Codecs},
@@ -151,9 +151,9 @@ impl<T: ?Sized> Debug for LocalArc<T> {
     }
 }
 
-impl<T: Send + 'static> Carry for Local<T> {
+impl<T: Send + 'static> SealedPayload for Local<T> {
     fn into_body(self) -> Body {
-        Body::stored(Kept::new(self))
+        Body::stored(LocalCell::new(self))
     }
 
     fn size(&self) -> usize {
@@ -170,7 +170,11 @@ impl<T: Send + 'static> Carry for Local<T> {
         content_type: Option<&str>,
         _codecs: &Codecs,
     ) -> Result<Option<Box<Self>>, CodecError> {
-        match body.form().downcast_ref::<Kept<T>>().and_then(Kept::take) {
+        match body
+            .form()
+            .downcast_ref::<LocalCell<T>>()
+            .and_then(LocalCell::take)
+        {
             Some(value) => Ok(Some(value)),
             None => Err(mismatch::<Self>(body, content_type)),
         }
@@ -185,13 +189,13 @@ impl<T: Send + 'static> Carry for Local<T> {
     }
 
     fn restore(body: &Body, value: Box<Self>) {
-        if let Some(kept) = body.form().downcast_ref::<Kept<T>>() {
+        if let Some(kept) = body.form().downcast_ref::<LocalCell<T>>() {
             kept.put(value);
         }
     }
 }
 
-impl<T: Send + Sync + ?Sized + 'static> Carry for LocalArc<T> {
+impl<T: Send + Sync + ?Sized + 'static> SealedPayload for LocalArc<T> {
     fn into_body(self) -> Body {
         Body::stored(LocalShared(Some(self)))
     }

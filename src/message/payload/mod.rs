@@ -17,7 +17,7 @@ mod local;
 pub use self::local::{Local, LocalArc};
 pub(crate) use self::{
     body::{Body, NotShareable},
-    sealed::Carry,
+    sealed::SealedPayload,
 };
 
 use crate::{
@@ -58,7 +58,7 @@ use std::{any::Any, str};
     label = "not a payload",
     note = "a payload is `Serialize + DeserializeOwned + Send + Sync + 'static`; what serde cannot encode travels as `Local<{Self}>`"
 )]
-pub trait Payload: sealed::Carry {}
+pub trait Payload: sealed::SealedPayload {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Payload for T {}
 impl<T: Send + 'static> Payload for Local<T> {}
@@ -68,7 +68,7 @@ mod sealed {
     use super::{Body, Codec, CodecError, Codecs};
 
     /// The inside of [`Payload`](super::Payload): how its values enter and leave a body.
-    pub trait Carry: Sized + Send + 'static {
+    pub trait SealedPayload: Sized + Send + 'static {
         /// Makes a body of this value. Runs no user code.
         fn into_body(self) -> Body;
 
@@ -82,7 +82,7 @@ mod sealed {
         ///
         /// `None` says that the body holds a value of this type: [`Body::downcast_ref`] lends it, [`Body::into_inner`] gives it away.
         /// `Some` is a value beside the body: decoded from its octets, or (a [`Local`](super::Local)) taken out of it, to be given back
-        /// by [`restore`](Carry::restore) if the message returns to its queue. `writer` is the codec of the message's producer. Runs user
+        /// by [`restore`](SealedPayload::restore) if the message returns to its queue. `writer` is the codec of the message's producer. Runs user
         /// code.
         fn open(
             body: &Body,
@@ -98,14 +98,14 @@ mod sealed {
             codecs: &Codecs,
         ) -> Result<Self, CodecError>;
 
-        /// Takes back what [`open`](Carry::open) gave, since the message returns to its queue. May run user code (a drop).
+        /// Takes back what [`open`](SealedPayload::open) gave, since the message returns to its queue. May run user code (a drop).
         fn restore(body: &Body, value: Box<Self>) {
             let (_, _) = (body, value);
         }
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Carry for T {
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SealedPayload for T {
     #[inline(always)]
     fn into_body(self) -> Body {
         let mut value = Some(self);

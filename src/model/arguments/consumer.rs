@@ -1,9 +1,9 @@
 //! The arguments of a consumer.
 
-use super::{QueueType, reader::Reader};
+use super::{QueueType, reader::ArgumentReader};
 use crate::model::{
     descriptions::names,
-    error::{Entity, Error, Result},
+    error::{EntityKind, Error, Result},
     field_value::FieldTable,
     name::Name,
 };
@@ -23,9 +23,9 @@ impl ConsumerArguments {
         name: &Name,
         vhost: &Name,
     ) -> Result<Self> {
-        let reader = Reader {
+        let reader = ArgumentReader {
             table: arguments,
-            entity: Entity::Queue,
+            entity: EntityKind::Queue,
             name,
             vhost,
         };

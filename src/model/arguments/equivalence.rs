@@ -3,7 +3,7 @@
 use super::QueueType;
 use crate::model::{
     descriptions::{Budget, Exchange, Queue, names},
-    error::{Entity, Error, Result},
+    error::{EntityKind, Error, Result},
     field_value::{FieldTable, FieldValue},
     name::Name,
 };
@@ -24,7 +24,7 @@ pub(crate) fn check_queue_equivalence(
     // An exclusive queue cannot outlive its connection, so RabbitMQ takes none to be durable.
     let durable = |queue: &Queue| queue.is_durable() && !queue.is_exclusive();
     let comparison = Comparison {
-        entity: Entity::Queue,
+        entity: EntityKind::Queue,
         name,
         vhost,
     };
@@ -50,7 +50,7 @@ pub(crate) fn check_exchange_equivalence(
     vhost: &Name,
 ) -> Result {
     let comparison = Comparison {
-        entity: Entity::Exchange,
+        entity: EntityKind::Exchange,
         name,
         vhost,
     };
@@ -81,7 +81,7 @@ pub(crate) fn check_budget_equivalence(
     vhost: &Name,
 ) -> Result {
     let comparison = Comparison {
-        entity: Entity::Budget,
+        entity: EntityKind::Budget,
         name,
         vhost,
     };
@@ -103,7 +103,7 @@ pub(crate) fn check_budget_equivalence(
 
 /// What is compared.
 struct Comparison<'a> {
-    entity: Entity,
+    entity: EntityKind,
     name: &'a Name,
     vhost: &'a Name,
 }

@@ -1,9 +1,9 @@
 //! The arguments of an exchange.
 
-use super::reader::Reader;
+use super::reader::ArgumentReader;
 use crate::model::{
     descriptions::names,
-    error::{Entity, Error, Result},
+    error::{EntityKind, Error, Result},
     field_value::FieldTable,
     name::Name,
 };
@@ -18,9 +18,9 @@ pub(crate) struct ExchangeArguments {
 impl ExchangeArguments {
     /// Checks the arguments of the exchange `name`.
     pub(crate) fn parse(arguments: &FieldTable, name: &Name, vhost: &Name) -> Result<Self> {
-        let reader = Reader {
+        let reader = ArgumentReader {
             table: arguments,
-            entity: Entity::Exchange,
+            entity: EntityKind::Exchange,
             name,
             vhost,
         };

@@ -1,9 +1,9 @@
 //! The arguments of a queue.
 
-use super::reader::Reader;
+use super::reader::ArgumentReader;
 use crate::model::{
     descriptions::{Overflow, Queue, names as x},
-    error::{Entity, Error, Result},
+    error::{EntityKind, Error, Result},
     field_value::FieldTable,
     name::Name,
 };
@@ -129,9 +129,9 @@ pub(crate) struct QueueArguments {
 impl QueueArguments {
     /// Checks the arguments of the queue `name`. The rest of its description is checked by [`check_properties`](Self::check_properties).
     pub(crate) fn parse(arguments: &FieldTable, name: &Name, vhost: &Name) -> Result<Self> {
-        let reader = Reader {
+        let reader = ArgumentReader {
             table: arguments,
-            entity: Entity::Queue,
+            entity: EntityKind::Queue,
             name,
             vhost,
         };
@@ -174,7 +174,7 @@ impl QueueArguments {
     }
 }
 
-fn queue_type(reader: &Reader<'_>) -> Result<QueueType> {
+fn queue_type(reader: &ArgumentReader<'_>) -> Result<QueueType> {
     match reader.text(x::QUEUE_TYPE)? {
         None | Some("classic") => Ok(QueueType::Classic),
         Some("quorum") => Ok(QueueType::Quorum),
@@ -190,7 +190,7 @@ fn queue_type(reader: &Reader<'_>) -> Result<QueueType> {
 }
 
 /// Publishers that wait for room must be able to get some.
-fn check_room(reader: &Reader<'_>) -> Result {
+fn check_room(reader: &ArgumentReader<'_>) -> Result {
     if overflow(reader)? != Some(Overflow::Block) {
         return Ok(());
     }
@@ -231,7 +231,7 @@ fn check_supported(
 }
 
 /// Checks what is recorded and compared but changes nothing in one process.
-fn check_without_effect(reader: &Reader<'_>) -> Result {
+fn check_without_effect(reader: &ArgumentReader<'_>) -> Result {
     reader.size(x::MAX_IN_MEMORY_LENGTH)?;
     reader.size(x::MAX_IN_MEMORY_BYTES)?;
     match reader.text(x::QUEUE_MODE)? {
@@ -272,14 +272,14 @@ fn check_without_effect(reader: &Reader<'_>) -> Result {
     }
 }
 
-fn budget(reader: &Reader<'_>) -> Result<Option<Name>> {
+fn budget(reader: &ArgumentReader<'_>) -> Result<Option<Name>> {
     match reader.text(x::BUDGET)? {
         Some("") => Err(reader.invalid(x::BUDGET, "it is empty, expected the name of a budget")),
         name => name.map(Name::new).transpose(),
     }
 }
 
-fn dead_letter_routing_key(reader: &Reader<'_>) -> Result<Option<Arc<str>>> {
+fn dead_letter_routing_key(reader: &ArgumentReader<'_>) -> Result<Option<Arc<str>>> {
     let routing_key = reader.text(x::DEAD_LETTER_ROUTING_KEY)?;
     if routing_key.is_some() && !reader.table.contains_key(x::DEAD_LETTER_EXCHANGE) {
         let reason = format_args!(
@@ -292,14 +292,14 @@ fn dead_letter_routing_key(reader: &Reader<'_>) -> Result<Option<Arc<str>>> {
 }
 
 /// -1 is the explicit "no limit" of later RabbitMQs.
-fn delivery_limit(reader: &Reader<'_>) -> Result<Option<u64>> {
+fn delivery_limit(reader: &ArgumentReader<'_>) -> Result<Option<u64>> {
     match reader.integer(x::DELIVERY_LIMIT)? {
         Some(-1) => Ok(None),
         _ => reader.size(x::DELIVERY_LIMIT),
     }
 }
 
-fn expires(reader: &Reader<'_>) -> Result<Option<Duration>> {
+fn expires(reader: &ArgumentReader<'_>) -> Result<Option<Duration>> {
     match reader.time(x::EXPIRES)? {
         Some(Duration::ZERO) => {
             Err(reader.invalid(x::EXPIRES, "{value_zero,0}, expected 1 or more"))
@@ -308,7 +308,7 @@ fn expires(reader: &Reader<'_>) -> Result<Option<Duration>> {
     }
 }
 
-fn overflow(reader: &Reader<'_>) -> Result<Option<Overflow>> {
+fn overflow(reader: &ArgumentReader<'_>) -> Result<Option<Overflow>> {
     match reader.text(x::OVERFLOW)? {
         None => Ok(None),
         Some(word) => match Overflow::from_word(word) {

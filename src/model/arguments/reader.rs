@@ -2,21 +2,21 @@
 
 use super::MAX_EXPIRY_MILLIS;
 use crate::model::{
-    error::{Entity, Error, Result},
+    error::{EntityKind, Error, Result},
     field_value::{FieldTable, FieldValue},
     name::Name,
 };
 use std::{fmt::Display, time::Duration};
 
 /// An argument table, and whose it is.
-pub(super) struct Reader<'a> {
+pub(super) struct ArgumentReader<'a> {
     pub(super) table: &'a FieldTable,
-    pub(super) entity: Entity,
+    pub(super) entity: EntityKind,
     pub(super) name: &'a Name,
     pub(super) vhost: &'a Name,
 }
 
-impl Reader<'_> {
+impl ArgumentReader<'_> {
     /// An integer of any width and sign.
     pub(super) fn integer(&self, argument: &str) -> Result<Option<i64>> {
         let Some(value) = self.table.get(argument) else {

@@ -6,7 +6,7 @@
 
 mod codec;
 mod precondition;
-mod situation;
+mod replies;
 
 use std::{fmt, sync::Arc};
 
@@ -67,7 +67,7 @@ pub enum Error {
     #[error("NOT_FOUND - no {}", Resource::new(*.entity, .name, .vhost))]
     NotFound {
         /// What kind of thing.
-        entity: Entity,
+        entity: EntityKind,
         /// Its name.
         name: Name,
         /// The virtual host it was looked for in.
@@ -83,7 +83,7 @@ pub enum Error {
     )]
     ResourceLocked {
         /// What kind of thing: a queue.
-        entity: Entity,
+        entity: EntityKind,
         /// Its name.
         name: Name,
         /// Its virtual host.
@@ -248,12 +248,12 @@ impl Error {
 ///
 /// # Examples
 /// ```
-/// use leveret::Entity;
-/// assert_eq!(Entity::VirtualHost.to_string(), "vhost");
+/// use leveret::EntityKind;
+/// assert_eq!(EntityKind::VirtualHost.to_string(), "vhost");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Entity {
+pub enum EntityKind {
     /// A binding.
     Binding,
     /// A byte budget.
@@ -276,19 +276,19 @@ pub enum Entity {
     VirtualHost,
 }
 
-impl fmt::Display for Entity {
+impl fmt::Display for EntityKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Entity::Binding => "binding",
-            Entity::Budget => "budget",
-            Entity::Channel => "channel",
-            Entity::Connection => "connection",
-            Entity::Consumer => "consumer",
-            Entity::Exchange => "exchange",
-            Entity::Policy => "policy",
-            Entity::Queue => "queue",
-            Entity::User => "user",
-            Entity::VirtualHost => "vhost",
+            EntityKind::Binding => "binding",
+            EntityKind::Budget => "budget",
+            EntityKind::Channel => "channel",
+            EntityKind::Connection => "connection",
+            EntityKind::Consumer => "consumer",
+            EntityKind::Exchange => "exchange",
+            EntityKind::Policy => "policy",
+            EntityKind::Queue => "queue",
+            EntityKind::User => "user",
+            EntityKind::VirtualHost => "vhost",
         })
     }
 }
@@ -331,7 +331,7 @@ impl Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
-    /// It was cancelled, here or by its stopper.
+    /// It was cancelled, here or by its cancel_handle.
     ConsumerCancelled,
     /// Its queue was deleted, or expired.
     QueueDeleted,
@@ -382,7 +382,7 @@ pub struct Inequivalent {
     /// The property or argument that differs, as AMQP names it: `durable`, `type`, `x-max-length`, ...
     pub field: String,
     /// What kind of thing was declared.
-    pub entity: Entity,
+    pub entity: EntityKind,
     /// Its name.
     pub name: Name,
     /// Its virtual host.

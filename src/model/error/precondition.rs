@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Entity;
+use super::EntityKind;
 use crate::model::name::Name;
 
 /// A named thing in a virtual host. Prints as RabbitMQ does: `queue 'q' in vhost '/'`.
@@ -12,7 +12,7 @@ use crate::model::name::Name;
 #[non_exhaustive]
 pub struct Resource {
     /// What kind of thing.
-    pub entity: Entity,
+    pub entity: EntityKind,
     /// Its name.
     pub name: Name,
     /// Its virtual host.
@@ -20,7 +20,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    pub(crate) fn new(entity: Entity, name: &Name, vhost: &Name) -> Resource {
+    pub(crate) fn new(entity: EntityKind, name: &Name, vhost: &Name) -> Resource {
         Resource {
             entity,
             name: name.clone(),
@@ -38,7 +38,7 @@ impl fmt::Display for Resource {
         } = self;
         match entity {
             // These are not inside a virtual host.
-            Entity::VirtualHost | Entity::User | Entity::Connection => {
+            EntityKind::VirtualHost | EntityKind::User | EntityKind::Connection => {
                 write!(f, "{entity} '{name}'")
             }
             _ => write!(f, "{entity} '{name}' in vhost '{vhost}'"),

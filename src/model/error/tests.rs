@@ -7,7 +7,7 @@ fn name(text: &str) -> Name {
 /// Every situation that has a reply code, with the code and the text.
 fn situations() -> Vec<(Error, u16, &'static str)> {
     let (q, x, slash, guest) = (name("q"), name("x"), name("/"), name("guest"));
-    let queue = Entity::Queue;
+    let queue = EntityKind::Queue;
     let five = || Some(FieldValue::Int(5));
     vec![
         (
@@ -46,7 +46,7 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
             "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
         ),
         (
-            Error::no_permission(Entity::Exchange, &x, &slash, &guest),
+            Error::no_permission(EntityKind::Exchange, &x, &slash, &guest),
             403,
             "ACCESS_REFUSED - access to exchange 'x' in vhost '/' refused for user 'guest'",
         ),
@@ -66,7 +66,7 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
             "NOT_FOUND - no queue 'q' in vhost '/'",
         ),
         (
-            Error::not_found(Entity::VirtualHost, &x, &x),
+            Error::not_found(EntityKind::VirtualHost, &x, &x),
             404,
             "NOT_FOUND - no vhost 'x'",
         ),
@@ -106,7 +106,7 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
              type 'longstr'",
         ),
         (
-            Error::in_use(Entity::Exchange, &x, &slash),
+            Error::in_use(EntityKind::Exchange, &x, &slash),
             406,
             "PRECONDITION_FAILED - exchange 'x' in vhost '/' in use",
         ),

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Agenda, Appointment, Clock, Rank, Timed};
-use crate::runtime::{catch_panic::contained, sync::Mutex};
+use super::{Clock, TimerKey, TimerPriority, TimerQueue, TimerTarget};
+use crate::runtime::{catch_panic::catch_panic, sync::Mutex};
 
 /// A clock for tests: time passes only when [`advance`](Self::advance) is called.
 ///
@@ -28,17 +28,17 @@ use crate::runtime::{catch_panic::contained, sync::Mutex};
 /// assert_eq!(clock.now() - start, Duration::from_secs(60));
 /// ```
 #[derive(Clone)]
-pub struct ManualClock(Arc<Inner>);
+pub struct ManualClock(Arc<ManualClockInner>);
 
-struct Inner {
+struct ManualClockInner {
     start: Instant,
     // A leaf: nothing is called and no other lock is taken while it is held.
-    state: Mutex<State>,
+    state: Mutex<ManualClockState>,
 }
 
-struct State {
+struct ManualClockState {
     now: Instant,
-    agenda: Agenda,
+    agenda: TimerQueue,
 }
 
 impl ManualClock {
@@ -46,11 +46,11 @@ impl ManualClock {
     #[must_use]
     pub fn new() -> Self {
         let start = Instant::now();
-        ManualClock(Arc::new(Inner {
+        ManualClock(Arc::new(ManualClockInner {
             start,
-            state: Mutex::new(State {
+            state: Mutex::new(ManualClockState {
                 now: start,
-                agenda: Agenda::default(),
+                agenda: TimerQueue::default(),
             }),
         }))
     }
@@ -77,23 +77,31 @@ impl ManualClock {
                 (state.now, what)
             };
             // Also the drop: this may be the last reference.
-            contained(move || what.due(now));
+            catch_panic(move || what.fire(now));
         }
     }
 
     /// Enters `what` for `at`, even if that is past: it then runs with the next advance.
-    pub(crate) fn add(&self, at: Instant, what: Weak<dyn Timed>) -> Appointment {
-        self.0.state.lock().agenda.add(at, Rank::Task, what)
+    pub(crate) fn add(&self, at: Instant, what: Weak<dyn TimerTarget>) -> TimerKey {
+        self.0
+            .state
+            .lock()
+            .agenda
+            .add(at, TimerPriority::Task, what)
     }
 
     /// Enters the end of a wait, unless it has come: then the caller must not sleep, for no later advance has to come.
-    pub(crate) fn add_time_out(&self, at: Instant, what: Weak<dyn Timed>) -> Option<Appointment> {
+    pub(crate) fn add_time_out(
+        &self,
+        at: Instant,
+        what: Weak<dyn TimerTarget>,
+    ) -> Option<TimerKey> {
         let mut state = self.0.state.lock();
-        (state.now < at).then(|| state.agenda.add(at, Rank::TimeOut, what))
+        (state.now < at).then(|| state.agenda.add(at, TimerPriority::TimeOut, what))
     }
 
     /// Removes an entry; `false` if it has run, or is running.
-    pub(crate) fn cancel(&self, appointment: &Appointment) -> bool {
+    pub(crate) fn cancel(&self, appointment: &TimerKey) -> bool {
         self.0.state.lock().agenda.cancel(appointment)
     }
 
@@ -105,7 +113,7 @@ impl ManualClock {
 
     /// How many things are entered.
     #[cfg(test)]
-    pub(crate) fn appointments(&self) -> usize {
+    pub(crate) fn pending_timers(&self) -> usize {
         self.0.state.lock().agenda.len()
     }
 

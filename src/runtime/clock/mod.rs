@@ -3,10 +3,10 @@
 //! A clock knows nothing of the broker. A [`ManualClock`] holds weak references to what is to be called when it is advanced; every other
 //! clock is only read. A clock may be the user's code, so it is read before a lock is taken, never under one.
 
-mod agenda;
 mod manual;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
+mod timer_queue;
 
 use std::{
     fmt::Debug,
@@ -14,8 +14,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-pub(crate) use agenda::{Agenda, Appointment, Rank, Timed};
 pub use manual::ManualClock;
+pub(crate) use timer_queue::{TimerKey, TimerPriority, TimerQueue, TimerTarget};
 
 /// Where a broker reads the time from.
 ///

@@ -15,8 +15,8 @@ struct Note {
     then: Box<dyn Fn() + Send + Sync>,
 }
 
-impl Timed for Note {
-    fn due(&self, now: Instant) {
+impl TimerTarget for Note {
+    fn fire(&self, now: Instant) {
         self.log
             .lock()
             .push(((now - self.start).as_secs(), self.text));
@@ -40,7 +40,7 @@ impl Fixture {
         }
     }
 
-    fn note(&self, text: &'static str) -> Arc<dyn Timed> {
+    fn note(&self, text: &'static str) -> Arc<dyn TimerTarget> {
         self.note_then(text, || {})
     }
 
@@ -48,7 +48,7 @@ impl Fixture {
         &self,
         text: &'static str,
         then: impl Fn() + Send + Sync + 'static,
-    ) -> Arc<dyn Timed> {
+    ) -> Arc<dyn TimerTarget> {
         Arc::new(Note {
             log: self.log,
             text,
@@ -66,7 +66,7 @@ impl Fixture {
     }
 }
 
-fn weak(what: &Arc<dyn Timed>) -> Weak<dyn Timed> {
+fn weak(what: &Arc<dyn TimerTarget>) -> Weak<dyn TimerTarget> {
     Arc::downgrade(what)
 }
 

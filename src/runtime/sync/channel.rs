@@ -8,7 +8,7 @@ use super::Mutex;
 
 /// Makes a channel without a bound.
 pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
-    let shared = Arc::new(Mutex::new(State {
+    let shared = Arc::new(Mutex::new(ChannelBuffer {
         items: VecDeque::new(),
         senders: 1,
         receivers: 1,
@@ -17,12 +17,12 @@ pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 /// The sending half.
-pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
+pub(crate) struct Sender<T>(Arc<Mutex<ChannelBuffer<T>>>);
 
 /// The receiving half.
-pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
+pub(crate) struct Receiver<T>(Arc<Mutex<ChannelBuffer<T>>>);
 
-struct State<T> {
+struct ChannelBuffer<T> {
     items: VecDeque<T>,
     senders: usize,
     receivers: usize,

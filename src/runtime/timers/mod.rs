@@ -1,7 +1,7 @@
 //! What a broker does at a given time: expiry, TTL, delayed messages.
 //!
 //! With a manual clock everything is entered in the clock and run by `advance`. With any other clock one thread per broker, started when the
-//! first thing is scheduled, sleeps until the first thing is due. Knows nothing of queues: what is due is a weak [`Timed`].
+//! first thing is scheduled, sleeps until the first thing is due. Knows nothing of queues: what is due is a weak [`TimerTarget`].
 
 #[cfg(all(test, not(shuttle)))]
 mod tests;
@@ -12,10 +12,10 @@ use std::{
     time::Instant,
 };
 
-pub(crate) use crate::runtime::clock::{Appointment, Timed};
+pub(crate) use crate::runtime::clock::{TimerKey, TimerTarget};
 use crate::runtime::{
-    catch_panic::contained,
-    clock::{Agenda, Rank, Time},
+    catch_panic::catch_panic,
+    clock::{Time, TimerPriority, TimerQueue},
     sync::{
         Mutex,
         thread::{self, JoinHandle},
@@ -26,24 +26,24 @@ use crate::runtime::{
 ///
 /// # If dropped
 /// As [`stop`](Self::stop).
-pub(crate) struct Timers(Arc<Shared>);
+pub(crate) struct Timers(Arc<TimersShared>);
 
-struct Shared {
+struct TimersShared {
     time: Time,
     // A leaf: nothing is called and no other lock is taken while it is held.
-    state: Mutex<State>,
+    state: Mutex<TimersState>,
 }
 
 #[derive(Default)]
-struct State {
-    agenda: Agenda,
+struct TimersState {
+    agenda: TimerQueue,
     thread: Option<JoinHandle<()>>,
     stopped: bool,
 }
 
 impl Timers {
     pub(crate) fn new(time: Time) -> Self {
-        Timers(Arc::new(Shared {
+        Timers(Arc::new(TimersShared {
             time,
             state: Mutex::default(),
         }))
@@ -53,12 +53,12 @@ impl Timers {
     ///
     /// May start the timer thread, or wake it: not to be called under a lock, but for one that only callers of this and of
     /// [`cancel`](Self::cancel) take. Once stopped, nothing is called any more.
-    pub(crate) fn schedule(&self, at: Instant, what: Weak<dyn Timed>) -> Appointment {
+    pub(crate) fn schedule(&self, at: Instant, what: Weak<dyn TimerTarget>) -> TimerKey {
         if let Some(clock) = self.0.time.manual() {
             return clock.add(at, what);
         }
         let mut state = self.0.state.lock();
-        let appointment = state.agenda.add(at, Rank::Task, what);
+        let appointment = state.agenda.add(at, TimerPriority::Task, what);
         if state.stopped {
             state.agenda.clear();
         } else if state.thread.is_none() {
@@ -85,13 +85,13 @@ impl Timers {
         &self,
         now: Instant,
         delay: std::time::Duration,
-        what: Weak<dyn Timed>,
-    ) -> Option<Appointment> {
+        what: Weak<dyn TimerTarget>,
+    ) -> Option<TimerKey> {
         Some(self.schedule(now.checked_add(delay)?, what))
     }
 
     /// Takes an appointment back; `false` if it has been kept already, or is just being kept.
-    pub(crate) fn cancel(&self, appointment: &Appointment) -> bool {
+    pub(crate) fn cancel(&self, appointment: &TimerKey) -> bool {
         match self.0.time.manual() {
             Some(clock) => clock.cancel(appointment),
             None => self.0.state.lock().agenda.cancel(appointment),
@@ -126,12 +126,12 @@ impl Drop for Timers {
     }
 }
 
-impl Shared {
+impl TimersShared {
     /// The timer thread.
     fn run(&self) {
         loop {
             // A clock that panics must not end the thread: until it recovers, the real time is as good a guess as any.
-            let now = contained(|| self.time.now()).unwrap_or_else(Instant::now);
+            let now = catch_panic(|| self.time.now()).unwrap_or_else(Instant::now);
             let next = {
                 let mut state = self.state.lock();
                 if state.stopped {
@@ -146,7 +146,7 @@ impl Shared {
             match next {
                 Ok(what) => {
                     // Also the drop: this may be the last reference, and even the broker's.
-                    contained(move || what.due(now));
+                    catch_panic(move || what.fire(now));
                 }
                 Err(Some(at)) => thread::park_timeout(at.saturating_duration_since(now)),
                 Err(None) => thread::park(),

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Reports each call.
 struct Bell(Sender<(&'static str, Instant)>, &'static str);
 
-impl Timed for Bell {
-    fn due(&self, now: Instant) {
+impl TimerTarget for Bell {
+    fn fire(&self, now: Instant) {
         let _ = self.0.send((self.1, now));
     }
 }
@@ -28,7 +28,7 @@ fn bells<const N: usize>(
     )
 }
 
-fn weak<T: Timed + 'static>(what: &Arc<T>) -> Weak<dyn Timed> {
+fn weak<T: TimerTarget + 'static>(what: &Arc<T>) -> Weak<dyn TimerTarget> {
     let weak: Weak<T> = Arc::downgrade(what);
     weak
 }
@@ -88,8 +88,8 @@ fn what_was_cancelled_does_not_run_and_after_the_stop_nothing_does() {
 #[test]
 fn timers_that_end_on_their_own_thread_do_not_wait_for_themselves() {
     struct Owner(OnceLock<Timers>, Sender<()>);
-    impl Timed for Owner {
-        fn due(&self, _: Instant) {
+    impl TimerTarget for Owner {
+        fn fire(&self, _: Instant) {
             let _ = self.1.send(());
         }
     }
@@ -112,8 +112,8 @@ fn timers_that_end_on_their_own_thread_do_not_wait_for_themselves() {
 #[test]
 fn something_that_panics_does_not_end_the_thread() {
     struct Bomb;
-    impl Timed for Bomb {
-        fn due(&self, _: Instant) {
+    impl TimerTarget for Bomb {
+        fn fire(&self, _: Instant) {
             panic!("expected by this test");
         }
     }

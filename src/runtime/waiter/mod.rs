@@ -1,7 +1,7 @@
 //! The one way to wait: blocked `recv`, time-outs, several sources at once, futures, blocked publishers, confirm waits.
 //!
 //! Here: who waits ([`Waiter`]), what wakes it ([`Wake`]); in `list`: the waiters of one source ([`WaitList`], inside that source's lock); in
-//! `wait`: the two loops, for a thread ([`wait`](wait()), [`wait_any`]) and for a task ([`Waiting`], [`TaskWait`]), over anything that is a [`Source`].
+//! `wait`: the two loops, for a thread ([`wait`](wait()), [`wait_any`]) and for a task ([`Waiting`], [`TaskWait`]), over anything that is a [`Waitable`].
 //!
 //! # Invariants
 //! 1. A waiter is notified at most once a round: whoever notifies it claims it first, by compare-and-swap.
@@ -24,11 +24,11 @@ use std::{
 };
 
 pub(crate) use list::{Ticket, WaitList};
-pub(crate) use wait::{Source, TaskWait, Waiting, wait, wait_any};
+pub(crate) use wait::{TaskWait, Waitable, Waiting, wait, wait_any};
 
 use crate::runtime::{
-    catch_panic::contained,
-    clock::{Deadline, Timed},
+    catch_panic::catch_panic,
+    clock::{Deadline, TimerTarget},
     sync::{
         Mutex,
         atomic::{
@@ -43,7 +43,7 @@ use crate::runtime::{
 /// Looks so many times, busily, whether something `is_due`; stops when it is.
 ///
 /// A look costs nothing until somebody has written, since the line stays in this processor's cache: so it looks evenly, and often.
-pub(crate) fn watch(looks: u32, is_due: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(looks: u32, is_due: impl Fn() -> bool) -> bool {
     (0..looks).any(|_| {
         for _ in 0..PAUSES {
             std::hint::spin_loop();
@@ -54,9 +54,9 @@ pub(crate) fn watch(looks: u32, is_due: impl Fn() -> bool) -> bool {
 
 /// One who waits, a thread or a task; shared between the waiting side and the lists in which it is entered.
 #[derive(Clone)]
-pub(crate) struct Waiter(Arc<Inner>);
+pub(crate) struct Waiter(Arc<WaiterInner>);
 
-struct Inner {
+struct WaiterInner {
     /// One of the constants below, or `NOTIFIED + token`.
     ///
     /// `WAITING` and `PARKED` are written by the waiting side only, and turn into something else once, by whoever comes first: a source (under
@@ -89,7 +89,7 @@ const PAUSES: u32 = 2;
 /// How often it then offers its processor to others before it parks. A few: with more waiting threads than processors every yield is wasted.
 const YIELDS: u32 = 4;
 /// So long a thread that sleeps may soon have much to do again. It wakes once after it, and then sleeps for good.
-const A_WHILE: Duration = Duration::from_millis(1);
+const SPIN_LIMIT: Duration = Duration::from_millis(1);
 
 thread_local! {
     /// The waiter of this thread's latest wait, to be used again.
@@ -106,7 +106,7 @@ impl Waiter {
     }
 
     fn with(sleeper: Sleeper) -> Self {
-        Waiter(Arc::new(Inner {
+        Waiter(Arc::new(WaiterInner {
             state: AtomicUsize::new(WITHDRAWN),
             sleeper,
         }))
@@ -158,7 +158,7 @@ impl Waiter {
             None => self.park(deadline, rest),
             // The clock wakes us, so the sleep itself has no end.
             Some((at, clock)) => {
-                let inner: Weak<Inner> = Arc::downgrade(&self.0);
+                let inner: Weak<WaiterInner> = Arc::downgrade(&self.0);
                 match clock.add_time_out(at, inner) {
                     Some(appointment) => {
                         self.park(None, rest);
@@ -178,7 +178,7 @@ impl Waiter {
         if cfg!(shuttle) {
             return false;
         }
-        if watch(SPINS, || !self.is_waiting()) {
+        if spin_until(SPINS, || !self.is_waiting()) {
             return true;
         }
         for _ in 0..YIELDS {
@@ -212,7 +212,10 @@ impl Waiter {
                 // Under shuttle there is no time: at once.
                 (_, Some(rest)) if cfg!(shuttle) => rest(),
                 (left, Some(rest)) => {
-                    thread::park_timeout(left.flatten().map_or(A_WHILE, |left| left.min(A_WHILE)));
+                    thread::park_timeout(
+                        left.flatten()
+                            .map_or(SPIN_LIMIT, |left| left.min(SPIN_LIMIT)),
+                    );
                     if self.is_waiting() {
                         rest();
                     }
@@ -239,7 +242,7 @@ impl Waiter {
     }
 }
 
-impl Inner {
+impl WaiterInner {
     /// Moves the state from `WAITING` or `PARKED` to `to`, and returns which it was.
     fn claim(&self, to: usize) -> Option<usize> {
         self.state
@@ -248,9 +251,9 @@ impl Inner {
     }
 }
 
-impl Timed for Inner {
+impl TimerTarget for WaiterInner {
     /// A manual clock has reached the deadline of a wait. It may be an earlier wait of the same thread: the loop in `wait` looks at the clock again.
-    fn due(&self, _: Instant) {
+    fn fire(&self, _: Instant) {
         if self.claim(WITHDRAWN) == Some(PARKED) {
             if let Sleeper::Thread(thread) = &self.sleeper {
                 thread.unpark();
@@ -278,7 +281,7 @@ impl Wake {
             Sleeper::Task(slot) => {
                 let waker = slot.lock().take();
                 if let Some(waker) = waker {
-                    contained(|| waker.wake());
+                    catch_panic(|| waker.wake());
                 }
             }
         }

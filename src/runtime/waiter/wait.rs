@@ -16,7 +16,7 @@ use crate::runtime::clock::Deadline;
 ///
 /// Whoever changes the state so that an attempt could succeed calls [`WaitList::take_one`] (for each thing that can be taken) or
 /// [`WaitList::take_all`] under the same lock, and wakes after unlocking.
-pub(crate) trait Source {
+pub(crate) trait Waitable {
     /// What an attempt takes.
     type Output;
 
@@ -28,7 +28,7 @@ pub(crate) trait Source {
 
     /// Somebody waits and has waited for a while, or is a task: a moment to let go of what is only worth having while there is much to
     /// do. Runs no user code.
-    fn rest(&self) {}
+    fn on_idle(&self) {}
 
     /// Notifies the next waiter in place of one that was notified and cannot make use of it (Inv. 3).
     ///
@@ -46,14 +46,14 @@ pub(crate) trait Source {
 /// Blocks the thread until `source` gives something, or the deadline comes (`None`).
 ///
 /// Something that is there is taken, even if the deadline has passed already.
-pub(crate) fn wait<S: Source>(source: &S, deadline: Option<Deadline<'_>>) -> Option<S::Output> {
+pub(crate) fn wait<S: Waitable>(source: &S, deadline: Option<Deadline<'_>>) -> Option<S::Output> {
     wait_any(slice::from_ref(source), 0, deadline).map(|(_, output)| output)
 }
 
 /// Blocks the thread until one of `sources` gives something, and returns which; or until the deadline comes (`None`).
 ///
 /// The sources are tried from index `first` on, round the slice; a caller that wants fairness gives another one each time.
-pub(crate) fn wait_any<S: Source>(
+pub(crate) fn wait_any<S: Waitable>(
     sources: &[S],
     first: usize,
     deadline: Option<Deadline<'_>>,
@@ -71,7 +71,7 @@ pub(crate) fn wait_any<S: Source>(
             if let Some(taken) = round.enter() {
                 return Some(taken);
             }
-            waiter.sleep(deadline, || sources.iter().for_each(S::rest));
+            waiter.sleep(deadline, || sources.iter().for_each(S::on_idle));
             match round.finish() {
                 // Inv. 3: that source first.
                 Some(token) => {
@@ -105,7 +105,7 @@ impl TaskWait {
     }
 
     /// Polls: takes something from one of `sources` (the same at every poll), or registers the task with all of them.
-    pub(crate) fn poll<S: Source>(
+    pub(crate) fn poll<S: Waitable>(
         &mut self,
         sources: &[S],
         first: usize,
@@ -139,12 +139,12 @@ impl TaskWait {
         }
         round.keep();
         self.registered = Some(waiter);
-        sources.iter().for_each(S::rest);
+        sources.iter().for_each(S::on_idle);
         Poll::Pending
     }
 
     /// Ends the wait: removes the task from the lists, and has another waiter notified if this one was in vain.
-    pub(crate) fn leave<S: Source>(&mut self, sources: &[S]) {
+    pub(crate) fn leave<S: Waitable>(&mut self, sources: &[S]) {
         if let Some(waiter) = self.registered.take() {
             drop(Round::resume(sources, &waiter));
         }
@@ -155,12 +155,12 @@ impl TaskWait {
 ///
 /// # If dropped
 /// It takes nothing; if it had been notified already, the next waiter is notified in its place.
-pub(crate) struct Waiting<S: Source> {
+pub(crate) struct Waiting<S: Waitable> {
     source: S,
     task: TaskWait,
 }
 
-impl<S: Source> Waiting<S> {
+impl<S: Waitable> Waiting<S> {
     pub(crate) fn new(source: S) -> Self {
         Waiting {
             source,
@@ -170,9 +170,9 @@ impl<S: Source> Waiting<S> {
 }
 
 // Nothing in it is pinned.
-impl<S: Source> Unpin for Waiting<S> {}
+impl<S: Waitable> Unpin for Waiting<S> {}
 
-impl<S: Source> Future for Waiting<S> {
+impl<S: Waitable> Future for Waiting<S> {
     type Output = S::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<S::Output> {
@@ -182,13 +182,13 @@ impl<S: Source> Future for Waiting<S> {
     }
 }
 
-impl<S: Source> Drop for Waiting<S> {
+impl<S: Waitable> Drop for Waiting<S> {
     fn drop(&mut self) {
         self.task.leave(slice::from_ref(&self.source));
     }
 }
 
-impl<S: Source> fmt::Debug for Waiting<S> {
+impl<S: Waitable> fmt::Debug for Waiting<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiting")
             .field("task", &self.task)
@@ -196,7 +196,7 @@ impl<S: Source> fmt::Debug for Waiting<S> {
     }
 }
 
-impl<S: Source + ?Sized> Source for &S {
+impl<S: Waitable + ?Sized> Waitable for &S {
     type Output = S::Output;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<S::Output> {
@@ -207,12 +207,12 @@ impl<S: Source + ?Sized> Source for &S {
         (**self).with_waiters(f);
     }
 
-    fn rest(&self) {
-        (**self).rest();
+    fn on_idle(&self) {
+        (**self).on_idle();
     }
 }
 
-impl<S: Source + ?Sized> Source for Arc<S> {
+impl<S: Waitable + ?Sized> Waitable for Arc<S> {
     type Output = S::Output;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<S::Output> {
@@ -223,15 +223,15 @@ impl<S: Source + ?Sized> Source for Arc<S> {
         (**self).with_waiters(f);
     }
 
-    fn rest(&self) {
-        (**self).rest();
+    fn on_idle(&self) {
+        (**self).on_idle();
     }
 }
 
 /// One waiter's registrations, from entering to leaving.
 ///
 /// Leaves when dropped, so that an early success, a dropped future and a panic (of a user's clock) all leave nothing behind.
-struct Round<'a, S: Source> {
+struct Round<'a, S: Waitable> {
     sources: &'a [S],
     waiter: &'a Waiter,
     first: usize,
@@ -239,7 +239,7 @@ struct Round<'a, S: Source> {
     entered: usize,
 }
 
-impl<'a, S: Source> Round<'a, S> {
+impl<'a, S: Waitable> Round<'a, S> {
     fn new(sources: &'a [S], waiter: &'a Waiter, first: usize) -> Self {
         waiter.begin();
         Round {
@@ -300,7 +300,7 @@ impl<'a, S: Source> Round<'a, S> {
     }
 }
 
-impl<S: Source> Drop for Round<'_, S> {
+impl<S: Waitable> Drop for Round<'_, S> {
     fn drop(&mut self) {
         if self.entered == 0 {
             return;
@@ -315,7 +315,7 @@ impl<S: Source> Drop for Round<'_, S> {
 }
 
 /// Tries each source once.
-fn attempt_any<S: Source>(sources: &[S], first: usize) -> Option<(usize, S::Output)> {
+fn attempt_any<S: Waitable>(sources: &[S], first: usize) -> Option<(usize, S::Output)> {
     rotation(sources.len(), first).find_map(|token| match sources[token].attempt(None) {
         Poll::Ready(output) => Some((token, output)),
         Poll::Pending => None,

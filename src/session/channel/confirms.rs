@@ -3,8 +3,8 @@
 use std::{fmt, future::Future, sync::Arc, task::Poll, time::Duration};
 
 use super::{
-    Channel, Core, Mode, State,
-    events::{Confirm, Event, Outcome},
+    Channel, ChannelCore, ChannelState, PublishMode,
+    events::{Confirm, ConfirmOutcome, Event},
 };
 use crate::{
     engine::vhost::Published,
@@ -33,9 +33,9 @@ impl Confirms {
         self.published
     }
 
-    fn end(&mut self, number: u64, outcome: Outcome) -> Vec<Wake> {
+    fn end(&mut self, number: u64, outcome: ConfirmOutcome) -> Vec<Wake> {
         self.under_way.retain(|other| *other != number);
-        self.nacked |= outcome == Outcome::Nack;
+        self.nacked |= outcome == ConfirmOutcome::Nack;
         self.waiting.take_all()
     }
 
@@ -53,15 +53,15 @@ impl Confirms {
 /// A message in confirm mode between its number and its confirm, which comes when this is dropped: negative, unless the
 /// message was published.
 pub(super) struct UnderWay<'a> {
-    pub(super) core: &'a Core,
+    pub(super) core: &'a ChannelCore,
     pub(super) number: u64,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ConfirmOutcome,
 }
 
 impl UnderWay<'_> {
     pub(super) fn confirm(mut self, published: Published) {
         if published.refused == 0 {
-            self.outcome = Outcome::Ack;
+            self.outcome = ConfirmOutcome::Ack;
         }
     }
 }
@@ -75,9 +75,9 @@ impl Drop for UnderWay<'_> {
             outcome: self.outcome,
         }));
         let waiting = match &mut state.mode {
-            Mode::Confirm(confirms) => confirms.end(self.number, self.outcome),
+            PublishMode::Confirm(confirms) => confirms.end(self.number, self.outcome),
             // It is closed.
-            Mode::Plain | Mode::Tx(_) => Vec::new(),
+            PublishMode::Plain | PublishMode::Tx(_) => Vec::new(),
         };
         drop(state);
         for wake in reader.into_iter().chain(waiting) {
@@ -88,11 +88,11 @@ impl Drop for UnderWay<'_> {
 
 /// The confirms of all messages up to one.
 struct UpTo {
-    core: Arc<Core>,
+    core: Arc<ChannelCore>,
     number: u64,
 }
 
-impl waiter::Source for UpTo {
+impl waiter::Waitable for UpTo {
     type Output = Result<bool>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result<bool>> {
@@ -121,11 +121,11 @@ impl waiter::Source for UpTo {
     }
 }
 
-impl State {
+impl ChannelState {
     fn confirms(&mut self) -> Result<&mut Confirms> {
         match &mut self.mode {
-            Mode::Confirm(confirms) => Ok(confirms),
-            Mode::Plain | Mode::Tx(_) => Err(Error::not_confirming()),
+            PublishMode::Confirm(confirms) => Ok(confirms),
+            PublishMode::Plain | PublishMode::Tx(_) => Err(Error::not_confirming()),
         }
     }
 }
@@ -139,7 +139,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Event, Outcome, Overflow, Properties, PublishOptions, Queue};
+    /// use leveret::{Event, ConfirmOutcome, Overflow, Properties, PublishOptions, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -149,7 +149,7 @@ impl Channel {
     ///     channel.basic_publish("", "small", body, Properties::new(), PublishOptions::new())?;
     /// }
     /// let events = channel.events();
-    /// for outcome in [Outcome::Ack, Outcome::Nack] {
+    /// for outcome in [ConfirmOutcome::Ack, ConfirmOutcome::Nack] {
     ///     assert!(matches!(events.try_recv()?, Event::Confirm(confirm) if confirm.outcome == outcome));
     /// }
     /// # Ok::<(), leveret::Error>(())
@@ -157,10 +157,10 @@ impl Channel {
     pub fn confirm_select(&self) -> Result {
         let mut state = self.core().open()?;
         match state.mode {
-            Mode::Tx(_) => Err(Error::confirm_in_tx_mode()),
-            Mode::Confirm(_) => Ok(()),
-            Mode::Plain => {
-                state.mode = Mode::Confirm(Confirms::default());
+            PublishMode::Tx(_) => Err(Error::confirm_in_tx_mode()),
+            PublishMode::Confirm(_) => Ok(()),
+            PublishMode::Plain => {
+                state.mode = PublishMode::Confirm(Confirms::default());
                 Ok(())
             }
         }
@@ -214,7 +214,7 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn try_wait_for_confirms(&self) -> Result<Option<bool>> {
-        match waiter::Source::attempt(&self.up_to_now()?, None) {
+        match waiter::Waitable::attempt(&self.up_to_now()?, None) {
             Poll::Ready(confirmed) => confirmed.map(Some),
             Poll::Pending => Ok(None),
         }

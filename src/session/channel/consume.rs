@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    AckMode, Channel, ChannelDelivery, ConsumeOptions, ledger::Slot, outlet::ChannelOutlet,
+    AckMode, Channel, ChannelDelivery, ConsumeOptions, ledger::ConsumerSlot, sink::ChannelSink,
 };
 use crate::{
     engine::{
-        queue::{Credit, Sink, Subscribe, SubscribeRefused},
+        queue::{Credit, DeliveryTarget, SubscribeRefused, SubscribeRequest},
         vhost::{REPLY_TO, Requester},
     },
     model::{
@@ -15,7 +15,7 @@ use crate::{
         error::{Error, Result},
         name::Name,
     },
-    session::held::{Held, Source},
+    session::unacked::{DeliveryOrigin, Unacked},
 };
 
 impl Channel {
@@ -110,7 +110,7 @@ impl Channel {
             // Unless the queue, or the channel, went in the meantime: the tag is free again then.
             Ok(source) => {
                 if let Some(slot) = state.ledger.consumers.get_mut(&tag) {
-                    *slot = Slot::Consumer(Arc::clone(source));
+                    *slot = ConsumerSlot::Consumer(Arc::clone(source));
                 }
             }
             Err(_) => {
@@ -121,7 +121,7 @@ impl Channel {
         drop(state);
         let source = consumed?;
         if closed {
-            core.leave(vec![source], Vec::new());
+            core.remove_consumers(vec![source], Vec::new());
         }
         Ok(tag)
     }
@@ -168,18 +168,26 @@ impl Channel {
         if replies || state.ledger.consumers.contains_key(&tag) {
             return Err(Error::consumer_tag_in_use(&tag));
         }
-        state.ledger.consumers.insert(tag.clone(), Slot::Reserved);
+        state
+            .ledger
+            .consumers
+            .insert(tag.clone(), ConsumerSlot::Reserved);
         Ok(tag)
     }
 
-    fn subscribe(&self, name: &Name, tag: &Name, options: &ConsumeOptions) -> Result<Arc<Source>> {
+    fn subscribe(
+        &self,
+        name: &Name,
+        tag: &Name,
+        options: &ConsumeOptions,
+    ) -> Result<Arc<DeliveryOrigin>> {
         let core = self.core();
         let vhost = core.vhost();
         let (queue, queue_type) = vhost.queue_of_type(core.connection_id(), name)?;
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
         let credit = Arc::new(Credit::new(0));
-        let ask = Subscribe {
+        let ask = SubscribeRequest {
             tag: tag.clone(),
             group: core.group,
             priority: arguments.priority,
@@ -194,7 +202,7 @@ impl Channel {
         let mut made = None;
         let subscribed = vhost.with_queue(&queue, |state, now, effects| {
             let sink = |id| {
-                let source = Arc::new(Source {
+                let source = Arc::new(DeliveryOrigin {
                     vhost: Arc::clone(vhost),
                     queue: Arc::clone(&queue),
                     consumer: Some((id, credit)),
@@ -202,12 +210,12 @@ impl Channel {
                     account: queue.account().cloned(),
                     auto_ack: options.auto_ack,
                 });
-                let outlet = ChannelOutlet {
+                let outlet = ChannelSink {
                     core: self.downgrade(),
                     source: Arc::downgrade(&source),
                 };
                 made = Some(source);
-                Sink::Outlet(Arc::new(outlet))
+                DeliveryTarget::Push(Arc::new(outlet))
             };
             state.subscribe(ask, sink, now, effects)
         });
@@ -215,7 +223,7 @@ impl Channel {
             (Ok(_), Some(source)) => Ok(source),
             (Err(SubscribeRefused::InUse), _) => Err(Error::exclusive_use(name, vhost.name())),
             _ => Err(Error::not_found(
-                crate::model::error::Entity::Queue,
+                crate::model::error::EntityKind::Queue,
                 name,
                 vhost.name(),
             )),
@@ -255,12 +263,12 @@ impl Channel {
             return Ok(());
         }
         let source = match state.ledger.consumers.get(consumer_tag) {
-            Some(Slot::Consumer(source)) => Arc::clone(source),
-            Some(Slot::Reserved) | None => return Ok(()),
+            Some(ConsumerSlot::Consumer(source)) => Arc::clone(source),
+            Some(ConsumerSlot::Reserved) | None => return Ok(()),
         };
         state.ledger.consumers.remove(consumer_tag);
         drop(state);
-        core.leave(vec![source], Vec::new());
+        core.remove_consumers(vec![source], Vec::new());
         Ok(())
     }
 
@@ -298,14 +306,14 @@ impl Channel {
         let name = Name::new(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
         let queue = vhost.queue(core.connection_id(), &name)?;
-        let source = Source::gets(vhost, &queue);
+        let source = DeliveryOrigin::gets(vhost, &queue);
         let got = vhost.with_queue(&queue, |state, now, effects| {
             state.renew_lease(now, effects);
             let (mut envelope, left) = state.get(now, effects)?;
             // The tag is given, and the entry made, before the queue hands anything else to this channel.
             let mut channel = core.lock();
             if channel.closed.is_some() {
-                return Some(Err(Held::new(Arc::clone(&source), envelope)));
+                return Some(Err(Unacked::new(Arc::clone(&source), envelope)));
             }
             let delivery_tag = channel.ledger.next_tag();
             let mut shown = match ack {
@@ -317,7 +325,7 @@ impl Channel {
                     let copy = envelope.share().ok();
                     channel
                         .ledger
-                        .enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
+                        .enter(delivery_tag, Unacked::new(Arc::clone(&source), envelope));
                     copy
                 }
             };

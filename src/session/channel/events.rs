@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc, task::Poll, time::Duration};
 
-use super::Core;
+use super::ChannelCore;
 use crate::{
     engine::vhost::VirtualHost,
     message::{envelope::Envelope, properties::Properties},
@@ -112,7 +112,7 @@ impl ChannelDelivery {
     pub fn exchange(&self) -> Name {
         self.envelope
             .as_ref()
-            .map(|envelope| self.vhost.origins().name(envelope.origin()))
+            .map(|envelope| self.vhost.exchange_names().name(envelope.origin()))
             .unwrap_or_default()
     }
 
@@ -188,14 +188,14 @@ pub struct Confirm {
     /// Whether all messages up to this one are meant that were not confirmed yet.
     pub multiple: bool,
     /// Whether the broker took it.
-    pub outcome: Outcome,
+    pub outcome: ConfirmOutcome,
 }
 
 /// Whether the broker took a message.
 ///
 /// [`Channel::confirm_select`](crate::Channel::confirm_select) has an example of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ConfirmOutcome {
     /// Every queue it was routed to took it (or there was none).
     Ack,
     /// A queue refused it.
@@ -227,7 +227,7 @@ pub enum Outcome {
 /// ```
 #[derive(Clone)]
 pub struct Events {
-    pub(super) core: Arc<Core>,
+    pub(super) core: Arc<ChannelCore>,
     pub(super) stream: Receiver<Event>,
 }
 
@@ -247,7 +247,7 @@ impl Events {
     /// # Errors
     /// [`TryRecvError::Empty`] if there is none now; [`TryRecvError::Cancelled`] as for [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Event, TryRecvError> {
-        match waiter::Source::attempt(self, None) {
+        match waiter::Waitable::attempt(self, None) {
             Poll::Ready(event) => event.map_err(TryRecvError::Cancelled),
             Poll::Pending => Err(TryRecvError::Empty),
         }
@@ -278,7 +278,7 @@ impl Events {
     }
 }
 
-impl waiter::Source for Events {
+impl waiter::Waitable for Events {
     type Output = Result<Event, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result<Event, CancelReason>> {

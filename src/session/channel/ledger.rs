@@ -9,34 +9,34 @@ use std::{
 };
 
 use crate::{
-    engine::queue::Queue,
+    engine::queue::QueueCore,
     model::{
         error::{Error, Result},
         name::Name,
     },
-    session::held::{Held, Source},
+    session::unacked::{DeliveryOrigin, Unacked},
 };
 
 /// Deliveries by tag, in the order in which they were made.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_tag: u64,
-    entries: BTreeMap<u64, Held>,
+    entries: BTreeMap<u64, Unacked>,
     /// How many unsettled deliveries all consumers of the channel may have together; 0 is no limit.
     limit: u32,
     /// How many they have, while there is a limit.
     volume: u64,
     /// Queues that found the limit reached.
-    limited: Vec<Arc<Queue>>,
-    pub(super) consumers: HashMap<Name, Slot>,
+    limited: Vec<Arc<QueueCore>>,
+    pub(super) consumers: HashMap<Name, ConsumerSlot>,
 }
 
 /// A consumer tag in use.
 #[derive(Debug)]
-pub(crate) enum Slot {
+pub(crate) enum ConsumerSlot {
     /// By a consumer that is just being made.
     Reserved,
-    Consumer(Arc<Source>),
+    Consumer(Arc<DeliveryOrigin>),
 }
 
 impl Ledger {
@@ -52,7 +52,7 @@ impl Ledger {
     }
 
     /// Whether the common limit lets one more through; if not, `queue` is told when it does.
-    pub(crate) fn has_room(&mut self, queue: &Arc<Queue>) -> bool {
+    pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
         let room = self.limit == 0 || self.volume < u64::from(self.limit);
         if !room && !self.limited.contains(queue) {
             self.limited.push(Arc::clone(queue));
@@ -60,7 +60,7 @@ impl Ledger {
         room
     }
 
-    pub(crate) fn enter(&mut self, tag: u64, held: Held) {
+    pub(crate) fn enter(&mut self, tag: u64, held: Unacked) {
         if is_of_consumer(&held) {
             self.volume += 1;
         }
@@ -71,7 +71,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] if the tag is not that of an unsettled delivery; nothing is taken then.
-    pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Result<Vec<(u64, Held)>> {
+    pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Result<Vec<(u64, Unacked)>> {
         if tag == 0 && multiple {
             return Ok(self.take_all());
         }
@@ -92,12 +92,12 @@ impl Ledger {
             .collect())
     }
 
-    pub(crate) fn take_all(&mut self) -> Vec<(u64, Held)> {
+    pub(crate) fn take_all(&mut self) -> Vec<(u64, Unacked)> {
         std::mem::take(&mut self.entries).into_iter().collect()
     }
 
     /// Puts back what was taken out and is not settled after all (a transaction rolled back).
-    pub(crate) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Held)>) {
+    pub(crate) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Unacked)>) {
         self.entries.extend(taken);
     }
 
@@ -105,8 +105,8 @@ impl Ledger {
     #[must_use]
     pub(crate) fn release<'a>(
         &mut self,
-        settled: impl IntoIterator<Item = &'a Held>,
-    ) -> Vec<Arc<Queue>> {
+        settled: impl IntoIterator<Item = &'a Unacked>,
+    ) -> Vec<Arc<QueueCore>> {
         let of_consumers = settled
             .into_iter()
             .filter(|held| is_of_consumer(held))
@@ -120,7 +120,7 @@ impl Ledger {
         self.limit != 0 && self.volume >= u64::from(self.limit)
     }
 
-    fn relieved(&mut self, was_reached: bool) -> Vec<Arc<Queue>> {
+    fn relieved(&mut self, was_reached: bool) -> Vec<Arc<QueueCore>> {
         match was_reached && !self.is_reached() {
             true => std::mem::take(&mut self.limited),
             false => Vec::new(),
@@ -131,7 +131,7 @@ impl Ledger {
     ///
     /// As in RabbitMQ a limit that comes after none counts everything unsettled, gets included.
     #[must_use]
-    pub(crate) fn set_limit(&mut self, limit: u32) -> Vec<Arc<Queue>> {
+    pub(crate) fn set_limit(&mut self, limit: u32) -> Vec<Arc<QueueCore>> {
         let was_reached = self.is_reached();
         if self.limit == 0 {
             self.volume = self.entries.len() as u64;
@@ -142,7 +142,7 @@ impl Ledger {
 }
 
 /// Not of a get.
-fn is_of_consumer(held: &Held) -> bool {
-    held.source()
+fn is_of_consumer(held: &Unacked) -> bool {
+    held.origin()
         .is_some_and(|source| source.consumer.is_some())
 }

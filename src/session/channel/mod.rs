@@ -11,9 +11,9 @@ mod consume;
 mod events;
 mod ledger;
 mod options;
-mod outlet;
 mod publish;
 mod settle;
+mod sink;
 mod topology;
 mod tx;
 
@@ -24,19 +24,19 @@ use std::{
 };
 
 pub use self::{
-    events::{ChannelDelivery, Confirm, Event, Events, Outcome, Returned},
+    events::{ChannelDelivery, Confirm, ConfirmOutcome, Event, Events, Returned},
     options::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
 };
 
 use self::{
     confirms::Confirms,
-    ledger::{Ledger, Slot},
+    ledger::{ConsumerSlot, Ledger},
     tx::Tx,
 };
 use super::connection::{self, Connection};
 use crate::{
     engine::{
-        queue::{ConsumerId, Group, Queue, Returned as ReturnedToQueue},
+        queue::{ConsumerId, Group, QueueCore, ReturnedDelivery as ReturnedToQueue},
         vhost::{ConnectionId, VirtualHost},
     },
     model::{
@@ -51,12 +51,12 @@ use crate::{
         waiter::{WaitList, Wake},
     },
     session::{
-        held::{Held, Source},
-        subscription::Subscription,
+        subscriber::Subscriber,
+        unacked::{DeliveryOrigin, Unacked},
     },
 };
 
-/// A channel of a [`Connection`](crate::Connection).
+/// A channel of a [`Connection`].
 ///
 /// Cloning is cheap; clones are the same channel.
 ///
@@ -84,12 +84,12 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Channel {
-    handle: Arc<Handle>,
+    handle: Arc<ChannelHandle>,
 }
 
 /// Closes the channel when the last handle goes.
-struct Handle {
-    core: Arc<Core>,
+struct ChannelHandle {
+    core: Arc<ChannelCore>,
     /// The stream lives while a handle or a reader lives: unread events hold payloads, which are user code to drop, and the last of the
     /// core may go with a queue's lock held.
     events: Receiver<Event>,
@@ -97,26 +97,26 @@ struct Handle {
     connection: Connection,
 }
 
-impl Drop for Handle {
+impl Drop for ChannelHandle {
     fn drop(&mut self) {
         self.core.close(CancelReason::ChannelClosed);
     }
 }
 
 /// What queues, events and handles share of a channel.
-pub(crate) struct Core {
-    connection: Arc<connection::Core>,
+pub(crate) struct ChannelCore {
+    connection: Arc<connection::ConnectionCore>,
     number: u16,
     /// Its consumers, to queues.
     group: Group,
-    state: Mutex<State>,
+    state: Mutex<ChannelState>,
 }
 
 /// Everything behind the channel's lock: a leaf, since queues take it while they hold their own.
-pub(crate) struct State {
+pub(crate) struct ChannelState {
     pub(crate) closed: Option<CancelReason>,
     ledger: Ledger,
-    mode: Mode,
+    mode: PublishMode,
     /// Of consumers made from now on.
     prefetch: u16,
     /// What an empty queue name stands for.
@@ -124,20 +124,20 @@ pub(crate) struct State {
     /// The tag of the reply consumer, and the name under which replies reach it.
     replies_to: Option<(Name, Name)>,
     /// Typed consumers that end with the channel.
-    subscriptions: Vec<Weak<Subscription>>,
+    subscribers: Vec<Weak<Subscriber>>,
     pub(crate) waiting: WaitList,
     /// Publishers that wait for room, but no longer than the channel is open.
     closing: WaitList,
     events: Sender<Event>,
 }
 
-enum Mode {
+enum PublishMode {
     Plain,
     Confirm(Confirms),
     Tx(Tx),
 }
 
-impl State {
+impl ChannelState {
     /// Appends to the stream of events; the reader that is to be woken comes back.
     #[must_use = "woken after the lock is released"]
     fn send(&mut self, event: Event) -> Option<Wake> {
@@ -147,8 +147,8 @@ impl State {
     }
 }
 
-impl Core {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+impl ChannelCore {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ChannelState> {
         self.state.lock()
     }
 
@@ -161,7 +161,7 @@ impl Core {
     }
 
     /// Locks the channel for a method.
-    fn open(&self) -> Result<MutexGuard<'_, State>> {
+    fn open(&self) -> Result<MutexGuard<'_, ChannelState>> {
         self.vhost().check_up()?;
         let state = self.lock();
         match state.closed {
@@ -184,29 +184,29 @@ impl Core {
             return;
         }
         state.closed = Some(reason);
-        let consumers: Vec<Arc<Source>> = state
+        let consumers: Vec<Arc<DeliveryOrigin>> = state
             .ledger
             .consumers
             .drain()
             .filter_map(|(_, slot)| slot.source())
             .collect();
-        let mut unsettled: Vec<Held> = state
+        let mut unsettled: Vec<Unacked> = state
             .ledger
             .take_all()
             .into_iter()
             .map(|(_, held)| held)
             .collect();
         let mut unconfirmed = Vec::new();
-        let uncommitted = match std::mem::replace(&mut state.mode, Mode::Plain) {
-            Mode::Tx(tx) => Some(tx),
-            Mode::Confirm(confirms) => {
+        let uncommitted = match std::mem::replace(&mut state.mode, PublishMode::Plain) {
+            PublishMode::Tx(tx) => Some(tx),
+            PublishMode::Confirm(confirms) => {
                 unconfirmed = confirms.close();
                 None
             }
-            Mode::Plain => None,
+            PublishMode::Plain => None,
         };
         let replies_to = state.replies_to.take();
-        let subscriptions = std::mem::take(&mut state.subscriptions);
+        let subscriptions = std::mem::take(&mut state.subscribers);
         let mut wakes = state.waiting.take_all();
         wakes.extend(state.closing.take_all());
         drop(state);
@@ -215,7 +215,7 @@ impl Core {
         if let Some((_, name)) = replies_to {
             self.vhost().forget_requester(&name);
         }
-        self.leave(consumers, unsettled);
+        self.remove_consumers(consumers, unsettled);
         for subscription in subscriptions.iter().filter_map(Weak::upgrade) {
             subscription.cancel(reason);
         }
@@ -230,10 +230,10 @@ impl Core {
     ///
     /// # Errors
     /// Those of a closed channel; the consumer is cancelled then.
-    pub(crate) fn adopt(&self, subscription: &Arc<Subscription>) -> Result {
+    pub(crate) fn adopt(&self, subscription: &Arc<Subscriber>) -> Result {
         let adopted = self.open().map(|mut state| {
-            state.subscriptions.retain(|other| other.strong_count() > 0);
-            state.subscriptions.push(Arc::downgrade(subscription));
+            state.subscribers.retain(|other| other.strong_count() > 0);
+            state.subscribers.push(Arc::downgrade(subscription));
         });
         if adopted.is_err() {
             subscription.cancel(CancelReason::ChannelClosed);
@@ -242,9 +242,9 @@ impl Core {
     }
 
     /// Removes the consumers from their queues and returns the deliveries to theirs.
-    fn leave(&self, consumers: Vec<Arc<Source>>, unsettled: Vec<Held>) {
-        let mut queues: Vec<(Arc<Queue>, Vec<ConsumerId>, Vec<ReturnedToQueue>)> = Vec::new();
-        let mut place = |queue: &Arc<Queue>| -> usize {
+    fn remove_consumers(&self, consumers: Vec<Arc<DeliveryOrigin>>, unsettled: Vec<Unacked>) {
+        let mut queues: Vec<(Arc<QueueCore>, Vec<ConsumerId>, Vec<ReturnedToQueue>)> = Vec::new();
+        let mut place = |queue: &Arc<QueueCore>| -> usize {
             let found = queues.iter().position(|(known, _, _)| known == queue);
             found.unwrap_or_else(|| {
                 queues.push((Arc::clone(queue), Vec::new(), Vec::new()));
@@ -270,13 +270,13 @@ impl Core {
         }
         for (queue, ids, returned) in queues {
             self.vhost().with_queue(&queue, |state, now, effects| {
-                state.leave(&ids, &mut VecDeque::new(), returned, now, effects)
+                state.remove_consumers(&ids, &mut VecDeque::new(), returned, now, effects)
             });
         }
     }
 
     /// Tells queues that the channel's common limit has room.
-    fn resume(&self, queues: Vec<Arc<Queue>>) {
+    fn resume(&self, queues: Vec<Arc<QueueCore>>) {
         for queue in queues {
             self.vhost().with_queue(&queue, |state, now, effects| {
                 state.resume(self.group, now, effects)
@@ -285,11 +285,11 @@ impl Core {
     }
 }
 
-impl Slot {
-    fn source(self) -> Option<Arc<Source>> {
+impl ConsumerSlot {
+    fn source(self) -> Option<Arc<DeliveryOrigin>> {
         match self {
-            Slot::Reserved => None,
-            Slot::Consumer(source) => Some(source),
+            ConsumerSlot::Reserved => None,
+            ConsumerSlot::Consumer(source) => Some(source),
         }
     }
 }
@@ -298,27 +298,27 @@ impl Channel {
     pub(crate) fn open(connection: Connection, number: u16) -> Channel {
         let core = Arc::clone(connection.core());
         let (events, receiver) = unbounded();
-        let state = State {
+        let state = ChannelState {
             closed: None,
             ledger: Ledger::default(),
-            mode: Mode::Plain,
+            mode: PublishMode::Plain,
             closing: WaitList::default(),
             prefetch: 0,
             current_queue: None,
             replies_to: None,
-            subscriptions: Vec::new(),
+            subscribers: Vec::new(),
             waiting: WaitList::default(),
             events,
         };
         let group = core.vhost().new_group();
-        let core = Core {
+        let core = ChannelCore {
             connection: core,
             number,
             group,
             state: Mutex::new(state),
         };
         Channel {
-            handle: Arc::new(Handle {
+            handle: Arc::new(ChannelHandle {
                 core: Arc::new(core),
                 events: receiver,
                 connection,
@@ -326,11 +326,11 @@ impl Channel {
         }
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<ChannelCore> {
         &self.handle.core
     }
 
-    pub(crate) fn downgrade(&self) -> Weak<Core> {
+    pub(crate) fn downgrade(&self) -> Weak<ChannelCore> {
         Arc::downgrade(self.core())
     }
 

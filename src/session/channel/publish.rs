@@ -3,9 +3,9 @@
 use std::{sync::Arc, task::Poll};
 
 use super::{
-    Channel, Core, Mode, PublishOptions,
+    Channel, ChannelCore, PublishMode, PublishOptions,
     confirms::UnderWay,
-    events::{Event, Outcome, Returned},
+    events::{ConfirmOutcome, Event, Returned},
 };
 use crate::{
     engine::vhost::{Published, PushFailure, REPLY_TO, Route},
@@ -21,7 +21,7 @@ use crate::{
         field_value::FieldTable,
         name::Name,
     },
-    runtime::waiter::{Source, Ticket, WaitList},
+    runtime::waiter::{Ticket, WaitList, Waitable},
 };
 
 /// A message on its way: what is needed to put it into its queues, or to return it.
@@ -38,9 +38,9 @@ pub(super) struct Pending {
 }
 
 /// Ready once the channel is closed.
-struct Closing<'a>(&'a Core);
+struct Closing<'a>(&'a ChannelCore);
 
-impl Source for Closing<'_> {
+impl Waitable for Closing<'_> {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
@@ -59,7 +59,7 @@ impl Source for Closing<'_> {
     }
 }
 
-impl Core {
+impl ChannelCore {
     /// Puts the name under which replies reach this channel into a request that asks for direct replies.
     fn name_requester(&self, properties: &mut Properties) -> Result {
         if properties.reply_to.as_deref() != Some(REPLY_TO) {
@@ -81,7 +81,7 @@ impl Core {
         headers: Option<&FieldTable>,
     ) -> Result<Route> {
         while let Some(room) = self.vhost().lacks_room(&route) {
-            if matches!(self.open()?.mode, Mode::Tx(_)) {
+            if matches!(self.open()?.mode, PublishMode::Tx(_)) {
                 break;
             }
             // Without a deadline it ends only when there is room, or nobody to publish.
@@ -245,18 +245,18 @@ impl Channel {
         };
         let mut state = core.open()?;
         let number = match &mut state.mode {
-            Mode::Tx(tx) => {
+            PublishMode::Tx(tx) => {
                 tx.publish(pending);
                 return Ok(());
             }
-            Mode::Confirm(confirms) => Some(confirms.begin()),
-            Mode::Plain => None,
+            PublishMode::Confirm(confirms) => Some(confirms.begin()),
+            PublishMode::Plain => None,
         };
         drop(state);
         let under_way = number.map(|number| UnderWay {
             core,
             number,
-            outcome: Outcome::Nack,
+            outcome: ConfirmOutcome::Nack,
         });
         let published = core.publish_pending(pending);
         if let Some(under_way) = under_way {

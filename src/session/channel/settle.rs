@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Channel, Core, Mode};
+use super::{Channel, ChannelCore, PublishMode};
 use crate::{
     message::envelope::Envelope,
     model::error::{Error, Result},
-    session::held::{Held, Requeue, Source},
+    session::unacked::{DeliveryOrigin, Requeue, Unacked},
 };
 
 /// How deliveries are settled.
@@ -16,12 +16,12 @@ pub(super) enum Settlement {
     Otherwise(Requeue),
 }
 
-impl Core {
+impl ChannelCore {
     /// Settles deliveries that were taken out of the ledger.
     ///
     /// As RabbitMQ does, for each queue and consumer at once, in the order of their names.
-    pub(super) fn settle(&self, how: Settlement, taken: impl IntoIterator<Item = Held>) {
-        let mut groups: BTreeMap<_, (Arc<Source>, Vec<Envelope>)> = BTreeMap::new();
+    pub(super) fn settle(&self, how: Settlement, taken: impl IntoIterator<Item = Unacked>) {
+        let mut groups: BTreeMap<_, (Arc<DeliveryOrigin>, Vec<Envelope>)> = BTreeMap::new();
         for (source, envelope) in taken.into_iter().filter_map(|mut held| held.release()) {
             let key = (
                 source.queue.name().clone(),
@@ -40,7 +40,7 @@ impl Core {
                     let bytes = sizes.fold(0, u64::wrapping_add);
                     source.ack(envelopes.len() as u64, bytes);
                 }
-                Settlement::Otherwise(requeue) => source.settle_otherwise(envelopes, requeue),
+                Settlement::Otherwise(requeue) => source.nack_batch(envelopes, requeue),
             }
         }
     }
@@ -143,7 +143,7 @@ impl Channel {
         let core = self.core();
         let mut state = core.open()?;
         let taken = state.ledger.take(tag, multiple)?;
-        if let Mode::Tx(tx) = &mut state.mode {
+        if let PublishMode::Tx(tx) = &mut state.mode {
             tx.settle(how, taken);
             return Ok(());
         }

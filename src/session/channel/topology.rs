@@ -2,7 +2,7 @@
 
 use super::{Channel, IfEmpty, IfUnused};
 use crate::{
-    engine::vhost::{BindingAsk, QueueDeclared},
+    engine::vhost::{BindingRequest, QueueDeclared},
     model::{
         descriptions::{Exchange, Queue},
         error::Result,
@@ -115,7 +115,7 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         self.core().check_open()?;
-        let ask = BindingAsk {
+        let ask = BindingRequest {
             source,
             destination,
             to_queue: false,
@@ -153,7 +153,7 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         self.core().check_open()?;
-        let ask = BindingAsk {
+        let ask = BindingRequest {
             source,
             destination,
             to_queue: false,
@@ -262,7 +262,7 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         let (queue, routing_key) = self.expand_both(queue, routing_key)?;
-        let ask = BindingAsk {
+        let ask = BindingRequest {
             source: exchange,
             destination: &queue,
             to_queue: true,
@@ -303,7 +303,7 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         let (queue, routing_key) = self.expand_both(queue, routing_key)?;
-        let ask = BindingAsk {
+        let ask = BindingRequest {
             source: exchange,
             destination: &queue,
             to_queue: true,

@@ -1,16 +1,16 @@
 //! Transactions: publishes and settlements that take effect at commit. Declarations are not part of them.
 
-use super::{Channel, Mode, State, publish::Pending, settle::Settlement};
+use super::{Channel, ChannelState, PublishMode, publish::Pending, settle::Settlement};
 use crate::{
     model::error::{Error, Result},
-    session::held::Held,
+    session::unacked::Unacked,
 };
 
 /// What a channel has done since the last commit or rollback.
 #[derive(Debug, Default)]
 pub(super) struct Tx {
     published: Vec<Pending>,
-    settled: Vec<(Settlement, Vec<(u64, Held)>)>,
+    settled: Vec<(Settlement, Vec<(u64, Unacked)>)>,
 }
 
 impl Tx {
@@ -19,7 +19,7 @@ impl Tx {
     }
 
     /// What is settled alike, one after another, is settled at once at commit, whatever the order was.
-    pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Held)>) {
+    pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Unacked)>) {
         match self.settled.last_mut() {
             Some((same, before)) if *same == how => before.extend(taken),
             _ => self.settled.push((how, taken)),
@@ -27,7 +27,7 @@ impl Tx {
     }
 
     /// The deliveries whose settlement is forgotten, and the messages that are never published.
-    pub(super) fn into_parts(self) -> (Vec<Held>, Vec<Pending>) {
+    pub(super) fn into_parts(self) -> (Vec<Unacked>, Vec<Pending>) {
         let held = self
             .settled
             .into_iter()
@@ -64,10 +64,10 @@ impl Channel {
     pub fn tx_select(&self) -> Result {
         let mut state = self.core().open()?;
         match state.mode {
-            Mode::Confirm(_) => Err(Error::tx_in_confirm_mode()),
-            Mode::Tx(_) => Ok(()),
-            Mode::Plain => {
-                state.mode = Mode::Tx(Tx::default());
+            PublishMode::Confirm(_) => Err(Error::tx_in_confirm_mode()),
+            PublishMode::Tx(_) => Ok(()),
+            PublishMode::Plain => {
+                state.mode = PublishMode::Tx(Tx::default());
                 Ok(())
             }
         }
@@ -148,8 +148,8 @@ impl Channel {
     /// ```
     pub fn tx_rollback(&self) -> Result {
         let mut state = self.core().open()?;
-        let State { mode, ledger, .. } = &mut *state;
-        let Mode::Tx(tx) = mode else {
+        let ChannelState { mode, ledger, .. } = &mut *state;
+        let PublishMode::Tx(tx) = mode else {
             return Err(Error::not_transactional());
         };
         // In one critical section: a channel that closes finds every delivery either here or there.
@@ -163,8 +163,8 @@ impl Channel {
     fn next_tx(&self) -> Result<Tx> {
         let mut state = self.core().open()?;
         match &mut state.mode {
-            Mode::Tx(tx) => Ok(std::mem::take(tx)),
-            Mode::Plain | Mode::Confirm(_) => Err(Error::not_transactional()),
+            PublishMode::Tx(tx) => Ok(std::mem::take(tx)),
+            PublishMode::Plain | PublishMode::Confirm(_) => Err(Error::not_transactional()),
         }
     }
 }

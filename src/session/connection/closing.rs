@@ -2,16 +2,16 @@
 
 use std::{sync::Arc, task::Poll};
 
-use super::Core;
+use super::ConnectionCore;
 use crate::runtime::{
     sync::atomic::Ordering::SeqCst,
-    waiter::{Source, Ticket, WaitList},
+    waiter::{Ticket, WaitList, Waitable},
 };
 
 /// Ready once the connection is closed. Who waits for anything else on its behalf waits for this as well.
-pub(crate) struct Closing(pub(crate) Arc<Core>);
+pub(crate) struct Closing(pub(crate) Arc<ConnectionCore>);
 
-impl Source for Closing {
+impl Waitable for Closing {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {

@@ -14,12 +14,12 @@ pub(crate) use self::closing::Closing;
 
 use super::{
     channel::{self, Channel},
-    subscription::{Owner, Subscription, SubscriptionAsk},
+    subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
 };
 use crate::{
     engine::{
-        policy::Policy,
-        vhost::{Author, ConnectionId, VirtualHost},
+        policy::{Policy, PolicyKind},
+        vhost::{ConnectionId, VirtualHost},
     },
     message::properties::Properties,
     model::{
@@ -59,22 +59,22 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Connection {
-    handle: Arc<Handle>,
+    handle: Arc<ConnectionHandle>,
 }
 
 /// Closes the connection when the last handle goes.
-struct Handle {
-    core: Arc<Core>,
+struct ConnectionHandle {
+    core: Arc<ConnectionCore>,
 }
 
-impl Drop for Handle {
+impl Drop for ConnectionHandle {
     fn drop(&mut self) {
         self.core.close(CancelReason::ConnectionClosed);
     }
 }
 
 /// What channels and typed handles share of a connection.
-pub(crate) struct Core {
+pub(crate) struct ConnectionCore {
     id: ConnectionId,
     /// It is the virtual host's own, which everybody shares.
     implicit: bool,
@@ -88,13 +88,13 @@ pub(crate) struct Core {
 #[derive(Default)]
 struct Members {
     last_channel: u16,
-    channels: HashMap<u16, Weak<channel::Core>>,
-    subscriptions: HashMap<u64, Weak<Subscription>>,
+    channels: HashMap<u16, Weak<channel::ChannelCore>>,
+    subscribers: HashMap<u64, Weak<Subscriber>>,
     /// Those who wait for something, but no longer than the connection is open.
     closing: WaitList,
 }
 
-impl Core {
+impl ConnectionCore {
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
     }
@@ -154,12 +154,12 @@ impl Core {
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         queue: &Name,
-        ask: SubscriptionAsk,
-    ) -> Result<Arc<Subscription>> {
+        ask: SubscriberOptions,
+    ) -> Result<Arc<Subscriber>> {
         self.check_open()?;
         let queue = self.vhost.queue(self.id, queue)?;
-        let owner: Weak<dyn Owner> = Arc::downgrade(self) as Weak<Core>;
-        let subscription = Subscription::start(&self.vhost, queue, owner, ask)?;
+        let owner: Weak<dyn SubscriberOwner> = Arc::downgrade(self) as Weak<ConnectionCore>;
+        let subscription = Subscriber::start(&self.vhost, queue, owner, ask)?;
         let mut members = self.members.lock();
         // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
         if let Err(error) = self.check_open() {
@@ -168,7 +168,7 @@ impl Core {
             return Err(error);
         }
         members
-            .subscriptions
+            .subscribers
             .insert(subscription.number(), Arc::downgrade(&subscription));
         drop(members);
         Ok(subscription)
@@ -192,7 +192,7 @@ impl Core {
         for channel in channels.iter().filter_map(|(_, channel)| channel.upgrade()) {
             channel.close(reason);
         }
-        let mut subscriptions: Vec<_> = members.subscriptions.into_iter().collect();
+        let mut subscriptions: Vec<_> = members.subscribers.into_iter().collect();
         subscriptions.sort_by_key(|(number, _)| *number);
         for subscription in subscriptions
             .iter()
@@ -204,9 +204,9 @@ impl Core {
     }
 }
 
-impl Owner for Core {
-    fn forget_subscription(&self, number: u64) {
-        self.members.lock().subscriptions.remove(&number);
+impl SubscriberOwner for ConnectionCore {
+    fn forget_subscriber(&self, number: u64) {
+        self.members.lock().subscribers.remove(&number);
     }
 }
 
@@ -217,7 +217,7 @@ impl Connection {
         user: Name,
         implicit: bool,
     ) -> Connection {
-        let core = Core {
+        let core = ConnectionCore {
             id,
             implicit,
             vhost: Arc::clone(vhost),
@@ -226,13 +226,13 @@ impl Connection {
             members: Mutex::default(),
         };
         Connection {
-            handle: Arc::new(Handle {
+            handle: Arc::new(ConnectionHandle {
                 core: Arc::new(core),
             }),
         }
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<ConnectionCore> {
         &self.handle.core
     }
 
@@ -312,7 +312,7 @@ impl Connection {
     /// ```
     pub fn set_policy(&self, policy: Policy) -> Result {
         self.core().check_open()?;
-        self.core().vhost.set_policy(policy, Author::User)
+        self.core().vhost.set_policy(policy, PolicyKind::User)
     }
 
     /// Clears a policy; `false` if there was none of that name.
@@ -334,14 +334,14 @@ impl Connection {
     /// ```
     pub fn clear_policy(&self, name: &str) -> Result<bool> {
         self.core().check_open()?;
-        self.core().vhost.clear_policy(name, Author::User)
+        self.core().vhost.clear_policy(name, PolicyKind::User)
     }
 
     /// The policies, in the order in which they are tried.
     ///
     /// [`clear_policy`](Self::clear_policy) has an example.
     pub fn policies(&self) -> Vec<Policy> {
-        self.core().vhost.policies(Author::User)
+        self.core().vhost.policies(PolicyKind::User)
     }
 
     /// As [`set_policy`](Self::set_policy), for an operator policy: it is merged with the user's, and where both give a
@@ -368,7 +368,7 @@ impl Connection {
     /// ```
     pub fn set_operator_policy(&self, policy: Policy) -> Result {
         self.core().check_open()?;
-        self.core().vhost.set_policy(policy, Author::Operator)
+        self.core().vhost.set_policy(policy, PolicyKind::Operator)
     }
 
     /// Clears an operator policy; `false` if there was none of that name.
@@ -379,14 +379,14 @@ impl Connection {
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn clear_operator_policy(&self, name: &str) -> Result<bool> {
         self.core().check_open()?;
-        self.core().vhost.clear_policy(name, Author::Operator)
+        self.core().vhost.clear_policy(name, PolicyKind::Operator)
     }
 
     /// The operator policies, in the order in which they are tried.
     ///
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn operator_policies(&self) -> Vec<Policy> {
-        self.core().vhost.policies(Author::Operator)
+        self.core().vhost.policies(PolicyKind::Operator)
     }
 
     /// Closes the connection: its channels close, its typed consumers are cancelled, its exclusive queues are deleted

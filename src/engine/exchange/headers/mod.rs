@@ -4,15 +4,15 @@
 //! headers find are looked at in full. What no clue tells apart (bindings that ask for a flag, say) is looked at one
 //! by one.
 
-mod clue;
+mod index_key;
 
 use hashbrown::HashMap;
 
-use self::clue::{Clue, Clues};
+use self::index_key::{IndexKey, KeyHasher};
 use super::{
     Matches,
-    binding::Binding,
-    destinations::{Crowds, Destinations},
+    binding::BindingKey,
+    destinations::{Destinations, SetPool},
     numbered::{Number, Numbered},
 };
 use crate::model::{
@@ -26,39 +26,39 @@ const X_MATCH: &str = "x-match";
 #[derive(Debug)]
 pub(super) struct Headers {
     /// The bindings, each by a number of its own.
-    rules: Numbered<(Number, Binding), Rule>,
-    clues: Clues,
+    rules: Numbered<(Number, BindingKey), Rule>,
+    clues: KeyHasher,
     /// The rules (and not destinations) of each clue.
-    by_clue: HashMap<Clue, Destinations>,
-    crowds: Crowds,
+    by_clue: HashMap<IndexKey, Destinations>,
+    crowds: SetPool,
 }
 
 /// How a binding is to be read.
 #[derive(Debug)]
 struct Rule {
-    mode: Mode,
+    mode: MatchMode,
     /// By which it is found, unless any of its conditions is enough.
-    clue: Clue,
+    clue: IndexKey,
 }
 
 impl Headers {
     pub(super) fn new() -> Self {
         Self {
             rules: Numbered::new(),
-            clues: Clues::default(),
+            clues: KeyHasher::default(),
             by_clue: HashMap::new(),
-            crowds: Crowds::default(),
+            crowds: SetPool::default(),
         }
     }
 
     /// # Errors
     /// [`Error::ResourceError`] if there are too many rules; nothing is changed.
-    pub(super) fn insert(&mut self, destination: Number, binding: &Binding) -> Result {
+    pub(super) fn insert(&mut self, destination: Number, binding: &BindingKey) -> Result {
         let number = self.rules.next_number().ok_or_else(super::full)?;
-        let mode = Mode::of(binding);
-        let clues = self.clues_of(mode, binding);
+        let mode = MatchMode::of(binding);
+        let clues = self.index_keys_of(mode, binding);
         let clue = match mode.quantifier {
-            Quantifier::Any => Clues::NONE,
+            Quantifier::Any => KeyHasher::NONE,
             // The one that tells it from most others, as far as can be said now.
             Quantifier::All => (clues.iter().copied())
                 .min_by_key(|clue| {
@@ -66,7 +66,7 @@ impl Headers {
                         .get(clue)
                         .map_or(0, |rules| rules.len(&self.crowds))
                 })
-                .unwrap_or(Clues::NONE),
+                .unwrap_or(KeyHasher::NONE),
         };
         let found_by = match mode.quantifier {
             Quantifier::Any => clues,
@@ -81,12 +81,12 @@ impl Headers {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, destination: Number, binding: &Binding) {
+    pub(super) fn remove(&mut self, destination: Number, binding: &BindingKey) {
         let Some((number, rule)) = self.rules.remove(&(destination, binding.clone())) else {
             return;
         };
         let found_by = match rule.mode.quantifier {
-            Quantifier::Any => self.clues_of(rule.mode, binding),
+            Quantifier::Any => self.index_keys_of(rule.mode, binding),
             Quantifier::All => vec![rule.clue],
         };
         for clue in found_by {
@@ -99,7 +99,7 @@ impl Headers {
         }
     }
 
-    fn clues_of(&self, mode: Mode, binding: &Binding) -> Vec<Clue> {
+    fn index_keys_of(&self, mode: MatchMode, binding: &BindingKey) -> Vec<IndexKey> {
         mode.conditions(binding)
             .map(|(name, wanted)| self.clues.of_condition(name, wanted))
             .collect()
@@ -112,7 +112,7 @@ impl Headers {
                 rules.collect(&self.crowds, &mut candidates);
             }
         };
-        look(Clues::NONE);
+        look(KeyHasher::NONE);
         for (name, value) in headers.into_iter().flat_map(FieldTable::iter) {
             look(self.clues.of_presence(name));
             look(self.clues.of_header(name, value));
@@ -129,13 +129,13 @@ impl Headers {
 
 /// The `x-match` of a binding, read.
 #[derive(Clone, Copy, Debug)]
-struct Mode {
+struct MatchMode {
     quantifier: Quantifier,
     prefixed: Prefixed,
 }
 
-impl Mode {
-    fn of(binding: &Binding) -> Self {
+impl MatchMode {
+    fn of(binding: &BindingKey) -> Self {
         let mode = binding
             .arguments()
             .get(X_MATCH)
@@ -150,12 +150,12 @@ impl Mode {
         }
     }
 
-    fn conditions(self, binding: &Binding) -> impl Iterator<Item = (&str, &FieldValue)> {
+    fn conditions(self, binding: &BindingKey) -> impl Iterator<Item = (&str, &FieldValue)> {
         let arguments = binding.arguments().iter();
         arguments.filter(move |(name, _)| self.asks_for(name))
     }
 
-    fn fits(self, binding: &Binding, headers: Option<&FieldTable>) -> bool {
+    fn fits(self, binding: &BindingKey, headers: Option<&FieldTable>) -> bool {
         let mut conditions = self.conditions(binding).map(|(name, wanted)| {
             // A void condition asks for presence only.
             let header = headers.and_then(|headers| headers.get(name));
@@ -286,8 +286,8 @@ mod tests {
     }
 
     fn fits(arguments: FieldTable, headers: Option<&FieldTable>) -> bool {
-        let binding = Binding::new(&Name::empty(), &arguments);
-        Mode::of(&binding).fits(&binding, headers)
+        let binding = BindingKey::new(&Name::empty(), &arguments);
+        MatchMode::of(&binding).fits(&binding, headers)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The edges of the trie: one map for all nodes, and the hasher that makes it fast.
+//! The edges of the trie: one map for all nodes.
 //!
 //! A map in each node would cost more memory than all the rest, as most nodes have one child or none.
 
@@ -8,6 +8,8 @@ use std::{
 };
 
 use hashbrown::HashMap;
+
+use crate::engine::exchange::hasher::NumberHasher;
 
 /// From a node, along a word, to a child.
 pub(super) type Edges = HashMap<Edge, NonZeroU32, BuildHasherDefault<NumberHasher>>;
@@ -21,34 +23,6 @@ pub(super) struct Edge {
 impl Hash for Edge {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(u64::from(self.node) << 32 | u64::from(self.word));
-    }
-}
-
-/// One multiplication, its two halves folded together.
-///
-/// A lookup asks for several edges per word, and the standard hasher would cost more than all the rest. What it
-/// protects from, keys chosen to collide, cannot happen: nodes and words are numbered here, densely, and whoever
-/// binds chooses only the order.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::engine::exchange) struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio: odd, and without pattern in its bits.
-        let product = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = product as u64 ^ (product >> 64) as u64;
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(number.into());
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

@@ -16,7 +16,6 @@ mod words;
 
 use std::{mem, num::NonZeroU32};
 
-pub(super) use self::edge::NumberHasher;
 use self::{
     edge::{Edge, Edges},
     node::{Branch, Literals, Node, Shape, Tail},
@@ -25,7 +24,7 @@ use self::{
 use super::{
     Matches,
     dense::push_closely,
-    destinations::{Crowds, Destinations},
+    destinations::{Destinations, SetPool},
     full,
     numbered::Number,
 };
@@ -45,7 +44,7 @@ pub(super) struct Topic {
     /// The edges that bear ordinary words, where a node has several; else they are in the nodes.
     edges: Edges,
     words: Words,
-    crowds: Crowds,
+    crowds: SetPool,
 }
 
 impl Topic {
@@ -55,7 +54,7 @@ impl Topic {
             free: Vec::new(),
             edges: Edges::default(),
             words: Words::new(),
-            crowds: Crowds::default(),
+            crowds: SetPool::default(),
         }
     }
 

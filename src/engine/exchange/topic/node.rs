@@ -147,7 +147,7 @@ impl Tail {
         &self.words[..usize::from(self.length)]
     }
 
-    pub(super) fn is_floating(&self) -> bool {
+    pub(super) fn has_leading_hash(&self) -> bool {
         self.floating
     }
 

@@ -6,45 +6,45 @@
 use std::{hash::BuildHasherDefault, num::NonZeroU32};
 
 use super::{
-    NumberHasher, ROOT, Topic,
+    ROOT, Topic,
     node::{Branch, Shape},
     words::{UNKNOWN, Word, words_of},
 };
-use crate::engine::exchange::{Matches, dense::DenseMap};
+use crate::engine::exchange::{Matches, dense::DenseMap, hasher::NumberHasher};
 
 /// Keys of more words need memory of their own.
-const USUAL: usize = 16;
+const INLINE_WORDS: usize = 16;
 
 /// Adds the destinations whose patterns take this key.
 pub(super) fn route(topic: &Topic, key: &str, matches: &mut Matches) {
-    let mut few = [UNKNOWN; USUAL];
+    let mut few = [UNKNOWN; INLINE_WORDS];
     let mut many = Vec::new();
     let mut length = 0;
     for word in words_of(key) {
         let word = topic.words.find(word).unwrap_or(UNKNOWN);
         match few.get_mut(length) {
             Some(place) => *place = word,
-            None if length == USUAL => many = [few.as_slice(), &[word]].concat(),
+            None if length == INLINE_WORDS => many = [few.as_slice(), &[word]].concat(),
             None => many.push(word),
         }
         length += 1;
     }
     let key = match length {
-        0..=USUAL => &few[..length],
+        0..=INLINE_WORDS => &few[..length],
         _ => &many,
     };
     let mut walk = Walk {
         topic,
         key,
         matches,
-        covered: DenseMap::new(),
+        visited: DenseMap::new(),
     };
-    walk.visit(ROOT, 0, Above::Words);
+    walk.visit(ROOT, 0, Ancestors::Words);
 }
 
 /// What stands in the pattern above a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Above {
+enum Ancestors {
     /// Words only: there is one way to the node.
     Words,
     /// A `#`: there may be several, each with other words left.
@@ -57,16 +57,16 @@ struct Walk<'a> {
     matches: &'a mut Matches,
     /// The nodes behind a `#` that are below another, and from which word on each was looked at: what it takes there
     /// covers everything that it takes further on.
-    covered: DenseMap<u32, usize, BuildHasherDefault<NumberHasher>>,
+    visited: DenseMap<u32, usize, BuildHasherDefault<NumberHasher>>,
 }
 
 impl Walk<'_> {
     /// Comes to a node by all words before the one at `at`.
-    fn visit(&mut self, number: u32, at: usize, above: Above) {
+    fn visit(&mut self, number: u32, at: usize, above: Ancestors) {
         let node = &self.topic.nodes[number as usize];
         match &node.shape {
             Shape::Leaf(tail) => {
-                if tail.is_floating() && self.cover(number, at, above).is_none() {
+                if tail.has_leading_hash() && self.mark_visited(number, at, above).is_none() {
                     return;
                 }
                 if tail.fits(&self.key[at..], false) {
@@ -75,7 +75,7 @@ impl Walk<'_> {
             }
             Shape::Branch(branch) => {
                 if let Some(child) = branch.any_words {
-                    self.stay(child, at, above);
+                    self.visit_any_words(child, at, above);
                 }
                 match self.key.get(at) {
                     None => node.destinations.collect(&self.topic.crowds, self.matches),
@@ -86,7 +86,7 @@ impl Walk<'_> {
     }
 
     /// Takes one word from a node.
-    fn step(&mut self, number: u32, branch: &Branch, word: Word, at: usize, above: Above) {
+    fn step(&mut self, number: u32, branch: &Branch, word: Word, at: usize, above: Ancestors) {
         if let Some(child) = self.topic.literal(number, branch, word) {
             self.visit(child.get(), at + 1, above);
         }
@@ -96,9 +96,9 @@ impl Walk<'_> {
     }
 
     /// Comes to a `#`, which takes no word, or one, or all there are.
-    fn stay(&mut self, number: NonZeroU32, at: usize, above: Above) {
+    fn visit_any_words(&mut self, number: NonZeroU32, at: usize, above: Ancestors) {
         let number = number.get();
-        let Some(until) = self.cover(number, at, above) else {
+        let Some(until) = self.mark_visited(number, at, above) else {
             return;
         };
         let node = &self.topic.nodes[number as usize];
@@ -111,20 +111,20 @@ impl Walk<'_> {
             Shape::Branch(branch) => {
                 node.destinations.collect(&self.topic.crowds, self.matches);
                 for at in at..until {
-                    self.step(number, branch, self.key[at], at, Above::AnyWords);
+                    self.step(number, branch, self.key[at], at, Ancestors::AnyWords);
                 }
             }
         }
     }
 
     /// Notes that from `at` on all is being looked at, and says up to where that is new; `None` if none of it is.
-    fn cover(&mut self, number: u32, at: usize, above: Above) -> Option<usize> {
-        if above == Above::Words {
+    fn mark_visited(&mut self, number: u32, at: usize, above: Ancestors) -> Option<usize> {
+        if above == Ancestors::Words {
             return Some(self.key.len());
         }
-        match self.covered.get_mut(&number) {
+        match self.visited.get_mut(&number) {
             None => {
-                self.covered.insert_new(number, at);
+                self.visited.insert_new(number, at);
                 Some(self.key.len())
             }
             Some(from) if *from <= at => None,

@@ -33,7 +33,7 @@ pub(super) fn words_of(key: &str) -> impl Iterator<Item = &[u8]> {
 /// Patterns over the same words share one copy of each.
 #[derive(Debug)]
 pub(super) struct Words {
-    texts: Vec<Text>,
+    texts: Vec<WordText>,
     /// Numbers of words that went out of use, to be given again.
     free: Vec<Word>,
     numbers: HashTable<Word>,
@@ -42,7 +42,7 @@ pub(super) struct Words {
 }
 
 #[derive(Debug)]
-struct Text {
+struct WordText {
     text: Box<[u8]>,
     /// The edges and tails of the trie that bear this word.
     uses: u32,
@@ -71,7 +71,7 @@ impl Words {
             self.acquire_again(word);
             return word;
         }
-        let new = Text {
+        let new = WordText {
             text: text.into(),
             uses: 1,
         };
@@ -99,7 +99,7 @@ impl Words {
 
     /// Gives up one use; the word is forgotten with its last one.
     pub(super) fn release(&mut self, word: Word) {
-        let Some(Text { text, uses }) = self.texts.get_mut(word as usize) else {
+        let Some(WordText { text, uses }) = self.texts.get_mut(word as usize) else {
             return;
         };
         *uses -= 1;

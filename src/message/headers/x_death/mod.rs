@@ -85,7 +85,7 @@ pub(crate) struct Death<'a> {
 
 /// The properties of the dead letter: the death is in `x-death`, there is no expiration any more (the record keeps it), and
 /// no `CC` if the queue gives a key.
-pub(crate) fn bury(properties: &Properties, death: &Death<'_>) -> Properties {
+pub(crate) fn with_death_recorded(properties: &Properties, death: &Death<'_>) -> Properties {
     let mut buried = properties.clone();
     let mut headers = buried.headers.take().unwrap_or_default();
     let deaths = match headers.remove(X_DEATH) {
@@ -133,7 +133,7 @@ pub(crate) fn last_queue(headers: Option<&FieldTable>) -> Option<&str> {
     deaths.first()?.as_table()?.get(QUEUE)?.as_str()
 }
 
-/// Whether a dead letter with these headers, as [`bury`] made them, would be in `queue` for a second time without anybody
+/// Whether a dead letter with these headers, as [`with_death_recorded`] made them, would be in `queue` for a second time without anybody
 /// having rejected it since the first: then it would go round for ever, and that queue does not get it.
 pub(crate) fn closes_cycle(headers: Option<&FieldTable>, queue: &Name) -> bool {
     let deaths = headers
@@ -188,7 +188,7 @@ fn add(deaths: Vec<FieldValue>, properties: &Properties, death: &Death<'_>) -> V
 }
 
 /// The queue and the reason that a record names.
-type Place<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+type DeathKey<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
 /// One record for each queue and reason. Brokers before 3.6 wrote one for each death, without a count.
 ///
@@ -199,7 +199,7 @@ fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
         return deaths;
     }
     // By place: a chain of many queues leaves many records.
-    let mut places: HashMap<Place<'_>, usize> = HashMap::new();
+    let mut places: HashMap<DeathKey<'_>, usize> = HashMap::new();
     let mut counts: Vec<i64> = Vec::new();
     let mut firsts = Vec::new();
     for death in &deaths {

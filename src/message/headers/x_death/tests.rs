@@ -28,7 +28,7 @@ fn die_with(
         dead_letter_routing_key,
         time: UNIX_EPOCH + Duration::from_millis(5_900),
     };
-    bury(properties, &death)
+    with_death_recorded(properties, &death)
 }
 
 fn array<const N: usize>(keys: [&str; N]) -> FieldValue {
@@ -93,7 +93,7 @@ fn a_first_death_is_recorded_with_the_types_of_rabbitmq() {
         .with("exchange", "amq.direct")
         .with("routing-keys", array(["k"]));
     assert_eq!(
-        bury(&Properties::new(), &death),
+        with_death_recorded(&Properties::new(), &death),
         Properties::new()
             .header("x-first-death-reason", "rejected")
             .header("x-first-death-queue", "q")
@@ -253,7 +253,7 @@ fn a_dead_letter_is_routed_by_the_given_key_or_by_all_its_own() {
     };
     assert_eq!(routing_keys(&death, &properties, &bcc), ["k", "c", "b"]);
     assert_eq!(routing_keys(&death, &Properties::new(), &[]), ["k"]);
-    let buried = bury(&properties, &death);
+    let buried = with_death_recorded(&properties, &death);
     assert_eq!(routing_keys(&death, &buried, &bcc), ["k", "c", "b"]);
     death.dead_letter_routing_key = Some("");
     assert_eq!(routing_keys(&death, &properties, &bcc), [""]);

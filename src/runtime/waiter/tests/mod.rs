@@ -69,7 +69,7 @@ impl Items {
     }
 }
 
-impl Source for Items {
+impl Waitable for Items {
     /// `None` once closed.
     type Output = Option<u32>;
 
@@ -91,7 +91,7 @@ impl Source for Items {
         f(&mut self.0.lock().waiters);
     }
 
-    fn rest(&self) {
+    fn on_idle(&self) {
         self.0.lock().rests += 1;
     }
 }

@@ -3,29 +3,29 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    Core,
+    ChannelCore,
     events::{ChannelDelivery, Event},
 };
 use crate::{
     engine::{
-        queue::{Effects, Outlet},
+        queue::{ConsumerSink, Effects},
         vhost::Requester,
     },
     message::envelope::Envelope,
     model::error::CancelReason,
-    session::held::{Held, Source},
+    session::unacked::{DeliveryOrigin, Unacked},
 };
 
 /// One consumer of a channel.
 ///
 /// Both references are weak: the queue holds the outlet, and must not keep channel or itself alive by it.
-pub(super) struct ChannelOutlet {
-    pub(super) core: Weak<Core>,
-    pub(super) source: Weak<Source>,
+pub(super) struct ChannelSink {
+    pub(super) core: Weak<ChannelCore>,
+    pub(super) source: Weak<DeliveryOrigin>,
 }
 
-impl Outlet for ChannelOutlet {
-    fn offer(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool {
+impl ConsumerSink for ChannelSink {
+    fn try_deliver(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool {
         let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else {
             return false;
         };
@@ -45,7 +45,7 @@ impl Outlet for ChannelOutlet {
                 let copy = envelope.share().ok();
                 state
                     .ledger
-                    .enter(delivery_tag, Held::new(Arc::clone(&source), envelope));
+                    .enter(delivery_tag, Unacked::new(Arc::clone(&source), envelope));
                 copy
             }
         };
@@ -69,7 +69,7 @@ impl Outlet for ChannelOutlet {
         drop(state);
         // Acknowledged by that; and it was paid for before it came here.
         if let Some(account) = source.account.as_ref().filter(|_| source.auto_ack) {
-            for wake in account.give_back(bytes) {
+            for wake in account.refund(bytes) {
                 effects.wake(Some(wake));
             }
         }
@@ -92,7 +92,7 @@ impl Outlet for ChannelOutlet {
 }
 
 /// Takes direct replies for the channel's reply consumer.
-impl Requester for Core {
+impl Requester for ChannelCore {
     fn reply(&self, envelope: Envelope) {
         let mut state = self.lock();
         let Some((consumer_tag, _)) = state.replies_to.clone() else {

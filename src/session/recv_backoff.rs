@@ -8,11 +8,11 @@ use crate::runtime::{
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
         thread,
     },
-    waiter::watch,
+    waiter::spin_until,
 };
 
 /// How often it is looked into an empty inbox: for about what a contended lock costs.
-const LOOKS: u32 = 32;
+const SPINS: u32 = 32;
 /// A run of fewer messages was hardly worth the lock.
 const SHORT_RUN: usize = 32;
 /// A run of no more was not worth waiting for.
@@ -20,11 +20,11 @@ const SINGLE: usize = 2;
 /// How often it gives way at a time.
 const YIELDS: u32 = 3;
 /// How often a receiver comes at once again after it has waited for more in vain.
-const PUNCTUAL: u32 = 128;
+const YIELD_COOLDOWN: u32 = 128;
 
 /// Written by receivers, without order.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RecvBackoff {
     /// The last run was short.
     short: AtomicBool,
     /// It has given way for the run that it is coming for.
@@ -33,9 +33,9 @@ pub(super) struct Pace {
     punctual: AtomicU32,
 }
 
-impl Pace {
-    pub(super) fn new() -> Pace {
-        Pace {
+impl RecvBackoff {
+    pub(super) fn new() -> RecvBackoff {
+        RecvBackoff {
             short: AtomicBool::new(true),
             gave_way: AtomicBool::new(false),
             punctual: AtomicU32::new(0),
@@ -49,15 +49,15 @@ impl Pace {
             return;
         }
         if is_due() {
-            return self.give_way();
+            return self.yield_for_batch();
         }
-        watch(LOOKS, is_due);
+        spin_until(SPINS, is_due);
     }
 
     /// The inbox was filled again while a short run was worked through: its publisher is busy, and a receiver that comes for every
     /// single message only keeps it waiting for the lock. A moment later there is a run worth coming for, unless the
     /// publisher in turn waits for this receiver, as for a reply.
-    fn give_way(&self) {
+    fn yield_for_batch(&self) {
         if !self.short.load(Relaxed) {
             return;
         }
@@ -78,7 +78,7 @@ impl Pace {
         if self.gave_way.load(Relaxed) {
             self.gave_way.store(false, Relaxed);
             if messages <= SINGLE {
-                self.punctual.store(PUNCTUAL, Relaxed);
+                self.punctual.store(YIELD_COOLDOWN, Relaxed);
             }
         }
     }
@@ -93,16 +93,16 @@ mod tests {
     #[test]
     fn an_empty_inbox_is_watched_for_a_bounded_time() {
         let looks = Cell::new(0);
-        Pace::new().wait(|| {
+        RecvBackoff::new().wait(|| {
             looks.set(looks.get() + 1);
             false
         });
-        assert_eq!(looks.get(), 1 + LOOKS);
+        assert_eq!(looks.get(), 1 + SPINS);
     }
 
     #[test]
     fn who_gave_way_in_vain_comes_at_once_for_a_while() {
-        let pace = Pace::new();
+        let pace = RecvBackoff::new();
         let gives_way = |taken| {
             pace.wait(|| true);
             let gave_way = pace.gave_way.load(Relaxed);
@@ -111,13 +111,13 @@ mod tests {
         };
         assert!(gives_way(10));
         assert!(gives_way(1));
-        assert!((0..PUNCTUAL).all(|_| !gives_way(1)));
+        assert!((0..YIELD_COOLDOWN).all(|_| !gives_way(1)));
         assert!(gives_way(1));
     }
 
     #[test]
     fn after_a_long_run_nobody_gives_way() {
-        let pace = Pace::new();
+        let pace = RecvBackoff::new();
         pace.took(SHORT_RUN);
         pace.wait(|| true);
         assert!(!pace.gave_way.load(Relaxed));

@@ -7,18 +7,18 @@ use hashbrown::DefaultHashBuilder;
 use crate::model::field_value::FieldValue;
 
 /// What a condition and every header that meets it have in common. Others may have it as well.
-pub(super) type Clue = u64;
+pub(super) type IndexKey = u64;
 
 /// Makes clues. Seeded, since these are users' names and values.
 #[derive(Debug, Default)]
-pub(super) struct Clues(DefaultHashBuilder);
+pub(super) struct KeyHasher(DefaultHashBuilder);
 
-impl Clues {
+impl KeyHasher {
     /// That of bindings that no header is needed for.
-    pub(super) const NONE: Clue = 0;
+    pub(super) const NONE: IndexKey = 0;
 
     /// The clue of a condition: a void value asks for presence only.
-    pub(super) fn of_condition(&self, name: &str, wanted: &FieldValue) -> Clue {
+    pub(super) fn of_condition(&self, name: &str, wanted: &FieldValue) -> IndexKey {
         match wanted.is_void() {
             true => self.of_presence(name),
             false => self.of_header(name, wanted),
@@ -26,12 +26,12 @@ impl Clues {
     }
 
     /// The clue of all conditions that ask for this name to be there.
-    pub(super) fn of_presence(&self, name: &str) -> Clue {
+    pub(super) fn of_presence(&self, name: &str) -> IndexKey {
         self.0.hash_one(name)
     }
 
     /// The clue of all conditions that ask for this value.
-    pub(super) fn of_header(&self, name: &str, value: &FieldValue) -> Clue {
+    pub(super) fn of_header(&self, name: &str, value: &FieldValue) -> IndexKey {
         let mut hasher = self.0.build_hasher();
         name.hash(&mut hasher);
         let whole = (value.as_i64().map(|number| number as f64))
@@ -76,7 +76,7 @@ mod tests {
             FieldValue::Array(Vec::new()),
             FieldValue::Table(Default::default()),
         ];
-        let clues = Clues::default();
+        let clues = KeyHasher::default();
         let mut matching = 0;
         for one in &values {
             for other in values.iter().filter(|other| one.matches(other)) {

@@ -1,16 +1,16 @@
 //! A message in somebody's hands, and the way back to its queue.
 //!
-//! [`Held`] is the one mechanism: the ledger of a channel and the typed [`Delivery`](crate::Delivery) are built on it.
+//! [`Unacked`] is the one mechanism: the ledger of a channel and the typed [`Delivery`](crate::Delivery) are built on it.
 //! It settles once, or returns the message when dropped.
 
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        queue::{Account, ConsumerId, Credit, Queue},
+        queue::{Account, ConsumerId, Credit, QueueCore},
         vhost::VirtualHost,
     },
-    message::envelope::{Envelope, Origin},
+    message::envelope::{Envelope, ExchangeId},
     model::{error::Result, name::Name},
     runtime::{sync::thread_local, waiter::Wake},
 };
@@ -43,9 +43,9 @@ pub enum Requeue {
 }
 
 /// Where deliveries come from and go back to: one consumer of one queue, or gets from a queue.
-pub(crate) struct Source {
+pub(crate) struct DeliveryOrigin {
     pub(crate) vhost: Arc<VirtualHost>,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Arc<QueueCore>,
     /// `None`: gets.
     pub(crate) consumer: Option<(ConsumerId, Arc<Credit>)>,
     pub(crate) consumer_tag: Name,
@@ -58,14 +58,14 @@ pub(crate) struct Source {
 thread_local! {
     /// A handle to the source of the delivery that this thread has settled last, for the next one from there: to count one down
     /// and another up costs as much as an acknowledgement.
-    static SPARE: Cell<Option<Arc<Source>>> = const { Cell::new(None) };
+    static SPARE_HANDLE: Cell<Option<Arc<DeliveryOrigin>>> = const { Cell::new(None) };
 }
 
-impl Source {
+impl DeliveryOrigin {
     /// A handle of its own for one more delivery.
     #[inline]
-    pub(crate) fn handle(self: &Arc<Self>) -> Arc<Source> {
-        match SPARE.try_with(Cell::take) {
+    pub(crate) fn handle(self: &Arc<Self>) -> Arc<DeliveryOrigin> {
+        match SPARE_HANDLE.try_with(Cell::take) {
             Ok(Some(spare)) if Arc::ptr_eq(&spare, self) => spare,
             _ => Arc::clone(self),
         }
@@ -73,13 +73,13 @@ impl Source {
 
     /// A delivery gives its handle up.
     #[inline]
-    fn spare(source: Arc<Source>) {
+    fn spare(source: Arc<DeliveryOrigin>) {
         // A thread whose locals are gone already keeps nothing.
-        let _ = SPARE.try_with(|spare| spare.set(Some(source)));
+        let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(source)));
     }
 
-    pub(crate) fn gets(vhost: &Arc<VirtualHost>, queue: &Arc<Queue>) -> Arc<Source> {
-        Arc::new(Source {
+    pub(crate) fn gets(vhost: &Arc<VirtualHost>, queue: &Arc<QueueCore>) -> Arc<DeliveryOrigin> {
+        Arc::new(DeliveryOrigin {
             vhost: Arc::clone(vhost),
             queue: Arc::clone(queue),
             consumer: None,
@@ -99,10 +99,10 @@ impl Source {
         match &self.consumer {
             Some((id, credit)) => {
                 if credit.settle(messages, bytes) {
-                    self.tell(*id);
+                    self.notify_queue(*id);
                 }
                 if let Some(account) = &self.account {
-                    account.give_back(bytes).into_iter().for_each(Wake::wake);
+                    account.refund(bytes).into_iter().for_each(Wake::wake);
                 }
             }
             None => self.ack_gets(messages, bytes),
@@ -111,9 +111,9 @@ impl Source {
 
     /// The queue waits to be told what its consumer has settled.
     #[inline(never)]
-    fn tell(&self, id: ConsumerId) {
+    fn notify_queue(&self, id: ConsumerId) {
         self.vhost.with_queue(&self.queue, |state, now, effects| {
-            state.settled(id, now, effects);
+            state.restore_credit(id, now, effects);
         });
     }
 
@@ -125,7 +125,7 @@ impl Source {
     }
 
     /// Gives messages up: back to their places, or away.
-    pub(crate) fn settle_otherwise(&self, envelopes: Vec<Envelope>, requeue: Requeue) {
+    pub(crate) fn nack_batch(&self, envelopes: Vec<Envelope>, requeue: Requeue) {
         if matches!(requeue, Requeue::After(_)) {
             self.queue.set_timed();
         }
@@ -133,30 +133,30 @@ impl Source {
         self.vhost
             .with_queue(&self.queue, |state, now, effects| match requeue {
                 Requeue::Yes | Requeue::After(Duration::ZERO) => {
-                    state.give_back(consumer, envelopes, now, effects);
+                    state.requeue(consumer, envelopes, now, effects);
                 }
                 Requeue::After(delay) => {
-                    state.give_back_after(consumer, envelopes, delay, now, effects)
+                    state.requeue_after(consumer, envelopes, delay, now, effects)
                 }
                 Requeue::No => state.discard(consumer, envelopes, now, effects),
             });
     }
 
     /// Gives back what was taken from the consumer's inbox and shown to nobody, after the consumer is gone.
-    pub(crate) fn give_back_unseen(&self, envelopes: Vec<Envelope>) {
+    pub(crate) fn requeue_undelivered(&self, envelopes: Vec<Envelope>) {
         let consumer = self.consumer();
         self.vhost.with_queue(&self.queue, |state, now, effects| {
-            state.give_back_unseen(consumer, envelopes, now, effects);
+            state.requeue_undelivered(consumer, envelopes, now, effects);
         });
     }
 
     /// The name of the exchange that a message was published to.
-    pub(crate) fn exchange(&self, origin: Origin) -> Name {
-        self.vhost.origins().name(origin)
+    pub(crate) fn exchange(&self, origin: ExchangeId) -> Name {
+        self.vhost.exchange_names().name(origin)
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for DeliveryOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source")
             .field("queue", self.queue.name())
@@ -169,33 +169,33 @@ impl fmt::Debug for Source {
 ///
 /// # If dropped
 /// It returns to its place in its queue, marked as redelivered (unless it was acknowledged on delivery).
-pub(crate) struct Held {
+pub(crate) struct Unacked {
     /// Where it came from; `None` once it is settled or taken out.
-    source: Option<Arc<Source>>,
+    origin: Option<Arc<DeliveryOrigin>>,
     /// An empty one then. Not an `Option`: a move of it is a move of one block, which the tag of an `Option` beside it would tear in
     /// pieces.
     envelope: Envelope,
 }
 
-impl Held {
+impl Unacked {
     #[inline]
-    pub(crate) fn new(source: Arc<Source>, envelope: Envelope) -> Held {
-        Held {
-            source: Some(source),
+    pub(crate) fn new(source: Arc<DeliveryOrigin>, envelope: Envelope) -> Unacked {
+        Unacked {
+            origin: Some(source),
             envelope,
         }
     }
 
     /// `None` once settled.
     #[inline]
-    pub(crate) fn source(&self) -> Option<&Arc<Source>> {
-        self.source.as_ref()
+    pub(crate) fn origin(&self) -> Option<&Arc<DeliveryOrigin>> {
+        self.origin.as_ref()
     }
 
     /// `None` once settled.
     #[inline]
     pub(crate) fn envelope(&self) -> Option<&Envelope> {
-        self.source.as_ref().map(|_| &self.envelope)
+        self.origin.as_ref().map(|_| &self.envelope)
     }
 
     /// Acknowledges it, and hands the message out. Does nothing the second time.
@@ -204,7 +204,7 @@ impl Held {
         if !source.auto_ack {
             source.ack(1, envelope.size());
         }
-        Source::spare(source);
+        DeliveryOrigin::spare(source);
         Some(envelope)
     }
 
@@ -214,7 +214,7 @@ impl Held {
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
     #[inline]
     pub(crate) fn ack(&mut self) -> Result {
-        let Some(source) = self.source.take() else {
+        let Some(source) = self.origin.take() else {
             return Ok(());
         };
         // Asked first: a shutdown may be waiting for this very settlement, and be over before it returns.
@@ -225,7 +225,7 @@ impl Held {
         if !up {
             return source.vhost.check_up();
         }
-        Source::spare(source);
+        DeliveryOrigin::spare(source);
         Ok(())
     }
 
@@ -239,33 +239,33 @@ impl Held {
         };
         let up = source.vhost.check_up();
         if !source.auto_ack {
-            source.settle_otherwise(vec![envelope], requeue);
+            source.nack_batch(vec![envelope], requeue);
         }
         up
     }
 
     /// Takes the message out without settling it, with where it came from: the caller does.
-    pub(crate) fn release(&mut self) -> Option<(Arc<Source>, Envelope)> {
-        let source = self.source.take()?;
+    pub(crate) fn release(&mut self) -> Option<(Arc<DeliveryOrigin>, Envelope)> {
+        let source = self.origin.take()?;
         let envelope = std::mem::replace(&mut self.envelope, Envelope::empty());
         Some((source, envelope))
     }
 }
 
-impl Drop for Held {
+impl Drop for Unacked {
     #[inline]
     fn drop(&mut self) {
-        if self.source.is_some() {
+        if self.origin.is_some() {
             // With the broker gone there is nothing left to return to.
             let _ = self.nack(Requeue::Yes);
         }
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for Unacked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held")
-            .field("source", &self.source)
+            .field("source", &self.origin)
             .field("envelope", &self.envelope())
             .finish()
     }

@@ -9,8 +9,8 @@ use super::{
     credit::Credit,
     effects::Effects,
     place::{Owner, Spot},
-    tally::Amount,
 };
+use crate::model::message_totals::MessageTotals;
 use crate::{
     message::envelope::Envelope,
     model::{error::CancelReason, name::Name},
@@ -23,20 +23,20 @@ pub(crate) type Group = u64;
 /// Takes messages the moment the queue hands them over: an AMQP channel.
 ///
 /// Both methods are called under the queue's lock: they may take a leaf lock, and run no user code.
-pub(crate) trait Outlet: Send + Sync {
+pub(crate) trait ConsumerSink: Send + Sync {
     /// Takes the message out, or leaves it if the channel is at its limit: `false`. Then the queue keeps all consumers of this
-    /// group aside until [`State::resume`](super::State::resume).
-    fn offer(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
+    /// group aside until [`QueueState::resume`](super::QueueState::resume).
+    fn try_deliver(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
 
     /// The queue ends the consumer.
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
 }
 
 /// Where a consumer's messages go.
-pub(crate) enum Sink {
+pub(crate) enum DeliveryTarget {
     /// Collected here until the consumer takes them all as one run.
     Inbox(Inbox),
-    Outlet(Arc<dyn Outlet>),
+    Push(Arc<dyn ConsumerSink>),
 }
 
 #[derive(Debug, Default)]
@@ -46,11 +46,11 @@ pub(crate) struct Inbox {
     /// Receivers that found the inbox empty.
     pub(crate) waiting: WaitList,
     /// A receiver has come for more and found nothing since the last run was taken.
-    pub(crate) hungry: bool,
+    pub(crate) wants_more: bool,
 }
 
 /// What a consumer asks for when it subscribes.
-pub(crate) struct Subscribe {
+pub(crate) struct SubscribeRequest {
     pub(crate) tag: Name,
     pub(crate) group: Group,
     /// Consumers of a higher priority are served first.
@@ -63,7 +63,7 @@ pub(crate) struct Subscribe {
     pub(crate) credit: Arc<Credit>,
 }
 
-pub(crate) struct Subscriber {
+pub(crate) struct ConsumerState {
     pub(crate) tag: Name,
     pub(super) group: Group,
     pub(super) priority: i64,
@@ -71,26 +71,26 @@ pub(crate) struct Subscriber {
     prefetch: u32,
     auto_ack: bool,
     pub(crate) exclusive: bool,
-    pub(crate) sink: Sink,
+    pub(crate) target: DeliveryTarget,
     pub(crate) credit: Arc<Credit>,
     /// What was handed over so far.
-    pub(super) handed: Amount,
+    pub(super) handed: MessageTotals,
     /// Credit left by the queue's own count; what was settled since is added when this is used up.
     available: u32,
 }
 
-impl Subscriber {
-    pub(super) fn new(ask: Subscribe, sink: Sink) -> Subscriber {
-        Subscriber {
+impl ConsumerState {
+    pub(super) fn new(ask: SubscribeRequest, sink: DeliveryTarget) -> ConsumerState {
+        ConsumerState {
             tag: ask.tag,
             group: ask.group,
             priority: ask.priority,
             prefetch: ask.prefetch,
             auto_ack: ask.auto_ack,
             exclusive: ask.exclusive,
-            sink,
+            target: sink,
             credit: ask.credit,
-            handed: Amount::default(),
+            handed: MessageTotals::default(),
             available: ask.prefetch,
         }
     }
@@ -106,10 +106,10 @@ impl Subscriber {
         let (handed, prefetch) = (self.handed.messages, u64::from(self.prefetch));
         let settled = self
             .credit
-            .starve((handed + self.patience()).saturating_sub(prefetch));
+            .arm_notify((handed + self.notify_interval()).saturating_sub(prefetch));
         self.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
         if self.available > 0 {
-            self.credit.satisfy();
+            self.credit.disarm_notify();
         }
         self.available > 0
     }
@@ -122,14 +122,14 @@ impl Subscriber {
 
     /// Takes the message; `false`, and it stays, if the outlet is at its limit. There must be credit.
     #[inline]
-    pub(super) fn take(
+    pub(super) fn deliver(
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
         effects: &mut Effects,
     ) -> bool {
-        match &mut self.sink {
-            Sink::Inbox(inbox) => {
+        match &mut self.target {
+            DeliveryTarget::Inbox(inbox) => {
                 let Some(envelope) = message.take() else {
                     return false;
                 };
@@ -141,13 +141,13 @@ impl Subscriber {
                     effects.wake(inbox.waiting.take_one());
                 }
             }
-            Sink::Outlet(outlet) => {
-                if !outlet.offer(message, effects) {
+            DeliveryTarget::Push(outlet) => {
+                if !outlet.try_deliver(message, effects) {
                     return false;
                 }
             }
         }
-        self.count(Amount::new(1, size));
+        self.count(MessageTotals::new(1, size));
         if self.auto_ack {
             // Nobody is starved of credit that is not limited.
             let _ = self.credit.settle(1, size);
@@ -161,7 +161,7 @@ impl Subscriber {
         &'a mut self,
         turn: Option<&'a mut VecDeque<ConsumerId>>,
     ) -> Option<Spot<'a>> {
-        let Sink::Inbox(Inbox { run, waiting, .. }) = &mut self.sink else {
+        let DeliveryTarget::Inbox(Inbox { run, waiting, .. }) = &mut self.target else {
             return None;
         };
         let has_credit = self.prefetch == 0 || self.available > 0;
@@ -180,12 +180,12 @@ impl Subscriber {
 
     /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and says what they amount to.
     /// `false` if it took none, since it takes them one by one.
-    pub(super) fn take_many(
+    pub(super) fn deliver_batch(
         &mut self,
         effects: &mut Effects,
-        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> Amount,
+        fill: impl FnOnce(&mut Vec<Envelope>, usize) -> MessageTotals,
     ) -> bool {
-        let Sink::Inbox(inbox) = &mut self.sink else {
+        let DeliveryTarget::Inbox(inbox) = &mut self.target else {
             return false;
         };
         if self.auto_ack {
@@ -211,31 +211,31 @@ impl Subscriber {
 
     /// So much was handed over.
     #[inline]
-    fn count(&mut self, taken: Amount) {
+    fn count(&mut self, taken: MessageTotals) {
         self.handed += taken;
         self.available = self.available.saturating_sub(taken.messages as u32);
     }
 
     /// Gives the receiver all that is in the inbox; `false`, and it is hungry from now on, if that is nothing.
-    pub(super) fn hand_over(&mut self, run: &mut VecDeque<Envelope>) -> bool {
-        let Sink::Inbox(inbox) = &mut self.sink else {
+    pub(super) fn drain_inbox(&mut self, run: &mut VecDeque<Envelope>) -> bool {
+        let DeliveryTarget::Inbox(inbox) = &mut self.target else {
             return false;
         };
-        inbox.hungry = inbox.run.is_empty();
-        if !inbox.hungry {
+        inbox.wants_more = inbox.run.is_empty();
+        if !inbox.wants_more {
             let room = std::mem::take(run).into();
             *run = std::mem::replace(&mut inbox.run, room).into();
             self.credit.set_filled(false);
         }
-        !inbox.hungry
+        !inbox.wants_more
     }
 
     /// How many settlements are worth one look at the queue. A channel is told of each, as AMQP has it, and so is a
     /// receiver that waits. One that still has a run to work through comes by itself when that is done, and then takes what is ready
     /// as one run; whoever asks the queue for anything else has it look first.
-    fn patience(&self) -> u64 {
-        match &self.sink {
-            Sink::Inbox(inbox) if !inbox.hungry && inbox.waiting.is_empty() => {
+    fn notify_interval(&self) -> u64 {
+        match &self.target {
+            DeliveryTarget::Inbox(inbox) if !inbox.wants_more && inbox.waiting.is_empty() => {
                 u64::from(self.prefetch)
             }
             _ => 1,

@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use super::{Entity, Error, Inequivalent, Precondition, Resource};
+use super::{EntityKind, Error, Inequivalent, Precondition, Resource};
 use crate::model::{field_value::FieldValue, name::Name};
 
 #[allow(dead_code)] // the layers above take these up as they land
@@ -31,12 +31,12 @@ impl Error {
 
     /// 403: deleting a predeclared exchange.
     pub(crate) fn system_exchange(name: &Name, vhost: &Name) -> Error {
-        let resource = Resource::new(Entity::Exchange, name, vhost);
+        let resource = Resource::new(EntityKind::Exchange, name, vhost);
         access_refused(format_args!("deletion of system {resource} not allowed"))
     }
 
     /// 403: creating something whose name begins with `amq.`.
-    pub(crate) fn reserved_prefix(entity: Entity, name: &Name) -> Error {
+    pub(crate) fn reserved_prefix(entity: EntityKind, name: &Name) -> Error {
         access_refused(format_args!(
             "{entity} name '{name}' contains reserved prefix 'amq.*'"
         ))
@@ -44,18 +44,23 @@ impl Error {
 
     /// 403: publishing to an internal exchange.
     pub(crate) fn internal_exchange(name: &Name, vhost: &Name) -> Error {
-        let resource = Resource::new(Entity::Exchange, name, vhost);
+        let resource = Resource::new(EntityKind::Exchange, name, vhost);
         access_refused(format_args!("cannot publish to internal {resource}"))
     }
 
     /// 403: consuming exclusively where there are consumers, or at all where there is an exclusive one.
     pub(crate) fn exclusive_use(queue: &Name, vhost: &Name) -> Error {
-        let resource = Resource::new(Entity::Queue, queue, vhost);
+        let resource = Resource::new(EntityKind::Queue, queue, vhost);
         access_refused(format_args!("{resource} in exclusive use"))
     }
 
     /// 403: the user lacks the permission to configure, write or read it.
-    pub(crate) fn no_permission(entity: Entity, name: &Name, vhost: &Name, user: &Name) -> Error {
+    pub(crate) fn no_permission(
+        entity: EntityKind,
+        name: &Name,
+        vhost: &Name,
+        user: &Name,
+    ) -> Error {
         let resource = Resource::new(entity, name, vhost);
         access_refused(format_args!(
             "access to {resource} refused for user '{user}'"
@@ -69,7 +74,7 @@ impl Error {
         vhost: &Name,
         user: &Name,
     ) -> Error {
-        let resource = Resource::new(Entity::Exchange, exchange, vhost);
+        let resource = Resource::new(EntityKind::Exchange, exchange, vhost);
         access_refused(format_args!(
             "access to topic '{routing_key}' in {resource} refused for user '{user}'"
         ))
@@ -83,7 +88,7 @@ impl Error {
     }
 
     /// 404: it is not there.
-    pub(crate) fn not_found(entity: Entity, name: &Name, vhost: &Name) -> Error {
+    pub(crate) fn not_found(entity: EntityKind, name: &Name, vhost: &Name) -> Error {
         Error::NotFound {
             entity,
             name: name.clone(),
@@ -94,7 +99,7 @@ impl Error {
     /// 405: an exclusive queue of another connection, or a redeclaration with another `exclusive`.
     pub(crate) fn resource_locked(queue: &Name, vhost: &Name) -> Error {
         Error::ResourceLocked {
-            entity: Entity::Queue,
+            entity: EntityKind::Queue,
             name: queue.clone(),
             vhost: vhost.clone(),
         }
@@ -104,7 +109,7 @@ impl Error {
     /// argument the side that lacks it is `None`.
     pub(crate) fn inequivalent(
         field: &str,
-        entity: Entity,
+        entity: EntityKind,
         name: &Name,
         vhost: &Name,
         received: Option<FieldValue>,
@@ -121,19 +126,19 @@ impl Error {
     }
 
     /// 406: deleting only if unused.
-    pub(crate) fn in_use(entity: Entity, name: &Name, vhost: &Name) -> Error {
+    pub(crate) fn in_use(entity: EntityKind, name: &Name, vhost: &Name) -> Error {
         Precondition::InUse(Resource::new(entity, name, vhost)).into()
     }
 
     /// 406: deleting only if empty.
     pub(crate) fn not_empty(queue: &Name, vhost: &Name) -> Error {
-        Precondition::NotEmpty(Resource::new(Entity::Queue, queue, vhost)).into()
+        Precondition::NotEmpty(Resource::new(EntityKind::Queue, queue, vhost)).into()
     }
 
     /// 406: an argument has a value that is not accepted. The reason is a sentence that says what is.
     pub(crate) fn invalid_argument(
         argument: &str,
-        entity: Entity,
+        entity: EntityKind,
         name: &Name,
         vhost: &Name,
         reason: impl Display,
@@ -150,7 +155,7 @@ impl Error {
     pub(crate) fn invalid_argument_type(
         argument: &str,
         value: &FieldValue,
-        entity: Entity,
+        entity: EntityKind,
         name: &Name,
         vhost: &Name,
     ) -> Error {
@@ -171,7 +176,7 @@ impl Error {
     ) -> Error {
         Precondition::UnsupportedArgument {
             argument: argument.to_owned(),
-            resource: Resource::new(Entity::Queue, queue, vhost),
+            resource: Resource::new(EntityKind::Queue, queue, vhost),
             queue_type: queue_type.to_owned(),
         }
         .into()
@@ -181,7 +186,7 @@ impl Error {
     pub(crate) fn invalid_property(property: &'static str, queue: &Name, vhost: &Name) -> Error {
         Precondition::InvalidProperty {
             property,
-            resource: Resource::new(Entity::Queue, queue, vhost),
+            resource: Resource::new(EntityKind::Queue, queue, vhost),
         }
         .into()
     }
@@ -198,7 +203,7 @@ impl Error {
 
     /// 406: listing the delayed messages of an exchange that is not of the type `x-delayed-message`.
     pub(crate) fn not_delayed(exchange: &Name, vhost: &Name) -> Error {
-        Precondition::NotDelayed(Resource::new(Entity::Exchange, exchange, vhost)).into()
+        Precondition::NotDelayed(Resource::new(EntityKind::Exchange, exchange, vhost)).into()
     }
 
     /// 406: a headers binding whose `x-match` is not one of the four words.
@@ -308,7 +313,7 @@ impl Error {
 
     /// 406: a budget for the whole virtual host that comes after its first queue.
     pub(crate) fn late_budget(budget: &Name, vhost: &Name) -> Error {
-        Precondition::LateBudget(Resource::new(Entity::Budget, budget, vhost)).into()
+        Precondition::LateBudget(Resource::new(EntityKind::Budget, budget, vhost)).into()
     }
 
     /// 503: an exchange type that nobody knows.

@@ -8,25 +8,25 @@ use std::{
 };
 
 /// Something that wants to be called when its time has come.
-pub(crate) trait Timed: Send + Sync {
+pub(crate) trait TimerTarget: Send + Sync {
     /// The time is `now`, which is at or after the instant asked for.
     ///
     /// Called with no lock held, on the timer thread or on the thread that advances a manual clock. A cancellation that came too late does
     /// not prevent the call, so this looks at its own state again before it acts.
-    fn due(&self, now: Instant);
+    fn fire(&self, now: Instant);
 }
 
-/// A place in an [`Agenda`], given by [`Agenda::add`], with which it can be cancelled.
+/// A place in an [`TimerQueue`], given by [`TimerQueue::add`], with which it can be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Appointment {
+pub(crate) struct TimerKey {
     at: Instant,
-    rank: Rank,
+    rank: TimerPriority,
     number: u64,
 }
 
 /// What comes first of several things due at the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
+pub(crate) enum TimerPriority {
     /// The broker's own work: a message that becomes ready at the instant at which a `recv_timeout` ends is still received.
     Task,
     /// The end of somebody's patience.
@@ -35,15 +35,20 @@ pub(crate) enum Rank {
 
 /// Things due in the future, by instant, rank and order of entry. Holds them weakly: what is gone is skipped.
 #[derive(Default)]
-pub(crate) struct Agenda {
-    entries: BTreeMap<Appointment, Weak<dyn Timed>>,
+pub(crate) struct TimerQueue {
+    entries: BTreeMap<TimerKey, Weak<dyn TimerTarget>>,
     added: u64,
 }
 
-impl Agenda {
+impl TimerQueue {
     /// Enters `what` at `at`; the past is allowed and means "next".
-    pub(crate) fn add(&mut self, at: Instant, rank: Rank, what: Weak<dyn Timed>) -> Appointment {
-        let appointment = Appointment {
+    pub(crate) fn add(
+        &mut self,
+        at: Instant,
+        rank: TimerPriority,
+        what: Weak<dyn TimerTarget>,
+    ) -> TimerKey {
+        let appointment = TimerKey {
             at,
             rank,
             number: self.added,
@@ -54,7 +59,7 @@ impl Agenda {
     }
 
     /// Removes an entry; `false` if it has been taken already.
-    pub(crate) fn cancel(&mut self, appointment: &Appointment) -> bool {
+    pub(crate) fn cancel(&mut self, appointment: &TimerKey) -> bool {
         self.entries.remove(appointment).is_some()
     }
 
@@ -65,14 +70,14 @@ impl Agenda {
             .map(|(appointment, _)| appointment.at)
     }
 
-    pub(crate) fn is_first(&self, appointment: &Appointment) -> bool {
+    pub(crate) fn is_first(&self, appointment: &TimerKey) -> bool {
         self.entries
             .first_key_value()
             .is_some_and(|(first, _)| first == appointment)
     }
 
     /// Removes and returns the first entry that still exists and is due at `now`, and its instant.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Instant, Arc<dyn Timed>)> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Instant, Arc<dyn TimerTarget>)> {
         while let Some(entry) = self.entries.first_entry() {
             if entry.key().at > now {
                 break;
@@ -100,7 +105,7 @@ impl Agenda {
     }
 }
 
-impl fmt::Debug for Agenda {
+impl fmt::Debug for TimerQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Agenda")
             .field("entries", &self.entries.len())

@@ -5,30 +5,30 @@
 
 use std::{collections::VecDeque, mem};
 
-use super::tally::Amount;
 use crate::message::envelope::Envelope;
+use crate::model::message_totals::MessageTotals;
 
 /// How many messages a piece takes.
-const PIECE: usize = 256;
+const SEGMENT: usize = 256;
 
 /// For so many pieces there is room in any case.
-const FEW: usize = 4;
+const IDLE_SEGMENTS: usize = 4;
 
 /// Messages, first come first served.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct SegmentedQueue {
     /// What is left of the piece that is being taken from; it came before all else.
     first: VecDeque<Envelope>,
     /// None empty, and all full but the last, to which messages come.
-    pieces: VecDeque<Piece>,
+    segments: VecDeque<Segment>,
     /// A piece that ran empty, for the next one that is needed.
-    spare: Option<Vec<Envelope>>,
+    recycled: Option<Vec<Envelope>>,
     len: usize,
 }
 
 /// Messages that are handed over together, if they can be.
 #[derive(Debug, Default)]
-struct Piece {
+struct Segment {
     messages: Vec<Envelope>,
     /// Counted as they come: whoever takes them all does it under the queue's lock, and should not look at each.
     bytes: u64,
@@ -43,36 +43,36 @@ pub(super) struct End<'a> {
     pub(super) len: &'a mut usize,
 }
 
-impl Line {
+impl SegmentedQueue {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
-        let pieces = self.pieces.iter().map(|piece| &piece.messages);
-        let room: usize = pieces.chain(&self.spare).map(Vec::capacity).sum();
+    pub(super) fn capacity(&self) -> usize {
+        let pieces = self.segments.iter().map(|piece| &piece.messages);
+        let room: usize = pieces.chain(&self.recycled).map(Vec::capacity).sum();
         self.first.capacity() + room
     }
 
     pub(super) fn front(&self) -> Option<&Envelope> {
-        let next = || self.pieces.front()?.messages.first();
+        let next = || self.segments.front()?.messages.first();
         self.first.front().or_else(next)
     }
 
     pub(super) fn push_back(&mut self, envelope: Envelope) {
-        let last = self.pieces.back();
-        if last.is_none_or(|last| last.messages.len() == PIECE) {
-            let messages = match self.spare.take() {
+        let last = self.segments.back();
+        if last.is_none_or(|last| last.messages.len() == SEGMENT) {
+            let messages = match self.recycled.take() {
                 Some(spare) => spare,
                 // The first grows with what it holds: most queues are short.
                 None if last.is_none() => Vec::new(),
-                None => Vec::with_capacity(PIECE),
+                None => Vec::with_capacity(SEGMENT),
             };
-            self.pieces.push_back(Piece { messages, bytes: 0 });
+            self.segments.push_back(Segment { messages, bytes: 0 });
         }
-        if let Some(last) = self.pieces.back_mut() {
+        if let Some(last) = self.segments.back_mut() {
             self.len += 1;
             last.bytes = last.bytes.wrapping_add(envelope.size());
             last.messages.push(envelope);
@@ -82,8 +82,8 @@ impl Line {
     /// Where the next message can be put without anything else to be done.
     #[inline(always)]
     pub(super) fn end(&mut self) -> Option<End<'_>> {
-        let Piece { messages, bytes } = self.pieces.back_mut()?;
-        let fits = messages.len() < PIECE && messages.len() < messages.capacity();
+        let Segment { messages, bytes } = self.segments.back_mut()?;
+        let fits = messages.len() < SEGMENT && messages.len() < messages.capacity();
         fits.then_some(End {
             room: messages,
             bytes,
@@ -93,7 +93,7 @@ impl Line {
 
     pub(super) fn pop_front(&mut self) -> Option<Envelope> {
         if self.first.is_empty() {
-            self.open_next();
+            self.next_segment();
         }
         let envelope = self.first.pop_front()?;
         self.len -= 1;
@@ -101,25 +101,25 @@ impl Line {
     }
 
     /// Moves up to `most` messages from the front; says what they amount to.
-    pub(super) fn move_front(&mut self, most: usize, into: &mut Vec<Envelope>) -> Amount {
-        let mut moved = Amount::default();
+    pub(super) fn pop_batch(&mut self, most: usize, into: &mut Vec<Envelope>) -> MessageTotals {
+        let mut moved = MessageTotals::default();
         let mut left = most.min(self.len);
         self.len -= left;
         while left > 0 {
             let count = left.min(self.first.len());
             let taken = self.first.drain(..count);
-            into.extend(taken.inspect(|envelope| moved.add(envelope)));
+            into.extend(taken.inspect(|envelope| moved.add_message(envelope.size())));
             left -= count;
-            match self.pieces.front_mut() {
+            match self.segments.front_mut() {
                 // Handed over as it is, in exchange for the room there.
-                Some(Piece { messages, bytes }) if into.is_empty() && messages.len() <= left => {
-                    moved += Amount::new(messages.len() as u64, *bytes);
+                Some(Segment { messages, bytes }) if into.is_empty() && messages.len() <= left => {
+                    moved += MessageTotals::new(messages.len() as u64, *bytes);
                     left -= messages.len();
                     mem::swap(into, messages);
-                    let room = self.pieces.pop_front();
-                    self.retire(room.unwrap_or_default().messages);
+                    let room = self.segments.pop_front();
+                    self.recycle(room.unwrap_or_default().messages);
                 }
-                _ if left > 0 => self.open_next(),
+                _ if left > 0 => self.next_segment(),
                 _ => {}
             }
         }
@@ -127,27 +127,27 @@ impl Line {
     }
 
     /// An empty line keeps no memory.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn shrink_to_idle(&mut self) {
         if self.len == 0 {
-            *self = Line::default();
+            *self = SegmentedQueue::default();
         }
     }
 
     /// The first piece ran empty: from now on the next one is taken from.
-    fn open_next(&mut self) {
-        if let Some(next) = self.pieces.pop_front() {
+    fn next_segment(&mut self) {
+        if let Some(next) = self.segments.pop_front() {
             let room = mem::replace(&mut self.first, next.messages.into());
-            self.retire(room.into());
+            self.recycle(room.into());
         }
     }
 
     /// The room of a piece that ran empty is kept for the next one; a backlog that is gone does not keep its memory.
-    fn retire(&mut self, room: Vec<Envelope>) {
+    fn recycle(&mut self, room: Vec<Envelope>) {
         if room.capacity() > 0 {
-            self.spare = Some(room);
+            self.recycled = Some(room);
         }
-        if self.pieces.is_empty() {
-            self.pieces.shrink_to(FEW);
+        if self.segments.is_empty() {
+            self.segments.shrink_to(IDLE_SEGMENTS);
         }
     }
 }
@@ -159,14 +159,14 @@ mod tests {
     use super::*;
     use crate::{
         message::{
-            envelope::{Address, Origin},
+            envelope::{Address, ExchangeId},
             payload::Body,
         },
         model::name::Name,
     };
 
     fn numbered(position: u64) -> Envelope {
-        let address = Address::new(&Origin::Numbered(0), &Name::empty());
+        let address = Address::new(&ExchangeId::Interned(0), &Name::empty());
         let mut envelope = Envelope::new(Body::new(0_u8), &address, None);
         envelope.position = position;
         envelope
@@ -175,7 +175,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_queue(steps in proptest::collection::vec((0..4_u8, 1..600_usize), 0..40)) {
-            let (mut line, mut model) = (Line::default(), VecDeque::new());
+            let (mut line, mut model) = (SegmentedQueue::default(), VecDeque::new());
             let mut next = 0;
             for (step, count) in steps {
                 match step {
@@ -189,10 +189,10 @@ mod tests {
                     },
                     _ => {
                         let mut run = Vec::new();
-                        let moved = line.move_front(count, &mut run);
+                        let moved = line.pop_batch(count, &mut run);
                         let count = count.min(model.len());
                         // Each is a byte.
-                        prop_assert_eq!(moved, Amount::new(count as u64, count as u64));
+                        prop_assert_eq!(moved, MessageTotals::new(count as u64, count as u64));
                         prop_assert!(run.iter().map(|envelope| envelope.position).eq(model.drain(..count)));
                     }
                 }
@@ -204,12 +204,16 @@ mod tests {
 
     #[test]
     fn a_backlog_takes_the_room_of_its_messages_and_gives_it_back() {
-        let mut line = Line::default();
+        let mut line = SegmentedQueue::default();
         (0..100_000).for_each(|position| line.push_back(numbered(position)));
-        assert!(line.room() <= 100_000 + 2 * PIECE, "{}", line.room());
+        assert!(
+            line.capacity() <= 100_000 + 2 * SEGMENT,
+            "{}",
+            line.capacity()
+        );
         while line.pop_front().is_some() {}
-        assert!(line.room() <= 2 * PIECE, "{}", line.room());
-        line.rest();
-        assert_eq!(line.room(), 0);
+        assert!(line.capacity() <= 2 * SEGMENT, "{}", line.capacity());
+        line.shrink_to_idle();
+        assert_eq!(line.capacity(), 0);
     }
 }

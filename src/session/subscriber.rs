@@ -10,18 +10,18 @@ use std::{
     task::Poll,
 };
 
-use super::{held::Source, pace::Pace};
+use super::{recv_backoff::RecvBackoff, unacked::DeliveryOrigin};
 use crate::{
     engine::{
         queue::{
-            ConsumerId, Credit, Effects, IDLE_ROOM, Inbox, Queue, Run, Sink, Subscribe,
-            SubscribeRefused,
+            Checkout, ConsumerId, Credit, DeliveryTarget, Effects, IDLE_CAPACITY, Inbox, QueueCore,
+            SubscribeRefused, SubscribeRequest,
         },
         vhost::VirtualHost,
     },
     message::envelope::Envelope,
     model::{
-        error::{CancelReason, Entity, Error, Result},
+        error::{CancelReason, EntityKind, Error, Result},
         name::Name,
     },
     runtime::{
@@ -32,52 +32,52 @@ use crate::{
 
 /// What a typed consumer asks for.
 #[derive(Clone, Debug)]
-pub(crate) struct SubscriptionAsk {
+pub(crate) struct SubscriberOptions {
     pub(crate) tag: Name,
     pub(crate) prefetch: u32,
     pub(crate) priority: i64,
     pub(crate) exclusive: bool,
     pub(crate) auto_ack: bool,
     /// The size in bytes that most of its messages have.
-    pub(crate) usual_size: u64,
+    pub(crate) expected_size: u64,
 }
 
 /// What closes a subscription when it closes itself: a connection.
-pub(crate) trait Owner: Send + Sync {
+pub(crate) trait SubscriberOwner: Send + Sync {
     /// The subscription has ended by itself.
-    fn forget_subscription(&self, number: u64);
+    fn forget_subscriber(&self, number: u64);
 }
 
 /// One consumer of one queue.
-pub(crate) struct Subscription {
+pub(crate) struct Subscriber {
     number: u64,
     id: ConsumerId,
-    source: Arc<Source>,
-    owner: Weak<dyn Owner>,
+    origin: Arc<DeliveryOrigin>,
+    owner: Weak<dyn SubscriberOwner>,
     /// Messages taken from the inbox and shown to nobody yet.
     run: Mutex<VecDeque<Envelope>>,
-    pace: Pace,
+    backoff: RecvBackoff,
     /// Why it ended, if it was not the queue's end.
     ended: OnceLock<CancelReason>,
 }
 
-impl Subscription {
+impl Subscriber {
     /// # Errors
     /// [`Error::AccessRefused`] beside an exclusive consumer, [`Error::NotFound`] if the queue is deleted,
     /// [`Error::InvalidName`].
     pub(crate) fn start(
         vhost: &Arc<VirtualHost>,
-        queue: Arc<Queue>,
-        owner: Weak<dyn Owner>,
-        ask: SubscriptionAsk,
-    ) -> Result<Arc<Subscription>> {
+        queue: Arc<QueueCore>,
+        owner: Weak<dyn SubscriberOwner>,
+        ask: SubscriberOptions,
+    ) -> Result<Arc<Subscriber>> {
         let number = vhost.next_number();
         let tag = match ask.tag.is_empty() {
             true => Name::new(format!("amq.ctag-{number:x}"))?,
             false => ask.tag,
         };
-        let credit = Arc::new(Credit::new(ask.usual_size));
-        let subscribe = Subscribe {
+        let credit = Arc::new(Credit::new(ask.expected_size));
+        let subscribe = SubscribeRequest {
             tag: tag.clone(),
             group: vhost.new_group(),
             priority: ask.priority,
@@ -88,15 +88,20 @@ impl Subscription {
             credit: Arc::clone(&credit),
         };
         let subscribed = vhost.with_queue(&queue, |state, now, effects| {
-            state.subscribe(subscribe, |_| Sink::Inbox(Inbox::default()), now, effects)
+            state.subscribe(
+                subscribe,
+                |_| DeliveryTarget::Inbox(Inbox::default()),
+                now,
+                effects,
+            )
         });
         let id = subscribed.map_err(|refused| match refused {
             SubscribeRefused::InUse => Error::exclusive_use(queue.name(), vhost.name()),
             SubscribeRefused::Deleted => {
-                Error::not_found(Entity::Queue, queue.name(), vhost.name())
+                Error::not_found(EntityKind::Queue, queue.name(), vhost.name())
             }
         })?;
-        let source = Arc::new(Source {
+        let source = Arc::new(DeliveryOrigin {
             vhost: Arc::clone(vhost),
             account: queue.account().cloned(),
             queue,
@@ -104,13 +109,13 @@ impl Subscription {
             consumer_tag: tag,
             auto_ack: ask.auto_ack,
         });
-        Ok(Arc::new(Subscription {
+        Ok(Arc::new(Subscriber {
             number,
             id,
-            source,
+            origin: source,
             owner,
             run: Mutex::default(),
-            pace: Pace::new(),
+            backoff: RecvBackoff::new(),
             ended: OnceLock::new(),
         }))
     }
@@ -119,16 +124,16 @@ impl Subscription {
         self.number
     }
 
-    pub(crate) fn source(&self) -> &Arc<Source> {
-        &self.source
+    pub(crate) fn origin(&self) -> &Arc<DeliveryOrigin> {
+        &self.origin
     }
 
     pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
-        &self.source.vhost
+        &self.origin.vhost
     }
 
-    fn queue(&self) -> &Arc<Queue> {
-        &self.source.queue
+    fn queue(&self) -> &Arc<QueueCore> {
+        &self.origin.queue
     }
 
     /// Ends the consumer. Its inbox and its run go back as if they had never been handed over; whoever waits is woken.
@@ -139,19 +144,22 @@ impl Subscription {
         let now = self.vhost().now_for(self.queue());
         let mut effects = Effects::none();
         let mut run = self.run.lock();
-        let removed =
-            self.queue()
-                .lock()
-                .leave(&[self.id], &mut run, Vec::new(), now, &mut effects);
+        let removed = self.queue().lock().remove_consumers(
+            &[self.id],
+            &mut run,
+            Vec::new(),
+            now,
+            &mut effects,
+        );
         // The queue was deleted, and this run with it.
         let dropped = match removed {
             true => VecDeque::new(),
             false => std::mem::take(&mut *run),
         };
         drop(run);
-        self.vhost().carry_out(self.queue(), effects);
+        self.vhost().run_effects(self.queue(), effects);
         if let Some(owner) = self.owner.upgrade() {
-            owner.forget_subscription(self.number);
+            owner.forget_subscriber(self.number);
         }
         drop(dropped);
     }
@@ -176,29 +184,30 @@ impl Subscription {
     }
 
     /// Waits a moment for the inbox to be filled, without asking for the queue's lock, which its publishers need.
-    pub(crate) fn expect_more(&self) {
-        if let Some((_, credit)) = &self.source.consumer {
-            self.pace.wait(|| credit.is_filled() || credit.has_ended());
+    pub(crate) fn spin_for_more(&self) {
+        if let Some((_, credit)) = &self.origin.consumer {
+            self.backoff
+                .wait(|| credit.is_filled() || credit.has_ended());
         }
     }
 
     /// Puts a message that was taken and not shown back to where it was taken from, before all others. Another receiver may have found
     /// nothing meanwhile: one is woken.
-    pub(crate) fn untake(&self, envelope: Envelope) {
+    pub(crate) fn put_back(&self, envelope: Envelope) {
         let mut run = self.run.lock();
         // Cancelled meanwhile: the rest of the run went back without this one.
         if self.ended.get().is_some() || self.has_ended() {
             drop(run);
-            return self.source.give_back_unseen(vec![envelope]);
+            return self.origin.requeue_undelivered(vec![envelope]);
         }
         run.push_front(envelope);
         drop(run);
-        waiter::Source::pass_on(self);
+        waiter::Waitable::pass_on(self);
     }
 
     #[inline]
     fn has_ended(&self) -> bool {
-        self.source
+        self.origin
             .consumer
             .as_ref()
             .is_some_and(|(_, credit)| credit.has_ended())
@@ -216,7 +225,7 @@ impl Subscription {
     }
 }
 
-impl waiter::Source for Subscription {
+impl waiter::Waitable for Subscriber {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
@@ -236,17 +245,17 @@ impl waiter::Source for Subscription {
         let found = self
             .queue()
             .lock()
-            .take_run(self.id, &mut run, ticket, now, &mut effects);
-        if matches!(found, Run::Taken) {
-            self.pace.took(run.len());
+            .checkout(self.id, &mut run, ticket, now, &mut effects);
+        if matches!(found, Checkout::Taken) {
+            self.backoff.took(run.len());
         }
         let first = run.pop_front();
         drop(run);
-        self.vhost().carry_out(self.queue(), effects);
+        self.vhost().run_effects(self.queue(), effects);
         match (first, found) {
             (Some(envelope), _) => Poll::Ready(Ok(envelope)),
-            (None, Run::Gone) => Poll::Ready(Err(self.reason())),
-            (None, Run::Taken | Run::Empty) => Poll::Pending,
+            (None, Checkout::Gone) => Poll::Ready(Err(self.reason())),
+            (None, Checkout::Taken | Checkout::Empty) => Poll::Pending,
         }
     }
 
@@ -260,17 +269,17 @@ impl waiter::Source for Subscription {
     }
 
     /// The room that a burst has taken, here and in the queue, is not kept for the next.
-    fn rest(&self) {
+    fn on_idle(&self) {
         let mut run = self.run.lock();
-        run.shrink_to(IDLE_ROOM);
-        self.queue().lock().rest(Some(self.id));
+        run.shrink_to(IDLE_CAPACITY);
+        self.queue().lock().on_idle(Some(self.id));
     }
 }
 
-impl fmt::Debug for Subscription {
+impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
-            .field("source", &self.source)
+            .field("source", &self.origin)
             .finish_non_exhaustive()
     }
 }
@@ -293,9 +302,9 @@ mod tests {
         let consumer = broker.consumer_builder::<u64>(&queue).prefetch(2);
         let consumer = consumer.build().unwrap();
         broker.producer(&queue).unwrap().publish_batch(0..6);
-        let (_, credit) = consumer.members()[0]
-            .subscription
-            .source
+        let (_, credit) = consumer.queues()[0]
+            .subscriber
+            .origin
             .consumer
             .as_ref()
             .unwrap();
@@ -313,9 +322,9 @@ mod tests {
         let broker = Broker::new();
         let queue = Queue::new("q");
         let consumer = broker.consumer::<u64>(&queue).unwrap();
-        let subscription = &consumer.members()[0].subscription;
+        let subscription = &consumer.queues()[0].subscriber;
         let room = || {
-            let inbox = subscription.queue().lock().room(subscription.id);
+            let inbox = subscription.queue().lock().capacities(subscription.id);
             (subscription.run.lock().capacity(), inbox)
         };
         for burst in [1_000, 3] {
@@ -331,7 +340,7 @@ mod tests {
             let pending = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
             assert!(pending.is_pending());
             let (run, (inbox, ready)) = room();
-            assert!(run <= 2 * IDLE_ROOM && inbox <= 2 * IDLE_ROOM);
+            assert!(run <= 2 * IDLE_CAPACITY && inbox <= 2 * IDLE_CAPACITY);
             assert_eq!(ready, 0);
         }
     }

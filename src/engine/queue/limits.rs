@@ -1,25 +1,30 @@
 //! How ready messages end without a consumer: expired, over a limit, returned too often, rejected.
 //!
-//! All of them end in [`State::die`]: dead-lettered if the queue says so, else dropped.
+//! All of them end in [`QueueState::dead_letter_or_drop`]: dead-lettered if the queue says so, else dropped.
 
 use super::{
     effects::{DeadLetter, Effect, Effects},
-    outcome::{Burial, By, NotTaken},
-    state::State,
-    tally::Amount,
+    outcome::{DeadLetterTarget, PushError, PushedBy},
+    state::QueueState,
 };
+use crate::model::message_totals::MessageTotals;
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::descriptions::Overflow,
 };
 
-impl State {
+impl QueueState {
     /// Ends a message that is in no place any more.
-    pub(super) fn die(&mut self, envelope: Envelope, reason: DeathReason, effects: &mut Effects) {
-        self.give_back_bytes(envelope.size(), effects);
+    pub(super) fn dead_letter_or_drop(
+        &mut self,
+        envelope: Envelope,
+        reason: DeathReason,
+        effects: &mut Effects,
+    ) {
+        self.refund(envelope.size(), effects);
         match self.settings.dead_letter_exchange.clone() {
             Some(exchange) => {
-                self.tally.dead_lettered.add(&envelope);
+                self.tally.dead_lettered.add_message(envelope.size());
                 let routing_key = self.settings.dead_letter_routing_key.clone();
                 effects.add(Effect::DeadLetter(Box::new(DeadLetter {
                     envelope,
@@ -30,8 +35,8 @@ impl State {
             }
             None => {
                 match reason {
-                    DeathReason::Expired => self.tally.expired.add(&envelope),
-                    _ => self.tally.dropped.add(&envelope),
+                    DeathReason::Expired => self.tally.expired.add_message(envelope.size()),
+                    _ => self.tally.dropped.add_message(envelope.size()),
                 }
                 effects.add(Effect::Drop(envelope));
             }
@@ -40,7 +45,7 @@ impl State {
 
     /// Pays the budgets for a newcomer; `false` if one of them refuses it.
     #[inline]
-    pub(super) fn pay(&self, size: u64, by: By) -> bool {
+    pub(super) fn pay(&self, size: u64, by: PushedBy) -> bool {
         match &self.account {
             None => true,
             Some(account) => account.pay(size, by),
@@ -48,9 +53,9 @@ impl State {
     }
 
     /// A message has left for good: the budgets get its bytes back.
-    pub(super) fn give_back_bytes(&self, bytes: u64, effects: &mut Effects) {
+    pub(super) fn refund(&self, bytes: u64, effects: &mut Effects) {
         if let Some(account) = &self.account {
-            for wake in account.give_back(bytes) {
+            for wake in account.refund(bytes) {
                 effects.wake(Some(wake));
             }
         }
@@ -82,19 +87,19 @@ impl State {
     pub(super) fn admit(
         &mut self,
         size: u64,
-        by: By,
+        by: PushedBy,
         now: u64,
         effects: &mut Effects,
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), PushError> {
         if self.refuses_overflow() && self.would_overflow(size) {
-            self.look_again(now, effects);
+            self.apply_settlements(now, effects);
             if self.would_overflow(size) {
-                return Err(NotTaken::Refused(self.burial_of_refused()));
+                return Err(PushError::Refused(self.dead_letter_target_of_refused()));
             }
         }
         match self.pay(size, by) {
             true => Ok(()),
-            false => Err(NotTaken::Refused(None)),
+            false => Err(PushError::Refused(None)),
         }
     }
 
@@ -106,11 +111,11 @@ impl State {
     }
 
     /// Where a refused message is to be dead-lettered, if this queue wants that.
-    fn burial_of_refused(&self) -> Option<Box<Burial>> {
+    fn dead_letter_target_of_refused(&self) -> Option<Box<DeadLetterTarget>> {
         let settings = &self.settings;
         let exchange = settings.dead_letter_exchange.clone()?;
         (settings.overflow == Some(Overflow::RejectPublishDlx)).then(|| {
-            Box::new(Burial::new(
+            Box::new(DeadLetterTarget::new(
                 exchange,
                 settings.dead_letter_routing_key.clone(),
             ))
@@ -121,7 +126,7 @@ impl State {
     /// effect.
     pub(crate) fn stays_full(&mut self, now: u64, effects: &mut Effects) -> bool {
         if self.is_full() {
-            self.look_again(now, effects);
+            self.apply_settlements(now, effects);
         }
         self.is_full()
     }
@@ -142,15 +147,15 @@ impl State {
 
     /// Drops from the head until the limits hold (invariant 4). Queues that refuse publishers keep what comes back, and
     /// so do those that have them wait, but for what came by an effect: nobody could wait there.
-    pub(super) fn trim(&mut self, by: By, effects: &mut Effects) {
+    pub(super) fn trim(&mut self, by: PushedBy, effects: &mut Effects) {
         let drops = match self.settings.overflow {
             None | Some(Overflow::DropHead) => true,
-            Some(Overflow::Block) => by == By::Effect,
+            Some(Overflow::Block) => by == PushedBy::Broker,
             Some(_) => false,
         };
         while drops && self.is_over() {
             let Some(head) = self.ready.pop() else { return };
-            self.die(head, DeathReason::MaxLen, effects);
+            self.dead_letter_or_drop(head, DeathReason::MaxLen, effects);
         }
     }
 
@@ -171,26 +176,26 @@ impl State {
         }
         while self.ready.head().is_some_and(|head| head.deadline <= now) {
             let Some(head) = self.ready.pop() else { return };
-            self.die(head, DeathReason::Expired, effects);
+            self.dead_letter_or_drop(head, DeathReason::Expired, effects);
         }
     }
 
     /// Drops all ready messages; unsettled and delayed ones stay.
     pub(crate) fn purge(&mut self, now: u64, effects: &mut Effects) -> u64 {
-        self.look_again(now, effects);
+        self.apply_settlements(now, effects);
         let all = self.ready.drain();
         let count = all.len() as u64;
         for envelope in all {
             self.drop_purged(envelope, effects);
         }
-        self.wake_publishers(effects);
+        self.wake_publish_waiters(effects);
         count
     }
 
     /// Somebody wants this message gone.
     pub(super) fn drop_purged(&mut self, envelope: Envelope, effects: &mut Effects) {
-        self.tally.purged += Amount::new(1, envelope.size());
-        self.give_back_bytes(envelope.size(), effects);
+        self.tally.purged += MessageTotals::new(1, envelope.size());
+        self.refund(envelope.size(), effects);
         effects.add(Effect::Drop(envelope));
     }
 }

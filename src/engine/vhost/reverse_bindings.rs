@@ -9,7 +9,7 @@ use crate::model::name::Name;
 
 /// From destinations to exchanges. No destination stands here without one.
 #[derive(Debug)]
-pub(super) struct Sources<D>(HashMap<D, Names>);
+pub(super) struct ReverseBindings<D>(HashMap<D, Names>);
 
 /// Nearly always one.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ enum Names {
     Many(Box<HashSet<Name>>),
 }
 
-impl<D: Eq + Hash> Sources<D> {
+impl<D: Eq + Hash> ReverseBindings<D> {
     pub(super) fn add(&mut self, destination: D, source: &Name) {
         match self.0.entry(destination) {
             Entry::Vacant(place) => {
@@ -74,9 +74,9 @@ impl<D: Eq + Hash> Sources<D> {
     }
 }
 
-impl<D> Default for Sources<D> {
+impl<D> Default for ReverseBindings<D> {
     fn default() -> Self {
-        Sources(HashMap::new())
+        ReverseBindings(HashMap::new())
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
         fn each_destination_has_the_sources_that_were_given_to_it(
             steps in proptest::collection::vec((0..4u8, 0..5u8, 0..8u8), 0..100),
         ) {
-            let (mut sources, mut model) = (Sources::default(), BTreeSet::new());
+            let (mut sources, mut model) = (ReverseBindings::default(), BTreeSet::new());
             for (destination, source, step) in steps {
                 let name = Name::new(format!("x{source}")).unwrap();
                 match step {
