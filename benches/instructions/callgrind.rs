@@ -19,18 +19,18 @@ pub fn count(scenario: &Scenario) -> Vec<(String, u64)> {
     let (short, long) = (costs(scenario, SHORT), costs(scenario, LONG));
     let messages = (LONG - SHORT) * CYCLE;
     let per_message = |step: &&str| {
+        let more = long[step] - short[step];
         let name = format!("{}::{step}", scenario.name);
-        let more = long[&name] - short[&name];
         (name, (more + messages / 2) / messages)
     };
     scenario.steps.iter().map(per_message).collect()
 }
 
 /// What each step took in all, with everything that it called.
-fn costs(scenario: &Scenario, cycles: u64) -> HashMap<String, u64> {
+fn costs(scenario: &Scenario, cycles: u64) -> HashMap<&'static str, u64> {
     let file = env::temp_dir().join(format!("leveret-instructions-{}", process::id()));
     let ran = Command::new("valgrind")
-        .args(["--tool=callgrind", "--quiet", "--dump-line=no"])
+        .args(["--tool=callgrind", "--quiet"])
         .args(["--compress-strings=no", "--compress-pos=no"])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(env::current_exe().expect("this program has a path"))
@@ -46,13 +46,16 @@ fn costs(scenario: &Scenario, cycles: u64) -> HashMap<String, u64> {
     let text = fs::read_to_string(&file).expect("callgrind wrote its file");
     fs::remove_file(&file).expect("it can be removed again");
 
-    let steps = scenario.steps.iter().map(|step| {
-        let name = format!("{}::{step}", scenario.name);
-        let (calls, cost) = calls_of(&format!("instructions::scenarios::{name}"), &text);
+    let cost = |function| {
+        let name = format!("instructions::scenarios::{}::{function}", scenario.name);
+        let (calls, cost) = calls_of(&name, &text);
         assert_eq!(calls, cycles * CYCLE, "calls of {name}");
-        (name, cost)
-    });
-    steps.collect()
+        cost
+    };
+    let steps = scenario.steps.iter();
+    steps
+        .map(|&step| (step, step.split('+').map(cost).sum()))
+        .collect()
 }
 
 /// How often a function was called, and what the calls took.

@@ -10,7 +10,7 @@ const FILE: &str = concat!(
 /// The steps that most messages take, and by how many instructions each of them and their sum may grow.
 const MOST: [&str; 3] = [
     "message::publish",
-    "message::receive",
+    "message::receive+look",
     "message::acknowledge",
 ];
 const EACH: u64 = 8;
