@@ -7,7 +7,7 @@ const FILE: &str = concat!(
     "/benches/instructions/counts.txt"
 );
 
-/// The steps that most messages take, and by how many instructions each of them and their sum may grow.
+/// The steps that most messages take. Each of them, and their sum, has a limit to its growth.
 const MOST: [&str; 3] = [
     "message::publish",
     "message::receive+look",
@@ -15,9 +15,10 @@ const MOST: [&str; 3] = [
 ];
 const EACH: u64 = 8;
 const SUM: u64 = 22;
+const COMMAND: &str = "cargo bench --bench instructions -- --save";
 const ALL: &str = "message, all three";
 
-/// By so many in a hundred may every other step grow, but not those of the bare channel, which are not ours.
+/// Every other step may grow by this part. The bare channel is not ours, and has no limit.
 const PERCENT: u64 = 8;
 const FLOOR: &str = "floor::";
 
@@ -56,7 +57,7 @@ impl Counts {
 
     pub fn save(&self) {
         let mut text = format!(
-            "{}\n\n# Instructions per message. `cargo bench --bench instructions -- --save` writes this.\n\n",
+            "{}\n\n# Instructions per message. `{COMMAND}` writes this.\n\n",
             self.compiler,
         );
         for (step, count) in &self.steps {

@@ -1,13 +1,16 @@
 //! Instructions: how many a message takes, step by step, on one thread.
 //!
-//! Nothing waits here, and no clock is read, so the figures are the same in every run. Other processes do not disturb them.
+//! No thread waits for another here, so the counts are the same in every run. Other processes do
+//! not disturb them.
 //!
-//! `cargo bench --bench instructions` runs each scenario under valgrind's callgrind, twice. The difference between a long
-//! and a short run leaves out the start. It compares the counts with `benches/instructions/counts.txt`, and fails if a
-//! step has grown by more than its limit. `-- --save` writes that file instead.
+//! `cargo bench --bench instructions` runs each scenario twice under valgrind's callgrind. The
+//! difference between a long and a short run leaves out the start. The bench compares its counts
+//! with `benches/instructions/counts.txt`, and fails if a step has grown past its limit.
+//! `-- --save` writes that file instead.
 //!
-//! Counts depend on the compiler, which the file's first line names. With another one the bench only prints its table.
-//! Without `--bench`, with `--quick` or with `LEVERET_QUICK` set it runs each scenario for a moment, without valgrind.
+//! Counts depend on the compiler, which the file's first line names. With another one the bench
+//! only prints its table. Without `--bench`, with `--quick` or with `LEVERET_QUICK` set it runs
+//! each scenario for a moment, without valgrind.
 
 mod callgrind;
 mod counts;

@@ -1,8 +1,10 @@
-//! What is counted: scenarios, each of some steps. A step is a function that is never inlined, so callgrind sees it.
+//! What is counted: scenarios, each of some steps. A step is a function that is never inlined, so
+//! callgrind sees it.
 //!
-//! Most steps hand the result back as they got it. Unpacking a large result would count moves that are not the library's.
+//! Most steps hand the result back as they got it. Unpacking a large result would count moves that
+//! are not the library's.
 //!
-//! A cycle publishes some messages, and takes them all out again: after a cycle everything is as before it.
+//! A cycle publishes some messages, and takes them all out again. Then everything is as before it.
 
 use crate::item;
 
@@ -12,9 +14,10 @@ pub const CYCLE: u64 = 64;
 pub struct Scenario {
     /// Its module, here.
     pub name: &'static str,
-    /// Functions of the module, each called once for every message. A step of two has a `+` between them.
+    /// Functions of the module, each called once for every message. A step of two functions has a
+    /// `+` between them.
     pub steps: &'static [&'static str],
-    /// Runs so many cycles.
+    /// Runs this number of cycles.
     pub run: fn(u64),
 }
 
