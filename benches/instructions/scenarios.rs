@@ -1,0 +1,299 @@
+//! What is counted: scenarios, each of some steps. A step is a function that is never inlined, so
+//! callgrind sees it.
+//!
+//! Most steps hand the result back as they got it. Unpacking a large result would count moves that
+//! are not the library's.
+//!
+//! A cycle publishes some messages, and takes them all out again. Then everything is as before it.
+
+use crate::item;
+
+/// Messages in a cycle, fewer than a consumer may hold.
+pub const CYCLE: u64 = 64;
+
+pub struct Scenario {
+    /// Its module, here.
+    pub name: &'static str,
+    /// Functions of the module, each called once for every message. A step of two functions has a
+    /// `+` between them.
+    pub steps: &'static [&'static str],
+    /// Runs this number of cycles.
+    pub run: fn(u64),
+}
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "message",
+        steps: &["publish", "receive+look", "acknowledge"],
+        run: message::run,
+    },
+    Scenario {
+        name: "floor",
+        steps: &["send", "receive"],
+        run: floor::run,
+    },
+    Scenario {
+        name: "direct",
+        steps: &["publish_to"],
+        run: direct::run,
+    },
+    Scenario {
+        name: "fanout",
+        steps: &["publish"],
+        run: fanout::run,
+    },
+    Scenario {
+        name: "channel",
+        steps: &["basic_publish", "basic_get", "basic_ack"],
+        run: channel::run,
+    },
+    Scenario {
+        name: "simple_queue",
+        steps: &["put", "get"],
+        run: simple_queue::run,
+    },
+];
+
+pub fn run(name: &str, cycles: u64) {
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    (scenario.expect("a scenario's name").run)(cycles);
+}
+
+/// A typed producer and consumer at one queue.
+mod message {
+    use leveret::{
+        Broker, Consumer, Delivery, Producer, PublishError, Published, Queue, RecvError,
+    };
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let queue = Queue::new("instructions");
+        let producer = broker.producer(&queue).expect("a new queue");
+        let consumer = broker.consumer(&queue).expect("the queue is free");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                let published = publish(&producer, id).expect("the broker is there");
+                assert_eq!(published.routed, 1);
+            }
+            for id in 0..CYCLE {
+                let delivery = receive(&consumer).expect("the broker is there");
+                assert_eq!(look(&delivery), id);
+                acknowledge(delivery).expect("the broker is there");
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn publish(producer: &Producer<Plain>, id: u64) -> Result<Published, PublishError<Plain>> {
+        producer.publish(Plain::make(id))
+    }
+
+    #[inline(never)]
+    fn receive(consumer: &Consumer<Plain>) -> Result<Delivery<Plain>, RecvError> {
+        consumer.recv()
+    }
+
+    #[inline(never)]
+    fn look(delivery: &Delivery<Plain>) -> u64 {
+        delivery.id
+    }
+
+    #[inline(never)]
+    fn acknowledge(delivery: Delivery<Plain>) -> leveret::Result {
+        delivery.ack()
+    }
+}
+
+/// The same value through a bare channel.
+mod floor {
+    use crossbeam_channel::{Receiver, Sender, unbounded};
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    pub fn run(cycles: u64) {
+        let (sender, receiver) = unbounded();
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                send(&sender, id);
+            }
+            for id in 0..CYCLE {
+                receive(&receiver, id);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn send(sender: &Sender<Plain>, id: u64) {
+        sender.send(Plain::make(id)).expect("a receiver is there");
+    }
+
+    #[inline(never)]
+    fn receive(receiver: &Receiver<Plain>, id: u64) {
+        assert_eq!(receiver.recv().expect("a sender is there").id, id);
+    }
+}
+
+/// Through a direct exchange, with a routing key for each message.
+mod direct {
+    use leveret::{Broker, Exchange, Producer, PublishError, Published, Queue};
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let exchange = Exchange::direct("instructions");
+        let queue = Queue::new("instructions").bind(&exchange, "key");
+        let consumer = broker.consumer(&queue).expect("the queue is free");
+        let producer = broker.producer(&exchange).expect("the exchange is there");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                let published = publish_to(&producer, "key", id);
+                assert_eq!(published.expect("the broker is there").routed, 1);
+            }
+            for id in 0..CYCLE {
+                super::take(&consumer, id);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn publish_to(
+        producer: &Producer<Plain>,
+        key: &str,
+        id: u64,
+    ) -> Result<Published, PublishError<Plain>> {
+        producer.publish_to(key, Plain::make(id))
+    }
+}
+
+/// Through a fanout exchange to several queues, each with a consumer.
+mod fanout {
+    use leveret::{Broker, Consumer, Exchange, Producer, Queue};
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    const QUEUES: usize = 4;
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let exchange = Exchange::fanout("instructions");
+        let consumers: Vec<Consumer<Plain>> = (0..QUEUES)
+            .map(|number| Queue::new(format!("instructions-{number}")).bind(&exchange, ""))
+            .map(|queue| broker.consumer(&queue).expect("the queue is free"))
+            .collect();
+        let producer = broker.producer(&exchange).expect("the exchange is there");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                publish(&producer, id);
+            }
+            for consumer in &consumers {
+                for id in 0..CYCLE {
+                    super::take(consumer, id);
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn publish(producer: &Producer<Plain>, id: u64) {
+        let published = producer.publish(Plain::make(id));
+        assert_eq!(published.expect("the broker is there").routed, QUEUES);
+    }
+}
+
+/// AMQP's own calls, which move bytes.
+mod channel {
+    use leveret::{AckMode, Broker, Channel, Credentials, Properties, PublishOptions, Queue};
+
+    use super::CYCLE;
+    use crate::item::{Item, id_of};
+
+    const QUEUE: &str = "instructions";
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let connection = broker.connect("/", Credentials::guest());
+        let connection = connection.expect("guest is known");
+        let channel = connection.open_channel().expect("a new connection");
+        channel
+            .queue_declare(&Queue::new(QUEUE))
+            .expect("a new queue");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                basic_publish(&channel, id);
+            }
+            for id in 0..CYCLE {
+                let tag = basic_get(&channel, id);
+                basic_ack(&channel, tag).expect("an open channel");
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn basic_publish(channel: &Channel, id: u64) {
+        let (body, properties) = (Vec::make(id), Properties::new());
+        channel
+            .basic_publish("", QUEUE, body, properties, PublishOptions::new())
+            .expect("the queue is there");
+    }
+
+    #[inline(never)]
+    fn basic_get(channel: &Channel, id: u64) -> u64 {
+        let got = channel.basic_get(QUEUE, AckMode::Manual);
+        let delivery = got.expect("the queue is there").expect("a message");
+        assert_eq!(id_of(&delivery.body().expect("bytes")), id);
+        delivery.delivery_tag()
+    }
+
+    #[inline(never)]
+    fn basic_ack(channel: &Channel, tag: u64) -> leveret::Result {
+        channel.basic_ack(tag, false)
+    }
+}
+
+/// A queue as a mailbox.
+mod simple_queue {
+    use leveret::{Broker, Delivery, PublishError, Published, RecvError, SimpleQueue};
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let queue = broker.simple_queue("instructions").expect("a new queue");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                let published = put(&queue, id).expect("the broker is there");
+                assert_eq!(published.routed, 1);
+            }
+            for id in 0..CYCLE {
+                let delivery = get(&queue).expect("the broker is there");
+                assert_eq!(delivery.id, id);
+                delivery.ack().expect("the broker is there");
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn put(queue: &SimpleQueue<Plain>, id: u64) -> Result<Published, PublishError<Plain>> {
+        queue.put(Plain::make(id))
+    }
+
+    #[inline(never)]
+    fn get(queue: &SimpleQueue<Plain>) -> Result<Delivery<Plain>, RecvError> {
+        queue.get()
+    }
+}
+
+/// Not counted: takes the message out again.
+fn take(consumer: &leveret::Consumer<item::Plain>, id: u64) {
+    let delivery = consumer.recv().expect("the broker is there");
+    assert_eq!(delivery.id, id);
+    delivery.ack().expect("the broker is there");
+}
