@@ -292,7 +292,6 @@ pub use crate::{
         producer::{Destination, Producer, ProducerBuilder, PublishError},
         select::{Select, SelectError, Selected},
         simple_queue::SimpleQueue,
-        verbs::Mailbox,
     },
     management::{
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},

@@ -1,4 +1,4 @@
-//! A queue as a plain mailbox: put and get, one message at a time, nothing taken in advance (kombu's `SimpleQueue`).
+//! A queue to put into and get from, one message at a time, nothing taken in advance (kombu's `SimpleQueue`).
 
 use std::{fmt, sync::Arc, task::Poll, time::Duration};
 

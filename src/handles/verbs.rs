@@ -84,11 +84,11 @@ macro_rules! typed_verbs {
             /// assert_eq!(broker.purge(&queue)?, 0);
             /// # Ok::<(), leveret::Error>(())
             /// ```
-            pub fn purge(&self, queue: &Queue) -> Result<u64> {
+            pub fn purge(&self, queue: impl Into<Queue>) -> Result<u64> {
                 let connection = self.connection()?;
                 let core = connection.core();
                 core.check_open()?;
-                core.vhost().purge_queue(core.id(), &Name::new(queue.name())?)
+                core.vhost().purge_queue(core.id(), &Name::new(queue.into().name())?)
             }
 
             /// Says which queues a message published to `exchange` with this routing key and these headers would reach,
@@ -172,18 +172,18 @@ macro_rules! typed_verbs {
             /// assert!(broker.consumer::<u32>(&Queue::existing("no such")).unwrap_err().is_not_found());
             /// # Ok::<(), leveret::Error>(())
             /// ```
-            pub fn consumer<T: Payload>(&self, queue: &Queue) -> Result<Consumer<T>> {
+            pub fn consumer<T: Payload>(&self, queue: impl Into<Queue>) -> Result<Consumer<T>> {
                 self.consumer_builder(queue).build()
             }
 
             /// Starts to build a consumer with other settings.
             ///
             /// [`ConsumerBuilder`] has an example.
-            pub fn consumer_builder<T: Payload>(&self, queue: &Queue) -> ConsumerBuilder<T> {
-                self.own(ConsumerBuilder::new(self.connection(), queue))
+            pub fn consumer_builder<T: Payload>(&self, queue: impl Into<Queue>) -> ConsumerBuilder<T> {
+                self.own(ConsumerBuilder::new(self.connection(), queue.into()))
             }
 
-            /// A queue as a plain mailbox; it is declared unless it is there. Takes a name or a description.
+            /// A queue to put into and get from; it is declared unless it is there.
             ///
             /// # Errors
             /// Those of [`declare`](Self::declare).
@@ -196,32 +196,14 @@ macro_rules! typed_verbs {
             /// assert_eq!(broker.simple_queue::<u32>(&Queue::new("q"))?.len(), 1);
             /// # Ok::<(), leveret::Error>(())
             /// ```
-            pub fn simple_queue<T: Payload>(&self, queue: impl Into<Mailbox>) -> Result<SimpleQueue<T>> {
-                SimpleQueue::open(&self.connection()?, &queue.into().0)
+            pub fn simple_queue<T: Payload>(&self, queue: impl Into<Queue>) -> Result<SimpleQueue<T>> {
+                SimpleQueue::open(&self.connection()?, &queue.into())
             }
         }
     )*};
 }
 
 typed_verbs!(Broker, Connection, Channel);
-
-/// The queue of a [`SimpleQueue`]: made from a name, or from a reference to a description.
-///
-/// [`Broker::simple_queue`] has an example.
-#[derive(Clone, Debug)]
-pub struct Mailbox(Queue);
-
-impl From<&str> for Mailbox {
-    fn from(name: &str) -> Mailbox {
-        Mailbox(Queue::new(name))
-    }
-}
-
-impl From<&Queue> for Mailbox {
-    fn from(queue: &Queue) -> Mailbox {
-        Mailbox(queue.clone())
-    }
-}
 
 impl Broker {
     pub(crate) fn connection(&self) -> Result<Connection> {

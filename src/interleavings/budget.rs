@@ -1,7 +1,7 @@
 //! Publishers that wait for a budget, against everything that makes room in it.
 
 use super::*;
-use crate::{model::descriptions::Budget, session::held::Requeue};
+use crate::{model::descriptions::Budget, session::unacked::Requeue};
 
 /// Room for one message of a `u32`.
 fn broker() -> Broker {

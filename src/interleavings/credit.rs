@@ -6,8 +6,8 @@ use super::*;
 use crate::session::{
     channel::{ConsumeOptions, Event},
     delivery::Delivery,
-    held::Requeue,
     receive::RecvError,
+    unacked::Requeue,
 };
 
 /// One thread publishes, one receives, one acknowledges.

@@ -16,23 +16,23 @@ const SECOND: Duration = Duration::from_secs(1);
 fn gets_against_puts_take_each_message_once() {
     explore(|| {
         let broker = Broker::new();
-        let mailbox = broker.simple_queue::<u32>("q").unwrap();
+        let simple = broker.simple_queue::<u32>("q").unwrap();
         let getting = [(); 2].map(|()| {
-            let mailbox = mailbox.clone();
+            let simple = simple.clone();
             thread::spawn(move || {
-                let delivery = mailbox.get().unwrap();
+                let delivery = simple.get().unwrap();
                 let id = *delivery;
                 delivery.ack().unwrap();
                 id
             })
         });
         let putting = [0, 1].map(|id| {
-            let mailbox = mailbox.clone();
-            thread::spawn(move || drop(mailbox.put(id).unwrap()))
+            let simple = simple.clone();
+            thread::spawn(move || drop(simple.put(id).unwrap()))
         });
         assert_eq!(sorted(join(getting)), [0, 1]);
         join(putting);
-        assert!(mailbox.is_empty());
+        assert!(simple.is_empty());
     });
 }
 
@@ -40,14 +40,14 @@ fn gets_against_puts_take_each_message_once() {
 fn a_consumer_that_goes_wakes_as_many_getters_as_it_leaves_messages() {
     explore(|| {
         let broker = Broker::new();
-        let mailbox = broker.simple_queue::<u32>("q").unwrap();
+        let simple = broker.simple_queue::<u32>("q").unwrap();
         let consumer = broker.consumer::<u32>(&queue()).unwrap();
-        mailbox.put(0).unwrap();
-        mailbox.put(1).unwrap();
+        simple.put(0).unwrap();
+        simple.put(1).unwrap();
         let getting = [(); 2].map(|()| {
-            let mailbox = mailbox.clone();
+            let simple = simple.clone();
             thread::spawn(move || {
-                let delivery = mailbox.get().unwrap();
+                let delivery = simple.get().unwrap();
                 let id = *delivery;
                 delivery.ack().unwrap();
                 id
@@ -211,21 +211,21 @@ fn a_getter_whose_time_is_over_leaves_the_message_to_the_patient_one() {
     explore(|| {
         let clock = ManualClock::new();
         let broker = Broker::builder().clock(clock.clone()).build();
-        let mailbox = broker.simple_queue::<u32>("q").unwrap();
+        let simple = broker.simple_queue::<u32>("q").unwrap();
         let hasty = thread::spawn({
-            let mailbox = mailbox.clone();
-            move || mailbox.get_timeout(SECOND).is_ok_and(|d| d.ack().is_ok())
+            let simple = simple.clone();
+            move || simple.get_timeout(SECOND).is_ok_and(|d| d.ack().is_ok())
         });
         let patient = thread::spawn({
-            let mailbox = mailbox.clone();
-            move || mailbox.get().unwrap().ack().unwrap()
+            let simple = simple.clone();
+            move || simple.get().unwrap().ack().unwrap()
         });
         let advancing = thread::spawn(move || clock.advance(SECOND));
-        mailbox.put(0).unwrap();
-        mailbox.put(1).unwrap();
+        simple.put(0).unwrap();
+        simple.put(1).unwrap();
         patient.join().unwrap();
         advancing.join().unwrap();
         // The hasty one has its message, or may still wait for it: there is one.
-        assert!(hasty.join().unwrap() || mailbox.len() == 1);
+        assert!(hasty.join().unwrap() || simple.len() == 1);
     });
 }

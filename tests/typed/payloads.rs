@@ -285,7 +285,7 @@ fn always_encode_encodes_and_refuses_what_cannot_be() {
     let consumer = broker.consumer::<Task>(&queue()).unwrap();
     let delivery = consumer.recv().unwrap();
     assert_eq!(*delivery, task());
-    assert_eq!(delivery.info().type_name(), "leveret::bytes::Bytes");
+    assert_eq!(delivery.info().type_name(), "leveret::Bytes");
     assert_eq!(
         delivery.info().properties().content_type.as_deref(),
         Some("application/json")

@@ -144,7 +144,7 @@ impl VirtualHost {
         if let Some(declared) = self.declare_reply_to(&wanted)? {
             return Ok((declared, false));
         }
-        if is_reserved(&wanted) {
+        if is_reserved(&wanted) && !ask.is_open() {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
         let policies = self.policies.lock();
@@ -152,11 +152,16 @@ impl VirtualHost {
         self.check_up()?;
         if let Some(there) = topology.queues.get(&wanted) {
             self.check_access(there, connection)?;
-            check_queue_equivalence(&there.description, ask, &wanted, self.name())?;
+            if !ask.is_open() {
+                check_queue_equivalence(&there.description, ask, &wanted, self.name())?;
+            }
             let queue = Arc::clone(&there.queue);
             drop(topology);
             drop(policies);
             return Ok((self.describe(&queue), false));
+        }
+        if is_reserved(&wanted) {
+            return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
         let name = match wanted.is_empty() {
             true => self.generate_name(&topology)?,
@@ -183,7 +188,7 @@ impl VirtualHost {
             name,
             DeclaredQueue {
                 queue,
-                description: ask.clone(),
+                description: ask.of_new_queue(),
                 arguments,
                 owner,
             },

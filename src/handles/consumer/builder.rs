@@ -62,11 +62,11 @@ pub struct ConsumerBuilder<T: Payload> {
 }
 
 impl<T: Payload> ConsumerBuilder<T> {
-    pub(crate) fn new(connection: Result<Connection>, queue: &Queue) -> ConsumerBuilder<T> {
+    pub(crate) fn new(connection: Result<Connection>, queue: Queue) -> ConsumerBuilder<T> {
         ConsumerBuilder {
             connection,
             channel: None,
-            queues: vec![queue.clone()],
+            queues: vec![queue],
             tag: String::new(),
             prefetch: DEFAULT_PREFETCH,
             priority: 0,
@@ -84,8 +84,8 @@ impl<T: Payload> ConsumerBuilder<T> {
     }
 
     /// One more queue to receive from. If one of several queues is deleted, the consumer goes on with the others.
-    pub fn also(mut self, queue: &Queue) -> Self {
-        self.queues.push(queue.clone());
+    pub fn also(mut self, queue: impl Into<Queue>) -> Self {
+        self.queues.push(queue.into());
         self
     }
 
@@ -207,7 +207,9 @@ fn subscribe(
         let declared = connection.declare(queue)?;
         let name = Name::new(declared.name())?;
         // The name for direct replies can be declared, and is no queue however often that is done.
-        let fleeting = queue.is_auto_delete() && !queue.is_passive() && !name.starts_with(REPLY_TO);
+        let fleeting = (queue.is_auto_delete() || queue.is_open())
+            && !queue.is_passive()
+            && !name.starts_with(REPLY_TO);
         match connection.core().subscribe(&name, ask.clone()) {
             Err(error) if error.is_not_found() && fleeting => {}
             subscribed => return subscribed,

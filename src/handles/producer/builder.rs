@@ -12,15 +12,17 @@ use crate::{
     },
 };
 
-/// Where a producer publishes to: a queue (by the default exchange) or an exchange. Made from references to their
-/// descriptions.
+/// Where a producer publishes to: a queue (by the default exchange) or an exchange.
+///
+/// It is made from a description. A plain name means a queue, which it [opens](Queue#impl-From%3C%26str%3E-for-Queue).
 ///
 /// # Examples
 /// ```
 /// use leveret::{Broker, Destination, Exchange, Queue};
 /// let broker = Broker::new();
+/// broker.producer::<u32>("q")?;
 /// broker.producer::<u32>(&Queue::new("q"))?;
-/// broker.producer::<u32>(&Exchange::topic("logs"))?;
+/// broker.producer::<u32>(Exchange::topic("logs"))?;
 /// broker.producer::<u32>(Destination::Exchange(Exchange::existing("amq.topic")))?;
 /// # Ok::<(), leveret::Error>(())
 /// ```
@@ -33,9 +35,22 @@ pub enum Destination {
     Exchange(Exchange),
 }
 
-impl From<&Queue> for Destination {
-    fn from(queue: &Queue) -> Destination {
-        Destination::Queue(queue.clone())
+/// A queue, described or named; a plain name opens it.
+macro_rules! queues {
+    ($($queue:ty),*) => {$(
+        impl From<$queue> for Destination {
+            fn from(queue: $queue) -> Destination {
+                Destination::Queue(queue.into())
+            }
+        }
+    )*};
+}
+
+queues!(Queue, &Queue, &str, String, &String, Name, &Name);
+
+impl From<Exchange> for Destination {
+    fn from(exchange: Exchange) -> Destination {
+        Destination::Exchange(exchange)
     }
 }
 

@@ -215,7 +215,7 @@ impl ErasedPayload for Encoded {
     }
 
     fn type_name(&self) -> &'static str {
-        any::type_name::<Bytes>()
+        "leveret::Bytes"
     }
 
     fn content_type<'a>(&self, _codec: &'a dyn Codec) -> Option<&'a str> {

@@ -14,6 +14,9 @@ use std::{fmt, time::Duration};
 /// name with other properties is [`Error::Inequivalent`](crate::Error::Inequivalent). A description without a name makes a new queue at each
 /// use. Setters never fail: what is wrong with a name or an argument is found when it is declared.
 ///
+/// A plain name opens a queue: `broker.consumer::<Task>("tasks")` uses the queue as it is, whatever its properties, and declares
+/// [`Queue::new("tasks")`](Queue::new) if there is none. [`Queue::existing`] is for a queue that must be there.
+///
 /// The limits and times are RabbitMQ's `x-` arguments, which the setters write into [one table](Queue::argument_table); `argument` can write
 /// any other.
 ///
@@ -58,6 +61,9 @@ pub struct Queue {
     exclusive: bool,
     #[serde(skip_serializing_if = "is_unset")]
     passive: bool,
+    /// Made from a plain name.
+    #[serde(skip_serializing_if = "is_unset")]
+    open: bool,
     #[serde(skip_serializing_if = "FieldTable::is_empty")]
     arguments: FieldTable,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -300,12 +306,26 @@ impl Queue {
         &self.bindings
     }
 
+    /// Whether it was made from a plain name: it means the queue as it is, or a new one if there is none.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The description that a new queue keeps: one made from a plain name is like [`Queue::new`].
+    pub(crate) fn of_new_queue(&self) -> Self {
+        Self {
+            open: false,
+            ..self.clone()
+        }
+    }
+
     /// What `declare` returns for a nameless description: the same queue under the name it was given, which is from now on looked up and
     /// not declared (a name that the broker chose cannot be declared), nor bound again.
     pub(crate) fn declared_as(&self, name: &Name) -> Self {
         Self {
             name: name.to_string(),
             passive: true,
+            open: false,
             bindings: Vec::new(),
             ..self.clone()
         }
@@ -318,13 +338,17 @@ impl From<&Queue> for Queue {
     }
 }
 
-/// A plain name means a queue that exists already.
+/// A plain name opens a queue.
 macro_rules! by_name {
     ($($name:ty),*) => {$(
         impl From<$name> for Queue {
-            /// [`Queue::existing`].
+            /// Opens the queue of this name. It is used as it is if it exists, whatever its properties.
+            /// Otherwise it is declared as by [`Queue::new`].
             fn from(name: $name) -> Self {
-                Self::existing(name)
+                Self {
+                    open: true,
+                    ..Self::new(name)
+                }
             }
         }
     )*};

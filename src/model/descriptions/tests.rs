@@ -80,9 +80,13 @@ fn descriptions_survive_a_round_trip_through_json_and_leave_out_what_is_unset() 
 }
 
 #[test]
-fn a_plain_name_is_something_that_exists_already() {
-    assert_eq!(Queue::from("q"), Queue::existing("q"));
-    assert!(Queue::from("q").is_passive());
+fn a_plain_name_opens_a_queue_and_means_an_exchange_that_exists() {
+    let opened = Queue::from("q");
+    assert!(opened.is_open() && !opened.is_passive());
+    assert_eq!(opened.of_new_queue(), Queue::new("q"));
+    assert_eq!(Queue::from(&String::from("q")), opened);
+    let text = serde_json::to_string(&opened).unwrap();
+    assert_eq!(serde_json::from_str::<Queue>(&text).unwrap(), opened);
     let exchange = Exchange::from(String::from("x"));
     assert!(exchange.is_passive() && exchange.kind().is_empty());
     assert_eq!(
