@@ -29,7 +29,7 @@ fn main() -> Result {
     println!(" [x] Requesting fib(30)");
     println!(" [✔️] Got {}", call(&fib, &client, 30, 60_000)?.unwrap());
     let four = [10, 11, 12, 13].map(|n| {
-        let (fib, client) = (fib.clone(), broker.consumer(&Queue::temporary()));
+        let (fib, client) = (fib.clone(), broker.consumer(Queue::temporary()));
         thread::spawn(move || call(&fib, &client?, n, 60_000))
     });
     let got = four.map(|client| client.join().unwrap().unwrap().unwrap());

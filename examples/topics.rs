@@ -31,10 +31,10 @@ fn main() -> Result {
     }
     let broker = Broker::new();
     let topics = Exchange::topic("topics");
-    let listen = |key: &&str| broker.consumer(&Queue::temporary().bind(&topics, *key));
+    let listen = |key: &&str| broker.consumer(Queue::temporary().bind(&topics, *key));
     let listeners = patterns.iter().map(listen).collect::<Result<Vec<_>>>()?;
     let twice = Queue::temporary().bind(&topics, "lazy.#");
-    let twice = broker.consumer(&twice.bind(&topics, "*.*.rabbit"))?;
+    let twice = broker.consumer(twice.bind(&topics, "*.*.rabbit"))?;
 
     let publisher = broker.producer::<String>(&topics)?;
     let emitter = thread::spawn(move || -> Result<usize> {

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
 use crate::{
     engine::{
-        queue::{QueueCore, QueueState},
-        vhost::Published,
+        queue::QueueCore,
+        vhost::{Published, QueueDeleted},
     },
     handles::producer::{Producer, PublishError},
     message::{codec::Codecs, envelope::Envelope, outgoing::Message, payload::Payload},
@@ -59,36 +59,23 @@ impl waiter::Waitable for Getter {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let got = self
-            .source
-            .vhost
-            .with_queue(self.queue(), |state, now, effects| {
-                state.renew_lease(now, effects);
-                match state.get(now, effects) {
-                    Some((envelope, _)) => Poll::Ready(Ok(envelope)),
-                    None if state.is_deleted() => Poll::Ready(Err(CancelReason::QueueDeleted)),
-                    None => {
-                        if let Some(ticket) = ticket {
-                            state.get_waiters().register(ticket);
-                        }
-                        Poll::Pending
-                    }
-                }
-            });
-        match got {
-            Poll::Ready(Err(reason)) => {
-                Poll::Ready(Err(self.source.vhost.why_down().unwrap_or(reason)))
+        let vhost = &self.source.vhost;
+        match vhost.get_or_wait(self.queue(), ticket) {
+            Ok(Some(envelope)) => Poll::Ready(Ok(envelope)),
+            Ok(None) => Poll::Pending,
+            Err(QueueDeleted) => {
+                let reason = vhost.why_down().unwrap_or(CancelReason::QueueDeleted);
+                Poll::Ready(Err(reason))
             }
-            got => got,
         }
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(self.queue().lock().get_waiters());
+        self.queue().with_get_waiters(f);
     }
 
     fn on_idle(&self) {
-        self.queue().lock().on_idle(None);
+        self.queue().on_idle(None);
     }
 }
 
@@ -252,7 +239,7 @@ impl<T: Payload> SimpleQueue<T> {
 
     /// How many messages are ready; 0 once the queue is deleted.
     pub fn len(&self) -> usize {
-        self.getter.queue().lock().ready_len()
+        self.getter.queue().ready_len()
     }
 
     /// Whether no message is ready.
@@ -276,10 +263,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn purge(&self) -> u64 {
-        self.getter
-            .source
-            .vhost
-            .with_queue(self.getter.queue(), QueueState::purge)
+        self.getter.source.vhost.purge(self.getter.queue())
     }
 
     /// The name of the queue.

@@ -117,7 +117,7 @@ impl Delayed {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.queue.lock().delayed().messages as usize
+        self.queue.delayed().messages as usize
     }
 
     /// Whether there is none.
@@ -166,23 +166,18 @@ impl Delayed {
 
     /// Cancels all; returns how many it were.
     pub fn cancel_all(&self) -> u64 {
-        self.vhost.with_queue(&self.queue, |state, _, effects| {
-            state.cancel_all_delayed(effects)
-        })
+        self.vhost.cancel_all_delayed(&self.queue)
     }
 
     fn cancel_keys(&self, keys: Vec<DelayedKey>) -> u64 {
-        self.vhost.with_queue(&self.queue, |state, _, effects| {
-            state.cancel_delayed(keys, effects)
-        })
+        self.vhost.cancel_delayed(&self.queue, keys)
     }
 
     /// The next of them behind `last`.
     fn page(&self, last: Option<DelayedKey>) -> Vec<DelayedMessage> {
         let (now, wall) = (self.vhost.nanos(), self.vhost.time().system_now());
         let queue = self.queue.id();
-        let state = self.queue.lock();
-        state.map_delayed(last, PAGE, |(key, envelope)| {
+        self.queue.map_delayed(last, PAGE, |(key, envelope)| {
             let id = DelayedId { queue, key };
             DelayedMessage::new(&self.vhost, id, envelope, now, wall)
         })

@@ -142,11 +142,7 @@ impl Connection {
         let vhost = core.vhost();
         let from = vhost.queue(core.id(), &Name::new(queue.name())?)?;
         // Taken out as by gets, since the filter is not to run under the queue's lock.
-        let taken = vhost.with_queue(&from, |state, now, effects| {
-            std::iter::from_fn(|| state.get(now, effects))
-                .map(|(envelope, _)| envelope)
-                .collect::<Vec<_>>()
-        });
+        let taken = vhost.get_all(&from);
         let mut moved = 0;
         let mut kept = Vec::new();
         for envelope in taken {
@@ -155,9 +151,7 @@ impl Connection {
             match chosen.then(|| home(envelope.properties())).flatten() {
                 Some(home) => match send_home(vhost, core.id(), &home, envelope) {
                     Ok(()) => {
-                        vhost.with_queue(&from, |state, _, effects| {
-                            state.settle_moved(1, bytes, effects)
-                        });
+                        vhost.settle_moved(&from, 1, bytes);
                         moved += 1;
                     }
                     Err(envelope) => kept.push(envelope),
@@ -165,9 +159,7 @@ impl Connection {
                 None => kept.push(envelope),
             }
         }
-        vhost.with_queue(&from, |state, now, effects| {
-            state.requeue_undelivered(None, kept, now, effects)
-        });
+        vhost.requeue_undelivered(&from, None, kept);
         Ok(moved)
     }
 }

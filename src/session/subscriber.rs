@@ -14,7 +14,7 @@ use super::{recv_backoff::RecvBackoff, unacked::DeliveryOrigin};
 use crate::{
     engine::{
         queue::{
-            Checkout, ConsumerId, Credit, DeliveryTarget, Effects, IDLE_CAPACITY, Inbox, QueueCore,
+            Checkout, ConsumerId, Credit, DeliveryTarget, IDLE_CAPACITY, Inbox, QueueCore,
             SubscribeRefused, SubscribeRequest,
         },
         vhost::VirtualHost,
@@ -87,13 +87,8 @@ impl Subscriber {
             exclusive: ask.exclusive,
             credit: Arc::clone(&credit),
         };
-        let subscribed = vhost.with_queue(&queue, |state, now, effects| {
-            state.subscribe(
-                subscribe,
-                |_| DeliveryTarget::Inbox(Inbox::default()),
-                now,
-                effects,
-            )
+        let subscribed = vhost.subscribe(&queue, subscribe, |_| {
+            DeliveryTarget::Inbox(Inbox::default())
         });
         let id = subscribed.map_err(|refused| match refused {
             SubscribeRefused::InUse => Error::exclusive_use(queue.name(), vhost.name()),
@@ -142,15 +137,10 @@ impl Subscriber {
             return;
         }
         let now = self.vhost().now_for(self.queue());
-        let mut effects = Effects::none();
         let mut run = self.run.lock();
-        let removed = self.queue().lock().remove_consumers(
-            &[self.id],
-            &mut run,
-            Vec::new(),
-            now,
-            &mut effects,
-        );
+        let (removed, effects) =
+            self.vhost()
+                .remove_consumers(self.queue(), &[self.id], &mut run, Vec::new(), now);
         // The queue was deleted, and this run with it.
         let dropped = match removed {
             true => VecDeque::new(),
@@ -165,10 +155,7 @@ impl Subscriber {
     }
 
     pub(crate) fn set_prefetch(&self, prefetch: u32) {
-        self.vhost()
-            .with_queue(self.queue(), |state, now, effects| {
-                state.set_prefetch(self.id, prefetch, now, effects);
-            });
+        self.vhost().set_prefetch(self.queue(), self.id, prefetch);
     }
 
     /// Takes the next message of the run at hand, if there is one.
@@ -241,11 +228,9 @@ impl waiter::Waitable for Subscriber {
         if let Some(envelope) = run.pop_front() {
             return Poll::Ready(Ok(envelope));
         }
-        let mut effects = Effects::none();
-        let found = self
-            .queue()
-            .lock()
-            .checkout(self.id, &mut run, ticket, now, &mut effects);
+        let (found, effects) = self
+            .vhost()
+            .checkout(self.queue(), self.id, &mut run, ticket, now);
         if matches!(found, Checkout::Taken) {
             self.backoff.took(run.len());
         }
@@ -260,19 +245,14 @@ impl waiter::Waitable for Subscriber {
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        let mut state = self.queue().lock();
-        match state.receivers(self.id) {
-            Some(receivers) => f(receivers),
-            // Whoever waited was woken when the consumer went.
-            None => f(&mut WaitList::default()),
-        }
+        self.queue().with_receivers(self.id, f);
     }
 
     /// The room that a burst has taken, here and in the queue, is not kept for the next.
     fn on_idle(&self) {
         let mut run = self.run.lock();
         run.shrink_to(IDLE_CAPACITY);
-        self.queue().lock().on_idle(Some(self.id));
+        self.queue().on_idle(Some(self.id));
     }
 }
 
@@ -324,7 +304,7 @@ mod tests {
         let consumer = broker.consumer::<u64>(&queue).unwrap();
         let subscription = &consumer.queues()[0].subscriber;
         let room = || {
-            let inbox = subscription.queue().lock().capacities(subscription.id);
+            let inbox = subscription.queue().capacities(subscription.id);
             (subscription.run.lock().capacity(), inbox)
         };
         for burst in [1_000, 3] {

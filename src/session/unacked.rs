@@ -112,42 +112,30 @@ impl DeliveryOrigin {
     /// The queue waits to be told what its consumer has settled.
     #[inline(never)]
     fn notify_queue(&self, id: ConsumerId) {
-        self.vhost.with_queue(&self.queue, |state, now, effects| {
-            state.restore_credit(id, now, effects);
-        });
+        self.vhost.restore_credit(&self.queue, id);
     }
 
     #[inline(never)]
     fn ack_gets(&self, messages: u64, bytes: u64) {
-        self.vhost.with_queue(&self.queue, |state, _, effects| {
-            state.settle_gets(messages, bytes, effects);
-        });
+        self.vhost.settle_gets(&self.queue, messages, bytes);
     }
 
     /// Gives messages up: back to their places, or away.
     pub(crate) fn nack_batch(&self, envelopes: Vec<Envelope>, requeue: Requeue) {
-        if matches!(requeue, Requeue::After(_)) {
-            self.queue.set_timed();
+        let (vhost, queue, holder) = (&self.vhost, &self.queue, self.consumer());
+        match requeue {
+            Requeue::Yes | Requeue::After(Duration::ZERO) => {
+                vhost.requeue(queue, holder, envelopes);
+            }
+            Requeue::After(delay) => vhost.requeue_after(queue, holder, envelopes, delay),
+            Requeue::No => vhost.discard(queue, holder, envelopes),
         }
-        let consumer = self.consumer();
-        self.vhost
-            .with_queue(&self.queue, |state, now, effects| match requeue {
-                Requeue::Yes | Requeue::After(Duration::ZERO) => {
-                    state.requeue(consumer, envelopes, now, effects);
-                }
-                Requeue::After(delay) => {
-                    state.requeue_after(consumer, envelopes, delay, now, effects)
-                }
-                Requeue::No => state.discard(consumer, envelopes, now, effects),
-            });
     }
 
     /// Gives back what was taken from the consumer's inbox and shown to nobody, after the consumer is gone.
     pub(crate) fn requeue_undelivered(&self, envelopes: Vec<Envelope>) {
-        let consumer = self.consumer();
-        self.vhost.with_queue(&self.queue, |state, now, effects| {
-            state.requeue_undelivered(consumer, envelopes, now, effects);
-        });
+        self.vhost
+            .requeue_undelivered(&self.queue, self.consumer(), envelopes);
     }
 
     /// The name of the exchange that a message was published to.

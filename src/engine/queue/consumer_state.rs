@@ -5,16 +5,16 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    consumers::ConsumerId,
+    consumer_id::ConsumerId,
     credit::Credit,
     effects::Effects,
-    place::{Owner, Spot},
+    permit::{Commit, Slot},
 };
 use crate::model::message_totals::MessageTotals;
 use crate::{
     message::envelope::Envelope,
     model::{error::CancelReason, name::Name},
-    runtime::waiter::WaitList,
+    runtime::waiter::{WaitList, Wake},
 };
 
 /// Consumers that share a limit on the whole (a channel), or a single one.
@@ -73,10 +73,51 @@ pub(crate) struct ConsumerState {
     pub(crate) exclusive: bool,
     pub(crate) target: DeliveryTarget,
     pub(crate) credit: Arc<Credit>,
-    /// What was handed over so far.
-    pub(super) handed: MessageTotals,
+    pub(super) delivered: Delivered,
+}
+
+/// What a consumer was handed so far.
+pub(super) struct Delivered {
+    pub(super) totals: MessageTotals,
     /// Credit left by the queue's own count; what was settled since is added when this is used up.
     available: u32,
+}
+
+impl Delivered {
+    #[inline]
+    fn add(&mut self, delivered: MessageTotals) {
+        self.totals += delivered;
+        // Without a limit there is nothing to count down.
+        self.available = self.available.saturating_sub(delivered.messages as u32);
+    }
+}
+
+/// Counts what was put into an inbox.
+pub(super) struct InboxCommit<'a> {
+    waiting: &'a mut WaitList,
+    credit: &'a Credit,
+    delivered: &'a mut Delivered,
+    /// The turns of the consumers, if there are several.
+    turn: Option<&'a mut VecDeque<ConsumerId>>,
+}
+
+impl InboxCommit<'_> {
+    /// Counts messages that were put into the inbox. Returns one receiver to be woken.
+    #[inline(always)]
+    #[must_use = "a receiver that was claimed must be woken"]
+    pub(super) fn commit(self, was_empty: bool, added: MessageTotals) -> Option<Wake> {
+        self.delivered.add(added);
+        if was_empty {
+            self.credit.set_filled(true);
+        }
+        if let Some(turn) = self.turn {
+            turn.rotate_left(1);
+        }
+        match self.waiting.is_empty() {
+            true => None,
+            false => self.waiting.take_one(),
+        }
+    }
 }
 
 impl ConsumerState {
@@ -90,37 +131,39 @@ impl ConsumerState {
             exclusive: ask.exclusive,
             target: sink,
             credit: ask.credit,
-            handed: MessageTotals::default(),
-            available: ask.prefetch,
+            delivered: Delivered {
+                totals: MessageTotals::default(),
+                available: ask.prefetch,
+            },
         }
     }
 
     /// Whether the consumer may take one more message.
     #[inline]
     pub(super) fn has_credit(&mut self) -> bool {
-        self.prefetch == 0 || self.available > 0 || self.refresh()
+        self.prefetch == 0 || self.delivered.available > 0 || self.refresh()
     }
 
     /// Counts what was settled since the last time; if that gives no credit, asks to be told.
     fn refresh(&mut self) -> bool {
-        let (handed, prefetch) = (self.handed.messages, u64::from(self.prefetch));
+        let (handed, prefetch) = (self.delivered.totals.messages, u64::from(self.prefetch));
         let settled = self
             .credit
             .arm_notify((handed + self.notify_interval()).saturating_sub(prefetch));
-        self.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
-        if self.available > 0 {
+        self.delivered.available = prefetch.saturating_sub(handed.saturating_sub(settled)) as u32;
+        if self.delivered.available > 0 {
             self.credit.disarm_notify();
         }
-        self.available > 0
+        self.delivered.available > 0
     }
 
     /// A lower limit takes nothing back.
     pub(super) fn set_prefetch(&mut self, prefetch: u32) {
         self.prefetch = prefetch;
-        self.available = 0;
+        self.delivered.available = 0;
     }
 
-    /// Takes the message; `false`, and it stays, if the outlet is at its limit. There must be credit.
+    /// Takes the message; `false`, and it stays, if the sink is at its limit. There must be credit.
     #[inline]
     pub(super) fn deliver(
         &mut self,
@@ -128,92 +171,94 @@ impl ConsumerState {
         size: u64,
         effects: &mut Effects,
     ) -> bool {
-        match &mut self.target {
-            DeliveryTarget::Inbox(inbox) => {
-                let Some(envelope) = message.take() else {
-                    return false;
-                };
-                if inbox.run.is_empty() {
-                    self.credit.set_filled(true);
-                }
-                inbox.run.push(envelope);
-                if !inbox.waiting.is_empty() {
-                    effects.wake(inbox.waiting.take_one());
-                }
+        let totals = MessageTotals::new(1, size);
+        if let DeliveryTarget::Push(sink) = &self.target {
+            if !sink.try_deliver(message, effects) {
+                return false;
             }
-            DeliveryTarget::Push(outlet) => {
-                if !outlet.try_deliver(message, effects) {
-                    return false;
-                }
-            }
+            self.delivered.add(totals);
+        } else if let Some((run, commit)) = self.inbox(None) {
+            let Some(envelope) = message.take() else {
+                return false;
+            };
+            let was_empty = run.is_empty();
+            run.push(envelope);
+            effects.wake(commit.commit(was_empty, totals));
         }
-        self.count(MessageTotals::new(1, size));
         if self.auto_ack {
-            // Nobody is starved of credit that is not limited.
+            // Credit that is not limited is not waited for.
             let _ = self.credit.settle(1, size);
         }
         true
     }
 
-    /// The place for one more message in its inbox, if there is room, and credit that was counted before.
-    #[inline(always)]
-    pub(super) fn spot<'a>(
-        &'a mut self,
-        turn: Option<&'a mut VecDeque<ConsumerId>>,
-    ) -> Option<Spot<'a>> {
-        let DeliveryTarget::Inbox(Inbox { run, waiting, .. }) = &mut self.target else {
-            return None;
-        };
-        let has_credit = self.prefetch == 0 || self.available > 0;
-        if !has_credit || self.auto_ack || run.len() == run.capacity() {
-            return None;
-        }
-        let owner = Owner::Consumer {
-            waiting,
-            credit: &self.credit,
-            handed: &mut self.handed,
-            available: &mut self.available,
-            turn,
-        };
-        Some(Spot { room: run, owner })
-    }
-
-    /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and says what they amount to.
-    /// `false` if it took none, since it takes them one by one.
+    /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and
+    /// returns their totals. `false` if it took none, since it takes them one by one.
     pub(super) fn deliver_batch(
         &mut self,
         effects: &mut Effects,
         fill: impl FnOnce(&mut Vec<Envelope>, usize) -> MessageTotals,
     ) -> bool {
-        let DeliveryTarget::Inbox(inbox) = &mut self.target else {
-            return false;
-        };
         if self.auto_ack {
             return false;
         }
         let most = match self.prefetch {
             0 => usize::MAX,
-            _ => self.available as usize,
+            _ => self.delivered.available as usize,
         };
-        let taken = fill(&mut inbox.run, most);
-        if taken.messages > 0 {
-            self.credit.set_filled(true);
+        let Some((run, commit)) = self.inbox(None) else {
+            return false;
+        };
+        let was_empty = run.is_empty();
+        let taken = fill(run, most);
+        if taken.messages == 0 {
+            return false;
         }
-        for _ in 0..taken.messages {
-            match inbox.waiting.take_one() {
-                None => break,
-                wake => effects.wake(wake),
+        effects.wake(commit.commit(was_empty, taken));
+        if let DeliveryTarget::Inbox(inbox) = &mut self.target {
+            for _ in 1..taken.messages {
+                match inbox.waiting.take_one() {
+                    None => break,
+                    wake => effects.wake(wake),
+                }
             }
         }
-        self.count(taken);
-        taken.messages > 0
+        true
     }
 
-    /// So much was handed over.
-    #[inline]
-    fn count(&mut self, taken: MessageTotals) {
-        self.handed += taken;
-        self.available = self.available.saturating_sub(taken.messages as u32);
+    /// A slot in the inbox, if it has capacity, and credit that was counted before.
+    #[inline(always)]
+    pub(super) fn reserve<'a>(
+        &'a mut self,
+        turn: Option<&'a mut VecDeque<ConsumerId>>,
+    ) -> Option<Slot<'a>> {
+        let has_credit = self.prefetch == 0 || self.delivered.available > 0;
+        if !has_credit || self.auto_ack {
+            return None;
+        }
+        let (list, commit) = self.inbox(turn)?;
+        (list.len() < list.capacity()).then_some(Slot {
+            list,
+            commit: Commit::Inbox(commit),
+        })
+    }
+
+    /// The list of messages in the inbox, and the way to count what is added to it.
+    #[inline(always)]
+    fn inbox<'a>(
+        &'a mut self,
+        turn: Option<&'a mut VecDeque<ConsumerId>>,
+    ) -> Option<(&'a mut Vec<Envelope>, InboxCommit<'a>)> {
+        let DeliveryTarget::Inbox(Inbox { run, waiting, .. }) = &mut self.target else {
+            return None;
+        };
+        let commit = InboxCommit {
+            waiting,
+            credit: &self.credit,
+            delivered: &mut self.delivered,
+            turn,
+        };
+        Some((run, commit))
     }
 
     /// Gives the receiver all that is in the inbox; `false`, and it is hungry from now on, if that is nothing.

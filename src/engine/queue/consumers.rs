@@ -7,19 +7,13 @@
 use std::{collections::VecDeque, fmt};
 
 use super::{
+    consumer_id::ConsumerId,
     consumer_state::{ConsumerState, DeliveryTarget, Group, Inbox, SubscribeRequest},
     effects::Effects,
-    place::Spot,
+    permit::Slot,
 };
 use crate::message::envelope::Envelope;
 use crate::model::message_totals::MessageTotals;
-
-/// Names one consumer of one queue; never used again for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ConsumerId {
-    slot: u32,
-    serial: u32,
-}
 
 /// A consumer whose turn it is and that can take a message.
 pub(crate) struct NextConsumer {
@@ -180,16 +174,17 @@ impl Consumers {
         None
     }
 
-    /// The inbox of the consumer whose turn it is: as long as that is plain to see, there is room, and nobody has to be put aside.
+    /// A slot in the inbox of the consumer whose turn it is. `None` if that takes more than a look,
+    /// or if no consumer has room and credit.
     #[inline(always)]
-    pub(super) fn spot(&mut self) -> Option<Spot<'_>> {
+    pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
         if self.single_active || !self.suspended.is_empty() {
             return None;
         }
         let (_, turn) = self.turns.first_mut()?;
         let id = *turn.front()?;
         let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.as_mut()?;
-        subscriber.spot((turn.len() > 1).then_some(turn))
+        subscriber.reserve((turn.len() > 1).then_some(turn))
     }
 
     /// Hands a message of `size` bytes to the consumer whose turn it is; `false`, and the message stays, if none can take it.

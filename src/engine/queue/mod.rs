@@ -16,6 +16,7 @@
 //! 7. A hand-over (cancel, exclusive) is one critical section: remove, return the inbox, serve the next.
 
 mod budget;
+mod consumer_id;
 mod consumer_state;
 mod consumers;
 mod credit;
@@ -23,7 +24,7 @@ mod delayed;
 mod effects;
 mod limits;
 mod outcome;
-mod place;
+mod permit;
 mod ready;
 mod returns;
 mod segmented_queue;
@@ -33,8 +34,8 @@ mod timing;
 
 pub(crate) use self::{
     budget::{Account, BudgetCapacity, BudgetCore},
+    consumer_id::ConsumerId,
     consumer_state::{ConsumerSink, DeliveryTarget, Group, Inbox, SubscribeRequest},
-    consumers::ConsumerId,
     credit::Credit,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
@@ -46,14 +47,15 @@ pub(crate) use self::{
     timing::after,
 };
 
-use std::{fmt, hash, sync::OnceLock};
+use std::{fmt, hash, sync::OnceLock, vec};
 
 use crossbeam_utils::CachePadded;
 
 use crate::{
-    message::envelope::NEVER,
+    message::envelope::{Envelope, NEVER},
     model::{
         arguments::{QueueArguments, QueueType},
+        message_totals::MessageTotals,
         name::Name,
     },
     runtime::{
@@ -63,6 +65,7 @@ use crate::{
             atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
         },
         timers::{TimerKey, Timers},
+        waiter::{Ticket, WaitList},
     },
 };
 use std::sync::Arc;
@@ -133,7 +136,7 @@ impl QueueCore {
         self.id
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, QueueState> {
+    pub(in crate::engine) fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock()
     }
 
@@ -154,9 +157,10 @@ impl QueueCore {
         self.hints.ttl.load(SeqCst)
     }
 
-    /// Whether a message may go to the first [`Place`](place::Place) that is found: nothing here depends on time, and nobody waits for room.
+    /// Whether a message may take the first slot that is free: nothing here depends on time, and
+    /// publishers do not wait.
     #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
+    fn is_plain(&self) -> bool {
         !self.is_timed() && !self.is_blocking()
     }
 
@@ -193,6 +197,126 @@ impl QueueCore {
         make: impl FnOnce() -> Arc<dyn TimerTarget>,
     ) -> &Arc<dyn TimerTarget> {
         self.timer_target.get_or_init(make)
+    }
+}
+
+/// The roads into the queue, and the verbs that leave nothing to be carried out.
+impl QueueCore {
+    /// Puts a message into the queue if a slot is free at once, in one critical section: reserve,
+    /// write, count. Wakes a receiver afterwards. `make` makes the message of the payload and its
+    /// position; it runs under the lock, and no user code may be in it.
+    ///
+    /// # Errors
+    /// Gives the payload back if anything else has to be looked at.
+    #[inline(always)]
+    pub(crate) fn try_push<P>(
+        &self,
+        size: u64,
+        payload: P,
+        make: impl FnOnce(P, u64) -> Envelope,
+    ) -> Result<(), P> {
+        if !self.is_plain() {
+            return Err(payload);
+        }
+        let mut state = self.lock();
+        let Some(permit) = state.reserve() else {
+            return Err(payload);
+        };
+        let wake = permit.send(size, |position| make(payload, position));
+        drop(state);
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        Ok(())
+    }
+
+    /// As [`try_push`](Self::try_push) for many payloads in one critical section. Returns a message
+    /// that was made and then refused, if there is one; payloads behind it stay in `payloads`, and so
+    /// do all if the queue takes none this way.
+    pub(crate) fn try_push_run<P>(
+        &self,
+        payloads: &mut vec::IntoIter<P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P, u64) -> Envelope,
+    ) -> (Option<Envelope>, Effects) {
+        let mut effects = Effects::none();
+        if !self.is_plain() {
+            return (None, effects);
+        }
+        let refused = self
+            .lock()
+            .enqueue_batch(payloads, size, make, &mut effects);
+        (refused, effects)
+    }
+
+    /// The number of ready messages.
+    pub(crate) fn ready_len(&self) -> usize {
+        self.lock().ready_len()
+    }
+
+    /// The delayed messages, and their bytes.
+    pub(crate) fn delayed(&self) -> MessageTotals {
+        self.lock().delayed()
+    }
+
+    /// Looks at up to `most` delayed messages behind `key`, in the order in which they are due. `look`
+    /// runs under the lock, and no user code may be in it.
+    pub(crate) fn map_delayed<R>(
+        &self,
+        key: Option<DelayedKey>,
+        most: usize,
+        look: impl FnMut((DelayedKey, &Envelope)) -> R,
+    ) -> Vec<R> {
+        self.lock().map_delayed(key, most, look)
+    }
+
+    /// Whether nothing is under way: everything delivered is settled, and no consumer can take what
+    /// is ready.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock().is_idle()
+    }
+
+    /// As [`is_idle`](Self::is_idle). If it is not, the waiter with the ticket is registered.
+    pub(crate) fn idle_or_wait(&self, ticket: Option<Ticket<'_>>) -> bool {
+        let mut state = self.lock();
+        // Asked first, and then looked: a settlement after the look is told.
+        state.arm_idle_notify();
+        let idle = state.is_idle();
+        if let (false, Some(ticket)) = (idle, ticket) {
+            state.idle_waiters().register(ticket);
+        }
+        idle
+    }
+
+    /// Lends out the waiters of [`idle_or_wait`](Self::idle_or_wait).
+    pub(crate) fn with_idle_waiters(&self, f: impl FnOnce(&mut WaitList)) {
+        f(self.lock().idle_waiters());
+    }
+
+    /// Lends out those who wait for a ready message without being consumers.
+    pub(crate) fn with_get_waiters(&self, f: impl FnOnce(&mut WaitList)) {
+        f(self.lock().get_waiters());
+    }
+
+    /// Lends out the receivers that wait for a consumer's inbox. An empty list if the consumer is gone,
+    /// since its receivers were woken then.
+    pub(crate) fn with_receivers(&self, consumer: ConsumerId, f: impl FnOnce(&mut WaitList)) {
+        let mut state = self.lock();
+        match state.receivers(consumer) {
+            Some(receivers) => f(receivers),
+            None => f(&mut WaitList::default()),
+        }
+    }
+
+    /// Shrinks the buffers of an idle queue: the ready list, and the inbox of `consumer`.
+    pub(crate) fn on_idle(&self, consumer: Option<ConsumerId>) {
+        self.lock().on_idle(consumer);
+    }
+
+    /// The capacities of a consumer's inbox and of the ready list.
+    #[cfg(test)]
+    pub(crate) fn capacities(&self, consumer: ConsumerId) -> (usize, usize) {
+        self.lock().capacities(consumer)
     }
 }
 

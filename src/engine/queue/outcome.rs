@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    consumers::ConsumerId,
+    consumer_id::ConsumerId,
     credit::Credit,
     effects::{DeadLetter, Effect, Effects},
 };

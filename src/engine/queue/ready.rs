@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    place::{Owner, Spot},
-    segmented_queue::{End, SegmentedQueue},
+    permit::{Commit, Slot},
+    segmented_queue::{SegmentedQueue, TailCommit},
 };
 use crate::message::envelope::Envelope;
 use crate::model::message_totals::MessageTotals;
@@ -19,8 +19,21 @@ pub(crate) struct Ready {
     lanes: Vec<Lane>,
     /// The lanes above this one are empty: with 256 priorities it would be long to look through them all for each message.
     top: usize,
-    len: usize,
-    bytes: u64,
+    totals: MessageTotals,
+}
+
+/// Counts a message that was put at the end of the only lane.
+pub(super) struct ReadyCommit<'a> {
+    tail: TailCommit<'a>,
+    totals: &'a mut MessageTotals,
+}
+
+impl ReadyCommit<'_> {
+    #[inline(always)]
+    pub(super) fn commit(self, size: u64) {
+        self.tail.commit(size);
+        self.totals.add_message(size);
+    }
 }
 
 /// The ready messages of one priority.
@@ -45,22 +58,21 @@ impl Ready {
         Ready {
             lanes,
             top: 0,
-            len: 0,
-            bytes: 0,
+            totals: MessageTotals::default(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.totals.messages as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.totals.messages == 0
     }
 
     /// The bytes of all ready messages.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.totals.bytes
     }
 
     /// The lane of a message: a priority above the highest counts as the highest, none as 0.
@@ -91,31 +103,27 @@ impl Ready {
 
     /// Adds a newcomer: its position is the highest given so far.
     pub(crate) fn push_back(&mut self, envelope: Envelope) {
-        self.len += 1;
-        self.bytes = self.bytes.wrapping_add(envelope.size());
+        self.totals.add_message(envelope.size());
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
-    /// The place for a newcomer at the end of the only lane, if there is room.
+    /// The slot for a newcomer at the end of the only lane, if it has capacity.
     #[inline(always)]
-    pub(super) fn spot(&mut self) -> Option<Spot<'_>> {
+    pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
         let [lane] = self.lanes.as_mut_slice() else {
             return None;
         };
-        let End { room, bytes, len } = lane.arrived.end()?;
-        let owner = Owner::Line {
-            piece: bytes,
-            line: len,
-            ready: &mut self.len,
-            bytes: &mut self.bytes,
-        };
-        Some(Spot { room, owner })
+        let (list, tail) = lane.arrived.tail()?;
+        let commit = Commit::Ready(ReadyCommit {
+            tail,
+            totals: &mut self.totals,
+        });
+        Some(Slot { list, commit })
     }
 
     /// Puts a message back to its place.
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
-        self.len += 1;
-        self.bytes = self.bytes.wrapping_add(envelope.size());
+        self.totals.add_message(envelope.size());
         self.lane(&envelope)
             .returned
             .insert(envelope.position, envelope);
@@ -131,8 +139,7 @@ impl Ready {
         let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
         let (top, envelope) = lanes.find_map(|(level, lane)| Some((level, lane.pop()?)))?;
         self.top = top;
-        self.len -= 1;
-        self.bytes = self.bytes.wrapping_sub(envelope.size());
+        self.totals -= MessageTotals::new(1, envelope.size());
         Some(envelope)
     }
 
@@ -143,8 +150,7 @@ impl Ready {
             [lane] if lane.returned.is_empty() => lane.arrived.pop_batch(most, into),
             _ => MessageTotals::default(),
         };
-        self.len -= taken.messages as usize;
-        self.bytes = self.bytes.wrapping_sub(taken.bytes);
+        self.totals -= taken;
         taken
     }
 

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
+    consumer_id::ConsumerId,
     consumer_state::{ConsumerState, DeliveryTarget, Group},
-    consumers::ConsumerId,
     credit::Credit,
     effects::{Effect, Effects},
     outcome::{PushedBy, ReturnedDelivery},
@@ -204,7 +204,7 @@ impl QueueState {
     ) {
         if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
             for envelope in run.chain(inbox.run.drain(..)) {
-                subscriber.handed -= MessageTotals::new(1, envelope.size());
+                subscriber.delivered.totals -= MessageTotals::new(1, envelope.size());
                 self.put_back_undelivered(envelope, effects);
             }
             for wake in inbox.waiting.take_all() {
@@ -214,7 +214,7 @@ impl QueueState {
         self.prune();
         let credit = Arc::clone(&subscriber.credit);
         self.retired.push(Retired {
-            handed: subscriber.handed,
+            handed: subscriber.delivered.totals,
             credit,
         });
     }
@@ -234,7 +234,7 @@ impl QueueState {
     /// What each consumer was handed, and the credit by which it tells what it settled; of those that are gone as well.
     pub(super) fn credits(&self) -> impl Iterator<Item = (MessageTotals, &Credit)> {
         let live = self.consumers.iter();
-        let live = live.map(|subscriber| (subscriber.handed, &*subscriber.credit));
+        let live = live.map(|subscriber| (subscriber.delivered.totals, &*subscriber.credit));
         let retired = self.retired.iter();
         live.chain(retired.map(|retired| (retired.handed, &*retired.credit)))
     }

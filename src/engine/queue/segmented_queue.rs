@@ -34,13 +34,18 @@ struct Segment {
     bytes: u64,
 }
 
-/// The end of a line, with room for one more message. Whoever puts it there counts it.
-pub(super) struct End<'a> {
-    pub(super) room: &'a mut Vec<Envelope>,
-    /// Of the last piece.
-    pub(super) bytes: &'a mut u64,
-    /// Of the line.
-    pub(super) len: &'a mut usize,
+/// Counts a message that was put into the last segment.
+pub(super) struct TailCommit<'a> {
+    segment_bytes: &'a mut u64,
+    len: &'a mut usize,
+}
+
+impl TailCommit<'_> {
+    #[inline(always)]
+    pub(super) fn commit(self, size: u64) {
+        *self.segment_bytes = self.segment_bytes.wrapping_add(size);
+        *self.len += 1;
+    }
 }
 
 impl SegmentedQueue {
@@ -72,23 +77,28 @@ impl SegmentedQueue {
             };
             self.segments.push_back(Segment { messages, bytes: 0 });
         }
-        if let Some(last) = self.segments.back_mut() {
-            self.len += 1;
-            last.bytes = last.bytes.wrapping_add(envelope.size());
-            last.messages.push(envelope);
+        if let Some((messages, tail)) = self.last() {
+            tail.commit(envelope.size());
+            messages.push(envelope);
         }
     }
 
-    /// Where the next message can be put without anything else to be done.
+    /// The last segment, if it has capacity for one more message.
     #[inline(always)]
-    pub(super) fn end(&mut self) -> Option<End<'_>> {
-        let Segment { messages, bytes } = self.segments.back_mut()?;
-        let fits = messages.len() < SEGMENT && messages.len() < messages.capacity();
-        fits.then_some(End {
-            room: messages,
-            bytes,
-            len: &mut self.len,
+    pub(super) fn tail(&mut self) -> Option<(&mut Vec<Envelope>, TailCommit<'_>)> {
+        self.last().filter(|(messages, _)| {
+            messages.len() < SEGMENT && messages.len() < messages.capacity()
         })
+    }
+
+    #[inline(always)]
+    fn last(&mut self) -> Option<(&mut Vec<Envelope>, TailCommit<'_>)> {
+        let Segment { messages, bytes } = self.segments.back_mut()?;
+        let commit = TailCommit {
+            segment_bytes: bytes,
+            len: &mut self.len,
+        };
+        Some((messages, commit))
     }
 
     pub(super) fn pop_front(&mut self) -> Option<Envelope> {

@@ -7,11 +7,12 @@ use std::{collections::VecDeque, sync::Arc, vec};
 
 use super::{
     budget::Account,
+    consumer_id::ConsumerId,
     consumer_state::{DeliveryTarget, SubscribeRequest},
-    consumers::{ConsumerId, Consumers},
+    consumers::Consumers,
     effects::{Effect, Effects},
     outcome::{Checkout, DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
-    place::Place,
+    permit::Permit,
     ready::Ready,
     returns::Retired,
     tally::{Counts, Tally},
@@ -114,9 +115,9 @@ impl QueueState {
         };
         let size = envelope.size();
         if envelope.deadline == NEVER {
-            if let Some(place) = self.place() {
+            if let Some(permit) = self.reserve() {
                 if let Some(envelope) = message.take() {
-                    effects.wake(place.put(size, |position| envelope.at(position)));
+                    effects.wake(permit.send(size, |position| envelope.at(position)));
                 }
                 return Ok(());
             }
@@ -140,47 +141,47 @@ impl QueueState {
         Ok(())
     }
 
-    /// Where the next message goes at once, if no limit, no priority and nobody who waits for anything else has a say in it.
+    /// Reserves the slot for the next message. `None` if a limit, a priority, a budget or a waiter
+    /// other than a receiver has a say in where the message goes, or if no slot is free.
     #[inline(always)]
-    pub(crate) fn place(&mut self) -> Option<Place<'_>> {
+    pub(super) fn reserve(&mut self) -> Option<Permit<'_>> {
         if self.deleted || self.is_selective() || !self.idle_waiters.is_empty() {
             return None;
         }
-        let spot = match self.ready.is_empty() {
-            true => self.consumers.spot()?,
+        let slot = match self.ready.is_empty() {
+            true => self.consumers.reserve()?,
             // Invariant 3: no consumer is in turn that could take it.
             false if self.is_limited() || !self.get_waiters.is_empty() => return None,
-            false => self.ready.spot()?,
+            false => self.ready.reserve()?,
         };
-        Some(Place {
-            spot,
+        Some(Permit {
+            slot,
             taken_in: &mut self.tally.taken_in,
             next_position: &mut self.next_position,
         })
     }
 
-    /// Takes plain messages in, one after the other: `make` makes one of each payload, and runs no user code. Those that it does not take are
-    /// left, the first of them made already: all, if it is deleted or may refuse some.
-    pub(crate) fn enqueue_batch<P>(
+    /// Takes plain messages in, one after the other: `make` makes one of each payload and its
+    /// position, and runs no user code. It stops at a message that is refused and returns that; the
+    /// payloads behind it stay in `payloads`. A queue that is deleted or may refuse takes none.
+    pub(super) fn enqueue_batch<P>(
         &mut self,
         payloads: &mut vec::IntoIter<P>,
         size: impl Fn(&P) -> u64,
-        make: impl Fn(P) -> Envelope,
+        make: impl Fn(P, u64) -> Envelope,
         effects: &mut Effects,
     ) -> Option<Envelope> {
         if self.deleted || self.is_selective() {
             return None;
         }
         for payload in payloads {
-            if let Some(place) = self.place() {
-                effects.wake(place.put(size(&payload), |position| make(payload).at(position)));
+            if let Some(permit) = self.reserve() {
+                effects.wake(permit.send(size(&payload), |position| make(payload, position)));
                 continue;
             }
-            let mut message = Some(make(payload));
-            if self
-                .enqueue(&mut message, PushedBy::Publisher, 0, effects)
-                .is_err()
-            {
+            let mut message = Some(make(payload, 0));
+            let enqueued = self.enqueue(&mut message, PushedBy::Publisher, 0, effects);
+            if enqueued.is_err() {
                 return message;
             }
         }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{
-    consumers::ConsumerId,
+    consumer_id::ConsumerId,
     credit::Credit,
     delayed::{DelayedEntry, DelayedKey, DelayedStore},
     effects::{Effect, Effects},

@@ -20,6 +20,7 @@ mod effects;
 mod exchange_interner;
 mod policies;
 mod publish;
+mod queues;
 mod replies;
 mod reverse_bindings;
 mod room;
@@ -36,6 +37,7 @@ use std::{
 pub(crate) use self::{
     declare::BindingRequest,
     publish::{PushFailure, Route},
+    queues::{OnGet, QueueDeleted},
     replies::{REPLY_TO, Requester},
     topology::ConnectionId,
     topology::{DeclaredBudget, Target, Topology},

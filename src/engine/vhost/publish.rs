@@ -111,13 +111,6 @@ impl Route {
         }
     }
 
-    /// The queue, if it leads to one and to nothing else, and nothing there depends on time or waits for room, as far as is known without
-    /// its lock.
-    #[inline]
-    pub(crate) fn plain_queue(&self) -> Option<&Arc<QueueCore>> {
-        self.only_queue().filter(|queue| queue.is_plain())
-    }
-
     /// How many places the message is to be in.
     pub(crate) fn len(&self) -> usize {
         self.queues.len() + self.delay_queues.len()
@@ -253,21 +246,17 @@ impl VirtualHost {
         }
     }
 
-    /// Puts payloads one after the other into a queue, in one critical section, as far as it takes them: as
-    /// [`QueueState::enqueue_batch`](crate::engine::queue::QueueState::enqueue_batch) says.
+    /// As [`QueueCore::try_push_run`], with the effects carried out.
     pub(crate) fn push_run<P>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
         payloads: &mut vec::IntoIter<P>,
         size: impl Fn(&P) -> u64,
-        make: impl Fn(P) -> Envelope,
+        make: impl Fn(P, u64) -> Envelope,
     ) -> Option<Envelope> {
-        let mut effects = Effects::none();
-        let left = queue
-            .lock()
-            .enqueue_batch(payloads, size, make, &mut effects);
+        let (refused, effects) = queue.try_push_run(payloads, size, make);
         self.run_effects(queue, effects);
-        left
+        refused
     }
 
     /// As [`push`](Self::push), for a route that leads to [one queue](Route::only_queue).

@@ -73,20 +73,14 @@ impl Waitable for Idle {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
-        let mut state = self.0.lock();
-        // Asked first, and then looked: a settlement after the look is told.
-        state.arm_idle_notify();
-        if state.is_idle() {
-            return Poll::Ready(());
+        match self.0.idle_or_wait(ticket) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-        if let Some(ticket) = ticket {
-            state.idle_waiters().register(ticket);
-        }
-        Poll::Pending
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(self.0.lock().idle_waiters());
+        self.0.with_idle_waiters(f);
     }
 }
 
@@ -179,14 +173,14 @@ fn all_idle(vhosts: &[Arc<VirtualHost>]) -> bool {
     vhosts
         .iter()
         .flat_map(|vhost| queues(vhost).into_iter().chain(delay_queues(vhost)))
-        .all(|queue| queue.lock().is_idle())
+        .all(|queue| queue.is_idle())
 }
 
 fn remaining_exchanges(
     vhost: &Arc<VirtualHost>,
     shelf: &Arc<QueueCore>,
 ) -> Option<RemainingExchange> {
-    let counts = vhost.with_queue(shelf, |state, now, effects| state.counts(now, effects));
+    let counts = vhost.counts(shelf);
     let delayed = counts.delayed.messages;
     (delayed > 0).then(|| RemainingExchange {
         vhost: vhost.name().clone(),
@@ -196,7 +190,7 @@ fn remaining_exchanges(
 }
 
 fn remaining_queues(vhost: &Arc<VirtualHost>, queue: &Arc<QueueCore>) -> Option<RemainingQueue> {
-    let counts = vhost.with_queue(queue, |state, now, effects| state.counts(now, effects));
+    let counts = vhost.counts(queue);
     let left = RemainingQueue {
         vhost: vhost.name().clone(),
         queue: queue.name().clone(),

@@ -56,9 +56,11 @@ impl<T: Payload> Producer<T> {
         let mut payloads = run.into_iter();
         let mut left = None;
         if let Some(route) = self.plain_route() {
-            if let Some(queue) = route.plain_queue() {
+            if let Some(queue) = route.only_queue() {
                 let size = |payload: &T| payload.size() as u64;
-                let make = |payload| Envelope::new(Body::new(payload), &route.address, None);
+                let make = |payload, position| {
+                    Envelope::new(Body::new(payload), &route.address, None).at(position)
+                };
                 let vhost = self.shared.connection.vhost();
                 left = vhost.push_run(queue, &mut payloads, size, make);
             }

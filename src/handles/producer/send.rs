@@ -225,23 +225,14 @@ impl<T: Payload> Producer<T> {
     }
 }
 
-/// Puts a payload at the end of a route, if that is one queue that has a place for it at once.
+/// Puts a payload at the end of a route, if that is one queue with a slot for it at once.
 #[inline(always)]
 fn put_by<T: Payload>(route: &CachedRoute, payload: T) -> std::result::Result<(), T> {
-    let Some(queue) = route.plain_queue() else {
+    let Some(queue) = route.only_queue() else {
         return Err(payload);
     };
     let size = payload.size() as u64;
-    let mut state = queue.lock();
-    let Some(place) = state.place() else {
-        return Err(payload);
-    };
-    let wake = place.put(size, |position| {
+    queue.try_push(size, payload, |payload, position| {
         Envelope::new(Body::new(payload), &route.address, None).at(position)
-    });
-    drop(state);
-    if let Some(wake) = wake {
-        wake.wake();
-    }
-    Ok(())
+    })
 }

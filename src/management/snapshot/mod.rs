@@ -180,10 +180,7 @@ fn snapshot_of(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
             exchanges.push(ExchangeSnapshot {
                 name: name.clone(),
                 kind: declared.kind(),
-                delayed: declared
-                    .delay_queue
-                    .as_ref()
-                    .map(|shelf| shelf.lock().delayed()),
+                delayed: declared.delay_queue.as_ref().map(|shelf| shelf.delayed()),
                 durable: declared.description.is_durable(),
                 auto_delete: declared.description.is_auto_delete(),
                 internal: declared.description.is_internal(),
@@ -209,7 +206,7 @@ fn snapshot_of(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
     let mut queues: Vec<QueueSnapshot> = declared
         .into_iter()
         .map(|(queue, description)| {
-            let counts = vhost.with_queue(&queue, |state, now, effects| state.counts(now, effects));
+            let counts = vhost.counts(&queue);
             let Counts {
                 ready,
                 unsettled,

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     engine::{
         queue::{Credit, DeliveryTarget, SubscribeRefused, SubscribeRequest},
-        vhost::{REPLY_TO, Requester},
+        vhost::{OnGet, REPLY_TO, Requester},
     },
     model::{
         arguments::ConsumerArguments,
@@ -200,24 +200,21 @@ impl Channel {
             credit: Arc::clone(&credit),
         };
         let mut made = None;
-        let subscribed = vhost.with_queue(&queue, |state, now, effects| {
-            let sink = |id| {
-                let source = Arc::new(DeliveryOrigin {
-                    vhost: Arc::clone(vhost),
-                    queue: Arc::clone(&queue),
-                    consumer: Some((id, credit)),
-                    consumer_tag: tag.clone(),
-                    account: queue.account().cloned(),
-                    auto_ack: options.auto_ack,
-                });
-                let outlet = ChannelSink {
-                    core: self.downgrade(),
-                    source: Arc::downgrade(&source),
-                };
-                made = Some(source);
-                DeliveryTarget::Push(Arc::new(outlet))
+        let subscribed = vhost.subscribe(&queue, ask, |id| {
+            let source = Arc::new(DeliveryOrigin {
+                vhost: Arc::clone(vhost),
+                queue: Arc::clone(&queue),
+                consumer: Some((id, credit)),
+                consumer_tag: tag.clone(),
+                account: queue.account().cloned(),
+                auto_ack: options.auto_ack,
+            });
+            let outlet = ChannelSink {
+                core: self.downgrade(),
+                source: Arc::downgrade(&source),
             };
-            state.subscribe(ask, sink, now, effects)
+            made = Some(source);
+            DeliveryTarget::Push(Arc::new(outlet))
         });
         match (subscribed, made) {
             (Ok(_), Some(source)) => Ok(source),
@@ -307,38 +304,35 @@ impl Channel {
         let vhost = core.vhost();
         let queue = vhost.queue(core.connection_id(), &name)?;
         let source = DeliveryOrigin::gets(vhost, &queue);
-        let got = vhost.with_queue(&queue, |state, now, effects| {
-            state.renew_lease(now, effects);
-            let (mut envelope, left) = state.get(now, effects)?;
+        let got = vhost.get(&queue, |mut envelope, left| {
             // The tag is given, and the entry made, before the queue hands anything else to this channel.
             let mut channel = core.lock();
             if channel.closed.is_some() {
-                return Some(Err(Unacked::new(Arc::clone(&source), envelope)));
+                let unacked = Unacked::new(Arc::clone(&source), envelope);
+                return (Err(unacked), OnGet::KeepUnacked);
             }
             let delivery_tag = channel.ledger.next_tag();
-            let mut shown = match ack {
-                AckMode::Auto => {
-                    state.settle_gets(1, envelope.size(), effects);
-                    Some(envelope)
-                }
+            let (mut shown, on_get) = match ack {
+                AckMode::Auto => (Some(envelope), OnGet::Acknowledge),
                 AckMode::Manual => {
                     let copy = envelope.share().ok();
                     channel
                         .ledger
                         .enter(delivery_tag, Unacked::new(Arc::clone(&source), envelope));
-                    copy
+                    (copy, OnGet::KeepUnacked)
                 }
             };
             if let Some(envelope) = shown.as_mut().filter(|_| queue.shows_delivery_count()) {
                 envelope.show_delivery_count();
             }
-            Some(Ok(ChannelDelivery {
+            let delivery = ChannelDelivery {
                 vhost: Arc::clone(vhost),
                 consumer_tag: Name::empty(),
                 delivery_tag,
                 envelope: shown,
                 message_count: left as u64,
-            }))
+            };
+            (Ok(delivery), on_get)
         });
         match got {
             None => Ok(None),

@@ -269,18 +269,18 @@ impl ChannelCore {
             queues[place].2.push(ReturnedToQueue { consumer, envelope });
         }
         for (queue, ids, returned) in queues {
-            self.vhost().with_queue(&queue, |state, now, effects| {
-                state.remove_consumers(&ids, &mut VecDeque::new(), returned, now, effects)
-            });
+            let now = self.vhost().now_for(&queue);
+            let (_, effects) =
+                self.vhost()
+                    .remove_consumers(&queue, &ids, &mut VecDeque::new(), returned, now);
+            self.vhost().run_effects(&queue, effects);
         }
     }
 
     /// Tells queues that the channel's common limit has room.
     fn resume(&self, queues: Vec<Arc<QueueCore>>) {
         for queue in queues {
-            self.vhost().with_queue(&queue, |state, now, effects| {
-                state.resume(self.group, now, effects)
-            });
+            self.vhost().resume(&queue, self.group);
         }
     }
 }

@@ -1,112 +1,73 @@
-//! Where the next message goes at once, if nothing stands in its way: to the consumer whose turn it is, or to the end of the line.
+//! Room for one message, reserved under the queue's lock before the message is made.
 //!
-//! Looked for first and filled afterwards: so a message is made right where it is to lie, and what most messages need not ask is not
-//! asked. Everything else goes by [`QueueState::enqueue`](super::QueueState::enqueue). Plain data behind the queue's lock.
+//! Most messages go to the inbox of the consumer whose turn it is, or to the end of the ready
+//! messages. [`QueueState::reserve`](super::QueueState::reserve) finds such a place, and
+//! [`Permit::send`] makes the message right there. Everything else goes by
+//! [`QueueState::enqueue`](super::QueueState::enqueue).
 
-use std::{collections::VecDeque, iter, mem::MaybeUninit};
+use std::{iter, mem::MaybeUninit};
 
-use super::{consumers::ConsumerId, credit::Credit};
-use crate::model::message_totals::MessageTotals;
+use super::{consumer_state::InboxCommit, ready::ReadyCommit};
 use crate::{
-    message::envelope::Envelope,
-    runtime::waiter::{WaitList, Wake},
+    message::envelope::Envelope, model::message_totals::MessageTotals, runtime::waiter::Wake,
 };
 
-/// The place for one message, and what is to be counted when it is filled.
-pub(crate) struct Place<'a> {
-    pub(super) spot: Spot<'a>,
-    /// What the queue has taken in.
+/// The right to put one message into a slot.
+pub(super) struct Permit<'a> {
+    pub(super) slot: Slot<'a>,
+    /// The messages that the queue has taken in.
     pub(super) taken_in: &'a mut MessageTotals,
     pub(super) next_position: &'a mut u64,
 }
 
-pub(super) struct Spot<'a> {
-    /// Has room for one more.
-    pub(super) room: &'a mut Vec<Envelope>,
-    pub(super) owner: Owner<'a>,
+/// The end of a list with capacity for one more message, and the counts of its owner.
+pub(super) struct Slot<'a> {
+    pub(super) list: &'a mut Vec<Envelope>,
+    pub(super) commit: Commit<'a>,
 }
 
-pub(super) enum Owner<'a> {
-    /// It is the inbox of a consumer, which has credit.
-    Consumer {
-        waiting: &'a mut WaitList,
-        credit: &'a Credit,
-        /// What the consumer was handed.
-        handed: &'a mut MessageTotals,
-        available: &'a mut u32,
-        /// Where others wait for their turn, if any do.
-        turn: Option<&'a mut VecDeque<ConsumerId>>,
-    },
-    /// It is the end of the line, behind messages that wait for credit.
-    Line {
-        /// The bytes of its last piece, its length, and what all ready messages amount to.
-        piece: &'a mut u64,
-        line: &'a mut usize,
-        ready: &'a mut usize,
-        bytes: &'a mut u64,
-    },
+/// How the owner of a list counts a message that was written there.
+pub(super) enum Commit<'a> {
+    /// A consumer's inbox. The consumer has credit.
+    Inbox(InboxCommit<'a>),
+    /// The ready messages.
+    Ready(ReadyCommit<'a>),
 }
 
-/// For how many messages cache lines are fetched at a time.
+/// The number of messages whose cache lines are fetched at a time.
 const AHEAD: usize = 4;
 
-/// Has the cache lines of the next few places come, all at once, by writing something there: they are with the consumer, which has read them
-/// last. Otherwise each message would wait for its own before the lock can be let go.
+/// Prefetches the next [`AHEAD`] slots for writing by storing zeros. The consumer read these lines
+/// last, and the lock cannot be released before they arrive.
 #[inline(always)]
-fn fetch_ahead(room: &mut Vec<Envelope>) {
-    if let Some(places) = room.spare_capacity_mut().get_mut(1..AHEAD) {
-        places.fill_with(MaybeUninit::zeroed);
+fn fetch_ahead(list: &mut Vec<Envelope>) {
+    if let Some(slots) = list.spare_capacity_mut().get_mut(1..AHEAD) {
+        slots.fill_with(MaybeUninit::zeroed);
     }
 }
 
-impl Place<'_> {
-    /// Has a message of `size` bytes made there, for the position given. It must depend on no time; `make` runs no user code.
+impl Permit<'_> {
+    /// Makes a message of `size` bytes in the slot. `make` gets its position and runs no user code;
+    /// the message must not depend on time.
     #[inline(always)]
     #[must_use = "a receiver that was claimed must be woken"]
-    pub(crate) fn put(self, size: u64, make: impl FnOnce(u64) -> Envelope) -> Option<Wake> {
-        let Spot { room, owner } = self.spot;
-        let first = room.is_empty();
+    pub(super) fn send(self, size: u64, make: impl FnOnce(u64) -> Envelope) -> Option<Wake> {
+        let Slot { list, commit } = self.slot;
+        let was_empty = list.is_empty();
         let position = *self.next_position;
-        if room.len() % AHEAD == 0 {
-            fetch_ahead(room);
+        if list.len() % AHEAD == 0 {
+            fetch_ahead(list);
         }
-        // Not pushed, which would have it made elsewhere and moved. Before all else: the lock is not free until it is written.
-        room.extend(iter::once_with(|| make(position)));
+        // Not `push`, which would make the message elsewhere and move it. Before all else, since the
+        // lock is not free until the message is written.
+        list.extend(iter::once_with(|| make(position)));
         *self.next_position += 1;
-        let amount = MessageTotals::new(1, size);
-        *self.taken_in += amount;
-        match owner {
-            Owner::Consumer {
-                waiting,
-                credit,
-                handed,
-                available,
-                turn,
-            } => {
-                *handed += amount;
-                // Without a limit there is nothing to count down.
-                *available = available.saturating_sub(1);
-                if first {
-                    credit.set_filled(true);
-                }
-                if let Some(turn) = turn {
-                    turn.rotate_left(1);
-                }
-                match waiting.is_empty() {
-                    true => None,
-                    false => waiting.take_one(),
-                }
-            }
-            Owner::Line {
-                piece,
-                line,
-                ready,
-                bytes,
-            } => {
-                *piece = piece.wrapping_add(size);
-                *line += 1;
-                *ready += 1;
-                *bytes = bytes.wrapping_add(size);
+        let totals = MessageTotals::new(1, size);
+        *self.taken_in += totals;
+        match commit {
+            Commit::Inbox(inbox) => inbox.commit(was_empty, totals),
+            Commit::Ready(ready) => {
+                ready.commit(size);
                 None
             }
         }
@@ -139,7 +100,7 @@ mod tests {
         state: QueueState,
         consumers: Vec<(ConsumerId, Arc<Credit>)>,
         handed: Vec<Vec<(u64, u64)>>,
-        places: usize,
+        permits: usize,
     }
 
     impl Tried {
@@ -165,7 +126,7 @@ mod tests {
                 state,
                 consumers,
                 handed: vec![Vec::new(); CONSUMERS],
-                places: 0,
+                permits: 0,
             }
         }
 
@@ -174,10 +135,10 @@ mod tests {
                 let address = Address::new(&ExchangeId::Interned(0), &Name::empty());
                 Envelope::new(Body::new(payload.to_owned()), &address, None).at(position)
             };
-            let place = at_once.then(|| self.state.place()).flatten();
-            if let Some(place) = place {
-                self.places += 1;
-                assert!(place.put(payload.len() as u64, make).is_none());
+            let permit = at_once.then(|| self.state.reserve()).flatten();
+            if let Some(permit) = permit {
+                self.permits += 1;
+                assert!(permit.send(payload.len() as u64, make).is_none());
                 return;
             }
             let mut message = Some(make(0));
@@ -208,9 +169,10 @@ mod tests {
     }
 
     proptest! {
-        /// Messages that were put and messages that were pushed come to the same consumers, in the same order, and count the same.
+        /// Messages written by permits and messages enqueued reach the same consumers in the same
+        /// order, and count the same.
         #[test]
-        fn a_place_is_where_a_push_would_have_led(
+        fn a_reserved_slot_is_where_enqueue_would_have_put_the_message(
             limit in proptest::option::of(2..40_u64),
             single_active_consumer in any::<bool>(),
             prefetch in 0..9_u32,
@@ -247,22 +209,22 @@ mod tests {
                 prop_assert_eq!(&put.handed, &pushed.handed);
                 prop_assert_eq!(put.state.counts(0, &mut effects), pushed.state.counts(0, &mut effects));
             }
-            prop_assert_eq!(pushed.places, 0);
+            prop_assert_eq!(pushed.permits, 0);
         }
     }
 
     #[test]
-    fn there_is_a_place_with_a_consumer_and_in_the_line() {
+    fn a_slot_can_be_reserved_with_a_consumer_and_behind_the_ready_messages() {
         let mut tried = Tried::new(QueueArguments::default(), 4, 0);
         (0..100).for_each(|_| tried.publish("x", true));
         let handed = CONSUMERS * 4;
         // What has to be made room for is pushed, and the first that no consumer can take.
-        assert!(tried.places > handed, "{}", tried.places);
+        assert!(tried.permits > handed, "{}", tried.permits);
         assert_eq!(tried.state.ready_len(), 100 - handed);
     }
 
     #[test]
-    fn whoever_waits_for_anything_else_is_asked_first() {
+    fn a_queue_with_a_limit_or_with_priorities_reserves_nothing_once_it_has_a_backlog() {
         let idle = |settings| Tried::new(settings, 1, 0);
         let mut limited = idle(QueueArguments {
             max_length: Some(10),
@@ -275,7 +237,7 @@ mod tests {
         for tried in [&mut limited, &mut ranked] {
             (0..8).for_each(|_| tried.publish("x", true));
             assert!(tried.state.ready_len() > 0);
-            assert!(tried.state.place().is_none());
+            assert!(tried.state.reserve().is_none());
         }
     }
 }
