@@ -91,9 +91,7 @@ impl<T: Payload> SimpleQueue<T> {
         queue: &descriptions::Queue,
     ) -> Result<SimpleQueue<T>> {
         let producer = connection.producer::<T>(queue)?;
-        let core = connection.core();
-        let queue = core.vhost().queue(core.id(), producer.routing_key())?;
-        let source = DeliveryOrigin::gets(core.vhost(), &queue);
+        let source = connection.gate().getter(producer.routing_key())?;
         Ok(SimpleQueue {
             producer,
             getter: Getter { source },

@@ -21,7 +21,7 @@ use crate::{
         properties::Properties,
     },
     model::{error::Result, name::Name},
-    session::{channel::Channel, connection::Connection},
+    session::{channel::Channel, connection::Connection, gate::DelayQueue},
 };
 
 /// The delayed messages of one queue or one delayed exchange: those published to be
@@ -79,7 +79,7 @@ impl Connection {
     ///
     /// [`Delayed`] has an example.
     pub fn delayed(&self, at: impl Into<Destination>) -> Result<Delayed> {
-        Delayed::at(&self.connection()?, &at.into())
+        Delayed::at(self, &at.into())
     }
 }
 
@@ -89,7 +89,7 @@ impl Broker {
     /// # Errors
     /// Those of [`Connection::delayed`].
     pub fn delayed(&self, at: impl Into<Destination>) -> Result<Delayed> {
-        Delayed::at(&self.connection()?, &at.into())
+        self.connection()?.delayed(at)
     }
 }
 
@@ -99,18 +99,18 @@ impl Channel {
     /// # Errors
     /// Those of [`Connection::delayed`].
     pub fn delayed(&self, at: impl Into<Destination>) -> Result<Delayed> {
-        Delayed::at(&self.connection()?, &at.into())
+        self.connection()?.delayed(at)
     }
 }
 
 impl Delayed {
     pub(crate) fn at(connection: &Connection, destination: &Destination) -> Result<Delayed> {
-        let core = connection.core();
-        core.check_open()?;
-        let vhost = Arc::clone(core.vhost());
-        let queue = match destination {
-            Destination::Queue(queue) => vhost.queue(core.id(), &Name::new(queue.name())?)?,
-            Destination::Exchange(exchange) => vhost.delay_queue(&Name::new(exchange.name())?)?,
+        let gate = connection.gate();
+        let DelayQueue { vhost, queue } = match destination {
+            Destination::Queue(queue) => gate.delayed_of_queue(&Name::new(queue.name())?)?,
+            Destination::Exchange(exchange) => {
+                gate.delayed_of_exchange(&Name::new(exchange.name())?)?
+            }
         };
         Ok(Delayed { vhost, queue })
     }

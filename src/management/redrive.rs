@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    engine::vhost::{ConnectionId, VirtualHost},
     message::{
         envelope::{Envelope, Meta},
         headers::x_death,
@@ -11,7 +10,10 @@ use crate::{
         properties::Properties,
     },
     model::{bytes::Bytes, descriptions::Queue, error::Result, name::Name},
-    session::connection::Connection,
+    session::{
+        connection::Connection,
+        publisher::{OnFull, Overrides, Publisher},
+    },
 };
 
 /// Which dead letters go back to the queues in which they died.
@@ -92,17 +94,11 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_dead_letter_queue(&self, queue: Option<&Queue>) -> Result {
-        let core = self.core();
-        core.check_open()?;
-        let queue = match queue {
-            Some(queue) => {
-                let name = Name::new(self.declare(queue)?.name())?;
-                Some(core.vhost().queue(core.id(), &name)?)
-            }
+        let name = match queue {
+            Some(queue) => Some(Name::new(self.declare(queue)?.name())?),
             None => None,
         };
-        core.vhost().set_dead_letter_queue(queue);
-        Ok(())
+        self.gate().set_dead_letter_queue(name.as_ref())
     }
 
     /// Moves dead letters that are ready in `queue` back to the queues in which they died last, where they get new
@@ -137,21 +133,19 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn redrive(&self, queue: &Queue, mut which: Redrive<'_>) -> Result<u64> {
-        let core = self.core();
-        core.check_open()?;
-        let vhost = core.vhost();
-        let from = vhost.queue(core.id(), &Name::new(queue.name())?)?;
-        // Taken out as by gets, since the filter is not to run under the queue's lock.
-        let taken = vhost.get_all(&from);
+        let from = self.gate().getter(&Name::new(queue.name())?)?;
+        let key = Name::empty();
+        let home_publisher = self.gate().publisher(Name::empty(), key, true, None, None);
         let mut moved = 0;
         let mut kept = Vec::new();
-        for envelope in taken {
+        // Taken out as by gets, since the filter is not to run under the queue's lock.
+        for envelope in from.get_all() {
             let chosen = (moved as usize) < which.most && (which.filter)(envelope.properties());
             let bytes = envelope.size();
             match chosen.then(|| home(envelope.properties())).flatten() {
-                Some(home) => match send_home(vhost, core.id(), &home, envelope) {
+                Some(home) => match send_home(&home_publisher, &home, envelope) {
                     Ok(()) => {
-                        vhost.settle_moved(&from, 1, bytes);
+                        from.settle_moved(1, bytes);
                         moved += 1;
                     }
                     Err(envelope) => kept.push(envelope),
@@ -159,7 +153,7 @@ impl Connection {
                 None => kept.push(envelope),
             }
         }
-        vhost.requeue_undelivered(&from, None, kept);
+        from.requeue_undelivered(kept);
         Ok(moved)
     }
 }
@@ -169,16 +163,24 @@ fn home(properties: &Properties) -> Option<Name> {
     x_death::last_queue(properties.headers.as_ref()).and_then(|queue| Name::new(queue).ok())
 }
 
+/// Publishes a dead letter to the queue that it died in.
+///
+/// # Errors
+/// Gives it back if that queue is gone, is another connection's, or refuses it.
 fn send_home(
-    vhost: &Arc<VirtualHost>,
-    connection: ConnectionId,
+    publisher: &Publisher,
     home: &Name,
     mut envelope: Envelope,
 ) -> std::result::Result<(), Envelope> {
-    let Ok(queue) = vhost.queue(connection, home) else {
-        return Err(envelope);
+    let overrides = Overrides {
+        routing_key: Some(home),
+        ..Overrides::default()
     };
-    let Ok(route) = vhost.resolve(&Name::empty(), queue.name(), None) else {
+    let gate = publisher.gate();
+    let prepared = gate
+        .check_queue(home)
+        .and_then(|()| publisher.prepare(gate, overrides, None, OnFull::Skip));
+    let Ok(prepared) = prepared else {
         return Err(envelope);
     };
     let meta = envelope.meta().map(|meta| {
@@ -190,8 +192,8 @@ fn send_home(
     });
     // The message leaves its payload for as long as it takes to see whether it is wanted.
     let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
-    let mut message = Some(Envelope::new(body, &route.address, meta));
-    match (vhost.push(&route, &mut message, None), message) {
+    let mut message = Some(Envelope::new(body, prepared.address(), meta));
+    match (prepared.push(&mut message), message) {
         (Err(_), Some(message)) => {
             *envelope.body_mut() = message.into_body();
             Err(envelope)

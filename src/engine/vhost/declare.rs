@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     REPLY_TO, VirtualHost,
-    topology::{ConnectionId, DeclaredExchange, DeclaredQueue, Target, Topology},
+    topology::{ConnectionId, DeclaredQueue, Target, Topology},
 };
 use crate::{
     engine::{
@@ -12,13 +12,8 @@ use crate::{
         queue::{DeleteRefused, Deleted, QueueCore, QueueState},
     },
     model::{
-        arguments::{
-            ExchangeArguments, QueueArguments, QueueType, check_exchange_equivalence,
-            check_queue_equivalence, delayed_type,
-        },
-        descriptions::{self, names},
+        arguments::QueueType,
         error::{CancelReason, EntityKind, Error, Result},
-        exchange_kind::ExchangeKind,
         field_value::FieldTable,
         name::Name,
     },
@@ -56,47 +51,11 @@ pub(super) fn checked(name: &str) -> Result<Name> {
     }
 }
 
-fn is_reserved(name: &Name) -> bool {
+pub(super) fn is_reserved(name: &Name) -> bool {
     name.starts_with("amq.")
 }
 
 impl VirtualHost {
-    /// `true` if the exchange is new.
-    pub(crate) fn declare_exchange(self: &Arc<Self>, ask: &descriptions::Exchange) -> Result<bool> {
-        let kind = match ask.kind() {
-            names::DELAYED_MESSAGE => None,
-            kind => Some(kind.parse::<ExchangeKind>()?),
-        };
-        let name = checked(ask.name())?;
-        if name.is_empty() {
-            return Err(Error::default_exchange());
-        }
-        let policies = self.policies.lock();
-        let mut topology = self.topology.write();
-        self.check_up()?;
-        if let Some(there) = topology.exchanges.get(&name) {
-            check_exchange_equivalence(&there.description, ask, &name, self.name())?;
-            return Ok(false);
-        }
-        if is_reserved(&name) {
-            return Err(Error::reserved_prefix(EntityKind::Exchange, &name));
-        }
-        let arguments = ExchangeArguments::parse(ask.argument_table(), &name, self.name())?;
-        let (kind, shelf) = match kind {
-            Some(kind) => (kind, None),
-            None => {
-                let kind = delayed_type(ask.argument_table())?.parse()?;
-                (kind, Some(self.new_delay_queue(&topology, &name)?))
-            }
-        };
-        let alternate = policies
-            .effective_exchange(&arguments, &name)
-            .alternate_exchange;
-        let declared = DeclaredExchange::new(kind, ask.clone(), arguments, alternate, shelf);
-        topology.add_exchange(name, declared);
-        Ok(true)
-    }
-
     pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
         let name = checked(name)?;
         if name.is_empty() {
@@ -134,73 +93,22 @@ impl VirtualHost {
         }
     }
 
-    /// The queue, and `true` if it is new.
-    pub(crate) fn declare_queue(
-        self: &Arc<Self>,
-        connection: ConnectionId,
-        ask: &descriptions::Queue,
-    ) -> Result<(QueueDeclared, bool)> {
-        let wanted = checked(ask.name())?;
-        if let Some(declared) = self.declare_reply_to(&wanted)? {
-            return Ok((declared, false));
-        }
-        if is_reserved(&wanted) && !ask.is_open() {
-            return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
-        }
-        let policies = self.policies.lock();
-        let mut topology = self.topology.write();
-        self.check_up()?;
-        if let Some(there) = topology.queues.get(&wanted) {
-            self.check_access(there, connection)?;
-            if !ask.is_open() {
-                check_queue_equivalence(&there.description, ask, &wanted, self.name())?;
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is internal.
+    pub(crate) fn check_exchange(&self, name: &Name) -> Result {
+        let topology = self.topology.read();
+        match topology.exchanges.get(name) {
+            _ if name.is_empty() => Ok(()),
+            None => Err(Error::not_found(EntityKind::Exchange, name, self.name())),
+            Some(declared) if declared.description.is_internal() => {
+                Err(Error::internal_exchange(name, self.name()))
             }
-            let queue = Arc::clone(&there.queue);
-            drop(topology);
-            drop(policies);
-            return Ok((self.describe(&queue), false));
+            Some(_) => Ok(()),
         }
-        if is_reserved(&wanted) {
-            return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
-        }
-        let name = match wanted.is_empty() {
-            true => self.generate_name(&topology)?,
-            false => wanted,
-        };
-        let arguments = QueueArguments::parse(ask.argument_table(), &name, self.name())?;
-        arguments.check_properties(ask, &name, self.name())?;
-        let effective = policies.effective_queue(&arguments, &name);
-        let account = self.open_account(&topology, &arguments)?;
-        let queue = Arc::new(QueueCore::new(
-            name.clone(),
-            self.next_number(),
-            effective,
-            account,
-        ));
-        let declared = QueueDeclared {
-            name: name.clone(),
-            message_count: 0,
-            consumer_count: 0,
-        };
-        let owner = ask.is_exclusive().then_some(connection);
-        let made = Arc::clone(&queue);
-        topology.add_queue(
-            name,
-            DeclaredQueue {
-                queue,
-                description: ask.of_new_queue(),
-                arguments,
-                owner,
-            },
-        );
-        drop(topology);
-        drop(policies);
-        self.renew_lease(&made);
-        Ok((declared, true))
     }
 
     /// The name that requesters consume from is always there, one of a requester while that waits; neither is declared.
-    fn declare_reply_to(&self, name: &Name) -> Result<Option<QueueDeclared>> {
+    pub(super) fn declare_reply_to(&self, name: &Name) -> Result<Option<QueueDeclared>> {
         if !name.starts_with(REPLY_TO) {
             return Ok(None);
         }
@@ -215,13 +123,13 @@ impl VirtualHost {
     }
 
     /// Somebody has used the queue; matters only if it has a lease.
-    fn renew_lease(self: &Arc<Self>, queue: &Arc<QueueCore>) {
+    pub(super) fn renew_lease(self: &Arc<Self>, queue: &Arc<QueueCore>) {
         if queue.is_timed() {
             self.with_queue(queue, QueueState::renew_lease);
         }
     }
 
-    fn describe(self: &Arc<Self>, queue: &Arc<QueueCore>) -> QueueDeclared {
+    pub(super) fn describe(self: &Arc<Self>, queue: &Arc<QueueCore>) -> QueueDeclared {
         let counts = self.with_queue(queue, |state, now, effects| {
             state.renew_lease(now, effects);
             state.counts(now, effects)
@@ -233,7 +141,7 @@ impl VirtualHost {
         }
     }
 
-    fn generate_name(&self, topology: &Topology) -> Result<Name> {
+    pub(super) fn generate_name(&self, topology: &Topology) -> Result<Name> {
         loop {
             let name = Name::new(format!("amq.gen-{}", self.generate()))?;
             if !topology.queues.contains_key(&name) {
@@ -243,7 +151,7 @@ impl VirtualHost {
     }
 
     /// An exclusive queue is its connection's alone.
-    fn check_access(&self, queue: &DeclaredQueue, connection: ConnectionId) -> Result {
+    pub(super) fn check_access(&self, queue: &DeclaredQueue, connection: ConnectionId) -> Result {
         match queue.owner {
             Some(owner) if owner != connection => {
                 Err(Error::resource_locked(queue.queue.name(), self.name()))
@@ -344,15 +252,6 @@ impl VirtualHost {
                 self.run_effects(&queue, effects);
             }
         }
-    }
-
-    pub(crate) fn purge_queue(
-        self: &Arc<Self>,
-        connection: ConnectionId,
-        name: &Name,
-    ) -> Result<u64> {
-        let queue = self.queue(connection, name)?;
-        Ok(self.with_queue(&queue, QueueState::purge))
     }
 
     /// `true` if the binding is new.

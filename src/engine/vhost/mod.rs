@@ -13,7 +13,9 @@
 //! destructors of payloads, clocks, codecs.
 
 mod budgets;
+mod capacity;
 mod dead_letters;
+mod declaration;
 mod declare;
 mod delayed;
 mod effects;
@@ -23,7 +25,6 @@ mod publish;
 mod queues;
 mod replies;
 mod reverse_bindings;
-mod room;
 mod route;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
@@ -35,6 +36,8 @@ use std::{
 };
 
 pub(crate) use self::{
+    capacity::CapacityWait,
+    declaration::WithBindings,
     declare::BindingRequest,
     publish::{PushFailure, Route},
     queues::{OnGet, QueueDeleted},

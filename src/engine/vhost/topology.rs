@@ -206,6 +206,22 @@ impl Topology {
         routing_key: &Name,
         arguments: &FieldTable,
     ) -> bool {
+        let unbound = self.remove_binding(source, target, routing_key, arguments);
+        if unbound {
+            self.collect(vec![source.clone()]);
+        }
+        unbound
+    }
+
+    /// Removes a binding; its source stays, though it may be an unused auto-delete exchange now. `false`
+    /// if there was none.
+    pub(super) fn remove_binding(
+        &mut self,
+        source: &Name,
+        target: &Target,
+        routing_key: &Name,
+        arguments: &FieldTable,
+    ) -> bool {
         let Some(exchange) = self.exchanges.get_mut(source) else {
             return false;
         };
@@ -219,7 +235,6 @@ impl Topology {
             self.sources.remove(target, source);
         }
         self.touch(source);
-        self.collect(vec![source.clone()]);
         true
     }
 

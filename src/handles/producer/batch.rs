@@ -3,14 +3,8 @@
 //! Only where nothing can come between: where a queue may refuse a message or have its publisher wait, where time plays a part, or several
 //! places are to have it, each is published by itself.
 
-use super::{Producer, PublishError, refused::payload_of, routes::Routes};
-use crate::{
-    engine::vhost::Published,
-    message::{
-        envelope::Envelope,
-        payload::{Body, Payload},
-    },
-};
+use super::{Producer, PublishError, refused::payload_of, send::plain};
+use crate::{engine::vhost::Published, message::payload::Payload};
 
 /// How many messages a queue takes at once: its lock is held so long.
 const RUN: usize = 64;
@@ -54,18 +48,13 @@ impl<T: Payload> Producer<T> {
     fn publish_run(&self, run: Vec<T>, results: &mut Vec<Result<Published, PublishError<T>>>) {
         let count = run.len();
         let mut payloads = run.into_iter();
-        let mut left = None;
-        if let Some(route) = self.plain_route() {
-            if let Some(queue) = route.only_queue() {
+        let left = match self.sized_by {
+            Some(_) => None,
+            None => {
                 let size = |payload: &T| payload.size() as u64;
-                let make = |payload, position| {
-                    Envelope::new(Body::new(payload), &route.address, None).at(position)
-                };
-                let vhost = self.shared.connection.vhost();
-                left = vhost.push_run(queue, &mut payloads, size, make);
+                self.publisher.try_push_run(&mut payloads, size, plain)
             }
-            Routes::cache(route);
-        }
+        };
         let taken = count - payloads.len() - usize::from(left.is_some());
         results.extend((0..taken).map(|_| Ok(Published::to_one())));
         let left = left.map(|envelope| payload_of(Some(envelope.into_body())));

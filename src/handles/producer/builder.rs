@@ -2,8 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Producer, ProducerShared, Routes, letter::complete};
+use super::{Producer, completed::complete};
 use crate::{
+    engine::vhost::WithBindings,
     message::{codec::Codec, payload::Payload, properties::Properties},
     model::{
         descriptions::{Exchange, Queue},
@@ -166,49 +167,39 @@ impl<T: Payload> ProducerBuilder<T> {
     /// ```
     pub fn build(self) -> Result<Producer<T>> {
         let connection = self.connection?;
-        connection.core().check_user_id(&self.properties)?;
+        let gate = connection.gate();
+        gate.check_user_id(&self.properties)?;
         self.properties.validate()?;
         let (exchange, own_key, to_queue) = match &self.destination {
-            Destination::Queue(queue) => (
-                Name::empty(),
-                Name::new(connection.declare(queue)?.name())?,
-                true,
-            ),
+            Destination::Queue(queue) => {
+                let declared = gate.declare_queue(queue, WithBindings::Yes)?;
+                (Name::empty(), declared.name, true)
+            }
             Destination::Exchange(exchange) if exchange.name().is_empty() => {
                 (Name::empty(), Name::empty(), false)
             }
-            Destination::Exchange(exchange) => (
-                Name::new(connection.declare(exchange)?.name())?,
-                Name::empty(),
-                false,
-            ),
+            Destination::Exchange(exchange) => {
+                gate.declare_exchange(exchange, WithBindings::Yes)?;
+                (Name::new(exchange.name())?, Name::empty(), false)
+            }
         };
         let routing_key = self.routing_key.map_or(Ok(own_key), Name::new)?;
+        let always_encode = gate.always_encode();
         // Messages of the default codec say what they are without a word.
-        let says_more = self.codec.is_some()
-            || !self.properties.is_empty()
-            || connection.core().vhost().always_encode();
+        let says_more = self.codec.is_some() || !self.properties.is_empty() || always_encode;
         let (meta, headers) = match says_more {
             true => {
-                let (meta, all) = complete::<T>(self.properties, self.codec.clone());
-                let headers = all.or_else(|| meta.properties.headers.clone());
+                let (meta, given) = complete::<T>(self.properties, self.codec.clone());
+                let headers = given.headers_given(&meta);
                 (Some(Arc::new(meta)), headers)
             }
             false => (None, None),
         };
-        let shared = ProducerShared {
-            exchange,
-            routing_key,
-            mandatory: self.mandatory.unwrap_or(to_queue),
-            codec: self.codec,
-            meta,
-            headers,
-            always_encode: connection.core().vhost().always_encode(),
-            connection: Arc::clone(connection.core()),
-        };
+        let mandatory = self.mandatory.unwrap_or(to_queue);
         Ok(Producer {
-            shared: Arc::new(shared),
-            routes: Routes::default(),
+            publisher: gate.publisher(exchange, routing_key, mandatory, meta, headers),
+            codec: self.codec,
+            always_encode,
             sized_by: self.sized_by,
         })
     }

@@ -1,14 +1,13 @@
 //! Producers: typed handles that publish.
 //!
-//! Sits on connections and the virtual host's publishing. Files: `batch` many at once, `builder` how one is made, `routes` what it remembers,
-//! `send` how a payload gets into queues, `letter` what a message adds, `room` waiting for full queues, `refused` what comes back.
+//! A producer adds a type to a [`Publisher`]. Files: `batch` many at once, `builder` how one is made,
+//! `send` how a payload gets into queues, `completed` what its type adds to the properties, `refused`
+//! what comes back.
 
 mod batch;
 mod builder;
-mod letter;
+mod completed;
 mod refused;
-mod room;
-mod routes;
 mod send;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -18,12 +17,11 @@ pub use self::{
     refused::PublishError,
 };
 
-use self::{letter::Letter, room::Room, routes::Routes};
 use crate::{
     engine::vhost::Published,
-    message::{codec::Codec, envelope::Meta, outgoing::Message, payload::Payload},
-    model::{error::Result, field_value::FieldTable, name::Name},
-    session::connection::{self, Closing},
+    message::{codec::Codec, outgoing::Message, payload::Payload},
+    model::{error::Result, name::Name},
+    session::publisher::{OnFull, Overrides, Publisher},
 };
 
 /// Publishes payloads of one type to one exchange, or to one queue.
@@ -52,24 +50,11 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct Producer<T: Payload> {
-    shared: Arc<ProducerShared>,
-    routes: Routes,
+    publisher: Publisher,
+    codec: Option<Arc<dyn Codec>>,
+    always_encode: bool,
     /// The producer's own measure of a payload's size.
     sized_by: Option<fn(&T) -> u64>,
-}
-
-/// What clones of a producer have in common; never written.
-struct ProducerShared {
-    connection: Arc<connection::ConnectionCore>,
-    exchange: Name,
-    routing_key: Name,
-    mandatory: bool,
-    codec: Option<Arc<dyn Codec>>,
-    /// Of messages that bring no properties of their own; `None` if there is nothing to say.
-    meta: Option<Arc<Meta>>,
-    /// The headers of such messages, which route as well.
-    headers: Option<FieldTable>,
-    always_encode: bool,
 }
 
 impl<T: Payload> Producer<T> {
@@ -100,7 +85,7 @@ impl<T: Payload> Producer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn publish(&self, payload: T) -> Result<Published, PublishError<T>> {
-        self.send_plain(payload, Room::Wait)
+        self.send_plain(payload, OnFull::Wait)
     }
 
     /// Publishes with a routing key of at most 255 bytes.
@@ -108,14 +93,7 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`publish`](Self::publish); [`Error::InvalidName`](crate::Error::InvalidName) for a longer key.
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
-        let payload = match self.put_to(routing_key, payload) {
-            Ok(()) => return Ok(Published::to_one()),
-            Err(payload) => payload,
-        };
-        match Letter::to(routing_key, &self.shared) {
-            Ok(mut letter) => self.send(payload, Some(&mut letter), Room::Wait),
-            Err(error) => Err(PublishError { error, payload }),
-        }
+        self.send_to(routing_key, payload)
     }
 
     /// Publishes a message with properties of its own.
@@ -143,7 +121,7 @@ impl<T: Payload> Producer<T> {
         &self,
         message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message, Room::Wait)
+        self.send_message(message, OnFull::Wait)
     }
 
     /// As [`publish`](Self::publish), but never waits for room in a queue with
@@ -155,7 +133,7 @@ impl<T: Payload> Producer<T> {
     ///
     /// [`publish_timeout`](Self::publish_timeout) has an example of both.
     pub fn try_publish(&self, payload: T) -> Result<Published, PublishError<T>> {
-        self.send_plain(payload, Room::Try)
+        self.send_plain(payload, OnFull::Fail)
     }
 
     /// As [`publish`](Self::publish), but waits at most `timeout` for room in a queue with
@@ -183,7 +161,7 @@ impl<T: Payload> Producer<T> {
         payload: T,
         timeout: Duration,
     ) -> Result<Published, PublishError<T>> {
-        self.send_plain(payload, Room::Within(timeout))
+        self.send_plain(payload, OnFull::WaitFor(timeout))
     }
 
     /// As [`publish`](Self::publish), for a task: waits for room without blocking the thread.
@@ -208,15 +186,13 @@ impl<T: Payload> Producer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub async fn publish_async(&self, payload: T) -> Result<Published, PublishError<T>> {
-        loop {
-            let lacking = match self.route(None) {
-                Ok(route) => self.shared.connection.vhost().lacks_room(&route),
-                Err(error) => return Err(PublishError { error, payload }),
-            };
-            match lacking {
-                Some(room) => room.or(Closing(Arc::clone(&self.shared.connection))).await,
-                None => return self.send(payload, None, Room::Ignore),
-            }
+        let gate = self.publisher.gate();
+        let prepared = self
+            .publisher
+            .prepare_async(gate, Overrides::default(), None);
+        match prepared.await {
+            Ok(prepared) => self.push_prepared(prepared, payload),
+            Err(error) => Err(PublishError { error, payload }),
         }
     }
 
@@ -230,7 +206,7 @@ impl<T: Payload> Producer<T> {
         &self,
         message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message, Room::Try)
+        self.send_message(message, OnFull::Fail)
     }
 
     /// As [`publish_message`](Self::publish_message), but waits at most `timeout` for room.
@@ -257,58 +233,26 @@ impl<T: Payload> Producer<T> {
         message: Message<T>,
         timeout: Duration,
     ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message, Room::Within(timeout))
-    }
-
-    fn send_message(
-        &self,
-        message: Message<T>,
-        room: Room,
-    ) -> Result<Published, PublishError<Message<T>>> {
-        let Message {
-            payload,
-            properties,
-            routing_key,
-            mandatory,
-            delay,
-        } = message;
-        let key = routing_key.as_deref();
-        let letter = Letter::new::<T>(properties, key, mandatory, delay, &self.shared);
-        let (error, payload, properties) = match letter {
-            Ok(mut letter) => match self.send(payload, Some(&mut letter), room) {
-                Ok(published) => return Ok(published),
-                Err(PublishError { error, payload }) => (error, payload, letter.into_properties()),
-            },
-            Err((error, properties)) => (error, payload, properties),
-        };
-        Err(PublishError {
-            error,
-            payload: Message {
-                payload,
-                properties,
-                routing_key,
-                mandatory,
-                delay,
-            },
-        })
+        self.send_message(message, OnFull::WaitFor(timeout))
     }
 
     /// The exchange it publishes to; empty for the default exchange.
     pub fn exchange(&self) -> &Name {
-        &self.shared.exchange
+        self.publisher.exchange()
     }
 
     /// The routing key it publishes with unless told another: the queue's name, for a producer made for a queue.
     pub fn routing_key(&self) -> &Name {
-        &self.shared.routing_key
+        self.publisher.routing_key()
     }
 }
 
 impl<T: Payload> Clone for Producer<T> {
     fn clone(&self) -> Producer<T> {
         Producer {
-            shared: Arc::clone(&self.shared),
-            routes: Routes::default(),
+            publisher: self.publisher.clone(),
+            codec: self.codec.clone(),
+            always_encode: self.always_encode,
             sized_by: self.sized_by,
         }
     }
@@ -317,9 +261,9 @@ impl<T: Payload> Clone for Producer<T> {
 impl<T: Payload> fmt::Debug for Producer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer")
-            .field("exchange", &self.shared.exchange)
-            .field("routing_key", &self.shared.routing_key)
-            .field("mandatory", &self.shared.mandatory)
+            .field("exchange", self.exchange())
+            .field("routing_key", self.routing_key())
+            .field("mandatory", &self.publisher.is_mandatory())
             .finish_non_exhaustive()
     }
 }

@@ -76,14 +76,6 @@ impl<T> From<PublishError<T>> for Error {
     }
 }
 
-pub(super) fn give_back<T: Payload>(error: Error, body: Option<Body>) -> PublishError<T> {
-    PublishError {
-        error,
-        payload: payload_of(body),
-    }
-}
-
-/// The payload of a message that no queue took.
 pub(super) fn payload_of<T: Payload>(body: Option<Body>) -> T {
     match body.map(Body::into_inner::<T>) {
         Some(Ok(Ok(payload))) => payload,

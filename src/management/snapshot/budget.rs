@@ -68,17 +68,13 @@ impl Connection {
     ///
     /// [`BudgetSnapshot`] has an example.
     pub fn budget(&self, name: &str) -> Result<BudgetSnapshot> {
-        let core = self.core();
-        core.check_open()?;
         let name = Name::new(name)?;
-        let vhost = core.vhost();
-        vhost
-            .read_topology(|topology| topology.budgets.get(&name).map(snapshot_of))
-            .ok_or_else(|| Error::not_found(EntityKind::Budget, &name, vhost.name()))
+        let gate = self.gate();
+        gate.read_topology(|topology| topology.budgets.get(&name).map(snapshot_of))?
+            .ok_or_else(|| Error::not_found(EntityKind::Budget, &name, gate.vhost_name()))
     }
 }
 
-/// All budgets of a virtual host, by name.
 pub(super) fn snapshots(vhost: &Arc<VirtualHost>) -> Vec<BudgetSnapshot> {
     vhost.read_topology(|topology| topology.budgets.values().map(snapshot_of).collect())
 }

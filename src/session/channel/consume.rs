@@ -183,7 +183,7 @@ impl Channel {
     ) -> Result<Arc<DeliveryOrigin>> {
         let core = self.core();
         let vhost = core.vhost();
-        let (queue, queue_type) = vhost.queue_of_type(core.connection_id(), name)?;
+        let (queue, queue_type) = core.gate().read_queue_of_type(name)?;
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
         let credit = Arc::new(Credit::new(0));
@@ -302,8 +302,8 @@ impl Channel {
         let current = self.current_queue()?;
         let name = Name::new(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
-        let queue = vhost.queue(core.connection_id(), &name)?;
-        let source = DeliveryOrigin::gets(vhost, &queue);
+        let source = core.gate().getter(&name)?;
+        let queue = Arc::clone(&source.queue);
         let got = vhost.get(&queue, |mut envelope, left| {
             // The tag is given, and the entry made, before the queue hands anything else to this channel.
             let mut channel = core.lock();

@@ -18,7 +18,7 @@ mod topology;
 mod tx;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     sync::{Arc, Weak},
 };
@@ -33,11 +33,15 @@ use self::{
     ledger::{ConsumerSlot, Ledger},
     tx::Tx,
 };
-use super::connection::{self, Connection};
+use super::{
+    connection::{Connection, ConnectionCore, Member},
+    gate::Gate,
+    publisher::Publisher,
+};
 use crate::{
     engine::{
         queue::{ConsumerId, Group, QueueCore, ReturnedDelivery as ReturnedToQueue},
-        vhost::{ConnectionId, VirtualHost},
+        vhost::VirtualHost,
     },
     model::{
         error::{CancelReason, Error, Result},
@@ -105,7 +109,7 @@ impl Drop for ChannelHandle {
 
 /// What queues, events and handles share of a channel.
 pub(crate) struct ChannelCore {
-    connection: Arc<connection::ConnectionCore>,
+    connection: Arc<ConnectionCore>,
     number: u16,
     /// Its consumers, to queues.
     group: Group,
@@ -128,8 +132,13 @@ pub(crate) struct ChannelState {
     pub(crate) waiting: WaitList,
     /// Publishers that wait for room, but no longer than the channel is open.
     closing: WaitList,
+    /// By exchange; never more than [`MOST_PUBLISHERS`].
+    publishers: HashMap<Name, Arc<Publisher>>,
     events: Sender<Event>,
 }
+
+/// The number of exchanges whose routes a channel remembers.
+const MOST_PUBLISHERS: usize = 256;
 
 enum PublishMode {
     Plain,
@@ -152,12 +161,12 @@ impl ChannelCore {
         self.state.lock()
     }
 
-    pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
-        self.connection.vhost()
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        self.connection.gate()
     }
 
-    fn connection_id(&self) -> ConnectionId {
-        self.connection.id()
+    pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
+        self.gate().vhost()
     }
 
     /// Locks the channel for a method.
@@ -174,6 +183,26 @@ impl ChannelCore {
 
     fn check_open(&self) -> Result {
         self.open().map(drop)
+    }
+
+    /// The publisher to an exchange. It is kept, since it remembers routes.
+    fn publisher(&self, exchange: &Name) -> Arc<Publisher> {
+        let mut state = self.lock();
+        if let Some(publisher) = state.publishers.get(exchange) {
+            return Arc::clone(publisher);
+        }
+        if state.publishers.len() == MOST_PUBLISHERS {
+            state.publishers.clear();
+        }
+        let (key, mandatory) = (Name::empty(), false);
+        let publisher = self
+            .gate()
+            .publisher(exchange.clone(), key, mandatory, None, None);
+        let publisher = Arc::new(publisher);
+        state
+            .publishers
+            .insert(exchange.clone(), Arc::clone(&publisher));
+        publisher
     }
 
     /// Closes: consumers are removed and everything unsettled returns, each queue in one critical section. Confirms of
@@ -285,12 +314,45 @@ impl ChannelCore {
     }
 }
 
+impl Member for ChannelCore {
+    fn close(&self, reason: CancelReason) {
+        ChannelCore::close(self, reason);
+    }
+}
+
 impl ConsumerSlot {
     fn source(self) -> Option<Arc<DeliveryOrigin>> {
         match self {
             ConsumerSlot::Reserved => None,
             ConsumerSlot::Consumer(source) => Some(source),
         }
+    }
+}
+
+impl Connection {
+    /// Opens a channel.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`] after [`close`](Self::close), [`Error::VhostDeleted`] or [`Error::ShutDown`] if the virtual host or the broker is
+    /// gone, [`Error::ResourceError`] if all 65,535 channels are open.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Error;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// let (first, second) = (connection.open_channel()?, connection.open_channel()?);
+    /// assert_eq!((first.number(), second.number()), (1, 2));
+    /// connection.close()?;
+    /// assert_eq!(connection.open_channel().unwrap_err(), Error::ConnectionClosed);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn open_channel(&self) -> Result<Channel> {
+        let number = self.core().next_channel()?;
+        let channel = Channel::open(self.clone(), number);
+        self.core().add_channel(number, channel.downgrade())?;
+        Ok(channel)
     }
 }
 
@@ -303,6 +365,7 @@ impl Channel {
             ledger: Ledger::default(),
             mode: PublishMode::Plain,
             closing: WaitList::default(),
+            publishers: HashMap::new(),
             prefetch: 0,
             current_queue: None,
             replies_to: None,
@@ -310,7 +373,7 @@ impl Channel {
             waiting: WaitList::default(),
             events,
         };
-        let group = core.vhost().new_group();
+        let group = core.gate().vhost().new_group();
         let core = ChannelCore {
             connection: core,
             number,

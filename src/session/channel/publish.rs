@@ -8,10 +8,11 @@ use super::{
     events::{ConfirmOutcome, Event, Returned},
 };
 use crate::{
-    engine::vhost::{Published, PushFailure, REPLY_TO, Route},
+    engine::vhost::{Published, REPLY_TO},
     message::{
         envelope::{Envelope, Meta},
         headers::cc_bcc,
+        outgoing::Delay,
         payload::Body,
         properties::Properties,
     },
@@ -22,25 +23,34 @@ use crate::{
         name::Name,
     },
     runtime::waiter::{Ticket, WaitList, Waitable},
+    session::publisher::{
+        CachedRoute, Caller, NotPublished, OnFull, Overrides, Prepared, Publisher,
+    },
 };
 
-/// A message on its way: what is needed to put it into its queues, or to return it.
-#[derive(Debug)]
+/// A message of a transaction, to be published at its commit. Its checks are done.
 pub(super) struct Pending {
+    publisher: Arc<Publisher>,
+    /// As it was when the message was published.
+    route: Arc<CachedRoute>,
+    message: Outgoing,
+}
+
+/// A message on its way: what is needed to put it into its queues, or to return it.
+struct Outgoing {
     exchange: Name,
     routing_key: Name,
     body: Bytes,
     meta: Arc<Meta>,
-    route: Route,
     mandatory: bool,
     /// The headers, if they name further keys: hidden ones among them.
     selecting: Option<FieldTable>,
 }
 
 /// Ready once the channel is closed.
-struct Closing<'a>(&'a ChannelCore);
+pub(super) struct Closing(Arc<ChannelCore>);
 
-impl Waitable for Closing<'_> {
+impl Waitable for Closing {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
@@ -59,108 +69,80 @@ impl Waitable for Closing<'_> {
     }
 }
 
+impl Caller for Arc<ChannelCore> {
+    type Closing = Closing;
+
+    fn closing(&self) -> Closing {
+        Closing(Arc::clone(self))
+    }
+
+    fn check_open(&self) -> Result {
+        ChannelCore::check_open(self)
+    }
+
+    fn check_properties(&self, properties: &Properties) -> Result {
+        self.requester_name(properties).map(drop)
+    }
+}
+
 impl ChannelCore {
-    /// Puts the name under which replies reach this channel into a request that asks for direct replies.
-    fn name_requester(&self, properties: &mut Properties) -> Result {
+    /// The name under which replies reach this channel, if a request asks for direct replies.
+    fn requester_name(&self, properties: &Properties) -> Result<Option<Name>> {
         if properties.reply_to.as_deref() != Some(REPLY_TO) {
-            return Ok(());
+            return Ok(None);
         }
-        let Some((_, name)) = self.open()?.replies_to.clone() else {
-            return Err(Error::no_reply_consumer());
-        };
-        *properties = std::mem::take(properties).reply_to(name.to_string());
-        Ok(())
+        match &self.open()?.replies_to {
+            Some((_, name)) => Ok(Some(name.clone())),
+            None => Err(Error::no_reply_consumer()),
+        }
     }
 
-    /// The route, once every queue on it that has publishers wait has room. In a transaction nobody waits.
-    fn with_room(
-        &self,
-        mut route: Route,
-        exchange: &Name,
-        routing_key: &Name,
-        headers: Option<&FieldTable>,
-    ) -> Result<Route> {
-        while let Some(room) = self.vhost().lacks_room(&route) {
-            if matches!(self.open()?.mode, PublishMode::Tx(_)) {
-                break;
-            }
-            // Without a deadline it ends only when there is room, or nobody to publish.
-            let _ = room.wait_or(Closing(self), None);
-            self.check_open()?;
-            // It may lead elsewhere by now.
-            route = self.vhost().resolve(exchange, routing_key, headers)?;
-        }
-        Ok(route)
-    }
-
-    /// As [`publish_pending`](Self::publish_pending), some time after the message was published: its route was decided
-    /// then, by name. The default exchange's is the routing key, whether there was such a queue then or not.
-    pub(super) fn commit_pending(&self, mut pending: Pending) -> Published {
-        if pending.exchange.is_empty() {
-            match self.vhost().resolve(
-                &pending.exchange,
-                &pending.routing_key,
-                pending.selecting.as_ref(),
-            ) {
-                Ok(route) => pending.route = route,
-                Err(_) => return Published::default(),
-            }
-        } else {
-            // Of several queues those that are gone would be left out without a word.
-            pending.route = self.vhost().renew(&pending.route);
-        }
-        self.publish_pending(pending)
-    }
-
-    /// Puts a message into the queues of its route; returns it if that is asked for and there are none.
-    pub(super) fn publish_pending(&self, pending: Pending) -> Published {
+    /// Publishes a message of a transaction that is committed.
+    pub(super) fn commit_pending(&self, pending: Pending) -> Published {
         let Pending {
-            exchange,
-            routing_key,
+            publisher,
+            route,
+            message,
+        } = pending;
+        let (key, headers) = (&*message.routing_key, message.selecting.as_ref());
+        match publisher.prepare_commit(&route, key, headers, message.mandatory) {
+            Ok(prepared) => self.push(prepared, &message),
+            Err(_) => Published::default(),
+        }
+    }
+
+    /// Pushes a message into the queues of its route; returns it if that is asked for and there are none.
+    fn push(&self, prepared: Prepared<'_>, outgoing: &Outgoing) -> Published {
+        let Outgoing {
             body,
             meta,
-            mut route,
             mandatory,
             ..
-        } = pending;
-        let published = loop {
-            let mut message = Some(Envelope::new(
-                Body::encoded(body.clone()),
-                &route.address,
-                Some(Arc::clone(&meta)),
-            ));
-            let failure = match self.vhost().push(&route, &mut message, None) {
-                // As in RabbitMQ a mandatory reply comes back as well: it is in no queue.
-                Ok(published) if route.is_reply() && mandatory => break published,
-                Ok(published) => return published,
-                Err(failure) => failure,
-            };
-            match failure {
-                // As in RabbitMQ the names that the bindings gave are what counts: another queue may have this one's.
-                PushFailure::QueueDeleted => route = self.vhost().renew(&route),
-                PushFailure::Refused { refused, .. } => return Published::refused(refused),
-                PushFailure::NoRoute | PushFailure::NotShareable => {
-                    if let Some(envelope) = message.filter(|_| !mandatory) {
-                        self.vhost().drop_unroutable(envelope);
-                    }
-                    break Published::default();
-                }
-            }
+        } = outgoing;
+        let is_reply = prepared.is_reply();
+        let mut message = Some(Envelope::new(
+            Body::encoded(body.clone()),
+            prepared.address(),
+            Some(Arc::clone(meta)),
+        ));
+        let published = match prepared.push(&mut message) {
+            // As in RabbitMQ a mandatory reply comes back as well: it is in no queue.
+            Ok(published) if is_reply && *mandatory => published,
+            Ok(published) => return published,
+            Err(NotPublished::Refused { refused, .. }) => return Published::refused(refused),
+            Err(NotPublished::NoRoute | NotPublished::NotShareable { .. }) => Published::default(),
         };
-        if mandatory {
-            let properties = meta.properties.clone();
-            let returned = Returned {
-                reply_code: 312,
-                reply_text: "NO_ROUTE",
-                exchange,
-                routing_key,
-                properties,
-                body,
-            };
-            let wake = self.lock().send(Event::Return(returned));
-            if let Some(wake) = wake {
-                wake.wake();
-            }
+        let returned = Returned {
+            reply_code: 312,
+            reply_text: "NO_ROUTE",
+            exchange: outgoing.exchange.clone(),
+            routing_key: outgoing.routing_key.clone(),
+            properties: meta.properties.clone(),
+            body: body.clone(),
+        };
+        let wake = self.lock().send(Event::Return(returned));
+        if let Some(wake) = wake {
+            wake.wake();
         }
         published
     }
@@ -212,15 +194,22 @@ impl Channel {
         let core = self.core();
         core.check_open()?;
         let (exchange, routing_key) = (Name::new(exchange)?, Name::new(routing_key)?);
-        let route = core
-            .vhost()
-            .resolve(&exchange, &routing_key, properties.headers.as_ref())?;
-        core.connection.check_user_id(&properties)?;
-        properties.validate()?;
+        let publisher = core.publisher(&exchange);
+        let overrides = Overrides {
+            routing_key: Some(&routing_key),
+            mandatory: Some(options.mandatory),
+            delay: Delay::None,
+        };
+        // In a transaction nothing waits.
+        let on_full = match core.open()?.mode {
+            PublishMode::Tx(_) => OnFull::Skip,
+            PublishMode::Plain | PublishMode::Confirm(_) => OnFull::Wait,
+        };
+        let prepared = publisher.prepare(core, overrides, Some(&properties), on_full)?;
         let mut properties = properties;
-        core.name_requester(&mut properties)?;
-        let headers = properties.headers.as_ref();
-        let route = core.with_room(route, &exchange, &routing_key, headers)?;
+        if let Some(name) = core.requester_name(&properties)? {
+            properties = properties.reply_to(name.to_string());
+        }
         let selecting = properties
             .headers
             .clone()
@@ -234,19 +223,24 @@ impl Channel {
             bcc,
             ..Meta::default()
         });
-        let pending = Pending {
+        let outgoing = Outgoing {
             exchange,
-            routing_key,
+            routing_key: routing_key.clone(),
             body: body.into(),
             meta,
-            route,
             mandatory: options.mandatory,
             selecting,
         };
+        // The channel may have been closed while the publish waited.
         let mut state = core.open()?;
         let number = match &mut state.mode {
             PublishMode::Tx(tx) => {
-                tx.publish(pending);
+                let route = prepared.into_route();
+                tx.publish(Pending {
+                    publisher: Arc::clone(&publisher),
+                    route,
+                    message: outgoing,
+                });
                 return Ok(());
             }
             PublishMode::Confirm(confirms) => Some(confirms.begin()),
@@ -258,7 +252,7 @@ impl Channel {
             number,
             outcome: ConfirmOutcome::Nack,
         });
-        let published = core.publish_pending(pending);
+        let published = core.push(prepared, &outgoing);
         if let Some(under_way) = under_way {
             under_way.confirm(published);
         }

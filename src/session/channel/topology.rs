@@ -2,7 +2,7 @@
 
 use super::{Channel, IfEmpty, IfUnused};
 use crate::{
-    engine::vhost::{BindingRequest, QueueDeclared},
+    engine::vhost::{BindingRequest, QueueDeclared, WithBindings},
     model::{
         descriptions::{Exchange, Queue},
         error::Result,
@@ -37,7 +37,9 @@ impl Channel {
     /// ```
     pub fn exchange_declare(&self, exchange: &Exchange) -> Result {
         self.core().check_open()?;
-        self.core().vhost().declare_exchange(exchange).map(drop)
+        self.core()
+            .gate()
+            .declare_exchange(exchange, WithBindings::No)
     }
 
     /// Asks whether an exchange exists (`exchange.declare` with `passive`).
@@ -57,7 +59,7 @@ impl Channel {
     /// ```
     pub fn exchange_declare_passive(&self, exchange: &str) -> Result {
         self.core().check_open()?;
-        self.core().vhost().declare_exchange_passive(exchange)
+        self.core().gate().declare_exchange_passive(exchange)
     }
 
     /// Deletes an exchange and its bindings (`exchange.delete`). To delete what is not there succeeds.
@@ -84,7 +86,7 @@ impl Channel {
     pub fn exchange_delete(&self, exchange: &str, if_unused: IfUnused) -> Result {
         self.core().check_open()?;
         self.core()
-            .vhost()
+            .gate()
             .delete_exchange(exchange, if_unused == IfUnused::Yes)
     }
 
@@ -122,10 +124,7 @@ impl Channel {
             routing_key,
             arguments: &arguments,
         };
-        self.core()
-            .vhost()
-            .bind(self.core().connection_id(), ask)
-            .map(drop)
+        self.core().gate().bind(ask)
     }
 
     /// Removes a binding between exchanges (`exchange.unbind`). To remove what is not there succeeds.
@@ -160,10 +159,7 @@ impl Channel {
             routing_key,
             arguments: &arguments,
         };
-        self.core()
-            .vhost()
-            .unbind(self.core().connection_id(), ask)
-            .map(drop)
+        self.core().gate().unbind(ask)
     }
 
     /// Declares a queue (`queue.declare`): makes it, or checks that it is there with the same properties. The
@@ -192,11 +188,7 @@ impl Channel {
     /// ```
     pub fn queue_declare(&self, queue: &Queue) -> Result<QueueDeclared> {
         self.core().check_open()?;
-        let (declared, _) = self
-            .core()
-            .vhost()
-            .declare_queue(self.core().connection_id(), queue)?;
-        self.core().connection.check_still_open()?;
+        let declared = self.core().gate().declare_queue(queue, WithBindings::No)?;
         self.core().open()?.current_queue = Some(declared.name.clone());
         Ok(declared)
     }
@@ -220,10 +212,7 @@ impl Channel {
     /// ```
     pub fn queue_declare_passive(&self, queue: &str) -> Result<QueueDeclared> {
         self.core().check_open()?;
-        let declared = self
-            .core()
-            .vhost()
-            .declare_queue_passive(self.core().connection_id(), queue)?;
+        let declared = self.core().gate().declare_queue_passive(queue)?;
         self.core().open()?.current_queue = Some(declared.name.clone());
         Ok(declared)
     }
@@ -269,10 +258,7 @@ impl Channel {
             routing_key: &routing_key,
             arguments: &arguments,
         };
-        self.core()
-            .vhost()
-            .bind(self.core().connection_id(), ask)
-            .map(drop)
+        self.core().gate().bind(ask)
     }
 
     /// Removes a binding (`queue.unbind`). To remove what is not there succeeds.
@@ -310,10 +296,7 @@ impl Channel {
             routing_key: &routing_key,
             arguments: &arguments,
         };
-        self.core()
-            .vhost()
-            .unbind(self.core().connection_id(), ask)
-            .map(drop)
+        self.core().gate().unbind(ask)
     }
 
     fn expand_both(&self, queue: &str, routing_key: &str) -> Result<(Name, Name)> {
@@ -350,9 +333,7 @@ impl Channel {
     pub fn queue_purge(&self, queue: &str) -> Result<u64> {
         let current = self.current_queue()?;
         let queue = Name::new(self.expand(queue, &current)?)?;
-        self.core()
-            .vhost()
-            .purge_queue(self.core().connection_id(), &queue)
+        self.core().gate().purge(&queue)
     }
 
     /// Deletes a queue with its bindings and messages (`queue.delete`); returns how many were ready. Its consumers are
@@ -380,11 +361,8 @@ impl Channel {
     pub fn queue_delete(&self, queue: &str, if_unused: IfUnused, if_empty: IfEmpty) -> Result<u64> {
         let current = self.current_queue()?;
         let queue = self.expand(queue, &current)?;
-        self.core().vhost().delete_queue(
-            self.core().connection_id(),
-            queue,
-            if_unused == IfUnused::Yes,
-            if_empty == IfEmpty::Yes,
-        )
+        self.core()
+            .gate()
+            .delete_queue(queue, if_unused == IfUnused::Yes, if_empty == IfEmpty::Yes)
     }
 }

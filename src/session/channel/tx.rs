@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// What a channel has done since the last commit or rollback.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Tx {
     published: Vec<Pending>,
     settled: Vec<(Settlement, Vec<(u64, Unacked)>)>,

@@ -1,19 +1,15 @@
 //! A connection: an identity in a virtual host, and the owner of channels, typed consumers and exclusive queues.
 //!
-//! Knows the virtual host and never the broker.
-
-mod closing;
+//! Knows neither the broker nor channels: those are members that close with it.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Weak},
 };
 
-pub(crate) use self::closing::Closing;
-
 use super::{
-    channel::{self, Channel},
+    gate::Gate,
     subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
 };
 use crate::{
@@ -21,18 +17,11 @@ use crate::{
         policy::{Policy, PolicyKind},
         vhost::{ConnectionId, VirtualHost},
     },
-    message::properties::Properties,
     model::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::{
-        sync::{
-            Mutex,
-            atomic::{AtomicBool, Ordering::SeqCst},
-        },
-        waiter::WaitList,
-    },
+    runtime::sync::Mutex,
 };
 
 /// A connection to a virtual host of a [`Broker`](crate::Broker): who one is, and what belongs to one.
@@ -75,12 +64,9 @@ impl Drop for ConnectionHandle {
 
 /// What channels and typed handles share of a connection.
 pub(crate) struct ConnectionCore {
-    id: ConnectionId,
-    /// It is the virtual host's own, which everybody shares.
+    gate: Arc<Gate>,
+    /// It is the virtual host's own, which all handles of the broker share.
     implicit: bool,
-    vhost: Arc<VirtualHost>,
-    user: Name,
-    closed: AtomicBool,
     members: Mutex<Members>,
 }
 
@@ -88,58 +74,47 @@ pub(crate) struct ConnectionCore {
 #[derive(Default)]
 struct Members {
     last_channel: u16,
-    channels: HashMap<u16, Weak<channel::ChannelCore>>,
-    subscribers: HashMap<u64, Weak<Subscriber>>,
-    /// Those who wait for something, but no longer than the connection is open.
-    closing: WaitList,
+    channels: BTreeMap<u16, Weak<dyn Member>>,
+    subscribers: BTreeMap<u64, Weak<Subscriber>>,
+}
+
+/// A part of a connection that closes with it: a channel.
+pub(crate) trait Member: Send + Sync {
+    /// The connection closes.
+    fn close(&self, reason: CancelReason);
 }
 
 impl ConnectionCore {
-    pub(crate) fn id(&self) -> ConnectionId {
-        self.id
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
-    pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
-        &self.vhost
-    }
-
-    /// Whether it is open, so that [`check_open`](Self::check_open) has nothing to say.
-    #[inline]
-    pub(crate) fn is_open(&self) -> bool {
-        self.vhost.is_up() && !self.closed.load(SeqCst)
-    }
-
-    /// # Errors
-    /// [`Error::ShutDown`], [`Error::ConnectionClosed`].
-    pub(crate) fn check_open(&self) -> Result {
-        self.vhost.check_up()?;
-        match self.closed.load(SeqCst) {
-            false => Ok(()),
-            true => Err(Error::ConnectionClosed),
+    /// Finds a free number for a channel, without taking it.
+    pub(super) fn next_channel(&self) -> Result<u16> {
+        let mut members = self.members.lock();
+        self.gate.check_open()?;
+        if members.channels.len() >= usize::from(u16::MAX) {
+            return Err(Error::ResourceError(
+                "all 65535 channels of the connection are open: close some".into(),
+            ));
+        }
+        loop {
+            members.last_channel = members.last_channel.checked_add(1).unwrap_or(1);
+            if !members.channels.contains_key(&members.last_channel) {
+                return Ok(members.last_channel);
+            }
         }
     }
 
-    /// As [`check_open`](Self::check_open), after something was declared: what is exclusive and missed the end of this connection is
-    /// deleted now.
+    /// Has a channel close with the connection.
     ///
     /// # Errors
-    /// [`Error::ShutDown`], [`Error::ConnectionClosed`].
-    pub(crate) fn check_still_open(&self) -> Result {
-        let open = self.check_open();
-        if open.is_err() {
-            self.vhost.delete_owned_by(self.id);
-        }
-        open
-    }
-
-    /// Who names a user in a message must be that user, as in RabbitMQ.
-    pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
-        match &properties.user_id {
-            Some(claimed) if **claimed != *self.user => {
-                Err(Error::user_id_mismatch(claimed, &self.user))
-            }
-            _ => Ok(()),
-        }
+    /// Those of a closed connection.
+    pub(super) fn add_channel(&self, number: u16, channel: Weak<dyn Member>) -> Result {
+        let mut members = self.members.lock();
+        self.gate.check_open()?;
+        members.channels.insert(number, channel);
+        Ok(())
     }
 
     pub(super) fn forget_channel(&self, number: u16) {
@@ -156,13 +131,11 @@ impl ConnectionCore {
         queue: &Name,
         ask: SubscriberOptions,
     ) -> Result<Arc<Subscriber>> {
-        self.check_open()?;
-        let queue = self.vhost.queue(self.id, queue)?;
         let owner: Weak<dyn SubscriberOwner> = Arc::downgrade(self) as Weak<ConnectionCore>;
-        let subscription = Subscriber::start(&self.vhost, queue, owner, ask)?;
+        let subscription = self.gate.subscribe(queue, owner, ask)?;
         let mut members = self.members.lock();
         // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
-        if let Err(error) = self.check_open() {
+        if let Err(error) = self.gate.check_open() {
             drop(members);
             subscription.cancel(CancelReason::ConnectionClosed);
             return Err(error);
@@ -176,31 +149,23 @@ impl ConnectionCore {
 
     /// Closes channels and consumers, then deletes the exclusive queues.
     pub(crate) fn close(&self, reason: CancelReason) {
-        let members = {
+        let (wakes, members) = {
             let mut members = self.members.lock();
-            if self.closed.swap(true, SeqCst) {
+            let Some(wakes) = self.gate.close() else {
                 return;
-            }
-            std::mem::take(&mut *members)
+            };
+            (wakes, std::mem::take(&mut *members))
         };
-        let mut closing = members.closing;
-        for wake in closing.take_all() {
+        for wake in wakes {
             wake.wake();
         }
-        let mut channels: Vec<_> = members.channels.into_iter().collect();
-        channels.sort_by_key(|(number, _)| *number);
-        for channel in channels.iter().filter_map(|(_, channel)| channel.upgrade()) {
+        for channel in members.channels.values().filter_map(Weak::upgrade) {
             channel.close(reason);
         }
-        let mut subscriptions: Vec<_> = members.subscribers.into_iter().collect();
-        subscriptions.sort_by_key(|(number, _)| *number);
-        for subscription in subscriptions
-            .iter()
-            .filter_map(|(_, subscription)| subscription.upgrade())
-        {
-            subscription.cancel(reason);
+        for subscriber in members.subscribers.values().filter_map(Weak::upgrade) {
+            subscriber.cancel(reason);
         }
-        self.vhost.delete_owned_by(self.id);
+        self.gate.delete_exclusive_queues();
     }
 }
 
@@ -218,11 +183,8 @@ impl Connection {
         implicit: bool,
     ) -> Connection {
         let core = ConnectionCore {
-            id,
+            gate: Arc::new(Gate::new(vhost, id, user)),
             implicit,
-            vhost: Arc::clone(vhost),
-            user,
-            closed: AtomicBool::new(false),
             members: Mutex::default(),
         };
         Connection {
@@ -236,56 +198,18 @@ impl Connection {
         &self.handle.core
     }
 
-    /// Opens a channel.
-    ///
-    /// # Errors
-    /// [`Error::ConnectionClosed`] after [`close`](Self::close), [`Error::VhostDeleted`] or [`Error::ShutDown`] if the virtual host or the broker is
-    /// gone, [`Error::ResourceError`] if all 65,535 channels are open.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Error;
-    /// # use leveret::{Broker, Credentials};
-    /// # let broker = Broker::new();
-    /// # let connection = broker.connect("/", Credentials::guest())?;
-    /// let (first, second) = (connection.open_channel()?, connection.open_channel()?);
-    /// assert_eq!((first.number(), second.number()), (1, 2));
-    /// connection.close()?;
-    /// assert_eq!(connection.open_channel().unwrap_err(), Error::ConnectionClosed);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn open_channel(&self) -> Result<Channel> {
-        let number = {
-            let mut members = self.core().members.lock();
-            self.core().check_open()?;
-            if members.channels.len() >= usize::from(u16::MAX) {
-                return Err(Error::ResourceError(
-                    "all 65535 channels of the connection are open: close some".into(),
-                ));
-            }
-            loop {
-                members.last_channel = members.last_channel.checked_add(1).unwrap_or(1);
-                if !members.channels.contains_key(&members.last_channel) {
-                    break members.last_channel;
-                }
-            }
-        };
-        let channel = Channel::open(self.clone(), number);
-        let mut members = self.core().members.lock();
-        self.core().check_open()?;
-        members.channels.insert(number, channel.downgrade());
-        drop(members);
-        Ok(channel)
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.handle.core.gate
     }
 
     /// The user of this connection.
     pub fn user(&self) -> &Name {
-        &self.core().user
+        self.gate().user()
     }
 
     /// The name of the virtual host that this connection is to.
     pub fn vhost(&self) -> &Name {
-        self.core().vhost.name()
+        self.gate().vhost_name()
     }
 
     /// Sets a policy of the virtual host, or replaces the one of the same name: arguments for every queue and exchange
@@ -311,8 +235,7 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_policy(&self, policy: Policy) -> Result {
-        self.core().check_open()?;
-        self.core().vhost.set_policy(policy, PolicyKind::User)
+        self.gate().set_policy(policy, PolicyKind::User)
     }
 
     /// Clears a policy; `false` if there was none of that name.
@@ -333,15 +256,14 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn clear_policy(&self, name: &str) -> Result<bool> {
-        self.core().check_open()?;
-        self.core().vhost.clear_policy(name, PolicyKind::User)
+        self.gate().clear_policy(name, PolicyKind::User)
     }
 
     /// The policies, in the order in which they are tried.
     ///
     /// [`clear_policy`](Self::clear_policy) has an example.
     pub fn policies(&self) -> Vec<Policy> {
-        self.core().vhost.policies(PolicyKind::User)
+        self.gate().policies(PolicyKind::User)
     }
 
     /// As [`set_policy`](Self::set_policy), for an operator policy: it is merged with the user's, and where both give a
@@ -367,8 +289,7 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_operator_policy(&self, policy: Policy) -> Result {
-        self.core().check_open()?;
-        self.core().vhost.set_policy(policy, PolicyKind::Operator)
+        self.gate().set_policy(policy, PolicyKind::Operator)
     }
 
     /// Clears an operator policy; `false` if there was none of that name.
@@ -378,15 +299,14 @@ impl Connection {
     ///
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn clear_operator_policy(&self, name: &str) -> Result<bool> {
-        self.core().check_open()?;
-        self.core().vhost.clear_policy(name, PolicyKind::Operator)
+        self.gate().clear_policy(name, PolicyKind::Operator)
     }
 
     /// The operator policies, in the order in which they are tried.
     ///
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn operator_policies(&self) -> Vec<Policy> {
-        self.core().vhost.policies(PolicyKind::Operator)
+        self.gate().policies(PolicyKind::Operator)
     }
 
     /// Closes the connection: its channels close, its typed consumers are cancelled, its exclusive queues are deleted
@@ -411,7 +331,7 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn close(&self) -> Result {
-        self.core().check_open()?;
+        self.gate().check_open()?;
         if self.core().implicit {
             return Err(Error::NotAllowed(
                 "the implicit connection ends with its broker: connect to have one to close".into(),

@@ -19,14 +19,14 @@ use crate::{
 
 /// Room in one queue, or in a budget that covers it. A queue that is deleted is not waited for: the publish then finds that
 /// it is gone.
-pub(crate) struct RoomIn {
+pub(crate) struct CapacityWait {
     vhost: Arc<VirtualHost>,
     queue: Arc<QueueCore>,
     /// If it is the budget that is spent.
     budget: Option<BudgetCapacity>,
 }
 
-impl RoomIn {
+impl CapacityWait {
     /// The queue that cannot take the message.
     pub(crate) fn queue(&self) -> &Name {
         self.queue.name()
@@ -38,14 +38,14 @@ impl RoomIn {
         end: E,
         deadline: Option<Deadline<'_>>,
     ) -> Option<()> {
-        let sources = [RoomOr::End(end), RoomOr::Room(self)];
+        let sources = [CapacityOrEnd::End(end), CapacityOrEnd::Capacity(self)];
         waiter::wait_any(&sources, 0, deadline).map(drop)
     }
 
     /// As [`wait_or`](Self::wait_or), for a task.
-    pub(crate) fn or<E: Waitable<Output = ()>>(self, end: E) -> WaitingForRoom<E> {
-        WaitingForRoom {
-            sources: [RoomOr::End(end), RoomOr::Room(self)],
+    pub(crate) fn or<E: Waitable<Output = ()>>(self, end: E) -> WaitForCapacity<E> {
+        WaitForCapacity {
+            sources: [CapacityOrEnd::End(end), CapacityOrEnd::Capacity(self)],
             task: TaskWait::default(),
         }
     }
@@ -54,12 +54,12 @@ impl RoomIn {
 impl VirtualHost {
     /// What a publish must wait for first, if some queue on its way has publishers wait and no room.
     #[inline]
-    pub(crate) fn lacks_room(self: &Arc<Self>, route: &Route) -> Option<RoomIn> {
+    pub(crate) fn lacking_capacity(self: &Arc<Self>, route: &Route) -> Option<CapacityWait> {
         let mut blocking = route.targets().filter(|queue| queue.is_blocking());
         blocking.find_map(|queue| {
             let budget = queue.account().and_then(|account| account.lacking());
             (budget.is_some() || queue.blocks_by_itself() && queue.lock().is_full()).then(|| {
-                RoomIn {
+                CapacityWait {
                     vhost: Arc::clone(self),
                     queue: Arc::clone(queue),
                     budget,
@@ -69,7 +69,7 @@ impl VirtualHost {
     }
 }
 
-impl Waitable for RoomIn {
+impl Waitable for CapacityWait {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
@@ -98,25 +98,25 @@ impl Waitable for RoomIn {
 }
 
 /// Room, or the end of whoever needs it: a connection or a channel that closes.
-enum RoomOr<E> {
-    Room(RoomIn),
+enum CapacityOrEnd<E> {
+    Capacity(CapacityWait),
     End(E),
 }
 
-impl<E: Waitable<Output = ()>> Waitable for RoomOr<E> {
+impl<E: Waitable<Output = ()>> Waitable for CapacityOrEnd<E> {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
         match self {
-            RoomOr::Room(room) => room.attempt(ticket),
-            RoomOr::End(end) => end.attempt(ticket),
+            CapacityOrEnd::Capacity(room) => room.attempt(ticket),
+            CapacityOrEnd::End(end) => end.attempt(ticket),
         }
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         match self {
-            RoomOr::Room(room) => room.with_waiters(f),
-            RoomOr::End(end) => end.with_waiters(f),
+            CapacityOrEnd::Capacity(room) => room.with_waiters(f),
+            CapacityOrEnd::End(end) => end.with_waiters(f),
         }
     }
 }
@@ -125,24 +125,24 @@ impl<E: Waitable<Output = ()>> Waitable for RoomOr<E> {
 ///
 /// # If dropped
 /// It no longer waits.
-pub(crate) struct WaitingForRoom<E: Waitable<Output = ()>> {
-    sources: [RoomOr<E>; 2],
+pub(crate) struct WaitForCapacity<E: Waitable<Output = ()>> {
+    sources: [CapacityOrEnd<E>; 2],
     task: TaskWait,
 }
 
 // Nothing in it is pinned.
-impl<E: Waitable<Output = ()>> Unpin for WaitingForRoom<E> {}
+impl<E: Waitable<Output = ()>> Unpin for WaitForCapacity<E> {}
 
-impl<E: Waitable<Output = ()>> Future for WaitingForRoom<E> {
+impl<E: Waitable<Output = ()>> Future for WaitForCapacity<E> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let WaitingForRoom { sources, task } = self.get_mut();
+        let WaitForCapacity { sources, task } = self.get_mut();
         task.poll(sources, 0, context).map(drop)
     }
 }
 
-impl<E: Waitable<Output = ()>> Drop for WaitingForRoom<E> {
+impl<E: Waitable<Output = ()>> Drop for WaitForCapacity<E> {
     fn drop(&mut self) {
         self.task.leave(&self.sources);
     }

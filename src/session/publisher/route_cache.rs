@@ -1,58 +1,61 @@
-//! The routes that a producer has used, so that a publish need not ask the topology.
+//! The routes that a publisher has used, so that a publish need not ask the topology.
 //!
-//! Each is checked by one epoch before it is used again. Every clone of a producer remembers its own, behind a lock; the one
-//! that a thread has just used stays with the thread, since a lock and a reference count cost as much as a push.
+//! Each is checked by one epoch before it is used again. Every clone of a publisher remembers its own,
+//! behind a lock. The route that a thread has just used stays with the thread, since a lock and a
+//! reference count cost as much as a push.
 
 use std::{cell::Cell, ops::Deref, sync::Arc};
 
 use hashbrown::HashMap;
 
-use super::ProducerShared;
+use super::PublisherConfig;
 use crate::{
     engine::vhost::Route,
+    message::headers::cc_bcc,
     model::{error::Result, field_value::FieldTable, name::Name},
     runtime::sync::{Mutex, thread_local},
 };
 
-/// How many routing keys a producer remembers the queues of, besides its own.
+/// How many routing keys a publisher remembers the queues of, besides its own.
 const REMEMBERED: usize = 1_024;
 
 #[derive(Default)]
-pub(super) struct Routes {
+pub(super) struct RouteCache {
     remembered: Mutex<Remembered>,
 }
 
 #[derive(Default)]
 struct Remembered {
-    /// Of the producer's own routing key.
+    /// Of the publisher's own routing key.
     own: Option<Arc<CachedRoute>>,
     others: KeyCache<Arc<CachedRoute>>,
 }
 
-/// A route, and the producer that found it.
-pub(super) struct CachedRoute {
-    /// Also of its clones. Held, so that no other producer can be taken for it.
-    producer: Arc<ProducerShared>,
+/// A route, and the publisher that resolved it.
+pub(crate) struct CachedRoute {
+    /// Shared with the publisher's clones. Keeping the `Arc` alive makes pointer equality a sound
+    /// identity test.
+    publisher: Arc<PublisherConfig>,
     route: Route,
 }
 
 thread_local! {
-    /// The route to its producer's own key by which this thread has published last, ready to be used again.
+    /// The route of its publisher's own key by which this thread has published last, ready to be used again.
     static LAST_ROUTE: Cell<Option<Arc<CachedRoute>>> = const { Cell::new(None) };
 }
 
-impl Routes {
-    /// The route of the producer's own key.
+impl RouteCache {
+    /// The route of the publisher's own key.
     #[inline(always)]
-    pub(super) fn own(&self, shared: &Arc<ProducerShared>) -> Result<Arc<CachedRoute>> {
+    pub(super) fn own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
         // Taken out while it is used: whoever publishes on this thread meanwhile (a payload's `Drop`) looks it up.
         match LAST_ROUTE.try_with(Cell::take) {
-            Ok(Some(last)) if Arc::ptr_eq(&last.producer, shared) && last.is_current() => Ok(last),
-            _ => self.look_up_own(shared),
+            Ok(Some(last)) if Arc::ptr_eq(&last.publisher, config) && last.is_current() => Ok(last),
+            _ => self.look_up_own(config),
         }
     }
 
-    /// The way of the producer's own key was right just now.
+    /// Keeps a route of the publisher's own key, which was right just now, with this thread.
     #[inline(always)]
     pub(super) fn cache(route: Arc<CachedRoute>) {
         if !route.by_headers {
@@ -62,12 +65,12 @@ impl Routes {
     }
 
     #[inline(never)]
-    fn look_up_own(&self, shared: &Arc<ProducerShared>) -> Result<Arc<CachedRoute>> {
+    fn look_up_own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
         let mut remembered = self.remembered.lock();
         match &remembered.own {
             Some(route) if route.is_current() => Ok(Arc::clone(route)),
             _ => {
-                let route = shared.resolve(&shared.routing_key, None)?;
+                let route = CachedRoute::resolve(config, &config.routing_key, None)?;
                 remembered.own = (!route.by_headers).then(|| Arc::clone(&route));
                 Ok(route)
             }
@@ -75,9 +78,9 @@ impl Routes {
     }
 
     /// The route of any key.
-    pub(super) fn to(&self, shared: &Arc<ProducerShared>, key: &str) -> Result<Arc<CachedRoute>> {
-        if shared.routing_key == *key {
-            return self.own(shared);
+    pub(super) fn to(&self, config: &Arc<PublisherConfig>, key: &str) -> Result<Arc<CachedRoute>> {
+        if config.routing_key == *key {
+            return self.own(config);
         }
         let mut remembered = self.remembered.lock();
         match remembered.others.get(key) {
@@ -85,7 +88,7 @@ impl Routes {
             _ => {}
         }
         let key = Name::new(key)?;
-        let route = shared.resolve(&key, None)?;
+        let route = CachedRoute::resolve(config, &key, None)?;
         if !route.by_headers {
             remembered.others.insert(key, Arc::clone(&route));
         }
@@ -100,35 +103,47 @@ impl Routes {
         remembered.others.retain(fresh);
     }
 
-    /// The route of a message with headers, which only count if the exchange looks at them or they name further keys.
+    /// The route of a message with headers, which only count if the exchange looks at them or they name
+    /// further keys.
     pub(super) fn by_headers(
         &self,
-        shared: &Arc<ProducerShared>,
+        config: &Arc<PublisherConfig>,
         key: &str,
-        headers: &FieldTable,
+        headers: Option<&FieldTable>,
     ) -> Result<Arc<CachedRoute>> {
-        if !crate::message::headers::cc_bcc::is_selected_by_sender(Some(headers)) {
-            let route = self.to(shared, key)?;
-            if !route.by_headers {
+        if !cc_bcc::is_selected_by_sender(headers) {
+            let route = self.to(config, key)?;
+            if headers.is_none() || !route.by_headers {
                 return Ok(route);
             }
         }
-        shared.resolve(&Name::new(key)?, Some(headers))
+        CachedRoute::resolve(config, &Name::new(key)?, headers)
     }
 }
 
-impl ProducerShared {
-    fn resolve(
-        self: &Arc<Self>,
+impl CachedRoute {
+    /// # Errors
+    /// Those of a closed connection, of the user's permissions, and of the virtual host.
+    pub(super) fn resolve(
+        config: &Arc<PublisherConfig>,
         key: &Name,
         headers: Option<&FieldTable>,
     ) -> Result<Arc<CachedRoute>> {
-        self.connection.check_open()?;
-        let vhost = self.connection.vhost();
+        config.gate.check_publish(&config.exchange)?;
+        let vhost = config.gate.vhost();
         Ok(Arc::new(CachedRoute {
-            producer: Arc::clone(self),
-            route: vhost.resolve(&self.exchange, key, headers)?,
+            publisher: Arc::clone(config),
+            route: vhost.resolve(&config.exchange, key, headers)?,
         }))
+    }
+
+    /// The route to the queues that now have the names of those it led to.
+    pub(super) fn renewed(&self) -> Arc<CachedRoute> {
+        let vhost = self.publisher.gate.vhost();
+        Arc::new(CachedRoute {
+            publisher: Arc::clone(&self.publisher),
+            route: vhost.renew(&self.route),
+        })
     }
 }
 
@@ -140,12 +155,12 @@ impl Deref for CachedRoute {
     }
 }
 
-/// The routes `R` to other keys than the producer's own; never more than [`REMEMBERED`].
+/// The routes `R` to other keys than the publisher's own; never more than [`REMEMBERED`].
 struct KeyCache<R> {
     routes: HashMap<Name, R>,
-    /// The same keys in no order, so that one can be drawn.
+    /// The same keys in no order, so that one can be random.
     keys: Vec<Name>,
-    drawn: u64,
+    random: u64,
 }
 
 impl<R> KeyCache<R> {
@@ -163,10 +178,10 @@ impl<R> KeyCache<R> {
             return self.keys.push(key);
         }
         // A linear congruential generator; its upper bits are the good ones.
-        self.drawn = (self.drawn)
+        self.random = (self.random)
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        let place = (self.drawn >> 33) as usize % REMEMBERED;
+        let place = (self.random >> 33) as usize % REMEMBERED;
         let forgotten = std::mem::replace(&mut self.keys[place], key);
         self.routes.remove(&forgotten);
     }
@@ -182,7 +197,7 @@ impl<R> Default for KeyCache<R> {
         KeyCache {
             routes: HashMap::default(),
             keys: Vec::new(),
-            drawn: 0,
+            random: 0,
         }
     }
 }
@@ -196,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_producer_remembers_so_many_routes_and_no_more() {
+    fn a_publisher_remembers_1024_routes_and_no_more() {
         let mut others = KeyCache::default();
         (0..REMEMBERED).for_each(|number| others.insert(key(number), number));
         assert!((0..REMEMBERED).all(|number| others.get(&key(number)) == Some(&number)));

@@ -1,0 +1,354 @@
+//! Declaring a whole description as one batch: an exchange or a queue with everything it is bound to.
+//!
+//! Everything is checked first and made afterwards, both under one hold of the topology lock. So a
+//! declaration that fails has changed nothing, and no other connection sees half of one.
+
+use std::sync::Arc;
+
+use super::{
+    QueueDeclared, Target, Topology, VirtualHost,
+    declare::{checked, is_reserved},
+    topology::{ConnectionId, DeclaredExchange, DeclaredQueue},
+};
+use crate::{
+    engine::{exchange::validate_binding, policy::Policies, queue::QueueCore},
+    model::{
+        arguments::{
+            ExchangeArguments, QueueArguments, check_exchange_equivalence, check_queue_equivalence,
+            delayed_type,
+        },
+        descriptions::{self, names},
+        error::{EntityKind, Error, Result},
+        exchange_kind::ExchangeKind,
+        field_value::FieldTable,
+        name::Name,
+    },
+};
+
+/// Whether the bindings of a description are declared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WithBindings {
+    Yes,
+    /// As AMQP's `exchange.declare` and `queue.declare`.
+    No,
+}
+
+/// A queue that a declaration has found or made.
+enum FoundOrMade {
+    Found(Arc<QueueCore>),
+    Made(Arc<QueueCore>),
+    /// A name for direct replies, which is no queue.
+    Replies(QueueDeclared),
+}
+
+/// What is to be made, all of it checked.
+struct Batch<'a> {
+    vhost: &'a Arc<VirtualHost>,
+    connection: ConnectionId,
+    policies: &'a Policies,
+    topology: &'a Topology,
+    exchanges: Vec<(Name, DeclaredExchange)>,
+    queue: Option<(Name, DeclaredQueue)>,
+    bindings: Vec<NewBinding>,
+}
+
+struct NewBinding {
+    source: Name,
+    target: Target,
+    routing_key: Name,
+    arguments: FieldTable,
+}
+
+impl VirtualHost {
+    /// Declares an exchange.
+    ///
+    /// # Errors
+    /// Nothing is changed then.
+    pub(crate) fn declare_exchange(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        exchange: &descriptions::Exchange,
+        bindings: WithBindings,
+    ) -> Result {
+        self.declare(connection, |batch| {
+            let name = batch.exchange(exchange)?;
+            match bindings {
+                WithBindings::Yes => batch.bindings_of_exchange(exchange, &name),
+                WithBindings::No => Ok(()),
+            }
+        })
+    }
+
+    /// Declares a queue.
+    ///
+    /// # Errors
+    /// Nothing is changed then.
+    pub(crate) fn declare_queue(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        queue: &descriptions::Queue,
+        bindings: WithBindings,
+    ) -> Result<QueueDeclared> {
+        let found_or_made = self.declare(connection, |batch| {
+            let (name, found_or_made) = batch.queue(queue)?;
+            if bindings == WithBindings::Yes {
+                for binding in queue.bindings() {
+                    batch.source(binding.source())?;
+                    batch.binding(binding, &name, EntityKind::Queue)?;
+                }
+            }
+            Ok(found_or_made)
+        })?;
+        Ok(match found_or_made {
+            FoundOrMade::Found(queue) => self.describe(&queue),
+            FoundOrMade::Replies(declared) => declared,
+            FoundOrMade::Made(queue) => {
+                self.renew_lease(&queue);
+                QueueDeclared {
+                    name: queue.name().clone(),
+                    message_count: 0,
+                    consumer_count: 0,
+                }
+            }
+        })
+    }
+
+    /// Has `plan` check everything, and makes it.
+    fn declare<R>(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        plan: impl FnOnce(&mut Batch<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let policies = self.policies.lock();
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let mut batch = Batch {
+            vhost: self,
+            connection,
+            policies: &policies,
+            topology: &topology,
+            exchanges: Vec::new(),
+            queue: None,
+            bindings: Vec::new(),
+        };
+        let planned = plan(&mut batch)?;
+        let Batch {
+            exchanges,
+            queue,
+            bindings,
+            ..
+        } = batch;
+        topology.make(exchanges, queue, bindings)?;
+        Ok(planned)
+    }
+}
+
+impl Batch<'_> {
+    /// The exchange of this description, and its name.
+    fn exchange(&mut self, ask: &descriptions::Exchange) -> Result<Name> {
+        let vhost = self.vhost.name();
+        let name = checked(ask.name())?;
+        if name.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        if ask.is_passive() {
+            return match self.exchange_kind(&name) {
+                Some(_) => Ok(name),
+                None => Err(Error::not_found(EntityKind::Exchange, &name, vhost)),
+            };
+        }
+        let kind = match ask.kind() {
+            names::DELAYED_MESSAGE => None,
+            kind => Some(kind.parse::<ExchangeKind>()?),
+        };
+        let planned = self.exchanges.iter().find(|(planned, _)| *planned == name);
+        let planned = planned.map(|(_, declared)| declared);
+        if let Some(there) = self.topology.exchanges.get(&name).or(planned) {
+            check_exchange_equivalence(&there.description, ask, &name, vhost)?;
+            return Ok(name);
+        }
+        if is_reserved(&name) {
+            return Err(Error::reserved_prefix(EntityKind::Exchange, &name));
+        }
+        let arguments = ExchangeArguments::parse(ask.argument_table(), &name, vhost)?;
+        let (kind, delay_queue) = match kind {
+            Some(kind) => (kind, None),
+            None => {
+                let kind = delayed_type(ask.argument_table())?.parse()?;
+                let queue = self.vhost.new_delay_queue(self.topology, &name)?;
+                (kind, Some(queue))
+            }
+        };
+        let alternate = self
+            .policies
+            .effective_exchange(&arguments, &name)
+            .alternate_exchange;
+        let declared = DeclaredExchange::new(kind, ask.clone(), arguments, alternate, delay_queue);
+        self.exchanges.push((name.clone(), declared));
+        Ok(name)
+    }
+
+    fn bindings_of_exchange(&mut self, exchange: &descriptions::Exchange, name: &Name) -> Result {
+        for binding in exchange.bindings() {
+            self.source(binding.source())?;
+            self.binding(binding, name, EntityKind::Exchange)?;
+        }
+        Ok(())
+    }
+
+    /// The source of a binding, with what it is bound to itself. The default exchange is no source; the
+    /// binding says so.
+    fn source(&mut self, source: &descriptions::Exchange) -> Result {
+        if source.name().is_empty() && !source.is_passive() {
+            return Ok(());
+        }
+        let name = self.exchange(source)?;
+        self.bindings_of_exchange(source, &name)
+    }
+
+    /// The queue of this description, and its name.
+    fn queue(&mut self, ask: &descriptions::Queue) -> Result<(Name, FoundOrMade)> {
+        let vhost = self.vhost.name();
+        let wanted = checked(ask.name())?;
+        if let Some(declared) = self.vhost.declare_reply_to(&wanted)? {
+            return Ok((wanted, FoundOrMade::Replies(declared)));
+        }
+        if is_reserved(&wanted) && !ask.is_open() && !ask.is_passive() {
+            return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
+        }
+        match self.topology.queues.get(&wanted) {
+            Some(there) => {
+                self.vhost.check_access(there, self.connection)?;
+                if !ask.is_open() && !ask.is_passive() {
+                    check_queue_equivalence(&there.description, ask, &wanted, vhost)?;
+                }
+                return Ok((wanted, FoundOrMade::Found(Arc::clone(&there.queue))));
+            }
+            None if ask.is_passive() => {
+                return Err(Error::not_found(EntityKind::Queue, &wanted, vhost));
+            }
+            None if is_reserved(&wanted) => {
+                return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
+            }
+            None => {}
+        }
+        let name = match wanted.is_empty() {
+            true => self.vhost.generate_name(self.topology)?,
+            false => wanted,
+        };
+        let arguments = QueueArguments::parse(ask.argument_table(), &name, vhost)?;
+        arguments.check_properties(ask, &name, vhost)?;
+        let effective = self.policies.effective_queue(&arguments, &name);
+        let account = self.vhost.open_account(self.topology, &arguments)?;
+        let number = self.vhost.next_number();
+        let queue = Arc::new(QueueCore::new(name.clone(), number, effective, account));
+        let declared = DeclaredQueue {
+            queue: Arc::clone(&queue),
+            description: ask.of_new_queue(),
+            arguments,
+            owner: ask.is_exclusive().then_some(self.connection),
+        };
+        self.queue = Some((name.clone(), declared));
+        Ok((name, FoundOrMade::Made(queue)))
+    }
+
+    fn binding(
+        &mut self,
+        binding: &descriptions::Binding,
+        destination: &Name,
+        kind: EntityKind,
+    ) -> Result {
+        let source = checked(binding.source().name())?;
+        let routing_key = Name::new(binding.routing_key())?;
+        if source.is_empty() {
+            return Err(Error::default_exchange());
+        }
+        let arguments = binding.argument_table();
+        let not_found = |kind, name| Error::not_found(kind, name, self.vhost.name());
+        let Some(source_kind) = self.exchange_kind(&source) else {
+            return Err(not_found(EntityKind::Exchange, &source));
+        };
+        let target = match kind {
+            EntityKind::Queue => match self.planned_queue(destination) {
+                Some(queue) => Target::Queue(queue),
+                None => return Err(not_found(EntityKind::Queue, destination)),
+            },
+            _ => Target::Exchange(destination.clone()),
+        };
+        validate_binding(source_kind, arguments)?;
+        self.bindings.push(NewBinding {
+            source,
+            target,
+            routing_key,
+            arguments: arguments.clone(),
+        });
+        Ok(())
+    }
+
+    fn exchange_kind(&self, name: &Name) -> Option<ExchangeKind> {
+        let planned = self.exchanges.iter().find(|(planned, _)| planned == name);
+        let planned = planned.map(|(_, declared)| declared);
+        let declared = self.topology.exchanges.get(name).or(planned)?;
+        Some(declared.kind())
+    }
+
+    fn planned_queue(&self, name: &Name) -> Option<Arc<QueueCore>> {
+        match &self.queue {
+            Some((planned, declared)) if planned == name => Some(Arc::clone(&declared.queue)),
+            _ => self.topology.queue(name),
+        }
+    }
+}
+
+impl Topology {
+    /// Makes what a batch has planned.
+    ///
+    /// # Errors
+    /// An exchange that can take no more bindings. Nothing is changed then.
+    fn make(
+        &mut self,
+        exchanges: Vec<(Name, DeclaredExchange)>,
+        queue: Option<(Name, DeclaredQueue)>,
+        bindings: Vec<NewBinding>,
+    ) -> Result {
+        let new_exchanges: Vec<Name> = exchanges.iter().map(|(name, _)| name.clone()).collect();
+        let new_queue = queue.as_ref().map(|(name, _)| name.clone());
+        for (name, exchange) in exchanges {
+            self.add_exchange(name, exchange);
+        }
+        if let Some((name, queue)) = queue {
+            self.add_queue(name, queue);
+        }
+        let mut made = Vec::with_capacity(bindings.len());
+        for binding in bindings {
+            let NewBinding {
+                source,
+                target,
+                routing_key,
+                arguments,
+            } = &binding;
+            match self.bind(source, target, routing_key, arguments) {
+                Ok(true) => made.push(binding),
+                Ok(false) => {}
+                Err(error) => {
+                    for binding in made.iter().rev() {
+                        self.remove_binding(
+                            &binding.source,
+                            &binding.target,
+                            &binding.routing_key,
+                            &binding.arguments,
+                        );
+                    }
+                    new_queue.iter().for_each(|name| {
+                        self.remove_queue(name);
+                    });
+                    new_exchanges
+                        .iter()
+                        .for_each(|name| self.remove_exchange(name));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! The properties that a payload's type and codec add to those of a message.
+
+use std::sync::Arc;
+
+use crate::{
+    message::{
+        codec::{Codec, Json},
+        envelope::Meta,
+        headers::cc_bcc,
+        payload::{Payload, SealedPayload},
+        properties::Properties,
+    },
+    model::field_value::FieldTable,
+};
+
+/// What was added to the properties of a message, so that they can be given back as they were.
+#[derive(Default)]
+pub(super) struct Completed {
+    content_type: bool,
+    content_encoding: bool,
+    /// The headers as given, if those that travel are others: hidden keys were among them.
+    headers: Option<FieldTable>,
+}
+
+impl Completed {
+    /// The headers as they were given.
+    pub(super) fn headers_given(self, meta: &Meta) -> Option<FieldTable> {
+        self.headers.or_else(|| meta.properties.headers.clone())
+    }
+
+    /// The properties as they were given.
+    pub(super) fn undo(self, meta: Option<Arc<Meta>>) -> Properties {
+        let Some(meta) = meta else {
+            return Properties::new();
+        };
+        let mut properties = Arc::unwrap_or_clone(meta).properties;
+        if self.content_type {
+            properties.content_type = None;
+        }
+        if self.content_encoding {
+            properties.content_encoding = None;
+        }
+        if self.headers.is_some() {
+            properties.headers = self.headers;
+        }
+        properties
+    }
+}
+
+/// What travels with a payload that has these properties. They are moved and not copied: allocated here
+/// and freed where the message is received, they cost more than the rest of it.
+pub(super) fn complete<T: Payload>(
+    properties: Properties,
+    codec: Option<Arc<dyn Codec>>,
+) -> (Meta, Completed) {
+    let mut completed = Completed {
+        content_type: properties.content_type.is_none(),
+        content_encoding: properties.content_encoding.is_none(),
+        headers: None,
+    };
+    let mut properties = typed::<T>(properties, codec.as_deref());
+    let mut bcc = Vec::new();
+    if properties.header_value(cc_bcc::BCC).is_some() {
+        completed.headers = properties.headers.clone();
+        bcc = cc_bcc::take_bcc(&mut properties);
+    }
+    let meta = Meta {
+        properties,
+        codec,
+        bcc,
+        ..Meta::default()
+    };
+    (meta, completed)
+}
+
+/// Says what the payload is, if the message does not.
+fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Properties {
+    let codec: &dyn Codec = codec.unwrap_or(&Json);
+    match (
+        &properties.content_type,
+        <T as SealedPayload>::content_type(codec),
+    ) {
+        (None, Some(content_type)) => {
+            let content_type = content_type.to_owned();
+            let properties = properties.content_type(content_type);
+            match codec.content_encoding() {
+                Some(encoding) if properties.content_encoding.is_none() => {
+                    let encoding = encoding.to_owned();
+                    properties.content_encoding(encoding)
+                }
+                _ => properties,
+            }
+        }
+        _ => properties,
+    }
+}
+
+/// What a larger size counts as, in bytes: so that sums of sizes stay sums.
+const LARGEST: u64 = 1 << 48;
+
+/// Adds the size that a producer's own measure gave.
+pub(super) fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
+    let meta = match meta {
+        Some(meta) => Meta::clone(&meta),
+        None => Meta {
+            properties: typed::<T>(Properties::new(), None),
+            ..Meta::default()
+        },
+    };
+    Meta {
+        size: Some(size.min(LARGEST)),
+        ..meta
+    }
+}

@@ -1,0 +1,389 @@
+//! The one way from a session into its virtual host.
+//!
+//! Each verb asks three things in this order: is the connection open, may this user do it, and what
+//! does the virtual host say. Channels, typed handles, management and protocols call only this.
+
+use std::sync::{Arc, Weak};
+
+use super::{
+    access::{Access, Permission::*},
+    publisher::{Caller, Publisher, PublisherConfig},
+    subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
+    unacked::DeliveryOrigin,
+};
+use crate::{
+    engine::{
+        policy::{Policy, PolicyKind},
+        queue::QueueCore,
+        vhost::{BindingRequest, ConnectionId, QueueDeclared, Topology, VirtualHost, WithBindings},
+    },
+    message::{envelope::Meta, properties::Properties},
+    model::{
+        arguments::QueueType,
+        descriptions::{Budget, Exchange, Queue},
+        error::{EntityKind, Error, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+    runtime::{
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering::SeqCst},
+        },
+        waiter::{Ticket, WaitList, Waitable, Wake},
+    },
+};
+
+/// What one connection may do in its virtual host.
+pub(crate) struct Gate {
+    vhost: Arc<VirtualHost>,
+    connection: ConnectionId,
+    user: Name,
+    access: Access,
+    closed: AtomicBool,
+    /// Waits that end with the connection. A leaf lock.
+    closing: Mutex<WaitList>,
+}
+
+/// Whether the connection is open.
+impl Gate {
+    pub(crate) fn new(vhost: &Arc<VirtualHost>, connection: ConnectionId, user: Name) -> Gate {
+        Gate {
+            vhost: Arc::clone(vhost),
+            connection,
+            user,
+            access: Access::All,
+            closed: AtomicBool::new(false),
+            closing: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn user(&self) -> &Name {
+        &self.user
+    }
+
+    /// For the session layer, which settles and receives without asking again.
+    pub(super) fn vhost(&self) -> &Arc<VirtualHost> {
+        &self.vhost
+    }
+
+    pub(crate) fn vhost_name(&self) -> &Name {
+        self.vhost.name()
+    }
+
+    /// Whether the connection is not closed. A virtual host that is down shows in its routes and in
+    /// [`check_open`](Self::check_open).
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(SeqCst)
+    }
+
+    /// # Errors
+    /// [`Error::ShutDown`], [`Error::VhostDeleted`], [`Error::ConnectionClosed`].
+    pub(crate) fn check_open(&self) -> Result {
+        self.vhost.check_up()?;
+        match self.closed.load(SeqCst) {
+            false => Ok(()),
+            true => Err(Error::ConnectionClosed),
+        }
+    }
+
+    /// As [`check_open`](Self::check_open), after a declaration: an exclusive queue that missed the end
+    /// of this connection is deleted now.
+    fn check_still_open(&self) -> Result {
+        let open = self.check_open();
+        if open.is_err() {
+            self.vhost.delete_owned_by(self.connection);
+        }
+        open
+    }
+
+    /// Closes it. Returns the waits that end with it; `None` if it was closed already.
+    pub(super) fn close(&self) -> Option<Vec<Wake>> {
+        let mut closing = self.closing.lock();
+        match self.closed.swap(true, SeqCst) {
+            true => None,
+            false => Some(closing.take_all()),
+        }
+    }
+
+    /// Deletes the exclusive queues of the connection.
+    pub(super) fn delete_exclusive_queues(&self) {
+        self.vhost.delete_owned_by(self.connection);
+    }
+
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if the properties name a user other than this one, as in RabbitMQ.
+    pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
+        match &properties.user_id {
+            Some(claimed) if **claimed != *self.user => {
+                Err(Error::user_id_mismatch(claimed, &self.user))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Exchanges, queues, bindings, budgets.
+impl Gate {
+    /// Declares an exchange, with its bindings or without: all or nothing.
+    pub(crate) fn declare_exchange(&self, exchange: &Exchange, bindings: WithBindings) -> Result {
+        self.check_open()?;
+        self.access
+            .check(Configure, EntityKind::Exchange, exchange.name())?;
+        self.vhost
+            .declare_exchange(self.connection, exchange, bindings)?;
+        self.check_still_open()
+    }
+
+    /// Declares a queue, with its bindings or without: all or nothing.
+    pub(crate) fn declare_queue(
+        &self,
+        queue: &Queue,
+        bindings: WithBindings,
+    ) -> Result<QueueDeclared> {
+        self.check_open()?;
+        self.access
+            .check(Configure, EntityKind::Queue, queue.name())?;
+        let declared = self.vhost.declare_queue(self.connection, queue, bindings)?;
+        self.check_still_open()?;
+        Ok(declared)
+    }
+
+    pub(crate) fn declare_budget(&self, budget: &Budget) -> Result {
+        self.check_open()?;
+        self.access
+            .check(Configure, EntityKind::Budget, budget.name())?;
+        self.vhost.declare_budget(budget).map(drop)
+    }
+
+    pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
+        self.check_open()?;
+        self.vhost.declare_exchange_passive(name)
+    }
+
+    pub(crate) fn declare_queue_passive(&self, name: &str) -> Result<QueueDeclared> {
+        self.check_open()?;
+        self.vhost.declare_queue_passive(self.connection, name)
+    }
+
+    pub(crate) fn delete_exchange(&self, name: &str, if_unused: bool) -> Result {
+        self.check_open()?;
+        self.access.check(Configure, EntityKind::Exchange, name)?;
+        self.vhost.delete_exchange(name, if_unused)
+    }
+
+    /// Returns how many messages were ready.
+    pub(crate) fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Result<u64> {
+        self.check_open()?;
+        self.access.check(Configure, EntityKind::Queue, name)?;
+        self.vhost
+            .delete_queue(self.connection, name, if_unused, if_empty)
+    }
+
+    pub(crate) fn delete_budget(&self, name: &str) -> Result {
+        self.check_open()?;
+        self.access.check(Configure, EntityKind::Budget, name)?;
+        self.vhost.delete_budget(name)
+    }
+
+    pub(crate) fn bind(&self, request: BindingRequest<'_>) -> Result {
+        self.check_open()?;
+        self.check_binding(&request)?;
+        self.vhost.bind(self.connection, request).map(drop)
+    }
+
+    pub(crate) fn unbind(&self, request: BindingRequest<'_>) -> Result {
+        self.check_open()?;
+        self.check_binding(&request)?;
+        self.vhost.unbind(self.connection, request).map(drop)
+    }
+
+    fn check_binding(&self, request: &BindingRequest<'_>) -> Result {
+        let destination = match request.to_queue {
+            true => EntityKind::Queue,
+            false => EntityKind::Exchange,
+        };
+        self.access.check(Write, destination, request.destination)?;
+        self.access
+            .check(Read, EntityKind::Exchange, request.source)
+    }
+
+    /// The queues that a message would reach, in order.
+    pub(crate) fn route(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        headers: &FieldTable,
+    ) -> Result<Vec<Name>> {
+        self.check_open()?;
+        self.vhost.route(exchange, routing_key, headers)
+    }
+}
+
+/// Messages.
+impl Gate {
+    /// Drops all ready messages; returns how many.
+    pub(crate) fn purge(&self, queue: &Name) -> Result<u64> {
+        let queue = self.read_queue(queue)?;
+        Ok(self.vhost.purge(&queue))
+    }
+
+    /// A queue that this user may read.
+    fn read_queue(&self, name: &Name) -> Result<Arc<QueueCore>> {
+        self.read_queue_of_type(name).map(|(queue, _)| queue)
+    }
+
+    pub(super) fn read_queue_of_type(&self, name: &Name) -> Result<(Arc<QueueCore>, QueueType)> {
+        self.check_open()?;
+        self.access.check(Read, EntityKind::Queue, name)?;
+        self.vhost.queue_of_type(self.connection, name)
+    }
+
+    /// The origin of messages that are got from a queue.
+    pub(crate) fn getter(&self, queue: &Name) -> Result<Arc<DeliveryOrigin>> {
+        let queue = self.read_queue(queue)?;
+        Ok(DeliveryOrigin::gets(&self.vhost, &queue))
+    }
+
+    /// Starts a consumer of a queue.
+    pub(super) fn subscribe(
+        &self,
+        queue: &Name,
+        owner: Weak<dyn SubscriberOwner>,
+        options: SubscriberOptions,
+    ) -> Result<Arc<Subscriber>> {
+        let queue = self.read_queue(queue)?;
+        Subscriber::start(&self.vhost, queue, owner, options)
+    }
+
+    /// A publisher to an exchange. Whether the user may write there is asked when a route is resolved.
+    pub(crate) fn publisher(
+        self: &Arc<Self>,
+        exchange: Name,
+        routing_key: Name,
+        mandatory: bool,
+        meta: Option<Arc<Meta>>,
+        headers: Option<FieldTable>,
+    ) -> Publisher {
+        Publisher::new(PublisherConfig {
+            gate: Arc::clone(self),
+            exchange,
+            routing_key,
+            mandatory,
+            meta,
+            headers,
+        })
+    }
+
+    /// # Errors
+    /// Those of a closed connection, and of the user's permissions.
+    pub(super) fn check_publish(&self, exchange: &Name) -> Result {
+        self.check_open()?;
+        self.access.check(Write, EntityKind::Exchange, exchange)
+    }
+
+    /// Whether typed producers encode every payload.
+    pub(crate) fn always_encode(&self) -> bool {
+        self.vhost.always_encode()
+    }
+}
+
+/// Operation.
+impl Gate {
+    pub(crate) fn set_policy(&self, policy: Policy, kind: PolicyKind) -> Result {
+        self.check_open()?;
+        self.vhost.set_policy(policy, kind)
+    }
+
+    /// `false` if there was none of that name.
+    pub(crate) fn clear_policy(&self, name: &str, kind: PolicyKind) -> Result<bool> {
+        self.check_open()?;
+        self.vhost.clear_policy(name, kind)
+    }
+
+    pub(crate) fn policies(&self, kind: PolicyKind) -> Vec<Policy> {
+        self.vhost.policies(kind)
+    }
+
+    /// The queue for what can be neither delivered nor routed on; `None` drops it.
+    pub(crate) fn set_dead_letter_queue(&self, name: Option<&Name>) -> Result {
+        self.check_open()?;
+        let queue = name.map(|name| self.vhost.queue(self.connection, name));
+        self.vhost.set_dead_letter_queue(queue.transpose()?);
+        Ok(())
+    }
+
+    /// Where the delayed messages of a queue wait.
+    pub(crate) fn delayed_of_queue(&self, name: &Name) -> Result<DelayQueue> {
+        self.read_queue(name).map(|queue| self.delay_queue(queue))
+    }
+
+    /// Where a delayed exchange keeps its messages.
+    pub(crate) fn delayed_of_exchange(&self, name: &Name) -> Result<DelayQueue> {
+        self.check_open()?;
+        let queue = self.vhost.delay_queue(name)?;
+        Ok(self.delay_queue(queue))
+    }
+
+    fn delay_queue(&self, queue: Arc<QueueCore>) -> DelayQueue {
+        DelayQueue {
+            vhost: Arc::clone(&self.vhost),
+            queue,
+        }
+    }
+
+    /// Whether the queue exists and this connection may use it.
+    pub(crate) fn check_queue(&self, name: &Name) -> Result {
+        self.check_open()?;
+        self.vhost.queue(self.connection, name).map(drop)
+    }
+
+    /// Looks at the topology.
+    pub(crate) fn read_topology<R>(&self, look: impl FnOnce(&Topology) -> R) -> Result<R> {
+        self.check_open()?;
+        Ok(self.vhost.read_topology(look))
+    }
+}
+
+/// A queue whose delayed messages are looked at.
+#[derive(Clone)]
+pub(crate) struct DelayQueue {
+    pub(crate) vhost: Arc<VirtualHost>,
+    pub(crate) queue: Arc<QueueCore>,
+}
+
+impl Caller for Arc<Gate> {
+    type Closing = Closing;
+
+    fn closing(&self) -> Closing {
+        Closing(Arc::clone(self))
+    }
+
+    fn check_open(&self) -> Result {
+        Gate::check_open(self)
+    }
+}
+
+/// Ready once the connection is closed. A wait on its behalf waits for this as well.
+pub(crate) struct Closing(Arc<Gate>);
+
+impl Waitable for Closing {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> std::task::Poll<()> {
+        let mut closing = self.0.closing.lock();
+        // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
+        if self.0.closed.load(SeqCst) {
+            return std::task::Poll::Ready(());
+        }
+        if let Some(ticket) = ticket {
+            closing.register(ticket);
+        }
+        std::task::Poll::Pending
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.0.closing.lock());
+    }
+}

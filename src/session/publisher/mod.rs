@@ -1,0 +1,349 @@
+//! Publishing to one exchange: the untyped twin of [`Subscriber`](super::subscriber::Subscriber).
+//!
+//! The one place where a publish is checked, routed and waited for. Files: `route_cache` remembers
+//! routes; `prepared` is a publish that has passed its checks.
+
+mod prepared;
+mod route_cache;
+
+use std::{sync::Arc, time::Duration, vec};
+
+pub(crate) use self::{
+    prepared::{NotPublished, Prepared},
+    route_cache::CachedRoute,
+};
+
+use self::route_cache::RouteCache;
+use super::gate::Gate;
+use crate::{
+    engine::{queue::after, vhost::CapacityWait},
+    message::{
+        envelope::{Address, Envelope, Meta},
+        headers::cc_bcc,
+        outgoing::Delay,
+        properties::Properties,
+    },
+    model::{
+        error::{Error, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+    runtime::waiter::Waitable,
+};
+
+/// Publishes to one exchange. Its clones share the settings, and each remembers its own routes.
+pub(crate) struct Publisher {
+    config: Arc<PublisherConfig>,
+    routes: RouteCache,
+}
+
+/// The settings of a publisher; never written.
+pub(crate) struct PublisherConfig {
+    pub(super) gate: Arc<Gate>,
+    pub(super) exchange: Name,
+    /// Of messages that name none.
+    pub(super) routing_key: Name,
+    pub(super) mandatory: bool,
+    /// Of messages that bring no properties of their own; `None` if there is nothing to say.
+    pub(super) meta: Option<Arc<Meta>>,
+    /// The headers of such messages as given, which route as well.
+    pub(super) headers: Option<FieldTable>,
+}
+
+/// How a publish deals with full blocking queues and spent blocking budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFull {
+    /// It waits for capacity.
+    Wait,
+    /// It fails.
+    Fail,
+    /// It waits at most this long.
+    WaitFor(Duration),
+    /// It goes on, and the queue takes the message all the same.
+    Skip,
+}
+
+/// What one message says that its publisher does not say already.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Overrides<'a> {
+    pub(crate) routing_key: Option<&'a str>,
+    pub(crate) mandatory: Option<bool>,
+    pub(crate) delay: Delay,
+}
+
+/// The connection or the channel on whose behalf a publish waits.
+pub(crate) trait Caller {
+    /// Ready once the caller is closed.
+    type Closing: Waitable<Output = ()>;
+
+    fn closing(&self) -> Self::Closing;
+
+    /// # Errors
+    /// Those of a closed caller.
+    fn check_open(&self) -> Result;
+
+    /// What the caller has against properties, once the exchange is known.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`].
+    fn check_properties(&self, properties: &Properties) -> Result {
+        let _ = properties;
+        Ok(())
+    }
+}
+
+impl Publisher {
+    pub(super) fn new(config: PublisherConfig) -> Publisher {
+        Publisher {
+            config: Arc::new(config),
+            routes: RouteCache::default(),
+        }
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.config.gate
+    }
+
+    pub(crate) fn exchange(&self) -> &Name {
+        &self.config.exchange
+    }
+
+    pub(crate) fn routing_key(&self) -> &Name {
+        &self.config.routing_key
+    }
+
+    pub(crate) fn is_mandatory(&self) -> bool {
+        self.config.mandatory
+    }
+
+    /// The properties of messages that bring none of their own.
+    pub(crate) fn meta(&self) -> Option<&Arc<Meta>> {
+        self.config.meta.as_ref()
+    }
+
+    /// Publishes a payload the way that most go: nothing is said of it, and it goes to one queue that
+    /// has a slot for it at once. `make` makes the message under the queue's lock, and runs no user
+    /// code.
+    ///
+    /// # Errors
+    /// Gives the payload back if anything else has to be looked at. [`prepare`](Self::prepare) does.
+    #[inline(always)]
+    pub(crate) fn try_push<P>(
+        &self,
+        payload: P,
+        size: impl FnOnce(&P) -> u64,
+        make: impl FnOnce(P, &Address, u64) -> Envelope,
+    ) -> Result<(), P> {
+        if !self.is_plain() {
+            return Err(payload);
+        }
+        let Ok(route) = self.routes.own(&self.config) else {
+            return Err(payload);
+        };
+        let pushed = push_to(&route, payload, size, make);
+        RouteCache::cache(route);
+        pushed
+    }
+
+    /// As [`try_push`](Self::try_push), with any routing key.
+    #[inline(always)]
+    pub(crate) fn try_push_with_key<P>(
+        &self,
+        routing_key: &str,
+        payload: P,
+        size: impl FnOnce(&P) -> u64,
+        make: impl FnOnce(P, &Address, u64) -> Envelope,
+    ) -> Result<(), P> {
+        if self.config.routing_key == *routing_key {
+            return self.try_push(payload, size, make);
+        }
+        if !self.is_plain() {
+            return Err(payload);
+        }
+        match self.routes.to(&self.config, routing_key) {
+            Ok(route) => push_to(&route, payload, size, make),
+            Err(_) => Err(payload),
+        }
+    }
+
+    /// As [`try_push`](Self::try_push), for many payloads in one critical section. Returns a message that
+    /// was made and then refused, if there is one. Payloads that were not taken stay in `payloads`.
+    pub(crate) fn try_push_run<P>(
+        &self,
+        payloads: &mut vec::IntoIter<P>,
+        size: impl Fn(&P) -> u64,
+        make: impl Fn(P, &Address, u64) -> Envelope,
+    ) -> Option<Envelope> {
+        if !self.is_plain() {
+            return None;
+        }
+        let route = self.routes.own(&self.config).ok()?;
+        let refused = route.only_queue().and_then(|queue| {
+            let make = |payload, position| make(payload, &route.address, position);
+            let vhost = self.config.gate.vhost();
+            vhost.push_run(queue, payloads, size, make)
+        });
+        RouteCache::cache(route);
+        refused
+    }
+
+    /// Whether there is nothing to be said of a message, and nothing against it.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.config.meta.is_none() && self.config.gate.is_open()
+    }
+
+    /// Checks a message in RabbitMQ's order, finds its route, and waits until that has capacity. The
+    /// order is: an open connection, the length of the key, the user's permission, the exchange, then
+    /// the properties. `properties` are the message's own, as given.
+    ///
+    /// # Errors
+    /// Those of a closed caller, [`Error::InvalidName`], [`Error::NotFound`],
+    /// [`Error::AccessRefused`], [`Error::PreconditionFailed`]; [`Error::Refused`] by
+    /// [`OnFull::Fail`], [`Error::Timeout`] by [`OnFull::WaitFor`].
+    pub(crate) fn prepare<'a, C: Caller>(
+        &'a self,
+        caller: &C,
+        overrides: Overrides<'a>,
+        properties: Option<&Properties>,
+        on_full: OnFull,
+    ) -> Result<Prepared<'a>> {
+        let mut prepared = self.check(caller, overrides, properties)?;
+        if on_full == OnFull::Skip {
+            return Ok(prepared);
+        }
+        let time = self.config.gate.vhost().time();
+        let mut deadline = None;
+        while let Some(capacity) = prepared.lacking_capacity() {
+            match on_full {
+                // It may be full of messages that consumers could have by now.
+                OnFull::Fail if capacity.attempt(None).is_ready() => {
+                    prepared.resolve_again(caller, properties)?;
+                    continue;
+                }
+                OnFull::Fail => {
+                    let queue = capacity.queue().clone();
+                    return Err(Error::Refused { queue });
+                }
+                OnFull::WaitFor(timeout) if deadline.is_none() => deadline = time.deadline(timeout),
+                OnFull::Wait | OnFull::WaitFor(_) | OnFull::Skip => {}
+            }
+            let waited = capacity.wait_or(caller.closing(), deadline);
+            waited.ok_or(Error::Timeout)?;
+            // It may lead elsewhere by now.
+            prepared.resolve_again(caller, properties)?;
+        }
+        Ok(prepared)
+    }
+
+    /// As [`prepare`](Self::prepare) with [`OnFull::Wait`], for a task.
+    pub(crate) async fn prepare_async<'a, C: Caller>(
+        &'a self,
+        caller: &C,
+        overrides: Overrides<'a>,
+        properties: Option<&Properties>,
+    ) -> Result<Prepared<'a>> {
+        let mut prepared = self.check(caller, overrides, properties)?;
+        while let Some(capacity) = prepared.lacking_capacity() {
+            capacity.or(caller.closing()).await;
+            prepared.resolve_again(caller, properties)?;
+        }
+        Ok(prepared)
+    }
+
+    fn check<'a, C: Caller>(
+        &'a self,
+        caller: &C,
+        overrides: Overrides<'a>,
+        properties: Option<&Properties>,
+    ) -> Result<Prepared<'a>> {
+        let config = &self.config;
+        caller.check_open()?;
+        let key = match overrides.routing_key {
+            Some(key) => Name::check(key).map(|()| key)?,
+            None => &config.routing_key,
+        };
+        let headers = self.headers(properties);
+        let selects = cc_bcc::is_selected_by_sender(headers);
+        // A route that keys of the headers take part in is resolved last: a bad `CC` header is found
+        // after bad properties.
+        let known = match selects {
+            true => {
+                config.gate.check_publish(&config.exchange)?;
+                config.gate.vhost().check_exchange(&config.exchange)?;
+                None
+            }
+            false => Some(self.routes.to(config, key)?),
+        };
+        if let Some(properties) = properties {
+            caller.check_properties(properties)?;
+            config.gate.check_user_id(properties)?;
+            properties.validate()?;
+        }
+        let route = match known {
+            Some(route) if headers.is_none() || !route.by_headers => route,
+            _ => CachedRoute::resolve(config, &Name::new(key)?, headers)?,
+        };
+        Ok(Prepared {
+            publisher: self,
+            route,
+            key,
+            mandatory: overrides.mandatory.unwrap_or(config.mandatory),
+            due: self.due(overrides.delay),
+        })
+    }
+
+    /// The headers of a message as given: its own, or the publisher's.
+    fn headers<'a>(&'a self, properties: Option<&'a Properties>) -> Option<&'a FieldTable> {
+        match properties {
+            Some(properties) => properties.headers.as_ref(),
+            None => self.config.headers.as_ref(),
+        }
+    }
+
+    /// When a delayed message may be delivered at the earliest, in nanoseconds of the virtual host.
+    fn due(&self, delay: Delay) -> Option<u64> {
+        let vhost = self.config.gate.vhost();
+        let delay = match delay {
+            Delay::None => return None,
+            Delay::After(delay) => delay,
+            Delay::At(at) => at
+                .duration_since(vhost.time().system_now())
+                .unwrap_or_default(),
+        };
+        (!delay.is_zero()).then(|| after(vhost.nanos(), delay))
+    }
+}
+
+impl Clone for Publisher {
+    fn clone(&self) -> Publisher {
+        Publisher {
+            config: Arc::clone(&self.config),
+            routes: RouteCache::default(),
+        }
+    }
+}
+
+impl Prepared<'_> {
+    fn lacking_capacity(&self) -> Option<CapacityWait> {
+        let vhost = self.publisher.config.gate.vhost();
+        vhost.lacking_capacity(&self.route)
+    }
+}
+
+/// Pushes a payload to the end of a route, if that is one queue with a slot for it at once.
+#[inline(always)]
+fn push_to<P>(
+    route: &CachedRoute,
+    payload: P,
+    size: impl FnOnce(&P) -> u64,
+    make: impl FnOnce(P, &Address, u64) -> Envelope,
+) -> Result<(), P> {
+    let Some(queue) = route.only_queue() else {
+        return Err(payload);
+    };
+    let size = size(&payload);
+    queue.try_push(size, payload, |payload, position| {
+        make(payload, &route.address, position)
+    })
+}

@@ -1,0 +1,166 @@
+//! A publish that has passed its checks, and what may still keep it out of every queue.
+
+use std::sync::Arc;
+
+use super::{
+    Caller, Publisher,
+    route_cache::{CachedRoute, RouteCache},
+};
+use crate::{
+    engine::vhost::{Published, PushFailure, Route},
+    message::{
+        envelope::{Address, Envelope},
+        properties::Properties,
+    },
+    model::{
+        error::{Error, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+};
+
+/// A publish that has passed its checks, with its route.
+pub(crate) struct Prepared<'a> {
+    pub(super) publisher: &'a Publisher,
+    pub(super) route: Arc<CachedRoute>,
+    pub(super) key: &'a str,
+    pub(super) mandatory: bool,
+    pub(super) due: Option<u64>,
+}
+
+/// Why a message is in no queue. It is where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotPublished {
+    /// It is mandatory, and no queue is on its way.
+    NoRoute,
+    /// Every queue on its way refused it, this one first.
+    Refused { queue: Name, refused: usize },
+    /// It would be in several queues, and cannot be shared.
+    NotShareable {
+        type_name: &'static str,
+        queues: usize,
+    },
+}
+
+impl NotPublished {
+    /// The error of a publish to `exchange` with this key.
+    pub(crate) fn into_error(self, exchange: &Name, routing_key: &str) -> Error {
+        match self {
+            NotPublished::NoRoute => Error::no_route(exchange, routing_key),
+            NotPublished::Refused { queue, .. } => Error::Refused { queue },
+            NotPublished::NotShareable { type_name, queues } => {
+                Error::NotShareable { type_name, queues }
+            }
+        }
+    }
+}
+
+impl<'a> Prepared<'a> {
+    /// Where a message of this publish goes, as its envelope says it.
+    pub(crate) fn address(&self) -> &Address {
+        &self.route.address
+    }
+
+    pub(crate) fn routing_key(&self) -> &'a str {
+        self.key
+    }
+
+    /// Whether the message is a direct reply, and goes to no queue.
+    pub(crate) fn is_reply(&self) -> bool {
+        self.route.is_reply()
+    }
+
+    /// Keeps the route for a commit.
+    pub(crate) fn into_route(self) -> Arc<CachedRoute> {
+        self.route
+    }
+
+    pub(super) fn resolve_again<C: Caller>(
+        &mut self,
+        caller: &C,
+        properties: Option<&Properties>,
+    ) -> Result {
+        caller.check_open()?;
+        let headers = self.publisher.headers(properties);
+        self.route = self
+            .publisher
+            .routes
+            .by_headers(&self.publisher.config, self.key, headers)?;
+        Ok(())
+    }
+
+    /// Pushes the message into every queue of the route. A queue that was deleted meanwhile is replaced
+    /// by the one that has its name now, as RabbitMQ does. An unroutable message that is not mandatory
+    /// is dropped, or goes to the virtual host's dead-letter queue.
+    ///
+    /// # Errors
+    /// The message is in `message` again.
+    pub(crate) fn push(
+        mut self,
+        message: &mut Option<Envelope>,
+    ) -> Result<Published, NotPublished> {
+        let vhost = self.publisher.config.gate.vhost();
+        loop {
+            let failure = match vhost.push(&self.route, message, self.due) {
+                Ok(published) => {
+                    if self.publisher.config.routing_key == *self.key {
+                        RouteCache::cache(self.route);
+                    }
+                    return Ok(published);
+                }
+                Err(failure) => failure,
+            };
+            return Err(match failure {
+                PushFailure::QueueDeleted => {
+                    self.publisher.routes.forget(&self.route);
+                    self.route = self.route.renewed();
+                    continue;
+                }
+                PushFailure::NoRoute if !self.mandatory => {
+                    if let Some(envelope) = message.take() {
+                        vhost.drop_unroutable(envelope);
+                    }
+                    return Ok(Published::default());
+                }
+                PushFailure::NoRoute => NotPublished::NoRoute,
+                PushFailure::Refused { queue, refused } => NotPublished::Refused { queue, refused },
+                PushFailure::NotShareable => NotPublished::NotShareable {
+                    type_name: message
+                        .as_ref()
+                        .map_or("", |envelope| envelope.body().type_name()),
+                    queues: Route::len(&self.route),
+                },
+            });
+        }
+    }
+}
+
+impl Publisher {
+    /// A publish whose checks were done before, when its route was kept by
+    /// [`into_route`](Prepared::into_route): a commit. The route was decided then, by the names of the
+    /// queues. That of the default exchange is the routing key, whether there was such a queue then or
+    /// not.
+    ///
+    /// # Errors
+    /// Those of a closed connection.
+    pub(crate) fn prepare_commit<'a>(
+        &'a self,
+        route: &CachedRoute,
+        key: &'a str,
+        headers: Option<&FieldTable>,
+        mandatory: bool,
+    ) -> Result<Prepared<'a>> {
+        let config = &self.config;
+        let route = match config.exchange.is_empty() {
+            true => CachedRoute::resolve(config, &Name::new(key)?, headers)?,
+            false => route.renewed(),
+        };
+        Ok(Prepared {
+            publisher: self,
+            route,
+            key,
+            mandatory,
+            due: None,
+        })
+    }
+}
