@@ -3,11 +3,10 @@
 use std::{thread, time::Duration};
 
 use leveret::{
-    Broker, Exchange, ManualClock, Message, Overflow, Queue, RecvError, Redrive, Result,
-    TryRecvError,
+    Broker, Exchange, Message, Overflow, Queue, RecvError, Redrive, Result, TryRecvError,
 };
 
-use crate::common::share_of;
+use crate::common::{SECOND, on_a_manual_clock, share_of};
 
 #[test]
 fn redriven_messages_go_home_and_the_others_keep_their_places() -> Result {
@@ -121,8 +120,7 @@ fn a_message_refused_and_dead_lettered_comes_back_to_its_publisher() {
 
 #[test]
 fn a_message_that_becomes_the_head_quietly_expires_in_time() {
-    let clock = ManualClock::new();
-    let broker = Broker::builder().clock(clock.clone()).build();
+    let (broker, clock) = on_a_manual_clock();
     let graves = Queue::new("graves");
     broker.declare(&graves).unwrap();
     let queue = Queue::new("q")
@@ -138,7 +136,7 @@ fn a_message_that_becomes_the_head_quietly_expires_in_time() {
         producer.publish(number).unwrap();
     }
     producer
-        .publish_message(Message::new(17).expiration(Duration::from_secs(1)))
+        .publish_message(Message::new(17).expiration(SECOND))
         .unwrap();
     let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
     held.remove(0).ack().unwrap();
@@ -148,11 +146,11 @@ fn a_message_that_becomes_the_head_quietly_expires_in_time() {
     assert_eq!(*buried.try_recv().unwrap(), 17);
 }
 
-/// A call for each queue would need far more than this.
+/// A call for each of the queues would need more than twice this, even with the least of them.
 const SMALL_STACK: usize = 64 * 1_024;
 
 #[test]
-fn a_thousand_dead_letter_queues_need_no_stack() -> Result {
+fn a_chain_of_dead_letter_queues_needs_no_stack() -> Result {
     let broker = Broker::new();
     let length = share_of(1_000);
     for n in 0..length {

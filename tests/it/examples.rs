@@ -1,7 +1,7 @@
 //! Runs every example as a newcomer does and compares what it prints.
 //!
-//! The examples lie beside the folder of this test's executable; a whole `cargo test` builds them, and whoever runs this test alone has
-//! it build them.
+//! The examples lie beside the folder of this test's executable; a whole `cargo test` builds them,
+//! and whoever runs this test alone has it build them.
 
 use std::{env, path::PathBuf, process::Command, sync::Once};
 
@@ -25,7 +25,8 @@ fn build() {
     });
 }
 
-/// What an example prints, given these arguments. It must end by itself and find its own checks passed.
+/// What an example prints, given these arguments. It must end by itself and find its own checks
+/// passed.
 fn output(example: &str, arguments: &[&str]) -> String {
     build();
     let mut path: PathBuf = env::current_exe().unwrap();

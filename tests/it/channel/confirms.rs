@@ -103,7 +103,8 @@ impl Wake for Gate {
     }
 }
 
-/// A message that is being published on another thread, and is in its queue, and has not been confirmed.
+/// A message that is being published on another thread, and is in its queue, and has not been
+/// confirmed.
 struct UnderWay {
     broker: Broker,
     channel: Channel,

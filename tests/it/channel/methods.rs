@@ -1,16 +1,16 @@
 //! AMQP method by method, beside the typed verbs.
 
 use leveret::{
-    Broker, ConsumeOptions, Credentials, Event, Exchange, ManualClock, Overflow, Properties,
-    PublishOptions, Queue, RecvError, Result,
+    Broker, ConsumeOptions, Event, Exchange, ManualClock, Overflow, Properties, PublishOptions,
+    Queue, RecvError, Result,
 };
 
-use crate::common::{SECOND, queue};
+use crate::common::{SECOND, channel_of, connect, queue};
 
 #[test]
 fn a_channel_speaks_amqp() -> leveret::Result {
     let broker = Broker::new();
-    let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    let channel = channel_of(&broker)?;
     channel.confirm_select()?;
     channel.basic_publish(
         "",
@@ -29,7 +29,7 @@ fn a_channel_speaks_amqp() -> leveret::Result {
 #[test]
 fn connections_channels_and_brokers_have_the_typed_verbs_alike() -> leveret::Result {
     let broker = Broker::builder().clock(ManualClock::new()).build();
-    let connection = broker.connect("/", Credentials::guest())?;
+    let connection = connect(&broker)?;
     let channel = connection.open_channel()?;
     let queue = Queue::new("q").overflow(Overflow::RejectPublish);
     for simple in [
@@ -59,7 +59,7 @@ fn connections_channels_and_brokers_have_the_typed_verbs_alike() -> leveret::Res
 #[test]
 fn an_error_closes_nothing_and_changes_nothing() -> Result {
     let broker = Broker::new();
-    let connection = broker.connect("/", Credentials::guest())?;
+    let connection = connect(&broker)?;
     let channel = connection.open_channel()?;
     channel.queue_declare(&Queue::new("q"))?;
     let error = channel
@@ -77,11 +77,7 @@ fn an_error_closes_nothing_and_changes_nothing() -> Result {
 #[test]
 fn a_tag_used_again_does_not_take_the_credit_of_the_consumer_before_it() {
     let broker = Broker::new();
-    let channel = broker
-        .connect("/", Credentials::guest())
-        .unwrap()
-        .open_channel()
-        .unwrap();
+    let channel = channel_of(&broker).unwrap();
     channel.queue_declare(&queue()).unwrap();
     channel.basic_qos(0, 1, false).unwrap();
     let producer = broker.producer::<u32>(&queue()).unwrap();
@@ -103,11 +99,7 @@ fn a_tag_used_again_does_not_take_the_credit_of_the_consumer_before_it() {
 #[test]
 fn a_rolled_back_settlement_can_be_settled() {
     let broker = Broker::new();
-    let channel = broker
-        .connect("/", Credentials::guest())
-        .unwrap()
-        .open_channel()
-        .unwrap();
+    let channel = channel_of(&broker).unwrap();
     channel.queue_declare(&Queue::new("q")).unwrap();
     channel
         .basic_publish("", "q", "x", Properties::new(), PublishOptions::new())

@@ -2,9 +2,9 @@
 
 use std::{pin::pin, sync::Arc, thread};
 
-use leveret::{Broker, CancelReason, Credentials, Error, Queue, RecvError, Result, TryRecvError};
+use leveret::{Broker, CancelReason, Error, Queue, RecvError, Result, TryRecvError};
 
-use crate::common::{Alarm, block_on, queue, reason, rest};
+use crate::common::{Alarm, block_on, connect, queue, reason, rest};
 
 fn rest_is_taken(broker: &Broker) -> bool {
     broker.simple_queue::<u32>("q").unwrap().is_empty()
@@ -52,7 +52,7 @@ fn every_end_says_its_reason() {
     broker.delete(&Queue::new("deleted")).unwrap();
     assert_eq!(reason(deleted.recv()), CancelReason::QueueDeleted);
 
-    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let connection = connect(&broker).unwrap();
     let closed = connection.consumer::<u32>(&queue()).unwrap();
     connection.close().unwrap();
     assert_eq!(reason(closed.recv()), CancelReason::ConnectionClosed);
@@ -106,7 +106,7 @@ fn a_blocked_receiver_is_woken_with_the_reason() -> Result {
 #[test]
 fn shutting_down_wakes_the_readers_of_every_channel() {
     let broker = Broker::new();
-    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let connection = connect(&broker).unwrap();
     let channel = connection.open_channel().unwrap();
     let events = channel.events();
     let alarm = Alarm::new();

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leveret::{Broker, CancelReason, ManualClock, Queue, RecvTimeoutError, Result, TryRecvError};
+use leveret::{Broker, CancelReason, Queue, RecvTimeoutError, Result, TryRecvError};
 
-use crate::common::{queue, reason};
+use crate::common::{SECOND, on_a_manual_clock, queue, reason};
 
 #[test]
 fn a_typed_consumer_holds_256_unless_told_otherwise() -> Result {
@@ -52,8 +52,7 @@ fn a_consumer_of_two_queues_starves_neither() {
 
 #[test]
 fn a_batch_has_what_there_is_or_what_comes_in_time() {
-    let clock = ManualClock::new();
-    let broker = Broker::builder().clock(clock.clone()).build();
+    let (broker, clock) = on_a_manual_clock();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let consumer = Arc::new(broker.consumer::<u32>(&queue()).unwrap());
     for id in 0..5 {
@@ -71,11 +70,7 @@ fn a_batch_has_what_there_is_or_what_comes_in_time() {
     assert!(consumer.recv_batch(0, Duration::MAX).unwrap().is_empty());
     let waiting = thread::spawn({
         let consumer = Arc::clone(&consumer);
-        move || {
-            consumer
-                .recv_batch(10, Duration::from_secs(1))
-                .map(|batch| batch.len())
-        }
+        move || consumer.recv_batch(10, SECOND).map(|batch| batch.len())
     });
     producer.publish(5).unwrap();
     while !waiting.is_finished() {
@@ -108,8 +103,7 @@ fn a_receive_with_a_limit_ends_in_time_and_takes_what_is_there() {
 
 #[test]
 fn a_time_out_goes_by_the_brokers_clock() -> Result {
-    let clock = ManualClock::new();
-    let broker = Broker::builder().clock(clock.clone()).build();
+    let (broker, clock) = on_a_manual_clock();
     let consumer = broker.consumer::<u32>(&Queue::new("q"))?;
     let receiver =
         thread::spawn(move || consumer.recv_timeout(Duration::from_secs(3600)).map(drop));

@@ -2,9 +2,9 @@
 
 use std::{pin::pin, time::Duration};
 
-use leveret::{Broker, Consumer, ManualClock, Message, Queue, TryRecvError};
+use leveret::{Broker, Consumer, Message, Queue, TryRecvError};
 
-use crate::common::{Alarm, block_on, queue};
+use crate::common::{Alarm, SECOND, block_on, on_a_manual_clock, queue};
 
 #[test]
 fn a_future_that_is_dropped_has_taken_nothing() {
@@ -61,8 +61,8 @@ fn a_consumer_that_goes_wakes_as_many_getters_as_it_leaves_messages() {
 
 #[test]
 fn credit_returns_with_a_delivery_that_is_settled_after_others_were_taken_away() {
-    // Out of credit with something ready, which then goes another way: what is settled after that must count, although the consumer waits
-    // for nothing that is there.
+    // Out of credit with something ready, which then goes another way: what is settled after that
+    // must count, although the consumer waits for nothing that is there.
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let consumer = broker
@@ -86,8 +86,7 @@ fn credit_returns_with_a_delivery_that_is_settled_after_others_were_taken_away()
 
 #[test]
 fn a_receiver_with_credit_is_served_what_comes_after_the_backlog_has_expired() {
-    let clock = ManualClock::new();
-    let broker = Broker::builder().clock(clock.clone()).build();
+    let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q");
     let producer = broker.producer::<u32>(&queue).unwrap();
     let consumer = broker
@@ -99,7 +98,7 @@ fn a_receiver_with_credit_is_served_what_comes_after_the_backlog_has_expired() {
         producer.publish(number).unwrap();
     }
     producer
-        .publish_message(Message::new(16).expiration(Duration::from_secs(1)))
+        .publish_message(Message::new(16).expiration(SECOND))
         .unwrap();
     let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
     held.remove(0).ack().unwrap();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use leveret::{Credentials, FieldTable, FieldValue, IfEmpty, IfUnused, Local, Message, Queue};
+use leveret::{FieldTable, FieldValue, IfEmpty, IfUnused, Local, Message, Queue};
+
+use crate::common::channel_of;
 
 use super::*;
 
@@ -97,7 +99,7 @@ fn messages_that_wait_go_with_their_exchange() -> Result {
     broker.delete(&exchange)?;
     assert_eq!(Arc::strong_count(&payload), 1);
 
-    let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    let channel = channel_of(&broker)?;
     channel.queue_declare(&Queue::new("q"))?;
     for unbind in [true, false] {
         let exchange = Exchange::fanout("auto-deleted").delayed().auto_delete();

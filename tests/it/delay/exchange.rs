@@ -1,9 +1,12 @@
 //! Exchanges that keep messages back.
 
-use leveret::{Error, Event, FieldValue, Local, Message, Outcome, PublishOptions, Queue, Redrive};
+use leveret::{
+    Budget, Error, Event, FieldValue, Local, Message, Outcome, PublishOptions, Queue, Redrive,
+};
+
+use crate::common::channel_of;
 
 use super::*;
-use leveret::{Budget, Credentials};
 
 /// A delayed fanout exchange "x" with a queue "q" bound to it.
 fn fanout() -> (Exchange, Queue) {
@@ -187,7 +190,7 @@ fn an_alternate_exchange_gets_what_nobody_wants_when_the_delay_is_over() -> Resu
 fn a_mandatory_message_that_is_kept_back_is_not_returned_and_is_confirmed() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let exchange = Exchange::direct("x").delayed();
-    let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    let channel = channel_of(&broker)?;
     channel.exchange_declare(&exchange)?;
     channel.confirm_select()?;
     let mandatory = PublishOptions::new().mandatory();
@@ -316,7 +319,7 @@ fn the_delay_of_a_transaction_begins_when_it_is_committed() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let (exchange, queue) = fanout();
     let consumer = broker.consumer::<String>(&queue)?;
-    let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    let channel = channel_of(&broker)?;
     channel.tx_select()?;
     let text = |delay: i32| x_delay(delay).content_type("text/plain");
     channel.basic_publish("x", "", "never", text(10), PublishOptions::new())?;

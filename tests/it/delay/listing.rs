@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use leveret::{Credentials, Error, Local, Message, Precondition, Queue, QueueSnapshot, Requeue};
+use leveret::{Error, Local, Message, Precondition, Queue, QueueSnapshot, Requeue};
 
-use crate::common::{assert_conserved, share_of};
+use crate::common::{assert_conserved, connect, share_of};
 
 use super::*;
 
@@ -232,7 +232,7 @@ fn what_a_delayed_exchange_keeps_back_is_listed_and_cancelled_there() -> Result 
 #[test]
 fn brokers_connections_and_channels_ask_alike_and_are_refused_alike() -> Result {
     let (broker, _) = on_a_manual_clock();
-    let connection = broker.connect("/", Credentials::guest())?;
+    let connection = connect(&broker)?;
     let channel = connection.open_channel()?;
     delay(&broker, &q(), &[(1, 10)])?;
     assert_eq!(
@@ -312,7 +312,8 @@ fn a_long_list_is_whole_even_if_it_is_changed_while_it_is_read() -> Result {
     Ok(())
 }
 
-/// How many in each of the two places: a million in all, and fewer where debug code would make that slow.
+/// How many in each of the two places: a million in all, and fewer where debug code would make that
+/// slow.
 const MANY: u32 = match cfg!(debug_assertions) {
     true => 40_000,
     false => 500_000,

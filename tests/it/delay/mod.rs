@@ -1,7 +1,8 @@
 //! Delayed exchanges (`x-delayed-message`), and delayed messages as they are listed and cancelled.
 //!
-//! RabbitMQ has the exchange as a plugin, so there is no recording to compare with: what is checked here is what the
-//! plugin's own source does, and where that is not followed `guide::differences` says so.
+//! RabbitMQ has the exchange as a plugin, so there is no recording to compare with: what is checked
+//! here is what the plugin's own source does, and where that is not followed `guide::differences`
+//! says so.
 
 mod declaring;
 mod exchange;

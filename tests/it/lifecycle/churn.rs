@@ -1,4 +1,5 @@
-//! Whatever is declared, used and deleted again leaves nothing behind. Runs in a process of its own, since it counts all bytes of the process.
+//! Whatever is declared, used and deleted again leaves nothing behind. Runs in a process of its
+//! own, since it counts all bytes of the process.
 
 use std::{alloc::System, env, process::Command};
 
@@ -25,7 +26,8 @@ fn cycle(broker: &Broker, number: u64) -> Result {
     broker.delete(&exchange)
 }
 
-/// A broker keeps the names of up to 4,096 exchanges that were published to; with these they are all there.
+/// A broker keeps the names of up to 4,096 exchanges that were published to; with these they are
+/// all there.
 const BEFORE: u64 = 5_000;
 
 const CYCLES: u64 = 2_000;

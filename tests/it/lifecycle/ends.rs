@@ -6,6 +6,8 @@ use leveret::{
     Broker, CancelReason, Credentials, Error, Overflow, Queue, RecvError, Result, Scope,
 };
 
+use crate::common::{channel_of, connect};
+
 #[test]
 fn the_implicit_connection_is_not_closed_by_one_of_its_users() -> Result {
     let broker = Broker::new();
@@ -66,17 +68,13 @@ fn who_uses_a_virtual_host_that_is_deleted_is_told_so() -> Result {
 fn a_returning_connection_leaves_no_exclusive_queue_behind() {
     let broker = Broker::new();
     for _ in 0..200 {
-        let connection = broker.connect("/", Credentials::guest()).unwrap();
+        let connection = connect(&broker).unwrap();
         let other = connection.clone();
         let declaring =
             thread::spawn(move || other.declare(&Queue::new("mine").exclusive_flag()).ok());
         let _ = connection.close();
         declaring.join().unwrap();
-        let channel = broker
-            .connect("/", Credentials::guest())
-            .unwrap()
-            .open_channel()
-            .unwrap();
+        let channel = channel_of(&broker).unwrap();
         let error = channel.queue_declare_passive("mine").unwrap_err();
         assert!(error.is_not_found(), "{error}");
     }

@@ -1,6 +1,8 @@
-//! Publishers that wait for room, and what ends their wait besides room: the end of whatever they publish by.
+//! Publishers that wait for room, and what ends their wait besides room: the end of whatever they
+//! publish by.
 //!
-//! None of the tests waits for a publisher to be asleep: one that comes to the end too late finds it, and says the same.
+//! None of the tests waits for a publisher to be asleep: one that comes to the end too late finds
+//! it, and says the same.
 
 use std::{
     pin::pin,

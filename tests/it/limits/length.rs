@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use leveret::{Broker, ManualClock, Overflow, Policy, Queue, Requeue, Result};
+use leveret::{Broker, Overflow, Policy, Queue, Requeue, Result};
 
-use crate::common::{PATIENCE, assert_conserved};
+use crate::common::{PATIENCE, SECOND, assert_conserved, on_a_manual_clock};
 
 #[test]
 fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one() -> Result {
@@ -26,7 +26,8 @@ fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one
                 .ends_with("expected 1 or more where x-overflow is block")
         );
     }
-    // Without waiting it is what it is in RabbitMQ: whoever is not served at once is dropped or refused.
+    // Without waiting it is what it is in RabbitMQ: whoever is not served at once is dropped or
+    // refused.
     broker.declare(&Queue::new("dropping").max_length(0))?;
     broker
         .vhost("/")?
@@ -40,8 +41,7 @@ fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one
 
 #[test]
 fn what_returns_to_a_full_blocking_queue_is_not_dropped_when_the_clock_ticks() {
-    let clock = ManualClock::new();
-    let broker = Broker::builder().clock(clock.clone()).build();
+    let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     let producer = broker.producer::<u32>(&queue).unwrap();
     let consumer = broker
@@ -53,7 +53,7 @@ fn what_returns_to_a_full_blocking_queue_is_not_dropped_when_the_clock_ticks() {
     producer.publish(2).unwrap();
     let first = consumer.recv().unwrap();
     consumer.cancel();
-    first.nack(Requeue::After(Duration::from_secs(1))).unwrap();
+    first.nack(Requeue::After(SECOND)).unwrap();
     clock.advance(Duration::from_secs(2));
     let simple = broker.simple_queue::<u32>(&queue).unwrap();
     assert_eq!(*simple.try_get().unwrap(), 1);

@@ -1,6 +1,8 @@
-//! Random programs against a naive model of one virtual host, on a manual clock: after every step each event, result and count is compared.
+//! Random programs against a naive model of one virtual host, on a manual clock: after every step
+//! each event, result and count is compared.
 //!
-//! As many programs as `PROPTEST_CASES` says; a failure shrinks to the shortest program that shows it.
+//! As many programs as `PROPTEST_CASES` says; a failure shrinks to the shortest program that shows
+//! it.
 
 mod channel;
 mod delivering;
@@ -35,8 +37,8 @@ proptest! {
 
 fn check(program: &[Op]) -> Result<(), TestCaseError> {
     let mut real = Real::new();
-    // Where several queues are concerned at once, their order is nobody's promise: any will do, but it must be one. What it was may show
-    // only later, so every world that agrees so far is kept.
+    // Where several queues are concerned at once, their order is nobody's promise: any will do, but
+    // it must be one. What it was may show only later, so every world that agrees so far is kept.
     let mut worlds = vec![World::default()];
     for (step, op) in program.iter().enumerate() {
         let op = worlds[0].resolve(op);

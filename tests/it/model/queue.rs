@@ -123,7 +123,8 @@ impl Queue {
         self.blocked.push(id);
     }
 
-    /// Blocked consumers of a channel that have credit take turns again, whatever the channel's common limit says.
+    /// Blocked consumers of a channel that have credit take turns again, whatever the channel's
+    /// common limit says.
     pub fn reconsider(&mut self, channel: usize) {
         let consumers = &mut self.consumers;
         let mut able = |id: &u64| {

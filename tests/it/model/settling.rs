@@ -82,7 +82,8 @@ impl World {
                 if let Some(queue) = &mut self.queues[index] {
                     let limited = queue.suspended.contains(&channel);
                     if let Some(consumer) = consumer.and_then(|id| queue.consumer(id)) {
-                        // At the common limit a consumer comes back early only if it had no credit of its own.
+                        // At the common limit a consumer comes back early only if it had no credit
+                        // of its own.
                         let told = consumer.starved && consumer.has_credit();
                         if told || !limited {
                             queue.reconsider(channel);

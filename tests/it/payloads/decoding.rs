@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use leveret::{Broker, Credentials, Error, Queue, RecvError, Result, TryRecvError};
+use leveret::{Broker, Error, Queue, RecvError, Result, TryRecvError};
 use serde::{Deserialize, Serialize};
 
-use crate::common::{queue, rest};
+use crate::common::{channel_of, queue, rest};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Task {
@@ -170,7 +170,8 @@ fn a_batch_ends_before_what_does_not_decode() {
         assert!(matches!(batch(), Err(RecvError::Decode(_))));
         assert_eq!(ids(batch().unwrap()), [3]);
         assert!(ids(batch().unwrap()).is_empty());
-        // Whether it was looked at once or twice, it counts once: the consumer holds four again, and not five.
+        // Whether it was looked at once or twice, it counts once: the consumer holds four again,
+        // and not five.
         let numbers = broker.producer::<u64>(&queue).unwrap();
         for id in 10..16 {
             numbers.publish(id).unwrap();
@@ -194,10 +195,6 @@ fn an_undecodable_message_of_an_auto_ack_batch_is_acknowledged_once() {
         .unwrap();
     assert_eq!(consumer.recv_batch(8, Duration::ZERO).unwrap().len(), 1);
     assert!(matches!(consumer.recv(), Err(RecvError::Decode(_))));
-    let channel = broker
-        .connect("/", Credentials::guest())
-        .unwrap()
-        .open_channel()
-        .unwrap();
+    let channel = channel_of(&broker).unwrap();
     assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
 }

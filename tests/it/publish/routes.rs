@@ -1,8 +1,8 @@
 //! Where a publish goes, also when the topology has changed since the last.
 
-use leveret::{Broker, Credentials, Error, Exchange, FieldTable, IfUnused, Queue, Result};
+use leveret::{Broker, Error, Exchange, FieldTable, IfUnused, Queue, Result};
 
-use crate::common::{in_time, queue, rest};
+use crate::common::{connect, in_time, queue, rest};
 
 #[test]
 fn a_publish_that_has_returned_is_in_its_queues() -> Result {
@@ -23,7 +23,7 @@ fn a_publish_that_has_returned_is_in_its_queues() -> Result {
 #[test]
 fn a_producer_sees_every_change_of_the_topology_at_once() {
     let broker = Broker::new();
-    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let connection = connect(&broker).unwrap();
     let channel = connection.open_channel().unwrap();
     for kind in ["direct", "fanout", "topic", "headers"] {
         let exchange = Exchange::new(format!("x.{kind}"), kind);
@@ -127,7 +127,7 @@ fn a_producer_that_has_published_finds_the_broker_gone() {
 fn a_producer_of_a_closed_connection_publishes_nothing() {
     let broker = Broker::new();
     broker.declare(&queue()).unwrap();
-    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let connection = connect(&broker).unwrap();
     let producer = connection.producer::<u32>(&queue()).unwrap();
     let by_key = connection
         .producer::<u32>(&Exchange::direct("amq.direct").passive())

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use leveret::{Broker, ManualClock, Queue, Requeue, Result, TryRecvError};
+use leveret::{Broker, Queue, Requeue, Result, TryRecvError};
 
 use crate::common::{SECOND, on_a_manual_clock, queue, rest};
 
@@ -162,8 +162,7 @@ fn a_message_requeued_for_later_comes_back_to_its_place_when_its_time_has_come()
 
 #[test]
 fn a_message_can_wait_before_it_comes_again() -> Result {
-    let clock = ManualClock::new();
-    let broker = Broker::builder().clock(clock.clone()).build();
+    let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q");
     assert_eq!(broker.producer::<u32>(&queue)?.publish(1)?.routed, 1);
     let consumer = broker.consumer::<u32>(&queue)?;
@@ -172,7 +171,7 @@ fn a_message_can_wait_before_it_comes_again() -> Result {
         .nack(Requeue::After(Duration::from_secs(10)))?;
     clock.advance(Duration::from_secs(9));
     assert!(matches!(consumer.try_recv(), Err(TryRecvError::Empty)));
-    clock.advance(Duration::from_secs(1));
+    clock.advance(SECOND);
     assert!(consumer.recv()?.info().redelivered());
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Deliveries that outlive what they came from.
 
-use leveret::{Broker, Credentials, Error, Queue, Requeue, Result, TryRecvError};
+use leveret::{Broker, Error, Queue, Requeue, Result, TryRecvError};
 
-use crate::common::{queue, rest};
+use crate::common::{connect, queue, rest};
 
 #[test]
 fn what_nobody_has_seen_comes_back_as_if_never_handed_over() {
@@ -60,7 +60,7 @@ fn a_delivery_can_be_settled_after_its_consumer_is_gone() {
 fn a_delivery_can_be_settled_after_its_connection_is_closed() {
     let broker = Broker::new();
     broker.declare(&queue()).unwrap();
-    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let connection = connect(&broker).unwrap();
     let producer = connection.producer::<u32>(&queue()).unwrap();
     let consumer = connection.consumer::<u32>(&queue()).unwrap();
     producer.publish(0).unwrap();

@@ -185,7 +185,8 @@ pub fn patient(stage: &Arc<Stage>, prefetch: u32) -> (Stopper, impl FnOnce() + S
     })
 }
 
-/// One producer and one consumer of a queue of their own: first deliveries come in the order of publishing.
+/// One producer and one consumer of a queue of their own: first deliveries come in the order of
+/// publishing.
 pub fn ordered_pair(
     stage: &Arc<Stage>,
     n: usize,
@@ -365,7 +366,8 @@ impl Open {
         }
         let at = random.below(self.unsettled.len());
         let (tag, _) = self.unsettled[at];
-        // "Up to this one" must mean these and no others: a get may have overtaken events that are still to be read.
+        // "Up to this one" must mean these and no others: a get may have overtaken events that are
+        // still to be read.
         let known = self.seen.iter().filter(|seen| **seen <= tag).count() as u64 == tag;
         let multiple = known && random.one_in(2);
         let chosen: Vec<_> = match multiple {

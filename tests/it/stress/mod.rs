@@ -1,8 +1,10 @@
-//! Real threads that do everything at once, by a seed: publish, consume, settle in every way, panic, cancel, close, delete.
+//! Real threads that do everything at once, by a seed: publish, consume, settle in every way,
+//! panic, cancel, close, delete.
 //!
-//! The oracle is conservation by message id: what was published is settled at most once, and exactly once in queues that nobody purges or
-//! deletes; of one producer and one consumer the order holds; no thread is left waiting (each says when it is done, and a watchdog waits for
-//! that word). `LEVERET_SEED=<n>` runs one seed; the seed is printed when something fails.
+//! The oracle is conservation by message id: what was published is settled at most once, and
+//! exactly once in queues that nobody purges or deletes; of one producer and one consumer the order
+//! holds; no thread is left waiting (each says when it is done, and a watchdog waits for that
+//! word). `LEVERET_SEED=<n>` runs one seed; the seed is printed when something fails.
 
 mod actors;
 mod book;
@@ -89,7 +91,8 @@ fn run(seed: u64) {
         }
     };
     wait(expected);
-    // Nobody is at work any more but the patient consumers: they must find all that is left where nothing is purged or deleted.
+    // Nobody is at work any more but the patient consumers: they must find all that is left where
+    // nothing is purged or deleted.
     stage.let_go();
     book.wait_until_settled(&stage.safe, PATIENCE);
     for stopper in stoppers {

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use leveret::{
-    Broker, Credentials, Error, Exchange, ManualClock, Message, Queue, Result, TryRecvError,
-};
+use leveret::{Broker, Error, Exchange, Message, Queue, Result, TryRecvError};
 
-use crate::common::queue;
+use crate::common::{connect, on_a_manual_clock, queue};
 
 #[test]
 fn inequivalent_declarations_name_the_field() {
@@ -84,8 +82,8 @@ fn a_quorum_queue_is_a_classic_one_and_a_stream_is_refused() -> Result {
 #[test]
 fn exclusive_queues_are_their_connections_alone() {
     let broker = Broker::new();
-    let ours = broker.connect("/", Credentials::guest()).unwrap();
-    let theirs = broker.connect("/", Credentials::guest()).unwrap();
+    let ours = connect(&broker).unwrap();
+    let theirs = connect(&broker).unwrap();
     let exclusive = ours.declare(&Queue::exclusive()).unwrap();
     let errors = [
         theirs.consumer::<u32>(&exclusive).map(drop).unwrap_err(),
@@ -114,8 +112,7 @@ fn exclusive_queues_are_their_connections_alone() {
 
 #[test]
 fn getting_from_a_queue_is_using_it() {
-    let clock = ManualClock::new();
-    let broker = Broker::builder().clock(clock.clone()).build();
+    let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q").expires(Duration::from_secs(10));
     let simple = broker.simple_queue::<u32>(&queue).unwrap();
     for _ in 0..3 {

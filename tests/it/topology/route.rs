@@ -1,7 +1,9 @@
 //! Asking where messages would go.
 
-use leveret::{Broker, Credentials, Error, Exchange, FieldTable, Message, Queue};
+use leveret::{Broker, Error, Exchange, FieldTable, Message, Queue};
 use proptest::prelude::*;
+
+use crate::common::{channel_of, connect};
 
 fn none() -> FieldTable {
     FieldTable::new()
@@ -92,7 +94,7 @@ fn connections_and_channels_say_where_a_message_would_go_until_they_are_closed()
     let broker = Broker::new();
     let exchange = Exchange::direct("x");
     declare(&broker, &exchange, &["q"]);
-    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let connection = connect(&broker).unwrap();
     let channel = connection.open_channel().unwrap();
     assert_eq!(connection.route(&exchange, "q", &none()).unwrap(), ["q"]);
     assert_eq!(channel.route(&exchange, "q", &none()).unwrap(), ["q"]);
@@ -143,13 +145,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// A producer that remembers its routes beside one that has none: neither bindings nor exchanges may come or go
-    /// unnoticed, however far from the producer's exchange.
+    /// A producer that remembers its routes beside one that has none: neither bindings nor
+    /// exchanges may come or go unnoticed, however far from the producer's exchange.
     #[test]
     fn remembered_routes_lead_where_a_message_goes_now(steps in steps()) {
         let kinds = [Exchange::topic, Exchange::direct, Exchange::fanout, Exchange::topic, Exchange::topic];
         let broker = Broker::new();
-        let channel = broker.connect("/", Credentials::guest()).unwrap().open_channel().unwrap();
+        let channel = channel_of(&broker).unwrap();
         let names: Vec<String> = (0..EXCHANGES).map(|number| format!("x{number}")).collect();
         let producers: Vec<_> = names
             .iter()

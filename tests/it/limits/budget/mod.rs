@@ -1,4 +1,5 @@
-//! Byte budgets that queues share: who pays, who is refused, who waits, and that every byte comes back exactly once.
+//! Byte budgets that queues share: who pays, who is refused, who waits, and that every byte comes
+//! back exactly once.
 
 mod declaring;
 mod model;
@@ -6,12 +7,11 @@ mod threads;
 mod waiting;
 
 use leveret::{
-    AckMode, Broker, Budget, Channel, ConsumeOptions, Credentials, Error, Event, Exchange,
-    ManualClock, Message, Outcome, Properties, PublishOptions, Queue, Redrive, Requeue,
-    SimpleQueue,
+    AckMode, Broker, Budget, Channel, ConsumeOptions, Error, Event, Exchange, ManualClock, Message,
+    Outcome, Properties, PublishOptions, Queue, Redrive, Requeue, SimpleQueue,
 };
 
-use crate::common::{SECOND, on_a_manual_clock};
+use crate::common::{SECOND, channel_of, connect, on_a_manual_clock};
 
 /// A broker on a manual clock with a budget named "b".
 fn with_budget(budget: Budget) -> (Broker, ManualClock) {
@@ -95,11 +95,7 @@ fn a_message_that_comes_back_keeps_its_bytes_and_is_never_refused() {
 fn however_a_message_leaves_its_bytes_come_back_once() {
     let (broker, clock) = with_budget(ten_bytes());
     let root = broker.vhost("/").unwrap();
-    let channel = broker
-        .connect("/", Credentials::guest())
-        .unwrap()
-        .open_channel()
-        .unwrap();
+    let channel = channel_of(&broker).unwrap();
     let put = |queue: &Queue| mailbox(&broker, queue).put(text(3)).unwrap();
 
     let q = covered("q");
@@ -194,7 +190,7 @@ fn however_a_message_leaves_its_bytes_come_back_once() {
     assert_eq!(used(&broker), 0, "moved");
 
     // A connection takes its exclusive queues along.
-    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let connection = connect(&broker).unwrap();
     let own = connection.declare(&Queue::exclusive().budget("b")).unwrap();
     connection
         .producer::<String>(&own)
@@ -322,11 +318,7 @@ fn what_the_broker_itself_brings_is_never_refused() {
 fn a_channel_hears_of_a_refusal_by_its_confirm() {
     let (broker, _) = with_budget(ten_bytes());
     broker.declare(&covered("q")).unwrap();
-    let channel = broker
-        .connect("/", Credentials::guest())
-        .unwrap()
-        .open_channel()
-        .unwrap();
+    let channel = channel_of(&broker).unwrap();
     channel.confirm_select().unwrap();
     let outcomes = ["123456", "12345"].map(|body| {
         channel

@@ -1,4 +1,5 @@
-//! Random programs against a naive model: the budget is what its queues hold, and who is refused is who does not fit.
+//! Random programs against a naive model: the budget is what its queues hold, and who is refused is
+//! who does not fit.
 
 use std::collections::VecDeque;
 
@@ -63,7 +64,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What the model knows of a queue. 0 and 1 are covered; 0 dead-letters to 1, and 2 is not covered and dead-letters to 1 too.
+/// What the model knows of a queue. 0 and 1 are covered; 0 dead-letters to 1, and 2 is not covered
+/// and dead-letters to 1 too.
 #[derive(Default)]
 struct Model {
     ready: [VecDeque<u64>; 3],
@@ -149,7 +151,8 @@ fn step(op: Op, model: &mut Model, real: &mut Real) -> Result<(), TestCaseError>
             let got = real.queues[queue].try_get();
             prop_assert_eq!(got.is_ok(), !model.ready[queue].is_empty());
             if let Ok(delivery) = got {
-                // Which one it is does not matter here, only that it is there: the order is the model of the broker's.
+                // Which one it is does not matter here, only that it is there: the order is the
+                // model of the broker's.
                 let size = delivery.len() as u64;
                 let at = model.ready[queue].iter().position(|ready| *ready == size);
                 prop_assert!(at.is_some());

@@ -1,4 +1,5 @@
-//! Many threads at once: nothing is counted twice or forgotten, and the limit holds as far as is promised.
+//! Many threads at once: nothing is counted twice or forgotten, and the limit holds as far as is
+//! promised.
 
 use std::{
     sync::{

@@ -7,11 +7,9 @@ use std::{
     thread,
 };
 
-use leveret::{
-    Broker, Channel, Credentials, Error, Message, Overflow, Properties, PublishOptions, Queue,
-};
+use leveret::{Broker, Channel, Error, Message, Overflow, Properties, PublishOptions, Queue};
 
-use crate::common::SECOND;
+use crate::common::{SECOND, channel_of};
 
 use super::{covered, mailbox, ten_bytes, text, used, with_budget};
 
@@ -79,11 +77,7 @@ fn a_blocking_budget_lets_its_publishers_wait_for_room_in_every_form() {
 fn a_channel_waits_for_room_as_producers_do_but_not_in_a_transaction() {
     let (broker, _) = with_budget(ten_bytes().block());
     let queue = mailbox(&broker, &covered("q"));
-    let channel = broker
-        .connect("/", Credentials::guest())
-        .unwrap()
-        .open_channel()
-        .unwrap();
+    let channel = channel_of(&broker).unwrap();
     let publish = |channel: &Channel| {
         channel.basic_publish("", "q", text(10), Properties::new(), PublishOptions::new())
     };
@@ -109,11 +103,7 @@ fn a_channel_waits_for_room_in_a_blocking_queue() {
     let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     let queue = mailbox(&broker, &queue);
     queue.put(text(1)).unwrap();
-    let channel = broker
-        .connect("/", Credentials::guest())
-        .unwrap()
-        .open_channel()
-        .unwrap();
+    let channel = channel_of(&broker).unwrap();
     let blocked = thread::spawn(move || {
         channel.basic_publish("", "q", text(1), Properties::new(), PublishOptions::new())
     });
