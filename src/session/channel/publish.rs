@@ -48,7 +48,7 @@ struct Outgoing {
 }
 
 /// Ready once the channel is closed.
-pub(super) struct Closing(Arc<ChannelCore>);
+pub(crate) struct Closing(Arc<ChannelCore>);
 
 impl Waitable for Closing {
     type Output = ();

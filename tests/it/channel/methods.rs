@@ -1,0 +1,117 @@
+//! AMQP method by method, beside the typed verbs.
+
+use leveret::{
+    Broker, ConsumeOptions, Event, Exchange, ManualClock, Overflow, Properties, PublishOptions,
+    Queue, RecvError, Result,
+};
+
+use crate::common::{SECOND, channel_of, connect, queue};
+
+#[test]
+fn a_channel_speaks_amqp() -> leveret::Result {
+    let broker = Broker::new();
+    let channel = channel_of(&broker)?;
+    channel.confirm_select()?;
+    channel.basic_publish(
+        "",
+        "nobody",
+        "lost",
+        Properties::new(),
+        PublishOptions::new().mandatory(),
+    )?;
+    let events = channel.events();
+    assert!(matches!(events.recv()?, Event::Return(returned) if returned.reply_code == 312));
+    assert!(matches!(events.recv()?, Event::Confirm(confirm) if confirm.delivery_tag == 1));
+    assert!(events.try_recv().is_err());
+    Ok(())
+}
+
+#[test]
+fn connections_channels_and_brokers_have_the_typed_verbs_alike() -> leveret::Result {
+    let broker = Broker::builder().clock(ManualClock::new()).build();
+    let connection = connect(&broker)?;
+    let channel = connection.open_channel()?;
+    let queue = Queue::new("q").overflow(Overflow::RejectPublish);
+    for simple in [
+        broker.simple_queue::<u32>("q2")?,
+        connection.simple_queue("q2")?,
+        channel.simple_queue("q2")?,
+    ] {
+        simple.put(1)?;
+        simple.get_timeout(SECOND)?.ack()?;
+        assert_eq!((simple.len(), simple.purge()), (0, 0));
+    }
+    broker.declare(&queue)?;
+    connection.producer::<u32>(&queue)?.publish(1)?;
+    assert_eq!(channel.purge(&queue)?, 1);
+    channel.producer::<u32>(&queue)?.publish(2)?;
+    let consumer = channel
+        .consumer_builder::<u32>(&queue)
+        .prefetch(1)
+        .build()?;
+    assert_eq!(consumer.recv()?.ack_into().unwrap(), 2);
+    channel.close()?;
+    assert!(matches!(consumer.recv(), Err(RecvError::Cancelled(_))));
+    connection.delete(&queue)?;
+    Ok(())
+}
+
+#[test]
+fn an_error_closes_nothing_and_changes_nothing() -> Result {
+    let broker = Broker::new();
+    let connection = connect(&broker)?;
+    let channel = connection.open_channel()?;
+    channel.queue_declare(&Queue::new("q"))?;
+    let error = channel
+        .queue_declare(&Queue::new("q").durable())
+        .unwrap_err();
+    assert_eq!(error.reply_code(), Some(406));
+    let error = channel
+        .exchange_declare(&Exchange::new("x", "nonsense"))
+        .unwrap_err();
+    assert_eq!(error.reply_code(), Some(503)); // RabbitMQ closes the whole connection
+    assert_eq!(channel.queue_declare_passive("q")?.message_count, 0);
+    Ok(())
+}
+
+#[test]
+fn a_tag_used_again_does_not_take_the_credit_of_the_consumer_before_it() {
+    let broker = Broker::new();
+    let channel = channel_of(&broker).unwrap();
+    channel.queue_declare(&queue()).unwrap();
+    channel.basic_qos(0, 1, false).unwrap();
+    let producer = broker.producer::<u32>(&queue()).unwrap();
+    for id in 0..3 {
+        producer.publish(id).unwrap();
+    }
+    let options = ConsumeOptions::new().tag("c");
+    channel.basic_consume("q", options.clone()).unwrap();
+    channel.basic_cancel("c").unwrap();
+    channel.basic_consume("q", options).unwrap();
+    // One delivery of each; both are acknowledged at once.
+    channel.basic_ack(2, true).unwrap();
+    let events = channel.events();
+    for _ in 0..3 {
+        assert!(matches!(events.try_recv(), Ok(leveret::Event::Delivery(_))));
+    }
+}
+
+#[test]
+fn a_rolled_back_settlement_can_be_settled() {
+    let broker = Broker::new();
+    let channel = channel_of(&broker).unwrap();
+    channel.queue_declare(&Queue::new("q")).unwrap();
+    channel
+        .basic_publish("", "q", "x", Properties::new(), PublishOptions::new())
+        .unwrap();
+    channel.tx_select().unwrap();
+    let got = channel
+        .basic_get("q", leveret::AckMode::Manual)
+        .unwrap()
+        .unwrap();
+    channel.basic_ack(got.delivery_tag(), false).unwrap();
+    channel.tx_rollback().unwrap();
+    channel.basic_ack(got.delivery_tag(), false).unwrap();
+    channel.tx_commit().unwrap();
+    assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
+}

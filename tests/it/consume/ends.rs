@@ -1,0 +1,151 @@
+//! How receiving ends.
+
+use std::{pin::pin, sync::Arc, thread};
+
+use leveret::{Broker, CancelReason, Error, Queue, RecvError, Result, TryRecvError};
+
+use crate::common::{Alarm, block_on, connect, queue, reason, rest};
+
+fn rest_is_taken(broker: &Broker) -> bool {
+    broker.simple_queue::<u32>("q").unwrap().is_empty()
+}
+
+#[test]
+fn a_stopper_ends_a_blocked_receive_and_an_iteration() {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(&queue()).unwrap();
+    let consumer = Arc::new(broker.consumer::<u32>(&queue()).unwrap());
+    let stopper = consumer.cancel_handle();
+    let iterating = thread::spawn({
+        let consumer = Arc::clone(&consumer);
+        move || {
+            consumer
+                .iter()
+                .filter_map(|d| d.unwrap().ack().ok())
+                .count()
+        }
+    });
+    for id in 0..3 {
+        producer.publish(id).unwrap();
+    }
+    while !rest_is_taken(&broker) {
+        thread::yield_now();
+    }
+    stopper.clone().cancel();
+    stopper.cancel();
+    let received = iterating.join().unwrap();
+    assert_eq!(reason(consumer.recv()), CancelReason::ConsumerCancelled);
+    assert_eq!(received + rest::<u32>(&broker, "q").len(), 3);
+    assert_eq!(consumer.iter().count(), 0);
+    assert!(matches!(
+        consumer.try_recv(),
+        Err(TryRecvError::Cancelled(CancelReason::ConsumerCancelled))
+    ));
+}
+
+#[test]
+fn every_end_says_its_reason() {
+    let broker = Broker::new();
+    let consumer = |name: &str| broker.consumer::<u32>(&Queue::new(name)).unwrap();
+
+    let deleted = consumer("deleted");
+    broker.delete(&Queue::new("deleted")).unwrap();
+    assert_eq!(reason(deleted.recv()), CancelReason::QueueDeleted);
+
+    let connection = connect(&broker).unwrap();
+    let closed = connection.consumer::<u32>(&queue()).unwrap();
+    connection.close().unwrap();
+    assert_eq!(reason(closed.recv()), CancelReason::ConnectionClosed);
+    assert_eq!(
+        connection.consumer::<u32>(&queue()).unwrap_err(),
+        Error::ConnectionClosed
+    );
+
+    broker.create_vhost("other").unwrap();
+    let elsewhere = broker
+        .vhost("other")
+        .unwrap()
+        .consumer::<u32>(&queue())
+        .unwrap();
+    broker.delete_vhost("other").unwrap();
+    assert_eq!(reason(elsewhere.recv()), CancelReason::VhostDeleted);
+
+    let shut_down = consumer("q");
+    let mailbox = broker.simple_queue::<u32>("q").unwrap();
+    drop(broker);
+    assert_eq!(reason(shut_down.recv()), CancelReason::ShutDown);
+    assert_eq!(reason(mailbox.get()), CancelReason::ShutDown);
+    // The end that came first stays.
+    assert_eq!(
+        reason(block_on(shut_down.recv_async())),
+        CancelReason::ShutDown
+    );
+}
+
+#[test]
+fn a_blocked_receiver_is_woken_with_the_reason() -> Result {
+    type End = fn(&mut Option<Broker>, &Queue);
+    let ends: [(CancelReason, End); 2] = [
+        (CancelReason::QueueDeleted, |broker, queue| {
+            broker.as_ref().unwrap().delete(queue).unwrap();
+        }),
+        (CancelReason::ShutDown, |broker, _| *broker = None),
+    ];
+    for (expected, end) in ends {
+        let mut broker = Some(Broker::new());
+        let queue = Queue::new("q");
+        let consumer = broker.as_ref().unwrap().consumer::<u32>(&queue)?;
+        let receiver = thread::spawn(move || consumer.recv().map(drop));
+        end(&mut broker, &queue);
+        let woken = receiver.join().unwrap();
+        assert!(matches!(woken, Err(RecvError::Cancelled(reason)) if reason == expected));
+    }
+    Ok(())
+}
+
+#[test]
+fn shutting_down_wakes_the_readers_of_every_channel() {
+    let broker = Broker::new();
+    let connection = connect(&broker).unwrap();
+    let channel = connection.open_channel().unwrap();
+    let events = channel.events();
+    let alarm = Alarm::new();
+    let mut next = pin!(events.recv_async());
+    assert!(alarm.poll(next.as_mut()).is_pending());
+    drop(broker);
+    assert!(alarm.has_rung());
+    assert_eq!(reason(block_on(next)), CancelReason::ShutDown);
+    assert_eq!(channel.close(), Err(Error::ShutDown));
+    assert_eq!(connection.close(), Err(Error::ShutDown));
+}
+
+#[test]
+fn a_consumer_of_two_queues_goes_on_when_one_is_deleted() {
+    let broker = Broker::new();
+    let (a, b) = (Queue::new("a"), Queue::new("b"));
+    let consumer = broker.consumer_builder::<u32>(&a).also(&b).build().unwrap();
+    let producer = broker.producer::<u32>(&b).unwrap();
+    broker.delete(&a).unwrap();
+    assert!(matches!(consumer.try_recv(), Err(TryRecvError::Empty)));
+    producer.publish(1).unwrap();
+    let delivery = consumer.recv().unwrap();
+    assert_eq!((*delivery, &**delivery.info().queue()), (1, "b"));
+    delivery.ack().unwrap();
+    broker.delete(&b).unwrap();
+    assert_eq!(reason(consumer.recv()), CancelReason::QueueDeleted);
+}
+
+#[test]
+fn a_single_active_consumer_that_leaves_at_its_limit_hands_the_backlog_over() -> Result {
+    let broker = Broker::new();
+    let queue = Queue::new("q").single_active_consumer();
+    let producer = broker.producer::<u32>(&queue)?;
+    assert_eq!(producer.publish(1)?.routed + producer.publish(2)?.routed, 2);
+    let active = broker.consumer_builder::<u32>(&queue).prefetch(1).build()?;
+    let next = broker.consumer::<u32>(&queue)?;
+    let _held = active.recv()?;
+    assert!(matches!(next.try_recv(), Err(TryRecvError::Empty)));
+    drop(active);
+    assert_eq!(*next.try_recv()?, 2);
+    Ok(())
+}

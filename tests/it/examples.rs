@@ -1,0 +1,112 @@
+//! Runs every example as a newcomer does and compares what it prints.
+//!
+//! The examples lie beside the folder of this test's executable; a whole `cargo test` builds them,
+//! and whoever runs this test alone has it build them.
+
+use std::{env, path::PathBuf, process::Command, sync::Once};
+
+/// Builds the examples, once, where this test was built. Says nothing if they are there already.
+fn build() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let mut target: PathBuf = env::current_exe().unwrap();
+        // From `<target>/<profile>/deps/<this>`.
+        for _ in 0..3 {
+            target.pop();
+        }
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
+        cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        cargo.arg("--target-dir").arg(target);
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().unwrap().success());
+    });
+}
+
+/// What an example prints, given these arguments. It must end by itself and find its own checks
+/// passed.
+fn output(example: &str, arguments: &[&str]) -> String {
+    build();
+    let mut path: PathBuf = env::current_exe().unwrap();
+    path.pop(); // to `deps`
+    path.pop();
+    path.push("examples");
+    path.push(format!("{example}{}", env::consts::EXE_SUFFIX));
+    let run = Command::new(&path).args(arguments).output();
+    let run = run
+        .unwrap_or_else(|error| panic!("{error}: {path:?}, which `cargo test --test it` builds"));
+    assert!(
+        run.status.success(),
+        "{example}: {}\n{}",
+        run.status,
+        String::from_utf8_lossy(&run.stderr)
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&run.stderr),
+        "",
+        "{example} complains"
+    );
+    String::from_utf8(run.stdout).unwrap()
+}
+
+/// What the header of an example says that it prints.
+fn promised(source: &str) -> String {
+    let (_, rest) = source.split_once("//! ```text\n").unwrap();
+    let (block, _) = rest.split_once("//! ```\n").unwrap();
+    let lines = block
+        .lines()
+        .map(|line| line.strip_prefix("//! ").unwrap_or(""));
+    lines.map(|line| line.to_owned() + "\n").collect()
+}
+
+macro_rules! prints_what_it_promises {
+    ($($test:ident: $example:literal),* $(,)?) => {$(
+        #[test]
+        fn $test() {
+            let source = include_str!(concat!("../../examples/", $example, ".rs"));
+            assert_eq!(output($example, &[]), promised(source));
+        }
+    )*};
+}
+
+prints_what_it_promises! {
+    work_queue_shares_its_tasks_fairly_and_loses_none: "work_queue",
+    publish_subscribe_reaches_those_who_listen: "publish_subscribe",
+    routing_gives_each_listener_its_severities: "routing",
+    topics_match_words: "topics",
+    rpc_brings_every_reply_to_its_caller: "rpc",
+}
+
+#[test]
+fn hello_world_receives_what_it_sent_and_finds_the_queue_empty() {
+    let output = output("hello_world", &[]);
+    let lines: Vec<&str> = output.lines().collect();
+    let [sent, received, left, empty] = lines[..] else {
+        panic!("{output}");
+    };
+    // The time is another every time; all else is as promised.
+    let text = sent.strip_prefix("Sent: ").unwrap();
+    assert_eq!(received.strip_prefix("Received: "), Some(text));
+    let time = text.strip_prefix("helloworld, sent at ").unwrap();
+    assert!(time.parse::<f64>().unwrap() > 1_700_000_000.0, "{time}");
+    let promised = promised(include_str!("../../examples/hello_world.rs"));
+    assert!(promised.ends_with(&format!("\n{left}\n{empty}\n")));
+}
+
+#[test]
+fn routing_listens_to_the_severities_it_is_told() {
+    let output = output("routing", &["WARNING", "INFO"]);
+    assert!(output.starts_with("A listens to WARNING, INFO, and got\n  WARNING: message 2\n"));
+    assert_eq!(output.matches("\n  WARNING: ").count(), 6);
+    assert_eq!(output.matches("\n  INFO: ").count(), 6);
+    assert!(!output.contains("  ERROR"));
+}
+
+#[test]
+fn topics_listen_to_the_binding_keys_they_are_told() {
+    let output = output("topics", &["stock.#", "*.vmw", "nothing"]);
+    let caught = "stock.# caught stock.usd.nyse\n*.vmw caught nyse.vmw\nnothing caught \n";
+    assert!(output.starts_with(caught), "{output}");
+}

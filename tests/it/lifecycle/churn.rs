@@ -1,0 +1,84 @@
+//! Whatever is declared, used and deleted again leaves nothing behind. Runs in a process of its
+//! own, since it counts all bytes of the process.
+
+use std::{alloc::System, env, process::Command};
+
+use leveret::{Broker, Exchange, Queue, Requeue, Result};
+use stats_alloc::{Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: StatsAlloc<System> = StatsAlloc::system();
+
+/// Declares, binds, publishes, consumes, returns and deletes, under names that do not come again.
+fn cycle(broker: &Broker, number: u64) -> Result {
+    let exchange = Exchange::topic(format!("exchange-{number}"));
+    let queue = Queue::new(format!("queue-{number}")).bind(&exchange, "a.*");
+    let producer = broker.producer::<u64>(&exchange)?;
+    let consumer = broker.consumer::<u64>(&queue)?;
+    for id in [number, number + 1] {
+        assert_eq!(producer.publish_to("a.b", id)?.routed, 1);
+    }
+    consumer.recv()?.nack(Requeue::Yes)?;
+    let delivery = consumer.recv()?;
+    delivery.ack()?;
+    // The second message goes with the queue.
+    broker.delete(&queue)?;
+    broker.delete(&exchange)
+}
+
+/// A broker keeps the names of up to 4,096 exchanges that were published to; with these they are
+/// all there.
+const BEFORE: u64 = 5_000;
+
+const CYCLES: u64 = 2_000;
+
+const NAME: &str = concat!(
+    module_path!(),
+    "::a_churned_broker_ends_with_the_memory_it_began_with"
+);
+
+/// Set for the process that runs this test alone.
+const ALONE: &str = "LEVERET_ALONE";
+
+#[test]
+fn a_churned_broker_ends_with_the_memory_it_began_with() -> Result {
+    if env::var_os(ALONE).is_some() {
+        return churn();
+    }
+    let (_, name) = NAME.split_once("::").unwrap();
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--test-threads=1", "--nocapture"])
+        .env(ALONE, "")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout) + String::from_utf8_lossy(&child.stderr);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    Ok(())
+}
+
+fn churn() -> Result {
+    let broker = Broker::new();
+    for number in 0..BEFORE {
+        cycle(&broker, number)?;
+    }
+    let region = Region::new(&ALLOCATOR);
+    for number in BEFORE..BEFORE + CYCLES {
+        cycle(&broker, number)?;
+    }
+    let change = region.change();
+    let (taken, given) = (change.bytes_allocated, change.bytes_deallocated);
+    assert!(
+        taken > 1_000 * CYCLES as usize,
+        "{taken} bytes: it counts nothing"
+    );
+    // A table may have changed its size in between. One byte of each cycle would be more.
+    let left = taken.saturating_sub(given);
+    assert!(
+        left < CYCLES as usize,
+        "{left} bytes are left of {CYCLES} cycles"
+    );
+    Ok(())
+}

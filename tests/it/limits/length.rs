@@ -1,0 +1,167 @@
+//! Queues that are full: what they count, and what they drop, refuse or keep.
+
+use std::time::Duration;
+
+use leveret::{Broker, Overflow, Policy, Queue, Requeue, Result};
+
+use crate::common::{PATIENCE, SECOND, assert_conserved, on_a_manual_clock};
+
+#[test]
+fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one() -> Result {
+    let broker = Broker::new();
+    let blocking = Queue::new("q").overflow(Overflow::Block);
+    for (none, argument) in [
+        (blocking.clone().max_length(0), "x-max-length"),
+        (blocking.clone().max_length_bytes(0), "x-max-length-bytes"),
+    ] {
+        let error = broker.declare(&none).unwrap_err();
+        assert_eq!(error.reply_code(), Some(406));
+        assert!(
+            error.to_string().contains(&format!("'{argument}'")),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .ends_with("expected 1 or more where x-overflow is block")
+        );
+    }
+    // Without waiting it is what it is in RabbitMQ: whoever is not served at once is dropped or
+    // refused.
+    broker.declare(&Queue::new("dropping").max_length(0))?;
+    broker
+        .vhost("/")?
+        .set_policy(Policy::new("none", "^q$").setting("max-length", 0))?;
+    let producer = broker.producer::<u32>(&blocking)?;
+    producer.try_publish(1)?;
+    assert!(producer.try_publish(2).is_err());
+    assert_eq!(broker.purge(&blocking)?, 1);
+    Ok(())
+}
+
+#[test]
+fn what_returns_to_a_full_blocking_queue_is_not_dropped_when_the_clock_ticks() {
+    let (broker, clock) = on_a_manual_clock();
+    let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    let consumer = broker
+        .consumer_builder::<u32>(&queue)
+        .prefetch(1)
+        .build()
+        .unwrap();
+    producer.publish(1).unwrap();
+    producer.publish(2).unwrap();
+    let first = consumer.recv().unwrap();
+    consumer.cancel();
+    first.nack(Requeue::After(SECOND)).unwrap();
+    clock.advance(Duration::from_secs(2));
+    let simple = broker.simple_queue::<u32>(&queue).unwrap();
+    assert_eq!(*simple.try_get().unwrap(), 1);
+}
+
+#[test]
+fn a_consumer_that_publishes_into_its_own_full_queue_counts_what_it_has_settled() {
+    let broker = Broker::new();
+    let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    let consumer = broker
+        .consumer_builder::<u32>(&queue)
+        .prefetch(16)
+        .build()
+        .unwrap();
+    for number in 0..17 {
+        producer.publish(number).unwrap();
+    }
+    let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    held.remove(0).ack().unwrap();
+    producer.publish_timeout(17, PATIENCE).unwrap();
+    held.remove(0).ack().unwrap();
+    producer.try_publish(18).unwrap();
+}
+
+#[test]
+fn a_refusing_queue_counts_what_was_settled() {
+    let broker = Broker::new();
+    let queue = Queue::new("q")
+        .max_length(1)
+        .overflow(Overflow::RejectPublish);
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    let consumer = broker
+        .consumer_builder::<u32>(&queue)
+        .prefetch(16)
+        .build()
+        .unwrap();
+    for number in 0..17 {
+        producer.publish(number).unwrap();
+    }
+    let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    assert!(producer.publish(17).is_err());
+    held.remove(0).ack().unwrap();
+    producer.publish(17).unwrap();
+}
+
+#[test]
+fn of_a_policy_and_an_operator_policy_the_lower_number_holds() -> Result {
+    let broker = Broker::new();
+    let queue = broker.simple_queue::<u32>("events")?;
+    let vhost = broker.vhost("/")?;
+    vhost.set_policy(Policy::new("user", "^ev").setting("max-length", 5))?;
+    vhost.set_operator_policy(Policy::new("operator", ".").setting("max-length", 3))?;
+    for number in 0..10 {
+        queue.put(number)?;
+    }
+    assert_eq!(queue.len(), 3);
+    assert!(vhost.clear_operator_policy("operator")?);
+    for number in 0..10 {
+        queue.put(number)?;
+    }
+    assert_eq!(queue.len(), 5);
+    assert!(
+        vhost
+            .set_policy(Policy::new("bad", "(").setting("max-length", 1))
+            .is_err()
+    );
+    Ok(())
+}
+
+#[test]
+fn the_counts_of_a_queue_add_up() -> Result {
+    let broker = Broker::new();
+    let queue = Queue::new("q").max_length(4);
+    let producer = broker.producer::<String>(&queue)?;
+    for _ in 0..6 {
+        producer.publish("four".to_owned())?;
+    }
+    let consumer = broker
+        .consumer_builder::<String>(&queue)
+        .prefetch(2)
+        .build()?;
+    consumer.recv()?.ack()?;
+    let held = consumer.recv()?;
+    let snapshot = broker.snapshot()?;
+    let counts = &snapshot.vhosts[0].queues[0];
+    assert_eq!(counts.taken_in.messages, 6);
+    assert_eq!(counts.taken_in.bytes, 24);
+    assert_eq!(counts.dropped.messages, 2);
+    assert_eq!(counts.acked.messages, 1);
+    assert_conserved(counts);
+    drop(held);
+    Ok(())
+}
+
+#[test]
+fn enormous_sizes_are_no_panic() {
+    let broker = Broker::new();
+    let queue = Queue::new("q");
+    let producer = broker
+        .producer_builder::<u32>(&queue)
+        .sized_by(|_| u64::MAX)
+        .build()
+        .unwrap();
+    producer.publish(1).unwrap();
+    producer.publish(2).unwrap();
+    let consumer = broker.consumer::<u32>(&queue).unwrap();
+    consumer.recv().unwrap().ack().unwrap();
+    drop(consumer.recv().unwrap());
+    assert_eq!(*consumer.recv().unwrap(), 2);
+}

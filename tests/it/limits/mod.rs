@@ -1,0 +1,5 @@
+//! Queues and budgets that are full.
+
+mod blocked;
+mod budget;
+mod length;

@@ -1,0 +1,4 @@
+//! What becomes of a delivery.
+
+mod deliveries;
+mod outliving;

@@ -1,0 +1,122 @@
+//! Declaring, and what a declaration is worth later.
+
+use std::time::Duration;
+
+use leveret::{Broker, Error, Exchange, Message, Queue, Result, TryRecvError};
+
+use crate::common::{connect, on_a_manual_clock, queue};
+
+#[test]
+fn inequivalent_declarations_name_the_field() {
+    let broker = Broker::new();
+    broker.declare(&queue()).unwrap();
+    let error = broker.producer::<u32>(&queue().durable()).unwrap_err();
+    match error {
+        Error::Inequivalent(difference) => assert_eq!(difference.field, "durable"),
+        other => panic!("{other}"),
+    }
+    let exchange = Exchange::topic("x");
+    broker.declare(&exchange).unwrap();
+    let error = broker.declare(&Exchange::fanout("x")).unwrap_err();
+    assert!(error.is_inequivalent(), "{error}");
+}
+
+#[test]
+fn a_failed_declaration_leaves_nothing_half_done() -> Result {
+    let unknown = Exchange::new("unknown", "no-such-kind");
+    for (wrong, code) in [(Exchange::existing("missing"), 404), (unknown, 503)] {
+        let broker = Broker::new();
+        let made = Exchange::direct("made");
+        let half = queue().bind(&made, "k").bind(&wrong, "k");
+        let error = broker.declare(&half).unwrap_err();
+        assert_eq!(error.reply_code(), Some(code), "{error}");
+        for known in [
+            broker.declare(&Queue::existing("q")).map(drop),
+            broker.declare(&Exchange::existing("made")).map(drop),
+        ] {
+            assert!(known.unwrap_err().is_not_found());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn durable_is_remembered_and_survives_nothing() -> Result {
+    let queue = Queue::new("q").durable();
+    let before = Broker::new();
+    let message = Message::new(1_u32).persistent();
+    assert_eq!(
+        before
+            .producer::<u32>(&queue)?
+            .publish_message(message)?
+            .routed,
+        1
+    );
+    assert!(
+        before
+            .declare(&Queue::new("q"))
+            .unwrap_err()
+            .is_inequivalent()
+    );
+    drop(before);
+    let after = Broker::new();
+    assert!(
+        after
+            .declare(&Queue::existing("q"))
+            .unwrap_err()
+            .is_not_found()
+    );
+    Ok(())
+}
+
+#[test]
+fn a_quorum_queue_is_a_classic_one_and_a_stream_is_refused() -> Result {
+    let broker = Broker::new();
+    let of_type = |kind: &str| Queue::new(kind).durable().argument("x-queue-type", kind);
+    broker.declare(&of_type("quorum").delivery_limit(1))?;
+    let error = broker.declare(&of_type("stream")).unwrap_err();
+    assert_eq!(error.reply_code(), Some(540));
+    Ok(())
+}
+
+#[test]
+fn exclusive_queues_are_their_connections_alone() {
+    let broker = Broker::new();
+    let ours = connect(&broker).unwrap();
+    let theirs = connect(&broker).unwrap();
+    let exclusive = ours.declare(&Queue::exclusive()).unwrap();
+    let errors = [
+        theirs.consumer::<u32>(&exclusive).map(drop).unwrap_err(),
+        theirs.purge(&exclusive).map(drop).unwrap_err(),
+        theirs.delete(&exclusive).unwrap_err(),
+        theirs.declare(&exclusive).map(drop).unwrap_err(),
+        theirs
+            .simple_queue::<u32>(&exclusive)
+            .map(drop)
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.reply_code(), Some(405), "{error}");
+    }
+    let consumer = ours.consumer::<u32>(&exclusive).unwrap();
+    // Anybody may publish to it, by the default exchange.
+    let anybody = theirs
+        .producer_builder::<u32>(&leveret::Exchange::existing(""))
+        .routing_key(exclusive.name())
+        .mandatory()
+        .build()
+        .unwrap();
+    anybody.publish(7).unwrap();
+    assert_eq!(*consumer.recv().unwrap(), 7);
+}
+
+#[test]
+fn getting_from_a_queue_is_using_it() {
+    let (broker, clock) = on_a_manual_clock();
+    let queue = Queue::new("q").expires(Duration::from_secs(10));
+    let simple = broker.simple_queue::<u32>(&queue).unwrap();
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(6));
+        assert!(matches!(simple.try_get(), Err(TryRecvError::Empty)));
+    }
+}

@@ -1,0 +1,4 @@
+//! Declaring, and asking where messages would go.
+
+mod declare;
+mod route;
