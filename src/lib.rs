@@ -136,7 +136,7 @@
 //! # Publish results
 //!
 //! [`Producer::publish`] has routed the message when it returns. [`Published`] reports how many
-//! queues took the message and how many refused it. A publish fails in three cases:
+//! queues took the message and how many refused it. A publish fails if one of these holds:
 //!
 //! * The message is invalid.
 //! * No queue took the message, and at least one refused it.
@@ -219,7 +219,7 @@
 //! default exchange. The complete program, with time-outs and bad requests, is `examples/rpc.rs`.
 //!
 //! ```
-//! use leveret::{Broker, Message, Queue};
+//! use leveret::{Broker, Exchange, Message, Queue};
 //!
 //! let broker = Broker::new();
 //! let replies = broker.consumer::<u32>(&Queue::temporary())?;
@@ -231,8 +231,8 @@
 //! let asked = request.info().properties();
 //! let id = asked.correlation_id.clone().unwrap_or_default();
 //! let reply_to = asked.reply_to.clone().unwrap_or_default();
-//! let reply = Message::new(*request * 2).correlation_id(id);
-//! broker.producer::<u32>(reply_to.as_str())?.publish_message(reply)?;
+//! let reply = Message::new(*request * 2).routing_key(reply_to).correlation_id(id);
+//! broker.producer::<u32>(&Exchange::existing(""))?.publish_message(reply)?;
 //! request.ack()?;
 //!
 //! assert_eq!(*replies.recv()?, 42);
