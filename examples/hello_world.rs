@@ -1,6 +1,7 @@
-//! Tutorial 1, "Hello World!": one thread puts a message into a queue, another gets it out.
+//! Tutorial 1, "Hello World!": one thread publishes a message to a queue, another receives it.
 //!
-//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-one-python>. `cargo run --example hello_world` prints
+//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-one-python>.
+//! `cargo run --example hello_world` prints
 //!
 //! ```text
 //! Sent: helloworld, sent at 1795370401.123456
@@ -54,6 +55,6 @@ fn send(hello: &SimpleQueue<String>) -> Result<String> {
 fn receive(hello: &SimpleQueue<String>) -> Result<String> {
     let delivery = hello.get()?; // waits until the message is there
     let text = delivery.payload().clone();
-    delivery.ack()?; // only now does the queue forget it
+    delivery.ack()?; // the queue keeps the message until this call
     Ok(text)
 }

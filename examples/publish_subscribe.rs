@@ -1,6 +1,7 @@
-//! Tutorial 3, "Publish/Subscribe": every subscriber gets every message, by a queue of its own.
+//! Tutorial 3, "Publish/Subscribe": every subscriber gets every message, through its own queue.
 //!
-//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-three-python>. `cargo run --example publish_subscribe` prints
+//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-three-python>.
+//! `cargo run --example publish_subscribe` prints
 //!
 //! ```text
 //! Nobody listens: routed to 0 queues
@@ -19,7 +20,8 @@ fn main() -> Result {
     let broker = Broker::new();
     let logs = Exchange::fanout("logs");
     let publisher = broker.producer::<String>(&logs)?;
-    // A nameless queue: each use of this description makes a new one, and it goes with its consumer.
+    // A nameless queue: each use of this description makes a new queue, which is deleted with its
+    // consumer.
     let queue = Queue::temporary().bind(&logs, "");
 
     let published = publisher.publish("INFO: to nobody".to_owned())?;
@@ -36,7 +38,7 @@ fn main() -> Result {
     }
     println!("Two subscribers: routed to 2 queues, 10 times");
 
-    // It gets what is published from now on, and nothing is.
+    // It gets only later messages, and there are none.
     let late = broker.consumer::<String>(&queue)?;
     for (name, subscriber) in [("A", a), ("B", b)] {
         let got = subscriber.join().expect("a subscriber does not panic")?;

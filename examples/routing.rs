@@ -1,6 +1,7 @@
-//! Tutorial 4, "Routing": listeners choose messages by severity, through the bindings of a direct exchange.
+//! Tutorial 4, "Routing": direct bindings choose messages by severity.
 //!
-//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-four-python>. `cargo run --example routing` prints
+//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-four-python>.
+//! `cargo run --example routing` prints
 //!
 //! ```text
 //! A listens to ERROR, and got
@@ -31,7 +32,7 @@ fn main() -> Result {
     }
     let broker = Broker::new();
     let logs = Exchange::direct("direct_logs");
-    // A queue each, with a binding for every severity.
+    // Each listener has a queue, with one binding for each severity.
     let bind = |queue: Queue, severity: &&str| queue.bind(&logs, *severity);
     let a = chosen.iter().fold(Queue::temporary(), bind);
     let a = broker.consumer::<String>(&a)?;
@@ -52,7 +53,7 @@ fn main() -> Result {
         }
     });
     let sent = emitter.join().unwrap()?;
-    // A publish that has returned is in every queue on its way: there is nothing to wait for.
+    // When a publish returns, the message is in its queues: no wait is needed.
     let (got_a, got_b) = (drain(&a)?, drain(&b)?);
     println!("A listens to {}, and got", chosen.join(", "));
     got_a.iter().for_each(|line| println!("  {line}"));
@@ -61,7 +62,7 @@ fn main() -> Result {
     println!("B got all {} in the order sent", got_b.len());
     assert_eq!(got_b, sent);
 
-    // What nobody listens to is dropped, unless it is mandatory: then it comes back.
+    // An unroutable message is dropped, unless it is mandatory: then it is returned.
     let debug = Message::new("DEBUG: message 20".to_owned()).routing_key("DEBUG");
     let returned = publisher.publish_message(debug.mandatory()).unwrap_err();
     println!("Unroutable: {returned}");

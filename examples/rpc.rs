@@ -1,5 +1,6 @@
-//! Tutorial 6, "RPC": requests go through one queue, replies through a queue of each client's own.
-//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-six-python>. `cargo run --example rpc` prints
+//! Tutorial 6, "RPC": requests go through one queue, replies through each client's own queue.
+//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-six-python>.
+//! `cargo run --example rpc` prints
 //! ```text
 //!  [x] Requesting fib(10) of nobody: timed out
 //!  [x] Requesting fib(30)
@@ -44,7 +45,7 @@ fn main() -> Result {
     Ok(())
 }
 
-/// Answers until it is stopped; what is no request at all is dropped, and thereby rejected.
+/// Replies until it is stopped. A message that is no request is dropped, and thereby rejected.
 fn serve(requests: &Consumer<i64>, replies: &Producer<Reply>) -> Result<usize> {
     let mut answered = 0;
     for request in requests.iter().flatten() {
@@ -55,16 +56,16 @@ fn serve(requests: &Consumer<i64>, replies: &Producer<Reply>) -> Result<usize> {
         let asked = request.info().properties();
         if let (Some(queue), Some(id)) = (&asked.reply_to, &asked.correlation_id) {
             let reply = Message::new(reply).routing_key(queue).correlation_id(id);
-            answered += replies.publish_message(reply)?.routed; // 0 if the client has left
+            answered += replies.publish_message(reply)?.routed; // 0 if the client has ended
         }
         request.ack()?;
     }
     Ok(answered)
 }
 
-/// Waits up to so many milliseconds for the reply with this call's correlation id.
+/// Waits up to `millis` milliseconds for the reply with this call's correlation id.
 fn call(fib: &Producer<i64>, replies: &Consumer<Reply>, n: i64, millis: u64) -> Result<Reply> {
-    let id = n.to_string(); // whatever tells the calls of one client apart
+    let id = n.to_string(); // distinguishes the calls of one client
     let request = Message::new(n).correlation_id(&id);
     let request = request.reply_to(replies.queue().to_string());
     assert_eq!(fib.publish_message(request)?.routed, 1);

@@ -1,13 +1,14 @@
-//! Tutorial 5, "Topics": binding keys with wildcards, `*` for exactly one word and `#` for any number of words.
+//! Tutorial 5, "Topics": wildcards in binding keys. `*` is one word, `#` any number of words.
 //!
-//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-five-python>. `cargo run --example topics` prints
+//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-five-python>.
+//! `cargo run --example topics` prints
 //!
 //! ```text
-//! *.orange.* caught quick.orange.rabbit, lazy.orange.elephant
-//! *.*.rabbit caught quick.orange.rabbit, lazy.pink.rabbit
-//! lazy.# caught lazy.orange.elephant, lazy.pink.rabbit, lazy
-//! # caught quick.orange.rabbit, lazy.orange.elephant, lazy.pink.rabbit, stock.usd.nyse, nyse.vmw, lazy
-//! lazy.# or *.*.rabbit caught quick.orange.rabbit, lazy.orange.elephant, lazy.pink.rabbit, lazy
+//! *.orange.* caught quick.orange.rabbit lazy.orange.elephant
+//! *.*.rabbit caught quick.orange.rabbit lazy.pink.rabbit
+//! lazy.# caught lazy.orange.elephant lazy.pink.rabbit lazy
+//! # caught quick.orange.rabbit lazy.orange.elephant lazy.pink.rabbit stock.usd.nyse nyse.vmw lazy
+//! lazy.# or *.*.rabbit caught quick.orange.rabbit lazy.orange.elephant lazy.pink.rabbit lazy
 //! ```
 //!
 //! Other binding keys: `cargo run --example topics -- '*.usd.*' 'stock.#'`.
@@ -49,19 +50,19 @@ fn main() -> Result {
     let mut caught = Vec::new();
     for (pattern, listener) in patterns.iter().zip(&listeners) {
         let keys = drain(listener)?;
-        println!("{pattern} caught {}", keys.join(", "));
+        println!("{pattern} caught {}", keys.join(" "));
         caught.push(keys);
     }
     let [quick, elephant, pink] = ANIMALS;
     let once = drain(&twice)?;
-    println!("lazy.# or *.*.rabbit caught {}", once.join(", "));
+    println!("lazy.# or *.*.rabbit caught {}", once.join(" "));
 
     assert_eq!(once, [quick, elephant, pink, "lazy"]); // `pink` once, though both match
     assert_eq!(caught.concat().len() + once.len(), copies);
     if arguments.is_empty() {
         assert_eq!(caught[0], [quick, elephant]);
         assert_eq!(caught[1], [quick, pink]);
-        assert_eq!(caught[2], [elephant, pink, "lazy"]); // `#` may stand for no word at all
+        assert_eq!(caught[2], [elephant, pink, "lazy"]); // `#` may be no word at all
         assert_eq!(caught[3], [ANIMALS, OTHERS].concat());
     }
     Ok(())

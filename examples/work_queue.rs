@@ -1,6 +1,7 @@
 //! Tutorial 2, "Work Queues": two workers share the tasks of one queue, and each task is done once.
 //!
-//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-two-python>. `cargo run --example work_queue` prints
+//! Mirrors <https://www.rabbitmq.com/tutorials/tutorial-two-python>.
+//! `cargo run --example work_queue` prints
 //!
 //! ```text
 //! fast: task 2 done at delivery 1
@@ -24,7 +25,7 @@ use leveret::{Broker, Consumer, Delivery, Queue, Result};
 fn main() -> Result {
     let broker = Broker::new();
     let tasks = Queue::new("tasks").durable();
-    // With a prefetch of 1, a worker is given a task when it is done with the one before.
+    // With a prefetch of 1, a worker gets a task when it has finished the one before.
     let slow = broker.consumer_builder(&tasks).prefetch(1).build()?;
     let fast = broker.consumer_builder(&tasks).prefetch(1).build()?;
 
@@ -55,7 +56,7 @@ fn main() -> Result {
     Ok(())
 }
 
-/// Does so many tasks, and returns them.
+/// Does `count` tasks and returns them.
 fn worker(
     name: &str,
     tasks: &Consumer<u32>,

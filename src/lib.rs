@@ -1,119 +1,130 @@
-//! A message broker that lives inside your program: RabbitMQ's model and behaviour, between threads and tasks, without a
-//! server and without encoding a byte.
+//! A message broker that runs inside your program. It has RabbitMQ's model and behaviour. It works
+//! between threads and tasks, without a server and without encoding.
 //!
-//! *It is* a library with exchanges, bindings, queues, acknowledgements and redelivery, checked against recordings of a real
-//! RabbitMQ. *It is not* a server (nothing crosses the process's border), not a store (what is in memory when the process ends
-//! is gone), and not a runtime (blocking calls and futures work with any, or with none).
+//! *It is* a library with exchanges, bindings, queues, acknowledgements and redelivery. Tests
+//! compare it with recordings of a real RabbitMQ. *It is not* a server: no message leaves the
+//! process. It is not a store: the messages are lost when the process ends. It is not a runtime:
+//! blocking calls and futures work with any runtime, or with none.
 //!
 //! # Hello, world!
 //!
 //! ```
-//! use leveret::{Broker, Queue};
+//! use leveret::Broker;
 //!
 //! let broker = Broker::new();
-//! let hello = Queue::new("hello"); // a description: declared when it is first used
-//! let producer = broker.producer::<String>(&hello)?;
-//! let consumer = broker.consumer::<String>(&hello)?;
+//! let producer = broker.producer::<String>("hello")?;
+//! let consumer = broker.consumer::<String>("hello")?;
 //!
 //! producer.publish("Hello World!".to_owned())?;
 //! let delivery = consumer.recv()?;
 //! assert_eq!(*delivery, "Hello World!");
-//! delivery.ack()?; // only now does the queue forget it
+//! delivery.ack()?; // the queue keeps the message until this call
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
 //! # The model
 //!
 //! ```text
-//!                      routing key         binding keys
-//!  Producer ── publish ────────▶ Exchange ─┬─ "*.error" ──▶ Queue ──▶ Consumer
-//!                                          │                  ├─────▶ Consumer   share a queue: each message to one of them
-//!                                          └─ "#" ────────▶ Queue ──▶ Consumer   a queue of its own: a copy of each message
+//!                      routing key        binding keys
+//!  Producer ── publish ────────▶ Exchange ─┬─ "*.error" ─▶ Queue ─┬─▶ Consumer
+//!                                          │                      └─▶ Consumer
+//!                                          └─ "#" ───────▶ Queue ───▶ Consumer
 //! ```
 //!
-//! A producer never publishes to a queue but to an [`Exchange`], which puts the message into every [`Queue`] that a binding leads
-//! to, one copy each. [`Broker::producer`] takes either: for a queue it uses the *default exchange*, where the routing key is the
-//! queue's name. Exchanges can be bound to exchanges. All of it belongs to a virtual host ([`Broker::create_vhost`]), of which
-//! simple programs need only the one that is there, `/`.
+//! Each queue gets its own copy of a message. Consumers of the same queue share its messages: each
+//! message goes to one of them.
 //!
-//! `Exchange` and `Queue` are descriptions: plain values that can be serialized. Using one declares it; declaring it again does
-//! nothing; declaring it with other properties is an error that names the field. A queue without a name is a new queue at each
-//! use; [`Broker::declare`] returns it named.
+//! A producer publishes to an [`Exchange`]. The exchange routes the message to every [`Queue`] that
+//! a binding leads to, one copy each. [`Broker::producer`] takes an exchange or a queue. For a
+//! queue it uses the *default exchange*, where the routing key is the queue's name. An exchange can
+//! also be bound to an exchange. Exchanges, queues and bindings belong to a virtual host
+//! ([`Broker::create_vhost`]). Simple programs need only the predeclared virtual host, `/`.
+//!
+//! `Exchange` and `Queue` are descriptions: plain values that can be serialized. The first use of a
+//! description declares it. A second declaration with the same properties does nothing. A
+//! declaration with other properties fails, and the error names the field. A queue without a name
+//! is a new queue at each use; [`Broker::declare`] returns its description with the generated name.
+//!
+//! A plain name opens a queue. `broker.consumer::<Task>("tasks")` uses the existing queue, whatever
+//! its properties. It declares a missing queue as `Queue::new("tasks")`. `broker.producer("tasks")`
+//! means the queue as well, not an exchange. [`Queue::existing`] requires that the queue exists.
 //!
 //! | exchange | a binding matches |
 //! |---|---|
-//! | [`direct`](Exchange::direct) | the routing key that equals its key |
-//! | [`fanout`](Exchange::fanout) | everything |
-//! | [`topic`](Exchange::topic) | keys of words with dots between, where `*` is one word and `#` any number |
-//! | [`headers`](Exchange::headers) | messages whose headers have its arguments: `x-match` says all or any of them |
-//! | [`delayed`](Exchange::delayed) | what it matches for the type that it had; a message may wait in it first |
+//! | [`direct`](Exchange::direct) | a routing key equal to the binding key |
+//! | [`fanout`](Exchange::fanout) | every message |
+//! | [`topic`](Exchange::topic) | routing keys of dot-separated words, where `*` is one word and `#` any number of words |
+//! | [`headers`](Exchange::headers) | messages whose headers have the binding's arguments: `x-match` requires all or any of them |
+//! | [`delayed`](Exchange::delayed) | as in the exchange type that it is declared with; the exchange can delay a message first |
 //!
-//! [`Broker::route`] tells which queues a message would reach.
+//! [`Broker::route`] returns the queues that a message would reach.
 //!
 //! ```
 //! use leveret::{Broker, Exchange, Queue};
 //!
 //! let broker = Broker::new();
 //! let logs = Exchange::topic("logs");
-//! let errors = broker.declare(&Queue::new("errors").bind(&logs, "*.error"))?;
-//! let all = broker.declare(&Queue::new("all").bind(&logs, "#"))?;
+//! broker.declare(&Queue::new("errors").bind(&logs, "*.error"))?;
+//! broker.declare(&Queue::new("all").bind(&logs, "#"))?;
 //!
 //! let publisher = broker.producer::<String>(&logs)?;
 //! assert_eq!(publisher.publish_to("disk.error", "full".to_owned())?.routed, 2);
 //! assert_eq!(publisher.publish_to("disk.info", "fine".to_owned())?.routed, 1);
-//! assert_eq!(broker.simple_queue::<String>(&errors)?.len(), 1);
-//! assert_eq!(broker.simple_queue::<String>(&all)?.len(), 2);
+//! assert_eq!(broker.simple_queue::<String>("errors")?.len(), 1);
+//! assert_eq!(broker.simple_queue::<String>("all")?.len(), 2);
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
 //! # Acknowledgement and redelivery
 //!
-//! A [`Delivery`] owns its message. [`ack`](Delivery::ack), [`nack`](Delivery::nack) and [`reject`](Delivery::reject) consume it, so
-//! that settling twice does not compile. A delivery that is dropped unsettled (an early return, `?`, a panic) gives the message
-//! back to the same queue at its original position, marked as redelivered.
+//! A [`Delivery`] owns its message. [`ack`](Delivery::ack), [`nack`](Delivery::nack) and
+//! [`reject`](Delivery::reject) consume it, so that a second settlement does not compile. A
+//! delivery may be dropped unsettled, by an early return, `?` or a panic. The message then returns
+//! to its original position in the queue, marked as redelivered.
 //!
 //! ```
 //! use leveret::{Broker, Queue, Requeue};
 //!
 //! let broker = Broker::new();
-//! let dead = broker.declare(&Queue::new("dead"))?;
+//! broker.declare(&Queue::new("dead"))?;
 //! let tasks = Queue::new("tasks")
-//!     .delivery_limit(1) // may come back once; then it goes where dead letters go
+//!     .delivery_limit(1) // one redelivery; after that the message is dead-lettered
 //!     .dead_letter_exchange("")
 //!     .dead_letter_routing_key("dead");
 //! broker.producer::<String>(&tasks)?.publish("sweep".to_owned())?;
 //!
-//! let consumer = broker.consumer::<String>(&tasks)?;
+//! let consumer = broker.consumer::<String>("tasks")?;
 //! drop(consumer.recv()?);
 //! let again = consumer.recv()?;
 //! assert!(again.info().redelivered());
 //! again.nack(Requeue::Yes)?;
-//! assert_eq!(*broker.consumer::<String>(&dead)?.recv()?, "sweep");
+//! assert_eq!(*broker.consumer::<String>("dead")?.recv()?, "sweep");
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
-//! [`Requeue::After`] returns a message after a time. A consumer built with [`auto_ack`](ConsumerBuilder::auto_ack) settles a
-//! message when it is received: at most once, instead of at least once.
+//! [`Requeue::After`] requeues a message after a delay. A consumer built with
+//! [`auto_ack`](ConsumerBuilder::auto_ack) settles a message when it receives it. Delivery is then
+//! at most once, instead of at least once.
 //!
 //! # Prefetch
 //!
-//! A queue hands messages to a consumer before they are asked for, up to its *prefetch*: the number it may hold unsettled. One
-//! is fair dispatch (a busy worker is given nothing more); a large one is fast. It is 256 unless
-//! [`prefetch`](ConsumerBuilder::prefetch) says otherwise. What has been handed over is not overtaken: a message that comes back
-//! to a consumer with a large prefetch comes after those that the consumer has been handed already.
+//! A queue delivers messages to a consumer in advance, up to the consumer's *prefetch*. The
+//! prefetch is the number of unsettled messages that the consumer may hold. A prefetch of 1 gives
+//! fair dispatch: a busy worker gets no further message. A large prefetch is fast. The default is
+//! 256; [`prefetch`](ConsumerBuilder::prefetch) sets another number. A requeued message does not
+//! overtake messages that the same consumer already holds.
 //!
 //! ```
-//! use leveret::{Broker, Queue};
+//! use leveret::Broker;
 //!
 //! let broker = Broker::new();
-//! let tasks = Queue::new("tasks");
-//! let producer = broker.producer::<u32>(&tasks)?;
-//! let a = broker.consumer_builder::<u32>(&tasks).prefetch(1).build()?;
-//! let b = broker.consumer_builder::<u32>(&tasks).prefetch(1).build()?;
+//! let producer = broker.producer::<u32>("tasks")?;
+//! let a = broker.consumer_builder::<u32>("tasks").prefetch(1).build()?;
+//! let b = broker.consumer_builder::<u32>("tasks").prefetch(1).build()?;
 //! for task in 1..=3 {
 //!     producer.publish(task)?;
 //! }
-//! let _long = a.recv()?; // 1: `a` is busy from now on
+//! let _long = a.recv()?; // task 1: `a` is busy from now on
 //! for task in [2, 3] {
 //!     let short = b.recv()?;
 //!     assert_eq!(*short, task);
@@ -122,13 +133,18 @@
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
-//! # What became of a message
+//! # Publish results
 //!
-//! [`Producer::publish`] has done its work when it returns: [`Published`] says how many queues took the message and how many
-//! refused it. It fails if it is invalid, if no queue took the message and one refused it, or if the message is *mandatory* and no
-//! queue was on its way; then [`PublishError`] gives the payload back. A producer made for a queue is mandatory, one made for an
-//! exchange is not. This is what RabbitMQ's publisher confirms and returns are for; on a [`Channel`] they are there as well, as
-//! [`Event`]s.
+//! [`Producer::publish`] has routed the message when it returns. [`Published`] reports how many
+//! queues took the message and how many refused it. A publish fails if one of these holds:
+//!
+//! * The message is invalid.
+//! * No queue took the message, and at least one refused it.
+//! * The message is *mandatory*, and it was routed to no queue.
+//!
+//! [`PublishError`] then gives the payload back. A producer made for a queue is mandatory; a
+//! producer made for an exchange is not. In RabbitMQ, publisher confirms and returns serve this
+//! purpose. A [`Channel`] has them too, as [`Event`]s.
 //!
 //! ```
 //! use leveret::{Broker, Overflow, Queue};
@@ -142,78 +158,80 @@
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
-//! With [`Overflow::Block`] the publisher waits for room instead. A [`Budget`] limits the bytes of several queues, or of a whole virtual
-//! host, together, in either way.
+//! With [`Overflow::Block`] the publisher waits for room instead. A [`Budget`] limits the total
+//! bytes of several queues, or of a whole virtual host. It refuses publishers or lets them wait.
 //!
-//! # To wait or not to wait
+//! # Waiting
 //!
-//! | | waits | does not | waits so long | future |
+//! | | waits | does not wait | waits for a limited time | future |
 //! |---|---|---|---|---|
 //! | [`Consumer`] | [`recv`](Consumer::recv), [`iter`](Consumer::iter) | [`try_recv`](Consumer::try_recv) | [`recv_timeout`](Consumer::recv_timeout), [`recv_batch`](Consumer::recv_batch) | [`recv_async`](Consumer::recv_async) |
 //! | [`SimpleQueue`] | [`get`](SimpleQueue::get) | [`try_get`](SimpleQueue::try_get) | [`get_timeout`](SimpleQueue::get_timeout) | [`get_async`](SimpleQueue::get_async) |
 //! | [`Events`] of a channel | [`recv`](Events::recv) | [`try_recv`](Events::try_recv) | [`recv_timeout`](Events::recv_timeout) | [`recv_async`](Events::recv_async) |
 //! | [`Select`] | [`select`](Select::select) | [`try_select`](Select::try_select) | [`select_timeout`](Select::select_timeout) | |
 //!
-//! An empty queue and a time-out are values of an error type of their own ([`TryRecvError`], [`RecvTimeoutError`]); `?` turns them
-//! into [`Error`]. One consumer serves threads and tasks at once.
+//! An empty queue and a time-out have error types of their own ([`TryRecvError`],
+//! [`RecvTimeoutError`]); `?` turns both into [`Error`]. Threads and tasks can share one consumer.
 //!
-//! # What happens when ...
+//! # Ends and failures
 //!
-//! | | |
+//! | event | effect |
 //! |---|---|
-//! | a [`Delivery`] is dropped | its message returns to its place, marked as redelivered |
-//! | a worker panics | the same: its deliveries are dropped |
-//! | a [`Consumer`] is dropped or [cancelled](Consumer::cancel) | what it was handed and nobody received returns unmarked; deliveries in somebody's hands stay valid |
-//! | a [`Channel`] is closed | its consumers end; what it has not settled returns, marked |
+//! | a [`Delivery`] is dropped | its message returns to its position, marked as redelivered |
+//! | a worker panics | its deliveries are dropped, with the same effect |
+//! | a [`Consumer`] is dropped or [cancelled](Consumer::cancel) | messages delivered to it but not yet received return unmarked; received deliveries stay valid |
+//! | a [`Channel`] is closed | its consumers end; its unsettled messages return, marked as redelivered |
 //! | a [`Connection`] is closed | its channels and consumers end; then its exclusive queues are deleted |
-//! | a queue is deleted | its messages are gone; receivers that wait get [`CancelReason::QueueDeleted`]; settling its deliveries does nothing |
-//! | the last [`Broker`] clone is dropped | everything ends; who waits is woken; every other handle says [`Error::ShutDown`] |
-//! | a message does not decode | it comes as [`RecvError::Decode`]; dropped, it is rejected, so that no loop spins on it |
+//! | a queue is deleted | its messages are lost; waiting receivers get [`CancelReason::QueueDeleted`]; settling its deliveries does nothing |
+//! | the last [`Broker`] clone is dropped | all queues and consumers end; all waiting threads and tasks are woken; every other handle returns [`Error::ShutDown`] |
+//! | a message does not decode | the receiver gets [`RecvError::Decode`]; dropping it rejects the message, so that it causes no endless loop |
 //!
 //! # Typed payloads
 //!
-//! Every type that serde can serialize and deserialize is a [`Payload`]. In memory the value itself travels; it is encoded (as
-//! JSON, unless the producer has another [codec](codec::Codec)) when a consumer of another type receives it.
+//! Every type that serde can serialize and deserialize is a [`Payload`]. In memory the value itself
+//! travels. The broker encodes it when a consumer of another type receives it. The encoding is
+//! JSON, unless the producer has another [codec](codec::Codec).
 //!
 //! ```
-//! use leveret::{Broker, Local, Queue};
+//! use leveret::{Broker, Local};
 //!
 //! #[derive(serde::Serialize, serde::Deserialize)]
 //! struct Task { id: u64 }
 //!
 //! let broker = Broker::new();
-//! let tasks = Queue::new("tasks");
-//! broker.producer::<Task>(&tasks)?.publish(Task { id: 7 })?;
-//! broker.producer::<Task>(&tasks)?.publish(Task { id: 8 })?;
-//! assert_eq!(broker.consumer::<Task>(&tasks)?.recv()?.ack_into().map_err(|_| "shared").unwrap().id, 7);
-//! assert_eq!(*broker.consumer::<serde_json::Value>(&tasks)?.recv()?, serde_json::json!({"id": 8}));
+//! let producer = broker.producer::<Task>("tasks")?;
+//! producer.publish(Task { id: 7 })?;
+//! producer.publish(Task { id: 8 })?;
+//! let task = broker.consumer::<Task>("tasks")?.recv()?.ack_into().map_err(|_| "shared").unwrap();
+//! assert_eq!(task.id, 7);
+//! let json = broker.consumer::<serde_json::Value>("tasks")?.recv()?;
+//! assert_eq!(*json, serde_json::json!({"id": 8}));
 //!
-//! // What cannot be encoded travels as `Local`.
-//! let jobs = Queue::new("jobs");
-//! broker.producer::<Local<fn() -> u32>>(&jobs)?.publish(Local(|| 42))?;
-//! assert_eq!(broker.consumer::<Local<fn() -> u32>>(&jobs)?.recv()?(), 42);
+//! // `Local` carries a value that has no encoding.
+//! broker.producer::<Local<fn() -> u32>>("jobs")?.publish(Local(|| 42))?;
+//! assert_eq!(broker.consumer::<Local<fn() -> u32>>("jobs")?.recv()?(), 42);
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
 //! # RPC
 //!
-//! A request names a queue for the reply and a correlation id; the server answers through the default exchange. The whole of it,
-//! with time-outs and bad requests, is `examples/rpc.rs`.
+//! A request names a queue for the reply and a correlation id. The server replies through the
+//! default exchange. The complete program, with time-outs and bad requests, is `examples/rpc.rs`.
 //!
 //! ```
 //! use leveret::{Broker, Exchange, Message, Queue};
 //!
 //! let broker = Broker::new();
-//! let requests = Queue::new("double");
 //! let replies = broker.consumer::<u32>(&Queue::temporary())?;
 //! let request = Message::new(21_u32).reply_to(replies.queue().to_string()).correlation_id("1");
-//! broker.producer::<u32>(&requests)?.publish_message(request)?;
+//! broker.producer::<u32>("double")?.publish_message(request)?;
 //!
-//! let server = broker.consumer::<u32>(&requests)?;
+//! let server = broker.consumer::<u32>("double")?;
 //! let request = server.recv()?;
 //! let asked = request.info().properties();
-//! let reply = Message::new(*request * 2).correlation_id(asked.correlation_id.clone().unwrap_or_default());
-//! let reply = reply.routing_key(asked.reply_to.clone().unwrap_or_default());
+//! let id = asked.correlation_id.clone().unwrap_or_default();
+//! let reply_to = asked.reply_to.clone().unwrap_or_default();
+//! let reply = Message::new(*request * 2).routing_key(reply_to).correlation_id(id);
 //! broker.producer::<u32>(&Exchange::existing(""))?.publish_message(reply)?;
 //! request.ack()?;
 //!
@@ -223,14 +241,16 @@
 //!
 //! # Durability
 //!
-//! There is none yet. `durable` and `persistent` are recorded, compared and shown, and survive nothing.
+//! There is none yet. `durable` and `persistent` are recorded, compared and shown. Neither survives
+//! the process.
 //!
 //! # Threads and locks
 //!
-//! Every handle is `Send`; producers, consumers and channels are `Sync` as well and can be
-//! shared. Give each thread its own clone of a [`Producer`]; it remembers the routes that it has used. Each queue is one short
-//! critical section, which a publish enters once. No lock is held while code of yours runs, so that a waker, a `Drop` or a clock may
-//! call the broker. Time is a [`Clock`] that can be replaced by a [`ManualClock`]. Nothing polls.
+//! Every handle is `Send`. Producers, consumers and channels are `Sync` as well and can be shared.
+//! Give each thread its own clone of a [`Producer`]: each clone remembers the routes that it has
+//! used. Each queue has one lock with a short critical section, and a publish enters it once. The
+//! broker holds no lock while your code runs, so that a waker, a `Drop` or a clock may call the
+//! broker. Time comes from a [`Clock`]; a [`ManualClock`] can replace it. The broker never polls.
 //!
 //! # The source, folder by folder
 //!
@@ -239,7 +259,7 @@
 //! ```text
 //! 6  management  snapshots, redrive, delayed messages
 //! 5  handles     broker, producer, consumer, simple queue, select
-//! 4  session     deliveries, subscribers, channels, connections
+//! 4  session     the gate, publishers, subscribers, deliveries, connections, channels
 //! 3  engine      exchanges, queues, policies; above them the virtual host
 //! 2  message     properties, headers, payloads, codecs, the envelope
 //! 1  runtime     locks, waiting, clocks, timers, panics of user code
@@ -248,15 +268,16 @@
 //!
 //! # Differences from RabbitMQ
 //!
-//! Errors close nothing, durable survives nothing, refusal is per queue, typed consumers have a prefetch, quorum queues are classic
-//! ones. The list is [`guide::differences`].
+//! Errors close no channel or connection. Durable queues do not survive the process. Refusal is per
+//! queue. Typed consumers have a prefetch. Quorum queues are classic queues. [`guide::differences`]
+//! is the complete list.
 //!
 //! # More
 //!
-//! * [`guide::design`]: why it is as it is, and how to work on it
-//! * [`guide::differences`]: every deviation from RabbitMQ, with a test that shows it
-//! * [`guide::compare`]: beside kombu, tokio's channels, crossbeam and RabbitMQ
-//! * [`guide::performance`]: what a message costs, where the time goes, and what was tried
+//! * [`guide::design`]: the reasons for the design, and how to work on the code
+//! * [`guide::differences`]: every difference from RabbitMQ, with a test that shows it
+//! * [`guide::compare`]: leveret beside kombu, tokio's channels, crossbeam and RabbitMQ
+//! * [`guide::performance`]: the cost of a message, the limits, and the changes that were tried
 #![forbid(unsafe_code)]
 #![deny(
     missing_docs,
@@ -334,7 +355,9 @@ pub use crate::{
     },
 };
 
-/// Pages beside the reference: why it is so, where it differs, and what else there is. Their programs run with the tests.
+/// Pages beside the reference: design, differences from RabbitMQ, comparison and performance.
+///
+/// The examples on these pages run as doc tests.
 pub mod guide {
     #[doc = include_str!("guide/compare.md")]
     pub mod compare {}
@@ -349,7 +372,7 @@ pub mod guide {
     pub mod performance {}
 }
 
-/// Runs the programs of the README as doc tests.
+/// Runs the examples of the README as doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -24,7 +24,7 @@ pub(crate) struct Credit {
     expected_size: u64,
     /// By how much the bytes of what was settled differ from that, wrapping round. Read only for the counts of a snapshot.
     size_excess: AtomicU64,
-    /// The value of `restore_credit` at which the queue must be told. Written under the queue's lock, read by settlers.
+    /// The value of `settled` at which the queue must be told. Written under the queue's lock, read by settlers.
     notify_at: AtomicU64,
     /// The queue is deleted: what the consumer took and has not shown is deleted with it. Written once, by the queue.
     ended: AtomicBool,
@@ -58,8 +58,8 @@ impl Credit {
         // Pairs with `arm_notify`: both write first and read second, so one of the two sees the other.
         //
         //   settler                          queue, under its lock
-        //   settled += 1                     tell_at = n
-        //   reads tell_at: n   -> tells      reads settled: counts it
+        //   settled += 1                     notify_at = n
+        //   reads notify_at: n   -> tells      reads settled: counts it
         //
         // Were either to read first, both could miss: the last message would wait for ever.
         settled >= self.notify_at.load(SeqCst)

@@ -1,6 +1,6 @@
 //! A queue's verbs, on the plain data behind its lock: holding the lock is a type here, not a promise.
 //!
-//! Taking in, handing over, settling and ending; how messages end without a consumer is in `fate`, what the clock does
+//! Taking in, handing over, settling and ending; how messages end without a consumer is in `limits`, what the clock does
 //! in `timing`.
 
 use std::{collections::VecDeque, sync::Arc, vec};

@@ -104,7 +104,11 @@ impl ChannelCore {
             route,
             message,
         } = pending;
-        let (key, headers) = (&*message.routing_key, message.selecting.as_ref());
+        let visible = message.meta.properties.headers.as_ref();
+        let (key, headers) = (
+            &*message.routing_key,
+            message.selecting.as_ref().or(visible),
+        );
         match publisher.prepare_commit(&route, key, headers, message.mandatory) {
             Ok(prepared) => self.push(prepared, &message),
             Err(_) => Published::default(),
@@ -130,7 +134,8 @@ impl ChannelCore {
             Ok(published) if is_reply && *mandatory => published,
             Ok(published) => return published,
             Err(NotPublished::Refused { refused, .. }) => return Published::refused(refused),
-            Err(NotPublished::NoRoute | NotPublished::NotShareable { .. }) => Published::default(),
+            Err(_) if *mandatory => Published::default(),
+            Err(_) => return Published::default(),
         };
         let returned = Returned {
             reply_code: 312,

@@ -286,6 +286,7 @@ impl Publisher {
         };
         Ok(Prepared {
             publisher: self,
+            headers: headers.filter(|_| route.by_headers).cloned(),
             route,
             key,
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),

@@ -24,12 +24,14 @@ pub(crate) struct Prepared<'a> {
     pub(super) publisher: &'a Publisher,
     pub(super) route: Arc<CachedRoute>,
     pub(super) key: &'a str,
+    /// The headers as given, if they take part in the route.
+    pub(super) headers: Option<FieldTable>,
     pub(super) mandatory: bool,
     pub(super) due: Option<u64>,
 }
 
 /// Why a message is in no queue. It is where it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum NotPublished {
     /// It is mandatory, and no queue is on its way.
     NoRoute,
@@ -40,6 +42,8 @@ pub(crate) enum NotPublished {
         type_name: &'static str,
         queues: usize,
     },
+    /// Its route is out of date, and there is no other: the exchange is gone, say.
+    Invalid(Error),
 }
 
 impl NotPublished {
@@ -51,6 +55,7 @@ impl NotPublished {
             NotPublished::NotShareable { type_name, queues } => {
                 Error::NotShareable { type_name, queues }
             }
+            NotPublished::Invalid(error) => error,
         }
     }
 }
@@ -89,8 +94,8 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// Pushes the message into every queue of the route. A queue that was deleted meanwhile is replaced
-    /// by the one that has its name now, as RabbitMQ does. An unroutable message that is not mandatory
+    /// Pushes the message into every queue of the route. If the queues were deleted meanwhile, the route
+    /// is resolved again. An unroutable message that is not mandatory
     /// is dropped, or goes to the virtual host's dead-letter queue.
     ///
     /// # Errors
@@ -112,9 +117,15 @@ impl<'a> Prepared<'a> {
             };
             return Err(match failure {
                 PushFailure::QueueDeleted => {
-                    self.publisher.routes.forget(&self.route);
-                    self.route = self.route.renewed();
-                    continue;
+                    let Publisher { config, routes } = self.publisher;
+                    routes.forget(&self.route);
+                    match routes.by_headers(config, self.key, self.headers.as_ref()) {
+                        Ok(route) => {
+                            self.route = route;
+                            continue;
+                        }
+                        Err(error) => NotPublished::Invalid(error),
+                    }
                 }
                 PushFailure::NoRoute if !self.mandatory => {
                     if let Some(envelope) = message.take() {
@@ -157,6 +168,7 @@ impl Publisher {
         };
         Ok(Prepared {
             publisher: self,
+            headers: headers.filter(|_| route.by_headers).cloned(),
             route,
             key,
             mandatory,

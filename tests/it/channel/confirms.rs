@@ -13,8 +13,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, Channel, Error, Event, Exchange, ConfirmOutcome, Overflow, Properties, PublishOptions, Queue,
-    Result,
+    Broker, Channel, ConfirmOutcome, Error, Event, Exchange, Overflow, Properties, PublishOptions,
+    Queue, Result,
 };
 
 use crate::common::channel_of;
@@ -47,7 +47,12 @@ fn the_wait_is_true_until_a_message_is_refused_and_again_after_it_was_told() -> 
         _ => None,
     })
     .collect();
-    let expected = [ConfirmOutcome::Ack, ConfirmOutcome::Ack, ConfirmOutcome::Nack, ConfirmOutcome::Ack];
+    let expected = [
+        ConfirmOutcome::Ack,
+        ConfirmOutcome::Ack,
+        ConfirmOutcome::Nack,
+        ConfirmOutcome::Ack,
+    ];
     assert_eq!(outcomes, (1..).zip(expected).collect::<Vec<_>>());
     Ok(())
 }

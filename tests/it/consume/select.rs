@@ -86,7 +86,7 @@ fn a_selected_message_that_is_dropped_wakes_another_receiver() {
 fn a_selected_message_that_is_dropped_after_the_cancel_returns_unseen() {
     let broker = Broker::new();
     let consumer = broker.consumer::<u32>(&queue()).unwrap();
-    broker.producer(&queue()).unwrap().publish(7u32).unwrap();
+    broker.producer(queue()).unwrap().publish(7u32).unwrap();
     let mut select = Select::new();
     select.recv(&consumer);
     let selected = select.select();

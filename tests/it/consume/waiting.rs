@@ -74,7 +74,7 @@ fn credit_returns_with_a_delivery_that_is_settled_after_others_were_taken_away()
         producer.publish(id).unwrap();
     }
     let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
-    assert_eq!(broker.purge(&queue()).unwrap(), 1);
+    assert_eq!(broker.purge(queue()).unwrap(), 1);
     held.pop().unwrap().ack().unwrap();
     let alarm = Alarm::new();
     let mut next = pin!(consumer.recv_async());

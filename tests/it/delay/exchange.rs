@@ -1,7 +1,8 @@
 //! Exchanges that keep messages back.
 
 use leveret::{
-    Budget, Error, Event, FieldValue, Local, Message, ConfirmOutcome, PublishOptions, Queue, Redrive,
+    Budget, ConfirmOutcome, Error, Event, FieldValue, Local, Message, PublishOptions, Queue,
+    Redrive,
 };
 
 use crate::common::channel_of;

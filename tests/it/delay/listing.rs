@@ -50,7 +50,7 @@ fn they_are_listed_as_they_are_due_and_those_of_the_same_time_as_they_came() -> 
         &q(),
         &[(3, 30), (1, 10), (2, 20), (4, 30), (5, 20)],
     )?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     assert_eq!(listed(&delayed), ["1", "2", "5", "3", "4"]);
     assert_eq!(delayed.len(), 5);
     clock.advance(ms(15));
@@ -69,7 +69,7 @@ fn what_was_returned_for_later_is_listed_too_and_can_be_cancelled() -> Result {
     let mailbox = broker.simple_queue::<u32>(&q())?;
     mailbox.put(7)?;
     mailbox.get()?.nack(Requeue::After(ms(10)))?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let seen = delayed.iter().next().expect("one waits");
     assert!(seen.redelivered());
     assert_eq!(
@@ -90,10 +90,10 @@ fn one_is_cancelled_once_and_never_when_its_time_has_come() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20)])?;
     delay(&broker, &Queue::new("other"), &[(1, 10), (2, 20)])?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let ids: Vec<_> = delayed.iter().map(|message| message.id()).collect();
     assert!(
-        !broker.delayed(&Queue::new("other"))?.cancel(ids[0]),
+        !broker.delayed(Queue::new("other"))?.cancel(ids[0]),
         "another queue's"
     );
     clock.advance(ms(10));
@@ -102,7 +102,7 @@ fn one_is_cancelled_once_and_never_when_its_time_has_come() -> Result {
     assert!(!delayed.cancel(ids[1]), "it is gone");
     clock.advance(ms(10));
     assert_eq!(broker.simple_queue::<u32>(&q())?.len(), 1);
-    assert_eq!(broker.delayed(&Queue::new("other"))?.len(), 0);
+    assert_eq!(broker.delayed(Queue::new("other"))?.len(), 0);
     Ok(())
 }
 
@@ -110,7 +110,7 @@ fn one_is_cancelled_once_and_never_when_its_time_has_come() -> Result {
 fn a_filter_chooses_what_is_cancelled_and_may_use_the_broker() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20), (3, 30), (4, 40)])?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let mut seen = Vec::new();
     let cancelled = delayed.cancel_if(|message| {
         let id = message.properties().message_id.clone().unwrap_or_default();
@@ -137,7 +137,7 @@ fn a_filter_chooses_what_is_cancelled_and_may_use_the_broker() -> Result {
 fn a_filter_that_panics_harms_nothing() -> Result {
     let (broker, _) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20)])?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let cancelling = AssertUnwindSafe(|| {
         delayed.cancel_if(|message| match message.due_in() == ms(10) {
             true => true,
@@ -155,7 +155,7 @@ fn a_filter_that_panics_harms_nothing() -> Result {
 fn what_became_ready_while_the_filter_thought_is_not_cancelled() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20)])?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let cancelled = delayed.cancel_if(|_| {
         clock.advance(ms(5));
         true
@@ -175,7 +175,7 @@ fn a_cancelled_payload_is_dropped_without_a_lock() -> Result {
 
     impl Drop for Nosy {
         fn drop(&mut self) {
-            let delayed = self.0.delayed(&Queue::new("q")).unwrap();
+            let delayed = self.0.delayed(Queue::new("q")).unwrap();
             delayed.cancel_if(|_| false);
             self.0.snapshot().unwrap();
         }
@@ -188,7 +188,7 @@ fn a_cancelled_payload_is_dropped_without_a_lock() -> Result {
         let payload = Local(Nosy(broker.clone(), Arc::clone(&alive)));
         producer.publish_message(Message::new(payload).deliver_after(ms(delay)))?;
     }
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let first = delayed.iter().next().expect("three wait").id();
     assert!(delayed.cancel(first));
     assert_eq!(delayed.cancel_if(|message| message.due_in() == ms(2)), 1);
@@ -236,26 +236,23 @@ fn brokers_connections_and_channels_ask_alike_and_are_refused_alike() -> Result 
     let channel = connection.open_channel()?;
     delay(&broker, &q(), &[(1, 10)])?;
     assert_eq!(
-        (
-            connection.delayed(&q())?.len(),
-            channel.delayed(&q())?.len()
-        ),
+        (connection.delayed(q())?.len(), channel.delayed(q())?.len()),
         (1, 1)
     );
     assert!(
         broker
-            .delayed(&Queue::new("none"))
+            .delayed(Queue::new("none"))
             .unwrap_err()
             .is_not_found()
     );
     assert!(
         broker
-            .delayed(&Exchange::existing("none"))
+            .delayed(Exchange::existing("none"))
             .unwrap_err()
             .is_not_found()
     );
     match broker
-        .delayed(&Exchange::existing("amq.fanout"))
+        .delayed(Exchange::existing("amq.fanout"))
         .unwrap_err()
     {
         Error::PreconditionFailed(precondition) => {
@@ -267,7 +264,7 @@ fn brokers_connections_and_channels_ask_alike_and_are_refused_alike() -> Result 
     assert_eq!(broker.delayed(&mine).unwrap_err().reply_code(), Some(405));
     connection.close()?;
     assert_eq!(
-        connection.delayed(&q()).unwrap_err(),
+        connection.delayed(q()).unwrap_err(),
         Error::ConnectionClosed
     );
     Ok(())
@@ -277,14 +274,14 @@ fn brokers_connections_and_channels_ask_alike_and_are_refused_alike() -> Result 
 fn nothing_is_listed_at_a_queue_that_is_gone() -> Result {
     let (broker, _) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10)])?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let id = delayed.iter().next().expect("one waits").id();
     broker.delete(&q())?;
     delay(&broker, &q(), &[(2, 10)])?;
     assert!(delayed.is_empty() && delayed.iter().next().is_none());
     assert_eq!((delayed.cancel(id), delayed.cancel_all()), (false, 0));
     assert!(
-        !broker.delayed(&q())?.cancel(id),
+        !broker.delayed(q())?.cancel(id),
         "its successor has none of that name"
     );
     Ok(())
@@ -297,7 +294,7 @@ fn a_long_list_is_whole_even_if_it_is_changed_while_it_is_read() -> Result {
         .map(|number| (number, 10 + u64::from(number % 7)))
         .collect();
     delay(&broker, &q(), &messages)?;
-    let delayed = broker.delayed(&q())?;
+    let delayed = broker.delayed(q())?;
     let mut seen = HashSet::new();
     for message in &delayed {
         assert!(seen.insert(message.id()), "twice");
@@ -335,7 +332,7 @@ fn a_million_wait_in_a_queue_and_in_an_exchange_and_come_in_order() -> Result {
         let message = Message::new(due).delay(ms(u64::from(due) + 1));
         delaying.publish_message(message)?;
     }
-    let (queued, kept) = (broker.delayed(&q())?, broker.delayed(&exchange)?);
+    let (queued, kept) = (broker.delayed(q())?, broker.delayed(&exchange)?);
     let late = |message: &leveret::DelayedMessage| message.due_in() > ms(1_800_000);
     let cancelled = (queued.cancel_if(late), kept.cancel_if(|_| false));
     assert_eq!(cancelled.1, 0);

@@ -76,11 +76,11 @@ fn what_does_not_decode_can_be_given_back_or_acknowledged() {
 fn a_content_type_that_is_not_accepted_does_not_decode() {
     let broker = Broker::new();
     broker
-        .producer(&queue())
+        .producer(queue())
         .unwrap()
         .publish("text".to_owned())
         .unwrap();
-    broker.producer(&queue()).unwrap().publish(task()).unwrap();
+    broker.producer(queue()).unwrap().publish(task()).unwrap();
     let consumer = broker
         .consumer_builder::<serde_json::Value>(&queue())
         .accept(["json"])
@@ -103,7 +103,7 @@ fn a_content_type_that_is_not_accepted_does_not_decode() {
 #[test]
 fn the_very_value_is_not_accepted_either_if_its_content_type_is_not() {
     let broker = Broker::new();
-    broker.producer(&queue()).unwrap().publish(task()).unwrap();
+    broker.producer(queue()).unwrap().publish(task()).unwrap();
     let consumer = broker
         .consumer_builder::<Task>(&queue())
         .accept(["text/plain"])

@@ -34,7 +34,7 @@ fn the_very_value_that_was_sent_arrives() {
     let broker = Broker::new();
     let sent = task();
     let address = sent.name.as_ptr();
-    broker.producer(&queue()).unwrap().publish(sent).unwrap();
+    broker.producer(queue()).unwrap().publish(sent).unwrap();
     let delivery = broker.consumer::<Task>(&queue()).unwrap().recv().unwrap();
     assert_eq!(delivery.name.as_ptr(), address);
     assert_eq!(delivery.ack_into().unwrap().name.as_ptr(), address);
@@ -64,7 +64,7 @@ fn another_type_with_the_same_shape_is_decoded() {
         id: u64,
     }
     let broker = Broker::new();
-    broker.producer(&queue()).unwrap().publish(task()).unwrap();
+    broker.producer(queue()).unwrap().publish(task()).unwrap();
     let consumer = broker.consumer::<OnlyId>(&queue()).unwrap();
     let delivery = consumer.recv().unwrap();
     assert_eq!(delivery.id, 7);
@@ -82,12 +82,12 @@ fn another_type_with_the_same_shape_is_decoded() {
 fn bytes_and_text_are_what_they_are() {
     let broker = Broker::new();
     broker
-        .producer(&queue())
+        .producer(queue())
         .unwrap()
         .publish("hé".to_owned())
         .unwrap();
     broker
-        .producer(&queue())
+        .producer(queue())
         .unwrap()
         .publish(vec![1u8, 2])
         .unwrap();
@@ -109,7 +109,7 @@ fn bytes_and_text_are_what_they_are() {
 #[test]
 fn always_encode_encodes_and_refuses_what_cannot_be() {
     let broker = Broker::builder().always_encode().build();
-    let producer = broker.producer(&queue()).unwrap();
+    let producer = broker.producer(queue()).unwrap();
     producer.publish(task()).unwrap();
     producer
         .publish_message(Message::new(task()).priority(3))

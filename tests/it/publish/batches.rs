@@ -90,8 +90,5 @@ fn a_batch_with_a_measure_and_a_codec_of_its_own_carries_both() {
     let got = broker.simple_queue::<String>("q").unwrap();
     let delivery = got.try_get().unwrap();
     assert_eq!((delivery.as_str(), delivery.info().size()), ("Ada", 103));
-    assert_eq!(
-        delivery.info().type_name(),
-        std::any::type_name::<leveret::Bytes>()
-    );
+    assert_eq!(delivery.info().type_name(), "leveret::Bytes");
 }

@@ -34,7 +34,7 @@ fn a_dropped_delivery_returns_to_its_place() {
 #[test]
 fn a_rejected_delivery_is_gone() {
     let broker = Broker::new();
-    broker.producer(&queue()).unwrap().publish(7u32).unwrap();
+    broker.producer(queue()).unwrap().publish(7u32).unwrap();
     let consumer = broker.consumer::<u32>(&queue()).unwrap();
     consumer.recv().unwrap().reject().unwrap();
     assert!(matches!(consumer.try_recv(), Err(TryRecvError::Empty)));
@@ -86,7 +86,7 @@ fn a_worker_that_panics_gives_its_message_back_to_its_place() -> Result {
 #[test]
 fn a_thread_that_panics_with_its_consumer_returns_its_delivery() {
     let broker = Broker::new();
-    broker.producer(&queue()).unwrap().publish(7u32).unwrap();
+    broker.producer(queue()).unwrap().publish(7u32).unwrap();
     let consumer = broker.consumer::<u32>(&queue()).unwrap();
     let worker = std::thread::spawn(move || {
         let _delivery = consumer.recv().unwrap();
@@ -99,7 +99,7 @@ fn a_thread_that_panics_with_its_consumer_returns_its_delivery() {
 #[test]
 fn deliveries_count_how_often_they_came_back() {
     let broker = Broker::new();
-    broker.producer(&queue()).unwrap().publish(7u32).unwrap();
+    broker.producer(queue()).unwrap().publish(7u32).unwrap();
     let consumer = broker.consumer::<u32>(&queue()).unwrap();
     for count in 0..3 {
         let delivery = consumer.recv().unwrap();

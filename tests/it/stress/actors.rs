@@ -235,7 +235,7 @@ pub fn chaos(stage: &Arc<Stage>, mut random: Random) -> impl FnOnce() + Send + u
                 0..=3 => consume(&stage, &mut random),
                 4 | 5 => speak_amqp(&stage, &mut random),
                 6 => get(&stage, &mut random),
-                7 => drop(stage.broker.purge(&Queue::new("wild"))),
+                7 => drop(stage.broker.purge(Queue::new("wild"))),
                 8 => {
                     stage.broker.delete(&Queue::new("wilder")).unwrap();
                     stage.broker.declare(&Queue::new("wilder")).unwrap();
@@ -260,7 +260,7 @@ fn consume(stage: &Arc<Stage>, random: &mut Random) {
         .prefetch(*random.pick(&[0, 1, 3, 20]))
         .priority(random.below(3) as i32);
     if random.one_in(3) {
-        builder = builder.also(&Queue::new(*random.pick(&QUEUES)));
+        builder = builder.also(Queue::new(*random.pick(&QUEUES)));
     }
     if auto_ack {
         builder = builder.auto_ack();

@@ -101,7 +101,7 @@ fn run(seed: u64) {
     wait(2);
     stage.drain();
     book.check();
-    assert!(broker.purge(&Queue::existing("safe")).unwrap() == 0);
+    assert!(broker.purge(Queue::existing("safe")).unwrap() == 0);
     drop(stage);
     drop(broker);
     assert_eq!(book.alive(), 0, "payloads outlive their broker");

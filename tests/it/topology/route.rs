@@ -60,7 +60,7 @@ fn asking_where_a_message_would_go_puts_nothing_there() {
     let routed = broker.route(&Exchange::existing("x"), "", &none()).unwrap();
     assert_eq!(routed, ["q", "r"], "in the order of their bindings");
     for name in ["q", "r"] {
-        assert_eq!(broker.purge(&Queue::existing(name)).unwrap(), 0);
+        assert_eq!(broker.purge(Queue::existing(name)).unwrap(), 0);
     }
 }
 

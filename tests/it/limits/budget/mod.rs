@@ -7,8 +7,8 @@ mod threads;
 mod waiting;
 
 use leveret::{
-    AckMode, Broker, Budget, Channel, ConsumeOptions, Error, Event, Exchange, ManualClock, Message,
-    ConfirmOutcome, Properties, PublishOptions, Queue, Redrive, Requeue, SimpleQueue,
+    AckMode, Broker, Budget, Channel, ConfirmOutcome, ConsumeOptions, Error, Event, Exchange,
+    ManualClock, Message, Properties, PublishOptions, Queue, Redrive, Requeue, SimpleQueue,
 };
 
 use crate::common::{SECOND, channel_of, connect, on_a_manual_clock};
@@ -344,7 +344,7 @@ fn sizes_of_any_greatness_do_no_harm() {
     for _ in 0..3 {
         huge.publish(1).unwrap();
     }
-    broker.purge(&covered("q")).unwrap();
+    broker.purge(covered("q")).unwrap();
     assert_eq!(used(&broker), 0);
     let queue = Queue::new("r").budget("small");
     let huge = broker

@@ -109,10 +109,10 @@ impl Real {
         let (broker, clock) = on_a_manual_clock();
         broker.declare(&Budget::new("b", LIMIT)).unwrap();
         let producers = (0..3)
-            .map(|queue| broker.producer(&description(queue)).unwrap())
+            .map(|queue| broker.producer(description(queue)).unwrap())
             .collect();
         let queues = (0..3)
-            .map(|queue| broker.simple_queue(&description(queue)).unwrap())
+            .map(|queue| broker.simple_queue(description(queue)).unwrap())
             .collect();
         Real {
             broker,
@@ -183,7 +183,7 @@ fn step(op: Op, model: &mut Model, real: &mut Real) -> Result<(), TestCaseError>
         }
         Op::Settle { .. } => {}
         Op::Purge { queue } => {
-            let purged = real.broker.purge(&description(queue)).unwrap();
+            let purged = real.broker.purge(description(queue)).unwrap();
             prop_assert_eq!(purged, model.ready[queue].len() as u64);
             model.ready[queue].clear();
         }
@@ -195,7 +195,7 @@ fn step(op: Op, model: &mut Model, real: &mut Real) -> Result<(), TestCaseError>
         }
         Op::Renew { queue } => {
             real.broker.delete(&description(queue)).unwrap();
-            real.queues[queue] = real.broker.simple_queue(&description(queue)).unwrap();
+            real.queues[queue] = real.broker.simple_queue(description(queue)).unwrap();
             model.ready[queue].clear();
             model.later[queue].clear();
             for (from, size) in &mut model.held {
