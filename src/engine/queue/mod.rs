@@ -208,7 +208,7 @@ impl QueueCore {
     ///
     /// # Errors
     /// Gives the payload back if anything else has to be looked at.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn try_push<P>(
         &self,
         size: u64,

@@ -77,6 +77,7 @@ impl<T: Payload> Producer<T> {
         }
     }
 
+    #[inline(never)]
     fn send(
         &self,
         payload: T,

@@ -137,7 +137,7 @@ impl Publisher {
         if !self.is_plain() {
             return Err(payload);
         }
-        let Ok(route) = self.routes.own(&self.config) else {
+        let Some(route) = self.routes.own(&self.config) else {
             return Err(payload);
         };
         let pushed = push_to(&route, payload, size, make);
@@ -177,7 +177,7 @@ impl Publisher {
         if !self.is_plain() {
             return None;
         }
-        let route = self.routes.own(&self.config).ok()?;
+        let route = self.routes.own(&self.config)?;
         let refused = route.only_queue().and_then(|queue| {
             let make = |payload, position| make(payload, &route.address, position);
             let vhost = self.config.gate.vhost();
@@ -259,6 +259,7 @@ impl Publisher {
     ) -> Result<Prepared<'a>> {
         let config = &self.config;
         caller.check_open()?;
+        let is_own_key = overrides.routing_key.is_none();
         let key = match overrides.routing_key {
             Some(key) => Name::check(key).map(|()| key)?,
             None => &config.routing_key,
@@ -273,6 +274,7 @@ impl Publisher {
                 config.gate.vhost().check_exchange(&config.exchange)?;
                 None
             }
+            false if is_own_key => Some(self.routes.resolve_own(config)?),
             false => Some(self.routes.to(config, key)?),
         };
         if let Some(properties) = properties {
@@ -286,9 +288,10 @@ impl Publisher {
         };
         Ok(Prepared {
             publisher: self,
-            headers: headers.filter(|_| route.by_headers).cloned(),
+            headers: Prepared::headers_of(&route, headers),
             route,
             key,
+            is_own_key,
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: self.due(overrides.delay),
         })

@@ -24,8 +24,10 @@ pub(crate) struct Prepared<'a> {
     pub(super) publisher: &'a Publisher,
     pub(super) route: Arc<CachedRoute>,
     pub(super) key: &'a str,
+    /// The key is the publisher's own.
+    pub(super) is_own_key: bool,
     /// The headers as given, if they take part in the route.
-    pub(super) headers: Option<FieldTable>,
+    pub(super) headers: Option<Box<FieldTable>>,
     pub(super) mandatory: bool,
     pub(super) due: Option<u64>,
 }
@@ -80,6 +82,16 @@ impl<'a> Prepared<'a> {
         self.route
     }
 
+    /// The headers, if they take part in the route.
+    #[inline]
+    pub(super) fn headers_of(
+        route: &CachedRoute,
+        headers: Option<&FieldTable>,
+    ) -> Option<Box<FieldTable>> {
+        let headers = headers.filter(|_| route.by_headers)?;
+        Some(Box::new(headers.clone()))
+    }
+
     pub(super) fn resolve_again<C: Caller>(
         &mut self,
         caller: &C,
@@ -108,7 +120,7 @@ impl<'a> Prepared<'a> {
         loop {
             let failure = match vhost.push(&self.route, message, self.due) {
                 Ok(published) => {
-                    if self.publisher.config.routing_key == *self.key {
+                    if self.is_own_key {
                         RouteCache::cache(self.route);
                     }
                     return Ok(published);
@@ -119,7 +131,7 @@ impl<'a> Prepared<'a> {
                 PushFailure::QueueDeleted => {
                     let Publisher { config, routes } = self.publisher;
                     routes.forget(&self.route);
-                    match routes.by_headers(config, self.key, self.headers.as_ref()) {
+                    match routes.by_headers(config, self.key, self.headers.as_deref()) {
                         Ok(route) => {
                             self.route = route;
                             continue;
@@ -168,9 +180,10 @@ impl Publisher {
         };
         Ok(Prepared {
             publisher: self,
-            headers: headers.filter(|_| route.by_headers).cloned(),
+            headers: Prepared::headers_of(&route, headers),
             route,
             key,
+            is_own_key: false,
             mandatory,
             due: None,
         })

@@ -45,14 +45,21 @@ thread_local! {
 }
 
 impl RouteCache {
-    /// The route of the publisher's own key.
+    /// The route of the publisher's own key; `None` if it cannot be resolved.
     #[inline(always)]
-    pub(super) fn own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
-        // Taken out while it is used: whoever publishes on this thread meanwhile (a payload's `Drop`) looks it up.
-        match LAST_ROUTE.try_with(Cell::take) {
-            Ok(Some(last)) if Arc::ptr_eq(&last.publisher, config) && last.is_current() => Ok(last),
-            _ => self.look_up_own(config),
+    pub(super) fn own(&self, config: &Arc<PublisherConfig>) -> Option<Arc<CachedRoute>> {
+        match RouteCache::last(config) {
+            Some(last) => Some(last),
+            None => self.remembered_own(config),
         }
+    }
+
+    /// The route of the publisher's own key, if this thread has used it last.
+    #[inline(always)]
+    fn last(config: &Arc<PublisherConfig>) -> Option<Arc<CachedRoute>> {
+        // Taken out while it is used: a payload's `Drop` that publishes on this thread looks it up.
+        let last = LAST_ROUTE.try_with(Cell::take).ok().flatten()?;
+        (Arc::ptr_eq(&last.publisher, config) && last.is_current()).then_some(last)
     }
 
     /// Keeps a route of the publisher's own key, which was right just now, with this thread.
@@ -64,7 +71,20 @@ impl RouteCache {
         }
     }
 
+    /// As [`own`](Self::own), with the reason why there is none.
+    #[inline]
+    pub(super) fn resolve_own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
+        match RouteCache::last(config) {
+            Some(last) => Ok(last),
+            None => self.look_up_own(config),
+        }
+    }
+
     #[inline(never)]
+    fn remembered_own(&self, config: &Arc<PublisherConfig>) -> Option<Arc<CachedRoute>> {
+        self.look_up_own(config).ok()
+    }
+
     fn look_up_own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
         let mut remembered = self.remembered.lock();
         match &remembered.own {
@@ -80,7 +100,7 @@ impl RouteCache {
     /// The route of any key.
     pub(super) fn to(&self, config: &Arc<PublisherConfig>, key: &str) -> Result<Arc<CachedRoute>> {
         if config.routing_key == *key {
-            return self.own(config);
+            return self.resolve_own(config);
         }
         let mut remembered = self.remembered.lock();
         match remembered.others.get(key) {
