@@ -144,7 +144,7 @@
 //!
 //! [`PublishError`] then gives the payload back. A producer made for a queue is mandatory; a
 //! producer made for an exchange is not. In RabbitMQ, publisher confirms and returns serve this
-//! purpose. A [`Channel`] has them too, as [`Event`]s.
+//! purpose. A [`Channel`] has them too, as [`Event`](channel::Event)s.
 //!
 //! ```
 //! use leveret::{Broker, Overflow, Queue};
@@ -167,7 +167,7 @@
 //! |---|---|---|---|---|
 //! | [`Consumer`] | [`recv`](Consumer::recv), [`iter`](Consumer::iter) | [`try_recv`](Consumer::try_recv) | [`recv_timeout`](Consumer::recv_timeout), [`recv_batch`](Consumer::recv_batch) | [`recv_async`](Consumer::recv_async) |
 //! | [`SimpleQueue`] | [`get`](SimpleQueue::get) | [`try_get`](SimpleQueue::try_get) | [`get_timeout`](SimpleQueue::get_timeout) | [`get_async`](SimpleQueue::get_async) |
-//! | [`Events`] of a channel | [`recv`](Events::recv) | [`try_recv`](Events::try_recv) | [`recv_timeout`](Events::recv_timeout) | [`recv_async`](Events::recv_async) |
+//! | [`Events`](channel::Events) of a channel | [`recv`](channel::Events::recv) | [`try_recv`](channel::Events::try_recv) | [`recv_timeout`](channel::Events::recv_timeout) | [`recv_async`](channel::Events::recv_async) |
 //! | [`Select`] | [`select`](Select::select) | [`try_select`](Select::try_select) | [`select_timeout`](Select::select_timeout) | |
 //!
 //! An empty queue and a time-out have error types of their own ([`TryRecvError`],
@@ -298,7 +298,6 @@ mod model;
 mod runtime;
 mod session;
 
-pub use crate::message::codec;
 pub use crate::{
     engine::{
         policy::{ApplyTo, Policy},
@@ -342,10 +341,7 @@ pub use crate::{
     },
     runtime::clock::{Clock, ManualClock, SystemClock},
     session::{
-        channel::{
-            AckMode, Channel, ChannelDelivery, Confirm, ConfirmOutcome, ConsumeOptions, Event,
-            Events, IfEmpty, IfUnused, PublishOptions, Returned,
-        },
+        channel::Channel,
         connection::Connection,
         delivery::Delivery,
         delivery_info::DeliveryInfo,
@@ -354,6 +350,7 @@ pub use crate::{
         undecoded::Undecoded,
     },
 };
+pub use crate::{message::codec, session::channel};
 
 /// Pages beside the reference: design, differences from RabbitMQ, comparison and performance.
 ///

@@ -1,10 +1,11 @@
 //! AMQP's own calls, which move bytes: through a [`Channel`] in each thread, with and without confirms.
 
+use leveret::channel::{Multiple, QosScope};
 use std::time::Duration;
 
 use leveret::{
-    Broker, Channel, ConfirmOutcome, ConsumeOptions, Credentials, Event, Properties,
-    PublishOptions, Queue,
+    Broker, Channel, Credentials, Properties, Queue,
+    channel::{ConfirmOutcome, ConsumeOptions, Event, PublishOptions},
 };
 
 use super::{
@@ -41,7 +42,9 @@ fn amqp(messages: u64, confirms: bool) -> Duration {
     consumer
         .queue_declare(&Queue::new("floor"))
         .expect("a new queue");
-    consumer.basic_qos(0, 256, false).expect("an open channel");
+    consumer
+        .basic_qos(0, 256, QosScope::Consumer)
+        .expect("an open channel");
     consumer
         .basic_consume("floor", ConsumeOptions::new())
         .expect("the queue is there");
@@ -84,7 +87,7 @@ fn amqp(messages: u64, confirms: bool) -> Duration {
             };
             tally.add(id_of(&delivery.body().expect("bytes")));
             consumer
-                .basic_ack(delivery.delivery_tag(), false)
+                .basic_ack(delivery.delivery_tag(), Multiple::No)
                 .expect("an open channel");
         }
         tally

@@ -209,7 +209,10 @@ mod fanout {
 
 /// AMQP's own calls, which move bytes.
 mod channel {
-    use leveret::{AckMode, Broker, Channel, Credentials, Properties, PublishOptions, Queue};
+    use leveret::{
+        Broker, Channel, Credentials, Properties, Queue,
+        channel::{AckMode, Multiple, PublishOptions},
+    };
 
     use super::CYCLE;
     use crate::item::{Item, id_of};
@@ -253,7 +256,7 @@ mod channel {
 
     #[inline(never)]
     fn basic_ack(channel: &Channel, tag: u64) -> leveret::Result {
-        channel.basic_ack(tag, false)
+        channel.basic_ack(tag, Multiple::No)
     }
 }
 

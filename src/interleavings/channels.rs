@@ -1,6 +1,7 @@
 //! Channels: their ledger and their events against everything else.
 
 use super::*;
+use crate::session::channel::Multiple;
 use crate::{
     engine::vhost::Published,
     model::error::Error,
@@ -32,7 +33,7 @@ fn closing_a_channel_against_publishing_and_acking_settles_each_message_once() {
                 loop {
                     match events.recv() {
                         Ok(Event::Delivery(delivery)) => {
-                            match theirs.basic_ack(delivery.delivery_tag(), false) {
+                            match theirs.basic_ack(delivery.delivery_tag(), Multiple::No) {
                                 Ok(()) => acked.push(delivery.body().unwrap()[0]),
                                 Err(error) => assert_eq!(error, Error::ChannelClosed),
                             }
@@ -85,7 +86,7 @@ fn a_cancel_on_a_channel_against_publishing_keeps_what_was_pushed() {
             .chain(left.iter().map(|(id, _)| *id))
             .collect();
         assert_eq!(all, [0, 1, 2]);
-        theirs.basic_ack(0, true).unwrap();
+        theirs.basic_ack(0, Multiple::Yes).unwrap();
         theirs.close().unwrap();
         assert_eq!(ready(&ours, "q"), []);
     });
@@ -168,7 +169,7 @@ fn a_commit_against_the_deletion_of_one_of_its_queues_does_the_rest() {
         for (queue, tag) in [("q", 1), ("other", 2)] {
             let got = theirs.basic_get(queue, AckMode::Manual).unwrap().unwrap();
             assert_eq!(got.delivery_tag(), tag);
-            theirs.basic_ack(tag, false).unwrap();
+            theirs.basic_ack(tag, Multiple::No).unwrap();
         }
         publish_bytes(&theirs, "q", [0]);
         publish_bytes(&theirs, "other", [1]);
@@ -195,7 +196,7 @@ fn a_commit_against_the_close_of_its_channel_settles_each_delivery_once() {
         theirs.tx_select().unwrap();
         for tag in [1, 2] {
             theirs.basic_get("q", AckMode::Manual).unwrap().unwrap();
-            theirs.basic_ack(tag, false).unwrap();
+            theirs.basic_ack(tag, Multiple::No).unwrap();
         }
         let closing = thread::spawn({
             let theirs = theirs.clone();

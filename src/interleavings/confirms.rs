@@ -1,6 +1,7 @@
 //! Waiting for confirms against publishing and closing.
 
 use super::*;
+use crate::session::channel::ConfirmOutcome;
 use crate::{model::error::Error, session::channel::Event};
 
 #[test]
@@ -21,13 +22,17 @@ fn what_was_published_before_a_wait_is_confirmed_when_it_returns() {
             move || channel.wait_for_confirms()
         });
         publish_bytes(&channel, "q", [2]);
-        assert!(block_on(channel.wait_for_confirms_async()).unwrap());
+        let confirmed = block_on(channel.wait_for_confirms_async());
+        assert_eq!(confirmed.unwrap(), ConfirmOutcome::Ack);
         let events = channel.events();
         let confirmed = std::iter::from_fn(|| events.try_recv().ok()).count();
         assert!(confirmed >= 1);
-        assert_eq!(waiting.join().unwrap(), Ok(true));
+        assert_eq!(waiting.join().unwrap(), Ok(ConfirmOutcome::Ack));
         join(publishers);
-        assert_eq!(channel.try_wait_for_confirms(), Ok(Some(true)));
+        assert_eq!(
+            channel.try_wait_for_confirms(),
+            Ok(Some(ConfirmOutcome::Ack))
+        );
         let rest = std::iter::from_fn(|| events.try_recv().ok());
         let rest = rest.filter(|event| matches!(event, Event::Confirm(_)));
         assert_eq!(confirmed + rest.count(), 3);
@@ -53,7 +58,10 @@ fn who_waits_for_confirms_is_woken_by_the_end_of_the_channel() {
             let channel = channel.clone();
             move || {
                 let waited = channel.wait_for_confirms();
-                assert!(matches!(waited, Ok(true) | Err(Error::ChannelClosed)));
+                assert!(matches!(
+                    waited,
+                    Ok(ConfirmOutcome::Ack) | Err(Error::ChannelClosed)
+                ));
             }
         });
         channel.close().unwrap();

@@ -1,5 +1,6 @@
 //! Credit that comes back: nobody waits while something is ready and there is credit.
 
+use crate::session::channel::{Multiple, QosScope};
 use shuttle::sync::mpsc;
 
 use super::*;
@@ -99,14 +100,14 @@ fn on_a_channel_with_prefetch_1_an_ack_from_another_thread_lets_one_more_through
         let broker = Broker::new();
         let channel = channel(&broker);
         channel.queue_declare(&queue()).unwrap();
-        channel.basic_qos(0, 1, false).unwrap();
+        channel.basic_qos(0, 1, QosScope::Consumer).unwrap();
         channel.basic_consume("q", ConsumeOptions::new()).unwrap();
         let (sender, tags) = mpsc::channel::<u64>();
         let acknowledging = thread::spawn({
             let channel = channel.clone();
             move || {
                 for tag in tags.iter() {
-                    channel.basic_ack(tag, false).unwrap();
+                    channel.basic_ack(tag, Multiple::No).unwrap();
                 }
             }
         });
@@ -139,7 +140,7 @@ fn a_global_prefetch_over_two_queues_serves_both_as_acks_come() {
     explore(|| {
         let broker = Broker::new();
         let channel = channel(&broker);
-        channel.basic_qos(0, 1, true).unwrap();
+        channel.basic_qos(0, 1, QosScope::Channel).unwrap();
         for name in ["a", "b"] {
             channel.queue_declare(&Queue::new(name)).unwrap();
             channel.basic_consume(name, ConsumeOptions::new()).unwrap();
@@ -149,7 +150,7 @@ fn a_global_prefetch_over_two_queues_serves_both_as_acks_come() {
             let channel = channel.clone();
             move || {
                 for tag in tags.iter() {
-                    channel.basic_ack(tag, false).unwrap();
+                    channel.basic_ack(tag, Multiple::No).unwrap();
                 }
             }
         });

@@ -4,7 +4,7 @@
 //! delivery is owned by whoever holds it. Typed handles are built above this layer and are not known here.
 
 mod access;
-pub(crate) mod channel;
+pub mod channel;
 pub(crate) mod connection;
 pub(crate) mod delivery;
 pub(crate) mod delivery_info;

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use leveret::{Confirm, ConfirmOutcome as Confirmed, Event, Events};
+use leveret::channel::{Confirm, ConfirmOutcome as Confirmed, Event, Events};
 
 use crate::message::Received;
 

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use leveret::{ChannelDelivery, Properties, Returned};
+use leveret::{
+    Properties,
+    channel::{ChannelDelivery, Returned},
+};
 use serde_json::Value;
 
 use crate::{Outcome, fields::Fields, values};

@@ -1,8 +1,8 @@
 //! The operations that are AMQP methods: synchronous ones with a reply, and publishing and settling, which fail later if at all.
 
 use leveret::{
-    AckMode, ApplyTo, ConsumeOptions, Error, Exchange, IfEmpty, IfUnused, Policy, Properties,
-    PublishOptions, Queue, QueueDeclared, Requeue,
+    ApplyTo, Error, Exchange, Policy, Properties, Queue, QueueDeclared, Requeue,
+    channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
 };
 use serde_json::{Map, Value};
 
@@ -106,7 +106,7 @@ impl Replay {
                 fields.finish()?;
                 Ok(self
                     .channel(site)?
-                    .basic_qos(size, count, global)
+                    .basic_qos(size, count, global.into())
                     .map(|()| Reply::done()))
             }
             "recover" => {
@@ -345,8 +345,8 @@ impl Replay {
         let line = self.working_line(site)?;
         let channel = line.channel()?;
         let done = match op {
-            "ack" => channel.basic_ack(tag, multiple),
-            "nack" => channel.basic_nack(tag, multiple, requeue),
+            "ack" => channel.basic_ack(tag, multiple.into()),
+            "nack" => channel.basic_nack(tag, multiple.into(), requeue),
             _ => channel.basic_reject(tag, requeue),
         };
         line.failure = done.err();

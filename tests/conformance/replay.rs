@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leveret::{Broker, Channel, Connection, Credentials, Error, Events, ManualClock};
+use leveret::{Broker, Channel, Connection, Credentials, Error, ManualClock, channel::Events};
 use serde_json::Value;
 
 use crate::{

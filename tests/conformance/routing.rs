@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use leveret::{
-    AckMode, Broker, Channel, Credentials, Error, Exchange, FieldTable, ManualClock, Properties,
-    PublishOptions, Queue,
+    Broker, Channel, Credentials, Error, Exchange, FieldTable, ManualClock, Properties, Queue,
+    channel::{AckMode, PublishOptions},
 };
 use serde_json::Value;
 

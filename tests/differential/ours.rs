@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use leveret::{
-    AckMode, Broker, Channel, ChannelDelivery, ConfirmOutcome as Confirmed, Connection,
-    ConsumeOptions, Credentials, Error, Event, Events, Exchange, FieldTable, IfEmpty, IfUnused,
-    ManualClock, Properties, PublishOptions, Queue, Requeue, Scope,
+    Broker, Channel, Connection, Credentials, Error, Exchange, FieldTable, ManualClock, Properties,
+    Queue, Requeue, Scope,
+    channel::{
+        AckMode, ChannelDelivery, ConfirmOutcome as Confirmed, ConsumeOptions, Event, Events,
+        IfEmpty, IfUnused, PublishOptions,
+    },
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -304,7 +307,7 @@ impl Ours {
             "cancel" => done(channel.basic_cancel(step.text("consumer"))),
             "qos" => {
                 let count = u16::try_from(step.number("prefetch_count")).expect("it fits");
-                done(channel.basic_qos(0, count, step.flag("global")))
+                done(channel.basic_qos(0, count, step.flag("global").into()))
             }
             "recover" => done(channel.basic_recover(Requeue::Yes)),
             "get" => {
@@ -345,10 +348,12 @@ impl Ours {
                 }
                 Ok(json!({"ok": {}}))
             }
-            "ack" => done(channel.basic_ack(step.number("delivery_tag"), step.flag("multiple"))),
+            "ack" => {
+                done(channel.basic_ack(step.number("delivery_tag"), step.flag("multiple").into()))
+            }
             "nack" => done(channel.basic_nack(
                 step.number("delivery_tag"),
-                step.flag("multiple"),
+                step.flag("multiple").into(),
                 requeue(step),
             )),
             "reject" => done(channel.basic_reject(step.number("delivery_tag"), requeue(step))),

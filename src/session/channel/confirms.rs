@@ -44,6 +44,14 @@ impl Confirms {
         self.under_way.iter().all(|other| *other > number)
     }
 
+    /// Nack if a message was nacked since the last look.
+    fn take_outcome(&mut self) -> ConfirmOutcome {
+        match std::mem::take(&mut self.nacked) {
+            true => ConfirmOutcome::Nack,
+            false => ConfirmOutcome::Ack,
+        }
+    }
+
     /// Those who wait, as the channel closes.
     pub(super) fn close(mut self) -> Vec<Wake> {
         self.waiting.take_all()
@@ -93,9 +101,9 @@ struct UpTo {
 }
 
 impl waiter::Waitable for UpTo {
-    type Output = Result<bool>;
+    type Output = Result<ConfirmOutcome>;
 
-    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result<bool>> {
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result<ConfirmOutcome>> {
         let mut state = match self.core.open() {
             Ok(state) => state,
             Err(error) => return Poll::Ready(Err(error)),
@@ -104,7 +112,7 @@ impl waiter::Waitable for UpTo {
             return Poll::Ready(Err(Error::not_confirming()));
         };
         if confirms.is_over(self.number) {
-            return Poll::Ready(Ok(!std::mem::take(&mut confirms.nacked)));
+            return Poll::Ready(Ok(confirms.take_outcome()));
         }
         if let Some(ticket) = ticket {
             confirms.waiting.register(ticket);
@@ -139,7 +147,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Event, ConfirmOutcome, Overflow, Properties, PublishOptions, Queue};
+    /// use leveret::{channel::{ConfirmOutcome, Event, PublishOptions}, Overflow, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -179,7 +187,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Overflow, Properties, PublishOptions, Queue};
+    /// use leveret::{channel::{ConfirmOutcome, PublishOptions}, Overflow, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -188,13 +196,13 @@ impl Channel {
     /// channel.confirm_select()?;
     /// let publish = |body: &str| channel.basic_publish("", "small", body.to_owned(), Properties::new(), PublishOptions::new());
     /// publish("first")?;
-    /// assert!(channel.wait_for_confirms()?);
+    /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
     /// publish("second")?;
-    /// assert!(!channel.wait_for_confirms()?); // no room for it
-    /// assert!(channel.wait_for_confirms()?); // nothing since
+    /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Nack); // no room for it
+    /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack); // nothing since
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn wait_for_confirms(&self) -> Result<bool> {
+    pub fn wait_for_confirms(&self) -> Result<ConfirmOutcome> {
         // Without a deadline the wait ends with the confirms or with the channel.
         waiter::wait(&self.up_to_now()?, None).unwrap_or(Err(Error::Timeout))
     }
@@ -206,14 +214,15 @@ impl Channel {
     ///
     /// # Examples
     /// ```
+    /// use leveret::channel::ConfirmOutcome;
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.confirm_select()?;
-    /// assert_eq!(channel.try_wait_for_confirms()?, Some(true)); // nothing was published
+    /// assert_eq!(channel.try_wait_for_confirms()?, Some(ConfirmOutcome::Ack)); // nothing was published
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn try_wait_for_confirms(&self) -> Result<Option<bool>> {
+    pub fn try_wait_for_confirms(&self) -> Result<Option<ConfirmOutcome>> {
         match waiter::Waitable::attempt(&self.up_to_now()?, None) {
             Poll::Ready(confirmed) => confirmed.map(Some),
             Poll::Pending => Ok(None),
@@ -227,15 +236,16 @@ impl Channel {
     ///
     /// # Examples
     /// ```
+    /// use leveret::channel::ConfirmOutcome;
     /// # use leveret::{Broker, Credentials};
     /// # use std::time::Duration;
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.confirm_select()?;
-    /// assert!(channel.wait_for_confirms_timeout(Duration::from_secs(1))?);
+    /// assert_eq!(channel.wait_for_confirms_timeout(Duration::from_secs(1))?, ConfirmOutcome::Ack);
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn wait_for_confirms_timeout(&self, timeout: Duration) -> Result<bool> {
+    pub fn wait_for_confirms_timeout(&self, timeout: Duration) -> Result<ConfirmOutcome> {
         let deadline = self.core().vhost().time().deadline(timeout);
         waiter::wait(&self.up_to_now()?, deadline).unwrap_or(Err(Error::Timeout))
     }
@@ -251,16 +261,19 @@ impl Channel {
     ///
     /// # Examples
     /// ```
+    /// use leveret::channel::ConfirmOutcome;
     /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.confirm_select()?;
     /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
-    /// assert_eq!(pin!(channel.wait_for_confirms_async()).poll(&mut context), Poll::Ready(Ok(true)));
+    /// assert_eq!(pin!(channel.wait_for_confirms_async()).poll(&mut context), Poll::Ready(Ok(ConfirmOutcome::Ack)));
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn wait_for_confirms_async(&self) -> impl Future<Output = Result<bool>> + Send + use<> {
+    pub fn wait_for_confirms_async(
+        &self,
+    ) -> impl Future<Output = Result<ConfirmOutcome>> + Send + use<> {
         let waiting = self.up_to_now().map(Waiting::new);
         async move { waiting?.await }
     }

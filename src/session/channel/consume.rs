@@ -3,7 +3,8 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    AckMode, Channel, ChannelDelivery, ConsumeOptions, ledger::ConsumerSlot, sink::ChannelSink,
+    AckMode, Channel, ChannelDelivery, ConsumeOptions, QosScope, ledger::ConsumerSlot,
+    sink::ChannelSink,
 };
 use crate::{
     engine::{
@@ -29,33 +30,33 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{ConsumeOptions, Event, TryRecvError};
+    /// use leveret::{channel::{ConsumeOptions, Event, Multiple, QosScope}, TryRecvError};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::{channel::PublishOptions, Properties, Queue};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # for body in ["first", "second"] {
     /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
     /// # }
     /// // Two messages are ready in the queue "q".
-    /// channel.basic_qos(0, 1, false)?;
+    /// channel.basic_qos(0, 1, QosScope::Consumer)?;
     /// channel.basic_consume("q", ConsumeOptions::new())?;
     /// let events = channel.events();
     /// assert!(matches!(events.try_recv()?, Event::Delivery(_)));
     /// assert!(matches!(events.try_recv(), Err(TryRecvError::Empty)));
-    /// channel.basic_ack(1, false)?;
+    /// channel.basic_ack(1, Multiple::No)?;
     /// assert!(matches!(events.try_recv()?, Event::Delivery(_)));
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn basic_qos(&self, prefetch_size: u32, prefetch_count: u16, global: bool) -> Result {
+    pub fn basic_qos(&self, prefetch_size: u32, prefetch_count: u16, scope: QosScope) -> Result {
         if prefetch_size != 0 {
             return Err(Error::prefetch_size(prefetch_size));
         }
         let mut state = self.core().open()?;
-        let limit = match global {
-            true => prefetch_count,
-            false => {
+        let limit = match scope {
+            QosScope::Channel => prefetch_count,
+            QosScope::Consumer => {
                 state.prefetch = prefetch_count;
                 0
             }
@@ -67,7 +68,7 @@ impl Channel {
     }
 
     /// Starts a consumer (`basic.consume`) and returns its tag. What the queue hands it comes as
-    /// [`Event::Delivery`](crate::Event::Delivery). An empty queue name stands for the queue declared last on this
+    /// [`Event::Delivery`](crate::channel::Event::Delivery). An empty queue name stands for the queue declared last on this
     /// channel.
     ///
     /// # Errors
@@ -79,7 +80,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{ConsumeOptions, Event, Properties, PublishOptions};
+    /// use leveret::{channel::{ConsumeOptions, Event, PublishOptions}, Properties};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -235,11 +236,11 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::ConsumeOptions;
+    /// use leveret::channel::{ConsumeOptions, Multiple};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::{channel::PublishOptions, Properties, Queue};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # for body in ["first", "second"] {
     /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
@@ -247,7 +248,7 @@ impl Channel {
     /// // Two messages are ready in the queue "q".
     /// let tag = channel.basic_consume("q", ConsumeOptions::new())?;
     /// channel.basic_cancel(&tag)?;
-    /// channel.basic_ack(2, true)?; // what was delivered is still to be settled
+    /// channel.basic_ack(2, Multiple::Yes)?; // what was delivered is still to be settled
     /// assert_eq!(channel.queue_declare_passive("q")?.consumer_count, 0);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -279,11 +280,11 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::AckMode;
+    /// use leveret::channel::{AckMode, Multiple};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::{channel::PublishOptions, Properties, Queue};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # for body in ["first", "second"] {
     /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
@@ -291,7 +292,7 @@ impl Channel {
     /// // Two messages are ready in the queue "q".
     /// let first = channel.basic_get("q", AckMode::Manual)?.expect("two are ready");
     /// assert_eq!((first.delivery_tag(), first.message_count()), (1, 1));
-    /// channel.basic_ack(first.delivery_tag(), false)?;
+    /// channel.basic_ack(first.delivery_tag(), Multiple::No)?;
     /// let second = channel.basic_get("q", AckMode::Auto)?.expect("one is ready");
     /// assert_eq!(&*second.body()?, b"second"); // and settled
     /// assert!(channel.basic_get("q", AckMode::Auto)?.is_none());

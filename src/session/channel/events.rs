@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, ConsumeOptions, Credentials, Event, Properties, PublishOptions, Queue};
+/// use leveret::{channel::{ConsumeOptions, Event, PublishOptions}, Broker, Credentials, Properties, Queue};
 ///
 /// let broker = Broker::new();
 /// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -60,7 +60,7 @@ pub enum Event {
 ///
 /// # Examples
 /// ```
-/// use leveret::{AckMode, Properties, PublishOptions};
+/// use leveret::{channel::{AckMode, PublishOptions}, Properties};
 /// # use leveret::{Broker, Credentials};
 /// # let broker = Broker::new();
 /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -209,7 +209,7 @@ pub enum ConfirmOutcome {
 ///
 /// # Examples
 /// ```
-/// use leveret::{ConsumeOptions, Event, Properties, PublishOptions, Queue, RecvError, RecvTimeoutError, TryRecvError};
+/// use leveret::{channel::{ConsumeOptions, Event, PublishOptions}, Properties, Queue, RecvError, RecvTimeoutError, TryRecvError};
 /// # use leveret::{Broker, Credentials};
 /// # let broker = Broker::new();
 /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;

@@ -25,7 +25,7 @@ use std::{
 
 pub use self::{
     events::{ChannelDelivery, Confirm, ConfirmOutcome, Event, Events, Returned},
-    options::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
+    options::{AckMode, ConsumeOptions, IfEmpty, IfUnused, Multiple, PublishOptions, QosScope},
 };
 
 use self::{
@@ -75,7 +75,7 @@ use crate::{
 ///
 /// # Examples
 /// ```
-/// use leveret::{AckMode, Broker, Credentials, Properties, PublishOptions, Queue};
+/// use leveret::{channel::{AckMode, Multiple, PublishOptions}, Broker, Credentials, Properties, Queue};
 ///
 /// let broker = Broker::new();
 /// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -83,7 +83,7 @@ use crate::{
 /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
 /// let delivery = channel.basic_get("q", AckMode::Manual)?.expect("one message");
 /// assert_eq!(&*delivery.body()?, b"hello");
-/// channel.basic_ack(delivery.delivery_tag(), false)?;
+/// channel.basic_ack(delivery.delivery_tag(), Multiple::No)?;
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone)]
@@ -406,7 +406,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{ConsumeOptions, Event, IfEmpty, IfUnused, Queue, TryRecvError};
+    /// use leveret::{channel::{ConsumeOptions, Event, IfEmpty, IfUnused}, Queue, TryRecvError};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -440,7 +440,7 @@ impl Channel {
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::{AckMode, Properties, PublishOptions};
+    /// # use leveret::{channel::{AckMode, PublishOptions}, Properties};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # channel.basic_publish("", "q", "hello", Properties::new().content_type("text/plain"), PublishOptions::new())?;
     /// # channel.basic_get("q", AckMode::Manual)?;

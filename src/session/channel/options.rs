@@ -14,6 +14,52 @@ pub enum AckMode {
     Auto,
 }
 
+/// Whether a settlement covers all earlier deliveries of the channel as well.
+///
+/// The `multiple` of `basic.ack` and `basic.nack`; [`Channel::basic_ack`](crate::Channel::basic_ack)
+/// has an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Multiple {
+    /// It covers the delivery with this tag.
+    #[default]
+    No,
+    /// It covers this delivery and all before it. The tag 0 stands for all deliveries so far.
+    Yes,
+}
+
+impl From<bool> for Multiple {
+    /// The bit of the wire.
+    fn from(multiple: bool) -> Multiple {
+        match multiple {
+            true => Multiple::Yes,
+            false => Multiple::No,
+        }
+    }
+}
+
+/// What a prefetch limit counts.
+///
+/// The `global` of `basic.qos`, with RabbitMQ's meaning;
+/// [`Channel::basic_qos`](crate::Channel::basic_qos) has an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum QosScope {
+    /// The unsettled deliveries of each consumer that is started from now on (`global` is false).
+    #[default]
+    Consumer,
+    /// The unsettled deliveries of the whole channel (`global` is true).
+    Channel,
+}
+
+impl From<bool> for QosScope {
+    /// The bit of the wire.
+    fn from(global: bool) -> QosScope {
+        match global {
+            true => QosScope::Channel,
+            false => QosScope::Consumer,
+        }
+    }
+}
+
 /// Whether an exchange or queue is deleted only if nobody uses it.
 ///
 /// The `if-unused` of `exchange.delete` and `queue.delete`;
@@ -43,7 +89,7 @@ pub enum IfEmpty {
 ///
 /// # Examples
 /// ```
-/// use leveret::{Properties, PublishOptions};
+/// use leveret::{channel::PublishOptions, Properties};
 /// # use leveret::{Broker, Credentials};
 /// # let broker = Broker::new();
 /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -65,7 +111,7 @@ impl PublishOptions {
         PublishOptions::default()
     }
 
-    /// A message that reaches no queue comes back as [`Event::Return`](crate::Event::Return).
+    /// A message that reaches no queue comes back as [`Event::Return`](crate::channel::Event::Return).
     #[must_use]
     pub fn mandatory(mut self) -> PublishOptions {
         self.mandatory = true;
@@ -84,7 +130,7 @@ impl PublishOptions {
 ///
 /// # Examples
 /// ```
-/// use leveret::{ConsumeOptions, FieldTable, Queue};
+/// use leveret::{channel::ConsumeOptions, FieldTable, Queue};
 /// # use leveret::{Broker, Credentials};
 /// # let broker = Broker::new();
 /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;

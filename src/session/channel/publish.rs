@@ -171,7 +171,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Event, Properties, PublishOptions};
+    /// use leveret::{channel::{Event, PublishOptions}, Properties};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Channel, ChannelCore, PublishMode};
+use super::{Channel, ChannelCore, Multiple, PublishMode};
 use crate::{
     message::envelope::Envelope,
     model::error::{Error, Result},
@@ -60,8 +60,8 @@ impl Channel {
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::AckMode;
-    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::channel::{AckMode, Multiple};
+    /// # use leveret::{channel::PublishOptions, Properties, Queue};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # for body in ["first", "second"] {
     /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
@@ -70,12 +70,12 @@ impl Channel {
     /// #     channel.basic_get("q", AckMode::Manual)?;
     /// # }
     /// // Tags 1 and 2 were delivered.
-    /// channel.basic_ack(2, true)?;
-    /// let error = channel.basic_ack(1, false).unwrap_err(); // it was settled with 2
+    /// channel.basic_ack(2, Multiple::Yes)?;
+    /// let error = channel.basic_ack(1, Multiple::No).unwrap_err(); // it was settled with 2
     /// assert_eq!(error.to_string(), "PRECONDITION_FAILED - unknown delivery tag 1");
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn basic_ack(&self, delivery_tag: u64, multiple: bool) -> Result {
+    pub fn basic_ack(&self, delivery_tag: u64, multiple: Multiple) -> Result {
         self.settle(delivery_tag, multiple, Settlement::Ack)
     }
 
@@ -86,11 +86,11 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{AckMode, Requeue};
+    /// use leveret::{channel::{AckMode, Multiple}, Requeue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::{channel::PublishOptions, Properties, Queue};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # for body in ["first", "second"] {
     /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
@@ -99,13 +99,13 @@ impl Channel {
     /// #     channel.basic_get("q", AckMode::Manual)?;
     /// # }
     /// // Tags 1 and 2 were delivered.
-    /// channel.basic_nack(2, true, Requeue::Yes)?; // both, back to their places
+    /// channel.basic_nack(2, Multiple::Yes, Requeue::Yes)?; // both, back to their places
     /// let again = channel.basic_get("q", AckMode::Auto)?.expect("two are ready");
     /// assert!(again.redelivered());
     /// assert_eq!(&*again.body()?, b"first");
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn basic_nack(&self, delivery_tag: u64, multiple: bool, requeue: Requeue) -> Result {
+    pub fn basic_nack(&self, delivery_tag: u64, multiple: Multiple, requeue: Requeue) -> Result {
         self.settle(delivery_tag, multiple, Settlement::Otherwise(requeue))
     }
 
@@ -120,8 +120,8 @@ impl Channel {
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::AckMode;
-    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::channel::AckMode;
+    /// # use leveret::{channel::PublishOptions, Properties, Queue};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # for body in ["first", "second"] {
     /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
@@ -136,13 +136,13 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn basic_reject(&self, delivery_tag: u64, requeue: Requeue) -> Result {
-        self.settle(delivery_tag, false, Settlement::Otherwise(requeue))
+        self.settle(delivery_tag, Multiple::No, Settlement::Otherwise(requeue))
     }
 
-    fn settle(&self, tag: u64, multiple: bool, how: Settlement) -> Result {
+    fn settle(&self, tag: u64, multiple: Multiple, how: Settlement) -> Result {
         let core = self.core();
         let mut state = core.open()?;
-        let taken = state.ledger.take(tag, multiple)?;
+        let taken = state.ledger.take(tag, multiple == Multiple::Yes)?;
         if let PublishMode::Tx(tx) = &mut state.mode {
             tx.settle(how, taken);
             return Ok(());
@@ -166,8 +166,8 @@ impl Channel {
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::AckMode;
-    /// # use leveret::{Properties, PublishOptions, Queue};
+    /// # use leveret::channel::AckMode;
+    /// # use leveret::{channel::PublishOptions, Properties, Queue};
     /// # channel.queue_declare(&Queue::new("q"))?;
     /// # for body in ["first", "second"] {
     /// #     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;

@@ -71,7 +71,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Exchange, FieldTable, IfUnused, Queue};
+    /// use leveret::{channel::IfUnused, Exchange, FieldTable, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -98,7 +98,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{FieldTable, Properties, PublishOptions, Queue};
+    /// use leveret::{channel::PublishOptions, FieldTable, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -230,7 +230,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{FieldTable, Properties, PublishOptions, Queue};
+    /// use leveret::{channel::PublishOptions, FieldTable, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -270,7 +270,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{FieldTable, Properties, PublishOptions, Queue};
+    /// use leveret::{channel::PublishOptions, FieldTable, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -320,7 +320,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Properties, PublishOptions, Queue};
+    /// use leveret::{channel::PublishOptions, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -347,7 +347,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{IfEmpty, IfUnused, Properties, PublishOptions, Queue};
+    /// use leveret::{channel::{IfEmpty, IfUnused, PublishOptions}, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;

@@ -49,7 +49,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{AckMode, Broker, Credentials, Properties, PublishOptions, Queue};
+    /// use leveret::{channel::{AckMode, PublishOptions}, Broker, Credentials, Properties, Queue};
     ///
     /// let broker = Broker::new();
     /// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -75,7 +75,7 @@ impl Channel {
 
     /// Publishes and settles what this transaction has gathered, publishes first (`tx.commit`); the next one begins.
     ///
-    /// Whether a mandatory message reaches a queue is decided now: its [`Event::Return`](crate::Event::Return) comes
+    /// Whether a mandatory message reaches a queue is decided now: its [`Event::Return`](crate::channel::Event::Return) comes
     /// before this method returns. A queue that was deleted meanwhile loses what was for it.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{AckMode, Properties, PublishOptions};
+    /// use leveret::{channel::{AckMode, Multiple, PublishOptions}, Properties};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -97,7 +97,7 @@ impl Channel {
     /// // Two messages are ready in the queue "q".
     /// channel.tx_select()?;
     /// let got = channel.basic_get("q", AckMode::Manual)?.expect("two are ready");
-    /// channel.basic_ack(got.delivery_tag(), false)?;
+    /// channel.basic_ack(got.delivery_tag(), Multiple::No)?;
     /// channel.basic_publish("", "done", "first", Properties::new(), PublishOptions::new())?;
     /// channel.tx_commit()?; // acknowledged and published only now
     /// assert_eq!(channel.queue_purge("done")?, 1);
@@ -133,7 +133,7 @@ impl Channel {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Properties, PublishOptions, Queue};
+    /// use leveret::{channel::PublishOptions, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;

@@ -13,8 +13,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, Channel, ConfirmOutcome, Error, Event, Exchange, Overflow, Properties, PublishOptions,
-    Queue, Result,
+    Broker, Channel, Error, Exchange, Overflow, Properties, Queue, Result,
+    channel::{ConfirmOutcome, Event, PublishOptions},
 };
 
 use crate::common::channel_of;
@@ -32,14 +32,14 @@ fn the_wait_is_true_until_a_message_is_refused_and_again_after_it_was_told() -> 
         .overflow(Overflow::RejectPublish);
     channel.queue_declare(&small)?;
     channel.confirm_select()?;
-    assert!(channel.wait_for_confirms()?);
+    assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
     publish(&channel, "", "small")?;
     publish(&channel, "", "nowhere")?; // to nobody: acknowledged all the same
-    assert!(channel.wait_for_confirms()?);
+    assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
     publish(&channel, "", "small")?;
     publish(&channel, "", "nowhere")?;
-    assert!(!channel.wait_for_confirms()?);
-    assert!(channel.wait_for_confirms()?);
+    assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Nack);
+    assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
     // Every confirm is an event, in the order of the numbers, whoever waited.
     let events = channel.events();
     let outcomes: Vec<_> = std::iter::from_fn(|| match events.try_recv() {
@@ -91,7 +91,7 @@ fn a_delayed_message_is_confirmed_when_it_is_kept_back() -> Result {
     channel.confirm_select()?;
     let late = Properties::new().header("x-delay", 60_000);
     channel.basic_publish("x", "", "m", late, PublishOptions::new())?;
-    assert_eq!(channel.try_wait_for_confirms()?, Some(true));
+    assert_eq!(channel.try_wait_for_confirms()?, Some(ConfirmOutcome::Ack));
     Ok(())
 }
 
@@ -171,9 +171,12 @@ fn a_message_that_another_thread_is_publishing_is_waited_for() -> Result {
         move || channel.wait_for_confirms()
     });
     go.send(()).unwrap();
-    assert_eq!(blocked.join().unwrap(), Ok(true));
+    assert_eq!(blocked.join().unwrap(), Ok(ConfirmOutcome::Ack));
     publishing.join().unwrap()?;
-    assert_eq!(waiting.poll(&mut context), Poll::Ready(Ok(true)));
+    assert_eq!(
+        waiting.poll(&mut context),
+        Poll::Ready(Ok(ConfirmOutcome::Ack))
+    );
     Ok(())
 }
 

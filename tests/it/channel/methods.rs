@@ -1,8 +1,9 @@
 //! AMQP method by method, beside the typed verbs.
 
+use leveret::channel::{Multiple, QosScope};
 use leveret::{
-    Broker, ConsumeOptions, Event, Exchange, ManualClock, Overflow, Properties, PublishOptions,
-    Queue, RecvError, Result,
+    Broker, Exchange, ManualClock, Overflow, Properties, Queue, RecvError, Result,
+    channel::{ConsumeOptions, Event, PublishOptions},
 };
 
 use crate::common::{SECOND, channel_of, connect, queue};
@@ -79,7 +80,7 @@ fn a_tag_used_again_does_not_take_the_credit_of_the_consumer_before_it() {
     let broker = Broker::new();
     let channel = channel_of(&broker).unwrap();
     channel.queue_declare(&queue()).unwrap();
-    channel.basic_qos(0, 1, false).unwrap();
+    channel.basic_qos(0, 1, QosScope::Consumer).unwrap();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     for id in 0..3 {
         producer.publish(id).unwrap();
@@ -89,10 +90,13 @@ fn a_tag_used_again_does_not_take_the_credit_of_the_consumer_before_it() {
     channel.basic_cancel("c").unwrap();
     channel.basic_consume("q", options).unwrap();
     // One delivery of each; both are acknowledged at once.
-    channel.basic_ack(2, true).unwrap();
+    channel.basic_ack(2, Multiple::Yes).unwrap();
     let events = channel.events();
     for _ in 0..3 {
-        assert!(matches!(events.try_recv(), Ok(leveret::Event::Delivery(_))));
+        assert!(matches!(
+            events.try_recv(),
+            Ok(leveret::channel::Event::Delivery(_))
+        ));
     }
 }
 
@@ -106,12 +110,12 @@ fn a_rolled_back_settlement_can_be_settled() {
         .unwrap();
     channel.tx_select().unwrap();
     let got = channel
-        .basic_get("q", leveret::AckMode::Manual)
+        .basic_get("q", leveret::channel::AckMode::Manual)
         .unwrap()
         .unwrap();
-    channel.basic_ack(got.delivery_tag(), false).unwrap();
+    channel.basic_ack(got.delivery_tag(), Multiple::No).unwrap();
     channel.tx_rollback().unwrap();
-    channel.basic_ack(got.delivery_tag(), false).unwrap();
+    channel.basic_ack(got.delivery_tag(), Multiple::No).unwrap();
     channel.tx_commit().unwrap();
     assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
 }

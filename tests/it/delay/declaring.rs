@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use leveret::{FieldTable, FieldValue, IfEmpty, IfUnused, Local, Message, Queue};
+use leveret::{
+    FieldTable, FieldValue, Local, Message, Queue,
+    channel::{IfEmpty, IfUnused},
+};
 
 use crate::common::channel_of;
 

@@ -1,8 +1,8 @@
 //! Exchanges that keep messages back.
 
 use leveret::{
-    Budget, ConfirmOutcome, Error, Event, FieldValue, Local, Message, PublishOptions, Queue,
-    Redrive,
+    Budget, Error, FieldValue, Local, Message, Queue, Redrive,
+    channel::{ConfirmOutcome, Event, PublishOptions},
 };
 
 use crate::common::channel_of;

@@ -13,8 +13,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, Budget, Error, Message, Overflow, Policy, Producer, Properties, PublishOptions, Queue,
-    Result,
+    Broker, Budget, Error, Message, Overflow, Policy, Producer, Properties, Queue, Result,
+    channel::PublishOptions,
 };
 
 use crate::common::{Alarm, HOUR, block_on, connect};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use leveret::{
-    AckMode, Broker, Channel, ChannelDelivery, ConsumeOptions, Credentials, Event, Exchange,
-    FieldTable, IfEmpty, IfUnused, ManualClock, Overflow, Properties, PublishOptions, Queue,
+    Broker, Channel, Credentials, Exchange, FieldTable, ManualClock, Overflow, Properties, Queue,
     Requeue, Result,
+    channel::{AckMode, ChannelDelivery, ConsumeOptions, Event, IfEmpty, IfUnused, PublishOptions},
 };
 
 use super::{
@@ -182,12 +182,12 @@ impl Real {
                 channel: c,
                 count,
                 global,
-            } => channel(c).basic_qos(0, *count, *global)?,
+            } => channel(c).basic_qos(0, *count, (*global).into())?,
             Op::Ack {
                 channel: c,
                 tag,
                 multiple,
-            } => channel(c).basic_ack(*tag, *multiple)?,
+            } => channel(c).basic_ack(*tag, (*multiple).into())?,
             Op::Nack {
                 channel: c,
                 tag,
@@ -195,7 +195,7 @@ impl Real {
                 requeue,
             } => {
                 let requeue = if *requeue { Requeue::Yes } else { Requeue::No };
-                channel(c).basic_nack(*tag, *multiple, requeue)?;
+                channel(c).basic_nack(*tag, (*multiple).into(), requeue)?;
             }
             Op::Recover { channel: c } => channel(c).basic_recover(Requeue::Yes)?,
             Op::Reopen { channel: c } => {

@@ -1,6 +1,6 @@
 //! Where a publish goes, also when the topology has changed since the last.
 
-use leveret::{Broker, Error, Exchange, FieldTable, IfUnused, Queue, Result};
+use leveret::{Broker, Error, Exchange, FieldTable, Queue, Result, channel::IfUnused};
 
 use crate::common::{connect, in_time, queue, rest};
 

@@ -11,8 +11,9 @@ use std::{
 };
 
 use leveret::{
-    AckMode, Broker, CancelHandle, Channel, ConsumeOptions, Consumer, Credentials, Delivery, Event,
-    Exchange, Producer, Queue, Requeue,
+    Broker, CancelHandle, Channel, Consumer, Credentials, Delivery, Exchange, Producer, Queue,
+    Requeue,
+    channel::{AckMode, ConsumeOptions, Event},
 };
 
 use super::{
@@ -302,7 +303,9 @@ fn speak_amqp(stage: &Arc<Stage>, random: &mut Random) {
     let connection = stage.broker.connect("/", Credentials::guest()).unwrap();
     let channel = connection.open_channel().unwrap();
     let prefetch = *random.pick(&[0, 1, 5]);
-    channel.basic_qos(0, prefetch, random.one_in(2)).unwrap();
+    channel
+        .basic_qos(0, prefetch, random.one_in(2).into())
+        .unwrap();
     let transactional = random.one_in(3);
     if transactional {
         channel.tx_select().unwrap();
@@ -346,7 +349,7 @@ struct Open {
 }
 
 impl Open {
-    fn note(&mut self, delivery: &leveret::ChannelDelivery) {
+    fn note(&mut self, delivery: &leveret::channel::ChannelDelivery) {
         let body = delivery.body().unwrap();
         let load: Load = serde_json::from_slice(&body).unwrap();
         self.seen.push(delivery.delivery_tag());
@@ -376,15 +379,19 @@ impl Open {
         };
         let away = match random.below(4) {
             0 => {
-                channel.basic_nack(tag, multiple, Requeue::Yes).unwrap();
+                channel
+                    .basic_nack(tag, multiple.into(), Requeue::Yes)
+                    .unwrap();
                 false
             }
             1 => {
-                channel.basic_nack(tag, multiple, Requeue::No).unwrap();
+                channel
+                    .basic_nack(tag, multiple.into(), Requeue::No)
+                    .unwrap();
                 true
             }
             _ => {
-                channel.basic_ack(tag, multiple).unwrap();
+                channel.basic_ack(tag, multiple.into()).unwrap();
                 true
             }
         };

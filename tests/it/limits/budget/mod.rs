@@ -6,9 +6,11 @@ mod model;
 mod threads;
 mod waiting;
 
+use leveret::channel::Multiple;
 use leveret::{
-    AckMode, Broker, Budget, Channel, ConfirmOutcome, ConsumeOptions, Error, Event, Exchange,
-    ManualClock, Message, Properties, PublishOptions, Queue, Redrive, Requeue, SimpleQueue,
+    Broker, Budget, Channel, Error, Exchange, ManualClock, Message, Properties, Queue, Redrive,
+    Requeue, SimpleQueue,
+    channel::{AckMode, ConfirmOutcome, ConsumeOptions, Event, PublishOptions},
 };
 
 use crate::common::{SECOND, channel_of, connect, on_a_manual_clock};
@@ -136,7 +138,7 @@ fn however_a_message_leaves_its_bytes_come_back_once() {
         delivered(&channel)
     });
     assert_eq!(used(&broker), 9);
-    channel.basic_ack(tags[1], true).unwrap();
+    channel.basic_ack(tags[1], Multiple::Yes).unwrap();
     assert_eq!(used(&broker), 3, "two settled at once");
     channel.basic_reject(tags[2], Requeue::No).unwrap();
     assert_eq!(used(&broker), 0, "rejected");

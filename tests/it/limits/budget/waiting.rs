@@ -7,7 +7,9 @@ use std::{
     thread,
 };
 
-use leveret::{Broker, Channel, Error, Message, Overflow, Properties, PublishOptions, Queue};
+use leveret::{
+    Broker, Channel, Error, Message, Overflow, Properties, Queue, channel::PublishOptions,
+};
 
 use crate::common::{SECOND, channel_of};
 
