@@ -7,6 +7,7 @@
 mod blocked;
 mod budget;
 mod channels;
+mod completions;
 mod confirms;
 mod credit;
 mod delayed;

@@ -56,6 +56,8 @@ pub(crate) struct Meta {
     pub(crate) size: Option<u64>,
     /// Routing keys that nobody sees.
     pub(crate) bcc: Vec<String>,
+    /// The delivery at the engine that the message came from, if that is not this one.
+    pub(crate) delivery: Option<u64>,
 }
 
 /// The properties of a message that may be elsewhere.

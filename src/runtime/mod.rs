@@ -4,6 +4,14 @@
 
 pub(crate) mod catch_panic;
 pub(crate) mod clock;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "only engines outside of this process complete later"
+    )
+)]
+pub(crate) mod completion;
 pub(crate) mod sync;
 pub(crate) mod timers;
 pub(crate) mod waiter;

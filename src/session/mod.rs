@@ -4,6 +4,14 @@
 //! delivery is owned by whoever holds it. Typed handles are built above this layer and are not known here.
 
 mod access;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the only engine outside of this process is that of the tests"
+    )
+)]
+pub(crate) mod backend;
 pub mod channel;
 pub(crate) mod connection;
 pub(crate) mod delivery;

@@ -10,7 +10,11 @@ use std::{
     task::Poll,
 };
 
-use super::{recv_backoff::RecvBackoff, unacked::DeliveryOrigin};
+use super::{
+    backend::{Backend, RemoteInbox, RemoteOrigin},
+    recv_backoff::RecvBackoff,
+    unacked::DeliveryOrigin,
+};
 use crate::{
     engine::{
         queue::{
@@ -70,6 +74,7 @@ impl Subscriber {
         queue: Arc<QueueCore>,
         owner: Weak<dyn SubscriberOwner>,
         ask: SubscriberOptions,
+        remote: Option<(Arc<dyn Backend>, Arc<RemoteInbox>)>,
     ) -> Result<Arc<Subscriber>> {
         let number = vhost.next_number();
         let tag = match ask.tag.is_empty() {
@@ -81,7 +86,8 @@ impl Subscriber {
             tag: tag.clone(),
             group: vhost.new_group(),
             priority: ask.priority,
-            prefetch: ask.prefetch,
+            // An engine elsewhere holds its consumer to the prefetch by itself.
+            prefetch: if remote.is_some() { 0 } else { ask.prefetch },
             // What lies in the inbox is nobody's yet: such a consumer acknowledges when it receives.
             auto_ack: false,
             exclusive: ask.exclusive,
@@ -100,9 +106,11 @@ impl Subscriber {
             vhost: Arc::clone(vhost),
             account: queue.account().cloned(),
             queue,
-            consumer: Some((id, credit)),
+            consumer: remote.is_none().then(|| (id, Arc::clone(&credit))),
             consumer_tag: tag,
             auto_ack: ask.auto_ack,
+            remote: remote
+                .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
         });
         Ok(Arc::new(Subscriber {
             number,
@@ -113,6 +121,13 @@ impl Subscriber {
             backoff: RecvBackoff::new(),
             ended: OnceLock::new(),
         }))
+    }
+
+    /// The engine outside has started the consumer, and gave it this number.
+    pub(super) fn started_remotely(&self, number: u64) {
+        if let Some(remote) = &self.origin.remote {
+            remote.started(number);
+        }
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -148,6 +163,9 @@ impl Subscriber {
         };
         drop(run);
         self.vhost().run_effects(self.queue(), effects);
+        if let Some(remote) = &self.origin.remote {
+            remote.cancel();
+        }
         if let Some(owner) = self.owner.upgrade() {
             owner.forget_subscriber(self.number);
         }

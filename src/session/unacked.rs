@@ -5,6 +5,7 @@
 
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
+use super::backend::RemoteOrigin;
 use crate::{
     engine::{
         queue::{Account, ConsumerId, Credit, QueueCore},
@@ -53,6 +54,8 @@ pub(crate) struct DeliveryOrigin {
     pub(crate) account: Option<Arc<Account>>,
     /// Deliveries are acknowledged when they are made.
     pub(crate) auto_ack: bool,
+    /// Of a consumer at an engine outside of this process. `consumer` is `None` then.
+    pub(crate) remote: Option<Box<RemoteOrigin>>,
 }
 
 thread_local! {
@@ -86,6 +89,7 @@ impl DeliveryOrigin {
             consumer_tag: Name::empty(),
             account: queue.account().cloned(),
             auto_ack: false,
+            remote: None,
         })
     }
 
@@ -93,9 +97,12 @@ impl DeliveryOrigin {
         self.consumer.as_ref().map(|(id, credit)| (*id, &**credit))
     }
 
-    /// Acknowledges so many messages of so many bytes.
+    /// Acknowledges so many messages of so many bytes. A remote engine is told of `envelope`.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed) if a remote engine is not reached.
     #[inline(always)]
-    pub(crate) fn ack(&self, messages: u64, bytes: u64) {
+    pub(crate) fn ack(&self, messages: u64, bytes: u64, envelope: Option<&Envelope>) -> Result {
         match &self.consumer {
             Some((id, credit)) => {
                 if credit.settle(messages, bytes) {
@@ -104,8 +111,9 @@ impl DeliveryOrigin {
                 if let Some(account) = &self.account {
                     account.refund(bytes).into_iter().for_each(Wake::wake);
                 }
+                Ok(())
             }
-            None => self.ack_gets(messages, bytes),
+            None => self.ack_otherwise(messages, bytes, envelope),
         }
     }
 
@@ -116,12 +124,21 @@ impl DeliveryOrigin {
     }
 
     #[inline(never)]
-    fn ack_gets(&self, messages: u64, bytes: u64) {
-        self.vhost.settle_gets(&self.queue, messages, bytes);
+    fn ack_otherwise(&self, messages: u64, bytes: u64, envelope: Option<&Envelope>) -> Result {
+        match &self.remote {
+            Some(remote) => remote.ack(envelope, messages, bytes),
+            None => {
+                self.vhost.settle_gets(&self.queue, messages, bytes);
+                Ok(())
+            }
+        }
     }
 
     /// Gives messages up: back to their places, or away.
-    pub(crate) fn nack_batch(&self, envelopes: Vec<Envelope>, requeue: Requeue) {
+    pub(crate) fn nack_batch(&self, envelopes: Vec<Envelope>, requeue: Requeue) -> Result {
+        if let Some(remote) = &self.remote {
+            return remote.nack(&envelopes, requeue);
+        }
         let (vhost, queue, holder) = (&self.vhost, &self.queue, self.consumer());
         match requeue {
             Requeue::Yes | Requeue::After(Duration::ZERO) => {
@@ -130,10 +147,16 @@ impl DeliveryOrigin {
             Requeue::After(delay) => vhost.requeue_after(queue, holder, envelopes, delay),
             Requeue::No => vhost.discard(queue, holder, envelopes),
         }
+        Ok(())
     }
 
     /// Gives back what was taken from the consumer's inbox and shown to nobody, after the consumer is gone.
     pub(crate) fn requeue_undelivered(&self, envelopes: Vec<Envelope>) {
+        if let Some(remote) = &self.remote {
+            // A lost connection has given them back by itself.
+            let _ = remote.nack(&envelopes, Requeue::Yes);
+            return;
+        }
         self.vhost
             .requeue_undelivered(&self.queue, self.consumer(), envelopes);
     }
@@ -200,7 +223,8 @@ impl Unacked {
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
         let (source, envelope) = self.release()?;
         if !source.auto_ack {
-            source.ack(1, envelope.size());
+            // The payload is given out even if the acknowledgement fails.
+            let _ = source.ack(1, envelope.size(), Some(&envelope));
         }
         DeliveryOrigin::spare(source);
         Some(envelope)
@@ -217,14 +241,15 @@ impl Unacked {
         };
         // Asked first: a shutdown may be waiting for this very settlement, and be over before it returns.
         let up = source.vhost.is_up();
-        if !source.auto_ack {
-            source.ack(1, self.envelope.size());
-        }
+        let acked = match source.auto_ack {
+            true => Ok(()),
+            false => source.ack(1, self.envelope.size(), Some(&self.envelope)),
+        };
         if !up {
             return source.vhost.check_up();
         }
         DeliveryOrigin::spare(source);
-        Ok(())
+        acked
     }
 
     /// Gives it up. Does nothing the second time.
@@ -236,10 +261,13 @@ impl Unacked {
             return Ok(());
         };
         let up = source.vhost.check_up();
-        if !source.auto_ack {
-            source.nack_batch(vec![envelope], requeue);
+        match source.auto_ack {
+            true => up,
+            false => {
+                let nacked = source.nack_batch(vec![envelope], requeue);
+                up.and(nacked)
+            }
         }
-        up
     }
 
     /// Takes the message out without settling it, with where it came from: the caller does.

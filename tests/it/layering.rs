@@ -68,7 +68,14 @@ const FOLDERS: &[Folder] = &[
     Folder {
         name: "runtime",
         holds: "locks, waiting, clocks, timers, panics of user code",
-        floors: &[may(&["catch_panic", "clock", "sync", "timers", "waiter"])],
+        floors: &[may(&[
+            "catch_panic",
+            "clock",
+            "completion",
+            "sync",
+            "timers",
+            "waiter",
+        ])],
     },
     Folder {
         name: "message",
@@ -93,6 +100,7 @@ const FOLDERS: &[Folder] = &[
         floors: &[
             may(&[
                 "access",
+                "backend",
                 "delivery",
                 "delivery_info",
                 "gate",

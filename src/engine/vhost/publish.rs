@@ -194,6 +194,21 @@ impl VirtualHost {
         })
     }
 
+    /// A route that leads to no queue of this process: an engine elsewhere routes the message.
+    pub(crate) fn route_elsewhere(&self, exchange: &Name, routing_key: &Name) -> Route {
+        let exchange = self.exchange_names().of(exchange);
+        Route {
+            address: Address::new(&exchange, routing_key),
+            queues: Vec::new(),
+            delay_queues: Vec::new(),
+            delay: Duration::ZERO,
+            epoch: (Arc::clone(&self.default_epoch), 0),
+            to_default: false,
+            by_headers: true,
+            requester: None,
+        }
+    }
+
     /// The route again, to the queues that now have the names of those it led to.
     pub(crate) fn renew(&self, route: &Route) -> Route {
         let topology = self.topology.read();

@@ -9,10 +9,11 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use super::VirtualHost;
 use crate::{
     engine::queue::{
-        Checkout, ConsumerId, Counts, Credit, DelayedKey, DeliveryTarget, Effects, Group,
+        Checkout, ConsumerId, Counts, Credit, DelayedKey, DeliveryTarget, Effects, Group, PushedBy,
         QueueCore, ReturnedDelivery, SubscribeRefused, SubscribeRequest,
     },
     message::envelope::Envelope,
+    model::{arguments::QueueArguments, name::Name},
     runtime::waiter::Ticket,
 };
 
@@ -27,6 +28,38 @@ pub(crate) enum OnGet {
 }
 
 impl VirtualHost {
+    /// A queue that no name leads to: it takes the messages of one remote consumer.
+    pub(crate) fn detached_queue(&self, name: &Name) -> Arc<QueueCore> {
+        let settings = QueueArguments::default();
+        Arc::new(QueueCore::new(
+            name.clone(),
+            self.next_number(),
+            settings,
+            None,
+        ))
+    }
+
+    /// Puts a message into a queue.
+    ///
+    /// # Errors
+    /// Gives it back if the queue is deleted or refuses it.
+    pub(crate) fn enqueue(
+        &self,
+        queue: &QueueCore,
+        mut envelope: Envelope,
+    ) -> Result<Effects, Envelope> {
+        let now = self.stamp(queue, &mut envelope);
+        let mut effects = Effects::none();
+        let mut message = Some(envelope);
+        let enqueued = queue
+            .lock()
+            .enqueue(&mut message, PushedBy::Broker, now, &mut effects);
+        match (enqueued, message) {
+            (Err(_), Some(envelope)) => Err(envelope),
+            _ => Ok(effects),
+        }
+    }
+
     /// Adds a consumer. `target` learns its id before the first message comes; it runs under the
     /// queue's lock.
     pub(crate) fn subscribe(

@@ -121,6 +121,7 @@ impl BrokerHandle {
             self.next_connection.fetch_add(1, SeqCst),
             user,
             implicit,
+            None,
         )
     }
 

@@ -88,7 +88,8 @@ impl<T: Payload> Consumer<T> {
         );
         drop(run);
         if source.auto_ack && count > 0 {
-            source.ack(count as u64, bytes);
+            // What is acknowledged on delivery is not settled again.
+            let _ = source.ack(count as u64, bytes, None);
         }
     }
 }

@@ -407,7 +407,8 @@ impl<T: Payload> Consumer<T> {
 fn shown(member: &ConsumerQueue, bytes: impl FnOnce() -> u64) {
     let source = member.subscriber.origin();
     if source.auto_ack {
-        source.ack(1, bytes());
+        // What is acknowledged on delivery is not settled again.
+        let _ = source.ack(1, bytes(), None);
     }
 }
 

@@ -58,10 +58,10 @@ impl<T: Payload> Producer<T> {
         let taken = count - payloads.len() - usize::from(left.is_some());
         results.extend((0..taken).map(|_| Ok(Published::to_one())));
         let left = left.map(|envelope| payload_of(Some(envelope.into_body())));
-        results.extend(
-            left.into_iter()
-                .chain(payloads)
-                .map(|payload| self.publish(payload)),
-        );
+        let rest = left.into_iter().chain(payloads);
+        match self.publisher.gate().is_remote() {
+            true => self.send_all(rest, results),
+            false => results.extend(rest.map(|payload| self.publish(payload))),
+        }
     }
 }

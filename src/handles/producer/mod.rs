@@ -21,7 +21,7 @@ use crate::{
     engine::vhost::Published,
     message::{codec::Codec, outgoing::Message, payload::Payload},
     model::{error::Result, name::Name},
-    session::publisher::{OnFull, Overrides, Publisher},
+    session::publisher::{OnFull, Publisher},
 };
 
 /// Publishes payloads of one type to one exchange, or to one queue.
@@ -186,14 +186,7 @@ impl<T: Payload> Producer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub async fn publish_async(&self, payload: T) -> Result<Published, PublishError<T>> {
-        let gate = self.publisher.gate();
-        let prepared = self
-            .publisher
-            .prepare_async(gate, Overrides::default(), None);
-        match prepared.await {
-            Ok(prepared) => self.push_prepared(prepared, payload),
-            Err(error) => Err(PublishError { error, payload }),
-        }
+        self.send_async(payload).await
     }
 
     /// As [`publish_message`](Self::publish_message), but never waits.

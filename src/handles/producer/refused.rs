@@ -1,9 +1,12 @@
 //! A message that is in no queue, given back.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
-    message::payload::{Body, Payload},
+    message::{
+        envelope::Meta,
+        payload::{Body, Payload},
+    },
     model::error::Error,
 };
 
@@ -29,6 +32,10 @@ pub struct PublishError<T> {
 }
 
 impl<T> PublishError<T> {
+    pub(super) fn of_payload((error, payload, _): (Error, T, Option<Arc<Meta>>)) -> Self {
+        PublishError { error, payload }
+    }
+
     /// Why.
     pub fn error(&self) -> &Error {
         &self.error

@@ -17,8 +17,27 @@ use crate::{
         properties::Properties,
     },
     model::error::{Error, Result},
-    session::publisher::{OnFull, Overrides, Prepared},
+    session::{
+        backend::Confirmation,
+        publisher::{OnFull, Overrides, Prepared, Started},
+    },
 };
+
+/// A publish under way, with its message.
+pub(super) struct Begun {
+    pub(super) started: Started,
+    pub(super) message: Unfinished,
+}
+
+/// A message whose publish has not ended.
+pub(super) struct Unfinished {
+    /// `None` once queues of this process have it.
+    envelope: Option<Envelope>,
+    /// The payload, if the message carries octets instead.
+    original: Option<Body>,
+    /// `None` is the producer's own.
+    key: Option<String>,
+}
 
 /// A message that was not published: why, its payload, and what travelled with it.
 type Unpublished<T> = (Error, T, Option<Arc<Meta>>);
@@ -27,6 +46,18 @@ type Unpublished<T> = (Error, T, Option<Arc<Meta>>);
 #[inline(always)]
 pub(super) fn plain<T: Payload>(payload: T, address: &Address, position: u64) -> Envelope {
     Envelope::new(Body::new(payload), address, None).at(position)
+}
+
+/// Takes a message that is in no queue apart.
+#[cold]
+fn unpublished<T: Payload>(
+    error: Error,
+    envelope: Option<Envelope>,
+    original: Option<Body>,
+) -> Unpublished<T> {
+    let meta = envelope.as_ref().and_then(Envelope::meta).cloned();
+    let body = original.or_else(|| envelope.map(Envelope::into_body));
+    (error, payload_of(body), meta)
 }
 
 impl<T: Payload> Producer<T> {
@@ -85,20 +116,59 @@ impl<T: Payload> Producer<T> {
         on_full: OnFull,
     ) -> Result<Published, PublishError<T>> {
         match self.prepare(overrides, None, on_full) {
-            Ok(prepared) => self.push_prepared(prepared, payload),
+            Ok(prepared) => {
+                let meta = self.publisher.meta().cloned();
+                self.push(prepared, payload, meta, on_full)
+                    .map_err(PublishError::of_payload)
+            }
             Err(error) => Err(PublishError { error, payload }),
         }
     }
 
-    /// Publishes a payload whose checks are done, with the producer's own properties.
-    pub(super) fn push_prepared(
-        &self,
-        prepared: Prepared<'_>,
-        payload: T,
-    ) -> Result<Published, PublishError<T>> {
+    /// As [`publish`](Self::publish), for a task.
+    pub(super) async fn send_async(&self, payload: T) -> Result<Published, PublishError<T>> {
+        let gate = self.publisher.gate();
+        let overrides = Overrides::default();
+        let prepared = match self.publisher.prepare_async(gate, overrides, None).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(PublishError { error, payload }),
+        };
         let meta = self.publisher.meta().cloned();
-        self.push(prepared, payload, meta)
-            .map_err(|(error, payload, _)| PublishError { error, payload })
+        let published = match self.begin(prepared, payload, meta) {
+            Ok(Begun { started, message }) => {
+                let outcome = started.confirmation().await;
+                self.finish(outcome, message)
+            }
+            Err(unpublished) => Err(unpublished),
+        };
+        published.map_err(PublishError::of_payload)
+    }
+
+    /// As [`publish`](Self::publish) for many: all are started before the first is waited for.
+    pub(super) fn send_all(
+        &self,
+        payloads: impl Iterator<Item = T>,
+        results: &mut Vec<Result<Published, PublishError<T>>>,
+    ) {
+        let gate = self.publisher.gate();
+        let begun: Vec<_> = payloads
+            .map(
+                |payload| match self.prepare(Overrides::default(), None, OnFull::Wait) {
+                    Ok(prepared) => {
+                        let meta = self.publisher.meta().cloned();
+                        self.begin(prepared, payload, meta)
+                    }
+                    Err(error) => Err((error, payload, None)),
+                },
+            )
+            .collect();
+        results.extend(begun.into_iter().map(|begun| {
+            let published = begun.and_then(|Begun { started, message }| {
+                let outcome = gate.wait_for_confirmation(started, OnFull::Wait);
+                self.finish(outcome, message)
+            });
+            published.map_err(PublishError::of_payload)
+        }));
     }
 
     pub(super) fn send_message(
@@ -129,7 +199,7 @@ impl<T: Payload> Producer<T> {
                         (Some(Arc::new(meta)), Some(completed))
                     }
                 };
-                match self.push(prepared, payload, meta) {
+                match self.push(prepared, payload, meta, on_full) {
                     Ok(published) => return Ok(published),
                     Err((error, payload, meta)) => {
                         let undo = |completed: Completed| completed.undo(meta);
@@ -157,37 +227,97 @@ impl<T: Payload> Producer<T> {
         on_full: OnFull,
     ) -> Result<Prepared<'a>> {
         let gate = self.publisher.gate();
+        if on_full == OnFull::Fail {
+            gate.check_embedded("publishing without waiting for the confirm")?;
+        }
         self.publisher.prepare(gate, overrides, properties, on_full)
     }
 
-    /// Makes the message and pushes it.
+    /// Makes the message, pushes it, and waits for the engine if that is outside.
     fn push(
         &self,
         prepared: Prepared<'_>,
         payload: T,
         meta: Option<Arc<Meta>>,
+        on_full: OnFull,
     ) -> std::result::Result<Published, Unpublished<T>> {
+        if self.publisher.gate().is_remote() {
+            let begun = self.begin(prepared, payload, meta)?;
+            let gate = self.publisher.gate();
+            let outcome = gate.wait_for_confirmation(begun.started, on_full);
+            return self.finish(outcome, begun.message);
+        }
+        let (mut envelope, original) = self.make(prepared.address(), payload, meta)?;
+        let key = prepared.routing_key();
+        prepared.push(&mut envelope).map_err(|failure| {
+            let error = failure.into_error(self.publisher.exchange(), key);
+            unpublished(error, envelope, original)
+        })
+    }
+
+    /// Makes the message. Its payload comes beside it if the message carries octets instead.
+    #[inline(always)]
+    fn make(
+        &self,
+        address: &Address,
+        payload: T,
+        meta: Option<Arc<Meta>>,
+    ) -> std::result::Result<(Option<Envelope>, Option<Body>), Unpublished<T>> {
         // Lent, not shared: a reference count that both ends write would cost as much as the hop.
         let meta = self.measured(&payload, meta);
-        let mut envelope = Envelope::new(Body::new(payload), prepared.address(), meta);
+        let mut envelope = Envelope::new(Body::new(payload), address, meta);
         let mut original = None;
         if self.always_encode {
             match self.encode(&mut envelope) {
                 Ok(body) => original = Some(body),
-                Err(error) => {
-                    let meta = envelope.meta().cloned();
-                    return Err((error, payload_of(Some(envelope.into_body())), meta));
-                }
+                Err(error) => return Err(unpublished(error, Some(envelope), None)),
             }
         }
-        let key = prepared.routing_key();
-        let mut message = Some(envelope);
-        prepared.push(&mut message).map_err(|failure| {
-            let error = failure.into_error(self.publisher.exchange(), key);
-            let meta = message.as_ref().and_then(Envelope::meta).cloned();
-            let body = original.or_else(|| message.map(Envelope::into_body));
-            (error, payload_of(body), meta)
+        Ok((Some(envelope), original))
+    }
+
+    /// Makes the message and starts its publish.
+    fn begin(
+        &self,
+        prepared: Prepared<'_>,
+        payload: T,
+        meta: Option<Arc<Meta>>,
+    ) -> std::result::Result<Begun, Unpublished<T>> {
+        let (mut envelope, original) = self.make(prepared.address(), payload, meta)?;
+        let key = match prepared.routing_key() {
+            key if *key == **self.publisher.routing_key() => None,
+            key => Some(key.to_owned()),
+        };
+        let started = prepared.start(&mut envelope);
+        Ok(Begun {
+            started,
+            message: Unfinished {
+                envelope,
+                original,
+                key,
+            },
         })
+    }
+
+    /// The result of a publish that has ended.
+    fn finish(
+        &self,
+        outcome: Result<Confirmation>,
+        message: Unfinished,
+    ) -> std::result::Result<Published, Unpublished<T>> {
+        let error = match outcome {
+            Ok(Ok(published)) => return Ok(published),
+            Ok(Err(failure)) => {
+                let key = message.key.as_deref();
+                let key = key.unwrap_or(self.publisher.routing_key());
+                failure.into_error(self.publisher.exchange(), key)
+            }
+            Err(error) => error,
+        };
+        let Unfinished {
+            envelope, original, ..
+        } = message;
+        Err(unpublished(error, envelope, original))
     }
 
     /// Has the message carry octets. Returns its payload.

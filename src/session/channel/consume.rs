@@ -209,6 +209,7 @@ impl Channel {
                 consumer_tag: tag.clone(),
                 account: queue.account().cloned(),
                 auto_ack: options.auto_ack,
+                remote: None,
             });
             let outlet = ChannelSink {
                 core: self.downgrade(),

@@ -38,9 +38,12 @@ impl ChannelCore {
                 Settlement::Ack => {
                     let sizes = envelopes.iter().map(Envelope::size);
                     let bytes = sizes.fold(0, u64::wrapping_add);
-                    source.ack(envelopes.len() as u64, bytes);
+                    // A channel is never remote: this does not fail.
+                    let _ = source.ack(envelopes.len() as u64, bytes, None);
                 }
-                Settlement::Otherwise(requeue) => source.nack_batch(envelopes, requeue),
+                Settlement::Otherwise(requeue) => {
+                    let _ = source.nack_batch(envelopes, requeue);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    backend::Backend,
     gate::Gate,
     subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
 };
@@ -91,6 +92,7 @@ impl ConnectionCore {
 
     /// Finds a free number for a channel, without taking it.
     pub(super) fn next_channel(&self) -> Result<u16> {
+        self.gate.check_embedded("channels")?;
         let mut members = self.members.lock();
         self.gate.check_open()?;
         if members.channels.len() >= usize::from(u16::MAX) {
@@ -166,6 +168,7 @@ impl ConnectionCore {
             subscriber.cancel(reason);
         }
         self.gate.delete_exclusive_queues();
+        self.gate.close_backend();
     }
 }
 
@@ -181,9 +184,10 @@ impl Connection {
         id: ConnectionId,
         user: Name,
         implicit: bool,
+        backend: Option<Arc<dyn Backend>>,
     ) -> Connection {
         let core = ConnectionCore {
-            gate: Arc::new(Gate::new(vhost, id, user)),
+            gate: Arc::new(Gate::new(vhost, id, user, backend)),
             implicit,
             members: Mutex::default(),
         };

@@ -9,7 +9,7 @@ mod route_cache;
 use std::{sync::Arc, time::Duration, vec};
 
 pub(crate) use self::{
-    prepared::{NotPublished, Prepared},
+    prepared::{NotPublished, Prepared, Started},
     route_cache::CachedRoute,
 };
 
@@ -264,6 +264,9 @@ impl Publisher {
             Some(key) => Name::check(key).map(|()| key)?,
             None => &config.routing_key,
         };
+        if config.gate.backend().is_some() {
+            return self.check_for_backend(key, overrides, properties);
+        }
         let headers = self.headers(properties);
         let selects = cc_bcc::is_selected_by_sender(headers);
         // A route that keys of the headers take part in is resolved last: a bad `CC` header is found
@@ -294,6 +297,31 @@ impl Publisher {
             is_own_key,
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: self.due(overrides.delay),
+        })
+    }
+
+    /// What can be checked of a message for an engine outside, which checks and routes it.
+    fn check_for_backend<'a>(
+        &'a self,
+        key: &'a str,
+        overrides: Overrides<'a>,
+        properties: Option<&Properties>,
+    ) -> Result<Prepared<'a>> {
+        let config = &self.config;
+        if overrides.delay != Delay::None {
+            config.gate.check_embedded("delayed delivery")?;
+        }
+        if let Some(properties) = properties {
+            properties.validate()?;
+        }
+        Ok(Prepared {
+            publisher: self,
+            headers: None,
+            route: CachedRoute::elsewhere(config, &Name::new(key)?),
+            key,
+            is_own_key: false,
+            mandatory: overrides.mandatory.unwrap_or(config.mandatory),
+            due: None,
         })
     }
 

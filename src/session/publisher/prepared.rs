@@ -10,13 +10,16 @@ use crate::{
     engine::vhost::{Published, PushFailure, Route},
     message::{
         envelope::{Address, Envelope},
+        headers::cc_bcc,
         properties::Properties,
     },
     model::{
         error::{Error, Result},
-        field_value::FieldTable,
+        field_value::{FieldTable, FieldValue},
         name::Name,
     },
+    runtime::{completion::Completion, waiter::Waiting},
+    session::backend::{Confirmation, Outbound},
 };
 
 /// A publish that has passed its checks, with its route.
@@ -62,7 +65,58 @@ impl NotPublished {
     }
 }
 
+/// A publish under way.
+pub(crate) enum Started {
+    /// It has ended.
+    Done(Confirmation),
+    /// The engine outside has not confirmed it yet.
+    Confirming(Completion<Confirmation>),
+}
+
+impl Started {
+    /// Waits for the end, as a task.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionClosed`] if the connection is lost.
+    pub(crate) async fn confirmation(self) -> Result<Confirmation> {
+        match self {
+            Started::Done(confirmation) => Ok(confirmation),
+            Started::Confirming(completion) => Waiting::new(completion)
+                .await
+                .ok_or(Error::ConnectionClosed),
+        }
+    }
+}
+
 impl<'a> Prepared<'a> {
+    /// Pushes the message as [`push`](Self::push) does, or hands it to the engine outside. It stays in
+    /// `message` in the latter case.
+    pub(crate) fn start(self, message: &mut Option<Envelope>) -> Started {
+        match self.publisher.config.gate.backend() {
+            None => Started::Done(self.push(message)),
+            Some(backend) => match message.as_ref().map(|envelope| self.outbound(envelope)) {
+                Some(Ok(outbound)) => Started::Confirming(backend.publish(outbound)),
+                Some(Err(error)) => Started::Done(Err(NotPublished::Invalid(error))),
+                None => Started::Done(Ok(Published::default())),
+            },
+        }
+    }
+
+    fn outbound(&self, envelope: &Envelope) -> Result<Outbound> {
+        let mut properties = envelope.properties().clone();
+        if let Some(meta) = envelope.meta().filter(|meta| !meta.bcc.is_empty()) {
+            let keys: Vec<FieldValue> = meta.bcc.iter().map(|key| key.as_str().into()).collect();
+            properties = properties.header(cc_bcc::BCC, keys);
+        }
+        Ok(Outbound {
+            exchange: self.publisher.config.exchange.clone(),
+            routing_key: Name::new(self.key)?,
+            mandatory: self.mandatory,
+            properties,
+            body: envelope.encode().map_err(Error::Codec)?,
+        })
+    }
+
     /// Where a message of this publish goes, as its envelope says it.
     pub(crate) fn address(&self) -> &Address {
         &self.route.address

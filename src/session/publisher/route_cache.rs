@@ -157,6 +157,15 @@ impl CachedRoute {
         }))
     }
 
+    /// The route of a message that an engine outside routes.
+    pub(super) fn elsewhere(config: &Arc<PublisherConfig>, key: &Name) -> Arc<CachedRoute> {
+        let vhost = config.gate.vhost();
+        Arc::new(CachedRoute {
+            publisher: Arc::clone(config),
+            route: vhost.route_elsewhere(&config.exchange, key),
+        })
+    }
+
     /// The route to the queues that now have the names of those it led to.
     pub(super) fn renewed(&self) -> Arc<CachedRoute> {
         let vhost = self.publisher.gate.vhost();

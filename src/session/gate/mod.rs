@@ -3,11 +3,15 @@
 //! Each verb asks three things in this order: is the connection open, may this user do it, and what
 //! does the virtual host say. Channels, typed handles, management and protocols call only this.
 
+mod closing;
+mod remote;
+
 use std::sync::{Arc, Weak};
 
 use super::{
     access::{Access, Permission::*},
-    publisher::{Caller, Publisher, PublisherConfig},
+    backend::Backend,
+    publisher::{Publisher, PublisherConfig},
     subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
     unacked::DeliveryOrigin,
 };
@@ -30,7 +34,7 @@ use crate::{
             Mutex,
             atomic::{AtomicBool, Ordering::SeqCst},
         },
-        waiter::{Ticket, WaitList, Waitable, Wake},
+        waiter::{WaitList, Wake},
     },
 };
 
@@ -40,6 +44,8 @@ pub(crate) struct Gate {
     connection: ConnectionId,
     user: Name,
     access: Access,
+    /// The engine outside of this process, if the virtual host is only its place in here.
+    backend: Option<Arc<dyn Backend>>,
     closed: AtomicBool,
     /// Waits that end with the connection. A leaf lock.
     closing: Mutex<WaitList>,
@@ -47,12 +53,18 @@ pub(crate) struct Gate {
 
 /// Whether the connection is open.
 impl Gate {
-    pub(crate) fn new(vhost: &Arc<VirtualHost>, connection: ConnectionId, user: Name) -> Gate {
+    pub(crate) fn new(
+        vhost: &Arc<VirtualHost>,
+        connection: ConnectionId,
+        user: Name,
+        backend: Option<Arc<dyn Backend>>,
+    ) -> Gate {
         Gate {
             vhost: Arc::clone(vhost),
             connection,
             user,
             access: Access::All,
+            backend,
             closed: AtomicBool::new(false),
             closing: Mutex::default(),
         }
@@ -129,6 +141,9 @@ impl Gate {
     /// Declares an exchange, with its bindings or without: all or nothing.
     pub(crate) fn declare_exchange(&self, exchange: &Exchange, bindings: WithBindings) -> Result {
         self.check_open()?;
+        if let Some(backend) = &self.backend {
+            return self.wait(backend.declare_exchange(exchange));
+        }
         self.access
             .check(Configure, EntityKind::Exchange, exchange.name())?;
         self.vhost
@@ -143,6 +158,9 @@ impl Gate {
         bindings: WithBindings,
     ) -> Result<QueueDeclared> {
         self.check_open()?;
+        if let Some(backend) = &self.backend {
+            return self.wait(backend.declare_queue(queue));
+        }
         self.access
             .check(Configure, EntityKind::Queue, queue.name())?;
         let declared = self.vhost.declare_queue(self.connection, queue, bindings)?;
@@ -152,6 +170,7 @@ impl Gate {
 
     pub(crate) fn declare_budget(&self, budget: &Budget) -> Result {
         self.check_open()?;
+        self.check_embedded("budgets")?;
         self.access
             .check(Configure, EntityKind::Budget, budget.name())?;
         self.vhost.declare_budget(budget).map(drop)
@@ -169,6 +188,9 @@ impl Gate {
 
     pub(crate) fn delete_exchange(&self, name: &str, if_unused: bool) -> Result {
         self.check_open()?;
+        if let Some(backend) = &self.backend {
+            return self.wait(backend.delete_exchange(name));
+        }
         self.access.check(Configure, EntityKind::Exchange, name)?;
         self.vhost.delete_exchange(name, if_unused)
     }
@@ -176,6 +198,9 @@ impl Gate {
     /// Returns how many messages were ready.
     pub(crate) fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Result<u64> {
         self.check_open()?;
+        if let Some(backend) = &self.backend {
+            return self.wait(backend.delete_queue(name));
+        }
         self.access.check(Configure, EntityKind::Queue, name)?;
         self.vhost
             .delete_queue(self.connection, name, if_unused, if_empty)
@@ -183,6 +208,7 @@ impl Gate {
 
     pub(crate) fn delete_budget(&self, name: &str) -> Result {
         self.check_open()?;
+        self.check_embedded("budgets")?;
         self.access.check(Configure, EntityKind::Budget, name)?;
         self.vhost.delete_budget(name)
     }
@@ -217,6 +243,7 @@ impl Gate {
         headers: &FieldTable,
     ) -> Result<Vec<Name>> {
         self.check_open()?;
+        self.check_embedded("the view of routes")?;
         self.vhost.route(exchange, routing_key, headers)
     }
 }
@@ -225,6 +252,10 @@ impl Gate {
 impl Gate {
     /// Drops all ready messages; returns how many.
     pub(crate) fn purge(&self, queue: &Name) -> Result<u64> {
+        if let Some(backend) = &self.backend {
+            self.check_open()?;
+            return self.wait(backend.purge(queue));
+        }
         let queue = self.read_queue(queue)?;
         Ok(self.vhost.purge(&queue))
     }
@@ -236,6 +267,7 @@ impl Gate {
 
     pub(super) fn read_queue_of_type(&self, name: &Name) -> Result<(Arc<QueueCore>, QueueType)> {
         self.check_open()?;
+        self.check_embedded("getting, and the view of delayed messages,")?;
         self.access.check(Read, EntityKind::Queue, name)?;
         self.vhost.queue_of_type(self.connection, name)
     }
@@ -253,8 +285,12 @@ impl Gate {
         owner: Weak<dyn SubscriberOwner>,
         options: SubscriberOptions,
     ) -> Result<Arc<Subscriber>> {
+        if let Some(backend) = &self.backend {
+            self.check_open()?;
+            return self.subscribe_remotely(backend, queue, owner, options);
+        }
         let queue = self.read_queue(queue)?;
-        Subscriber::start(&self.vhost, queue, owner, options)
+        Subscriber::start(&self.vhost, queue, owner, options, None)
     }
 
     /// A publisher to an exchange. Whether the user may write there is asked when a route is resolved.
@@ -293,12 +329,14 @@ impl Gate {
 impl Gate {
     pub(crate) fn set_policy(&self, policy: Policy, kind: PolicyKind) -> Result {
         self.check_open()?;
+        self.check_embedded("policies")?;
         self.vhost.set_policy(policy, kind)
     }
 
     /// `false` if there was none of that name.
     pub(crate) fn clear_policy(&self, name: &str, kind: PolicyKind) -> Result<bool> {
         self.check_open()?;
+        self.check_embedded("policies")?;
         self.vhost.clear_policy(name, kind)
     }
 
@@ -309,6 +347,7 @@ impl Gate {
     /// The queue for what can be neither delivered nor routed on; `None` drops it.
     pub(crate) fn set_dead_letter_queue(&self, name: Option<&Name>) -> Result {
         self.check_open()?;
+        self.check_embedded("a dead-letter queue")?;
         let queue = name.map(|name| self.vhost.queue(self.connection, name));
         self.vhost.set_dead_letter_queue(queue.transpose()?);
         Ok(())
@@ -322,6 +361,7 @@ impl Gate {
     /// Where a delayed exchange keeps its messages.
     pub(crate) fn delayed_of_exchange(&self, name: &Name) -> Result<DelayQueue> {
         self.check_open()?;
+        self.check_embedded("the view of delayed messages")?;
         let queue = self.vhost.delay_queue(name)?;
         Ok(self.delay_queue(queue))
     }
@@ -351,39 +391,4 @@ impl Gate {
 pub(crate) struct DelayQueue {
     pub(crate) vhost: Arc<VirtualHost>,
     pub(crate) queue: Arc<QueueCore>,
-}
-
-impl Caller for Arc<Gate> {
-    type Closing = Closing;
-
-    fn closing(&self) -> Closing {
-        Closing(Arc::clone(self))
-    }
-
-    fn check_open(&self) -> Result {
-        Gate::check_open(self)
-    }
-}
-
-/// Ready once the connection is closed. A wait on its behalf waits for this as well.
-pub(crate) struct Closing(Arc<Gate>);
-
-impl Waitable for Closing {
-    type Output = ();
-
-    fn attempt(&self, ticket: Option<Ticket<'_>>) -> std::task::Poll<()> {
-        let mut closing = self.0.closing.lock();
-        // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
-        if self.0.closed.load(SeqCst) {
-            return std::task::Poll::Ready(());
-        }
-        if let Some(ticket) = ticket {
-            closing.register(ticket);
-        }
-        std::task::Poll::Pending
-    }
-
-    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(&mut self.0.closing.lock());
-    }
 }

@@ -1,0 +1,347 @@
+//! A backend for tests: an engine behind a connection that can be held up and lost.
+//!
+//! The engine is a broker of ours, spoken to by AMQP's methods. A thread runs the operations and
+//! completes them later, and those that came together in reverse order.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::{
+    engine::vhost::{Published, QueueDeclared, VirtualHost},
+    handles::broker::{Broker, Credentials},
+    model::{
+        descriptions::{Exchange, Queue},
+        error::{CancelReason, Error, Result},
+        name::Name,
+    },
+    runtime::{
+        clock::Time,
+        completion::{Completer, Completion, completion},
+        timers::Timers,
+    },
+    session::{
+        backend::{
+            Backend, Confirmation, Inbound, Outbound, RemoteConsumer, RemoteInbox, RemoteSettlement,
+        },
+        channel::{
+            Channel, ConfirmOutcome, ConsumeOptions, Event, IfEmpty, IfUnused, Multiple,
+            PublishOptions, QosScope,
+        },
+        connection::Connection,
+        publisher::NotPublished,
+        unacked::Requeue,
+    },
+};
+
+/// Runs an operation, and returns the completion of its caller.
+type Operation = Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>;
+
+enum Job {
+    Run(Operation),
+    /// Waits until the sender is dropped.
+    Hold(Receiver<()>),
+}
+
+/// A connection to an engine.
+pub(super) struct Fake {
+    connection: Connection,
+    publishing: Channel,
+    consuming: Channel,
+    jobs: Sender<Job>,
+    lost: Arc<AtomicBool>,
+    next: AtomicU64,
+    consumers: Arc<Mutex<Consumers>>,
+}
+
+#[derive(Default)]
+struct Consumers {
+    inboxes: HashMap<String, Arc<RemoteInbox>>,
+    tags: HashMap<u64, String>,
+}
+
+impl Fake {
+    /// Connects to `server`.
+    pub(super) fn connect(server: &Broker) -> Arc<Fake> {
+        let connection = server.connect("/", Credentials::guest()).unwrap();
+        let (publishing, consuming) = (
+            connection.open_channel().unwrap(),
+            connection.open_channel().unwrap(),
+        );
+        publishing.confirm_select().unwrap();
+        let lost = Arc::new(AtomicBool::new(false));
+        let consumers = Arc::new(Mutex::new(Consumers::default()));
+        let (jobs, received) = unbounded();
+        thread::spawn({
+            let lost = Arc::clone(&lost);
+            move || run(&received, &lost)
+        });
+        thread::spawn({
+            let (channel, consumers) = (consuming.clone(), Arc::clone(&consumers));
+            let events = channel.events();
+            // The thread must not keep the channel open.
+            drop(channel);
+            let nacks = consuming.clone();
+            move || forward(&events, &nacks, &consumers)
+        });
+        Arc::new(Fake {
+            connection,
+            publishing,
+            consuming,
+            jobs,
+            lost,
+            next: AtomicU64::new(1),
+            consumers,
+        })
+    }
+
+    /// A connection of typed handles over this backend.
+    pub(super) fn handles(self: &Arc<Self>) -> Connection {
+        let time = Time::default();
+        let timers = Arc::new(Timers::new(time.clone()));
+        let vhost = VirtualHost::new(Name::new("/").unwrap(), time, timers, true).unwrap();
+        let backend = Arc::clone(self) as Arc<dyn Backend>;
+        let user = Name::new("guest").unwrap();
+        Connection::open(&vhost, 1, user, false, Some(backend))
+    }
+
+    /// Holds all operations up until the guard is dropped.
+    pub(super) fn hold(&self) -> Sender<()> {
+        let (guard, released) = unbounded();
+        self.jobs.send(Job::Hold(released)).unwrap();
+        guard
+    }
+
+    /// Loses the connection: nothing under way completes, and the engine takes its deliveries back.
+    pub(super) fn lose(&self) {
+        if self.lost.swap(true, SeqCst) {
+            return;
+        }
+        self.connection.close().unwrap();
+        let inboxes = std::mem::take(&mut self.consumers.lock().unwrap().inboxes);
+        for inbox in inboxes.into_values() {
+            inbox.cancelled(CancelReason::ConnectionClosed);
+        }
+    }
+
+    fn start<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce() -> T + Send + 'static,
+    ) -> Completion<T> {
+        let (completer, completion): (Completer<T>, _) = completion();
+        let job: Operation = Box::new(move || {
+            let outcome = operation();
+            Box::new(move || completer.complete(outcome))
+        });
+        if !self.lost.load(SeqCst) {
+            self.jobs.send(Job::Run(job)).unwrap();
+        }
+        completion
+    }
+
+    fn on_channel<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Channel) -> Result<T> + Send + 'static,
+    ) -> Completion<Result<T>> {
+        let channel = self.publishing.clone();
+        self.start(move || operation(&channel))
+    }
+}
+
+/// Runs jobs, and completes those that came together in reverse order. A lost connection drops them.
+fn run(jobs: &Receiver<Job>, lost: &AtomicBool) {
+    while let Ok(first) = jobs.recv() {
+        let mut completions = Vec::new();
+        for job in std::iter::once(first).chain(jobs.try_iter()) {
+            match job {
+                Job::Hold(released) => drop(released.recv()),
+                Job::Run(_) if lost.load(SeqCst) => {}
+                Job::Run(operation) => completions.push(operation()),
+            }
+        }
+        for complete in completions.into_iter().rev() {
+            complete();
+        }
+    }
+}
+
+/// Hands the deliveries of the engine to the inboxes of their consumers.
+fn forward(
+    events: &crate::session::channel::Events,
+    channel: &Channel,
+    consumers: &Mutex<Consumers>,
+) {
+    while let Ok(event) = events.recv() {
+        match event {
+            Event::Delivery(delivery) => {
+                let inbox = {
+                    let consumers = consumers.lock().unwrap();
+                    consumers.inboxes.get(&**delivery.consumer_tag()).cloned()
+                };
+                let inbound = Inbound {
+                    delivery: delivery.delivery_tag(),
+                    exchange: delivery.exchange(),
+                    routing_key: Name::new(delivery.routing_key()).unwrap(),
+                    redelivered: delivery.redelivered(),
+                    properties: delivery.properties().clone(),
+                    body: delivery.body().unwrap(),
+                };
+                let delivered = inbox.map(|inbox| inbox.deliver(inbound));
+                if !matches!(delivered, Some(Ok(()))) {
+                    let tag = delivery.delivery_tag();
+                    let _ = channel.basic_nack(tag, Multiple::No, Requeue::Yes);
+                }
+            }
+            Event::Cancelled {
+                consumer_tag,
+                reason,
+            } => {
+                let inbox = consumers.lock().unwrap().inboxes.remove(&*consumer_tag);
+                if let Some(inbox) = inbox {
+                    inbox.cancelled(reason);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Publishes in confirm mode; what came of it are events that are there when the method returns.
+fn publish(channel: &Channel, message: Outbound) -> Confirmation {
+    let Outbound {
+        exchange,
+        routing_key,
+        mandatory,
+        properties,
+        body,
+    } = message;
+    let options = match mandatory {
+        true => PublishOptions::new().mandatory(),
+        false => PublishOptions::new(),
+    };
+    channel
+        .basic_publish(&exchange, &routing_key, body, properties, options)
+        .map_err(NotPublished::Invalid)?;
+    let mut returned = false;
+    loop {
+        match channel.events().try_recv() {
+            Ok(Event::Return(_)) => returned = true,
+            Ok(Event::Confirm(confirm)) => {
+                return match confirm.outcome {
+                    ConfirmOutcome::Ack if returned => Err(NotPublished::NoRoute),
+                    ConfirmOutcome::Ack => Ok(Published::to_one()),
+                    ConfirmOutcome::Nack => Err(NotPublished::Refused {
+                        queue: routing_key,
+                        refused: 1,
+                    }),
+                };
+            }
+            Ok(_) => {}
+            Err(_) => return Err(NotPublished::Invalid(Error::ConnectionClosed)),
+        }
+    }
+}
+
+impl Backend for Fake {
+    fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>> {
+        let exchange = exchange.clone();
+        self.on_channel(move |channel| channel.declare(&exchange).map(drop))
+    }
+
+    fn declare_queue(&self, queue: &Queue) -> Completion<Result<QueueDeclared>> {
+        let queue = queue.clone();
+        self.on_channel(move |channel| {
+            let declared = channel.declare(&queue)?;
+            channel.queue_declare_passive(declared.name())
+        })
+    }
+
+    fn delete_exchange(&self, name: &str) -> Completion<Result<()>> {
+        let name = name.to_owned();
+        self.on_channel(move |channel| channel.exchange_delete(&name, IfUnused::No))
+    }
+
+    fn delete_queue(&self, name: &str) -> Completion<Result<u64>> {
+        let name = name.to_owned();
+        self.on_channel(move |channel| channel.queue_delete(&name, IfUnused::No, IfEmpty::No))
+    }
+
+    fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
+        let queue = queue.clone();
+        self.on_channel(move |channel| channel.queue_purge(&queue))
+    }
+
+    fn publish(&self, message: Outbound) -> Completion<Confirmation> {
+        let channel = self.publishing.clone();
+        self.start(move || publish(&channel, message))
+    }
+
+    fn subscribe(
+        &self,
+        consumer: RemoteConsumer,
+        inbox: Arc<RemoteInbox>,
+    ) -> Completion<Result<u64>> {
+        let number = self.next.fetch_add(1, SeqCst);
+        let tag = match consumer.tag.is_empty() {
+            true => format!("ctag-{number}"),
+            false => consumer.tag.to_string(),
+        };
+        let (channel, consumers) = (self.consuming.clone(), Arc::clone(&self.consumers));
+        self.start(move || {
+            let mut options = ConsumeOptions::new()
+                .tag(tag.clone())
+                .priority(consumer.priority as i32);
+            if consumer.auto_ack {
+                options = options.auto_ack();
+            }
+            if consumer.exclusive {
+                options = options.exclusive();
+            }
+            {
+                let mut consumers = consumers.lock().unwrap();
+                consumers.inboxes.insert(tag.clone(), inbox);
+                consumers.tags.insert(number, tag);
+            }
+            let prefetch = consumer.prefetch as u16;
+            channel.basic_qos(0, prefetch, QosScope::Consumer)?;
+            channel.basic_consume(&consumer.queue, options)?;
+            Ok(number)
+        })
+    }
+
+    fn cancel(&self, consumer: u64) {
+        let tag = {
+            let mut consumers = self.consumers.lock().unwrap();
+            let tag = consumers.tags.remove(&consumer).unwrap();
+            consumers.inboxes.remove(&tag);
+            tag
+        };
+        // A lost connection has no consumers any more.
+        let _ = self.consuming.basic_cancel(&tag);
+    }
+
+    fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result {
+        if self.lost.load(SeqCst) {
+            return Err(Error::ConnectionClosed);
+        }
+        match settlement {
+            RemoteSettlement::Ack => self.consuming.basic_ack(delivery, Multiple::No),
+            RemoteSettlement::Requeue => {
+                self.consuming
+                    .basic_nack(delivery, Multiple::No, Requeue::Yes)
+            }
+            RemoteSettlement::Reject => self.consuming.basic_reject(delivery, Requeue::No),
+        }
+    }
+
+    fn close(&self) {
+        self.lose();
+    }
+}

@@ -1,0 +1,48 @@
+//! The end of a connection, which ends the waits on its behalf.
+
+use std::{sync::Arc, task::Poll};
+
+use super::Gate;
+use crate::{
+    model::error::Result,
+    runtime::{
+        sync::atomic::Ordering::SeqCst,
+        waiter::{Ticket, WaitList, Waitable},
+    },
+    session::publisher::Caller,
+};
+
+impl Caller for Arc<Gate> {
+    type Closing = Closing;
+
+    fn closing(&self) -> Closing {
+        Closing(Arc::clone(self))
+    }
+
+    fn check_open(&self) -> Result {
+        Gate::check_open(self)
+    }
+}
+
+/// Ready once the connection is closed. A wait on its behalf waits for this as well.
+pub(crate) struct Closing(Arc<Gate>);
+
+impl Waitable for Closing {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        let mut closing = self.0.closing.lock();
+        // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
+        if self.0.closed.load(SeqCst) {
+            return Poll::Ready(());
+        }
+        if let Some(ticket) = ticket {
+            closing.register(ticket);
+        }
+        Poll::Pending
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.0.closing.lock());
+    }
+}

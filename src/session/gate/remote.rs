@@ -1,0 +1,110 @@
+//! The verbs of a connection to an engine outside of this process.
+
+use std::sync::{Arc, Weak};
+
+use super::Gate;
+use crate::{
+    model::{
+        error::{CancelReason, Error, Result},
+        name::Name,
+    },
+    runtime::{completion::Completion, waiter},
+    session::{
+        backend::{Backend, Confirmation, RemoteConsumer, RemoteInbox},
+        publisher::{OnFull, Started},
+        subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
+    },
+};
+
+impl Gate {
+    pub(in crate::session) fn backend(&self) -> Option<&Arc<dyn Backend>> {
+        self.backend.as_ref()
+    }
+
+    /// # Errors
+    /// [`Error::NotImplemented`] if the engine is outside of this process and does not offer `what`.
+    #[inline]
+    pub(crate) fn check_embedded(&self, what: &str) -> Result {
+        match &self.backend {
+            None => Ok(()),
+            Some(_) => Err(Error::NotImplemented(
+                format!("{what} at an engine outside of this process").into(),
+            )),
+        }
+    }
+
+    /// Whether the engine is outside of this process.
+    #[inline]
+    pub(crate) fn is_remote(&self) -> bool {
+        self.backend.is_some()
+    }
+
+    /// Waits for the end of a publish.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] at the deadline of `on_full`, [`Error::ConnectionClosed`] if the connection is
+    /// lost. The message may be published all the same.
+    pub(crate) fn wait_for_confirmation(
+        &self,
+        started: Started,
+        on_full: OnFull,
+    ) -> Result<Confirmation> {
+        let completion = match started {
+            Started::Done(confirmation) => return Ok(confirmation),
+            Started::Confirming(completion) => completion,
+        };
+        let deadline = match on_full {
+            OnFull::WaitFor(timeout) => self.vhost.time().deadline(timeout),
+            OnFull::Wait | OnFull::Fail | OnFull::Skip => None,
+        };
+        let confirmation = waiter::wait(&completion, deadline).ok_or(Error::Timeout)?;
+        confirmation.ok_or(Error::ConnectionClosed)
+    }
+
+    /// Waits for an operation of the engine outside.
+    pub(super) fn wait<T>(&self, completion: Completion<Result<T>>) -> Result<T> {
+        match waiter::wait(&completion, None).flatten() {
+            Some(outcome) => outcome,
+            None => Err(Error::ConnectionClosed),
+        }
+    }
+
+    /// Ends the connection to the engine outside, if there is one.
+    pub(in crate::session) fn close_backend(&self) {
+        if let Some(backend) = &self.backend {
+            backend.close();
+        }
+    }
+
+    pub(super) fn subscribe_remotely(
+        &self,
+        backend: &Arc<dyn Backend>,
+        queue: &Name,
+        owner: Weak<dyn SubscriberOwner>,
+        options: SubscriberOptions,
+    ) -> Result<Arc<Subscriber>> {
+        let local = self.vhost.detached_queue(queue);
+        let inbox = Arc::new(RemoteInbox::new(&self.vhost, &local));
+        let consumer = RemoteConsumer {
+            queue: queue.clone(),
+            tag: options.tag.clone(),
+            prefetch: options.prefetch,
+            priority: options.priority,
+            exclusive: options.exclusive,
+            auto_ack: options.auto_ack,
+        };
+        let remote = (Arc::clone(backend), Arc::clone(&inbox));
+        let subscriber = Subscriber::start(&self.vhost, local, owner, options, Some(remote))?;
+        inbox.serve(&subscriber);
+        match self.wait(backend.subscribe(consumer, inbox)) {
+            Ok(number) => {
+                subscriber.started_remotely(number);
+                Ok(subscriber)
+            }
+            Err(error) => {
+                subscriber.cancel(CancelReason::ConsumerCancelled);
+                Err(error)
+            }
+        }
+    }
+}
