@@ -32,7 +32,9 @@ const OPENERS: &[&str] = &[",", ";", ":", "(", "and", "or", "but", "of", "that",
 /// any more fails the test, so that this list only shrinks.
 const PENDING: &[&str] = &[
     "benches/",
-    "src/engine/",
+    "src/engine/exchange/",
+    "src/engine/policy/",
+    "src/engine/vhost/",
     "src/handles/",
     "src/interleavings/",
     "src/management/",
