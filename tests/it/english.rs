@@ -34,7 +34,6 @@ const PENDING: &[&str] = &[
     "benches/",
     "src/engine/exchange/",
     "src/engine/policy/",
-    "src/engine/vhost/",
     "src/handles/",
     "src/interleavings/",
     "src/management/",

@@ -1,4 +1,4 @@
-//! What can only be seen from inside: how many appointments the timers hold.
+//! Tests of the number of timers that queues register.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn a_queue_has_one_appointment_however_its_messages_are_due() {
     let queue = Queue::new("q").bind(&exchange, "");
     let mailbox = broker.simple_queue::<u64>(&queue).unwrap();
     let producer = broker.producer::<u64>(&exchange).unwrap();
-    // Each earlier than the one before.
+    // Each message is due earlier than the one before.
     for delay in (1..=50).rev() {
         let delay = Duration::from_secs(delay);
         let late = Message::new(delay.as_secs()).deliver_after(delay);
