@@ -15,7 +15,7 @@ fn setting() -> (Broker, ManualClock) {
 }
 
 #[test]
-fn a_queue_has_one_appointment_however_its_messages_are_due() {
+fn a_queue_has_one_timer_however_its_messages_are_due() {
     let (broker, clock) = setting();
     let exchange = Exchange::fanout("x").delayed();
     let queue = Queue::new("q").bind(&exchange, "");
@@ -40,7 +40,7 @@ fn a_queue_has_one_appointment_however_its_messages_are_due() {
 }
 
 #[test]
-fn what_is_deleted_keeps_no_appointment() {
+fn a_deleted_queue_keeps_no_timer() {
     let (broker, clock) = setting();
     let exchange = Exchange::fanout("x").delayed();
     let hour = Duration::from_secs(3_600);
