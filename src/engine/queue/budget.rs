@@ -81,8 +81,7 @@ impl BudgetCore {
         //
         //   refund                           publisher, under the lock of the waiters
         //   used -= bytes                    watched = true
-        //   reads watched: true -> wakes     reads used: has capacity, or registers before it
-        // unlocks
+        //   reads watched: true -> wakes     reads used: has capacity, or registers before unlock
         //
         // If either side read first, both could miss, and the publisher would wait forever.
         if used < self.limit && self.watched.load(SeqCst) {

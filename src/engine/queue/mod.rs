@@ -13,8 +13,8 @@
 //!    position. Within one priority the queue delivers in the order of first arrival.
 //! 3. If a message is ready, no consumer with credit is waiting.
 //! 4. Limits count ready messages only. They hold before an operation returns.
-//! 5. Conservation, in messages and in bytes: taken in = acked + dead-lettered + expired + dropped
-//!    + purged + moved + deleted with the queue + ready + unsettled + delayed.
+//! 5. Conservation, in messages and in bytes: taken in = acked + dead-lettered + expired +
+//!    dropped + purged + moved + deleted with the queue + ready + unsettled + delayed.
 //! 6. After a settlement has returned, the counts and the credit include it.
 //! 7. The switch from one consumer to the next (cancel, exclusive) is one critical section: remove
 //!    the consumer, return its inbox, serve the next one.
@@ -334,8 +334,8 @@ impl QueueCore {
 }
 
 impl QueueCore {
-    /// Registers a timer for `at`, unless one is registered for an earlier time. After the call the
-    /// queue is looked at again.
+    /// Registers a timer for `at`, unless one is registered for an earlier time. The earlier one
+    /// registers the next timer when it fires.
     pub(crate) fn schedule_timer(&self, at: u64, timers: &Timers, make: impl FnOnce() -> TimerKey) {
         let mut timer = self.timer.lock();
         match &*timer {

@@ -61,7 +61,7 @@ impl QueueState {
     }
 
     /// Returns messages that no consumer has seen to their positions, unchanged. They were in a run
-    /// or an inbox and were not shown, or were only looked through.
+    /// or an inbox and were not shown, or were only browsed.
     pub(crate) fn requeue_undelivered(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,

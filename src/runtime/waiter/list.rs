@@ -26,8 +26,8 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl WaitList {
-    /// Adds the waiter at the end. The caller has found nothing to take under the same lock (Inv.
-    /// 2).
+    /// Adds the waiter at the end. Under the same lock (Inv. 2) the caller has found nothing to
+    /// take.
     pub(crate) fn register(&mut self, ticket: Ticket<'_>) {
         self.entries.push_back(Entry {
             waiter: ticket.waiter.clone(),

@@ -67,10 +67,10 @@ pub(crate) struct Waiter(Arc<WaiterInner>);
 struct WaiterInner {
     /// One of the constants below, or `NOTIFIED + token`.
     ///
-    /// Only the waiting side writes `WAITING` and `PARKED`. These change once in a round, by the
-    /// first of three: a source (under its lock), the manual clock, or the waiting side when it
-    /// gives up. `AcqRel` on both sides makes the claimant's view of `PARKED` exact. The source's
-    /// lock publishes the awaited change, not this atomic.
+    /// Only the waiting side writes `WAITING` and `PARKED`. These change once in a round. The first
+    /// of three changes them: a source (under its lock), the manual clock, or the waiting side when
+    /// it gives up. `AcqRel` on both sides makes the claimant's view of `PARKED` exact. The
+    /// source's lock publishes the awaited change, not this atomic.
     state: AtomicUsize,
     sleeper: Sleeper,
 }

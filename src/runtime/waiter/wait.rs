@@ -14,9 +14,9 @@ use crate::runtime::clock::Deadline;
 
 /// A source that can be waited for: a lock around a state with a [`WaitList`] in it.
 ///
-/// A change of the state that lets an attempt succeed must call [`WaitList::take_one`] (for each
-/// item that can be taken) or [`WaitList::take_all`] under the same lock, and wake the waiters
-/// after unlocking.
+/// A change of the state may let an attempt succeed. The changing side then calls
+/// [`WaitList::take_one`] (for each item that can be taken) or [`WaitList::take_all`] under the
+/// same lock. It wakes the waiters after unlocking.
 pub(crate) trait Waitable {
     /// The result of a successful attempt.
     type Output;
