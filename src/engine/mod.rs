@@ -1,7 +1,7 @@
 //! The state machines: exchanges, queues and policies, and above them the virtual host.
 //!
-//! Exchange, queue and policy never import each other. Only the virtual host knows all three; it
-//! carries out what they return.
+//! Exchange, queue and policy never import each other. Only the virtual host knows all three. It
+//! carries out the effects that they return.
 
 pub(crate) mod exchange;
 pub(crate) mod policy;

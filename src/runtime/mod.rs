@@ -1,4 +1,5 @@
-//! What the broker needs of its process: locks, waiting, time, and guards around user code.
+//! The services that the broker needs from its process: locks, waiting, time, and guards around
+//! user code.
 //!
 //! Knows nothing of messages.
 

@@ -1,8 +1,8 @@
-//! What tells one binding of an exchange from another, and the list of an exchange's bindings.
+//! The identity of a binding, and the list of an exchange's bindings.
 //!
-//! A binding is its destination, its routing key and its arguments, the types of the values included and the order of
-//! the names not. The list is kept by destination, so that a deleted queue's bindings are found without looking at
-//! anyone else's.
+//! The destination, the routing key and the arguments identify a binding. The types of the argument
+//! values count, the order of the names does not. The list is kept by destination. So the bindings
+//! of a deleted queue are found without a search through those of others.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::model::{field_value::FieldTable, name::Name};
 
 static NO_ARGUMENTS: FieldTable = FieldTable::new();
 
-/// A binding without its two ends: clones share the key and the arguments.
+/// A binding without its source and destination. Clones share the key and the arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct BindingKey {
     routing_key: Name,
-    /// Never an empty table: most bindings have no arguments, and then need no memory for them.
+    /// Never an empty table. Most bindings have no arguments, and `None` needs no memory for them.
     arguments: Option<Arc<FieldTable>>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct BindingRef<'a, D> {
 /// All bindings with one exchange as their source.
 #[derive(Debug)]
 pub(super) struct Bindings<D> {
-    /// No destination stands here without a binding.
+    /// Every destination in the map has at least one binding.
     by_destination: Numbered<D, Bound>,
 }
 
@@ -72,7 +72,8 @@ impl<D: RouteTarget> Bindings<D> {
             .is_some_and(|bound| bound.contains(binding))
     }
 
-    /// The number that this destination has, or will have if it is bound next. `None` if there are no more.
+    /// The number of this destination, or the one that it gets if it is bound next. `None` if there
+    /// are no more numbers.
     pub(super) fn number_for(&self, destination: &D) -> Option<Number> {
         match self.by_destination.number_of(destination) {
             None => self.by_destination.next_number(),
@@ -80,7 +81,7 @@ impl<D: RouteTarget> Bindings<D> {
         }
     }
 
-    /// Adds a binding that is not there yet (the caller has just looked).
+    /// Adds a binding that does not exist yet. The caller has checked that.
     pub(super) fn insert_new(&mut self, destination: D, binding: BindingKey) {
         match self.by_destination.get_mut(&destination) {
             Some(bound) => bound.insert_new(binding),
@@ -90,7 +91,8 @@ impl<D: RouteTarget> Bindings<D> {
         }
     }
 
-    /// The number that the destination had, or `None` if the binding was not there.
+    /// Removes a binding and returns the number of its destination. `None` if there was no such
+    /// binding.
     pub(super) fn remove(&mut self, destination: &D, binding: &BindingKey) -> Option<Number> {
         match self.by_destination.get_mut(destination)? {
             Bound::Many(bindings) if bindings.len() > 1 => {
@@ -113,7 +115,7 @@ impl<D: RouteTarget> Bindings<D> {
         self.by_destination.get(destination).is_some()
     }
 
-    /// What a number stands for while it is bound.
+    /// The destination of a number while it is bound.
     pub(super) fn destination(&self, number: Number) -> Option<&D> {
         self.by_destination.key(number)
     }
@@ -135,7 +137,7 @@ impl<D: RouteTarget> Bindings<D> {
     }
 }
 
-/// The bindings of one destination: often just one.
+/// The bindings of one destination, often one.
 #[derive(Debug)]
 pub(super) enum Bound {
     One(BindingKey),

@@ -1,26 +1,28 @@
-//! A map for sets that are nearly always tiny: entries side by side, an index only once there are many.
+//! A map for sets that are nearly always tiny. The entries are in one list, and a long list has an
+//! index.
 //!
-//! A key routes to one or two destinations, rarely to thousands. Up to [`SCAN`] entries are found by looking at each,
-//! which costs less than hashing one key; above that an index answers, which holds places only and no key twice. The
-//! order is that of insertion until a removal moves the last entry into the gap.
+//! A key routes to one or two destinations, rarely to thousands. Up to [`SCAN`] entries are
+//! searched one by one, which costs less than hashing one key. A longer list has an index, which
+//! holds positions and no copies of the keys. The order is the order of insertion until a removal
+//! moves the last entry into the gap.
 
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-/// The most entries that are looked at one by one.
+/// Up to how many entries the list is searched without an index.
 const SCAN: usize = 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct DenseMap<K, V, S = DefaultHashBuilder> {
     entries: Vec<(K, V)>,
-    /// The places of all keys, once there are too many to look at.
+    /// The positions of all keys, if the list is long.
     index: Option<Box<Index<S>>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Index<S> {
-    /// A place is below 2^32: so many entries would not fit in memory.
+    /// A position is below 2^32, since more entries would not fit in memory.
     places: HashTable<u32>,
     hasher: S,
 }
@@ -53,7 +55,7 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> DenseMap<K, V, S> {
         self.position(key).is_some()
     }
 
-    /// Adds a key that is not there yet (the caller has just looked).
+    /// Adds a key that does not exist yet. The caller has checked that.
     pub(super) fn insert_new(&mut self, key: K, value: V) {
         debug_assert!(!self.contains(&key));
         push_closely(&mut self.entries, (key, value));
@@ -77,7 +79,8 @@ impl<K: Eq + Hash, V, S: BuildHasher + Default> DenseMap<K, V, S> {
             }
         }
         let (_, value) = self.entries.swap_remove(at);
-        // Half way down, so that one entry coming and going does not build the index over and over.
+        // Only at half the limit, so that alternating inserts and removals do not build the index
+        // each time.
         if self.entries.len() <= SCAN / 2 {
             self.index = None;
         } else if let Some(index) = self.index.as_mut().filter(|_| at != last) {
@@ -126,7 +129,8 @@ impl<K, V, S> Default for DenseMap<K, V, S> {
     }
 }
 
-/// Makes room by a quarter and not to the double: such lists are most of a large table's memory.
+/// Grows the list by a quarter instead of doubling it. Such lists take most of the memory of a
+/// large table.
 pub(super) fn push_closely<T>(list: &mut Vec<T>, entry: T) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len().div_ceil(4));
@@ -144,7 +148,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_answers_as_a_hash_map_does(steps in proptest::collection::vec((0..48u8, 0..5u8), 0..300)) {
+        fn it_answers_as_a_hash_map_does(
+            steps in proptest::collection::vec((0..48u8, 0..5u8), 0..300),
+        ) {
             let (mut dense, mut model) = (DenseMap::<u8, usize>::new(), HashMap::new());
             for (at, (key, action)) in steps.into_iter().enumerate() {
                 match action {

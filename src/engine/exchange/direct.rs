@@ -1,6 +1,7 @@
-//! The table of a direct exchange: a message goes where its routing key was bound, letter for letter.
+//! The table of a direct exchange: a message goes to the destinations that are bound with exactly
+//! its routing key.
 //!
-//! One lookup finds the key, whatever else is bound.
+//! One lookup finds the key, independent of the number of bindings.
 
 use hashbrown::HashMap;
 
@@ -14,14 +15,14 @@ use crate::model::name::Name;
 #[derive(Debug)]
 pub(super) struct Direct {
     keys: HashMap<Name, Destinations>,
-    crowds: SetPool,
+    pool: SetPool,
 }
 
 impl Direct {
     pub(super) fn new() -> Self {
         Self {
             keys: HashMap::new(),
-            crowds: SetPool::default(),
+            pool: SetPool::default(),
         }
     }
 
@@ -29,12 +30,12 @@ impl Direct {
         self.keys
             .entry_ref(routing_key)
             .or_insert(Destinations::NONE)
-            .add(destination, &mut self.crowds);
+            .add(destination, &mut self.pool);
     }
 
     pub(super) fn remove(&mut self, destination: Number, routing_key: &Name) {
         if let Some(destinations) = self.keys.get_mut(routing_key) {
-            destinations.remove(destination, &mut self.crowds);
+            destinations.remove(destination, &mut self.pool);
             if destinations.is_empty() {
                 self.keys.remove(routing_key);
             }
@@ -43,7 +44,7 @@ impl Direct {
 
     pub(super) fn route(&self, routing_key: &str, matches: &mut Matches) {
         if let Some(destinations) = self.keys.get(routing_key) {
-            destinations.collect(&self.crowds, matches);
+            destinations.collect(&self.pool, matches);
         }
     }
 }
@@ -59,7 +60,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_routes_as_comparing_every_key_does(program in program("[ab.]{0,2}", few_arguments(), few_arguments())) {
+        fn it_routes_as_comparing_every_key_does(
+            program in program("[ab.]{0,2}", few_arguments(), few_arguments()),
+        ) {
             check(ExchangeKind::Direct, program, |bound, _, routing_key, _| bound == routing_key)?;
         }
     }

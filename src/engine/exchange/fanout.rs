@@ -1,6 +1,6 @@
-//! The table of a fanout exchange: a message goes to every destination that is bound at all.
+//! The table of a fanout exchange: a message goes to every bound destination.
 //!
-//! However often and by whatever keys a destination is bound, it gets one copy, until its last binding goes.
+//! A destination gets one copy, however many bindings it has, until its last binding is removed.
 
 use super::{
     Matches,
@@ -11,31 +11,31 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Fanout {
     destinations: Destinations,
-    crowds: SetPool,
+    pool: SetPool,
 }
 
 impl Fanout {
     pub(super) fn new() -> Self {
         Self {
             destinations: Destinations::NONE,
-            crowds: SetPool::default(),
+            pool: SetPool::default(),
         }
     }
 
     pub(super) fn insert(&mut self, destination: Number) {
-        self.destinations.add(destination, &mut self.crowds);
+        self.destinations.add(destination, &mut self.pool);
     }
 
     pub(super) fn remove(&mut self, destination: Number) {
-        self.destinations.remove(destination, &mut self.crowds);
+        self.destinations.remove(destination, &mut self.pool);
     }
 
     pub(super) fn remove_all(&mut self, destination: Number) {
-        self.destinations.remove_all(destination, &mut self.crowds);
+        self.destinations.remove_all(destination, &mut self.pool);
     }
 
     pub(super) fn route(&self, matches: &mut Matches) {
-        self.destinations.collect(&self.crowds, matches);
+        self.destinations.collect(&self.pool, matches);
     }
 }
 
@@ -50,7 +50,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_routes_to_all_that_are_bound(program in program("[ab]?", few_arguments(), few_arguments())) {
+        fn it_routes_to_all_that_are_bound(
+            program in program("[ab]?", few_arguments(), few_arguments()),
+        ) {
             check(ExchangeKind::Fanout, program, |_, _, _, _| true)?;
         }
     }

@@ -1,7 +1,9 @@
-//! The result of a route: the numbers of the destinations found, each once, in the order they were found.
+//! The result of a route: the numbers of the destinations, each once, in the order in which they
+//! were found.
 //!
-//! One value collects from several keys (CC and BCC), and is reused from exchange to exchange. The numbers are those of
-//! one exchange: [`ExchangeState::found`](super::ExchangeState::found) says what they stand for.
+//! One value collects the destinations of several keys (CC and BCC), and is used again for the next
+//! exchange. The numbers belong to one exchange:
+//! [`ExchangeState::found`](super::ExchangeState::found) returns their destinations.
 
 use std::hash::BuildHasherDefault;
 
@@ -9,13 +11,13 @@ use hashbrown::HashSet;
 
 use super::{hasher::NumberHasher, numbered::Number};
 
-/// The most numbers that are looked at one by one.
+/// Up to how many numbers the list is searched without the set.
 const SCAN: usize = 16;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matches {
     found: Vec<Number>,
-    /// The first of `found` again, once there was a reason to look for one among many.
+    /// A copy of the first numbers of `found`. Filled when a number is searched in a long list.
     set: HashSet<Number, BuildHasherDefault<NumberHasher>>,
 }
 
@@ -38,7 +40,7 @@ impl Matches {
         }
     }
 
-    /// Adds numbers that are all different.
+    /// Adds numbers that differ from each other.
     pub(super) fn insert_all(&mut self, numbers: impl Iterator<Item = Number>) {
         match self.found.is_empty() {
             true => self.found.extend(numbers),
@@ -54,7 +56,7 @@ impl Matches {
         &self.found
     }
 
-    /// Forgets the destinations and keeps the memory for the next route.
+    /// Removes the destinations and keeps the memory for the next route.
     pub(crate) fn clear(&mut self) {
         self.found.clear();
         self.set.clear();

@@ -1,8 +1,9 @@
-//! Exchanges: which destinations a message goes to.
+//! Exchanges: they find the destinations of a message.
 //!
-//! [`ExchangeState`] is what stands behind an exchange's lock: its bindings and the table that routes by them, one kind of
-//! table per file. A destination is anything that can be cloned and compared; queues, virtual hosts and locks are not
-//! known here, nor is following a binding to another exchange: that is the virtual host's part.
+//! [`ExchangeState`] is the state behind an exchange's lock: its bindings, and the table that
+//! routes by them. Each kind of table has its own file. A destination is any value that can be
+//! cloned and compared. Knows nothing of queues, virtual hosts or locks. The virtual host follows
+//! bindings to other exchanges.
 
 mod binding;
 mod dense;
@@ -35,18 +36,18 @@ use crate::model::{
     name::Name,
 };
 
-/// What a message can be routed to. Clones are kept in the tables, so they should be cheap.
+/// A destination of messages. The tables keep clones, so cloning should be cheap.
 pub(crate) trait RouteTarget: Clone + Eq + Hash {}
 
 impl<D: Clone + Eq + Hash> RouteTarget for D {}
 
-/// The bindings of one exchange (those with it as their source), and its routes.
+/// The bindings that have one exchange as their source, and the exchange's routing table.
 #[derive(Debug)]
 pub(crate) struct ExchangeState<D> {
     kind: ExchangeKind,
-    /// What is bound, as it was asked for.
+    /// The bindings as declared.
     bindings: Bindings<D>,
-    /// The same bindings, arranged for routing; destinations are numbers there.
+    /// The same bindings, arranged for routing. Destinations are numbers there.
     table: RoutingTable,
 }
 
@@ -63,10 +64,12 @@ impl<D: RouteTarget> ExchangeState<D> {
         self.kind
     }
 
-    /// Adds a binding; false if the very same one was there. The arguments must have passed [`validate_binding`].
+    /// Adds a binding. `false` if the same binding existed. The arguments must have passed
+    /// [`validate_binding`].
     ///
     /// # Errors
-    /// [`Error::ResourceError`] if a table is full (near 2^32 destinations or patterns); nothing is changed then.
+    /// [`Error::ResourceError`] if a table is full (near 2^32 destinations or patterns). Nothing is
+    /// changed then.
     pub(crate) fn bind(
         &mut self,
         destination: D,
@@ -85,7 +88,7 @@ impl<D: RouteTarget> ExchangeState<D> {
         Ok(new)
     }
 
-    /// Removes a binding; false if there was none.
+    /// Removes a binding. `false` if there was no such binding.
     pub(crate) fn unbind(
         &mut self,
         destination: &D,
@@ -101,8 +104,8 @@ impl<D: RouteTarget> ExchangeState<D> {
         true
     }
 
-    /// Removes all bindings to a destination that is going away, and says how many there were. The cost is theirs,
-    /// not the table's.
+    /// Removes all bindings to a destination that is deleted, and returns how many there were. The
+    /// cost depends on these bindings, not on the size of the table.
     pub(crate) fn unbind_all(&mut self, destination: &D) -> usize {
         let Some((number, bound)) = self.bindings.remove_all(destination) else {
             return 0;
@@ -122,12 +125,12 @@ impl<D: RouteTarget> ExchangeState<D> {
             .contains(destination, &BindingKey::new(routing_key, arguments))
     }
 
-    /// Whether there is no binding with this exchange as its source.
+    /// Whether the exchange is the source of no binding.
     pub(crate) fn is_unused(&self) -> bool {
         self.bindings.is_empty()
     }
 
-    /// Every binding once, those of one destination together, otherwise in no particular order.
+    /// Every binding once, grouped by destination, otherwise in no particular order.
     pub(crate) fn bindings(&self) -> impl Iterator<Item = BindingRef<'_, D>> {
         self.bindings.iter()
     }
@@ -137,12 +140,13 @@ impl<D: RouteTarget> ExchangeState<D> {
         self.bindings.has_destination(destination)
     }
 
-    /// Every destination that is bound at all, once.
+    /// Every bound destination, once.
     pub(crate) fn destinations(&self) -> impl Iterator<Item = &D> {
         self.bindings.destinations()
     }
 
-    /// Adds to `matches` where a message goes. Each kind looks at the key or at the headers, never at both.
+    /// Adds the destinations of a message to `matches`. Each kind reads the key or the headers,
+    /// never both.
     pub(crate) fn route(
         &self,
         routing_key: &str,
@@ -157,7 +161,7 @@ impl<D: RouteTarget> ExchangeState<D> {
         }
     }
 
-    /// The destinations that a route of this very exchange has found, in that order.
+    /// The destinations that a route of this exchange has found, in the same order.
     pub(crate) fn found<'a>(&'a self, matches: &Matches) -> impl Iterator<Item = &'a D> {
         matches
             .numbers()
@@ -165,7 +169,7 @@ impl<D: RouteTarget> ExchangeState<D> {
             .filter_map(|number| self.bindings.destination(*number))
     }
 
-    /// Gives back the memory of a table that once was large.
+    /// Frees the memory of a table that was large before.
     fn release_if_unused(&mut self) {
         if self.is_unused() {
             *self = Self::new(self.kind);
@@ -176,8 +180,7 @@ impl<D: RouteTarget> ExchangeState<D> {
 /// Checks the arguments of a binding before anything is changed.
 ///
 /// # Errors
-/// [`Error::PreconditionFailed`] if a headers exchange is given an `x-match` that it
-/// does not know.
+/// [`Error::PreconditionFailed`] if a headers exchange gets an unknown `x-match`.
 pub(crate) fn validate_binding(kind: ExchangeKind, arguments: &FieldTable) -> Result {
     match kind {
         ExchangeKind::Headers => headers::validate(arguments),
@@ -189,7 +192,8 @@ fn full() -> Error {
     Error::ResourceError("exchange has too many bindings".into())
 }
 
-/// The tables share these verbs; what they need of a binding differs.
+/// The table of one kind of exchange. All tables have these operations, but each needs other parts
+/// of a binding.
 #[derive(Debug)]
 enum RoutingTable {
     Direct(Direct),

@@ -1,7 +1,8 @@
-//! The destinations of one exchange, each known by a number while it is bound.
+//! The destinations of one exchange, each with a number while it is bound.
 //!
-//! What the tables route by is these numbers: they are copied and compared without looking at the destination itself,
-//! whose reference count would be one more piece of memory to fetch and to write for each destination of each message.
+//! The tables route by these numbers, which are copied and compared without access to the
+//! destination. A clone of the destination itself would change its reference count. That is one
+//! more memory access for each destination of each message.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -9,10 +10,10 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::dense::push_closely;
 
-/// A destination, as the tables of its exchange know it.
+/// The number of a destination in the tables of its exchange.
 pub(super) type Number = u32;
 
-/// A map from `K` that gives each key a number of its own. The number of a removed key is given again.
+/// A map that assigns a number to each key of type `K`. The number of a removed key is used again.
 #[derive(Debug)]
 pub(super) struct Numbered<K, V> {
     places: Vec<Option<(K, V)>>,
@@ -35,7 +36,7 @@ impl<K: Eq + Hash, V> Numbered<K, V> {
         self.numbers.is_empty()
     }
 
-    /// The number that a new key would get now, or `None` if there are no more (near 2^32 keys).
+    /// The number that the next new key gets. `None` if there are no more numbers (near 2^32 keys).
     pub(super) fn next_number(&self) -> Option<Number> {
         match self.free.last() {
             Some(number) => Some(*number),
@@ -68,7 +69,8 @@ impl<K: Eq + Hash, V> Numbered<K, V> {
         place.as_mut().map(|(_, value)| value)
     }
 
-    /// Adds a key that is not there yet (the caller has just looked), under the number that was to be the next.
+    /// Adds a key that does not exist yet, under [`next_number`](Self::next_number). The caller has
+    /// checked that.
     pub(super) fn insert_new(&mut self, key: K, value: V) {
         let hash = self.hasher.hash_one(&key);
         let number = match self.free.pop() {
@@ -84,12 +86,12 @@ impl<K: Eq + Hash, V> Numbered<K, V> {
         let (places, hasher) = (&self.places, &self.hasher);
         self.numbers.insert_unique(hash, number, |number| {
             let key = places[*number as usize].as_ref().map(|(key, _)| key);
-            // All that is in the table is there.
+            // Every number in the table has an entry in `places`.
             key.map_or(0, |key| hasher.hash_one(key))
         });
     }
 
-    /// Takes a key out with what belongs to it, and says which number it had.
+    /// Removes a key and its value, and returns its number.
     pub(super) fn remove(&mut self, key: &K) -> Option<(Number, V)> {
         let places = &self.places;
         let is_it =
@@ -117,7 +119,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_keep_their_numbers_and_numbers_are_few(steps in proptest::collection::vec((0..48u8, 0..5u8), 0..300)) {
+        fn keys_keep_their_numbers_and_numbers_are_few(
+            steps in proptest::collection::vec((0..48u8, 0..5u8), 0..300),
+        ) {
             let (mut numbered, mut model) = (Numbered::<u8, usize>::new(), HashMap::new());
             let mut most = 0;
             for (at, (key, action)) in steps.into_iter().enumerate() {
@@ -127,14 +131,18 @@ mod tests {
                         numbered.insert_new(key, at);
                         prop_assert_eq!(model.insert(key, (number, at)), None);
                     }
-                    0..3 => prop_assert_eq!(numbered.get(&key), model.get(&key).map(|(_, value)| value)),
+                    0..3 => {
+                        let expected = model.get(&key).map(|(_, value)| value);
+                        prop_assert_eq!(numbered.get(&key), expected);
+                    }
                     _ => prop_assert_eq!(numbered.remove(&key), model.remove(&key)),
                 }
                 most = most.max(model.len());
                 prop_assert_eq!(numbered.is_empty(), model.is_empty());
                 prop_assert_eq!(numbered.iter().count(), model.len());
                 for key in 0..48 {
-                    prop_assert_eq!(numbered.number_of(&key), model.get(&key).map(|(number, _)| *number));
+                    let expected = model.get(&key).map(|(number, _)| *number);
+                    prop_assert_eq!(numbered.number_of(&key), expected);
                 }
                 for (key, (number, _)) in &model {
                     prop_assert_eq!(numbered.key(*number), Some(key));

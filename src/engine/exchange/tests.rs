@@ -1,5 +1,5 @@
-//! Random programs of binds, unbinds and routes, run against a list of bindings that is matched one by one. What
-//! "matches" means comes from the oracle that stands beside each table.
+//! Random programs of binds, unbinds and routes, compared with a list of bindings that is searched
+//! one by one. The oracle of each table says which bindings match.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,14 @@ use super::*;
 pub(super) enum Step {
     Bind(u8, String, FieldTable),
     Unbind(u8, String, FieldTable),
-    /// One of the bindings that are there.
+    /// Removes one of the present bindings.
     UnbindPresent(Index),
     UnbindAll(u8),
     Route(String, Option<FieldTable>),
 }
 
-/// Programs over a few destinations; `keys`, `arguments` and `headers` should be from small sets, so that they meet.
+/// Programs over a few destinations. `keys`, `arguments` and `headers` should be from small sets,
+/// so that they match often.
 pub(super) fn program(
     keys: impl Strategy<Value = String> + Clone,
     arguments: impl Strategy<Value = FieldTable> + Clone,
@@ -25,8 +26,10 @@ pub(super) fn program(
 ) -> impl Strategy<Value = Vec<Step>> {
     let destinations = 0..24u8;
     let step = prop_oneof![
-        6 => (destinations.clone(), keys.clone(), arguments.clone()).prop_map(|(d, k, a)| Step::Bind(d, k, a)),
-        1 => (destinations.clone(), keys.clone(), arguments).prop_map(|(d, k, a)| Step::Unbind(d, k, a)),
+        6 => (destinations.clone(), keys.clone(), arguments.clone())
+            .prop_map(|(d, k, a)| Step::Bind(d, k, a)),
+        1 => (destinations.clone(), keys.clone(), arguments)
+            .prop_map(|(d, k, a)| Step::Unbind(d, k, a)),
         2 => any::<Index>().prop_map(Step::UnbindPresent),
         1 => destinations.prop_map(Step::UnbindAll),
         5 => (keys, proptest::option::of(headers)).prop_map(|(k, h)| Step::Route(k, h)),
@@ -34,7 +37,7 @@ pub(super) fn program(
     proptest::collection::vec(step, 0..120)
 }
 
-/// Few enough that bindings often differ in nothing else.
+/// A small set, so that bindings often differ in nothing else.
 pub(super) fn few_arguments() -> impl Strategy<Value = FieldTable> + Clone {
     prop::sample::select(vec![
         FieldTable::new(),
@@ -47,7 +50,8 @@ pub(super) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// Runs a program; `fits` says whether a binding (key, arguments) takes a message (key, headers).
+/// Runs a program. `fits` returns whether a binding (key, arguments) matches a message (key,
+/// headers).
 pub(super) fn check(
     kind: ExchangeKind,
     program: Vec<Step>,

@@ -1,9 +1,12 @@
-//! Policies: settings for all queues or exchanges whose name fits a pattern, given by whoever runs the broker and not by
-//! whoever declares.
+//! Policies: settings for all queues or exchanges whose name matches a pattern. The administrator
+//! sets them, not the client that declares the queue or the exchange.
 //!
-//! [`Policy`] describes one; [`Policies`] holds those of a virtual host, compiled, and works out what they make of the
-//! arguments that a queue or an exchange was declared with. `settings` reads and merges what a policy defines. Nothing here
-//! knows live queues: to ask again when a policy was set or cleared is for the virtual host.
+//! [`Policy`] describes one policy. [`Policies`] has the compiled policies of a virtual host and
+//! computes the effective arguments of a queue or an exchange. `settings` parses and merges the
+//! definitions of policies.
+//!
+//! Knows nothing of live queues. The virtual host computes the effective arguments again when a
+//! policy was set or cleared.
 
 mod set;
 mod settings;
@@ -20,16 +23,18 @@ use crate::model::field_value::{FieldTable, FieldValue};
 pub(crate) enum PolicyKind {
     /// Set by the users of a virtual host. It may set everything.
     User,
-    /// Set by the operator of the broker. It sets limits only; user policies cannot exceed them.
+    /// Set by the operator of the broker. It sets limits only, and user policies cannot exceed
+    /// them.
     Operator,
 }
 
-/// Settings for all queues or exchanges whose name fits a pattern.
+/// Settings for all queues or exchanges whose name matches a pattern.
 ///
-/// Of the policies that fit a name only one applies: that of the highest priority and, among equals, the one whose name
-/// comes first in the alphabet. Setters never fail; a policy is checked when it is set. It acts at once, on what exists too.
+/// Only one of the policies that match a name applies: the policy of the highest priority and,
+/// among equals, the first in the order of names. Setters never fail, since a policy is checked
+/// when it is set. It applies at once, also to existing queues and exchanges.
 ///
-/// What [`definition`](Policy::definition) may hold, all as RabbitMQ names it:
+/// The keys of [`definition`](Policy::definition), with RabbitMQ's names:
 ///
 /// | key | value | and the argument of the queue or exchange |
 /// |---|---|---|
@@ -39,12 +44,13 @@ pub(crate) enum PolicyKind {
 /// | `expires` | milliseconds, 1 or more | the lower wins |
 /// | `max-length`, `max-length-bytes`, `delivery-limit` | a number, 0 or more | the lower wins |
 ///
-/// RabbitMQ's further keys are checked and kept, and change nothing in one process: `dead-letter-strategy`,
-/// `initial-cluster-size`, `max-age`, `max-in-memory-bytes`, `max-in-memory-length`, `queue-leader-locator`, `queue-mode`,
-/// `queue-version`, `stream-max-segment-size-bytes`, and (unchecked) all that begin with `ha-`.
+/// The other keys of RabbitMQ are checked and kept, and have no effect in one process:
+/// `dead-letter-strategy`, `initial-cluster-size`, `max-age`, `max-in-memory-bytes`,
+/// `max-in-memory-length`, `queue-leader-locator`, `queue-mode`, `queue-version`,
+/// `stream-max-segment-size-bytes`, and (unchecked) all that begin with `ha-`.
 ///
-/// The pattern is searched for anywhere in the name; `^` and `$` tie it to its ends. It is an expression of the `regex`
-/// crate, which has no look-around and no back-references.
+/// The pattern may match anywhere in the name. `^` and `$` anchor it to the ends of the name. It is
+/// an expression of the `regex` crate, which has no look-around and no back-references.
 ///
 /// # Examples
 /// ```
@@ -66,22 +72,23 @@ pub(crate) enum PolicyKind {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Policy {
-    /// What it is called; at most 255 bytes. Setting a policy replaces the one of the same name.
+    /// The name, at most 255 bytes. Setting a policy replaces the one of the same name.
     pub name: String,
-    /// The regular expression that is looked for in names.
+    /// The regular expression for names.
     pub pattern: String,
-    /// What kind of things it is for.
+    /// Whether the policy applies to queues, to exchanges or to both.
     #[serde(default)]
     pub apply_to: ApplyTo,
-    /// Of several policies that fit, the highest applies. May be negative; 0 if not given.
+    /// Of several policies that match, the one of the highest priority applies. May be negative.
+    /// The default is 0.
     #[serde(default)]
     pub priority: i64,
-    /// What it sets; at least one thing.
+    /// The settings, at least one.
     pub definition: FieldTable,
 }
 
 impl Policy {
-    /// A policy for all queues and exchanges with `pattern` in their names. It sets nothing yet.
+    /// A policy for all queues and exchanges with `pattern` in their names. It has no settings yet.
     pub fn new(name: impl Into<String>, pattern: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -92,28 +99,28 @@ impl Policy {
         }
     }
 
-    /// Says what kind of things it is for.
+    /// Sets whether the policy applies to queues, to exchanges or to both.
     #[must_use]
     pub fn apply_to(mut self, apply_to: ApplyTo) -> Self {
         self.apply_to = apply_to;
         self
     }
 
-    /// Sets the priority. Of several policies that fit, the highest applies.
+    /// Sets the priority. Of several policies that match, the one of the highest priority applies.
     #[must_use]
     pub fn priority(mut self, priority: i64) -> Self {
         self.priority = priority;
         self
     }
 
-    /// Sets one thing; the table above has the keys.
+    /// Adds one setting. The table above has the keys.
     #[must_use]
     pub fn setting(mut self, key: impl Into<String>, value: impl Into<FieldValue>) -> Self {
         self.definition.insert(key, value);
         self
     }
 
-    /// Sets all things, in place of those set before.
+    /// Replaces all settings.
     #[must_use]
     pub fn definition(mut self, definition: FieldTable) -> Self {
         self.definition = definition;
@@ -121,13 +128,14 @@ impl Policy {
     }
 }
 
-/// What kind of things a [`Policy`] is for.
+/// The kinds of entities that a [`Policy`] applies to.
 ///
 /// # Examples
 /// ```
 /// use leveret::ApplyTo;
 /// assert_eq!(ApplyTo::default(), ApplyTo::All);
-/// assert_eq!((ApplyTo::Queues.as_str(), ApplyTo::Exchanges.to_string()), ("queues", "exchanges".to_owned()));
+/// assert_eq!(ApplyTo::Queues.as_str(), "queues");
+/// assert_eq!(ApplyTo::Exchanges.to_string(), "exchanges");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -142,7 +150,7 @@ pub enum ApplyTo {
 }
 
 impl ApplyTo {
-    /// The word that RabbitMQ's `apply-to` has for it.
+    /// The word for it in RabbitMQ's `apply-to`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",

@@ -14,7 +14,7 @@ use crate::model::{
     name::Name,
 };
 
-/// The policies of a virtual host, and those that its operator puts above them.
+/// The policies of a virtual host and its operator policies.
 #[derive(Clone, Debug)]
 pub(crate) struct Policies {
     vhost: Name,
@@ -31,18 +31,19 @@ impl Policies {
         }
     }
 
-    /// Sets a policy, in place of one of the same name.
+    /// Sets a policy. Replaces the one of the same name.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] (502), and [`Error::PreconditionFailed`] (406) for a pattern or a definition that is not valid.
-    /// Nothing has changed then.
+    /// [`Error::InvalidName`] (502), and [`Error::PreconditionFailed`] (406) for an invalid pattern
+    /// or definition. Nothing is changed then.
     pub(crate) fn set(&mut self, policy: Policy) -> Result {
         let compiled = Compiled::new(policy, PolicyKind::User, &self.vhost)?;
         self.policies.set(compiled);
         Ok(())
     }
 
-    /// Sets an operator policy: it may hold limits only, and lowers what policies and arguments say. Its names are its own.
+    /// Sets an operator policy. It may have limits only, and lowers those of policies and
+    /// arguments. Operator policies have separate names.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -52,12 +53,12 @@ impl Policies {
         Ok(())
     }
 
-    /// Clears the policy of this name. False if there is none.
+    /// Clears the policy of this name. `false` if there is none.
     pub(crate) fn clear(&mut self, name: &str) -> bool {
         self.policies.clear(name)
     }
 
-    /// Clears the operator policy of this name. False if there is none.
+    /// Clears the operator policy of this name. `false` if there is none.
     pub(crate) fn clear_operator(&mut self, name: &str) -> bool {
         self.operator.clear(name)
     }
@@ -72,19 +73,19 @@ impl Policies {
         self.operator.iter()
     }
 
-    /// The one policy that applies to a queue or an exchange. Nothing else has policies.
+    /// The policy that applies to a queue or an exchange. Other entities have no policies.
     #[cfg(test)]
     pub(crate) fn matching(&self, entity: EntityKind, name: &str) -> Option<&Policy> {
         Some(&self.policies.matching(entity, name)?.policy)
     }
 
-    /// The one operator policy that applies to a queue or an exchange.
+    /// The operator policy that applies to a queue or an exchange.
     #[cfg(test)]
     pub(crate) fn matching_operator(&self, entity: EntityKind, name: &str) -> Option<&Policy> {
         Some(&self.operator.matching(entity, name)?.policy)
     }
 
-    /// What holds for a queue of this name that was declared with these arguments.
+    /// The effective arguments of a queue of this name that was declared with these arguments.
     pub(crate) fn effective_queue(&self, declared: &QueueArguments, name: &str) -> QueueArguments {
         match self.settings(EntityKind::Queue, name) {
             Some(settings) => settings.apply_to_queue(declared),
@@ -92,7 +93,7 @@ impl Policies {
         }
     }
 
-    /// What holds for an exchange of this name that was declared with these arguments.
+    /// The effective arguments of an exchange of this name that was declared with these arguments.
     pub(crate) fn effective_exchange(
         &self,
         declared: &ExchangeArguments,
@@ -104,7 +105,7 @@ impl Policies {
         }
     }
 
-    /// What the policies that apply set together.
+    /// The merged settings of the policies that apply.
     fn settings(&self, entity: EntityKind, name: &str) -> Option<Settings> {
         let settings = |ranked: &'_ Ranked| {
             ranked
@@ -118,7 +119,7 @@ impl Policies {
     }
 }
 
-/// Policies by rank: the first that fits applies.
+/// Policies by rank. The first one that matches applies.
 #[derive(Clone, Debug, Default)]
 struct Ranked(Vec<Compiled>);
 
@@ -146,7 +147,7 @@ impl Ranked {
     }
 }
 
-/// A policy that was checked.
+/// A checked policy.
 #[derive(Clone, Debug)]
 struct Compiled {
     policy: Policy,
@@ -186,13 +187,14 @@ impl Compiled {
         applies && self.pattern.is_match(name)
     }
 
-    /// The lower, the earlier it is tried. Names settle ties, where RabbitMQ leaves the choice to chance.
+    /// A policy of a lower rank is tried first. Names decide among equals, where RabbitMQ's order
+    /// is undefined.
     fn rank(&self) -> (cmp::Reverse<i64>, &str) {
         (cmp::Reverse(self.policy.priority), &self.policy.name)
     }
 }
 
-/// The last line of what the expression's parser says; those before draw the place.
+/// The last line of the parser's message. The lines before it mark the position.
 fn what_is_wrong(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();

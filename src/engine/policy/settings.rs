@@ -1,4 +1,5 @@
-//! What a policy defines: checked in RabbitMQ's words, read into plain values, and merged.
+//! The definition of a policy: checked with RabbitMQ's messages, parsed into plain values, and
+//! merged.
 
 use std::{cmp, fmt, sync::Arc, time::Duration};
 
@@ -24,14 +25,14 @@ const LIMITS: [&str; 7] = [
     "message-ttl",
 ];
 
-/// Why a definition is refused: the key it is about, and a sentence.
+/// The reason why a definition is refused: the key and a sentence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Invalid {
     pub(super) key: String,
     pub(super) reason: String,
 }
 
-/// What policies set, checked. `None` is "not set".
+/// The checked settings of policies. `None` means "not set".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
     alternate_exchange: Option<Name>,
@@ -68,7 +69,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Reads one entry. False if there is no such key.
+    /// Parses one entry. `false` if there is no such key.
     fn read(&mut self, key: &str, value: &FieldValue) -> Result<bool, String> {
         let setting = Setting(value);
         match key {
@@ -100,7 +101,7 @@ impl Settings {
         Ok(true)
     }
 
-    /// These settings under the limits of an operator, who may lower them and add to them.
+    /// Merges these settings with the limits of an operator, which may lower them and add to them.
     pub(super) fn limited_by(self, operator: &Self) -> Self {
         Self {
             delivery_limit: lower(self.delivery_limit, operator.delivery_limit),
@@ -112,21 +113,22 @@ impl Settings {
         }
     }
 
-    /// What holds for a queue that was declared with these arguments.
+    /// The effective arguments of a queue that was declared with these arguments.
     pub(super) fn apply_to_queue(&self, declared: &QueueArguments) -> QueueArguments {
         let dead_letter_exchange = declared
             .dead_letter_exchange
             .clone()
             .or_else(|| self.dead_letter_exchange.clone());
-        // Each for itself, as in RabbitMQ: the argument may give the exchange and the policy the key. Without an exchange a key
-        // means nothing.
+        // Both are independent, as in RabbitMQ: the argument may give the exchange and the policy
+        // the key. Without an exchange the key has no effect.
         let dead_letter_routing_key = declared
             .dead_letter_routing_key
             .clone()
             .or_else(|| self.dead_letter_routing_key.clone())
             .filter(|_| dead_letter_exchange.is_some());
         QueueArguments {
-            // No policy has one: what is in a queue was paid for when it came.
+            // No policy sets a budget, since the messages in a queue were paid for when they
+            // arrived.
             budget: declared.budget.clone(),
             dead_letter_exchange,
             dead_letter_routing_key,
@@ -142,7 +144,7 @@ impl Settings {
         }
     }
 
-    /// What holds for an exchange that was declared with these arguments.
+    /// The effective arguments of an exchange that was declared with these arguments.
     pub(super) fn apply_to_exchange(&self, declared: &ExchangeArguments) -> ExchangeArguments {
         ExchangeArguments {
             alternate_exchange: declared
@@ -153,7 +155,7 @@ impl Settings {
     }
 }
 
-/// The lower of two limits; no limit is above them all.
+/// The lower of two limits. `None` is no limit, which is higher than any limit.
 fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(cmp::min(one, other)),
@@ -161,7 +163,8 @@ fn lower<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
-/// The value of one key. Its readers never return `None`, so that what they read can be kept as it is.
+/// The value of one key. Its parsers never return `None`, so their results can be stored as they
+/// are.
 struct Setting<'a>(&'a FieldValue);
 
 impl<'a> Setting<'a> {
@@ -216,7 +219,8 @@ impl<'a> Setting<'a> {
         self.read(word, what, &words.join(" or ")).map(drop)
     }
 
-    /// Checks what RabbitMQ knows and what changes nothing in one process. False if there is no such key.
+    /// Checks the settings of RabbitMQ that have no effect in one process. `false` if there is no
+    /// such key.
     fn check_without_effect(&self, key: &str) -> Result<bool, String> {
         match key {
             "dead-letter-strategy" => {
@@ -241,14 +245,15 @@ impl<'a> Setting<'a> {
                 let expected = format!("a whole number from 0 to {LARGEST_SEGMENT}");
                 self.number(0, LARGEST_SEGMENT, "segment size", &expected)?;
             }
-            // Mirroring, which every 3.10 cluster sets by policy; the definitions of one are to load here.
+            // Mirroring, which every cluster of RabbitMQ 3.10 sets by policy. The definitions of
+            // such a cluster must load here.
             _ => return Ok(key.starts_with("ha-")),
         }
         Ok(true)
     }
 }
 
-/// Whether this is a time such as `7D`.
+/// Whether this is an age such as `7D`.
 fn is_age(text: &str) -> bool {
     let number = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
     let unit = &text[number.len()..];
@@ -275,7 +280,7 @@ fn unrecognised(key: &str, value: &FieldValue, kind: PolicyKind) -> Invalid {
     invalid(key, reason)
 }
 
-/// Prints a value as RabbitMQ's policy errors do: text as an Erlang binary.
+/// Prints a value as in RabbitMQ's policy errors: text as an Erlang binary.
 struct Term<'a>(&'a FieldValue);
 
 impl fmt::Display for Term<'_> {

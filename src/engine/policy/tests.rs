@@ -26,7 +26,7 @@ fn declared(arguments: FieldTable) -> QueueArguments {
     QueueArguments::parse(&arguments, &name("q"), &name("/")).unwrap()
 }
 
-/// What holds for the queue `q`, declared without arguments.
+/// The effective arguments of the queue `q`, declared without arguments.
 fn effective(policies: &Policies) -> QueueArguments {
     policies.effective_queue(&QueueArguments::default(), "q")
 }
@@ -39,7 +39,7 @@ fn set(policy: Policy) -> Result {
     Policies::new(&name("/")).set(policy)
 }
 
-/// The text after RabbitMQ's fixed beginning, of an error that must be a 406.
+/// The text of an error after RabbitMQ's fixed beginning. The error must be a 406.
 fn refusal(key: &str, result: Result) -> String {
     let error = result.unwrap_err();
     assert_eq!(error.reply_code(), Some(406), "{error}");
@@ -384,7 +384,7 @@ fn unknown_keys_and_an_empty_definition_are_refused() {
         text.starts_with("[{<<\"frob\">>,1}] are not recognised policy settings"),
         "{text}"
     );
-    // An argument is not a setting.
+    // The name of an argument is not the key of a setting.
     assert!(refused_setting("x-max-length", 1).contains("not recognised"));
     let empty = set(Policy::new("p", ""));
     assert_eq!(refusal("definition", empty), "no policy provided");
@@ -425,7 +425,7 @@ fn a_pattern_that_does_not_compile_is_refused_with_the_reason() {
     );
 }
 
-/// A definition of limits, and the lowest of each that several definitions give.
+/// Random definitions of limits. A definition may have the same key several times.
 fn limits() -> impl Strategy<Value = FieldTable> {
     let keys = ["delivery-limit", "expires", "max-length", "message-ttl"];
     prop::collection::vec((prop::sample::select(keys.to_vec()), 1..20_i32), 1..5)
@@ -473,7 +473,11 @@ proptest! {
     }
 
     #[test]
-    fn no_pattern_and_no_value_panics(pattern in "\\PC{0,12}", key in "[a-z-]{0,20}", text in "\\PC{0,8}") {
+    fn no_pattern_and_no_value_panics(
+        pattern in "\\PC{0,12}",
+        key in "[a-z-]{0,20}",
+        text in "\\PC{0,8}",
+    ) {
         let _ = set(Policy::new("p", pattern).setting(key, text.clone()));
         let _ = set(Policy::new("p", "").setting("max-age", text));
     }

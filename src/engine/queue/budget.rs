@@ -1,8 +1,10 @@
-//! Byte budgets that queues share, and what each queue has paid into them.
+//! Byte budgets that queues share, and the amount that each queue has paid into them.
 //!
-//! Bytes are paid when a message arrives, under its queue's lock, and given back when it leaves for good, with the lock or
-//! without: an acknowledgement counts by atomics alone. The two sides meet only where publishers wait. Knows nothing of
-//! messages, queues or virtual hosts. Its lock is a leaf.
+//! A queue pays the bytes of a message when it arrives, under the queue's lock. The bytes are
+//! refunded when the message leaves for good, with or without the lock, since an acknowledgement
+//! uses only atomics. The two sides meet only where publishers wait.
+//!
+//! Knows nothing of messages, queues or virtual hosts. Its lock is a leaf.
 
 use std::{sync::Arc, task::Poll};
 
@@ -21,16 +23,17 @@ use crate::{
     },
 };
 
-/// So many bytes for all the queues that it covers.
+/// A limit in bytes for all the queues that the budget covers.
 #[derive(Debug)]
 pub(crate) struct BudgetCore {
     name: Name,
     limit: u64,
     policy: BudgetPolicy,
     used: AtomicU64,
-    /// Whether somebody waits, or is about to. Written under the lock of `waiters`, read by whoever gives bytes back.
+    /// Whether a publisher waits, or is about to. Written under the lock of `waiters`, read by
+    /// threads that refund bytes.
     watched: AtomicBool,
-    /// Publishers that wait for room.
+    /// Publishers that wait for capacity.
     waiters: Mutex<WaitList>,
 }
 
@@ -50,12 +53,12 @@ impl BudgetCore {
         &self.name
     }
 
-    /// The bytes of everything that is paid for now.
+    /// The bytes of all messages that are paid for now.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(SeqCst)
     }
 
-    /// How many publishers wait for room.
+    /// How many publishers wait for capacity.
     pub(crate) fn waiting(&self) -> usize {
         self.waiters.lock().len()
     }
@@ -64,38 +67,39 @@ impl BudgetCore {
         self.used() < self.limit
     }
 
-    /// Pays, unless the limit would be crossed.
+    /// Pays `bytes`, unless that would cross the limit.
     fn try_pay(&self, bytes: u64) -> bool {
         let within = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.limit);
         self.used.fetch_update(SeqCst, SeqCst, within).is_ok()
     }
 
-    /// Gives bytes back; returns those who waited for that, to be woken without any lock.
-    #[must_use = "who waited must be woken"]
+    /// Refunds bytes. Returns the publishers that waited for them, to be woken without any lock.
+    #[must_use = "the returned waiters must be woken"]
     fn refund(&self, bytes: u64) -> Vec<Wake> {
         let used = self.used.fetch_sub(bytes, SeqCst).wrapping_sub(bytes);
         // Pairs with `attempt`: both write first and read second, so one of the two sees the other.
         //
-        //   whoever gives back               publisher, under the lock of the waiters
+        //   refund                           publisher, under the lock of the waiters
         //   used -= bytes                    watched = true
-        //   reads watched: true -> wakes     reads used: has room, or registers before the lock is free
+        //   reads watched: true -> wakes     reads used: has capacity, or registers before unlock
         //
-        // Were either to read first, both could miss: the publisher would wait for ever.
+        // If either side read first, both could miss, and the publisher would wait forever.
         if used < self.limit && self.watched.load(SeqCst) {
             return self.take_waiters();
         }
         Vec::new()
     }
 
-    /// Those who wait, to be woken without any lock.
-    #[must_use = "who waited must be woken"]
+    /// Takes all waiters, to be woken without any lock.
+    #[must_use = "the returned waiters must be woken"]
     pub(crate) fn take_waiters(&self) -> Vec<Wake> {
         let mut waiters = self.waiters.lock();
         self.watched.store(false, SeqCst);
         waiters.take_all()
     }
 
-    /// Looks for room; if there is none, the publisher with the ticket is registered, unless what it waits for is `gone`.
+    /// Ready if there is capacity, or if the target of the publisher's wait is `gone`. Otherwise
+    /// registers the publisher with the ticket.
     fn attempt(&self, ticket: Option<Ticket<'_>>, gone: impl FnOnce() -> bool) -> Poll<()> {
         let mut waiters = self.waiters.lock();
         self.watched.store(true, SeqCst);
@@ -120,17 +124,17 @@ impl BudgetCore {
 /// One queue's account with the budgets that cover it.
 #[derive(Debug)]
 pub(crate) struct Account {
-    /// Those that refuse come first.
+    /// The budgets that refuse come first.
     budgets: Vec<Arc<BudgetCore>>,
-    /// What the queue has paid to each of them and not got back. What comes back after the queue's end finds 0 here, and
-    /// so nothing is given back twice.
+    /// The bytes that the queue has paid to each budget and that were not refunded. It is 0 after
+    /// the queue is deleted, so that a later refund is not a second one.
     paid: AtomicU64,
     /// The queue is deleted. Written once, under its lock.
     closed: AtomicBool,
 }
 
 impl Account {
-    /// `None` if nothing covers the queue.
+    /// `None` if no budget covers the queue.
     pub(crate) fn with(mut budgets: Vec<Arc<BudgetCore>>) -> Option<Arc<Account>> {
         budgets.sort_by_key(|budget| budget.policy != BudgetPolicy::Reject);
         (!budgets.is_empty()).then(|| {
@@ -147,13 +151,15 @@ impl Account {
         self.budgets.iter().any(|other| Arc::ptr_eq(other, budget))
     }
 
-    /// Pays for a newcomer; `false`, and nothing is paid, if a budget refuses its publisher. What the broker itself brings
-    /// is never refused. Called under the queue's lock, before anybody can have the message.
+    /// Pays for a new message. If a budget refuses its publisher, pays nothing and returns `false`.
+    /// Messages of the broker itself are never refused. Called under the queue's lock, before any
+    /// consumer can have the message.
     pub(super) fn pay(&self, bytes: u64, by: PushedBy) -> bool {
         for (index, budget) in self.budgets.iter().enumerate() {
             if by == PushedBy::Publisher && budget.policy == BudgetPolicy::Reject {
                 if !budget.try_pay(bytes) {
-                    // Nobody waits for those that refuse, and only they were paid so far.
+                    // No publisher waits for the budgets that refuse, and only those were paid so
+                    // far.
                     for paid in &self.budgets[..index] {
                         paid.used.fetch_sub(bytes, SeqCst);
                     }
@@ -167,8 +173,9 @@ impl Account {
         true
     }
 
-    /// A message has left for good. Returns publishers to be woken without any lock.
-    #[must_use = "who waited must be woken"]
+    /// Refunds the bytes of a message that has left for good. Returns publishers to be woken
+    /// without any lock.
+    #[must_use = "the returned waiters must be woken"]
     pub(crate) fn refund(&self, bytes: u64) -> Vec<Wake> {
         let less = |paid: u64| Some(paid.saturating_sub(bytes));
         let paid = match self.paid.fetch_update(SeqCst, SeqCst, less) {
@@ -177,8 +184,9 @@ impl Account {
         self.refund_all(bytes.min(paid))
     }
 
-    /// The queue is deleted: everything comes back, and nobody waits for room in it any more.
-    #[must_use = "who waited must be woken"]
+    /// Refunds everything because the queue is deleted. Publishers do not wait for capacity in it
+    /// any more.
+    #[must_use = "the returned waiters must be woken"]
     pub(super) fn close(&self) -> Vec<Wake> {
         self.closed.store(true, SeqCst);
         let mut wakes = self.refund_all(self.paid.swap(0, SeqCst));
@@ -204,7 +212,8 @@ impl Account {
         budgets.any(|budget| budget.policy == BudgetPolicy::Block)
     }
 
-    /// What a publisher must wait for, if a budget has it wait. Nobody waits for a queue that is deleted.
+    /// The capacity that a publisher must wait for, if a budget makes it wait. A deleted queue
+    /// makes no publisher wait.
     pub(crate) fn lacking(self: &Arc<Self>) -> Option<BudgetCapacity> {
         let mut blocking = self.budgets.iter();
         let spent = blocking
@@ -217,7 +226,7 @@ impl Account {
     }
 }
 
-/// Room in one budget, needed by a publisher to one queue.
+/// Capacity in one budget that a publisher to one queue waits for.
 #[derive(Clone, Debug)]
 pub(crate) struct BudgetCapacity {
     account: Arc<Account>,
@@ -225,13 +234,14 @@ pub(crate) struct BudgetCapacity {
 }
 
 impl BudgetCapacity {
-    /// Ready if there is room, the queue is deleted, or all is `over`.
+    /// Ready if the budget has capacity, the queue is deleted, or `over` returns `true`.
     pub(crate) fn attempt(
         &self,
         ticket: Option<Ticket<'_>>,
         over: impl FnOnce() -> bool,
     ) -> Poll<()> {
-        // Whoever makes one of these true takes the lock after it, under which they are read here.
+        // A thread that makes one of these true takes the lock afterwards. They are read under that
+        // lock here.
         self.budget
             .attempt(ticket, || self.account.closed.load(SeqCst) || over())
     }

@@ -1,6 +1,8 @@
-//! One consumer as its queue sees it: where its messages go, its credit, what it was handed.
+//! One consumer of a queue: the target of its deliveries, its credit and the counts of its
+//! deliveries.
 //!
-//! Plain data behind the queue's lock; knows nothing of other consumers, ready messages, channels or typed handles.
+//! Plain data behind the queue's lock. Knows nothing of other consumers, ready messages, channels
+//! or typed handles.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -17,47 +19,49 @@ use crate::{
     runtime::waiter::{WaitList, Wake},
 };
 
-/// Consumers that share a limit on the whole (a channel), or a single one.
+/// The id of a channel, whose consumers share a limit, or of a single consumer.
 pub(crate) type Group = u64;
 
-/// Takes messages the moment the queue hands them over: an AMQP channel.
+/// Takes each message at the moment of delivery: an AMQP channel.
 ///
-/// Both methods are called under the queue's lock: they may take a leaf lock, and run no user code.
+/// Both methods are called under the queue's lock. They may take a leaf lock, and run no user code.
 pub(crate) trait ConsumerSink: Send + Sync {
-    /// Takes the message out, or leaves it if the channel is at its limit: `false`. Then the queue keeps all consumers of this
-    /// group aside until [`QueueState::resume`](super::QueueState::resume).
+    /// Takes the message out of `message`. If the channel is at its limit, leaves it and returns
+    /// `false`. Then the queue suspends all consumers of this group until
+    /// [`QueueState::resume`](super::QueueState::resume).
     fn try_deliver(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
 
-    /// The queue ends the consumer.
+    /// Records that the queue has cancelled the consumer.
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
 }
 
-/// Where a consumer's messages go.
+/// The target of a consumer's deliveries.
 pub(crate) enum DeliveryTarget {
-    /// Collected here until the consumer takes them all as one run.
+    /// Messages are collected here until the consumer takes them all as one run.
     Inbox(Inbox),
     Push(Arc<dyn ConsumerSink>),
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    /// In the order in which they came. Only filled here, never taken from: that is what the simplest of all lists is for.
+    /// In the order of delivery. Messages are only added here and taken all at once, so a `Vec` is
+    /// enough.
     pub(crate) run: Vec<Envelope>,
     /// Receivers that found the inbox empty.
     pub(crate) waiting: WaitList,
-    /// A receiver has come for more and found nothing since the last run was taken.
+    /// A receiver asked for messages and found none since the last run was taken.
     pub(crate) wants_more: bool,
 }
 
-/// What a consumer asks for when it subscribes.
+/// The parameters of a new consumer.
 pub(crate) struct SubscribeRequest {
     pub(crate) tag: Name,
     pub(crate) group: Group,
     /// Consumers of a higher priority are served first.
     pub(crate) priority: i64,
-    /// How many unsettled messages it may hold; 0 is no limit.
+    /// How many unsettled messages it may hold. 0 means no limit.
     pub(crate) prefetch: u32,
-    /// What it is handed counts as acknowledged.
+    /// Whether its deliveries count as acknowledged.
     pub(crate) auto_ack: bool,
     pub(crate) exclusive: bool,
     pub(crate) credit: Arc<Credit>,
@@ -67,7 +71,7 @@ pub(crate) struct ConsumerState {
     pub(crate) tag: Name,
     pub(super) group: Group,
     pub(super) priority: i64,
-    /// 0 is no limit.
+    /// 0 means no limit.
     prefetch: u32,
     auto_ack: bool,
     pub(crate) exclusive: bool,
@@ -76,10 +80,11 @@ pub(crate) struct ConsumerState {
     pub(super) delivered: Delivered,
 }
 
-/// What a consumer was handed so far.
+/// The counts of a consumer's deliveries so far.
 pub(super) struct Delivered {
     pub(super) totals: MessageTotals,
-    /// Credit left by the queue's own count; what was settled since is added when this is used up.
+    /// Credit left by the queue's own count. When it is used up, the settlements since then are
+    /// added.
     available: u32,
 }
 
@@ -87,17 +92,17 @@ impl Delivered {
     #[inline]
     fn add(&mut self, delivered: MessageTotals) {
         self.totals += delivered;
-        // Without a limit there is nothing to count down.
+        // Without a limit the value is not used.
         self.available = self.available.saturating_sub(delivered.messages as u32);
     }
 }
 
-/// Counts what was put into an inbox.
+/// Counts the messages that were put into an inbox.
 pub(super) struct InboxCommit<'a> {
     waiting: &'a mut WaitList,
     credit: &'a Credit,
     delivered: &'a mut Delivered,
-    /// The turns of the consumers, if there are several.
+    /// The turn order, if it has several consumers.
     turn: Option<&'a mut VecDeque<ConsumerId>>,
 }
 
@@ -121,19 +126,19 @@ impl InboxCommit<'_> {
 }
 
 impl ConsumerState {
-    pub(super) fn new(ask: SubscribeRequest, sink: DeliveryTarget) -> ConsumerState {
+    pub(super) fn new(request: SubscribeRequest, target: DeliveryTarget) -> ConsumerState {
         ConsumerState {
-            tag: ask.tag,
-            group: ask.group,
-            priority: ask.priority,
-            prefetch: ask.prefetch,
-            auto_ack: ask.auto_ack,
-            exclusive: ask.exclusive,
-            target: sink,
-            credit: ask.credit,
+            tag: request.tag,
+            group: request.group,
+            priority: request.priority,
+            prefetch: request.prefetch,
+            auto_ack: request.auto_ack,
+            exclusive: request.exclusive,
+            target,
+            credit: request.credit,
             delivered: Delivered {
                 totals: MessageTotals::default(),
-                available: ask.prefetch,
+                available: request.prefetch,
             },
         }
     }
@@ -144,7 +149,7 @@ impl ConsumerState {
         self.prefetch == 0 || self.delivered.available > 0 || self.refresh()
     }
 
-    /// Counts what was settled since the last time; if that gives no credit, asks to be told.
+    /// Adds the settlements since the last time. If that gives no credit, requests a notification.
     fn refresh(&mut self) -> bool {
         let (handed, prefetch) = (self.delivered.totals.messages, u64::from(self.prefetch));
         let settled = self
@@ -157,13 +162,14 @@ impl ConsumerState {
         self.delivered.available > 0
     }
 
-    /// A lower limit takes nothing back.
+    /// A lower limit takes no delivery back.
     pub(super) fn set_prefetch(&mut self, prefetch: u32) {
         self.prefetch = prefetch;
         self.delivered.available = 0;
     }
 
-    /// Takes the message; `false`, and it stays, if the sink is at its limit. There must be credit.
+    /// Delivers the message. `false` if the sink is at its limit; the message then stays in
+    /// `message`. The consumer must have credit.
     #[inline]
     pub(super) fn deliver(
         &mut self,
@@ -186,14 +192,16 @@ impl ConsumerState {
             effects.wake(commit.commit(was_empty, totals));
         }
         if self.auto_ack {
-            // Credit that is not limited is not waited for.
+            // A consumer that acknowledges automatically has no prefetch limit, so no notification
+            // is needed.
             let _ = self.credit.settle(1, size);
         }
         true
     }
 
-    /// Takes as many messages as the credit allows: `fill` puts up to so many into the inbox, and
-    /// returns their totals. `false` if it took none, since it takes them one by one.
+    /// Delivers as many messages as the credit allows. `fill` puts at most the given number into
+    /// the inbox and returns their totals. `false` if it took none, because this consumer takes
+    /// messages one by one.
     pub(super) fn deliver_batch(
         &mut self,
         effects: &mut Effects,
@@ -226,7 +234,8 @@ impl ConsumerState {
         true
     }
 
-    /// A slot in the inbox, if it has capacity, and credit that was counted before.
+    /// Reserves a slot in the inbox, if it has capacity and the credit counted before is not used
+    /// up.
     #[inline(always)]
     pub(super) fn reserve<'a>(
         &'a mut self,
@@ -243,7 +252,7 @@ impl ConsumerState {
         })
     }
 
-    /// The list of messages in the inbox, and the way to count what is added to it.
+    /// The list of messages in the inbox, and the counter for messages added to it.
     #[inline(always)]
     fn inbox<'a>(
         &'a mut self,
@@ -261,7 +270,8 @@ impl ConsumerState {
         Some((run, commit))
     }
 
-    /// Gives the receiver all that is in the inbox; `false`, and it is hungry from now on, if that is nothing.
+    /// Moves all messages of the inbox into `run`. If there are none, returns `false` and sets
+    /// `wants_more`.
     pub(super) fn drain_inbox(&mut self, run: &mut VecDeque<Envelope>) -> bool {
         let DeliveryTarget::Inbox(inbox) = &mut self.target else {
             return false;
@@ -275,9 +285,11 @@ impl ConsumerState {
         !inbox.wants_more
     }
 
-    /// How many settlements are worth one look at the queue. A channel is told of each, as AMQP has it, and so is a
-    /// receiver that waits. One that still has a run to work through comes by itself when that is done, and then takes what is ready
-    /// as one run; whoever asks the queue for anything else has it look first.
+    /// After how many settlements the queue is notified.
+    ///
+    /// A channel notifies it of each one, as AMQP requires, and so does a receiver that waits. A
+    /// receiver that still has a run calls `checkout` after its end and takes the ready messages as
+    /// one run. Operations that read the queue's state apply the settlements first.
     fn notify_interval(&self) -> u64 {
         match &self.target {
             DeliveryTarget::Inbox(inbox) if !inbox.wants_more && inbox.waiting.is_empty() => {

@@ -1,8 +1,10 @@
-//! The consumers of one queue: whose turn it is, who is out of credit, what each was handed.
+//! The consumers of one queue: the turn order, the consumers out of credit, and the counts of
+//! deliveries.
 //!
-//! Consumers of the highest priority take turns; one that cannot take a message leaves the turn order and joins its
-//! end again when it can (as RabbitMQ's `rabbit_queue_consumers` does). Plain data behind the queue's lock; knows
-//! nothing of ready messages, channels or typed handles.
+//! The consumers of the highest priority take turns. A consumer that cannot take a message leaves
+//! the turn order. It joins the end again when it can, as in RabbitMQ's `rabbit_queue_consumers`.
+//!
+//! Plain data behind the queue's lock. Knows nothing of ready messages, channels or typed handles.
 
 use std::{collections::VecDeque, fmt};
 
@@ -15,10 +17,10 @@ use super::{
 use crate::message::envelope::Envelope;
 use crate::model::message_totals::MessageTotals;
 
-/// A consumer whose turn it is and that can take a message.
+/// The first consumer in the turn order that can take a message.
 pub(crate) struct NextConsumer {
     id: ConsumerId,
-    /// Nobody takes turns with it, so that it may take all it can at once.
+    /// No other consumer takes turns with this one, so it may take a whole batch at once.
     pub(crate) alone: bool,
 }
 
@@ -27,13 +29,14 @@ pub(crate) struct Consumers {
     slots: Vec<Option<(u32, ConsumerState)>>,
     count: usize,
     serial: u32,
-    /// Highest priority first; in each the consumers that can take a message, as far as is known, in turn.
+    /// Highest priority first. Each priority has the consumers that can take a message, as far as
+    /// is known, in turn order.
     turns: Vec<(i64, VecDeque<ConsumerId>)>,
     /// Consumers without credit, in the order in which they ran out.
     blocked: Vec<ConsumerId>,
     /// Groups at their common limit.
     suspended: Vec<Group>,
-    /// Whether only one consumer is served, until it goes; the others wait to take over.
+    /// Whether only one consumer is served until it is removed. The others wait to take over.
     single_active: bool,
     active: Option<ConsumerId>,
 }
@@ -79,11 +82,11 @@ impl Consumers {
         self.iter().any(|subscriber| subscriber.exclusive)
     }
 
-    /// Adds a consumer; `sink` learns its id before the first message comes.
+    /// Adds a consumer. `target` gets its id before its first message.
     pub(crate) fn add(
         &mut self,
-        ask: SubscribeRequest,
-        sink: impl FnOnce(ConsumerId) -> DeliveryTarget,
+        request: SubscribeRequest,
+        target: impl FnOnce(ConsumerId) -> DeliveryTarget,
     ) -> ConsumerId {
         self.serial = self.serial.wrapping_add(1);
         let slot = match self.slots.iter().position(Option::is_none) {
@@ -99,7 +102,7 @@ impl Consumers {
             slot: slot as u32,
             serial: self.serial,
         };
-        let subscriber = ConsumerState::new(ask, sink(id));
+        let subscriber = ConsumerState::new(request, target(id));
         self.join_turns(id, subscriber.priority);
         self.slots[slot] = Some((id.serial, subscriber));
         self.count += 1;
@@ -117,7 +120,8 @@ impl Consumers {
         }
         self.turns.retain(|(_, turn)| !turn.is_empty());
         if self.active == Some(id) {
-            // The highest priority takes over, and of these the one that has waited longest.
+            // The consumer of the highest priority takes over, and among equals the one that has
+            // waited longest.
             self.active = self
                 .turns
                 .iter()
@@ -129,7 +133,7 @@ impl Consumers {
         Some(subscriber)
     }
 
-    /// All consumers, in no particular order.
+    /// Removes all consumers and returns them in no particular order.
     pub(crate) fn drain(&mut self) -> Vec<ConsumerState> {
         let all = std::mem::replace(self, Consumers::new(self.single_active));
         self.serial = all.serial;
@@ -148,7 +152,8 @@ impl Consumers {
         }
     }
 
-    /// Whose turn it is, of those that can take a message; those before it that cannot are put aside.
+    /// The first consumer in the turn order that can take a message. Those before it that cannot
+    /// are moved to `blocked`.
     pub(crate) fn next_consumer(&mut self) -> Option<NextConsumer> {
         if self.single_active {
             let id = self.active.filter(|id| !self.blocked.contains(id))?;
@@ -174,8 +179,8 @@ impl Consumers {
         None
     }
 
-    /// A slot in the inbox of the consumer whose turn it is. `None` if that takes more than a look,
-    /// or if no consumer has room and credit.
+    /// Reserves a slot in the inbox of the next consumer. `None` if finding the consumer takes a
+    /// search, or if it has no capacity or credit.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
         if self.single_active || !self.suspended.is_empty() {
@@ -187,7 +192,8 @@ impl Consumers {
         subscriber.reserve((turn.len() > 1).then_some(turn))
     }
 
-    /// Hands a message of `size` bytes to the consumer whose turn it is; `false`, and the message stays, if none can take it.
+    /// Delivers a message of `size` bytes to the next consumer. `false` if no consumer can take it;
+    /// the message then stays in `message`.
     #[inline]
     pub(crate) fn deliver(
         &mut self,
@@ -217,7 +223,7 @@ impl Consumers {
         false
     }
 
-    /// A blocked active consumer blocks the queue: nobody else is served.
+    /// Delivers to the active consumer only. If that one is blocked, no other is served.
     fn deliver_to_active(
         &mut self,
         message: &mut Option<Envelope>,
@@ -234,15 +240,16 @@ impl Consumers {
         offered
     }
 
-    /// Hands as many messages to the consumer at once as its credit allows: `fill` puts up to so many into its inbox, and
-    /// says what they amount to. `false` if it took none, since it takes them one by one.
+    /// Delivers as many messages at once as the consumer's credit allows. `fill` puts at most the
+    /// given number into the inbox and returns their totals. `false` if it took none, because this
+    /// consumer takes messages one by one.
     pub(crate) fn deliver_batch(
         &mut self,
-        taker: &NextConsumer,
+        consumer: &NextConsumer,
         effects: &mut Effects,
         fill: impl FnOnce(&mut Vec<Envelope>, usize) -> MessageTotals,
     ) -> bool {
-        match self.get_mut(taker.id) {
+        match self.get_mut(consumer.id) {
             Some(subscriber) => subscriber.deliver_batch(effects, fill),
             None => false,
         }
@@ -255,7 +262,7 @@ impl Consumers {
         self.blocked.push(id);
     }
 
-    /// Whether the consumer has credit, and its group too.
+    /// Whether the consumer has credit and its group is not suspended.
     #[inline]
     fn can_take(&mut self, id: ConsumerId) -> bool {
         match self.slots.get_mut(id.slot as usize) {
@@ -266,7 +273,8 @@ impl Consumers {
         }
     }
 
-    /// Gives the message to a consumer; `false` if it has no credit, or its group, or the outlet refuses.
+    /// Delivers the message to a consumer. `false` if the consumer has no credit, its group is
+    /// suspended, or its sink refuses.
     #[inline]
     fn try_deliver(
         &mut self,
@@ -291,7 +299,8 @@ impl Consumers {
         taken
     }
 
-    /// Looks at the credit of blocked consumers again, of one group or of all; `true` if one is back in turn.
+    /// Checks the credit of blocked consumers again, of one group or of all. `true` if one joined
+    /// the turn order again.
     pub(crate) fn reconsider(&mut self, group: Option<Group>) -> bool {
         let mut back = Vec::new();
         let Consumers {
@@ -320,7 +329,7 @@ impl Consumers {
         !back.is_empty()
     }
 
-    /// The group is below its limit again (or has none any more).
+    /// Resumes a group that is below its limit again or has no limit any more.
     pub(crate) fn resume(&mut self, group: Group) -> bool {
         self.suspended.retain(|suspended| *suspended != group);
         self.reconsider(Some(group))
@@ -338,7 +347,8 @@ impl Consumers {
         }
     }
 
-    /// Sets how many unsettled messages the consumer may hold. A lower limit takes nothing back.
+    /// Sets how many unsettled messages the consumer may hold. A lower limit takes no delivery
+    /// back.
     pub(crate) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u32) {
         let Some(subscriber) = self.get_mut(id) else {
             return;

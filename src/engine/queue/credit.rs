@@ -1,8 +1,10 @@
 //! Prefetch credit: how many more messages a consumer may hold.
 //!
-//! The queue counts what it handed over, under its lock; whoever settles counts what came back, by an atomic and
-//! without the lock. The two meet only when the queue ran out of credit: it then names the count at which it wants to
-//! be told. Knows nothing of messages or consumers.
+//! The queue counts deliveries under its lock. A settlement is counted by an atomic, without the
+//! lock. The two sides meet only when the consumer is out of credit. The queue then sets the count
+//! of settlements at which it must be notified.
+//!
+//! Knows nothing of messages or consumers.
 
 use crossbeam_utils::CachePadded;
 
@@ -12,34 +14,40 @@ use crate::runtime::sync::atomic::{
     Ordering::{Relaxed, Release, SeqCst},
 };
 
-/// Nobody waits to be told.
+/// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
 
-/// The half that the holders of deliveries write; one per consumer, shared with its deliveries.
+/// The half of the credit that the holders of deliveries write. There is one for each consumer,
+/// shared with its deliveries.
 #[derive(Debug)]
 pub(crate) struct Credit {
-    /// Deliveries settled or returned so far. Written by settlers, read by the queue when its own figure runs out.
+    /// Deliveries settled or returned so far. Written by settlers. Read by the queue when its own
+    /// count shows no credit.
     settled: AtomicU64,
-    /// The size that most of its messages have: their bytes need no counting.
+    /// The size of most of the consumer's messages. The bytes of such messages need no counting.
     expected_size: u64,
-    /// By how much the bytes of what was settled differ from that, wrapping round. Read only for the counts of a snapshot.
+    /// The settled bytes beyond `settled * expected_size`, wrapping. Read only for the counts of a
+    /// snapshot.
     size_excess: AtomicU64,
-    /// The value of `settled` at which the queue must be told. Written under the queue's lock, read by settlers.
+    /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
+    /// read by settlers.
     notify_at: AtomicU64,
-    /// The queue is deleted: what the consumer took and has not shown is deleted with it. Written once, by the queue.
+    /// The queue is deleted, and so are the messages that the consumer took and has not shown.
+    /// Written once, by the queue.
     ended: AtomicBool,
-    /// Something lies in the consumer's inbox, as far as is known without the queue's lock: a hint for receivers that would rather look
-    /// here for a moment than ask for the lock again and again.
+    /// Whether the consumer's inbox has messages, as far as is known without the queue's lock. A
+    /// hint for receivers, which poll it for a moment instead of taking the lock again and again.
     ///
-    /// The queue writes it, the holders of deliveries write all else: on a line of its own, neither takes the other's away.
+    /// Written by the queue, whereas the holders of deliveries write the other fields. On a cache
+    /// line of its own, so that neither side invalidates the line of the other.
     filled: CachePadded<AtomicBool>,
 }
 
 impl Credit {
-    pub(crate) fn new(usual: u64) -> Credit {
+    pub(crate) fn new(expected_size: u64) -> Credit {
         Credit {
             settled: AtomicU64::new(0),
-            expected_size: usual,
+            expected_size,
             size_excess: AtomicU64::new(0),
             notify_at: AtomicU64::new(NO_NOTIFY),
             ended: AtomicBool::new(false),
@@ -47,47 +55,50 @@ impl Credit {
         }
     }
 
-    /// Counts `messages` as settled; `true` if the queue waits to be told so.
+    /// Counts `messages` as settled. `true` if the queue must be notified.
     #[must_use]
     pub(crate) fn settle(&self, messages: u64, bytes: u64) -> bool {
-        let unusual = bytes.wrapping_sub(messages.wrapping_mul(self.expected_size));
-        if unusual != 0 {
-            self.size_excess.fetch_add(unusual, SeqCst);
+        let excess = bytes.wrapping_sub(messages.wrapping_mul(self.expected_size));
+        if excess != 0 {
+            self.size_excess.fetch_add(excess, SeqCst);
         }
         let settled = self.settled.fetch_add(messages, SeqCst) + messages;
-        // Pairs with `arm_notify`: both write first and read second, so one of the two sees the other.
+        // Pairs with `arm_notify`: both write first and read second, so one of the two sees the
+        // other.
         //
         //   settler                          queue, under its lock
         //   settled += 1                     notify_at = n
-        //   reads notify_at: n   -> tells      reads settled: counts it
+        //   reads notify_at: n -> notifies   reads settled: counts it
         //
-        // Were either to read first, both could miss: the last message would wait for ever.
+        // If either side read first, both could miss, and the last message would wait forever.
         settled >= self.notify_at.load(SeqCst)
     }
 
-    /// What was settled so far. A settlement under way may show in the bytes and not in the messages.
+    /// The settlements so far. A settlement under way may be in the bytes and not yet in the
+    /// messages.
     pub(super) fn settled(&self) -> MessageTotals {
         let messages = self.settled.load(SeqCst);
         let bytes = messages
             .wrapping_mul(self.expected_size)
             .wrapping_add(self.size_excess.load(SeqCst));
-        // One that is smaller than usual may take them below zero.
+        // A message smaller than `expected_size` may take them below zero.
         MessageTotals::new(messages, (bytes as i64).max(0) as u64)
     }
 
-    /// The queue has nothing more to hand over: it wants to be told when `at` deliveries are settled. Returns how many
-    /// are now; if that is `at` already, nobody will tell.
+    /// Requests a notification when `at` deliveries are settled, because no credit is left. Returns
+    /// how many are settled now. If there are `at` already, no notification comes.
     pub(crate) fn arm_notify(&self, at: u64) -> u64 {
         self.notify_at.store(at, SeqCst);
         self.settled.load(SeqCst)
     }
 
-    /// The queue wants to be told when `at` deliveries are settled, unless it asked for fewer already.
+    /// Requests a notification when `at` deliveries are settled, unless a smaller number was
+    /// requested before.
     pub(crate) fn notify_no_later_than(&self, at: u64) {
         self.notify_at.fetch_min(at, SeqCst);
     }
 
-    /// The queue has credit again.
+    /// Cancels the notification, because the consumer has credit again.
     pub(crate) fn disarm_notify(&self) {
         self.notify_at.store(NO_NOTIFY, SeqCst);
     }

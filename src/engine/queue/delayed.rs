@@ -1,30 +1,32 @@
-//! The messages of a queue that wait for their time: plain data behind its lock, however many they are.
+//! The delayed messages of a queue: plain data behind its lock.
 //!
-//! Knows when each is due and what they amount to, and nothing of clocks.
+//! Knows when each message is due and the totals. Knows nothing of clocks.
 
 use std::{collections::BTreeMap, ops::Bound};
 
 use crate::message::envelope::{Envelope, NEVER};
 use crate::model::message_totals::MessageTotals;
 
-/// When a message is due, and what tells it from others of the same time: names one delayed message of a queue.
+/// The key of a delayed message in its queue: when it is due, and a number that differs among
+/// messages of the same time.
 pub(crate) type DelayedKey = (u64, u64);
 
-/// Messages that are not ready before their time.
+/// Messages that become ready later.
 #[derive(Debug, Default)]
 pub(super) struct DelayedStore {
-    /// By time, and in the order in which they came.
+    /// By due time, then in the order of insertion.
     waiting: BTreeMap<DelayedKey, DelayedEntry>,
     amount: MessageTotals,
     /// Tells messages of the same time apart.
     serial: u64,
 }
 
-/// One of them.
+/// One delayed message.
 #[derive(Debug)]
 pub(super) struct DelayedEntry {
     pub(super) envelope: Envelope,
-    /// It has a position: it comes back. A newcomer gets one when its time comes.
+    /// Whether it was delivered before and already has a position. A new message gets its position
+    /// when it is due.
     pub(super) returning: bool,
 }
 
@@ -39,7 +41,7 @@ impl DelayedStore {
         self.waiting.insert((due, self.serial), waiting);
     }
 
-    /// Takes the first, if it is due.
+    /// Takes the first message if it is due.
     pub(super) fn pop_due(&mut self, now: u64) -> Option<DelayedEntry> {
         let first = self.waiting.first_entry();
         let waiting = first.filter(|first| first.key().0 <= now)?.remove();
@@ -47,7 +49,7 @@ impl DelayedStore {
         Some(waiting)
     }
 
-    /// When the first is due.
+    /// When the first message is due.
     pub(super) fn first_due(&self) -> u64 {
         let first = self.waiting.first_key_value();
         first.map_or(NEVER, |((due, _), _)| *due)
@@ -57,7 +59,7 @@ impl DelayedStore {
         self.amount
     }
 
-    /// Those behind `key`, or all, in the order in which they are due.
+    /// The messages behind `key`, or all, in the order in which they are due.
     pub(super) fn after(
         &self,
         key: Option<DelayedKey>,
@@ -73,7 +75,7 @@ impl DelayedStore {
         Some(envelope)
     }
 
-    /// Takes all.
+    /// Takes all messages.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
         self.amount = MessageTotals::default();
         let waiting = std::mem::take(&mut self.waiting).into_values();

@@ -1,7 +1,9 @@
-//! What a queue's verb leaves to its caller: work that must not happen under the queue's lock.
+//! Effects: the work that an operation of a queue leaves to its caller, because it must not happen
+//! under the queue's lock.
 //!
-//! A queue never routes and never runs user code; it says what is to be done, and the virtual host does it once the
-//! lock is free. Knows what a queue can ask for, not how it is carried out.
+//! A queue never routes messages and never runs user code. It returns effects, and the virtual host
+//! carries them out once the lock is free. This file defines the effects and knows nothing of how
+//! they are carried out.
 
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use crate::{
     runtime::waiter::Wake,
 };
 
-/// Work owed after a queue's lock is released. Most verbs owe at most one wake, which costs no allocation.
+/// The work to do after a queue's lock is released. Most operations have at most one wake, which
+/// needs no allocation.
 #[must_use = "effects must be carried out after the lock is released"]
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -19,26 +22,28 @@ pub(crate) struct Effects {
     more: Vec<Effect>,
 }
 
-/// One piece of work.
+/// One piece of that work.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Wake a sleeper: may run a task's waker, so it comes last.
+    /// Wake a waiter. This may run a task's waker, so it comes last.
     Wake(Wake),
-    /// Drop a message: may run its payload's `Drop`, so it comes last.
+    /// Drop a message. This may run its payload's `Drop`, so it comes last.
     Drop(Envelope),
-    /// Publish a message that died to the queue's dead-letter exchange.
+    /// Publish a dead letter to the queue's dead-letter exchange.
     DeadLetter(Box<DeadLetter>),
-    /// Look at the queue again at this time, in nanoseconds of the virtual host.
+    /// Look at the queue again at this time, in nanoseconds of the virtual host's clock.
     Schedule(u64),
-    /// The queue is deleted, and need not be looked at any more.
+    /// Cancel the timer of the queue, which is deleted.
     Unschedule,
-    /// The last consumer of an auto-delete queue is gone: look again, under the topology lock, and delete it.
+    /// The last consumer of an auto-delete queue was removed. Check again under the topology lock,
+    /// and delete the queue.
     Unused,
-    /// Nobody has used the queue for the time of its lease: look again, under the topology lock, and delete it.
+    /// The queue was not used for the time of its lease. Check again under the topology lock, and
+    /// delete the queue.
     LeaseOver,
 }
 
-/// A message that died, and where it goes.
+/// A message to be dead-lettered, and its target.
 #[derive(Debug)]
 pub(crate) struct DeadLetter {
     pub(crate) envelope: Envelope,
@@ -68,7 +73,7 @@ impl Effects {
         self.more.push(effect);
     }
 
-    /// The wake, if nothing else is owed.
+    /// The wake, if there is no other effect.
     #[inline]
     pub(crate) fn into_only_wake(mut self) -> Result<Wake, Effects> {
         match self.wake.take() {
@@ -80,7 +85,7 @@ impl Effects {
         }
     }
 
-    /// Everything, in the order in which it was owed.
+    /// All effects in the order in which they were added.
     pub(crate) fn into_list(self) -> impl Iterator<Item = Effect> {
         self.wake.map(Effect::Wake).into_iter().chain(self.more)
     }

@@ -1,6 +1,7 @@
-//! How ready messages end without a consumer: expired, over a limit, returned too often, rejected.
+//! The ways in which ready messages end without a consumer: expired, over a limit, returned too
+//! often, rejected.
 //!
-//! All of them end in [`QueueState::dead_letter_or_drop`]: dead-lettered if the queue says so, else dropped.
+//! All of them end in [`QueueState::dead_letter_or_drop`].
 
 use super::{
     effects::{DeadLetter, Effect, Effects},
@@ -14,7 +15,8 @@ use crate::{
 };
 
 impl QueueState {
-    /// Ends a message that is in no place any more.
+    /// Dead-letters a message already removed from the queue, or drops it if there is no
+    /// dead-letter exchange.
     pub(super) fn dead_letter_or_drop(
         &mut self,
         envelope: Envelope,
@@ -43,7 +45,7 @@ impl QueueState {
         }
     }
 
-    /// Pays the budgets for a newcomer; `false` if one of them refuses it.
+    /// Pays the budgets for a new message. `false` if one of them refuses it.
     #[inline]
     pub(super) fn pay(&self, size: u64, by: PushedBy) -> bool {
         match &self.account {
@@ -52,7 +54,7 @@ impl QueueState {
         }
     }
 
-    /// A message has left for good: the budgets get its bytes back.
+    /// Refunds the bytes of a message that has left for good to the budgets.
     pub(super) fn refund(&self, bytes: u64, effects: &mut Effects) {
         if let Some(account) = &self.account {
             for wake in account.refund(bytes) {
@@ -71,7 +73,7 @@ impl QueueState {
                 .is_some_and(|max| self.ready.bytes().saturating_add(size) > max)
     }
 
-    /// Whether the queue has a limit of length.
+    /// Whether the queue has a length limit.
     #[inline]
     pub(super) fn is_limited(&self) -> bool {
         self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
@@ -83,7 +85,8 @@ impl QueueState {
         self.account.is_some() || self.refuses_overflow()
     }
 
-    /// Lets a message of `size` bytes in, or says why not. As in RabbitMQ that is decided before any consumer is looked for.
+    /// Admits a message of `size` bytes, or returns the reason why not. As in RabbitMQ, this is
+    /// decided before the queue looks for a consumer.
     pub(super) fn admit(
         &mut self,
         size: u64,
@@ -110,7 +113,7 @@ impl QueueState {
         )
     }
 
-    /// Where a refused message is to be dead-lettered, if this queue wants that.
+    /// The dead-letter target of a refused message, if the queue dead-letters refused messages.
     fn dead_letter_target_of_refused(&self) -> Option<Box<DeadLetterTarget>> {
         let settings = &self.settings;
         let exchange = settings.dead_letter_exchange.clone()?;
@@ -122,8 +125,8 @@ impl QueueState {
         })
     }
 
-    /// Whether a blocking queue has no room for another publisher's message, after everything settled so far has had its
-    /// effect.
+    /// Whether a blocking queue has no capacity for another publisher's message, after all
+    /// settlements so far are applied.
     pub(crate) fn stays_full(&mut self, now: u64, effects: &mut Effects) -> bool {
         if self.is_full() {
             self.apply_settlements(now, effects);
@@ -131,8 +134,9 @@ impl QueueState {
         self.is_full()
     }
 
-    /// Whether a blocking queue has no room for another publisher's message. One that is deleted has nobody wait. A limit of 0,
-    /// which a policy may bring, lets one message in: nobody is to wait for ever.
+    /// Whether a blocking queue has no capacity for another publisher's message. A deleted queue
+    /// makes no publisher wait. A limit of 0, possible in a policy, admits one message, so that no
+    /// publisher waits forever.
     pub(crate) fn is_full(&self) -> bool {
         let settings = &self.settings;
         !self.is_deleted()
@@ -145,8 +149,9 @@ impl QueueState {
                     .is_some_and(|max| self.ready.bytes() >= max.max(1)))
     }
 
-    /// Drops from the head until the limits hold (invariant 4). Queues that refuse publishers keep what comes back, and
-    /// so do those that have them wait, but for what came by an effect: nobody could wait there.
+    /// Drops from the head until the limits hold (invariant 4). A queue that refuses publishers
+    /// keeps returned messages. A queue that makes publishers wait drops only for messages of the
+    /// broker, which cannot wait.
     pub(super) fn trim(&mut self, by: PushedBy, effects: &mut Effects) {
         let drops = match self.settings.overflow {
             None | Some(Overflow::DropHead) => true,
@@ -169,7 +174,8 @@ impl QueueState {
                 .is_some_and(|max| self.ready.bytes() > max)
     }
 
-    /// Ends expired messages at the head; those behind a live one wait, as in RabbitMQ.
+    /// Dead-letters or drops expired messages at the head. Those behind an unexpired one stay, as
+    /// in RabbitMQ.
     pub(super) fn expire(&mut self, now: u64, effects: &mut Effects) {
         if now == 0 {
             return;
@@ -180,7 +186,7 @@ impl QueueState {
         }
     }
 
-    /// Drops all ready messages; unsettled and delayed ones stay.
+    /// Drops all ready messages. Unsettled and delayed ones stay.
     pub(crate) fn purge(&mut self, now: u64, effects: &mut Effects) -> u64 {
         self.apply_settlements(now, effects);
         let all = self.ready.drain();
@@ -192,7 +198,7 @@ impl QueueState {
         count
     }
 
-    /// Somebody wants this message gone.
+    /// Drops a message because the queue was purged or its delay cancelled. Counted as `purged`.
     pub(super) fn drop_purged(&mut self, envelope: Envelope, effects: &mut Effects) {
         self.tally.purged += MessageTotals::new(1, envelope.size());
         self.refund(envelope.size(), effects);

@@ -1,19 +1,23 @@
-//! One queue: messages ready for delivery, the consumers it hands them to, and the count of what is unsettled.
+//! One queue: the ready messages, the consumers it delivers them to, and the count of unsettled
+//! messages.
 //!
-//! Knows nothing of exchanges, channels or virtual hosts. Its verbs return [`Effects`]; the caller carries them out
-//! after the lock is gone. Two queues' locks are never held at once.
+//! Knows nothing of exchanges, channels or virtual hosts. Its operations return [`Effects`]. The
+//! caller carries them out after it has released the lock. No thread holds the locks of two queues
+//! at once.
 //!
-//! # Invariants (all hold whenever the lock is free)
-//! 1. Every message is in exactly one place: ready, delayed, handed over and unsettled, or an effect about to be carried
-//!    out.
-//! 2. A message's position is given once, at first arrival; a returned message keeps it, so within one priority the
-//!    order of first arrival is the order of delivery.
-//! 3. If anything is ready, no consumer with credit is waiting.
-//! 4. Limits count ready messages only and hold before the verb returns.
-//! 5. Conservation, in messages and bytes: taken in = acked + dead-lettered + expired + dropped + purged + moved +
-//!    deleted with the queue + ready + unsettled + delayed.
-//! 6. When a settlement has returned, counts and credit show it.
-//! 7. A hand-over (cancel, exclusive) is one critical section: remove, return the inbox, serve the next.
+//! # Invariants
+//! They hold whenever the lock is free.
+//! 1. Every message is in exactly one place: ready, delayed, delivered and unsettled, or in an
+//!    effect that is about to be carried out.
+//! 2. A message gets its position once, when it first arrives. A returned message keeps its
+//!    position. Within one priority the queue delivers in the order of first arrival.
+//! 3. If a message is ready, no consumer with credit is waiting.
+//! 4. Limits count ready messages only. They hold before an operation returns.
+//! 5. Conservation, in messages and in bytes: taken in = acked + dead-lettered + expired +
+//!    dropped + purged + moved + deleted with the queue + ready + unsettled + delayed.
+//! 6. After a settlement has returned, the counts and the credit include it.
+//! 7. The switch from one consumer to the next (cancel, exclusive) is one critical section: remove
+//!    the consumer, return its inbox, serve the next one.
 
 mod budget;
 mod consumer_id;
@@ -70,33 +74,36 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A queue: its name, and everything else behind one lock.
+/// A queue: its name, and its state behind one lock.
 pub(crate) struct QueueCore {
     name: Name,
-    /// Tells queues of the same name apart that lived one after the other.
+    /// Tells queues apart that had the same name one after the other.
     id: u64,
     shows_delivery_count: bool,
     hints: PublishHints,
-    /// With the budgets that cover it.
+    /// The queue's account with the budgets that cover it.
     account: Option<Arc<Account>>,
-    /// What the timers call.
+    /// The object that the timers call.
     timer_target: OnceLock<Arc<dyn TimerTarget>>,
-    /// When the timers are to call next, if at all. A leaf but for the timers' own lock.
+    /// The time and the key of the registered timer, if there is one. Under this lock only the
+    /// timers' own lock is taken.
     timer: Mutex<Option<(u64, TimerKey)>>,
-    /// On lines of its own: those above are read without the lock, and would be taken away by whoever takes it.
+    /// On cache lines of its own. The fields above are read without the lock, and a thread that
+    /// takes the lock would invalidate their lines.
     state: CachePadded<Mutex<QueueState>>,
 }
 
-/// What a publisher wants to know before it takes the lock. Written under the lock, seldom.
+/// Facts that a publisher reads before it takes the lock. Written under the lock, and rarely.
 #[derive(Debug)]
 struct PublishHints {
-    /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
+    /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.
     ttl: AtomicU64,
-    /// Whether anything here has ever depended on time, so that the clock is worth a look.
+    /// Whether anything in this queue has ever depended on time. If not, the clock need not be
+    /// read.
     timed: AtomicBool,
     /// Whether publishers wait when the queue is full.
     blocking: AtomicBool,
-    /// Whether they wait for anything: for that, or for a budget.
+    /// Whether publishers wait for anything: for capacity in the queue or in a budget.
     waits: AtomicBool,
 }
 
@@ -131,7 +138,7 @@ impl QueueCore {
         &self.name
     }
 
-    /// What tells it from all other queues of its virtual host, before and after it.
+    /// Identifies the queue among all queues that its virtual host ever has.
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
@@ -140,43 +147,44 @@ impl QueueCore {
         self.state.lock()
     }
 
-    /// Whether deliveries carry their count in a header, as those of RabbitMQ's quorum queues do.
+    /// Whether deliveries carry their delivery count in a header, as those of RabbitMQ's quorum
+    /// queues do.
     pub(crate) fn shows_delivery_count(&self) -> bool {
         self.shows_delivery_count
     }
 
-    /// Other arguments are in effect from now on.
+    /// Puts other arguments into effect.
     pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
         let mut state = self.lock();
         self.hints.follow(settings, self.account.as_deref());
         state.reconfigure(settings.clone(), now, effects);
     }
 
-    /// The time to live that the queue gives to messages, in nanoseconds; [`NEVER`] is none.
+    /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.
     pub(crate) fn ttl(&self) -> u64 {
         self.hints.ttl.load(SeqCst)
     }
 
-    /// Whether a message may take the first slot that is free: nothing here depends on time, and
+    /// Whether a message may take the first free slot: nothing in the queue depends on time, and
     /// publishers do not wait.
     #[inline]
     fn is_plain(&self) -> bool {
         !self.is_timed() && !self.is_blocking()
     }
 
-    /// Whether the clock is worth a look before a verb.
+    /// Whether an operation needs the time of the clock.
     pub(crate) fn is_timed(&self) -> bool {
         self.hints.timed.load(SeqCst)
     }
 
-    /// A message that depends on time is about to come.
+    /// Records that a message that depends on time is about to arrive.
     pub(crate) fn set_timed(&self) {
         if !self.is_timed() {
             self.hints.timed.store(true, SeqCst);
         }
     }
 
-    /// Whether publishers may have to wait, for room here or in a budget.
+    /// Whether publishers may have to wait for capacity in the queue or in a budget.
     pub(crate) fn is_blocking(&self) -> bool {
         self.hints.waits.load(SeqCst)
     }
@@ -186,12 +194,12 @@ impl QueueCore {
         self.hints.blocking.load(SeqCst)
     }
 
-    /// With the budgets that cover it, if any does.
+    /// The account with the budgets that cover the queue, if any budget does.
     pub(crate) fn account(&self) -> Option<&Arc<Account>> {
         self.account.as_ref()
     }
 
-    /// What the timers are to call for this queue, made once.
+    /// The object that the timers call for this queue. Made once.
     pub(crate) fn timer_target(
         &self,
         make: impl FnOnce() -> Arc<dyn TimerTarget>,
@@ -200,14 +208,16 @@ impl QueueCore {
     }
 }
 
-/// The roads into the queue, and the verbs that leave nothing to be carried out.
+/// The ways into the queue, and the operations without effects.
 impl QueueCore {
-    /// Puts a message into the queue if a slot is free at once, in one critical section: reserve,
-    /// write, count. Wakes a receiver afterwards. `make` makes the message of the payload and its
-    /// position; it runs under the lock, and no user code may be in it.
+    /// Puts a message into the queue if a slot is free at once. One critical section reserves the
+    /// slot, writes the message and counts it. Wakes a receiver afterwards.
+    ///
+    /// `make` makes the message from the payload and its position. It runs under the lock and must
+    /// not run user code.
     ///
     /// # Errors
-    /// Gives the payload back if anything else has to be looked at.
+    /// Returns the payload if the message needs any other check.
     #[inline]
     pub(crate) fn try_push<P>(
         &self,
@@ -230,9 +240,10 @@ impl QueueCore {
         Ok(())
     }
 
-    /// As [`try_push`](Self::try_push) for many payloads in one critical section. Returns a message
-    /// that was made and then refused, if there is one; payloads behind it stay in `payloads`, and so
-    /// do all if the queue takes none this way.
+    /// As [`try_push`](Self::try_push) for many payloads in one critical section.
+    ///
+    /// Returns the message that the queue refused after it was made, if there is one. The payloads
+    /// behind it stay in `payloads`. All payloads stay there if the queue takes none this way.
     pub(crate) fn try_push_run<P>(
         &self,
         payloads: &mut vec::IntoIter<P>,
@@ -254,13 +265,13 @@ impl QueueCore {
         self.lock().ready_len()
     }
 
-    /// The delayed messages, and their bytes.
+    /// The number of delayed messages, and their bytes.
     pub(crate) fn delayed(&self) -> MessageTotals {
         self.lock().delayed()
     }
 
-    /// Looks at up to `most` delayed messages behind `key`, in the order in which they are due. `look`
-    /// runs under the lock, and no user code may be in it.
+    /// Calls `look` with up to `most` delayed messages behind `key`, in the order in which they are
+    /// due. `look` runs under the lock and must not run user code.
     pub(crate) fn map_delayed<R>(
         &self,
         key: Option<DelayedKey>,
@@ -270,16 +281,18 @@ impl QueueCore {
         self.lock().map_delayed(key, most, look)
     }
 
-    /// Whether nothing is under way: everything delivered is settled, and no consumer can take what
-    /// is ready.
+    /// Whether the queue is idle: every delivery is settled, and no consumer can take a ready
+    /// message.
     pub(crate) fn is_idle(&self) -> bool {
         self.lock().is_idle()
     }
 
-    /// As [`is_idle`](Self::is_idle). If it is not, the waiter with the ticket is registered.
+    /// As [`is_idle`](Self::is_idle). If the queue is not idle, registers the waiter with the
+    /// ticket.
     pub(crate) fn idle_or_wait(&self, ticket: Option<Ticket<'_>>) -> bool {
         let mut state = self.lock();
-        // Asked first, and then looked: a settlement after the look is told.
+        // Request the notification first, then look. So a settlement after the look notifies the
+        // queue.
         state.arm_idle_notify();
         let idle = state.is_idle();
         if let (false, Some(ticket)) = (idle, ticket) {
@@ -288,18 +301,18 @@ impl QueueCore {
         idle
     }
 
-    /// Lends out the waiters of [`idle_or_wait`](Self::idle_or_wait).
+    /// Calls `f` with the waiters of [`idle_or_wait`](Self::idle_or_wait).
     pub(crate) fn with_idle_waiters(&self, f: impl FnOnce(&mut WaitList)) {
         f(self.lock().idle_waiters());
     }
 
-    /// Lends out those who wait for a ready message without being consumers.
+    /// Calls `f` with the waiters that want a ready message and are not consumers.
     pub(crate) fn with_get_waiters(&self, f: impl FnOnce(&mut WaitList)) {
         f(self.lock().get_waiters());
     }
 
-    /// Lends out the receivers that wait for a consumer's inbox. An empty list if the consumer is gone,
-    /// since its receivers were woken then.
+    /// Calls `f` with the receivers that wait for a consumer's inbox. The list is empty if the
+    /// consumer was removed, because its receivers were woken then.
     pub(crate) fn with_receivers(&self, consumer: ConsumerId, f: impl FnOnce(&mut WaitList)) {
         let mut state = self.lock();
         match state.receivers(consumer) {
@@ -321,28 +334,29 @@ impl QueueCore {
 }
 
 impl QueueCore {
-    /// Has the timers call at `at`, unless they are to call earlier, and then looks again.
+    /// Registers a timer for `at`, unless one is registered for an earlier time. The earlier one
+    /// registers the next timer when it fires.
     pub(crate) fn schedule_timer(&self, at: u64, timers: &Timers, make: impl FnOnce() -> TimerKey) {
-        let mut appointment = self.timer.lock();
-        match &*appointment {
+        let mut timer = self.timer.lock();
+        match &*timer {
             Some((earlier, _)) if *earlier <= at => return,
             Some((_, later)) => {
                 timers.cancel(later);
             }
             None => {}
         }
-        *appointment = Some((at, make()));
+        *timer = Some((at, make()));
     }
 
-    /// The timers call: whatever is due next needs another appointment.
+    /// Forgets the timer that has fired. The next due time needs a new one.
     pub(crate) fn timer_fired(&self) {
         *self.timer.lock() = None;
     }
 
-    /// The queue is deleted: nothing is due any more.
+    /// Cancels the timer because the queue is deleted.
     pub(crate) fn cancel_timer(&self, timers: &Timers) {
-        if let Some((_, appointment)) = self.timer.lock().take() {
-            timers.cancel(&appointment);
+        if let Some((_, timer)) = self.timer.lock().take() {
+            timers.cancel(&timer);
         }
     }
 }

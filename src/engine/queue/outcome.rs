@@ -1,4 +1,4 @@
-//! What a queue's verbs are told and what they answer, besides effects.
+//! The parameters and the results of a queue's operations, besides effects.
 
 use std::sync::Arc;
 
@@ -12,25 +12,27 @@ use crate::{
     model::name::Name,
 };
 
-/// Who brings a message.
+/// The origin of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PushedBy {
-    /// A publisher, who can be refused or made to wait.
+    /// A publisher. The queue can refuse its message or make it wait.
     Publisher,
-    /// The broker itself, which cannot: a dead letter, a delayed message whose time has come.
+    /// The broker itself, with a dead letter or a delayed message that is due. It can neither be
+    /// refused nor wait.
     Broker,
 }
 
-/// Why a queue does not take a message, which stays where it was.
+/// The reason why a queue does not take a message. The message stays with the caller.
 #[derive(Debug)]
 pub(crate) enum PushError {
     /// The queue is deleted.
     Deleted,
-    /// It is at its limit. If it wants what it refuses to be dead-lettered, this says where.
+    /// The queue is at its limit. Has the target if the queue dead-letters the messages that it
+    /// refuses.
     Refused(Option<Box<DeadLetterTarget>>),
 }
 
-/// Where a queue wants dead letters of what it refuses to go.
+/// The target of the dead letters of refused messages.
 #[derive(Debug)]
 pub(crate) struct DeadLetterTarget {
     exchange: Name,
@@ -45,7 +47,7 @@ impl DeadLetterTarget {
         }
     }
 
-    /// What is to be done with the refused message, or a copy of it.
+    /// The effect that dead-letters the refused message, or a copy of it.
     pub(crate) fn dead_letter(self, envelope: Envelope) -> Effect {
         Effect::DeadLetter(Box::new(DeadLetter {
             envelope,
@@ -56,34 +58,34 @@ impl DeadLetterTarget {
     }
 }
 
-/// A message on its way back, and the consumer that held it (`None`: a get).
+/// A returned message, and the consumer that held it. `None` stands for a get.
 #[derive(Debug)]
 pub(crate) struct ReturnedDelivery {
     pub(crate) consumer: Option<(ConsumerId, Arc<Credit>)>,
     pub(crate) envelope: Envelope,
 }
 
-/// What a consumer finds when it asks for its run.
+/// The result of a consumer's request for its next run.
 #[derive(Debug)]
 pub(crate) enum Checkout {
-    /// The run was empty and now holds what the inbox held.
+    /// The run was empty and now holds the messages of the inbox.
     Taken,
-    /// Nothing there; the waiter, if one was given, is registered.
+    /// The inbox was empty. The waiter, if there is one, is registered.
     Empty,
-    /// The queue no longer knows the consumer.
+    /// The queue has removed the consumer.
     Gone,
 }
 
-/// Why a consumer is refused.
+/// The reason why a queue refuses a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubscribeRefused {
-    /// An exclusive consumer is there, or this one wants to be alone and cannot.
+    /// The queue has an exclusive consumer, or an exclusive consumer found other consumers.
     InUse,
     /// The queue was deleted.
     Deleted,
 }
 
-/// Why a queue is not deleted.
+/// The reason why a queue is not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeleteRefused {
     InUse,
@@ -92,10 +94,10 @@ pub(crate) enum DeleteRefused {
     Deleted,
 }
 
-/// What a deleted queue leaves behind.
+/// The result of deleting a queue.
 #[derive(Debug)]
 pub(crate) struct Deleted {
-    /// How many messages were ready.
+    /// The number of messages that were ready.
     pub(crate) messages: u64,
     pub(crate) effects: Effects,
 }

@@ -1,8 +1,8 @@
-//! Room for one message, reserved under the queue's lock before the message is made.
+//! A slot for one message, reserved under the queue's lock before the message is made.
 //!
-//! Most messages go to the inbox of the consumer whose turn it is, or to the end of the ready
-//! messages. [`QueueState::reserve`](super::QueueState::reserve) finds such a place, and
-//! [`Permit::send`] makes the message right there. Everything else goes by
+//! Most messages go to the inbox of the next consumer, or to the end of the ready messages.
+//! [`QueueState::reserve`](super::QueueState::reserve) finds such a slot, and [`Permit::send`]
+//! makes the message in it. All other messages go through
 //! [`QueueState::enqueue`](super::QueueState::enqueue).
 
 use std::{iter, mem::MaybeUninit};
@@ -37,8 +37,8 @@ pub(super) enum Commit<'a> {
 /// The number of messages whose cache lines are fetched at a time.
 const AHEAD: usize = 4;
 
-/// Prefetches the next [`AHEAD`] slots for writing by storing zeros. The consumer read these lines
-/// last, and the lock cannot be released before they arrive.
+/// Prefetches the next [`AHEAD`] slots for writing by storing zeros. The consumer was the last to
+/// read these cache lines. Without the prefetch the lock would be held until they arrive.
 #[inline(always)]
 fn fetch_ahead(list: &mut Vec<Envelope>) {
     if let Some(slots) = list.spare_capacity_mut().get_mut(1..AHEAD) {
@@ -47,8 +47,8 @@ fn fetch_ahead(list: &mut Vec<Envelope>) {
 }
 
 impl Permit<'_> {
-    /// Makes a message of `size` bytes in the slot. `make` gets its position and runs no user code;
-    /// the message must not depend on time.
+    /// Makes a message of `size` bytes in the slot. `make` gets its position and runs no user code.
+    /// The message must not depend on time.
     #[inline(always)]
     #[must_use = "a receiver that was claimed must be woken"]
     pub(super) fn send(self, size: u64, make: impl FnOnce(u64) -> Envelope) -> Option<Wake> {
@@ -58,8 +58,8 @@ impl Permit<'_> {
         if list.len() % AHEAD == 0 {
             fetch_ahead(list);
         }
-        // Not `push`, which would make the message elsewhere and move it. Before all else, since the
-        // lock is not free until the message is written.
+        // Not `push`, which would make the message elsewhere and move it. This write comes first,
+        // because the lock cannot be released before it is done.
         list.extend(iter::once_with(|| make(position)));
         *self.next_position += 1;
         let totals = MessageTotals::new(1, size);
@@ -95,7 +95,7 @@ mod tests {
 
     const CONSUMERS: usize = 3;
 
-    /// A queue with consumers, and what they were handed: position and size, in this order.
+    /// A queue with consumers, and the position and size of each delivery in order.
     struct Tried {
         state: QueueState,
         consumers: Vec<(ConsumerId, Arc<Credit>)>,
@@ -108,7 +108,7 @@ mod tests {
             let mut state = QueueState::new(settings, None);
             let consumers = (0..CONSUMERS).map(|number| {
                 let credit = Arc::new(Credit::new(1));
-                let ask = SubscribeRequest {
+                let request = SubscribeRequest {
                     tag: Name::empty(),
                     group: number as u64,
                     priority: if number == 0 { priority } else { 0 },
@@ -118,7 +118,7 @@ mod tests {
                     credit: Arc::clone(&credit),
                 };
                 let inbox = |_| DeliveryTarget::Inbox(Inbox::default());
-                let id = state.subscribe(ask, inbox, 0, &mut Effects::none());
+                let id = state.subscribe(request, inbox, 0, &mut Effects::none());
                 (id.ok().unwrap(), credit)
             });
             let consumers = consumers.collect();
@@ -169,8 +169,8 @@ mod tests {
     }
 
     proptest! {
-        /// Messages written by permits and messages enqueued reach the same consumers in the same
-        /// order, and count the same.
+        /// Messages written by permits and enqueued messages reach the same consumers in the same
+        /// order, and have the same counts.
         #[test]
         fn a_reserved_slot_is_where_enqueue_would_have_put_the_message(
             limit in proptest::option::of(2..40_u64),
@@ -179,7 +179,11 @@ mod tests {
             priority in 0..2_i64,
             steps in proptest::collection::vec((0..8_u8, 0..CONSUMERS, 1..30_usize), 1..60),
         ) {
-            let settings = QueueArguments { max_length: limit, single_active_consumer, ..QueueArguments::default() };
+            let settings = QueueArguments {
+                max_length: limit,
+                single_active_consumer,
+                ..QueueArguments::default()
+            };
             let mut put = Tried::new(settings.clone(), prefetch, priority);
             let mut pushed = Tried::new(settings, prefetch, priority);
             let mut unsettled = [0; CONSUMERS];
@@ -207,7 +211,10 @@ mod tests {
                 }
                 let mut effects = Effects::none();
                 prop_assert_eq!(&put.handed, &pushed.handed);
-                prop_assert_eq!(put.state.counts(0, &mut effects), pushed.state.counts(0, &mut effects));
+                prop_assert_eq!(
+                    put.state.counts(0, &mut effects),
+                    pushed.state.counts(0, &mut effects)
+                );
             }
             prop_assert_eq!(pushed.permits, 0);
         }
@@ -218,7 +225,8 @@ mod tests {
         let mut tried = Tried::new(QueueArguments::default(), 4, 0);
         (0..100).for_each(|_| tried.publish("x", true));
         let handed = CONSUMERS * 4;
-        // What has to be made room for is pushed, and the first that no consumer can take.
+        // A message is enqueued if its list has to grow, or if it is the first that no consumer can
+        // take.
         assert!(tried.permits > handed, "{}", tried.permits);
         assert_eq!(tried.state.ready_len(), 100 - handed);
     }

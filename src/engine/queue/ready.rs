@@ -1,7 +1,8 @@
-//! The messages of a queue that wait for a consumer, in the order in which they are to be served.
+//! The ready messages of a queue, in the order in which they are delivered.
 //!
-//! Higher priorities first; within one, newcomers stand in line as they came, and what was returned goes back to its
-//! place among them. Knows nothing of consumers, limits or time.
+//! Higher priorities come first. Within one priority new messages are in the order of arrival, and
+//! a returned message goes back to its position among them. Knows nothing of consumers, limits or
+//! time.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +16,10 @@ use crate::model::message_totals::MessageTotals;
 /// Ready messages.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    /// One for each priority, the lowest first; a queue without priorities has one.
+    /// One for each priority, the lowest first. A queue without priorities has one.
     lanes: Vec<Lane>,
-    /// The lanes above this one are empty: with 256 priorities it would be long to look through them all for each message.
+    /// The lanes above this one are empty. With 256 priorities a search through all lanes for each
+    /// message would be slow.
     top: usize,
     totals: MessageTotals,
 }
@@ -41,7 +43,8 @@ impl ReadyCommit<'_> {
 struct Lane {
     /// In the order of their positions.
     arrived: SegmentedQueue,
-    /// By position. Every returned message was once at the head, so this stays small beside `arrived`.
+    /// By position. Every returned message was once at the head, so this map stays small compared
+    /// to `arrived`.
     returned: BTreeMap<u64, Envelope>,
 }
 
@@ -75,7 +78,8 @@ impl Ready {
         self.totals.bytes
     }
 
-    /// The lane of a message: a priority above the highest counts as the highest, none as 0.
+    /// The lane of a message. A priority above the highest counts as the highest, and none counts
+    /// as 0.
     fn level(&self, envelope: &Envelope) -> usize {
         match self.lanes.len() - 1 {
             0 => 0,
@@ -93,21 +97,21 @@ impl Ready {
         &mut self.lanes[level]
     }
 
-    /// Puts messages that leave together into the order in which a queue with priorities lets go of them: the highest
-    /// first, otherwise as they are.
+    /// Sorts messages that leave together as a queue with priorities delivers them: the highest
+    /// priority first. The order within a priority stays.
     pub(crate) fn sort_by_priority(&self, batch: &mut [Envelope]) {
         if self.lanes.len() > 1 {
             batch.sort_by_key(|envelope| std::cmp::Reverse(self.level(envelope)));
         }
     }
 
-    /// Adds a newcomer: its position is the highest given so far.
+    /// Adds a new message. Its position must be the highest so far.
     pub(crate) fn push_back(&mut self, envelope: Envelope) {
         self.totals.add_message(envelope.size());
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
-    /// The slot for a newcomer at the end of the only lane, if it has capacity.
+    /// Reserves the slot for a new message at the end of the only lane, if it has capacity.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
         let [lane] = self.lanes.as_mut_slice() else {
@@ -121,7 +125,7 @@ impl Ready {
         Some(Slot { list, commit })
     }
 
-    /// Puts a message back to its place.
+    /// Returns a message to its position.
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
         self.totals.add_message(envelope.size());
         self.lane(&envelope)
@@ -129,12 +133,12 @@ impl Ready {
             .insert(envelope.position, envelope);
     }
 
-    /// The message that is to be served next.
+    /// The message to be delivered next.
     pub(crate) fn head(&self) -> Option<&Envelope> {
         self.lanes[..=self.top].iter().rev().find_map(Lane::head)
     }
 
-    /// Takes the message that is to be served next.
+    /// Takes the message to be delivered next.
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
         let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
         let (top, envelope) = lanes.find_map(|(level, lane)| Some((level, lane.pop()?)))?;
@@ -143,8 +147,8 @@ impl Ready {
         Some(envelope)
     }
 
-    /// Takes up to `most` of the messages that are to be served next, as far as they stand in line; says what they amount
-    /// to.
+    /// Moves up to `most` messages from the front of the only lane into `into`. Takes none if there
+    /// are several lanes or returned messages. Returns the totals of the taken messages.
     pub(crate) fn pop_batch(&mut self, most: usize, into: &mut Vec<Envelope>) -> MessageTotals {
         let taken = match self.lanes.as_mut_slice() {
             [lane] if lane.returned.is_empty() => lane.arrived.pop_batch(most, into),
@@ -154,7 +158,7 @@ impl Ready {
         taken
     }
 
-    /// If nothing is ready, the room that a backlog has taken is not kept for the next.
+    /// Frees the buffers if no message is ready, so that capacity for a backlog is not kept.
     pub(crate) fn shrink_to_idle(&mut self) {
         if self.is_empty() {
             for lane in &mut self.lanes {
@@ -168,14 +172,14 @@ impl Ready {
         self.lanes.iter().map(|lane| lane.arrived.capacity()).sum()
     }
 
-    /// Takes everything, in order.
+    /// Takes all messages in order.
     pub(crate) fn drain(&mut self) -> Vec<Envelope> {
         std::iter::from_fn(|| self.pop()).collect()
     }
 }
 
 impl Lane {
-    /// Whether the next message is one that was returned.
+    /// Whether the next message is a returned one.
     fn returned_first(&self) -> bool {
         match (self.returned.first_key_value(), self.arrived.front()) {
             (Some((position, _)), Some(arrived)) => *position < arrived.position,

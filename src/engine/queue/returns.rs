@@ -1,4 +1,4 @@
-//! What comes back to a queue: credit, returned and rejected messages, and consumers that leave.
+//! The way back into a queue: credit, returned and rejected messages, and removed consumers.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,7 +16,8 @@ use crate::{
     runtime::waiter::WaitList,
 };
 
-/// A consumer that left while deliveries of it are still out: what it was handed, and how much came back.
+/// A removed consumer that still has unsettled deliveries: the count of its deliveries, and the
+/// credit that counts their settlements.
 #[derive(Debug)]
 pub(super) struct Retired {
     pub(super) handed: MessageTotals,
@@ -24,7 +25,8 @@ pub(super) struct Retired {
 }
 
 impl QueueState {
-    /// A consumer without credit has settled something: it takes turns again, and is served.
+    /// Puts a consumer that had no credit back into the turn order after a settlement, and serves
+    /// it.
     pub(crate) fn restore_credit(&mut self, consumer: ConsumerId, now: u64, effects: &mut Effects) {
         if let Some(group) = self.consumers.group_of(consumer) {
             self.consumers.reconsider(Some(group));
@@ -32,14 +34,15 @@ impl QueueState {
         self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
-    /// The group's common limit has room again.
+    /// Serves a group again because its common limit has capacity again.
     pub(crate) fn resume(&mut self, group: Group, now: u64, effects: &mut Effects) {
         if self.consumers.resume(group) {
             self.settle_ready(PushedBy::Publisher, now, effects);
         }
     }
 
-    /// Messages come back from a consumer that had seen them (`None`: from a get), to their places, as redelivered.
+    /// Returns messages from a consumer that has seen them to their positions, as redelivered. The
+    /// consumer is `None` for messages from a get.
     pub(crate) fn requeue(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
@@ -47,18 +50,18 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) {
-        let mut told = false;
+        let mut notify = false;
         for envelope in batch {
-            told |= self.withdraw(consumer, envelope.size());
+            notify |= self.withdraw(consumer, envelope.size());
             if let Some(envelope) = self.count_return(envelope, effects) {
                 self.ready.put_back(envelope);
             }
         }
-        self.withdrawn(consumer, told, now, effects);
+        self.withdrawn(consumer, notify, now, effects);
     }
 
-    /// Messages come back that nobody has seen (taken from a consumer's inbox and not shown, or looked through): to their
-    /// places, as they were.
+    /// Returns messages that no consumer has seen to their positions, unchanged. They were in a run
+    /// or an inbox and were not shown, or were only browsed.
     pub(crate) fn requeue_undelivered(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
@@ -73,7 +76,8 @@ impl QueueState {
         self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
-    /// A message that nobody has seen goes to its place, or with the queue.
+    /// Returns a message that no consumer has seen to its position. Drops it if the queue is
+    /// deleted.
     fn put_back_undelivered(&mut self, envelope: Envelope, effects: &mut Effects) {
         match self.deleted {
             true => {
@@ -84,7 +88,8 @@ impl QueueState {
         }
     }
 
-    /// Counts one more return; gives the message back unless it was one too many, or the queue is gone.
+    /// Counts one more return. Gives the message back unless it is over the delivery limit or the
+    /// queue is deleted.
     pub(super) fn count_return(
         &mut self,
         mut envelope: Envelope,
@@ -103,7 +108,8 @@ impl QueueState {
         Some(envelope)
     }
 
-    /// Messages that were taken out by gets, or because they were due, went to other queues.
+    /// Counts messages as moved that a get or [`take_due`](Self::take_due) took out and that went
+    /// to other queues.
     pub(crate) fn settle_moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
         self.tally.got -= amount;
@@ -112,7 +118,7 @@ impl QueueState {
         self.wake_idle_waiters(effects);
     }
 
-    /// Messages are rejected for good: those of the highest priority first.
+    /// Rejects messages without requeueing them, those of the highest priority first.
     pub(crate) fn discard(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
@@ -120,20 +126,20 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) {
-        let mut told = false;
+        let mut notify = false;
         self.ready.sort_by_priority(&mut batch);
         for envelope in batch {
-            told |= self.withdraw(consumer, envelope.size());
+            notify |= self.withdraw(consumer, envelope.size());
             match self.deleted {
                 true => effects.add(Effect::Drop(envelope)),
                 false => self.dead_letter_or_drop(envelope, DeathReason::Rejected, effects),
             }
         }
-        self.withdrawn(consumer, told, now, effects);
+        self.withdrawn(consumer, notify, now, effects);
     }
 
-    /// A message that was handed over is no longer unsettled, and was not acknowledged. `true` if the queue wanted to be
-    /// told.
+    /// Ends a delivery that was not acknowledged: its message is not unsettled any more. `true` if
+    /// the queue has to be notified.
     pub(super) fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) -> bool {
         match consumer {
             Some((_, credit)) => {
@@ -147,25 +153,30 @@ impl QueueState {
         }
     }
 
-    /// The credit of what came back counts before anything is served again. As after an acknowledgement, consumers of a
-    /// channel at its common limit keep their places until it has room, unless one was out of credit of its own.
+    /// Counts the credit of the returned messages before any consumer is served again.
+    ///
+    /// As after an acknowledgement, the consumers of a channel at its common limit stay suspended
+    /// until the channel has capacity. The exception is a consumer that was out of its own credit.
     fn withdrawn(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
-        told: bool,
+        notify: bool,
         now: u64,
         effects: &mut Effects,
     ) {
         let group = consumer.and_then(|(consumer, _)| self.consumers.group_of(consumer));
-        if let Some(group) = group.filter(|group| told || !self.consumers.is_suspended(*group)) {
+        if let Some(group) = group.filter(|group| notify || !self.consumers.is_suspended(*group)) {
             self.consumers.reconsider(Some(group));
         }
         self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
-    /// Removes consumers, all in one critical section: those of a channel, or one. What their inboxes and `run`
-    /// (messages taken from an inbox and shown to nobody) hold goes back as if it had never been handed over, and
-    /// `returned` (what had been seen) as redelivered. Then the others are served. `false` if none was there.
+    /// Removes consumers in one critical section: all those of a channel, or one. Then serves the
+    /// other consumers. `false` if the queue had none of them.
+    ///
+    /// The messages of their inboxes and of `run` (taken from an inbox and not shown yet) are
+    /// returned as if they were never delivered. Those of `returned`, which a consumer has seen,
+    /// are returned as redelivered.
     pub(crate) fn remove_consumers(
         &mut self,
         ids: &[ConsumerId],
@@ -231,7 +242,8 @@ impl QueueState {
         });
     }
 
-    /// What each consumer was handed, and the credit by which it tells what it settled; of those that are gone as well.
+    /// The count of each consumer's deliveries and the credit that counts its settlements, for
+    /// removed consumers as well.
     pub(super) fn credits(&self) -> impl Iterator<Item = (MessageTotals, &Credit)> {
         let live = self.consumers.iter();
         let live = live.map(|subscriber| (subscriber.delivered.totals, &*subscriber.credit));
@@ -239,7 +251,8 @@ impl QueueState {
         live.chain(retired.map(|retired| (retired.handed, &*retired.credit)))
     }
 
-    /// Whether nothing is under way: everything handed over is settled, and what is ready nobody is here to take.
+    /// Whether the queue is idle: every delivery is settled, and no consumer is here to take a
+    /// ready message.
     pub(crate) fn is_idle(&self) -> bool {
         let settled = self
             .credits()
@@ -248,20 +261,21 @@ impl QueueState {
         self.deleted || settled && served && self.tally.got == MessageTotals::default()
     }
 
-    /// Asks every consumer to tell of its last settlement.
+    /// Requests a notification of every consumer's last settlement.
     pub(crate) fn arm_idle_notify(&mut self) {
         for (handed, credit) in self.credits() {
             credit.notify_no_later_than(handed.messages);
         }
     }
 
-    /// Those who wait for the queue to be [idle](Self::is_idle), having [asked](Self::arm_idle_notify).
+    /// The waiters for an [idle](Self::is_idle) queue. [`arm_idle_notify`](Self::arm_idle_notify)
+    /// precedes their registration.
     pub(crate) fn idle_waiters(&mut self) -> &mut WaitList {
         &mut self.idle_waiters
     }
 
-    /// Wakes those who wait for the queue to be idle, if it is; else asks again, since whoever was handed something in
-    /// the meantime has forgotten.
+    /// Wakes the waiters for an idle queue, if it is idle. Otherwise requests the notifications
+    /// again, since each delivery since then has cleared one.
     pub(super) fn wake_idle_waiters(&mut self, effects: &mut Effects) {
         if self.idle_waiters.is_empty() {
             return;

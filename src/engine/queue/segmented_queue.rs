@@ -1,36 +1,41 @@
-//! A line of messages that may grow long: pieces of bounded length, so that a backlog takes the memory that its messages take.
+//! A queue of messages in segments of bounded length. A backlog takes only the memory that its
+//! messages need.
 //!
-//! One ring for all would double when it is full: half of it empty, at worst, and all of it moved each time. Knows nothing
-//! of priorities or places.
+//! A single ring buffer would double its capacity when full. Then half of it could be empty, and
+//! each time all messages would be moved.
+//!
+//! Knows nothing of priorities or positions.
 
 use std::{collections::VecDeque, mem};
 
 use crate::message::envelope::Envelope;
 use crate::model::message_totals::MessageTotals;
 
-/// How many messages a piece takes.
+/// The number of messages in a full segment.
 const SEGMENT: usize = 256;
 
-/// For so many pieces there is room in any case.
+/// The capacity for segments that an idle queue keeps.
 const IDLE_SEGMENTS: usize = 4;
 
-/// Messages, first come first served.
+/// Messages in the order of their arrival.
 #[derive(Debug, Default)]
 pub(super) struct SegmentedQueue {
-    /// What is left of the piece that is being taken from; it came before all else.
+    /// The rest of the segment that messages are taken from. All these came before those of
+    /// `segments`.
     first: VecDeque<Envelope>,
-    /// None empty, and all full but the last, to which messages come.
+    /// None is empty, and all but the last are full. New messages go to the last.
     segments: VecDeque<Segment>,
-    /// A piece that ran empty, for the next one that is needed.
+    /// An emptied segment, to be used again for the next new one.
     recycled: Option<Vec<Envelope>>,
     len: usize,
 }
 
-/// Messages that are handed over together, if they can be.
+/// Messages that are delivered together if possible.
 #[derive(Debug, Default)]
 struct Segment {
     messages: Vec<Envelope>,
-    /// Counted as they come: whoever takes them all does it under the queue's lock, and should not look at each.
+    /// Counted as messages arrive. `pop_batch` takes a whole segment under the queue's lock and
+    /// should not visit each message.
     bytes: u64,
 }
 
@@ -71,7 +76,7 @@ impl SegmentedQueue {
         if last.is_none_or(|last| last.messages.len() == SEGMENT) {
             let messages = match self.recycled.take() {
                 Some(spare) => spare,
-                // The first grows with what it holds: most queues are short.
+                // The first one grows with its messages, since most queues are short.
                 None if last.is_none() => Vec::new(),
                 None => Vec::with_capacity(SEGMENT),
             };
@@ -110,7 +115,7 @@ impl SegmentedQueue {
         Some(envelope)
     }
 
-    /// Moves up to `most` messages from the front; says what they amount to.
+    /// Moves up to `most` messages from the front into `into`. Returns their totals.
     pub(super) fn pop_batch(&mut self, most: usize, into: &mut Vec<Envelope>) -> MessageTotals {
         let mut moved = MessageTotals::default();
         let mut left = most.min(self.len);
@@ -121,7 +126,7 @@ impl SegmentedQueue {
             into.extend(taken.inspect(|envelope| moved.add_message(envelope.size())));
             left -= count;
             match self.segments.front_mut() {
-                // Handed over as it is, in exchange for the room there.
+                // Move the whole segment, in exchange for the empty buffer of `into`.
                 Some(Segment { messages, bytes }) if into.is_empty() && messages.len() <= left => {
                     moved += MessageTotals::new(messages.len() as u64, *bytes);
                     left -= messages.len();
@@ -136,14 +141,14 @@ impl SegmentedQueue {
         moved
     }
 
-    /// An empty line keeps no memory.
+    /// Frees the memory if the queue is empty.
     pub(super) fn shrink_to_idle(&mut self) {
         if self.len == 0 {
             *self = SegmentedQueue::default();
         }
     }
 
-    /// The first piece ran empty: from now on the next one is taken from.
+    /// Makes the next segment the one that messages are taken from, after the first ran empty.
     fn next_segment(&mut self) {
         if let Some(next) = self.segments.pop_front() {
             let room = mem::replace(&mut self.first, next.messages.into());
@@ -151,7 +156,8 @@ impl SegmentedQueue {
         }
     }
 
-    /// The room of a piece that ran empty is kept for the next one; a backlog that is gone does not keep its memory.
+    /// Keeps the buffer of an emptied segment for the next one. Frees the list of segments after a
+    /// long backlog.
     fn recycle(&mut self, room: Vec<Envelope>) {
         if room.capacity() > 0 {
             self.recycled = Some(room);
@@ -195,19 +201,22 @@ mod tests {
                         next += 1;
                     },
                     2 => for _ in 0..count {
-                        prop_assert_eq!(line.pop_front().map(|envelope| envelope.position), model.pop_front());
+                        let popped = line.pop_front().map(|envelope| envelope.position);
+                        prop_assert_eq!(popped, model.pop_front());
                     },
                     _ => {
                         let mut run = Vec::new();
                         let moved = line.pop_batch(count, &mut run);
                         let count = count.min(model.len());
-                        // Each is a byte.
+                        // Each message has one byte.
                         prop_assert_eq!(moved, MessageTotals::new(count as u64, count as u64));
-                        prop_assert!(run.iter().map(|envelope| envelope.position).eq(model.drain(..count)));
+                        let positions = run.iter().map(|envelope| envelope.position);
+                        prop_assert!(positions.eq(model.drain(..count)));
                     }
                 }
                 prop_assert_eq!(line.len(), model.len());
-                prop_assert_eq!(line.front().map(|envelope| envelope.position), model.front().copied());
+                let front = line.front().map(|envelope| envelope.position);
+                prop_assert_eq!(front, model.front().copied());
             }
         }
     }

@@ -1,7 +1,8 @@
-//! A queue's verbs, on the plain data behind its lock: holding the lock is a type here, not a promise.
+//! A queue's operations, on the plain data behind its lock. The caller of an operation has
+//! a `&mut QueueState`, and so holds the lock.
 //!
-//! Taking in, handing over, settling and ending; how messages end without a consumer is in `limits`, what the clock does
-//! in `timing`.
+//! This file has the operations to enqueue, deliver, settle and delete. `limits` has the ways in
+//! which messages end without a consumer, and `timing` has the effects of the clock.
 
 use std::{collections::VecDeque, sync::Arc, vec};
 
@@ -25,7 +26,7 @@ use crate::{
     runtime::waiter::{Ticket, WaitList},
 };
 
-/// For how many messages there is room where nothing happens.
+/// The number of messages for which an idle queue keeps capacity.
 pub(crate) const IDLE_CAPACITY: usize = 4;
 
 /// Everything behind a queue's lock.
@@ -33,18 +34,18 @@ pub(crate) const IDLE_CAPACITY: usize = 4;
 pub(crate) struct QueueState {
     /// The arguments in effect: the queue's own, and those of the policies that match it.
     pub(super) settings: QueueArguments,
-    /// With the budgets that cover the queue.
+    /// The account with the budgets that cover the queue.
     pub(super) account: Option<Arc<Account>>,
     pub(super) ready: Ready,
     pub(super) consumers: Consumers,
     next_position: u64,
-    /// Those who wait for a message without being consumers.
+    /// Waiters that want a message and are not consumers.
     get_waiters: WaitList,
-    /// Those who wait until nothing is under way any more.
+    /// Waiters for an idle queue.
     pub(super) idle_waiters: WaitList,
-    /// Publishers that wait for room.
+    /// Publishers that wait for capacity.
     publish_waiters: WaitList,
-    /// Credits of removed consumers whose deliveries are still out, with what they were handed.
+    /// Removed consumers that still have unsettled deliveries.
     pub(super) retired: Vec<Retired>,
     had_consumer: bool,
     pub(super) deleted: bool,
@@ -81,7 +82,8 @@ impl QueueState {
         position
     }
 
-    /// Other arguments are in effect now: limits hold at once, a new time to live only for what comes.
+    /// Puts other arguments into effect. Limits apply at once, a new time to live only to later
+    /// messages.
     pub(crate) fn reconfigure(
         &mut self,
         settings: QueueArguments,
@@ -99,9 +101,11 @@ impl QueueState {
         self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
-    /// Takes a new message in, out of `message`: to a consumer if one can take it, else to the ready messages.
+    /// Takes a new message out of `message`. It goes to a consumer if one can take it, else to the
+    /// ready messages.
     ///
-    /// Passed by reference, it is moved once, into its place: an envelope is large, and this is the way that every message goes.
+    /// Most messages go through here, and an envelope is large. So it is passed by reference and
+    /// moved only once.
     #[inline]
     pub(crate) fn enqueue(
         &mut self,
@@ -130,7 +134,7 @@ impl QueueState {
         }
         self.tally.taken_in += MessageTotals::new(1, size);
         envelope.position = self.next_position();
-        // Invariant 3: while something is ready, no consumer is in turn that could take this one first.
+        // Invariant 3: if a message is ready, no consumer in the turn order could take this one.
         if self.ready.is_empty() && self.consumers.deliver(message, size, effects) {
             if !self.idle_waiters.is_empty() {
                 self.wake_idle_waiters(effects);
@@ -141,8 +145,8 @@ impl QueueState {
         Ok(())
     }
 
-    /// Reserves the slot for the next message. `None` if a limit, a priority, a budget or a waiter
-    /// other than a receiver has a say in where the message goes, or if no slot is free.
+    /// Reserves the slot for the next message. `None` if no slot is free. Also `None` if the place
+    /// of the message depends on a limit, a priority, a budget or a waiter other than a receiver.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Permit<'_>> {
         if self.deleted || self.is_selective() || !self.idle_waiters.is_empty() {
@@ -150,7 +154,7 @@ impl QueueState {
         }
         let slot = match self.ready.is_empty() {
             true => self.consumers.reserve()?,
-            // Invariant 3: no consumer is in turn that could take it.
+            // Invariant 3: no consumer in the turn order could take it.
             false if self.is_limited() || !self.get_waiters.is_empty() => return None,
             false => self.ready.reserve()?,
         };
@@ -161,9 +165,11 @@ impl QueueState {
         })
     }
 
-    /// Takes plain messages in, one after the other: `make` makes one of each payload and its
-    /// position, and runs no user code. It stops at a message that is refused and returns that; the
-    /// payloads behind it stay in `payloads`. A queue that is deleted or may refuse takes none.
+    /// Enqueues plain messages one after the other. `make` makes each from a payload and its
+    /// position, and runs no user code.
+    ///
+    /// Stops at a message that is refused and returns it. The payloads behind it stay in
+    /// `payloads`. A queue that is deleted or may refuse messages takes none.
     pub(super) fn enqueue_batch<P>(
         &mut self,
         payloads: &mut vec::IntoIter<P>,
@@ -188,7 +194,7 @@ impl QueueState {
         None
     }
 
-    /// Has a new message wait until a consumer can take it.
+    /// Adds a new message to the ready messages, for a consumer to take later.
     fn make_ready(&mut self, envelope: Envelope, by: PushedBy, now: u64, effects: &mut Effects) {
         let timed = envelope.deadline != NEVER;
         self.ready.push_back(envelope);
@@ -204,8 +210,8 @@ impl QueueState {
         effects.wake(self.get_waiters.take_one());
     }
 
-    /// Takes the next ready message out, to be settled by [`settle_gets`](Self::settle_gets). With it comes the number of
-    /// messages that are still ready.
+    /// Takes the next ready message out, to be settled by [`settle_gets`](Self::settle_gets). Also
+    /// returns the number of messages that are still ready.
     pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, usize)> {
         self.apply_settlements(now, effects);
         self.expire(now, effects);
@@ -218,17 +224,18 @@ impl QueueState {
         Some((envelope, self.ready.len()))
     }
 
-    /// Those who wait for a ready message. They register when [`get`](Self::get) gave nothing and the queue is there.
+    /// The waiters for a ready message. They register when [`get`](Self::get) returned none and the
+    /// queue is not deleted.
     pub(crate) fn get_waiters(&mut self) -> &mut WaitList {
         &mut self.get_waiters
     }
 
-    /// Those who wait for room. They register when the queue [is full](Self::is_full).
+    /// Publishers that wait for capacity. They register while the queue [is full](Self::is_full).
     pub(crate) fn publish_waiters(&mut self) -> &mut WaitList {
         &mut self.publish_waiters
     }
 
-    /// Messages taken by [`get`](Self::get) are acknowledged.
+    /// Acknowledges messages that [`get`](Self::get) took.
     pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
         self.tally.got -= amount;
@@ -237,11 +244,11 @@ impl QueueState {
         self.wake_idle_waiters(effects);
     }
 
-    /// Adds a consumer; `sink` learns its id before the first message comes.
+    /// Adds a consumer. `target` gets its id before its first message.
     pub(crate) fn subscribe(
         &mut self,
-        ask: SubscribeRequest,
-        sink: impl FnOnce(ConsumerId) -> DeliveryTarget,
+        request: SubscribeRequest,
+        target: impl FnOnce(ConsumerId) -> DeliveryTarget,
         now: u64,
         effects: &mut Effects,
     ) -> Result<ConsumerId, SubscribeRefused> {
@@ -249,17 +256,17 @@ impl QueueState {
             return Err(SubscribeRefused::Deleted);
         }
         let alone = !self.consumers.is_empty() || self.settings.single_active_consumer;
-        if self.consumers.has_exclusive() || ask.exclusive && alone {
+        if self.consumers.has_exclusive() || request.exclusive && alone {
             return Err(SubscribeRefused::InUse);
         }
         self.had_consumer = true;
-        let id = self.consumers.add(ask, sink);
+        let id = self.consumers.add(request, target);
         self.settle_ready(PushedBy::Publisher, now, effects);
         Ok(id)
     }
 
-    /// A consumer has worked through its run: it gets all that is in its inbox. If that is nothing, the receiver with
-    /// the ticket is registered.
+    /// Moves all messages of a consumer's inbox into `run`, which the consumer has finished. If the
+    /// inbox is empty, registers the receiver with the ticket.
     pub(crate) fn checkout(
         &mut self,
         id: ConsumerId,
@@ -272,8 +279,10 @@ impl QueueState {
             return Checkout::Gone;
         };
         if inbox.run.is_empty() {
-            // Before the credit is looked at: one who waits asks to be told of every settlement. That holds if nothing is ready, too: the
-            // consumer may be out of credit from earlier, and what comes next passes it by unless it asks now.
+            // Set before the credit is checked, since a receiver that waits needs a notification of
+            // every settlement. This also holds if nothing is ready. The consumer may already be
+            // out of credit, and without the notification the next message would not be delivered
+            // to it.
             inbox.wants_more = true;
             self.apply_settlements(now, effects);
         }
@@ -289,7 +298,8 @@ impl QueueState {
         Checkout::Empty
     }
 
-    /// Nobody has anything to do: the room that a burst has taken is not kept for the next. The consumer is the one that waits, if it is one.
+    /// Shrinks the buffers of an idle queue, so that capacity for a burst is not kept. `consumer`
+    /// is the consumer that waits, if there is one.
     pub(crate) fn on_idle(&mut self, consumer: Option<ConsumerId>) {
         if let Some(inbox) = consumer.and_then(|id| self.consumers.inbox(id)) {
             inbox.run.shrink_to(IDLE_CAPACITY);
@@ -297,7 +307,7 @@ impl QueueState {
         self.ready.shrink_to_idle();
     }
 
-    /// For how many messages there is room in a consumer's inbox, and among the ready ones.
+    /// The capacities of a consumer's inbox and of the ready messages.
     #[cfg(test)]
     pub(crate) fn capacities(&mut self, id: ConsumerId) -> (usize, usize) {
         let inbox = self.consumers.inbox(id);
@@ -323,7 +333,7 @@ impl QueueState {
         self.settle_ready(PushedBy::Publisher, now, effects);
     }
 
-    /// Ends the queue: messages are dropped, consumers are told. Nothing is dead-lettered.
+    /// Deletes the queue: drops its messages and cancels its consumers. Nothing is dead-lettered.
     pub(crate) fn delete(
         &mut self,
         if_unused: bool,
@@ -340,6 +350,7 @@ impl QueueState {
         if let Some(refused) = refused {
             return Err(refused);
         }
+        // From here on every other operation finds the queue deleted.
         self.deleted = true;
         if self.timing.is_scheduled() {
             effects.add(Effect::Unschedule);
@@ -356,8 +367,8 @@ impl QueueState {
         }
         for mut subscriber in self.consumers.drain() {
             subscriber.credit.end();
-            if let DeliveryTarget::Push(outlet) = &subscriber.target {
-                outlet.cancelled(reason, &mut effects);
+            if let DeliveryTarget::Push(sink) = &subscriber.target {
+                sink.cancelled(reason, &mut effects);
             }
             self.retire(&mut subscriber, std::iter::empty(), &mut effects);
         }
@@ -375,7 +386,7 @@ impl QueueState {
         Ok(Deleted { messages, effects })
     }
 
-    /// Whether an auto-delete queue's time has come.
+    /// Whether an auto-delete queue has to be deleted.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.had_consumer && self.consumers.is_empty()
     }
@@ -388,7 +399,7 @@ impl QueueState {
         self.consumers.len()
     }
 
-    /// The counts, after everything settled so far has had its effect.
+    /// The counts, after all settlements so far are applied.
     pub(crate) fn counts(&mut self, now: u64, effects: &mut Effects) -> Counts {
         self.apply_settlements(now, effects);
         self.prune();
@@ -417,7 +428,7 @@ impl QueueState {
         }
     }
 
-    /// Has what was settled quietly take effect: consumers that have credit again are served.
+    /// Applies settlements that did not notify the queue, and serves consumers with new credit.
     pub(super) fn apply_settlements(&mut self, now: u64, effects: &mut Effects) {
         if !self.consumers.reconsider(None) {
             return;
@@ -427,11 +438,12 @@ impl QueueState {
             self.schedule(effects);
             self.wake_publish_waiters(effects);
         }
-        // Consumers that have credit again have forgotten what they were asked to tell.
+        // Consumers that have credit again have cleared their notifications.
         self.wake_idle_waiters(effects);
     }
 
-    /// After ready messages came or consumers became able to take some: limits, expiry, service, and whoever waits.
+    /// Runs after messages became ready or consumers became able to take some: applies limits and
+    /// expiry, serves consumers, wakes waiters.
     pub(super) fn settle_ready(&mut self, by: PushedBy, now: u64, effects: &mut Effects) {
         if self.ready.is_empty() {
             self.wake_publish_waiters(effects);
@@ -452,16 +464,16 @@ impl QueueState {
         self.wake_idle_waiters(effects);
     }
 
-    /// Hands ready messages over until none is left or nobody can take one (invariant 3).
+    /// Delivers ready messages until none is left or no consumer can take one (invariant 3).
     fn serve(&mut self, now: u64, effects: &mut Effects) {
         while !self.ready.is_empty() {
-            let Some(taker) = self.consumers.next_consumer() else {
+            let Some(next) = self.consumers.next_consumer() else {
                 return;
             };
-            // Where nothing expires, whoever takes no turns with others takes its messages as one run.
+            // If nothing expires, a consumer that takes no turns gets its messages as one run.
             let ready = &mut self.ready;
             let fill = |run: &mut Vec<Envelope>, most| ready.pop_batch(most, run);
-            if now == 0 && taker.alone && self.consumers.deliver_batch(&taker, effects, fill) {
+            if now == 0 && next.alone && self.consumers.deliver_batch(&next, effects, fill) {
                 continue;
             }
             let mut message = self.ready.pop();
@@ -469,14 +481,14 @@ impl QueueState {
             if !self.consumers.deliver(&mut message, size, effects) {
                 message
                     .into_iter()
-                    .for_each(|nobodys| self.ready.put_back(nobodys));
+                    .for_each(|envelope| self.ready.put_back(envelope));
                 return;
             }
             self.expire(now, effects);
         }
     }
 
-    /// Wakes publishers that wait for room, if there is some.
+    /// Wakes the publishers that wait for capacity, if there is some.
     pub(super) fn wake_publish_waiters(&mut self, effects: &mut Effects) {
         if !self.publish_waiters.is_empty() && !self.is_full() {
             for wake in self.publish_waiters.take_all() {

@@ -1,14 +1,14 @@
-//! What became of a queue's messages, counted in messages and bytes.
+//! The counts of a queue's messages by their outcome, in messages and in bytes.
 
 use crate::model::message_totals::MessageTotals;
 
-/// Running totals since the queue exists, kept under its lock.
+/// Running totals since the queue was declared, kept under its lock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     pub(super) taken_in: MessageTotals,
-    /// Acknowledged, of gets and of consumers that are gone.
+    /// Acknowledged after a get, or by consumers that were removed since.
     pub(super) acked: MessageTotals,
-    /// Of what `Credit` counts as settled, that which was not an acknowledgement.
+    /// Counted as settled by `Credit`, but not acknowledged.
     pub(super) not_acked: MessageTotals,
     pub(super) dead_lettered: MessageTotals,
     pub(super) expired: MessageTotals,
@@ -17,12 +17,12 @@ pub(super) struct Tally {
     /// Moved to another queue.
     pub(super) moved: MessageTotals,
     pub(super) deleted: MessageTotals,
-    /// Got and not settled.
+    /// Taken by a get and not settled.
     pub(super) got: MessageTotals,
 }
 
-/// The counts of a queue at one moment. When no settlement is under way, what was taken in is the sum of all else
-/// (invariant 5).
+/// The counts of a queue at one moment. While no settlement is under way, `taken_in` is the sum of
+/// all other counts of messages (invariant 5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) ready: MessageTotals,

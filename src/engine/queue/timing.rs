@@ -1,7 +1,8 @@
-//! What a queue does by the clock: expiry at the head, delayed messages, the lease of an unused queue.
+//! The parts of a queue that depend on time: expiry at the head, delayed messages, the lease of an
+//! unused queue.
 //!
-//! Times are nanoseconds of the virtual host's clock, read before the lock is taken. A verb that is given 0 was called
-//! by somebody who knows that nothing in this queue depends on time, and has not looked.
+//! Times are nanoseconds of the virtual host's clock, read before the lock is taken. The time 0
+//! means that the caller has not read the clock, because nothing in this queue depends on time.
 
 use std::time::Duration;
 
@@ -16,32 +17,32 @@ use super::{
 use crate::message::envelope::{Envelope, NEVER};
 use crate::model::message_totals::MessageTotals;
 
-/// What of a queue depends on time.
+/// The state of a queue that depends on time.
 #[derive(Debug, Default)]
 pub(super) struct Timing {
-    /// Messages that are not ready before their time.
+    /// Messages that become ready later.
     pub(super) delayed: DelayedStore,
-    /// When the queue goes unless somebody uses it.
+    /// When the queue is deleted unless it is used before.
     lease_over: Option<u64>,
-    /// The earliest time at which the queue is to be looked at, as far as that was asked for.
+    /// The earliest time for which a timer was requested.
     scheduled: Option<u64>,
 }
 
 impl Timing {
-    /// Whether the queue has asked to be looked at.
+    /// Whether the queue has requested a timer.
     pub(super) fn is_scheduled(&self) -> bool {
         self.scheduled.is_some()
     }
 }
 
-/// `time` after `now`; a time too far away never comes.
+/// `time` after `now`. A time too far away becomes [`NEVER`].
 pub(crate) fn after(now: u64, time: Duration) -> u64 {
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(NEVER);
     now.saturating_add(nanos)
 }
 
 impl QueueState {
-    /// Keeps a new message, out of `message`, until its time comes.
+    /// Takes the new message out of `message` and keeps it until it is due.
     pub(crate) fn enqueue_delayed(
         &mut self,
         message: &mut Option<Envelope>,
@@ -63,7 +64,7 @@ impl QueueState {
         Ok(())
     }
 
-    /// Messages come back from a consumer that had seen them, to be delivered again after `delay`.
+    /// Takes messages back from a consumer that has seen them, and redelivers them after `delay`.
     pub(crate) fn requeue_after(
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
@@ -93,7 +94,8 @@ impl QueueState {
         self.timing.delayed.amount()
     }
 
-    /// Looks at up to `most` delayed messages behind `key`, in the order in which they are due.
+    /// Calls `look` with up to `most` delayed messages behind `key`, in the order in which they are
+    /// due.
     pub(crate) fn map_delayed<R>(
         &self,
         key: Option<DelayedKey>,
@@ -104,7 +106,8 @@ impl QueueState {
         delayed.take(most).map(look).collect()
     }
 
-    /// Cancels delayed messages; those that are not there any more are left out. Returns how many.
+    /// Cancels delayed messages and returns how many. Keys of messages that are not delayed any
+    /// more have no effect.
     pub(crate) fn cancel_delayed(
         &mut self,
         keys: impl IntoIterator<Item = DelayedKey>,
@@ -120,7 +123,7 @@ impl QueueState {
         cancelled
     }
 
-    /// Cancels all delayed messages; returns how many.
+    /// Cancels all delayed messages and returns how many.
     pub(crate) fn cancel_all_delayed(&mut self, effects: &mut Effects) -> u64 {
         let cancelled = self.delayed().messages;
         for envelope in self.timing.delayed.drain() {
@@ -129,8 +132,9 @@ impl QueueState {
         cancelled
     }
 
-    /// Takes out up to `most` messages whose time has come, to be sent on; they count as got until they
-    /// [have been](Self::settle_moved). None is left if fewer come.
+    /// Takes out up to `most` due messages, to be published to other queues. They count as got
+    /// until [`settle_moved`](Self::settle_moved). If the result has fewer than `most`, no other
+    /// message is due.
     pub(crate) fn take_due(
         &mut self,
         most: usize,
@@ -150,7 +154,7 @@ impl QueueState {
         due
     }
 
-    /// The time has come to look at the queue.
+    /// Makes due messages ready, expires messages and checks the lease.
     pub(crate) fn tick(&mut self, now: u64, effects: &mut Effects) {
         if self.is_deleted() {
             return;
@@ -165,7 +169,8 @@ impl QueueState {
             if returning {
                 self.ready.put_back(envelope);
             } else {
-                // Only newcomers meet a limit like an effect: what returns is kept, as it is without a delay.
+                // Only new messages meet a limit like messages of the broker. A returned message is
+                // kept, as it is without a delay.
                 by = PushedBy::Broker;
                 envelope.position = self.next_position();
                 self.ready.push_back(envelope);
@@ -178,14 +183,14 @@ impl QueueState {
         self.schedule(effects);
     }
 
-    /// What was asked for until now is to be asked for again.
+    /// Forgets the requested timer, which has fired.
     fn timer_fired(&mut self, now: u64) {
         if self.timing.scheduled.is_some_and(|at| at <= now) {
             self.timing.scheduled = None;
         }
     }
 
-    /// Somebody has used the queue: an unused one stays for the whole time of its lease again.
+    /// Renews the lease after a use of the queue: an unused queue stays for the whole lease again.
     pub(crate) fn renew_lease(&mut self, now: u64, effects: &mut Effects) {
         if self.settings.expires.is_none() && self.timing.lease_over.is_none() {
             return;
@@ -198,12 +203,12 @@ impl QueueState {
         self.schedule(effects);
     }
 
-    /// Whether the lease is over, seen again under the topology lock.
+    /// Whether the lease is over. Checked again under the topology lock.
     pub(crate) fn is_lease_over(&self, now: u64) -> bool {
         self.consumer_count() == 0 && self.timing.lease_over.is_some_and(|over| over <= now)
     }
 
-    /// Asks to be looked at when the next thing is due, unless that was asked for already.
+    /// Requests a timer for the next due time, unless one was requested for that time or earlier.
     pub(super) fn schedule(&mut self, effects: &mut Effects) {
         let head = self.ready.head().map_or(NEVER, |head| head.deadline);
         let delayed = self.timing.delayed.first_due();

@@ -1,4 +1,4 @@
-//! Declaring and deleting byte budgets, and which of them cover a queue.
+//! Declares and deletes byte budgets, and finds the budgets that cover a queue.
 
 use std::sync::Arc;
 
@@ -18,36 +18,36 @@ use crate::{
 
 impl VirtualHost {
     /// `true` if the budget is new.
-    pub(crate) fn declare_budget(&self, ask: &descriptions::Budget) -> Result<bool> {
-        let name = checked(ask.name())?;
+    pub(crate) fn declare_budget(&self, description: &descriptions::Budget) -> Result<bool> {
+        let name = checked(description.name())?;
         let invalid = |field: &str, reason: &str| {
             Error::invalid_argument(field, EntityKind::Budget, &name, self.name(), reason)
         };
         if name.is_empty() {
             return Err(invalid("name", "it is empty, expected 1 to 255 bytes"));
         }
-        if ask.limit() == 0 {
+        if description.limit() == 0 {
             return Err(invalid("limit", "{value_zero,0}, expected 1 or more bytes"));
         }
         let mut topology = self.topology.write();
         self.check_up()?;
         if let Some(there) = topology.budgets.get(&name) {
-            check_budget_equivalence(&there.description, ask, &name, self.name())?;
+            check_budget_equivalence(&there.description, description, &name, self.name())?;
             return Ok(false);
         }
-        // What is in a queue already was not paid for.
-        if ask.is_whole_vhost() && topology.holders().next().is_some() {
+        // The messages that queues already have were not paid for.
+        if description.is_whole_vhost() && topology.holders().next().is_some() {
             return Err(Error::late_budget(&name, self.name()));
         }
         let declared = DeclaredBudget {
-            budget: Arc::new(BudgetCore::new(name.clone(), ask)),
-            description: ask.clone(),
+            budget: Arc::new(BudgetCore::new(name.clone(), description)),
+            description: description.clone(),
         };
         topology.budgets.insert(name, declared);
         Ok(true)
     }
 
-    /// Deleting what is not there succeeds.
+    /// Succeeds if there is no such budget.
     pub(crate) fn delete_budget(&self, name: &str) -> Result {
         let name = checked(name)?;
         let mut topology = self.topology.write();
@@ -91,15 +91,15 @@ impl VirtualHost {
 }
 
 impl Topology {
-    /// Whatever holds messages: queues, and the shelves of delayed exchanges.
+    /// All holders of messages: queues, and the delay queues of delayed exchanges.
     fn holders(&self) -> impl Iterator<Item = &Arc<QueueCore>> {
-        let shelves = self.exchanges.values();
-        let shelves = shelves.filter_map(|declared| declared.delay_queue.as_ref());
+        let delay_queues = self.exchanges.values();
+        let delay_queues = delay_queues.filter_map(|declared| declared.delay_queue.as_ref());
         let queues = self.queues.values().map(|declared| &declared.queue);
-        queues.chain(shelves)
+        queues.chain(delay_queues)
     }
 
-    /// Whether a queue is covered by the budget.
+    /// Whether the budget covers any queue.
     fn is_paid_into(&self, budget: &Arc<BudgetCore>) -> bool {
         let mut accounts = self.holders().filter_map(|holder| holder.account());
         accounts.any(|account| account.is_with(budget))

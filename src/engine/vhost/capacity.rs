@@ -1,4 +1,4 @@
-//! Waiting for room: in a queue that has its publishers wait, or in a budget that does.
+//! Waits for capacity in a queue, or in a budget, that makes its publishers wait.
 
 use std::{
     future::Future,
@@ -17,12 +17,12 @@ use crate::{
     },
 };
 
-/// Room in one queue, or in a budget that covers it. A queue that is deleted is not waited for: the publish then finds that
-/// it is gone.
+/// Capacity in one queue, or in a budget that covers it. The wait ends if the queue is deleted, and
+/// the publish then finds it deleted.
 pub(crate) struct CapacityWait {
     vhost: Arc<VirtualHost>,
     queue: Arc<QueueCore>,
-    /// If it is the budget that is spent.
+    /// The budget, if the budget has no capacity.
     budget: Option<BudgetCapacity>,
 }
 
@@ -32,7 +32,7 @@ impl CapacityWait {
         self.queue.name()
     }
 
-    /// Waits for room, or for the end of whoever needs it; `None` at the deadline.
+    /// Waits for capacity or for `end`. `None` at the deadline.
     pub(crate) fn wait_or<E: Waitable<Output = ()>>(
         self,
         end: E,
@@ -52,7 +52,8 @@ impl CapacityWait {
 }
 
 impl VirtualHost {
-    /// What a publish must wait for first, if some queue on its way has publishers wait and no room.
+    /// The capacity that a publish must wait for first, if a queue of its route makes publishers
+    /// wait and has no capacity.
     #[inline]
     pub(crate) fn lacking_capacity(self: &Arc<Self>, route: &Route) -> Option<CapacityWait> {
         let mut blocking = route.targets().filter(|queue| queue.is_blocking());
@@ -77,7 +78,7 @@ impl Waitable for CapacityWait {
             return budget.attempt(ticket, || !self.vhost.is_publishing());
         }
         self.vhost.with_queue(&self.queue, |state, now, effects| {
-            // Looked at under the lock under which those who wait are woken, once publishing has ended.
+            // Checked under the lock under which publishers are woken after publishing has ended.
             let over = state.is_deleted() || !self.vhost.is_publishing();
             if over || !state.stays_full(now, effects) {
                 return Poll::Ready(());
@@ -97,7 +98,7 @@ impl Waitable for CapacityWait {
     }
 }
 
-/// Room, or the end of whoever needs it: a connection or a channel that closes.
+/// Capacity, or the end of the waiting handle: a connection or a channel that is closed.
 enum CapacityOrEnd<E> {
     Capacity(CapacityWait),
     End(E),
@@ -108,29 +109,29 @@ impl<E: Waitable<Output = ()>> Waitable for CapacityOrEnd<E> {
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
         match self {
-            CapacityOrEnd::Capacity(room) => room.attempt(ticket),
+            CapacityOrEnd::Capacity(capacity) => capacity.attempt(ticket),
             CapacityOrEnd::End(end) => end.attempt(ticket),
         }
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         match self {
-            CapacityOrEnd::Capacity(room) => room.with_waiters(f),
+            CapacityOrEnd::Capacity(capacity) => capacity.with_waiters(f),
             CapacityOrEnd::End(end) => end.with_waiters(f),
         }
     }
 }
 
-/// A task that waits for room.
+/// A task that waits for capacity.
 ///
 /// # If dropped
-/// It no longer waits.
+/// The task stops waiting.
 pub(crate) struct WaitForCapacity<E: Waitable<Output = ()>> {
     sources: [CapacityOrEnd<E>; 2],
     task: TaskWait,
 }
 
-// Nothing in it is pinned.
+// No field is pinned.
 impl<E: Waitable<Output = ()>> Unpin for WaitForCapacity<E> {}
 
 impl<E: Waitable<Output = ()>> Future for WaitForCapacity<E> {

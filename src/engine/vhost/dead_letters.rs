@@ -1,4 +1,4 @@
-//! Dead letters: routing what died in a queue to where the queue says.
+//! Routes the dead letters of queues to their dead-letter exchanges.
 
 use std::sync::Arc;
 
@@ -13,9 +13,11 @@ use crate::{
 };
 
 impl VirtualHost {
-    /// Publishes a dead letter to the exchange that its queue names; if there is none of that name, it is dropped.
+    /// Publishes a dead letter to the dead-letter exchange of its queue. Drops it if there is no
+    /// such exchange.
     ///
-    /// What this owes in turn is added to the work list: a chain of dead-letter queues of any length needs no stack.
+    /// Adds the resulting effects to the work list, so that a chain of dead-letter queues of any
+    /// length needs no stack.
     pub(super) fn publish_dead_letter(
         &self,
         queue: &Arc<QueueCore>,
@@ -42,26 +44,27 @@ impl VirtualHost {
             .meta()
             .map(|meta| meta.bcc.as_slice())
             .unwrap_or_default();
-        let buried = x_death::with_death_recorded(properties, &death);
+        let with_death = x_death::with_death_recorded(properties, &death);
         let keys = x_death::routing_keys(&death, properties, bcc);
         let (targets, cut) = {
             let topology = self.topology.read();
-            let mut targets =
-                route::route_keys(&topology, &exchange, &keys, buried.headers.as_ref());
+            let headers = with_death.headers.as_ref();
+            let mut targets = route::route_keys(&topology, &exchange, &keys, headers);
             let all = targets.len();
             targets
                 .queues
-                .retain(|target| !x_death::closes_cycle(buried.headers.as_ref(), target.name()));
+                .retain(|target| !x_death::closes_cycle(headers, target.name()));
             let cut = targets.len() < all;
             (targets, cut)
         };
-        // A key from the headers may be longer than a name; it routed, and the letter is marked with what fits.
+        // A key from the headers may be longer than a name. It takes part in the routing, but the
+        // dead letter then has an empty routing key.
         let key = keys
             .first()
             .and_then(|key| Name::new(key).ok())
             .unwrap_or_default();
         let meta = Meta {
-            properties: buried,
+            properties: with_death,
             bcc: match routing_key {
                 Some(_) => Vec::new(),
                 None => bcc.to_vec(),
@@ -77,15 +80,16 @@ impl VirtualHost {
             ..meta
         });
         let address = Address::new(&self.exchange_names().of(&exchange), &key);
-        let mut letters = Vec::new();
+        let mut copies = Vec::new();
         for _ in 1..targets.len() {
             match envelope.body_mut().share() {
-                Ok(body) => letters.push(Envelope::new(body, &address, Some(Arc::clone(&meta)))),
+                Ok(body) => copies.push(Envelope::new(body, &address, Some(Arc::clone(&meta)))),
                 Err(_) => break,
             }
         }
         if targets.is_empty() {
-            // Cut off from a cycle, it is meant to go; else nobody is there to take it.
+            // In a cycle the message is dropped, so there is no reason. Otherwise the queue or the
+            // exchange is missing.
             let exists = self.read_topology(|topology| {
                 exchange.is_empty() || topology.exchanges.contains_key(&exchange)
             });
@@ -94,20 +98,22 @@ impl VirtualHost {
                 (false, true) => Some(Undeliverable::NoRoute),
                 (false, false) => Some(Undeliverable::NoExchange),
             };
-            let letter = Envelope::new(envelope.into_body(), &address, Some(meta));
-            work.push_back(self.route_undeliverable(letter, why, queue));
+            let envelope = Envelope::new(envelope.into_body(), &address, Some(meta));
+            work.push_back(self.route_undeliverable(envelope, why, queue));
             return;
         }
-        letters.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
-        self.push_internal(targets.into_targets(self.nanos()), letters, work);
+        copies.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
+        self.push_internal(targets.into_targets(self.nanos()), copies, work);
     }
 
-    /// The queue for what can be neither delivered nor routed on; `None` drops it.
+    /// Sets the queue for messages that can be neither delivered nor routed. With `None` they are
+    /// dropped.
     pub(crate) fn set_dead_letter_queue(&self, queue: Option<Arc<QueueCore>>) {
         *self.dead_letter_queue.lock() = queue;
     }
 
-    /// Puts a published message that reaches no queue into the dead-letter queue, if there is one, or drops it.
+    /// Puts an unroutable published message into the dead-letter queue, or drops it if there is
+    /// none.
     pub(crate) fn drop_unroutable(self: &Arc<Self>, envelope: Envelope) {
         let last = self.dead_letter_queue.lock().clone();
         if let Some(last) = last {
@@ -116,17 +122,18 @@ impl VirtualHost {
         }
     }
 
-    /// As [`drop_unroutable`](Self::drop_unroutable) for a message that waited in the shelf of an exchange. Returns what is owed.
+    /// As [`drop_unroutable`](Self::drop_unroutable) for a message of a delay queue. Returns the
+    /// effects.
     pub(super) fn route_undeliverable_due(
         &self,
         envelope: Envelope,
-        shelf: &Arc<QueueCore>,
+        delay_queue: &Arc<QueueCore>,
     ) -> (Arc<QueueCore>, Effects) {
-        self.route_undeliverable(envelope, Some(Undeliverable::NoRoute), shelf)
+        self.route_undeliverable(envelope, Some(Undeliverable::NoRoute), delay_queue)
     }
 
-    /// As [`drop_unroutable`](Self::drop_unroutable) for a dead letter of `from`; without a reason it is dropped, and one
-    /// that died in the dead-letter queue itself is not put there again. Returns what is owed.
+    /// As [`drop_unroutable`](Self::drop_unroutable) for a dead letter of `from`. Drops the message
+    /// if there is no reason, or if `from` is the dead-letter queue itself. Returns the effects.
     fn route_undeliverable(
         &self,
         envelope: Envelope,
@@ -171,15 +178,15 @@ impl VirtualHost {
     }
 }
 
-/// The header that says why a message is in the dead-letter queue of its virtual host.
+/// The header with the reason why a message is in the dead-letter queue of its virtual host.
 const UNDELIVERABLE: &str = "x-undeliverable-reason";
 
-/// Why a message can be neither delivered nor routed on.
+/// The reason why a message can be neither delivered nor routed.
 #[derive(Clone, Copy, Debug)]
 enum Undeliverable {
-    /// No queue is bound for it.
+    /// No binding leads the message to a queue.
     NoRoute,
-    /// The exchange that it was to go to does not exist.
+    /// The exchange that the message is published to does not exist.
     NoExchange,
 }
 

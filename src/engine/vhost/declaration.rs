@@ -1,7 +1,7 @@
-//! Declaring a whole description as one batch: an exchange or a queue with everything it is bound to.
+//! Declares an exchange or a queue with all its bindings as one batch.
 //!
-//! Everything is checked first and made afterwards, both under one hold of the topology lock. So a
-//! declaration that fails has changed nothing, and no other connection sees half of one.
+//! The batch is checked first and made afterwards, under one hold of the topology lock. So a failed
+//! declaration changes nothing, and no other connection sees a part of one.
 
 use std::sync::Arc;
 
@@ -33,15 +33,15 @@ pub(crate) enum WithBindings {
     No,
 }
 
-/// A queue that a declaration has found or made.
+/// The queue of a declaration, found or made.
 enum FoundOrMade {
     Found(Arc<QueueCore>),
     Made(Arc<QueueCore>),
-    /// A name for direct replies, which is no queue.
+    /// A name for direct replies, which is not a queue.
     Replies(QueueDeclared),
 }
 
-/// What is to be made, all of it checked.
+/// The checked changes that are to be made.
 struct Batch<'a> {
     vhost: &'a Arc<VirtualHost>,
     connection: ConnectionId,
@@ -113,7 +113,7 @@ impl VirtualHost {
         })
     }
 
-    /// Has `plan` check everything, and makes it.
+    /// Calls `plan`, which checks the changes, and makes them.
     fn declare<R>(
         self: &Arc<Self>,
         connection: ConnectionId,
@@ -144,37 +144,37 @@ impl VirtualHost {
 }
 
 impl Batch<'_> {
-    /// The exchange of this description, and its name.
-    fn exchange(&mut self, ask: &descriptions::Exchange) -> Result<Name> {
+    /// Plans the exchange of this description, and returns its name.
+    fn exchange(&mut self, description: &descriptions::Exchange) -> Result<Name> {
         let vhost = self.vhost.name();
-        let name = checked(ask.name())?;
+        let name = checked(description.name())?;
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
-        if ask.is_passive() {
+        if description.is_passive() {
             return match self.exchange_kind(&name) {
                 Some(_) => Ok(name),
                 None => Err(Error::not_found(EntityKind::Exchange, &name, vhost)),
             };
         }
-        let kind = match ask.kind() {
+        let kind = match description.kind() {
             names::DELAYED_MESSAGE => None,
             kind => Some(kind.parse::<ExchangeKind>()?),
         };
         let planned = self.exchanges.iter().find(|(planned, _)| *planned == name);
         let planned = planned.map(|(_, declared)| declared);
         if let Some(there) = self.topology.exchanges.get(&name).or(planned) {
-            check_exchange_equivalence(&there.description, ask, &name, vhost)?;
+            check_exchange_equivalence(&there.description, description, &name, vhost)?;
             return Ok(name);
         }
         if is_reserved(&name) {
             return Err(Error::reserved_prefix(EntityKind::Exchange, &name));
         }
-        let arguments = ExchangeArguments::parse(ask.argument_table(), &name, vhost)?;
+        let arguments = ExchangeArguments::parse(description.argument_table(), &name, vhost)?;
         let (kind, delay_queue) = match kind {
             Some(kind) => (kind, None),
             None => {
-                let kind = delayed_type(ask.argument_table())?.parse()?;
+                let kind = delayed_type(description.argument_table())?.parse()?;
                 let queue = self.vhost.new_delay_queue(self.topology, &name)?;
                 (kind, Some(queue))
             }
@@ -183,7 +183,8 @@ impl Batch<'_> {
             .policies
             .effective_exchange(&arguments, &name)
             .alternate_exchange;
-        let declared = DeclaredExchange::new(kind, ask.clone(), arguments, alternate, delay_queue);
+        let declared =
+            DeclaredExchange::new(kind, description.clone(), arguments, alternate, delay_queue);
         self.exchanges.push((name.clone(), declared));
         Ok(name)
     }
@@ -196,8 +197,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The source of a binding, with what it is bound to itself. The default exchange is no source; the
-    /// binding says so.
+    /// Plans the source of a binding and the bindings of that source. The default exchange is an
+    /// error, which `binding` reports.
     fn source(&mut self, source: &descriptions::Exchange) -> Result {
         if source.name().is_empty() && !source.is_passive() {
             return Ok(());
@@ -206,25 +207,25 @@ impl Batch<'_> {
         self.bindings_of_exchange(source, &name)
     }
 
-    /// The queue of this description, and its name.
-    fn queue(&mut self, ask: &descriptions::Queue) -> Result<(Name, FoundOrMade)> {
+    /// Finds or plans the queue of this description, and returns its name.
+    fn queue(&mut self, description: &descriptions::Queue) -> Result<(Name, FoundOrMade)> {
         let vhost = self.vhost.name();
-        let wanted = checked(ask.name())?;
+        let wanted = checked(description.name())?;
         if let Some(declared) = self.vhost.declare_reply_to(&wanted)? {
             return Ok((wanted, FoundOrMade::Replies(declared)));
         }
-        if is_reserved(&wanted) && !ask.is_open() && !ask.is_passive() {
+        if is_reserved(&wanted) && !description.is_open() && !description.is_passive() {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
         match self.topology.queues.get(&wanted) {
             Some(there) => {
                 self.vhost.check_access(there, self.connection)?;
-                if !ask.is_open() && !ask.is_passive() {
-                    check_queue_equivalence(&there.description, ask, &wanted, vhost)?;
+                if !description.is_open() && !description.is_passive() {
+                    check_queue_equivalence(&there.description, description, &wanted, vhost)?;
                 }
                 return Ok((wanted, FoundOrMade::Found(Arc::clone(&there.queue))));
             }
-            None if ask.is_passive() => {
+            None if description.is_passive() => {
                 return Err(Error::not_found(EntityKind::Queue, &wanted, vhost));
             }
             None if is_reserved(&wanted) => {
@@ -236,17 +237,17 @@ impl Batch<'_> {
             true => self.vhost.generate_name(self.topology)?,
             false => wanted,
         };
-        let arguments = QueueArguments::parse(ask.argument_table(), &name, vhost)?;
-        arguments.check_properties(ask, &name, vhost)?;
+        let arguments = QueueArguments::parse(description.argument_table(), &name, vhost)?;
+        arguments.check_properties(description, &name, vhost)?;
         let effective = self.policies.effective_queue(&arguments, &name);
         let account = self.vhost.open_account(self.topology, &arguments)?;
         let number = self.vhost.next_number();
         let queue = Arc::new(QueueCore::new(name.clone(), number, effective, account));
         let declared = DeclaredQueue {
             queue: Arc::clone(&queue),
-            description: ask.of_new_queue(),
+            description: description.of_new_queue(),
             arguments,
-            owner: ask.is_exclusive().then_some(self.connection),
+            owner: description.is_exclusive().then_some(self.connection),
         };
         self.queue = Some((name.clone(), declared));
         Ok((name, FoundOrMade::Made(queue)))
@@ -301,10 +302,10 @@ impl Batch<'_> {
 }
 
 impl Topology {
-    /// Makes what a batch has planned.
+    /// Makes the planned changes of a batch.
     ///
     /// # Errors
-    /// An exchange that can take no more bindings. Nothing is changed then.
+    /// Fails if an exchange can take no more bindings. Nothing is changed then.
     fn make(
         &mut self,
         exchanges: Vec<(Name, DeclaredExchange)>,

@@ -1,4 +1,4 @@
-//! Declaring, binding and deleting, with RabbitMQ's checks in RabbitMQ's order.
+//! Declaring, binding and deleting, with RabbitMQ's checks in the order of RabbitMQ.
 
 use std::sync::Arc;
 
@@ -19,21 +19,21 @@ use crate::{
     },
 };
 
-/// A queue as a declaration found or made it.
+/// The result of declaring a queue.
 ///
 /// [`Channel::queue_declare`](crate::Channel::queue_declare) has an example (`queue.declare-ok`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueDeclared {
-    /// Its name; generated if the declaration had none.
+    /// The queue's name. Generated if the declaration had none.
     pub name: Name,
     /// How many messages are ready.
     pub message_count: u64,
-    /// How many consumers it has.
+    /// How many consumers the queue has.
     pub consumer_count: u64,
 }
 
-/// A binding to be made or removed.
+/// A binding to make or remove.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BindingRequest<'a> {
     pub(crate) source: &'a str,
@@ -43,7 +43,7 @@ pub(crate) struct BindingRequest<'a> {
     pub(crate) arguments: &'a FieldTable,
 }
 
-/// Names in declarations come without line breaks, as in RabbitMQ.
+/// Removes line breaks from a name in a declaration, as RabbitMQ does.
 pub(super) fn checked(name: &str) -> Result<Name> {
     match name.contains(['\r', '\n']) {
         true => Name::new(name.replace(['\r', '\n'], "")),
@@ -68,7 +68,7 @@ impl VirtualHost {
         }
     }
 
-    /// Deleting what is not there succeeds.
+    /// Succeeds if there is no such exchange.
     pub(crate) fn delete_exchange(self: &Arc<Self>, name: &str, if_unused: bool) -> Result {
         let name = checked(name)?;
         if name.is_empty() {
@@ -85,16 +85,17 @@ impl VirtualHost {
             }
             _ => {
                 topology.remove_exchange(&name);
-                let owed = topology.take_effects();
+                let pending = topology.take_effects();
                 drop(topology);
-                self.run_all_effects(owed);
+                self.run_all_effects(pending);
                 Ok(())
             }
         }
     }
 
     /// # Errors
-    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is internal.
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is
+    /// internal.
     pub(crate) fn check_exchange(&self, name: &Name) -> Result {
         let topology = self.topology.read();
         match topology.exchanges.get(name) {
@@ -107,7 +108,8 @@ impl VirtualHost {
         }
     }
 
-    /// The name that requesters consume from is always there, one of a requester while that waits; neither is declared.
+    /// Declares a name for direct replies, which makes nothing. The name that requesters consume
+    /// from always exists. The name of a requester exists while it waits.
     pub(super) fn declare_reply_to(&self, name: &Name) -> Result<Option<QueueDeclared>> {
         if !name.starts_with(REPLY_TO) {
             return Ok(None);
@@ -122,7 +124,7 @@ impl VirtualHost {
         }
     }
 
-    /// Somebody has used the queue; matters only if it has a lease.
+    /// Renews the lease of the queue after a use, if it may have one.
     pub(super) fn renew_lease(self: &Arc<Self>, queue: &Arc<QueueCore>) {
         if queue.is_timed() {
             self.with_queue(queue, QueueState::renew_lease);
@@ -150,7 +152,7 @@ impl VirtualHost {
         }
     }
 
-    /// An exclusive queue is its connection's alone.
+    /// Checks that an exclusive queue is used by its own connection only.
     pub(super) fn check_access(&self, queue: &DeclaredQueue, connection: ConnectionId) -> Result {
         match queue.owner {
             Some(owner) if owner != connection => {
@@ -163,7 +165,8 @@ impl VirtualHost {
     /// The queue of that name, if `connection` may use it.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ResourceLocked`] if it is another connection's, [`Error::ShutDown`].
+    /// [`Error::NotFound`], [`Error::ResourceLocked`] if it is exclusive to another connection,
+    /// [`Error::ShutDown`].
     pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<QueueCore>> {
         self.queue_of_type(connection, name).map(|(queue, _)| queue)
     }
@@ -195,7 +198,7 @@ impl VirtualHost {
         Ok(self.describe(&queue))
     }
 
-    /// Deleting what is not there succeeds. Returns how many messages were ready.
+    /// Succeeds if there is no such queue. Returns how many messages were ready.
     pub(crate) fn delete_queue(
         self: &Arc<Self>,
         connection: ConnectionId,
@@ -223,19 +226,19 @@ impl VirtualHost {
             Err(DeleteRefused::Deleted) => return Ok(0),
         };
         topology.remove_queue(&name);
-        let owed = topology.take_effects();
+        let pending = topology.take_effects();
         drop(topology);
         self.run_effects(&queue, effects);
-        self.run_all_effects(owed);
+        self.run_all_effects(pending);
         Ok(messages)
     }
 
-    /// Deletes the exclusive queues of a connection that closes.
+    /// Deletes the exclusive queues of a connection that is closed.
     pub(crate) fn delete_owned_by(self: &Arc<Self>, connection: ConnectionId) {
         let names = self.topology.read().owned_by(connection);
         for name in names {
             let mut topology = self.topology.write();
-            // Somebody else's queue may have the name by now.
+            // A queue of another owner may have the name by now.
             let owned = topology.queues.get(&name);
             let Some(owned) = owned.filter(|declared| declared.owner == Some(connection)) else {
                 continue;
@@ -245,9 +248,9 @@ impl VirtualHost {
                 .lock()
                 .delete(false, false, CancelReason::QueueDeleted);
             topology.remove_queue(&name);
-            let owed = topology.take_effects();
+            let pending = topology.take_effects();
             drop(topology);
-            self.run_all_effects(owed);
+            self.run_all_effects(pending);
             if let Ok(Deleted { effects, .. }) = deleted {
                 self.run_effects(&queue, effects);
             }
@@ -255,15 +258,19 @@ impl VirtualHost {
     }
 
     /// `true` if the binding is new.
-    pub(crate) fn bind(&self, connection: ConnectionId, ask: BindingRequest<'_>) -> Result<bool> {
-        let (source, destination, routing_key) = Self::check_binding(&ask)?;
+    pub(crate) fn bind(
+        &self,
+        connection: ConnectionId,
+        request: BindingRequest<'_>,
+    ) -> Result<bool> {
+        let (source, destination, routing_key) = Self::check_binding(&request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(exchange) = topology.exchanges.get(&source) else {
             return Err(Error::not_found(EntityKind::Exchange, &source, self.name()));
         };
         let kind = exchange.kind();
-        let target = match ask.to_queue {
+        let target = match request.to_queue {
             true => match topology.queues.get(&destination) {
                 None => {
                     return Err(Error::not_found(
@@ -273,7 +280,7 @@ impl VirtualHost {
                     ));
                 }
                 Some(declared) => {
-                    validate_binding(kind, ask.arguments)?;
+                    validate_binding(kind, request.arguments)?;
                     self.check_access(declared, connection)?;
                     Target::Queue(Arc::clone(&declared.queue))
                 }
@@ -286,29 +293,29 @@ impl VirtualHost {
                 ));
             }
             false => {
-                validate_binding(kind, ask.arguments)?;
+                validate_binding(kind, request.arguments)?;
                 Target::Exchange(destination)
             }
         };
-        topology.bind(&source, &target, &routing_key, ask.arguments)
+        topology.bind(&source, &target, &routing_key, request.arguments)
     }
 
-    /// Removing what is not there succeeds; `false` tells so.
+    /// `false` if there was no such binding, which is not an error.
     pub(crate) fn unbind(
         self: &Arc<Self>,
         connection: ConnectionId,
-        ask: BindingRequest<'_>,
+        request: BindingRequest<'_>,
     ) -> Result<bool> {
-        let (source, destination, routing_key) = Self::check_binding(&ask)?;
+        let (source, destination, routing_key) = Self::check_binding(&request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
-        let target = match ask.to_queue {
+        let target = match request.to_queue {
             true => match topology.queues.get(&destination) {
                 None => return Ok(false),
                 Some(declared) => {
                     let target = Target::Queue(Arc::clone(&declared.queue));
-                    // RabbitMQ looks at the lock only where there is a binding to remove.
-                    if topology.is_bound(&source, &target, &routing_key, ask.arguments) {
+                    // RabbitMQ checks the access only if there is a binding to remove.
+                    if topology.is_bound(&source, &target, &routing_key, request.arguments) {
                         self.check_access(declared, connection)?;
                     }
                     target
@@ -316,17 +323,17 @@ impl VirtualHost {
             },
             false => Target::Exchange(destination),
         };
-        let unbound = topology.unbind(&source, &target, &routing_key, ask.arguments);
-        let owed = topology.take_effects();
+        let unbound = topology.unbind(&source, &target, &routing_key, request.arguments);
+        let pending = topology.take_effects();
         drop(topology);
-        self.run_all_effects(owed);
+        self.run_all_effects(pending);
         Ok(unbound)
     }
 
-    fn check_binding(ask: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
-        let (source, destination) = (checked(ask.source)?, checked(ask.destination)?);
-        let routing_key = Name::new(ask.routing_key)?;
-        if source.is_empty() || destination.is_empty() && !ask.to_queue {
+    fn check_binding(request: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
+        let (source, destination) = (checked(request.source)?, checked(request.destination)?);
+        let routing_key = Name::new(request.routing_key)?;
+        if source.is_empty() || destination.is_empty() && !request.to_queue {
             return Err(Error::default_exchange());
         }
         Ok((source, destination, routing_key))

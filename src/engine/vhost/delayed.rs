@@ -1,7 +1,7 @@
-//! Delayed exchanges: messages that wait in an exchange, and are routed when their time has come.
+//! Delayed exchanges: they keep messages and route them when their delay is over.
 //!
-//! They wait in a *shelf*: a queue that no name leads to, nobody consumes from, and of which nothing is used but what a
-//! queue does with delayed messages. What has become due is taken out a run at a time and routed on.
+//! The messages wait in a *delay queue*. No name leads to it and it has no consumers. Only the
+//! delayed messages of the queue are used. Due messages are taken out in batches and routed.
 
 use std::sync::{Arc, Weak};
 
@@ -25,10 +25,10 @@ use crate::{
     runtime::clock::TimerTarget,
 };
 
-/// How many messages are taken out of a shelf at once: so long its lock is held.
+/// How many messages are taken out of a delay queue in one critical section.
 const RUN: usize = 256;
 
-/// What the timers hold of a shelf.
+/// The timers' reference to a delay queue.
 struct DelayQueueTimer {
     vhost: Weak<VirtualHost>,
     queue: Weak<QueueCore>,
@@ -36,15 +36,16 @@ struct DelayQueueTimer {
 
 impl TimerTarget for DelayQueueTimer {
     fn fire(&self, _: std::time::Instant) {
-        if let (Some(vhost), Some(shelf)) = (self.vhost.upgrade(), self.queue.upgrade()) {
-            shelf.timer_fired();
-            vhost.route_due_messages(&shelf);
+        if let (Some(vhost), Some(delay_queue)) = (self.vhost.upgrade(), self.queue.upgrade()) {
+            delay_queue.timer_fired();
+            vhost.route_due_messages(&delay_queue);
         }
     }
 }
 
 impl VirtualHost {
-    /// A shelf for the exchange of this name. What lies there counts against the budgets of the whole virtual host.
+    /// Makes a delay queue for the exchange of this name. Its messages count against the budgets of
+    /// the whole virtual host.
     pub(super) fn new_delay_queue(
         self: &Arc<Self>,
         topology: &Topology,
@@ -53,21 +54,22 @@ impl VirtualHost {
         let settings = QueueArguments::default();
         let account = self.open_account(topology, &settings)?;
         let number = self.next_number();
-        let shelf = Arc::new(QueueCore::new(exchange.clone(), number, settings, account));
-        shelf.set_timed();
-        shelf.timer_target(|| {
+        let queue = Arc::new(QueueCore::new(exchange.clone(), number, settings, account));
+        queue.set_timed();
+        queue.timer_target(|| {
             Arc::new(DelayQueueTimer {
                 vhost: Arc::downgrade(self),
-                queue: Arc::downgrade(&shelf),
+                queue: Arc::downgrade(&queue),
             })
         });
-        Ok(shelf)
+        Ok(queue)
     }
 
-    /// The shelf of the exchange of this name.
+    /// The delay queue of the exchange of this name.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::PreconditionFailed`] if it is no delayed exchange, [`Error::ShutDown`].
+    /// [`Error::NotFound`], [`Error::PreconditionFailed`] if it is not a delayed exchange,
+    /// [`Error::ShutDown`].
     pub(crate) fn delay_queue(&self, exchange: &Name) -> Result<Arc<QueueCore>> {
         let topology = self.topology.read();
         self.check_up()?;
@@ -78,13 +80,13 @@ impl VirtualHost {
                 self.name(),
             )),
             Some(declared) => match &declared.delay_queue {
-                Some(shelf) => Ok(Arc::clone(shelf)),
+                Some(queue) => Ok(Arc::clone(queue)),
                 None => Err(Error::not_delayed(exchange, self.name())),
             },
         }
     }
 
-    /// As [`push`](Self::push), where delayed exchanges are on the way that keep the message back.
+    /// As [`push`](Self::push) for a route with delayed exchanges, which keep the message.
     pub(super) fn push_delayed_copies(
         self: &Arc<Self>,
         route: &Route,
@@ -95,7 +97,7 @@ impl VirtualHost {
             return Ok(Published::default());
         };
         let over = after(self.nanos(), route.delay).max(due.unwrap_or(0));
-        // Where no queue is to have it now, the last shelf gets the message itself.
+        // If the route has no other queue, the last delay queue gets the message itself.
         let mut copies = Vec::with_capacity(route.delay_queues.len());
         for _ in usize::from(route.queues.is_empty())..route.delay_queues.len() {
             match envelope.share() {
@@ -109,26 +111,28 @@ impl VirtualHost {
             false => match self.push_to_queues(route, message, due) {
                 Ok(pushed) => published = pushed,
                 Err(PushFailure::Refused { refused, .. }) => published.refused = refused,
-                // It is routed anew: the shelves must not have it already.
+                // The message is routed again then, so no delay queue may have it yet.
                 Err(failure) => return Err(failure),
             },
         }
         let mut left = None;
-        for (shelf, copy) in route.delay_queues.iter().zip(copies) {
+        for (delay_queue, copy) in route.delay_queues.iter().zip(copies) {
             let mut effects = Effects::none();
             let mut copy = Some(copy);
-            let kept =
-                shelf
-                    .lock()
-                    .enqueue_delayed(&mut copy, over, PushedBy::Publisher, &mut effects);
-            self.run_effects(shelf, effects);
+            let kept = delay_queue.lock().enqueue_delayed(
+                &mut copy,
+                over,
+                PushedBy::Publisher,
+                &mut effects,
+            );
+            self.run_effects(delay_queue, effects);
             match kept {
                 Ok(()) => published.delayed += 1,
                 Err(PushError::Deleted) => left = Some((PushFailure::QueueDeleted, copy)),
                 Err(PushError::Refused(_)) => {
                     published.refused += 1;
                     let failure = PushFailure::Refused {
-                        queue: shelf.name().clone(),
+                        queue: delay_queue.name().clone(),
                         refused: published.refused,
                     };
                     left = Some((failure, copy));
@@ -144,20 +148,20 @@ impl VirtualHost {
         }
     }
 
-    /// Routes what has become due in a shelf.
-    fn route_due_messages(self: &Arc<Self>, shelf: &Arc<QueueCore>) {
+    /// Routes the due messages of a delay queue.
+    fn route_due_messages(self: &Arc<Self>, delay_queue: &Arc<QueueCore>) {
         loop {
-            let due = self.with_queue(shelf, |state, now, effects| {
+            let due = self.with_queue(delay_queue, |state, now, effects| {
                 state.take_due(RUN, now, effects)
             });
             let messages = due.len();
             let bytes = due.iter().map(Envelope::size).fold(0, u64::wrapping_add);
             let mut work = PendingEffects::new();
             for envelope in due {
-                self.route_due(shelf, envelope, &mut work);
+                self.route_due(delay_queue, envelope, &mut work);
             }
             self.run_all_effects(work);
-            self.with_queue(shelf, |state, _, effects| {
+            self.with_queue(delay_queue, |state, _, effects| {
                 state.settle_moved(messages as u64, bytes, effects);
             });
             if messages < RUN {
@@ -166,8 +170,13 @@ impl VirtualHost {
         }
     }
 
-    /// Routes one message whose delay is over, from the exchange that kept it back.
-    fn route_due(&self, shelf: &Arc<QueueCore>, mut envelope: Envelope, work: &mut PendingEffects) {
+    /// Routes one message whose delay is over, from the exchange that kept it.
+    fn route_due(
+        &self,
+        delay_queue: &Arc<QueueCore>,
+        mut envelope: Envelope,
+        work: &mut PendingEffects,
+    ) {
         x_delay::mark_over(&mut envelope);
         let found = {
             let properties = envelope.properties();
@@ -178,36 +187,37 @@ impl VirtualHost {
                 .chain(bcc.unwrap_or_default().iter().map(String::as_str))
                 .collect();
             let topology = self.topology.read();
-            route_keys(&topology, shelf.name(), &keys, properties.headers.as_ref())
+            let headers = properties.headers.as_ref();
+            route_keys(&topology, delay_queue.name(), &keys, headers)
         };
-        let mut letters = Vec::with_capacity(found.len());
+        let mut copies = Vec::with_capacity(found.len());
         for _ in 1..found.len() {
             match envelope.share() {
-                Ok(copy) => letters.push(copy),
+                Ok(copy) => copies.push(copy),
                 Err(_) => break,
             }
         }
         match found.is_empty() {
-            true => work.push_back(self.route_undeliverable_due(envelope, shelf)),
+            true => work.push_back(self.route_undeliverable_due(envelope, delay_queue)),
             false => {
-                letters.push(envelope);
-                self.push_internal(found.into_targets(self.nanos()), letters, work);
+                copies.push(envelope);
+                self.push_internal(found.into_targets(self.nanos()), copies, work);
             }
         }
     }
 
-    /// Puts messages that the broker itself has under way each into the queue or the shelf that it goes to. Nobody waits for
-    /// room in a queue, and one that refuses its message loses it, as RabbitMQ's do.
+    /// Puts each message of the broker itself into its queue or delay queue. The broker does not
+    /// wait for capacity. A message that its queue refuses is lost, as in RabbitMQ.
     pub(super) fn push_internal(
         &self,
-        stops: impl Iterator<Item = (Arc<QueueCore>, Option<u64>)>,
-        letters: Vec<Envelope>,
+        targets: impl Iterator<Item = (Arc<QueueCore>, Option<u64>)>,
+        copies: Vec<Envelope>,
         work: &mut PendingEffects,
     ) {
-        for ((queue, due), mut letter) in stops.zip(letters) {
+        for ((queue, due), mut copy) in targets.zip(copies) {
             let mut effects = Effects::none();
-            let now = self.stamp(&queue, &mut letter);
-            let mut message = Some(letter);
+            let now = self.stamp(&queue, &mut copy);
+            let mut message = Some(copy);
             let pushed = match due {
                 None => queue
                     .lock()
@@ -218,10 +228,10 @@ impl VirtualHost {
                         .enqueue_delayed(&mut message, due, PushedBy::Broker, &mut effects)
                 }
             };
-            if let (Err(why), Some(letter)) = (pushed, message) {
+            if let (Err(why), Some(copy)) = (pushed, message) {
                 effects.add(match why {
-                    PushError::Refused(Some(burial)) => burial.dead_letter(letter),
-                    PushError::Deleted | PushError::Refused(None) => Effect::Drop(letter),
+                    PushError::Refused(Some(target)) => target.dead_letter(copy),
+                    PushError::Deleted | PushError::Refused(None) => Effect::Drop(copy),
                 });
             }
             if !effects.is_empty() {

@@ -1,4 +1,4 @@
-//! Carrying out what queues leave undone: a work list, never recursion, with user code last.
+//! Carries out the effects of queues with a work list, without recursion. User code runs last.
 
 use std::{
     collections::VecDeque,
@@ -12,10 +12,11 @@ use crate::{
     runtime::{catch_panic::catch_panic, clock::TimerTarget},
 };
 
-/// What queues owe, the eldest first.
+/// The effects of queues, the oldest first.
 pub(super) type PendingEffects = VecDeque<(Arc<QueueCore>, Effects)>;
 
-/// What the timers hold of a queue: neither end is kept alive by an appointment.
+/// The timers' reference to a queue. A registered timer keeps neither the virtual host nor the
+/// queue alive.
 struct QueueTimer {
     vhost: Weak<VirtualHost>,
     queue: Weak<QueueCore>,
@@ -32,35 +33,37 @@ impl TimerTarget for QueueTimer {
 }
 
 impl VirtualHost {
-    /// Has a queue do something, and carries out what it leaves undone. Must be called without any lock held.
+    /// Runs an operation on a queue and carries out its effects. Must be called without any lock
+    /// held.
     pub(crate) fn with_queue<R>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
-        verb: impl FnOnce(&mut QueueState, u64, &mut Effects) -> R,
+        operation: impl FnOnce(&mut QueueState, u64, &mut Effects) -> R,
     ) -> R {
         let mut now = self.now_for(queue);
         let mut effects = Effects::none();
         let mut state = queue.lock();
         if now == 0 && queue.is_timed() {
-            // It has begun to depend on time since the look; the clock is not read under the lock.
+            // Something here depends on time since the first check. The clock must not be read
+            // under the lock.
             drop(state);
             now = self.nanos();
             state = queue.lock();
         }
-        let done = verb(&mut state, now, &mut effects);
+        let done = operation(&mut state, now, &mut effects);
         drop(state);
         self.run_effects(queue, effects);
         done
     }
 
-    /// Carries out the effects of a verb of `queue`. Must be called without any lock held.
+    /// Carries out the effects of an operation on `queue`. Must be called without any lock held.
     #[inline]
     pub(crate) fn run_effects(self: &Arc<Self>, queue: &Arc<QueueCore>, effects: Effects) {
         if effects.is_empty() {
             return;
         }
         match effects.into_only_wake() {
-            // It contains the panics of user code itself.
+            // `wake` contains panics of user code itself.
             Ok(wake) => wake.wake(),
             Err(effects) => {
                 self.run_all_effects(PendingEffects::from([(Arc::clone(queue), effects)]))
@@ -68,8 +71,9 @@ impl VirtualHost {
         }
     }
 
-    /// Carries out what several queues owe, in this order; what follows from it comes after all of it, as where queues
-    /// are processes and send one another messages. Must be called without any lock held.
+    /// Carries out the effects of several queues, in this order. Effects that result from them come
+    /// last, as if queues were processes that send each other messages. Must be called without any
+    /// lock held.
     pub(super) fn run_all_effects(self: &Arc<Self>, mut work: PendingEffects) {
         let mut user_code = Vec::new();
         while let Some((queue, effects)) = work.pop_front() {
@@ -88,7 +92,7 @@ impl VirtualHost {
             catch_panic(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
                 Effect::Drop(envelope) => drop(envelope),
-                // Carried out above.
+                // Already carried out.
                 Effect::Schedule(_)
                 | Effect::Unschedule
                 | Effect::DeadLetter(_)
@@ -111,14 +115,15 @@ impl VirtualHost {
         queue.schedule_timer(at, self.timers(), || {
             self.timers().schedule(instant, Arc::downgrade(timed))
         });
-        // The deletion may have cancelled what there was before this: one of the two comes second.
+        // The queue may be deleted at the same time. This check or the deletion comes second and
+        // cancels the timer.
         if queue.lock().is_deleted() {
             queue.cancel_timer(self.timers());
         }
     }
 
-    /// Deletes an auto-delete queue that had consumers and has none. Looks again under both locks: a consumer may have
-    /// come since, or the queue may be gone and another have its name.
+    /// Deletes an auto-delete queue that had consumers and has none. Checks again under both locks:
+    /// a consumer may have subscribed since, or another queue may have the name.
     fn delete_abandoned(&self, queue: &Arc<QueueCore>) -> PendingEffects {
         let mut topology = self.topology.write();
         let goes = topology.queues.get(queue.name()).is_some_and(|declared| {
@@ -132,7 +137,8 @@ impl VirtualHost {
         }
     }
 
-    /// Deletes a queue whose lease is over, looking again as for an abandoned one.
+    /// Deletes a queue whose lease is over. Checks again under both locks, as for an abandoned
+    /// queue.
     fn delete_expired(&self, queue: &Arc<QueueCore>) -> PendingEffects {
         let now = self.nanos();
         let mut topology = self.topology.write();
@@ -146,16 +152,17 @@ impl VirtualHost {
         }
     }
 
-    /// Deletes a queue, and says what is owed. A consumer cannot come between the look and this: it needs the topology lock first, to find the
-    /// queue, and whoever found it before finds it deleted.
+    /// Deletes a queue and returns the effects. A consumer cannot subscribe between the check and
+    /// the deletion. It needs the topology lock to find the queue, and if it found the queue
+    /// before, it finds it deleted.
     fn end(&self, topology: &mut super::Topology, queue: &Arc<QueueCore>) -> PendingEffects {
         let deleted = queue.lock().delete(true, false, CancelReason::QueueDeleted);
         match deleted {
             Ok(Deleted { effects, .. }) => {
                 topology.remove_queue(queue.name());
-                let mut owed = topology.take_effects();
-                owed.push_front((Arc::clone(queue), effects));
-                owed
+                let mut pending = topology.take_effects();
+                pending.push_front((Arc::clone(queue), effects));
+                pending
             }
             Err(DeleteRefused::InUse | DeleteRefused::NotEmpty | DeleteRefused::Deleted) => {
                 PendingEffects::new()
@@ -163,7 +170,7 @@ impl VirtualHost {
         }
     }
 
-    /// Forgets everything, as the virtual host goes down.
+    /// Deletes all queues when the virtual host goes down.
     pub(crate) fn clear(self: &Arc<Self>, reason: CancelReason) {
         let mut work = PendingEffects::new();
         {

@@ -1,13 +1,14 @@
-//! Exchange names as short numbers, so that an envelope can carry where it was published without a shared count.
+//! Exchange names as short numbers, so that an envelope can carry the name of its exchange without
+//! a shared counter.
 //!
-//! A number is never given back: a message may outlive its exchange by any time. Names beyond the last number travel
-//! with their messages instead.
+//! A number is never freed, since a message may outlive its exchange. Names beyond the last number
+//! travel with their messages instead.
 
 use hashbrown::HashMap;
 
 use crate::{message::envelope::ExchangeId, model::name::Name, runtime::sync::RwLock};
 
-/// How many names get a number. At 255 bytes each they take a megabyte at most.
+/// How many names get a number. At 255 bytes each they take one megabyte at most.
 const NUMBERS: usize = 4_096;
 
 /// The numbered exchange names of a virtual host. A leaf lock.

@@ -1,16 +1,17 @@
-//! A virtual host: exchanges, queues and bindings under one roof, apart from every other virtual host.
+//! A virtual host: its exchanges, queues and bindings, separate from every other virtual host.
 //!
-//! The only place that knows exchanges and queues, and the one that carries out what queues leave undone
-//! (`Effects`). Knows nothing of channels, connections or typed handles.
+//! Only the virtual host knows both exchanges and queues. It carries out the
+//! [`Effects`](crate::engine::queue::Effects) of queues. Knows nothing of channels, connections or
+//! typed handles.
 //!
 //! # Lock order
 //! 1. the policies,
 //! 2. the topology (`RwLock`),
 //! 3. one queue (never two at once),
-//! 4. a leaf: a channel's ledger, the exchange numbers, who waits for a budget, a waiter.
+//! 4. a leaf: a channel's ledger, the exchange numbers, the waiters of a budget, a waiter.
 //!
-//! A lock is only taken while locks of lower numbers are held, and none is held while user code runs: wakers,
-//! destructors of payloads, clocks, codecs.
+//! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
+//! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
 
 mod budgets;
 mod capacity;
@@ -77,29 +78,29 @@ pub(crate) struct VirtualHost {
     name: Name,
     time: Time,
     timers: Arc<Timers>,
-    /// Where the nanoseconds of this virtual host begin.
+    /// The start of this virtual host's nanoseconds.
     epoch: Instant,
     topology: RwLock<Topology>,
-    /// Taken before the topology.
+    /// Locked before the topology.
     policies: Mutex<Policies>,
     exchange_names: ExchangeInterner,
     replies: Replies,
-    /// For what can be neither delivered nor routed on. A leaf lock.
+    /// For messages that can be neither delivered nor routed. A leaf lock.
     dead_letter_queue: Mutex<Option<Arc<QueueCore>>>,
-    /// Numbers for queues, consumers' groups and generated names.
+    /// The next number for a queue, a group of consumers or a generated name.
     next_number: AtomicU64,
-    /// Raised when publishing ends.
+    /// The epoch of the default exchange. Raised when publishing ends.
     default_epoch: Arc<AtomicU64>,
-    /// Set once: nothing is published any more, what is there may still be consumed.
+    /// Set once, when publishing ends. Messages in queues may still be consumed.
     draining: AtomicBool,
     /// Set once, by the broker's shutdown or the deletion of the virtual host.
     down: OnceLock<CancelReason>,
-    /// Payloads are encoded even if they travel in memory.
+    /// Whether payloads are encoded even if they travel in memory.
     always_encode: bool,
 }
 
 impl VirtualHost {
-    /// A virtual host with nothing but the predeclared exchanges.
+    /// Makes a virtual host that has only the predeclared exchanges.
     pub(crate) fn new(
         name: Name,
         time: Time,
@@ -127,7 +128,7 @@ impl VirtualHost {
             );
         }
         Ok(Arc::new(VirtualHost {
-            // Time zero is kept for callers that have not looked at the clock.
+            // Time zero is reserved for callers that have not read the clock.
             epoch: time
                 .now()
                 .checked_sub(Duration::from_nanos(1))
@@ -168,7 +169,8 @@ impl VirtualHost {
         &self.timers
     }
 
-    /// The time, in nanoseconds of this virtual host; never 0. Reads the clock, which may be user code: not under a lock.
+    /// The time in nanoseconds of this virtual host, never 0. Reads the clock, which may be user
+    /// code, so it must not be called under a lock.
     pub(crate) fn nanos(&self) -> u64 {
         let elapsed = self.time.now().saturating_duration_since(self.epoch);
         u64::try_from(elapsed.as_nanos())
@@ -176,7 +178,7 @@ impl VirtualHost {
             .max(1)
     }
 
-    /// As [`nanos`](Self::nanos) for a queue in which something depends on time, else 0.
+    /// As [`nanos`](Self::nanos) if anything in the queue depends on time, else 0.
     pub(crate) fn now_for(&self, queue: &QueueCore) -> u64 {
         match queue.is_timed() {
             true => self.nanos(),
@@ -184,7 +186,7 @@ impl VirtualHost {
         }
     }
 
-    /// `None` for a time that does not come.
+    /// `None` for [`NEVER`].
     fn instant(&self, nanos: u64) -> Option<Instant> {
         match nanos {
             NEVER => None,
@@ -205,10 +207,11 @@ impl VirtualHost {
         self.check_publishing().is_ok()
     }
 
-    /// Ends publishing: whoever remembers a route asks again, and is refused; so is whoever waits for room.
+    /// Ends publishing. A producer with a remembered route asks again and is refused. A publisher
+    /// that waits for capacity is woken and refused.
     pub(crate) fn stop_publishing(&self) {
         let topology = self.topology.write();
-        // First: whoever sees that publishing has ended must not go on with the route it has.
+        // First, because a producer that sees the end of publishing must not use its old route.
         self.default_epoch.fetch_add(1, SeqCst);
         topology.touch_all();
         self.draining.store(true, SeqCst);
@@ -225,7 +228,7 @@ impl VirtualHost {
         }
     }
 
-    /// Looks at the topology. Queues may be locked meanwhile, one at a time.
+    /// Calls `look` with the topology. `look` may lock queues, one at a time.
     pub(crate) fn read_topology<R>(&self, look: impl FnOnce(&Topology) -> R) -> R {
         look(&self.topology.read())
     }
@@ -235,34 +238,35 @@ impl VirtualHost {
         let _ = self.down.set(reason);
     }
 
-    /// Why there is no such virtual host any more, if so.
+    /// The reason why the virtual host is down, if it is.
     pub(crate) fn why_down(&self) -> Option<CancelReason> {
         self.down.get().copied()
     }
 
-    /// A number that nothing else in this virtual host has.
+    /// Returns a number that is unique in this virtual host.
     pub(crate) fn next_number(&self) -> u64 {
         self.next_number.fetch_add(1, SeqCst)
     }
 
-    /// Text that nothing else in this virtual host has, and that does not look like the one before.
+    /// Returns a text that is unique in this virtual host and does not resemble the previous one.
     fn generate(&self) -> String {
         format!("{:016x}", splitmix64(self.next_number()))
     }
 
-    /// A group of its own for a consumer, or for all consumers of a channel.
+    /// Returns a new group for one consumer, or for all consumers of a channel.
     pub(crate) fn new_group(&self) -> Group {
         self.next_number()
     }
 
-    /// Whether it is there, so that [`check_up`](Self::check_up) has nothing to say.
+    /// Whether [`check_up`](Self::check_up) succeeds.
     #[inline]
     pub(crate) fn is_up(&self) -> bool {
         self.down.get().is_none()
     }
 
     /// # Errors
-    /// [`Error::ShutDown`] once the broker is shut down, [`Error::VhostDeleted`] once the virtual host is deleted.
+    /// [`Error::ShutDown`] once the broker is shut down, [`Error::VhostDeleted`] once the virtual
+    /// host is deleted.
     pub(crate) fn check_up(&self) -> Result {
         match self.down.get() {
             None => Ok(()),
@@ -272,8 +276,8 @@ impl VirtualHost {
     }
 }
 
-/// Spreads consecutive numbers, so that generated names of one process do not look alike; it is a bijection, so they
-/// stay different (the finaliser of SplitMix64).
+/// Spreads consecutive numbers, so that the generated names of one process do not look alike. The
+/// numbers stay different, because it is a bijection (the finaliser of SplitMix64).
 fn splitmix64(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! Policies of a virtual host: set, cleared, and in effect at once.
+//! Sets and clears the policies of a virtual host. They apply at once.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::{
 
 impl VirtualHost {
     /// # Errors
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a pattern that does not compile or a
-    /// definition that makes no sense; nothing is changed then.
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a pattern that does not
+    /// compile or an invalid definition. Nothing is changed then.
     pub(crate) fn set_policy(self: &Arc<Self>, policy: Policy, kind: PolicyKind) -> Result {
         self.check_up()?;
         self.change_policies(|policies| match kind {
@@ -23,7 +23,7 @@ impl VirtualHost {
         })
     }
 
-    /// `false` if there was none of that name.
+    /// `false` if there was no policy of that name.
     pub(crate) fn clear_policy(self: &Arc<Self>, name: &str, kind: PolicyKind) -> Result<bool> {
         self.check_up()?;
         Ok(self.change_policies(|policies| match kind {
@@ -40,8 +40,8 @@ impl VirtualHost {
         }
     }
 
-    /// Changes the policies, and what follows from them for every queue and exchange. What is declared meanwhile waits
-    /// for the policies' lock, and finds the new ones.
+    /// Changes the policies and applies them to every queue and exchange. A declaration at the same
+    /// time waits for the policies' lock and uses the new ones.
     fn change_policies<R>(self: &Arc<Self>, change: impl FnOnce(&mut Policies) -> R) -> R {
         let now = self.nanos();
         let mut work = Vec::new();

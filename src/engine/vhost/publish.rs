@@ -1,4 +1,4 @@
-//! Publishing: from an exchange name to messages in queues.
+//! Publishing: from an exchange and a routing key to messages in queues.
 
 use std::{fmt, sync::Arc, time::Duration, vec};
 
@@ -22,7 +22,7 @@ use crate::{
     runtime::sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
 
-/// What became of a published message.
+/// The outcome of a publish.
 ///
 /// # Examples
 /// ```
@@ -39,14 +39,15 @@ use crate::{
 pub struct Published {
     /// How many queues took the message.
     pub routed: usize,
-    /// How many queues were on its way and refused it, being full.
+    /// How many queues of the route refused it because they were full.
     pub refused: usize,
-    /// How many [delayed exchanges](crate::Exchange::delayed) keep it back, to route it when its time has come.
+    /// How many [delayed exchanges](crate::Exchange::delayed) keep the message until its delay is
+    /// over.
     pub delayed: usize,
 }
 
 impl Published {
-    /// The usual: one queue, and it took the message.
+    /// The usual outcome: one queue took the message.
     pub(crate) fn to_one() -> Published {
         Published {
             routed: 1,
@@ -54,7 +55,7 @@ impl Published {
         }
     }
 
-    /// To no queue, since all refused it.
+    /// No queue took the message, and `refused` queues refused it.
     pub(crate) fn refused(refused: usize) -> Published {
         Published {
             refused,
@@ -63,21 +64,22 @@ impl Published {
     }
 }
 
-/// The queues for one exchange and routing key, as they were when the exchange had the epoch noted here.
+/// The queues for one exchange and routing key, at the noted epoch of the exchange.
 pub(crate) struct Route {
     pub(crate) address: Address,
     pub(super) queues: Vec<Arc<QueueCore>>,
-    /// Where delayed exchanges keep the message back.
+    /// The delay queues of delayed exchanges that keep the message.
     pub(super) delay_queues: Vec<Arc<QueueCore>>,
-    /// For how long.
+    /// The delay of the message there.
     pub(super) delay: Duration,
-    /// The exchange's epoch. That of the default exchange is raised only when publishing ends altogether: its routes
-    /// end with the queue, which says so itself.
+    /// The exchange's epoch. The epoch of the default exchange is raised only when all publishing
+    /// ends. Its routes end with their queue, which refuses messages once it is deleted.
     epoch: (Arc<AtomicU64>, u64),
     to_default: bool,
-    /// Whether it holds for one message only, since the message's headers take part.
+    /// Whether the route is valid for one message only, because it depends on the message's
+    /// headers.
     pub(crate) by_headers: bool,
-    /// Instead of queues: whoever waits for a direct reply.
+    /// The receiver of a direct reply, if the message goes to it instead of queues.
     requester: Option<Arc<dyn Requester>>,
 }
 
@@ -95,14 +97,14 @@ impl Route {
         self.requester.is_some()
     }
 
-    /// Whether the exchange still routes as it did.
+    /// Whether the exchange still routes messages to the same queues.
     pub(crate) fn is_current(&self) -> bool {
         let (epoch, seen) = &self.epoch;
-        // By the default exchange, a queue that was not there may be now.
+        // The default exchange may have found no queue, and the queue may exist now.
         epoch.load(SeqCst) == *seen && !(self.to_default && self.queues.is_empty())
     }
 
-    /// The queue, if it leads to one and to nothing else: nearly always.
+    /// The queue, if the route leads to one queue and nothing else. This is nearly always so.
     #[inline]
     pub(crate) fn only_queue(&self) -> Option<&Arc<QueueCore>> {
         match self.queues.as_slice() {
@@ -111,27 +113,27 @@ impl Route {
         }
     }
 
-    /// How many places the message is to be in.
+    /// The number of queues and delay queues of the route.
     pub(crate) fn len(&self) -> usize {
         self.queues.len() + self.delay_queues.len()
     }
 
-    /// Where it leads: queues, and the shelves of delayed exchanges.
+    /// The queues of the route, and the delay queues of delayed exchanges.
     pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<QueueCore>> {
         self.queues.iter().chain(&self.delay_queues)
     }
 }
 
-/// Why a message is in no queue.
+/// The reason why no queue took a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PushFailure {
-    /// No queue is on its way.
+    /// The route leads to no queue.
     NoRoute,
-    /// The only queue on its way is deleted: the route is out of date.
+    /// The only queue of the route is deleted. The route is out of date.
     QueueDeleted,
-    /// Every queue on its way refused it, this one first.
+    /// Every queue of the route refused the message. `queue` was the first.
     Refused { queue: Name, refused: usize },
-    /// It cannot be in several places.
+    /// The payload cannot be shared among several queues.
     NotShareable,
 }
 
@@ -139,8 +141,9 @@ impl VirtualHost {
     /// Finds the queues for a message.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is internal,
-    /// [`Error::PreconditionFailed`] for a CC or BCC header that is not an array, [`Error::ShutDown`].
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is
+    /// internal, [`Error::PreconditionFailed`] for a CC or BCC header that is not an array,
+    /// [`Error::ShutDown`].
     pub(crate) fn resolve(
         &self,
         exchange: &Name,
@@ -168,24 +171,25 @@ impl VirtualHost {
                 &declared.epoch
             }
         };
-        // Read under the lock under which it is raised: it belongs to what is routed by below.
+        // Read under the lock under which it is raised, so it matches the topology that the route
+        // is found in.
         let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
         let keys = cc_bcc::routing_keys(routing_key, headers)?;
         let Found {
             queues,
-            delay_queues: shelves,
+            delay_queues,
             delay,
         } = route_keys(&topology, exchange, &keys, headers);
         let requester = match exchange.is_empty() {
             true => self.requester(routing_key),
             false => None,
         };
-        // Whoever waits for a reply may not wait for the next.
+        // A requester that waits for this reply may not wait for the next one.
         by_headers |= requester.is_some();
         Ok(Route {
             address: Address::new(&origin, routing_key),
             queues,
-            delay_queues: shelves,
+            delay_queues,
             delay,
             epoch,
             to_default: exchange.is_empty(),
@@ -209,7 +213,7 @@ impl VirtualHost {
         }
     }
 
-    /// The route again, to the queues that now have the names of those it led to.
+    /// The same route, to the queues that have the names of its queues now.
     pub(crate) fn renew(&self, route: &Route) -> Route {
         let topology = self.topology.read();
         let queues = route
@@ -220,14 +224,14 @@ impl VirtualHost {
         let exchanges = route
             .delay_queues
             .iter()
-            .map(|shelf| topology.exchanges.get(shelf.name()));
-        let shelves = exchanges
+            .map(|queue| topology.exchanges.get(queue.name()));
+        let delay_queues = exchanges
             .filter_map(|exchange| exchange?.delay_queue.clone())
             .collect();
         Route {
             address: route.address.clone(),
             queues,
-            delay_queues: shelves,
+            delay_queues,
             delay: route.delay,
             epoch: route.epoch.clone(),
             to_default: route.to_default,
@@ -236,7 +240,8 @@ impl VirtualHost {
         }
     }
 
-    /// Puts the message into every queue of the route, at the time `due` at the earliest. After a failure it is where it was.
+    /// Puts the message into every queue of the route, not before the time `due`. After a failure
+    /// the message is in `message` again.
     #[inline]
     pub(crate) fn push(
         self: &Arc<Self>,
@@ -261,7 +266,7 @@ impl VirtualHost {
         }
     }
 
-    /// As [`QueueCore::try_push_run`], with the effects carried out.
+    /// As [`QueueCore::try_push_run`], and carries out the effects.
     pub(crate) fn push_run<P>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -312,14 +317,16 @@ impl VirtualHost {
         let Some(envelope) = message else {
             return Ok(Published::default());
         };
-        // Once shared it can be shared again: the first time decides, before any queue has it.
+        // A message that was shared once can be shared again. So the first time decides, before any
+        // queue has the message.
         let Ok(mut copy) = envelope.share().map(Some) else {
             return Err(PushFailure::NotShareable);
         };
         let mut published = Published::default();
         let mut refused = None;
-        let mut homeless = None;
-        // What comes of one copy comes after all of them: its dead letter may go to the next queue.
+        let mut returned = None;
+        // The effects of one copy come after all copies, since its dead letter may go to the next
+        // queue.
         let mut work = PendingEffects::new();
         for (place, queue) in [first].into_iter().chain(others).enumerate() {
             if place == others.len() {
@@ -337,8 +344,8 @@ impl VirtualHost {
             }
             match pushed {
                 Ok(()) => published.routed += 1,
-                // A queue deleted in between would have lost the message all the same.
-                Err(PushError::Deleted) => homeless = copy.take(),
+                // If the queue had been deleted later, it would have lost the message too.
+                Err(PushError::Deleted) => returned = copy.take(),
                 Err(PushError::Refused(_)) => {
                     published.refused += 1;
                     refused.get_or_insert((queue.name().clone(), copy.take()));
@@ -346,8 +353,8 @@ impl VirtualHost {
             }
         }
         self.run_all_effects(work);
-        match (refused, homeless) {
-            // Unless all are gone: then the route is out of date, and another may be there.
+        match (refused, returned) {
+            // If all queues are deleted, the route is out of date and another may exist.
             (None, Some(copy)) if published.routed == 0 => {
                 *message = Some(copy);
                 Err(PushFailure::QueueDeleted)
@@ -381,7 +388,7 @@ impl VirtualHost {
                 .enqueue(message, PushedBy::Publisher, now, effects),
             Some(due) => {
                 queue.set_timed();
-                // Its time to live begins when it is ready.
+                // The time to live begins when the message becomes ready.
                 if envelope.deadline != NEVER {
                     envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
                 }
@@ -390,22 +397,22 @@ impl VirtualHost {
                     .enqueue_delayed(message, due, PushedBy::Publisher, effects)
             }
         };
-        if let Err(PushError::Refused(burial)) = &mut pushed {
-            // The publisher gets the message back, so the dead letter is another.
-            let copy = |burial: Box<_>| Some((burial, message.as_mut()?.separate_copy()?));
-            if let Some((burial, copy)) = burial.take().and_then(copy) {
-                effects.add(burial.dead_letter(copy));
+        if let Err(PushError::Refused(target)) = &mut pushed {
+            // The publisher gets the message back, so the dead letter is a copy.
+            let copy = |target: Box<_>| Some((target, message.as_mut()?.separate_copy()?));
+            if let Some((target, copy)) = target.take().and_then(copy) {
+                effects.add(target.dead_letter(copy));
             }
         }
         pushed
     }
 
-    /// Gives the message the deadline that it has in this queue: the smaller of the queue's time to live and its own.
-    /// Returns the time, if anything here depends on it.
+    /// Sets the deadline that the message has in this queue: the smaller of the queue's time to
+    /// live and its own. Returns the time if anything here depends on it, else 0.
     #[inline]
     pub(super) fn stamp(&self, queue: &QueueCore, envelope: &mut Envelope) -> u64 {
         if !envelope.may_expire() && !queue.is_timed() {
-            // A queue that gives a time to live is timed.
+            // A queue with a time to live is timed.
             envelope.deadline = NEVER;
             return 0;
         }

@@ -1,8 +1,8 @@
-//! The verbs of one queue, each with its effects carried out.
+//! The operations on one queue, each with its effects carried out.
 //!
-//! These are what the layers above call: none of them locks a queue or sees its state. A method
-//! that returns [`Effects`] is for a caller that holds a lock of its own; it runs them by
-//! [`run_effects`](VirtualHost::run_effects) once that lock is released.
+//! The layers above call these. None of them locks a queue or sees its state. A method that returns
+//! [`Effects`] is for a caller that holds another lock. The caller runs them with
+//! [`run_effects`](VirtualHost::run_effects) after it has released that lock.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
 /// The consumer that held a message, and its credit; `None` for a get.
 type Holder<'a> = Option<(ConsumerId, &'a Credit)>;
 
-/// Whether a message is acknowledged by being taken.
+/// Whether a get acknowledges the message at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnGet {
     Acknowledge,
@@ -60,8 +60,8 @@ impl VirtualHost {
         }
     }
 
-    /// Adds a consumer. `target` learns its id before the first message comes; it runs under the
-    /// queue's lock.
+    /// Adds a consumer. `target` gets its id before its first message. It runs under the queue's
+    /// lock.
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -73,8 +73,8 @@ impl VirtualHost {
         })
     }
 
-    /// Moves what lies in a consumer's inbox into `run`, which must be empty. If the inbox is empty,
-    /// the receiver with the ticket is registered.
+    /// Moves all messages of a consumer's inbox into `run`, which must be empty. If the inbox is
+    /// empty, registers the receiver with the ticket.
     pub(crate) fn checkout(
         &self,
         queue: &QueueCore,
@@ -90,8 +90,9 @@ impl VirtualHost {
         (found, effects)
     }
 
-    /// Removes consumers in one critical section. Their inboxes and `run` go back as if they had
-    /// never been handed over, `returned` goes back as redelivered. `false` if no consumer was there.
+    /// Removes consumers in one critical section. The messages of their inboxes and of `run` are
+    /// returned as if they were never delivered, those of `returned` as redelivered. `false` if the
+    /// queue had none of the consumers.
     pub(crate) fn remove_consumers(
         &self,
         queue: &QueueCore,
@@ -108,8 +109,8 @@ impl VirtualHost {
     }
 
     /// Takes the next ready message out (`basic.get`), which renews the queue's lease. `take` gets
-    /// it with the number of messages still ready, under the queue's lock: it may take a leaf lock,
-    /// and runs no user code.
+    /// the message and the number of messages still ready. It runs under the queue's lock. It may
+    /// take a leaf lock, and runs no user code.
     pub(crate) fn get<R>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -127,8 +128,8 @@ impl VirtualHost {
         })
     }
 
-    /// Takes the next ready message out. If there is none and the queue is there, the waiter with
-    /// the ticket is registered. `Err` if the queue is deleted.
+    /// Takes the next ready message out. If there is none and the queue is not deleted, registers
+    /// the waiter with the ticket. `Err` if the queue is deleted.
     pub(crate) fn get_or_wait(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -149,7 +150,7 @@ impl VirtualHost {
         })
     }
 
-    /// Takes all ready messages out, in order, as by gets.
+    /// Takes all ready messages out in order, as a sequence of gets.
     pub(crate) fn get_all(self: &Arc<Self>, queue: &Arc<QueueCore>) -> Vec<Envelope> {
         self.with_queue(queue, |state, now, effects| {
             std::iter::from_fn(|| state.get(now, effects))
@@ -158,14 +159,14 @@ impl VirtualHost {
         })
     }
 
-    /// Messages taken by gets are acknowledged.
+    /// Acknowledges messages taken by gets.
     pub(crate) fn settle_gets(self: &Arc<Self>, queue: &Arc<QueueCore>, messages: u64, bytes: u64) {
         self.with_queue(queue, |state, _, effects| {
             state.settle_gets(messages, bytes, effects);
         });
     }
 
-    /// Messages taken by gets are in another queue now.
+    /// Counts messages taken by gets as moved to another queue.
     pub(crate) fn settle_moved(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -177,21 +178,22 @@ impl VirtualHost {
         });
     }
 
-    /// A consumer without credit has settled something: it takes turns again, and is served.
+    /// Puts a consumer that had no credit back into the turn order after a settlement, and serves
+    /// it.
     pub(crate) fn restore_credit(self: &Arc<Self>, queue: &Arc<QueueCore>, consumer: ConsumerId) {
         self.with_queue(queue, |state, now, effects| {
             state.restore_credit(consumer, now, effects);
         });
     }
 
-    /// The common limit of a group of consumers has room again.
+    /// Serves a group of consumers again because its common limit has capacity again.
     pub(crate) fn resume(self: &Arc<Self>, queue: &Arc<QueueCore>, group: Group) {
         self.with_queue(queue, |state, now, effects| {
             state.resume(group, now, effects);
         });
     }
 
-    /// Messages come back to their places, as redelivered.
+    /// Returns messages to their positions, as redelivered.
     pub(crate) fn requeue(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -203,7 +205,7 @@ impl VirtualHost {
         });
     }
 
-    /// Messages come back to be delivered again after `delay`.
+    /// Takes messages back and redelivers them after `delay`.
     pub(crate) fn requeue_after(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -217,7 +219,7 @@ impl VirtualHost {
         });
     }
 
-    /// Messages that no user code has seen come back to their places, as they were.
+    /// Returns messages that no user code has seen to their positions, unchanged.
     pub(crate) fn requeue_undelivered(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -229,7 +231,7 @@ impl VirtualHost {
         });
     }
 
-    /// Messages are rejected: dead-lettered if the queue says so, else dropped.
+    /// Rejects messages: dead-letters them, or drops them if the queue has no dead-letter exchange.
     pub(crate) fn discard(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -241,7 +243,7 @@ impl VirtualHost {
         });
     }
 
-    /// Sets how many unsettled messages a consumer may hold. A lower limit takes nothing back.
+    /// Sets how many unsettled messages a consumer may hold. A lower limit takes no delivery back.
     pub(crate) fn set_prefetch(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -253,18 +255,18 @@ impl VirtualHost {
         });
     }
 
-    /// Drops all ready messages; returns how many.
+    /// Drops all ready messages and returns how many.
     pub(crate) fn purge(self: &Arc<Self>, queue: &Arc<QueueCore>) -> u64 {
         self.with_queue(queue, |state, now, effects| state.purge(now, effects))
     }
 
-    /// The counts of a queue, after everything settled so far has had its effect.
+    /// The counts of a queue, after all settlements so far are applied.
     pub(crate) fn counts(self: &Arc<Self>, queue: &Arc<QueueCore>) -> Counts {
         self.with_queue(queue, |state, now, effects| state.counts(now, effects))
     }
 
-    /// Cancels delayed messages, and leaves out those that are not delayed any more. Returns how
-    /// many it cancelled.
+    /// Cancels delayed messages and returns how many. Keys of messages that are not delayed any
+    /// more have no effect.
     pub(crate) fn cancel_delayed(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
@@ -275,12 +277,12 @@ impl VirtualHost {
         })
     }
 
-    /// Cancels all delayed messages; returns how many.
+    /// Cancels all delayed messages and returns how many.
     pub(crate) fn cancel_all_delayed(self: &Arc<Self>, queue: &Arc<QueueCore>) -> u64 {
         self.with_queue(queue, |state, _, effects| state.cancel_all_delayed(effects))
     }
 }
 
-/// A queue was deleted, so that nothing comes from it any more.
+/// The queue was deleted, so it has no messages any more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueDeleted;

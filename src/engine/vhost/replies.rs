@@ -1,4 +1,4 @@
-//! Direct reply-to: names that lead straight to a consumer of a channel, without a queue.
+//! Direct reply-to: names that route a reply to a channel's consumer without a queue.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use crate::{
     runtime::sync::Mutex,
 };
 
-/// What a requester consumes from and names in `reply_to`.
+/// The name that a requester consumes from and sets as `reply_to`.
 pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// Takes replies for a requester. Called without any lock held.
@@ -21,14 +21,15 @@ pub(crate) trait Requester: Send + Sync {
     fn reply(&self, envelope: Envelope);
 }
 
-/// Who waits for replies, by generated name. A leaf lock.
+/// The requesters that wait for replies, by generated name. A leaf lock.
 #[derive(Default)]
 pub(super) struct Replies {
     requesters: Mutex<HashMap<Name, Weak<dyn Requester>>>,
 }
 
 impl VirtualHost {
-    /// A name by which replies reach `requester`, until [`forget_requester`](Self::forget_requester).
+    /// Makes a name by which replies reach `requester`, until
+    /// [`forget_requester`](Self::forget_requester).
     pub(crate) fn add_requester(&self, requester: Weak<dyn Requester>) -> Result<Name> {
         let name = Name::new(format!("{REPLY_TO}.{}", self.generate()))?;
         self.replies
@@ -42,7 +43,7 @@ impl VirtualHost {
         self.replies.requesters.lock().remove(name);
     }
 
-    /// Whoever waits for replies under this name.
+    /// The requester that waits for replies under this name.
     pub(crate) fn requester(&self, name: &str) -> Option<Arc<dyn Requester>> {
         match name.starts_with(REPLY_TO) {
             true => self.replies.requesters.lock().get(name)?.upgrade(),

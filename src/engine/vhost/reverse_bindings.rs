@@ -1,4 +1,5 @@
-//! For each destination the exchanges that lead to it, so that a deletion finds them without looking at all there are.
+//! For each destination, the exchanges that have a binding to it. So a deletion finds them without
+//! a search through all exchanges.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -7,11 +8,11 @@ use std::{
 
 use crate::model::name::Name;
 
-/// From destinations to exchanges. No destination stands here without one.
+/// From destinations to exchanges. Every destination in the map has at least one exchange.
 #[derive(Debug)]
 pub(super) struct ReverseBindings<D>(HashMap<D, Names>);
 
-/// Nearly always one.
+/// The exchanges of a destination, nearly always one.
 #[derive(Debug)]
 #[expect(
     clippy::box_collection,
@@ -55,7 +56,7 @@ impl<D: Eq + Hash> ReverseBindings<D> {
         }
     }
 
-    /// Takes out a destination that is going away.
+    /// Removes a destination that is deleted, and returns its exchanges.
     pub(super) fn take(&mut self, destination: &D) -> Vec<Name> {
         match self.0.remove(destination) {
             None => Vec::new(),
@@ -114,7 +115,8 @@ mod tests {
                 }
                 let mut there = Vec::new();
                 for destination in 0..4 {
-                    there.extend(sources.of(&destination).map(|name| (destination, name.clone())));
+                    let names = sources.of(&destination);
+                    there.extend(names.map(|name| (destination, name.clone())));
                 }
                 there.sort();
                 prop_assert!(there.iter().eq(&model));

@@ -1,4 +1,5 @@
-//! From an exchange and a message to queues: bindings, exchange-to-exchange bindings and alternate exchanges.
+//! Routing from an exchange to queues, over bindings, exchange-to-exchange bindings and alternate
+//! exchanges.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -19,13 +20,13 @@ use crate::{
     },
 };
 
-/// Where a message goes.
+/// The destinations of a message.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) queues: Vec<Arc<QueueCore>>,
-    /// Where delayed exchanges keep it back.
+    /// The delay queues of delayed exchanges that keep it.
     pub(crate) delay_queues: Vec<Arc<QueueCore>>,
-    /// For how long.
+    /// Its delay there.
     pub(crate) delay: Duration,
 }
 
@@ -38,7 +39,7 @@ impl Found {
         self.len() == 0
     }
 
-    /// The queues, and after them the shelves with the time until which it stays there.
+    /// The queues, and after them the delay queues with the time at which the message is due.
     pub(crate) fn into_targets(
         self,
         now: u64,
@@ -48,17 +49,17 @@ impl Found {
         queues.chain(
             self.delay_queues
                 .into_iter()
-                .map(move |shelf| (shelf, Some(due))),
+                .map(move |queue| (queue, Some(due))),
         )
     }
 }
 
 impl VirtualHost {
-    /// The queues that a message would reach, if it had no further keys of its own and no delay.
+    /// The queues that a message would reach if it had no other keys in its headers and no delay.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such exchange, [`Error::InvalidName`] for a key over 255 bytes,
-    /// [`Error::ShutDown`].
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::InvalidName`] for a key over 255
+    /// bytes, [`Error::ShutDown`].
     pub(crate) fn route(
         &self,
         exchange: &str,
@@ -66,12 +67,12 @@ impl VirtualHost {
         headers: &FieldTable,
     ) -> Result<Vec<Name>> {
         Name::check(routing_key)?;
-        let now;
+        let without_delay;
         let headers = match x_delay::wanted(Some(headers)) {
             None => headers,
             Some(_) => {
-                now = x_delay::without(headers);
-                &now
+                without_delay = x_delay::without(headers);
+                &without_delay
             }
         };
         let default = Name::empty();
@@ -91,13 +92,16 @@ impl VirtualHost {
     }
 }
 
-/// Where a message published to `exchange` goes: the queues, each once, and the delayed exchanges that keep it back.
+/// Finds the destinations of a message published to `exchange`: the queues, each once, and the
+/// delayed exchanges that keep it.
 ///
-/// A work list instead of recursion: bindings between exchanges may form chains of any length and cycles. As in
-/// RabbitMQ an alternate exchange is used when no binding of *this* exchange matched; a matching binding to another
-/// exchange counts, even if that one drops the message.
+/// Uses a work list instead of recursion, because bindings between exchanges may form cycles and
+/// chains of any length. As in RabbitMQ, an alternate exchange is used if no binding of *this*
+/// exchange matches. A matching binding to another exchange counts, even if that exchange drops the
+/// message.
 ///
-/// A sender may select several keys (CC and BCC): the message goes wherever one of them leads, once.
+/// A sender may select several keys (CC and BCC). A queue that several of them lead to gets the
+/// message once.
 pub(crate) fn route_keys(
     topology: &Topology,
     exchange: &Name,
@@ -113,7 +117,7 @@ pub(crate) fn route_keys(
     }
     let mut found = Found::default();
     let mut matches = Matches::new();
-    // Most exchanges lead to queues only, and then neither of the two needs memory.
+    // Most exchanges lead to queues only, and then neither of the two allocates.
     let (mut seen, mut next) = (HashSet::new(), Vec::new());
     let mut ways = 0;
     let mut here = Some(exchange);
@@ -122,10 +126,10 @@ pub(crate) fn route_keys(
             continue;
         };
         declared.note_use();
-        if let Some(shelf) = &declared.delay_queue {
+        if let Some(queue) = &declared.delay_queue {
             if let Some(delay) = x_delay::wanted(headers) {
                 found.delay = delay;
-                found.delay_queues.push(Arc::clone(shelf));
+                found.delay_queues.push(Arc::clone(queue));
                 continue;
             }
         }
@@ -156,7 +160,7 @@ pub(crate) fn route_keys(
     found
 }
 
-/// Each queue once, where it was first found. One way by itself finds none twice.
+/// Keeps each queue once, at its first place. With one way there are no duplicates.
 fn unique(mut queues: Vec<Arc<QueueCore>>, ways: usize) -> Vec<Arc<QueueCore>> {
     if ways > 1 && queues.len() > 1 {
         let mut seen = HashSet::with_capacity(queues.len());

@@ -1,4 +1,4 @@
-//! What can only be seen from inside: how many appointments the timers hold.
+//! Tests of the number of timers that queues register.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ fn setting() -> (Broker, ManualClock) {
 }
 
 #[test]
-fn a_queue_has_one_appointment_however_its_messages_are_due() {
+fn a_queue_has_one_timer_however_its_messages_are_due() {
     let (broker, clock) = setting();
     let exchange = Exchange::fanout("x").delayed();
     let queue = Queue::new("q").bind(&exchange, "");
     let mailbox = broker.simple_queue::<u64>(&queue).unwrap();
     let producer = broker.producer::<u64>(&exchange).unwrap();
-    // Each earlier than the one before.
+    // Each message is due earlier than the one before.
     for delay in (1..=50).rev() {
         let delay = Duration::from_secs(delay);
         let late = Message::new(delay.as_secs()).deliver_after(delay);
@@ -40,7 +40,7 @@ fn a_queue_has_one_appointment_however_its_messages_are_due() {
 }
 
 #[test]
-fn what_is_deleted_keeps_no_appointment() {
+fn a_deleted_queue_keeps_no_timer() {
     let (broker, clock) = setting();
     let exchange = Exchange::fanout("x").delayed();
     let hour = Duration::from_secs(3_600);

@@ -1,7 +1,7 @@
-//! Which exchanges and queues a virtual host has and how they are bound: plain data behind the topology lock.
+//! The exchanges, queues and bindings of a virtual host: plain data behind the topology lock.
 //!
-//! Keeps what must agree: both ends of every binding, and the epochs by which producers know that a route they
-//! remember may no longer be right. Checks nothing of who may do what; that is `declare.rs`.
+//! Keeps both ends of every binding consistent. Keeps the epochs, by which a producer detects that
+//! a remembered route is out of date. Does not check access; `declare.rs` does.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -27,7 +27,7 @@ use crate::{
     runtime::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
-/// What a binding leads to.
+/// The destination of a binding.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Target {
     Queue(Arc<QueueCore>),
@@ -42,16 +42,16 @@ pub(crate) struct DeclaredExchange {
     /// As declared.
     pub(crate) description: descriptions::Exchange,
     pub(crate) arguments: ExchangeArguments,
-    /// Where messages go that no binding takes, by argument or by policy.
+    /// The exchange for messages that no binding matches, set by an argument or a policy.
     pub(crate) alternate: Option<Name>,
     pub(crate) state: exchange::ExchangeState<Target>,
-    /// Where messages wait that it keeps back, if it is a delayed one.
+    /// The delay queue, if this is a delayed exchange.
     pub(crate) delay_queue: Option<Arc<QueueCore>>,
-    /// Raised whenever a message published here might be routed otherwise than before. Written under the topology
-    /// lock, read by producers without it.
+    /// Raised when a message published here might be routed otherwise than before. Written under
+    /// the topology lock, read by producers without it.
     pub(crate) epoch: Arc<AtomicU64>,
-    /// Whether anything was routed by this exchange since its epoch was raised, so that a route may be remembered. Set
-    /// under the topology lock for reading, cleared under that for writing.
+    /// Whether the exchange has routed a message since its epoch was raised, so that a route may be
+    /// remembered. Set under the topology lock for reading, cleared under the lock for writing.
     used: AtomicBool,
     /// The exchanges among its destinations.
     onward: HashSet<Name>,
@@ -63,24 +63,24 @@ impl DeclaredExchange {
         description: descriptions::Exchange,
         arguments: ExchangeArguments,
         alternate: Option<Name>,
-        shelf: Option<Arc<QueueCore>>,
+        delay_queue: Option<Arc<QueueCore>>,
     ) -> Self {
         DeclaredExchange {
             description,
             arguments,
             alternate,
             state: exchange::ExchangeState::new(kind),
-            delay_queue: shelf,
+            delay_queue,
             epoch: Arc::new(AtomicU64::new(0)),
-            // Those that lead to its name may be remembered to end there.
+            // A producer may remember a route that ended at this name before the exchange existed.
             used: AtomicBool::new(true),
             onward: HashSet::new(),
         }
     }
 
-    /// A message was routed by this exchange, and the outcome may be remembered.
+    /// Records that the exchange routed a message and that the route may be remembered.
     pub(crate) fn note_use(&self) {
-        // Read first: what is not written stays in every core's cache.
+        // Read first: a value that is not written stays in every core's cache.
         if !self.used.load(SeqCst) {
             self.used.store(true, SeqCst);
         }
@@ -97,7 +97,7 @@ pub(crate) struct DeclaredQueue {
     /// As declared.
     pub(crate) description: descriptions::Queue,
     pub(crate) arguments: QueueArguments,
-    /// The connection that alone may use the queue.
+    /// The only connection that may use the queue, if it is exclusive.
     pub(crate) owner: Option<ConnectionId>,
 }
 
@@ -113,13 +113,15 @@ pub(crate) struct Topology {
     pub(crate) budgets: BTreeMap<Name, DeclaredBudget>,
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
     pub(crate) queues: HashMap<Name, DeclaredQueue>,
-    /// For each destination the exchanges that have a binding to it, so that a deletion finds them.
+    /// For each destination, the exchanges that have a binding to it. A deletion uses it.
     sources: ReverseBindings<Target>,
-    /// For each alternate exchange those that name it, whether it exists or not.
+    /// For each alternate exchange, the exchanges that name it. The alternate exchange need not
+    /// exist.
     alternates: ReverseBindings<Name>,
     /// The exclusive queues of each connection.
     owned: HashMap<ConnectionId, HashSet<Name>>,
-    /// What the shelves of exchanges that are gone owe, to be carried out when the topology is free.
+    /// The effects of delay queues of deleted exchanges, to be carried out after the topology lock
+    /// is released.
     effects: PendingEffects,
 }
 
@@ -152,7 +154,7 @@ impl Topology {
             self.alternates.add(alternate.clone(), &name);
         }
         self.exchanges.insert(name.clone(), exchange);
-        // Exchanges that named it as their alternate before it was there.
+        // Other exchanges may have named it as their alternate before it existed.
         self.touch(&name);
     }
 
@@ -174,7 +176,7 @@ impl Topology {
         self.touch(name);
     }
 
-    /// Adds a binding. Both ends must exist; `false` if it was there.
+    /// Adds a binding. Both ends must exist. `false` if the binding existed.
     pub(crate) fn bind(
         &mut self,
         source: &Name,
@@ -198,7 +200,8 @@ impl Topology {
         Ok(new)
     }
 
-    /// Removes a binding and every auto-delete exchange that is thereby unused; `false` if there was none.
+    /// Removes a binding and every auto-delete exchange that becomes unused. `false` if there was
+    /// no such binding.
     pub(crate) fn unbind(
         &mut self,
         source: &Name,
@@ -213,8 +216,8 @@ impl Topology {
         unbound
     }
 
-    /// Removes a binding; its source stays, though it may be an unused auto-delete exchange now. `false`
-    /// if there was none.
+    /// Removes a binding. Keeps its source even if that is an unused auto-delete exchange now.
+    /// `false` if there was no such binding.
     pub(super) fn remove_binding(
         &mut self,
         source: &Name,
@@ -264,29 +267,30 @@ impl Topology {
         Some(declared)
     }
 
-    /// What is to be carried out once the topology is free. Every change that may remove an exchange ends with it.
+    /// Takes the effects, to be carried out after the topology lock is released. Every operation
+    /// that may remove an exchange calls it at its end.
     pub(crate) fn take_effects(&mut self) -> PendingEffects {
         std::mem::take(&mut self.effects)
     }
 
-    /// Empties the shelves of all exchanges.
+    /// Deletes the delay queues of all exchanges.
     pub(crate) fn close_delay_queues(&mut self) {
-        let shelves: Vec<_> = self
+        let delay_queues: Vec<_> = self
             .exchanges
             .values_mut()
             .filter_map(|exchange| exchange.delay_queue.take())
             .collect();
-        for shelf in shelves {
-            self.close_delay_queue(shelf);
+        for queue in delay_queues {
+            self.close_delay_queue(queue);
         }
     }
 
-    fn close_delay_queue(&mut self, shelf: Arc<QueueCore>) {
-        let deleted = shelf
+    fn close_delay_queue(&mut self, queue: Arc<QueueCore>) {
+        let deleted = queue
             .lock()
             .delete(false, false, CancelReason::QueueDeleted);
         if let Ok(Deleted { effects, .. }) = deleted {
-            self.effects.push_back((shelf, effects));
+            self.effects.push_back((queue, effects));
         }
     }
 
@@ -295,8 +299,8 @@ impl Topology {
         self.collect(unused);
     }
 
-    /// Deletes auto-delete exchanges that lost their last binding, and those that this leaves without one in turn: a
-    /// work list, since chains may be long and may close into loops.
+    /// Deletes auto-delete exchanges that lost their last binding, and those that lose their last
+    /// binding thereby. Uses a work list, since chains may be long and may contain cycles.
     fn collect(&mut self, mut unused: Vec<Name>) {
         while let Some(name) = unused.pop() {
             let goes = self.exchanges.get(&name).is_some_and(|exchange| {
@@ -308,7 +312,8 @@ impl Topology {
         }
     }
 
-    /// Removes one exchange with its bindings on both sides; returns the exchanges that lost a binding.
+    /// Removes one exchange with its bindings on both sides. Returns the exchanges that lost a
+    /// binding.
     fn drop_exchange(&mut self, name: &Name) -> Vec<Name> {
         self.touch(name);
         let Some(exchange) = self.exchanges.remove(name) else {
@@ -320,13 +325,13 @@ impl Topology {
         if let Some(alternate) = &exchange.alternate {
             self.alternates.remove(alternate, name);
         }
-        if let Some(shelf) = exchange.delay_queue {
-            self.close_delay_queue(shelf);
+        if let Some(queue) = exchange.delay_queue {
+            self.close_delay_queue(queue);
         }
         self.detach(&Target::Exchange(name.clone()))
     }
 
-    /// Removes all bindings to `target`; returns the exchanges that had one.
+    /// Removes all bindings to `target`. Returns the exchanges that had one.
     fn detach(&mut self, target: &Target) -> Vec<Name> {
         let sources: Vec<Name> = self.sources.take(target);
         for source in &sources {
@@ -341,11 +346,12 @@ impl Topology {
         sources
     }
 
-    /// Raises the epoch of `name` and of every exchange whose messages may come by it.
+    /// Raises the epoch of `name` and of every exchange whose messages may reach it.
     ///
-    /// Goes no further than messages have come: a remembered route by way of an exchange is a use of that exchange, so
-    /// behind one that is unused since the last time there is nothing to raise. A thousand bindings in a row cost their
-    /// way upstream once; loops end by it, too.
+    /// Stops at an exchange that was not used since its epoch was raised. A remembered route
+    /// through an exchange counts as a use, so no route through an unused exchange is remembered. A
+    /// row of a thousand bindings therefore costs the way upstream only once. Cycles end for the
+    /// same reason.
     pub(crate) fn touch(&self, name: &Name) {
         let mut upstream = Vec::new();
         let mut next = Some(name);
@@ -361,7 +367,8 @@ impl Topology {
         }
     }
 
-    /// Whether messages published to this exchange may come to an exchange that looks at headers: a headers exchange or a delayed one.
+    /// Whether messages published to this exchange may reach an exchange that reads headers: a
+    /// headers exchange or a delayed one.
     pub(crate) fn leads_to_headers(&self, exchange: &DeclaredExchange) -> bool {
         let mut seen = HashSet::new();
         let mut ahead = Vec::new();
@@ -378,7 +385,7 @@ impl Topology {
         false
     }
 
-    /// Raises every epoch: nothing that a producer remembers holds any more.
+    /// Raises every epoch, so that no remembered route is valid any more.
     pub(crate) fn touch_all(&self) {
         for exchange in self.exchanges.values() {
             exchange.epoch.fetch_add(1, SeqCst);

@@ -1,4 +1,4 @@
-//! The clock that stands still until it is told to move.
+//! A clock that stands still until it is advanced.
 
 use std::{
     fmt,
@@ -11,11 +11,13 @@ use crate::runtime::{catch_panic::catch_panic, sync::Mutex};
 
 /// A clock for tests: time passes only when [`advance`](Self::advance) is called.
 ///
-/// A new one shows an arbitrary instant, and 14 November 2023, 22:13:20 UTC (Unix time 1,700,000,000), as its wall-clock time. Clones are the
-/// same clock, so a test keeps one and gives another to a broker.
+/// A new clock shows an arbitrary instant. Its wall-clock time is 14 November 2023, 22:13:20 UTC
+/// (Unix time 1,700,000,000). Clones are the same clock, so a test keeps one and gives another to a
+/// broker.
 ///
 /// # If dropped
-/// Nothing happens. Whatever still waits for the clock waits on, and is moved by the clones that are left.
+/// Nothing happens. The timers and waits of the clock stay and can be advanced by the remaining
+/// clones.
 ///
 /// # Examples
 /// ```
@@ -32,17 +34,17 @@ pub struct ManualClock(Arc<ManualClockInner>);
 
 struct ManualClockInner {
     start: Instant,
-    // A leaf: nothing is called and no other lock is taken while it is held.
+    // A leaf: while it is held, no user code runs and no other lock is taken.
     state: Mutex<ManualClockState>,
 }
 
 struct ManualClockState {
     now: Instant,
-    agenda: TimerQueue,
+    queue: TimerQueue,
 }
 
 impl ManualClock {
-    /// Makes a clock that stands at its start.
+    /// Makes a clock that shows its start time.
     #[must_use]
     pub fn new() -> Self {
         let start = Instant::now();
@@ -50,76 +52,81 @@ impl ManualClock {
             start,
             state: Mutex::new(ManualClockState {
                 now: start,
-                agenda: TimerQueue::default(),
+                queue: TimerQueue::default(),
             }),
         }))
     }
 
-    /// Moves the clock on by `duration`, and does everything that falls due on the way.
+    /// Moves the clock forward by `duration` and runs everything that becomes due.
     ///
-    /// What is due runs on the calling thread, in the order in which it is due, and the clock shows the instant at which each thing is due while
-    /// it runs. What that brings about, and is itself due before the end, runs as well. Waits whose time is over are woken. The call returns when nothing that is
-    /// due is left; the threads it woke may still be on their way. `Duration::ZERO` runs what is due already. A duration that leads beyond the
-    /// last instant that can be represented leads to that instant.
+    /// The due work runs on the calling thread, in the order in which it is due. While each piece
+    /// of it runs, the clock shows the instant at which it is due. Work that results from it and is
+    /// due before the end runs as well. Waits that time out are woken.
     ///
-    /// Threads that advance the clock at the same time share the work: each goes on until it finds nothing left, but not in step with the others.
+    /// The call returns when no due work is left. The threads that it woke may still be running.
+    /// `Duration::ZERO` runs the work that is due already. A duration beyond the last representable
+    /// instant leads to that instant.
+    ///
+    /// Threads that advance the clock at the same time share the work. Each one goes on until no
+    /// due work is left, independent of the others.
     pub fn advance(&self, duration: Duration) {
         let end = later(self.now(), duration);
         loop {
-            let (now, what) = {
+            let (now, target) = {
                 let mut state = self.0.state.lock();
-                let Some((at, what)) = state.agenda.take_due(end) else {
-                    // Another thread, or something that ran, may have moved it farther.
+                let Some((at, target)) = state.queue.take_due(end) else {
+                    // Another thread, or a called target, may have advanced the clock farther.
                     state.now = state.now.max(end);
                     return;
                 };
                 state.now = state.now.max(at);
-                (state.now, what)
+                (state.now, target)
             };
-            // Also the drop: this may be the last reference.
-            catch_panic(move || what.fire(now));
+            // Includes the drop: this may be the last reference.
+            catch_panic(move || target.fire(now));
         }
     }
 
-    /// Enters `what` for `at`, even if that is past: it then runs with the next advance.
-    pub(crate) fn add(&self, at: Instant, what: Weak<dyn TimerTarget>) -> TimerKey {
+    /// Adds a timer for `target` at `at`. If `at` is past, it is called at the next advance.
+    pub(crate) fn add(&self, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
         self.0
             .state
             .lock()
-            .agenda
-            .add(at, TimerPriority::Task, what)
+            .queue
+            .add(at, TimerPriority::Task, target)
     }
 
-    /// Enters the end of a wait, unless it has come: then the caller must not sleep, for no later advance has to come.
+    /// Adds the time-out of a wait. `None` if `at` has passed: the caller must not sleep then,
+    /// because there may be no later advance.
     pub(crate) fn add_time_out(
         &self,
         at: Instant,
-        what: Weak<dyn TimerTarget>,
+        target: Weak<dyn TimerTarget>,
     ) -> Option<TimerKey> {
         let mut state = self.0.state.lock();
-        (state.now < at).then(|| state.agenda.add(at, TimerPriority::TimeOut, what))
+        (state.now < at).then(|| state.queue.add(at, TimerPriority::TimeOut, target))
     }
 
-    /// Removes an entry; `false` if it has run, or is running.
-    pub(crate) fn cancel(&self, appointment: &TimerKey) -> bool {
-        self.0.state.lock().agenda.cancel(appointment)
+    /// Removes a timer. `false` if its call has begun or is over.
+    pub(crate) fn cancel(&self, key: &TimerKey) -> bool {
+        self.0.state.lock().queue.cancel(key)
     }
 
-    /// Whether nothing is entered.
+    /// Whether the clock has no timer.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
-        self.0.state.lock().agenda.first().is_none()
+        self.0.state.lock().queue.first().is_none()
     }
 
-    /// How many things are entered.
+    /// How many timers the clock has.
     #[cfg(test)]
     pub(crate) fn pending_timers(&self) -> usize {
-        self.0.state.lock().agenda.len()
+        self.0.state.lock().queue.len()
     }
 
-    /// Removes the entries of what is gone.
+    /// Removes the timers whose target was dropped.
     pub(crate) fn forget_dead(&self) {
-        self.0.state.lock().agenda.forget_dead();
+        self.0.state.lock().queue.forget_dead();
     }
 }
 
@@ -154,10 +161,10 @@ impl fmt::Debug for ManualClock {
     }
 }
 
-/// What the wall clock shows at the start, as Unix time.
+/// The wall-clock time at the start, as Unix time.
 const START: Duration = Duration::from_secs(1_700_000_000);
 
-/// `from + duration`, or the last instant that can be represented (to the second) if that is earlier.
+/// `from + duration`, or the last representable instant (to the second) if that is earlier.
 fn later(from: Instant, duration: Duration) -> Instant {
     from.checked_add(duration).unwrap_or_else(|| {
         (0..u64::BITS).rev().fold(from, |at, bit| {

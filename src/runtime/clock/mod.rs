@@ -1,7 +1,9 @@
-//! Time, injected: the public [`Clock`] and its two implementations, and what the inner layers see of it, [`Time`] and [`Deadline`].
+//! Injected time: the public [`Clock`] and its two implementations, and [`Time`] and [`Deadline`]
+//! for the inner layers.
 //!
-//! A clock knows nothing of the broker. A [`ManualClock`] holds weak references to what is to be called when it is advanced; every other
-//! clock is only read. A clock may be the user's code, so it is read before a lock is taken, never under one.
+//! A clock knows nothing of the broker. A [`ManualClock`] has weak references to the timers that it
+//! calls when it is advanced. Every other clock is only read. A clock may be user code, so it is
+//! read before a lock is taken, and never under one.
 
 mod manual;
 #[cfg(all(test, not(shuttle)))]
@@ -17,18 +19,19 @@ use std::{
 pub use manual::ManualClock;
 pub(crate) use timer_queue::{TimerKey, TimerPriority, TimerQueue, TimerTarget};
 
-/// Where a broker reads the time from.
+/// The source of a broker's time.
 ///
-/// [`SystemClock`] is the default, and [`ManualClock`] is for tests. Any other clock can be given as well; the broker's timer thread and the
-/// time-outs of blocked calls then compute how long to sleep, in real time, from what [`now`](Self::now) says. So a clock that runs faster
-/// than real time makes them late, never early.
+/// [`SystemClock`] is the default, and [`ManualClock`] is for tests. A broker also takes any other
+/// clock. Its timer thread and the time-outs of blocked calls then compute from [`now`](Self::now)
+/// how long to sleep in real time. So a clock that runs faster than real time makes them late,
+/// never early.
 ///
 /// # Examples
 /// ```
 /// use leveret::{Clock, SystemClock};
 /// use std::time::{Instant, SystemTime};
 ///
-/// /// Tells what the wall clock of another time zone's office shows.
+/// /// Shows the wall-clock time of another time zone.
 /// #[derive(Debug)]
 /// struct Shifted(std::time::Duration);
 ///
@@ -45,16 +48,18 @@ pub(crate) use timer_queue::{TimerKey, TimerPriority, TimerQueue, TimerTarget};
 /// assert!(clock.system_now() > SystemClock.system_now());
 /// ```
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The monotonic time, for everything that expires, is delayed or times out. Must never go backwards.
+    /// The monotonic time, for expiry, delays and time-outs. Must never go backwards.
     fn now(&self) -> Instant;
 
-    /// The wall-clock time, for timestamps that people read (the `time` of an `x-death` entry, for instance). The only thing that it
-    /// decides is how far away the time of [`Message::deliver_at`](crate::Message::deliver_at) is, once, when the message is published.
+    /// The wall-clock time, for timestamps that people read (for instance the `time` of an
+    /// `x-death` entry). The broker computes with it only once for a message, when it is published
+    /// with [`Message::deliver_at`](crate::Message::deliver_at).
     fn system_now(&self) -> SystemTime;
 
     /// The manual clock whose [`advance`](ManualClock::advance) drives this one, if any.
     ///
-    /// A clock that wraps a [`ManualClock`] returns it here; the broker then starts no timer thread. Any other keeps the default, `None`.
+    /// A clock that wraps a [`ManualClock`] returns it here, and the broker then starts no timer
+    /// thread. Other clocks keep the default, `None`.
     fn manual(&self) -> Option<&ManualClock> {
         None
     }
@@ -95,7 +100,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// A broker's clock, shared by its parts. Reading it may run user code: never under a lock.
+/// A broker's clock, shared by its parts. Reading it may run user code, so it must not be read
+/// under a lock.
 #[derive(Clone, Debug)]
 pub(crate) struct Time {
     clock: Arc<dyn Clock>,
@@ -111,7 +117,8 @@ impl Time {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        // A wrapped manual clock drives the agenda, so it must be the one that is asked, whatever its wrapper says.
+        // The timers are in the wrapped manual clock, so its time is read and not that of the
+        // wrapper.
         match &self.manual {
             Some(manual) => manual.now(),
             None => self.clock.now(),
@@ -126,7 +133,8 @@ impl Time {
         self.manual.as_ref()
     }
 
-    /// When a wait that begins now and lasts at most `timeout` ends; `None` means never, because the instant cannot be represented.
+    /// The deadline of a wait that begins now and lasts at most `timeout`. `None` means no
+    /// deadline, because the instant cannot be represented.
     pub(crate) fn deadline(&self, timeout: Duration) -> Option<Deadline<'_>> {
         Some(Deadline {
             time: self,
@@ -134,7 +142,7 @@ impl Time {
         })
     }
 
-    /// The same for an instant that is already known.
+    /// The deadline at a given instant.
     #[cfg(all(test, shuttle))]
     pub(crate) fn until(&self, at: Instant) -> Deadline<'_> {
         Deadline { time: self, at }
@@ -147,7 +155,7 @@ impl Default for Time {
     }
 }
 
-/// The end of a wait, and the clock that tells when it has come.
+/// The end of a wait, and the clock that it is measured by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline<'a> {
     time: &'a Time,
@@ -159,7 +167,7 @@ impl<'a> Deadline<'a> {
         self.remaining().is_none()
     }
 
-    /// How long it is until the deadline; `None` once it has come, never zero.
+    /// The time until the deadline, never zero. `None` once the deadline has passed.
     pub(crate) fn remaining(&self) -> Option<Duration> {
         self.at
             .checked_duration_since(self.time.now())

@@ -7,7 +7,7 @@ use crate::runtime::sync::Mutex;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Writes down when it is called, and then does something.
+/// Records each call, and then calls `then`.
 struct Note {
     log: &'static Mutex<Vec<(u64, &'static str)>>,
     text: &'static str,
@@ -138,11 +138,11 @@ fn what_is_overdue_runs_with_an_advance_by_nothing() {
 fn what_was_cancelled_or_is_gone_does_not_run() {
     let f = Fixture::new();
     let (cancelled, gone, kept) = (f.note("cancelled"), f.note("gone"), f.note("kept"));
-    let appointment = f.clock.add(f.at(1), weak(&cancelled));
+    let key = f.clock.add(f.at(1), weak(&cancelled));
     f.clock.add(f.at(1), weak(&gone));
     f.clock.add(f.at(1), weak(&kept));
-    assert!(f.clock.cancel(&appointment));
-    assert!(!f.clock.cancel(&appointment));
+    assert!(f.clock.cancel(&key));
+    assert!(!f.clock.cancel(&key));
     drop(gone);
     f.clock.advance(SECOND);
     assert_eq!(f.log(), [(1, "kept")]);

@@ -1,4 +1,4 @@
-//! What is to happen at which instant: a plain sorted list, kept behind somebody else's lock.
+//! Timers in the order of their instants: a plain sorted list, behind the lock of its owner.
 
 use std::{
     collections::BTreeMap,
@@ -7,33 +7,36 @@ use std::{
     time::Instant,
 };
 
-/// Something that wants to be called when its time has come.
+/// An object that a timer calls.
 pub(crate) trait TimerTarget: Send + Sync {
-    /// The time is `now`, which is at or after the instant asked for.
+    /// Called at `now`, which is at or after the requested instant.
     ///
-    /// Called with no lock held, on the timer thread or on the thread that advances a manual clock. A cancellation that came too late does
-    /// not prevent the call, so this looks at its own state again before it acts.
+    /// Called with no lock held, on the timer thread or on the thread that advances a manual clock.
+    /// A cancellation that came too late does not prevent the call. So the target must check its
+    /// own state before it acts.
     fn fire(&self, now: Instant);
 }
 
-/// A place in an [`TimerQueue`], given by [`TimerQueue::add`], with which it can be cancelled.
+/// The key of a timer in a [`TimerQueue`], returned by [`TimerQueue::add`]. Needed to cancel it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TimerKey {
     at: Instant,
-    rank: TimerPriority,
+    priority: TimerPriority,
     number: u64,
 }
 
-/// What comes first of several things due at the same instant.
+/// The order of timers that are due at the same instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerPriority {
-    /// The broker's own work: a message that becomes ready at the instant at which a `recv_timeout` ends is still received.
+    /// The broker's own work. It comes first, so a message that becomes ready at the end of a
+    /// `recv_timeout` is still received.
     Task,
-    /// The end of somebody's patience.
+    /// The time-out of a wait.
     TimeOut,
 }
 
-/// Things due in the future, by instant, rank and order of entry. Holds them weakly: what is gone is skipped.
+/// Timers by instant, priority and order of insertion. Has weak references, and skips targets that
+/// were dropped.
 #[derive(Default)]
 pub(crate) struct TimerQueue {
     entries: BTreeMap<TimerKey, Weak<dyn TimerTarget>>,
@@ -41,50 +44,49 @@ pub(crate) struct TimerQueue {
 }
 
 impl TimerQueue {
-    /// Enters `what` at `at`; the past is allowed and means "next".
+    /// Adds a timer for `target` at `at`. An instant in the past is allowed and means "next".
     pub(crate) fn add(
         &mut self,
         at: Instant,
-        rank: TimerPriority,
-        what: Weak<dyn TimerTarget>,
+        priority: TimerPriority,
+        target: Weak<dyn TimerTarget>,
     ) -> TimerKey {
-        let appointment = TimerKey {
+        let key = TimerKey {
             at,
-            rank,
+            priority,
             number: self.added,
         };
         self.added += 1;
-        self.entries.insert(appointment, what);
-        appointment
+        self.entries.insert(key, target);
+        key
     }
 
-    /// Removes an entry; `false` if it has been taken already.
-    pub(crate) fn cancel(&mut self, appointment: &TimerKey) -> bool {
-        self.entries.remove(appointment).is_some()
+    /// Removes a timer. `false` if it was taken already.
+    pub(crate) fn cancel(&mut self, key: &TimerKey) -> bool {
+        self.entries.remove(key).is_some()
     }
 
-    /// When the first entry is due.
+    /// The instant of the first timer.
     pub(crate) fn first(&self) -> Option<Instant> {
-        self.entries
-            .first_key_value()
-            .map(|(appointment, _)| appointment.at)
+        self.entries.first_key_value().map(|(key, _)| key.at)
     }
 
-    pub(crate) fn is_first(&self, appointment: &TimerKey) -> bool {
+    pub(crate) fn is_first(&self, key: &TimerKey) -> bool {
         self.entries
             .first_key_value()
-            .is_some_and(|(first, _)| first == appointment)
+            .is_some_and(|(first, _)| first == key)
     }
 
-    /// Removes and returns the first entry that still exists and is due at `now`, and its instant.
+    /// Removes and returns the first timer that is due at `now` and whose target still exists, with
+    /// its instant.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Instant, Arc<dyn TimerTarget>)> {
         while let Some(entry) = self.entries.first_entry() {
             if entry.key().at > now {
                 break;
             }
-            let (appointment, what) = entry.remove_entry();
-            if let Some(what) = what.upgrade() {
-                return Some((appointment.at, what));
+            let (key, target) = entry.remove_entry();
+            if let Some(target) = target.upgrade() {
+                return Some((key.at, target));
             }
         }
         None
@@ -95,9 +97,9 @@ impl TimerQueue {
         self.entries.len()
     }
 
-    /// Removes the entries whose object is gone.
+    /// Removes the timers whose target was dropped.
     pub(crate) fn forget_dead(&mut self) {
-        self.entries.retain(|_, what| what.strong_count() > 0);
+        self.entries.retain(|_, target| target.strong_count() > 0);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -107,7 +109,7 @@ impl TimerQueue {
 
 impl fmt::Debug for TimerQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agenda")
+        f.debug_struct("TimerQueue")
             .field("entries", &self.entries.len())
             .finish()
     }

@@ -1,4 +1,5 @@
-//! Stand-in for crossbeam's unbounded channel under shuttle: a locked deque with the same names, as far as the crate uses them.
+//! Replacement for crossbeam's unbounded channel under shuttle: a locked deque with the same names,
+//! as far as the crate uses them.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -6,7 +7,7 @@ pub(crate) use crossbeam_channel::{SendError, TryRecvError};
 
 use super::Mutex;
 
-/// Makes a channel without a bound.
+/// Makes an unbounded channel.
 pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Mutex::new(ChannelBuffer {
         items: VecDeque::new(),
@@ -29,7 +30,7 @@ struct ChannelBuffer<T> {
 }
 
 impl<T> Sender<T> {
-    /// Appends `item`, or gives it back if no receiver is left.
+    /// Appends `item`, or returns it if no receiver is left.
     pub(crate) fn send(&self, item: T) -> Result<(), SendError<T>> {
         let mut state = self.0.lock();
         if state.receivers == 0 {
@@ -59,7 +60,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Takes what is there, without waiting for more.
+    /// Takes the items that are present, without waiting for more.
     pub(crate) fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
         std::iter::from_fn(|| self.try_recv().ok())
     }
@@ -95,7 +96,8 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // As in crossbeam, the last receiver takes the items with it; they are dropped without the lock.
+        // As in crossbeam, the drop of the last receiver drops the items. They are dropped without
+        // the lock.
         let _items = {
             let mut state = self.0.lock();
             state.receivers -= 1;

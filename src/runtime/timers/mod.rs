@@ -1,7 +1,8 @@
-//! What a broker does at a given time: expiry, TTL, delayed messages.
+//! A broker's timers: expiry, time to live, delayed messages.
 //!
-//! With a manual clock everything is entered in the clock and run by `advance`. With any other clock one thread per broker, started when the
-//! first thing is scheduled, sleeps until the first thing is due. Knows nothing of queues: what is due is a weak [`TimerTarget`].
+//! With a manual clock all timers are in the clock, and `advance` runs them. With any other clock
+//! each broker has one timer thread, which starts with the first timer. It sleeps until the first
+//! timer is due. Knows nothing of queues: a timer has a weak [`TimerTarget`].
 
 #[cfg(all(test, not(shuttle)))]
 mod tests;
@@ -22,7 +23,7 @@ use crate::runtime::{
     },
 };
 
-/// A broker's appointments.
+/// The timers of a broker.
 ///
 /// # If dropped
 /// As [`stop`](Self::stop).
@@ -30,13 +31,13 @@ pub(crate) struct Timers(Arc<TimersShared>);
 
 struct TimersShared {
     time: Time,
-    // A leaf: nothing is called and no other lock is taken while it is held.
+    // A leaf: while it is held, no user code runs and no other lock is taken.
     state: Mutex<TimersState>,
 }
 
 #[derive(Default)]
 struct TimersState {
-    agenda: TimerQueue,
+    queue: TimerQueue,
     thread: Option<JoinHandle<()>>,
     stopped: bool,
 }
@@ -49,57 +50,60 @@ impl Timers {
         }))
     }
 
-    /// Has `what` called at `at`, or as soon as possible if that is past (with a manual clock: at its next advance).
+    /// Schedules a call of `target` at `at`. If `at` is past, the call comes as soon as possible
+    /// (with a manual clock, at its next advance).
     ///
-    /// May start the timer thread, or wake it: not to be called under a lock, but for one that only callers of this and of
-    /// [`cancel`](Self::cancel) take. Once stopped, nothing is called any more.
-    pub(crate) fn schedule(&self, at: Instant, what: Weak<dyn TimerTarget>) -> TimerKey {
+    /// May start the timer thread, or wake it. So it must not be called under a lock. The exception
+    /// is a lock that only callers of this and of [`cancel`](Self::cancel) take. There are no calls
+    /// after [`stop`](Self::stop).
+    pub(crate) fn schedule(&self, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
         if let Some(clock) = self.0.time.manual() {
-            return clock.add(at, what);
+            return clock.add(at, target);
         }
         let mut state = self.0.state.lock();
-        let appointment = state.agenda.add(at, TimerPriority::Task, what);
+        let key = state.queue.add(at, TimerPriority::Task, target);
         if state.stopped {
-            state.agenda.clear();
+            state.queue.clear();
         } else if state.thread.is_none() {
-            // If the system has no thread for us now, the next appointment tries again.
+            // If the system cannot start a thread now, the next timer tries again.
             let shared = self.0.clone();
             state.thread = thread::Builder::new()
                 .name(THREAD_NAME.into())
                 .spawn(move || shared.run())
                 .ok();
-        } else if state.agenda.is_first(&appointment) {
-            // The thread sleeps until what was first before.
+        } else if state.queue.is_first(&key) {
+            // The thread sleeps until the time of the previous first timer.
             let thread = state.thread.as_ref().map(|handle| handle.thread().clone());
             drop(state);
             if let Some(thread) = thread {
                 thread.unpark();
             }
         }
-        appointment
+        key
     }
 
-    /// [`schedule`](Self::schedule) at `delay` after `now`; `None`, and nothing scheduled, if that is farther than an instant reaches: never.
+    /// [`schedule`](Self::schedule) at `delay` after `now`. `None` if no instant can represent that
+    /// time; then nothing is scheduled.
     #[cfg(test)]
     pub(crate) fn schedule_after(
         &self,
         now: Instant,
         delay: std::time::Duration,
-        what: Weak<dyn TimerTarget>,
+        target: Weak<dyn TimerTarget>,
     ) -> Option<TimerKey> {
-        Some(self.schedule(now.checked_add(delay)?, what))
+        Some(self.schedule(now.checked_add(delay)?, target))
     }
 
-    /// Takes an appointment back; `false` if it has been kept already, or is just being kept.
-    pub(crate) fn cancel(&self, appointment: &TimerKey) -> bool {
+    /// Cancels a timer. `false` if its call has begun or is over.
+    pub(crate) fn cancel(&self, key: &TimerKey) -> bool {
         match self.0.time.manual() {
-            Some(clock) => clock.cancel(appointment),
-            None => self.0.state.lock().agenda.cancel(appointment),
+            Some(clock) => clock.cancel(key),
+            None => self.0.state.lock().queue.cancel(key),
         }
     }
 
-    /// Forgets every appointment and ends the thread. Waits for it, and so for what it is just doing, unless called on that very thread:
-    /// not to be called under a lock.
+    /// Removes every timer and ends the thread. Waits for the thread and so for a running call,
+    /// unless called on that thread itself. Must not be called under a lock.
     pub(crate) fn stop(&self) {
         if let Some(clock) = self.0.time.manual() {
             clock.forget_dead();
@@ -107,13 +111,13 @@ impl Timers {
         let thread = {
             let mut state = self.0.state.lock();
             state.stopped = true;
-            state.agenda.clear();
+            state.queue.clear();
             state.thread.take()
         };
         if let Some(handle) = thread {
             handle.thread().unpark();
             if handle.thread().id() != thread::current().id() {
-                // The thread contains every panic, so there is none to pass on.
+                // The thread contains every panic, so there is none to propagate.
                 let _ = handle.join();
             }
         }
@@ -130,23 +134,26 @@ impl TimersShared {
     /// The timer thread.
     fn run(&self) {
         loop {
-            // A clock that panics must not end the thread: until it recovers, the real time is as good a guess as any.
+            // A clock that panics must not end the thread. Until it recovers, the real time is
+            // used.
             let now = catch_panic(|| self.time.now()).unwrap_or_else(Instant::now);
             let next = {
                 let mut state = self.state.lock();
                 if state.stopped {
                     return;
                 }
-                match state.agenda.take_due(now) {
-                    Some((_, what)) => Ok(what),
-                    None => Err(state.agenda.first()),
+                match state.queue.take_due(now) {
+                    Some((_, target)) => Ok(target),
+                    None => Err(state.queue.first()),
                 }
             };
-            // An appointment made, or a stop asked for, since the lock was released has left its unpark behind: neither sleep misses it.
+            // A `schedule` or a `stop` since the lock was released has left its unpark behind, so
+            // neither kind of park misses it.
             match next {
-                Ok(what) => {
-                    // Also the drop: this may be the last reference, and even the broker's.
-                    catch_panic(move || what.fire(now));
+                Ok(target) => {
+                    // Includes the drop: this may be the last reference, even the broker's last
+                    // one.
+                    catch_panic(move || target.fire(now));
                 }
                 Err(Some(at)) => thread::park_timeout(at.saturating_duration_since(now)),
                 Err(None) => thread::park(),

@@ -35,10 +35,10 @@ fn weak<T: TimerTarget + 'static>(what: &Arc<T>) -> Weak<dyn TimerTarget> {
 
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(10);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
-fn an_earlier_appointment_wakes_the_thread_and_none_comes_early() {
+fn an_earlier_timer_wakes_the_thread_and_none_comes_early() {
     let timers = Timers::new(Time::default());
     let ([late, middle, early], rung) = bells(["late", "middle", "early"]);
     let now = Instant::now();
@@ -46,8 +46,8 @@ fn an_earlier_appointment_wakes_the_thread_and_none_comes_early() {
     timers.schedule(now + SHORT * 2, weak(&middle));
     timers.schedule(now + SHORT, weak(&early));
     let (first, second) = (
-        rung.recv_timeout(PATIENCE).unwrap(),
-        rung.recv_timeout(PATIENCE).unwrap(),
+        rung.recv_timeout(TIME_LIMIT).unwrap(),
+        rung.recv_timeout(TIME_LIMIT).unwrap(),
     );
     assert_eq!((first.0, second.0), ("early", "middle"));
     assert!(first.1 >= now + SHORT && second.1 >= now + SHORT * 2);
@@ -55,12 +55,12 @@ fn an_earlier_appointment_wakes_the_thread_and_none_comes_early() {
 }
 
 #[test]
-fn the_thread_starts_with_the_first_appointment_and_ends_with_the_timers() {
+fn the_thread_starts_with_the_first_timer_and_ends_with_the_timers() {
     let timers = Timers::new(Time::default());
     assert!(timers.0.state.lock().thread.is_none());
     let ([bell], rung) = bells(["bell"]);
     timers.schedule(Instant::now(), weak(&bell));
-    rung.recv_timeout(PATIENCE).unwrap();
+    rung.recv_timeout(TIME_LIMIT).unwrap();
     let shared = Arc::downgrade(&timers.0);
     drop(timers);
     assert!(
@@ -74,13 +74,13 @@ fn what_was_cancelled_does_not_run_and_after_the_stop_nothing_does() {
     let timers = Timers::new(Time::default());
     let ([cancelled, kept, stopped], rung) = bells(["cancelled", "kept", "stopped"]);
     let now = Instant::now();
-    let appointment = timers.schedule(now + SHORT * 5, weak(&cancelled));
-    assert!(timers.cancel(&appointment));
+    let key = timers.schedule(now + SHORT * 5, weak(&cancelled));
+    assert!(timers.cancel(&key));
     timers.schedule(now + SHORT * 6, weak(&kept));
-    assert_eq!(rung.recv_timeout(PATIENCE).unwrap().0, "kept");
+    assert_eq!(rung.recv_timeout(TIME_LIMIT).unwrap().0, "kept");
     timers.stop();
     timers.schedule(now, weak(&stopped));
-    assert!(timers.0.state.lock().agenda.first().is_none());
+    assert!(timers.0.state.lock().queue.first().is_none());
     timers.stop();
     assert!(rung.try_recv().is_err());
 }
@@ -103,10 +103,10 @@ fn timers_that_end_on_their_own_thread_do_not_wait_for_themselves() {
     let owner = Arc::new(Owner(OnceLock::new(), sender));
     let timers = owner.0.get_or_init(|| Timers::new(Time::default()));
     timers.schedule(Instant::now() + SHORT, weak(&owner));
-    // Whether this or the timer thread is the last to let go, nobody hangs.
-    events.recv_timeout(PATIENCE).unwrap();
+    // Either this thread or the timer thread drops the last reference. Neither may hang.
+    events.recv_timeout(TIME_LIMIT).unwrap();
     drop(owner);
-    events.recv_timeout(PATIENCE).unwrap();
+    events.recv_timeout(TIME_LIMIT).unwrap();
 }
 
 #[test]
@@ -122,12 +122,12 @@ fn something_that_panics_does_not_end_the_thread() {
     let bomb = Arc::new(Bomb);
     timers.schedule(Instant::now(), weak(&bomb));
     timers.schedule(Instant::now() + SHORT, weak(&bell));
-    rung.recv_timeout(PATIENCE).unwrap();
+    rung.recv_timeout(TIME_LIMIT).unwrap();
 }
 
 #[test]
 fn a_clock_of_the_users_drives_the_thread_too() {
-    /// Runs an hour ahead.
+    /// One hour ahead of the system clock.
     #[derive(Debug)]
     struct Ahead;
     impl Clock for Ahead {
@@ -142,17 +142,17 @@ fn a_clock_of_the_users_drives_the_thread_too() {
     let ([bell], rung) = bells(["bell"]);
     let at = Instant::now() + LONG + SHORT;
     timers.schedule(at, weak(&bell));
-    assert!(rung.recv_timeout(PATIENCE).unwrap().1 >= at);
+    assert!(rung.recv_timeout(TIME_LIMIT).unwrap().1 >= at);
 }
 
 #[test]
-fn a_million_appointments_are_no_burden() {
+fn a_million_timers_can_be_scheduled_and_cancelled() {
     let timers = Timers::new(Time::default());
     let ([bell], rung) = bells(["bell"]);
     let now = Instant::now();
     // A million if the random tests have their 256 cases.
     let count = 1_000_000 * u64::from(proptest::test_runner::Config::default().cases) / 256;
-    let appointments: Vec<_> = (0..count)
+    let keys: Vec<_> = (0..count)
         .map(|n| {
             timers.schedule(
                 now + LONG + Duration::from_nanos(n * 7919 % 1_000_003),
@@ -160,13 +160,9 @@ fn a_million_appointments_are_no_burden() {
             )
         })
         .collect();
-    assert!(
-        appointments
-            .iter()
-            .all(|appointment| timers.cancel(appointment))
-    );
+    assert!(keys.iter().all(|key| timers.cancel(key)));
     timers.schedule(now, weak(&bell));
-    rung.recv_timeout(PATIENCE).unwrap();
+    rung.recv_timeout(TIME_LIMIT).unwrap();
 }
 
 #[test]
@@ -186,10 +182,10 @@ fn a_manual_clock_needs_no_thread() {
     assert!(rung.try_recv().is_err());
     clock.advance(SHORT);
     assert_eq!(rung.try_recv(), Ok(("bell", now + LONG)));
-    let appointment = timers
+    let key = timers
         .schedule_after(clock.now(), SHORT, weak(&bell))
         .unwrap();
-    assert!(timers.cancel(&appointment));
+    assert!(timers.cancel(&key));
     clock.advance(LONG);
     assert!(rung.try_recv().is_err());
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use super::{Waiter, Wake};
 
-/// Who waits for one source, first come first served. Part of the source's locked state, so it needs no lock of its own.
+/// The waiters of one source, in the order of registration. Part of the source's locked state, so
+/// it needs no lock of its own.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
-    // A waiter that another source has claimed stays here until it leaves or its turn comes.
+    // A waiter that another source has claimed stays here until it is removed or becomes the first.
     pub(super) entries: VecDeque<Entry>,
 }
 
@@ -17,7 +18,7 @@ pub(super) struct Entry {
     token: usize,
 }
 
-/// A waiter, and the token by which it knows the source that it is about to be entered in.
+/// A waiter, and the token that identifies the source in which it is about to register.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket<'a> {
     pub(super) waiter: &'a Waiter,
@@ -25,7 +26,8 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl WaitList {
-    /// Enters the waiter at the end. Under the same lock its caller has found that there is nothing to take (Inv. 2).
+    /// Adds the waiter at the end. Under the same lock (Inv. 2) the caller has found nothing to
+    /// take.
     pub(crate) fn register(&mut self, ticket: Ticket<'_>) {
         self.entries.push_back(Entry {
             waiter: ticket.waiter.clone(),
@@ -33,19 +35,20 @@ impl WaitList {
         });
     }
 
-    /// Removes the waiter; whether it was here.
+    /// Removes the waiter. `true` if it was registered.
     pub(crate) fn deregister(&mut self, waiter: &Waiter) -> bool {
         let found = self
             .entries
             .iter()
             .position(|entry| entry.waiter.is(waiter));
-        // The waiter is held by the caller too, so this drops no waker.
+        // The caller also has the waiter, so this drops no waker.
         found.and_then(|index| self.entries.remove(index)).is_some()
     }
 
-    /// Claims and removes the first waiter that nobody else has claimed. One call for each thing that became available.
+    /// Claims and removes the first waiter that is not claimed yet. Called once for each item that
+    /// becomes available.
     ///
-    /// It is to be woken after the source's lock has been released.
+    /// The waiter is to be woken after the source's lock is released.
     #[must_use = "a waiter that was claimed must be woken"]
     pub(crate) fn take_one(&mut self) -> Option<Wake> {
         while let Some(Entry { waiter, token }) = self.entries.pop_front() {
@@ -57,7 +60,8 @@ impl WaitList {
         None
     }
 
-    /// Claims and removes all waiters: for a change that concerns them all, as when the source is closed. Empty costs nothing.
+    /// Claims and removes all waiters, for a change that concerns all of them, such as closing the
+    /// source. An empty list costs nothing.
     #[must_use = "waiters that were claimed must be woken"]
     pub(crate) fn take_all(&mut self) -> Vec<Wake> {
         self.entries
@@ -66,12 +70,13 @@ impl WaitList {
             .collect()
     }
 
-    /// How many wait, those among them that something else has woken and that have not left yet.
+    /// The number of registered waiters. Includes waiters that another source or a time-out has
+    /// woken and that are not removed yet.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether certainly nobody waits.
+    /// Whether no waiter is registered.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

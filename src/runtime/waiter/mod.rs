@@ -1,14 +1,20 @@
-//! The one way to wait: blocked `recv`, time-outs, several sources at once, futures, blocked publishers, confirm waits.
+//! The only way to wait: blocked `recv`, time-outs, several sources at once, futures, blocked
+//! publishers, confirm waits.
 //!
-//! Here: who waits ([`Waiter`]), what wakes it ([`Wake`]); in `list`: the waiters of one source ([`WaitList`], inside that source's lock); in
-//! `wait`: the two loops, for a thread ([`wait`](wait()), [`wait_any`]) and for a task ([`Waiting`], [`TaskWait`]), over anything that is a [`Waitable`].
+//! This file has the [`Waiter`] and the [`Wake`] that wakes it. `list` has the waiters of one
+//! source ([`WaitList`], inside that source's lock). `wait` has the two loops, for a thread
+//! ([`wait`](wait()), [`wait_any`]) and for a task ([`Waiting`], [`TaskWait`]). They wait for any
+//! [`Waitable`].
 //!
 //! # Invariants
-//! 1. A waiter is notified at most once a round: whoever notifies it claims it first, by compare-and-swap.
-//! 2. A source claims and removes its waiters under its own lock, the lock under which they looked and found nothing: so none misses a change.
-//! 3. A waiter that was claimed by a source looks at that source again before it does anything else, or has that source notify another one
-//!    in its place: so no notification is lost. (To look and find nothing is enough: then somebody else took what it was notified of.)
-//! 4. Nobody is woken under a lock: a [`Wake`] leaves the lock first.
+//! 1. A waiter is notified at most once per round. The notifier claims it first, by
+//!    compare-and-swap.
+//! 2. A source claims and removes its waiters under its own lock. A waiter registers under the same
+//!    lock after it has found nothing. So no waiter misses a change.
+//! 3. A waiter that a source has claimed tries that source again before anything else, or has that
+//!    source notify another waiter in its place. So no notification is lost. It is enough to try
+//!    and find nothing, since another thread or task has then taken the item.
+//! 4. No waiter is woken under a lock: the [`Wake`] is taken out of the lock first.
 
 mod list;
 #[cfg(test)]
@@ -40,9 +46,10 @@ use crate::runtime::{
     },
 };
 
-/// Looks so many times, busily, whether something `is_due`; stops when it is.
+/// Polls `is_due` up to `looks` times in a busy loop. Stops when it is `true`.
 ///
-/// A look costs nothing until somebody has written, since the line stays in this processor's cache: so it looks evenly, and often.
+/// A poll costs nothing until another thread has written, because the cache line stays in this
+/// processor's cache. So the polls are frequent and at even intervals.
 pub(crate) fn spin_until(looks: u32, is_due: impl Fn() -> bool) -> bool {
     (0..looks).any(|_| {
         for _ in 0..PAUSES {
@@ -52,47 +59,52 @@ pub(crate) fn spin_until(looks: u32, is_due: impl Fn() -> bool) -> bool {
     })
 }
 
-/// One who waits, a thread or a task; shared between the waiting side and the lists in which it is entered.
+/// A blocked thread or a pending task. Shared by the waiting side and each wait list it is
+/// registered in.
 #[derive(Clone)]
 pub(crate) struct Waiter(Arc<WaiterInner>);
 
 struct WaiterInner {
     /// One of the constants below, or `NOTIFIED + token`.
     ///
-    /// `WAITING` and `PARKED` are written by the waiting side only, and turn into something else once, by whoever comes first: a source (under
-    /// its lock), the manual clock, or the waiting side when it gives up. `AcqRel` on both sides makes the claimant's view of `PARKED`
-    /// exact; what was waited for is published by the source's lock, not by this.
+    /// Only the waiting side writes `WAITING` and `PARKED`. These change once in a round. The first
+    /// of three changes them: a source (under its lock), the manual clock, or the waiting side when
+    /// it gives up. `AcqRel` on both sides makes the claimant's view of `PARKED` exact. The
+    /// source's lock publishes the awaited change, not this atomic.
     state: AtomicUsize,
     sleeper: Sleeper,
 }
 
 enum Sleeper {
     Thread(Thread),
-    /// The waker of the latest poll. A leaf; wakers are cloned, called and dropped outside it.
+    /// The waker of the latest poll. A leaf lock: wakers are cloned, called and dropped outside it.
     Task(Mutex<Option<Waker>>),
 }
 
-/// Registered or about to be, and awake: needs no system call to be woken.
+/// Registered or about to be, and awake. It can be woken without a system call.
 const WAITING: usize = 0;
-/// Registered, and asleep or about to be.
+/// Registered, and asleep or about to sleep.
 const PARKED: usize = 1;
-/// Not to be notified: its time is over, or it gave up, or it does not wait.
+/// Cannot be notified: it timed out, gave up, or does not wait.
 const WITHDRAWN: usize = 2;
-/// Notified by the source with token 0; further tokens follow.
+/// Notified by the source with token 0. Further tokens follow.
 const NOTIFIED: usize = 3;
 
-/// How often a sleeping thread looks in its busy phase, some microseconds long, less than a wake-up costs. As long as a receiver of a bare
-/// channel looks: of two that answer each other, the one that sleeps first puts the other to sleep too.
+/// How often a waiting thread polls in its busy phase. The phase lasts some microseconds, less than
+/// a wake-up costs. It is as long as that of a receiver of a plain channel. Of two threads that
+/// answer each other, the first one to park makes the other park too.
 const SPINS: u32 = 128;
-/// The pauses of the processor before a look.
+/// The pauses of the processor before each poll.
 const PAUSES: u32 = 2;
-/// How often it then offers its processor to others before it parks. A few: with more waiting threads than processors every yield is wasted.
+/// How often it then yields its processor before it parks. Only a few times: with more waiting
+/// threads than processors every yield is wasted.
 const YIELDS: u32 = 4;
-/// So long a thread that sleeps may soon have much to do again. It wakes once after it, and then sleeps for good.
+/// How long a parked thread counts as busy. It wakes once after this time, calls `rest`, and parks
+/// without this limit.
 const SPIN_LIMIT: Duration = Duration::from_millis(1);
 
 thread_local! {
-    /// The waiter of this thread's latest wait, to be used again.
+    /// The waiter of this thread's latest wait, kept for the next one.
     static CACHED: Cell<Option<Waiter>> = const { Cell::new(None) };
 }
 
@@ -114,7 +126,8 @@ impl Waiter {
 
     /// Runs `f` with a waiter for the current thread.
     fn with_thread<R>(f: impl FnOnce(&Waiter) -> R) -> R {
-        // Nested waits, and waits while the thread's locals are destroyed, get one of their own.
+        // Nested waits, and waits while the thread's locals are destroyed, get a waiter of their
+        // own.
         let waiter = CACHED
             .try_with(Cell::take)
             .ok()
@@ -125,22 +138,23 @@ impl Waiter {
         result
     }
 
-    /// Begins a round: from now on it can be notified. It is in no list.
+    /// Begins a round: it can be notified from now on. It is in no list yet.
     fn begin(&self) {
         self.0.state.store(WAITING, Release);
     }
 
-    /// Ends a round: from now on it cannot be notified. Returns the token of the source that has notified it.
+    /// Ends a round: it cannot be notified any more. Returns the token of the source that has
+    /// notified it.
     fn withdraw(&self) -> Option<usize> {
         self.0.state.swap(WITHDRAWN, AcqRel).checked_sub(NOTIFIED)
     }
 
-    /// Whether nobody has notified it in this round yet.
+    /// Whether it was not notified in this round yet.
     fn is_waiting(&self) -> bool {
         self.0.state.load(Acquire) < WITHDRAWN
     }
 
-    /// Claims it for the source with this token (Inv. 1); `None` if somebody else came first.
+    /// Claims it for the source with this token (Inv. 1). `None` if it was claimed before.
     fn notify(self, token: usize) -> Option<Wake> {
         let was = self.0.claim(NOTIFIED + token)?;
         Some(Wake {
@@ -149,20 +163,21 @@ impl Waiter {
         })
     }
 
-    /// Sleeps until somebody has claimed it, or the deadline has come; `rest` is called once that takes long.
+    /// Sleeps until the waiter is claimed or the deadline has passed. Calls `rest` if that takes
+    /// long.
     fn sleep(&self, deadline: Option<Deadline<'_>>, rest: impl FnOnce()) {
         if self.spin() {
             return;
         }
         match deadline.and_then(|deadline| Some((deadline.at(), deadline.manual()?))) {
             None => self.park(deadline, rest),
-            // The clock wakes us, so the sleep itself has no end.
+            // The clock wakes this thread, so the park itself has no time limit.
             Some((at, clock)) => {
                 let inner: Weak<WaiterInner> = Arc::downgrade(&self.0);
                 match clock.add_time_out(at, inner) {
-                    Some(appointment) => {
+                    Some(key) => {
                         self.park(None, rest);
-                        clock.cancel(&appointment);
+                        clock.cancel(&key);
                     }
                     None => {
                         self.0.claim(WITHDRAWN);
@@ -172,9 +187,10 @@ impl Waiter {
         }
     }
 
-    /// The busy phase; whether somebody has claimed it meanwhile.
+    /// The busy phase. `true` if the waiter was claimed meanwhile.
     fn spin(&self) -> bool {
-        // Under shuttle each look would be one more step to explore, and show nothing that parking does not.
+        // Under shuttle each poll would be one more step to explore, and would test nothing that
+        // parking does not.
         if cfg!(shuttle) {
             return false;
         }
@@ -200,7 +216,7 @@ impl Waiter {
             return;
         }
         let mut rest = Some(rest);
-        // A park may end without reason, and by an unpark that was meant for an earlier wait of this thread.
+        // A park may end spuriously, or by an unpark for an earlier wait of this thread.
         while self.is_waiting() {
             let left = deadline.map(|deadline| deadline.remaining());
             match (left, rest.take()) {
@@ -209,7 +225,7 @@ impl Waiter {
                 }
                 (Some(Some(left)), None) => thread::park_timeout(left),
                 (None, None) => thread::park(),
-                // Under shuttle there is no time: at once.
+                // There is no time under shuttle, so `rest` is called at once.
                 (_, Some(rest)) if cfg!(shuttle) => rest(),
                 (left, Some(rest)) => {
                     thread::park_timeout(
@@ -224,7 +240,8 @@ impl Waiter {
         }
     }
 
-    /// Stores the task's waker. User code is called (`clone`, and the old one's drop): never under a lock.
+    /// Stores the task's waker. Runs user code (`clone`, and the drop of the old waker), so this
+    /// must not be called under a lock.
     fn set_waker(&self, waker: &Waker) {
         let Sleeper::Task(slot) = &self.0.sleeper else {
             return;
@@ -252,7 +269,8 @@ impl WaiterInner {
 }
 
 impl TimerTarget for WaiterInner {
-    /// A manual clock has reached the deadline of a wait. It may be an earlier wait of the same thread: the loop in `wait` looks at the clock again.
+    /// Ends a wait whose deadline a manual clock has reached. The wait may be a later one of the
+    /// same thread, so the loop in `wait` checks the clock again.
     fn fire(&self, _: Instant) {
         if self.claim(WITHDRAWN) == Some(PARKED) {
             if let Sleeper::Thread(thread) = &self.sleeper {
@@ -262,7 +280,8 @@ impl TimerTarget for WaiterInner {
     }
 }
 
-/// A waiter that has been claimed and is to be woken, once no lock is held any more. Dropping it instead would leave the waiter asleep.
+/// A claimed waiter, to be woken once no lock is held. If it were dropped, the waiter would stay
+/// asleep.
 #[must_use = "a waiter that was claimed must be woken"]
 pub(crate) struct Wake {
     waiter: Waiter,
@@ -270,7 +289,8 @@ pub(crate) struct Wake {
 }
 
 impl Wake {
-    /// Wakes the thread, if it really sleeps, or the task. Runs user code (a `Waker`), a panic of which ends here.
+    /// Wakes the task, or the thread if it is parked. Runs user code (a `Waker`), and contains its
+    /// panics.
     pub(crate) fn wake(self) {
         match &self.waiter.0.sleeper {
             Sleeper::Thread(thread) => {

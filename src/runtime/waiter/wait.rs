@@ -1,4 +1,4 @@
-//! Waiting: the loop of a thread, the poll of a task, and what both ask of a source.
+//! Waiting: the loop of a thread, the poll of a task, and the trait of their sources.
 
 use std::{
     fmt,
@@ -12,28 +12,30 @@ use std::{
 use super::{Ticket, WaitList, Waiter};
 use crate::runtime::clock::Deadline;
 
-/// Something that can be waited for: a lock around a state with a [`WaitList`] in it.
+/// A source that can be waited for: a lock around a state with a [`WaitList`] in it.
 ///
-/// Whoever changes the state so that an attempt could succeed calls [`WaitList::take_one`] (for each thing that can be taken) or
-/// [`WaitList::take_all`] under the same lock, and wakes after unlocking.
+/// A change of the state may let an attempt succeed. The changing side then calls
+/// [`WaitList::take_one`] (for each item that can be taken) or [`WaitList::take_all`] under the
+/// same lock. It wakes the waiters after unlocking.
 pub(crate) trait Waitable {
-    /// What an attempt takes.
+    /// The result of a successful attempt.
     type Output;
 
-    /// Under the source's lock, takes what is there; or else, given a ticket, registers it in the source's list.
+    /// Takes an item under the source's lock. If there is none and there is a ticket, registers the
+    /// waiter in the source's list.
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output>;
 
     /// Runs `f` on the source's list, under its lock.
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList));
 
-    /// Somebody waits and has waited for a while, or is a task: a moment to let go of what is only worth having while there is much to
-    /// do. Runs no user code.
+    /// Called when a thread has waited for a while, or a task has registered. The source may
+    /// release resources that are only useful while it is busy. Runs no user code.
     fn on_idle(&self) {}
 
-    /// Notifies the next waiter in place of one that was notified and cannot make use of it (Inv. 3).
+    /// Notifies the next waiter in place of one that was notified and takes nothing (Inv. 3).
     ///
-    /// The loops here do it where they must. Another caller needs it only if its attempt does not take anything (it looks for room, say) and
-    /// it then does not do what it looked for.
+    /// The loops here do it where they must. Another caller needs it only if its attempt takes
+    /// nothing (a wait for capacity, say) and it then does not use the result.
     fn pass_on(&self) {
         let mut next = None;
         self.with_waiters(&mut |waiters| next = waiters.take_one());
@@ -43,16 +45,18 @@ pub(crate) trait Waitable {
     }
 }
 
-/// Blocks the thread until `source` gives something, or the deadline comes (`None`).
+/// Blocks the thread until `source` has an item. `None` at the deadline.
 ///
-/// Something that is there is taken, even if the deadline has passed already.
+/// An item that is present is taken even if the deadline has passed already.
 pub(crate) fn wait<S: Waitable>(source: &S, deadline: Option<Deadline<'_>>) -> Option<S::Output> {
     wait_any(slice::from_ref(source), 0, deadline).map(|(_, output)| output)
 }
 
-/// Blocks the thread until one of `sources` gives something, and returns which; or until the deadline comes (`None`).
+/// Blocks the thread until one of `sources` has an item, and returns its index and the item. `None`
+/// at the deadline.
 ///
-/// The sources are tried from index `first` on, round the slice; a caller that wants fairness gives another one each time.
+/// The sources are tried from index `first` on, round the slice. A fair caller passes a different
+/// index each time.
 pub(crate) fn wait_any<S: Waitable>(
     sources: &[S],
     first: usize,
@@ -73,38 +77,40 @@ pub(crate) fn wait_any<S: Waitable>(
             }
             waiter.sleep(deadline, || sources.iter().for_each(S::on_idle));
             match round.finish() {
-                // Inv. 3: that source first.
+                // Inv. 3: try the source that has claimed the waiter first.
                 Some(token) => {
                     first = token;
                     if let Some(taken) = attempt_any(sources, first) {
                         return Some(taken);
                     }
                 }
-                // No source has claimed us, so nobody relies on us.
+                // No source has claimed the waiter, so no notification is lost.
                 None if deadline.is_some_and(|deadline| deadline.has_passed()) => return None,
-                // A manual clock has ended a wait of this thread that was over already.
+                // A manual clock has reached the deadline of an earlier wait of this thread.
                 None => {}
             }
         }
     })
 }
 
-/// What a future that waits keeps between its polls.
+/// The state of a waiting future between its polls.
 ///
-/// It does not hold the sources, so its owner must call [`leave`](Self::leave) in its own `Drop`. [`Waiting`] does it for one source.
+/// It does not hold the sources, so its owner must call [`leave`](Self::leave) in its own `Drop`.
+/// [`Waiting`] does that for one source.
 #[derive(Debug, Default)]
 pub(crate) struct TaskWait {
-    /// Present while registered, with all sources.
+    /// The waiter, while it is registered with all sources.
     registered: Option<Waiter>,
 }
 
 impl TaskWait {
-    /// Whether it has been polled and found nothing.
+    /// Whether it was polled and found nothing.
     pub(crate) fn is_registered(&self) -> bool {
         self.registered.is_some()
     }
 
-    /// Polls: takes something from one of `sources` (the same at every poll), or registers the task with all of them.
+    /// Polls: takes an item from one of `sources` (the same ones at every poll), or registers the
+    /// task with all of them.
     pub(crate) fn poll<S: Waitable>(
         &mut self,
         sources: &[S],
@@ -120,14 +126,14 @@ impl TaskWait {
             }
             Some(waiter) => {
                 let round = Round::resume(sources, &waiter);
-                // First store, then look: a claim that comes later finds this waker.
+                // Store the waker first, then check the state: a later claim finds this waker.
                 waiter.set_waker(context.waker());
                 if waiter.is_waiting() {
                     round.keep();
                     self.registered = Some(waiter);
                     return Poll::Pending;
                 }
-                // Inv. 3: the source that has claimed us is tried first.
+                // Inv. 3: try the source that has claimed the waiter first.
                 let token = round.finish();
                 (waiter, token.unwrap_or(first))
             }
@@ -143,7 +149,8 @@ impl TaskWait {
         Poll::Pending
     }
 
-    /// Ends the wait: removes the task from the lists, and has another waiter notified if this one was in vain.
+    /// Ends the wait: removes the task from the lists. If the task was notified, has another waiter
+    /// notified.
     pub(crate) fn leave<S: Waitable>(&mut self, sources: &[S]) {
         if let Some(waiter) = self.registered.take() {
             drop(Round::resume(sources, &waiter));
@@ -154,7 +161,7 @@ impl TaskWait {
 /// A future that waits for one source.
 ///
 /// # If dropped
-/// It takes nothing; if it had been notified already, the next waiter is notified in its place.
+/// It takes nothing. If it was notified already, the next waiter is notified in its place.
 pub(crate) struct Waiting<S: Waitable> {
     source: S,
     task: TaskWait,
@@ -169,7 +176,7 @@ impl<S: Waitable> Waiting<S> {
     }
 }
 
-// Nothing in it is pinned.
+// No field is pinned.
 impl<S: Waitable> Unpin for Waiting<S> {}
 
 impl<S: Waitable> Future for Waiting<S> {
@@ -228,14 +235,15 @@ impl<S: Waitable + ?Sized> Waitable for Arc<S> {
     }
 }
 
-/// One waiter's registrations, from entering to leaving.
+/// The registrations of one waiter, from `enter` until it is removed from the lists.
 ///
-/// Leaves when dropped, so that an early success, a dropped future and a panic (of a user's clock) all leave nothing behind.
+/// The drop removes them. So an early success, a dropped future and a panic (of a user's clock)
+/// leave no registration behind.
 struct Round<'a, S: Waitable> {
     sources: &'a [S],
     waiter: &'a Waiter,
     first: usize,
-    /// How many sources, from `first` on, it is registered with.
+    /// With how many sources, from `first` on, it is registered.
     entered: usize,
 }
 
@@ -250,7 +258,7 @@ impl<'a, S: Waitable> Round<'a, S> {
         }
     }
 
-    /// A round that was [kept](Self::keep).
+    /// Makes a round of one that was [kept](Self::keep).
     fn resume(sources: &'a [S], waiter: &'a Waiter) -> Self {
         Round {
             sources,
@@ -260,7 +268,7 @@ impl<'a, S: Waitable> Round<'a, S> {
         }
     }
 
-    /// Tries each source once more, and registers with those that have nothing.
+    /// Tries each source once more, and registers with those that have no item.
     fn enter(&mut self) -> Option<(usize, S::Output)> {
         for token in rotation(self.sources.len(), self.first) {
             let ticket = Ticket {
@@ -275,19 +283,20 @@ impl<'a, S: Waitable> Round<'a, S> {
         None
     }
 
-    /// Stays registered, until the round is resumed.
+    /// Keeps the registrations until the round is resumed.
     fn keep(mut self) {
         self.entered = 0;
     }
 
-    /// Leaves the sources, and returns the token of the one that has claimed the waiter. The caller must now try that source.
+    /// Removes the registrations, and returns the token of the source that has claimed the waiter.
+    /// The caller must then try that source.
     fn finish(mut self) -> Option<usize> {
         let token = self.waiter.withdraw();
         self.deregister(token);
         token
     }
 
-    /// Removes the waiter from all lists but that of the source which has removed it itself.
+    /// Removes the waiter from all lists, except that of the source that has removed it itself.
     fn deregister(&mut self, claimed_by: Option<usize>) {
         for token in rotation(self.sources.len(), self.first).take(self.entered) {
             if Some(token) != claimed_by {
@@ -307,7 +316,7 @@ impl<S: Waitable> Drop for Round<'_, S> {
         }
         let token = self.waiter.withdraw();
         self.deregister(token);
-        // Inv. 3: it claimed us, and we took nothing from it.
+        // Inv. 3: this source has claimed the waiter, which took nothing from it.
         if let Some(token) = token {
             self.sources[token].pass_on();
         }
@@ -322,7 +331,7 @@ fn attempt_any<S: Waitable>(sources: &[S], first: usize) -> Option<(usize, S::Ou
     })
 }
 
-/// The indices below `length`, from `first` (whatever it is) on and round.
+/// The indices below `length`, starting at `first` modulo `length`.
 fn rotation(length: usize, first: usize) -> impl Iterator<Item = usize> {
     let first = first.checked_rem(length).unwrap_or(0);
     (first..length).chain(0..first)

@@ -1,4 +1,4 @@
-//! Clues: numbers by which a message's headers find the few bindings that might take it.
+//! Index keys: numbers by which a message's headers find the few bindings that may match.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
@@ -6,18 +6,19 @@ use hashbrown::DefaultHashBuilder;
 
 use crate::model::field_value::FieldValue;
 
-/// What a condition and every header that meets it have in common. Others may have it as well.
+/// A value that a condition shares with every header that meets it. Other headers may have it as
+/// well.
 pub(super) type IndexKey = u64;
 
-/// Makes clues. Seeded, since these are users' names and values.
+/// Computes index keys. Seeded, because users choose the names and values.
 #[derive(Debug, Default)]
 pub(super) struct KeyHasher(DefaultHashBuilder);
 
 impl KeyHasher {
-    /// That of bindings that no header is needed for.
+    /// The index key of bindings that need no header.
     pub(super) const NONE: IndexKey = 0;
 
-    /// The clue of a condition: a void value asks for presence only.
+    /// The index key of a condition. A void value requires only that the header is present.
     pub(super) fn of_condition(&self, name: &str, wanted: &FieldValue) -> IndexKey {
         match wanted.is_void() {
             true => self.of_presence(name),
@@ -25,24 +26,24 @@ impl KeyHasher {
         }
     }
 
-    /// The clue of all conditions that ask for this name to be there.
+    /// The index key of all conditions that require this name to be present.
     pub(super) fn of_presence(&self, name: &str) -> IndexKey {
         self.0.hash_one(name)
     }
 
-    /// The clue of all conditions that ask for this value.
+    /// The index key of all conditions that require this value.
     pub(super) fn of_header(&self, name: &str, value: &FieldValue) -> IndexKey {
         let mut hasher = self.0.build_hasher();
         name.hash(&mut hasher);
         let whole = (value.as_i64().map(|number| number as f64))
             .or_else(|| value.as_timestamp().map(|seconds| seconds as f64));
-        // Numbers of all types are compared by value, and equal ones are equal when rounded. The two zeros are equal, and
-        // so is whatever is not a number.
+        // Numbers of all types are compared by value, and equal ones are equal when rounded. The
+        // two zeros are equal, and so are all NaNs.
         match whole.or_else(|| value.as_f64()) {
             Some(0.0) => 0_u64.hash(&mut hasher),
             Some(number) if number.is_nan() => f64::NAN.to_bits().hash(&mut hasher),
             Some(number) => number.to_bits().hash(&mut hasher),
-            // Text is compared with bytes. Of everything else only the name counts.
+            // Text is compared with bytes. For all other types only the name counts.
             None => value.as_bytes().hash(&mut hasher),
         }
         hasher.finish()
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_match_have_the_same_clue() {
+    fn values_that_match_have_the_same_key() {
         let values = [
             FieldValue::Void,
             true.into(),
@@ -76,26 +77,26 @@ mod tests {
             FieldValue::Array(Vec::new()),
             FieldValue::Table(Default::default()),
         ];
-        let clues = KeyHasher::default();
+        let hasher = KeyHasher::default();
         let mut matching = 0;
         for one in &values {
             for other in values.iter().filter(|other| one.matches(other)) {
                 matching += 1;
                 assert_eq!(
-                    clues.of_header("a", one),
-                    clues.of_header("a", other),
+                    hasher.of_header("a", one),
+                    hasher.of_header("a", other),
                     "{one:?} {other:?}"
                 );
             }
         }
         assert!(matching > values.len() + 8);
         assert_ne!(
-            clues.of_header("a", &"1".into()),
-            clues.of_header("a", &"2".into())
+            hasher.of_header("a", &"1".into()),
+            hasher.of_header("a", &"2".into())
         );
         assert_ne!(
-            clues.of_header("a", &1.into()),
-            clues.of_header("b", &1.into())
+            hasher.of_header("a", &1.into()),
+            hasher.of_header("b", &1.into())
         );
     }
 }

@@ -1,8 +1,10 @@
-//! The table of a headers exchange: a message goes where the binding's arguments fit its headers.
+//! The table of a headers exchange: a message goes to the bindings whose arguments match its
+//! headers.
 //!
-//! Each binding is found by the clue of one of its conditions, or of each if any of them will do; all that a message's
-//! headers find are looked at in full. What no clue tells apart (bindings that ask for a flag, say) is looked at one
-//! by one.
+//! Each binding is found by the index key of one of its conditions. A binding that needs only one
+//! condition is found by the keys of all its conditions. All bindings found for a message's headers
+//! are then compared in full. Bindings with the same index key (a flag that many ask for, say) are
+//! compared one by one.
 
 mod index_key;
 
@@ -20,64 +22,64 @@ use crate::model::{
     field_value::{FieldTable, FieldValue},
 };
 
-/// The argument that says how many conditions must hold; it is never a condition itself.
+/// The argument that determines how many conditions must hold. It is never a condition itself.
 const X_MATCH: &str = "x-match";
 
 #[derive(Debug)]
 pub(super) struct Headers {
-    /// The bindings, each by a number of its own.
+    /// The bindings, each with its own number.
     rules: Numbered<(Number, BindingKey), Rule>,
-    clues: KeyHasher,
-    /// The rules (and not destinations) of each clue.
-    by_clue: HashMap<IndexKey, Destinations>,
-    crowds: SetPool,
+    hasher: KeyHasher,
+    /// The rules (and not destinations) of each index key.
+    by_key: HashMap<IndexKey, Destinations>,
+    pool: SetPool,
 }
 
-/// How a binding is to be read.
+/// The parsed `x-match` of a binding, and its index key.
 #[derive(Debug)]
 struct Rule {
     mode: MatchMode,
-    /// By which it is found, unless any of its conditions is enough.
-    clue: IndexKey,
+    /// The index key by which it is found, unless any one of its conditions is enough.
+    key: IndexKey,
 }
 
 impl Headers {
     pub(super) fn new() -> Self {
         Self {
             rules: Numbered::new(),
-            clues: KeyHasher::default(),
-            by_clue: HashMap::new(),
-            crowds: SetPool::default(),
+            hasher: KeyHasher::default(),
+            by_key: HashMap::new(),
+            pool: SetPool::default(),
         }
     }
 
     /// # Errors
-    /// [`Error::ResourceError`] if there are too many rules; nothing is changed.
+    /// [`Error::ResourceError`] if there are too many rules. Nothing is changed then.
     pub(super) fn insert(&mut self, destination: Number, binding: &BindingKey) -> Result {
         let number = self.rules.next_number().ok_or_else(super::full)?;
         let mode = MatchMode::of(binding);
-        let clues = self.index_keys_of(mode, binding);
-        let clue = match mode.quantifier {
+        let keys = self.index_keys_of(mode, binding);
+        let key = match mode.quantifier {
             Quantifier::Any => KeyHasher::NONE,
-            // The one that tells it from most others, as far as can be said now.
-            Quantifier::All => (clues.iter().copied())
-                .min_by_key(|clue| {
-                    self.by_clue
-                        .get(clue)
-                        .map_or(0, |rules| rules.len(&self.crowds))
+            // The key with the fewest rules now.
+            Quantifier::All => (keys.iter().copied())
+                .min_by_key(|key| {
+                    self.by_key
+                        .get(key)
+                        .map_or(0, |rules| rules.len(&self.pool))
                 })
                 .unwrap_or(KeyHasher::NONE),
         };
         let found_by = match mode.quantifier {
-            Quantifier::Any => clues,
-            Quantifier::All => vec![clue],
+            Quantifier::Any => keys,
+            Quantifier::All => vec![key],
         };
-        for clue in found_by {
-            let rules = self.by_clue.entry(clue).or_insert(Destinations::NONE);
-            rules.add(number, &mut self.crowds);
+        for key in found_by {
+            let rules = self.by_key.entry(key).or_insert(Destinations::NONE);
+            rules.add(number, &mut self.pool);
         }
         self.rules
-            .insert_new((destination, binding.clone()), Rule { mode, clue });
+            .insert_new((destination, binding.clone()), Rule { mode, key });
         Ok(())
     }
 
@@ -87,13 +89,13 @@ impl Headers {
         };
         let found_by = match rule.mode.quantifier {
             Quantifier::Any => self.index_keys_of(rule.mode, binding),
-            Quantifier::All => vec![rule.clue],
+            Quantifier::All => vec![rule.key],
         };
-        for clue in found_by {
-            if let Some(rules) = self.by_clue.get_mut(&clue) {
-                rules.remove(number, &mut self.crowds);
+        for key in found_by {
+            if let Some(rules) = self.by_key.get_mut(&key) {
+                rules.remove(number, &mut self.pool);
                 if rules.is_empty() {
-                    self.by_clue.remove(&clue);
+                    self.by_key.remove(&key);
                 }
             }
         }
@@ -101,21 +103,21 @@ impl Headers {
 
     fn index_keys_of(&self, mode: MatchMode, binding: &BindingKey) -> Vec<IndexKey> {
         mode.conditions(binding)
-            .map(|(name, wanted)| self.clues.of_condition(name, wanted))
+            .map(|(name, wanted)| self.hasher.of_condition(name, wanted))
             .collect()
     }
 
     pub(super) fn route(&self, headers: Option<&FieldTable>, matches: &mut Matches) {
         let mut candidates = Matches::new();
-        let mut look = |clue| {
-            if let Some(rules) = self.by_clue.get(&clue) {
-                rules.collect(&self.crowds, &mut candidates);
+        let mut look = |key| {
+            if let Some(rules) = self.by_key.get(&key) {
+                rules.collect(&self.pool, &mut candidates);
             }
         };
         look(KeyHasher::NONE);
         for (name, value) in headers.into_iter().flat_map(FieldTable::iter) {
-            look(self.clues.of_presence(name));
-            look(self.clues.of_header(name, value));
+            look(self.hasher.of_presence(name));
+            look(self.hasher.of_header(name, value));
         }
         for number in candidates.numbers() {
             if let Some(((destination, binding), rule)) = self.rules.entry(*number) {
@@ -127,7 +129,7 @@ impl Headers {
     }
 }
 
-/// The `x-match` of a binding, read.
+/// The parsed `x-match` of a binding.
 #[derive(Clone, Copy, Debug)]
 struct MatchMode {
     quantifier: Quantifier,
@@ -140,7 +142,8 @@ impl MatchMode {
             .arguments()
             .get(X_MATCH)
             .and_then(FieldValue::as_str);
-        // Bindings are validated when they are made, so that the last case is a binding without `x-match`.
+        // Bindings are validated when they are made, so the default applies only to a binding
+        // without `x-match`.
         let (quantifier, prefixed) = mode
             .and_then(read_mode)
             .unwrap_or((Quantifier::All, Prefixed::Ignored));
@@ -157,7 +160,7 @@ impl MatchMode {
 
     fn fits(self, binding: &BindingKey, headers: Option<&FieldTable>) -> bool {
         let mut conditions = self.conditions(binding).map(|(name, wanted)| {
-            // A void condition asks for presence only.
+            // A void condition requires only that the header is present.
             let header = headers.and_then(|headers| headers.get(name));
             header.is_some_and(|header| wanted.is_void() || wanted.matches(header))
         });
@@ -175,14 +178,14 @@ impl MatchMode {
     }
 }
 
-/// How many conditions must hold. Without conditions, all of them hold and none does.
+/// How many conditions must hold. If there are no conditions, `All` holds and `Any` does not.
 #[derive(Clone, Copy, Debug)]
 enum Quantifier {
     All,
     Any,
 }
 
-/// What becomes of arguments whose names begin with `x-`.
+/// The treatment of arguments whose names begin with `x-`.
 #[derive(Clone, Copy, Debug)]
 enum Prefixed {
     Ignored,
@@ -199,10 +202,10 @@ fn read_mode(word: &str) -> Option<(Quantifier, Prefixed)> {
     }
 }
 
-/// Checks the arguments of a binding that is to be made; without `x-match` it counts as `all`.
+/// Checks the arguments of a new binding. Without `x-match` it counts as `all`.
 ///
 /// # Errors
-/// [`Error::PreconditionFailed`] if `x-match` is not a long string, or none of the four modes.
+/// [`Error::PreconditionFailed`] if `x-match` is not a long string or not one of the four modes.
 pub(super) fn validate(arguments: &FieldTable) -> Result {
     match arguments.get(X_MATCH) {
         Some(mode) if mode.as_str().and_then(read_mode).is_none() => {
@@ -222,7 +225,7 @@ mod tests {
         model::{exchange_kind::ExchangeKind, name::Name},
     };
 
-    /// Goes by what the modes mean, counting conditions.
+    /// Implements the modes by counting conditions.
     fn naive(arguments: &FieldTable, headers: &FieldTable) -> bool {
         let mode = arguments
             .get("x-match")
@@ -280,8 +283,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_routes_as_counting_conditions_does(program in program("k?", arguments(), headers())) {
-            check(ExchangeKind::Headers, program, |_, arguments, _, headers| naive(arguments, headers))?;
+        fn it_routes_as_counting_conditions_does(
+            program in program("k?", arguments(), headers()),
+        ) {
+            let fits = |_: &str, arguments: &_, _: &str, headers: &_| naive(arguments, headers);
+            check(ExchangeKind::Headers, program, fits)?;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The edges of the trie: one map for all nodes.
 //!
-//! A map in each node would cost more memory than all the rest, as most nodes have one child or none.
+//! One map in each node would take more memory than everything else, since most nodes have one
+//! child or none.
 
 use std::{
     hash::{BuildHasherDefault, Hash, Hasher},
@@ -11,7 +12,7 @@ use hashbrown::HashMap;
 
 use crate::engine::exchange::hasher::NumberHasher;
 
-/// From a node, along a word, to a child.
+/// From a node and a word to a child.
 pub(super) type Edges = HashMap<Edge, NonZeroU32, BuildHasherDefault<NumberHasher>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ mod tests {
         let hashes: Vec<u64> = (0..256)
             .flat_map(|node| (0..256).map(move |word| hash(node, word)))
             .collect();
-        // 65,536 balls into as many bins fill 63 % of them if thrown at random.
+        // 65,536 random values fill 63 % of 65,536 buckets.
         let filled = |bits: fn(u64) -> u64| {
             hashes
                 .iter()

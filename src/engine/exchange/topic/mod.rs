@@ -1,11 +1,11 @@
 //! The table of a topic exchange: a trie over the dot-separated words of the bound patterns.
 //!
-//! `*` stands for exactly one word and `#` for any number, both only as whole words of a pattern; in a message's key
-//! they are ordinary. The empty key has no words; an empty word between, before or after dots is a word like any
-//! other.
+//! In a pattern, the word `*` stands for exactly one word and `#` for any number of words. In a
+//! message's key they are ordinary words. The empty key has no words. An empty word between, before
+//! or after dots is a word like any other.
 //!
-//! Words and nodes are numbers here, and so is everything that a lookup compares. How it goes is in `walk`, what a
-//! node is in `node`.
+//! Words and nodes are numbers, so a lookup compares only numbers. `walk` has the lookup, `node`
+//! the nodes.
 
 mod edge;
 mod node;
@@ -32,19 +32,19 @@ use crate::model::error::Result;
 
 const ROOT: u32 = 0;
 
-/// So few that the words and their uses, six to a node at the most, can be counted in a `u32` as well.
+/// With this limit the words and their uses, at most six per node, can be counted in a `u32` too.
 const MAX_NODES: usize = 1 << 29;
 
 #[derive(Debug)]
 pub(super) struct Topic {
-    /// The root first; the numbers of the others are their places here, and are given again (`free`) when a node is
-    /// not needed any more.
+    /// The root comes first. The numbers of the other nodes are their positions here. Numbers of
+    /// removed nodes are in `free` and are used again.
     nodes: Vec<Node>,
     free: Vec<NonZeroU32>,
-    /// The edges that bear ordinary words, where a node has several; else they are in the nodes.
+    /// The edges of ordinary words from nodes that have several. A single one is in its node.
     edges: Edges,
     words: Words,
-    crowds: SetPool,
+    pool: SetPool,
 }
 
 impl Topic {
@@ -54,17 +54,19 @@ impl Topic {
             free: Vec::new(),
             edges: Edges::default(),
             words: Words::new(),
-            crowds: SetPool::default(),
+            pool: SetPool::default(),
         }
     }
 
     /// # Errors
-    /// [`Error::ResourceError`](crate::Error::ResourceError) if there are too many nodes; nothing is changed.
+    /// [`Error::ResourceError`](crate::Error::ResourceError) if there are too many nodes. Nothing
+    /// is changed then.
     pub(super) fn insert(&mut self, destination: Number, pattern: &str) -> Result {
         if self.nodes.len() > MAX_NODES {
             return Err(full());
         }
-        // Each is in use once for as long as this takes; the uses that stay are counted where they come to stand.
+        // Each word has one use during this call. The uses that remain are counted where the words
+        // are stored.
         let pattern = read(pattern, |word| Some(self.words.acquire(word))).unwrap_or_default();
         self.add(destination, &pattern);
         pattern
@@ -103,11 +105,11 @@ impl Topic {
         }
         self.nodes[at as usize]
             .destinations
-            .add(destination, &mut self.crowds);
+            .add(destination, &mut self.pool);
     }
 
     pub(super) fn remove(&mut self, destination: Number, pattern: &str) {
-        // A word that is in no pattern: then this is none.
+        // A word that is in no pattern: the pattern is not bound.
         let Some(pattern) = read(pattern, |word| self.words.find(word)) else {
             return;
         };
@@ -130,7 +132,7 @@ impl Topic {
         }
         self.nodes[at as usize]
             .destinations
-            .remove(destination, &mut self.crowds);
+            .remove(destination, &mut self.pool);
         for (parent, word, child) in path.into_iter().rev() {
             if self.nodes[child.get() as usize].is_needed() {
                 break;
@@ -167,7 +169,7 @@ impl Topic {
         }
     }
 
-    /// Makes a branch of a leaf, so that another pattern can go on from there.
+    /// Makes a branch of a leaf, so that another pattern can continue there.
     fn unfold(&mut self, leaf: u32, tail: Tail) {
         let Some((word, rest)) = tail.split_first() else {
             self.nodes[leaf as usize].shape = Shape::Branch(Branch::NEW);
@@ -181,7 +183,7 @@ impl Topic {
             destinations,
         };
         self.add_child(leaf, word, child);
-        // The edge bears it now, and not the tail.
+        // The word is in the edge now and no longer in the tail.
         self.words.release(word);
     }
 
@@ -193,7 +195,7 @@ impl Topic {
             }
             None => {
                 push_closely(&mut self.nodes, node);
-                // The root is always there, and `insert` has made sure of the room.
+                // The list has the root, and `insert` has checked the limit.
                 NonZeroU32::MIN.saturating_add(self.nodes.len() as u32 - 2)
             }
         };
@@ -263,7 +265,8 @@ impl Topic {
     }
 }
 
-/// The numbers of a pattern's words, wildcards among them; `None` if one has no number. Several `#` in a row are one.
+/// The numbers of a pattern's words, including wildcards. `None` if a word has no number. Several
+/// `#` in a row become one.
 fn read(pattern: &str, mut number: impl FnMut(&[u8]) -> Option<Word>) -> Option<Vec<Word>> {
     let mut words = Vec::with_capacity(8);
     for word in words_of(pattern) {

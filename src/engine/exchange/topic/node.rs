@@ -1,19 +1,21 @@
-//! A node of the trie: either one from which patterns go on, or a leaf, at which the rest of a single pattern stands.
+//! A node of the trie: a branch, at which patterns continue, or a leaf, which has the rest of a
+//! single pattern.
 //!
-//! Most patterns share their first words with others and the last with nobody. The rest of such a pattern would be a
-//! chain of nodes, each to be fetched and each with a child to be looked up; here it is compared where it stands.
+//! Most patterns share their first words with other patterns and not the last ones. As nodes, the
+//! rest of such a pattern would be a chain. Each node of it would be read from memory and its child
+//! looked up. In a leaf the rest is compared at once.
 
 use std::num::NonZeroU32;
 
 use super::words::{ANY_WORD, ANY_WORDS, Word};
 use crate::engine::exchange::destinations::Destinations;
 
-/// Half a cache line.
+/// A node takes half a cache line.
 #[derive(Debug)]
 #[repr(align(32))]
 pub(super) struct Node {
     pub(super) shape: Shape,
-    /// Those bound with the pattern that ends here.
+    /// The destinations bound with the pattern that ends here.
     pub(super) destinations: Destinations,
 }
 
@@ -23,7 +25,7 @@ pub(super) enum Shape {
     Leaf(Tail),
 }
 
-/// Where patterns go on.
+/// A node at which patterns continue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Branch {
     pub(super) any_word: Option<NonZeroU32>,
@@ -39,10 +41,10 @@ pub(super) enum Literals {
         word: Word,
         child: NonZeroU32,
     },
-    /// They are among the trie's edges.
+    /// The children are in the trie's edges.
     Many {
         count: u32,
-        /// A bit for each word that may be there, so that most of those that are not need not be looked up.
+        /// A bit for each word that may be present, so that most other words need no lookup.
         hints: u32,
     },
 }
@@ -62,7 +64,7 @@ impl Node {
         }
     }
 
-    /// Whether anything ends here or goes on from here.
+    /// Whether a pattern ends here or continues from here.
     pub(super) fn is_needed(&self) -> bool {
         let goes_on = match &self.shape {
             Shape::Leaf(_) => false,
@@ -90,16 +92,17 @@ impl Literals {
     }
 }
 
-/// The rest of a pattern: a few words, which may be `*`, before and behind them perhaps a `#`. A longer rest, and one
-/// with a `#` in its midst, begins with branches of one child each.
+/// The rest of a pattern: up to five words, which may be `*`, with an optional `#` before and after
+/// them. A longer rest begins with branches that have one child each, and so does a rest with a `#`
+/// between words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tail {
     length: u8,
-    /// A `#` comes first. It is not set if there is nothing else: that is `open` alone.
+    /// Whether a `#` comes first. Not set if the `#` is the whole rest, which sets only `open`.
     floating: bool,
-    /// A `#` comes last.
+    /// Whether a `#` comes last.
     open: bool,
-    /// Those behind `length` are [`ANY_WORD`].
+    /// Words from `length` on are [`ANY_WORD`].
     words: [Word; Tail::WORDS],
 }
 
@@ -126,7 +129,7 @@ impl Tail {
         (!words.contains(&ANY_WORDS)).then_some(tail)
     }
 
-    /// The first word of the pattern, wildcards included, and what is behind it.
+    /// The first word of the pattern, wildcards included, and the rest.
     pub(super) fn split_first(&self) -> Option<(Word, Tail)> {
         let mut rest = *self;
         if self.floating {
@@ -151,7 +154,7 @@ impl Tail {
         self.floating
     }
 
-    /// The words as they stand in the pattern.
+    /// The words in the order of the pattern.
     pub(super) fn pattern(&self) -> impl Iterator<Item = Word> {
         let before = self.floating.then_some(ANY_WORDS);
         let behind = self.open.then_some(ANY_WORDS);
@@ -159,7 +162,7 @@ impl Tail {
         before.into_iter().chain(fixed).chain(behind)
     }
 
-    /// Whether it takes these words of a key, all of them; `floating` if there was a `#` before it already.
+    /// Whether it matches all these words of a key. `floating` is set if a `#` came before it.
     pub(super) fn fits(&self, key: &[Word], floating: bool) -> bool {
         let Some(spare) = key.len().checked_sub(usize::from(self.length)) else {
             return false;
@@ -172,7 +175,7 @@ impl Tail {
         }
     }
 
-    /// Whether the key begins with these words; it is not shorter.
+    /// Whether the key begins with these words. The key must not be shorter.
     fn fits_at(&self, key: &[Word]) -> bool {
         let words = self.fixed().iter().zip(key);
         words

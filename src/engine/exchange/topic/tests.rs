@@ -8,7 +8,7 @@ use crate::{
     model::{exchange_kind::ExchangeKind, field_value::FieldTable},
 };
 
-/// Splits and matches, word by word, with backtracking.
+/// Splits both texts and matches word by word, with backtracking.
 fn naive(pattern: &str, key: &str) -> bool {
     fn fits(pattern: &[&str], key: &[&str]) -> bool {
         match (pattern, key) {
@@ -33,19 +33,28 @@ fn split(text: &str) -> Vec<&str> {
     }
 }
 
-/// Few words, wildcards and empty ones among them, for patterns and keys alike: in keys `*` and `#` are ordinary.
+/// Patterns and keys from few words, including wildcards and empty words. In keys `*` and `#` are
+/// ordinary words.
 fn keys() -> impl Strategy<Value = String> + Clone {
-    let word = prop_oneof![3 => Just("a"), 2 => Just("b"), 1 => Just(""), 2 => Just("*"), 3 => Just("#"), 1 => Just("a#")];
+    let word = prop_oneof![
+        3 => Just("a"),
+        2 => Just("b"),
+        1 => Just(""),
+        2 => Just("*"),
+        3 => Just("#"),
+        1 => Just("a#"),
+    ];
     proptest::collection::vec(word, 0..6).prop_map(|words| words.join("."))
 }
 
-/// More words than a leaf holds, and few enough different ones that patterns meet keys all the same.
+/// More words than a leaf holds, from a set so small that patterns still match keys.
 fn long_keys() -> impl Strategy<Value = String> + Clone {
     let word = prop_oneof![8 => Just("a"), 1 => Just("b"), 1 => Just("*"), 1 => Just("#")];
     proptest::collection::vec(word, 4..24).prop_map(|words| words.join("."))
 }
 
-/// As many nodes as the patterns have different beginnings, the empty one included, would do without leaves.
+/// The number of nodes without leaves: one for each different beginning of the patterns, including
+/// the empty one.
 fn beginnings(patterns: &[String]) -> usize {
     let words = patterns.iter().map(|pattern| split(pattern));
     let beginnings: BTreeSet<Vec<&str>> = words
@@ -56,7 +65,9 @@ fn beginnings(patterns: &[String]) -> usize {
 
 proptest! {
     #[test]
-    fn it_routes_as_matching_every_pattern_does(program in program(keys(), few_arguments(), few_arguments())) {
+    fn it_routes_as_matching_every_pattern_does(
+        program in program(keys(), few_arguments(), few_arguments()),
+    ) {
         check(ExchangeKind::Topic, program, |pattern, _, key, _| naive(pattern, key))?;
     }
 
@@ -145,8 +156,8 @@ fn hashes_on_both_sides_find_the_word_anywhere() {
     }
 }
 
-/// A matcher that tries every length for each `#` in turn needs about 10^25 steps here; the trie enters each of its
-/// nodes once per word.
+/// A matcher that tries every length for each `#` in turn needs about 10^25 steps here. The trie
+/// visits each of its nodes once per word.
 #[test]
 fn many_hashes_do_not_multiply() {
     let pattern = ["#.a"; 30].join(".");

@@ -1,7 +1,9 @@
-//! A lookup: all patterns are followed at once, word by word, through nodes whose path fits the words so far.
+//! A lookup: follows all patterns at once, word by word, through the nodes whose path matches the
+//! words so far.
 //!
-//! From a node that ends in `#` the walk goes on at every word to come. What such a node has found before is not looked
-//! for again, so that each node is visited at most once for each word, whatever the patterns are: no backtracking.
+//! From a node that ends in `#` the walk continues at every later word. It does not repeat the part
+//! that it visited from that node before. So each node is visited at most once for each word,
+//! whatever the patterns are. There is no backtracking.
 
 use std::{hash::BuildHasherDefault, num::NonZeroU32};
 
@@ -12,10 +14,10 @@ use super::{
 };
 use crate::engine::exchange::{Matches, dense::DenseMap, hasher::NumberHasher};
 
-/// Keys of more words need memory of their own.
+/// The number of words that fit on the stack. A longer key needs an allocation.
 const INLINE_WORDS: usize = 16;
 
-/// Adds the destinations whose patterns take this key.
+/// Adds the destinations whose patterns match this key.
 pub(super) fn route(topic: &Topic, key: &str, matches: &mut Matches) {
     let mut few = [UNKNOWN; INLINE_WORDS];
     let mut many = Vec::new();
@@ -42,12 +44,12 @@ pub(super) fn route(topic: &Topic, key: &str, matches: &mut Matches) {
     walk.visit(ROOT, 0, Ancestors::Words);
 }
 
-/// What stands in the pattern above a node.
+/// The wildcards in the pattern above a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ancestors {
-    /// Words only: there is one way to the node.
+    /// No `#`: there is one way to the node.
     Words,
-    /// A `#`: there may be several, each with other words left.
+    /// A `#`: there may be several ways, each with other words left.
     AnyWords,
 }
 
@@ -55,13 +57,13 @@ struct Walk<'a> {
     topic: &'a Topic,
     key: &'a [Word],
     matches: &'a mut Matches,
-    /// The nodes behind a `#` that are below another, and from which word on each was looked at: what it takes there
-    /// covers everything that it takes further on.
+    /// The nodes of a `#` that are below another `#`, each with the word from which it was visited.
+    /// A visit covers all visits from later words.
     visited: DenseMap<u32, usize, BuildHasherDefault<NumberHasher>>,
 }
 
 impl Walk<'_> {
-    /// Comes to a node by all words before the one at `at`.
+    /// Visits a node after all words before the one at `at`.
     fn visit(&mut self, number: u32, at: usize, above: Ancestors) {
         let node = &self.topic.nodes[number as usize];
         match &node.shape {
@@ -70,7 +72,7 @@ impl Walk<'_> {
                     return;
                 }
                 if tail.fits(&self.key[at..], false) {
-                    node.destinations.collect(&self.topic.crowds, self.matches);
+                    node.destinations.collect(&self.topic.pool, self.matches);
                 }
             }
             Shape::Branch(branch) => {
@@ -78,14 +80,14 @@ impl Walk<'_> {
                     self.visit_any_words(child, at, above);
                 }
                 match self.key.get(at) {
-                    None => node.destinations.collect(&self.topic.crowds, self.matches),
+                    None => node.destinations.collect(&self.topic.pool, self.matches),
                     Some(word) => self.step(number, branch, *word, at, above),
                 }
             }
         }
     }
 
-    /// Takes one word from a node.
+    /// Matches one word from a node.
     fn step(&mut self, number: u32, branch: &Branch, word: Word, at: usize, above: Ancestors) {
         if let Some(child) = self.topic.literal(number, branch, word) {
             self.visit(child.get(), at + 1, above);
@@ -95,7 +97,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Comes to a `#`, which takes no word, or one, or all there are.
+    /// Visits a `#`, which matches no word, one word or any number of them.
     fn visit_any_words(&mut self, number: NonZeroU32, at: usize, above: Ancestors) {
         let number = number.get();
         let Some(until) = self.mark_visited(number, at, above) else {
@@ -105,11 +107,11 @@ impl Walk<'_> {
         match &node.shape {
             Shape::Leaf(tail) => {
                 if tail.fits(&self.key[at..], true) {
-                    node.destinations.collect(&self.topic.crowds, self.matches);
+                    node.destinations.collect(&self.topic.pool, self.matches);
                 }
             }
             Shape::Branch(branch) => {
-                node.destinations.collect(&self.topic.crowds, self.matches);
+                node.destinations.collect(&self.topic.pool, self.matches);
                 for at in at..until {
                     self.step(number, branch, self.key[at], at, Ancestors::AnyWords);
                 }
@@ -117,7 +119,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes that from `at` on all is being looked at, and says up to where that is new; `None` if none of it is.
+    /// Records a visit from `at` on. Returns the word up to which the visit is new, or `None` if no
+    /// part of it is.
     fn mark_visited(&mut self, number: u32, at: usize, above: Ancestors) -> Option<usize> {
         if above == Ancestors::Words {
             return Some(self.key.len());

@@ -1,7 +1,7 @@
-//! The words of the bound patterns, each known by a number while it is in use.
+//! The words of the bound patterns, each with a number while it is in use.
 //!
-//! A word of a message's key is looked up once and then compared as a number at every node of the walk; a word that
-//! stands in no pattern has no number, and only wildcards take it.
+//! A word of a message's key is looked up once. Then the walk compares its number at every node. A
+//! word that is in no pattern has no number, and only wildcards match it.
 
 use std::hash::BuildHasher;
 
@@ -9,7 +9,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::engine::exchange::dense::push_closely;
 
-/// A word by its number, or what stands for one.
+/// The number of a word, or a wildcard.
 pub(super) type Word = u32;
 
 /// In a pattern: any one word.
@@ -18,33 +18,33 @@ pub(super) const ANY_WORD: Word = u32::MAX;
 /// In a pattern: any number of words.
 pub(super) const ANY_WORDS: Word = u32::MAX - 1;
 
-/// In a key: a word that stands in no pattern.
+/// In a key: a word that is in no pattern.
 pub(super) const UNKNOWN: Word = u32::MAX - 2;
 
-/// The words of a key or a pattern. The empty one has none, not an empty one.
+/// The words of a key or a pattern. The empty key has no words, rather than one empty word.
 pub(super) fn words_of(key: &str) -> impl Iterator<Item = &[u8]> {
-    // Bytes, since a search for a character costs more than such short words.
+    // Bytes, since the search for a character costs more for such short words.
     (!key.is_empty())
         .then(|| key.as_bytes().split(|byte| *byte == b'.'))
         .into_iter()
         .flatten()
 }
 
-/// Patterns over the same words share one copy of each.
+/// The words of all patterns. Patterns share one copy of each word.
 #[derive(Debug)]
 pub(super) struct Words {
     texts: Vec<WordText>,
-    /// Numbers of words that went out of use, to be given again.
+    /// Numbers of words that are not used any more, to be used again.
     free: Vec<Word>,
     numbers: HashTable<Word>,
-    /// Seeded, since these are users' words.
+    /// Seeded, because users choose these words.
     hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
 struct WordText {
     text: Box<[u8]>,
-    /// The edges and tails of the trie that bear this word.
+    /// The number of edges and tails of the trie that have this word.
     uses: u32,
 }
 
@@ -58,14 +58,14 @@ impl Words {
         }
     }
 
-    /// The number of a word that stands in some pattern.
+    /// The number of a word that is in some pattern.
     pub(super) fn find(&self, text: &[u8]) -> Option<Word> {
         let is_it = |word: &Word| *self.texts[*word as usize].text == *text;
         let hash = self.hasher.hash_one(text);
         self.numbers.find(hash, is_it).copied()
     }
 
-    /// The word's number, which it keeps for one use more. There are never as many uses as there are numbers.
+    /// The word's number, with one more use. There are always fewer uses than numbers.
     pub(super) fn acquire(&mut self, text: &[u8]) -> Word {
         if let Some(word) = self.find(text) {
             self.acquire_again(word);
@@ -90,14 +90,14 @@ impl Words {
         word
     }
 
-    /// One use more of a word that is in use, or of a wildcard, which always is.
+    /// Counts one more use of a word that is in use. A wildcard is always in use.
     pub(super) fn acquire_again(&mut self, word: Word) {
         if let Some(text) = self.texts.get_mut(word as usize) {
             text.uses += 1;
         }
     }
 
-    /// Gives up one use; the word is forgotten with its last one.
+    /// Counts one use less. Removes the word after its last use.
     pub(super) fn release(&mut self, word: Word) {
         let Some(WordText { text, uses }) = self.texts.get_mut(word as usize) else {
             return;

@@ -1,6 +1,7 @@
-//! The same on shuttle's scheduler, which reports a lost wake as a deadlock.
+//! Tests on shuttle's scheduler, which reports a lost wake as a deadlock.
 //!
-//! There is no time under shuttle, so time-outs are those of a manual clock that another thread advances.
+//! There is no time under shuttle, so the time-outs are those of a manual clock that another thread
+//! advances.
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use shuttle::{check_pct, check_random};
 use super::*;
 use crate::runtime::clock::{ManualClock, Time};
 
-/// Under a uniformly random scheduler, and under one that looks for bugs of few context switches.
+/// Runs the scenario under a uniformly random scheduler, and under one that finds bugs with few
+/// context switches.
 fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     check_random(scenario.clone(), ITERATIONS);
     check_pct(scenario, ITERATIONS, 3);
@@ -66,26 +68,27 @@ fn no_wake_is_lost_between_a_waiting_thread_and_a_waiting_task() {
 fn a_waiter_whose_time_is_over_leaves_the_item_to_the_other() {
     explore(|| {
         let (items, clock) = (Items::default(), ManualClock::new());
-        let patient = thread::spawn({
+        let unlimited = thread::spawn({
             let items = items.clone();
             move || items.recv().unwrap()
         });
-        let hasty = thread::spawn({
+        let limited = thread::spawn({
             let (items, time) = (items.clone(), Time::new(clock.clone()));
             move || wait(&items, time.deadline(SECOND)).flatten()
         });
         let advance = thread::spawn(move || {
             clock.advance(SECOND);
-            // The wait may have begun after that.
+            // The wait may have begun after the first advance.
             clock.advance(SECOND);
         });
         items.push(1);
-        // Whichever gets it, the other must still be alive to the second.
+        // One of the two threads gets the first item. The other one must still be able to get the
+        // second.
         items.push(2);
-        let got = patient.join().unwrap();
+        let got = unlimited.join().unwrap();
         assert!(got == 1 || got == 2);
         advance.join().unwrap();
-        let rest = hasty.join().unwrap();
+        let rest = limited.join().unwrap();
         assert_eq!(usize::from(rest.is_some()) + items.len(), 1);
     });
 }
@@ -95,22 +98,22 @@ fn one_item_and_a_timeout_at_once_leave_nobody_asleep() {
     explore(|| {
         let (items, clock) = (Items::default(), ManualClock::new());
         let time = Time::new(clock.clone());
-        let hasty = thread::spawn({
+        let limited = thread::spawn({
             let items = items.clone();
-            // Begun now, so that the one advance is sure to end it.
+            // The deadline is set now, so that the only advance is sure to reach it.
             let at = time.now() + SECOND;
             move || wait(&items, Some(time.until(at))).flatten()
         });
-        let patient = thread::spawn({
+        let unlimited = thread::spawn({
             let items = items.clone();
             move || items.recv()
         });
         let advance = thread::spawn(move || clock.advance(SECOND));
         items.push(1);
-        if hasty.join().unwrap().is_some() {
+        if limited.join().unwrap().is_some() {
             items.push(2);
         }
-        assert!(patient.join().unwrap().is_some());
+        assert!(unlimited.join().unwrap().is_some());
         advance.join().unwrap();
         assert_eq!(items.len(), 0);
     });
@@ -126,7 +129,7 @@ fn a_late_time_out_does_not_end_the_next_wait() {
             let at = time.now() + SECOND;
             move || {
                 let first = wait(&items, Some(time.until(at))).flatten();
-                // The same cached waiter; the clock may be about to end the first wait only now.
+                // This wait uses the same cached waiter. The clock may end the first wait only now.
                 let second = items.recv();
                 (first, second)
             }
@@ -155,7 +158,7 @@ fn a_future_dropped_at_any_moment_passes_its_wake_on() {
                 first.is_ready()
             }
         });
-        let patient = thread::spawn({
+        let unlimited = thread::spawn({
             let items = items.clone();
             move || items.recv().unwrap()
         });
@@ -163,7 +166,7 @@ fn a_future_dropped_at_any_moment_passes_its_wake_on() {
         if dropped.join().unwrap() {
             items.push(2);
         }
-        patient.join().unwrap();
+        unlimited.join().unwrap();
         assert_eq!(items.len(), 0);
     });
 }
@@ -174,7 +177,8 @@ fn a_select_takes_from_one_source_and_leaves_the_other_to_the_next() {
         let (a, b, end) = (Items::default(), Items::default(), Items::default());
         let select = thread::spawn({
             let sources = [a.clone(), b.clone(), end.clone()];
-            // What it takes away from the others it gives back, so that both come to an end however the race goes.
+            // Puts an item back for the one that it took, so that both other threads end in any
+            // interleaving.
             move || match wait_any(&sources, 0, None).unwrap() {
                 (2, _) => {}
                 (token, _) => sources[token].push(2),
@@ -273,7 +277,8 @@ fn a_task_that_changes_its_waker_hears_of_everything() {
     explore(|| {
         let items = Items::default();
         let mut future = Waiting::new(items.clone());
-        // A poll whose waker nobody listens to afterwards, as when a task moves from one executor to another.
+        // The waker of this poll is dropped without being used, as when a task moves to another
+        // executor.
         assert!(poll_once(&mut future, &Flag::new()).is_pending());
         let producer = thread::spawn(move || items.push(1));
         assert_eq!(block_on(future), Some(1));

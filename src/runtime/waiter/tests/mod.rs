@@ -1,4 +1,5 @@
-//! The waiting mechanism on the smallest source there is: a locked deque. Interleavings are in `interleavings`, run under shuttle only.
+//! Tests of the waiting mechanism on a minimal source: a locked deque. The tests in `interleavings`
+//! run under shuttle only.
 
 #[cfg(shuttle)]
 mod interleavings;
@@ -18,7 +19,7 @@ use crate::runtime::sync::{
     thread::{JoinHandle, Thread},
 };
 
-/// A queue that gives its items away, as a source.
+/// A queue of items, as a source.
 #[derive(Clone, Default)]
 struct Items(Arc<Mutex<State>>);
 
@@ -27,7 +28,7 @@ struct State {
     items: VecDeque<u32>,
     closed: bool,
     waiters: WaitList,
-    /// How often somebody who waits has rested.
+    /// How often `on_idle` was called.
     rests: usize,
 }
 
@@ -96,7 +97,7 @@ impl Waitable for Items {
     }
 }
 
-/// A waker that remembers being woken, and unparks the thread that made it.
+/// A waker that records being woken, and unparks the thread that made it.
 struct Flag {
     woken: AtomicBool,
     thread: Thread,
@@ -170,7 +171,7 @@ fn join<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
     threads.map(|thread| thread.join().unwrap())
 }
 
-/// Polls once, with a flag that shows whether it was woken since.
+/// Polls once. The flag shows whether the waker was called since.
 fn poll_once<F: Future + Unpin>(future: &mut F, flag: &Arc<Flag>) -> Poll<F::Output> {
     let waker = Waker::from(flag.clone());
     std::pin::Pin::new(future).poll(&mut Context::from_waker(&waker))

@@ -1,4 +1,4 @@
-//! On real threads and by hand-polled futures.
+//! Tests on real threads and with futures that are polled by hand.
 
 use std::time::Duration;
 
