@@ -34,8 +34,6 @@ const PENDING: &[&str] = &[
     "benches/",
     "src/engine/",
     "src/handles/",
-    "src/interleavings/",
-    "src/management/",
     "src/message/",
     "src/model/",
     "src/runtime/",
