@@ -38,7 +38,8 @@ const PENDING: &[&str] = &[
     "src/model/",
     "src/runtime/",
     "src/session/",
-    "tests/",
+    "tests/conformance",
+    "tests/differential",
 ];
 
 const FOLDERS: &[&str] = &["src", "tests", "examples", "benches"];

@@ -1,4 +1,4 @@
-//! Declaring and deleting exchanges that keep messages back.
+//! Declaring and deleting delayed exchanges.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ fn a_redeclaration_is_compared_by_type_and_by_delayed_type() -> Result {
             "{error}"
         );
     }
-    // The argument is nothing to any other type.
+    // Exchanges of other types ignore the argument.
     broker.declare(&Exchange::fanout("y").argument("x-delayed-type", 5))?;
     broker.declare(&Exchange::fanout("y"))?;
     Ok(())

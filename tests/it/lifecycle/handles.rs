@@ -1,4 +1,4 @@
-//! Handles on other threads.
+//! Handles on other threads, and their auto traits.
 
 use std::{sync::Arc, thread};
 

@@ -1,10 +1,10 @@
-//! Publishing many at once.
+//! Publishing many messages at once.
 
 use leveret::{Broker, Overflow, Result};
 
 use crate::common::{queue, rest};
 
-/// The numbers that are ready, in order.
+/// The numbers of the ready messages, in order.
 fn left(broker: &Broker) -> Vec<u32> {
     rest(broker, "q")
         .into_iter()

@@ -1,4 +1,4 @@
-//! Declaring, and what a declaration is worth later.
+//! Declaring, and the effect of a declaration on later ones.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ fn exclusive_queues_are_their_connections_alone() {
         assert_eq!(error.reply_code(), Some(405), "{error}");
     }
     let consumer = ours.consumer::<u32>(&exclusive).unwrap();
-    // Anybody may publish to it, by the default exchange.
+    // Every connection may publish to the queue through the default exchange.
     let anybody = theirs
         .producer_builder::<u32>(&leveret::Exchange::existing(""))
         .routing_key(exclusive.name())
