@@ -38,8 +38,6 @@ const PENDING: &[&str] = &[
     "src/model/",
     "src/runtime/",
     "src/session/",
-    "tests/conformance",
-    "tests/differential",
 ];
 
 const FOLDERS: &[&str] = &["src", "tests", "examples", "benches"];
