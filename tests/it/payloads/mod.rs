@@ -2,4 +2,5 @@
 
 mod decoding;
 mod local;
+mod sizes;
 mod values;
