@@ -222,7 +222,7 @@ impl Drop for Echo {
 }
 
 #[test]
-fn the_last_of_a_channel_may_go_while_its_queue_is_deleted() {
+fn a_channel_may_be_dropped_while_its_queue_is_deleted() {
     explore(|| {
         let broker = Broker::new();
         let echo = broker.producer::<u32>(&Queue::new("echo")).unwrap();

@@ -162,8 +162,8 @@ impl Delayed {
     /// order of [`iter`](Self::iter).
     ///
     /// # Panics
-    /// If the filter panics. Messages of earlier pages that it accepted are cancelled then, and
-    /// nothing else has changed.
+    /// If the filter panics. Of the messages that it has accepted, fewer than the last 256 are not
+    /// cancelled then, and all earlier ones are. Nothing else has changed.
     pub fn cancel_if(&self, mut filter: impl FnMut(&DelayedMessage) -> bool) -> u64 {
         let mut cancelled = 0;
         let mut last = None;

@@ -86,7 +86,7 @@ impl Connection {
     ///   their publisher.
     /// - Dead letters whose exchange is missing or routes them to no queue.
     ///
-    /// The header `x-undeliverable-reason` of such a message says why: `no-route` or `no-exchange`.
+    /// The header `x-undeliverable-reason` of such a message is `no-route` or `no-exchange`.
     /// With `None` the messages are dropped. A virtual host starts with `None`.
     ///
     /// # RabbitMQ
@@ -103,8 +103,8 @@ impl Connection {
     /// let broker = Broker::new();
     /// let lost = Queue::new("lost");
     /// broker.vhost("/")?.set_dead_letter_queue(Some(&lost))?;
-    /// broker.producer::<String>(&Exchange::fanout("news"))?.publish("nobody listens".to_owned())?;
-    /// assert_eq!(*broker.consumer::<String>(&lost)?.recv()?, "nobody listens");
+    /// broker.producer::<String>(&Exchange::fanout("news"))?.publish("no queue".to_owned())?;
+    /// assert_eq!(*broker.consumer::<String>(&lost)?.recv()?, "no queue");
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_dead_letter_queue(&self, queue: Option<&Queue>) -> Result {
@@ -119,11 +119,11 @@ impl Connection {
     /// the number of moved messages.
     ///
     /// A message that `which` does not select stays in its place in `queue`. So does a message that
-    /// never died, and a message whose queue does not exist, is exclusive to another connection, or
-    /// refuses it.
+    /// never died. So does a message if the queue in which it died does not exist, is exclusive to
+    /// another connection, or refuses it.
     ///
-    /// A moved message keeps its `x-death` header. If the message dies again, the counts in it go
-    /// on.
+    /// A moved message keeps its `x-death` header. If the message dies again, the counts in the
+    /// header continue.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if `queue` does not exist,

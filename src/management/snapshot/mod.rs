@@ -24,7 +24,7 @@ use crate::{
 /// moments. It has no rates. A program computes a rate from two snapshots.
 ///
 /// # RabbitMQ
-/// The management API lists the same data: `/api/vhosts`, `/api/exchanges`, `/api/queues` and
+/// The management API lists most of this: `/api/vhosts`, `/api/exchanges`, `/api/queues` and
 /// `/api/bindings`.
 ///
 /// # Examples
@@ -150,7 +150,7 @@ pub struct QueueSnapshot {
     /// Messages that were dropped and not dead-lettered: after a reject, over the delivery limit,
     /// or over a length limit.
     pub dropped: MessageTotals,
-    /// Purged messages, and messages that were cancelled while they were delayed.
+    /// Purged messages, and delayed messages that were cancelled.
     pub purged: MessageTotals,
     /// Messages that were moved to another queue.
     pub moved: MessageTotals,

@@ -24,7 +24,7 @@ fn publish(channel: &Channel, exchange: &str, key: &str) -> Result {
 }
 
 #[test]
-fn the_wait_is_true_until_a_message_is_refused_and_again_after_it_was_told() -> Result {
+fn a_wait_for_confirms_reports_a_nack_once() -> Result {
     let broker = Broker::new();
     let channel = channel_of(&broker)?;
     let small = Queue::new("small")

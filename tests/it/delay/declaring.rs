@@ -12,7 +12,7 @@ use crate::common::channel_of;
 use super::*;
 
 #[test]
-fn the_type_by_which_it_routes_must_be_given_and_be_one() -> Result {
+fn a_delayed_exchange_needs_a_valid_x_delayed_type() -> Result {
     let (broker, _) = on_a_manual_clock();
     let asked = |value: Option<FieldValue>| {
         let exchange = Exchange::new("x", "x-delayed-message");

@@ -17,7 +17,7 @@ fn fanout() -> (Exchange, Queue) {
 }
 
 #[test]
-fn messages_come_when_their_time_has_come_and_in_that_order() -> Result {
+fn delayed_messages_arrive_when_they_are_due_and_in_that_order() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let (exchange, queue) = fanout();
     let consumer = broker.consumer::<String>(&queue)?;
@@ -80,7 +80,7 @@ fn a_delayed_message_shows_its_delay_negated_and_others_show_what_they_were_give
 }
 
 #[test]
-fn the_bindings_of_the_moment_at_which_the_delay_is_over_decide() -> Result {
+fn a_delayed_message_is_routed_by_the_bindings_at_the_end_of_its_delay() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let exchange = Exchange::direct("x").delayed();
     let before = Queue::new("before").bind(&exchange, "k");
@@ -233,7 +233,7 @@ fn a_message_that_is_unroutable_after_its_delay_goes_to_the_dead_letter_queue() 
 }
 
 #[test]
-fn keys_of_cc_and_bcc_count_when_the_delay_is_over() -> Result {
+fn cc_and_bcc_keys_route_at_the_end_of_the_delay() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let exchange = Exchange::direct("x").delayed();
     let [a, b, c] = ["a", "b", "c"].map(|name| {
@@ -295,7 +295,7 @@ fn an_expiration_begins_when_the_delay_is_over() -> Result {
 }
 
 #[test]
-fn a_message_that_says_both_waits_until_both_times_are_over() -> Result {
+fn a_message_with_x_delay_and_deliver_after_waits_for_both() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let (exchange, queue) = fanout();
     let consumer = broker.consumer::<String>(&queue)?;

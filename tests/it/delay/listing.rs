@@ -43,7 +43,7 @@ fn counts(broker: &Broker, queue: &str) -> Result<QueueSnapshot> {
 }
 
 #[test]
-fn they_are_listed_as_they_are_due_and_those_of_the_same_time_as_they_came() -> Result {
+fn messages_are_listed_by_due_time_and_then_by_arrival() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(
         &broker,
@@ -86,7 +86,7 @@ fn a_message_returned_with_a_delay_is_listed_and_can_be_cancelled() -> Result {
 }
 
 #[test]
-fn one_is_cancelled_once_and_never_when_its_time_has_come() -> Result {
+fn a_message_is_cancelled_once_and_not_after_it_became_ready() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20)])?;
     delay(&broker, &Queue::new("other"), &[(1, 10), (2, 20)])?;
@@ -230,7 +230,7 @@ fn the_messages_of_a_delayed_exchange_are_listed_and_cancelled_there() -> Result
 }
 
 #[test]
-fn brokers_connections_and_channels_ask_alike_and_are_refused_alike() -> Result {
+fn brokers_connections_and_channels_return_the_same_routes_and_errors() -> Result {
     let (broker, _) = on_a_manual_clock();
     let connection = connect(&broker)?;
     let channel = connection.open_channel()?;

@@ -147,7 +147,7 @@ fn a_task_that_waits_for_room_is_woken_by_the_end_of_its_connection() -> Result 
 }
 
 #[test]
-fn another_connections_end_and_a_dropped_task_are_nothing_to_a_publisher() -> Result {
+fn a_blocked_publisher_survives_the_end_of_another_connection_and_a_dropped_task() -> Result {
     let broker = Broker::new();
     let queue = full(&broker)?;
     let producer = connect(&broker)?.producer::<u32>(&queue)?;

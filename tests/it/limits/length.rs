@@ -102,7 +102,7 @@ fn a_refusing_queue_counts_what_was_settled() {
 }
 
 #[test]
-fn of_a_policy_and_an_operator_policy_the_lower_number_holds() -> Result {
+fn the_lower_number_of_a_policy_and_an_operator_policy_holds() -> Result {
     let broker = Broker::new();
     let queue = broker.simple_queue::<u32>("events")?;
     let vhost = broker.vhost("/")?;
@@ -151,7 +151,7 @@ fn the_counts_of_a_queue_add_up() -> Result {
 }
 
 #[test]
-fn enormous_sizes_are_no_panic() {
+fn enormous_sizes_cause_no_panic() {
     let broker = Broker::new();
     let queue = Queue::new("q");
     let producer = broker

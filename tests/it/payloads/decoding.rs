@@ -101,7 +101,7 @@ fn a_content_type_that_is_not_accepted_does_not_decode() {
 }
 
 #[test]
-fn the_very_value_is_not_accepted_either_if_its_content_type_is_not() {
+fn a_stored_value_with_another_content_type_is_not_accepted() {
     let broker = Broker::new();
     broker.producer(queue()).unwrap().publish(task()).unwrap();
     let consumer = broker

@@ -30,7 +30,7 @@ fn fan_out(broker: &Broker) -> (Exchange, Queue, Queue) {
 }
 
 #[test]
-fn the_very_value_that_was_sent_arrives() {
+fn the_sent_value_itself_arrives() {
     let broker = Broker::new();
     let sent = task();
     let address = sent.name.as_ptr();

@@ -54,7 +54,7 @@ fn a_route_has_the_queues_that_a_publish_reaches() {
 }
 
 #[test]
-fn asking_where_a_message_would_go_puts_nothing_there() {
+fn asking_for_a_route_publishes_nothing() {
     let broker = Broker::new();
     declare(&broker, &Exchange::fanout("x"), &["q", "r"]);
     let routed = broker.route(&Exchange::existing("x"), "", &none()).unwrap();

@@ -94,7 +94,7 @@ fn a_message_that_comes_back_keeps_its_bytes_and_is_never_refused() {
 }
 
 #[test]
-fn however_a_message_leaves_its_bytes_come_back_once() {
+fn every_way_out_of_a_queue_gives_the_bytes_back_once() {
     let (broker, clock) = with_budget(ten_bytes());
     let root = broker.vhost("/").unwrap();
     let channel = channel_of(&broker).unwrap();
@@ -335,7 +335,7 @@ fn a_channel_hears_of_a_refusal_by_its_confirm() {
 }
 
 #[test]
-fn sizes_of_any_greatness_do_no_harm() {
+fn huge_sizes_overflow_no_budget() {
     let (broker, _) = with_budget(Budget::new("b", u64::MAX).block());
     broker.declare(&Budget::new("small", 1)).unwrap();
     let huge = broker
