@@ -1,20 +1,28 @@
-//! The floor: a message through the broker (published, routed, received, acknowledged) next to the same message through a bare
-//! `crossbeam_channel::unbounded`, in the same process and in turn. Every round checks that nothing was lost and nothing came twice.
+//! The floor bench: compares a message through the broker (published, routed, received,
+//! acknowledged) with the same message through a bare `crossbeam_channel::unbounded`. Both run in
+//! the same process, in turn. Every round checks that no message was lost or received twice.
 //!
-//! Prints a line for each row, and the same as a table at the end:
+//! The bench prints a line for each row, and the same rows as a table at the end:
 //! `floor,<shape>,<row>,<median>,<ratio>,<goal>,<met|missed>`
 //!
-//! - A *shape* is a group of rows that are run in turn: `<producers>x<consumers>` threads, or a name. Its first row is its floor.
-//! - The *median* over all rounds is in nanoseconds: per published message, or in the `-p50` and `-p99` rows from here to there.
-//! - The *ratio* is throughput against the floor's: 2.00 is twice as fast. In the `-p50` and `-p99` rows it is the time against
-//!   the floor's: 2.00 is twice as slow. The *goal*, `>=` or `<=`, is for the ratio; `-` is none.
+//! - A *shape* is a group of rows that run in turn: `<producers>x<consumers>` threads, or a name.
+//!   The first row of a shape is its floor.
+//! - The *median* of all rounds is in nanoseconds per published message. In the `-p50` and `-p99`
+//!   rows it is the time from publish to receive.
+//! - The *ratio* is the throughput divided by the floor's throughput: 2.00 is twice as fast. In the
+//!   `-p50` and `-p99` rows it is the time divided by the floor's time: 2.00 is twice as slow.
+//! - The *goal*, `>=` or `<=`, is for the ratio. A `-` means no goal.
 //!
-//! `cargo bench --bench floor` measures; add `-- <shape> <row>` or either for those alone, `--messages <n>` or `--rounds <n>` for other
-//! sizes. Without `--bench` (as under `cargo test --bench floor`), with `--quick` or with `LEVERET_QUICK` set it only checks, with few
-//! messages. Many short rounds tell more than few long ones: on a virtual machine the distance between two cores changes several times
-//! in a second (the table says what it was). A round during which other processes used more than a tenth of a core is run again, a few times at most.
+//! `cargo bench --bench floor` measures all rows. `-- <shape> <row>`, or one of both, selects rows.
+//! `--messages <n>` and `--rounds <n>` set other sizes. Without `--bench` (as under `cargo test
+//! --bench floor`), with `--quick` or with `LEVERET_QUICK` set, the bench only checks, with few
+//! messages.
 //!
-//! Memory has a bench of its own, `memory`, in which counting does not disturb the clock.
+//! Many short rounds give better medians than a few long ones. On a virtual machine the distance
+//! between two cores changes several times in a second. The table shows this distance. A round in
+//! which other processes used more than a tenth of a core runs again, a few times at most.
+//!
+//! The bench `memory` measures memory, so that its counting does not disturb these times.
 
 #[path = "floor/channel.rs"]
 mod channel;
@@ -53,7 +61,7 @@ mod topic_lookup;
 
 use self::{options::Options, report::Report};
 
-/// The queues of the fanout.
+/// The number of queues of the fanout.
 const QUEUES: u64 = 10;
 
 pub fn main() {

@@ -1,10 +1,12 @@
-//! Memory: how many bytes what waits takes, by a counting allocator, and whether all come back.
+//! The memory bench: the bytes of waiting messages and idle queues, by a counting allocator, and
+//! whether all bytes come back.
 //!
-//! Prints the floor bench's lines, `floor,memory,<row>,<bytes>,-,<goal>,<met|missed>`, and a table at the end. Bytes are as asked for
-//! from the allocator; what it rounds up or keeps for itself is not counted.
+//! The bench prints lines like the floor bench, `floor,memory,<row>,<bytes>,-,<goal>,<met|missed>`,
+//! and a table at the end. It counts the bytes that the program requests. The rounding and the own
+//! memory of the allocator are not counted.
 //!
-//! `cargo bench --bench memory` measures; add `-- <row>` for some rows alone. Without `--bench`, with `--quick` or with `LEVERET_QUICK`
-//! set it only checks, with small numbers.
+//! `cargo bench --bench memory` measures all rows. `-- <row>` selects rows. Without `--bench`, with
+//! `--quick` or with `LEVERET_QUICK` set, the bench only checks, with small numbers.
 
 #[path = "memory/bindings.rs"]
 mod bindings;
@@ -40,7 +42,7 @@ static ALLOCATOR: StatsAlloc<System> = StatsAlloc::system();
 struct Row {
     name: &'static str,
     unit: &'static str,
-    /// At most so much.
+    /// The maximum that is the goal.
     goal: Option<f64>,
     measure: fn(&Options) -> f64,
 }

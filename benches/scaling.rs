@@ -1,10 +1,13 @@
-//! Does any curve bend? The cost of a message against the number of producers, consumers, queues, bindings, waiting messages, and the
-//! size of a payload; where there is one, next to the bare channel's.
+//! The scaling bench: the time of a message against the number of producers, consumers, queues,
+//! bindings and waiting messages, and against the size of a payload. Where a bare channel can do
+//! the same, its curve is next to leveret's.
 //!
-//! Prints `scaling,<against>,<series>,<x>,<median ns per message>` and draws the curves as `benches/scaling.svg`.
+//! The bench prints `scaling,<against>,<series>,<x>,<median ns per message>` and draws the curves
+//! in `benches/scaling.svg`.
 //!
-//! `cargo bench --bench scaling` measures; `--rounds <n>` and `--messages <n>` as for the floor bench. Without `--bench`, with `--quick`
-//! or with `LEVERET_QUICK` set it only checks, with few messages, and draws into the target directory.
+//! `cargo bench --bench scaling` measures. `--rounds <n>` and `--messages <n>` work as in the floor
+//! bench. Without `--bench`, with `--quick` or with `LEVERET_QUICK` set, the bench only checks,
+//! with few messages, and draws into the target directory.
 
 #[path = "floor/cores.rs"]
 #[allow(dead_code, reason = "the floor bench uses it")]
@@ -47,7 +50,7 @@ use std::{fs, path::Path};
 
 use self::options::Options;
 
-/// The queues of the floor bench's fanout.
+/// The number of queues of the floor bench's fanout.
 const QUEUES: u64 = 10;
 
 fn main() {

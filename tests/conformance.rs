@@ -1,8 +1,15 @@
-//! The judge: replays scenarios recorded on a real RabbitMQ through `Channel` and compares every outcome.
+//! The conformance test: replays scenarios that were recorded on a real RabbitMQ, and compares
+//! every result. The replay uses `Channel`.
 //!
-//! The format is described in `conformance/FORMAT.md`. Each scenario gets a broker of its own on a manual clock and a thread of its own, so that one that
-//! panics or hangs cannot hurt another. `LEVERET_CONFORMANCE_DIR=<dir>` replays another folder; arguments select scenarios whose id contains one of them.
-//! Prints every failure, one line per area and, last, `conformance: P passed, F failed, U pending`.
+//! `conformance/FORMAT.md` describes the format of the scenarios. Each scenario gets a broker with
+//! a manual clock and a thread of its own. So a scenario that panics or hangs does not affect
+//! another one.
+//!
+//! `LEVERET_CONFORMANCE_DIR=<dir>` replays another folder. Arguments select the scenarios whose id
+//! contains one of them.
+//!
+//! The test prints every failure, one line for each area, and last `conformance: P passed, F
+//! failed, U pending`.
 
 #[path = "conformance/expectation.rs"]
 mod expectation;
@@ -43,15 +50,15 @@ use std::{
 
 use crate::scenario::{Kind, Scenario};
 
-/// What a check says: nothing, or what came instead of what was recorded.
+/// The result of a check: no text, or the difference between the result and the recording.
 type Outcome<T = ()> = Result<T, String>;
 
-/// The wall time after which a scenario counts as hanging.
+/// A scenario that takes longer than this wall time counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    // Test runners that ask before they run get one test, named like this file.
+    // Test runners that list the tests first get one test with the name of this file.
     if arguments.iter().any(|argument| argument == "--list") {
         if !arguments.iter().any(|argument| argument == "--ignored") {
             println!("conformance: test");
@@ -69,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Replays what the arguments select and prints the report; true if nothing failed.
+/// Replays the selected scenarios and prints the report. Returns whether none failed.
 fn judge(arguments: &[String]) -> Outcome<bool> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     let elsewhere = env::var_os("LEVERET_CONFORMANCE_DIR").map(PathBuf::from);
@@ -119,7 +126,8 @@ fn judge(arguments: &[String]) -> Outcome<bool> {
     Ok(total.failed == 0)
 }
 
-/// Whether the arguments (as a test runner passes them on) ask for this scenario; a name of this whole test asks for all.
+/// Whether the arguments select this scenario. Test runners pass their own arguments on, so the
+/// name of this test selects all scenarios.
 fn selected(scenario: &Scenario, arguments: &[String]) -> bool {
     let mut filters = arguments
         .iter()
@@ -131,7 +139,7 @@ fn selected(scenario: &Scenario, arguments: &[String]) -> bool {
         })
 }
 
-/// How many scenarios ended how.
+/// The numbers of scenarios by result.
 #[derive(Default)]
 struct Counts {
     passed: usize,
@@ -157,7 +165,7 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// Replays all scenarios on a few workers and returns their verdicts in the same order.
+/// Replays all scenarios on a few worker threads. Returns their verdicts in the same order.
 fn replay_all(scenarios: &[Arc<Scenario>]) -> Vec<Outcome> {
     let workers = thread::available_parallelism().map_or(2, |cores| cores.get() * 2);
     let next = AtomicUsize::new(0);
@@ -183,7 +191,8 @@ fn replay_all(scenarios: &[Arc<Scenario>]) -> Vec<Outcome> {
         .unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Replays one scenario on a thread of its own; a panic or a hang is its failure. A hanging thread is left behind, it ends with the process.
+/// Replays one scenario on a thread of its own. A panic or a hang is a failure. A hanging thread
+/// ends with the process.
 fn replay_guarded(scenario: &Arc<Scenario>) -> Outcome {
     let (report, verdict) = mpsc::channel();
     let replayed = Arc::clone(scenario);
@@ -196,7 +205,7 @@ fn replay_guarded(scenario: &Arc<Scenario>) -> Outcome {
             }));
             let outcome =
                 outcome.unwrap_or_else(|_| Err(format!("it panicked: {}", LAST_PANIC.take())));
-            // The receiver is gone when this thread was given up as hanging.
+            // The receiver is gone if this thread was counted as hanging.
             let _ = report.send(outcome);
         })
         .map_err(|error| format!("no thread for it: {error}"))?;
@@ -209,15 +218,17 @@ fn replay_guarded(scenario: &Arc<Scenario>) -> Outcome {
     }
 }
 
-/// What the names of the threads that replay scenarios begin with.
+/// The prefix of the names of the threads that replay scenarios.
 const SCENARIO_THREAD: &str = "scenario ";
 
 thread_local! {
-    /// What the last panic on this thread said: part of a scenario's verdict instead of noise among the report.
+    /// The message of the last panic on this thread. It becomes a part of the scenario's verdict
+    /// and does not disturb the report.
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The panic hook: keeps a replaying thread's panic for its verdict, prints any other.
+/// The panic hook. It keeps the panic of a replaying thread for its verdict, and prints any other
+/// panic.
 fn remember_panic(info: &panic::PanicHookInfo<'_>) {
     if thread::current()
         .name()

@@ -1,9 +1,18 @@
-//! The differential test: the same random programs on leveret and on a real RabbitMQ, every outcome compared.
+//! The differential test: runs the same random programs on leveret and on a real RabbitMQ, and
+//! compares every outcome.
 //!
-//! `LEVERET_RABBITMQ=amqp://guest:guest@127.0.0.1:5672` says where the RabbitMQ is; without it the test says that it was not run, and passes.
-//! `LEVERET_PROGRAMS` is the number of programs (150 unless set), `LEVERET_SEED` picks others, `LEVERET_FIRST` skips so many, `LEVERET_JOBS` run at once.
-//! A program that differs is made as small as it gets and printed as a conformance scenario that expects what RabbitMQ did. What differs once but
-//! not when the broker is given more time was a race, and is only counted. Names begin with a prefix of the program's own and are deleted at its end.
+//! `LEVERET_RABBITMQ=amqp://guest:guest@127.0.0.1:5672` is the address of the RabbitMQ. Without it
+//! the test prints that it did not run, and passes. These variables are optional:
+//! - `LEVERET_PROGRAMS`: the number of programs (150 by default)
+//! - `LEVERET_SEED`: another seed, so other programs
+//! - `LEVERET_FIRST`: the number of programs to skip
+//! - `LEVERET_JOBS`: the number of programs that run at once
+//!
+//! The test shrinks a program whose outcomes differ, and prints it as a conformance scenario with
+//! the outcomes of RabbitMQ. A difference that disappears with more time for the broker was a race.
+//! The test only counts it.
+//!
+//! All names begin with a prefix of the program. The program deletes its entities at its end.
 
 #[path = "differential/client.rs"]
 mod client;
@@ -38,7 +47,7 @@ use crate::{
     rabbit::{Pace, Trouble},
 };
 
-/// First without a delay worth mentioning, then with ever more.
+/// The first pace has hardly any delay. Each next pace waits longer.
 const PACES: [Pace; 4] = [
     pace(250, 1, 150),
     pace(500, 8, 170),
@@ -67,7 +76,7 @@ struct Counts {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    // Test runners that ask before they run get one test, named like this file.
+    // Test runners that list the tests first get one test with the name of this file.
     if arguments.iter().any(|argument| argument == "--list") {
         if !arguments.iter().any(|argument| argument == "--ignored") {
             println!("differential: test");
@@ -121,7 +130,7 @@ fn number(name: &str, default: u64) -> u64 {
     set.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Compares one program and counts and prints what comes of it.
+/// Compares one program, counts the result, and prints a difference.
 fn judge(address: &Address, seed: u64, number: u64, counts: &Counts) {
     let program = Program::generate(seed, number);
     counts.steps.fetch_add(program.steps.len() as u64, Relaxed);
@@ -153,7 +162,7 @@ fn judge(address: &Address, seed: u64, number: u64, counts: &Counts) {
     }
 }
 
-/// Compares at these paces until it is equal once, and says how often it was tried.
+/// Compares at one pace after the other until the outcomes are equal. Returns the number of tries.
 fn compare(
     program: &Program,
     address: &Address,

@@ -1,4 +1,4 @@
-//! AMQP's own calls, which move bytes: through a [`Channel`] in each thread, with and without confirms.
+//! AMQP methods, which send bytes: through a [`Channel`] in each thread, with and without confirms.
 
 use leveret::channel::{Multiple, QosScope};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::{
     raw,
 };
 
-/// A publisher in confirm mode looks for what was confirmed after so many messages.
+/// A publisher in confirm mode reads its confirms after this number of messages.
 const WINDOW: u64 = 64;
 
 pub fn groups(options: &Options) -> Vec<Group> {

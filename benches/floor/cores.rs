@@ -1,7 +1,8 @@
-//! The two cores that threads are pinned to, and how far apart they are at the moment.
+//! The two cores that the threads are pinned to, and the time that a cache line takes between them.
 //!
-//! On a virtual machine the host moves them about: now they share a cache, now they do not, and whatever two threads hand to one another
-//! takes a few times as long. No process of ours can be blamed for that, so it is shown.
+//! On a virtual machine the host moves the virtual cores. Sometimes they share a cache and
+//! sometimes not. In the second case each transfer between two threads takes several times longer.
+//! No process of the guest causes this, so the bench shows the time.
 
 use std::{
     hint,
@@ -15,13 +16,13 @@ use std::{
 
 use core_affinity::CoreId;
 
-/// Two cores to pin threads to, if there are.
+/// Two cores to pin threads to, if the machine has them.
 pub fn two() -> Option<[CoreId; 2]> {
     let cores = core_affinity::get_core_ids()?;
     cores.first_chunk().copied()
 }
 
-/// Runs both, each on its core, and returns what the second does.
+/// Runs both closures, each on its core. Returns the result of the second.
 pub fn pinned<T: Send + 'static>(
     [here, there]: [CoreId; 2],
     first: impl FnOnce() + Send + 'static,
@@ -39,7 +40,7 @@ pub fn pinned<T: Send + 'static>(
     second.join().expect("a thread panicked")
 }
 
-/// How long a cache line takes from one core to the other and back.
+/// The time that a cache line takes from one core to the other and back.
 pub fn round_trip() -> Option<Duration> {
     const TRIPS: u64 = 2_000;
     let line = Arc::new(AtomicU64::new(0));

@@ -1,4 +1,4 @@
-//! Exchanges that have more to do: to ten queues, and with very many bindings.
+//! Exchanges with more work: a fanout to ten queues, and a topic exchange with many bindings.
 
 use std::{cell::OnceCell, sync::Arc, time::Duration};
 
@@ -14,7 +14,8 @@ use super::{
     routed::{consume, direct, publish, receive, receive_so_many},
 };
 
-/// The bindings of the topic exchange, and the routing keys that are used in rotation.
+/// The number of bindings of the topic exchange, and the number of routing keys that are used in
+/// turn.
 const BINDINGS: u64 = 10_000;
 const KEYS: u64 = 1_000;
 
@@ -38,7 +39,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
     ]
 }
 
-/// Through a fanout exchange and its queues, each with a consumer.
+/// Through a fanout exchange and its queues, each with one consumer.
 pub fn fanout(messages: u64) -> Duration {
     let broker = Broker::new();
     let exchange = Exchange::fanout("floor");
@@ -59,9 +60,9 @@ pub fn fanout(messages: u64) -> Duration {
     time
 }
 
-/// A topic exchange with many bindings, and one queue behind them all.
+/// A topic exchange with many bindings to one queue.
 pub struct Topic {
-    /// Everything ends with it.
+    /// Keeps the broker alive.
     _broker: Broker,
     producer: Producer<Msg>,
     consumer: Arc<Consumer<Msg>>,
@@ -69,7 +70,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// One of the bindings matches each key. Most are patterns.
+    /// One binding matches each key. Most bindings are patterns.
     pub fn new(bindings: u64, keys: u64) -> Topic {
         let broker = Broker::new();
         let exchange = Exchange::topic("floor");
@@ -93,7 +94,7 @@ impl Topic {
         }
     }
 
-    /// With the routing keys in rotation.
+    /// Publishes with the routing keys in turn.
     pub fn run(&self, messages: u64) -> Duration {
         let (producer, keys) = (self.producer.clone(), Arc::clone(&self.keys));
         let sending: Job<()> = Box::new(move || {

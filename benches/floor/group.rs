@@ -1,4 +1,5 @@
-//! Rows that are run in turn, and compared with the first of them: their floor.
+//! Groups of rows that run in turn. The first row of a group is its floor, and the others are
+//! compared with it.
 
 use std::time::Duration;
 
@@ -9,17 +10,19 @@ use super::{
     report::{Line, Report},
 };
 
-/// What the rows of a group measure.
+/// The figures that the rows of a group measure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// Nanoseconds per message. The ratio is throughput against the floor; a goal is at least so much.
+    /// Nanoseconds per message. The ratio is throughput divided by the floor's. A goal is a
+    /// minimum.
     Throughput,
-    /// Nanoseconds from here to there, as p50 and p99. The ratio is time against the floor's; a goal is at most so much.
+    /// Nanoseconds from publish to receive, as p50 and p99. The ratio is the time divided by the
+    /// floor's. A goal is a maximum.
     Latency,
 }
 
 impl Measure {
-    /// What one run of a row comes to: each is printed as a row of its own.
+    /// The figures of one run of a row. Each is printed as a row of its own.
     fn figures(self) -> &'static [&'static str] {
         match self {
             Measure::Throughput => &[""],
@@ -37,14 +40,14 @@ pub struct Group {
 struct Row {
     name: String,
     goal: Option<f64>,
-    /// One run; as many results as the measure has figures.
+    /// Runs the row once. Returns one result for each figure of the measure.
     run: Box<dyn Fn() -> Vec<f64>>,
 }
 
-/// How often a round is run again because of others, and how often all rounds of a group are.
+/// The limits of reruns because of other processes: for one round, and for all rounds of a group.
 const TRIES: usize = 3;
 
-/// In cores: what others may use during a round.
+/// The limit of the processor use of other processes during a round, in cores.
 const OTHERS: f64 = 0.1;
 
 impl Group {
@@ -64,7 +67,8 @@ impl Group {
         }
     }
 
-    /// Adds a row that moves `messages` messages in the time that it returns. The first row of a group is its floor.
+    /// Adds a row that returns the time in which it sent `messages` messages. The first row of a
+    /// group is its floor.
     pub fn row(
         self,
         name: impl Into<String>,
@@ -78,7 +82,7 @@ impl Group {
         })
     }
 
-    /// Adds a row that returns how long each message took.
+    /// Adds a row that returns the time of each message.
     pub fn times(
         self,
         name: impl Into<String>,
@@ -109,7 +113,7 @@ impl Group {
         self
     }
 
-    /// Runs the rows asked for, and the floor, in turn; the medians go to the report.
+    /// Runs the floor and the selected rows in turn, and adds their medians to the report.
     pub fn run(self, options: &Options, report: &mut Report) {
         let figures = self.measure.figures();
         let wanted = |row: &Row| options.wants(&self.shape, &row.name, figures);
@@ -167,7 +171,8 @@ impl Group {
                         Measure::Throughput => format!(">={goal:.2}"),
                         Measure::Latency => format!("<={goal:.2}"),
                     }),
-                    // As it is printed, or a ratio of 1.00 would sometimes miss a goal of 1.00.
+                    // The ratio is compared as printed. Otherwise a printed 1.00 could miss a goal
+                    // of 1.00.
                     met: row
                         .goal
                         .map(|goal| met((ratio * 100.0).round() / 100.0, goal)),

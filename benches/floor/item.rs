@@ -1,13 +1,13 @@
-//! What is sent: the same through channels and through the broker.
+//! The messages: the same types through channels and through the broker.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// The id of the messages that tell consumers to stop.
+/// The id of the messages that stop the consumers.
 pub const STOP: u64 = u64::MAX;
 
-/// What most messages are like: small, with a string of their own.
+/// A typical message: small, with an owned string.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Msg {
     pub id: u64,
@@ -15,14 +15,14 @@ pub struct Msg {
     name: String,
 }
 
-/// The hard case: 40 bytes that a channel moves without any allocation.
+/// The hard case: 40 bytes, which a channel moves without any allocation.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Plain {
     pub id: u64,
     rest: [u64; 4],
 }
 
-/// What is sent here and there.
+/// A type that both the channels and the broker send.
 pub trait Item: Send + 'static {
     fn make(id: u64) -> Self;
     fn id(&self) -> u64;
@@ -62,7 +62,7 @@ impl Item for Plain {
     }
 }
 
-/// 64 bytes, for what moves bytes.
+/// 64 bytes, for rows that send bytes.
 impl Item for Vec<u8> {
     fn make(id: u64) -> Vec<u8> {
         let mut body = vec![0; 64];

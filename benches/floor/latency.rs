@@ -1,7 +1,11 @@
-//! From here to there, one message at a time: one way, and a request with its reply. Two threads, each pinned to a core.
+//! The time of single messages: from publish to receive, and from a request to its reply. The two
+//! threads are pinned to two cores.
 //!
-//! *Hot*: the next message follows at once, both threads are awake. *Idle*: both have slept before each message; most of the time
-//! is the system's, waking a core. (A third regime, both threads on one core, is what the pinning keeps away.)
+//! In the *hot* rows the next message follows at once, so both threads are awake. In the *idle*
+//! rows both threads have slept before each message. Most of that time is the system's time to wake
+//! a core.
+//!
+//! The pinning prevents a third case, in which both threads run on one core.
 
 use std::{
     hint,
@@ -24,19 +28,19 @@ use super::{
     options::Options,
 };
 
-/// How long both threads are left alone before each message of the idle rows: long enough for their spinning to end and for their
-/// cores to be put to sleep.
+/// The pause of both threads before each message of the idle rows. It is long enough for their
+/// spinning to end and for their cores to sleep.
 const REST: Duration = Duration::from_millis(2);
 
-/// What is sent.
+/// The message type.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Stamp {
     id: u64,
-    /// Nanoseconds since the run began.
+    /// Nanoseconds since the start of the run.
     at: u64,
 }
 
-/// One run: so many messages, each after a rest.
+/// One run: a number of messages, with a pause before each.
 #[derive(Clone, Copy)]
 pub struct Run {
     pub messages: u64,
@@ -44,7 +48,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The ids of the messages, each when it is its turn.
+    /// The ids of the messages. Each comes after the pause.
     fn ids(self) -> impl Iterator<Item = u64> {
         (1..=self.messages).inspect(move |_| {
             if let Some(rest) = self.rest {
@@ -55,7 +59,7 @@ impl Run {
 }
 
 pub fn groups(options: &Options) -> Vec<Group> {
-    // The run needs two cores to pin its threads to.
+    // The run pins its two threads to two cores, so it needs them.
     let Some(cores) = cores::two() else {
         println!("no latency rows: they need two cores, and threads that can be pinned");
         return Vec::new();
@@ -81,7 +85,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
     groups
 }
 
-/// Sends each message when the one before has arrived: there is never a queue to stand in.
+/// Sends each message after the one before has arrived, so no message waits in a queue.
 fn send_stamps(run: Run, began: Instant, arrived: &AtomicU64, send: impl Fn(Stamp)) {
     for id in run.ids() {
         while arrived.load(SeqCst) < id - 1 {
@@ -92,7 +96,7 @@ fn send_stamps(run: Run, began: Instant, arrived: &AtomicU64, send: impl Fn(Stam
     }
 }
 
-/// Receives them all, and says how long each was on its way.
+/// Receives all messages. Returns the time of each.
 fn receive_stamps(
     run: Run,
     began: Instant,
@@ -127,7 +131,7 @@ fn raw_one_way(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     })
 }
 
-/// Through an exchange and a queue; received, and then acknowledged.
+/// Through an exchange and a queue, received and then acknowledged.
 fn one_way(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     let broker = Broker::new();
     let (producer, consumer) = hop::<Stamp>(&broker, "one-way");
@@ -169,7 +173,8 @@ pub fn raw_call(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     })
 }
 
-/// A request through an exchange and a queue, and its reply through others: with a correlation id, and both acknowledged.
+/// A request through an exchange and a queue, and its reply through another exchange and queue.
+/// Both have a correlation id and are acknowledged.
 pub fn call(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     let broker = Broker::new();
     let (request, requests) = hop::<u64>(&broker, "requests");
@@ -208,7 +213,7 @@ pub fn call(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
     })
 }
 
-/// A direct exchange and a queue of that name, with both ends.
+/// A direct exchange and a queue with this name, with a producer and a consumer.
 fn hop<T: leveret::Payload>(broker: &Broker, name: &str) -> (Producer<T>, Consumer<T>) {
     let exchange = Exchange::direct(name);
     let queue = Queue::new(name).bind(&exchange, name);

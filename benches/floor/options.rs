@@ -1,13 +1,14 @@
-//! What was asked for on the command line.
+//! The options of the command line.
 
 use std::{collections::HashSet, env, fmt::Display};
 
-/// The same for all groups.
+/// The options that all groups share.
 pub struct Options {
-    /// Published in one run of a row, unless the group has a reason for another number.
+    /// The number of messages in one run of a row. A group may use another number if it has a
+    /// reason.
     pub messages: u64,
     pub rounds: usize,
-    /// Only checks that everything runs; what it prints says nothing about speed.
+    /// The run only checks that all rows work. Its times are meaningless.
     pub quick: bool,
     only: HashSet<String>,
 }
@@ -25,7 +26,7 @@ impl Options {
                 "--quick" => quick = true,
                 "--messages" => messages = Some(number(&argument, arguments.next())),
                 "--rounds" => rounds = Some(number(&argument, arguments.next())),
-                // The test runner's own words mean nothing here.
+                // Options of the test runner have no effect here.
                 _ if argument.starts_with('-') => {}
                 _ => {
                     only.insert(argument);
@@ -34,7 +35,7 @@ impl Options {
         }
         quick |= !bench;
         Options {
-            // Every shape shares them out evenly, in whole batches.
+            // The number is divisible by the threads and batches of every shape.
             messages: messages
                 .unwrap_or(if quick { 4_000 } else { 160_000 })
                 .next_multiple_of(640),
@@ -44,12 +45,13 @@ impl Options {
         }
     }
 
-    /// One of the two, by how much time there is.
+    /// One of the two sizes: the small one in a quick run.
     pub fn size(&self, quick: u64, whole: u64) -> u64 {
         if self.quick { quick } else { whole }
     }
 
-    /// Is it among the rows asked for? Every word given names its shape or itself.
+    /// Whether the row is selected. Every given word must be the name of its shape, of the row or
+    /// of a figure.
     pub fn wants(&self, shape: &str, row: &str, figures: &[&str]) -> bool {
         let is = |word: &String| {
             word == shape

@@ -1,11 +1,12 @@
-//! What other processes use of the machine while a round runs. Known on Linux only.
+//! The processor use of other processes during a round. Available on Linux only.
 
 use std::{fs, time::Instant};
 
-/// Ticks in a second, as the kernel counts them for user programs.
+/// The ticks in a second, in which the kernel counts processor time for user programs.
 const TICKS: f64 = 100.0;
 
-/// Processor time is counted in ticks, on both sides of the difference: so many are no evidence.
+/// Both sides of the difference are counted in whole ticks, so a difference of this size may be a
+/// rounding error.
 const SLACK: f64 = 2.0;
 
 pub struct Others {
@@ -14,7 +15,7 @@ pub struct Others {
 }
 
 impl Others {
-    /// Begins to watch; nothing where that cannot be known.
+    /// Starts to watch. Returns `None` where the use is unknown.
     pub fn watch() -> Option<Others> {
         Some(Others {
             ticks: ticks()?,
@@ -22,18 +23,19 @@ impl Others {
         })
     }
 
-    /// What all others have used since then, in cores.
+    /// The use of all other processes since the start, in cores.
     pub fn cores(&self) -> f64 {
         let used = ticks().map_or(0.0, |ticks| ticks - self.ticks - SLACK);
         (used / TICKS / self.began.elapsed().as_secs_f64()).max(0.0)
     }
 }
 
-/// What the machine has used so far, less what this process has.
+/// The processor time of the machine, without the time of this process.
 fn ticks() -> Option<f64> {
     let number = |word: &str| word.parse::<f64>().ok();
     let machine = fs::read_to_string("/proc/stat").ok()?;
-    // cpu user nice system idle iowait irq softirq steal ..: a guest's time is part of the user's.
+    // The fields are `cpu user nice system idle iowait irq softirq steal ..`. The time of guests is
+    // part of `user`.
     let fields: Vec<f64> = machine
         .lines()
         .next()?
@@ -44,7 +46,8 @@ fn ticks() -> Option<f64> {
     let all: f64 = fields.iter().take(8).sum();
     let idle: f64 = fields.get(3..5)?.iter().sum();
     let own = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name, in parentheses, may have blanks in it. Behind it the 12th and 13th are utime and stime.
+    // The name is in parentheses and may contain blanks. The 12th and 13th fields behind it are
+    // utime and stime.
     let own: f64 = own
         .rsplit(')')
         .next()?

@@ -1,4 +1,5 @@
-//! What one would write first: a node for each word, each with a hash map of children, searched recursively.
+//! The obvious implementation: a node for each word, each with a hash map of children, searched
+//! recursively.
 
 use std::{
     collections::HashMap,
@@ -26,7 +27,7 @@ impl PlainTrie {
         node.ends.push(queue);
     }
 
-    /// The queues, each once.
+    /// The matching queues, without duplicates.
     pub fn route(&self, key: &str) -> Vec<u32> {
         let words: Vec<&str> = key.split('.').collect();
         let mut found = Vec::new();
@@ -55,7 +56,7 @@ impl PlainTrie {
     }
 }
 
-/// The hash of the Rust compiler: fast, and anybody's to make collide.
+/// The hash function of the Rust compiler. It is fast, but an attacker can make its hashes collide.
 #[derive(Default)]
 pub struct Fx(u64);
 

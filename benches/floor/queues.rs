@@ -1,4 +1,4 @@
-//! Queues that have more to do than keep order, and queues in great number.
+//! Queues with additional work, and many queues at once.
 
 use std::{cell::OnceCell, sync::Arc, time::Duration};
 
@@ -12,10 +12,10 @@ use super::{
     routed::{consume, direct, publish, receive},
 };
 
-/// Each of the many queues gets so many messages.
+/// The number of messages to each of the many queues.
 const EACH: u64 = 10;
 
-/// The priorities in rotation.
+/// The number of priorities that are used in turn.
 const PRIORITIES: u8 = 4;
 
 pub fn groups(options: &Options) -> Vec<Group> {
@@ -48,8 +48,8 @@ fn priorities() -> Vec<Properties> {
         .collect()
 }
 
-/// Through a queue with a time to live, a length limit, priorities and a dead-letter exchange; none of them ever has to act. Messages
-/// have these properties in rotation.
+/// Through a queue with a time to live, a length limit, priorities and a dead-letter exchange. None
+/// of these features has to act. The messages use the properties in turn.
 fn with_features(messages: u64, properties: &[Properties]) -> Duration {
     let broker = Broker::new();
     let exchange = Exchange::direct("floor");
@@ -73,7 +73,7 @@ fn with_features(messages: u64, properties: &[Properties]) -> Duration {
                 .expect("the exchange fits")
         })
         .collect();
-    // Of the lowest priority: behind all others.
+    // The stop message has the lowest priority, so it comes after all others.
     let stopper = producers[0].clone();
     let receiving = receive(consume::<Msg>(&broker, &queue));
     let sending: Job<()> = if let [producer] = &*producers {
@@ -96,7 +96,7 @@ fn with_features(messages: u64, properties: &[Properties]) -> Duration {
     time
 }
 
-/// Through a queue that pays into a byte budget, which is never spent.
+/// Through a queue with a byte budget, which is never spent.
 fn with_budget(messages: u64) -> Duration {
     let broker = Broker::new();
     broker
@@ -119,9 +119,9 @@ fn with_budget(messages: u64) -> Duration {
     time
 }
 
-/// Many queues in one broker, each with a producer and a consumer of its own.
+/// Many queues in one broker, each with its own producer and consumer.
 pub struct Crowd {
-    /// Everything ends with it.
+    /// Keeps the broker alive.
     _broker: Broker,
     members: Arc<Vec<(Producer<Msg>, Consumer<Msg>)>>,
 }
@@ -143,7 +143,8 @@ impl Crowd {
         }
     }
 
-    /// One thread publishes to one queue after the other, again and again; another receives and acknowledges in the same order.
+    /// One thread publishes to one queue after the other, in a loop. Another thread receives and
+    /// acknowledges in the same order.
     pub fn run(&self, messages: u64) -> Duration {
         let members = Arc::clone(&self.members);
         let sending: Job<()> = Box::new(move || {

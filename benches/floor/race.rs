@@ -1,4 +1,4 @@
-//! A round: threads that start together, and what they come to.
+//! A round: threads that start together, and their results.
 
 use std::{
     ops::RangeInclusive,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What the consumers of a round got.
+/// The messages that the consumers of a round received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub messages: u64,
@@ -20,7 +20,7 @@ impl Tally {
         self.ids = self.ids.wrapping_add(id);
     }
 
-    /// What `copies` of the ids from 1 to `messages` come to.
+    /// The tally of `copies` of the ids from 1 to `messages`.
     pub fn expected(messages: u64, copies: u64) -> Tally {
         Tally {
             messages: messages * copies,
@@ -31,8 +31,8 @@ impl Tally {
 
 pub type Job<R> = Box<dyn FnOnce() -> R + Send>;
 
-/// Starts all threads at once and times them, from the first that begins to the last that ends; `stop` runs when the producers are
-/// through.
+/// Starts all threads together and measures from the first start to the last end. `stop` runs when
+/// the producers have ended.
 pub fn race(
     producers: Vec<Job<()>>,
     consumers: Vec<Job<Tally>>,
@@ -60,7 +60,8 @@ pub fn race(
     (time.expect("a race has threads"), total)
 }
 
-/// A thread that says when it began and ended. The thread that waits for them cannot tell: it may be woken last.
+/// A thread that records its own start and end. The waiting thread cannot measure them, because it
+/// may wake last.
 type Running<R> = thread::JoinHandle<((Instant, Instant), R)>;
 
 fn run<R: Send + 'static>(jobs: Vec<Job<R>>, start: &Arc<Barrier>) -> Vec<Running<R>> {
@@ -76,7 +77,7 @@ fn run<R: Send + 'static>(jobs: Vec<Job<R>>, start: &Arc<Barrier>) -> Vec<Runnin
     jobs.into_iter().map(run).collect()
 }
 
-/// The ids that the `index`th of `threads` producers sends.
+/// The ids that one producer sends. It is number `index` of `threads`.
 pub fn share(messages: u64, threads: usize, index: usize) -> RangeInclusive<u64> {
     let each = messages / threads as u64;
     let first = each * index as u64;

@@ -10,7 +10,8 @@ use super::{
     race::{Job, Tally, race, share},
 };
 
-/// The floor: every producer sends to every one of `channels` channels, and each has `consumers` receivers.
+/// The floor: every producer sends to each of `channels` channels, and each channel has `consumers`
+/// receivers.
 pub fn channel<T: Item>(messages: u64, producers: usize, consumers: usize) -> Duration {
     let (sender, receiver) = unbounded::<T>();
     let send = |index| -> Job<()> {
@@ -39,7 +40,7 @@ fn drain<T: Item>(receiver: Receiver<T>) -> Job<Tally> {
     })
 }
 
-/// The floor of a fanout: one producer, a channel and a consumer for each copy.
+/// The floor of a fanout: one producer, and a channel with a consumer for each copy.
 pub fn fanout(messages: u64) -> Duration {
     let (senders, receivers): (Vec<Sender<Arc<Msg>>>, Vec<_>) =
         (0..QUEUES).map(|_| unbounded()).unzip();

@@ -1,14 +1,14 @@
-//! What is printed: a line for each row as soon as it is known, and a table for the eye at the end.
+//! The output: a line for each row as soon as it is measured, and a table at the end.
 
 use std::collections::HashMap;
 
-/// One row.
+/// One row of the output.
 pub struct Line {
     pub shape: String,
     pub row: String,
     pub median: f64,
     pub unit: &'static str,
-    /// Against the floor, if there is one.
+    /// The ratio to the floor, if the row has a floor.
     pub ratio: Option<f64>,
     pub goal: Option<String>,
     pub met: Option<bool>,
@@ -17,7 +17,7 @@ pub struct Line {
 pub struct Report {
     quick: bool,
     lines: Vec<Line>,
-    /// How far apart the cores were, in nanoseconds there and back, by shape.
+    /// The round-trip time between the cores in nanoseconds, by shape.
     trips: HashMap<String, f64>,
     rounds: usize,
     repeated: usize,
@@ -25,7 +25,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A quick run checks and does not measure: it gives no verdicts.
+    /// A quick run checks and does not measure, so it gives no verdicts.
     pub fn new(quick: bool) -> Report {
         Report {
             quick,
@@ -37,20 +37,21 @@ impl Report {
         }
     }
 
-    /// A group was run: how long a cache line took from core to core and back meanwhile, in nanoseconds.
+    /// Adds the core distance of a group: the time of a cache line from core to core and back
+    /// during its rounds, in nanoseconds.
     pub fn group(&mut self, shape: &str, trip: Option<f64>) {
         if let Some(trip) = trip {
             self.trips.insert(shape.to_owned(), trip);
         }
     }
 
-    /// A round that counts; was somebody else busy all the same?
+    /// Adds a round that counts. `dirty` if other processes were busy during it.
     pub fn round(&mut self, dirty: bool) {
         self.rounds += 1;
         self.dirty += usize::from(dirty);
     }
 
-    /// A round that does not count.
+    /// Adds a round that does not count.
     pub fn repeated(&mut self) {
         self.repeated += 1;
     }
@@ -123,7 +124,7 @@ impl Report {
     }
 }
 
-/// With its unit and thousands apart.
+/// A number with its unit and with separators between thousands.
 pub fn amount(value: f64, unit: &str) -> String {
     if value < 1_000.0 {
         return format!("{value:.1} {unit}");

@@ -1,4 +1,4 @@
-//! The broker: the same through an exchange and queues, acknowledged one by one.
+//! The broker: the same messages through an exchange and queues, acknowledged one by one.
 
 use std::{borrow::Borrow, ops::RangeInclusive, time::Duration};
 
@@ -9,9 +9,9 @@ use super::{
     race::{Job, Tally, race, share},
 };
 
-/// Unsettled messages that a consumer may hold.
+/// The prefetch limit of a consumer.
 const PREFETCH: u32 = 256;
-/// Messages that are published and received at a time, where that is measured.
+/// The number of messages that are published and received at once, in the rows that measure this.
 const BATCH: usize = 64;
 
 /// Sends the messages of one producer.
@@ -24,7 +24,8 @@ pub fn publish<T: Item + Payload>(producer: Producer<T>, ids: RangeInclusive<u64
     })
 }
 
-/// Receives and acknowledges until told to stop. What else was handed to it by then goes back and to the others.
+/// Receives and acknowledges until the stop message. The consumer's other messages then return to
+/// the queue, for the other consumers.
 pub fn receive<T: Item + Payload>(consumer: Consumer<T>) -> Job<Tally> {
     Box::new(move || {
         let mut tally = Tally::default();
@@ -40,7 +41,7 @@ pub fn receive<T: Item + Payload>(consumer: Consumer<T>) -> Job<Tally> {
     })
 }
 
-/// Receives and acknowledges so many messages. The consumer may be one that others have after it.
+/// Receives and acknowledges this number of messages. Later runs may use the same consumer.
 pub fn receive_so_many<T: Item + Payload>(
     consumer: impl Borrow<Consumer<T>> + Send + 'static,
     messages: u64,
@@ -91,7 +92,8 @@ pub fn direct<T: Item + Payload>(messages: u64, producers: usize, consumers: usi
     time
 }
 
-/// As `direct` with one producer and one consumer, 64 messages at a time; each is acknowledged by itself.
+/// As `direct` with one producer and one consumer, but with 64 messages at once. Each message is
+/// acknowledged by itself.
 pub fn batches(messages: u64) -> Duration {
     let broker = Broker::new();
     let exchange = Exchange::direct("floor");

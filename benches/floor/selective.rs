@@ -1,5 +1,6 @@
-//! Patterns and keys for topic exchanges, the same in every run: 50 words, 3 to 6 to a pattern, one or two of them wildcards (a third of
-//! those `#`) and at least two not. A key fits one pattern in twelve thousand.
+//! Patterns and keys for topic exchanges, the same in every run. There are 50 words. A pattern has
+//! 3 to 6 words: one or two wildcards (a third of them `#`) and at least two plain words. A key
+//! matches one pattern in twelve thousand.
 
 const VOCABULARY: u64 = 50;
 
@@ -10,7 +11,7 @@ impl Selective {
         Selective(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// Xorshift: good enough, and no dependency.
+    /// Xorshift. It is good enough, and needs no dependency.
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -41,7 +42,7 @@ impl Selective {
         words.join(".")
     }
 
-    /// Not selective at all: a word in five is a `*`, one in ten a `#`.
+    /// Patterns that match often: one word in five is a `*`, one in ten a `#`.
     pub fn wild_pattern(&mut self) -> String {
         let mut words = self.words();
         for word in &mut words {

@@ -1,4 +1,4 @@
-//! Messages in a stream, as fast as they go: producers and consumers at one queue.
+//! Messages at full speed: producers and consumers at one queue.
 
 use super::{
     group::Group,
@@ -7,7 +7,7 @@ use super::{
     raw, routed,
 };
 
-/// Producers, consumers, and the goal.
+/// The number of producers, the number of consumers, and the goal.
 const SHAPES: [(&str, usize, usize, f64); 4] = [
     ("1x1", 1, 1, 1.0),
     ("4x4", 4, 4, 0.9),

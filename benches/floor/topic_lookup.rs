@@ -1,7 +1,8 @@
-//! A topic exchange asked for a key that it has not seen, next to a plain trie of hash maps.
+//! A topic exchange with keys that it has not seen, compared with a plain trie of hash maps.
 //!
-//! `route` is what a publish with a new key begins with, without the publish. It finds the exchange, takes a lock, and returns the names
-//! of the queues; the plain trie in the row `plain-trie` has none of that to do but the names, in `plain-trie-numbers` not even them.
+//! A publish with a new key begins with the same work as `route`. `route` finds the exchange, takes
+//! a lock, and returns the names of the queues. Of these the row `plain-trie` only returns the
+//! names, and `plain-trie-numbers` not even them.
 
 use std::{
     cell::OnceCell,
@@ -14,10 +15,11 @@ use leveret::{Broker, Exchange, FieldTable, Name, Queue};
 
 use super::{group::Group, options::Options, plain_trie::PlainTrie, selective::Selective};
 
-/// Looked up in turn. So many that no walk is still in the first cache when its key comes again.
+/// The number of keys that are used in turn. It is so large that the nodes of a key are no longer
+/// in the first-level cache when the key is used again.
 const KEYS: u64 = 10_000;
 
-/// The bindings of each queue.
+/// The number of bindings of each queue.
 const EACH: u64 = 4;
 
 type Patterns = fn(&mut Selective) -> String;
@@ -50,7 +52,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
         .collect()
 }
 
-/// The same bindings twice, and some keys.
+/// The same bindings in both structures, and keys.
 struct Set {
     broker: Broker,
     exchange: Exchange,

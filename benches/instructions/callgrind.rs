@@ -1,4 +1,4 @@
-//! Runs this program again, under valgrind, and reads what callgrind counted.
+//! Runs this program again under valgrind, and reads callgrind's counts.
 
 use std::{
     collections::HashMap,
@@ -11,10 +11,10 @@ use crate::{
     scenarios::{CYCLE, Scenario},
 };
 
-/// The first argument of a run under valgrind: a scenario and its cycles follow.
+/// The first argument of a run under valgrind. The scenario and the number of cycles follow it.
 pub const RUN: &str = "--scenario";
 
-/// Counts each step of a scenario: its name, and instructions per message.
+/// Counts the steps of a scenario. Returns the name of each step and its instructions per message.
 pub fn count(scenario: &Scenario) -> Vec<(String, u64)> {
     let (short, long) = (costs(scenario, SHORT), costs(scenario, LONG));
     let messages = (LONG - SHORT) * CYCLE;
@@ -26,7 +26,7 @@ pub fn count(scenario: &Scenario) -> Vec<(String, u64)> {
     scenario.steps.iter().map(per_message).collect()
 }
 
-/// What each step took in all, with everything that it called.
+/// The total instructions of each step, with all functions that it called.
 fn costs(scenario: &Scenario, cycles: u64) -> HashMap<&'static str, u64> {
     let file = env::temp_dir().join(format!("leveret-instructions-{}", process::id()));
     let ran = Command::new("valgrind")
@@ -58,9 +58,9 @@ fn costs(scenario: &Scenario, cycles: u64) -> HashMap<&'static str, u64> {
         .collect()
 }
 
-/// How often a function was called, and what the calls took.
+/// The number of calls of a function, and their total instructions.
 ///
-/// A call takes three lines: `cfn=<function>`, `calls=<number> <line>` and `<line> <instructions>`.
+/// A call has three lines: `cfn=<function>`, `calls=<number> <line>` and `<line> <instructions>`.
 fn calls_of(function: &str, text: &str) -> (u64, u64) {
     let mut lines = text.lines();
     let (mut calls, mut cost) = (0, 0);

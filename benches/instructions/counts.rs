@@ -1,4 +1,4 @@
-//! The counts that are checked in, and the rule that the counts of today obey.
+//! The saved counts, and the rule for new counts.
 
 use std::{env, fs, process::Command};
 
@@ -7,7 +7,7 @@ const FILE: &str = concat!(
     "/benches/instructions/counts.txt"
 );
 
-/// The steps that most messages take. Each of them, and their sum, has a limit to its growth.
+/// The steps that most messages take. Each of them, and their sum, has its own limit of growth.
 const MOST: [&str; 3] = [
     "message::publish",
     "message::receive+look",
@@ -18,19 +18,20 @@ const SUM: u64 = 22;
 const COMMAND: &str = "cargo bench --bench instructions -- --save";
 const ALL: &str = "message, all three";
 
-/// Every other step may grow by this part. The bare channel is not ours, and has no limit.
+/// Every other step may grow by this fraction. The bare channel is not part of leveret, so it has
+/// no limit.
 const PERCENT: u64 = 8;
 const FLOOR: &str = "floor::";
 
 pub struct Counts {
-    /// The compiler, and what it compiles for.
+    /// The compiler's version and target.
     compiler: String,
     /// Instructions per message, by step.
     steps: Vec<(String, u64)>,
 }
 
 impl Counts {
-    /// Of the compiler that is in use.
+    /// The counts of the current compiler.
     pub fn of(steps: impl Iterator<Item = (String, u64)>) -> Counts {
         Counts {
             compiler: compiler(),
@@ -38,7 +39,7 @@ impl Counts {
         }
     }
 
-    /// Those that are checked in.
+    /// The saved counts.
     pub fn saved() -> Counts {
         let text = fs::read_to_string(FILE).expect("counts.txt is there, or --save writes it");
         let mut lines = text.lines();
@@ -67,7 +68,7 @@ impl Counts {
         print!("{text}");
     }
 
-    /// Prints a table of both. False if a step has grown by more than it may.
+    /// Prints a table of both counts. Returns `false` if a step has grown past its limit.
     pub fn compare(&self, now: &Counts) -> bool {
         let comparable = self.compiler == now.compiler;
         let mut good = true;
@@ -134,7 +135,7 @@ impl Counts {
     }
 }
 
-/// Its version, and what it compiles for: counts hold for no other.
+/// The compiler's version and target. Counts are valid for one compiler only.
 fn compiler() -> String {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output().expect("rustc runs");

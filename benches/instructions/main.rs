@@ -23,7 +23,8 @@ use std::{env, process::ExitCode};
 
 use self::{counts::Counts, scenarios::SCENARIOS};
 
-/// The cycles of the two runs. By then every table and every piece of memory has its size.
+/// The numbers of cycles of the short and the long run. After the short run every table and buffer
+/// has its final size.
 const SHORT: u64 = 40;
 const LONG: u64 = 140;
 

@@ -1,21 +1,22 @@
-//! What is counted: scenarios, each of some steps. A step is a function that is never inlined, so
+//! The measured scenarios. Each scenario has steps. A step is a function that is never inlined, so
 //! callgrind sees it.
 //!
-//! Most steps hand the result back as they got it. Unpacking a large result would count moves that
+//! Most steps return their result as they got it. Unpacking a large result would count moves that
 //! are not the library's.
 //!
-//! A cycle publishes some messages, and takes them all out again. Then everything is as before it.
+//! A cycle publishes some messages and takes them all out again, so the broker ends as it was
+//! before.
 
 use crate::item;
 
-/// Messages in a cycle, fewer than a consumer may hold.
+/// The messages in a cycle. The number is lower than the prefetch limit.
 pub const CYCLE: u64 = 64;
 
 pub struct Scenario {
-    /// Its module, here.
+    /// The name of its module in this file.
     pub name: &'static str,
-    /// Functions of the module, each called once for every message. A step of two functions has a
-    /// `+` between them.
+    /// The functions of the module, each called once for every message. A step of two functions has
+    /// a `+` between their names.
     pub steps: &'static [&'static str],
     /// Runs this number of cycles.
     pub run: fn(u64),
@@ -171,7 +172,7 @@ mod direct {
     }
 }
 
-/// Through a fanout exchange to several queues, each with a consumer.
+/// Through a fanout exchange to several queues, each with one consumer.
 mod fanout {
     use leveret::{Broker, Consumer, Exchange, Producer, Queue};
 
@@ -207,7 +208,7 @@ mod fanout {
     }
 }
 
-/// AMQP's own calls, which move bytes.
+/// AMQP methods, which send bytes.
 mod channel {
     use leveret::{
         Broker, Channel, Credentials, Properties, Queue,
@@ -260,7 +261,7 @@ mod channel {
     }
 }
 
-/// A queue as a mailbox.
+/// A simple queue as a mailbox.
 mod simple_queue {
     use leveret::{Broker, Delivery, PublishError, Published, RecvError, SimpleQueue};
 
@@ -294,7 +295,7 @@ mod simple_queue {
     }
 }
 
-/// Not counted: takes the message out again.
+/// Takes the message out again. It is not counted.
 fn take(consumer: &leveret::Consumer<item::Plain>, id: u64) {
     let delivery = consumer.recv().expect("the broker is there");
     assert_eq!(delivery.id, id);

@@ -1,4 +1,5 @@
-//! The bytes of bindings, all that the broker keeps for one: in its exchange's list, in the table that routes, and at its queue.
+//! The bytes of a binding in the broker: in the list of its exchange, in the routing table, and at
+//! its queue.
 
 use leveret::{Broker, Channel, Credentials, Exchange, FieldTable, Queue};
 
@@ -62,7 +63,8 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// Of each binding of a topic exchange, the queues being there already, `each` to a queue.
+/// The bytes of each binding of a topic exchange, with `each` bindings to a queue. The queues exist
+/// before.
 fn selective(bindings: u64, each: u64) -> f64 {
     let mut selective = Selective::new();
     bound(&Exchange::topic("memory"), bindings, each, |_| {
@@ -70,7 +72,7 @@ fn selective(bindings: u64, each: u64) -> f64 {
     })
 }
 
-/// Of each of so many, after each has made way for another a few times.
+/// The bytes of each binding, after each was replaced several times.
 fn churned(bindings: u64) -> f64 {
     let mut selective = Selective::new();
     let broker = Broker::new();
@@ -123,7 +125,8 @@ fn bound(exchange: &Exchange, bindings: u64, each: u64, mut key: impl FnMut(u64)
             .expect("both ends are there");
     }
     let bytes = count.bytes() / bindings as f64;
-    // What one leaves behind is the churn's to find; here they only have to go.
+    // The churn rows measure the memory that remains after a deletion. This row only deletes the
+    // exchange.
     broker.delete(exchange).expect("the exchange is there");
     bytes
 }

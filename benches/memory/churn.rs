@@ -1,4 +1,5 @@
-//! What is left when everything was taken away again, and how often memory is asked for on the way of a message.
+//! The memory that remains after everything is deleted, and the number of allocations for a
+//! message.
 
 use leveret::{Broker, Exchange, Queue};
 
@@ -19,10 +20,12 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// A broker keeps the names of up to 4,096 exchanges that were published to; with these they are all there.
+/// A broker keeps the names of up to 4,096 exchanges of published messages. After this number of
+/// cycles it holds all of them.
 const BEFORE: u64 = 5_000;
 
-/// Declares, binds, publishes, consumes and deletes a million times, under names that do not come again.
+/// Declares, binds, publishes, consumes and deletes a million times, under names that are used only
+/// once.
 fn churn(options: &Options) -> f64 {
     let cycles = options.size(2_000, 1_000_000);
     let broker = Broker::new();
@@ -45,7 +48,8 @@ fn churn(options: &Options) -> f64 {
     count.bytes()
 }
 
-/// In the steady state: publish, route, receive, acknowledge. The payload asks for none of its own.
+/// The allocations in the steady state: publish, route, receive, acknowledge. The payload needs
+/// none of its own.
 fn allocations(options: &Options) -> f64 {
     let messages = options.size(2_000, 1_000_000);
     let broker = Broker::new();

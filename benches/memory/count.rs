@@ -1,10 +1,10 @@
-//! What the allocator has counted.
+//! The counts of the allocator.
 
 use stats_alloc::Region;
 
 use super::ALLOCATOR;
 
-/// What has changed since it began.
+/// The changes since its creation.
 pub struct Count(Region<'static, std::alloc::System>);
 
 impl Count {
@@ -12,13 +12,13 @@ impl Count {
         Count(Region::new(&ALLOCATOR))
     }
 
-    /// The bytes in use that were not then; less than none if more were freed.
+    /// The growth of the bytes in use. It is negative if more bytes were freed than allocated.
     pub fn bytes(&self) -> f64 {
         let change = self.0.change();
         change.bytes_allocated as f64 - change.bytes_deallocated as f64
     }
 
-    /// How often memory was asked for.
+    /// The number of allocations.
     pub fn allocations(&self) -> f64 {
         let change = self.0.change();
         (change.allocations + change.reallocations) as f64

@@ -1,4 +1,4 @@
-//! The bytes of what waits: messages, delayed messages, queues with nothing to do.
+//! The bytes of waiting messages, of delayed messages, and of idle queues.
 
 use std::{
     future::Future,
@@ -56,7 +56,7 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// Of each message of so many in one queue.
+/// The bytes of each message in one queue with many messages.
 fn waiting<T: Payload>(options: &Options, make: fn(u64) -> T) -> f64 {
     let messages = options.size(10_000, 10_000_000);
     let broker = Broker::new();
@@ -72,7 +72,7 @@ fn waiting<T: Payload>(options: &Options, make: fn(u64) -> T) -> f64 {
     bytes
 }
 
-/// Of each of a million delayed messages.
+/// The bytes of each of a million delayed messages.
 fn delayed(options: &Options) -> f64 {
     let messages = options.size(10_000, 1_000_000);
     let broker = Broker::new();
@@ -80,7 +80,7 @@ fn delayed(options: &Options) -> f64 {
     let producer = broker.producer::<[u64; 5]>(&queue).expect("a new queue");
     let count = Count::begin();
     for id in 0..messages {
-        // Not in the order in which they fall due.
+        // The publishing order is not the order of the due times.
         let delay = Duration::from_secs(3600 + id * 7919 % messages);
         let message = Message::new([id; 5]).deliver_after(delay);
         producer
@@ -90,11 +90,12 @@ fn delayed(options: &Options) -> f64 {
     count.bytes() / messages as f64 - 40.0
 }
 
-/// Of each of many queues, after so many messages at once went through it, with its consumer or without any.
+/// The bytes of each of many queues after a burst of `messages` messages, with or without a
+/// consumer.
 fn idle(options: &Options, messages: u64, with_consumer: bool) -> f64 {
     let queues = options.size(100, 10_000);
     let broker = Broker::new();
-    // What there is one of is there already.
+    // The first queue allocates the memory that all queues share.
     let _first = used(&broker, "first", messages, true);
     let count = Count::begin();
     let consumers: Vec<Option<Consumer<u64>>> = (0..queues)
@@ -127,7 +128,8 @@ fn used(broker: &Broker, name: &str, messages: u64, with_consumer: bool) -> Opti
         assert_eq!(*delivery, id);
         delivery.ack().expect("the queue is there");
     }
-    // As consumers do that have worked everything off: it waits for more, as a task, so that nobody has to sleep here.
+    // A consumer that has received everything waits for more. It waits as a task, so no thread has
+    // to block here.
     let waits = pin!(consumer.recv_async()).poll(&mut Context::from_waker(Waker::noop()));
     assert!(waits.is_pending());
     Some(consumer)

@@ -1,6 +1,8 @@
-//! The floor bench with mimalloc as the global allocator, on both sides: then nothing hides behind the system's.
+//! The floor bench with mimalloc as the global allocator, for the broker and for the channel. A
+//! slow system allocator would hide differences between them.
 //!
-//! `cargo bench --manifest-path benches/mimalloc/Cargo.toml`; it takes the floor bench's options and prints its lines.
+//! `cargo bench --manifest-path benches/mimalloc/Cargo.toml` runs it. It has the options of the
+//! floor bench and prints the same lines.
 
 #[path = "../floor.rs"]
 mod floor;

@@ -1,4 +1,4 @@
-//! kombu's memory transport, in a Python of its own: publish and acknowledge, in one thread.
+//! kombu's in-memory transport in a Python process: publish and acknowledge, in one thread.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! NATS, a server: two clients, one publishes and one subscribes. Nothing is acknowledged.
+//! NATS, a server: one client publishes and one subscribes, without acknowledgements.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ use super::{
     race::Tally,
 };
 
-/// Should a message be lost, the run ends.
+/// The time limit that ends the run if a message is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
@@ -26,7 +26,8 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
     let address = env::var("LEVERET_NATS").unwrap_or("127.0.0.1:4222".into());
     let connect = async || {
         let options = ConnectOptions::new()
-            // More than there will be: what does not fit is lost.
+            // The limit is higher than the number of messages, because NATS drops messages over the
+            // limit.
             .subscription_capacity(1 << 20)
             .connection_timeout(Duration::from_secs(2));
         options.connect(&address).await
@@ -56,7 +57,8 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
     ]
 }
 
-/// A subscription that the server knows of: flushing says only that it was written. A message that goes the same way comes back.
+/// A subscription that the server has registered. A flush only says that the request was written,
+/// so a message on the same connection must come back first.
 async fn subscribed(client: &Client, subject: &str) -> Subscriber {
     let subject = subject.to_owned();
     let mut subscription = client.subscribe(subject.clone()).await.expect("connected");

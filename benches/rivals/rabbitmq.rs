@@ -1,4 +1,5 @@
-//! RabbitMQ, a server, by lapin: transient messages through the default exchange, with a connection for each side.
+//! RabbitMQ, a server, through the client lapin: transient messages through the default exchange,
+//! with one connection for each side.
 
 use std::{
     env,
@@ -21,13 +22,13 @@ use super::{
     race::Tally,
 };
 
-/// Publishes that are awaited together: the fastest way that lapin has.
+/// The number of publishes that are awaited together. It is the fastest way of lapin.
 const WINDOW: u64 = 100;
 
-/// Should a message be lost, the run ends.
+/// The time limit that ends the run if a message is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How the consumer acknowledges.
+/// The way in which the consumer acknowledges.
 #[derive(Clone, Copy, PartialEq)]
 enum Ack {
     Auto,
@@ -93,7 +94,7 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
     rivals
 }
 
-/// A queue that goes with the run, and a consumer of it.
+/// A queue that is deleted after the run, and its consumer.
 async fn consume(channel: &Channel, ack: Ack) -> Result<(String, lapin::Consumer), Error> {
     let options = QueueDeclareOptions {
         auto_delete: true,
@@ -156,7 +157,7 @@ async fn stream(server: &Server, messages: u64, ack: Ack) -> Result<Duration, Er
     Ok(time)
 }
 
-/// By direct reply-to, the fastest way that RabbitMQ has.
+/// Requests through direct reply-to, the fastest way of RabbitMQ.
 async fn call(server: &Server, calls: u64) -> Result<Vec<Duration>, Error> {
     let channel = server.consumer.create_channel().await?;
     let (queue, mut requests) = consume(&channel, Ack::Auto).await?;

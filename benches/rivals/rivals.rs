@@ -1,33 +1,39 @@
-//! leveret beside what people would pick instead: the same messages through each, one producer and one consumer, in the same run and
-//! in turn. Prints a line for each row, and the same as a table at the end:
+//! Compares leveret with its alternatives: the same messages through each of them, one producer and
+//! one consumer, in the same run and in turn. The bench prints a line for each row, and the same
+//! rows as a table at the end:
 //! `rivals,<row>,<median>,<leveret's throughput against it>,<goal>,<met|missed>`
 //!
-//! The median is in nanoseconds per message, in the `rpc-` rows from a request to its reply (the median over the rounds of each round's
-//! p50). A row is compared with the leveret row that moves the same: `leveret` moves a small struct, `leveret-bytes` 64 bytes,
-//! `leveret-rpc` a request and its reply. leveret acknowledges every message by itself; so do the rivals that can, unless a row's name
-//! says otherwise. What is not there (a server, Python's kombu) is skipped, and said so.
+//! The median is in nanoseconds per message. In the `rpc-` rows it is the time from a request to
+//! its reply: the median over the rounds of each round's p50.
 //!
-//! `cargo bench --manifest-path benches/rivals/Cargo.toml`; `--rounds <n>`, `--messages <n>` and `-- <row>` as for the floor bench.
-//! RabbitMQ is looked for at LEVERET_RABBITMQ or amqp://guest:guest@127.0.0.1:5672, NATS at LEVERET_NATS or 127.0.0.1:4222.
+//! A row is compared with the leveret row that moves the same: `leveret` moves a small struct,
+//! `leveret-bytes` 64 bytes, `leveret-rpc` a request and its reply. leveret acknowledges every
+//! message by itself. So do the rivals that can, unless the name of a row says otherwise. The bench
+//! skips rivals that are missing (a server, Python's kombu), and prints their names.
+//!
+//! `cargo bench --manifest-path benches/rivals/Cargo.toml` runs it. It has the options `--rounds
+//! <n>`, `--messages <n>` and `-- <row>` of the floor bench. The address of RabbitMQ is
+//! LEVERET_RABBITMQ or amqp://guest:guest@127.0.0.1:5672, that of NATS is LEVERET_NATS or
+//! 127.0.0.1:4222.
 
 #[path = "../floor/cores.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod cores;
 #[path = "../floor/group.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod group;
 #[path = "../floor/item.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod item;
 #[path = "kombu.rs"]
 mod kombu;
 #[path = "../floor/latency.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod latency;
 #[path = "nats.rs"]
 mod nats;
 #[path = "../floor/options.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod options;
 #[path = "../floor/others.rs"]
 mod others;
@@ -38,13 +44,13 @@ mod rabbitmq;
 #[path = "../floor/race.rs"]
 mod race;
 #[path = "../floor/raw.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod raw;
 #[path = "../floor/report.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod report;
 #[path = "../floor/routed.rs"]
-#[allow(dead_code, reason = "what was made for the floor bench")]
+#[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod routed;
 #[path = "table.rs"]
 mod table;
@@ -55,19 +61,19 @@ mod zeromq;
 
 use self::{options::Options, others::Others, table::Table};
 
-/// The queues of the floor bench's fanout.
+/// The number of queues of the floor bench's fanout.
 const QUEUES: u64 = 10;
 
 /// One row.
 pub struct Rival {
     name: &'static str,
-    /// The row that moves the same through leveret.
+    /// The leveret row that moves the same.
     against: &'static str,
-    /// What leveret's throughput against it should be at least.
+    /// The goal: the minimum of leveret's throughput divided by this row's.
     goal: Option<f64>,
-    /// Does another process do the work? Its processor time is no disturbance.
+    /// Whether another process does the work. Then its processor time is not a disturbance.
     elsewhere: bool,
-    /// One run: nanoseconds per message.
+    /// Runs the row once. Returns nanoseconds per message.
     run: Box<dyn Fn() -> f64>,
 }
 
@@ -93,7 +99,7 @@ impl Rival {
     }
 }
 
-/// What is not there, and why.
+/// The missing rivals, with the reasons.
 type Skipped = Vec<String>;
 
 fn main() {
@@ -106,7 +112,7 @@ fn main() {
     rivals.extend(nats::rivals(&options, &mut skipped));
     rivals.extend(rabbitmq::rivals(&options, &mut skipped));
     rivals.extend(kombu::rivals(&options, &mut skipped));
-    // What leveret and the bare channel do is always there to compare with.
+    // leveret and the bare channel are never missing, so every row has a row to compare with.
     rivals.retain(|rival| own.contains(&rival.name) || options.wants("rivals", rival.name, &[]));
     let (elsewhere, here): (Vec<_>, Vec<_>) = rivals.iter().partition(|rival| rival.elsewhere);
     let mut table = Table::new(options.quick);

@@ -1,11 +1,11 @@
-//! What the rounds came to, and how it is printed.
+//! The results of the rounds, and their output.
 
 use std::collections::HashMap;
 
 use super::{Rival, Skipped, report::amount};
 
-/// An embedded ActiveMQ, as it was measured once on the machine of 2026-11-22: vm://, not persistent, acknowledged per hundred. It
-/// needs a JVM and is not run here.
+/// An embedded ActiveMQ, as it was measured once on 2026-11-22 on the same machine: vm://, not
+/// persistent, acknowledged per hundred. It needs a JVM, so the bench does not run it.
 const ACTIVEMQ: (&str, f64, f64) = ("activemq-figure", 3_942.0, 20.0);
 
 pub struct Table {
@@ -25,7 +25,7 @@ impl Table {
         }
     }
 
-    /// A round that counts; were other processes busy all the same?
+    /// Adds a round that counts, and whether other processes were busy during it.
     pub fn round(&mut self, dirty: bool) {
         self.rounds += 1;
         self.dirty += usize::from(dirty);

@@ -1,4 +1,5 @@
-//! What runs in tokio's tasks: its broadcast channel, and kameo's message queue, which also routes.
+//! Rivals that run in tokio's tasks: its broadcast channel, and kameo's message queue, which also
+//! routes.
 
 use std::{
     sync::Arc,
@@ -26,7 +27,7 @@ use super::{
     race::Tally,
 };
 
-/// What a broadcast channel holds; a receiver that falls behind would lose the rest.
+/// The capacity of a broadcast channel. A receiver that is further behind would lose messages.
 const CAPACITY: usize = 1_024;
 
 pub fn rivals(options: &Options) -> Vec<Rival> {
@@ -46,7 +47,7 @@ pub fn rivals(options: &Options) -> Vec<Rival> {
     ]
 }
 
-/// One receiver. The sender waits when the channel is full, so that nothing is lost.
+/// One receiver. The sender waits when the channel is full, so no message is lost.
 async fn cast(messages: u64) -> Duration {
     let (sender, mut receiver) = broadcast::channel::<Arc<Msg>>(CAPACITY);
     let began = Instant::now();
@@ -72,7 +73,7 @@ async fn cast(messages: u64) -> Duration {
     time
 }
 
-/// Counts what it is told, and says when that is all.
+/// Counts the messages that it gets, and reports when it has all of them.
 #[derive(Actor)]
 struct Counter {
     tally: Tally,
@@ -93,8 +94,8 @@ impl Message<Msg> for Counter {
     }
 }
 
-/// Through a direct exchange and a queue to an actor; nothing is acknowledged, and no message waits for a consumer that is busy but in
-/// its mailbox.
+/// Through a direct exchange and a queue to an actor, without acknowledgements. A message waits for
+/// a busy consumer only in the consumer's mailbox.
 async fn actors(messages: u64) -> Duration {
     let (done, all) = oneshot::channel();
     let broker = MessageQueue::spawn(MessageQueue::new(DeliveryStrategy::Guaranteed));

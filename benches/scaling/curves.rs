@@ -1,4 +1,4 @@
-//! What is measured.
+//! The measured curves.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
     svg::{Panel, Scale, Series},
 };
 
-/// One panel of the plot, to be measured.
+/// One panel of the plot, before its measurement.
 pub struct Curve {
     title: &'static str,
     scale: Scale,
@@ -23,7 +23,7 @@ pub struct Curve {
     lines: Vec<Line>,
 }
 
-/// One line of a panel: makes what is to be run at an x, which returns nanoseconds per message.
+/// One line of a panel. It prepares a run for an x. The run returns nanoseconds per message.
 struct Line {
     name: &'static str,
     at: Box<dyn Fn(u64) -> Run>,
@@ -47,7 +47,7 @@ impl Curve {
         self
     }
 
-    /// The medians; at each x the lines are run in turn.
+    /// Measures the medians. At each x the lines run in turn.
     pub fn measure(&self, rounds: usize) -> Panel {
         let mut series: Vec<Series> = self
             .lines
@@ -79,7 +79,7 @@ impl Curve {
 }
 
 pub fn all(options: &Options) -> Vec<Curve> {
-    // Every number of threads shares them out evenly.
+    // The number of messages is divisible by each number of threads.
     let messages = (options.messages / 2).next_multiple_of(64);
     let powers = |base: u64, last: u64| -> Vec<u64> {
         std::iter::successors(Some(1), |x| Some(x * base))
@@ -137,7 +137,7 @@ fn each(messages: u64, run: impl Fn() -> Duration + 'static) -> Run {
     Box::new(move || run().as_nanos() as f64 / messages as f64)
 }
 
-/// A queue in which so many messages wait all the time.
+/// A queue in which this number of messages waits during the whole run.
 fn waiting(messages: u64, waiting: u64) -> Duration {
     let broker = Broker::new();
     let queue = Queue::new("scaling");
@@ -158,7 +158,7 @@ fn waiting(messages: u64, waiting: u64) -> Duration {
     time
 }
 
-/// Payloads of so many bytes, made by the producer and freed by the consumer.
+/// Payloads with this number of bytes. The producer allocates them and the consumer frees them.
 fn sized(messages: u64, size: usize) -> Duration {
     let broker = Broker::new();
     let queue = Queue::new("scaling");

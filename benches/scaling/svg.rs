@@ -1,12 +1,12 @@
-//! Curves as an SVG: six panels, three in a row. Small enough to write by hand; a plotting crate would be the bench's
-//! largest dependency.
+//! Curves as an SVG: six panels, three in a row. The code is short. A plotting crate would be the
+//! largest dependency of the bench.
 
 use std::fmt::Write;
 
-/// How the vertical axis counts.
+/// The scale of the vertical axis.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Scale {
-    /// From 0.
+    /// A linear scale from 0.
     Linear,
     Log,
 }
@@ -19,19 +19,19 @@ pub struct Panel {
 
 pub struct Series {
     pub name: &'static str,
-    /// Each x, and nanoseconds per message.
+    /// Pairs of x and nanoseconds per message.
     pub points: Vec<(u64, f64)>,
 }
 
 const COLUMNS: usize = 3;
-/// Of a panel, with its margins.
+/// The size of a panel, with its margins.
 const WIDTH: f64 = 330.0;
 const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 56.0;
-/// Above all panels.
+/// The height above all panels.
 const HEAD: f64 = 64.0;
 
 const INK: &str = "#1f2328";
@@ -158,7 +158,7 @@ fn draw_panel(svg: &mut String, panel: &Panel, names: &[&str]) {
     let middle = (LEFT + right) / 2.0;
     let style = r#"font-weight="bold""#;
     text(svg, middle, bottom + 38.0, "middle", INK, style, &title);
-    // leveret's line comes last, so that it lies on top.
+    // leveret's line is drawn last, so that it is on top.
     for series in panel.series.iter().rev() {
         let colour = names
             .iter()
@@ -192,7 +192,7 @@ fn text(svg: &mut String, x: f64, y: f64, anchor: &str, colour: &str, style: &st
     );
 }
 
-/// Of 1, 2 or 5, and at most five of them to the top.
+/// The distance of the axis marks: 1, 2 or 5 times a power of ten, with at most five marks.
 fn step(highest: f64) -> f64 {
     let magnitude = 10f64.powf((highest / 5.0).log10().floor());
     let part = highest / 5.0 / magnitude;
@@ -200,7 +200,7 @@ fn step(highest: f64) -> f64 {
     step.unwrap_or(10.0) * magnitude
 }
 
-/// As short as an axis needs it. Powers of two, from 1024 on, count in kibi.
+/// A number in its shortest form for an axis. Powers of two from 1024 on are in kibi.
 fn short(value: f64) -> String {
     match value {
         _ if value >= 1e6 => format!("{}M", value / 1e6),

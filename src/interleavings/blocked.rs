@@ -1,4 +1,4 @@
-//! Publishers that wait for room against what gives it and what ends the wait.
+//! Publishers that wait for room, against the events that make room or end the wait.
 
 use super::*;
 use crate::{
@@ -17,7 +17,8 @@ fn connect(broker: &Broker) -> Connection {
     broker.connect("/", Credentials::guest()).unwrap()
 }
 
-/// Publishes on another thread; whether the message got in. If not, it came back with this error.
+/// Publishes on another thread. The thread returns whether the message got in. If not, the publish
+/// must have failed with `error`.
 fn publish(producer: Producer<u32>, id: u32, error: Error) -> JoinHandle<bool> {
     thread::spawn(move || match producer.publish(id) {
         Ok(published) => published.routed == 1,
@@ -62,7 +63,8 @@ fn a_publisher_that_goes_with_its_connection_leaves_the_room_to_the_next() {
         let staying = publish(broker.producer(&queue).unwrap(), 2, Error::ShutDown);
         let closing = thread::spawn(move || connection.close().unwrap());
         let mut taken = 0;
-        // Whoever takes until the other is in never waits in vain.
+        // The loop takes messages until the staying publisher has got in, so it never waits in
+        // vain.
         let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
         loop {
             let delivery = mailbox.get().unwrap();
@@ -90,7 +92,8 @@ fn a_shutdown_lets_no_publisher_wait() {
         let held = mailbox.get().unwrap();
         broker.producer::<u32>(&queue).unwrap().try_publish(2).ok();
         let settling = thread::spawn(move || {
-            // It is settled only once the publisher is away, and the shutdown waits for that.
+            // The message is settled only after the publisher has returned, and the shutdown waits
+            // for the settlement.
             publishing.join().unwrap();
             held.ack().ok();
         });

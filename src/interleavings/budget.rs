@@ -1,9 +1,9 @@
-//! Publishers that wait for a budget, against everything that makes room in it.
+//! Publishers that wait for a budget, against all events that make room in it.
 
 use super::*;
 use crate::{model::descriptions::Budget, session::unacked::Requeue};
 
-/// Room for one message of a `u32`.
+/// The budget has room for one `u32` message.
 fn broker() -> Broker {
     let broker = Broker::new();
     broker.declare(&Budget::new("b", 4).block()).unwrap();
@@ -51,7 +51,7 @@ fn publishers_and_consumers_of_two_queues_pass_one_message_of_room_to_and_fro() 
                 }
             });
             let receiving = thread::spawn(move || {
-                // One comes back on its way, and pays nothing for that.
+                // One message is requeued on the way. It does not pay a second time.
                 consumer.recv().unwrap().nack(Requeue::Yes).unwrap();
                 for _ in 0..2 {
                     consumer.recv().unwrap().ack().unwrap();
@@ -124,7 +124,7 @@ fn a_future_that_is_dropped_leaves_the_room_to_the_next() {
         });
         mailbox.get().unwrap().ack().unwrap();
         if dropping.join().unwrap() {
-            // It was there first, and took the room.
+            // The dropped future was polled first and had taken the room.
             mailbox.get().unwrap().ack().unwrap();
         }
         waiting.join().unwrap();

@@ -1,4 +1,4 @@
-//! Channels: their ledger and their events against everything else.
+//! Channels: their unsettled deliveries and their events, against all other operations.
 
 use super::*;
 use crate::session::channel::Multiple;
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// The numbers of the ready messages, with the redelivered flags, in order; takes them away.
+/// Takes the ready messages. Returns their numbers and redelivered flags, in order.
 fn ready(channel: &Channel, queue: &str) -> Vec<(u8, bool)> {
     std::iter::from_fn(|| channel.basic_get(queue, AckMode::Auto).unwrap())
         .map(|delivery| (delivery.body().unwrap()[0], delivery.redelivered()))
@@ -61,7 +61,7 @@ fn closing_a_channel_against_publishing_and_acking_settles_each_message_once() {
 }
 
 #[test]
-fn a_cancel_on_a_channel_against_publishing_keeps_what_was_pushed() {
+fn a_cancel_on_a_channel_against_publishing_keeps_pushed_deliveries() {
     explore(|| {
         let broker = Broker::new();
         let (theirs, ours) = (channel(&broker), channel(&broker));
@@ -147,7 +147,7 @@ fn consuming_against_the_deletion_of_the_queue_says_so_once() {
             Err(error) => assert!(error.is_not_found()),
         }
         assert!(theirs.events().try_recv().is_err());
-        // The tag is free again either way.
+        // In both cases the tag is free again.
         theirs.queue_declare(&queue()).unwrap();
         theirs
             .basic_consume("q", ConsumeOptions::new().tag("c"))
@@ -178,7 +178,8 @@ fn a_commit_against_the_deletion_of_one_of_its_queues_does_the_rest() {
             move || ours.queue_delete("q", IfUnused::No, IfEmpty::No).unwrap()
         });
         theirs.tx_commit().unwrap();
-        // The acknowledged message was not ready; the committed one may have been.
+        // The acknowledged message was unacknowledged, not ready. The committed message may have
+        // been ready.
         assert!(deleting.join().unwrap() <= 1);
         assert_eq!(ready(&ours, "other"), [(9, false), (1, false)]);
         drop(theirs);
@@ -211,7 +212,7 @@ fn a_commit_against_the_close_of_its_channel_settles_each_delivery_once() {
     });
 }
 
-/// A payload whose end publishes to another queue.
+/// A payload that publishes to another queue when it is dropped.
 struct Echo(crate::handles::producer::Producer<u32>);
 
 impl Drop for Echo {
@@ -221,7 +222,7 @@ impl Drop for Echo {
 }
 
 #[test]
-fn the_last_of_a_channel_may_go_while_its_queue_is_deleted() {
+fn a_channel_may_be_dropped_while_its_queue_is_deleted() {
     explore(|| {
         let broker = Broker::new();
         let echo = broker.producer::<u32>(&Queue::new("echo")).unwrap();
@@ -232,7 +233,7 @@ fn the_last_of_a_channel_may_go_while_its_queue_is_deleted() {
         theirs
             .basic_consume("q", ConsumeOptions::new().auto_ack())
             .unwrap();
-        // Nobody reads the event: it ends with the channel, and its payload with it.
+        // No thread reads the event, so the event and its payload are dropped with the channel.
         producer
             .publish(crate::message::payload::LocalArc::new(Arc::new(Echo(echo))))
             .unwrap();

@@ -5,7 +5,7 @@ use crate::session::channel::ConfirmOutcome;
 use crate::{model::error::Error, session::channel::Event};
 
 #[test]
-fn what_was_published_before_a_wait_is_confirmed_when_it_returns() {
+fn messages_published_before_a_wait_are_confirmed_when_it_returns() {
     explore(|| {
         let broker = Broker::new();
         broker.declare(&queue()).unwrap();
@@ -40,7 +40,7 @@ fn what_was_published_before_a_wait_is_confirmed_when_it_returns() {
 }
 
 #[test]
-fn who_waits_for_confirms_is_woken_by_the_end_of_the_channel() {
+fn a_wait_for_confirms_is_woken_by_the_end_of_the_channel() {
     explore(|| {
         let broker = Broker::new();
         broker.declare(&queue()).unwrap();

@@ -1,4 +1,4 @@
-//! Credit that comes back: nobody waits while something is ready and there is credit.
+//! Credit that comes back: no consumer with credit waits while a message is ready.
 
 use crate::session::channel::{Multiple, QosScope};
 use shuttle::sync::mpsc;
@@ -11,7 +11,7 @@ use crate::session::{
     unacked::Requeue,
 };
 
-/// One thread publishes, one receives, one acknowledges.
+/// One thread publishes, one receives and one acknowledges.
 fn hand_over_hand(prefetch: u32, count: u32) {
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
@@ -214,7 +214,7 @@ fn two_consumers_of_one_queue_leave_nothing_while_one_can_take_it() {
 }
 
 #[test]
-fn what_a_dropped_consumer_held_goes_to_the_other_that_waits() {
+fn the_messages_of_a_dropped_consumer_go_to_the_waiting_one() {
     explore(|| {
         let broker = Broker::new();
         let producer = broker.producer::<u32>(&queue()).unwrap();

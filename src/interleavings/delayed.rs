@@ -1,4 +1,5 @@
-//! Messages that wait in a delayed exchange or in a queue, against the end of their wait and of where they wait.
+//! Messages that are delayed by an exchange or in a queue, against the end of the delay and the
+//! deletion of the exchange.
 
 use std::time::Duration;
 

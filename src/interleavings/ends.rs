@@ -1,4 +1,4 @@
-//! Publishing against the end of whoever receives: drop, cancel, close, delete, shutdown.
+//! Publishing against the end of the receiver: drop, cancel, close, delete and shutdown.
 
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ fn a_publish_finds_the_new_queue_behind_a_deleted_one() {
 }
 
 #[test]
-fn closing_a_connection_against_publishing_returns_what_was_not_acknowledged() {
+fn closing_a_connection_against_publishing_returns_unacknowledged_messages() {
     explore(|| {
         let broker = Broker::new();
         broker.declare(&queue()).unwrap();
@@ -162,7 +162,7 @@ fn closing_a_connection_against_publishing_returns_what_was_not_acknowledged() {
 }
 
 #[test]
-fn dropping_the_broker_wakes_everybody_who_waits() {
+fn dropping_the_broker_wakes_all_waiting_threads() {
     explore(|| {
         let tracker = Tracker::default();
         let broker = Broker::new();
@@ -260,7 +260,8 @@ fn an_auto_delete_queue_is_not_taken_from_under_a_new_consumer() {
         let fleeting = queue().auto_delete();
         let old = broker.consumer::<u32>(&fleeting).unwrap();
         let leaving = thread::spawn(move || drop(old));
-        // If it goes between the declaration and the consumer, it is declared anew.
+        // If the queue is deleted between its declaration and the consumer's subscription, the
+        // broker declares it again.
         let consumer = broker.consumer::<u32>(&fleeting).unwrap();
         leaving.join().unwrap();
         let producer = broker.producer::<u32>(&Queue::existing("q")).unwrap();
@@ -305,7 +306,7 @@ fn an_exclusive_queue_does_not_outlive_its_connection() {
 }
 
 #[test]
-fn a_shutdown_waits_for_what_is_held_and_no_longer() {
+fn a_shutdown_waits_for_unsettled_deliveries_and_no_longer() {
     explore(|| {
         let broker = Broker::builder().clock(ManualClock::new()).build();
         let mailbox = broker.simple_queue::<u32>("mailbox").unwrap();
@@ -321,7 +322,7 @@ fn a_shutdown_waits_for_what_is_held_and_no_longer() {
             thread::spawn(move || rejected.reject().unwrap_or_default()),
             thread::spawn(move || held.ack().unwrap_or_default()),
         ];
-        // The clock stands still: were it to wait for anything else, it would wait for ever.
+        // The clock stands still. If the shutdown waited for anything else, it would never return.
         let report = broker.shutdown(Duration::from_secs(1)).unwrap();
         assert!(!report.timed_out && report.queues.is_empty(), "{report:?}");
         join(threads);

@@ -1,8 +1,12 @@
 //! The whole broker on shuttle's scheduler, through its public handles.
 //!
-//! Each test is a small program with two or three threads, run in many orders of their steps. Shuttle reports a lost wake-up as a deadlock;
-//! the tests themselves check conservation: what was published is acknowledged once, or still ready, or went with a deleted queue, and no
-//! payload is left behind when everything is gone. There is no time under shuttle, so whoever waits with a limit does it on a manual clock.
+//! Each test is a small program with two or three threads. It runs in many orders of its steps.
+//! Shuttle reports a lost wake-up as a deadlock.
+//!
+//! The tests themselves check conservation. Each published message is acknowledged once, is still
+//! ready, or went with a deleted queue. No payload is left when all handles are dropped.
+//!
+//! Shuttle has no time, so a wait with a time limit uses a manual clock.
 
 mod blocked;
 mod budget;
@@ -44,10 +48,12 @@ use crate::{
     },
 };
 
-/// Under a uniformly random scheduler, and under one that looks for bugs of few context switches.
+/// Runs the scenario under two schedulers: a uniformly random one, and PCT, which looks for bugs
+/// that need few context switches.
 fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     let mut config = Config::new();
-    // Unoptimised, a publish through all layers needs more than shuttle's 32 KiB.
+    // A publish through all layers needs more than shuttle's default stack of 32 KiB in an
+    // unoptimised build.
     config.stack_size = 512 * 1024;
     Runner::new(RandomScheduler::new(RANDOM), config.clone()).run(scenario.clone());
     Runner::new(PctScheduler::new(3, PCT), config).run(scenario);
@@ -56,10 +62,10 @@ fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
 const RANDOM: usize = 500;
 const PCT: usize = 200;
 
-/// A payload that shows when it is dropped.
+/// A payload that tells its tracker when it is dropped.
 type Tracked = Local<(u32, Arc<()>)>;
 
-/// Makes payloads, and counts those that are still alive.
+/// Makes payloads and counts those that are not dropped yet.
 #[derive(Clone, Default)]
 struct Tracker(Arc<()>);
 
@@ -69,7 +75,7 @@ impl Tracker {
     }
 
     /// # Panics
-    /// If a payload is alive. The thread that counts must hold the only tracker.
+    /// If a payload is not dropped. The calling thread must hold the only tracker.
     fn assert_all_dropped(&self) {
         assert_eq!(Arc::strong_count(&self.0), 1, "a payload is left behind");
     }
@@ -87,7 +93,7 @@ fn channel(broker: &Broker) -> Channel {
         .unwrap()
 }
 
-/// Publishes each number as one byte by the default exchange.
+/// Publishes each number as one byte through the default exchange.
 fn publish_bytes(channel: &Channel, queue: &str, numbers: impl IntoIterator<Item = u8>) {
     for number in numbers {
         channel
@@ -102,7 +108,7 @@ fn publish_bytes(channel: &Channel, queue: &str, numbers: impl IntoIterator<Item
     }
 }
 
-/// What is ready in the queue, in its order, with the redelivered flags; takes it away.
+/// Takes the ready messages of the queue. Returns their ids and redelivered flags, in order.
 fn rest(broker: &Broker, queue: &str) -> Vec<(u32, bool)> {
     let queue = broker.simple_queue::<u32>(&Queue::existing(queue)).unwrap();
     std::iter::from_fn(|| match queue.try_get() {
@@ -121,7 +127,7 @@ fn ids(found: &[(u32, bool)]) -> Vec<u32> {
     found.iter().map(|(id, _)| *id).collect()
 }
 
-/// Receives and acknowledges until the consumer ends; returns what.
+/// Receives and acknowledges until the consumer ends. Returns the received ids.
 fn work(consumer: &Consumer<u32>) -> Vec<u32> {
     consumer
         .iter()

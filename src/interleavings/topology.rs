@@ -1,4 +1,4 @@
-//! Publishing against changes of what leads where.
+//! Publishing against changes of the topology.
 
 use super::*;
 use crate::model::{descriptions::Exchange, error::Error, field_value::FieldTable};
@@ -113,7 +113,7 @@ fn declaring_against_deleting_leaves_a_whole_queue_or_none() {
         let there = broker.declare(&Queue::existing("q")).is_ok();
         let routed = producer.publish(0).unwrap().routed;
         assert_eq!(routed, usize::from(there));
-        // Between the declaration and its binding the queue may have gone: then the caller hears of it.
+        // If the queue is deleted between its declaration and its binding, the declaration fails.
         assert!(declared.is_ok() || !there);
     });
 }

@@ -1,4 +1,4 @@
-//! Several who wait for the same thing, with and without a limit.
+//! Several threads that wait for the same messages, with and without a time limit.
 
 use std::time::Duration;
 
@@ -199,7 +199,7 @@ fn a_time_out_on_a_manual_clock_and_a_message_at_once_lose_neither() {
         });
         producer.publish(0).unwrap();
         advancing.join().unwrap();
-        // The wait may have begun after the advance.
+        // The wait may have begun after the first advance.
         clock.advance(SECOND);
         let acked = receiving.join().unwrap();
         assert_eq!([acked, ids(&rest(&broker, "q"))].concat(), [0]);
@@ -225,7 +225,7 @@ fn a_getter_whose_time_is_over_leaves_the_message_to_the_patient_one() {
         simple.put(1).unwrap();
         patient.join().unwrap();
         advancing.join().unwrap();
-        // The hasty one has its message, or may still wait for it: there is one.
+        // The getter with the time limit has got a message, or one message is left.
         assert!(hasty.join().unwrap() || simple.len() == 1);
     });
 }

@@ -1,7 +1,8 @@
-//! Delayed messages as they wait: listed and cancelled, at a queue or at a delayed exchange.
+//! Lists and cancels the delayed messages of a queue or of a delayed exchange.
 //!
-//! They are looked at a page at a time, so that the queue is never locked for long however many they are, and no filter runs
-//! under a lock. Knows nothing of why a message is delayed.
+//! The messages are read in pages, so the queue's lock is never held for long, however many
+//! messages there are. No filter runs under a lock. This module does not know why a message is
+//! delayed.
 
 use std::{
     collections::VecDeque,
@@ -24,17 +25,23 @@ use crate::{
     session::{channel::Channel, connection::Connection, gate::DelayQueue},
 };
 
-/// The delayed messages of one queue or one delayed exchange: those published to be
-/// [delivered after a time](crate::Message::deliver_after), those returned with
-/// [`Requeue::After`](crate::Requeue::After), and those that a [delayed exchange](crate::Exchange::delayed) keeps back. Made
-/// by [`Broker::delayed`](crate::Broker::delayed).
+/// The delayed messages of one queue or one delayed exchange.
+/// [`Broker::delayed`](crate::Broker::delayed) makes it.
 ///
-/// It sees what is there when it is asked. Once the queue or the exchange is deleted, nothing is there.
+/// Three kinds of messages are delayed:
+/// - messages published with [`Message::deliver_after`](crate::Message::deliver_after)
+/// - messages returned with [`Requeue::After`](crate::Requeue::After)
+/// - messages that a [delayed exchange](crate::Exchange::delayed) holds until their delay ends
 ///
-/// Cancelled messages are dropped without dead-lettering, and counted as purged.
+/// Each call reads the current messages. After the queue or exchange is deleted, there are none.
+///
+/// A cancelled message is dropped, not dead-lettered, and counts as purged.
+///
+/// # RabbitMQ
+/// There is no counterpart. The delayed message plugin neither lists nor cancels messages.
 ///
 /// # If dropped
-/// Nothing happens to the messages.
+/// The messages stay as they are.
 ///
 /// # Examples
 /// ```
@@ -46,13 +53,15 @@ use crate::{
 /// let queue = Queue::new("reminders");
 /// let reminders = broker.simple_queue::<String>(&queue)?;
 /// for (what, minutes) in [("eggs", 5), ("bread", 40), ("tea", 4)] {
-///     let message = Message::new(what.to_owned()).deliver_after(Duration::from_secs(60 * minutes)).message_id(what);
+///     let delay = Duration::from_secs(60 * minutes);
+///     let message = Message::new(what.to_owned()).deliver_after(delay).message_id(what);
 ///     reminders.put_message(message)?;
 /// }
 ///
 /// let delayed = broker.delayed(&queue)?;
 /// let first = delayed.iter().next().expect("three wait");
-/// assert_eq!((first.properties().message_id.as_deref(), first.due_in().as_secs()), (Some("tea"), 240));
+/// assert_eq!(first.properties().message_id.as_deref(), Some("tea"));
+/// assert_eq!(first.due_in(), Duration::from_secs(240));
 /// assert!(delayed.cancel(first.id()));
 /// assert_eq!(delayed.cancel_if(|message| message.due_in() > Duration::from_secs(600)), 1);
 /// clock.advance(Duration::from_secs(3_600));
@@ -63,19 +72,20 @@ use crate::{
 #[derive(Clone)]
 pub struct Delayed {
     vhost: Arc<VirtualHost>,
-    /// The queue, or the shelf of the exchange.
+    /// The queue, or the delay queue of the exchange.
     queue: Arc<QueueCore>,
 }
 
 impl Connection {
-    /// The delayed messages of a queue, or of an exchange that is [`delayed`](crate::Exchange::delayed), to be
-    /// listed and cancelled. Nothing is declared.
+    /// The delayed messages of a queue or of a [delayed exchange](crate::Exchange::delayed), for
+    /// listing and cancelling. The call declares nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if it does not exist,
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) for another connection's exclusive queue,
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an exchange of another type,
-    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+    /// [`Error::NotFound`](crate::Error::NotFound) if the queue or exchange does not exist,
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) for a queue that is exclusive to
+    /// another connection, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an
+    /// exchange of another type, [`Error::ConnectionClosed`](crate::Error::ConnectionClosed),
+    /// [`Error::ShutDown`](crate::Error::ShutDown).
     ///
     /// [`Delayed`] has an example.
     pub fn delayed(&self, at: impl Into<Destination>) -> Result<Delayed> {
@@ -115,19 +125,21 @@ impl Delayed {
         Ok(Delayed { vhost, queue })
     }
 
-    /// How many there are.
+    /// The number of delayed messages.
     pub fn len(&self) -> usize {
         self.queue.delayed().messages as usize
     }
 
-    /// Whether there is none.
+    /// Whether there are no delayed messages.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Lists them, those that are due first first, and those of the same time as they came.
+    /// Lists the messages in the order in which they are due. Messages with the same due time come
+    /// in the order of their arrival.
     ///
-    /// What comes, goes or is cancelled while the list is read may be in it or not; everything else is in it once.
+    /// If a message arrives, becomes due or is cancelled during the iteration, the list may contain
+    /// it or not. Every other message is in the list exactly once.
     pub fn iter(&self) -> DelayedMessages {
         DelayedMessages {
             delayed: self.clone(),
@@ -137,18 +149,21 @@ impl Delayed {
         }
     }
 
-    /// Cancels one; `false` if it is not there any more, having become ready or been cancelled.
+    /// Cancels one message. Returns `false` if the message is not delayed any more, because it has
+    /// become ready or was cancelled already.
     pub fn cancel(&self, id: DelayedId) -> bool {
         id.queue == self.queue.id() && self.cancel_keys(vec![id.key]) == 1
     }
 
-    /// Cancels those that the filter accepts; returns how many it were. One that becomes ready before its answer is there
-    /// stays, and is not counted.
+    /// Cancels the messages that the filter accepts. Returns the number of cancelled messages. A
+    /// message that becomes ready before the filter returns is not cancelled and not counted.
     ///
-    /// The filter runs without any lock: it may use the broker. It sees them as [`iter`](Self::iter) lists them.
+    /// The filter runs without any lock, so it may use the broker. It gets the messages in the
+    /// order of [`iter`](Self::iter).
     ///
     /// # Panics
-    /// If the filter does; what it accepted long before is cancelled then, and nothing else is harmed.
+    /// If the filter panics. Of the messages that it has accepted, fewer than the last 256 are not
+    /// cancelled then, and all earlier ones are. Nothing else has changed.
     pub fn cancel_if(&self, mut filter: impl FnMut(&DelayedMessage) -> bool) -> u64 {
         let mut cancelled = 0;
         let mut last = None;
@@ -164,7 +179,7 @@ impl Delayed {
         }
     }
 
-    /// Cancels all; returns how many it were.
+    /// Cancels all messages. Returns the number of cancelled messages.
     pub fn cancel_all(&self) -> u64 {
         self.vhost.cancel_all_delayed(&self.queue)
     }
@@ -173,7 +188,7 @@ impl Delayed {
         self.vhost.cancel_delayed(&self.queue, keys)
     }
 
-    /// The next of them behind `last`.
+    /// The next page: the messages behind `last`.
     fn page(&self, last: Option<DelayedKey>) -> Vec<DelayedMessage> {
         let (now, wall) = (self.vhost.nanos(), self.vhost.time().system_now());
         let queue = self.queue.id();
@@ -201,7 +216,7 @@ impl fmt::Debug for Delayed {
     }
 }
 
-/// The list that [`Delayed::iter`] makes.
+/// The iterator that [`Delayed::iter`] returns.
 pub struct DelayedMessages {
     delayed: Delayed,
     page: VecDeque<DelayedMessage>,
@@ -231,7 +246,8 @@ impl fmt::Debug for DelayedMessages {
     }
 }
 
-/// Names one delayed message as long as it is delayed; a message that is delayed again has another.
+/// Identifies one delayed message while it is delayed. If the same message is delayed again, it
+/// gets another id.
 ///
 /// [`Delayed`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -240,7 +256,7 @@ pub struct DelayedId {
     key: DelayedKey,
 }
 
-/// What can be seen of a delayed message. Its payload stays with it.
+/// A view of a delayed message, without its payload.
 ///
 /// # Examples
 /// ```
@@ -249,13 +265,15 @@ pub struct DelayedId {
 /// let clock = ManualClock::new();
 /// let broker = Broker::builder().clock(clock.clone()).build();
 /// let queue = Queue::new("q");
-/// let message = Message::new("tea".to_owned()).deliver_after(Duration::from_secs(240)).priority(5);
+/// let delay = Duration::from_secs(240);
+/// let message = Message::new("tea".to_owned()).deliver_after(delay).priority(5);
 /// broker.producer::<String>(&queue)?.publish_message(message)?;
 ///
 /// let delayed = broker.delayed(&queue)?;
 /// let tea = delayed.iter().next().expect("one waits");
-/// assert_eq!(tea.due_at(), Some(clock.system_now() + Duration::from_secs(240)));
-/// assert_eq!((&**tea.exchange(), tea.routing_key(), tea.properties().priority), ("", "q", Some(5)));
+/// assert_eq!(tea.due_at(), Some(clock.system_now() + delay));
+/// assert_eq!((&**tea.exchange(), tea.routing_key()), ("", "q"));
+/// assert_eq!(tea.properties().priority, Some(5));
 /// assert_eq!((tea.size(), tea.redelivered(), tea.delivery_count()), (3, false, 0));
 /// assert!(tea.type_name().ends_with("String"));
 /// # Ok::<(), leveret::Error>(())
@@ -298,56 +316,59 @@ impl DelayedMessage {
         }
     }
 
-    /// Its name, by which it can be [cancelled](Delayed::cancel).
+    /// The id with which [`Delayed::cancel`] cancels the message.
     pub fn id(&self) -> DelayedId {
         self.id
     }
 
-    /// How long it had to wait when it was listed. [`Duration::MAX`] if its time lies beyond all that can be told.
+    /// The rest of the delay at the moment of the listing. [`Duration::MAX`] if the due time is too
+    /// far away for the broker's clock.
     pub fn due_in(&self) -> Duration {
         self.due_in
     }
 
-    /// When it is due, by the broker's wall clock as it was when this was listed; `None` if no such time can be told.
+    /// The due time, by the broker's wall clock at the moment of the listing. `None` if a
+    /// [`SystemTime`] cannot hold the due time.
     pub fn due_at(&self) -> Option<SystemTime> {
         self.seen_at.checked_add(self.due_in)
     }
 
-    /// The exchange it was published to.
+    /// The exchange to which the message was published.
     pub fn exchange(&self) -> &Name {
         &self.exchange
     }
 
-    /// The routing key it was published with.
+    /// The routing key with which the message was published.
     pub fn routing_key(&self) -> &str {
         &self.routing_key
     }
 
-    /// Its properties.
+    /// The properties of the message.
     pub fn properties(&self) -> &Properties {
         &self.properties
     }
 
-    /// Its size in bytes, as limits and counts use it.
+    /// The size of the message in bytes, as limits and counts use it.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The Rust type of its payload.
+    /// The name of the payload's Rust type.
     pub fn type_name(&self) -> &'static str {
         self.type_name
     }
 
-    /// Whether it was delivered before and came back, by [`Requeue::After`](crate::Requeue::After).
+    /// Whether the message was delivered before and returned by
+    /// [`Requeue::After`](crate::Requeue::After).
     pub fn redelivered(&self) -> bool {
         self.delivery_count > 0
     }
 
-    /// How many earlier deliveries of it came back.
+    /// The number of earlier deliveries of the message that were returned.
     pub fn delivery_count(&self) -> u32 {
         self.delivery_count
     }
 }
 
-/// How many are looked at at once: so long the queue is locked.
+/// The number of messages in a page. The queue's lock is held while one page is read.
 const PAGE: usize = 256;

@@ -1,4 +1,5 @@
-//! What an operator does: look at the broker, list delayed messages, move messages back.
+//! The operations of an administrator: snapshots of the broker, lists of delayed messages, and
+//! redriving of dead letters.
 
 pub(crate) mod delayed_messages;
 pub(crate) mod redrive;

@@ -1,4 +1,4 @@
-//! Redriving: dead letters go back to the queues in which they died.
+//! Redriving: moving dead letters back to the queues in which they died.
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,11 @@ use crate::{
     },
 };
 
-/// Which dead letters go back to the queues in which they died.
+/// Selects the dead letters that [`Connection::redrive`] moves back to the queues in which they
+/// died.
+///
+/// # RabbitMQ
+/// The shovel plugin moves all messages of one queue to one given queue.
 ///
 /// # Examples
 /// ```
@@ -41,7 +45,7 @@ pub struct Redrive<'a> {
 }
 
 impl<'a> Redrive<'a> {
-    /// All of them.
+    /// Selects all dead letters.
     pub fn all() -> Redrive<'a> {
         Redrive {
             most: usize::MAX,
@@ -49,7 +53,7 @@ impl<'a> Redrive<'a> {
         }
     }
 
-    /// So many at the most, those that are served first.
+    /// Selects at most `most` dead letters, in the order of delivery.
     pub fn first(most: usize) -> Redrive<'a> {
         Redrive {
             most,
@@ -57,7 +61,8 @@ impl<'a> Redrive<'a> {
         }
     }
 
-    /// Only those whose properties (the `x-death` header among them) the filter accepts.
+    /// Selects only the dead letters whose properties the filter accepts. The headers are among the
+    /// properties, with the `x-death` header.
     pub fn filter(mut self, mut filter: impl FnMut(&Properties) -> bool + 'a) -> Redrive<'a> {
         let mut earlier = std::mem::replace(&mut self.filter, Box::new(|_| true));
         self.filter = Box::new(move |properties| earlier(properties) && filter(properties));
@@ -74,10 +79,19 @@ impl fmt::Debug for Redrive<'_> {
 }
 
 impl Connection {
-    /// Names the virtual host's dead-letter queue, which is declared unless it is there: it gets what can be neither
-    /// delivered nor routed on, that is unroutable messages (but mandatory ones, which come back) and dead letters whose
-    /// exchange is missing or has no queue for them. The header `x-undeliverable-reason` says why: `no-route` or
-    /// `no-exchange`. `None`, which is what a virtual host begins with, drops such messages.
+    /// Sets the virtual host's dead-letter queue, and declares this queue if it does not exist.
+    ///
+    /// The queue gets two kinds of messages that would otherwise be dropped:
+    /// - Unroutable messages. Mandatory messages are not among them, because they are returned to
+    ///   their publisher.
+    /// - Dead letters whose exchange is missing or routes them to no queue.
+    ///
+    /// The header `x-undeliverable-reason` of such a message is `no-route` or `no-exchange`.
+    /// With `None` the messages are dropped. A virtual host starts with `None`.
+    ///
+    /// # RabbitMQ
+    /// There is no counterpart for a whole virtual host. An alternate exchange does this for the
+    /// unroutable messages of one exchange.
     ///
     /// # Errors
     /// Those of [`declare`](Self::declare).
@@ -89,8 +103,8 @@ impl Connection {
     /// let broker = Broker::new();
     /// let lost = Queue::new("lost");
     /// broker.vhost("/")?.set_dead_letter_queue(Some(&lost))?;
-    /// broker.producer::<String>(&Exchange::fanout("news"))?.publish("nobody listens".to_owned())?;
-    /// assert_eq!(*broker.consumer::<String>(&lost)?.recv()?, "nobody listens");
+    /// broker.producer::<String>(&Exchange::fanout("news"))?.publish("no queue".to_owned())?;
+    /// assert_eq!(*broker.consumer::<String>(&lost)?.recv()?, "no queue");
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_dead_letter_queue(&self, queue: Option<&Queue>) -> Result {
@@ -101,16 +115,21 @@ impl Connection {
         self.gate().set_dead_letter_queue(name.as_ref())
     }
 
-    /// Moves dead letters that are ready in `queue` back to the queues in which they died last, where they get new
-    /// places at the end; returns how many. Messages that never died, whose queue is gone or refuses them, stay where
-    /// they are, in their places.
+    /// Moves the ready dead letters of `queue` back to the queues in which they died last. Returns
+    /// the number of moved messages.
     ///
-    /// What was recorded of their deaths goes with them, and counts on should they die again.
+    /// A message that `which` does not select stays in its place in `queue`. So does a message that
+    /// never died. So does a message if the queue in which it died does not exist, is exclusive to
+    /// another connection, or refuses it.
+    ///
+    /// A moved message keeps its `x-death` header. If the message dies again, the counts in the
+    /// header continue.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if `queue` does not exist,
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection,
-    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
+    /// connection, [`Error::ConnectionClosed`](crate::Error::ConnectionClosed),
+    /// [`Error::ShutDown`](crate::Error::ShutDown).
     ///
     /// # Examples
     /// ```
@@ -124,10 +143,10 @@ impl Connection {
     /// #     tasks.put(number)?;
     /// #     tasks.get()?.reject()?;
     /// # }
-    /// // Seven and eight died in the queue "tasks", and are in the queue "dead" now.
-    /// let cellar = |properties: &Properties| properties.header_value("origin") == Some(&"cellar".into());
+    /// // Seven and eight died in the queue "tasks". Both are in the queue "dead" now.
+    /// let urgent = |properties: &Properties| properties.priority == Some(9);
     /// let root = broker.vhost("/")?;
-    /// assert_eq!(root.redrive(&dead, Redrive::all().filter(cellar))?, 0); // none of them is from there
+    /// assert_eq!(root.redrive(&dead, Redrive::all().filter(urgent))?, 0); // neither is urgent
     /// assert_eq!(root.redrive(&dead, Redrive::first(1))?, 1);
     /// assert_eq!(*tasks.get()?, 7);
     /// # Ok::<(), leveret::Error>(())
@@ -138,7 +157,7 @@ impl Connection {
         let home_publisher = self.gate().publisher(Name::empty(), key, true, None, None);
         let mut moved = 0;
         let mut kept = Vec::new();
-        // Taken out as by gets, since the filter is not to run under the queue's lock.
+        // `get_all` takes the messages out, so the filter does not run under the queue's lock.
         for envelope in from.get_all() {
             let chosen = (moved as usize) < which.most && (which.filter)(envelope.properties());
             let bytes = envelope.size();
@@ -163,10 +182,11 @@ fn home(properties: &Properties) -> Option<Name> {
     x_death::last_queue(properties.headers.as_ref()).and_then(|queue| Name::new(queue).ok())
 }
 
-/// Publishes a dead letter to the queue that it died in.
+/// Publishes a dead letter to the queue in which it died.
 ///
 /// # Errors
-/// Gives it back if that queue is gone, is another connection's, or refuses it.
+/// Returns the dead letter if that queue does not exist, is exclusive to another connection, or
+/// refuses the message.
 fn send_home(
     publisher: &Publisher,
     home: &Name,
@@ -190,7 +210,7 @@ fn send_home(
             ..Meta::clone(meta)
         })
     });
-    // The message leaves its payload for as long as it takes to see whether it is wanted.
+    // The payload goes into a new message, and comes back if the queue refuses that message.
     let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
     let mut message = Some(Envelope::new(body, prepared.address(), meta));
     match (prepared.push(&mut message), message) {

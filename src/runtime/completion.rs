@@ -1,4 +1,4 @@
-//! The outcome of an operation that was started and has not ended: it can be waited for like all else.
+//! The outcome of an operation that was started and has not ended. A caller can wait for it.
 //!
 //! [`Completer`] is the side of the operation, [`Completion`] the side of the caller. A thread, a
 //! time-out and a task wait for a completion in the same way as for a message.

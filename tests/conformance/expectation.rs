@@ -1,4 +1,4 @@
-//! What a synchronous step expects of the broker's answer.
+//! The broker's answer that a synchronous step expects.
 
 use leveret::{Error, Scope};
 use serde_json::{Map, Value};
@@ -9,13 +9,13 @@ use crate::{
     message::{Received, Saved},
 };
 
-/// What a synchronous method answered when it succeeded.
+/// The answer of a successful synchronous method.
 pub enum Reply {
-    /// The fields of its reply; most have none.
+    /// The fields of the reply. Most replies have none.
     Fields(Map<String, Value>),
-    /// A get that found nothing.
+    /// A get from an empty queue.
     Empty,
-    /// A get that found a message.
+    /// A get with a message.
     Message(Received),
 }
 
@@ -28,27 +28,27 @@ impl Reply {
 
 /// The `expect` of a step.
 pub enum Expectation {
-    /// None was written: it succeeds.
+    /// No expectation is written, so the step must succeed.
     Success,
-    /// It succeeds with these fields.
+    /// The step succeeds with these fields.
     Fields(Map<String, Value>),
-    /// It fails like this.
+    /// The step fails in this way.
     Failure(Failure),
-    /// A get finds nothing.
+    /// The get finds the queue empty.
     Empty,
-    /// A get finds a message like this.
+    /// The get returns a message like this one.
     Message(Value),
 }
 
 /// A failure in AMQP's terms.
 pub struct Failure {
     reply_code: u16,
-    /// Whether the whole connection is to blame, not one channel.
+    /// Whether it is a connection error. If not, it is a channel error.
     of_connection: bool,
 }
 
 impl Failure {
-    /// Takes the fields of a failure, whose code has this name.
+    /// Reads the fields of a failure. `code` is the name of the field with its reply code.
     pub fn take(fields: &mut Fields, code: &str) -> Outcome<Failure> {
         let reply_code = fields.number(code)?;
         let of_connection = match fields.optional_text("level")?.as_deref() {
@@ -62,7 +62,7 @@ impl Failure {
         })
     }
 
-    /// Compares the broker's error with this failure.
+    /// Compares the broker's error with this expected failure.
     pub fn check(&self, error: &Error) -> Outcome {
         if error.reply_code() != Some(self.reply_code) {
             return Err(format!("expected {self}, not {}", describe(error)));
@@ -92,7 +92,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// An error for a report.
+/// The text of an error in a report.
 pub fn describe(error: &Error) -> String {
     match error.reply_code() {
         Some(code) => format!("error {code} ({error})"),
@@ -120,7 +120,7 @@ impl Expectation {
         Ok(expectation)
     }
 
-    /// Compares what the broker did with what is expected.
+    /// Compares the broker's answer with the expectation.
     pub fn check(&self, result: Result<Reply, Error>, saved: &mut Saved) -> Outcome {
         match (self, result) {
             (Expectation::Failure(failure), Err(error)) => failure.check(&error),

@@ -1,4 +1,5 @@
-//! Strict reading of one JSON object: a field that is missing, of another type, or left over is an error, so that nothing in a scenario is passed over.
+//! Strict reading of one JSON object. A missing field, a field of another type and a field left
+//! over are errors, so that no part of a scenario is ignored.
 
 use serde_json::{Map, Value};
 
@@ -16,24 +17,24 @@ impl Fields {
             .ok_or_else(|| format!("not an object: {value}"))
     }
 
-    /// Takes a field, whatever it is.
+    /// Takes a field of any type.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)
     }
 
-    /// Takes a field that must be there.
+    /// Takes a required field.
     pub fn required(&mut self, name: &str) -> Outcome<Value> {
         self.take(name)
             .ok_or_else(|| format!("the field '{name}' is missing"))
     }
 
-    /// Takes a text that must be there.
+    /// Takes a required text.
     pub fn text(&mut self, name: &str) -> Outcome<String> {
         self.optional_text(name)?
             .ok_or_else(|| format!("the field '{name}' is missing"))
     }
 
-    /// Takes a text, if it is there.
+    /// Takes an optional text.
     pub fn optional_text(&mut self, name: &str) -> Outcome<Option<String>> {
         match self.take(name) {
             None => Ok(None),
@@ -42,17 +43,17 @@ impl Fields {
         }
     }
 
-    /// Takes a text, or the empty one.
+    /// Takes a text. A missing field is the empty text.
     pub fn text_or_empty(&mut self, name: &str) -> Outcome<String> {
         Ok(self.optional_text(name)?.unwrap_or_default())
     }
 
-    /// Takes a flag, or false.
+    /// Takes a flag. A missing field is `false`.
     pub fn flag(&mut self, name: &str) -> Outcome<bool> {
         self.flag_or(name, false)
     }
 
-    /// Takes a flag, or this default.
+    /// Takes a flag. A missing field has this default.
     pub fn flag_or(&mut self, name: &str, default: bool) -> Outcome<bool> {
         match self.take(name) {
             None => Ok(default),
@@ -61,13 +62,13 @@ impl Fields {
         }
     }
 
-    /// Takes a number that must be there and fit.
+    /// Takes a required number of this type.
     pub fn number<N: TryFrom<u64>>(&mut self, name: &str) -> Outcome<N> {
         self.optional_number(name)?
             .ok_or_else(|| format!("the field '{name}' is missing"))
     }
 
-    /// Takes a number that must fit, if it is there.
+    /// Takes an optional number of this type.
     pub fn optional_number<N: TryFrom<u64>>(&mut self, name: &str) -> Outcome<Option<N>> {
         let Some(value) = self.take(name) else {
             return Ok(None);
@@ -78,7 +79,7 @@ impl Fields {
             .ok_or_else(|| format!("the field '{name}' is not a number that fits: {value}"))
     }
 
-    /// Takes a table, or the empty one.
+    /// Takes a table. A missing field is the empty table.
     pub fn table(&mut self, name: &str) -> Outcome<Map<String, Value>> {
         match self.take(name) {
             None => Ok(Map::new()),
@@ -87,7 +88,7 @@ impl Fields {
         }
     }
 
-    /// Takes a list, or the empty one.
+    /// Takes a list. A missing field is the empty list.
     pub fn list(&mut self, name: &str) -> Outcome<Vec<Value>> {
         match self.take(name) {
             None => Ok(Vec::new()),
@@ -96,7 +97,7 @@ impl Fields {
         }
     }
 
-    /// Every field must have been read by now.
+    /// Checks that every field has been read.
     pub fn finish(&self) -> Outcome {
         match self.0.keys().next() {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! What a channel has received and no step has asked for yet, in broker order.
+//! The events of a channel that no step has asked for yet, in the order of the broker.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -9,13 +9,13 @@ use leveret::channel::{Confirm, ConfirmOutcome as Confirmed, Event, Events};
 
 use crate::message::Received;
 
-/// One thing that came. A confirm of several publishes is one entry for each.
+/// One received event. A confirm of several publishes is one entry for each of them.
 pub enum Entry {
-    /// A message for a consumer.
+    /// A delivery to a consumer.
     Delivery { consumer: String, message: Received },
-    /// A message that nothing took.
+    /// A returned message.
     Return { reply_code: u16, message: Received },
-    /// The broker has taken the publish of this number.
+    /// The broker has confirmed the publish of this number.
     Ack(u64),
     /// The broker has refused the publish of this number.
     Nack(u64),
@@ -27,19 +27,19 @@ pub enum Entry {
 #[derive(Default)]
 pub struct Inbox {
     entries: VecDeque<Entry>,
-    /// Numbers of the publishes that no confirm has named yet.
+    /// The numbers of the publishes that are not confirmed yet.
     unconfirmed: BTreeSet<u64>,
     published: u64,
 }
 
 impl Inbox {
-    /// Numbers one more publish in confirm mode.
+    /// Gives one more publish its number in confirm mode.
     pub fn await_confirm(&mut self) {
         self.published += 1;
         self.unconfirmed.insert(self.published);
     }
 
-    /// Takes in everything that has come.
+    /// Adds all received events.
     pub fn fill(&mut self, events: &Events) {
         while let Ok(event) = events.try_recv() {
             let entry = match event {
@@ -78,19 +78,19 @@ impl Inbox {
         }
     }
 
-    /// All entries that wait.
+    /// All entries that no step has taken.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
 
-    /// Takes out the first `count` entries, of whatever kind.
+    /// Takes the first `count` entries, of any kind.
     pub fn take(&mut self, count: usize) -> Vec<Entry> {
         self.entries
             .drain(..count.min(self.entries.len()))
             .collect()
     }
 
-    /// Takes out the first `count` entries that the filter wants; the others keep their order.
+    /// Takes the first `count` entries that the filter accepts. The others keep their order.
     pub fn take_where(&mut self, count: usize, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let mut taken = Vec::new();
         let mut kept = VecDeque::new();
@@ -105,7 +105,7 @@ impl Inbox {
         taken
     }
 
-    /// What waits, for a report.
+    /// The remaining entries, as text for a report.
     pub fn describe(&self) -> String {
         if self.entries.is_empty() {
             return "nothing".to_owned();

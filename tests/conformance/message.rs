@@ -1,4 +1,4 @@
-//! What is compared of a message that came to the replayer.
+//! The parts of a received message that the replay compares.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::{Outcome, fields::Fields, values};
 
-/// The names a scenario has saved (`$q`) and what they stand for.
+/// The names that a scenario has saved (`$q`), with their values.
 pub type Saved = BTreeMap<String, String>;
 
-/// A message that came to the replayer by a delivery, a get or a return.
+/// A message that the replay received by a delivery, a get or a return.
 pub struct Received {
     body: String,
     exchange: String,
@@ -25,7 +25,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// A message that a consumer was given.
+    /// A message from a delivery.
     pub fn delivered(delivery: &ChannelDelivery) -> Received {
         Received {
             body: match delivery.body() {
@@ -41,7 +41,7 @@ impl Received {
         }
     }
 
-    /// A message that a get fetched: it also tells how many are left.
+    /// A message from a get. It also has the number of ready messages.
     pub fn fetched(delivery: &ChannelDelivery) -> Received {
         Received {
             message_count: Some(delivery.message_count()),
@@ -49,7 +49,7 @@ impl Received {
         }
     }
 
-    /// A message that could not be routed.
+    /// A returned message.
     pub fn returned(returned: &Returned) -> Received {
         Received {
             body: String::from_utf8_lossy(&returned.body).into_owned(),
@@ -62,7 +62,7 @@ impl Received {
         }
     }
 
-    /// Compares the fields that the expectation names and saves what it wants saved.
+    /// Compares the fields that the expectation names, and saves the values that it asks for.
     pub fn check(&self, expected: &Value, saved: &mut Saved) -> Outcome {
         let mut fields = Fields::new(expected)?;
         expect_equal("body", fields.take("body"), Some(self.body.as_str()))?;
@@ -155,7 +155,7 @@ impl fmt::Display for Received {
     }
 }
 
-/// Compares one field, if the expectation names it.
+/// Compares one field if the expectation names it.
 fn expect_equal<T>(name: &str, expected: Option<Value>, actual: Option<T>) -> Outcome
 where
     Value: From<Option<T>>,
@@ -171,7 +171,7 @@ where
     }
 }
 
-/// The properties that an expectation may name; headers stand beside them.
+/// The properties that an expectation may name. The headers are a separate field.
 const PROPERTIES: [&str; 13] = [
     "content_type",
     "content_encoding",

@@ -1,4 +1,5 @@
-//! The operations that are AMQP methods: synchronous ones with a reply, and publishing and settling, which fail later if at all.
+//! The operations that are AMQP methods. Synchronous methods have a reply. Publishing and settling
+//! have none, and can only fail later.
 
 use leveret::{
     ApplyTo, Error, Exchange, Policy, Properties, Queue, QueueDeclared, Requeue,
@@ -15,7 +16,8 @@ use crate::{
     values,
 };
 
-/// What a method said: outside, that the step cannot be replayed; inside, the broker's answer.
+/// The result of a method. The outer error means that the step cannot be replayed. The inner result
+/// is the broker's answer.
 type Said = Outcome<Result<Reply, Error>>;
 
 fn if_unused(fields: &mut Fields) -> Outcome<IfUnused> {
@@ -26,7 +28,7 @@ fn if_unused(fields: &mut Fields) -> Outcome<IfUnused> {
     })
 }
 
-/// Settling requeues unless told otherwise.
+/// A nack or reject requeues unless the step says otherwise.
 fn requeue(fields: &mut Fields) -> Outcome<Requeue> {
     Ok(if fields.flag_or("requeue", true)? {
         Requeue::Yes
@@ -282,7 +284,7 @@ impl Replay {
         Ok(vhost.clear_policy(&name).map(|_| Reply::done()))
     }
 
-    /// Carries out a publish or a settlement, if the operation is one.
+    /// Executes a publish or a settlement, if the operation is one.
     pub fn asynchronous(&mut self, op: &str, site: &Site, fields: &mut Fields) -> Option<Outcome> {
         match op {
             "publish" => Some(self.publish(site, fields)),

@@ -1,4 +1,5 @@
-//! Replays the steps of one scenario on a fresh broker. Knows connections, channels and saved names; `methods` and `waits` know the operations.
+//! Replays the steps of one scenario on a new broker. This module knows connections, channels and
+//! saved names. `methods` and `waits` know the operations.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +14,7 @@ use crate::{
     message::Saved,
 };
 
-/// Replays all steps; the error tells the step that failed and how.
+/// Replays all steps. The error names the failed step and its reason.
 pub fn run(steps: &[Value]) -> Outcome {
     let mut replay = Replay::new();
     for (index, step) in steps.iter().enumerate() {
@@ -24,17 +25,17 @@ pub fn run(steps: &[Value]) -> Outcome {
     replay.check_nothing_failed_unseen()
 }
 
-/// A scenario under way.
+/// A scenario during its replay.
 pub struct Replay {
     pub clock: ManualClock,
     pub broker: Broker,
-    /// `None` once closed.
+    /// `None` after the close.
     connections: BTreeMap<String, Option<Connection>>,
     lines: BTreeMap<String, Line>,
     pub saved: Saved,
 }
 
-/// Where a step happens.
+/// The connection and channel of a step.
 pub struct Site {
     connection: Option<String>,
     channel: String,
@@ -42,12 +43,12 @@ pub struct Site {
 
 /// One channel of the scenario.
 pub struct Line {
-    /// `None` once closed.
+    /// `None` after the close.
     open: Option<(Channel, Events)>,
     connection: String,
     pub inbox: Inbox,
     pub confirming: bool,
-    /// What an asynchronous method failed with: a broker on a wire would have closed the channel.
+    /// The error of an asynchronous method. RabbitMQ would have closed the channel.
     pub failure: Option<Error>,
 }
 
@@ -60,7 +61,7 @@ impl Line {
             .ok_or_else(|| "this channel is closed".to_owned())
     }
 
-    /// Takes everything that came into the inbox.
+    /// Moves all received events into the inbox.
     pub fn receive(&mut self) {
         if let Some((_, events)) = &self.open {
             self.inbox.fill(events);
@@ -102,7 +103,8 @@ impl Replay {
         expectation.check(result, &mut self.saved)
     }
 
-    /// The step with every saved name replaced in its texts, the longest name first; where a name is saved it stays.
+    /// The step with every saved name replaced by its value, longest name first. A field that saves
+    /// a name stays as it is.
     fn substituted(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => {
@@ -135,7 +137,7 @@ impl Replay {
         }
     }
 
-    /// The connection of a step, opened on first use.
+    /// The connection of a step. The first use opens it.
     pub fn connection(&mut self, site: &Site) -> Outcome<&Connection> {
         let name = site.connection.as_deref().unwrap_or("c1");
         if !self.connections.contains_key(name) {
@@ -150,7 +152,7 @@ impl Replay {
             .ok_or_else(|| format!("connection '{name}' is closed"))
     }
 
-    /// The channel of a step, opened on first use.
+    /// The channel of a step. The first use opens it.
     pub fn line(&mut self, site: &Site) -> Outcome<&mut Line> {
         if !self.lines.contains_key(&site.channel) {
             let channel = self
@@ -188,7 +190,8 @@ impl Replay {
         Ok(line)
     }
 
-    /// The channel of a step that uses it: what failed on it before had to be expected.
+    /// The channel of a step that uses it. An earlier failure on the channel is an error, unless
+    /// the scenario expected it.
     pub fn working_line(&mut self, site: &Site) -> Outcome<&mut Line> {
         let line = self.line(site)?;
         match &line.failure {
@@ -200,7 +203,7 @@ impl Replay {
         }
     }
 
-    /// The channel itself, of a step that uses it.
+    /// The open `Channel` of a step that uses it.
     pub fn channel(&mut self, site: &Site) -> Outcome<&Channel> {
         self.working_line(site)?.channel()
     }
@@ -231,8 +234,9 @@ impl Replay {
         Ok(result)
     }
 
-    /// Looks at once and then again and again while the clock moves on, until `look` is content or the time is used up.
-    /// `look` says `None` if it is content, what is missing if not, and an error if waiting is of no use.
+    /// Calls `look` at once, and again after each step of the clock, until it is satisfied or the
+    /// time is over. `look` returns `None` if it is satisfied, a text about the missing part if
+    /// not, and an error if waiting is useless.
     pub fn wait(
         &mut self,
         within_ms: u64,
@@ -262,5 +266,5 @@ impl Replay {
     }
 }
 
-/// How far the clock moves between two looks.
+/// The clock's step between two calls of `look`, in milliseconds.
 const STEP_MS: u64 = 5;

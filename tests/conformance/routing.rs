@@ -1,4 +1,5 @@
-//! Replays a routing table: one exchange, its bindings, and for each case the queues that get exactly one copy.
+//! Replays a routing table: one exchange, its bindings, and cases. Each case names the queues that
+//! get exactly one copy.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::{Outcome, expectation::describe, fields::Fields, scenario::RoutingTable, values};
 
-/// Replays all cases; the error tells the case that failed and how.
+/// Replays all cases. The error names the failed case and its reason.
 pub fn run(table: &RoutingTable) -> Outcome {
     let broker = Broker::builder().clock(ManualClock::new()).build();
     let connection = broker
@@ -23,7 +24,7 @@ pub fn run(table: &RoutingTable) -> Outcome {
         .exchange_declare(&Exchange::new("x", &table.exchange_type))
         .map_err(|error| describe(&error))?;
 
-    // Every queue that is named at all, and how many copies it got.
+    // Every queue that the table names, with the number of its copies.
     let mut copies: BTreeMap<String, usize> = BTreeMap::new();
     for (index, binding) in table.bindings.iter().enumerate() {
         let queue = bind(&channel, binding)
@@ -84,7 +85,7 @@ fn publish(channel: &Channel, key: &str, headers: Option<FieldTable>) -> Result<
     channel.basic_publish("x", key, "m", properties, PublishOptions::new())
 }
 
-/// Takes everything out of a queue and counts it.
+/// Takes all messages from a queue and returns their number.
 fn drain(channel: &Channel, queue: &str) -> Result<usize, Error> {
     let mut count = 0;
     while channel.basic_get(queue, AckMode::Auto)?.is_some() {

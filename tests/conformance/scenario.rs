@@ -1,4 +1,5 @@
-//! Scenario files: reading them, and the list of those that are pending. Knows the outer shape of the format, nothing of its steps.
+//! Reads scenario files, and the list of pending scenarios. This module knows the outer form of the
+//! format, not its steps.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
@@ -6,27 +7,27 @@ use serde_json::Value;
 
 use crate::{Outcome, fields::Fields};
 
-/// One scenario, as it stands in its file.
+/// One scenario of a file.
 pub struct Scenario {
-    /// The area of its file.
+    /// The area, which is the name of its file.
     pub area: String,
-    /// Its name, unique among all areas.
+    /// The name, unique among all areas.
     pub id: String,
-    /// What it does.
+    /// The steps or the routing table.
     pub kind: Kind,
 }
 
 /// The two kinds of scenario.
 pub enum Kind {
-    /// Operations one after another.
+    /// Operations that run one after the other.
     Steps(Vec<Value>),
-    /// An exchange's bindings, and which queues a publish reaches.
+    /// The bindings of an exchange, and the queues that a publish reaches.
     Routing(RoutingTable),
 }
 
-/// A routing table: one exchange called `x`.
+/// A routing table of one exchange with the name `x`.
 pub struct RoutingTable {
-    /// The exchange's type.
+    /// The type of the exchange.
     pub exchange_type: String,
     /// The bindings, as JSON.
     pub bindings: Vec<Value>,
@@ -34,7 +35,7 @@ pub struct RoutingTable {
     pub cases: Vec<Value>,
 }
 
-/// Reads every `*.json` of a folder, in the order of their names.
+/// Reads every `*.json` file of a folder, in the order of the names.
 pub fn load(folder: &Path) -> Outcome<Vec<Scenario>> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut paths: Vec<_> = entries
@@ -105,11 +106,11 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
     })
 }
 
-/// Reads the ids of pending scenarios: one a line, `#` begins a comment.
+/// Reads the ids of pending scenarios, one on each line. `#` begins a comment.
 pub fn pending(path: &Path) -> Outcome<BTreeSet<String>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        // Nothing is pending.
+        // Without the file no scenario is pending.
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };

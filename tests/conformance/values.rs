@@ -1,4 +1,5 @@
-//! AMQP values as the scenarios write them in JSON: plain JSON, or `{"$type": .., "value": ..}` where the type matters.
+//! AMQP values in the JSON of the scenarios: plain JSON, or `{"$type": .., "value": ..}` where the
+//! type matters.
 
 use leveret::{FieldTable, FieldValue};
 use serde::de::DeserializeOwned;
@@ -6,17 +7,19 @@ use serde_json::{Map, Value};
 
 use crate::Outcome;
 
-/// The table that is sent for a JSON object: the crate reads AMQP values in the very form of the scenarios.
+/// The table that is sent for a JSON object. The crate reads AMQP values in the JSON form of the
+/// scenarios.
 pub fn table(map: Map<String, Value>) -> Outcome<FieldTable> {
     parse(Value::Object(map))
 }
 
-/// Reads what the crate reads from JSON.
+/// Parses a type that the crate reads from JSON.
 pub fn parse<T: DeserializeOwned>(value: Value) -> Outcome<T> {
     serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
-/// Compares a value with what is expected of it: a plain JSON number fits any width, `"*"` fits anything, a table has at least the named fields.
+/// Compares a value with its expectation. A plain JSON number matches any integer width, and `"*"`
+/// matches any value. A table must have at least the named fields.
 pub fn check(expected: &Value, actual: &FieldValue) -> Outcome {
     let fits = match expected {
         Value::String(text) if text == "*" => true,

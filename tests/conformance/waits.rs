@@ -1,4 +1,5 @@
-//! The operations that wait: for messages, returns, confirms, counts, or for nothing to come.
+//! The operations that wait: for messages, returns, confirms and counts, or for the absence of
+//! events.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::{
     replay::{Replay, Site},
 };
 
-/// How long an expectation waits unless it says otherwise.
+/// The time that an expectation waits by default, in milliseconds.
 const WITHIN_MS: u64 = 2000;
 
 fn within(fields: &mut Fields) -> Outcome<u64> {
@@ -38,7 +39,7 @@ fn is_confirm(entry: &Entry) -> bool {
 }
 
 impl Replay {
-    /// Carries out the operation, if it is one that waits.
+    /// Executes the operation, if it is one that waits.
     pub fn waiting(&mut self, op: &str, site: &Site, fields: &mut Fields) -> Option<Outcome> {
         Some(match op {
             "sleep" => self.sleep(fields),
@@ -69,7 +70,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Waits until `count` of the wanted entries have come to the channel, and takes them.
+    /// Waits until the channel has `count` of the wanted entries, and takes them.
     fn await_entries(
         &mut self,
         site: &Site,
@@ -91,7 +92,7 @@ impl Replay {
         Ok(self.working_line(site)?.inbox.take_where(count, wanted))
     }
 
-    /// Lets the time go by and checks that none of these entries came.
+    /// Lets the time pass and checks that none of these entries arrived.
     fn expect_none(
         &mut self,
         site: &Site,
@@ -209,7 +210,7 @@ impl Replay {
             .map(|_| ())
     }
 
-    /// The next events of the channel, of all kinds, in this order.
+    /// Expects the next events of the channel, of all kinds, in this order.
     fn expect_events(&mut self, site: &Site, fields: &mut Fields) -> Outcome {
         let (expected, within_ms) = (fields.list("events")?, within(fields)?);
         fields.finish()?;
@@ -237,7 +238,7 @@ impl Replay {
     }
 
     fn expect_channel_closed(&mut self, site: &Site, fields: &mut Fields) -> Outcome {
-        // A call that fails has failed when it returns: there is nothing to wait for.
+        // A call that fails has failed when it returns, so there is no wait.
         within(fields)?;
         let expected = Failure::take(fields, "code")?;
         fields.finish()?;
@@ -325,7 +326,8 @@ fn check_return(entry: &Entry, code: &Value, message: &Value, saved: &mut Saved)
         .map_err(|problem| format!("{problem}; it was {returned}"))
 }
 
-/// Compares one event with what `expect_events` says of it: an object with its kind as only key.
+/// Compares one event with its entry in `expect_events`. The entry is an object whose only key is
+/// the kind.
 fn check_entry(expected: &Value, entry: &Entry, saved: &mut Saved) -> Outcome {
     let mut fields = Fields::new(expected)?;
     if let Some(delivery) = fields.take("delivery") {

@@ -1,6 +1,7 @@
-//! A small AMQP client over a socket: one connection, its channels, and what came on each of them in the order of the broker.
+//! A small AMQP client over a socket: one connection, its channels, and the frames received on each
+//! channel, in the order of the broker.
 //!
-//! Never blocks but in `wait`; what is still missing there after the given time is the caller's finding.
+//! Only `wait` blocks. If it times out, the caller reports the missing frame.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,10 +19,10 @@ use crate::{
     wire::{Reader, Writer},
 };
 
-/// How long a broker may take to answer a synchronous method.
+/// The time limit for the answer to a synchronous method.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where the broker is and who asks.
+/// The address of the broker, and the credentials.
 #[derive(Clone, Debug)]
 pub struct Address {
     pub host: String,
@@ -45,11 +46,11 @@ impl Address {
     }
 }
 
-/// A method that the broker sent as an answer.
+/// The method with which the broker answered.
 pub struct Reply {
     pub method: (u16, u16),
     pub arguments: Vec<u8>,
-    /// What a get fetched.
+    /// The message of a get.
     pub message: Option<Message>,
 }
 
@@ -58,9 +59,9 @@ pub struct Reply {
 pub struct Line {
     replies: VecDeque<Reply>,
     pub news: News,
-    /// The code with which the broker closed the channel.
+    /// The reply code with which the broker closed the channel.
     pub refused: Option<u16>,
-    /// A message of which parts are still to come.
+    /// A message whose frames have not all arrived.
     partial: Option<Partial>,
     pub confirming: bool,
     pub unconfirmed: Unconfirmed,
@@ -78,7 +79,7 @@ pub struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
     pub lines: BTreeMap<u16, Line>,
-    /// The code with which the broker closed the connection.
+    /// The reply code with which the broker closed the connection.
     pub closed: Option<u16>,
 }
 
@@ -152,7 +153,7 @@ impl Wire {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     thread::sleep(Duration::from_micros(200));
                 }
-                // The broker closed the connection: what it said in farewell is still to be read.
+                // The broker has closed the connection. Its close frame is still to be read.
                 Err(_) => return Ok(()),
             }
         }
@@ -198,7 +199,7 @@ impl Wire {
         self.send(&frames.0)
     }
 
-    /// Sends a synchronous method; the code if the broker refuses it.
+    /// Sends a synchronous method. Returns the reply code if the broker refuses it.
     pub fn call(
         &mut self,
         channel: u16,
@@ -212,7 +213,7 @@ impl Wire {
         self.answer(channel)
     }
 
-    /// Why the channel cannot be used any more.
+    /// The reply code for which the channel is closed.
     pub fn refusal(&self, channel: u16) -> Option<u16> {
         self.closed.or(self.lines[&channel].refused)
     }
@@ -250,7 +251,7 @@ impl Wire {
         self.lines.entry(channel).or_default()
     }
 
-    /// Takes in what has come; says whether anything had.
+    /// Reads the received bytes. Returns whether there were any.
     pub fn pump(&mut self) -> Said<bool> {
         let mut chunk = [0; 16384];
         let count = match self.stream.read(&mut chunk) {
@@ -328,7 +329,7 @@ impl Line {
     fn on_method(&mut self, method: (u16, u16), arguments: Vec<u8>) {
         let mut reader = Reader(&arguments);
         match method {
-            // Return, deliver, get-ok: the message follows.
+            // After return, deliver and get-ok the message follows.
             (60, 50 | 60 | 71) => {
                 self.partial = Some(Partial {
                     method,
@@ -356,7 +357,7 @@ impl Line {
         }
     }
 
-    /// Files the message that has been coming in, once it is whole.
+    /// Stores the message when all its frames have arrived.
     fn on_content(&mut self) {
         let whole = self.partial.as_ref().is_some_and(|partial| {
             partial

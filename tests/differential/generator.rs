@@ -1,4 +1,5 @@
-//! Writes a program step by step, looking at what leveret did with the steps before: so most of its settlements name messages that are outstanding.
+//! Writes a program step by step. It looks at leveret's outcomes of the earlier steps, so most of
+//! its settlements name outstanding messages.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +11,24 @@ use crate::{
     style::{GRID_MS, OPERATIONS, Style},
 };
 
-/// A channel as the program knows it.
+/// The program's state of a channel.
 struct Line {
     name: String,
     connection: String,
-    /// Consumers of a channel share one queue: the order among the deliveries of two queues is nobody's promise.
+    /// The queue of all consumers of the channel. The deliveries of two queues would have no
+    /// defined order.
     queue: String,
-    /// Tag, and whether it acknowledges.
+    /// Consumer tags, with `true` for a consumer that acknowledges.
     consumers: BTreeMap<String, bool>,
     outstanding: Vec<u64>,
-    /// Under a limit of the channel as a whole, whether a message that comes back, as itself or as a dead letter, is there before the limit is lifted is a race.
+    /// Whether the channel has a global prefetch limit. Then it is a race whether a returned
+    /// message or a dead letter arrives before the limit has room again.
     limited: bool,
     transactional: bool,
     open: bool,
 }
 
-/// The author of one program.
+/// The generator of one program.
 pub struct Generator {
     random: Random,
     style: Style,
@@ -34,15 +37,15 @@ pub struct Generator {
     exchanges: Vec<(String, &'static str)>,
     keys: Vec<String>,
     lines: Vec<Line>,
-    /// Steps that are decided already, the next one last.
+    /// Steps that are already planned, with the next step last.
     planned: Vec<Value>,
-    /// How many steps of the middle part are still to come.
+    /// The number of remaining steps in the middle part.
     left: usize,
     bodies: usize,
     tags: usize,
     /// Steps since the last sleep.
     awake: usize,
-    /// The queues that are still to be emptied at the end.
+    /// The queues that the end of the program still has to empty.
     draining: Option<Vec<String>>,
 }
 
@@ -96,7 +99,7 @@ impl Generator {
             steps.extend(self.bind("exchange_bind"));
         }
         if self.style.timed {
-            // All this has taken its time: the clocks agree again after it.
+            // The steps before have taken some time. After this sleep the two clocks agree again.
             steps.push(json!({"op": "sleep", "ms": GRID_MS}));
         }
         steps.reverse();
@@ -111,7 +114,7 @@ impl Generator {
             consumers: BTreeMap::new(),
             outstanding: Vec::new(),
             limited: false,
-            // What a commit publishes first may be dead before the next is published, or after it.
+            // The first message of a commit may have died before the next one is published, or not.
             transactional: self.style.transactions
                 && !self.style.dead_letters
                 && self.random.chance(50),
@@ -132,9 +135,9 @@ impl Generator {
         self.lines.push(line);
     }
 
-    /// The next step; none at the end of the program.
+    /// The next step. `None` at the end of the program.
     pub fn next(&mut self) -> Option<Value> {
-        // Every step takes its time, which is made up for in the next sleep.
+        // Every step takes some time. The next sleep is shortened by it.
         self.awake += 1;
         if self.style.timed
             && self.awake > 10
@@ -166,7 +169,7 @@ impl Generator {
         self.ending()
     }
 
-    /// Closes every channel, then empties every queue and looks for every exchange.
+    /// Closes every channel, then empties every queue and checks every exchange.
     fn ending(&mut self) -> Option<Value> {
         self.left = 0;
         if let Some(line) = self.lines.iter_mut().find(|line| line.open) {
@@ -184,11 +187,12 @@ impl Generator {
         }
         let queue = self.draining.as_ref()?.last()?.clone();
         Some(json!({
-            "op": "get", "conn": "c1", "ch": format!("last {queue}"), "queue": queue, "auto_ack": true,
+            "op": "get", "conn": "c1", "ch": format!("last {queue}"),
+            "queue": queue, "auto_ack": true,
         }))
     }
 
-    /// Takes note of what a step did.
+    /// Records the outcome of a step.
     pub fn learn(&mut self, step: &Value, outcome: &Outcome) {
         let (op, ch) = (step.text("op"), step.text("ch"));
         if outcome.reply.get("message").is_none()
@@ -222,7 +226,7 @@ impl Generator {
         }
     }
 
-    /// A step that does this, on some channel, if there is anything to do it with.
+    /// A step with this operation on some channel. `None` if no channel allows it.
     fn operation(&mut self, op: &'static str) -> Option<Value> {
         let random = &mut self.random;
         let open: Vec<usize> = (0..self.lines.len())
@@ -402,7 +406,7 @@ impl Generator {
         Some(step)
     }
 
-    /// Something that is refused.
+    /// A step that the broker refuses.
     fn mistake(&mut self) -> Value {
         let random = &mut self.random;
         self.tags += 1;
@@ -428,7 +432,10 @@ impl Generator {
             6 => ("tx_commit", json!({})),
             7 => (
                 "publish",
-                json!({"exchange": "", "routing_key": queue, "body": "m", "properties": {"expiration": "soon"}}),
+                json!({
+                    "exchange": "", "routing_key": queue,
+                    "body": "m", "properties": {"expiration": "soon"},
+                }),
             ),
             _ => (
                 "queue_delete",
@@ -444,7 +451,7 @@ impl Generator {
 }
 
 impl Line {
-    /// What the answer to a step on this channel means for it.
+    /// Updates the state of this channel after a step's answer.
     fn learn(&mut self, op: &str, step: &Value, reply: &Value) {
         if reply.get("error").is_some() || op == "close_channel" {
             self.open = false;

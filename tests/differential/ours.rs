@@ -1,4 +1,5 @@
-//! Runs steps on leveret. Where AMQP would have closed a channel or a connection, so does this: leveret itself never does.
+//! Runs steps on leveret. leveret never closes a channel or connection by itself, so this module
+//! closes them where AMQP does.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,21 +17,21 @@ use serde_json::{Map, Value, json};
 use crate::outcome::{Depth, Message, News, Outcome, Step, Unconfirmed};
 
 struct Line {
-    /// None once closed.
+    /// `None` after the close.
     open: Option<(Channel, Events)>,
     connection: String,
     confirming: bool,
     unconfirmed: Unconfirmed,
 }
 
-/// A broker of its own, and what one program has opened on it.
+/// A broker, with the connections and channels that one program has opened.
 pub struct Ours {
     clock: ManualClock,
     broker: Broker,
-    /// Each with a channel for questions; None once closed.
+    /// The connections, each with a channel for queries. `None` after the close.
     connections: BTreeMap<String, Option<(Connection, Channel)>>,
     lines: BTreeMap<String, Line>,
-    /// The queues whose depth may be asked for, and by which connection.
+    /// The queues whose depth may be queried, with the connection that may do it.
     queues: BTreeMap<String, String>,
     depths: BTreeMap<String, Depth>,
 }
@@ -102,7 +103,7 @@ impl Ours {
         }
     }
 
-    /// Runs a step and everything that follows from it.
+    /// Runs a step and all its effects.
     pub fn step(&mut self, step: &Value) -> Outcome {
         let (op, ch) = (step.text("op"), step.text("ch"));
         let reply = match op {
@@ -138,7 +139,7 @@ impl Ours {
         }
     }
 
-    /// Opens the channel on first use; says whether it is open now.
+    /// Opens the channel on first use. Returns whether it is open.
     fn open(&mut self, connection: &str, ch: &str) -> bool {
         let opened = self
             .connections
@@ -176,7 +177,7 @@ impl Ours {
         self.connections.insert(name.to_owned(), None);
     }
 
-    /// Does what an error does on the wire.
+    /// Closes the channel or connection, as AMQP does after an error.
     fn refuse(&mut self, step: &Value, error: &Error) -> Value {
         let code = error.reply_code();
         if matches!(error.scope(), Scope::Connection) {
@@ -188,7 +189,7 @@ impl Ours {
         json!({"error": code})
     }
 
-    /// The depth of every queue there is, and of those that have gone.
+    /// The depth of every queue, and the deleted queues.
     fn look(&mut self) -> BTreeMap<String, Depth> {
         let mut depths = BTreeMap::new();
         for (queue, connection) in &self.queues {
@@ -251,7 +252,7 @@ impl Ours {
             "queue_bind" => done(channel.queue_bind(queue, exchange, key, arguments)),
             "queue_unbind" => done(channel.queue_unbind(queue, exchange, key, arguments)),
             "queue_declare" => {
-                // Asking for its depth would prolong its life.
+                // A query for the depth would renew the queue's `x-expires` time.
                 let leased = arguments.contains_key("x-expires");
                 let mut declared = Queue::new(queue).arguments(arguments);
                 if step.flag("durable") {
@@ -363,7 +364,7 @@ impl Ours {
 }
 
 impl Line {
-    /// Everything that has come since the last time.
+    /// All events since the last call.
     fn news(&mut self) -> News {
         let mut news = News::default();
         let Some((_, events)) = &self.open else {

@@ -1,39 +1,42 @@
-//! What is compared: the answer to a step, everything that came to the channels until the broker was at rest, and the depth of every queue.
+//! The compared outcome of a step: its answer, all events on the channels until the broker was
+//! idle, and the depth of every queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-/// One step's outcome.
+/// The outcome of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// `{"ok": {..}}`, `{"error": code}`, `{"empty": true}`, `{"message": {..}}`, or null if the step's channel was closed before.
+    /// `{"ok": {..}}`, `{"error": code}`, `{"empty": true}` or `{"message": {..}}`. It is null if
+    /// the step's channel was closed before.
     pub reply: Value,
-    /// What came, by channel; channels to which nothing came are left out.
+    /// The received events by channel. Channels without events are left out.
     pub news: BTreeMap<String, News>,
-    /// The queues there are, by name.
+    /// The existing queues, by name.
     pub depths: BTreeMap<String, Depth>,
 }
 
-/// What a passive declare says of a queue.
+/// The answer of a passive declare for a queue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Depth {
-    /// How many messages are ready and how many consumers there are; `connection` is the one that may ask.
+    /// The numbers of ready messages and of consumers. `connection` is the connection that may
+    /// query them.
     There {
         connection: String,
         messages: u64,
         consumers: u64,
     },
-    /// It was there before this step.
+    /// The queue existed before this step and does not exist any more.
     Gone,
 }
 
-/// What came to one channel.
+/// The received events of one channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct News {
-    /// By consumer, in order.
+    /// Deliveries by consumer, in order.
     pub deliveries: BTreeMap<String, Vec<Value>>,
-    /// In order.
+    /// Returned messages, in order.
     pub returns: Vec<Value>,
     pub acks: BTreeSet<u64>,
     pub nacks: BTreeSet<u64>,
@@ -46,7 +49,7 @@ impl News {
     }
 }
 
-/// A message as the scenarios write it. What differs from run to run is replaced by `"*"`.
+/// A message in the form of the scenarios. `"*"` replaces values that differ from run to run.
 pub struct Message {
     pub body: String,
     pub exchange: String,
@@ -55,7 +58,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// With the fields that only some of the ways to get a message have.
+    /// Adds the fields that only some ways of receiving have.
     pub fn with(self, more: Value) -> Value {
         let mut properties = self.properties;
         let mut headers = properties.remove("headers");
@@ -86,7 +89,7 @@ impl Message {
     }
 }
 
-/// Publishes that wait for their confirm, to expand what confirms several.
+/// The publishes that are not confirmed yet. They are needed to expand a confirm with `multiple`.
 #[derive(Default)]
 pub struct Unconfirmed {
     published: u64,
@@ -99,7 +102,7 @@ impl Unconfirmed {
         self.numbers.insert(self.published);
     }
 
-    /// The publishes that a confirm is about.
+    /// The publishes that a confirm covers.
     pub fn confirm(&mut self, number: u64, multiple: bool) -> Vec<u64> {
         let confirmed: Vec<u64> = if multiple {
             self.numbers.range(..=number).copied().collect()
@@ -115,13 +118,13 @@ impl Unconfirmed {
 
 /// Reading a step.
 pub trait Step {
-    /// A text, or the empty one.
+    /// A text. A missing field is the empty text.
     fn text(&self, name: &str) -> &str;
-    /// A flag, or false.
+    /// A flag. A missing field is `false`.
     fn flag(&self, name: &str) -> bool;
-    /// A number, or 0.
+    /// A number. A missing field is 0.
     fn number(&self, name: &str) -> u64;
-    /// A table, or the empty one.
+    /// A table. A missing field is the empty table.
     fn table(&self, name: &str) -> Value;
 }
 

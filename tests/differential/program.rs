@@ -1,4 +1,5 @@
-//! Runs programs on both brokers, compares, and makes a program that differs smaller.
+//! Runs programs on both brokers, compares the outcomes, and shrinks a program whose outcomes
+//! differ.
 
 use serde_json::{Value, json};
 
@@ -11,30 +12,30 @@ use crate::{
     random::Random,
 };
 
-/// Steps, and what leveret did with each.
+/// Steps, with leveret's outcome of each.
 #[derive(Clone)]
 pub struct Program {
     pub steps: Vec<Value>,
     pub outcomes: Vec<Outcome>,
 }
 
-/// What RabbitMQ did otherwise.
+/// A step with another outcome on RabbitMQ.
 pub struct Difference {
-    /// The step's index.
+    /// The index of the step.
     pub index: usize,
-    /// What RabbitMQ did.
+    /// RabbitMQ's outcome of the step.
     pub real: Outcome,
-    /// What it did up to there.
+    /// RabbitMQ's outcomes of the steps before.
     pub before: Vec<Outcome>,
 }
 
-/// The names of a program begin with this.
+/// The prefix of all names in a program.
 pub fn prefix(number: u64) -> String {
     format!("differential-{}-{number}-", std::process::id())
 }
 
 impl Program {
-    /// The program of this seed and number.
+    /// Generates the program with this seed and number.
     pub fn generate(seed: u64, number: u64) -> Program {
         let mut generator = Generator::new(Random::new(seed, number), &prefix(number));
         let mut ours = Ours::new();
@@ -51,14 +52,14 @@ impl Program {
         program
     }
 
-    /// The program of these steps.
+    /// The program with these steps.
     pub fn of(steps: Vec<Value>) -> Program {
         let mut ours = Ours::new();
         let outcomes = steps.iter().map(|step| ours.step(step)).collect();
         Program { steps, outcomes }
     }
 
-    /// Runs it on the RabbitMQ, up to the first difference.
+    /// Runs the program on RabbitMQ, up to the first difference.
     pub fn compare(&self, address: &Address, pace: Pace) -> Result<Option<Difference>, Trouble> {
         let may_expire = self.steps.iter().any(|step| {
             step["op"] == "sleep"
@@ -92,7 +93,7 @@ impl Program {
         verdict
     }
 
-    /// Leaves out steps as long as the rest still differs by `differs`.
+    /// Removes steps as long as `differs` still finds a difference.
     pub fn shrink(
         mut self,
         mut found: Difference,
@@ -119,7 +120,7 @@ impl Program {
         (Program::of(self.steps), found)
     }
 
-    /// The program as a conformance scenario that expects what RabbitMQ did.
+    /// The program as a conformance scenario with the outcomes of RabbitMQ.
     pub fn scenario(&self, id: &str, prefix: &str, difference: &Difference) -> String {
         let mut steps = Vec::new();
         let mut depths = std::collections::BTreeMap::new();
@@ -184,7 +185,8 @@ impl Program {
                         messages,
                         consumers,
                     } => json!({
-                        "op": "expect_depth", "conn": connection, "ch": format!("look {connection}"),
+                        "op": "expect_depth",
+                        "conn": connection, "ch": format!("look {connection}"),
                         "queue": queue, "message_count": messages, "consumer_count": consumers,
                     }),
                     Depth::Gone => json!({"op": "expect_gone", "queue": queue}),

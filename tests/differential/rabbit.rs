@@ -1,7 +1,9 @@
-//! Runs steps on a RabbitMQ, and after each waits until the broker is at rest: what leveret did says how to know that.
+//! Runs steps on a RabbitMQ. After each step it waits until the broker is idle. leveret's outcome
+//! tells when that is.
 //!
-//! A broker on a wire answers when it likes. So the outcome of a step is gathered until it equals leveret's, and for a moment more, in which
-//! what leveret did not do would show; if it does not become equal in good time it is what it is by then.
+//! RabbitMQ answers after an unknown time. So the outcome of a step is collected until it equals
+//! leveret's outcome. Then it is collected for a moment longer, to see events that leveret did not
+//! have. If the outcomes do not become equal within the time limit, they differ.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,26 +21,27 @@ use crate::{
     wire::{Reader, Writer},
 };
 
-/// How the real broker is waited for.
+/// The waiting times for RabbitMQ.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How long an outcome may take to become leveret's.
+    /// The time limit in which an outcome must become equal to leveret's.
     pub patience: Duration,
-    /// The moment more.
+    /// The moment for which more events are collected.
     pub settle: Duration,
-    /// How far the time that has passed may be ahead of the program's own: programs choose times that allow for it.
+    /// The permitted lead of the real time over the program's time. Programs choose times that
+    /// allow for it.
     pub drift: Duration,
 }
 
-/// How long an outcome may take where time matters.
+/// The time limit of an outcome in a program with expiry.
 const BRIEF: Duration = Duration::from_millis(80);
 
-/// Why a step could not be run.
+/// The reason for which a step could not run.
 #[derive(Debug)]
 pub enum Trouble {
-    /// The machine was too slow for a program in which time plays a role.
+    /// The machine was too slow for a program with expiry.
     Late,
-    /// The broker or the connection to it failed.
+    /// The broker or its connection failed.
     Broken(String),
 }
 
@@ -50,15 +53,16 @@ impl From<String> for Trouble {
 
 struct Connection {
     wire: Wire,
-    /// The channel for questions.
+    /// The channel for queries.
     control: u16,
 }
 
-/// What one program has opened on the broker.
+/// The connections and channels that one program has opened on the broker.
 pub struct Rabbit {
     address: Address,
     pace: Pace,
-    /// Whether time matters in the program, and whether it does by now: nothing expires before something is published.
+    /// Whether messages or queues can expire in the program, and whether this has begun: before the
+    /// first publish nothing expires.
     may_expire: bool,
     timed: bool,
     started: Instant,
@@ -104,14 +108,14 @@ impl Rabbit {
         Ok(self.connections.get_mut(name).expect("it was just opened"))
     }
 
-    /// Runs a step and gathers its outcome.
+    /// Runs a step and collects its outcome.
     pub fn step(&mut self, step: &Value, expected: &Outcome) -> Result<Outcome, Trouble> {
         let reply = self.reply(step)?;
         let mut outcome = Outcome {
             reply,
             ..Outcome::default()
         };
-        // Once time matters a step must not use up what the program allows for all of them.
+        // In a timed program one step must not use the time that is allowed for all steps.
         let patience = match self.timed {
             true => self.pace.patience.min(BRIEF),
             false => self.pace.patience,
@@ -174,7 +178,7 @@ impl Rabbit {
             }
             "publish" | "ack" | "nack" | "reject" => {
                 asynchronous(wire, number, op, step)?;
-                // Whoever answers this has dealt with everything before.
+                // The broker answers this after it has handled everything before.
                 let question = Writer::default()
                     .u16(0)
                     .short_string("amq.direct")
@@ -213,7 +217,7 @@ impl Rabbit {
         })
     }
 
-    /// Adds what has come to the channels.
+    /// Adds the received events of the channels.
     fn gather(&mut self, outcome: &mut Outcome) -> Result<(), Trouble> {
         for connection in self.connections.values_mut() {
             while connection.wire.pump()? {}
@@ -244,7 +248,7 @@ impl Rabbit {
         Ok(())
     }
 
-    /// Asks for the depths that leveret told.
+    /// Queries the depths that are in leveret's outcome.
     fn look(
         &mut self,
         expected: &BTreeMap<String, Depth>,
@@ -291,7 +295,7 @@ impl Rabbit {
         Ok(depths)
     }
 
-    /// Deletes everything that the program has declared.
+    /// Deletes all entities that the program has declared.
     pub fn clean_up(mut self) -> Result<(), Trouble> {
         self.connections.retain(|name, connection| {
             if name != "control" && connection.wire.closed.is_none() {
@@ -324,7 +328,7 @@ impl Rabbit {
     }
 }
 
-/// What a synchronous method's reply says.
+/// The contents of a synchronous method's reply.
 fn answer(reply: Reply) -> Value {
     let mut reader = Reader(&reply.arguments);
     match reply.method {

@@ -1,10 +1,10 @@
-//! Numbers that look random and depend on the seed alone (SplitMix64).
+//! Pseudo-random numbers that depend only on the seed (SplitMix64).
 
-/// A source of such numbers.
+/// A source of pseudo-random numbers.
 pub struct Random(u64);
 
 impl Random {
-    /// The `number`th source of this seed.
+    /// The source with this number, for this seed.
     pub fn new(seed: u64, number: u64) -> Random {
         let mut random = Random(seed ^ number.wrapping_mul(0xD1B5_4A32_D192_ED03));
         random.next();
@@ -25,17 +25,17 @@ impl Random {
         usize::try_from(self.next() % bound).expect("it is below a usize")
     }
 
-    /// True so many times in a hundred.
+    /// Returns `true` in this percentage of the calls.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    /// One of these.
+    /// One of these items.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
 
-    /// The index of one of these weights, which are not all 0.
+    /// An index, chosen with these weights. At least one weight must not be 0.
     pub fn weighted(&mut self, weights: &[usize]) -> usize {
         let mut left = self.below(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {

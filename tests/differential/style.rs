@@ -1,4 +1,5 @@
-//! What a program is about: which features its queues and its steps use, and how often each operation comes. Tune here.
+//! The style of a program: the features of its queues and steps, and the frequency of each
+//! operation. Tune the test here.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +9,7 @@ use crate::random::Random;
 pub struct Style {
     pub dead_letters: bool,
     pub limits: bool,
-    /// Messages expire and the program sleeps.
+    /// Messages expire, and the program sleeps.
     pub timed: bool,
     pub priorities: bool,
     pub single_active: bool,
@@ -20,8 +21,8 @@ pub struct Style {
     pub mistakes: bool,
 }
 
-/// Programs sleep a multiple of this. Times to live are a third of it more than such a multiple, so that even a second one, begun when the
-/// first ran out, never ends close to the end of a sleep.
+/// Programs sleep a multiple of this time. Each time to live is a multiple plus a third. So even a
+/// second time to live, which begins when the first ends, never ends close to the end of a sleep.
 pub const GRID_MS: u64 = 600;
 
 /// The operations of a program's middle part.
@@ -59,7 +60,8 @@ impl Style {
             dead_letters: random.chance(50),
             limits: random.chance(40),
             timed,
-            // RabbitMQ looks for what has expired in a queue with priorities only when somebody asks for a message.
+            // In a queue with priorities RabbitMQ checks for expired messages only when a consumer
+            // or get asks for a message.
             priorities: !timed && random.chance(35),
             single_active: random.chance(15),
             prefetch: random.chance(50),
@@ -71,10 +73,11 @@ impl Style {
         }
     }
 
-    /// How often each of the operations comes, relatively.
+    /// The relative frequency of each operation.
     pub fn weights(&self) -> [usize; OPERATIONS.len()] {
         let when = |feature: bool, weight: usize| if feature { weight } else { 0 };
-        // A single active consumer that is cancelled at its prefetch limit leaves RabbitMQ asleep: see the notes of the recordings.
+        // RabbitMQ does not serve the next consumer when a single active consumer is cancelled at
+        // its prefetch limit. The notes of the recordings describe it.
         let cancels = !(self.single_active && self.prefetch);
         [
             40,
@@ -148,7 +151,7 @@ impl Style {
         if self.single_active && random.chance(70) {
             set("x-single-active-consumer", json!(true));
         }
-        // What a lazy queue has on disk forgets its original expiration when it dies.
+        // A message on the disk of a lazy queue loses its original expiration when it dies.
         if !self.timed && random.chance(8) {
             set("x-queue-mode", json!(random.pick(&["lazy", "default"])));
         }

@@ -1,11 +1,13 @@
-//! AMQP 0-9-1 on the wire, as far as the differential test needs it: integers, strings, field tables and message properties.
+//! AMQP 0-9-1 on the wire, as far as the differential test needs it: integers, strings, field
+//! tables and message properties.
 //!
-//! Knows nothing of connections or channels. What is read becomes JSON in the form of the conformance scenarios.
+//! This module does not know connections or channels. It decodes values to the JSON of the
+//! conformance scenarios.
 
 use leveret::{FieldTable, FieldValue, Properties};
 use serde_json::{Map, Value};
 
-/// Bytes under construction: the arguments of a method, or a whole frame.
+/// A buffer for encoding the arguments of a method or a whole frame.
 #[derive(Default)]
 pub struct Writer(pub Vec<u8>);
 
@@ -35,7 +37,7 @@ impl Writer {
         self
     }
 
-    /// Flags share one octet, the first in its lowest bit.
+    /// Flags share one octet, with the first flag in its lowest bit.
     pub fn bits(self, flags: &[bool]) -> Writer {
         let octet = flags
             .iter()
@@ -89,7 +91,7 @@ impl Writer {
         }
     }
 
-    /// The properties behind their flags.
+    /// Encodes the property flags, then the properties.
     pub fn properties(self, properties: &Properties) -> Writer {
         let texts = |text: &Option<String>| {
             text.as_ref()
@@ -134,7 +136,7 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("what a test sends is short")
 }
 
-/// Bytes that are being read. Reading past their end is a bug of this test or of the broker, hence a panic.
+/// Bytes to decode. Reading past their end is a bug of this test or of the broker, so it panics.
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -220,7 +222,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The properties behind their flags, as JSON.
+    /// Decodes the property flags, then the properties as JSON.
     pub fn properties(&mut self) -> Map<String, Value> {
         const NAMES: [&str; 14] = [
             "content_type",

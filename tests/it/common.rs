@@ -1,4 +1,4 @@
-//! What the tests of several subjects need.
+//! Helpers for several test modules.
 
 use std::{
     future::Future,
@@ -21,16 +21,17 @@ use proptest::test_runner::Config;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 pub const HOUR: Duration = Duration::from_secs(3_600);
-/// Far beyond what a loaded machine needs.
+/// A time limit far beyond the need of a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// As many of `whole` as `PROPTEST_CASES` asks for, at least one; 256 cases ask for all of them.
+/// A share of `whole`: all of it for 256 cases in `PROPTEST_CASES`, fewer for fewer cases, and at
+/// least one.
 pub fn share_of(whole: u32) -> u32 {
     let share = u64::from(whole) * u64::from(Config::default().cases) / 256;
     share.max(1).try_into().unwrap_or(u32::MAX)
 }
 
-/// A broker whose time stands still until it is told to go on.
+/// A broker with a manual clock, whose time stands still until the test advances it.
 pub fn on_a_manual_clock() -> (Broker, ManualClock) {
     let clock = ManualClock::new();
     (Broker::builder().clock(clock.clone()).build(), clock)
@@ -48,7 +49,7 @@ pub fn queue() -> Queue {
     Queue::new("q")
 }
 
-/// What is ready, with the redelivered flags, in order; takes it away.
+/// Takes the ready messages of a queue. Returns them with their redelivered flags, in order.
 pub fn rest<T: Payload + Clone>(broker: &Broker, name: &str) -> Vec<(T, bool)> {
     let queue = broker.simple_queue::<T>(&Queue::existing(name)).unwrap();
     std::iter::from_fn(|| match queue.try_get() {
@@ -63,7 +64,7 @@ pub fn rest<T: Payload + Clone>(broker: &Broker, name: &str) -> Vec<(T, bool)> {
     .collect()
 }
 
-/// Why there is nothing more to receive.
+/// The reason for which receiving has ended.
 pub fn reason<T: std::fmt::Debug>(received: Result<T, RecvError>) -> CancelReason {
     match received {
         Err(RecvError::Cancelled(reason)) => reason,
@@ -71,7 +72,8 @@ pub fn reason<T: std::fmt::Debug>(received: Result<T, RecvError>) -> CancelReaso
     }
 }
 
-/// What was taken in is somewhere, or has ended in one of the ways that are counted.
+/// Checks that each message taken in is still in the queue or in one of the counts of ended
+/// messages.
 pub fn assert_conserved(counts: &QueueSnapshot) {
     let places = [
         counts.ready,
@@ -93,14 +95,14 @@ pub fn assert_conserved(counts: &QueueSnapshot) {
     );
 }
 
-/// Runs `code` on another thread; `None` if it is not done in time.
+/// Runs `code` on another thread. Returns `None` if it does not end in time.
 pub fn in_time<R: Send + 'static>(code: impl FnOnce() -> R + Send + 'static) -> Option<R> {
     let (done, result) = mpsc::channel();
     thread::spawn(move || done.send(code()));
     result.recv_timeout(PATIENCE).ok()
 }
 
-/// A waker that notes that it was woken, and unparks the thread that made it.
+/// A waker that records its call and unparks the thread that created it.
 pub struct Alarm {
     rung: AtomicBool,
     thread: Thread,
@@ -114,7 +116,7 @@ impl Alarm {
         })
     }
 
-    /// Whether it has rung since this was last asked.
+    /// Whether the waker was called since the last call of this method.
     pub fn has_rung(&self) -> bool {
         self.rung.swap(false, SeqCst)
     }
@@ -132,7 +134,7 @@ impl Wake for Alarm {
     }
 }
 
-/// All that running a future takes.
+/// A minimal executor for one future.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let alarm = Alarm::new();
     let mut future = pin!(future);

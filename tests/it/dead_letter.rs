@@ -1,4 +1,4 @@
-//! Dead letters: where they go, why, and how they come home.
+//! Dead letters: their targets, their reasons, and their way back.
 
 use std::{thread, time::Duration};
 
@@ -44,7 +44,7 @@ fn redriven_messages_go_home_and_the_others_keep_their_places() -> Result {
 }
 
 #[test]
-fn the_dead_letter_queue_keeps_what_cannot_be_delivered_and_says_why() -> Result {
+fn the_dead_letter_queue_keeps_undeliverable_messages_with_the_reason() -> Result {
     let broker = Broker::new();
     let lost = Queue::new("lost");
     broker.vhost("/")?.set_dead_letter_queue(Some(&lost))?;
@@ -78,7 +78,7 @@ fn the_dead_letter_queue_keeps_what_cannot_be_delivered_and_says_why() -> Result
 }
 
 #[test]
-fn what_does_not_decode_is_rejected_and_never_returns() -> Result {
+fn an_undecodable_message_is_rejected_and_never_returns() -> Result {
     let broker = Broker::new();
     let dead = Queue::new("dead");
     broker.declare(&dead)?;
@@ -146,7 +146,8 @@ fn a_message_that_becomes_the_head_quietly_expires_in_time() {
     assert_eq!(*buried.try_recv().unwrap(), 17);
 }
 
-/// A call for each of the queues would need more than twice this, even with the least of them.
+/// Recursion over the queues would need more than twice this size, even with the smallest stack
+/// frames.
 const SMALL_STACK: usize = 64 * 1_024;
 
 #[test]

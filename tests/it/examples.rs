@@ -1,16 +1,17 @@
-//! Runs every example as a newcomer does and compares what it prints.
+//! Runs every example as a new user does, and compares its output with its header.
 //!
-//! The examples lie beside the folder of this test's executable; a whole `cargo test` builds them,
-//! and whoever runs this test alone has it build them.
+//! Cargo puts the examples next to the folder of this test's executable. A full `cargo test` builds
+//! them. If only this test runs, it builds them itself.
 
 use std::{env, path::PathBuf, process::Command, sync::Once};
 
-/// Builds the examples, once, where this test was built. Says nothing if they are there already.
+/// Builds the examples once, in the target folder of this test. Prints nothing if they are built
+/// already.
 fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
         let mut target: PathBuf = env::current_exe().unwrap();
-        // From `<target>/<profile>/deps/<this>`.
+        // Steps up from `<target>/<profile>/deps/<this program>` to `<target>`.
         for _ in 0..3 {
             target.pop();
         }
@@ -25,12 +26,12 @@ fn build() {
     });
 }
 
-/// What an example prints, given these arguments. It must end by itself and find its own checks
-/// passed.
+/// The output of an example with these arguments. The example must end by itself, and its own
+/// checks must pass.
 fn output(example: &str, arguments: &[&str]) -> String {
     build();
     let mut path: PathBuf = env::current_exe().unwrap();
-    path.pop(); // to `deps`
+    path.pop(); // leaves the path of `deps`
     path.pop();
     path.push("examples");
     path.push(format!("{example}{}", env::consts::EXE_SUFFIX));
@@ -51,7 +52,7 @@ fn output(example: &str, arguments: &[&str]) -> String {
     String::from_utf8(run.stdout).unwrap()
 }
 
-/// What the header of an example says that it prints.
+/// The output that the header of an example promises.
 fn promised(source: &str) -> String {
     let (_, rest) = source.split_once("//! ```text\n").unwrap();
     let (block, _) = rest.split_once("//! ```\n").unwrap();
@@ -86,7 +87,7 @@ fn hello_world_receives_what_it_sent_and_finds_the_queue_empty() {
     let [sent, received, left, empty] = lines[..] else {
         panic!("{output}");
     };
-    // The time is another every time; all else is as promised.
+    // The time differs in each run. The rest is as promised.
     let text = sent.strip_prefix("Sent: ").unwrap();
     assert_eq!(received.strip_prefix("Received: "), Some(text));
     let time = text.strip_prefix("helloworld, sent at ").unwrap();

@@ -1,10 +1,13 @@
-//! The layers of the crate, checked: a module imports only from below, and no source file is over 500 lines.
+//! Checks the layers of the crate. A module imports only from lower layers, and no source file has
+//! more than 500 lines.
 //!
-//! `FOLDERS` is the table, one row per folder; a new module is entered there before it builds here.
-//! What is read: every `use` and every path that begins with `crate`, `self` or `super`, followed
-//! through re-exports. What is not read: comments (doc tests among them), string literals, and items
-//! under `#[cfg(test)]`. A path that a macro puts together, or a method of a type that another module
-//! adds to, is out of sight.
+//! `FOLDERS` is the table of layers, with one row for each folder. A module that is not in the
+//! table fails the test.
+//!
+//! The test reads every `use` and every path that begins with `crate`, `self` or `super`, and
+//! follows re-exports. It does not read comments (so no doc tests), string literals, or items under
+//! `#[cfg(test)]`. It does not see a path that a macro builds, or a method that another module adds
+//! to a type.
 
 mod map;
 mod source;
@@ -15,14 +18,14 @@ use std::{fs, path::Path};
 use map::Map;
 use source::Source;
 
-/// May the modules of one floor import one another?
+/// Whether the modules of one floor may import one another.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Siblings {
     May,
     Never,
 }
 
-/// Modules of a folder; those of a later floor may import those of an earlier one.
+/// Modules of a folder. The modules of a later floor may import those of an earlier floor.
 struct Floor {
     siblings: Siblings,
     modules: &'static [&'static str],
@@ -30,7 +33,7 @@ struct Floor {
 
 struct Folder {
     name: &'static str,
-    /// As the front page and the design page say it.
+    /// The description of the folder in the front page and the design page.
     holds: &'static str,
     floors: &'static [Floor],
 }
@@ -49,7 +52,8 @@ const fn never(modules: &'static [&'static str]) -> Floor {
     }
 }
 
-/// From the bottom up: a folder may import every folder before its own. `lib.rs` is above them all.
+/// The folders from the lowest layer to the highest. A folder may import every folder before it.
+/// `lib.rs` is above them all.
 const FOLDERS: &[Folder] = &[
     Folder {
         name: "model",
@@ -150,12 +154,12 @@ fn every_module_imports_downwards_only_and_no_file_is_too_long() {
     );
 }
 
-/// A file of the crate: its path below `src`, with `/`, and its text.
+/// A file of the crate: its path below `src`, with `/` as separator, and its text.
 type File = (String, String);
 
 struct Report {
     violations: Vec<String>,
-    /// How many paths into the crate were looked at.
+    /// The number of checked paths into the crate.
     imports: usize,
 }
 
@@ -260,7 +264,8 @@ fn check(files: &[File]) -> Report {
     }
 }
 
-/// `exchange/topic/edge.rs` is `exchange::topic::edge`, `lib.rs` is the root.
+/// The module of a file: `exchange/topic/edge.rs` is `exchange::topic::edge`, and `lib.rs` is the
+/// root.
 fn module_of(file: &str) -> Vec<String> {
     let stem = file.trim_end_matches(".rs");
     let mut module: Vec<String> = stem.split('/').map(str::to_owned).collect();
@@ -270,7 +275,7 @@ fn module_of(file: &str) -> Vec<String> {
     module
 }
 
-/// What the table calls the place of a path: a folder, or a folder and a module of it.
+/// The entry of the table for a path: a folder, or a folder and one of its modules.
 fn unit_of(path: &[String]) -> String {
     path[..2.min(path.len())].join("/")
 }
@@ -279,7 +284,8 @@ fn is_folder(module: &str) -> bool {
     FOLDERS.iter().any(|folder| folder.name == module)
 }
 
-/// The layer of a folder, and the floor of a module in it. A folder's own `mod.rs` is above all of them.
+/// The layer of a folder, and the floor of a module in it. The `mod.rs` of a folder is above all
+/// its floors.
 fn floor_of(unit: &str) -> Option<(usize, usize)> {
     let (folder, module) = unit.split_once('/').unwrap_or((unit, ""));
     let layer = FOLDERS.iter().position(|row| row.name == folder)?;
@@ -295,7 +301,7 @@ fn siblings_of((layer, floor): (usize, usize)) -> Siblings {
     FOLDERS[layer].floors[floor].siblings
 }
 
-/// The table as the front page and the design page show it: the highest layer first.
+/// The table in the form of the front page and the design page, with the highest layer first.
 fn picture() -> String {
     let line =
         |(layer, folder): (usize, &Folder)| format!("{layer}  {:<12}{}", folder.name, folder.holds);
@@ -339,7 +345,7 @@ fn the_root_of_the_crate_holds_these_folders_and_nothing_else() {
     }
 }
 
-// What follows shows that the check can fail.
+// The tests below show that the check can fail.
 
 #[test]
 fn a_planted_import_upwards_is_found_in_the_real_sources() {
@@ -381,7 +387,7 @@ fn a_planted_import_upwards_is_found_in_the_real_sources() {
             .iter_mut()
             .find(|(name, _)| name == file)
             .unwrap_or_else(|| panic!("src/{file} is gone: plant elsewhere"));
-        // In front of the first import, so outside of any test module.
+        // The line goes in front of the first import, so it is outside of any test module.
         let line = 1 + text
             .lines()
             .position(|l| l.starts_with("use ") || l.starts_with("pub use "))
@@ -401,7 +407,7 @@ fn a_planted_import_upwards_is_found_in_the_real_sources() {
     }
 }
 
-/// The violations of a crate of these files.
+/// The violations in a crate with these files.
 fn violations(files: &[(&str, &str)]) -> Vec<String> {
     let files: Vec<File> = files
         .iter()

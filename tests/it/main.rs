@@ -1,6 +1,17 @@
-//! The integration tests, a module for each subject. Each test is named as the sentence it proves.
+//! The integration tests: one module for each subject. The name of each test is the sentence that
+//! it proves.
 //!
-//! One program, so that it is linked once. The judges beside it print reports of their own.
+//! All modules are one test program, so Cargo compiles and links it once.
+//!
+//! The two other programs in `tests/` compare leveret with RabbitMQ and print reports of their own.
+//! `conformance` replays recorded scenarios. `differential` runs random programs on both brokers.
+//!
+//! Two modules test the source code, not the broker. `layering` checks the imports between modules.
+//! `english` checks the words and line widths of comments and pages.
+//!
+//! No test sleeps to wait for another thread. Tests of times use a manual clock. Tests of waiting
+//! use an [`Alarm`](common::Alarm), join a thread, or yield until a count changes. Only
+//! `differential` sleeps, because it polls a real RabbitMQ.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod channel;

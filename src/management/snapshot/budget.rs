@@ -1,4 +1,4 @@
-//! How much of a byte budget is used.
+//! The use of a byte budget.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use crate::{
     session::connection::Connection,
 };
 
-/// How much of a [`Budget`](crate::Budget) is used, at one moment.
+/// The use of a [`Budget`](crate::Budget) at one moment.
 ///
-/// When nothing is under way, what is used is what the covered queues hold: the bytes that are `ready`, `unsettled` and `delayed` in
-/// their [`QueueSnapshot`](crate::QueueSnapshot)s.
+/// `used` counts the bytes of all messages in the covered queues: those that are `ready`,
+/// `unsettled` or `delayed` in their [`QueueSnapshot`](crate::QueueSnapshot)s. While messages are
+/// moving, `used` and the snapshots can differ for a moment.
 ///
 /// # Examples
 /// ```
@@ -35,17 +36,18 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BudgetSnapshot {
-    /// Its name.
+    /// The name of the budget.
     pub name: Name,
-    /// How many bytes it has, as declared.
+    /// The declared number of bytes.
     pub limit: u64,
-    /// What it does with publishers when it is spent, as declared.
+    /// The declared policy for publishers when the budget is spent.
     pub policy: BudgetPolicy,
-    /// Whether it covers every queue of its virtual host, as declared.
+    /// Whether the budget is declared for every queue of its virtual host.
     pub whole_vhost: bool,
-    /// How many bytes are used; what the broker itself brings may take it over the limit.
+    /// The number of used bytes. It can be over the limit, because messages that the broker itself
+    /// publishes (dead letters, for example) are never refused.
     pub used: u64,
-    /// How many publishers wait for room in it.
+    /// The number of publishers that wait for room in the budget.
     pub waiting: u64,
 }
 
@@ -60,11 +62,11 @@ impl Broker {
 }
 
 impl Connection {
-    /// How much of a budget is used now.
+    /// The current use of a budget.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none of that name, [`Error::InvalidName`] for a name over 255 bytes,
-    /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    /// [`Error::NotFound`] if the virtual host has no budget of this name, [`Error::InvalidName`]
+    /// for a name over 255 bytes, [`Error::ConnectionClosed`], [`Error::ShutDown`].
     ///
     /// [`BudgetSnapshot`] has an example.
     pub fn budget(&self, name: &str) -> Result<BudgetSnapshot> {

@@ -1,4 +1,4 @@
-//! A picture of a broker at one moment, as plain values: what there is, how it is bound, how much is where.
+//! A snapshot of a broker as plain values: exchanges, queues, bindings, budgets and counts.
 
 mod budget;
 
@@ -18,9 +18,14 @@ use crate::{
     model::{error::Result, exchange_kind::ExchangeKind, field_value::FieldTable, name::Name},
 };
 
-/// A picture of a broker; [`Display`](fmt::Display) shows its queues as a table.
+/// A snapshot of a broker. [`Display`](fmt::Display) shows its queues as a table.
 ///
-/// Each queue is seen at a moment of its own. Rates are computed by the reader, from two pictures.
+/// The snapshot reads the queues one after the other, so their counts are of slightly different
+/// moments. It has no rates. A program computes a rate from two snapshots.
+///
+/// # RabbitMQ
+/// The management API lists most of this: `/api/vhosts`, `/api/exchanges`, `/api/queues` and
+/// `/api/bindings`.
 ///
 /// # Examples
 /// ```
@@ -39,7 +44,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// By name.
+    /// The virtual hosts, sorted by name.
     pub vhosts: Vec<VhostSnapshot>,
 }
 
@@ -49,16 +54,18 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VhostSnapshot {
-    /// Its name.
+    /// The name of the virtual host.
     pub name: Name,
-    /// By name.
+    /// The budgets, sorted by name.
     #[serde(default)]
     pub budgets: Vec<BudgetSnapshot>,
-    /// By name; the default exchange, which every virtual host has, is left out.
+    /// The exchanges, sorted by name. The default exchange is left out, because every virtual host
+    /// has it.
     pub exchanges: Vec<ExchangeSnapshot>,
-    /// By name.
+    /// The queues, sorted by name.
     pub queues: Vec<QueueSnapshot>,
-    /// By source, destination and key; those of the default exchange are left out.
+    /// The bindings, sorted by source, destination and binding key. The bindings of the default
+    /// exchange are left out.
     pub bindings: Vec<BindingSnapshot>,
 }
 
@@ -68,24 +75,33 @@ pub struct VhostSnapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExchangeSnapshot {
-    /// Its name.
+    /// The name of the exchange.
     pub name: Name,
-    /// How it routes; of a [delayed exchange](crate::Exchange::delayed), its `x-delayed-type`.
+    /// The exchange type. For a [delayed exchange](crate::Exchange::delayed) it is the
+    /// `x-delayed-type`.
     pub kind: ExchangeKind,
-    /// What it keeps back, if it is a delayed exchange.
+    /// The messages that a delayed exchange holds until their delay ends. `None` for other
+    /// exchanges.
     pub delayed: Option<MessageTotals>,
-    /// As declared.
+    /// The declared `durable` flag.
     pub durable: bool,
-    /// As declared.
+    /// The declared `auto_delete` flag.
     pub auto_delete: bool,
-    /// As declared.
+    /// The declared `internal` flag.
     pub internal: bool,
-    /// As declared.
+    /// The declared arguments.
     pub arguments: FieldTable,
 }
 
-/// One queue of a [`Snapshot`]. All that it ever took in is `ready`, `unsettled` or `delayed` now, or one of the other
-/// counts.
+/// One queue of a [`Snapshot`].
+///
+/// Each message that the queue ever took in is in exactly one of the other counts: `ready`,
+/// `unsettled` and `delayed` if it is still in the queue, `acked`, `dead_lettered`, `expired`,
+/// `dropped`, `purged` or `moved` if it has left it.
+///
+/// # RabbitMQ
+/// `ready` is the management API's `messages_ready`, and `unsettled` is its
+/// `messages_unacknowledged`.
 ///
 /// # Examples
 /// ```
@@ -105,37 +121,38 @@ pub struct ExchangeSnapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueueSnapshot {
-    /// Its name.
+    /// The name of the queue.
     pub name: Name,
-    /// As declared.
+    /// The declared `durable` flag.
     pub durable: bool,
-    /// As declared.
+    /// The declared `auto_delete` flag.
     pub auto_delete: bool,
-    /// As declared.
+    /// The declared `exclusive` flag.
     pub exclusive: bool,
-    /// As declared.
+    /// The declared arguments.
     pub arguments: FieldTable,
-    /// How many consumers it has.
+    /// The number of consumers.
     pub consumers: u64,
-    /// Waiting for a consumer.
+    /// Messages that wait for a consumer.
     pub ready: MessageTotals,
-    /// Handed to a consumer, or got, and not settled.
+    /// Messages that were delivered to a consumer or fetched by a get, and are not settled.
     pub unsettled: MessageTotals,
-    /// Waiting for its time.
+    /// Messages that wait for the end of their delay.
     pub delayed: MessageTotals,
-    /// Taken in since the queue exists.
+    /// All messages that the queue has taken in since its declaration.
     pub taken_in: MessageTotals,
-    /// Acknowledged.
+    /// Acknowledged messages.
     pub acked: MessageTotals,
-    /// Dead-lettered, for whatever reason.
+    /// Dead-lettered messages, for any reason.
     pub dead_lettered: MessageTotals,
-    /// Expired, and not dead-lettered.
+    /// Messages that expired and were not dead-lettered.
     pub expired: MessageTotals,
-    /// Rejected, returned too often or over a limit, and not dead-lettered.
+    /// Messages that were dropped and not dead-lettered: after a reject, over the delivery limit,
+    /// or over a length limit.
     pub dropped: MessageTotals,
-    /// Purged, or cancelled while it was delayed.
+    /// Purged messages, and delayed messages that were cancelled.
     pub purged: MessageTotals,
-    /// Moved to another queue.
+    /// Messages that were moved to another queue.
     pub moved: MessageTotals,
 }
 
@@ -145,20 +162,20 @@ pub struct QueueSnapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BindingSnapshot {
-    /// The exchange that messages come from.
+    /// The exchange at which the binding begins.
     pub source: Name,
-    /// The queue or exchange that they go to.
+    /// The queue or exchange at which the binding ends.
     pub destination: Name,
-    /// Whether that is a queue.
+    /// Whether the destination is a queue.
     pub to_queue: bool,
     /// The binding key.
     pub routing_key: Name,
-    /// As bound.
+    /// The arguments of the binding.
     pub arguments: FieldTable,
 }
 
 impl Broker {
-    /// Takes a picture of everything there is.
+    /// Takes a snapshot of all virtual hosts.
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown).

@@ -24,7 +24,7 @@ fn publish(channel: &Channel, exchange: &str, key: &str) -> Result {
 }
 
 #[test]
-fn the_wait_is_true_until_a_message_is_refused_and_again_after_it_was_told() -> Result {
+fn a_wait_for_confirms_reports_a_nack_once() -> Result {
     let broker = Broker::new();
     let channel = channel_of(&broker)?;
     let small = Queue::new("small")
@@ -34,13 +34,14 @@ fn the_wait_is_true_until_a_message_is_refused_and_again_after_it_was_told() -> 
     channel.confirm_select()?;
     assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
     publish(&channel, "", "small")?;
-    publish(&channel, "", "nowhere")?; // to nobody: acknowledged all the same
+    publish(&channel, "", "nowhere")?; // unroutable, and acknowledged all the same
     assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
     publish(&channel, "", "small")?;
     publish(&channel, "", "nowhere")?;
     assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Nack);
     assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
-    // Every confirm is an event, in the order of the numbers, whoever waited.
+    // Every confirm is also an event, in the order of the sequence numbers. The waits take none
+    // away.
     let events = channel.events();
     let outcomes: Vec<_> = std::iter::from_fn(|| match events.try_recv() {
         Ok(Event::Confirm(confirm)) => Some((confirm.delivery_tag, confirm.outcome)),
@@ -95,7 +96,7 @@ fn a_delayed_message_is_confirmed_when_it_is_kept_back() -> Result {
     Ok(())
 }
 
-/// A task's waker that keeps whoever calls it until it is let go.
+/// A task's waker. It blocks the thread that calls it until the test lets that thread continue.
 struct Gate {
     reached: Sender<()>,
     go: Mutex<Receiver<()>>,
@@ -108,8 +109,7 @@ impl Wake for Gate {
     }
 }
 
-/// A message that is being published on another thread, and is in its queue, and has not been
-/// confirmed.
+/// A message that another thread is publishing. It is in its queue and not yet confirmed.
 struct UnderWay {
     broker: Broker,
     channel: Channel,
@@ -181,7 +181,7 @@ fn a_message_that_another_thread_is_publishing_is_waited_for() -> Result {
 }
 
 #[test]
-fn who_waits_is_woken_when_the_channel_or_the_broker_ends() -> Result {
+fn a_wait_is_woken_when_the_channel_or_the_broker_ends() -> Result {
     type End = fn(&UnderWay);
     let ends: [(End, Error); 2] = [
         (

@@ -1,4 +1,4 @@
-//! AMQP method by method, beside the typed verbs.
+//! Single AMQP methods, next to the typed handles.
 
 use leveret::channel::{Multiple, QosScope};
 use leveret::{
@@ -89,7 +89,7 @@ fn a_tag_used_again_does_not_take_the_credit_of_the_consumer_before_it() {
     channel.basic_consume("q", options.clone()).unwrap();
     channel.basic_cancel("c").unwrap();
     channel.basic_consume("q", options).unwrap();
-    // One delivery of each; both are acknowledged at once.
+    // Each consumer has one delivery. One ack settles both.
     channel.basic_ack(2, Multiple::Yes).unwrap();
     let events = channel.events();
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! AMQP 0-9-1 on a channel.
+//! AMQP 0-9-1 methods and confirms on a channel.
 
 mod confirms;
 mod methods;

@@ -1,4 +1,4 @@
-//! How receiving ends.
+//! The end of receiving.
 
 use std::{pin::pin, sync::Arc, thread};
 
@@ -75,7 +75,7 @@ fn every_end_says_its_reason() {
     drop(broker);
     assert_eq!(reason(shut_down.recv()), CancelReason::ShutDown);
     assert_eq!(reason(mailbox.get()), CancelReason::ShutDown);
-    // The end that came first stays.
+    // The first reason stays.
     assert_eq!(
         reason(block_on(shut_down.recv_async())),
         CancelReason::ShutDown

@@ -1,4 +1,4 @@
-//! The ways to receive, and how receiving ends.
+//! The ways to receive, and the end of receiving.
 
 mod ends;
 mod receive;

@@ -1,4 +1,4 @@
-//! The ways to receive: one or many, with a limit or without.
+//! The ways to receive: one message or a batch, with and without a time limit.
 
 use std::{
     sync::Arc,
@@ -51,7 +51,7 @@ fn a_consumer_of_two_queues_starves_neither() {
 }
 
 #[test]
-fn a_batch_has_what_there_is_or_what_comes_in_time() {
+fn a_batch_has_the_ready_messages_or_those_that_arrive_in_time() {
     let (broker, clock) = on_a_manual_clock();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let consumer = Arc::new(broker.consumer::<u32>(&queue()).unwrap());
@@ -64,7 +64,7 @@ fn a_batch_has_what_there_is_or_what_comes_in_time() {
             .map(|delivery| delivery.ack_into().unwrap())
             .collect::<Vec<_>>()
     };
-    // Full at once: no wait, and nothing beyond the limit.
+    // Three messages are ready, so the batch is full without a wait. It holds no more than three.
     let full = consumer.recv_batch(3, Duration::MAX).unwrap();
     assert_eq!(ids(full), [0, 1, 2]);
     assert!(consumer.recv_batch(0, Duration::MAX).unwrap().is_empty());
@@ -86,7 +86,7 @@ fn a_batch_has_what_there_is_or_what_comes_in_time() {
 }
 
 #[test]
-fn a_receive_with_a_limit_ends_in_time_and_takes_what_is_there() {
+fn a_receive_with_a_time_limit_ends_in_time_and_takes_a_ready_message() {
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let consumer = broker.consumer::<u32>(&queue()).unwrap();
@@ -119,7 +119,7 @@ fn a_time_out_goes_by_the_brokers_clock() -> Result {
 }
 
 #[test]
-fn a_simple_queue_takes_only_what_is_asked_for() {
+fn a_simple_queue_takes_only_requested_messages() {
     let broker = Broker::new();
     let mailbox = broker.simple_queue::<u32>("q").unwrap();
     for id in 0..3 {

@@ -7,7 +7,7 @@ use leveret::{Broker, Bytes, CancelReason, Local, Queue, Select};
 use crate::common::{Alarm, block_on, queue, reason, rest};
 
 #[test]
-fn a_select_tells_whose_turn_it_is_and_who_has_ended() {
+fn a_select_tells_which_consumer_has_a_message_and_which_has_ended() {
     let broker = Broker::new();
     let (numbers, words) = (Queue::new("numbers"), Queue::new("words"));
     let number_consumer = broker.consumer::<u32>(&numbers).unwrap();
@@ -24,7 +24,8 @@ fn a_select_tells_whose_turn_it_is_and_who_has_ended() {
         .unwrap();
     let selected = select.select();
     assert_eq!(selected.index(), w);
-    // Not received: it comes again, unseen.
+    // The message was selected but not received, so the next select gets it, without the
+    // redelivered flag.
     drop(selected);
     let selected = select.select();
     assert_eq!(selected.index(), w);

@@ -1,4 +1,4 @@
-//! Who waits is woken, and who gives up waiting takes nothing along.
+//! A waiting receiver is woken, and a receiver that stops waiting takes no message with it.
 
 use std::{pin::pin, time::Duration};
 
@@ -61,8 +61,8 @@ fn a_consumer_that_goes_wakes_as_many_getters_as_it_leaves_messages() {
 
 #[test]
 fn credit_returns_with_a_delivery_that_is_settled_after_others_were_taken_away() {
-    // Out of credit with something ready, which then goes another way: what is settled after that
-    // must count, although the consumer waits for nothing that is there.
+    // The consumer is out of credit while one message is ready. A purge then removes this message.
+    // A settlement after that must return credit, although no message is ready.
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let consumer = broker
@@ -85,7 +85,7 @@ fn credit_returns_with_a_delivery_that_is_settled_after_others_were_taken_away()
 }
 
 #[test]
-fn a_receiver_with_credit_is_served_what_comes_after_the_backlog_has_expired() {
+fn a_receiver_with_credit_gets_the_messages_after_an_expired_backlog() {
     let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q");
     let producer = broker.producer::<u32>(&queue).unwrap();
@@ -118,7 +118,7 @@ fn a_second_receiver_is_served_with_the_first_settlement() {
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let builder = broker.consumer_builder::<u32>(&queue());
     let consumer = builder.prefetch(16).build().unwrap();
-    // Two wait; one message goes to one of them, which holds what it gets.
+    // Two receivers wait. One message wakes one of them, and the consumer then holds that message.
     let alarms = [Alarm::new(), Alarm::new()];
     let mut receivers = [(); 2].map(|()| Box::pin(consumer.recv_async()));
     for (alarm, receiver) in alarms.iter().zip(&mut receivers) {

@@ -1,4 +1,4 @@
-//! Declaring and deleting exchanges that keep messages back.
+//! Declaring and deleting delayed exchanges.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::common::channel_of;
 use super::*;
 
 #[test]
-fn the_type_by_which_it_routes_must_be_given_and_be_one() -> Result {
+fn a_delayed_exchange_needs_a_valid_x_delayed_type() -> Result {
     let (broker, _) = on_a_manual_clock();
     let asked = |value: Option<FieldValue>| {
         let exchange = Exchange::new("x", "x-delayed-message");
@@ -67,7 +67,7 @@ fn a_redeclaration_is_compared_by_type_and_by_delayed_type() -> Result {
             "{error}"
         );
     }
-    // The argument is nothing to any other type.
+    // Exchanges of other types ignore the argument.
     broker.declare(&Exchange::fanout("y").argument("x-delayed-type", 5))?;
     broker.declare(&Exchange::fanout("y"))?;
     Ok(())

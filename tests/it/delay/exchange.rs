@@ -1,4 +1,4 @@
-//! Exchanges that keep messages back.
+//! Delayed exchanges: publishing to them, and routing at the end of the delay.
 
 use leveret::{
     Budget, Error, FieldValue, Local, Message, Queue, Redrive,
@@ -17,7 +17,7 @@ fn fanout() -> (Exchange, Queue) {
 }
 
 #[test]
-fn messages_come_when_their_time_has_come_and_in_that_order() -> Result {
+fn delayed_messages_arrive_when_they_are_due_and_in_that_order() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let (exchange, queue) = fanout();
     let consumer = broker.consumer::<String>(&queue)?;
@@ -80,7 +80,7 @@ fn a_delayed_message_shows_its_delay_negated_and_others_show_what_they_were_give
 }
 
 #[test]
-fn the_bindings_of_the_moment_at_which_the_delay_is_over_decide() -> Result {
+fn a_delayed_message_is_routed_by_the_bindings_at_the_end_of_its_delay() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let exchange = Exchange::direct("x").delayed();
     let before = Queue::new("before").bind(&exchange, "k");
@@ -138,7 +138,7 @@ fn a_message_from_another_exchange_is_kept_back_where_it_meets_a_delayed_one_and
     assert_eq!(kept_back(&broker, &first)?, (1, 1));
     clock.advance(ms(10));
     let delivery = late.try_recv()?;
-    // It was published to the first of them, and still says so.
+    // The message was published to the first of the two exchanges, and its delivery still says so.
     assert_eq!(
         (&*delivery.info().exchange(), delivery.info().routing_key()),
         ("source", "a.b")
@@ -167,7 +167,7 @@ fn several_delayed_exchanges_on_the_way_each_keep_a_copy() -> Result {
 }
 
 #[test]
-fn an_alternate_exchange_gets_what_nobody_wants_when_the_delay_is_over() -> Result {
+fn an_alternate_exchange_gets_an_unroutable_message_when_its_delay_ends() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let unrouted = Exchange::fanout("unrouted");
     let exchange = Exchange::direct("x").delayed().alternate("unrouted");
@@ -177,7 +177,7 @@ fn an_alternate_exchange_gets_what_nobody_wants_when_the_delay_is_over() -> Resu
     assert_eq!(all(&found), [""; 0]);
     clock.advance(ms(10));
     assert_eq!(all(&found), ["m"]);
-    // And a delayed exchange can be the alternate of another.
+    // A delayed exchange can also be the alternate exchange of another one.
     let late = Exchange::fanout("late").delayed();
     let consumer = broker.consumer::<String>(&Queue::new("q").bind(&late, ""))?;
     let plain = broker.producer::<String>(&Exchange::direct("plain").alternate("late"))?;
@@ -201,7 +201,7 @@ fn a_mandatory_message_that_is_kept_back_is_not_returned_and_is_confirmed() -> R
     assert!(matches!(confirmed, Event::Confirm(confirm) if confirm.outcome == ConfirmOutcome::Ack));
     clock.advance(ms(10));
     assert!(matches!(events.try_recv(), Err(TryRecvError::Empty)));
-    // One that is not delayed is returned as ever.
+    // A message without a delay is returned as usual.
     channel.basic_publish("x", "nowhere", "m", x_delay(0), mandatory)?;
     assert!(matches!(events.try_recv()?, Event::Return(_)));
     let producer = broker
@@ -215,7 +215,7 @@ fn a_mandatory_message_that_is_kept_back_is_not_returned_and_is_confirmed() -> R
 }
 
 #[test]
-fn what_no_queue_wants_in_the_end_goes_to_the_dead_letter_queue_of_its_virtual_host() -> Result {
+fn a_message_that_is_unroutable_after_its_delay_goes_to_the_dead_letter_queue() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let lost = Queue::new("lost");
     broker.vhost("/")?.set_dead_letter_queue(Some(&lost))?;
@@ -233,7 +233,7 @@ fn what_no_queue_wants_in_the_end_goes_to_the_dead_letter_queue_of_its_virtual_h
 }
 
 #[test]
-fn keys_of_cc_and_bcc_count_when_the_delay_is_over() -> Result {
+fn cc_and_bcc_keys_route_at_the_end_of_the_delay() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let exchange = Exchange::direct("x").delayed();
     let [a, b, c] = ["a", "b", "c"].map(|name| {
@@ -295,14 +295,14 @@ fn an_expiration_begins_when_the_delay_is_over() -> Result {
 }
 
 #[test]
-fn a_message_that_says_both_waits_until_both_times_are_over() -> Result {
+fn a_message_with_x_delay_and_deliver_after_waits_for_both() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let (exchange, queue) = fanout();
     let consumer = broker.consumer::<String>(&queue)?;
     let producer = broker.producer::<String>(&exchange)?;
     producer.publish_message(text("b", 10).deliver_after(ms(20)))?;
     producer.publish_message(text("a", 20).deliver_after(ms(10)))?;
-    // One that only says when to deliver it passes, and waits in its queue.
+    // The exchange does not hold a message that has only a `deliver_after`. Its queue holds it.
     let message = Message::new("c".to_owned()).deliver_after(ms(20));
     let published = producer.publish_message(message)?;
     assert_eq!((published.routed, published.delayed), (1, 0));
@@ -347,7 +347,8 @@ fn a_local_waits_too_and_reaches_one_queue() -> Result {
     clock.advance(ms(10));
     let came = [consumer.try_recv().is_ok(), other.try_get().is_ok()];
     assert_eq!(came.iter().filter(|came| **came).count(), 1);
-    // For two places at once it is refused, and comes back.
+    // A `Local` payload cannot go to a delayed exchange and to a queue. It comes back to its
+    // publisher.
     let source = Exchange::fanout("source");
     broker.declare(&Exchange::fanout("y").delayed().bind(&source, ""))?;
     broker.declare(&Queue::new("now").bind(&source, ""))?;
@@ -380,7 +381,7 @@ fn an_enormous_delay_never_comes_and_does_not_overflow() -> Result {
 }
 
 #[test]
-fn what_is_kept_back_counts_against_the_budget_of_the_whole_virtual_host() -> Result {
+fn a_delayed_message_counts_against_the_budget_of_the_whole_virtual_host() -> Result {
     let (broker, clock) = on_a_manual_clock();
     broker.declare(&Budget::new("b", 3).whole_vhost())?;
     let (exchange, queue) = fanout();

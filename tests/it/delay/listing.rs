@@ -1,4 +1,4 @@
-//! Listing and cancelling.
+//! Listing and cancelling delayed messages.
 
 use std::{
     collections::HashSet,
@@ -16,7 +16,7 @@ fn q() -> Queue {
     Queue::new("q")
 }
 
-/// Publishes numbers as text to a queue, each delayed by so many milliseconds.
+/// Publishes numbers as text to a queue. Each pair is a number and its delay in milliseconds.
 fn delay(broker: &Broker, queue: &Queue, messages: &[(u32, u64)]) -> Result {
     let producer = broker.producer::<u32>(queue)?;
     for (number, delay) in messages {
@@ -26,7 +26,7 @@ fn delay(broker: &Broker, queue: &Queue, messages: &[(u32, u64)]) -> Result {
     Ok(())
 }
 
-/// The message ids, in the order in which they are listed.
+/// The message ids, in the order of the list.
 fn listed(delayed: &leveret::Delayed) -> Vec<String> {
     let ids = delayed
         .iter()
@@ -43,7 +43,7 @@ fn counts(broker: &Broker, queue: &str) -> Result<QueueSnapshot> {
 }
 
 #[test]
-fn they_are_listed_as_they_are_due_and_those_of_the_same_time_as_they_came() -> Result {
+fn messages_are_listed_by_due_time_and_then_by_arrival() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(
         &broker,
@@ -64,7 +64,7 @@ fn they_are_listed_as_they_are_due_and_those_of_the_same_time_as_they_came() -> 
 }
 
 #[test]
-fn what_was_returned_for_later_is_listed_too_and_can_be_cancelled() -> Result {
+fn a_message_returned_with_a_delay_is_listed_and_can_be_cancelled() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let mailbox = broker.simple_queue::<u32>(&q())?;
     mailbox.put(7)?;
@@ -86,7 +86,7 @@ fn what_was_returned_for_later_is_listed_too_and_can_be_cancelled() -> Result {
 }
 
 #[test]
-fn one_is_cancelled_once_and_never_when_its_time_has_come() -> Result {
+fn a_message_is_cancelled_once_and_not_after_it_became_ready() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20)])?;
     delay(&broker, &Queue::new("other"), &[(1, 10), (2, 20)])?;
@@ -107,7 +107,7 @@ fn one_is_cancelled_once_and_never_when_its_time_has_come() -> Result {
 }
 
 #[test]
-fn a_filter_chooses_what_is_cancelled_and_may_use_the_broker() -> Result {
+fn a_filter_selects_the_cancelled_messages_and_may_use_the_broker() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20), (3, 30), (4, 40)])?;
     let delayed = broker.delayed(q())?;
@@ -152,7 +152,7 @@ fn a_filter_that_panics_harms_nothing() -> Result {
 }
 
 #[test]
-fn what_became_ready_while_the_filter_thought_is_not_cancelled() -> Result {
+fn a_message_that_became_ready_while_the_filter_ran_is_not_cancelled() -> Result {
     let (broker, clock) = on_a_manual_clock();
     delay(&broker, &q(), &[(1, 10), (2, 20)])?;
     let delayed = broker.delayed(q())?;
@@ -160,7 +160,7 @@ fn what_became_ready_while_the_filter_thought_is_not_cancelled() -> Result {
         clock.advance(ms(5));
         true
     });
-    // The second answer came when the first message was due.
+    // The first message was already due when the filter returned its answer for the second one.
     assert_eq!((cancelled, delayed.len()), (1, 0));
     assert_eq!(broker.simple_queue::<u32>(&q())?.len(), 1);
     Ok(())
@@ -198,7 +198,7 @@ fn a_cancelled_payload_is_dropped_without_a_lock() -> Result {
 }
 
 #[test]
-fn what_a_delayed_exchange_keeps_back_is_listed_and_cancelled_there() -> Result {
+fn the_messages_of_a_delayed_exchange_are_listed_and_cancelled_there() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let exchange = Exchange::fanout("x").delayed();
     let consumer = broker.consumer::<String>(&Queue::new("q").bind(&exchange, ""))?;
@@ -230,7 +230,7 @@ fn what_a_delayed_exchange_keeps_back_is_listed_and_cancelled_there() -> Result 
 }
 
 #[test]
-fn brokers_connections_and_channels_ask_alike_and_are_refused_alike() -> Result {
+fn brokers_connections_and_channels_return_the_same_routes_and_errors() -> Result {
     let (broker, _) = on_a_manual_clock();
     let connection = connect(&broker)?;
     let channel = connection.open_channel()?;
@@ -309,8 +309,8 @@ fn a_long_list_is_whole_even_if_it_is_changed_while_it_is_read() -> Result {
     Ok(())
 }
 
-/// How many in each of the two places: a million in all, and fewer where debug code would make that
-/// slow.
+/// The number of messages in each of the two places, so a million in all. Debug builds use fewer
+/// because they are slow.
 const MANY: u32 = match cfg!(debug_assertions) {
     true => 40_000,
     false => 500_000,
@@ -324,7 +324,7 @@ fn a_million_wait_in_a_queue_and_in_an_exchange_and_come_in_order() -> Result {
     let producer = broker.producer::<u32>(&q())?;
     let delaying = broker.producer::<u32>(&exchange)?;
     let routed = broker.simple_queue::<u32>(&Queue::new("routed").bind(&exchange, ""))?;
-    // In an order that has little to do with when they are due.
+    // The publishing order is unrelated to the order of the due times.
     for number in 0..many {
         let due = (number.wrapping_mul(2_654_435_761)) % 3_600_000;
         let message = Message::new(due).deliver_after(ms(due.into()));

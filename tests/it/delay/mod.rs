@@ -1,8 +1,8 @@
-//! Delayed exchanges (`x-delayed-message`), and delayed messages as they are listed and cancelled.
+//! Delayed exchanges (`x-delayed-message`), and listing and cancelling delayed messages.
 //!
-//! RabbitMQ has the exchange as a plugin, so there is no recording to compare with: what is checked
-//! here is what the plugin's own source does, and where that is not followed `guide::differences`
-//! says so.
+//! In RabbitMQ a plugin provides the exchange type, so there are no recordings to compare with.
+//! These tests check the behaviour that the plugin's source code has. `guide::differences` lists
+//! the deviations from it.
 
 mod declaring;
 mod exchange;
@@ -20,7 +20,7 @@ fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// Takes and acknowledges what is there for a consumer of text.
+/// Takes and acknowledges the messages that are ready for a consumer of text.
 fn all(consumer: &Consumer<String>) -> Vec<String> {
     std::iter::from_fn(|| match consumer.try_recv() {
         Ok(delivery) => {
@@ -39,7 +39,8 @@ fn x_delay(value: impl Into<leveret::FieldValue>) -> Properties {
     Properties::new().header("x-delay", value)
 }
 
-/// How many messages an exchange keeps back, and of how many bytes.
+/// The number of messages that an exchange holds until their delay ends, and the number of their
+/// bytes.
 fn kept_back(broker: &Broker, exchange: &Exchange) -> Result<(u64, u64)> {
     let snapshot = broker.snapshot()?;
     let exchanges = &snapshot.vhosts[0].exchanges;
@@ -48,7 +49,7 @@ fn kept_back(broker: &Broker, exchange: &Exchange) -> Result<(u64, u64)> {
     Ok((kept.messages, kept.bytes))
 }
 
-/// A text for a delayed exchange, with its delay in milliseconds.
+/// A text message for a delayed exchange, with its delay in milliseconds.
 fn text(text: &str, delay: u64) -> Message<String> {
     Message::new(text.to_owned()).delay(ms(delay))
 }

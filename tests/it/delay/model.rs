@@ -1,4 +1,5 @@
-//! Random programs of delays, cancellations and time, against a list that is sorted at every step.
+//! Random programs of delays, cancellations and clock steps, compared with a list that is sorted at
+//! every step.
 
 use leveret::{Delayed, Message, Queue, SimpleQueue};
 use proptest::prelude::*;
@@ -9,12 +10,12 @@ use super::*;
 enum Step {
     Delay(u64),
     Advance(u64),
-    /// The one at this place of the list, if it is that long.
+    /// Cancels the message at this index of the list, if the list is that long.
     Cancel(usize),
-    /// Those whose number leaves this rest when divided by three.
+    /// Cancels the messages whose number has this remainder when divided by three.
     CancelIf(u32),
     CancelAll,
-    /// Takes what is ready.
+    /// Takes the ready messages.
     Take,
 }
 
@@ -29,11 +30,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What should be where.
+/// The expected place of each message.
 #[derive(Default)]
 struct Expected {
     now: u64,
-    /// By time, and as they came.
+    /// Sorted by due time, then by arrival.
     delayed: Vec<(u64, u32)>,
     ready: Vec<u32>,
     purged: u64,
@@ -89,7 +90,7 @@ impl Expected {
     }
 }
 
-/// Where messages are delayed, and where they come out.
+/// The place where the messages are delayed, and the queue that they reach.
 struct Place {
     in_exchange: bool,
     delayed: Delayed,

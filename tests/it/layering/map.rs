@@ -1,14 +1,15 @@
-//! From a path as written to the module where what it names is defined.
+//! Resolves a written path to the module that defines its target.
 
 use std::collections::BTreeMap;
 
 use super::source::{PathUse, Source};
 
-/// The modules of the crate and the names that each makes known under its own path.
+/// The modules of the crate, and the names that each module declares or imports.
 pub struct Map {
     modules: Vec<Vec<String>>,
     tests: Vec<Vec<String>>,
-    /// (module, name) to the path that the name stands for. Private imports count: a child sees those of its parents.
+    /// Maps a module and a name to the path that the name stands for. Private imports count,
+    /// because a child module sees the imports of its parents.
     names: BTreeMap<(Vec<String>, String), Vec<String>>,
 }
 
@@ -37,7 +38,7 @@ impl Map {
         self.tests.iter().any(|test| module.starts_with(test))
     }
 
-    /// The path from the crate's root; `None` if it leads out of the crate.
+    /// The path from the crate's root. `None` if the path leads out of the crate.
     fn absolute(&self, path: &PathUse) -> Option<Vec<String>> {
         let mut rest = &path.segments[..];
         let mut base = path.module.clone();
@@ -66,10 +67,10 @@ impl Map {
         Some(base)
     }
 
-    /// Where what a path names is defined, re-exports followed.
+    /// The module that defines the target of a path. Follows re-exports.
     pub fn resolve(&self, path: &PathUse) -> Option<Vec<String>> {
         let mut path = self.absolute(path)?;
-        // A chain of re-exports is short; the bound only ends a circle.
+        // A chain of re-exports is short. The bound only ends a cycle.
         for _ in 0..8 {
             let mut place = Vec::new();
             let mut rest = path.iter();

@@ -1,16 +1,17 @@
-//! What one file imports: every `use` and every path that begins with `crate`, `self` or `super`, but for tests.
+//! Reads the imports of one file: every `use` and every path that begins with `crate`, `self` or
+//! `super`, except in test code.
 
 use super::tokens::{Token, tokens};
 
-/// A path that a file names, in a `use` or in passing.
+/// A path in a file, inside or outside of a `use`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PathUse {
     pub line: usize,
-    /// The module it is written in.
+    /// The module that contains the path.
     pub module: Vec<String>,
-    /// As written, `crate`, `self` and `super` included; for a glob what stands before `::*`.
+    /// The path as written, with `crate`, `self` and `super`. For a glob, the part before `::*`.
     pub segments: Vec<String>,
-    /// The name it makes known, if it is a `use` of one thing.
+    /// The name that the `use` declares, if it imports a single item.
     pub name: Option<String>,
 }
 
@@ -20,13 +21,13 @@ impl PathUse {
     }
 }
 
-/// What matters of a file.
+/// The relevant contents of a file.
 #[derive(Default)]
 pub struct Source {
     pub paths: Vec<PathUse>,
-    /// Modules written inside the file.
+    /// The modules with a body in this file.
     pub modules: Vec<Vec<String>>,
-    /// Modules for tests only, here or in files of their own.
+    /// Modules that are compiled only for tests, in this file or in files of their own.
     pub test_modules: Vec<Vec<String>>,
 }
 
@@ -76,7 +77,7 @@ impl Reader<'_> {
         self.tokens.get(self.at).map_or(0, |(_, line)| *line)
     }
 
-    /// To the end of the file, or past the brace that closes the block of `module`.
+    /// Reads to the end of the file, or past the brace that closes the block of `module`.
     fn block(&mut self, module: &[String]) {
         let mut depth = 0_usize;
         while let Some(token) = self.peek(0) {
@@ -111,7 +112,7 @@ impl Reader<'_> {
                     self.at += 3;
                     self.block(&inner);
                 }
-                // `use<'a>` in a bound imports nothing.
+                // `use<'a>` in a bound is not an import.
                 Token::Word(word) if word == "use" && !self.sign(1, '<') => {
                     self.at += 1;
                     if self.peek(0) == Some(&Token::Path) {
@@ -128,7 +129,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `crate::a::b` outside of a `use`; that of `pub(in crate::a)` imports nothing.
+    /// Reads `crate::a::b` outside of a `use`. The path in `pub(in crate::a)` is not an import.
     fn path_in_passing(&mut self, module: &[String]) {
         let line = self.line();
         let before = |back: usize| {
@@ -159,7 +160,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One branch of a `use`, after `before`.
+    /// Reads one branch of a `use`. `before` is the path in front of it.
     fn use_tree(&mut self, module: &[String], before: &[String]) {
         let line = self.line();
         let mut segments = before.to_vec();
@@ -167,7 +168,7 @@ impl Reader<'_> {
             match self.peek(0) {
                 Some(Token::Word(word)) if word == "as" => break,
                 Some(Token::Word(word)) => {
-                    // `a::{self}` is `a`.
+                    // `a::{self}` means `a`.
                     if word != "self" || segments.is_empty() {
                         segments.push(word.clone());
                     }
@@ -211,11 +212,11 @@ impl Reader<'_> {
                 name,
             });
         } else {
-            self.at += 1; // not a `use` that this reader knows: go on behind it
+            self.at += 1; // not a `use` that this reader knows, so it continues behind it
         }
     }
 
-    /// Reads past an attribute; is it `cfg(test)`, or `cfg(all(.., test, ..))`?
+    /// Reads past an attribute. Returns whether it is `cfg(test)` or `cfg(all(.., test, ..))`.
     fn attribute_is_for_tests(&mut self) -> bool {
         let mut depth = 0_usize;
         let mut text = String::new();
@@ -251,7 +252,7 @@ impl Reader<'_> {
         parts.any(|part| part == "test")
     }
 
-    /// Reads past what stands behind `#[cfg(test)]`: an item, a field, a variant or a statement.
+    /// Reads past the item, field, variant or statement behind `#[cfg(test)]`.
     fn skip_item(&mut self, module: &[String]) {
         while self.sign(0, '#') {
             self.attribute_is_for_tests();
@@ -281,7 +282,7 @@ impl Reader<'_> {
                     }
                 },
                 Token::Sign('{' | '(' | '[') => depth += 1,
-                // The end of what the field or the statement stands in.
+                // The end of the enclosing list or block.
                 Token::Sign('}' | ')' | ']') if depth == 0 => return,
                 Token::Sign('}') if depth == 1 && ends_at_brace => {
                     self.at += 1;
@@ -299,9 +300,9 @@ impl Reader<'_> {
     }
 }
 
-// What follows shows what is read and what is not.
+// The tests below show which paths are read and which are not.
 
-/// The paths found in a text, each as written behind its line.
+/// The paths in a text, each after its line number.
 fn paths(text: &str) -> Vec<String> {
     Source::read(&[], text)
         .paths
@@ -363,7 +364,7 @@ use crate::i;"##
 }
 
 #[test]
-fn what_is_for_tests_only_is_not_read_and_what_follows_is() {
+fn test_code_is_not_read_and_the_code_behind_it_is() {
     let text = "#[cfg(test)] use crate::a;
 #[cfg(all(shuttle, test))] mod t { use crate::b; fn f() {} }
 #[cfg(test)] #[allow(x)] pub(crate) const fn f(a: u8, b: u8) { crate::c::f() }

@@ -1,14 +1,14 @@
-//! Rust text cut into words and signs.
+//! Splits Rust text into words and signs.
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Token {
     Word(String),
-    /// `::`
+    /// The sign `::`.
     Path,
     Sign(char),
 }
 
-/// The words and signs of a text with their lines; comments, literals and lifetimes are left out.
+/// The words and signs of a text with their lines, without comments, literals and lifetimes.
 pub fn tokens(text: &str) -> Vec<(Token, usize)> {
     let text: Vec<char> = text.chars().collect();
     let at = |i: usize| text.get(i).copied().unwrap_or('\0');
@@ -35,7 +35,7 @@ pub fn tokens(text: &str) -> Vec<(Token, usize)> {
                 }
             }
             '"' => i = end_of_string(&text, i),
-            // 'x', '\n' and '\u{1F407}' are characters, 'a and 'static are lifetimes.
+            // `'x'`, `'\n'` and `'\u{1F407}'` are characters. `'a` and `'static` are lifetimes.
             '\'' if at(i + 1) == '\\' => {
                 i += 3;
                 while i < text.len() && at(i) != '\'' {
@@ -67,7 +67,7 @@ pub fn tokens(text: &str) -> Vec<(Token, usize)> {
                         i += close.len();
                     }
                     ("b" | "c", '"') if hashes == 0 => i = end_of_string(&text, i),
-                    ("r", _) if hashes == 1 => i += 1, // r#type: the word follows
+                    ("r", _) if hashes == 1 => i += 1, // r#type: the word comes next
                     _ => tokens.push((Token::Word(word), line)),
                 }
             }
@@ -90,7 +90,7 @@ pub fn tokens(text: &str) -> Vec<(Token, usize)> {
     tokens
 }
 
-/// Past the closing quote of the string that opens at `i`.
+/// The index behind the closing quote of the string that opens at `i`.
 fn end_of_string(text: &[char], mut i: usize) -> usize {
     i += 1;
     while i < text.len() && text[i] != '"' {

@@ -1,5 +1,5 @@
-//! Whatever is declared, used and deleted again leaves nothing behind. Runs in a process of its
-//! own, since it counts all bytes of the process.
+//! Declaring, using and deleting entities leaves no memory behind. The test runs in a process of
+//! its own because it counts all bytes of its process.
 
 use std::{alloc::System, env, process::Command};
 
@@ -9,7 +9,7 @@ use stats_alloc::{Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: StatsAlloc<System> = StatsAlloc::system();
 
-/// Declares, binds, publishes, consumes, returns and deletes, under names that do not come again.
+/// Declares, binds, publishes, consumes, returns and deletes, under names that are used only once.
 fn cycle(broker: &Broker, number: u64) -> Result {
     let exchange = Exchange::topic(format!("exchange-{number}"));
     let queue = Queue::new(format!("queue-{number}")).bind(&exchange, "a.*");
@@ -21,13 +21,13 @@ fn cycle(broker: &Broker, number: u64) -> Result {
     consumer.recv()?.nack(Requeue::Yes)?;
     let delivery = consumer.recv()?;
     delivery.ack()?;
-    // The second message goes with the queue.
+    // The second message is dropped with the queue.
     broker.delete(&queue)?;
     broker.delete(&exchange)
 }
 
-/// A broker keeps the names of up to 4,096 exchanges that were published to; with these they are
-/// all there.
+/// A broker keeps the names of up to 4,096 exchanges of published messages. After this number of
+/// cycles it holds all of them.
 const BEFORE: u64 = 5_000;
 
 const CYCLES: u64 = 2_000;
@@ -37,7 +37,7 @@ const NAME: &str = concat!(
     "::a_churned_broker_ends_with_the_memory_it_began_with"
 );
 
-/// Set for the process that runs this test alone.
+/// This variable is set for the process that runs only this test.
 const ALONE: &str = "LEVERET_ALONE";
 
 #[test]
@@ -74,7 +74,8 @@ fn churn() -> Result {
         taken > 1_000 * CYCLES as usize,
         "{taken} bytes: it counts nothing"
     );
-    // A table may have changed its size in between. One byte of each cycle would be more.
+    // A table may have changed its size during the cycles. One lost byte in each cycle would exceed
+    // this limit.
     let left = taken.saturating_sub(given);
     assert!(
         left < CYCLES as usize,

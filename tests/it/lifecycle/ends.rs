@@ -1,4 +1,4 @@
-//! The ends of connections and virtual hosts.
+//! The end of connections and virtual hosts.
 
 use std::thread;
 
@@ -18,7 +18,7 @@ fn the_implicit_connection_is_not_closed_by_one_of_its_users() -> Result {
 }
 
 #[test]
-fn who_uses_a_virtual_host_that_is_deleted_is_told_so() -> Result {
+fn users_of_a_deleted_virtual_host_get_an_error() -> Result {
     let broker = Broker::new();
     broker.create_vhost("v")?;
     let connection = broker.connect("v", Credentials::guest())?;
@@ -51,7 +51,7 @@ fn who_uses_a_virtual_host_that_is_deleted_is_told_so() -> Result {
     assert!(matches!(channel.events().recv(), Err(RecvError::Cancelled(told)) if told == reason));
     assert_eq!(channel.close(), Err(deleted.clone()));
     assert_eq!(connection.open_channel().unwrap_err(), deleted);
-    // The broker and its other virtual hosts go on, and another may have the name.
+    // The broker and its other virtual hosts continue, and a new virtual host may have the name.
     broker.create_vhost("v")?;
     assert_eq!(
         broker

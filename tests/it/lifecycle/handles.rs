@@ -1,8 +1,11 @@
-//! Handles on other threads.
+//! Handles on other threads, and their auto traits.
 
-use std::{sync::Arc, thread};
+use std::{cell::Cell, sync::Arc, thread};
 
-use leveret::{Broker, Channel, Connection, Consumer, Delivery, Producer, Requeue, SimpleQueue};
+use leveret::{
+    Broker, Channel, Connection, Consumer, Delivery, Local, Producer, Requeue, Select, Selected,
+    SimpleQueue, channel::Events,
+};
 
 use crate::common::queue;
 
@@ -12,10 +15,24 @@ fn handles_go_to_other_threads_and_may_be_shared() {
     shared::<Broker>();
     shared::<Connection>();
     shared::<Channel>();
+    shared::<Events>();
     shared::<Producer<String>>();
     shared::<Consumer<String>>();
     shared::<SimpleQueue<String>>();
+    shared::<Select<'_>>();
+    shared::<Selected<'_>>();
     shared::<Delivery<String>>();
+}
+
+#[test]
+fn handles_for_payloads_that_are_not_sync_go_to_other_threads() {
+    type Payload = Local<Cell<u8>>;
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    shared::<Producer<Payload>>();
+    shared::<Consumer<Payload>>();
+    shared::<SimpleQueue<Payload>>();
+    sent::<Delivery<Payload>>();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How brokers, virtual hosts and connections end, and what they leave.
+//! The end of brokers, virtual hosts and connections, and the memory they leave.
 
 mod churn;
 mod ends;

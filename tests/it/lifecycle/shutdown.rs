@@ -1,4 +1,4 @@
-//! The orderly end of a broker.
+//! The shutdown of a broker.
 
 use std::{thread, time::Duration};
 
@@ -7,7 +7,7 @@ use leveret::{Broker, Error, Message, Queue, Result, TryRecvError};
 use crate::common::{HOUR, SECOND, in_time, on_a_manual_clock, queue};
 
 #[test]
-fn a_shutdown_lets_consumers_finish_and_reports_what_nobody_was_there_for() -> Result {
+fn a_shutdown_lets_consumers_finish_and_reports_the_remaining_messages() -> Result {
     let broker = Broker::new();
     let (worked, idle) = (Queue::new("worked"), Queue::new("idle"));
     let producer = broker.producer::<u32>(&worked)?;
@@ -22,7 +22,7 @@ fn a_shutdown_lets_consumers_finish_and_reports_what_nobody_was_there_for() -> R
     let held = consumer.recv()?;
     let closing = broker.clone();
     let shutdown = thread::spawn(move || closing.shutdown(Duration::from_secs(60)));
-    // Publishing ends some time after the call began.
+    // The shutdown ends publishing a moment after its call begins.
     while producer.publish(1_000).is_ok() {
         thread::yield_now();
     }
@@ -59,7 +59,8 @@ fn a_shutdown_whose_time_is_over_says_so() -> Result {
     Ok(())
 }
 
-/// Whether the shutdown waits already when credit is counted is a race, which is run several times.
+/// It is a race whether the shutdown already waits when the credit is counted. So the test runs it
+/// several times.
 #[test]
 fn a_shutdown_is_told_of_the_last_settlement_though_credit_was_counted_meanwhile() {
     for _ in 0..20 {

@@ -1,8 +1,8 @@
-//! Publishers that wait for room, and what ends their wait besides room: the end of whatever they
-//! publish by.
+//! Publishers that wait for room, and the other ends of their wait: the end of the queue, channel,
+//! connection or broker.
 //!
-//! None of the tests waits for a publisher to be asleep: one that comes to the end too late finds
-//! it, and says the same.
+//! No test needs a publisher to wait before the end comes. A publisher that is late finds the end,
+//! and returns the same error.
 
 use std::{
     pin::pin,
@@ -19,7 +19,7 @@ use leveret::{
 
 use crate::common::{Alarm, HOUR, block_on, connect};
 
-/// A queue with room for one message, which is taken.
+/// A queue with room for one message, which is full.
 fn full(broker: &Broker) -> Result<Queue> {
     let queue = Queue::new("full").max_length(1).overflow(Overflow::Block);
     broker.producer::<u32>(&queue)?.publish(0)?;
@@ -36,7 +36,7 @@ fn spent(broker: &Broker) -> Result<Queue> {
 
 const PLACES: [fn(&Broker) -> Result<Queue>; 2] = [full, spent];
 
-/// Publishes in each form that blocks, each on a thread of its own; what comes of it.
+/// Publishes in each blocking form, each on a thread of its own. Returns their errors and messages.
 fn blocked(producer: &Producer<u32>, end: impl FnOnce()) -> Vec<(Error, u32)> {
     type Form = fn(&Producer<u32>) -> Option<(Error, u32)>;
     let forms: [Form; 4] = [
@@ -135,7 +135,7 @@ fn a_task_that_waits_for_room_is_woken_by_the_end_of_its_connection() -> Result 
         assert!(alarm.poll(publishing.as_mut()).is_pending());
         assert!(alarm.poll(publishing.as_mut()).is_pending());
         assert!(!alarm.has_rung());
-        // The last handle closes it; a producer does not keep it open.
+        // Dropping the last handle closes the connection. A producer does not keep it open.
         drop(connection);
         assert!(alarm.has_rung());
         let Poll::Ready(Err(refused)) = alarm.poll(publishing) else {
@@ -147,7 +147,7 @@ fn a_task_that_waits_for_room_is_woken_by_the_end_of_its_connection() -> Result 
 }
 
 #[test]
-fn another_connections_end_and_a_dropped_task_are_nothing_to_a_publisher() -> Result {
+fn a_blocked_publisher_survives_the_end_of_another_connection_and_a_dropped_task() -> Result {
     let broker = Broker::new();
     let queue = full(&broker)?;
     let producer = connect(&broker)?.producer::<u32>(&queue)?;
@@ -248,7 +248,7 @@ fn a_blocked_publisher_goes_on_when_a_receiver_makes_room_quietly() {
     let mut publishing = pin!(producer.publish_async(17));
     assert!(alarm.poll(publishing.as_mut()).is_pending());
     held.remove(0).ack().unwrap();
-    // Takes the last ready one.
+    // The consumer takes the last ready message.
     consumer.recv().unwrap().ack().unwrap();
     assert!(alarm.has_rung());
     assert_eq!(block_on(publishing).unwrap().routed, 1);

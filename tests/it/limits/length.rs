@@ -1,4 +1,4 @@
-//! Queues that are full: what they count, and what they drop, refuse or keep.
+//! Full queues: the messages that they count, drop, refuse or keep.
 
 use std::time::Duration;
 
@@ -26,9 +26,10 @@ fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one
                 .ends_with("expected 1 or more where x-overflow is block")
         );
     }
-    // Without waiting it is what it is in RabbitMQ: whoever is not served at once is dropped or
-    // refused.
+    // Without `Overflow::Block` a limit of 0 works as in RabbitMQ. A message that no consumer takes
+    // at once is dropped or refused.
     broker.declare(&Queue::new("dropping").max_length(0))?;
+    // A policy may bring a limit of 0 to a blocking queue. The queue then lets one message in.
     broker
         .vhost("/")?
         .set_policy(Policy::new("none", "^q$").setting("max-length", 0))?;
@@ -40,7 +41,7 @@ fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one
 }
 
 #[test]
-fn what_returns_to_a_full_blocking_queue_is_not_dropped_when_the_clock_ticks() {
+fn a_message_returned_to_a_full_blocking_queue_is_not_dropped_when_the_clock_ticks() {
     let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     let producer = broker.producer::<u32>(&queue).unwrap();
@@ -101,7 +102,7 @@ fn a_refusing_queue_counts_what_was_settled() {
 }
 
 #[test]
-fn of_a_policy_and_an_operator_policy_the_lower_number_holds() -> Result {
+fn the_lower_number_of_a_policy_and_an_operator_policy_holds() -> Result {
     let broker = Broker::new();
     let queue = broker.simple_queue::<u32>("events")?;
     let vhost = broker.vhost("/")?;
@@ -150,7 +151,7 @@ fn the_counts_of_a_queue_add_up() -> Result {
 }
 
 #[test]
-fn enormous_sizes_are_no_panic() {
+fn enormous_sizes_cause_no_panic() {
     let broker = Broker::new();
     let queue = Queue::new("q");
     let producer = broker

@@ -1,4 +1,4 @@
-//! Queues and budgets that are full.
+//! Full queues and spent budgets.
 
 mod blocked;
 mod budget;

@@ -1,4 +1,4 @@
-//! One channel of the model.
+//! A channel in the model.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Channel {
     pub entries: BTreeMap<u64, Held>,
     pub limit: u32,
     pub volume: u32,
-    /// Queues that found the limit reached, by number and id.
+    /// The queues that have suspended this channel because its limit was reached, by index and id.
     pub limited: Vec<(usize, u64)>,
     pub consumers: BTreeMap<String, (usize, u64)>,
     pub prefetch: u32,

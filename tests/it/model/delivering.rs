@@ -1,4 +1,4 @@
-//! How messages come into queues and to consumers, and how they end without one.
+//! Messages enter queues, go to consumers, and end without a consumer.
 
 use super::{
     channel::Held,
@@ -9,7 +9,7 @@ use super::{
 };
 
 impl World {
-    /// `false` if a queue refused it.
+    /// Returns `false` if a queue refused the message.
     pub fn publish(
         &mut self,
         channel: usize,
@@ -56,7 +56,8 @@ impl World {
         true
     }
 
-    /// Gives a message to the consumer whose turn it is; back if there is none.
+    /// Gives a message to the consumer whose turn it is. Returns the message if no consumer can
+    /// take it.
     pub fn hand(&mut self, index: usize, msg: Msg) -> Option<Msg> {
         while let Some(id) = self.queues[index].as_mut()?.first_in_turn() {
             let queue = self.queues[index].as_mut()?;
@@ -109,7 +110,7 @@ impl World {
         }
     }
 
-    /// Publishes what died, after everything else.
+    /// Publishes the dead letters, after all other effects of the step.
     pub fn bury(&mut self) {
         while let Some(msg) = self.dead.pop_front() {
             self.push(3, msg);
@@ -140,7 +141,7 @@ impl World {
         }
     }
 
-    /// Limits, expiry, and whoever can take something.
+    /// Applies the limits and the expiry, then serves the consumers.
     pub fn settle_ready(&mut self, index: usize) {
         self.trim(index);
         self.expire(index);

@@ -1,8 +1,8 @@
-//! Random programs against a naive model of one virtual host, on a manual clock: after every step
-//! each event, result and count is compared.
+//! Random programs against a simple model of one virtual host, on a manual clock. After every step
+//! the test compares each event, result and count.
 //!
-//! As many programs as `PROPTEST_CASES` says; a failure shrinks to the shortest program that shows
-//! it.
+//! `PROPTEST_CASES` sets the number of programs. A failing program shrinks to the shortest program
+//! that fails.
 
 mod channel;
 mod delivering;
@@ -19,7 +19,7 @@ use self::{ops::Op, real::Real, world::World};
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        // Shrinking is worth its time: every step that goes is one less to read.
+        // A long shrink pays off, because each step that it removes is one step less to read.
         max_shrink_iters: 20_000,
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -30,15 +30,18 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn every_program_does_what_the_model_says(program in prop::collection::vec(ops::any(), 1..120)) {
+    fn a_random_program_has_the_results_of_the_model(
+        program in prop::collection::vec(ops::any(), 1..120),
+    ) {
         check(&program)?;
     }
 }
 
 fn check(program: &[Op]) -> Result<(), TestCaseError> {
     let mut real = Real::new();
-    // Where several queues are concerned at once, their order is nobody's promise: any will do, but
-    // it must be one. What it was may show only later, so every world that agrees so far is kept.
+    // If a step affects several queues, the broker promises no order among them. It must follow one
+    // of the orders, and a later step may show which. So the test keeps every world that agrees so
+    // far.
     let mut worlds = vec![World::default()];
     for (step, op) in program.iter().enumerate() {
         let op = worlds[0].resolve(op);

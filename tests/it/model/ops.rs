@@ -1,4 +1,4 @@
-//! The steps of a program, small enough in their choices to collide often.
+//! The steps of a program. The choices are few, so steps often affect the same queue or message.
 
 use proptest::prelude::*;
 
@@ -8,20 +8,20 @@ pub const KEYS: [&str; 4] = ["q0", "a.b", "a.*", "#.b"];
 pub const TAGS: [&str; 2] = ["c0", "c1"];
 pub const CHANNELS: usize = 2;
 
-/// What a queue is declared with.
+/// The arguments of a queue's declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Plain,
     AutoDelete,
-    /// Two ready messages; dead letters go to `q3`.
+    /// At most two ready messages. Dead letters go to `q3`.
     DropHead,
-    /// Two ready messages.
+    /// At most two ready messages.
     RejectPublish,
-    /// 50 milliseconds; dead letters go to `q3`.
+    /// A time to live of 50 milliseconds. Dead letters go to `q3`.
     Ttl,
-    /// Priorities 0 to 2.
+    /// Priorities from 0 to 2.
     Priority,
-    /// One return; dead letters go to `q3`.
+    /// At most one return. Dead letters go to `q3`.
     DeliveryLimit,
 }
 
@@ -76,7 +76,8 @@ pub enum Op {
         count: u16,
         global: bool,
     },
-    /// `tag` counts among the unsettled ones, and is their real tag once resolved.
+    /// `tag` is an index among the unsettled deliveries. `World::resolve` turns it into a delivery
+    /// tag.
     Ack {
         channel: usize,
         tag: u64,
@@ -110,7 +111,7 @@ pub enum Op {
 
 fn kind(queue: usize) -> BoxedStrategy<Kind> {
     use Kind::*;
-    // The last one takes the dead letters of the others.
+    // The last queue takes the dead letters of the others.
     match queue {
         3 => Just(Plain).boxed(),
         _ => prop_oneof![
@@ -148,17 +149,26 @@ pub fn any() -> impl Strategy<Value = Op> {
         5 => declare,
         1 => q.clone().prop_map(|queue| Op::Delete { queue }),
         1 => q.clone().prop_map(|queue| Op::Purge { queue }),
-        3 => (x.clone(), q.clone(), k.clone()).prop_map(|(exchange, queue, key)| Op::Bind { exchange, queue, key }),
-        1 => (x, q.clone(), k).prop_map(|(exchange, queue, key)| Op::Unbind { exchange, queue, key }),
+        3 => (x.clone(), q.clone(), k.clone())
+            .prop_map(|(exchange, queue, key)| Op::Bind { exchange, queue, key }),
+        1 => (x, q.clone(), k)
+            .prop_map(|(exchange, queue, key)| Op::Unbind { exchange, queue, key }),
         16 => publish,
-        3 => (c.clone(), q.clone(), any_bool(3)).prop_map(|(channel, queue, auto)| Op::Get { channel, queue, auto }),
+        3 => (c.clone(), q.clone(), any_bool(3))
+            .prop_map(|(channel, queue, auto)| Op::Get { channel, queue, auto }),
         6 => (c.clone(), q, t.clone(), any_bool(4), 0..2i32)
-            .prop_map(|(channel, queue, tag, auto, priority)| Op::Consume { channel, queue, tag, auto, priority }),
+            .prop_map(|(channel, queue, tag, auto, priority)| {
+                Op::Consume { channel, queue, tag, auto, priority }
+            }),
         2 => (c.clone(), t).prop_map(|(channel, tag)| Op::Cancel { channel, tag }),
-        3 => (c.clone(), 0..4u16, any_bool(2)).prop_map(|(channel, count, global)| Op::Qos { channel, count, global }),
-        7 => (c.clone(), 0..6u64, any_bool(3)).prop_map(|(channel, tag, multiple)| Op::Ack { channel, tag, multiple }),
+        3 => (c.clone(), 0..4u16, any_bool(2))
+            .prop_map(|(channel, count, global)| Op::Qos { channel, count, global }),
+        7 => (c.clone(), 0..6u64, any_bool(3))
+            .prop_map(|(channel, tag, multiple)| Op::Ack { channel, tag, multiple }),
         6 => (c.clone(), 0..6u64, any_bool(3), any_bool(2))
-            .prop_map(|(channel, tag, multiple, requeue)| Op::Nack { channel, tag, multiple, requeue }),
+            .prop_map(|(channel, tag, multiple, requeue)| {
+                Op::Nack { channel, tag, multiple, requeue }
+            }),
         1 => c.clone().prop_map(|channel| Op::Recover { channel }),
         1 => c.clone().prop_map(|channel| Op::Reopen { channel }),
         1 => c.clone().prop_map(|channel| Op::TxSelect { channel }),

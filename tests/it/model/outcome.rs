@@ -1,12 +1,12 @@
-//! What is compared after every step.
+//! The results that the test compares after every step.
 
-/// What a step brings about.
+/// The results of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub answer: Answer,
-    /// Of each channel, in order.
+    /// The events of each channel, in order.
     pub events: Vec<Vec<Observed>>,
-    /// Of each queue that is there: ready messages and consumers.
+    /// The numbers of ready messages and of consumers, for each existing queue.
     pub counts: [Option<(u64, u64)>; 4],
 }
 
@@ -33,6 +33,6 @@ pub struct Seen {
     pub redelivered: bool,
     pub exchange: String,
     pub key: String,
-    /// The first death: queue and reason.
+    /// The first death: its queue and its reason.
     pub death: Option<(String, String)>,
 }

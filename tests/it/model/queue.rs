@@ -1,10 +1,10 @@
-//! One queue of the model: vectors, searched from end to end.
+//! A queue in the model: vectors, searched from end to end.
 
 use std::collections::BTreeSet;
 
 use super::ops::Kind;
 
-/// A message as the model sees it.
+/// A message in the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Msg {
     pub id: u64,
@@ -27,7 +27,7 @@ pub struct Consumer {
     pub auto: bool,
     pub priority: i32,
     pub unsettled: u32,
-    /// It was looked at and had no credit: it is to come back as soon as it has.
+    /// The consumer was asked and had no credit. It takes turns again as soon as it has credit.
     pub starved: bool,
 }
 
@@ -36,7 +36,7 @@ impl Consumer {
         self.prefetch == 0 || self.unsettled < self.prefetch
     }
 
-    /// Looks whether it can take one more.
+    /// Asks the consumer whether it can take one more message.
     pub fn look(&mut self) -> bool {
         self.starved = !self.has_credit();
         !self.starved
@@ -50,10 +50,10 @@ pub struct Queue {
     pub ready: Vec<Msg>,
     pub next_position: u64,
     pub consumers: Vec<Consumer>,
-    /// Ids of the consumers that take turns, whatever their priority.
+    /// The ids of the consumers that take turns, of all priorities.
     pub turns: Vec<u64>,
     pub blocked: Vec<u64>,
-    /// Channels at their common limit.
+    /// The channels that are at their global prefetch limit.
     pub suspended: BTreeSet<usize>,
     pub had_consumer: bool,
 }
@@ -77,7 +77,7 @@ impl Queue {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
 
-    /// Puts a message where it belongs: higher priorities first, then by position.
+    /// Inserts a message at its place: higher priorities first, then by position.
     pub fn put(&mut self, msg: Msg) {
         self.ready.push(msg);
         let highest = match self.kind {
@@ -92,7 +92,7 @@ impl Queue {
         matches!(self.kind, Kind::DropHead | Kind::RejectPublish).then_some(2)
     }
 
-    /// Whether messages that die here go to `q3`.
+    /// Whether dead letters of this queue go to `q3`.
     pub fn buries(&self) -> bool {
         matches!(self.kind, Kind::DropHead | Kind::Ttl | Kind::DeliveryLimit)
     }
@@ -112,7 +112,7 @@ impl Queue {
             .find(|id| priority(id) == Some(best))
     }
 
-    /// It was served: the others of its priority come first now.
+    /// The consumer was served, so it moves behind the others of its priority.
     pub fn turn_over(&mut self, id: u64) {
         self.turns.retain(|other| *other != id);
         self.turns.push(id);
@@ -123,8 +123,8 @@ impl Queue {
         self.blocked.push(id);
     }
 
-    /// Blocked consumers of a channel that have credit take turns again, whatever the channel's
-    /// common limit says.
+    /// Blocked consumers of the channel that have credit take turns again, even at the channel's
+    /// global prefetch limit.
     pub fn reconsider(&mut self, channel: usize) {
         let consumers = &mut self.consumers;
         let mut able = |id: &u64| {

@@ -1,4 +1,4 @@
-//! The broker under test, told the same steps through `Channel`.
+//! The broker under test. It gets the same steps through `Channel`.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::{
 pub struct Real {
     clock: ManualClock,
     broker: Broker,
-    /// Asks and declares, and does nothing else.
+    /// A channel for queries and declarations only.
     control: Channel,
     channels: Vec<Channel>,
     published: u64,
@@ -211,7 +211,7 @@ impl Real {
     }
 }
 
-/// The consumers of a deleted queue hear of it in no particular order.
+/// Sorts the cancel events of a deleted queue's consumers, because their order is not defined.
 pub fn tidy(mut events: Vec<Observed>) -> Vec<Observed> {
     for run in events
         .chunk_by_mut(|a, b| matches!((a, b), (Observed::Cancelled(_), Observed::Cancelled(_))))

@@ -1,4 +1,4 @@
-//! How deliveries are settled, and what comes back from those who leave.
+//! Settlement of deliveries, and the return of the deliveries of consumers and channels that end.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{
     world::World,
 };
 
-/// What becomes of a delivery.
+/// The settlement of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
     Acked,
@@ -42,7 +42,7 @@ impl World {
             }
         };
         match &mut state.tx {
-            // What is settled alike, one after another, is settled at once.
+            // Consecutive settlements of the same kind are one batch.
             Some(tx) => match tx.settled.last_mut() {
                 Some((same, before)) if *same == fate => before.extend(taken),
                 _ => tx.settled.push((fate, taken)),
@@ -82,8 +82,8 @@ impl World {
                 if let Some(queue) = &mut self.queues[index] {
                     let limited = queue.suspended.contains(&channel);
                     if let Some(consumer) = consumer.and_then(|id| queue.consumer(id)) {
-                        // At the common limit a consumer comes back early only if it had no credit
-                        // of its own.
+                        // If the channel is at its global limit, a consumer takes turns again only
+                        // if it had no credit of its own before.
                         let told = consumer.starved && consumer.has_credit();
                         if told || !limited {
                             queue.reconsider(channel);
@@ -97,7 +97,7 @@ impl World {
         self.resume(channel, relieved);
     }
 
-    /// Takes one delivery back, without serving anybody.
+    /// Takes one delivery back, without serving the consumers.
     pub fn withdraw(&mut self, held: Held, fate: Fate) {
         let index = held.queue;
         let Some(queue) = self.queues[index]
@@ -135,7 +135,7 @@ impl World {
         }
     }
 
-    /// Consumers leave a queue, and deliveries come back to it.
+    /// Removes consumers from a queue, and returns their deliveries to it.
     pub fn leave(&mut self, index: usize, ids: &[u64], returned: Vec<Held>) {
         let Some(queue) = &mut self.queues[index] else {
             return;
@@ -177,7 +177,7 @@ impl World {
                 self.leave(*index, &ids, here);
             }
         }
-        // Its events went with it.
+        // The channel's events are gone with the channel.
         self.channels[channel] = Channel::default();
     }
 }

@@ -1,4 +1,4 @@
-//! The model of a virtual host: what each step must lead to.
+//! The model of a virtual host: the expected results of each step.
 
 use std::collections::VecDeque;
 
@@ -36,7 +36,7 @@ impl Default for World {
     }
 }
 
-/// The routing key of a publish: the default exchange is only asked for queues.
+/// The routing key of a publish. For the default exchange it is always the name of a queue.
 pub fn key(exchange: usize, key: usize) -> &'static str {
     match exchange {
         0 => QUEUES[key],
@@ -57,7 +57,7 @@ fn matches(pattern: &[&str], words: &[&str]) -> bool {
 }
 
 impl World {
-    /// Turns the choice among unsettled deliveries into a tag.
+    /// Replaces the index among the unsettled deliveries by a delivery tag.
     pub fn resolve(&self, op: &Op) -> Op {
         let pick = |channel: usize, choice: u64, multiple: bool| {
             let tags: Vec<u64> = self.channels[channel].entries.keys().copied().collect();
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// The orders of queues to be tried.
+    /// The orders of queues that the test tries for this step.
     pub fn orders(&self, op: &Op) -> Vec<[usize; 4]> {
         let free = matches!(
             op,
@@ -246,7 +246,7 @@ impl World {
                 let tx = std::mem::take(self.channels[channel].tx.as_mut().ok_or(406u16)?);
                 let mut taken = true;
                 for (msg, to, mandatory) in tx.published {
-                    // The default exchange is asked again.
+                    // For the default exchange the queue is looked up again at the commit.
                     let to = match msg.exchange.as_str() {
                         "" => QUEUES
                             .iter()

@@ -1,4 +1,4 @@
-//! What does not decode.
+//! Messages that do not decode.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn task() -> Task {
 }
 
 #[test]
-fn what_does_not_decode_is_rejected_when_dropped_and_the_loop_goes_on() {
+fn an_undecodable_message_is_rejected_when_dropped_and_the_loop_continues() {
     let broker = Broker::new();
     let words = broker.producer::<String>(&queue()).unwrap();
     let numbers = broker.producer::<u64>(&queue()).unwrap();
@@ -55,7 +55,7 @@ fn what_does_not_decode_is_rejected_when_dropped_and_the_loop_goes_on() {
 }
 
 #[test]
-fn what_does_not_decode_can_be_given_back_or_acknowledged() {
+fn an_undecodable_message_can_be_returned_or_acknowledged() {
     let broker = Broker::new();
     let words = broker.producer::<String>(&queue()).unwrap();
     words.publish("seven".into()).unwrap();
@@ -101,7 +101,7 @@ fn a_content_type_that_is_not_accepted_does_not_decode() {
 }
 
 #[test]
-fn the_very_value_is_not_accepted_either_if_its_content_type_is_not() {
+fn a_stored_value_with_another_content_type_is_not_accepted() {
     let broker = Broker::new();
     broker.producer(queue()).unwrap().publish(task()).unwrap();
     let consumer = broker
@@ -135,7 +135,7 @@ fn a_message_whose_decoding_panics_goes_back() {
 }
 
 #[test]
-fn a_batch_ends_before_what_does_not_decode() {
+fn a_batch_ends_before_an_undecodable_message() {
     let broker = Broker::new();
     let words = broker.producer::<String>(&queue()).unwrap();
     let numbers = broker.producer::<u64>(&queue()).unwrap();
@@ -170,8 +170,8 @@ fn a_batch_ends_before_what_does_not_decode() {
         assert!(matches!(batch(), Err(RecvError::Decode(_))));
         assert_eq!(ids(batch().unwrap()), [3]);
         assert!(ids(batch().unwrap()).is_empty());
-        // Whether it was looked at once or twice, it counts once: the consumer holds four again,
-        // and not five.
+        // The undecodable message returns its credit once, whether the consumer looked at it once or
+        // twice. So the consumer takes four messages again, not five.
         let numbers = broker.producer::<u64>(&queue).unwrap();
         for id in 10..16 {
             numbers.publish(id).unwrap();

@@ -1,4 +1,4 @@
-//! Values that cannot be encoded.
+//! Payloads that cannot be encoded.
 
 use std::sync::{
     Arc,

@@ -1,5 +1,6 @@
-//! What travels: values, bytes, and what cannot be encoded.
+//! Payloads: typed values, bytes, and values that cannot be encoded.
 
 mod decoding;
 mod local;
+mod sizes;
 mod values;

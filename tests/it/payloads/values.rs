@@ -1,4 +1,4 @@
-//! Values that travel as they are, and what is encoded.
+//! Values that pass through the broker unchanged, and values that are encoded.
 
 use leveret::{Broker, Bytes, Error, Exchange, Local, Message, Queue};
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ fn fan_out(broker: &Broker) -> (Exchange, Queue, Queue) {
 }
 
 #[test]
-fn the_very_value_that_was_sent_arrives() {
+fn the_sent_value_itself_arrives() {
     let broker = Broker::new();
     let sent = task();
     let address = sent.name.as_ptr();
@@ -41,7 +41,7 @@ fn the_very_value_that_was_sent_arrives() {
 }
 
 #[test]
-fn ack_into_moves_what_one_queue_has_and_shares_what_two_have() {
+fn ack_into_moves_a_payload_of_one_queue_and_shares_a_payload_of_two() {
     let broker = Broker::new();
     let (exchange, a, b) = fan_out(&broker);
     broker.producer(&exchange).unwrap().publish(task()).unwrap();
@@ -50,7 +50,7 @@ fn ack_into_moves_what_one_queue_has_and_shares_what_two_have() {
     let shared = first.ack_into().unwrap_err();
     assert_eq!(*shared, task());
     drop(shared);
-    // The last one there is gets it whole, or shared: the same value either way.
+    // The last delivery gets the value itself or a shared reference. Both show the same value.
     match second.ack_into() {
         Ok(owned) => assert_eq!(owned, task()),
         Err(shared) => assert_eq!(*shared, task()),
@@ -73,13 +73,13 @@ fn another_type_with_the_same_shape_is_decoded() {
         Some("application/json")
     );
     drop(delivery);
-    // Decoding changed nothing: the value itself comes again.
+    // Decoding did not change the message, so the value itself is delivered again.
     drop(consumer);
     assert_eq!(rest::<Task>(&broker, "q"), [(task(), true)]);
 }
 
 #[test]
-fn bytes_and_text_are_what_they_are() {
+fn bytes_and_text_are_not_encoded() {
     let broker = Broker::new();
     broker
         .producer(queue())
@@ -107,7 +107,7 @@ fn bytes_and_text_are_what_they_are() {
 }
 
 #[test]
-fn always_encode_encodes_and_refuses_what_cannot_be() {
+fn always_encode_encodes_and_refuses_values_that_cannot_be_encoded() {
     let broker = Broker::builder().always_encode().build();
     let producer = broker.producer(queue()).unwrap();
     producer.publish(task()).unwrap();

@@ -1,10 +1,10 @@
-//! Publishing many at once.
+//! Publishing many messages at once.
 
 use leveret::{Broker, Overflow, Result};
 
 use crate::common::{queue, rest};
 
-/// The numbers that are ready, in order.
+/// The numbers of the ready messages, in order.
 fn left(broker: &Broker) -> Vec<u32> {
     rest(broker, "q")
         .into_iter()
@@ -56,7 +56,7 @@ fn a_batch_finds_the_queue_that_took_the_place_of_a_deleted_one() {
 }
 
 #[test]
-fn of_a_batch_that_is_too_long_for_its_queue_the_rest_is_refused_one_by_one() {
+fn the_rest_of_a_batch_that_is_too_long_for_its_queue_is_refused() {
     let broker = Broker::new();
     let short = queue().max_length(2).overflow(Overflow::RejectPublish);
     let producer = broker.producer::<u32>(&short).unwrap();
@@ -70,7 +70,7 @@ fn of_a_batch_that_is_too_long_for_its_queue_the_rest_is_refused_one_by_one() {
 }
 
 #[test]
-fn of_a_batch_a_queue_that_drops_its_head_keeps_the_last() {
+fn a_drop_head_queue_keeps_the_last_messages_of_a_batch() {
     let broker = Broker::new();
     let ring = queue().max_length(3);
     let producer = broker.producer::<u32>(&ring).unwrap();

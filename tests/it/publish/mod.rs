@@ -1,4 +1,4 @@
-//! Where a publish goes, and what comes back if it goes nowhere.
+//! Routing of published messages, and messages that come back unrouted or refused.
 
 mod batches;
 mod properties;

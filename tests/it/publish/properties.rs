@@ -1,4 +1,4 @@
-//! The properties of a message, its own and those of its producer.
+//! The properties of a message: its own, and the defaults of its producer.
 
 use std::time::Duration;
 

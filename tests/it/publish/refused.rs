@@ -1,4 +1,4 @@
-//! What comes back from a publish that no queue takes.
+//! Messages that come back to the publisher because no queue takes them.
 
 use leveret::{
     Broker, Error, Exchange, FieldValue, Message, Overflow, Producer, Properties, Queue, Result,
@@ -6,7 +6,7 @@ use leveret::{
 
 use crate::common::queue;
 
-/// What a refused or unroutable message is given back with.
+/// Checks that a refused or unroutable message comes back with all its parts.
 fn comes_back_as_it_was(message: Message<String>, producer: &Producer<String>) {
     let given = message.clone();
     let refused = producer.publish_message(message).unwrap_err();
@@ -58,7 +58,7 @@ fn a_producer_for_a_queue_is_mandatory_and_one_for_an_exchange_is_not() {
 }
 
 #[test]
-fn what_is_refused_comes_back_to_the_publisher() -> Result {
+fn a_refused_message_comes_back_to_the_publisher() -> Result {
     let broker = Broker::new();
     let full = Queue::new("full")
         .max_length(1)
@@ -112,7 +112,7 @@ fn a_message_that_comes_back_has_the_properties_it_was_given() {
         &producer,
     );
     comes_back_as_it_was(plain().header("k", 1).header("BCC", hidden), &producer);
-    // Not even looked at: the property itself is wrong.
+    // The broker refuses this message before routing, because a property is invalid.
     comes_back_as_it_was(
         plain().properties(Properties::new().user_id("somebody else")),
         &producer,

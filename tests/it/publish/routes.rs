@@ -1,4 +1,4 @@
-//! Where a publish goes, also when the topology has changed since the last.
+//! Routing of published messages, also after changes of the topology.
 
 use leveret::{Broker, Error, Exchange, FieldTable, Queue, Result, channel::IfUnused};
 
@@ -46,7 +46,7 @@ fn a_producer_sees_every_change_of_the_topology_at_once() {
             .queue_unbind("q", exchange.name(), "k", none())
             .unwrap();
         assert_eq!(routed(), 0, "unbind {kind}");
-        // By way of another exchange, whose bindings change.
+        // The route leads through a second exchange, whose bindings change.
         channel
             .exchange_bind(second.name(), exchange.name(), "k", none())
             .unwrap();
@@ -135,7 +135,7 @@ fn a_producer_of_a_closed_connection_publishes_nothing() {
     producer.publish(1).unwrap();
     by_key.publish_to("q", 1).unwrap();
     connection.close().unwrap();
-    // Its route is remembered, and still right.
+    // The producers remember their routes, and still see that the connection is closed.
     assert_eq!(
         producer.publish(2).unwrap_err().into_parts(),
         (Error::ConnectionClosed, 2)
@@ -148,7 +148,7 @@ fn a_producer_of_a_closed_connection_publishes_nothing() {
 }
 
 #[test]
-fn an_alternate_exchange_takes_what_no_binding_took_from_when_it_is_there() {
+fn an_alternate_exchange_gets_unrouted_messages_as_soon_as_it_is_declared() {
     let broker = Broker::new();
     let main = Exchange::direct("main").alternate("spare");
     let producer = broker.producer::<u32>(&main).unwrap();

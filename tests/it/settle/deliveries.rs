@@ -1,4 +1,4 @@
-//! What becomes of a delivery that is held: settled, dropped, or left by a panic.
+//! The ways in which a delivery ends: settled, dropped, or dropped by a panic.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -56,7 +56,7 @@ fn an_auto_acked_delivery_is_settled_from_the_start() {
     drop(consumer.recv().unwrap());
     consumer.recv().unwrap().ack().unwrap();
     consumer.recv().unwrap().nack(Requeue::Yes).unwrap();
-    // What lies in the inbox is nobody's yet, and is not lost with the consumer.
+    // The message in the inbox was not received, so it is not lost with the consumer.
     drop(consumer);
     assert_eq!(rest::<u32>(&broker, "q"), [(3, false)]);
 }
@@ -122,7 +122,7 @@ fn a_delivery_limit_of_n_allows_n_returns() {
 }
 
 #[test]
-fn what_was_handed_over_is_not_overtaken_by_what_comes_back() -> Result {
+fn a_returned_message_does_not_overtake_delivered_ones() -> Result {
     let broker = Broker::new();
     let queue = Queue::new("q");
     let producer = broker.producer::<u32>(&queue)?;

@@ -1,4 +1,4 @@
-//! What becomes of a delivery.
+//! Settling deliveries.
 
 mod deliveries;
 mod outliving;

@@ -1,11 +1,11 @@
-//! Deliveries that outlive what they came from.
+//! Deliveries that outlive their consumer, channel, connection or queue.
 
 use leveret::{Broker, Error, Queue, Requeue, Result, TryRecvError};
 
 use crate::common::{connect, queue, rest};
 
 #[test]
-fn what_nobody_has_seen_comes_back_as_if_never_handed_over() {
+fn unreceived_messages_come_back_unmarked_and_in_order() {
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
     let consumer = broker.consumer::<u32>(&queue()).unwrap();
@@ -13,13 +13,13 @@ fn what_nobody_has_seen_comes_back_as_if_never_handed_over() {
         producer.publish(id).unwrap();
     }
     consumer.recv().unwrap().ack().unwrap();
-    // One of the two that are left lies in the run that was taken, shown to nobody.
+    // One of the two remaining messages is in the consumer's run, and was not received.
     consumer.cancel();
     assert_eq!(rest::<u32>(&broker, "q"), [(1, false), (2, false)]);
 }
 
 #[test]
-fn a_dropped_consumer_returns_what_nobody_has_seen_unflagged() -> Result {
+fn a_dropped_consumer_returns_unreceived_messages_unmarked() -> Result {
     let broker = Broker::new();
     let queue = Queue::new("q");
     let producer = broker.producer::<u32>(&queue)?;
@@ -32,7 +32,7 @@ fn a_dropped_consumer_returns_what_nobody_has_seen_unflagged() -> Result {
     let second = broker.consumer::<u32>(&queue)?;
     let seen = second.recv()?;
     assert_eq!((*seen, seen.info().redelivered()), (2, false));
-    held.ack()?; // it outlived its consumer, and is still valid
+    held.ack()?; // a delivery is valid after its consumer has ended
     seen.ack()?;
     second.recv()?.ack()?;
     assert!(matches!(second.try_recv(), Err(TryRecvError::Empty)));
@@ -87,7 +87,7 @@ fn settling_when_the_queue_is_gone_is_ok_and_does_nothing() {
     nacked.nack(Requeue::Yes).unwrap();
     rejected.reject().unwrap();
     drop(dropped);
-    // Nor does it come into the new queue of that name.
+    // The returned message does not go to the new queue of the same name.
     assert_eq!(rest::<u32>(&broker, "q"), []);
 }
 

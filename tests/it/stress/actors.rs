@@ -1,4 +1,4 @@
-//! What the threads do.
+//! The actions of the threads.
 
 use std::{
     future::Future,
@@ -26,16 +26,16 @@ const STEPS: usize = 250;
 const PUBLISHES: usize = 1_500;
 const BRIEFLY: Duration = Duration::from_micros(300);
 
-/// What all threads share.
+/// The state that all threads share.
 pub struct Stage {
     broker: Broker,
     book: Arc<Book>,
-    /// A queue that nobody purges or deletes.
+    /// A queue that is never purged or deleted.
     pub safe: String,
     held: Mutex<Held>,
 }
 
-/// What somebody else may settle or drop.
+/// Deliveries and consumers that any thread may settle or drop.
 #[derive(Default)]
 struct Held {
     deliveries: Vec<Delivery<Load>>,
@@ -63,7 +63,8 @@ impl Stage {
         self.held.lock().unwrap().deliveries.push(delivery);
     }
 
-    /// Lets go of everything that was put aside, until dropping it puts nothing aside any more.
+    /// Drops all deliveries and consumers that were put aside. A drop may put more aside, so it
+    /// repeats this until none is left.
     pub fn let_go(&self) {
         loop {
             let held = std::mem::take(&mut *self.held.lock().unwrap());
@@ -73,7 +74,7 @@ impl Stage {
         }
     }
 
-    /// Takes what is left, also what dropping it brings.
+    /// Takes and settles the remaining messages, also those that a payload's drop publishes.
     pub fn drain(&self) {
         let queues = QUEUES.map(|name| self.broker.simple_queue::<Load>(name).unwrap());
         while let Some(delivery) = queues.iter().find_map(|queue| queue.try_get().ok()) {
@@ -87,7 +88,7 @@ impl Stage {
         self.book.settled(id);
     }
 
-    /// Settles, or does not, in one of many ways.
+    /// Settles the delivery in one of many ways, or leaves it unsettled.
     fn finish(&self, delivery: Delivery<Load>, random: &mut Random) {
         let id = delivery.id;
         match random.below(16) {
@@ -104,7 +105,7 @@ impl Stage {
             4 => {
                 let panicked = catch_unwind(AssertUnwindSafe(move || {
                     let _delivery = delivery;
-                    // On purpose, and so without a report.
+                    // The panic is part of the test, so it skips the panic hook and prints nothing.
                     resume_unwind(Box::new("an accident"));
                 }));
                 assert!(panicked.is_err());
@@ -117,7 +118,7 @@ impl Stage {
         }
     }
 
-    /// User code that calls back into the broker.
+    /// User code that calls the broker from inside the broker.
     fn hook(self: &Arc<Self>, random: &mut Random) -> Option<Hook> {
         let stage = Arc::downgrade(self);
         let choice = random.below(12);
@@ -186,7 +187,7 @@ pub fn patient(stage: &Arc<Stage>, prefetch: u32) -> (CancelHandle, impl FnOnce(
     })
 }
 
-/// One producer and one consumer of a queue of their own: first deliveries come in the order of
+/// One producer and one consumer of a queue of their own. First deliveries come in the order of
 /// publishing.
 pub fn ordered_pair(
     stage: &Arc<Stage>,
@@ -227,7 +228,7 @@ pub fn ordered_pair(
     }
 }
 
-/// Does everything that may be done, in random order.
+/// Calls all operations, in random order.
 pub fn chaos(stage: &Arc<Stage>, mut random: Random) -> impl FnOnce() + Send + use<> {
     let stage = Arc::clone(stage);
     move || {
@@ -266,7 +267,7 @@ fn consume(stage: &Arc<Stage>, random: &mut Random) {
     if auto_ack {
         builder = builder.auto_ack();
     }
-    // Its queue may be deleted between declaration and consumer.
+    // Another thread may delete the queue between its declaration and the subscription.
     let Ok(consumer) = builder.build() else {
         return;
     };
@@ -293,7 +294,8 @@ fn consume(stage: &Arc<Stage>, random: &mut Random) {
     }
     match random.below(3) {
         0 => consumer.cancel(),
-        // A consumer that nobody looks at must not keep others from what it was handed for ever.
+        // A consumer that no thread reads must not keep its messages from others forever. So it is
+        // put aside, and dropped later.
         1 => stage.held.lock().unwrap().consumers.push(consumer),
         _ => {}
     }
@@ -340,10 +342,10 @@ fn speak_amqp(stage: &Arc<Stage>, random: &mut Random) {
     }
 }
 
-/// The deliveries of a channel that were read.
+/// The deliveries that were read from a channel.
 #[derive(Default)]
 struct Open {
-    /// Unsettled: tag and id, in the order of the tags.
+    /// The tag and id of each unsettled delivery, in the order of the tags.
     unsettled: Vec<(u64, u64)>,
     seen: Vec<u64>,
 }
@@ -369,8 +371,8 @@ impl Open {
         }
         let at = random.below(self.unsettled.len());
         let (tag, _) = self.unsettled[at];
-        // "Up to this one" must mean these and no others: a get may have overtaken events that are
-        // still to be read.
+        // A settlement with `multiple` must cover exactly the known deliveries. After a get, events
+        // with lower tags may still be unread.
         let known = self.seen.iter().filter(|seen| **seen <= tag).count() as u64 == tag;
         let multiple = known && random.one_in(2);
         let chosen: Vec<_> = match multiple {
@@ -397,7 +399,8 @@ impl Open {
         };
         if transactional {
             if random.one_in(3) {
-                // Everything is unsettled again, and may be settled otherwise.
+                // After the rollback all deliveries are unsettled again, and may be settled in
+                // another way.
                 channel.tx_rollback().unwrap();
                 self.unsettled.extend(chosen);
                 self.unsettled.sort_unstable();
@@ -424,7 +427,7 @@ fn get(stage: &Arc<Stage>, random: &mut Random) {
     }
 }
 
-/// A connection with a queue of its own, which goes with it whatever is under way.
+/// A connection with an exclusive queue. Its end deletes the queue, whatever other threads do.
 fn come_and_go(stage: &Arc<Stage>, random: &mut Random) {
     let connection = stage.broker.connect("/", Credentials::guest()).unwrap();
     let queue = connection.declare(&Queue::exclusive()).unwrap();
@@ -447,7 +450,7 @@ fn come_and_go(stage: &Arc<Stage>, random: &mut Random) {
     receiving.join().unwrap();
 }
 
-/// Wakes by calling back into the broker.
+/// A waker that calls the broker.
 struct Caller(Mutex<Option<Hook>>);
 
 impl Wake for Caller {
@@ -459,7 +462,7 @@ impl Wake for Caller {
     }
 }
 
-/// Polls a future once and drops it, woken or not.
+/// Polls a future once and drops it, whether or not it was woken.
 fn give_up_waiting(stage: &Arc<Stage>, random: &mut Random) {
     let name = *random.pick(&QUEUES);
     let Ok(consumer) = stage.broker.consumer::<Load>(&Queue::new(name)) else {

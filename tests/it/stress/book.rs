@@ -1,4 +1,4 @@
-//! Who published what, and what became of it.
+//! The record of all published messages and their settlements.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// One entry for each message that a queue took.
+/// One entry for each message that a queue has taken.
 #[derive(Debug)]
 struct Entry {
     queue: String,
@@ -26,10 +26,10 @@ pub struct Book {
     changed: Condvar,
 }
 
-/// What user code does when a payload is dropped.
+/// User code that runs when a payload is dropped.
 pub type Hook = Box<dyn FnOnce() + Send + Sync>;
 
-/// The payload: an id, and what happens when it goes.
+/// The payload: an id, and the code that runs when it is dropped.
 #[derive(Serialize, Deserialize)]
 pub struct Load {
     pub id: u64,
@@ -55,7 +55,8 @@ impl Drop for End {
 }
 
 impl Book {
-    /// A new payload, entered under its queue: it may be settled before its publish has returned.
+    /// Makes a payload and records it before its publish, because a consumer may settle it before
+    /// the publish returns.
     pub fn load(&self, queue: &str, hook: Option<Hook>) -> Load {
         let id = self.next.fetch_add(1, SeqCst);
         let entry = Entry {
@@ -73,7 +74,7 @@ impl Book {
         }
     }
 
-    /// The publish gave it back.
+    /// Removes the record of a message whose publish was refused.
     pub fn refused(&self, load: Load) {
         let entry = self.entries.lock().unwrap().remove(&load.id);
         assert_eq!(entry.expect("entered").settled, 0, "refused and delivered");

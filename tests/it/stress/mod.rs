@@ -1,10 +1,13 @@
-//! Real threads that do everything at once, by a seed: publish, consume, settle in every way,
-//! panic, cancel, close, delete.
+//! Real threads that call all operations at once, in random order: publish, consume, settle in
+//! every way, panic, cancel, close and delete.
 //!
-//! The oracle is conservation by message id: what was published is settled at most once, and
-//! exactly once in queues that nobody purges or deletes; of one producer and one consumer the order
-//! holds; no thread is left waiting (each says when it is done, and a watchdog waits for that
-//! word). `LEVERET_SEED=<n>` runs one seed; the seed is printed when something fails.
+//! The test checks conservation by message id:
+//! - Each published message is settled at most once. In queues that are never purged or deleted it
+//!   is settled exactly once.
+//! - The messages of one producer to one consumer stay in order.
+//! - No thread waits forever. Each thread reports its end, and a watchdog waits for these reports.
+//!
+//! `LEVERET_SEED=<n>` runs one seed. A failure prints its seed.
 
 mod actors;
 mod book;
@@ -30,7 +33,7 @@ use self::{
 const SEEDS: u32 = 6;
 
 #[test]
-fn nothing_is_lost_or_doubled_and_nobody_is_left_waiting() {
+fn no_message_is_lost_or_settled_twice_and_no_thread_waits_forever() {
     let seeds = match env::var("LEVERET_SEED") {
         Ok(seed) => vec![seed.parse().expect("LEVERET_SEED is a number")],
         Err(_) => (1..=share_of(SEEDS).into()).collect::<Vec<u64>>(),
@@ -91,8 +94,8 @@ fn run(seed: u64) {
         }
     };
     wait(expected);
-    // Nobody is at work any more but the patient consumers: they must find all that is left where
-    // nothing is purged or deleted.
+    // Only the patient consumers still run. They must receive all remaining messages of the queue
+    // that is never purged or deleted.
     stage.let_go();
     book.wait_until_settled(&stage.safe, PATIENCE);
     for stopper in stoppers {

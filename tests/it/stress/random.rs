@@ -1,4 +1,4 @@
-//! A small generator (SplitMix64): the same seed, the same choices.
+//! A small random number generator (SplitMix64). The same seed gives the same choices.
 
 pub struct Random(u64);
 
@@ -7,7 +7,7 @@ impl Random {
         Random(seed)
     }
 
-    /// Another generator, for another thread.
+    /// A second generator, for another thread.
     pub fn fork(&mut self) -> Random {
         Random(self.next())
     }

@@ -1,4 +1,4 @@
-//! Declaring, and what a declaration is worth later.
+//! Declaring, and the effect of a declaration on later ones.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ fn a_quorum_queue_is_a_classic_one_and_a_stream_is_refused() -> Result {
 }
 
 #[test]
-fn exclusive_queues_are_their_connections_alone() {
+fn only_its_connection_uses_an_exclusive_queue() {
     let broker = Broker::new();
     let ours = connect(&broker).unwrap();
     let theirs = connect(&broker).unwrap();
@@ -99,7 +99,7 @@ fn exclusive_queues_are_their_connections_alone() {
         assert_eq!(error.reply_code(), Some(405), "{error}");
     }
     let consumer = ours.consumer::<u32>(&exclusive).unwrap();
-    // Anybody may publish to it, by the default exchange.
+    // Every connection may publish to the queue through the default exchange.
     let anybody = theirs
         .producer_builder::<u32>(&leveret::Exchange::existing(""))
         .routing_key(exclusive.name())
@@ -111,7 +111,7 @@ fn exclusive_queues_are_their_connections_alone() {
 }
 
 #[test]
-fn getting_from_a_queue_is_using_it() {
+fn a_get_prolongs_the_life_of_an_expiring_queue() {
     let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q").expires(Duration::from_secs(10));
     let simple = broker.simple_queue::<u32>(&queue).unwrap();

@@ -1,4 +1,4 @@
-//! Declaring, and asking where messages would go.
+//! Declaring, and asking for the route of a message.
 
 mod declare;
 mod route;

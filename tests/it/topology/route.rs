@@ -1,4 +1,4 @@
-//! Asking where messages would go.
+//! Asking for the route of a message.
 
 use leveret::{Broker, Error, Exchange, FieldTable, Message, Queue};
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ fn none() -> FieldTable {
     FieldTable::new()
 }
 
-/// Queues `names`, each bound to `exchange` by its own name.
+/// Declares a queue for each of `names`, bound to `exchange` with its own name as the binding key.
 fn declare(broker: &Broker, exchange: &Exchange, names: &[&str]) {
     for name in names {
         broker
@@ -19,14 +19,14 @@ fn declare(broker: &Broker, exchange: &Exchange, names: &[&str]) {
 }
 
 #[test]
-fn asking_where_a_message_would_go_follows_what_publishing_does() {
+fn a_route_has_the_queues_that_a_publish_reaches() {
     let broker = Broker::new();
     let (first, second) = (Exchange::topic("first"), Exchange::direct("second"));
     let lost = Exchange::fanout("lost");
     declare(&broker, &second, &["a.b", "a.c"]);
     declare(&broker, &lost, &["rest"]);
     broker.declare(&second.clone().bind(&first, "a.#")).unwrap();
-    // And in a circle, and to a queue that two ways lead to.
+    // The bindings also form a circle, and two routes lead to one queue.
     broker.declare(&first.clone().bind(&second, "a.b")).unwrap();
     broker
         .declare(&Queue::new("a.b").bind(&first, "#.b"))
@@ -54,7 +54,7 @@ fn asking_where_a_message_would_go_follows_what_publishing_does() {
 }
 
 #[test]
-fn asking_where_a_message_would_go_puts_nothing_there() {
+fn asking_for_a_route_publishes_nothing() {
     let broker = Broker::new();
     declare(&broker, &Exchange::fanout("x"), &["q", "r"]);
     let routed = broker.route(&Exchange::existing("x"), "", &none()).unwrap();
@@ -73,7 +73,8 @@ fn headers_decide_where_a_message_would_go() {
     let pdf = FieldTable::from([("format", "pdf")]);
     assert_eq!(broker.route(&exchange, "", &pdf).unwrap(), ["pdf"]);
     assert!(broker.route(&exchange, "", &none()).unwrap().is_empty());
-    // Each key of these is asked for by itself.
+    // `route` does not evaluate the keys in a `CC` header. A program asks for each of them on its
+    // own.
     let keys = leveret::FieldValue::Array(vec!["pdf".into()]);
     let cc = FieldTable::new().with("CC", keys);
     let routed = broker.route(&Exchange::existing(""), "elsewhere", &cc);
@@ -107,7 +108,7 @@ fn connections_and_channels_say_where_a_message_would_go_until_they_are_closed()
     assert!(channel.route(&exchange, "q", &none()).is_err());
 }
 
-/// What is done to a virtual host, in numbers from small sets.
+/// One operation on a virtual host. The numbers come from small ranges.
 #[derive(Clone, Debug)]
 enum Step {
     Declare(usize, Option<usize>),
@@ -134,7 +135,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         exchange.clone().prop_map(End::Exchange),
     ];
     let step = prop_oneof![
-        2 => (exchange.clone(), proptest::option::of(exchange.clone())).prop_map(|(x, a)| Step::Declare(x, a)),
+        2 => (exchange.clone(), proptest::option::of(exchange.clone()))
+            .prop_map(|(x, a)| Step::Declare(x, a)),
         1 => exchange.clone().prop_map(Step::Delete),
         6 => (exchange.clone(), end.clone(), key.clone()).prop_map(|(x, e, k)| Step::Bind(x, e, k)),
         3 => (exchange.clone(), end, key.clone()).prop_map(|(x, e, k)| Step::Unbind(x, e, k)),
@@ -145,11 +147,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// A producer that remembers its routes beside one that has none: neither bindings nor
-    /// exchanges may come or go unnoticed, however far from the producer's exchange.
+    /// Compares a producer that remembers its routes with one that has no memory. The first must
+    /// notice every change of bindings and exchanges, also far from its own exchange.
     #[test]
     fn remembered_routes_lead_where_a_message_goes_now(steps in steps()) {
-        let kinds = [Exchange::topic, Exchange::direct, Exchange::fanout, Exchange::topic, Exchange::topic];
+        let kinds = [
+            Exchange::topic,
+            Exchange::direct,
+            Exchange::fanout,
+            Exchange::topic,
+            Exchange::topic,
+        ];
         let broker = Broker::new();
         let channel = channel_of(&broker).unwrap();
         let names: Vec<String> = (0..EXCHANGES).map(|number| format!("x{number}")).collect();
@@ -159,7 +167,8 @@ proptest! {
             .map(|(name, kind)| broker.producer::<u8>(&kind(name.clone())).unwrap())
             .collect();
         for step in steps {
-            // Half of them fail, as an end is missing; that is no matter.
+            // About half of the steps fail because an exchange or queue is missing. That does not
+            // matter.
             match step {
                 Step::Declare(exchange, alternate) => {
                     let mut description = kinds[exchange](names[exchange].clone());
@@ -184,11 +193,15 @@ proptest! {
                     channel.queue_unbind(&queue, &names[exchange], KEYS[key], none()).unwrap();
                 }
                 Step::Unbind(exchange, End::Exchange(to), key) => {
-                    channel.exchange_unbind(&names[to], &names[exchange], KEYS[key], none()).unwrap();
+                    let (to, from) = (&names[to], &names[exchange]);
+                    channel.exchange_unbind(to, from, KEYS[key], none()).unwrap();
                 }
-                Step::DeleteQueue(queue) => broker.delete(&Queue::existing(format!("q{queue}"))).unwrap(),
+                Step::DeleteQueue(queue) => {
+                    broker.delete(&Queue::existing(format!("q{queue}"))).unwrap();
+                }
                 Step::Publish(exchange, key) => {
-                    let now = broker.route(&Exchange::existing(&names[exchange]), KEYS[key], &none());
+                    let start = Exchange::existing(&names[exchange]);
+                    let now = broker.route(&start, KEYS[key], &none());
                     match producers[exchange].publish_to(KEYS[key], 1) {
                         Ok(published) => prop_assert_eq!(published.routed, now.unwrap().len()),
                         Err(error) => prop_assert!(error.error().is_not_found() && now.is_err()),

@@ -1,4 +1,5 @@
-//! Declaring budgets: what is the same, what is not accepted, and what a description looks like.
+//! Declaring budgets: equal and unequal declarations, refused declarations, and the JSON of a
+//! description.
 
 use leveret::{Budget, BudgetPolicy, EntityKind, Error, Precondition, Queue};
 
@@ -89,7 +90,7 @@ fn bad_budgets_are_refused_when_they_are_declared() {
     );
     broker.delete(&covered("q")).unwrap();
     broker.delete(&ten_bytes()).unwrap();
-    broker.delete(&ten_bytes()).unwrap(); // not there any more
+    broker.delete(&ten_bytes()).unwrap(); // the budget does not exist any more
     assert!(broker.declare(&covered("q")).unwrap_err().is_not_found());
 }
 

@@ -1,5 +1,5 @@
-//! Byte budgets that queues share: who pays, who is refused, who waits, and that every byte comes
-//! back exactly once.
+//! Byte budgets that queues share: which messages pay, which publishers are refused and which wait.
+//! Every byte comes back exactly once.
 
 mod declaring;
 mod model;
@@ -94,7 +94,7 @@ fn a_message_that_comes_back_keeps_its_bytes_and_is_never_refused() {
 }
 
 #[test]
-fn however_a_message_leaves_its_bytes_come_back_once() {
+fn every_way_out_of_a_queue_gives_the_bytes_back_once() {
     let (broker, clock) = with_budget(ten_bytes());
     let root = broker.vhost("/").unwrap();
     let channel = channel_of(&broker).unwrap();
@@ -168,7 +168,7 @@ fn however_a_message_leaves_its_bytes_come_back_once() {
     drop(mailbox(&broker, &tired).get().unwrap());
     assert_eq!(used(&broker), 0, "returned too often");
 
-    // From a covered queue into one that is not, and back.
+    // A message goes from a covered queue to a queue without a budget, and back.
     let dead = broker.declare(&Queue::new("dead")).unwrap();
     let dying = covered("dying")
         .dead_letter_exchange("")
@@ -180,7 +180,7 @@ fn however_a_message_leaves_its_bytes_come_back_once() {
     assert_eq!(used(&broker), 3, "it came back and is paid for again");
     broker.delete(&dying).unwrap();
 
-    // From a covered queue by redrive.
+    // Redrive moves a message out of a covered queue.
     let home = Queue::new("home")
         .dead_letter_exchange("")
         .dead_letter_routing_key("grave");
@@ -191,7 +191,7 @@ fn however_a_message_leaves_its_bytes_come_back_once() {
     assert_eq!(root.redrive(&grave, Redrive::all()).unwrap(), 1);
     assert_eq!(used(&broker), 0, "moved");
 
-    // A connection takes its exclusive queues along.
+    // Closing a connection deletes its exclusive queues.
     let connection = connect(&broker).unwrap();
     let own = connection.declare(&Queue::exclusive().budget("b")).unwrap();
     connection
@@ -204,7 +204,7 @@ fn however_a_message_leaves_its_bytes_come_back_once() {
     assert_eq!(used(&broker), 0, "gone with its connection");
 }
 
-/// The tag of the next delivery.
+/// The delivery tag of the next delivery.
 fn delivered(channel: &Channel) -> u64 {
     match channel.events().try_recv().unwrap() {
         Event::Delivery(delivery) => delivery.delivery_tag(),
@@ -213,7 +213,7 @@ fn delivered(channel: &Channel) -> u64 {
 }
 
 #[test]
-fn a_deleted_queue_gives_back_what_is_unsettled_and_settling_that_gives_nothing_twice() {
+fn a_deleted_queue_gives_the_bytes_of_unsettled_messages_back_once() {
     let (broker, _) = with_budget(Budget::new("b", 100));
     let queue = covered("q");
     let producer = broker.producer::<String>(&queue).unwrap();
@@ -221,7 +221,7 @@ fn a_deleted_queue_gives_back_what_is_unsettled_and_settling_that_gives_nothing_
     for _ in 0..5 {
         producer.publish(text(10)).unwrap();
     }
-    // Four are held, and one lies in the consumer's run.
+    // The program holds four messages, and the consumer's run holds the fifth.
     let [acked, rejected, returned, dropped] = [(); 4].map(|()| consumer.recv().unwrap());
     broker.delete(&queue).unwrap();
     assert_eq!(used(&broker), 0);
@@ -263,7 +263,7 @@ fn a_budget_for_the_whole_virtual_host_covers_every_queue_beside_those_that_queu
     named.put(text(5)).unwrap();
     let usage = || (used(&broker), broker.budget("all").unwrap().used);
     assert_eq!(usage(), (5, 14));
-    // The first budget has room, the second has not: neither is paid.
+    // The first budget has room and the second has not. Neither is charged.
     assert!(named.put(text(2)).is_err());
     assert_eq!(usage(), (5, 14));
     plain.get().unwrap().ack().unwrap();
@@ -273,7 +273,7 @@ fn a_budget_for_the_whole_virtual_host_covers_every_queue_beside_those_that_queu
     );
     assert_eq!(usage(), (5, 5));
 
-    // Another virtual host is none of its business.
+    // The budget does not cover another virtual host.
     broker.create_vhost("elsewhere").unwrap();
     let elsewhere = broker.vhost("elsewhere").unwrap();
     elsewhere
@@ -285,7 +285,7 @@ fn a_budget_for_the_whole_virtual_host_covers_every_queue_beside_those_that_queu
 }
 
 #[test]
-fn what_the_broker_itself_brings_is_never_refused() {
+fn messages_that_the_broker_itself_publishes_are_never_refused() {
     let (broker, clock) = with_budget(ten_bytes());
     let grave = mailbox(&broker, &covered("grave"));
     let dying = Queue::new("dying")
@@ -335,7 +335,7 @@ fn a_channel_hears_of_a_refusal_by_its_confirm() {
 }
 
 #[test]
-fn sizes_of_any_greatness_do_no_harm() {
+fn huge_sizes_overflow_no_budget() {
     let (broker, _) = with_budget(Budget::new("b", u64::MAX).block());
     broker.declare(&Budget::new("small", 1)).unwrap();
     let huge = broker

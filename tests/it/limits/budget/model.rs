@@ -1,5 +1,5 @@
-//! Random programs against a naive model: the budget is what its queues hold, and who is refused is
-//! who does not fit.
+//! Random programs against a simple model. The budget's use is the sum of the sizes in its queues,
+//! and a publisher is refused when its message does not fit.
 
 use std::collections::VecDeque;
 
@@ -55,7 +55,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(How::Drop),
     ];
     prop_oneof![
-        6 => (queue.clone(), 0..9_usize, any::<bool>()).prop_map(|(queue, size, delayed)| Op::Publish { queue, size, delayed }),
+        6 => (queue.clone(), 0..9_usize, any::<bool>())
+            .prop_map(|(queue, size, delayed)| Op::Publish { queue, size, delayed }),
         4 => queue.clone().prop_map(|queue| Op::Get { queue }),
         4 => (0..8_usize, how).prop_map(|(index, how)| Op::Settle { index, how }),
         1 => queue.clone().prop_map(|queue| Op::Purge { queue }),
@@ -64,13 +65,13 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What the model knows of a queue. 0 and 1 are covered; 0 dead-letters to 1, and 2 is not covered
-/// and dead-letters to 1 too.
+/// The model's state of three queues. Queues 0 and 1 are covered by the budget, queue 2 is not.
+/// Queues 0 and 2 dead-letter to queue 1.
 #[derive(Default)]
 struct Model {
     ready: [VecDeque<u64>; 3],
     later: [VecDeque<u64>; 3],
-    /// Sizes of what was got; of a queue that is gone since, none.
+    /// The sizes of the fetched messages. `None` if their queue was deleted since.
     held: Vec<(usize, Option<u64>)>,
 }
 
@@ -151,8 +152,8 @@ fn step(op: Op, model: &mut Model, real: &mut Real) -> Result<(), TestCaseError>
             let got = real.queues[queue].try_get();
             prop_assert_eq!(got.is_ok(), !model.ready[queue].is_empty());
             if let Ok(delivery) = got {
-                // Which one it is does not matter here, only that it is there: the order is the
-                // model of the broker's.
+                // Any ready message of this size will do. The model of the whole broker checks the
+                // order.
                 let size = delivery.len() as u64;
                 let at = model.ready[queue].iter().position(|ready| *ready == size);
                 prop_assert!(at.is_some());
@@ -210,7 +211,7 @@ fn step(op: Op, model: &mut Model, real: &mut Real) -> Result<(), TestCaseError>
 
 proptest! {
     #[test]
-    fn a_budget_is_what_its_queues_hold(ops in prop::collection::vec(op(), 1..80)) {
+    fn the_use_of_a_budget_is_the_size_of_its_messages(ops in prop::collection::vec(op(), 1..80)) {
         let (mut model, mut real) = (Model::default(), Real::new());
         for op in ops {
             step(op, &mut model, &mut real)?;

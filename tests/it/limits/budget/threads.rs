@@ -1,4 +1,4 @@
-//! Many threads at once: nothing is counted twice or forgotten, and the limit holds as far as is
+//! Many threads at once. No byte is counted twice or forgotten, and the limit holds as far as it is
 //! promised.
 
 use std::{
@@ -13,11 +13,12 @@ use leveret::{Broker, Budget, Queue, Requeue};
 
 const PRODUCERS: usize = 4;
 const EACH: usize = 2_000;
-/// What the largest message has.
+/// The number of bytes of the largest message.
 const LARGEST: usize = 64;
 const LIMIT: u64 = 1_000;
 
-/// Publishers and consumers of two queues; returns the most that was ever seen used.
+/// Runs publishers and consumers of two queues. Returns the highest use of the budget that any of
+/// them saw.
 fn crowd(broker: &Broker, budget: Budget) -> u64 {
     broker.declare(&budget).unwrap();
     let queues = ["one", "two"].map(|name| Queue::new(name).budget("b"));
@@ -124,7 +125,7 @@ fn queues_that_are_deleted_while_they_are_used_leave_nothing_behind() {
                     continue;
                 };
                 for size in 1..6 {
-                    // The queue may be deleted by another at any time.
+                    // Another thread may delete the queue at any time.
                     let _ = producer.publish("x".repeat(size));
                 }
                 let held = consumer.try_recv();

@@ -1,4 +1,5 @@
-//! Publishers that wait for room in a budget, or in a queue by a channel.
+//! Publishers that wait for room in a budget, and publishers that wait for room in a queue through
+//! a channel.
 
 use std::{
     future::Future,
@@ -15,7 +16,7 @@ use crate::common::{SECOND, channel_of};
 
 use super::{covered, mailbox, ten_bytes, text, used, with_budget};
 
-/// Waits, without sleeping, until somebody waits for room in the budget "b".
+/// Waits until a publisher waits for room in the budget "b". The loop yields and does not sleep.
 fn until_waiting(broker: &Broker, count: u64) {
     while broker.budget("b").unwrap().waiting < count {
         thread::yield_now();
@@ -27,7 +28,7 @@ fn a_blocking_budget_lets_its_publishers_wait_for_room_in_every_form() {
     let (broker, clock) = with_budget(ten_bytes().block());
     let producer = broker.producer::<String>(&covered("q")).unwrap();
     let queue = mailbox(&broker, &covered("q"));
-    // There is room as long as one byte is free.
+    // The budget has room as long as one byte is free.
     producer.publish(text(9)).unwrap();
     producer.try_publish(text(9)).unwrap();
     assert_eq!(used(&broker), 18);
