@@ -88,8 +88,8 @@ impl Gate {
         }
     }
 
-    /// As [`check_open`](Self::check_open), after a declaration: an exclusive queue that missed the end
-    /// of this connection is deleted now.
+    /// As [`check_open`](Self::check_open), after a declaration: an exclusive queue that missed the
+    /// end of this connection is deleted now.
     fn check_still_open(&self) -> Result {
         let open = self.check_open();
         if open.is_err() {
@@ -113,7 +113,8 @@ impl Gate {
     }
 
     /// # Errors
-    /// [`Error::PreconditionFailed`] if the properties name a user other than this one, as in RabbitMQ.
+    /// [`Error::PreconditionFailed`] if the properties name a user other than this one, as in
+    /// RabbitMQ.
     pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
         match &properties.user_id {
             Some(claimed) if **claimed != *self.user => {
@@ -257,7 +258,8 @@ impl Gate {
         Subscriber::start(&self.vhost, queue, owner, options)
     }
 
-    /// A publisher to an exchange. Whether the user may write there is asked when a route is resolved.
+    /// A publisher to an exchange. The user's permission to write is checked when a route is
+    /// resolved.
     pub(crate) fn publisher(
         self: &Arc<Self>,
         exchange: Name,
@@ -373,7 +375,8 @@ impl Waitable for Closing {
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> std::task::Poll<()> {
         let mut closing = self.0.closing.lock();
-        // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
+        // `close` collects under this lock. Either it finds this waiter, or the gate is found
+        // closed here.
         if self.0.closed.load(SeqCst) {
             return std::task::Poll::Ready(());
         }

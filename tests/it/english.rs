@@ -39,17 +39,8 @@ const PENDING: &[&str] = &[
     "src/message/",
     "src/model/",
     "src/runtime/",
-    "src/session/connection/",
-    "src/session/delivery.rs",
-    "src/session/delivery_info.rs",
     "src/session/gate.rs",
-    "src/session/mod.rs",
-    "src/session/publisher/",
-    "src/session/receive.rs",
-    "src/session/recv_backoff.rs",
-    "src/session/subscriber.rs",
-    "src/session/unacked.rs",
-    "src/session/undecoded.rs",
+    "src/session/publisher/prepared.rs",
     "tests/",
 ];
 

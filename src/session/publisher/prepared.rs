@@ -106,9 +106,9 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// Pushes the message into every queue of the route. If the queues were deleted meanwhile, the route
-    /// is resolved again. An unroutable message that is not mandatory
-    /// is dropped, or goes to the virtual host's dead-letter queue.
+    /// Pushes the message into every queue of the route. If the queues were deleted meanwhile, the
+    /// route is resolved again. An unroutable message that is not mandatory is dropped, or goes to
+    /// the virtual host's dead-letter queue.
     ///
     /// # Errors
     /// The message is in `message` again.
@@ -160,9 +160,9 @@ impl<'a> Prepared<'a> {
 
 impl Publisher {
     /// A publish whose checks were done before, when its route was kept by
-    /// [`into_route`](Prepared::into_route): a commit. The route was decided then, by the names of the
-    /// queues. That of the default exchange is the routing key, whether there was such a queue then or
-    /// not.
+    /// [`into_route`](Prepared::into_route): a commit. The route was decided then, by the names of
+    /// the queues. That of the default exchange is the routing key, whether there was such a queue
+    /// then or not.
     ///
     /// # Errors
     /// Those of a closed connection.
