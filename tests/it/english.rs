@@ -36,7 +36,6 @@ const PENDING: &[&str] = &[
     "src/handles/",
     "src/interleavings/",
     "src/management/",
-    "src/message/",
     "src/model/",
     "src/runtime/",
     "src/session/gate.rs",
