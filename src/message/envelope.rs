@@ -3,7 +3,7 @@
 //! Most messages have no properties, no long routing key and no codec of their own. These parts are
 //! behind one pointer, which the copies of a message share. A short routing key and the number of
 //! the exchange are copied inline: a reference count that both producer and consumer write would
-//! cost as much as the rest of the message's way.
+//! cost as much as the rest of the publish and the receive.
 
 use std::{
     fmt,

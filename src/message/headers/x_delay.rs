@@ -1,9 +1,8 @@
 //! The `x-delay` header: the delay of a message in a delayed exchange.
 //!
 //! The valid values are those of RabbitMQ's plugin: milliseconds as an integer of any width, as a
-//! number with a fraction, which is cut off, or as the digits of an integer in text. Every other
-//! value, and a value that is not positive, means no delay. This module does not know which
-//! exchanges use the header.
+//! number whose fraction is cut off, or as an integer in text. Every other value, and a value that
+//! is not positive, means no delay. This module does not know which exchanges use the header.
 
 use std::time::Duration;
 

@@ -98,7 +98,7 @@ impl Body {
     /// `Local`: [`SealedPayload::open`](super::SealedPayload::open) takes it out.
     ///
     /// It is never inlined. Inlined code would compare the two type ids as one block, directly
-    /// after they were written in two halves, and that costs more than all the rest.
+    /// after they were written in two halves. That costs more than all the rest.
     #[inline(never)]
     pub(crate) fn downcast_ref<T: Payload>(&self) -> Option<&T> {
         self.0.value()?.downcast_ref()

@@ -32,7 +32,7 @@ use crate::{
 ///
 /// # If dropped
 /// The channel closes as by [`close`](Self::close) when its last clone is dropped.
-/// [`Events`](crate::channel::Events) do not keep the channel open.
+/// [`Events`] do not keep the channel open.
 ///
 /// # RabbitMQ
 /// A channel of AMQP 0-9-1. In RabbitMQ an error closes the channel or its connection. Here only
@@ -74,8 +74,8 @@ pub struct Channel {
 struct ChannelHandle {
     core: Arc<ChannelCore>,
     /// A reader of the stream. The stream lives as long as a handle or an [`Events`] lives. The
-    /// core must not own it: unread events hold payloads, which run user code when they are
-    /// dropped, and the last reference to the core may be dropped under the lock of a queue.
+    /// core must not own it. Unread events hold payloads, which run user code when they are
+    /// dropped. The last reference to the core may be dropped under the lock of a queue.
     events: Receiver<Event>,
     /// A channel keeps its connection open.
     connection: Connection,

@@ -177,9 +177,10 @@ impl Channel {
     /// # Errors
     /// - [`Error::NotFound`] for an unknown exchange.
     /// - [`Error::AccessRefused`] for an internal exchange.
-    /// - [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`,
-    ///   for a `CC` or `BCC` header that is not an array, and for a `reply_to` of
-    ///   `amq.rabbitmq.reply-to` if the channel does not consume from it.
+    /// - [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`.
+    /// - [`Error::PreconditionFailed`] for a `CC` or `BCC` header that is not an array.
+    /// - [`Error::PreconditionFailed`] for a `reply_to` of `amq.rabbitmq.reply-to`, if the channel
+    ///   does not consume from it.
     /// - [`Error::NotImplemented`] for `immediate`.
     /// - [`Error::InvalidName`] for a name or key over 255 bytes.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).

@@ -82,9 +82,9 @@ impl Channel {
     /// Makes the publishes of this transaction, and then its settlements. The next transaction
     /// begins.
     ///
-    /// A mandatory message is routed at the commit: its
+    /// Whether a mandatory message reaches a queue is decided at the commit. Its
     /// [`Event::Return`](crate::channel::Event::Return) is in the stream when this method returns.
-    /// A queue that was deleted in the meantime gets no message.
+    /// A queue that was deleted since the publish gets no message.
     ///
     /// # RabbitMQ
     /// `tx.commit` (AMQP 0-9-1).

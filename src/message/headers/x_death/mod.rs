@@ -139,8 +139,8 @@ pub(crate) fn last_queue(headers: Option<&FieldTable>) -> Option<&str> {
 }
 
 /// Whether a dead letter with these headers, as [`with_death_recorded`] made them, would be in
-/// `queue` for a second time, and was not rejected since the first. It would then cycle without
-/// end, so that queue does not get it.
+/// `queue` a second time without a rejection since the first. It would then cycle without end, so
+/// that queue does not get it.
 pub(crate) fn closes_cycle(headers: Option<&FieldTable>, queue: &Name) -> bool {
     let deaths = headers
         .and_then(|headers| headers.get(X_DEATH))
