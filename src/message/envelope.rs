@@ -1,8 +1,9 @@
-//! What travels: one message as a queue stores it, its payload erased, in at most 104 bytes.
+//! The envelope: one message as a queue stores it, with its payload erased, in at most 104 bytes.
 //!
-//! Everything that most messages do not have (properties, a long routing key, a codec of their own) is behind one
-//! pointer, shared by the copies of a message. A short routing key and the number of the exchange are copied inline:
-//! a reference count that producer and consumer both write would cost as much as the rest of the hop.
+//! Most messages have no properties, no long routing key and no codec of their own. These parts are
+//! behind one pointer, which the copies of a message share. A short routing key and the number of
+//! the exchange are copied inline: a reference count that both producer and consumer write would
+//! cost as much as the rest of the publish and the receive.
 
 use std::{
     fmt,
@@ -23,49 +24,51 @@ use crate::{
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// The origin of a message whose exchange has no number: its name stands in [`Meta::exchange`].
+/// The origin of a message whose exchange has no number. The name is in [`Meta::exchange`].
 const NAMED: u16 = u16::MAX;
 
 /// A message in a queue, in a consumer's inbox, or in a delivery.
 ///
-/// In this order, since it is moved in blocks of 16 bytes and a last word: that one is the marks, which say whether there is an envelope and so
-/// are looked at by themselves. A block that was just written in two pieces holds the next move up.
+/// The order of the fields matters, since an envelope is moved in blocks of 16 bytes and a last
+/// word. The last word is `marks`. It shows whether an `Option` has an envelope, and so it is read
+/// by itself. A block that was just written in two parts delays the next move.
 #[repr(C)]
 pub(crate) struct Envelope {
     body: Body,
     meta: Option<Arc<Meta>>,
     key: Key,
-    /// Given by the queue at first arrival and kept on return.
+    /// The queue sets it at the first arrival. It stays the same when the message returns.
     pub(crate) position: u64,
-    /// When the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it does not.
+    /// The time when the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it
+    /// does not.
     pub(crate) deadline: u64,
     marks: PackedIds,
 }
 
-/// What a message carries besides its payload when it is not plain.
+/// The parts of a message besides its payload. A plain message has none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meta {
     pub(crate) properties: Properties,
-    /// Encodes the payload when it must be; `None` is the default codec.
+    /// The codec that encodes the payload; `None` is the default codec.
     pub(crate) codec: Option<Arc<dyn Codec>>,
-    /// The exchange, if the virtual host had no number left for it.
+    /// The exchange, if the virtual host has no number for it.
     pub(crate) exchange: Option<Name>,
     /// The routing key, if it does not fit inline.
     pub(crate) routing_key: Option<Name>,
-    /// The size that the producer's own measure gave, in bytes.
+    /// The size in bytes by the producer's `sized_by`.
     pub(crate) size: Option<u64>,
-    /// Routing keys that nobody sees.
+    /// The routing keys of the `BCC` header.
     pub(crate) bcc: Vec<String>,
     /// The delivery at the engine that the message came from, if that is not this one.
     pub(crate) delivery: Option<u64>,
 }
 
-/// The properties of a message that may be elsewhere.
+/// The properties of a message, without a borrow of the message.
 #[derive(Clone, Debug)]
 pub(crate) enum SharedProperties {
-    /// It has some.
+    /// The message has some.
     Own(Arc<Meta>),
-    /// It is plain.
+    /// The message is plain.
     Plain(&'static Properties),
 }
 
@@ -80,17 +83,17 @@ impl Deref for SharedProperties {
     }
 }
 
-/// Where a message was published: the exchange as the virtual host numbers it.
+/// The exchange that a message was published to, as the virtual host numbers it.
 #[derive(Clone, Debug)]
 pub(crate) enum ExchangeId {
-    /// One of the numbered exchanges.
+    /// An exchange with a number.
     Interned(u16),
-    /// All numbers are taken: the name travels along.
+    /// An exchange by its name, since all numbers are in use.
     Named(Name),
 }
 
 impl Envelope {
-    /// Addresses `body`. Whoever publishes many alike messages passes the same `meta` again.
+    /// Addresses `body`. A publisher of many similar messages passes the same `meta` again.
     #[inline(always)]
     pub(crate) fn new(body: Body, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
         let meta = match &address.extra {
@@ -114,7 +117,7 @@ impl Envelope {
         }
     }
 
-    /// With its position in the queue.
+    /// Sets its position in the queue.
     #[inline(always)]
     pub(crate) fn at(self, position: u64) -> Envelope {
         let mut envelope = self;
@@ -122,7 +125,7 @@ impl Envelope {
         envelope
     }
 
-    /// What stays behind where a message was taken out.
+    /// The envelope that replaces a message that was taken out.
     pub(crate) fn empty() -> Envelope {
         Envelope {
             body: Body::new(()),
@@ -150,7 +153,7 @@ impl Envelope {
         self.meta.as_ref()
     }
 
-    /// The properties; those of a plain message say no more than its content type.
+    /// The properties. Those of a plain message have only its content type.
     pub(crate) fn properties(&self) -> &Properties {
         match &self.meta {
             Some(meta) => &meta.properties,
@@ -158,7 +161,7 @@ impl Envelope {
         }
     }
 
-    /// The properties, to be looked at without the message.
+    /// The properties, without a borrow of the message.
     pub(crate) fn shared_properties(&self) -> SharedProperties {
         match &self.meta {
             Some(meta) => SharedProperties::Own(Arc::clone(meta)),
@@ -192,7 +195,7 @@ impl Envelope {
         }
     }
 
-    /// The number of the exchange, or its name where it has none.
+    /// The number of the exchange, or its name if it has no number.
     pub(crate) fn origin(&self) -> ExchangeId {
         match (self.marks.origin(), &self.meta) {
             (NAMED, Some(meta)) => ExchangeId::Named(meta.exchange.clone().unwrap_or_default()),
@@ -200,17 +203,18 @@ impl Envelope {
         }
     }
 
-    /// How long it may wait in a queue, by its own `expiration`, in nanoseconds; [`NEVER`] if it says nothing.
+    /// The time that the message may wait in a queue by its own `expiration`, in nanoseconds;
+    /// [`NEVER`] without one.
     pub(crate) fn expiration(&self) -> u64 {
         let Some(meta) = &self.meta else { return NEVER };
-        // It was checked when it was published; a dead letter has none.
+        // The publish checked it. A dead letter has no expiration.
         match meta.properties.expiration_millis() {
             Ok(Some(millis)) => millis.saturating_mul(1_000_000).min(NEVER - 1),
             _ => NEVER,
         }
     }
 
-    /// Whether [`expiration`](Self::expiration) may say something: a plain message has none.
+    /// Whether [`expiration`](Self::expiration) may return a time: a plain message has none.
     pub(crate) fn may_expire(&self) -> bool {
         self.meta.is_some()
     }
@@ -224,12 +228,12 @@ impl Envelope {
         }
     }
 
-    /// How many deliveries of this message were returned.
+    /// The number of deliveries of this message that returned.
     pub(crate) fn delivery_count(&self) -> u32 {
         self.marks.delivery_count()
     }
 
-    /// One more delivery was returned.
+    /// Counts one more delivery that returned.
     pub(crate) fn count_return(&mut self) {
         self.marks = self.marks.with_return();
     }
@@ -238,12 +242,12 @@ impl Envelope {
         self.delivery_count() > 0
     }
 
-    /// Puts the delivery count where RabbitMQ's quorum queues show it.
+    /// Adds the header in which RabbitMQ's quorum queues show the delivery count.
     pub(crate) fn show_delivery_count(&mut self) {
         self.add_header("x-delivery-count", i64::from(self.delivery_count()));
     }
 
-    /// Adds a header, to this copy of the message alone. Allocates, and runs no user code.
+    /// Adds a header to this copy of the message only. It allocates, and runs no user code.
     pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
         let mut meta = match self.meta.as_deref() {
             Some(meta) => meta.clone(),
@@ -256,13 +260,13 @@ impl Envelope {
         self.meta = Some(Arc::new(meta));
     }
 
-    /// A second copy that does not keep the payload from being moved out of this one: octets. `None` if there can be
-    /// none. Runs user code.
+    /// A second copy with the payload as octets. It does not share the payload, so that the payload
+    /// can still be moved out of this message. `None` if there can be no copy. Runs user code.
     pub(crate) fn separate_copy(&mut self) -> Option<Envelope> {
         let codec = self.meta.as_ref().and_then(|meta| meta.codec.clone());
         let codec = codec.as_deref().unwrap_or(&Json);
         if self.body.content_type(codec).is_none() {
-            // What is never encoded can be given away all the same, if it can be shared.
+            // A payload that is never encoded can still be copied, if it can be shared.
             return self.share().ok();
         }
         let meta = Meta {
@@ -280,7 +284,7 @@ impl Envelope {
         })
     }
 
-    /// A second copy for another queue; both share the payload from now on. Runs no user code.
+    /// A second copy for another queue. Both share the payload from now on. Runs no user code.
     pub(crate) fn share(&mut self) -> Result<Envelope, NotShareable> {
         Ok(Envelope {
             body: self.body.share()?,
@@ -312,7 +316,8 @@ impl fmt::Debug for Envelope {
     }
 }
 
-/// Exchange and routing key in the form in which an envelope holds them; made once for a route, copied per message.
+/// Exchange and routing key in the form that an envelope holds: made once for a route, and copied
+/// for each message.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
     origin: u16,
@@ -345,8 +350,9 @@ impl Address {
     }
 }
 
-/// The number of the exchange and the delivery count, in one word: what is written in pieces just before the message is moved holds the
-/// move up. Never zero, which makes room for the `None` of an `Option<Envelope>`.
+/// The number of the exchange and the delivery count, in one word. If it were written in parts
+/// directly before the message is moved, it would delay the move. It is never zero, which makes
+/// room for the `None` of an `Option<Envelope>`.
 #[derive(Clone, Copy, Debug)]
 struct PackedIds(NonZero<u64>);
 
@@ -402,7 +408,7 @@ impl Key {
 
     /// `None` for a long key.
     fn as_str(&self) -> Option<&str> {
-        // The bytes were copied from a `str` whole, so the check cannot fail; it is cheap for 15 bytes.
+        // The bytes are those of a whole `str`, so the check cannot fail. It is cheap for 15 bytes.
         let bytes = self.bytes.get(..usize::from(self.length))?;
         std::str::from_utf8(bytes).ok()
     }

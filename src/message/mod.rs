@@ -1,6 +1,6 @@
-//! A message: its properties and headers, its payload, and the envelope in which it travels.
+//! A message: its properties and headers, its payload, and the envelope that holds them.
 //!
-//! Knows nothing of exchanges and queues.
+//! This layer does not know exchanges and queues.
 
 pub mod codec;
 pub(crate) mod envelope;

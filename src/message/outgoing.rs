@@ -1,4 +1,4 @@
-//! A message to be published: a payload, and everything that may go with it.
+//! A message to be published: a payload and its options.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,8 @@ use crate::{
     model::field_value::FieldValue,
 };
 
-/// A message to be published by [`publish_message`](crate::Producer::publish_message): a payload with properties.
+/// A message to be published by [`publish_message`](crate::Producer::publish_message): a payload
+/// with properties.
 ///
 /// # Examples
 /// ```
@@ -18,15 +19,17 @@ use crate::{
 /// let tasks = Queue::new("tasks");
 /// let producer = broker.producer::<String>(&tasks)?;
 /// producer.publish_message(
-///     Message::new("sweep".to_owned()).priority(5).expiration(Duration::from_secs(60)).header("origin", "cellar"),
+///     Message::new("sweep".to_owned())
+///         .priority(5)
+///         .expiration(Duration::from_secs(60))
+///         .header("origin", "cellar"),
 /// )?;
 /// let delivery = broker.consumer::<String>(&tasks)?.recv()?;
 /// assert_eq!(delivery.info().properties().priority, Some(5));
 /// # Ok::<(), leveret::Error>(())
 /// ```
 ///
-/// All that may go with a payload:
-///
+/// Most of the options:
 /// ```
 /// use leveret::{Broker, Exchange, Message, Properties};
 /// # use std::time::{Duration, UNIX_EPOCH};
@@ -47,7 +50,7 @@ use crate::{
 /// let broker = Broker::new();
 /// let producer = broker.producer::<i32>(&Exchange::topic("logs"))?;
 /// let error = producer.publish_message(message).unwrap_err();
-/// assert_eq!(error.error().reply_code(), Some(312)); // mandatory, and nobody listens
+/// assert_eq!(error.error().reply_code(), Some(312)); // mandatory, and without a queue
 /// assert_eq!(producer.publish_message(Message::from(7).not_mandatory())?.routed, 0);
 /// # Ok::<(), leveret::Error>(())
 /// ```
@@ -61,7 +64,7 @@ pub struct Message<T> {
     pub(crate) delay: Delay,
 }
 
-/// When a message may be delivered at the earliest.
+/// The earliest time of the delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Delay {
     #[default]
@@ -71,7 +74,7 @@ pub(crate) enum Delay {
 }
 
 impl<T> Message<T> {
-    /// A message with nothing but a payload.
+    /// Makes a message of a payload, without options.
     pub fn new(payload: T) -> Message<T> {
         Message {
             payload,
@@ -87,51 +90,80 @@ impl<T> Message<T> {
         &self.payload
     }
 
-    /// Gives the payload out.
+    /// Returns the payload.
     pub fn into_payload(self) -> T {
         self.payload
     }
 
     /// Replaces all properties.
+    ///
+    /// # RabbitMQ
+    /// The basic properties of the message.
     pub fn properties(mut self, properties: Properties) -> Message<T> {
         self.properties = properties;
         self
     }
 
-    /// The routing key, instead of the producer's own; at most 255 bytes.
+    /// Sets the routing key, in place of the key of the producer; at most 255 bytes.
+    ///
+    /// # RabbitMQ
+    /// The `routing-key` of `basic.publish`.
     pub fn routing_key(mut self, routing_key: impl Into<String>) -> Message<T> {
         self.routing_key = Some(routing_key.into());
         self
     }
 
-    /// If no queue takes the message, the publish is an error that gives it back.
+    /// Makes the message mandatory: if no queue takes it, the publish fails and the error returns
+    /// the message.
+    ///
+    /// # RabbitMQ
+    /// The `mandatory` of `basic.publish`. RabbitMQ reports the failure later, with `basic.return`.
     pub fn mandatory(mut self) -> Message<T> {
         self.mandatory = Some(true);
         self
     }
 
-    /// If no queue takes the message, it is dropped, even by a producer made for a queue.
+    /// Makes the message not mandatory: if no queue takes it, it is dropped, even by a producer for
+    /// a queue.
+    ///
+    /// # RabbitMQ
+    /// The `mandatory` of `basic.publish`, which is off by default there.
     pub fn not_mandatory(mut self) -> Message<T> {
         self.mandatory = Some(false);
         self
     }
 
-    /// The priority (AMQP's `priority`) in a queue with [`max_priority`](crate::Queue::max_priority), 0 to 255: higher is
-    /// served first, and what is above the queue's maximum counts as the maximum.
+    /// Sets the priority in a queue with [`max_priority`](crate::Queue::max_priority), 0 to 255.
+    ///
+    /// A message with a higher priority is delivered first. A priority above the maximum of the
+    /// queue counts as that maximum.
+    ///
+    /// # RabbitMQ
+    /// The property `priority`.
     pub fn priority(mut self, priority: u8) -> Message<T> {
         self.properties.priority = Some(priority);
         self
     }
 
-    /// How long the message may wait in a queue (AMQP's `expiration`); whole milliseconds, rounded up, at most
-    /// 4,294,967,295 of them (49 days), which is checked when it is published.
+    /// Sets the time that the message may wait in a queue, in whole milliseconds, rounded up.
+    ///
+    /// The maximum is 4,294,967,295 milliseconds (49 days). The publish checks it.
+    ///
+    /// # RabbitMQ
+    /// The property `expiration`.
     pub fn expiration(mut self, expiration: Duration) -> Message<T> {
         self.properties.expiration = Some(expiration.as_nanos().div_ceil(1_000_000).to_string());
         self
     }
 
-    /// The message waits in its queues, delayed, and is delivered after this time at the earliest. Only then does it get
-    /// its place, is counted as ready, and begins to expire.
+    /// Delays the message: it waits in its queues, and is delivered after this time at the
+    /// earliest.
+    ///
+    /// It gets its position at the end of the delay. It counts as ready from then on, and begins to
+    /// expire.
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no such delay in its queues. [`delay`](Self::delay) is that of its plugin.
     ///
     /// # Examples
     /// ```
@@ -141,7 +173,8 @@ impl<T> Message<T> {
     /// let clock = ManualClock::new();
     /// let broker = Broker::builder().clock(clock.clone()).build();
     /// let reminders = broker.simple_queue::<String>("reminders")?;
-    /// reminders.put_message(Message::new("tea".to_owned()).deliver_after(Duration::from_secs(240)))?;
+    /// let tea = Message::new("tea".to_owned()).deliver_after(Duration::from_secs(240));
+    /// reminders.put_message(tea)?;
     /// assert!(reminders.is_empty());
     /// clock.advance(Duration::from_secs(240));
     /// assert_eq!(*reminders.get()?, "tea");
@@ -152,8 +185,11 @@ impl<T> Message<T> {
         self
     }
 
-    /// As [`deliver_after`](Self::deliver_after), at this time of the broker's wall clock at the earliest; at once if it
-    /// is past. How long that is, is worked out when the message is published: setting the clock later changes nothing.
+    /// Delays the message until this time of the broker's wall clock, as
+    /// [`deliver_after`](Self::deliver_after) does. If the time is past, the message is delivered
+    /// at once.
+    ///
+    /// The publish computes the delay. A later change of the clock has no effect.
     ///
     /// # Examples
     /// ```
@@ -174,62 +210,94 @@ impl<T> Message<T> {
         self
     }
 
-    /// An exchange that is [`delayed`](crate::Exchange::delayed) keeps the message back for so long and routes it then (the
-    /// header `x-delay`); whole milliseconds, rounded up. On the way through other exchanges and in queues it means nothing: that
-    /// is [`deliver_after`](Self::deliver_after), which works everywhere and decides at once where the message goes. If a
-    /// message says both, such an exchange keeps it until both times are over.
+    /// Sets the header `x-delay`: an exchange that is [`delayed`](crate::Exchange::delayed) routes
+    /// the message after this delay. The value has whole milliseconds, rounded up.
+    ///
+    /// Other exchanges and queues ignore the header. [`deliver_after`](Self::deliver_after) works
+    /// with every exchange and routes the message at once. With both, a delayed exchange keeps the
+    /// message until both times are over.
     ///
     /// [`Exchange::delayed`](crate::Exchange::delayed) has an example.
+    ///
+    /// # RabbitMQ
+    /// The header `x-delay` of the plugin for delayed messages.
     pub fn delay(self, delay: Duration) -> Message<T> {
         let milliseconds = delay.as_nanos().div_ceil(1_000_000);
         let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
         self.header(x_delay::X_DELAY, x_delay::value(milliseconds))
     }
 
-    /// One header.
+    /// Sets one header.
+    ///
+    /// # RabbitMQ
+    /// The property `headers`.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> Message<T> {
         self.properties.headers_mut().insert(name, value);
         self
     }
 
-    /// Asks durable queues to keep the message over a restart (`delivery-mode` 2). Nothing survives one yet.
+    /// Makes the message persistent. The mode is only recorded, since no message survives a
+    /// restart yet.
+    ///
+    /// # RabbitMQ
+    /// The property `delivery-mode` with the value 2. There a persistent message in a durable queue
+    /// survives a restart.
     pub fn persistent(mut self) -> Message<T> {
         self.properties = self.properties.persistent();
         self
     }
 
-    /// Ties a reply to its request (AMQP's `correlation-id`).
+    /// Sets the id that relates a reply to its request.
+    ///
+    /// # RabbitMQ
+    /// The property `correlation-id`.
     pub fn correlation_id(mut self, correlation_id: impl Into<String>) -> Message<T> {
         self.properties = self.properties.correlation_id(correlation_id.into());
         self
     }
 
-    /// The queue that replies go to (AMQP's `reply-to`).
+    /// Sets the queue for replies.
+    ///
+    /// # RabbitMQ
+    /// The property `reply-to`.
     pub fn reply_to(mut self, queue: impl Into<String>) -> Message<T> {
         self.properties = self.properties.reply_to(queue.into());
         self
     }
 
-    /// The application's name for the message (AMQP's `message-id`).
+    /// Sets the application's id of the message.
+    ///
+    /// # RabbitMQ
+    /// The property `message-id`.
     pub fn message_id(mut self, message_id: impl Into<String>) -> Message<T> {
         self.properties = self.properties.message_id(message_id.into());
         self
     }
 
-    /// When the message was made (AMQP's `timestamp`), in whole seconds since 1970; before 1970 counts as 1970.
+    /// Sets the time of the message, in whole seconds since 1970. A time before 1970 counts as
+    /// 1970.
+    ///
+    /// # RabbitMQ
+    /// The property `timestamp`.
     pub fn timestamp(mut self, timestamp: SystemTime) -> Message<T> {
         let since = timestamp.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.properties.timestamp = Some(since.as_secs());
         self
     }
 
-    /// What kind of message it is (AMQP's `type`).
+    /// Sets the kind of the message.
+    ///
+    /// # RabbitMQ
+    /// The property `type`.
     pub fn message_type(mut self, message_type: impl Into<String>) -> Message<T> {
         self.properties = self.properties.message_type(message_type.into());
         self
     }
 
-    /// The application that made it (AMQP's `app-id`).
+    /// Sets the application that made the message.
+    ///
+    /// # RabbitMQ
+    /// The property `app-id`.
     pub fn app_id(mut self, app_id: impl Into<String>) -> Message<T> {
         self.properties = self.properties.app_id(app_id.into());
         self

@@ -1,6 +1,8 @@
-//! A received message: the payload as its type, what is known of it, and the ways to settle it.
+//! A received message: the payload as its type, the information about it, and the ways to settle
+//! it.
 //!
-//! Built on [`Unacked`]: dropped unsettled, it goes back. Knows nothing of how it was received.
+//! It is built on [`Unacked`]: an unsettled delivery that is dropped returns to its queue. This
+//! module does not know how the message was received.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -18,16 +20,21 @@ use crate::{
     model::error::{CodecError, Result},
 };
 
-/// A received message, owned: it derefs to its payload, and is settled by being consumed.
+/// A received message, owned. It derefs to its payload, and settling consumes it.
 ///
-/// Everything beside the payload is on [`info`](Self::info), so that no field or method of the payload is hidden.
-/// A delivery stays valid after its consumer, channel or connection is closed; if its queue is gone, settling it is
-/// `Ok` and does nothing.
+/// Everything beside the payload is on [`info`](Self::info), so that no field or method of the
+/// payload is hidden. A delivery stays valid after its consumer, channel or connection has closed.
+/// If its queue is deleted, settling it returns `Ok` and has no effect.
 ///
 /// # If dropped
-/// Unsettled (a panic unwinding, an early return, `?`), the message goes back to the same queue at its original place,
-/// marked as redelivered. A delivery of an [auto-ack](crate::ConsumerBuilder::auto_ack) consumer is settled from the
-/// start, and just goes.
+/// An unsettled message returns to its place in its queue, marked as redelivered. This happens in a
+/// panic and at an early return or `?`, too. A delivery of an
+/// [auto-ack](crate::ConsumerBuilder::auto_ack) consumer is settled from the start, so that its
+/// drop has no effect.
+///
+/// # RabbitMQ
+/// `basic.deliver` or `basic.get-ok` (AMQP 0-9-1). In RabbitMQ an unsettled delivery stays until
+/// its channel closes, and cannot be settled afterwards.
 ///
 /// # Examples
 /// ```
@@ -40,7 +47,7 @@ use crate::{
 ///
 /// let delivery = consumer.recv()?;
 /// assert_eq!(delivery.len(), 3); // a method of `String`
-/// drop(delivery); // not settled: it comes again
+/// drop(delivery); // it is not settled, so it is delivered again
 ///
 /// let delivery = consumer.recv()?;
 /// assert!(delivery.info().redelivered());
@@ -48,7 +55,8 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct Delivery<T: Payload> {
-    /// The payload, if it is not in the message itself: decoded, or a `Local` that was taken out of it.
+    /// The payload, if it is not in the message itself: a decoded one, or a `Local` taken out of
+    /// it.
     opened: Option<Box<T>>,
     info: DeliveryInfo,
 }
@@ -56,65 +64,70 @@ pub struct Delivery<T: Payload> {
 impl<T: Payload> Delivery<T> {
     /// Opens a message for a consumer of `T`.
     pub(crate) fn open(
-        source: Arc<DeliveryOrigin>,
+        origin: Arc<DeliveryOrigin>,
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
         match Delivery::<T>::is_open(&envelope, codecs) {
-            true => Ok(Delivery::whole(source, envelope)),
-            false => Delivery::decode(source, envelope, codecs),
+            true => Ok(Delivery::whole(origin, envelope)),
+            false => Delivery::decode(origin, envelope, codecs),
         }
     }
 
-    /// Whether the message has in it the very value that was sent, and any content type will do: the common case.
+    /// Whether the message holds the value that was sent, and any content type is accepted: the
+    /// common case.
     #[inline(always)]
     pub(crate) fn is_open(envelope: &Envelope, codecs: &Codecs) -> bool {
         !codecs.is_restricted() && envelope.body().holds::<T>()
     }
 
-    /// A message that [is open](Self::is_open) already.
+    /// Makes a delivery of a message that [is open](Self::is_open).
     #[inline(always)]
-    pub(crate) fn whole(source: Arc<DeliveryOrigin>, envelope: Envelope) -> Delivery<T> {
+    pub(crate) fn whole(origin: Arc<DeliveryOrigin>, envelope: Envelope) -> Delivery<T> {
         Delivery {
             opened: None,
             info: DeliveryInfo {
-                held: Unacked::new(source, envelope),
+                unacked: Unacked::new(origin, envelope),
             },
         }
     }
 
     fn decode(
-        source: Arc<DeliveryOrigin>,
+        origin: Arc<DeliveryOrigin>,
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
-        // Held first: should decoding panic, the message goes back.
-        let held = Unacked::new(source, envelope);
-        let opened = match held.envelope() {
+        // It is made before the payload is decoded: if decoding panics, the message returns.
+        let unacked = Unacked::new(origin, envelope);
+        let opened = match unacked.envelope() {
             Some(envelope) => open_body(envelope, codecs),
             None => Ok(None),
         };
-        let info = DeliveryInfo { held };
+        let info = DeliveryInfo { unacked };
         match opened {
             Ok(opened) => Ok(Delivery { opened, info }),
             Err(error) => Err(Undecoded::new(error, info)),
         }
     }
 
-    /// The payload; the same as dereferencing.
+    /// The payload. Dereferencing gives the same.
     pub fn payload(&self) -> &T {
         self
     }
 
-    /// What is known of the message besides its payload.
+    /// The information about the message besides its payload.
     pub fn info(&self) -> &DeliveryInfo {
         &self.info
     }
 
-    /// Acknowledges the message: the queue forgets it.
+    /// Acknowledges the message, and the queue forgets it.
+    ///
+    /// # RabbitMQ
+    /// `basic.ack` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down. The message is lost
+    /// with it.
     ///
     /// # Examples
     /// ```
@@ -127,8 +140,7 @@ impl<T: Payload> Delivery<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     ///
-    /// It is consumed by that: to settle it twice does not compile.
-    ///
+    /// The call consumes the delivery. To settle it twice does not compile.
     /// ```compile_fail,E0382
     /// # let broker = leveret::Broker::new();
     /// # broker.simple_queue::<String>("q")?.put("once".to_owned())?;
@@ -139,13 +151,17 @@ impl<T: Payload> Delivery<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn ack(mut self) -> Result {
-        self.info.held.ack()
+        self.info.unacked.ack()
     }
 
-    /// Acknowledges the message and gives its payload out; shared, as an `Arc`, if other queues got the same value.
+    /// Acknowledges the message and returns its payload. If other queues got the same value, the
+    /// payload is shared and comes as an `Arc`.
+    ///
+    /// # RabbitMQ
+    /// `basic.ack` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// The shared payload. Should the broker be gone, the payload is given out all the same.
+    /// The shared payload. If the broker is shut down, the payload is returned too.
     ///
     /// # Examples
     /// ```
@@ -154,13 +170,14 @@ impl<T: Payload> Delivery<T> {
     /// let broker = Broker::new();
     /// let names = Queue::new("names");
     /// broker.producer::<String>(&names)?.publish("Ada".to_owned())?;
-    /// let name: String = broker.consumer::<String>(&names)?.recv()?.ack_into().expect("one queue, so not shared");
+    /// let delivery = broker.consumer::<String>(&names)?.recv()?;
+    /// let name: String = delivery.ack_into().expect("one queue, so not shared");
     /// assert_eq!(name, "Ada");
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn ack_into(mut self) -> Result<T, Arc<T>> {
         let opened = self.opened.take();
-        let envelope = self.info.held.settle();
+        let envelope = self.info.unacked.settle();
         if let Some(opened) = opened {
             return Ok(*opened);
         }
@@ -170,10 +187,15 @@ impl<T: Payload> Delivery<T> {
         }
     }
 
-    /// Gives the message up: back to its place, at once or later, or away.
+    /// Rejects the message. It is requeued, dead-lettered or dropped, as [`Requeue`] says.
+    ///
+    /// # RabbitMQ
+    /// `basic.nack` (RabbitMQ's extension of AMQP 0-9-1). [`Requeue::After`] is an addition of
+    /// leveret.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down. The message is lost
+    /// with it.
     ///
     /// # Examples
     /// ```
@@ -188,19 +210,24 @@ impl<T: Payload> Delivery<T> {
     /// queue.get()?.nack(Requeue::After(Duration::from_secs(5)))?;
     /// assert!(queue.is_empty());
     /// clock.advance(Duration::from_secs(5));
-    /// queue.get()?.nack(Requeue::No)?; // dropped, without a dead letter exchange
+    /// queue.get()?.nack(Requeue::No)?; // dropped: the queue has no dead letter exchange
     /// assert!(queue.is_empty());
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn nack(mut self, requeue: Requeue) -> Result {
         self.restore();
-        self.info.held.nack(requeue)
+        self.info.unacked.nack(requeue)
     }
 
-    /// Gives the message up for good: it is dropped, or dead-lettered if the queue says so.
+    /// Rejects the message for good: it is dead-lettered if its queue has a dead letter exchange,
+    /// and dropped if not.
+    ///
+    /// # RabbitMQ
+    /// `basic.reject` without `requeue` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone; the message is gone with it.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down. The message is lost
+    /// with it.
     ///
     /// [`Queue::dead_letter_exchange`](crate::Queue::dead_letter_exchange) has an example.
     pub fn reject(self) -> Result {
@@ -209,7 +236,7 @@ impl<T: Payload> Delivery<T> {
 
     /// Puts a payload that was taken out of the message back into it.
     fn restore(&mut self) {
-        if let (Some(opened), Some(envelope)) = (self.opened.take(), self.info.held.envelope()) {
+        if let (Some(opened), Some(envelope)) = (self.opened.take(), self.info.unacked.envelope()) {
             SealedPayload::restore(envelope.body(), opened);
         }
     }
@@ -221,7 +248,7 @@ impl<T: Payload> Deref for Delivery<T> {
     fn deref(&self) -> &T {
         let inside = || {
             self.info
-                .held
+                .unacked
                 .envelope()
                 .and_then(|envelope| envelope.body().downcast_ref::<T>())
         };
@@ -232,7 +259,7 @@ impl<T: Payload> Deref for Delivery<T> {
     }
 }
 
-/// The payload, if it is not to stay in the message.
+/// The payload, if it cannot stay in the message.
 fn open_body<T: Payload>(
     envelope: &Envelope,
     codecs: &Codecs,
@@ -244,8 +271,8 @@ fn open_body<T: Payload>(
     }
 }
 
-/// Never called: [`Delivery::open`] makes a delivery only of a message with a `T` in it, or with one decoded beside it,
-/// and only the methods that consume the delivery take either away.
+/// It is never called. [`Delivery::open`] makes a delivery only of a message that holds a `T`, or
+/// together with a decoded `T`. Only methods that consume the delivery take either away.
 fn without_payload() -> ! {
     unreachable!("a delivery without its payload")
 }

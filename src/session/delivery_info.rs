@@ -1,4 +1,4 @@
-//! What is known of a received message besides its payload.
+//! The information about a received message besides its payload.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// What is known of a delivery besides its payload.
+/// The information about a delivery besides its payload.
 ///
 /// # Examples
 /// ```
@@ -22,9 +22,10 @@ use crate::{
 /// let delivery = queue.get()?;
 /// let info = delivery.info();
 /// assert_eq!((&**info.queue(), &*info.exchange(), info.routing_key()), ("q", "", "q"));
-/// assert_eq!(&**info.consumer_tag(), ""); // got, not consumed
+/// assert_eq!(&**info.consumer_tag(), ""); // it comes from a get
 /// assert_eq!((info.redelivered(), info.delivery_count()), (false, 0));
-/// assert_eq!(info.properties().content_type.as_deref(), Some("application/json")); // if it is ever encoded
+/// // The content type that it would have if it were encoded.
+/// assert_eq!(info.properties().content_type.as_deref(), Some("application/json"));
 /// assert_eq!(&*info.body()?, b"7");
 /// assert_eq!((info.type_name(), info.size()), ("u32", 4));
 /// let position = info.position();
@@ -34,85 +35,115 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct DeliveryInfo {
-    pub(super) held: Unacked,
+    pub(super) unacked: Unacked,
 }
 
-/// The names of a message that is settled: nobody can ask for them, since whatever settles it consumes the delivery.
+/// The name of everything about a settled message. It is never seen, since settling consumes the
+/// delivery.
 static NOWHERE: Name = Name::empty();
 
 impl DeliveryInfo {
-    /// The queue it came from.
+    /// The queue of the message.
     pub fn queue(&self) -> &Name {
-        self.held
+        self.unacked
             .origin()
-            .map_or(&NOWHERE, |source| source.queue.name())
+            .map_or(&NOWHERE, |origin| origin.queue.name())
     }
 
-    /// The tag of the consumer that received it; empty for a [`SimpleQueue`](crate::SimpleQueue).
+    /// The tag of the consumer; empty for a [`SimpleQueue`](crate::SimpleQueue).
+    ///
+    /// # RabbitMQ
+    /// The `consumer-tag` of `basic.deliver`.
     pub fn consumer_tag(&self) -> &Name {
-        self.held
+        self.unacked
             .origin()
-            .map_or(&NOWHERE, |source| &source.consumer_tag)
+            .map_or(&NOWHERE, |origin| &origin.consumer_tag)
     }
 
-    /// The exchange it was published to; empty for the default exchange.
+    /// The exchange that the message was published to; empty for the default exchange.
+    ///
+    /// # RabbitMQ
+    /// The `exchange` of `basic.deliver`.
     pub fn exchange(&self) -> Name {
-        let held = self.held.origin().zip(self.held.envelope());
-        held.map(|(source, envelope)| source.exchange(envelope.origin()))
+        let unacked = self.unacked.origin().zip(self.unacked.envelope());
+        unacked
+            .map(|(origin, envelope)| origin.exchange(envelope.origin()))
             .unwrap_or_default()
     }
 
-    /// The routing key it was published with.
+    /// The routing key of the message.
+    ///
+    /// # RabbitMQ
+    /// The `routing-key` of `basic.deliver`.
     pub fn routing_key(&self) -> &str {
-        self.held
+        self.unacked
             .envelope()
             .map(Envelope::routing_key)
             .unwrap_or_default()
     }
 
-    /// Whether it was delivered before and came back.
+    /// Whether the message was delivered before and returned to its queue.
+    ///
+    /// # RabbitMQ
+    /// The `redelivered` of `basic.deliver`.
     pub fn redelivered(&self) -> bool {
         self.delivery_count() > 0
     }
 
-    /// How many earlier deliveries of it came back.
+    /// The number of earlier deliveries of the message that returned to the queue.
+    ///
+    /// # RabbitMQ
+    /// The header `x-delivery-count` of quorum queues. Here it is counted for every queue.
     pub fn delivery_count(&self) -> u32 {
-        self.held
+        self.unacked
             .envelope()
             .map_or(0, |envelope| envelope.delivery_count())
     }
 
-    /// Its place in its queue: what arrived first has the lowest.
+    /// The position of the message in its queue. The first message to arrive has the lowest
+    /// position.
     pub fn position(&self) -> u64 {
-        self.held.envelope().map_or(0, |envelope| envelope.position)
+        self.unacked
+            .envelope()
+            .map_or(0, |envelope| envelope.position)
     }
 
-    /// Its properties, the content type among them.
+    /// The properties of the message, with its content type.
+    ///
+    /// # RabbitMQ
+    /// The basic properties of the message.
     pub fn properties(&self) -> &Properties {
         static NONE: Properties = Properties::new();
-        self.held.envelope().map_or(&NONE, Envelope::properties)
+        self.unacked.envelope().map_or(&NONE, Envelope::properties)
     }
 
-    /// Its size in bytes, as limits count it: the length of bytes and text, else the size of the payload's type, or
-    /// what the producer's [`sized_by`](crate::ProducerBuilder::sized_by) says.
+    /// The size of the message in bytes, as limits count it: the length of bytes and text, and for
+    /// other payloads the size of the type. If the producer has a
+    /// [`sized_by`](crate::ProducerBuilder::sized_by), its result is the size.
+    ///
+    /// # RabbitMQ
+    /// The length of the body, which RabbitMQ's limits count.
     pub fn size(&self) -> u64 {
-        self.held.envelope().map_or(0, Envelope::size)
+        self.unacked.envelope().map_or(0, Envelope::size)
     }
 
-    /// Its payload as octets, encoded now if it travels as a value.
+    /// The payload as bytes. A payload that is still a value is encoded by this call.
+    ///
+    /// # RabbitMQ
+    /// The body of the message.
     ///
     /// # Errors
     /// [`CodecError`] if it cannot be encoded.
     pub fn body(&self) -> Result<Bytes, CodecError> {
-        match self.held.envelope() {
+        match self.unacked.envelope() {
             Some(envelope) => envelope.encode(),
             None => Ok(Bytes::default()),
         }
     }
 
-    /// The Rust type that was published; `leveret::Bytes` if it came encoded.
+    /// The name of the Rust type that was published; `leveret::Bytes` for an encoded message.
     pub fn type_name(&self) -> &'static str {
-        self.held
+        self.unacked
             .envelope()
             .map_or("()", |envelope| envelope.body().type_name())
     }

@@ -1,7 +1,8 @@
-//! Sessions: who uses a virtual host, what it holds, and AMQP's methods.
+//! Sessions: the users of a virtual host, their unsettled deliveries, and the methods of AMQP.
 //!
-//! A connection owns channels and exclusive queues; a channel speaks AMQP and keeps the ledger of what it was handed; a
-//! delivery is owned by whoever holds it. Typed handles are built above this layer and are not known here.
+//! A connection owns channels and exclusive queues. A channel has the methods of AMQP and keeps its
+//! unsettled deliveries in a ledger. A delivery belongs to the code that received it. Typed handles
+//! are built above this layer, which does not know them.
 
 mod access;
 #[cfg_attr(

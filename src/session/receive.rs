@@ -1,26 +1,26 @@
-//! What receiving can end with besides a message, in crossbeam's manner.
+//! The errors of a receive, in the style of crossbeam.
 
 use thiserror::Error as ThisError;
 
 use super::undecoded::Undecoded;
 use crate::model::error::{CancelReason, Error};
 
-/// Why a blocking receive gave no message.
+/// The reason why a receive that waits returned no message.
 ///
 /// `?` turns it into [`Error`]. [`Undecoded`] has an example.
 #[derive(Debug, ThisError)]
 pub enum RecvError {
-    /// Nothing more will come.
+    /// The consumer has ended, and no more messages come.
     #[error("the consumer was cancelled: {0}")]
     Cancelled(CancelReason),
-    /// A message came whose payload does not decode; the next receive goes on with the next message.
+    /// A message does not decode. The next receive returns the next message.
     #[error("{0}")]
     Decode(Undecoded),
 }
 
-/// Why a receive that does not wait gave no message.
+/// The reason why a receive that does not wait returned no message.
 ///
-/// `?` turns it into [`Error`], where "none now" is [`Error::Timeout`].
+/// `?` turns it into [`Error`]. [`Empty`](Self::Empty) becomes [`Error::Timeout`].
 ///
 /// # Examples
 /// ```
@@ -35,29 +35,30 @@ pub enum RecvError {
 /// ```
 #[derive(Debug, ThisError)]
 pub enum TryRecvError {
-    /// There is none now.
+    /// There is no message now.
     #[error("there is no message now")]
     Empty,
-    /// Nothing more will come.
+    /// The consumer has ended, and no more messages come.
     #[error("the consumer was cancelled: {0}")]
     Cancelled(CancelReason),
-    /// A message came whose payload does not decode; the next receive goes on with the next message.
+    /// A message does not decode. The next receive returns the next message.
     #[error("{0}")]
     Decode(Undecoded),
 }
 
-/// Why a receive with a time limit gave no message.
+/// The reason why a receive with a time limit returned no message.
 ///
-/// `?` turns it into [`Error`]. [`Consumer::recv_timeout`](crate::Consumer::recv_timeout) has an example.
+/// `?` turns it into [`Error`]. [`Consumer::recv_timeout`](crate::Consumer::recv_timeout) has an
+/// example.
 #[derive(Debug, ThisError)]
 pub enum RecvTimeoutError {
-    /// None came in time.
+    /// No message came in time.
     #[error("timed out waiting for a message")]
     Timeout,
-    /// Nothing more will come.
+    /// The consumer has ended, and no more messages come.
     #[error("the consumer was cancelled: {0}")]
     Cancelled(CancelReason),
-    /// A message came whose payload does not decode; the next receive goes on with the next message.
+    /// A message does not decode. The next receive returns the next message.
     #[error("{0}")]
     Decode(Undecoded),
 }
@@ -80,7 +81,7 @@ impl From<RecvError> for RecvTimeoutError {
     }
 }
 
-/// The undecoded message is dropped, and thereby rejected.
+/// An undecoded message is dropped, and thereby rejected.
 impl From<RecvError> for Error {
     fn from(error: RecvError) -> Error {
         match error {
@@ -90,7 +91,8 @@ impl From<RecvError> for Error {
     }
 }
 
-/// [`TryRecvError::Empty`] becomes [`Error::Timeout`]; an undecoded message is dropped, and thereby rejected.
+/// [`TryRecvError::Empty`] becomes [`Error::Timeout`]. An undecoded message is dropped, and thereby
+/// rejected.
 impl From<TryRecvError> for Error {
     fn from(error: TryRecvError) -> Error {
         match error {

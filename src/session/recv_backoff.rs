@@ -1,7 +1,8 @@
-//! When a receiver that has worked through its run comes to the queue for the next one.
+//! The time at which a receiver whose run is empty takes the lock of the queue for the next run.
 //!
-//! Too soon, and it finds nothing, or a single message, and keeps its publishers waiting for the queue's lock; too late, and a
-//! message waits. All that is kept here are hints: a wrong one costs time and nothing else. Knows nothing of queues.
+//! If it is too early, the receiver finds no message or a single one, and publishers wait for the
+//! lock. If it is too late, a message waits. All values here are hints: a wrong one costs time and
+//! nothing else. This module does not know queues.
 
 use crate::runtime::{
     sync::{
@@ -11,25 +12,25 @@ use crate::runtime::{
     waiter::spin_until,
 };
 
-/// How often it is looked into an empty inbox: for about what a contended lock costs.
+/// The number of looks into an empty inbox: together they cost about as much as a contended lock.
 const SPINS: u32 = 32;
-/// A run of fewer messages was hardly worth the lock.
+/// A shorter run is hardly worth the lock.
 const SHORT_RUN: usize = 32;
-/// A run of no more was not worth waiting for.
+/// A run of at most this length is not worth a wait.
 const SINGLE: usize = 2;
-/// How often it gives way at a time.
+/// The number of yields in one wait.
 const YIELDS: u32 = 3;
-/// How often a receiver comes at once again after it has waited for more in vain.
+/// The number of receives without a yield, after a yield without success.
 const YIELD_COOLDOWN: u32 = 128;
 
-/// Written by receivers, without order.
+/// Receivers write it, without any order between them.
 #[derive(Debug)]
 pub(super) struct RecvBackoff {
     /// The last run was short.
     short: AtomicBool,
-    /// It has given way for the run that it is coming for.
+    /// The receiver has yielded for the run that it is about to take.
     gave_way: AtomicBool,
-    /// How often it is not to give way.
+    /// The number of receives that are still without a yield.
     punctual: AtomicU32,
 }
 
@@ -42,9 +43,10 @@ impl RecvBackoff {
         }
     }
 
-    /// Waits a moment until `is_due`, that is until there is something to come for.
+    /// Waits a moment until `is_due`, which means that there is a message to take.
     pub(super) fn wait(&self, is_due: impl Fn() -> bool) {
-        // Under shuttle each look would be one more step to explore, and show nothing that waiting does not.
+        // With shuttle each look would be one more step to explore, and would show no more than a
+        // wait does.
         if cfg!(shuttle) {
             return;
         }
@@ -54,9 +56,11 @@ impl RecvBackoff {
         spin_until(SPINS, is_due);
     }
 
-    /// The inbox was filled again while a short run was worked through: its publisher is busy, and a receiver that comes for every
-    /// single message only keeps it waiting for the lock. A moment later there is a run worth coming for, unless the
-    /// publisher in turn waits for this receiver, as for a reply.
+    /// Yields after a short run if the inbox is filled again already.
+    ///
+    /// Its publisher is busy, and a receiver that takes each single message only makes it wait for
+    /// the lock. After a yield there is a run that is worth the lock. The exception is a publisher
+    /// that waits for this receiver, as for a reply.
     fn yield_for_batch(&self) {
         if !self.short.load(Relaxed) {
             return;
@@ -72,7 +76,7 @@ impl RecvBackoff {
         }
     }
 
-    /// It came, and took a run of so many messages.
+    /// Records that the receiver has taken a run of `messages` messages.
     pub(super) fn took(&self, messages: usize) {
         self.short.store(messages < SHORT_RUN, Relaxed);
         if self.gave_way.load(Relaxed) {

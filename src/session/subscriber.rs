@@ -1,7 +1,7 @@
-//! A typed consumer without its type: takes runs of messages from its inbox in the queue.
+//! A typed consumer without its type. It takes runs of messages from its inbox in the queue.
 //!
-//! A run that was taken lies behind a lock of its own, so that whoever cancels can return it. That lock is taken before
-//! the queue's, never after.
+//! A run is behind a lock of its own, so that a cancellation can return it. That lock is taken
+//! before the lock of the queue, never after it.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// What a typed consumer asks for.
+/// The options of a typed consumer.
 #[derive(Clone, Debug)]
 pub(crate) struct SubscriberOptions {
     pub(crate) tag: Name,
@@ -42,13 +42,13 @@ pub(crate) struct SubscriberOptions {
     pub(crate) priority: i64,
     pub(crate) exclusive: bool,
     pub(crate) auto_ack: bool,
-    /// The size in bytes that most of its messages have.
+    /// The size in bytes of most of its messages.
     pub(crate) expected_size: u64,
 }
 
-/// What closes a subscription when it closes itself: a connection.
+/// The owner of a subscriber, which cancels it when it closes itself: a connection.
 pub(crate) trait SubscriberOwner: Send + Sync {
-    /// The subscription has ended by itself.
+    /// The subscriber has ended by itself.
     fn forget_subscriber(&self, number: u64);
 }
 
@@ -58,39 +58,45 @@ pub(crate) struct Subscriber {
     id: ConsumerId,
     origin: Arc<DeliveryOrigin>,
     owner: Weak<dyn SubscriberOwner>,
-    /// Messages taken from the inbox and shown to nobody yet.
+    /// Messages that were taken from the inbox and are not delivered yet.
     run: Mutex<VecDeque<Envelope>>,
     backoff: RecvBackoff,
-    /// Why it ended, if it was not the queue's end.
+    /// The reason of the end, unless the end of the queue is the reason.
     ended: OnceLock<CancelReason>,
 }
 
 impl Subscriber {
     /// # Errors
-    /// [`Error::AccessRefused`] beside an exclusive consumer, [`Error::NotFound`] if the queue is deleted,
-    /// [`Error::InvalidName`].
+    /// - [`Error::AccessRefused`] if an exclusive consumer keeps this one out.
+    /// - [`Error::NotFound`] if the queue is deleted.
+    /// - [`Error::InvalidName`] for an invalid tag.
     pub(crate) fn start(
         vhost: &Arc<VirtualHost>,
         queue: Arc<QueueCore>,
         owner: Weak<dyn SubscriberOwner>,
-        ask: SubscriberOptions,
+        options: SubscriberOptions,
         remote: Option<(Arc<dyn Backend>, Arc<RemoteInbox>)>,
     ) -> Result<Arc<Subscriber>> {
         let number = vhost.next_number();
-        let tag = match ask.tag.is_empty() {
+        let tag = match options.tag.is_empty() {
             true => Name::new(format!("amq.ctag-{number:x}"))?,
-            false => ask.tag,
+            false => options.tag,
         };
-        let credit = Arc::new(Credit::new(ask.expected_size));
+        let credit = Arc::new(Credit::new(options.expected_size));
         let subscribe = SubscribeRequest {
             tag: tag.clone(),
             group: vhost.new_group(),
-            priority: ask.priority,
-            // An engine elsewhere holds its consumer to the prefetch by itself.
-            prefetch: if remote.is_some() { 0 } else { ask.prefetch },
-            // What lies in the inbox is nobody's yet: such a consumer acknowledges when it receives.
+            priority: options.priority,
+            // An engine outside of this process enforces the prefetch itself.
+            prefetch: if remote.is_some() {
+                0
+            } else {
+                options.prefetch
+            },
+            // A message in the inbox is not delivered yet. An auto-ack consumer acknowledges it on
+            // receive.
             auto_ack: false,
-            exclusive: ask.exclusive,
+            exclusive: options.exclusive,
             credit: Arc::clone(&credit),
         };
         let subscribed = vhost.subscribe(&queue, subscribe, |_| {
@@ -102,20 +108,20 @@ impl Subscriber {
                 Error::not_found(EntityKind::Queue, queue.name(), vhost.name())
             }
         })?;
-        let source = Arc::new(DeliveryOrigin {
+        let origin = Arc::new(DeliveryOrigin {
             vhost: Arc::clone(vhost),
             account: queue.account().cloned(),
             queue,
             consumer: remote.is_none().then(|| (id, Arc::clone(&credit))),
             consumer_tag: tag,
-            auto_ack: ask.auto_ack,
+            auto_ack: options.auto_ack,
             remote: remote
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
         });
         Ok(Arc::new(Subscriber {
             number,
             id,
-            origin: source,
+            origin,
             owner,
             run: Mutex::default(),
             backoff: RecvBackoff::new(),
@@ -146,7 +152,8 @@ impl Subscriber {
         &self.origin.queue
     }
 
-    /// Ends the consumer. Its inbox and its run go back as if they had never been handed over; whoever waits is woken.
+    /// Ends the consumer. Its inbox and its run return as if they had never been delivered, and all
+    /// waiters are woken.
     pub(crate) fn cancel(&self, reason: CancelReason) {
         if self.ended.set(reason).is_err() {
             return;
@@ -156,7 +163,7 @@ impl Subscriber {
         let (removed, effects) =
             self.vhost()
                 .remove_consumers(self.queue(), &[self.id], &mut run, Vec::new(), now);
-        // The queue was deleted, and this run with it.
+        // The queue is deleted, and the messages of this run with it.
         let dropped = match removed {
             true => VecDeque::new(),
             false => std::mem::take(&mut *run),
@@ -176,19 +183,21 @@ impl Subscriber {
         self.vhost().set_prefetch(self.queue(), self.id, prefetch);
     }
 
-    /// Takes the next message of the run at hand, if there is one.
+    /// Takes the next message of the current run, if there is one.
     pub(crate) fn next(&self) -> Option<Envelope> {
         self.run()?.pop_front()
     }
 
-    /// The run at hand, as long as the consumer has not ended: the short way that most receives go.
+    /// The current run, unless the consumer has ended. Most receives end here, without the lock of
+    /// the queue.
     #[inline(always)]
     pub(crate) fn run(&self) -> Option<MutexGuard<'_, VecDeque<Envelope>>> {
         let run = self.run.lock();
         (!self.has_ended()).then_some(run)
     }
 
-    /// Waits a moment for the inbox to be filled, without asking for the queue's lock, which its publishers need.
+    /// Waits a moment for a message in the inbox. It does not take the lock of the queue, which
+    /// publishers need.
     pub(crate) fn spin_for_more(&self) {
         if let Some((_, credit)) = &self.origin.consumer {
             self.backoff
@@ -196,11 +205,12 @@ impl Subscriber {
         }
     }
 
-    /// Puts a message that was taken and not shown back to where it was taken from, before all others. Another receiver may have found
-    /// nothing meanwhile: one is woken.
+    /// Puts a message that was taken and not delivered back to the front of the run. Another
+    /// receiver may have found no message in the meantime, so one waiter is woken.
     pub(crate) fn put_back(&self, envelope: Envelope) {
         let mut run = self.run.lock();
-        // Cancelled meanwhile: the rest of the run went back without this one.
+        // The consumer was cancelled in the meantime. The rest of the run returned without this
+        // message.
         if self.ended.get().is_some() || self.has_ended() {
             drop(run);
             return self.origin.requeue_undelivered(vec![envelope]);
@@ -218,7 +228,7 @@ impl Subscriber {
             .is_some_and(|(_, credit)| credit.has_ended())
     }
 
-    /// Why nothing more comes.
+    /// The reason why no more messages come.
     fn reason(&self) -> CancelReason {
         if let Some(reason) = self.vhost().why_down() {
             return reason;
@@ -237,7 +247,8 @@ impl waiter::Waitable for Subscriber {
         let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
         if self.has_ended() {
-            // The queue is deleted, and this run with it. Dropped without the lock: payloads are user code.
+            // The queue is deleted, and the messages of this run with it. They are dropped without
+            // the lock, since payloads run user code.
             let deleted = std::mem::take(&mut *run);
             drop(run);
             drop(deleted);
@@ -266,7 +277,7 @@ impl waiter::Waitable for Subscriber {
         self.queue().with_receivers(self.id, f);
     }
 
-    /// The room that a burst has taken, here and in the queue, is not kept for the next.
+    /// Frees the capacity of a burst, here and in the queue. The next burst allocates its own.
     fn on_idle(&self) {
         let mut run = self.run.lock();
         run.shrink_to(IDLE_CAPACITY);
@@ -276,8 +287,8 @@ impl waiter::Waitable for Subscriber {
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("source", &self.origin)
+        f.debug_struct("Subscriber")
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }
@@ -320,10 +331,10 @@ mod tests {
         let broker = Broker::new();
         let queue = Queue::new("q");
         let consumer = broker.consumer::<u64>(&queue).unwrap();
-        let subscription = &consumer.queues()[0].subscriber;
+        let subscriber = &consumer.queues()[0].subscriber;
         let room = || {
-            let inbox = subscription.queue().capacities(subscription.id);
-            (subscription.run.lock().capacity(), inbox)
+            let inbox = subscriber.queue().capacities(subscriber.id);
+            (subscriber.run.lock().capacity(), inbox)
         };
         for burst in [1_000, 3] {
             broker.producer(&queue).unwrap().publish_batch(0..burst);

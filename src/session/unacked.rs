@@ -1,7 +1,8 @@
-//! A message in somebody's hands, and the way back to its queue.
+//! An unsettled message, and its way back to its queue.
 //!
-//! [`Unacked`] is the one mechanism: the ledger of a channel and the typed [`Delivery`](crate::Delivery) are built on it.
-//! It settles once, or returns the message when dropped.
+//! [`Unacked`] is the only mechanism: the ledger of a channel and the typed
+//! [`Delivery`](crate::Delivery) are built on it. It is settled once, or it returns the message
+//! when it is dropped.
 
 use std::{cell::Cell, fmt, sync::Arc, time::Duration};
 
@@ -16,7 +17,11 @@ use crate::{
     runtime::{sync::thread_local, waiter::Wake},
 };
 
-/// What becomes of a message that is not acknowledged.
+/// What happens to a rejected message.
+///
+/// # RabbitMQ
+/// The `requeue` of `basic.reject` and `basic.nack`. [`After`](Self::After) is an addition of
+/// leveret.
 ///
 /// # Examples
 /// ```
@@ -35,37 +40,41 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeue {
-    /// It goes back to its place in the queue and is delivered again, marked as redelivered.
+    /// The message returns to its place in the queue and is delivered again, marked as redelivered.
     Yes,
-    /// It is dropped, or dead-lettered if the queue says so.
+    /// The message is dead-lettered if its queue has a dead letter exchange, and dropped if not.
     No,
-    /// As [`Yes`](Requeue::Yes), after this time; until then nobody gets it. Zero is `Yes`.
+    /// The message returns as with [`Yes`](Requeue::Yes), after this time. It is not delivered
+    /// until then. Zero is the same as `Yes`.
     After(Duration),
 }
 
-/// Where deliveries come from and go back to: one consumer of one queue, or gets from a queue.
+/// The origin of deliveries, which they return to: one consumer of one queue, or the gets from a
+/// queue.
 pub(crate) struct DeliveryOrigin {
     pub(crate) vhost: Arc<VirtualHost>,
     pub(crate) queue: Arc<QueueCore>,
-    /// `None`: gets.
+    /// `None` for gets.
     pub(crate) consumer: Option<(ConsumerId, Arc<Credit>)>,
     pub(crate) consumer_tag: Name,
-    /// The queue's, with the budgets that cover it: here so that an acknowledgement need not look at the queue.
+    /// The account of the queue, with the budgets that cover it. It is here so that an
+    /// acknowledgement need not look at the queue.
     pub(crate) account: Option<Arc<Account>>,
-    /// Deliveries are acknowledged when they are made.
+    /// Whether deliveries count as acknowledged when they are made.
     pub(crate) auto_ack: bool,
     /// Of a consumer at an engine outside of this process. `consumer` is `None` then.
     pub(crate) remote: Option<Box<RemoteOrigin>>,
 }
 
 thread_local! {
-    /// A handle to the source of the delivery that this thread has settled last, for the next one from there: to count one down
-    /// and another up costs as much as an acknowledgement.
+    /// A handle to the origin of the delivery that this thread settled last. The next delivery from
+    /// there uses it: to decrement one reference count and increment another costs as much as an
+    /// acknowledgement.
     static SPARE_HANDLE: Cell<Option<Arc<DeliveryOrigin>>> = const { Cell::new(None) };
 }
 
 impl DeliveryOrigin {
-    /// A handle of its own for one more delivery.
+    /// Makes a handle for one more delivery.
     #[inline]
     pub(crate) fn handle(self: &Arc<Self>) -> Arc<DeliveryOrigin> {
         match SPARE_HANDLE.try_with(Cell::take) {
@@ -74,11 +83,11 @@ impl DeliveryOrigin {
         }
     }
 
-    /// A delivery gives its handle up.
+    /// Keeps the handle of a settled delivery for the next one.
     #[inline]
-    fn spare(source: Arc<DeliveryOrigin>) {
-        // A thread whose locals are gone already keeps nothing.
-        let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(source)));
+    fn spare(origin: Arc<DeliveryOrigin>) {
+        // A thread whose locals are destroyed already keeps nothing.
+        let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(origin)));
     }
 
     pub(crate) fn gets(vhost: &Arc<VirtualHost>, queue: &Arc<QueueCore>) -> Arc<DeliveryOrigin> {
@@ -97,10 +106,11 @@ impl DeliveryOrigin {
         self.consumer.as_ref().map(|(id, credit)| (*id, &**credit))
     }
 
-    /// Acknowledges so many messages of so many bytes. A remote engine is told of `envelope`.
+    /// Acknowledges `messages` messages with `bytes` bytes in total. A remote engine is told of
+    /// `envelope`.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed) if a remote engine is not reached.
+    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed) if a remote engine is lost.
     #[inline(always)]
     pub(crate) fn ack(&self, messages: u64, bytes: u64, envelope: Option<&Envelope>) -> Result {
         match &self.consumer {
@@ -117,7 +127,7 @@ impl DeliveryOrigin {
         }
     }
 
-    /// The queue waits to be told what its consumer has settled.
+    /// Tells the queue that its consumer has settled deliveries. The queue waits for that.
     #[inline(never)]
     fn notify_queue(&self, id: ConsumerId) {
         self.vhost.restore_credit(&self.queue, id);
@@ -134,7 +144,10 @@ impl DeliveryOrigin {
         }
     }
 
-    /// Gives messages up: back to their places, or away.
+    /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says.
+    ///
+    /// # Errors
+    /// Those of a remote engine.
     pub(crate) fn nack_batch(&self, envelopes: Vec<Envelope>, requeue: Requeue) -> Result {
         if let Some(remote) = &self.remote {
             return remote.nack(&envelopes, requeue);
@@ -150,7 +163,8 @@ impl DeliveryOrigin {
         Ok(())
     }
 
-    /// Gives back what was taken from the consumer's inbox and shown to nobody, after the consumer is gone.
+    /// Returns messages that were taken from the inbox of the consumer and not delivered, after the
+    /// consumer has ended.
     pub(crate) fn requeue_undelivered(&self, envelopes: Vec<Envelope>) {
         if let Some(remote) = &self.remote {
             // A lost connection has given them back by itself.
@@ -161,12 +175,12 @@ impl DeliveryOrigin {
             .requeue_undelivered(&self.queue, self.consumer(), envelopes);
     }
 
-    /// Takes all ready messages out, in order, as by gets.
+    /// Takes out all ready messages, in order, as gets do.
     pub(crate) fn get_all(&self) -> Vec<Envelope> {
         self.vhost.get_all(&self.queue)
     }
 
-    /// Messages taken by gets are in another queue now.
+    /// Settles messages that were taken by gets and are in another queue now.
     pub(crate) fn settle_moved(&self, messages: u64, bytes: u64) {
         self.vhost.settle_moved(&self.queue, messages, bytes);
     }
@@ -179,102 +193,105 @@ impl DeliveryOrigin {
 
 impl fmt::Debug for DeliveryOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
+        f.debug_struct("DeliveryOrigin")
             .field("queue", self.queue.name())
             .field("consumer_tag", &self.consumer_tag)
             .finish_non_exhaustive()
     }
 }
 
-/// A message that was handed over and is not settled.
+/// A delivered message that is not settled.
 ///
 /// # If dropped
-/// It returns to its place in its queue, marked as redelivered (unless it was acknowledged on delivery).
+/// The message returns to its place in its queue, marked as redelivered, unless it was acknowledged
+/// on delivery.
 pub(crate) struct Unacked {
-    /// Where it came from; `None` once it is settled or taken out.
+    /// The origin of the message; `None` when it is settled or taken out.
     origin: Option<Arc<DeliveryOrigin>>,
-    /// An empty one then. Not an `Option`: a move of it is a move of one block, which the tag of an `Option` beside it would tear in
-    /// pieces.
+    /// An empty envelope when it is settled or taken out. It is no `Option`: an envelope is moved
+    /// as one block, and the tag of an `Option` beside it would split that move.
     envelope: Envelope,
 }
 
 impl Unacked {
     #[inline]
-    pub(crate) fn new(source: Arc<DeliveryOrigin>, envelope: Envelope) -> Unacked {
+    pub(crate) fn new(origin: Arc<DeliveryOrigin>, envelope: Envelope) -> Unacked {
         Unacked {
-            origin: Some(source),
+            origin: Some(origin),
             envelope,
         }
     }
 
-    /// `None` once settled.
+    /// `None` when it is settled.
     #[inline]
     pub(crate) fn origin(&self) -> Option<&Arc<DeliveryOrigin>> {
         self.origin.as_ref()
     }
 
-    /// `None` once settled.
+    /// `None` when it is settled.
     #[inline]
     pub(crate) fn envelope(&self) -> Option<&Envelope> {
         self.origin.as_ref().map(|_| &self.envelope)
     }
 
-    /// Acknowledges it, and hands the message out. Does nothing the second time.
+    /// Acknowledges the message and returns it. A second call does nothing.
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
-        let (source, envelope) = self.release()?;
-        if !source.auto_ack {
+        let (origin, envelope) = self.release()?;
+        if !origin.auto_ack {
             // The payload is given out even if the acknowledgement fails.
-            let _ = source.ack(1, envelope.size(), Some(&envelope));
+            let _ = origin.ack(1, envelope.size(), Some(&envelope));
         }
-        DeliveryOrigin::spare(source);
+        DeliveryOrigin::spare(origin);
         Some(envelope)
     }
 
-    /// Acknowledges it; its payload is dropped with this, after everything is done. Does nothing the second time.
+    /// Acknowledges the message. Its payload is dropped with this value, after everything else is
+    /// done. A second call does nothing.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
     #[inline]
     pub(crate) fn ack(&mut self) -> Result {
-        let Some(source) = self.origin.take() else {
+        let Some(origin) = self.origin.take() else {
             return Ok(());
         };
-        // Asked first: a shutdown may be waiting for this very settlement, and be over before it returns.
-        let up = source.vhost.is_up();
-        let acked = match source.auto_ack {
+        // Read before the settlement: a shutdown may wait for this settlement, and end before it
+        // returns.
+        let up = origin.vhost.is_up();
+        let acked = match origin.auto_ack {
             true => Ok(()),
-            false => source.ack(1, self.envelope.size(), Some(&self.envelope)),
+            false => origin.ack(1, self.envelope.size(), Some(&self.envelope)),
         };
         if !up {
-            return source.vhost.check_up();
+            return origin.vhost.check_up();
         }
-        DeliveryOrigin::spare(source);
+        DeliveryOrigin::spare(origin);
         acked
     }
 
-    /// Gives it up. Does nothing the second time.
+    /// Rejects the message. A second call does nothing.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
     pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
-        let Some((source, envelope)) = self.release() else {
+        let Some((origin, envelope)) = self.release() else {
             return Ok(());
         };
-        let up = source.vhost.check_up();
-        match source.auto_ack {
+        let up = origin.vhost.check_up();
+        match origin.auto_ack {
             true => up,
             false => {
-                let nacked = source.nack_batch(vec![envelope], requeue);
+                let nacked = origin.nack_batch(vec![envelope], requeue);
                 up.and(nacked)
             }
         }
     }
 
-    /// Takes the message out without settling it, with where it came from: the caller does.
+    /// Takes out the message with its origin, and does not settle it. The caller must settle it.
     pub(crate) fn release(&mut self) -> Option<(Arc<DeliveryOrigin>, Envelope)> {
-        let source = self.origin.take()?;
+        let origin = self.origin.take()?;
         let envelope = std::mem::replace(&mut self.envelope, Envelope::empty());
-        Some((source, envelope))
+        Some((origin, envelope))
     }
 }
 
@@ -282,7 +299,7 @@ impl Drop for Unacked {
     #[inline]
     fn drop(&mut self) {
         if self.origin.is_some() {
-            // With the broker gone there is nothing left to return to.
+            // If the broker is shut down, there is no queue to return to.
             let _ = self.nack(Requeue::Yes);
         }
     }
@@ -290,8 +307,8 @@ impl Drop for Unacked {
 
 impl fmt::Debug for Unacked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
-            .field("source", &self.origin)
+        f.debug_struct("Unacked")
+            .field("origin", &self.origin)
             .field("envelope", &self.envelope())
             .finish()
     }

@@ -1,4 +1,4 @@
-//! A received message that does not decode as the type that the consumer takes.
+//! A received message that does not decode as the type of the consumer.
 
 use std::fmt;
 
@@ -8,11 +8,15 @@ use crate::{
     model::error::{CodecError, Result},
 };
 
-/// A received message whose payload is not what the consumer takes: another type that does not decode, or a content
-/// type that it does not accept.
+/// A received message whose payload does not decode as the type of the consumer, or whose content
+/// type the consumer does not accept.
 ///
 /// # If dropped
-/// It is rejected (dead-lettered if the queue says so), never returned: no loop can spin on it.
+/// The message is rejected: it is dead-lettered if its queue has a dead letter exchange, and
+/// dropped if not. It is not requeued, so that it causes no endless loop.
+///
+/// # RabbitMQ
+/// RabbitMQ has no counterpart: it does not know whether a consumer can decode a message.
 ///
 /// # Examples
 /// ```
@@ -25,15 +29,17 @@ use crate::{
 ///
 /// let numbers = broker.consumer::<u64>(&queue)?;
 /// match numbers.recv() {
-///     Err(RecvError::Decode(undecoded)) => assert_eq!(&*undecoded.info().body()?, b"not a number"),
+///     Err(RecvError::Decode(undecoded)) => {
+///         assert_eq!(&*undecoded.info().body()?, b"not a number");
+///     }
 ///     other => panic!("{other:?}"),
 /// }
-/// assert_eq!(*numbers.recv()?, 7); // the loop goes on
+/// assert_eq!(*numbers.recv()?, 7); // the next message
 /// # Ok::<(), leveret::Error>(())
 /// ```
 ///
-/// To keep it, settle it: [`nack`](Undecoded::nack) gives it back for a consumer that can read it.
-///
+/// To keep the message, settle it. [`nack`](Undecoded::nack) requeues it for a consumer that can
+/// decode it.
 /// ```
 /// # use leveret::{RecvError, Requeue};
 /// # let broker = leveret::Broker::new();
@@ -52,7 +58,7 @@ use crate::{
 /// ```
 pub struct Undecoded {
     error: CodecError,
-    /// Boxed, since errors are returned by value.
+    /// In a box, since errors are returned by value and should be small.
     info: Box<DeliveryInfo>,
 }
 
@@ -64,41 +70,51 @@ impl Undecoded {
         }
     }
 
-    /// Why it does not decode.
+    /// The reason why the payload does not decode.
     pub fn error(&self) -> &CodecError {
         &self.error
     }
 
-    /// What is known of the message; its [`body`](DeliveryInfo::body) among it.
+    /// The information about the message, with its [`body`](DeliveryInfo::body).
     pub fn info(&self) -> &DeliveryInfo {
         &self.info
     }
 
-    /// Takes the message out unsettled: it is to be received again.
+    /// Takes the message out unsettled. It is to be received again.
     pub(crate) fn unread(mut self) -> Option<Envelope> {
-        self.info.held.release().map(|(_, envelope)| envelope)
+        self.info.unacked.release().map(|(_, envelope)| envelope)
     }
 
-    /// Acknowledges the message: the queue forgets it.
+    /// Acknowledges the message, and the queue forgets it.
+    ///
+    /// # RabbitMQ
+    /// `basic.ack` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
     pub fn ack(mut self) -> Result {
-        self.info.held.ack()
+        self.info.unacked.ack()
     }
 
-    /// Gives the message up: back to its place, at once or later, or away.
+    /// Rejects the message. It is requeued, dead-lettered or dropped, as [`Requeue`] says.
+    ///
+    /// # RabbitMQ
+    /// `basic.nack` (RabbitMQ's extension of AMQP 0-9-1). [`Requeue::After`] is an addition of
+    /// leveret.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
     pub fn nack(mut self, requeue: Requeue) -> Result {
-        self.info.held.nack(requeue)
+        self.info.unacked.nack(requeue)
     }
 
-    /// Gives the message up for good; the same as dropping this.
+    /// Rejects the message for good, as a drop does.
+    ///
+    /// # RabbitMQ
+    /// `basic.reject` without `requeue` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is gone.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
     pub fn reject(self) -> Result {
         self.nack(Requeue::No)
     }
@@ -106,8 +122,8 @@ impl Undecoded {
 
 impl Drop for Undecoded {
     fn drop(&mut self) {
-        // With the broker gone there is nothing left to reject.
-        let _ = self.info.held.nack(Requeue::No);
+        // If the broker is shut down, there is nothing to reject.
+        let _ = self.info.unacked.nack(Requeue::No);
     }
 }
 

@@ -1,7 +1,8 @@
-//! The codecs that come with the crate.
+//! The codecs of this crate.
 //!
-//! Strings, `Vec<u8>` and [`Bytes`] are sent and received as they are, without a codec; [`Text`] and [`Raw`] read such
-//! messages into a consumer's own types (a newtype of a string, an enum of plain words), and write those.
+//! Strings, `Vec<u8>` and [`Bytes`] are sent and received unchanged, without a codec. [`Text`] and
+//! [`Raw`] decode such messages into a consumer's own types (a newtype of a string, an enum of
+//! plain words), and encode those types.
 
 use super::{Codec, Reader};
 use crate::model::{bytes::Bytes, error::CodecError};
@@ -48,8 +49,8 @@ impl Codec for Json {
     }
 }
 
-/// Plain text, `text/plain`, for types that serialize as one string (a newtype of `String`, an enum without fields).
-///
+/// Plain text, `text/plain`, for types that serialize as one string: a newtype of `String`, or an
+/// enum without fields.
 /// ```
 /// use leveret::codec::{Codec, Codecs, Text};
 ///
@@ -95,7 +96,8 @@ impl Codec for Text {
     }
 }
 
-/// Octets as they are, `application/octet-stream`, for types that serialize as bytes or as a sequence of them (a newtype of `Vec<u8>`).
+/// Octets, `application/octet-stream`, for types that serialize as bytes or as a sequence of bytes:
+/// a newtype of `Vec<u8>`.
 ///
 /// # Examples
 /// ```
@@ -140,7 +142,8 @@ impl Codec for Raw {
     }
 }
 
-/// Offers octets as bytes to who asks for bytes, and as a sequence of numbers to the rest.
+/// Octets as a deserializer: bytes for a type that asks for bytes, and a sequence of numbers for
+/// other types.
 struct Octets<'de>(&'de [u8]);
 
 impl<'de> Deserializer<'de> for Octets<'de> {
@@ -167,8 +170,8 @@ impl<'de> Deserializer<'de> for Octets<'de> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string option unit unit_struct seq tuple tuple_struct map struct
-        enum identifier ignored_any
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string
+        option unit unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 

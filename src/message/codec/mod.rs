@@ -1,14 +1,17 @@
-//! Codecs: how a payload becomes octets and back, when it must.
+//! Codecs: how a payload becomes octets and back, where that is needed.
 //!
-//! A [`Codec`] belongs to a producer and is used only when a message leaves its native form; [`Codecs`] is the set that a consumer reads
-//! with. A codec sees values through `erased_serde`, so that one object serves every payload type. Text and octets never pass through a
-//! codec when they are sent as such. Nothing here knows messages or queues. Every `encode` and `decode` runs user code (serde's traits
-//! are the user's): never call one under a lock.
+//! A [`Codec`] belongs to a producer, and is used only when a message leaves its native form.
+//! [`Codecs`] is the set that a consumer decodes with. A codec sees values through `erased_serde`,
+//! so that one object serves every payload type. Text and octets do not use a codec when they are
+//! sent as such. This module does not know messages or queues.
+//!
+//! Every `encode` and `decode` runs user code, since serde's traits are implemented by the user.
+//! Never call one under a lock.
 
 mod formats;
 
 pub use self::formats::{Json, Raw, Text};
-/// The crate a [`Codec`]'s methods speak: object-safe forms of serde's traits.
+/// The crate with the types of a [`Codec`]'s methods: object-safe forms of serde's traits.
 pub use erased_serde;
 
 use crate::model::error::CodecError;
@@ -18,7 +21,7 @@ use std::{
     sync::Arc,
 };
 
-/// What [`Codec::decode`] hands its deserializer to: it reads one value from it.
+/// The function that [`Codec::decode`] calls with its deserializer. It reads one value.
 ///
 /// The implementation in the example of [`Codec`] takes one.
 pub type Reader<'a> =
@@ -26,7 +29,8 @@ pub type Reader<'a> =
 
 /// A way to encode payloads, named by its content type.
 ///
-/// A codec is chosen for a producer, and put into the [`Codecs`] of the consumers that shall read it. [`Json`] is the default of both.
+/// A producer has one codec. Its consumers need the codec in their [`Codecs`]. [`Json`] is the
+/// default of both.
 ///
 /// ```
 /// use leveret::CodecError;
@@ -42,7 +46,8 @@ pub type Reader<'a> =
 ///     }
 ///
 ///     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
-///         serde_json::to_vec_pretty(value).map_err(|error| CodecError::new(self.content_type(), error))
+///         serde_json::to_vec_pretty(value)
+///             .map_err(|error| CodecError::new(self.content_type(), error))
 ///     }
 ///
 ///     fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
@@ -61,15 +66,16 @@ pub type Reader<'a> =
 /// # Ok::<(), CodecError>(())
 /// ```
 pub trait Codec: Debug + Send + Sync {
-    /// The content type of what this codec writes, such as `application/json`, without parameters.
+    /// The content type of the encoded octets, such as `application/json`, without parameters.
     fn content_type(&self) -> &str;
 
-    /// The content encoding that its messages carry, if any, such as `utf-8`.
+    /// The content encoding of its messages, if there is one, such as `utf-8`.
     fn content_encoding(&self) -> Option<&str> {
         None
     }
 
-    /// The short name that [`Codecs::accept`] takes beside the content type: `json` for `application/json`.
+    /// The short name that [`Codecs::accept`] takes beside the content type: `json` for
+    /// `application/json`.
     fn name(&self) -> &str {
         let content_type = self.content_type();
         content_type
@@ -81,14 +87,14 @@ pub trait Codec: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the value does not serialize, or the format cannot hold it.
+    /// If the value does not serialize, or the format cannot hold it.
     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError>;
 
-    /// Gives `read` a deserializer over `octets`, once.
+    /// Calls `read` once, with a deserializer over `octets`.
     ///
     /// # Errors
     ///
-    /// When `octets` are not in this format, or `read` fails.
+    /// If `octets` are not in this format, or `read` fails.
     fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError>;
 }
 
@@ -105,12 +111,12 @@ pub(crate) fn decode_with<T: DeserializeOwned>(
     value.ok_or_else(|| CodecError::new(codec.content_type(), "the codec read no value"))
 }
 
-/// The codecs a consumer reads with: which content types it takes, and how.
+/// The codecs of a consumer: the content types that it accepts, and how it decodes them.
 ///
-/// The default takes JSON, text and raw octets. A consumer that gets a payload of its own type natively decodes nothing; still, a set
-/// that was restricted by [`accept`](Codecs::accept) refuses such a message if its content type is not in the set, so that the answer
-/// does not depend on how a message travelled.
-///
+/// The default accepts JSON, text and raw octets. A message whose payload has the consumer's own
+/// type is not decoded. A set restricted by [`accept`](Codecs::accept) still refuses such a message
+/// if the set does not have its content type. Whether a message is accepted therefore does not
+/// depend on the form in which it travelled.
 /// ```
 /// use leveret::codec::Codecs;
 ///
@@ -126,7 +132,7 @@ pub struct Codecs {
 }
 
 impl Codecs {
-    /// A set without any codec; [`with`](Codecs::with) adds some. It counts as restricted.
+    /// A set without codecs; [`with`](Codecs::with) adds some. It counts as restricted.
     ///
     /// # Examples
     /// ```
@@ -142,7 +148,7 @@ impl Codecs {
         }
     }
 
-    /// Adds a codec; it takes the place of one with the same content type.
+    /// Adds a codec. It replaces a codec with the same content type.
     #[must_use]
     pub fn with(mut self, codec: impl Codec + 'static) -> Self {
         self.codecs
@@ -151,11 +157,12 @@ impl Codecs {
         self
     }
 
-    /// Keeps only what is named, by content type (`application/json`) or by [name](Codec::name) (`json`).
+    /// Keeps only the named codecs, by content type (`application/json`) or by [name](Codec::name)
+    /// (`json`).
     ///
     /// # Errors
     ///
-    /// When the set has no codec of that name.
+    /// If the set has no codec of that name.
     pub fn accept<I>(self, names: I) -> Result<Self, CodecError>
     where
         I: IntoIterator,
@@ -187,7 +194,7 @@ impl Codecs {
         })
     }
 
-    /// The codec for a content type, whatever its parameters; types are compared without regard to case.
+    /// The codec for a content type. Parameters and the case of letters do not matter.
     pub fn get(&self, content_type: &str) -> Option<&Arc<dyn Codec>> {
         self.codecs
             .iter()
@@ -204,11 +211,12 @@ impl Codecs {
         self.codecs.iter().map(|codec| codec.content_type())
     }
 
-    /// Decodes one value. A message that names no content type is read by the first codec of the set (JSON, if nothing was changed).
+    /// Decodes one value. The first codec of the set (by default JSON) decodes a message without a
+    /// content type.
     ///
     /// # Errors
     ///
-    /// When the content type is not accepted, or the octets do not decode to a `T`.
+    /// If the content type is not accepted, or the octets do not decode to a `T`.
     ///
     /// # Examples
     /// ```
@@ -238,7 +246,8 @@ impl Codecs {
         self.restricted
     }
 
-    /// Refuses what a restricted set does not name. A message without a content type passes.
+    /// Refuses a content type that a restricted set does not have. A message without a content type
+    /// passes.
     pub(crate) fn check(&self, content_type: Option<&str>) -> Result<(), CodecError> {
         match content_type {
             Some(named) if self.restricted && !self.accepts(named) => {
@@ -275,7 +284,8 @@ impl Debug for Codecs {
     }
 }
 
-/// Whether two content types are the same but for parameters (`; charset=utf-8`) and case.
+/// Whether two content types are the same, except for parameters (`; charset=utf-8`) and the case
+/// of letters.
 fn same_type(one: &str, other: &str) -> bool {
     essence(one).eq_ignore_ascii_case(essence(other))
 }

@@ -1,8 +1,8 @@
-//! Sender-selected distribution: the further routing keys that a publisher names in the `CC` and `BCC` headers.
+//! Sender-selected distribution: the additional routing keys of the `CC` and `BCC` headers.
 //!
-//! `CC` travels with the message for all to see. `BCC` is taken out when the message is published; what it named is needed
-//! once more if the message dies, so its keys are kept beside the message. Pure functions of a message: which exchanges
-//! look at keys at all is not known here.
+//! Consumers see the `CC` header. The publish removes the `BCC` header. If the message is
+//! dead-lettered, its keys are needed again, so they are kept beside the message. These are pure
+//! functions of a message. They do not know which exchanges use routing keys.
 
 use crate::{
     message::properties::Properties,
@@ -12,15 +12,17 @@ use crate::{
     },
 };
 
-/// The header whose keys everybody sees.
+/// The header whose keys consumers see.
 pub(crate) const CC: &str = "CC";
 
-/// The header whose keys nobody sees.
+/// The header whose keys consumers do not see.
 pub(crate) const BCC: &str = "BCC";
 
-/// The keys to route a message by: its own first, then those of `CC` and `BCC`. Elements that are not text are ignored.
+/// The keys to route a message by: its own key first, then those of `CC` and `BCC`. Elements that
+/// are not text are ignored.
 ///
-/// Only the first travels on as the message's routing key. The others are AMQP long strings and may have any length.
+/// Only the first stays with the message as its routing key. The others are AMQP long strings and
+/// may have any length.
 ///
 /// # Errors
 /// [`Error::PreconditionFailed`] (406) if one of the headers is there and not an array.
@@ -41,15 +43,16 @@ pub(crate) fn routing_keys<'a>(
     Ok(keys)
 }
 
-/// Whether there are keys but the message's own, so that its route is its own as well and not to be remembered.
+/// Whether the message has more keys than its own. Its route then depends on its headers, and must
+/// not be remembered.
 pub(crate) fn is_selected_by_sender(headers: Option<&FieldTable>) -> bool {
     headers.is_some_and(|headers| headers.contains_key(CC) || headers.contains_key(BCC))
 }
 
-/// Takes the `BCC` header out, before anybody sees the message, and returns its keys.
+/// Removes the `BCC` header, before a consumer can see the message, and returns its keys.
 pub(crate) fn take_bcc(properties: &mut Properties) -> Vec<String> {
     if properties.header_value(BCC).is_none() {
-        return Vec::new(); // to change empty properties is to allocate them
+        return Vec::new(); // to change empty properties would allocate them
     }
     match properties.headers_mut().remove(BCC) {
         Some(FieldValue::Array(values)) => values
@@ -63,7 +66,7 @@ pub(crate) fn take_bcc(properties: &mut Properties) -> Vec<String> {
     }
 }
 
-/// The keys of the `CC` header of a message that was published, and so has none or a good one.
+/// The keys of the `CC` header of a published message. It has no such header or a valid one.
 pub(crate) fn cc(properties: &Properties) -> impl Iterator<Item = &str> {
     properties
         .header_value(CC)

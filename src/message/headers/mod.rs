@@ -1,4 +1,4 @@
-//! The headers that the broker itself reads and writes.
+//! The headers that the broker reads and writes itself.
 
 pub(crate) mod cc_bcc;
 pub(crate) mod x_death;

@@ -1,8 +1,8 @@
-//! The `x-delay` header: how long a delayed exchange is to keep a message back.
+//! The `x-delay` header: the delay of a message in a delayed exchange.
 //!
-//! What is read here is what RabbitMQ's plugin reads: milliseconds in an integer of any width, a number with a fraction, which
-//! it cuts off, or the digits of an integer as text. Everything else, and what is not positive, is no delay. Which exchanges
-//! look at the header is not known here.
+//! The valid values are those of RabbitMQ's plugin: milliseconds as an integer of any width, as a
+//! number whose fraction is cut off, or as an integer in text. Every other value, and a value that
+//! is not positive, means no delay. This module does not know which exchanges use the header.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 /// The header's name.
 pub(crate) const X_DELAY: &str = "x-delay";
 
-/// How long a message with these headers is to be kept back; `None` if it is not.
+/// The delay of a message with these headers; `None` if there is none.
 pub(crate) fn wanted(headers: Option<&FieldTable>) -> Option<Duration> {
     let milliseconds = milliseconds(headers?.get(X_DELAY)?)?;
     let positive = u64::try_from(milliseconds).ok().filter(|delay| *delay > 0);
@@ -28,8 +28,8 @@ pub(crate) fn without(headers: &FieldTable) -> FieldTable {
     headers
 }
 
-/// Turns the sign of the header round: its delay is over, it is not delayed again by the next such exchange, and whoever
-/// gets it can see that it was.
+/// Negates the header. A consumer then sees that the message was delayed, and the next delayed
+/// exchange does not delay it again.
 pub(crate) fn mark_over(envelope: &mut Envelope) {
     let header = envelope.properties().header_value(X_DELAY);
     if let Some(delay) = header.and_then(milliseconds) {
@@ -37,13 +37,14 @@ pub(crate) fn mark_over(envelope: &mut Envelope) {
     }
 }
 
-/// The header's value for a delay: a `signedint`, as the plugin writes it, while that is wide enough.
+/// The value of the header for a delay: a `signedint`, as the plugin writes it, if that is wide
+/// enough.
 pub(crate) fn value(milliseconds: i64) -> FieldValue {
     i32::try_from(milliseconds).map_or(FieldValue::Long(milliseconds), FieldValue::Int)
 }
 
 fn milliseconds(value: &FieldValue) -> Option<i64> {
-    // What no integer can hold becomes the nearest one that is; not-a-number becomes 0.
+    // A number that no integer can hold becomes the nearest integer; not-a-number becomes 0.
     let number = || value.as_f64().map(|number| number as i64);
     let text = || std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok();
     value.as_i64().or_else(number).or_else(text)

@@ -12,17 +12,19 @@ use serde::{Serialize, de::DeserializeOwned};
 use stack_dst::Value;
 use std::{any::TypeId, fmt, mem::MaybeUninit, sync::Arc};
 
-/// The words of a body. The last one is the table of methods.
+/// The number of words of a body. The last word is the table of methods.
 const WORDS: usize = 7;
 
-/// The bytes for a value.
+/// The number of bytes for a value.
 const ROOM: usize = (WORDS - 1) * size_of::<usize>();
 
 type Erased = Value<dyn ErasedPayload, [MaybeUninit<usize>; WORDS]>;
 
-/// A payload of any type, in one of its forms: its own value, a value shared with other queues, or octets.
+/// A payload of any type in one of its forms: the value itself, a value shared with other queues,
+/// or octets.
 ///
-/// Only `encode` (serde), `into_inner` of a shared value and a body's own drop can run user code; all else may be called under a lock.
+/// Only three operations can run user code: `encode` (serde), `into_inner` of a shared value, and
+/// the drop of a body. All others may be called under a lock.
 pub struct Body(Erased);
 
 impl Body {
@@ -37,7 +39,7 @@ impl Body {
         Self::stored(Encoded(octets))
     }
 
-    /// Wraps a value that serializes, inside if it fits, else in a box.
+    /// Wraps a value that serializes: inside the body if it fits, and else in a box.
     #[inline(always)]
     pub(super) fn native<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
         value: T,
@@ -49,7 +51,7 @@ impl Body {
         }
     }
 
-    /// Wraps a form. One that does not fit is boxed; the box is a form too, and fits.
+    /// Wraps a form. A form that does not fit is put into a box; the box is a form too, and fits.
     #[inline(always)]
     pub(super) fn stored<S: ErasedPayload>(form: S) -> Self {
         if !fits::<S>() {
@@ -63,60 +65,63 @@ impl Body {
         }
     }
 
-    /// The length of bytes or text, else the size of the payload's type. The value's own heap is not counted.
+    /// The length of bytes or text, and for other types the size of the type. The heap of the value
+    /// is not counted.
     pub(crate) fn size(&self) -> usize {
         self.0.size()
     }
 
-    /// The name of the payload's type, for people.
+    /// The name of the payload's type, for display.
     pub(crate) fn type_name(&self) -> &'static str {
         self.0.type_name()
     }
 
-    /// The content type that `encode` with the same codec would give; none if this payload cannot be encoded. Asks the codec, so not under
-    /// a lock.
+    /// The content type that `encode` with the same codec gives; none if this payload cannot be
+    /// encoded. It calls the codec, so never call it under a lock.
     pub(crate) fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
         self.0.content_type(codec)
     }
 
-    /// Whether this body is octets already.
+    /// Whether this body holds octets.
     #[cfg(test)]
     pub(crate) fn is_encoded(&self) -> bool {
         self.0.form().is::<Encoded>()
     }
 
-    /// Whether [`downcast_ref`](Self::downcast_ref) has something to lend.
+    /// Whether [`downcast_ref`](Self::downcast_ref) returns a value.
     #[inline]
     pub(crate) fn holds<T: Payload>(&self) -> bool {
         self.0.holds(TypeId::of::<T>())
     }
 
-    /// The value, if it is a `T` and not a [`Local`](super::Local), which only one thread may see ([`SealedPayload::open`](super::SealedPayload::open)
-    /// takes it out).
+    /// The value, if it is a `T` and not a [`Local`](super::Local). Only one thread may see a
+    /// `Local`: [`SealedPayload::open`](super::SealedPayload::open) takes it out.
     ///
-    /// Never part of its caller: there the two types are compared as one block just after they were written in halves, which costs more than
-    /// all the rest.
+    /// It is never inlined. Inlined code would compare the two type ids as one block, directly
+    /// after they were written in two halves. That costs more than all the rest.
     #[inline(never)]
     pub(crate) fn downcast_ref<T: Payload>(&self) -> Option<&T> {
         self.0.value()?.downcast_ref()
     }
 
-    /// Gives the value away.
+    /// Returns the value.
     ///
-    /// The outer error says that the body holds another type (or a `Local` that is out); the inner one that the value is shared with others.
-    /// Of a shared value whose last holders race for it, none may get it.
+    /// The outer error means that the body holds another type, or a `Local` that is taken out. The
+    /// inner error means that the value is shared with others. If the last holders of a shared
+    /// value race for it, it is possible that none of them gets it.
     pub(crate) fn into_inner<T: Payload>(mut self) -> Result<Result<T, Arc<T>>, Self> {
         let mut given: Option<Result<T, Arc<T>>> = None;
         self.0.give(&mut given);
         given.ok_or(self)
     }
 
-    /// Turns this body into its shared form, in place, and returns a second handle to the value. Neither clones nor encodes it.
+    /// Turns this body into its shared form, in place, and returns a second handle to the value. It
+    /// neither clones nor encodes the value.
     pub(crate) fn share(&mut self) -> Result<Self, NotShareable> {
         match self.0.share() {
             Some(Sharing::Another(body)) => Ok(body),
             Some(Sharing::Both(first, second)) => {
-                // What is dropped here is an empty slot.
+                // This drops an empty slot.
                 *self = first;
                 Ok(second)
             }
@@ -126,7 +131,8 @@ impl Body {
         }
     }
 
-    /// The octets: text and bytes as they are, encoded ones again, the rest by `codec`. Runs user code.
+    /// The octets: text and bytes unchanged, an encoded payload unchanged, and other values encoded
+    /// by `codec`. Runs user code.
     pub(crate) fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
         self.0.encode(codec)
     }
@@ -142,7 +148,7 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A payload that may be in one place only was to be shared.
+/// The error for sharing a payload that may be in one place only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message that carries `{type_name}` can go to one queue only")]
 pub(crate) struct NotShareable {
@@ -150,7 +156,8 @@ pub(crate) struct NotShareable {
     pub(crate) type_name: &'static str,
 }
 
-/// Whether a form can be stored inside a body. Over-aligned types cannot: the body's words are aligned as words.
+/// Whether a form can be stored inside a body. An over-aligned type cannot, since the words of a
+/// body have the alignment of words.
 const fn fits<S>() -> bool {
     size_of::<S>() <= ROOM && align_of::<S>() <= align_of::<usize>()
 }

@@ -1,7 +1,8 @@
-//! The forms a payload is stored in, behind one trait.
+//! The forms in which a payload is stored, behind one trait.
 //!
-//! Every form can be emptied through `&mut`, since a value cannot be moved out of a trait object: its slot is an `Option`, empty only
-//! between `give` or `share` and the drop of the form, or while a [`Local`] is out with its consumer.
+//! Every form can be emptied through `&mut`, since a value cannot be moved out of a trait object.
+//! Its slot is therefore an `Option`. It is empty only between `give` or `share` and the drop of
+//! the form, or while a [`Local`] is out with its consumer.
 
 use super::{
     Encoding, LOCAL, OCTETS,
@@ -20,18 +21,20 @@ use std::{
     sync::Arc,
 };
 
-/// What a body asks of the form inside it. Only `encode` and `content_type` run user code.
+/// The methods of a form that a body calls. Only `encode` and `content_type` run user code.
 pub(super) trait ErasedPayload: Send + Sync + 'static {
     /// The form itself.
     fn form(&self) -> &dyn Any;
 
-    /// The payload, unless it is out or only one thread may see it.
+    /// The payload, unless it is taken out or only one thread may see it.
     fn value(&self) -> Option<&dyn Any>;
 
-    /// Whether there is such a value, of this type: in one call, since it is asked of every message.
+    /// Whether `value` has a payload of this type. It is one call, since it is made for every
+    /// message.
     fn holds(&self, payload: TypeId) -> bool;
 
-    /// Moves the payload into `out` if that is an `Option<Result<T, Arc<T>>>` of the payload's type.
+    /// Moves the payload into `out` if that is an `Option<Result<T, Arc<T>>>` of the payload's
+    /// type.
     fn give(&mut self, out: &mut dyn Any);
 
     /// Makes a second handle to the payload.
@@ -46,19 +49,19 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError>;
 }
 
-/// The outcome of sharing.
+/// The result of sharing.
 pub(super) enum Sharing {
-    /// This form was emptied; the first body takes its place.
+    /// This form is now empty. The first body takes its place.
     Both(Body, Body),
-    /// This form stays as it is.
+    /// This form is unchanged.
     Another(Body),
 }
 
-/// A payload that serde knows.
+/// A payload that serde can encode and decode.
 pub(super) trait Coded: Serialize + DeserializeOwned + Send + Sync + 'static {}
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Coded for T {}
 
-/// Where a form's own value lies.
+/// The place of a form's own value.
 pub(super) trait Slot: Send + Sync + 'static {
     type Value: Coded;
     fn get(&self) -> Option<&Self::Value>;
@@ -140,7 +143,7 @@ impl<S: Slot> ErasedPayload for Unique<S> {
     }
 }
 
-/// A value that several queues hold.
+/// A value that several queues share.
 struct Shared<T>(Option<Arc<T>>);
 
 impl<T: Coded> ErasedPayload for Shared<T> {
@@ -184,7 +187,7 @@ impl<T: Coded> ErasedPayload for Shared<T> {
     }
 }
 
-/// Octets: what was encoded, and every payload of type [`Bytes`].
+/// Octets: an encoded payload, or a payload of type [`Bytes`].
 pub(super) struct Encoded(pub(super) Bytes);
 
 impl ErasedPayload for Encoded {
@@ -227,7 +230,8 @@ impl ErasedPayload for Encoded {
     }
 }
 
-/// A [`Local`]. It may be sent to another thread but not looked at from two, so a consumer takes it out of the lock.
+/// A [`Local`]. It may be sent to another thread, but two threads must not see it. A consumer
+/// therefore takes it out of the lock.
 pub(super) struct LocalCell<T>(Mutex<Option<Box<Local<T>>>>);
 
 impl<T: Send + 'static> LocalCell<T> {
@@ -240,7 +244,7 @@ impl<T: Send + 'static> LocalCell<T> {
     }
 
     pub(super) fn put(&self, value: Box<Local<T>>) {
-        // What was there, if anything, is dropped after the lock.
+        // A previous value, if there is one, is dropped after the lock is released.
         let _previous = self.0.lock().replace(value);
     }
 }
@@ -367,7 +371,7 @@ impl ErasedPayload for Box<dyn ErasedPayload> {
     }
 }
 
-/// What `give` fills: the value, or the handle that others share.
+/// The type that `give` fills: the value, or the handle that others share.
 type Taken<T> = Option<Result<T, Arc<T>>>;
 
 fn encode_payload<T: Coded>(value: Option<&T>, codec: &dyn Codec) -> Result<Bytes, CodecError> {

@@ -1,4 +1,4 @@
-//! Wrappers for what serde cannot encode.
+//! Wrappers for values that serde cannot encode.
 
 use super::{
     LOCAL,
@@ -19,21 +19,21 @@ use std::{
 
 /// Carries a value that cannot be encoded: a closure, a file handle, a channel's sender.
 ///
-/// The value goes to exactly one queue: a publish that would reach more is refused and gives the message back ([`LocalArc`] may reach any
-/// number). Only a consumer of the same `Local<T>` can receive it; inspections show its type name. It survives no restart.
+/// The value goes to exactly one queue. A publish that would reach more queues is refused and
+/// returns the message; a [`LocalArc`] may reach any number. Only a consumer of the same `Local<T>`
+/// can receive the value. Inspections show its type name. It does not survive a restart.
 ///
 /// ```
 /// use leveret::Local;
 ///
 /// let job = Local::new(|| 6 * 7);
-/// assert_eq!(job(), 42); // it derefs to what it carries
+/// assert_eq!(job(), 42); // it derefs to its value
 /// let Local(call) = job;
 /// assert_eq!(call(), 42);
 /// assert_eq!(Local::new(7).into_inner(), 7);
 /// ```
 ///
-/// What it carries may go to another thread, and so must be `Send`. An `Arc` is:
-///
+/// The value may go to another thread, so it must be `Send`. An `Arc` is `Send`:
 /// ```
 /// use leveret::{Broker, Local};
 /// use std::sync::Arc;
@@ -45,14 +45,14 @@ use std::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 ///
-/// An `Rc` is not:
-///
+/// An `Rc` is not `Send`:
 /// ```compile_fail,E0277
 /// use leveret::{Broker, Local};
 /// use std::rc::Rc;
 ///
 /// let broker = Broker::new();
-/// let queue = broker.simple_queue::<Local<Rc<u8>>>("q")?; // `Rc<u8>` cannot be sent between threads
+/// // error: `Rc<u8>` cannot be sent between threads
+/// let queue = broker.simple_queue::<Local<Rc<u8>>>("q")?;
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,7 +64,7 @@ impl<T> Local<T> {
         Self(value)
     }
 
-    /// What it carries.
+    /// Returns the value.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -90,17 +90,18 @@ impl<T> From<T> for Local<T> {
     }
 }
 
-/// Shows the type only: what a `Local` carries seldom has a `Debug` of its own.
+/// Shows only the type, since the value of a `Local` seldom has a `Debug`.
 impl<T> Debug for Local<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Local<{}>", any::type_name::<T>())
     }
 }
 
-/// Carries a shared value that cannot be encoded, to any number of queues: every queue gets the same `Arc`.
+/// Carries a shared value that cannot be encoded, to any number of queues. Every queue gets the
+/// same `Arc`.
 ///
-/// It is a type of its own beside [`Local`], because only the type can tell the broker that its value may be in several places at once.
-///
+/// It is not the same type as [`Local`]: only the type can tell the broker that its value may be in
+/// several places.
 /// ```
 /// use leveret::LocalArc;
 /// use std::sync::Arc;
@@ -118,7 +119,7 @@ impl<T: ?Sized> LocalArc<T> {
         Self(value)
     }
 
-    /// What it carries.
+    /// Returns the shared value.
     pub fn into_inner(self) -> Arc<T> {
         self.0
     }
@@ -144,7 +145,7 @@ impl<T: ?Sized> From<Arc<T>> for LocalArc<T> {
     }
 }
 
-/// Shows the type only, as for [`Local`].
+/// Shows only the type, as for [`Local`].
 impl<T: ?Sized> Debug for LocalArc<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LocalArc<{}>", any::type_name::<T>())

@@ -1,14 +1,19 @@
-//! Payloads: what a message carries.
+//! Payloads: the content of messages.
 //!
-//! [`Payload`] is the bound of producers and consumers, [`Local`] and [`LocalArc`] carry what cannot be encoded, and [`Body`] is the
-//! type-erased form in which a value travels. A body knows its type, its size, how to be shared and how to be encoded; it knows nothing of
-//! messages, queues or content-type properties.
+//! [`Payload`] is the bound of producers and consumers. [`Local`] and [`LocalArc`] carry values
+//! that cannot be encoded. [`Body`] is the type-erased form in which a value travels. A body knows
+//! its type, its size, and how to be shared and encoded. It does not know messages, queues or
+//! properties.
 //!
-//! A body is six words: five for the value and one for its table of methods. A value that fits travels inside; a larger or over-aligned
-//! one has a box, which costs 20 to 40 ns a message. To be moved out in safe code an inline value sits in an `Option`, so "fits" means that
-//! `Option<T>` does: up to 40 bytes for a type with a niche (a `String`, `bool`, enum or reference somewhere inside), up to 32 for bare
-//! numbers. A bare 40-byte value without the `Option` would fit too, but then nothing could ever give it back by value (`ack_into`, a
-//! refused publish); a seventh word would hold it, and make every envelope longer.
+//! A body is seven words: six for the value and one for its table of methods. A value that fits is
+//! stored inside. A larger or over-aligned value has a box, which costs 20 to 40 ns for each
+//! message.
+//!
+//! A value inside is in an `Option`, so that safe code can move it out. A value therefore fits if
+//! its `Option` does. The limit is 48 bytes for a type with a niche (a `String`, `bool`, enum or
+//! reference somewhere inside), and 40 bytes for bare numbers. A bare value of 48 bytes would fit
+//! without the `Option`, but could then never be returned by value (`ack_into`, a refused publish).
+//! An eighth word would hold it, and would make every envelope longer.
 
 mod body;
 mod forms;
@@ -27,11 +32,13 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{any::Any, str};
 
-/// What a producer can send and a consumer can receive.
+/// A value that a producer can send and a consumer can receive.
 ///
-/// Every type that serializes, deserializes (without borrowing), may cross threads and may be shared between them is a payload: derive
-/// serde's two traits and it is done. In memory the value itself travels, and a consumer of the same type gets that very value; it is
-/// encoded only when something needs octets (a consumer of another type, a bridge, an inspection).
+/// A payload is any type that serde can serialize and deserialize (without borrowing), and that is
+/// `Send`, `Sync` and `'static`. To derive serde's two traits is enough.
+///
+/// The value itself travels in memory, and a consumer of the same type gets that value. It is
+/// encoded only where bytes are needed: by a consumer of another type, a bridge or an inspection.
 ///
 /// | type | content type | octets |
 /// |---|---|---|
@@ -39,8 +46,8 @@ use std::{any::Any, str};
 /// | `Vec<u8>`, [`Bytes`] | `application/octet-stream` | itself |
 /// | any other | that of the producer's [codec](crate::message::codec::Codec), by default `application/json` | as the codec writes it |
 ///
-/// What serde cannot encode (a closure, a file, a channel's sender) travels in a [`Local`] or a [`LocalArc`]. The trait is sealed.
-///
+/// A value that serde cannot encode (a closure, a file, a channel's sender) travels in a [`Local`]
+/// or a [`LocalArc`]. The trait is sealed.
 /// ```
 /// use leveret::{Bytes, Local, Payload};
 ///
@@ -67,23 +74,27 @@ impl<T: Send + Sync + ?Sized + 'static> Payload for LocalArc<T> {}
 mod sealed {
     use super::{Body, Codec, CodecError, Codecs};
 
-    /// The inside of [`Payload`](super::Payload): how its values enter and leave a body.
+    /// The inner part of [`Payload`](super::Payload): how its values enter and leave a body.
     pub trait SealedPayload: Sized + Send + 'static {
         /// Makes a body of this value. Runs no user code.
         fn into_body(self) -> Body;
 
-        /// The length of bytes or text, else the size of the type.
+        /// The length of bytes or text, and for other types the size of the type.
         fn size(&self) -> usize;
 
-        /// The content type of a body of this type whose producer has `codec`; none if it cannot be encoded. Asks the codec.
+        /// The content type of a body of this type whose producer has `codec`; none if it cannot be
+        /// encoded. Calls the codec.
         fn content_type(codec: &dyn Codec) -> Option<&str>;
 
-        /// Prepares `body` for a consumer of this type.
+        /// Prepares `body` for a consumer of this type. Runs user code.
         ///
-        /// `None` says that the body holds a value of this type: [`Body::downcast_ref`] lends it, [`Body::into_inner`] gives it away.
-        /// `Some` is a value beside the body: decoded from its octets, or (a [`Local`](super::Local)) taken out of it, to be given back
-        /// by [`restore`](SealedPayload::restore) if the message returns to its queue. `writer` is the codec of the message's producer. Runs user
-        /// code.
+        /// `None` means that the body holds a value of this type: [`Body::downcast_ref`] lends it,
+        /// and [`Body::into_inner`] returns it. `Some` is a value beside the body. It is decoded
+        /// from the octets of the body, or it is a [`Local`](super::Local) that was taken out. If
+        /// the message returns to its queue, [`restore`](SealedPayload::restore) gets the value
+        /// back.
+        ///
+        /// `writer` is the codec of the producer of the message.
         fn open(
             body: &Body,
             writer: &dyn Codec,
@@ -98,7 +109,8 @@ mod sealed {
             codecs: &Codecs,
         ) -> Result<Self, CodecError>;
 
-        /// Takes back what [`open`](SealedPayload::open) gave, since the message returns to its queue. May run user code (a drop).
+        /// Takes back the value of [`open`](SealedPayload::open), since the message returns to its
+        /// queue. It may run user code (a drop).
         fn restore(body: &Body, value: Box<Self>) {
             let (_, _) = (body, value);
         }
@@ -110,7 +122,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SealedPayload for 
     fn into_body(self) -> Body {
         let mut value = Some(self);
         if let Some(octets) = take_as::<T, Bytes>(&mut value) {
-            // Octets are octets, whoever encoded them.
+            // Bytes are stored in the same form as an encoded payload.
             return Body::encoded(octets);
         }
         match value {
@@ -162,7 +174,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SealedPayload for 
                 decoded(octets.to_vec())
             }
             Encoding::Text if content_type.is_none_or(codec::is_text) => {
-                // Any kind of text will do where plain text is accepted.
+                // A consumer that accepts plain text accepts any kind of text.
                 codecs.check(content_type.map(|_| TEXT))?;
                 let text = str::from_utf8(octets)
                     .map_err(|error| CodecError::new(content_type.unwrap_or(TEXT), error))?;
@@ -175,10 +187,10 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SealedPayload for 
 
 const TEXT: &str = "text/plain";
 const OCTETS: &str = "application/octet-stream";
-/// What errors call the content type of a payload that has none.
+/// The content type in errors about a payload that has none.
 const LOCAL: &str = "local";
 
-/// How the values of a payload type become octets.
+/// The way in which values of a payload type become octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Text,
@@ -188,7 +200,7 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// A comparison of type ids, which the compiler decides.
+    /// Compares type ids. The compiler does it at compile time.
     fn of<T: 'static>() -> Self {
         use std::any::TypeId;
         let id = TypeId::of::<T>();
@@ -212,7 +224,8 @@ impl Encoding {
     }
 }
 
-/// Moves a value out as a `B` if it is one. Safe code has no shorter word for "these two types are the same"; the compiler decides it.
+/// Moves a value out as a `B` if `A` is that type. This is how safe code compares two types; the
+/// compiler does it at compile time.
 #[inline(always)]
 fn take_as<A: 'static, B: 'static>(value: &mut Option<A>) -> Option<B> {
     (value as &mut dyn Any).downcast_mut::<Option<B>>()?.take()

@@ -29,7 +29,7 @@ struct FortyEight {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct OverAligned(u128);
 
-/// Where the value lies: whether its address is inside the body's.
+/// Whether the value is stored inside the body: whether its address is there.
 fn is_inline<T: Payload>(body: &Body) -> bool {
     let start = std::ptr::from_ref(body).addr();
     let value = std::ptr::from_ref(body.downcast_ref::<T>().unwrap()).addr();
@@ -288,7 +288,7 @@ fn a_local_is_taken_out_and_put_back() {
     let codecs = Codecs::default().accept(["json"]).unwrap();
     let job = Job::open(&body, &Json, None, &codecs).unwrap().unwrap();
     assert_eq!(job(), 42);
-    // While it is out nobody else gets it, whatever the reason.
+    // While it is taken out, no other call gets it.
     assert!(Job::open(&body, &Json, None, &codecs).is_err());
     Job::restore(&body, job);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Publisher confirms of a channel: what is under way, and waiting until it is confirmed.
+//! Publisher confirms of a channel: the unconfirmed messages, and waiting for their confirms.
 
 use std::{fmt, future::Future, sync::Arc, task::Poll, time::Duration};
 
@@ -12,21 +12,21 @@ use crate::{
     runtime::waiter::{self, Ticket, WaitList, Waiting, Wake},
 };
 
-/// What a channel in confirm mode remembers.
+/// The state of a channel in confirm mode.
 #[derive(Debug, Default)]
 pub(super) struct Confirms {
-    /// How many messages were published, which is the number of the latest.
+    /// The count of published messages, which is also the number of the latest one.
     published: u64,
-    /// Those that are not confirmed yet: no more than threads are publishing.
+    /// The numbers of the unconfirmed messages. They are at most as many as the publishing threads.
     under_way: Vec<u64>,
-    /// One was refused since somebody waited last.
+    /// A message was refused since the last wait.
     nacked: bool,
-    /// Those who wait until some are confirmed.
+    /// The waiters for confirms.
     waiting: WaitList,
 }
 
 impl Confirms {
-    /// One more message is published; returns its number.
+    /// Counts one more message, and returns its number.
     pub(super) fn begin(&mut self) -> u64 {
         self.published += 1;
         self.under_way.push(self.published);
@@ -44,7 +44,7 @@ impl Confirms {
         self.under_way.iter().all(|other| *other > number)
     }
 
-    /// Nack if a message was nacked since the last look.
+    /// `Nack` if a message was refused since the last call.
     fn take_outcome(&mut self) -> ConfirmOutcome {
         match std::mem::take(&mut self.nacked) {
             true => ConfirmOutcome::Nack,
@@ -52,14 +52,14 @@ impl Confirms {
         }
     }
 
-    /// Those who wait, as the channel closes.
+    /// The waiters for confirms, to be woken as the channel closes.
     pub(super) fn close(mut self) -> Vec<Wake> {
         self.waiting.take_all()
     }
 }
 
-/// A message in confirm mode between its number and its confirm, which comes when this is dropped: negative, unless the
-/// message was published.
+/// A message in confirm mode that has its number and no confirm yet. Its drop sends the confirm,
+/// which is negative unless the message was published.
 pub(super) struct UnderWay<'a> {
     pub(super) core: &'a ChannelCore,
     pub(super) number: u64,
@@ -84,7 +84,7 @@ impl Drop for UnderWay<'_> {
         }));
         let waiting = match &mut state.mode {
             PublishMode::Confirm(confirms) => confirms.end(self.number, self.outcome),
-            // It is closed.
+            // The channel is closed.
             PublishMode::Plain | PublishMode::Tx(_) => Vec::new(),
         };
         drop(state);
@@ -94,7 +94,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// The confirms of all messages up to one.
+/// The confirms of all messages up to `number`.
 struct UpTo {
     core: Arc<ChannelCore>,
     number: u64,
@@ -123,7 +123,7 @@ impl waiter::Waitable for UpTo {
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         match self.core.lock().confirms() {
             Ok(confirms) => f(&mut confirms.waiting),
-            // Whoever waited was woken when the channel closed.
+            // The channel is closed, and all waiters were woken when it closed.
             Err(_) => f(&mut WaitList::default()),
         }
     }
@@ -139,26 +139,33 @@ impl ChannelState {
 }
 
 impl Channel {
-    /// Turns publisher confirms on (`confirm.select`, a RabbitMQ extension), for good: every message published from
-    /// now on is confirmed by an [`Event::Confirm`]. Again is the same as once.
+    /// Turns publisher confirms on, for the rest of the channel's life. Every message published
+    /// from now on is confirmed by an [`Event::Confirm`]. A second call has no effect.
+    ///
+    /// # RabbitMQ
+    /// `confirm.select` (RabbitMQ's extension of AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] on a transactional channel, and the errors of a closed channel.
+    /// [`Error::PreconditionFailed`] on a transactional channel, and the errors of [a closed
+    /// channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
-    /// use leveret::{channel::{ConfirmOutcome, Event, PublishOptions}, Overflow, Properties, Queue};
+    /// use leveret::channel::{ConfirmOutcome, Event, PublishOptions};
+    /// use leveret::{Overflow, Properties, Queue};
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// channel.queue_declare(&Queue::new("small").max_length(1).overflow(Overflow::RejectPublish))?;
+    /// let small = Queue::new("small").max_length(1).overflow(Overflow::RejectPublish);
+    /// channel.queue_declare(&small)?;
     /// channel.confirm_select()?;
     /// for body in ["first", "second"] {
     ///     channel.basic_publish("", "small", body, Properties::new(), PublishOptions::new())?;
     /// }
     /// let events = channel.events();
     /// for outcome in [ConfirmOutcome::Ack, ConfirmOutcome::Nack] {
-    ///     assert!(matches!(events.try_recv()?, Event::Confirm(confirm) if confirm.outcome == outcome));
+    ///     let event = events.try_recv()?;
+    ///     assert!(matches!(event, Event::Confirm(confirm) if confirm.outcome == outcome));
     /// }
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -174,16 +181,22 @@ impl Channel {
         }
     }
 
-    /// Waits until every message that was published on this channel before is confirmed. `true` if all are acknowledged;
-    /// `false` if one was refused (a negative confirm) since the last such wait, or since confirms were turned on.
+    /// Waits until every message that was published on this channel before is confirmed.
     ///
-    /// The confirms of a message are there when its [`basic_publish`](Self::basic_publish) returns, so that only messages that
-    /// other threads are just publishing are waited for. Each confirm is an [`Event::Confirm`] as well, and stays in the
-    /// stream until it is read.
+    /// The result is [`ConfirmOutcome::Nack`] if a message was refused since the last such wait, or
+    /// since confirms were turned on. Otherwise it is [`ConfirmOutcome::Ack`].
+    ///
+    /// The confirm of a message is there when its [`basic_publish`](Self::basic_publish) returns.
+    /// The wait is therefore only for messages that other threads are publishing at this time. Each
+    /// confirm is also an [`Event::Confirm`], and stays in the stream until it is read.
+    ///
+    /// # RabbitMQ
+    /// `waitForConfirms` of RabbitMQ's Java client; other clients have it by similar names.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] unless the channel is in [confirm mode](Self::confirm_select), and the errors of a closed
-    /// channel, also if it closes meanwhile.
+    /// [`Error::PreconditionFailed`] unless the channel is in [confirm mode](Self::confirm_select),
+    /// and the errors of [a closed channel](Channel#errors-of-a-closed-channel), also if it closes
+    /// during the wait.
     ///
     /// # Examples
     /// ```
@@ -191,15 +204,20 @@ impl Channel {
     /// # use leveret::{Broker, Credentials};
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// channel.queue_declare(&Queue::new("small").max_length(1).overflow(Overflow::RejectPublish))?;
-    /// assert_eq!(channel.wait_for_confirms().unwrap_err().reply_code(), Some(406)); // not in confirm mode yet
+    /// let small = Queue::new("small").max_length(1).overflow(Overflow::RejectPublish);
+    /// channel.queue_declare(&small)?;
+    /// let error = channel.wait_for_confirms().unwrap_err(); // not in confirm mode yet
+    /// assert_eq!(error.reply_code(), Some(406));
     /// channel.confirm_select()?;
-    /// let publish = |body: &str| channel.basic_publish("", "small", body.to_owned(), Properties::new(), PublishOptions::new());
+    /// let publish = |body: &str| {
+    ///     let (body, properties) = (body.to_owned(), Properties::new());
+    ///     channel.basic_publish("", "small", body, properties, PublishOptions::new())
+    /// };
     /// publish("first")?;
     /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
     /// publish("second")?;
-    /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Nack); // no room for it
-    /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack); // nothing since
+    /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Nack); // the queue is full
+    /// assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack); // no new message
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn wait_for_confirms(&self) -> Result<ConfirmOutcome> {
@@ -207,10 +225,14 @@ impl Channel {
         waiter::wait(&self.up_to_now()?, None).unwrap_or(Err(Error::Timeout))
     }
 
-    /// As [`wait_for_confirms`](Self::wait_for_confirms), but never waits: `None` if a message is not confirmed yet.
+    /// The same as [`wait_for_confirms`](Self::wait_for_confirms) without waiting: `None` if a
+    /// message is not confirmed yet.
+    ///
+    /// # RabbitMQ
+    /// As for [`wait_for_confirms`](Self::wait_for_confirms).
     ///
     /// # Errors
-    /// As [`wait_for_confirms`](Self::wait_for_confirms).
+    /// The errors of [`wait_for_confirms`](Self::wait_for_confirms).
     ///
     /// # Examples
     /// ```
@@ -219,7 +241,8 @@ impl Channel {
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.confirm_select()?;
-    /// assert_eq!(channel.try_wait_for_confirms()?, Some(ConfirmOutcome::Ack)); // nothing was published
+    /// // No message was published.
+    /// assert_eq!(channel.try_wait_for_confirms()?, Some(ConfirmOutcome::Ack));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn try_wait_for_confirms(&self) -> Result<Option<ConfirmOutcome>> {
@@ -229,10 +252,15 @@ impl Channel {
         }
     }
 
-    /// As [`wait_for_confirms`](Self::wait_for_confirms), but waits at most `timeout`, by the broker's clock.
+    /// The same as [`wait_for_confirms`](Self::wait_for_confirms), with a wait of at most `timeout`
+    /// by the broker's clock.
+    ///
+    /// # RabbitMQ
+    /// `waitForConfirms` with a time-out, as RabbitMQ's Java client has it.
     ///
     /// # Errors
-    /// As [`wait_for_confirms`](Self::wait_for_confirms), and [`Error::Timeout`] if a message is not confirmed in time.
+    /// The errors of [`wait_for_confirms`](Self::wait_for_confirms), and [`Error::Timeout`] if a
+    /// message is not confirmed in time.
     ///
     /// # Examples
     /// ```
@@ -250,14 +278,17 @@ impl Channel {
         waiter::wait(&self.up_to_now()?, deadline).unwrap_or(Err(Error::Timeout))
     }
 
-    /// As [`wait_for_confirms`](Self::wait_for_confirms), for a task; needs no particular runtime. Messages published before this call
-    /// are waited for.
+    /// The same as [`wait_for_confirms`](Self::wait_for_confirms), as a future for any runtime. It
+    /// waits for the messages that were published before this call.
     ///
     /// # If dropped
-    /// A future that is dropped before it is ready has changed nothing.
+    /// A future that is dropped before it is ready has no effect.
+    ///
+    /// # RabbitMQ
+    /// As for [`wait_for_confirms`](Self::wait_for_confirms).
     ///
     /// # Errors
-    /// As [`wait_for_confirms`](Self::wait_for_confirms).
+    /// The errors of [`wait_for_confirms`](Self::wait_for_confirms).
     ///
     /// # Examples
     /// ```
@@ -268,7 +299,8 @@ impl Channel {
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.confirm_select()?;
     /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
-    /// assert_eq!(pin!(channel.wait_for_confirms_async()).poll(&mut context), Poll::Ready(Ok(ConfirmOutcome::Ack)));
+    /// let confirmed = pin!(channel.wait_for_confirms_async()).poll(&mut context);
+    /// assert_eq!(confirmed, Poll::Ready(Ok(ConfirmOutcome::Ack)));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn wait_for_confirms_async(

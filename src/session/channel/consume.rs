@@ -1,4 +1,4 @@
-//! Consuming and getting on a channel.
+//! The methods of a channel on consumers, and `basic.get`.
 
 use std::sync::{Arc, Weak};
 
@@ -20,13 +20,18 @@ use crate::{
 };
 
 impl Channel {
-    /// Limits how much may be delivered and unsettled at once (`basic.qos`); 0 is no limit.
+    /// Limits the number of unsettled deliveries; 0 means no limit.
     ///
-    /// As in RabbitMQ, without `global` the count holds for each consumer made afterwards, and lifts the channel's
-    /// limit; with `global` it holds for all consumers of the channel together. Lowering takes nothing back.
+    /// With [`QosScope::Consumer`] the limit holds for each consumer that starts afterwards, and
+    /// the common limit of the channel is removed. With [`QosScope::Channel`] the limit holds for
+    /// all consumers of the channel together. A lower limit takes no delivery back.
+    ///
+    /// # RabbitMQ
+    /// `basic.qos` (AMQP 0-9-1), with RabbitMQ's meaning of `global`.
     ///
     /// # Errors
-    /// [`Error::NotImplemented`] for a prefetch size other than 0, as in RabbitMQ, and the errors of a closed channel.
+    /// [`Error::NotImplemented`] for a prefetch size other than 0, as in RabbitMQ, and the errors
+    /// of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -67,16 +72,26 @@ impl Channel {
         Ok(())
     }
 
-    /// Starts a consumer (`basic.consume`) and returns its tag. What the queue hands it comes as
-    /// [`Event::Delivery`](crate::channel::Event::Delivery). An empty queue name stands for the queue declared last on this
-    /// channel.
+    /// Starts a consumer and returns its tag. Each message that the queue delivers to it is an
+    /// [`Event::Delivery`](crate::channel::Event::Delivery).
+    ///
+    /// An empty queue name stands for the queue declared last on this channel. The queue
+    /// `amq.rabbitmq.reply-to` stands for direct replies to this channel.
+    ///
+    /// # RabbitMQ
+    /// `basic.consume` (AMQP 0-9-1), with RabbitMQ's direct reply-to.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown queue, [`Error::NoDeclaredQueue`] for an empty name if this channel has declared
-    /// none, [`Error::ResourceLocked`] if the queue is exclusive to another connection, [`Error::AccessRefused`] if it has an exclusive consumer, or has any and this one was to be exclusive,
-    /// [`Error::NotAllowed`] for a tag in use on this channel, [`Error::PreconditionFailed`] for an invalid argument, or
-    /// for consuming from `amq.rabbitmq.reply-to` (RabbitMQ's direct reply-to) a second time or without `auto_ack`,
-    /// [`Error::InvalidName`] for a name or tag over 255 bytes, and the errors of a closed channel.
+    /// - [`Error::NotFound`] for an unknown queue.
+    /// - [`Error::NoDeclaredQueue`] for an empty queue name, if this channel has declared no queue.
+    /// - [`Error::ResourceLocked`] if the queue is exclusive to another connection.
+    /// - [`Error::AccessRefused`] if the queue has an exclusive consumer, or if it has any consumer
+    ///   and this one asks to be exclusive.
+    /// - [`Error::NotAllowed`] for a tag that is in use on this channel.
+    /// - [`Error::PreconditionFailed`] for an invalid argument, for a second consumer of
+    ///   `amq.rabbitmq.reply-to`, and for one without `auto_ack`.
+    /// - [`Error::InvalidName`] for a name or tag over 255 bytes.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -108,10 +123,11 @@ impl Channel {
         let consumed = self.subscribe(&name, &tag, &options);
         let mut state = core.lock();
         match &consumed {
-            // Unless the queue, or the channel, went in the meantime: the tag is free again then.
-            Ok(source) => {
+            // If the queue or the channel ended in the meantime, the slot is gone and the tag is
+            // free.
+            Ok(origin) => {
                 if let Some(slot) = state.ledger.consumers.get_mut(&tag) {
-                    *slot = ConsumerSlot::Consumer(Arc::clone(source));
+                    *slot = ConsumerSlot::Consumer(Arc::clone(origin));
                 }
             }
             Err(_) => {
@@ -120,14 +136,14 @@ impl Channel {
         }
         let closed = state.closed.is_some();
         drop(state);
-        let source = consumed?;
+        let origin = consumed?;
         if closed {
-            core.remove_consumers(vec![source], Vec::new());
+            core.remove_consumers(vec![origin], Vec::new());
         }
         Ok(tag)
     }
 
-    /// Starts the channel's reply consumer (RabbitMQ's direct reply-to).
+    /// Starts the reply consumer of the channel (RabbitMQ's direct reply-to).
     fn consume_replies(&self, options: &ConsumeOptions) -> Result<Name> {
         let core = self.core();
         if !options.auto_ack {
@@ -188,7 +204,7 @@ impl Channel {
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
         let credit = Arc::new(Credit::new(0));
-        let ask = SubscribeRequest {
+        let request = SubscribeRequest {
             tag: tag.clone(),
             group: core.group,
             priority: arguments.priority,
@@ -201,8 +217,8 @@ impl Channel {
             credit: Arc::clone(&credit),
         };
         let mut made = None;
-        let subscribed = vhost.subscribe(&queue, ask, |id| {
-            let source = Arc::new(DeliveryOrigin {
+        let subscribed = vhost.subscribe(&queue, request, |id| {
+            let origin = Arc::new(DeliveryOrigin {
                 vhost: Arc::clone(vhost),
                 queue: Arc::clone(&queue),
                 consumer: Some((id, credit)),
@@ -211,15 +227,15 @@ impl Channel {
                 auto_ack: options.auto_ack,
                 remote: None,
             });
-            let outlet = ChannelSink {
+            let sink = ChannelSink {
                 core: self.downgrade(),
-                source: Arc::downgrade(&source),
+                origin: Arc::downgrade(&origin),
             };
-            made = Some(source);
-            DeliveryTarget::Push(Arc::new(outlet))
+            made = Some(origin);
+            DeliveryTarget::Push(Arc::new(sink))
         });
         match (subscribed, made) {
-            (Ok(_), Some(source)) => Ok(source),
+            (Ok(_), Some(origin)) => Ok(origin),
             (Err(SubscribeRefused::InUse), _) => Err(Error::exclusive_use(name, vhost.name())),
             _ => Err(Error::not_found(
                 crate::model::error::EntityKind::Queue,
@@ -229,11 +245,14 @@ impl Channel {
         }
     }
 
-    /// Ends a consumer (`basic.cancel`). What was delivered to it stays with the channel, to be settled, and counts
-    /// against the channel's common limit. To cancel an unknown tag succeeds.
+    /// Ends a consumer. Its unsettled deliveries stay with the channel, can be settled, and count
+    /// against the common limit of the channel. An unknown tag is no error.
+    ///
+    /// # RabbitMQ
+    /// `basic.cancel` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// The errors of a closed channel.
+    /// The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -249,7 +268,7 @@ impl Channel {
     /// // Two messages are ready in the queue "q".
     /// let tag = channel.basic_consume("q", ConsumeOptions::new())?;
     /// channel.basic_cancel(&tag)?;
-    /// channel.basic_ack(2, Multiple::Yes)?; // what was delivered is still to be settled
+    /// channel.basic_ack(2, Multiple::Yes)?; // the deliveries are still unsettled
     /// assert_eq!(channel.queue_declare_passive("q")?.consumer_count, 0);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -261,23 +280,27 @@ impl Channel {
             core.vhost().forget_requester(&name);
             return Ok(());
         }
-        let source = match state.ledger.consumers.get(consumer_tag) {
-            Some(ConsumerSlot::Consumer(source)) => Arc::clone(source),
+        let origin = match state.ledger.consumers.get(consumer_tag) {
+            Some(ConsumerSlot::Consumer(origin)) => Arc::clone(origin),
             Some(ConsumerSlot::Reserved) | None => return Ok(()),
         };
         state.ledger.consumers.remove(consumer_tag);
         drop(state);
-        core.remove_consumers(vec![source], Vec::new());
+        core.remove_consumers(vec![origin], Vec::new());
         Ok(())
     }
 
-    /// Gets the next ready message (`basic.get`); `None` if there is none. An empty queue name stands for the queue
-    /// declared last on this channel.
+    /// Gets the next ready message; `None` if there is none. An empty queue name stands for the
+    /// queue declared last on this channel.
+    ///
+    /// # RabbitMQ
+    /// `basic.get` (AMQP 0-9-1). `None` is `basic.get-empty`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown queue, [`Error::NoDeclaredQueue`] for an empty name if this channel has declared
-    /// none, [`Error::ResourceLocked`] if the queue is exclusive to another connection, and the errors of a closed
-    /// channel.
+    /// - [`Error::NotFound`] for an unknown queue.
+    /// - [`Error::NoDeclaredQueue`] for an empty name, if this channel has declared no queue.
+    /// - [`Error::ResourceLocked`] if the queue is exclusive to another connection.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -295,7 +318,7 @@ impl Channel {
     /// assert_eq!((first.delivery_tag(), first.message_count()), (1, 1));
     /// channel.basic_ack(first.delivery_tag(), Multiple::No)?;
     /// let second = channel.basic_get("q", AckMode::Auto)?.expect("one is ready");
-    /// assert_eq!(&*second.body()?, b"second"); // and settled
+    /// assert_eq!(&*second.body()?, b"second"); // it is settled already
     /// assert!(channel.basic_get("q", AckMode::Auto)?.is_none());
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -304,13 +327,14 @@ impl Channel {
         let current = self.current_queue()?;
         let name = Name::new(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
-        let source = core.gate().getter(&name)?;
-        let queue = Arc::clone(&source.queue);
+        let origin = core.gate().getter(&name)?;
+        let queue = Arc::clone(&origin.queue);
         let got = vhost.get(&queue, |mut envelope, left| {
-            // The tag is given, and the entry made, before the queue hands anything else to this channel.
+            // The delivery gets its tag and its entry before the queue delivers anything else to
+            // this channel.
             let mut channel = core.lock();
             if channel.closed.is_some() {
-                let unacked = Unacked::new(Arc::clone(&source), envelope);
+                let unacked = Unacked::new(Arc::clone(&origin), envelope);
                 return (Err(unacked), OnGet::KeepUnacked);
             }
             let delivery_tag = channel.ledger.next_tag();
@@ -320,7 +344,7 @@ impl Channel {
                     let copy = envelope.share().ok();
                     channel
                         .ledger
-                        .enter(delivery_tag, Unacked::new(Arc::clone(&source), envelope));
+                        .enter(delivery_tag, Unacked::new(Arc::clone(&origin), envelope));
                     (copy, OnGet::KeepUnacked)
                 }
             };
@@ -339,9 +363,10 @@ impl Channel {
         match got {
             None => Ok(None),
             Some(Ok(delivery)) => Ok(Some(delivery)),
-            // The channel closed in between: the message returns, as everything else of the channel did.
-            Some(Err(held)) => {
-                drop(held);
+            // The channel closed in the meantime. The message returns, like all unsettled
+            // deliveries.
+            Some(Err(unacked)) => {
+                drop(unacked);
                 core.check_open().map(|()| None)
             }
         }

@@ -1,4 +1,5 @@
-//! What a channel has to say, in one ordered stream: deliveries, returns, confirms, cancellations.
+//! The events of a channel, in one ordered stream: deliveries, returned messages, confirms and
+//! cancelled consumers.
 
 use std::{fmt, future::Future, sync::Arc, task::Poll, time::Duration};
 
@@ -18,11 +19,14 @@ use crate::{
     session::receive::{RecvError, RecvTimeoutError, TryRecvError},
 };
 
-/// One thing that happened on a [`Channel`](crate::Channel), in the order in which the broker did it.
+/// An event on a [`Channel`](crate::Channel). The stream has the order in which the broker acts.
 ///
 /// # Examples
 /// ```
-/// use leveret::{channel::{ConsumeOptions, Event, PublishOptions}, Broker, Credentials, Properties, Queue};
+/// use leveret::{
+///     channel::{ConsumeOptions, Event, PublishOptions},
+///     Broker, Credentials, Properties, Queue,
+/// };
 ///
 /// let broker = Broker::new();
 /// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -38,25 +42,28 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A consumer of the channel was handed a message (`basic.deliver`).
+    /// A message is delivered to a consumer of the channel (`basic.deliver`).
     Delivery(ChannelDelivery),
-    /// A mandatory message reached no queue (`basic.return`).
+    /// A mandatory message reached no queue and is returned (`basic.return`).
     Return(Returned),
-    /// A published message is confirmed (`basic.ack` and `basic.nack` from the broker).
+    /// A published message is confirmed (`basic.ack` or `basic.nack` from the broker).
     Confirm(Confirm),
-    /// The broker ended a consumer (`basic.cancel` from the broker).
+    /// The broker cancelled a consumer (`basic.cancel` from the broker, RabbitMQ's extension).
     Cancelled {
-        /// The consumer's tag, free again.
+        /// The tag of the consumer, which can be used again.
         consumer_tag: Name,
-        /// Why.
+        /// The reason.
         reason: CancelReason,
     },
 }
 
-/// A message on a channel, delivered to a consumer or got. Settled by its tag.
+/// A message on a channel, from a consumer or from a get. It is settled by its tag.
 ///
 /// # If dropped
-/// Nothing happens: the message is in the channel's ledger until it is settled by its tag or the channel closes.
+/// Nothing happens. The message is unsettled until it is settled by its tag or the channel closes.
+///
+/// # RabbitMQ
+/// The content of `basic.deliver` or `basic.get-ok` (AMQP 0-9-1).
 ///
 /// # Examples
 /// ```
@@ -80,35 +87,52 @@ pub struct ChannelDelivery {
     pub(super) vhost: Arc<VirtualHost>,
     pub(super) consumer_tag: Name,
     pub(super) delivery_tag: u64,
-    /// A copy, sharing the payload with the ledger's. `None` if the payload is a `Local`, which cannot be shared.
+    /// A copy that shares the payload with the unsettled delivery. `None` if the payload is a
+    /// `Local`, which cannot be shared.
     pub(super) envelope: Option<Envelope>,
     pub(super) message_count: u64,
 }
 
 impl ChannelDelivery {
-    /// The tag of the consumer it was delivered to; empty for a get.
+    /// The tag of the consumer; empty for a get.
+    ///
+    /// # RabbitMQ
+    /// The `consumer-tag` of `basic.deliver`.
     pub fn consumer_tag(&self) -> &Name {
         &self.consumer_tag
     }
 
-    /// The tag by which to settle it: 1, 2, 3, ... on each channel, over deliveries and gets alike.
+    /// The tag to settle the message by: 1, 2, 3, ... on each channel, for deliveries and gets
+    /// together.
+    ///
+    /// # RabbitMQ
+    /// The `delivery-tag` of `basic.deliver` and `basic.get-ok`.
     pub fn delivery_tag(&self) -> u64 {
         self.delivery_tag
     }
 
-    /// Whether it was delivered before and came back.
+    /// Whether the message was delivered before and returned to its queue.
+    ///
+    /// # RabbitMQ
+    /// The `redelivered` of `basic.deliver` and `basic.get-ok`.
     pub fn redelivered(&self) -> bool {
         self.envelope.as_ref().is_some_and(Envelope::redelivered)
     }
 
-    /// How many earlier deliveries of it came back.
+    /// The number of earlier deliveries of the message that returned to the queue.
+    ///
+    /// # RabbitMQ
+    /// The header `x-delivery-count` of quorum queues. Here it is counted for every queue.
     pub fn delivery_count(&self) -> u32 {
         self.envelope
             .as_ref()
             .map_or(0, |envelope| envelope.delivery_count())
     }
 
-    /// The exchange it was published to.
+    /// The exchange that the message was published to.
+    ///
+    /// # RabbitMQ
+    /// The `exchange` of `basic.deliver` and `basic.get-ok`.
     pub fn exchange(&self) -> Name {
         self.envelope
             .as_ref()
@@ -116,7 +140,10 @@ impl ChannelDelivery {
             .unwrap_or_default()
     }
 
-    /// The routing key it was published with.
+    /// The routing key of the message.
+    ///
+    /// # RabbitMQ
+    /// The `routing-key` of `basic.deliver` and `basic.get-ok`.
     pub fn routing_key(&self) -> &str {
         self.envelope
             .as_ref()
@@ -124,16 +151,20 @@ impl ChannelDelivery {
             .unwrap_or_default()
     }
 
-    /// Its properties.
+    /// The properties of the message.
+    ///
+    /// # RabbitMQ
+    /// The basic properties of the message.
     pub fn properties(&self) -> &Properties {
         static NONE: Properties = Properties::new();
         self.envelope.as_ref().map_or(&NONE, Envelope::properties)
     }
 
-    /// Its body, encoded now if it was published as a Rust value.
+    /// The body of the message. A message that was published as a Rust value is encoded by this
+    /// call.
     ///
     /// # Errors
-    /// [`CodecError`] if the value cannot be encoded, as a [`Local`](crate::Local) never can.
+    /// [`CodecError`] if the value cannot be encoded. A [`Local`](crate::Local) never can.
     pub fn body(&self) -> Result<Bytes, CodecError> {
         match &self.envelope {
             Some(envelope) => envelope.encode(),
@@ -141,7 +172,10 @@ impl ChannelDelivery {
         }
     }
 
-    /// How many messages were still ready when this one was got; 0 for a delivery to a consumer.
+    /// The number of messages that were still ready after a get; 0 for a delivery to a consumer.
+    ///
+    /// # RabbitMQ
+    /// The `message-count` of `basic.get-ok`.
     pub fn message_count(&self) -> u64 {
         self.message_count
     }
@@ -157,59 +191,69 @@ impl fmt::Debug for ChannelDelivery {
     }
 }
 
-/// A message that came back because it was mandatory and reached no queue.
+/// A mandatory message that reached no queue and is returned.
 ///
-/// [`Channel::basic_publish`](crate::Channel::basic_publish) has an example (`basic.return`).
+/// [`Channel::basic_publish`](crate::Channel::basic_publish) has an example.
+///
+/// # RabbitMQ
+/// `basic.return` (AMQP 0-9-1).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Returned {
-    /// AMQP's reply code: 312.
+    /// The reply code of AMQP: 312.
     pub reply_code: u16,
-    /// AMQP's reply text: `NO_ROUTE`.
+    /// The reply text of AMQP: `NO_ROUTE`.
     pub reply_text: &'static str,
-    /// The exchange it was published to.
+    /// The exchange that the message was published to.
     pub exchange: Name,
-    /// The routing key it was published with.
+    /// The routing key of the message.
     pub routing_key: Name,
-    /// Its properties.
+    /// The properties of the message.
     pub properties: Properties,
-    /// Its body.
+    /// The body of the message.
     pub body: Bytes,
 }
 
-/// The broker's answer to messages published in confirm mode.
+/// The confirm of a message that was published in confirm mode.
 ///
 /// [`Channel::confirm_select`](crate::Channel::confirm_select) has an example.
+///
+/// # RabbitMQ
+/// `basic.ack` and `basic.nack` from the broker (RabbitMQ's extension of AMQP 0-9-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Confirm {
-    /// The number of the message: the first one published after `confirm_select` is 1.
+    /// The number of the message. The first message after `confirm_select` has the number 1.
     pub delivery_tag: u64,
-    /// Whether all messages up to this one are meant that were not confirmed yet.
+    /// Whether the confirm covers all unconfirmed messages up to this one.
     pub multiple: bool,
-    /// Whether the broker took it.
+    /// Whether the broker accepted the message.
     pub outcome: ConfirmOutcome,
 }
 
-/// Whether the broker took a message.
+/// Whether the broker accepted a message.
 ///
 /// [`Channel::confirm_select`](crate::Channel::confirm_select) has an example of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfirmOutcome {
-    /// Every queue it was routed to took it (or there was none).
+    /// Every queue of the route accepted the message, or the route had no queue.
     Ack,
-    /// A queue refused it.
+    /// At least one queue refused the message.
     Nack,
 }
 
-/// The stream of a channel's events. Clones read from the same stream: each event comes once.
+/// The stream of the events of a channel. Clones read from the same stream: each event comes to one
+/// of them.
 ///
 /// # If dropped
-/// Nothing happens: events stay in the channel for the next reader.
+/// Nothing happens. The events stay in the channel for the next reader.
 ///
 /// # Examples
 /// ```
-/// use leveret::{channel::{ConsumeOptions, Event, PublishOptions}, Properties, Queue, RecvError, RecvTimeoutError, TryRecvError};
+/// use leveret::{
+///     channel::{ConsumeOptions, Event, PublishOptions},
+///     Properties, Queue, RecvError, RecvTimeoutError, TryRecvError,
+/// };
 /// # use leveret::{Broker, Credentials};
 /// # let broker = Broker::new();
 /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
@@ -232,10 +276,10 @@ pub struct Events {
 }
 
 impl Events {
-    /// Takes the next event; waits for one if there is none.
+    /// Takes the next event. It waits if there is none.
     ///
     /// # Errors
-    /// [`RecvError::Cancelled`] once the channel is closed and everything that happened before was read.
+    /// [`RecvError::Cancelled`] if the channel is closed and all its events have been read.
     pub fn recv(&self) -> Result<Event, RecvError> {
         // Without a deadline the wait ends with an event or with the channel.
         let event = waiter::wait(self, None).unwrap_or(Err(CancelReason::ChannelClosed));
@@ -245,7 +289,8 @@ impl Events {
     /// Takes the next event if there is one.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if there is none now; [`TryRecvError::Cancelled`] as for [`recv`](Self::recv).
+    /// [`TryRecvError::Empty`] if there is no event now; [`TryRecvError::Cancelled`] as for
+    /// [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Event, TryRecvError> {
         match waiter::Waitable::attempt(self, None) {
             Poll::Ready(event) => event.map_err(TryRecvError::Cancelled),
@@ -253,10 +298,11 @@ impl Events {
         }
     }
 
-    /// Takes the next event; waits at most `timeout` for it.
+    /// Takes the next event. It waits at most `timeout`.
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] if none came in time; [`RecvTimeoutError::Cancelled`] as for [`recv`](Self::recv).
+    /// [`RecvTimeoutError::Timeout`] if no event came in time; [`RecvTimeoutError::Cancelled`] as
+    /// for [`recv`](Self::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Event, RecvTimeoutError> {
         let time = self.core.vhost().time().clone();
         match waiter::wait(self, time.deadline(timeout)) {
@@ -265,10 +311,10 @@ impl Events {
         }
     }
 
-    /// As [`recv`](Self::recv), for a task; needs no particular runtime.
+    /// The same as [`recv`](Self::recv), as a future for any runtime.
     ///
     /// # If dropped
-    /// A future that is dropped before it is ready has taken nothing.
+    /// A future that is dropped before it is ready has taken no event.
     ///
     /// # Errors
     /// [`RecvError::Cancelled`] as for [`recv`](Self::recv).
@@ -286,7 +332,8 @@ impl waiter::Waitable for Events {
             return Poll::Ready(Ok(event));
         }
         let mut state = self.core.lock();
-        // Events are sent under this lock: what was not there before it was taken and is not there now, is to come.
+        // Events are sent under this lock. If the stream is empty now, every later event wakes this
+        // waiter.
         match self.stream.try_recv() {
             Ok(event) => return Poll::Ready(Ok(event)),
             Err(Nothing::Empty | Nothing::Disconnected) => {}

@@ -1,7 +1,8 @@
-//! What a channel was handed and has not settled, by delivery tag; its consumers; its common limit.
+//! The ledger of a channel: its unsettled deliveries by tag, its consumers, and its common limit.
 //!
-//! Plain data behind the channel's lock, a leaf: queues hand messages over while they hold their own lock. A tag is
-//! given, and the entry made, in the moment of the hand-over.
+//! These are plain data behind the lock of the channel. It is a leaf lock, since queues deliver
+//! messages while they hold their own lock. A delivery gets its tag and its entry at the moment of
+//! the delivery.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,41 +18,42 @@ use crate::{
     session::unacked::{DeliveryOrigin, Unacked},
 };
 
-/// Deliveries by tag, in the order in which they were made.
+/// The unsettled deliveries by tag, in the order of the deliveries.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_tag: u64,
     entries: BTreeMap<u64, Unacked>,
-    /// How many unsettled deliveries all consumers of the channel may have together; 0 is no limit.
+    /// The common limit: the most unsettled deliveries of all consumers of the channel together; 0
+    /// is no limit.
     limit: u32,
-    /// How many they have, while there is a limit.
+    /// The number of unsettled deliveries of consumers. It is exact while there is a limit.
     volume: u64,
     /// Queues that found the limit reached.
     limited: Vec<Arc<QueueCore>>,
     pub(super) consumers: HashMap<Name, ConsumerSlot>,
 }
 
-/// A consumer tag in use.
+/// A consumer tag that is in use.
 #[derive(Debug)]
 pub(crate) enum ConsumerSlot {
-    /// By a consumer that is just being made.
+    /// The consumer is being made.
     Reserved,
     Consumer(Arc<DeliveryOrigin>),
 }
 
 impl Ledger {
-    /// The next delivery tag.
+    /// Takes the next delivery tag.
     pub(crate) fn next_tag(&mut self) -> u64 {
         self.last_tag += 1;
         self.last_tag
     }
 
-    /// The tag that the next delivery will have.
+    /// The tag of the next delivery.
     pub(crate) fn peek_tag(&self) -> u64 {
         self.last_tag + 1
     }
 
-    /// Whether the common limit lets one more through; if not, `queue` is told when it does.
+    /// Whether the common limit allows one more delivery. If not, `queue` is told when it does.
     pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
         let room = self.limit == 0 || self.volume < u64::from(self.limit);
         if !room && !self.limited.contains(queue) {
@@ -60,17 +62,19 @@ impl Ledger {
         room
     }
 
-    pub(crate) fn enter(&mut self, tag: u64, held: Unacked) {
-        if is_of_consumer(&held) {
+    pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked) {
+        if is_of_consumer(&unacked) {
             self.volume += 1;
         }
-        self.entries.insert(tag, held);
+        self.entries.insert(tag, unacked);
     }
 
-    /// Takes out the delivery with this tag, or all up to it; of tag 0 all there are.
+    /// Takes out the delivery with this tag, or with `multiple` all up to it. With `multiple` the
+    /// tag 0 stands for all.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] if the tag is not that of an unsettled delivery; nothing is taken then.
+    /// [`Error::PreconditionFailed`] if no unsettled delivery has this tag. Nothing is taken out
+    /// then.
     pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Result<Vec<(u64, Unacked)>> {
         if tag == 0 && multiple {
             return Ok(self.take_all());
@@ -87,7 +91,7 @@ impl Ledger {
         Ok(self
             .entries
             .remove(&tag)
-            .map(|held| (tag, held))
+            .map(|unacked| (tag, unacked))
             .into_iter()
             .collect())
     }
@@ -96,12 +100,13 @@ impl Ledger {
         std::mem::take(&mut self.entries).into_iter().collect()
     }
 
-    /// Puts back what was taken out and is not settled after all (a transaction rolled back).
+    /// Puts deliveries back that were taken out and are not settled after all, as after a rollback.
     pub(crate) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Unacked)>) {
         self.entries.extend(taken);
     }
 
-    /// Counts what was settled against the common limit; returns the queues to be told that there is room again.
+    /// Subtracts settled deliveries from the volume. Returns the queues to be told that the limit
+    /// allows more.
     #[must_use]
     pub(crate) fn release<'a>(
         &mut self,
@@ -109,7 +114,7 @@ impl Ledger {
     ) -> Vec<Arc<QueueCore>> {
         let of_consumers = settled
             .into_iter()
-            .filter(|held| is_of_consumer(held))
+            .filter(|unacked| is_of_consumer(unacked))
             .count() as u64;
         let was_reached = self.is_reached();
         self.volume = self.volume.saturating_sub(of_consumers);
@@ -127,9 +132,11 @@ impl Ledger {
         }
     }
 
-    /// Sets the common limit; 0 lifts it. Returns the queues to be told that there is room.
+    /// Sets the common limit; 0 removes it. Returns the queues to be told that the limit allows
+    /// more.
     ///
-    /// As in RabbitMQ a limit that comes after none counts everything unsettled, gets included.
+    /// As in RabbitMQ, a limit set where there was none counts all unsettled deliveries, with those
+    /// of gets.
     #[must_use]
     pub(crate) fn set_limit(&mut self, limit: u32) -> Vec<Arc<QueueCore>> {
         let was_reached = self.is_reached();
@@ -141,8 +148,9 @@ impl Ledger {
     }
 }
 
-/// Not of a get.
-fn is_of_consumer(held: &Unacked) -> bool {
-    held.origin()
-        .is_some_and(|source| source.consumer.is_some())
+/// Whether the delivery is that of a consumer, and not of a get.
+fn is_of_consumer(unacked: &Unacked) -> bool {
+    unacked
+        .origin()
+        .is_some_and(|origin| origin.consumer.is_some())
 }

@@ -1,14 +1,19 @@
-//! A channel: AMQP 0-9-1's methods in AMQP's words, a ledger of deliveries, and one stream of events.
+//! A channel: the methods of AMQP 0-9-1, the unsettled deliveries, and the stream of events.
 //!
-//! Complete enough for a wire protocol to sit on it, which is why it exists beside the typed handles. Errors are
-//! returned and close nothing.
+//! It has everything that a wire protocol needs, and is there for that, beside the typed handles.
+//! The methods use the terms of AMQP. An error is returned to the caller and closes nothing.
 //!
-//! Files: `topology` (exchanges, queues, bindings), `publish`, `confirms`, `consume`, `settle`, `tx` the methods; `ledger` the
-//! deliveries; `events` the stream; `outlet` the end that queues see.
+//! - `handle`: [`Channel`], which keeps the channel open, and its methods on the channel itself.
+//! - `topology`, `publish`, `confirms`, `consume`, `settle`, `tx`: the other methods.
+//! - `options`: the arguments of the methods.
+//! - `ledger`: the unsettled deliveries and the consumers.
+//! - `events`: the stream of events.
+//! - `sink`: the part of a channel that queues deliver to.
 
 mod confirms;
 mod consume;
 mod events;
+mod handle;
 mod ledger;
 mod options;
 mod publish;
@@ -19,12 +24,12 @@ mod tx;
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt,
     sync::{Arc, Weak},
 };
 
 pub use self::{
     events::{ChannelDelivery, Confirm, ConfirmOutcome, Event, Events, Returned},
+    handle::Channel,
     options::{AckMode, ConsumeOptions, IfEmpty, IfUnused, Multiple, PublishOptions, QosScope},
 };
 
@@ -34,7 +39,7 @@ use self::{
     tx::Tx,
 };
 use super::{
-    connection::{Connection, ConnectionCore, Member},
+    connection::{ConnectionCore, Member},
     gate::Gate,
     publisher::Publisher,
 };
@@ -48,10 +53,7 @@ use crate::{
         name::Name,
     },
     runtime::{
-        sync::{
-            Mutex, MutexGuard,
-            channel::{Receiver, Sender, unbounded},
-        },
+        sync::{Mutex, MutexGuard, channel::Sender},
         waiter::{WaitList, Wake},
     },
     session::{
@@ -60,84 +62,38 @@ use crate::{
     },
 };
 
-/// A channel of a [`Connection`].
-///
-/// Cloning is cheap; clones are the same channel.
-///
-/// # If dropped
-/// With its last clone the channel closes as by [`close`](Self::close). Readers of its [`events`](Self::events) do not
-/// keep it open.
-///
-/// # Errors of a closed channel
-/// Every method fails with [`Error::ChannelClosed`] once the channel is closed, with [`Error::ConnectionClosed`] if its
-/// connection closed, with [`Error::VhostDeleted`] if its virtual host was deleted, and with [`Error::ShutDown`] if the broker is gone. All other
-/// errors leave the channel open, and nothing is changed by the method that failed.
-///
-/// # Examples
-/// ```
-/// use leveret::{channel::{AckMode, Multiple, PublishOptions}, Broker, Credentials, Properties, Queue};
-///
-/// let broker = Broker::new();
-/// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-/// channel.queue_declare(&Queue::new("q"))?;
-/// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
-/// let delivery = channel.basic_get("q", AckMode::Manual)?.expect("one message");
-/// assert_eq!(&*delivery.body()?, b"hello");
-/// channel.basic_ack(delivery.delivery_tag(), Multiple::No)?;
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[derive(Clone)]
-pub struct Channel {
-    handle: Arc<ChannelHandle>,
-}
-
-/// Closes the channel when the last handle goes.
-struct ChannelHandle {
-    core: Arc<ChannelCore>,
-    /// The stream lives while a handle or a reader lives: unread events hold payloads, which are user code to drop, and the last of the
-    /// core may go with a queue's lock held.
-    events: Receiver<Event>,
-    /// A channel keeps its connection open.
-    connection: Connection,
-}
-
-impl Drop for ChannelHandle {
-    fn drop(&mut self) {
-        self.core.close(CancelReason::ChannelClosed);
-    }
-}
-
-/// What queues, events and handles share of a channel.
+/// The part of a channel that queues, events and handles share.
 pub(crate) struct ChannelCore {
     connection: Arc<ConnectionCore>,
     number: u16,
-    /// Its consumers, to queues.
+    /// The group of the channel's consumers: queues know the consumers of one channel by it.
     group: Group,
     state: Mutex<ChannelState>,
 }
 
-/// Everything behind the channel's lock: a leaf, since queues take it while they hold their own.
+/// The data behind the channel's lock. It is a leaf lock, since queues take it while they hold
+/// their own lock.
 pub(crate) struct ChannelState {
     pub(crate) closed: Option<CancelReason>,
     ledger: Ledger,
     mode: PublishMode,
-    /// Of consumers made from now on.
+    /// The prefetch of consumers that start from now on.
     prefetch: u16,
-    /// What an empty queue name stands for.
+    /// The queue that an empty queue name stands for.
     current_queue: Option<Name>,
-    /// The tag of the reply consumer, and the name under which replies reach it.
+    /// The tag of the reply consumer, and the name that replies are sent to.
     replies_to: Option<(Name, Name)>,
     /// Typed consumers that end with the channel.
     subscribers: Vec<Weak<Subscriber>>,
     pub(crate) waiting: WaitList,
-    /// Publishers that wait for room, but no longer than the channel is open.
+    /// Publishers that wait for capacity. They wait only as long as the channel is open.
     closing: WaitList,
-    /// By exchange; never more than [`MOST_PUBLISHERS`].
+    /// The publishers of exchanges, at most [`MOST_PUBLISHERS`].
     publishers: HashMap<Name, Arc<Publisher>>,
     events: Sender<Event>,
 }
 
-/// The number of exchanges whose routes a channel remembers.
+/// The largest number of exchanges whose routes a channel remembers.
 const MOST_PUBLISHERS: usize = 256;
 
 enum PublishMode {
@@ -147,10 +103,11 @@ enum PublishMode {
 }
 
 impl ChannelState {
-    /// Appends to the stream of events; the reader that is to be woken comes back.
+    /// Appends to the stream of events, and returns the reader to be woken.
     #[must_use = "woken after the lock is released"]
     fn send(&mut self, event: Event) -> Option<Wake> {
-        // Without handles and readers nobody wants to know; the channel is closed then, so it is no delivery that is lost.
+        // It fails only without handles and without readers. The channel is closed then, and no
+        // delivery is lost.
         let _ = self.events.send(event);
         self.waiting.take_one()
     }
@@ -169,7 +126,7 @@ impl ChannelCore {
         self.gate().vhost()
     }
 
-    /// Locks the channel for a method.
+    /// Locks the channel for a method, if it is open.
     fn open(&self) -> Result<MutexGuard<'_, ChannelState>> {
         self.vhost().check_up()?;
         let state = self.lock();
@@ -185,7 +142,7 @@ impl ChannelCore {
         self.open().map(drop)
     }
 
-    /// The publisher to an exchange. It is kept, since it remembers routes.
+    /// The publisher of an exchange. The channel keeps it, since it remembers routes.
     fn publisher(&self, exchange: &Name) -> Arc<Publisher> {
         let mut state = self.lock();
         if let Some(publisher) = state.publishers.get(exchange) {
@@ -205,8 +162,9 @@ impl ChannelCore {
         publisher
     }
 
-    /// Closes: consumers are removed and everything unsettled returns, each queue in one critical section. Confirms of
-    /// nothing are outstanding, and what a transaction has not committed is forgotten.
+    /// Closes the channel: removes its consumers and returns its unsettled deliveries, in one
+    /// critical section for each queue. Waiters for confirms are woken, and a transaction that is
+    /// not committed is dropped.
     pub(crate) fn close(&self, reason: CancelReason) {
         let mut state = self.lock();
         if state.closed.is_some() {
@@ -217,13 +175,13 @@ impl ChannelCore {
             .ledger
             .consumers
             .drain()
-            .filter_map(|(_, slot)| slot.source())
+            .filter_map(|(_, slot)| slot.origin())
             .collect();
         let mut unsettled: Vec<Unacked> = state
             .ledger
             .take_all()
             .into_iter()
-            .map(|(_, held)| held)
+            .map(|(_, unacked)| unacked)
             .collect();
         let mut unconfirmed = Vec::new();
         let uncommitted = match std::mem::replace(&mut state.mode, PublishMode::Plain) {
@@ -235,7 +193,7 @@ impl ChannelCore {
             PublishMode::Plain => None,
         };
         let replies_to = state.replies_to.take();
-        let subscriptions = std::mem::take(&mut state.subscribers);
+        let subscribers = std::mem::take(&mut state.subscribers);
         let mut wakes = state.waiting.take_all();
         wakes.extend(state.closing.take_all());
         drop(state);
@@ -245,8 +203,8 @@ impl ChannelCore {
             self.vhost().forget_requester(&name);
         }
         self.remove_consumers(consumers, unsettled);
-        for subscription in subscriptions.iter().filter_map(Weak::upgrade) {
-            subscription.cancel(reason);
+        for subscriber in subscribers.iter().filter_map(Weak::upgrade) {
+            subscriber.cancel(reason);
         }
         self.connection.forget_channel(self.number);
         for wake in wakes.into_iter().chain(unconfirmed) {
@@ -255,22 +213,22 @@ impl ChannelCore {
         drop(forgotten);
     }
 
-    /// Has a typed consumer end with this channel.
+    /// Makes a typed consumer end with this channel.
     ///
     /// # Errors
-    /// Those of a closed channel; the consumer is cancelled then.
-    pub(crate) fn adopt(&self, subscription: &Arc<Subscriber>) -> Result {
+    /// The errors of a closed channel. The consumer is cancelled then.
+    pub(crate) fn adopt(&self, subscriber: &Arc<Subscriber>) -> Result {
         let adopted = self.open().map(|mut state| {
             state.subscribers.retain(|other| other.strong_count() > 0);
-            state.subscribers.push(Arc::downgrade(subscription));
+            state.subscribers.push(Arc::downgrade(subscriber));
         });
         if adopted.is_err() {
-            subscription.cancel(CancelReason::ChannelClosed);
+            subscriber.cancel(CancelReason::ChannelClosed);
         }
         adopted
     }
 
-    /// Removes the consumers from their queues and returns the deliveries to theirs.
+    /// Removes the consumers from their queues, and returns the deliveries to their queues.
     fn remove_consumers(&self, consumers: Vec<Arc<DeliveryOrigin>>, unsettled: Vec<Unacked>) {
         let mut queues: Vec<(Arc<QueueCore>, Vec<ConsumerId>, Vec<ReturnedToQueue>)> = Vec::new();
         let mut place = |queue: &Arc<QueueCore>| -> usize {
@@ -282,13 +240,13 @@ impl ChannelCore {
         };
         let consumers: Vec<_> = consumers
             .iter()
-            .filter_map(|source| Some((place(&source.queue), source.consumer.as_ref()?.0)))
+            .filter_map(|origin| Some((place(&origin.queue), origin.consumer.as_ref()?.0)))
             .collect();
         let unsettled: Vec<_> = unsettled
             .into_iter()
-            .filter_map(|mut held| {
-                let (source, envelope) = held.release()?;
-                Some((place(&source.queue), source.consumer.clone(), envelope))
+            .filter_map(|mut unacked| {
+                let (origin, envelope) = unacked.release()?;
+                Some((place(&origin.queue), origin.consumer.clone(), envelope))
             })
             .collect();
         for (place, id) in consumers {
@@ -306,7 +264,7 @@ impl ChannelCore {
         }
     }
 
-    /// Tells queues that the channel's common limit has room.
+    /// Tells queues that the common limit of the channel allows more deliveries.
     fn resume(&self, queues: Vec<Arc<QueueCore>>) {
         for queue in queues {
             self.vhost().resume(&queue, self.group);
@@ -321,165 +279,10 @@ impl Member for ChannelCore {
 }
 
 impl ConsumerSlot {
-    fn source(self) -> Option<Arc<DeliveryOrigin>> {
+    fn origin(self) -> Option<Arc<DeliveryOrigin>> {
         match self {
             ConsumerSlot::Reserved => None,
-            ConsumerSlot::Consumer(source) => Some(source),
+            ConsumerSlot::Consumer(origin) => Some(origin),
         }
-    }
-}
-
-impl Connection {
-    /// Opens a channel.
-    ///
-    /// # Errors
-    /// [`Error::ConnectionClosed`] after [`close`](Self::close), [`Error::VhostDeleted`] or [`Error::ShutDown`] if the virtual host or the broker is
-    /// gone, [`Error::ResourceError`] if all 65,535 channels are open.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Error;
-    /// # use leveret::{Broker, Credentials};
-    /// # let broker = Broker::new();
-    /// # let connection = broker.connect("/", Credentials::guest())?;
-    /// let (first, second) = (connection.open_channel()?, connection.open_channel()?);
-    /// assert_eq!((first.number(), second.number()), (1, 2));
-    /// connection.close()?;
-    /// assert_eq!(connection.open_channel().unwrap_err(), Error::ConnectionClosed);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn open_channel(&self) -> Result<Channel> {
-        let number = self.core().next_channel()?;
-        let channel = Channel::open(self.clone(), number);
-        self.core().add_channel(number, channel.downgrade())?;
-        Ok(channel)
-    }
-}
-
-impl Channel {
-    pub(crate) fn open(connection: Connection, number: u16) -> Channel {
-        let core = Arc::clone(connection.core());
-        let (events, receiver) = unbounded();
-        let state = ChannelState {
-            closed: None,
-            ledger: Ledger::default(),
-            mode: PublishMode::Plain,
-            closing: WaitList::default(),
-            publishers: HashMap::new(),
-            prefetch: 0,
-            current_queue: None,
-            replies_to: None,
-            subscribers: Vec::new(),
-            waiting: WaitList::default(),
-            events,
-        };
-        let group = core.gate().vhost().new_group();
-        let core = ChannelCore {
-            connection: core,
-            number,
-            group,
-            state: Mutex::new(state),
-        };
-        Channel {
-            handle: Arc::new(ChannelHandle {
-                core: Arc::new(core),
-                events: receiver,
-                connection,
-            }),
-        }
-    }
-
-    pub(crate) fn core(&self) -> &Arc<ChannelCore> {
-        &self.handle.core
-    }
-
-    pub(crate) fn downgrade(&self) -> Weak<ChannelCore> {
-        Arc::downgrade(self.core())
-    }
-
-    /// The number of this channel in its connection, from 1.
-    pub fn number(&self) -> u16 {
-        self.core().number
-    }
-
-    /// The stream of everything that happens on this channel: deliveries, returns, confirms, cancellations.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{channel::{ConsumeOptions, Event, IfEmpty, IfUnused}, Queue, TryRecvError};
-    /// # use leveret::{Broker, Credentials};
-    /// # let broker = Broker::new();
-    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// let (one, other) = (channel.events(), channel.events());
-    /// channel.queue_declare(&Queue::new("q"))?;
-    /// channel.basic_consume("q", ConsumeOptions::new().tag("c"))?;
-    /// channel.queue_delete("q", IfUnused::No, IfEmpty::No)?;
-    /// assert!(matches!(one.try_recv()?, Event::Cancelled { consumer_tag, .. } if consumer_tag == "c"));
-    /// assert!(matches!(other.try_recv(), Err(TryRecvError::Empty))); // each event comes once
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn events(&self) -> Events {
-        Events {
-            core: Arc::clone(self.core()),
-            stream: self.handle.events.clone(),
-        }
-    }
-
-    /// Closes the channel (`channel.close`).
-    ///
-    /// Its consumers are removed, and everything delivered or got on it and not settled goes back to its place, marked
-    /// as redelivered; each queue sees both at once. An auto-delete queue that loses its last consumer goes. Events
-    /// that happened before can still be read.
-    ///
-    /// # Errors
-    /// [`Error::ChannelClosed`], [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Queue;
-    /// # use leveret::{Broker, Credentials};
-    /// # let broker = Broker::new();
-    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
-    /// # use leveret::{channel::{AckMode, PublishOptions}, Properties};
-    /// # channel.queue_declare(&Queue::new("q"))?;
-    /// # channel.basic_publish("", "q", "hello", Properties::new().content_type("text/plain"), PublishOptions::new())?;
-    /// # channel.basic_get("q", AckMode::Manual)?;
-    /// // The delivery with tag 1 is not settled.
-    /// channel.close()?;
-    /// assert!(channel.close().unwrap_err().is_closed());
-    /// assert!(broker.consumer::<String>(&Queue::new("q"))?.recv()?.info().redelivered());
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn close(&self) -> Result {
-        self.core().check_open()?;
-        self.core().close(CancelReason::ChannelClosed);
-        Ok(())
-    }
-
-    /// The connection that the channel belongs to.
-    pub(crate) fn parent(&self) -> Result<Connection> {
-        self.core().check_open()?;
-        Ok(self.handle.connection.clone())
-    }
-
-    /// The name that an empty queue name stands for: that of the queue declared last on this channel.
-    fn expand<'a>(&self, queue: &'a str, current: &'a Option<Name>) -> Result<&'a str> {
-        match (queue, current) {
-            ("", Some(current)) => Ok(current),
-            ("", None) => Err(Error::NoDeclaredQueue),
-            (queue, _) => Ok(queue),
-        }
-    }
-
-    fn current_queue(&self) -> Result<Option<Name>> {
-        Ok(self.core().open()?.current_queue.clone())
-    }
-}
-
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel")
-            .field("number", &self.number())
-            .finish_non_exhaustive()
     }
 }

@@ -1,34 +1,36 @@
-//! What AMQP's methods take besides names: the rest of their arguments, chainable.
+//! The arguments of AMQP's methods besides names, with chainable setters.
 
 use crate::model::field_value::{FieldTable, FieldValue};
 
-/// Whether deliveries wait to be acknowledged.
+/// Whether deliveries must be acknowledged.
 ///
-/// [`Channel::basic_get`](crate::Channel::basic_get) shows both.
+/// The `no-ack` of `basic.consume` and `basic.get`;
+/// [`Channel::basic_get`](crate::Channel::basic_get) has an example of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AckMode {
-    /// They do, and return if that never happens.
+    /// A delivery must be settled. It returns to its queue if that never happens.
     #[default]
     Manual,
-    /// They count as acknowledged when they are made (AMQP's `no-ack`).
+    /// A delivery counts as acknowledged as soon as it is made (AMQP's `no-ack`).
     Auto,
 }
 
-/// Whether a settlement covers all earlier deliveries of the channel as well.
+/// Whether a settlement covers all earlier deliveries of the channel too.
 ///
-/// The `multiple` of `basic.ack` and `basic.nack`; [`Channel::basic_ack`](crate::Channel::basic_ack)
-/// has an example.
+/// The `multiple` of `basic.ack` and `basic.nack`;
+/// [`Channel::basic_ack`](crate::Channel::basic_ack) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Multiple {
-    /// It covers the delivery with this tag.
+    /// It covers the delivery with this tag only.
     #[default]
     No,
-    /// It covers this delivery and all before it. The tag 0 stands for all deliveries so far.
+    /// It covers the delivery with this tag and all before it. The tag 0 stands for all deliveries
+    /// so far.
     Yes,
 }
 
 impl From<bool> for Multiple {
-    /// The bit of the wire.
+    /// Converts the bit of the protocol.
     fn from(multiple: bool) -> Multiple {
         match multiple {
             true => Multiple::Yes,
@@ -37,13 +39,13 @@ impl From<bool> for Multiple {
     }
 }
 
-/// What a prefetch limit counts.
+/// The deliveries that a prefetch limit counts.
 ///
 /// The `global` of `basic.qos`, with RabbitMQ's meaning;
 /// [`Channel::basic_qos`](crate::Channel::basic_qos) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum QosScope {
-    /// The unsettled deliveries of each consumer that is started from now on (`global` is false).
+    /// The unsettled deliveries of each consumer that starts from now on (`global` is false).
     #[default]
     Consumer,
     /// The unsettled deliveries of the whole channel (`global` is true).
@@ -51,7 +53,7 @@ pub enum QosScope {
 }
 
 impl From<bool> for QosScope {
-    /// The bit of the wire.
+    /// Converts the bit of the protocol.
     fn from(global: bool) -> QosScope {
         match global {
             true => QosScope::Channel,
@@ -60,7 +62,7 @@ impl From<bool> for QosScope {
     }
 }
 
-/// Whether an exchange or queue is deleted only if nobody uses it.
+/// Whether an exchange or queue is deleted only if it is not in use.
 ///
 /// The `if-unused` of `exchange.delete` and `queue.delete`;
 /// [`Channel::exchange_delete`](crate::Channel::exchange_delete) has an example.
@@ -69,23 +71,24 @@ pub enum IfUnused {
     /// It is deleted in any case.
     #[default]
     No,
-    /// An exchange with bindings, or a queue with consumers, stays: 406.
+    /// An exchange with bindings or a queue with consumers is not deleted: error 406.
     Yes,
 }
 
 /// Whether a queue is deleted only if it has no ready messages.
 ///
-/// The `if-empty` of `queue.delete`; [`Channel::queue_delete`](crate::Channel::queue_delete) has an example.
+/// The `if-empty` of `queue.delete`; [`Channel::queue_delete`](crate::Channel::queue_delete) has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IfEmpty {
     /// It is deleted in any case.
     #[default]
     No,
-    /// A queue with ready messages stays: 406.
+    /// A queue with ready messages is not deleted: error 406.
     Yes,
 }
 
-/// How [`basic_publish`](crate::Channel::basic_publish) publishes.
+/// The options of [`basic_publish`](crate::Channel::basic_publish).
 ///
 /// # Examples
 /// ```
@@ -106,19 +109,27 @@ pub struct PublishOptions {
 }
 
 impl PublishOptions {
-    /// Neither mandatory nor immediate.
+    /// Options for a message that is neither mandatory nor immediate.
     pub fn new() -> PublishOptions {
         PublishOptions::default()
     }
 
-    /// A message that reaches no queue comes back as [`Event::Return`](crate::channel::Event::Return).
+    /// Makes the message mandatory: if it reaches no queue, it returns as
+    /// [`Event::Return`](crate::channel::Event::Return).
+    ///
+    /// # RabbitMQ
+    /// The `mandatory` of `basic.publish`.
     #[must_use]
     pub fn mandatory(mut self) -> PublishOptions {
         self.mandatory = true;
         self
     }
 
-    /// Deliver at once or return. RabbitMQ does not implement it, and neither does this broker: 540.
+    /// Asks for delivery at once, or else for the message to be returned. The publish fails with
+    /// 540.
+    ///
+    /// # RabbitMQ
+    /// The `immediate` of `basic.publish`, which RabbitMQ does not implement either.
     #[must_use]
     pub fn immediate(mut self) -> PublishOptions {
         self.immediate = true;
@@ -126,7 +137,7 @@ impl PublishOptions {
     }
 }
 
-/// How [`basic_consume`](crate::Channel::basic_consume) consumes.
+/// The options of [`basic_consume`](crate::Channel::basic_consume).
 ///
 /// # Examples
 /// ```
@@ -137,12 +148,12 @@ impl PublishOptions {
 /// channel.queue_declare(&Queue::new("q"))?;
 /// let first = ConsumeOptions::new().tag("worker-1").auto_ack().no_local().priority(10);
 /// assert_eq!(channel.basic_consume("q", first)?, "worker-1");
-/// // The same priority, as the arguments that it is.
+/// // The same priority, as an argument.
 /// let second = ConsumeOptions::new().argument("x-priority", 10);
 /// let third = ConsumeOptions::new().arguments(FieldTable::from([("x-priority", 10)]));
 /// assert!(channel.basic_consume("q", second)?.starts_with("amq.ctag-"));
 /// channel.basic_consume("q", third)?;
-/// // There are others: this one cannot have the queue to itself.
+/// // The queue has other consumers, so an exclusive one is refused.
 /// let error = channel.basic_consume("q", ConsumeOptions::new().exclusive()).unwrap_err();
 /// assert_eq!(error.reply_code(), Some(403));
 /// # Ok::<(), leveret::Error>(())
@@ -158,46 +169,63 @@ pub struct ConsumeOptions {
 }
 
 impl ConsumeOptions {
-    /// A generated tag, manual acknowledgement, shared, no arguments.
+    /// Options for a generated tag and manual acknowledgement, not exclusive and without arguments.
     pub fn new() -> ConsumeOptions {
         ConsumeOptions::default()
     }
 
-    /// The consumer tag, at most 255 bytes. Empty: the broker chooses.
+    /// Sets the consumer tag, at most 255 bytes. For an empty tag the broker makes one.
+    ///
+    /// # RabbitMQ
+    /// The `consumer-tag` of `basic.consume`.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> ConsumeOptions {
         self.tag = tag.into();
         self
     }
 
-    /// Deliveries count as acknowledged when they are made (AMQP's `no-ack`).
+    /// Makes deliveries count as acknowledged as soon as they are made.
+    ///
+    /// # RabbitMQ
+    /// The `no-ack` of `basic.consume`.
     #[must_use]
     pub fn auto_ack(mut self) -> ConsumeOptions {
         self.auto_ack = true;
         self
     }
 
-    /// Refused unless it is the queue's only consumer, and keeps others from joining.
+    /// Makes the consumer exclusive: it is refused if the queue has other consumers, and later
+    /// consumers are refused.
+    ///
+    /// # RabbitMQ
+    /// The `exclusive` of `basic.consume`.
     #[must_use]
     pub fn exclusive(mut self) -> ConsumeOptions {
         self.exclusive = true;
         self
     }
 
-    /// Not to be sent what the same connection publishes. Accepted and ignored, as by RabbitMQ.
+    /// Asks for no messages that the same connection publishes. It has no effect.
+    ///
+    /// # RabbitMQ
+    /// The `no-local` of `basic.consume`, which has no effect in RabbitMQ either.
     #[must_use]
     pub fn no_local(mut self) -> ConsumeOptions {
         self.no_local = true;
         self
     }
 
-    /// The consumer's priority (`x-priority`): the higher, the sooner it is served. 0 unless set.
+    /// Sets the priority of the consumer, 0 by default. A queue delivers to consumers with a higher
+    /// priority first.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-priority` of `basic.consume`.
     #[must_use]
     pub fn priority(self, priority: i32) -> ConsumeOptions {
         self.argument("x-priority", priority)
     }
 
-    /// One more argument.
+    /// Sets one argument of `basic.consume`.
     #[must_use]
     pub fn argument(
         mut self,
@@ -208,7 +236,7 @@ impl ConsumeOptions {
         self
     }
 
-    /// More arguments.
+    /// Sets several arguments of `basic.consume`.
     #[must_use]
     pub fn arguments(mut self, arguments: FieldTable) -> ConsumeOptions {
         self.arguments.extend(arguments);

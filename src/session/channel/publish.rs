@@ -1,4 +1,4 @@
-//! Publishing on a channel: at once, with confirms, or in a transaction.
+//! Publishing on a channel: plain, with confirms, or in a transaction.
 
 use std::{sync::Arc, task::Poll};
 
@@ -28,26 +28,26 @@ use crate::{
     },
 };
 
-/// A message of a transaction, to be published at its commit. Its checks are done.
+/// A message of a transaction, to be published at the commit. Its checks are done.
 pub(super) struct Pending {
     publisher: Arc<Publisher>,
-    /// As it was when the message was published.
+    /// The route at the time of the publish.
     route: Arc<CachedRoute>,
     message: Outgoing,
 }
 
-/// A message on its way: what is needed to put it into its queues, or to return it.
+/// The parts of a message that are needed to push it into its queues or to return it.
 struct Outgoing {
     exchange: Name,
     routing_key: Name,
     body: Bytes,
     meta: Arc<Meta>,
     mandatory: bool,
-    /// The headers, if they name further keys: hidden ones among them.
+    /// The headers, if they name more routing keys, with those of `BCC`.
     selecting: Option<FieldTable>,
 }
 
-/// Ready once the channel is closed.
+/// Ready when the channel is closed.
 pub(crate) struct Closing(Arc<ChannelCore>);
 
 impl Waitable for Closing {
@@ -86,7 +86,7 @@ impl Caller for Arc<ChannelCore> {
 }
 
 impl ChannelCore {
-    /// The name under which replies reach this channel, if a request asks for direct replies.
+    /// The name that replies to this channel are sent to, if `properties` ask for a direct reply.
     fn requester_name(&self, properties: &Properties) -> Result<Option<Name>> {
         if properties.reply_to.as_deref() != Some(REPLY_TO) {
             return Ok(None);
@@ -97,7 +97,7 @@ impl ChannelCore {
         }
     }
 
-    /// Publishes a message of a transaction that is committed.
+    /// Publishes a message of a transaction at its commit.
     pub(super) fn commit_pending(&self, pending: Pending) -> Published {
         let Pending {
             publisher,
@@ -115,7 +115,8 @@ impl ChannelCore {
         }
     }
 
-    /// Pushes a message into the queues of its route; returns it if that is asked for and there are none.
+    /// Pushes a message into the queues of its route. A mandatory message without a queue is
+    /// returned.
     fn push(&self, prepared: Prepared<'_>, outgoing: &Outgoing) -> Published {
         let Outgoing {
             body,
@@ -130,7 +131,7 @@ impl ChannelCore {
             Some(Arc::clone(meta)),
         ));
         let published = match prepared.push(&mut message) {
-            // As in RabbitMQ a mandatory reply comes back as well: it is in no queue.
+            // As in RabbitMQ a mandatory reply is returned too, since it is in no queue.
             Ok(published) if is_reply && *mandatory => published,
             Ok(published) => return published,
             Err(NotPublished::Refused { refused, .. }) => return Published::refused(refused),
@@ -154,20 +155,35 @@ impl ChannelCore {
 }
 
 impl Channel {
-    /// Publishes a message (`basic.publish`).
+    /// Publishes a message.
     ///
-    /// What comes of it is said by events, as in AMQP: [`Event::Return`] for a mandatory message that reached no queue,
-    /// then, in confirm mode, [`Event::Confirm`]. They are there when this method returns.
+    /// Events report the result, as in AMQP. A mandatory message that reaches no queue is returned
+    /// as [`Event::Return`]. In confirm mode an [`Event::Confirm`] follows. The events are in the
+    /// stream when this method returns.
     ///
     /// # Blocking
-    /// Waits for room if a queue on the message's way is full and has [`Overflow::Block`](crate::Overflow::Block), or is covered by a
-    /// spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block). In a transaction neither this method nor the commit waits.
+    /// This method waits for capacity in two cases:
+    ///
+    /// - A queue of the route is full and has [`Overflow::Block`](crate::Overflow::Block).
+    /// - A spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block) covers a queue of
+    ///   the route.
+    ///
+    /// In a transaction neither this method nor the commit waits.
+    ///
+    /// # RabbitMQ
+    /// `basic.publish` (AMQP 0-9-1). When this method returns, the message is in its queues. In
+    /// RabbitMQ a publish returns before the message is routed.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown exchange, [`Error::AccessRefused`] for an internal one,
-    /// [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`, a `CC` or `BCC` header that
-    /// is not an array, or a `reply_to` of `amq.rabbitmq.reply-to` without a consumer of it, [`Error::NotImplemented`] for
-    /// `immediate`, [`Error::InvalidName`] for a name or key over 255 bytes, and the errors of a closed channel.
+    /// - [`Error::NotFound`] for an unknown exchange.
+    /// - [`Error::AccessRefused`] for an internal exchange.
+    /// - [`Error::PreconditionFailed`] for an invalid `expiration`, `delivery_mode` or `user_id`.
+    /// - [`Error::PreconditionFailed`] for a `CC` or `BCC` header that is not an array.
+    /// - [`Error::PreconditionFailed`] for a `reply_to` of `amq.rabbitmq.reply-to`, if the channel
+    ///   does not consume from it.
+    /// - [`Error::NotImplemented`] for `immediate`.
+    /// - [`Error::InvalidName`] for a name or key over 255 bytes.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -178,10 +194,14 @@ impl Channel {
     /// let options = PublishOptions::new().mandatory();
     /// channel.basic_publish("amq.topic", "disk.error", "full", Properties::new(), options)?;
     /// match channel.events().try_recv()? {
-    ///     Event::Return(returned) => assert_eq!((returned.reply_code, returned.reply_text), (312, "NO_ROUTE")),
+    ///     Event::Return(returned) => {
+    ///         assert_eq!((returned.reply_code, returned.reply_text), (312, "NO_ROUTE"));
+    ///     }
     ///     other => panic!("{other:?}"),
     /// }
-    /// let error = channel.basic_publish("no such", "", "", Properties::new(), options).unwrap_err();
+    /// let options = PublishOptions::new();
+    /// let published = channel.basic_publish("no such", "", "", Properties::new(), options);
+    /// let error = published.unwrap_err();
     /// assert_eq!(error.to_string(), "NOT_FOUND - no exchange 'no such' in vhost '/'");
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -205,7 +225,7 @@ impl Channel {
             mandatory: Some(options.mandatory),
             delay: Delay::None,
         };
-        // In a transaction nothing waits.
+        // A publish in a transaction does not wait.
         let on_full = match core.open()?.mode {
             PublishMode::Tx(_) => OnFull::Skip,
             PublishMode::Plain | PublishMode::Confirm(_) => OnFull::Wait,

@@ -9,7 +9,7 @@ use crate::{
     session::unacked::{DeliveryOrigin, Requeue, Unacked},
 };
 
-/// How deliveries are settled.
+/// The way to settle deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settlement {
     Ack,
@@ -19,30 +19,34 @@ pub(super) enum Settlement {
 impl ChannelCore {
     /// Settles deliveries that were taken out of the ledger.
     ///
-    /// As RabbitMQ does, for each queue and consumer at once, in the order of their names.
+    /// As in RabbitMQ the deliveries of one queue and consumer are settled together, in the order
+    /// of the names of queues and consumers.
     pub(super) fn settle(&self, how: Settlement, taken: impl IntoIterator<Item = Unacked>) {
         let mut groups: BTreeMap<_, (Arc<DeliveryOrigin>, Vec<Envelope>)> = BTreeMap::new();
-        for (source, envelope) in taken.into_iter().filter_map(|mut held| held.release()) {
+        for (origin, envelope) in taken
+            .into_iter()
+            .filter_map(|mut unacked| unacked.release())
+        {
             let key = (
-                source.queue.name().clone(),
-                source.consumer_tag.clone(),
-                Arc::as_ptr(&source.queue),
-                // Its tag may have been another consumer's before.
-                source.consumer.as_ref().map(|(id, _)| *id),
+                origin.queue.name().clone(),
+                origin.consumer_tag.clone(),
+                Arc::as_ptr(&origin.queue),
+                // Another consumer may have had the same tag before.
+                origin.consumer.as_ref().map(|(id, _)| *id),
             );
-            let (_, envelopes) = groups.entry(key).or_insert_with(|| (source, Vec::new()));
+            let (_, envelopes) = groups.entry(key).or_insert_with(|| (origin, Vec::new()));
             envelopes.push(envelope);
         }
-        for (source, envelopes) in groups.into_values() {
+        for (origin, envelopes) in groups.into_values() {
             match how {
                 Settlement::Ack => {
                     let sizes = envelopes.iter().map(Envelope::size);
                     let bytes = sizes.fold(0, u64::wrapping_add);
-                    // A channel is never remote: this does not fail.
-                    let _ = source.ack(envelopes.len() as u64, bytes, None);
+                    // A channel is never remote, so this does not fail.
+                    let _ = origin.ack(envelopes.len() as u64, bytes, None);
                 }
                 Settlement::Otherwise(requeue) => {
-                    let _ = source.nack_batch(envelopes, requeue);
+                    let _ = origin.nack_batch(envelopes, requeue);
                 }
             }
         }
@@ -50,13 +54,20 @@ impl ChannelCore {
 }
 
 impl Channel {
-    /// Acknowledges a delivery (`basic.ack`), or with `multiple` every unsettled one up to it; of tag 0, all.
+    /// Acknowledges the delivery with this tag.
     ///
-    /// In a transaction it takes effect when committed.
+    /// With [`Multiple::Yes`] it acknowledges all unsettled deliveries up to the tag. The tag 0
+    /// then stands for all unsettled deliveries of the channel.
+    ///
+    /// In a transaction the acknowledgement takes effect at the commit.
+    ///
+    /// # RabbitMQ
+    /// `basic.ack` (AMQP 0-9-1). An unknown tag is an error here and closes nothing.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] for a tag that is not that of an unsettled delivery of this channel; nothing is
-    /// acknowledged then. And the errors of a closed channel.
+    /// [`Error::PreconditionFailed`] if no unsettled delivery of this channel has the tag, and the
+    /// errors of [a closed channel](Channel#errors-of-a-closed-channel). Nothing is acknowledged
+    /// then.
     ///
     /// # Examples
     /// ```
@@ -74,7 +85,8 @@ impl Channel {
     /// # }
     /// // Tags 1 and 2 were delivered.
     /// channel.basic_ack(2, Multiple::Yes)?;
-    /// let error = channel.basic_ack(1, Multiple::No).unwrap_err(); // it was settled with 2
+    /// // The delivery with tag 1 was settled too.
+    /// let error = channel.basic_ack(1, Multiple::No).unwrap_err();
     /// assert_eq!(error.to_string(), "PRECONDITION_FAILED - unknown delivery tag 1");
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -82,10 +94,18 @@ impl Channel {
         self.settle(delivery_tag, multiple, Settlement::Ack)
     }
 
-    /// Gives a delivery up (`basic.nack`, a RabbitMQ extension), or with `multiple` every unsettled one up to it.
+    /// Rejects the delivery with this tag. The message is requeued, dead-lettered or dropped, as
+    /// [`Requeue`] says.
+    ///
+    /// With [`Multiple::Yes`] it rejects all unsettled deliveries up to the tag. The tag 0 then
+    /// stands for all unsettled deliveries of the channel.
+    ///
+    /// # RabbitMQ
+    /// `basic.nack` (RabbitMQ's extension of AMQP 0-9-1). [`Requeue::After`] is an addition of
+    /// leveret.
     ///
     /// # Errors
-    /// As [`basic_ack`](Self::basic_ack).
+    /// The errors of [`basic_ack`](Self::basic_ack).
     ///
     /// # Examples
     /// ```
@@ -102,7 +122,7 @@ impl Channel {
     /// #     channel.basic_get("q", AckMode::Manual)?;
     /// # }
     /// // Tags 1 and 2 were delivered.
-    /// channel.basic_nack(2, Multiple::Yes, Requeue::Yes)?; // both, back to their places
+    /// channel.basic_nack(2, Multiple::Yes, Requeue::Yes)?; // both messages are requeued
     /// let again = channel.basic_get("q", AckMode::Auto)?.expect("two are ready");
     /// assert!(again.redelivered());
     /// assert_eq!(&*again.body()?, b"first");
@@ -112,10 +132,14 @@ impl Channel {
         self.settle(delivery_tag, multiple, Settlement::Otherwise(requeue))
     }
 
-    /// Gives one delivery up (`basic.reject`).
+    /// Rejects one delivery. The message is requeued, dead-lettered or dropped, as [`Requeue`]
+    /// says.
+    ///
+    /// # RabbitMQ
+    /// `basic.reject` (AMQP 0-9-1). [`Requeue::After`] is an addition of leveret.
     ///
     /// # Errors
-    /// As [`basic_ack`](Self::basic_ack).
+    /// The errors of [`basic_ack`](Self::basic_ack).
     ///
     /// # Examples
     /// ```
@@ -150,18 +174,25 @@ impl Channel {
             tx.settle(how, taken);
             return Ok(());
         }
-        let relieved = state.ledger.release(taken.iter().map(|(_, held)| held));
+        let relieved = state
+            .ledger
+            .release(taken.iter().map(|(_, unacked)| unacked));
         drop(state);
-        core.settle(how, taken.into_iter().map(|(_, held)| held));
+        core.settle(how, taken.into_iter().map(|(_, unacked)| unacked));
         core.resume(relieved);
         Ok(())
     }
 
-    /// Returns everything unsettled on this channel to its place (`basic.recover`), marked as redelivered. What was
-    /// settled in a transaction and not committed is not affected.
+    /// Requeues all unsettled deliveries of this channel. They return to their places, marked as
+    /// redelivered. Deliveries that were settled in a transaction without a commit are not
+    /// affected.
+    ///
+    /// # RabbitMQ
+    /// `basic.recover` (AMQP 0-9-1) with `requeue`. [`Requeue::After`] is an addition of leveret.
     ///
     /// # Errors
-    /// [`Error::NotImplemented`] for [`Requeue::No`], as in RabbitMQ, and the errors of a closed channel.
+    /// [`Error::NotImplemented`] for [`Requeue::No`], as in RabbitMQ, and the errors of [a closed
+    /// channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -191,11 +222,13 @@ impl Channel {
         let core = self.core();
         let mut state = core.open()?;
         let taken = state.ledger.take_all();
-        let relieved = state.ledger.release(taken.iter().map(|(_, held)| held));
+        let relieved = state
+            .ledger
+            .release(taken.iter().map(|(_, unacked)| unacked));
         drop(state);
         core.settle(
             Settlement::Otherwise(requeue),
-            taken.into_iter().map(|(_, held)| held),
+            taken.into_iter().map(|(_, unacked)| unacked),
         );
         core.resume(relieved);
         Ok(())

@@ -1,4 +1,4 @@
-//! The end of a channel that a queue sees: takes each message in the moment the queue hands it over.
+//! The sinks of a channel, which queues deliver messages to.
 
 use std::sync::{Arc, Weak};
 
@@ -16,22 +16,23 @@ use crate::{
     session::unacked::{DeliveryOrigin, Unacked},
 };
 
-/// One consumer of a channel.
+/// The sink of one consumer of a channel.
 ///
-/// Both references are weak: the queue holds the outlet, and must not keep channel or itself alive by it.
+/// Both references are weak. The queue holds the sink, and the sink must keep neither the channel
+/// nor the queue alive.
 pub(super) struct ChannelSink {
     pub(super) core: Weak<ChannelCore>,
-    pub(super) source: Weak<DeliveryOrigin>,
+    pub(super) origin: Weak<DeliveryOrigin>,
 }
 
 impl ConsumerSink for ChannelSink {
     fn try_deliver(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool {
-        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else {
+        let (Some(core), Some(origin)) = (self.core.upgrade(), self.origin.upgrade()) else {
             return false;
         };
         let mut state = core.lock();
-        // A closing channel takes nothing more: its consumers are about to leave.
-        if state.closed.is_some() || !state.ledger.has_room(&source.queue) {
+        // A closing channel accepts no message, since its consumers are about to be removed.
+        if state.closed.is_some() || !state.ledger.has_room(&origin.queue) {
             return false;
         }
         let Some(mut envelope) = message.take() else {
@@ -39,27 +40,27 @@ impl ConsumerSink for ChannelSink {
         };
         let bytes = envelope.size();
         let delivery_tag = state.ledger.next_tag();
-        let mut shown = match source.auto_ack {
+        let mut shown = match origin.auto_ack {
             true => Some(envelope),
             false => {
                 let copy = envelope.share().ok();
                 state
                     .ledger
-                    .enter(delivery_tag, Unacked::new(Arc::clone(&source), envelope));
+                    .enter(delivery_tag, Unacked::new(Arc::clone(&origin), envelope));
                 copy
             }
         };
         if let Some(envelope) = shown
             .as_mut()
-            .filter(|_| source.queue.shows_delivery_count())
+            .filter(|_| origin.queue.shows_delivery_count())
         {
-            // As RabbitMQ's quorum queues do, for what comes again only.
+            // Only for a redelivery, as in RabbitMQ's quorum queues.
             if envelope.redelivered() {
                 envelope.show_delivery_count();
             }
         }
         let delivery = ChannelDelivery {
-            consumer_tag: source.consumer_tag.clone(),
+            consumer_tag: origin.consumer_tag.clone(),
             vhost: Arc::clone(core.vhost()),
             delivery_tag,
             envelope: shown,
@@ -67,8 +68,8 @@ impl ConsumerSink for ChannelSink {
         };
         effects.wake(state.send(Event::Delivery(delivery)));
         drop(state);
-        // Acknowledged by that; and it was paid for before it came here.
-        if let Some(account) = source.account.as_ref().filter(|_| source.auto_ack) {
+        // The delivery is acknowledged now. The message was charged to the account before.
+        if let Some(account) = origin.account.as_ref().filter(|_| origin.auto_ack) {
             for wake in account.refund(bytes) {
                 effects.wake(Some(wake));
             }
@@ -77,10 +78,10 @@ impl ConsumerSink for ChannelSink {
     }
 
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects) {
-        let (Some(core), Some(source)) = (self.core.upgrade(), self.source.upgrade()) else {
+        let (Some(core), Some(origin)) = (self.core.upgrade(), self.origin.upgrade()) else {
             return;
         };
-        let consumer_tag = source.consumer_tag.clone();
+        let consumer_tag = origin.consumer_tag.clone();
         let mut state = core.lock();
         if state.ledger.consumers.remove(&consumer_tag).is_some() {
             effects.wake(state.send(Event::Cancelled {
@@ -91,7 +92,7 @@ impl ConsumerSink for ChannelSink {
     }
 }
 
-/// Takes direct replies for the channel's reply consumer.
+/// Accepts direct replies for the reply consumer of the channel.
 impl Requester for ChannelCore {
     fn reply(&self, envelope: Envelope) {
         let mut state = self.lock();
@@ -101,7 +102,7 @@ impl Requester for ChannelCore {
         let delivery = ChannelDelivery {
             consumer_tag,
             vhost: Arc::clone(self.vhost()),
-            // It cannot be settled, and does not count.
+            // A reply cannot be settled, and uses up no tag.
             delivery_tag: state.ledger.peek_tag(),
             envelope: Some(envelope),
             message_count: 0,

@@ -1,4 +1,4 @@
-//! The channel's methods on exchanges, queues and bindings.
+//! The methods of a channel on exchanges, queues and bindings.
 
 use super::{Channel, IfEmpty, IfUnused};
 use crate::{
@@ -12,15 +12,22 @@ use crate::{
 };
 
 impl Channel {
-    /// Declares an exchange (`exchange.declare`): makes it, or checks that it is there with the same properties. The
-    /// description's bindings are not made.
+    /// Declares an exchange: makes it, or checks that it exists with the same properties. The
+    /// bindings of the description are not made.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` (AMQP 0-9-1). A durable exchange does not survive a restart here, since
+    /// nothing does.
     ///
     /// # Errors
-    /// [`Error::CommandInvalid`](crate::Error::CommandInvalid) for an unknown type,
-    /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange and for new names that begin with
-    /// `amq.`, [`Error::Inequivalent`](crate::Error::Inequivalent) if it exists with other properties,
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
-    /// [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes, and the errors of a closed channel.
+    /// - [`Error::CommandInvalid`](crate::Error::CommandInvalid) for an unknown type.
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and for a
+    ///   new name that begins with `amq.`.
+    /// - [`Error::Inequivalent`](crate::Error::Inequivalent) if the exchange exists with other
+    ///   properties.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument.
+    /// - [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -32,7 +39,8 @@ impl Channel {
     /// channel.exchange_declare(&Exchange::topic("logs").durable())?; // the same again: nothing
     /// let error = channel.exchange_declare(&Exchange::topic("logs")).unwrap_err();
     /// assert_eq!(error.reply_code(), Some(406));
-    /// assert!(error.to_string().contains("inequivalent arg 'durable' for exchange 'logs' in vhost '/'"));
+    /// let text = "inequivalent arg 'durable' for exchange 'logs' in vhost '/'";
+    /// assert!(error.to_string().contains(text));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn exchange_declare(&self, exchange: &Exchange) -> Result {
@@ -42,11 +50,16 @@ impl Channel {
             .declare_exchange(exchange, WithBindings::No)
     }
 
-    /// Asks whether an exchange exists (`exchange.declare` with `passive`).
+    /// Checks that an exchange exists.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with `passive` (AMQP 0-9-1). A missing exchange is an error here too, and
+    /// closes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if it does not,
-    /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and the errors of a closed channel.
+    /// - [`Error::NotFound`](crate::Error::NotFound) if the exchange does not exist.
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -62,12 +75,17 @@ impl Channel {
         self.core().gate().declare_exchange_passive(exchange)
     }
 
-    /// Deletes an exchange and its bindings (`exchange.delete`). To delete what is not there succeeds.
+    /// Deletes an exchange and its bindings. It succeeds if there is no such exchange.
+    ///
+    /// # RabbitMQ
+    /// `exchange.delete` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if it is in use and was to be deleted only if
-    /// not, [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange and for `amq.*`, and the
-    /// errors of a closed channel.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) with [`IfUnused::Yes`], if
+    ///   the exchange is in use.
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange and for
+    ///   `amq.*`.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -78,7 +96,8 @@ impl Channel {
     /// channel.exchange_declare(&Exchange::fanout("logs"))?;
     /// channel.queue_declare(&Queue::new("q"))?;
     /// channel.queue_bind("q", "logs", "", FieldTable::new())?;
-    /// assert_eq!(channel.exchange_delete("logs", IfUnused::Yes).unwrap_err().reply_code(), Some(406));
+    /// let error = channel.exchange_delete("logs", IfUnused::Yes).unwrap_err();
+    /// assert_eq!(error.reply_code(), Some(406));
     /// channel.exchange_delete("logs", IfUnused::No)?;
     /// assert!(channel.exchange_declare_passive("logs").unwrap_err().is_not_found());
     /// # Ok::<(), leveret::Error>(())
@@ -90,11 +109,14 @@ impl Channel {
             .delete_exchange(exchange, if_unused == IfUnused::Yes)
     }
 
-    /// Binds an exchange to another (`exchange.bind`, a RabbitMQ extension): what `source` gets and the key matches
-    /// goes to `destination` too.
+    /// Binds an exchange to another exchange. A message that `source` gets, and whose routing key
+    /// matches, goes to `destination` too.
+    ///
+    /// # RabbitMQ
+    /// `exchange.bind` (RabbitMQ's extension of AMQP 0-9-1).
     ///
     /// # Errors
-    /// As [`queue_bind`](Self::queue_bind).
+    /// The errors of [`queue_bind`](Self::queue_bind).
     ///
     /// # Examples
     /// ```
@@ -105,7 +127,8 @@ impl Channel {
     /// channel.exchange_bind("amq.fanout", "amq.topic", "*.error", FieldTable::new())?;
     /// let queue = channel.queue_declare(&Queue::new(""))?.name;
     /// channel.queue_bind(&queue, "amq.fanout", "", FieldTable::new())?;
-    /// channel.basic_publish("amq.topic", "disk.error", "full", Properties::new(), PublishOptions::new())?;
+    /// let (key, properties) = ("disk.error", Properties::new());
+    /// channel.basic_publish("amq.topic", key, "full", properties, PublishOptions::new())?;
     /// assert_eq!(channel.queue_purge(&queue)?, 1);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -117,20 +140,23 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         self.core().check_open()?;
-        let ask = BindingRequest {
+        let request = BindingRequest {
             source,
             destination,
             to_queue: false,
             routing_key,
             arguments: &arguments,
         };
-        self.core().gate().bind(ask)
+        self.core().gate().bind(request)
     }
 
-    /// Removes a binding between exchanges (`exchange.unbind`). To remove what is not there succeeds.
+    /// Removes a binding between exchanges. It succeeds if there is no such binding.
+    ///
+    /// # RabbitMQ
+    /// `exchange.unbind` (RabbitMQ's extension of AMQP 0-9-1).
     ///
     /// # Errors
-    /// As [`queue_unbind`](Self::queue_unbind).
+    /// The errors of [`queue_unbind`](Self::queue_unbind).
     ///
     /// # Examples
     /// ```
@@ -140,7 +166,8 @@ impl Channel {
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.exchange_bind("amq.fanout", "amq.topic", "#", FieldTable::new())?;
     /// channel.exchange_unbind("amq.fanout", "amq.topic", "#", FieldTable::new())?;
-    /// channel.exchange_unbind("amq.fanout", "amq.topic", "#", FieldTable::new())?; // not there any more
+    /// // The binding does not exist any more.
+    /// channel.exchange_unbind("amq.fanout", "amq.topic", "#", FieldTable::new())?;
     /// assert!(broker.snapshot()?.vhosts[0].bindings.is_empty());
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -152,26 +179,34 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         self.core().check_open()?;
-        let ask = BindingRequest {
+        let request = BindingRequest {
             source,
             destination,
             to_queue: false,
             routing_key,
             arguments: &arguments,
         };
-        self.core().gate().unbind(ask)
+        self.core().gate().unbind(request)
     }
 
-    /// Declares a queue (`queue.declare`): makes it, or checks that it is there with the same properties. The
-    /// description's bindings are not made. A description without a name makes a new queue, named by the broker.
+    /// Declares a queue: makes it, or checks that it exists with the same properties. The bindings
+    /// of the description are not made. A description without a name makes a new queue, and the
+    /// broker names it.
+    ///
+    /// # RabbitMQ
+    /// `queue.declare` (AMQP 0-9-1). A durable queue does not survive a restart here, since nothing
+    /// does, and stream queues are refused.
     ///
     /// # Errors
-    /// [`Error::AccessRefused`](crate::Error::AccessRefused) for names that begin with `amq.`,
-    /// [`Error::Inequivalent`](crate::Error::Inequivalent) if it exists with other properties,
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection or differs in
-    /// being exclusive, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument,
-    /// [`Error::NotImplemented`](crate::Error::NotImplemented) for `x-queue-type: stream`,
-    /// [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes, and the errors of a closed channel.
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for a name that begins with `amq.`.
+    /// - [`Error::Inequivalent`](crate::Error::Inequivalent) if the queue exists with other
+    ///   properties.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to
+    ///   another connection, or if one of the two is exclusive and the other is not.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument.
+    /// - [`Error::NotImplemented`](crate::Error::NotImplemented) for `x-queue-type: stream`.
+    /// - [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -193,11 +228,17 @@ impl Channel {
         Ok(declared)
     }
 
-    /// Asks for a queue (`queue.declare` with `passive`).
+    /// Checks that a queue exists, and counts its ready messages and its consumers.
+    ///
+    /// # RabbitMQ
+    /// `queue.declare` with `passive` (AMQP 0-9-1). A missing queue is an error here too, and
+    /// closes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if it does not exist,
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another connection, and the errors of a closed channel.
+    /// - [`Error::NotFound`](crate::Error::NotFound) if the queue does not exist.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
+    ///   connection.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -206,7 +247,8 @@ impl Channel {
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.queue_declare(&Queue::new("tasks").durable())?;
-    /// assert_eq!(channel.queue_declare_passive("tasks")?.message_count, 0); // whatever its properties
+    /// // The properties of the queue do not matter.
+    /// assert_eq!(channel.queue_declare_passive("tasks")?.message_count, 0);
     /// assert_eq!(channel.queue_declare_passive("other").unwrap_err().reply_code(), Some(404));
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -217,16 +259,23 @@ impl Channel {
         Ok(declared)
     }
 
-    /// Binds a queue to an exchange (`queue.bind`). The same binding twice is one. An empty queue name stands for the
-    /// queue declared last on this channel, an empty key beside it for that queue's name.
+    /// Binds a queue to an exchange. The same binding a second time changes nothing.
+    ///
+    /// An empty queue name stands for the queue declared last on this channel. If the key is empty
+    /// too, it stands for the name of that queue.
+    ///
+    /// # RabbitMQ
+    /// `queue.bind` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if either end is missing,
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection,
-    /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange,
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`,
-    /// [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty queue name if this channel has declared none,
-    /// and the errors of a closed channel.
+    /// - [`Error::NotFound`](crate::Error::NotFound) if the queue or the exchange does not exist.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to
+    ///   another connection.
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `x-match`.
+    /// - [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty queue name, if this
+    ///   channel has declared no queue.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -239,7 +288,8 @@ impl Channel {
     /// channel.queue_bind("pdf", "amq.headers", "", arguments)?;
     /// let pdf = Properties::new().header("format", "pdf");
     /// channel.basic_publish("amq.headers", "", "a report", pdf, PublishOptions::new())?;
-    /// channel.basic_publish("amq.headers", "", "a letter", Properties::new(), PublishOptions::new())?;
+    /// # let options = PublishOptions::new();
+    /// channel.basic_publish("amq.headers", "", "a letter", Properties::new(), options)?;
     /// assert_eq!(channel.queue_purge("pdf")?, 1);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -251,22 +301,26 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         let (queue, routing_key) = self.expand_both(queue, routing_key)?;
-        let ask = BindingRequest {
+        let request = BindingRequest {
             source: exchange,
             destination: &queue,
             to_queue: true,
             routing_key: &routing_key,
             arguments: &arguments,
         };
-        self.core().gate().bind(ask)
+        self.core().gate().bind(request)
     }
 
-    /// Removes a binding (`queue.unbind`). To remove what is not there succeeds.
+    /// Removes a binding of a queue. It succeeds if there is no such binding.
+    ///
+    /// # RabbitMQ
+    /// `queue.unbind` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection,
-    /// [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and the errors of a closed
-    /// channel.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to
+    ///   another connection.
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -277,7 +331,8 @@ impl Channel {
     /// channel.queue_declare(&Queue::new("q"))?;
     /// channel.queue_bind("q", "amq.direct", "key", FieldTable::new())?;
     /// channel.queue_unbind("q", "amq.direct", "key", FieldTable::new())?;
-    /// channel.basic_publish("amq.direct", "key", "to nobody", Properties::new(), PublishOptions::new())?;
+    /// let options = PublishOptions::new();
+    /// channel.basic_publish("amq.direct", "key", "unroutable", Properties::new(), options)?;
     /// assert_eq!(channel.queue_purge("q")?, 0);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -289,14 +344,14 @@ impl Channel {
         arguments: FieldTable,
     ) -> Result {
         let (queue, routing_key) = self.expand_both(queue, routing_key)?;
-        let ask = BindingRequest {
+        let request = BindingRequest {
             source: exchange,
             destination: &queue,
             to_queue: true,
             routing_key: &routing_key,
             arguments: &arguments,
         };
-        self.core().gate().unbind(ask)
+        self.core().gate().unbind(request)
     }
 
     fn expand_both(&self, queue: &str, routing_key: &str) -> Result<(Name, Name)> {
@@ -309,14 +364,19 @@ impl Channel {
         Ok((expanded, routing_key))
     }
 
-    /// Drops all ready messages (`queue.purge`), without dead-lettering; returns how many. What is delivered and
-    /// unsettled stays so.
+    /// Drops all ready messages of a queue, without dead-lettering, and returns how many there
+    /// were. Unsettled deliveries are not affected.
+    ///
+    /// # RabbitMQ
+    /// `queue.purge` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) for an unknown queue,
-    /// [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name if this channel has declared none,
-    /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to another connection, and the
-    /// errors of a closed channel.
+    /// - [`Error::NotFound`](crate::Error::NotFound) for an unknown queue.
+    /// - [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name, if this
+    ///   channel has declared no queue.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to
+    ///   another connection.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -336,14 +396,20 @@ impl Channel {
         self.core().gate().purge(&queue)
     }
 
-    /// Deletes a queue with its bindings and messages (`queue.delete`); returns how many were ready. Its consumers are
-    /// cancelled. To delete what is not there succeeds.
+    /// Deletes a queue with its bindings and messages, and returns how many messages were ready.
+    /// Its consumers are cancelled. It succeeds if there is no such queue.
+    ///
+    /// # RabbitMQ
+    /// `queue.delete` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if it is in use or not empty and was to be
-    /// deleted only if not, [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
-    /// connection, [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name if this channel has declared
-    /// none, and the errors of a closed channel.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) with [`IfUnused::Yes`] if
+    ///   the queue has consumers, and with [`IfEmpty::Yes`] if it has ready messages.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to
+    ///   another connection.
+    /// - [`Error::NoDeclaredQueue`](crate::Error::NoDeclaredQueue) for an empty name, if this
+    ///   channel has declared no queue.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```

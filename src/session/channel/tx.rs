@@ -1,4 +1,5 @@
-//! Transactions: publishes and settlements that take effect at commit. Declarations are not part of them.
+//! Transactions: publishes and settlements that take effect at the commit. Declarations are not
+//! part of a transaction.
 
 use super::{Channel, ChannelState, PublishMode, publish::Pending, settle::Settlement};
 use crate::{
@@ -6,7 +7,7 @@ use crate::{
     session::unacked::Unacked,
 };
 
-/// What a channel has done since the last commit or rollback.
+/// The publishes and settlements since the last commit or rollback.
 #[derive(Default)]
 pub(super) struct Tx {
     published: Vec<Pending>,
@@ -18,7 +19,8 @@ impl Tx {
         self.published.push(pending);
     }
 
-    /// What is settled alike, one after another, is settled at once at commit, whatever the order was.
+    /// Deliveries settled in the same way, one after another, are settled together at the commit,
+    /// in the order of their tags.
     pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Unacked)>) {
         match self.settled.last_mut() {
             Some((same, before)) if *same == how => before.extend(taken),
@@ -26,26 +28,30 @@ impl Tx {
         }
     }
 
-    /// The deliveries whose settlement is forgotten, and the messages that are never published.
+    /// The deliveries that are not settled after all, and the messages that are not published.
     pub(super) fn into_parts(self) -> (Vec<Unacked>, Vec<Pending>) {
-        let held = self
+        let unacked = self
             .settled
             .into_iter()
             .flat_map(|(_, taken)| taken)
-            .map(|(_, held)| held)
+            .map(|(_, unacked)| unacked)
             .collect();
-        (held, self.published)
+        (unacked, self.published)
     }
 }
 
 impl Channel {
-    /// Makes the channel transactional (`tx.select`), for good: what is published and settled takes effect at
-    /// [`tx_commit`](Self::tx_commit). Again is the same as once.
+    /// Makes the channel transactional, for the rest of its life. Publishes and settlements take
+    /// effect at [`tx_commit`](Self::tx_commit). A second call has no effect.
     ///
-    /// As in RabbitMQ a commit is not atomic over queues; it only says when the effects begin.
+    /// As in RabbitMQ a commit is not atomic over several queues; it only delays the effects.
+    ///
+    /// # RabbitMQ
+    /// `tx.select` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] on a channel in confirm mode, and the errors of a closed channel.
+    /// [`Error::PreconditionFailed`] on a channel in confirm mode, and the errors of [a closed
+    /// channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -73,14 +79,21 @@ impl Channel {
         }
     }
 
-    /// Publishes and settles what this transaction has gathered, publishes first (`tx.commit`); the next one begins.
+    /// Makes the publishes of this transaction, and then its settlements. The next transaction
+    /// begins.
     ///
-    /// Whether a mandatory message reaches a queue is decided now: its [`Event::Return`](crate::channel::Event::Return) comes
-    /// before this method returns. A queue that was deleted meanwhile loses what was for it.
+    /// Whether a mandatory message reaches a queue is decided at the commit. Its
+    /// [`Event::Return`](crate::channel::Event::Return) is in the stream when this method returns.
+    /// A queue that was deleted since the publish gets no message.
+    ///
+    /// # RabbitMQ
+    /// `tx.commit` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] on a channel that is not transactional, or if a full queue refused one of the
-    /// messages; all the rest is done then. And the errors of a closed channel.
+    /// - [`Error::PreconditionFailed`] on a channel that is not transactional.
+    /// - [`Error::PreconditionFailed`] if a full queue refused one of the messages. All other
+    ///   publishes and all settlements take effect then.
+    /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -99,7 +112,7 @@ impl Channel {
     /// let got = channel.basic_get("q", AckMode::Manual)?.expect("two are ready");
     /// channel.basic_ack(got.delivery_tag(), Multiple::No)?;
     /// channel.basic_publish("", "done", "first", Properties::new(), PublishOptions::new())?;
-    /// channel.tx_commit()?; // acknowledged and published only now
+    /// channel.tx_commit()?; // the effects begin here
     /// assert_eq!(channel.queue_purge("done")?, 1);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -115,8 +128,8 @@ impl Channel {
             let relieved = core
                 .lock()
                 .ledger
-                .release(taken.iter().map(|(_, held)| held));
-            core.settle(how, taken.into_iter().map(|(_, held)| held));
+                .release(taken.iter().map(|(_, unacked)| unacked));
+            core.settle(how, taken.into_iter().map(|(_, unacked)| unacked));
             core.resume(relieved);
         }
         match refused {
@@ -125,11 +138,15 @@ impl Channel {
         }
     }
 
-    /// Forgets what this transaction has gathered (`tx.rollback`); the next one begins. Deliveries stay with the
-    /// channel: they may be settled again.
+    /// Drops the publishes and settlements of this transaction. The next transaction begins. The
+    /// deliveries are unsettled again and can be settled.
+    ///
+    /// # RabbitMQ
+    /// `tx.rollback` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of a closed channel.
+    /// [`Error::PreconditionFailed`] on a channel that is not transactional, and the errors of [a
+    /// closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
     /// ```
@@ -138,7 +155,8 @@ impl Channel {
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// channel.queue_declare(&Queue::new("q"))?;
-    /// assert_eq!(channel.tx_rollback().unwrap_err().reply_code(), Some(406)); // not transactional yet
+    /// let error = channel.tx_rollback().unwrap_err(); // the channel is not transactional yet
+    /// assert_eq!(error.reply_code(), Some(406));
     /// channel.tx_select()?;
     /// channel.basic_publish("", "q", "never mind", Properties::new(), PublishOptions::new())?;
     /// channel.tx_rollback()?;
@@ -152,7 +170,8 @@ impl Channel {
         let PublishMode::Tx(tx) = mode else {
             return Err(Error::not_transactional());
         };
-        // In one critical section: a channel that closes finds every delivery either here or there.
+        // In one critical section: when a channel closes, each delivery is in the ledger or in the
+        // transaction.
         let Tx { published, settled } = std::mem::take(tx);
         ledger.restore(settled.into_iter().flat_map(|(_, taken)| taken));
         drop(state);

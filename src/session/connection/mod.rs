@@ -1,6 +1,8 @@
-//! A connection: an identity in a virtual host, and the owner of channels, typed consumers and exclusive queues.
+//! A connection: a user in a virtual host, and the owner of channels, typed consumers and exclusive
+//! queues.
 //!
-//! Knows neither the broker nor channels: those are members that close with it.
+//! This module knows neither the broker nor channels. A channel is a member that closes with the
+//! connection.
 
 use std::{
     collections::BTreeMap,
@@ -25,14 +27,19 @@ use crate::{
     runtime::sync::Mutex,
 };
 
-/// A connection to a virtual host of a [`Broker`](crate::Broker): who one is, and what belongs to one.
+/// A connection of a user to a virtual host of a [`Broker`](crate::Broker).
 ///
-/// It has no socket; it exists for what AMQP ties to connections: exclusive queues, the user, and the end of everything
-/// made through it. Cloning is cheap; clones are the same connection.
+/// It has no socket. Exclusive queues belong to a connection, and everything made through a
+/// connection ends with it, as in AMQP. A clone is another handle to the same connection, and cheap
+/// to make.
 ///
 /// # If dropped
-/// With its last clone, and the last handle of its channels, the connection closes as by [`close`](Self::close).
-/// Producers and typed consumers do not keep it open.
+/// The connection closes as by [`close`](Self::close), when its last clone and the last handle of
+/// its channels are dropped. Producers and typed consumers do not keep it open.
+///
+/// # RabbitMQ
+/// A connection of AMQP 0-9-1, without a network. In RabbitMQ an error may close the connection;
+/// here an error closes nothing.
 ///
 /// # Examples
 /// ```
@@ -52,7 +59,7 @@ pub struct Connection {
     handle: Arc<ConnectionHandle>,
 }
 
-/// Closes the connection when the last handle goes.
+/// Closes the connection when the last handle is dropped.
 struct ConnectionHandle {
     core: Arc<ConnectionCore>,
 }
@@ -63,15 +70,15 @@ impl Drop for ConnectionHandle {
     }
 }
 
-/// What channels and typed handles share of a connection.
+/// The part of a connection that channels and typed handles share.
 pub(crate) struct ConnectionCore {
     gate: Arc<Gate>,
-    /// It is the virtual host's own, which all handles of the broker share.
+    /// Whether it is the virtual host's own connection, which all handles of the broker share.
     implicit: bool,
     members: Mutex<Members>,
 }
 
-/// What closes with the connection. A leaf lock.
+/// The parts that close with the connection. It is a leaf lock.
 #[derive(Default)]
 struct Members {
     last_channel: u16,
@@ -81,7 +88,7 @@ struct Members {
 
 /// A part of a connection that closes with it: a channel.
 pub(crate) trait Member: Send + Sync {
-    /// The connection closes.
+    /// Closes the part, since the connection closes.
     fn close(&self, reason: CancelReason);
 }
 
@@ -90,7 +97,7 @@ impl ConnectionCore {
         &self.gate
     }
 
-    /// Finds a free number for a channel, without taking it.
+    /// Finds a free channel number, and does not reserve it.
     pub(super) fn next_channel(&self) -> Result<u16> {
         self.gate.check_embedded("channels")?;
         let mut members = self.members.lock();
@@ -108,10 +115,10 @@ impl ConnectionCore {
         }
     }
 
-    /// Has a channel close with the connection.
+    /// Makes a channel close with the connection.
     ///
     /// # Errors
-    /// Those of a closed connection.
+    /// The errors of a closed connection.
     pub(super) fn add_channel(&self, number: u16, channel: Weak<dyn Member>) -> Result {
         let mut members = self.members.lock();
         self.gate.check_open()?;
@@ -126,27 +133,30 @@ impl ConnectionCore {
     /// Starts a consumer that ends with this connection.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::ResourceLocked`], [`Error::AccessRefused`] beside an exclusive consumer,
-    /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    /// - [`Error::NotFound`] for an unknown queue.
+    /// - [`Error::ResourceLocked`] if the queue is exclusive to another connection.
+    /// - [`Error::AccessRefused`] if an exclusive consumer keeps this one out.
+    /// - [`Error::ConnectionClosed`] or [`Error::ShutDown`].
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         queue: &Name,
-        ask: SubscriberOptions,
+        options: SubscriberOptions,
     ) -> Result<Arc<Subscriber>> {
         let owner: Weak<dyn SubscriberOwner> = Arc::downgrade(self) as Weak<ConnectionCore>;
-        let subscription = self.gate.subscribe(queue, owner, ask)?;
+        let subscriber = self.gate.subscribe(queue, owner, options)?;
         let mut members = self.members.lock();
-        // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
+        // `close` collects under this lock. Either it finds this subscriber, or the connection is
+        // found closed here.
         if let Err(error) = self.gate.check_open() {
             drop(members);
-            subscription.cancel(CancelReason::ConnectionClosed);
+            subscriber.cancel(CancelReason::ConnectionClosed);
             return Err(error);
         }
         members
             .subscribers
-            .insert(subscription.number(), Arc::downgrade(&subscription));
+            .insert(subscriber.number(), Arc::downgrade(&subscriber));
         drop(members);
-        Ok(subscription)
+        Ok(subscriber)
     }
 
     /// Closes channels and consumers, then deletes the exclusive queues.
@@ -207,22 +217,36 @@ impl Connection {
     }
 
     /// The user of this connection.
+    ///
+    /// # RabbitMQ
+    /// The user of the login in `connection.start-ok` (AMQP 0-9-1).
     pub fn user(&self) -> &Name {
         self.gate().user()
     }
 
-    /// The name of the virtual host that this connection is to.
+    /// The name of the virtual host of this connection.
+    ///
+    /// # RabbitMQ
+    /// The `virtual-host` of `connection.open` (AMQP 0-9-1).
     pub fn vhost(&self) -> &Name {
         self.gate().vhost_name()
     }
 
-    /// Sets a policy of the virtual host, or replaces the one of the same name: arguments for every queue and exchange
-    /// whose name matches, now and later, in effect at once.
+    /// Sets a policy of the virtual host, or replaces the policy of the same name.
+    ///
+    /// A policy gives arguments to every queue and exchange whose name matches, now and later. It
+    /// takes effect at once.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl set_policy`.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] for a pattern that is no regular expression or a definition that makes no sense,
-    /// [`Error::InvalidName`] for a name over 255 bytes, [`Error::ConnectionClosed`], [`Error::ShutDown`]. Nothing is
-    /// changed then.
+    /// Nothing is changed in case of an error.
+    ///
+    /// - [`Error::PreconditionFailed`] for a pattern that is no regular expression, or for an
+    ///   invalid definition.
+    /// - [`Error::InvalidName`] for a name over 255 bytes.
+    /// - [`Error::ConnectionClosed`] or [`Error::ShutDown`].
     ///
     /// # Examples
     /// ```
@@ -242,10 +266,13 @@ impl Connection {
         self.gate().set_policy(policy, PolicyKind::User)
     }
 
-    /// Clears a policy; `false` if there was none of that name.
+    /// Removes a policy; `false` if no policy has the name.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl clear_policy`.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`], [`Error::ShutDown`].
+    /// [`Error::ConnectionClosed`] or [`Error::ShutDown`].
     ///
     /// # Examples
     /// ```
@@ -263,18 +290,26 @@ impl Connection {
         self.gate().clear_policy(name, PolicyKind::User)
     }
 
-    /// The policies, in the order in which they are tried.
+    /// The policies, in the order in which they are matched.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl list_policies`.
     ///
     /// [`clear_policy`](Self::clear_policy) has an example.
     pub fn policies(&self) -> Vec<Policy> {
         self.gate().policies(PolicyKind::User)
     }
 
-    /// As [`set_policy`](Self::set_policy), for an operator policy: it is merged with the user's, and where both give a
-    /// number the lower one holds.
+    /// Sets an operator policy, as [`set_policy`](Self::set_policy) sets a policy of a user.
+    ///
+    /// Operator policies and policies of users are merged. If both give a number for the same
+    /// setting, the lower number takes effect.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl set_operator_policy`.
     ///
     /// # Errors
-    /// As [`set_policy`](Self::set_policy).
+    /// The errors of [`set_policy`](Self::set_policy).
     ///
     /// # Examples
     /// ```
@@ -288,7 +323,7 @@ impl Connection {
     /// let queue = connection.simple_queue::<u32>("q")?;
     /// queue.put(7)?;
     /// queue.put(8)?;
-    /// assert_eq!(queue.len(), 1); // the lower one holds
+    /// assert_eq!(queue.len(), 1); // the lower number takes effect
     /// assert!(connection.clear_operator_policy("theirs")?);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -296,29 +331,39 @@ impl Connection {
         self.gate().set_policy(policy, PolicyKind::Operator)
     }
 
-    /// Clears an operator policy; `false` if there was none of that name.
+    /// Removes an operator policy; `false` if no operator policy has the name.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl clear_operator_policy`.
     ///
     /// # Errors
-    /// As [`clear_policy`](Self::clear_policy).
+    /// The errors of [`clear_policy`](Self::clear_policy).
     ///
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn clear_operator_policy(&self, name: &str) -> Result<bool> {
         self.gate().clear_policy(name, PolicyKind::Operator)
     }
 
-    /// The operator policies, in the order in which they are tried.
+    /// The operator policies, in the order in which they are matched.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl list_operator_policies`.
     ///
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn operator_policies(&self) -> Vec<Policy> {
         self.gate().policies(PolicyKind::Operator)
     }
 
-    /// Closes the connection: its channels close, its typed consumers are cancelled, its exclusive queues are deleted
-    /// (without dead-lettering). Deliveries in somebody's hands can still be settled.
+    /// Closes the connection. Its channels close, and its typed consumers are cancelled. Its
+    /// exclusive queues are deleted, without dead-lettering. Typed deliveries can still be settled.
+    ///
+    /// # RabbitMQ
+    /// `connection.close` (AMQP 0-9-1).
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`], [`Error::ShutDown`] if it is closed already; [`Error::NotAllowed`] for the implicit
-    /// connection of a virtual host, which everybody shares and which ends with its broker.
+    /// - [`Error::ConnectionClosed`] or [`Error::ShutDown`] if it is closed already.
+    /// - [`Error::NotAllowed`] for the implicit connection of a virtual host. All handles share
+    ///   that connection, and it ends with its broker.
     ///
     /// # Examples
     /// ```

@@ -32,7 +32,8 @@ impl Waitable for Closing {
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
         let mut closing = self.0.closing.lock();
-        // Under the lock under which `close` collects: either it finds this one, or this finds it closed.
+        // `close` collects under this lock. Either it finds this waiter, or the gate is found
+        // closed here.
         if self.0.closed.load(SeqCst) {
             return Poll::Ready(());
         }

@@ -1,7 +1,7 @@
 //! The one way from a session into its virtual host.
 //!
-//! Each verb asks three things in this order: is the connection open, may this user do it, and what
-//! does the virtual host say. Channels, typed handles, management and protocols call only this.
+//! Each verb first checks that the connection is open, then that the user may do it. Then it asks the
+//! virtual host. Channels, typed handles, management and protocols call only this.
 
 mod closing;
 mod remote;
@@ -100,8 +100,8 @@ impl Gate {
         }
     }
 
-    /// As [`check_open`](Self::check_open), after a declaration: an exclusive queue that missed the end
-    /// of this connection is deleted now.
+    /// As [`check_open`](Self::check_open), after a declaration: an exclusive queue that missed the
+    /// end of this connection is deleted now.
     fn check_still_open(&self) -> Result {
         let open = self.check_open();
         if open.is_err() {
@@ -125,7 +125,8 @@ impl Gate {
     }
 
     /// # Errors
-    /// [`Error::PreconditionFailed`] if the properties name a user other than this one, as in RabbitMQ.
+    /// [`Error::PreconditionFailed`] if the properties name a user other than this one, as in
+    /// RabbitMQ.
     pub(crate) fn check_user_id(&self, properties: &Properties) -> Result {
         match &properties.user_id {
             Some(claimed) if **claimed != *self.user => {
@@ -293,7 +294,8 @@ impl Gate {
         Subscriber::start(&self.vhost, queue, owner, options, None)
     }
 
-    /// A publisher to an exchange. Whether the user may write there is asked when a route is resolved.
+    /// A publisher to an exchange. The user's permission to write is checked when a route is
+    /// resolved.
     pub(crate) fn publisher(
         self: &Arc<Self>,
         exchange: Name,

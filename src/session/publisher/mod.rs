@@ -121,12 +121,11 @@ impl Publisher {
         self.config.meta.as_ref()
     }
 
-    /// Publishes a payload the way that most go: nothing is said of it, and it goes to one queue that
-    /// has a slot for it at once. `make` makes the message under the queue's lock, and runs no user
-    /// code.
+    /// Publishes a payload in the common case: it has no options, and goes to one queue that has a
+    /// slot for it at once. `make` makes the message under the queue's lock, and runs no user code.
     ///
     /// # Errors
-    /// Gives the payload back if anything else has to be looked at. [`prepare`](Self::prepare) does.
+    /// Gives the payload back in all other cases, which are for [`prepare`](Self::prepare).
     #[inline(always)]
     pub(crate) fn try_push<P>(
         &self,
@@ -166,8 +165,9 @@ impl Publisher {
         }
     }
 
-    /// As [`try_push`](Self::try_push), for many payloads in one critical section. Returns a message that
-    /// was made and then refused, if there is one. Payloads that were not taken stay in `payloads`.
+    /// As [`try_push`](Self::try_push), for many payloads in one critical section. Returns a
+    /// message that was made and then refused, if there is one. Payloads that were not taken stay
+    /// in `payloads`.
     pub(crate) fn try_push_run<P>(
         &self,
         payloads: &mut vec::IntoIter<P>,
@@ -193,9 +193,9 @@ impl Publisher {
         self.config.meta.is_none() && self.config.gate.is_open()
     }
 
-    /// Checks a message in RabbitMQ's order, finds its route, and waits until that has capacity. The
-    /// order is: an open connection, the length of the key, the user's permission, the exchange, then
-    /// the properties. `properties` are the message's own, as given.
+    /// Checks a message in RabbitMQ's order, finds its route, and waits until that has capacity.
+    /// The order is: an open connection, the length of the key, the user's permission, the
+    /// exchange, then the properties. `properties` are the message's own, as given.
     ///
     /// # Errors
     /// Those of a closed caller, [`Error::InvalidName`], [`Error::NotFound`],
@@ -269,8 +269,8 @@ impl Publisher {
         }
         let headers = self.headers(properties);
         let selects = cc_bcc::is_selected_by_sender(headers);
-        // A route that keys of the headers take part in is resolved last: a bad `CC` header is found
-        // after bad properties.
+        // A route that keys of the headers take part in is resolved last: a bad `CC` header is
+        // found after bad properties.
         let known = match selects {
             true => {
                 config.gate.check_publish(&config.exchange)?;
@@ -300,7 +300,7 @@ impl Publisher {
         })
     }
 
-    /// What can be checked of a message for an engine outside, which checks and routes it.
+    /// Checks a message for an engine outside, which checks it again and routes it.
     fn check_for_backend<'a>(
         &'a self,
         key: &'a str,

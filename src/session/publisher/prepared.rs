@@ -1,4 +1,4 @@
-//! A publish that has passed its checks, and what may still keep it out of every queue.
+//! A publish that has passed its checks, and the failures that are still possible.
 
 use std::sync::Arc;
 
@@ -89,8 +89,8 @@ impl Started {
 }
 
 impl<'a> Prepared<'a> {
-    /// Pushes the message as [`push`](Self::push) does, or hands it to the engine outside. It stays in
-    /// `message` in the latter case.
+    /// Pushes the message as [`push`](Self::push) does, or hands it to the engine outside. In the
+    /// latter case it stays in `message`.
     pub(crate) fn start(self, message: &mut Option<Envelope>) -> Started {
         match self.publisher.config.gate.backend() {
             None => Started::Done(self.push(message)),
@@ -160,9 +160,9 @@ impl<'a> Prepared<'a> {
         Ok(())
     }
 
-    /// Pushes the message into every queue of the route. If the queues were deleted meanwhile, the route
-    /// is resolved again. An unroutable message that is not mandatory
-    /// is dropped, or goes to the virtual host's dead-letter queue.
+    /// Pushes the message into every queue of the route. If the queues were deleted meanwhile, the
+    /// route is resolved again. An unroutable message that is not mandatory is dropped, or goes to
+    /// the virtual host's dead-letter queue.
     ///
     /// # Errors
     /// The message is in `message` again.
@@ -214,9 +214,9 @@ impl<'a> Prepared<'a> {
 
 impl Publisher {
     /// A publish whose checks were done before, when its route was kept by
-    /// [`into_route`](Prepared::into_route): a commit. The route was decided then, by the names of the
-    /// queues. That of the default exchange is the routing key, whether there was such a queue then or
-    /// not.
+    /// [`into_route`](Prepared::into_route): a commit. The route was decided then, by the names of
+    /// the queues. That of the default exchange is the routing key, whether there was such a queue
+    /// then or not.
     ///
     /// # Errors
     /// Those of a closed connection.

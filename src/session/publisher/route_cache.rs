@@ -1,8 +1,8 @@
 //! The routes that a publisher has used, so that a publish need not ask the topology.
 //!
-//! Each is checked by one epoch before it is used again. Every clone of a publisher remembers its own,
-//! behind a lock. The route that a thread has just used stays with the thread, since a lock and a
-//! reference count cost as much as a push.
+//! Each is checked by one epoch before it is used again. Every clone of a publisher remembers its
+//! own, behind a lock. The route that a thread has just used stays with the thread, since a lock
+//! and a reference count cost as much as a push.
 
 use std::{cell::Cell, ops::Deref, sync::Arc};
 
@@ -40,7 +40,7 @@ pub(crate) struct CachedRoute {
 }
 
 thread_local! {
-    /// The route of its publisher's own key by which this thread has published last, ready to be used again.
+    /// The route of its publisher's own key by which this thread has published last, ready for use.
     static LAST_ROUTE: Cell<Option<Arc<CachedRoute>>> = const { Cell::new(None) };
 }
 
@@ -115,7 +115,8 @@ impl RouteCache {
         Ok(route)
     }
 
-    /// The queue at the end of this route is deleted: the way is asked for anew. The default exchange has no epoch that would say so.
+    /// Forgets a route whose queue is deleted: the next publish resolves it again. The default
+    /// exchange has no epoch that would show the deletion.
     pub(super) fn forget(&self, stale: &Arc<CachedRoute>) {
         let mut remembered = self.remembered.lock();
         let fresh = |route: &Arc<CachedRoute>| !Arc::ptr_eq(route, stale);
@@ -123,8 +124,8 @@ impl RouteCache {
         remembered.others.retain(fresh);
     }
 
-    /// The route of a message with headers, which only count if the exchange looks at them or they name
-    /// further keys.
+    /// The route of a message with headers, which only count if the exchange looks at them or they
+    /// name further keys.
     pub(super) fn by_headers(
         &self,
         config: &Arc<PublisherConfig>,
@@ -197,8 +198,8 @@ impl<R> KeyCache<R> {
         self.routes.get(key)
     }
 
-    /// Remembers one more. If there are too many it is instead of any other: of keys that come in turn, more than there
-    /// is room for, the one used longest ago would be the very one to come next.
+    /// Remembers one more. If there are too many, it replaces a random one, and not the one used
+    /// longest ago: if more keys than the capacity come in turn, that one is the next to come.
     fn insert(&mut self, key: Name, route: R) {
         if self.routes.insert(key.clone(), route).is_some() {
             return;

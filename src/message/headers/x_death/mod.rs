@@ -1,8 +1,10 @@
-//! What becomes of a message that dies: its new properties, its new routing keys, and where it may not go.
+//! Dead-lettering of a message: its new properties, its new routing keys, and the queues that it
+//! must not go to.
 //!
-//! The `x-death` header is the message's record of its deaths, the latest first, one entry for each pair of queue and
-//! reason. A publisher may send such a header, and it is honoured: this is how deaths are counted over republishing.
-//! Pure functions of a message; which queue has a dead letter exchange, and what is bound to it, is not known here.
+//! The `x-death` header records the deaths of a message, the latest first, with one entry for each
+//! pair of queue and reason. A header of the publisher counts too, so that deaths are counted over
+//! a republish. These are pure functions of a message. They do not know dead letter exchanges and
+//! their bindings.
 
 use std::{collections::HashMap, fmt, time::SystemTime};
 
@@ -24,7 +26,7 @@ const COUNT: &str = "count";
 const QUEUE: &str = "queue";
 const REASON: &str = "reason";
 
-/// Why a message died in a queue: the `reason` in its `x-death` header.
+/// The reason why a message died in a queue: the `reason` in its `x-death` header.
 ///
 /// # Examples
 /// ```
@@ -36,7 +38,7 @@ const REASON: &str = "reason";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum DeathReason {
-    /// It was returned more often than the queue's delivery limit allows.
+    /// It returned to its queue more often than the delivery limit allows.
     #[serde(rename = "delivery_limit")]
     DeliveryLimit,
     /// Its time to live, or that of its queue, was over.
@@ -45,13 +47,13 @@ pub enum DeathReason {
     /// The queue was at its length limit.
     #[serde(rename = "maxlen")]
     MaxLen,
-    /// It was rejected, or negatively acknowledged, and not to be requeued.
+    /// It was rejected, or negatively acknowledged, and not requeued.
     #[serde(rename = "rejected")]
     Rejected,
 }
 
 impl DeathReason {
-    /// The word that `x-death` has for it: `delivery_limit`, `expired`, `maxlen` or `rejected`.
+    /// The name in `x-death`: `delivery_limit`, `expired`, `maxlen` or `rejected`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DeliveryLimit => "delivery_limit",
@@ -68,23 +70,24 @@ impl fmt::Display for DeathReason {
     }
 }
 
-/// A death: of what, where, and how the message had come there.
+/// A death: the reason and the queue, and the way by which the message came there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Death<'a> {
     pub(crate) reason: DeathReason,
-    /// The queue it died in.
+    /// The queue in which it died.
     pub(crate) queue: &'a Name,
-    /// The exchange it was published to; for a second death that is the dead letter exchange of the first.
+    /// The exchange that it was published to. For a second death it is the dead letter exchange of
+    /// the first.
     pub(crate) exchange: &'a Name,
-    /// The routing key it was published with.
+    /// The routing key that it was published with.
     pub(crate) routing_key: &'a str,
-    /// The routing key that the queue gives to its dead letters.
+    /// The dead letter routing key of the queue.
     pub(crate) dead_letter_routing_key: Option<&'a str>,
     pub(crate) time: SystemTime,
 }
 
-/// The properties of the dead letter: the death is in `x-death`, there is no expiration any more (the record keeps it), and
-/// no `CC` if the queue gives a key.
+/// The properties of the dead letter. The death is in `x-death`. The expiration is removed, and the
+/// record keeps it. If the queue has a dead letter routing key, `CC` is removed.
 pub(crate) fn with_death_recorded(properties: &Properties, death: &Death<'_>) -> Properties {
     let mut buried = properties.clone();
     let mut headers = buried.headers.take().unwrap_or_default();
@@ -96,7 +99,7 @@ pub(crate) fn with_death_recorded(properties: &Properties, death: &Death<'_>) ->
             vec![record(properties, death)]
         }
         Some(FieldValue::Array(deaths)) => add(deaths, properties, death),
-        // A client made something else of it, as some do when they print headers and read them back.
+        // A client changed its type, as some clients do that print headers and parse them again.
         Some(_) => vec![record(properties, death)],
     };
     headers.insert(X_DEATH, FieldValue::Array(deaths));
@@ -108,10 +111,12 @@ pub(crate) fn with_death_recorded(properties: &Properties, death: &Death<'_>) ->
     buried
 }
 
-/// The keys to route the dead letter by, the one it travels on with first: the key that the queue gives, or else the
-/// message's own with its `CC` and `BCC` keys (`bcc`, as they were taken out when it was published).
+/// The keys to route the dead letter by; the first is its new routing key. They are the dead letter
+/// routing key of the queue, if there is one. Otherwise they are the key of the message and its
+/// `CC` and `BCC` keys.
 ///
-/// If the queue gives a key, the `bcc` keys are spent; or else they stay with the dead letter, in case it dies again.
+/// `bcc` has the keys that the publish removed. A dead letter routing key replaces them for good.
+/// Otherwise they stay with the dead letter, in case it dies again.
 pub(crate) fn routing_keys<'a>(
     death: &Death<'a>,
     properties: &'a Properties,
@@ -133,8 +138,9 @@ pub(crate) fn last_queue(headers: Option<&FieldTable>) -> Option<&str> {
     deaths.first()?.as_table()?.get(QUEUE)?.as_str()
 }
 
-/// Whether a dead letter with these headers, as [`with_death_recorded`] made them, would be in `queue` for a second time without anybody
-/// having rejected it since the first: then it would go round for ever, and that queue does not get it.
+/// Whether a dead letter with these headers, as [`with_death_recorded`] made them, would be in
+/// `queue` a second time without a rejection since the first. It would then cycle without end, so
+/// that queue does not get it.
 pub(crate) fn closes_cycle(headers: Option<&FieldTable>, queue: &Name) -> bool {
     let deaths = headers
         .and_then(|headers| headers.get(X_DEATH))
@@ -145,13 +151,14 @@ pub(crate) fn closes_cycle(headers: Option<&FieldTable>, queue: &Name) -> bool {
     else {
         return false;
     };
-    // What is not a table was put there by a client, so the broker is not alone in sending the message round.
+    // A record that is not a table comes from a client. A client then takes part in the cycle, not
+    // the broker alone.
     tables()
         .take(first + 1)
         .all(|death| death.is_some_and(|death| !is(death, REASON, DeathReason::Rejected.as_str())))
 }
 
-/// The record of a first death in this queue for this reason.
+/// The record of the first death in this queue for this reason.
 fn record(properties: &Properties, death: &Death<'_>) -> FieldValue {
     let keys = [death.routing_key].into_iter().chain(cc(properties));
     let mut record = FieldTable::new()
@@ -170,8 +177,8 @@ fn record(properties: &Properties, death: &Death<'_>) -> FieldValue {
     FieldValue::Table(record)
 }
 
-/// The records with one death more, its own first. One that was there counts up and is otherwise left as it was: it tells of
-/// the first of its deaths.
+/// Adds one death to the records, and puts its record first. An existing record counts up and is
+/// otherwise unchanged: it describes the first of its deaths.
 fn add(deaths: Vec<FieldValue>, properties: &Properties, death: &Death<'_>) -> Vec<FieldValue> {
     let (same, others): (Vec<_>, Vec<_>) = grouped(deaths)
         .into_iter()
@@ -187,18 +194,19 @@ fn add(deaths: Vec<FieldValue>, properties: &Properties, death: &Death<'_>) -> V
     [latest].into_iter().chain(others).collect()
 }
 
-/// The queue and the reason that a record names.
+/// The queue and the reason of a record.
 type DeathKey<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
-/// One record for each queue and reason. Brokers before 3.6 wrote one for each death, without a count.
+/// One record for each queue and reason. Brokers before 3.6 wrote one record for each death,
+/// without a count.
 ///
-/// Where there are two or more, RabbitMQ turns their order round at each further death, and what it takes for a cycle
-/// depends on that order: so it is done here too.
+/// With two or more records, RabbitMQ reverses their order at each further death. Its detection of
+/// cycles depends on that order, so the order is reversed here too.
 fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
     if deaths.len() < 2 {
         return deaths;
     }
-    // By place: a chain of many queues leaves many records.
+    // The place of each record in `counts`. A chain of many queues leaves many records.
     let mut places: HashMap<DeathKey<'_>, usize> = HashMap::new();
     let mut counts: Vec<i64> = Vec::new();
     let mut firsts = Vec::new();
@@ -208,7 +216,7 @@ fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
                 .as_table()
                 .and_then(|record| record.get(field)?.as_bytes())
         };
-        // What a client put there that is no table stands for itself.
+        // A record that is not a table comes from a client, and is not merged with others.
         let known = match death.as_table() {
             Some(_) => places.get(&(text(QUEUE), text(REASON))).copied(),
             None => None,
@@ -251,7 +259,7 @@ fn is_same(entry: &FieldValue, queue: &Name, reason: DeathReason) -> bool {
         .is_some_and(|record| is(record, QUEUE, queue) && is(record, REASON, reason.as_str()))
 }
 
-/// Whether a field of a record has this text, be it sent as text or as bytes.
+/// Whether a field of a record has this text. It may be sent as text or as bytes.
 fn is(record: &FieldTable, field: &str, text: &str) -> bool {
     record.get(field).and_then(FieldValue::as_bytes) == Some(text.as_bytes())
 }

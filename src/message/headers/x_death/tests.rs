@@ -8,7 +8,7 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap()
 }
 
-/// Lets a message that was published to the default exchange die in `queue`, whose dead letters get the key `d`.
+/// Makes a message to the default exchange die in `queue`, whose dead letter routing key is `d`.
 fn die(properties: &Properties, queue: &str, reason: DeathReason) -> Properties {
     die_with(properties, queue, reason, queue, Some("d"))
 }
@@ -282,7 +282,7 @@ fn a_rejection_anywhere_in_the_cycle_keeps_it_open() {
     assert!(!closes(&rejected, "a"));
     let passed_on = die(&rejected, "b", Expired);
     assert!(!closes(&passed_on, "a"));
-    // The rejection lies before the cycle that b closes.
+    // The rejection is before the cycle that b closes.
     assert!(closes(&passed_on, "b"));
     let between = die(&die(&rejected, "b", Rejected), "c", Expired);
     assert!(!closes(&die(&between, "a", Expired), "b"));
@@ -354,7 +354,9 @@ proptest! {
     ) {
         let properties = history
             .iter()
-            .fold(Properties::new(), |properties, (queue, reason)| die(&properties, queue, *reason));
+            .fold(Properties::new(), |properties, (queue, reason)| {
+                die(&properties, queue, *reason)
+            });
         let (last, reason) = &history[history.len() - 1];
         let closed = closes(&properties, &target);
         if *reason == Rejected || history.iter().all(|(queue, _)| *queue != target) {

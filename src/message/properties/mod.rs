@@ -1,8 +1,8 @@
-//! The basic properties of a message: the 14 that AMQP 0-9-1 names, all optional.
+//! The basic properties of a message: the 14 optional properties of AMQP 0-9-1.
 //!
-//! Most messages have few or none, so [`Properties`] is one pointer, and empty properties allocate nothing.
-//! The values are what the publisher said; what the broker makes of them (routing by headers, priority, expiry) is
-//! decided elsewhere. Only what can be checked without a broker is checked here.
+//! Most messages have few or none. [`Properties`] is therefore one pointer, and empty properties
+//! allocate nothing. The values are those of the publisher. Other modules apply them: routing by
+//! headers, priority, expiry. Only the checks that need no broker are here.
 
 use std::{
     fmt,
@@ -19,13 +19,21 @@ use crate::model::{
 
 /// The basic properties of a message.
 ///
-/// Made by chained setters, read (and changed) through the fields of [`PropertyList`]; setter and field have the same name.
+/// Setters make them, and can be chained. The fields of [`PropertyList`] read and change them. A
+/// setter and its field have the same name.
+///
+/// # RabbitMQ
+/// The properties of class `basic` (AMQP 0-9-1).
 ///
 /// # Examples
 /// ```
 /// use leveret::{FieldTable, FieldValue, Properties};
 ///
-/// let properties = Properties::new().content_type("text/plain").priority(5).header("k", "v").persistent();
+/// let properties = Properties::new()
+///     .content_type("text/plain")
+///     .priority(5)
+///     .header("k", "v")
+///     .persistent();
 /// assert_eq!(properties.content_type.as_deref(), Some("text/plain"));
 /// assert_eq!(properties.priority, Some(5));
 /// assert_eq!(properties.header_value("k"), Some(&FieldValue::from("v")));
@@ -52,58 +60,66 @@ use crate::model::{
 #[derive(Clone, Default)]
 pub struct Properties(Option<Box<PropertyList>>);
 
-/// The fields of [`Properties`]. What is `None` is absent from the message.
+/// The fields of [`Properties`]. A field that is `None` is absent from the message.
 ///
 /// [`Properties`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PropertyList {
-    /// The MIME type of the body. Set at publish, from the payload, if it is absent.
+    /// The MIME type of the body (`content-type`). If it is absent, the publish sets it from the
+    /// payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// The MIME encoding of the body, such as `gzip`. The broker does not look at it.
+    /// The MIME encoding of the body (`content-encoding`), such as `gzip`. The broker ignores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
-    /// Named values: what headers exchanges look at, `CC` and `BCC`, and what the broker adds (`x-death`).
+    /// Named values (`headers`). Headers exchanges compare them, `CC` and `BCC` add routing keys,
+    /// and the broker adds some, such as `x-death`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<FieldTable>,
-    /// 1 for a transient message, 2 for a persistent one. Absent is transient.
+    /// 1 for a transient message, 2 for a persistent one (`delivery-mode`). An absent value means
+    /// transient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_mode: Option<u8>,
-    /// The priority in a queue with priorities. Absent is 0; what is above the queue's maximum counts as the maximum.
+    /// The priority in a queue with priorities (`priority`). An absent value means 0. A priority
+    /// above the maximum of the queue counts as that maximum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
-    /// What a reply refers to: by custom, the request's correlation id.
+    /// The id of the message that a reply answers (`correlation-id`): by convention that of the
+    /// request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
-    /// Where to send a reply: by custom, a queue's name.
+    /// The address for a reply (`reply-to`): by convention the name of a queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
-    /// How long the message lives in a queue: a number of milliseconds, as text.
+    /// The time that the message may wait in a queue (`expiration`): a number of milliseconds, as
+    /// text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expiration: Option<String>,
-    /// The application's id for the message. The broker does not look at it.
+    /// The application's id of the message (`message-id`). The broker ignores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// When the message was made, in seconds since 1970-01-01 00:00 UTC. The broker does not look at it.
+    /// The time of the message (`timestamp`), in seconds since 1970-01-01 00:00 UTC. The broker
+    /// ignores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<u64>,
-    /// The application's name for this kind of message: AMQP's `type`, which is a keyword in Rust.
+    /// The application's name for the kind of message (`type`, which is a keyword of Rust).
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub message_type: Option<String>,
-    /// Who published the message. If present it must be the name of the user of the connection.
+    /// The user who published the message (`user-id`). If present, it must be the user of the
+    /// connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// What published the message. The broker does not look at it.
+    /// The application that published the message (`app-id`). The broker ignores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub app_id: Option<String>,
-    /// Deprecated by AMQP, and carried along unseen.
+    /// The cluster id (`cluster-id`), which AMQP deprecates. The broker ignores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
 }
 
-/// What empty properties show.
+/// The fields of empty properties.
 static EMPTY: PropertyList = PropertyList {
     content_type: None,
     content_encoding: None,
@@ -121,7 +137,7 @@ static EMPTY: PropertyList = PropertyList {
     cluster_id: None,
 };
 
-/// The setters of text properties, which differ in their names only.
+/// The setters of text properties, which differ only in their names.
 macro_rules! text_setters {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -140,35 +156,70 @@ impl Properties {
     /// The delivery mode of a transient message.
     pub const TRANSIENT: u8 = 1;
 
-    /// No properties. Allocates nothing.
+    /// Makes empty properties, without an allocation.
     pub const fn new() -> Properties {
         Properties(None)
     }
 
     text_setters! {
         /// Sets the MIME type of the body.
+        ///
+        /// # RabbitMQ
+        /// The property `content-type`.
         content_type;
         /// Sets the MIME encoding of the body.
+        ///
+        /// # RabbitMQ
+        /// The property `content-encoding`.
         content_encoding;
-        /// Sets what a reply refers to.
+        /// Sets the id of the message that a reply answers.
+        ///
+        /// # RabbitMQ
+        /// The property `correlation-id`.
         correlation_id;
-        /// Sets where to send a reply.
+        /// Sets the address for a reply.
+        ///
+        /// # RabbitMQ
+        /// The property `reply-to`.
         reply_to;
-        /// Sets how long the message lives in a queue: a number of milliseconds, as text. Checked when it is published.
+        /// Sets the time that the message may wait in a queue: a number of milliseconds, as text.
+        /// The publish checks it.
+        ///
+        /// # RabbitMQ
+        /// The property `expiration`.
         expiration;
-        /// Sets the application's id for the message.
+        /// Sets the application's id of the message.
+        ///
+        /// # RabbitMQ
+        /// The property `message-id`.
         message_id;
-        /// Sets the application's name for this kind of message: AMQP's `type`.
+        /// Sets the application's name for the kind of message.
+        ///
+        /// # RabbitMQ
+        /// The property `type`.
         message_type;
-        /// Sets who publishes the message. Publishing checks it against the connection's user.
+        /// Sets the user who publishes the message. The publish compares it with the user of the
+        /// connection.
+        ///
+        /// # RabbitMQ
+        /// The property `user-id`.
         user_id;
-        /// Sets what publishes the message.
+        /// Sets the application that publishes the message.
+        ///
+        /// # RabbitMQ
+        /// The property `app-id`.
         app_id;
         /// Sets the cluster id, which AMQP deprecates.
+        ///
+        /// # RabbitMQ
+        /// The property `cluster-id`.
         cluster_id;
     }
 
-    /// Sets all headers, in place of those set before.
+    /// Sets all headers. They replace earlier ones.
+    ///
+    /// # RabbitMQ
+    /// The property `headers`.
     #[must_use]
     pub fn headers(mut self, headers: FieldTable) -> Properties {
         self.headers = Some(headers);
@@ -176,14 +227,20 @@ impl Properties {
     }
 
     /// Sets one header.
+    ///
+    /// # RabbitMQ
+    /// The property `headers`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> Properties {
         self.headers_mut().insert(name, value);
         self
     }
 
-    /// Sets the delivery mode: [`TRANSIENT`](Properties::TRANSIENT) or [`PERSISTENT`](Properties::PERSISTENT). Checked
-    /// when the message is published.
+    /// Sets the delivery mode: [`TRANSIENT`](Properties::TRANSIENT) or
+    /// [`PERSISTENT`](Properties::PERSISTENT). The publish checks it.
+    ///
+    /// # RabbitMQ
+    /// The property `delivery-mode`.
     #[must_use]
     pub fn delivery_mode(mut self, delivery_mode: u8) -> Properties {
         self.delivery_mode = Some(delivery_mode);
@@ -191,19 +248,28 @@ impl Properties {
     }
 
     /// Makes the message persistent.
+    ///
+    /// # RabbitMQ
+    /// The property `delivery-mode` with the value 2.
     #[must_use]
     pub fn persistent(self) -> Properties {
         self.delivery_mode(Properties::PERSISTENT)
     }
 
     /// Sets the priority.
+    ///
+    /// # RabbitMQ
+    /// The property `priority`.
     #[must_use]
     pub fn priority(mut self, priority: u8) -> Properties {
         self.priority = Some(priority);
         self
     }
 
-    /// Sets when the message was made, in seconds since 1970-01-01 00:00 UTC.
+    /// Sets the time of the message, in seconds since 1970-01-01 00:00 UTC.
+    ///
+    /// # RabbitMQ
+    /// The property `timestamp`.
     #[must_use]
     pub fn timestamp(mut self, timestamp: u64) -> Properties {
         self.timestamp = Some(timestamp);
@@ -217,17 +283,17 @@ impl Properties {
 }
 
 impl PropertyList {
-    /// Whether the delivery mode says that the message is to survive a restart.
+    /// Whether the delivery mode is that of a persistent message.
     pub fn is_persistent(&self) -> bool {
         self.delivery_mode == Some(Properties::PERSISTENT)
     }
 
-    /// The header of that name, if there are headers and it is among them.
+    /// The header of that name, if there is one.
     pub fn header_value(&self, name: &str) -> Option<&FieldValue> {
         self.headers.as_ref()?.get(name)
     }
 
-    /// The headers, to be changed; made if there were none.
+    /// The headers, to be changed. If there are none, empty ones are made.
     pub fn headers_mut(&mut self) -> &mut FieldTable {
         self.headers.get_or_insert_default()
     }
@@ -235,7 +301,8 @@ impl PropertyList {
     /// The expiration in milliseconds, if there is one.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] (406) if it is not a whole number from 0 to 4,294,967,295 in decimal digits.
+    /// [`Error::PreconditionFailed`] (406) if it is not a whole number from 0 to 4,294,967,295 in
+    /// decimal digits.
     ///
     /// # Examples
     /// ```
@@ -250,8 +317,7 @@ impl PropertyList {
         self.expiration.as_deref().map(parse_expiration).transpose()
     }
 
-    /// Checks what a publish checks in the properties alone: the expiration, then the delivery mode.
-    #[allow(dead_code)] // taken up by the publish path
+    /// Checks the properties that need no broker: the expiration, then the delivery mode.
     pub(crate) fn validate(&self) -> Result {
         self.expiration_millis()?;
         match self.delivery_mode {
@@ -263,7 +329,7 @@ impl PropertyList {
     }
 }
 
-/// Reads an expiration; refuses it in RabbitMQ's words.
+/// Parses an expiration. The errors are those of RabbitMQ, word for word.
 fn parse_expiration(text: &str) -> Result<u64> {
     let refused = |reason: String| Err(Error::invalid_expiration(text, reason));
     let (negative, unsigned) = match text.strip_prefix('-') {
@@ -298,7 +364,7 @@ impl Deref for Properties {
     }
 }
 
-/// Changing a field of empty properties allocates the list.
+/// To change a field of empty properties allocates the list.
 impl DerefMut for Properties {
     fn deref_mut(&mut self) -> &mut PropertyList {
         self.0.get_or_insert_default()
@@ -338,113 +404,4 @@ impl<'de> Deserialize<'de> for Properties {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn empty_properties_are_one_pointer_and_allocate_nothing() {
-        assert_eq!(size_of::<Properties>(), size_of::<usize>());
-        assert!(Properties::new().0.is_none());
-        assert!(Properties::new().is_empty());
-        assert!(
-            serde_json::from_str::<Properties>("{}")
-                .unwrap()
-                .0
-                .is_none()
-        );
-        assert!(!Properties::new().priority(0).is_empty());
-    }
-
-    #[test]
-    fn properties_that_were_emptied_equal_empty_ones() {
-        let mut properties = Properties::new().priority(1);
-        properties.priority = None;
-        assert_eq!(properties, Properties::new());
-        assert!(properties.is_empty());
-    }
-
-    #[test]
-    fn every_property_is_written_under_its_amqp_name_and_reads_back() {
-        let properties = Properties::new()
-            .content_type("a")
-            .content_encoding("b")
-            .headers(FieldTable::from([("k", 1)]))
-            .persistent()
-            .priority(3)
-            .correlation_id("c")
-            .reply_to("d")
-            .expiration("4")
-            .message_id("e")
-            .timestamp(5)
-            .message_type("f")
-            .user_id("g")
-            .app_id("h")
-            .cluster_id("i");
-        let json = serde_json::to_value(&properties).unwrap();
-        assert_eq!(
-            json,
-            serde_json::json!({
-                "content_type": "a", "content_encoding": "b", "headers": {"k": 1}, "delivery_mode": 2, "priority": 3,
-                "correlation_id": "c", "reply_to": "d", "expiration": "4", "message_id": "e", "timestamp": 5, "type": "f",
-                "user_id": "g", "app_id": "h", "cluster_id": "i"
-            })
-        );
-        assert_eq!(
-            serde_json::from_value::<Properties>(json).unwrap(),
-            properties
-        );
-        assert_eq!(serde_json::to_string(&Properties::new()).unwrap(), "{}");
-    }
-
-    #[test]
-    fn an_expiration_is_a_number_of_milliseconds() {
-        let millis = |text: &str| Properties::new().expiration(text).expiration_millis();
-        assert_eq!(Properties::new().expiration_millis(), Ok(None));
-        assert_eq!(millis("0"), Ok(Some(0)));
-        assert_eq!(millis("60000"), Ok(Some(60_000)));
-        assert_eq!(millis("000000000000000000000000000030"), Ok(Some(30)));
-        assert_eq!(millis("+5"), Ok(Some(5)));
-        assert_eq!(millis("-0"), Ok(Some(0)));
-        assert_eq!(millis("315360000000"), Ok(Some(315_360_000_000)));
-    }
-
-    #[test]
-    fn an_invalid_expiration_is_refused_in_rabbitmqs_words() {
-        for (text, reason) in [
-            ("", "no_integer"),
-            ("x", "no_integer"),
-            (" 5", "no_integer"),
-            ("-", "no_integer"),
-            ("5 ", "{leftover_string,\" \"}"),
-            ("5.0", "{leftover_string,\".0\"}"),
-            ("-1", "{value_negative,-1}"),
-            ("315360000001", "{value_too_large,315360000001}"),
-            (
-                "99999999999999999999999",
-                "{value_too_large,99999999999999999999999}",
-            ),
-        ] {
-            let error = Properties::new()
-                .expiration(text)
-                .expiration_millis()
-                .unwrap_err();
-            assert_eq!(error.reply_code(), Some(406));
-            assert_eq!(
-                error.to_string(),
-                format!("PRECONDITION_FAILED - invalid expiration '{text}': {reason}")
-            );
-        }
-    }
-
-    #[test]
-    fn a_delivery_mode_is_one_or_two() {
-        assert_eq!(Properties::new().validate(), Ok(()));
-        assert_eq!(Properties::new().persistent().validate(), Ok(()));
-        assert_eq!(Properties::new().delivery_mode(1).validate(), Ok(()));
-        let error = Properties::new().delivery_mode(3).validate().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,3}"
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,109 @@
+use super::*;
+
+#[test]
+fn empty_properties_are_one_pointer_and_allocate_nothing() {
+    assert_eq!(size_of::<Properties>(), size_of::<usize>());
+    assert!(Properties::new().0.is_none());
+    assert!(Properties::new().is_empty());
+    assert!(
+        serde_json::from_str::<Properties>("{}")
+            .unwrap()
+            .0
+            .is_none()
+    );
+    assert!(!Properties::new().priority(0).is_empty());
+}
+
+#[test]
+fn properties_that_were_emptied_equal_empty_ones() {
+    let mut properties = Properties::new().priority(1);
+    properties.priority = None;
+    assert_eq!(properties, Properties::new());
+    assert!(properties.is_empty());
+}
+
+#[test]
+fn every_property_is_written_under_its_amqp_name_and_reads_back() {
+    let properties = Properties::new()
+        .content_type("a")
+        .content_encoding("b")
+        .headers(FieldTable::from([("k", 1)]))
+        .persistent()
+        .priority(3)
+        .correlation_id("c")
+        .reply_to("d")
+        .expiration("4")
+        .message_id("e")
+        .timestamp(5)
+        .message_type("f")
+        .user_id("g")
+        .app_id("h")
+        .cluster_id("i");
+    let json = serde_json::to_value(&properties).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "content_type": "a", "content_encoding": "b", "headers": {"k": 1},
+            "delivery_mode": 2, "priority": 3, "correlation_id": "c", "reply_to": "d",
+            "expiration": "4", "message_id": "e", "timestamp": 5, "type": "f",
+            "user_id": "g", "app_id": "h", "cluster_id": "i"
+        })
+    );
+    assert_eq!(
+        serde_json::from_value::<Properties>(json).unwrap(),
+        properties
+    );
+    assert_eq!(serde_json::to_string(&Properties::new()).unwrap(), "{}");
+}
+
+#[test]
+fn an_expiration_is_a_number_of_milliseconds() {
+    let millis = |text: &str| Properties::new().expiration(text).expiration_millis();
+    assert_eq!(Properties::new().expiration_millis(), Ok(None));
+    assert_eq!(millis("0"), Ok(Some(0)));
+    assert_eq!(millis("60000"), Ok(Some(60_000)));
+    assert_eq!(millis("000000000000000000000000000030"), Ok(Some(30)));
+    assert_eq!(millis("+5"), Ok(Some(5)));
+    assert_eq!(millis("-0"), Ok(Some(0)));
+    assert_eq!(millis("315360000000"), Ok(Some(315_360_000_000)));
+}
+
+#[test]
+fn an_invalid_expiration_is_refused_in_rabbitmqs_words() {
+    for (text, reason) in [
+        ("", "no_integer"),
+        ("x", "no_integer"),
+        (" 5", "no_integer"),
+        ("-", "no_integer"),
+        ("5 ", "{leftover_string,\" \"}"),
+        ("5.0", "{leftover_string,\".0\"}"),
+        ("-1", "{value_negative,-1}"),
+        ("315360000001", "{value_too_large,315360000001}"),
+        (
+            "99999999999999999999999",
+            "{value_too_large,99999999999999999999999}",
+        ),
+    ] {
+        let error = Properties::new()
+            .expiration(text)
+            .expiration_millis()
+            .unwrap_err();
+        assert_eq!(error.reply_code(), Some(406));
+        assert_eq!(
+            error.to_string(),
+            format!("PRECONDITION_FAILED - invalid expiration '{text}': {reason}")
+        );
+    }
+}
+
+#[test]
+fn a_delivery_mode_is_one_or_two() {
+    assert_eq!(Properties::new().validate(), Ok(()));
+    assert_eq!(Properties::new().persistent().validate(), Ok(()));
+    assert_eq!(Properties::new().delivery_mode(1).validate(), Ok(()));
+    let error = Properties::new().delivery_mode(3).validate().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,3}"
+    );
+}

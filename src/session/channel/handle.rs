@@ -1,0 +1,261 @@
+//! The handle of a channel, and its methods on the channel itself: open, events, close.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use super::{
+    ChannelCore, ChannelState, PublishMode,
+    events::{Event, Events},
+    ledger::Ledger,
+};
+use crate::{
+    model::{
+        error::{CancelReason, Error, Result},
+        name::Name,
+    },
+    runtime::{
+        sync::{
+            Mutex,
+            channel::{Receiver, unbounded},
+        },
+        waiter::WaitList,
+    },
+    session::connection::Connection,
+};
+
+/// A channel of a [`Connection`].
+///
+/// A clone is another handle to the same channel, and cheap to make.
+///
+/// # If dropped
+/// The channel closes as by [`close`](Self::close) when its last clone is dropped.
+/// [`Events`] do not keep the channel open.
+///
+/// # RabbitMQ
+/// A channel of AMQP 0-9-1. In RabbitMQ an error closes the channel or its connection. Here only
+/// the method fails, and [`Error::scope`] names what RabbitMQ would have closed.
+///
+/// # Errors of a closed channel
+/// Every method fails with one of these errors on a closed channel:
+///
+/// - [`Error::ChannelClosed`] if the channel is closed.
+/// - [`Error::ConnectionClosed`] if its connection is closed.
+/// - [`Error::VhostDeleted`] if its virtual host is deleted.
+/// - [`Error::ShutDown`] if the broker is shut down.
+///
+/// All other errors leave the channel open. A method that fails changes nothing,
+/// except [`tx_commit`](Self::tx_commit).
+///
+/// # Examples
+/// ```
+/// use leveret::{
+///     channel::{AckMode, Multiple, PublishOptions},
+///     Broker, Credentials, Properties, Queue,
+/// };
+///
+/// let broker = Broker::new();
+/// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// channel.queue_declare(&Queue::new("q"))?;
+/// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+/// let delivery = channel.basic_get("q", AckMode::Manual)?.expect("one message");
+/// assert_eq!(&*delivery.body()?, b"hello");
+/// channel.basic_ack(delivery.delivery_tag(), Multiple::No)?;
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Channel {
+    handle: Arc<ChannelHandle>,
+}
+
+/// Closes the channel when the last handle is dropped.
+struct ChannelHandle {
+    core: Arc<ChannelCore>,
+    /// A reader of the stream. The stream lives as long as a handle or an [`Events`] lives. The
+    /// core must not own it. Unread events hold payloads, which run user code when they are
+    /// dropped. The last reference to the core may be dropped under the lock of a queue.
+    events: Receiver<Event>,
+    /// A channel keeps its connection open.
+    connection: Connection,
+}
+
+impl Drop for ChannelHandle {
+    fn drop(&mut self) {
+        self.core.close(CancelReason::ChannelClosed);
+    }
+}
+
+impl Connection {
+    /// Opens a channel.
+    ///
+    /// # RabbitMQ
+    /// `channel.open` (AMQP 0-9-1).
+    ///
+    /// # Errors
+    /// - [`Error::ConnectionClosed`] after [`close`](Self::close).
+    /// - [`Error::VhostDeleted`] if the virtual host is deleted.
+    /// - [`Error::ShutDown`] if the broker is shut down.
+    /// - [`Error::ResourceError`] if all 65,535 channels of the connection are open.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Error;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// let (first, second) = (connection.open_channel()?, connection.open_channel()?);
+    /// assert_eq!((first.number(), second.number()), (1, 2));
+    /// connection.close()?;
+    /// assert_eq!(connection.open_channel().unwrap_err(), Error::ConnectionClosed);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn open_channel(&self) -> Result<Channel> {
+        let number = self.core().next_channel()?;
+        let channel = Channel::open(self.clone(), number);
+        self.core().add_channel(number, channel.downgrade())?;
+        Ok(channel)
+    }
+}
+
+impl Channel {
+    pub(crate) fn open(connection: Connection, number: u16) -> Channel {
+        let core = Arc::clone(connection.core());
+        let (events, receiver) = unbounded();
+        let state = ChannelState {
+            closed: None,
+            ledger: Ledger::default(),
+            mode: PublishMode::Plain,
+            closing: WaitList::default(),
+            publishers: HashMap::new(),
+            prefetch: 0,
+            current_queue: None,
+            replies_to: None,
+            subscribers: Vec::new(),
+            waiting: WaitList::default(),
+            events,
+        };
+        let group = core.gate().vhost().new_group();
+        let core = ChannelCore {
+            connection: core,
+            number,
+            group,
+            state: Mutex::new(state),
+        };
+        Channel {
+            handle: Arc::new(ChannelHandle {
+                core: Arc::new(core),
+                events: receiver,
+                connection,
+            }),
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<ChannelCore> {
+        &self.handle.core
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<ChannelCore> {
+        Arc::downgrade(self.core())
+    }
+
+    /// The number of this channel in its connection, from 1.
+    pub fn number(&self) -> u16 {
+        self.core().number
+    }
+
+    /// The stream of the channel's events: deliveries, returned messages, confirms and cancelled
+    /// consumers.
+    ///
+    /// # RabbitMQ
+    /// The methods that the broker sends to a client, which client libraries hand to callbacks:
+    /// `basic.deliver`, `basic.return`, `basic.ack`, `basic.nack` and `basic.cancel` (AMQP 0-9-1
+    /// with RabbitMQ's extensions).
+    /// # Examples
+    /// ```
+    /// use leveret::{channel::{ConsumeOptions, Event, IfEmpty, IfUnused}, Queue, TryRecvError};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// let (one, other) = (channel.events(), channel.events());
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.basic_consume("q", ConsumeOptions::new().tag("c"))?;
+    /// channel.queue_delete("q", IfUnused::No, IfEmpty::No)?;
+    /// let event = one.try_recv()?;
+    /// assert!(matches!(event, Event::Cancelled { consumer_tag, .. } if consumer_tag == "c"));
+    /// // Each event comes to one reader.
+    /// assert!(matches!(other.try_recv(), Err(TryRecvError::Empty)));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn events(&self) -> Events {
+        Events {
+            core: Arc::clone(self.core()),
+            stream: self.handle.events.clone(),
+        }
+    }
+
+    /// Closes the channel.
+    ///
+    /// The consumers of the channel are removed. Every delivery and every message of a get that is
+    /// not settled returns to its place in its queue, marked as redelivered. For each queue both
+    /// happen at once. An auto-delete queue that loses its last consumer is deleted. Events from
+    /// before the close can still be read.
+    ///
+    /// # RabbitMQ
+    /// `channel.close` (AMQP 0-9-1).
+    ///
+    /// # Errors
+    /// [`Error::ChannelClosed`], [`Error::ConnectionClosed`] or [`Error::ShutDown`] if it is closed
+    /// already.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Queue;
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// # use leveret::{channel::{AckMode, PublishOptions}, Properties};
+    /// # channel.queue_declare(&Queue::new("q"))?;
+    /// # let properties = Properties::new().content_type("text/plain");
+    /// # channel.basic_publish("", "q", "hello", properties, PublishOptions::new())?;
+    /// # channel.basic_get("q", AckMode::Manual)?;
+    /// // The delivery with tag 1 is not settled.
+    /// channel.close()?;
+    /// assert!(channel.close().unwrap_err().is_closed());
+    /// assert!(broker.consumer::<String>(&Queue::new("q"))?.recv()?.info().redelivered());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn close(&self) -> Result {
+        self.core().check_open()?;
+        self.core().close(CancelReason::ChannelClosed);
+        Ok(())
+    }
+
+    /// The connection of the channel.
+    pub(crate) fn parent(&self) -> Result<Connection> {
+        self.core().check_open()?;
+        Ok(self.handle.connection.clone())
+    }
+
+    /// The name of the queue: for an empty name, that of the queue declared last on this channel.
+    pub(super) fn expand<'a>(&self, queue: &'a str, current: &'a Option<Name>) -> Result<&'a str> {
+        match (queue, current) {
+            ("", Some(current)) => Ok(current),
+            ("", None) => Err(Error::NoDeclaredQueue),
+            (queue, _) => Ok(queue),
+        }
+    }
+
+    pub(super) fn current_queue(&self) -> Result<Option<Name>> {
+        Ok(self.core().open()?.current_queue.clone())
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("number", &self.number())
+            .finish_non_exhaustive()
+    }
+}
