@@ -170,8 +170,8 @@ fn a_batch_ends_before_an_undecodable_message() {
         assert!(matches!(batch(), Err(RecvError::Decode(_))));
         assert_eq!(ids(batch().unwrap()), [3]);
         assert!(ids(batch().unwrap()).is_empty());
-        // The undecodable message takes its credit once, although the consumer looked at it twice.
-        // So the consumer takes four messages again, not five.
+        // The undecodable message returns its credit once, whether the consumer looked at it once
+        // or twice. So the consumer takes four messages again, not five.
         let numbers = broker.producer::<u64>(&queue).unwrap();
         for id in 10..16 {
             numbers.publish(id).unwrap();

@@ -427,7 +427,7 @@ fn get(stage: &Arc<Stage>, random: &mut Random) {
     }
 }
 
-/// A connection with an exclusive queue. The queue is deleted with it at a random moment.
+/// A connection with an exclusive queue. Its end deletes the queue, whatever other threads do.
 fn come_and_go(stage: &Arc<Stage>, random: &mut Random) {
     let connection = stage.broker.connect("/", Credentials::guest()).unwrap();
     let queue = connection.declare(&Queue::exclusive()).unwrap();
