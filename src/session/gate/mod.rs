@@ -1,7 +1,7 @@
 //! The one way from a session into its virtual host.
 //!
-//! Each verb first checks that the connection is open, then that the user may do it. Then it asks the
-//! virtual host. Channels, typed handles, management and protocols call only this.
+//! Each verb first checks that the connection is open, and then that the user may do it. Then it
+//! asks the virtual host. Channels, typed handles, management and protocols call only this.
 
 mod closing;
 mod remote;

@@ -22,7 +22,7 @@ impl Gate {
     }
 
     /// # Errors
-    /// [`Error::NotImplemented`] for an engine outside of this process, which does not offer `what`.
+    /// [`Error::NotImplemented`] for an engine outside of this process: it does not offer `what`.
     #[inline]
     pub(crate) fn check_embedded(&self, what: &str) -> Result {
         match &self.backend {
@@ -42,8 +42,8 @@ impl Gate {
     /// Waits for the end of a publish.
     ///
     /// # Errors
-    /// [`Error::Timeout`] at the deadline of `on_full`. [`Error::ConnectionClosed`] if the connection
-    /// is lost. The message may be published all the same.
+    /// [`Error::Timeout`] at the deadline of `on_full`. [`Error::ConnectionClosed`] if the
+    /// connection is lost. The message may be published all the same.
     pub(crate) fn wait_for_confirmation(
         &self,
         started: Started,
