@@ -24,10 +24,18 @@ pub const HOUR: Duration = Duration::from_secs(3_600);
 /// A time limit far beyond the need of a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A share of `whole`: all of it for 256 cases in `PROPTEST_CASES`, fewer for fewer cases, and at
-/// least one.
+/// The settings of random tests: the number of cases that `PROPTEST_CASES` says, else 32. The gate
+/// sets it to 256.
+pub fn cases() -> Config {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => Config::default(),
+        None => Config::with_cases(32),
+    }
+}
+
+/// A share of `whole`: all of it for 256 cases, fewer for fewer cases, and at least one.
 pub fn share_of(whole: u32) -> u32 {
-    let share = u64::from(whole) * u64::from(Config::default().cases) / 256;
+    let share = u64::from(whole) * u64::from(cases().cases) / 256;
     share.max(1).try_into().unwrap_or(u32::MAX)
 }
 

@@ -147,6 +147,9 @@ mod tests {
     use super::*;
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         #[test]
         fn it_answers_as_a_hash_map_does(
             steps in proptest::collection::vec((0..48u8, 0..5u8), 0..300),

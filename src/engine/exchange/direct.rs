@@ -59,6 +59,9 @@ mod tests {
     };
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         #[test]
         fn it_routes_as_comparing_every_key_does(
             program in program("[ab.]{0,2}", few_arguments(), few_arguments()),

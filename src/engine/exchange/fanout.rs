@@ -49,6 +49,9 @@ mod tests {
     };
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         #[test]
         fn it_routes_to_all_that_are_bound(
             program in program("[ab]?", few_arguments(), few_arguments()),

@@ -118,6 +118,9 @@ mod tests {
     use super::*;
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         #[test]
         fn keys_keep_their_numbers_and_numbers_are_few(
             steps in proptest::collection::vec((0..48u8, 0..5u8), 0..300),

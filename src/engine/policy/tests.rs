@@ -433,6 +433,9 @@ fn limits() -> impl Strategy<Value = FieldTable> {
 }
 
 proptest! {
+
+    #![proptest_config(crate::model::test_cases::cases())]
+
     #[test]
     fn each_limit_is_the_lowest_that_argument_policy_and_operator_give(
         argument in limits(), policy in limits(), operator in limits()

@@ -169,6 +169,9 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         /// Messages written by permits and enqueued messages reach the same consumers in the same
         /// order, and have the same counts.
         #[test]

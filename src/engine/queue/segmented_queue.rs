@@ -189,6 +189,9 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         #[test]
         fn it_is_a_queue(steps in proptest::collection::vec((0..4_u8, 1..600_usize), 0..40)) {
             let (mut line, mut model) = (SegmentedQueue::default(), VecDeque::new());

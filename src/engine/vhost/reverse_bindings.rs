@@ -90,6 +90,9 @@ mod tests {
     use super::*;
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         #[test]
         fn each_destination_has_the_sources_that_were_given_to_it(
             steps in proptest::collection::vec((0..4u8, 0..5u8, 0..8u8), 0..100),

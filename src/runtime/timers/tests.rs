@@ -151,7 +151,7 @@ fn a_million_timers_can_be_scheduled_and_cancelled() {
     let ([bell], rung) = bells(["bell"]);
     let now = Instant::now();
     // A million if the random tests have their 256 cases.
-    let count = 1_000_000 * u64::from(proptest::test_runner::Config::default().cases) / 256;
+    let count = 1_000_000 * u64::from(crate::model::test_cases::cases().cases) / 256;
     let keys: Vec<_> = (0..count)
         .map(|n| {
             timers.schedule(

@@ -161,6 +161,9 @@ fn run(steps: Vec<Step>, in_exchange: bool) -> Result {
 }
 
 proptest! {
+
+    #![proptest_config(crate::common::cases())]
+
     #[test]
     fn a_queue_and_an_exchange_keep_messages_as_a_sorted_list_would(
         steps in prop::collection::vec(step(), 1..60),

@@ -22,7 +22,7 @@ fn config() -> ProptestConfig {
         // A long shrink pays off, because each step that it removes is one step less to read.
         max_shrink_iters: 20_000,
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..crate::common::cases()
     }
 }
 

@@ -147,6 +147,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
+
+    #![proptest_config(crate::common::cases())]
+
     /// Compares a producer that remembers its routes with one that has no memory. The first must
     /// notice every change of bindings and exchanges, also far from its own exchange.
     #[test]

@@ -282,6 +282,9 @@ mod tests {
     }
 
     proptest! {
+
+        #![proptest_config(crate::model::test_cases::cases())]
+
         #[test]
         fn it_routes_as_counting_conditions_does(
             program in program("k?", arguments(), headers()),

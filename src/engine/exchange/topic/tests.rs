@@ -64,6 +64,9 @@ fn beginnings(patterns: &[String]) -> usize {
 }
 
 proptest! {
+
+    #![proptest_config(crate::model::test_cases::cases())]
+
     #[test]
     fn it_routes_as_matching_every_pattern_does(
         program in program(keys(), few_arguments(), few_arguments()),

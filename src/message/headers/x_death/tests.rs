@@ -330,6 +330,9 @@ fn any_value() -> impl Strategy<Value = FieldValue> {
 }
 
 proptest! {
+
+    #![proptest_config(crate::model::test_cases::cases())]
+
     #[test]
     fn the_records_are_the_distinct_deaths_with_their_numbers_the_others_turned_round(
         history in prop::collection::vec((queue(), reason()), 1..20)

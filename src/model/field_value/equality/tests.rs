@@ -204,7 +204,7 @@ fn hash(value: &FieldValue) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2 * ProptestConfig::default().cases))]
+    #![proptest_config(ProptestConfig::with_cases(2 * crate::model::test_cases::cases().cases))]
 
     #[test]
     fn every_comparison_is_reflexive(value in any_value()) {

@@ -210,6 +210,9 @@ fn step(op: Op, model: &mut Model, real: &mut Real) -> Result<(), TestCaseError>
 }
 
 proptest! {
+
+    #![proptest_config(crate::common::cases())]
+
     #[test]
     fn the_use_of_a_budget_is_the_size_of_its_messages(ops in prop::collection::vec(op(), 1..80)) {
         let (mut model, mut real) = (Model::default(), Real::new());
