@@ -251,7 +251,6 @@ impl PropertyList {
     }
 
     /// Checks what a publish checks in the properties alone: the expiration, then the delivery mode.
-    #[allow(dead_code)] // taken up by the publish path
     pub(crate) fn validate(&self) -> Result {
         self.expiration_millis()?;
         match self.delivery_mode {

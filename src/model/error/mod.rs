@@ -117,9 +117,6 @@ pub enum Error {
     /// 540: AMQP has it, the broker does not.
     #[error("NOT_IMPLEMENTED - {0}")]
     NotImplemented(Arc<str>),
-    /// 541: a fault of the broker, or of code that was given to it.
-    #[error("INTERNAL_ERROR - {0}")]
-    InternalError(Arc<str>),
 
     // What AMQP has no code for.
     /// A queue is at its limit and refuses what does not fit (`x-overflow: reject-publish`), or a [`Budget`](crate::Budget) that covers it
@@ -141,14 +138,6 @@ pub enum Error {
         /// How many queues it would reach.
         queues: usize,
     },
-    /// A payload that exists as a Rust value only was asked for as another type.
-    #[error("the payload is a {found}, which cannot be encoded, and not a {expected}")]
-    TypeMismatch {
-        /// The Rust type asked for.
-        expected: &'static str,
-        /// The Rust type it has.
-        found: &'static str,
-    },
     /// A payload could not be encoded or decoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -167,9 +156,6 @@ pub enum Error {
     /// It did not happen in the time given.
     #[error("timed out")]
     Timeout,
-    /// The store of durable state failed.
-    #[error("the store failed: {0}")]
-    Store(Arc<str>),
 }
 
 impl Error {
@@ -187,17 +173,14 @@ impl Error {
             Error::ResourceError(_) => 506,
             Error::NotAllowed(_) => 530,
             Error::NotImplemented(_) => 540,
-            Error::InternalError(_) => 541,
             Error::Refused { .. }
             | Error::NotShareable { .. }
-            | Error::TypeMismatch { .. }
             | Error::Codec(_)
             | Error::Cancelled(_)
             | Error::ChannelClosed
             | Error::ConnectionClosed
             | Error::ShutDown
-            | Error::Timeout
-            | Error::Store(_) => return None,
+            | Error::Timeout => return None,
         })
     }
 
@@ -254,24 +237,14 @@ impl Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum EntityKind {
-    /// A binding.
-    Binding,
     /// A byte budget.
     Budget,
-    /// A channel.
-    Channel,
-    /// A connection.
-    Connection,
-    /// A consumer.
-    Consumer,
     /// An exchange.
     Exchange,
     /// A policy.
     Policy,
     /// A queue.
     Queue,
-    /// A user.
-    User,
     /// A virtual host.
     VirtualHost,
 }
@@ -279,15 +252,10 @@ pub enum EntityKind {
 impl fmt::Display for EntityKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            EntityKind::Binding => "binding",
             EntityKind::Budget => "budget",
-            EntityKind::Channel => "channel",
-            EntityKind::Connection => "connection",
-            EntityKind::Consumer => "consumer",
             EntityKind::Exchange => "exchange",
             EntityKind::Policy => "policy",
             EntityKind::Queue => "queue",
-            EntityKind::User => "user",
             EntityKind::VirtualHost => "vhost",
         })
     }

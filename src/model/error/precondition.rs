@@ -37,10 +37,7 @@ impl fmt::Display for Resource {
             vhost,
         } = self;
         match entity {
-            // These are not inside a virtual host.
-            EntityKind::VirtualHost | EntityKind::User | EntityKind::Connection => {
-                write!(f, "{entity} '{name}'")
-            }
+            EntityKind::VirtualHost => write!(f, "{entity} '{name}'"),
             _ => write!(f, "{entity} '{name}' in vhost '{vhost}'"),
         }
     }
@@ -146,25 +143,7 @@ pub enum Precondition {
     /// A property or header of the message is not what the broker can work with.
     #[error("invalid message: {0}")]
     InvalidMessage(String),
-    /// The message is larger than the broker was told to take, in bytes.
-    #[error("message size {size} is larger than configured max size {max}")]
-    MessageTooLarge {
-        /// The size of its body.
-        size: u64,
-        /// The largest that is taken.
-        max: u64,
-    },
     /// A budget for the whole virtual host is declared before its first queue or delayed exchange is.
     #[error("{0} cannot cover the whole vhost: it has queues or delayed exchanges already")]
     LateBudget(Resource),
-    /// The virtual host has as many queues as it may have.
-    #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]
-    QueueLimit {
-        /// The queue that was to be declared.
-        queue: Name,
-        /// The virtual host.
-        vhost: Name,
-        /// How many queues it may have.
-        limit: u64,
-    },
 }

@@ -7,7 +7,6 @@ use std::fmt::Display;
 use super::{EntityKind, Error, Inequivalent, Precondition, Resource};
 use crate::model::{field_value::FieldValue, name::Name};
 
-#[allow(dead_code)] // the layers above take these up as they land
 impl Error {
     /// 312: a mandatory message reached no queue.
     pub(crate) fn no_route(exchange: &Name, routing_key: &str) -> Error {
@@ -52,32 +51,6 @@ impl Error {
     pub(crate) fn exclusive_use(queue: &Name, vhost: &Name) -> Error {
         let resource = Resource::new(EntityKind::Queue, queue, vhost);
         access_refused(format_args!("{resource} in exclusive use"))
-    }
-
-    /// 403: the user lacks the permission to configure, write or read it.
-    pub(crate) fn no_permission(
-        entity: EntityKind,
-        name: &Name,
-        vhost: &Name,
-        user: &Name,
-    ) -> Error {
-        let resource = Resource::new(entity, name, vhost);
-        access_refused(format_args!(
-            "access to {resource} refused for user '{user}'"
-        ))
-    }
-
-    /// 403: the user lacks the permission for this routing key of a topic exchange.
-    pub(crate) fn no_topic_permission(
-        routing_key: &str,
-        exchange: &Name,
-        vhost: &Name,
-        user: &Name,
-    ) -> Error {
-        let resource = Resource::new(EntityKind::Exchange, exchange, vhost);
-        access_refused(format_args!(
-            "access to topic '{routing_key}' in {resource} refused for user '{user}'"
-        ))
     }
 
     /// 403: an unknown user, or the wrong password. It does not say which.
@@ -296,21 +269,6 @@ impl Error {
         ))
     }
 
-    /// 406: a body that is larger than the broker takes, in bytes.
-    pub(crate) fn message_too_large(size: u64, max: u64) -> Error {
-        Precondition::MessageTooLarge { size, max }.into()
-    }
-
-    /// 406: a virtual host that has as many queues as it may have.
-    pub(crate) fn queue_limit(queue: &Name, vhost: &Name, limit: u64) -> Error {
-        Precondition::QueueLimit {
-            queue: queue.clone(),
-            vhost: vhost.clone(),
-            limit,
-        }
-        .into()
-    }
-
     /// 406: a budget for the whole virtual host that comes after its first queue.
     pub(crate) fn late_budget(budget: &Name, vhost: &Name) -> Error {
         Precondition::LateBudget(Resource::new(EntityKind::Budget, budget, vhost)).into()
@@ -331,11 +289,6 @@ impl Error {
         Error::NotAllowed(format!("vhost {vhost} not found").into())
     }
 
-    /// 530: connecting to a virtual host without permission.
-    pub(crate) fn vhost_refused(vhost: &Name, user: &Name) -> Error {
-        Error::NotAllowed(format!("access to vhost '{vhost}' refused for user '{user}'").into())
-    }
-
     /// 540: publishing with `immediate`.
     pub(crate) fn immediate() -> Error {
         Error::NotImplemented("immediate=true".into())
@@ -354,11 +307,6 @@ impl Error {
     /// 540: anything else that AMQP or RabbitMQ has and this broker has not.
     pub(crate) fn not_implemented(what: impl Display) -> Error {
         Error::NotImplemented(what.to_string().into())
-    }
-
-    /// 541: a panic in code that the broker was given.
-    pub(crate) fn panicked(what: impl Display) -> Error {
-        Error::InternalError(format!("{what} panicked").into())
     }
 }
 
