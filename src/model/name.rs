@@ -16,8 +16,6 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::model::error::{Error, Result};
-
 /// The name of an exchange, a queue, a virtual host, a consumer or a user: at most [`Name::MAX_BYTES`] bytes of text.
 ///
 /// Cloning copies no text. The empty name (the default exchange, "choose a name for me") costs nothing at all.
@@ -45,8 +43,8 @@ impl Name {
     /// Checks and keeps `name`.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] if it is longer than [`Name::MAX_BYTES`] bytes.
-    pub fn new(name: impl AsRef<str>) -> Result<Name> {
+    /// [`NameTooLong`] if it is longer than [`Name::MAX_BYTES`] bytes.
+    pub fn new(name: impl AsRef<str>) -> Result<Name, NameTooLong> {
         let name = name.as_ref();
         Name::check(name)?;
         match name.is_empty() {
@@ -56,10 +54,10 @@ impl Name {
     }
 
     /// Checks what [`new`](Self::new) does and keeps nothing, for text that is only compared with names.
-    pub(crate) fn check(name: &str) -> Result {
+    pub(crate) fn check(name: &str) -> Result<(), NameTooLong> {
         match name.len() {
             0..=Name::MAX_BYTES => Ok(()),
-            length => Err(Error::InvalidName {
+            length => Err(NameTooLong {
                 length,
                 start: name.chars().take(20).collect::<String>().into(),
             }),
@@ -75,6 +73,28 @@ impl Name {
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
+}
+
+/// The error of a name that is longer than [`Name::MAX_BYTES`] bytes.
+///
+/// `?` converts it into [`Error::InvalidName`](crate::Error::InvalidName) (502).
+///
+/// # Examples
+/// ```
+/// use leveret::{Error, Name};
+///
+/// let error = Name::new("x".repeat(300)).unwrap_err();
+/// assert_eq!(error.length, 300);
+/// assert_eq!(Error::from(error).reply_code(), Some(502));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has at most 255 bytes, the one that begins '{start}' has {length}: shorten it")]
+#[non_exhaustive]
+pub struct NameTooLong {
+    /// The length of the name in bytes.
+    pub length: usize,
+    /// The first characters of the name.
+    pub start: Arc<str>,
 }
 
 impl Deref for Name {
@@ -177,25 +197,25 @@ impl From<&Name> for String {
 }
 
 impl TryFrom<&str> for Name {
-    type Error = Error;
+    type Error = NameTooLong;
 
-    fn try_from(name: &str) -> Result<Name> {
+    fn try_from(name: &str) -> Result<Name, NameTooLong> {
         Name::new(name)
     }
 }
 
 impl TryFrom<String> for Name {
-    type Error = Error;
+    type Error = NameTooLong;
 
-    fn try_from(name: String) -> Result<Name> {
+    fn try_from(name: String) -> Result<Name, NameTooLong> {
         Name::new(name)
     }
 }
 
 impl FromStr for Name {
-    type Err = Error;
+    type Err = NameTooLong;
 
-    fn from_str(name: &str) -> Result<Name> {
+    fn from_str(name: &str) -> Result<Name, NameTooLong> {
         Name::new(name)
     }
 }
@@ -222,7 +242,7 @@ mod tests {
     fn a_name_may_have_255_bytes_and_no_more() {
         assert_eq!(Name::new("x".repeat(255)).unwrap().len(), 255);
         let error = Name::new("x".repeat(256)).unwrap_err();
-        assert!(matches!(error, Error::InvalidName { length: 256, .. }));
+        assert_eq!((error.length, &*error.start), (256, &*"x".repeat(20)));
         assert!(
             Name::new("é".repeat(128)).is_err(),
             "bytes count, not characters"

@@ -45,10 +45,10 @@ pub(crate) struct BindingRequest<'a> {
 
 /// Names in declarations come without line breaks, as in RabbitMQ.
 pub(super) fn checked(name: &str) -> Result<Name> {
-    match name.contains(['\r', '\n']) {
-        true => Name::new(name.replace(['\r', '\n'], "")),
-        false => Name::new(name),
-    }
+    Ok(match name.contains(['\r', '\n']) {
+        true => Name::new(name.replace(['\r', '\n'], ""))?,
+        false => Name::new(name)?,
+    })
 }
 
 pub(super) fn is_reserved(name: &Name) -> bool {

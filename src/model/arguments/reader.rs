@@ -85,7 +85,7 @@ impl ArgumentReader<'_> {
             return Ok(None);
         };
         match value.as_str() {
-            Some(name) => Name::new(name).map(Some),
+            Some(name) => Ok(Some(Name::new(name)?)),
             None => Err(Error::invalid_argument_type(
                 argument,
                 value,

@@ -14,7 +14,10 @@ pub use self::{
     codec::CodecError,
     precondition::{Precondition, Resource},
 };
-use crate::model::{field_value::FieldValue, name::Name};
+use crate::model::{
+    field_value::FieldValue,
+    name::{Name, NameTooLong},
+};
 
 /// The result of most operations.
 ///
@@ -34,10 +37,10 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 ///
 /// # Examples
 /// ```
-/// use leveret::{Error, Name};
+/// use leveret::{Broker, Error};
 ///
-/// let error = Name::new("x".repeat(300)).unwrap_err();
-/// assert!(matches!(error, Error::InvalidName { length: 300, .. }));
+/// let error = Broker::new().declare(&leveret::Queue::new("x".repeat(300))).unwrap_err();
+/// assert!(matches!(&error, Error::InvalidName(name) if name.length == 300));
 /// assert_eq!(error.reply_code(), Some(502));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,15 +99,8 @@ pub enum Error {
     #[error("PRECONDITION_FAILED - {0}")]
     PreconditionFailed(Box<Precondition>),
     /// 502: a name is too long.
-    #[error(
-        "SYNTAX_ERROR - a name has at most 255 bytes, the one that begins '{start}' has {length}: shorten it"
-    )]
-    InvalidName {
-        /// Its length in bytes.
-        length: usize,
-        /// How it begins.
-        start: Arc<str>,
-    },
+    #[error("SYNTAX_ERROR - {0}")]
+    InvalidName(#[from] NameTooLong),
     /// 503: the request makes no sense here, such as an exchange type that nobody knows.
     #[error("COMMAND_INVALID - {0}")]
     CommandInvalid(Arc<str>),
@@ -168,7 +164,7 @@ impl Error {
             Error::NotFound { .. } | Error::NoDeclaredQueue => 404,
             Error::ResourceLocked { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
-            Error::InvalidName { .. } => 502,
+            Error::InvalidName(_) => 502,
             Error::CommandInvalid(_) => 503,
             Error::ResourceError(_) => 506,
             Error::NotAllowed(_) => 530,

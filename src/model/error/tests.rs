@@ -197,7 +197,7 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
             "PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,\"CC\",longstr}",
         ),
         (
-            Name::new("é".repeat(200)).unwrap_err(),
+            Name::new("é".repeat(200)).unwrap_err().into(),
             502,
             "SYNTAX_ERROR - a name has at most 255 bytes, the one that begins 'éééééééééééééééééééé' has 400: shorten it",
         ),
