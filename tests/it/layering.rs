@@ -54,33 +54,33 @@ const FOLDERS: &[Folder] = &[
     Folder {
         name: "model",
         holds: "names, bytes, field values, errors, descriptions, arguments: plain values",
-        floors: &[may(&[
-            "arguments",
-            "bytes",
-            "descriptions",
-            "error",
-            "exchange_kind",
-            "field_value",
-            "message_totals",
-            "name",
-        ])],
+        floors: &[
+            never(&["bytes", "message_totals", "name"]),
+            may(&["field_value"]),
+            may(&["error"]),
+            never(&["descriptions", "exchange_kind"]),
+            may(&["arguments"]),
+        ],
     },
     Folder {
         name: "runtime",
         holds: "locks, waiting, clocks, timers, panics of user code",
-        floors: &[may(&["catch_panic", "clock", "sync", "timers", "waiter"])],
+        floors: &[
+            never(&["catch_panic", "sync"]),
+            may(&["clock"]),
+            never(&["timers", "waiter"]),
+        ],
     },
     Folder {
         name: "message",
         holds: "properties, headers, payloads, codecs, the envelope",
-        floors: &[may(&[
-            "codec",
-            "envelope",
-            "headers",
-            "outgoing",
-            "payload",
-            "properties",
-        ])],
+        floors: &[
+            never(&["codec", "properties"]),
+            may(&["payload"]),
+            may(&["envelope"]),
+            may(&["headers"]),
+            may(&["outgoing"]),
+        ],
     },
     Folder {
         name: "engine",
