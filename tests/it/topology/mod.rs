@@ -1,4 +1,5 @@
 //! Declaring, and asking where messages would go.
 
 mod declare;
+mod plain_names;
 mod route;
