@@ -58,11 +58,11 @@ impl sealed::Declare for Budget {
 
 impl sealed::Declare for Exchange {
     fn declare_in(&self, connection: &Connection) -> Result<Exchange> {
+        let gate = connection.gate();
+        gate.check_open()?;
         // The default exchange is always there, and nothing is bound to it.
         if self.is_passive() || !self.name().is_empty() {
-            connection
-                .gate()
-                .declare_exchange(self, WithBindings::Yes)?;
+            gate.declare_exchange(self, WithBindings::Yes)?;
         }
         Ok(self.clone())
     }

@@ -3,6 +3,7 @@
 //! One program, so that it is linked once. The judges beside it print reports of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
 mod channel;
 mod common;
 mod consume;
