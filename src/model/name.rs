@@ -1,8 +1,8 @@
-//! Checked names: what AMQP calls a short string, at most 255 bytes of UTF-8.
+//! Checked names: AMQP's short strings, of at most 255 bytes of UTF-8.
 //!
-//! Exchanges, queues, virtual hosts, consumer tags and users are named by a [`Name`]: it is checked once, when it is
-//! made, and cheap to clone and compare from then on. Which names are reserved is not known here; that is decided
-//! where the named thing is declared.
+//! A [`Name`] names an exchange, a queue, a virtual host, a consumer tag or a user. It is checked
+//! when it is made. Clones and comparisons are cheap. The declaration of a thing decides which
+//! names are reserved.
 
 use std::{
     borrow::Borrow,
@@ -16,9 +16,11 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The name of an exchange, a queue, a virtual host, a consumer or a user: at most [`Name::MAX_BYTES`] bytes of text.
+/// The name of an exchange, a queue, a virtual host, a consumer or a user. It has at most
+/// [`Name::MAX_BYTES`] bytes.
 ///
-/// Cloning copies no text. The empty name (the default exchange, "choose a name for me") costs nothing at all.
+/// A clone copies no text. The empty name allocates nothing. It is the name of the default
+/// exchange, and it asks the broker for a generated name.
 ///
 /// # Examples
 /// ```
@@ -31,19 +33,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// assert!(Name::new("x".repeat(256)).is_err());
 /// # Ok::<(), leveret::Error>(())
 /// ```
-// The empty name is `None`, always, so that the default exchange's name is shared by no one: cloning an `Arc` writes
-// to memory that every publisher would otherwise write to.
+// The empty name is always `None`, so that clones of the default exchange's name share no counter.
+// A clone of an `Arc` writes to memory, and all publishers would write to the same place.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Name(Option<Arc<str>>);
 
 impl Name {
-    /// The longest name, in bytes (not characters): AMQP gives a short string one byte for its length.
+    /// The most bytes of a name. AMQP stores the length of a short string in one byte.
     pub const MAX_BYTES: usize = 255;
 
-    /// Checks and keeps `name`.
+    /// Checks `name` and keeps it.
     ///
     /// # Errors
-    /// [`NameTooLong`] if it is longer than [`Name::MAX_BYTES`] bytes.
+    /// [`NameTooLong`] for a name of more than [`Name::MAX_BYTES`] bytes.
     pub fn new(name: impl AsRef<str>) -> Result<Name, NameTooLong> {
         let name = name.as_ref();
         Name::check(name)?;
@@ -53,7 +55,8 @@ impl Name {
         }
     }
 
-    /// Checks what [`new`](Self::new) does and keeps nothing, for text that is only compared with names.
+    /// Checks text as [`new`](Self::new) does, and keeps nothing. Text that is only compared with
+    /// names needs no `Name`.
     pub(crate) fn check(name: &str) -> Result<(), NameTooLong> {
         match name.len() {
             0..=Name::MAX_BYTES => Ok(()),
@@ -75,7 +78,7 @@ impl Name {
     }
 }
 
-/// The error of a name that is longer than [`Name::MAX_BYTES`] bytes.
+/// The error of a name of more than [`Name::MAX_BYTES`] bytes.
 ///
 /// `?` converts it into [`Error::InvalidName`](crate::Error::InvalidName) (502).
 ///
@@ -129,7 +132,7 @@ impl fmt::Debug for Name {
     }
 }
 
-// `Borrow<str>` asks that a name hashes and orders as its text does.
+// `Borrow<str>` requires that a name hashes and orders as its text.
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);

@@ -37,7 +37,6 @@ const PENDING: &[&str] = &[
     "src/interleavings/",
     "src/management/",
     "src/message/",
-    "src/model/",
     "src/runtime/",
     "src/session/",
     "tests/",
