@@ -177,7 +177,9 @@ impl<T: Payload> ProducerBuilder<T> {
                 let declared = gate.declare_queue(queue, WithBindings::Yes)?;
                 (Name::empty(), declared.name, true)
             }
-            Destination::Exchange(exchange) if exchange.name().is_empty() => {
+            Destination::Exchange(exchange)
+                if exchange.name().is_empty() && exchange.bindings().is_empty() =>
+            {
                 (Name::empty(), Name::empty(), false)
             }
             Destination::Exchange(exchange) => {

@@ -150,6 +150,12 @@ fn a_binding_or_a_deletion_of_the_default_exchange() {
     by_each!(ways,
         "declare of a bound exchange": |host| host.declare(&Exchange::fanout("x").bind("", "k")),
         "declare of it, if it exists": |host| host.declare(&Exchange::existing("")),
+        "declare of it with a binding": |host| {
+            host.declare(&Exchange::direct("").bind("amq.topic", "k"))
+        },
+        "producer to it with a binding": |host| {
+            host.producer::<u32>(&Exchange::existing("").bind("amq.topic", "k"))
+        },
         "delete": |host| host.delete(&Exchange::existing("")),
     );
     by_channel!(ways,
