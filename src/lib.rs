@@ -337,7 +337,7 @@ pub use crate::{
         exchange_kind::ExchangeKind,
         field_value::{FieldTable, FieldValue},
         message_totals::MessageTotals,
-        name::Name,
+        name::{Name, NameTooLong},
     },
     runtime::clock::{Clock, ManualClock, SystemClock},
     session::{

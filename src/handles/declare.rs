@@ -58,11 +58,12 @@ impl sealed::Declare for Budget {
 
 impl sealed::Declare for Exchange {
     fn declare_in(&self, connection: &Connection) -> Result<Exchange> {
-        // The default exchange is always there, and nothing is bound to it.
-        if self.is_passive() || !self.name().is_empty() {
-            connection
-                .gate()
-                .declare_exchange(self, WithBindings::Yes)?;
+        let gate = connection.gate();
+        gate.check_open()?;
+        // The default exchange is always there, and nothing can be bound to it.
+        let is_there = self.name().is_empty() && self.bindings().is_empty();
+        if self.is_passive() || !is_there {
+            gate.declare_exchange(self, WithBindings::Yes)?;
         }
         Ok(self.clone())
     }

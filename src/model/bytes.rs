@@ -1,7 +1,7 @@
 //! [`Bytes`]: an immutable run of octets that is cheap to clone.
 //!
-//! It is what a message body is once it has been encoded, and the payload type of programs that carry opaque data. It knows nothing of
-//! messages, codecs or content types.
+//! An encoded message body is `Bytes`. Programs that carry opaque data use it as their payload
+//! type. This module knows no messages, codecs or content types.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
@@ -12,13 +12,13 @@ use std::{
     sync::Arc,
 };
 
-/// How many octets `Debug` shows before it stops.
+/// The number of octets that `Debug` shows.
 const SHOWN: usize = 64;
 
-/// An immutable run of octets; a clone shares it.
+/// An immutable run of octets. A clone shares it.
 ///
-/// A producer of `Bytes` sends them as they are (`application/octet-stream`), and a consumer of `Bytes` takes every
-/// message, whatever its content type.
+/// A producer of `Bytes` sends them unchanged, with the content type `application/octet-stream`. A
+/// consumer of `Bytes` takes every message, whatever its content type.
 ///
 /// ```
 /// use leveret::Bytes;
@@ -49,12 +49,12 @@ impl Bytes {
     ///
     /// # Errors
     ///
-    /// When they are not UTF-8.
+    /// The error of octets that are not UTF-8.
     pub fn as_str(&self) -> Result<&str, Utf8Error> {
         str::from_utf8(&self.0)
     }
 
-    /// A copy of the octets that can be changed.
+    /// Copies the octets into a vector.
     pub fn to_vec(&self) -> Vec<u8> {
         self.0.to_vec()
     }
@@ -146,7 +146,7 @@ impl FromIterator<u8> for Bytes {
     }
 }
 
-/// Compares with anything that is a slice of octets or text.
+/// Compares `Bytes` with every type that is a slice of octets or text.
 macro_rules! comparable {
     ($($other:ty => |$it:ident| $octets:expr;)*) => {$(
         impl PartialEq<$other> for Bytes {
@@ -184,13 +184,14 @@ impl<const N: usize> PartialEq<&[u8; N]> for Bytes {
     }
 }
 
-/// Shows text as text and anything else as hexadecimal digits; long bodies are cut, with their length.
+/// Shows text as text and other octets as hexadecimal digits. A long body is cut, and its length is
+/// shown.
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.as_str() {
             Ok(text) if text.len() <= SHOWN => write!(f, "{text:?}")?,
             Ok(text) => {
-                // Cut between characters: a slice through one would panic.
+                // The cut lies between two characters. A slice through a character would panic.
                 let end = (0..=SHOWN)
                     .rev()
                     .find(|&end| text.is_char_boundary(end))
@@ -228,7 +229,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// Takes octets in every shape a format may give them: bytes, text, or a sequence of numbers (as JSON does).
+/// Takes octets in every form of a format: bytes, text, or a sequence of numbers (as in JSON).
 struct Octets;
 
 impl<'de> de::Visitor<'de> for Octets {
@@ -251,7 +252,7 @@ impl<'de> de::Visitor<'de> for Octets {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<Bytes, A::Error> {
-        // The hint is the sender's claim, so it reserves little.
+        // The hint comes from the sender. The vector therefore reserves little.
         let mut octets = Vec::with_capacity(sequence.size_hint().unwrap_or(0).min(4096));
         while let Some(octet) = sequence.next_element()? {
             octets.push(octet);

@@ -1,6 +1,6 @@
-//! The four exchange types, and the words that name them on the wire.
+//! The four exchange types and their names in AMQP.
 //!
-//! How each of them routes is in the table of its name; only the names are known here.
+//! Each type has a table in `engine::exchange`, which routes. This module knows only the names.
 
 use std::{fmt, str::FromStr};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::error::Error;
 
-/// How an exchange chooses the destinations of a message.
+/// The rule by which an exchange chooses the destinations of a message.
 ///
 /// # Examples
 /// ```
@@ -26,19 +26,19 @@ use crate::model::error::Error;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ExchangeKind {
-    /// To every destination bound with exactly the message's routing key.
+    /// A binding matches if its binding key equals the routing key.
     Direct,
-    /// To every destination bound at all; keys play no part.
+    /// Every binding matches. Keys have no effect.
     Fanout,
-    /// To every destination bound with a pattern that the routing key fits: `*` stands for one dot-separated word,
-    /// `#` for any number of them.
+    /// A binding matches if its pattern fits the routing key. `*` is one dot-separated word, and
+    /// `#` is any number of words.
     Topic,
-    /// To every destination whose binding arguments fit the message's headers; keys play no part.
+    /// A binding matches if its arguments fit the headers of the message. Keys have no effect.
     Headers,
 }
 
 impl ExchangeKind {
-    /// The word for this kind in a declaration: `direct`, `fanout`, `topic` or `headers`.
+    /// The name of this type in a declaration: `direct`, `fanout`, `topic` or `headers`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -55,10 +55,10 @@ impl fmt::Display for ExchangeKind {
     }
 }
 
-/// Reads the word of a declaration; case matters.
+/// Reads the name of a type. The case of letters matters.
 ///
 /// # Errors
-/// [`Error::CommandInvalid`] (503), as RabbitMQ words it, for a word that names none of the four kinds.
+/// [`Error::CommandInvalid`] (503) with RabbitMQ's text for any other name.
 impl FromStr for ExchangeKind {
     type Err = Error;
 

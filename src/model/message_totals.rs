@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A number of messages, and the bytes that they have together.
+/// A number of messages and their total bytes.
 ///
 /// # Examples
 /// ```
@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MessageTotals {
-    /// How many messages.
+    /// The number of messages.
     pub messages: u64,
-    /// How many bytes they have together, as limits count them.
+    /// The total bytes of the messages, as limits count them.
     pub bytes: u64,
 }
 
@@ -37,7 +37,8 @@ impl MessageTotals {
 impl std::ops::AddAssign for MessageTotals {
     fn add_assign(&mut self, other: MessageTotals) {
         self.messages += other.messages;
-        // Totals of sizes that producers make up may wrap round, and then so do differences: they come out right.
+        // The sizes come from producers, so totals may wrap. Differences wrap as well and are
+        // therefore correct.
         self.bytes = self.bytes.wrapping_add(other.bytes);
     }
 }

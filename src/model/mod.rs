@@ -1,6 +1,6 @@
 //! Plain values: names, bytes, field values, errors, descriptions and arguments.
 //!
-//! No locks, no threads, no clock. Everything else is built of these.
+//! This layer has no locks, no threads and no clock. All other layers use it.
 
 pub(crate) mod arguments;
 pub(crate) mod bytes;

@@ -1,8 +1,8 @@
-//! Checked names: what AMQP calls a short string, at most 255 bytes of UTF-8.
+//! Checked names: AMQP's short strings, of at most 255 bytes of UTF-8.
 //!
-//! Exchanges, queues, virtual hosts, consumer tags and users are named by a [`Name`]: it is checked once, when it is
-//! made, and cheap to clone and compare from then on. Which names are reserved is not known here; that is decided
-//! where the named thing is declared.
+//! A [`Name`] names an exchange, a queue, a virtual host, a consumer tag or a user. It is checked
+//! when it is made. Clones and comparisons are cheap. The declaration of a thing decides which
+//! names are reserved.
 
 use std::{
     borrow::Borrow,
@@ -16,11 +16,11 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::model::error::{Error, Result};
-
-/// The name of an exchange, a queue, a virtual host, a consumer or a user: at most [`Name::MAX_BYTES`] bytes of text.
+/// The name of an exchange, a queue, a virtual host, a consumer or a user. It has at most
+/// [`Name::MAX_BYTES`] bytes.
 ///
-/// Cloning copies no text. The empty name (the default exchange, "choose a name for me") costs nothing at all.
+/// A clone copies no text. The empty name allocates nothing. It is the name of the default
+/// exchange, and it asks the broker for a generated name.
 ///
 /// # Examples
 /// ```
@@ -33,20 +33,20 @@ use crate::model::error::{Error, Result};
 /// assert!(Name::new("x".repeat(256)).is_err());
 /// # Ok::<(), leveret::Error>(())
 /// ```
-// The empty name is `None`, always, so that the default exchange's name is shared by no one: cloning an `Arc` writes
-// to memory that every publisher would otherwise write to.
+// The empty name is always `None`, so that clones of the default exchange's name share no counter.
+// A clone of an `Arc` writes to memory, and all publishers would write to the same place.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Name(Option<Arc<str>>);
 
 impl Name {
-    /// The longest name, in bytes (not characters): AMQP gives a short string one byte for its length.
+    /// The most bytes of a name. AMQP stores the length of a short string in one byte.
     pub const MAX_BYTES: usize = 255;
 
-    /// Checks and keeps `name`.
+    /// Checks `name` and keeps it.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] if it is longer than [`Name::MAX_BYTES`] bytes.
-    pub fn new(name: impl AsRef<str>) -> Result<Name> {
+    /// [`NameTooLong`] for a name of more than [`Name::MAX_BYTES`] bytes.
+    pub fn new(name: impl AsRef<str>) -> Result<Name, NameTooLong> {
         let name = name.as_ref();
         Name::check(name)?;
         match name.is_empty() {
@@ -55,11 +55,12 @@ impl Name {
         }
     }
 
-    /// Checks what [`new`](Self::new) does and keeps nothing, for text that is only compared with names.
-    pub(crate) fn check(name: &str) -> Result {
+    /// Checks text as [`new`](Self::new) does, and keeps nothing. Text that is only compared with
+    /// names needs no `Name`.
+    pub(crate) fn check(name: &str) -> Result<(), NameTooLong> {
         match name.len() {
             0..=Name::MAX_BYTES => Ok(()),
-            length => Err(Error::InvalidName {
+            length => Err(NameTooLong {
                 length,
                 start: name.chars().take(20).collect::<String>().into(),
             }),
@@ -75,6 +76,28 @@ impl Name {
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
+}
+
+/// The error of a name of more than [`Name::MAX_BYTES`] bytes.
+///
+/// `?` converts it into [`Error::InvalidName`](crate::Error::InvalidName) (502).
+///
+/// # Examples
+/// ```
+/// use leveret::{Error, Name};
+///
+/// let error = Name::new("x".repeat(300)).unwrap_err();
+/// assert_eq!(error.length, 300);
+/// assert_eq!(Error::from(error).reply_code(), Some(502));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has at most 255 bytes, the one that begins '{start}' has {length}: shorten it")]
+#[non_exhaustive]
+pub struct NameTooLong {
+    /// The length of the name in bytes.
+    pub length: usize,
+    /// The first characters of the name.
+    pub start: Arc<str>,
 }
 
 impl Deref for Name {
@@ -109,7 +132,7 @@ impl fmt::Debug for Name {
     }
 }
 
-// `Borrow<str>` asks that a name hashes and orders as its text does.
+// `Borrow<str>` requires that a name hashes and orders as its text.
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_str().hash(state);
@@ -177,25 +200,25 @@ impl From<&Name> for String {
 }
 
 impl TryFrom<&str> for Name {
-    type Error = Error;
+    type Error = NameTooLong;
 
-    fn try_from(name: &str) -> Result<Name> {
+    fn try_from(name: &str) -> Result<Name, NameTooLong> {
         Name::new(name)
     }
 }
 
 impl TryFrom<String> for Name {
-    type Error = Error;
+    type Error = NameTooLong;
 
-    fn try_from(name: String) -> Result<Name> {
+    fn try_from(name: String) -> Result<Name, NameTooLong> {
         Name::new(name)
     }
 }
 
 impl FromStr for Name {
-    type Err = Error;
+    type Err = NameTooLong;
 
-    fn from_str(name: &str) -> Result<Name> {
+    fn from_str(name: &str) -> Result<Name, NameTooLong> {
         Name::new(name)
     }
 }
@@ -222,7 +245,7 @@ mod tests {
     fn a_name_may_have_255_bytes_and_no_more() {
         assert_eq!(Name::new("x".repeat(255)).unwrap().len(), 255);
         let error = Name::new("x".repeat(256)).unwrap_err();
-        assert!(matches!(error, Error::InvalidName { length: 256, .. }));
+        assert_eq!((error.length, &*error.start), (256, &*"x".repeat(20)));
         assert!(
             Name::new("é".repeat(128)).is_err(),
             "bytes count, not characters"

@@ -161,7 +161,7 @@ class Refused(Exception):
 
     def __init__(self, code, text, level):
         super().__init__(f"error {code} of the {level}: {text}")
-        self.code, self.level = code, level
+        self.code, self.text, self.level = code, text, level
 
 
 class Message:
@@ -687,13 +687,14 @@ class Replay:
 
     def wait_expect_channel_closed(self, fields, line):
         code, level, within_ms = fields.take("code"), fields.take("level", "channel"), fields.take("within_ms", 2000)
+        text = fields.take("text", "")
         fields.finish()
         line = line()
         line.wire.pump_until(lambda: line.refused, within_ms / 1000)
         if not line.refused:
             raise Differs(f"expected error {code}, but the channel is open")
         line.expected = True
-        if (line.refused.code, line.refused.level) != (code, level):
+        if (line.refused.code, line.refused.level) != (code, level) or text not in line.refused.text:
             raise line.refused
 
     def wait_expect_depth(self, fields, line):

@@ -241,8 +241,13 @@ impl Replay {
         // A call that fails has failed when it returns, so there is no wait.
         within(fields)?;
         let expected = Failure::take(fields, "code")?;
+        let text = fields.optional_text("text")?.unwrap_or_default();
         fields.finish()?;
         match self.line(site)?.failure.take() {
+            Some(error) if !error.to_string().contains(&text) => Err(format!(
+                "expected {expected} with '{text}', not {}",
+                describe(&error)
+            )),
             Some(error) => expected.check(&error),
             None => Err(format!("expected {expected}, but nothing failed")),
         }

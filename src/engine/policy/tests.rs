@@ -98,7 +98,7 @@ fn a_policy_applies_to_the_kind_of_thing_it_is_for() {
     let of_kind = |apply_to| {
         let policy = Policy::new("p", "").apply_to(apply_to);
         let policies = policies([policy.setting("max-length", 1)]);
-        [EntityKind::Exchange, EntityKind::Queue, EntityKind::User]
+        [EntityKind::Exchange, EntityKind::Queue, EntityKind::Budget]
             .map(|entity| policies.matching(entity, "x").is_some())
     };
     assert_eq!(of_kind(ApplyTo::All), [true, true, false]);

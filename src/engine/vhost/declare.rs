@@ -45,10 +45,10 @@ pub(crate) struct BindingRequest<'a> {
 
 /// Removes line breaks from a name in a declaration, as RabbitMQ does.
 pub(super) fn checked(name: &str) -> Result<Name> {
-    match name.contains(['\r', '\n']) {
-        true => Name::new(name.replace(['\r', '\n'], "")),
-        false => Name::new(name),
-    }
+    Ok(match name.contains(['\r', '\n']) {
+        true => Name::new(name.replace(['\r', '\n'], ""))?,
+        false => Name::new(name)?,
+    })
 }
 
 pub(super) fn is_reserved(name: &Name) -> bool {

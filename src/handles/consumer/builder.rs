@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use super::{Consumer, ConsumerQueue, cancel};
 use crate::{
-    engine::vhost::REPLY_TO,
+    engine::vhost::{REPLY_TO, WithBindings},
     message::{codec::Codecs, payload::Payload},
     model::{
         descriptions::Queue,
@@ -204,8 +204,11 @@ fn subscribe(
     ask: &SubscriberOptions,
 ) -> Result<Arc<Subscriber>> {
     loop {
-        let declared = connection.declare(queue)?;
-        let name = Name::new(declared.name())?;
+        // The name as declared: a generated one, or the given one without its line breaks.
+        let name = connection
+            .gate()
+            .declare_queue(queue, WithBindings::Yes)?
+            .name;
         // The name for direct replies can be declared, and is no queue however often that is done.
         let fleeting = (queue.is_auto_delete() || queue.is_open())
             && !queue.is_passive()

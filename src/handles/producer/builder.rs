@@ -168,14 +168,18 @@ impl<T: Payload> ProducerBuilder<T> {
     pub fn build(self) -> Result<Producer<T>> {
         let connection = self.connection?;
         let gate = connection.gate();
+        gate.check_open()?;
         gate.check_user_id(&self.properties)?;
         self.properties.validate()?;
+        let routing_key = self.routing_key.map(Name::new).transpose()?;
         let (exchange, own_key, to_queue) = match &self.destination {
             Destination::Queue(queue) => {
                 let declared = gate.declare_queue(queue, WithBindings::Yes)?;
                 (Name::empty(), declared.name, true)
             }
-            Destination::Exchange(exchange) if exchange.name().is_empty() => {
+            Destination::Exchange(exchange)
+                if exchange.name().is_empty() && exchange.bindings().is_empty() =>
+            {
                 (Name::empty(), Name::empty(), false)
             }
             Destination::Exchange(exchange) => {
@@ -183,7 +187,7 @@ impl<T: Payload> ProducerBuilder<T> {
                 (Name::new(exchange.name())?, Name::empty(), false)
             }
         };
-        let routing_key = self.routing_key.map_or(Ok(own_key), Name::new)?;
+        let routing_key = routing_key.unwrap_or(own_key);
         let always_encode = gate.always_encode();
         // Messages of the default codec say what they are without a word.
         let says_more = self.codec.is_some() || !self.properties.is_empty() || always_encode;

@@ -320,6 +320,11 @@ impl PropertyList {
     /// Checks the properties that need no broker: the expiration, then the delivery mode.
     pub(crate) fn validate(&self) -> Result {
         self.expiration_millis()?;
+        self.check_delivery_mode()
+    }
+
+    /// Checks the delivery mode. A publish does so after all other checks, as in RabbitMQ.
+    pub(crate) fn check_delivery_mode(&self) -> Result {
         match self.delivery_mode {
             None | Some(Properties::TRANSIENT | Properties::PERSISTENT) => Ok(()),
             Some(other) => Err(Error::invalid_message(format_args!(

@@ -8,10 +8,11 @@ use crate::model::{
     name::Name,
 };
 
-/// The arguments of a consumer, checked.
+/// The checked arguments of a consumer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsumerArguments {
-    /// Who is served first: the highest. 0 if not given.
+    /// The priority of the consumer. A queue serves its consumers of the highest priority first.
+    /// The default is 0.
     pub(crate) priority: i64,
 }
 
@@ -29,7 +30,7 @@ impl ConsumerArguments {
             name,
             vhost,
         };
-        // It asks for a notice of what cannot happen in one process, so it is only checked.
+        // `x-cancel-on-ha-failover` has no effect in one process. Only its type is checked.
         reader.flag(names::CANCEL_ON_HA_FAILOVER)?;
         let priority = reader.integer(names::PRIORITY)?.unwrap_or(0);
         if arguments.contains_key(names::STREAM_OFFSET) {

@@ -1,4 +1,4 @@
-//! Whether a declaration describes what exists already.
+//! Compares declarations with existing queues, exchanges and budgets.
 
 use super::QueueType;
 use crate::model::{
@@ -10,8 +10,9 @@ use crate::model::{
 
 /// Compares a declaration with the existing queue `name`.
 ///
-/// Another `exclusive` is a lock (405), whoever declares; that an exclusive queue belongs to the declaring connection is for the caller to
-/// check. All else is 406, and only the arguments that RabbitMQ knows count.
+/// A difference in `exclusive` is RESOURCE_LOCKED (405). All other differences are
+/// PRECONDITION_FAILED (406). Only the arguments that RabbitMQ knows are compared. The caller
+/// checks that an exclusive queue belongs to the declaring connection.
 pub(crate) fn check_queue_equivalence(
     current: &Queue,
     received: &Queue,
@@ -21,7 +22,8 @@ pub(crate) fn check_queue_equivalence(
     if current.is_exclusive() != received.is_exclusive() {
         return Err(Error::resource_locked(name, vhost));
     }
-    // An exclusive queue cannot outlive its connection, so RabbitMQ takes none to be durable.
+    // An exclusive queue cannot outlive its connection. RabbitMQ therefore treats no exclusive
+    // queue as durable.
     let durable = |queue: &Queue| queue.is_durable() && !queue.is_exclusive();
     let comparison = Comparison {
         entity: EntityKind::Queue,
@@ -42,7 +44,8 @@ pub(crate) fn check_queue_equivalence(
     )
 }
 
-/// Compares a declaration with the existing exchange `name`. Everything is 406.
+/// Compares a declaration with the existing exchange `name`. Every difference is
+/// PRECONDITION_FAILED (406).
 pub(crate) fn check_exchange_equivalence(
     current: &Exchange,
     received: &Exchange,
@@ -73,7 +76,8 @@ pub(crate) fn check_exchange_equivalence(
     )
 }
 
-/// Compares a declaration with the existing budget `name`. Everything is 406.
+/// Compares a declaration with the existing budget `name`. Every difference is PRECONDITION_FAILED
+/// (406).
 pub(crate) fn check_budget_equivalence(
     current: &Budget,
     received: &Budget,
@@ -101,7 +105,7 @@ pub(crate) fn check_budget_equivalence(
     )
 }
 
-/// What is compared.
+/// The thing whose declaration is compared.
 struct Comparison<'a> {
     entity: EntityKind,
     name: &'a Name,
@@ -145,7 +149,7 @@ fn equivalent(argument: &str, one: Option<&FieldValue>, other: Option<&FieldValu
     match (one, other) {
         (None, None) => true,
         (Some(one), Some(other)) => one.equivalent(other),
-        // Of all defaults, only this one may be spelled out.
+        // Only this default may be written explicitly.
         (Some(lone), None) | (None, Some(lone)) => {
             argument == names::QUEUE_TYPE && lone.as_str() == Some(QueueType::Classic.as_str())
         }

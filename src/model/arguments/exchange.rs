@@ -8,10 +8,10 @@ use crate::model::{
     name::Name,
 };
 
-/// The arguments of an exchange, checked.
+/// The checked arguments of an exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ExchangeArguments {
-    /// Where messages go that no binding matches. It need not exist.
+    /// The exchange that gets the messages that match no binding. It need not exist.
     pub(crate) alternate_exchange: Option<Name>,
 }
 
@@ -30,7 +30,8 @@ impl ExchangeArguments {
     }
 }
 
-/// The type by which an exchange of the type `x-delayed-message` routes, as its arguments name it.
+/// The type by which an exchange of the type `x-delayed-message` routes: its argument
+/// `x-delayed-type`.
 pub(crate) fn delayed_type(arguments: &FieldTable) -> Result<&str> {
     match arguments.get(names::DELAYED_TYPE).map(|kind| kind.as_str()) {
         Some(Some(names::DELAYED_MESSAGE)) => Err(Error::delayed_by_delayed()),

@@ -1,8 +1,9 @@
 //! The `x-` arguments of queues, exchanges and consumers, parsed once into plain values.
 //!
-//! What the rest of the broker holds of an argument table has been checked here, by RabbitMQ's rules and in its words; each refusal adds
-//! what would have been accepted. Arguments that RabbitMQ does not know are kept in the description and mean nothing. `equivalence`
-//! compares a declaration with what exists. Nothing here knows live queues or exchanges, nor policies.
+//! This module checks argument tables by RabbitMQ's rules. A refusal has RabbitMQ's text and adds
+//! the accepted values. Arguments that RabbitMQ does not know stay in the description and have no
+//! effect. `equivalence` compares a declaration with the existing thing. This module knows no live
+//! queues or exchanges, and no policies.
 
 mod consumer;
 mod equivalence;
@@ -17,7 +18,8 @@ pub(crate) use self::{
     queue::{QueueArguments, QueueType},
 };
 
-/// The longest time to live and the longest lease of a queue, in milliseconds: ten years, as in RabbitMQ.
+/// The longest time to live and the longest lease of a queue, in milliseconds. It is ten years, as
+/// in RabbitMQ.
 pub(crate) const MAX_EXPIRY_MILLIS: u64 = 315_360_000_000;
 
 #[cfg(test)]

@@ -12,15 +12,15 @@ use std::{sync::Arc, time::Duration};
 /// The type of a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum QueueType {
-    /// An ordinary queue.
+    /// A classic queue.
     #[default]
     Classic,
-    /// An ordinary queue that counts deliveries and must be durable.
+    /// A classic queue that counts deliveries and must be durable.
     Quorum,
 }
 
 impl QueueType {
-    /// The word that `x-queue-type` has for it.
+    /// The value of `x-queue-type`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Classic => "classic",
@@ -28,7 +28,7 @@ impl QueueType {
         }
     }
 
-    /// What RabbitMQ's errors call it.
+    /// The name of the type in RabbitMQ's errors.
     pub(crate) const fn module(self) -> &'static str {
         match self {
             Self::Classic => "rabbit_classic_queue",
@@ -36,9 +36,10 @@ impl QueueType {
         }
     }
 
-    /// The arguments that queues of this type take, which are also those that a redeclaration is compared by.
+    /// The arguments that queues of this type take. A redeclaration is compared by the same
+    /// arguments.
     ///
-    /// RabbitMQ's classic queues have no delivery limit; here they have, since nothing else of a quorum queue is needed for one.
+    /// RabbitMQ's classic queues have no delivery limit. Here they have one.
     pub(crate) const fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Classic => &[
@@ -81,7 +82,7 @@ impl QueueType {
         }
     }
 
-    /// The type that an argument table asks for.
+    /// The type in an argument table.
     pub(crate) fn of(arguments: &FieldTable) -> Self {
         match arguments.get(x::QUEUE_TYPE).and_then(|word| word.as_str()) {
             Some("quorum") => Self::Quorum,
@@ -90,44 +91,46 @@ impl QueueType {
     }
 }
 
-/// What RabbitMQ knows beyond the arguments of classic and quorum queues: those of streams.
+/// The arguments of streams. RabbitMQ knows them besides those of classic and quorum queues.
 const OF_STREAMS: [&str; 3] = [
     x::MAX_AGE,
     x::STREAM_MAX_SEGMENT_SIZE_BYTES,
     x::INITIAL_CLUSTER_SIZE,
 ];
 
-/// The arguments of a queue, checked. `None` is "not given", so that a policy may give it.
+/// The checked arguments of a queue. `None` means that the argument was not given, so that a policy
+/// may give it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueArguments {
-    /// The budget that the queue shares with others.
+    /// The budget that the queue shares with other queues.
     pub(crate) budget: Option<Name>,
-    /// Where dead letters go. The empty name is the default exchange.
+    /// The exchange for dead letters. The empty name is the default exchange.
     pub(crate) dead_letter_exchange: Option<Name>,
-    /// Under which routing key, if not their own. Only ever given with an exchange.
+    /// The routing key for dead letters, instead of their own. It is given only with an exchange.
     pub(crate) dead_letter_routing_key: Option<Arc<str>>,
-    /// How many returns a message survives.
+    /// The number of returns that a message survives.
     pub(crate) delivery_limit: Option<u64>,
-    /// After how long without use the queue is deleted; more than zero.
+    /// The time without use after which the queue is deleted. It is more than zero.
     pub(crate) expires: Option<Duration>,
-    /// How many messages may be ready.
+    /// The most messages that may be ready.
     pub(crate) max_length: Option<u64>,
-    /// How many bytes of bodies may be ready.
+    /// The most bytes of bodies that may be ready.
     pub(crate) max_length_bytes: Option<u64>,
-    /// The highest priority that is told apart.
+    /// The highest priority that the queue distinguishes.
     pub(crate) max_priority: Option<u8>,
-    /// How long a message may wait.
+    /// The time that a message may wait.
     pub(crate) message_ttl: Option<Duration>,
-    /// What happens at a limit.
+    /// The behaviour at a limit.
     pub(crate) overflow: Option<Overflow>,
-    /// Classic if not given.
+    /// The type of the queue. The default is classic.
     pub(crate) queue_type: QueueType,
-    /// Whether one consumer is served at a time.
+    /// Whether the queue serves one consumer at a time.
     pub(crate) single_active_consumer: bool,
 }
 
 impl QueueArguments {
-    /// Checks the arguments of the queue `name`. The rest of its description is checked by [`check_properties`](Self::check_properties).
+    /// Checks the arguments of the queue `name`. [`check_properties`](Self::check_properties)
+    /// checks the rest of the description.
     pub(crate) fn parse(arguments: &FieldTable, name: &Name, vhost: &Name) -> Result<Self> {
         let reader = ArgumentReader {
             table: arguments,
@@ -189,7 +192,7 @@ fn queue_type(reader: &ArgumentReader<'_>) -> Result<QueueType> {
     }
 }
 
-/// Publishers that wait for room must be able to get some.
+/// A queue with `x-overflow: block` must have room for at least one message.
 fn check_room(reader: &ArgumentReader<'_>) -> Result {
     if overflow(reader)? != Some(Overflow::Block) {
         return Ok(());
@@ -203,7 +206,7 @@ fn check_room(reader: &ArgumentReader<'_>) -> Result {
     Ok(())
 }
 
-/// Refuses arguments that RabbitMQ knows, but for queues of other types.
+/// Refuses arguments that RabbitMQ takes only for queues of other types.
 fn check_supported(
     arguments: &FieldTable,
     queue_type: QueueType,
@@ -230,7 +233,7 @@ fn check_supported(
     Ok(())
 }
 
-/// Checks what is recorded and compared but changes nothing in one process.
+/// Checks the arguments that are recorded and compared but have no effect in one process.
 fn check_without_effect(reader: &ArgumentReader<'_>) -> Result {
     reader.size(x::MAX_IN_MEMORY_LENGTH)?;
     reader.size(x::MAX_IN_MEMORY_BYTES)?;
@@ -275,7 +278,7 @@ fn check_without_effect(reader: &ArgumentReader<'_>) -> Result {
 fn budget(reader: &ArgumentReader<'_>) -> Result<Option<Name>> {
     match reader.text(x::BUDGET)? {
         Some("") => Err(reader.invalid(x::BUDGET, "it is empty, expected the name of a budget")),
-        name => name.map(Name::new).transpose(),
+        name => Ok(name.map(Name::new).transpose()?),
     }
 }
 
@@ -291,7 +294,7 @@ fn dead_letter_routing_key(reader: &ArgumentReader<'_>) -> Result<Option<Arc<str
     Ok(routing_key.map(Arc::from))
 }
 
-/// -1 is the explicit "no limit" of later RabbitMQs.
+/// In later versions of RabbitMQ, -1 means "no limit".
 fn delivery_limit(reader: &ArgumentReader<'_>) -> Result<Option<u64>> {
     match reader.integer(x::DELIVERY_LIMIT)? {
         Some(-1) => Ok(None),

@@ -1,4 +1,4 @@
-//! Reads single arguments, and says in RabbitMQ's words what is wrong with one.
+//! Reads single arguments. The errors have RabbitMQ's texts.
 
 use super::MAX_EXPIRY_MILLIS;
 use crate::model::{
@@ -8,7 +8,7 @@ use crate::model::{
 };
 use std::{fmt::Display, time::Duration};
 
-/// An argument table, and whose it is.
+/// An argument table, and the thing that it belongs to.
 pub(super) struct ArgumentReader<'a> {
     pub(super) table: &'a FieldTable,
     pub(super) entity: EntityKind,
@@ -38,7 +38,7 @@ impl ArgumentReader<'_> {
             .transpose()
     }
 
-    /// An integer in a range of bytes.
+    /// An integer from 0 to 255.
     pub(super) fn octet(&self, argument: &str) -> Result<Option<u8>> {
         self.size(argument)?
             .map(|value| {
@@ -79,13 +79,14 @@ impl ArgumentReader<'_> {
         self.typed(argument, FieldValue::as_str, "text")
     }
 
-    /// The name of an exchange, which RabbitMQ checks before all else and in other words.
+    /// The name of an exchange. RabbitMQ checks it before all other arguments, and its error has
+    /// another text.
     pub(super) fn exchange(&self, argument: &str) -> Result<Option<Name>> {
         let Some(value) = self.table.get(argument) else {
             return Ok(None);
         };
         match value.as_str() {
-            Some(name) => Name::new(name).map(Some),
+            Some(name) => Ok(Some(Name::new(name)?)),
             None => Err(Error::invalid_argument_type(
                 argument,
                 value,
@@ -124,7 +125,7 @@ impl ArgumentReader<'_> {
         )
     }
 
-    /// The refusal of an argument.
+    /// The error of an invalid argument.
     pub(super) fn invalid(&self, argument: &str, reason: impl Display) -> Error {
         Error::invalid_argument(argument, self.entity, self.name, self.vhost, reason)
     }

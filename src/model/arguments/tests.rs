@@ -19,7 +19,7 @@ fn parse_one(argument: &str, value: impl Into<FieldValue>) -> Result<QueueArgume
     parse(FieldTable::new().with(argument, value))
 }
 
-/// The text after RabbitMQ's fixed beginning, of an error that must be a 406.
+/// The text of an error after RabbitMQ's fixed beginning. The error must be a 406.
 fn refusal(argument: &str, value: impl Into<FieldValue>) -> String {
     let error = parse_one(argument, value).unwrap_err();
     assert_eq!(error.reply_code(), Some(406), "{error}");
@@ -317,7 +317,7 @@ fn a_queue_redeclared_with_another_flag_is_inequivalent_and_with_another_exclusi
         redeclare(&exclusive, &plain).unwrap_err().reply_code(),
         Some(405)
     );
-    // An exclusive queue is never durable, whatever was said.
+    // An exclusive queue is never durable, whatever its description says.
     assert!(redeclare(&exclusive, &exclusive.clone().durable()).is_ok());
 }
 

@@ -4,10 +4,10 @@ use super::Exchange;
 use crate::model::field_value::{FieldTable, FieldValue};
 use serde::{Deserialize, Serialize};
 
-/// A binding, as seen from the queue or exchange it leads to: where messages come from, and which of them.
+/// A binding of a queue or an exchange: its source, its binding key and its arguments.
 ///
-/// The description of the source travels along, and is declared before the binding is made. It belongs to the
-/// [`Queue`](crate::Queue) or [`Exchange`] that it was given to.
+/// A binding contains the description of its source, which is declared before the binding is made.
+/// The binding belongs to the [`Queue`](crate::Queue) or [`Exchange`] that it was added to.
 ///
 /// ```
 /// use leveret::{Binding, Exchange, Queue};
@@ -31,7 +31,12 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// A binding from `source` with a binding key. A plain name as source means an exchange that exists already.
+    /// Describes a binding from `source` with a binding key. A plain name as the source means an
+    /// existing exchange.
+    ///
+    /// # RabbitMQ
+    /// `queue.bind` or `exchange.bind`, with `routing_key` as the binding key. RabbitMQ does not
+    /// declare the source.
     pub fn new(source: impl Into<Exchange>, routing_key: impl Into<String>) -> Self {
         Self {
             source: source.into(),
@@ -40,14 +45,21 @@ impl Binding {
         }
     }
 
-    /// Adds an argument, such as what a headers exchange matches by; one of the same name is replaced.
+    /// Adds an argument, for example a condition of a headers exchange. It replaces an argument of
+    /// the same name.
+    ///
+    /// # RabbitMQ
+    /// A field of `arguments` in `queue.bind` or `exchange.bind`.
     #[must_use]
     pub fn argument(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> Self {
         self.arguments.insert(name, value);
         self
     }
 
-    /// Adds arguments; those of the same names are replaced.
+    /// Adds arguments. They replace arguments of the same names.
+    ///
+    /// # RabbitMQ
+    /// `arguments` of `queue.bind` or `exchange.bind`.
     #[must_use]
     pub fn arguments<K, V>(mut self, arguments: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -58,7 +70,7 @@ impl Binding {
         self
     }
 
-    /// The exchange that messages come from.
+    /// The exchange that the messages come from.
     pub fn source(&self) -> &Exchange {
         &self.source
     }

@@ -4,23 +4,27 @@ use serde::{Deserialize, Serialize};
 
 use super::is_unset;
 
-/// Describes a byte budget: so many bytes for all the queues that it covers together.
+/// Describes a byte budget: the total bytes of all queues that it covers.
 ///
-/// Queues name it ([`Queue::budget`](crate::Queue::budget)); it is declared before them. One for the
-/// [whole virtual host](Budget::whole_vhost) covers every queue there, named or not. Declaring it again is nothing, and declaring another
-/// of the same name is [`Error::Inequivalent`](crate::Error::Inequivalent).
+/// A queue names its budget by [`Queue::budget`](crate::Queue::budget). The budget is declared
+/// before the queue. A budget for the [whole virtual host](Budget::whole_vhost) covers every queue
+/// there. A second declaration with the same properties does nothing. A declaration with other
+/// properties fails with [`Error::Inequivalent`](crate::Error::Inequivalent).
 ///
-/// What counts is the size of every message (as [`Queue::max_length_bytes`](crate::Queue::max_length_bytes) counts it) that is ready,
-/// delayed or *unsettled* in a covered queue, from its arrival until it is acknowledged, dropped, dead-lettered, expired, purged or moved
-/// away; a message in several covered queues counts in each. A queue that is deleted gives everything back at once, deliveries in
-/// somebody's hands included: they are in no queue any more. Nothing is ever evicted to make room.
+/// The budget counts the size of every message that is ready, delayed or *unsettled* in a covered
+/// queue. [`Queue::max_length_bytes`](crate::Queue::max_length_bytes) counts sizes in the same way.
+/// A message counts from its arrival until it is acknowledged, dropped, dead-lettered, expired,
+/// purged or moved. A message in several covered queues counts in each of them. A deleted queue
+/// returns all its bytes at once, including those of unsettled deliveries. The budget never evicts
+/// a message.
 ///
-/// A publisher that finds the budget spent is refused ([`BudgetPolicy::Reject`]) or waits ([`BudgetPolicy::Block`]). What the broker
-/// itself brings (a dead letter, a message that comes back or whose delay is over) is neither refused nor does it wait, so that it may
-/// take the budget over its limit.
+/// When the budget is spent, publishers are refused ([`BudgetPolicy::Reject`]) or wait
+/// ([`BudgetPolicy::Block`]). Dead letters, returning messages and messages whose delay is over are
+/// never refused and never wait. They may take the budget over its limit.
 ///
-/// RabbitMQ has a memory alarm for the whole server instead, and ActiveMQ Artemis `global-max-size` with `address-full-policy` `FAIL` or
-/// `BLOCK`.
+/// # RabbitMQ
+/// RabbitMQ has no budgets; it has a memory alarm for the whole server. ActiveMQ Artemis has
+/// `global-max-size` with the `address-full-policy` `FAIL` or `BLOCK`.
 ///
 /// # Examples
 /// ```
@@ -28,8 +32,8 @@ use super::is_unset;
 ///
 /// let broker = Broker::new();
 /// broker.declare(&Budget::new("uploads", 10))?;
-/// let (images, texts) = (Queue::new("images").budget("uploads"), Queue::new("texts").budget("uploads"));
-/// let (images, texts) = (broker.simple_queue::<String>(&images)?, broker.simple_queue::<String>(&texts)?);
+/// let images = broker.simple_queue::<String>(Queue::new("images").budget("uploads"))?;
+/// let texts = broker.simple_queue::<String>(Queue::new("texts").budget("uploads"))?;
 ///
 /// images.put("123456".to_owned())?;
 /// let held = images.get()?;
@@ -51,7 +55,7 @@ pub struct Budget {
     whole_vhost: bool,
 }
 
-/// What a spent [`Budget`] does with a publisher.
+/// The behaviour of a spent [`Budget`] towards publishers.
 ///
 /// # Examples
 /// ```
@@ -63,17 +67,19 @@ pub struct Budget {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum BudgetPolicy {
-    /// Refuses a message that does not fit, as a full queue with [`Overflow::RejectPublish`](crate::Overflow::RejectPublish) does. One that
-    /// is larger than the whole budget is always refused.
+    /// Refuses a message that does not fit, as a full queue with
+    /// [`Overflow::RejectPublish`](crate::Overflow::RejectPublish) does. A message that is larger
+    /// than the whole budget is always refused.
     #[default]
     Reject,
-    /// Lets the publisher wait while all of it is used, as a full queue with [`Overflow::Block`](crate::Overflow::Block) does. What
-    /// publishers then bring at the same time may take it over the limit, by one message of each at the most.
+    /// Lets a publisher wait while all bytes are used, as a full queue with
+    /// [`Overflow::Block`](crate::Overflow::Block) does. Publishers that publish at the same time
+    /// may take the budget over its limit, by at most one message each.
     Block,
 }
 
 impl BudgetPolicy {
-    /// The word for it.
+    /// The name of the policy.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reject => "reject",
@@ -83,8 +89,11 @@ impl BudgetPolicy {
 }
 
 impl Budget {
-    /// A budget of so many bytes, at least one, that refuses publishers when it is spent. The name is its own within the virtual host, of
-    /// 1 to 255 bytes.
+    /// Describes a budget of `bytes` bytes, at least one. A spent budget refuses publishers. The
+    /// name has 1 to 255 bytes. Budgets have names of their own within the virtual host.
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no budgets.
     pub fn new(name: impl Into<String>, bytes: u64) -> Self {
         Self {
             name: name.into(),
@@ -94,7 +103,10 @@ impl Budget {
         }
     }
 
-    /// Lets publishers wait when it is spent, instead of refusing them.
+    /// Lets publishers wait when the budget is spent, instead of refusing them.
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no budgets. Its memory alarm blocks the connections that publish.
     ///
     /// # Examples
     /// ```
@@ -115,8 +127,12 @@ impl Budget {
         self
     }
 
-    /// Covers every queue of the virtual host, besides the budgets that queues name, and what waits in its delayed exchanges. It is
-    /// declared before the first of them is.
+    /// Covers every queue of the virtual host, and the messages that wait in its delayed exchanges.
+    /// The budgets that queues name apply as well. This budget is declared before the first queue
+    /// or delayed exchange.
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no budgets. Its memory alarm covers the whole server.
     ///
     /// # Examples
     /// ```
@@ -134,22 +150,22 @@ impl Budget {
         self
     }
 
-    /// Its name.
+    /// The name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many bytes it has.
+    /// The number of bytes.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// What it does with publishers when it is spent.
+    /// The behaviour of the spent budget towards publishers.
     pub fn policy(&self) -> BudgetPolicy {
         self.policy
     }
 
-    /// Whether it covers the [whole virtual host](Self::whole_vhost).
+    /// Whether the budget covers the [whole virtual host](Self::whole_vhost).
     pub fn is_whole_vhost(&self) -> bool {
         self.whole_vhost
     }

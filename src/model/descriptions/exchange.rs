@@ -12,9 +12,15 @@ use serde::{Deserialize, Serialize};
 
 /// Describes an exchange.
 ///
-/// It is declared when it is first used; declaring it again is nothing, and declaring another of the same name with other properties is
-/// [`Error::Inequivalent`](crate::Error::Inequivalent). Setters never fail: what is wrong with a name or an argument is found when it is declared.
+/// The first use of a description declares the exchange. A second declaration with the same
+/// properties does nothing. A declaration with other properties fails with
+/// [`Error::Inequivalent`](crate::Error::Inequivalent). Setters never fail. The declaration checks
+/// names and arguments.
 ///
+/// # RabbitMQ
+/// `exchange.declare`, and `exchange.bind` for each binding. Here all of them take effect, or none.
+///
+/// # Examples
 /// ```
 /// use leveret::Exchange;
 ///
@@ -52,8 +58,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange of a type that is given as AMQP names it: `direct`, `fanout`, `topic`, `headers`, or `x-delayed-message` with the
-    /// argument `x-delayed-type`. To declare any other fails with [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503).
+    /// Describes an exchange of a type that is given by its name in AMQP. The types are `direct`,
+    /// `fanout`, `topic`, `headers`, and `x-delayed-message` with the argument `x-delayed-type`.
+    /// The declaration of another type fails with
+    /// [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503).
+    ///
+    /// # RabbitMQ
+    /// `exchange` and `type` of `exchange.declare`. Other types of RabbitMQ's plugins do not exist
+    /// here.
     pub fn new(name: impl Into<String>, kind: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -67,69 +79,111 @@ impl Exchange {
         }
     }
 
-    /// A direct exchange: the routing key equals the binding key.
+    /// Describes a direct exchange. A binding matches if the routing key equals its binding key.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with the type `direct`.
     pub fn direct(name: impl Into<String>) -> Self {
         Self::new(name, "direct")
     }
 
-    /// A fanout exchange: every bound queue gets every message.
+    /// Describes a fanout exchange. Every binding matches every message.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with the type `fanout`.
     pub fn fanout(name: impl Into<String>) -> Self {
         Self::new(name, "fanout")
     }
 
-    /// A topic exchange: binding keys are patterns of words, with `*` for one word and `#` for any number.
+    /// Describes a topic exchange. Binding keys are patterns of words, where `*` is one word and
+    /// `#` is any number of words.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with the type `topic`.
     pub fn topic(name: impl Into<String>) -> Self {
         Self::new(name, "topic")
     }
 
-    /// A headers exchange: bindings match by message headers.
+    /// Describes a headers exchange. Bindings match by message headers.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with the type `headers`.
     pub fn headers(name: impl Into<String>) -> Self {
         Self::new(name, "headers")
     }
 
-    /// An exchange that exists already, such as `amq.topic` or one that somebody else declares. It is looked up, never created.
+    /// Describes an existing exchange, for example `amq.topic`. The exchange is looked up and never
+    /// created.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with `passive`.
     pub fn existing(name: impl Into<String>) -> Self {
         Self::new(name, "").passive()
     }
 
-    /// Sets AMQP's `durable`: recorded, compared and shown. Nothing survives a restart yet.
+    /// Sets `durable`. It is recorded, compared and shown.
+    ///
+    /// # RabbitMQ
+    /// `durable` of `exchange.declare`. Here no exchange survives the process.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// Sets AMQP's `auto-delete`: deleted when the last binding from it is gone. One that never had a binding stays.
+    /// Deletes the exchange when the last binding from it is removed. An exchange that never had
+    /// such a binding stays.
+    ///
+    /// # RabbitMQ
+    /// `auto_delete` of `exchange.declare`.
     #[must_use]
     pub fn auto_delete(mut self) -> Self {
         self.auto_delete = true;
         self
     }
 
-    /// Cannot be published to: it gets messages from other exchanges only.
+    /// Makes the exchange internal: it gets messages only from other exchanges, and a publish to it
+    /// fails.
+    ///
+    /// # RabbitMQ
+    /// `internal` of `exchange.declare`.
     #[must_use]
     pub fn internal(mut self) -> Self {
         self.internal = true;
         self
     }
 
-    /// Only asks whether the exchange exists, whatever its properties; if it does not, use of it is an error.
+    /// Only checks that the exchange exists, whatever its properties. If it does not exist, its use
+    /// fails.
+    ///
+    /// # RabbitMQ
+    /// `passive` of `exchange.declare`.
     #[must_use]
     pub fn passive(mut self) -> Self {
         self.passive = true;
         self
     }
 
-    /// Has it keep messages back that say so: its type becomes `x-delayed-message` (known from RabbitMQ's plugin), its type until
-    /// now the argument `x-delayed-type`, by which it routes.
+    /// Lets the exchange delay messages. Its type becomes `x-delayed-message`. Its previous type
+    /// becomes the argument `x-delayed-type`, by which it routes.
     ///
-    /// A message with the header `x-delay`, a positive number of milliseconds, waits in the exchange for so long
-    /// ([`Message::delay`](crate::Message::delay) sets it); all others pass at once. Where a message goes is decided when its
-    /// time has come, by the bindings and the alternate exchange there are then. It is delivered with its header negated
-    /// (`x-delay: -5000`), which keeps the next delayed exchange on its way from delaying it again. While it waits it is neither
-    /// routed nor unroutable: it is [`Published::delayed`](crate::Published::delayed), even if it is mandatory; should no queue want
-    /// it in the end, nobody is told, and it goes to the virtual host's dead-letter queue if there is one. Messages that
-    /// wait go with their exchange when that is deleted. A [`Local`](crate::Local) that more than one queue wants in the end goes to the first.
+    /// A message waits in the exchange if it has the header `x-delay`, a positive number of
+    /// milliseconds. [`Message::delay`](crate::Message::delay) sets the header. All other messages
+    /// are routed at once.
+    ///
+    /// A delayed message is routed when its time has come, by the bindings and the alternate
+    /// exchange of that moment. Its header is then negated (`x-delay: -5000`), so that the next
+    /// delayed exchange does not delay it again.
+    ///
+    /// A waiting message counts as [`Published::delayed`](crate::Published::delayed), even if it is
+    /// mandatory. If it is unroutable in the end, its publisher gets no notice. It then goes to the
+    /// virtual host's dead-letter queue, if there is one. A [`Local`](crate::Local) that would
+    /// reach several queues goes to the first one. When the exchange is deleted, its waiting
+    /// messages are lost.
+    ///
+    /// # RabbitMQ
+    /// The exchange type `x-delayed-message` of the plugin `rabbitmq_delayed_message_exchange`,
+    /// with its argument `x-delayed-type` and its header `x-delay`.
     ///
     /// # Examples
     /// ```
@@ -142,7 +196,8 @@ impl Exchange {
     /// assert_eq!(reminders.kind(), "x-delayed-message");
     /// let kitchen = Queue::new("kitchen").bind(&reminders, "kitchen.#");
     /// let consumer = broker.consumer::<String>(&kitchen)?;
-    /// let tea = Message::new("tea".to_owned()).routing_key("kitchen.pot").delay(Duration::from_secs(240));
+    /// let tea = Message::new("tea".to_owned()).routing_key("kitchen.pot");
+    /// let tea = tea.delay(Duration::from_secs(240));
     /// let published = broker.producer::<String>(&reminders)?.publish_message(tea)?;
     /// assert_eq!((published.routed, published.delayed), (0, 1));
     /// clock.advance(Duration::from_secs(240));
@@ -158,20 +213,30 @@ impl Exchange {
         self.argument(DELAYED_TYPE, kind)
     }
 
-    /// Sends what no binding matches to the exchange of this name (`alternate-exchange`), which need not exist yet.
+    /// Sets the alternate exchange. It gets the messages that match no binding. It need not exist
+    /// yet.
+    ///
+    /// # RabbitMQ
+    /// The argument `alternate-exchange`.
     #[must_use]
     pub fn alternate(self, name: impl Into<String>) -> Self {
         self.argument(ALTERNATE_EXCHANGE, name.into())
     }
 
-    /// Adds an argument; one of the same name is replaced.
+    /// Adds an argument. It replaces an argument of the same name.
+    ///
+    /// # RabbitMQ
+    /// A field of `arguments` in `exchange.declare`.
     #[must_use]
     pub fn argument(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> Self {
         self.arguments.insert(name, value);
         self
     }
 
-    /// Adds arguments; those of the same names are replaced.
+    /// Adds arguments. They replace arguments of the same names.
+    ///
+    /// # RabbitMQ
+    /// `arguments` of `exchange.declare`.
     #[must_use]
     pub fn arguments<K, V>(mut self, arguments: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -182,46 +247,53 @@ impl Exchange {
         self
     }
 
-    /// Binds this exchange to a source: what `routing_key` matches there comes here. The source's description travels along and is declared
-    /// with this one; a plain name means an exchange that exists already.
+    /// Binds this exchange to a source, with a binding key. The source is declared with this
+    /// exchange. A plain name as the source means an existing exchange.
+    ///
+    /// # RabbitMQ
+    /// `exchange.bind`, with this exchange as its `destination`. RabbitMQ does not declare the
+    /// source.
     #[must_use]
     pub fn bind(self, source: impl Into<Self>, routing_key: impl Into<String>) -> Self {
         self.binding(Binding::new(source, routing_key))
     }
 
-    /// Adds a binding, with arguments if it has some.
+    /// Adds a binding, which may have arguments.
+    ///
+    /// # RabbitMQ
+    /// `exchange.bind`, with this exchange as its `destination`.
     #[must_use]
     pub fn binding(mut self, binding: Binding) -> Self {
         self.bindings.push(binding);
         self
     }
 
-    /// The name, as it was given.
+    /// The given name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The type, as AMQP names it. Empty for an [`existing`](Exchange::existing) exchange.
+    /// The name of the type in AMQP. It is empty for an [`existing`](Exchange::existing) exchange.
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// Whether it is [`durable`](Exchange::durable).
+    /// Whether the exchange is [`durable`](Exchange::durable).
     pub fn is_durable(&self) -> bool {
         self.durable
     }
 
-    /// Whether it is [`auto_delete`](Exchange::auto_delete).
+    /// Whether the exchange is [`auto_delete`](Exchange::auto_delete).
     pub fn is_auto_delete(&self) -> bool {
         self.auto_delete
     }
 
-    /// Whether it is [`internal`](Exchange::internal).
+    /// Whether the exchange is [`internal`](Exchange::internal).
     pub fn is_internal(&self) -> bool {
         self.internal
     }
 
-    /// Whether it is [`passive`](Exchange::passive).
+    /// Whether the description is [`passive`](Exchange::passive).
     pub fn is_passive(&self) -> bool {
         self.passive
     }
@@ -231,7 +303,7 @@ impl Exchange {
         &self.arguments
     }
 
-    /// The bindings that lead to it.
+    /// The bindings to this exchange.
     pub fn bindings(&self) -> &[Binding] {
         &self.bindings
     }
@@ -243,11 +315,11 @@ impl From<&Exchange> for Exchange {
     }
 }
 
-/// A plain name means an exchange that exists already.
+/// A plain name means an existing exchange.
 macro_rules! by_name {
     ($($name:ty),*) => {$(
         impl From<$name> for Exchange {
-            /// [`Exchange::existing`].
+            /// Describes the exchange as [`Exchange::existing`] does.
             fn from(name: $name) -> Self {
                 Self::existing(name)
             }

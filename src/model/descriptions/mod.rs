@@ -1,26 +1,29 @@
-//! Descriptions of exchanges, queues, bindings and budgets: what a program wants to exist, as plain values.
+//! Descriptions of exchanges, queues, bindings and budgets, as plain values.
 //!
-//! A description is built by chainable setters, which never fail: names and arguments are checked when it is declared, on first use. It
-//! can be stored and sent (serde), cloned and compared. It knows nothing of any broker; `arguments` gives the `x-` arguments their
-//! meaning.
+//! A program builds a description with chainable setters. Setters never fail; the declaration at
+//! the first use checks names and arguments. A description can be serialized, cloned and compared.
+//! It knows no broker. `arguments` gives the `x-` arguments their meaning.
 
 mod binding;
 mod budget;
 mod exchange;
 pub(crate) mod names;
+mod overflow;
 mod queue;
 
 pub use self::{
     binding::Binding,
     budget::{Budget, BudgetPolicy},
     exchange::Exchange,
-    queue::{Overflow, Queue},
+    overflow::Overflow,
+    queue::Queue,
 };
 
 use crate::model::field_value::FieldValue;
 use std::time::Duration;
 
-/// The field value for a count. More than AMQP's largest integer is that integer, which means the same to a limit.
+/// The field value of a count. A count above AMQP's largest integer becomes that integer, which is
+/// no limit either.
 fn count(count: u64) -> FieldValue {
     match i32::try_from(count) {
         Ok(count) => FieldValue::Int(count),
@@ -28,13 +31,13 @@ fn count(count: u64) -> FieldValue {
     }
 }
 
-/// The field value for a time: whole milliseconds, rounded up, since 0 means "at once".
+/// The field value of a time, in whole milliseconds. It is rounded up, because 0 means "at once".
 fn milliseconds(time: Duration) -> FieldValue {
     let milliseconds = time.as_nanos().div_ceil(1_000_000);
     count(u64::try_from(milliseconds).unwrap_or(u64::MAX))
 }
 
-/// Leaves a flag out of a serialized description unless it is set.
+/// Leaves a flag that is not set out of a serialized description.
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"

@@ -1,8 +1,9 @@
-//! The names of the arguments that the broker reads, as RabbitMQ has them.
+//! The names of the arguments that the broker reads. They are RabbitMQ's names.
 
 pub(crate) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 
-/// The type of an exchange that can keep messages back, and the argument that says how it routes.
+/// The type of an exchange that can delay messages, and the argument with the type by which it
+/// routes.
 pub(crate) const DELAYED_MESSAGE: &str = "x-delayed-message";
 pub(crate) const DELAYED_TYPE: &str = "x-delayed-type";
 
@@ -10,7 +11,7 @@ pub(crate) const CANCEL_ON_HA_FAILOVER: &str = "x-cancel-on-ha-failover";
 pub(crate) const PRIORITY: &str = "x-priority";
 pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
 
-/// Ours: RabbitMQ has none.
+/// An argument of leveret that RabbitMQ does not have.
 pub(crate) const BUDGET: &str = "x-budget";
 pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 pub(crate) const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";

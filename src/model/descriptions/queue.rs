@@ -1,25 +1,32 @@
 //! The description of a queue.
 
-use super::{Binding, Exchange, count, is_unset, milliseconds, names as x};
+use super::{Binding, Exchange, Overflow, count, is_unset, milliseconds, names as x};
 use crate::model::{
     field_value::{FieldTable, FieldValue},
     name::Name,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 /// Describes a queue.
 ///
-/// It is declared, with the exchanges it is bound to, when it is first used; declaring it again is nothing, and declaring another of the same
-/// name with other properties is [`Error::Inequivalent`](crate::Error::Inequivalent). A description without a name makes a new queue at each
-/// use. Setters never fail: what is wrong with a name or an argument is found when it is declared.
+/// The first use of a description declares the queue, and the exchanges that it is bound to. A
+/// second declaration with the same properties does nothing. A declaration with other properties
+/// fails with [`Error::Inequivalent`](crate::Error::Inequivalent). A description without a name
+/// makes a new queue at each use. Setters never fail. The declaration checks names and arguments.
 ///
-/// A plain name opens a queue: `broker.consumer::<Task>("tasks")` uses the queue as it is, whatever its properties, and declares
-/// [`Queue::new("tasks")`](Queue::new) if there is none. [`Queue::existing`] is for a queue that must be there.
+/// A plain name opens a queue. `broker.consumer::<Task>("tasks")` uses the existing queue, whatever
+/// its properties. It declares a missing queue as [`Queue::new("tasks")`](Queue::new).
+/// [`Queue::existing`] requires that the queue exists.
 ///
-/// The limits and times are RabbitMQ's `x-` arguments, which the setters write into [one table](Queue::argument_table); `argument` can write
-/// any other.
+/// Limits and times are RabbitMQ's `x-` arguments. The setters write them into
+/// [one table](Queue::argument_table). [`argument`](Queue::argument) writes any other argument.
 ///
+/// # RabbitMQ
+/// `queue.declare`, and `queue.bind` for each binding. Here all of them take effect, or none. The
+/// `x-` arguments have RabbitMQ's names and meanings.
+///
+/// # Examples
 /// ```
 /// use leveret::{Exchange, Overflow, Queue};
 /// use std::time::Duration;
@@ -61,7 +68,7 @@ pub struct Queue {
     exclusive: bool,
     #[serde(skip_serializing_if = "is_unset")]
     passive: bool,
-    /// Made from a plain name.
+    /// The description was made from a plain name.
     #[serde(skip_serializing_if = "is_unset")]
     open: bool,
     #[serde(skip_serializing_if = "FieldTable::is_empty")]
@@ -71,7 +78,10 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue of this name; the empty name asks the broker for one.
+    /// Describes a queue of this name. For the empty name, the broker generates one.
+    ///
+    /// # RabbitMQ
+    /// `queue` of `queue.declare`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -79,78 +89,121 @@ impl Queue {
         }
     }
 
-    /// A nameless queue that only its connection can use, and that goes with it.
+    /// Describes an exclusive queue without a name. Only its connection can use it, and it is
+    /// deleted with the connection.
+    ///
+    /// # RabbitMQ
+    /// `queue.declare` with an empty `queue` and with `exclusive`.
     pub fn exclusive() -> Self {
         Self::new("").exclusive_flag()
     }
 
-    /// A nameless queue that only its connection can use, and that goes with its last consumer.
+    /// Describes an exclusive queue without a name that is deleted with its last consumer.
+    ///
+    /// # RabbitMQ
+    /// `queue.declare` with an empty `queue`, `exclusive` and `auto_delete`.
     pub fn temporary() -> Self {
         Self::exclusive().auto_delete()
     }
 
-    /// A queue that exists already, since somebody else declares it. It is looked up, never created.
+    /// Describes an existing queue. The queue is looked up and never created.
+    ///
+    /// # RabbitMQ
+    /// `queue.declare` with `passive`.
     pub fn existing(name: impl Into<String>) -> Self {
         Self::new(name).passive()
     }
 
-    /// Sets AMQP's `durable`: recorded, compared and shown. Nothing survives a restart yet.
+    /// Sets `durable`. It is recorded, compared and shown.
+    ///
+    /// # RabbitMQ
+    /// `durable` of `queue.declare`. Here no queue survives the process.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// Sets AMQP's `auto-delete`: deleted when its last consumer is gone. One that never had a consumer stays.
+    /// Deletes the queue when its last consumer ends. A queue that never had a consumer stays.
+    ///
+    /// # RabbitMQ
+    /// `auto_delete` of `queue.declare`.
     #[must_use]
     pub fn auto_delete(mut self) -> Self {
         self.auto_delete = true;
         self
     }
 
-    /// AMQP's exclusive flag: only the connection that declares it can use it, and it is deleted with that connection.
+    /// Makes the queue exclusive: only the connection that declares it can use it, and it is
+    /// deleted with that connection.
+    ///
+    /// # RabbitMQ
+    /// `exclusive` of `queue.declare`.
     #[must_use]
     pub fn exclusive_flag(mut self) -> Self {
         self.exclusive = true;
         self
     }
 
-    /// Only asks whether the queue exists, whatever its properties; if it does not, use of it is an error.
+    /// Only checks that the queue exists, whatever its properties. If it does not exist, its use
+    /// fails.
+    ///
+    /// # RabbitMQ
+    /// `passive` of `queue.declare`.
     #[must_use]
     pub fn passive(mut self) -> Self {
         self.passive = true;
         self
     }
 
-    /// How long a message may wait (`x-message-ttl`), in whole milliseconds, rounded up; at most ten years. Zero drops what no consumer
-    /// can take at once.
+    /// Limits the time that a message may wait. The time is rounded up to whole milliseconds, and
+    /// is at most ten years. With zero, the queue drops a message that no consumer can take at
+    /// once.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-message-ttl`.
     #[must_use]
     pub fn message_ttl(self, ttl: Duration) -> Self {
         self.argument(x::MESSAGE_TTL, milliseconds(ttl))
     }
 
-    /// Deletes the queue when it has not been used for this long (`x-expires`), in whole milliseconds, rounded up; more than zero, at most
-    /// ten years.
+    /// Deletes the queue after this time without use. The time is rounded up to whole milliseconds.
+    /// It is more than zero and at most ten years.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-expires`.
     #[must_use]
     pub fn expires(self, after: Duration) -> Self {
         self.argument(x::EXPIRES, milliseconds(after))
     }
 
-    /// How many messages may be ready (`x-max-length`); what happens then says [`overflow`](Queue::overflow). 1 or more with
-    /// [`Overflow::Block`], since nobody could ever get in else.
+    /// Limits the number of ready messages. [`overflow`](Queue::overflow) sets the behaviour at the
+    /// limit. With [`Overflow::Block`] the limit is at least 1, because a limit of 0 would never
+    /// admit a message.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-max-length`.
     #[must_use]
     pub fn max_length(self, messages: u64) -> Self {
         self.argument(x::MAX_LENGTH, count(messages))
     }
 
-    /// How many bytes of bodies may be ready (`x-max-length-bytes`); 1 or more with [`Overflow::Block`].
+    /// Limits the total bytes of the bodies of ready messages. With [`Overflow::Block`] the limit
+    /// is at least 1.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-max-length-bytes`. A value that is not encoded counts by
+    /// [`ProducerBuilder::sized_by`](crate::ProducerBuilder::sized_by).
     #[must_use]
     pub fn max_length_bytes(self, bytes: u64) -> Self {
         self.argument(x::MAX_LENGTH_BYTES, count(bytes))
     }
 
-    /// The byte budget that it shares with other queues (`x-budget`, which RabbitMQ does not have): a [`Budget`](crate::Budget) of this
-    /// name, which must have been declared.
+    /// Names the [`Budget`](crate::Budget) that the queue shares with other queues. The budget is
+    /// declared before the queue.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-budget`, which RabbitMQ does not have.
     ///
     /// # Examples
     /// ```
@@ -167,14 +220,20 @@ impl Queue {
         self.argument(x::BUDGET, name.into())
     }
 
-    /// What to do when a limit is reached (`x-overflow`).
+    /// Sets the behaviour at a limit.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-overflow`. RabbitMQ does not have the value `block`.
     #[must_use]
     pub fn overflow(self, overflow: Overflow) -> Self {
         self.argument(x::OVERFLOW, overflow.as_str())
     }
 
-    /// Where rejected, expired and dropped messages go (`x-dead-letter-exchange`): to the exchange of this name, which need not exist yet.
-    /// The empty name is the default exchange.
+    /// Sets the exchange for rejected, expired and dropped messages. The exchange need not exist
+    /// yet. The empty name is the default exchange.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-dead-letter-exchange`.
     ///
     /// # Examples
     /// ```
@@ -193,45 +252,67 @@ impl Queue {
         self.argument(x::DEAD_LETTER_EXCHANGE, name.into())
     }
 
-    /// The routing key of dead letters (`x-dead-letter-routing-key`), instead of those they had. Needs a dead letter exchange.
+    /// Sets the routing key of dead letters, instead of their own. It requires a dead-letter
+    /// exchange.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-dead-letter-routing-key`.
     #[must_use]
     pub fn dead_letter_routing_key(self, routing_key: impl Into<String>) -> Self {
         self.argument(x::DEAD_LETTER_ROUTING_KEY, routing_key.into())
     }
 
-    /// Delivers by message priority, the highest first (`x-max-priority`): from 0 to this, which is at most 255. What is above counts as
-    /// this.
+    /// Delivers messages by priority, the highest first. Priorities range from 0 to `highest`,
+    /// which is at most 255. A higher priority counts as `highest`.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-max-priority`.
     #[must_use]
     pub fn max_priority(self, highest: u8) -> Self {
         self.argument(x::MAX_PRIORITY, i32::from(highest))
     }
 
-    /// Delivers to one consumer at a time, the others stand by (`x-single-active-consumer`).
+    /// Delivers to one consumer at a time, while the other consumers wait.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-single-active-consumer`.
     #[must_use]
     pub fn single_active_consumer(self) -> Self {
         self.argument(x::SINGLE_ACTIVE_CONSUMER, true)
     }
 
-    /// How often a message may be returned (`x-delivery-limit`); the next return drops or dead-letters it.
+    /// Limits how often a message may be returned. The next return drops or dead-letters it.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-delivery-limit`. RabbitMQ has it only for quorum queues.
     #[must_use]
     pub fn delivery_limit(self, returns: u32) -> Self {
         self.argument(x::DELIVERY_LIMIT, count(returns.into()))
     }
 
-    /// RabbitMQ's lazy mode (`x-queue-mode: lazy`): recorded and compared, without any effect here.
+    /// Sets the lazy mode. It is recorded and compared, and has no effect.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-queue-mode` with the value `lazy`.
     #[must_use]
     pub fn lazy(self) -> Self {
         self.argument(x::QUEUE_MODE, "lazy")
     }
 
-    /// Adds an argument; one of the same name is replaced.
+    /// Adds an argument. It replaces an argument of the same name.
+    ///
+    /// # RabbitMQ
+    /// A field of `arguments` in `queue.declare`.
     #[must_use]
     pub fn argument(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> Self {
         self.arguments.insert(name, value);
         self
     }
 
-    /// Adds arguments; those of the same names are replaced.
+    /// Adds arguments. They replace arguments of the same names.
+    ///
+    /// # RabbitMQ
+    /// `arguments` of `queue.declare`.
     #[must_use]
     pub fn arguments<K, V>(mut self, arguments: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -242,14 +323,20 @@ impl Queue {
         self
     }
 
-    /// Binds the queue to an exchange: what `routing_key` matches there comes here. The exchange's description travels along and is declared
-    /// with the queue; a plain name means an exchange that exists already.
+    /// Binds the queue to an exchange, with a binding key. The exchange is declared with the queue.
+    /// A plain name means an existing exchange.
+    ///
+    /// # RabbitMQ
+    /// `queue.bind`. RabbitMQ does not declare the exchange.
     #[must_use]
     pub fn bind(self, exchange: impl Into<Exchange>, routing_key: impl Into<String>) -> Self {
         self.binding(Binding::new(exchange, routing_key))
     }
 
-    /// Binds the queue with arguments: see [`bind`](Queue::bind).
+    /// Binds the queue with arguments, as [`bind`](Queue::bind) does without them.
+    ///
+    /// # RabbitMQ
+    /// `queue.bind` with `arguments`.
     #[must_use]
     pub fn bind_with<K, V>(
         self,
@@ -265,33 +352,36 @@ impl Queue {
     }
 
     /// Adds a binding.
+    ///
+    /// # RabbitMQ
+    /// `queue.bind`.
     #[must_use]
     pub fn binding(mut self, binding: Binding) -> Self {
         self.bindings.push(binding);
         self
     }
 
-    /// The name, as it was given; empty if the broker is to choose one.
+    /// The given name. It is empty if the broker generates one.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is [`durable`](Queue::durable).
+    /// Whether the queue is [`durable`](Queue::durable).
     pub fn is_durable(&self) -> bool {
         self.durable
     }
 
-    /// Whether it is [`auto_delete`](Queue::auto_delete).
+    /// Whether the queue is [`auto_delete`](Queue::auto_delete).
     pub fn is_auto_delete(&self) -> bool {
         self.auto_delete
     }
 
-    /// Whether it is [exclusive](Queue::exclusive_flag).
+    /// Whether the queue is [exclusive](Queue::exclusive_flag).
     pub fn is_exclusive(&self) -> bool {
         self.exclusive
     }
 
-    /// Whether it is [`passive`](Queue::passive).
+    /// Whether the description is [`passive`](Queue::passive).
     pub fn is_passive(&self) -> bool {
         self.passive
     }
@@ -301,17 +391,19 @@ impl Queue {
         &self.arguments
     }
 
-    /// The bindings that lead to it.
+    /// The bindings to this queue.
     pub fn bindings(&self) -> &[Binding] {
         &self.bindings
     }
 
-    /// Whether it was made from a plain name: it means the queue as it is, or a new one if there is none.
+    /// Whether the description was made from a plain name. It then means the existing queue, or a
+    /// new one if there is none.
     pub(crate) fn is_open(&self) -> bool {
         self.open
     }
 
-    /// The description that a new queue keeps: one made from a plain name is like [`Queue::new`].
+    /// The description that a new queue keeps. A description from a plain name becomes
+    /// [`Queue::new`].
     pub(crate) fn of_new_queue(&self) -> Self {
         Self {
             open: false,
@@ -319,8 +411,9 @@ impl Queue {
         }
     }
 
-    /// What `declare` returns for a nameless description: the same queue under the name it was given, which is from now on looked up and
-    /// not declared (a name that the broker chose cannot be declared), nor bound again.
+    /// The description that `declare` returns for a queue without a name. It has the generated
+    /// name. It is passive, because a generated name cannot be declared. It has no bindings,
+    /// because they are made already.
     pub(crate) fn declared_as(&self, name: &Name) -> Self {
         Self {
             name: name.to_string(),
@@ -342,8 +435,8 @@ impl From<&Queue> for Queue {
 macro_rules! by_name {
     ($($name:ty),*) => {$(
         impl From<$name> for Queue {
-            /// Opens the queue of this name. It is used as it is if it exists, whatever its properties.
-            /// Otherwise it is declared as by [`Queue::new`].
+            /// Opens the queue of this name. An existing queue is used, whatever its properties. A
+            /// missing queue is declared as by [`Queue::new`].
             fn from(name: $name) -> Self {
                 Self {
                     open: true,
@@ -355,62 +448,3 @@ macro_rules! by_name {
 }
 
 by_name!(&str, String, &String, Name, &Name);
-
-/// What a queue at its limit does with one message more.
-///
-/// # Examples
-/// ```
-/// use leveret::{Broker, Overflow, Queue};
-/// let broker = Broker::new();
-/// let queue = Queue::new("q").max_length(1).overflow(Overflow::DropHead);
-/// let queue = broker.simple_queue::<u32>(&queue)?;
-/// queue.put(1)?;
-/// queue.put(2)?;
-/// assert_eq!((queue.len(), *queue.get()?), (1, 2)); // 1 was at the head
-/// assert_eq!(Overflow::RejectPublishDlx.as_str(), "reject-publish-dlx");
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Overflow {
-    /// Drops (or dead-letters) from the head. RabbitMQ's default.
-    #[default]
-    DropHead,
-    /// Refuses the new message: its publisher is told.
-    RejectPublish,
-    /// Refuses the new message and dead-letters it.
-    RejectPublishDlx,
-    /// Lets the publisher wait until there is room. RabbitMQ has no such mode: over a network it could not.
-    Block,
-}
-
-impl Overflow {
-    /// The word that `x-overflow` has for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DropHead => "drop-head",
-            Self::RejectPublish => "reject-publish",
-            Self::RejectPublishDlx => "reject-publish-dlx",
-            Self::Block => "block",
-        }
-    }
-
-    /// Reads `x-overflow`'s word.
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
-        [
-            Self::DropHead,
-            Self::RejectPublish,
-            Self::RejectPublishDlx,
-            Self::Block,
-        ]
-        .into_iter()
-        .find(|overflow| overflow.as_str() == word)
-    }
-}
-
-impl fmt::Display for Overflow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}

@@ -74,7 +74,12 @@ fn descriptions_survive_a_round_trip_through_json_and_leave_out_what_is_unset() 
     );
     assert_eq!(
         serde_json::to_value(&logs).unwrap(),
-        serde_json::json!({"name": "logs", "type": "topic", "durable": true, "arguments": {"alternate-exchange": "lost"}})
+        serde_json::json!({
+            "name": "logs",
+            "type": "topic",
+            "durable": true,
+            "arguments": {"alternate-exchange": "lost"},
+        })
     );
     assert!(serde_json::from_str::<Queue>(r#"{"name": "q", "durabel": true}"#).is_err());
 }

@@ -1,8 +1,8 @@
-//! The error of turning a payload into bytes, or bytes into a payload.
+//! The error of an encoding or a decoding.
 
 use std::{fmt, sync::Arc};
 
-/// Why a payload could not be encoded or decoded.
+/// The reason why a payload could not be encoded or decoded.
 ///
 /// # Examples
 /// ```
@@ -21,7 +21,7 @@ pub struct CodecError {
 }
 
 impl CodecError {
-    /// An error of the codec for `content_type`, in its own words.
+    /// An error of the codec for `content_type`. The codec gives the message.
     pub fn new(content_type: impl Into<Arc<str>>, message: impl fmt::Display) -> CodecError {
         CodecError {
             content_type: content_type.into(),
@@ -29,12 +29,12 @@ impl CodecError {
         }
     }
 
-    /// The content type that was to be written or read.
+    /// The content type of the codec.
     pub fn content_type(&self) -> &str {
         &self.content_type
     }
 
-    /// What the codec says.
+    /// The message of the codec.
     pub fn message(&self) -> &str {
         &self.message
     }

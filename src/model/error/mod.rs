@@ -1,8 +1,8 @@
-//! What can go wrong: one enum, with AMQP's reply code and RabbitMQ's wording where AMQP knows the error.
+//! The errors: one enum with AMQP's reply codes and RabbitMQ's texts.
 //!
-//! The variants follow AMQP's reply texts; 406 alone has so many causes that [`Precondition`] lists them. The sentences
-//! are made in `situation`, one constructor for each situation, so that callers state facts and never words.
-//! The errors of waiting and receiving belong to the handles that wait.
+//! The variants follow AMQP's reply texts. [`Precondition`] lists the many causes of 406. `replies`
+//! has one constructor for each situation, so that callers give facts and no texts. The errors of
+//! receiving belong to the handles that receive.
 
 mod codec;
 mod precondition;
@@ -14,7 +14,10 @@ pub use self::{
     codec::CodecError,
     precondition::{Precondition, Resource},
 };
-use crate::model::{field_value::FieldValue, name::Name};
+use crate::model::{
+    field_value::FieldValue,
+    name::{Name, NameTooLong},
+};
 
 /// The result of most operations.
 ///
@@ -27,127 +30,111 @@ use crate::model::{field_value::FieldValue, name::Name};
 /// ```
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-/// Why an operation failed.
+/// The reason why an operation failed.
 ///
-/// A failing operation changes nothing and closes nothing. Where AMQP 0-9-1 has a code for the error,
-/// [`reply_code`](Error::reply_code) gives it and the message reads as RabbitMQ's would.
+/// A failed operation changes nothing and closes nothing. If AMQP 0-9-1 has a code for the error,
+/// [`reply_code`](Error::reply_code) returns it, and the text follows
+/// RabbitMQ's.
 ///
 /// # Examples
 /// ```
-/// use leveret::{Error, Name};
+/// use leveret::{Broker, Error};
 ///
-/// let error = Name::new("x".repeat(300)).unwrap_err();
-/// assert!(matches!(error, Error::InvalidName { length: 300, .. }));
+/// let error = Broker::new().declare(&leveret::Queue::new("x".repeat(300))).unwrap_err();
+/// assert!(matches!(&error, Error::InvalidName(name) if name.length == 300));
 /// assert_eq!(error.reply_code(), Some(502));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    // What AMQP knows, by reply code.
+    // The errors that AMQP knows, by reply code.
     /// 312: a mandatory message reached no queue.
     #[error(
         "NO_ROUTE - no queue is bound to exchange '{exchange}' for routing key '{routing_key}'"
     )]
     NoRoute {
-        /// The exchange that the message was published to.
+        /// The exchange of the publish.
         exchange: Name,
-        /// Its routing key.
+        /// The routing key of the message.
         routing_key: Arc<str>,
     },
     /// 320: the virtual host was deleted.
     #[error("CONNECTION_FORCED - vhost '{vhost}' is deleted")]
     VhostDeleted {
-        /// Its name.
+        /// The name of the virtual host.
         vhost: Name,
     },
-    /// 403: the user may not, or nobody may.
+    /// 403: the operation is not permitted.
     #[error("ACCESS_REFUSED - {0}")]
     AccessRefused(Arc<str>),
-    /// 404: what was named is not there.
+    /// 404: the named thing does not exist.
     #[error("NOT_FOUND - no {}", Resource::new(*.entity, .name, .vhost))]
     NotFound {
-        /// What kind of thing.
+        /// The kind of the thing.
         entity: EntityKind,
-        /// Its name.
+        /// The name of the thing.
         name: Name,
-        /// The virtual host it was looked for in.
+        /// The virtual host of the lookup.
         vhost: Name,
     },
-    /// 404: an empty queue name stands for the queue that the channel declared last, and it declared none.
+    /// 404: a queue name is empty, and the channel has declared no queue. An empty name stands for
+    /// the queue that the channel declared last.
     #[error("NOT_FOUND - no previously declared queue")]
     NoDeclaredQueue,
-    /// 405: an exclusive queue of another connection.
+    /// 405: the queue is exclusive to another connection.
     #[error(
         "RESOURCE_LOCKED - cannot obtain exclusive access to locked {entity} '{name}' in vhost '{vhost}'. It could be originally \
          declared on another connection or the exclusive property value does not match that of the original declaration."
     )]
     ResourceLocked {
-        /// What kind of thing: a queue.
+        /// The kind of the thing: a queue.
         entity: EntityKind,
-        /// Its name.
+        /// The name of the queue.
         name: Name,
-        /// Its virtual host.
+        /// The virtual host of the queue.
         vhost: Name,
     },
-    /// 406: it exists, but declared otherwise.
+    /// 406: the thing exists with other properties.
     #[error("PRECONDITION_FAILED - {0}")]
     Inequivalent(Box<Inequivalent>),
-    /// 406: the thing or the request is not in the state that the operation needs.
+    /// 406: a precondition of the operation does not hold.
     #[error("PRECONDITION_FAILED - {0}")]
     PreconditionFailed(Box<Precondition>),
     /// 502: a name is too long.
-    #[error(
-        "SYNTAX_ERROR - a name has at most 255 bytes, the one that begins '{start}' has {length}: shorten it"
-    )]
-    InvalidName {
-        /// Its length in bytes.
-        length: usize,
-        /// How it begins.
-        start: Arc<str>,
-    },
-    /// 503: the request makes no sense here, such as an exchange type that nobody knows.
+    #[error("SYNTAX_ERROR - {0}")]
+    InvalidName(#[from] NameTooLong),
+    /// 503: the request is invalid, for example because of an unknown exchange type.
     #[error("COMMAND_INVALID - {0}")]
     CommandInvalid(Arc<str>),
     /// 506: a limit of the broker is reached.
     #[error("RESOURCE_ERROR - {0}")]
     ResourceError(Arc<str>),
-    /// 530: never allowed, such as a consumer tag that is in use.
+    /// 530: the request is never allowed, for example a consumer tag that is in use.
     #[error("NOT_ALLOWED - {0}")]
     NotAllowed(Arc<str>),
-    /// 540: AMQP has it, the broker does not.
+    /// 540: AMQP has the feature, and the broker does not.
     #[error("NOT_IMPLEMENTED - {0}")]
     NotImplemented(Arc<str>),
-    /// 541: a fault of the broker, or of code that was given to it.
-    #[error("INTERNAL_ERROR - {0}")]
-    InternalError(Arc<str>),
 
-    // What AMQP has no code for.
-    /// A queue is at its limit and refuses what does not fit (`x-overflow: reject-publish`), or a [`Budget`](crate::Budget) that covers it
-    /// is spent; no queue took the message.
+    // The errors that AMQP has no code for.
+    /// No queue took the message, and at least one queue refused it. The queue is full and has
+    /// `x-overflow: reject-publish`, or a [`Budget`](crate::Budget) that covers it is spent.
     #[error(
         "queue '{queue}' refused the message: it is at its length limit, or its byte budget is spent"
     )]
     Refused {
-        /// The queue, or the first of them; or the delayed exchange that cannot keep it back.
+        /// The first queue that refused the message, or the delayed exchange that cannot delay it.
         queue: Name,
     },
-    /// A `Local` payload, of which there is only one, would reach more than one queue.
+    /// A `Local` payload would reach several queues, and there is only one value.
     #[error(
         "a local payload ({type_name}) cannot be shared by {queues} queues: publish it to one, or publish a `LocalArc<_>`"
     )]
     NotShareable {
         /// The Rust type of the payload.
         type_name: &'static str,
-        /// How many queues it would reach.
+        /// The number of queues that the payload would reach.
         queues: usize,
-    },
-    /// A payload that exists as a Rust value only was asked for as another type.
-    #[error("the payload is a {found}, which cannot be encoded, and not a {expected}")]
-    TypeMismatch {
-        /// The Rust type asked for.
-        expected: &'static str,
-        /// The Rust type it has.
-        found: &'static str,
     },
     /// A payload could not be encoded or decoded.
     #[error(transparent)]
@@ -164,16 +151,13 @@ pub enum Error {
     /// The broker is shut down, or its last handle was dropped.
     #[error("the broker is shut down")]
     ShutDown,
-    /// It did not happen in the time given.
+    /// The time-out passed first.
     #[error("timed out")]
     Timeout,
-    /// The store of durable state failed.
-    #[error("the store failed: {0}")]
-    Store(Arc<str>),
 }
 
 impl Error {
-    /// AMQP's reply code, such as 404; `None` for what AMQP has no code for.
+    /// AMQP's reply code, for example 404. It is `None` if AMQP has no code for the error.
     pub fn reply_code(&self) -> Option<u16> {
         Some(match self {
             Error::NoRoute { .. } => 312,
@@ -182,26 +166,24 @@ impl Error {
             Error::NotFound { .. } | Error::NoDeclaredQueue => 404,
             Error::ResourceLocked { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
-            Error::InvalidName { .. } => 502,
+            Error::InvalidName(_) => 502,
             Error::CommandInvalid(_) => 503,
             Error::ResourceError(_) => 506,
             Error::NotAllowed(_) => 530,
             Error::NotImplemented(_) => 540,
-            Error::InternalError(_) => 541,
             Error::Refused { .. }
             | Error::NotShareable { .. }
-            | Error::TypeMismatch { .. }
             | Error::Codec(_)
             | Error::Cancelled(_)
             | Error::ChannelClosed
             | Error::ConnectionClosed
             | Error::ShutDown
-            | Error::Timeout
-            | Error::Store(_) => return None,
+            | Error::Timeout => return None,
         })
     }
 
-    /// What AMQP would have closed because of this error. This broker closes nothing.
+    /// The part of the connection that AMQP would have closed because of this error. This broker
+    /// closes nothing.
     ///
     /// # Examples
     /// ```
@@ -215,17 +197,18 @@ impl Error {
         self.reply_code().map_or(Scope::Operation, Scope::of)
     }
 
-    /// Whether something that was named is not there (404).
+    /// Whether a named thing does not exist (404).
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::NotFound { .. } | Error::NoDeclaredQueue)
     }
 
-    /// Whether something exists already, declared otherwise.
+    /// Whether the thing exists with other properties.
     pub fn is_inequivalent(&self) -> bool {
         matches!(self, Error::Inequivalent(_))
     }
 
-    /// Whether the channel, the connection or the broker that the operation needs is gone, so that it can never succeed.
+    /// Whether the channel, the connection, the virtual host or the broker of the operation is
+    /// closed. A repetition then fails as well.
     pub fn is_closed(&self) -> bool {
         match self {
             Error::ChannelClosed
@@ -244,7 +227,7 @@ impl Error {
     }
 }
 
-/// What an error speaks of. Prints as RabbitMQ names it.
+/// The kind of thing that an error names. It prints as in RabbitMQ's texts.
 ///
 /// # Examples
 /// ```
@@ -254,24 +237,14 @@ impl Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum EntityKind {
-    /// A binding.
-    Binding,
     /// A byte budget.
     Budget,
-    /// A channel.
-    Channel,
-    /// A connection.
-    Connection,
-    /// A consumer.
-    Consumer,
     /// An exchange.
     Exchange,
     /// A policy.
     Policy,
     /// A queue.
     Queue,
-    /// A user.
-    User,
     /// A virtual host.
     VirtualHost,
 }
@@ -279,21 +252,16 @@ pub enum EntityKind {
 impl fmt::Display for EntityKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            EntityKind::Binding => "binding",
             EntityKind::Budget => "budget",
-            EntityKind::Channel => "channel",
-            EntityKind::Connection => "connection",
-            EntityKind::Consumer => "consumer",
             EntityKind::Exchange => "exchange",
             EntityKind::Policy => "policy",
             EntityKind::Queue => "queue",
-            EntityKind::User => "user",
             EntityKind::VirtualHost => "vhost",
         })
     }
 }
 
-/// What an AMQP broker closes because of an error.
+/// The part of a connection that an AMQP broker closes because of an error.
 ///
 /// [`Error::scope`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -317,7 +285,7 @@ impl Scope {
     }
 }
 
-/// Why a consumer gets nothing more.
+/// The reason why a consumer gets no more messages.
 ///
 /// # Examples
 /// ```
@@ -331,15 +299,15 @@ impl Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
-    /// It was cancelled, here or by its cancel_handle.
+    /// The consumer was cancelled, for example by its [`CancelHandle`](crate::CancelHandle).
     ConsumerCancelled,
-    /// Its queue was deleted, or expired.
+    /// The queue was deleted, or it expired.
     QueueDeleted,
-    /// Its channel was closed.
+    /// The channel was closed.
     ChannelClosed,
-    /// Its connection was closed.
+    /// The connection was closed.
     ConnectionClosed,
-    /// Its virtual host was deleted.
+    /// The virtual host was deleted.
     VhostDeleted,
     /// The broker was shut down.
     ShutDown,
@@ -358,7 +326,8 @@ impl fmt::Display for CancelReason {
     }
 }
 
-/// How a declaration differs from what exists: the contents of [`Error::Inequivalent`].
+/// The difference between a declaration and the existing thing: the contents of
+/// [`Error::Inequivalent`].
 ///
 /// # Examples
 /// ```
@@ -379,17 +348,18 @@ impl fmt::Display for CancelReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inequivalent {
-    /// The property or argument that differs, as AMQP names it: `durable`, `type`, `x-max-length`, ...
+    /// The property or argument that differs, by its name in AMQP: `durable`, `type`,
+    /// `x-max-length`.
     pub field: String,
-    /// What kind of thing was declared.
+    /// The kind of the declared thing.
     pub entity: EntityKind,
-    /// Its name.
+    /// The name of the thing.
     pub name: Name,
-    /// Its virtual host.
+    /// The virtual host of the thing.
     pub vhost: Name,
-    /// The value in the declaration; `None` if it has no such argument.
+    /// The value in the declaration. It is `None` if the declaration has no such argument.
     pub received: Option<FieldValue>,
-    /// The value of what exists; `None` if it has no such argument.
+    /// The value of the existing thing. It is `None` if that has no such argument.
     pub current: Option<FieldValue>,
 }
 
@@ -411,7 +381,7 @@ impl fmt::Display for Inequivalent {
             (Some(received), Some(current)) => {
                 write!(f, "received '{received}' but current is '{current}'")
             }
-            // RabbitMQ gives the type only where there is nothing to compare it with.
+            // RabbitMQ shows the type only if one of the values is missing.
             (received, current) => write!(
                 f,
                 "received {} but current is {}",

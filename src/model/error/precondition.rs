@@ -1,21 +1,22 @@
-//! The causes of AMQP's 406, PRECONDITION_FAILED, apart from a declaration that differs from what exists.
+//! The causes of PRECONDITION_FAILED (406), except a declaration that differs from the existing
+//! thing.
 
 use std::fmt;
 
 use super::EntityKind;
 use crate::model::name::Name;
 
-/// A named thing in a virtual host. Prints as RabbitMQ does: `queue 'q' in vhost '/'`.
+/// A named thing in a virtual host. It prints as in RabbitMQ's texts: `queue 'q' in vhost '/'`.
 ///
-/// It is part of what [`Precondition`] tells.
+/// [`Precondition`] contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Resource {
-    /// What kind of thing.
+    /// The kind of the thing.
     pub entity: EntityKind,
-    /// Its name.
+    /// The name of the thing.
     pub name: Name,
-    /// Its virtual host.
+    /// The virtual host of the thing.
     pub vhost: Name,
 }
 
@@ -37,16 +38,14 @@ impl fmt::Display for Resource {
             vhost,
         } = self;
         match entity {
-            // These are not inside a virtual host.
-            EntityKind::VirtualHost | EntityKind::User | EntityKind::Connection => {
-                write!(f, "{entity} '{name}'")
-            }
+            EntityKind::VirtualHost => write!(f, "{entity} '{name}'"),
             _ => write!(f, "{entity} '{name}' in vhost '{vhost}'"),
         }
     }
 }
 
-/// Why a precondition failed: the contents of [`Error::PreconditionFailed`](super::Error::PreconditionFailed).
+/// The reason why a precondition failed: the contents of
+/// [`Error::PreconditionFailed`](super::Error::PreconditionFailed).
 ///
 /// # Examples
 /// ```
@@ -55,9 +54,10 @@ impl fmt::Display for Resource {
 /// # let broker = Broker::new();
 /// let error = broker.declare(&Queue::new("q").argument("x-max-length", -1)).unwrap_err();
 /// match error {
-///     Error::PreconditionFailed(why) => {
-///         assert!(matches!(*why, Precondition::InvalidArgument { ref argument, .. } if argument == "x-max-length"));
-///     }
+///     Error::PreconditionFailed(why) => match *why {
+///         Precondition::InvalidArgument { argument, .. } => assert_eq!(argument, "x-max-length"),
+///         other => panic!("{other}"),
+///     },
 ///     other => panic!("{other}"),
 /// }
 /// # Ok::<(), leveret::Error>(())
@@ -65,30 +65,30 @@ impl fmt::Display for Resource {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Precondition {
-    /// It was to be deleted only if unused, and it is used.
+    /// The thing is in use, and the deletion requires an unused one.
     #[error("{0} in use")]
     InUse(Resource),
-    /// It was to be deleted only if empty, and it is not.
+    /// The queue has messages, and the deletion requires an empty one.
     #[error("{0} not empty")]
     NotEmpty(Resource),
-    /// An argument has a value that is not accepted.
+    /// The value of an argument is not accepted.
     #[error("invalid arg '{argument}' for {resource}: {reason}")]
     InvalidArgument {
         /// The argument.
         argument: String,
-        /// What it was given for.
+        /// The thing with the argument.
         resource: Resource,
-        /// What is wrong, and what is accepted.
+        /// The fault, and the accepted values.
         reason: String,
     },
-    /// The name of an exchange was given in a value that is not a string.
+    /// The argument names an exchange, and its value is not a string.
     #[error("invalid type '{type_name}' for arg '{argument}' in {resource}")]
     InvalidArgumentType {
-        /// The field type of the value, as RabbitMQ names it.
+        /// The field type of the value, in RabbitMQ's words.
         type_name: &'static str,
         /// The argument.
         argument: String,
-        /// What it was given for.
+        /// The thing with the argument.
         resource: Resource,
     },
     /// A queue of this type does not take this argument.
@@ -98,7 +98,7 @@ pub enum Precondition {
         argument: String,
         /// The queue.
         resource: Resource,
-        /// The queue's type.
+        /// The type of the queue.
         queue_type: String,
     },
     /// A queue of this type cannot have this property.
@@ -109,62 +109,46 @@ pub enum Precondition {
         /// The queue.
         resource: Resource,
     },
-    /// An exchange that keeps messages back does not say how it routes, or says that it keeps them back.
+    /// The arguments of a delayed exchange have no valid `x-delayed-type`.
     #[error("Invalid argument, {0}")]
     DelayedType(&'static str),
-    /// The exchange is asked for delayed messages, and keeps none back.
+    /// The delayed messages of an exchange were requested, and the exchange is not of the type
+    /// `x-delayed-message`.
     #[error("{0} keeps no messages back: its type is not x-delayed-message")]
     NotDelayed(Resource),
-    /// A binding's arguments are not what the exchange needs.
+    /// The arguments of a binding are invalid for its exchange.
     #[error("{0}")]
     InvalidBinding(String),
-    /// No delivery with this tag is outstanding on the channel.
+    /// The channel has no unsettled delivery with this tag.
     #[error("unknown delivery tag {0}")]
     UnknownDeliveryTag(u64),
-    /// The channel is in transaction mode or in confirm mode, and cannot have both or is in neither.
+    /// The channel is in the wrong mode. Transaction mode and confirm mode exclude each other, and
+    /// some methods require one of them.
     #[error("{0}")]
     ChannelMode(&'static str),
-    /// Direct reply-to was used otherwise than it allows.
+    /// Direct reply-to was used in a way that it does not allow.
     #[error("{0}")]
     DirectReplyTo(&'static str),
     /// The message's expiration is not a number of milliseconds.
     #[error("invalid expiration '{value}': {reason}")]
     InvalidExpiration {
-        /// The property as it was given.
+        /// The given property.
         value: String,
-        /// What is wrong with it.
+        /// The fault of the property.
         reason: String,
     },
-    /// The message's `user_id` is not the user that publishes it.
+    /// The message's `user_id` is not the user of the connection.
     #[error("user_id property set to '{claimed}' but authenticated user was '{actual}'")]
     UserIdMismatch {
-        /// The property.
+        /// The given property.
         claimed: String,
         /// The user of the connection.
         actual: Name,
     },
-    /// A property or header of the message is not what the broker can work with.
+    /// A property or header of the message is invalid.
     #[error("invalid message: {0}")]
     InvalidMessage(String),
-    /// The message is larger than the broker was told to take, in bytes.
-    #[error("message size {size} is larger than configured max size {max}")]
-    MessageTooLarge {
-        /// The size of its body.
-        size: u64,
-        /// The largest that is taken.
-        max: u64,
-    },
-    /// A budget for the whole virtual host is declared before its first queue or delayed exchange is.
+    /// A budget for the whole virtual host was declared after its first queue or delayed exchange.
     #[error("{0} cannot cover the whole vhost: it has queues or delayed exchanges already")]
     LateBudget(Resource),
-    /// The virtual host has as many queues as it may have.
-    #[error("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached")]
-    QueueLimit {
-        /// The queue that was to be declared.
-        queue: Name,
-        /// The virtual host.
-        vhost: Name,
-        /// How many queues it may have.
-        limit: u64,
-    },
 }

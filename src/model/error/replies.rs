@@ -1,13 +1,13 @@
-//! One constructor for each situation in which the broker says no, so that its words stand in one place.
+//! The constructors of errors: one for each situation, so that its text stands in one place.
 //!
-//! In the order of the reply codes. The words are RabbitMQ's where RabbitMQ knows the situation.
+//! The constructors are in the order of their reply codes. The texts are RabbitMQ's if RabbitMQ
+//! knows the situation.
 
 use std::fmt::Display;
 
 use super::{EntityKind, Error, Inequivalent, Precondition, Resource};
 use crate::model::{field_value::FieldValue, name::Name};
 
-#[allow(dead_code)] // the layers above take these up as they land
 impl Error {
     /// 312: a mandatory message reached no queue.
     pub(crate) fn no_route(exchange: &Name, routing_key: &str) -> Error {
@@ -24,70 +24,45 @@ impl Error {
         }
     }
 
-    /// 403: binding, unbinding, declaring or deleting the default exchange.
+    /// 403: a bind, unbind, declaration or deletion of the default exchange.
     pub(crate) fn default_exchange() -> Error {
         Error::AccessRefused("operation not permitted on the default exchange".into())
     }
 
-    /// 403: deleting a predeclared exchange.
+    /// 403: the deletion of a predeclared exchange.
     pub(crate) fn system_exchange(name: &Name, vhost: &Name) -> Error {
         let resource = Resource::new(EntityKind::Exchange, name, vhost);
         access_refused(format_args!("deletion of system {resource} not allowed"))
     }
 
-    /// 403: creating something whose name begins with `amq.`.
+    /// 403: the creation of a thing whose name begins with `amq.`.
     pub(crate) fn reserved_prefix(entity: EntityKind, name: &Name) -> Error {
         access_refused(format_args!(
             "{entity} name '{name}' contains reserved prefix 'amq.*'"
         ))
     }
 
-    /// 403: publishing to an internal exchange.
+    /// 403: a publish to an internal exchange.
     pub(crate) fn internal_exchange(name: &Name, vhost: &Name) -> Error {
         let resource = Resource::new(EntityKind::Exchange, name, vhost);
         access_refused(format_args!("cannot publish to internal {resource}"))
     }
 
-    /// 403: consuming exclusively where there are consumers, or at all where there is an exclusive one.
+    /// 403: a consumer beside an exclusive consumer, or an exclusive consumer beside another
+    /// consumer.
     pub(crate) fn exclusive_use(queue: &Name, vhost: &Name) -> Error {
         let resource = Resource::new(EntityKind::Queue, queue, vhost);
         access_refused(format_args!("{resource} in exclusive use"))
     }
 
-    /// 403: the user lacks the permission to configure, write or read it.
-    pub(crate) fn no_permission(
-        entity: EntityKind,
-        name: &Name,
-        vhost: &Name,
-        user: &Name,
-    ) -> Error {
-        let resource = Resource::new(entity, name, vhost);
-        access_refused(format_args!(
-            "access to {resource} refused for user '{user}'"
-        ))
-    }
-
-    /// 403: the user lacks the permission for this routing key of a topic exchange.
-    pub(crate) fn no_topic_permission(
-        routing_key: &str,
-        exchange: &Name,
-        vhost: &Name,
-        user: &Name,
-    ) -> Error {
-        let resource = Resource::new(EntityKind::Exchange, exchange, vhost);
-        access_refused(format_args!(
-            "access to topic '{routing_key}' in {resource} refused for user '{user}'"
-        ))
-    }
-
-    /// 403: an unknown user, or the wrong password. It does not say which.
+    /// 403: an unknown user, or a wrong password. The text does not tell which.
     pub(crate) fn bad_credentials(user: &Name) -> Error {
         access_refused(format_args!(
             "login of user '{user}' was refused using authentication mechanism PLAIN"
         ))
     }
 
-    /// 404: it is not there.
+    /// 404: the thing does not exist.
     pub(crate) fn not_found(entity: EntityKind, name: &Name, vhost: &Name) -> Error {
         Error::NotFound {
             entity,
@@ -105,8 +80,8 @@ impl Error {
         }
     }
 
-    /// 406: a redeclaration differs in `field`. For a property (`durable`, `type`, ..) both values are given; for an
-    /// argument the side that lacks it is `None`.
+    /// 406: a redeclaration differs in `field`. Both values are given for a property (`durable`,
+    /// `type`). For an argument, the value of a side that lacks it is `None`.
     pub(crate) fn inequivalent(
         field: &str,
         entity: EntityKind,
@@ -125,17 +100,17 @@ impl Error {
         }))
     }
 
-    /// 406: deleting only if unused.
+    /// 406: the deletion of a thing in use, if it had to be unused.
     pub(crate) fn in_use(entity: EntityKind, name: &Name, vhost: &Name) -> Error {
         Precondition::InUse(Resource::new(entity, name, vhost)).into()
     }
 
-    /// 406: deleting only if empty.
+    /// 406: the deletion of a queue with messages, if it had to be empty.
     pub(crate) fn not_empty(queue: &Name, vhost: &Name) -> Error {
         Precondition::NotEmpty(Resource::new(EntityKind::Queue, queue, vhost)).into()
     }
 
-    /// 406: an argument has a value that is not accepted. The reason is a sentence that says what is.
+    /// 406: an argument has a value that is not accepted. The reason names the accepted values.
     pub(crate) fn invalid_argument(
         argument: &str,
         entity: EntityKind,
@@ -191,17 +166,18 @@ impl Error {
         .into()
     }
 
-    /// 406: an exchange of the type `x-delayed-message` whose `x-delayed-type` is missing or no text.
+    /// 406: an exchange of the type `x-delayed-message` whose `x-delayed-type` is missing or no
+    /// text.
     pub(crate) fn no_delayed_type() -> Error {
         Precondition::DelayedType("'x-delayed-type' must be an existing exchange type").into()
     }
 
-    /// 406: an exchange of the type `x-delayed-message` that is to route as one of that type.
+    /// 406: an exchange of the type `x-delayed-message` whose `x-delayed-type` is the same type.
     pub(crate) fn delayed_by_delayed() -> Error {
         Precondition::DelayedType("'x-delayed-message' can't be used for 'x-delayed-type'").into()
     }
 
-    /// 406: listing the delayed messages of an exchange that is not of the type `x-delayed-message`.
+    /// 406: a list of delayed messages of an exchange that is not of the type `x-delayed-message`.
     pub(crate) fn not_delayed(exchange: &Name, vhost: &Name) -> Error {
         Precondition::NotDelayed(Resource::new(EntityKind::Exchange, exchange, vhost)).into()
     }
@@ -220,27 +196,27 @@ impl Error {
         .into()
     }
 
-    /// 406: settling what is not outstanding.
+    /// 406: the settlement of a delivery that the channel does not have.
     pub(crate) fn unknown_delivery_tag(delivery_tag: u64) -> Error {
         Precondition::UnknownDeliveryTag(delivery_tag).into()
     }
 
-    /// 406: `tx_select` in confirm mode.
+    /// 406: `tx.select` in confirm mode.
     pub(crate) fn tx_in_confirm_mode() -> Error {
         Precondition::ChannelMode("cannot switch from confirm to tx mode").into()
     }
 
-    /// 406: `confirm_select` in transaction mode.
+    /// 406: `confirm.select` in transaction mode.
     pub(crate) fn confirm_in_tx_mode() -> Error {
         Precondition::ChannelMode("cannot switch from tx to confirm mode").into()
     }
 
-    /// 406: `tx_commit` or `tx_rollback` without `tx_select`.
+    /// 406: `tx.commit` or `tx.rollback` without `tx.select`.
     pub(crate) fn not_transactional() -> Error {
         Precondition::ChannelMode("channel is not transactional").into()
     }
 
-    /// 406: waiting for confirms without `confirm_select`.
+    /// 406: a wait for confirms without `confirm.select`.
     pub(crate) fn not_confirming() -> Error {
         Precondition::ChannelMode("channel is not in confirm mode").into()
     }
@@ -250,17 +226,18 @@ impl Error {
         Precondition::ChannelMode("partial tx completion").into()
     }
 
-    /// 406: a request with a direct reply-to, before consuming from `amq.rabbitmq.reply-to`.
+    /// 406: a request with direct reply-to before the channel consumes from
+    /// `amq.rabbitmq.reply-to`.
     pub(crate) fn no_reply_consumer() -> Error {
         Precondition::DirectReplyTo("fast reply consumer does not exist").into()
     }
 
-    /// 406: consuming from `amq.rabbitmq.reply-to` with acknowledgements.
+    /// 406: a consumer of `amq.rabbitmq.reply-to` with acknowledgements.
     pub(crate) fn reply_consumer_cannot_acknowledge() -> Error {
         Precondition::DirectReplyTo("reply consumer cannot acknowledge").into()
     }
 
-    /// 406: consuming from `amq.rabbitmq.reply-to` a second time.
+    /// 406: a second consumer of `amq.rabbitmq.reply-to` on the channel.
     pub(crate) fn reply_consumer_already_set() -> Error {
         Precondition::DirectReplyTo("reply consumer already set").into()
     }
@@ -283,7 +260,7 @@ impl Error {
         .into()
     }
 
-    /// 406: a property or header that the broker cannot work with.
+    /// 406: an invalid property or header.
     pub(crate) fn invalid_message(reason: impl Display) -> Error {
         Precondition::InvalidMessage(reason.to_string()).into()
     }
@@ -296,27 +273,12 @@ impl Error {
         ))
     }
 
-    /// 406: a body that is larger than the broker takes, in bytes.
-    pub(crate) fn message_too_large(size: u64, max: u64) -> Error {
-        Precondition::MessageTooLarge { size, max }.into()
-    }
-
-    /// 406: a virtual host that has as many queues as it may have.
-    pub(crate) fn queue_limit(queue: &Name, vhost: &Name, limit: u64) -> Error {
-        Precondition::QueueLimit {
-            queue: queue.clone(),
-            vhost: vhost.clone(),
-            limit,
-        }
-        .into()
-    }
-
     /// 406: a budget for the whole virtual host that comes after its first queue.
     pub(crate) fn late_budget(budget: &Name, vhost: &Name) -> Error {
         Precondition::LateBudget(Resource::new(EntityKind::Budget, budget, vhost)).into()
     }
 
-    /// 503: an exchange type that nobody knows.
+    /// 503: an unknown exchange type.
     pub(crate) fn unknown_exchange_type(kind: &str) -> Error {
         Error::CommandInvalid(format!("unknown exchange type '{kind}'").into())
     }
@@ -326,17 +288,12 @@ impl Error {
         Error::NotAllowed(format!("attempt to reuse consumer tag '{consumer_tag}'").into())
     }
 
-    /// 530: connecting to a virtual host that does not exist.
+    /// 530: a connection to a virtual host that does not exist.
     pub(crate) fn vhost_not_found(vhost: &Name) -> Error {
         Error::NotAllowed(format!("vhost {vhost} not found").into())
     }
 
-    /// 530: connecting to a virtual host without permission.
-    pub(crate) fn vhost_refused(vhost: &Name, user: &Name) -> Error {
-        Error::NotAllowed(format!("access to vhost '{vhost}' refused for user '{user}'").into())
-    }
-
-    /// 540: publishing with `immediate`.
+    /// 540: a publish with `immediate`.
     pub(crate) fn immediate() -> Error {
         Error::NotImplemented("immediate=true".into())
     }
@@ -346,19 +303,14 @@ impl Error {
         Error::NotImplemented(format!("prefetch_size!=0 ({size})").into())
     }
 
-    /// 540: recovering to the consumers that had the messages.
+    /// 540: `basic.recover` without `requeue`.
     pub(crate) fn recover_without_requeue() -> Error {
         Error::NotImplemented("requeue=false".into())
     }
 
-    /// 540: anything else that AMQP or RabbitMQ has and this broker has not.
+    /// 540: any other feature of AMQP or RabbitMQ that the broker does not have.
     pub(crate) fn not_implemented(what: impl Display) -> Error {
         Error::NotImplemented(what.to_string().into())
-    }
-
-    /// 541: a panic in code that the broker was given.
-    pub(crate) fn panicked(what: impl Display) -> Error {
-        Error::InternalError(format!("{what} panicked").into())
     }
 }
 

@@ -1,7 +1,9 @@
-//! Field values as JSON (and as any other format that describes itself), in the form of the conformance recordings.
+//! Field values in JSON, and in any other self-describing format. The form is that of the
+//! conformance recordings.
 //!
-//! A value whose type plain JSON would lose is tagged: `{"$type": "timestamp", "value": 5}`. The tag must stand first, so
-//! that the value behind it can be read as what it is. A nested table that has a `$type` of its own is tagged too.
+//! A value is tagged if plain JSON would lose its type: `{"$type": "timestamp", "value": 5}`. The
+//! tag stands first, so that the reader knows the type of the value behind it. A nested table with
+//! a key `$type` is tagged as well.
 
 use std::fmt;
 
@@ -16,7 +18,7 @@ use super::{FieldTable, FieldValue, decimal_text, hex_text};
 /// The key that marks a tagged value.
 const TAG: &str = "$type";
 
-/// The key of what is tagged.
+/// The key of the tagged value.
 const TAGGED: &str = "value";
 
 impl Serialize for FieldValue {
@@ -30,7 +32,8 @@ impl Serialize for FieldValue {
             FieldValue::UnsignedShort(value) => tagged(serializer, "unsigned_short", value),
             FieldValue::Int(value) => serializer.serialize_i32(*value),
             FieldValue::UnsignedInt(value) => tagged(serializer, "unsigned_int", value),
-            // Plain where it does not fit into an `Int`, as a plain integer that fits is read as one.
+            // Plain if it does not fit into an `Int`. A plain integer that fits is read as an
+            // `Int`.
             FieldValue::Long(value) if i32::try_from(*value).is_err() => {
                 serializer.serialize_i64(*value)
             }
@@ -184,7 +187,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// Reads what follows the key `$type`.
+/// Reads the fields after the key `$type`.
 fn read_tagged<'de, A: MapAccess<'de>>(mut map: A) -> Result<FieldValue, A::Error> {
     let tag = map.next_value::<String>()?;
     match map.next_key::<String>()? {
@@ -248,7 +251,7 @@ fn read_tagged<'de, A: MapAccess<'de>>(mut map: A) -> Result<FieldValue, A::Erro
     }
 }
 
-/// A floating-point number; the ones that JSON has no digits for are text.
+/// A floating-point number. A number without digits in JSON is text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Real {
@@ -256,7 +259,7 @@ enum Real {
     Text(String),
 }
 
-/// Reads what [`decimal_text`] writes.
+/// Reads the output of [`decimal_text`].
 fn parse_decimal(text: &str) -> Option<FieldValue> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let scale = u8::try_from(fraction.len()).ok()?;
@@ -264,7 +267,7 @@ fn parse_decimal(text: &str) -> Option<FieldValue> {
     Some(FieldValue::Decimal { scale, value })
 }
 
-/// Reads what [`hex_text`] writes.
+/// Reads the output of [`hex_text`].
 fn parse_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| {
         char::from(digit)

@@ -1,8 +1,10 @@
-//! AMQP field values: what stands in headers, in the arguments of queues, exchanges, bindings and consumers, and in policies.
+//! AMQP field values: the values of headers, of policies, and of the arguments of queues,
+//! exchanges, bindings and consumers.
 //!
-//! Every field type of RabbitMQ's AMQP 0-9-1 has a variant, so that a value comes out as it went in. The table is in
-//! `table`, the two equalities the broker uses (redeclaration and headers routing) in `equality`, JSON in `json`.
-//! What an argument means is not known here.
+//! Every field type of RabbitMQ's AMQP 0-9-1 has a variant, so that a value keeps its type. `table`
+//! has the table. `equality` has the two comparisons of the broker, for redeclaration and for
+//! headers routing. `json` has the form in JSON. This module does not know the meaning of an
+//! argument.
 
 mod equality;
 mod json;
@@ -18,13 +20,14 @@ use crate::model::name::Name;
 
 /// A typed value in a [`FieldTable`].
 ///
-/// `==` is exact: two values are equal if they have the same type and the same value (a not-a-number equals itself, and
-/// tables are equal whatever their order). The broker's own, laxer comparisons are [`equivalent`](FieldValue::equivalent)
-/// and [`matches`](FieldValue::matches).
+/// `==` is exact: equal values have the same type and the same value. A not-a-number equals itself.
+/// Tables are equal in any order. The broker's own comparisons are
+/// [`equivalent`](FieldValue::equivalent) and [`matches`](FieldValue::matches).
 ///
-/// As JSON, a 32-bit integer (or, where it does not fit, a 64-bit one), a double, a string, a boolean, void (`null`), an
-/// array and a table are plain; all others are written as `{"$type": "timestamp", "value": 5}`, so that reading gives the
-/// very value back (a double as exactly as the reader of the format reads one). A tagged value must begin with `$type`.
+/// In JSON, these values are plain: a 32-bit integer, a 64-bit integer that does not fit into 32
+/// bits, a double, a string, a boolean, void (`null`), an array and a table. All others are tagged:
+/// `{"$type": "timestamp", "value": 5}`. Reading therefore gives the same value back; a double is
+/// as exact as the reader of the format. `$type` is the first key of a tagged value.
 ///
 /// # Examples
 /// ```
@@ -49,12 +52,12 @@ use crate::model::name::Name;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub enum FieldValue {
-    /// No value. In a headers binding it asks only that the header is there.
+    /// No value. In a headers binding it asks only that the header exists.
     #[default]
     Void,
     /// True or false.
     Bool(bool),
-    /// A signed 8-bit integer (RabbitMQ's `byte`).
+    /// A signed 8-bit integer, in RabbitMQ `byte`.
     Octet(i8),
     /// An unsigned 8-bit integer.
     UnsignedOctet(u8),
@@ -62,7 +65,7 @@ pub enum FieldValue {
     Short(i16),
     /// An unsigned 16-bit integer.
     UnsignedShort(u16),
-    /// A signed 32-bit integer: what most clients send for an integer.
+    /// A signed 32-bit integer. Most clients send integers in this type.
     Int(i32),
     /// An unsigned 32-bit integer.
     UnsignedInt(u32),
@@ -72,27 +75,27 @@ pub enum FieldValue {
     Float(f32),
     /// A 64-bit floating-point number.
     Double(f64),
-    /// A decimal number, `value` divided by ten to the power of `scale`.
+    /// A decimal number: `value` divided by ten to the power of `scale`.
     Decimal {
-        /// How many digits of `value` stand behind the decimal point.
+        /// The number of digits behind the decimal point.
         scale: u8,
-        /// All the digits.
+        /// The digits.
         value: i32,
     },
-    /// Text (RabbitMQ's `longstr`).
+    /// Text, in RabbitMQ `longstr`.
     LongString(String),
-    /// Any bytes (RabbitMQ's `binary`).
+    /// Bytes, in RabbitMQ `binary`.
     Bytes(Vec<u8>),
     /// A point in time, in seconds since 1970-01-01 00:00 UTC.
     Timestamp(u64),
-    /// Values in order, of any types.
+    /// An array of values, which may have different types.
     Array(Vec<FieldValue>),
     /// A nested table.
     Table(FieldTable),
 }
 
 impl FieldValue {
-    /// The type's name, as RabbitMQ gives it in error messages: `signedint`, `longstr`, ...
+    /// The name of the type in RabbitMQ's errors: `signedint`, `longstr`.
     pub fn type_name(&self) -> &'static str {
         match self {
             FieldValue::Void => "void",
@@ -115,7 +118,7 @@ impl FieldValue {
         }
     }
 
-    /// Whether this is [`FieldValue::Void`].
+    /// Whether the value is [`FieldValue::Void`].
     pub fn is_void(&self) -> bool {
         matches!(self, FieldValue::Void)
     }
@@ -134,7 +137,8 @@ impl FieldValue {
         }
     }
 
-    /// The value of a [`Float`](FieldValue::Float) or a [`Double`](FieldValue::Double). An integer is not one of them.
+    /// The value of a [`Float`](FieldValue::Float) or a [`Double`](FieldValue::Double). An integer
+    /// has none.
     pub fn as_f64(&self) -> Option<f64> {
         match *self {
             FieldValue::Float(value) => Some(value.into()),
@@ -193,7 +197,8 @@ impl FieldValue {
     }
 }
 
-/// Prints the value as RabbitMQ's error messages do: text, numbers and booleans bare; inside arrays and tables, text is quoted.
+/// Prints the value as in RabbitMQ's errors. Text, numbers and booleans are bare. Inside arrays and
+/// tables, text is quoted.
 impl fmt::Display for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -206,7 +211,7 @@ impl fmt::Display for FieldValue {
             FieldValue::Int(value) => write!(f, "{value}"),
             FieldValue::UnsignedInt(value) => write!(f, "{value}"),
             FieldValue::Long(value) => write!(f, "{value}"),
-            // `Debug` keeps the point of a whole number, which tells 5.0 from 5.
+            // `Debug` keeps the point of a whole number, so that 5.0 differs from 5.
             FieldValue::Float(value) => write!(f, "{value:?}"),
             FieldValue::Double(value) => write!(f, "{value:?}"),
             FieldValue::Decimal { scale, value } => f.write_str(&decimal_text(*scale, *value)),
@@ -222,7 +227,7 @@ impl fmt::Display for FieldValue {
     }
 }
 
-/// Prints an element of an array or a table: as [`FieldValue`] does, but with text in quotes.
+/// Prints an element of an array or a table, with text in quotes.
 struct Nested<'a>(&'a FieldValue);
 
 impl fmt::Debug for Nested<'_> {
@@ -234,7 +239,7 @@ impl fmt::Debug for Nested<'_> {
     }
 }
 
-/// The digits of a decimal with its point, exactly `scale` of them behind it: `(2, -5)` is `-0.05`.
+/// The digits of a decimal, with exactly `scale` of them behind the point: `(2, -5)` is `-0.05`.
 fn decimal_text(scale: u8, value: i32) -> String {
     let scale = usize::from(scale);
     let sign = if value < 0 { "-" } else { "" };
@@ -255,7 +260,7 @@ impl From<()> for FieldValue {
     }
 }
 
-/// One `From` for each Rust type that has a field type of its own.
+/// One `From` for each Rust type that has a field type.
 macro_rules! from {
     ($($type:ty => $variant:ident),* $(,)?) => {$(
         impl From<$type> for FieldValue {
@@ -267,12 +272,14 @@ macro_rules! from {
 }
 
 from! {
-    bool => Bool, i8 => Octet, u8 => UnsignedOctet, i16 => Short, u16 => UnsignedShort, i32 => Int, u32 => UnsignedInt,
-    i64 => Long, f32 => Float, f64 => Double, &str => LongString, String => LongString, &String => LongString,
-    Name => LongString, &Name => LongString, Vec<u8> => Bytes, &[u8] => Bytes, Vec<FieldValue> => Array, FieldTable => Table,
+    bool => Bool, i8 => Octet, u8 => UnsignedOctet, i16 => Short, u16 => UnsignedShort,
+    i32 => Int, u32 => UnsignedInt, i64 => Long, f32 => Float, f64 => Double,
+    &str => LongString, String => LongString, &String => LongString, Name => LongString,
+    &Name => LongString, Vec<u8> => Bytes, &[u8] => Bytes, Vec<FieldValue> => Array,
+    FieldTable => Table,
 }
 
-/// Whole seconds since 1970; a time before that is 0.
+/// Whole seconds since 1970. A time before 1970 is 0.
 impl From<SystemTime> for FieldValue {
     fn from(time: SystemTime) -> FieldValue {
         FieldValue::Timestamp(

@@ -1,6 +1,6 @@
-//! The field table: names and values in the order they were put in.
+//! The field table: names and values in the order of insertion.
 //!
-//! Tables are short (headers, arguments), so a vector that is searched from the front beats any map.
+//! Headers and arguments are short. A search of a vector from its front is faster than a map.
 
 use std::{
     fmt,
@@ -10,10 +10,11 @@ use std::{
 
 use super::{FieldValue, Nested};
 
-/// A table of named values: message headers, or the arguments of a queue, an exchange, a binding or a consumer.
+/// A table of named values: the headers of a message, or the arguments of a queue, an exchange, a
+/// binding or a consumer.
 ///
-/// Keeps the order in which names were first inserted; inserting a name again replaces its value in place. Two tables
-/// are equal if they hold the same names and values, in any order.
+/// The table keeps the order of first insertion. A second insertion of a name replaces its value in
+/// place. Two tables are equal if they have the same names and values, in any order.
 ///
 /// # Examples
 /// ```
@@ -44,7 +45,7 @@ impl FieldTable {
         FieldTable(Vec::new())
     }
 
-    /// Puts a value under `name`, and returns the value that it replaces.
+    /// Inserts a value under `name`. Returns the value that it replaces.
     pub fn insert(
         &mut self,
         name: impl Into<String>,
@@ -60,7 +61,8 @@ impl FieldTable {
         }
     }
 
-    /// The same table with a value under `name`: [`insert`](FieldTable::insert), chained.
+    /// Inserts a value under `name` and returns the table. [`insert`](FieldTable::insert) does the
+    /// same without a chain.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<FieldValue>) -> FieldTable {
         self.insert(name, value);
@@ -73,19 +75,19 @@ impl FieldTable {
             .find_map(|(present, value)| (present == name).then_some(value))
     }
 
-    /// The value under `name`, to be changed in place.
+    /// The value under `name`, for changes in place.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut FieldValue> {
         self.0
             .iter_mut()
             .find_map(|(present, value)| (present == name).then_some(value))
     }
 
-    /// Whether there is a value under `name`. Void is one.
+    /// Whether there is a value under `name`. Void is a value.
     pub fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Takes out the value under `name`. The others keep their order.
+    /// Removes the value under `name`. The others keep their order.
     pub fn remove(&mut self, name: &str) -> Option<FieldValue> {
         let at = self.0.iter().position(|(present, _)| present == name)?;
         Some(self.0.remove(at).1)
@@ -101,17 +103,18 @@ impl FieldTable {
         Iter(self.0.iter())
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The entries by name: the form in which tables are compared and hashed, as their order does not count.
+    /// The entries by name. Tables are compared and hashed in this order, because the order of
+    /// insertion does not count.
     fn sorted(&self) -> Vec<&(String, FieldValue)> {
         let mut entries: Vec<_> = self.0.iter().collect();
         entries.sort_unstable_by(|left, right| left.0.cmp(&right.0));

@@ -195,7 +195,8 @@ impl Publisher {
 
     /// Checks a message in RabbitMQ's order, finds its route, and waits until that has capacity.
     /// The order is: an open connection, the length of the key, the user's permission, the
-    /// exchange, then the properties. `properties` are the message's own, as given.
+    /// exchange, `reply_to`, `user_id`, `expiration`, the `CC` and `BCC` headers, `delivery_mode`.
+    /// `properties` are the message's own, as given.
     ///
     /// # Errors
     /// Those of a closed caller, [`Error::InvalidName`], [`Error::NotFound`],
@@ -283,12 +284,15 @@ impl Publisher {
         if let Some(properties) = properties {
             caller.check_properties(properties)?;
             config.gate.check_user_id(properties)?;
-            properties.validate()?;
+            properties.expiration_millis()?;
         }
         let route = match known {
             Some(route) if headers.is_none() || !route.by_headers => route,
             _ => CachedRoute::resolve(config, &Name::new(key)?, headers)?,
         };
+        if let Some(properties) = properties {
+            properties.check_delivery_mode()?;
+        }
         Ok(Prepared {
             publisher: self,
             headers: Prepared::headers_of(&route, headers),

@@ -101,7 +101,7 @@ fn connections_and_channels_say_where_a_message_would_go_until_they_are_closed()
     assert_eq!(channel.route(&exchange, "q", &none()).unwrap(), ["q"]);
     let long = "x".repeat(256);
     let error = channel.route(&exchange, &long, &none()).unwrap_err();
-    assert!(matches!(error, Error::InvalidName { length: 256, .. }));
+    assert!(matches!(error, Error::InvalidName(name) if name.length == 256));
     connection.close().unwrap();
     let closed = connection.route(&exchange, "q", &none()).unwrap_err();
     assert_eq!(closed, Error::ConnectionClosed);

@@ -1,20 +1,22 @@
-//! How values are compared: exactly (`==`), on redeclaration ([`FieldValue::equivalent`]) and by a headers exchange
-//! ([`FieldValue::matches`]).
+//! The comparisons of values: exact (`==`), on redeclaration ([`FieldValue::equivalent`]) and by a
+//! headers exchange ([`FieldValue::matches`]).
 //!
-//! All three agree inside arrays and tables: there an element's type counts.
+//! Inside arrays and tables all three compare the types of elements.
 
 use std::hash::{Hash, Hasher};
 
 use super::FieldValue;
 
-/// The largest power of two below which a finite double is surely within `i128`.
+/// A power of two. A finite double below it is within `i128`.
 const I128_BOUND: f64 = (1_u128 << 126) as f64;
 
 impl FieldValue {
-    /// Whether an argument with this value counts as unchanged when the other is declared: RabbitMQ's rule.
+    /// Whether a redeclaration may have the other value for an argument with this value. The rule
+    /// is RabbitMQ's.
     ///
-    /// The width of an integer does not matter, nor that of a floating-point number, and a string is as good as the same
-    /// bytes; an integer and a floating-point number are never equivalent. Inside arrays and tables types must be equal.
+    /// The widths of integers and of floating-point numbers do not matter. A string equals the same
+    /// bytes. An integer never equals a floating-point number. Inside arrays and tables the types
+    /// must be equal.
     ///
     /// # Examples
     /// ```
@@ -34,13 +36,15 @@ impl FieldValue {
         }
     }
 
-    /// Whether a header with the other value satisfies a headers binding with this one (or the other way round):
-    /// RabbitMQ's rule.
+    /// Whether a header with one of the values satisfies a headers binding with the other. The rule
+    /// is RabbitMQ's.
     ///
-    /// Numbers are compared by value: integers of any width, floats, doubles and timestamps alike, but not decimals. A
-    /// string matches the same bytes, an empty array an empty table. Inside arrays and tables types must be equal.
+    /// Numbers are compared by value: integers of any width, floats, doubles and timestamps, but
+    /// not decimals. A string matches the same bytes. An empty array matches an empty table. Inside
+    /// arrays and tables the types must be equal.
     ///
-    /// That a void *binding* value asks for presence only is not in here, as it holds in one direction only.
+    /// A void value of a *binding* asks only that the header exists. This rule holds in one
+    /// direction, so the caller applies it.
     ///
     /// # Examples
     /// ```
@@ -58,7 +62,7 @@ impl FieldValue {
         }
     }
 
-    /// What both comparisons make of everything that is not a number.
+    /// The rule of both comparisons for all values that are not numbers.
     fn same_text_or_structure(&self, other: &FieldValue) -> bool {
         match (self, other) {
             (FieldValue::LongString(text), FieldValue::Bytes(bytes))
@@ -73,7 +77,7 @@ impl FieldValue {
         }
     }
 
-    /// The value of what compares as a number. A decimal does not: it is a pair of numbers.
+    /// The number that a value compares as. A decimal has none: it is a pair of numbers.
     fn number(&self) -> Option<Number> {
         let whole = self
             .as_i64()
@@ -92,7 +96,7 @@ enum Number {
 }
 
 impl Number {
-    /// Compares without rounding, so that 2^53 + 1 does not equal 2^53 by way of a double.
+    /// Compares without rounding, so that 2^53 + 1 does not equal 2^53 because of a double.
     fn same_value(self, other: Number) -> bool {
         match (self, other) {
             (Number::Whole(left), Number::Whole(right)) => left == right,
@@ -105,12 +109,12 @@ impl Number {
     }
 }
 
-/// Equality that is reflexive: a not-a-number equals itself, whatever its bits.
+/// Compares reflexively: a not-a-number equals itself, whatever its bits.
 fn same_float(left: f64, right: f64) -> bool {
     left == right || (left.is_nan() && right.is_nan())
 }
 
-/// The bits to hash, equal for what [`same_float`] calls equal.
+/// The bits to hash. They are equal for numbers that [`same_float`] calls equal.
 fn float_bits(value: f64) -> u64 {
     if value == 0.0 {
         0

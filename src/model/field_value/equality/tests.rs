@@ -15,7 +15,7 @@ fn table(name: &str, value: impl Into<FieldValue>) -> FieldValue {
     FieldTable::new().with(name, value).into()
 }
 
-/// The number 1 in every type that has it.
+/// The number 1 in every type of number.
 fn ones() -> Vec<FieldValue> {
     vec![
         FieldValue::Octet(1),
@@ -31,7 +31,7 @@ fn ones() -> Vec<FieldValue> {
     ]
 }
 
-/// Values that equal nothing but themselves.
+/// Values that equal only themselves.
 fn loners() -> Vec<FieldValue> {
     vec![
         FieldValue::Void,
@@ -148,8 +148,9 @@ fn a_float_and_the_nearest_double_differ_unless_both_are_exact() {
     assert!(!FieldValue::Float(0.1).matches(&FieldValue::Double(0.1)));
 }
 
-/// Any value; small domains, so that equal ones are common. Doubles have few digits, as `serde_json` without its feature
-/// `float_roundtrip` reads some of those with 17 digits one unit off in the last place.
+/// Any value. The domains are small, so that equal values are common. Doubles have few digits:
+/// without its feature `float_roundtrip`, `serde_json` reads some doubles of 17 digits one unit
+/// off.
 fn any_value() -> impl Strategy<Value = FieldValue> {
     let number = -2_i8..3;
     let leaf = prop_oneof![
@@ -228,7 +229,10 @@ proptest! {
     }
 
     #[test]
-    fn equal_values_are_equivalent_and_equivalent_values_match(left in any_value(), right in any_value()) {
+    fn equal_values_are_equivalent_and_equivalent_values_match(
+        left in any_value(),
+        right in any_value(),
+    ) {
         prop_assert!(left != right || left.equivalent(&right));
         prop_assert!(!left.equivalent(&right) || left.matches(&right));
         prop_assert!(left != right || hash(&left) == hash(&right));

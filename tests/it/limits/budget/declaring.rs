@@ -65,7 +65,7 @@ fn bad_budgets_are_refused_when_they_are_declared() {
     let long = broker
         .declare(&Budget::new("x".repeat(256), 1))
         .unwrap_err();
-    assert!(matches!(long, Error::InvalidName { length: 256, .. }));
+    assert!(matches!(long, Error::InvalidName(name) if name.length == 256));
     let unknown = broker
         .declare(&Queue::new("q").budget("nobody's"))
         .unwrap_err();

@@ -1,0 +1,79 @@
+//! The behaviour of a queue at its limit.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The behaviour of a queue at its limit when one more message arrives.
+///
+/// # RabbitMQ
+/// The values of the argument `x-overflow`. RabbitMQ does not have `block`.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Overflow, Queue};
+/// let broker = Broker::new();
+/// let queue = Queue::new("q").max_length(1).overflow(Overflow::DropHead);
+/// let queue = broker.simple_queue::<u32>(&queue)?;
+/// queue.put(1)?;
+/// queue.put(2)?;
+/// assert_eq!((queue.len(), *queue.get()?), (1, 2)); // 1 was at the head
+/// assert_eq!(Overflow::RejectPublishDlx.as_str(), "reject-publish-dlx");
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Overflow {
+    /// Drops or dead-letters the message at the head. This is the default.
+    ///
+    /// # RabbitMQ
+    /// `drop-head`.
+    #[default]
+    DropHead,
+    /// Refuses the new message. The publish fails if no other queue takes the message.
+    ///
+    /// # RabbitMQ
+    /// `reject-publish`. RabbitMQ reports the refusal only in confirm mode.
+    RejectPublish,
+    /// Refuses the new message and dead-letters it.
+    ///
+    /// # RabbitMQ
+    /// `reject-publish-dlx`.
+    RejectPublishDlx,
+    /// Lets the publisher wait until there is room.
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no such value.
+    Block,
+}
+
+impl Overflow {
+    /// The value of `x-overflow`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DropHead => "drop-head",
+            Self::RejectPublish => "reject-publish",
+            Self::RejectPublishDlx => "reject-publish-dlx",
+            Self::Block => "block",
+        }
+    }
+
+    /// Reads a value of `x-overflow`.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::DropHead,
+            Self::RejectPublish,
+            Self::RejectPublishDlx,
+            Self::Block,
+        ]
+        .into_iter()
+        .find(|overflow| overflow.as_str() == word)
+    }
+}
+
+impl fmt::Display for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
