@@ -7,22 +7,18 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use crate::{
-    engine::{
-        queue::{DelayedKey, QueueCore},
-        vhost::VirtualHost,
-    },
+    engine::queue::DelayedKey,
     handles::{broker::Broker, producer::Destination},
     message::{
         envelope::{Envelope, NEVER, SharedProperties},
         properties::Properties,
     },
     model::{error::Result, name::Name},
-    session::{channel::Channel, connection::Connection, gate::DelayQueue},
+    session::{channel::Channel, connection::Connection, delay_queue::DelayQueue},
 };
 
 /// The delayed messages of one queue or one delayed exchange.
@@ -71,9 +67,8 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Delayed {
-    vhost: Arc<VirtualHost>,
     /// The queue, or the delay queue of the exchange.
-    queue: Arc<QueueCore>,
+    queue: DelayQueue,
 }
 
 impl Connection {
@@ -116,18 +111,18 @@ impl Channel {
 impl Delayed {
     pub(crate) fn at(connection: &Connection, destination: &Destination) -> Result<Delayed> {
         let gate = connection.gate();
-        let DelayQueue { vhost, queue } = match destination {
+        let queue = match destination {
             Destination::Queue(queue) => gate.delayed_of_queue(&Name::new(queue.name())?)?,
             Destination::Exchange(exchange) => {
                 gate.delayed_of_exchange(&Name::new(exchange.name())?)?
             }
         };
-        Ok(Delayed { vhost, queue })
+        Ok(Delayed { queue })
     }
 
     /// The number of delayed messages.
     pub fn len(&self) -> usize {
-        self.queue.delayed().messages as usize
+        self.queue.len()
     }
 
     /// Whether there are no delayed messages.
@@ -181,20 +176,20 @@ impl Delayed {
 
     /// Cancels all messages. Returns the number of cancelled messages.
     pub fn cancel_all(&self) -> u64 {
-        self.vhost.cancel_all_delayed(&self.queue)
+        self.queue.cancel_all()
     }
 
     fn cancel_keys(&self, keys: Vec<DelayedKey>) -> u64 {
-        self.vhost.cancel_delayed(&self.queue, keys)
+        self.queue.cancel(keys)
     }
 
     /// The next page: the messages behind `last`.
     fn page(&self, last: Option<DelayedKey>) -> Vec<DelayedMessage> {
-        let (now, wall) = (self.vhost.nanos(), self.vhost.time().system_now());
+        let (now, wall) = self.queue.now();
         let queue = self.queue.id();
-        self.queue.map_delayed(last, PAGE, |(key, envelope)| {
+        self.queue.page(last, PAGE, |key, envelope, exchange| {
             let id = DelayedId { queue, key };
-            DelayedMessage::new(&self.vhost, id, envelope, now, wall)
+            DelayedMessage::new(id, envelope, exchange, now, wall)
         })
     }
 }
@@ -293,9 +288,9 @@ pub struct DelayedMessage {
 
 impl DelayedMessage {
     fn new(
-        vhost: &VirtualHost,
         id: DelayedId,
         envelope: &Envelope,
+        exchange: Name,
         now: u64,
         wall: SystemTime,
     ) -> DelayedMessage {
@@ -307,7 +302,7 @@ impl DelayedMessage {
                 due => Duration::from_nanos(due.saturating_sub(now)),
             },
             seen_at: wall,
-            exchange: vhost.exchange_names().name(envelope.origin()),
+            exchange,
             routing_key: envelope.routing_key().into(),
             properties: envelope.shared_properties(),
             size: envelope.size(),

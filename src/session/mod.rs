@@ -15,6 +15,7 @@ mod access;
 pub(crate) mod backend;
 pub mod channel;
 pub(crate) mod connection;
+pub(crate) mod delay_queue;
 pub(crate) mod delivery;
 pub(crate) mod delivery_info;
 pub(crate) mod gate;

@@ -99,6 +99,7 @@ const FOLDERS: &[Folder] = &[
             may(&[
                 "access",
                 "backend",
+                "delay_queue",
                 "delivery",
                 "delivery_info",
                 "gate",

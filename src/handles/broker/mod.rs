@@ -30,7 +30,10 @@ use crate::{
         },
         timers::Timers,
     },
-    session::connection::{self, Connection},
+    session::{
+        connection::{self, Connection},
+        gate::Gate,
+    },
 };
 
 /// A message broker: virtual hosts with exchanges, bindings and queues, in memory, inside this program.
@@ -329,6 +332,16 @@ impl Broker {
             .values()
             .map(|entry| Arc::clone(&entry.vhost))
             .collect())
+    }
+
+    /// The gates of the implicit connections, sorted by virtual host.
+    pub(crate) fn gates(&self) -> Result<Vec<Arc<Gate>>> {
+        let vhosts = self.handle.vhosts.lock();
+        let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
+        let gates = vhosts
+            .values()
+            .map(|entry| Arc::clone(entry.implicit.gate()));
+        Ok(gates.collect())
     }
 
     /// The implicit connection to `/`.

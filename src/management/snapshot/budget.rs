@@ -1,18 +1,16 @@
 //! The use of a byte budget.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::vhost::{DeclaredBudget, VirtualHost},
+    engine::vhost::DeclaredBudget,
     handles::broker::Broker,
     model::{
         descriptions::BudgetPolicy,
         error::{EntityKind, Error, Result},
         name::Name,
     },
-    session::connection::Connection,
+    session::{connection::Connection, gate::Gate},
 };
 
 /// The use of a [`Budget`](crate::Budget) at one moment.
@@ -77,8 +75,8 @@ impl Connection {
     }
 }
 
-pub(super) fn snapshots(vhost: &Arc<VirtualHost>) -> Vec<BudgetSnapshot> {
-    vhost.read_topology(|topology| topology.budgets.values().map(snapshot_of).collect())
+pub(super) fn snapshots(gate: &Gate) -> Result<Vec<BudgetSnapshot>> {
+    gate.read_topology(|topology| topology.budgets.values().map(snapshot_of).collect())
 }
 
 fn snapshot_of(

@@ -10,12 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::message_totals::MessageTotals;
 use crate::{
-    engine::{
-        queue::Counts,
-        vhost::{Target, VirtualHost},
-    },
+    engine::{queue::Counts, vhost::Target},
     handles::broker::Broker,
     model::{error::Result, exchange_kind::ExchangeKind, field_value::FieldTable, name::Name},
+    session::gate::Gate,
 };
 
 /// A snapshot of a broker. [`Display`](fmt::Display) shows its queues as a table.
@@ -182,22 +180,24 @@ impl Broker {
     ///
     /// [`Snapshot`] has an example.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let vhosts = self.virtual_hosts()?;
+        let gates = self.gates()?;
+        // A virtual host that is deleted meanwhile is left out.
+        let vhosts = gates.iter().filter_map(|gate| snapshot_of(gate).ok());
         Ok(Snapshot {
-            vhosts: vhosts.iter().map(snapshot_of).collect(),
+            vhosts: vhosts.collect(),
         })
     }
 }
 
-fn snapshot_of(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
-    let (mut exchanges, mut bindings, declared) = vhost.read_topology(|topology| {
+fn snapshot_of(gate: &Gate) -> Result<VhostSnapshot> {
+    let (mut exchanges, mut bindings, declared) = gate.read_topology(|topology| {
         let mut exchanges = Vec::new();
         let mut bindings = Vec::new();
         for (name, declared) in &topology.exchanges {
             exchanges.push(ExchangeSnapshot {
                 name: name.clone(),
                 kind: declared.kind(),
-                delayed: declared.delay_queue.as_ref().map(|shelf| shelf.delayed()),
+                delayed: declared.delay_queue.as_ref().map(|queue| queue.delayed()),
                 durable: declared.description.is_durable(),
                 auto_delete: declared.description.is_auto_delete(),
                 internal: declared.description.is_internal(),
@@ -219,11 +219,11 @@ fn snapshot_of(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
             .map(|declared| (Arc::clone(&declared.queue), declared.description.clone()))
             .collect();
         (exchanges, bindings, declared)
-    });
+    })?;
     let mut queues: Vec<QueueSnapshot> = declared
         .into_iter()
         .map(|(queue, description)| {
-            let counts = vhost.counts(&queue);
+            let counts = gate.counts(&queue);
             let Counts {
                 ready,
                 unsettled,
@@ -266,13 +266,13 @@ fn snapshot_of(vhost: &Arc<VirtualHost>) -> VhostSnapshot {
             &b.routing_key,
         ))
     });
-    VhostSnapshot {
-        budgets: budget::snapshots(vhost),
-        name: vhost.name().clone(),
+    Ok(VhostSnapshot {
+        budgets: budget::snapshots(gate)?,
+        name: gate.vhost_name().clone(),
         exchanges,
         queues,
         bindings,
-    }
+    })
 }
 
 impl fmt::Display for Snapshot {

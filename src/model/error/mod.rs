@@ -33,8 +33,7 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 /// The reason why an operation failed.
 ///
 /// A failed operation changes nothing and closes nothing. If AMQP 0-9-1 has a code for the error,
-/// [`reply_code`](Error::reply_code) returns it, and the text follows
-/// RabbitMQ's.
+/// [`reply_code`](Error::reply_code) returns it, and the text follows RabbitMQ's.
 ///
 /// # Examples
 /// ```

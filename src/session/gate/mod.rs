@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use super::{
     access::{Access, Permission::*},
     backend::Backend,
+    delay_queue::DelayQueue,
     publisher::{Publisher, PublisherConfig},
     subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
     unacked::DeliveryOrigin,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     engine::{
         policy::{Policy, PolicyKind},
-        queue::QueueCore,
+        queue::{Counts, QueueCore},
         vhost::{BindingRequest, ConnectionId, QueueDeclared, Topology, VirtualHost, WithBindings},
     },
     message::{envelope::Meta, properties::Properties},
@@ -369,10 +370,7 @@ impl Gate {
     }
 
     fn delay_queue(&self, queue: Arc<QueueCore>) -> DelayQueue {
-        DelayQueue {
-            vhost: Arc::clone(&self.vhost),
-            queue,
-        }
+        DelayQueue::new(&self.vhost, queue)
     }
 
     /// Whether the queue exists and this connection may use it.
@@ -381,16 +379,14 @@ impl Gate {
         self.vhost.queue(self.connection, name).map(drop)
     }
 
+    /// The counts of a queue, after everything settled so far has had its effect.
+    pub(crate) fn counts(&self, queue: &Arc<QueueCore>) -> Counts {
+        self.vhost.counts(queue)
+    }
+
     /// Looks at the topology.
     pub(crate) fn read_topology<R>(&self, look: impl FnOnce(&Topology) -> R) -> Result<R> {
         self.check_open()?;
         Ok(self.vhost.read_topology(look))
     }
-}
-
-/// A queue whose delayed messages are looked at.
-#[derive(Clone)]
-pub(crate) struct DelayQueue {
-    pub(crate) vhost: Arc<VirtualHost>,
-    pub(crate) queue: Arc<QueueCore>,
 }
