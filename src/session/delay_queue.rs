@@ -40,15 +40,15 @@ impl DelayQueue {
         self.queue.delayed().messages as usize
     }
 
-    /// The time in nanoseconds of the virtual host, and the time of day. Reads the clock, which may be
-    /// user code.
+    /// The time in nanoseconds of the virtual host, and the time of day. Reads the clock, which may
+    /// be user code.
     pub(crate) fn now(&self) -> (u64, SystemTime) {
         (self.vhost.nanos(), self.vhost.time().system_now())
     }
 
-    /// Looks at up to `most` delayed messages behind `last`, in the order in which they are due. `look`
-    /// also gets the name of the exchange. It runs under the queue's lock, and no user code may be in
-    /// it.
+    /// Looks at up to `most` delayed messages behind `last`, in the order in which they are due.
+    /// `look` also gets the name of the exchange. It runs under the queue's lock, and no user code
+    /// may be in it.
     pub(crate) fn page<R>(
         &self,
         last: Option<DelayedKey>,
@@ -61,8 +61,8 @@ impl DelayQueue {
         })
     }
 
-    /// Cancels delayed messages, and leaves out those that are not delayed any more. Returns how many
-    /// it cancelled.
+    /// Cancels delayed messages, and leaves out those that are not delayed any more. Returns how
+    /// many it cancelled.
     pub(crate) fn cancel(&self, keys: Vec<DelayedKey>) -> u64 {
         self.vhost.cancel_delayed(&self.queue, keys)
     }
