@@ -1,4 +1,7 @@
-//! Declaring whole descriptions: an exchange or a queue with everything it is bound to, all or nothing; and byte budgets.
+//! The descriptions that can be declared: exchanges, queues and budgets.
+//!
+//! To declare an exchange or a queue with its bindings is atomic: the operation does all of it or
+//! nothing.
 
 use crate::{
     engine::vhost::WithBindings,
@@ -9,9 +12,9 @@ use crate::{
     session::connection::Connection,
 };
 
-/// What can be declared and deleted: [`Exchange`], [`Queue`] and [`Budget`] descriptions.
+/// A description that can be declared and deleted: [`Exchange`], [`Queue`] or [`Budget`].
 ///
-/// Sealed: implemented for these three only.
+/// The trait is sealed: only these three types implement it.
 ///
 /// # Examples
 /// ```
@@ -36,7 +39,7 @@ pub(crate) mod sealed {
     use crate::{model::error::Result, session::connection::Connection};
 
     pub trait Declare: Sized {
-        /// Declares it with everything it is bound to.
+        /// Declares the description with its bindings and the exchanges that they name.
         fn declare_in(&self, connection: &Connection) -> Result<Self>;
 
         fn delete_in(&self, connection: &Connection) -> Result;
@@ -58,7 +61,7 @@ impl sealed::Declare for Budget {
 
 impl sealed::Declare for Exchange {
     fn declare_in(&self, connection: &Connection) -> Result<Exchange> {
-        // The default exchange is always there, and nothing is bound to it.
+        // The default exchange always exists and has no bindings of its own to declare.
         if self.is_passive() || !self.name().is_empty() {
             connection
                 .gate()

@@ -1,9 +1,9 @@
 //! The seam for engines outside of this process.
 //!
-//! A [`Backend`] is a connection to such an engine. No method blocks or calls user code: each starts
-//! an operation and returns its [`Completion`]. Messages cross as properties and octets, which the
-//! producer has encoded. A delivery from there enters a queue of its own in this process. So
-//! receiving, selecting and batches work unchanged.
+//! A [`Backend`] is a connection to such an engine. No method blocks or calls user code: each
+//! starts an operation and returns its [`Completion`]. Messages cross as properties and octets,
+//! which the producer has encoded. A delivery from there enters a queue of its own in this process.
+//! So receiving, selecting and batches work unchanged.
 
 use std::sync::{Arc, OnceLock, Weak};
 
