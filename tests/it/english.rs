@@ -33,7 +33,6 @@ const OPENERS: &[&str] = &[",", ";", ":", "(", "and", "or", "but", "of", "that",
 const PENDING: &[&str] = &[
     "src/handles/consumer/",
     "src/handles/over_backend/",
-    "src/handles/producer/",
     "src/handles/se",
     "src/handles/simple",
     "src/model/",
