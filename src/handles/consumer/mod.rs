@@ -402,8 +402,7 @@ impl<T: Payload> Consumer<T> {
     /// 0 means no limit. A smaller number does not return messages that the consumer has already.
     ///
     /// # RabbitMQ
-    /// `basic.qos`. In RabbitMQ a new `prefetch-count` applies only to new consumers of the
-    /// channel.
+    /// The `prefetch-count` of `basic.qos`.
     ///
     /// # Examples
     /// ```
