@@ -61,7 +61,7 @@ impl sealed::Declare for Budget {
 
 impl sealed::Declare for Exchange {
     fn declare_in(&self, connection: &Connection) -> Result<Exchange> {
-        // The default exchange always exists and has no bindings of its own to declare.
+        // The default exchange always exists, and it cannot be bound to another exchange.
         if self.is_passive() || !self.name().is_empty() {
             connection
                 .gate()

@@ -1,4 +1,4 @@
-//! Receiving of many messages at once.
+//! [`Consumer::recv_batch`], which receives many messages at once.
 
 use std::{sync::Arc, time::Duration};
 

@@ -21,8 +21,8 @@ use crate::{
 
 /// The default prefetch: the number of unsettled messages that a consumer may hold.
 ///
-/// It is large, so that the cost of a run is small for each message. It is not larger, so that one
-/// consumer does not take a backlog that others could share.
+/// A large prefetch makes the cost of each message small, since messages are delivered in runs. A
+/// larger one would let one consumer take a backlog that others could share.
 const DEFAULT_PREFETCH: u32 = 256;
 
 /// Builds a consumer with other settings. `consumer_builder` returns it.
@@ -115,8 +115,9 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// Makes the consumer exclusive. It is refused if a queue has another consumer, and keeps other
-    /// consumers from the queue.
+    /// Makes the consumer exclusive. It is refused if one of its queues has another consumer.
+    ///
+    /// While an exclusive consumer exists, its queues refuse all other consumers.
     ///
     /// # RabbitMQ
     /// The `exclusive` flag of `basic.consume`.

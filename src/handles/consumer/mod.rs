@@ -126,7 +126,7 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// - [`RecvError::Decode`] if the message does not decode as `T`. The error has the message,
     ///   and the next call receives the next message.
-    /// - [`RecvError::Cancelled`] if the consumer is cancelled, its queue is deleted, its
+    /// - [`RecvError::Cancelled`] if the consumer is cancelled, all its queues are deleted, its
     ///   connection is closed, or the broker is shut down. Each of these also wakes a receiver that
     ///   waits.
     pub fn recv(&self) -> Result<Delivery<T>, RecvError> {

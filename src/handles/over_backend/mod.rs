@@ -303,7 +303,7 @@ fn a_lost_connection_ends_everything_and_loses_no_message() {
     ));
     assert!(producer.publish(12).is_err());
 
-    // The engine has every message that was not acknowledged exactly once.
+    // The engine has each unacknowledged message exactly once.
     let again = Fake::connect(&server).handles();
     let consumer = again.consumer::<u32>("q").unwrap();
     let mut left: Vec<u32> = (0..9)

@@ -1,4 +1,5 @@
-//! Publishing of many payloads at once. A queue takes a run of them in one critical section.
+//! [`Producer::publish_batch`], which publishes many payloads at once. A queue takes a run of them
+//! in one critical section.
 //!
 //! Payloads are published one by one in these cases: the queue can refuse a message or block its
 //! publisher, the message depends on time, or it goes to several queues.

@@ -97,7 +97,8 @@ fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Prope
     }
 }
 
-/// The maximum size of a message, in bytes. It keeps sums of sizes from overflowing.
+/// The maximum size of a message, in bytes. A larger size counts as this one, so that sums of sizes
+/// do not overflow.
 const LARGEST: u64 = 1 << 48;
 
 /// Adds the size that the producer's own size function computed.
