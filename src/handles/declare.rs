@@ -1,4 +1,7 @@
-//! Declaring whole descriptions: an exchange or a queue with everything it is bound to, all or nothing; and byte budgets.
+//! The descriptions that can be declared: exchanges, queues and budgets.
+//!
+//! To declare an exchange or a queue with its bindings is atomic: the operation does all of it or
+//! nothing.
 
 use crate::{
     engine::vhost::WithBindings,
@@ -9,9 +12,9 @@ use crate::{
     session::connection::Connection,
 };
 
-/// What can be declared and deleted: [`Exchange`], [`Queue`] and [`Budget`] descriptions.
+/// A description that can be declared and deleted: [`Exchange`], [`Queue`] or [`Budget`].
 ///
-/// Sealed: implemented for these three only.
+/// The trait is sealed: only these three types implement it.
 ///
 /// # Examples
 /// ```
@@ -36,7 +39,7 @@ pub(crate) mod sealed {
     use crate::{model::error::Result, session::connection::Connection};
 
     pub trait Declare: Sized {
-        /// Declares it with everything it is bound to.
+        /// Declares the description with its bindings and the exchanges that they name.
         fn declare_in(&self, connection: &Connection) -> Result<Self>;
 
         fn delete_in(&self, connection: &Connection) -> Result;
@@ -60,7 +63,7 @@ impl sealed::Declare for Exchange {
     fn declare_in(&self, connection: &Connection) -> Result<Exchange> {
         let gate = connection.gate();
         gate.check_open()?;
-        // The default exchange is always there, and nothing can be bound to it.
+        // The default exchange always exists, and nothing can be bound to it.
         let is_there = self.name().is_empty() && self.bindings().is_empty();
         if self.is_passive() || !is_there {
             gate.declare_exchange(self, WithBindings::Yes)?;

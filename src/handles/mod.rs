@@ -1,4 +1,6 @@
-//! The typed handles: broker, producer, consumer, simple queue, select.
+//! The typed handles: [`Broker`](broker::Broker), [`Producer`](producer::Producer),
+//! [`Consumer`](consumer::Consumer), [`SimpleQueue`](simple_queue::SimpleQueue) and
+//! [`Select`](select::Select).
 
 pub(crate) mod broker;
 pub(crate) mod consumer;

@@ -1,4 +1,4 @@
-//! Receiving from whichever of several consumers, of any types, has a message first.
+//! [`Select`], which receives from the first of several consumers that has a message.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,23 +10,23 @@ use crate::{
     session::{delivery::Delivery, receive::RecvError},
 };
 
-/// Waits for the first of several consumers, of any payload types, to have something.
+/// Waits for the first of several consumers that has a message. Their payload types may differ.
 ///
-/// As crossbeam's `Select`: add consumers, each gets an index; [`select`](Self::select) says whose turn it is, and
-/// completing the operation with that consumer gives its message.
+/// It works like `Select` of crossbeam. [`recv`](Self::recv) adds a consumer and returns its index.
+/// [`select`](Self::select) waits, and returns the index of the consumer that has a message.
+/// [`Selected::recv`] with that consumer returns the message.
 ///
 /// # If dropped
 /// Nothing happens to the consumers.
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Queue, Select};
+/// use leveret::{Broker, Select};
 ///
 /// let broker = Broker::new();
-/// let (numbers, words) = (Queue::new("numbers"), Queue::new("words"));
-/// let number_consumer = broker.consumer::<u32>(&numbers)?;
-/// let word_consumer = broker.consumer::<String>(&words)?;
-/// broker.producer::<String>(&words)?.publish("hello".to_owned())?;
+/// let number_consumer = broker.consumer::<u32>("numbers")?;
+/// let word_consumer = broker.consumer::<String>("words")?;
+/// broker.producer::<String>("words")?.publish("hello".to_owned())?;
 ///
 /// let mut select = Select::new();
 /// let a = select.recv(&number_consumer);
@@ -41,53 +41,53 @@ use crate::{
 /// ```
 #[derive(Debug, Default)]
 pub struct Select<'a> {
-    members: Vec<&'a ConsumerQueue>,
-    /// For each member: the index of its consumer, and its place there.
+    queues: Vec<&'a ConsumerQueue>,
+    /// For each queue: the index of its consumer, and the index of the queue in the consumer.
     places: Vec<(usize, usize)>,
     consumers: Vec<&'a Arc<[ConsumerQueue]>>,
-    /// Which is looked at first next time, so that none is starved.
+    /// The queue that the next select checks first. It rotates, so that no queue starves.
     turn: usize,
 }
 
 impl<'a> Select<'a> {
-    /// Selects among nothing yet.
+    /// Creates a `Select` without consumers.
     pub fn new() -> Select<'a> {
         Select::default()
     }
 
-    /// Adds a consumer, and returns its index: 0 for the first, and so on.
+    /// Adds a consumer, and returns its index. The first consumer has the index 0.
     pub fn recv<T: Payload>(&mut self, consumer: &'a Consumer<T>) -> usize {
         let index = self.consumers.len();
-        for (place, member) in consumer.queues().iter().enumerate() {
-            self.members.push(member);
+        for (place, queue) in consumer.queues().iter().enumerate() {
+            self.queues.push(queue);
             self.places.push((index, place));
         }
         self.consumers.push(consumer.queues());
         index
     }
 
-    /// Takes the first message that there is, or waits for one. A consumer that was cancelled is selected as well: its
-    /// [`recv`](Selected::recv) says so.
+    /// Takes the first message of any of the consumers. Waits for a message if there is none.
+    ///
+    /// A cancelled consumer is selected as well. Then [`Selected::recv`] returns the error.
     ///
     /// # Panics
-    /// If no consumer was added, as crossbeam's does: nothing could ever be selected.
+    /// Panics if no consumer was added, as `Select` of crossbeam does: the call would wait forever.
     ///
     /// # Examples
     /// ```
     /// # use leveret::{Broker, Queue, Select};
     /// # let broker = Broker::new();
-    /// # let (a, b) = (Queue::new("a"), Queue::new("b"));
-    /// # let producer = broker.producer::<u32>(&b)?;
-    /// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+    /// # let producer = broker.producer::<u32>("b")?;
+    /// # let (first, second) = (broker.consumer::<u32>("a")?, broker.consumer::<u32>("b")?);
     /// let mut select = Select::new();
     /// select.recv(&first);
-    /// broker.delete(&a)?; // its consumer has something to say: that it is cancelled
+    /// broker.delete(&Queue::new("a"))?; // this cancels the consumer, which is selected
     /// assert!(select.select().recv(&first).is_err());
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn select(&mut self) -> Selected<'a> {
         assert!(
-            !self.members.is_empty(),
+            !self.queues.is_empty(),
             "no consumers have been added to `Select`"
         );
         loop {
@@ -97,19 +97,18 @@ impl<'a> Select<'a> {
         }
     }
 
-    /// Takes the first message that there is now.
+    /// Takes the first message that any of the consumers has now.
     ///
     /// # Errors
-    /// [`SelectError`] if there is none.
+    /// [`SelectError`] if there is no message.
     ///
     /// # Examples
     /// ```
     /// use leveret::SelectError;
     /// # use leveret::{Broker, Queue, Select};
     /// # let broker = Broker::new();
-    /// # let (a, b) = (Queue::new("a"), Queue::new("b"));
-    /// # let producer = broker.producer::<u32>(&b)?;
-    /// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+    /// # let producer = broker.producer::<u32>("b")?;
+    /// # let (first, second) = (broker.consumer::<u32>("a")?, broker.consumer::<u32>("b")?);
     /// let mut select = Select::new();
     /// select.recv(&first);
     /// let of_second = select.recv(&second);
@@ -124,29 +123,28 @@ impl<'a> Select<'a> {
         self.select_timeout(Duration::ZERO)
     }
 
-    /// Takes the first message that there is, or waits for one, at most for `timeout`.
+    /// Takes the first message of any of the consumers. Waits at most `timeout` for a message.
     ///
     /// # Errors
-    /// [`SelectError`] if none came in time.
+    /// [`SelectError`] if no message came in time.
     ///
     /// # Examples
     /// ```
     /// # use std::time::Duration;
     /// # use leveret::{Broker, Queue, Select};
     /// # let broker = Broker::new();
-    /// # let (a, b) = (Queue::new("a"), Queue::new("b"));
-    /// # let producer = broker.producer::<u32>(&b)?;
-    /// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+    /// # let producer = broker.producer::<u32>("b")?;
+    /// # let (first, second) = (broker.consumer::<u32>("a")?, broker.consumer::<u32>("b")?);
     /// let mut select = Select::new();
     /// select.recv(&first);
     /// assert!(select.select_timeout(Duration::from_millis(1)).is_err());
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<Selected<'a>, SelectError> {
-        let Some(member) = self.members.first() else {
+        let Some(queue) = self.queues.first() else {
             return Err(SelectError);
         };
-        let time = member.subscriber.vhost().time().clone();
+        let time = queue.subscriber.vhost().time().clone();
         self.wait(time.deadline(timeout)).ok_or(SelectError)
     }
 
@@ -155,7 +153,7 @@ impl<'a> Select<'a> {
         deadline: Option<crate::runtime::clock::Deadline<'_>>,
     ) -> Option<Selected<'a>> {
         self.turn = self.turn.wrapping_add(1);
-        let (token, outcome) = waiter::wait_any(&self.members, self.turn, deadline)?;
+        let (token, outcome) = waiter::wait_any(&self.queues, self.turn, deadline)?;
         let (index, place) = *self.places.get(token)?;
         let consumer = *self.consumers.get(index)?;
         Some(Selected {
@@ -167,22 +165,21 @@ impl<'a> Select<'a> {
     }
 }
 
-/// A message was taken for one of the consumers; [`recv`](Self::recv) gives it.
+/// A message that was taken for one of the consumers. [`recv`](Self::recv) returns it.
 ///
 /// # If dropped
-/// The message goes back, and is the next that its consumer receives.
+/// The message returns to its consumer, which receives it next.
 ///
 /// # Examples
 /// ```
 /// # use leveret::{Broker, Queue, Select};
 /// # let broker = Broker::new();
-/// # let (a, b) = (Queue::new("a"), Queue::new("b"));
-/// # let producer = broker.producer::<u32>(&b)?;
-/// # let (first, second) = (broker.consumer::<u32>(&a)?, broker.consumer::<u32>(&b)?);
+/// # let producer = broker.producer::<u32>("b")?;
+/// # let (first, second) = (broker.consumer::<u32>("a")?, broker.consumer::<u32>("b")?);
 /// producer.publish(7)?;
 /// let mut select = Select::new();
 /// select.recv(&second);
-/// drop(select.select()); // changed its mind
+/// drop(select.select()); // the message returns to the consumer
 /// assert_eq!(*select.select().recv(&second)?, 7);
 /// # Ok::<(), leveret::Error>(())
 /// ```
@@ -191,23 +188,23 @@ pub struct Selected<'a> {
     index: usize,
     place: usize,
     consumer: &'a Arc<[ConsumerQueue]>,
-    /// Present until received.
+    /// `None` after `recv`.
     outcome: Option<Result<Envelope, CancelReason>>,
 }
 
 impl Selected<'_> {
-    /// The index of the consumer, as [`Select::recv`] returned it.
+    /// Returns the index of the consumer, as [`Select::recv`] returned it.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// Completes the operation.
+    /// Completes the operation and returns the message.
     ///
     /// # Errors
-    /// As [`Consumer::recv`].
+    /// The errors of [`Consumer::recv`].
     ///
     /// # Panics
-    /// If `consumer` is not the one selected, as crossbeam's does.
+    /// Panics if `consumer` is not the selected consumer, as `SelectedOperation` of crossbeam does.
     pub fn recv<T: Payload>(mut self, consumer: &Consumer<T>) -> Result<Delivery<T>, RecvError> {
         assert!(
             Arc::ptr_eq(self.consumer, consumer.queues()),
@@ -222,10 +219,10 @@ impl Selected<'_> {
 
 impl Drop for Selected<'_> {
     fn drop(&mut self) {
-        if let (Some(Ok(envelope)), Some(member)) =
+        if let (Some(Ok(envelope)), Some(queue)) =
             (self.outcome.take(), self.consumer.get(self.place))
         {
-            member.subscriber.put_back(envelope);
+            queue.subscriber.put_back(envelope);
         }
     }
 }
@@ -238,7 +235,7 @@ impl fmt::Debug for Selected<'_> {
     }
 }
 
-/// No consumer of a [`Select`] had a message in time.
+/// The error of a [`Select`] if no consumer had a message in time.
 ///
 /// [`Select::try_select`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! A queue to put into and get from, one message at a time, nothing taken in advance (kombu's `SimpleQueue`).
+//! [`SimpleQueue`]: one queue with `put` and `get`, as `SimpleQueue` of kombu.
 
 use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
@@ -22,12 +22,16 @@ use crate::{
     },
 };
 
-/// Puts into and gets from one queue.
+/// Puts messages into one queue, and gets messages from it.
 ///
-/// It is no consumer: it takes one message at a time, and only when asked. Cloning is cheap; clones use the same queue.
+/// A simple queue is not a consumer: each `get` takes one message, and none is taken in advance.
+/// Cloning is cheap, and all clones use the same queue.
+///
+/// # RabbitMQ
+/// `SimpleQueue` of kombu. Each `get` takes one message, as `basic.get` does.
 ///
 /// # If dropped
-/// Nothing happens: the queue and its messages stay.
+/// Nothing happens to the queue and its messages.
 ///
 /// # Examples
 /// ```
@@ -49,17 +53,17 @@ pub struct SimpleQueue<T: Payload> {
     codecs: Codecs,
 }
 
-/// The getting side, without its type.
+/// The part of a simple queue that gets messages, without the payload type.
 #[derive(Clone)]
 struct Getter {
-    source: Arc<DeliveryOrigin>,
+    origin: Arc<DeliveryOrigin>,
 }
 
 impl waiter::Waitable for Getter {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let vhost = &self.source.vhost;
+        let vhost = &self.origin.vhost;
         match vhost.get_or_wait(self.queue(), ticket) {
             Ok(Some(envelope)) => Poll::Ready(Ok(envelope)),
             Ok(None) => Poll::Pending,
@@ -81,7 +85,7 @@ impl waiter::Waitable for Getter {
 
 impl Getter {
     fn queue(&self) -> &Arc<QueueCore> {
-        &self.source.queue
+        &self.origin.queue
     }
 }
 
@@ -91,18 +95,21 @@ impl<T: Payload> SimpleQueue<T> {
         queue: &descriptions::Queue,
     ) -> Result<SimpleQueue<T>> {
         let producer = connection.producer::<T>(queue)?;
-        let source = connection.gate().getter(producer.routing_key())?;
+        let origin = connection.gate().getter(producer.routing_key())?;
         Ok(SimpleQueue {
             producer,
-            getter: Getter { source },
+            getter: Getter { origin },
             codecs: Codecs::default(),
         })
     }
 
-    /// Puts a payload in.
+    /// Puts a payload into the queue.
+    ///
+    /// # RabbitMQ
+    /// `SimpleQueue.put` of kombu, or `basic.publish`.
     ///
     /// # Errors
-    /// As [`Producer::publish`], giving the payload back.
+    /// The errors of [`Producer::publish`], which return the payload to the caller.
     ///
     /// # Examples
     /// ```
@@ -118,10 +125,13 @@ impl<T: Payload> SimpleQueue<T> {
         self.producer.publish(payload)
     }
 
-    /// Puts a message with properties of its own in.
+    /// Puts a message with its own properties into the queue.
+    ///
+    /// # RabbitMQ
+    /// `SimpleQueue.put` of kombu, or `basic.publish`.
     ///
     /// # Errors
-    /// As [`Producer::publish_message`], giving the message back.
+    /// The errors of [`Producer::publish_message`], which return the message to the caller.
     ///
     /// # Examples
     /// ```
@@ -129,18 +139,22 @@ impl<T: Payload> SimpleQueue<T> {
     /// # let broker = leveret::Broker::new();
     /// # let queue = broker.simple_queue::<u32>("q")?;
     /// queue.put_message(Message::new(7).correlation_id("request-1"))?;
-    /// assert_eq!(queue.get()?.info().properties().correlation_id.as_deref(), Some("request-1"));
+    /// let delivery = queue.get()?;
+    /// assert_eq!(delivery.info().properties().correlation_id.as_deref(), Some("request-1"));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn put_message(&self, message: Message<T>) -> Result<Published, PublishError<Message<T>>> {
         self.producer.publish_message(message)
     }
 
-    /// Gets the next message; waits for one if there is none.
+    /// Gets the next message. Waits for a message if there is none.
+    ///
+    /// # RabbitMQ
+    /// `SimpleQueue.get` of kombu.
     ///
     /// # Errors
-    /// [`RecvError::Decode`] for a message that does not decode as `T`; [`RecvError::Cancelled`] once the queue is
-    /// deleted or the broker shut down.
+    /// - [`RecvError::Decode`] if the message does not decode as `T`.
+    /// - [`RecvError::Cancelled`] if the queue is deleted or the broker is shut down.
     ///
     /// # Examples
     /// ```
@@ -160,8 +174,11 @@ impl<T: Payload> SimpleQueue<T> {
 
     /// Gets the next message if there is one.
     ///
+    /// # RabbitMQ
+    /// `SimpleQueue.get_nowait` of kombu, or `basic.get`.
+    ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if there is none now; otherwise as [`get`](Self::get).
+    /// [`TryRecvError::Empty`] if there is no message now, and the errors of [`get`](Self::get).
     ///
     /// # Examples
     /// ```
@@ -180,10 +197,14 @@ impl<T: Payload> SimpleQueue<T> {
         }
     }
 
-    /// Gets the next message; waits at most `timeout` for one.
+    /// Gets the next message. Waits at most `timeout` for a message.
+    ///
+    /// # RabbitMQ
+    /// `SimpleQueue.get` of kombu, with `timeout`.
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] if none came in time; otherwise as [`get`](Self::get).
+    /// [`RecvTimeoutError::Timeout`] if no message came in time, and the errors of
+    /// [`get`](Self::get).
     ///
     /// # Examples
     /// ```
@@ -196,20 +217,20 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn get_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
-        let time = self.getter.source.vhost.time().clone();
+        let time = self.getter.origin.vhost.time().clone();
         match waiter::wait(&self.getter, time.deadline(timeout)) {
             Some(got) => Ok(self.open_delivery(got)?),
             None => Err(RecvTimeoutError::Timeout),
         }
     }
 
-    /// As [`get`](Self::get), for a task; needs no particular runtime.
+    /// Same as [`get`](Self::get), for a task. It needs no particular runtime.
     ///
     /// # If dropped
-    /// A future that is dropped before it is ready has taken nothing.
+    /// A future that is dropped before it is ready has taken no message.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// The errors of [`get`](Self::get).
     ///
     /// # Examples
     /// ```
@@ -231,21 +252,29 @@ impl<T: Payload> SimpleQueue<T> {
 
     fn open_delivery(&self, got: Result<Envelope, CancelReason>) -> Result<Delivery<T>, RecvError> {
         let envelope = got.map_err(RecvError::Cancelled)?;
-        Delivery::open(self.getter.source.handle(), envelope, &self.codecs)
+        Delivery::open(self.getter.origin.handle(), envelope, &self.codecs)
             .map_err(RecvError::Decode)
     }
 
-    /// How many messages are ready; 0 once the queue is deleted.
+    /// Returns the number of ready messages. It is 0 if the queue is deleted.
+    ///
+    /// # RabbitMQ
+    /// `SimpleQueue.qsize` of kombu, or the `message-count` of `queue.declare-ok`.
     pub fn len(&self) -> usize {
         self.getter.queue().ready_len()
     }
 
-    /// Whether no message is ready.
+    /// Returns whether the queue has no ready message.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Drops all ready messages, without dead-lettering; returns how many. What was got and not settled stays so.
+    /// Drops all ready messages, without dead-lettering. Returns their number.
+    ///
+    /// Messages that were received and not settled stay unsettled.
+    ///
+    /// # RabbitMQ
+    /// `SimpleQueue.clear` of kombu, or `queue.purge`.
     ///
     /// # Examples
     /// ```
@@ -261,10 +290,10 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn purge(&self) -> u64 {
-        self.getter.source.vhost.purge(self.getter.queue())
+        self.getter.origin.vhost.purge(self.getter.queue())
     }
 
-    /// The name of the queue.
+    /// Returns the name of the queue.
     pub fn name(&self) -> &Name {
         self.getter.queue().name()
     }

@@ -1,6 +1,6 @@
-//! The typed verbs that brokers, connections and channels have alike.
+//! The typed verbs, which [`Broker`], [`Connection`] and [`Channel`] have in common.
 //!
-//! The bodies stand once, on [`Connection`]; a broker's and a channel's delegate in one line each.
+//! The code is on [`Connection`]. The methods of [`Broker`] and [`Channel`] delegate to it.
 
 use super::{
     broker::Broker,
@@ -21,12 +21,23 @@ use crate::{
 };
 
 impl Connection {
-    /// Declares an exchange or a queue with everything it is bound to, or a budget: makes what is missing and checks that
-    /// what exists is as described. Returns the description; that of a nameless queue with its new name.
+    /// Declares an exchange, a queue or a budget.
+    ///
+    /// An exchange or a queue is declared with its bindings and the exchanges that they name. The
+    /// method creates everything that is missing. It compares everything that exists with the
+    /// description.
+    ///
+    /// The method returns the description. The description of a nameless queue gets the generated
+    /// name.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with `exchange.bind`, or `queue.declare` with `queue.bind`. Here they are
+    /// one atomic operation.
     ///
     /// # Errors
-    /// Those of [`Channel::exchange_declare`], [`Channel::queue_declare`] and [`Channel::queue_bind`]. Nothing
-    /// is left half-done: what was made on the way is removed again.
+    /// The errors of [`Channel::exchange_declare`], [`Channel::queue_declare`] and
+    /// [`Channel::queue_bind`]. A declaration that fails changes nothing: it removes everything
+    /// that it has created.
     ///
     /// # Examples
     /// ```
@@ -46,10 +57,15 @@ impl Connection {
         description.declare_in(self)
     }
 
-    /// Deletes an exchange, a queue with its messages, or a budget that covers no queue any more. To delete what is not there succeeds.
+    /// Deletes an exchange, a queue with its messages, or a budget that covers no queue any more.
+    ///
+    /// The method succeeds if the exchange, queue or budget does not exist.
+    ///
+    /// # RabbitMQ
+    /// `exchange.delete` or `queue.delete`.
     ///
     /// # Errors
-    /// Those of [`Channel::exchange_delete`] and [`Channel::queue_delete`].
+    /// The errors of [`Channel::exchange_delete`] and [`Channel::queue_delete`].
     ///
     /// # Examples
     /// ```
@@ -57,7 +73,7 @@ impl Connection {
     /// # let broker = Broker::new();
     /// let queue = broker.declare(&Queue::new("q"))?;
     /// broker.delete(&queue)?;
-    /// broker.delete(&queue)?; // not there any more
+    /// broker.delete(&queue)?; // it does not exist any more
     /// assert!(broker.purge(&queue).unwrap_err().is_not_found());
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -65,37 +81,44 @@ impl Connection {
         description.delete_in(self)
     }
 
-    /// Drops all ready messages of a queue, without dead-lettering; returns how many.
+    /// Drops all ready messages of a queue, without dead-lettering. Returns their number.
+    ///
+    /// # RabbitMQ
+    /// `queue.purge`.
     ///
     /// # Errors
-    /// Those of [`Channel::queue_purge`].
+    /// The errors of [`Channel::queue_purge`].
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue};
-    /// # let broker = Broker::new();
-    /// let queue = Queue::new("q");
-    /// broker.producer::<u32>(&queue)?.publish(7)?;
-    /// assert_eq!(broker.purge(&queue)?, 1);
-    /// assert_eq!(broker.purge(&queue)?, 0);
+    /// # let broker = leveret::Broker::new();
+    /// broker.producer::<u32>("q")?.publish(7)?;
+    /// assert_eq!(broker.purge("q")?, 1);
+    /// assert_eq!(broker.purge("q")?, 0);
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn purge(&self, queue: impl Into<Queue>) -> Result<u64> {
         self.gate().purge(&Name::new(queue.into().name())?)
     }
 
-    /// Says which queues a message published to `exchange` with this routing key and these headers would reach,
-    /// each once, in the order in which they would get it: by bindings, bindings between exchanges and
-    /// alternate exchanges. Publishes nothing and declares nothing; of the exchange only the name counts.
+    /// Returns the queues that a message with this routing key and these headers would reach, if it
+    /// were published to `exchange`.
     ///
-    /// For tests of a topology, and for finding out where messages go. `CC` and `BCC` headers are not followed: ask
-    /// for each of their keys. A delayed exchange is taken as if the delay were over; an internal one can be
-    /// asked, although not published to.
+    /// Each queue is in the result once, in the order in which the queues would get the message.
+    /// The method follows bindings, bindings between exchanges, and alternate exchanges. It
+    /// publishes nothing and declares nothing. It uses only the name of the exchange.
+    ///
+    /// The method is for tests of a topology, and for finding out where messages go.
+    ///
+    /// - It does not follow `CC` and `BCC` headers. Call it once for each of their keys.
+    /// - The result for a delayed exchange is the route after the delay.
+    /// - An internal exchange is allowed, although no message can be published to it.
     ///
     /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound) if there is no such exchange,
-    /// [`Error::InvalidName`](crate::Error::InvalidName) for a routing key over 255 bytes,
-    /// [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+    /// - [`Error::NotFound`](crate::Error::NotFound) if the exchange does not exist.
+    /// - [`Error::InvalidName`](crate::Error::InvalidName) if the routing key is over 255 bytes.
+    /// - [`Error::ConnectionClosed`](crate::Error::ConnectionClosed)
+    /// - [`Error::ShutDown`](crate::Error::ShutDown)
     ///
     /// # Examples
     /// ```
@@ -110,7 +133,8 @@ impl Connection {
     /// assert_eq!(broker.route(&logs, "disk.info", &none)?, ["disk"]);
     /// assert_eq!(broker.route(&logs, "disk.error", &none)?.len(), 2);
     /// assert_eq!(broker.route(&logs, "net.info", &none)?, ["rest"]);
-    /// assert!(broker.route(&Exchange::existing("no such"), "", &none).unwrap_err().is_not_found());
+    /// let missing = Exchange::existing("no such");
+    /// assert!(broker.route(&missing, "", &none).unwrap_err().is_not_found());
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn route(
@@ -122,16 +146,18 @@ impl Connection {
         self.gate().route(exchange.name(), routing_key, headers)
     }
 
-    /// A producer for a queue (by the default exchange) or an exchange, which is declared unless it is there.
+    /// Creates a producer for an exchange, or for a queue (by the default exchange).
+    ///
+    /// The method [declares](Self::declare) the exchange or the queue.
     ///
     /// # Errors
-    /// Those of [`declare`](Self::declare).
+    /// The errors of [`declare`](Self::declare).
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Exchange, Queue};
-    /// # let broker = Broker::new();
-    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+    /// use leveret::Exchange;
+    /// # let broker = leveret::Broker::new();
+    /// let producer = broker.producer::<u32>("q")?;
     /// assert_eq!(producer.publish(7)?.routed, 1);
     /// let error = broker.producer::<u32>(&Exchange::existing("no such")).unwrap_err();
     /// assert!(error.is_not_found());
@@ -141,24 +167,29 @@ impl Connection {
         self.producer_builder(to).build()
     }
 
-    /// Starts to build a producer with other settings.
+    /// Returns a builder for a producer with other settings.
     ///
     /// [`ProducerBuilder`] has an example.
     pub fn producer_builder<T: Payload>(&self, to: impl Into<Destination>) -> ProducerBuilder<T> {
         ProducerBuilder::new(Ok(self.clone()), to.into())
     }
 
-    /// A consumer of a queue, which is declared unless it is there.
+    /// Starts a consumer of a queue.
+    ///
+    /// The method [declares](Self::declare) the queue.
+    ///
+    /// # RabbitMQ
+    /// `basic.consume`. The default prefetch is 256 here, and unlimited in RabbitMQ.
     ///
     /// # Errors
-    /// Those of [`declare`](Self::declare), and of [`ConsumerBuilder::build`].
+    /// The errors of [`declare`](Self::declare) and of [`ConsumerBuilder::build`].
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue};
-    /// # let broker = Broker::new();
-    /// let consumer = broker.consumer::<u32>(&Queue::new("q"))?;
-    /// assert!(consumer.try_recv().is_err()); // empty
+    /// use leveret::Queue;
+    /// # let broker = leveret::Broker::new();
+    /// let consumer = broker.consumer::<u32>("q")?;
+    /// assert!(consumer.try_recv().is_err()); // the queue is empty
     /// assert!(broker.consumer::<u32>(&Queue::existing("no such")).unwrap_err().is_not_found());
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -166,17 +197,22 @@ impl Connection {
         self.consumer_builder(queue).build()
     }
 
-    /// Starts to build a consumer with other settings.
+    /// Returns a builder for a consumer with other settings.
     ///
     /// [`ConsumerBuilder`] has an example.
     pub fn consumer_builder<T: Payload>(&self, queue: impl Into<Queue>) -> ConsumerBuilder<T> {
         ConsumerBuilder::new(Ok(self.clone()), queue.into())
     }
 
-    /// A queue to put into and get from; it is declared unless it is there.
+    /// Opens a queue for `put` and `get`.
+    ///
+    /// The method [declares](Self::declare) the queue.
+    ///
+    /// # RabbitMQ
+    /// `Connection.SimpleQueue` of kombu.
     ///
     /// # Errors
-    /// Those of [`declare`](Self::declare).
+    /// The errors of [`declare`](Self::declare).
     ///
     /// # Examples
     /// ```
@@ -193,36 +229,36 @@ impl Connection {
 
 macro_rules! delegate {
     ($handle:ty, $connection:literal) => {
-        #[doc = concat!("The typed verbs, by ", $connection, ". [`Connection`] documents them.")]
+        #[doc = concat!("The typed verbs, on ", $connection, ". [`Connection`] documents them.")]
         impl $handle {
-            /// As [`Connection::declare`].
+            /// Same as [`Connection::declare`].
             ///
             /// # Errors
-            /// Those of [`Connection::declare`].
+            /// The errors of [`Connection::declare`].
             pub fn declare<D: Declare>(&self, description: &D) -> Result<D> {
                 self.connection()?.declare(description)
             }
 
-            /// As [`Connection::delete`].
+            /// Same as [`Connection::delete`].
             ///
             /// # Errors
-            /// Those of [`Connection::delete`].
+            /// The errors of [`Connection::delete`].
             pub fn delete<D: Declare>(&self, description: &D) -> Result {
                 self.connection()?.delete(description)
             }
 
-            /// As [`Connection::purge`].
+            /// Same as [`Connection::purge`].
             ///
             /// # Errors
-            /// Those of [`Connection::purge`].
+            /// The errors of [`Connection::purge`].
             pub fn purge(&self, queue: impl Into<Queue>) -> Result<u64> {
                 self.connection()?.purge(queue)
             }
 
-            /// As [`Connection::route`].
+            /// Same as [`Connection::route`].
             ///
             /// # Errors
-            /// Those of [`Connection::route`].
+            /// The errors of [`Connection::route`].
             pub fn route(
                 &self,
                 exchange: &Exchange,
@@ -232,15 +268,15 @@ macro_rules! delegate {
                 self.connection()?.route(exchange, routing_key, headers)
             }
 
-            /// As [`Connection::producer`].
+            /// Same as [`Connection::producer`].
             ///
             /// # Errors
-            /// Those of [`Connection::producer`].
+            /// The errors of [`Connection::producer`].
             pub fn producer<T: Payload>(&self, to: impl Into<Destination>) -> Result<Producer<T>> {
                 self.producer_builder(to).build()
             }
 
-            /// As [`Connection::producer_builder`].
+            /// Same as [`Connection::producer_builder`].
             pub fn producer_builder<T: Payload>(
                 &self,
                 to: impl Into<Destination>,
@@ -248,18 +284,18 @@ macro_rules! delegate {
                 ProducerBuilder::new(self.connection(), to.into())
             }
 
-            /// As [`Connection::consumer`].
+            /// Same as [`Connection::consumer`].
             ///
             /// # Errors
-            /// Those of [`Connection::consumer`].
+            /// The errors of [`Connection::consumer`].
             pub fn consumer<T: Payload>(&self, queue: impl Into<Queue>) -> Result<Consumer<T>> {
                 self.consumer_builder(queue).build()
             }
 
-            /// As [`Connection::simple_queue`].
+            /// Same as [`Connection::simple_queue`].
             ///
             /// # Errors
-            /// Those of [`Connection::simple_queue`].
+            /// The errors of [`Connection::simple_queue`].
             pub fn simple_queue<T: Payload>(
                 &self,
                 queue: impl Into<Queue>,
@@ -274,7 +310,7 @@ delegate!(Broker, "the implicit connection to `/`");
 delegate!(Channel, "the channel's connection");
 
 impl Broker {
-    /// As [`Connection::consumer_builder`].
+    /// Same as [`Connection::consumer_builder`].
     pub fn consumer_builder<T: Payload>(&self, queue: impl Into<Queue>) -> ConsumerBuilder<T> {
         ConsumerBuilder::new(self.connection(), queue.into())
     }
@@ -285,7 +321,7 @@ impl Broker {
 }
 
 impl Channel {
-    /// As [`Connection::consumer_builder`]. The consumer ends with this channel.
+    /// Same as [`Connection::consumer_builder`]. The consumer ends with this channel.
     pub fn consumer_builder<T: Payload>(&self, queue: impl Into<Queue>) -> ConsumerBuilder<T> {
         ConsumerBuilder::new(self.connection(), queue.into()).of_channel(self.core())
     }

@@ -1,21 +1,22 @@
-//! What a broker can be told when it is made.
+//! The settings of a broker, and the credentials of a connection.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::Broker;
 use crate::runtime::clock::{Clock, Time};
 
-/// The settings of a broker to be; made by [`Broker::builder`].
+/// Builds a broker with other settings. [`Broker::builder`] returns it.
 ///
 /// # Examples
 /// ```
 /// use leveret::{Broker, Credentials, Local, ManualClock};
 ///
 /// let clock = ManualClock::new();
-/// let broker = Broker::builder().clock(clock.clone()).user("ada", "secret").always_encode().build();
+/// let builder = Broker::builder().clock(clock.clone()).user("ada", "secret").always_encode();
+/// let broker = builder.build();
 /// broker.connect("/", Credentials::new("ada", "secret"))?;
 /// let queue = broker.simple_queue::<Local<fn()>>("q")?;
-/// let error = queue.put(Local(|| ())).unwrap_err(); // what cannot be encoded is refused here
+/// let error = queue.put(Local(|| ())).unwrap_err(); // a `Local` cannot be encoded
 /// assert_eq!(error.error().reply_code(), None);
 /// # Ok::<(), leveret::Error>(())
 /// ```
@@ -39,35 +40,36 @@ impl Default for BrokerBuilder {
 }
 
 impl BrokerBuilder {
-    /// The clock that everything timed goes by: the system's unless set, a [`ManualClock`](crate::ManualClock) in
-    /// tests.
+    /// Sets the clock of everything that depends on time. The default is the clock of the system.
+    ///
+    /// A test can set a [`ManualClock`](crate::ManualClock).
     pub fn clock(mut self, clock: impl Clock) -> BrokerBuilder {
         self.time = Time::new(clock);
         self
     }
 
-    /// One more user, or another password for a known one. `guest` is there from the start.
+    /// Adds a user, or changes the password of a user. The user `guest` exists from the start.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> BrokerBuilder {
         self.users.insert(name.into(), password.into());
         self
     }
 
-    /// Has every payload encoded when it is published, even where the value itself could travel: what a test, or a
-    /// program that will move to a networked broker, wants to be sure of.
+    /// Encodes every payload when it is published, even if the queue could carry the value itself.
     ///
-    /// A [`Local`](crate::Local) payload is refused then.
+    /// This setting is for tests, and for programs that will move to a networked broker: it shows
+    /// that every payload can be encoded. The broker refuses a [`Local`](crate::Local) payload.
     pub fn always_encode(mut self) -> BrokerBuilder {
         self.always_encode = true;
         self
     }
 
-    /// Makes the broker.
+    /// Creates the broker.
     pub fn build(self) -> Broker {
         Broker::start(self.time, self.users, self.always_encode)
     }
 }
 
-/// Who connects.
+/// The user name and the password of a connection.
 ///
 /// # Examples
 /// ```
@@ -83,7 +85,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user and a password.
+    /// Creates credentials from a user name and a password.
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Credentials {
         Credentials {
             user: user.into(),
@@ -91,13 +93,15 @@ impl Credentials {
         }
     }
 
-    /// The user `guest`, password `guest`, whom every broker knows unless told otherwise.
+    /// Returns the user `guest` with the password `guest`.
+    ///
+    /// Every broker has this user. [`BrokerBuilder::user`] can change the password.
     pub fn guest() -> Credentials {
         Credentials::new("guest", "guest")
     }
 }
 
-/// Without the password.
+/// The output does not contain the password.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")

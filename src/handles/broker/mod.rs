@@ -1,6 +1,6 @@
-//! The broker: virtual hosts, users, and the end of everything.
+//! The broker, with its virtual hosts, users and connections.
 //!
-//! Every other handle observes: the broker lives while a [`Broker`] lives.
+//! Only a [`Broker`] keeps the broker alive. No other handle does.
 
 mod builder;
 mod shutdown;
@@ -36,23 +36,23 @@ use crate::{
     },
 };
 
-/// A message broker: virtual hosts with exchanges, bindings and queues, in memory, inside this program.
+/// A message broker inside this program. It has virtual hosts with exchanges, bindings and queues,
+/// all in memory.
 ///
-/// Cloning is cheap; clones are the same broker. On a `Broker` itself one works in the virtual host `/` as the user
-/// `guest`, by an implicit connection.
+/// Cloning is cheap, and all clones are handles to the same broker. The methods of `Broker` use an
+/// implicit connection to the virtual host `/`, as the user `guest`.
 ///
 /// # If dropped
-/// With its last clone the broker shuts down: whoever waits is woken, queues are emptied, and every other handle says
-/// [`Error::ShutDown`] from then on.
+/// The broker shuts down when its last clone is dropped. This wakes all waiting calls and empties
+/// the queues. From then on every other handle returns [`Error::ShutDown`].
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Queue};
+/// use leveret::Broker;
 ///
 /// let broker = Broker::new();
-/// let hello = Queue::new("hello");
-/// let producer = broker.producer::<String>(&hello)?;
-/// let consumer = broker.consumer::<String>(&hello)?;
+/// let producer = broker.producer::<String>("hello")?;
+/// let consumer = broker.consumer::<String>("hello")?;
 /// producer.publish("Hello World!".to_owned())?;
 /// let delivery = consumer.recv()?;
 /// assert_eq!(*delivery, "Hello World!");
@@ -64,14 +64,14 @@ pub struct Broker {
     handle: Arc<BrokerHandle>,
 }
 
-/// Shuts the broker down when the last handle goes.
+/// The shared state of a broker. Its drop shuts the broker down.
 struct BrokerHandle {
     time: Time,
     timers: Arc<Timers>,
     users: BTreeMap<String, String>,
     always_encode: bool,
     next_connection: AtomicU64,
-    /// `None` once shut down.
+    /// `None` after the shutdown.
     vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
 }
 
@@ -79,7 +79,7 @@ struct BrokerHandle {
 struct VhostEntry {
     vhost: Arc<VirtualHost>,
     implicit: Connection,
-    /// All others, those that are gone among them until the list is full.
+    /// All other connections. Closed connections are removed when the list is full.
     connections: Vec<Weak<connection::ConnectionCore>>,
 }
 
@@ -87,14 +87,15 @@ impl VhostEntry {
     fn adopt(&mut self, connection: &Connection) {
         if self.connections.len() == self.connections.capacity() {
             self.connections.retain(|known| known.strong_count() > 0);
-            // Room for as many as there are: the next look is that far away.
+            // The list can double before the next cleanup, so that cleanups stay rare.
             self.connections.reserve(self.connections.len().max(8));
         }
         self.connections.push(Arc::downgrade(connection.core()));
     }
 
     fn end(self, reason: CancelReason) {
-        // First the virtual host, so that nothing that is woken finds it alive; then what hangs on the connections.
+        // The virtual host ends first, so that a woken call does not find it alive. The connections
+        // and everything that belongs to them end afterwards.
         self.vhost.clear(reason);
         self.implicit.core().close(reason);
         for connection in self.connections.iter().filter_map(Weak::upgrade) {
@@ -151,12 +152,13 @@ impl Default for Broker {
 }
 
 impl Broker {
-    /// A broker with the virtual host `/`, the user `guest` (password `guest`), and the system's clock.
+    /// Creates a broker with the virtual host `/`, the user `guest` (password `guest`) and the
+    /// clock of the system.
     pub fn new() -> Broker {
         Broker::builder().build()
     }
 
-    /// Starts to build a broker with other settings.
+    /// Returns a builder for a broker with other settings.
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::default()
     }
@@ -173,17 +175,22 @@ impl Broker {
         let broker = Broker {
             handle: Arc::new(handle),
         };
-        // "/" is a valid name, and the broker was not shut down a moment after its birth.
+        // This cannot fail: "/" is a valid name, and a new broker is not shut down.
         let made = broker.create_vhost("/");
         debug_assert!(made.is_ok());
         broker
     }
 
-    /// Creates a virtual host, apart from all others, with nothing in it but the predeclared exchanges. One that is
-    /// there already stays as it is.
+    /// Creates a virtual host, which is separate from all others and has the predeclared exchanges.
+    ///
+    /// A virtual host that exists already stays unchanged.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl add_vhost`.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] for a name over 255 bytes, [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
+    /// - [`Error::InvalidName`] if the name is over 255 bytes.
+    /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///
     /// # Examples
     /// ```
@@ -192,7 +199,7 @@ impl Broker {
     /// let broker = Broker::new();
     /// broker.create_vhost("tests")?;
     /// broker.vhost("tests")?.declare(&Queue::new("q"))?;
-    /// assert!(broker.purge(&Queue::new("q")).unwrap_err().is_not_found());
+    /// assert!(broker.purge(&Queue::new("q")).unwrap_err().is_not_found()); // in `/`
     /// assert_eq!(broker.vhosts()?, ["/", "tests"]);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -201,7 +208,7 @@ impl Broker {
         if self.vhosts()?.contains(&name) {
             return Ok(());
         }
-        // Before the lock: it reads the clock.
+        // This is outside the lock, since it calls the user's clock.
         let made = self.handle.make(&name)?;
         let mut vhosts = self.handle.vhosts.lock();
         let unwanted = match vhosts.as_mut().ok_or(Error::ShutDown)?.entry(name) {
@@ -216,10 +223,15 @@ impl Broker {
         Ok(())
     }
 
-    /// The names of the virtual hosts, sorted.
+    /// Returns the names of the virtual hosts, sorted.
+    ///
+    /// [`create_vhost`](Self::create_vhost) has an example.
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl list_vhosts`.
     ///
     /// # Errors
-    /// [`Error::ShutDown`] after [`shutdown`](Self::shutdown). [`create_vhost`](Self::create_vhost) has an example.
+    /// [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn vhosts(&self) -> Result<Vec<Name>> {
         let vhosts = self.handle.vhosts.lock();
         Ok(vhosts
@@ -230,19 +242,25 @@ impl Broker {
             .collect())
     }
 
-    /// Deletes a virtual host with everything in it; its connections close, its consumers are cancelled. Whoever used it is told
-    /// [`Error::VhostDeleted`] from then on.
+    /// Deletes a virtual host with everything in it.
+    ///
+    /// This closes its connections and cancels its consumers. From then on all handles of the
+    /// virtual host return [`Error::VhostDeleted`].
+    ///
+    /// # RabbitMQ
+    /// `rabbitmqctl delete_vhost`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none of that name, [`Error::InvalidName`] for a name over 255 bytes,
-    /// [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
+    /// - [`Error::NotFound`] if the virtual host does not exist.
+    /// - [`Error::InvalidName`] if the name is over 255 bytes.
+    /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, CancelReason, Queue, RecvError};
-    /// # let broker = Broker::new();
+    /// use leveret::{CancelReason, RecvError};
+    /// # let broker = leveret::Broker::new();
     /// broker.create_vhost("tests")?;
-    /// let consumer = broker.vhost("tests")?.consumer::<u32>(&Queue::new("q"))?;
+    /// let consumer = broker.vhost("tests")?.consumer::<u32>("q")?;
     /// broker.delete_vhost("tests")?;
     /// assert!(matches!(consumer.recv(), Err(RecvError::Cancelled(CancelReason::VhostDeleted))));
     /// assert!(broker.delete_vhost("tests").unwrap_err().is_not_found());
@@ -263,12 +281,15 @@ impl Broker {
         }
     }
 
-    /// The implicit connection to a virtual host, as the user `guest`; what `Broker`'s own methods use for `/`.
+    /// Returns the implicit connection to a virtual host, as the user `guest`.
     ///
-    /// It does not close when the returned handle is dropped.
+    /// The methods of `Broker` use the implicit connection to `/`. The connection does not close
+    /// when the returned handle is dropped.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none of that name, [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
+    /// - [`Error::NotFound`] if the virtual host does not exist.
+    /// - [`Error::InvalidName`] if the name is over 255 bytes.
+    /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///
     /// # Examples
     /// ```
@@ -290,11 +311,16 @@ impl Broker {
         }
     }
 
-    /// Connects to a virtual host as a user of this broker.
+    /// Opens a connection to a virtual host as a user of this broker.
+    ///
+    /// # RabbitMQ
+    /// `connection.open`. There is no network here.
     ///
     /// # Errors
-    /// [`Error::AccessRefused`] for an unknown user or a wrong password, [`Error::NotAllowed`] for an unknown virtual
-    /// host (530, as in RabbitMQ), [`Error::InvalidName`] for a name over 255 bytes, [`Error::ShutDown`].
+    /// - [`Error::AccessRefused`] if the user is unknown or the password is wrong.
+    /// - [`Error::NotAllowed`] if the virtual host does not exist (530, as in RabbitMQ).
+    /// - [`Error::InvalidName`] if the user name or the name of the virtual host is over 255 bytes.
+    /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///
     /// # Examples
     /// ```
@@ -316,7 +342,8 @@ impl Broker {
         match vhosts.as_mut().ok_or(Error::ShutDown)?.get_mut(vhost) {
             Some(entry) => {
                 let connection = self.handle.connect(&entry.vhost, user, false);
-                // Under the lock under which the virtual host is taken to its end: it finds this one, or this finds none.
+                // `delete_vhost` and `shut_down` take the entry under the same lock. Therefore they
+                // find this connection, or this method does not find the entry.
                 entry.adopt(&connection);
                 Ok(connection)
             }
@@ -324,7 +351,7 @@ impl Broker {
         }
     }
 
-    /// All virtual hosts, sorted by name.
+    /// Returns all virtual hosts, sorted by name.
     pub(crate) fn virtual_hosts(&self) -> Result<Vec<Arc<VirtualHost>>> {
         let vhosts = self.handle.vhosts.lock();
         let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
@@ -334,7 +361,7 @@ impl Broker {
             .collect())
     }
 
-    /// The gates of the implicit connections, sorted by virtual host.
+    /// Returns the gates of the implicit connections, sorted by virtual host.
     pub(crate) fn gates(&self) -> Result<Vec<Arc<Gate>>> {
         let vhosts = self.handle.vhosts.lock();
         let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
@@ -344,7 +371,7 @@ impl Broker {
         Ok(gates.collect())
     }
 
-    /// The implicit connection to `/`.
+    /// Returns the implicit connection to `/`.
     pub(crate) fn implicit(&self) -> Result<Connection> {
         self.vhost("/")
     }

@@ -1,4 +1,4 @@
-//! The orderly end of a broker: publishers first, then consumers, then everything.
+//! The graceful shutdown of a broker. Publishers end first, then consumers, and then the rest.
 
 use std::{sync::Arc, task::Poll, time::Duration};
 
@@ -9,64 +9,63 @@ use crate::{
     runtime::waiter::{self, Ticket, WaitList, Waitable},
 };
 
-/// What a broker held when it shut down.
+/// The messages that a broker still had when it shut down.
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Queue};
+/// use leveret::Broker;
 /// use std::time::Duration;
 ///
 /// let broker = Broker::new();
-/// broker.producer::<u32>(&Queue::new("q"))?.publish(7)?;
+/// broker.producer::<u32>("q")?.publish(7)?;
 /// let report = broker.shutdown(Duration::ZERO)?;
 /// assert_eq!(report.queues[0].ready, 1);
-/// assert!(!report.timed_out); // nobody was at work on it
+/// assert!(!report.timed_out); // the queue has no consumer to wait for
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Whether consumers were still at work when the time was over.
+    /// Whether consumers still had work when the deadline passed.
     pub timed_out: bool,
-    /// The queues that were not empty, by virtual host and name.
+    /// The queues that were not empty, sorted by virtual host and name.
     pub queues: Vec<RemainingQueue>,
-    /// The [delayed exchanges](crate::Exchange::delayed) that kept messages back, by virtual host and name.
+    /// The [delayed exchanges](crate::Exchange::delayed) that still held messages, sorted by
+    /// virtual host and name.
     pub exchanges: Vec<RemainingExchange>,
 }
 
-/// What was left in one delayed exchange.
-///
-/// It is part of a [`ShutdownReport`].
+/// The messages that were left in one delayed exchange. It is part of a [`ShutdownReport`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemainingExchange {
-    /// Its virtual host.
+    /// The virtual host of the exchange.
     pub vhost: Name,
-    /// Its name.
+    /// The name of the exchange.
     pub exchange: Name,
-    /// Messages whose time had not come.
+    /// The number of messages whose delay had not ended.
     pub delayed: u64,
 }
 
-/// What was left in one queue.
+/// The messages that were left in one queue.
 ///
 /// [`ShutdownReport`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemainingQueue {
-    /// Its virtual host.
+    /// The virtual host of the queue.
     pub vhost: Name,
-    /// Its name.
+    /// The name of the queue.
     pub queue: Name,
-    /// Messages that nobody had been handed.
+    /// The number of messages that were not delivered.
     pub ready: u64,
-    /// Messages that were delivered and not settled.
+    /// The number of messages that were delivered and not settled.
     pub unsettled: u64,
-    /// Messages whose time had not come.
+    /// The number of messages whose delay had not ended.
     pub delayed: u64,
 }
 
-/// Waits until nothing is under way in one queue.
+/// Waits until one queue is idle.
 struct Idle(Arc<QueueCore>);
 
 impl Waitable for Idle {
@@ -85,21 +84,24 @@ impl Waitable for Idle {
 }
 
 impl Broker {
-    /// Shuts the broker down in order: from now on every publish is refused; consumers go on until their queues are
-    /// empty and everything is settled, or until `deadline` from now; then the broker ends as if its last handle were
-    /// dropped. Returns what was left.
+    /// Shuts the broker down gracefully. Returns the messages that were left.
     ///
-    /// Messages that nobody is there to consume are not waited for.
+    /// 1. The broker refuses every new publish.
+    /// 2. Consumers continue until their queues are empty and all deliveries are settled, for at
+    ///    most the time `deadline`.
+    /// 3. The broker ends, as if its last handle were dropped.
+    ///
+    /// The method does not wait for messages that have no consumer.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if it is shut down already.
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down already.
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Error, Queue};
+    /// use leveret::Error;
     /// # use std::time::Duration;
-    /// # let broker = Broker::new();
-    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+    /// # let broker = leveret::Broker::new();
+    /// let producer = broker.producer::<u32>("q")?;
     /// let report = broker.shutdown(Duration::from_secs(10))?; // nothing to wait for
     /// assert!(!report.timed_out && report.queues.is_empty());
     /// assert_eq!(producer.publish(7).unwrap_err().error(), &Error::ShutDown);
@@ -113,7 +115,7 @@ impl Broker {
         }
         let until = self.handle.time.deadline(deadline);
         let mut timed_out = false;
-        // One pass may move messages on, as dead letters, into queues that were looked at before.
+        // During a pass, messages can be dead-lettered to queues that the pass has checked already.
         while !timed_out && !all_idle(&vhosts) {
             for vhost in &vhosts {
                 for queue in queues(vhost).into_iter().chain(delay_queues(vhost)) {
@@ -135,7 +137,7 @@ impl Broker {
             report.exchanges.extend(
                 delay_queues(vhost)
                     .iter()
-                    .filter_map(|shelf| remaining_exchanges(vhost, shelf)),
+                    .filter_map(|delay_queue| remaining_exchanges(vhost, delay_queue)),
             );
         }
         report
@@ -159,7 +161,7 @@ fn queues(vhost: &VirtualHost) -> Vec<Arc<QueueCore>> {
     })
 }
 
-/// Where delayed exchanges keep messages back.
+/// The queues in which the delayed exchanges hold messages.
 fn delay_queues(vhost: &VirtualHost) -> Vec<Arc<QueueCore>> {
     vhost.read_topology(|topology| {
         let exchanges = topology.exchanges.values();
@@ -178,13 +180,13 @@ fn all_idle(vhosts: &[Arc<VirtualHost>]) -> bool {
 
 fn remaining_exchanges(
     vhost: &Arc<VirtualHost>,
-    shelf: &Arc<QueueCore>,
+    delay_queue: &Arc<QueueCore>,
 ) -> Option<RemainingExchange> {
-    let counts = vhost.counts(shelf);
+    let counts = vhost.counts(delay_queue);
     let delayed = counts.delayed.messages;
     (delayed > 0).then(|| RemainingExchange {
         vhost: vhost.name().clone(),
-        exchange: shelf.name().clone(),
+        exchange: delay_queue.name().clone(),
         delayed,
     })
 }

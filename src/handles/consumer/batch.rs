@@ -1,4 +1,4 @@
-//! Receiving many messages at once.
+//! [`Consumer::recv_batch`], which receives many messages at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,22 +10,25 @@ use crate::{
 };
 
 impl<T: Payload> Consumer<T> {
-    /// Receives up to `max` messages: as soon as there are that many, or after `wait` those that came, maybe none.
+    /// Receives up to `max` messages. Waits at most `wait` for them.
     ///
-    /// A message that does not decode ends the batch before it, and comes as an error of the next call.
+    /// The method returns when it has `max` messages. When the time is over, it returns the
+    /// messages that have arrived, possibly none.
+    ///
+    /// The batch ends before a message that does not decode. The next call returns that message as
+    /// an error.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv), if there is no message before it.
+    /// The errors of [`recv`](Self::recv), if the batch would be empty.
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue};
+    /// use leveret::Broker;
     /// use std::time::Duration;
     ///
     /// let broker = Broker::new();
-    /// let queue = Queue::new("q");
-    /// broker.producer::<u32>(&queue)?.publish_batch(0..5);
-    /// let batch = broker.consumer::<u32>(&queue)?.recv_batch(10, Duration::ZERO)?;
+    /// broker.producer::<u32>("q")?.publish_batch(0..5);
+    /// let batch = broker.consumer::<u32>("q")?.recv_batch(10, Duration::ZERO)?;
     /// assert_eq!(batch.len(), 5);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -38,25 +41,25 @@ impl<T: Payload> Consumer<T> {
             if batch.len() >= max {
                 return Ok(batch);
             }
-            let (member, envelope) = match waiter::wait_any(&self.queues, self.turn(), deadline) {
+            let (queue, envelope) = match waiter::wait_any(&self.queues, self.turn(), deadline) {
                 None => return Ok(batch),
-                Some((member, Ok(envelope))) => (&self.queues[member], envelope),
+                Some((place, Ok(envelope))) => (&self.queues[place], envelope),
                 Some((_, Err(_))) if !batch.is_empty() => return Ok(batch),
                 Some((_, Err(reason))) => return Err(RecvError::Cancelled(reason)),
             };
             let size = envelope.size();
-            match self.decode(member, envelope) {
+            match self.decode(queue, envelope) {
                 Ok(delivery) => {
-                    shown(member, || size);
+                    shown(queue, || size);
                     batch.push(delivery);
                 }
                 Err(undecoded) if batch.is_empty() => {
-                    shown(member, || size);
+                    shown(queue, || size);
                     return Err(RecvError::Decode(undecoded));
                 }
                 Err(undecoded) => {
                     if let Some(envelope) = undecoded.unread() {
-                        member.subscriber.put_back(envelope);
+                        queue.subscriber.put_back(envelope);
                     }
                     return Ok(batch);
                 }
@@ -64,32 +67,34 @@ impl<T: Payload> Consumer<T> {
         }
     }
 
-    /// Takes what there is of the run at hand, until the batch has `max` messages: as long as each has the very value in it that was sent,
-    /// which is nearly always.
+    /// Moves messages from the current run to the batch, until the batch has `max` messages.
+    ///
+    /// It stops before a message that must be decoded. Nearly all messages carry the value that was
+    /// sent, and need no decoding.
     fn take_open(&self, max: usize, batch: &mut Vec<Delivery<T>>) {
-        let [member] = &*self.queues else {
+        let [queue] = &*self.queues else {
             return;
         };
-        let Some(mut run) = member.subscriber.run() else {
+        let Some(mut run) = queue.subscriber.run() else {
             return;
         };
         let open = |envelope: &&Envelope| Delivery::<T>::is_open(envelope, &self.codecs);
         let most = run.iter().take(max.saturating_sub(batch.len()));
         let count = most.take_while(open).count();
-        let source = member.subscriber.origin();
-        // Shown by this, as one.
-        let bytes = match source.auto_ack {
+        let origin = queue.subscriber.origin();
+        // With auto-ack, the messages are acknowledged together.
+        let bytes = match origin.auto_ack {
             true => run.iter().take(count).map(Envelope::size).sum(),
             false => 0,
         };
         batch.extend(
             run.drain(..count)
-                .map(|envelope| Delivery::whole(Arc::clone(source), envelope)),
+                .map(|envelope| Delivery::whole(Arc::clone(origin), envelope)),
         );
         drop(run);
-        if source.auto_ack && count > 0 {
-            // What is acknowledged on delivery is not settled again.
-            let _ = source.ack(count as u64, bytes, None);
+        if origin.auto_ack && count > 0 {
+            // A message that is acknowledged on delivery is not settled again.
+            let _ = origin.ack(count as u64, bytes, None);
         }
     }
 }

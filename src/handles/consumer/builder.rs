@@ -1,8 +1,8 @@
-//! How a consumer is made.
+//! [`ConsumerBuilder`].
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use super::{Consumer, ConsumerQueue, cancel};
+use super::{Consumer, ConsumerQueue, cancel::cancel};
 use crate::{
     engine::vhost::{REPLY_TO, WithBindings},
     message::{codec::Codecs, payload::Payload},
@@ -19,37 +19,35 @@ use crate::{
     },
 };
 
-/// How many unsettled messages a consumer may hold unless told otherwise.
+/// The default prefetch: the number of unsettled messages that a consumer may hold.
 ///
-/// Large enough that handing over a run at a time costs little per message, small enough that one consumer does not
-/// swallow a backlog that others could share.
+/// A large prefetch makes the cost of each message small, since messages are delivered in runs. A
+/// larger one would let one consumer take a backlog that others could share.
 const DEFAULT_PREFETCH: u32 = 256;
 
-/// How a consumer is to be; made by `consumer_builder`.
+/// Builds a consumer with other settings. `consumer_builder` returns it.
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Queue, codec::Codecs};
+/// use leveret::{Broker, codec::Codecs};
 ///
 /// let broker = Broker::new();
-/// let urgent = Queue::new("urgent");
-/// let normal = Queue::new("normal");
-/// let consumer = broker.consumer_builder::<String>(&urgent).also(&normal).prefetch(10).build()?;
-/// broker.producer::<String>(&normal)?.publish("hello".to_owned())?;
+/// let consumer = broker.consumer_builder::<String>("urgent").also("normal").prefetch(10).build()?;
+/// broker.producer::<String>("normal")?.publish("hello".to_owned())?;
 /// assert_eq!(consumer.recv()?.info().queue(), "normal");
 ///
-/// // Alone at its queue, served first, at most once, and for JSON only:
-/// let audit = Queue::new("audit");
-/// let builder = broker.consumer_builder::<u32>(&audit).tag("auditor").exclusive().priority(10).auto_ack();
-/// let auditor = builder.codecs(Codecs::default()).accept(["json"]).build()?;
+/// // This consumer is exclusive, has a priority, acknowledges automatically and accepts only JSON:
+/// let builder = broker.consumer_builder::<u32>("audit").tag("auditor").exclusive();
+/// let builder = builder.priority(10).auto_ack().codecs(Codecs::default()).accept(["json"]);
+/// let auditor = builder.build()?;
 /// assert_eq!(auditor.tag(), "auditor");
-/// assert_eq!(broker.consumer::<u32>(&audit).unwrap_err().reply_code(), Some(403));
+/// assert_eq!(broker.consumer::<u32>("audit").unwrap_err().reply_code(), Some(403));
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[must_use]
 pub struct ConsumerBuilder<T: Payload> {
     connection: Result<Connection>,
-    /// It ends with this channel, not only with the connection.
+    /// The channel that the consumer ends with. If `None`, the consumer ends with the connection.
     channel: Option<Arc<channel::ChannelCore>>,
     queues: Vec<Queue>,
     tag: String,
@@ -77,59 +75,87 @@ impl<T: Payload> ConsumerBuilder<T> {
         }
     }
 
-    /// Has the consumer end with a channel.
+    /// Ends the consumer when the channel ends.
     pub(crate) fn of_channel(mut self, channel: &Arc<channel::ChannelCore>) -> Self {
         self.channel = Some(Arc::clone(channel));
         self
     }
 
-    /// One more queue to receive from. If one of several queues is deleted, the consumer goes on with the others.
+    /// Adds a queue to receive from. If one of several queues is deleted, the consumer continues
+    /// with the others.
+    ///
+    /// # RabbitMQ
+    /// `basic.consume`, once for each queue.
     pub fn also(mut self, queue: impl Into<Queue>) -> Self {
         self.queues.push(queue.into());
         self
     }
 
-    /// How many messages of each queue it may hold unsettled (the `prefetch-count` of AMQP's `basic.qos`); 0 is no limit.
-    /// 256 unless set.
+    /// Sets the number of unsettled messages that the consumer may hold from each queue.
     ///
-    /// RabbitMQ's default is no limit; here one consumer shall not swallow a backlog that others could share.
+    /// 0 means no limit. The default is 256, so that one consumer does not take a backlog that
+    /// others could share.
+    ///
+    /// # RabbitMQ
+    /// The `prefetch-count` of `basic.qos`. The default is unlimited in RabbitMQ.
     pub fn prefetch(mut self, prefetch: u32) -> Self {
         self.prefetch = prefetch;
         self
     }
 
-    /// The higher, the sooner it is served (RabbitMQ's `x-priority`); 0 unless set. Never overtakes what was handed to another consumer.
+    /// Sets the priority. The default is 0.
+    ///
+    /// The queue delivers to consumers with a higher priority first. Messages that another consumer
+    /// has in advance stay with that consumer.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-priority` of `basic.consume`.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = i64::from(priority);
         self
     }
 
-    /// Refused unless it is the queue's only consumer, and keeps others from joining.
+    /// Makes the consumer exclusive. It is refused if one of its queues has another consumer.
+    ///
+    /// While an exclusive consumer exists, its queues refuse all other consumers.
+    ///
+    /// # RabbitMQ
+    /// The `exclusive` flag of `basic.consume`.
     pub fn exclusive(mut self) -> Self {
         self.exclusive = true;
         self
     }
 
-    /// Messages count as acknowledged when they are received (AMQP's `no-ack`): one that is dropped does not come back.
+    /// Acknowledges each message when it is received. A delivery that is dropped is not requeued.
+    ///
+    /// # RabbitMQ
+    /// The `no-ack` flag of `basic.consume`.
     pub fn auto_ack(mut self) -> Self {
         self.auto_ack = true;
         self
     }
 
-    /// The consumer tag, at most 255 bytes; generated unless set.
+    /// Sets the consumer tag, at most 255 bytes. By default the tag is generated.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = tag.into();
         self
     }
 
-    /// The codecs that decode what was not published as `T`: JSON, text and bytes unless set.
+    /// Sets the codecs for payloads that were not published as `T`.
+    ///
+    /// The default is JSON, text and bytes.
     pub fn codecs(mut self, codecs: Codecs) -> Self {
         self.codecs = Ok(codecs);
         self
     }
 
-    /// Takes only these content types, by name (`json`) or in full (`application/json`); others come as
+    /// Accepts only these content types. A message of another type is a
     /// [`RecvError::Decode`](crate::RecvError::Decode).
+    ///
+    /// A content type is given by its short name (`json`) or its full name (`application/json`).
+    ///
+    /// # RabbitMQ
+    /// The argument `accept` of kombu's `Consumer`.
     pub fn accept<I>(mut self, content_types: I) -> Self
     where
         I: IntoIterator,
@@ -139,25 +165,32 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
-    /// Declares the queues, unless they are there, and starts the consumer.
+    /// Declares the queues, and starts the consumer.
+    ///
+    /// # RabbitMQ
+    /// `basic.consume`, after `queue.declare` and `basic.qos`.
     ///
     /// # Errors
-    /// Those of `declare`; [`Error::AccessRefused`](crate::Error::AccessRefused) if a queue has an exclusive consumer, or has any and this one was to
-    /// be exclusive, [`Error::ResourceLocked`](crate::Error::ResourceLocked) for another connection's exclusive queue, [`Error::Codec`](crate::Error::Codec) for an unknown
-    /// content type, [`Error::InvalidName`](crate::Error::InvalidName) for a tag over 255 bytes.
+    /// The errors of `declare`, and:
+    /// - [`Error::AccessRefused`](crate::Error::AccessRefused) if a queue has an exclusive
+    ///   consumer, or if this consumer is exclusive and a queue has any consumer.
+    /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if a queue is exclusive to another
+    ///   connection.
+    /// - [`Error::Codec`](crate::Error::Codec) if a content type is unknown.
+    /// - [`Error::InvalidName`](crate::Error::InvalidName) if the tag is over 255 bytes.
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Error, Queue};
+    /// use leveret::{Broker, Error};
     /// let broker = Broker::new();
-    /// let builder = broker.consumer_builder::<u32>(&Queue::new("q")).accept(["yaml"]);
-    /// assert!(matches!(builder.build(), Err(Error::Codec(_)))); // nobody taught it YAML
+    /// let builder = broker.consumer_builder::<u32>("q").accept(["yaml"]);
+    /// assert!(matches!(builder.build(), Err(Error::Codec(_)))); // there is no codec for YAML
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn build(self) -> Result<Consumer<T>> {
         let connection = self.connection?;
         let codecs = self.codecs?;
-        let ask = SubscriberOptions {
+        let options = SubscriberOptions {
             tag: Name::new(self.tag)?,
             prefetch: self.prefetch,
             priority: self.priority,
@@ -166,29 +199,31 @@ impl<T: Payload> ConsumerBuilder<T> {
             expected_size: size_of::<T>() as u64,
         };
         let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
-        let mut members = Vec::with_capacity(self.queues.len());
+        let mut queues = Vec::with_capacity(self.queues.len());
         for (place, queue) in self.queues.iter().enumerate() {
             let started =
-                subscribe(&connection, queue, &ask).and_then(|subscription| match &self.channel {
-                    Some(channel) => channel.adopt(&subscription).map(|()| subscription),
-                    None => Ok(subscription),
+                subscribe(&connection, queue, &options).and_then(|subscriber| {
+                    match &self.channel {
+                        Some(channel) => channel.adopt(&subscriber).map(|()| subscriber),
+                        None => Ok(subscriber),
+                    }
                 });
             match started {
-                Ok(subscription) => {
-                    members.push(ConsumerQueue {
-                        subscriber: subscription,
+                Ok(subscriber) => {
+                    queues.push(ConsumerQueue {
+                        subscriber,
                         ended: Arc::clone(&ended),
                         place,
                     });
                 }
                 Err(error) => {
-                    cancel(&members);
+                    cancel(&queues);
                     return Err(error);
                 }
             }
         }
         Ok(Consumer {
-            queues: members.into(),
+            queues: queues.into(),
             turn: AtomicUsize::new(0),
             codecs,
             payload: PhantomData,
@@ -196,12 +231,14 @@ impl<T: Payload> ConsumerBuilder<T> {
     }
 }
 
-/// Declares the queue and subscribes to it. An auto-delete queue that loses its last consumer in between, and so goes, is
-/// declared anew.
+/// Declares the queue and subscribes to it.
+///
+/// An auto-delete queue can lose its last consumer between the two steps, and is deleted then. The
+/// function declares it again.
 fn subscribe(
     connection: &Connection,
     queue: &Queue,
-    ask: &SubscriberOptions,
+    options: &SubscriberOptions,
 ) -> Result<Arc<Subscriber>> {
     loop {
         // The name as declared: a generated one, or the given one without its line breaks.
@@ -209,11 +246,12 @@ fn subscribe(
             .gate()
             .declare_queue(queue, WithBindings::Yes)?
             .name;
-        // The name for direct replies can be declared, and is no queue however often that is done.
+        // The name for direct replies can be declared, but never becomes a queue. A retry would not
+        // end.
         let fleeting = (queue.is_auto_delete() || queue.is_open())
             && !queue.is_passive()
             && !name.starts_with(REPLY_TO);
-        match connection.core().subscribe(&name, ask.clone()) {
+        match connection.core().subscribe(&name, options.clone()) {
             Err(error) if error.is_not_found() && fleeting => {}
             subscribed => return subscribed,
         }

@@ -1,20 +1,22 @@
-//! Consumers: typed handles that receive.
+//! [`Consumer`], the typed handle that receives.
 //!
-//! Sits on subscriptions: takes envelopes from them and opens them as the consumer's type.
+//! A consumer takes envelopes from a [`Subscriber`] for each queue, and opens them as its payload
+//! type.
+//!
+//! - `batch`: receiving of many messages at once.
+//! - `builder`: [`ConsumerBuilder`].
+//! - `cancel`: [`CancelHandle`].
+//! - `task`: the future of [`Consumer::recv_async`].
 
 mod batch;
 mod builder;
+mod cancel;
+mod task;
 
-pub use self::builder::ConsumerBuilder;
+pub use self::{builder::ConsumerBuilder, cancel::CancelHandle};
 
 use std::{
-    collections::VecDeque,
-    fmt,
-    future::Future,
-    marker::PhantomData,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    collections::VecDeque, fmt, future::Future, marker::PhantomData, sync::Arc, task::Poll,
     time::Duration,
 };
 
@@ -29,7 +31,7 @@ use crate::{
             MutexGuard,
             atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
         },
-        waiter::{self, TaskWait, Ticket, WaitList},
+        waiter::{self, Ticket, WaitList},
     },
     session::{
         delivery::Delivery,
@@ -42,21 +44,24 @@ use crate::{
 
 /// Receives payloads of one type from one queue, or from several.
 ///
-/// The queue hands it up to [`prefetch`](ConsumerBuilder::prefetch) messages in advance; several threads may receive
-/// from the same consumer. Messages of one queue come in the queue's order.
+/// A queue delivers up to [`prefetch`](ConsumerBuilder::prefetch) messages to the consumer in
+/// advance. Several threads may receive from the same consumer. Messages of one queue come in the
+/// order of the queue.
+///
+/// # RabbitMQ
+/// A consumer of `basic.consume`. The default prefetch is 256 here, and unlimited in RabbitMQ.
 ///
 /// # If dropped
-/// It is cancelled: what it was handed and nobody has received goes back to its place as if it had never been handed
-/// over. Deliveries in somebody's hands stay valid.
+/// The consumer is cancelled. The messages that were not received yet return to their places in the
+/// queue, and are not marked as redelivered. Deliveries that were received stay valid.
 ///
 /// # Examples
 /// ```
-/// use leveret::{Broker, Queue, TryRecvError};
+/// use leveret::{Broker, TryRecvError};
 ///
 /// let broker = Broker::new();
-/// let tasks = Queue::new("tasks");
-/// let producer = broker.producer::<u32>(&tasks)?;
-/// let consumer = broker.consumer::<u32>(&tasks)?;
+/// let producer = broker.producer::<u32>("tasks")?;
+/// let consumer = broker.consumer::<u32>("tasks")?;
 /// producer.publish(7)?;
 /// let task = consumer.recv()?;
 /// assert_eq!(*task, 7);
@@ -66,7 +71,7 @@ use crate::{
 /// ```
 pub struct Consumer<T: Payload> {
     queues: Arc<[ConsumerQueue]>,
-    /// Which queue is looked at first next time, so that none of several is starved.
+    /// The queue that the next receive checks first. It rotates, so that no queue starves.
     turn: AtomicUsize,
     codecs: Codecs,
     payload: PhantomData<fn() -> T>,
@@ -76,24 +81,26 @@ pub struct Consumer<T: Payload> {
 #[derive(Debug)]
 pub(crate) struct ConsumerQueue {
     pub(crate) subscriber: Arc<Subscriber>,
-    /// Which of the consumer's members have ended: this one's flag, and the others'.
+    /// A flag for each queue of the consumer: whether the queue has ended.
     ended: Arc<[AtomicBool]>,
+    /// The index of this queue in the consumer.
     place: usize,
 }
 
-/// The queue's end is the consumer's only when it was the last one.
+/// The end of a queue ends the consumer only if it is the last queue.
 impl waiter::Waitable for ConsumerQueue {
     type Output = Result<Envelope, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
         match self.subscriber.attempt(ticket) {
             Poll::Ready(Err(reason)) => {
-                // Every receiver that finds it ended says so itself before it looks at the others: of receivers that find the last
-                // ones ended at the same time, none may leave it to another to be first.
+                // Every receiver sets the flag itself before it reads the others. Receivers can
+                // find the last queues ended at the same time, and at least one must see all flags.
                 self.ended[self.place].store(true, SeqCst);
                 match self.ended.iter().all(|ended| ended.load(SeqCst)) {
                     true => Poll::Ready(Err(reason)),
-                    // Not registered anywhere: the members that are left wake whoever waits when the last one ends.
+                    // The receiver is not registered at this queue. The other queues wake it when
+                    // the last of them ends.
                     false => Poll::Pending,
                 }
             }
@@ -111,47 +118,55 @@ impl waiter::Waitable for ConsumerQueue {
 }
 
 impl<T: Payload> Consumer<T> {
-    /// Receives the next message; waits for one if there is none.
+    /// Receives the next message. Waits for a message if there is none.
+    ///
+    /// # RabbitMQ
+    /// `basic.deliver`.
     ///
     /// # Errors
-    /// [`RecvError::Decode`] with a message that does not decode as `T`; the next call goes on.
-    /// [`RecvError::Cancelled`] once the consumer is cancelled, its queue is deleted, its connection closed or the
-    /// broker shut down; that also wakes a receiver that waits.
+    /// - [`RecvError::Decode`] if the message does not decode as `T`. The error has the message,
+    ///   and the next call receives the next message.
+    /// - [`RecvError::Cancelled`] if the consumer is cancelled, all its queues are deleted, its
+    ///   connection is closed, or the broker is shut down. Each of these also wakes a receiver that
+    ///   waits.
     pub fn recv(&self) -> Result<Delivery<T>, RecvError> {
-        if let Some((mut run, source)) = self.run() {
+        if let Some((mut run, origin)) = self.run() {
             if let Some(envelope) = run.pop_front() {
-                return Ok(Delivery::whole(source, envelope));
+                return Ok(Delivery::whole(origin, envelope));
             }
         }
         self.wait()
     }
 
-    /// The run at hand, if its next message is as most are, and where it comes from: it is from the only queue, and has the very value in
-    /// it that was sent. Looked at where it lies, so that whoever takes it moves it once.
+    /// Returns the current run and its origin, if the next message needs no decoding.
+    ///
+    /// There is a result only if the consumer has one queue and no auto-ack, and if the message has
+    /// the value that was sent. The message stays in the run, so that the caller moves it only
+    /// once.
     #[inline(always)]
     fn run(&self) -> Option<(MutexGuard<'_, VecDeque<Envelope>>, Arc<DeliveryOrigin>)> {
-        let [member] = &*self.queues else {
+        let [queue] = &*self.queues else {
             return None;
         };
-        let source = member.subscriber.origin();
-        if source.auto_ack {
+        let origin = queue.subscriber.origin();
+        if origin.auto_ack {
             return None;
         }
-        let run = member.subscriber.run()?;
-        Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| (run, source.handle()))
+        let run = queue.subscriber.run()?;
+        Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| (run, origin.handle()))
     }
 
     #[inline(never)]
     fn wait(&self) -> Result<Delivery<T>, RecvError> {
-        if let [member] = &*self.queues {
-            if let Some(envelope) = member.subscriber.next() {
-                return self.open_from(member, envelope);
+        if let [queue] = &*self.queues {
+            if let Some(envelope) = queue.subscriber.next() {
+                return self.open_from(queue, envelope);
             }
-            member.subscriber.spin_for_more();
+            queue.subscriber.spin_for_more();
         }
         match waiter::wait_any(&self.queues, self.turn(), None) {
-            Some((member, envelope)) => self.open(member, envelope),
-            // Without a deadline the wait does not end so.
+            Some((place, envelope)) => self.open(place, envelope),
+            // A wait without a deadline does not time out.
             None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
         }
     }
@@ -159,35 +174,37 @@ impl<T: Payload> Consumer<T> {
     /// Receives the next message if there is one.
     ///
     /// # Errors
-    /// [`TryRecvError::Empty`] if there is none now; otherwise as [`recv`](Self::recv).
+    /// [`TryRecvError::Empty`] if there is no message now, and the errors of [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Delivery<T>, TryRecvError> {
-        if let Some((mut run, source)) = self.run() {
+        if let Some((mut run, origin)) = self.run() {
             if let Some(envelope) = run.pop_front() {
-                return Ok(Delivery::whole(source, envelope));
+                return Ok(Delivery::whole(origin, envelope));
             }
         }
         let first = self.turn();
         for offset in 0..self.queues.len() {
-            let member = (first + offset) % self.queues.len();
-            if let Poll::Ready(envelope) = waiter::Waitable::attempt(&self.queues[member], None) {
-                return Ok(self.open(member, envelope)?);
+            let place = (first + offset) % self.queues.len();
+            if let Poll::Ready(envelope) = waiter::Waitable::attempt(&self.queues[place], None) {
+                return Ok(self.open(place, envelope)?);
             }
         }
         Err(TryRecvError::Empty)
     }
 
-    /// Receives the next message; waits at most `timeout` for one.
+    /// Receives the next message. Waits at most `timeout` for a message.
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] if none came in time; otherwise as [`recv`](Self::recv).
+    /// [`RecvTimeoutError::Timeout`] if no message came in time, and the errors of
+    /// [`recv`](Self::recv).
     ///
     /// # Examples
     /// ```
     /// use leveret::RecvTimeoutError;
     /// # use std::time::Duration;
-    /// # use leveret::{Broker, Queue};
-    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
-    /// # let (producer, consumer) = (broker.producer::<u32>(&queue)?, broker.consumer::<u32>(&queue)?);
+    /// # use leveret::Broker;
+    /// # let broker = Broker::new();
+    /// # let producer = broker.producer::<u32>("q")?;
+    /// # let consumer = broker.consumer::<u32>("q")?;
     /// let nothing = consumer.recv_timeout(Duration::from_millis(1));
     /// assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
     /// producer.publish(7)?;
@@ -195,33 +212,35 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
-        if let Some((mut run, source)) = self.run() {
+        if let Some((mut run, origin)) = self.run() {
             if let Some(envelope) = run.pop_front() {
-                return Ok(Delivery::whole(source, envelope));
+                return Ok(Delivery::whole(origin, envelope));
             }
         }
         let time = self.queues[0].subscriber.vhost().time().clone();
         match waiter::wait_any(&self.queues, self.turn(), time.deadline(timeout)) {
-            Some((member, envelope)) => Ok(self.open(member, envelope)?),
+            Some((place, envelope)) => Ok(self.open(place, envelope)?),
             None => Err(RecvTimeoutError::Timeout),
         }
     }
 
-    /// As [`recv`](Self::recv), for a task; needs no particular runtime. The same consumer serves threads and tasks at
-    /// once.
+    /// Same as [`recv`](Self::recv), for a task. It needs no particular runtime.
+    ///
+    /// Threads and tasks may receive from the same consumer at the same time.
     ///
     /// # If dropped
-    /// A future that is dropped before it is ready has taken nothing.
+    /// A future that is dropped before it is ready has taken no message.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv).
+    /// The errors of [`recv`](Self::recv).
     ///
     /// # Examples
     /// ```
     /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
-    /// # use leveret::{Broker, Queue};
-    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
-    /// # let (producer, consumer) = (broker.producer::<u32>(&queue)?, broker.consumer::<u32>(&queue)?);
+    /// # use leveret::Broker;
+    /// # let broker = Broker::new();
+    /// # let producer = broker.producer::<u32>("q")?;
+    /// # let consumer = broker.consumer::<u32>("q")?;
     /// producer.publish(7)?;
     /// let mut receiving = pin!(consumer.recv_async());
     /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
@@ -232,22 +251,18 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_async(&self) -> impl Future<Output = Result<Delivery<T>, RecvError>> + Send + '_ {
-        Recv {
-            consumer: self,
-            wait: TaskWait::default(),
-        }
+        task::Recv::new(self)
     }
 
-    /// An iterator that receives until the consumer is cancelled.
+    /// Returns an iterator that receives messages until the consumer is cancelled.
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue};
+    /// use leveret::Broker;
     ///
     /// let broker = Broker::new();
-    /// let queue = Queue::new("q");
-    /// broker.producer::<u32>(&queue)?.publish_batch([1, 2, 3]);
-    /// let consumer = broker.consumer::<u32>(&queue)?;
+    /// broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
+    /// let consumer = broker.consumer::<u32>("q")?;
     /// let mut sum = 0;
     /// for delivery in consumer.iter().take(3) {
     ///     let delivery = delivery?;
@@ -264,18 +279,19 @@ impl<T: Payload> Consumer<T> {
         })
     }
 
-    /// An iterator over the messages that are there now: it ends when there is none, or the consumer is cancelled.
+    /// Returns an iterator over the messages that the consumer can receive now.
+    ///
+    /// The iterator ends when there is no message, or when the consumer is cancelled.
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue};
+    /// use leveret::Broker;
     ///
     /// let broker = Broker::new();
-    /// let queue = Queue::new("q");
-    /// broker.producer::<u32>(&queue)?.publish_batch([1, 2, 3]);
-    /// let consumer = broker.consumer_builder::<u32>(&queue).auto_ack().build()?;
-    /// let numbers: Vec<u32> = consumer.try_iter().map(|number| number.map(|number| *number)).collect::<Result<_, _>>()?;
-    /// assert_eq!(numbers, [1, 2, 3]);
+    /// broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
+    /// let consumer = broker.consumer_builder::<u32>("q").auto_ack().build()?;
+    /// let deliveries: Vec<_> = consumer.try_iter().collect::<Result<_, _>>()?;
+    /// assert!(deliveries.iter().map(|delivery| **delivery).eq([1, 2, 3]));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn try_iter(&self) -> impl Iterator<Item = Result<Delivery<T>, RecvError>> + '_ {
@@ -295,67 +311,72 @@ impl<T: Payload> Consumer<T> {
 
     pub(crate) fn open(
         &self,
-        member: usize,
+        place: usize,
         envelope: Result<Envelope, CancelReason>,
     ) -> Result<Delivery<T>, RecvError> {
-        self.open_from(
-            &self.queues[member],
-            envelope.map_err(RecvError::Cancelled)?,
-        )
+        self.open_from(&self.queues[place], envelope.map_err(RecvError::Cancelled)?)
     }
 
-    /// Never part of its caller: there the message would be moved in pieces.
+    /// It is not inlined, since an inlined copy would move the message in pieces.
     #[inline(never)]
     fn open_from(
         &self,
-        member: &ConsumerQueue,
+        queue: &ConsumerQueue,
         envelope: Envelope,
     ) -> Result<Delivery<T>, RecvError> {
-        shown(member, || envelope.size());
+        shown(queue, || envelope.size());
         if Delivery::<T>::is_open(&envelope, &self.codecs) {
-            let source = member.subscriber.origin();
-            return Ok(Delivery::whole(source.handle(), envelope));
+            let origin = queue.subscriber.origin();
+            return Ok(Delivery::whole(origin.handle(), envelope));
         }
-        self.decode(member, envelope).map_err(RecvError::Decode)
+        self.decode(queue, envelope).map_err(RecvError::Decode)
     }
 
     #[inline]
-    fn decode(&self, member: &ConsumerQueue, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
-        let source = member.subscriber.origin();
-        Delivery::open(source.handle(), envelope, &self.codecs)
+    fn decode(&self, queue: &ConsumerQueue, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
+        let origin = queue.subscriber.origin();
+        Delivery::open(origin.handle(), envelope, &self.codecs)
     }
 
     pub(crate) fn queues(&self) -> &Arc<[ConsumerQueue]> {
         &self.queues
     }
 
-    /// Cancels the consumer: what nobody has received goes back to its place, receivers that wait are woken.
+    /// Cancels the consumer.
+    ///
+    /// The messages that were not received yet return to their places in the queue. Receivers that
+    /// wait are woken.
+    ///
+    /// # RabbitMQ
+    /// `basic.cancel`. In RabbitMQ the messages that were not received yet stay with the channel.
     ///
     /// # Examples
     /// ```
     /// use leveret::{CancelReason, RecvError};
-    /// # use leveret::{Broker, Queue};
-    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
-    /// # let (producer, consumer) = (broker.producer::<u32>(&queue)?, broker.consumer::<u32>(&queue)?);
-    /// producer.publish(7)?; // handed to the consumer at once, and not received
+    /// # use leveret::Broker;
+    /// # let broker = Broker::new();
+    /// # let producer = broker.producer::<u32>("q")?;
+    /// # let consumer = broker.consumer::<u32>("q")?;
+    /// producer.publish(7)?; // the queue delivers it in advance, and nothing receives it
     /// consumer.cancel();
-    /// assert!(matches!(consumer.recv(), Err(RecvError::Cancelled(CancelReason::ConsumerCancelled))));
-    /// let delivery = broker.consumer::<u32>(&queue)?.recv()?;
-    /// assert!(!delivery.info().redelivered()); // nobody has seen it
+    /// let error = consumer.recv().unwrap_err();
+    /// assert!(matches!(error, RecvError::Cancelled(CancelReason::ConsumerCancelled)));
+    /// let delivery = broker.consumer::<u32>("q")?.recv()?;
+    /// assert!(!delivery.info().redelivered()); // it was not received before
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn cancel(&self) {
-        cancel(&self.queues);
+        cancel::cancel(&self.queues);
     }
 
-    /// A handle that cancels this consumer from elsewhere.
+    /// Returns a handle that cancels this consumer, for use in another thread.
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue, RecvError};
+    /// use leveret::{Broker, RecvError};
     ///
     /// let broker = Broker::new();
-    /// let consumer = broker.consumer::<String>(&Queue::new("q"))?;
+    /// let consumer = broker.consumer::<String>("q")?;
     /// let cancel_handle = consumer.cancel_handle();
     /// let receiving = std::thread::spawn(move || consumer.recv().map(drop));
     /// cancel_handle.cancel();
@@ -363,64 +384,60 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle {
-            members: Arc::clone(&self.queues),
-        }
+        CancelHandle::new(&self.queues)
     }
 
-    /// The queue it receives from; the first, if there are several.
+    /// Returns the name of the queue. It is the first queue if there are several.
     pub fn queue(&self) -> &Name {
         self.queues[0].subscriber.origin().queue.name()
     }
 
-    /// The consumer tag, under which the queue knows it.
+    /// Returns the consumer tag, which identifies the consumer at its queues.
     pub fn tag(&self) -> &Name {
         &self.queues[0].subscriber.origin().consumer_tag
     }
 
-    /// Changes how many unsettled messages it may hold, of each of its queues; 0 is no limit. A lower count takes
-    /// nothing back.
+    /// Changes the number of unsettled messages that the consumer may hold from each queue.
+    ///
+    /// 0 means no limit. A smaller number does not return messages that the consumer has already.
+    ///
+    /// # RabbitMQ
+    /// The `prefetch-count` of `basic.qos`.
     ///
     /// # Examples
     /// ```
-    /// # use leveret::{Broker, Queue};
-    /// # let (broker, queue) = (Broker::new(), Queue::new("q"));
-    /// # let producer = broker.producer::<u32>(&queue)?;
-    /// let consumer = broker.consumer_builder::<u32>(&queue).prefetch(1).build()?;
+    /// # use leveret::Broker;
+    /// # let broker = Broker::new();
+    /// # let producer = broker.producer::<u32>("q")?;
+    /// let consumer = broker.consumer_builder::<u32>("q").prefetch(1).build()?;
     /// producer.publish_batch([1, 2]);
     /// let first = consumer.recv()?;
-    /// assert!(consumer.try_recv().is_err()); // it holds one
+    /// assert!(consumer.try_recv().is_err()); // it holds one message already
     /// consumer.set_prefetch(2);
     /// assert_eq!(*consumer.try_recv()?, 2);
     /// assert_eq!((&**consumer.queue(), consumer.tag()), ("q", first.info().consumer_tag()));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_prefetch(&self, prefetch: u32) {
-        for member in self.queues.iter() {
-            member.subscriber.set_prefetch(prefetch);
+        for queue in self.queues.iter() {
+            queue.subscriber.set_prefetch(prefetch);
         }
     }
 }
 
-/// A message of so many bytes is shown to the receiver: with auto-ack it is acknowledged by that.
+/// Acknowledges a message that the receiver gets, if the consumer has auto-ack.
 #[inline]
-fn shown(member: &ConsumerQueue, bytes: impl FnOnce() -> u64) {
-    let source = member.subscriber.origin();
-    if source.auto_ack {
-        // What is acknowledged on delivery is not settled again.
-        let _ = source.ack(1, bytes(), None);
-    }
-}
-
-fn cancel(members: &[ConsumerQueue]) {
-    for member in members {
-        member.subscriber.cancel(CancelReason::ConsumerCancelled);
+fn shown(queue: &ConsumerQueue, bytes: impl FnOnce() -> u64) {
+    let origin = queue.subscriber.origin();
+    if origin.auto_ack {
+        // A message that is acknowledged on delivery is not settled again.
+        let _ = origin.ack(1, bytes(), None);
     }
 }
 
 impl<T: Payload> Drop for Consumer<T> {
     fn drop(&mut self) {
-        cancel(&self.queues);
+        cancel::cancel(&self.queues);
     }
 }
 
@@ -430,56 +447,5 @@ impl<T: Payload> fmt::Debug for Consumer<T> {
             .field("queue", self.queue())
             .field("tag", self.tag())
             .finish_non_exhaustive()
-    }
-}
-
-/// The future of [`Consumer::recv_async`].
-struct Recv<'a, T: Payload> {
-    consumer: &'a Consumer<T>,
-    wait: TaskWait,
-}
-
-impl<T: Payload> Future for Recv<'_, T> {
-    type Output = Result<Delivery<T>, RecvError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let consumer = self.consumer;
-        let run = match self.wait.is_registered() {
-            true => None,
-            false => consumer.run(),
-        };
-        if let Some((mut run, source)) = run {
-            if let Some(envelope) = run.pop_front() {
-                return Poll::Ready(Ok(Delivery::whole(source, envelope)));
-            }
-        }
-        let first = consumer.turn();
-        self.wait
-            .poll(&consumer.queues, first, context)
-            .map(|(member, envelope)| consumer.open(member, envelope))
-    }
-}
-
-impl<T: Payload> Drop for Recv<'_, T> {
-    fn drop(&mut self) {
-        self.wait.leave(&self.consumer.queues);
-    }
-}
-
-/// Cancels a consumer from elsewhere. Cloning is cheap.
-///
-/// # If dropped
-/// Nothing happens: only [`cancel`](Self::cancel) cancels.
-///
-/// [`Consumer::cancel_handle`] has an example.
-#[derive(Clone, Debug)]
-pub struct CancelHandle {
-    members: Arc<[ConsumerQueue]>,
-}
-
-impl CancelHandle {
-    /// Cancels the consumer as [`Consumer::cancel`] does. Again does nothing.
-    pub fn cancel(&self) {
-        cancel(&self.members);
     }
 }

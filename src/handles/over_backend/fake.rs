@@ -1,7 +1,8 @@
-//! A backend for tests: an engine behind a connection that can be held up and lost.
+//! [`Fake`], a backend for tests. Its connection to the engine can be delayed and lost.
 //!
-//! The engine is a broker of ours, spoken to by AMQP's methods. A thread runs the operations and
-//! completes them later, and those that came together in reverse order.
+//! The engine is another broker, which the backend calls by the methods of AMQP. A thread runs the
+//! operations and completes them later. It completes operations that arrived together in reverse
+//! order.
 
 use std::{
     collections::HashMap,
@@ -41,7 +42,7 @@ use crate::{
     },
 };
 
-/// Runs an operation, and returns the completion of its caller.
+/// Runs an operation, and returns the function that completes it for its caller.
 type Operation = Box<dyn FnOnce() -> Box<dyn FnOnce() + Send> + Send>;
 
 enum Job {
@@ -102,7 +103,7 @@ impl Fake {
         })
     }
 
-    /// A connection of typed handles over this backend.
+    /// Returns a connection for typed handles that uses this backend.
     pub(super) fn handles(self: &Arc<Self>) -> Connection {
         let time = Time::default();
         let timers = Arc::new(Timers::new(time.clone()));
@@ -112,14 +113,15 @@ impl Fake {
         Connection::open(&vhost, 1, user, false, Some(backend))
     }
 
-    /// Holds all operations up until the guard is dropped.
+    /// Delays all operations until the guard is dropped.
     pub(super) fn hold(&self) -> Sender<()> {
         let (guard, released) = unbounded();
         self.jobs.send(Job::Hold(released)).unwrap();
         guard
     }
 
-    /// Loses the connection: nothing under way completes, and the engine takes its deliveries back.
+    /// Loses the connection. Operations that have not completed never complete, and the engine
+    /// requeues its deliveries.
     pub(super) fn lose(&self) {
         if self.lost.swap(true, SeqCst) {
             return;
@@ -155,7 +157,8 @@ impl Fake {
     }
 }
 
-/// Runs jobs, and completes those that came together in reverse order. A lost connection drops them.
+/// Runs jobs, and completes jobs that arrived together in reverse order. After a lost connection it
+/// drops them.
 fn run(jobs: &Receiver<Job>, lost: &AtomicBool) {
     while let Ok(first) = jobs.recv() {
         let mut completions = Vec::new();
@@ -172,7 +175,7 @@ fn run(jobs: &Receiver<Job>, lost: &AtomicBool) {
     }
 }
 
-/// Hands the deliveries of the engine to the inboxes of their consumers.
+/// Forwards the deliveries of the engine to the inboxes of their consumers.
 fn forward(
     events: &crate::session::channel::Events,
     channel: &Channel,
@@ -213,7 +216,7 @@ fn forward(
     }
 }
 
-/// Publishes in confirm mode; what came of it are events that are there when the method returns.
+/// Publishes in confirm mode. The events with the result have arrived when `basic_publish` returns.
 fn publish(channel: &Channel, message: Outbound) -> Confirmation {
     let Outbound {
         exchange,
@@ -323,7 +326,7 @@ impl Backend for Fake {
             consumers.inboxes.remove(&tag);
             tag
         };
-        // A lost connection has no consumers any more.
+        // After a lost connection this fails, since the consumers have ended with it.
         let _ = self.consuming.basic_cancel(&tag);
     }
 

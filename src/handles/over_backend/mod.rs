@@ -1,5 +1,6 @@
-//! The typed handles over an engine outside of this process. Each test of what both can do runs in this
-//! process as well.
+//! Tests of the typed handles over an engine outside of this process.
+//!
+//! A test of features that both engines have also runs over the engine in this process.
 
 mod fake;
 
@@ -40,7 +41,7 @@ struct Task {
 
 const SECOND: Duration = Duration::from_secs(10);
 
-/// Runs a test in this process, and over the backend.
+/// Runs a test over the engine in this process, and over the backend.
 fn both(test: impl Fn(&Connection)) {
     let broker = Broker::new();
     test(&broker.connect("/", Credentials::guest()).unwrap());
@@ -252,7 +253,7 @@ fn a_publish_that_is_not_confirmed_in_time_gives_its_payload_back() {
     let late = producer.publish_timeout("late".to_owned(), Duration::from_millis(1));
     let (error, payload) = late.unwrap_err().into_parts();
     assert_eq!((error, &*payload), (Error::Timeout, "late"));
-    // A future that is dropped does not stop its publish either.
+    // The publish also continues if its future is dropped.
     let mut dropped = Box::pin(producer.publish_async("dropped".to_owned()));
     let mut context = Context::from_waker(Waker::noop());
     assert!(dropped.as_mut().poll(&mut context).is_pending());
@@ -302,7 +303,7 @@ fn a_lost_connection_ends_everything_and_loses_no_message() {
     ));
     assert!(producer.publish(12).is_err());
 
-    // The engine has everything that was not acknowledged, once.
+    // The engine has each unacknowledged message exactly once.
     let again = Fake::connect(&server).handles();
     let consumer = again.consumer::<u32>("q").unwrap();
     let mut left: Vec<u32> = (0..9)

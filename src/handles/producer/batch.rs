@@ -1,28 +1,33 @@
-//! Publishing many payloads at once: a queue takes a run of them in one critical section.
+//! [`Producer::publish_batch`], which publishes many payloads at once. A queue takes a run of them
+//! in one critical section.
 //!
-//! Only where nothing can come between: where a queue may refuse a message or have its publisher wait, where time plays a part, or several
-//! places are to have it, each is published by itself.
+//! Payloads are published one by one in these cases: the queue can refuse a message or block its
+//! publisher, the message depends on time, or it goes to several queues.
 
 use super::{Producer, PublishError, refused::payload_of, send::plain};
 use crate::{engine::vhost::Published, message::payload::Payload};
 
-/// How many messages a queue takes at once: its lock is held so long.
+/// The number of messages that a queue takes at once. It holds its lock for all of them.
 const RUN: usize = 64;
 
 impl<T: Payload> Producer<T> {
-    /// Publishes one payload after the other with the producer's own routing key; a result for each, in their order.
+    /// Publishes payloads in their order with the routing key of the producer. Returns one result
+    /// for each payload, in the same order.
     ///
-    /// A queue takes up to 64 of them at once, which costs less than one by one; nobody else's message comes between those.
+    /// A queue takes up to 64 payloads at once, which costs less than to publish them one by one.
+    /// No other publisher's message comes between payloads that a queue takes at once.
+    ///
+    /// # RabbitMQ
+    /// `basic.publish`, once for each payload.
     ///
     /// # Errors
-    /// Each result is as [`publish`](Self::publish)'s; one failure does not stop the others.
+    /// Each result has the errors of [`publish`](Self::publish). A payload that fails does not stop
+    /// the others.
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Broker, Queue};
-    ///
-    /// let broker = Broker::new();
-    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+    /// let broker = leveret::Broker::new();
+    /// let producer = broker.producer::<u32>("q")?;
     /// let results = producer.publish_batch(0..64);
     /// assert!(results.iter().all(|result| result.is_ok()));
     /// # Ok::<(), leveret::Error>(())
@@ -34,7 +39,7 @@ impl<T: Payload> Producer<T> {
         let mut payloads = payloads.into_iter();
         let mut results = Vec::new();
         loop {
-            // The iterator is user code, and comes before anything is looked up.
+            // The iterator is the caller's code. It runs before the route is looked up.
             let run: Vec<T> = payloads.by_ref().take(RUN).collect();
             if run.is_empty() {
                 return results;
@@ -44,7 +49,8 @@ impl<T: Payload> Producer<T> {
         }
     }
 
-    /// As many as go the plain way are put there in one critical section; of the others each says itself what is the matter.
+    /// Pushes as many payloads as possible in one critical section. Publishes the others one by
+    /// one, so that each has its own result.
     fn publish_run(&self, run: Vec<T>, results: &mut Vec<Result<Published, PublishError<T>>>) {
         let count = run.len();
         let mut payloads = run.into_iter();

@@ -1,4 +1,4 @@
-//! How a producer is made.
+//! [`ProducerBuilder`], and the [`Destination`] of a producer.
 
 use std::{fmt, sync::Arc};
 
@@ -13,9 +13,10 @@ use crate::{
     },
 };
 
-/// Where a producer publishes to: a queue (by the default exchange) or an exchange.
+/// The destination of a producer: an exchange, or a queue (by the default exchange).
 ///
-/// It is made from a description. A plain name means a queue, which it [opens](Queue#impl-From%3C%26str%3E-for-Queue).
+/// A description converts into a destination. A plain name is the name of a queue, which the
+/// producer [opens](Queue#impl-From%3C%26str%3E-for-Queue).
 ///
 /// # Examples
 /// ```
@@ -30,13 +31,13 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Destination {
-    /// A queue, by the default exchange.
+    /// A queue, to which the producer publishes by the default exchange.
     Queue(Queue),
     /// An exchange.
     Exchange(Exchange),
 }
 
-/// A queue, described or named; a plain name opens it.
+/// Conversions from the description and from the name of a queue. A plain name opens the queue.
 macro_rules! queues {
     ($($queue:ty),*) => {$(
         impl From<$queue> for Destination {
@@ -61,7 +62,7 @@ impl From<&Exchange> for Destination {
     }
 }
 
-/// How a producer is to be; made by `producer_builder`.
+/// Builds a producer with other settings. `producer_builder` returns it.
 ///
 /// # Examples
 /// ```
@@ -76,7 +77,7 @@ impl From<&Exchange> for Destination {
 ///     .build()?;
 /// assert_eq!(audit.publish(vec![1]).unwrap_err().error().reply_code(), Some(312));
 ///
-/// // Encoded as text, measured by its own rule, and dropped if the queue is gone:
+/// // This producer has its own codec and size function, and drops unroutable messages:
 /// let names = broker.simple_queue::<String>("names")?;
 /// let builder = broker.producer_builder::<String>(&Queue::new("names")).codec(Text);
 /// let producer = builder.sized_by(|name| name.len() as u64 + 100).not_mandatory().build()?;
@@ -111,56 +112,70 @@ impl<T: Payload> ProducerBuilder<T> {
         }
     }
 
-    /// The routing key of messages that name none; at most 255 bytes. Unless set it is empty, or the queue's name.
+    /// Sets the routing key of messages that have none of their own, at most 255 bytes.
+    ///
+    /// The default is the name of the queue, or the empty key for an exchange.
     pub fn routing_key(mut self, routing_key: impl Into<String>) -> Self {
         self.routing_key = Some(routing_key.into());
         self
     }
 
-    /// A message that finds no queue is an error. The default for a producer made for a queue.
+    /// Makes an unroutable message an error. This is the default of a producer for a queue.
+    ///
+    /// # RabbitMQ
+    /// The `mandatory` flag of `basic.publish`. In RabbitMQ it is never set by default.
     pub fn mandatory(mut self) -> Self {
         self.mandatory = Some(true);
         self
     }
 
-    /// A message that finds no queue is dropped. The default for a producer made for an exchange.
+    /// Drops an unroutable message without an error. This is the default of a producer for an
+    /// exchange.
     pub fn not_mandatory(mut self) -> Self {
         self.mandatory = Some(false);
         self
     }
 
-    /// How payloads are encoded when they must be; JSON unless set. Text and bytes are never encoded.
+    /// Sets the codec for payloads that must be encoded. The default is JSON.
+    ///
+    /// Text and bytes are never encoded.
     pub fn codec(mut self, codec: impl Codec + 'static) -> Self {
         self.codec = Some(Arc::new(codec));
         self
     }
 
-    /// The properties of messages that bring none of their own; headers among them route as those of a message do.
+    /// Sets the properties of messages that have none of their own.
+    ///
+    /// A headers exchange routes by the headers in these properties, as by those of a message.
     pub fn properties(mut self, properties: Properties) -> Self {
         self.properties = properties;
         self
     }
 
-    /// Measures payloads: what limits, budgets and counts take for a message's size, in bytes. Called once for each
-    /// message, when it is published. Unless set it is the length of bytes and text, else the size of the type, without
-    /// what it owns on the heap. More than 2^48 bytes count as 2^48.
+    /// Sets the function that computes the size of a message in bytes, for limits, budgets and
+    /// counts.
+    ///
+    /// The producer calls the function once for each message, when it publishes the message. The
+    /// default is the length of text and bytes. For any other type it is the size of the type,
+    /// without its data on the heap. A size over 2^48 bytes counts as 2^48.
     pub fn sized_by(mut self, size: fn(&T) -> u64) -> Self {
         self.sized_by = Some(size);
         self
     }
 
-    /// Declares the queue or the exchange, unless it is there, and makes the producer.
+    /// Declares the queue or the exchange, and creates the producer.
     ///
     /// # Errors
-    /// Those of `declare`; [`Error::InvalidName`](crate::Error::InvalidName) for a routing key over 255 bytes, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for
-    /// invalid properties.
+    /// The errors of `declare`, and:
+    /// - [`Error::InvalidName`](crate::Error::InvalidName) if the routing key is over 255 bytes.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if the properties are
+    ///   invalid.
     ///
     /// # Examples
     /// ```
     /// use leveret::Properties;
-    /// # use leveret::{Broker, Queue};
-    /// # let broker = Broker::new();
-    /// let builder = broker.producer_builder::<u32>(&Queue::new("q"));
+    /// # let broker = leveret::Broker::new();
+    /// let builder = broker.producer_builder::<u32>("q");
     /// let error = builder.properties(Properties::new().expiration("soon")).build().unwrap_err();
     /// assert_eq!(error.reply_code(), Some(406)); // not a number of milliseconds
     /// # Ok::<(), leveret::Error>(())
@@ -189,9 +204,9 @@ impl<T: Payload> ProducerBuilder<T> {
         };
         let routing_key = routing_key.unwrap_or(own_key);
         let always_encode = gate.always_encode();
-        // Messages of the default codec say what they are without a word.
-        let says_more = self.codec.is_some() || !self.properties.is_empty() || always_encode;
-        let (meta, headers) = match says_more {
+        // A message with the default codec and no properties needs no stored properties.
+        let has_meta = self.codec.is_some() || !self.properties.is_empty() || always_encode;
+        let (meta, headers) = match has_meta {
             true => {
                 let (meta, given) = complete::<T>(self.properties, self.codec.clone());
                 let headers = given.headers_given(&meta);

@@ -1,4 +1,4 @@
-//! The properties that a payload's type and codec add to those of a message.
+//! The properties that the payload type and the codec add to a message.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use crate::{
     model::field_value::FieldTable,
 };
 
-/// What was added to the properties of a message, so that they can be given back as they were.
+/// The additions to the properties of a message. They are kept so that an error can undo them.
 #[derive(Default)]
 pub(super) struct Completed {
     content_type: bool,
     content_encoding: bool,
-    /// The headers as given, if those that travel are others: hidden keys were among them.
+    /// The headers as given, if the message has other headers because `BCC` was removed.
     headers: Option<FieldTable>,
 }
 
 impl Completed {
-    /// The headers as they were given.
+    /// Returns the headers as they were given.
     pub(super) fn headers_given(self, meta: &Meta) -> Option<FieldTable> {
         self.headers.or_else(|| meta.properties.headers.clone())
     }
 
-    /// The properties as they were given.
+    /// Returns the properties as they were given.
     pub(super) fn undo(self, meta: Option<Arc<Meta>>) -> Properties {
         let Some(meta) = meta else {
             return Properties::new();
@@ -47,8 +47,10 @@ impl Completed {
     }
 }
 
-/// What travels with a payload that has these properties. They are moved and not copied: allocated here
-/// and freed where the message is received, they cost more than the rest of it.
+/// Creates the [`Meta`] of a message with these properties.
+///
+/// The properties are moved and not copied. A copy would be allocated by the publisher and freed by
+/// the receiver, which costs more than the rest of the message.
 pub(super) fn complete<T: Payload>(
     properties: Properties,
     codec: Option<Arc<dyn Codec>>,
@@ -73,7 +75,7 @@ pub(super) fn complete<T: Payload>(
     (meta, completed)
 }
 
-/// Says what the payload is, if the message does not.
+/// Sets the content type and the content encoding, if the message has none.
 fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Properties {
     let codec: &dyn Codec = codec.unwrap_or(&Json);
     match (
@@ -95,10 +97,11 @@ fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Prope
     }
 }
 
-/// What a larger size counts as, in bytes: so that sums of sizes stay sums.
+/// The maximum size of a message, in bytes. A larger size counts as this one, so that sums of sizes
+/// do not overflow.
 const LARGEST: u64 = 1 << 48;
 
-/// Adds the size that a producer's own measure gave.
+/// Adds the size that the producer's own size function computed.
 pub(super) fn sized<T: Payload>(meta: Option<Arc<Meta>>, size: u64) -> Meta {
     let meta = match meta {
         Some(meta) => Meta::clone(&meta),

@@ -1,8 +1,12 @@
-//! Producers: typed handles that publish.
+//! [`Producer`], the typed handle that publishes.
 //!
-//! A producer adds a type to a [`Publisher`]. Files: `batch` many at once, `builder` how one is made,
-//! `send` how a payload gets into queues, `completed` what its type adds to the properties, `refused`
-//! what comes back.
+//! A producer adds a payload type to a [`Publisher`].
+//!
+//! - `batch`: publishing of many payloads at once.
+//! - `builder`: [`ProducerBuilder`] and [`Destination`].
+//! - `send`: the way of a payload from the producer to the queues.
+//! - `completed`: the properties that the payload type adds to a message.
+//! - `refused`: [`PublishError`].
 
 mod batch;
 mod builder;
@@ -26,14 +30,18 @@ use crate::{
 
 /// Publishes payloads of one type to one exchange, or to one queue.
 ///
-/// A publish is done when the method returns: every queue on the message's way has it, or has refused it.
-/// Cloning is cheap, and each clone remembers its own routes: give every thread one.
+/// When a publish returns, the message is routed: each of its queues has taken or refused it.
 ///
-/// A producer made for a queue is mandatory (a message that finds no queue is an error), one made for an exchange is
-/// not, unless told otherwise by its [builder](ProducerBuilder) or the message.
+/// Cloning is cheap. Each clone caches its own routes, so give each thread its own clone.
+///
+/// A producer for a queue is mandatory: an unroutable message is an error. A producer for an
+/// exchange is not. The [builder](ProducerBuilder) or the message can set the flag.
+///
+/// # RabbitMQ
+/// `basic.publish`. In RabbitMQ a publish returns before the message is routed.
 ///
 /// # If dropped
-/// Nothing happens to what was published.
+/// Nothing happens to the messages that were published.
 ///
 /// # Examples
 /// ```
@@ -42,10 +50,10 @@ use crate::{
 /// let broker = Broker::new();
 /// let logs = Exchange::topic("logs");
 /// let errors = broker.declare(&Queue::exclusive().bind(&logs, "*.error"))?;
-/// let publisher = broker.producer::<String>(&logs)?;
-/// assert_eq!((&**publisher.exchange(), &**publisher.routing_key()), ("logs", ""));
-/// assert_eq!(publisher.publish_to("disk.error", "full".to_owned())?.routed, 1);
-/// assert_eq!(publisher.publish_to("disk.info", "fine".to_owned())?.routed, 0);
+/// let producer = broker.producer::<String>(&logs)?;
+/// assert_eq!((&**producer.exchange(), &**producer.routing_key()), ("logs", ""));
+/// assert_eq!(producer.publish_to("disk.error", "full".to_owned())?.routed, 1);
+/// assert_eq!(producer.publish_to("disk.info", "fine".to_owned())?.routed, 0);
 /// assert_eq!(*broker.consumer::<String>(&errors)?.recv()?, "full");
 /// # Ok::<(), leveret::Error>(())
 /// ```
@@ -53,65 +61,81 @@ pub struct Producer<T: Payload> {
     publisher: Publisher,
     codec: Option<Arc<dyn Codec>>,
     always_encode: bool,
-    /// The producer's own measure of a payload's size.
+    /// The function that computes the size of a payload, if the builder set one.
     sized_by: Option<fn(&T) -> u64>,
 }
 
 impl<T: Payload> Producer<T> {
-    /// Publishes with the producer's own routing key.
+    /// Publishes a payload with the routing key of the producer.
+    ///
+    /// # RabbitMQ
+    /// `basic.publish`. In RabbitMQ a publish returns before the message is routed.
     ///
     /// # Blocking
-    /// Waits for room if a queue on the message's way is full and has [`Overflow::Block`](crate::Overflow::Block), or is covered by a
-    /// spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block).
+    /// The method waits for room in two cases:
+    /// - One of the message's queues is full and has [`Overflow::Block`](crate::Overflow::Block).
+    /// - A spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block) covers one of the
+    ///   message's queues.
     ///
     /// # Errors
-    /// Each gives the payload back. [`Error::NoRoute`](crate::Error::NoRoute) if the message is mandatory and no queue is on its way,
-    /// [`Error::Refused`](crate::Error::Refused) if no queue took it and one refused it,
-    /// [`Error::NotShareable`](crate::Error::NotShareable) for a [`Local`](crate::Local) that would reach more than one queue,
-    /// [`Error::NotFound`](crate::Error::NotFound) if the exchange is gone, [`Error::Codec`](crate::Error::Codec) if it must be encoded and
-    /// cannot, [`Error::ConnectionClosed`](crate::Error::ConnectionClosed), [`Error::ShutDown`](crate::Error::ShutDown).
+    /// Every error returns the payload to the caller.
+    /// - [`Error::NoRoute`](crate::Error::NoRoute) if the message is mandatory and unroutable.
+    /// - [`Error::Refused`](crate::Error::Refused) if no queue took the message and one refused it.
+    /// - [`Error::NotShareable`](crate::Error::NotShareable) if a [`Local`](crate::Local) payload
+    ///   would reach more than one queue.
+    /// - [`Error::NotFound`](crate::Error::NotFound) if the exchange does not exist any more.
+    /// - [`Error::Codec`](crate::Error::Codec) if the payload must be encoded and the codec fails.
+    /// - [`Error::ConnectionClosed`](crate::Error::ConnectionClosed)
+    /// - [`Error::ShutDown`](crate::Error::ShutDown)
     ///
     /// # Examples
     /// ```
     /// use leveret::{Broker, Queue};
     ///
     /// let broker = Broker::new();
-    /// let queue = Queue::new("q");
-    /// let producer = broker.producer::<String>(&queue)?;
-    /// broker.delete(&queue)?;
-    /// let error = producer.publish("to nobody".to_owned()).unwrap_err();
+    /// let producer = broker.producer::<String>("q")?;
+    /// broker.delete(&Queue::new("q"))?;
+    /// let error = producer.publish("hello".to_owned()).unwrap_err();
     /// assert_eq!(error.error().reply_code(), Some(312));
-    /// assert_eq!(error.into_inner(), "to nobody");
+    /// assert_eq!(error.into_inner(), "hello");
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn publish(&self, payload: T) -> Result<Published, PublishError<T>> {
         self.send_plain(payload, OnFull::Wait)
     }
 
-    /// Publishes with a routing key of at most 255 bytes.
+    /// Publishes a payload with another routing key, of at most 255 bytes.
+    ///
+    /// # RabbitMQ
+    /// `basic.publish`, as for [`publish`](Self::publish).
     ///
     /// # Errors
-    /// As [`publish`](Self::publish); [`Error::InvalidName`](crate::Error::InvalidName) for a longer key.
+    /// The errors of [`publish`](Self::publish), and
+    /// [`Error::InvalidName`](crate::Error::InvalidName) if the routing key is too long.
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
         self.send_to(routing_key, payload)
     }
 
-    /// Publishes a message with properties of its own.
+    /// Publishes a message with its own properties.
+    ///
+    /// # RabbitMQ
+    /// `basic.publish`, as for [`publish`](Self::publish).
     ///
     /// # Errors
-    /// As [`publish`](Self::publish), giving the message back; [`Error::InvalidName`](crate::Error::InvalidName) for a routing key over 255
-    /// bytes, [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid `expiration` or `delivery_mode`, a `CC` or
-    /// `BCC` header that is not an array, or another's `user_id`.
+    /// The errors of [`publish`](Self::publish), which return the message to the caller, and:
+    /// - [`Error::InvalidName`](crate::Error::InvalidName) if the routing key is over 255 bytes.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if `expiration` or
+    ///   `delivery_mode` is invalid, if a `CC` or `BCC` header is not an array, or if `user_id` is
+    ///   not the user of the connection.
     ///
     /// # Examples
     /// ```
     /// use leveret::{Message, Properties};
-    /// # use leveret::{Broker, Queue};
-    /// # let broker = Broker::new();
-    /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
+    /// # let broker = leveret::Broker::new();
+    /// let producer = broker.producer::<u32>("q")?;
     /// producer.publish_message(Message::new(7).header("origin", "cellar"))?;
-    /// // One that is nobody's `user_id` but the publisher's comes back, properties and all.
-    /// let message = Message::new(8).properties(Properties::new().user_id("somebody"));
+    /// // The connection belongs to the user `guest`. The error returns the message unchanged.
+    /// let message = Message::new(8).properties(Properties::new().user_id("ada"));
     /// let error = producer.publish_message(message.clone()).unwrap_err();
     /// assert_eq!(error.error().reply_code(), Some(406));
     /// assert_eq!(error.into_inner(), message);
@@ -124,30 +148,32 @@ impl<T: Payload> Producer<T> {
         self.send_message(message, OnFull::Wait)
     }
 
-    /// As [`publish`](Self::publish), but never waits for room in a queue with
+    /// Same as [`publish`](Self::publish), but never waits for room in a queue with
     /// [`Overflow::Block`](crate::Overflow::Block), or in a budget.
     ///
-    /// # Errors
-    /// As [`publish`](Self::publish); [`Error::Refused`](crate::Error::Refused) if a blocking queue on the message's way is full, or its
-    /// budget spent.
+    /// [`publish_timeout`](Self::publish_timeout) has an example of both methods.
     ///
-    /// [`publish_timeout`](Self::publish_timeout) has an example of both.
+    /// # Errors
+    /// The errors of [`publish`](Self::publish), and [`Error::Refused`](crate::Error::Refused) if
+    /// one of the message's queues is full and blocks, or its budget is spent and blocks.
     pub fn try_publish(&self, payload: T) -> Result<Published, PublishError<T>> {
         self.send_plain(payload, OnFull::Fail)
     }
 
-    /// As [`publish`](Self::publish), but waits at most `timeout` for room in a queue with
+    /// Same as [`publish`](Self::publish), but waits at most `timeout` for room in a queue with
     /// [`Overflow::Block`](crate::Overflow::Block).
     ///
     /// # Errors
-    /// As [`publish`](Self::publish); [`Error::Timeout`](crate::Error::Timeout) if there was no room in time.
+    /// The errors of [`publish`](Self::publish), and [`Error::Timeout`](crate::Error::Timeout) if
+    /// there was no room in time.
     ///
     /// # Examples
     /// ```
     /// use leveret::Error;
     /// # use std::time::Duration;
     /// # use leveret::{Broker, Overflow, Queue};
-    /// # let (broker, queue) = (Broker::new(), Queue::new("q").max_length(1).overflow(Overflow::Block));
+    /// # let broker = Broker::new();
+    /// # let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     /// # let producer = broker.producer::<u32>(&queue)?;
     /// // The queue has `max_length(1)` and `Overflow::Block`.
     /// producer.publish_timeout(1, Duration::from_secs(1))?;
@@ -164,19 +190,20 @@ impl<T: Payload> Producer<T> {
         self.send_plain(payload, OnFull::WaitFor(timeout))
     }
 
-    /// As [`publish`](Self::publish), for a task: waits for room without blocking the thread.
+    /// Same as [`publish`](Self::publish), but waits for room without blocking the thread.
     ///
     /// # If dropped
     /// A future that is dropped before it is ready has published nothing.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// The errors of [`publish`](Self::publish).
     ///
     /// # Examples
     /// ```
     /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
     /// # use leveret::{Broker, Overflow, Queue};
-    /// # let (broker, queue) = (Broker::new(), Queue::new("q").max_length(1).overflow(Overflow::Block));
+    /// # let broker = Broker::new();
+    /// # let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     /// # let producer = broker.producer::<u32>(&queue)?;
     /// // The queue has `max_length(1)` and `Overflow::Block`.
     /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
@@ -189,12 +216,13 @@ impl<T: Payload> Producer<T> {
         self.send_async(payload).await
     }
 
-    /// As [`publish_message`](Self::publish_message), but never waits.
+    /// Same as [`publish_message`](Self::publish_message), but never waits for room.
+    ///
+    /// [`publish_message_timeout`](Self::publish_message_timeout) has an example of both methods.
     ///
     /// # Errors
-    /// As [`try_publish`](Self::try_publish), giving the message back.
-    ///
-    /// [`publish_message_timeout`](Self::publish_message_timeout) has an example of both.
+    /// The errors of [`publish_message`](Self::publish_message) and of
+    /// [`try_publish`](Self::try_publish), which return the message to the caller.
     pub fn try_publish_message(
         &self,
         message: Message<T>,
@@ -202,22 +230,25 @@ impl<T: Payload> Producer<T> {
         self.send_message(message, OnFull::Fail)
     }
 
-    /// As [`publish_message`](Self::publish_message), but waits at most `timeout` for room.
+    /// Same as [`publish_message`](Self::publish_message), but waits at most `timeout` for room.
     ///
     /// # Errors
-    /// As [`publish_timeout`](Self::publish_timeout), giving the message back.
+    /// The errors of [`publish_message`](Self::publish_message) and of
+    /// [`publish_timeout`](Self::publish_timeout), which return the message to the caller.
     ///
     /// # Examples
     /// ```
     /// use leveret::Message;
     /// # use std::time::Duration;
     /// # use leveret::{Broker, Overflow, Queue};
-    /// # let (broker, queue) = (Broker::new(), Queue::new("q").max_length(1).overflow(Overflow::Block));
+    /// # let broker = Broker::new();
+    /// # let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     /// # let producer = broker.producer::<u32>(&queue)?;
     /// // The queue has `max_length(1)` and `Overflow::Block`.
     /// producer.try_publish_message(Message::new(1))?;
     /// let error = producer.try_publish_message(Message::new(2)).unwrap_err();
-    /// let error = producer.publish_message_timeout(error.into_inner(), Duration::from_millis(1)).unwrap_err();
+    /// let (message, timeout) = (error.into_inner(), Duration::from_millis(1));
+    /// let error = producer.publish_message_timeout(message, timeout).unwrap_err();
     /// assert_eq!(error.payload().payload(), &2);
     /// # Ok::<(), leveret::Error>(())
     /// ```
@@ -229,12 +260,15 @@ impl<T: Payload> Producer<T> {
         self.send_message(message, OnFull::WaitFor(timeout))
     }
 
-    /// The exchange it publishes to; empty for the default exchange.
+    /// Returns the name of the exchange. The name of the default exchange is empty.
     pub fn exchange(&self) -> &Name {
         self.publisher.exchange()
     }
 
-    /// The routing key it publishes with unless told another: the queue's name, for a producer made for a queue.
+    /// Returns the routing key of messages that have none of their own.
+    ///
+    /// Unless the builder set it, it is the name of the queue for a producer for a queue, and empty
+    /// for a producer for an exchange.
     pub fn routing_key(&self) -> &Name {
         self.publisher.routing_key()
     }

@@ -1,4 +1,4 @@
-//! A message that is in no queue, given back.
+//! [`PublishError`], which returns a message that is in no queue.
 
 use std::{fmt, sync::Arc};
 
@@ -10,13 +10,18 @@ use crate::{
     model::error::Error,
 };
 
-/// Why a message is in no queue, and the message itself; the `?` operator turns it into the [`Error`].
+/// The error of a publish: the reason why the message is in no queue, and the message itself.
+///
+/// The `?` operator converts it into the [`Error`].
+///
+/// # RabbitMQ
+/// `basic.return` and a negative confirm report a failure later. Here the call returns it.
 ///
 /// # Examples
 /// ```
 /// # use leveret::{Broker, Queue};
 /// # let broker = Broker::new();
-/// let producer = broker.producer::<String>(&Queue::new("q"))?;
+/// let producer = broker.producer::<String>("q")?;
 /// broker.delete(&Queue::new("q"))?;
 /// let refused = producer.publish("hello".to_owned()).unwrap_err();
 /// assert_eq!(refused.payload(), "hello");
@@ -36,22 +41,22 @@ impl<T> PublishError<T> {
         PublishError { error, payload }
     }
 
-    /// Why.
+    /// Returns the reason.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// What was to be published.
+    /// Returns a reference to the payload or message that was not published.
     pub fn payload(&self) -> &T {
         &self.payload
     }
 
-    /// Gives back what was to be published.
+    /// Returns the payload or message that was not published.
     pub fn into_inner(self) -> T {
         self.payload
     }
 
-    /// Gives both out.
+    /// Returns the reason, and the payload or message that was not published.
     pub fn into_parts(self) -> (Error, T) {
         (self.error, self.payload)
     }
@@ -86,7 +91,7 @@ impl<T> From<PublishError<T>> for Error {
 pub(super) fn payload_of<T: Payload>(body: Option<Body>) -> T {
     match body.map(Body::into_inner::<T>) {
         Some(Ok(Ok(payload))) => payload,
-        // It was made from a `T` a moment ago, and no queue has a share in it.
+        // The body was created from a `T`, and no queue shares it.
         _ => unreachable!("a refused message without its payload"),
     }
 }

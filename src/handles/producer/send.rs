@@ -1,4 +1,4 @@
-//! How a payload gets from a producer into queues.
+//! The way of a payload from a producer to the queues.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// A publish under way, with its message.
+/// A publish that has started, with its message.
 pub(super) struct Begun {
     pub(super) started: Started,
     pub(super) message: Unfinished,
@@ -31,24 +31,24 @@ pub(super) struct Begun {
 
 /// A message whose publish has not ended.
 pub(super) struct Unfinished {
-    /// `None` once queues of this process have it.
+    /// `None` after the queues of this process have taken it.
     envelope: Option<Envelope>,
-    /// The payload, if the message carries octets instead.
+    /// The payload, if the message carries its encoded form.
     original: Option<Body>,
-    /// `None` is the producer's own.
+    /// The routing key. `None` is the routing key of the producer.
     key: Option<String>,
 }
 
-/// A message that was not published: why, its payload, and what travelled with it.
+/// A message that was not published: the reason, the payload, and the other parts of the message.
 type Unpublished<T> = (Error, T, Option<Arc<Meta>>);
 
-/// The message of a payload about which nothing is said.
+/// Creates a message from a payload, without properties.
 #[inline(always)]
 pub(super) fn plain<T: Payload>(payload: T, address: &Address, position: u64) -> Envelope {
     Envelope::new(Body::new(payload), address, None).at(position)
 }
 
-/// Takes a message that is in no queue apart.
+/// Splits a message that is in no queue into its parts.
 #[cold]
 fn unpublished<T: Payload>(
     error: Error,
@@ -61,7 +61,7 @@ fn unpublished<T: Payload>(
 }
 
 impl<T: Payload> Producer<T> {
-    /// Publishes a payload with the producer's own key and properties.
+    /// Publishes a payload with the routing key and the properties of the producer.
     #[inline]
     pub(super) fn send_plain(
         &self,
@@ -83,7 +83,7 @@ impl<T: Payload> Producer<T> {
             .try_push(payload, |payload| payload.size() as u64, plain)
     }
 
-    /// Publishes a payload with any key.
+    /// Publishes a payload with the given routing key.
     pub(super) fn send_to(
         &self,
         routing_key: &str,
@@ -125,7 +125,7 @@ impl<T: Payload> Producer<T> {
         }
     }
 
-    /// As [`publish`](Self::publish), for a task.
+    /// Same as [`publish`](Self::publish), for a task.
     pub(super) async fn send_async(&self, payload: T) -> Result<Published, PublishError<T>> {
         let gate = self.publisher.gate();
         let overrides = Overrides::default();
@@ -144,7 +144,8 @@ impl<T: Payload> Producer<T> {
         published.map_err(PublishError::of_payload)
     }
 
-    /// As [`publish`](Self::publish) for many: all are started before the first is waited for.
+    /// Same as [`publish`](Self::publish), for many payloads. Starts all publishes, and waits for
+    /// their confirms afterwards.
     pub(super) fn send_all(
         &self,
         payloads: impl Iterator<Item = T>,
@@ -233,7 +234,8 @@ impl<T: Payload> Producer<T> {
         self.publisher.prepare(gate, overrides, properties, on_full)
     }
 
-    /// Makes the message, pushes it, and waits for the engine if that is outside.
+    /// Creates the message and pushes it. Waits for the confirm if the engine is outside of this
+    /// process.
     fn push(
         &self,
         prepared: Prepared<'_>,
@@ -255,7 +257,7 @@ impl<T: Payload> Producer<T> {
         })
     }
 
-    /// Makes the message. Its payload comes beside it if the message carries octets instead.
+    /// Creates the message. Returns the payload as well if the message carries its encoded form.
     #[inline(always)]
     fn make(
         &self,
@@ -263,7 +265,8 @@ impl<T: Payload> Producer<T> {
         payload: T,
         meta: Option<Arc<Meta>>,
     ) -> std::result::Result<(Option<Envelope>, Option<Body>), Unpublished<T>> {
-        // Lent, not shared: a reference count that both ends write would cost as much as the hop.
+        // The address is borrowed and not shared. A reference count that the publisher and the
+        // receiver both write would cost as much as the transfer.
         let meta = self.measured(&payload, meta);
         let mut envelope = Envelope::new(Body::new(payload), address, meta);
         let mut original = None;
@@ -276,7 +279,7 @@ impl<T: Payload> Producer<T> {
         Ok((Some(envelope), original))
     }
 
-    /// Makes the message and starts its publish.
+    /// Creates the message and starts its publish.
     fn begin(
         &self,
         prepared: Prepared<'_>,
@@ -299,7 +302,7 @@ impl<T: Payload> Producer<T> {
         })
     }
 
-    /// The result of a publish that has ended.
+    /// Returns the result of a publish that has ended.
     fn finish(
         &self,
         outcome: Result<Confirmation>,
@@ -320,7 +323,7 @@ impl<T: Payload> Producer<T> {
         Err(unpublished(error, envelope, original))
     }
 
-    /// Has the message carry octets. Returns its payload.
+    /// Replaces the payload of the message by its encoded form. Returns the payload.
     #[cold]
     fn encode(&self, message: &mut Envelope) -> Result<Body> {
         let codec: &dyn Codec = self.codec.as_deref().unwrap_or(&Json);
@@ -328,8 +331,8 @@ impl<T: Payload> Producer<T> {
         Ok(std::mem::replace(message.body_mut(), octets))
     }
 
-    /// What a message carries besides its payload: with its size, if the producer has a measure of its
-    /// own.
+    /// Returns the [`Meta`] of a message. If the producer has its own size function, the [`Meta`]
+    /// has the size of the payload.
     #[inline]
     fn measured(&self, payload: &T, meta: Option<Arc<Meta>>) -> Option<Arc<Meta>> {
         match self.sized_by {
