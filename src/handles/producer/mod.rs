@@ -125,8 +125,9 @@ impl<T: Payload> Producer<T> {
     /// The errors of [`publish`](Self::publish), which return the message to the caller, and:
     /// - [`Error::InvalidName`](crate::Error::InvalidName) if the routing key is over 255 bytes.
     /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if `expiration` or
-    ///   `delivery_mode` is invalid, if a `CC` or `BCC` header is not an array, or if `user_id` is
-    ///   not the user of the connection.
+    ///   `delivery_mode` is invalid, or a `CC` or `BCC` header is not an array.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if `user_id` is not the
+    ///   user of the connection.
     ///
     /// # Examples
     /// ```
@@ -267,8 +268,7 @@ impl<T: Payload> Producer<T> {
 
     /// Returns the routing key of messages that have none of their own.
     ///
-    /// Unless the builder set it, it is the name of the queue for a producer for a queue, and empty
-    /// for a producer for an exchange.
+    /// The default is the name of the queue, or the empty key for an exchange.
     pub fn routing_key(&self) -> &Name {
         self.publisher.routing_key()
     }
