@@ -259,7 +259,7 @@
 //! ```text
 //! 6  management  snapshots, redrive, delayed messages
 //! 5  handles     broker, producer, consumer, simple queue, select
-//! 4  session     the gate, publishers, subscribers, deliveries, connections, channels
+//! 4  session     the gate, publishers, subscribers, connections, channels, the broker's core
 //! 3  engine      exchanges, queues, policies; above them the virtual host
 //! 2  message     properties, headers, payloads, codecs, the envelope
 //! 1  runtime     locks, waiting, clocks, timers, panics of user code
@@ -304,9 +304,7 @@ pub use crate::{
         vhost::{Published, QueueDeclared},
     },
     handles::{
-        broker::{
-            Broker, BrokerBuilder, Credentials, RemainingExchange, RemainingQueue, ShutdownReport,
-        },
+        broker::{Broker, BrokerBuilder, Credentials},
         consumer::{CancelHandle, Consumer, ConsumerBuilder},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
@@ -341,6 +339,7 @@ pub use crate::{
     },
     runtime::clock::{Clock, ManualClock, SystemClock},
     session::{
+        broker_core::{RemainingExchange, RemainingQueue, ShutdownReport},
         channel::Channel,
         connection::Connection,
         delivery::Delivery,

@@ -144,7 +144,7 @@ impl<'a> Select<'a> {
         let Some(queue) = self.queues.first() else {
             return Err(SelectError);
         };
-        let time = queue.subscriber.vhost().time().clone();
+        let time = queue.subscriber.time().clone();
         self.wait(time.deadline(timeout)).ok_or(SelectError)
     }
 

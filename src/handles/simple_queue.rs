@@ -1,12 +1,9 @@
 //! [`SimpleQueue`]: one queue with `put` and `get`, as `SimpleQueue` of kombu.
 
-use std::{fmt, sync::Arc, task::Poll, time::Duration};
+use std::{fmt, task::Poll, time::Duration};
 
 use crate::{
-    engine::{
-        queue::QueueCore,
-        vhost::{Published, QueueDeleted},
-    },
+    engine::vhost::Published,
     handles::producer::{Producer, PublishError},
     message::{codec::Codecs, envelope::Envelope, outgoing::Message, payload::Payload},
     model::{
@@ -14,11 +11,11 @@ use crate::{
         error::{CancelReason, Result},
         name::Name,
     },
-    runtime::waiter::{self, Ticket, WaitList, Waiting},
+    runtime::waiter::{self, Waiting},
     session::{
         delivery::Delivery,
+        getter::Getter,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
-        unacked::DeliveryOrigin,
     },
 };
 
@@ -53,52 +50,16 @@ pub struct SimpleQueue<T: Payload> {
     codecs: Codecs,
 }
 
-/// The part of a simple queue that gets messages, without the payload type.
-#[derive(Clone)]
-struct Getter {
-    origin: Arc<DeliveryOrigin>,
-}
-
-impl waiter::Waitable for Getter {
-    type Output = Result<Envelope, CancelReason>;
-
-    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let vhost = &self.origin.vhost;
-        match vhost.get_or_wait(self.queue(), ticket) {
-            Ok(Some(envelope)) => Poll::Ready(Ok(envelope)),
-            Ok(None) => Poll::Pending,
-            Err(QueueDeleted) => {
-                let reason = vhost.why_down().unwrap_or(CancelReason::QueueDeleted);
-                Poll::Ready(Err(reason))
-            }
-        }
-    }
-
-    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        self.queue().with_get_waiters(f);
-    }
-
-    fn on_idle(&self) {
-        self.queue().on_idle(None);
-    }
-}
-
-impl Getter {
-    fn queue(&self) -> &Arc<QueueCore> {
-        &self.origin.queue
-    }
-}
-
 impl<T: Payload> SimpleQueue<T> {
     pub(crate) fn open(
         connection: &crate::session::connection::Connection,
         queue: &descriptions::Queue,
     ) -> Result<SimpleQueue<T>> {
         let producer = connection.producer::<T>(queue)?;
-        let origin = connection.gate().getter(producer.routing_key())?;
+        let getter = connection.gate().getter(producer.routing_key())?;
         Ok(SimpleQueue {
             producer,
-            getter: Getter { origin },
+            getter,
             codecs: Codecs::default(),
         })
     }
@@ -217,7 +178,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn get_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
-        let time = self.getter.origin.vhost.time().clone();
+        let time = self.getter.time().clone();
         match waiter::wait(&self.getter, time.deadline(timeout)) {
             Some(got) => Ok(self.open_delivery(got)?),
             None => Err(RecvTimeoutError::Timeout),
@@ -252,8 +213,7 @@ impl<T: Payload> SimpleQueue<T> {
 
     fn open_delivery(&self, got: Result<Envelope, CancelReason>) -> Result<Delivery<T>, RecvError> {
         let envelope = got.map_err(RecvError::Cancelled)?;
-        Delivery::open(self.getter.origin.handle(), envelope, &self.codecs)
-            .map_err(RecvError::Decode)
+        Delivery::open(self.getter.origin(), envelope, &self.codecs).map_err(RecvError::Decode)
     }
 
     /// Returns the number of ready messages. It is 0 if the queue is deleted.
@@ -261,7 +221,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # RabbitMQ
     /// `SimpleQueue.qsize` of kombu, or the `message-count` of `queue.declare-ok`.
     pub fn len(&self) -> usize {
-        self.getter.queue().ready_len()
+        self.getter.ready_len()
     }
 
     /// Returns whether the queue has no ready message.
@@ -290,12 +250,12 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn purge(&self) -> u64 {
-        self.getter.origin.vhost.purge(self.getter.queue())
+        self.getter.purge()
     }
 
     /// Returns the name of the queue.
     pub fn name(&self) -> &Name {
-        self.getter.queue().name()
+        self.getter.queue_name()
     }
 }
 

@@ -13,12 +13,14 @@ mod access;
     )
 )]
 pub(crate) mod backend;
+pub(crate) mod broker_core;
 pub mod channel;
 pub(crate) mod connection;
 pub(crate) mod delay_queue;
 pub(crate) mod delivery;
 pub(crate) mod delivery_info;
 pub(crate) mod gate;
+pub(crate) mod getter;
 pub(crate) mod publisher;
 pub(crate) mod receive;
 mod recv_backoff;

@@ -29,6 +29,7 @@ use crate::{
         name::Name,
     },
     runtime::{
+        clock::Time,
         sync::{Mutex, MutexGuard},
         waiter::{self, Ticket, WaitList},
     },
@@ -144,7 +145,12 @@ impl Subscriber {
         &self.origin
     }
 
-    pub(crate) fn vhost(&self) -> &Arc<VirtualHost> {
+    /// The time of the broker.
+    pub(crate) fn time(&self) -> &Time {
+        self.origin.vhost.time()
+    }
+
+    fn vhost(&self) -> &Arc<VirtualHost> {
         &self.origin.vhost
     }
 

@@ -175,16 +175,6 @@ impl DeliveryOrigin {
             .requeue_undelivered(&self.queue, self.consumer(), envelopes);
     }
 
-    /// Takes out all ready messages, in order, as gets do.
-    pub(crate) fn get_all(&self) -> Vec<Envelope> {
-        self.vhost.get_all(&self.queue)
-    }
-
-    /// Settles messages that were taken by gets and are in another queue now.
-    pub(crate) fn settle_moved(&self, messages: u64, bytes: u64) {
-        self.vhost.settle_moved(&self.queue, messages, bytes);
-    }
-
     /// The name of the exchange that a message was published to.
     pub(crate) fn exchange(&self, origin: ExchangeId) -> Name {
         self.vhost.exchange_names().name(origin)

@@ -3,36 +3,17 @@
 //! Only a [`Broker`] keeps the broker alive. No other handle does.
 
 mod builder;
-mod shutdown;
 
-use std::{
-    collections::{BTreeMap, btree_map},
-    fmt,
-    sync::{Arc, Weak},
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-pub use self::{
-    builder::{BrokerBuilder, Credentials},
-    shutdown::{RemainingExchange, RemainingQueue, ShutdownReport},
-};
+pub use self::builder::{BrokerBuilder, Credentials};
 
 use crate::{
-    engine::vhost::VirtualHost,
-    model::{
-        error::{CancelReason, EntityKind, Error, Result},
-        name::Name,
-    },
-    runtime::{
-        clock::Time,
-        sync::{
-            Mutex,
-            atomic::{AtomicU64, Ordering::SeqCst},
-        },
-        timers::Timers,
-    },
+    model::{error::Result, name::Name},
+    runtime::clock::Time,
     session::{
-        connection::{self, Connection},
-        gate::Gate,
+        broker_core::{BrokerCore, ShutdownReport},
+        connection::Connection,
     },
 };
 
@@ -61,88 +42,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Broker {
-    handle: Arc<BrokerHandle>,
-}
-
-/// The shared state of a broker. Its drop shuts the broker down.
-struct BrokerHandle {
-    time: Time,
-    timers: Arc<Timers>,
-    users: BTreeMap<String, String>,
-    always_encode: bool,
-    next_connection: AtomicU64,
-    /// `None` after the shutdown.
-    vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
-}
-
-/// A virtual host and the connections to it.
-struct VhostEntry {
-    vhost: Arc<VirtualHost>,
-    implicit: Connection,
-    /// All other connections. Closed connections are removed when the list is full.
-    connections: Vec<Weak<connection::ConnectionCore>>,
-}
-
-impl VhostEntry {
-    fn adopt(&mut self, connection: &Connection) {
-        if self.connections.len() == self.connections.capacity() {
-            self.connections.retain(|known| known.strong_count() > 0);
-            // The list can double before the next cleanup, so that cleanups stay rare.
-            self.connections.reserve(self.connections.len().max(8));
-        }
-        self.connections.push(Arc::downgrade(connection.core()));
-    }
-
-    fn end(self, reason: CancelReason) {
-        // The virtual host ends first, so that a woken call does not find it alive. The connections
-        // and everything that belongs to them end afterwards.
-        self.vhost.clear(reason);
-        self.implicit.core().close(reason);
-        for connection in self.connections.iter().filter_map(Weak::upgrade) {
-            connection.close(reason);
-        }
-    }
-}
-
-impl Drop for BrokerHandle {
-    fn drop(&mut self) {
-        self.shut_down();
-    }
-}
-
-impl BrokerHandle {
-    fn shut_down(&self) {
-        let vhosts = self.vhosts.lock().take();
-        for entry in vhosts.into_iter().flat_map(BTreeMap::into_values) {
-            entry.end(CancelReason::ShutDown);
-        }
-        self.timers.stop();
-    }
-
-    fn connect(&self, vhost: &Arc<VirtualHost>, user: Name, implicit: bool) -> Connection {
-        Connection::open(
-            vhost,
-            self.next_connection.fetch_add(1, SeqCst),
-            user,
-            implicit,
-            None,
-        )
-    }
-
-    fn make(&self, name: &Name) -> Result<VhostEntry> {
-        let vhost = VirtualHost::new(
-            name.clone(),
-            self.time.clone(),
-            Arc::clone(&self.timers),
-            self.always_encode,
-        )?;
-        let implicit = self.connect(&vhost, Name::new("guest")?, true);
-        Ok(VhostEntry {
-            vhost,
-            implicit,
-            connections: Vec::new(),
-        })
-    }
+    core: Arc<BrokerCore>,
 }
 
 impl Default for Broker {
@@ -164,21 +64,10 @@ impl Broker {
     }
 
     fn start(time: Time, users: BTreeMap<String, String>, always_encode: bool) -> Broker {
-        let handle = BrokerHandle {
-            timers: Arc::new(Timers::new(time.clone())),
-            time,
-            users,
-            always_encode,
-            next_connection: AtomicU64::new(1),
-            vhosts: Mutex::new(Some(BTreeMap::new())),
-        };
-        let broker = Broker {
-            handle: Arc::new(handle),
-        };
-        // This cannot fail: "/" is a valid name, and a new broker is not shut down.
-        let made = broker.create_vhost("/");
-        debug_assert!(made.is_ok());
-        broker
+        let core = BrokerCore::start(time, users, always_encode);
+        Broker {
+            core: Arc::new(core),
+        }
     }
 
     /// Creates a virtual host, which is separate from all others and has the predeclared exchanges.
@@ -204,23 +93,7 @@ impl Broker {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn create_vhost(&self, name: &str) -> Result {
-        let name = Name::new(name)?;
-        if self.vhosts()?.contains(&name) {
-            return Ok(());
-        }
-        // This is outside the lock, since it calls the user's clock.
-        let made = self.handle.make(&name)?;
-        let mut vhosts = self.handle.vhosts.lock();
-        let unwanted = match vhosts.as_mut().ok_or(Error::ShutDown)?.entry(name) {
-            btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(made);
-                None
-            }
-            btree_map::Entry::Occupied(_) => Some(made),
-        };
-        drop(vhosts);
-        drop(unwanted);
-        Ok(())
+        self.core.create_vhost(name)
     }
 
     /// Returns the names of the virtual hosts, sorted.
@@ -233,13 +106,7 @@ impl Broker {
     /// # Errors
     /// [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     pub fn vhosts(&self) -> Result<Vec<Name>> {
-        let vhosts = self.handle.vhosts.lock();
-        Ok(vhosts
-            .as_ref()
-            .ok_or(Error::ShutDown)?
-            .keys()
-            .cloned()
-            .collect())
+        self.core.vhosts()
     }
 
     /// Deletes a virtual host with everything in it.
@@ -267,18 +134,7 @@ impl Broker {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn delete_vhost(&self, name: &str) -> Result {
-        let name = Name::new(name)?;
-        let entry = {
-            let mut vhosts = self.handle.vhosts.lock();
-            vhosts.as_mut().ok_or(Error::ShutDown)?.remove(&name)
-        };
-        match entry {
-            Some(entry) => {
-                entry.end(CancelReason::VhostDeleted);
-                Ok(())
-            }
-            None => Err(Error::not_found(EntityKind::VirtualHost, &name, &name)),
-        }
+        self.core.delete_vhost(name)
     }
 
     /// Returns the implicit connection to a virtual host, as the user `guest`.
@@ -301,14 +157,7 @@ impl Broker {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn vhost(&self, name: &str) -> Result<Connection> {
-        let vhosts = self.handle.vhosts.lock();
-        match vhosts.as_ref().ok_or(Error::ShutDown)?.get(name) {
-            Some(entry) => Ok(entry.implicit.clone()),
-            None => {
-                let name = Name::new(name)?;
-                Err(Error::not_found(EntityKind::VirtualHost, &name, &name))
-            }
-        }
+        self.core.vhost(name)
     }
 
     /// Opens a connection to a virtual host as a user of this broker.
@@ -334,41 +183,40 @@ impl Broker {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn connect(&self, vhost: &str, credentials: Credentials) -> Result<Connection> {
-        let user = Name::new(&credentials.user)?;
-        if self.handle.users.get(&credentials.user) != Some(&credentials.password) {
-            return Err(Error::bad_credentials(&user));
-        }
-        let mut vhosts = self.handle.vhosts.lock();
-        match vhosts.as_mut().ok_or(Error::ShutDown)?.get_mut(vhost) {
-            Some(entry) => {
-                let connection = self.handle.connect(&entry.vhost, user, false);
-                // `delete_vhost` and `shut_down` take the entry under the same lock. Therefore they
-                // find this connection, or this method does not find the entry.
-                entry.adopt(&connection);
-                Ok(connection)
-            }
-            None => Err(Error::vhost_not_found(&Name::new(vhost)?)),
-        }
+        let Credentials { user, password } = credentials;
+        self.core.connect(vhost, &user, &password)
     }
 
-    /// Returns all virtual hosts, sorted by name.
-    pub(crate) fn virtual_hosts(&self) -> Result<Vec<Arc<VirtualHost>>> {
-        let vhosts = self.handle.vhosts.lock();
-        let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
-        Ok(vhosts
-            .values()
-            .map(|entry| Arc::clone(&entry.vhost))
-            .collect())
+    /// Shuts the broker down gracefully. Returns the messages that were left.
+    ///
+    /// 1. The broker refuses every new publish.
+    /// 2. Consumers continue until their queues are empty and all deliveries are settled, for at
+    ///    most the time `deadline`.
+    /// 3. The broker ends, as if its last handle were dropped.
+    ///
+    /// The method does not wait for messages that have no consumer.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down already.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Error;
+    /// # use std::time::Duration;
+    /// # let broker = leveret::Broker::new();
+    /// let producer = broker.producer::<u32>("q")?;
+    /// let report = broker.shutdown(Duration::from_secs(10))?; // nothing to wait for
+    /// assert!(!report.timed_out && report.queues.is_empty());
+    /// assert_eq!(producer.publish(7).unwrap_err().error(), &Error::ShutDown);
+    /// assert_eq!(broker.shutdown(Duration::ZERO), Err(Error::ShutDown));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn shutdown(&self, deadline: Duration) -> Result<ShutdownReport> {
+        self.core.shutdown(deadline)
     }
 
-    /// Returns the gates of the implicit connections, sorted by virtual host.
-    pub(crate) fn gates(&self) -> Result<Vec<Arc<Gate>>> {
-        let vhosts = self.handle.vhosts.lock();
-        let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
-        let gates = vhosts
-            .values()
-            .map(|entry| Arc::clone(entry.implicit.gate()));
-        Ok(gates.collect())
+    pub(crate) fn core(&self) -> &Arc<BrokerCore> {
+        &self.core
     }
 
     /// Returns the implicit connection to `/`.

@@ -33,7 +33,7 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
-        let time = self.queues[0].subscriber.vhost().time().clone();
+        let time = self.queues[0].subscriber.time().clone();
         let deadline = time.deadline(wait);
         let mut batch = Vec::new();
         loop {

@@ -217,7 +217,7 @@ impl<T: Payload> Consumer<T> {
                 return Ok(Delivery::whole(origin, envelope));
             }
         }
-        let time = self.queues[0].subscriber.vhost().time().clone();
+        let time = self.queues[0].subscriber.time().clone();
         match waiter::wait_any(&self.queues, self.turn(), time.deadline(timeout)) {
             Some((place, envelope)) => Ok(self.open(place, envelope)?),
             None => Err(RecvTimeoutError::Timeout),

@@ -180,7 +180,7 @@ impl Broker {
     ///
     /// [`Snapshot`] has an example.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let gates = self.gates()?;
+        let gates = self.core().gates()?;
         // A virtual host that is deleted meanwhile is left out.
         let vhosts = gates.iter().filter_map(|gate| snapshot_of(gate).ok());
         Ok(Snapshot {

@@ -327,7 +327,7 @@ impl Channel {
         let current = self.current_queue()?;
         let name = Name::new(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
-        let origin = core.gate().getter(&name)?;
+        let origin = core.gate().getter(&name)?.into_origin();
         let queue = Arc::clone(&origin.queue);
         let got = vhost.get(&queue, |mut envelope, left| {
             // The delivery gets its tag and its entry before the queue delivers anything else to

@@ -12,6 +12,7 @@ use super::{
     access::{Access, Permission::*},
     backend::Backend,
     delay_queue::DelayQueue,
+    getter::Getter,
     publisher::{Publisher, PublisherConfig},
     subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
     unacked::DeliveryOrigin,
@@ -274,10 +275,10 @@ impl Gate {
         self.vhost.queue_of_type(self.connection, name)
     }
 
-    /// The origin of messages that are got from a queue.
-    pub(crate) fn getter(&self, queue: &Name) -> Result<Arc<DeliveryOrigin>> {
+    /// The getter of a queue.
+    pub(crate) fn getter(&self, queue: &Name) -> Result<Getter> {
         let queue = self.read_queue(queue)?;
-        Ok(DeliveryOrigin::gets(&self.vhost, &queue))
+        Ok(Getter::new(DeliveryOrigin::gets(&self.vhost, &queue)))
     }
 
     /// Starts a consumer of a queue.

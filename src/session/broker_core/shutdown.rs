@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Poll, time::Duration};
 
-use super::Broker;
+use super::BrokerCore;
 use crate::{
     engine::{queue::QueueCore, vhost::VirtualHost},
     model::{error::Result, name::Name},
@@ -83,37 +83,17 @@ impl Waitable for Idle {
     }
 }
 
-impl Broker {
-    /// Shuts the broker down gracefully. Returns the messages that were left.
-    ///
-    /// 1. The broker refuses every new publish.
-    /// 2. Consumers continue until their queues are empty and all deliveries are settled, for at
-    ///    most the time `deadline`.
-    /// 3. The broker ends, as if its last handle were dropped.
-    ///
-    /// The method does not wait for messages that have no consumer.
+impl BrokerCore {
+    /// Shuts the broker down gracefully, and returns the messages that were left.
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down already.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Error;
-    /// # use std::time::Duration;
-    /// # let broker = leveret::Broker::new();
-    /// let producer = broker.producer::<u32>("q")?;
-    /// let report = broker.shutdown(Duration::from_secs(10))?; // nothing to wait for
-    /// assert!(!report.timed_out && report.queues.is_empty());
-    /// assert_eq!(producer.publish(7).unwrap_err().error(), &Error::ShutDown);
-    /// assert_eq!(broker.shutdown(Duration::ZERO), Err(Error::ShutDown));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn shutdown(&self, deadline: Duration) -> Result<ShutdownReport> {
+    pub(crate) fn shutdown(&self, deadline: Duration) -> Result<ShutdownReport> {
         let vhosts = self.virtual_hosts()?;
         for vhost in &vhosts {
             vhost.stop_publishing();
         }
-        let until = self.handle.time.deadline(deadline);
+        let until = self.time.deadline(deadline);
         let mut timed_out = false;
         // During a pass, messages can be dead-lettered to queues that the pass has checked already.
         while !timed_out && !all_idle(&vhosts) {
@@ -146,7 +126,7 @@ impl Broker {
         report
             .exchanges
             .sort_by(|a, b| (&a.vhost, &a.exchange).cmp(&(&b.vhost, &b.exchange)));
-        self.handle.shut_down();
+        self.shut_down();
         Ok(report)
     }
 }

@@ -1,0 +1,235 @@
+//! The core of a broker: its virtual hosts, its users, and its end.
+//!
+//! The typed handles and the protocols use it. It knows neither of them.
+
+mod shutdown;
+
+pub use self::shutdown::{RemainingExchange, RemainingQueue, ShutdownReport};
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    sync::{Arc, Weak},
+};
+
+use super::{
+    connection::{self, Connection},
+    gate::Gate,
+};
+use crate::{
+    engine::vhost::VirtualHost,
+    model::{
+        error::{CancelReason, EntityKind, Error, Result},
+        name::Name,
+    },
+    runtime::{
+        clock::Time,
+        sync::{
+            Mutex,
+            atomic::{AtomicU64, Ordering::SeqCst},
+        },
+        timers::Timers,
+    },
+};
+
+/// The shared state of a broker. Its drop shuts the broker down.
+pub(crate) struct BrokerCore {
+    time: Time,
+    timers: Arc<Timers>,
+    /// The passwords by user.
+    users: BTreeMap<String, String>,
+    always_encode: bool,
+    next_connection: AtomicU64,
+    /// `None` after the shutdown.
+    vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
+}
+
+/// A virtual host and the connections to it.
+struct VhostEntry {
+    vhost: Arc<VirtualHost>,
+    implicit: Connection,
+    /// All other connections. Closed connections are removed when the list is full.
+    connections: Vec<Weak<connection::ConnectionCore>>,
+}
+
+impl VhostEntry {
+    fn adopt(&mut self, connection: &Connection) {
+        if self.connections.len() == self.connections.capacity() {
+            self.connections.retain(|known| known.strong_count() > 0);
+            // The list can double before the next cleanup, so that cleanups stay rare.
+            self.connections.reserve(self.connections.len().max(8));
+        }
+        self.connections.push(Arc::downgrade(connection.core()));
+    }
+
+    fn end(self, reason: CancelReason) {
+        // The virtual host ends first, so that a woken call does not find it alive. The connections
+        // and everything that belongs to them end afterwards.
+        self.vhost.clear(reason);
+        self.implicit.core().close(reason);
+        for connection in self.connections.iter().filter_map(Weak::upgrade) {
+            connection.close(reason);
+        }
+    }
+}
+
+impl Drop for BrokerCore {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+impl BrokerCore {
+    fn shut_down(&self) {
+        let vhosts = self.vhosts.lock().take();
+        for entry in vhosts.into_iter().flat_map(BTreeMap::into_values) {
+            entry.end(CancelReason::ShutDown);
+        }
+        self.timers.stop();
+    }
+
+    fn open(&self, vhost: &Arc<VirtualHost>, user: Name, implicit: bool) -> Connection {
+        Connection::open(
+            vhost,
+            self.next_connection.fetch_add(1, SeqCst),
+            user,
+            implicit,
+            None,
+        )
+    }
+
+    fn make(&self, name: &Name) -> Result<VhostEntry> {
+        let vhost = VirtualHost::new(
+            name.clone(),
+            self.time.clone(),
+            Arc::clone(&self.timers),
+            self.always_encode,
+        )?;
+        let implicit = self.open(&vhost, Name::new("guest")?, true);
+        Ok(VhostEntry {
+            vhost,
+            implicit,
+            connections: Vec::new(),
+        })
+    }
+}
+
+impl BrokerCore {
+    /// Starts a broker with the virtual host `/`.
+    pub(crate) fn start(
+        time: Time,
+        users: BTreeMap<String, String>,
+        always_encode: bool,
+    ) -> BrokerCore {
+        let core = BrokerCore {
+            timers: Arc::new(Timers::new(time.clone())),
+            time,
+            users,
+            always_encode,
+            next_connection: AtomicU64::new(1),
+            vhosts: Mutex::new(Some(BTreeMap::new())),
+        };
+        // This cannot fail: "/" is a valid name, and a new broker is not shut down.
+        let made = core.create_vhost("/");
+        debug_assert!(made.is_ok());
+        core
+    }
+
+    /// Creates a virtual host. One that exists already stays unchanged.
+    pub(crate) fn create_vhost(&self, name: &str) -> Result {
+        let name = Name::new(name)?;
+        if self.vhosts()?.contains(&name) {
+            return Ok(());
+        }
+        // This is outside the lock, since it calls the user's clock.
+        let made = self.make(&name)?;
+        let mut vhosts = self.vhosts.lock();
+        let unwanted = match vhosts.as_mut().ok_or(Error::ShutDown)?.entry(name) {
+            btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(made);
+                None
+            }
+            btree_map::Entry::Occupied(_) => Some(made),
+        };
+        drop(vhosts);
+        drop(unwanted);
+        Ok(())
+    }
+
+    /// Returns the names of the virtual hosts, sorted.
+    pub(crate) fn vhosts(&self) -> Result<Vec<Name>> {
+        let vhosts = self.vhosts.lock();
+        Ok(vhosts
+            .as_ref()
+            .ok_or(Error::ShutDown)?
+            .keys()
+            .cloned()
+            .collect())
+    }
+
+    /// Deletes a virtual host with everything in it, and closes its connections.
+    pub(crate) fn delete_vhost(&self, name: &str) -> Result {
+        let name = Name::new(name)?;
+        let entry = {
+            let mut vhosts = self.vhosts.lock();
+            vhosts.as_mut().ok_or(Error::ShutDown)?.remove(&name)
+        };
+        match entry {
+            Some(entry) => {
+                entry.end(CancelReason::VhostDeleted);
+                Ok(())
+            }
+            None => Err(Error::not_found(EntityKind::VirtualHost, &name, &name)),
+        }
+    }
+
+    /// Returns the implicit connection to a virtual host.
+    pub(crate) fn vhost(&self, name: &str) -> Result<Connection> {
+        let vhosts = self.vhosts.lock();
+        match vhosts.as_ref().ok_or(Error::ShutDown)?.get(name) {
+            Some(entry) => Ok(entry.implicit.clone()),
+            None => {
+                let name = Name::new(name)?;
+                Err(Error::not_found(EntityKind::VirtualHost, &name, &name))
+            }
+        }
+    }
+
+    /// Opens a connection to a virtual host as a user.
+    pub(crate) fn connect(&self, vhost: &str, user: &str, password: &str) -> Result<Connection> {
+        let name = Name::new(user)?;
+        if self.users.get(user).map(String::as_str) != Some(password) {
+            return Err(Error::bad_credentials(&name));
+        }
+        let mut vhosts = self.vhosts.lock();
+        match vhosts.as_mut().ok_or(Error::ShutDown)?.get_mut(vhost) {
+            Some(entry) => {
+                let connection = self.open(&entry.vhost, name, false);
+                // `delete_vhost` and `shut_down` take the entry under the same lock. Therefore they
+                // find this connection, or this method does not find the entry.
+                entry.adopt(&connection);
+                Ok(connection)
+            }
+            None => Err(Error::vhost_not_found(&Name::new(vhost)?)),
+        }
+    }
+
+    /// Returns all virtual hosts, sorted by name.
+    fn virtual_hosts(&self) -> Result<Vec<Arc<VirtualHost>>> {
+        let vhosts = self.vhosts.lock();
+        let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
+        Ok(vhosts
+            .values()
+            .map(|entry| Arc::clone(&entry.vhost))
+            .collect())
+    }
+
+    /// Returns the gates of the implicit connections, sorted by virtual host.
+    pub(crate) fn gates(&self) -> Result<Vec<Arc<Gate>>> {
+        let vhosts = self.vhosts.lock();
+        let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
+        let gates = vhosts
+            .values()
+            .map(|entry| Arc::clone(entry.implicit.gate()));
+        Ok(gates.collect())
+    }
+}

@@ -1,0 +1,93 @@
+//! Gets from one queue, one message at a time, without being a consumer (`basic.get`).
+
+use std::{sync::Arc, task::Poll};
+
+use super::unacked::DeliveryOrigin;
+use crate::{
+    engine::vhost::QueueDeleted,
+    message::envelope::Envelope,
+    model::{error::CancelReason, name::Name},
+    runtime::{
+        clock::Time,
+        waiter::{Ticket, WaitList, Waitable},
+    },
+};
+
+/// Gets messages from one queue. Clones get from the same queue.
+#[derive(Clone)]
+pub(crate) struct Getter {
+    origin: Arc<DeliveryOrigin>,
+}
+
+impl Getter {
+    pub(super) fn new(origin: Arc<DeliveryOrigin>) -> Getter {
+        Getter { origin }
+    }
+
+    /// A handle to the origin of the messages, for one more delivery.
+    pub(crate) fn origin(&self) -> Arc<DeliveryOrigin> {
+        self.origin.handle()
+    }
+
+    pub(super) fn into_origin(self) -> Arc<DeliveryOrigin> {
+        self.origin
+    }
+
+    pub(crate) fn queue_name(&self) -> &Name {
+        self.origin.queue.name()
+    }
+
+    /// The number of ready messages.
+    pub(crate) fn ready_len(&self) -> usize {
+        self.origin.queue.ready_len()
+    }
+
+    /// Drops all ready messages. Returns how many.
+    pub(crate) fn purge(&self) -> u64 {
+        self.origin.vhost.purge(&self.origin.queue)
+    }
+
+    pub(crate) fn time(&self) -> &Time {
+        self.origin.vhost.time()
+    }
+
+    /// Takes all ready messages out, in order.
+    pub(crate) fn get_all(&self) -> Vec<Envelope> {
+        self.origin.vhost.get_all(&self.origin.queue)
+    }
+
+    /// Messages that were got are in another queue now.
+    pub(crate) fn settle_moved(&self, messages: u64, bytes: u64) {
+        let DeliveryOrigin { vhost, queue, .. } = &*self.origin;
+        vhost.settle_moved(queue, messages, bytes);
+    }
+
+    /// Messages that were got and that no user code has received return to their positions.
+    pub(crate) fn requeue_undelivered(&self, envelopes: Vec<Envelope>) {
+        self.origin.requeue_undelivered(envelopes);
+    }
+}
+
+impl Waitable for Getter {
+    type Output = Result<Envelope, CancelReason>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
+        let DeliveryOrigin { vhost, queue, .. } = &*self.origin;
+        match vhost.get_or_wait(queue, ticket) {
+            Ok(Some(envelope)) => Poll::Ready(Ok(envelope)),
+            Ok(None) => Poll::Pending,
+            Err(QueueDeleted) => {
+                let reason = vhost.why_down().unwrap_or(CancelReason::QueueDeleted);
+                Poll::Ready(Err(reason))
+            }
+        }
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        self.origin.queue.with_get_waiters(f);
+    }
+
+    fn on_idle(&self) {
+        self.origin.queue.on_idle(None);
+    }
+}
