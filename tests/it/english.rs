@@ -28,10 +28,6 @@ const VERBS: &[&str] = &[
 /// After one of these a clause with `what` stands where a noun belongs.
 const OPENERS: &[&str] = &[",", ";", ":", "(", "and", "or", "but", "of", "that", "than"];
 
-/// Beginnings of the paths of files that do not follow the rules yet. An entry that is not needed
-/// any more fails the test, so that this list only shrinks.
-const PENDING: &[&str] = &[];
-
 const FOLDERS: &[&str] = &["src", "tests", "examples", "benches"];
 const PAGES: &[&str] = &["README.md", "CHANGELOG.md"];
 
@@ -314,37 +310,18 @@ fn files() -> BTreeSet<String> {
     files
 }
 
-#[derive(Debug, Default)]
-struct Report {
-    violations: Vec<String>,
-    /// Entries of the list of pending files that no violation needs.
-    unneeded: Vec<String>,
-}
-
-fn report(files: impl IntoIterator<Item = (String, String)>, pending: &[&str]) -> Report {
-    let mut report = Report::default();
-    let mut needed = BTreeSet::new();
+/// The violations of these files, each with its place.
+fn violations(files: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    let mut violations = Vec::new();
     for (path, text) in files {
         let found = match path.ends_with(".md") {
             true => check_page(&text),
             false => check_rust(&text),
         };
-        let entry = pending.iter().find(|entry| path.starts_with(**entry));
-        match entry {
-            Some(entry) if !found.is_empty() => {
-                needed.insert(*entry);
-            }
-            Some(_) => {}
-            None => {
-                let lines = found.iter();
-                let lines = lines.map(|(number, reason)| format!("{path}:{number}: {reason}"));
-                report.violations.extend(lines);
-            }
-        }
+        let lines = found.iter();
+        violations.extend(lines.map(|(number, reason)| format!("{path}:{number}: {reason}")));
     }
-    let unneeded = pending.iter().filter(|entry| !needed.contains(**entry));
-    report.unneeded = unneeded.map(|entry| (*entry).to_owned()).collect();
-    report
+    violations
 }
 
 #[test]
@@ -356,19 +333,12 @@ fn comments_and_pages_keep_to_the_width_and_the_words() {
     };
     let files = files();
     assert!(files.len() > 100, "only {} files were found", files.len());
-    let Report {
-        violations,
-        unneeded,
-    } = report(files.into_iter().map(read), PENDING);
+    let violations = violations(files.into_iter().map(read));
     assert!(
         violations.is_empty(),
         "{} violation(s) of the rules at the top of tests/it/english.rs:\n{}\n",
         violations.len(),
         violations.join("\n"),
-    );
-    assert!(
-        unneeded.is_empty(),
-        "these entries of PENDING are not needed any more, remove them: {unneeded:?}"
     );
 }
 
@@ -468,16 +438,15 @@ fn a_subject_with_what_is_found_and_a_question_is_not() {
 }
 
 #[test]
-fn an_entry_of_the_pending_list_hides_its_files_until_it_is_not_needed() {
+fn a_violation_says_where_it_is() {
     let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
     let files = [
-        file("src/a/x.rs", "// nobody"),
         file("src/b/x.rs", "// plain"),
         file("src/c.rs", "\n// nobody"),
         file("README.md", "So many pages"),
     ];
-    let report = report(files, &["src/a/", "src/b/"]);
-    let expected = ["src/c.rs:2: \"nobody\"", "README.md:1: \"so many\""];
-    assert_eq!(report.violations, expected);
-    assert_eq!(report.unneeded, ["src/b/"]);
+    assert_eq!(
+        violations(files),
+        ["src/c.rs:2: \"nobody\"", "README.md:1: \"so many\""]
+    );
 }
