@@ -4,7 +4,7 @@ use std::{fmt, task::Poll, time::Duration};
 
 use crate::{
     engine::vhost::Published,
-    handles::producer::{Producer, PublishError},
+    handles::producer::{Producer, ProducerBuilder, PublishError},
     message::{codec::Codecs, envelope::Envelope, outgoing::Message, payload::Payload},
     model::{
         descriptions,
@@ -55,7 +55,7 @@ impl<T: Payload> SimpleQueue<T> {
         connection: &crate::session::connection::Connection,
         queue: &descriptions::Queue,
     ) -> Result<SimpleQueue<T>> {
-        let producer = connection.producer::<T>(queue)?;
+        let producer = ProducerBuilder::<T>::new(Ok(connection.clone()), queue.into()).build()?;
         let getter = connection.gate().getter(producer.routing_key())?;
         Ok(SimpleQueue {
             producer,

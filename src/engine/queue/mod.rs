@@ -36,6 +36,7 @@ mod state;
 mod tally;
 mod timing;
 
+pub(in crate::engine) use self::state::QueueState;
 pub(crate) use self::{
     budget::{Account, BudgetCapacity, BudgetCore},
     consumer_id::ConsumerId,
@@ -46,7 +47,7 @@ pub(crate) use self::{
     outcome::{
         Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery, SubscribeRefused,
     },
-    state::{IDLE_CAPACITY, QueueState},
+    state::IDLE_CAPACITY,
     tally::Counts,
     timing::after,
 };

@@ -35,7 +35,7 @@ impl TimerTarget for QueueTimer {
 impl VirtualHost {
     /// Runs an operation on a queue and carries out its effects. Must be called without any lock
     /// held.
-    pub(crate) fn with_queue<R>(
+    pub(in crate::engine) fn with_queue<R>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
         operation: impl FnOnce(&mut QueueState, u64, &mut Effects) -> R,
