@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+#[cfg(doc)]
+use crate::model::error::Error;
+
 /// A message broker inside this program. It has virtual hosts with exchanges, bindings and queues,
 /// all in memory.
 ///
