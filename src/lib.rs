@@ -144,7 +144,8 @@
 //!
 //! [`PublishError`] then gives the payload back. A producer made for a queue is mandatory; a
 //! producer made for an exchange is not. In RabbitMQ, publisher confirms and returns serve this
-//! purpose. A [`Channel`] has them too, as [`Event`](channel::Event)s.
+//! purpose. A [`Channel`] has them too, as [`Event`](channel::Event)s; its negative confirm says
+//! that at least one queue refused the message.
 //!
 //! ```
 //! use leveret::{Broker, Overflow, Queue};
@@ -195,16 +196,13 @@
 //! ```
 //! use leveret::{Broker, Local};
 //!
-//! #[derive(serde::Serialize, serde::Deserialize)]
+//! #[derive(Debug, serde::Serialize, serde::Deserialize)]
 //! struct Task { id: u64 }
 //!
-//! let broker = Broker::new();
-//! let producer = broker.producer::<Task>("tasks")?;
-//! producer.publish(Task { id: 7 })?;
-//! producer.publish(Task { id: 8 })?;
-//! let task = broker.consumer::<Task>("tasks")?.recv()?.ack_into().map_err(|_| "shared").unwrap();
-//! assert_eq!(task.id, 7);
-//! let json = broker.consumer::<serde_json::Value>("tasks")?.recv()?;
+//! let broker = Broker::new(); let producer = broker.producer::<Task>("tasks")?;
+//! producer.publish(Task { id: 7 })?; producer.publish(Task { id: 8 })?; let task =
+//! broker.consumer::<Task>("tasks")?.recv()?.ack_into().expect("one queue, so not shared");
+//! assert_eq!(task.id, 7); let json = broker.consumer::<serde_json::Value>("tasks")?.recv()?;
 //! assert_eq!(*json, serde_json::json!({"id": 8}));
 //!
 //! // `Local` carries a value that has no encoding.
@@ -243,6 +241,31 @@
 //!
 //! There is none yet. `durable` and `persistent` are recorded, compared and shown. Neither survives
 //! the process.
+//!
+//! # AMQP's methods
+//!
+//! A [`Channel`] has the methods of AMQP 0-9-1 under their own names, and one ordered stream of
+//! events. A [`Connection`] opens it. The types of its options are in the module [`channel`].
+//!
+//! ```
+//! use leveret::channel::{AckMode, Multiple, PublishOptions};
+//! use leveret::{Broker, Credentials, Properties, Queue};
+//!
+//! let broker = Broker::new();
+//! let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+//! channel.queue_declare(&Queue::new("q"))?;
+//! channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+//! let delivery = channel.basic_get("q", AckMode::Manual)?.expect("one message");
+//! assert_eq!(&*delivery.body()?, b"hello");
+//! channel.basic_ack(delivery.delivery_tag(), Multiple::No)?;
+//! # Ok::<(), leveret::Error>(())
+//! ```
+//!
+//! # Looking inside
+//!
+//! [`Broker::snapshot`] shows queues, exchanges and bindings with their counts. [`Broker::delayed`]
+//! lists and cancels delayed messages. [`Connection::redrive`] moves dead letters back, and
+//! [`Connection::set_policy`] sets a [`Policy`]; [`Broker::vhost`] gives the connection.
 //!
 //! # Threads and locks
 //!

@@ -148,7 +148,8 @@ impl Connection {
 
     /// Creates a producer for an exchange, or for a queue (by the default exchange).
     ///
-    /// The method [declares](Self::declare) the exchange or the queue.
+    /// The method [declares](Self::declare) the exchange or the queue. A plain name always means a
+    /// queue. For an exchange pass its description, or [`Exchange::existing`] with its name.
     ///
     /// # Errors
     /// The errors of [`declare`](Self::declare).

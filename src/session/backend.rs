@@ -166,7 +166,7 @@ impl RemoteInbox {
             let closed = self.closed.lock();
             match *closed {
                 true => None,
-                false => self.vhost.enqueue(&self.queue, envelope).ok(),
+                false => self.vhost.enqueue_detached(&self.queue, envelope).ok(),
             }
         };
         match effects {

@@ -3,7 +3,7 @@
 //! The batch is checked first and made afterwards, under one hold of the topology lock. So a failed
 //! declaration changes nothing, and no other connection sees a part of one.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     QueueDeclared, Target, Topology, VirtualHost,
@@ -47,7 +47,7 @@ struct Batch<'a> {
     connection: ConnectionId,
     policies: &'a Policies,
     topology: &'a Topology,
-    exchanges: Vec<(Name, DeclaredExchange)>,
+    exchanges: HashMap<Name, DeclaredExchange>,
     queue: Option<(Name, DeclaredQueue)>,
     bindings: Vec<NewBinding>,
 }
@@ -89,8 +89,13 @@ impl VirtualHost {
         queue: &descriptions::Queue,
         bindings: WithBindings,
     ) -> Result<QueueDeclared> {
+        // Before the locks: it may drop a channel, whose events hold payloads.
+        let replies = self.declare_reply_to(&checked(queue.name())?)?;
         let found_or_made = self.declare(connection, |batch| {
-            let (name, found_or_made) = batch.queue(queue)?;
+            let (name, found_or_made) = match replies {
+                Some(declared) => (declared.name.clone(), FoundOrMade::Replies(declared)),
+                None => batch.queue(queue)?,
+            };
             if bindings == WithBindings::Yes {
                 for binding in queue.bindings() {
                     batch.source(binding.source())?;
@@ -127,7 +132,7 @@ impl VirtualHost {
             connection,
             policies: &policies,
             topology: &topology,
-            exchanges: Vec::new(),
+            exchanges: HashMap::new(),
             queue: None,
             bindings: Vec::new(),
         };
@@ -138,8 +143,12 @@ impl VirtualHost {
             bindings,
             ..
         } = batch;
-        topology.make(exchanges, queue, bindings)?;
-        Ok(planned)
+        let made = topology.make(exchanges, queue, bindings);
+        let pending = topology.take_effects();
+        drop(topology);
+        drop(policies);
+        self.run_all_effects(pending);
+        made.map(|()| planned)
     }
 }
 
@@ -147,6 +156,11 @@ impl Batch<'_> {
     /// Plans the exchange of this description, and returns its name.
     fn exchange(&mut self, description: &descriptions::Exchange) -> Result<Name> {
         let vhost = self.vhost.name();
+        let kind = match description.kind() {
+            _ if description.is_passive() => None,
+            names::DELAYED_MESSAGE => None,
+            kind => Some(kind.parse::<ExchangeKind>()?),
+        };
         let name = checked(description.name())?;
         if name.is_empty() {
             return Err(Error::default_exchange());
@@ -157,13 +171,7 @@ impl Batch<'_> {
                 None => Err(Error::not_found(EntityKind::Exchange, &name, vhost)),
             };
         }
-        let kind = match description.kind() {
-            names::DELAYED_MESSAGE => None,
-            kind => Some(kind.parse::<ExchangeKind>()?),
-        };
-        let planned = self.exchanges.iter().find(|(planned, _)| *planned == name);
-        let planned = planned.map(|(_, declared)| declared);
-        if let Some(there) = self.topology.exchanges.get(&name).or(planned) {
+        if let Some(there) = self.declared_exchange(&name) {
             check_exchange_equivalence(&there.description, description, &name, vhost)?;
             return Ok(name);
         }
@@ -185,7 +193,7 @@ impl Batch<'_> {
             .alternate_exchange;
         let declared =
             DeclaredExchange::new(kind, description.clone(), arguments, alternate, delay_queue);
-        self.exchanges.push((name.clone(), declared));
+        self.exchanges.insert(name.clone(), declared);
         Ok(name)
     }
 
@@ -211,9 +219,6 @@ impl Batch<'_> {
     fn queue(&mut self, description: &descriptions::Queue) -> Result<(Name, FoundOrMade)> {
         let vhost = self.vhost.name();
         let wanted = checked(description.name())?;
-        if let Some(declared) = self.vhost.declare_reply_to(&wanted)? {
-            return Ok((wanted, FoundOrMade::Replies(declared)));
-        }
         if is_reserved(&wanted) && !description.is_open() && !description.is_passive() {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
@@ -287,10 +292,12 @@ impl Batch<'_> {
     }
 
     fn exchange_kind(&self, name: &Name) -> Option<ExchangeKind> {
-        let planned = self.exchanges.iter().find(|(planned, _)| planned == name);
-        let planned = planned.map(|(_, declared)| declared);
-        let declared = self.topology.exchanges.get(name).or(planned)?;
-        Some(declared.kind())
+        self.declared_exchange(name).map(DeclaredExchange::kind)
+    }
+
+    fn declared_exchange(&self, name: &Name) -> Option<&DeclaredExchange> {
+        let planned = || self.exchanges.get(name);
+        self.topology.exchanges.get(name).or_else(planned)
     }
 
     fn planned_queue(&self, name: &Name) -> Option<Arc<QueueCore>> {
@@ -308,11 +315,11 @@ impl Topology {
     /// Fails if an exchange can take no more bindings. Nothing is changed then.
     fn make(
         &mut self,
-        exchanges: Vec<(Name, DeclaredExchange)>,
+        exchanges: HashMap<Name, DeclaredExchange>,
         queue: Option<(Name, DeclaredQueue)>,
         bindings: Vec<NewBinding>,
     ) -> Result {
-        let new_exchanges: Vec<Name> = exchanges.iter().map(|(name, _)| name.clone()).collect();
+        let new_exchanges: Vec<Name> = exchanges.keys().cloned().collect();
         let new_queue = queue.as_ref().map(|(name, _)| name.clone());
         for (name, exchange) in exchanges {
             self.add_exchange(name, exchange);

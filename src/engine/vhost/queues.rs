@@ -12,7 +12,7 @@ use crate::{
         Checkout, ConsumerId, Counts, Credit, DelayedKey, DeliveryTarget, Effects, Group, PushedBy,
         QueueCore, ReturnedDelivery, SubscribeRefused, SubscribeRequest,
     },
-    message::envelope::Envelope,
+    message::envelope::{Envelope, NEVER},
     model::{arguments::QueueArguments, name::Name},
     runtime::waiter::Ticket,
 };
@@ -39,25 +39,39 @@ impl VirtualHost {
         ))
     }
 
-    /// Puts a message into a queue.
+    /// Puts a message of an engine outside into a detached queue. Its time to live is the business
+    /// of that engine: nothing expires here.
     ///
     /// # Errors
-    /// Gives it back if the queue is deleted or refuses it.
-    pub(crate) fn enqueue(
+    /// Gives it back if the queue is deleted.
+    pub(crate) fn enqueue_detached(
         &self,
         queue: &QueueCore,
         mut envelope: Envelope,
     ) -> Result<Effects, Envelope> {
-        let now = self.stamp(queue, &mut envelope);
+        envelope.deadline = NEVER;
         let mut effects = Effects::none();
         let mut message = Some(envelope);
         let enqueued = queue
             .lock()
-            .enqueue(&mut message, PushedBy::Broker, now, &mut effects);
+            .enqueue(&mut message, PushedBy::Broker, 0, &mut effects);
         match (enqueued, message) {
             (Err(_), Some(envelope)) => Err(envelope),
             _ => Ok(effects),
         }
+    }
+
+    /// Removes the consumers of a channel that ends, and returns its deliveries, in one critical
+    /// section.
+    pub(crate) fn end_channel(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        consumers: &[ConsumerId],
+        returned: Vec<ReturnedDelivery>,
+    ) {
+        self.with_queue(queue, |state, now, effects| {
+            state.remove_consumers(consumers, &mut VecDeque::new(), returned, now, effects);
+        });
     }
 
     /// Adds a consumer. `target` gets its id before its first message. It runs under the queue's

@@ -200,7 +200,7 @@ impl Broker {
     /// The method does not wait for messages that have no consumer.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down already.
+    /// [`Error::ShutDown`] if the broker is shut down already.
     ///
     /// # Examples
     /// ```

@@ -103,9 +103,13 @@ impl Fake {
         })
     }
 
-    /// Returns a connection for typed handles that uses this backend.
+    /// A connection of typed handles over this backend.
     pub(super) fn handles(self: &Arc<Self>) -> Connection {
-        let time = Time::default();
+        self.handles_at(Time::default())
+    }
+
+    /// As [`handles`](Self::handles), with a clock of its own in this process.
+    pub(super) fn handles_at(self: &Arc<Self>, time: Time) -> Connection {
         let timers = Arc::new(Timers::new(time.clone()));
         let vhost = VirtualHost::new(Name::new("/").unwrap(), time, timers, true).unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;

@@ -27,6 +27,7 @@ use crate::{
         descriptions::{Exchange, Overflow, Queue},
         error::{CancelReason, Error},
     },
+    runtime::clock::{ManualClock, Time},
     session::{
         connection::Connection,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
@@ -346,4 +347,33 @@ fn handles_say_so_if_an_engine_outside_does_not_offer_something() {
         &Error::ConnectionClosed
     );
     assert_eq!(connection.purge("q"), Err(Error::ConnectionClosed));
+}
+
+#[test]
+fn a_time_to_live_ends_at_the_engine_and_not_in_an_inbox() {
+    let server = Broker::new();
+    let clock = ManualClock::new();
+    let fake = Fake::connect(&server);
+    let connection = fake.handles_at(Time::new(clock.clone()));
+    let consumer = connection.consumer::<u32>("q").unwrap();
+    let producer = server.producer::<u32>("q").unwrap();
+    for number in 0..3 {
+        let message = Message::new(number).expiration(Duration::from_secs(60));
+        producer.publish_message(message).unwrap();
+    }
+    let in_hand = consumer.recv_timeout(SECOND).unwrap();
+    let counts = |ready, unsettled| {
+        let snapshot = server.snapshot().unwrap();
+        let queue = &snapshot.vhosts[0].queues[0];
+        (queue.ready.messages, queue.unsettled.messages) == (ready, unsettled)
+    };
+    while !counts(0, 3) {
+        thread::yield_now();
+    }
+    clock.advance(Duration::from_secs(120));
+    consumer.cancel();
+    while !counts(2, 1) {
+        thread::yield_now();
+    }
+    in_hand.ack().unwrap();
 }

@@ -106,6 +106,10 @@ impl<T: Payload> Producer<T> {
 
     /// Publishes a payload with another routing key, of at most 255 bytes.
     ///
+    /// The message goes to the same exchange. For a producer made for a queue that is the default
+    /// exchange, so the key is the name of a queue.
+    /// [`publish_message_timeout`](Self::publish_message_timeout) takes a key and a time limit.
+    ///
     /// # RabbitMQ
     /// `basic.publish`, as for [`publish`](Self::publish).
     ///
@@ -162,7 +166,7 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Same as [`publish`](Self::publish), but waits at most `timeout` for room in a queue with
-    /// [`Overflow::Block`](crate::Overflow::Block).
+    /// [`Overflow::Block`](crate::Overflow::Block), or in a budget that blocks.
     ///
     /// # Errors
     /// The errors of [`publish`](Self::publish), and [`Error::Timeout`](crate::Error::Timeout) if

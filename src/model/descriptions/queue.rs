@@ -92,6 +92,11 @@ impl Queue {
     /// Describes an exclusive queue without a name. Only its connection can use it, and it is
     /// deleted with the connection.
     ///
+    /// A queue declared on a [`Broker`](crate::Broker) belongs to the implicit connection, which
+    /// all users of the broker share and which ends with the broker. [`temporary`](Self::temporary)
+    /// is for a queue that ends with its consumer, and [`Broker::connect`](crate::Broker::connect)
+    /// for a connection of one's own.
+    ///
     /// # RabbitMQ
     /// `queue.declare` with an empty `queue` and with `exclusive`.
     pub fn exclusive() -> Self {

@@ -23,7 +23,7 @@ mod topology;
 mod tx;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Weak},
 };
 
@@ -256,11 +256,7 @@ impl ChannelCore {
             queues[place].2.push(ReturnedToQueue { consumer, envelope });
         }
         for (queue, ids, returned) in queues {
-            let now = self.vhost().now_for(&queue);
-            let (_, effects) =
-                self.vhost()
-                    .remove_consumers(&queue, &ids, &mut VecDeque::new(), returned, now);
-            self.vhost().run_effects(&queue, effects);
+            self.vhost().end_channel(&queue, &ids, returned);
         }
     }
 

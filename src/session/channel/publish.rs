@@ -111,7 +111,8 @@ impl ChannelCore {
         );
         match publisher.prepare_commit(&route, key, headers, message.mandatory) {
             Ok(prepared) => self.push(prepared, &message),
-            Err(_) => Published::default(),
+            // The commit reports it.
+            Err(_) => Published::refused(1),
         }
     }
 
@@ -135,8 +136,11 @@ impl ChannelCore {
             Ok(published) if is_reply && *mandatory => published,
             Ok(published) => return published,
             Err(NotPublished::Refused { refused, .. }) => return Published::refused(refused),
-            Err(_) if *mandatory => Published::default(),
-            Err(_) => return Published::default(),
+            Err(NotPublished::NoRoute) => Published::default(),
+            // It is in no queue, and its confirm says so.
+            Err(NotPublished::NotShareable { .. } | NotPublished::Invalid(_)) => {
+                return Published::refused(1);
+            }
         };
         let returned = Returned {
             reply_code: 312,

@@ -102,14 +102,21 @@ impl Gate {
         }
     }
 
-    /// As [`check_open`](Self::check_open), after a declaration: an exclusive queue that missed the
-    /// end of this connection is deleted now.
-    fn check_still_open(&self) -> Result {
+    /// Looks again after a declaration. The connection may have been closed meanwhile: a
+    /// declaration before its end stays, but an exclusive queue that its end has missed is deleted
+    /// now.
+    ///
+    /// # Errors
+    /// Those of a closed connection, for an exclusive queue.
+    fn check_exclusive(&self, is_exclusive: bool) -> Result {
         let open = self.check_open();
-        if open.is_err() {
-            self.vhost.delete_owned_by(self.connection);
+        match is_exclusive && open.is_err() {
+            true => {
+                self.vhost.delete_owned_by(self.connection);
+                open
+            }
+            false => Ok(()),
         }
-        open
     }
 
     /// Closes it. Returns the waits that end with it; `None` if it was closed already.
@@ -150,8 +157,7 @@ impl Gate {
         self.access
             .check(Configure, EntityKind::Exchange, exchange.name())?;
         self.vhost
-            .declare_exchange(self.connection, exchange, bindings)?;
-        self.check_still_open()
+            .declare_exchange(self.connection, exchange, bindings)
     }
 
     /// Declares a queue, with its bindings or without: all or nothing.
@@ -167,7 +173,7 @@ impl Gate {
         self.access
             .check(Configure, EntityKind::Queue, queue.name())?;
         let declared = self.vhost.declare_queue(self.connection, queue, bindings)?;
-        self.check_still_open()?;
+        self.check_exclusive(queue.is_exclusive())?;
         Ok(declared)
     }
 

@@ -185,7 +185,9 @@ impl<'a> Prepared<'a> {
                 PushFailure::QueueDeleted => {
                     let Publisher { config, routes } = self.publisher;
                     routes.forget(&self.route);
-                    match routes.by_headers(config, self.key, self.headers.as_deref()) {
+                    let given = self.headers.as_deref();
+                    let visible = || message.as_ref()?.properties().headers.as_ref();
+                    match routes.by_headers(config, self.key, given.or_else(visible)) {
                         Ok(route) => {
                             self.route = route;
                             continue;
@@ -229,7 +231,7 @@ impl Publisher {
     ) -> Result<Prepared<'a>> {
         let config = &self.config;
         let route = match config.exchange.is_empty() {
-            true => CachedRoute::resolve(config, &Name::new(key)?, headers)?,
+            true => CachedRoute::resolve_checked(config, &Name::new(key)?, headers)?,
             false => route.renewed(),
         };
         Ok(Prepared {

@@ -151,6 +151,16 @@ impl CachedRoute {
         headers: Option<&FieldTable>,
     ) -> Result<Arc<CachedRoute>> {
         config.gate.check_publish(&config.exchange)?;
+        CachedRoute::resolve_checked(config, key, headers)
+    }
+
+    /// As [`resolve`](Self::resolve), for a publish whose checks are done: the commit of a
+    /// transaction takes effect even if its connection closes meanwhile.
+    pub(super) fn resolve_checked(
+        config: &Arc<PublisherConfig>,
+        key: &Name,
+        headers: Option<&FieldTable>,
+    ) -> Result<Arc<CachedRoute>> {
         let vhost = config.gate.vhost();
         Ok(Arc::new(CachedRoute {
             publisher: Arc::clone(config),

@@ -1,4 +1,5 @@
 //! AMQP 0-9-1 methods and confirms on a channel.
 
+mod closing;
 mod confirms;
 mod methods;
