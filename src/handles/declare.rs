@@ -61,13 +61,9 @@ impl sealed::Declare for Budget {
 
 impl sealed::Declare for Exchange {
     fn declare_in(&self, connection: &Connection) -> Result<Exchange> {
-        let gate = connection.gate();
-        gate.check_open()?;
-        // The default exchange always exists, and nothing can be bound to it.
-        let is_there = self.name().is_empty() && self.bindings().is_empty();
-        if self.is_passive() || !is_there {
-            gate.declare_exchange(self, WithBindings::Yes)?;
-        }
+        connection
+            .gate()
+            .declare_exchange(self, WithBindings::Yes)?;
         Ok(self.clone())
     }
 

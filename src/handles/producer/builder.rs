@@ -11,6 +11,7 @@ use crate::{
         error::Result,
         name::Name,
     },
+    session::publisher::Caller,
 };
 
 /// The destination of a producer: an exchange, or a queue (by the default exchange).
@@ -184,6 +185,7 @@ impl<T: Payload> ProducerBuilder<T> {
         let connection = self.connection?;
         let gate = connection.gate();
         gate.check_open()?;
+        gate.check_properties(&self.properties)?;
         gate.check_user_id(&self.properties)?;
         self.properties.validate()?;
         let routing_key = self.routing_key.map(Name::new).transpose()?;

@@ -4,7 +4,9 @@ use std::{sync::Arc, task::Poll};
 
 use super::Gate;
 use crate::{
-    model::error::Result,
+    engine::vhost::REPLY_TO,
+    message::properties::Properties,
+    model::error::{Error, Result},
     runtime::{
         sync::atomic::Ordering::SeqCst,
         waiter::{Ticket, WaitList, Waitable},
@@ -21,6 +23,14 @@ impl Caller for Arc<Gate> {
 
     fn check_open(&self) -> Result {
         Gate::check_open(self)
+    }
+
+    /// A direct reply needs a channel that consumes it, and a connection has none.
+    fn check_properties(&self, properties: &Properties) -> Result {
+        match properties.reply_to.as_deref() {
+            Some(REPLY_TO) => Err(Error::no_reply_consumer()),
+            _ => Ok(()),
+        }
     }
 }
 

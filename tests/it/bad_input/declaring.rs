@@ -149,6 +149,7 @@ fn a_binding_or_a_deletion_of_the_default_exchange() {
     by_each_use_of_queue!(ways, bound());
     by_each!(ways,
         "declare of a bound exchange": |host| host.declare(&Exchange::fanout("x").bind("", "k")),
+        "declare of it": |host| host.declare(&Exchange::direct("")),
         "declare of it, if it exists": |host| host.declare(&Exchange::existing("")),
         "declare of it with a binding": |host| {
             host.declare(&Exchange::direct("").bind("amq.topic", "k"))

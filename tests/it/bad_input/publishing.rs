@@ -185,8 +185,12 @@ type Fault = (&'static str, fn(Properties) -> Properties);
 
 /// Faults of a message that its properties alone have, in the order in which RabbitMQ finds them.
 /// The scenarios `own-publish-checks` record the order.
-fn faults() -> [Fault; 5] {
+fn faults() -> [Fault; 6] {
     [
+        (
+            "PRECONDITION_FAILED - fast reply consumer does not exist",
+            |properties| properties.reply_to("amq.rabbitmq.reply-to"),
+        ),
         (
             "PRECONDITION_FAILED - user_id property set to 'mallory' but authenticated user was \
              'guest'",
@@ -291,7 +295,7 @@ fn an_exchange_that_cannot_be_published_to_is_found_before_bad_properties() {
 fn the_properties_of_a_producer_are_checked_when_it_is_made() {
     let faults = faults();
     // Routing headers are checked when a message is routed.
-    for index in [0, 1, 4] {
+    for index in [0, 1, 2, 5] {
         let (text, fault) = faults[index];
         let mut ways = Ways::new();
         by_each!(ways, "producer_builder": |host| {
@@ -303,7 +307,7 @@ fn the_properties_of_a_producer_are_checked_when_it_is_made() {
         });
         ways.all_fail_with(406, text);
     }
-    for index in [2, 3] {
+    for index in [3, 4] {
         let (text, fault) = faults[index];
         let mut ways = Ways::new();
         for (way, publish) in PUBLISHES {
