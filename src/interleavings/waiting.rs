@@ -28,7 +28,9 @@ fn gets_against_puts_take_each_message_once() {
         });
         let putting = [0, 1].map(|id| {
             let simple = simple.clone();
-            thread::spawn(move || drop(simple.put(id).unwrap()))
+            thread::spawn(move || {
+                simple.put(id).unwrap();
+            })
         });
         assert_eq!(sorted(join(getting)), [0, 1]);
         join(putting);

@@ -10,5 +10,5 @@ pub(crate) mod exchange_kind;
 pub(crate) mod field_value;
 pub(crate) mod message_totals;
 pub(crate) mod name;
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 pub(crate) mod test_cases;
