@@ -23,7 +23,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use shuttle::{
@@ -38,9 +38,9 @@ use crate::{
     },
     message::{payload::Local, properties::Properties},
     model::descriptions::Queue,
-    runtime::sync::{
-        atomic::{AtomicBool, Ordering::SeqCst},
-        thread::{self, JoinHandle},
+    runtime::{
+        sync::thread::{self, JoinHandle},
+        waiter::tests::{Flag, block_on},
     },
     session::{
         channel::{Channel, PublishOptions},
@@ -151,39 +151,4 @@ fn join<T>(threads: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
         .into_iter()
         .map(|thread| thread.join().unwrap())
         .collect()
-}
-
-struct Flag {
-    woken: AtomicBool,
-    thread: thread::Thread,
-}
-
-impl Flag {
-    fn new() -> Arc<Flag> {
-        Arc::new(Flag {
-            woken: AtomicBool::new(false),
-            thread: thread::current(),
-        })
-    }
-}
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.woken.store(true, SeqCst);
-        self.thread.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let flag = Flag::new();
-    let waker = Waker::from(flag.clone());
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        while !flag.woken.swap(false, SeqCst) {
-            thread::park();
-        }
-    }
 }

@@ -6,10 +6,9 @@ mod fake;
 
 use std::{
     future::Future,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
+    pin::Pin,
+    task::{Context, Waker},
+    thread,
     time::Duration,
 };
 
@@ -27,7 +26,10 @@ use crate::{
         descriptions::{Exchange, Overflow, Queue},
         error::{CancelReason, Error},
     },
-    runtime::clock::{ManualClock, Time},
+    runtime::{
+        clock::{ManualClock, Time},
+        waiter::tests::block_on,
+    },
     session::{
         connection::Connection,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
@@ -48,25 +50,6 @@ fn both(test: impl Fn(&Connection)) {
     test(&broker.connect("/", Credentials::guest()).unwrap());
     let server = Broker::new();
     test(&Fake::connect(&server).handles());
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 #[test]

@@ -18,7 +18,7 @@
 
 mod list;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wait;
 
 use std::{

@@ -98,13 +98,13 @@ impl Waitable for Items {
 }
 
 /// A waker that records being woken, and unparks the thread that made it.
-struct Flag {
+pub(crate) struct Flag {
     woken: AtomicBool,
     thread: Thread,
 }
 
 impl Flag {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Flag {
             woken: AtomicBool::new(false),
             thread: thread::current(),
@@ -123,7 +123,8 @@ impl TaskWake for Flag {
     }
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
+/// Runs a future on this thread until it is ready.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let flag = Flag::new();
     let waker = Waker::from(flag.clone());
     let mut future = pin!(future);
