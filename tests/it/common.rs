@@ -14,8 +14,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, CancelReason, Channel, Connection, Credentials, ManualClock, Payload, Queue,
-    QueueSnapshot, RecvError, Result, TryRecvError,
+    Broker, CancelReason, Channel, Connection, Consumer, Credentials, Delivery, ManualClock,
+    Payload, Producer, Queue, QueueSnapshot, RecvError, Result, TryRecvError,
 };
 use proptest::test_runner::Config;
 
@@ -55,6 +55,22 @@ pub fn channel_of(broker: &Broker) -> Result<Channel> {
 
 pub fn queue() -> Queue {
     Queue::new("q")
+}
+
+/// Publishes 17 numbers to a queue. The consumer holds the first 16, which is its prefetch, and the
+/// last one is ready.
+pub fn after_a_full_prefetch(
+    broker: &Broker,
+    queue: &Queue,
+) -> (Producer<u32>, Consumer<u32>, Vec<Delivery<u32>>) {
+    let producer = broker.producer(queue).unwrap();
+    let builder = broker.consumer_builder(queue);
+    let consumer = builder.prefetch(16).build().unwrap();
+    for number in 0..17 {
+        producer.publish(number).unwrap();
+    }
+    let held = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    (producer, consumer, held)
 }
 
 /// Takes the ready messages of a queue. Returns them with their redelivered flags, in order.

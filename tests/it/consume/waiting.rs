@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use leveret::{Broker, Consumer, Message, Queue, TryRecvError};
 
-use crate::common::{Alarm, SECOND, block_on, on_a_manual_clock, queue};
+use crate::common::{Alarm, SECOND, after_a_full_prefetch, block_on, on_a_manual_clock, queue};
 
 #[test]
 fn a_future_that_is_dropped_has_taken_nothing() {
@@ -64,16 +64,7 @@ fn credit_returns_with_a_delivery_that_is_settled_after_others_were_taken_away()
     // The consumer is out of credit while one message is ready. A purge then removes this message.
     // A settlement after that must return credit, although no message is ready.
     let broker = Broker::new();
-    let producer = broker.producer::<u32>(&queue()).unwrap();
-    let consumer = broker
-        .consumer_builder::<u32>(&queue())
-        .prefetch(16)
-        .build()
-        .unwrap();
-    for id in 0..17 {
-        producer.publish(id).unwrap();
-    }
-    let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    let (producer, consumer, mut held) = after_a_full_prefetch(&broker, &queue());
     assert_eq!(broker.purge(queue()).unwrap(), 1);
     held.pop().unwrap().ack().unwrap();
     let alarm = Alarm::new();

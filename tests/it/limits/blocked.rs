@@ -17,7 +17,7 @@ use leveret::{
     channel::PublishOptions,
 };
 
-use crate::common::{Alarm, HOUR, block_on, connect};
+use crate::common::{Alarm, HOUR, after_a_full_prefetch, block_on, connect};
 
 /// A queue with room for one message, which is full.
 fn full(broker: &Broker) -> Result<Queue> {
@@ -234,16 +234,7 @@ fn a_channel_that_waits_for_room_is_woken_by_its_own_end_and_by_its_connections(
 fn a_blocked_publisher_goes_on_when_a_receiver_makes_room_quietly() {
     let broker = Broker::new();
     let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    let producer = broker.producer::<u32>(&queue).unwrap();
-    let consumer = broker
-        .consumer_builder::<u32>(&queue)
-        .prefetch(16)
-        .build()
-        .unwrap();
-    for number in 0..17 {
-        producer.publish(number).unwrap();
-    }
-    let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    let (producer, consumer, mut held) = after_a_full_prefetch(&broker, &queue);
     let alarm = Alarm::new();
     let mut publishing = pin!(producer.publish_async(17));
     assert!(alarm.poll(publishing.as_mut()).is_pending());

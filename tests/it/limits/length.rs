@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leveret::{Broker, Overflow, Policy, Queue, Requeue, Result};
 
-use crate::common::{PATIENCE, SECOND, assert_conserved, on_a_manual_clock};
+use crate::common::{PATIENCE, SECOND, after_a_full_prefetch, assert_conserved, on_a_manual_clock};
 
 #[test]
 fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one() -> Result {
@@ -64,16 +64,7 @@ fn a_message_returned_to_a_full_blocking_queue_is_not_dropped_when_the_clock_tic
 fn a_consumer_that_publishes_into_its_own_full_queue_counts_what_it_has_settled() {
     let broker = Broker::new();
     let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    let producer = broker.producer::<u32>(&queue).unwrap();
-    let consumer = broker
-        .consumer_builder::<u32>(&queue)
-        .prefetch(16)
-        .build()
-        .unwrap();
-    for number in 0..17 {
-        producer.publish(number).unwrap();
-    }
-    let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    let (producer, _consumer, mut held) = after_a_full_prefetch(&broker, &queue);
     held.remove(0).ack().unwrap();
     producer.publish_timeout(17, PATIENCE).unwrap();
     held.remove(0).ack().unwrap();
@@ -86,16 +77,7 @@ fn a_refusing_queue_counts_what_was_settled() {
     let queue = Queue::new("q")
         .max_length(1)
         .overflow(Overflow::RejectPublish);
-    let producer = broker.producer::<u32>(&queue).unwrap();
-    let consumer = broker
-        .consumer_builder::<u32>(&queue)
-        .prefetch(16)
-        .build()
-        .unwrap();
-    for number in 0..17 {
-        producer.publish(number).unwrap();
-    }
-    let mut held: Vec<_> = (0..16).map(|_| consumer.recv().unwrap()).collect();
+    let (producer, _consumer, mut held) = after_a_full_prefetch(&broker, &queue);
     assert!(producer.publish(17).is_err());
     held.remove(0).ack().unwrap();
     producer.publish(17).unwrap();
