@@ -1,12 +1,18 @@
 //! [`Select`], which receives from the first of several consumers that has a message.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::hash_map::RandomState, fmt, hash::BuildHasher, sync::Arc, task::Poll,
+    time::Duration,
+};
 
 use crate::{
-    handles::consumer::{Consumer, ConsumerQueue},
-    message::{envelope::Envelope, payload::Payload},
+    handles::consumer::{Consumer, ConsumerQueue, Taken},
+    message::payload::Payload,
     model::error::CancelReason,
-    runtime::waiter,
+    runtime::{
+        clock::Deadline,
+        waiter::{self, Ticket, WaitList, Waitable},
+    },
     session::{delivery::Delivery, receive::RecvError},
 };
 
@@ -15,6 +21,10 @@ use crate::{
 /// It works like `Select` of crossbeam. [`recv`](Self::recv) adds a consumer and returns its index.
 /// [`select`](Self::select) waits, and returns the index of the consumer that has a message.
 /// [`Selected::recv`] with that consumer returns the message.
+///
+/// # Fairness
+/// The consumers that have a message are served in turn. So are the queues of a consumer that has
+/// several. The first turn is random, so that a new `Select` for each message is fair as well.
 ///
 /// # If dropped
 /// Nothing happens to the consumers.
@@ -41,12 +51,44 @@ use crate::{
 /// ```
 #[derive(Debug, Default)]
 pub struct Select<'a> {
-    queues: Vec<&'a ConsumerQueue>,
-    /// For each queue: the index of its consumer, and the index of the queue in the consumer.
-    places: Vec<(usize, usize)>,
-    consumers: Vec<&'a Arc<[ConsumerQueue]>>,
-    /// The queue that the next select checks first. It rotates, so that no queue starves.
-    turn: usize,
+    /// The queues of the consumers. Those of one consumer are side by side. The consumer that was
+    /// served last is the last one, and of its queues the one that was served last.
+    sources: Vec<Source<'a>>,
+    consumers: usize,
+    /// Whether the order was made random.
+    shuffled: bool,
+}
+
+/// One queue of one of the consumers.
+#[derive(Debug)]
+struct Source<'a> {
+    /// The index of its consumer.
+    index: usize,
+    /// The index of the queue in the consumer.
+    place: usize,
+    consumer: &'a Arc<[ConsumerQueue]>,
+}
+
+impl<'a> Source<'a> {
+    fn queue(&self) -> &'a ConsumerQueue {
+        &self.consumer[self.place]
+    }
+}
+
+impl Waitable for Source<'_> {
+    type Output = Taken;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Taken> {
+        self.queue().attempt(ticket)
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        self.queue().with_waiters(f);
+    }
+
+    fn on_idle(&self) {
+        self.queue().on_idle();
+    }
 }
 
 impl<'a> Select<'a> {
@@ -57,12 +99,14 @@ impl<'a> Select<'a> {
 
     /// Adds a consumer, and returns its index. The first consumer has the index 0.
     pub fn recv<T: Payload>(&mut self, consumer: &'a Consumer<T>) -> usize {
-        let index = self.consumers.len();
-        for (place, queue) in consumer.queues().iter().enumerate() {
-            self.queues.push(queue);
-            self.places.push((index, place));
-        }
-        self.consumers.push(consumer.queues());
+        let index = self.consumers;
+        let consumer = consumer.queues();
+        self.sources.extend((0..consumer.len()).map(|place| Source {
+            index,
+            place,
+            consumer,
+        }));
+        self.consumers += 1;
         index
     }
 
@@ -87,7 +131,7 @@ impl<'a> Select<'a> {
     /// ```
     pub fn select(&mut self) -> Selected<'a> {
         assert!(
-            !self.queues.is_empty(),
+            !self.sources.is_empty(),
             "no consumers have been added to `Select`"
         );
         loop {
@@ -141,27 +185,56 @@ impl<'a> Select<'a> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<Selected<'a>, SelectError> {
-        let Some(queue) = self.queues.first() else {
+        let Some(source) = self.sources.first() else {
             return Err(SelectError);
         };
-        let time = queue.subscriber.time().clone();
+        let time = source.queue().subscriber.time().clone();
         self.wait(time.deadline(timeout)).ok_or(SelectError)
     }
 
-    fn wait(
-        &mut self,
-        deadline: Option<crate::runtime::clock::Deadline<'_>>,
-    ) -> Option<Selected<'a>> {
-        self.turn = self.turn.wrapping_add(1);
-        let (token, outcome) = waiter::wait_any(&self.queues, self.turn, deadline)?;
-        let (index, place) = *self.places.get(token)?;
-        let consumer = *self.consumers.get(index)?;
-        Some(Selected {
+    fn wait(&mut self, deadline: Option<Deadline<'_>>) -> Option<Selected<'a>> {
+        self.shuffle();
+        let (token, taken) = waiter::wait_any(&self.sources, 0, deadline)?;
+        Some(self.selected(token, taken))
+    }
+
+    /// Begins with a random order, so that a `Select` that is made for each turn is fair as well.
+    fn shuffle(&mut self) {
+        if self.shuffled {
+            return;
+        }
+        self.shuffled = true;
+        // Shuttle repeats a test step by step.
+        if cfg!(shuttle) || self.sources.len() < 2 {
+            return;
+        }
+        let random = RandomState::new();
+        self.sources.sort_by_cached_key(|source| {
+            let consumer = random.hash_one(source.index);
+            (consumer, random.hash_one((source.index, source.place)))
+        });
+    }
+
+    /// The result for the source that was served. It goes behind the other queues of its consumer,
+    /// and its consumer behind the other consumers.
+    fn selected(&mut self, served: usize, taken: Taken) -> Selected<'a> {
+        let Source {
             index,
             place,
             consumer,
-            outcome: Some(outcome),
-        })
+        } = self.sources[served];
+        let (before, behind) = self.sources.split_at(served);
+        let same = |source: &&Source<'_>| source.index == index;
+        let start = served - before.iter().rev().take_while(same).count();
+        let end = served + behind.iter().take_while(same).count();
+        self.sources[served..end].rotate_left(1);
+        self.sources[start..].rotate_left(end - start);
+        Selected {
+            index,
+            place,
+            consumer,
+            taken: Some(taken),
+        }
     }
 }
 
@@ -189,7 +262,7 @@ pub struct Selected<'a> {
     place: usize,
     consumer: &'a Arc<[ConsumerQueue]>,
     /// `None` after `recv`.
-    outcome: Option<Result<Envelope, CancelReason>>,
+    taken: Option<Taken>,
 }
 
 impl Selected<'_> {
@@ -210,8 +283,8 @@ impl Selected<'_> {
             Arc::ptr_eq(self.consumer, consumer.queues()),
             "passed a consumer that was not selected"
         );
-        match self.outcome.take() {
-            Some(outcome) => consumer.open(self.place, outcome),
+        match self.taken.take() {
+            Some(taken) => consumer.open(self.place, taken),
             None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
         }
     }
@@ -220,7 +293,7 @@ impl Selected<'_> {
 impl Drop for Selected<'_> {
     fn drop(&mut self) {
         if let (Some(Ok(envelope)), Some(queue)) =
-            (self.outcome.take(), self.consumer.get(self.place))
+            (self.taken.take(), self.consumer.get(self.place))
         {
             queue.subscriber.put_back(envelope);
         }

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use super::{Consumer, shown};
 use crate::{
     message::{envelope::Envelope, payload::Payload},
-    runtime::waiter,
     session::{delivery::Delivery, receive::RecvError},
 };
 
@@ -41,7 +40,7 @@ impl<T: Payload> Consumer<T> {
             if batch.len() >= max {
                 return Ok(batch);
             }
-            let (queue, envelope) = match waiter::wait_any(&self.queues, self.turn(), deadline) {
+            let (queue, envelope) = match self.wait_until(deadline) {
                 None => return Ok(batch),
                 Some((place, Ok(envelope))) => (&self.queues[place], envelope),
                 Some((_, Err(_))) if !batch.is_empty() => return Ok(batch),

@@ -11,7 +11,7 @@ use crate::{
         error::{CodecError, Result},
         name::Name,
     },
-    runtime::sync::atomic::{AtomicBool, AtomicUsize},
+    runtime::{sync::atomic::AtomicBool, waiter::Turn},
     session::{
         channel,
         connection::Connection,
@@ -224,7 +224,7 @@ impl<T: Payload> ConsumerBuilder<T> {
         }
         Ok(Consumer {
             queues: queues.into(),
-            turn: AtomicUsize::new(0),
+            turn: Turn::random(),
             codecs,
             payload: PhantomData,
         })

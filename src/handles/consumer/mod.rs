@@ -27,11 +27,12 @@ use crate::{
         name::Name,
     },
     runtime::{
+        clock::Deadline,
         sync::{
             MutexGuard,
-            atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+            atomic::{AtomicBool, Ordering::SeqCst},
         },
-        waiter::{self, Ticket, WaitList},
+        waiter::{self, Ticket, Turn, WaitList},
     },
     session::{
         delivery::Delivery,
@@ -47,6 +48,11 @@ use crate::{
 /// A queue delivers up to [`prefetch`](ConsumerBuilder::prefetch) messages to the consumer in
 /// advance. Several threads may receive from the same consumer. Messages of one queue come in the
 /// order of the queue.
+///
+/// # Fairness
+/// Of several queues, those that have messages are served in turn, one message each. The first turn
+/// is random. Receivers that wait are served in the order in which they came, threads and tasks
+/// alike.
 ///
 /// # RabbitMQ
 /// A consumer of `basic.consume`. The default prefetch is 256 here, and unlimited in RabbitMQ.
@@ -71,11 +77,14 @@ use crate::{
 /// ```
 pub struct Consumer<T: Payload> {
     queues: Arc<[ConsumerQueue]>,
-    /// The queue that the next receive checks first. It rotates, so that no queue starves.
-    turn: AtomicUsize,
+    /// The queue that the next receive checks first.
+    turn: Turn,
     codecs: Codecs,
     payload: PhantomData<fn() -> T>,
 }
+
+/// A message that was taken, or the reason why no more come.
+pub(crate) type Taken = Result<Envelope, CancelReason>;
 
 /// One of the queues that a consumer receives from.
 #[derive(Debug)]
@@ -89,7 +98,7 @@ pub(crate) struct ConsumerQueue {
 
 /// The end of a queue ends the consumer only if it is the last queue.
 impl waiter::Waitable for ConsumerQueue {
-    type Output = Result<Envelope, CancelReason>;
+    type Output = Taken;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
         match self.subscriber.attempt(ticket) {
@@ -164,7 +173,7 @@ impl<T: Payload> Consumer<T> {
             }
             queue.subscriber.spin_for_more();
         }
-        match waiter::wait_any(&self.queues, self.turn(), None) {
+        match self.wait_until(None) {
             Some((place, envelope)) => self.open(place, envelope),
             // A wait without a deadline does not time out.
             None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
@@ -181,14 +190,13 @@ impl<T: Payload> Consumer<T> {
                 return Ok(Delivery::whole(origin, envelope));
             }
         }
-        let first = self.turn();
-        for offset in 0..self.queues.len() {
-            let place = (first + offset) % self.queues.len();
-            if let Poll::Ready(envelope) = waiter::Waitable::attempt(&self.queues[place], None) {
-                return Ok(self.open(place, envelope)?);
+        match waiter::try_any(&self.queues, self.turn()) {
+            Some((place, envelope)) => {
+                self.served(place);
+                Ok(self.open(place, envelope)?)
             }
+            None => Err(TryRecvError::Empty),
         }
-        Err(TryRecvError::Empty)
     }
 
     /// Receives the next message. Waits at most `timeout` for a message.
@@ -218,7 +226,7 @@ impl<T: Payload> Consumer<T> {
             }
         }
         let time = self.queues[0].subscriber.time().clone();
-        match waiter::wait_any(&self.queues, self.turn(), time.deadline(timeout)) {
+        match self.wait_until(time.deadline(timeout)) {
             Some((place, envelope)) => Ok(self.open(place, envelope)?),
             None => Err(RecvTimeoutError::Timeout),
         }
@@ -302,18 +310,28 @@ impl<T: Payload> Consumer<T> {
         })
     }
 
+    /// Waits for a message of any queue. `None` at the deadline.
+    fn wait_until(&self, deadline: Option<Deadline<'_>>) -> Option<(usize, Taken)> {
+        let taken = waiter::wait_any(&self.queues, self.turn(), deadline)?;
+        self.served(taken.0);
+        Some(taken)
+    }
+
     fn turn(&self) -> usize {
         match self.queues.len() {
             1 => 0,
-            _ => self.turn.fetch_add(1, SeqCst),
+            _ => self.turn.first(),
         }
     }
 
-    pub(crate) fn open(
-        &self,
-        place: usize,
-        envelope: Result<Envelope, CancelReason>,
-    ) -> Result<Delivery<T>, RecvError> {
+    /// Records the queue that was served, for the next turn.
+    fn served(&self, place: usize) {
+        if self.queues.len() > 1 {
+            self.turn.served(place);
+        }
+    }
+
+    pub(crate) fn open(&self, place: usize, envelope: Taken) -> Result<Delivery<T>, RecvError> {
         self.open_from(&self.queues[place], envelope.map_err(RecvError::Cancelled)?)
     }
 

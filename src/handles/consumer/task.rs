@@ -45,7 +45,10 @@ impl<T: Payload> Future for Recv<'_, T> {
         let first = consumer.turn();
         self.wait
             .poll(&consumer.queues, first, context)
-            .map(|(place, envelope)| consumer.open(place, envelope))
+            .map(|(place, envelope)| {
+                consumer.served(place);
+                consumer.open(place, envelope)
+            })
     }
 }
 

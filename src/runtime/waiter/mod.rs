@@ -4,7 +4,7 @@
 //! This file has the [`Waiter`] and the [`Wake`] that wakes it. `list` has the waiters of one
 //! source ([`WaitList`], inside that source's lock). `wait` has the two loops, for a thread
 //! ([`wait`](wait()), [`wait_any`]) and for a task ([`Waiting`], [`TaskWait`]). They wait for any
-//! [`Waitable`].
+//! [`Waitable`]. `turn` has the order in which several sources are tried ([`Turn`]).
 //!
 //! # Invariants
 //! 1. A waiter is notified at most once per round. The notifier claims it first, by
@@ -19,6 +19,7 @@
 mod list;
 #[cfg(test)]
 pub(crate) mod tests;
+mod turn;
 mod wait;
 
 use std::{
@@ -30,7 +31,8 @@ use std::{
 };
 
 pub(crate) use list::{Ticket, WaitList};
-pub(crate) use wait::{TaskWait, Waitable, Waiting, wait, wait_any};
+pub(crate) use turn::Turn;
+pub(crate) use wait::{TaskWait, Waitable, Waiting, try_any, wait, wait_any};
 
 use crate::runtime::{
     catch_panic::catch_panic,

@@ -55,15 +55,15 @@ pub(crate) fn wait<S: Waitable>(source: &S, deadline: Option<Deadline<'_>>) -> O
 /// Blocks the thread until one of `sources` has an item, and returns its index and the item. `None`
 /// at the deadline.
 ///
-/// The sources are tried from index `first` on, round the slice. A fair caller passes a different
-/// index each time.
+/// The sources are tried from index `first` on, round the slice. A fair caller passes the
+/// [`Turn`](super::Turn).
 pub(crate) fn wait_any<S: Waitable>(
     sources: &[S],
     first: usize,
     deadline: Option<Deadline<'_>>,
 ) -> Option<(usize, S::Output)> {
     let mut first = first;
-    if let Some(taken) = attempt_any(sources, first) {
+    if let Some(taken) = try_any(sources, first) {
         return Some(taken);
     }
     if deadline.is_some_and(|deadline| deadline.has_passed()) {
@@ -80,7 +80,7 @@ pub(crate) fn wait_any<S: Waitable>(
                 // Inv. 3: try the source that has claimed the waiter first.
                 Some(token) => {
                     first = token;
-                    if let Some(taken) = attempt_any(sources, first) {
+                    if let Some(taken) = try_any(sources, first) {
                         return Some(taken);
                     }
                 }
@@ -119,7 +119,7 @@ impl TaskWait {
     ) -> Poll<(usize, S::Output)> {
         let (waiter, first) = match self.registered.take() {
             None => {
-                if let Some(taken) = attempt_any(sources, first) {
+                if let Some(taken) = try_any(sources, first) {
                     return Poll::Ready(taken);
                 }
                 (Waiter::task(), first)
@@ -323,8 +323,8 @@ impl<S: Waitable> Drop for Round<'_, S> {
     }
 }
 
-/// Tries each source once.
-fn attempt_any<S: Waitable>(sources: &[S], first: usize) -> Option<(usize, S::Output)> {
+/// Tries each source once, from index `first` on.
+pub(crate) fn try_any<S: Waitable>(sources: &[S], first: usize) -> Option<(usize, S::Output)> {
     rotation(sources.len(), first).find_map(|token| match sources[token].attempt(None) {
         Poll::Ready(output) => Some((token, output)),
         Poll::Pending => None,

@@ -1,6 +1,7 @@
 //! The ways to receive, and the end of receiving.
 
 mod ends;
+mod fairness;
 mod receive;
 mod select;
 mod waiting;
