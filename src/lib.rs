@@ -184,7 +184,7 @@
 //! | a [`Channel`] is closed | its consumers end; its unsettled messages return, marked as redelivered |
 //! | a [`Connection`] is closed | its channels and consumers end; then its exclusive queues are deleted |
 //! | a queue is deleted | its messages are lost; waiting receivers get [`CancelReason::QueueDeleted`]; settling its deliveries does nothing |
-//! | the last [`Broker`] clone is dropped | all queues and consumers end; all waiting threads and tasks are woken; every other handle returns [`Error::ShutDown`] |
+//! | the last [`Broker`] clone is dropped | all queues and consumers end; all waiting threads and tasks are woken; every other handle returns [`Error::BrokerDropped`] |
 //! | a message does not decode | the receiver gets [`RecvError::Decode`]; dropping it rejects the message, so that it causes no endless loop |
 //!
 //! # Typed payloads

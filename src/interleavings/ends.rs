@@ -200,9 +200,9 @@ fn dropping_the_broker_wakes_all_waiting_threads() {
             move || drop(producer.publish(tracker.payload(0)))
         });
         drop(broker);
-        assert_eq!(join(threads), [CancelReason::ShutDown; 4]);
+        assert_eq!(join(threads), [CancelReason::BrokerDropped; 4]);
         publishing.join().unwrap();
-        assert!(matches!(channel.close(), Err(Error::ShutDown)));
+        assert!(matches!(channel.close(), Err(Error::BrokerDropped)));
         tracker.assert_all_dropped();
     });
 }

@@ -265,12 +265,13 @@ impl VirtualHost {
     }
 
     /// # Errors
-    /// [`Error::ShutDown`] once the broker is shut down, [`Error::VhostDeleted`] once the virtual
-    /// host is deleted.
+    /// [`Error::ShutDown`] or [`Error::BrokerDropped`] once the broker has ended,
+    /// [`Error::VhostDeleted`] once the virtual host is deleted.
     pub(crate) fn check_up(&self) -> Result {
         match self.down.get() {
             None => Ok(()),
             Some(CancelReason::VhostDeleted) => Err(Error::vhost_deleted(&self.name)),
+            Some(CancelReason::BrokerDropped) => Err(Error::BrokerDropped),
             Some(_) => Err(Error::ShutDown),
         }
     }

@@ -27,8 +27,8 @@ use crate::model::error::Error;
 /// implicit connection to the virtual host `/`, as the user `guest`.
 ///
 /// # If dropped
-/// The broker shuts down when its last clone is dropped. This wakes all waiting calls and empties
-/// the queues. From then on every other handle returns [`Error::ShutDown`].
+/// The broker ends when its last clone is dropped. This wakes all waiting calls and empties the
+/// queues. From then on every other handle returns [`Error::BrokerDropped`].
 ///
 /// # Examples
 /// ```
@@ -44,6 +44,7 @@ use crate::model::error::Error;
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "a broker shuts down when its last clone is dropped"]
 pub struct Broker {
     core: Arc<BrokerCore>,
 }

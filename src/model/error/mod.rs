@@ -148,9 +148,14 @@ pub enum Error {
     /// The connection is closed.
     #[error("the connection is closed")]
     ConnectionClosed,
-    /// The broker is shut down, or its last handle was dropped.
+    /// The broker was shut down.
     #[error("the broker is shut down")]
     ShutDown,
+    /// The last clone of the [`Broker`](crate::Broker) was dropped, which ended the broker. Keep a
+    /// clone for as long as the broker is used. This error comes wherever
+    /// [`ShutDown`](Self::ShutDown) comes after a shutdown.
+    #[error("the broker has ended: its last `Broker` clone was dropped")]
+    BrokerDropped,
     /// The time-out passed first.
     #[error("timed out")]
     Timeout,
@@ -178,6 +183,7 @@ impl Error {
             | Error::ChannelClosed
             | Error::ConnectionClosed
             | Error::ShutDown
+            | Error::BrokerDropped
             | Error::Timeout => return None,
         })
     }
@@ -214,13 +220,15 @@ impl Error {
             Error::ChannelClosed
             | Error::ConnectionClosed
             | Error::VhostDeleted { .. }
-            | Error::ShutDown => true,
+            | Error::ShutDown
+            | Error::BrokerDropped => true,
             Error::Cancelled(reason) => matches!(
                 reason,
                 CancelReason::ChannelClosed
                     | CancelReason::ConnectionClosed
                     | CancelReason::VhostDeleted
                     | CancelReason::ShutDown
+                    | CancelReason::BrokerDropped
             ),
             _ => false,
         }
@@ -292,7 +300,7 @@ impl Scope {
 /// use leveret::{Broker, CancelReason, Error, Queue};
 /// let consumer = Broker::new().consumer::<u32>(&Queue::new("q"))?; // the broker is dropped
 /// let error = Error::from(consumer.recv().unwrap_err());
-/// assert_eq!(error, Error::Cancelled(CancelReason::ShutDown));
+/// assert_eq!(error, Error::Cancelled(CancelReason::BrokerDropped));
 /// assert!(error.is_closed());
 /// # Ok::<(), leveret::Error>(())
 /// ```
@@ -309,8 +317,10 @@ pub enum CancelReason {
     ConnectionClosed,
     /// The virtual host was deleted.
     VhostDeleted,
-    /// The broker was shut down.
+    /// The broker was shut down by [`Broker::shutdown`](crate::Broker::shutdown).
     ShutDown,
+    /// The last clone of the [`Broker`](crate::Broker) was dropped, which ended the broker.
+    BrokerDropped,
 }
 
 impl fmt::Display for CancelReason {
@@ -322,6 +332,7 @@ impl fmt::Display for CancelReason {
             CancelReason::ConnectionClosed => "its connection was closed",
             CancelReason::VhostDeleted => "its virtual host was deleted",
             CancelReason::ShutDown => "the broker was shut down",
+            CancelReason::BrokerDropped => "the last clone of its `Broker` was dropped",
         })
     }
 }

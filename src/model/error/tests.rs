@@ -252,6 +252,7 @@ fn without_code() -> Vec<Error> {
         Error::ChannelClosed,
         Error::ConnectionClosed,
         Error::ShutDown,
+        Error::BrokerDropped,
         Error::Timeout,
     ]
 }
@@ -328,10 +329,12 @@ fn the_predicates_pick_their_errors_and_no_others() {
                 | Error::ConnectionClosed
                 | Error::VhostDeleted { .. }
                 | Error::ShutDown
+                | Error::BrokerDropped
         );
         assert_eq!(error.is_closed(), closed, "{error}");
     }
     assert!(Error::Cancelled(CancelReason::ShutDown).is_closed());
+    assert!(Error::Cancelled(CancelReason::BrokerDropped).is_closed());
     assert!(!Error::Cancelled(CancelReason::ConsumerCancelled).is_closed());
 }
 

@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// The shared state of a broker. Its drop shuts the broker down.
+/// The shared state of a broker. Its drop ends the broker.
 pub(crate) struct BrokerCore {
     time: Time,
     timers: Arc<Timers>,
@@ -74,15 +74,15 @@ impl VhostEntry {
 
 impl Drop for BrokerCore {
     fn drop(&mut self) {
-        self.shut_down();
+        self.end(CancelReason::BrokerDropped);
     }
 }
 
 impl BrokerCore {
-    fn shut_down(&self) {
+    fn end(&self, reason: CancelReason) {
         let vhosts = self.vhosts.lock().take();
         for entry in vhosts.into_iter().flat_map(BTreeMap::into_values) {
-            entry.end(CancelReason::ShutDown);
+            entry.end(reason);
         }
         self.timers.stop();
     }
@@ -204,7 +204,7 @@ impl BrokerCore {
         match vhosts.as_mut().ok_or(Error::ShutDown)?.get_mut(vhost) {
             Some(entry) => {
                 let connection = self.open(&entry.vhost, name, false);
-                // `delete_vhost` and `shut_down` take the entry under the same lock. Therefore they
+                // `delete_vhost` and `end` take the entry under the same lock. Therefore they
                 // find this connection, or this method does not find the entry.
                 entry.adopt(&connection);
                 Ok(connection)

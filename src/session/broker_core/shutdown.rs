@@ -5,7 +5,10 @@ use std::{sync::Arc, task::Poll, time::Duration};
 use super::BrokerCore;
 use crate::{
     engine::{queue::QueueCore, vhost::VirtualHost},
-    model::{error::Result, name::Name},
+    model::{
+        error::{CancelReason, Result},
+        name::Name,
+    },
     runtime::waiter::{self, Ticket, WaitList, Waitable},
 };
 
@@ -126,7 +129,7 @@ impl BrokerCore {
         report
             .exchanges
             .sort_by(|a, b| (&a.vhost, &a.exchange).cmp(&(&b.vhost, &b.exchange)));
-        self.shut_down();
+        self.end(CancelReason::ShutDown);
         Ok(report)
     }
 }

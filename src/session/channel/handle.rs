@@ -44,7 +44,8 @@ use crate::{
 /// - [`Error::ChannelClosed`] if the channel is closed.
 /// - [`Error::ConnectionClosed`] if its connection is closed.
 /// - [`Error::VhostDeleted`] if its virtual host is deleted.
-/// - [`Error::ShutDown`] if the broker is shut down.
+/// - [`Error::ShutDown`] if the broker is shut down, and [`Error::BrokerDropped`] if its last clone
+///   was dropped.
 ///
 /// All other errors leave the channel open. A method that fails changes nothing,
 /// except [`tx_commit`](Self::tx_commit).
@@ -66,6 +67,7 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "a channel closes when its last clone is dropped"]
 pub struct Channel {
     handle: Arc<ChannelHandle>,
 }

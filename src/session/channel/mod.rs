@@ -134,6 +134,7 @@ impl ChannelCore {
             None => Ok(state),
             Some(CancelReason::ConnectionClosed) => Err(Error::ConnectionClosed),
             Some(CancelReason::ShutDown) => Err(Error::ShutDown),
+            Some(CancelReason::BrokerDropped) => Err(Error::BrokerDropped),
             Some(_) => Err(Error::ChannelClosed),
         }
     }

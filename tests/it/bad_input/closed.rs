@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use leveret::{
-    Budget, Channel, Connection, Credentials, Error, Exchange, FieldTable, Message, Policy, Queue,
-    Redrive, Requeue, Result,
+    Broker, Budget, Channel, Connection, Credentials, Error, Exchange, FieldTable, Message, Policy,
+    Queue, Redrive, Requeue, Result,
     channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused, Multiple, PublishOptions, QosScope},
 };
 
@@ -12,7 +12,7 @@ use super::{
     Stage, Ways,
     publishing::{MESSAGE_PUBLISHES, PUBLISHES},
 };
-use crate::common::queue;
+use crate::common::{connect, queue};
 
 /// Tries the typed verbs that a broker, a connection and a channel have alike.
 macro_rules! verbs {
@@ -254,6 +254,24 @@ fn a_broker_that_is_shut_down() {
         ("budget", broker.budget("b").map(drop)),
     ];
     all_fail("broker", others, &down);
+}
+
+#[test]
+fn a_broker_whose_last_clone_was_dropped() -> Result {
+    let broker = Broker::new();
+    let connection = connect(&broker)?;
+    let channel = connection.open_channel()?;
+    let producer = connection.producer::<u32>("q")?;
+    drop(broker);
+    let dropped = Error::BrokerDropped;
+    let text = "the broker has ended: its last `Broker` clone was dropped".to_owned();
+    assert_eq!((dropped.reply_code(), dropped.to_string()), (None, text));
+    all_fail("channel", verbs!(&channel), &dropped);
+    all_fail("channel", methods(&channel), &dropped);
+    all_fail("connection", verbs!(&connection), &dropped);
+    all_fail("connection", of_connection(&connection), &dropped);
+    assert_eq!(producer.publish(7).unwrap_err().error(), &dropped);
+    Ok(())
 }
 
 #[test]

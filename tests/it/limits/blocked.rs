@@ -197,7 +197,7 @@ fn the_end_of_the_broker_wakes_publishers() -> Result {
         let producer = broker.producer::<u32>(&queue)?;
         assert_eq!(
             blocked(&producer, || drop(broker)),
-            vec![(Error::ShutDown, 7); 4]
+            vec![(Error::BrokerDropped, 7); 4]
         );
     }
     Ok(())

@@ -120,7 +120,7 @@ fn a_producer_that_has_published_finds_the_broker_gone() {
     producer.publish(1).unwrap();
     drop(broker);
     let error = in_time(move || producer.publish(2).unwrap_err()).unwrap();
-    assert!(matches!(error.error(), Error::ShutDown), "{error}");
+    assert!(matches!(error.error(), Error::BrokerDropped), "{error}");
 }
 
 #[test]

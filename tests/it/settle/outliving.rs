@@ -101,12 +101,12 @@ fn settling_when_the_broker_is_gone_says_so() {
     }
     let [acked, nacked, taken, dropped] = [(); 4].map(|()| consumer.recv().unwrap());
     drop(broker);
-    assert_eq!(acked.ack(), Err(Error::ShutDown));
-    assert_eq!(nacked.nack(Requeue::Yes), Err(Error::ShutDown));
+    assert_eq!(acked.ack(), Err(Error::BrokerDropped));
+    assert_eq!(nacked.nack(Requeue::Yes), Err(Error::BrokerDropped));
     assert_eq!(taken.ack_into().unwrap(), 2);
     drop(dropped);
     assert_eq!(
         producer.publish(9).unwrap_err().into_parts(),
-        (Error::ShutDown, 9)
+        (Error::BrokerDropped, 9)
     );
 }

@@ -141,5 +141,5 @@ fn a_publisher_blocked_on_a_budget_is_woken_when_the_broker_goes() {
     until_waiting(&broker, 1);
     drop(broker);
     let error = blocked.join().unwrap().unwrap_err();
-    assert_eq!(error.error(), &Error::ShutDown);
+    assert_eq!(error.error(), &Error::BrokerDropped);
 }
