@@ -7,6 +7,7 @@
 //!  [.] Ignoring a late reply
 //!  [✔️] Got 832040
 //!  [✔️] Four clients at once got [55, 89, 144, 233]
+//!  [!] Rejecting text/plain: invalid type: string "many", expected i64
 //!  [!] fib(-1) failed: n must be from 0 to 90
 //!  [✔️] The server lived on and answered 7 requests
 //! ```
@@ -37,6 +38,8 @@ fn main() -> Result {
     println!(" [✔️] Four clients at once got {got:?}");
     assert_eq!(got, [55, 89, 144, 233]);
 
+    let words = broker.producer::<String>("rpc_queue")?;
+    words.publish("many".to_owned())?;
     let bad = call(&fib, &client, -1, 60_000)?.unwrap_err();
     println!(" [!] fib(-1) failed: {bad}");
     stopper.cancel();
@@ -45,10 +48,18 @@ fn main() -> Result {
     Ok(())
 }
 
-/// Replies until it is stopped. A message that is no request is dropped, and thereby rejected.
+/// Replies until it is stopped. A message that is no request is reported and rejected.
 fn serve(requests: &Consumer<i64>, replies: &Producer<Reply>) -> Result<usize> {
     let mut answered = 0;
-    for request in requests.iter().flatten() {
+    for received in requests.iter() {
+        let request = match received {
+            Ok(request) => request,
+            Err(undecoded) => {
+                println!(" [!] Rejecting {}", undecoded.error());
+                undecoded.reject()?;
+                continue;
+            }
+        };
         let reply = match *request {
             n @ 0..=90 => Ok((0..n).fold((0, 1), |(a, b), _| (b, a + b)).0),
             _ => Err("n must be from 0 to 90".to_owned()),

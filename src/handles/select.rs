@@ -256,7 +256,7 @@ impl<'a> Select<'a> {
 /// assert_eq!(*select.select().recv(&second)?, 7);
 /// # Ok::<(), leveret::Error>(())
 /// ```
-#[must_use]
+#[must_use = "a message that is selected and not received returns to its consumer"]
 pub struct Selected<'a> {
     index: usize,
     place: usize,

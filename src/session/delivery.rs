@@ -54,6 +54,16 @@ use crate::{
 /// delivery.ack()?;
 /// # Ok::<(), leveret::Error>(())
 /// ```
+///
+/// The compiler warns of a delivery that is thrown away. To return it, write `drop`.
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # let broker = leveret::Broker::new();
+/// # let consumer = broker.consumer::<String>("q")?;
+/// consumer.recv()?; // received, and returned to the queue
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[must_use = "a delivery that is dropped unsettled returns to its queue: settle it, or `drop` it"]
 pub struct Delivery<T: Payload> {
     /// The payload, if it is not in the message itself: a decoded one, or a `Local` taken out of
     /// it.

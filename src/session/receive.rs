@@ -81,12 +81,25 @@ impl From<RecvError> for RecvTimeoutError {
     }
 }
 
+impl From<Undecoded> for RecvError {
+    fn from(undecoded: Undecoded) -> RecvError {
+        RecvError::Decode(undecoded)
+    }
+}
+
+/// An undecoded message is dropped, and thereby rejected.
+impl From<Undecoded> for Error {
+    fn from(undecoded: Undecoded) -> Error {
+        Error::Codec(undecoded.error().clone())
+    }
+}
+
 /// An undecoded message is dropped, and thereby rejected.
 impl From<RecvError> for Error {
     fn from(error: RecvError) -> Error {
         match error {
             RecvError::Cancelled(reason) => Error::Cancelled(reason),
-            RecvError::Decode(undecoded) => Error::Codec(undecoded.error().clone()),
+            RecvError::Decode(undecoded) => undecoded.into(),
         }
     }
 }
@@ -98,7 +111,7 @@ impl From<TryRecvError> for Error {
         match error {
             TryRecvError::Empty => Error::Timeout,
             TryRecvError::Cancelled(reason) => Error::Cancelled(reason),
-            TryRecvError::Decode(undecoded) => Error::Codec(undecoded.error().clone()),
+            TryRecvError::Decode(undecoded) => undecoded.into(),
         }
     }
 }
@@ -109,7 +122,7 @@ impl From<RecvTimeoutError> for Error {
         match error {
             RecvTimeoutError::Timeout => Error::Timeout,
             RecvTimeoutError::Cancelled(reason) => Error::Cancelled(reason),
-            RecvTimeoutError::Decode(undecoded) => Error::Codec(undecoded.error().clone()),
+            RecvTimeoutError::Decode(undecoded) => undecoded.into(),
         }
     }
 }

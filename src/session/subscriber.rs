@@ -234,6 +234,18 @@ impl Subscriber {
             .is_some_and(|(_, credit)| credit.has_ended())
     }
 
+    /// The reason why no more messages come, if the consumer has ended.
+    pub(crate) fn ended(&self) -> Option<CancelReason> {
+        let ended = self.ended.get().is_some() || !self.queue().has_consumer(self.id);
+        ended.then(|| self.reason())
+    }
+
+    /// The number of messages in the run, in the inbox and ready in the queue.
+    pub(crate) fn within_reach(&self) -> usize {
+        let run = self.run.lock();
+        run.len() + self.queue().within_reach(self.id)
+    }
+
     /// The reason why no more messages come.
     fn reason(&self) -> CancelReason {
         if let Some(reason) = self.vhost().why_down() {

@@ -1,6 +1,6 @@
 //! A received message that does not decode as the type of the consumer.
 
-use std::fmt;
+use std::{error, fmt};
 
 use super::{delivery_info::DeliveryInfo, unacked::Requeue};
 use crate::{
@@ -56,6 +56,7 @@ use crate::{
 /// assert_eq!(*texts.get()?, "not a number");
 /// # Ok::<(), leveret::Error>(())
 /// ```
+#[must_use = "an undecoded message that is dropped is rejected: settle it, or drop it on purpose"]
 pub struct Undecoded {
     error: CodecError,
     /// In a box, since errors are returned by value and should be small.
@@ -135,6 +136,12 @@ impl fmt::Display for Undecoded {
             self.info().queue(),
             self.error
         )
+    }
+}
+
+impl error::Error for Undecoded {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.error)
     }
 }
 

@@ -266,6 +266,20 @@ impl QueueCore {
         self.lock().ready_len()
     }
 
+    /// Whether the queue still has this consumer.
+    pub(crate) fn has_consumer(&self, consumer: ConsumerId) -> bool {
+        self.lock().receivers(consumer).is_some()
+    }
+
+    /// The number of messages that a consumer may receive: those of its inbox, and the ready ones.
+    /// 0 if it was removed.
+    pub(crate) fn within_reach(&self, consumer: ConsumerId) -> usize {
+        let mut state = self.lock();
+        let ready = state.ready.len();
+        let inbox = state.consumers.inbox(consumer);
+        inbox.map_or(0, |inbox| inbox.run.len() + ready)
+    }
+
     /// The number of delayed messages, and their bytes.
     pub(crate) fn delayed(&self) -> MessageTotals {
         self.lock().delayed()

@@ -1,9 +1,75 @@
-//! [`CancelHandle`], and the cancellation of a consumer.
+//! The end of a consumer: its cancellation, the reason, and [`CancelHandle`].
 
 use std::sync::Arc;
 
-use super::ConsumerQueue;
-use crate::model::error::CancelReason;
+use super::{Consumer, ConsumerQueue};
+use crate::{message::payload::Payload, model::error::CancelReason};
+
+impl<T: Payload> Consumer<T> {
+    /// Cancels the consumer.
+    ///
+    /// The messages that were not received yet return to their places in the queue. Receivers that
+    /// wait are woken.
+    ///
+    /// # RabbitMQ
+    /// `basic.cancel`. In RabbitMQ the messages that were not received yet stay with the channel.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{CancelReason, RecvError};
+    /// # use leveret::Broker;
+    /// # let broker = Broker::new();
+    /// # let producer = broker.producer::<u32>("q")?;
+    /// # let consumer = broker.consumer::<u32>("q")?;
+    /// producer.publish(7)?; // the queue delivers it in advance, and nothing receives it
+    /// consumer.cancel();
+    /// let error = consumer.recv().unwrap_err();
+    /// assert!(matches!(error, RecvError::Cancelled(CancelReason::ConsumerCancelled)));
+    /// let delivery = broker.consumer::<u32>("q")?.recv()?;
+    /// assert!(!delivery.info().redelivered()); // it was not received before
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn cancel(&self) {
+        cancel(&self.queues);
+    }
+
+    /// Returns a handle that cancels this consumer, for use in another thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, RecvError};
+    ///
+    /// let broker = Broker::new();
+    /// let consumer = broker.consumer::<String>("q")?;
+    /// let cancel_handle = consumer.cancel_handle();
+    /// let receiving = std::thread::spawn(move || consumer.recv().map(drop));
+    /// cancel_handle.cancel();
+    /// assert!(matches!(receiving.join().unwrap(), Err(RecvError::Cancelled(_))));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(&self.queues)
+    }
+
+    /// Returns the reason why no more messages come, once the consumer has ended. If it has several
+    /// queues, it ends with the last of them.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, CancelReason};
+    ///
+    /// let broker = Broker::new();
+    /// let consumer = broker.consumer::<u32>("q")?;
+    /// assert_eq!(consumer.ended(), None);
+    /// drop(broker); // the last clone
+    /// assert_eq!(consumer.iter().count(), 0);
+    /// assert_eq!(consumer.ended(), Some(CancelReason::BrokerDropped));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn ended(&self) -> Option<CancelReason> {
+        ended(&self.queues)
+    }
+}
 
 /// Cancels a consumer from another thread. Cloning is cheap.
 ///
@@ -31,6 +97,21 @@ impl CancelHandle {
     pub fn cancel(&self) {
         cancel(&self.queues);
     }
+
+    /// Returns the reason of the consumer's end, as [`Consumer::ended`](super::Consumer::ended)
+    /// does.
+    pub fn ended(&self) -> Option<CancelReason> {
+        ended(&self.queues)
+    }
+}
+
+/// The reason of the end, if all queues of the consumer have ended.
+fn ended(queues: &[ConsumerQueue]) -> Option<CancelReason> {
+    let mut reason = None;
+    for queue in queues {
+        reason = Some(queue.subscriber.ended()?);
+    }
+    reason
 }
 
 /// Cancels the subscribers of all queues of a consumer.

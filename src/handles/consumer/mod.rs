@@ -5,12 +5,14 @@
 //!
 //! - `batch`: receiving of many messages at once.
 //! - `builder`: [`ConsumerBuilder`].
-//! - `cancel`: [`CancelHandle`].
+//! - `cancel`: the end of a consumer, and [`CancelHandle`].
+//! - `iter`: the iterators.
 //! - `task`: the future of [`Consumer::recv_async`].
 
 mod batch;
 mod builder;
 mod cancel;
+mod iter;
 mod task;
 
 pub use self::{builder::ConsumerBuilder, cancel::CancelHandle};
@@ -75,6 +77,7 @@ use crate::{
 /// assert!(matches!(consumer.try_recv(), Err(TryRecvError::Empty)));
 /// # Ok::<(), leveret::Error>(())
 /// ```
+#[must_use = "a consumer that is dropped is cancelled"]
 pub struct Consumer<T: Payload> {
     queues: Arc<[ConsumerQueue]>,
     /// The queue that the next receive checks first.
@@ -262,54 +265,6 @@ impl<T: Payload> Consumer<T> {
         task::Recv::new(self)
     }
 
-    /// Returns an iterator that receives messages until the consumer is cancelled.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Broker;
-    ///
-    /// let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
-    /// let consumer = broker.consumer::<u32>("q")?;
-    /// let mut sum = 0;
-    /// for delivery in consumer.iter().take(3) {
-    ///     let delivery = delivery?;
-    ///     sum += *delivery;
-    ///     delivery.ack()?;
-    /// }
-    /// assert_eq!(sum, 6);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn iter(&self) -> impl Iterator<Item = Result<Delivery<T>, RecvError>> + '_ {
-        std::iter::from_fn(|| match self.recv() {
-            Err(RecvError::Cancelled(_)) => None,
-            received => Some(received),
-        })
-    }
-
-    /// Returns an iterator over the messages that the consumer can receive now.
-    ///
-    /// The iterator ends when there is no message, or when the consumer is cancelled.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Broker;
-    ///
-    /// let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
-    /// let consumer = broker.consumer_builder::<u32>("q").auto_ack().build()?;
-    /// let deliveries: Vec<_> = consumer.try_iter().collect::<Result<_, _>>()?;
-    /// assert!(deliveries.iter().map(|delivery| **delivery).eq([1, 2, 3]));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn try_iter(&self) -> impl Iterator<Item = Result<Delivery<T>, RecvError>> + '_ {
-        std::iter::from_fn(|| match self.try_recv() {
-            Ok(delivery) => Some(Ok(delivery)),
-            Err(TryRecvError::Decode(undecoded)) => Some(Err(RecvError::Decode(undecoded))),
-            Err(TryRecvError::Empty | TryRecvError::Cancelled(_)) => None,
-        })
-    }
-
     /// Waits for a message of any queue. `None` at the deadline.
     fn wait_until(&self, deadline: Option<Deadline<'_>>) -> Option<(usize, Taken)> {
         let taken = waiter::wait_any(&self.queues, self.turn(), deadline)?;
@@ -358,51 +313,6 @@ impl<T: Payload> Consumer<T> {
 
     pub(crate) fn queues(&self) -> &Arc<[ConsumerQueue]> {
         &self.queues
-    }
-
-    /// Cancels the consumer.
-    ///
-    /// The messages that were not received yet return to their places in the queue. Receivers that
-    /// wait are woken.
-    ///
-    /// # RabbitMQ
-    /// `basic.cancel`. In RabbitMQ the messages that were not received yet stay with the channel.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{CancelReason, RecvError};
-    /// # use leveret::Broker;
-    /// # let broker = Broker::new();
-    /// # let producer = broker.producer::<u32>("q")?;
-    /// # let consumer = broker.consumer::<u32>("q")?;
-    /// producer.publish(7)?; // the queue delivers it in advance, and nothing receives it
-    /// consumer.cancel();
-    /// let error = consumer.recv().unwrap_err();
-    /// assert!(matches!(error, RecvError::Cancelled(CancelReason::ConsumerCancelled)));
-    /// let delivery = broker.consumer::<u32>("q")?.recv()?;
-    /// assert!(!delivery.info().redelivered()); // it was not received before
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn cancel(&self) {
-        cancel::cancel(&self.queues);
-    }
-
-    /// Returns a handle that cancels this consumer, for use in another thread.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Broker, RecvError};
-    ///
-    /// let broker = Broker::new();
-    /// let consumer = broker.consumer::<String>("q")?;
-    /// let cancel_handle = consumer.cancel_handle();
-    /// let receiving = std::thread::spawn(move || consumer.recv().map(drop));
-    /// cancel_handle.cancel();
-    /// assert!(matches!(receiving.join().unwrap(), Err(RecvError::Cancelled(_))));
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle::new(&self.queues)
     }
 
     /// Returns the name of the queue. It is the first queue if there are several.

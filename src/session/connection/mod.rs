@@ -55,6 +55,7 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "a connection closes when its last clone is dropped"]
 pub struct Connection {
     handle: Arc<ConnectionHandle>,
 }

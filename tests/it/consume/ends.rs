@@ -37,6 +37,8 @@ fn a_stopper_ends_a_blocked_receive_and_an_iteration() {
     assert_eq!(reason(consumer.recv()), CancelReason::ConsumerCancelled);
     assert_eq!(received + rest::<u32>(&broker, "q").len(), 3);
     assert_eq!(consumer.iter().count(), 0);
+    let cancelled = Some(CancelReason::ConsumerCancelled);
+    assert_eq!((consumer.ended(), stopper.ended()), (cancelled, cancelled));
     assert!(matches!(
         consumer.try_recv(),
         Err(TryRecvError::Cancelled(CancelReason::ConsumerCancelled))
@@ -49,12 +51,15 @@ fn every_end_says_its_reason() {
     let consumer = |name: &str| broker.consumer::<u32>(&Queue::new(name)).unwrap();
 
     let deleted = consumer("deleted");
+    assert_eq!(deleted.ended(), None);
     broker.delete(&Queue::new("deleted")).unwrap();
+    assert_eq!(deleted.ended(), Some(CancelReason::QueueDeleted));
     assert_eq!(reason(deleted.recv()), CancelReason::QueueDeleted);
 
     let connection = connect(&broker).unwrap();
     let closed = connection.consumer::<u32>(&queue()).unwrap();
     connection.close().unwrap();
+    assert_eq!(closed.ended(), Some(CancelReason::ConnectionClosed));
     assert_eq!(reason(closed.recv()), CancelReason::ConnectionClosed);
     assert_eq!(
         connection.consumer::<u32>(&queue()).unwrap_err(),
@@ -68,17 +73,19 @@ fn every_end_says_its_reason() {
         .consumer::<u32>(&queue())
         .unwrap();
     broker.delete_vhost("other").unwrap();
+    assert_eq!(elsewhere.ended(), Some(CancelReason::VhostDeleted));
     assert_eq!(reason(elsewhere.recv()), CancelReason::VhostDeleted);
 
     let shut_down = consumer("q");
     let mailbox = broker.simple_queue::<u32>("q").unwrap();
     drop(broker);
-    assert_eq!(reason(shut_down.recv()), CancelReason::ShutDown);
-    assert_eq!(reason(mailbox.get()), CancelReason::ShutDown);
+    assert_eq!(shut_down.ended(), Some(CancelReason::BrokerDropped));
+    assert_eq!(reason(shut_down.recv()), CancelReason::BrokerDropped);
+    assert_eq!(reason(mailbox.get()), CancelReason::BrokerDropped);
     // The first reason stays.
     assert_eq!(
         reason(block_on(shut_down.recv_async())),
-        CancelReason::ShutDown
+        CancelReason::BrokerDropped
     );
 }
 
@@ -89,7 +96,7 @@ fn a_blocked_receiver_is_woken_with_the_reason() -> Result {
         (CancelReason::QueueDeleted, |broker, queue| {
             broker.as_ref().unwrap().delete(queue).unwrap();
         }),
-        (CancelReason::ShutDown, |broker, _| *broker = None),
+        (CancelReason::BrokerDropped, |broker, _| *broker = None),
     ];
     for (expected, end) in ends {
         let mut broker = Some(Broker::new());
@@ -114,9 +121,9 @@ fn shutting_down_wakes_the_readers_of_every_channel() {
     assert!(alarm.poll(next.as_mut()).is_pending());
     drop(broker);
     assert!(alarm.has_rung());
-    assert_eq!(reason(block_on(next)), CancelReason::ShutDown);
-    assert_eq!(channel.close(), Err(Error::ShutDown));
-    assert_eq!(connection.close(), Err(Error::ShutDown));
+    assert_eq!(reason(block_on(next)), CancelReason::BrokerDropped);
+    assert_eq!(channel.close(), Err(Error::BrokerDropped));
+    assert_eq!(connection.close(), Err(Error::BrokerDropped));
 }
 
 #[test]
@@ -127,6 +134,7 @@ fn a_consumer_of_two_queues_goes_on_when_one_is_deleted() {
     let producer = broker.producer::<u32>(&b).unwrap();
     broker.delete(&a).unwrap();
     assert!(matches!(consumer.try_recv(), Err(TryRecvError::Empty)));
+    assert_eq!(consumer.ended(), None);
     producer.publish(1).unwrap();
     let delivery = consumer.recv().unwrap();
     assert_eq!((*delivery, &**delivery.info().queue()), (1, "b"));

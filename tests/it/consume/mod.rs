@@ -2,6 +2,7 @@
 
 mod ends;
 mod fairness;
+mod iterate;
 mod receive;
 mod select;
 mod waiting;
