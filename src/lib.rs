@@ -356,7 +356,7 @@ pub use crate::{
             Result, Scope,
         },
         exchange_kind::ExchangeKind,
-        field_value::{FieldTable, FieldValue},
+        field_value::{FieldTable, FieldValue, TableTooDeep},
         message_totals::MessageTotals,
         name::{Name, NameTooLong},
     },

@@ -158,6 +158,7 @@ struct Compiled {
 impl Compiled {
     fn new(policy: Policy, kind: PolicyKind, vhost: &Name) -> Result<Self> {
         let name = Name::new(&policy.name)?;
+        policy.definition.check_depth()?;
         let refused = |invalid: Invalid| {
             let Invalid { key, reason } = invalid;
             Error::invalid_argument(&key, EntityKind::Policy, &name, vhost, reason)

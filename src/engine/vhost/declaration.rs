@@ -162,6 +162,7 @@ impl Batch<'_> {
             kind => Some(kind.parse::<ExchangeKind>()?),
         };
         let name = checked(description.name())?;
+        description.argument_table().check_depth()?;
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
@@ -219,6 +220,7 @@ impl Batch<'_> {
     fn queue(&mut self, description: &descriptions::Queue) -> Result<(Name, FoundOrMade)> {
         let vhost = self.vhost.name();
         let wanted = checked(description.name())?;
+        description.argument_table().check_depth()?;
         if is_reserved(&wanted) && !description.is_open() && !description.is_passive() {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
@@ -266,6 +268,7 @@ impl Batch<'_> {
     ) -> Result {
         let source = checked(binding.source().name())?;
         let routing_key = Name::new(binding.routing_key())?;
+        binding.argument_table().check_depth()?;
         if source.is_empty() {
             return Err(Error::default_exchange());
         }

@@ -333,6 +333,7 @@ impl VirtualHost {
     fn check_binding(request: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
         let (source, destination) = (checked(request.source)?, checked(request.destination)?);
         let routing_key = Name::new(request.routing_key)?;
+        request.arguments.check_depth()?;
         if source.is_empty() || destination.is_empty() && !request.to_queue {
             return Err(Error::default_exchange());
         }

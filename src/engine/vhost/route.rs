@@ -59,7 +59,7 @@ impl VirtualHost {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such exchange, [`Error::InvalidName`] for a key over 255
-    /// bytes, [`Error::ShutDown`].
+    /// bytes, [`Error::InvalidTable`], [`Error::ShutDown`].
     pub(crate) fn route(
         &self,
         exchange: &str,
@@ -67,6 +67,7 @@ impl VirtualHost {
         headers: &FieldTable,
     ) -> Result<Vec<Name>> {
         Name::check(routing_key)?;
+        headers.check_depth()?;
         let without_delay;
         let headers = match x_delay::wanted(Some(headers)) {
             None => headers,

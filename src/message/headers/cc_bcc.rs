@@ -54,16 +54,12 @@ pub(crate) fn take_bcc(properties: &mut Properties) -> Vec<String> {
     if properties.header_value(BCC).is_none() {
         return Vec::new(); // to change empty properties would allocate them
     }
-    match properties.headers_mut().remove(BCC) {
-        Some(FieldValue::Array(values)) => values
-            .into_iter()
-            .filter_map(|value| match value {
-                FieldValue::LongString(key) => Some(key),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
+    let taken = properties.headers_mut().remove(BCC);
+    let values = taken.and_then(|taken| taken.into_array().ok());
+    let values = values.into_iter().flatten();
+    values
+        .filter_map(|value| value.into_string().ok())
+        .collect()
 }
 
 /// The keys of the `CC` header of a published message. It has no such header or a valid one.

@@ -319,6 +319,9 @@ impl PropertyList {
 
     /// Checks the properties that need no broker: the expiration, then the delivery mode.
     pub(crate) fn validate(&self) -> Result {
+        self.headers
+            .as_ref()
+            .map_or(Ok(()), FieldTable::check_depth)?;
         self.expiration_millis()?;
         self.check_delivery_mode()
     }

@@ -15,7 +15,7 @@ pub use self::{
     precondition::{Precondition, Resource},
 };
 use crate::model::{
-    field_value::FieldValue,
+    field_value::{FieldValue, TableTooDeep},
     name::{Name, NameTooLong},
 };
 
@@ -102,6 +102,9 @@ pub enum Error {
     /// 502: a name is too long.
     #[error("SYNTAX_ERROR - {0}")]
     InvalidName(#[from] NameTooLong),
+    /// 502: a table is nested too deep.
+    #[error("SYNTAX_ERROR - {0}")]
+    InvalidTable(#[from] TableTooDeep),
     /// 503: the request is invalid, for example because of an unknown exchange type.
     #[error("COMMAND_INVALID - {0}")]
     CommandInvalid(Arc<str>),
@@ -171,7 +174,7 @@ impl Error {
             Error::NotFound { .. } | Error::NoDeclaredQueue => 404,
             Error::ResourceLocked { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
-            Error::InvalidName(_) => 502,
+            Error::InvalidName(_) | Error::InvalidTable(_) => 502,
             Error::CommandInvalid(_) => 503,
             Error::ResourceError(_) => 506,
             Error::NotAllowed(_) => 530,

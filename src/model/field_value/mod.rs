@@ -2,20 +2,20 @@
 //! exchanges, bindings and consumers.
 //!
 //! Every field type of RabbitMQ's AMQP 0-9-1 has a variant, so that a value keeps its type. `table`
-//! has the table. `equality` has the two comparisons of the broker, for redeclaration and for
-//! headers routing. `json` has the form in JSON. This module does not know the meaning of an
-//! argument.
+//! has the table, and `entries` its entries. `nesting` has the limit of nesting. `equality` has the
+//! two comparisons of the broker, for redeclaration and for headers routing. `json` has the form in
+//! JSON, and `text` the printed one. This module does not know the meaning of an argument.
 
+mod entries;
 mod equality;
 mod json;
+mod nesting;
 mod table;
+mod text;
 
-use std::{
-    fmt,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use self::table::FieldTable;
+pub use self::{nesting::TableTooDeep, table::FieldTable};
 use crate::model::name::Name;
 
 /// A typed value in a [`FieldTable`].
@@ -28,6 +28,9 @@ use crate::model::name::Name;
 /// bits, a double, a string, a boolean, void (`null`), an array and a table. All others are tagged:
 /// `{"$type": "timestamp", "value": 5}`. Reading therefore gives the same value back; a double is
 /// as exact as the reader of the format. `$type` is the first key of a tagged value.
+///
+/// Arrays and tables nest, at most [`FieldTable::MAX_DEPTH`] deep. A deeper value can be made, and
+/// dropped, copied and compared. It prints cut off, and the broker refuses it.
 ///
 /// # Examples
 /// ```
@@ -50,7 +53,7 @@ use crate::model::name::Name;
 /// assert!(FieldValue::from(FieldTable::new()).as_table().is_some_and(FieldTable::is_empty));
 /// assert!(FieldValue::from(()).is_void());
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub enum FieldValue {
     /// No value. In a headers binding it asks only that the header exists.
     #[default]
@@ -195,63 +198,55 @@ impl FieldValue {
             _ => None,
         }
     }
-}
 
-/// Prints the value as in RabbitMQ's errors. Text, numbers and booleans are bare. Inside arrays and
-/// tables, text is quoted.
-impl fmt::Display for FieldValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FieldValue::Void => f.write_str("undefined"),
-            FieldValue::Bool(value) => write!(f, "{value}"),
-            FieldValue::Octet(value) => write!(f, "{value}"),
-            FieldValue::UnsignedOctet(value) => write!(f, "{value}"),
-            FieldValue::Short(value) => write!(f, "{value}"),
-            FieldValue::UnsignedShort(value) => write!(f, "{value}"),
-            FieldValue::Int(value) => write!(f, "{value}"),
-            FieldValue::UnsignedInt(value) => write!(f, "{value}"),
-            FieldValue::Long(value) => write!(f, "{value}"),
-            // `Debug` keeps the point of a whole number, so that 5.0 differs from 5.
-            FieldValue::Float(value) => write!(f, "{value:?}"),
-            FieldValue::Double(value) => write!(f, "{value:?}"),
-            FieldValue::Decimal { scale, value } => f.write_str(&decimal_text(*scale, *value)),
-            FieldValue::LongString(text) => f.write_str(text),
-            FieldValue::Bytes(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => f.write_str(text),
-                Err(_) => f.write_str(&hex_text(bytes)),
-            },
-            FieldValue::Timestamp(seconds) => write!(f, "{seconds}"),
-            FieldValue::Array(values) => f.debug_list().entries(values.iter().map(Nested)).finish(),
-            FieldValue::Table(table) => write!(f, "{table}"),
+    /// The text of a long string, taken out of the value.
+    ///
+    /// # Errors
+    /// A value of another type is returned.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{FieldTable, FieldValue};
+    ///
+    /// assert_eq!(FieldValue::from("text").into_string(), Ok("text".to_owned()));
+    /// assert_eq!(FieldValue::from(5).into_string(), Err(FieldValue::Int(5)));
+    /// let array = FieldValue::Array(vec![5.into()]);
+    /// assert_eq!(array.into_array(), Ok(vec![FieldValue::Int(5)]));
+    /// let table = FieldTable::from([("k", 5)]);
+    /// assert_eq!(FieldValue::from(table.clone()).into_table(), Ok(table));
+    /// ```
+    pub fn into_string(mut self) -> Result<String, FieldValue> {
+        match &mut self {
+            FieldValue::LongString(text) => Ok(std::mem::take(text)),
+            _ => Err(self),
         }
     }
-}
 
-/// Prints an element of an array or a table, with text in quotes.
-struct Nested<'a>(&'a FieldValue);
-
-impl fmt::Debug for Nested<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            FieldValue::LongString(text) => write!(f, "'{text}'"),
-            value => write!(f, "{value}"),
+    /// The elements of an array, taken out of the value.
+    ///
+    /// # Errors
+    /// A value of another type is returned.
+    ///
+    /// [`into_string`](Self::into_string) has an example.
+    pub fn into_array(mut self) -> Result<Vec<FieldValue>, FieldValue> {
+        match &mut self {
+            FieldValue::Array(values) => Ok(std::mem::take(values)),
+            _ => Err(self),
         }
     }
-}
 
-/// The digits of a decimal, with exactly `scale` of them behind the point: `(2, -5)` is `-0.05`.
-fn decimal_text(scale: u8, value: i32) -> String {
-    let scale = usize::from(scale);
-    let sign = if value < 0 { "-" } else { "" };
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let point = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{whole}{point}{fraction}")
-}
-
-/// Two lower-case hexadecimal digits for each byte.
-fn hex_text(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    /// The nested table, taken out of the value.
+    ///
+    /// # Errors
+    /// A value of another type is returned.
+    ///
+    /// [`into_string`](Self::into_string) has an example.
+    pub fn into_table(mut self) -> Result<FieldTable, FieldValue> {
+        match &mut self {
+            FieldValue::Table(table) => Ok(std::mem::take(table)),
+            _ => Err(self),
+        }
+    }
 }
 
 impl From<()> for FieldValue {
@@ -331,37 +326,6 @@ mod tests {
         ] {
             assert_eq!(value.as_i64(), None, "{}", value.type_name());
         }
-    }
-
-    #[test]
-    fn values_print_as_in_error_messages() {
-        let printed = |value: FieldValue| value.to_string();
-        assert_eq!(printed(true.into()), "true");
-        assert_eq!(printed(5.into()), "5");
-        assert_eq!(printed(5.0.into()), "5.0");
-        assert_eq!(printed("text".into()), "text");
-        assert_eq!(printed(FieldValue::Void), "undefined");
-        assert_eq!(
-            printed(FieldValue::Decimal {
-                scale: 2,
-                value: -5
-            }),
-            "-0.05"
-        );
-        assert_eq!(
-            printed(FieldValue::Decimal {
-                scale: 0,
-                value: i32::MIN
-            }),
-            "-2147483648"
-        );
-        assert_eq!(printed(vec![0x61_u8].into()), "a");
-        assert_eq!(printed(vec![0xff_u8].into()), "ff");
-        assert_eq!(
-            printed(FieldValue::Array(vec![1.into(), "a".into()])),
-            "[1, 'a']"
-        );
-        assert_eq!(printed(FieldTable::from([("k", "v")]).into()), "{k: 'v'}");
     }
 
     #[test]

@@ -1,20 +1,21 @@
 //! The field table: names and values in the order of insertion.
-//!
-//! Headers and arguments are short. A search of a vector from its front is faster than a map.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    slice, vec,
+use std::{fmt, vec};
+
+use super::{
+    FieldValue,
+    entries::{self, Entries},
+    text::Text,
 };
-
-use super::{FieldValue, Nested};
 
 /// A table of named values: the headers of a message, or the arguments of a queue, an exchange, a
 /// binding or a consumer.
 ///
 /// The table keeps the order of first insertion. A second insertion of a name replaces its value in
-/// place. Two tables are equal if they have the same names and values, in any order.
+/// place. Two tables are equal if they have the same names and values, in any order. An operation
+/// on one name costs the same in a table of any length.
+///
+/// Tables and arrays nest, at most [`MAX_DEPTH`](FieldTable::MAX_DEPTH) deep.
 ///
 /// # Examples
 /// ```
@@ -36,13 +37,13 @@ use super::{FieldValue, Nested};
 /// assert_eq!(headers.remove("pages"), Some(FieldValue::Int(5)));
 /// assert_eq!((headers.len(), headers.is_empty()), (1, false));
 /// ```
-#[derive(Clone, Default)]
-pub struct FieldTable(Vec<(String, FieldValue)>);
+#[derive(Clone)]
+pub struct FieldTable(Entries);
 
 impl FieldTable {
     /// An empty table. Allocates nothing.
     pub const fn new() -> FieldTable {
-        FieldTable(Vec::new())
+        FieldTable(Entries::new())
     }
 
     /// Inserts a value under `name`. Returns the value that it replaces.
@@ -55,7 +56,7 @@ impl FieldTable {
         match self.get_mut(&name) {
             Some(present) => Some(std::mem::replace(present, value)),
             None => {
-                self.0.push((name, value));
+                self.0.insert_new(name, value);
                 None
             }
         }
@@ -71,15 +72,12 @@ impl FieldTable {
 
     /// The value under `name`.
     pub fn get(&self, name: &str) -> Option<&FieldValue> {
-        self.iter()
-            .find_map(|(present, value)| (present == name).then_some(value))
+        self.0.get(name)
     }
 
     /// The value under `name`, for changes in place.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut FieldValue> {
-        self.0
-            .iter_mut()
-            .find_map(|(present, value)| (present == name).then_some(value))
+        self.0.get_mut(name)
     }
 
     /// Whether there is a value under `name`. Void is a value.
@@ -89,13 +87,12 @@ impl FieldTable {
 
     /// Removes the value under `name`. The others keep their order.
     pub fn remove(&mut self, name: &str) -> Option<FieldValue> {
-        let at = self.0.iter().position(|(present, _)| present == name)?;
-        Some(self.0.remove(at).1)
+        self.0.remove(name)
     }
 
     /// Keeps only the entries for which `keep` is true.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &FieldValue) -> bool) {
-        self.0.retain(|(name, value)| keep(name, value));
+    pub fn retain(&mut self, keep: impl FnMut(&str, &FieldValue) -> bool) {
+        self.0.retain(keep);
     }
 
     /// The entries in the order of insertion.
@@ -110,47 +107,31 @@ impl FieldTable {
 
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
-    /// The entries by name. Tables are compared and hashed in this order, because the order of
-    /// insertion does not count.
-    fn sorted(&self) -> Vec<&(String, FieldValue)> {
-        let mut entries: Vec<_> = self.0.iter().collect();
-        entries.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        entries
+    /// Calls `each` with every value, in order.
+    pub(super) fn for_each_value_mut<'a>(&'a mut self, each: impl FnMut(&'a mut FieldValue)) {
+        self.0.for_each_value_mut(each);
     }
 }
 
-impl PartialEq for FieldTable {
-    fn eq(&self, other: &FieldTable) -> bool {
-        self.0 == other.0 || (self.len() == other.len() && self.sorted() == other.sorted())
-    }
-}
-
-impl Eq for FieldTable {}
-
-impl Hash for FieldTable {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.sorted().hash(state);
+impl Default for FieldTable {
+    fn default() -> FieldTable {
+        FieldTable::new()
     }
 }
 
 impl fmt::Debug for FieldTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
+        fmt::Debug::fmt(&Text::of_table(self), f)
     }
 }
 
-/// Prints `{name: value, ..}`.
+/// Prints `{name: value, ..}`. A table that is nested too deep is cut off.
 impl fmt::Display for FieldTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (at, (name, value)) in self.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{name}: {:?}", Nested(value))?;
-        }
-        f.write_str("}")
+        fmt::Display::fmt(&Text::of_table(self), f)
     }
 }
 
@@ -181,7 +162,7 @@ impl IntoIterator for FieldTable {
     type IntoIter = vec::IntoIter<(String, FieldValue)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.0.into_vec().into_iter()
     }
 }
 
@@ -198,7 +179,7 @@ impl<'a> IntoIterator for &'a FieldTable {
 ///
 /// [`FieldTable`] has an example.
 #[derive(Clone, Debug)]
-pub struct Iter<'a>(slice::Iter<'a, (String, FieldValue)>);
+pub struct Iter<'a>(entries::Iter<'a>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a FieldValue);
@@ -216,7 +197,7 @@ impl ExactSizeIterator for Iter<'_> {}
 
 #[cfg(test)]
 mod tests {
-    use std::hash::DefaultHasher;
+    use std::hash::{DefaultHasher, Hash, Hasher};
 
     use super::*;
 
@@ -252,6 +233,32 @@ mod tests {
         assert_eq!(hash(&one), hash(&other));
         assert_ne!(one, other.clone().with("a", 2));
         assert_ne!(one, other.with("c", 2));
+    }
+
+    /// With a search for each name, this would not end.
+    #[test]
+    fn a_long_table_is_built_changed_compared_and_emptied() {
+        const MANY: u32 = 100_000;
+        let name = |number: u32| number.to_string();
+        let mut table: FieldTable = (0..MANY).map(|number| (name(number), number)).collect();
+        let mut backwards = FieldTable::new();
+        backwards.extend((0..MANY).rev().map(|number| (name(number), number)));
+        assert_eq!(table, backwards);
+        assert_eq!(table.clone(), backwards);
+        for number in 0..MANY {
+            assert_eq!(table.insert(name(number), number + 1), Some(number.into()));
+            assert!(table.contains_key(&name(number)));
+        }
+        assert_ne!(table, backwards);
+        let json = serde_json::to_string(&backwards).unwrap();
+        assert_eq!(
+            serde_json::from_str::<FieldTable>(&json).unwrap(),
+            backwards
+        );
+        for number in 0..MANY {
+            assert_eq!(backwards.remove(&name(number)), Some(number.into()));
+        }
+        assert!(backwards.is_empty() && backwards.iter().next().is_none());
     }
 
     #[test]

@@ -200,6 +200,7 @@ impl Channel {
     ) -> Result<Arc<DeliveryOrigin>> {
         let core = self.core();
         let vhost = core.vhost();
+        options.arguments.check_depth()?;
         let (queue, queue_type) = core.gate().read_queue_of_type(name)?;
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;

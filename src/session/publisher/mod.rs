@@ -194,14 +194,15 @@ impl Publisher {
     }
 
     /// Checks a message in RabbitMQ's order, finds its route, and waits until that has capacity.
-    /// The order is: an open connection, the length of the key, the user's permission, the
-    /// exchange, `reply_to`, `user_id`, `expiration`, the `CC` and `BCC` headers, `delivery_mode`.
+    /// The order is: an open connection, the length of the key, the depth of the headers, the
+    /// user's permission, the exchange, `reply_to`, `user_id`, `expiration`, the `CC` and `BCC`
+    /// headers, `delivery_mode`.
     /// `properties` are the message's own, as given.
     ///
     /// # Errors
-    /// Those of a closed caller, [`Error::InvalidName`], [`Error::NotFound`],
-    /// [`Error::AccessRefused`], [`Error::PreconditionFailed`]; [`Error::Refused`] by
-    /// [`OnFull::Fail`], [`Error::Timeout`] by [`OnFull::WaitFor`].
+    /// Those of a closed caller, [`Error::InvalidName`], [`Error::InvalidTable`],
+    /// [`Error::NotFound`], [`Error::AccessRefused`], [`Error::PreconditionFailed`];
+    /// [`Error::Refused`] by [`OnFull::Fail`], [`Error::Timeout`] by [`OnFull::WaitFor`].
     pub(crate) fn prepare<'a, C: Caller>(
         &'a self,
         caller: &C,
@@ -269,6 +270,7 @@ impl Publisher {
             return self.check_for_backend(key, overrides, properties);
         }
         let headers = self.headers(properties);
+        headers.map_or(Ok(()), FieldTable::check_depth)?;
         let selects = cc_bcc::is_selected_by_sender(headers);
         // A route that keys of the headers take part in is resolved last: a bad `CC` header is
         // found after bad properties.

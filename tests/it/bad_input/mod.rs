@@ -8,6 +8,7 @@ mod declaring;
 mod deleted_queue;
 mod names;
 mod publishing;
+mod tables;
 
 use leveret::{Broker, Channel, Connection, Error, Result};
 

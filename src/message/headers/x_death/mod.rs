@@ -91,16 +91,16 @@ pub(crate) struct Death<'a> {
 pub(crate) fn with_death_recorded(properties: &Properties, death: &Death<'_>) -> Properties {
     let mut buried = properties.clone();
     let mut headers = buried.headers.take().unwrap_or_default();
-    let deaths = match headers.remove(X_DEATH) {
+    let deaths = match headers.remove(X_DEATH).map(FieldValue::into_array) {
         None => {
             headers.insert("x-first-death-reason", death.reason.as_str());
             headers.insert("x-first-death-queue", death.queue);
             headers.insert("x-first-death-exchange", death.exchange);
             vec![record(properties, death)]
         }
-        Some(FieldValue::Array(deaths)) => add(deaths, properties, death),
+        Some(Ok(deaths)) => add(deaths, properties, death),
         // A client changed its type, as some clients do that print headers and parse them again.
-        Some(_) => vec![record(properties, death)],
+        Some(Err(_)) => vec![record(properties, death)],
     };
     headers.insert(X_DEATH, FieldValue::Array(deaths));
     if death.dead_letter_routing_key.is_some() {
@@ -183,8 +183,8 @@ fn add(deaths: Vec<FieldValue>, properties: &Properties, death: &Death<'_>) -> V
     let (same, others): (Vec<_>, Vec<_>) = grouped(deaths)
         .into_iter()
         .partition(|entry| is_same(entry, death.queue, death.reason));
-    let latest = match same.into_iter().next() {
-        Some(FieldValue::Table(mut record)) => {
+    let latest = match same.into_iter().next().map(FieldValue::into_table) {
+        Some(Ok(mut record)) => {
             let count = record.get(COUNT).and_then(FieldValue::as_i64).unwrap_or(1);
             record.insert(COUNT, count.saturating_add(1));
             FieldValue::Table(record)
@@ -238,14 +238,13 @@ fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
         .filter_map(|(death, first)| first.then_some(death));
     let mut counted: Vec<FieldValue> = groups
         .zip(counts)
-        .map(|(group, deaths)| match group {
-            FieldValue::Table(mut record) => {
+        .map(|(mut group, deaths)| {
+            if let FieldValue::Table(record) = &mut group {
                 if !record.contains_key(COUNT) {
                     record.insert(COUNT, deaths);
                 }
-                FieldValue::Table(record)
             }
-            other => other,
+            group
         })
         .collect();
     counted.reverse();

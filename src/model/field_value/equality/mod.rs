@@ -5,7 +5,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::FieldValue;
+use super::{FieldTable, FieldValue};
 
 /// A power of two. A finite double below it is within `i128`.
 const I128_BOUND: f64 = (1_u128 << 126) as f64;
@@ -127,43 +127,110 @@ fn float_bits(value: f64) -> u64 {
 
 impl PartialEq for FieldValue {
     fn eq(&self, other: &FieldValue) -> bool {
-        use FieldValue::*;
-        match (self, other) {
-            (Void, Void) => true,
-            (Bool(left), Bool(right)) => left == right,
-            (Octet(left), Octet(right)) => left == right,
-            (UnsignedOctet(left), UnsignedOctet(right)) => left == right,
-            (Short(left), Short(right)) => left == right,
-            (UnsignedShort(left), UnsignedShort(right)) => left == right,
-            (Int(left), Int(right)) => left == right,
-            (UnsignedInt(left), UnsignedInt(right)) => left == right,
-            (Long(left), Long(right)) => left == right,
-            (Float(left), Float(right)) => same_float((*left).into(), (*right).into()),
-            (Double(left), Double(right)) => same_float(*left, *right),
-            (
-                Decimal { scale, value },
-                Decimal {
-                    scale: other_scale,
-                    value: other_value,
-                },
-            ) => (scale, value) == (other_scale, other_value),
-            (LongString(left), LongString(right)) => left == right,
-            (Bytes(left), Bytes(right)) => left == right,
-            (Timestamp(left), Timestamp(right)) => left == right,
-            (Array(left), Array(right)) => left == right,
-            (Table(left), Table(right)) => left == right,
-            _ => false,
-        }
+        equal_plain(self, other).unwrap_or_else(|| all_equal(vec![(self, other)]))
     }
 }
 
 impl Eq for FieldValue {}
 
+impl PartialEq for FieldTable {
+    fn eq(&self, other: &FieldTable) -> bool {
+        let mut pairs = Vec::new();
+        pair(self, other, &mut pairs) && all_equal(pairs)
+    }
+}
+
+impl Eq for FieldTable {}
+
+/// Whether the values of each pair are equal. Values may be nested to any depth, so this is a loop.
+fn all_equal<'a>(mut pairs: Vec<(&'a FieldValue, &'a FieldValue)>) -> bool {
+    while let Some((left, right)) = pairs.pop() {
+        let equal = match (left, right) {
+            (FieldValue::Array(left), FieldValue::Array(right)) => {
+                pairs.extend(left.iter().zip(right));
+                left.len() == right.len()
+            }
+            (FieldValue::Table(left), FieldValue::Table(right)) => pair(left, right, &mut pairs),
+            (left, right) => equal_plain(left, right) == Some(true),
+        };
+        if !equal {
+            return false;
+        }
+    }
+    true
+}
+
+/// Pairs the values of the same names, whatever the order. Plain values are compared at once.
+/// `false` if the tables are found to differ.
+fn pair<'a>(
+    left: &'a FieldTable,
+    right: &'a FieldTable,
+    pairs: &mut Vec<(&'a FieldValue, &'a FieldValue)>,
+) -> bool {
+    let mut in_place = right.iter();
+    left.len() == right.len()
+        && left.iter().all(|(name, value)| {
+            let in_place = in_place.next().filter(|(other, _)| *other == name);
+            let other = in_place.map(|(_, value)| value).or_else(|| right.get(name));
+            other.is_some_and(|other| {
+                equal_plain(value, other).unwrap_or_else(|| {
+                    pairs.push((value, other));
+                    true
+                })
+            })
+        })
+}
+
+/// `None` for two arrays and for two tables.
+fn equal_plain(left: &FieldValue, right: &FieldValue) -> Option<bool> {
+    use FieldValue::*;
+    Some(match (left, right) {
+        (Void, Void) => true,
+        (Bool(left), Bool(right)) => left == right,
+        (Octet(left), Octet(right)) => left == right,
+        (UnsignedOctet(left), UnsignedOctet(right)) => left == right,
+        (Short(left), Short(right)) => left == right,
+        (UnsignedShort(left), UnsignedShort(right)) => left == right,
+        (Int(left), Int(right)) => left == right,
+        (UnsignedInt(left), UnsignedInt(right)) => left == right,
+        (Long(left), Long(right)) => left == right,
+        (Float(left), Float(right)) => same_float((*left).into(), (*right).into()),
+        (Double(left), Double(right)) => same_float(*left, *right),
+        (
+            Decimal { scale, value },
+            Decimal {
+                scale: other_scale,
+                value: other_value,
+            },
+        ) => (scale, value) == (other_scale, other_value),
+        (LongString(left), LongString(right)) => left == right,
+        (Bytes(left), Bytes(right)) => left == right,
+        (Timestamp(left), Timestamp(right)) => left == right,
+        (Array(_), Array(_)) | (Table(_), Table(_)) => return None,
+        _ => false,
+    })
+}
+
 impl Hash for FieldValue {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        use FieldValue::*;
-        std::mem::discriminant(self).hash(state);
-        match self {
+        hash_all(vec![self], state);
+    }
+}
+
+impl Hash for FieldTable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut values = Vec::new();
+        hash_names(self, &mut values, state);
+        hash_all(values, state);
+    }
+}
+
+/// Hashes the values, the last first. Values may be nested to any depth, so this is a loop.
+fn hash_all<H: Hasher>(mut values: Vec<&FieldValue>, state: &mut H) {
+    use FieldValue::*;
+    while let Some(value) = values.pop() {
+        std::mem::discriminant(value).hash(state);
+        match value {
             Void => {}
             Bool(value) => value.hash(state),
             Octet(value) => value.hash(state),
@@ -179,9 +246,28 @@ impl Hash for FieldValue {
             LongString(text) => text.hash(state),
             Bytes(bytes) => bytes.hash(state),
             Timestamp(seconds) => seconds.hash(state),
-            Array(values) => values.hash(state),
-            Table(table) => table.hash(state),
+            Array(inner) => {
+                inner.len().hash(state);
+                values.extend(inner);
+            }
+            Table(table) => hash_names(table, &mut values, state),
         }
+    }
+}
+
+/// Hashes the names of a table in their order, since the order of insertion does not count, and
+/// adds the values in the same order.
+fn hash_names<'a, H: Hasher>(
+    table: &'a FieldTable,
+    values: &mut Vec<&'a FieldValue>,
+    state: &mut H,
+) {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_unstable_by_key(|(name, _)| *name);
+    entries.len().hash(state);
+    for (name, value) in entries {
+        name.hash(state);
+        values.push(value);
     }
 }
 

@@ -9,11 +9,14 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
-    ser::{SerializeMap, SerializeStruct},
+    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    ser::{self, SerializeMap, SerializeStruct},
 };
 
-use super::{FieldTable, FieldValue, decimal_text, hex_text};
+use super::{
+    FieldTable, FieldValue, TableTooDeep,
+    text::{decimal_text, hex_text},
+};
 
 /// The key that marks a tagged value.
 const TAG: &str = "$type";
@@ -23,7 +26,24 @@ const TAGGED: &str = "value";
 
 impl Serialize for FieldValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
+        self.check_depth().map_err(ser::Error::custom)?;
+        Checked(self).serialize(serializer)
+    }
+}
+
+impl Serialize for FieldTable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check_depth().map_err(ser::Error::custom)?;
+        Checked(self).serialize(serializer)
+    }
+}
+
+/// A value or a table of which the depth has been checked.
+struct Checked<'a, T>(&'a T);
+
+impl Serialize for Checked<'_, FieldValue> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
             FieldValue::Void => serializer.serialize_unit(),
             FieldValue::Bool(value) => serializer.serialize_bool(*value),
             FieldValue::Octet(value) => tagged(serializer, "octet", value),
@@ -48,11 +68,11 @@ impl Serialize for FieldValue {
             FieldValue::LongString(text) => serializer.serialize_str(text),
             FieldValue::Bytes(bytes) => tagged(serializer, "bytes", &hex_text(bytes)),
             FieldValue::Timestamp(seconds) => tagged(serializer, "timestamp", seconds),
-            FieldValue::Array(values) => serializer.collect_seq(values),
+            FieldValue::Array(values) => serializer.collect_seq(values.iter().map(Checked)),
             FieldValue::Table(table) if table.contains_key(TAG) => {
-                tagged(serializer, "table", table)
+                tagged(serializer, "table", &Checked(table))
             }
-            FieldValue::Table(table) => table.serialize(serializer),
+            FieldValue::Table(table) => Checked(table).serialize(serializer),
         }
     }
 }
@@ -68,11 +88,11 @@ fn tagged<S: Serializer, T: Serialize + ?Sized>(
     map.end()
 }
 
-impl Serialize for FieldTable {
+impl Serialize for Checked<'_, FieldTable> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.len()))?;
-        for (name, value) in self {
-            map.serialize_entry(name, value)?;
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, &Checked(value))?;
         }
         map.end()
     }
@@ -80,13 +100,43 @@ impl Serialize for FieldTable {
 
 impl<'de> Deserialize<'de> for FieldTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FieldTable, D::Error> {
-        deserializer.deserialize_map(TableVisitor)
+        TableReader(Depth::OUTERMOST).deserialize(deserializer)
     }
 }
 
-struct TableVisitor;
+impl<'de> Deserialize<'de> for FieldValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FieldValue, D::Error> {
+        ValueReader(Depth::OUTERMOST).deserialize(deserializer)
+    }
+}
 
-impl<'de> Visitor<'de> for TableVisitor {
+/// How many arrays and tables are around a value that is read.
+#[derive(Clone, Copy)]
+struct Depth(usize);
+
+impl Depth {
+    const OUTERMOST: Depth = Depth(0);
+
+    /// The depth inside an array or a table of this depth.
+    fn inside<E: de::Error>(self) -> Result<Depth, E> {
+        match self.0 < FieldTable::MAX_DEPTH {
+            true => Ok(Depth(self.0 + 1)),
+            false => Err(E::custom(TableTooDeep)),
+        }
+    }
+}
+
+struct TableReader(Depth);
+
+impl<'de> DeserializeSeed<'de> for TableReader {
+    type Value = FieldTable;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FieldTable, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TableReader {
     type Value = FieldTable;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,23 +144,57 @@ impl<'de> Visitor<'de> for TableVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldTable, A::Error> {
+        let inside = self.0.inside()?;
         let mut table = FieldTable::new();
-        while let Some((name, value)) = map.next_entry::<String, FieldValue>()? {
-            table.insert(name, value);
+        while let Some(name) = map.next_key::<String>()? {
+            table.insert(name, map.next_value_seed(ValueReader(inside))?);
         }
         Ok(table)
     }
 }
 
-impl<'de> Deserialize<'de> for FieldValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FieldValue, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+/// Reads the elements of a tagged array.
+struct ArrayReader(Depth);
+
+impl<'de> DeserializeSeed<'de> for ArrayReader {
+    type Value = Vec<FieldValue>;
+
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Vec<FieldValue>, D::Error> {
+        deserializer.deserialize_seq(self)
     }
 }
 
-struct ValueVisitor;
+impl<'de> Visitor<'de> for ArrayReader {
+    type Value = Vec<FieldValue>;
 
-impl<'de> Visitor<'de> for ValueVisitor {
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of field values")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<FieldValue>, A::Error> {
+        let inside = self.0.inside()?;
+        let mut values = Vec::new();
+        while let Some(value) = array.next_element_seed(ValueReader(inside))? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+}
+
+struct ValueReader(Depth);
+
+impl<'de> DeserializeSeed<'de> for ValueReader {
+    type Value = FieldValue;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FieldValue, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueReader {
     type Value = FieldValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,7 +210,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<FieldValue, D::Error> {
-        FieldValue::deserialize(deserializer)
+        DeserializeSeed::deserialize(self, deserializer)
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<FieldValue, E> {
@@ -162,15 +246,12 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(FieldValue::Bytes(bytes.to_vec()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<FieldValue, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = sequence.next_element()? {
-            values.push(value);
-        }
-        Ok(FieldValue::Array(values))
+    fn visit_seq<A: SeqAccess<'de>>(self, array: A) -> Result<FieldValue, A::Error> {
+        ArrayReader(self.0).visit_seq(array).map(FieldValue::Array)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValue, A::Error> {
+        let inside = self.0.inside()?;
         let mut table = FieldTable::new();
         while let Some(name) = map.next_key::<String>()? {
             if name == TAG {
@@ -179,16 +260,16 @@ impl<'de> Visitor<'de> for ValueVisitor {
                         "`$type` must come first in a tagged value; a table that holds it is {\"$type\": \"table\", \"value\": {..}}",
                     ));
                 }
-                return read_tagged(map).map_err(de::Error::custom);
+                return read_tagged(map, self.0).map_err(de::Error::custom);
             }
-            table.insert(name, map.next_value::<FieldValue>()?);
+            table.insert(name, map.next_value_seed(ValueReader(inside))?);
         }
         Ok(FieldValue::Table(table))
     }
 }
 
-/// Reads the fields after the key `$type`.
-fn read_tagged<'de, A: MapAccess<'de>>(mut map: A) -> Result<FieldValue, A::Error> {
+/// Reads the fields after the key `$type` of a value at this depth.
+fn read_tagged<'de, A: MapAccess<'de>>(mut map: A, depth: Depth) -> Result<FieldValue, A::Error> {
     let tag = map.next_value::<String>()?;
     match map.next_key::<String>()? {
         Some(key) if key == TAGGED => {}
@@ -234,8 +315,8 @@ fn read_tagged<'de, A: MapAccess<'de>>(mut map: A) -> Result<FieldValue, A::Erro
             })?
         }
         "timestamp" => FieldValue::Timestamp(map.next_value()?),
-        "array" => FieldValue::Array(map.next_value()?),
-        "table" => FieldValue::Table(map.next_value()?),
+        "array" => FieldValue::Array(map.next_value_seed(ArrayReader(depth))?),
+        "table" => FieldValue::Table(map.next_value_seed(TableReader(depth))?),
         unknown => {
             return Err(de::Error::custom(format_args!(
                 "unknown field type '{unknown}'; expected void, bool, octet, unsigned_octet, short, unsigned_short, int, \
@@ -281,151 +362,4 @@ fn parse_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(json: &str) -> FieldValue {
-        serde_json::from_str(json).unwrap()
-    }
-
-    fn write(value: &FieldValue) -> String {
-        serde_json::to_string(value).unwrap()
-    }
-
-    #[test]
-    fn plain_json_becomes_the_field_types_that_a_client_would_send() {
-        assert_eq!(read("5"), FieldValue::Int(5));
-        assert_eq!(read("2147483648"), FieldValue::Long(2_147_483_648));
-        assert_eq!(read("-2147483649"), FieldValue::Long(-2_147_483_649));
-        assert_eq!(read("1.0"), FieldValue::Double(1.0));
-        assert_eq!(read("null"), FieldValue::Void);
-        assert_eq!(read("true"), FieldValue::Bool(true));
-        assert_eq!(read("\"a\""), FieldValue::from("a"));
-        assert_eq!(
-            read("[1, \"a\"]"),
-            FieldValue::Array(vec![1.into(), "a".into()])
-        );
-        assert_eq!(
-            read("{\"k\": 1}"),
-            FieldValue::Table(FieldTable::from([("k", 1)]))
-        );
-        assert!(serde_json::from_str::<FieldValue>("18446744073709551615").is_err());
-    }
-
-    #[test]
-    fn every_type_is_written_so_that_it_reads_back() {
-        let tagged = [
-            (FieldValue::Octet(-1), r#"{"$type":"octet","value":-1}"#),
-            (
-                FieldValue::UnsignedOctet(1),
-                r#"{"$type":"unsigned_octet","value":1}"#,
-            ),
-            (FieldValue::Short(-1), r#"{"$type":"short","value":-1}"#),
-            (
-                FieldValue::UnsignedShort(1),
-                r#"{"$type":"unsigned_short","value":1}"#,
-            ),
-            (FieldValue::Int(1), "1"),
-            (
-                FieldValue::UnsignedInt(1),
-                r#"{"$type":"unsigned_int","value":1}"#,
-            ),
-            (FieldValue::Long(1), r#"{"$type":"long","value":1}"#),
-            (FieldValue::Long(i64::MIN), "-9223372036854775808"),
-            (FieldValue::Float(1.5), r#"{"$type":"float","value":1.5}"#),
-            (
-                FieldValue::Float(f32::NAN),
-                r#"{"$type":"float","value":"NaN"}"#,
-            ),
-            (FieldValue::Double(1.0), "1.0"),
-            (
-                FieldValue::Double(f64::NEG_INFINITY),
-                r#"{"$type":"double","value":"-inf"}"#,
-            ),
-            (
-                FieldValue::Decimal {
-                    scale: 1,
-                    value: 11,
-                },
-                r#"{"$type":"decimal","value":"1.1"}"#,
-            ),
-            (
-                FieldValue::Decimal { scale: 2, value: 0 },
-                r#"{"$type":"decimal","value":"0.00"}"#,
-            ),
-            (
-                FieldValue::Bytes(vec![0, 255]),
-                r#"{"$type":"bytes","value":"00ff"}"#,
-            ),
-            (
-                FieldValue::Timestamp(u64::MAX),
-                r#"{"$type":"timestamp","value":18446744073709551615}"#,
-            ),
-            (
-                FieldValue::Table(FieldTable::new().with(TAG, "long").with(TAGGED, 5)),
-                r#"{"$type":"table","value":{"$type":"long","value":5}}"#,
-            ),
-        ];
-        for (value, json) in tagged {
-            assert_eq!(write(&value), json);
-            assert_eq!(read(json), value, "{json}");
-        }
-    }
-
-    #[test]
-    fn the_other_tags_of_the_recordings_are_read_too() {
-        assert_eq!(read(r#"{"$type":"int","value":1}"#), FieldValue::Int(1));
-        assert_eq!(read(r#"{"$type":"void"}"#), FieldValue::Void);
-        assert_eq!(read(r#"{"$type":"void","value":null}"#), FieldValue::Void);
-        assert_eq!(
-            read(r#"{"$type":"bool","value":true}"#),
-            FieldValue::Bool(true)
-        );
-        assert_eq!(
-            read(r#"{"$type":"longstr","value":"a"}"#),
-            FieldValue::from("a")
-        );
-        assert_eq!(
-            read(r#"{"$type":"double","value":1}"#),
-            FieldValue::Double(1.0)
-        );
-        assert_eq!(
-            read(r#"{"$type":"decimal","value":"1"}"#),
-            FieldValue::Decimal { scale: 0, value: 1 }
-        );
-        assert_eq!(
-            read(r#"{"$type":"array","value":[1]}"#),
-            FieldValue::Array(vec![1.into()])
-        );
-    }
-
-    #[test]
-    fn a_malformed_tagged_value_is_refused_with_a_reason() {
-        for (json, reason) in [
-            (r#"{"value":5,"$type":"long"}"#, "must come first"),
-            (r#"{"$type":"long"}"#, "\"value\""),
-            (r#"{"$type":"longish","value":5}"#, "unknown field type"),
-            (r#"{"$type":"octet","value":128}"#, "128"),
-            (r#"{"$type":"bytes","value":"0"}"#, "hexadecimal"),
-            (r#"{"$type":"bytes","value":"+1"}"#, "hexadecimal"),
-            (r#"{"$type":"decimal","value":"x"}"#, "decimal"),
-            (r#"{"$type":"long","value":5,"more":1}"#, "more"),
-        ] {
-            let error = serde_json::from_str::<FieldValue>(json)
-                .unwrap_err()
-                .to_string();
-            assert!(error.contains(reason), "{json}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_table_keeps_its_order_and_its_own_type_key() {
-        let json = r#"{"b":1,"a":{"$type":"short","value":2},"$type":"x"}"#;
-        let table: FieldTable = serde_json::from_str(json).unwrap();
-        assert_eq!(
-            table.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            ["b", "a", "$type"]
-        );
-        assert_eq!(serde_json::to_string(&table).unwrap(), json);
-    }
-}
+mod tests;
