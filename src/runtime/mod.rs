@@ -15,4 +15,5 @@ pub(crate) mod clock;
 pub(crate) mod completion;
 pub(crate) mod sync;
 pub(crate) mod timers;
+pub(crate) mod user_drop;
 pub(crate) mod waiter;

@@ -18,6 +18,7 @@ use crate::{
         payload::{Payload, SealedPayload},
     },
     model::error::{CodecError, Result},
+    runtime::user_drop::drop_user_value,
 };
 
 /// A received message, owned. It derefs to its payload, and settling consumes it.
@@ -244,10 +245,12 @@ impl<T: Payload> Delivery<T> {
         self.nack(Requeue::No)
     }
 
-    /// Puts a payload that was taken out of the message back into it.
+    /// Puts a payload that was taken out of the message back into it, and drops a decoded one.
     fn restore(&mut self) {
-        if let (Some(opened), Some(envelope)) = (self.opened.take(), self.info.unacked.envelope()) {
-            SealedPayload::restore(envelope.body(), opened);
+        match (self.opened.take(), self.info.unacked.envelope()) {
+            (Some(opened), Some(envelope)) => SealedPayload::restore(envelope.body(), opened),
+            (Some(settled), None) => drop_user_value(settled),
+            (None, _) => {}
         }
     }
 }

@@ -71,6 +71,7 @@ const FOLDERS: &[Folder] = &[
         holds: "locks, waiting, clocks, timers, panics of user code",
         floors: &[
             never(&["catch_panic", "sync"]),
+            may(&["user_drop"]),
             may(&["clock"]),
             never(&["timers", "waiter"]),
             may(&["completion"]),

@@ -2,7 +2,7 @@
 
 use super::{
     Payload,
-    forms::{Boxed, Encoded, ErasedPayload, Inline, Sharing, Unique},
+    forms::{Boxed, Encoded, ErasedPayload, Guarded, Inline, Sharing, Unique, drops_user_code},
 };
 use crate::{
     message::codec::Codec,
@@ -24,7 +24,7 @@ type Erased = Value<dyn ErasedPayload, [MaybeUninit<usize>; WORDS]>;
 /// or octets.
 ///
 /// Only three operations can run user code: `encode` (serde), `into_inner` of a shared value, and
-/// the drop of a body. All others may be called under a lock.
+/// the drop of a body. All others may be called under a lock. A panic of the drop ends here.
 pub struct Body(Erased);
 
 impl Body {
@@ -44,10 +44,11 @@ impl Body {
     pub(super) fn native<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
         value: T,
     ) -> Self {
-        if fits::<Unique<Inline<T>>>() {
-            Self::stored(Unique(Inline(Some(value))))
-        } else {
-            Self::stored(Unique(Boxed(Some(Box::new(value)))))
+        match (fits::<Unique<Inline<T>>>(), drops_user_code::<T>()) {
+            (true, false) => Self::stored(Unique(Inline(Some(value)))),
+            (true, true) => Self::stored(Unique(Guarded(Inline(Some(value))))),
+            (false, false) => Self::stored(Unique(Boxed(Some(Box::new(value))))),
+            (false, true) => Self::stored(Unique(Guarded(Boxed(Some(Box::new(value)))))),
         }
     }
 

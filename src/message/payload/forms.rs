@@ -3,6 +3,9 @@
 //! Every form can be emptied through `&mut`, since a value cannot be moved out of a trait object.
 //! Its slot is therefore an `Option`. It is empty only between `give` or `share` and the drop of
 //! the form, or while a [`Local`] is out with its consumer.
+//!
+//! The drop of a form contains the drop of its payload, which is user code. So every list of
+//! messages can be dropped as it is, and no way of a message can forget it.
 
 use super::{
     Encoding, LOCAL, OCTETS,
@@ -13,11 +16,12 @@ use super::{
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
-    runtime::sync::Mutex,
+    runtime::{sync::Mutex, user_drop::drop_user_value},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     any::{self, Any, TypeId},
+    mem::needs_drop,
     sync::Arc,
 };
 
@@ -66,6 +70,42 @@ pub(super) trait Slot: Send + Sync + 'static {
     type Value: Coded;
     fn get(&self) -> Option<&Self::Value>;
     fn take(&mut self) -> Option<Self::Value>;
+    /// Drops the value as user code.
+    fn drop_value(&mut self);
+}
+
+/// Whether the drop of a `T` may run user code. The compiler decides it.
+#[inline(always)]
+pub(super) fn drops_user_code<T: 'static>() -> bool {
+    needs_drop::<T>() && Encoding::of::<T>() == Encoding::Codec
+}
+
+/// A slot whose value may run user code when it is dropped.
+///
+/// Other slots are used as they are. Even an empty drop would be called through the table of
+/// methods, for every message.
+pub(super) struct Guarded<S: Slot>(pub(super) S);
+
+impl<S: Slot> Slot for Guarded<S> {
+    type Value = S::Value;
+
+    fn get(&self) -> Option<&S::Value> {
+        self.0.get()
+    }
+
+    fn take(&mut self) -> Option<S::Value> {
+        self.0.take()
+    }
+
+    fn drop_value(&mut self) {
+        self.0.drop_value();
+    }
+}
+
+impl<S: Slot> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        self.drop_value();
+    }
 }
 
 /// A slot inside the body.
@@ -81,6 +121,12 @@ impl<T: Coded> Slot for Inline<T> {
     fn take(&mut self) -> Option<T> {
         self.0.take()
     }
+
+    fn drop_value(&mut self) {
+        if let Some(value) = self.0.take() {
+            drop_user_value(value);
+        }
+    }
 }
 
 /// A slot on the heap.
@@ -95,6 +141,12 @@ impl<T: Coded> Slot for Boxed<T> {
 
     fn take(&mut self) -> Option<T> {
         self.0.take().map(|value| *value)
+    }
+
+    fn drop_value(&mut self) {
+        if let Some(value) = self.0.take() {
+            drop_user_value(value);
+        }
     }
 }
 
@@ -144,7 +196,15 @@ impl<S: Slot> ErasedPayload for Unique<S> {
 }
 
 /// A value that several queues share.
-struct Shared<T>(Option<Arc<T>>);
+struct Shared<T: Coded>(Option<Arc<T>>);
+
+impl<T: Coded> Drop for Shared<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take().filter(|_| drops_user_code::<T>()) {
+            drop_user_value(value);
+        }
+    }
+}
 
 impl<T: Coded> ErasedPayload for Shared<T> {
     fn form(&self) -> &dyn Any {
@@ -232,7 +292,15 @@ impl ErasedPayload for Encoded {
 
 /// A [`Local`]. It may be sent to another thread, but two threads must not see it. A consumer
 /// therefore takes it out of the lock.
-pub(super) struct LocalCell<T>(Mutex<Option<Box<Local<T>>>>);
+pub(super) struct LocalCell<T: Send + 'static>(Mutex<Option<Box<Local<T>>>>);
+
+impl<T: Send + 'static> Drop for LocalCell<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.take() {
+            drop_user_value(value);
+        }
+    }
+}
 
 impl<T: Send + 'static> LocalCell<T> {
     pub(super) fn new(value: Local<T>) -> Self {
@@ -244,8 +312,10 @@ impl<T: Send + 'static> LocalCell<T> {
     }
 
     pub(super) fn put(&self, value: Box<Local<T>>) {
-        // A previous value, if there is one, is dropped after the lock is released.
-        let _previous = self.0.lock().replace(value);
+        let previous = self.0.lock().replace(value);
+        if let Some(previous) = previous {
+            drop_user_value(previous);
+        }
     }
 }
 
@@ -290,7 +360,15 @@ impl<T: Send + 'static> ErasedPayload for LocalCell<T> {
 }
 
 /// A [`LocalArc`].
-pub(super) struct LocalShared<T: ?Sized>(pub(super) Option<LocalArc<T>>);
+pub(super) struct LocalShared<T: ?Sized + 'static>(pub(super) Option<LocalArc<T>>);
+
+impl<T: ?Sized + 'static> Drop for LocalShared<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            drop_user_value(value);
+        }
+    }
+}
 
 impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
     fn form(&self) -> &dyn Any {

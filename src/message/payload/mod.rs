@@ -48,6 +48,18 @@ use std::{any::Any, str};
 ///
 /// A value that serde cannot encode (a closure, a file, a channel's sender) travels in a [`Local`]
 /// or a [`LocalArc`]. The trait is sealed.
+///
+/// # Panics in a payload's code
+/// - A `Drop` that panics ends in the broker, wherever the broker drops the payload. No call unwinds,
+///   that of [`ack`](crate::Delivery::ack) included, and every other payload is dropped as well. The
+///   panic hook reports the panic.
+///
+/// # Payloads that hold handles
+/// A payload may hold a consumer, a delivery, a channel or a broker. Its drop may then end a queue,
+/// and drop further payloads. These are dropped after it, on the same thread. So a chain of any length
+/// needs no stack.
+///
+/// # Examples
 /// ```
 /// use leveret::{Bytes, Local, Payload};
 ///
@@ -73,6 +85,7 @@ impl<T: Send + Sync + ?Sized + 'static> Payload for LocalArc<T> {}
 
 mod sealed {
     use super::{Body, Codec, CodecError, Codecs};
+    use crate::runtime::user_drop::drop_user_value;
 
     /// The inner part of [`Payload`](super::Payload): how its values enter and leave a body.
     pub trait SealedPayload: Sized + Send + 'static {
@@ -112,7 +125,8 @@ mod sealed {
         /// Takes back the value of [`open`](SealedPayload::open), since the message returns to its
         /// queue. It may run user code (a drop).
         fn restore(body: &Body, value: Box<Self>) {
-            let (_, _) = (body, value);
+            let _ = body;
+            drop_user_value(value);
         }
     }
 }

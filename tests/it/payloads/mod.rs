@@ -1,6 +1,8 @@
 //! Payloads: typed values, bytes, and values that cannot be encoded.
 
+mod chains;
 mod decoding;
 mod local;
+mod panicking_drops;
 mod sizes;
 mod values;
