@@ -4,7 +4,7 @@
 //! It is built on [`Unacked`]: an unsettled delivery that is dropped returns to its queue. This
 //! module does not know how the message was received.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{any, fmt, ops::Deref, sync::Arc};
 
 use super::{
     delivery_info::DeliveryInfo,
@@ -18,7 +18,7 @@ use crate::{
         payload::{Payload, SealedPayload},
     },
     model::error::{CodecError, Result},
-    runtime::user_drop::drop_user_value,
+    runtime::{catch_panic::catch_panic, user_drop::drop_user_value},
 };
 
 /// A received message, owned. It derefs to its payload, and settling consumes it.
@@ -108,7 +108,6 @@ impl<T: Payload> Delivery<T> {
         envelope: Envelope,
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
-        // It is made before the payload is decoded: if decoding panics, the message returns.
         let unacked = Unacked::new(origin, envelope);
         let opened = match unacked.envelope() {
             Some(envelope) => open_body(envelope, codecs),
@@ -272,16 +271,19 @@ impl<T: Payload> Deref for Delivery<T> {
     }
 }
 
-/// The payload, if it cannot stay in the message.
+/// The payload, if it cannot stay in the message. User code that panics has not decoded it.
 fn open_body<T: Payload>(
     envelope: &Envelope,
     codecs: &Codecs,
 ) -> Result<Option<Box<T>>, CodecError> {
     let content_type = envelope.properties().content_type.as_deref();
-    match envelope.meta().and_then(|meta| meta.codec.as_deref()) {
-        Some(codec) => T::open(envelope.body(), codec, content_type, codecs),
-        None => T::open(envelope.body(), &Json, content_type, codecs),
-    }
+    let codec = envelope.meta().and_then(|meta| meta.codec.as_deref());
+    let codec = codec.unwrap_or(&Json);
+    let opened = catch_panic(|| T::open(envelope.body(), codec, content_type, codecs));
+    opened.unwrap_or_else(|| {
+        let text = format!("decoding `{}` has panicked", any::type_name::<T>());
+        Err(CodecError::new(content_type.unwrap_or_default(), text))
+    })
 }
 
 /// It is never called. [`Delivery::open`] makes a delivery only of a message that holds a `T`, or

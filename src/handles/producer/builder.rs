@@ -5,7 +5,11 @@ use std::{fmt, sync::Arc};
 use super::{Producer, completed::complete};
 use crate::{
     engine::vhost::WithBindings,
-    message::{codec::Codec, payload::Payload, properties::Properties},
+    message::{
+        codec::{Codec, UserCodec},
+        payload::Payload,
+        properties::Properties,
+    },
     model::{
         descriptions::{Exchange, Queue},
         error::Result,
@@ -141,7 +145,7 @@ impl<T: Payload> ProducerBuilder<T> {
     ///
     /// Text and bytes are never encoded.
     pub fn codec(mut self, codec: impl Codec + 'static) -> Self {
-        self.codec = Some(Arc::new(codec));
+        self.codec = Some(Arc::new(UserCodec::new(codec)));
         self
     }
 

@@ -6,11 +6,13 @@
 //! sent as such. This module does not know messages or queues.
 //!
 //! Every `encode` and `decode` runs user code, since serde's traits are implemented by the user.
-//! Never call one under a lock.
+//! Never call one under a lock. One that panics is one that fails: the callers contain the panic.
 
 mod formats;
+mod user_codec;
 
 pub use self::formats::{Json, Raw, Text};
+pub(crate) use self::user_codec::UserCodec;
 /// The crate with the types of a [`Codec`]'s methods: object-safe forms of serde's traits.
 pub use erased_serde;
 
@@ -30,7 +32,8 @@ pub type Reader<'a> =
 /// A way to encode payloads, named by its content type.
 ///
 /// A producer has one codec. Its consumers need the codec in their [`Codecs`]. [`Json`] is the
-/// default of both.
+/// default of both. The broker reads the names of a codec once, when it gets the codec. A codec
+/// that panics counts as one that fails.
 ///
 /// ```
 /// use leveret::CodecError;
@@ -151,6 +154,7 @@ impl Codecs {
     /// Adds a codec. It replaces a codec with the same content type.
     #[must_use]
     pub fn with(mut self, codec: impl Codec + 'static) -> Self {
+        let codec = UserCodec::new(codec);
         self.codecs
             .retain(|other| !same_type(other.content_type(), codec.content_type()));
         self.codecs.push(Arc::new(codec));

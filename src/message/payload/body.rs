@@ -1,12 +1,13 @@
 //! [`Body`]: a payload whose type has been erased.
 
 use super::{
-    Payload,
+    LOCAL, Payload,
     forms::{Boxed, Encoded, ErasedPayload, Guarded, Inline, Sharing, Unique, drops_user_code},
 };
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
+    runtime::catch_panic::catch_panic,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use stack_dst::Value;
@@ -24,7 +25,8 @@ type Erased = Value<dyn ErasedPayload, [MaybeUninit<usize>; WORDS]>;
 /// or octets.
 ///
 /// Only three operations can run user code: `encode` (serde), `into_inner` of a shared value, and
-/// the drop of a body. All others may be called under a lock. A panic of the drop ends here.
+/// the drop of a body. All others may be called under a lock. A panic of `encode` or of the drop
+/// ends here.
 pub struct Body(Erased);
 
 impl Body {
@@ -133,9 +135,14 @@ impl Body {
     }
 
     /// The octets: text and bytes unchanged, an encoded payload unchanged, and other values encoded
-    /// by `codec`. Runs user code.
+    /// by `codec`. Runs user code; a panic of it is an error here.
     pub(crate) fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
-        self.0.encode(codec)
+        let encoded = catch_panic(|| self.0.encode(codec));
+        encoded.unwrap_or_else(|| {
+            let content_type = self.content_type(codec).unwrap_or(LOCAL);
+            let text = format!("encoding `{}` has panicked", self.type_name());
+            Err(CodecError::new(content_type, text))
+        })
     }
 
     pub(super) fn form(&self) -> &dyn std::any::Any {

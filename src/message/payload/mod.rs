@@ -50,14 +50,17 @@ use std::{any::Any, str};
 /// or a [`LocalArc`]. The trait is sealed.
 ///
 /// # Panics in a payload's code
-/// - A `Drop` that panics ends in the broker, wherever the broker drops the payload. No call unwinds,
-///   that of [`ack`](crate::Delivery::ack) included, and every other payload is dropped as well. The
-///   panic hook reports the panic.
+/// - A `Drop` that panics ends in the broker, wherever the broker drops the payload. No call
+///   unwinds, that of [`ack`](crate::Delivery::ack) included, and every other payload is dropped as
+///   well. The panic hook reports the panic.
+/// - A `Serialize` or `Deserialize` that panics is one that fails. A receiver gets a
+///   [`RecvError::Decode`](crate::RecvError::Decode), and the message is rejected when that is
+///   dropped.
 ///
 /// # Payloads that hold handles
 /// A payload may hold a consumer, a delivery, a channel or a broker. Its drop may then end a queue,
-/// and drop further payloads. These are dropped after it, on the same thread. So a chain of any length
-/// needs no stack.
+/// and drop further payloads. These are dropped after it, on the same thread. So a chain of any
+/// length needs no stack.
 ///
 /// # Examples
 /// ```

@@ -45,7 +45,7 @@ fn a_chain_of_consumers_goes_with_its_first_queue() {
     broker.producer(&queue).unwrap().publish(chain).unwrap();
     let other = broker.clone();
     on_a_small_stack(move || {
-        other.purge(&Queue::new("q")).unwrap();
+        other.purge(Queue::new("q")).unwrap();
     });
     assert_eq!(broker.snapshot().unwrap().vhosts[0].queues.len(), 1);
 }

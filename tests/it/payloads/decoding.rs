@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leveret::{Broker, Error, Queue, RecvError, Result, TryRecvError};
+use leveret::{Broker, Error, Queue, RecvError, TryRecvError};
 use serde::{Deserialize, Serialize};
 
 use crate::common::{channel_of, queue, rest};
@@ -109,28 +109,6 @@ fn a_stored_value_with_another_content_type_is_not_accepted() {
         .build()
         .unwrap();
     assert!(matches!(consumer.recv(), Err(RecvError::Decode(_))));
-}
-
-#[test]
-fn a_message_whose_decoding_panics_goes_back() {
-    #[derive(serde::Serialize)]
-    struct Bomb;
-    impl<'de> serde::Deserialize<'de> for Bomb {
-        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Bomb, D::Error> {
-            panic!("expected by this test")
-        }
-    }
-    let broker = Broker::new();
-    let queue = Queue::new("q");
-    let producer = broker.producer::<u32>(&queue).unwrap();
-    producer.publish(1).unwrap();
-    let consumer = broker.consumer::<Bomb>(&queue).unwrap();
-    let panicked =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| consumer.recv().is_ok()));
-    assert!(panicked.is_err());
-    drop(consumer);
-    let delivery = broker.consumer::<u32>(&queue).unwrap().try_recv().unwrap();
-    assert!(delivery.info().redelivered());
 }
 
 #[test]

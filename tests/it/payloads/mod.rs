@@ -3,6 +3,7 @@
 mod chains;
 mod decoding;
 mod local;
+mod panicking_codecs;
 mod panicking_drops;
 mod sizes;
 mod values;

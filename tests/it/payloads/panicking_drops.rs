@@ -103,7 +103,7 @@ fn the_run_of_a_consumer_whose_queue_is_deleted() {
 fn messages_that_are_purged_expired_dropped_at_the_head_or_cancelled() {
     each_is_dropped(|stage| {
         stage.fill(&queue());
-        assert_eq!(stage.broker.purge(&queue())?, 3);
+        assert_eq!(stage.broker.purge(queue())?, 3);
         Ok(())
     });
     each_is_dropped(|stage| {
@@ -126,7 +126,7 @@ fn messages_that_are_purged_expired_dropped_at_the_head_or_cancelled() {
             let message = Message::new(stage.bad()).deliver_after(HOUR);
             producer.publish_message(message).ok().unwrap();
         }
-        assert_eq!(stage.broker.delayed(&queue())?.cancel_all(), 3);
+        assert_eq!(stage.broker.delayed(queue())?.cancel_all(), 3);
         Ok(())
     });
 }
@@ -260,7 +260,7 @@ fn copies_that_several_queues_share() {
         while let Ok(delivery) = consumer.try_recv() {
             delivery.ack()?;
         }
-        stage.broker.purge(&Queue::existing("b"))?;
+        stage.broker.purge(Queue::existing("b"))?;
         stage.broker.delete(&Queue::existing("full")).map(drop)
     });
 }
