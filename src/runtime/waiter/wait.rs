@@ -53,7 +53,8 @@ pub(crate) fn wait<S: Waitable>(source: &S, deadline: Option<Deadline<'_>>) -> O
 }
 
 /// Blocks the thread until one of `sources` has an item, and returns its index and the item. `None`
-/// at the deadline.
+/// at the deadline: at the first attempt after it that finds nothing, even if another thread takes
+/// every item first.
 ///
 /// The sources are tried from index `first` on, round the slice. A fair caller passes the
 /// [`Turn`](super::Turn).
@@ -76,18 +77,19 @@ pub(crate) fn wait_any<S: Waitable>(
                 return Some(taken);
             }
             waiter.sleep(deadline, || sources.iter().for_each(S::on_idle));
-            match round.finish() {
+            if let Some(token) = round.finish() {
                 // Inv. 3: try the source that has claimed the waiter first.
-                Some(token) => {
-                    first = token;
-                    if let Some(taken) = try_any(sources, first) {
-                        return Some(taken);
-                    }
+                first = token;
+                if let Some(taken) = try_any(sources, first) {
+                    return Some(taken);
                 }
-                // No source has claimed the waiter, so no notification is lost.
-                None if deadline.is_some_and(|deadline| deadline.has_passed()) => return None,
-                // A manual clock has reached the deadline of an earlier wait of this thread.
-                None => {}
+            }
+            // No notification is lost: either no source has claimed the waiter, or another thread
+            // has taken the item. So the wait may end here, and it must, since each notification
+            // may come too late for its item. Otherwise the time is not over yet: a manual clock
+            // has reached the deadline of an earlier wait of this thread, say.
+            if deadline.is_some_and(|deadline| deadline.has_passed()) {
+                return None;
             }
         }
     })

@@ -5,4 +5,5 @@ mod fairness;
 mod iterate;
 mod receive;
 mod select;
+mod thieves;
 mod waiting;

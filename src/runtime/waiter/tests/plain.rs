@@ -126,6 +126,51 @@ fn a_push_beats_a_timeout_on_a_manual_clock() {
     assert_eq!(receiver.join().unwrap(), Some(Some(3)));
 }
 
+/// A source whose items are all stolen: each attempt that registers is notified at once, and the
+/// next one finds nothing. A second passes with each attempt.
+struct Stolen {
+    items: Items,
+    clock: ManualClock,
+    attempts: std::cell::Cell<u64>,
+}
+
+impl Waitable for Stolen {
+    type Output = Option<u32>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Option<u32>> {
+        self.attempts.set(self.attempts.get() + 1);
+        assert!(self.attempts.get() < 1_000, "the wait does not end");
+        self.clock.advance(Duration::from_secs(1));
+        let registers = ticket.is_some();
+        let found = self.items.attempt(ticket);
+        if registers {
+            self.items.push(1);
+            assert_eq!(self.items.recv(), Some(1), "the thief has it");
+        }
+        found
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        self.items.with_waiters(f);
+    }
+}
+
+#[test]
+fn a_timeout_ends_at_the_first_attempt_after_it_if_every_item_is_stolen() {
+    let clock = ManualClock::new();
+    let stolen = Stolen {
+        items: Items::default(),
+        clock: clock.clone(),
+        attempts: std::cell::Cell::new(0),
+    };
+    let (time, start) = (Time::new(clock.clone()), clock.now());
+    assert_eq!(wait(&stolen, time.deadline(Duration::from_secs(10))), None);
+    let late = clock.now() - start - Duration::from_secs(10);
+    // A round has two attempts, and it may begin just before the deadline.
+    assert!(late <= Duration::from_secs(1), "{late:?} too late");
+    assert!(!stolen.items.waiting());
+}
+
 #[test]
 fn a_wait_on_several_sources_tells_which_gave() {
     let sources = [Items::default(), Items::default(), Items::default()];
