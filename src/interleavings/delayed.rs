@@ -1,5 +1,5 @@
 //! Messages that are delayed by an exchange or in a queue, against the end of the delay and the
-//! deletion of the exchange.
+//! deletion of the exchange. `timer` has the timer of a queue.
 
 use std::time::Duration;
 

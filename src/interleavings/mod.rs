@@ -16,6 +16,7 @@ mod confirms;
 mod credit;
 mod delayed;
 mod ends;
+mod timer;
 mod topology;
 mod waiting;
 

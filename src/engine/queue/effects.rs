@@ -19,6 +19,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     wake: Option<Wake>,
+    /// Whether the queue needs another timer.
+    set_timer: bool,
     more: Vec<Effect>,
 }
 
@@ -31,16 +33,12 @@ pub(crate) enum Effect {
     Drop(Envelope),
     /// Publish a dead letter to the queue's dead-letter exchange.
     DeadLetter(Box<DeadLetter>),
-    /// Look at the queue again at this time, in nanoseconds of the virtual host's clock.
-    Schedule(u64),
-    /// Cancel the timer of the queue, which is deleted.
-    Unschedule,
     /// The last consumer of an auto-delete queue was removed. Check again under the topology lock,
     /// and delete the queue.
     Unused,
-    /// The queue was not used for the time of its lease. Check again under the topology lock, and
-    /// delete the queue.
-    LeaseOver,
+    /// The queue was not used for the time of its lease, which was over at this time. Check again
+    /// under the topology lock, and delete the queue.
+    LeaseOver(u64),
 }
 
 /// A message to be dead-lettered, and its target.
@@ -58,7 +56,7 @@ impl Effects {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.wake.is_none() && self.more.is_empty()
+        self.wake.is_none() && !self.set_timer && self.more.is_empty()
     }
 
     pub(crate) fn wake(&mut self, wake: Option<Wake>) {
@@ -73,11 +71,22 @@ impl Effects {
         self.more.push(effect);
     }
 
+    /// Has the timer of the queue set to the next due time that the queue has by then.
+    pub(crate) fn set_timer(&mut self) {
+        self.set_timer = true;
+    }
+
+    /// Whether the timer of the queue must be set. It comes before all other effects, so that
+    /// nothing that happens in one of them can prevent it.
+    pub(crate) fn sets_timer(&self) -> bool {
+        self.set_timer
+    }
+
     /// The wake, if there is no other effect.
     #[inline]
     pub(crate) fn into_only_wake(mut self) -> Result<Wake, Effects> {
         match self.wake.take() {
-            Some(wake) if self.more.is_empty() => Ok(wake),
+            Some(wake) if self.more.is_empty() && !self.set_timer => Ok(wake),
             wake => {
                 self.wake = wake;
                 Err(self)
@@ -85,7 +94,7 @@ impl Effects {
         }
     }
 
-    /// All effects in the order in which they were added.
+    /// All effects but the timer, in the order in which they were added.
     pub(crate) fn into_list(self) -> impl Iterator<Item = Effect> {
         self.wake.map(Effect::Wake).into_iter().chain(self.more)
     }

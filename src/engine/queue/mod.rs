@@ -69,7 +69,6 @@ use crate::{
             Mutex, MutexGuard,
             atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
         },
-        timers::{TimerKey, Timers},
         waiter::{Ticket, WaitList},
     },
 };
@@ -86,9 +85,6 @@ pub(crate) struct QueueCore {
     account: Option<Arc<Account>>,
     /// The object that the timers call.
     timer_target: OnceLock<Arc<dyn TimerTarget>>,
-    /// The time and the key of the registered timer, if there is one. Under this lock only the
-    /// timers' own lock is taken.
-    timer: Mutex<Option<(u64, TimerKey)>>,
     /// On cache lines of its own. The fields above are read without the lock, and a thread that
     /// takes the lock would invalidate their lines.
     state: CachePadded<Mutex<QueueState>>,
@@ -129,7 +125,6 @@ impl QueueCore {
             shows_delivery_count,
             hints,
             timer_target: OnceLock::new(),
-            timer: Mutex::new(None),
             state: CachePadded::new(Mutex::new(QueueState::new(settings, account.clone()))),
             account,
         }
@@ -345,34 +340,6 @@ impl QueueCore {
     #[cfg(test)]
     pub(crate) fn capacities(&self, consumer: ConsumerId) -> (usize, usize) {
         self.lock().capacities(consumer)
-    }
-}
-
-impl QueueCore {
-    /// Registers a timer for `at`, unless one is registered for an earlier time. The earlier one
-    /// registers the next timer when it fires.
-    pub(crate) fn schedule_timer(&self, at: u64, timers: &Timers, make: impl FnOnce() -> TimerKey) {
-        let mut timer = self.timer.lock();
-        match &*timer {
-            Some((earlier, _)) if *earlier <= at => return,
-            Some((_, later)) => {
-                timers.cancel(later);
-            }
-            None => {}
-        }
-        *timer = Some((at, make()));
-    }
-
-    /// Forgets the timer that has fired. The next due time needs a new one.
-    pub(crate) fn timer_fired(&self) {
-        *self.timer.lock() = None;
-    }
-
-    /// Cancels the timer because the queue is deleted.
-    pub(crate) fn cancel_timer(&self, timers: &Timers) {
-        if let Some((_, timer)) = self.timer.lock().take() {
-            timers.cancel(&timer);
-        }
     }
 }
 

@@ -352,9 +352,7 @@ impl QueueState {
         }
         // From here on every other operation finds the queue deleted.
         self.deleted = true;
-        if self.timing.is_scheduled() {
-            effects.add(Effect::Unschedule);
-        }
+        self.unschedule(&mut effects);
         let messages = self.ready.len() as u64;
         for envelope in self
             .ready

@@ -3,6 +3,20 @@
 //!
 //! Times are nanoseconds of the virtual host's clock, read before the lock is taken. The time 0
 //! means that the caller has not read the clock, because nothing in this queue depends on time.
+//!
+//! # The timer
+//! A queue has at most one timer, for the next time at which anything happens in it without a
+//! caller. Three rules keep it.
+//! 1. [`Timing::timer`] is a timer that the timers have, or one whose call has begun. Only
+//!    [`set_timer`](QueueState::set_timer) writes it, and it adds the timer under the same lock.
+//! 2. An operation that leaves a due time before that of the timer has `set_timer` called as an
+//!    effect, after the lock is released. `set_timer` does not get a time from the operation. It
+//!    reads the due time that the queue has by then.
+//! 3. Each call of a timer ends with `set_timer`, whatever the call has found.
+//!
+//! So if no `set_timer` is still to come, there is a timer for the next due time or an earlier one.
+//! The order in which several threads call `set_timer` does not matter: the last of them reads a
+//! state that has the messages of all. A needless call of a timer does no harm either.
 
 use std::time::Duration;
 
@@ -14,8 +28,11 @@ use super::{
     outcome::{PushError, PushedBy},
     state::QueueState,
 };
-use crate::message::envelope::{Envelope, NEVER};
-use crate::model::message_totals::MessageTotals;
+use crate::{
+    message::envelope::{Envelope, NEVER},
+    model::message_totals::MessageTotals,
+    runtime::timers::{TimerKey, Timers},
+};
 
 /// The state of a queue that depends on time.
 #[derive(Debug, Default)]
@@ -24,15 +41,8 @@ pub(super) struct Timing {
     pub(super) delayed: DelayedStore,
     /// When the queue is deleted unless it is used before.
     lease_over: Option<u64>,
-    /// The earliest time for which a timer was requested.
-    scheduled: Option<u64>,
-}
-
-impl Timing {
-    /// Whether the queue has requested a timer.
-    pub(super) fn is_scheduled(&self) -> bool {
-        self.scheduled.is_some()
-    }
+    /// The timer and its time.
+    timer: Option<(u64, TimerKey)>,
 }
 
 /// `time` after `now`. A time too far away becomes [`NEVER`].
@@ -133,33 +143,23 @@ impl QueueState {
     }
 
     /// Takes out up to `most` due messages, to be published to other queues. They count as got
-    /// until [`settle_moved`](Self::settle_moved). If the result has fewer than `most`, no other
-    /// message is due.
-    pub(crate) fn take_due(
-        &mut self,
-        most: usize,
-        now: u64,
-        effects: &mut Effects,
-    ) -> Vec<Envelope> {
-        self.timer_fired(now);
+    /// until [`settle_moved`](Self::settle_moved). The timer must be set afterwards.
+    pub(crate) fn take_due(&mut self, most: usize, now: u64) -> Vec<Envelope> {
         let delayed = &mut self.timing.delayed;
         let due = std::iter::from_fn(|| delayed.pop_due(now)).take(most);
         let due: Vec<_> = due.map(|waiting| waiting.envelope).collect();
         for envelope in &due {
             self.tally.got.add_message(envelope.size());
         }
-        if due.len() < most {
-            self.schedule(effects);
-        }
         due
     }
 
-    /// Makes due messages ready, expires messages and checks the lease.
+    /// Makes due messages ready, expires messages and checks the lease. The timer has fired.
     pub(crate) fn tick(&mut self, now: u64, effects: &mut Effects) {
+        effects.set_timer();
         if self.is_deleted() {
             return;
         }
-        self.timer_fired(now);
         let mut by = PushedBy::Publisher;
         while let Some(first) = self.timing.delayed.pop_due(now) {
             let DelayedEntry {
@@ -178,15 +178,7 @@ impl QueueState {
         }
         self.settle_ready(by, now, effects);
         if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
-            effects.add(Effect::LeaseOver);
-        }
-        self.schedule(effects);
-    }
-
-    /// Forgets the requested timer, which has fired.
-    fn timer_fired(&mut self, now: u64) {
-        if self.timing.scheduled.is_some_and(|at| at <= now) {
-            self.timing.scheduled = None;
+            effects.add(Effect::LeaseOver(now));
         }
     }
 
@@ -208,18 +200,44 @@ impl QueueState {
         self.consumer_count() == 0 && self.timing.lease_over.is_some_and(|over| over <= now)
     }
 
-    /// Requests a timer for the next due time, unless one was requested for that time or earlier.
-    pub(super) fn schedule(&mut self, effects: &mut Effects) {
+    /// When anything next happens in the queue without a caller. [`NEVER`] means not at all.
+    fn next_due(&self) -> u64 {
+        if self.is_deleted() {
+            return NEVER;
+        }
         let head = self.ready.head().map_or(NEVER, |head| head.deadline);
         let delayed = self.timing.delayed.first_due();
         let lease = match self.consumer_count() {
             0 => self.timing.lease_over.unwrap_or(NEVER),
             _ => NEVER,
         };
-        let next = head.min(delayed).min(lease);
-        if next != NEVER && self.timing.scheduled.is_none_or(|at| next < at) {
-            self.timing.scheduled = Some(next);
-            effects.add(Effect::Schedule(next));
+        head.min(delayed).min(lease)
+    }
+
+    /// Has the timer set if it is later than the next due time.
+    pub(super) fn schedule(&self, effects: &mut Effects) {
+        let timer = self.timing.timer.as_ref().map_or(NEVER, |(at, _)| *at);
+        if self.next_due() < timer {
+            effects.set_timer();
+        }
+    }
+
+    /// Has the timer of a deleted queue cancelled.
+    pub(super) fn unschedule(&self, effects: &mut Effects) {
+        if self.timing.timer.is_some() {
+            effects.set_timer();
+        }
+    }
+
+    /// Replaces the timer by one for the next due time. `add` adds a timer to `timers`, and may add
+    /// none.
+    pub(crate) fn set_timer(&mut self, timers: &Timers, add: impl FnOnce(u64) -> Option<TimerKey>) {
+        if let Some((_, timer)) = self.timing.timer.take() {
+            timers.cancel(&timer);
+        }
+        let due = self.next_due();
+        if due != NEVER {
+            self.timing.timer = add(due).map(|timer| (due, timer));
         }
     }
 }

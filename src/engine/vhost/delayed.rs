@@ -3,7 +3,10 @@
 //! The messages wait in a *delay queue*. No name leads to it and it has no consumers. Only the
 //! delayed messages of the queue are used. Due messages are taken out in batches and routed.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use super::{
     Published, Topology, VirtualHost,
@@ -22,7 +25,7 @@ use crate::{
         error::{EntityKind, Error, Result},
         name::Name,
     },
-    runtime::clock::TimerTarget,
+    runtime::{catch_panic::catch_panic, clock::TimerTarget},
 };
 
 /// How many messages are taken out of a delay queue in one critical section.
@@ -35,10 +38,13 @@ struct DelayQueueTimer {
 }
 
 impl TimerTarget for DelayQueueTimer {
-    fn fire(&self, _: std::time::Instant) {
+    fn fire(&self, now: Instant) {
         if let (Some(vhost), Some(delay_queue)) = (self.vhost.upgrade(), self.queue.upgrade()) {
-            delay_queue.timer_fired();
-            vhost.route_due_messages(&delay_queue);
+            // A clock that panics ends this run, and not the timer.
+            catch_panic(|| vhost.route_due_messages(&delay_queue, vhost.nanos_at(now)));
+            // Only now, so that no other thread routes the next run before this one. If more is
+            // due, the timer fires again at once.
+            vhost.set_timer(&delay_queue);
         }
     }
 }
@@ -148,26 +154,17 @@ impl VirtualHost {
         }
     }
 
-    /// Routes the due messages of a delay queue.
-    fn route_due_messages(self: &Arc<Self>, delay_queue: &Arc<QueueCore>) {
-        loop {
-            let due = self.with_queue(delay_queue, |state, now, effects| {
-                state.take_due(RUN, now, effects)
-            });
-            let messages = due.len();
-            let bytes = due.iter().map(Envelope::size).fold(0, u64::wrapping_add);
-            let mut work = PendingEffects::new();
-            for envelope in due {
-                self.route_due(delay_queue, envelope, &mut work);
-            }
-            self.run_all_effects(work);
-            self.with_queue(delay_queue, |state, _, effects| {
-                state.settle_moved(messages as u64, bytes, effects);
-            });
-            if messages < RUN {
-                return;
-            }
+    /// Routes a run of the messages of a delay queue that are due at `now`.
+    fn route_due_messages(self: &Arc<Self>, delay_queue: &Arc<QueueCore>, now: u64) {
+        let due = delay_queue.lock().take_due(RUN, now);
+        let messages = due.len() as u64;
+        let bytes = due.iter().map(Envelope::size).fold(0, u64::wrapping_add);
+        let mut work = PendingEffects::new();
+        for envelope in due {
+            self.route_due(delay_queue, envelope, &mut work);
         }
+        self.run_all_effects(work);
+        self.settle_moved(delay_queue, messages, bytes);
     }
 
     /// Routes one message whose delay is over, from the exchange that kept it.

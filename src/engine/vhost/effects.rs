@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Weak},
+    time::Instant,
 };
 
 use super::VirtualHost;
@@ -15,20 +16,19 @@ use crate::{
 /// The effects of queues, the oldest first.
 pub(super) type PendingEffects = VecDeque<(Arc<QueueCore>, Effects)>;
 
-/// The timers' reference to a queue. A registered timer keeps neither the virtual host nor the
-/// queue alive.
+/// The timers' reference to a queue. A timer keeps neither the virtual host nor the queue alive.
 struct QueueTimer {
     vhost: Weak<VirtualHost>,
     queue: Weak<QueueCore>,
 }
 
 impl TimerTarget for QueueTimer {
-    fn fire(&self, _: std::time::Instant) {
-        let (Some(vhost), Some(queue)) = (self.vhost.upgrade(), self.queue.upgrade()) else {
-            return;
-        };
-        queue.timer_fired();
-        vhost.with_queue(&queue, QueueState::tick);
+    fn fire(&self, now: Instant) {
+        if let (Some(vhost), Some(queue)) = (self.vhost.upgrade(), self.queue.upgrade()) {
+            let mut effects = Effects::none();
+            queue.lock().tick(vhost.nanos_at(now), &mut effects);
+            vhost.run_effects(&queue, effects);
+        }
     }
 }
 
@@ -77,14 +77,15 @@ impl VirtualHost {
     pub(super) fn run_all_effects(self: &Arc<Self>, mut work: PendingEffects) {
         let mut user_code = Vec::new();
         while let Some((queue, effects)) = work.pop_front() {
+            if effects.sets_timer() {
+                self.set_timer(&queue);
+            }
             for effect in effects.into_list() {
                 match effect {
                     Effect::Wake(_) | Effect::Drop(_) => user_code.push(effect),
-                    Effect::Schedule(at) => self.schedule(&queue, at),
-                    Effect::Unschedule => queue.cancel_timer(self.timers()),
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
                     Effect::Unused => work.extend(self.delete_abandoned(&queue)),
-                    Effect::LeaseOver => work.extend(self.delete_expired(&queue)),
+                    Effect::LeaseOver(at) => work.extend(self.delete_expired(&queue, at)),
                 }
             }
         }
@@ -93,33 +94,25 @@ impl VirtualHost {
                 Effect::Wake(wake) => wake.wake(),
                 Effect::Drop(envelope) => drop(envelope),
                 // Already carried out.
-                Effect::Schedule(_)
-                | Effect::Unschedule
-                | Effect::DeadLetter(_)
-                | Effect::Unused
-                | Effect::LeaseOver => {}
+                Effect::DeadLetter(_) | Effect::Unused | Effect::LeaseOver(_) => {}
             });
         }
     }
 
-    fn schedule(self: &Arc<Self>, queue: &Arc<QueueCore>, at: u64) {
-        let timed = queue.timer_target(|| {
+    /// Sets the timer of a queue to the next due time that the queue has now. The rules are in
+    /// `engine/queue/timing.rs`.
+    pub(super) fn set_timer(self: &Arc<Self>, queue: &Arc<QueueCore>) {
+        let target = queue.timer_target(|| {
             Arc::new(QueueTimer {
                 vhost: Arc::downgrade(self),
                 queue: Arc::downgrade(queue),
             })
         });
-        let Some(instant) = self.instant(at) else {
-            return;
-        };
-        queue.schedule_timer(at, self.timers(), || {
-            self.timers().schedule(instant, Arc::downgrade(timed))
+        queue.lock().set_timer(self.timers(), |at| {
+            let at = self.instant(at)?;
+            Some(self.timers().add(at, Arc::downgrade(target)))
         });
-        // The queue may be deleted at the same time. This check or the deletion comes second and
-        // cancels the timer.
-        if queue.lock().is_deleted() {
-            queue.cancel_timer(self.timers());
-        }
+        self.timers().wake_thread();
     }
 
     /// Deletes an auto-delete queue that had consumers and has none. Checks again under both locks:
@@ -137,10 +130,9 @@ impl VirtualHost {
         }
     }
 
-    /// Deletes a queue whose lease is over. Checks again under both locks, as for an abandoned
-    /// queue.
-    fn delete_expired(&self, queue: &Arc<QueueCore>) -> PendingEffects {
-        let now = self.nanos();
+    /// Deletes a queue whose lease was over at `now`. Checks again under both locks, as for an
+    /// abandoned queue.
+    fn delete_expired(&self, queue: &Arc<QueueCore>, now: u64) -> PendingEffects {
         let mut topology = self.topology.write();
         let goes = topology
             .queues

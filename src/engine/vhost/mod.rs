@@ -8,7 +8,8 @@
 //! 1. the policies,
 //! 2. the topology (`RwLock`),
 //! 3. one queue (never two at once),
-//! 4. a leaf: a channel's ledger, the exchange numbers, the waiters of a budget, a waiter.
+//! 4. a leaf: a channel's ledger, the exchange numbers, the waiters of a budget, the timers, a
+//!    waiter.
 //!
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
 //! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
@@ -172,7 +173,12 @@ impl VirtualHost {
     /// The time in nanoseconds of this virtual host, never 0. Reads the clock, which may be user
     /// code, so it must not be called under a lock.
     pub(crate) fn nanos(&self) -> u64 {
-        let elapsed = self.time.now().saturating_duration_since(self.epoch);
+        self.nanos_at(self.time.now())
+    }
+
+    /// An instant as nanoseconds of this virtual host, never 0.
+    fn nanos_at(&self, instant: Instant) -> u64 {
+        let elapsed = instant.saturating_duration_since(self.epoch);
         u64::try_from(elapsed.as_nanos())
             .unwrap_or(NEVER - 1)
             .max(1)

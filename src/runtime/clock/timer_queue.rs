@@ -71,12 +71,6 @@ impl TimerQueue {
         self.entries.first_key_value().map(|(key, _)| key.at)
     }
 
-    pub(crate) fn is_first(&self, key: &TimerKey) -> bool {
-        self.entries
-            .first_key_value()
-            .is_some_and(|(first, _)| first == key)
-    }
-
     /// Removes and returns the first timer that is due at `now` and whose target still exists, with
     /// its instant.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Instant, Arc<dyn TimerTarget>)> {

@@ -39,6 +39,8 @@ struct TimersShared {
 struct TimersState {
     queue: TimerQueue,
     thread: Option<JoinHandle<()>>,
+    /// When the thread looks at the timers again by itself. `None` if not at all.
+    looks_at: Option<Instant>,
     stopped: bool,
 }
 
@@ -50,13 +52,12 @@ impl Timers {
         }))
     }
 
-    /// Schedules a call of `target` at `at`. If `at` is past, the call comes as soon as possible
-    /// (with a manual clock, at its next advance).
+    /// Adds a call of `target` at `at`. If `at` is past, the call comes as soon as possible (with a
+    /// manual clock, at its next advance). There are no calls after [`stop`](Self::stop).
     ///
-    /// May start the timer thread, or wake it. So it must not be called under a lock. The exception
-    /// is a lock that only callers of this and of [`cancel`](Self::cancel) take. There are no calls
-    /// after [`stop`](Self::stop).
-    pub(crate) fn schedule(&self, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
+    /// May be called under a lock. [`wake_thread`](Self::wake_thread) must follow.
+    #[must_use = "without its key a timer cannot be cancelled"]
+    pub(crate) fn add(&self, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
         if let Some(clock) = self.0.time.manual() {
             return clock.add(at, target);
         }
@@ -64,34 +65,33 @@ impl Timers {
         let key = state.queue.add(at, TimerPriority::Task, target);
         if state.stopped {
             state.queue.clear();
-        } else if state.thread.is_none() {
-            // If the system cannot start a thread now, the next timer tries again.
+        }
+        key
+    }
+
+    /// Starts the timer thread if there are timers and no thread. Wakes it if it sleeps longer than
+    /// until the first timer. Must not be called under a lock.
+    pub(crate) fn wake_thread(&self) {
+        let mut state = self.0.state.lock();
+        // With a manual clock there is never one here.
+        let Some(first) = state.queue.first() else {
+            return;
+        };
+        let Some(thread) = &state.thread else {
+            // If the system cannot start a thread now, the next call tries again.
             let shared = self.0.clone();
             state.thread = thread::Builder::new()
                 .name(THREAD_NAME.into())
                 .spawn(move || shared.run())
                 .ok();
-        } else if state.queue.is_first(&key) {
-            // The thread sleeps until the time of the previous first timer.
-            let thread = state.thread.as_ref().map(|handle| handle.thread().clone());
+            return;
+        };
+        if state.looks_at.is_none_or(|at| first < at) {
+            let thread = thread.thread().clone();
+            state.looks_at = Some(first);
             drop(state);
-            if let Some(thread) = thread {
-                thread.unpark();
-            }
+            thread.unpark();
         }
-        key
-    }
-
-    /// [`schedule`](Self::schedule) at `delay` after `now`. `None` if no instant can represent that
-    /// time; then nothing is scheduled.
-    #[cfg(test)]
-    pub(crate) fn schedule_after(
-        &self,
-        now: Instant,
-        delay: std::time::Duration,
-        target: Weak<dyn TimerTarget>,
-    ) -> Option<TimerKey> {
-        Some(self.schedule(now.checked_add(delay)?, target))
     }
 
     /// Cancels a timer. `false` if its call has begun or is over.
@@ -144,11 +144,14 @@ impl TimersShared {
                 }
                 match state.queue.take_due(now) {
                     Some((_, target)) => Ok(target),
-                    None => Err(state.queue.first()),
+                    None => {
+                        state.looks_at = state.queue.first();
+                        Err(state.looks_at)
+                    }
                 }
             };
-            // A `schedule` or a `stop` since the lock was released has left its unpark behind, so
-            // neither kind of park misses it.
+            // A `wake_thread` or a `stop` since the lock was released has left its unpark behind,
+            // so neither kind of park misses it.
             match next {
                 Ok(target) => {
                     // Includes the drop: this may be the last reference, even the broker's last

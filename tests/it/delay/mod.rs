@@ -9,6 +9,7 @@ mod exchange;
 mod listing;
 mod message;
 mod model;
+mod timer;
 
 use std::time::Duration;
 
