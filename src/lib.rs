@@ -362,7 +362,7 @@ pub use crate::{
     },
     runtime::clock::{Clock, ManualClock, SystemClock},
     session::{
-        broker_core::{RemainingExchange, RemainingQueue, ShutdownReport},
+        broker_core::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport},
         channel::Channel,
         connection::Connection,
         delivery::Delivery,

@@ -14,6 +14,7 @@ pub(crate) mod clock;
 )]
 pub(crate) mod completion;
 pub(crate) mod sync;
+pub(crate) mod time_out;
 pub(crate) mod timers;
 pub(crate) mod user_drop;
 pub(crate) mod waiter;

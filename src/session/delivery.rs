@@ -8,6 +8,7 @@ use std::{any, fmt, ops::Deref, sync::Arc};
 
 use super::{
     delivery_info::DeliveryInfo,
+    holding::Claim,
     unacked::{DeliveryOrigin, Requeue, Unacked},
     undecoded::Undecoded,
 };
@@ -118,6 +119,11 @@ impl<T: Payload> Delivery<T> {
             Ok(opened) => Ok(Delivery { opened, info }),
             Err(error) => Err(Undecoded::new(error, info)),
         }
+    }
+
+    /// The claim of this delivery, for a producer.
+    pub(crate) fn claim(&self) -> Claim {
+        self.info.unacked.claim()
     }
 
     /// The payload. Dereferencing gives the same.

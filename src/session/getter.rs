@@ -26,6 +26,7 @@ impl Getter {
 
     /// A handle to the origin of the messages, for one more delivery.
     pub(crate) fn origin(&self) -> Arc<DeliveryOrigin> {
+        self.origin.holders.count_get();
         self.origin.handle()
     }
 

@@ -21,6 +21,7 @@ pub(crate) mod delivery;
 pub(crate) mod delivery_info;
 pub(crate) mod gate;
 pub(crate) mod getter;
+mod holding;
 pub(crate) mod publisher;
 pub(crate) mod receive;
 mod recv_backoff;

@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     backend::{Backend, RemoteInbox, RemoteOrigin},
+    holding::Holders,
     recv_backoff::RecvBackoff,
     unacked::DeliveryOrigin,
 };
@@ -109,7 +110,7 @@ impl Subscriber {
                 Error::not_found(EntityKind::Queue, queue.name(), vhost.name())
             }
         })?;
-        let origin = Arc::new(DeliveryOrigin {
+        let make_origin = |subscriber: &Weak<Subscriber>| DeliveryOrigin {
             vhost: Arc::clone(vhost),
             account: queue.account().cloned(),
             queue,
@@ -118,11 +119,13 @@ impl Subscriber {
             auto_ack: options.auto_ack,
             remote: remote
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
-        });
-        Ok(Arc::new(Subscriber {
+            subscriber: Weak::clone(subscriber),
+            holders: Holders::default(),
+        };
+        Ok(Arc::new_cyclic(|subscriber| Subscriber {
             number,
             id,
-            origin,
+            origin: Arc::new(make_origin(subscriber)),
             owner,
             run: Mutex::default(),
             backoff: RecvBackoff::new(),
@@ -200,6 +203,11 @@ impl Subscriber {
     pub(crate) fn run(&self) -> Option<MutexGuard<'_, VecDeque<Envelope>>> {
         let run = self.run.lock();
         (!self.has_ended()).then_some(run)
+    }
+
+    /// The current run, ended or not.
+    pub(super) fn lock_run(&self) -> MutexGuard<'_, VecDeque<Envelope>> {
+        self.run.lock()
     }
 
     /// Waits a moment for a message in the inbox. It does not take the lock of the queue, which

@@ -4,13 +4,22 @@
 //! [`Delivery`](crate::Delivery) are built on it. It is settled once, or it returns the message
 //! when it is dropped.
 
-use std::{cell::Cell, fmt, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use super::backend::RemoteOrigin;
+use super::{
+    backend::RemoteOrigin,
+    holding::{Claim, Holders, Source},
+    subscriber::Subscriber,
+};
 use crate::{
     engine::{
         queue::{Account, ConsumerId, Credit, QueueCore},
-        vhost::VirtualHost,
+        vhost::{Drain, VirtualHost},
     },
     message::envelope::{Envelope, ExchangeId},
     model::{error::Result, name::Name},
@@ -64,6 +73,10 @@ pub(crate) struct DeliveryOrigin {
     pub(crate) auto_ack: bool,
     /// Of a consumer at an engine outside of this process. `consumer` is `None` then.
     pub(crate) remote: Option<Box<RemoteOrigin>>,
+    /// The typed consumer, if it is one.
+    pub(super) subscriber: Weak<Subscriber>,
+    /// Who holds its unsettled deliveries.
+    pub(super) holders: Holders,
 }
 
 thread_local! {
@@ -77,6 +90,7 @@ impl DeliveryOrigin {
     /// Makes a handle for one more delivery.
     #[inline]
     pub(crate) fn handle(self: &Arc<Self>) -> Arc<DeliveryOrigin> {
+        self.holders.note_receiver(self);
         match SPARE_HANDLE.try_with(Cell::take) {
             Ok(Some(spare)) if Arc::ptr_eq(&spare, self) => spare,
             _ => Arc::clone(self),
@@ -99,7 +113,17 @@ impl DeliveryOrigin {
             account: queue.account().cloned(),
             auto_ack: false,
             remote: None,
+            subscriber: Weak::new(),
+            holders: Holders::default(),
         })
+    }
+
+    /// A claim of one of its deliveries, for a producer.
+    pub(super) fn claim(&self, envelope: &Envelope) -> Claim {
+        match self.auto_ack {
+            true => Claim::default(),
+            false => self.holders.claim(envelope.position, self.vhost.drain()),
+        }
     }
 
     fn consumer(&self) -> Option<(ConsumerId, &Credit)> {
@@ -138,6 +162,7 @@ impl DeliveryOrigin {
         match &self.remote {
             Some(remote) => remote.ack(envelope, messages, bytes),
             None => {
+                self.holders.gets_settled(messages);
                 self.vhost.settle_gets(&self.queue, messages, bytes);
                 Ok(())
             }
@@ -153,6 +178,9 @@ impl DeliveryOrigin {
             return remote.nack(&envelopes, requeue);
         }
         let (vhost, queue, holder) = (&self.vhost, &self.queue, self.consumer());
+        if holder.is_none() {
+            self.holders.gets_settled(envelopes.len() as u64);
+        }
         match requeue {
             Requeue::Yes | Requeue::After(Duration::ZERO) => {
                 vhost.requeue(queue, holder, envelopes);
@@ -178,6 +206,22 @@ impl DeliveryOrigin {
     /// The name of the exchange that a message was published to.
     pub(crate) fn exchange(&self, origin: ExchangeId) -> Name {
         self.vhost.exchange_names().name(origin)
+    }
+}
+
+impl Source for DeliveryOrigin {
+    fn has_unsettled(&self, drain: &Arc<Drain>) -> bool {
+        if !Arc::ptr_eq(self.vhost.drain(), drain) {
+            return false;
+        }
+        let Some((_, credit)) = &self.consumer else {
+            return self.holders.has_gets();
+        };
+        // What is in the run was not shown to anyone. Locked in the order of a receive.
+        let subscriber = self.subscriber.upgrade();
+        let run = subscriber.as_ref().map(|subscriber| subscriber.lock_run());
+        let not_shown = run.as_ref().map_or(0, |run| run.len() as u64);
+        self.queue.unsettled_of(credit) > not_shown
     }
 }
 
@@ -224,9 +268,18 @@ impl Unacked {
         self.origin.as_ref().map(|_| &self.envelope)
     }
 
+    /// The claim of this delivery, for a producer.
+    pub(super) fn claim(&self) -> Claim {
+        match &self.origin {
+            Some(origin) => origin.claim(&self.envelope),
+            None => Claim::default(),
+        }
+    }
+
     /// Acknowledges the message and returns it. A second call does nothing.
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
         let (origin, envelope) = self.release()?;
+        origin.holders.end_claims(envelope.position);
         if !origin.auto_ack {
             // The payload is given out even if the acknowledgement fails.
             let _ = origin.ack(1, envelope.size(), Some(&envelope));
@@ -252,6 +305,7 @@ impl Unacked {
             true => Ok(()),
             false => origin.ack(1, self.envelope.size(), Some(&self.envelope)),
         };
+        origin.holders.end_claims(self.envelope.position);
         if !up {
             return origin.vhost.check_up();
         }
@@ -267,6 +321,7 @@ impl Unacked {
         let Some((origin, envelope)) = self.release() else {
             return Ok(());
         };
+        origin.holders.end_claims(envelope.position);
         let up = origin.vhost.check_up();
         match origin.auto_ack {
             true => up,

@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use super::{delivery_info::DeliveryInfo, unacked::Requeue};
+use super::{delivery_info::DeliveryInfo, holding::Claim, unacked::Requeue};
 use crate::{
     message::envelope::Envelope,
     model::error::{CodecError, Result},
@@ -79,6 +79,11 @@ impl Undecoded {
     /// The information about the message, with its [`body`](DeliveryInfo::body).
     pub fn info(&self) -> &DeliveryInfo {
         &self.info
+    }
+
+    /// The claim of this message, for a producer.
+    pub(crate) fn claim(&self) -> Claim {
+        self.info.unacked.claim()
     }
 
     /// Takes the message out unsettled. It is to be received again.

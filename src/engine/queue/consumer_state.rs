@@ -285,6 +285,14 @@ impl ConsumerState {
         !inbox.wants_more
     }
 
+    /// The number of messages in the inbox.
+    pub(super) fn inbox_len(&self) -> u64 {
+        match &self.target {
+            DeliveryTarget::Inbox(inbox) => inbox.run.len() as u64,
+            DeliveryTarget::Push(_) => 0,
+        }
+    }
+
     /// After how many settlements the queue is notified.
     ///
     /// A channel notifies it of each one, as AMQP requires, and so does a receiver that waits. A

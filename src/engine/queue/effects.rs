@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::in_flight::Move;
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::name::Name,
@@ -48,6 +49,8 @@ pub(crate) struct DeadLetter {
     pub(crate) reason: DeathReason,
     pub(crate) exchange: Name,
     pub(crate) routing_key: Option<Arc<str>>,
+    /// Ends once the message is in its next queue.
+    pub(crate) on_its_way: Move,
 }
 
 impl Effects {

@@ -33,6 +33,7 @@ impl QueueState {
                     reason,
                     exchange,
                     routing_key,
+                    on_its_way: self.in_flight.begin(),
                 })));
             }
             None => {
@@ -121,6 +122,7 @@ impl QueueState {
             Box::new(DeadLetterTarget::new(
                 exchange,
                 settings.dead_letter_routing_key.clone(),
+                self.in_flight.begin(),
             ))
         })
     }

@@ -26,6 +26,7 @@ mod consumers;
 mod credit;
 mod delayed;
 mod effects;
+mod in_flight;
 mod limits;
 mod outcome;
 mod permit;
@@ -44,9 +45,11 @@ pub(crate) use self::{
     credit::Credit,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
+    in_flight::{InFlight, Move},
     outcome::{
         Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery, SubscribeRefused,
     },
+    returns::AwaitedDelays,
     state::IDLE_CAPACITY,
     tally::Counts,
     timing::after,
@@ -110,6 +113,7 @@ impl QueueCore {
         id: u64,
         settings: QueueArguments,
         account: Option<Arc<Account>>,
+        in_flight: Arc<InFlight>,
     ) -> QueueCore {
         let hints = PublishHints {
             ttl: AtomicU64::new(NEVER),
@@ -125,7 +129,11 @@ impl QueueCore {
             shows_delivery_count,
             hints,
             timer_target: OnceLock::new(),
-            state: CachePadded::new(Mutex::new(QueueState::new(settings, account.clone()))),
+            state: CachePadded::new(Mutex::new(QueueState::new(
+                settings,
+                account.clone(),
+                in_flight,
+            ))),
             account,
         }
     }
@@ -256,6 +264,12 @@ impl QueueCore {
         (refused, effects)
     }
 
+    /// The number of unsettled deliveries of the consumer with this credit, without those in its
+    /// inbox. The consumer may be removed.
+    pub(crate) fn unsettled_of(&self, credit: &Arc<Credit>) -> u64 {
+        self.lock().unsettled_of(credit)
+    }
+
     /// The number of ready messages.
     pub(crate) fn ready_len(&self) -> usize {
         self.lock().ready_len()
@@ -291,19 +305,13 @@ impl QueueCore {
         self.lock().map_delayed(key, most, look)
     }
 
-    /// Whether the queue is idle: every delivery is settled, and no consumer can take a ready
-    /// message.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lock().is_idle()
-    }
-
-    /// As [`is_idle`](Self::is_idle). If the queue is not idle, registers the waiter with the
-    /// ticket.
-    pub(crate) fn idle_or_wait(&self, ticket: Option<Ticket<'_>>) -> bool {
+    /// Whether the queue is idle: every delivery is settled, no consumer can take a ready message,
+    /// and no awaited message is delayed. If it is not, registers the waiter with the ticket.
+    pub(crate) fn idle_or_wait(&self, awaited: AwaitedDelays, ticket: Option<Ticket<'_>>) -> bool {
         let mut state = self.lock();
         // Request the notification first, then look. So a settlement after the look notifies the
         // queue.
-        state.arm_idle_notify();
+        state.arm_idle_notify(awaited);
         let idle = state.is_idle();
         if let (false, Some(ticket)) = (idle, ticket) {
             state.idle_waiters().register(ticket);

@@ -6,6 +6,8 @@ use super::{
     consumer_id::ConsumerId,
     credit::Credit,
     effects::{DeadLetter, Effect, Effects},
+    in_flight::Move,
+    tally::Counts,
 };
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
@@ -37,13 +39,19 @@ pub(crate) enum PushError {
 pub(crate) struct DeadLetterTarget {
     exchange: Name,
     routing_key: Option<Arc<str>>,
+    on_its_way: Move,
 }
 
 impl DeadLetterTarget {
-    pub(super) fn new(exchange: Name, routing_key: Option<Arc<str>>) -> DeadLetterTarget {
+    pub(super) fn new(
+        exchange: Name,
+        routing_key: Option<Arc<str>>,
+        on_its_way: Move,
+    ) -> DeadLetterTarget {
         DeadLetterTarget {
             exchange,
             routing_key,
+            on_its_way,
         }
     }
 
@@ -54,6 +62,7 @@ impl DeadLetterTarget {
             reason: DeathReason::MaxLen,
             exchange: self.exchange,
             routing_key: self.routing_key,
+            on_its_way: self.on_its_way,
         }))
     }
 }
@@ -99,5 +108,7 @@ pub(crate) enum DeleteRefused {
 pub(crate) struct Deleted {
     /// The number of messages that were ready.
     pub(crate) messages: u64,
+    /// The counts just before.
+    pub(crate) counts: Counts,
     pub(crate) effects: Effects,
 }

@@ -105,7 +105,7 @@ mod tests {
 
     impl Tried {
         fn new(settings: QueueArguments, prefetch: u32, priority: i64) -> Tried {
-            let mut state = QueueState::new(settings, None);
+            let mut state = QueueState::new(settings, None, Arc::default());
             let consumers = (0..CONSUMERS).map(|number| {
                 let credit = Arc::new(Credit::new(1));
                 let request = SubscribeRequest {

@@ -24,6 +24,15 @@ pub(super) struct Retired {
     pub(super) credit: Arc<Credit>,
 }
 
+/// The delayed messages that the waiters for an idle queue wait for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AwaitedDelays {
+    /// Those that are due at this time or before, in nanoseconds; 0 is none.
+    pub(crate) until: u64,
+    /// Also those of a queue without a consumer.
+    pub(crate) unserved: bool,
+}
+
 impl QueueState {
     /// Puts a consumer that had no credit back into the turn order after a settlement, and serves
     /// it.
@@ -251,18 +260,40 @@ impl QueueState {
         live.chain(retired.map(|retired| (retired.handed, &*retired.credit)))
     }
 
-    /// Whether the queue is idle: every delivery is settled, and no consumer is here to take a
-    /// ready message.
+    /// The number of unsettled deliveries of the consumer with this credit, without those in its
+    /// inbox.
+    pub(super) fn unsettled_of(&self, credit: &Arc<Credit>) -> u64 {
+        let live = self
+            .consumers
+            .iter()
+            .find(|live| Arc::ptr_eq(&live.credit, credit));
+        let handed = match live {
+            Some(live) => live.delivered.totals.messages - live.inbox_len(),
+            None => {
+                let mut retired = self.retired.iter();
+                let retired = retired.find(|retired| Arc::ptr_eq(&retired.credit, credit));
+                retired.map_or(0, |retired| retired.handed.messages)
+            }
+        };
+        handed.saturating_sub(credit.settled().messages)
+    }
+
+    /// Whether the queue is idle: every delivery is settled, no consumer is here to take a ready
+    /// message, and no awaited message is delayed.
     pub(crate) fn is_idle(&self) -> bool {
         let settled = self
             .credits()
             .all(|(handed, credit)| credit.settled() == handed);
         let served = self.ready.is_empty() || self.consumers.is_empty();
-        self.deleted || settled && served && self.tally.got == MessageTotals::default()
+        let awaits = self.awaited.unserved || !self.consumers.is_empty();
+        let awaited = awaits && self.timing.delayed.first_due() <= self.awaited.until;
+        self.deleted || settled && served && !awaited && self.tally.got == MessageTotals::default()
     }
 
-    /// Requests a notification of every consumer's last settlement.
-    pub(crate) fn arm_idle_notify(&mut self) {
+    /// Requests a notification of every consumer's last settlement. From now on an idle queue has
+    /// none of the `awaited` messages.
+    pub(crate) fn arm_idle_notify(&mut self, awaited: AwaitedDelays) {
+        self.awaited = awaited;
         for (handed, credit) in self.credits() {
             credit.notify_no_later_than(handed.messages);
         }
@@ -280,7 +311,7 @@ impl QueueState {
         if self.idle_waiters.is_empty() {
             return;
         }
-        self.arm_idle_notify();
+        self.arm_idle_notify(self.awaited);
         if self.is_idle() {
             for wake in self.idle_waiters.take_all() {
                 effects.wake(Some(wake));

@@ -12,10 +12,11 @@ use super::{
     consumer_state::{DeliveryTarget, SubscribeRequest},
     consumers::Consumers,
     effects::{Effect, Effects},
+    in_flight::InFlight,
     outcome::{Checkout, DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
     permit::Permit,
     ready::Ready,
-    returns::Retired,
+    returns::{AwaitedDelays, Retired},
     tally::{Counts, Tally},
     timing::Timing,
 };
@@ -36,6 +37,8 @@ pub(crate) struct QueueState {
     pub(super) settings: QueueArguments,
     /// The account with the budgets that cover the queue.
     pub(super) account: Option<Arc<Account>>,
+    /// Counts the messages that leave for another queue.
+    pub(super) in_flight: Arc<InFlight>,
     pub(super) ready: Ready,
     pub(super) consumers: Consumers,
     next_position: u64,
@@ -43,6 +46,8 @@ pub(crate) struct QueueState {
     get_waiters: WaitList,
     /// Waiters for an idle queue.
     pub(super) idle_waiters: WaitList,
+    /// The delayed messages that they wait for.
+    pub(super) awaited: AwaitedDelays,
     /// Publishers that wait for capacity.
     publish_waiters: WaitList,
     /// Removed consumers that still have unsettled deliveries.
@@ -54,15 +59,21 @@ pub(crate) struct QueueState {
 }
 
 impl QueueState {
-    pub(crate) fn new(settings: QueueArguments, account: Option<Arc<Account>>) -> QueueState {
+    pub(crate) fn new(
+        settings: QueueArguments,
+        account: Option<Arc<Account>>,
+        in_flight: Arc<InFlight>,
+    ) -> QueueState {
         QueueState {
             account,
+            in_flight,
             ready: Ready::new(settings.max_priority.unwrap_or(0)),
             consumers: Consumers::new(settings.single_active_consumer),
             settings,
             next_position: 0,
             get_waiters: WaitList::default(),
             idle_waiters: WaitList::default(),
+            awaited: AwaitedDelays::default(),
             publish_waiters: WaitList::default(),
             retired: Vec::new(),
             had_consumer: false,
@@ -350,6 +361,7 @@ impl QueueState {
         if let Some(refused) = refused {
             return Err(refused);
         }
+        let counts = self.counts_as_they_are();
         // From here on every other operation finds the queue deleted.
         self.deleted = true;
         self.unschedule(&mut effects);
@@ -381,7 +393,11 @@ impl QueueState {
         {
             effects.wake(Some(wake));
         }
-        Ok(Deleted { messages, effects })
+        Ok(Deleted {
+            messages,
+            counts,
+            effects,
+        })
     }
 
     /// Whether an auto-delete queue has to be deleted.
@@ -401,6 +417,11 @@ impl QueueState {
     pub(crate) fn counts(&mut self, now: u64, effects: &mut Effects) -> Counts {
         self.apply_settlements(now, effects);
         self.prune();
+        self.counts_as_they_are()
+    }
+
+    /// The counts, without serving consumers first.
+    fn counts_as_they_are(&self) -> Counts {
         let tally = self.tally;
         let (mut unsettled, mut acked) = (tally.got, tally.acked);
         for (handed, credit) in self.credits() {

@@ -130,6 +130,7 @@ impl QueueState {
                 self.drop_purged(envelope, effects);
             }
         }
+        self.wake_idle_waiters(effects);
         cancelled
     }
 
@@ -139,6 +140,7 @@ impl QueueState {
         for envelope in self.timing.delayed.drain() {
             self.drop_purged(envelope, effects);
         }
+        self.wake_idle_waiters(effects);
         cancelled
     }
 

@@ -24,12 +24,19 @@ pub(crate) struct CapacityWait {
     queue: Arc<QueueCore>,
     /// The budget, if the budget has no capacity.
     budget: Option<BudgetCapacity>,
+    /// Whether the wait ends when the broker begins to drain.
+    ends_with_drain: bool,
 }
 
 impl CapacityWait {
     /// The queue that cannot take the message.
     pub(crate) fn queue(&self) -> &Name {
         self.queue.name()
+    }
+
+    /// Whether the drain has ended the wait, or the end of the virtual host.
+    fn is_over(&self) -> bool {
+        !self.vhost.is_up() || self.ends_with_drain && self.vhost.drain.has_begun()
     }
 
     /// Waits for capacity or for `end`. `None` at the deadline.
@@ -55,7 +62,11 @@ impl VirtualHost {
     /// The capacity that a publish must wait for first, if a queue of its route makes publishers
     /// wait and has no capacity.
     #[inline]
-    pub(crate) fn lacking_capacity(self: &Arc<Self>, route: &Route) -> Option<CapacityWait> {
+    pub(crate) fn lacking_capacity(
+        self: &Arc<Self>,
+        route: &Route,
+        ends_with_drain: bool,
+    ) -> Option<CapacityWait> {
         let mut blocking = route.targets().filter(|queue| queue.is_blocking());
         blocking.find_map(|queue| {
             let budget = queue.account().and_then(|account| account.lacking());
@@ -64,6 +75,7 @@ impl VirtualHost {
                     vhost: Arc::clone(self),
                     queue: Arc::clone(queue),
                     budget,
+                    ends_with_drain,
                 }
             })
         })
@@ -75,12 +87,11 @@ impl Waitable for CapacityWait {
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
         if let Some(budget) = &self.budget {
-            return budget.attempt(ticket, || !self.vhost.is_publishing());
+            return budget.attempt(ticket, || self.is_over());
         }
         self.vhost.with_queue(&self.queue, |state, now, effects| {
-            // Checked under the lock under which publishers are woken after publishing has ended.
-            let over = state.is_deleted() || !self.vhost.is_publishing();
-            if over || !state.stays_full(now, effects) {
+            // Checked under the lock under which publishers are woken when the drain begins.
+            if state.is_deleted() || self.is_over() || !state.stays_full(now, effects) {
                 return Poll::Ready(());
             }
             if let Some(ticket) = ticket {

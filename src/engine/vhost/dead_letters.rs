@@ -29,6 +29,8 @@ impl VirtualHost {
             reason,
             exchange,
             routing_key,
+            // Dropped at the end, when the message is in its next queue.
+            on_its_way: _on_its_way,
         } = dead;
         let published_to = self.exchange_names().name(envelope.origin());
         let death = Death {

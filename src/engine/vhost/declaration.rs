@@ -249,7 +249,9 @@ impl Batch<'_> {
         let effective = self.policies.effective_queue(&arguments, &name);
         let account = self.vhost.open_account(self.topology, &arguments)?;
         let number = self.vhost.next_number();
-        let queue = Arc::new(QueueCore::new(name.clone(), number, effective, account));
+        let in_flight = Arc::clone(self.vhost.drain().in_flight());
+        let queue = QueueCore::new(name.clone(), number, effective, account, in_flight);
+        let queue = Arc::new(queue);
         let declared = DeclaredQueue {
             queue: Arc::clone(&queue),
             description: description.of_new_queue(),

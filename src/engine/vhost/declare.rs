@@ -217,7 +217,9 @@ impl VirtualHost {
         let deleted = queue
             .lock()
             .delete(if_unused, if_empty, CancelReason::QueueDeleted);
-        let Deleted { messages, effects } = match deleted {
+        let Deleted {
+            messages, effects, ..
+        } = match deleted {
             Ok(deleted) => deleted,
             Err(DeleteRefused::InUse) => {
                 return Err(Error::in_use(EntityKind::Queue, &name, self.name()));

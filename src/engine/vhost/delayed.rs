@@ -60,7 +60,9 @@ impl VirtualHost {
         let settings = QueueArguments::default();
         let account = self.open_account(topology, &settings)?;
         let number = self.next_number();
-        let queue = Arc::new(QueueCore::new(exchange.clone(), number, settings, account));
+        let in_flight = Arc::clone(self.drain().in_flight());
+        let queue = QueueCore::new(exchange.clone(), number, settings, account, in_flight);
+        let queue = Arc::new(queue);
         queue.set_timed();
         queue.timer_target(|| {
             Arc::new(DelayQueueTimer {

@@ -8,13 +8,21 @@ use std::{
 
 use super::VirtualHost;
 use crate::{
-    engine::queue::{DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
+    engine::queue::{Counts, DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
     model::error::CancelReason,
     runtime::{catch_panic::catch_panic, clock::TimerTarget},
 };
 
 /// The effects of queues, the oldest first.
 pub(super) type PendingEffects = VecDeque<(Arc<QueueCore>, Effects)>;
+
+/// The counts of the queues of a virtual host at its end.
+#[derive(Debug, Default)]
+pub(crate) struct LastCounts {
+    pub(crate) queues: Vec<(Arc<QueueCore>, Counts)>,
+    /// The queues in which delayed exchanges kept messages, by the name of the exchange.
+    pub(crate) delay_queues: Vec<(Arc<QueueCore>, Counts)>,
+}
 
 /// The timers' reference to a queue. A timer keeps neither the virtual host nor the queue alive.
 struct QueueTimer {
@@ -162,27 +170,33 @@ impl VirtualHost {
         }
     }
 
-    /// Deletes all queues when the virtual host goes down.
-    pub(crate) fn clear(self: &Arc<Self>, reason: CancelReason) {
+    /// Deletes all queues when the virtual host goes down. Returns the queues and delay queues with
+    /// their last counts.
+    pub(crate) fn clear(self: &Arc<Self>, reason: CancelReason) -> LastCounts {
+        let mut last = LastCounts::default();
         let mut work = PendingEffects::new();
         {
             let mut topology = self.topology.write();
             self.set_down(reason);
             self.set_dead_letter_queue(None);
             topology.touch_all();
-            topology.close_delay_queues();
+            last.delay_queues = topology.close_delay_queues();
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {
                 if let Some(declared) = topology.remove_queue(&name) {
-                    if let Ok(Deleted { effects, .. }) =
-                        declared.queue.lock().delete(false, false, reason)
+                    let deleted = declared.queue.lock().delete(false, false, reason);
+                    if let Ok(Deleted {
+                        effects, counts, ..
+                    }) = deleted
                     {
-                        work.push_back((Arc::clone(&declared.queue), effects));
+                        last.queues.push((Arc::clone(&declared.queue), counts));
+                        work.push_back((declared.queue, effects));
                     }
                 }
             }
             work.extend(topology.take_effects());
         }
         self.run_all_effects(work);
+        last
     }
 }

@@ -20,6 +20,7 @@ mod dead_letters;
 mod declaration;
 mod declare;
 mod delayed;
+mod drain;
 mod effects;
 mod exchange_interner;
 mod policies;
@@ -41,6 +42,8 @@ pub(crate) use self::{
     capacity::CapacityWait,
     declaration::WithBindings,
     declare::BindingRequest,
+    drain::Drain,
+    effects::LastCounts,
     publish::{PushFailure, Route},
     queues::{OnGet, QueueDeleted},
     replies::{REPLY_TO, Requester},
@@ -67,7 +70,7 @@ use crate::{
         clock::Time,
         sync::{
             Mutex, RwLock,
-            atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+            atomic::{AtomicU64, Ordering::SeqCst},
         },
         timers::Timers,
     },
@@ -90,10 +93,10 @@ pub(crate) struct VirtualHost {
     dead_letter_queue: Mutex<Option<Arc<QueueCore>>>,
     /// The next number for a queue, a group of consumers or a generated name.
     next_number: AtomicU64,
-    /// The epoch of the default exchange. Raised when publishing ends.
+    /// The epoch of the default exchange. Raised when the broker begins to drain.
     default_epoch: Arc<AtomicU64>,
-    /// Set once, when publishing ends. Messages in queues may still be consumed.
-    draining: AtomicBool,
+    /// Shared with the other virtual hosts of the broker.
+    drain: Arc<Drain>,
     /// Set once, by the broker's shutdown or the deletion of the virtual host.
     down: OnceLock<CancelReason>,
     /// Whether payloads are encoded even if they travel in memory.
@@ -106,6 +109,7 @@ impl VirtualHost {
         name: Name,
         time: Time,
         timers: Arc<Timers>,
+        drain: Arc<Drain>,
         always_encode: bool,
     ) -> Result<Arc<VirtualHost>> {
         let mut topology = Topology::default();
@@ -144,7 +148,7 @@ impl VirtualHost {
             dead_letter_queue: Mutex::new(None),
             next_number: AtomicU64::new(1),
             default_epoch: Arc::new(AtomicU64::new(0)),
-            draining: AtomicBool::new(false),
+            drain,
             down: OnceLock::new(),
             always_encode,
         }))
@@ -184,6 +188,12 @@ impl VirtualHost {
             .max(1)
     }
 
+    /// An instant in nanoseconds of this virtual host.
+    pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
+        let elapsed = instant.saturating_duration_since(self.epoch);
+        u64::try_from(elapsed.as_nanos()).unwrap_or(NEVER - 1)
+    }
+
     /// As [`nanos`](Self::nanos) if anything in the queue depends on time, else 0.
     pub(crate) fn now_for(&self, queue: &QueueCore) -> u64 {
         match queue.is_timed() {
@@ -200,27 +210,18 @@ impl VirtualHost {
         }
     }
 
-    /// # Errors
-    /// [`Error::ShutDown`] once publishing has ended.
-    fn check_publishing(&self) -> Result {
-        match self.draining.load(SeqCst) {
-            false => self.check_up(),
-            true => Err(Error::ShutDown),
-        }
+    pub(crate) fn drain(&self) -> &Arc<Drain> {
+        &self.drain
     }
 
-    fn is_publishing(&self) -> bool {
-        self.check_publishing().is_ok()
-    }
-
-    /// Ends publishing. A producer with a remembered route asks again and is refused. A publisher
-    /// that waits for capacity is woken and refused.
+    /// Ends the publishing of all who hold no delivery. The drain has begun.
+    ///
+    /// A producer with a remembered route asks again and is refused. A publisher that waits for
+    /// capacity is woken and refused.
     pub(crate) fn stop_publishing(&self) {
         let topology = self.topology.write();
-        // First, because a producer that sees the end of publishing must not use its old route.
         self.default_epoch.fetch_add(1, SeqCst);
         topology.touch_all();
-        self.draining.store(true, SeqCst);
         let mut wakes = Vec::new();
         for declared in topology.queues.values() {
             wakes.extend(declared.queue.lock().publish_waiters().take_all());

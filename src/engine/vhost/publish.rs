@@ -72,12 +72,12 @@ pub(crate) struct Route {
     pub(super) delay_queues: Vec<Arc<QueueCore>>,
     /// The delay of the message there.
     pub(super) delay: Duration,
-    /// The exchange's epoch. The epoch of the default exchange is raised only when all publishing
-    /// ends. Its routes end with their queue, which refuses messages once it is deleted.
+    /// The exchange's epoch. The epoch of the default exchange is raised only when the broker begins
+    /// to drain. Its routes end with their queue, which refuses messages once it is deleted.
     epoch: (Arc<AtomicU64>, u64),
     to_default: bool,
     /// Whether the route is valid for one message only, because it depends on the message's
-    /// headers.
+    /// headers, or because the broker drains.
     pub(crate) by_headers: bool,
     /// The receiver of a direct reply, if the message goes to it instead of queues.
     requester: Option<Arc<dyn Requester>>,
@@ -152,8 +152,9 @@ impl VirtualHost {
     ) -> Result<Route> {
         let origin = self.exchange_names().of(exchange);
         let topology = self.topology.read();
-        self.check_publishing()?;
-        let mut by_headers = cc_bcc::is_selected_by_sender(headers);
+        self.check_up()?;
+        // During a drain nobody remembers a route, so that each publish is asked who it is.
+        let mut by_headers = self.drain.has_begun() || cc_bcc::is_selected_by_sender(headers);
         let epoch = match topology.exchanges.get(exchange) {
             _ if exchange.is_empty() => &self.default_epoch,
             None => {

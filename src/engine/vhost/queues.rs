@@ -28,6 +28,24 @@ pub(crate) enum OnGet {
 }
 
 impl VirtualHost {
+    /// All queues, in no order.
+    pub(crate) fn queues(&self) -> Vec<Arc<QueueCore>> {
+        let topology = self.topology.read();
+        let declared = topology.queues.values();
+        declared
+            .map(|declared| Arc::clone(&declared.queue))
+            .collect()
+    }
+
+    /// The queues in which delayed exchanges keep messages.
+    pub(crate) fn delay_queues(&self) -> Vec<Arc<QueueCore>> {
+        let topology = self.topology.read();
+        let exchanges = topology.exchanges.values();
+        exchanges
+            .filter_map(|exchange| exchange.delay_queue.clone())
+            .collect()
+    }
+
     /// A queue that no name leads to: it takes the messages of one remote consumer.
     pub(crate) fn detached_queue(&self, name: &Name) -> Arc<QueueCore> {
         let settings = QueueArguments::default();
@@ -36,6 +54,7 @@ impl VirtualHost {
             self.next_number(),
             settings,
             None,
+            Arc::clone(self.drain().in_flight()),
         ))
     }
 
@@ -214,8 +233,30 @@ impl VirtualHost {
         holder: Holder<'_>,
         batch: Vec<Envelope>,
     ) {
+        if self.drain.has_begun() {
+            return self.requeue_in_drain(queue, holder, batch);
+        }
         self.with_queue(queue, |state, now, effects| {
             state.requeue(holder, batch, now, effects);
+        });
+    }
+
+    /// As [`requeue`](Self::requeue). Each redelivery waits longer than the one before: the handler
+    /// may fail because the broker shuts down, and would fail at once again.
+    fn requeue_in_drain(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        holder: Holder<'_>,
+        batch: Vec<Envelope>,
+    ) {
+        queue.set_timed();
+        self.with_queue(queue, |state, now, effects| {
+            for envelope in batch {
+                match redelivery_delay(envelope.delivery_count()) {
+                    Duration::ZERO => state.requeue(holder, [envelope], now, effects),
+                    delay => state.requeue_after(holder, [envelope], delay, now, effects),
+                }
+            }
         });
     }
 
@@ -294,6 +335,15 @@ impl VirtualHost {
     /// Cancels all delayed messages and returns how many.
     pub(crate) fn cancel_all_delayed(self: &Arc<Self>, queue: &Arc<QueueCore>) -> u64 {
         self.with_queue(queue, |state, _, effects| state.cancel_all_delayed(effects))
+    }
+}
+
+/// How long a message waits for its next delivery in a drain, if it was returned `returns` times
+/// before: not at all, then 1 ms, 2 ms, 4 ms, up to a second.
+fn redelivery_delay(returns: u32) -> Duration {
+    match returns {
+        0 => Duration::ZERO,
+        _ => Duration::from_millis(1 << (returns - 1).min(10)).min(Duration::from_secs(1)),
     }
 }
 

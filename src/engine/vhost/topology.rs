@@ -14,7 +14,7 @@ use super::{effects::PendingEffects, reverse_bindings::ReverseBindings};
 use crate::{
     engine::{
         exchange::{self},
-        queue::{BudgetCore, Deleted, QueueCore},
+        queue::{BudgetCore, Counts, Deleted, QueueCore},
     },
     model::{
         arguments::{ExchangeArguments, QueueArguments},
@@ -273,25 +273,31 @@ impl Topology {
         std::mem::take(&mut self.effects)
     }
 
-    /// Deletes the delay queues of all exchanges.
-    pub(crate) fn close_delay_queues(&mut self) {
+    /// Deletes the delay queues of all exchanges. Returns them with their last counts.
+    pub(crate) fn close_delay_queues(&mut self) -> Vec<(Arc<QueueCore>, Counts)> {
         let delay_queues: Vec<_> = self
             .exchanges
             .values_mut()
             .filter_map(|exchange| exchange.delay_queue.take())
             .collect();
-        for queue in delay_queues {
-            self.close_delay_queue(queue);
-        }
+        let closed = delay_queues.into_iter();
+        closed
+            .filter_map(|queue| {
+                let counts = self.close_delay_queue(&queue)?;
+                Some((queue, counts))
+            })
+            .collect()
     }
 
-    fn close_delay_queue(&mut self, queue: Arc<QueueCore>) {
+    fn close_delay_queue(&mut self, queue: &Arc<QueueCore>) -> Option<Counts> {
         let deleted = queue
             .lock()
             .delete(false, false, CancelReason::QueueDeleted);
-        if let Ok(Deleted { effects, .. }) = deleted {
-            self.effects.push_back((queue, effects));
-        }
+        let Deleted {
+            effects, counts, ..
+        } = deleted.ok()?;
+        self.effects.push_back((Arc::clone(queue), effects));
+        Some(counts)
     }
 
     pub(crate) fn remove_exchange(&mut self, name: &Name) {
@@ -326,7 +332,7 @@ impl Topology {
             self.alternates.remove(alternate, name);
         }
         if let Some(queue) = exchange.delay_queue {
-            self.close_delay_queue(queue);
+            self.close_delay_queue(&queue);
         }
         self.detach(&Target::Exchange(name.clone()))
     }

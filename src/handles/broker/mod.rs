@@ -191,14 +191,24 @@ impl Broker {
         self.core.connect(vhost, &user, &password)
     }
 
-    /// Shuts the broker down gracefully. Returns the messages that were left.
+    /// Shuts the broker down gracefully. Returns what it did, and the messages that were left.
     ///
-    /// 1. The broker refuses every new publish.
-    /// 2. Consumers continue until their queues are empty and all deliveries are settled, for at
-    ///    most the time `deadline`.
+    /// 1. The broker refuses every publish from outside, from the first moment.
+    /// 2. Consumers continue until no queue with a consumer has messages, for at most the time
+    ///    `deadline`. Delayed messages count if they are due before the deadline. A queue without a
+    ///    consumer counts only while one of its deliveries is unsettled.
     /// 3. The broker ends, as if its last handle were dropped.
     ///
-    /// The method does not wait for messages that have no consumer.
+    /// # Who publishes
+    /// A handler may publish what its message leads to, so that pipelines and replies are
+    /// completed. A publish comes from inside in these cases:
+    /// - Its thread holds an unsettled delivery of this broker that it has received itself.
+    /// - Its producer was made by [`Delivery::producer`](crate::Delivery::producer), and that
+    ///   delivery is unsettled. Tasks need this.
+    /// - It is on a [`Channel`](crate::Channel) that has unsettled deliveries.
+    ///
+    /// A message that returns to its queue again and again is delivered ever more slowly: at once,
+    /// then after 1 ms, 2 ms, and so on up to a second.
     ///
     /// # Errors
     /// [`Error::ShutDown`] if the broker is shut down already.
@@ -217,6 +227,33 @@ impl Broker {
     /// ```
     pub fn shutdown(&self, deadline: Duration) -> Result<ShutdownReport> {
         self.core.shutdown(deadline)
+    }
+
+    /// The same as [`shutdown`](Self::shutdown), as a future for any runtime.
+    ///
+    /// # If dropped
+    /// The broker goes on, and refuses publishes from outside. Another shutdown ends it.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`] if the broker is shut down already.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}, time::Duration};
+    /// # let broker = leveret::Broker::new();
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// match pin!(broker.shutdown_async(Duration::from_secs(10))).poll(&mut context) {
+    ///     Poll::Ready(report) => assert!(!report?.timed_out),
+    ///     Poll::Pending => unreachable!("there is nothing to wait for"),
+    /// };
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn shutdown_async(
+        &self,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<ShutdownReport>> + Send + use<> {
+        let core = Arc::clone(&self.core);
+        async move { core.shutdown_async(deadline).await }
     }
 
     pub(crate) fn core(&self) -> &Arc<BrokerCore> {

@@ -111,7 +111,8 @@ impl Fake {
     /// As [`handles`](Self::handles), with a clock of its own in this process.
     pub(super) fn handles_at(self: &Arc<Self>, time: Time) -> Connection {
         let timers = Arc::new(Timers::new(time.clone()));
-        let vhost = VirtualHost::new(Name::new("/").unwrap(), time, timers, true).unwrap();
+        let name = Name::new("/").unwrap();
+        let vhost = VirtualHost::new(name, time, timers, Arc::default(), true).unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;
         let user = Name::new("guest").unwrap();
         Connection::open(&vhost, 1, user, false, Some(backend))

@@ -4,12 +4,14 @@
 //!
 //! - `batch`: publishing of many payloads at once.
 //! - `builder`: [`ProducerBuilder`] and [`Destination`].
+//! - `claimed`: producers on behalf of a delivery.
 //! - `send`: the way of a payload from the producer to the queues.
 //! - `completed`: the properties that the payload type adds to a message.
 //! - `refused`: [`PublishError`].
 
 mod batch;
 mod builder;
+mod claimed;
 mod completed;
 mod refused;
 mod send;

@@ -32,7 +32,7 @@ use std::{
 
 pub(crate) use list::{Ticket, WaitList};
 pub(crate) use turn::Turn;
-pub(crate) use wait::{TaskWait, Waitable, Waiting, try_any, wait, wait_any};
+pub(crate) use wait::{TaskWait, Waitable, Waiting, WaitingAny, try_any, wait, wait_any};
 
 use crate::runtime::{
     catch_panic::catch_panic,

@@ -205,6 +205,42 @@ impl<S: Waitable> fmt::Debug for Waiting<S> {
     }
 }
 
+/// A future that waits for one of several sources, and tries the first one first.
+///
+/// # If dropped
+/// As [`Waiting`].
+pub(crate) struct WaitingAny<S: Waitable, const N: usize> {
+    sources: [S; N],
+    task: TaskWait,
+}
+
+impl<S: Waitable, const N: usize> WaitingAny<S, N> {
+    pub(crate) fn new(sources: [S; N]) -> Self {
+        WaitingAny {
+            sources,
+            task: TaskWait::default(),
+        }
+    }
+}
+
+// No field is pinned.
+impl<S: Waitable, const N: usize> Unpin for WaitingAny<S, N> {}
+
+impl<S: Waitable, const N: usize> Future for WaitingAny<S, N> {
+    type Output = (usize, S::Output);
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let WaitingAny { sources, task } = self.get_mut();
+        task.poll(sources, 0, context)
+    }
+}
+
+impl<S: Waitable, const N: usize> Drop for WaitingAny<S, N> {
+    fn drop(&mut self) {
+        self.task.leave(&self.sources);
+    }
+}
+
 impl<S: Waitable + ?Sized> Waitable for &S {
     type Output = S::Output;
 

@@ -3,8 +3,9 @@
 //! The typed handles and the protocols use it. It knows neither of them.
 
 mod shutdown;
+mod shutdown_report;
 
-pub use self::shutdown::{RemainingExchange, RemainingQueue, ShutdownReport};
+pub use self::shutdown_report::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport};
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -16,7 +17,7 @@ use super::{
     gate::Gate,
 };
 use crate::{
-    engine::vhost::VirtualHost,
+    engine::vhost::{Drain, LastCounts, VirtualHost},
     model::{
         error::{CancelReason, EntityKind, Error, Result},
         name::Name,
@@ -35,6 +36,7 @@ use crate::{
 pub(crate) struct BrokerCore {
     time: Time,
     timers: Arc<Timers>,
+    drain: Arc<Drain>,
     /// The passwords by user.
     users: BTreeMap<String, String>,
     always_encode: bool,
@@ -61,14 +63,15 @@ impl VhostEntry {
         self.connections.push(Arc::downgrade(connection.core()));
     }
 
-    fn end(self, reason: CancelReason) {
+    fn end(self, reason: CancelReason) -> LastCounts {
         // The virtual host ends first, so that a woken call does not find it alive. The connections
         // and everything that belongs to them end afterwards.
-        self.vhost.clear(reason);
+        let last = self.vhost.clear(reason);
         self.implicit.core().close(reason);
         for connection in self.connections.iter().filter_map(Weak::upgrade) {
             connection.close(reason);
         }
+        last
     }
 }
 
@@ -79,12 +82,17 @@ impl Drop for BrokerCore {
 }
 
 impl BrokerCore {
-    fn end(&self, reason: CancelReason) {
+    /// Ends everything. Returns the last counts by virtual host; `None` if it has ended before.
+    fn end(&self, reason: CancelReason) -> Option<BTreeMap<Name, LastCounts>> {
         let vhosts = self.vhosts.lock().take();
-        for entry in vhosts.into_iter().flat_map(BTreeMap::into_values) {
-            entry.end(reason);
-        }
+        let vhosts = vhosts.map(|vhosts| {
+            let ended = vhosts
+                .into_iter()
+                .map(|(name, entry)| (name, entry.end(reason)));
+            ended.collect()
+        });
         self.timers.stop();
+        vhosts
     }
 
     fn open(&self, vhost: &Arc<VirtualHost>, user: Name, implicit: bool) -> Connection {
@@ -102,6 +110,7 @@ impl BrokerCore {
             name.clone(),
             self.time.clone(),
             Arc::clone(&self.timers),
+            Arc::clone(&self.drain),
             self.always_encode,
         )?;
         let implicit = self.open(&vhost, Name::new("guest")?, true);
@@ -122,6 +131,7 @@ impl BrokerCore {
     ) -> BrokerCore {
         let core = BrokerCore {
             timers: Arc::new(Timers::new(time.clone())),
+            drain: Arc::default(),
             time,
             users,
             always_encode,
@@ -143,7 +153,9 @@ impl BrokerCore {
         // This is outside the lock, since it calls the user's clock.
         let made = self.make(&name)?;
         let mut vhosts = self.vhosts.lock();
-        let unwanted = match vhosts.as_mut().ok_or(Error::ShutDown)?.entry(name) {
+        // Checked under the lock under which a shutdown collects the virtual hosts.
+        let open = vhosts.as_mut().filter(|_| !self.drain.has_begun());
+        let unwanted = match open.ok_or(Error::ShutDown)?.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(made);
                 None

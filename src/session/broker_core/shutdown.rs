@@ -1,187 +1,168 @@
-//! The graceful shutdown of a broker. Publishers end first, then consumers, and then the rest.
+//! The graceful shutdown of a broker. Outside publishers end first, then consumers, then the rest.
 
-use std::{sync::Arc, task::Poll, time::Duration};
-
-use super::BrokerCore;
-use crate::{
-    engine::{queue::QueueCore, vhost::VirtualHost},
-    model::{
-        error::{CancelReason, Result},
-        name::Name,
-    },
-    runtime::waiter::{self, Ticket, WaitList, Waitable},
+use std::{
+    sync::{Arc, Weak},
+    task::Poll,
+    time::{Duration, Instant},
 };
 
-/// The messages that a broker still had when it shut down.
-///
-/// # Examples
-/// ```
-/// use leveret::Broker;
-/// use std::time::Duration;
-///
-/// let broker = Broker::new();
-/// broker.producer::<u32>("q")?.publish(7)?;
-/// let report = broker.shutdown(Duration::ZERO)?;
-/// assert_eq!(report.queues[0].ready, 1);
-/// assert!(!report.timed_out); // the queue has no consumer to wait for
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Whether consumers still had work when the deadline passed.
-    pub timed_out: bool,
-    /// The queues that were not empty, sorted by virtual host and name.
-    pub queues: Vec<RemainingQueue>,
-    /// The [delayed exchanges](crate::Exchange::delayed) that still held messages, sorted by
-    /// virtual host and name.
-    pub exchanges: Vec<RemainingExchange>,
+use super::{
+    BrokerCore,
+    shutdown_report::{FirstCounts, ShutdownReport},
+};
+use crate::{
+    engine::{
+        queue::{AwaitedDelays, InFlight, QueueCore},
+        vhost::{Drain, VirtualHost},
+    },
+    model::error::{CancelReason, Error, Result},
+    runtime::{
+        time_out::TimeOut,
+        waiter::{self, Ticket, WaitList, Waitable, WaitingAny},
+    },
+};
+
+/// A shutdown that has begun.
+struct Shutdown {
+    drain: Arc<Drain>,
+    vhosts: Vec<(Arc<VirtualHost>, FirstCounts)>,
+    /// `None` if the deadline is too far away to be represented.
+    until: Option<Instant>,
 }
 
-/// The messages that were left in one delayed exchange. It is part of a [`ShutdownReport`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RemainingExchange {
-    /// The virtual host of the exchange.
-    pub vhost: Name,
-    /// The name of the exchange.
-    pub exchange: Name,
-    /// The number of messages whose delay had not ended.
-    pub delayed: u64,
+/// What a shutdown waits for.
+enum Awaited {
+    /// A queue that is not idle.
+    Queue(Arc<QueueCore>, AwaitedDelays),
+    /// Messages on their way from one queue to another.
+    InFlight(Arc<InFlight>),
+    /// The deadline, for a task.
+    Deadline(Arc<TimeOut>),
 }
 
-/// The messages that were left in one queue.
-///
-/// [`ShutdownReport`] has an example.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RemainingQueue {
-    /// The virtual host of the queue.
-    pub vhost: Name,
-    /// The name of the queue.
-    pub queue: Name,
-    /// The number of messages that were not delivered.
-    pub ready: u64,
-    /// The number of messages that were delivered and not settled.
-    pub unsettled: u64,
-    /// The number of messages whose delay had not ended.
-    pub delayed: u64,
-}
-
-/// Waits until one queue is idle.
-struct Idle(Arc<QueueCore>);
-
-impl Waitable for Idle {
+impl Waitable for Awaited {
     type Output = ();
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
-        match self.0.idle_or_wait(ticket) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        match self {
+            Awaited::Queue(queue, awaited) => match queue.idle_or_wait(*awaited, ticket) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            },
+            Awaited::InFlight(in_flight) => in_flight.attempt(ticket),
+            Awaited::Deadline(time_out) => time_out.attempt(ticket),
         }
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        self.0.with_idle_waiters(f);
+        match self {
+            Awaited::Queue(queue, _) => queue.with_idle_waiters(f),
+            Awaited::InFlight(in_flight) => in_flight.with_waiters(f),
+            Awaited::Deadline(time_out) => time_out.with_waiters(f),
+        }
+    }
+}
+
+impl Shutdown {
+    /// The first thing that is not quiet; `None` if everything is.
+    fn awaited(&self) -> Option<Awaited> {
+        let in_flight = self.drain.in_flight();
+        let before = in_flight.settled();
+        let queues = self.vhosts.iter().flat_map(|(vhost, _)| {
+            let until = self.until.map_or(u64::MAX, |until| vhost.nanos_at(until));
+            let awaited = move |unserved| AwaitedDelays { until, unserved };
+            let queues = vhost.queues().into_iter();
+            let delay_queues = vhost.delay_queues().into_iter();
+            let queues = queues.map(move |queue| (queue, awaited(false)));
+            queues.chain(delay_queues.map(move |queue| (queue, awaited(true))))
+        });
+        for (queue, awaited) in queues {
+            if !queue.idle_or_wait(awaited, None) {
+                return Some(Awaited::Queue(queue, awaited));
+            }
+        }
+        // A message may have left a queue that was not looked at yet, for one that was.
+        match before.is_some() && before == in_flight.settled() {
+            true => None,
+            false => Some(Awaited::InFlight(Arc::clone(in_flight))),
+        }
     }
 }
 
 impl BrokerCore {
-    /// Shuts the broker down gracefully, and returns the messages that were left.
+    /// Shuts the broker down gracefully.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down already.
+    /// [`Error::ShutDown`] if the broker is shut down already.
     pub(crate) fn shutdown(&self, deadline: Duration) -> Result<ShutdownReport> {
+        let deadline = self.time.deadline(deadline);
+        let shutdown = self.begin_shutdown(deadline.map(|deadline| deadline.at()))?;
+        let mut timed_out = false;
+        while let Some(awaited) = shutdown.awaited() {
+            let waited = waiter::wait(&awaited, deadline);
+            if waited.is_none() || deadline.is_some_and(|deadline| deadline.has_passed()) {
+                timed_out = true;
+                break;
+            }
+        }
+        self.end_shutdown(shutdown, timed_out)
+    }
+
+    /// As [`shutdown`](Self::shutdown), for a task.
+    pub(crate) async fn shutdown_async(&self, deadline: Duration) -> Result<ShutdownReport> {
+        let until = self.time.deadline(deadline).map(|deadline| deadline.at());
+        let shutdown = self.begin_shutdown(until)?;
+        let time_out = Arc::new(TimeOut::default());
+        if let Some(until) = until {
+            let target: Weak<TimeOut> = Arc::downgrade(&time_out);
+            self.timers.schedule(until, target);
+        }
+        let mut timed_out = deadline.is_zero() && shutdown.awaited().is_some();
+        while !timed_out {
+            let Some(awaited) = shutdown.awaited() else {
+                break;
+            };
+            let sources = [Awaited::Deadline(Arc::clone(&time_out)), awaited];
+            let (first, ()) = WaitingAny::new(sources).await;
+            timed_out = first == 0;
+        }
+        self.end_shutdown(shutdown, timed_out)
+    }
+
+    fn begin_shutdown(&self, until: Option<Instant>) -> Result<Shutdown> {
+        // First: a virtual host that is made from now on is made in vain.
+        self.drain.begin();
         let vhosts = self.virtual_hosts()?;
         for vhost in &vhosts {
             vhost.stop_publishing();
         }
-        let until = self.time.deadline(deadline);
-        let mut timed_out = false;
-        // During a pass, messages can be dead-lettered to queues that the pass has checked already.
-        while !timed_out && !all_idle(&vhosts) {
-            for vhost in &vhosts {
-                for queue in queues(vhost).into_iter().chain(delay_queues(vhost)) {
-                    timed_out |= waiter::wait(&Idle(queue), until).is_none();
-                }
-            }
-        }
+        let vhosts = vhosts.into_iter().map(|vhost| {
+            let queues = vhost.queues().into_iter();
+            let counts = queues.map(|queue| {
+                let counts = vhost.counts(&queue);
+                (queue, counts)
+            });
+            let first = FirstCounts::new(vhost.name().clone(), counts.collect::<Vec<_>>());
+            (vhost, first)
+        });
+        Ok(Shutdown {
+            drain: Arc::clone(&self.drain),
+            vhosts: vhosts.collect(),
+            until,
+        })
+    }
+
+    fn end_shutdown(&self, shutdown: Shutdown, timed_out: bool) -> Result<ShutdownReport> {
+        let mut ended = self.end(CancelReason::ShutDown).ok_or(Error::ShutDown)?;
         let mut report = ShutdownReport {
             timed_out,
-            queues: Vec::new(),
-            exchanges: Vec::new(),
+            ..ShutdownReport::default()
         };
-        for vhost in &vhosts {
-            report.queues.extend(
-                queues(vhost)
-                    .iter()
-                    .filter_map(|queue| remaining_queues(vhost, queue)),
-            );
-            report.exchanges.extend(
-                delay_queues(vhost)
-                    .iter()
-                    .filter_map(|delay_queue| remaining_exchanges(vhost, delay_queue)),
-            );
+        for (vhost, first) in shutdown.vhosts {
+            let last = ended.remove(vhost.name()).unwrap_or_default();
+            first.report(last, |queue| vhost.counts(queue), &mut report);
         }
-        report
-            .queues
-            .sort_by(|a, b| (&a.vhost, &a.queue).cmp(&(&b.vhost, &b.queue)));
-        report
-            .exchanges
-            .sort_by(|a, b| (&a.vhost, &a.exchange).cmp(&(&b.vhost, &b.exchange)));
-        self.end(CancelReason::ShutDown);
+        report.sort();
         Ok(report)
     }
-}
-
-fn queues(vhost: &VirtualHost) -> Vec<Arc<QueueCore>> {
-    vhost.read_topology(|topology| {
-        topology
-            .queues
-            .values()
-            .map(|declared| Arc::clone(&declared.queue))
-            .collect()
-    })
-}
-
-/// The queues in which the delayed exchanges hold messages.
-fn delay_queues(vhost: &VirtualHost) -> Vec<Arc<QueueCore>> {
-    vhost.read_topology(|topology| {
-        let exchanges = topology.exchanges.values();
-        exchanges
-            .filter_map(|exchange| exchange.delay_queue.clone())
-            .collect()
-    })
-}
-
-fn all_idle(vhosts: &[Arc<VirtualHost>]) -> bool {
-    vhosts
-        .iter()
-        .flat_map(|vhost| queues(vhost).into_iter().chain(delay_queues(vhost)))
-        .all(|queue| queue.is_idle())
-}
-
-fn remaining_exchanges(
-    vhost: &Arc<VirtualHost>,
-    delay_queue: &Arc<QueueCore>,
-) -> Option<RemainingExchange> {
-    let counts = vhost.counts(delay_queue);
-    let delayed = counts.delayed.messages;
-    (delayed > 0).then(|| RemainingExchange {
-        vhost: vhost.name().clone(),
-        exchange: delay_queue.name().clone(),
-        delayed,
-    })
-}
-
-fn remaining_queues(vhost: &Arc<VirtualHost>, queue: &Arc<QueueCore>) -> Option<RemainingQueue> {
-    let counts = vhost.counts(queue);
-    let left = RemainingQueue {
-        vhost: vhost.name().clone(),
-        queue: queue.name().clone(),
-        ready: counts.ready.messages,
-        unsettled: counts.unsettled.messages,
-        delayed: counts.delayed.messages,
-    };
-    (left.ready + left.unsettled + left.delayed > 0).then_some(left)
 }

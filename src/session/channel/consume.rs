@@ -16,7 +16,10 @@ use crate::{
         error::{Error, Result},
         name::Name,
     },
-    session::unacked::{DeliveryOrigin, Unacked},
+    session::{
+        holding::Holders,
+        unacked::{DeliveryOrigin, Unacked},
+    },
 };
 
 impl Channel {
@@ -227,6 +230,8 @@ impl Channel {
                 account: queue.account().cloned(),
                 auto_ack: options.auto_ack,
                 remote: None,
+                subscriber: Weak::new(),
+                holders: Holders::default(),
             });
             let sink = ChannelSink {
                 core: self.downgrade(),
@@ -329,11 +334,15 @@ impl Channel {
         let name = Name::new(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
         let origin = core.gate().getter(&name)?.into_origin();
+        core.holders.note_receiver(core);
         let queue = Arc::clone(&origin.queue);
         let got = vhost.get(&queue, |mut envelope, left| {
             // The delivery gets its tag and its entry before the queue delivers anything else to
             // this channel.
             let mut channel = core.lock();
+            if ack == AckMode::Manual || channel.closed.is_some() {
+                origin.holders.count_get();
+            }
             if channel.closed.is_some() {
                 let unacked = Unacked::new(Arc::clone(&origin), envelope);
                 return (Err(unacked), OnGet::KeepUnacked);

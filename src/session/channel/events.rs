@@ -324,18 +324,28 @@ impl Events {
     }
 }
 
+impl Events {
+    /// Notes that this thread receives the deliveries of the channel.
+    fn noted(&self, event: Event) -> Event {
+        if matches!(event, Event::Delivery(_)) {
+            self.core.holders.note_receiver(&self.core);
+        }
+        event
+    }
+}
+
 impl waiter::Waitable for Events {
     type Output = Result<Event, CancelReason>;
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result<Event, CancelReason>> {
         if let Ok(event) = self.stream.try_recv() {
-            return Poll::Ready(Ok(event));
+            return Poll::Ready(Ok(self.noted(event)));
         }
         let mut state = self.core.lock();
         // Events are sent under this lock. If the stream is empty now, every later event wakes this
         // waiter.
         match self.stream.try_recv() {
-            Ok(event) => return Poll::Ready(Ok(event)),
+            Ok(event) => return Poll::Ready(Ok(self.noted(event))),
             Err(Nothing::Empty | Nothing::Disconnected) => {}
         }
         if let Some(reason) = state.closed {

@@ -23,7 +23,7 @@ use crate::{
         },
         waiter::WaitList,
     },
-    session::connection::Connection,
+    session::{connection::Connection, holding::Holders},
 };
 
 /// A channel of a [`Connection`].
@@ -143,6 +143,7 @@ impl Channel {
             connection: core,
             number,
             group,
+            holders: Holders::default(),
             state: Mutex::new(state),
         };
         Channel {

@@ -100,6 +100,10 @@ impl Ledger {
         std::mem::take(&mut self.entries).into_iter().collect()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Puts deliveries back that were taken out and are not settled after all, as after a rollback.
     pub(crate) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Unacked)>) {
         self.entries.extend(taken);

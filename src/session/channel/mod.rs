@@ -41,12 +41,13 @@ use self::{
 use super::{
     connection::{ConnectionCore, Member},
     gate::Gate,
+    holding::{self, Holders, Source},
     publisher::Publisher,
 };
 use crate::{
     engine::{
-        queue::{ConsumerId, Group, QueueCore, ReturnedDelivery as ReturnedToQueue},
-        vhost::VirtualHost,
+        queue::{ConsumerId, Group, Move, QueueCore, ReturnedDelivery as ReturnedToQueue},
+        vhost::{Drain, VirtualHost},
     },
     model::{
         error::{CancelReason, Error, Result},
@@ -68,6 +69,8 @@ pub(crate) struct ChannelCore {
     number: u16,
     /// The group of the channel's consumers: queues know the consumers of one channel by it.
     group: Group,
+    /// Who holds the unsettled deliveries.
+    holders: Holders,
     state: Mutex<ChannelState>,
 }
 
@@ -103,6 +106,14 @@ enum PublishMode {
 }
 
 impl ChannelState {
+    /// Whether a delivery is unsettled. The settlements of a transaction count after its commit.
+    fn has_unsettled(&self) -> bool {
+        let PublishMode::Tx(tx) = &self.mode else {
+            return !self.ledger.is_empty();
+        };
+        tx.has_settlements() || !self.ledger.is_empty()
+    }
+
     /// Appends to the stream of events, and returns the reader to be woken.
     #[must_use = "woken after the lock is released"]
     fn send(&mut self, event: Event) -> Option<Wake> {
@@ -266,6 +277,22 @@ impl ChannelCore {
         for queue in queues {
             self.vhost().resume(&queue, self.group);
         }
+    }
+}
+
+impl ChannelCore {
+    /// Admits publishes of this channel, as [`holding::admit`] does.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`].
+    fn admit(&self) -> Result<Option<Move>> {
+        holding::admit(self.vhost().drain(), || self.lock().has_unsettled())
+    }
+}
+
+impl Source for ChannelCore {
+    fn has_unsettled(&self, drain: &Arc<Drain>) -> bool {
+        Arc::ptr_eq(self.vhost().drain(), drain) && self.lock().has_unsettled()
     }
 }
 

@@ -80,6 +80,10 @@ impl Caller for Arc<ChannelCore> {
         ChannelCore::check_open(self)
     }
 
+    fn holds_deliveries(&self) -> bool {
+        self.lock().has_unsettled()
+    }
+
     fn check_properties(&self, properties: &Properties) -> Result {
         self.requester_name(properties).map(drop)
     }

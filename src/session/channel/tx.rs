@@ -28,6 +28,10 @@ impl Tx {
         }
     }
 
+    pub(super) fn has_settlements(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     /// The deliveries that are not settled after all, and the messages that are not published.
     pub(super) fn into_parts(self) -> (Vec<Unacked>, Vec<Pending>) {
         let unacked = self
@@ -93,6 +97,8 @@ impl Channel {
     /// - [`Error::PreconditionFailed`] on a channel that is not transactional.
     /// - [`Error::PreconditionFailed`] if a full queue refused one of the messages. All other
     ///   publishes and all settlements take effect then.
+    /// - [`Error::ShutDown`] while the broker [shuts down](crate::Broker::shutdown), if neither the
+    ///   channel nor the thread holds an unsettled delivery. The transaction stays as it is.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
@@ -117,8 +123,9 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn tx_commit(&self) -> Result {
-        let Tx { published, settled } = self.next_tx()?;
         let core = self.core();
+        let _on_its_way = core.admit()?;
+        let Tx { published, settled } = self.next_tx()?;
         let mut refused = 0;
         for pending in published {
             refused += core.commit_pending(pending).refused;

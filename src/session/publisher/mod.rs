@@ -12,11 +12,15 @@ pub(crate) use self::{
     prepared::{NotPublished, Prepared, Started},
     route_cache::CachedRoute,
 };
+pub(crate) use super::holding::Claim;
 
 use self::route_cache::RouteCache;
-use super::gate::Gate;
+use super::{gate::Gate, holding};
 use crate::{
-    engine::{queue::after, vhost::CapacityWait},
+    engine::{
+        queue::{Move, after},
+        vhost::CapacityWait,
+    },
     message::{
         envelope::{Address, Envelope, Meta},
         headers::cc_bcc,
@@ -35,6 +39,8 @@ use crate::{
 pub(crate) struct Publisher {
     config: Arc<PublisherConfig>,
     routes: RouteCache,
+    /// Of the delivery on whose behalf it publishes.
+    claim: Option<Arc<Claim>>,
 }
 
 /// The settings of a publisher; never written.
@@ -82,6 +88,11 @@ pub(crate) trait Caller {
     /// Those of a closed caller.
     fn check_open(&self) -> Result;
 
+    /// Whether the caller itself holds unsettled deliveries.
+    fn holds_deliveries(&self) -> bool {
+        false
+    }
+
     /// What the caller has against properties, once the exchange is known.
     ///
     /// # Errors
@@ -97,6 +108,15 @@ impl Publisher {
         Publisher {
             config: Arc::new(config),
             routes: RouteCache::default(),
+            claim: None,
+        }
+    }
+
+    /// The same publisher, on behalf of a delivery.
+    pub(crate) fn with_claim(&self, claim: Claim) -> Publisher {
+        Publisher {
+            claim: Some(Arc::new(claim)),
+            ..self.clone()
         }
     }
 
@@ -160,8 +180,11 @@ impl Publisher {
             return Err(payload);
         }
         match self.routes.to(&self.config, routing_key) {
-            Ok(route) => push_to(&route, payload, size, make),
-            Err(_) => Err(payload),
+            // During a drain each publish is asked who it is.
+            Ok(route) if !route.by_headers || !self.is_draining() => {
+                push_to(&route, payload, size, make)
+            }
+            _ => Err(payload),
         }
     }
 
@@ -193,6 +216,10 @@ impl Publisher {
         self.config.meta.is_none() && self.config.gate.is_open()
     }
 
+    fn is_draining(&self) -> bool {
+        self.config.gate.vhost().drain().has_begun()
+    }
+
     /// Checks a message in RabbitMQ's order, finds its route, and waits until that has capacity.
     /// The order is: an open connection, the length of the key, the depth of the headers, the
     /// user's permission, the exchange, `reply_to`, `user_id`, `expiration`, the `CC` and `BCC`
@@ -202,7 +229,8 @@ impl Publisher {
     /// # Errors
     /// Those of a closed caller, [`Error::InvalidName`], [`Error::InvalidTable`],
     /// [`Error::NotFound`], [`Error::AccessRefused`], [`Error::PreconditionFailed`];
-    /// [`Error::Refused`] by [`OnFull::Fail`], [`Error::Timeout`] by [`OnFull::WaitFor`].
+    /// [`Error::Refused`] by [`OnFull::Fail`], [`Error::Timeout`] by [`OnFull::WaitFor`];
+    /// [`Error::ShutDown`] while the broker drains, for all who hold no delivery.
     pub(crate) fn prepare<'a, C: Caller>(
         &'a self,
         caller: &C,
@@ -261,13 +289,14 @@ impl Publisher {
     ) -> Result<Prepared<'a>> {
         let config = &self.config;
         caller.check_open()?;
+        let on_its_way = self.admit(caller)?;
         let is_own_key = overrides.routing_key.is_none();
         let key = match overrides.routing_key {
             Some(key) => Name::check(key).map(|()| key)?,
             None => &config.routing_key,
         };
         if config.gate.backend().is_some() {
-            return self.check_for_backend(key, overrides, properties);
+            return self.check_for_backend(key, overrides, properties, on_its_way);
         }
         let headers = self.headers(properties);
         headers.map_or(Ok(()), FieldTable::check_depth)?;
@@ -303,6 +332,20 @@ impl Publisher {
             is_own_key,
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: self.due(overrides.delay),
+            on_its_way,
+        })
+    }
+
+    /// Admits a publish. While the broker drains, only those who hold deliveries publish, and their
+    /// messages are counted until they have arrived.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`].
+    fn admit<C: Caller>(&self, caller: &C) -> Result<Option<Move>> {
+        let drain = self.config.gate.vhost().drain();
+        holding::admit(drain, || {
+            let has_claim = self.claim.as_ref().is_some_and(|claim| claim.holds(drain));
+            has_claim || caller.holds_deliveries()
         })
     }
 
@@ -312,6 +355,7 @@ impl Publisher {
         key: &'a str,
         overrides: Overrides<'a>,
         properties: Option<&Properties>,
+        on_its_way: Option<Move>,
     ) -> Result<Prepared<'a>> {
         let config = &self.config;
         if overrides.delay != Delay::None {
@@ -328,6 +372,7 @@ impl Publisher {
             is_own_key: false,
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: None,
+            on_its_way,
         })
     }
 
@@ -358,6 +403,7 @@ impl Clone for Publisher {
         Publisher {
             config: Arc::clone(&self.config),
             routes: RouteCache::default(),
+            claim: self.claim.clone(),
         }
     }
 }
@@ -365,7 +411,7 @@ impl Clone for Publisher {
 impl Prepared<'_> {
     fn lacking_capacity(&self) -> Option<CapacityWait> {
         let vhost = self.publisher.config.gate.vhost();
-        vhost.lacking_capacity(&self.route)
+        vhost.lacking_capacity(&self.route, self.on_its_way.is_none())
     }
 }
 

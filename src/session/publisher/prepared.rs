@@ -7,7 +7,10 @@ use super::{
     route_cache::{CachedRoute, RouteCache},
 };
 use crate::{
-    engine::vhost::{Published, PushFailure, Route},
+    engine::{
+        queue::Move,
+        vhost::{Published, PushFailure, Route},
+    },
     message::{
         envelope::{Address, Envelope},
         headers::cc_bcc,
@@ -33,6 +36,8 @@ pub(crate) struct Prepared<'a> {
     pub(super) headers: Option<Box<FieldTable>>,
     pub(super) mandatory: bool,
     pub(super) due: Option<u64>,
+    /// Counts the message as on its way, while the broker drains.
+    pub(super) on_its_way: Option<Move>,
 }
 
 /// Why a message is in no queue. It is where it was.
@@ -152,6 +157,9 @@ impl<'a> Prepared<'a> {
         properties: Option<&Properties>,
     ) -> Result {
         caller.check_open()?;
+        if self.on_its_way.is_none() {
+            self.on_its_way = self.publisher.admit(caller)?;
+        }
         let headers = self.publisher.headers(properties);
         self.route = self
             .publisher
@@ -183,7 +191,7 @@ impl<'a> Prepared<'a> {
             };
             return Err(match failure {
                 PushFailure::QueueDeleted => {
-                    let Publisher { config, routes } = self.publisher;
+                    let Publisher { config, routes, .. } = self.publisher;
                     routes.forget(&self.route);
                     let given = self.headers.as_deref();
                     let visible = || message.as_ref()?.properties().headers.as_ref();
@@ -242,6 +250,7 @@ impl Publisher {
             is_own_key: false,
             mandatory,
             due: None,
+            on_its_way: None,
         })
     }
 }

@@ -82,7 +82,11 @@ impl RouteCache {
 
     #[inline(never)]
     fn remembered_own(&self, config: &Arc<PublisherConfig>) -> Option<Arc<CachedRoute>> {
-        self.look_up_own(config).ok()
+        // During a drain each publish is asked who it is.
+        match config.gate.vhost().drain().has_begun() {
+            true => None,
+            false => self.look_up_own(config).ok(),
+        }
     }
 
     fn look_up_own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
