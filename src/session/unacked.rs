@@ -217,7 +217,7 @@ impl Source for DeliveryOrigin {
         let Some((_, credit)) = &self.consumer else {
             return self.holders.has_gets();
         };
-        // What is in the run was not shown to anyone. Locked in the order of a receive.
+        // The messages of the run were shown to no receiver. Locked in the order of a receive.
         let subscriber = self.subscriber.upgrade();
         let run = subscriber.as_ref().map(|subscriber| subscriber.lock_run());
         let not_shown = run.as_ref().map_or(0, |run| run.len() as u64);

@@ -74,7 +74,7 @@ const FOLDERS: &[Folder] = &[
             may(&["user_drop"]),
             may(&["clock"]),
             never(&["timers", "waiter"]),
-            may(&["completion"]),
+            may(&["completion", "time_out"]),
         ],
     },
     Folder {
@@ -105,6 +105,7 @@ const FOLDERS: &[Folder] = &[
                 "delivery_info",
                 "gate",
                 "getter",
+                "holding",
                 "publisher",
                 "receive",
                 "recv_backoff",

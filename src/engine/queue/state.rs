@@ -17,7 +17,7 @@ use super::{
     permit::Permit,
     ready::Ready,
     returns::{AwaitedDelays, Retired},
-    tally::{Counts, Tally},
+    tally::Tally,
     timing::Timing,
 };
 use crate::model::message_totals::MessageTotals;
@@ -411,40 +411,6 @@ impl QueueState {
 
     pub(crate) fn consumer_count(&self) -> usize {
         self.consumers.len()
-    }
-
-    /// The counts, after all settlements so far are applied.
-    pub(crate) fn counts(&mut self, now: u64, effects: &mut Effects) -> Counts {
-        self.apply_settlements(now, effects);
-        self.prune();
-        self.counts_as_they_are()
-    }
-
-    /// The counts, without serving consumers first.
-    fn counts_as_they_are(&self) -> Counts {
-        let tally = self.tally;
-        let (mut unsettled, mut acked) = (tally.got, tally.acked);
-        for (handed, credit) in self.credits() {
-            let settled = credit.settled();
-            acked += settled;
-            unsettled += handed;
-            unsettled -= settled;
-        }
-        acked -= tally.not_acked;
-        Counts {
-            ready: MessageTotals::new(self.ready.len() as u64, self.ready.bytes()),
-            unsettled,
-            delayed: self.delayed(),
-            consumers: self.consumers.len(),
-            taken_in: tally.taken_in,
-            acked,
-            dead_lettered: tally.dead_lettered,
-            expired: tally.expired,
-            dropped: tally.dropped,
-            purged: tally.purged,
-            moved: tally.moved,
-            deleted: tally.deleted,
-        }
     }
 
     /// Applies settlements that did not notify the queue, and serves consumers with new credit.

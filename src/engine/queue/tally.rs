@@ -1,5 +1,6 @@
 //! The counts of a queue's messages by their outcome, in messages and in bytes.
 
+use super::{effects::Effects, state::QueueState};
 use crate::model::message_totals::MessageTotals;
 
 /// Running totals since the queue was declared, kept under its lock.
@@ -37,4 +38,40 @@ pub(crate) struct Counts {
     pub(crate) purged: MessageTotals,
     pub(crate) moved: MessageTotals,
     pub(crate) deleted: MessageTotals,
+}
+
+impl QueueState {
+    /// The counts, after all settlements so far are applied.
+    pub(crate) fn counts(&mut self, now: u64, effects: &mut Effects) -> Counts {
+        self.apply_settlements(now, effects);
+        self.prune();
+        self.counts_as_they_are()
+    }
+
+    /// The counts, without serving consumers first.
+    pub(super) fn counts_as_they_are(&self) -> Counts {
+        let tally = self.tally;
+        let (mut unsettled, mut acked) = (tally.got, tally.acked);
+        for (handed, credit) in self.credits() {
+            let settled = credit.settled();
+            acked += settled;
+            unsettled += handed;
+            unsettled -= settled;
+        }
+        acked -= tally.not_acked;
+        Counts {
+            ready: MessageTotals::new(self.ready.len() as u64, self.ready.bytes()),
+            unsettled,
+            delayed: self.delayed(),
+            consumers: self.consumers.len(),
+            taken_in: tally.taken_in,
+            acked,
+            dead_lettered: tally.dead_lettered,
+            expired: tally.expired,
+            dropped: tally.dropped,
+            purged: tally.purged,
+            moved: tally.moved,
+            deleted: tally.deleted,
+        }
+    }
 }

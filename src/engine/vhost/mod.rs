@@ -181,17 +181,11 @@ impl VirtualHost {
     }
 
     /// An instant as nanoseconds of this virtual host, never 0.
-    fn nanos_at(&self, instant: Instant) -> u64 {
+    pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
         let elapsed = instant.saturating_duration_since(self.epoch);
         u64::try_from(elapsed.as_nanos())
             .unwrap_or(NEVER - 1)
             .max(1)
-    }
-
-    /// An instant in nanoseconds of this virtual host.
-    pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
-        let elapsed = instant.saturating_duration_since(self.epoch);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(NEVER - 1)
     }
 
     /// As [`nanos`](Self::nanos) if anything in the queue depends on time, else 0.

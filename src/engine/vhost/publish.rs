@@ -72,8 +72,8 @@ pub(crate) struct Route {
     pub(super) delay_queues: Vec<Arc<QueueCore>>,
     /// The delay of the message there.
     pub(super) delay: Duration,
-    /// The exchange's epoch. The epoch of the default exchange is raised only when the broker begins
-    /// to drain. Its routes end with their queue, which refuses messages once it is deleted.
+    /// The exchange's epoch. The epoch of the default exchange is raised only when the broker
+    /// begins to drain. Its routes end with their queue, which refuses messages once it is deleted.
     epoch: (Arc<AtomicU64>, u64),
     to_default: bool,
     /// Whether the route is valid for one message only, because it depends on the message's
@@ -153,7 +153,7 @@ impl VirtualHost {
         let origin = self.exchange_names().of(exchange);
         let topology = self.topology.read();
         self.check_up()?;
-        // During a drain nobody remembers a route, so that each publish is asked who it is.
+        // During a drain no producer remembers a route, so that each publish is asked who it is.
         let mut by_headers = self.drain.has_begun() || cc_bcc::is_selected_by_sender(headers);
         let epoch = match topology.exchanges.get(exchange) {
             _ if exchange.is_empty() => &self.default_epoch,

@@ -9,10 +9,10 @@ use crate::{
 impl<T: Payload> Delivery<T> {
     /// Makes a producer that publishes on behalf of this delivery.
     ///
-    /// While the broker [shuts down](crate::Broker::shutdown), it refuses every publish but those of
-    /// the holders of unsettled deliveries. A thread that has received a delivery holds it, and
-    /// needs no such producer. A task needs one, since it has no thread of its own, and so does a
-    /// thread that another thread has given the delivery to.
+    /// While the broker [shuts down](crate::Broker::shutdown), only holders of unsettled deliveries
+    /// may publish. A thread that has received a delivery holds it, and needs no such producer. A
+    /// task needs one, since it has no thread of its own. So does a thread that another thread has
+    /// given the delivery to.
     ///
     /// The new producer has all settings of `producer`. Its privilege ends when the delivery is
     /// settled or dropped; from then on it is as `producer` is. A delivery of an

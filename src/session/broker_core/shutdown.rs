@@ -113,10 +113,12 @@ impl BrokerCore {
         let until = self.time.deadline(deadline).map(|deadline| deadline.at());
         let shutdown = self.begin_shutdown(until)?;
         let time_out = Arc::new(TimeOut::default());
-        if let Some(until) = until {
+        let timer = until.map(|until| {
             let target: Weak<TimeOut> = Arc::downgrade(&time_out);
-            self.timers.schedule(until, target);
-        }
+            let timer = self.timers.add(until, target);
+            self.timers.wake_thread();
+            timer
+        });
         let mut timed_out = deadline.is_zero() && shutdown.awaited().is_some();
         while !timed_out {
             let Some(awaited) = shutdown.awaited() else {
@@ -126,6 +128,7 @@ impl BrokerCore {
             let (first, ()) = WaitingAny::new(sources).await;
             timed_out = first == 0;
         }
+        timer.map(|timer| self.timers.cancel(&timer));
         self.end_shutdown(shutdown, timed_out)
     }
 

@@ -1,4 +1,4 @@
-//! The report of a shutdown: what it has done, and what was left.
+//! The report of a shutdown: the messages that went, and the messages that were left.
 
 use std::{collections::BTreeMap, sync::Arc};
 
