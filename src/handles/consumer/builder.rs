@@ -96,6 +96,10 @@ impl<T: Payload> ConsumerBuilder<T> {
     /// 0 means no limit. The default is 256, so that one consumer does not take a backlog that
     /// others could share.
     ///
+    /// The length limits of a queue count only ready messages, and not those of a consumer. So a
+    /// queue with [`max_length(4)`](crate::Queue::max_length) and one consumer hold 260 messages
+    /// with the default prefetch, 5 with a prefetch of 1, and any number without a limit.
+    ///
     /// # RabbitMQ
     /// The `prefetch-count` of `basic.qos`. The default is unlimited in RabbitMQ.
     pub fn prefetch(mut self, prefetch: u32) -> Self {

@@ -43,6 +43,10 @@ pub enum Overflow {
     RejectPublishDlx,
     /// Lets the publisher wait until there is room.
     ///
+    /// A publisher waits when the queue has [`max_length`](crate::Queue::max_length) ready
+    /// messages. Each consumer has up to its prefetch besides, 256 by default. For a strict bound
+    /// set the [prefetch](crate::ConsumerBuilder::prefetch) of the consumers as well.
+    ///
     /// # RabbitMQ
     /// RabbitMQ has no such value.
     Block,

@@ -186,6 +186,13 @@ impl Queue {
     /// limit. With [`Overflow::Block`] the limit is at least 1, because a limit of 0 would never
     /// admit a message.
     ///
+    /// Ready messages are those that no consumer has. Each consumer has up to its
+    /// [prefetch](crate::ConsumerBuilder::prefetch) besides: `max_length(4)` and one consumer with
+    /// the default prefetch of 256 hold 260 messages in all. For a strict bound set the prefetch as
+    /// well: with `prefetch(1)` they hold 5. With `prefetch(0)`, which is unlimited, a consumer
+    /// takes everything, and the limit has no effect. A [`Budget`](crate::Budget) counts the bytes
+    /// of all messages, wherever they are.
+    ///
     /// # RabbitMQ
     /// The argument `x-max-length`.
     #[must_use]
@@ -194,7 +201,8 @@ impl Queue {
     }
 
     /// Limits the total bytes of the bodies of ready messages. With [`Overflow::Block`] the limit
-    /// is at least 1.
+    /// is at least 1. As for [`max_length`](Self::max_length), each consumer has up to its prefetch
+    /// besides.
     ///
     /// # RabbitMQ
     /// The argument `x-max-length-bytes`. A value that is not encoded counts by

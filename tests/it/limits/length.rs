@@ -41,6 +41,49 @@ fn a_blocking_queue_without_any_room_is_refused_and_a_policy_leaves_room_for_one
 }
 
 #[test]
+fn a_limit_of_4_holds_4_and_the_prefetch_of_each_consumer() -> Result {
+    let default = None;
+    for overflow in [Overflow::Block, Overflow::RejectPublish] {
+        for (prefetch, consumers, all) in [
+            (default, 0, 4),
+            (default, 1, 260),
+            (Some(1), 1, 5),
+            (Some(1), 3, 7),
+        ] {
+            let broker = Broker::new();
+            let queue = Queue::new("q").max_length(4).overflow(overflow);
+            let consumer = || {
+                let builder = broker.consumer_builder::<u32>(&queue);
+                match prefetch {
+                    Some(prefetch) => builder.prefetch(prefetch).build(),
+                    None => builder.build(),
+                }
+            };
+            let consumers: Vec<_> = (0..consumers).map(|_| consumer()).collect::<Result<_>>()?;
+            let producer = broker.producer(&queue)?;
+            let taken = (0..1_000).take_while(|number| producer.try_publish(*number).is_ok());
+            assert_eq!(
+                taken.count(),
+                all,
+                "{overflow:?}, prefetch {prefetch:?}, {consumers:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_limit_has_no_effect_beside_a_consumer_without_a_prefetch() -> Result {
+    let broker = Broker::new();
+    let queue = Queue::new("q").max_length(4).overflow(Overflow::Block);
+    let builder = broker.consumer_builder::<u32>(&queue);
+    let _consumer = builder.prefetch(0).build()?;
+    let producer = broker.producer(&queue)?;
+    assert!((0..1_000).all(|number| producer.try_publish(number).is_ok()));
+    Ok(())
+}
+
+#[test]
 fn a_message_returned_to_a_full_blocking_queue_is_not_dropped_when_the_clock_ticks() {
     let (broker, clock) = on_a_manual_clock();
     let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
