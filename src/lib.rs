@@ -114,6 +114,13 @@
 //! 256; [`prefetch`](ConsumerBuilder::prefetch) sets another number. A requeued message does not
 //! overtake messages that the same consumer already holds.
 //!
+//! The limits of a queue ([`Queue::max_length`]) count only ready messages. So `max_length(4)` and
+//! one consumer with the default prefetch hold 260 messages; with a prefetch of 1 they hold 5.
+//!
+//! A message that a consumer has in advance expires as in the queue. If a consumer is stuck,
+//! [`Consumer::return_unseen`] or [`Broker::return_unseen`] gives what it has not received to
+//! others.
+//!
 //! ```
 //! use leveret::Broker;
 //!

@@ -308,9 +308,10 @@ impl fmt::Debug for Selected<'_> {
     }
 }
 
-/// The error of a [`Select`] if no consumer had a message in time.
+/// The error of a [`Select`] if no consumer had a message in time. A consumer gets none while it
+/// holds its whole [`prefetch`](crate::ConsumerBuilder::prefetch).
 ///
 /// [`Select::try_select`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no consumer has a message")]
+#[error("no consumer has a message (one that holds its whole prefetch gets none)")]
 pub struct SelectError;

@@ -101,6 +101,39 @@ impl Connection {
         self.gate().purge(&Name::new(queue.into().name())?)
     }
 
+    /// Takes back the messages that the typed consumers of a queue have in advance and that none of
+    /// them has received yet. Returns their number.
+    ///
+    /// It is for consumers that are stuck: the messages return to their positions in the queue,
+    /// unchanged, and other consumers get them. It is the same as [`Consumer::return_unseen`] for
+    /// each consumer of the queue, whatever connection it belongs to: a consumer that does not wait
+    /// for a message gets none until its next receive.
+    ///
+    /// Deliveries that were received stay with their receivers, and so do those of a [`Channel`].
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no counterpart: a message that was pushed to a consumer stays with its channel.
+    ///
+    /// # Errors
+    /// The errors of [`purge`](Self::purge).
+    ///
+    /// # Examples
+    /// ```
+    /// # let broker = leveret::Broker::new();
+    /// let stuck = broker.consumer::<u32>("q")?;
+    /// broker.producer::<u32>("q")?.publish_batch(1..=3);
+    /// let first = stuck.recv()?; // its handler never ends
+    /// let consumer = broker.consumer::<u32>("q")?;
+    /// assert!(consumer.try_recv().is_err());
+    /// assert_eq!(broker.return_unseen("q")?, 2);
+    /// assert_eq!(*consumer.recv()?, 2);
+    /// # drop(first);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn return_unseen(&self, queue: impl Into<Queue>) -> Result<u64> {
+        self.gate().return_unseen(&Name::new(queue.into().name())?)
+    }
+
     /// Returns the queues that a message with this routing key and these headers would reach, if it
     /// were published to `exchange`.
     ///
@@ -254,6 +287,14 @@ macro_rules! delegate {
             /// The errors of [`Connection::purge`].
             pub fn purge(&self, queue: impl Into<Queue>) -> Result<u64> {
                 self.connection()?.purge(queue)
+            }
+
+            /// Same as [`Connection::return_unseen`].
+            ///
+            /// # Errors
+            /// The errors of [`Connection::return_unseen`].
+            pub fn return_unseen(&self, queue: impl Into<Queue>) -> Result<u64> {
+                self.connection()?.return_unseen(queue)
             }
 
             /// Same as [`Connection::route`].

@@ -18,6 +18,7 @@ mod delayed;
 mod ends;
 mod timer;
 mod topology;
+mod unseen;
 mod waiting;
 
 use std::{

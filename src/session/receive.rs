@@ -3,7 +3,10 @@
 use thiserror::Error as ThisError;
 
 use super::undecoded::Undecoded;
-use crate::model::error::{CancelReason, Error};
+use crate::model::{
+    error::{CancelReason, Error},
+    name::Name,
+};
 
 /// The reason why a receive that waits returned no message.
 ///
@@ -35,7 +38,8 @@ pub enum RecvError {
 /// ```
 #[derive(Debug, ThisError)]
 pub enum TryRecvError {
-    /// There is no message now.
+    /// There is no message now. A consumer also gets none while it holds its whole
+    /// [`prefetch`](crate::ConsumerBuilder::prefetch).
     #[error("there is no message now")]
     Empty,
     /// The consumer has ended, and no more messages come.
@@ -55,6 +59,17 @@ pub enum RecvTimeoutError {
     /// No message came in time.
     #[error("timed out waiting for a message")]
     Timeout,
+    /// No message came in time, and none could come: the consumer holds its whole prefetch. Settle
+    /// a delivery, or set a larger [`prefetch`](crate::ConsumerBuilder::prefetch).
+    #[error(
+        "timed out waiting for a message: the consumer holds its whole prefetch of {prefetch} unsettled messages from queue '{queue}'"
+    )]
+    PrefetchReached {
+        /// The queue of the messages. It is the first one if there are several.
+        queue: Name,
+        /// The prefetch of the consumer.
+        prefetch: u32,
+    },
     /// The consumer has ended, and no more messages come.
     #[error("the consumer was cancelled: {0}")]
     Cancelled(CancelReason),
@@ -121,6 +136,9 @@ impl From<RecvTimeoutError> for Error {
     fn from(error: RecvTimeoutError) -> Error {
         match error {
             RecvTimeoutError::Timeout => Error::Timeout,
+            RecvTimeoutError::PrefetchReached { queue, prefetch } => {
+                Error::PrefetchReached { queue, prefetch }
+            }
             RecvTimeoutError::Cancelled(reason) => Error::Cancelled(reason),
             RecvTimeoutError::Decode(undecoded) => undecoded.into(),
         }

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     engine::{
         queue::{
-            Checkout, ConsumerId, Credit, DeliveryTarget, IDLE_CAPACITY, Inbox, QueueCore,
-            SubscribeRefused, SubscribeRequest,
+            Checkout, ConsumerId, Credit, DeliveryTarget, IDLE_CAPACITY, Inbox, InboxOwner,
+            QueueCore, SubscribeRefused, SubscribeRequest,
         },
         vhost::VirtualHost,
     },
@@ -122,7 +122,7 @@ impl Subscriber {
             subscriber: Weak::clone(subscriber),
             holders: Holders::default(),
         };
-        Ok(Arc::new_cyclic(|subscriber| Subscriber {
+        let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
             number,
             id,
             origin: Arc::new(make_origin(subscriber)),
@@ -130,7 +130,10 @@ impl Subscriber {
             run: Mutex::default(),
             backoff: RecvBackoff::new(),
             ended: OnceLock::new(),
-        }))
+        });
+        let inbox_owner: Weak<dyn InboxOwner> = Arc::downgrade(&subscriber) as _;
+        subscriber.queue().set_inbox_owner(id, inbox_owner);
+        Ok(subscriber)
     }
 
     /// The engine outside has started the consumer, and gave it this number.
@@ -242,6 +245,40 @@ impl Subscriber {
             .is_some_and(|(_, credit)| credit.has_ended())
     }
 
+    /// Returns what the consumer has in advance and has not seen to the queue, and gets nothing
+    /// until its next receive. Returns the number of messages.
+    pub(crate) fn return_unseen(&self) -> u64 {
+        let now = self.vhost().now_for(self.queue());
+        let mut run = self.run.lock();
+        if self.has_ended() {
+            return 0;
+        }
+        if self.origin.remote.is_some() {
+            let mut unseen = std::mem::take(&mut *run);
+            let (_, effects) = self
+                .vhost()
+                .checkout(self.queue(), self.id, &mut run, None, now);
+            unseen.append(&mut run);
+            drop(run);
+            self.vhost().run_effects(self.queue(), effects);
+            let returned = unseen.len() as u64;
+            self.origin.requeue_undelivered(unseen.into());
+            return returned;
+        }
+        let (returned, effects) = self
+            .vhost()
+            .return_unseen(self.queue(), self.id, &mut run, now);
+        drop(run);
+        self.vhost().run_effects(self.queue(), effects);
+        returned
+    }
+
+    /// The name of the queue and the prefetch, if the consumer holds as many unsettled messages.
+    pub(crate) fn reached_prefetch(&self) -> Option<(&Name, u32)> {
+        let prefetch = self.queue().reached_prefetch(self.id)?;
+        Some((self.queue().name(), prefetch))
+    }
+
     /// The reason why no more messages come, if the consumer has ended.
     pub(crate) fn ended(&self) -> Option<CancelReason> {
         let ended = self.ended.get().is_some() || !self.queue().has_consumer(self.id);
@@ -263,6 +300,12 @@ impl Subscriber {
             Some(reason) => *reason,
             None => CancelReason::QueueDeleted,
         }
+    }
+}
+
+impl InboxOwner for Subscriber {
+    fn return_unseen(&self) -> u64 {
+        Subscriber::return_unseen(self)
     }
 }
 

@@ -10,11 +10,12 @@ use super::{
     consumer_id::ConsumerId,
     credit::Credit,
     effects::Effects,
+    inbox::{Inbox, totals_of},
     permit::{Commit, Slot},
 };
 use crate::model::message_totals::MessageTotals;
 use crate::{
-    message::envelope::Envelope,
+    message::envelope::{Envelope, NEVER},
     model::{error::CancelReason, name::Name},
     runtime::waiter::{WaitList, Wake},
 };
@@ -40,17 +41,6 @@ pub(crate) enum DeliveryTarget {
     /// Messages are collected here until the consumer takes them all as one run.
     Inbox(Inbox),
     Push(Arc<dyn ConsumerSink>),
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    /// In the order of delivery. Messages are only added here and taken all at once, so a `Vec` is
-    /// enough.
-    pub(crate) run: Vec<Envelope>,
-    /// Receivers that found the inbox empty.
-    pub(crate) waiting: WaitList,
-    /// A receiver asked for messages and found none since the last run was taken.
-    pub(crate) wants_more: bool,
 }
 
 /// The parameters of a new consumer.
@@ -175,6 +165,7 @@ impl ConsumerState {
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
+        now: u64,
         effects: &mut Effects,
     ) -> bool {
         let totals = MessageTotals::new(1, size);
@@ -187,9 +178,16 @@ impl ConsumerState {
             let Some(envelope) = message.take() else {
                 return false;
             };
+            let (position, deadline) = (envelope.position, envelope.deadline);
             let was_empty = run.is_empty();
             run.push(envelope);
-            effects.wake(commit.commit(was_empty, totals));
+            let wake = commit.commit(was_empty, totals);
+            if deadline != NEVER && (wake.is_some() || deadline <= now) {
+                if let DeliveryTarget::Inbox(inbox) = &mut self.target {
+                    inbox.keep(position);
+                }
+            }
+            effects.wake(wake);
         }
         if self.auto_ack {
             // A consumer that acknowledges automatically has no prefetch limit, so no notification
@@ -270,19 +268,70 @@ impl ConsumerState {
         Some((run, commit))
     }
 
-    /// Moves all messages of the inbox into `run`. If there are none, returns `false` and sets
-    /// `wants_more`.
-    pub(super) fn drain_inbox(&mut self, run: &mut VecDeque<Envelope>) -> bool {
+    /// Moves the messages of the inbox into `run`: all of them, or the first one. If there are
+    /// none, returns `false` and sets `wants_more`.
+    pub(super) fn take_inbox(&mut self, run: &mut VecDeque<Envelope>, one_by_one: bool) -> bool {
         let DeliveryTarget::Inbox(inbox) = &mut self.target else {
             return false;
         };
-        inbox.wants_more = inbox.run.is_empty();
-        if !inbox.wants_more {
-            let room = std::mem::take(run).into();
-            *run = std::mem::replace(&mut inbox.run, room).into();
-            self.credit.set_filled(false);
+        inbox.wants_more = inbox.is_empty();
+        match one_by_one {
+            _ if inbox.wants_more => return false,
+            true => inbox.take_first(run),
+            false => inbox.take_run(run),
         }
-        !inbox.wants_more
+        self.credit.set_filled(!inbox.is_empty());
+        true
+    }
+
+    /// Takes back all messages of the inbox, and those of `run`, which the consumer took from there
+    /// before. They count as not delivered.
+    pub(super) fn take_back(&mut self, run: impl Iterator<Item = Envelope>) -> Vec<Envelope> {
+        let mut unseen: Vec<_> = run.collect();
+        if let DeliveryTarget::Inbox(inbox) = &mut self.target {
+            unseen.extend(inbox.drain());
+        }
+        self.undeliver(totals_of(&unseen));
+        unseen
+    }
+
+    /// Takes messages out of the inbox. `remove` adds them to `removed`. They count as not
+    /// delivered.
+    pub(super) fn remove_from_inbox(
+        &mut self,
+        removed: &mut Vec<Envelope>,
+        remove: impl FnOnce(&mut Inbox, &mut Vec<Envelope>),
+    ) {
+        let before = removed.len();
+        if let DeliveryTarget::Inbox(inbox) = &mut self.target {
+            remove(inbox, removed);
+            if removed.len() > before {
+                self.undeliver(totals_of(&removed[before..]));
+            }
+        }
+    }
+
+    /// Counts messages as not delivered.
+    fn undeliver(&mut self, messages: MessageTotals) {
+        self.delivered.totals -= messages;
+        // The credit is computed at the next delivery.
+        self.delivered.available = 0;
+        if let DeliveryTarget::Inbox(inbox) = &self.target {
+            self.credit.set_filled(!inbox.is_empty());
+        }
+    }
+
+    /// Whether it gets nothing until its next receive.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(&self.target, DeliveryTarget::Inbox(inbox) if inbox.paused)
+    }
+
+    /// The prefetch, if it holds as many unsettled messages.
+    pub(super) fn reached_prefetch(&self) -> Option<u32> {
+        let settled = self.credit.settled().messages;
+        let unsettled = self.delivered.totals.messages.saturating_sub(settled);
+        let reached = self.prefetch > 0 && unsettled >= u64::from(self.prefetch);
+        reached.then_some(self.prefetch)
     }
 
     /// The number of messages in the inbox.

@@ -10,8 +10,9 @@ use std::{collections::VecDeque, fmt};
 
 use super::{
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerState, DeliveryTarget, Group, Inbox, SubscribeRequest},
+    consumer_state::{ConsumerState, DeliveryTarget, Group, SubscribeRequest},
     effects::Effects,
+    inbox::Inbox,
     permit::Slot,
 };
 use crate::message::envelope::Envelope;
@@ -76,6 +77,35 @@ impl Consumers {
             .iter()
             .flatten()
             .map(|(_, subscriber)| subscriber)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ConsumerState> {
+        let slots = self.slots.iter_mut().flatten();
+        slots.map(|(_, subscriber)| subscriber)
+    }
+
+    /// The ids of all consumers.
+    pub(super) fn ids(&self) -> Vec<ConsumerId> {
+        let slots = self.slots.iter().zip(0..);
+        let id = |(slot, index): (&Option<(u32, _)>, u32)| {
+            slot.as_ref().map(|(serial, _)| ConsumerId {
+                slot: index,
+                serial: *serial,
+            })
+        };
+        slots.filter_map(id).collect()
+    }
+
+    /// Delivers nothing to a typed consumer until its next receive, unless a receiver waits.
+    pub(super) fn pause(&mut self, id: ConsumerId) {
+        let Some(inbox) = self.inbox(id) else {
+            return;
+        };
+        if inbox.waiting.is_empty() && !inbox.paused {
+            inbox.paused = true;
+            self.blocked.retain(|blocked| *blocked != id);
+            self.block(id);
+        }
     }
 
     pub(crate) fn has_exclusive(&self) -> bool {
@@ -199,10 +229,11 @@ impl Consumers {
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
+        now: u64,
         effects: &mut Effects,
     ) -> bool {
         if self.single_active {
-            return self.deliver_to_active(message, size, effects);
+            return self.deliver_to_active(message, size, now, effects);
         }
         let mut level = 0;
         while let Some((_, turn)) = self.turns.get(level) {
@@ -211,7 +242,7 @@ impl Consumers {
                 continue;
             };
             let alone = turn.len() == 1;
-            if self.try_deliver(id, message, size, effects) {
+            if self.try_deliver(id, message, size, now, effects) {
                 if !alone {
                     self.turns[level].1.rotate_left(1);
                 }
@@ -228,12 +259,13 @@ impl Consumers {
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
+        now: u64,
         effects: &mut Effects,
     ) -> bool {
         let Some(NextConsumer { id, .. }) = self.next_consumer() else {
             return false;
         };
-        let offered = self.try_deliver(id, message, size, effects);
+        let offered = self.try_deliver(id, message, size, now, effects);
         if !offered {
             self.block(id);
         }
@@ -281,6 +313,7 @@ impl Consumers {
         id: ConsumerId,
         message: &mut Option<Envelope>,
         size: u64,
+        now: u64,
         effects: &mut Effects,
     ) -> bool {
         let Consumers {
@@ -292,7 +325,7 @@ impl Consumers {
         if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
             return false;
         }
-        let taken = subscriber.deliver(message, size, effects);
+        let taken = subscriber.deliver(message, size, now, effects);
         if !taken && message.is_some() {
             suspended.push(subscriber.group);
         }
@@ -317,7 +350,7 @@ impl Consumers {
                 Some(group) => group == subscriber.group,
                 None => !suspended.contains(&subscriber.group),
             };
-            let returns = asked && subscriber.has_credit();
+            let returns = asked && !subscriber.is_paused() && subscriber.has_credit();
             if returns {
                 back.push((*id, subscriber.priority));
             }

@@ -27,6 +27,7 @@ mod credit;
 mod delayed;
 mod effects;
 mod in_flight;
+mod inbox;
 mod limits;
 mod outcome;
 mod permit;
@@ -41,11 +42,12 @@ pub(in crate::engine) use self::state::QueueState;
 pub(crate) use self::{
     budget::{Account, BudgetCapacity, BudgetCore},
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerSink, DeliveryTarget, Group, Inbox, SubscribeRequest},
+    consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest},
     credit::Credit,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
     in_flight::{InFlight, Move},
+    inbox::{Inbox, InboxOwner},
     outcome::{
         Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery, SubscribeRefused,
     },
@@ -75,7 +77,7 @@ use crate::{
         waiter::{Ticket, WaitList},
     },
 };
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// A queue: its name, and its state behind one lock.
 pub(crate) struct QueueCore {
@@ -281,12 +283,27 @@ impl QueueCore {
     }
 
     /// The number of messages that a consumer may receive: those of its inbox, and the ready ones.
-    /// 0 if it was removed.
     pub(crate) fn within_reach(&self, consumer: ConsumerId) -> usize {
-        let mut state = self.lock();
-        let ready = state.ready.len();
-        let inbox = state.consumers.inbox(consumer);
-        inbox.map_or(0, |inbox| inbox.run.len() + ready)
+        self.lock().within_reach(consumer)
+    }
+
+    /// The prefetch of a consumer, if it holds as many unsettled messages.
+    pub(crate) fn reached_prefetch(&self, consumer: ConsumerId) -> Option<u32> {
+        self.lock().reached_prefetch(consumer)
+    }
+
+    /// Sets the consumer of an inbox.
+    pub(crate) fn set_inbox_owner(&self, consumer: ConsumerId, owner: Weak<dyn InboxOwner>) {
+        self.lock().set_inbox_owner(consumer, owner);
+    }
+
+    /// Takes back what the typed consumers have in advance. Returns the number of messages.
+    ///
+    /// A consumer that does not wait for a message gets nothing until its next receive.
+    pub(crate) fn return_unseen(&self) -> u64 {
+        // All are paused before the first one returns messages, so that none gets those of another.
+        let owners = self.lock().pause_inboxes();
+        owners.iter().map(|owner| owner.return_unseen()).sum()
     }
 
     /// The number of delayed messages, and their bytes.

@@ -87,7 +87,7 @@ impl QueueState {
 
     /// Returns a message that no consumer has seen to its position. Drops it if the queue is
     /// deleted.
-    fn put_back_undelivered(&mut self, envelope: Envelope, effects: &mut Effects) {
+    pub(super) fn put_back_undelivered(&mut self, envelope: Envelope, effects: &mut Effects) {
         match self.deleted {
             true => {
                 self.tally.deleted.add_message(envelope.size());
@@ -222,11 +222,12 @@ impl QueueState {
         run: impl Iterator<Item = Envelope>,
         effects: &mut Effects,
     ) {
-        if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
-            for envelope in run.chain(inbox.run.drain(..)) {
-                subscriber.delivered.totals -= MessageTotals::new(1, envelope.size());
+        if let DeliveryTarget::Inbox(_) = &subscriber.target {
+            for envelope in subscriber.take_back(run) {
                 self.put_back_undelivered(envelope, effects);
             }
+        }
+        if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
             for wake in inbox.waiting.take_all() {
                 effects.wake(Some(wake));
             }

@@ -4,7 +4,7 @@
 //! This file has the operations to enqueue, deliver, settle and delete. `limits` has the ways in
 //! which messages end without a consumer, and `timing` has the effects of the clock.
 
-use std::{collections::VecDeque, sync::Arc, vec};
+use std::{sync::Arc, vec};
 
 use super::{
     budget::Account,
@@ -13,7 +13,7 @@ use super::{
     consumers::Consumers,
     effects::{Effect, Effects},
     in_flight::InFlight,
-    outcome::{Checkout, DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
+    outcome::{DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
     permit::Permit,
     ready::Ready,
     returns::{AwaitedDelays, Retired},
@@ -24,7 +24,7 @@ use crate::model::message_totals::MessageTotals;
 use crate::{
     message::envelope::{Envelope, NEVER},
     model::{arguments::QueueArguments, error::CancelReason},
-    runtime::waiter::{Ticket, WaitList},
+    runtime::waiter::WaitList,
 };
 
 /// The number of messages for which an idle queue keeps capacity.
@@ -128,8 +128,8 @@ impl QueueState {
         let Some(envelope) = message else {
             return Ok(());
         };
-        let size = envelope.size();
-        if envelope.deadline == NEVER {
+        let (size, deadline) = (envelope.size(), envelope.deadline);
+        if deadline == NEVER {
             if let Some(permit) = self.reserve() {
                 if let Some(envelope) = message.take() {
                     effects.wake(permit.send(size, |position| envelope.at(position)));
@@ -145,8 +145,10 @@ impl QueueState {
         }
         self.tally.taken_in += MessageTotals::new(1, size);
         envelope.position = self.next_position();
+        self.timing.note_deadline(deadline);
         // Invariant 3: if a message is ready, no consumer in the turn order could take this one.
-        if self.ready.is_empty() && self.consumers.deliver(message, size, effects) {
+        if self.ready.is_empty() && self.consumers.deliver(message, size, now, effects) {
+            self.delivered_in_advance(deadline, effects);
             if !self.idle_waiters.is_empty() {
                 self.wake_idle_waiters(effects);
             }
@@ -276,63 +278,6 @@ impl QueueState {
         Ok(id)
     }
 
-    /// Moves all messages of a consumer's inbox into `run`, which the consumer has finished. If the
-    /// inbox is empty, registers the receiver with the ticket.
-    pub(crate) fn checkout(
-        &mut self,
-        id: ConsumerId,
-        run: &mut VecDeque<Envelope>,
-        ticket: Option<Ticket<'_>>,
-        now: u64,
-        effects: &mut Effects,
-    ) -> Checkout {
-        let Some(inbox) = self.consumers.inbox(id) else {
-            return Checkout::Gone;
-        };
-        if inbox.run.is_empty() {
-            // Set before the credit is checked, since a receiver that waits needs a notification of
-            // every settlement. This also holds if nothing is ready. The consumer may already be
-            // out of credit, and without the notification the next message would not be delivered
-            // to it.
-            inbox.wants_more = true;
-            self.apply_settlements(now, effects);
-        }
-        let Some(subscriber) = self.consumers.get_mut(id) else {
-            return Checkout::Gone;
-        };
-        if subscriber.drain_inbox(run) {
-            return Checkout::Taken;
-        }
-        if let (Some(ticket), Some(inbox)) = (ticket, self.consumers.inbox(id)) {
-            inbox.waiting.register(ticket);
-        }
-        Checkout::Empty
-    }
-
-    /// Shrinks the buffers of an idle queue, so that capacity for a burst is not kept. `consumer`
-    /// is the consumer that waits, if there is one.
-    pub(crate) fn on_idle(&mut self, consumer: Option<ConsumerId>) {
-        if let Some(inbox) = consumer.and_then(|id| self.consumers.inbox(id)) {
-            inbox.run.shrink_to(IDLE_CAPACITY);
-        }
-        self.ready.shrink_to_idle();
-    }
-
-    /// The capacities of a consumer's inbox and of the ready messages.
-    #[cfg(test)]
-    pub(crate) fn capacities(&mut self, id: ConsumerId) -> (usize, usize) {
-        let inbox = self.consumers.inbox(id);
-        (
-            inbox.map_or(0, |inbox| inbox.run.capacity()),
-            self.ready.capacity(),
-        )
-    }
-
-    /// The receivers that wait for a consumer's inbox.
-    pub(crate) fn receivers(&mut self, id: ConsumerId) -> Option<&mut WaitList> {
-        self.consumers.inbox(id).map(|inbox| &mut inbox.waiting)
-    }
-
     pub(crate) fn set_prefetch(
         &mut self,
         id: ConsumerId,
@@ -458,17 +403,21 @@ impl QueueState {
             // If nothing expires, a consumer that takes no turns gets its messages as one run.
             let ready = &mut self.ready;
             let fill = |run: &mut Vec<Envelope>, most| ready.pop_batch(most, run);
-            if now == 0 && next.alone && self.consumers.deliver_batch(&next, effects, fill) {
+            let plain = now == 0 && !self.timing.has_deadlines();
+            if plain && next.alone && self.consumers.deliver_batch(&next, effects, fill) {
                 continue;
             }
             let mut message = self.ready.pop();
-            let size = message.as_ref().map_or(0, Envelope::size);
-            if !self.consumers.deliver(&mut message, size, effects) {
+            let (size, deadline) = message
+                .as_ref()
+                .map_or((0, NEVER), |message| (message.size(), message.deadline));
+            if !self.consumers.deliver(&mut message, size, now, effects) {
                 message
                     .into_iter()
                     .for_each(|envelope| self.ready.put_back(envelope));
                 return;
             }
+            self.delivered_in_advance(deadline, effects);
             self.expire(now, effects);
         }
     }

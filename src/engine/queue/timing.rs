@@ -43,6 +43,22 @@ pub(super) struct Timing {
     lease_over: Option<u64>,
     /// The timer and its time.
     timer: Option<(u64, TimerKey)>,
+    /// Whether the queue has ever had a message that expires.
+    has_deadlines: bool,
+    /// A message in an inbox may expire at this time, and none before.
+    pub(super) inboxes_due: Option<u64>,
+}
+
+impl Timing {
+    /// Whether the queue has ever had a message that expires.
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.has_deadlines
+    }
+
+    /// Records the deadline of a message that arrives.
+    pub(super) fn note_deadline(&mut self, deadline: u64) {
+        self.has_deadlines |= deadline != NEVER;
+    }
 }
 
 /// `time` after `now`. A time too far away becomes [`NEVER`].
@@ -69,6 +85,7 @@ impl QueueState {
         }
         if let Some(envelope) = message.take() {
             self.tally.taken_in += MessageTotals::new(1, size);
+            self.timing.note_deadline(envelope.deadline);
             self.delay(envelope, due, false, effects);
         }
         Ok(())
@@ -178,9 +195,22 @@ impl QueueState {
                 self.ready.push_back(envelope);
             }
         }
+        self.expire_inboxes(now, effects);
         self.settle_ready(by, now, effects);
         if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
             effects.add(Effect::LeaseOver(now));
+        }
+    }
+
+    /// Records that a consumer may have a message in advance that expires at `deadline`.
+    pub(super) fn delivered_in_advance(&mut self, deadline: u64, effects: &mut Effects) {
+        if deadline == NEVER {
+            return;
+        }
+        let due = self.timing.inboxes_due.unwrap_or(NEVER);
+        if deadline < due {
+            self.timing.inboxes_due = Some(deadline);
+            self.schedule(effects);
         }
     }
 
@@ -213,7 +243,8 @@ impl QueueState {
             0 => self.timing.lease_over.unwrap_or(NEVER),
             _ => NEVER,
         };
-        head.min(delayed).min(lease)
+        let inboxes = self.timing.inboxes_due.unwrap_or(NEVER);
+        head.min(delayed).min(lease).min(inboxes)
     }
 
     /// Has the timer set if it is later than the next due time.

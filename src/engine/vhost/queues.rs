@@ -106,7 +106,7 @@ impl VirtualHost {
         })
     }
 
-    /// Moves all messages of a consumer's inbox into `run`, which must be empty. If the inbox is
+    /// Moves messages of a consumer's inbox into `run`, which must be empty. If the inbox is
     /// empty, registers the receiver with the ticket.
     pub(crate) fn checkout(
         &self,
@@ -121,6 +121,20 @@ impl VirtualHost {
             .lock()
             .checkout(consumer, run, ticket, now, &mut effects);
         (found, effects)
+    }
+
+    /// Returns the messages that a consumer has in advance to their positions: those of its inbox,
+    /// and those of `run`.
+    pub(crate) fn return_unseen(
+        &self,
+        queue: &QueueCore,
+        consumer: ConsumerId,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+    ) -> (u64, Effects) {
+        let mut effects = Effects::none();
+        let returned = queue.lock().return_unseen(consumer, run, now, &mut effects);
+        (returned, effects)
     }
 
     /// Removes consumers in one critical section. The messages of their inboxes and of `run` are

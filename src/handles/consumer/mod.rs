@@ -8,12 +8,14 @@
 //! - `cancel`: the end of a consumer, and [`CancelHandle`].
 //! - `iter`: the iterators.
 //! - `task`: the future of [`Consumer::recv_async`].
+//! - `unseen`: [`Consumer::return_unseen`].
 
 mod batch;
 mod builder;
 mod cancel;
 mod iter;
 mod task;
+mod unseen;
 
 pub use self::{builder::ConsumerBuilder, cancel::CancelHandle};
 
@@ -205,8 +207,10 @@ impl<T: Payload> Consumer<T> {
     /// Receives the next message. Waits at most `timeout` for a message.
     ///
     /// # Errors
-    /// [`RecvTimeoutError::Timeout`] if no message came in time, and the errors of
-    /// [`recv`](Self::recv).
+    /// - [`RecvTimeoutError::Timeout`] if no message came in time.
+    /// - [`RecvTimeoutError::PrefetchReached`] if none came because the consumer holds its whole
+    ///   prefetch from one of its queues.
+    /// - The errors of [`recv`](Self::recv).
     ///
     /// # Examples
     /// ```
@@ -231,7 +235,7 @@ impl<T: Payload> Consumer<T> {
         let time = self.queues[0].subscriber.time().clone();
         match self.wait_until(time.deadline(timeout)) {
             Some((place, envelope)) => Ok(self.open(place, envelope)?),
-            None => Err(RecvTimeoutError::Timeout),
+            None => Err(self.timed_out()),
         }
     }
 
@@ -263,6 +267,17 @@ impl<T: Payload> Consumer<T> {
     /// ```
     pub fn recv_async(&self) -> impl Future<Output = Result<Delivery<T>, RecvError>> + Send + '_ {
         task::Recv::new(self)
+    }
+
+    fn timed_out(&self) -> RecvTimeoutError {
+        let mut queues = self.queues.iter();
+        match queues.find_map(|queue| queue.subscriber.reached_prefetch()) {
+            Some((queue, prefetch)) => RecvTimeoutError::PrefetchReached {
+                queue: queue.clone(),
+                prefetch,
+            },
+            None => RecvTimeoutError::Timeout,
+        }
     }
 
     /// Waits for a message of any queue. `None` at the deadline.

@@ -78,7 +78,8 @@ use std::{any::Any, str};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as a message",
     label = "not a payload",
-    note = "a payload is `Serialize + DeserializeOwned + Send + Sync + 'static`; what serde cannot encode travels as `Local<{Self}>`"
+    note = "a payload is `Serialize + DeserializeOwned + Send + Sync + 'static`; what serde cannot encode travels as `Local<{Self}>`",
+    note = "instead of an `Arc<T>`, send the plain `T`: the queues share one value; if serde cannot encode it, send a `LocalArc<T>`, which can reach several queues"
 )]
 pub trait Payload: sealed::SealedPayload {}
 

@@ -162,6 +162,16 @@ pub enum Error {
     /// The time-out passed first.
     #[error("timed out")]
     Timeout,
+    /// The time-out passed first, and no message could come: the consumer holds its whole prefetch.
+    #[error(
+        "timed out: the consumer holds its whole prefetch of {prefetch} unsettled messages from queue '{queue}'"
+    )]
+    PrefetchReached {
+        /// The queue of the messages.
+        queue: Name,
+        /// The prefetch of the consumer.
+        prefetch: u32,
+    },
 }
 
 impl Error {
@@ -187,7 +197,8 @@ impl Error {
             | Error::ConnectionClosed
             | Error::ShutDown
             | Error::BrokerDropped
-            | Error::Timeout => return None,
+            | Error::Timeout
+            | Error::PrefetchReached { .. } => return None,
         })
     }
 

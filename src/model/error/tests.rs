@@ -254,6 +254,10 @@ fn without_code() -> Vec<Error> {
         Error::ShutDown,
         Error::BrokerDropped,
         Error::Timeout,
+        Error::PrefetchReached {
+            queue: name("q"),
+            prefetch: 16,
+        },
     ]
 }
 

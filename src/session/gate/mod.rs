@@ -269,6 +269,12 @@ impl Gate {
         Ok(self.vhost.purge(&queue))
     }
 
+    /// Takes back what the typed consumers of a queue have in advance; returns how many.
+    pub(crate) fn return_unseen(&self, queue: &Name) -> Result<u64> {
+        self.check_embedded("to take back what is unseen")?;
+        Ok(self.read_queue(queue)?.return_unseen())
+    }
+
     /// A queue that this user may read.
     fn read_queue(&self, name: &Name) -> Result<Arc<QueueCore>> {
         self.read_queue_of_type(name).map(|(queue, _)| queue)

@@ -6,4 +6,5 @@ mod iterate;
 mod receive;
 mod select;
 mod thieves;
+mod unseen;
 mod waiting;

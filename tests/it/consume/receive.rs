@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leveret::{Broker, CancelReason, Queue, RecvTimeoutError, Result, TryRecvError};
+use leveret::{Broker, CancelReason, Error, Queue, RecvTimeoutError, Result, TryRecvError};
 
-use crate::common::{SECOND, on_a_manual_clock, queue, reason};
+use crate::common::{SECOND, after_a_full_prefetch, on_a_manual_clock, queue, reason};
 
 #[test]
 fn a_typed_consumer_holds_256_unless_told_otherwise() -> Result {
@@ -144,4 +144,42 @@ fn the_name_for_direct_replies_is_no_queue_to_a_typed_consumer() {
     let broker = Broker::new();
     let replies = Queue::new("amq.rabbitmq.reply-to").auto_delete();
     assert!(broker.consumer::<u32>(&replies).unwrap_err().is_not_found());
+}
+
+#[test]
+fn a_time_out_beside_a_full_prefetch_says_so() -> Result {
+    let broker = Broker::new();
+    let (_, consumer, mut held) = after_a_full_prefetch(&broker, &queue());
+    let error = consumer.recv_timeout(Duration::ZERO).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "timed out waiting for a message: the consumer holds its whole prefetch of 16 unsettled messages from queue 'q'"
+    );
+    let error = Error::from(error);
+    assert!(
+        matches!(&error, Error::PrefetchReached { queue, prefetch: 16 } if queue == "q"),
+        "{error}"
+    );
+    // As soon as there is credit, only the message is missing.
+    held.pop().unwrap().ack()?;
+    consumer.recv()?.ack()?;
+    let error = consumer.recv_timeout(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, RecvTimeoutError::Timeout), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_time_out_names_the_queue_whose_messages_fill_the_prefetch() -> Result {
+    let broker = Broker::new();
+    let builder = broker.consumer_builder::<u32>("a").also("b").prefetch(1);
+    let consumer = builder.build()?;
+    broker.producer("b")?.publish_batch([1, 2]);
+    let _held = consumer.recv()?;
+    match consumer.recv_timeout(Duration::ZERO) {
+        Err(RecvTimeoutError::PrefetchReached { queue, prefetch }) => {
+            assert_eq!((&*queue, prefetch), ("b", 1));
+        }
+        other => panic!("{other:?}"),
+    }
+    Ok(())
 }

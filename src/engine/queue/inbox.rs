@@ -1,0 +1,319 @@
+//! The inbox of a typed consumer: the messages that it has in advance and that it has not seen.
+//!
+//! A receiver takes the whole inbox as one run, without another look at the queue for each message.
+//! In a queue with messages that expire it takes them one by one, so that the others can expire in
+//! the inbox as they do in the queue: at the head, by the timer, and at the latest when they would
+//! be received.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+};
+
+use super::{
+    consumer_id::ConsumerId,
+    effects::Effects,
+    outcome::{Checkout, PushedBy},
+    state::{IDLE_CAPACITY, QueueState},
+};
+use crate::{
+    message::{
+        envelope::{Envelope, NEVER},
+        headers::x_death::DeathReason,
+    },
+    model::message_totals::MessageTotals,
+    runtime::waiter::{Ticket, WaitList},
+};
+
+/// The consumer of an inbox, which has the run that it took last.
+pub(crate) trait InboxOwner: Send + Sync {
+    /// Returns to the queue what the consumer has in advance. Returns the number of messages.
+    fn return_unseen(&self) -> u64;
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// In the order of delivery, behind those of `first`. Messages are only added here and taken
+    /// all at once, so a `Vec` is enough.
+    pub(super) run: Vec<Envelope>,
+    /// Messages that are taken one by one.
+    first: VecDeque<Envelope>,
+    /// The positions of messages that do not expire here, in the order of delivery: a receiver
+    /// waited for the message, or its time was over when it came, as with a time to live of zero.
+    kept: VecDeque<u64>,
+    /// Receivers that found the inbox empty.
+    pub(super) waiting: WaitList,
+    /// A receiver asked for messages and found none since the last run was taken.
+    pub(super) wants_more: bool,
+    /// The consumer has given back what it had in advance, and gets nothing until its next receive.
+    pub(super) paused: bool,
+    owner: Option<Weak<dyn InboxOwner>>,
+}
+
+impl Inbox {
+    pub(super) fn len(&self) -> usize {
+        self.first.len() + self.run.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.run.is_empty()
+    }
+
+    fn shrink_to_idle(&mut self) {
+        self.run.shrink_to(IDLE_CAPACITY);
+        self.first.shrink_to(IDLE_CAPACITY);
+        self.kept.shrink_to(IDLE_CAPACITY);
+    }
+
+    /// Records that the message at this position does not expire here.
+    pub(super) fn keep(&mut self, position: u64) {
+        self.kept.push_back(position);
+    }
+
+    /// Takes all messages, in the order of delivery.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + '_ {
+        self.kept.clear();
+        self.first.drain(..).chain(self.run.drain(..))
+    }
+
+    /// Moves all messages into `run`, which is empty.
+    pub(super) fn take_run(&mut self, run: &mut VecDeque<Envelope>) {
+        if self.first.is_empty() {
+            let room = std::mem::take(run).into();
+            *run = std::mem::replace(&mut self.run, room).into();
+        } else {
+            run.extend(self.drain());
+        }
+    }
+
+    /// Moves the first message into `run`.
+    pub(super) fn take_first(&mut self, run: &mut VecDeque<Envelope>) {
+        self.split_run();
+        if let Some(envelope) = self.first.pop_front() {
+            if self.kept.front() == Some(&envelope.position) {
+                self.kept.pop_front();
+            }
+            run.push_back(envelope);
+        }
+    }
+
+    /// Makes the messages of the run ready to be taken one by one.
+    fn split_run(&mut self) {
+        if self.first.is_empty() {
+            let room = std::mem::take(&mut self.first).into();
+            self.first = std::mem::replace(&mut self.run, room).into();
+        }
+    }
+
+    /// Takes the first message out if it has expired.
+    fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
+        self.split_run();
+        let head = self.first.front()?;
+        let expired = head.deadline <= now && self.kept.front() != Some(&head.position);
+        expired.then(|| self.first.pop_front())?
+    }
+
+    /// Takes out expired messages. Those behind an unexpired one stay, as in RabbitMQ. Messages
+    /// that do not expire here are passed over.
+    fn expire(&mut self, now: u64, expired: &mut Vec<Envelope>) {
+        let mut kept = 0;
+        loop {
+            self.split_run();
+            let Some(head) = self.first.get(kept) else {
+                return;
+            };
+            if self.kept.get(kept) == Some(&head.position) {
+                kept += 1;
+            } else if head.deadline <= now {
+                expired.extend(self.first.remove(kept));
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// When the first message that may expire here expires. [`NEVER`] means not at all.
+    fn first_due(&self) -> u64 {
+        let messages = self.first.iter().chain(&self.run);
+        let mut kept = self.kept.iter().peekable();
+        for envelope in messages {
+            if kept.next_if_eq(&&envelope.position).is_none() {
+                return envelope.deadline;
+            }
+        }
+        NEVER
+    }
+}
+
+impl QueueState {
+    /// Moves messages of a consumer's inbox into `run`, which the consumer has finished. If the
+    /// inbox is empty, registers the receiver with the ticket.
+    pub(crate) fn checkout(
+        &mut self,
+        id: ConsumerId,
+        run: &mut VecDeque<Envelope>,
+        ticket: Option<Ticket<'_>>,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Checkout {
+        let one_by_one = self.timing.has_deadlines();
+        if one_by_one {
+            self.expire_head(id, now, effects);
+        }
+        let Some(inbox) = self.consumers.inbox(id) else {
+            return Checkout::Gone;
+        };
+        if inbox.is_empty() {
+            inbox.paused = false;
+            // Set before the credit is checked, since a receiver that waits needs a notification of
+            // every settlement. This also holds if nothing is ready. The consumer may already be
+            // out of credit, and without the notification the next message would not be delivered
+            // to it.
+            inbox.wants_more = true;
+            self.apply_settlements(now, effects);
+        }
+        let Some(subscriber) = self.consumers.get_mut(id) else {
+            return Checkout::Gone;
+        };
+        if subscriber.take_inbox(run, one_by_one) {
+            return Checkout::Taken;
+        }
+        if let (Some(ticket), Some(inbox)) = (ticket, self.consumers.inbox(id)) {
+            inbox.waiting.register(ticket);
+        }
+        Checkout::Empty
+    }
+
+    /// Sets the consumer of an inbox.
+    pub(crate) fn set_inbox_owner(&mut self, id: ConsumerId, owner: Weak<dyn InboxOwner>) {
+        if let Some(inbox) = self.consumers.inbox(id) {
+            inbox.owner = Some(owner);
+        }
+    }
+
+    /// Pauses all typed consumers that do not wait for a message, and returns those that are still
+    /// there.
+    pub(crate) fn pause_inboxes(&mut self) -> Vec<Arc<dyn InboxOwner>> {
+        let mut owners = Vec::new();
+        for id in self.consumers.ids() {
+            self.consumers.pause(id);
+            let inbox = self.consumers.inbox(id);
+            let owner = inbox.and_then(|inbox| inbox.owner.as_ref()?.upgrade());
+            owners.extend(owner);
+        }
+        owners
+    }
+
+    /// Returns the messages that a consumer has in advance to their positions, unchanged: those of
+    /// its inbox, and those of `run`. Returns their number.
+    ///
+    /// The consumer gets nothing until its next receive, unless a receiver waits for a message now.
+    pub(crate) fn return_unseen(
+        &mut self,
+        id: ConsumerId,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+        effects: &mut Effects,
+    ) -> u64 {
+        let Some(subscriber) = self.consumers.get_mut(id) else {
+            return 0;
+        };
+        let unseen = subscriber.take_back(run.drain(..));
+        self.consumers.pause(id);
+        let returned = unseen.len() as u64;
+        for envelope in unseen {
+            self.put_back_undelivered(envelope, effects);
+        }
+        self.serve_again(now, effects);
+        returned
+    }
+
+    /// Ends the messages at the head of a consumer's inbox that have expired.
+    fn expire_head(&mut self, id: ConsumerId, now: u64, effects: &mut Effects) {
+        let mut expired = Vec::new();
+        if let Some(subscriber) = self.consumers.get_mut(id) {
+            subscriber.remove_from_inbox(&mut expired, |inbox, expired| {
+                expired.extend(std::iter::from_fn(|| inbox.pop_expired(now)));
+            });
+        }
+        self.end_expired(expired, now, effects);
+    }
+
+    /// Ends the expired messages of all inboxes, as far as they are not behind an unexpired one.
+    pub(super) fn expire_inboxes(&mut self, now: u64, effects: &mut Effects) {
+        if self.timing.inboxes_due.is_none_or(|due| due > now) {
+            return;
+        }
+        let mut expired = Vec::new();
+        let mut due = NEVER;
+        for subscriber in self.consumers.iter_mut() {
+            subscriber.remove_from_inbox(&mut expired, |inbox, expired| {
+                inbox.expire(now, expired);
+                due = due.min(inbox.first_due());
+            });
+        }
+        self.timing.inboxes_due = (due != NEVER).then_some(due);
+        self.end_expired(expired, now, effects);
+    }
+
+    fn end_expired(&mut self, expired: Vec<Envelope>, now: u64, effects: &mut Effects) {
+        if expired.is_empty() {
+            return;
+        }
+        for envelope in expired {
+            self.dead_letter_or_drop(envelope, DeathReason::Expired, effects);
+        }
+        self.serve_again(now, effects);
+    }
+
+    /// Serves consumers that have credit again.
+    fn serve_again(&mut self, now: u64, effects: &mut Effects) {
+        self.consumers.reconsider(None);
+        self.settle_ready(PushedBy::Publisher, now, effects);
+    }
+
+    /// Shrinks the buffers of an idle queue, so that capacity for a burst is not kept. `consumer`
+    /// is the consumer that waits, if there is one.
+    pub(crate) fn on_idle(&mut self, consumer: Option<ConsumerId>) {
+        if let Some(inbox) = consumer.and_then(|id| self.consumers.inbox(id)) {
+            inbox.shrink_to_idle();
+        }
+        self.ready.shrink_to_idle();
+    }
+
+    /// The capacities of a consumer's inbox and of the ready messages.
+    #[cfg(test)]
+    pub(crate) fn capacities(&mut self, id: ConsumerId) -> (usize, usize) {
+        let inbox = self.consumers.inbox(id);
+        (
+            inbox.map_or(0, |inbox| inbox.run.capacity()),
+            self.ready.capacity(),
+        )
+    }
+
+    /// The receivers that wait for a consumer's inbox.
+    pub(crate) fn receivers(&mut self, id: ConsumerId) -> Option<&mut WaitList> {
+        self.consumers.inbox(id).map(|inbox| &mut inbox.waiting)
+    }
+
+    /// The number of messages that a consumer may receive: those of its inbox, and the ready ones.
+    /// 0 if it was removed.
+    pub(crate) fn within_reach(&mut self, id: ConsumerId) -> usize {
+        let inbox = self.consumers.inbox(id).map(|inbox| inbox.len());
+        inbox.map_or(0, |inbox| inbox + self.ready.len())
+    }
+
+    /// The prefetch of a consumer, if it holds as many unsettled messages.
+    pub(crate) fn reached_prefetch(&mut self, id: ConsumerId) -> Option<u32> {
+        self.consumers.get_mut(id)?.reached_prefetch()
+    }
+}
+
+/// Adds the messages of an iterator to the totals.
+pub(super) fn totals_of<'a>(messages: impl IntoIterator<Item = &'a Envelope>) -> MessageTotals {
+    let mut totals = MessageTotals::default();
+    for envelope in messages {
+        totals.add_message(envelope.size());
+    }
+    totals
+}
