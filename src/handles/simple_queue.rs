@@ -55,8 +55,9 @@ impl<T: Payload> SimpleQueue<T> {
         connection: &crate::session::connection::Connection,
         queue: &descriptions::Queue,
     ) -> Result<SimpleQueue<T>> {
-        let producer = ProducerBuilder::<T>::new(Ok(connection.clone()), queue.into()).build()?;
-        let getter = connection.gate().getter(producer.routing_key())?;
+        let getter = connection.gate().declare_getter(queue)?;
+        let builder = ProducerBuilder::<T>::new(Ok(connection.clone()), queue.into());
+        let producer = builder.build_for(getter.queue_name().clone())?;
         Ok(SimpleQueue {
             producer,
             getter,

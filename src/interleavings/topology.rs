@@ -1,7 +1,10 @@
 //! Publishing against changes of the topology.
 
 use super::*;
-use crate::model::{descriptions::Exchange, error::Error, field_value::FieldTable};
+use crate::{
+    model::{descriptions::Exchange, error::Error, field_value::FieldTable},
+    session::channel::ConsumeOptions,
+};
 
 fn setting() -> (Broker, Exchange) {
     let broker = Broker::new();
@@ -115,5 +118,93 @@ fn declaring_against_deleting_leaves_a_whole_queue_or_none() {
         assert_eq!(routed, usize::from(there));
         // If the queue is deleted between its declaration and its binding, the declaration fails.
         assert!(declared.is_ok() || !there);
+    });
+}
+
+fn auto_delete(exchange: &Exchange) -> Queue {
+    queue().auto_delete().bind(exchange, "")
+}
+
+#[test]
+fn a_consumer_that_comes_as_the_last_one_leaves_is_reached() {
+    explore(|| {
+        let broker = Broker::new();
+        let exchange = Exchange::fanout("x");
+        let last = broker.consumer::<u32>(&auto_delete(&exchange)).unwrap();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let leaving = thread::spawn(move || drop(last));
+        let next = broker.consumer::<u32>(&auto_delete(&exchange)).unwrap();
+        assert_eq!(producer.publish(1).unwrap().routed, 1);
+        let delivery = next.recv().unwrap();
+        assert_eq!(*delivery, 1);
+        delivery.ack().unwrap();
+        leaving.join().unwrap();
+        drop(next);
+        assert!(broker.declare(&Queue::existing("q")).is_err());
+    });
+}
+
+#[test]
+fn a_simple_queue_is_opened_as_the_last_consumer_leaves() {
+    explore(|| {
+        let broker = Broker::new();
+        let exchange = Exchange::fanout("x");
+        let last = broker.consumer::<u32>(&auto_delete(&exchange)).unwrap();
+        let leaving = thread::spawn(move || drop(last));
+        let opened = broker.simple_queue::<u32>(&auto_delete(&exchange));
+        opened.unwrap();
+        leaving.join().unwrap();
+    });
+}
+
+/// An exclusive consumer of the second queue comes at the same time. Either of the two consumers
+/// is refused, and the first queue keeps its message.
+#[test]
+fn a_consumer_of_two_queues_starts_at_both_or_at_none() {
+    explore(|| {
+        let broker = Broker::new();
+        let first = Queue::new("p").auto_delete();
+        broker.producer::<u32>(&first).unwrap().publish(1).unwrap();
+        broker.declare(&queue()).unwrap();
+        let channel = channel(&broker);
+        let taking = thread::spawn(move || {
+            let options = ConsumeOptions::new().exclusive();
+            channel
+                .basic_consume("q", options)
+                .is_ok()
+                .then_some(channel)
+        });
+        let both = broker.consumer_builder::<u32>(&first).also(&queue());
+        let both = both.build();
+        let taken = taking.join().unwrap();
+        assert_eq!(both.is_ok(), taken.is_none());
+        if let Ok(consumer) = &both {
+            assert_eq!(*consumer.recv().unwrap(), 1);
+        } else {
+            assert_eq!(rest(&broker, "p"), [(1, false)]);
+        }
+    });
+}
+
+/// One thread declares a queue and fills it. Another one fails to declare it with a second binding.
+#[test]
+fn a_failed_declaration_leaves_what_others_declare_alone() {
+    explore(|| {
+        let broker = Broker::new();
+        let exchange = Exchange::fanout("x");
+        let failing = thread::spawn({
+            let (broker, exchange) = (broker.clone(), exchange.clone());
+            move || {
+                let bad = queue().bind(&exchange, "");
+                let bad = bad.bind(Exchange::existing("missing"), "");
+                assert!(broker.declare(&bad).unwrap_err().is_not_found());
+            }
+        });
+        broker.declare(&queue()).unwrap();
+        let producer = broker.producer::<u32>(&Queue::existing("q")).unwrap();
+        assert_eq!(producer.publish(1).unwrap().routed, 1);
+        failing.join().unwrap();
+        assert_eq!(rest(&broker, "q"), [(1, false)]);
+        assert!(broker.declare(&Exchange::existing("x")).is_err());
     });
 }

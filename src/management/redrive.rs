@@ -108,11 +108,7 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn set_dead_letter_queue(&self, queue: Option<&Queue>) -> Result {
-        let name = match queue {
-            Some(queue) => Some(Name::new(self.declare(queue)?.name())?),
-            None => None,
-        };
-        self.gate().set_dead_letter_queue(name.as_ref())
+        self.gate().set_dead_letter_queue(queue)
     }
 
     /// Moves the ready dead letters of `queue` back to the queues in which they died last. Returns

@@ -19,14 +19,13 @@ use super::{
 use crate::{
     engine::{
         queue::{
-            Checkout, ConsumerId, Credit, DeliveryTarget, IDLE_CAPACITY, Inbox, InboxOwner,
-            QueueCore, SubscribeRefused, SubscribeRequest,
+            Checkout, ConsumerId, Credit, IDLE_CAPACITY, InboxOwner, QueueCore, SubscribeRequest,
         },
         vhost::VirtualHost,
     },
     message::envelope::Envelope,
     model::{
-        error::{CancelReason, EntityKind, Error, Result},
+        error::{CancelReason, Result},
         name::Name,
     },
     runtime::{
@@ -67,75 +66,89 @@ pub(crate) struct Subscriber {
     ended: OnceLock<CancelReason>,
 }
 
-impl Subscriber {
+/// A subscriber that is not added to its queue yet.
+pub(crate) struct NewSubscriber {
+    number: u64,
+    tag: Name,
+    auto_ack: bool,
+    credit: Arc<Credit>,
+    owner: Weak<dyn SubscriberOwner>,
+}
+
+impl NewSubscriber {
+    /// The subscriber and its parameters for the queue.
+    ///
     /// # Errors
-    /// - [`Error::AccessRefused`] if an exclusive consumer keeps this one out.
-    /// - [`Error::NotFound`] if the queue is deleted.
-    /// - [`Error::InvalidName`] for an invalid tag.
-    pub(crate) fn start(
-        vhost: &Arc<VirtualHost>,
-        queue: Arc<QueueCore>,
+    /// [`Error::InvalidName`](crate::Error::InvalidName) for an invalid tag.
+    pub(crate) fn new(
+        vhost: &VirtualHost,
         owner: Weak<dyn SubscriberOwner>,
-        options: SubscriberOptions,
-        remote: Option<(Arc<dyn Backend>, Arc<RemoteInbox>)>,
-    ) -> Result<Arc<Subscriber>> {
+        options: &SubscriberOptions,
+    ) -> Result<(NewSubscriber, SubscribeRequest)> {
         let number = vhost.next_number();
         let tag = match options.tag.is_empty() {
             true => Name::new(format!("amq.ctag-{number:x}"))?,
-            false => options.tag,
+            false => options.tag.clone(),
         };
         let credit = Arc::new(Credit::new(options.expected_size));
-        let subscribe = SubscribeRequest {
+        let request = SubscribeRequest {
             tag: tag.clone(),
             group: vhost.new_group(),
             priority: options.priority,
-            // An engine outside of this process enforces the prefetch itself.
-            prefetch: if remote.is_some() {
-                0
-            } else {
-                options.prefetch
-            },
+            prefetch: options.prefetch,
             // A message in the inbox is not delivered yet. An auto-ack consumer acknowledges it on
             // receive.
             auto_ack: false,
             exclusive: options.exclusive,
             credit: Arc::clone(&credit),
         };
-        let subscribed = vhost.subscribe(&queue, subscribe, |_| {
-            DeliveryTarget::Inbox(Inbox::default())
-        });
-        let id = subscribed.map_err(|refused| match refused {
-            SubscribeRefused::InUse => Error::exclusive_use(queue.name(), vhost.name()),
-            SubscribeRefused::Deleted => {
-                Error::not_found(EntityKind::Queue, queue.name(), vhost.name())
-            }
-        })?;
+        let new = NewSubscriber {
+            number,
+            tag,
+            auto_ack: options.auto_ack,
+            credit,
+            owner,
+        };
+        Ok((new, request))
+    }
+
+    /// The subscriber, after the queue has added it as the consumer `id`.
+    pub(crate) fn started(
+        self,
+        vhost: &Arc<VirtualHost>,
+        queue: Arc<QueueCore>,
+        id: ConsumerId,
+        remote: Option<(Arc<dyn Backend>, Arc<RemoteInbox>)>,
+    ) -> Arc<Subscriber> {
+        let credit = self.credit;
         let make_origin = |subscriber: &Weak<Subscriber>| DeliveryOrigin {
             vhost: Arc::clone(vhost),
             account: queue.account().cloned(),
             queue,
             consumer: remote.is_none().then(|| (id, Arc::clone(&credit))),
-            consumer_tag: tag,
-            auto_ack: options.auto_ack,
+            consumer_tag: self.tag,
+            auto_ack: self.auto_ack,
             remote: remote
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
             subscriber: Weak::clone(subscriber),
             holders: Holders::default(),
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
-            number,
+            number: self.number,
             id,
             origin: Arc::new(make_origin(subscriber)),
-            owner,
+            owner: self.owner,
             run: Mutex::default(),
             backoff: RecvBackoff::new(),
             ended: OnceLock::new(),
         });
         let inbox_owner: Weak<dyn InboxOwner> = Arc::downgrade(&subscriber) as _;
         subscriber.queue().set_inbox_owner(id, inbox_owner);
-        Ok(subscriber)
+        subscriber
     }
+}
 
+impl Subscriber {
     /// The engine outside has started the consumer, and gave it this number.
     pub(super) fn started_remotely(&self, number: u64) {
         if let Some(remote) = &self.origin.remote {

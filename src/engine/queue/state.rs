@@ -257,6 +257,18 @@ impl QueueState {
         self.wake_idle_waiters(effects);
     }
 
+    /// Whether a consumer may be added.
+    pub(crate) fn check_subscribe(&self, exclusive: bool) -> Result<(), SubscribeRefused> {
+        let shared = !self.consumers.is_empty() || self.settings.single_active_consumer;
+        match () {
+            () if self.deleted => Err(SubscribeRefused::Deleted),
+            () if self.consumers.has_exclusive() || exclusive && shared => {
+                Err(SubscribeRefused::InUse)
+            }
+            () => Ok(()),
+        }
+    }
+
     /// Adds a consumer. `target` gets its id before its first message.
     pub(crate) fn subscribe(
         &mut self,
@@ -265,13 +277,7 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) -> Result<ConsumerId, SubscribeRefused> {
-        if self.deleted {
-            return Err(SubscribeRefused::Deleted);
-        }
-        let alone = !self.consumers.is_empty() || self.settings.single_active_consumer;
-        if self.consumers.has_exclusive() || request.exclusive && alone {
-            return Err(SubscribeRefused::InUse);
-        }
+        self.check_subscribe(request.exclusive)?;
         self.had_consumer = true;
         let id = self.consumers.add(request, target);
         self.settle_ready(PushedBy::Publisher, now, effects);

@@ -1,13 +1,15 @@
-//! Declares an exchange or a queue with all its bindings as one batch.
+//! Declares exchanges and queues with all their bindings as one batch.
 //!
 //! The batch is checked first and made afterwards, under one hold of the topology lock. So a failed
-//! declaration changes nothing, and no other connection sees a part of one.
+//! declaration changes nothing, and no other connection sees a part of one. What uses a queue at
+//! once, a consumer for example, belongs to the batch: the queue cannot go in between.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
     QueueDeclared, Target, Topology, VirtualHost,
     declare::{checked, is_reserved},
+    effects::PendingEffects,
     topology::{ConnectionId, DeclaredExchange, DeclaredQueue},
 };
 use crate::{
@@ -33,22 +35,21 @@ pub(crate) enum WithBindings {
     No,
 }
 
-/// The queue of a declaration, found or made.
-enum FoundOrMade {
-    Found(Arc<QueueCore>),
-    Made(Arc<QueueCore>),
+/// The queue of a declaration.
+enum Planned {
+    Queue(Arc<QueueCore>),
     /// A name for direct replies, which is not a queue.
     Replies(QueueDeclared),
 }
 
 /// The checked changes that are to be made.
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     vhost: &'a Arc<VirtualHost>,
     connection: ConnectionId,
     policies: &'a Policies,
     topology: &'a Topology,
     exchanges: HashMap<Name, DeclaredExchange>,
-    queue: Option<(Name, DeclaredQueue)>,
+    queues: HashMap<Name, DeclaredQueue>,
     bindings: Vec<NewBinding>,
 }
 
@@ -70,13 +71,14 @@ impl VirtualHost {
         exchange: &descriptions::Exchange,
         bindings: WithBindings,
     ) -> Result {
-        self.declare(connection, |batch| {
+        let plan = |batch: &mut Batch<'_>| {
             let name = batch.exchange(exchange)?;
             match bindings {
                 WithBindings::Yes => batch.bindings_of_exchange(exchange, &name),
                 WithBindings::No => Ok(()),
             }
-        })
+        };
+        self.declare(connection, plan, |(), _| ())
     }
 
     /// Declares a queue.
@@ -91,38 +93,61 @@ impl VirtualHost {
     ) -> Result<QueueDeclared> {
         // Before the locks: it may drop a channel, whose events hold payloads.
         let replies = self.declare_reply_to(&checked(queue.name())?)?;
-        let found_or_made = self.declare(connection, |batch| {
-            let (name, found_or_made) = match replies {
-                Some(declared) => (declared.name.clone(), FoundOrMade::Replies(declared)),
-                None => batch.queue(queue)?,
+        let plan = |batch: &mut Batch<'_>| {
+            let planned = match replies {
+                Some(declared) => Planned::Replies(declared),
+                None => Planned::Queue(batch.queue(queue)?),
             };
             if bindings == WithBindings::Yes {
-                for binding in queue.bindings() {
-                    batch.source(binding.source())?;
-                    batch.binding(binding, &name, EntityKind::Queue)?;
-                }
+                let name = match &planned {
+                    Planned::Queue(queue) => queue.name(),
+                    Planned::Replies(declared) => &declared.name,
+                };
+                batch.bindings_of_queue(queue, name)?;
             }
-            Ok(found_or_made)
-        })?;
-        Ok(match found_or_made {
-            FoundOrMade::Found(queue) => self.describe(&queue),
-            FoundOrMade::Replies(declared) => declared,
-            FoundOrMade::Made(queue) => {
-                self.renew_lease(&queue);
-                QueueDeclared {
-                    name: queue.name().clone(),
-                    message_count: 0,
-                    consumer_count: 0,
-                }
-            }
-        })
+            Ok(planned)
+        };
+        match self.declare(connection, plan, |planned, _| planned)? {
+            Planned::Queue(queue) => Ok(self.describe(&queue)),
+            Planned::Replies(declared) => Ok(declared),
+        }
     }
 
-    /// Calls `plan`, which checks the changes, and makes them.
-    fn declare<R>(
+    /// Declares a queue with its bindings, and returns the queue itself. It may be deleted at once,
+    /// but it was not deleted before it was returned.
+    ///
+    /// # Errors
+    /// As for [`declare_queue`](Self::declare_queue), and [`Error::NotFound`] for a name for direct
+    /// replies. Nothing is changed then.
+    pub(crate) fn declare_and_find(
         self: &Arc<Self>,
         connection: ConnectionId,
-        plan: impl FnOnce(&mut Batch<'_>) -> Result<R>,
+        queue: &descriptions::Queue,
+    ) -> Result<Arc<QueueCore>> {
+        self.check_no_replies(queue)?;
+        let plan = |batch: &mut Batch<'_>| batch.queue_with_bindings(queue);
+        let queue = self.declare(connection, plan, |queue, _| queue)?;
+        self.renew_lease(&queue);
+        Ok(queue)
+    }
+
+    /// # Errors
+    /// [`Error::NotFound`] for a name for direct replies, which is not a queue.
+    pub(super) fn check_no_replies(&self, queue: &descriptions::Queue) -> Result {
+        let name = checked(queue.name())?;
+        match self.declare_reply_to(&name)? {
+            Some(_) => Err(Error::not_found(EntityKind::Queue, &name, self.name())),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls `plan`, which checks the changes, makes them, and calls `finish` before another thread
+    /// sees them. `finish` may lock queues, one at a time. It gives the effects back.
+    pub(super) fn declare<P, R>(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        plan: impl FnOnce(&mut Batch<'_>) -> Result<P>,
+        finish: impl FnOnce(P, &mut PendingEffects) -> R,
     ) -> Result<R> {
         let policies = self.policies.lock();
         let mut topology = self.topology.write();
@@ -133,22 +158,23 @@ impl VirtualHost {
             policies: &policies,
             topology: &topology,
             exchanges: HashMap::new(),
-            queue: None,
+            queues: HashMap::new(),
             bindings: Vec::new(),
         };
         let planned = plan(&mut batch)?;
         let Batch {
             exchanges,
-            queue,
+            queues,
             bindings,
             ..
         } = batch;
-        let made = topology.make(exchanges, queue, bindings);
-        let pending = topology.take_effects();
+        let made = topology.make(exchanges, queues, bindings);
+        let mut pending = topology.take_effects();
+        let finished = made.map(|()| finish(planned, &mut pending));
         drop(topology);
         drop(policies);
         self.run_all_effects(pending);
-        made.map(|()| planned)
+        finished
     }
 }
 
@@ -216,21 +242,39 @@ impl Batch<'_> {
         self.bindings_of_exchange(source, &name)
     }
 
-    /// Finds or plans the queue of this description, and returns its name.
-    fn queue(&mut self, description: &descriptions::Queue) -> Result<(Name, FoundOrMade)> {
+    /// Finds or plans the queue of this description, and plans its bindings.
+    pub(super) fn queue_with_bindings(
+        &mut self,
+        description: &descriptions::Queue,
+    ) -> Result<Arc<QueueCore>> {
+        let queue = self.queue(description)?;
+        self.bindings_of_queue(description, queue.name())?;
+        Ok(queue)
+    }
+
+    fn bindings_of_queue(&mut self, queue: &descriptions::Queue, name: &Name) -> Result {
+        for binding in queue.bindings() {
+            self.source(binding.source())?;
+            self.binding(binding, name, EntityKind::Queue)?;
+        }
+        Ok(())
+    }
+
+    /// Finds or plans the queue of this description.
+    fn queue(&mut self, description: &descriptions::Queue) -> Result<Arc<QueueCore>> {
         let vhost = self.vhost.name();
         let wanted = checked(description.name())?;
         description.argument_table().check_depth()?;
         if is_reserved(&wanted) && !description.is_open() && !description.is_passive() {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
-        match self.topology.queues.get(&wanted) {
+        match self.declared_queue(&wanted) {
             Some(there) => {
                 self.vhost.check_access(there, self.connection)?;
                 if !description.is_open() && !description.is_passive() {
                     check_queue_equivalence(&there.description, description, &wanted, vhost)?;
                 }
-                return Ok((wanted, FoundOrMade::Found(Arc::clone(&there.queue))));
+                return Ok(Arc::clone(&there.queue));
             }
             None if description.is_passive() => {
                 return Err(Error::not_found(EntityKind::Queue, &wanted, vhost));
@@ -258,8 +302,8 @@ impl Batch<'_> {
             arguments,
             owner: description.is_exclusive().then_some(self.connection),
         };
-        self.queue = Some((name.clone(), declared));
-        Ok((name, FoundOrMade::Made(queue)))
+        self.queues.insert(name, declared);
+        Ok(queue)
     }
 
     fn binding(
@@ -280,8 +324,8 @@ impl Batch<'_> {
             return Err(not_found(EntityKind::Exchange, &source));
         };
         let target = match kind {
-            EntityKind::Queue => match self.planned_queue(destination) {
-                Some(queue) => Target::Queue(queue),
+            EntityKind::Queue => match self.declared_queue(destination) {
+                Some(declared) => Target::Queue(Arc::clone(&declared.queue)),
                 None => return Err(not_found(EntityKind::Queue, destination)),
             },
             _ => Target::Exchange(destination.clone()),
@@ -305,11 +349,9 @@ impl Batch<'_> {
         self.topology.exchanges.get(name).or_else(planned)
     }
 
-    fn planned_queue(&self, name: &Name) -> Option<Arc<QueueCore>> {
-        match &self.queue {
-            Some((planned, declared)) if planned == name => Some(Arc::clone(&declared.queue)),
-            _ => self.topology.queue(name),
-        }
+    fn declared_queue(&self, name: &Name) -> Option<&DeclaredQueue> {
+        let planned = || self.queues.get(name);
+        self.topology.queues.get(name).or_else(planned)
     }
 }
 
@@ -321,15 +363,15 @@ impl Topology {
     fn make(
         &mut self,
         exchanges: HashMap<Name, DeclaredExchange>,
-        queue: Option<(Name, DeclaredQueue)>,
+        queues: HashMap<Name, DeclaredQueue>,
         bindings: Vec<NewBinding>,
     ) -> Result {
         let new_exchanges: Vec<Name> = exchanges.keys().cloned().collect();
-        let new_queue = queue.as_ref().map(|(name, _)| name.clone());
+        let new_queues: Vec<Name> = queues.keys().cloned().collect();
         for (name, exchange) in exchanges {
             self.add_exchange(name, exchange);
         }
-        if let Some((name, queue)) = queue {
+        for (name, queue) in queues {
             self.add_queue(name, queue);
         }
         let mut made = Vec::with_capacity(bindings.len());
@@ -352,7 +394,7 @@ impl Topology {
                             &binding.arguments,
                         );
                     }
-                    new_queue.iter().for_each(|name| {
+                    new_queues.iter().for_each(|name| {
                         self.remove_queue(name);
                     });
                     new_exchanges

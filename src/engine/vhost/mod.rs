@@ -16,6 +16,7 @@
 
 mod budgets;
 mod capacity;
+mod consumers;
 mod dead_letters;
 mod declaration;
 mod declare;

@@ -9,8 +9,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use super::VirtualHost;
 use crate::{
     engine::queue::{
-        Checkout, ConsumerId, Counts, Credit, DelayedKey, DeliveryTarget, Effects, Group, PushedBy,
-        QueueCore, ReturnedDelivery, SubscribeRefused, SubscribeRequest,
+        Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy, QueueCore,
+        ReturnedDelivery,
     },
     message::envelope::{Envelope, NEVER},
     model::{arguments::QueueArguments, name::Name},
@@ -91,19 +91,6 @@ impl VirtualHost {
         self.with_queue(queue, |state, now, effects| {
             state.remove_consumers(consumers, &mut VecDeque::new(), returned, now, effects);
         });
-    }
-
-    /// Adds a consumer. `target` gets its id before its first message. It runs under the queue's
-    /// lock.
-    pub(crate) fn subscribe(
-        self: &Arc<Self>,
-        queue: &Arc<QueueCore>,
-        request: SubscribeRequest,
-        target: impl FnOnce(ConsumerId) -> DeliveryTarget,
-    ) -> Result<ConsumerId, SubscribeRefused> {
-        self.with_queue(queue, |state, now, effects| {
-            state.subscribe(request, target, now, effects)
-        })
     }
 
     /// Moves messages of a consumer's inbox into `run`, which must be empty. If the inbox is

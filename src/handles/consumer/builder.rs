@@ -4,7 +4,6 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 
 use super::{Consumer, ConsumerQueue, cancel::cancel};
 use crate::{
-    engine::vhost::{REPLY_TO, WithBindings},
     message::{codec::Codecs, payload::Payload},
     model::{
         descriptions::Queue,
@@ -12,11 +11,7 @@ use crate::{
         name::Name,
     },
     runtime::{sync::atomic::AtomicBool, waiter::Turn},
-    session::{
-        channel,
-        connection::Connection,
-        subscriber::{Subscriber, SubscriberOptions},
-    },
+    session::{channel, connection::Connection, subscriber::SubscriberOptions},
 };
 
 /// The default prefetch: the number of unsettled messages that a consumer may hold.
@@ -171,6 +166,9 @@ impl<T: Payload> ConsumerBuilder<T> {
 
     /// Declares the queues, and starts the consumer.
     ///
+    /// All of it is one atomic operation, so that no queue is deleted in between. A failure changes
+    /// nothing.
+    ///
     /// # RabbitMQ
     /// `basic.consume`, after `queue.declare` and `basic.qos`.
     ///
@@ -203,27 +201,19 @@ impl<T: Payload> ConsumerBuilder<T> {
             expected_size: size_of::<T>() as u64,
         };
         let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
-        let mut queues = Vec::with_capacity(self.queues.len());
-        for (place, queue) in self.queues.iter().enumerate() {
-            let started =
-                subscribe(&connection, queue, &options).and_then(|subscriber| {
-                    match &self.channel {
-                        Some(channel) => channel.adopt(&subscriber).map(|()| subscriber),
-                        None => Ok(subscriber),
-                    }
-                });
-            match started {
-                Ok(subscriber) => {
-                    queues.push(ConsumerQueue {
-                        subscriber,
-                        ended: Arc::clone(&ended),
-                        place,
-                    });
-                }
-                Err(error) => {
-                    cancel(&queues);
-                    return Err(error);
-                }
+        let started = connection.core().start_consumers(&self.queues, &options)?;
+        let queues: Vec<_> = (started.into_iter().enumerate())
+            .map(|(place, subscriber)| ConsumerQueue {
+                subscriber,
+                ended: Arc::clone(&ended),
+                place,
+            })
+            .collect();
+        if let Some(channel) = &self.channel {
+            let mut subscribers = queues.iter().map(|queue| &queue.subscriber);
+            if let Err(error) = subscribers.try_for_each(|subscriber| channel.adopt(subscriber)) {
+                cancel(&queues);
+                return Err(error);
             }
         }
         Ok(Consumer {
@@ -232,33 +222,6 @@ impl<T: Payload> ConsumerBuilder<T> {
             codecs,
             payload: PhantomData,
         })
-    }
-}
-
-/// Declares the queue and subscribes to it.
-///
-/// An auto-delete queue can lose its last consumer between the two steps, and is deleted then. The
-/// function declares it again.
-fn subscribe(
-    connection: &Connection,
-    queue: &Queue,
-    options: &SubscriberOptions,
-) -> Result<Arc<Subscriber>> {
-    loop {
-        // The name as declared: a generated one, or the given one without its line breaks.
-        let name = connection
-            .gate()
-            .declare_queue(queue, WithBindings::Yes)?
-            .name;
-        // The name for direct replies can be declared, but never becomes a queue. A retry would not
-        // end.
-        let fleeting = (queue.is_auto_delete() || queue.is_open())
-            && !queue.is_passive()
-            && !name.starts_with(REPLY_TO);
-        match connection.core().subscribe(&name, options.clone()) {
-            Err(error) if error.is_not_found() && fleeting => {}
-            subscribed => return subscribed,
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         error::Result,
         name::Name,
     },
-    session::publisher::Caller,
+    session::{gate::Gate, publisher::Caller},
 };
 
 /// The destination of a producer: an exchange, or a queue (by the default exchange).
@@ -186,6 +186,33 @@ impl<T: Payload> ProducerBuilder<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn build(self) -> Result<Producer<T>> {
+        self.build_to(|gate, destination| match destination {
+            Destination::Queue(queue) => {
+                let declared = gate.declare_queue(queue, WithBindings::Yes)?;
+                Ok((Name::empty(), declared.name, true))
+            }
+            Destination::Exchange(exchange)
+                if exchange.name().is_empty() && exchange.bindings().is_empty() =>
+            {
+                Ok((Name::empty(), Name::empty(), false))
+            }
+            Destination::Exchange(exchange) => {
+                gate.declare_exchange(exchange, WithBindings::Yes)?;
+                Ok((Name::new(exchange.name())?, Name::empty(), false))
+            }
+        })
+    }
+
+    /// Creates a producer for a queue that is declared already.
+    pub(crate) fn build_for(self, queue: Name) -> Result<Producer<T>> {
+        self.build_to(|_, _| Ok((Name::empty(), queue, true)))
+    }
+
+    /// `declare` returns the exchange, the routing key, and whether the destination is a queue.
+    fn build_to(
+        self,
+        declare: impl FnOnce(&Gate, &Destination) -> Result<(Name, Name, bool)>,
+    ) -> Result<Producer<T>> {
         let connection = self.connection?;
         let gate = connection.gate();
         gate.check_open()?;
@@ -193,21 +220,7 @@ impl<T: Payload> ProducerBuilder<T> {
         gate.check_user_id(&self.properties)?;
         self.properties.validate()?;
         let routing_key = self.routing_key.map(Name::new).transpose()?;
-        let (exchange, own_key, to_queue) = match &self.destination {
-            Destination::Queue(queue) => {
-                let declared = gate.declare_queue(queue, WithBindings::Yes)?;
-                (Name::empty(), declared.name, true)
-            }
-            Destination::Exchange(exchange)
-                if exchange.name().is_empty() && exchange.bindings().is_empty() =>
-            {
-                (Name::empty(), Name::empty(), false)
-            }
-            Destination::Exchange(exchange) => {
-                gate.declare_exchange(exchange, WithBindings::Yes)?;
-                (Name::new(exchange.name())?, Name::empty(), false)
-            }
-        };
+        let (exchange, own_key, to_queue) = declare(gate, &self.destination)?;
         let routing_key = routing_key.unwrap_or(own_key);
         let always_encode = gate.always_encode();
         // A message with the default codec and no properties needs no stored properties.

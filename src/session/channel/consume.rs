@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     engine::{
-        queue::{Credit, DeliveryTarget, SubscribeRefused, SubscribeRequest},
+        queue::{Credit, DeliveryTarget, SubscribeRequest},
         vhost::{OnGet, REPLY_TO, Requester},
     },
     model::{
         arguments::ConsumerArguments,
-        error::{Error, Result},
+        error::{EntityKind, Error, Result},
         name::Name,
     },
     session::{
@@ -240,15 +240,8 @@ impl Channel {
             made = Some(origin);
             DeliveryTarget::Push(Arc::new(sink))
         });
-        match (subscribed, made) {
-            (Ok(_), Some(origin)) => Ok(origin),
-            (Err(SubscribeRefused::InUse), _) => Err(Error::exclusive_use(name, vhost.name())),
-            _ => Err(Error::not_found(
-                crate::model::error::EntityKind::Queue,
-                name,
-                vhost.name(),
-            )),
-        }
+        subscribed?;
+        made.ok_or_else(|| Error::not_found(EntityKind::Queue, name, vhost.name()))
     }
 
     /// Ends a consumer. Its unsettled deliveries stay with the channel, can be settled, and count

@@ -21,6 +21,7 @@ use crate::{
         vhost::{ConnectionId, VirtualHost},
     },
     model::{
+        descriptions::Queue,
         error::{CancelReason, Error, Result},
         name::Name,
     },
@@ -131,33 +132,37 @@ impl ConnectionCore {
         self.members.lock().channels.remove(&number);
     }
 
-    /// Starts a consumer that ends with this connection.
+    /// Declares the queues and starts a consumer of each of them: all or nothing. The consumers end
+    /// with this connection.
     ///
     /// # Errors
-    /// - [`Error::NotFound`] for an unknown queue.
-    /// - [`Error::ResourceLocked`] if the queue is exclusive to another connection.
+    /// - Those of the declarations.
+    /// - [`Error::ResourceLocked`] if a queue is exclusive to another connection.
     /// - [`Error::AccessRefused`] if an exclusive consumer keeps this one out.
     /// - [`Error::ConnectionClosed`] or [`Error::ShutDown`].
-    pub(crate) fn subscribe(
+    pub(crate) fn start_consumers(
         self: &Arc<Self>,
-        queue: &Name,
-        options: SubscriberOptions,
-    ) -> Result<Arc<Subscriber>> {
+        queues: &[Queue],
+        options: &SubscriberOptions,
+    ) -> Result<Vec<Arc<Subscriber>>> {
         let owner: Weak<dyn SubscriberOwner> = Arc::downgrade(self) as Weak<ConnectionCore>;
-        let subscriber = self.gate.subscribe(queue, owner, options)?;
+        let started = self.gate.start_consumers(queues, &owner, options)?;
         let mut members = self.members.lock();
-        // `close` collects under this lock. Either it finds this subscriber, or the connection is
+        // `close` collects under this lock. Either it finds these subscribers, or the connection is
         // found closed here.
         if let Err(error) = self.gate.check_open() {
             drop(members);
-            subscriber.cancel(CancelReason::ConnectionClosed);
+            for subscriber in started {
+                subscriber.cancel(CancelReason::ConnectionClosed);
+            }
             return Err(error);
         }
-        members
-            .subscribers
-            .insert(subscriber.number(), Arc::downgrade(&subscriber));
+        for subscriber in &started {
+            let weak = Arc::downgrade(subscriber);
+            members.subscribers.insert(subscriber.number(), weak);
+        }
         drop(members);
-        Ok(subscriber)
+        Ok(started)
     }
 
     /// Closes channels and consumers, then deletes the exclusive queues.

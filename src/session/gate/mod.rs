@@ -14,7 +14,7 @@ use super::{
     delay_queue::DelayQueue,
     getter::Getter,
     publisher::{Publisher, PublisherConfig},
-    subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
+    subscriber::{NewSubscriber, Subscriber, SubscriberOptions, SubscriberOwner},
     unacked::DeliveryOrigin,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     model::{
         arguments::QueueType,
         descriptions::{Budget, Exchange, Queue},
-        error::{EntityKind, Error, Result},
+        error::{CancelReason, EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
     },
@@ -293,19 +293,64 @@ impl Gate {
         Ok(Getter::new(DeliveryOrigin::gets(&self.vhost, &queue)))
     }
 
-    /// Starts a consumer of a queue.
-    pub(super) fn subscribe(
+    /// Declares a queue with its bindings, and returns its getter: all or nothing.
+    pub(crate) fn declare_getter(&self, queue: &Queue) -> Result<Getter> {
+        let queue = self.declare_and_read(queue)?;
+        Ok(Getter::new(DeliveryOrigin::gets(&self.vhost, &queue)))
+    }
+
+    /// Declares a queue with its bindings, and returns it for reading.
+    fn declare_and_read(&self, queue: &Queue) -> Result<Arc<QueueCore>> {
+        self.check_open()?;
+        self.check_embedded("getting")?;
+        self.check_declare_and_read(queue)?;
+        let declared = self.vhost.declare_and_find(self.connection, queue)?;
+        self.check_exclusive(queue.is_exclusive())?;
+        Ok(declared)
+    }
+
+    fn check_declare_and_read(&self, queue: &Queue) -> Result {
+        self.access
+            .check(Configure, EntityKind::Queue, queue.name())?;
+        self.access.check(Read, EntityKind::Queue, queue.name())
+    }
+
+    /// Declares the queues with their bindings, and starts a consumer of each of them: all or
+    /// nothing.
+    pub(super) fn start_consumers(
         &self,
-        queue: &Name,
-        owner: Weak<dyn SubscriberOwner>,
-        options: SubscriberOptions,
-    ) -> Result<Arc<Subscriber>> {
+        queues: &[Queue],
+        owner: &Weak<dyn SubscriberOwner>,
+        options: &SubscriberOptions,
+    ) -> Result<Vec<Arc<Subscriber>>> {
+        self.check_open()?;
         if let Some(backend) = &self.backend {
-            self.check_open()?;
-            return self.subscribe_remotely(backend, queue, owner, options);
+            return self.start_consumers_remotely(backend, queues, owner, options);
         }
-        let queue = self.read_queue(queue)?;
-        Subscriber::start(&self.vhost, queue, owner, options, None)
+        let mut subscribers = Vec::with_capacity(queues.len());
+        let mut subscriptions = Vec::with_capacity(queues.len());
+        for queue in queues {
+            self.check_declare_and_read(queue)?;
+            let (new, request) = NewSubscriber::new(&self.vhost, Weak::clone(owner), options)?;
+            subscribers.push(new);
+            subscriptions.push((queue, request));
+        }
+        let subscribed = self
+            .vhost
+            .declare_and_subscribe(self.connection, subscriptions)?;
+        let started: Vec<_> = subscribers
+            .into_iter()
+            .zip(subscribed)
+            .map(|(new, (queue, id))| new.started(&self.vhost, queue, id, None))
+            .collect();
+        let is_exclusive = queues.iter().any(Queue::is_exclusive);
+        if let Err(error) = self.check_exclusive(is_exclusive) {
+            for subscriber in started {
+                subscriber.cancel(CancelReason::ConnectionClosed);
+            }
+            return Err(error);
+        }
+        Ok(started)
     }
 
     /// A publisher to an exchange. The user's permission to write is checked when a route is
@@ -360,11 +405,11 @@ impl Gate {
         self.vhost.policies(kind)
     }
 
-    /// The queue for what can be neither delivered nor routed on; `None` drops it.
-    pub(crate) fn set_dead_letter_queue(&self, name: Option<&Name>) -> Result {
+    /// Declares the queue for what can be neither delivered nor routed on; `None` drops it.
+    pub(crate) fn set_dead_letter_queue(&self, queue: Option<&Queue>) -> Result {
         self.check_open()?;
         self.check_embedded("a dead-letter queue")?;
-        let queue = name.map(|name| self.vhost.queue(self.connection, name));
+        let queue = queue.map(|queue| self.declare_and_read(queue));
         self.vhost.set_dead_letter_queue(queue.transpose()?);
         Ok(())
     }

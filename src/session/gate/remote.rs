@@ -4,7 +4,9 @@ use std::sync::{Arc, Weak};
 
 use super::Gate;
 use crate::{
+    engine::queue::{DeliveryTarget, Inbox},
     model::{
+        descriptions::Queue,
         error::{CancelReason, Error, Result},
         name::Name,
     },
@@ -12,7 +14,7 @@ use crate::{
     session::{
         backend::{Backend, Confirmation, RemoteConsumer, RemoteInbox},
         publisher::{OnFull, Started},
-        subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
+        subscriber::{NewSubscriber, Subscriber, SubscriberOptions, SubscriberOwner},
     },
 };
 
@@ -76,12 +78,39 @@ impl Gate {
         }
     }
 
-    pub(super) fn subscribe_remotely(
+    /// Declares the queues and starts a consumer of each of them, one after the other.
+    pub(super) fn start_consumers_remotely(
+        &self,
+        backend: &Arc<dyn Backend>,
+        queues: &[Queue],
+        owner: &Weak<dyn SubscriberOwner>,
+        options: &SubscriberOptions,
+    ) -> Result<Vec<Arc<Subscriber>>> {
+        let mut started: Vec<Arc<Subscriber>> = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let declared = self.wait(backend.declare_queue(queue));
+            let subscribed = declared.and_then(|declared| {
+                self.subscribe_remotely(backend, &declared.name, Weak::clone(owner), options)
+            });
+            match subscribed {
+                Ok(subscriber) => started.push(subscriber),
+                Err(error) => {
+                    for subscriber in started {
+                        subscriber.cancel(CancelReason::ConsumerCancelled);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(started)
+    }
+
+    fn subscribe_remotely(
         &self,
         backend: &Arc<dyn Backend>,
         queue: &Name,
         owner: Weak<dyn SubscriberOwner>,
-        options: SubscriberOptions,
+        options: &SubscriberOptions,
     ) -> Result<Arc<Subscriber>> {
         let local = self.vhost.detached_queue(queue);
         let inbox = Arc::new(RemoteInbox::new(&self.vhost, &local));
@@ -94,7 +123,12 @@ impl Gate {
             auto_ack: options.auto_ack,
         };
         let remote = (Arc::clone(backend), Arc::clone(&inbox));
-        let subscriber = Subscriber::start(&self.vhost, local, owner, options, Some(remote))?;
+        let (new, mut request) = NewSubscriber::new(&self.vhost, owner, options)?;
+        // The engine enforces the prefetch itself.
+        request.prefetch = 0;
+        let target = |_| DeliveryTarget::Inbox(Inbox::default());
+        let id = self.vhost.subscribe(&local, request, target)?;
+        let subscriber = new.started(&self.vhost, local, id, Some(remote));
         inbox.serve(&subscriber);
         match self.wait(backend.subscribe(consumer, inbox)) {
             Ok(number) => {

@@ -1,6 +1,7 @@
 //! Declaring, and asking for the route of a message.
 
 mod all_or_nothing;
+mod auto_delete;
 mod declare;
 mod plain_names;
 mod route;
