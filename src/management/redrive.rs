@@ -121,6 +121,13 @@ impl Connection {
     /// A moved message keeps its `x-death` header. If the message dies again, the counts in the
     /// header continue.
     ///
+    /// The messages stay in `queue` until they are moved, one by one. A message that a consumer
+    /// takes meanwhile is not moved, and neither is a message that arrives after the call began.
+    ///
+    /// # Panics
+    /// If the filter panics. The messages that it has accepted before are moved then, and all
+    /// others are in their places.
+    ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound) if `queue` does not exist,
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
@@ -151,27 +158,43 @@ impl Connection {
         let from = self.gate().getter(&Name::new(queue.name())?)?;
         let key = Name::empty();
         let home_publisher = self.gate().publisher(Name::empty(), key, true, None, None);
+        // A moved message may die again at once. It then comes behind this position.
+        let end = from.end_position();
         let mut moved = 0;
-        let mut kept = Vec::new();
-        // `get_all` takes the messages out, so the filter does not run under the queue's lock.
-        for envelope in from.get_all() {
-            let chosen = (moved as usize) < which.most && (which.filter)(envelope.properties());
-            let bytes = envelope.size();
-            match chosen.then(|| home(envelope.properties())).flatten() {
-                Some(home) => match send_home(&home_publisher, &home, envelope) {
-                    Ok(()) => {
-                        from.settle_moved(1, bytes);
-                        moved += 1;
+        let mut last = None;
+        loop {
+            let page = from.page(last, end, PAGE);
+            let Some((behind, _)) = page.last() else {
+                return Ok(moved);
+            };
+            last = Some(*behind);
+            for (place, properties) in page {
+                if moved as usize >= which.most {
+                    return Ok(moved);
+                }
+                // The filter is user code. All messages are in the queue while it runs.
+                let chosen = (which.filter)(&properties);
+                let Some(home) = chosen.then(|| home(&properties)).flatten() else {
+                    continue;
+                };
+                // A consumer may have it by now.
+                if let Some(envelope) = from.get_at(place) {
+                    let bytes = envelope.size();
+                    match send_home(&home_publisher, &home, envelope) {
+                        Ok(()) => {
+                            from.settle_moved(1, bytes);
+                            moved += 1;
+                        }
+                        Err(envelope) => from.requeue_undelivered(vec![envelope]),
                     }
-                    Err(envelope) => kept.push(envelope),
-                },
-                None => kept.push(envelope),
+                }
             }
         }
-        from.requeue_undelivered(kept);
-        Ok(moved)
     }
 }
+
+/// The number of messages in a page. The queue's lock is held while one page is read.
+const PAGE: usize = 256;
 
 /// The queue in which a message died last.
 fn home(properties: &Properties) -> Option<Name> {

@@ -4,8 +4,8 @@ use std::{sync::Arc, task::Poll};
 
 use super::unacked::DeliveryOrigin;
 use crate::{
-    engine::vhost::QueueDeleted,
-    message::envelope::Envelope,
+    engine::{queue::ReadyKey, vhost::QueueDeleted},
+    message::envelope::{Envelope, SharedProperties},
     model::{error::CancelReason, name::Name},
     runtime::{
         clock::Time,
@@ -52,9 +52,28 @@ impl Getter {
         self.origin.vhost.time()
     }
 
-    /// Takes all ready messages out, in order.
-    pub(crate) fn get_all(&self) -> Vec<Envelope> {
-        self.origin.vhost.get_all(&self.origin.queue)
+    /// The position that the next new message of the queue gets.
+    pub(crate) fn end_position(&self) -> u64 {
+        self.origin.vhost.end_position(&self.origin.queue)
+    }
+
+    /// Up to `most` ready messages behind `key` and before the position `end`, in the order of
+    /// delivery, with their properties. They stay where they are.
+    pub(crate) fn page(
+        &self,
+        key: Option<ReadyKey>,
+        end: u64,
+        most: usize,
+    ) -> Vec<(ReadyKey, SharedProperties)> {
+        let DeliveryOrigin { vhost, queue, .. } = &*self.origin;
+        vhost.map_ready(queue, key, end, most, |(key, envelope)| {
+            (key, envelope.shared_properties())
+        })
+    }
+
+    /// Takes the ready message at `key` out. `None` if it is not ready any more.
+    pub(crate) fn get_at(&self, key: ReadyKey) -> Option<Envelope> {
+        self.origin.vhost.get_at(&self.origin.queue, key)
     }
 
     /// Messages that were got are in another queue now.

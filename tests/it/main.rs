@@ -28,6 +28,7 @@ mod limits;
 mod model;
 mod payloads;
 mod publish;
+mod redrive;
 mod settle;
 mod stress;
 mod topology;

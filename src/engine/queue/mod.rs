@@ -19,6 +19,7 @@
 //! 7. The switch from one consumer to the next (cancel, exclusive) is one critical section: remove
 //!    the consumer, return its inbox, serve the next one.
 
+mod browse;
 mod budget;
 mod consumer_id;
 mod consumer_state;
@@ -51,6 +52,7 @@ pub(crate) use self::{
     outcome::{
         Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery, SubscribeRefused,
     },
+    ready::ReadyKey,
     returns::AwaitedDelays,
     state::IDLE_CAPACITY,
     tally::Counts,

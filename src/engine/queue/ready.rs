@@ -4,7 +4,7 @@
 //! a returned message goes back to its position among them. Knows nothing of consumers, limits or
 //! time.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap, ops::Bound};
 
 use super::{
     permit::{Commit, Slot},
@@ -22,6 +22,13 @@ pub(crate) struct Ready {
     /// message would be slow.
     top: usize,
     totals: MessageTotals,
+}
+
+/// The place of a ready message among the others, in the order of delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ReadyKey {
+    level: Reverse<usize>,
+    position: u64,
 }
 
 /// Counts a message that was put at the end of the only lane.
@@ -101,7 +108,7 @@ impl Ready {
     /// priority first. The order within a priority stays.
     pub(crate) fn sort_by_priority(&self, batch: &mut [Envelope]) {
         if self.lanes.len() > 1 {
-            batch.sort_by_key(|envelope| std::cmp::Reverse(self.level(envelope)));
+            batch.sort_by_key(|envelope| Reverse(self.level(envelope)));
         }
     }
 
@@ -172,6 +179,36 @@ impl Ready {
         self.lanes.iter().map(|lane| lane.arrived.capacity()).sum()
     }
 
+    /// The messages behind `key`, or all, in the order of delivery. Of each priority only those
+    /// before the position `end`.
+    pub(super) fn behind(
+        &self,
+        key: Option<ReadyKey>,
+        end: u64,
+    ) -> impl Iterator<Item = (ReadyKey, &Envelope)> {
+        let top = key.map_or(self.top, |key| key.level.0.min(self.top));
+        let levels = self.lanes[..=top].iter().enumerate().rev();
+        levels.flat_map(move |(level, lane)| {
+            let level = Reverse(level);
+            let last = key.filter(|key| key.level == level);
+            let behind = lane.behind(last.map(|key| key.position));
+            let old = behind.take_while(move |envelope| envelope.position < end);
+            old.map(move |envelope| {
+                let position = envelope.position;
+                (ReadyKey { level, position }, envelope)
+            })
+        })
+    }
+
+    /// Takes out the message at `key`, if it is still there.
+    pub(super) fn remove(&mut self, key: ReadyKey) -> Option<Envelope> {
+        let lane = self.lanes.get_mut(key.level.0)?;
+        let returned = lane.returned.remove(&key.position);
+        let envelope = returned.or_else(|| lane.arrived.remove(key.position))?;
+        self.totals -= MessageTotals::new(1, envelope.size());
+        Some(envelope)
+    }
+
     /// Takes all messages in order.
     pub(crate) fn drain(&mut self) -> Vec<Envelope> {
         std::iter::from_fn(|| self.pop()).collect()
@@ -186,6 +223,19 @@ impl Lane {
             (Some(_), None) => true,
             (None, _) => false,
         }
+    }
+
+    /// The messages behind a position, or all, in the order of their positions.
+    fn behind(&self, position: Option<u64>) -> impl Iterator<Item = &Envelope> {
+        let from = position.map_or(Bound::Unbounded, Bound::Excluded);
+        let returned = self.returned.range((from, Bound::Unbounded));
+        let mut returned = returned.map(|(_, envelope)| envelope).peekable();
+        let mut arrived = self.arrived.behind(position).peekable();
+        std::iter::from_fn(move || match (returned.peek(), arrived.peek()) {
+            (Some(one), Some(other)) if other.position < one.position => arrived.next(),
+            (Some(_), _) => returned.next(),
+            (None, _) => arrived.next(),
+        })
     }
 
     fn head(&self) -> Option<&Envelope> {

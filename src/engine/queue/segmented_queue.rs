@@ -4,7 +4,7 @@
 //! A single ring buffer would double its capacity when full. Then half of it could be empty, and
 //! each time all messages would be moved.
 //!
-//! Knows nothing of priorities or positions.
+//! Knows nothing of priorities. Positions only ever grow from the front to the back.
 
 use std::{collections::VecDeque, mem};
 
@@ -23,7 +23,7 @@ pub(super) struct SegmentedQueue {
     /// The rest of the segment that messages are taken from. All these came before those of
     /// `segments`.
     first: VecDeque<Envelope>,
-    /// None is empty, and all but the last are full. New messages go to the last.
+    /// None is empty, and all but the last were full once. New messages go to the last.
     segments: VecDeque<Segment>,
     /// An emptied segment, to be used again for the next new one.
     recycled: Option<Vec<Envelope>>,
@@ -141,6 +141,51 @@ impl SegmentedQueue {
         moved
     }
 
+    /// The messages behind a position, or all, in order.
+    pub(super) fn behind(&self, position: Option<u64>) -> impl Iterator<Item = &Envelope> {
+        let passed =
+            move |envelope: &Envelope| position.is_some_and(|last| envelope.position <= last);
+        let first = self.first.partition_point(passed);
+        let is_passed = |segment: &Segment| segment.messages.last().is_some_and(passed);
+        let segments = self
+            .segments
+            .range(self.segments.partition_point(is_passed)..);
+        // Only the next segment can have messages on both sides.
+        let others = segments.flat_map(move |segment| {
+            let from = segment.messages.partition_point(passed);
+            &segment.messages[from..]
+        });
+        self.first.range(first..).chain(others)
+    }
+
+    /// Takes out the message at a position.
+    pub(super) fn remove(&mut self, position: u64) -> Option<Envelope> {
+        if self.first.is_empty() {
+            // Messages are cheap to take from its front, and most are taken from there.
+            self.next_segment();
+        }
+        let place = |envelope: &Envelope| envelope.position;
+        if let Ok(index) = self.first.binary_search_by_key(&position, place) {
+            self.len -= 1;
+            return self.first.remove(index);
+        }
+        let is_passed = |segment: &Segment| {
+            let last = segment.messages.last();
+            last.is_some_and(|last| last.position < position)
+        };
+        let number = self.segments.partition_point(is_passed);
+        let segment = self.segments.get_mut(number)?;
+        let index = segment.messages.binary_search_by_key(&position, place);
+        let envelope = segment.messages.remove(index.ok()?);
+        segment.bytes = segment.bytes.wrapping_sub(envelope.size());
+        self.len -= 1;
+        if segment.messages.is_empty() {
+            let room = self.segments.remove(number);
+            self.recycle(room.unwrap_or_default().messages);
+        }
+        Some(envelope)
+    }
+
     /// Frees the memory if the queue is empty.
     pub(super) fn shrink_to_idle(&mut self) {
         if self.len == 0 {
@@ -193,7 +238,7 @@ mod tests {
         #![proptest_config(crate::model::test_cases::cases())]
 
         #[test]
-        fn it_is_a_queue(steps in proptest::collection::vec((0..4_u8, 1..600_usize), 0..40)) {
+        fn it_is_a_queue(steps in proptest::collection::vec((0..6_u8, 1..600_usize), 0..40)) {
             let (mut line, mut model) = (SegmentedQueue::default(), VecDeque::new());
             let mut next = 0;
             for (step, count) in steps {
@@ -206,6 +251,19 @@ mod tests {
                     2 => for _ in 0..count {
                         let popped = line.pop_front().map(|envelope| envelope.position);
                         prop_assert_eq!(popped, model.pop_front());
+                    },
+                    // Counted from the front or the back, whether there is such a message or not.
+                    3 | 4 => {
+                        let index = match step {
+                            3 => count,
+                            _ => model.len().saturating_sub(count),
+                        };
+                        let position = model.remove(index);
+                        let removed = line.remove(position.unwrap_or(next));
+                        prop_assert_eq!(removed.map(|envelope| envelope.position), position);
+                        let behind = line.behind(position).map(|envelope| envelope.position);
+                        let from = position.map_or(0, |_| index);
+                        prop_assert!(behind.eq(model.range(from..).copied()));
                     },
                     _ => {
                         let mut run = Vec::new();

@@ -41,7 +41,7 @@ pub(crate) struct QueueState {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) ready: Ready,
     pub(super) consumers: Consumers,
-    next_position: u64,
+    pub(super) next_position: u64,
     /// Waiters that want a message and are not consumers.
     get_waiters: WaitList,
     /// Waiters for an idle queue.

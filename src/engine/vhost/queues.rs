@@ -10,7 +10,7 @@ use super::VirtualHost;
 use crate::{
     engine::queue::{
         Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy, QueueCore,
-        ReturnedDelivery,
+        ReadyKey, ReturnedDelivery,
     },
     message::envelope::{Envelope, NEVER},
     model::{arguments::QueueArguments, name::Name},
@@ -191,6 +191,35 @@ impl VirtualHost {
                 .map(|(envelope, _)| envelope)
                 .collect()
         })
+    }
+
+    /// The position that the next new message of the queue gets.
+    pub(crate) fn end_position(&self, queue: &QueueCore) -> u64 {
+        queue.lock().end_position()
+    }
+
+    /// Calls `look` with up to `most` ready messages behind `key` and before the position `end`, in
+    /// the order of delivery. `look` runs under the lock and must not run user code.
+    pub(crate) fn map_ready<R>(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        key: Option<ReadyKey>,
+        end: u64,
+        most: usize,
+        look: impl FnMut((ReadyKey, &Envelope)) -> R,
+    ) -> Vec<R> {
+        self.with_queue(queue, |state, now, effects| {
+            state.map_ready(key, end, most, look, now, effects)
+        })
+    }
+
+    /// As a get, for the ready message at `key`. `None` if it is not ready any more.
+    pub(crate) fn get_at(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        key: ReadyKey,
+    ) -> Option<Envelope> {
+        self.with_queue(queue, |state, now, effects| state.get_at(key, now, effects))
     }
 
     /// Acknowledges messages taken by gets.

@@ -1,0 +1,49 @@
+//! Looking at the ready messages one page after the other, and taking single ones out.
+//!
+//! A message that is looked at stays ready. So user code can choose among copies of properties
+//! without the lock, and other consumers are served meanwhile.
+
+use super::{effects::Effects, ready::ReadyKey, state::QueueState};
+use crate::message::envelope::Envelope;
+
+impl QueueState {
+    /// The end of the ready messages: later ones get this position or a higher one.
+    pub(crate) fn end_position(&self) -> u64 {
+        self.next_position
+    }
+
+    /// Calls `look` with up to `most` ready messages behind `key`, in the order of delivery. Leaves
+    /// out the messages at the position `end` or behind it.
+    pub(crate) fn map_ready<R>(
+        &mut self,
+        key: Option<ReadyKey>,
+        end: u64,
+        most: usize,
+        look: impl FnMut((ReadyKey, &Envelope)) -> R,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Vec<R> {
+        self.expire(now, effects);
+        self.schedule(effects);
+        let old = self.ready.behind(key, end);
+        old.take(most).map(look).collect()
+    }
+
+    /// As [`get`](Self::get), for the ready message at `key`. `None` if it is not ready any more.
+    pub(crate) fn get_at(
+        &mut self,
+        key: ReadyKey,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Option<Envelope> {
+        self.apply_settlements(now, effects);
+        self.expire(now, effects);
+        let envelope = self.ready.remove(key);
+        self.expire(now, effects);
+        self.schedule(effects);
+        self.wake_publish_waiters(effects);
+        let envelope = envelope?;
+        self.tally.got.add_message(envelope.size());
+        Some(envelope)
+    }
+}
