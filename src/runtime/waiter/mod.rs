@@ -46,6 +46,7 @@ use crate::runtime::{
         thread::{self, Thread},
         thread_local,
     },
+    user_drop::drop_user_value,
 };
 
 /// Polls `is_due` up to `looks` times in a busy loop. Stops when it is `true`.
@@ -258,6 +259,18 @@ impl Waiter {
 
     fn is(&self, other: &Waiter) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The last holder may be a thread that notifies others, or that has just taken an item.
+impl Drop for WaiterInner {
+    fn drop(&mut self) {
+        if let Sleeper::Task(slot) = &self.sleeper {
+            let waker = slot.lock().take();
+            if let Some(waker) = waker {
+                drop_user_value(waker);
+            }
+        }
     }
 }
 

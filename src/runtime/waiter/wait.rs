@@ -124,7 +124,9 @@ impl TaskWait {
                 if let Some(taken) = try_any(sources, first) {
                     return Poll::Ready(taken);
                 }
-                (Waiter::task(), first)
+                let waiter = Waiter::task();
+                waiter.set_waker(context.waker());
+                (waiter, first)
             }
             Some(waiter) => {
                 let round = Round::resume(sources, &waiter);
@@ -135,12 +137,12 @@ impl TaskWait {
                     self.registered = Some(waiter);
                     return Poll::Pending;
                 }
-                // Inv. 3: try the source that has claimed the waiter first.
+                // Inv. 3: try the source that has claimed the waiter first. No user code runs
+                // before that. A source that takes the waker only now polls the task once more.
                 let token = round.finish();
                 (waiter, token.unwrap_or(first))
             }
         };
-        waiter.set_waker(context.waker());
         let mut round = Round::new(sources, &waiter, first);
         if let Some(taken) = round.enter() {
             return Poll::Ready(taken);
@@ -275,7 +277,7 @@ impl<S: Waitable + ?Sized> Waitable for Arc<S> {
 
 /// The registrations of one waiter, from `enter` until it is removed from the lists.
 ///
-/// The drop removes them. So an early success, a dropped future and a panic (of a user's clock)
+/// The drop removes them. So an early success, a dropped future and a panic (of a user's waker)
 /// leave no registration behind.
 struct Round<'a, S: Waitable> {
     sources: &'a [S],
