@@ -23,42 +23,36 @@ thread_local! {
 /// A panic of the drop ends here, and the panic hook has reported it. If this thread is inside of
 /// another such drop, the value is dropped after that one.
 pub(crate) fn drop_user_value<T: 'static>(value: T) {
-    if is_nested() {
-        return postpone(Box::new(value));
+    let outer = with_waiting(Option::take);
+    if let Some(mut values) = outer {
+        values.push(Box::new(value));
+        return with_waiting(|waiting| *waiting = Some(values));
     }
+    with_waiting(|waiting| *waiting = Some(Vec::new()));
     catch_panic(move || drop(value));
-    while let Some(postponed) = take_postponed() {
-        for value in postponed {
+    while let Some(values) = next_values() {
+        for value in values {
             catch_panic(move || drop(value));
         }
     }
 }
 
-/// Whether there is an outer drop. If not, the caller's drop is the outer one from now on.
-fn is_nested() -> bool {
-    WAITING.with(|waiting| {
-        let outer = waiting.take();
-        let nested = outer.is_some();
-        waiting.set(outer.or(Some(Vec::new())));
-        nested
-    })
-}
-
-fn postpone(value: Box<dyn Any>) {
-    WAITING.with(|waiting| {
-        let mut values = waiting.take().unwrap_or_default();
-        values.push(value);
-        waiting.set(Some(values));
-    });
-}
-
 /// The values that wait. If there are none, the outer drop is over.
-fn take_postponed() -> Option<Vec<Box<dyn Any>>> {
-    WAITING.with(|waiting| {
+fn next_values() -> Option<Vec<Box<dyn Any>>> {
+    with_waiting(|waiting| {
         let values = waiting.take().filter(|values| !values.is_empty());
-        waiting.set(values.is_some().then(Vec::new));
+        *waiting = values.is_some().then(Vec::new);
         values
     })
+}
+
+/// Calls `change` with the list of this thread. The threads of the interleaving tests have none at
+/// their end.
+fn with_waiting<R>(change: impl FnOnce(&mut Waiting) -> R) -> R {
+    let mut list = WAITING.try_with(|waiting| waiting.take()).unwrap_or(None);
+    let result = change(&mut list);
+    let _ = WAITING.try_with(|waiting| waiting.set(list));
+    result
 }
 
 #[cfg(all(test, not(shuttle)))]

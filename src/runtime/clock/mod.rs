@@ -9,6 +9,7 @@ mod manual;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod timer_queue;
+mod user_clock;
 
 use std::{
     fmt::Debug,
@@ -16,6 +17,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use self::user_clock::UserClock;
 pub use manual::ManualClock;
 pub(crate) use timer_queue::{TimerKey, TimerPriority, TimerQueue, TimerTarget};
 
@@ -25,6 +27,10 @@ pub(crate) use timer_queue::{TimerKey, TimerPriority, TimerQueue, TimerTarget};
 /// clock. Its timer thread and the time-outs of blocked calls then compute from [`now`](Self::now)
 /// how long to sleep in real time. So a clock that runs faster than real time makes them late,
 /// never early.
+///
+/// A clock that panics stops nothing. The panic ends in the broker, and the panic hook reports it.
+/// From the last reading on, the broker's time then goes on as fast as real time, until the clock
+/// returns a time again.
 ///
 /// # Examples
 /// ```
@@ -101,10 +107,10 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 }
 
 /// A broker's clock, shared by its parts. Reading it may run user code, so it must not be read
-/// under a lock.
+/// under a lock. It never panics.
 #[derive(Clone, Debug)]
 pub(crate) struct Time {
-    clock: Arc<dyn Clock>,
+    clock: Arc<UserClock>,
     manual: Option<ManualClock>,
 }
 
@@ -112,7 +118,7 @@ impl Time {
     pub(crate) fn new(clock: impl Clock) -> Self {
         Time {
             manual: clock.manual().cloned(),
-            clock: Arc::new(clock),
+            clock: Arc::new(UserClock::new(clock)),
         }
     }
 

@@ -234,3 +234,60 @@ fn a_deadline_has_passed_from_its_instant_on() {
     assert!(deadline.has_passed());
     assert_eq!(deadline.remaining(), None);
 }
+
+/// Reads a manual clock, and panics while it is told to.
+#[derive(Debug)]
+struct Faulty {
+    clock: ManualClock,
+    fails: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Faulty {
+    fn read<T>(&self, read: impl FnOnce(&ManualClock) -> T) -> T {
+        if self.fails.load(std::sync::atomic::Ordering::SeqCst) {
+            std::panic::resume_unwind(Box::new("a clock's accident"));
+        }
+        read(&self.clock)
+    }
+}
+
+impl Clock for Faulty {
+    fn now(&self) -> Instant {
+        self.read(ManualClock::now)
+    }
+
+    fn system_now(&self) -> SystemTime {
+        self.read(ManualClock::system_now)
+    }
+}
+
+#[test]
+fn a_clock_that_panics_goes_on_from_its_last_reading() {
+    let clock = ManualClock::new();
+    clock.advance(1_000 * SECOND);
+    let fails = Arc::default();
+    let faulty = Faulty {
+        clock: clock.clone(),
+        fails: Arc::clone(&fails),
+    };
+    let time = Time::new(faulty);
+    let (now, wall) = (time.now(), time.system_now());
+    assert_eq!((now, wall), (clock.now(), clock.system_now()));
+    clock.advance(1_000 * SECOND);
+    fails.store(true, std::sync::atomic::Ordering::SeqCst);
+    // Less than the test takes, and more than nothing.
+    assert!((now..now + 1_000 * SECOND).contains(&time.now()));
+    assert!((wall..wall + 1_000 * SECOND).contains(&time.system_now()));
+    fails.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(time.now(), clock.now());
+}
+
+#[test]
+fn a_clock_that_has_always_panicked_shows_the_real_time() {
+    let faulty = Faulty {
+        clock: ManualClock::new(),
+        fails: Arc::new(true.into()),
+    };
+    let before = Instant::now();
+    assert!(Time::new(faulty).now() >= before);
+}

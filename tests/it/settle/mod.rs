@@ -2,3 +2,4 @@
 
 mod deliveries;
 mod outliving;
+mod panicking_clock;
