@@ -15,6 +15,7 @@ mod completions;
 mod confirms;
 mod credit;
 mod delayed;
+mod drain;
 mod ends;
 mod timer;
 mod topology;
