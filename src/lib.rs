@@ -176,6 +176,7 @@
 //! | [`Consumer`] | [`recv`](Consumer::recv), [`iter`](Consumer::iter) | [`try_recv`](Consumer::try_recv) | [`recv_timeout`](Consumer::recv_timeout), [`recv_batch`](Consumer::recv_batch) | [`recv_async`](Consumer::recv_async) |
 //! | [`SimpleQueue`] | [`get`](SimpleQueue::get) | [`try_get`](SimpleQueue::try_get) | [`get_timeout`](SimpleQueue::get_timeout) | [`get_async`](SimpleQueue::get_async) |
 //! | [`Events`](channel::Events) of a channel | [`recv`](channel::Events::recv) | [`try_recv`](channel::Events::try_recv) | [`recv_timeout`](channel::Events::recv_timeout) | [`recv_async`](channel::Events::recv_async) |
+//! | the end of a [`Broker`] | [`shutdown`](Broker::shutdown) with `Duration::MAX` | `shutdown` with `Duration::ZERO` | [`shutdown`](Broker::shutdown) | [`shutdown_async`](Broker::shutdown_async) |
 //! | [`Select`] | [`select`](Select::select) | [`try_select`](Select::try_select) | [`select_timeout`](Select::select_timeout) | |
 //!
 //! An empty queue and a time-out have error types of their own ([`TryRecvError`],
@@ -191,6 +192,7 @@
 //! | a [`Channel`] is closed | its consumers end; its unsettled messages return, marked as redelivered |
 //! | a [`Connection`] is closed | its channels and consumers end; then its exclusive queues are deleted |
 //! | a queue is deleted | its messages are lost; waiting receivers get [`CancelReason::QueueDeleted`]; settling its deliveries does nothing |
+//! | a broker [shuts down](Broker::shutdown) | publishes from outside are refused; consumers finish their work, and may publish meanwhile; the report counts what was delivered, dropped and left |
 //! | the last [`Broker`] clone is dropped | all queues and consumers end; all waiting threads and tasks are woken; every other handle returns [`Error::BrokerDropped`] |
 //! | a message does not decode | the receiver gets [`RecvError::Decode`]; dropping it rejects the message, so that it causes no endless loop |
 //!

@@ -51,18 +51,21 @@ pub(super) struct Holders {
     last_receiver: AtomicU64,
     /// The gets that are unsettled.
     gets: AtomicU64,
-    /// Whether there may be claims.
-    has_claims: AtomicBool,
+    /// Whether deliveries need no settlement, since they are acknowledged when they are made.
+    auto_ack: bool,
+    /// Whether a settlement is an acknowledgement at most: there are no claims and no auto-ack.
+    is_plain: AtomicBool,
     /// The deliveries that have made producers, by position. A leaf lock.
     claims: Mutex<BTreeMap<u64, Claimed>>,
 }
 
-impl Default for Holders {
-    fn default() -> Holders {
+impl Holders {
+    pub(super) fn new(auto_ack: bool) -> Holders {
         Holders {
             last_receiver: AtomicU64::new(NOBODY),
             gets: AtomicU64::new(0),
-            has_claims: AtomicBool::new(false),
+            auto_ack,
+            is_plain: AtomicBool::new(!auto_ack),
             claims: Mutex::default(),
         }
     }
@@ -120,23 +123,25 @@ impl Holders {
     /// A claim of the delivery at this position.
     pub(super) fn claim(&self, position: u64, drain: &Arc<Drain>) -> Claim {
         let mut claims = self.claims.lock();
-        self.has_claims.store(true, SeqCst);
+        self.is_plain.store(false, SeqCst);
         claims.entry(position).or_default().claim(drain)
     }
 
-    /// The delivery at this position is settled.
+    /// Whether a settlement ends no claim, and is needed.
     #[inline(always)]
-    pub(super) fn end_claims(&self, position: u64) {
-        if self.has_claims.load(Relaxed) {
-            self.end_claims_of(position);
-        }
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain.load(Relaxed)
     }
 
-    #[inline(never)]
-    fn end_claims_of(&self, position: u64) {
+    /// The delivery at this position is settled.
+    pub(super) fn end_claims(&self, position: u64) {
+        if self.is_plain() {
+            return;
+        }
         let mut claims = self.claims.lock();
         claims.remove(&position);
-        self.has_claims.store(!claims.is_empty(), SeqCst);
+        let is_plain = claims.is_empty() && !self.auto_ack;
+        self.is_plain.store(is_plain, SeqCst);
     }
 }
 

@@ -131,7 +131,7 @@ impl NewSubscriber {
             remote: remote
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
             subscriber: Weak::clone(subscriber),
-            holders: Holders::default(),
+            holders: Holders::new(self.auto_ack),
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
             number: self.number,

@@ -114,7 +114,7 @@ impl DeliveryOrigin {
             auto_ack: false,
             remote: None,
             subscriber: Weak::new(),
-            holders: Holders::default(),
+            holders: Holders::new(false),
         })
     }
 
@@ -148,6 +148,19 @@ impl DeliveryOrigin {
                 Ok(())
             }
             None => self.ack_otherwise(messages, bytes, envelope),
+        }
+    }
+
+    /// Acknowledges a delivery that may have made producers, unless it is acknowledged already.
+    ///
+    /// # Errors
+    /// Those of [`ack`](Self::ack).
+    #[inline(never)]
+    fn ack_with_claims(&self, envelope: &Envelope) -> Result {
+        self.holders.end_claims(envelope.position);
+        match self.auto_ack {
+            true => Ok(()),
+            false => self.ack(1, envelope.size(), Some(envelope)),
         }
     }
 
@@ -301,11 +314,10 @@ impl Unacked {
         // Read before the settlement: a shutdown may wait for this settlement, and end before it
         // returns.
         let up = origin.vhost.is_up();
-        let acked = match origin.auto_ack {
-            true => Ok(()),
-            false => origin.ack(1, self.envelope.size(), Some(&self.envelope)),
+        let acked = match origin.holders.is_plain() {
+            true => origin.ack(1, self.envelope.size(), Some(&self.envelope)),
+            false => origin.ack_with_claims(&self.envelope),
         };
-        origin.holders.end_claims(self.envelope.position);
         if !up {
             return origin.vhost.check_up();
         }

@@ -231,7 +231,7 @@ impl Channel {
                 auto_ack: options.auto_ack,
                 remote: None,
                 subscriber: Weak::new(),
-                holders: Holders::default(),
+                holders: Holders::new(options.auto_ack),
             });
             let sink = ChannelSink {
                 core: self.downgrade(),

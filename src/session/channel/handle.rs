@@ -143,7 +143,7 @@ impl Channel {
             connection: core,
             number,
             group,
-            holders: Holders::default(),
+            holders: Holders::new(false),
             state: Mutex::new(state),
         };
         Channel {
