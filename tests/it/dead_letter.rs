@@ -1,12 +1,12 @@
 //! Dead letters: their targets, their reasons, and their way back.
 
-use std::{thread, time::Duration};
+use std::{pin::pin, task::Poll, thread, time::Duration};
 
 use leveret::{
     Broker, Exchange, Message, Overflow, Queue, RecvError, Redrive, Result, TryRecvError,
 };
 
-use crate::common::{SECOND, on_a_manual_clock, share_of};
+use crate::common::{Alarm, SECOND, on_a_manual_clock, share_of};
 
 #[test]
 fn redriven_messages_go_home_and_the_others_keep_their_places() -> Result {
@@ -97,6 +97,27 @@ fn an_undecodable_message_is_rejected_and_never_returns() -> Result {
     assert!(matches!(consumer.recv(), Err(RecvError::Decode(_))));
     assert_eq!(*consumer.recv()?, 7);
     assert_eq!(*broker.consumer::<String>(&dead)?.recv()?, "seven");
+    Ok(())
+}
+
+#[test]
+fn an_undeliverable_dead_letter_wakes_the_consumer_of_the_dead_letter_queue() -> Result {
+    let broker = Broker::new();
+    let lost = Queue::new("lost").max_length(1);
+    broker.vhost("/")?.set_dead_letter_queue(Some(&lost))?;
+    let consumer = broker.consumer_builder::<u32>(&lost).prefetch(1).build()?;
+    let tasks = Queue::new("tasks").dead_letter_exchange("missing");
+    let tasks = broker.simple_queue::<u32>(&tasks)?;
+    let alarm = Alarm::new();
+    let mut waiting = pin!(consumer.recv_async());
+    assert!(alarm.poll(waiting.as_mut()).is_pending());
+    tasks.put(7)?;
+    tasks.get()?.reject()?;
+    assert!(alarm.has_rung());
+    match alarm.poll(waiting.as_mut()) {
+        Poll::Ready(delivery) => assert_eq!(*delivery?, 7),
+        Poll::Pending => panic!("it still waits"),
+    }
     Ok(())
 }
 

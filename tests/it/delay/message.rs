@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use leveret::{Message, Queue, Requeue, Result, TryRecvError};
 
-use crate::common::{SECOND, on_a_manual_clock};
+use crate::common::{SECOND, on_a_manual_clock, rest};
 
 #[test]
 fn a_delayed_message_wakes_a_consumer_when_it_is_due_and_not_before() -> Result {
@@ -35,5 +35,22 @@ fn a_delay_that_never_ends_overflows_nothing() -> Result {
     queue.get()?.nack(Requeue::After(Duration::MAX))?;
     clock.advance(Duration::from_secs(1 << 40));
     assert!(queue.is_empty());
+    Ok(())
+}
+
+#[test]
+fn delayed_messages_have_places_of_their_own_and_return_to_them() -> Result {
+    let (broker, clock) = on_a_manual_clock();
+    let queue = broker.simple_queue::<u32>("q")?;
+    for number in 0..3 {
+        queue.put_message(Message::new(number).deliver_after(SECOND))?;
+    }
+    clock.advance(SECOND);
+    queue.put(3)?;
+    let held: Vec<_> = (0..4).map(|_| queue.get()).collect::<Result<_, _>>()?;
+    assert!(held.iter().map(|delivery| **delivery).eq(0..4));
+    drop(held);
+    let again: Vec<_> = (0..4).map(|number| (number, true)).collect();
+    assert_eq!(rest::<u32>(&broker, "q"), again);
     Ok(())
 }

@@ -262,3 +262,23 @@ fn a_blocked_publisher_goes_on_when_a_policy_lifts_the_limit() {
     assert!(alarm.has_rung());
     assert_eq!(block_on(publishing).unwrap().routed, 1);
 }
+
+#[test]
+fn the_deletion_of_a_queue_wakes_its_blocked_publishers() -> Result {
+    for place in PLACES {
+        let broker = Broker::new();
+        let queue = place(&broker)?;
+        let producer = broker.producer::<u32>(&queue)?;
+        let alarms = [Alarm::new(), Alarm::new()];
+        let mut first = pin!(producer.publish_async(7));
+        let mut second = pin!(producer.publish_async(8));
+        assert!(alarms[0].poll(first.as_mut()).is_pending());
+        assert!(alarms[1].poll(second.as_mut()).is_pending());
+        broker.delete(&queue)?;
+        assert!(alarms.iter().all(|alarm| alarm.has_rung()));
+        for (alarm, publish) in alarms.iter().zip([first, second]) {
+            assert!(matches!(alarm.poll(publish), Poll::Ready(Err(_))));
+        }
+    }
+    Ok(())
+}

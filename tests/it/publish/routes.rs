@@ -1,6 +1,6 @@
 //! Routing of published messages, also after changes of the topology.
 
-use leveret::{Broker, Error, Exchange, FieldTable, Queue, Result, channel::IfUnused};
+use leveret::{Broker, Error, Exchange, FieldTable, Policy, Queue, Result, channel::IfUnused};
 
 use crate::common::{connect, in_time, queue, rest};
 
@@ -159,4 +159,27 @@ fn an_alternate_exchange_gets_unrouted_messages_as_soon_as_it_is_declared() {
     broker.delete(&spare).unwrap();
     assert_eq!(producer.publish(3).unwrap().routed, 0);
     assert_eq!(rest::<u32>(&broker, "q"), [(2, false)]);
+}
+
+#[test]
+fn an_alternate_exchange_of_a_policy_gets_unrouted_messages_at_once() -> Result {
+    let broker = Broker::new();
+    let spare = Exchange::fanout("spare");
+    broker.declare(&Queue::new("rest").bind(&spare, ""))?;
+    let upstream = Exchange::fanout("upstream");
+    let main = Exchange::direct("main").bind(&upstream, "");
+    broker.declare(&main)?;
+    let producers = [&main, &upstream].map(|exchange| broker.producer::<u32>(exchange));
+    let vhost = broker.vhost("/")?;
+    let policy = Policy::new("spare", "^main$").setting("alternate-exchange", "spare");
+    for producer in producers {
+        let producer = producer?;
+        // Each producer remembers its route from here on.
+        assert_eq!(producer.publish(1)?.routed, 0);
+        vhost.set_policy(policy.clone())?;
+        assert_eq!(producer.publish(2)?.routed, 1);
+        vhost.clear_policy("spare")?;
+        assert_eq!(producer.publish(3)?.routed, 0);
+    }
+    Ok(())
 }
