@@ -347,8 +347,8 @@ pub use crate::{
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
         redrive::Redrive,
         snapshot::{
-            BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, QueueSnapshot, Snapshot,
-            VhostSnapshot,
+            BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, PolicySnapshot, QueueSnapshot,
+            Snapshot, VhostSnapshot,
         },
     },
     message::{

@@ -8,6 +8,7 @@
 //! Knows nothing of live queues. The virtual host computes the effective arguments again when a
 //! policy was set or cleared.
 
+mod pattern;
 mod set;
 mod settings;
 
@@ -16,7 +17,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::set::Policies;
-use crate::model::field_value::{FieldTable, FieldValue};
+use crate::model::{
+    field_value::{FieldTable, FieldValue},
+    name::Name,
+};
 
 /// Policies of users, or those of the operator of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +54,12 @@ pub(crate) enum PolicyKind {
 /// `stream-max-segment-size-bytes`, and (unchecked) all that begin with `ha-`.
 ///
 /// The pattern may match anywhere in the name. `^` and `$` anchor it to the ends of the name. It is
-/// an expression of the `regex` crate, which has no look-around and no back-references.
+/// an expression of the `fancy-regex` crate: Perl's syntax, with look-around and back-references.
+///
+/// A match that takes over 100,000 steps counts as no match. [`PolicySnapshot`] counts such matches
+/// for each policy.
+///
+/// [`PolicySnapshot`]: crate::PolicySnapshot
 ///
 /// # Examples
 /// ```
@@ -67,6 +76,17 @@ pub(crate) enum PolicyKind {
 ///
 /// let definition = FieldTable::from([("max-length", 10)]);
 /// assert_eq!(policy.definition(definition).definition.len(), 1);
+/// ```
+///
+/// An export of RabbitMQ names the virtual host as well. The name is read and not kept, because a
+/// policy is set in the virtual host of the connection:
+///
+/// ```
+/// # use leveret::Policy;
+/// let exported = r#"{"vhost": "/", "name": "p", "pattern": "^q", "apply-to": "queues",
+///     "definition": {"max-length": 5}, "priority": 0}"#;
+/// assert_eq!(serde_json::from_str::<Policy>(exported)?.name, "p");
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -85,6 +105,20 @@ pub struct Policy {
     pub priority: i64,
     /// The settings, at least one.
     pub definition: FieldTable,
+    /// The virtual host of an export.
+    #[serde(default, skip_serializing)]
+    vhost: Exported,
+}
+
+/// A name that is read and not kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Name")]
+struct Exported;
+
+impl From<Name> for Exported {
+    fn from(_: Name) -> Self {
+        Exported
+    }
 }
 
 impl Policy {
@@ -96,6 +130,7 @@ impl Policy {
             apply_to: ApplyTo::All,
             priority: 0,
             definition: FieldTable::new(),
+            vhost: Exported,
         }
     }
 

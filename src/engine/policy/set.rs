@@ -2,10 +2,9 @@
 
 use std::cmp;
 
-use regex::Regex;
-
 use super::{
     ApplyTo, Policy, PolicyKind,
+    pattern::Pattern,
     settings::{Invalid, Settings},
 };
 use crate::model::{
@@ -63,14 +62,15 @@ impl Policies {
         self.operator.clear(name)
     }
 
-    /// The policies, in the order in which they are tried.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Policy> {
-        self.policies.iter()
-    }
-
-    /// The operator policies, in the order in which they are tried.
-    pub(crate) fn iter_operator(&self) -> impl Iterator<Item = &Policy> {
-        self.operator.iter()
+    /// The policies of a kind, in the order in which they are tried. With each of them comes the
+    /// number of its matches that took too many steps and counted as none.
+    pub(crate) fn iter(&self, kind: PolicyKind) -> impl Iterator<Item = (&Policy, u64)> {
+        let ranked = match kind {
+            PolicyKind::User => &self.policies,
+            PolicyKind::Operator => &self.operator,
+        };
+        let compiled = ranked.0.iter();
+        compiled.map(|compiled| (&compiled.policy, compiled.pattern.unfinished()))
     }
 
     /// The policy that applies to a queue or an exchange. Other entities have no policies.
@@ -138,10 +138,6 @@ impl Ranked {
         self.0.len() < before
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Policy> {
-        self.0.iter().map(|compiled| &compiled.policy)
-    }
-
     fn matching(&self, entity: EntityKind, name: &str) -> Option<&Compiled> {
         self.0.iter().find(|compiled| compiled.fits(entity, name))
     }
@@ -151,7 +147,7 @@ impl Ranked {
 #[derive(Clone, Debug)]
 struct Compiled {
     policy: Policy,
-    pattern: Regex,
+    pattern: Pattern,
     settings: Settings,
 }
 
@@ -163,11 +159,8 @@ impl Compiled {
             let Invalid { key, reason } = invalid;
             Error::invalid_argument(&key, EntityKind::Policy, &name, vhost, reason)
         };
-        let pattern = Regex::new(&policy.pattern).map_err(|error| {
-            let reason = format!(
-                "pattern should be regular expression but is invalid: {}",
-                what_is_wrong(&error)
-            );
+        let pattern = Pattern::new(&policy.pattern).map_err(|wrong| {
+            let reason = format!("pattern should be regular expression but is invalid: {wrong}");
             let key = "pattern".to_owned();
             refused(Invalid { key, reason })
         })?;
@@ -185,7 +178,7 @@ impl Compiled {
             ApplyTo::Exchanges => entity == EntityKind::Exchange,
             ApplyTo::Queues => entity == EntityKind::Queue,
         };
-        applies && self.pattern.is_match(name)
+        applies && self.pattern.is_in(name)
     }
 
     /// A policy of a lower rank is tried first. Names decide among equals, where RabbitMQ's order
@@ -193,11 +186,4 @@ impl Compiled {
     fn rank(&self) -> (cmp::Reverse<i64>, &str) {
         (cmp::Reverse(self.policy.priority), &self.policy.name)
     }
-}
-
-/// The last line of the parser's message. The lines before it mark the position.
-fn what_is_wrong(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }

@@ -32,12 +32,14 @@ impl VirtualHost {
         }))
     }
 
-    pub(crate) fn policies(&self, kind: PolicyKind) -> Vec<Policy> {
+    /// The policies in the order in which they are tried. With each of them comes the number of its
+    /// matches that took too many steps and counted as none.
+    pub(crate) fn policies(&self, kind: PolicyKind) -> Vec<(Policy, u64)> {
         let policies = self.policies.lock();
-        match kind {
-            PolicyKind::User => policies.iter().cloned().collect(),
-            PolicyKind::Operator => policies.iter_operator().cloned().collect(),
-        }
+        let policies = policies.iter(kind);
+        policies
+            .map(|(policy, unfinished)| (policy.clone(), unfinished))
+            .collect()
     }
 
     /// Changes the policies and applies them to every queue and exchange. A declaration at the same

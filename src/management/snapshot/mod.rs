@@ -1,8 +1,9 @@
 //! A snapshot of a broker as plain values: exchanges, queues, bindings, budgets and counts.
 
 mod budget;
+mod policy;
 
-pub use self::budget::BudgetSnapshot;
+pub use self::{budget::BudgetSnapshot, policy::PolicySnapshot};
 
 use std::{fmt, sync::Arc};
 
@@ -65,6 +66,9 @@ pub struct VhostSnapshot {
     /// The bindings, sorted by source, destination and binding key. The bindings of the default
     /// exchange are left out.
     pub bindings: Vec<BindingSnapshot>,
+    /// The policies, and then the operator policies, each in the order in which they are matched.
+    #[serde(default)]
+    pub policies: Vec<PolicySnapshot>,
 }
 
 /// One exchange of a [`Snapshot`].
@@ -272,6 +276,7 @@ fn snapshot_of(gate: &Gate) -> Result<VhostSnapshot> {
         exchanges,
         queues,
         bindings,
+        policies: policy::snapshots(gate),
     })
 }
 

@@ -303,7 +303,8 @@ impl Connection {
     ///
     /// [`clear_policy`](Self::clear_policy) has an example.
     pub fn policies(&self) -> Vec<Policy> {
-        self.gate().policies(PolicyKind::User)
+        let policies = self.gate().policies(PolicyKind::User);
+        policies.into_iter().map(|(policy, _)| policy).collect()
     }
 
     /// Sets an operator policy, as [`set_policy`](Self::set_policy) sets a policy of a user.
@@ -357,7 +358,8 @@ impl Connection {
     ///
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn operator_policies(&self) -> Vec<Policy> {
-        self.gate().policies(PolicyKind::Operator)
+        let policies = self.gate().policies(PolicyKind::Operator);
+        policies.into_iter().map(|(policy, _)| policy).collect()
     }
 
     /// Closes the connection. Its channels close, and its typed consumers are cancelled. Its

@@ -401,7 +401,9 @@ impl Gate {
         self.vhost.clear_policy(name, kind)
     }
 
-    pub(crate) fn policies(&self, kind: PolicyKind) -> Vec<Policy> {
+    /// The policies in the order in which they are tried, each with the number of its matches that
+    /// took too many steps.
+    pub(crate) fn policies(&self, kind: PolicyKind) -> Vec<(Policy, u64)> {
         self.vhost.policies(kind)
     }
 

@@ -1,0 +1,117 @@
+//! The regular expression of a policy, with a limit of steps for each match.
+
+use std::cell::Cell;
+
+use fancy_regex::{Regex, RegexBuilder};
+
+use crate::runtime::catch_panic::catch_panic;
+
+/// How often a match may go back and try another way. A look-around in a row of others needs the
+/// square of the length of a name, which is 65,025. The limit is reached within milliseconds.
+const MAX_STEPS: usize = 100_000;
+
+/// The limit of the size of a compiled pattern, in instructions. Its call of its own groups
+/// multiplies it.
+const MAX_INSTRUCTIONS: usize = 100_000;
+
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    regex: Regex,
+    /// How many matches took too many steps.
+    unfinished: Cell<u64>,
+}
+
+impl Pattern {
+    /// # Errors
+    /// The fault of the pattern.
+    pub(super) fn new(pattern: &str) -> Result<Self, String> {
+        let compile = || {
+            RegexBuilder::new(pattern)
+                .backtrack_limit(MAX_STEPS)
+                .max_prog_size(MAX_INSTRUCTIONS)
+                .build()
+        };
+        // The engine is not proven to be free of panics.
+        let compiled = catch_panic(compile).ok_or("it cannot be compiled")?;
+        let regex = compiled.map_err(|error| what_is_wrong(&error))?;
+        Ok(Self {
+            regex,
+            unfinished: Cell::new(0),
+        })
+    }
+
+    /// Whether the pattern is anywhere in the name. A match that takes too many steps is counted,
+    /// and is none.
+    pub(super) fn is_in(&self, name: &str) -> bool {
+        let matched = catch_panic(|| self.regex.is_match(name));
+        matched.and_then(Result::ok).unwrap_or_else(|| {
+            self.unfinished.set(self.unfinished.get() + 1);
+            false
+        })
+    }
+
+    pub(super) fn unfinished(&self) -> u64 {
+        self.unfinished.get()
+    }
+}
+
+/// The last line of the parser's message. The lines before it mark the position.
+fn what_is_wrong(error: &fancy_regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RabbitMQ 3.10.8 takes all of them.
+    #[test]
+    fn a_pattern_may_look_around_and_refer_back() {
+        for (pattern, fitting, other) in [
+            (r"^(?!amq\.).*", "orders", "amq.orders"),
+            (r"^(.*(?<![E|e]rror))?$", "orders", "orders.error"),
+            (r"^(?!(foo|bar)\.).+$", "baz.foo", "foo.baz"),
+            (r"^(?=.*\.eu\.)(?=.*\.v2$)", "orders.eu.v2", "orders.v2.eu"),
+            (r"(?<=a|bc)d", "bcd", "cd"),
+            (r"^(.)\1$", "aa", "ab"),
+            (r"^(?<n>a|b)\k<n>$", "bb", "ab"),
+            (r"^(?>a+)b", "aab", "aac"),
+            (r"^a++b", "aab", "aac"),
+            (r"^(a)?(?(1)b|c)$", "c", "b"),
+            (r"(?i)^ABC$", "abc", "abd"),
+            (r"^[[:alpha:]]+\d$", "abc1", "abc"),
+            (r"\Aab\z", "ab", "abc"),
+        ] {
+            let compiled = Pattern::new(pattern).unwrap();
+            assert!(compiled.is_in(fitting), "{pattern} in {fitting}");
+            assert!(!compiled.is_in(other), "{pattern} in {other}");
+        }
+    }
+    #[test]
+    fn a_match_that_takes_too_many_steps_is_none_and_is_counted() {
+        // There are many ways to cut the name into these parts, and none of them ends with `c`.
+        let pattern = Pattern::new("(a|b|ab)*(?>c)").unwrap();
+        assert!(!pattern.is_in("ba"));
+        assert_eq!(pattern.unfinished(), 0);
+        let long = "ab".repeat(127);
+        for round in 1..3 {
+            assert!(!pattern.is_in(&long));
+            assert_eq!(pattern.unfinished(), round);
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_grows_without_end_is_refused() {
+        let calls = (0..30).map(|at| format!(r"(?<g{at}>\g<g{0}>\g<g{0}>)", at + 1));
+        for growing in [
+            format!("(?=a){}b{}", "(?:".repeat(1_000), "){100}".repeat(1_000)),
+            // Each group calls the next one twice.
+            format!("{}(?<g30>(?=a)a)", calls.collect::<String>()),
+            "(".repeat(100_000),
+        ] {
+            assert!(Pattern::new(&growing).is_err());
+        }
+    }
+}
