@@ -98,7 +98,7 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn purge(&self, queue: impl Into<Queue>) -> Result<u64> {
-        self.gate().purge(&Name::new(queue.into().name())?)
+        self.gate().purge(&Name::of_entity(queue.into().name())?)
     }
 
     /// Takes back the messages that the typed consumers of a queue have in advance and that none of

@@ -112,9 +112,9 @@ impl Delayed {
     pub(crate) fn at(connection: &Connection, destination: &Destination) -> Result<Delayed> {
         let gate = connection.gate();
         let queue = match destination {
-            Destination::Queue(queue) => gate.delayed_of_queue(&Name::new(queue.name())?)?,
+            Destination::Queue(queue) => gate.delayed_of_queue(&Name::of_entity(queue.name())?)?,
             Destination::Exchange(exchange) => {
-                gate.delayed_of_exchange(&Name::new(exchange.name())?)?
+                gate.delayed_of_exchange(&Name::of_entity(exchange.name())?)?
             }
         };
         Ok(Delayed { queue })

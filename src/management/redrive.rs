@@ -155,7 +155,7 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn redrive(&self, queue: &Queue, mut which: Redrive<'_>) -> Result<u64> {
-        let from = self.gate().getter(&Name::new(queue.name())?)?;
+        let from = self.gate().getter(&Name::of_entity(queue.name())?)?;
         let key = Name::empty();
         let home_publisher = self.gate().publisher(Name::empty(), key, true, None, None);
         // A moved message may die again at once. It then comes behind this position.

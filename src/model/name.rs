@@ -5,7 +5,7 @@
 //! names are reserved.
 
 use std::{
-    borrow::Borrow,
+    borrow::{Borrow, Cow},
     cmp::Ordering,
     fmt,
     hash::{Hash, Hasher},
@@ -67,6 +67,14 @@ impl Name {
         }
     }
 
+    /// Checks the name of a queue, an exchange or a budget and keeps it without its line ends.
+    ///
+    /// RabbitMQ removes them where such a thing is declared, bound or deleted. Here they are
+    /// removed wherever it is named, so that each of its names leads to it.
+    pub(crate) fn of_entity(name: &str) -> Result<Name, NameTooLong> {
+        Name::new(without_line_ends(name))
+    }
+
     /// The empty name. Allocates nothing.
     pub const fn empty() -> Name {
         Name(None)
@@ -77,6 +85,16 @@ impl Name {
         self.0.as_deref().unwrap_or_default()
     }
 }
+
+/// The text without carriage returns and line feeds.
+pub(crate) fn without_line_ends(text: &str) -> Cow<'_, str> {
+    match text.contains(LINE_ENDS) {
+        true => Cow::Owned(text.replace(LINE_ENDS, "")),
+        false => Cow::Borrowed(text),
+    }
+}
+
+const LINE_ENDS: [char; 2] = ['\r', '\n'];
 
 /// The error of a name of more than [`Name::MAX_BYTES`] bytes.
 ///

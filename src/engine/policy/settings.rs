@@ -184,7 +184,7 @@ impl<'a> Setting<'a> {
     }
 
     fn name(&self, what: &str) -> Result<Option<Name>, String> {
-        let name = |value: &FieldValue| Name::new(value.as_str()?).ok();
+        let name = |value: &FieldValue| Name::of_entity(value.as_str()?).ok();
         self.read(name, what, "text of at most 255 bytes")
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     VirtualHost,
-    declare::checked,
     topology::{DeclaredBudget, Topology},
 };
 use crate::{
@@ -13,13 +12,14 @@ use crate::{
         arguments::{QueueArguments, check_budget_equivalence},
         descriptions,
         error::{EntityKind, Error, Result},
+        name::Name,
     },
 };
 
 impl VirtualHost {
     /// `true` if the budget is new.
     pub(crate) fn declare_budget(&self, description: &descriptions::Budget) -> Result<bool> {
-        let name = checked(description.name())?;
+        let name = Name::of_entity(description.name())?;
         let invalid = |field: &str, reason: &str| {
             Error::invalid_argument(field, EntityKind::Budget, &name, self.name(), reason)
         };
@@ -49,7 +49,7 @@ impl VirtualHost {
 
     /// Succeeds if there is no such budget.
     pub(crate) fn delete_budget(&self, name: &str) -> Result {
-        let name = checked(name)?;
+        let name = Name::of_entity(name)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(declared) = topology.budgets.get(&name) else {

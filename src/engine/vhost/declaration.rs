@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     QueueDeclared, Target, Topology, VirtualHost,
-    declare::{checked, is_reserved},
+    declare::is_reserved,
     effects::PendingEffects,
     topology::{ConnectionId, DeclaredExchange, DeclaredQueue},
 };
@@ -92,7 +92,7 @@ impl VirtualHost {
         bindings: WithBindings,
     ) -> Result<QueueDeclared> {
         // Before the locks: it may drop a channel, whose events hold payloads.
-        let replies = self.declare_reply_to(&checked(queue.name())?)?;
+        let replies = self.declare_reply_to(&Name::of_entity(queue.name())?)?;
         let plan = |batch: &mut Batch<'_>| {
             let planned = match replies {
                 Some(declared) => Planned::Replies(declared),
@@ -134,7 +134,7 @@ impl VirtualHost {
     /// # Errors
     /// [`Error::NotFound`] for a name for direct replies, which is not a queue.
     pub(super) fn check_no_replies(&self, queue: &descriptions::Queue) -> Result {
-        let name = checked(queue.name())?;
+        let name = Name::of_entity(queue.name())?;
         match self.declare_reply_to(&name)? {
             Some(_) => Err(Error::not_found(EntityKind::Queue, &name, self.name())),
             None => Ok(()),
@@ -187,7 +187,7 @@ impl Batch<'_> {
             names::DELAYED_MESSAGE => None,
             kind => Some(kind.parse::<ExchangeKind>()?),
         };
-        let name = checked(description.name())?;
+        let name = Name::of_entity(description.name())?;
         description.argument_table().check_depth()?;
         if name.is_empty() {
             return Err(Error::default_exchange());
@@ -263,7 +263,7 @@ impl Batch<'_> {
     /// Finds or plans the queue of this description.
     fn queue(&mut self, description: &descriptions::Queue) -> Result<Arc<QueueCore>> {
         let vhost = self.vhost.name();
-        let wanted = checked(description.name())?;
+        let wanted = Name::of_entity(description.name())?;
         description.argument_table().check_depth()?;
         if is_reserved(&wanted) && !description.is_open() && !description.is_passive() {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
@@ -312,7 +312,7 @@ impl Batch<'_> {
         destination: &Name,
         kind: EntityKind,
     ) -> Result {
-        let source = checked(binding.source().name())?;
+        let source = Name::of_entity(binding.source().name())?;
         let routing_key = Name::new(binding.routing_key())?;
         binding.argument_table().check_depth()?;
         if source.is_empty() {

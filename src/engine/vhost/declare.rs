@@ -43,21 +43,13 @@ pub(crate) struct BindingRequest<'a> {
     pub(crate) arguments: &'a FieldTable,
 }
 
-/// Removes line breaks from a name in a declaration, as RabbitMQ does.
-pub(super) fn checked(name: &str) -> Result<Name> {
-    Ok(match name.contains(['\r', '\n']) {
-        true => Name::new(name.replace(['\r', '\n'], ""))?,
-        false => Name::new(name)?,
-    })
-}
-
 pub(super) fn is_reserved(name: &Name) -> bool {
     name.starts_with("amq.")
 }
 
 impl VirtualHost {
     pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
-        let name = checked(name)?;
+        let name = Name::of_entity(name)?;
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
@@ -70,7 +62,7 @@ impl VirtualHost {
 
     /// Succeeds if there is no such exchange.
     pub(crate) fn delete_exchange(self: &Arc<Self>, name: &str, if_unused: bool) -> Result {
-        let name = checked(name)?;
+        let name = Name::of_entity(name)?;
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
@@ -190,7 +182,7 @@ impl VirtualHost {
         connection: ConnectionId,
         name: &str,
     ) -> Result<QueueDeclared> {
-        let name = checked(name)?;
+        let name = Name::of_entity(name)?;
         if let Some(declared) = self.declare_reply_to(&name)? {
             return Ok(declared);
         }
@@ -206,7 +198,7 @@ impl VirtualHost {
         if_unused: bool,
         if_empty: bool,
     ) -> Result<u64> {
-        let name = checked(name)?;
+        let name = Name::of_entity(name)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(declared) = topology.queues.get(&name) else {
@@ -333,7 +325,10 @@ impl VirtualHost {
     }
 
     fn check_binding(request: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
-        let (source, destination) = (checked(request.source)?, checked(request.destination)?);
+        let (source, destination) = (
+            Name::of_entity(request.source)?,
+            Name::of_entity(request.destination)?,
+        );
         let routing_key = Name::new(request.routing_key)?;
         request.arguments.check_depth()?;
         if source.is_empty() || destination.is_empty() && !request.to_queue {

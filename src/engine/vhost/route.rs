@@ -66,6 +66,7 @@ impl VirtualHost {
         routing_key: &str,
         headers: &FieldTable,
     ) -> Result<Vec<Name>> {
+        let name = Name::of_entity(exchange)?;
         Name::check(routing_key)?;
         headers.check_depth()?;
         let without_delay;
@@ -79,13 +80,10 @@ impl VirtualHost {
         let default = Name::empty();
         let topology = self.topology.read();
         self.check_up()?;
-        let exchange = match topology.exchanges.get_key_value(exchange) {
-            _ if exchange.is_empty() => &default,
+        let exchange = match topology.exchanges.get_key_value(&name) {
+            _ if name.is_empty() => &default,
             Some((name, _)) => name,
-            None => {
-                let name = Name::new(exchange)?;
-                return Err(Error::not_found(EntityKind::Exchange, &name, self.name()));
-            }
+            None => return Err(Error::not_found(EntityKind::Exchange, &name, self.name())),
         };
         let found = route_keys(&topology, exchange, &[routing_key], Some(headers));
         let names = found.queues.iter().map(|queue| queue.name().clone());

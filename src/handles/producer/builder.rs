@@ -198,7 +198,7 @@ impl<T: Payload> ProducerBuilder<T> {
             }
             Destination::Exchange(exchange) => {
                 gate.declare_exchange(exchange, WithBindings::Yes)?;
-                Ok((Name::new(exchange.name())?, Name::empty(), false))
+                Ok((Name::of_entity(exchange.name())?, Name::empty(), false))
             }
         })
     }

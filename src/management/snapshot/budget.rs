@@ -68,7 +68,7 @@ impl Connection {
     ///
     /// [`BudgetSnapshot`] has an example.
     pub fn budget(&self, name: &str) -> Result<BudgetSnapshot> {
-        let name = Name::new(name)?;
+        let name = Name::of_entity(name)?;
         let gate = self.gate();
         gate.read_topology(|topology| topology.budgets.get(&name).map(snapshot_of))?
             .ok_or_else(|| Error::not_found(EntityKind::Budget, &name, gate.vhost_name()))

@@ -278,7 +278,7 @@ fn check_without_effect(reader: &ArgumentReader<'_>) -> Result {
 fn budget(reader: &ArgumentReader<'_>) -> Result<Option<Name>> {
     match reader.text(x::BUDGET)? {
         Some("") => Err(reader.invalid(x::BUDGET, "it is empty, expected the name of a budget")),
-        name => Ok(name.map(Name::new).transpose()?),
+        name => Ok(name.map(Name::of_entity).transpose()?),
     }
 }
 

@@ -86,7 +86,7 @@ impl ArgumentReader<'_> {
             return Ok(None);
         };
         match value.as_str() {
-            Some(name) => Ok(Some(Name::new(name)?)),
+            Some(name) => Ok(Some(Name::of_entity(name)?)),
             None => Err(Error::invalid_argument_type(
                 argument,
                 value,

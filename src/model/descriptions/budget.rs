@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::is_unset;
+use super::{entity_name, is_unset, read_entity_name};
 
 /// Describes a byte budget: the total bytes of all queues that it covers.
 ///
@@ -47,6 +47,7 @@ use super::is_unset;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
+    #[serde(deserialize_with = "read_entity_name")]
     name: String,
     limit: u64,
     #[serde(default)]
@@ -96,7 +97,7 @@ impl Budget {
     /// RabbitMQ has no budgets.
     pub fn new(name: impl Into<String>, bytes: u64) -> Self {
         Self {
-            name: name.into(),
+            name: entity_name(name),
             limit: bytes,
             policy: BudgetPolicy::default(),
             whole_vhost: false,

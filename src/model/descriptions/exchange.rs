@@ -1,8 +1,9 @@
 //! The description of an exchange.
 
 use super::{
-    Binding, is_unset,
+    Binding, entity_name, is_unset,
     names::{ALTERNATE_EXCHANGE, DELAYED_MESSAGE, DELAYED_TYPE},
+    read_entity_name,
 };
 use crate::model::{
     field_value::{FieldTable, FieldValue},
@@ -40,6 +41,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
+    #[serde(deserialize_with = "read_entity_name")]
     name: String,
     #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
     kind: String,
@@ -61,14 +63,15 @@ impl Exchange {
     /// Describes an exchange of a type that is given by its name in AMQP. The types are `direct`,
     /// `fanout`, `topic`, `headers`, and `x-delayed-message` with the argument `x-delayed-type`.
     /// The declaration of another type fails with
-    /// [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503).
+    /// [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503). Line ends in the name are
+    /// removed.
     ///
     /// # RabbitMQ
     /// `exchange` and `type` of `exchange.declare`. Other types of RabbitMQ's plugins do not exist
     /// here.
     pub fn new(name: impl Into<String>, kind: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
+            name: entity_name(name),
             kind: kind.into(),
             durable: false,
             auto_delete: false,
@@ -220,7 +223,7 @@ impl Exchange {
     /// The argument `alternate-exchange`.
     #[must_use]
     pub fn alternate(self, name: impl Into<String>) -> Self {
-        self.argument(ALTERNATE_EXCHANGE, name.into())
+        self.argument(ALTERNATE_EXCHANGE, entity_name(name))
     }
 
     /// Adds an argument. It replaces an argument of the same name.

@@ -2,7 +2,8 @@
 //!
 //! A program builds a description with chainable setters. Setters never fail; the declaration at
 //! the first use checks names and arguments. A description can be serialized, cloned and compared.
-//! It knows no broker. `arguments` gives the `x-` arguments their meaning.
+//! It knows no broker. `arguments` gives the `x-` arguments their meaning. A name loses its line
+//! ends at once, so that a description has the name of the thing that it declares.
 
 mod binding;
 mod budget;
@@ -19,8 +20,24 @@ pub use self::{
     queue::Queue,
 };
 
-use crate::model::field_value::FieldValue;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
+
+use serde::{Deserialize, Deserializer};
+
+use crate::model::{field_value::FieldValue, name::without_line_ends};
+
+/// The name of a queue, an exchange or a budget, without line ends.
+fn entity_name(name: impl Into<String>) -> String {
+    let name = name.into();
+    match without_line_ends(&name) {
+        Cow::Borrowed(_) => name,
+        Cow::Owned(name) => name,
+    }
+}
+
+fn read_entity_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(entity_name)
+}
 
 /// The field value of a count. A count above AMQP's largest integer becomes that integer, which is
 /// no limit either.

@@ -1,6 +1,9 @@
 //! The description of a queue.
 
-use super::{Binding, Exchange, Overflow, count, is_unset, milliseconds, names as x};
+use super::{
+    Binding, Exchange, Overflow, count, entity_name, is_unset, milliseconds, names as x,
+    read_entity_name,
+};
 use crate::model::{
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -59,6 +62,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
+    #[serde(deserialize_with = "read_entity_name")]
     name: String,
     #[serde(skip_serializing_if = "is_unset")]
     durable: bool,
@@ -78,13 +82,14 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Describes a queue of this name. For the empty name, the broker generates one.
+    /// Describes a queue of this name. For the empty name, the broker generates one. Line ends in
+    /// the name are removed.
     ///
     /// # RabbitMQ
     /// `queue` of `queue.declare`.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
+            name: entity_name(name),
             ..Self::default()
         }
     }
@@ -230,7 +235,7 @@ impl Queue {
     /// ```
     #[must_use]
     pub fn budget(self, name: impl Into<String>) -> Self {
-        self.argument(x::BUDGET, name.into())
+        self.argument(x::BUDGET, entity_name(name))
     }
 
     /// Sets the behaviour at a limit.
@@ -262,7 +267,7 @@ impl Queue {
     /// ```
     #[must_use]
     pub fn dead_letter_exchange(self, name: impl Into<String>) -> Self {
-        self.argument(x::DEAD_LETTER_EXCHANGE, name.into())
+        self.argument(x::DEAD_LETTER_EXCHANGE, entity_name(name))
     }
 
     /// Sets the routing key of dead letters, instead of their own. It requires a dead-letter

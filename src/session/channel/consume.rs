@@ -118,7 +118,7 @@ impl Channel {
     pub fn basic_consume(&self, queue: &str, options: ConsumeOptions) -> Result<Name> {
         let core = self.core();
         let current = self.current_queue()?;
-        let name = Name::new(self.expand(queue, &current)?)?;
+        let name = Name::of_entity(self.expand(queue, &current)?)?;
         if name == REPLY_TO {
             return self.consume_replies(&options);
         }
@@ -324,7 +324,7 @@ impl Channel {
     pub fn basic_get(&self, queue: &str, ack: AckMode) -> Result<Option<ChannelDelivery>> {
         let core = self.core();
         let current = self.current_queue()?;
-        let name = Name::new(self.expand(queue, &current)?)?;
+        let name = Name::of_entity(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
         let origin = core.gate().getter(&name)?.into_origin();
         core.holders.note_receiver(core);

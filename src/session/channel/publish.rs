@@ -226,7 +226,7 @@ impl Channel {
         }
         let core = self.core();
         core.check_open()?;
-        let (exchange, routing_key) = (Name::new(exchange)?, Name::new(routing_key)?);
+        let (exchange, routing_key) = (Name::of_entity(exchange)?, Name::new(routing_key)?);
         let publisher = core.publisher(&exchange);
         let overrides = Overrides {
             routing_key: Some(&routing_key),

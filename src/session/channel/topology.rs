@@ -356,7 +356,7 @@ impl Channel {
 
     fn expand_both(&self, queue: &str, routing_key: &str) -> Result<(Name, Name)> {
         let current = self.current_queue()?;
-        let expanded = Name::new(self.expand(queue, &current)?)?;
+        let expanded = Name::of_entity(self.expand(queue, &current)?)?;
         let routing_key = match (queue, routing_key) {
             ("", "") => expanded.clone(),
             _ => Name::new(routing_key)?,
@@ -392,7 +392,7 @@ impl Channel {
     /// ```
     pub fn queue_purge(&self, queue: &str) -> Result<u64> {
         let current = self.current_queue()?;
-        let queue = Name::new(self.expand(queue, &current)?)?;
+        let queue = Name::of_entity(self.expand(queue, &current)?)?;
         self.core().gate().purge(&queue)
     }
 

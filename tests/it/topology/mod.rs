@@ -3,5 +3,6 @@
 mod all_or_nothing;
 mod auto_delete;
 mod declare;
+mod line_ends;
 mod plain_names;
 mod route;
