@@ -208,3 +208,23 @@ fn a_failed_declaration_leaves_what_others_declare_alone() {
         assert!(broker.declare(&Exchange::existing("x")).is_err());
     });
 }
+
+#[test]
+fn a_snapshot_beside_a_deletion_has_the_whole_queue_or_nothing_of_it() {
+    explore(|| {
+        let (broker, exchange) = setting();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        assert_eq!(producer.publish(1).unwrap().routed, 1);
+        let deleting = thread::spawn({
+            let broker = broker.clone();
+            move || broker.delete(&queue()).unwrap()
+        });
+        let snapshot = broker.snapshot().unwrap();
+        let vhost = &snapshot.vhosts[0];
+        assert_eq!(vhost.queues.len(), vhost.bindings.len());
+        for queue in &vhost.queues {
+            assert_eq!(queue.taken_in, queue.ready);
+        }
+        deleting.join().unwrap();
+    });
+}

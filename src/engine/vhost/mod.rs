@@ -49,11 +49,11 @@ pub(crate) use self::{
     queues::{OnGet, QueueDeleted},
     replies::{REPLY_TO, Requester},
     topology::ConnectionId,
-    topology::{DeclaredBudget, Target, Topology},
+    topology::{DeclaredBudget, DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
-use self::{exchange_interner::ExchangeInterner, replies::Replies, topology::DeclaredExchange};
+use self::{exchange_interner::ExchangeInterner, replies::Replies};
 use crate::{
     engine::{
         policy::Policies,

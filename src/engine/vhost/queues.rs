@@ -6,14 +6,14 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::VirtualHost;
+use super::{Topology, VirtualHost, effects::PendingEffects};
 use crate::{
     engine::queue::{
         Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy, QueueCore,
         ReadyKey, ReturnedDelivery,
     },
     message::envelope::{Envelope, NEVER},
-    model::{arguments::QueueArguments, name::Name},
+    model::{arguments::QueueArguments, error::Result, name::Name},
     runtime::waiter::Ticket,
 };
 
@@ -348,6 +348,35 @@ impl VirtualHost {
     /// The counts of a queue, after all settlements so far are applied.
     pub(crate) fn counts(self: &Arc<Self>, queue: &Arc<QueueCore>) -> Counts {
         self.with_queue(queue, |state, now, effects| state.counts(now, effects))
+    }
+
+    /// Calls `look` with the topology and a function that counts a queue of it. No queue is deleted
+    /// in between, so the topology and all counts are of the same queues.
+    ///
+    /// # Errors
+    /// [`Error::ShutDown`](crate::Error::ShutDown) or
+    /// [`Error::VhostDeleted`](crate::Error::VhostDeleted).
+    pub(crate) fn survey<R>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Topology, &mut dyn FnMut(&Arc<QueueCore>) -> Counts) -> R,
+    ) -> Result<R> {
+        // Before the locks, since the clock may be user code.
+        let now = self.nanos();
+        let mut pending = PendingEffects::new();
+        let mut count = |queue: &Arc<QueueCore>| {
+            let mut effects = Effects::none();
+            let counts = queue.lock().counts(now, &mut effects);
+            if !effects.is_empty() {
+                pending.push_back((Arc::clone(queue), effects));
+            }
+            counts
+        };
+        let topology = self.topology.read();
+        self.check_up()?;
+        let looked = look(&topology, &mut count);
+        drop(topology);
+        self.run_all_effects(pending);
+        Ok(looked)
     }
 
     /// Cancels delayed messages and returns how many. Keys of messages that are not delayed any

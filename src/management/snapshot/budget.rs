@@ -10,14 +10,14 @@ use crate::{
         error::{EntityKind, Error, Result},
         name::Name,
     },
-    session::{connection::Connection, gate::Gate},
+    session::connection::Connection,
 };
 
 /// The use of a [`Budget`](crate::Budget) at one moment.
 ///
 /// `used` counts the bytes of all messages in the covered queues: those that are `ready`,
-/// `unsettled` or `delayed` in their [`QueueSnapshot`](crate::QueueSnapshot)s. While messages are
-/// moving, `used` and the snapshots can differ for a moment.
+/// `unsettled` or `delayed` in their [`QueueSnapshot`](crate::QueueSnapshot)s. While messages come
+/// and go, `used` and the snapshots can differ for a moment.
 ///
 /// # Examples
 /// ```
@@ -75,11 +75,7 @@ impl Connection {
     }
 }
 
-pub(super) fn snapshots(gate: &Gate) -> Result<Vec<BudgetSnapshot>> {
-    gate.read_topology(|topology| topology.budgets.values().map(snapshot_of).collect())
-}
-
-fn snapshot_of(
+pub(super) fn snapshot_of(
     DeclaredBudget {
         budget,
         description,

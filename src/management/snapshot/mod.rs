@@ -5,13 +5,16 @@ mod policy;
 
 pub use self::{budget::BudgetSnapshot, policy::PolicySnapshot};
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::message_totals::MessageTotals;
 use crate::{
-    engine::{queue::Counts, vhost::Target},
+    engine::{
+        queue::Counts,
+        vhost::{DeclaredExchange, DeclaredQueue, Target},
+    },
     handles::broker::Broker,
     model::{error::Result, exchange_kind::ExchangeKind, field_value::FieldTable, name::Name},
     session::gate::Gate,
@@ -19,8 +22,10 @@ use crate::{
 
 /// A snapshot of a broker. [`Display`](fmt::Display) shows its queues as a table.
 ///
-/// The snapshot reads the queues one after the other, so their counts are of slightly different
-/// moments. It has no rates. A program computes a rate from two snapshots.
+/// The queues, exchanges, bindings and budgets of a virtual host are those of one moment. The
+/// queues are counted one after the other, so their counts are of slightly different moments. The
+/// counts of each queue add up. A snapshot has no rates. A program computes a rate from two
+/// snapshots.
 ///
 /// # RabbitMQ
 /// The management API lists most of this: `/api/vhosts`, `/api/exchanges`, `/api/queues` and
@@ -194,73 +199,23 @@ impl Broker {
 }
 
 fn snapshot_of(gate: &Gate) -> Result<VhostSnapshot> {
-    let (mut exchanges, mut bindings, declared) = gate.read_topology(|topology| {
-        let mut exchanges = Vec::new();
-        let mut bindings = Vec::new();
-        for (name, declared) in &topology.exchanges {
-            exchanges.push(ExchangeSnapshot {
-                name: name.clone(),
-                kind: declared.kind(),
-                delayed: declared.delay_queue.as_ref().map(|queue| queue.delayed()),
-                durable: declared.description.is_durable(),
-                auto_delete: declared.description.is_auto_delete(),
-                internal: declared.description.is_internal(),
-                arguments: declared.description.argument_table().clone(),
-            });
-            bindings.extend(declared.state.bindings().map(|binding| BindingSnapshot {
-                source: name.clone(),
-                destination: match binding.destination {
-                    Target::Queue(queue) => queue.name().clone(),
-                    Target::Exchange(exchange) => exchange.clone(),
-                },
-                to_queue: matches!(binding.destination, Target::Queue(_)),
-                routing_key: binding.routing_key.clone(),
-                arguments: binding.arguments.clone(),
-            }));
-        }
-        let queues = topology.queues.values();
-        let declared: Vec<_> = queues
-            .map(|declared| (Arc::clone(&declared.queue), declared.description.clone()))
-            .collect();
-        (exchanges, bindings, declared)
+    let policies = policy::snapshots(gate);
+    let mut snapshot = gate.survey(|topology, count| VhostSnapshot {
+        name: gate.vhost_name().clone(),
+        budgets: topology.budgets.values().map(budget::snapshot_of).collect(),
+        exchanges: topology.exchanges.iter().map(exchange).collect(),
+        queues: (topology.queues.values())
+            .map(|declared| queue(declared, count(&declared.queue)))
+            .collect(),
+        bindings: topology.exchanges.iter().flat_map(bindings).collect(),
+        policies,
     })?;
-    let mut queues: Vec<QueueSnapshot> = declared
-        .into_iter()
-        .map(|(queue, description)| {
-            let counts = gate.counts(&queue);
-            let Counts {
-                ready,
-                unsettled,
-                delayed,
-                taken_in,
-                acked,
-                dead_lettered,
-                expired,
-                dropped,
-                purged,
-                moved,
-                ..
-            } = counts;
-            QueueSnapshot {
-                name: queue.name().clone(),
-                durable: description.is_durable(),
-                auto_delete: description.is_auto_delete(),
-                exclusive: description.is_exclusive(),
-                arguments: description.argument_table().clone(),
-                consumers: counts.consumers as u64,
-                ready,
-                unsettled,
-                delayed,
-                taken_in,
-                acked,
-                dead_lettered,
-                expired,
-                dropped,
-                purged,
-                moved,
-            }
-        })
-        .collect();
+    let VhostSnapshot {
+        exchanges,
+        queues,
+        bindings,
+        ..
+    } = &mut snapshot;
     exchanges.sort_by(|a, b| a.name.cmp(&b.name));
     queues.sort_by(|a, b| a.name.cmp(&b.name));
     bindings.sort_by(|a, b| {
@@ -270,14 +225,54 @@ fn snapshot_of(gate: &Gate) -> Result<VhostSnapshot> {
             &b.routing_key,
         ))
     });
-    Ok(VhostSnapshot {
-        budgets: budget::snapshots(gate)?,
-        name: gate.vhost_name().clone(),
-        exchanges,
-        queues,
-        bindings,
-        policies: policy::snapshots(gate),
+    Ok(snapshot)
+}
+
+fn exchange((name, declared): (&Name, &DeclaredExchange)) -> ExchangeSnapshot {
+    ExchangeSnapshot {
+        name: name.clone(),
+        kind: declared.kind(),
+        delayed: declared.delay_queue.as_ref().map(|queue| queue.delayed()),
+        durable: declared.description.is_durable(),
+        auto_delete: declared.description.is_auto_delete(),
+        internal: declared.description.is_internal(),
+        arguments: declared.description.argument_table().clone(),
+    }
+}
+
+fn bindings((name, declared): (&Name, &DeclaredExchange)) -> impl Iterator<Item = BindingSnapshot> {
+    declared.state.bindings().map(|binding| BindingSnapshot {
+        source: name.clone(),
+        destination: match binding.destination {
+            Target::Queue(queue) => queue.name().clone(),
+            Target::Exchange(exchange) => exchange.clone(),
+        },
+        to_queue: matches!(binding.destination, Target::Queue(_)),
+        routing_key: binding.routing_key.clone(),
+        arguments: binding.arguments.clone(),
     })
+}
+
+fn queue(declared: &DeclaredQueue, counts: Counts) -> QueueSnapshot {
+    let description = &declared.description;
+    QueueSnapshot {
+        name: declared.queue.name().clone(),
+        durable: description.is_durable(),
+        auto_delete: description.is_auto_delete(),
+        exclusive: description.is_exclusive(),
+        arguments: description.argument_table().clone(),
+        consumers: counts.consumers as u64,
+        ready: counts.ready,
+        unsettled: counts.unsettled,
+        delayed: counts.delayed,
+        taken_in: counts.taken_in,
+        acked: counts.acked,
+        dead_lettered: counts.dead_lettered,
+        expired: counts.expired,
+        dropped: counts.dropped,
+        purged: counts.purged,
+        moved: counts.moved,
+    }
 }
 
 impl fmt::Display for Snapshot {

@@ -439,9 +439,14 @@ impl Gate {
         self.vhost.queue(self.connection, name).map(drop)
     }
 
-    /// The counts of a queue, after everything settled so far has had its effect.
-    pub(crate) fn counts(&self, queue: &Arc<QueueCore>) -> Counts {
-        self.vhost.counts(queue)
+    /// Looks at the topology, and counts queues of it after everything settled so far has had its
+    /// effect. No queue is deleted in between.
+    pub(crate) fn survey<R>(
+        &self,
+        look: impl FnOnce(&Topology, &mut dyn FnMut(&Arc<QueueCore>) -> Counts) -> R,
+    ) -> Result<R> {
+        self.check_open()?;
+        self.vhost.survey(look)
     }
 
     /// Looks at the topology.

@@ -4,3 +4,4 @@ mod churn;
 mod ends;
 mod handles;
 mod shutdown;
+mod snapshot;
