@@ -59,6 +59,81 @@ fn a_failed_declaration_leaves_the_messages_of_the_queue_alone() -> Result {
     Ok(())
 }
 
+/// Something of each kind that can fail comes last, after a new queue, a new exchange and a new
+/// binding of what exists.
+#[test]
+fn a_declaration_that_fails_for_any_reason_changes_nothing() -> Result {
+    let broker = Broker::new();
+    let owner = connect(&broker)?;
+    owner.declare(&Queue::new("mine").exclusive_flag())?;
+    let _taken = broker
+        .consumer_builder::<u32>("taken")
+        .exclusive()
+        .build()?;
+    broker.declare(&Exchange::direct("there").auto_delete())?;
+    broker.declare(&Queue::new("there"))?;
+    let before = broker.snapshot()?;
+    let bad_sources = [
+        Exchange::existing("missing"),
+        Exchange::fanout("there"),
+        Exchange::fanout("amq.new"),
+        Exchange::fanout(""),
+        Exchange::new("new", "unknown"),
+        Exchange::new("new", "x-delayed-message"),
+        Exchange::fanout("new").argument("alternate-exchange", 1),
+        Exchange::fanout("x".repeat(300)),
+        Exchange::fanout("new").bind(Exchange::existing("missing"), ""),
+    ];
+    for bad in bad_sources {
+        let queue = |name: &str| {
+            let queue = Queue::new(name).bind(Exchange::direct("there").auto_delete(), "k");
+            queue.bind(Exchange::topic("first"), "k").bind(&bad, "")
+        };
+        let exchange = Exchange::fanout("outer").bind(Exchange::topic("first"), "k");
+        let exchange = exchange.bind(&bad, "");
+        for name in ["new", "there", ""] {
+            assert!(broker.declare(&queue(name)).is_err(), "{bad:?}");
+            assert!(broker.consumer::<u32>(&queue(name)).is_err(), "{bad:?}");
+            assert!(broker.producer::<u32>(&queue(name)).is_err(), "{bad:?}");
+            assert!(broker.simple_queue::<u32>(&queue(name)).is_err(), "{bad:?}");
+            let builder = broker.consumer_builder::<u32>("another").also(queue(name));
+            assert!(builder.build().is_err(), "{bad:?}");
+        }
+        assert!(broker.declare(&exchange).is_err(), "{bad:?}");
+        assert!(broker.producer::<u32>(&exchange).is_err(), "{bad:?}");
+        assert_eq!(broker.snapshot()?, before, "{bad:?}");
+    }
+    let bad_queues = [
+        Queue::new("mine"),
+        Queue::existing("missing"),
+        Queue::new("there").durable(),
+        Queue::new("amq.new"),
+        Queue::new("new").budget("missing"),
+        Queue::new("new").argument("x-max-length", -1),
+        Queue::new("new").argument("x-dead-letter-exchange", 1),
+        Queue::new("new").argument("x-queue-type", "stream"),
+        Queue::new("x".repeat(300)),
+        Queue::new("new").bind_with("amq.headers", "", [("x-match", "some")]),
+        Queue::new("new").bind(Exchange::existing("amq.topic"), "x".repeat(300)),
+        Queue::new("amq.rabbitmq.reply-to.unknown"),
+    ];
+    for bad in bad_queues {
+        let bad = bad.bind(Exchange::topic("first"), "k");
+        assert!(broker.declare(&bad).is_err(), "{bad:?}");
+        let builder = broker
+            .consumer_builder::<u32>(&Queue::temporary())
+            .also("another");
+        assert!(builder.also(&bad).build().is_err(), "{bad:?}");
+        assert_eq!(broker.snapshot()?, before, "{bad:?}");
+    }
+    let builder = broker
+        .consumer_builder::<u32>("another")
+        .also(Queue::temporary());
+    assert!(builder.also("taken").build().is_err());
+    assert_eq!(broker.snapshot()?, before);
+    Ok(())
+}
+
 /// One thread declares a bad description of the queue. Others declare a good one and fill the
 /// queue. A message is lost if a failed declaration replaces, deletes or unbinds the queue of the
 /// others. A message comes twice if half a description binds the queue once more.
