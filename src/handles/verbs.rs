@@ -36,8 +36,7 @@ impl Connection {
     ///
     /// # Errors
     /// The errors of [`Channel::exchange_declare`], [`Channel::queue_declare`] and
-    /// [`Channel::queue_bind`]. A declaration that fails changes nothing: it removes everything
-    /// that it has created.
+    /// [`Channel::queue_bind`]. A declaration that fails changes nothing.
     ///
     /// # Examples
     /// ```
