@@ -251,11 +251,19 @@ impl<T: Payload> Delivery<T> {
     }
 
     /// Puts a payload that was taken out of the message back into it, and drops a decoded one.
+    #[inline]
     fn restore(&mut self) {
-        match (self.opened.take(), self.info.unacked.envelope()) {
-            (Some(opened), Some(envelope)) => SealedPayload::restore(envelope.body(), opened),
-            (Some(settled), None) => drop_user_value(settled),
-            (None, _) => {}
+        if let Some(opened) = self.opened.take() {
+            self.put_back(opened);
+        }
+    }
+
+    /// It is not inlined, since most messages hold their payload themselves.
+    #[inline(never)]
+    fn put_back(&self, opened: Box<T>) {
+        match self.info.unacked.envelope() {
+            Some(envelope) => SealedPayload::restore(envelope.body(), opened),
+            None => drop_user_value(opened),
         }
     }
 }
