@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     handles::producer::Producer,
-    model::{descriptions::Overflow, error::Error},
+    model::{
+        descriptions::{Exchange, Overflow},
+        error::Error,
+    },
     session::connection::Connection,
 };
 
@@ -99,5 +102,121 @@ fn a_shutdown_lets_no_publisher_wait() {
         });
         broker.shutdown(std::time::Duration::MAX).unwrap();
         settling.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishers_and_a_consumer_at_the_bound_never_exceed_it() {
+    explore(|| {
+        let broker = Broker::new();
+        let queue = full(&broker);
+        let publishing = [1, 2].map(|id| {
+            let producer = broker.producer(&queue).unwrap();
+            publish(producer, id, Error::ShutDown)
+        });
+        let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
+        let mut taken = Vec::new();
+        for _ in 0..3 {
+            let delivery = mailbox.get().unwrap();
+            taken.push(*delivery);
+            assert!(mailbox.len() <= 1);
+            delivery.ack().unwrap();
+        }
+        assert!(join(publishing).into_iter().all(|got_in| got_in));
+        assert_eq!((taken[0], sorted(taken)), (0, vec![0, 1, 2]));
+    });
+}
+
+#[test]
+fn a_future_that_is_dropped_as_it_is_woken_gives_its_place_to_the_next() {
+    explore(|| {
+        let broker = Broker::new();
+        let queue = full(&broker);
+        let dropping = broker.producer::<u32>(&queue).unwrap();
+        let mut dropped = Box::pin(dropping.publish_async(1));
+        let waker = Waker::from(Flag::new());
+        let mut context = Context::from_waker(&waker);
+        assert!(dropped.as_mut().poll(&mut context).is_pending());
+        // It stands behind the dropped one.
+        let waiting = publish(broker.producer(&queue).unwrap(), 2, Error::ShutDown);
+        let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
+        let taking = thread::spawn(move || {
+            mailbox.get().unwrap().ack().unwrap();
+            mailbox
+        });
+        drop(dropped);
+        assert!(waiting.join().unwrap());
+        let mailbox = taking.join().unwrap();
+        assert_eq!((mailbox.len(), *mailbox.get().unwrap()), (1, 2));
+    });
+}
+
+#[test]
+fn a_message_that_comes_back_and_a_publisher_share_one_place() {
+    explore(|| {
+        let broker = Broker::new();
+        let queue = full(&broker);
+        let publishing = publish(broker.producer(&queue).unwrap(), 1, Error::ShutDown);
+        let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
+        drop(mailbox.get().unwrap());
+        let mut taken = Vec::new();
+        for _ in 0..2 {
+            let delivery = mailbox.get().unwrap();
+            taken.push(*delivery);
+            delivery.ack().unwrap();
+        }
+        assert!(publishing.join().unwrap());
+        assert_eq!((sorted(taken), mailbox.len()), (vec![0, 1], 0));
+    });
+}
+
+#[test]
+fn a_publish_to_two_full_queues_ends_when_both_have_had_room() {
+    explore(|| {
+        let broker = Broker::new();
+        let exchange = Exchange::fanout("x");
+        let queues = ["a", "b"].map(|name| {
+            let queue = Queue::new(name).max_length(1).overflow(Overflow::Block);
+            let queue = broker.declare(&queue.bind(&exchange, "")).unwrap();
+            broker.producer::<u32>(&queue).unwrap().publish(0).unwrap();
+            queue
+        });
+        let publishers = [1, 2].map(|id| {
+            let producer = broker.producer::<u32>(&exchange).unwrap();
+            thread::spawn(move || producer.publish(id).unwrap().routed)
+        });
+        let takers = queues.map(|queue| {
+            let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
+            thread::spawn(move || {
+                let take = || {
+                    let delivery = mailbox.get().unwrap();
+                    let id = *delivery;
+                    delivery.ack().unwrap();
+                    id
+                };
+                sorted((0..3).map(|_| take()).collect())
+            })
+        });
+        assert_eq!(join(publishers), [2, 2]);
+        assert_eq!(join(takers), [[0, 1, 2], [0, 1, 2]]);
+    });
+}
+
+#[test]
+fn a_deleted_queue_and_a_publish_to_two_queues_leave_the_message_in_the_other() {
+    explore(|| {
+        let broker = Broker::new();
+        let exchange = Exchange::fanout("x");
+        broker
+            .declare(&Queue::new("fast").bind(&exchange, ""))
+            .unwrap();
+        let queue = full(&broker).bind(&exchange, "");
+        broker.declare(&queue).unwrap();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let publishing = thread::spawn(move || producer.publish(1).unwrap());
+        broker.delete(&queue).unwrap();
+        let published = publishing.join().unwrap();
+        assert_eq!((published.routed, published.refused), (1, 0));
+        assert_eq!(ids(&rest(&broker, "fast")), [1]);
     });
 }

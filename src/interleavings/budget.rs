@@ -1,7 +1,10 @@
 //! Publishers that wait for a budget, against all events that make room in it.
 
 use super::*;
-use crate::{model::descriptions::Budget, session::unacked::Requeue};
+use crate::{
+    model::descriptions::{Budget, Overflow},
+    session::unacked::Requeue,
+};
 
 /// The budget has room for one `u32` message.
 fn broker() -> Broker {
@@ -130,5 +133,59 @@ fn a_future_that_is_dropped_leaves_the_room_to_the_next() {
         waiting.join().unwrap();
         assert_eq!(broker.budget("b").unwrap().waiting, 0);
         assert_eq!(used(&broker), 4 * mailbox.len() as u64);
+    });
+}
+
+#[test]
+fn publishers_of_two_queues_and_two_budgets_all_get_in() {
+    explore(|| {
+        let broker = Broker::new();
+        broker.declare(&Budget::new("b", 4).block()).unwrap();
+        let all = Budget::new("all", 4).block().whole_vhost();
+        broker.declare(&all).unwrap();
+        let named = covered("q");
+        let plain = Queue::new("other").max_length(1).overflow(Overflow::Block);
+        broker.producer::<u32>(&plain).unwrap().publish(0).unwrap();
+        let publishing = [(&named, 1), (&plain, 2)].map(|(queue, id)| {
+            let producer = broker.producer::<u32>(queue).unwrap();
+            thread::spawn(move || producer.publish(id).unwrap().routed)
+        });
+        let takers = [(&named, 1), (&plain, 2)].map(|(queue, count)| {
+            let mailbox = broker.simple_queue::<u32>(queue).unwrap();
+            thread::spawn(move || {
+                for _ in 0..count {
+                    mailbox.get().unwrap().ack().unwrap();
+                }
+            })
+        });
+        assert_eq!(join(publishing), [1, 1]);
+        join(takers);
+        for name in ["b", "all"] {
+            let budget = broker.budget(name).unwrap();
+            assert_eq!((budget.used, budget.waiting), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn a_blocking_budget_is_not_exceeded_by_publishers_that_come_at_once() {
+    explore(|| {
+        let broker = broker();
+        let publishing = ["one", "two"].map(|name| {
+            let producer = broker.producer::<u32>(&covered(name)).unwrap();
+            thread::spawn(move || producer.publish(1).unwrap().routed)
+        });
+        let taking = ["one", "two"].map(|name| {
+            let mailbox = broker.simple_queue::<u32>(&covered(name)).unwrap();
+            let broker = broker.clone();
+            thread::spawn(move || {
+                let held = mailbox.get().unwrap();
+                assert_eq!(used(&broker), 4);
+                held.ack().unwrap();
+            })
+        });
+        assert_eq!(join(publishing), [1, 1]);
+        join(taking);
+        assert_eq!(used(&broker), 0);
     });
 }

@@ -218,7 +218,7 @@ fn send_home(
     let gate = publisher.gate();
     let prepared = gate
         .check_queue(home)
-        .and_then(|()| publisher.prepare(gate, overrides, None, OnFull::Skip));
+        .and_then(|()| publisher.prepare(gate, overrides, None));
     let Ok(prepared) = prepared else {
         return Err(envelope);
     };
@@ -232,7 +232,7 @@ fn send_home(
     // The payload goes into a new message, and comes back if the queue refuses that message.
     let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
     let mut message = Some(Envelope::new(body, prepared.address(), meta));
-    match (prepared.push(&mut message), message) {
+    match (prepared.push(&mut message, gate, OnFull::Refuse), message) {
         (Err(_), Some(message)) => {
             *envelope.body_mut() = message.into_body();
             Err(envelope)

@@ -13,6 +13,7 @@ pub(crate) mod clock;
     )
 )]
 pub(crate) mod completion;
+pub(crate) mod keyed_list;
 pub(crate) mod sync;
 pub(crate) mod time_out;
 pub(crate) mod timers;

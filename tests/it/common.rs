@@ -145,7 +145,7 @@ impl Alarm {
         self.rung.swap(false, SeqCst)
     }
 
-    pub fn poll<F: Future>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
+    pub fn poll<F: Future + ?Sized>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
         let waker = Waker::from(Arc::clone(self));
         future.poll(&mut Context::from_waker(&waker))
     }

@@ -70,7 +70,7 @@ const FOLDERS: &[Folder] = &[
         name: "runtime",
         holds: "locks, waiting, clocks, timers, panics of user code",
         floors: &[
-            never(&["catch_panic", "sync"]),
+            never(&["catch_panic", "keyed_list", "sync"]),
             may(&["user_drop"]),
             may(&["clock"]),
             never(&["timers", "waiter"]),

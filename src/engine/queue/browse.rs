@@ -25,6 +25,7 @@ impl QueueState {
     ) -> Vec<R> {
         self.expire(now, effects);
         self.schedule(effects);
+        self.admit_blocked(effects);
         let old = self.ready.behind(key, end);
         old.take(most).map(look).collect()
     }
@@ -41,7 +42,7 @@ impl QueueState {
         let envelope = self.ready.remove(key);
         self.expire(now, effects);
         self.schedule(effects);
-        self.wake_publish_waiters(effects);
+        self.admit_blocked(effects);
         let envelope = envelope?;
         self.tally.got.add_message(envelope.size());
         Some(envelope)

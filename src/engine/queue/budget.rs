@@ -1,4 +1,4 @@
-//! Byte budgets that queues share, and the amount that each queue has paid into them.
+//! Byte budgets that queues share.
 //!
 //! A queue pays the bytes of a message when it arrives, under the queue's lock. The bytes are
 //! refunded when the message leaves for good, with or without the lock, since an acknowledgement
@@ -6,9 +6,7 @@
 //!
 //! Knows nothing of messages, queues or virtual hosts. Its lock is a leaf.
 
-use std::{sync::Arc, task::Poll};
-
-use super::outcome::PushedBy;
+use super::line::{Line, LinePlace};
 use crate::{
     model::{
         descriptions::{self, BudgetPolicy},
@@ -16,10 +14,10 @@ use crate::{
     },
     runtime::{
         sync::{
-            Mutex,
+            Mutex, MutexGuard,
             atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
         },
-        waiter::{Ticket, WaitList, Wake},
+        waiter::{WaitList, Wake},
     },
 };
 
@@ -29,12 +27,13 @@ pub(crate) struct BudgetCore {
     name: Name,
     limit: u64,
     policy: BudgetPolicy,
-    used: AtomicU64,
-    /// Whether a publisher waits, or is about to. Written under the lock of `waiters`, read by
-    /// threads that refund bytes.
+    /// The bytes of all messages that are paid for, and of the publishers that were given room.
+    paid: AtomicU64,
+    /// Whether a publisher waits. Written under the lock of `line`, read by threads that refund
+    /// bytes and by publishers that need not wait.
     watched: AtomicBool,
-    /// Publishers that wait for capacity.
-    waiters: Mutex<WaitList>,
+    /// Publishers that wait for room.
+    line: Mutex<Line>,
 }
 
 impl BudgetCore {
@@ -43,9 +42,9 @@ impl BudgetCore {
             name,
             limit: description.limit(),
             policy: description.policy(),
-            used: AtomicU64::new(0),
+            paid: AtomicU64::new(0),
             watched: AtomicBool::new(false),
-            waiters: Mutex::default(),
+            line: Mutex::default(),
         }
     }
 
@@ -53,200 +52,141 @@ impl BudgetCore {
         &self.name
     }
 
+    pub(super) fn refuses(&self) -> bool {
+        self.policy == BudgetPolicy::Reject
+    }
+
     /// The bytes of all messages that are paid for now.
     pub(crate) fn used(&self) -> u64 {
-        self.used.load(SeqCst)
+        let line = self.line.lock();
+        let paid = self.paid.load(SeqCst);
+        paid.wrapping_sub(line.granted().bytes)
     }
 
-    /// How many publishers wait for capacity.
+    /// How many publishers wait for room.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiters.lock().len()
+        self.line.lock().len()
     }
 
-    fn has_capacity(&self) -> bool {
-        self.used() < self.limit
+    /// Whether `bytes` fit now.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.paid_with(self.paid.load(SeqCst), bytes).is_some()
+    }
+
+    /// `paid` with `bytes` more. `None` if that would cross the limit. A blocking budget lets the
+    /// first message in, whatever its size, so that no publisher waits forever.
+    fn paid_with(&self, paid: u64, bytes: u64) -> Option<u64> {
+        let is_first = paid == 0 && !self.refuses();
+        let sum = paid.checked_add(bytes)?;
+        (is_first || sum <= self.limit).then_some(sum)
+    }
+
+    /// Pays for a message that is never refused.
+    pub(super) fn charge(&self, bytes: u64) {
+        self.paid.fetch_add(bytes, SeqCst);
     }
 
     /// Pays `bytes`, unless that would cross the limit.
-    fn try_pay(&self, bytes: u64) -> bool {
-        let within = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.limit);
-        self.used.fetch_update(SeqCst, SeqCst, within).is_ok()
+    pub(super) fn pay_within(&self, bytes: u64) -> bool {
+        let within = |paid| self.paid_with(paid, bytes);
+        self.paid.fetch_update(SeqCst, SeqCst, within).is_ok()
     }
 
-    /// Refunds bytes. Returns the publishers that waited for them, to be woken without any lock.
-    #[must_use = "the returned waiters must be woken"]
-    fn refund(&self, bytes: u64) -> Vec<Wake> {
-        let used = self.used.fetch_sub(bytes, SeqCst).wrapping_sub(bytes);
-        // Pairs with `attempt`: both write first and read second, so one of the two sees the other.
+    /// Pays for a publisher that does not wait, unless another one waits.
+    pub(super) fn try_pay(&self, bytes: u64) -> bool {
+        // A publisher that begins to wait at this moment has come second.
+        !self.watched.load(SeqCst) && self.pay_within(bytes)
+    }
+
+    /// Pays for a publisher that may wait. What it pays stays apart from the messages until it is
+    /// [spent](Self::spend). If there is no room, the publisher is in line afterwards.
+    pub(super) fn pay_in_line(
+        &self,
+        bytes: u64,
+        own: &mut Option<LinePlace>,
+        owner: usize,
+    ) -> (bool, Vec<Wake>) {
+        let mut line = self.line.lock();
+        match own {
+            Some(own) => return (!line.is_waiting(own), Vec::new()),
+            None if line.is_empty() && self.pay_within(bytes) => {
+                *own = Some(line.grant(bytes));
+                return (true, Vec::new());
+            }
+            None => *own = Some(line.join(bytes, owner)),
+        }
+        // Pairs with `refund`: both write first and read second, so one of the two sees the other.
         //
-        //   refund                           publisher, under the lock of the waiters
-        //   used -= bytes                    watched = true
-        //   reads watched: true -> wakes     reads used: has capacity, or registers before unlock
+        //   refund                           publisher, under the lock of the line
+        //   paid -= bytes                    watched = true
+        //   reads watched: true -> serves    reads paid: there is room, or it stays in line
         //
         // If either side read first, both could miss, and the publisher would wait forever.
-        if used < self.limit && self.watched.load(SeqCst) {
-            return self.take_waiters();
-        }
-        Vec::new()
-    }
-
-    /// Takes all waiters, to be woken without any lock.
-    #[must_use = "the returned waiters must be woken"]
-    pub(crate) fn take_waiters(&self) -> Vec<Wake> {
-        let mut waiters = self.waiters.lock();
-        self.watched.store(false, SeqCst);
-        waiters.take_all()
-    }
-
-    /// Ready if there is capacity, or if the target of the publisher's wait is `gone`. Otherwise
-    /// registers the publisher with the ticket.
-    fn attempt(&self, ticket: Option<Ticket<'_>>, gone: impl FnOnce() -> bool) -> Poll<()> {
-        let mut waiters = self.waiters.lock();
         self.watched.store(true, SeqCst);
-        let poll = match self.has_capacity() || gone() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        };
-        if let (Poll::Pending, Some(ticket)) = (poll, ticket) {
-            waiters.register(ticket);
-        }
-        self.watched.store(!waiters.is_empty(), SeqCst);
-        poll
+        let wakes = self.serve(&mut line);
+        (false, wakes)
     }
 
-    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        let mut waiters = self.waiters.lock();
-        f(&mut waiters);
-        self.watched.store(!waiters.is_empty(), SeqCst);
-    }
-}
-
-/// One queue's account with the budgets that cover it.
-#[derive(Debug)]
-pub(crate) struct Account {
-    /// The budgets that refuse come first.
-    budgets: Vec<Arc<BudgetCore>>,
-    /// The bytes that the queue has paid to each budget and that were not refunded. It is 0 after
-    /// the queue is deleted, so that a later refund is not a second one.
-    paid: AtomicU64,
-    /// The queue is deleted. Written once, under its lock.
-    closed: AtomicBool,
-}
-
-impl Account {
-    /// `None` if no budget covers the queue.
-    pub(crate) fn with(mut budgets: Vec<Arc<BudgetCore>>) -> Option<Arc<Account>> {
-        budgets.sort_by_key(|budget| budget.policy != BudgetPolicy::Reject);
-        (!budgets.is_empty()).then(|| {
-            Arc::new(Account {
-                budgets,
-                paid: AtomicU64::new(0),
-                closed: AtomicBool::new(false),
-            })
-        })
-    }
-
-    /// Whether `budget` covers the queue.
-    pub(crate) fn is_with(&self, budget: &Arc<BudgetCore>) -> bool {
-        self.budgets.iter().any(|other| Arc::ptr_eq(other, budget))
-    }
-
-    /// Pays for a new message. If a budget refuses its publisher, pays nothing and returns `false`.
-    /// Messages of the broker itself are never refused. Called under the queue's lock, before any
-    /// consumer can have the message.
-    pub(super) fn pay(&self, bytes: u64, by: PushedBy) -> bool {
-        for (index, budget) in self.budgets.iter().enumerate() {
-            if by == PushedBy::Publisher && budget.policy == BudgetPolicy::Reject {
-                if !budget.try_pay(bytes) {
-                    // No publisher waits for the budgets that refuse, and only those were paid so
-                    // far.
-                    for paid in &self.budgets[..index] {
-                        paid.used.fetch_sub(bytes, SeqCst);
-                    }
-                    return false;
-                }
-            } else {
-                budget.used.fetch_add(bytes, SeqCst);
-            }
-        }
-        self.paid.fetch_add(bytes, SeqCst);
-        true
-    }
-
-    /// Refunds the bytes of a message that has left for good. Returns publishers to be woken
-    /// without any lock.
+    /// Gives the room that there is to the publishers that wait, in their order.
     #[must_use = "the returned waiters must be woken"]
-    pub(crate) fn refund(&self, bytes: u64) -> Vec<Wake> {
-        let less = |paid: u64| Some(paid.saturating_sub(bytes));
-        let paid = match self.paid.fetch_update(SeqCst, SeqCst, less) {
-            Ok(paid) | Err(paid) => paid,
-        };
-        self.refund_all(bytes.min(paid))
-    }
-
-    /// Refunds everything because the queue is deleted. Publishers do not wait for capacity in it
-    /// any more.
-    #[must_use = "the returned waiters must be woken"]
-    pub(super) fn close(&self) -> Vec<Wake> {
-        self.closed.store(true, SeqCst);
-        let mut wakes = self.refund_all(self.paid.swap(0, SeqCst));
-        for budget in &self.budgets {
-            wakes.append(&mut budget.take_waiters());
-        }
-        wakes
-    }
-
-    fn refund_all(&self, bytes: u64) -> Vec<Wake> {
+    fn serve(&self, line: &mut MutexGuard<'_, Line>) -> Vec<Wake> {
         let mut wakes = Vec::new();
-        if bytes > 0 {
-            for budget in &self.budgets {
-                wakes.append(&mut budget.refund(bytes));
+        while let Some(size) = line.first_size() {
+            if !self.pay_within(size) {
+                return wakes;
             }
+            wakes.extend(line.grant_first());
         }
+        self.watched.store(false, SeqCst);
         wakes
     }
 
-    /// Whether publishers may have to wait.
-    pub(crate) fn blocks(&self) -> bool {
-        let mut budgets = self.budgets.iter();
-        budgets.any(|budget| budget.policy == BudgetPolicy::Block)
+    /// Refunds bytes. Returns the publishers that have room now, to be woken without any lock.
+    #[must_use = "the returned waiters must be woken"]
+    pub(super) fn refund(&self, bytes: u64) -> Vec<Wake> {
+        self.paid.fetch_sub(bytes, SeqCst);
+        match self.watched.load(SeqCst) {
+            true => self.serve(&mut self.line.lock()),
+            false => Vec::new(),
+        }
     }
 
-    /// The capacity that a publisher must wait for, if a budget makes it wait. A deleted queue
-    /// makes no publisher wait.
-    pub(crate) fn lacking(self: &Arc<Self>) -> Option<BudgetCapacity> {
-        let mut blocking = self.budgets.iter();
-        let spent = blocking
-            .find(|budget| budget.policy == BudgetPolicy::Block && !budget.has_capacity())
-            .filter(|_| !self.closed.load(SeqCst))?;
-        Some(BudgetCapacity {
-            account: Arc::clone(self),
-            budget: Arc::clone(spent),
-        })
-    }
-}
-
-/// Capacity in one budget that a publisher to one queue waits for.
-#[derive(Clone, Debug)]
-pub(crate) struct BudgetCapacity {
-    account: Arc<Account>,
-    budget: Arc<BudgetCore>,
-}
-
-impl BudgetCapacity {
-    /// Ready if the budget has capacity, the queue is deleted, or `over` returns `true`.
-    pub(crate) fn attempt(
-        &self,
-        ticket: Option<Ticket<'_>>,
-        over: impl FnOnce() -> bool,
-    ) -> Poll<()> {
-        // A thread that makes one of these true takes the lock afterwards. They are read under that
-        // lock here.
-        self.budget
-            .attempt(ticket, || self.account.closed.load(SeqCst) || over())
+    /// Turns what a publisher has paid into the payment for its message.
+    pub(super) fn spend(&self, own: &LinePlace) {
+        self.line.lock().leave(own);
     }
 
-    pub(crate) fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        self.budget.with_waiters(f);
+    /// Removes a publisher from the line. Returns the publishers that have room now.
+    #[must_use = "the returned waiters must be woken"]
+    pub(super) fn leave(&self, own: &LinePlace) -> Vec<Wake> {
+        let mut line = self.line.lock();
+        if line.leave(own) {
+            self.paid.fetch_sub(own.size(), SeqCst);
+        }
+        self.serve(&mut line)
+    }
+
+    /// Lets all publishers look again, because the broker drains. They stay in line.
+    #[must_use = "the returned waiters must be woken"]
+    pub(crate) fn wake_blocked(&self) -> Vec<Wake> {
+        self.line.lock().wake_all()
+    }
+
+    /// Lets the publishers of `owner` look again, because their queue is deleted. They have room
+    /// until they leave.
+    #[must_use = "the returned waiters must be woken"]
+    pub(super) fn release(&self, owner: usize) -> Vec<Wake> {
+        let mut line = self.line.lock();
+        let before = line.granted().bytes;
+        let mut wakes = line.release(Some(owner));
+        let released = line.granted().bytes.wrapping_sub(before);
+        self.paid.fetch_add(released, SeqCst);
+        wakes.append(&mut self.serve(&mut line));
+        wakes
+    }
+
+    /// Calls `f` with the list in which the publisher registers, if it waits.
+    pub(super) fn with_blocked(&self, own: &LinePlace, f: impl FnOnce(Option<&mut WaitList>)) {
+        f(self.line.lock().waiters(own));
     }
 }

@@ -4,6 +4,7 @@
 //! All of them end in [`QueueState::dead_letter_or_drop`].
 
 use super::{
+    blocked::Place,
     effects::{DeadLetter, Effect, Effects},
     outcome::{DeadLetterTarget, PushError, PushedBy},
     state::QueueState,
@@ -46,15 +47,6 @@ impl QueueState {
         }
     }
 
-    /// Pays the budgets for a new message. `false` if one of them refuses it.
-    #[inline]
-    pub(super) fn pay(&self, size: u64, by: PushedBy) -> bool {
-        match &self.account {
-            None => true,
-            Some(account) => account.pay(size, by),
-        }
-    }
-
     /// Refunds the bytes of a message that has left for good to the budgets.
     pub(super) fn refund(&self, bytes: u64, effects: &mut Effects) {
         if let Some(account) = &self.account {
@@ -80,18 +72,21 @@ impl QueueState {
         self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
     }
 
-    /// Whether the queue may refuse a message at all.
+    /// Whether the queue may refuse a message or make its publisher wait.
     #[inline]
     pub(super) fn is_selective(&self) -> bool {
-        self.account.is_some() || self.refuses_overflow()
+        let overflow = self.settings.overflow;
+        self.account.is_some() || overflow.is_some_and(|overflow| overflow != Overflow::DropHead)
     }
 
-    /// Admits a message of `size` bytes, or returns the reason why not. As in RabbitMQ, this is
-    /// decided before the queue looks for a consumer.
+    /// Admits a message of `size` bytes to the ready messages, and pays the budgets for it, or
+    /// returns the reason why not. As in RabbitMQ, this is decided before the queue looks for a
+    /// consumer. A publisher with a place joins the line where there is no room.
     pub(super) fn admit(
         &mut self,
         size: u64,
         by: PushedBy,
+        mut place: Option<&mut Place>,
         now: u64,
         effects: &mut Effects,
     ) -> Result<(), PushError> {
@@ -101,10 +96,37 @@ impl QueueState {
                 return Err(PushError::Refused(self.dead_letter_target_of_refused()));
             }
         }
-        match self.pay(size, by) {
-            true => Ok(()),
-            false => Err(PushError::Refused(None)),
+        // A message that is refused in the end does not wait first.
+        if by == PushedBy::Publisher && !self.is_refused_by_budget(size) {
+            self.find_room(size, place.as_deref_mut(), now, effects)?;
         }
+        self.pay(size, by, place, effects)
+    }
+
+    /// Pays the budgets for a new message, or returns the reason why not. A publisher with a place
+    /// joins the line where there is no room. Otherwise the message uses up the publisher's room.
+    pub(super) fn pay(
+        &mut self,
+        size: u64,
+        by: PushedBy,
+        mut place: Option<&mut Place>,
+        effects: &mut Effects,
+    ) -> Result<(), PushError> {
+        if let Some(account) = &self.account {
+            match by {
+                PushedBy::Broker => account.charge(size),
+                PushedBy::Publisher => account.pay(size, place.as_deref_mut(), effects)?,
+            }
+        }
+        if let Some(place) = place {
+            self.spend(place);
+        }
+        Ok(())
+    }
+
+    fn is_refused_by_budget(&self, size: u64) -> bool {
+        let account = self.account.as_ref();
+        account.is_some_and(|account| account.refuses(size))
     }
 
     fn refuses_overflow(&self) -> bool {
@@ -125,30 +147,6 @@ impl QueueState {
                 self.in_flight.begin(),
             ))
         })
-    }
-
-    /// Whether a blocking queue has no capacity for another publisher's message, after all
-    /// settlements so far are applied.
-    pub(crate) fn stays_full(&mut self, now: u64, effects: &mut Effects) -> bool {
-        if self.is_full() {
-            self.apply_settlements(now, effects);
-        }
-        self.is_full()
-    }
-
-    /// Whether a blocking queue has no capacity for another publisher's message. A deleted queue
-    /// makes no publisher wait. A limit of 0, possible in a policy, admits one message, so that no
-    /// publisher waits forever.
-    pub(crate) fn is_full(&self) -> bool {
-        let settings = &self.settings;
-        !self.is_deleted()
-            && settings.overflow == Some(Overflow::Block)
-            && (settings
-                .max_length
-                .is_some_and(|max| self.ready.len() as u64 >= max.max(1))
-                || settings
-                    .max_length_bytes
-                    .is_some_and(|max| self.ready.bytes() >= max.max(1)))
     }
 
     /// Drops from the head until the limits hold (invariant 4). A queue that refuses publishers
@@ -196,7 +194,7 @@ impl QueueState {
         for envelope in all {
             self.drop_purged(envelope, effects);
         }
-        self.wake_publish_waiters(effects);
+        self.admit_blocked(effects);
         count
     }
 

@@ -19,6 +19,8 @@
 //! 7. The switch from one consumer to the next (cancel, exclusive) is one critical section: remove
 //!    the consumer, return its inbox, serve the next one.
 
+mod account;
+mod blocked;
 mod browse;
 mod budget;
 mod consumer_id;
@@ -30,6 +32,7 @@ mod effects;
 mod in_flight;
 mod inbox;
 mod limits;
+mod line;
 mod outcome;
 mod permit;
 mod ready;
@@ -41,7 +44,9 @@ mod timing;
 
 pub(in crate::engine) use self::state::QueueState;
 pub(crate) use self::{
-    budget::{Account, BudgetCapacity, BudgetCore},
+    account::Account,
+    blocked::Place,
+    budget::BudgetCore,
     consumer_id::ConsumerId,
     consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest},
     credit::Credit,
@@ -67,6 +72,7 @@ use crate::{
     message::envelope::{Envelope, NEVER},
     model::{
         arguments::{QueueArguments, QueueType},
+        descriptions::Overflow,
         message_totals::MessageTotals,
         name::Name,
     },
@@ -105,10 +111,8 @@ struct PublishHints {
     /// Whether anything in this queue has ever depended on time. If not, the clock need not be
     /// read.
     timed: AtomicBool,
-    /// Whether publishers wait when the queue is full.
+    /// Whether publishers may wait: for room in the queue or in a budget.
     blocking: AtomicBool,
-    /// Whether publishers wait for anything: for capacity in the queue or in a budget.
-    waits: AtomicBool,
 }
 
 impl QueueCore {
@@ -123,7 +127,6 @@ impl QueueCore {
             ttl: AtomicU64::new(NEVER),
             timed: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
-            waits: AtomicBool::new(false),
         };
         hints.follow(&settings, account.as_deref());
         let shows_delivery_count = settings.queue_type == QueueType::Quorum;
@@ -192,13 +195,8 @@ impl QueueCore {
         }
     }
 
-    /// Whether publishers may have to wait for capacity in the queue or in a budget.
-    pub(crate) fn is_blocking(&self) -> bool {
-        self.hints.waits.load(SeqCst)
-    }
-
-    /// Whether publishers wait when the queue itself is full.
-    pub(crate) fn blocks_by_itself(&self) -> bool {
+    /// Whether publishers may have to wait for room in the queue or in a budget.
+    fn is_blocking(&self) -> bool {
         self.hints.blocking.load(SeqCst)
     }
 
@@ -379,10 +377,9 @@ impl PublishHints {
         if settings.message_ttl.is_some() || settings.expires.is_some() {
             self.timed.store(true, SeqCst);
         }
-        let blocking = settings.overflow == Some(crate::model::descriptions::Overflow::Block);
+        let blocking = settings.overflow == Some(Overflow::Block);
+        let blocking = blocking || account.is_some_and(Account::blocks);
         self.blocking.store(blocking, SeqCst);
-        let waits = blocking || account.is_some_and(Account::blocks);
-        self.waits.store(waits, SeqCst);
     }
 }
 

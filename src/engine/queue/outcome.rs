@@ -32,6 +32,8 @@ pub(crate) enum PushError {
     /// The queue is at its limit. Has the target if the queue dead-letters the messages that it
     /// refuses.
     Refused(Option<Box<DeadLetterTarget>>),
+    /// The queue, or a budget that covers it, lets publishers wait and has no room now.
+    Full,
 }
 
 /// The target of the dead letters of refused messages.

@@ -117,6 +117,15 @@ impl QueueState {
         Some(envelope)
     }
 
+    /// Acknowledges messages that [`get`](Self::get) took.
+    pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
+        let amount = MessageTotals::new(messages, bytes);
+        self.tally.got -= amount;
+        self.tally.acked += amount;
+        self.refund(bytes, effects);
+        self.wake_idle_waiters(effects);
+    }
+
     /// Counts messages as moved that a get or [`take_due`](Self::take_due) took out and that went
     /// to other queues.
     pub(crate) fn settle_moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {

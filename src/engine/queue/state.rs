@@ -7,12 +7,13 @@
 use std::{sync::Arc, vec};
 
 use super::{
-    budget::Account,
+    account::Account,
     consumer_id::ConsumerId,
     consumer_state::{DeliveryTarget, SubscribeRequest},
     consumers::Consumers,
     effects::{Effect, Effects},
     in_flight::InFlight,
+    line::Line,
     outcome::{DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
     permit::Permit,
     ready::Ready,
@@ -48,8 +49,8 @@ pub(crate) struct QueueState {
     pub(super) idle_waiters: WaitList,
     /// The delayed messages that they wait for.
     pub(super) awaited: AwaitedDelays,
-    /// Publishers that wait for capacity.
-    publish_waiters: WaitList,
+    /// Publishers that wait for room.
+    pub(super) line: Line,
     /// Removed consumers that still have unsettled deliveries.
     pub(super) retired: Vec<Retired>,
     had_consumer: bool,
@@ -74,7 +75,7 @@ impl QueueState {
             get_waiters: WaitList::default(),
             idle_waiters: WaitList::default(),
             awaited: AwaitedDelays::default(),
-            publish_waiters: WaitList::default(),
+            line: Line::default(),
             retired: Vec::new(),
             had_consumer: false,
             deleted: false,
@@ -141,21 +142,37 @@ impl QueueState {
             return Err(PushError::Deleted);
         }
         if self.is_selective() {
-            self.admit(size, by, now, effects)?;
+            self.admit(size, by, None, now, effects)?;
         }
-        self.tally.taken_in += MessageTotals::new(1, size);
+        self.take_in(message, by, now, effects);
+        Ok(())
+    }
+
+    /// Takes in a message that is admitted.
+    #[inline]
+    pub(super) fn take_in(
+        &mut self,
+        message: &mut Option<Envelope>,
+        by: PushedBy,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        let Some(envelope) = message else { return };
+        let (size, deadline) = (envelope.size(), envelope.deadline);
         envelope.position = self.next_position();
+        self.tally.taken_in += MessageTotals::new(1, size);
         self.timing.note_deadline(deadline);
         // Invariant 3: if a message is ready, no consumer in the turn order could take this one.
         if self.ready.is_empty() && self.consumers.deliver(message, size, now, effects) {
             self.delivered_in_advance(deadline, effects);
+            // The message needs no room among the ready messages any more.
+            self.admit_blocked(effects);
             if !self.idle_waiters.is_empty() {
                 self.wake_idle_waiters(effects);
             }
         } else if let Some(envelope) = message.take() {
             self.make_ready(envelope, by, now, effects);
         }
-        Ok(())
     }
 
     /// Reserves the slot for the next message. `None` if no slot is free. Also `None` if the place
@@ -218,7 +235,7 @@ impl QueueState {
             self.trim(by, effects);
             self.expire(now, effects);
             self.schedule(effects);
-            self.wake_publish_waiters(effects);
+            self.admit_blocked(effects);
         }
         effects.wake(self.get_waiters.take_one());
     }
@@ -231,7 +248,7 @@ impl QueueState {
         let envelope = self.ready.pop();
         self.expire(now, effects);
         self.schedule(effects);
-        self.wake_publish_waiters(effects);
+        self.admit_blocked(effects);
         let envelope = envelope?;
         self.tally.got.add_message(envelope.size());
         Some((envelope, self.ready.len()))
@@ -241,20 +258,6 @@ impl QueueState {
     /// queue is not deleted.
     pub(crate) fn get_waiters(&mut self) -> &mut WaitList {
         &mut self.get_waiters
-    }
-
-    /// Publishers that wait for capacity. They register while the queue [is full](Self::is_full).
-    pub(crate) fn publish_waiters(&mut self) -> &mut WaitList {
-        &mut self.publish_waiters
-    }
-
-    /// Acknowledges messages that [`get`](Self::get) took.
-    pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
-        let amount = MessageTotals::new(messages, bytes);
-        self.tally.got -= amount;
-        self.tally.acked += amount;
-        self.refund(bytes, effects);
-        self.wake_idle_waiters(effects);
     }
 
     /// Whether a consumer may be added.
@@ -338,7 +341,7 @@ impl QueueState {
             .get_waiters
             .take_all()
             .into_iter()
-            .chain(self.publish_waiters.take_all())
+            .chain(self.line.release(None))
             .chain(self.idle_waiters.take_all())
             .chain(payers.unwrap_or_default())
         {
@@ -372,7 +375,7 @@ impl QueueState {
         if !self.ready.is_empty() {
             self.serve(now, effects);
             self.schedule(effects);
-            self.wake_publish_waiters(effects);
+            self.admit_blocked(effects);
         }
         // Consumers that have credit again have cleared their notifications.
         self.wake_idle_waiters(effects);
@@ -382,7 +385,7 @@ impl QueueState {
     /// expiry, serves consumers, wakes waiters.
     pub(super) fn settle_ready(&mut self, by: PushedBy, now: u64, effects: &mut Effects) {
         if self.ready.is_empty() {
-            self.wake_publish_waiters(effects);
+            self.admit_blocked(effects);
             self.wake_idle_waiters(effects);
             return;
         }
@@ -396,7 +399,7 @@ impl QueueState {
             }
         }
         self.schedule(effects);
-        self.wake_publish_waiters(effects);
+        self.admit_blocked(effects);
         self.wake_idle_waiters(effects);
     }
 
@@ -425,15 +428,6 @@ impl QueueState {
             }
             self.delivered_in_advance(deadline, effects);
             self.expire(now, effects);
-        }
-    }
-
-    /// Wakes the publishers that wait for capacity, if there is some.
-    pub(super) fn wake_publish_waiters(&mut self, effects: &mut Effects) {
-        if !self.publish_waiters.is_empty() && !self.is_full() {
-            for wake in self.publish_waiters.take_all() {
-                effects.wake(Some(wake));
-            }
         }
     }
 }

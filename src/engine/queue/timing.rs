@@ -21,6 +21,7 @@
 use std::time::Duration;
 
 use super::{
+    blocked::Place,
     consumer_id::ConsumerId,
     credit::Credit,
     delayed::{DelayedEntry, DelayedKey, DelayedStore},
@@ -68,21 +69,22 @@ pub(crate) fn after(now: u64, time: Duration) -> u64 {
 }
 
 impl QueueState {
-    /// Takes the new message out of `message` and keeps it until it is due.
+    /// Takes the new message out of `message` and keeps it until it is due. A publisher with a
+    /// place waits for room in the budgets if there is none.
     pub(crate) fn enqueue_delayed(
         &mut self,
         message: &mut Option<Envelope>,
         due: u64,
         by: PushedBy,
+        place: Option<&mut Place>,
         effects: &mut Effects,
     ) -> Result<(), PushError> {
         if self.is_deleted() {
             return Err(PushError::Deleted);
         }
         let size = message.as_ref().map_or(0, Envelope::size);
-        if !self.pay(size, by) {
-            return Err(PushError::Refused(None));
-        }
+        // A limit counts ready messages only.
+        self.pay(size, by, place, effects)?;
         if let Some(envelope) = message.take() {
             self.tally.taken_in += MessageTotals::new(1, size);
             self.timing.note_deadline(envelope.deadline);

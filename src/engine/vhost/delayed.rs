@@ -8,14 +8,9 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    Published, Topology, VirtualHost,
-    effects::PendingEffects,
-    publish::{PushFailure, Route},
-    route::route_keys,
-};
+use super::{Topology, VirtualHost, effects::PendingEffects, route::route_keys};
 use crate::{
-    engine::queue::{Effect, Effects, PushError, PushedBy, QueueCore, after},
+    engine::queue::{Effect, Effects, PushError, PushedBy, QueueCore},
     message::{
         envelope::Envelope,
         headers::{cc_bcc, x_delay},
@@ -94,68 +89,6 @@ impl VirtualHost {
         }
     }
 
-    /// As [`push`](Self::push) for a route with delayed exchanges, which keep the message.
-    pub(super) fn push_delayed_copies(
-        self: &Arc<Self>,
-        route: &Route,
-        message: &mut Option<Envelope>,
-        due: Option<u64>,
-    ) -> std::result::Result<Published, PushFailure> {
-        let Some(envelope) = message else {
-            return Ok(Published::default());
-        };
-        let over = after(self.nanos(), route.delay).max(due.unwrap_or(0));
-        // If the route has no other queue, the last delay queue gets the message itself.
-        let mut copies = Vec::with_capacity(route.delay_queues.len());
-        for _ in usize::from(route.queues.is_empty())..route.delay_queues.len() {
-            match envelope.share() {
-                Ok(copy) => copies.push(copy),
-                Err(_) => return Err(PushFailure::NotShareable),
-            }
-        }
-        let mut published = Published::default();
-        match route.queues.is_empty() {
-            true => copies.extend(message.take()),
-            false => match self.push_to_queues(route, message, due) {
-                Ok(pushed) => published = pushed,
-                Err(PushFailure::Refused { refused, .. }) => published.refused = refused,
-                // The message is routed again then, so no delay queue may have it yet.
-                Err(failure) => return Err(failure),
-            },
-        }
-        let mut left = None;
-        for (delay_queue, copy) in route.delay_queues.iter().zip(copies) {
-            let mut effects = Effects::none();
-            let mut copy = Some(copy);
-            let kept = delay_queue.lock().enqueue_delayed(
-                &mut copy,
-                over,
-                PushedBy::Publisher,
-                &mut effects,
-            );
-            self.run_effects(delay_queue, effects);
-            match kept {
-                Ok(()) => published.delayed += 1,
-                Err(PushError::Deleted) => left = Some((PushFailure::QueueDeleted, copy)),
-                Err(PushError::Refused(_)) => {
-                    published.refused += 1;
-                    let failure = PushFailure::Refused {
-                        queue: delay_queue.name().clone(),
-                        refused: published.refused,
-                    };
-                    left = Some((failure, copy));
-                }
-            }
-        }
-        match left {
-            Some((failure, copy)) if published.routed + published.delayed == 0 => {
-                *message = copy;
-                Err(failure)
-            }
-            _ => Ok(published),
-        }
-    }
-
     /// Routes a run of the messages of a delay queue that are due at `now`.
     fn route_due_messages(self: &Arc<Self>, delay_queue: &Arc<QueueCore>, now: u64) {
         let due = delay_queue.lock().take_due(RUN, now);
@@ -221,16 +154,20 @@ impl VirtualHost {
                 None => queue
                     .lock()
                     .enqueue(&mut message, PushedBy::Broker, now, &mut effects),
-                Some(due) => {
-                    queue
-                        .lock()
-                        .enqueue_delayed(&mut message, due, PushedBy::Broker, &mut effects)
-                }
+                Some(due) => queue.lock().enqueue_delayed(
+                    &mut message,
+                    due,
+                    PushedBy::Broker,
+                    None,
+                    &mut effects,
+                ),
             };
             if let (Err(why), Some(copy)) = (pushed, message) {
                 effects.add(match why {
                     PushError::Refused(Some(target)) => target.dead_letter(copy),
-                    PushError::Deleted | PushError::Refused(None) => Effect::Drop(copy),
+                    PushError::Deleted | PushError::Refused(None) | PushError::Full => {
+                        Effect::Drop(copy)
+                    }
                 });
             }
             if !effects.is_empty() {

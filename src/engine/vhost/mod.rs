@@ -14,8 +14,8 @@
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
 //! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
 
+mod blocked;
 mod budgets;
-mod capacity;
 mod consumers;
 mod dead_letters;
 mod declaration;
@@ -40,7 +40,7 @@ use std::{
 };
 
 pub(crate) use self::{
-    capacity::CapacityWait,
+    blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
     declare::BindingRequest,
     drain::Drain,
@@ -212,17 +212,17 @@ impl VirtualHost {
     /// Ends the publishing of all who hold no delivery. The drain has begun.
     ///
     /// A producer with a remembered route asks again and is refused. A publisher that waits for
-    /// capacity is woken and refused.
+    /// room is woken, and is refused as well.
     pub(crate) fn stop_publishing(&self) {
         let topology = self.topology.write();
         self.default_epoch.fetch_add(1, SeqCst);
         topology.touch_all();
         let mut wakes = Vec::new();
         for declared in topology.queues.values() {
-            wakes.extend(declared.queue.lock().publish_waiters().take_all());
+            wakes.extend(declared.queue.wake_blocked());
         }
         for declared in topology.budgets.values() {
-            wakes.extend(declared.budget.take_waiters());
+            wakes.extend(declared.budget.wake_blocked());
         }
         drop(topology);
         for wake in wakes {

@@ -1,15 +1,16 @@
 //! Publishing: from an exchange and a routing key to messages in queues.
 
-use std::{fmt, sync::Arc, time::Duration, vec};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration, vec};
 
 use super::{
     VirtualHost,
+    blocked::{BlockedPublish, FullQueue},
     effects::PendingEffects,
     replies::Requester,
     route::{Found, route_keys},
 };
 use crate::{
-    engine::queue::{Effects, PushError, PushedBy, QueueCore, after},
+    engine::queue::{Effects, Place, PushError, PushedBy, QueueCore, after},
     message::{
         envelope::{Address, Envelope, NEVER},
         headers::cc_bcc,
@@ -124,8 +125,7 @@ impl Route {
     }
 }
 
-/// The reason why no queue took a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The reason why no queue took a message, or not every one.
 pub(crate) enum PushFailure {
     /// The route leads to no queue.
     NoRoute,
@@ -135,6 +135,8 @@ pub(crate) enum PushFailure {
     Refused { queue: Name, refused: usize },
     /// The payload cannot be shared among several queues.
     NotShareable,
+    /// Blocking queues have no room. The other queues of the route may have the message already.
+    Full(Box<BlockedPublish>),
 }
 
 impl VirtualHost {
@@ -262,8 +264,7 @@ impl VirtualHost {
                     .for_each(|envelope| requester.reply(envelope));
                 Ok(Published::to_one())
             }
-            None if route.delay_queues.is_empty() => self.push_to_queues(route, message, due),
-            None => self.push_delayed_copies(route, message, due),
+            None => self.push_to_all(route, message, due),
         }
     }
 
@@ -289,61 +290,87 @@ impl VirtualHost {
         due: Option<u64>,
     ) -> std::result::Result<(), PushFailure> {
         let mut effects = Effects::none();
-        let pushed = self.push_one(queue, message, due, &mut effects);
+        let pushed = self.push_one(queue, message, due, None, &mut effects);
         self.run_effects(queue, effects);
-        pushed.map_err(|not_taken| match not_taken {
+        pushed.map_err(|not_taken| self.push_failure(queue, due, not_taken))
+    }
+
+    #[cold]
+    fn push_failure(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        due: Option<u64>,
+        not_taken: PushError,
+    ) -> PushFailure {
+        match not_taken {
             PushError::Deleted => PushFailure::QueueDeleted,
             PushError::Refused(_) => PushFailure::Refused {
                 queue: queue.name().clone(),
                 refused: 1,
             },
-        })
+            PushError::Full => {
+                let full = FullQueue {
+                    queue: Arc::clone(queue),
+                    due,
+                    is_delay_queue: false,
+                };
+                let (full, none_yet) = (VecDeque::from([full]), Published::default());
+                PushFailure::Full(Box::new(BlockedPublish::new(self, full, none_yet, None)))
+            }
+        }
     }
 
-    pub(super) fn push_to_queues(
+    /// Puts the message into every queue of a route that does not lead to one queue only. The delay
+    /// queues come last.
+    fn push_to_all(
         self: &Arc<Self>,
         route: &Route,
         message: &mut Option<Envelope>,
         due: Option<u64>,
     ) -> std::result::Result<Published, PushFailure> {
-        let (first, others) = match route.queues.as_slice() {
-            [] => return Err(PushFailure::NoRoute),
-            [queue] => {
-                return self
-                    .push_to_one(queue, message, due)
-                    .map(|()| Published::to_one());
-            }
-            [first, others @ ..] => (first, others),
+        let Some(last) = route.len().checked_sub(1) else {
+            return Err(PushFailure::NoRoute);
         };
         let Some(envelope) = message else {
             return Ok(Published::default());
         };
         // A message that was shared once can be shared again. So the first time decides, before any
         // queue has the message.
-        let Ok(mut copy) = envelope.share().map(Some) else {
-            return Err(PushFailure::NotShareable);
+        let mut first_copy = None;
+        if last > 0 {
+            match envelope.share() {
+                Ok(copy) => first_copy = Some(copy),
+                Err(_) => return Err(PushFailure::NotShareable),
+            }
+        }
+        let kept_until = match route.delay_queues.is_empty() {
+            true => None,
+            false => Some(after(self.nanos(), route.delay).max(due.unwrap_or(0))),
         };
         let mut published = Published::default();
+        let mut full = VecDeque::new();
         let mut refused = None;
         let mut returned = None;
         // The effects of one copy come after all copies, since its dead letter may go to the next
         // queue.
         let mut work = PendingEffects::new();
-        for (place, queue) in [first].into_iter().chain(others).enumerate() {
-            if place == others.len() {
-                // The last queue gets the message itself.
-                copy = message.take();
-            } else if place > 0 {
-                copy = message.as_mut().and_then(|envelope| envelope.share().ok());
-            }
+        for (place, queue) in route.targets().enumerate() {
+            // The last queue gets the message itself.
+            let mut copy = match place == last && full.is_empty() {
+                true => message.take(),
+                false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
+            };
+            let is_delay_queue = place >= route.queues.len();
+            let due = if is_delay_queue { kept_until } else { due };
             let mut effects = Effects::none();
-            let pushed = self.push_one(queue, &mut copy, due, &mut effects);
+            let pushed = self.push_one(queue, &mut copy, due, None, &mut effects);
             match effects.into_only_wake() {
                 Ok(wake) => wake.wake(),
                 Err(effects) if effects.is_empty() => {}
                 Err(effects) => work.push_back((Arc::clone(queue), effects)),
             }
             match pushed {
+                Ok(()) if is_delay_queue => published.delayed += 1,
                 Ok(()) => published.routed += 1,
                 // If the queue had been deleted later, it would have lost the message too.
                 Err(PushError::Deleted) => returned = copy.take(),
@@ -351,16 +378,31 @@ impl VirtualHost {
                     published.refused += 1;
                     refused.get_or_insert((queue.name().clone(), copy.take()));
                 }
+                Err(PushError::Full) => {
+                    full.push_back(FullQueue {
+                        queue: Arc::clone(queue),
+                        due,
+                        is_delay_queue,
+                    });
+                    if message.is_none() {
+                        *message = copy.take();
+                    }
+                }
             }
         }
         self.run_all_effects(work);
+        if !full.is_empty() {
+            let refused_by = refused.map(|(queue, _)| queue);
+            let blocked = BlockedPublish::new(self, full, published, refused_by);
+            return Err(PushFailure::Full(Box::new(blocked)));
+        }
         match (refused, returned) {
             // If all queues are deleted, the route is out of date and another may exist.
-            (None, Some(copy)) if published.routed == 0 => {
+            (None, Some(copy)) if published.routed + published.delayed == 0 => {
                 *message = Some(copy);
                 Err(PushFailure::QueueDeleted)
             }
-            (Some((queue, copy)), _) if published.routed == 0 => {
+            (Some((queue, copy)), _) if published.routed + published.delayed == 0 => {
                 *message = copy;
                 Err(PushFailure::Refused {
                     queue,
@@ -371,23 +413,26 @@ impl VirtualHost {
         }
     }
 
+    /// Puts the message into one queue. If it has no room, a publisher with a place joins the line.
     #[inline]
-    fn push_one(
+    pub(super) fn push_one(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
         message: &mut Option<Envelope>,
         due: Option<u64>,
+        place: Option<&mut Place>,
         effects: &mut Effects,
     ) -> std::result::Result<(), PushError> {
         let Some(envelope) = message.as_mut() else {
             return Ok(());
         };
         let now = self.stamp(queue, envelope);
-        let mut pushed = match due {
-            None => queue
+        let mut pushed = match (due, place) {
+            (None, None) => queue
                 .lock()
                 .enqueue(message, PushedBy::Publisher, now, effects),
-            Some(due) => {
+            (None, Some(place)) => queue.lock().enqueue_in_line(message, place, now, effects),
+            (Some(due), place) => {
                 queue.set_timed();
                 // The time to live begins when the message becomes ready.
                 if envelope.deadline != NEVER {
@@ -395,7 +440,7 @@ impl VirtualHost {
                 }
                 queue
                     .lock()
-                    .enqueue_delayed(message, due, PushedBy::Publisher, effects)
+                    .enqueue_delayed(message, due, PushedBy::Publisher, place, effects)
             }
         };
         if let Err(PushError::Refused(target)) = &mut pushed {

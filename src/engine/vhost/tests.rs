@@ -1,12 +1,12 @@
-//! Tests of the number of timers that queues register.
+//! Tests of the number of timers that queues register, and of the lines of their publishers.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use crate::{
     handles::broker::Broker,
     message::outgoing::Message,
-    model::descriptions::{Exchange, Queue},
-    runtime::clock::ManualClock,
+    model::descriptions::{Exchange, Overflow, Queue},
+    runtime::{clock::ManualClock, waiter::tests::block_on},
 };
 
 fn setting() -> (Broker, ManualClock) {
@@ -81,4 +81,35 @@ fn a_deleted_queue_keeps_no_timer() {
     assert_eq!(clock.pending_timers(), 1);
     broker.delete_vhost("v").unwrap();
     assert_eq!(clock.pending_timers(), 0);
+}
+
+#[test]
+fn threads_and_tasks_that_wait_for_a_queue_are_served_in_the_order_in_which_they_came() {
+    let broker = Broker::new();
+    let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    producer.publish(0).unwrap();
+    let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
+    let root = broker.vhost("/").unwrap();
+    let core = root.gate().read_topology(|topology| topology.queue("q"));
+    let core = core.unwrap().unwrap();
+    thread::scope(|scope| {
+        for id in 1..=24_u32 {
+            let producer = producer.clone();
+            scope.spawn(move || match id % 3 {
+                0 => block_on(producer.publish_async(id)).unwrap(),
+                1 => producer.publish_timeout(id, Duration::MAX).unwrap(),
+                _ => producer.publish(id).unwrap(),
+            });
+            while core.blocked_len() < id as usize {
+                thread::yield_now();
+            }
+        }
+        for id in 0..=24 {
+            let delivery = mailbox.get().unwrap();
+            assert_eq!(*delivery, id);
+            assert_eq!(core.blocked_len(), 24_usize.saturating_sub(id as usize + 1));
+            delivery.ack().unwrap();
+        }
+    });
 }

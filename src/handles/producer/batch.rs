@@ -4,11 +4,20 @@
 //! Payloads are published one by one in these cases: the queue can refuse a message or block its
 //! publisher, the message depends on time, or it goes to several queues.
 
+use std::{iter, option, time::Duration, vec};
+
 use super::{Producer, PublishError, refused::payload_of, send::plain};
-use crate::{engine::vhost::Published, message::payload::Payload};
+use crate::{
+    engine::vhost::Published,
+    message::payload::Payload,
+    session::{gate::Gate, publisher::OnFull},
+};
 
 /// The number of messages that a queue takes at once. It holds its lock for all of them.
 const RUN: usize = 64;
+
+/// The payloads of a run that are published one by one.
+type RestOfRun<T> = iter::Chain<option::IntoIter<T>, vec::IntoIter<T>>;
 
 impl<T: Payload> Producer<T> {
     /// Publishes payloads in their order with the routing key of the producer. Returns one result
@@ -36,23 +45,146 @@ impl<T: Payload> Producer<T> {
         &self,
         payloads: impl IntoIterator<Item = T>,
     ) -> Vec<Result<Published, PublishError<T>>> {
-        let mut payloads = payloads.into_iter();
-        let mut results = Vec::new();
-        loop {
-            // The iterator is the caller's code. It runs before the route is looked up.
-            let run: Vec<T> = payloads.by_ref().take(RUN).collect();
-            if run.is_empty() {
-                return results;
-            }
-            results.reserve(run.len());
-            self.publish_run(run, &mut results);
-        }
+        self.send_batch(payloads, || OnFull::Wait)
     }
 
-    /// Pushes as many payloads as possible in one critical section. Publishes the others one by
-    /// one, so that each has its own result.
-    fn publish_run(&self, run: Vec<T>, results: &mut Vec<Result<Published, PublishError<T>>>) {
+    /// Same as [`publish_batch`](Self::publish_batch), but never waits for room, as
+    /// [`try_publish`](Self::try_publish).
+    ///
+    /// # Errors
+    /// Each result has the errors of [`try_publish`](Self::try_publish).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// # use leveret::{Broker, Overflow, Queue};
+    /// # let broker = Broker::new();
+    /// # let queue = Queue::new("q").max_length(2).overflow(Overflow::Block);
+    /// # let producer = broker.producer::<u32>(&queue)?;
+    /// // The queue has `max_length(2)` and `Overflow::Block`.
+    /// let results = producer.try_publish_batch(0..4);
+    /// assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
+    /// let results = producer.publish_batch_timeout(2..4, Duration::from_millis(1));
+    /// assert!(results.iter().all(|result| result.is_err()));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn try_publish_batch(
+        &self,
+        payloads: impl IntoIterator<Item = T>,
+    ) -> Vec<Result<Published, PublishError<T>>> {
+        self.send_batch(payloads, || OnFull::Refuse)
+    }
+
+    /// Same as [`publish_batch`](Self::publish_batch), but waits at most `timeout` for room, for
+    /// all payloads together. After that time a payload is still published if there is room.
+    ///
+    /// [`try_publish_batch`](Self::try_publish_batch) has an example of both methods.
+    ///
+    /// # Errors
+    /// Each result has the errors of [`publish_timeout`](Self::publish_timeout).
+    pub fn publish_batch_timeout(
+        &self,
+        payloads: impl IntoIterator<Item = T>,
+        timeout: Duration,
+    ) -> Vec<Result<Published, PublishError<T>>> {
+        let deadline = self.publisher.gate().deadline(timeout);
+        self.send_batch(payloads, || match deadline {
+            Some(deadline) => OnFull::WaitFor(deadline.remaining().unwrap_or_default()),
+            None => OnFull::Wait,
+        })
+    }
+
+    /// Same as [`publish_batch`](Self::publish_batch), but waits for room without blocking the
+    /// thread.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has published the payloads before the one that
+    /// waits for room. The payload that waits stays in the queues that have taken it, and the
+    /// payloads after it are not published. The results are lost.
+    ///
+    /// # Errors
+    /// Each result has the errors of [`publish`](Self::publish).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # let broker = leveret::Broker::new();
+    /// let producer = broker.producer::<u32>("q")?;
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// match pin!(producer.publish_batch_async(0..64)).poll(&mut context) {
+    ///     Poll::Ready(results) => assert!(results.iter().all(|result| result.is_ok())),
+    ///     Poll::Pending => panic!("the queue has no limit"),
+    /// }
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub async fn publish_batch_async(
+        &self,
+        payloads: impl IntoIterator<Item = T>,
+    ) -> Vec<Result<Published, PublishError<T>>> {
+        let mut payloads = payloads.into_iter();
+        let mut results = Vec::new();
+        while let Some(rest) = self.next_run(&mut payloads, &mut results) {
+            if self.publisher.gate().is_remote() {
+                for started in self.start_all(rest) {
+                    results.push(match started {
+                        Ok((completion, envelope, original)) => {
+                            let outcome = Gate::confirmation(completion).await;
+                            self.finish_started(outcome, envelope, original)
+                        }
+                        Err(unpublished) => Err(PublishError::of_payload(unpublished)),
+                    });
+                }
+            } else {
+                for payload in rest {
+                    results.push(self.send_plain_async(payload).await);
+                }
+            }
+        }
+        results
+    }
+
+    fn send_batch(
+        &self,
+        payloads: impl IntoIterator<Item = T>,
+        on_full: impl Fn() -> OnFull,
+    ) -> Vec<Result<Published, PublishError<T>>> {
+        let mut payloads = payloads.into_iter();
+        let mut results = Vec::new();
+        while let Some(rest) = self.next_run(&mut payloads, &mut results) {
+            // An engine outside of this process confirms one publish while the next one starts. It
+            // refuses one that does not wait for its confirm.
+            if self.publisher.gate().is_remote() && on_full() != OnFull::Refuse {
+                let gate = self.publisher.gate();
+                let started = self.start_all(rest);
+                results.extend(started.into_iter().map(|started| match started {
+                    Ok((completion, envelope, original)) => {
+                        let outcome = gate.wait_for_confirmation(completion, on_full());
+                        self.finish_started(outcome, envelope, original)
+                    }
+                    Err(unpublished) => Err(PublishError::of_payload(unpublished)),
+                }));
+            } else {
+                results.extend(rest.map(|payload| self.send_plain(payload, on_full())));
+            }
+        }
+        results
+    }
+
+    /// Takes the next payloads, and pushes as many as possible in one critical section. Returns the
+    /// others, to be published one by one, so that each has its own result. `None` at the end of
+    /// the payloads.
+    fn next_run(
+        &self,
+        payloads: &mut impl Iterator<Item = T>,
+        results: &mut Vec<Result<Published, PublishError<T>>>,
+    ) -> Option<RestOfRun<T>> {
+        // The iterator is the caller's code. It runs before the route is looked up.
+        let run: Vec<T> = payloads.take(RUN).collect();
+        if run.is_empty() {
+            return None;
+        }
         let count = run.len();
+        results.reserve(count);
         let mut payloads = run.into_iter();
         let left = match self.sized_by {
             Some(_) => None,
@@ -64,10 +196,6 @@ impl<T: Payload> Producer<T> {
         let taken = count - payloads.len() - usize::from(left.is_some());
         results.extend((0..taken).map(|_| Ok(Published::to_one())));
         let left = left.map(|envelope| payload_of(Some(envelope.into_body())));
-        let rest = left.into_iter().chain(payloads);
-        match self.publisher.gate().is_remote() {
-            true => self.send_all(rest, results),
-            false => results.extend(rest.map(|payload| self.publish(payload))),
-        }
+        Some(left.into_iter().chain(payloads))
     }
 }

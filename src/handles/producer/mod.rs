@@ -5,6 +5,7 @@
 //! - `batch`: publishing of many payloads at once.
 //! - `builder`: [`ProducerBuilder`] and [`Destination`].
 //! - `claimed`: producers on behalf of a delivery.
+//! - `forms`: publishing without waiting, for a limited time, and as a future.
 //! - `send`: the way of a payload from the producer to the queues.
 //! - `completed`: the properties that the payload type adds to a message.
 //! - `refused`: [`PublishError`].
@@ -13,10 +14,11 @@ mod batch;
 mod builder;
 mod claimed;
 mod completed;
+mod forms;
 mod refused;
 mod send;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 pub use self::{
     builder::{Destination, ProducerBuilder},
@@ -79,6 +81,12 @@ impl<T: Payload> Producer<T> {
     /// - A spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block) covers one of the
     ///   message's queues.
     ///
+    /// The other queues have the message at once. The method then waits for one queue after the
+    /// other, in the order of the route. Publishers that wait for the same queue get room first
+    /// come first served. If the wait ends early (the connection closes, the broker shuts down),
+    /// the queues that have the message keep it, and the others count as
+    /// [`refused`](Published#structfield.refused). The publish fails if no queue has the message.
+    ///
     /// # Errors
     /// Every error returns the payload to the caller.
     /// - [`Error::NoRoute`](crate::Error::NoRoute) if the message is mandatory and unroutable.
@@ -110,7 +118,6 @@ impl<T: Payload> Producer<T> {
     ///
     /// The message goes to the same exchange. For a producer made for a queue that is the default
     /// exchange, so the key is the name of a queue.
-    /// [`publish_message_timeout`](Self::publish_message_timeout) takes a key and a time limit.
     ///
     /// # RabbitMQ
     /// `basic.publish`, as for [`publish`](Self::publish).
@@ -119,7 +126,7 @@ impl<T: Payload> Producer<T> {
     /// The errors of [`publish`](Self::publish), and
     /// [`Error::InvalidName`](crate::Error::InvalidName) if the routing key is too long.
     pub fn publish_to(&self, routing_key: &str, payload: T) -> Result<Published, PublishError<T>> {
-        self.send_to(routing_key, payload)
+        self.send_to(routing_key, payload, OnFull::Wait)
     }
 
     /// Publishes a message with its own properties.
@@ -153,118 +160,6 @@ impl<T: Payload> Producer<T> {
         message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
         self.send_message(message, OnFull::Wait)
-    }
-
-    /// Same as [`publish`](Self::publish), but never waits for room in a queue with
-    /// [`Overflow::Block`](crate::Overflow::Block), or in a budget.
-    ///
-    /// [`publish_timeout`](Self::publish_timeout) has an example of both methods.
-    ///
-    /// # Errors
-    /// The errors of [`publish`](Self::publish), and [`Error::Refused`](crate::Error::Refused) if
-    /// one of the message's queues is full and blocks, or its budget is spent and blocks.
-    pub fn try_publish(&self, payload: T) -> Result<Published, PublishError<T>> {
-        self.send_plain(payload, OnFull::Fail)
-    }
-
-    /// Same as [`publish`](Self::publish), but waits at most `timeout` for room in a queue with
-    /// [`Overflow::Block`](crate::Overflow::Block), or in a budget that blocks.
-    ///
-    /// # Errors
-    /// The errors of [`publish`](Self::publish), and [`Error::Timeout`](crate::Error::Timeout) if
-    /// there was no room in time.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Error;
-    /// # use std::time::Duration;
-    /// # use leveret::{Broker, Overflow, Queue};
-    /// # let broker = Broker::new();
-    /// # let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    /// # let producer = broker.producer::<u32>(&queue)?;
-    /// // The queue has `max_length(1)` and `Overflow::Block`.
-    /// producer.publish_timeout(1, Duration::from_secs(1))?;
-    /// assert!(matches!(producer.try_publish(2).unwrap_err().error(), Error::Refused { .. }));
-    /// let error = producer.publish_timeout(2, Duration::from_millis(1)).unwrap_err();
-    /// assert_eq!(error.error(), &Error::Timeout);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn publish_timeout(
-        &self,
-        payload: T,
-        timeout: Duration,
-    ) -> Result<Published, PublishError<T>> {
-        self.send_plain(payload, OnFull::WaitFor(timeout))
-    }
-
-    /// Same as [`publish`](Self::publish), but waits for room without blocking the thread.
-    ///
-    /// # If dropped
-    /// A future that is dropped before it is ready has published nothing.
-    ///
-    /// # Errors
-    /// The errors of [`publish`](Self::publish).
-    ///
-    /// # Examples
-    /// ```
-    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
-    /// # use leveret::{Broker, Overflow, Queue};
-    /// # let broker = Broker::new();
-    /// # let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    /// # let producer = broker.producer::<u32>(&queue)?;
-    /// // The queue has `max_length(1)` and `Overflow::Block`.
-    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
-    /// assert!(pin!(producer.publish_async(1)).poll(&mut context).is_ready());
-    /// assert!(pin!(producer.publish_async(2)).poll(&mut context).is_pending()); // and dropped
-    /// assert_eq!(broker.purge(&queue)?, 1);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub async fn publish_async(&self, payload: T) -> Result<Published, PublishError<T>> {
-        self.send_async(payload).await
-    }
-
-    /// Same as [`publish_message`](Self::publish_message), but never waits for room.
-    ///
-    /// [`publish_message_timeout`](Self::publish_message_timeout) has an example of both methods.
-    ///
-    /// # Errors
-    /// The errors of [`publish_message`](Self::publish_message) and of
-    /// [`try_publish`](Self::try_publish), which return the message to the caller.
-    pub fn try_publish_message(
-        &self,
-        message: Message<T>,
-    ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message, OnFull::Fail)
-    }
-
-    /// Same as [`publish_message`](Self::publish_message), but waits at most `timeout` for room.
-    ///
-    /// # Errors
-    /// The errors of [`publish_message`](Self::publish_message) and of
-    /// [`publish_timeout`](Self::publish_timeout), which return the message to the caller.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::Message;
-    /// # use std::time::Duration;
-    /// # use leveret::{Broker, Overflow, Queue};
-    /// # let broker = Broker::new();
-    /// # let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
-    /// # let producer = broker.producer::<u32>(&queue)?;
-    /// // The queue has `max_length(1)` and `Overflow::Block`.
-    /// producer.try_publish_message(Message::new(1))?;
-    /// let error = producer.try_publish_message(Message::new(2)).unwrap_err();
-    /// let (message, timeout) = (error.into_inner(), Duration::from_millis(1));
-    /// let error = producer.publish_message_timeout(message, timeout).unwrap_err();
-    /// assert_eq!(error.payload().payload(), &2);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn publish_message_timeout(
-        &self,
-        message: Message<T>,
-        timeout: Duration,
-    ) -> Result<Published, PublishError<Message<T>>> {
-        self.send_message(message, OnFull::WaitFor(timeout))
     }
 
     /// Returns the name of the exchange. The name of the default exchange is empty.

@@ -12,35 +12,87 @@ use crate::{
     message::{
         codec::{Codec, Json},
         envelope::{Address, Envelope, Meta},
-        outgoing::Message,
+        outgoing::{Delay, Message},
         payload::{Body, Payload},
         properties::Properties,
     },
     model::error::{Error, Result},
+    runtime::completion::Completion,
     session::{
         backend::Confirmation,
-        publisher::{OnFull, Overrides, Prepared, Started},
+        gate::Gate,
+        publisher::{OnFull, Overrides, Prepared},
     },
 };
 
-/// A publish that has started, with its message.
-pub(super) struct Begun {
-    pub(super) started: Started,
-    pub(super) message: Unfinished,
-}
-
-/// A message whose publish has not ended.
-pub(super) struct Unfinished {
+/// A message that is made, and its publish.
+struct Made<'a> {
+    prepared: Prepared<'a>,
     /// `None` after the queues of this process have taken it.
     envelope: Option<Envelope>,
     /// The payload, if the message carries its encoded form.
     original: Option<Body>,
-    /// The routing key. `None` is the routing key of the producer.
-    key: Option<String>,
+}
+
+/// The parts of a message besides its payload and its properties.
+struct Rest {
+    routing_key: Option<String>,
+    mandatory: Option<bool>,
+    delay: Delay,
+}
+
+impl Rest {
+    fn split<T>(message: Message<T>) -> (T, Properties, Rest) {
+        let Message {
+            payload,
+            properties,
+            routing_key,
+            mandatory,
+            delay,
+        } = message;
+        let rest = Rest {
+            routing_key,
+            mandatory,
+            delay,
+        };
+        (payload, properties, rest)
+    }
+
+    fn overrides(&self) -> Overrides<'_> {
+        Overrides {
+            routing_key: self.routing_key.as_deref(),
+            mandatory: self.mandatory,
+            delay: self.delay,
+        }
+    }
+
+    /// Gives the message back.
+    fn unpublished<T>(self, failed: (Error, T, Properties)) -> PublishError<Message<T>> {
+        let (error, payload, properties) = failed;
+        let Rest {
+            routing_key,
+            mandatory,
+            delay,
+        } = self;
+        PublishError {
+            error,
+            payload: Message {
+                payload,
+                properties,
+                routing_key,
+                mandatory,
+                delay,
+            },
+        }
+    }
 }
 
 /// A message that was not published: the reason, the payload, and the other parts of the message.
 type Unpublished<T> = (Error, T, Option<Arc<Meta>>);
+
+/// A publish that an engine outside of this process has not confirmed yet, and its message.
+pub(super) type Started<T> =
+    std::result::Result<(Completion<Confirmation>, Option<Envelope>, Option<Body>), Unpublished<T>>;
 
 /// Creates a message from a payload, without properties.
 #[inline(always)]
@@ -58,6 +110,22 @@ fn unpublished<T: Payload>(
     let meta = envelope.as_ref().and_then(Envelope::meta).cloned();
     let body = original.or_else(|| envelope.map(Envelope::into_body));
     (error, payload_of(body), meta)
+}
+
+/// Gives back the properties as they were given.
+fn given<T>(
+    (error, payload, meta): Unpublished<T>,
+    completed: Option<Completed>,
+) -> (Error, T, Properties) {
+    let properties = completed.map(|completed| completed.undo(meta));
+    (error, payload, properties.unwrap_or_default())
+}
+
+fn key_only(routing_key: &str) -> Overrides<'_> {
+    Overrides {
+        routing_key: Some(routing_key),
+        ..Overrides::default()
+    }
 }
 
 impl<T: Payload> Producer<T> {
@@ -88,24 +156,25 @@ impl<T: Payload> Producer<T> {
         &self,
         routing_key: &str,
         payload: T,
+        on_full: OnFull,
     ) -> Result<Published, PublishError<T>> {
-        let pushed = match self.sized_by {
-            Some(_) => Err(payload),
-            None => self.publisher.try_push_with_key(
-                routing_key,
-                payload,
-                |payload| payload.size() as u64,
-                plain,
-            ),
-        };
-        let overrides = Overrides {
-            routing_key: Some(routing_key),
-            ..Overrides::default()
-        };
-        match pushed {
+        match self.try_push_to(routing_key, payload) {
             Ok(()) => Ok(Published::to_one()),
-            Err(payload) => self.send(payload, overrides, OnFull::Wait),
+            Err(payload) => self.send(payload, key_only(routing_key), on_full),
         }
+    }
+
+    #[inline]
+    fn try_push_to(&self, routing_key: &str, payload: T) -> std::result::Result<(), T> {
+        if self.sized_by.is_some() {
+            return Err(payload);
+        }
+        self.publisher.try_push_with_key(
+            routing_key,
+            payload,
+            |payload| payload.size() as u64,
+            plain,
+        )
     }
 
     #[inline(never)]
@@ -115,61 +184,72 @@ impl<T: Payload> Producer<T> {
         overrides: Overrides<'_>,
         on_full: OnFull,
     ) -> Result<Published, PublishError<T>> {
-        match self.prepare(overrides, None, on_full) {
-            Ok(prepared) => {
-                let meta = self.publisher.meta().cloned();
-                self.push(prepared, payload, meta, on_full)
-                    .map_err(PublishError::of_payload)
-            }
-            Err(error) => Err(PublishError { error, payload }),
+        let made = self.make_plain(payload, overrides, on_full);
+        made.and_then(|made| self.push(made, on_full))
+            .map_err(PublishError::of_payload)
+    }
+
+    /// Same as [`send_plain`](Self::send_plain), for a task.
+    pub(super) async fn send_plain_async(&self, payload: T) -> Result<Published, PublishError<T>> {
+        match self.try_push(payload) {
+            Ok(()) => Ok(Published::to_one()),
+            Err(payload) => self.send_async(payload, Overrides::default()).await,
         }
     }
 
-    /// Same as [`publish`](Self::publish), for a task.
-    pub(super) async fn send_async(&self, payload: T) -> Result<Published, PublishError<T>> {
-        let gate = self.publisher.gate();
-        let overrides = Overrides::default();
-        let prepared = match self.publisher.prepare_async(gate, overrides, None).await {
-            Ok(prepared) => prepared,
-            Err(error) => return Err(PublishError { error, payload }),
-        };
-        let meta = self.publisher.meta().cloned();
-        let published = match self.begin(prepared, payload, meta) {
-            Ok(Begun { started, message }) => {
-                let outcome = started.confirmation().await;
-                self.finish(outcome, message)
-            }
+    /// Same as [`send_to`](Self::send_to), for a task.
+    pub(super) async fn send_to_async(
+        &self,
+        routing_key: &str,
+        payload: T,
+    ) -> Result<Published, PublishError<T>> {
+        match self.try_push_to(routing_key, payload) {
+            Ok(()) => Ok(Published::to_one()),
+            Err(payload) => self.send_async(payload, key_only(routing_key)).await,
+        }
+    }
+
+    async fn send_async(
+        &self,
+        payload: T,
+        overrides: Overrides<'_>,
+    ) -> Result<Published, PublishError<T>> {
+        let published = match self.make_plain(payload, overrides, OnFull::Wait) {
+            Ok(made) => self.push_async(made).await,
             Err(unpublished) => Err(unpublished),
         };
         published.map_err(PublishError::of_payload)
     }
 
-    /// Same as [`publish`](Self::publish), for many payloads. Starts all publishes, and waits for
-    /// their confirms afterwards.
-    pub(super) fn send_all(
+    /// Publishes many payloads to an engine outside of this process. Starts all publishes, and
+    /// returns what is to be waited for.
+    pub(super) fn start_all(&self, payloads: impl Iterator<Item = T>) -> Vec<Started<T>> {
+        let started = payloads.map(|payload| {
+            let Made {
+                prepared,
+                envelope,
+                original,
+            } = self.make_plain(payload, Overrides::default(), OnFull::Wait)?;
+            match prepared.start(envelope.as_ref()) {
+                Some(Ok(completion)) => Ok((completion, envelope, original)),
+                Some(Err(error)) => Err(unpublished(error, envelope, original)),
+                // The engine is in this process.
+                None => Err(unpublished(Error::ConnectionClosed, envelope, original)),
+            }
+        });
+        started.collect()
+    }
+
+    /// Returns the result of a publish that an engine outside of this process has ended.
+    pub(super) fn finish_started(
         &self,
-        payloads: impl Iterator<Item = T>,
-        results: &mut Vec<Result<Published, PublishError<T>>>,
-    ) {
-        let gate = self.publisher.gate();
-        let begun: Vec<_> = payloads
-            .map(
-                |payload| match self.prepare(Overrides::default(), None, OnFull::Wait) {
-                    Ok(prepared) => {
-                        let meta = self.publisher.meta().cloned();
-                        self.begin(prepared, payload, meta)
-                    }
-                    Err(error) => Err((error, payload, None)),
-                },
-            )
-            .collect();
-        results.extend(begun.into_iter().map(|begun| {
-            let published = begun.and_then(|Begun { started, message }| {
-                let outcome = gate.wait_for_confirmation(started, OnFull::Wait);
-                self.finish(outcome, message)
-            });
-            published.map_err(PublishError::of_payload)
-        }));
+        outcome: Result<Confirmation>,
+        envelope: Option<Envelope>,
+        original: Option<Body>,
+    ) -> Result<Published, PublishError<T>> {
+        let key = self.publisher.routing_key();
+        self.finish(outcome, key, envelope, original)
+            .map_err(PublishError::of_payload)
     }
 
     pub(super) fn send_message(
@@ -177,48 +257,31 @@ impl<T: Payload> Producer<T> {
         message: Message<T>,
         on_full: OnFull,
     ) -> Result<Published, PublishError<Message<T>>> {
-        let Message {
-            payload,
-            properties,
-            routing_key,
-            mandatory,
-            delay,
-        } = message;
-        let overrides = Overrides {
-            routing_key: routing_key.as_deref(),
-            mandatory,
-            delay,
-        };
-        let own = (!properties.is_empty()).then_some(&properties);
-        let (error, payload, properties) = match self.prepare(overrides, own, on_full) {
-            Err(error) => (error, payload, properties),
-            Ok(prepared) => {
-                let (meta, completed) = match properties.is_empty() {
-                    true => (self.publisher.meta().cloned(), None),
-                    false => {
-                        let (meta, completed) = complete::<T>(properties, self.codec.clone());
-                        (Some(Arc::new(meta)), Some(completed))
-                    }
-                };
-                match self.push(prepared, payload, meta, on_full) {
-                    Ok(published) => return Ok(published),
-                    Err((error, payload, meta)) => {
-                        let undo = |completed: Completed| completed.undo(meta);
-                        (error, payload, completed.map(undo).unwrap_or_default())
-                    }
-                }
-            }
-        };
-        Err(PublishError {
-            error,
-            payload: Message {
-                payload,
-                properties,
-                routing_key,
-                mandatory,
-                delay,
+        let (payload, properties, rest) = Rest::split(message);
+        let failed = match self.make_message(payload, properties, &rest, on_full) {
+            Ok((made, completed)) => match self.push(made, on_full) {
+                Ok(published) => return Ok(published),
+                Err(unpublished) => given(unpublished, completed),
             },
-        })
+            Err(failed) => failed,
+        };
+        Err(rest.unpublished(failed))
+    }
+
+    /// Same as [`send_message`](Self::send_message), for a task.
+    pub(super) async fn send_message_async(
+        &self,
+        message: Message<T>,
+    ) -> Result<Published, PublishError<Message<T>>> {
+        let (payload, properties, rest) = Rest::split(message);
+        let failed = match self.make_message(payload, properties, &rest, OnFull::Wait) {
+            Ok((made, completed)) => match self.push_async(made).await {
+                Ok(published) => return Ok(published),
+                Err(unpublished) => given(unpublished, completed),
+            },
+            Err(failed) => failed,
+        };
+        Err(rest.unpublished(failed))
     }
 
     fn prepare<'a>(
@@ -228,47 +291,102 @@ impl<T: Payload> Producer<T> {
         on_full: OnFull,
     ) -> Result<Prepared<'a>> {
         let gate = self.publisher.gate();
-        if on_full == OnFull::Fail {
+        if on_full == OnFull::Refuse {
             gate.check_embedded("publishing without waiting for the confirm")?;
         }
-        self.publisher.prepare(gate, overrides, properties, on_full)
+        self.publisher.prepare(gate, overrides, properties)
     }
 
-    /// Creates the message and pushes it. Waits for the confirm if the engine is outside of this
-    /// process.
+    /// Checks and creates a message without properties of its own.
+    fn make_plain<'a>(
+        &'a self,
+        payload: T,
+        overrides: Overrides<'a>,
+        on_full: OnFull,
+    ) -> std::result::Result<Made<'a>, Unpublished<T>> {
+        match self.prepare(overrides, None, on_full) {
+            Ok(prepared) => self.make(prepared, payload, self.publisher.meta().cloned()),
+            Err(error) => Err((error, payload, None)),
+        }
+    }
+
+    /// Checks and creates a message. Also returns how to undo the additions to its properties.
+    fn make_message<'a>(
+        &'a self,
+        payload: T,
+        properties: Properties,
+        rest: &'a Rest,
+        on_full: OnFull,
+    ) -> std::result::Result<(Made<'a>, Option<Completed>), (Error, T, Properties)> {
+        let own = (!properties.is_empty()).then_some(&properties);
+        let prepared = match self.prepare(rest.overrides(), own, on_full) {
+            Ok(prepared) => prepared,
+            Err(error) => return Err((error, payload, properties)),
+        };
+        let (meta, completed) = match properties.is_empty() {
+            true => (self.publisher.meta().cloned(), None),
+            false => {
+                let (meta, completed) = complete::<T>(properties, self.codec.clone());
+                (Some(Arc::new(meta)), Some(completed))
+            }
+        };
+        match self.make(prepared, payload, meta) {
+            Ok(made) => Ok((made, completed)),
+            Err(unpublished) => Err(given(unpublished, completed)),
+        }
+    }
+
+    /// Pushes the message. Waits for the confirm if the engine is outside of this process.
     fn push(
         &self,
-        prepared: Prepared<'_>,
-        payload: T,
-        meta: Option<Arc<Meta>>,
+        made: Made<'_>,
         on_full: OnFull,
     ) -> std::result::Result<Published, Unpublished<T>> {
-        if self.publisher.gate().is_remote() {
-            let begun = self.begin(prepared, payload, meta)?;
-            let gate = self.publisher.gate();
-            let outcome = gate.wait_for_confirmation(begun.started, on_full);
-            return self.finish(outcome, begun.message);
-        }
-        let (mut envelope, original) = self.make(prepared.address(), payload, meta)?;
+        let Made {
+            prepared,
+            mut envelope,
+            original,
+        } = made;
+        let gate = self.publisher.gate();
         let key = prepared.routing_key();
-        prepared.push(&mut envelope).map_err(|failure| {
-            let error = failure.into_error(self.publisher.exchange(), key);
-            unpublished(error, envelope, original)
-        })
+        let outcome = match prepared.start(envelope.as_ref()) {
+            None => Ok(prepared.push(&mut envelope, gate, on_full)),
+            Some(started) => {
+                started.and_then(|completion| gate.wait_for_confirmation(completion, on_full))
+            }
+        };
+        self.finish(outcome, key, envelope, original)
     }
 
-    /// Creates the message. Returns the payload as well if the message carries its encoded form.
+    /// Same as [`push`](Self::push), for a task.
+    async fn push_async(&self, made: Made<'_>) -> std::result::Result<Published, Unpublished<T>> {
+        let Made {
+            prepared,
+            mut envelope,
+            original,
+        } = made;
+        let gate = self.publisher.gate();
+        let key = prepared.routing_key();
+        let outcome = match prepared.start(envelope.as_ref()) {
+            None => Ok(prepared.push_async(&mut envelope, gate).await),
+            Some(Ok(completion)) => Gate::confirmation(completion).await,
+            Some(Err(error)) => Err(error),
+        };
+        self.finish(outcome, key, envelope, original)
+    }
+
+    /// Creates the message.
     #[inline(always)]
-    fn make(
+    fn make<'a>(
         &self,
-        address: &Address,
+        prepared: Prepared<'a>,
         payload: T,
         meta: Option<Arc<Meta>>,
-    ) -> std::result::Result<(Option<Envelope>, Option<Body>), Unpublished<T>> {
+    ) -> std::result::Result<Made<'a>, Unpublished<T>> {
         // The address is borrowed and not shared. A reference count that the publisher and the
         // receiver both write would cost as much as the transfer.
         let meta = self.measured(&payload, meta);
-        let mut envelope = Envelope::new(Body::new(payload), address, meta);
+        let mut envelope = Envelope::new(Body::new(payload), prepared.address(), meta);
         let mut original = None;
         if self.always_encode {
             match self.encode(&mut envelope) {
@@ -276,29 +394,10 @@ impl<T: Payload> Producer<T> {
                 Err(error) => return Err(unpublished(error, Some(envelope), None)),
             }
         }
-        Ok((Some(envelope), original))
-    }
-
-    /// Creates the message and starts its publish.
-    fn begin(
-        &self,
-        prepared: Prepared<'_>,
-        payload: T,
-        meta: Option<Arc<Meta>>,
-    ) -> std::result::Result<Begun, Unpublished<T>> {
-        let (mut envelope, original) = self.make(prepared.address(), payload, meta)?;
-        let key = match prepared.routing_key() {
-            key if *key == **self.publisher.routing_key() => None,
-            key => Some(key.to_owned()),
-        };
-        let started = prepared.start(&mut envelope);
-        Ok(Begun {
-            started,
-            message: Unfinished {
-                envelope,
-                original,
-                key,
-            },
+        Ok(Made {
+            prepared,
+            envelope: Some(envelope),
+            original,
         })
     }
 
@@ -306,20 +405,15 @@ impl<T: Payload> Producer<T> {
     fn finish(
         &self,
         outcome: Result<Confirmation>,
-        message: Unfinished,
+        key: &str,
+        envelope: Option<Envelope>,
+        original: Option<Body>,
     ) -> std::result::Result<Published, Unpublished<T>> {
         let error = match outcome {
             Ok(Ok(published)) => return Ok(published),
-            Ok(Err(failure)) => {
-                let key = message.key.as_deref();
-                let key = key.unwrap_or(self.publisher.routing_key());
-                failure.into_error(self.publisher.exchange(), key)
-            }
+            Ok(Err(failure)) => failure.into_error(self.publisher.exchange(), key),
             Err(error) => error,
         };
-        let Unfinished {
-            envelope, original, ..
-        } = message;
         Err(unpublished(error, envelope, original))
     }
 

@@ -73,9 +73,10 @@ pub enum BudgetPolicy {
     /// than the whole budget is always refused.
     #[default]
     Reject,
-    /// Lets a publisher wait while all bytes are used, as a full queue with
-    /// [`Overflow::Block`](crate::Overflow::Block) does. Publishers that publish at the same time
-    /// may take the budget over its limit, by at most one message each.
+    /// Lets a publisher wait until its message fits, as a full queue with
+    /// [`Overflow::Block`](crate::Overflow::Block) does. Publishers are served first come first
+    /// served, those of all covered queues together. A message that is larger than the whole budget
+    /// waits until no bytes are used.
     Block,
 }
 

@@ -41,7 +41,16 @@ pub enum Overflow {
     /// # RabbitMQ
     /// `reject-publish-dlx`.
     RejectPublishDlx,
-    /// Lets the publisher wait until there is room.
+    /// Lets the publisher wait until there is room for its message.
+    ///
+    /// No publisher takes the queue over its limit. Only a message that is larger than the whole
+    /// limit goes over it; it waits until no other message is ready. Publishers are served first
+    /// come first served, threads and tasks alike: a smaller message does not overtake a larger one
+    /// that waits.
+    ///
+    /// A message that the broker itself publishes, such as a dead letter, does not wait. The queue
+    /// drops its head for it, as for [`DropHead`](Self::DropHead). A returned message never waits
+    /// and is never dropped, so it may take the queue over its limit.
     ///
     /// A publisher waits when the queue has [`max_length`](crate::Queue::max_length) ready
     /// messages. Each consumer has up to its prefetch besides, 256 by default. For a strict bound

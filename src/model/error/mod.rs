@@ -121,7 +121,8 @@ pub enum Error {
     // The errors that AMQP has no code for.
     /// No queue took the message, and at least one queue refused it. The queue is full and has
     /// `x-overflow: reject-publish`, or a [`Budget`](crate::Budget) that covers it is spent. A
-    /// publish that does not wait is also refused by a full queue with `x-overflow: block`.
+    /// publish that does not wait is also refused by a full queue with `x-overflow: block`, and by
+    /// one whose blocking budget is spent.
     #[error(
         "queue '{queue}' refused the message: it is at its length limit, or its byte budget is spent"
     )]

@@ -1,19 +1,20 @@
 //! The waiters of one source: a plain list that lives inside the source's lock.
 
-use std::collections::VecDeque;
+use std::cell::Cell;
 
 use super::{Waiter, Wake};
+use crate::runtime::keyed_list::{Key, KeyedList};
 
 /// The waiters of one source, in the order of registration. Part of the source's locked state, so
 /// it needs no lock of its own.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
     // A waiter that another source has claimed stays here until it is removed or becomes the first.
-    pub(super) entries: VecDeque<Entry>,
+    entries: KeyedList<Entry>,
 }
 
 #[derive(Debug)]
-pub(super) struct Entry {
+struct Entry {
     waiter: Waiter,
     token: usize,
 }
@@ -23,26 +24,30 @@ pub(super) struct Entry {
 pub(crate) struct Ticket<'a> {
     pub(super) waiter: &'a Waiter,
     pub(super) token: usize,
+    /// The key of its registration, for the waiting side.
+    pub(super) key: &'a Cell<Option<Key>>,
 }
 
 impl WaitList {
     /// Adds the waiter at the end. Under the same lock (Inv. 2) the caller has found nothing to
     /// take.
     pub(crate) fn register(&mut self, ticket: Ticket<'_>) {
-        self.entries.push_back(Entry {
+        let key = self.entries.push_back(Entry {
             waiter: ticket.waiter.clone(),
             token: ticket.token,
         });
+        ticket.key.set(Some(key));
     }
 
-    /// Removes the waiter. `true` if it was registered.
-    pub(crate) fn deregister(&mut self, waiter: &Waiter) -> bool {
-        let found = self
-            .entries
-            .iter()
-            .position(|entry| entry.waiter.is(waiter));
-        // The caller also has the waiter, so this drops no waker.
-        found.and_then(|index| self.entries.remove(index)).is_some()
+    /// Removes a registration, in constant time. It has no effect if the list has removed the
+    /// waiter itself.
+    pub(super) fn deregister(&mut self, key: Key, waiter: &Waiter) {
+        // The key may be that of another list, which was in the place of this one before.
+        let is_own = |entry: &mut Entry| entry.waiter.is(waiter);
+        if self.entries.get_mut(key).is_some_and(is_own) {
+            // The caller also has the waiter, so this drops no waker.
+            self.entries.remove(key);
+        }
     }
 
     /// Claims and removes the first waiter that is not claimed yet. Called once for each item that
@@ -64,14 +69,12 @@ impl WaitList {
     /// source. An empty list costs nothing.
     #[must_use = "waiters that were claimed must be woken"]
     pub(crate) fn take_all(&mut self) -> Vec<Wake> {
-        self.entries
-            .drain(..)
-            .filter_map(|Entry { waiter, token }| waiter.notify(token))
-            .collect()
+        std::iter::from_fn(|| self.take_one()).collect()
     }
 
     /// The number of registered waiters. Includes waiters that another source or a time-out has
     /// woken and that are not removed yet.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

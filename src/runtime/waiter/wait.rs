@@ -1,6 +1,7 @@
 //! Waiting: the loop of a thread, the poll of a task, and the trait of their sources.
 
 use std::{
+    cell::Cell,
     fmt,
     future::Future,
     pin::Pin,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use super::{Ticket, WaitList, Waiter};
-use crate::runtime::clock::Deadline;
+use crate::runtime::{clock::Deadline, keyed_list::Key};
 
 /// A source that can be waited for: a lock around a state with a [`WaitList`] in it.
 ///
@@ -101,8 +102,8 @@ pub(crate) fn wait_any<S: Waitable>(
 /// [`Waiting`] does that for one source.
 #[derive(Debug, Default)]
 pub(crate) struct TaskWait {
-    /// The waiter, while it is registered with all sources.
-    registered: Option<Waiter>,
+    /// The waiter and its registrations, while it is registered with all sources.
+    registered: Option<(Waiter, Keys)>,
 }
 
 impl TaskWait {
@@ -128,13 +129,13 @@ impl TaskWait {
                 waiter.set_waker(context.waker());
                 (waiter, first)
             }
-            Some(waiter) => {
-                let round = Round::resume(sources, &waiter);
+            Some((waiter, keys)) => {
+                let round = Round::resume(sources, &waiter, keys);
                 // Store the waker first, then check the state: a later claim finds this waker.
                 waiter.set_waker(context.waker());
                 if waiter.is_waiting() {
-                    round.keep();
-                    self.registered = Some(waiter);
+                    let keys = round.keep();
+                    self.registered = Some((waiter, keys));
                     return Poll::Pending;
                 }
                 // Inv. 3: try the source that has claimed the waiter first. No user code runs
@@ -147,8 +148,8 @@ impl TaskWait {
         if let Some(taken) = round.enter() {
             return Poll::Ready(taken);
         }
-        round.keep();
-        self.registered = Some(waiter);
+        let keys = round.keep();
+        self.registered = Some((waiter, keys));
         sources.iter().for_each(S::on_idle);
         Poll::Pending
     }
@@ -156,8 +157,8 @@ impl TaskWait {
     /// Ends the wait: removes the task from the lists. If the task was notified, has another waiter
     /// notified.
     pub(crate) fn leave<S: Waitable>(&mut self, sources: &[S]) {
-        if let Some(waiter) = self.registered.take() {
-            drop(Round::resume(sources, &waiter));
+        if let Some((waiter, keys)) = self.registered.take() {
+            drop(Round::resume(sources, &waiter, keys));
         }
     }
 }
@@ -283,8 +284,40 @@ struct Round<'a, S: Waitable> {
     sources: &'a [S],
     waiter: &'a Waiter,
     first: usize,
-    /// With how many sources, from `first` on, it is registered.
-    entered: usize,
+    keys: Keys,
+}
+
+/// The registrations of one waiter: for each source its key there, if it is registered.
+#[derive(Debug, Default)]
+struct Keys {
+    /// Those of the first sources. Most waits have no other.
+    first: [Option<Key>; 2],
+    others: Vec<Option<Key>>,
+}
+
+impl Keys {
+    fn set(&mut self, token: usize, key: Option<Key>) {
+        match token.checked_sub(self.first.len()) {
+            None => self.first[token] = key,
+            Some(index) => {
+                if self.others.len() <= index {
+                    self.others.resize(index + 1, None);
+                }
+                self.others[index] = key;
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.iter().chain(&self.others).all(Option::is_none)
+    }
+
+    /// Returns each registration once.
+    fn take(&mut self) -> impl Iterator<Item = (usize, Key)> + use<> {
+        let Keys { first, others } = std::mem::take(self);
+        let keys = first.into_iter().chain(others).enumerate();
+        keys.filter_map(|(token, key)| Some((token, key?)))
+    }
 }
 
 impl<'a, S: Waitable> Round<'a, S> {
@@ -294,38 +327,40 @@ impl<'a, S: Waitable> Round<'a, S> {
             sources,
             waiter,
             first,
-            entered: 0,
+            keys: Keys::default(),
         }
     }
 
     /// Makes a round of one that was [kept](Self::keep).
-    fn resume(sources: &'a [S], waiter: &'a Waiter) -> Self {
+    fn resume(sources: &'a [S], waiter: &'a Waiter, keys: Keys) -> Self {
         Round {
             sources,
             waiter,
             first: 0,
-            entered: sources.len(),
+            keys,
         }
     }
 
     /// Tries each source once more, and registers with those that have no item.
     fn enter(&mut self) -> Option<(usize, S::Output)> {
         for token in rotation(self.sources.len(), self.first) {
+            let key = Cell::new(None);
             let ticket = Ticket {
                 waiter: self.waiter,
                 token,
+                key: &key,
             };
             if let Poll::Ready(output) = self.sources[token].attempt(Some(ticket)) {
                 return Some((token, output));
             }
-            self.entered += 1;
+            self.keys.set(token, key.get());
         }
         None
     }
 
     /// Keeps the registrations until the round is resumed.
-    fn keep(mut self) {
-        self.entered = 0;
+    fn keep(mut self) -> Keys {
+        std::mem::take(&mut self.keys)
     }
 
     /// Removes the registrations, and returns the token of the source that has claimed the waiter.
@@ -338,20 +373,19 @@ impl<'a, S: Waitable> Round<'a, S> {
 
     /// Removes the waiter from all lists, except that of the source that has removed it itself.
     fn deregister(&mut self, claimed_by: Option<usize>) {
-        for token in rotation(self.sources.len(), self.first).take(self.entered) {
+        for (token, key) in self.keys.take() {
             if Some(token) != claimed_by {
                 self.sources[token].with_waiters(&mut |waiters| {
-                    waiters.deregister(self.waiter);
+                    waiters.deregister(key, self.waiter);
                 });
             }
         }
-        self.entered = 0;
     }
 }
 
 impl<S: Waitable> Drop for Round<'_, S> {
     fn drop(&mut self) {
-        if self.entered == 0 {
+        if self.keys.is_empty() {
             return;
         }
         let token = self.waiter.withdraw();

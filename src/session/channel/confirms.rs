@@ -15,9 +15,12 @@ use crate::{
 /// The state of a channel in confirm mode.
 #[derive(Debug, Default)]
 pub(super) struct Confirms {
-    /// The count of published messages, which is also the number of the latest one.
-    published: u64,
-    /// The numbers of the unconfirmed messages. They are at most as many as the publishing threads.
+    /// The count of confirmed messages, which is also the number of the latest one.
+    confirmed: u64,
+    /// The count of publishes that have begun.
+    begun: u64,
+    /// The publishes that have not ended, each by the count at its begin. They are at most as many
+    /// as the publishing threads and tasks.
     under_way: Vec<u64>,
     /// A message was refused since the last wait.
     nacked: bool,
@@ -26,22 +29,29 @@ pub(super) struct Confirms {
 }
 
 impl Confirms {
-    /// Counts one more message, and returns its number.
+    /// Counts one more publish.
     pub(super) fn begin(&mut self) -> u64 {
-        self.published += 1;
-        self.under_way.push(self.published);
-        self.published
+        self.begun += 1;
+        self.under_way.push(self.begun);
+        self.begun
     }
 
-    fn end(&mut self, number: u64, outcome: ConfirmOutcome) -> Vec<Wake> {
-        self.under_way.retain(|other| *other != number);
+    /// Ends a publish. Its message gets the next number if it has an outcome.
+    fn end(&mut self, publish: u64, outcome: Option<ConfirmOutcome>) -> Option<Confirm> {
+        self.under_way.retain(|other| *other != publish);
+        let outcome = outcome?;
+        self.confirmed += 1;
         self.nacked |= outcome == ConfirmOutcome::Nack;
-        self.waiting.take_all()
+        Some(Confirm {
+            delivery_tag: self.confirmed,
+            multiple: false,
+            outcome,
+        })
     }
 
-    /// Whether all messages up to `number` are confirmed.
-    fn is_over(&self, number: u64) -> bool {
-        self.under_way.iter().all(|other| *other > number)
+    /// Whether all publishes up to this one have ended.
+    fn is_over(&self, publish: u64) -> bool {
+        self.under_way.iter().all(|other| *other > publish)
     }
 
     /// `Nack` if a message was refused since the last call.
@@ -58,35 +68,45 @@ impl Confirms {
     }
 }
 
-/// A message in confirm mode that has its number and no confirm yet. Its drop sends the confirm,
-/// which is negative unless the message was published.
+/// A publish in confirm mode that has not ended.
+///
+/// # If dropped
+/// The publish ends. If the message was given up before, it has no number and no confirm.
 pub(super) struct UnderWay<'a> {
-    pub(super) core: &'a ChannelCore,
-    pub(super) number: u64,
-    pub(super) outcome: ConfirmOutcome,
+    core: &'a ChannelCore,
+    publish: u64,
+    outcome: Option<ConfirmOutcome>,
 }
 
-impl UnderWay<'_> {
-    pub(super) fn confirm(mut self, published: Published) {
-        if published.refused == 0 {
-            self.outcome = ConfirmOutcome::Ack;
+impl<'a> UnderWay<'a> {
+    /// `publish` is from [`Confirms::begin`].
+    pub(super) fn new(core: &'a ChannelCore, publish: u64) -> UnderWay<'a> {
+        UnderWay {
+            core,
+            publish,
+            outcome: None,
         }
+    }
+
+    /// Ends the publish, and sends the confirm of its message.
+    pub(super) fn confirm(mut self, published: Published) {
+        self.outcome = Some(match published.refused {
+            0 => ConfirmOutcome::Ack,
+            _ => ConfirmOutcome::Nack,
+        });
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let mut state = self.core.lock();
-        let reader = state.send(Event::Confirm(Confirm {
-            delivery_tag: self.number,
-            multiple: false,
-            outcome: self.outcome,
-        }));
-        let waiting = match &mut state.mode {
-            PublishMode::Confirm(confirms) => confirms.end(self.number, self.outcome),
+        let PublishMode::Confirm(confirms) = &mut state.mode else {
             // The channel is closed.
-            PublishMode::Plain | PublishMode::Tx(_) => Vec::new(),
+            return;
         };
+        let confirm = confirms.end(self.publish, self.outcome);
+        let waiting = confirms.waiting.take_all();
+        let reader = confirm.and_then(|confirm| state.send(Event::Confirm(confirm)));
         drop(state);
         for wake in reader.into_iter().chain(waiting) {
             wake.wake();
@@ -94,10 +114,10 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// The confirms of all messages up to `number`.
+/// The end of all publishes up to this one.
 struct UpTo {
     core: Arc<ChannelCore>,
-    number: u64,
+    publish: u64,
 }
 
 impl waiter::Waitable for UpTo {
@@ -111,7 +131,7 @@ impl waiter::Waitable for UpTo {
         let Ok(confirms) = state.confirms() else {
             return Poll::Ready(Err(Error::not_confirming()));
         };
-        if confirms.is_over(self.number) {
+        if confirms.is_over(self.publish) {
             return Poll::Ready(Ok(confirms.take_outcome()));
         }
         if let Some(ticket) = ticket {
@@ -187,8 +207,9 @@ impl Channel {
     /// since confirms were turned on. Otherwise it is [`ConfirmOutcome::Ack`].
     ///
     /// The confirm of a message is there when its [`basic_publish`](Self::basic_publish) returns.
-    /// The wait is therefore only for messages that other threads are publishing at this time. Each
-    /// confirm is also an [`Event::Confirm`], and stays in the stream until it is read.
+    /// The wait is therefore only for messages that other threads or tasks are publishing at this
+    /// time, also for those that wait for room in a queue. Each confirm is also an
+    /// [`Event::Confirm`], and stays in the stream until it is read.
     ///
     /// # RabbitMQ
     /// `waitForConfirms` of RabbitMQ's Java client; other clients have it by similar names.
@@ -312,15 +333,15 @@ impl Channel {
 
     fn up_to_now(&self) -> Result<UpTo> {
         let core = Arc::clone(self.core());
-        let number = core.open()?.confirms()?.published;
-        Ok(UpTo { core, number })
+        let publish = core.open()?.confirms()?.begun;
+        Ok(UpTo { core, publish })
     }
 }
 
 impl fmt::Debug for UpTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpTo")
-            .field("number", &self.number)
+            .field("publish", &self.publish)
             .finish_non_exhaustive()
     }
 }

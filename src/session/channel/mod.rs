@@ -5,6 +5,7 @@
 //!
 //! - `handle`: [`Channel`], which keeps the channel open, and its methods on the channel itself.
 //! - `topology`, `publish`, `confirms`, `consume`, `settle`, `tx`: the other methods.
+//! - `outgoing`: the way of a message into its queues.
 //! - `options`: the arguments of the methods.
 //! - `ledger`: the unsettled deliveries and the consumers.
 //! - `events`: the stream of events.
@@ -16,6 +17,7 @@ mod events;
 mod handle;
 mod ledger;
 mod options;
+mod outgoing;
 mod publish;
 mod settle;
 mod sink;

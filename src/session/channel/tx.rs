@@ -1,7 +1,7 @@
 //! Transactions: publishes and settlements that take effect at the commit. Declarations are not
 //! part of a transaction.
 
-use super::{Channel, ChannelState, PublishMode, publish::Pending, settle::Settlement};
+use super::{Channel, ChannelState, PublishMode, outgoing::Pending, settle::Settlement};
 use crate::{
     model::error::{Error, Result},
     session::unacked::Unacked,
@@ -88,7 +88,9 @@ impl Channel {
     ///
     /// Whether a mandatory message reaches a queue is decided at the commit. Its
     /// [`Event::Return`](crate::channel::Event::Return) is in the stream when this method returns.
-    /// A queue that was deleted since the publish gets no message.
+    /// A queue that was deleted since the publish gets no message. The commit does not wait for
+    /// room: a full queue with [`Overflow::Block`](crate::Overflow::Block), or one whose blocking
+    /// budget is spent, refuses the message.
     ///
     /// # RabbitMQ
     /// `tx.commit` (AMQP 0-9-1).

@@ -6,7 +6,10 @@
 mod closing;
 mod remote;
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use super::{
     access::{Access, Permission::*},
@@ -32,6 +35,7 @@ use crate::{
         name::Name,
     },
     runtime::{
+        clock::Deadline,
         sync::{
             Mutex,
             atomic::{AtomicBool, Ordering::SeqCst},
@@ -378,6 +382,11 @@ impl Gate {
     pub(super) fn check_publish(&self, exchange: &Name) -> Result {
         self.check_open()?;
         self.access.check(Write, EntityKind::Exchange, exchange)
+    }
+
+    /// The end of a wait of at most `timeout`. `None` if it is too far away.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Option<Deadline<'_>> {
+        self.vhost.time().deadline(timeout)
     }
 
     /// Whether typed producers encode every payload.

@@ -10,10 +10,13 @@ use crate::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::{completion::Completion, waiter},
+    runtime::{
+        completion::Completion,
+        waiter::{self, Waiting},
+    },
     session::{
         backend::{Backend, Confirmation, RemoteConsumer, RemoteInbox},
-        publisher::{OnFull, Started},
+        publisher::OnFull,
         subscriber::{NewSubscriber, Subscriber, SubscriberOptions, SubscriberOwner},
     },
 };
@@ -48,18 +51,20 @@ impl Gate {
     /// connection is lost. The message may be published all the same.
     pub(crate) fn wait_for_confirmation(
         &self,
-        started: Started,
+        completion: Completion<Confirmation>,
         on_full: OnFull,
     ) -> Result<Confirmation> {
-        let completion = match started {
-            Started::Done(confirmation) => return Ok(confirmation),
-            Started::Confirming(completion) => completion,
-        };
         let deadline = match on_full {
             OnFull::WaitFor(timeout) => self.vhost.time().deadline(timeout),
-            OnFull::Wait | OnFull::Fail | OnFull::Skip => None,
+            OnFull::Wait | OnFull::Refuse => None,
         };
         let confirmation = waiter::wait(&completion, deadline).ok_or(Error::Timeout)?;
+        confirmation.ok_or(Error::ConnectionClosed)
+    }
+
+    /// As [`wait_for_confirmation`](Self::wait_for_confirmation) without a deadline, for a task.
+    pub(crate) async fn confirmation(completion: Completion<Confirmation>) -> Result<Confirmation> {
+        let confirmation = Waiting::new(completion).await;
         confirmation.ok_or(Error::ConnectionClosed)
     }
 

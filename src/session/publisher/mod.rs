@@ -9,7 +9,7 @@ mod route_cache;
 use std::{sync::Arc, time::Duration, vec};
 
 pub(crate) use self::{
-    prepared::{NotPublished, Prepared, Started},
+    prepared::{NotPublished, Prepared},
     route_cache::CachedRoute,
 };
 pub(crate) use super::holding::Claim;
@@ -17,21 +17,14 @@ pub(crate) use super::holding::Claim;
 use self::route_cache::RouteCache;
 use super::{gate::Gate, holding};
 use crate::{
-    engine::{
-        queue::{Move, after},
-        vhost::CapacityWait,
-    },
+    engine::queue::{Move, after},
     message::{
         envelope::{Address, Envelope, Meta},
         headers::cc_bcc,
         outgoing::Delay,
         properties::Properties,
     },
-    model::{
-        error::{Error, Result},
-        field_value::FieldTable,
-        name::Name,
-    },
+    model::{error::Result, field_value::FieldTable, name::Name},
     runtime::waiter::Waitable,
 };
 
@@ -59,14 +52,12 @@ pub(crate) struct PublisherConfig {
 /// How a publish deals with full blocking queues and spent blocking budgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnFull {
-    /// It waits for capacity.
+    /// It waits for room.
     Wait,
-    /// It fails.
-    Fail,
-    /// It waits at most this long.
+    /// They refuse the message.
+    Refuse,
+    /// It waits at most this long. Then they refuse the message.
     WaitFor(Duration),
-    /// It goes on, and the queue takes the message all the same.
-    Skip,
 }
 
 /// What one message says that its publisher does not say already.
@@ -96,7 +87,7 @@ pub(crate) trait Caller {
     /// What the caller has against properties, once the exchange is known.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`].
+    /// [`PreconditionFailed`](crate::Error::PreconditionFailed).
     fn check_properties(&self, properties: &Properties) -> Result {
         let _ = properties;
         Ok(())
@@ -220,68 +211,18 @@ impl Publisher {
         self.config.gate.vhost().drain().has_begun()
     }
 
-    /// Checks a message in RabbitMQ's order, finds its route, and waits until that has capacity.
-    /// The order is: an open connection, the length of the key, the depth of the headers, the
-    /// user's permission, the exchange, `reply_to`, `user_id`, `expiration`, the `CC` and `BCC`
-    /// headers, `delivery_mode`.
+    /// Checks a message in RabbitMQ's order, and finds its route. The order is: an open connection,
+    /// the length of the key, the depth of the headers, the user's permission, the exchange,
+    /// `reply_to`, `user_id`, `expiration`, the `CC` and `BCC` headers, `delivery_mode`.
     /// `properties` are the message's own, as given.
     ///
     /// # Errors
-    /// Those of a closed caller, [`Error::InvalidName`], [`Error::InvalidTable`],
-    /// [`Error::NotFound`], [`Error::AccessRefused`], [`Error::PreconditionFailed`];
-    /// [`Error::Refused`] by [`OnFull::Fail`], [`Error::Timeout`] by [`OnFull::WaitFor`];
-    /// [`Error::ShutDown`] while the broker drains, for all who hold no delivery.
+    /// Those of a closed caller, [`InvalidName`](crate::Error::InvalidName),
+    /// [`InvalidTable`](crate::Error::InvalidTable), [`NotFound`](crate::Error::NotFound),
+    /// [`AccessRefused`](crate::Error::AccessRefused),
+    /// [`PreconditionFailed`](crate::Error::PreconditionFailed);
+    /// [`ShutDown`](crate::Error::ShutDown) while the broker drains, for all who hold no delivery.
     pub(crate) fn prepare<'a, C: Caller>(
-        &'a self,
-        caller: &C,
-        overrides: Overrides<'a>,
-        properties: Option<&Properties>,
-        on_full: OnFull,
-    ) -> Result<Prepared<'a>> {
-        let mut prepared = self.check(caller, overrides, properties)?;
-        if on_full == OnFull::Skip {
-            return Ok(prepared);
-        }
-        let time = self.config.gate.vhost().time();
-        let mut deadline = None;
-        while let Some(capacity) = prepared.lacking_capacity() {
-            match on_full {
-                // It may be full of messages that consumers could have by now.
-                OnFull::Fail if capacity.attempt(None).is_ready() => {
-                    prepared.resolve_again(caller, properties)?;
-                    continue;
-                }
-                OnFull::Fail => {
-                    let queue = capacity.queue().clone();
-                    return Err(Error::Refused { queue });
-                }
-                OnFull::WaitFor(timeout) if deadline.is_none() => deadline = time.deadline(timeout),
-                OnFull::Wait | OnFull::WaitFor(_) | OnFull::Skip => {}
-            }
-            let waited = capacity.wait_or(caller.closing(), deadline);
-            waited.ok_or(Error::Timeout)?;
-            // It may lead elsewhere by now.
-            prepared.resolve_again(caller, properties)?;
-        }
-        Ok(prepared)
-    }
-
-    /// As [`prepare`](Self::prepare) with [`OnFull::Wait`], for a task.
-    pub(crate) async fn prepare_async<'a, C: Caller>(
-        &'a self,
-        caller: &C,
-        overrides: Overrides<'a>,
-        properties: Option<&Properties>,
-    ) -> Result<Prepared<'a>> {
-        let mut prepared = self.check(caller, overrides, properties)?;
-        while let Some(capacity) = prepared.lacking_capacity() {
-            capacity.or(caller.closing()).await;
-            prepared.resolve_again(caller, properties)?;
-        }
-        Ok(prepared)
-    }
-
-    fn check<'a, C: Caller>(
         &'a self,
         caller: &C,
         overrides: Overrides<'a>,
@@ -333,6 +274,7 @@ impl Publisher {
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: self.due(overrides.delay),
             on_its_way,
+            blocked: None,
         })
     }
 
@@ -340,7 +282,7 @@ impl Publisher {
     /// messages are counted until they have arrived.
     ///
     /// # Errors
-    /// [`Error::ShutDown`].
+    /// [`ShutDown`](crate::Error::ShutDown).
     fn admit<C: Caller>(&self, caller: &C) -> Result<Option<Move>> {
         let drain = self.config.gate.vhost().drain();
         holding::admit(drain, || {
@@ -373,6 +315,7 @@ impl Publisher {
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: None,
             on_its_way,
+            blocked: None,
         })
     }
 
@@ -405,13 +348,6 @@ impl Clone for Publisher {
             routes: RouteCache::default(),
             claim: self.claim.clone(),
         }
-    }
-}
-
-impl Prepared<'_> {
-    fn lacking_capacity(&self) -> Option<CapacityWait> {
-        let vhost = self.publisher.config.gate.vhost();
-        vhost.lacking_capacity(&self.route, self.on_its_way.is_none())
     }
 }
 

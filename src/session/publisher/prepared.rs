@@ -1,27 +1,29 @@
 //! A publish that has passed its checks, and the failures that are still possible.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Poll, ready},
+};
 
 use super::{
-    Caller, Publisher,
+    Caller, OnFull, Publisher,
     route_cache::{CachedRoute, RouteCache},
 };
 use crate::{
     engine::{
         queue::Move,
-        vhost::{Published, PushFailure, Route},
+        vhost::{BlockedPublish, Patience, Published, PushFailure, Route},
     },
     message::{
         envelope::{Address, Envelope},
         headers::cc_bcc,
-        properties::Properties,
     },
     model::{
         error::{Error, Result},
         field_value::{FieldTable, FieldValue},
         name::Name,
     },
-    runtime::{completion::Completion, waiter::Waiting},
+    runtime::completion::Completion,
     session::backend::{Confirmation, Outbound},
 };
 
@@ -38,6 +40,8 @@ pub(crate) struct Prepared<'a> {
     pub(super) due: Option<u64>,
     /// Counts the message as on its way, while the broker drains.
     pub(super) on_its_way: Option<Move>,
+    /// The publish, if it has to wait for room.
+    pub(super) blocked: Option<Box<BlockedPublish>>,
 }
 
 /// Why a message is in no queue. It is where it was.
@@ -70,41 +74,18 @@ impl NotPublished {
     }
 }
 
-/// A publish under way.
-pub(crate) enum Started {
-    /// It has ended.
-    Done(Confirmation),
-    /// The engine outside has not confirmed it yet.
-    Confirming(Completion<Confirmation>),
-}
-
-impl Started {
-    /// Waits for the end, as a task.
+impl<'a> Prepared<'a> {
+    /// Hands the message to the engine outside of this process, if there is one.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] if the connection is lost.
-    pub(crate) async fn confirmation(self) -> Result<Confirmation> {
-        match self {
-            Started::Done(confirmation) => Ok(confirmation),
-            Started::Confirming(completion) => Waiting::new(completion)
-                .await
-                .ok_or(Error::ConnectionClosed),
-        }
-    }
-}
-
-impl<'a> Prepared<'a> {
-    /// Pushes the message as [`push`](Self::push) does, or hands it to the engine outside. In the
-    /// latter case it stays in `message`.
-    pub(crate) fn start(self, message: &mut Option<Envelope>) -> Started {
-        match self.publisher.config.gate.backend() {
-            None => Started::Done(self.push(message)),
-            Some(backend) => match message.as_ref().map(|envelope| self.outbound(envelope)) {
-                Some(Ok(outbound)) => Started::Confirming(backend.publish(outbound)),
-                Some(Err(error)) => Started::Done(Err(NotPublished::Invalid(error))),
-                None => Started::Done(Ok(Published::default())),
-            },
-        }
+    /// [`Error::Codec`] if the payload cannot be encoded.
+    pub(crate) fn start(
+        &self,
+        message: Option<&Envelope>,
+    ) -> Option<Result<Completion<Confirmation>>> {
+        let backend = self.publisher.config.gate.backend()?;
+        let outbound = self.outbound(message?);
+        Some(outbound.map(|outbound| backend.publish(outbound)))
     }
 
     fn outbound(&self, envelope: &Envelope) -> Result<Outbound> {
@@ -151,74 +132,161 @@ impl<'a> Prepared<'a> {
         Some(Box::new(headers.clone()))
     }
 
-    pub(super) fn resolve_again<C: Caller>(
-        &mut self,
-        caller: &C,
-        properties: Option<&Properties>,
-    ) -> Result {
-        caller.check_open()?;
-        if self.on_its_way.is_none() {
-            self.on_its_way = self.publisher.admit(caller)?;
-        }
-        let headers = self.publisher.headers(properties);
-        self.route = self
-            .publisher
-            .routes
-            .by_headers(&self.publisher.config, self.key, headers)?;
-        Ok(())
-    }
-
-    /// Pushes the message into every queue of the route. If the queues were deleted meanwhile, the
+    /// Pushes the message into every queue of the route. If all queues were deleted meanwhile, the
     /// route is resolved again. An unroutable message that is not mandatory is dropped, or goes to
     /// the virtual host's dead-letter queue.
     ///
+    /// A blocking queue without room gets the message last, when it has room. The publish waits for
+    /// that as `on_full` says, and as long as the caller is open. If it is given up, the message
+    /// stays in the queues that have it. The others count as those that refused it.
+    ///
     /// # Errors
-    /// The message is in `message` again.
-    pub(crate) fn push(
+    /// The message is in `message` again. It is in no queue. [`Error::Timeout`] by
+    /// [`OnFull::WaitFor`]; those of a closed caller.
+    pub(crate) fn push<C: Caller>(
         mut self,
         message: &mut Option<Envelope>,
-    ) -> Result<Published, NotPublished> {
+        caller: &C,
+        on_full: OnFull,
+    ) -> Confirmation {
+        let time = self.publisher.config.gate.vhost().time();
+        let mut deadline = None;
+        let patience = match on_full {
+            OnFull::Refuse => Patience::None,
+            OnFull::Wait | OnFull::WaitFor(_) => Patience::Wait,
+        };
+        loop {
+            if let Poll::Ready(confirmation) = self.advance(message, patience) {
+                return confirmation;
+            }
+            let Some(blocked) = &self.blocked else {
+                continue;
+            };
+            if let OnFull::WaitFor(timeout) = on_full {
+                deadline = deadline.or_else(|| time.deadline(timeout));
+            }
+            let ends_with_drain = self.on_its_way.is_none();
+            let ended = caller.closing();
+            if blocked.wait_or(ended, ends_with_drain, deadline).is_none() {
+                return self.time_out(message);
+            }
+            if let Some(ended) = self.end(caller) {
+                return ended;
+            }
+        }
+    }
+
+    /// As [`push`](Self::push) with [`OnFull::Wait`], for a task.
+    ///
+    /// # If dropped
+    /// The message stays in the queues that have it.
+    pub(crate) async fn push_async<C: Caller>(
+        mut self,
+        message: &mut Option<Envelope>,
+        caller: &C,
+    ) -> Confirmation {
+        loop {
+            if let Poll::Ready(confirmation) = self.advance(message, Patience::Wait) {
+                return confirmation;
+            }
+            if let Some(blocked) = &self.blocked {
+                let ends_with_drain = self.on_its_way.is_none();
+                blocked.or(caller.closing(), ends_with_drain).await;
+            }
+            if let Some(ended) = self.end(caller) {
+                return ended;
+            }
+        }
+    }
+
+    /// Gives the message to the queues that have room. Pending if the publish has to wait for a
+    /// queue. Then `blocked` is in line there.
+    fn advance(
+        &mut self,
+        message: &mut Option<Envelope>,
+        patience: Patience,
+    ) -> Poll<Confirmation> {
         let vhost = self.publisher.config.gate.vhost();
         loop {
-            let failure = match vhost.push(&self.route, message, self.due) {
+            let pushed = match &mut self.blocked {
+                None => vhost.push(&self.route, message, self.due),
+                Some(blocked) => ready!(blocked.advance(message, patience)),
+            };
+            return Poll::Ready(match pushed {
                 Ok(published) => {
                     if self.is_own_key {
-                        RouteCache::cache(self.route);
+                        RouteCache::cache(Arc::clone(&self.route));
                     }
-                    return Ok(published);
+                    Ok(published)
                 }
-                Err(failure) => failure,
-            };
-            return Err(match failure {
-                PushFailure::QueueDeleted => {
-                    let Publisher { config, routes, .. } = self.publisher;
-                    routes.forget(&self.route);
-                    let given = self.headers.as_deref();
-                    let visible = || message.as_ref()?.properties().headers.as_ref();
-                    match routes.by_headers(config, self.key, given.or_else(visible)) {
-                        Ok(route) => {
-                            self.route = route;
-                            continue;
-                        }
-                        Err(error) => NotPublished::Invalid(error),
+                Err(PushFailure::Full(blocked)) => {
+                    self.blocked = Some(blocked);
+                    continue;
+                }
+                Err(PushFailure::QueueDeleted) => {
+                    self.blocked = None;
+                    match self.resolve_again(message.as_ref()) {
+                        Ok(()) => continue,
+                        Err(error) => Err(NotPublished::Invalid(error)),
                     }
                 }
-                PushFailure::NoRoute if !self.mandatory => {
+                Err(PushFailure::NoRoute) if !self.mandatory => {
                     if let Some(envelope) = message.take() {
                         vhost.drop_unroutable(envelope);
                     }
-                    return Ok(Published::default());
+                    Ok(Published::default())
                 }
-                PushFailure::NoRoute => NotPublished::NoRoute,
-                PushFailure::Refused { queue, refused } => NotPublished::Refused { queue, refused },
-                PushFailure::NotShareable => NotPublished::NotShareable {
+                Err(PushFailure::NoRoute) => Err(NotPublished::NoRoute),
+                Err(PushFailure::Refused { queue, refused }) => {
+                    Err(NotPublished::Refused { queue, refused })
+                }
+                Err(PushFailure::NotShareable) => Err(NotPublished::NotShareable {
                     type_name: message
                         .as_ref()
                         .map_or("", |envelope| envelope.body().type_name()),
                     queues: Route::len(&self.route),
-                },
+                }),
             });
         }
+    }
+
+    /// Finds another route, since no queue of this one exists any more.
+    fn resolve_again(&mut self, message: Option<&Envelope>) -> Result {
+        let Publisher { config, routes, .. } = self.publisher;
+        routes.forget(&self.route);
+        let given = self.headers.as_deref();
+        let visible = || message?.properties().headers.as_ref();
+        self.route = routes.by_headers(config, self.key, given.or_else(visible))?;
+        Ok(())
+    }
+
+    /// The outcome of a publish whose time is over. Queues with room still take the message.
+    fn time_out(mut self, message: &mut Option<Envelope>) -> Confirmation {
+        match self.advance(message, Patience::None) {
+            Poll::Ready(Err(NotPublished::Refused { .. })) | Poll::Pending => {
+                Err(NotPublished::Invalid(Error::Timeout))
+            }
+            Poll::Ready(confirmation) => confirmation,
+        }
+    }
+
+    /// Whether the caller is open and may still publish: the broker may drain by now.
+    fn check_again<C: Caller>(&mut self, caller: &C) -> Result {
+        caller.check_open()?;
+        if self.on_its_way.is_none() {
+            self.on_its_way = self.publisher.admit(caller)?;
+        }
+        Ok(())
+    }
+
+    /// The outcome of a publish whose caller is closed, or that is no longer allowed. `None` if it
+    /// may go on.
+    fn end<C: Caller>(&mut self, caller: &C) -> Option<Confirmation> {
+        let error = self.check_again(caller).err()?;
+        Some(match self.blocked.take().map(|mut it| it.abandon()) {
+            Some(Ok(published)) => Ok(published),
+            Some(Err(_)) | None => Err(NotPublished::Invalid(error)),
+        })
     }
 }
 
@@ -251,6 +319,7 @@ impl Publisher {
             mandatory,
             due: None,
             on_its_way: None,
+            blocked: None,
         })
     }
 }

@@ -2,4 +2,6 @@
 
 mod blocked;
 mod budget;
+mod fanout;
 mod length;
+mod line;

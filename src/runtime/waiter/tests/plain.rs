@@ -213,7 +213,7 @@ fn closing_wakes_every_thread_and_every_task() {
     let flag = Flag::new();
     let mut future = Waiting::new(items.clone());
     assert_eq!(poll_once(&mut future, &flag), Poll::Pending);
-    while items.0.lock().waiters.entries.len() < 3 {
+    while items.0.lock().waiters.len() < 3 {
         thread::yield_now();
     }
     items.close();
@@ -269,6 +269,31 @@ fn a_dropped_future_that_was_not_notified_just_leaves() {
     drop(future);
     assert!(!items.waiting() && !flag.take());
     assert_eq!(Arc::strong_count(&flag), 1, "the waker was dropped");
+}
+
+#[test]
+fn of_many_waiters_any_one_leaves_and_the_others_keep_their_order() {
+    let items = Items::default();
+    let flags: Vec<_> = (0..1_000).map(|_| Flag::new()).collect();
+    let mut futures: Vec<_> = flags
+        .iter()
+        .map(|flag| {
+            let mut future = Waiting::new(items.clone());
+            assert_eq!(poll_once(&mut future, flag), Poll::Pending);
+            Some(future)
+        })
+        .collect();
+    // The last ones leave first, which a search from the start of the list would find last.
+    for number in (0..1_000).rev().filter(|number| number % 3 != 0) {
+        futures[number] = None;
+    }
+    for number in (0..1_000).step_by(3) {
+        items.push(7);
+        assert!(flags[number].take(), "waiter {number}");
+        let future = futures[number].as_mut().unwrap();
+        assert_eq!(poll_once(future, &flags[number]), Poll::Ready(Some(7)));
+    }
+    assert!(!items.waiting());
 }
 
 #[test]

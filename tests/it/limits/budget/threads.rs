@@ -12,7 +12,7 @@ use std::{
 use leveret::{Broker, Budget, Queue, Requeue};
 
 const PRODUCERS: usize = 4;
-const EACH: usize = 2_000;
+const EACH: usize = 500;
 /// The number of bytes of the largest message.
 const LARGEST: usize = 64;
 const LIMIT: u64 = 1_000;
@@ -104,9 +104,9 @@ fn a_refusing_budget_is_never_exceeded_and_is_empty_when_all_is_settled() {
 }
 
 #[test]
-fn a_blocking_budget_is_exceeded_by_one_message_of_each_publisher_at_the_most() {
+fn a_blocking_budget_is_never_exceeded_either() {
     let most = crowd(&Broker::new(), Budget::new("b", LIMIT).block());
-    assert!(most < LIMIT + (PRODUCERS * LARGEST) as u64, "{most}");
+    assert!(most <= LIMIT, "{most}");
 }
 
 #[test]

@@ -28,10 +28,10 @@ fn a_blocking_budget_lets_its_publishers_wait_for_room_in_every_form() {
     let (broker, clock) = with_budget(ten_bytes().block());
     let producer = broker.producer::<String>(&covered("q")).unwrap();
     let queue = mailbox(&broker, &covered("q"));
-    // The budget has room as long as one byte is free.
     producer.publish(text(9)).unwrap();
-    producer.try_publish(text(9)).unwrap();
-    assert_eq!(used(&broker), 18);
+    assert!(producer.try_publish(text(9)).is_err(), "one byte is free");
+    producer.try_publish(text(1)).unwrap();
+    assert_eq!(used(&broker), 10);
     let full = |error: &Error| matches!(error, Error::Refused { queue } if **queue == *"q");
     assert!(full(producer.try_publish(text(1)).unwrap_err().error()));
     assert!(full(
@@ -66,14 +66,17 @@ fn a_blocking_budget_lets_its_publishers_wait_for_room_in_every_form() {
     );
     held.ack().unwrap();
     assert!(future.as_mut().poll(&mut context).is_ready());
-    assert_eq!(used(&broker), 10);
+    assert_eq!(used(&broker), 2);
+    producer.publish(text(8)).unwrap();
 
     let blocked = producer.clone();
-    let blocked = thread::spawn(move || blocked.publish(text(4)));
+    let blocked = thread::spawn(move || blocked.publish(text(2)));
     until_waiting(&broker, 1);
     queue.get().unwrap().ack().unwrap();
+    assert_eq!((used(&broker), broker.budget("b").unwrap().waiting), (9, 1));
+    queue.get().unwrap().ack().unwrap();
     assert_eq!(blocked.join().unwrap().unwrap().routed, 1);
-    assert_eq!(used(&broker), 5);
+    assert_eq!(used(&broker), 10);
 }
 
 #[test]
@@ -96,8 +99,8 @@ fn a_channel_waits_for_room_as_producers_do_but_not_in_a_transaction() {
 
     channel.tx_select().unwrap();
     publish(&channel).unwrap();
-    channel.tx_commit().unwrap();
-    assert_eq!((used(&broker), queue.len()), (20, 2));
+    assert!(channel.tx_commit().is_err(), "the budget is spent");
+    assert_eq!((used(&broker), queue.len()), (10, 1));
 }
 
 #[test]

@@ -1,0 +1,303 @@
+//! The way of a channel's message into its queues: checks, push, confirm.
+
+use std::{sync::Arc, task::Poll};
+
+use super::{
+    ChannelCore, PublishMode, PublishOptions,
+    confirms::UnderWay,
+    events::{Event, Returned},
+};
+use crate::{
+    engine::vhost::{Published, REPLY_TO},
+    message::{
+        envelope::{Envelope, Meta},
+        headers::cc_bcc,
+        outgoing::Delay,
+        payload::Body,
+        properties::Properties,
+    },
+    model::{
+        bytes::Bytes,
+        error::{Error, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+    runtime::waiter::{Ticket, WaitList, Waitable},
+    session::{
+        backend::Confirmation,
+        publisher::{CachedRoute, Caller, NotPublished, OnFull, Overrides, Prepared, Publisher},
+    },
+};
+
+/// A message of a transaction, to be published at the commit. Its checks are done.
+pub(super) struct Pending {
+    publisher: Arc<Publisher>,
+    /// The route at the time of the publish.
+    route: Arc<CachedRoute>,
+    message: Outgoing,
+}
+
+/// The parts of a message that are needed to push it into its queues or to return it.
+struct Outgoing {
+    exchange: Name,
+    routing_key: Name,
+    body: Bytes,
+    meta: Arc<Meta>,
+    mandatory: bool,
+    /// The headers, if they name more routing keys, with those of `BCC`.
+    selecting: Option<FieldTable>,
+}
+
+/// The target of a publish, and the publisher of its exchange.
+pub(super) struct PublishAddress {
+    publisher: Arc<Publisher>,
+    exchange: Name,
+    routing_key: Name,
+}
+
+/// A publish that has passed its checks.
+pub(super) struct Begun<'a> {
+    pub(super) prepared: Prepared<'a>,
+    pub(super) envelope: Option<Envelope>,
+    pub(super) ended: Ended<'a>,
+}
+
+/// The parts of a publish that are needed at its end.
+pub(super) struct Ended<'a> {
+    is_reply: bool,
+    outgoing: Outgoing,
+    /// In confirm mode.
+    under_way: Option<UnderWay<'a>>,
+}
+
+/// Ready when the channel is closed.
+pub(crate) struct Closing(Arc<ChannelCore>);
+
+impl Waitable for Closing {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.closed.is_some() {
+            return Poll::Ready(());
+        }
+        if let Some(ticket) = ticket {
+            state.closing.register(ticket);
+        }
+        Poll::Pending
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.0.lock().closing);
+    }
+}
+
+impl Caller for Arc<ChannelCore> {
+    type Closing = Closing;
+
+    fn closing(&self) -> Closing {
+        Closing(Arc::clone(self))
+    }
+
+    fn check_open(&self) -> Result {
+        ChannelCore::check_open(self)
+    }
+
+    fn holds_deliveries(&self) -> bool {
+        self.lock().has_unsettled()
+    }
+
+    fn check_properties(&self, properties: &Properties) -> Result {
+        self.requester_name(properties).map(drop)
+    }
+}
+
+impl ChannelCore {
+    /// The name that replies to this channel are sent to, if `properties` ask for a direct reply.
+    fn requester_name(&self, properties: &Properties) -> Result<Option<Name>> {
+        if properties.reply_to.as_deref() != Some(REPLY_TO) {
+            return Ok(None);
+        }
+        match &self.open()?.replies_to {
+            Some((_, name)) => Ok(Some(name.clone())),
+            None => Err(Error::no_reply_consumer()),
+        }
+    }
+
+    /// Publishes a message of a transaction at its commit. Blocking queues without room refuse it.
+    pub(super) fn commit_pending(self: &Arc<Self>, pending: Pending) -> Published {
+        let Pending {
+            publisher,
+            route,
+            message,
+        } = pending;
+        let visible = message.meta.properties.headers.as_ref();
+        let (key, headers) = (
+            &*message.routing_key,
+            message.selecting.as_ref().or(visible),
+        );
+        let prepared = publisher.prepare_commit(&route, key, headers, message.mandatory);
+        let Ok(prepared) = prepared else {
+            // The commit reports it.
+            return Published::refused(1);
+        };
+        let is_reply = prepared.is_reply();
+        let mut envelope = Some(message.envelope(&prepared));
+        let confirmation = prepared.push(&mut envelope, self, OnFull::Refuse);
+        match self.publish_result(&message, is_reply, confirmation) {
+            Ok(published) => published,
+            Err(NotPublished::Refused { refused, .. }) => Published::refused(refused),
+            Err(_) => Published::refused(1),
+        }
+    }
+
+    /// Finds the publisher for a message.
+    pub(super) fn address(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        options: PublishOptions,
+    ) -> Result<PublishAddress> {
+        if options.immediate {
+            return Err(Error::immediate());
+        }
+        self.check_open()?;
+        let (exchange, routing_key) = (Name::of_entity(exchange)?, Name::new(routing_key)?);
+        Ok(PublishAddress {
+            publisher: self.publisher(&exchange),
+            exchange,
+            routing_key,
+        })
+    }
+
+    /// Checks a message and begins its publish. `None` if it is part of a transaction.
+    pub(super) fn begin<'a>(
+        self: &'a Arc<Self>,
+        address: &'a PublishAddress,
+        body: Bytes,
+        mut properties: Properties,
+        options: PublishOptions,
+    ) -> Result<Option<Begun<'a>>> {
+        let overrides = Overrides {
+            routing_key: Some(&address.routing_key),
+            mandatory: Some(options.mandatory),
+            delay: Delay::None,
+        };
+        let publisher = &address.publisher;
+        let prepared = publisher.prepare(self, overrides, Some(&properties))?;
+        if let Some(name) = self.requester_name(&properties)? {
+            properties = properties.reply_to(name.to_string());
+        }
+        let selecting = properties
+            .headers
+            .clone()
+            .filter(|headers| cc_bcc::is_selected_by_sender(Some(headers)));
+        let bcc = match selecting {
+            Some(_) => cc_bcc::take_bcc(&mut properties),
+            None => Vec::new(),
+        };
+        let meta = Arc::new(Meta {
+            properties,
+            bcc,
+            ..Meta::default()
+        });
+        let outgoing = Outgoing {
+            exchange: address.exchange.clone(),
+            routing_key: address.routing_key.clone(),
+            body,
+            meta,
+            mandatory: options.mandatory,
+            selecting,
+        };
+        let mut state = self.open()?;
+        let publish = match &mut state.mode {
+            PublishMode::Tx(tx) => {
+                let route = prepared.into_route();
+                tx.publish(Pending {
+                    publisher: Arc::clone(publisher),
+                    route,
+                    message: outgoing,
+                });
+                return Ok(None);
+            }
+            PublishMode::Confirm(confirms) => Some(confirms.begin()),
+            PublishMode::Plain => None,
+        };
+        drop(state);
+        Ok(Some(Begun {
+            envelope: Some(outgoing.envelope(&prepared)),
+            ended: Ended {
+                is_reply: prepared.is_reply(),
+                outgoing,
+                under_way: publish.map(|publish| UnderWay::new(self, publish)),
+            },
+            prepared,
+        }))
+    }
+
+    /// Ends a publish, and confirms its message.
+    pub(super) fn end(
+        &self,
+        ended: Ended<'_>,
+        confirmation: Confirmation,
+        on_full: OnFull,
+    ) -> Result {
+        let Ended {
+            is_reply,
+            outgoing,
+            under_way,
+        } = ended;
+        let published = match self.publish_result(&outgoing, is_reply, confirmation) {
+            Ok(published) => published,
+            Err(NotPublished::Invalid(error)) => return Err(error),
+            Err(NotPublished::Refused { queue, .. }) if on_full == OnFull::Refuse => {
+                return Err(Error::Refused { queue });
+            }
+            // It is in no queue, and its confirm says so.
+            Err(NotPublished::Refused { refused, .. }) => Published::refused(refused),
+            Err(_) => Published::refused(1),
+        };
+        if let Some(under_way) = under_way {
+            under_way.confirm(published);
+        }
+        Ok(())
+    }
+
+    /// The result of a push. A mandatory message without a queue is returned.
+    fn publish_result(
+        &self,
+        outgoing: &Outgoing,
+        is_reply: bool,
+        confirmation: Confirmation,
+    ) -> Confirmation {
+        let published = match confirmation {
+            // As in RabbitMQ a mandatory reply is returned too, since it is in no queue.
+            Ok(published) if is_reply && outgoing.mandatory => published,
+            Err(NotPublished::NoRoute) => Published::default(),
+            other => return other,
+        };
+        let returned = Returned {
+            reply_code: 312,
+            reply_text: "NO_ROUTE",
+            exchange: outgoing.exchange.clone(),
+            routing_key: outgoing.routing_key.clone(),
+            properties: outgoing.meta.properties.clone(),
+            body: outgoing.body.clone(),
+        };
+        let wake = self.lock().send(Event::Return(returned));
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        Ok(published)
+    }
+}
+
+impl Outgoing {
+    fn envelope(&self, prepared: &Prepared<'_>) -> Envelope {
+        Envelope::new(
+            Body::encoded(self.body.clone()),
+            prepared.address(),
+            Some(Arc::clone(&self.meta)),
+        )
+    }
+}
