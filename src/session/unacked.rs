@@ -87,10 +87,16 @@ thread_local! {
 }
 
 impl DeliveryOrigin {
-    /// Makes a handle for one more delivery.
+    /// Notes that the current thread receives deliveries from here.
+    #[inline]
+    pub(crate) fn note_receiver(self: &Arc<Self>) {
+        self.holders.note_receiver(self);
+    }
+
+    /// Makes a handle for one more delivery, which the current thread receives.
     #[inline]
     pub(crate) fn handle(self: &Arc<Self>) -> Arc<DeliveryOrigin> {
-        self.holders.note_receiver(self);
+        self.note_receiver();
         match SPARE_HANDLE.try_with(Cell::take) {
             Ok(Some(spare)) if Arc::ptr_eq(&spare, self) => spare,
             _ => Arc::clone(self),

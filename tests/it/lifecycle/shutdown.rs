@@ -10,8 +10,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, Consumer, Credentials, Error, Exchange, Message, Producer, Properties, Queue, Requeue,
-    Result, ShutdownReport, TryRecvError,
+    Broker, Consumer, Credentials, Delivery, Error, Exchange, Message, Producer, Properties, Queue,
+    Requeue, Result, Select, ShutdownReport, TryRecvError,
     channel::{AckMode, Multiple, PublishOptions},
 };
 
@@ -476,5 +476,48 @@ fn a_channel_with_unsettled_deliveries_publishes_and_commits() -> Result {
     .join()
     .unwrap()?;
     assert!(!shutdown.join().unwrap()?.timed_out);
+    Ok(())
+}
+
+/// Ways to receive all messages of a queue, and to hold them.
+type Receive = fn(&Broker, &Consumer<u32>) -> Result<Vec<Delivery<u32>>>;
+
+#[test]
+fn a_thread_holds_what_it_has_received_in_any_way() -> Result {
+    let ways: [Receive; 6] = [
+        |_, consumer| Ok(vec![consumer.recv()?, consumer.try_recv()?]),
+        |_, consumer| Ok(vec![consumer.recv_timeout(HOUR)?]),
+        |_, consumer| Ok(consumer.recv_batch(2, Duration::ZERO)?),
+        |_, consumer| Ok(consumer.iter().take(2).map(Result::unwrap).collect()),
+        |_, consumer| {
+            let mut select = Select::new();
+            select.recv(consumer);
+            Ok(vec![select.select().recv(consumer)?])
+        },
+        |broker, consumer| {
+            // The shutdown waits for the delivery that another thread has received.
+            let kept = thread::scope(|scope| scope.spawn(|| consumer.recv()).join().unwrap())?;
+            consumer.cancel();
+            let got = broker.simple_queue::<u32>("kept")?.get()?;
+            kept.ack()?;
+            Ok(vec![got])
+        },
+    ];
+    for receive in ways {
+        let broker = Broker::new();
+        broker.producer::<u32>("kept")?.publish(1)?;
+        let (keeper, shutdown) = drained_but_for_one(&broker)?;
+        let producer = broker.producer::<u32>(&Queue::new("out"))?;
+        let held = receive(&broker, &keeper)?;
+        assert!(!held.is_empty());
+        producer.publish(1)?;
+        keeper.cancel();
+        for delivery in held {
+            producer.publish(2)?;
+            delivery.ack()?;
+        }
+        assert_eq!(producer.publish(3).unwrap_err().error(), &Error::ShutDown);
+        assert!(!shutdown.join().unwrap()?.timed_out);
+    }
     Ok(())
 }
