@@ -20,6 +20,7 @@ mod ends;
 mod timer;
 mod topology;
 mod unseen;
+mod user_code;
 mod waiting;
 
 use std::{

@@ -4,31 +4,80 @@
 //! user's call is left half-way. Such a drop may also drop other values: a payload can hold a
 //! consumer, a delivery or a broker, whose messages have payloads again. These inner drops wait in
 //! a list until the outer one is over. So a chain of them needs no stack, however long it is.
+//!
+//! On a timer thread no such drop runs, and no waker of a task. They go [`Elsewhere`].
 
-use std::{any::Any, cell::Cell, mem::ManuallyDrop};
+use std::{cell::Cell, mem::ManuallyDrop, sync::Arc, task::Waker};
 
 use crate::runtime::{catch_panic::catch_panic, sync::thread_local};
 
-/// The values that wait for the end of the outer drop; `None` if there is no outer drop.
-type Waiting = Option<Vec<Box<dyn Any>>>;
+/// The threads that run the user code of a thread that must not run any.
+pub(crate) trait Elsewhere: Send + Sync {
+    /// Has a task woken.
+    fn wake(&self, waker: Waker);
+
+    /// Has a value dropped.
+    fn drop_value(&self, value: Box<dyn Send>);
+}
+
+/// Why a value is not dropped at once.
+enum Waiting {
+    /// An outer drop runs. The values wait for its end.
+    Outer(Vec<Box<dyn Send>>),
+    /// User code does not run on this thread. Others drop the values.
+    Elsewhere(Arc<dyn Elsewhere>),
+}
 
 thread_local! {
     /// It is empty outside of a drop, so nothing is lost if the thread ends without a drop of it.
     /// Without a drop of its own it can be used until the end of the thread.
-    static WAITING: ManuallyDrop<Cell<Waiting>> = const { ManuallyDrop::new(Cell::new(None)) };
+    static WAITING: ManuallyDrop<Cell<Option<Waiting>>> =
+        const { ManuallyDrop::new(Cell::new(None)) };
+}
+
+/// From now on user code that this thread would run goes to `elsewhere`.
+pub(crate) fn run_elsewhere(elsewhere: Arc<dyn Elsewhere>) -> RunElsewhere {
+    with_waiting(|waiting| *waiting = Some(Waiting::Elsewhere(elsewhere)));
+    RunElsewhere(())
+}
+
+/// # If dropped
+/// This thread runs user code again.
+#[must_use = "it ends when it is dropped"]
+pub(crate) struct RunElsewhere(());
+
+impl Drop for RunElsewhere {
+    fn drop(&mut self) {
+        drop(with_waiting(Option::take));
+    }
+}
+
+/// The threads that run the user code of this thread, if it runs none itself.
+pub(crate) fn elsewhere() -> Option<Arc<dyn Elsewhere>> {
+    with_waiting(|waiting| match waiting {
+        Some(Waiting::Elsewhere(elsewhere)) => Some(Arc::clone(elsewhere)),
+        Some(Waiting::Outer(_)) | None => None,
+    })
 }
 
 /// Drops a value whose `Drop` is user code. Must not be called under a lock.
 ///
 /// A panic of the drop ends here, and the panic hook has reported it. If this thread is inside of
-/// another such drop, the value is dropped after that one.
-pub(crate) fn drop_user_value<T: 'static>(value: T) {
-    let outer = with_waiting(Option::take);
-    if let Some(mut values) = outer {
-        values.push(Box::new(value));
-        return with_waiting(|waiting| *waiting = Some(values));
+/// another such drop, the value is dropped after that one. On a timer thread, another thread drops
+/// it.
+pub(crate) fn drop_user_value<T: Send + 'static>(value: T) {
+    match with_waiting(Option::take) {
+        None => {}
+        Some(Waiting::Outer(mut values)) => {
+            values.push(Box::new(value));
+            return with_waiting(|waiting| *waiting = Some(Waiting::Outer(values)));
+        }
+        Some(Waiting::Elsewhere(elsewhere)) => {
+            elsewhere.drop_value(Box::new(value));
+            return with_waiting(|waiting| *waiting = Some(Waiting::Elsewhere(elsewhere)));
+        }
     }
-    with_waiting(|waiting| *waiting = Some(Vec::new()));
+    with_waiting(|waiting| *waiting = Some(Waiting::Outer(Vec::new())));
     catch_panic(move || drop(value));
     while let Some(values) = next_values() {
         for value in values {
@@ -38,17 +87,19 @@ pub(crate) fn drop_user_value<T: 'static>(value: T) {
 }
 
 /// The values that wait. If there are none, the outer drop is over.
-fn next_values() -> Option<Vec<Box<dyn Any>>> {
-    with_waiting(|waiting| {
-        let values = waiting.take().filter(|values| !values.is_empty());
-        *waiting = values.is_some().then(Vec::new);
-        values
+fn next_values() -> Option<Vec<Box<dyn Send>>> {
+    with_waiting(|waiting| match waiting.take() {
+        Some(Waiting::Outer(values)) if !values.is_empty() => {
+            *waiting = Some(Waiting::Outer(Vec::new()));
+            Some(values)
+        }
+        _ => None,
     })
 }
 
 /// Calls `change` with the list of this thread. The threads of the interleaving tests have none at
 /// their end.
-fn with_waiting<R>(change: impl FnOnce(&mut Waiting) -> R) -> R {
+fn with_waiting<R>(change: impl FnOnce(&mut Option<Waiting>) -> R) -> R {
     let mut list = WAITING.try_with(|waiting| waiting.take()).unwrap_or(None);
     let result = change(&mut list);
     let _ = WAITING.try_with(|waiting| waiting.set(list));
@@ -57,23 +108,23 @@ fn with_waiting<R>(change: impl FnOnce(&mut Waiting) -> R) -> R {
 
 #[cfg(all(test, not(shuttle)))]
 mod tests {
-    use std::{cell::RefCell, panic, rc::Rc, thread};
+    use std::{panic, sync::Mutex, thread};
 
     use super::*;
 
     /// Notes its number when it is dropped, and then drops its values.
     struct Noted {
         number: u32,
-        notes: Rc<RefCell<Vec<u32>>>,
+        notes: Arc<Mutex<Vec<u32>>>,
         inner: Vec<Noted>,
         panics: bool,
     }
 
     impl Noted {
-        fn new(number: u32, notes: &Rc<RefCell<Vec<u32>>>) -> Noted {
+        fn new(number: u32, notes: &Arc<Mutex<Vec<u32>>>) -> Noted {
             Noted {
                 number,
-                notes: Rc::clone(notes),
+                notes: Arc::clone(notes),
                 inner: Vec::new(),
                 panics: false,
             }
@@ -83,7 +134,7 @@ mod tests {
     impl Drop for Noted {
         fn drop(&mut self) {
             self.inner.drain(..).for_each(drop_user_value);
-            self.notes.borrow_mut().push(self.number);
+            self.notes.lock().unwrap().push(self.number);
             if self.panics {
                 panic::resume_unwind(Box::new("a drop's accident"));
             }
@@ -92,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_drop_that_panics_ends_no_other_drop() {
-        let notes = Rc::default();
+        let notes = Arc::default();
         let mut outer = Noted::new(0, &notes);
         for number in 1..=3 {
             let mut inner = Noted::new(number, &notes);
@@ -101,9 +152,9 @@ mod tests {
         }
         outer.panics = true;
         drop_user_value(outer);
-        assert_eq!(*notes.borrow(), [0, 1, 2, 3]);
+        assert_eq!(*notes.lock().unwrap(), [0, 1, 2, 3]);
         drop_user_value(Noted::new(4, &notes));
-        assert_eq!(*notes.borrow(), [0, 1, 2, 3, 4]);
+        assert_eq!(*notes.lock().unwrap(), [0, 1, 2, 3, 4]);
     }
 
     #[test]
@@ -114,7 +165,7 @@ mod tests {
                 drop_user_value(self.0.take());
             }
         }
-        let notes = Rc::default();
+        let notes = Arc::default();
         let mut value = Noted::new(7, &notes);
         value.panics = true;
         let owner = Owner(Some(value));
@@ -123,7 +174,7 @@ mod tests {
             panic::resume_unwind(Box::new("a worker's accident"));
         });
         assert!(panic::catch_unwind(worker).is_err());
-        assert_eq!(*notes.borrow(), [7]);
+        assert_eq!(*notes.lock().unwrap(), [7]);
     }
 
     #[test]

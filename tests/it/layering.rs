@@ -73,8 +73,9 @@ const FOLDERS: &[Folder] = &[
             never(&["catch_panic", "keyed_list", "sync"]),
             may(&["user_drop"]),
             may(&["clock"]),
-            never(&["timers", "waiter"]),
+            may(&["waiter"]),
             may(&["completion", "time_out"]),
+            may(&["timers"]),
         ],
     },
     Folder {

@@ -28,7 +28,12 @@ use crate::model::error::Error;
 ///
 /// # If dropped
 /// The broker ends when its last clone is dropped. This wakes all waiting calls and empties the
-/// queues. From then on every other handle returns [`Error::BrokerDropped`].
+/// queues, and drops the payloads in them. From then on every other handle returns
+/// [`Error::BrokerDropped`].
+///
+/// The drop does not wait for payloads and wakers that fell due at a timer before. They have
+/// threads of their own, which end when they are done. If the program has given the broker a
+/// [`Clock`](crate::Clock), the timer thread may also end later.
 ///
 /// # Examples
 /// ```
@@ -198,6 +203,8 @@ impl Broker {
     ///    `deadline`. Delayed messages count if they are due before the deadline. A queue without a
     ///    consumer counts only while one of its deliveries is unsettled.
     /// 3. The broker ends, as if its last handle were dropped.
+    /// 4. The call waits until the payloads that fell due at a timer are dropped, and the tasks
+    ///    woken, but not beyond the deadline. A thread does not wait for itself.
     ///
     /// # Who publishes
     /// A handler may publish what its message leads to, so that pipelines and replies are

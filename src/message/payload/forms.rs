@@ -360,9 +360,9 @@ impl<T: Send + 'static> ErasedPayload for LocalCell<T> {
 }
 
 /// A [`LocalArc`].
-pub(super) struct LocalShared<T: ?Sized + 'static>(pub(super) Option<LocalArc<T>>);
+pub(super) struct LocalShared<T: Send + Sync + ?Sized + 'static>(pub(super) Option<LocalArc<T>>);
 
-impl<T: ?Sized + 'static> Drop for LocalShared<T> {
+impl<T: Send + Sync + ?Sized + 'static> Drop for LocalShared<T> {
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
             drop_user_value(value);

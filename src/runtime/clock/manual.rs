@@ -59,9 +59,10 @@ impl ManualClock {
 
     /// Moves the clock forward by `duration` and runs everything that becomes due.
     ///
-    /// The due work runs on the calling thread, in the order in which it is due. While each piece
-    /// of it runs, the clock shows the instant at which it is due. Work that results from it and is
-    /// due before the end runs as well. Waits that time out are woken.
+    /// The due work runs on the calling thread, in the order in which it is due. It includes the
+    /// drops of payloads and the wakers of tasks, which have threads of their own with any other
+    /// clock. While each piece of it runs, the clock shows the instant at which it is due. Work
+    /// that results from it and is due before the end runs as well. Waits that time out are woken.
     ///
     /// The call returns when no due work is left. The threads that it woke may still be running.
     /// `Duration::ZERO` runs the work that is due already. A duration beyond the last representable

@@ -26,7 +26,7 @@ pub(crate) use timer_queue::{TimerKey, TimerPriority, TimerQueue, TimerTarget};
 /// [`SystemClock`] is the default, and [`ManualClock`] is for tests. A broker also takes any other
 /// clock. Its timer thread and the time-outs of blocked calls then compute from [`now`](Self::now)
 /// how long to sleep in real time. So a clock that runs faster than real time makes them late,
-/// never early.
+/// never early. A clock that blocks delays the timers of its broker, but not the end of the broker.
 ///
 /// A clock that panics stops nothing. The panic ends in the broker, and the panic hook reports it.
 /// From the last reading on, the broker's time then goes on as fast as real time, until the clock
@@ -120,6 +120,11 @@ impl Time {
             manual: clock.manual().cloned(),
             clock: Arc::new(UserClock::new(clock)),
         }
+    }
+
+    /// Whether the clock may be user code. It may then take any time to read it.
+    pub(crate) fn is_user_code(&self) -> bool {
+        !self.clock.is_own()
     }
 
     pub(crate) fn now(&self) -> Instant {

@@ -37,6 +37,11 @@ impl UserClock {
         }
     }
 
+    /// Whether the clock is one of this crate.
+    pub(super) fn is_own(&self) -> bool {
+        self.is_own
+    }
+
     #[inline]
     pub(super) fn now(&self) -> Instant {
         match &self.clock {

@@ -6,6 +6,7 @@
 
 #[cfg(all(test, not(shuttle)))]
 mod tests;
+mod user_code;
 
 use std::{
     fmt,
@@ -13,6 +14,7 @@ use std::{
     time::Instant,
 };
 
+pub(crate) use self::user_code::{UserCode, UserThread};
 pub(crate) use crate::runtime::clock::{TimerKey, TimerTarget};
 use crate::runtime::{
     catch_panic::catch_panic,
@@ -21,6 +23,7 @@ use crate::runtime::{
         Mutex,
         thread::{self, JoinHandle},
     },
+    user_drop::run_elsewhere,
 };
 
 /// The timers of a broker.
@@ -31,6 +34,7 @@ pub(crate) struct Timers(Arc<TimersShared>);
 
 struct TimersShared {
     time: Time,
+    user_code: Arc<UserCode>,
     // A leaf: while it is held, no user code runs and no other lock is taken.
     state: Mutex<TimersState>,
 }
@@ -48,6 +52,7 @@ impl Timers {
     pub(crate) fn new(time: Time) -> Self {
         Timers(Arc::new(TimersShared {
             time,
+            user_code: Arc::new(UserCode::new()),
             state: Mutex::default(),
         }))
     }
@@ -102,8 +107,11 @@ impl Timers {
         }
     }
 
-    /// Removes every timer and ends the thread. Waits for the thread and so for a running call,
-    /// unless called on that thread itself. Must not be called under a lock.
+    /// Removes every timer and ends the threads. Must not be called under a lock.
+    ///
+    /// Waits for the timer thread and so for a running call, unless called on that thread itself.
+    /// Does not wait for user code. A timer thread whose clock is the user's may end later, and the
+    /// [threads for user code](Self::user_threads) end when they have run what they have.
     pub(crate) fn stop(&self) {
         if let Some(clock) = self.0.time.manual() {
             clock.forget_dead();
@@ -116,11 +124,17 @@ impl Timers {
         };
         if let Some(handle) = thread {
             handle.thread().unpark();
-            if handle.thread().id() != thread::current().id() {
+            if !self.0.time.is_user_code() && handle.thread().id() != thread::current().id() {
                 // The thread contains every panic, so there is none to propagate.
                 let _ = handle.join();
             }
         }
+        self.0.user_code.stop();
+    }
+
+    /// The threads that run the user code which is due at a timer.
+    pub(crate) fn user_threads(&self) -> [Arc<UserThread>; 2] {
+        self.0.user_code.threads()
     }
 }
 
@@ -133,6 +147,7 @@ impl Drop for Timers {
 impl TimersShared {
     /// The timer thread.
     fn run(&self) {
+        let _elsewhere = run_elsewhere(self.user_code.clone());
         loop {
             // A clock that panics must not end the thread. Until it recovers, the real time is
             // used.

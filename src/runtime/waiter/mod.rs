@@ -46,7 +46,7 @@ use crate::runtime::{
         thread::{self, Thread},
         thread_local,
     },
-    user_drop::drop_user_value,
+    user_drop::{self, drop_user_value},
 };
 
 /// Polls `is_due` up to `looks` times in a busy loop. Stops when it is `true`.
@@ -305,7 +305,7 @@ pub(crate) struct Wake {
 
 impl Wake {
     /// Wakes the task, or the thread if it is parked. Runs user code (a `Waker`), and contains its
-    /// panics.
+    /// panics. On a timer thread, another thread runs it.
     pub(crate) fn wake(self) {
         match &self.waiter.0.sleeper {
             Sleeper::Thread(thread) => {
@@ -316,7 +316,12 @@ impl Wake {
             Sleeper::Task(slot) => {
                 let waker = slot.lock().take();
                 if let Some(waker) = waker {
-                    catch_panic(|| waker.wake());
+                    match user_drop::elsewhere() {
+                        None => {
+                            catch_panic(|| waker.wake());
+                        }
+                        Some(elsewhere) => elsewhere.wake(waker),
+                    }
                 }
             }
         }

@@ -78,21 +78,19 @@ impl VhostEntry {
 impl Drop for BrokerCore {
     fn drop(&mut self) {
         self.end(CancelReason::BrokerDropped);
+        self.timers.stop();
     }
 }
 
 impl BrokerCore {
-    /// Ends everything. Returns the last counts by virtual host; `None` if it has ended before.
+    /// Ends everything but the timers. Returns the last counts by virtual host; `None` if it has
+    /// ended before.
     fn end(&self, reason: CancelReason) -> Option<BTreeMap<Name, LastCounts>> {
-        let vhosts = self.vhosts.lock().take();
-        let vhosts = vhosts.map(|vhosts| {
-            let ended = vhosts
-                .into_iter()
-                .map(|(name, entry)| (name, entry.end(reason)));
-            ended.collect()
-        });
-        self.timers.stop();
-        vhosts
+        let vhosts = self.vhosts.lock().take()?;
+        let ended = vhosts
+            .into_iter()
+            .map(|(name, entry)| (name, entry.end(reason)));
+        Some(ended.collect())
     }
 
     fn open(&self, vhost: &Arc<VirtualHost>, user: Name, implicit: bool) -> Connection {

@@ -18,6 +18,7 @@ use crate::{
     model::error::{CancelReason, Error, Result},
     runtime::{
         time_out::TimeOut,
+        timers::UserThread,
         waiter::{self, Ticket, WaitList, Waitable, WaitingAny},
     },
 };
@@ -36,6 +37,8 @@ enum Awaited {
     Queue(Arc<QueueCore>, AwaitedDelays),
     /// Messages on their way from one queue to another.
     InFlight(Arc<InFlight>),
+    /// User code that was due at a timer.
+    UserCode(Arc<UserThread>),
     /// The deadline, for a task.
     Deadline(Arc<TimeOut>),
 }
@@ -50,6 +53,7 @@ impl Waitable for Awaited {
                 false => Poll::Pending,
             },
             Awaited::InFlight(in_flight) => in_flight.attempt(ticket),
+            Awaited::UserCode(thread) => thread.attempt(ticket),
             Awaited::Deadline(time_out) => time_out.attempt(ticket),
         }
     }
@@ -58,6 +62,7 @@ impl Waitable for Awaited {
         match self {
             Awaited::Queue(queue, _) => queue.with_idle_waiters(f),
             Awaited::InFlight(in_flight) => in_flight.with_waiters(f),
+            Awaited::UserCode(thread) => thread.with_waiters(f),
             Awaited::Deadline(time_out) => time_out.with_waiters(f),
         }
     }
@@ -105,7 +110,12 @@ impl BrokerCore {
                 break;
             }
         }
-        self.end_shutdown(shutdown, timed_out)
+        let report = self.end_shutdown(shutdown, timed_out)?;
+        self.timers.stop();
+        for thread in self.timers.user_threads() {
+            waiter::wait(&thread, deadline);
+        }
+        Ok(report)
     }
 
     /// As [`shutdown`](Self::shutdown), for a task.
@@ -128,8 +138,15 @@ impl BrokerCore {
             let (first, ()) = WaitingAny::new(sources).await;
             timed_out = first == 0;
         }
+        let report = self.end_shutdown(shutdown, timed_out)?;
+        for thread in self.timers.user_threads() {
+            let deadline = Awaited::Deadline(Arc::clone(&time_out));
+            WaitingAny::new([deadline, Awaited::UserCode(thread)]).await;
+        }
+        // Not before, since the deadline is a timer.
         timer.map(|timer| self.timers.cancel(&timer));
-        self.end_shutdown(shutdown, timed_out)
+        self.timers.stop();
+        Ok(report)
     }
 
     fn begin_shutdown(&self, until: Option<Instant>) -> Result<Shutdown> {

@@ -5,3 +5,4 @@ mod ends;
 mod handles;
 mod shutdown;
 mod snapshot;
+mod user_code;

@@ -1,5 +1,7 @@
 //! The timer thread, and the manual clock in its place.
 
+mod user_code;
+
 use std::sync::{
     OnceLock,
     mpsc::{self, Receiver, Sender},
