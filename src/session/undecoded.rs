@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A received message whose payload does not decode as the type of the consumer, or whose content
-/// type the consumer does not accept.
+/// type the consumer does not accept. A payload or codec that panics has not decoded either.
 ///
 /// # If dropped
 /// The message is rejected: it is dead-lettered if its queue has a dead letter exchange, and

@@ -200,7 +200,10 @@ struct Shared<T: Coded>(Option<Arc<T>>);
 
 impl<T: Coded> Drop for Shared<T> {
     fn drop(&mut self) {
-        if let Some(value) = self.0.take().filter(|_| drops_user_code::<T>()) {
+        // Only the value may have to wait for an outer drop. The other holders see at once that
+        // this one is gone.
+        let last = self.0.take().filter(|_| drops_user_code::<T>());
+        if let Some(value) = last.and_then(Arc::into_inner) {
             drop_user_value(value);
         }
     }

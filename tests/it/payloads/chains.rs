@@ -1,9 +1,10 @@
 //! Payloads that hold handles, whose messages hold handles again. A drop of the first is a list of
 //! drops, not a recursion.
 
-use std::{any::Any, thread};
+use std::{any::Any, sync::mpsc, thread};
 
-use leveret::{Broker, Delivery, Local, Queue};
+use leveret::{Broker, Delivery, Exchange, Local, Overflow, Queue};
+use serde::{Deserialize, Serialize};
 
 type Link = Local<Box<dyn Any + Send>>;
 
@@ -85,4 +86,54 @@ fn a_chain_of_channels_in_messages_needs_no_stack() {
     });
     on_a_small_stack(move || drop(chain));
     assert!(broker.snapshot().unwrap().vhosts[0].queues.is_empty());
+}
+
+/// A payload whose drop uses the broker.
+struct Last(Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(last) = self.0.take() {
+            last();
+        }
+    }
+}
+
+#[test]
+fn a_payload_may_publish_and_receive_in_its_drop() {
+    /// Its drop is code of its own.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Noted(u32);
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0 = 0;
+        }
+    }
+    let broker = Broker::new();
+    let exchange = Exchange::fanout("x");
+    for name in ["a", "b"] {
+        let small = Queue::new(name)
+            .max_length(1)
+            .overflow(Overflow::RejectPublish);
+        broker.declare(&small.bind(&exchange, "")).unwrap();
+    }
+    let (done, finished) = mpsc::channel();
+    let other = broker.clone();
+    let last = Last(Some(Box::new(move || {
+        let producer = other.producer::<Noted>(&exchange).unwrap();
+        assert_eq!(producer.publish(Noted(1)).unwrap().routed, 2);
+        // Both queues refuse a copy, and the payload comes back whole.
+        assert_eq!(
+            producer.publish(Noted(2)).unwrap_err().into_inner(),
+            Noted(2)
+        );
+        let [a, b] = ["a", "b"].map(|name| other.simple_queue::<Noted>(name).unwrap());
+        a.get().unwrap().ack().unwrap();
+        let whole = b.get().unwrap().ack_into();
+        done.send(whole == Ok(Noted(1))).unwrap();
+    })));
+    let payloads = broker.simple_queue::<Local<Last>>("payloads").unwrap();
+    payloads.put(Local(last)).ok().unwrap();
+    payloads.get().unwrap().ack().unwrap();
+    assert_eq!(finished.try_recv(), Ok(true));
 }
