@@ -7,7 +7,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, Budget, Connection, Message, Properties, Queue, QueueSnapshot, Redrive, Result,
+    Broker, Budget, Connection, Message, Overflow, Properties, Queue, QueueSnapshot, Redrive,
+    Result,
 };
 use proptest::prelude::*;
 
@@ -185,4 +186,26 @@ proptest! {
         prop_assert_eq!(home, moved);
         assert_conserved(&counts(&broker, "dead"));
     }
+}
+
+#[test]
+fn a_dead_letter_stays_where_it_is_if_its_home_is_full_and_lets_publishers_wait() -> Result {
+    let broker = Broker::new();
+    let dead = broker.declare(&Queue::new("dead"))?;
+    let tasks = Queue::new("tasks").max_length(1).overflow(Overflow::Block);
+    let tasks = tasks
+        .dead_letter_exchange("")
+        .dead_letter_routing_key("dead");
+    let tasks = broker.simple_queue::<u32>(&tasks)?;
+    for number in 0..2 {
+        tasks.put(number)?;
+        tasks.get()?.reject()?;
+    }
+    let vhost = broker.vhost("/")?;
+    assert_eq!(vhost.redrive(&dead, Redrive::all())?, 1);
+    assert_eq!(
+        (tasks.len(), rest::<u32>(&broker, "dead")),
+        (1, vec![(1, false)])
+    );
+    Ok(())
 }

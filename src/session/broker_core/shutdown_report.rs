@@ -56,7 +56,7 @@ pub struct ShutdownReport {
 /// let report = broker.shutdown(Duration::from_secs(60))?;
 /// worker.join().unwrap()?;
 /// let drained = &report.drained[0];
-/// assert_eq!((&**drained.vhost, &**drained.queue, drained.delivered), ("/", "q", 1));
+/// assert_eq!((&*drained.vhost, &*drained.queue, drained.delivered), ("/", "q", 1));
 /// assert_eq!((drained.dead_lettered, drained.dropped), (0, 0));
 /// # Ok::<(), leveret::Error>(())
 /// ```
