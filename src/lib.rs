@@ -174,21 +174,28 @@
 //!
 //! | | waits | does not wait | waits for a limited time | future |
 //! |---|---|---|---|---|
-//! | [`Consumer`] | [`recv`](Consumer::recv), [`iter`](Consumer::iter) | [`try_recv`](Consumer::try_recv) | [`recv_timeout`](Consumer::recv_timeout), [`recv_batch`](Consumer::recv_batch) | [`recv_async`](Consumer::recv_async) |
+//! | [`Consumer`] | [`recv`](Consumer::recv) | [`try_recv`](Consumer::try_recv) | [`recv_timeout`](Consumer::recv_timeout) | [`recv_async`](Consumer::recv_async) |
+//! | [`Consumer`], many messages | [`iter`](Consumer::iter) | [`try_iter`](Consumer::try_iter) | [`recv_batch`](Consumer::recv_batch) | [`stream`](Consumer::stream), [`recv_batch_async`](Consumer::recv_batch_async) |
 //! | [`SimpleQueue`] | [`get`](SimpleQueue::get) | [`try_get`](SimpleQueue::try_get) | [`get_timeout`](SimpleQueue::get_timeout) | [`get_async`](SimpleQueue::get_async) |
 //! | [`Events`](channel::Events) of a channel | [`recv`](channel::Events::recv) | [`try_recv`](channel::Events::try_recv) | [`recv_timeout`](channel::Events::recv_timeout) | [`recv_async`](channel::Events::recv_async) |
+//! | [`Select`] | [`select`](Select::select) | [`try_select`](Select::try_select) | [`select_timeout`](Select::select_timeout) | [`select_async`](Select::select_async) |
 //! | [`Producer`], while a queue is full | [`publish`](Producer::publish), [`publish_to`](Producer::publish_to), [`publish_message`](Producer::publish_message), [`publish_batch`](Producer::publish_batch) | [`try_publish`](Producer::try_publish), [`try_publish_to`](Producer::try_publish_to), [`try_publish_message`](Producer::try_publish_message), [`try_publish_batch`](Producer::try_publish_batch) | [`publish_timeout`](Producer::publish_timeout), [`publish_to_timeout`](Producer::publish_to_timeout), [`publish_message_timeout`](Producer::publish_message_timeout), [`publish_batch_timeout`](Producer::publish_batch_timeout) | [`publish_async`](Producer::publish_async), [`publish_to_async`](Producer::publish_to_async), [`publish_message_async`](Producer::publish_message_async), [`publish_batch_async`](Producer::publish_batch_async) |
 //! | [`SimpleQueue`], while it is full | [`put`](SimpleQueue::put), [`put_message`](SimpleQueue::put_message) | [`try_put`](SimpleQueue::try_put), [`try_put_message`](SimpleQueue::try_put_message) | [`put_timeout`](SimpleQueue::put_timeout), [`put_message_timeout`](SimpleQueue::put_message_timeout) | [`put_async`](SimpleQueue::put_async), [`put_message_async`](SimpleQueue::put_message_async) |
 //! | [`Channel`], while a queue is full | [`basic_publish`](Channel::basic_publish) | [`try_basic_publish`](Channel::try_basic_publish) | [`basic_publish_timeout`](Channel::basic_publish_timeout) | [`basic_publish_async`](Channel::basic_publish_async) |
 //! | [`Channel`], for confirms | [`wait_for_confirms`](Channel::wait_for_confirms) | [`try_wait_for_confirms`](Channel::try_wait_for_confirms) | [`wait_for_confirms_timeout`](Channel::wait_for_confirms_timeout) | [`wait_for_confirms_async`](Channel::wait_for_confirms_async) |
 //! | the end of a [`Broker`] | [`shutdown`](Broker::shutdown) with `Duration::MAX` | `shutdown` with `Duration::ZERO` | [`shutdown`](Broker::shutdown) | [`shutdown_async`](Broker::shutdown_async) |
-//! | [`Select`] | [`select`](Select::select) | [`try_select`](Select::try_select) | [`select_timeout`](Select::select_timeout) | |
 //!
 //! A future that has waited for room has room reserved for it once it is woken. A future that is
 //! kept and never polled again therefore holds other publishers up; drop it instead.
 //!
 //! An empty queue and a time-out have error types of their own ([`TryRecvError`],
 //! [`RecvTimeoutError`]); `?` turns both into [`Error`]. Threads and tasks can share one consumer.
+//!
+//! A future that is dropped before it is ready has taken nothing. One that was polled and is kept
+//! without being polled again holds its place among the waiters: poll it or drop it.
+//!
+//! [`Consumer::into_crossbeam`] turns a consumer into a receiver of a crossbeam channel, for code
+//! that waits for channels. Streams need the feature `stream`, which is on by default.
 //!
 //! # Ends and failures
 //!

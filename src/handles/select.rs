@@ -1,7 +1,13 @@
 //! [`Select`], which receives from the first of several consumers that has a message.
 
 use std::{
-    collections::hash_map::RandomState, fmt, hash::BuildHasher, sync::Arc, task::Poll,
+    collections::hash_map::RandomState,
+    fmt,
+    future::Future,
+    hash::BuildHasher,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -11,7 +17,7 @@ use crate::{
     model::error::CancelReason,
     runtime::{
         clock::Deadline,
-        waiter::{self, Ticket, WaitList, Waitable},
+        waiter::{self, TaskWait, Ticket, WaitList, Waitable},
     },
     session::{delivery::Delivery, receive::RecvError},
 };
@@ -130,10 +136,7 @@ impl<'a> Select<'a> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn select(&mut self) -> Selected<'a> {
-        assert!(
-            !self.sources.is_empty(),
-            "no consumers have been added to `Select`"
-        );
+        self.check();
         loop {
             if let Some(selected) = self.wait(None) {
                 return selected;
@@ -192,6 +195,49 @@ impl<'a> Select<'a> {
         self.wait(time.deadline(timeout)).ok_or(SelectError)
     }
 
+    /// Same as [`select`](Self::select), for a task. It needs no particular runtime.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has taken no message. For a future that is kept
+    /// without being polled again, see [`Consumer::recv_async`].
+    ///
+    /// # Panics
+    /// Panics if no consumer was added, as [`select`](Self::select) does.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # use leveret::{Broker, Select};
+    /// # let broker = Broker::new();
+    /// # let producer = broker.producer::<u32>("b")?;
+    /// # let (first, second) = (broker.consumer::<u32>("a")?, broker.consumer::<u32>("b")?);
+    /// producer.publish(7)?;
+    /// let mut select = Select::new();
+    /// select.recv(&first);
+    /// let of_second = select.recv(&second);
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// match pin!(select.select_async()).poll(&mut context) {
+    ///     Poll::Ready(selected) => assert_eq!(selected.index(), of_second),
+    ///     Poll::Pending => unreachable!("there is a message"),
+    /// };
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn select_async(&mut self) -> impl Future<Output = Selected<'a>> + Send + use<'_, 'a> {
+        self.check();
+        self.shuffle();
+        Selecting {
+            select: self,
+            wait: TaskWait::default(),
+        }
+    }
+
+    fn check(&self) {
+        assert!(
+            !self.sources.is_empty(),
+            "no consumers have been added to `Select`"
+        );
+    }
+
     fn wait(&mut self, deadline: Option<Deadline<'_>>) -> Option<Selected<'a>> {
         self.shuffle();
         let (token, taken) = waiter::wait_any(&self.sources, 0, deadline)?;
@@ -235,6 +281,28 @@ impl<'a> Select<'a> {
             consumer,
             taken: Some(taken),
         }
+    }
+}
+
+/// The future of [`Select::select_async`].
+struct Selecting<'s, 'a> {
+    select: &'s mut Select<'a>,
+    wait: TaskWait,
+}
+
+impl<'a> Future for Selecting<'_, 'a> {
+    type Output = Selected<'a>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Selected<'a>> {
+        let Selecting { select, wait } = &mut *self;
+        wait.poll(&select.sources, 0, context)
+            .map(|(served, taken)| select.selected(served, taken))
+    }
+}
+
+impl Drop for Selecting<'_, '_> {
+    fn drop(&mut self) {
+        self.wait.leave(&self.select.sources);
     }
 }
 

@@ -1,11 +1,19 @@
 //! A time-out that a task can wait for.
 
-use std::{fmt, task::Poll, time::Instant};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use super::{
-    clock::TimerTarget,
+    clock::{TimerKey, TimerTarget},
     sync::Mutex,
-    waiter::{Ticket, WaitList, Waitable},
+    timers::Timers,
+    waiter::{Ticket, WaitList, Waitable, Waiting},
 };
 
 /// Passes once, when its timer fires. The waits of tasks have no deadline, so a task waits for this
@@ -48,6 +56,44 @@ impl Waitable for TimeOut {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         f(&mut self.state.lock().waiting);
+    }
+}
+
+/// A future that is ready at a point in time.
+///
+/// # If dropped
+/// Its timer is cancelled.
+pub(crate) struct Until<'a> {
+    waiting: Waiting<Arc<TimeOut>>,
+    timers: &'a Timers,
+    timer: TimerKey,
+}
+
+impl<'a> Until<'a> {
+    pub(crate) fn new(timers: &'a Timers, at: Instant) -> Until<'a> {
+        let time_out = Arc::new(TimeOut::default());
+        let target: Weak<dyn TimerTarget> = Arc::downgrade(&time_out) as _;
+        let timer = timers.add(at, target);
+        timers.wake_thread();
+        Until {
+            waiting: Waiting::new(time_out),
+            timers,
+            timer,
+        }
+    }
+}
+
+impl Future for Until<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.waiting).poll(context)
+    }
+}
+
+impl Drop for Until<'_> {
+    fn drop(&mut self) {
+        self.timers.cancel(&self.timer);
     }
 }
 

@@ -250,6 +250,12 @@ impl<T: Payload> Delivery<T> {
         self.nack(Requeue::No)
     }
 
+    /// Takes the message out unsettled. It is to be received again.
+    pub(crate) fn unread(mut self) -> Option<Envelope> {
+        self.restore();
+        self.info.unacked.release().map(|(_, envelope)| envelope)
+    }
+
     /// Puts a payload that was taken out of the message back into it, and drops a decoded one.
     #[inline]
     fn restore(&mut self) {

@@ -8,6 +8,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock, Weak},
     task::Poll,
+    time::Duration,
 };
 
 use super::{
@@ -31,6 +32,7 @@ use crate::{
     runtime::{
         clock::Time,
         sync::{Mutex, MutexGuard},
+        time_out::Until,
         waiter::{self, Ticket, WaitList},
     },
 };
@@ -162,6 +164,12 @@ impl Subscriber {
 
     pub(crate) fn origin(&self) -> &Arc<DeliveryOrigin> {
         &self.origin
+    }
+
+    /// A future that is ready after `time`. `None` if no instant can represent the end.
+    pub(crate) fn after(&self, time: Duration) -> Option<Until<'_>> {
+        let end = self.time().deadline(time)?.at();
+        Some(Until::new(self.vhost().timers(), end))
     }
 
     /// The time of the broker.
@@ -313,6 +321,25 @@ impl Subscriber {
             Some(reason) => *reason,
             None => CancelReason::QueueDeleted,
         }
+    }
+}
+
+/// The end of a consumer, to be waited for.
+pub(crate) struct EndOf<'a>(pub(crate) &'a Subscriber);
+
+impl waiter::Waitable for EndOf<'_> {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        let Subscriber { id, .. } = self.0;
+        match self.0.queue().has_consumer_or_wait(*id, ticket) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        self.0.queue().with_end_waiters(self.0.id, f);
     }
 }
 

@@ -337,7 +337,7 @@ impl ConsumerState {
     /// The number of messages in the inbox.
     pub(super) fn inbox_len(&self) -> u64 {
         match &self.target {
-            DeliveryTarget::Inbox(inbox) => inbox.run.len() as u64,
+            DeliveryTarget::Inbox(inbox) => inbox.len() as u64,
             DeliveryTarget::Push(_) => 0,
         }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Inbox {
     kept: VecDeque<u64>,
     /// Receivers that found the inbox empty.
     pub(super) waiting: WaitList,
+    /// Waiters for the end of the consumer.
+    pub(super) end_waiters: WaitList,
     /// A receiver asked for messages and found none since the last run was taken.
     pub(super) wants_more: bool,
     /// The consumer has given back what it had in advance, and gets nothing until its next receive.
@@ -294,6 +296,11 @@ impl QueueState {
     /// The receivers that wait for a consumer's inbox.
     pub(crate) fn receivers(&mut self, id: ConsumerId) -> Option<&mut WaitList> {
         self.consumers.inbox(id).map(|inbox| &mut inbox.waiting)
+    }
+
+    /// The waiters for the end of a consumer.
+    pub(crate) fn end_waiters(&mut self, id: ConsumerId) -> Option<&mut WaitList> {
+        self.consumers.inbox(id).map(|inbox| &mut inbox.end_waiters)
     }
 
     /// The number of messages that a consumer may receive: those of its inbox, and the ready ones.

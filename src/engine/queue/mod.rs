@@ -279,7 +279,32 @@ impl QueueCore {
 
     /// Whether the queue still has this consumer.
     pub(crate) fn has_consumer(&self, consumer: ConsumerId) -> bool {
-        self.lock().receivers(consumer).is_some()
+        self.has_consumer_or_wait(consumer, None)
+    }
+
+    /// As [`has_consumer`](Self::has_consumer). If it has, registers a waiter for the end of the
+    /// consumer with the ticket.
+    pub(crate) fn has_consumer_or_wait(
+        &self,
+        consumer: ConsumerId,
+        ticket: Option<Ticket<'_>>,
+    ) -> bool {
+        let mut state = self.lock();
+        let waiters = state.end_waiters(consumer);
+        let has = waiters.is_some();
+        if let (Some(waiters), Some(ticket)) = (waiters, ticket) {
+            waiters.register(ticket);
+        }
+        has
+    }
+
+    /// Calls `f` with the waiters for the end of a consumer. The list is empty if the consumer was
+    /// removed, because its waiters were woken then.
+    pub(crate) fn with_end_waiters(&self, consumer: ConsumerId, f: impl FnOnce(&mut WaitList)) {
+        match self.lock().end_waiters(consumer) {
+            Some(waiters) => f(waiters),
+            None => f(&mut WaitList::default()),
+        }
     }
 
     /// The number of messages that a consumer may receive: those of its inbox, and the ready ones.

@@ -237,8 +237,10 @@ impl QueueState {
             }
         }
         if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
-            for wake in inbox.waiting.take_all() {
-                effects.wake(Some(wake));
+            for waiters in [&mut inbox.waiting, &mut inbox.end_waiters] {
+                for wake in waiters.take_all() {
+                    effects.wake(Some(wake));
+                }
             }
         }
         self.prune();

@@ -1,10 +1,17 @@
-//! [`Consumer::recv_batch`], which receives many messages at once.
+//! [`Consumer::recv_batch`] and its future, which receive many messages at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use super::{Consumer, shown};
 use crate::{
     message::{envelope::Envelope, payload::Payload},
+    runtime::{time_out::Until, waiter::TaskWait},
     session::{delivery::Delivery, receive::RecvError},
 };
 
@@ -66,6 +73,48 @@ impl<T: Payload> Consumer<T> {
         }
     }
 
+    /// Same as [`recv_batch`](Self::recv_batch), for a task. The time begins with the first poll.
+    ///
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has received nothing: the messages of its batch
+    /// are the next ones to be received. For a future that is kept without being polled, see
+    /// [`recv_async`](Self::recv_async); it also keeps the messages of its batch.
+    ///
+    /// # Errors
+    /// The errors of [`recv_batch`](Self::recv_batch).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// use leveret::Broker;
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::new();
+    /// broker.producer::<u32>("q")?.publish_batch(0..5);
+    /// let consumer = broker.consumer::<u32>("q")?;
+    /// let mut receiving = pin!(consumer.recv_batch_async(10, Duration::ZERO));
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// match receiving.as_mut().poll(&mut context) {
+    ///     Poll::Ready(batch) => assert_eq!(batch?.len(), 5),
+    ///     Poll::Pending => unreachable!("the time is over"),
+    /// }
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn recv_batch_async(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<Delivery<T>>, RecvError>> + Send + '_ {
+        RecvBatch {
+            consumer: self,
+            max,
+            limit: wait,
+            end: None,
+            batch: Vec::new(),
+            wait: TaskWait::default(),
+        }
+    }
+
     /// Moves messages from the current run to the batch, until the batch has `max` messages.
     ///
     /// It stops before a message that must be decoded. Nearly all messages carry the value that was
@@ -95,6 +144,94 @@ impl<T: Payload> Consumer<T> {
         if origin.auto_ack && count > 0 {
             // A message that is acknowledged on delivery is not settled again.
             let _ = origin.ack(count as u64, bytes, None);
+        }
+    }
+}
+
+/// The future of [`Consumer::recv_batch_async`].
+struct RecvBatch<'a, T: Payload> {
+    consumer: &'a Consumer<T>,
+    max: usize,
+    limit: Duration,
+    /// The end of the time, once the future has waited. It is `None` inside if it never comes.
+    end: Option<Option<Until<'a>>>,
+    /// The messages so far, with the indices of their queues. They are not shown yet.
+    batch: Vec<(usize, Delivery<T>)>,
+    wait: TaskWait,
+}
+
+impl<T: Payload> RecvBatch<'_, T> {
+    /// Whether the time is over.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        if self.limit.is_zero() {
+            return true;
+        }
+        let subscriber = &self.consumer.queues[0].subscriber;
+        match self.end.get_or_insert_with(|| subscriber.after(self.limit)) {
+            Some(end) => Pin::new(end).poll(context).is_ready(),
+            None => false,
+        }
+    }
+
+    /// The messages of the batch, which are shown now.
+    fn finish(&mut self) -> Vec<Delivery<T>> {
+        let queues = &self.consumer.queues;
+        let batch = self.batch.drain(..).map(|(place, delivery)| {
+            shown(&queues[place], || delivery.info().size());
+            delivery
+        });
+        batch.collect()
+    }
+}
+
+// No field is pinned.
+impl<T: Payload> Unpin for RecvBatch<'_, T> {}
+
+impl<T: Payload> Future for RecvBatch<'_, T> {
+    type Output = Result<Vec<Delivery<T>>, RecvError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let consumer = self.consumer;
+        while self.batch.len() < self.max {
+            let (place, taken) = match consumer.poll_taken(&mut self.wait, context) {
+                Poll::Ready(taken) => taken,
+                Poll::Pending if self.is_over(context) => break,
+                Poll::Pending => return Poll::Pending,
+            };
+            let queue = &consumer.queues[place];
+            let envelope = match taken {
+                Ok(envelope) => envelope,
+                Err(_) if !self.batch.is_empty() => break,
+                Err(reason) => return Poll::Ready(Err(RecvError::Cancelled(reason))),
+            };
+            let size = envelope.size();
+            match consumer.decode(queue, envelope) {
+                Ok(delivery) => self.batch.push((place, delivery)),
+                Err(undecoded) if self.batch.is_empty() => {
+                    shown(queue, || size);
+                    return Poll::Ready(Err(RecvError::Decode(undecoded)));
+                }
+                Err(undecoded) => {
+                    if let Some(envelope) = undecoded.unread() {
+                        queue.subscriber.put_back(envelope);
+                    }
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(self.finish()))
+    }
+}
+
+impl<T: Payload> Drop for RecvBatch<'_, T> {
+    fn drop(&mut self) {
+        let queues = &self.consumer.queues;
+        self.wait.leave(queues);
+        // The last one goes to the front first, so that they keep their order.
+        while let Some((place, delivery)) = self.batch.pop() {
+            if let Some(envelope) = delivery.unread() {
+                queues[place].subscriber.put_back(envelope);
+            }
         }
     }
 }

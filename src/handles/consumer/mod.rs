@@ -6,14 +6,19 @@
 //! - `batch`: receiving of many messages at once.
 //! - `builder`: [`ConsumerBuilder`].
 //! - `cancel`: the end of a consumer, and [`CancelHandle`].
+//! - `crossbeam`: [`Consumer::into_crossbeam`].
 //! - `iter`: the iterators.
+//! - `stream`: the streams.
 //! - `task`: the future of [`Consumer::recv_async`].
 //! - `unseen`: [`Consumer::return_unseen`].
 
 mod batch;
 mod builder;
 mod cancel;
+mod crossbeam;
 mod iter;
+#[cfg(feature = "stream")]
+mod stream;
 mod task;
 mod unseen;
 
@@ -243,8 +248,14 @@ impl<T: Payload> Consumer<T> {
     ///
     /// Threads and tasks may receive from the same consumer at the same time.
     ///
-    /// # If dropped
-    /// A future that is dropped before it is ready has taken no message.
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has taken no message. If it was woken already,
+    /// the next receiver is woken in its place.
+    ///
+    /// A future that was polled and is kept without being polled again, as in a `select!` in a loop
+    /// that leaves it out, holds its place among the receivers. The wake for one message goes to
+    /// it, and then that message waits, although others wait for one. Poll such a future or drop
+    /// it. [`return_unseen`](Self::return_unseen) takes the message back for other consumers.
     ///
     /// # Errors
     /// The errors of [`recv`](Self::recv).

@@ -1,4 +1,4 @@
-//! The future of [`Consumer::recv_async`].
+//! Receiving in a task: the future of [`Consumer::recv_async`].
 
 use std::{
     future::Future,
@@ -6,12 +6,47 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::Consumer;
+use super::{Consumer, Taken};
 use crate::{
     message::payload::Payload,
     runtime::waiter::TaskWait,
     session::{delivery::Delivery, receive::RecvError},
 };
+
+impl<T: Payload> Consumer<T> {
+    /// Polls for the next message. `wait` is the state between the polls.
+    pub(super) fn poll_recv(
+        &self,
+        wait: &mut TaskWait,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Delivery<T>, RecvError>> {
+        let run = match wait.is_registered() {
+            true => None,
+            false => self.run(),
+        };
+        if let Some((mut run, origin)) = run {
+            if let Some(envelope) = run.pop_front() {
+                return Poll::Ready(Ok(Delivery::whole(origin, envelope)));
+            }
+        }
+        self.poll_taken(wait, context)
+            .map(|(place, taken)| self.open(place, taken))
+    }
+
+    /// Polls for the next message, which is not shown yet, and for the index of its queue.
+    pub(super) fn poll_taken(
+        &self,
+        wait: &mut TaskWait,
+        context: &mut Context<'_>,
+    ) -> Poll<(usize, Taken)> {
+        let first = self.turn();
+        wait.poll(&self.queues, first, context)
+            .map(|(place, taken)| {
+                self.served(place);
+                (place, taken)
+            })
+    }
+}
 
 /// The future of [`Consumer::recv_async`].
 pub(super) struct Recv<'a, T: Payload> {
@@ -32,23 +67,7 @@ impl<T: Payload> Future for Recv<'_, T> {
     type Output = Result<Delivery<T>, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let consumer = self.consumer;
-        let run = match self.wait.is_registered() {
-            true => None,
-            false => consumer.run(),
-        };
-        if let Some((mut run, origin)) = run {
-            if let Some(envelope) = run.pop_front() {
-                return Poll::Ready(Ok(Delivery::whole(origin, envelope)));
-            }
-        }
-        let first = consumer.turn();
-        self.wait
-            .poll(&consumer.queues, first, context)
-            .map(|(place, envelope)| {
-                consumer.served(place);
-                consumer.open(place, envelope)
-            })
+        self.consumer.poll_recv(&mut self.wait, context)
     }
 }
 
