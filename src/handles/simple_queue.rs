@@ -329,8 +329,10 @@ impl<T: Payload> SimpleQueue<T> {
 
     /// Same as [`get`](Self::get), for a task. It needs no particular runtime.
     ///
-    /// # If dropped
-    /// A future that is dropped before it is ready has taken no message.
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has taken no message. One that was polled and is
+    /// kept without being polled again may hold back the wake for one message: poll it or drop it.
+    /// The message is ready in the queue all the while.
     ///
     /// # Errors
     /// The errors of [`get`](Self::get).

@@ -37,6 +37,10 @@ pub(crate) trait ConsumerSink: Send + Sync {
 }
 
 /// The target of a consumer's deliveries.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most consumers have an inbox, and a box would cost each message another look"
+)]
 pub(crate) enum DeliveryTarget {
     /// Messages are collected here until the consumer takes them all as one run.
     Inbox(Inbox),

@@ -313,8 +313,9 @@ impl Events {
 
     /// The same as [`recv`](Self::recv), as a future for any runtime.
     ///
-    /// # If dropped
-    /// A future that is dropped before it is ready has taken no event.
+    /// # Cancel safety
+    /// A future that is dropped before it is ready has taken no event. One that was polled and is
+    /// kept without being polled again may hold back the wake for one event: poll it or drop it.
     ///
     /// # Errors
     /// [`RecvError::Cancelled`] as for [`recv`](Self::recv).
