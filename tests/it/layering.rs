@@ -74,8 +74,9 @@ const FOLDERS: &[Folder] = &[
             may(&["user_drop"]),
             may(&["clock"]),
             may(&["waiter"]),
-            may(&["completion", "time_out"]),
+            may(&["completion"]),
             may(&["timers"]),
+            may(&["time_out"]),
         ],
     },
     Folder {
