@@ -88,7 +88,8 @@ impl Name {
 
 /// The text without carriage returns and line feeds.
 pub(crate) fn without_line_ends(text: &str) -> Cow<'_, str> {
-    match text.contains(LINE_ENDS) {
+    // A search for characters costs as much as all the rest of a short name.
+    match text.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
         true => Cow::Owned(text.replace(LINE_ENDS, "")),
         false => Cow::Borrowed(text),
     }

@@ -8,7 +8,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Weak,
@@ -18,6 +17,8 @@ use std::{
         },
     },
 };
+
+use hashbrown::HashMap;
 
 use crate::{
     engine::{queue::Move, vhost::Drain},
@@ -56,7 +57,7 @@ pub(super) struct Holders {
     /// Whether a settlement is an acknowledgement at most: there are no claims and no auto-ack.
     is_plain: AtomicBool,
     /// The deliveries that have made producers, by position. A leaf lock.
-    claims: Mutex<BTreeMap<u64, Claimed>>,
+    claims: Mutex<HashMap<u64, Claimed>>,
 }
 
 impl Holders {
