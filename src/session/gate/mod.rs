@@ -99,8 +99,8 @@ impl Gate {
     /// # Errors
     /// [`Error::ShutDown`], [`Error::VhostDeleted`], [`Error::ConnectionClosed`].
     pub(crate) fn check_open(&self) -> Result {
-        // A broker that ends goes down before it closes its connections. Read in the other order, its
-        // end is never taken for that of the connection alone.
+        // A broker that ends goes down before it closes its connections. Read in the other order,
+        // its end is never taken for that of the connection alone.
         let closed = self.closed.load(SeqCst);
         self.vhost.check_up()?;
         match closed {
