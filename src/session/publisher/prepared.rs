@@ -150,10 +150,12 @@ impl<'a> Prepared<'a> {
         on_full: OnFull,
     ) -> Confirmation {
         let time = self.publisher.config.gate.vhost().time();
-        let mut deadline = None;
-        let patience = match on_full {
-            OnFull::Refuse => Patience::None,
-            OnFull::Wait | OnFull::WaitFor(_) => Patience::Wait,
+        // The time begins before the publish is in line: a test that sees it there may advance a
+        // manual clock.
+        let (patience, deadline) = match on_full {
+            OnFull::Refuse => (Patience::None, None),
+            OnFull::Wait => (Patience::Wait, None),
+            OnFull::WaitFor(timeout) => (Patience::Wait, time.deadline(timeout)),
         };
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, patience) {
@@ -162,9 +164,6 @@ impl<'a> Prepared<'a> {
             let Some(blocked) = &self.blocked else {
                 continue;
             };
-            if let OnFull::WaitFor(timeout) = on_full {
-                deadline = deadline.or_else(|| time.deadline(timeout));
-            }
             let ends_with_drain = self.on_its_way.is_none();
             let ended = caller.closing();
             if blocked.wait_or(ended, ends_with_drain, deadline).is_none() {
