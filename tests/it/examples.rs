@@ -78,6 +78,7 @@ prints_what_it_promises! {
     routing_gives_each_listener_its_severities: "routing",
     topics_match_words: "topics",
     rpc_brings_every_reply_to_its_caller: "rpc",
+    async_workers_finish_their_jobs_in_a_shutdown: "async_worker",
     publisher_confirms_tell_the_outcome_of_each_publish: "publisher_confirms",
 }
 
