@@ -175,7 +175,7 @@
 //! | | waits | does not wait | waits for a limited time | future |
 //! |---|---|---|---|---|
 //! | [`Consumer`] | [`recv`](Consumer::recv) | [`try_recv`](Consumer::try_recv) | [`recv_timeout`](Consumer::recv_timeout) | [`recv_async`](Consumer::recv_async) |
-//! | [`Consumer`], many messages | [`iter`](Consumer::iter) | [`try_iter`](Consumer::try_iter) | [`recv_batch`](Consumer::recv_batch) | [`stream`](Consumer::stream), [`recv_batch_async`](Consumer::recv_batch_async) |
+//! | [`Consumer`], many messages | [`iter`](Consumer::iter) | [`try_iter`](Consumer::try_iter) | [`recv_batch`](Consumer::recv_batch) | [`stream`][stream], [`recv_batch_async`](Consumer::recv_batch_async) |
 //! | [`SimpleQueue`] | [`get`](SimpleQueue::get) | [`try_get`](SimpleQueue::try_get) | [`get_timeout`](SimpleQueue::get_timeout) | [`get_async`](SimpleQueue::get_async) |
 //! | [`Events`](channel::Events) of a channel | [`recv`](channel::Events::recv) | [`try_recv`](channel::Events::try_recv) | [`recv_timeout`](channel::Events::recv_timeout) | [`recv_async`](channel::Events::recv_async) |
 //! | [`Select`] | [`select`](Select::select) | [`try_select`](Select::try_select) | [`select_timeout`](Select::select_timeout) | [`select_async`](Select::select_async) |
@@ -185,14 +185,12 @@
 //! | [`Channel`], for confirms | [`wait_for_confirms`](Channel::wait_for_confirms) | [`try_wait_for_confirms`](Channel::try_wait_for_confirms) | [`wait_for_confirms_timeout`](Channel::wait_for_confirms_timeout) | [`wait_for_confirms_async`](Channel::wait_for_confirms_async) |
 //! | the end of a [`Broker`] | [`shutdown`](Broker::shutdown) with `Duration::MAX` | `shutdown` with `Duration::ZERO` | [`shutdown`](Broker::shutdown) | [`shutdown_async`](Broker::shutdown_async) |
 //!
-//! A future that has waited for room has room reserved for it once it is woken. A future that is
-//! kept and never polled again therefore holds other publishers up; drop it instead.
-//!
 //! An empty queue and a time-out have error types of their own ([`TryRecvError`],
 //! [`RecvTimeoutError`]); `?` turns both into [`Error`]. Threads and tasks can share one consumer.
 //!
 //! A future that is dropped before it is ready has taken nothing. One that was polled and is kept
-//! without being polled again holds its place among the waiters: poll it or drop it.
+//! without being polled again holds its place among the waiters, and the message or the room that
+//! it was woken for: poll it or drop it.
 //!
 //! [`Consumer::into_crossbeam`] turns a consumer into a receiver of a crossbeam channel, for code
 //! that waits for channels. Streams need the feature `stream`, which is on by default.
@@ -207,7 +205,7 @@
 //! | a [`Channel`] is closed | its consumers end; its unsettled messages return, marked as redelivered |
 //! | a [`Connection`] is closed | its channels and consumers end; then its exclusive queues are deleted |
 //! | a queue is deleted | its messages are lost; waiting receivers get [`CancelReason::QueueDeleted`]; settling its deliveries does nothing |
-//! | a broker [shuts down](Broker::shutdown) | publishes from outside are refused; consumers finish their work, and may publish meanwhile; the report counts what was delivered, dropped and left |
+//! | a broker [shuts down](Broker::shutdown) | publishes from outside are refused; consumers finish their work, and may publish meanwhile (a task by [`delivery.producer(&producer)`](Delivery::producer)); the report counts what was delivered, dropped and left |
 //! | the last [`Broker`] clone is dropped | all queues and consumers end; all waiting threads and tasks are woken; every other handle returns [`Error::BrokerDropped`] |
 //! | a message does not decode | the receiver gets [`RecvError::Decode`]; dropping it rejects the message, so that it causes no endless loop |
 //!
@@ -221,12 +219,20 @@
 //! use leveret::{Broker, Local};
 //!
 //! #[derive(Debug, serde::Serialize, serde::Deserialize)]
-//! struct Task { id: u64 }
+//! struct Task {
+//!     id: u64,
+//! }
 //!
-//! let broker = Broker::new(); let producer = broker.producer::<Task>("tasks")?;
-//! producer.publish(Task { id: 7 })?; producer.publish(Task { id: 8 })?; let task =
-//! broker.consumer::<Task>("tasks")?.recv()?.ack_into().expect("one queue, so not shared");
-//! assert_eq!(task.id, 7); let json = broker.consumer::<serde_json::Value>("tasks")?.recv()?;
+//! let broker = Broker::new();
+//! let producer = broker.producer::<Task>("tasks")?;
+//! producer.publish(Task { id: 7 })?;
+//! producer.publish(Task { id: 8 })?;
+//!
+//! let task = broker.consumer::<Task>("tasks")?.recv()?;
+//! let task = task.ack_into().expect("one queue, so not shared");
+//! assert_eq!(task.id, 7);
+//!
+//! let json = broker.consumer::<serde_json::Value>("tasks")?.recv()?;
 //! assert_eq!(*json, serde_json::json!({"id": 8}));
 //!
 //! // `Local` carries a value that has no encoding.
@@ -325,6 +331,9 @@
 //! * [`guide::differences`]: every difference from RabbitMQ, with a test that shows it
 //! * [`guide::compare`]: leveret beside kombu, tokio's channels, crossbeam and RabbitMQ
 //! * [`guide::performance`]: the cost of a message, the limits, and the changes that were tried
+//!
+#![cfg_attr(feature = "stream", doc = "[stream]: Consumer::stream")]
+#![cfg_attr(not(feature = "stream"), doc = "[stream]: Consumer")]
 #![forbid(unsafe_code)]
 #![deny(
     missing_docs,
