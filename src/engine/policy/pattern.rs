@@ -89,6 +89,47 @@ mod tests {
             assert!(!compiled.is_in(other), "{pattern} in {other}");
         }
     }
+
+    #[test]
+    fn some_syntax_has_another_meaning_than_in_pcre() {
+        for (pattern, fitting, others) in [
+            (r"^\h$", ["a", "9"], [" ", "\t"]),
+            ("^[a-z&&[^b]]$", ["a", "c"], ["b", "a]"]),
+            ("^[a-z--b]$", ["a", "c"], ["b", "-"]),
+            ("^a{,3}$", ["", "aaa"], ["aaaa", "a{,3}"]),
+            (r"^\d$", ["1", "٣"], ["a", "-"]),
+            (r"^\w$", ["a", "é"], ["-", ""]),
+        ] {
+            let compiled = Pattern::new(pattern).unwrap();
+            for name in fitting {
+                assert!(compiled.is_in(name), "{pattern} in {name}");
+            }
+            for name in others {
+                assert!(!compiled.is_in(name), "{pattern} in {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn some_syntax_of_pcre_is_refused() {
+        for pattern in [
+            r"\Qa.b\E",
+            r"\cA",
+            r"\123",
+            r"\X",
+            r"(?|(a)|(b))",
+            r"(a|b)(?1)",
+            r"a(?R)?b",
+            r"(?&n)(?<n>a)",
+            r"(?(?=a)ab|cd)",
+            r"(?J)a",
+            r"a(?C1)b",
+            r"(*UTF8)a",
+        ] {
+            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+        }
+    }
+
     #[test]
     fn a_match_that_takes_too_many_steps_is_none_and_is_counted() {
         // There are many ways to cut the name into these parts, and none of them ends with `c`.
