@@ -20,8 +20,9 @@ impl<T: Payload> Consumer<T> {
     /// Returns a stream of the messages, for a task: [`iter`](Self::iter) without blocking. It
     /// needs the feature `stream`, which is on by default.
     ///
-    /// The items are those of `iter`. The stream ends with the consumer, and then
-    /// [`ended`](Self::ended) returns the reason.
+    /// The items are those of `iter`. The method `next` of a stream comes from
+    /// `futures_util::StreamExt` or from `tokio_stream::StreamExt`. The stream ends with the
+    /// consumer, and then [`ended`](Self::ended) returns the reason.
     ///
     /// # Cancel safety
     /// A stream takes a message only in the poll that returns it. So a `next` that is dropped has
@@ -54,7 +55,8 @@ impl<T: Payload> Consumer<T> {
     }
 
     /// Turns the consumer into a stream, as [`stream`](Self::stream). It needs the feature
-    /// `stream`, which is on by default.
+    /// `stream`, which is on by default. `next` comes from `futures_util::StreamExt` or from
+    /// `tokio_stream::StreamExt`.
     ///
     /// A [`cancel_handle`](Self::cancel_handle) that was made before ends the stream, and has the
     /// reason of the end.

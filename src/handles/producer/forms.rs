@@ -158,6 +158,9 @@ impl<T: Payload> Producer<T> {
     /// room is reserved for it. So a future that is kept and never polled again holds the others
     /// up.
     ///
+    /// While the broker shuts down, a task that handles a delivery publishes by
+    /// [`delivery.producer(&producer)`](crate::Delivery::producer).
+    ///
     /// # Cancel safety
     /// A future that is dropped before it is ready gives the message up. If the message goes to one
     /// queue, it is not published. If it goes to several queues, those that have taken it keep it.

@@ -76,7 +76,8 @@ impl<T: Payload> Producer<T> {
     /// `basic.publish`. In RabbitMQ a publish returns before the message is routed.
     ///
     /// # Blocking
-    /// The method waits for room in two cases:
+    /// In a task use [`publish_async`](Self::publish_async). This method blocks the thread while it
+    /// waits for room, which it does in two cases:
     /// - One of the message's queues is full and has [`Overflow::Block`](crate::Overflow::Block).
     /// - A spent budget with [`BudgetPolicy::Block`](crate::BudgetPolicy::Block) covers one of the
     ///   message's queues.

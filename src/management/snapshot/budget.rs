@@ -16,8 +16,8 @@ use crate::{
 /// The use of a [`Budget`](crate::Budget) at one moment.
 ///
 /// `used` counts the bytes of all messages in the covered queues: those that are `ready`,
-/// `unsettled` or `delayed` in their [`QueueSnapshot`](crate::QueueSnapshot)s. While messages come
-/// and go, `used` and the snapshots can differ for a moment.
+/// `unsettled` or `delayed` in their [`QueueSnapshot`](crate::QueueSnapshot)s. A settlement does
+/// not wait for a snapshot, so `used` can differ from the bytes of the queues.
 ///
 /// # Examples
 /// ```

@@ -24,8 +24,10 @@ use crate::{
 ///
 /// The queues, exchanges, bindings and budgets of a virtual host are those of one moment. The
 /// queues are counted one after the other, so their counts are of slightly different moments. The
-/// counts of each queue add up. A snapshot has no rates. A program computes a rate from two
-/// snapshots.
+/// counts of each queue add up. The `used` of a budget is excepted: a settlement does not wait for
+/// the snapshot, so `used` can differ from the bytes of the queues.
+///
+/// A snapshot has no rates. A program computes a rate from two snapshots.
 ///
 /// # RabbitMQ
 /// The management API lists most of this: `/api/vhosts`, `/api/exchanges`, `/api/queues` and

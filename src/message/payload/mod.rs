@@ -75,11 +75,12 @@ use std::{any::Any, str};
 /// sendable::<Bytes>();
 /// sendable::<Local<Box<dyn FnOnce() + Send>>>();
 /// ```
+// No `Local<{Self}>` in a note: for an `Arc<T>` that would be the wrong advice.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as a message",
     label = "not a payload",
-    note = "a payload is `Serialize + DeserializeOwned + Send + Sync + 'static`; what serde cannot encode travels as `Local<{Self}>`",
-    note = "instead of an `Arc<T>`, send the plain `T`: the queues share one value; if serde cannot encode it, send a `LocalArc<T>`, which can reach several queues"
+    note = "a payload is `Serialize + DeserializeOwned + Send + Sync + 'static`; what serde cannot encode travels as `Local<T>` to one queue, with `T: Send`, or as `LocalArc<T>` to several, with `T: Send + Sync`",
+    note = "instead of an `Arc<T>`, send the plain `T`: the queues share one value"
 )]
 pub trait Payload: sealed::SealedPayload {}
 

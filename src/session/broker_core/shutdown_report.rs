@@ -67,7 +67,7 @@ pub struct DrainedQueue {
     pub vhost: Name,
     /// The name of the queue.
     pub queue: Name,
-    /// The number of messages that were delivered and acknowledged.
+    /// The number of messages that were delivered and acknowledged since the shutdown began.
     pub delivered: u64,
     /// The number of messages that were dead-lettered to another queue.
     pub dead_lettered: u64,
