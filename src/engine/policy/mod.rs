@@ -56,8 +56,10 @@ pub(crate) enum PolicyKind {
 /// The pattern may match anywhere in the name. `^` and `$` anchor it to the ends of the name. It is
 /// an expression of the `fancy-regex` crate: Perl's syntax, with look-around and back-references.
 ///
-/// A match that takes over 100,000 steps counts as no match. [`PolicySnapshot`] counts such matches
-/// for each policy.
+/// A match that takes over 100,000 steps counts as no match. A change of the policies tries all
+/// names, in the order of the alphabet. After eight such matches the change tries this pattern no
+/// more, and it matches none of the names that are left. The same holds for a declaration of many
+/// queues and exchanges. [`PolicySnapshot`] counts all these matches for each policy.
 ///
 /// [`PolicySnapshot`]: crate::PolicySnapshot
 ///

@@ -14,11 +14,16 @@ const MAX_STEPS: usize = 100_000;
 /// multiplies it.
 const MAX_INSTRUCTIONS: usize = 100_000;
 
+/// After this many matches that took too many steps, a pattern is not tried again in the same pass.
+const MAX_UNFINISHED: u32 = 8;
+
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     regex: Regex,
-    /// How many matches took too many steps.
+    /// How many matches took too many steps or were not tried.
     unfinished: Cell<u64>,
+    /// How many of them are of this pass.
+    unfinished_in_pass: Cell<u32>,
 }
 
 impl Pattern {
@@ -37,15 +42,31 @@ impl Pattern {
         Ok(Self {
             regex,
             unfinished: Cell::new(0),
+            unfinished_in_pass: Cell::new(0),
         })
     }
 
-    /// Whether the pattern is anywhere in the name. A match that takes too many steps is counted,
-    /// and is none.
+    /// Begins a pass over many names.
+    ///
+    /// A pattern that takes too many steps for some names takes them for many. So after
+    /// [`MAX_UNFINISHED`] such names it is in no other name of the pass, and the pass ends soon.
+    pub(super) fn begin_pass(&self) {
+        self.unfinished_in_pass.set(0);
+    }
+
+    /// Whether the pattern is anywhere in the name. A match that takes too many steps, or is not
+    /// tried in this pass any more, is counted, and is none.
     pub(super) fn is_in(&self, name: &str) -> bool {
-        let matched = catch_panic(|| self.regex.is_match(name));
+        let tried = self.unfinished_in_pass.get() < MAX_UNFINISHED;
+        let matched = tried
+            .then(|| catch_panic(|| self.regex.is_match(name)))
+            .flatten();
         matched.and_then(Result::ok).unwrap_or_else(|| {
             self.unfinished.set(self.unfinished.get() + 1);
+            if tried {
+                let unfinished = self.unfinished_in_pass.get() + 1;
+                self.unfinished_in_pass.set(unfinished);
+            }
             false
         })
     }
@@ -141,6 +162,27 @@ mod tests {
             assert!(!pattern.is_in(&long));
             assert_eq!(pattern.unfinished(), round);
         }
+    }
+
+    #[test]
+    fn a_pattern_is_not_tried_again_in_a_pass_after_a_few_unfinished_matches() {
+        let pattern = Pattern::new("(a|b|ab)*(?>c)").unwrap();
+        let long = "ab".repeat(127);
+        for _ in 1..MAX_UNFINISHED {
+            assert!(!pattern.is_in(&long));
+            assert!(pattern.is_in("abc"));
+        }
+        assert!(!pattern.is_in(&long));
+        assert_eq!(pattern.unfinished(), 8);
+        // Each name that is not tried is counted.
+        assert!(!pattern.is_in("abc"));
+        assert!(!pattern.is_in(&long));
+        assert_eq!(pattern.unfinished(), 10);
+        pattern.begin_pass();
+        assert!(pattern.is_in("abc"));
+        assert!(!pattern.is_in(&long));
+        assert!(pattern.is_in("abc"));
+        assert_eq!(pattern.unfinished(), 11);
     }
 
     #[test]

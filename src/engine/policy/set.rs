@@ -85,6 +85,14 @@ impl Policies {
         Some(&self.operator.matching(entity, name)?.policy)
     }
 
+    /// Begins a change or a declaration. A pattern that is too hard is matched a few times in each,
+    /// and no more: see [`Pattern::begin_pass`].
+    pub(crate) fn begin_pass(&self) {
+        for compiled in self.policies.0.iter().chain(&self.operator.0) {
+            compiled.pattern.begin_pass();
+        }
+    }
+
     /// The effective arguments of a queue of this name that was declared with these arguments.
     pub(crate) fn effective_queue(&self, declared: &QueueArguments, name: &str) -> QueueArguments {
         match self.settings(EntityKind::Queue, name) {

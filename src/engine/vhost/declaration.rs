@@ -150,6 +150,7 @@ impl VirtualHost {
         finish: impl FnOnce(P, &mut PendingEffects) -> R,
     ) -> Result<R> {
         let policies = self.policies.lock();
+        policies.begin_pass();
         let mut topology = self.topology.write();
         self.check_up()?;
         let mut batch = Batch {

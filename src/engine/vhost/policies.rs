@@ -6,10 +6,20 @@ use super::VirtualHost;
 use crate::{
     engine::{
         policy::{Policies, Policy, PolicyKind},
-        queue::Effects,
+        queue::{Effects, QueueCore},
     },
-    model::error::Result,
+    model::{
+        arguments::{ExchangeArguments, QueueArguments},
+        error::Result,
+        name::Name,
+    },
 };
+
+/// What a change of the policies may concern, sorted by name.
+struct Declared {
+    exchanges: Vec<(Name, ExchangeArguments)>,
+    queues: Vec<(Arc<QueueCore>, QueueArguments)>,
+}
 
 impl VirtualHost {
     /// # Errors
@@ -43,34 +53,41 @@ impl VirtualHost {
     }
 
     /// Changes the policies and applies them to every queue and exchange. A declaration at the same
-    /// time waits for the policies' lock and uses the new ones.
+    /// time waits for the policies' lock and uses the new ones. So nothing is declared between the
+    /// list and the end of the change. Something may be deleted, which the change then leaves out.
+    ///
+    /// Patterns can take long. They are matched while the topology is not locked, so that no
+    /// publisher waits for them.
     fn change_policies<R>(self: &Arc<Self>, change: impl FnOnce(&mut Policies) -> R) -> R {
         let now = self.nanos();
         let mut work = Vec::new();
         let mut policies = self.policies.lock();
         let changed = change(&mut policies);
+        let Declared { exchanges, queues } = self.declared();
+        policies.begin_pass();
+        let alternates: Vec<_> = exchanges
+            .into_iter()
+            .map(|(name, declared)| {
+                let effective = policies.effective_exchange(&declared, &name);
+                (name, effective.alternate_exchange)
+            })
+            .collect();
+        let queues: Vec<_> = queues
+            .into_iter()
+            .map(|(queue, declared)| {
+                let effective = policies.effective_queue(&declared, queue.name());
+                (queue, effective)
+            })
+            .collect();
         {
             let mut topology = self.topology.write();
-            let alternates: Vec<_> = topology
-                .exchanges
-                .iter()
-                .map(|(name, declared)| {
-                    (
-                        name.clone(),
-                        policies
-                            .effective_exchange(&declared.arguments, name)
-                            .alternate_exchange,
-                    )
-                })
-                .collect();
             for (name, alternate) in alternates {
                 topology.set_alternate(&name, alternate);
             }
-            for (name, declared) in &topology.queues {
-                let effective = policies.effective_queue(&declared.arguments, name);
+            for (queue, effective) in queues {
                 let mut effects = Effects::none();
-                declared.queue.reconfigure(&effective, now, &mut effects);
-                work.push((Arc::clone(&declared.queue), effects));
+                queue.reconfigure(&effective, now, &mut effects);
+                work.push((queue, effects));
             }
         }
         drop(policies);
@@ -78,5 +95,26 @@ impl VirtualHost {
             self.run_effects(&queue, effects);
         }
         changed
+    }
+
+    /// The queues and exchanges with the arguments that they were declared with.
+    fn declared(&self) -> Declared {
+        let topology = self.topology.read();
+        let exchanges = topology.exchanges.iter();
+        let queues = topology.queues.values();
+        let mut declared = Declared {
+            exchanges: exchanges
+                .map(|(name, exchange)| (name.clone(), exchange.arguments.clone()))
+                .collect(),
+            queues: queues
+                .map(|queue| (Arc::clone(&queue.queue), queue.arguments.clone()))
+                .collect(),
+        };
+        drop(topology);
+        declared.exchanges.sort_by(|(a, _), (b, _)| a.cmp(b));
+        declared
+            .queues
+            .sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
+        declared
     }
 }

@@ -31,8 +31,9 @@ pub struct PolicySnapshot {
     /// Whether it is an operator policy.
     pub operator: bool,
     /// How many matches of the pattern took over 100,000 steps and counted as no match, since the
-    /// policy was set. The pattern is too hard if this is not 0: the policy may be missing from
-    /// queues or exchanges.
+    /// policy was set. After eight of them in one change of the policies, or in one declaration,
+    /// the names that are left are not tried. Each of them counts here too. The pattern is too hard
+    /// if this is not 0: the policy may be missing from queues or exchanges.
     pub unfinished_matches: u64,
 }
 

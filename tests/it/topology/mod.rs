@@ -5,4 +5,5 @@ mod auto_delete;
 mod declare;
 mod line_ends;
 mod plain_names;
+mod policies;
 mod route;
