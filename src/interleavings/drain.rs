@@ -4,7 +4,8 @@
 
 use super::*;
 use crate::{
-    model::error::Error, runtime::clock::ManualClock, session::broker_core::ShutdownReport,
+    message::outgoing::Message, model::descriptions::Exchange, model::error::Error,
+    runtime::clock::ManualClock, session::broker_core::ShutdownReport,
 };
 use std::time::Duration;
 
@@ -115,5 +116,26 @@ fn a_dead_letter_on_its_way_is_waited_for() {
         rejecting.join().unwrap();
         assert_eq!(dead.join().unwrap(), [7]);
         assert!(report.queues.is_empty(), "{report:?}");
+    });
+}
+
+#[test]
+fn a_message_whose_delay_ends_meanwhile_is_waited_for() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let broker = Broker::builder().clock(clock.clone()).build();
+        let later = Exchange::fanout("later").delayed();
+        let bound = broker
+            .declare(&Queue::new("bound").bind(&later, ""))
+            .unwrap();
+        let sink = receive_all(broker.consumer::<u32>(&bound).unwrap());
+        let producer = broker.producer::<u32>(&later).unwrap();
+        let delayed = Message::new(7).deliver_after(Duration::from_secs(1));
+        producer.publish_message(delayed).unwrap();
+        let advancing = thread::spawn(move || clock.advance(Duration::from_secs(1)));
+        let report = broker.shutdown(Duration::from_secs(2)).unwrap();
+        advancing.join().unwrap();
+        assert!(!report.timed_out, "{report:?}");
+        assert_eq!(sink.join().unwrap(), [7]);
     });
 }

@@ -27,7 +27,8 @@ impl Getter {
     /// A handle to the origin of the messages, for one more delivery.
     pub(crate) fn origin(&self) -> Arc<DeliveryOrigin> {
         self.origin.holders.count_get();
-        self.origin.handle()
+        // The get itself is counted already.
+        self.origin.handle(|| 1)
     }
 
     pub(super) fn into_origin(self) -> Arc<DeliveryOrigin> {

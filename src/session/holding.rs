@@ -2,12 +2,13 @@
 //!
 //! While a broker drains, only holders publish. A thread holds the deliveries that it has received
 //! and that are not settled yet. It knows where it has received from, and these know how many of
-//! their deliveries are unsettled. So a delivery costs nothing here, unless its thread has received
-//! from there for the first time. If several threads receive from one consumer, each of them counts
-//! as a holder until all deliveries of that consumer are settled.
+//! their deliveries are unsettled. So a delivery costs nothing here, unless another thread has
+//! received from there before. Of the threads that share a consumer, each counts as a holder that
+//! has received from it since it last had no unsettled delivery.
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Weak,
@@ -28,7 +29,8 @@ use crate::{
 
 /// A place that threads receive from: a consumer, the gets from a queue, a channel.
 pub(super) trait Source: Send + Sync {
-    /// Whether a delivery that a receiver was shown is unsettled, at the broker of this drain.
+    /// Whether a delivery that this thread may have been shown is unsettled, at the broker of this
+    /// drain.
     fn has_unsettled(&self, drain: &Arc<Drain>) -> bool;
 }
 
@@ -41,8 +43,13 @@ static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static NUMBER: Cell<ThreadNumber> = const { Cell::new(0) };
-    /// The places that this thread has received from, with some that are gone.
-    static SOURCES: RefCell<Vec<Weak<dyn Source>>> = const { RefCell::new(Vec::new()) };
+    /// The places that this thread has received from.
+    static SOURCES: RefCell<Sources> = const {
+        RefCell::new(Sources {
+            by_address: BTreeMap::new(),
+            most: FEW_SOURCES,
+        })
+    };
 }
 
 /// Who holds the unsettled deliveries of one place.
@@ -50,6 +57,8 @@ thread_local! {
 pub(super) struct Holders {
     /// The number of the thread that has received here last, or [`NOBODY`].
     last_receiver: AtomicU64,
+    /// The threads that have received here since no delivery was unsettled. A leaf lock.
+    receivers: Mutex<Vec<ThreadNumber>>,
     /// The gets that are unsettled.
     gets: AtomicU64,
     /// Whether deliveries need no settlement, since they are acknowledged when they are made.
@@ -64,6 +73,7 @@ impl Holders {
     pub(super) fn new(auto_ack: bool) -> Holders {
         Holders {
             last_receiver: AtomicU64::new(NOBODY),
+            receivers: Mutex::default(),
             gets: AtomicU64::new(0),
             auto_ack,
             is_plain: AtomicBool::new(!auto_ack),
@@ -73,40 +83,65 @@ impl Holders {
 }
 
 impl Holders {
-    /// Notes that the current thread receives from `source`, which has these holders.
+    /// Notes that the current thread receives from `source`, which has these holders. `is_first`
+    /// tells whether no other delivery from there is unsettled.
     #[inline(always)]
-    pub(super) fn note_receiver<S: Source + 'static>(&self, source: &Arc<S>) {
+    pub(super) fn note_receiver<S: Source + 'static>(
+        &self,
+        source: &Arc<S>,
+        is_first: impl FnOnce() -> bool,
+    ) {
         let last = self.last_receiver.load(Relaxed);
         if NUMBER.with(Cell::get) != last {
-            self.note_other(source);
+            self.note_other(source, is_first());
         }
     }
 
     #[inline(never)]
-    fn note_other<S: Source + 'static>(&self, source: &Arc<S>) {
-        // A thread whose locals are destroyed holds nothing.
-        let _ = SOURCES.try_with(|sources| {
-            let mut sources = sources.borrow_mut();
-            let address = Arc::as_ptr(source).cast::<()>();
-            if !sources
-                .iter()
-                .any(|known| known.as_ptr().cast::<()>() == address)
-            {
-                if sources.len() == sources.capacity() {
-                    sources.retain(|known| known.strong_count() > 0);
-                    let room = sources.len().max(4);
-                    sources.reserve(room);
-                }
-                let source: Weak<S> = Arc::downgrade(source);
-                sources.push(source);
-            }
-        });
+    fn note_other<S: Source + 'static>(&self, source: &Arc<S>, is_first: bool) {
         if NUMBER.with(Cell::get) == 0 {
             NUMBER.with(|number| number.set(LAST_NUMBER.fetch_add(1, Relaxed) + 1));
         }
-        self.last_receiver.store(NUMBER.with(Cell::get), Relaxed);
+        let number = NUMBER.with(Cell::get);
+        {
+            let mut receivers = self.receivers.lock();
+            if is_first {
+                receivers.clear();
+            }
+            if !receivers.contains(&number) {
+                receivers.push(number);
+            }
+        }
+        // A thread whose locals are destroyed holds nothing.
+        let _ = SOURCES.try_with(|sources| sources.borrow_mut().add(source));
+        self.last_receiver.store(number, Relaxed);
+    }
+
+    /// Whether the current thread is one of those that may hold the unsettled deliveries.
+    pub(super) fn includes_this_thread(&self) -> bool {
+        self.receivers.lock().contains(&NUMBER.with(Cell::get))
     }
 }
+
+/// The places that one thread has received from, with some that are gone.
+struct Sources {
+    by_address: BTreeMap<usize, Weak<dyn Source>>,
+    /// At this number those that are gone are forgotten.
+    most: usize,
+}
+
+impl Sources {
+    fn add<S: Source + 'static>(&mut self, source: &Arc<S>) {
+        if self.by_address.len() >= self.most {
+            self.by_address.retain(|_, known| known.strong_count() > 0);
+            self.most = (2 * self.by_address.len()).max(FEW_SOURCES);
+        }
+        let weak: Weak<S> = Arc::downgrade(source);
+        self.by_address.insert(Arc::as_ptr(source).addr(), weak);
+    }
+}
+
+const FEW_SOURCES: usize = 8;
 
 impl Holders {
     pub(super) fn count_get(&self) {
@@ -117,8 +152,9 @@ impl Holders {
         self.gets.fetch_sub(settled, SeqCst);
     }
 
-    pub(super) fn has_gets(&self) -> bool {
-        self.gets.load(SeqCst) > 0
+    /// How many gets are unsettled.
+    pub(super) fn gets(&self) -> u64 {
+        self.gets.load(SeqCst)
     }
 
     /// A claim of the delivery at this position.
@@ -136,13 +172,12 @@ impl Holders {
 
     /// The delivery at this position is settled.
     pub(super) fn end_claims(&self, position: u64) {
-        if self.is_plain() {
+        if self.is_plain() || self.auto_ack {
             return;
         }
         let mut claims = self.claims.lock();
         claims.remove(&position);
-        let is_plain = claims.is_empty() && !self.auto_ack;
-        self.is_plain.store(is_plain, SeqCst);
+        self.is_plain.store(claims.is_empty(), SeqCst);
     }
 }
 
@@ -151,13 +186,18 @@ impl Holders {
 ///
 /// # Errors
 /// [`Error::ShutDown`].
-pub(super) fn admit(drain: &Arc<Drain>, holds: impl FnOnce() -> bool) -> Result<Option<Move>> {
+pub(super) fn admit(drain: &Arc<Drain>, holds: impl Fn() -> bool) -> Result<Option<Move>> {
     if !drain.has_begun() {
         return Ok(None);
     }
-    // Counted first: the delivery may be settled by another thread meanwhile.
+    let may_publish = || holds() || thread_holds(drain);
+    // Those who are refused are not counted, or they could keep a shutdown looking for ever.
+    if !may_publish() {
+        return Err(Error::ShutDown);
+    }
     let on_its_way = drain.begin_move();
-    match holds() || thread_holds(drain) {
+    // Asked again: the delivery may have been settled by another thread before the count.
+    match may_publish() {
         true => Ok(Some(on_its_way)),
         false => Err(Error::ShutDown),
     }
@@ -166,8 +206,10 @@ pub(super) fn admit(drain: &Arc<Drain>, holds: impl FnOnce() -> bool) -> Result<
 /// Whether the current thread holds an unsettled delivery of the broker of this drain.
 fn thread_holds(drain: &Arc<Drain>) -> bool {
     // Cloned, so that nothing is borrowed while sources are asked and dropped.
-    let sources = SOURCES.try_with(|sources| sources.borrow().clone());
-    let sources = sources.unwrap_or_default();
+    let clone = |sources: &RefCell<Sources>| -> Vec<_> {
+        sources.borrow().by_address.values().cloned().collect()
+    };
+    let sources = SOURCES.try_with(clone).unwrap_or_default();
     let mut alive = sources.iter().filter_map(Weak::upgrade);
     alive.any(|source| source.has_unsettled(drain))
 }

@@ -196,7 +196,7 @@ impl Subscriber {
         let (removed, effects) =
             self.vhost()
                 .remove_consumers(self.queue(), &[self.id], &mut run, Vec::new(), now);
-        // The queue is deleted, and the messages of this run with it.
+        // The queue is deleted, and counts the messages of this run as deleted with it.
         let dropped = match removed {
             true => VecDeque::new(),
             false => std::mem::take(&mut *run),
@@ -209,7 +209,9 @@ impl Subscriber {
         if let Some(owner) = self.owner.upgrade() {
             owner.forget_subscriber(self.number);
         }
-        drop(dropped);
+        if !dropped.is_empty() {
+            self.origin.requeue_undelivered(dropped.into());
+        }
     }
 
     pub(crate) fn set_prefetch(&self, prefetch: u32) {
@@ -227,6 +229,11 @@ impl Subscriber {
     pub(crate) fn run(&self) -> Option<MutexGuard<'_, VecDeque<Envelope>>> {
         let run = self.run.lock();
         (!self.has_ended()).then_some(run)
+    }
+
+    /// The number of messages in the current run.
+    pub(crate) fn not_shown(&self) -> u64 {
+        self.run.lock().len() as u64
     }
 
     /// The current run, ended or not.
@@ -356,11 +363,10 @@ impl waiter::Waitable for Subscriber {
         let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
         if self.has_ended() {
-            // The queue is deleted, and the messages of this run with it. They are dropped without
-            // the lock, since payloads run user code.
+            // The queue is deleted, and counts the messages of this run as deleted with it.
             let deleted = std::mem::take(&mut *run);
             drop(run);
-            drop(deleted);
+            self.origin.requeue_undelivered(deleted.into());
             return Poll::Ready(Err(self.reason()));
         }
         if let Some(envelope) = run.pop_front() {

@@ -87,16 +87,27 @@ thread_local! {
 }
 
 impl DeliveryOrigin {
-    /// Notes that the current thread receives deliveries from here.
+    /// Notes that the current thread receives deliveries from here. `not_shown` tells how many
+    /// messages no receiver was shown before, though the queue has handed them out.
     #[inline]
-    pub(crate) fn note_receiver(self: &Arc<Self>) {
-        self.holders.note_receiver(self);
+    pub(crate) fn note_receiver(self: &Arc<Self>, not_shown: impl FnOnce() -> u64) {
+        let is_first = || self.unsettled() <= not_shown();
+        self.holders.note_receiver(self, is_first);
     }
 
-    /// Makes a handle for one more delivery, which the current thread receives.
+    /// The number of unsettled messages that the queue has handed out, without those in the inbox.
+    fn unsettled(&self) -> u64 {
+        match &self.consumer {
+            Some((_, credit)) => self.queue.unsettled_of(credit),
+            None => self.holders.gets(),
+        }
+    }
+
+    /// Makes a handle for one more delivery, which the current thread receives. `not_shown` is as
+    /// for [`note_receiver`](Self::note_receiver).
     #[inline]
-    pub(crate) fn handle(self: &Arc<Self>) -> Arc<DeliveryOrigin> {
-        self.note_receiver();
+    pub(crate) fn handle(self: &Arc<Self>, not_shown: impl FnOnce() -> u64) -> Arc<DeliveryOrigin> {
+        self.note_receiver(not_shown);
         match SPARE_HANDLE.try_with(Cell::take) {
             Ok(Some(spare)) if Arc::ptr_eq(&spare, self) => spare,
             _ => Arc::clone(self),
@@ -230,17 +241,14 @@ impl DeliveryOrigin {
 
 impl Source for DeliveryOrigin {
     fn has_unsettled(&self, drain: &Arc<Drain>) -> bool {
-        if !Arc::ptr_eq(self.vhost.drain(), drain) {
+        if !Arc::ptr_eq(self.vhost.drain(), drain) || !self.holders.includes_this_thread() {
             return false;
         }
-        let Some((_, credit)) = &self.consumer else {
-            return self.holders.has_gets();
-        };
         // The messages of the run were shown to no receiver. Locked in the order of a receive.
         let subscriber = self.subscriber.upgrade();
         let run = subscriber.as_ref().map(|subscriber| subscriber.lock_run());
         let not_shown = run.as_ref().map_or(0, |run| run.len() as u64);
-        self.queue.unsettled_of(credit) > not_shown
+        self.unsettled() > not_shown
     }
 }
 

@@ -347,9 +347,14 @@ impl QueueCore {
         self.lock().map_delayed(key, most, look)
     }
 
-    /// Whether the queue is idle: every delivery is settled, no consumer can take a ready message,
-    /// and no awaited message is delayed. If it is not, registers the waiter with the ticket.
-    pub(crate) fn idle_or_wait(&self, awaited: AwaitedDelays, ticket: Option<Ticket<'_>>) -> bool {
+    /// The number of messages that the queue has ever taken in, if it is idle: every delivery is
+    /// settled, no consumer can take a ready message, and no awaited message is delayed. If it is
+    /// not idle, registers the waiter with the ticket.
+    pub(crate) fn idle_or_wait(
+        &self,
+        awaited: AwaitedDelays,
+        ticket: Option<Ticket<'_>>,
+    ) -> Option<u64> {
         let mut state = self.lock();
         // Request the notification first, then look. So a settlement after the look notifies the
         // queue.
@@ -358,7 +363,7 @@ impl QueueCore {
         if let (false, Some(ticket)) = (idle, ticket) {
             state.idle_waiters().register(ticket);
         }
-        idle
+        idle.then(|| state.taken_in())
     }
 
     /// Calls `f` with the waiters of [`idle_or_wait`](Self::idle_or_wait).

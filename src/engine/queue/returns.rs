@@ -105,6 +105,7 @@ impl QueueState {
         effects: &mut Effects,
     ) -> Option<Envelope> {
         if self.deleted {
+            self.tally.deleted.add_message(envelope.size());
             effects.add(Effect::Drop(envelope));
             return None;
         }
@@ -149,7 +150,7 @@ impl QueueState {
         for envelope in batch {
             notify |= self.withdraw(consumer, envelope.size());
             match self.deleted {
-                true => effects.add(Effect::Drop(envelope)),
+                true => self.put_back_undelivered(envelope, effects),
                 false => self.dead_letter_or_drop(envelope, DeathReason::Rejected, effects),
             }
         }

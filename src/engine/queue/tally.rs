@@ -41,6 +41,11 @@ pub(crate) struct Counts {
 }
 
 impl QueueState {
+    /// The number of messages that the queue has ever taken in.
+    pub(super) fn taken_in(&self) -> u64 {
+        self.tally.taken_in.messages
+    }
+
     /// The counts, after all settlements so far are applied.
     pub(crate) fn counts(&mut self, now: u64, effects: &mut Effects) -> Counts {
         self.apply_settlements(now, effects);

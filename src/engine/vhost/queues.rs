@@ -280,9 +280,10 @@ impl VirtualHost {
         batch: Vec<Envelope>,
     ) {
         queue.set_timed();
+        let instant = self.time().now();
         self.with_queue(queue, |state, now, effects| {
             for envelope in batch {
-                match redelivery_delay(envelope.delivery_count()) {
+                match (self.drain).redelivery_delay(envelope.delivery_count(), instant) {
                     Duration::ZERO => state.requeue(holder, [envelope], now, effects),
                     delay => state.requeue_after(holder, [envelope], delay, now, effects),
                 }
@@ -394,15 +395,6 @@ impl VirtualHost {
     /// Cancels all delayed messages and returns how many.
     pub(crate) fn cancel_all_delayed(self: &Arc<Self>, queue: &Arc<QueueCore>) -> u64 {
         self.with_queue(queue, |state, _, effects| state.cancel_all_delayed(effects))
-    }
-}
-
-/// How long a message waits for its next delivery in a drain, if it was returned `returns` times
-/// before: not at all, then 1 ms, 2 ms, 4 ms, up to a second.
-fn redelivery_delay(returns: u32) -> Duration {
-    match returns {
-        0 => Duration::ZERO,
-        _ => Duration::from_millis(1 << (returns - 1).min(10)).min(Duration::from_secs(1)),
     }
 }
 

@@ -214,8 +214,13 @@ impl Broker {
     ///   delivery is unsettled. Tasks need this.
     /// - It is on a [`Channel`](crate::Channel) that has unsettled deliveries.
     ///
+    /// Threads that share a consumer count as holders together, as long as one of them holds a
+    /// delivery of it. A thread that gets its deliveries from another one, through
+    /// [`into_crossbeam`](crate::Consumer::into_crossbeam) for example, holds none.
+    ///
     /// A message that returns to its queue again and again is delivered ever more slowly: at once,
-    /// then after 1 ms, 2 ms, and so on up to a second.
+    /// then after 1 ms, 2 ms, and so on up to a second. By a [`ManualClock`](crate::ManualClock) it
+    /// is always delivered at once.
     ///
     /// # Errors
     /// [`Error::ShutDown`] if the broker is shut down already.

@@ -130,7 +130,7 @@ impl<T: Payload> Consumer<T> {
         let most = run.iter().take(max.saturating_sub(batch.len()));
         let count = most.take_while(open).count();
         let origin = queue.subscriber.origin();
-        origin.note_receiver();
+        origin.note_receiver(|| run.len() as u64);
         // With auto-ack, the messages are acknowledged together.
         let bytes = match origin.auto_ack {
             true => run.iter().take(count).map(Envelope::size).sum(),

@@ -172,7 +172,10 @@ impl<T: Payload> Consumer<T> {
             return None;
         }
         let run = queue.subscriber.run()?;
-        Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| (run, origin.handle()))
+        Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| {
+            let origin = origin.handle(|| run.len() as u64);
+            (run, origin)
+        })
     }
 
     #[inline(never)]
@@ -326,7 +329,10 @@ impl<T: Payload> Consumer<T> {
         shown(queue, || envelope.size());
         if Delivery::<T>::is_open(&envelope, &self.codecs) {
             let origin = queue.subscriber.origin();
-            return Ok(Delivery::whole(origin.handle(), envelope));
+            return Ok(Delivery::whole(
+                origin.handle(|| queue.subscriber.not_shown() + 1),
+                envelope,
+            ));
         }
         self.decode(queue, envelope).map_err(RecvError::Decode)
     }
@@ -334,7 +340,8 @@ impl<T: Payload> Consumer<T> {
     #[inline]
     fn decode(&self, queue: &ConsumerQueue, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
         let origin = queue.subscriber.origin();
-        Delivery::open(origin.handle(), envelope, &self.codecs)
+        let origin = origin.handle(|| queue.subscriber.not_shown() + 1);
+        Delivery::open(origin, envelope, &self.codecs)
     }
 
     pub(crate) fn queues(&self) -> &Arc<[ConsumerQueue]> {

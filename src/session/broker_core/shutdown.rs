@@ -1,6 +1,7 @@
 //! The graceful shutdown of a broker. Outside publishers end first, then consumers, then the rest.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     task::Poll,
     time::{Duration, Instant},
@@ -15,6 +16,7 @@ use crate::{
         queue::{AwaitedDelays, InFlight, QueueCore},
         vhost::{Drain, VirtualHost},
     },
+    message::envelope::NEVER,
     model::error::{CancelReason, Error, Result},
     runtime::{
         time_out::TimeOut,
@@ -49,8 +51,8 @@ impl Waitable for Awaited {
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
         match self {
             Awaited::Queue(queue, awaited) => match queue.idle_or_wait(*awaited, ticket) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
+                Some(_) => Poll::Ready(()),
+                None => Poll::Pending,
             },
             Awaited::InFlight(in_flight) => in_flight.attempt(ticket),
             Awaited::UserCode(thread) => thread.attempt(ticket),
@@ -70,27 +72,42 @@ impl Waitable for Awaited {
 
 impl Shutdown {
     /// The first thing that is not quiet; `None` if everything is.
+    ///
+    /// The queues are looked at one after the other, so a message could move behind the back of a
+    /// look: out of a queue that was not looked at yet, into one that was. So two looks must find
+    /// every queue idle, and no message taken in between. A message on its way is in no queue, so
+    /// no move may be under way either.
     fn awaited(&self) -> Option<Awaited> {
         let in_flight = self.drain.in_flight();
         let before = in_flight.settled();
-        let queues = self.vhosts.iter().flat_map(|(vhost, _)| {
-            let until = self.until.map_or(u64::MAX, |until| vhost.nanos_at(until));
-            let awaited = move |unserved| AwaitedDelays { until, unserved };
-            let queues = vhost.queues().into_iter();
-            let delay_queues = vhost.delay_queues().into_iter();
-            let queues = queues.map(move |queue| (queue, awaited(false)));
-            queues.chain(delay_queues.map(move |queue| (queue, awaited(true))))
-        });
-        for (queue, awaited) in queues {
-            if !queue.idle_or_wait(awaited, None) {
-                return Some(Awaited::Queue(queue, awaited));
-            }
-        }
-        // A message may have left a queue that was not looked at yet, for one that was.
-        match before.is_some() && before == in_flight.settled() {
+        let (first, second) = match self.look().and_then(|first| Ok((first, self.look()?))) {
+            Ok(looks) => looks,
+            Err(awaited) => return Some(awaited),
+        };
+        match before.is_some() && before == in_flight.settled() && first == second {
             true => None,
             false => Some(Awaited::InFlight(Arc::clone(in_flight))),
         }
+    }
+
+    /// The number of messages that the queues have ever taken in, if all of them are idle.
+    fn look(&self) -> Result<u64, Awaited> {
+        let mut taken_in = 0_u64;
+        for (vhost, _) in &self.vhosts {
+            let until = self.until.map_or(NEVER, |until| vhost.nanos_at(until));
+            // A queue without delayed messages has its first one due at NEVER.
+            let until = until.min(NEVER - 1);
+            let queues = vhost.queues().into_iter().map(|queue| (queue, false));
+            let delay_queues = vhost.delay_queues().into_iter().map(|queue| (queue, true));
+            for (queue, unserved) in queues.chain(delay_queues) {
+                let awaited = AwaitedDelays { until, unserved };
+                match queue.idle_or_wait(awaited, None) {
+                    Some(taken) => taken_in = taken_in.wrapping_add(taken),
+                    None => return Err(Awaited::Queue(queue, awaited)),
+                }
+            }
+        }
+        Ok(taken_in)
     }
 }
 
@@ -150,24 +167,28 @@ impl BrokerCore {
     }
 
     fn begin_shutdown(&self, until: Option<Instant>) -> Result<Shutdown> {
-        // First: a virtual host that is made from now on is made in vain.
-        self.drain.begin();
-        let vhosts = self.virtual_hosts()?;
-        for vhost in &vhosts {
-            vhost.stop_publishing();
-        }
-        let vhosts = vhosts.into_iter().map(|vhost| {
+        // Counted first: everything that happens from the first refusal on is in the report.
+        let counted = self.virtual_hosts()?.into_iter().map(|vhost| {
             let queues = vhost.queues().into_iter();
             let counts = queues.map(|queue| {
                 let counts = vhost.counts(&queue);
                 (queue, counts)
             });
-            let first = FirstCounts::new(vhost.name().clone(), counts.collect::<Vec<_>>());
+            let counts = FirstCounts::new(vhost.name().clone(), counts.collect::<Vec<_>>());
+            (vhost.name().clone(), counts)
+        });
+        let mut counted: BTreeMap<_, _> = counted.collect();
+        // A virtual host that is made from now on is made in vain.
+        self.drain.begin(&self.time, until);
+        let vhosts = self.virtual_hosts()?.into_iter().map(|vhost| {
+            vhost.stop_publishing();
+            let first = counted.remove(vhost.name());
+            let first = first.unwrap_or_else(|| FirstCounts::new(vhost.name().clone(), []));
             (vhost, first)
         });
         Ok(Shutdown {
-            drain: Arc::clone(&self.drain),
             vhosts: vhosts.collect(),
+            drain: Arc::clone(&self.drain),
             until,
         })
     }
@@ -175,7 +196,7 @@ impl BrokerCore {
     fn end_shutdown(&self, shutdown: Shutdown, timed_out: bool) -> Result<ShutdownReport> {
         let mut ended = self.end(CancelReason::ShutDown).ok_or(Error::ShutDown)?;
         let mut report = ShutdownReport {
-            timed_out,
+            timed_out: timed_out || self.drain.has_run_out(),
             ..ShutdownReport::default()
         };
         for (vhost, first) in shutdown.vhosts {

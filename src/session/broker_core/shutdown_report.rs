@@ -146,7 +146,9 @@ impl FirstCounts {
             report.queues.extend(remaining(&vhost, &queue, &after));
         }
         for (queue, before) in self.queues.into_values() {
-            let after = counts_now(&queue);
+            let mut after = counts_now(&queue);
+            // The deliveries that are still unsettled are lost with their queue.
+            after.deleted += after.unsettled;
             report
                 .drained
                 .extend(drained(&vhost, &queue, &before, &after));
