@@ -95,6 +95,10 @@ impl Waitable for Source<'_> {
     fn on_idle(&self) {
         self.queue().on_idle();
     }
+
+    fn pass_on(&self) {
+        self.queue().pass_on();
+    }
 }
 
 impl<'a> Select<'a> {

@@ -250,15 +250,28 @@ impl Subscriber {
         }
     }
 
-    /// Puts a message that was taken and not delivered back to the front of the run. Another
-    /// receiver may have found no message in the meantime, so one waiter is woken.
+    /// Puts a message that was taken and not delivered back, to be received next. Another receiver
+    /// may have found no message in the meantime, so one waiter is woken.
+    ///
+    /// It returns to the front of the run. In a queue in which messages expire it returns to the
+    /// inbox, where it expires as before.
     pub(crate) fn put_back(&self, envelope: Envelope) {
+        let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
         // The consumer was cancelled in the meantime. The rest of the run returned without this
         // message.
         if self.ended.get().is_some() || self.has_ended() {
             drop(run);
             return self.origin.requeue_undelivered(vec![envelope]);
+        }
+        if self.queue().is_timed() && run.is_empty() {
+            let (left, effects) =
+                self.vhost()
+                    .put_back_in_inbox(self.queue(), self.id, envelope, now);
+            drop(run);
+            self.vhost().run_effects(self.queue(), effects);
+            self.origin.requeue_undelivered(left.into_iter().collect());
+            return;
         }
         run.push_front(envelope);
         drop(run);
@@ -390,6 +403,11 @@ impl waiter::Waitable for Subscriber {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         self.queue().with_receivers(self.id, f);
+    }
+
+    /// A message for which no receiver is left may expire again.
+    fn pass_on(&self) {
+        self.vhost().receiver_left(self.queue(), self.id);
     }
 
     /// Frees the capacity of a burst, here and in the queue. The next burst allocates its own.

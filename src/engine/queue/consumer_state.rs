@@ -186,9 +186,10 @@ impl ConsumerState {
             let was_empty = run.is_empty();
             run.push(envelope);
             let wake = commit.commit(was_empty, totals);
-            if deadline != NEVER && (wake.is_some() || deadline <= now) {
+            let is_over = deadline <= now;
+            if deadline != NEVER && (wake.is_some() || is_over) {
                 if let DeliveryTarget::Inbox(inbox) = &mut self.target {
-                    inbox.keep(position);
+                    inbox.keep(position, !is_over);
                 }
             }
             effects.wake(wake);

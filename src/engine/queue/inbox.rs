@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     consumer_id::ConsumerId,
+    consumer_state::DeliveryTarget,
     effects::Effects,
     outcome::{Checkout, PushedBy},
     state::{IDLE_CAPACITY, QueueState},
@@ -22,7 +23,7 @@ use crate::{
         headers::x_death::DeathReason,
     },
     model::message_totals::MessageTotals,
-    runtime::waiter::{Ticket, WaitList},
+    runtime::waiter::{Ticket, WaitList, Wake},
 };
 
 /// The consumer of an inbox, which has the run that it took last.
@@ -38,9 +39,8 @@ pub(crate) struct Inbox {
     pub(super) run: Vec<Envelope>,
     /// Messages that are taken one by one.
     first: VecDeque<Envelope>,
-    /// The positions of messages that do not expire here, in the order of delivery: a receiver
-    /// waited for the message, or its time was over when it came, as with a time to live of zero.
-    kept: VecDeque<u64>,
+    /// Messages that do not expire here, in the order of delivery.
+    kept: VecDeque<Kept>,
     /// Receivers that found the inbox empty.
     pub(super) waiting: WaitList,
     /// Waiters for the end of the consumer.
@@ -50,6 +50,15 @@ pub(crate) struct Inbox {
     /// The consumer has given back what it had in advance, and gets nothing until its next receive.
     pub(super) paused: bool,
     owner: Option<Weak<dyn InboxOwner>>,
+}
+
+/// A message that does not expire in the inbox.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    position: u64,
+    /// A receiver was woken for it. Otherwise its time was over when it came, as with a time to
+    /// live of zero.
+    awaited: bool,
 }
 
 impl Inbox {
@@ -68,8 +77,37 @@ impl Inbox {
     }
 
     /// Records that the message at this position does not expire here.
-    pub(super) fn keep(&mut self, position: u64) {
-        self.kept.push_back(position);
+    pub(super) fn keep(&mut self, position: u64, awaited: bool) {
+        self.kept.push_back(Kept { position, awaited });
+    }
+
+    /// A receiver that was woken has left without a message, or another message has come before
+    /// those that receivers were woken for. So the last of those may expire again.
+    fn release_last(&mut self) {
+        if let Some(last) = self.kept.iter().rposition(|kept| kept.awaited) {
+            self.kept.remove(last);
+        }
+    }
+
+    /// Puts a message that was taken from here back to the front. Returns the receiver to be woken.
+    fn put_back(&mut self, envelope: Envelope) -> Option<Wake> {
+        let position = envelope.position;
+        self.split_run();
+        self.first.push_front(envelope);
+        let wake = self.waiting.take_one();
+        // The receivers that were woken take the first messages.
+        let awaited = true;
+        self.kept.push_front(Kept { position, awaited });
+        if wake.is_none() {
+            self.release_last();
+        }
+        wake
+    }
+
+    /// Whether the message is the one at this index of those that do not expire here.
+    fn is_kept(&self, index: usize, envelope: &Envelope) -> bool {
+        let kept = self.kept.get(index);
+        kept.is_some_and(|kept| kept.position == envelope.position)
     }
 
     /// Takes all messages, in the order of delivery.
@@ -92,7 +130,7 @@ impl Inbox {
     pub(super) fn take_first(&mut self, run: &mut VecDeque<Envelope>) {
         self.split_run();
         if let Some(envelope) = self.first.pop_front() {
-            if self.kept.front() == Some(&envelope.position) {
+            if self.is_kept(0, &envelope) {
                 self.kept.pop_front();
             }
             run.push_back(envelope);
@@ -111,7 +149,7 @@ impl Inbox {
     fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
         self.split_run();
         let head = self.first.front()?;
-        let expired = head.deadline <= now && self.kept.front() != Some(&head.position);
+        let expired = head.deadline <= now && !self.is_kept(0, head);
         expired.then(|| self.first.pop_front())?
     }
 
@@ -120,11 +158,13 @@ impl Inbox {
     fn expire(&mut self, now: u64, expired: &mut Vec<Envelope>) {
         let mut kept = 0;
         loop {
-            self.split_run();
+            if kept >= self.first.len() {
+                self.first.extend(self.run.drain(..));
+            }
             let Some(head) = self.first.get(kept) else {
                 return;
             };
-            if self.kept.get(kept) == Some(&head.position) {
+            if self.is_kept(kept, head) {
                 kept += 1;
             } else if head.deadline <= now {
                 expired.extend(self.first.remove(kept));
@@ -136,14 +176,9 @@ impl Inbox {
 
     /// When the first message that may expire here expires. [`NEVER`] means not at all.
     fn first_due(&self) -> u64 {
-        let messages = self.first.iter().chain(&self.run);
-        let mut kept = self.kept.iter().peekable();
-        for envelope in messages {
-            if kept.next_if_eq(&&envelope.position).is_none() {
-                return envelope.deadline;
-            }
-        }
-        NEVER
+        let mut messages = self.first.iter().chain(&self.run).enumerate();
+        let first = messages.find(|(index, envelope)| !self.is_kept(*index, envelope));
+        first.map_or(NEVER, |(_, envelope)| envelope.deadline)
     }
 }
 
@@ -178,12 +213,61 @@ impl QueueState {
             return Checkout::Gone;
         };
         if subscriber.take_inbox(run, one_by_one) {
+            if one_by_one {
+                self.expire_again(id, now, effects);
+            }
             return Checkout::Taken;
         }
         if let (Some(ticket), Some(inbox)) = (ticket, self.consumers.inbox(id)) {
             inbox.waiting.register(ticket);
         }
         Checkout::Empty
+    }
+
+    /// Puts a message that a consumer has taken from its inbox and has not seen back to the front
+    /// of the inbox. Another receiver may have found no message in the meantime, so one is woken.
+    /// Gives the message back if the consumer was removed.
+    pub(crate) fn put_back_in_inbox(
+        &mut self,
+        id: ConsumerId,
+        envelope: Envelope,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Option<Envelope> {
+        let subscriber = match self.consumers.get_mut(id) {
+            Some(subscriber) => subscriber,
+            None => return Some(envelope),
+        };
+        let DeliveryTarget::Inbox(inbox) = &mut subscriber.target else {
+            return Some(envelope);
+        };
+        effects.wake(inbox.put_back(envelope));
+        subscriber.credit.set_filled(true);
+        self.expire_again(id, now, effects);
+        None
+    }
+
+    /// A receiver that was woken for a message has taken none. Wakes the next one in its place. If
+    /// there is none, the message may expire again.
+    pub(crate) fn receiver_left(&mut self, id: ConsumerId, now: u64, effects: &mut Effects) {
+        let Some(inbox) = self.consumers.inbox(id) else {
+            return;
+        };
+        match inbox.waiting.take_one() {
+            Some(wake) => effects.wake(Some(wake)),
+            None => {
+                inbox.release_last();
+                self.expire_again(id, now, effects);
+            }
+        }
+    }
+
+    /// Another message of an inbox may be the first that expires there. Ends it if its time is
+    /// over. Otherwise the timer does it.
+    fn expire_again(&mut self, id: ConsumerId, now: u64, effects: &mut Effects) {
+        let due = self.consumers.inbox(id).map(|inbox| inbox.first_due());
+        self.delivered_in_advance(due.unwrap_or(NEVER), effects);
+        self.expire_inboxes(now, effects);
     }
 
     /// Sets the consumer of an inbox.

@@ -110,6 +110,29 @@ impl VirtualHost {
         (found, effects)
     }
 
+    /// Puts a message that a consumer has taken from its inbox back to the front of the inbox.
+    /// Gives it back if the consumer was removed.
+    pub(crate) fn put_back_in_inbox(
+        &self,
+        queue: &QueueCore,
+        consumer: ConsumerId,
+        envelope: Envelope,
+        now: u64,
+    ) -> (Option<Envelope>, Effects) {
+        let mut effects = Effects::none();
+        let left = queue
+            .lock()
+            .put_back_in_inbox(consumer, envelope, now, &mut effects);
+        (left, effects)
+    }
+
+    /// A receiver of a consumer that was woken has taken no message.
+    pub(crate) fn receiver_left(self: &Arc<Self>, queue: &Arc<QueueCore>, consumer: ConsumerId) {
+        self.with_queue(queue, |state, now, effects| {
+            state.receiver_left(consumer, now, effects);
+        });
+    }
+
     /// Returns the messages that a consumer has in advance to their positions: those of its inbox,
     /// and those of `run`.
     pub(crate) fn return_unseen(

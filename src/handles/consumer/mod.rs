@@ -134,6 +134,10 @@ impl waiter::Waitable for ConsumerQueue {
     fn on_idle(&self) {
         self.subscriber.on_idle();
     }
+
+    fn pass_on(&self) {
+        self.subscriber.pass_on();
+    }
 }
 
 impl<T: Payload> Consumer<T> {

@@ -258,6 +258,10 @@ impl<S: Waitable + ?Sized> Waitable for &S {
     fn on_idle(&self) {
         (**self).on_idle();
     }
+
+    fn pass_on(&self) {
+        (**self).pass_on();
+    }
 }
 
 impl<S: Waitable + ?Sized> Waitable for Arc<S> {
@@ -273,6 +277,10 @@ impl<S: Waitable + ?Sized> Waitable for Arc<S> {
 
     fn on_idle(&self) {
         (**self).on_idle();
+    }
+
+    fn pass_on(&self) {
+        (**self).pass_on();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod crossbeam;
 mod ends;
+mod expiry;
 mod fairness;
 mod iterate;
 mod receive;
