@@ -1,12 +1,15 @@
 //! Messages that are delayed by an exchange or in a queue, against the end of the delay and the
-//! deletion of the exchange. `timer` has the timer of a queue.
+//! deletion of the exchange, and due messages without room. `timer` has the timer of a queue.
 
 use std::time::Duration;
 
 use super::*;
 use crate::{
     message::outgoing::Message,
-    model::{descriptions::Exchange, error::Error},
+    model::{
+        descriptions::{Exchange, Overflow},
+        error::Error,
+    },
     runtime::clock::ManualClock,
 };
 
@@ -129,5 +132,68 @@ fn cancelling_against_the_clock_cancels_or_delivers_every_message() {
         drop(mailbox);
         drop(broker);
         tracker.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_due_message_and_a_blocked_publisher_come_in_as_consumers_make_room() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let broker = Broker::builder().clock(clock.clone()).build();
+        let queue = queue().max_length(1).overflow(Overflow::Block);
+        let producer = broker.producer::<u32>(&queue).unwrap();
+        producer.publish(0).unwrap();
+        for id in 1..=2 {
+            let message = Message::new(id).deliver_after(DELAY);
+            producer.publish_message(message).unwrap();
+        }
+        let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
+        let publishing = thread::spawn(move || producer.publish(3).unwrap().routed);
+        let advancing = thread::spawn(move || clock.advance(DELAY));
+        // The last message cannot be lost: each get waits until the next one is ready.
+        let taken: Vec<_> = std::iter::repeat_with(|| {
+            let delivery = mailbox.get().unwrap();
+            assert!(mailbox.len() <= 1);
+            let id = *delivery;
+            delivery.ack().unwrap();
+            id
+        })
+        .take(4)
+        .collect();
+        assert_eq!(publishing.join().unwrap(), 1);
+        advancing.join().unwrap();
+        assert!(taken.iter().filter(|id| **id < 3).is_sorted());
+        assert_eq!((sorted(taken), mailbox.len()), (vec![0, 1, 2, 3], 0));
+        let counts = broker.snapshot().unwrap().vhosts[0].queues[0].clone();
+        assert_eq!((counts.acked.messages, counts.dropped.messages), (4, 0));
+    });
+}
+
+#[test]
+fn a_due_message_and_a_blocked_publisher_reach_a_consumer_that_acknowledges() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let broker = Broker::builder().clock(clock.clone()).build();
+        let queue = queue().max_length(1).overflow(Overflow::Block);
+        let producer = broker.producer::<u32>(&queue).unwrap();
+        let builder = broker.consumer_builder::<u32>(&queue);
+        let consumer = builder.prefetch(1).build().unwrap();
+        for id in 0..2 {
+            producer.publish(id).unwrap();
+        }
+        let message = Message::new(2).deliver_after(DELAY);
+        producer.publish_message(message).unwrap();
+        let publishing = thread::spawn(move || producer.publish(3).unwrap().routed);
+        let advancing = thread::spawn(move || clock.advance(DELAY));
+        let receive = || {
+            let delivery = consumer.recv().unwrap();
+            let id = *delivery;
+            delivery.ack().unwrap();
+            id
+        };
+        let taken: Vec<_> = std::iter::repeat_with(receive).take(4).collect();
+        assert_eq!(publishing.join().unwrap(), 1);
+        advancing.join().unwrap();
+        assert_eq!(sorted(taken), [0, 1, 2, 3]);
     });
 }

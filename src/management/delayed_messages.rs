@@ -25,7 +25,8 @@ use crate::{
 /// [`Broker::delayed`](crate::Broker::delayed) makes it.
 ///
 /// Three kinds of messages are delayed:
-/// - messages published with [`Message::deliver_after`](crate::Message::deliver_after)
+/// - messages published with [`Message::deliver_after`](crate::Message::deliver_after), also those
+///   that are due and wait for room in a queue with [`Overflow::Block`](crate::Overflow::Block)
 /// - messages returned with [`Requeue::After`](crate::Requeue::After)
 /// - messages that a [delayed exchange](crate::Exchange::delayed) holds until their delay ends
 ///
@@ -316,14 +317,14 @@ impl DelayedMessage {
         self.id
     }
 
-    /// The rest of the delay at the moment of the listing. [`Duration::MAX`] if the due time is too
-    /// far away for the broker's clock.
+    /// The rest of the delay at the moment of the listing. Zero if the message is due and waits for
+    /// room. [`Duration::MAX`] if the due time is too far away for the broker's clock.
     pub fn due_in(&self) -> Duration {
         self.due_in
     }
 
-    /// The due time, by the broker's wall clock at the moment of the listing. `None` if a
-    /// [`SystemTime`] cannot hold the due time.
+    /// The due time, by the broker's wall clock at the moment of the listing. That moment if the
+    /// message is due already. `None` if a [`SystemTime`] cannot hold the due time.
     pub fn due_at(&self) -> Option<SystemTime> {
         self.seen_at.checked_add(self.due_in)
     }

@@ -160,7 +160,13 @@ impl<T> Message<T> {
     /// earliest.
     ///
     /// It gets its position at the end of the delay. It counts as ready from then on, and begins to
-    /// expire.
+    /// expire. While it is delayed it does not count for [`max_length`](crate::Queue::max_length).
+    ///
+    /// If the queue is full at the end of the delay, its overflow behaviour decides.
+    /// [`DropHead`](crate::Overflow::DropHead) drops the head. With
+    /// [`Block`](crate::Overflow::Block) the message stays delayed until there is room, and becomes
+    /// ready before the publishers that wait. Its time to live begins at the end of the delay
+    /// nevertheless. The values that refuse a publish take the message, over the limit.
     ///
     /// # RabbitMQ
     /// RabbitMQ has no such delay in its queues. [`delay`](Self::delay) is that of its plugin.
@@ -217,7 +223,8 @@ impl<T> Message<T> {
     /// with every exchange and routes the message at once. With both, a delayed exchange keeps the
     /// message until both times are over.
     ///
-    /// [`Exchange::delayed`](crate::Exchange::delayed) has an example.
+    /// At the end of the delay the exchange routes the message, and does not wait for room in a
+    /// full queue. [`Exchange::delayed`](crate::Exchange::delayed) has the details and an example.
     ///
     /// # RabbitMQ
     /// The header `x-delay` of the plugin for delayed messages.

@@ -9,9 +9,13 @@
 //!
 //! Room that becomes free is given to the first publisher in line, if its message fits, and so on.
 //! Each publisher is woken once. The room is its own until it publishes or leaves. A newcomer waits
-//! behind all others, also if its smaller message would fit. Only messages of the broker itself and
-//! returned messages take precedence: the publisher whose room they have taken waits again, at its
+//! behind all others, also if its smaller message would fit. Only messages that are in the queue
+//! already, or that cannot wait, take precedence: delayed messages that are due, returned messages
+//! and messages of the broker itself. The publisher whose room they have taken waits again, at its
 //! old place in line.
+//!
+//! A due message does not wait for a publisher that has room in the line of the queue. That
+//! publisher may still wait in the line of a budget, for the bytes of the due message itself.
 
 use std::task::Poll;
 
@@ -122,14 +126,18 @@ impl QueueState {
             Some(own) => {
                 !self.line.is_waiting(own) && self.has_room_beside(MessageTotals::default(), size)
             }
-            None => self.line.is_empty() && self.has_room_beside(self.line.granted(), size),
+            None => {
+                self.line.is_empty()
+                    && !self.timing.delayed.has_overdue()
+                    && self.has_room_beside(self.line.granted(), size)
+            }
         }
     }
 
     /// Whether a publisher's message fits beside the ready messages and those of `others`. The
     /// first message always fits, whatever its size and the limit, so that no publisher waits
     /// forever.
-    fn has_room_beside(&self, others: MessageTotals, size: u64) -> bool {
+    pub(super) fn has_room_beside(&self, others: MessageTotals, size: u64) -> bool {
         let settings = &self.settings;
         let messages = (self.ready.len() as u64).saturating_add(others.messages);
         if settings.overflow != Some(Overflow::Block) || messages == 0 {
@@ -141,10 +149,21 @@ impl QueueState {
             && settings.max_length_bytes.is_none_or(|limit| bytes <= limit)
     }
 
-    /// Gives the room that there is to the publishers that wait, in their order.
-    pub(super) fn admit_blocked(&mut self, effects: &mut Effects) {
+    /// Gives the room that there is to the due messages that wait for it, then to the publishers
+    /// that wait. Messages may have become ready, so the timer may have to be set.
+    #[inline]
+    pub(super) fn admit_waiting(&mut self, now: u64, effects: &mut Effects) {
+        self.admit_overdue(now, effects);
+        self.schedule(effects);
+        self.admit_publishers(effects);
+    }
+
+    /// Gives the room that there is to the publishers that wait, in their order. They come after
+    /// all due messages.
+    pub(super) fn admit_publishers(&mut self, effects: &mut Effects) {
         while let Some(size) = self.line.first_size() {
-            if !self.has_room_beside(self.line.granted(), size) {
+            let waits = self.timing.delayed.has_overdue();
+            if waits || !self.has_room_beside(self.line.granted(), size) {
                 return;
             }
             effects.wake(self.line.grant_first());
@@ -166,7 +185,7 @@ impl QueueState {
     fn leave_lines(&mut self, place: Place, effects: &mut Effects) {
         if let Some(own) = place.queue {
             self.line.leave(&own);
-            self.admit_blocked(effects);
+            self.admit_publishers(effects);
         }
         if let Some(account) = &self.account {
             account.leave(&place.budgets, effects);

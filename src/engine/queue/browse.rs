@@ -24,8 +24,7 @@ impl QueueState {
         effects: &mut Effects,
     ) -> Vec<R> {
         self.expire(now, effects);
-        self.schedule(effects);
-        self.admit_blocked(effects);
+        self.admit_waiting(now, effects);
         let old = self.ready.behind(key, end);
         old.take(most).map(look).collect()
     }
@@ -41,8 +40,7 @@ impl QueueState {
         self.expire(now, effects);
         let envelope = self.ready.remove(key);
         self.expire(now, effects);
-        self.schedule(effects);
-        self.admit_blocked(effects);
+        self.admit_waiting(now, effects);
         let envelope = envelope?;
         self.tally.got.add_message(envelope.size());
         Some(envelope)

@@ -1,6 +1,7 @@
 //! The delayed messages of a queue: plain data behind its lock.
 //!
-//! Knows when each message is due and the totals. Knows nothing of clocks.
+//! Knows when each message is due and the totals. Knows nothing of clocks, and not whether there is
+//! room for a message that is due.
 
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -16,6 +17,8 @@ pub(crate) type DelayedKey = (u64, u64);
 pub(super) struct DelayedStore {
     /// By due time, then in the order of insertion.
     waiting: BTreeMap<DelayedKey, DelayedEntry>,
+    /// New messages whose delay is over and that wait for room, in the same order.
+    overdue: BTreeMap<DelayedKey, Envelope>,
     amount: MessageTotals,
     /// Tells messages of the same time apart.
     serial: u64,
@@ -41,18 +44,51 @@ impl DelayedStore {
         self.waiting.insert((due, self.serial), waiting);
     }
 
-    /// Takes the first message if it is due.
-    pub(super) fn pop_due(&mut self, now: u64) -> Option<DelayedEntry> {
+    /// Takes the first message if it is due, with its key. Those that wait for room stay.
+    pub(super) fn pop_due(&mut self, now: u64) -> Option<(DelayedKey, DelayedEntry)> {
         let first = self.waiting.first_entry();
-        let waiting = first.filter(|first| first.key().0 <= now)?.remove();
+        let (key, waiting) = first.filter(|first| first.key().0 <= now)?.remove_entry();
         self.amount -= MessageTotals::new(1, waiting.envelope.size());
-        Some(waiting)
+        Some((key, waiting))
     }
 
-    /// When the first message is due.
-    pub(super) fn first_due(&self) -> u64 {
+    /// Keeps a new message that [`pop_due`](Self::pop_due) took until there is room for it.
+    pub(super) fn await_room(&mut self, key: DelayedKey, envelope: Envelope) {
+        self.amount.add_message(envelope.size());
+        self.overdue.insert(key, envelope);
+    }
+
+    /// Whether a message waits for room.
+    #[inline]
+    pub(super) fn has_overdue(&self) -> bool {
+        !self.overdue.is_empty()
+    }
+
+    /// The size of the first message that waits for room.
+    pub(super) fn overdue_size(&self) -> Option<u64> {
+        let first = self.overdue.first_key_value();
+        first.map(|(_, envelope)| envelope.size())
+    }
+
+    /// Takes the first message that waits for room.
+    pub(super) fn pop_overdue(&mut self) -> Option<Envelope> {
+        let (_, envelope) = self.overdue.pop_first()?;
+        self.amount -= MessageTotals::new(1, envelope.size());
+        Some(envelope)
+    }
+
+    /// When a delay is over next. Those that are over already do not count.
+    pub(super) fn next_due(&self) -> u64 {
         let first = self.waiting.first_key_value();
         first.map_or(NEVER, |((due, _), _)| *due)
+    }
+
+    /// When the first message is or was due.
+    pub(super) fn first_due(&self) -> u64 {
+        let overdue = self.overdue.first_key_value();
+        overdue
+            .map_or(NEVER, |((due, _), _)| *due)
+            .min(self.next_due())
     }
 
     pub(super) fn amount(&self) -> MessageTotals {
@@ -65,12 +101,21 @@ impl DelayedStore {
         key: Option<DelayedKey>,
     ) -> impl Iterator<Item = (DelayedKey, &Envelope)> {
         let from = key.map_or(Bound::Unbounded, Bound::Excluded);
+        let overdue = self.overdue.range((from, Bound::Unbounded));
+        let mut overdue = overdue.map(|(key, envelope)| (*key, envelope)).peekable();
         let waiting = self.waiting.range((from, Bound::Unbounded));
-        waiting.map(|(key, waiting)| (*key, &waiting.envelope))
+        let waiting = waiting.map(|(key, waiting)| (*key, &waiting.envelope));
+        let mut waiting = waiting.peekable();
+        std::iter::from_fn(move || match (overdue.peek(), waiting.peek()) {
+            (Some((one, _)), Some((other, _))) if other < one => waiting.next(),
+            (Some(_), _) => overdue.next(),
+            (None, _) => waiting.next(),
+        })
     }
 
     pub(super) fn remove(&mut self, key: DelayedKey) -> Option<Envelope> {
-        let DelayedEntry { envelope, .. } = self.waiting.remove(&key)?;
+        let waiting = self.waiting.remove(&key).map(|waiting| waiting.envelope);
+        let envelope = waiting.or_else(|| self.overdue.remove(&key))?;
         self.amount -= MessageTotals::new(1, envelope.size());
         Some(envelope)
     }
@@ -78,7 +123,8 @@ impl DelayedStore {
     /// Takes all messages.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
         self.amount = MessageTotals::default();
+        let overdue = std::mem::take(&mut self.overdue).into_values();
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        waiting.map(|waiting| waiting.envelope)
+        overdue.chain(waiting.map(|waiting| waiting.envelope))
     }
 }

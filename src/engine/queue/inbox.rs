@@ -14,7 +14,7 @@ use super::{
     consumer_id::ConsumerId,
     consumer_state::DeliveryTarget,
     effects::Effects,
-    outcome::{Checkout, PushedBy},
+    outcome::Checkout,
     state::{IDLE_CAPACITY, QueueState},
 };
 use crate::{
@@ -355,7 +355,7 @@ impl QueueState {
     /// Serves consumers that have credit again.
     fn serve_again(&mut self, now: u64, effects: &mut Effects) {
         self.consumers.reconsider(None);
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
     }
 
     /// Shrinks the buffers of an idle queue, so that capacity for a burst is not kept. `consumer`

@@ -151,7 +151,7 @@ impl QueueState {
 
     /// Drops from the head until the limits hold (invariant 4). A queue that refuses publishers
     /// keeps returned messages. A queue that makes publishers wait drops only for messages of the
-    /// broker, which cannot wait.
+    /// broker, which cannot wait. Delayed messages of publishers wait too, so they drop none.
     pub(super) fn trim(&mut self, by: PushedBy, effects: &mut Effects) {
         let drops = match self.settings.overflow {
             None | Some(Overflow::DropHead) => true,
@@ -194,7 +194,7 @@ impl QueueState {
         for envelope in all {
             self.drop_purged(envelope, effects);
         }
-        self.admit_blocked(effects);
+        self.admit_waiting(now, effects);
         count
     }
 

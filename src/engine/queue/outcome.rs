@@ -19,8 +19,8 @@ use crate::{
 pub(crate) enum PushedBy {
     /// A publisher. The queue can refuse its message or make it wait.
     Publisher,
-    /// The broker itself, with a dead letter or a delayed message that is due. It can neither be
-    /// refused nor wait.
+    /// The broker itself, with a dead letter or a message that a delayed exchange routes. It can
+    /// neither be refused nor wait.
     Broker,
 }
 

@@ -7,7 +7,7 @@ use super::{
     consumer_state::{ConsumerState, DeliveryTarget, Group},
     credit::Credit,
     effects::{Effect, Effects},
-    outcome::{PushedBy, ReturnedDelivery},
+    outcome::ReturnedDelivery,
     state::QueueState,
 };
 use crate::model::message_totals::MessageTotals;
@@ -40,13 +40,13 @@ impl QueueState {
         if let Some(group) = self.consumers.group_of(consumer) {
             self.consumers.reconsider(Some(group));
         }
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
     }
 
     /// Serves a group again because its common limit has capacity again.
     pub(crate) fn resume(&mut self, group: Group, now: u64, effects: &mut Effects) {
         if self.consumers.resume(group) {
-            self.settle_ready(PushedBy::Publisher, now, effects);
+            self.settle_ready(now, effects);
         }
     }
 
@@ -82,7 +82,7 @@ impl QueueState {
             self.withdraw(consumer, envelope.size());
             self.put_back_undelivered(envelope, effects);
         }
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
     }
 
     /// Returns a message that no consumer has seen to its position. Drops it if the queue is
@@ -187,7 +187,7 @@ impl QueueState {
         if let Some(group) = group.filter(|group| notify || !self.consumers.is_suspended(*group)) {
             self.consumers.reconsider(Some(group));
         }
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
     }
 
     /// Removes consumers in one critical section: all those of a channel, or one. Then serves the
@@ -222,7 +222,7 @@ impl QueueState {
             effects.add(Effect::Unused);
             self.renew_lease(now, effects);
         }
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
         removed
     }
 

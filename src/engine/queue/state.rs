@@ -44,7 +44,7 @@ pub(crate) struct QueueState {
     pub(super) consumers: Consumers,
     pub(super) next_position: u64,
     /// Waiters that want a message and are not consumers.
-    get_waiters: WaitList,
+    pub(super) get_waiters: WaitList,
     /// Waiters for an idle queue.
     pub(super) idle_waiters: WaitList,
     /// The delayed messages that they wait for.
@@ -110,7 +110,7 @@ impl QueueState {
         if lease_changed {
             self.renew_lease(now, effects);
         }
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
     }
 
     /// Takes a new message out of `message`. It goes to a consumer if one can take it, else to the
@@ -166,7 +166,7 @@ impl QueueState {
         if self.ready.is_empty() && self.consumers.deliver(message, size, now, effects) {
             self.delivered_in_advance(deadline, effects);
             // The message needs no room among the ready messages any more.
-            self.admit_blocked(effects);
+            self.admit_publishers(effects);
             if !self.idle_waiters.is_empty() {
                 self.wake_idle_waiters(effects);
             }
@@ -234,8 +234,7 @@ impl QueueState {
             }
             self.trim(by, effects);
             self.expire(now, effects);
-            self.schedule(effects);
-            self.admit_blocked(effects);
+            self.admit_waiting(now, effects);
         }
         effects.wake(self.get_waiters.take_one());
     }
@@ -247,8 +246,7 @@ impl QueueState {
         self.expire(now, effects);
         let envelope = self.ready.pop();
         self.expire(now, effects);
-        self.schedule(effects);
-        self.admit_blocked(effects);
+        self.admit_waiting(now, effects);
         let envelope = envelope?;
         self.tally.got.add_message(envelope.size());
         Some((envelope, self.ready.len()))
@@ -283,7 +281,7 @@ impl QueueState {
         self.check_subscribe(request.exclusive)?;
         self.had_consumer = true;
         let id = self.consumers.add(request, target);
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
         Ok(id)
     }
 
@@ -295,7 +293,7 @@ impl QueueState {
         effects: &mut Effects,
     ) {
         self.consumers.set_prefetch(id, prefetch);
-        self.settle_ready(PushedBy::Publisher, now, effects);
+        self.settle_ready(now, effects);
     }
 
     /// Deletes the queue: drops its messages and cancels its consumers. Nothing is dead-lettered.
@@ -375,7 +373,7 @@ impl QueueState {
         if !self.ready.is_empty() {
             self.serve(now, effects);
             self.schedule(effects);
-            self.admit_blocked(effects);
+            self.admit_publishers(effects);
         }
         // Consumers that have credit again have cleared their notifications.
         self.wake_idle_waiters(effects);
@@ -383,13 +381,15 @@ impl QueueState {
 
     /// Runs after messages became ready or consumers became able to take some: applies limits and
     /// expiry, serves consumers, wakes waiters.
-    pub(super) fn settle_ready(&mut self, by: PushedBy, now: u64, effects: &mut Effects) {
+    pub(super) fn settle_ready(&mut self, now: u64, effects: &mut Effects) {
+        // Before the limits apply: if the queue does not block any more, all due messages come in.
+        self.admit_overdue(now, effects);
         if self.ready.is_empty() {
-            self.admit_blocked(effects);
+            self.admit_publishers(effects);
             self.wake_idle_waiters(effects);
             return;
         }
-        self.trim(by, effects);
+        self.trim(PushedBy::Publisher, effects);
         self.expire(now, effects);
         self.serve(now, effects);
         for _ in 0..self.ready.len() {
@@ -399,13 +399,18 @@ impl QueueState {
             }
         }
         self.schedule(effects);
-        self.admit_blocked(effects);
+        self.admit_publishers(effects);
         self.wake_idle_waiters(effects);
     }
 
-    /// Delivers ready messages until none is left or no consumer can take one (invariant 3).
+    /// Delivers ready messages until none is left or no consumer can take one (invariant 3). Due
+    /// messages become ready as there is room.
     fn serve(&mut self, now: u64, effects: &mut Effects) {
-        while !self.ready.is_empty() {
+        loop {
+            self.admit_overdue(now, effects);
+            if self.ready.is_empty() {
+                return;
+            }
             let Some(next) = self.consumers.next_consumer() else {
                 return;
             };

@@ -17,6 +17,13 @@
 //! So if no `set_timer` is still to come, there is a timer for the next due time or an earlier one.
 //! The order in which several threads call `set_timer` does not matter: the last of them reads a
 //! state that has the messages of all. A needless call of a timer does no harm either.
+//!
+//! # Due messages without room
+//! A delayed message of a publisher that is due takes no room from others in a queue with
+//! `Overflow::Block`. It stays delayed until there is room, and the timer does not wait for it: the
+//! operation that makes room admits it
+//! ([`admit_waiting`](QueueState::admit_waiting)). It waits only while a message is ready. By
+//! invariant 3 no consumer could take it then.
 
 use std::time::Duration;
 
@@ -24,7 +31,7 @@ use super::{
     blocked::Place,
     consumer_id::ConsumerId,
     credit::Credit,
-    delayed::{DelayedEntry, DelayedKey, DelayedStore},
+    delayed::{DelayedKey, DelayedStore},
     effects::{Effect, Effects},
     outcome::{PushError, PushedBy},
     state::QueueState,
@@ -140,6 +147,7 @@ impl QueueState {
     pub(crate) fn cancel_delayed(
         &mut self,
         keys: impl IntoIterator<Item = DelayedKey>,
+        now: u64,
         effects: &mut Effects,
     ) -> u64 {
         let mut cancelled = 0;
@@ -149,6 +157,8 @@ impl QueueState {
                 self.drop_purged(envelope, effects);
             }
         }
+        // A smaller message behind a cancelled one may have room.
+        self.admit_waiting(now, effects);
         self.wake_idle_waiters(effects);
         cancelled
     }
@@ -159,6 +169,7 @@ impl QueueState {
         for envelope in self.timing.delayed.drain() {
             self.drop_purged(envelope, effects);
         }
+        self.admit_publishers(effects);
         self.wake_idle_waiters(effects);
         cancelled
     }
@@ -168,7 +179,7 @@ impl QueueState {
     pub(crate) fn take_due(&mut self, most: usize, now: u64) -> Vec<Envelope> {
         let delayed = &mut self.timing.delayed;
         let due = std::iter::from_fn(|| delayed.pop_due(now)).take(most);
-        let due: Vec<_> = due.map(|waiting| waiting.envelope).collect();
+        let due: Vec<_> = due.map(|(_, waiting)| waiting.envelope).collect();
         for envelope in &due {
             self.tally.got.add_message(envelope.size());
         }
@@ -181,26 +192,42 @@ impl QueueState {
         if self.is_deleted() {
             return;
         }
-        let mut by = PushedBy::Publisher;
-        while let Some(first) = self.timing.delayed.pop_due(now) {
-            let DelayedEntry {
-                mut envelope,
-                returning,
-            } = first;
-            if returning {
-                self.ready.put_back(envelope);
-            } else {
-                // Only new messages meet a limit like messages of the broker. A returned message is
-                // kept, as it is without a delay.
-                by = PushedBy::Broker;
-                envelope.position = self.next_position();
-                self.ready.push_back(envelope);
+        while let Some((key, first)) = self.timing.delayed.pop_due(now) {
+            match first.returning {
+                // It needs no room, as without a delay.
+                true => self.ready.put_back(first.envelope),
+                false => self.timing.delayed.await_room(key, first.envelope),
             }
         }
         self.expire_inboxes(now, effects);
-        self.settle_ready(by, now, effects);
+        self.settle_ready(now, effects);
         if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
             effects.add(Effect::LeaseOver(now));
+        }
+    }
+
+    /// Makes due messages ready, in the order in which they were due, as far as there is room. Room
+    /// that a blocked publisher has been given and has not used yet counts as free.
+    #[inline]
+    pub(super) fn admit_overdue(&mut self, now: u64, effects: &mut Effects) {
+        if self.timing.delayed.has_overdue() {
+            self.admit_those_overdue(now, effects);
+        }
+    }
+
+    #[cold]
+    fn admit_those_overdue(&mut self, now: u64, effects: &mut Effects) {
+        while let Some(size) = self.timing.delayed.overdue_size() {
+            if !self.has_room_beside(MessageTotals::default(), size) {
+                return;
+            }
+            let Some(mut envelope) = self.timing.delayed.pop_overdue() else {
+                return;
+            };
+            envelope.position = self.next_position();
+            self.ready.push_back(envelope);
+            effects.wake(self.get_waiters.take_one());
+            self.expire(now, effects);
         }
     }
 
@@ -240,7 +267,7 @@ impl QueueState {
             return NEVER;
         }
         let head = self.ready.head().map_or(NEVER, |head| head.deadline);
-        let delayed = self.timing.delayed.first_due();
+        let delayed = self.timing.delayed.next_due();
         let lease = match self.consumer_count() {
             0 => self.timing.lease_over.unwrap_or(NEVER),
             _ => NEVER,

@@ -410,8 +410,8 @@ impl VirtualHost {
         queue: &Arc<QueueCore>,
         keys: Vec<DelayedKey>,
     ) -> u64 {
-        self.with_queue(queue, |state, _, effects| {
-            state.cancel_delayed(keys, effects)
+        self.with_queue(queue, |state, now, effects| {
+            state.cancel_delayed(keys, now, effects)
         })
     }
 

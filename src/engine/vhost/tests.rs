@@ -40,6 +40,27 @@ fn a_queue_has_one_timer_however_its_messages_are_due() {
 }
 
 #[test]
+fn a_due_message_without_room_needs_no_timer() {
+    let (broker, clock) = setting();
+    let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
+    let mailbox = broker.simple_queue::<u64>(&queue).unwrap();
+    mailbox.put(0).unwrap();
+    for delay in [1, 1, 2, 5] {
+        let later = Message::new(delay).deliver_after(Duration::from_secs(delay));
+        mailbox.put_message(later).unwrap();
+    }
+    clock.advance(Duration::from_secs(2));
+    assert_eq!((mailbox.len(), clock.pending_timers()), (1, 1));
+    clock.advance(Duration::from_secs(3));
+    assert_eq!((mailbox.len(), clock.pending_timers()), (1, 0));
+    for delay in [0, 1, 1, 2, 5] {
+        let delivery = mailbox.try_get().unwrap();
+        assert_eq!((*delivery, clock.pending_timers()), (delay, 0));
+        delivery.ack().unwrap();
+    }
+}
+
+#[test]
 fn a_deleted_queue_keeps_no_timer() {
     let (broker, clock) = setting();
     let exchange = Exchange::fanout("x").delayed();

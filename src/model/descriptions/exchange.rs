@@ -178,6 +178,12 @@ impl Exchange {
     /// exchange of that moment. Its header is then negated (`x-delay: -5000`), so that the next
     /// delayed exchange does not delay it again.
     ///
+    /// The broker itself publishes the message then, so it does not wait. A full queue drops its
+    /// head for it, also with [`Overflow::Block`](crate::Overflow::Block). With
+    /// [`Overflow::RejectPublish`](crate::Overflow::RejectPublish) the queue refuses it, and it is
+    /// lost. To lose no message, delay it in the queue with
+    /// [`Message::deliver_after`](crate::Message::deliver_after).
+    ///
     /// A waiting message counts as [`Published::delayed`](crate::Published::delayed), even if it is
     /// mandatory. If it is unroutable in the end, its publisher gets no notice. It then goes to the
     /// virtual host's dead-letter queue, if there is one. A [`Local`](crate::Local) that would

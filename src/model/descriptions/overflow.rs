@@ -48,9 +48,17 @@ pub enum Overflow {
     /// come first served, threads and tasks alike: a smaller message does not overtake a larger one
     /// that waits.
     ///
-    /// A message that the broker itself publishes, such as a dead letter, does not wait. The queue
-    /// drops its head for it, as for [`DropHead`](Self::DropHead). A returned message never waits
-    /// and is never dropped, so it may take the queue over its limit.
+    /// A delayed message of a publisher ([`deliver_after`](crate::Message::deliver_after)) waits as
+    /// well. If the queue is full when it is due, it stays delayed. It becomes ready as soon as
+    /// there is room, before all publishers that wait.
+    ///
+    /// A returned message never waits and drops nothing, so it may take the queue over its limit.
+    /// That holds for [`Requeue::After`](crate::Requeue::After) too.
+    ///
+    /// Only a message that the broker itself publishes drops others. Such a message is a dead
+    /// letter, or one that a [delayed exchange](crate::Exchange::delayed) routes when its delay is
+    /// over. It does not wait, and the queue drops its head for it, as for
+    /// [`DropHead`](Self::DropHead).
     ///
     /// A publisher waits when the queue has [`max_length`](crate::Queue::max_length) ready
     /// messages. Each consumer has up to its prefetch besides, 256 by default. For a strict bound

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod budget;
+mod due;
 mod fanout;
 mod length;
 mod line;
