@@ -361,7 +361,7 @@ pub use crate::{
     },
     handles::{
         broker::{Broker, BrokerBuilder, Credentials},
-        consumer::{CancelHandle, Consumer, ConsumerBuilder},
+        consumer::{CancelHandle, Consumer, ConsumerBuilder, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
         select::{Select, SelectError, Selected},

@@ -320,6 +320,12 @@ impl Subscriber {
         Some((self.queue().name(), prefetch))
     }
 
+    /// Whether nothing more comes unless a delivery is settled: the consumer holds its whole
+    /// prefetch, or has ended.
+    pub(crate) fn is_at_prefetch(&self) -> bool {
+        self.has_ended() || self.reached_prefetch().is_some()
+    }
+
     /// The reason why no more messages come, if the consumer has ended.
     pub(crate) fn ended(&self) -> Option<CancelReason> {
         let ended = self.ended.get().is_some() || !self.queue().has_consumer(self.id);

@@ -11,7 +11,10 @@ use std::{
 use super::{Consumer, shown};
 use crate::{
     message::{envelope::Envelope, payload::Payload},
-    runtime::{time_out::Until, waiter::TaskWait},
+    runtime::{
+        time_out::Until,
+        waiter::{self, TaskWait},
+    },
     session::{delivery::Delivery, receive::RecvError},
 };
 
@@ -20,6 +23,11 @@ impl<T: Payload> Consumer<T> {
     ///
     /// The method returns when it has `max` messages. When the time is over, it returns the
     /// messages that have arrived, possibly none.
+    ///
+    /// A batch holds at most the [`prefetch`](crate::ConsumerBuilder::prefetch) of the consumer,
+    /// from each of its queues. If a batch has messages and the consumer holds its whole prefetch,
+    /// the method does not wait for more. A call that begins so waits for a settlement by another
+    /// thread, and returns an empty batch when the time is over.
     ///
     /// The batch ends before a message that does not decode. The next call returns that message as
     /// an error.
@@ -47,7 +55,12 @@ impl<T: Payload> Consumer<T> {
             if batch.len() >= max {
                 return Ok(batch);
             }
-            let (queue, envelope) = match self.wait_until(deadline) {
+            // Nothing more comes before a settlement, so what is there already is taken.
+            let taken = match !batch.is_empty() && self.is_at_prefetch() {
+                true => waiter::try_any(&self.queues, self.turn()),
+                false => self.wait_until(deadline),
+            };
+            let (queue, envelope) = match taken {
                 None => return Ok(batch),
                 Some((place, Ok(envelope))) => (&self.queues[place], envelope),
                 Some((_, Err(_))) if !batch.is_empty() => return Ok(batch),
@@ -74,6 +87,7 @@ impl<T: Payload> Consumer<T> {
     }
 
     /// Same as [`recv_batch`](Self::recv_batch), for a task. The time begins with the first poll.
+    /// The prefetch limits a batch in the same way.
     ///
     /// # Cancel safety
     /// A future that is dropped before it is ready has received nothing: the messages of its batch
@@ -173,9 +187,15 @@ impl<T: Payload> RecvBatch<'_, T> {
         }
     }
 
+    /// Whether nothing can be added to the messages of the batch before a settlement.
+    fn is_full(&self) -> bool {
+        !self.batch.is_empty() && self.consumer.is_at_prefetch()
+    }
+
     /// The messages of the batch, which are shown now.
     fn finish(&mut self) -> Vec<Delivery<T>> {
         let queues = &self.consumer.queues;
+        self.wait.leave(queues);
         let batch = self.batch.drain(..).map(|(place, delivery)| {
             shown(&queues[place], || delivery.info().size());
             delivery
@@ -195,7 +215,7 @@ impl<T: Payload> Future for RecvBatch<'_, T> {
         while self.batch.len() < self.max {
             let (place, taken) = match consumer.poll_taken(&mut self.wait, context) {
                 Poll::Ready(taken) => taken,
-                Poll::Pending if self.is_over(context) => break,
+                Poll::Pending if self.is_full() || self.is_over(context) => break,
                 Poll::Pending => return Poll::Pending,
             };
             let queue = &consumer.queues[place];

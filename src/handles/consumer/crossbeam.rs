@@ -61,6 +61,7 @@ impl<T: Payload> Consumer<T> {
     /// assert_eq!(sum, 5);
     /// # Ok::<(), leveret::Error>(())
     /// ```
+    #[must_use = "the consumer is cancelled when the receiver is dropped"]
     pub fn into_crossbeam(self) -> Receiver<Delivery<T>> {
         let (sender, receiver) = bounded(0);
         let thread = thread::Builder::new().name(THREAD_NAME.into());

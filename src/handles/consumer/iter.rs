@@ -1,5 +1,7 @@
 //! The iterators over the messages of a consumer.
 
+use std::fmt;
+
 use super::Consumer;
 use crate::{
     message::payload::Payload,
@@ -11,7 +13,8 @@ use crate::{
 };
 
 impl<T: Payload> Consumer<T> {
-    /// Returns an iterator that receives messages until the consumer ends. It waits for them.
+    /// Returns an iterator that receives messages until the consumer ends. It waits for them. The
+    /// loop `for received in &consumer` uses it.
     ///
     /// A message that does not decode is an `Err`. Look at it, or settle it: one that is dropped is
     /// rejected. An adaptor that skips errors, such as `flatten`, drops it without a word.
@@ -43,8 +46,8 @@ impl<T: Payload> Consumer<T> {
     /// assert_eq!((sum, consumer.ended()), (6, Some(CancelReason::QueueDeleted)));
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn iter(&self) -> impl Iterator<Item = Result<Delivery<T>, Undecoded>> + '_ {
-        std::iter::from_fn(|| item(self.recv()))
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { consumer: self }
     }
 
     /// Returns an iterator over the messages that the consumer can receive now. It does not wait.
@@ -83,6 +86,58 @@ impl<T: Payload> Consumer<T> {
     fn within_reach(&self) -> usize {
         let queues = self.queues.iter();
         queues.map(|queue| queue.subscriber.within_reach()).sum()
+    }
+}
+
+/// The iterator of [`Consumer::iter`]. A `for` loop over a borrowed consumer makes it as well.
+///
+/// # If dropped
+/// Nothing happens to the consumer.
+///
+/// # Examples
+/// ```
+/// use leveret::Broker;
+///
+/// let broker = Broker::new();
+/// let producer = broker.producer::<u32>("q")?;
+/// let consumer = broker.consumer::<u32>("q")?;
+/// producer.publish(7)?;
+/// for delivery in &consumer {
+///     let delivery = delivery?;
+///     assert_eq!(*delivery, 7);
+///     delivery.ack()?;
+///     consumer.cancel(); // this ends the iteration
+/// }
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[must_use = "an iterator receives nothing unless it is used"]
+pub struct Iter<'a, T: Payload> {
+    consumer: &'a Consumer<T>,
+}
+
+impl<T: Payload> Iterator for Iter<'_, T> {
+    type Item = Result<Delivery<T>, Undecoded>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        item(self.consumer.recv())
+    }
+}
+
+impl<T: Payload> fmt::Debug for Iter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Iter")
+            .field("consumer", self.consumer)
+            .finish()
+    }
+}
+
+/// Receives messages until the consumer ends, as [`Consumer::iter`]. [`Iter`] has an example.
+impl<'a, T: Payload> IntoIterator for &'a Consumer<T> {
+    type Item = Result<Delivery<T>, Undecoded>;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
     }
 }
 

@@ -22,7 +22,7 @@ mod stream;
 mod task;
 mod unseen;
 
-pub use self::{builder::ConsumerBuilder, cancel::CancelHandle};
+pub use self::{builder::ConsumerBuilder, cancel::CancelHandle, iter::Iter};
 
 use std::{
     collections::VecDeque, fmt, future::Future, marker::PhantomData, sync::Arc, task::Poll,
@@ -296,6 +296,12 @@ impl<T: Payload> Consumer<T> {
             },
             None => RecvTimeoutError::Timeout,
         }
+    }
+
+    /// Whether the consumer holds its whole prefetch from each of its queues.
+    fn is_at_prefetch(&self) -> bool {
+        let mut queues = self.queues.iter();
+        queues.all(|queue| queue.subscriber.is_at_prefetch())
     }
 
     /// Waits for a message of any queue. `None` at the deadline.

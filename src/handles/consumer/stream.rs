@@ -82,6 +82,7 @@ impl<T: Payload> Consumer<T> {
     /// assert!(matches!(Pin::new(&mut stream).poll_next(&mut context), Poll::Ready(None)));
     /// # Ok::<(), leveret::Error>(())
     /// ```
+    #[must_use = "the consumer is cancelled when the stream is dropped"]
     pub fn into_stream(
         self,
     ) -> impl FusedStream<Item = Result<Delivery<T>, Undecoded>> + Send + Unpin + 'static {

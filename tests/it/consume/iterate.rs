@@ -107,3 +107,24 @@ fn an_undecoded_message_passes_as_an_error_of_every_kind() -> Result {
     assert!(error.source().is_some());
     Ok(())
 }
+
+#[test]
+fn a_borrowed_consumer_can_be_looped_over() -> Result {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(queue())?;
+    let consumer = broker.consumer::<u32>(queue())?;
+    for number in 0..3 {
+        producer.publish(number)?;
+    }
+    let mut numbers = Vec::new();
+    for delivery in &consumer {
+        let delivery = delivery?;
+        numbers.push(*delivery);
+        delivery.ack()?;
+        if numbers.len() == 3 {
+            consumer.cancel();
+        }
+    }
+    assert_eq!(numbers, [0, 1, 2]);
+    Ok(())
+}

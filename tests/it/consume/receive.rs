@@ -8,7 +8,7 @@ use std::{
 
 use leveret::{Broker, CancelReason, Error, Queue, RecvTimeoutError, Result, TryRecvError};
 
-use crate::common::{SECOND, after_a_full_prefetch, on_a_manual_clock, queue, reason};
+use crate::common::{SECOND, after_a_full_prefetch, block_on, on_a_manual_clock, queue, reason};
 
 #[test]
 fn a_typed_consumer_holds_256_unless_told_otherwise() -> Result {
@@ -181,5 +181,40 @@ fn a_time_out_names_the_queue_whose_messages_fill_the_prefetch() -> Result {
         }
         other => panic!("{other:?}"),
     }
+    Ok(())
+}
+
+#[test]
+fn a_batch_does_not_wait_once_the_consumer_holds_its_prefetch() -> Result {
+    for prefetch in [1, 3] {
+        // The time stands still, so that a wait would never end.
+        let (broker, _clock) = on_a_manual_clock();
+        let producer = broker.producer::<u32>(queue())?;
+        for number in 0..100 {
+            producer.publish(number)?;
+        }
+        let builder = broker.consumer_builder::<u32>(queue());
+        let consumer = builder.prefetch(prefetch).build()?;
+        let size = prefetch as usize;
+        let batch = consumer.recv_batch(10, SECOND)?;
+        assert_eq!(batch.len(), size);
+        assert!(consumer.recv_batch(10, Duration::ZERO)?.is_empty());
+        drop(batch);
+        let batch = block_on(consumer.recv_batch_async(10, SECOND))?;
+        assert!(batch.iter().map(|delivery| **delivery).eq(0..prefetch));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_of_two_queues_waits_unless_both_are_at_the_prefetch() -> Result {
+    let (broker, _clock) = on_a_manual_clock();
+    let builder = broker.consumer_builder::<u32>("a").also("b");
+    let consumer = builder.prefetch(1).build()?;
+    for name in ["a", "b"] {
+        broker.producer(name)?.publish(1)?;
+        broker.producer(name)?.publish(2)?;
+    }
+    assert_eq!(consumer.recv_batch(10, SECOND)?.len(), 2);
     Ok(())
 }
