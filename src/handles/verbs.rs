@@ -120,7 +120,7 @@ impl Connection {
     /// ```
     /// # let broker = leveret::Broker::new();
     /// let stuck = broker.consumer::<u32>("q")?;
-    /// broker.producer::<u32>("q")?.publish_batch(1..=3);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch(1..=3);
     /// let first = stuck.recv()?; // its handler never ends
     /// let consumer = broker.consumer::<u32>("q")?;
     /// assert!(consumer.try_recv().is_err());

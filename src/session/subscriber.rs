@@ -449,7 +449,7 @@ mod tests {
         let queue = Queue::new("q");
         let consumer = broker.consumer_builder::<u64>(&queue).prefetch(2);
         let consumer = consumer.build().unwrap();
-        broker.producer(&queue).unwrap().publish_batch(0..6);
+        let _ = broker.producer(&queue).unwrap().publish_batch(0..6);
         let (_, credit) = consumer.queues()[0]
             .subscriber
             .origin
@@ -476,7 +476,7 @@ mod tests {
             (subscriber.run.lock().capacity(), inbox)
         };
         for burst in [1_000, 3] {
-            broker.producer(&queue).unwrap().publish_batch(0..burst);
+            let _ = broker.producer(&queue).unwrap().publish_batch(0..burst);
             for number in 0..burst {
                 let delivery = consumer.recv().unwrap();
                 assert_eq!(*delivery, number);

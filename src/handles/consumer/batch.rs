@@ -41,7 +41,7 @@ impl<T: Payload> Consumer<T> {
     /// use std::time::Duration;
     ///
     /// let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch(0..5);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch(0..5);
     /// let batch = broker.consumer::<u32>("q")?.recv_batch(10, Duration::ZERO)?;
     /// assert_eq!(batch.len(), 5);
     /// # Ok::<(), leveret::Error>(())
@@ -104,7 +104,7 @@ impl<T: Payload> Consumer<T> {
     /// use std::time::Duration;
     ///
     /// let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch(0..5);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch(0..5);
     /// let consumer = broker.consumer::<u32>("q")?;
     /// let mut receiving = pin!(consumer.recv_batch_async(10, Duration::ZERO));
     /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this

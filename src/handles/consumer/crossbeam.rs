@@ -37,6 +37,9 @@ impl<T: Payload> Consumer<T> {
     ///   at once. Otherwise this happens when the next message arrives, since crossbeam tells a
     ///   sender only then. Messages that were not received return to their places in the queue,
     ///   unmarked. To end an idle consumer at once, use its [`CancelHandle`].
+    /// - The message that the thread hands over, at most one, has left the queue. Until a receiver
+    ///   takes it or the consumer ends, it does not expire, and `return_unseen` does not return it.
+    ///   The other messages expire and return as those of any consumer.
     /// - A receive that does not wait, such as `try_recv`, may miss a message that is just being
     ///   handed over.
     /// - While the broker shuts down, a handler on another thread publishes with a producer of its
@@ -50,7 +53,7 @@ impl<T: Payload> Consumer<T> {
     /// use leveret::Broker;
     ///
     /// let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
     /// let receiver = broker.consumer::<u32>("q")?.into_crossbeam();
     /// let stop = crossbeam_channel::never::<()>();
     /// crossbeam_channel::select! {

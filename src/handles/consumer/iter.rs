@@ -26,7 +26,7 @@ impl<T: Payload> Consumer<T> {
     /// use leveret::{Broker, CancelReason, Queue};
     ///
     /// let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
     /// broker.producer::<String>("q")?.publish("four".to_owned())?;
     /// let consumer = broker.consumer::<u32>("q")?;
     /// let mut sum = 0;
@@ -62,7 +62,7 @@ impl<T: Payload> Consumer<T> {
     /// use leveret::Broker;
     ///
     /// let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch([1, 2, 3]);
     /// let consumer = broker.consumer::<u32>("q")?;
     /// assert_eq!(consumer.try_iter().count(), 3); // the dropped messages return to the queue
     /// let deliveries: Vec<_> = consumer.try_iter().collect::<Result<_, _>>()?;

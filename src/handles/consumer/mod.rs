@@ -381,7 +381,7 @@ impl<T: Payload> Consumer<T> {
     /// # let broker = Broker::new();
     /// # let producer = broker.producer::<u32>("q")?;
     /// let consumer = broker.consumer_builder::<u32>("q").prefetch(1).build()?;
-    /// producer.publish_batch([1, 2]);
+    /// let _ = producer.publish_batch([1, 2]);
     /// let first = consumer.recv()?;
     /// assert!(consumer.try_recv().is_err()); // it holds one message already
     /// consumer.set_prefetch(2);

@@ -38,7 +38,7 @@ impl<T: Payload> Consumer<T> {
     /// # use std::{pin::Pin, task::{Context, Poll, Waker}};
     /// # use leveret::Broker;
     /// # let broker = Broker::new();
-    /// broker.producer::<u32>("q")?.publish_batch([1, 2]);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch([1, 2]);
     /// let consumer = broker.consumer::<u32>("q")?;
     /// let mut stream = consumer.stream();
     /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this

@@ -24,7 +24,7 @@ impl<T: Payload> Consumer<T> {
     /// ```
     /// # let broker = leveret::Broker::new();
     /// let slow = broker.consumer::<u32>("q")?;
-    /// broker.producer::<u32>("q")?.publish_batch(1..=3);
+    /// let _ = broker.producer::<u32>("q")?.publish_batch(1..=3);
     /// let long_task = slow.recv()?;
     /// assert_eq!(slow.return_unseen(), 2);
     ///

@@ -167,7 +167,7 @@ fn a_cancelled_consumer_returns_the_messages_that_it_has_not_shown() {
     both(|connection| {
         let producer = connection.producer::<u32>("q").unwrap();
         let first = connection.consumer::<u32>("q").unwrap();
-        producer.publish_batch(0..10);
+        let _ = producer.publish_batch(0..10);
         let held = first.recv_timeout(SECOND).unwrap();
         first.cancel();
         assert!(matches!(

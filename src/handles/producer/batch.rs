@@ -41,6 +41,7 @@ impl<T: Payload> Producer<T> {
     /// assert!(results.iter().all(|result| result.is_ok()));
     /// # Ok::<(), leveret::Error>(())
     /// ```
+    #[must_use = "each result tells whether its payload was published"]
     pub fn publish_batch(
         &self,
         payloads: impl IntoIterator<Item = T>,
@@ -68,6 +69,7 @@ impl<T: Payload> Producer<T> {
     /// assert!(results.iter().all(|result| result.is_err()));
     /// # Ok::<(), leveret::Error>(())
     /// ```
+    #[must_use = "each result tells whether its payload was published"]
     pub fn try_publish_batch(
         &self,
         payloads: impl IntoIterator<Item = T>,
@@ -82,6 +84,7 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// Each result has the errors of [`publish_timeout`](Self::publish_timeout).
+    #[must_use = "each result tells whether its payload was published"]
     pub fn publish_batch_timeout(
         &self,
         payloads: impl IntoIterator<Item = T>,
@@ -117,6 +120,7 @@ impl<T: Payload> Producer<T> {
     /// }
     /// # Ok::<(), leveret::Error>(())
     /// ```
+    #[must_use = "each result tells whether its payload was published"]
     pub async fn publish_batch_async(
         &self,
         payloads: impl IntoIterator<Item = T>,

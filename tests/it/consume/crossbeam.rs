@@ -13,7 +13,7 @@ fn a_channel_gets_the_messages_in_order_and_ends_with_the_consumer() -> Result {
     let consumer = broker.consumer::<u32>(queue())?;
     let handle = consumer.cancel_handle();
     let receiver = consumer.into_crossbeam();
-    broker.producer(queue())?.publish_batch(0..100);
+    let _ = broker.producer(queue())?.publish_batch(0..100);
     for number in 0..100 {
         let delivery = receiver.recv().unwrap();
         assert_eq!(*delivery, number);
@@ -52,7 +52,7 @@ fn what_the_channel_has_not_received_returns_unmarked_when_it_is_dropped() -> Re
             true => builder.auto_ack().build()?,
             false => builder.build()?,
         };
-        broker.producer(queue())?.publish_batch(0..5);
+        let _ = broker.producer(queue())?.publish_batch(0..5);
         let receiver = consumer.into_crossbeam();
         let clone = receiver.clone();
         receiver.recv().unwrap().ack()?;
@@ -101,7 +101,7 @@ fn a_channel_whose_last_receive_found_nothing_ends_with_the_next_message() -> Re
     );
     drop(receiver);
     let other = broker.consumer::<u32>(queue())?;
-    broker.producer(queue())?.publish_batch([1, 2]);
+    let _ = broker.producer(queue())?.publish_batch([1, 2]);
     let mut came = [other.recv()?, other.recv()?];
     came.sort_by_key(|delivery| **delivery);
     assert!(came.iter().map(|delivery| **delivery).eq([1, 2]));
@@ -115,7 +115,7 @@ fn what_the_channel_holds_returns_when_its_consumer_ends() -> Result {
     let consumer = broker.consumer::<u32>(queue())?;
     let handle = consumer.cancel_handle();
     let receiver = consumer.into_crossbeam();
-    broker.producer(queue())?.publish_batch(0..3);
+    let _ = broker.producer(queue())?.publish_batch(0..3);
     receiver.recv().unwrap().ack()?;
     let other = broker.consumer::<u32>(queue())?;
     handle.cancel();

@@ -8,7 +8,7 @@ use crate::common::{queue, rest};
 fn the_iteration_over_the_present_messages_ends_although_the_dropped_ones_return() -> Result {
     for prefetch in [0, 1, 2, 3, 256] {
         let broker = Broker::new();
-        broker.producer::<u32>(queue())?.publish_batch(0..3);
+        let _ = broker.producer::<u32>(queue())?.publish_batch(0..3);
         let builder = broker.consumer_builder::<u32>(queue());
         let consumer = builder.prefetch(prefetch).build()?;
         assert_eq!(consumer.try_iter().count(), 3, "prefetch {prefetch}");
@@ -30,8 +30,8 @@ fn the_iteration_over_the_present_messages_ends_although_the_dropped_ones_return
 fn the_iteration_over_the_present_messages_ends_beside_a_busy_publisher() -> Result {
     let broker = Broker::new();
     let producer = broker.producer::<u32>("a")?;
-    producer.publish_batch(0..3);
-    broker.producer::<u32>("b")?.publish_batch(0..2);
+    let _ = producer.publish_batch(0..3);
+    let _ = broker.producer::<u32>("b")?.publish_batch(0..2);
     let consumer = broker.consumer_builder::<u32>("a").also("b").build()?;
     let mut came = 0;
     for delivery in consumer.try_iter() {
@@ -46,7 +46,7 @@ fn the_iteration_over_the_present_messages_ends_beside_a_busy_publisher() -> Res
 #[test]
 fn the_iteration_over_the_present_messages_ends_at_a_full_prefetch() -> Result {
     let broker = Broker::new();
-    broker.producer::<u32>(queue())?.publish_batch(0..3);
+    let _ = broker.producer::<u32>(queue())?.publish_batch(0..3);
     let builder = broker.consumer_builder::<u32>(queue());
     let consumer = builder.prefetch(2).build()?;
     let held: Vec<_> = consumer.try_iter().collect::<Result<_, _>>()?;
@@ -57,7 +57,7 @@ fn the_iteration_over_the_present_messages_ends_at_a_full_prefetch() -> Result {
 #[test]
 fn an_iteration_shows_each_message_that_does_not_decode_and_ends_with_the_consumer() -> Result {
     let broker = Broker::new();
-    broker.producer::<u32>(queue())?.publish_batch([1, 2]);
+    let _ = broker.producer::<u32>(queue())?.publish_batch([1, 2]);
     let words = broker.producer::<String>(queue())?;
     words.publish("three".to_owned())?;
     words.publish("four".to_owned())?;

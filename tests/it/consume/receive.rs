@@ -173,7 +173,7 @@ fn a_time_out_names_the_queue_whose_messages_fill_the_prefetch() -> Result {
     let broker = Broker::new();
     let builder = broker.consumer_builder::<u32>("a").also("b").prefetch(1);
     let consumer = builder.build()?;
-    broker.producer("b")?.publish_batch([1, 2]);
+    let _ = broker.producer("b")?.publish_batch([1, 2]);
     let _held = consumer.recv()?;
     match consumer.recv_timeout(Duration::ZERO) {
         Err(RecvTimeoutError::PrefetchReached { queue, prefetch }) => {

@@ -51,7 +51,7 @@ fn a_select_in_a_task_serves_in_turn_and_one_that_is_dropped_wakes_the_next() ->
         block_on(other)?.ack()?;
     }
     for name in ["a", "b"] {
-        broker.producer(name)?.publish_batch(0..10);
+        let _ = broker.producer(name)?.publish_batch(0..10);
     }
     let mut order = Vec::new();
     for _ in 0..20 {
@@ -98,7 +98,7 @@ mod streams {
     #[test]
     fn a_stream_has_the_items_of_an_iteration_and_ends_with_the_consumer() -> Result {
         let broker = Broker::new();
-        broker.producer::<u32>(queue())?.publish_batch([1, 2]);
+        let _ = broker.producer::<u32>(queue())?.publish_batch([1, 2]);
         broker.producer(queue())?.publish("three".to_owned())?;
         let consumer = broker.consumer::<u32>(queue())?;
         let mut stream = consumer.stream();
@@ -127,7 +127,7 @@ mod streams {
     #[test]
     fn a_stream_that_owns_its_consumer_ends_it() -> Result {
         let broker = Broker::new();
-        broker.producer::<u32>(queue())?.publish_batch(0..3);
+        let _ = broker.producer::<u32>(queue())?.publish_batch(0..3);
         let consumer = broker.consumer::<u32>(queue())?;
         let handle = consumer.cancel_handle();
         let mut stream = consumer.into_stream();
@@ -172,7 +172,7 @@ fn a_batch_in_a_task_has_what_arrives_in_time() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let consumer = broker.consumer::<u32>(queue())?;
     let producer = broker.producer(queue())?;
-    producer.publish_batch(0..2);
+    let _ = producer.publish_batch(0..2);
     let alarm = Alarm::new();
     let mut receiving = pin!(consumer.recv_batch_async(5, SECOND));
     assert!(alarm.poll(receiving.as_mut()).is_pending());
@@ -225,7 +225,7 @@ fn a_batch_in_a_task_that_is_dropped_has_received_nothing() -> Result {
             true => builder.auto_ack().build()?,
             false => builder.build()?,
         };
-        broker.producer(queue())?.publish_batch(0..3);
+        let _ = broker.producer(queue())?.publish_batch(0..3);
         let mut dropped = Box::pin(consumer.recv_batch_async(5, PATIENCE));
         assert!(Alarm::new().poll(dropped.as_mut()).is_pending());
         drop(dropped);

@@ -23,10 +23,10 @@ fn counts(broker: &Broker, name: &str) -> QueueSnapshot {
 fn stuck(broker: &Broker, queue: &Queue) -> (Consumer<u32>, leveret::Delivery<u32>) {
     let consumer = broker.consumer::<u32>(queue).unwrap();
     let producer = broker.producer(queue).unwrap();
-    producer.publish_batch(0..5);
+    let _ = producer.publish_batch(0..5);
     let held = consumer.recv().unwrap();
     // Five are in the run that was taken, and five in the inbox.
-    producer.publish_batch(5..10);
+    let _ = producer.publish_batch(5..10);
     (consumer, held)
 }
 
@@ -92,7 +92,7 @@ fn giving_back_returns_the_credit() -> Result {
         .prefetch(4)
         .build()?;
     let producer = broker.producer(queue())?;
-    producer.publish_batch(0..8);
+    let _ = producer.publish_batch(0..8);
     let held = [consumer.recv()?, consumer.recv()?];
     assert_eq!(consumer.return_unseen(), 2);
     let more = [consumer.recv()?, consumer.recv()?];
@@ -128,7 +128,7 @@ fn a_message_behind_a_future_that_is_never_polled_again_can_be_taken_back() -> R
     let consumer = broker.consumer::<u32>(queue())?;
     let mut kept = Box::pin(consumer.recv_async());
     assert!(Alarm::new().poll(kept.as_mut()).is_pending());
-    broker.producer(queue())?.publish_batch(0..3);
+    let _ = broker.producer(queue())?.publish_batch(0..3);
     assert_eq!(broker.return_unseen("q")?, 3);
     let other = broker.consumer::<u32>(queue())?;
     assert_eq!(take(&other), unmarked(0..3));
@@ -140,7 +140,7 @@ fn a_message_behind_a_future_that_is_never_polled_again_can_be_taken_back() -> R
 fn two_stuck_consumers_do_not_get_the_messages_of_each_other() -> Result {
     let broker = Broker::new();
     let consumers = [broker.consumer::<u32>(queue())?, broker.consumer(queue())?];
-    broker.producer(queue())?.publish_batch(0..10);
+    let _ = broker.producer(queue())?.publish_batch(0..10);
     assert_eq!(broker.return_unseen("q")?, 10);
     assert_eq!(counts(&broker, "q").ready.messages, 10);
     assert_eq!(take(&consumers[1]), unmarked(0..10));
@@ -151,8 +151,8 @@ fn two_stuck_consumers_do_not_get_the_messages_of_each_other() -> Result {
 fn a_consumer_of_two_queues_gives_back_to_both() -> Result {
     let broker = Broker::new();
     let consumer = broker.consumer_builder::<u32>("a").also("b").build()?;
-    broker.producer("a")?.publish_batch(0..2);
-    broker.producer("b")?.publish_batch(0..3);
+    let _ = broker.producer("a")?.publish_batch(0..2);
+    let _ = broker.producer("b")?.publish_batch(0..3);
     assert_eq!(broker.return_unseen("b")?, 3);
     assert_eq!(consumer.return_unseen(), 2);
     assert_eq!(take(&consumer).len(), 5);
@@ -165,7 +165,7 @@ fn a_single_active_consumer_that_gave_back_stays_active() -> Result {
     let queue = Queue::new("q").single_active_consumer();
     let active = broker.consumer::<u32>(&queue)?;
     let next = broker.consumer::<u32>(&queue)?;
-    broker.producer(&queue)?.publish_batch(0..3);
+    let _ = broker.producer(&queue)?.publish_batch(0..3);
     assert_eq!(active.return_unseen(), 3);
     assert_eq!(take(&next), []);
     assert_eq!(*active.recv()?, 0);
@@ -194,7 +194,7 @@ fn short_lived(broker: &Broker) -> (Producer<u32>, Consumer<u32>, Consumer<u32>)
     let dead = broker.consumer::<u32>("dead").unwrap();
     let consumer = broker.consumer::<u32>(&queue).unwrap();
     let producer = broker.producer(&queue).unwrap();
-    producer.publish_batch(0..10);
+    let _ = producer.publish_batch(0..10);
     (producer, consumer, dead)
 }
 
@@ -237,9 +237,9 @@ fn expiry_in_advance_returns_the_credit() -> Result {
     let queue = Queue::new("q").message_ttl(SECOND);
     let consumer = broker.consumer_builder::<u32>(&queue).prefetch(2).build()?;
     let producer = broker.producer(&queue)?;
-    producer.publish_batch(0..2);
+    let _ = producer.publish_batch(0..2);
     clock.advance(SECOND / 2);
-    producer.publish_batch(2..4);
+    let _ = producer.publish_batch(2..4);
     clock.advance(SECOND / 2);
     let next = [consumer.try_recv()?, consumer.try_recv()?];
     assert_eq!([*next[0], *next[1]], [2, 3]);

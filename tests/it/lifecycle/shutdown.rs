@@ -432,7 +432,7 @@ fn a_thread_that_has_settled_what_it_received_is_outside_beside_other_receivers(
     let consumer = Arc::new(broker.consumer::<u32>("shared")?);
     let shared = broker.producer::<u32>("shared")?;
     let ring = broker.producer::<u32>(&Queue::new("ring").max_length(1))?;
-    shared.publish_batch([1, 2]);
+    let _ = shared.publish_batch([1, 2]);
     consumer.recv()?.ack()?;
     let (held, done) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     let holding = thread::spawn({
@@ -458,7 +458,7 @@ fn a_thread_that_has_settled_what_it_received_is_outside_beside_other_receivers(
 fn the_messages_of_a_queue_that_is_deleted_meanwhile_are_in_the_report() -> Result {
     let broker = Broker::new();
     let consumer = broker.consumer_builder::<u32>("gone").prefetch(3).build()?;
-    broker.producer::<u32>("gone")?.publish_batch(0..7);
+    let _ = broker.producer::<u32>("gone")?.publish_batch(0..7);
     let held = [consumer.recv()?, consumer.recv()?];
     let (keeper, shutdown) = drained_but_for_one(&broker)?;
     broker.delete(&Queue::new("gone"))?;
@@ -482,8 +482,8 @@ fn a_report_counts_what_was_delivered_dead_lettered_and_dropped() -> Result {
     let consumer = broker.consumer_builder::<u32>(&work).prefetch(1).build()?;
     let plain = broker.consumer::<u32>("plain")?;
     let ring = broker.producer::<u32>(&Queue::new("ring").max_length(1))?;
-    broker.producer::<u32>(&work)?.publish_batch(0..5);
-    broker.producer::<u32>("plain")?.publish_batch(0..3);
+    let _ = broker.producer::<u32>(&work)?.publish_batch(0..5);
+    let _ = broker.producer::<u32>("plain")?.publish_batch(0..3);
     let shutdown = thread::spawn(move || broker.shutdown(HOUR));
     until_refused(ring);
     for _ in 0..2 {

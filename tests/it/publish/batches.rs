@@ -48,7 +48,7 @@ fn each_payload_of_a_batch_to_a_deleted_queue_comes_back() {
 fn a_batch_finds_the_queue_that_took_the_place_of_a_deleted_one() {
     let broker = Broker::new();
     let producer = broker.producer::<u32>(&queue()).unwrap();
-    producer.publish_batch([1]);
+    let _ = producer.publish_batch([1]);
     broker.delete(&queue()).unwrap();
     broker.declare(&queue()).unwrap();
     assert!(producer.publish_batch([2, 3]).iter().all(Result::is_ok));
@@ -86,7 +86,7 @@ fn a_batch_with_a_measure_and_a_codec_of_its_own_carries_both() {
         .sized_by(|text| text.len() as u64 + 100)
         .build()
         .unwrap();
-    producer.publish_batch(["Ada".to_owned()]);
+    let _ = producer.publish_batch(["Ada".to_owned()]);
     let got = broker.simple_queue::<String>("q").unwrap();
     let delivery = got.try_get().unwrap();
     assert_eq!((delivery.as_str(), delivery.info().size()), ("Ada", 103));
