@@ -19,8 +19,6 @@ use std::{
     },
 };
 
-use hashbrown::HashMap;
-
 use crate::{
     engine::{queue::Move, vhost::Drain},
     model::error::{Error, Result},
@@ -66,7 +64,8 @@ pub(super) struct Holders {
     /// Whether a settlement is an acknowledgement at most: there are no claims and no auto-ack.
     is_plain: AtomicBool,
     /// The deliveries that have made producers, by position. A leaf lock.
-    claims: Mutex<HashMap<u64, Claimed>>,
+    /// Most places never have one, so that the map is made for the first.
+    claims: Mutex<Option<BTreeMap<u64, Claimed>>>,
 }
 
 impl Holders {
@@ -83,22 +82,16 @@ impl Holders {
 }
 
 impl Holders {
-    /// Notes that the current thread receives from `source`, which has these holders. `is_first`
-    /// tells whether no other delivery from there is unsettled.
+    /// Whether the current thread was the last to receive here.
     #[inline(always)]
-    pub(super) fn note_receiver<S: Source + 'static>(
-        &self,
-        source: &Arc<S>,
-        is_first: impl FnOnce() -> bool,
-    ) {
-        let last = self.last_receiver.load(Relaxed);
-        if NUMBER.with(Cell::get) != last {
-            self.note_other(source, is_first());
-        }
+    pub(super) fn is_last_receiver(&self) -> bool {
+        NUMBER.with(Cell::get) == self.last_receiver.load(Relaxed)
     }
 
+    /// Notes that the current thread receives from `source`, which has these holders. `is_first`
+    /// tells whether no other delivery from there is unsettled.
     #[inline(never)]
-    fn note_other<S: Source + 'static>(&self, source: &Arc<S>, is_first: bool) {
+    pub(super) fn note_receiver<S: Source + 'static>(&self, source: &Arc<S>, is_first: bool) {
         if NUMBER.with(Cell::get) == 0 {
             NUMBER.with(|number| number.set(LAST_NUMBER.fetch_add(1, Relaxed) + 1));
         }
@@ -161,6 +154,7 @@ impl Holders {
     pub(super) fn claim(&self, position: u64, drain: &Arc<Drain>) -> Claim {
         let mut claims = self.claims.lock();
         self.is_plain.store(false, SeqCst);
+        let claims = claims.get_or_insert_default();
         claims.entry(position).or_default().claim(drain)
     }
 
@@ -176,8 +170,11 @@ impl Holders {
             return;
         }
         let mut claims = self.claims.lock();
-        claims.remove(&position);
-        self.is_plain.store(claims.is_empty(), SeqCst);
+        if let Some(claims) = claims.as_mut() {
+            claims.remove(&position);
+        }
+        let is_plain = claims.as_ref().is_none_or(BTreeMap::is_empty);
+        self.is_plain.store(is_plain, SeqCst);
     }
 }
 

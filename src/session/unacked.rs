@@ -91,7 +91,15 @@ impl DeliveryOrigin {
     /// messages no receiver was shown before, though the queue has handed them out.
     #[inline]
     pub(crate) fn note_receiver(self: &Arc<Self>, not_shown: impl FnOnce() -> u64) {
-        let is_first = || self.unsettled() <= not_shown();
+        if !self.holders.is_last_receiver() {
+            self.note_other_receiver(not_shown());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_other_receiver(self: &Arc<Self>, not_shown: u64) {
+        let is_first = self.unsettled() <= not_shown;
         self.holders.note_receiver(self, is_first);
     }
 

@@ -327,7 +327,7 @@ impl Channel {
         let name = Name::of_entity(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
         let origin = core.gate().getter(&name)?.into_origin();
-        core.holders.note_receiver(core, || false);
+        core.note_receiver();
         let queue = Arc::clone(&origin.queue);
         let got = vhost.get(&queue, |mut envelope, left| {
             // The delivery gets its tag and its entry before the queue delivers anything else to

@@ -329,7 +329,7 @@ impl Events {
     /// Notes that this thread receives the deliveries of the channel.
     fn noted(&self, event: Event) -> Event {
         if matches!(event, Event::Delivery(_)) {
-            self.core.holders.note_receiver(&self.core, || false);
+            self.core.note_receiver();
         }
         event
     }

@@ -283,6 +283,13 @@ impl ChannelCore {
 }
 
 impl ChannelCore {
+    /// Notes that the current thread receives the deliveries of the channel.
+    fn note_receiver(self: &Arc<Self>) {
+        if !self.holders.is_last_receiver() {
+            self.holders.note_receiver(self, false);
+        }
+    }
+
     /// Admits publishes of this channel, as [`holding::admit`] does.
     ///
     /// # Errors
