@@ -1,12 +1,6 @@
 //! Publishes that wait for room in blocking queues.
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::VecDeque, sync::Arc, task::Poll};
 
 use super::{Published, VirtualHost, publish::PushFailure};
 use crate::{
@@ -15,7 +9,7 @@ use crate::{
     model::name::Name,
     runtime::{
         clock::Deadline,
-        waiter::{self, TaskWait, Ticket, WaitList, Waitable},
+        waiter::{self, Ticket, WaitList, Waitable, WaitingAny},
     },
 };
 
@@ -151,15 +145,9 @@ impl BlockedPublish {
     }
 
     /// As [`wait_or`](Self::wait_or), for a task.
-    pub(crate) fn or<E: Waitable<Output = ()>>(
-        &self,
-        end: E,
-        ends_with_drain: bool,
-    ) -> WaitForRoom<'_, E> {
-        WaitForRoom {
-            sources: [RoomOrEnd::End(end), RoomOrEnd::Room(self, ends_with_drain)],
-            task: TaskWait::default(),
-        }
+    pub(crate) async fn or<E: Waitable<Output = ()>>(&self, end: E, ends_with_drain: bool) {
+        let sources = [RoomOrEnd::End(end), RoomOrEnd::Room(self, ends_with_drain)];
+        WaitingAny::new(sources).await;
     }
 
     fn attempt(&self, ends_with_drain: bool, ticket: Option<Ticket<'_>>) -> Poll<()> {
@@ -213,32 +201,5 @@ impl<E: Waitable<Output = ()>> Waitable for RoomOrEnd<'_, E> {
             RoomOrEnd::Room(room, _) => room.with_waiters(f),
             RoomOrEnd::End(end) => end.with_waiters(f),
         }
-    }
-}
-
-/// A task that waits for room.
-///
-/// # If dropped
-/// The task stops waiting.
-pub(crate) struct WaitForRoom<'a, E: Waitable<Output = ()>> {
-    sources: [RoomOrEnd<'a, E>; 2],
-    task: TaskWait,
-}
-
-// No field is pinned.
-impl<E: Waitable<Output = ()>> Unpin for WaitForRoom<'_, E> {}
-
-impl<E: Waitable<Output = ()>> Future for WaitForRoom<'_, E> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let WaitForRoom { sources, task } = self.get_mut();
-        task.poll(sources, 0, context).map(drop)
-    }
-}
-
-impl<E: Waitable<Output = ()>> Drop for WaitForRoom<'_, E> {
-    fn drop(&mut self) {
-        self.task.leave(&self.sources);
     }
 }

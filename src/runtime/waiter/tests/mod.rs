@@ -138,36 +138,6 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// A future over several sources, as `Select` makes one.
-struct WaitingAny {
-    sources: Vec<Items>,
-    task: TaskWait,
-}
-
-impl WaitingAny {
-    fn new(sources: impl IntoIterator<Item = Items>) -> Self {
-        WaitingAny {
-            sources: sources.into_iter().collect(),
-            task: TaskWait::default(),
-        }
-    }
-}
-
-impl Future for WaitingAny {
-    type Output = (usize, Option<u32>);
-
-    fn poll(self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let WaitingAny { sources, task } = self.get_mut();
-        task.poll(sources, 0, context)
-    }
-}
-
-impl Drop for WaitingAny {
-    fn drop(&mut self) {
-        self.task.leave(&self.sources);
-    }
-}
-
 fn join<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
     threads.map(|thread| thread.join().unwrap())
 }
