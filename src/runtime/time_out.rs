@@ -64,6 +64,7 @@ impl Waitable for TimeOut {
 /// # If dropped
 /// Its timer is cancelled.
 pub(crate) struct Until<'a> {
+    time_out: Arc<TimeOut>,
     waiting: Waiting<Arc<TimeOut>>,
     timers: &'a Timers,
     timer: TimerKey,
@@ -76,10 +77,16 @@ impl<'a> Until<'a> {
         let timer = timers.add(at, target);
         timers.wake_thread();
         Until {
-            waiting: Waiting::new(time_out),
+            waiting: Waiting::new(Arc::clone(&time_out)),
+            time_out,
             timers,
             timer,
         }
+    }
+
+    /// The time-out, for a wait that has other sources as well.
+    pub(crate) fn time_out(&self) -> &Arc<TimeOut> {
+        &self.time_out
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Weak},
+    sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
@@ -19,7 +19,7 @@ use crate::{
     message::envelope::NEVER,
     model::error::{CancelReason, Error, Result},
     runtime::{
-        time_out::TimeOut,
+        time_out::{TimeOut, Until},
         timers::UserThread,
         waiter::{self, Ticket, WaitList, Waitable, WaitingAny},
     },
@@ -139,13 +139,11 @@ impl BrokerCore {
     pub(crate) async fn shutdown_async(&self, deadline: Duration) -> Result<ShutdownReport> {
         let until = self.time.deadline(deadline).map(|deadline| deadline.at());
         let shutdown = self.begin_shutdown(until)?;
-        let time_out = Arc::new(TimeOut::default());
-        let timer = until.map(|until| {
-            let target: Weak<TimeOut> = Arc::downgrade(&time_out);
-            let timer = self.timers.add(until, target);
-            self.timers.wake_thread();
-            timer
-        });
+        let until = until.map(|until| Until::new(&self.timers, until));
+        let time_out = match &until {
+            Some(until) => Arc::clone(until.time_out()),
+            None => Arc::default(),
+        };
         let mut timed_out = deadline.is_zero() && shutdown.awaited().is_some();
         while !timed_out {
             let Some(awaited) = shutdown.awaited() else {
@@ -161,7 +159,7 @@ impl BrokerCore {
             WaitingAny::new([deadline, Awaited::UserCode(thread)]).await;
         }
         // Not before, since the deadline is a timer.
-        timer.map(|timer| self.timers.cancel(&timer));
+        drop(until);
         self.timers.stop();
         Ok(report)
     }
