@@ -20,7 +20,7 @@ use crate::{
         error::{EntityKind, Error, Result},
         name::Name,
     },
-    runtime::{catch_panic::catch_panic, clock::TimerTarget},
+    runtime::clock::TimerTarget,
 };
 
 /// How many messages are taken out of a delay queue in one critical section.
@@ -35,8 +35,7 @@ struct DelayQueueTimer {
 impl TimerTarget for DelayQueueTimer {
     fn fire(&self, now: Instant) {
         if let (Some(vhost), Some(delay_queue)) = (self.vhost.upgrade(), self.queue.upgrade()) {
-            // A clock that panics ends this run, and not the timer.
-            catch_panic(|| vhost.route_due_messages(&delay_queue, vhost.nanos_at(now)));
+            vhost.route_due_messages(&delay_queue, vhost.nanos_at(now));
             // Only now, so that no other thread routes the next run before this one. If more is
             // due, the timer fires again at once.
             vhost.set_timer(&delay_queue);

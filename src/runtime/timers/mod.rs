@@ -149,9 +149,7 @@ impl TimersShared {
     fn run(&self) {
         let _elsewhere = run_elsewhere(self.user_code.clone());
         loop {
-            // A clock that panics must not end the thread. Until it recovers, the real time is
-            // used.
-            let now = catch_panic(|| self.time.now()).unwrap_or_else(Instant::now);
+            let now = self.time.now();
             let next = {
                 let mut state = self.state.lock();
                 if state.stopped {
