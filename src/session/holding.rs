@@ -35,6 +35,7 @@ pub(super) trait Source: Send + Sync {
 /// A number of its own for each thread that receives; 0 for the others.
 type ThreadNumber = u64;
 
+/// The number of no thread.
 const NOBODY: ThreadNumber = ThreadNumber::MAX;
 
 static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -49,6 +50,27 @@ thread_local! {
         })
     };
 }
+
+/// The places that one thread has received from, with some that are gone.
+struct Sources {
+    by_address: BTreeMap<usize, Weak<dyn Source>>,
+    /// At this number those that are gone are forgotten.
+    most: usize,
+}
+
+impl Sources {
+    fn add<S: Source + 'static>(&mut self, source: &Arc<S>) {
+        if self.by_address.len() >= self.most {
+            self.by_address.retain(|_, known| known.strong_count() > 0);
+            self.most = (2 * self.by_address.len()).max(FEW_SOURCES);
+        }
+        let weak: Weak<S> = Arc::downgrade(source);
+        self.by_address.insert(Arc::as_ptr(source).addr(), weak);
+    }
+}
+
+/// From this number on, sources that are gone are looked for.
+const FEW_SOURCES: usize = 8;
 
 /// Who holds the unsettled deliveries of one place.
 #[derive(Debug)]
@@ -79,9 +101,7 @@ impl Holders {
             claims: Mutex::default(),
         }
     }
-}
 
-impl Holders {
     /// Whether the current thread was the last to receive here.
     #[inline(always)]
     pub(super) fn is_last_receiver(&self) -> bool {
@@ -92,10 +112,12 @@ impl Holders {
     /// tells whether no other delivery from there is unsettled.
     #[inline(never)]
     pub(super) fn note_receiver<S: Source + 'static>(&self, source: &Arc<S>, is_first: bool) {
-        if NUMBER.with(Cell::get) == 0 {
-            NUMBER.with(|number| number.set(LAST_NUMBER.fetch_add(1, Relaxed) + 1));
-        }
-        let number = NUMBER.with(Cell::get);
+        let number = NUMBER.with(|number| {
+            if number.get() == 0 {
+                number.set(LAST_NUMBER.fetch_add(1, Relaxed) + 1);
+            }
+            number.get()
+        });
         {
             let mut receivers = self.receivers.lock();
             if is_first {
@@ -114,29 +136,8 @@ impl Holders {
     pub(super) fn includes_this_thread(&self) -> bool {
         self.receivers.lock().contains(&NUMBER.with(Cell::get))
     }
-}
 
-/// The places that one thread has received from, with some that are gone.
-struct Sources {
-    by_address: BTreeMap<usize, Weak<dyn Source>>,
-    /// At this number those that are gone are forgotten.
-    most: usize,
-}
-
-impl Sources {
-    fn add<S: Source + 'static>(&mut self, source: &Arc<S>) {
-        if self.by_address.len() >= self.most {
-            self.by_address.retain(|_, known| known.strong_count() > 0);
-            self.most = (2 * self.by_address.len()).max(FEW_SOURCES);
-        }
-        let weak: Weak<S> = Arc::downgrade(source);
-        self.by_address.insert(Arc::as_ptr(source).addr(), weak);
-    }
-}
-
-const FEW_SOURCES: usize = 8;
-
-impl Holders {
+    /// Counts one more unsettled get.
     pub(super) fn count_get(&self) {
         self.gets.fetch_add(1, SeqCst);
     }
