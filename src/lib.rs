@@ -310,7 +310,8 @@
 //! A folder imports only from the folders below it; a test checks that.
 //!
 //! ```text
-//! 6  management  snapshots, redrive, delayed messages
+//! 7  management  snapshots, redrive, delayed messages
+//! 6  patterns    workers
 //! 5  handles     broker, producer, consumer, simple queue, select
 //! 4  session     the gate, publishers, subscribers, connections, channels, the broker's core
 //! 3  engine      exchanges, queues, policies; above them the virtual host
@@ -351,6 +352,7 @@ mod interleavings;
 mod management;
 mod message;
 mod model;
+mod patterns;
 mod runtime;
 mod session;
 
@@ -405,7 +407,7 @@ pub use crate::{
         undecoded::Undecoded,
     },
 };
-pub use crate::{message::codec, session::channel};
+pub use crate::{message::codec, patterns::worker, session::channel};
 
 /// Pages beside the reference: design, differences from RabbitMQ, comparison and performance.
 ///

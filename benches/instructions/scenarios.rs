@@ -15,8 +15,8 @@ pub const CYCLE: u64 = 64;
 pub struct Scenario {
     /// The name of its module in this file.
     pub name: &'static str,
-    /// The functions of the module, each called once for every message. A step of two functions has
-    /// a `+` between their names.
+    /// The functions of the module, each called once for every message, or once for every cycle. A
+    /// step of two functions has a `+` between their names.
     pub steps: &'static [&'static str],
     /// Runs this number of cycles.
     pub run: fn(u64),
@@ -52,6 +52,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "simple_queue",
         steps: &["put", "get"],
         run: simple_queue::run,
+    },
+    Scenario {
+        name: "worker",
+        steps: &["by_hand", "worker", "middleware"],
+        run: worker::run,
     },
 ];
 
@@ -292,6 +297,102 @@ mod simple_queue {
     #[inline(never)]
     fn get(queue: &SimpleQueue<Plain>) -> Result<Delivery<Plain>, RecvError> {
         queue.get()
+    }
+}
+
+/// A worker beside a loop that is written by hand, for the messages of a cycle.
+mod worker {
+    use std::{
+        future::Future,
+        pin::Pin,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering::Relaxed},
+        },
+        task::{Context, Waker},
+    };
+
+    use leveret::{
+        Broker, Consumer, Producer,
+        worker::{Middleware, WorkerBuilder, WorkerReport},
+    };
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    type Running = Pin<Box<dyn Future<Output = leveret::Result<WorkerReport>>>>;
+
+    struct Nothing;
+
+    impl Middleware for Nothing {}
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let seen = Arc::new(AtomicU64::new(0));
+        let consumer = broker.consumer("by hand").expect("a new queue");
+        let mut plain = start(broker.worker("plain"), &seen);
+        let three = broker.worker("middleware");
+        let three = three.middleware(Nothing).middleware(Nothing);
+        let mut three = start(three.middleware(Nothing), &seen);
+        let producers = ["by hand", "plain", "middleware"];
+        let producers = producers.map(|queue| broker.producer(queue).expect("the queue is there"));
+        for cycle in 1..=cycles {
+            for producer in &producers {
+                publish(producer);
+            }
+            by_hand(&consumer, &seen);
+            worker(&mut plain);
+            middleware(&mut three);
+            assert_eq!(seen.load(Relaxed), 3 * cycle * CYCLE);
+        }
+    }
+
+    fn start(worker: WorkerBuilder<Plain>, seen: &Arc<AtomicU64>) -> Running {
+        let seen = Arc::clone(seen);
+        let worker = worker.handler(move |item, _| see(item, &seen));
+        let mut running = Box::pin(worker.run_async());
+        assert!(poll(running.as_mut()));
+        running
+    }
+
+    fn publish(producer: &Producer<Plain>) {
+        for id in 0..CYCLE {
+            producer
+                .publish(Plain::make(id))
+                .expect("the broker is there");
+        }
+    }
+
+    #[inline(always)]
+    fn see(item: &Plain, seen: &AtomicU64) {
+        assert!(item.id < CYCLE);
+        seen.store(seen.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Polls until the worker waits. Returns whether it runs.
+    fn poll(mut running: Pin<&mut dyn Future<Output = leveret::Result<WorkerReport>>>) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        // It yields once in a cycle.
+        (0..2).all(|_| running.as_mut().poll(&mut context).is_pending())
+    }
+
+    #[inline(never)]
+    fn by_hand(consumer: &Consumer<Plain>, seen: &AtomicU64) {
+        for _ in 0..CYCLE {
+            let delivery = consumer.recv().expect("the broker is there");
+            see(&delivery, seen);
+            delivery.ack().expect("the broker is there");
+        }
+    }
+
+    #[inline(never)]
+    fn worker(running: &mut Running) {
+        assert!(poll(running.as_mut()));
+    }
+
+    #[inline(never)]
+    fn middleware(running: &mut Running) {
+        assert!(poll(running.as_mut()));
     }
 }
 

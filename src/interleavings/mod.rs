@@ -23,12 +23,14 @@ mod topology;
 mod unseen;
 mod user_code;
 mod waiting;
+mod worker;
 
 use std::{
     future::Future,
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use shuttle::{
@@ -44,8 +46,9 @@ use crate::{
     message::{payload::Local, properties::Properties},
     model::descriptions::Queue,
     runtime::{
+        block_on::block_on,
         sync::thread::{self, JoinHandle},
-        waiter::tests::{Flag, block_on},
+        waiter::tests::Flag,
     },
     session::{
         channel::{Channel, PublishOptions},

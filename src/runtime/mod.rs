@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of messages.
 
+pub(crate) mod block_on;
 pub(crate) mod catch_panic;
 pub(crate) mod clock;
 #[cfg_attr(
@@ -14,6 +15,7 @@ pub(crate) mod clock;
 )]
 pub(crate) mod completion;
 pub(crate) mod keyed_list;
+pub(crate) mod signal;
 pub(crate) mod sync;
 pub(crate) mod time_out;
 pub(crate) mod timers;

@@ -16,10 +16,10 @@ use crate::{
     message::{
         codec::{Codecs, Json},
         envelope::Envelope,
-        payload::{Payload, SealedPayload},
+        payload::Payload,
     },
     model::error::{CodecError, Result},
-    runtime::{catch_panic::catch_panic, user_drop::drop_user_value},
+    runtime::catch_panic::catch_panic,
 };
 
 /// A received message, owned. It derefs to its payload, and settling consumes it.
@@ -250,6 +250,13 @@ impl<T: Payload> Delivery<T> {
         self.nack(Requeue::No)
     }
 
+    /// Takes the delivery apart: the payload, if it is not in the message itself, and the rest.
+    pub(crate) fn into_parts(mut self) -> (Option<Box<T>>, DeliveryInfo) {
+        let opened = self.opened.take();
+        let info = std::mem::replace(&mut self.info, DeliveryInfo::settled());
+        (opened, info)
+    }
+
     /// Takes the message out unsettled. It is to be received again.
     pub(crate) fn unread(mut self) -> Option<Envelope> {
         self.restore();
@@ -267,10 +274,7 @@ impl<T: Payload> Delivery<T> {
     /// It is not inlined, since most messages hold their payload themselves.
     #[inline(never)]
     fn put_back(&self, opened: Box<T>) {
-        match self.info.unacked.envelope() {
-            Some(envelope) => SealedPayload::restore(envelope.body(), opened),
-            None => drop_user_value(opened),
-        }
+        self.info.restore(opened);
     }
 }
 
@@ -278,13 +282,7 @@ impl<T: Payload> Deref for Delivery<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        let inside = || {
-            self.info
-                .unacked
-                .envelope()
-                .and_then(|envelope| envelope.body().downcast_ref::<T>())
-        };
-        match self.opened.as_deref().or_else(inside) {
+        match self.opened.as_deref().or_else(|| self.info.payload()) {
             Some(payload) => payload,
             None => without_payload(),
         }

@@ -2,14 +2,23 @@
 
 use std::fmt;
 
-use super::unacked::Unacked;
+use super::{
+    holding::Claim,
+    unacked::{Requeue, Unacked},
+};
 use crate::{
-    message::{envelope::Envelope, properties::Properties},
+    message::{
+        envelope::Envelope,
+        payload::{Payload, SealedPayload},
+        properties::Properties,
+    },
     model::{
         bytes::Bytes,
         error::{CodecError, Result},
+        field_value::FieldValue,
         name::Name,
     },
+    runtime::user_drop::drop_user_value,
 };
 
 /// The information about a delivery besides its payload.
@@ -41,6 +50,50 @@ pub struct DeliveryInfo {
 /// The name of everything about a settled message. It is never seen, since settling consumes the
 /// delivery.
 static NOWHERE: Name = Name::empty();
+
+/// For the layers above, which have a delivery in parts.
+impl DeliveryInfo {
+    /// The information about a message that is settled.
+    pub(super) fn settled() -> DeliveryInfo {
+        DeliveryInfo {
+            unacked: Unacked::settled(),
+        }
+    }
+
+    /// The payload, if the message has it itself.
+    #[inline(always)]
+    pub(crate) fn payload<T: Payload>(&self) -> Option<&T> {
+        self.unacked.envelope()?.body().downcast_ref()
+    }
+
+    /// Puts a payload that was taken out of the message back into it, and drops a decoded one.
+    pub(crate) fn restore<T: Payload>(&self, opened: Box<T>) {
+        match self.unacked.envelope() {
+            Some(envelope) => SealedPayload::restore(envelope.body(), opened),
+            None => drop_user_value(opened),
+        }
+    }
+
+    /// The claim of this delivery, for a producer.
+    pub(crate) fn claim(&self) -> Claim {
+        self.unacked.claim()
+    }
+
+    /// Adds a header to the message. It stays when the message is requeued or dead-lettered.
+    pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
+        self.unacked.add_header(name, value);
+    }
+
+    /// Acknowledges the message, as [`Delivery::ack`](super::delivery::Delivery::ack) does.
+    pub(crate) fn ack(&mut self) -> Result {
+        self.unacked.ack()
+    }
+
+    /// Rejects the message, as [`Delivery::nack`](super::delivery::Delivery::nack) does.
+    pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
+        self.unacked.nack(requeue)
+    }
+}
 
 impl DeliveryInfo {
     /// The queue of the message.

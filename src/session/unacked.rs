@@ -22,7 +22,7 @@ use crate::{
         vhost::{Drain, VirtualHost},
     },
     message::envelope::{Envelope, ExchangeId},
-    model::{error::Result, name::Name},
+    model::{error::Result, field_value::FieldValue, name::Name},
     runtime::{sync::thread_local, waiter::Wake},
 };
 
@@ -288,6 +288,21 @@ impl Unacked {
         Unacked {
             origin: Some(origin),
             envelope,
+        }
+    }
+
+    /// One that is settled.
+    pub(super) fn settled() -> Unacked {
+        Unacked {
+            origin: None,
+            envelope: Envelope::empty(),
+        }
+    }
+
+    /// Adds a header to the message, unless it is settled.
+    pub(super) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
+        if self.origin.is_some() {
+            self.envelope.add_header(name, value);
         }
     }
 

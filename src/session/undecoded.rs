@@ -81,6 +81,11 @@ impl Undecoded {
         &self.info
     }
 
+    /// The information about the message, without the reason.
+    pub(crate) fn into_info(mut self) -> DeliveryInfo {
+        std::mem::replace(&mut self.info, DeliveryInfo::settled())
+    }
+
     /// The claim of this message, for a producer.
     pub(crate) fn claim(&self) -> Claim {
         self.info.unacked.claim()

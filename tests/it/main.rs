@@ -32,3 +32,4 @@ mod redrive;
 mod settle;
 mod stress;
 mod topology;
+mod worker;

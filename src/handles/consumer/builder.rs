@@ -70,6 +70,11 @@ impl<T: Payload> ConsumerBuilder<T> {
         }
     }
 
+    /// The name of the first queue, as described.
+    pub(crate) fn first_queue(&self) -> &str {
+        self.queues.first().map_or("", Queue::name)
+    }
+
     /// Ends the consumer when the channel ends.
     pub(crate) fn of_channel(mut self, channel: &Arc<channel::ChannelCore>) -> Self {
         self.channel = Some(Arc::clone(channel));

@@ -363,6 +363,21 @@ impl<T: Payload> Consumer<T> {
         self.queues[0].subscriber.origin().queue.name()
     }
 
+    /// The names of all queues.
+    pub(crate) fn queue_names(&self) -> Vec<Name> {
+        let names = self.queues.iter();
+        names
+            .map(|queue| queue.subscriber.origin().queue.name().clone())
+            .collect()
+    }
+
+    /// Waits a moment for a message, if there is one queue. A thread does it before it sleeps.
+    pub(crate) fn spin_for_more(&self) {
+        if let [queue] = &*self.queues {
+            queue.subscriber.spin_for_more();
+        }
+    }
+
     /// Returns the consumer tag, which identifies the consumer at its queues.
     pub fn tag(&self) -> &Name {
         &self.queues[0].subscriber.origin().consumer_tag

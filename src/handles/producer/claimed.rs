@@ -3,7 +3,9 @@
 use super::Producer;
 use crate::{
     message::payload::Payload,
-    session::{delivery::Delivery, publisher::Claim, undecoded::Undecoded},
+    session::{
+        delivery::Delivery, delivery_info::DeliveryInfo, publisher::Claim, undecoded::Undecoded,
+    },
 };
 
 impl<T: Payload> Delivery<T> {
@@ -56,6 +58,11 @@ impl Undecoded {
 }
 
 impl<T: Payload> Producer<T> {
+    /// Makes a producer that publishes on behalf of a delivery.
+    pub(crate) fn on_behalf_of(&self, info: &DeliveryInfo) -> Producer<T> {
+        self.with_claim(info.claim())
+    }
+
     fn with_claim(&self, claim: Claim) -> Producer<T> {
         Producer {
             publisher: self.publisher.with_claim(claim),

@@ -160,6 +160,12 @@ pub enum Error {
     /// [`ShutDown`](Self::ShutDown) comes after a shutdown.
     #[error("the broker has ended: its last `Broker` clone was dropped")]
     BrokerDropped,
+    /// A reply is asked for, and the message does not say where it goes: it has no `reply_to`.
+    #[error("the message has no `reply_to`")]
+    NoReplyTo,
+    /// The system cannot start a thread.
+    #[error("a thread cannot be started: {0}")]
+    Thread(Arc<str>),
     /// The time-out passed first.
     #[error("timed out")]
     Timeout,
@@ -198,6 +204,8 @@ impl Error {
             | Error::ConnectionClosed
             | Error::ShutDown
             | Error::BrokerDropped
+            | Error::NoReplyTo
+            | Error::Thread(_)
             | Error::Timeout
             | Error::PrefetchReached { .. } => return None,
         })

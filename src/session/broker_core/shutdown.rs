@@ -19,7 +19,8 @@ use crate::{
     message::envelope::NEVER,
     model::error::{CancelReason, Error, Result},
     runtime::{
-        time_out::{TimeOut, Until},
+        signal::Signal,
+        time_out::Until,
         timers::UserThread,
         waiter::{self, Ticket, WaitList, Waitable, WaitingAny},
     },
@@ -42,7 +43,7 @@ enum Awaited {
     /// User code that was due at a timer.
     UserCode(Arc<UserThread>),
     /// The deadline, for a task.
-    Deadline(Arc<TimeOut>),
+    Deadline(Arc<Signal>),
 }
 
 impl Waitable for Awaited {

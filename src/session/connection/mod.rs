@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use super::{
@@ -25,7 +26,7 @@ use crate::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::sync::Mutex,
+    runtime::{clock::Time, sync::Mutex, time_out::Until},
 };
 
 /// A connection of a user to a virtual host of a [`Broker`](crate::Broker).
@@ -212,6 +213,17 @@ impl Connection {
                 core: Arc::new(core),
             }),
         }
+    }
+
+    /// The time of the broker.
+    pub(crate) fn time(&self) -> &Time {
+        self.gate().vhost().time()
+    }
+
+    /// A future that is ready after `time`. `None` if no instant can represent the end.
+    pub(crate) fn after(&self, time: Duration) -> Option<Until<'_>> {
+        let end = self.time().deadline(time)?.at();
+        Some(Until::new(self.gate().vhost().timers(), end))
     }
 
     pub(crate) fn core(&self) -> &Arc<ConnectionCore> {

@@ -123,21 +123,6 @@ impl TaskWake for Flag {
     }
 }
 
-/// Runs a future on this thread until it is ready.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let flag = Flag::new();
-    let waker = Waker::from(flag.clone());
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        while !flag.take() {
-            thread::park();
-        }
-    }
-}
-
 fn join<T, const N: usize>(threads: [JoinHandle<T>; N]) -> [T; N] {
     threads.map(|thread| thread.join().unwrap())
 }

@@ -1,0 +1,292 @@
+//! [`WorkerBuilder`].
+
+use std::{fmt, future::Future, sync::Arc};
+
+use super::{
+    Context, HandlerError, HandlerResult, Job, Middleware, Settle, Worker, WorkerReport,
+    core::Shared, handler::Handler, hooks::Hooks,
+};
+use crate::{
+    handles::consumer::ConsumerBuilder,
+    message::{codec::Codecs, payload::Payload},
+    model::{descriptions::Queue, error::Result},
+    session::{connection::Connection, undecoded::Undecoded},
+};
+
+/// Builds a worker: the queues, the settings, and at last the handler.
+/// [`Connection::worker`] returns it.
+///
+/// # Settlement
+/// The result of the handler settles the message. `Ok` or nothing acknowledges it, and a
+/// [`Settle`] says what else. An error or a panic rejects the message: it is dead-lettered if its
+/// queue has a dead letter exchange, and dropped if not. The worker goes on. The dead letter has
+/// the headers `x-exception-type`, `x-exception-message` and `x-exception-worker`.
+/// [`on_error`](Self::on_error) and a [`Middleware`] can decide otherwise.
+///
+/// # RabbitMQ
+/// `ConsumerMixin` of kombu, around `basic.consume`.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Queue};
+/// use std::time::Duration;
+///
+/// let broker = Broker::new();
+/// broker.declare(&Queue::new("dead"))?;
+/// let tasks = Queue::new("tasks").dead_letter_exchange("").dead_letter_routing_key("dead");
+/// let worker = broker.worker::<String>(&tasks).concurrency(2).handler(|task, _| {
+///     task.parse::<u32>().map(drop)
+/// });
+/// let worker = worker.spawn()?;
+/// let tasks = broker.producer::<String>(&tasks)?;
+/// tasks.publish("7".to_owned())?;
+/// tasks.publish("seven".to_owned())?;
+///
+/// let dead = broker.consumer::<String>("dead")?.recv()?;
+/// assert_eq!(*dead, "seven");
+/// let headers = dead.info().properties().headers.clone().unwrap_or_default();
+/// assert_eq!(headers.get("x-exception-message"), Some(&"invalid digit found in string".into()));
+/// let report = worker.stop_and_drain(Duration::from_secs(10));
+/// assert_eq!((report.counts.acked, report.counts.rejected), (1, 1));
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[must_use = "a worker builder does nothing until it gets a handler, and the worker runs"]
+pub struct WorkerBuilder<T: Payload> {
+    connection: Result<Connection>,
+    consumer: ConsumerBuilder<T>,
+    name: String,
+    concurrency: usize,
+    middleware: Vec<Arc<dyn Middleware>>,
+    hooks: Hooks,
+}
+
+impl<T: Payload> WorkerBuilder<T> {
+    pub(crate) fn new(
+        connection: Result<Connection>,
+        consumer: ConsumerBuilder<T>,
+    ) -> WorkerBuilder<T> {
+        WorkerBuilder {
+            connection,
+            name: consumer.first_queue().to_owned(),
+            consumer,
+            concurrency: 1,
+            middleware: Vec::new(),
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// Adds a queue, as [`ConsumerBuilder::also`] does.
+    pub fn also(mut self, queue: impl Into<Queue>) -> Self {
+        self.consumer = self.consumer.also(queue);
+        self
+    }
+
+    /// Sets the name of the worker, for reports, headers and the names of its threads. The default
+    /// is the name of its first queue.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the number of messages that are handled at the same time: the number of threads, or of
+    /// futures in a task. The default is 1; 0 counts as 1.
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency.max(1);
+        self
+    }
+
+    /// Sets the number of unsettled messages that the worker may hold from each queue, as
+    /// [`ConsumerBuilder::prefetch`] does. The default is 256.
+    ///
+    /// With a prefetch below the [`concurrency`](Self::concurrency) some handlers never run at the
+    /// same time. If handlers take long and several workers share a queue, a small prefetch leaves
+    /// the backlog to all of them.
+    pub fn prefetch(mut self, prefetch: u32) -> Self {
+        self.consumer = self.consumer.prefetch(prefetch);
+        self
+    }
+
+    /// Sets the priority of the consumer, as [`ConsumerBuilder::priority`] does.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.consumer = self.consumer.priority(priority);
+        self
+    }
+
+    /// Makes the consumer exclusive, as [`ConsumerBuilder::exclusive`] does.
+    pub fn exclusive(mut self) -> Self {
+        self.consumer = self.consumer.exclusive();
+        self
+    }
+
+    /// Sets the consumer tag, as [`ConsumerBuilder::tag`] does.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.consumer = self.consumer.tag(tag);
+        self
+    }
+
+    /// Sets the codecs, as [`ConsumerBuilder::codecs`] does.
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.consumer = self.consumer.codecs(codecs);
+        self
+    }
+
+    /// Accepts only these content types, as [`ConsumerBuilder::accept`] does. A message of another
+    /// type goes to [`on_decode_error`](Self::on_decode_error).
+    pub fn accept<I>(mut self, content_types: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        self.consumer = self.consumer.accept(content_types);
+        self
+    }
+
+    /// Adds a [`Middleware`]. The first one is the outermost: it is asked first, and learns of the
+    /// outcome last.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
+    }
+
+    /// Sets a hook that is called with the name of the worker when it starts.
+    pub fn on_start(mut self, hook: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.hooks.start = Some(Box::new(hook));
+        self
+    }
+
+    /// Sets a hook that is called each time when the worker finds no message and is about to wait.
+    pub fn on_idle(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.hooks.idle = Some(Box::new(hook));
+        self
+    }
+
+    /// Sets a hook for each failure of a handler, which decides what becomes of the message.
+    /// Without it the message is rejected.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::worker::{Failure, Settle};
+    /// # let broker = leveret::Broker::new();
+    /// let worker = broker.worker::<String>("tasks").on_error(|error, context| {
+    ///     eprintln!("{} failed at a message: {error}", context.worker());
+    ///     match error.failure() {
+    ///         Failure::Panic => Settle::DeadLetter("a bug".to_owned()),
+    ///         _ => Settle::Ack,
+    ///     }
+    /// });
+    /// # drop(worker);
+    /// ```
+    pub fn on_error(
+        mut self,
+        hook: impl Fn(&HandlerError, &Context<'_>) -> Settle + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.error = Some(Box::new(hook));
+        self
+    }
+
+    /// Sets a hook for each message that does not decode, which decides what becomes of it. Without
+    /// it the message is rejected.
+    pub fn on_decode_error(
+        mut self,
+        hook: impl Fn(&Undecoded) -> Settle + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.decode_error = Some(Box::new(hook));
+        self
+    }
+
+    /// Sets a hook that is called when the worker has ended.
+    pub fn on_stop(mut self, hook: impl Fn(&WorkerReport) + Send + Sync + 'static) -> Self {
+        self.hooks.stop = Some(Box::new(hook));
+        self
+    }
+
+    /// Sets the handler, which is called with each message. The result of the handler settles the
+    /// message.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, worker::Settle};
+    /// use std::{io, time::Duration};
+    ///
+    /// let broker = Broker::new();
+    /// // A handler that cannot fail:
+    /// let greeter = broker.worker::<String>("names").handler(|name, _| println!("hello {name}"));
+    /// // A handler with errors:
+    /// let reader = broker.worker::<String>("files").handler(|path, _| {
+    ///     std::fs::read(path).map(drop)
+    /// });
+    /// // A handler that settles by itself:
+    /// let picky = broker.worker::<u32>("numbers").handler(|number, context| {
+    ///     if context.delivery_count() > 3 {
+    ///         return Ok(Settle::DeadLetter("tried three times".to_owned()));
+    ///     }
+    ///     match number {
+    ///         0 => Ok(Settle::Requeue(Duration::from_secs(1))),
+    ///         13 => Err("unlucky"),
+    ///         _ => Ok(Settle::Ack),
+    ///     }
+    /// });
+    /// # drop((greeter, reader, picky));
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    pub fn handler<F, R>(self, handler: F) -> Worker<T>
+    where
+        F: Fn(&T, &Context<'_>) -> R + Send + Sync + 'static,
+        R: HandlerResult,
+    {
+        self.build(Handler::call(handler))
+    }
+
+    /// Sets a handler that returns a future. It gets its message and its context as owned values.
+    ///
+    /// On threads ([`Worker::spawn`], [`Worker::run`]) the futures run without a runtime. Futures
+    /// that need one, such as those of tokio, run with [`Worker::run_async`] in a task.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, worker::{Context, Job}};
+    ///
+    /// async fn handle(job: Job<u32>, context: Context<'_>) -> leveret::Result {
+    ///     let squares = context.producer_to::<u32>("squares")?;
+    ///     squares.publish_async(*job * *job).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let broker = Broker::new();
+    /// let worker = broker.worker::<u32>("numbers").concurrency(4).handler_async(handle).spawn()?;
+    /// broker.producer::<u32>("numbers")?.publish(7)?;
+    /// assert_eq!(*broker.consumer::<u32>("squares")?.recv()?, 49);
+    /// # worker.stop();
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn handler_async<F, R>(self, handler: F) -> Worker<T>
+    where
+        F: Fn(Job<T>, Context<'static>) -> R + Send + Sync + 'static,
+        R: Future<Output: HandlerResult> + Send + 'static,
+    {
+        self.build(Handler::task(handler))
+    }
+
+    fn build(self, handler: Handler<T>) -> Worker<T> {
+        let shared = self
+            .connection
+            .map(|connection| Arc::new(Shared::new(self.name, connection, self.concurrency)));
+        Worker {
+            consumer: self.consumer,
+            shared,
+            handler,
+            middleware: self.middleware,
+            hooks: self.hooks,
+        }
+    }
+}
+
+impl<T: Payload> fmt::Debug for WorkerBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("name", &self.name)
+            .field("concurrency", &self.concurrency)
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
+}

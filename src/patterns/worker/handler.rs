@@ -1,0 +1,78 @@
+//! The handlers of a worker, without their types.
+
+use std::{future::Future, pin::Pin};
+
+use super::{
+    Context, Job,
+    settle::{HandlerError, HandlerResult, Verdict},
+};
+use crate::{
+    message::payload::Payload,
+    runtime::catch_panic::{catch_panic, catch_panic_text},
+};
+
+/// A handler.
+pub(super) enum Handler<T: Payload> {
+    /// It is called with a borrowed payload.
+    Call(Box<Call<T>>),
+    /// It returns a future.
+    Task(Box<Task<T>>),
+}
+
+type Call<T> = dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync;
+type Task<T> = dyn Fn(Job<T>, Context<'static>) -> Handling + Send + Sync;
+type Handling = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+impl<T: Payload> Handler<T> {
+    pub(super) fn call<F, R>(handler: F) -> Handler<T>
+    where
+        F: Fn(&T, &Context<'_>) -> R + Send + Sync + 'static,
+        R: HandlerResult,
+    {
+        Handler::Call(Box::new(move |payload, context| {
+            let handled = catch_panic_text(|| verdict(handler(payload, context)));
+            handled.unwrap_or_else(|panic| Err(HandlerError::panicked(panic)))
+        }))
+    }
+
+    pub(super) fn task<F, R>(handler: F) -> Handler<T>
+    where
+        F: Fn(Job<T>, Context<'static>) -> R + Send + Sync + 'static,
+        R: Future<Output: HandlerResult> + Send + 'static,
+    {
+        Handler::Task(Box::new(move |job, context| {
+            // The call itself may panic as well, before there is a future.
+            let called = catch_panic_text(|| handler(job, context));
+            match called {
+                Ok(handling) => Box::pin(contained(handling)),
+                Err(panic) => Box::pin(std::future::ready(Err(HandlerError::panicked(panic)))),
+            }
+        }))
+    }
+}
+
+/// Reads the result of a handler. Runs user code, since the text of an error does.
+fn verdict<R: HandlerResult>(result: R) -> Verdict {
+    result.into_result().map(Into::into)
+}
+
+/// Runs the future of a handler. A panic is its failure. The future is dropped before the result is
+/// there.
+async fn contained<R: Future<Output: HandlerResult>>(handling: R) -> Verdict {
+    let mut handling = Some(Box::pin(handling));
+    std::future::poll_fn(move |context| {
+        let polled = catch_panic_text(|| {
+            let future = handling.as_mut();
+            future.map(|future| future.as_mut().poll(context).map(verdict))
+        });
+        let verdict = match polled {
+            Ok(Some(polled)) => std::task::ready!(polled),
+            // It is not polled again after its end.
+            Ok(None) => return std::task::Poll::Pending,
+            Err(panic) => Err(HandlerError::panicked(panic)),
+        };
+        catch_panic(|| handling.take());
+        std::task::Poll::Ready(verdict)
+    })
+    .await
+}

@@ -1,0 +1,220 @@
+//! Workers: a handler for each message of a queue.
+//!
+//! - `builder`: [`WorkerBuilder`], the settings.
+//! - `core`: the state that the slots of a worker share.
+//! - `slot`: the loop that receives, handles and settles.
+//! - `handler`: the kinds of handlers, without their types.
+//! - `job`, `context`: the arguments of a handler. `settle`: its decision.
+//! - `middleware`, `hooks`: the calls around it.
+//! - `handle`, `stop`, `report`: the end of a worker.
+
+mod builder;
+mod context;
+mod core;
+mod handle;
+mod handler;
+mod hooks;
+mod job;
+mod middleware;
+mod report;
+mod settle;
+mod slot;
+mod stop;
+
+use std::{fmt, sync::Arc};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+pub use self::{
+    builder::WorkerBuilder,
+    context::Context,
+    handle::WorkerHandle,
+    job::Job,
+    middleware::{Before, Middleware},
+    report::{WorkerCounts, WorkerEnd, WorkerReport},
+    settle::{Failure, HandlerError, HandlerResult, Outcome, Settle},
+    stop::{StopHandle, StopSignal},
+};
+use self::{
+    core::{Core, Shared},
+    handler::Handler,
+    hooks::Hooks,
+    slot::{Place, Slot},
+};
+use crate::{
+    handles::consumer::ConsumerBuilder,
+    message::payload::Payload,
+    model::error::{Error, Result},
+    runtime::{
+        block_on::block_on,
+        sync::{atomic::AtomicUsize, thread},
+    },
+};
+
+/// A worker that is ready to run: a queue and a handler for its messages.
+///
+/// [`run`](Self::run) uses the current thread and more, [`spawn`](Self::spawn) threads of its own,
+/// and [`run_async`](Self::run_async) a task. [`WorkerBuilder`] makes it.
+///
+/// # If dropped
+/// A worker that does not run yet has no effect.
+#[must_use = "a worker does nothing until it runs"]
+pub struct Worker<T: Payload> {
+    consumer: ConsumerBuilder<T>,
+    shared: Result<Arc<Shared>>,
+    handler: Handler<T>,
+    middleware: Vec<Arc<dyn Middleware>>,
+    hooks: Hooks,
+}
+
+impl<T: Payload> Worker<T> {
+    /// Returns a handle that stops this worker from elsewhere. It may be used before the worker
+    /// runs.
+    ///
+    /// # Errors
+    /// The errors of the connection, if it was closed when the worker was made.
+    pub fn stop_handle(&self) -> Result<StopHandle> {
+        self.shared
+            .as_ref()
+            .map(StopHandle::of)
+            .map_err(Error::clone)
+    }
+
+    /// Declares the queues, and starts the consumer.
+    fn start(self) -> Result<Arc<Core<T>>> {
+        let shared = self.shared?;
+        let consumer = self.consumer.build()?;
+        let queues = consumer.queue_names();
+        for middleware in &self.middleware {
+            middleware.start(&shared.connection, &queues)?;
+        }
+        shared.started(consumer.cancel_handle(), queues);
+        self.hooks.start(&shared.name);
+        Ok(Arc::new(Core {
+            slots: AtomicUsize::new(shared.counts().len()),
+            shared,
+            consumer,
+            handler: self.handler,
+            middleware: self.middleware,
+            hooks: self.hooks,
+        }))
+    }
+
+    /// Runs the worker on this thread until it ends. With a
+    /// [`concurrency`](WorkerBuilder::concurrency) of more than 1, it starts other threads beside
+    /// this one.
+    ///
+    /// # Errors
+    /// The errors of [`ConsumerBuilder::build`](crate::ConsumerBuilder::build), and
+    /// [`Error::Thread`] if the system cannot start a thread.
+    ///
+    /// # Examples
+    /// [`StopHandle`] has one.
+    pub fn run(self) -> Result<WorkerReport> {
+        let core = self.start()?;
+        let shared = Arc::clone(&core.shared);
+        let mut slots = slots(&core, Place::Thread);
+        let own = slots.pop();
+        let handle = spawn(slots, &shared)?;
+        drop(core);
+        if let Some(slot) = own {
+            block_on(slot.run());
+        }
+        Ok(handle.join())
+    }
+
+    /// Runs the worker on threads of its own, as many as its
+    /// [`concurrency`](WorkerBuilder::concurrency).
+    ///
+    /// # Errors
+    /// The errors of [`run`](Self::run).
+    ///
+    /// # Examples
+    /// [`WorkerHandle`] has one.
+    pub fn spawn(self) -> Result<WorkerHandle> {
+        let core = self.start()?;
+        let shared = Arc::clone(&core.shared);
+        spawn(slots(&core, Place::Thread), &shared)
+    }
+
+    /// Runs the worker in the task that polls this future, until it ends. The future holds up to
+    /// [`concurrency`](WorkerBuilder::concurrency) handlers at a time. It needs no particular
+    /// runtime.
+    ///
+    /// A [`handler`](WorkerBuilder::handler) that blocks holds up the thread of the task.
+    ///
+    /// # If dropped
+    /// The worker ends. The futures of its handlers are dropped, and their messages return to the
+    /// queue.
+    ///
+    /// # Errors
+    /// The errors of [`ConsumerBuilder::build`](crate::ConsumerBuilder::build).
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::{pin::pin, future::Future, task::{Context, Poll, Waker}};
+    /// use leveret::Broker;
+    ///
+    /// let broker = Broker::new();
+    /// broker.producer::<u32>("numbers")?.publish(7)?;
+    /// let worker = broker.worker::<u32>("numbers").concurrency(100);
+    /// let worker = worker.handler_async(|number, context| async move {
+    ///     assert_eq!((*number, context.delivery_count()), (7, 0));
+    /// });
+    /// let stop_handle = worker.stop_handle()?;
+    /// let mut running = pin!(worker.run_async());
+    /// # let mut context = Context::from_waker(Waker::noop());
+    /// // A runtime polls `running`.
+    /// # assert!(running.as_mut().poll(&mut context).is_pending());
+    /// # assert!(running.as_mut().poll(&mut context).is_pending());
+    /// stop_handle.stop();
+    /// # match running.as_mut().poll(&mut context) {
+    /// #     Poll::Ready(report) => assert_eq!(report?.counts.acked, 1),
+    /// #     Poll::Pending => unreachable!("it is stopped"),
+    /// # };
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub async fn run_async(self) -> Result<WorkerReport> {
+        let core = self.start()?;
+        let shared = Arc::clone(&core.shared);
+        let slots: FuturesUnordered<_> = slots(&core, Place::Task)
+            .into_iter()
+            .map(Slot::run)
+            .collect();
+        drop(core);
+        slots.collect::<()>().await;
+        Ok(shared.report())
+    }
+}
+
+fn slots<T: Payload>(core: &Arc<Core<T>>, place: Place) -> Vec<Slot<T>> {
+    let counts = core.shared.counts().iter();
+    counts
+        .map(|counts| Slot::new(core, counts, place))
+        .collect()
+}
+
+/// Runs each slot on a thread of its own. If one cannot be started, the worker is stopped.
+fn spawn<T: Payload>(slots: Vec<Slot<T>>, shared: &Arc<Shared>) -> Result<WorkerHandle> {
+    let mut threads = Vec::with_capacity(slots.len());
+    for slot in slots {
+        let name = format!("worker {}", shared.name);
+        let thread = thread::Builder::new().name(name);
+        match thread.spawn(move || block_on(slot.run())) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                shared.stop();
+                return Err(Error::Thread(error.to_string().into()));
+            }
+        }
+    }
+    Ok(WorkerHandle::new(Arc::clone(shared), threads))
+}
+
+impl<T: Payload> fmt::Debug for Worker<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}

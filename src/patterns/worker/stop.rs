@@ -1,0 +1,107 @@
+//! Stopping a worker: [`StopHandle`], and [`StopSignal`] for its handlers.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use super::core::Shared;
+use crate::runtime::{
+    clock::Time,
+    signal::Signal,
+    waiter::{self, Waiting},
+};
+
+/// Stops a worker from elsewhere. Cloning is cheap.
+///
+/// # If dropped
+/// Nothing happens to the worker.
+///
+/// # Examples
+/// ```
+/// # let broker = leveret::Broker::new();
+/// let worker = broker.worker::<u32>("numbers").handler(|_, _| ());
+/// let stop_handle = worker.stop_handle()?;
+/// std::thread::spawn(move || stop_handle.stop());
+/// let report = worker.run()?; // returns when it is stopped
+/// assert_eq!(report.counts.handled, 0);
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct StopHandle(Arc<Shared>);
+
+impl StopHandle {
+    pub(super) fn of(shared: &Arc<Shared>) -> StopHandle {
+        StopHandle(Arc::clone(shared))
+    }
+
+    /// Stops the worker, as [`WorkerHandle::stop`](super::WorkerHandle::stop) does.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+impl fmt::Debug for StopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopHandle")
+            .field("worker", &self.0.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells a handler that its worker is to stop. Cloning is cheap.
+///
+/// # Examples
+/// ```
+/// # use std::time::Duration;
+/// # let broker = leveret::Broker::new();
+/// let worker = broker.worker::<u32>("numbers").handler(|_, context| {
+///     let stop = context.stop_signal();
+///     // A pause that ends early if the worker stops.
+///     match stop.wait_timeout(Duration::from_millis(10)) {
+///         true => Err("stopped"),
+///         false => Ok(()),
+///     }
+/// });
+/// # drop(worker);
+/// ```
+#[derive(Clone)]
+pub struct StopSignal {
+    signal: Arc<Signal>,
+    time: Time,
+}
+
+impl StopSignal {
+    pub(super) fn of(shared: &Shared) -> StopSignal {
+        StopSignal {
+            signal: Arc::clone(&shared.stop),
+            time: shared.time.clone(),
+        }
+    }
+
+    /// Whether the worker is to stop now.
+    pub fn is_set(&self) -> bool {
+        self.signal.is_set()
+    }
+
+    /// Waits until the worker is to stop.
+    pub fn wait(&self) {
+        waiter::wait(&*self.signal, None);
+    }
+
+    /// Waits until the worker is to stop, at most `timeout` of the broker's clock. Returns whether
+    /// it is to stop.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        waiter::wait(&*self.signal, self.time.deadline(timeout)).is_some()
+    }
+
+    /// Same as [`wait`](Self::wait), for a task.
+    pub fn wait_async(&self) -> impl Future<Output = ()> + Send + use<> {
+        Waiting::new(Arc::clone(&self.signal))
+    }
+}
+
+impl fmt::Debug for StopSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopSignal")
+            .field("is_set", &self.is_set())
+            .finish()
+    }
+}
