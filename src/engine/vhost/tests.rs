@@ -6,7 +6,7 @@ use crate::{
     handles::broker::Broker,
     message::outgoing::Message,
     model::descriptions::{Exchange, Overflow, Queue},
-    runtime::{clock::ManualClock, waiter::tests::block_on},
+    runtime::{block_on::block_on, clock::ManualClock},
 };
 
 fn setting() -> (Broker, ManualClock) {

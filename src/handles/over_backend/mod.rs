@@ -27,8 +27,8 @@ use crate::{
         error::{CancelReason, Error},
     },
     runtime::{
+        block_on::block_on,
         clock::{ManualClock, Time},
-        waiter::tests::block_on,
     },
     session::{
         connection::Connection,

@@ -8,15 +8,17 @@ mod plain;
 
 use std::{
     collections::VecDeque,
-    pin::pin,
     sync::Arc,
     task::{Context, Poll, Wake as TaskWake, Waker},
 };
 
 use super::*;
-use crate::runtime::sync::{
-    atomic::AtomicBool,
-    thread::{JoinHandle, Thread},
+use crate::runtime::{
+    block_on::block_on,
+    sync::{
+        atomic::AtomicBool,
+        thread::{JoinHandle, Thread},
+    },
 };
 
 /// A queue of items, as a source.
