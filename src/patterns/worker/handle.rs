@@ -1,6 +1,6 @@
 //! [`WorkerHandle`], a worker that runs on threads of its own.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 
@@ -91,11 +91,9 @@ impl WorkerHandle {
     }
 
     /// Same as [`join`](Self::join), for a task.
-    pub fn join_async(self) -> impl Future<Output = WorkerReport> + Send {
-        async move {
-            waiter::Waiting::new(&self.shared.ended).await;
-            self.shared.report()
-        }
+    pub async fn join_async(self) -> WorkerReport {
+        waiter::Waiting::new(&self.shared.ended).await;
+        self.shared.report()
     }
 
     /// Lets the worker work off its queues, and stops it then, or when the deadline has passed.

@@ -3,17 +3,20 @@
 use super::{Context, HandlerError, Settle, WorkerReport};
 use crate::{runtime::catch_panic::catch_panic, session::undecoded::Undecoded};
 
+pub(super) type OnStart = dyn Fn(&str) + Send + Sync;
+pub(super) type OnIdle = dyn Fn() + Send + Sync;
+pub(super) type OnStop = dyn Fn(&WorkerReport) + Send + Sync;
 pub(super) type OnError = dyn Fn(&HandlerError, &Context<'_>) -> Settle + Send + Sync;
 pub(super) type OnDecodeError = dyn Fn(&Undecoded) -> Settle + Send + Sync;
 
 /// The callbacks. Each one is user code, and its panic ends in the worker.
 #[derive(Default)]
 pub(super) struct Hooks {
-    pub(super) start: Option<Box<dyn Fn(&str) + Send + Sync>>,
-    pub(super) idle: Option<Box<dyn Fn() + Send + Sync>>,
+    pub(super) start: Option<Box<OnStart>>,
+    pub(super) idle: Option<Box<OnIdle>>,
     pub(super) error: Option<Box<OnError>>,
     pub(super) decode_error: Option<Box<OnDecodeError>>,
-    pub(super) stop: Option<Box<dyn Fn(&WorkerReport) + Send + Sync>>,
+    pub(super) stop: Option<Box<OnStop>>,
 }
 
 impl Hooks {
