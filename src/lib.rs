@@ -384,6 +384,7 @@ pub use crate::{
         properties::{Properties, PropertyList},
     },
     model::{
+        backoff::Backoff,
         bytes::Bytes,
         descriptions::{Binding, Budget, BudgetPolicy, Exchange, Overflow, Queue},
         error::{

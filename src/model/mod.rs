@@ -3,6 +3,7 @@
 //! This layer has no locks, no threads and no clock. All other layers use it.
 
 pub(crate) mod arguments;
+pub(crate) mod backoff;
 pub(crate) mod bytes;
 pub(crate) mod descriptions;
 pub(crate) mod error;

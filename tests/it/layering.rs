@@ -59,7 +59,7 @@ const FOLDERS: &[Folder] = &[
         name: "model",
         holds: "names, bytes, field values, errors, descriptions, arguments: plain values",
         floors: &[
-            never(&["bytes", "message_totals", "name"]),
+            never(&["backoff", "bytes", "message_totals", "name"]),
             may(&["field_value"]),
             may(&["error"]),
             never(&["descriptions", "exchange_kind"]),
