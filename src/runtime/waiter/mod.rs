@@ -13,7 +13,8 @@
 //!    lock after it has found nothing. So no waiter misses a change.
 //! 3. A waiter that a source has claimed tries that source again before anything else, or has that
 //!    source notify another waiter in its place. So no notification is lost. It is enough to try
-//!    and find nothing, since another thread or task has then taken the item.
+//!    and find nothing, since another thread or task has then taken the item. A source may rank
+//!    behind others, which are tried before it ([`Waitable::rank`]).
 //! 4. No waiter is woken under a lock: the [`Wake`] is taken out of the lock first.
 
 mod list;

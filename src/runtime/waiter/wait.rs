@@ -29,6 +29,12 @@ pub(crate) trait Waitable {
     /// Runs `f` on the source's list, under its lock.
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList));
 
+    /// How many of the sources directly before this one are served before it, even if this one has
+    /// claimed the waiter. Those that are tried in turn have the rank 0.
+    fn rank(&self) -> usize {
+        0
+    }
+
     /// Called when a thread has waited for a while, or a task has registered. The source may
     /// release resources that are only useful while it is busy. Runs no user code.
     fn on_idle(&self) {}
@@ -79,11 +85,10 @@ pub(crate) fn wait_any<S: Waitable>(
             }
             waiter.sleep(deadline, || sources.iter().for_each(S::on_idle));
             if let Some(token) = round.finish() {
-                // Inv. 3: try the source that has claimed the waiter first.
-                first = token;
-                if let Some(taken) = try_any(sources, first) {
+                if let Some(taken) = try_claimed(sources, token) {
                     return Some(taken);
                 }
+                first = start(sources, token);
             }
             // No notification is lost: either no source has claimed the waiter, or another thread
             // has taken the item. So the wait may end here, and it must, since each notification
@@ -138,10 +143,17 @@ impl TaskWait {
                     self.registered = Some((waiter, keys));
                     return Poll::Pending;
                 }
-                // Inv. 3: try the source that has claimed the waiter first. No user code runs
-                // before that. A source that takes the waker only now polls the task once more.
-                let token = round.finish();
-                (waiter, token.unwrap_or(first))
+                // No user code runs before the source that has claimed the waiter is tried. A
+                // source that takes the waker only now polls the task once more.
+                match round.finish() {
+                    None => (waiter, first),
+                    Some(token) => {
+                        if let Some(taken) = try_claimed(sources, token) {
+                            return Poll::Ready(taken);
+                        }
+                        (waiter, start(sources, token))
+                    }
+                }
             }
         };
         let mut round = Round::new(sources, &waiter, first);
@@ -255,6 +267,10 @@ impl<S: Waitable + ?Sized> Waitable for &S {
         (**self).with_waiters(f);
     }
 
+    fn rank(&self) -> usize {
+        (**self).rank()
+    }
+
     fn on_idle(&self) {
         (**self).on_idle();
     }
@@ -273,6 +289,10 @@ impl<S: Waitable + ?Sized> Waitable for Arc<S> {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         (**self).with_waiters(f);
+    }
+
+    fn rank(&self) -> usize {
+        (**self).rank()
     }
 
     fn on_idle(&self) {
@@ -411,6 +431,22 @@ pub(crate) fn try_any<S: Waitable>(sources: &[S], first: usize) -> Option<(usize
         Poll::Ready(output) => Some((token, output)),
         Poll::Pending => None,
     })
+}
+
+/// Tries the source that has claimed a waiter first (Inv. 3), or rather those that are served
+/// before it. Then it tries the others.
+fn try_claimed<S: Waitable>(sources: &[S], token: usize) -> Option<(usize, S::Output)> {
+    let first = start(sources, token);
+    let taken = try_any(sources, first)?;
+    if (first..token).contains(&taken.0) {
+        sources[token].pass_on();
+    }
+    Some(taken)
+}
+
+/// The first of the sources that are served before this one, or this one.
+fn start<S: Waitable>(sources: &[S], token: usize) -> usize {
+    token.saturating_sub(sources[token].rank())
 }
 
 /// The indices below `length`, starting at `first` modulo `length`.
