@@ -119,7 +119,8 @@
 //!
 //! A message that a consumer has in advance expires as in the queue. If a consumer is stuck,
 //! [`Consumer::return_unseen`] or [`Broker::return_unseen`] gives what it has not received to
-//! others.
+//! others. [`Consumer::pause`] does so as well, and the consumer then gets nothing until it is
+//! resumed.
 //!
 //! ```
 //! use leveret::Broker;
@@ -207,7 +208,7 @@
 //! | a queue is deleted | its messages are lost; waiting receivers get [`CancelReason::QueueDeleted`]; settling its deliveries does nothing |
 //! | a broker [shuts down](Broker::shutdown) | publishes from outside are refused; consumers finish their work, and may publish meanwhile (a task by [`delivery.producer(&producer)`](Delivery::producer)); the report counts what was delivered, dropped and left |
 //! | the last [`Broker`] clone is dropped | all queues and consumers end; all waiting threads and tasks are woken; every other handle returns [`Error::BrokerDropped`] |
-//! | a message does not decode | the receiver gets [`RecvError::Decode`]; dropping it rejects the message, so that it causes no endless loop |
+//! | a message does not decode | the receiver gets [`RecvError::Decode`]; dropping it rejects the message, so that it causes no endless loop; [`on_decode_error`](ConsumerBuilder::on_decode_error) lets the consumer go on instead |
 //!
 //! # Typed payloads
 //!
@@ -363,7 +364,7 @@ pub use crate::{
     },
     handles::{
         broker::{Broker, BrokerBuilder, Credentials},
-        consumer::{CancelHandle, Consumer, ConsumerBuilder, Iter},
+        consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
         select::{Select, SelectError, Selected},

@@ -12,11 +12,12 @@ use std::{
 };
 
 use crate::{
-    handles::consumer::{Consumer, ConsumerQueue, Taken},
+    handles::consumer::{Consumer, ConsumerQueue, MOST_SKIPS, OpenEarly, Opened, Skips, Taken},
     message::payload::Payload,
     model::error::CancelReason,
     runtime::{
         clock::Deadline,
+        sync::Mutex,
         waiter::{self, TaskWait, Ticket, WaitList, Waitable},
     },
     session::{delivery::Delivery, receive::RecvError},
@@ -30,7 +31,8 @@ use crate::{
 ///
 /// # Fairness
 /// The consumers that have a message are served in turn. So are the queues of a consumer that has
-/// several. The first turn is random, so that a new `Select` for each message is fair as well.
+/// several, unless it has a [strict order](crate::ConsumerBuilder::strict_order). The first turn is
+/// random, so that a new `Select` for each message is fair as well.
 ///
 /// # If dropped
 /// Nothing happens to the consumers.
@@ -66,18 +68,28 @@ pub struct Select<'a> {
 }
 
 /// One queue of one of the consumers.
-#[derive(Debug)]
 struct Source<'a> {
     /// The index of its consumer.
     index: usize,
     /// The index of the queue in the consumer.
     place: usize,
     consumer: &'a Arc<[ConsumerQueue]>,
+    /// The consumer, if it skips messages that do not decode. They are not selected.
+    skipping: Option<&'a dyn OpenEarly>,
 }
 
 impl<'a> Source<'a> {
     fn queue(&self) -> &'a ConsumerQueue {
         &self.consumer[self.place]
+    }
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("index", &self.index)
+            .field("queue", self.queue())
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,6 +102,10 @@ impl Waitable for Source<'_> {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
         self.queue().with_waiters(f);
+    }
+
+    fn rank(&self) -> usize {
+        self.queue().rank()
     }
 
     fn on_idle(&self) {
@@ -110,11 +126,13 @@ impl<'a> Select<'a> {
     /// Adds a consumer, and returns its index. The first consumer has the index 0.
     pub fn recv<T: Payload>(&mut self, consumer: &'a Consumer<T>) -> usize {
         let index = self.consumers;
+        let skipping = consumer.skips().then_some(consumer as &dyn OpenEarly);
         let consumer = consumer.queues();
         self.sources.extend((0..consumer.len()).map(|place| Source {
             index,
             place,
             consumer,
+            skipping,
         }));
         self.consumers += 1;
         index
@@ -244,8 +262,23 @@ impl<'a> Select<'a> {
 
     fn wait(&mut self, deadline: Option<Deadline<'_>>) -> Option<Selected<'a>> {
         self.shuffle();
-        let (token, taken) = waiter::wait_any(&self.sources, 0, deadline)?;
-        Some(self.selected(token, taken))
+        let mut skips = Skips::default();
+        loop {
+            let (token, taken) = waiter::wait_any(&self.sources, 0, deadline)?;
+            if let Some(selected) = self.selected(token, taken) {
+                return Some(selected);
+            }
+            let is_over = deadline.is_some_and(|deadline| deadline.has_passed());
+            if is_over && !skips.go_on(|| self.within_reach()) {
+                return None;
+            }
+        }
+    }
+
+    /// The number of messages that the consumers have in advance or that are ready in their queues.
+    fn within_reach(&self) -> usize {
+        let queues = self.sources.iter().map(Source::queue);
+        queues.map(|queue| queue.subscriber.within_reach()).sum()
     }
 
     /// Begins with a random order, so that a `Select` that is made for each turn is fair as well.
@@ -261,30 +294,43 @@ impl<'a> Select<'a> {
         let random = RandomState::new();
         self.sources.sort_by_cached_key(|source| {
             let consumer = random.hash_one(source.index);
-            (consumer, random.hash_one((source.index, source.place)))
+            let place = match source.queue().is_ranked() {
+                true => source.place as u64,
+                false => random.hash_one((source.index, source.place)),
+            };
+            (consumer, place)
         });
     }
 
     /// The result for the source that was served. It goes behind the other queues of its consumer,
-    /// and its consumer behind the other consumers.
-    fn selected(&mut self, served: usize, taken: Taken) -> Selected<'a> {
+    /// and its consumer behind the other consumers. `None` if the message was skipped.
+    fn selected(&mut self, served: usize, taken: Taken) -> Option<Selected<'a>> {
         let Source {
             index,
             place,
             consumer,
+            skipping,
         } = self.sources[served];
         let (before, behind) = self.sources.split_at(served);
         let same = |source: &&Source<'_>| source.index == index;
         let start = served - before.iter().rev().take_while(same).count();
         let end = served + behind.iter().take_while(same).count();
-        self.sources[served..end].rotate_left(1);
+        if !consumer[place].is_ranked() {
+            self.sources[served..end].rotate_left(1);
+        }
         self.sources[start..].rotate_left(end - start);
-        Selected {
+        let held = match (skipping, taken) {
+            (Some(skipping), Ok(envelope)) => {
+                Held::Opened(Mutex::new(skipping.open_early(place, envelope)?))
+            }
+            (_, taken) => Held::Taken(taken),
+        };
+        Some(Selected {
             index,
             place,
             consumer,
-            taken: Some(taken),
-        }
+            held: Some(held),
+        })
     }
 }
 
@@ -299,8 +345,17 @@ impl<'a> Future for Selecting<'_, 'a> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Selected<'a>> {
         let Selecting { select, wait } = &mut *self;
-        wait.poll(&select.sources, 0, context)
-            .map(|(served, taken)| select.selected(served, taken))
+        for _ in 0..MOST_SKIPS {
+            let Poll::Ready((served, taken)) = wait.poll(&select.sources, 0, context) else {
+                return Poll::Pending;
+            };
+            if let Some(selected) = select.selected(served, taken) {
+                return Poll::Ready(selected);
+            }
+        }
+        // Polled again soon, after others have run.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -334,7 +389,15 @@ pub struct Selected<'a> {
     place: usize,
     consumer: &'a Arc<[ConsumerQueue]>,
     /// `None` after `recv`.
-    taken: Option<Taken>,
+    held: Option<Held>,
+}
+
+/// A message that was taken for a consumer, or the end of the consumer.
+enum Held {
+    Taken(Taken),
+    /// The consumer skips messages that do not decode. This one has decoded. It is never locked:
+    /// the mutex lets threads share a payload that they cannot see here.
+    Opened(Mutex<Box<dyn Opened>>),
 }
 
 impl Selected<'_> {
@@ -355,18 +418,25 @@ impl Selected<'_> {
             Arc::ptr_eq(self.consumer, consumer.queues()),
             "passed a consumer that was not selected"
         );
-        match self.taken.take() {
-            Some(taken) => consumer.open(self.place, taken),
-            None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
-        }
+        let received = match self.held.take() {
+            Some(Held::Taken(taken)) => consumer.open(self.place, taken),
+            Some(Held::Opened(opened)) => consumer.show(self.place, opened.into_inner()).map(Ok),
+            None => None,
+        };
+        // It is never `None`: `recv` consumes this, and the consumer is the selected one.
+        let cancelled = || Err(RecvError::Cancelled(CancelReason::ConsumerCancelled));
+        received.unwrap_or_else(cancelled)
     }
 }
 
 impl Drop for Selected<'_> {
     fn drop(&mut self) {
-        if let (Some(Ok(envelope)), Some(queue)) =
-            (self.taken.take(), self.consumer.get(self.place))
-        {
+        let envelope = match self.held.take() {
+            Some(Held::Taken(taken)) => taken.ok(),
+            Some(Held::Opened(opened)) => opened.into_inner().unread(),
+            None => None,
+        };
+        if let (Some(envelope), Some(queue)) = (envelope, self.consumer.get(self.place)) {
             queue.subscriber.put_back(envelope);
         }
     }

@@ -1,10 +1,13 @@
 //! [`SimpleQueue`]: one queue with `put` and `get`, as `SimpleQueue` of kombu.
 
-use std::{fmt, task::Poll, time::Duration};
+use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
 use crate::{
     engine::vhost::Published,
-    handles::producer::{Producer, ProducerBuilder, PublishError},
+    handles::{
+        consumer::{Consumer, ConsumerBuilder},
+        producer::{Producer, ProducerBuilder, PublishError},
+    },
     message::{codec::Codecs, envelope::Envelope, outgoing::Message, payload::Payload},
     model::{
         descriptions,
@@ -13,6 +16,7 @@ use crate::{
     },
     runtime::waiter::{self, Waiting},
     session::{
+        connection::Connection,
         delivery::Delivery,
         getter::Getter,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
@@ -28,7 +32,8 @@ use crate::{
 /// `SimpleQueue` of kombu. Each `get` takes one message, as `basic.get` does.
 ///
 /// # If dropped
-/// Nothing happens to the queue and its messages.
+/// Nothing happens to the queue and its messages. A [buffer](crate::Connection::simple_buffer) ends
+/// with its last handle.
 ///
 /// # Examples
 /// ```
@@ -48,20 +53,43 @@ pub struct SimpleQueue<T: Payload> {
     producer: Producer<T>,
     getter: Getter,
     codecs: Codecs,
+    /// A paused consumer of the auto-delete queue of a buffer, which ends with it.
+    keeper: Option<Arc<Consumer<T>>>,
 }
 
 impl<T: Payload> SimpleQueue<T> {
     pub(crate) fn open(
-        connection: &crate::session::connection::Connection,
+        connection: &Connection,
         queue: &descriptions::Queue,
     ) -> Result<SimpleQueue<T>> {
         let getter = connection.gate().declare_getter(queue)?;
+        SimpleQueue::of_getter(connection, getter, None)
+    }
+
+    /// Opens a buffer: a queue that ends with its last handle, without acknowledgement.
+    pub(crate) fn open_buffer(connection: &Connection, name: String) -> Result<SimpleQueue<T>> {
+        let queue = descriptions::Queue::new(name)
+            .exclusive_flag()
+            .auto_delete();
+        let keeper = ConsumerBuilder::new(Ok(connection.clone()), queue);
+        let keeper = keeper.paused().build()?;
+        let getter = connection.gate().getter(keeper.queue())?.auto_ack();
+        SimpleQueue::of_getter(connection, getter, Some(Arc::new(keeper)))
+    }
+
+    fn of_getter(
+        connection: &Connection,
+        getter: Getter,
+        keeper: Option<Arc<Consumer<T>>>,
+    ) -> Result<SimpleQueue<T>> {
+        let queue = descriptions::Queue::existing(&**getter.queue_name());
         let builder = ProducerBuilder::<T>::new(Ok(connection.clone()), queue.into());
         let producer = builder.build_for(getter.queue_name().clone())?;
         Ok(SimpleQueue {
             producer,
             getter,
             codecs: Codecs::default(),
+            keeper,
         })
     }
 
@@ -357,7 +385,8 @@ impl<T: Payload> SimpleQueue<T> {
 
     fn open_delivery(&self, got: Result<Envelope, CancelReason>) -> Result<Delivery<T>, RecvError> {
         let envelope = got.map_err(RecvError::Cancelled)?;
-        Delivery::open(self.getter.origin(), envelope, &self.codecs).map_err(RecvError::Decode)
+        let origin = self.getter.origin_of(&envelope);
+        Delivery::open(origin, envelope, &self.codecs).map_err(RecvError::Decode)
     }
 
     /// Returns the number of ready messages. It is 0 if the queue is deleted.
@@ -409,6 +438,7 @@ impl<T: Payload> Clone for SimpleQueue<T> {
             producer: self.producer.clone(),
             getter: self.getter.clone(),
             codecs: self.codecs.clone(),
+            keeper: self.keeper.clone(),
         }
     }
 }

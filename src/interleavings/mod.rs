@@ -17,6 +17,7 @@ mod credit;
 mod delayed;
 mod drain;
 mod ends;
+mod pause;
 mod policies;
 mod timer;
 mod topology;

@@ -24,11 +24,22 @@ impl Getter {
         Getter { origin }
     }
 
-    /// A handle to the origin of the messages, for one more delivery.
-    pub(crate) fn origin(&self) -> Arc<DeliveryOrigin> {
+    /// As this one, and each message counts as acknowledged when it is delivered.
+    pub(crate) fn auto_ack(self) -> Getter {
+        let DeliveryOrigin { vhost, queue, .. } = &*self.origin;
+        Getter::new(DeliveryOrigin::gets(vhost, queue, true))
+    }
+
+    /// A handle to the origin of this message, for its delivery.
+    pub(crate) fn origin_of(&self, envelope: &Envelope) -> Arc<DeliveryOrigin> {
         self.origin.holders.count_get();
         // The get itself is counted already.
-        self.origin.handle(|| 1)
+        let origin = self.origin.handle(|| 1);
+        if origin.auto_ack {
+            // A message that is acknowledged on delivery is not settled again.
+            let _ = origin.ack(1, envelope.size(), None);
+        }
+        origin
     }
 
     pub(super) fn into_origin(self) -> Arc<DeliveryOrigin> {

@@ -129,17 +129,21 @@ impl DeliveryOrigin {
         let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(origin)));
     }
 
-    pub(crate) fn gets(vhost: &Arc<VirtualHost>, queue: &Arc<QueueCore>) -> Arc<DeliveryOrigin> {
+    pub(crate) fn gets(
+        vhost: &Arc<VirtualHost>,
+        queue: &Arc<QueueCore>,
+        auto_ack: bool,
+    ) -> Arc<DeliveryOrigin> {
         Arc::new(DeliveryOrigin {
             vhost: Arc::clone(vhost),
             queue: Arc::clone(queue),
             consumer: None,
             consumer_tag: Name::empty(),
             account: queue.account().cloned(),
-            auto_ack: false,
+            auto_ack,
             remote: None,
             subscriber: Weak::new(),
-            holders: Holders::new(false),
+            holders: Holders::new(auto_ack),
         })
     }
 

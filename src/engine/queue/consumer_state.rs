@@ -10,7 +10,7 @@ use super::{
     consumer_id::ConsumerId,
     credit::Credit,
     effects::Effects,
-    inbox::{Inbox, totals_of},
+    inbox::{Inbox, Pause, totals_of},
     permit::{Commit, Slot},
 };
 use crate::model::message_totals::MessageTotals;
@@ -58,6 +58,8 @@ pub(crate) struct SubscribeRequest {
     /// Whether its deliveries count as acknowledged.
     pub(crate) auto_ack: bool,
     pub(crate) exclusive: bool,
+    /// Whether a consumer with an inbox begins paused.
+    pub(crate) paused: bool,
     pub(crate) credit: Arc<Credit>,
 }
 
@@ -120,7 +122,10 @@ impl InboxCommit<'_> {
 }
 
 impl ConsumerState {
-    pub(super) fn new(request: SubscribeRequest, target: DeliveryTarget) -> ConsumerState {
+    pub(super) fn new(request: SubscribeRequest, mut target: DeliveryTarget) -> ConsumerState {
+        if let (true, DeliveryTarget::Inbox(inbox)) = (request.paused, &mut target) {
+            inbox.pause = Pause::UntilResume;
+        }
         ConsumerState {
             tag: request.tag,
             group: request.group,
@@ -326,9 +331,12 @@ impl ConsumerState {
         }
     }
 
-    /// Whether it gets nothing until its next receive.
-    pub(super) fn is_paused(&self) -> bool {
-        matches!(&self.target, DeliveryTarget::Inbox(inbox) if inbox.paused)
+    /// How long it gets nothing.
+    pub(super) fn pause(&self) -> Pause {
+        match &self.target {
+            DeliveryTarget::Inbox(inbox) => inbox.pause,
+            DeliveryTarget::Push(_) => Pause::None,
+        }
     }
 
     /// The prefetch, if it holds as many unsettled messages.

@@ -3,6 +3,7 @@
 //!
 //! The consumers of the highest priority take turns. A consumer that cannot take a message leaves
 //! the turn order. It joins the end again when it can, as in RabbitMQ's `rabbit_queue_consumers`.
+//! So does a consumer that is paused.
 //!
 //! Plain data behind the queue's lock. Knows nothing of ready messages, channels or typed handles.
 
@@ -12,7 +13,7 @@ use super::{
     consumer_id::ConsumerId,
     consumer_state::{ConsumerState, DeliveryTarget, Group, SubscribeRequest},
     effects::Effects,
-    inbox::Inbox,
+    inbox::{Inbox, Pause},
     permit::Slot,
 };
 use crate::message::envelope::Envelope;
@@ -33,7 +34,7 @@ pub(crate) struct Consumers {
     /// Highest priority first. Each priority has the consumers that can take a message, as far as
     /// is known, in turn order.
     turns: Vec<(i64, VecDeque<ConsumerId>)>,
-    /// Consumers without credit, in the order in which they ran out.
+    /// Consumers that are paused or without credit, in the order in which that began.
     blocked: Vec<ConsumerId>,
     /// Groups at their common limit.
     suspended: Vec<Group>,
@@ -97,15 +98,32 @@ impl Consumers {
     }
 
     /// Delivers nothing to a typed consumer until its next receive, unless a receiver waits.
-    pub(super) fn pause(&mut self, id: ConsumerId) {
+    pub(super) fn pause_until_receive(&mut self, id: ConsumerId) {
+        let waits = |inbox: &mut Inbox| !inbox.waiting.is_empty();
+        if !self.inbox(id).is_some_and(waits) {
+            self.pause(id, Pause::UntilReceive);
+        }
+    }
+
+    /// Delivers nothing to a typed consumer. A pause is never shortened by this.
+    ///
+    /// A user who pauses the single active consumer makes the next one active.
+    pub(super) fn pause(&mut self, id: ConsumerId, pause: Pause) {
         let Some(inbox) = self.inbox(id) else {
             return;
         };
-        if inbox.waiting.is_empty() && !inbox.paused {
-            inbox.paused = true;
-            self.blocked.retain(|blocked| *blocked != id);
-            self.block(id);
+        inbox.pause = inbox.pause.max(pause);
+        self.blocked.retain(|blocked| *blocked != id);
+        self.block(id);
+        if pause == Pause::UntilResume && self.active == Some(id) {
+            self.activate_next();
         }
+    }
+
+    /// Whether a consumer is here that its user has not paused.
+    pub(super) fn is_attended(&self) -> bool {
+        let mut consumers = self.iter();
+        consumers.any(|consumer| consumer.pause() != Pause::UntilResume)
     }
 
     pub(crate) fn has_exclusive(&self) -> bool {
@@ -133,10 +151,15 @@ impl Consumers {
             serial: self.serial,
         };
         let subscriber = ConsumerState::new(request, target(id));
-        self.join_turns(id, subscriber.priority);
+        match subscriber.pause() {
+            Pause::None => {
+                self.join_turns(id, subscriber.priority);
+                self.active.get_or_insert(id);
+            }
+            _ => self.blocked.push(id),
+        }
         self.slots[slot] = Some((id.serial, subscriber));
         self.count += 1;
-        self.active.get_or_insert(id);
         id
     }
 
@@ -150,17 +173,19 @@ impl Consumers {
         }
         self.turns.retain(|(_, turn)| !turn.is_empty());
         if self.active == Some(id) {
-            // The consumer of the highest priority takes over, and among equals the one that has
-            // waited longest.
-            self.active = self
-                .turns
-                .iter()
-                .find_map(|(_, turn)| turn.front().copied());
+            self.activate_next();
         }
         if !self.iter().any(|other| other.group == subscriber.group) {
             self.suspended.retain(|group| *group != subscriber.group);
         }
         Some(subscriber)
+    }
+
+    /// The consumer of the highest priority becomes active, and among equals the one that has
+    /// waited longest. None does if all are paused.
+    fn activate_next(&mut self) {
+        let mut turns = self.turns.iter();
+        self.active = turns.find_map(|(_, turn)| turn.front().copied());
     }
 
     /// Removes all consumers and returns them in no particular order.
@@ -350,7 +375,7 @@ impl Consumers {
                 Some(group) => group == subscriber.group,
                 None => !suspended.contains(&subscriber.group),
             };
-            let returns = asked && !subscriber.is_paused() && subscriber.has_credit();
+            let returns = asked && subscriber.pause() == Pause::None && subscriber.has_credit();
             if returns {
                 back.push((*id, subscriber.priority));
             }
@@ -358,6 +383,9 @@ impl Consumers {
         });
         for (id, priority) in &back {
             self.join_turns(*id, *priority);
+        }
+        if self.active.is_none() {
+            self.activate_next();
         }
         !back.is_empty()
     }

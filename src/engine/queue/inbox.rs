@@ -32,6 +32,17 @@ pub(crate) trait InboxOwner: Send + Sync {
     fn return_unseen(&self) -> u64;
 }
 
+/// How long a consumer gets nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pause {
+    #[default]
+    None,
+    /// The consumer has given back what it had in advance.
+    UntilReceive,
+    /// The user has paused the consumer.
+    UntilResume,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     /// In the order of delivery, behind those of `first`. Messages are only added here and taken
@@ -47,8 +58,8 @@ pub(crate) struct Inbox {
     pub(super) end_waiters: WaitList,
     /// A receiver asked for messages and found none since the last run was taken.
     pub(super) wants_more: bool,
-    /// The consumer has given back what it had in advance, and gets nothing until its next receive.
-    pub(super) paused: bool,
+    /// Whether the consumer gets nothing now.
+    pub(super) pause: Pause,
     owner: Option<Weak<dyn InboxOwner>>,
 }
 
@@ -201,7 +212,9 @@ impl QueueState {
             return Checkout::Gone;
         };
         if inbox.is_empty() {
-            inbox.paused = false;
+            if inbox.pause == Pause::UntilReceive {
+                inbox.pause = Pause::None;
+            }
             // Set before the credit is checked, since a receiver that waits needs a notification of
             // every settlement. This also holds if nothing is ready. The consumer may already be
             // out of credit, and without the notification the next message would not be delivered
@@ -282,7 +295,7 @@ impl QueueState {
     pub(crate) fn pause_inboxes(&mut self) -> Vec<Arc<dyn InboxOwner>> {
         let mut owners = Vec::new();
         for id in self.consumers.ids() {
-            self.consumers.pause(id);
+            self.consumers.pause_until_receive(id);
             let inbox = self.consumers.inbox(id);
             let owner = inbox.and_then(|inbox| inbox.owner.as_ref()?.upgrade());
             owners.extend(owner);
@@ -301,11 +314,44 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) -> u64 {
+        self.consumers.pause_until_receive(id);
+        self.take_back(id, run, now, effects)
+    }
+
+    /// Pauses a consumer, or ends its pause. A paused consumer gets nothing, whether a receiver
+    /// waits or not. What it has in advance returns, as by [`return_unseen`](Self::return_unseen).
+    pub(crate) fn set_paused(
+        &mut self,
+        id: ConsumerId,
+        paused: bool,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        if paused {
+            self.consumers.pause(id, Pause::UntilResume);
+            self.take_back(id, run, now, effects);
+            return;
+        }
+        match self.consumers.inbox(id) {
+            Some(inbox) if inbox.pause == Pause::UntilResume => inbox.pause = Pause::None,
+            _ => return,
+        }
+        self.serve_again(now, effects);
+    }
+
+    /// Returns what a consumer has in advance to its positions, and serves the others.
+    fn take_back(
+        &mut self,
+        id: ConsumerId,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+        effects: &mut Effects,
+    ) -> u64 {
         let Some(subscriber) = self.consumers.get_mut(id) else {
             return 0;
         };
         let unseen = subscriber.take_back(run.drain(..));
-        self.consumers.pause(id);
         let returned = unseen.len() as u64;
         for envelope in unseen {
             self.put_back_undelivered(envelope, effects);

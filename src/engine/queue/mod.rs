@@ -11,7 +11,7 @@
 //!    effect that is about to be carried out.
 //! 2. A message gets its position once, when it first arrives. A returned message keeps its
 //!    position. Within one priority the queue delivers in the order of first arrival.
-//! 3. If a message is ready, no consumer with credit is waiting.
+//! 3. If a message is ready, no consumer with credit is waiting, unless it is paused.
 //! 4. Limits count ready messages only. They hold before an operation returns.
 //! 5. Conservation, in messages and in bytes: taken in = acked + dead-lettered + expired +
 //!    dropped + purged + moved + deleted with the queue + ready + unsettled + delayed.

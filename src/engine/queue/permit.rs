@@ -115,6 +115,7 @@ mod tests {
                     prefetch,
                     auto_ack: false,
                     exclusive: false,
+                    paused: false,
                     credit: Arc::clone(&credit),
                 };
                 let inbox = |_| DeliveryTarget::Inbox(Inbox::default());

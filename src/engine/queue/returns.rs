@@ -292,13 +292,14 @@ impl QueueState {
     }
 
     /// Whether the queue is idle: every delivery is settled, no consumer is here to take a ready
-    /// message, and no awaited message is delayed.
+    /// message, and no awaited message is delayed. A consumer that its user has paused counts as
+    /// absent, since it may never be resumed.
     pub(crate) fn is_idle(&self) -> bool {
         let settled = self
             .credits()
             .all(|(handed, credit)| credit.settled() == handed);
-        let served = self.ready.is_empty() || self.consumers.is_empty();
-        let awaits = self.awaited.unserved || !self.consumers.is_empty();
+        let served = self.ready.is_empty() || !self.consumers.is_attended();
+        let awaits = self.awaited.unserved || self.consumers.is_attended();
         let awaited = awaits && self.timing.delayed.first_due() <= self.awaited.until;
         self.deleted || settled && served && !awaited && self.tally.got == MessageTotals::default()
     }

@@ -200,6 +200,10 @@ impl Batch<'_> {
             };
         }
         if let Some(there) = self.declared_exchange(&name) {
+            // A delayed exchange routes by the type that it has beside.
+            if description.is_open() && kind == Some(there.kind()) {
+                return Ok(name);
+            }
             check_exchange_equivalence(&there.description, description, &name, vhost)?;
             return Ok(name);
         }
@@ -219,8 +223,13 @@ impl Batch<'_> {
             .policies
             .effective_exchange(&arguments, &name)
             .alternate_exchange;
-        let declared =
-            DeclaredExchange::new(kind, description.clone(), arguments, alternate, delay_queue);
+        let declared = DeclaredExchange::new(
+            kind,
+            description.of_new_exchange(),
+            arguments,
+            alternate,
+            delay_queue,
+        );
         self.exchanges.insert(name.clone(), declared);
         Ok(name)
     }

@@ -147,6 +147,22 @@ impl VirtualHost {
         (returned, effects)
     }
 
+    /// Pauses a consumer, or ends its pause. A paused consumer gets nothing, and returns what it
+    /// has in advance: its inbox, and `run`.
+    pub(crate) fn set_paused(
+        &self,
+        queue: &QueueCore,
+        consumer: ConsumerId,
+        paused: bool,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+    ) -> Effects {
+        let mut effects = Effects::none();
+        let mut state = queue.lock();
+        state.set_paused(consumer, paused, run, now, &mut effects);
+        effects
+    }
+
     /// Removes consumers in one critical section. The messages of their inboxes and of `run` are
     /// returned as if they were never delivered, those of `returned` as redelivered. `false` if the
     /// queue had none of the consumers.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Consumer, shown};
+use super::{Consumer, MOST_SKIPS, Skips, shown};
 use crate::{
     message::{envelope::Envelope, payload::Payload},
     runtime::{
@@ -30,7 +30,8 @@ impl<T: Payload> Consumer<T> {
     /// thread, and returns an empty batch when the time is over.
     ///
     /// The batch ends before a message that does not decode. The next call returns that message as
-    /// an error.
+    /// an error. With another [policy](crate::ConsumerBuilder::on_decode_error) such a message is
+    /// skipped.
     ///
     /// # Errors
     /// The errors of [`recv`](Self::recv), if the batch would be empty.
@@ -49,6 +50,7 @@ impl<T: Payload> Consumer<T> {
     pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
         let time = self.queues[0].subscriber.time().clone();
         let deadline = time.deadline(wait);
+        let mut skips = Skips::default();
         let mut batch = Vec::new();
         loop {
             self.take_open(max, &mut batch);
@@ -72,9 +74,14 @@ impl<T: Payload> Consumer<T> {
                     shown(queue, || size);
                     batch.push(delivery);
                 }
-                Err(undecoded) if batch.is_empty() => {
+                Err(undecoded) if batch.is_empty() || self.skips() => {
                     shown(queue, || size);
-                    return Err(RecvError::Decode(undecoded));
+                    if let Some(undecoded) = self.on_decode_error.apply(undecoded) {
+                        return Err(RecvError::Decode(undecoded));
+                    }
+                    if !self.may_skip(deadline, &mut skips) {
+                        return Ok(batch);
+                    }
                 }
                 Err(undecoded) => {
                     if let Some(envelope) = undecoded.unread() {
@@ -124,6 +131,7 @@ impl<T: Payload> Consumer<T> {
             max,
             limit: wait,
             end: None,
+            skips: Skips::default(),
             batch: Vec::new(),
             wait: TaskWait::default(),
         }
@@ -169,6 +177,7 @@ struct RecvBatch<'a, T: Payload> {
     limit: Duration,
     /// The end of the time, once the future has waited. It is `None` inside if it never comes.
     end: Option<Option<Until<'a>>>,
+    skips: Skips,
     /// The messages so far, with the indices of their queues. They are not shown yet.
     batch: Vec<(usize, Delivery<T>)>,
     wait: TaskWait,
@@ -212,6 +221,7 @@ impl<T: Payload> Future for RecvBatch<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let consumer = self.consumer;
+        let mut skipped = 0;
         while self.batch.len() < self.max {
             let (place, taken) = match consumer.poll_taken(&mut self.wait, context) {
                 Poll::Ready(taken) => taken,
@@ -227,9 +237,20 @@ impl<T: Payload> Future for RecvBatch<'_, T> {
             let size = envelope.size();
             match consumer.decode(queue, envelope) {
                 Ok(delivery) => self.batch.push((place, delivery)),
-                Err(undecoded) if self.batch.is_empty() => {
+                Err(undecoded) if self.batch.is_empty() || consumer.skips() => {
                     shown(queue, || size);
-                    return Poll::Ready(Err(RecvError::Decode(undecoded)));
+                    if let Some(undecoded) = consumer.on_decode_error.apply(undecoded) {
+                        return Poll::Ready(Err(RecvError::Decode(undecoded)));
+                    }
+                    if self.is_over(context) && !self.skips.go_on(|| consumer.within_reach()) {
+                        break;
+                    }
+                    skipped += 1;
+                    if skipped == MOST_SKIPS {
+                        // Polled again soon, after others have run.
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
                 Err(undecoded) => {
                     if let Some(envelope) = undecoded.unread() {

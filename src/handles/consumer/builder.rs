@@ -2,7 +2,11 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
-use super::{Consumer, ConsumerQueue, cancel::cancel};
+use super::{
+    Consumer, ConsumerQueue,
+    cancel::cancel,
+    decode_error::{DecodeErrorPolicy, Inspector, OnDecodeError},
+};
 use crate::{
     message::{codec::Codecs, payload::Payload},
     model::{
@@ -11,7 +15,9 @@ use crate::{
         name::Name,
     },
     runtime::{sync::atomic::AtomicBool, waiter::Turn},
-    session::{channel, connection::Connection, subscriber::SubscriberOptions},
+    session::{
+        channel, connection::Connection, subscriber::SubscriberOptions, undecoded::Undecoded,
+    },
 };
 
 /// The default prefetch: the number of unsettled messages that a consumer may hold.
@@ -50,7 +56,10 @@ pub struct ConsumerBuilder<T: Payload> {
     priority: i64,
     exclusive: bool,
     auto_ack: bool,
+    strict_order: bool,
+    paused: bool,
     codecs: Result<Codecs, CodecError>,
+    on_decode_error: OnDecodeError,
     payload: PhantomData<fn() -> T>,
 }
 
@@ -65,7 +74,10 @@ impl<T: Payload> ConsumerBuilder<T> {
             priority: 0,
             exclusive: false,
             auto_ack: false,
+            strict_order: false,
+            paused: false,
             codecs: Ok(Codecs::default()),
+            on_decode_error: OnDecodeError::default(),
             payload: PhantomData,
         }
     }
@@ -82,12 +94,39 @@ impl<T: Payload> ConsumerBuilder<T> {
     }
 
     /// Adds a queue to receive from. If one of several queues is deleted, the consumer continues
-    /// with the others.
+    /// with the others. They are served in turn, or in a [strict order](Self::strict_order).
     ///
     /// # RabbitMQ
     /// `basic.consume`, once for each queue.
     pub fn also(mut self, queue: impl Into<Queue>) -> Self {
         self.queues.push(queue.into());
+        self
+    }
+
+    /// Serves the first of several queues that has a message, in the order in which they were
+    /// added. By default the queues that have messages are served in turn.
+    ///
+    /// While an earlier queue has messages, a later one gets no turn. The exception is an earlier
+    /// queue from which the consumer holds its whole [`prefetch`](Self::prefetch): it delivers
+    /// nothing until a settlement.
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no counterpart. In kombu it is the `queue_order_strategy` `priority` of some
+    /// transports.
+    ///
+    /// # Examples
+    /// ```
+    /// # let broker = leveret::Broker::new();
+    /// let builder = broker.consumer_builder::<u32>("urgent").also("normal");
+    /// let consumer = builder.strict_order().build()?;
+    /// let _ = broker.producer::<u32>("normal")?.publish_batch([3, 4]);
+    /// let _ = broker.producer::<u32>("urgent")?.publish_batch([1, 2]);
+    /// let received: Result<Vec<_>, _> = consumer.try_iter().collect();
+    /// assert!(received?.iter().map(|delivery| **delivery).eq([1, 2, 3, 4]));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn strict_order(mut self) -> Self {
+        self.strict_order = true;
         self
     }
 
@@ -139,6 +178,13 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
+    /// Starts the consumer [paused](Consumer::pause): it gets nothing before the first
+    /// [`resume`](Consumer::resume).
+    pub fn paused(mut self) -> Self {
+        self.paused = true;
+        self
+    }
+
     /// Sets the consumer tag, at most 255 bytes. By default the tag is generated.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = tag.into();
@@ -166,6 +212,58 @@ impl<T: Payload> ConsumerBuilder<T> {
         I::Item: AsRef<str>,
     {
         self.codecs = self.codecs.and_then(|codecs| codecs.accept(content_types));
+        self
+    }
+
+    /// Sets what the consumer does with a message that does not decode. By default the receiver
+    /// gets it, as [`RecvError::Decode`](crate::RecvError::Decode).
+    ///
+    /// With [`DecodeErrorPolicy::Reject`] or [`DecodeErrorPolicy::Ack`] the consumer settles such a
+    /// message and goes on with the next one, in every form of receiving. So the `Result`s of its
+    /// iterators and streams are never errors. A receive that does not wait skips at most as many
+    /// messages as there are when it begins.
+    ///
+    /// With [`auto_ack`](Self::auto_ack) such a message is acknowledged already, and is not
+    /// dead-lettered.
+    ///
+    /// # RabbitMQ
+    /// RabbitMQ has no counterpart: it does not know whether a consumer can decode a message. In
+    /// kombu it is `on_decode_error` of a `Consumer`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{DecodeErrorPolicy, Queue};
+    /// # let broker = leveret::Broker::new();
+    /// let numbers = Queue::new("q").dead_letter_exchange("").dead_letter_routing_key("dead");
+    /// let dead = broker.simple_queue::<String>("dead")?;
+    /// let builder = broker.consumer_builder::<u32>(&numbers);
+    /// let builder = builder.inspect_decode_errors(|undecoded| eprintln!("{undecoded}"));
+    /// let consumer = builder.on_decode_error(DecodeErrorPolicy::Reject).build()?;
+    ///
+    /// broker.producer("q")?.publish("seven".to_owned())?;
+    /// broker.producer("q")?.publish(8_u32)?;
+    /// assert_eq!(*consumer.recv()?, 8);
+    /// assert_eq!(*dead.get()?, "seven");
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn on_decode_error(mut self, policy: DecodeErrorPolicy) -> Self {
+        self.on_decode_error.policy = policy;
+        self
+    }
+
+    /// Calls `inspect` with each message that does not decode, before the
+    /// [policy](Self::on_decode_error) takes effect: to log or to count such messages.
+    ///
+    /// The receiver's thread or task calls it, without a lock. A panic in `inspect` ends there, and
+    /// the policy takes effect. [`on_decode_error`](Self::on_decode_error) has an example.
+    ///
+    /// # RabbitMQ
+    /// As for [`on_decode_error`](Self::on_decode_error).
+    pub fn inspect_decode_errors(
+        mut self,
+        inspect: impl Fn(&Undecoded) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_decode_error.inspector = Some(Arc::new(Inspector::new(inspect)));
         self
     }
 
@@ -204,6 +302,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             exclusive: self.exclusive,
             auto_ack: self.auto_ack,
             expected_size: size_of::<T>() as u64,
+            paused: Arc::new(AtomicBool::new(self.paused)),
         };
         let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
         let started = connection.core().start_consumers(&self.queues, &options)?;
@@ -212,6 +311,7 @@ impl<T: Payload> ConsumerBuilder<T> {
                 subscriber,
                 ended: Arc::clone(&ended),
                 place,
+                is_ranked: self.strict_order,
             })
             .collect();
         if let Some(channel) = &self.channel {
@@ -223,8 +323,9 @@ impl<T: Payload> ConsumerBuilder<T> {
         }
         Ok(Consumer {
             queues: queues.into(),
-            turn: Turn::random(),
+            turn: (!self.strict_order).then(Turn::random),
             codecs,
+            on_decode_error: self.on_decode_error,
             payload: PhantomData,
         })
     }

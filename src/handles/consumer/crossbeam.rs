@@ -29,8 +29,10 @@ impl<T: Payload> Consumer<T> {
     /// wait in the queue, or with the consumer in advance. The thread sleeps while nothing happens.
     ///
     /// - A message that does not decode is rejected: it is dead-lettered if its queue has a dead
-    ///   letter exchange, and counted as dropped if not. To see such messages, use
-    ///   [`iter`](Self::iter).
+    ///   letter exchange, and counted as dropped if not. With
+    ///   [`DecodeErrorPolicy::Ack`](crate::DecodeErrorPolicy::Ack) it is acknowledged instead. To
+    ///   see such messages, use [`iter`](Self::iter) or
+    ///   [`inspect_decode_errors`](crate::ConsumerBuilder::inspect_decode_errors).
     /// - When the consumer ends, the receiver is disconnected. The [`CancelHandle`] that was made
     ///   before has the reason.
     /// - When the last receiver is dropped while a message waits for it, the consumer is cancelled
@@ -139,7 +141,8 @@ impl<'a, T: Payload> Feeder<'a, T> {
             Ok(delivery) => delivery,
             Err(undecoded) => {
                 shown(queue, || size);
-                drop(undecoded); // and thereby rejected
+                // One that would be returned is dropped, and thereby rejected.
+                drop(self.consumer.on_decode_error.apply(undecoded));
                 return true;
             }
         };

@@ -83,7 +83,7 @@ impl<T: Payload> Consumer<T> {
     }
 
     /// The number of messages that the consumer has in advance or that are ready in its queues.
-    fn within_reach(&self) -> usize {
+    pub(super) fn within_reach(&self) -> usize {
         let queues = self.queues.iter();
         queues.map(|queue| queue.subscriber.within_reach()).sum()
     }

@@ -7,7 +7,10 @@
 //! - `builder`: [`ConsumerBuilder`].
 //! - `cancel`: the end of a consumer, and [`CancelHandle`].
 //! - `crossbeam`: [`Consumer::into_crossbeam`].
+//! - `decode_error`: [`DecodeErrorPolicy`].
 //! - `iter`: the iterators.
+//! - `open`: what becomes of a message that was taken, and [`Opened`] for a `Select`.
+//! - `pause`: [`Consumer::pause`] and its end.
 //! - `stream`: the streams.
 //! - `task`: the future of [`Consumer::recv_async`].
 //! - `unseen`: [`Consumer::return_unseen`].
@@ -16,19 +19,29 @@ mod batch;
 mod builder;
 mod cancel;
 mod crossbeam;
+mod decode_error;
 mod iter;
+mod open;
+mod pause;
 #[cfg(feature = "stream")]
 mod stream;
 mod task;
 mod unseen;
 
-pub use self::{builder::ConsumerBuilder, cancel::CancelHandle, iter::Iter};
+pub use self::{
+    builder::ConsumerBuilder, cancel::CancelHandle, decode_error::DecodeErrorPolicy, iter::Iter,
+};
+pub(crate) use self::{
+    decode_error::{MOST_SKIPS, Skips},
+    open::{OpenEarly, Opened},
+};
 
 use std::{
     collections::VecDeque, fmt, future::Future, marker::PhantomData, sync::Arc, task::Poll,
     time::Duration,
 };
 
+use self::open::shown;
 use crate::{
     message::{codec::Codecs, envelope::Envelope, payload::Payload},
     model::{
@@ -48,7 +61,6 @@ use crate::{
         receive::{RecvError, RecvTimeoutError, TryRecvError},
         subscriber::Subscriber,
         unacked::DeliveryOrigin,
-        undecoded::Undecoded,
     },
 };
 
@@ -60,8 +72,9 @@ use crate::{
 ///
 /// # Fairness
 /// Of several queues, those that have messages are served in turn, one message each. The first turn
-/// is random. Receivers that wait are served in the order in which they came, threads and tasks
-/// alike.
+/// is random. With [`strict_order`](ConsumerBuilder::strict_order) the first queue that has
+/// messages is served instead. Receivers that wait are served in the order in which they came,
+/// threads and tasks alike.
 ///
 /// # RabbitMQ
 /// A consumer of `basic.consume`. The default prefetch is 256 here, and unlimited in RabbitMQ.
@@ -87,9 +100,10 @@ use crate::{
 #[must_use = "a consumer that is dropped is cancelled"]
 pub struct Consumer<T: Payload> {
     queues: Arc<[ConsumerQueue]>,
-    /// The queue that the next receive checks first.
-    turn: Turn,
+    /// The queue that the next receive checks first. `None` if that is always the first one.
+    turn: Option<Turn>,
     codecs: Codecs,
+    on_decode_error: decode_error::OnDecodeError,
     payload: PhantomData<fn() -> T>,
 }
 
@@ -104,6 +118,15 @@ pub(crate) struct ConsumerQueue {
     ended: Arc<[AtomicBool]>,
     /// The index of this queue in the consumer.
     place: usize,
+    /// Whether the queues before this one are served before it.
+    is_ranked: bool,
+}
+
+impl ConsumerQueue {
+    /// Whether the queues of the consumer are served in a strict order.
+    pub(crate) fn is_ranked(&self) -> bool {
+        self.is_ranked
+    }
 }
 
 /// The end of a queue ends the consumer only if it is the last queue.
@@ -131,6 +154,13 @@ impl waiter::Waitable for ConsumerQueue {
         self.subscriber.with_waiters(f);
     }
 
+    fn rank(&self) -> usize {
+        match self.is_ranked {
+            true => self.place,
+            false => 0,
+        }
+    }
+
     fn on_idle(&self) {
         self.subscriber.on_idle();
     }
@@ -148,7 +178,8 @@ impl<T: Payload> Consumer<T> {
     ///
     /// # Errors
     /// - [`RecvError::Decode`] if the message does not decode as `T`. The error has the message,
-    ///   and the next call receives the next message.
+    ///   and the next call receives the next message. With another
+    ///   [policy](ConsumerBuilder::on_decode_error) the call goes on instead.
     /// - [`RecvError::Cancelled`] if the consumer is cancelled, all its queues are deleted, its
     ///   connection is closed, or the broker is shut down. Each of these also wakes a receiver that
     ///   waits.
@@ -184,17 +215,24 @@ impl<T: Payload> Consumer<T> {
 
     #[inline(never)]
     fn wait(&self) -> Result<Delivery<T>, RecvError> {
+        loop {
+            let (place, taken) = self.wait_for_one()?;
+            if let Some(received) = self.open(place, taken) {
+                return received;
+            }
+        }
+    }
+
+    fn wait_for_one(&self) -> Result<(usize, Taken), RecvError> {
         if let [queue] = &*self.queues {
             if let Some(envelope) = queue.subscriber.next() {
-                return self.open_from(queue, envelope);
+                return Ok((0, Ok(envelope)));
             }
             queue.subscriber.spin_for_more();
         }
-        match self.wait_until(None) {
-            Some((place, envelope)) => self.open(place, envelope),
-            // A wait without a deadline does not time out.
-            None => Err(RecvError::Cancelled(CancelReason::ConsumerCancelled)),
-        }
+        // A wait without a deadline does not time out.
+        let cancelled = RecvError::Cancelled(CancelReason::ConsumerCancelled);
+        self.wait_until(None).ok_or(cancelled)
     }
 
     /// Receives the next message if there is one.
@@ -207,13 +245,16 @@ impl<T: Payload> Consumer<T> {
                 return Ok(Delivery::whole(origin, envelope));
             }
         }
-        match waiter::try_any(&self.queues, self.turn()) {
-            Some((place, envelope)) => {
-                self.served(place);
-                Ok(self.open(place, envelope)?)
+        let mut skips = Skips::default();
+        while let Some((place, taken)) = waiter::try_any(&self.queues, self.turn()) {
+            self.served(place);
+            match self.open(place, taken) {
+                Some(received) => return Ok(received?),
+                None if skips.go_on(|| self.within_reach()) => {}
+                None => break,
             }
-            None => Err(TryRecvError::Empty),
         }
+        Err(TryRecvError::Empty)
     }
 
     /// Receives the next message. Waits at most `timeout` for a message.
@@ -245,10 +286,22 @@ impl<T: Payload> Consumer<T> {
             }
         }
         let time = self.queues[0].subscriber.time().clone();
-        match self.wait_until(time.deadline(timeout)) {
-            Some((place, envelope)) => Ok(self.open(place, envelope)?),
-            None => Err(self.timed_out()),
+        let deadline = time.deadline(timeout);
+        let mut skips = Skips::default();
+        while let Some((place, taken)) = self.wait_until(deadline) {
+            match self.open(place, taken) {
+                Some(received) => return Ok(received?),
+                None if self.may_skip(deadline, &mut skips) => {}
+                None => break,
+            }
         }
+        Err(self.timed_out())
+    }
+
+    /// Whether a receive that has skipped a message may take the next one.
+    fn may_skip(&self, deadline: Option<Deadline<'_>>, skips: &mut Skips) -> bool {
+        let is_over = deadline.is_some_and(|deadline| deadline.has_passed());
+        !is_over || skips.go_on(|| self.within_reach())
     }
 
     /// Same as [`recv`](Self::recv), for a task. It needs no particular runtime.
@@ -312,46 +365,17 @@ impl<T: Payload> Consumer<T> {
     }
 
     fn turn(&self) -> usize {
-        match self.queues.len() {
-            1 => 0,
-            _ => self.turn.first(),
+        match &self.turn {
+            Some(turn) if self.queues.len() > 1 => turn.first(),
+            _ => 0,
         }
     }
 
     /// Records the queue that was served, for the next turn.
     fn served(&self, place: usize) {
-        if self.queues.len() > 1 {
-            self.turn.served(place);
+        if let (Some(turn), 2..) = (&self.turn, self.queues.len()) {
+            turn.served(place);
         }
-    }
-
-    pub(crate) fn open(&self, place: usize, envelope: Taken) -> Result<Delivery<T>, RecvError> {
-        self.open_from(&self.queues[place], envelope.map_err(RecvError::Cancelled)?)
-    }
-
-    /// It is not inlined, since an inlined copy would move the message in pieces.
-    #[inline(never)]
-    fn open_from(
-        &self,
-        queue: &ConsumerQueue,
-        envelope: Envelope,
-    ) -> Result<Delivery<T>, RecvError> {
-        shown(queue, || envelope.size());
-        if Delivery::<T>::is_open(&envelope, &self.codecs) {
-            let origin = queue.subscriber.origin();
-            return Ok(Delivery::whole(
-                origin.handle(|| queue.subscriber.not_shown() + 1),
-                envelope,
-            ));
-        }
-        self.decode(queue, envelope).map_err(RecvError::Decode)
-    }
-
-    #[inline]
-    fn decode(&self, queue: &ConsumerQueue, envelope: Envelope) -> Result<Delivery<T>, Undecoded> {
-        let origin = queue.subscriber.origin();
-        let origin = origin.handle(|| queue.subscriber.not_shown() + 1);
-        Delivery::open(origin, envelope, &self.codecs)
     }
 
     pub(crate) fn queues(&self) -> &Arc<[ConsumerQueue]> {
@@ -408,16 +432,6 @@ impl<T: Payload> Consumer<T> {
         for queue in self.queues.iter() {
             queue.subscriber.set_prefetch(prefetch);
         }
-    }
-}
-
-/// Acknowledges a message that the receiver gets, if the consumer has auto-ack.
-#[inline]
-fn shown(queue: &ConsumerQueue, bytes: impl FnOnce() -> u64) {
-    let origin = queue.subscriber.origin();
-    if origin.auto_ack {
-        // A message that is acknowledged on delivery is not settled again.
-        let _ = origin.ack(1, bytes(), None);
     }
 }
 

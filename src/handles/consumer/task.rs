@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Consumer, Taken};
+use super::{Consumer, MOST_SKIPS, Taken};
 use crate::{
     message::payload::Payload,
     runtime::waiter::TaskWait,
@@ -29,8 +29,17 @@ impl<T: Payload> Consumer<T> {
                 return Poll::Ready(Ok(Delivery::whole(origin, envelope)));
             }
         }
-        self.poll_taken(wait, context)
-            .map(|(place, taken)| self.open(place, taken))
+        for _ in 0..MOST_SKIPS {
+            let Poll::Ready((place, taken)) = self.poll_taken(wait, context) else {
+                return Poll::Pending;
+            };
+            if let Some(received) = self.open(place, taken) {
+                return Poll::Ready(received);
+            }
+        }
+        // Polled again soon, after others have run.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Polls for the next message, which is not shown yet, and for the index of its queue.

@@ -1,9 +1,11 @@
-//! The typed verbs, which [`Broker`], [`Connection`] and [`Channel`] have in common.
+//! The typed verbs, which brokers, connections and channels have in common.
 //!
-//! The code is on [`Connection`]. The methods of [`Broker`] and [`Channel`] delegate to it.
+//! The code is on [`Connection`]. The methods of brokers and channels delegate to it, in
+//! `delegates`.
+
+mod delegates;
 
 use super::{
-    broker::Broker,
     consumer::{Consumer, ConsumerBuilder},
     declare::Declare,
     producer::{Destination, Producer, ProducerBuilder},
@@ -17,8 +19,11 @@ use crate::{
         field_value::FieldTable,
         name::Name,
     },
-    session::{channel::Channel, connection::Connection},
+    session::connection::Connection,
 };
+
+#[cfg(doc)]
+use crate::session::channel::Channel;
 
 impl Connection {
     /// Declares an exchange, a queue or a budget.
@@ -237,6 +242,76 @@ impl Connection {
         ConsumerBuilder::new(Ok(self.clone()), queue.into())
     }
 
+    /// Subscribes to a fanout exchange: starts a consumer of a queue of its own, which gets every
+    /// message that is published from now on. Each subscriber gets its own copy.
+    ///
+    /// The method declares the fanout exchange of this name if there is none. It uses an existing
+    /// one, whatever its other properties. The queue is [temporary](Queue::temporary): it ends with
+    /// the consumer.
+    ///
+    /// For another type of exchange there is [`subscribe_to`](Self::subscribe_to).
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare`, `queue.declare` with `exclusive` and `auto_delete`, `queue.bind` and
+    /// `basic.consume`: here one atomic operation. `Broadcast` of kombu.
+    ///
+    /// # Errors
+    /// - [`Error::Inequivalent`](crate::Error::Inequivalent) if the exchange exists with another
+    ///   type.
+    /// - The errors of [`declare`](Self::declare) and of [`ConsumerBuilder::build`].
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Exchange;
+    /// # let broker = leveret::Broker::new();
+    /// let first = broker.subscribe::<String>("news")?;
+    /// let second = broker.subscribe::<String>("news")?;
+    /// broker.producer(Exchange::existing("news"))?.publish("hello".to_owned())?;
+    /// assert_eq!((&**first.recv()?, &**second.recv()?), ("hello", "hello"));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn subscribe<T: Payload>(&self, exchange: impl Into<String>) -> Result<Consumer<T>> {
+        self.consumer(subscription(Exchange::open_fanout(exchange), ""))
+    }
+
+    /// Subscribes to an exchange with a binding key, as [`subscribe`](Self::subscribe) does to a
+    /// fanout exchange without one.
+    ///
+    /// The method [declares](Self::declare) the exchange. A plain name means an existing exchange.
+    ///
+    /// For several keys, for the arguments of a headers exchange or for other settings of the
+    /// consumer, bind a [temporary](Queue::temporary) queue, as in the example.
+    ///
+    /// # RabbitMQ
+    /// As for [`subscribe`](Self::subscribe).
+    ///
+    /// # Errors
+    /// The errors of [`declare`](Self::declare) and of [`ConsumerBuilder::build`].
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Exchange, Queue};
+    /// # let broker = leveret::Broker::new();
+    /// let logs = Exchange::topic("logs");
+    /// let errors = broker.subscribe_to::<String>(&logs, "*.error")?;
+    /// let disk = Queue::temporary().bind(&logs, "disk.*").bind(&logs, "raid.*");
+    /// let disk = broker.consumer_builder::<String>(disk).auto_ack().build()?;
+    ///
+    /// let publisher = broker.producer::<String>(&logs)?;
+    /// assert_eq!(publisher.publish_to("disk.error", "full".to_owned())?.routed, 2);
+    /// assert_eq!((&**errors.recv()?, &**disk.recv()?), ("full", "full"));
+    /// drop((errors, disk));
+    /// assert_eq!(publisher.publish_to("disk.error", "full".to_owned())?.routed, 0);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn subscribe_to<T: Payload>(
+        &self,
+        exchange: impl Into<Exchange>,
+        binding_key: impl Into<String>,
+    ) -> Result<Consumer<T>> {
+        self.consumer(subscription(exchange.into(), binding_key))
+    }
+
     /// Opens a queue for `put` and `get`.
     ///
     /// The method [declares](Self::declare) the queue.
@@ -258,116 +333,42 @@ impl Connection {
     pub fn simple_queue<T: Payload>(&self, queue: impl Into<Queue>) -> Result<SimpleQueue<T>> {
         SimpleQueue::open(self, &queue.into())
     }
-}
 
-macro_rules! delegate {
-    ($handle:ty, $connection:literal) => {
-        #[doc = concat!("The typed verbs, on ", $connection, ". [`Connection`] documents them.")]
-        impl $handle {
-            /// Same as [`Connection::declare`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::declare`].
-            pub fn declare<D: Declare>(&self, description: &D) -> Result<D> {
-                self.connection()?.declare(description)
-            }
-
-            /// Same as [`Connection::delete`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::delete`].
-            pub fn delete<D: Declare>(&self, description: &D) -> Result {
-                self.connection()?.delete(description)
-            }
-
-            /// Same as [`Connection::purge`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::purge`].
-            pub fn purge(&self, queue: impl Into<Queue>) -> Result<u64> {
-                self.connection()?.purge(queue)
-            }
-
-            /// Same as [`Connection::return_unseen`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::return_unseen`].
-            pub fn return_unseen(&self, queue: impl Into<Queue>) -> Result<u64> {
-                self.connection()?.return_unseen(queue)
-            }
-
-            /// Same as [`Connection::route`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::route`].
-            pub fn route(
-                &self,
-                exchange: &Exchange,
-                routing_key: &str,
-                headers: &FieldTable,
-            ) -> Result<Vec<Name>> {
-                self.connection()?.route(exchange, routing_key, headers)
-            }
-
-            /// Same as [`Connection::producer`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::producer`].
-            pub fn producer<T: Payload>(&self, to: impl Into<Destination>) -> Result<Producer<T>> {
-                self.producer_builder(to).build()
-            }
-
-            /// Same as [`Connection::producer_builder`].
-            pub fn producer_builder<T: Payload>(
-                &self,
-                to: impl Into<Destination>,
-            ) -> ProducerBuilder<T> {
-                ProducerBuilder::new(self.connection(), to.into())
-            }
-
-            /// Same as [`Connection::consumer`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::consumer`].
-            pub fn consumer<T: Payload>(&self, queue: impl Into<Queue>) -> Result<Consumer<T>> {
-                self.consumer_builder(queue).build()
-            }
-
-            /// Same as [`Connection::simple_queue`].
-            ///
-            /// # Errors
-            /// The errors of [`Connection::simple_queue`].
-            pub fn simple_queue<T: Payload>(
-                &self,
-                queue: impl Into<Queue>,
-            ) -> Result<SimpleQueue<T>> {
-                self.connection()?.simple_queue(queue)
-            }
-        }
-    };
-}
-
-delegate!(Broker, "the implicit connection to `/`");
-delegate!(Channel, "the channel's connection");
-
-impl Broker {
-    /// Same as [`Connection::consumer_builder`].
-    pub fn consumer_builder<T: Payload>(&self, queue: impl Into<Queue>) -> ConsumerBuilder<T> {
-        ConsumerBuilder::new(self.connection(), queue.into())
-    }
-
-    pub(crate) fn connection(&self) -> Result<Connection> {
-        self.implicit()
+    /// Opens a buffer: a [`SimpleQueue`] whose messages are acknowledged when they are got, and
+    /// whose queue ends with its last handle.
+    ///
+    /// Only this connection can use the queue. A second call with the same name opens the same
+    /// buffer. For the empty name, the broker generates one.
+    ///
+    /// # RabbitMQ
+    /// `Connection.SimpleBuffer` of kombu: the queue is not durable and is deleted when it is
+    /// unused, and messages need no acknowledgement. Here the queue is `exclusive` as well, since
+    /// RabbitMQ 4 deprecates transient queues that are not.
+    ///
+    /// # Errors
+    /// - [`Error::Inequivalent`](crate::Error::Inequivalent) or
+    ///   [`Error::ResourceLocked`](crate::Error::ResourceLocked) if there is another queue of this
+    ///   name.
+    /// - The errors of [`declare`](Self::declare).
+    ///
+    /// # Examples
+    /// ```
+    /// # let broker = leveret::Broker::new();
+    /// let buffer = broker.simple_buffer::<u32>("recent")?;
+    /// buffer.put(7)?;
+    /// buffer.put(8)?;
+    /// drop(buffer.get()?); // it is acknowledged, and does not come again
+    /// assert_eq!(*buffer.get()?, 8);
+    /// drop(buffer);
+    /// assert!(broker.purge("recent").unwrap_err().is_not_found());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn simple_buffer<T: Payload>(&self, name: impl Into<String>) -> Result<SimpleQueue<T>> {
+        SimpleQueue::open_buffer(self, name.into())
     }
 }
 
-impl Channel {
-    /// Same as [`Connection::consumer_builder`]. The consumer ends with this channel.
-    pub fn consumer_builder<T: Payload>(&self, queue: impl Into<Queue>) -> ConsumerBuilder<T> {
-        ConsumerBuilder::new(self.connection(), queue.into()).of_channel(self.core())
-    }
-
-    pub(crate) fn connection(&self) -> Result<Connection> {
-        self.parent()
-    }
+/// A queue for one subscriber.
+fn subscription(exchange: Exchange, binding_key: impl Into<String>) -> Queue {
+    Queue::temporary().bind(exchange, binding_key)
 }

@@ -53,6 +53,9 @@ pub struct Exchange {
     internal: bool,
     #[serde(default, skip_serializing_if = "is_unset")]
     passive: bool,
+    /// An existing exchange of this type is used, whatever its other properties.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    open: bool,
     #[serde(default, skip_serializing_if = "FieldTable::is_empty")]
     arguments: FieldTable,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -77,6 +80,7 @@ impl Exchange {
             auto_delete: false,
             internal: false,
             passive: false,
+            open: false,
             arguments: FieldTable::new(),
             bindings: Vec::new(),
         }
@@ -315,6 +319,28 @@ impl Exchange {
     /// The bindings to this exchange.
     pub fn bindings(&self) -> &[Binding] {
         &self.bindings
+    }
+
+    /// Describes a fanout exchange that need not exist. An existing one is used, whatever its other
+    /// properties.
+    pub(crate) fn open_fanout(name: impl Into<String>) -> Self {
+        Self {
+            open: true,
+            ..Self::fanout(name)
+        }
+    }
+
+    /// Whether an existing exchange of this type is used, whatever its other properties.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The description that a new exchange keeps.
+    pub(crate) fn of_new_exchange(&self) -> Self {
+        Self {
+            open: false,
+            ..self.clone()
+        }
     }
 }
 

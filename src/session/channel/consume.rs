@@ -123,7 +123,7 @@ impl Channel {
             return self.consume_replies(&options);
         }
         let tag = self.reserve(&options.tag)?;
-        let consumed = self.subscribe(&name, &tag, &options);
+        let consumed = self.start_consumer(&name, &tag, &options);
         let mut state = core.lock();
         match &consumed {
             // If the queue or the channel ended in the meantime, the slot is gone and the tag is
@@ -195,7 +195,7 @@ impl Channel {
         Ok(tag)
     }
 
-    fn subscribe(
+    fn start_consumer(
         &self,
         name: &Name,
         tag: &Name,
@@ -218,6 +218,7 @@ impl Channel {
             },
             auto_ack: options.auto_ack,
             exclusive: options.exclusive,
+            paused: false,
             credit: Arc::clone(&credit),
         };
         let mut made = None;

@@ -297,13 +297,21 @@ impl Gate {
     /// The getter of a queue.
     pub(crate) fn getter(&self, queue: &Name) -> Result<Getter> {
         let queue = self.read_queue(queue)?;
-        Ok(Getter::new(DeliveryOrigin::gets(&self.vhost, &queue)))
+        Ok(Getter::new(DeliveryOrigin::gets(
+            &self.vhost,
+            &queue,
+            false,
+        )))
     }
 
     /// Declares a queue with its bindings, and returns its getter: all or nothing.
     pub(crate) fn declare_getter(&self, queue: &Queue) -> Result<Getter> {
         let queue = self.declare_and_read(queue)?;
-        Ok(Getter::new(DeliveryOrigin::gets(&self.vhost, &queue)))
+        Ok(Getter::new(DeliveryOrigin::gets(
+            &self.vhost,
+            &queue,
+            false,
+        )))
     }
 
     /// Declares a queue with its bindings, and returns it for reading.

@@ -2,6 +2,12 @@
 //!
 //! A run is behind a lock of its own, so that a cancellation can return it. That lock is taken
 //! before the lock of the queue, never after it.
+//!
+//! `start` has the options of a subscriber and its start.
+
+mod start;
+
+pub(crate) use self::start::{NewSubscriber, SubscriberOptions};
 
 use std::{
     collections::VecDeque,
@@ -11,43 +17,24 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    backend::{Backend, RemoteInbox, RemoteOrigin},
-    holding::Holders,
-    recv_backoff::RecvBackoff,
-    unacked::DeliveryOrigin,
-};
+use super::{recv_backoff::RecvBackoff, unacked::DeliveryOrigin};
 use crate::{
     engine::{
-        queue::{
-            Checkout, ConsumerId, Credit, IDLE_CAPACITY, InboxOwner, QueueCore, SubscribeRequest,
-        },
+        queue::{Checkout, ConsumerId, IDLE_CAPACITY, InboxOwner, QueueCore},
         vhost::VirtualHost,
     },
     message::envelope::Envelope,
-    model::{
-        error::{CancelReason, Result},
-        name::Name,
-    },
+    model::{error::CancelReason, name::Name},
     runtime::{
         clock::Time,
-        sync::{Mutex, MutexGuard},
+        sync::{
+            Mutex, MutexGuard,
+            atomic::{AtomicBool, Ordering::SeqCst},
+        },
         time_out::Until,
         waiter::{self, Ticket, WaitList},
     },
 };
-
-/// The options of a typed consumer.
-#[derive(Clone, Debug)]
-pub(crate) struct SubscriberOptions {
-    pub(crate) tag: Name,
-    pub(crate) prefetch: u32,
-    pub(crate) priority: i64,
-    pub(crate) exclusive: bool,
-    pub(crate) auto_ack: bool,
-    /// The size in bytes of most of its messages.
-    pub(crate) expected_size: u64,
-}
 
 /// The owner of a subscriber, which cancels it when it closes itself: a connection.
 pub(crate) trait SubscriberOwner: Send + Sync {
@@ -64,90 +51,10 @@ pub(crate) struct Subscriber {
     /// Messages that were taken from the inbox and are not delivered yet.
     run: Mutex<VecDeque<Envelope>>,
     backoff: RecvBackoff,
+    /// Whether the consumer is paused. The subscribers of all its queues share it.
+    paused: Arc<AtomicBool>,
     /// The reason of the end, unless the end of the queue is the reason.
     ended: OnceLock<CancelReason>,
-}
-
-/// A subscriber that is not added to its queue yet.
-pub(crate) struct NewSubscriber {
-    number: u64,
-    tag: Name,
-    auto_ack: bool,
-    credit: Arc<Credit>,
-    owner: Weak<dyn SubscriberOwner>,
-}
-
-impl NewSubscriber {
-    /// The subscriber and its parameters for the queue.
-    ///
-    /// # Errors
-    /// [`Error::InvalidName`](crate::Error::InvalidName) for an invalid tag.
-    pub(crate) fn new(
-        vhost: &VirtualHost,
-        owner: Weak<dyn SubscriberOwner>,
-        options: &SubscriberOptions,
-    ) -> Result<(NewSubscriber, SubscribeRequest)> {
-        let number = vhost.next_number();
-        let tag = match options.tag.is_empty() {
-            true => Name::new(format!("amq.ctag-{number:x}"))?,
-            false => options.tag.clone(),
-        };
-        let credit = Arc::new(Credit::new(options.expected_size));
-        let request = SubscribeRequest {
-            tag: tag.clone(),
-            group: vhost.new_group(),
-            priority: options.priority,
-            prefetch: options.prefetch,
-            // A message in the inbox is not delivered yet. An auto-ack consumer acknowledges it on
-            // receive.
-            auto_ack: false,
-            exclusive: options.exclusive,
-            credit: Arc::clone(&credit),
-        };
-        let new = NewSubscriber {
-            number,
-            tag,
-            auto_ack: options.auto_ack,
-            credit,
-            owner,
-        };
-        Ok((new, request))
-    }
-
-    /// The subscriber, after the queue has added it as the consumer `id`.
-    pub(crate) fn started(
-        self,
-        vhost: &Arc<VirtualHost>,
-        queue: Arc<QueueCore>,
-        id: ConsumerId,
-        remote: Option<(Arc<dyn Backend>, Arc<RemoteInbox>)>,
-    ) -> Arc<Subscriber> {
-        let credit = self.credit;
-        let make_origin = |subscriber: &Weak<Subscriber>| DeliveryOrigin {
-            vhost: Arc::clone(vhost),
-            account: queue.account().cloned(),
-            queue,
-            consumer: remote.is_none().then(|| (id, Arc::clone(&credit))),
-            consumer_tag: self.tag,
-            auto_ack: self.auto_ack,
-            remote: remote
-                .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
-            subscriber: Weak::clone(subscriber),
-            holders: Holders::new(self.auto_ack),
-        };
-        let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
-            number: self.number,
-            id,
-            origin: Arc::new(make_origin(subscriber)),
-            owner: self.owner,
-            run: Mutex::default(),
-            backoff: RecvBackoff::new(),
-            ended: OnceLock::new(),
-        });
-        let inbox_owner: Weak<dyn InboxOwner> = Arc::downgrade(&subscriber) as _;
-        subscriber.queue().set_inbox_owner(id, inbox_owner);
-        subscriber
-    }
 }
 
 impl Subscriber {
@@ -254,13 +161,13 @@ impl Subscriber {
     /// may have found no message in the meantime, so one waiter is woken.
     ///
     /// It returns to the front of the run. In a queue in which messages expire it returns to the
-    /// inbox, where it expires as before.
+    /// inbox, where it expires as before. If the consumer is paused, it returns to the queue.
     pub(crate) fn put_back(&self, envelope: Envelope) {
         let now = self.vhost().now_for(self.queue());
         let mut run = self.run.lock();
-        // The consumer was cancelled in the meantime. The rest of the run returned without this
-        // message.
-        if self.ended.get().is_some() || self.has_ended() {
+        // The consumer was cancelled or paused in the meantime. The rest of the run returned
+        // without this message.
+        if self.ended.get().is_some() || self.has_ended() || self.is_paused() {
             drop(run);
             return self.origin.requeue_undelivered(vec![envelope]);
         }
@@ -312,6 +219,34 @@ impl Subscriber {
         drop(run);
         self.vhost().run_effects(self.queue(), effects);
         returned
+    }
+
+    /// Pauses the consumer, or ends its pause. [`follow_pause`](Self::follow_pause) of the
+    /// subscribers of all its queues puts that into effect.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, SeqCst);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(SeqCst)
+    }
+
+    /// Puts the pause of the consumer into effect, or its end.
+    ///
+    /// Two threads may pause and resume at once, and each calls this after it has set the flag. The
+    /// last of the calls sees the last value, at every queue.
+    pub(crate) fn follow_pause(&self) {
+        let now = self.vhost().now_for(self.queue());
+        let mut run = self.run.lock();
+        if self.has_ended() {
+            return;
+        }
+        let paused = self.is_paused();
+        let effects = self
+            .vhost()
+            .set_paused(self.queue(), self.id, paused, &mut run, now);
+        drop(run);
+        self.vhost().run_effects(self.queue(), effects);
     }
 
     /// The name of the queue and the prefetch, if the consumer holds as many unsettled messages.
@@ -433,63 +368,4 @@ impl fmt::Debug for Subscriber {
 }
 
 #[cfg(all(test, not(shuttle)))]
-mod tests {
-    use std::{
-        future::Future,
-        pin::pin,
-        task::{Context, Waker},
-    };
-
-    use super::*;
-    use crate::{handles::broker::Broker, model::descriptions::Queue};
-
-    #[test]
-    fn what_comes_from_a_backlog_shows_at_once() {
-        let broker = Broker::new();
-        let queue = Queue::new("q");
-        let consumer = broker.consumer_builder::<u64>(&queue).prefetch(2);
-        let consumer = consumer.build().unwrap();
-        let _ = broker.producer(&queue).unwrap().publish_batch(0..6);
-        let (_, credit) = consumer.queues()[0]
-            .subscriber
-            .origin
-            .consumer
-            .as_ref()
-            .unwrap();
-        let deliveries = [consumer.recv().unwrap(), consumer.recv().unwrap()];
-        assert!(!credit.is_filled());
-        for delivery in deliveries {
-            delivery.ack().unwrap();
-        }
-        assert!(credit.is_filled());
-        assert_eq!(*consumer.recv().unwrap(), 2);
-    }
-
-    #[test]
-    fn a_consumer_that_waits_keeps_no_room_of_a_burst() {
-        let broker = Broker::new();
-        let queue = Queue::new("q");
-        let consumer = broker.consumer::<u64>(&queue).unwrap();
-        let subscriber = &consumer.queues()[0].subscriber;
-        let room = || {
-            let inbox = subscriber.queue().capacities(subscriber.id);
-            (subscriber.run.lock().capacity(), inbox)
-        };
-        for burst in [1_000, 3] {
-            let _ = broker.producer(&queue).unwrap().publish_batch(0..burst);
-            for number in 0..burst {
-                let delivery = consumer.recv().unwrap();
-                assert_eq!(*delivery, number);
-                delivery.ack().unwrap();
-            }
-            let (run, (inbox, ready)) = room();
-            assert!(burst < 100 || run.max(inbox) >= 100 && ready >= 100);
-            let mut next = pin!(consumer.recv_async());
-            let pending = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            assert!(pending.is_pending());
-            let (run, (inbox, ready)) = room();
-            assert!(run <= 2 * IDLE_CAPACITY && inbox <= 2 * IDLE_CAPACITY);
-            assert_eq!(ready, 0);
-        }
-    }
-}
+mod tests;

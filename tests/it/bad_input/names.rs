@@ -28,6 +28,7 @@ fn a_long_name_of_a_queue() {
         "consumer by plain name": |host| host.consumer::<u32>(long()),
         "producer by plain name": |host| host.producer::<u32>(long()),
         "simple_queue by plain name": |host| host.simple_queue::<u32>(long()),
+        "simple_buffer": |host| host.simple_buffer::<u32>(long()),
         "purge": |host| host.purge(long()),
         "delete": |host| host.delete(&Queue::new(long())),
         "delayed": |host| host.delayed(long()),
@@ -62,6 +63,8 @@ fn a_long_name_of_an_exchange() {
             host.declare(&Exchange::fanout("x").bind(exchange(), ""))
         },
         "producer to an exchange": |host| host.producer::<u32>(&exchange()),
+        "subscribe": |host| host.subscribe::<u32>(long()),
+        "subscribe_to": |host| host.subscribe_to::<u32>(exchange(), "k"),
         "delete": |host| host.delete(&exchange()),
         "delayed": |host| host.delayed(exchange()),
         "route": |host| host.route(&exchange(), "k", &none()),
@@ -94,6 +97,7 @@ fn a_long_routing_key() {
         "declare of a bound exchange": |host| {
             host.declare(&Exchange::fanout("x").bind(topic(), long()))
         },
+        "subscribe_to": |host| host.subscribe_to::<u32>(topic(), long()),
         "route": |host| host.route(&topic(), &long(), &none()),
         "producer_builder": |host| {
             host.producer_builder::<u32>(&topic()).routing_key(long()).build()

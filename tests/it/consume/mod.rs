@@ -1,12 +1,15 @@
 //! The ways to receive, and the end of receiving.
 
+mod buffer;
 mod crossbeam;
 mod ends;
 mod expiry;
 mod fairness;
 mod iterate;
+mod pause;
 mod receive;
 mod select;
+mod strict_order;
 mod tasks;
 mod thieves;
 mod unseen;

@@ -1,6 +1,7 @@
 //! Payloads: typed values, bytes, and values that cannot be encoded.
 
 mod chains;
+mod decode_policy;
 mod decoding;
 mod local;
 mod panicking_codecs;

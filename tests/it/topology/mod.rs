@@ -7,3 +7,4 @@ mod line_ends;
 mod plain_names;
 mod policies;
 mod route;
+mod subscribe;

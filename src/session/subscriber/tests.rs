@@ -1,0 +1,58 @@
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Waker},
+};
+
+use super::*;
+use crate::{handles::broker::Broker, model::descriptions::Queue};
+
+#[test]
+fn what_comes_from_a_backlog_shows_at_once() {
+    let broker = Broker::new();
+    let queue = Queue::new("q");
+    let consumer = broker.consumer_builder::<u64>(&queue).prefetch(2);
+    let consumer = consumer.build().unwrap();
+    let _ = broker.producer(&queue).unwrap().publish_batch(0..6);
+    let (_, credit) = consumer.queues()[0]
+        .subscriber
+        .origin
+        .consumer
+        .as_ref()
+        .unwrap();
+    let deliveries = [consumer.recv().unwrap(), consumer.recv().unwrap()];
+    assert!(!credit.is_filled());
+    for delivery in deliveries {
+        delivery.ack().unwrap();
+    }
+    assert!(credit.is_filled());
+    assert_eq!(*consumer.recv().unwrap(), 2);
+}
+
+#[test]
+fn a_consumer_that_waits_keeps_no_room_of_a_burst() {
+    let broker = Broker::new();
+    let queue = Queue::new("q");
+    let consumer = broker.consumer::<u64>(&queue).unwrap();
+    let subscriber = &consumer.queues()[0].subscriber;
+    let room = || {
+        let inbox = subscriber.queue().capacities(subscriber.id);
+        (subscriber.run.lock().capacity(), inbox)
+    };
+    for burst in [1_000, 3] {
+        let _ = broker.producer(&queue).unwrap().publish_batch(0..burst);
+        for number in 0..burst {
+            let delivery = consumer.recv().unwrap();
+            assert_eq!(*delivery, number);
+            delivery.ack().unwrap();
+        }
+        let (run, (inbox, ready)) = room();
+        assert!(burst < 100 || run.max(inbox) >= 100 && ready >= 100);
+        let mut next = pin!(consumer.recv_async());
+        let pending = next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(pending.is_pending());
+        let (run, (inbox, ready)) = room();
+        assert!(run <= 2 * IDLE_CAPACITY && inbox <= 2 * IDLE_CAPACITY);
+        assert_eq!(ready, 0);
+    }
+}
