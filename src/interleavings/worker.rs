@@ -1,7 +1,10 @@
 //! Workers that stop and drain while messages come.
 
 use super::*;
-use crate::patterns::worker::{Settle, WorkerEnd};
+use crate::{
+    patterns::worker::{Settle, WorkerEnd},
+    runtime::clock::ManualClock,
+};
 
 #[test]
 fn a_drain_handles_every_message_once() {
@@ -91,5 +94,27 @@ fn a_task_with_several_handlers_handles_every_message_once() {
         stop_handle.stop();
         let report = running.join().unwrap();
         assert_eq!(report.counts.acked + rest(&broker, "q").len() as u64, 2);
+    });
+}
+
+#[test]
+fn a_message_is_settled_once_when_its_handler_ends_as_its_time_is_over() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let broker = Broker::builder().clock(clock.clone()).build();
+        let producer = broker.producer::<u32>(&queue()).unwrap();
+        let worker = broker
+            .worker::<u32>(&queue())
+            .timeout(Duration::from_secs(1));
+        let worker = worker.handler(|_, _| thread::yield_now()).spawn().unwrap();
+        producer.publish(0).unwrap();
+        clock.advance(Duration::from_secs(1));
+        producer.publish(1).unwrap();
+        let report = worker.stop_and_drain(Duration::MAX);
+        let counts = report.counts;
+        assert_eq!(report.end, WorkerEnd::Drained);
+        assert_eq!(counts.acked + counts.timed_out, 2, "{report:?}");
+        assert_eq!(counts.timed_out, counts.rejected);
+        assert_eq!(rest(&broker, "q"), []);
     });
 }

@@ -1,4 +1,4 @@
-//! A time-out that a task can wait for.
+//! Time-outs: [`Alarm`] for a target, and [`Until`] for a task that waits.
 
 use std::{
     future::Future,
@@ -15,6 +15,27 @@ use super::{
     waiter::Waiting,
 };
 
+/// A timer that is cancelled when it is dropped.
+pub(crate) struct Alarm<'a> {
+    timers: &'a Timers,
+    timer: TimerKey,
+}
+
+impl<'a> Alarm<'a> {
+    /// Has `target` called at `at`. Must not be called under a lock.
+    pub(crate) fn new(timers: &'a Timers, at: Instant, target: Weak<dyn TimerTarget>) -> Alarm<'a> {
+        let timer = timers.add(at, target);
+        timers.wake_thread();
+        Alarm { timers, timer }
+    }
+}
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        self.timers.cancel(&self.timer);
+    }
+}
+
 /// A future that is ready at a point in time. The waits of tasks have no deadline, so a task waits
 /// for this beside what it wants.
 ///
@@ -23,21 +44,17 @@ use super::{
 pub(crate) struct Until<'a> {
     time_out: Arc<Signal>,
     waiting: Waiting<Arc<Signal>>,
-    timers: &'a Timers,
-    timer: TimerKey,
+    _alarm: Alarm<'a>,
 }
 
 impl<'a> Until<'a> {
     pub(crate) fn new(timers: &'a Timers, at: Instant) -> Until<'a> {
         let time_out = Arc::new(Signal::default());
         let target: Weak<dyn TimerTarget> = Arc::downgrade(&time_out) as _;
-        let timer = timers.add(at, target);
-        timers.wake_thread();
         Until {
             waiting: Waiting::new(Arc::clone(&time_out)),
+            _alarm: Alarm::new(timers, at, target),
             time_out,
-            timers,
-            timer,
         }
     }
 
@@ -52,11 +69,5 @@ impl Future for Until<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.waiting).poll(context)
-    }
-}
-
-impl Drop for Until<'_> {
-    fn drop(&mut self) {
-        self.timers.cancel(&self.timer);
     }
 }

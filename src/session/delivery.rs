@@ -250,6 +250,24 @@ impl<T: Payload> Delivery<T> {
         self.nack(Requeue::No)
     }
 
+    /// Splits the delivery into one with the payload, which does not settle the message, and the
+    /// right to settle it.
+    ///
+    /// # Errors
+    /// Returns the delivery if its payload can be in one place only.
+    pub(crate) fn split(mut self) -> Result<(Delivery<T>, DeliveryInfo), Delivery<T>> {
+        let Some(unacked) = self.info.unacked.share() else {
+            return Err(self);
+        };
+        let opened = self.opened.take();
+        let info = std::mem::replace(&mut self.info, DeliveryInfo::settled());
+        let shared = Delivery {
+            opened,
+            info: DeliveryInfo { unacked },
+        };
+        Ok((shared, info))
+    }
+
     /// Takes the delivery apart: the payload, if it is not in the message itself, and the rest.
     pub(crate) fn into_parts(mut self) -> (Option<Box<T>>, DeliveryInfo) {
         let opened = self.opened.take();

@@ -147,6 +147,21 @@ impl DeliveryOrigin {
         })
     }
 
+    /// The same origin for copies of its deliveries, which count as settled.
+    fn detached(&self) -> Arc<DeliveryOrigin> {
+        Arc::new(DeliveryOrigin {
+            vhost: Arc::clone(&self.vhost),
+            queue: Arc::clone(&self.queue),
+            consumer: None,
+            consumer_tag: self.consumer_tag.clone(),
+            account: None,
+            auto_ack: true,
+            remote: None,
+            subscriber: Weak::new(),
+            holders: Holders::new(true),
+        })
+    }
+
     /// A claim of one of its deliveries, for a producer.
     pub(super) fn claim(&self, envelope: &Envelope) -> Claim {
         match self.auto_ack {
@@ -293,6 +308,14 @@ impl Unacked {
             origin: Some(origin),
             envelope,
         }
+    }
+
+    /// A second handle to the message, which does not settle it. `None` if the payload can be in
+    /// one place only.
+    pub(super) fn share(&mut self) -> Option<Unacked> {
+        let origin = self.origin.as_ref()?.detached();
+        let envelope = self.envelope.share().ok()?;
+        Some(Unacked::new(origin, envelope))
     }
 
     /// One that is settled.

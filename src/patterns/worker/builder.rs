@@ -1,6 +1,6 @@
 //! [`WorkerBuilder`].
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use super::{
     Context, HandlerError, HandlerResult, Job, Middleware, Settle, Worker, WorkerReport,
@@ -57,6 +57,7 @@ pub struct WorkerBuilder<T: Payload> {
     name: String,
     concurrency: usize,
     middleware: Vec<Arc<dyn Middleware>>,
+    timeout: Option<Duration>,
     hooks: Hooks,
 }
 
@@ -71,6 +72,7 @@ impl<T: Payload> WorkerBuilder<T> {
             consumer,
             concurrency: 1,
             middleware: Vec::new(),
+            timeout: None,
             hooks: Hooks::default(),
         }
     }
@@ -138,6 +140,41 @@ impl<T: Payload> WorkerBuilder<T> {
         I::Item: AsRef<str>,
     {
         self.consumer = self.consumer.accept(content_types);
+        self
+    }
+
+    /// Limits the time of each call of the handler, by the broker's clock.
+    ///
+    /// When the time is over, the handler has failed, and the message is settled as after an error.
+    /// The future of a [`handler_async`](Self::handler_async) is dropped.
+    ///
+    /// A [`handler`](Self::handler) cannot be stopped, and runs on. Its
+    /// [stop signal](Context::stop_signal) is set, its late result is dropped and counted, and a
+    /// spare thread takes the place of its own. A worker has at most as many spare threads as its
+    /// [`concurrency`](Self::concurrency). [`Worker::run_async`] has none.
+    ///
+    /// A [`Local`](crate::Local) payload is in one place only, so its message is settled when the
+    /// handler has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, worker::Failure};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::new();
+    /// let worker = broker.worker::<u32>("numbers").timeout(Duration::from_millis(5));
+    /// let worker = worker.handler(|_, context| {
+    ///     // A handler that is stuck. A good one looks at its stop signal.
+    ///     context.stop_signal().wait();
+    /// });
+    /// let worker = worker.spawn()?;
+    /// broker.producer::<u32>("numbers")?.publish(7)?;
+    /// let report = worker.stop_and_drain(Duration::from_secs(10));
+    /// assert_eq!((report.counts.timed_out, report.counts.rejected), (1, 1));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
@@ -268,15 +305,21 @@ impl<T: Payload> WorkerBuilder<T> {
     }
 
     fn build(self, handler: Handler<T>) -> Worker<T> {
-        let shared = self
-            .connection
-            .map(|connection| Arc::new(Shared::new(self.name, connection, self.concurrency)));
+        let shared = self.connection.map(|connection| {
+            Arc::new(Shared::new(
+                self.name,
+                connection,
+                self.hooks,
+                self.concurrency,
+            ))
+        });
         Worker {
             consumer: self.consumer,
             shared,
             handler,
             middleware: self.middleware,
-            hooks: self.hooks,
+            concurrency: self.concurrency,
+            timeout: self.timeout,
         }
     }
 }

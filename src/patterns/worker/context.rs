@@ -11,6 +11,7 @@ use crate::{
         error::{Error, Result},
         field_value::{FieldTable, FieldValue},
     },
+    runtime::signal::Signal,
     session::{connection::Connection, delivery_info::DeliveryInfo},
 };
 
@@ -48,11 +49,13 @@ enum Parts<'a> {
     Borrowed {
         shared: &'a Arc<Shared>,
         info: &'a DeliveryInfo,
+        over: Option<&'a Arc<Signal>>,
     },
     /// Of a handler that is a future.
     Owned {
         shared: Arc<Shared>,
         cell: Arc<JobCell>,
+        over: Option<Arc<Signal>>,
     },
 }
 
@@ -63,13 +66,45 @@ impl<'a> Context<'a> {
     #[inline(always)]
     pub(super) fn borrowed(shared: &'a Arc<Shared>, info: &'a DeliveryInfo) -> Context<'a> {
         Context {
-            parts: Parts::Borrowed { shared, info },
+            parts: Parts::Borrowed {
+                shared,
+                info,
+                over: None,
+            },
         }
     }
 
-    pub(super) fn owned(shared: Arc<Shared>, cell: Arc<JobCell>) -> Context<'static> {
+    /// As [`borrowed`](Self::borrowed), for a handler with a time limit. `over` is set when its
+    /// time is over.
+    pub(super) fn limited(
+        shared: &'a Arc<Shared>,
+        info: &'a DeliveryInfo,
+        over: &'a Arc<Signal>,
+    ) -> Context<'a> {
         Context {
-            parts: Parts::Owned { shared, cell },
+            parts: Parts::Borrowed {
+                shared,
+                info,
+                over: Some(over),
+            },
+        }
+    }
+
+    pub(super) fn owned(
+        shared: Arc<Shared>,
+        cell: Arc<JobCell>,
+        over: Option<Arc<Signal>>,
+    ) -> Context<'static> {
+        Context {
+            parts: Parts::Owned { shared, cell, over },
+        }
+    }
+
+    /// Set when the time of the handler is over, if it has a limit.
+    fn over(&self) -> Option<&Arc<Signal>> {
+        match &self.parts {
+            Parts::Borrowed { over, .. } => *over,
+            Parts::Owned { over, .. } => over.as_ref(),
         }
     }
 
@@ -200,14 +235,15 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the worker is to stop now. A handler that takes long ends early then.
+    /// Whether the handler is to stop now: its worker is stopped, or its
+    /// [time](super::WorkerBuilder::timeout) is over.
     pub fn is_stopping(&self) -> bool {
-        self.shared().stop.is_set()
+        self.shared().stop.is_set() || self.over().is_some_and(|over| over.is_set())
     }
 
     /// The signal to stop, to be waited for.
     pub fn stop_signal(&self) -> StopSignal {
-        StopSignal::of(self.shared())
+        StopSignal::of(self.shared(), self.over())
     }
 }
 

@@ -9,19 +9,26 @@ use std::{
 use super::{
     handler::Handler,
     hooks::Hooks,
+    members::Members,
     middleware::Middleware,
     report::{SlotCounts, WorkerCounts, WorkerEnd, WorkerReport},
 };
 use crate::{
     handles::consumer::{CancelHandle, Consumer},
     message::payload::Payload,
-    model::{bytes::Bytes, descriptions::Queue, name::Name},
+    model::{
+        bytes::Bytes,
+        descriptions::Queue,
+        error::{Error, Result},
+        name::Name,
+    },
     runtime::{
         clock::Time,
         signal::Signal,
         sync::{
             Mutex,
-            atomic::{AtomicUsize, Ordering::AcqRel},
+            atomic::{AtomicU64, Ordering::Relaxed},
+            thread::{self, JoinHandle},
         },
     },
     session::connection::Connection,
@@ -38,17 +45,27 @@ pub(super) struct Shared {
     pub(super) drain: Arc<Signal>,
     /// Set when all slots have ended.
     pub(super) ended: Signal,
+    pub(super) hooks: Hooks,
+    pub(super) members: Members,
+    /// The threads of the slots, by the number of the slot.
+    threads: Mutex<Vec<(u64, JoinHandle<()>)>>,
+    next_slot: AtomicU64,
     /// When the last message is due that the worker has requeued with a delay.
     last_due: Mutex<Option<Instant>>,
     /// Why it has ended. The first reason counts.
     end: OnceLock<WorkerEnd>,
     /// The consumer and its queues, once the worker runs.
     started: Mutex<Option<(CancelHandle, Vec<Name>)>>,
-    counts: Vec<Arc<SlotCounts>>,
+    counts: Mutex<Vec<Arc<SlotCounts>>>,
 }
 
 impl Shared {
-    pub(super) fn new(name: String, connection: Connection, concurrency: usize) -> Shared {
+    pub(super) fn new(
+        name: String,
+        connection: Connection,
+        hooks: Hooks,
+        concurrency: usize,
+    ) -> Shared {
         Shared {
             name: name.into(),
             time: connection.time().clone(),
@@ -56,15 +73,58 @@ impl Shared {
             stop: Arc::default(),
             drain: Arc::default(),
             ended: Signal::default(),
+            hooks,
+            members: Members::new(concurrency),
+            threads: Mutex::default(),
+            next_slot: AtomicU64::new(0),
             last_due: Mutex::new(None),
             end: OnceLock::new(),
             started: Mutex::new(None),
-            counts: (0..concurrency).map(|_| Arc::default()).collect(),
+            counts: Mutex::default(),
         }
     }
 
-    pub(super) fn counts(&self) -> &[Arc<SlotCounts>] {
-        &self.counts
+    /// Makes the number and the counts of one more slot.
+    pub(super) fn add_slot(&self) -> (u64, Arc<SlotCounts>) {
+        let counts = Arc::new(SlotCounts::default());
+        self.counts.lock().push(Arc::clone(&counts));
+        (self.next_slot.fetch_add(1, Relaxed), counts)
+    }
+
+    /// Starts the thread of a slot.
+    ///
+    /// # Errors
+    /// [`Error::Thread`]. `body` is dropped then.
+    pub(super) fn spawn(&self, slot: u64, body: impl FnOnce() + Send + 'static) -> Result {
+        let thread = thread::Builder::new().name(format!("worker {}", self.name));
+        let thread = thread.spawn(body);
+        let thread = thread.map_err(|error| Error::Thread(error.to_string().into()))?;
+        self.threads.lock().push((slot, thread));
+        Ok(())
+    }
+
+    /// The thread of a slot is stuck, so the end of the worker does not wait for it.
+    pub(super) fn forget_thread(&self, slot: u64) {
+        self.threads.lock().retain(|(number, _)| *number != slot);
+    }
+
+    /// Waits for the ends of the threads. They have nothing more to do.
+    pub(super) fn join_threads(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for (_, thread) in threads {
+            // A slot contains the panics of user code.
+            let _ = thread.join();
+        }
+    }
+
+    /// Ends the worker if its last slot has ended. Runs user code.
+    pub(super) fn check_end(&self) {
+        if self.members.end(self.stop.is_set()) {
+            self.ends(WorkerEnd::Stopped);
+            self.cancel();
+            self.hooks.stop(&self.report());
+            self.ended.set();
+        }
     }
 
     /// The worker has started. It may be stopped already.
@@ -78,6 +138,7 @@ impl Shared {
     pub(super) fn stop(&self) {
         self.stop.set();
         self.cancel();
+        self.check_end();
     }
 
     /// Ends the consumer. The messages that it has in advance return to their queues.
@@ -119,7 +180,7 @@ impl Shared {
 
     pub(super) fn report(&self) -> WorkerReport {
         let (mut counts, mut running) = (WorkerCounts::default(), 0);
-        for slot in &self.counts {
+        for slot in &*self.counts.lock() {
             slot.add_to(&mut counts, &mut running);
         }
         let queues = self
@@ -155,21 +216,15 @@ pub(super) struct Core<T: Payload> {
     pub(super) consumer: Consumer<T>,
     pub(super) handler: Handler<T>,
     pub(super) middleware: Vec<Arc<dyn Middleware>>,
-    pub(super) hooks: Hooks,
-    /// The slots that have not ended.
-    pub(super) slots: AtomicUsize,
+    /// The time limit of a handler.
+    pub(super) timeout: Option<Duration>,
 }
 
 impl<T: Payload> Core<T> {
-    /// One slot ends. The last one ends the worker.
-    pub(super) fn leave(&self) {
-        if self.slots.fetch_sub(1, AcqRel) > 1 {
-            return;
-        }
-        self.shared.ends(WorkerEnd::Stopped);
-        self.consumer.cancel();
-        self.hooks.stop(&self.shared.report());
-        self.shared.ended.set();
+    /// Whether nothing is between a message and its handler.
+    #[inline(always)]
+    pub(super) fn is_plain(&self) -> bool {
+        self.middleware.is_empty() && self.timeout.is_none()
     }
 }
 

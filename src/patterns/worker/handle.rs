@@ -9,7 +9,7 @@ use super::{
     core::Shared,
     report::{WorkerEnd, WorkerReport},
 };
-use crate::runtime::{sync::thread::JoinHandle, waiter};
+use crate::runtime::waiter;
 
 /// A worker that runs on threads of its own.
 ///
@@ -28,12 +28,11 @@ use crate::runtime::{sync::thread::JoinHandle, waiter};
 #[must_use = "a worker that is dropped is stopped"]
 pub struct WorkerHandle {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl WorkerHandle {
-    pub(super) fn new(shared: Arc<Shared>, threads: Vec<JoinHandle<()>>) -> WorkerHandle {
-        WorkerHandle { shared, threads }
+    pub(super) fn new(shared: Arc<Shared>) -> WorkerHandle {
+        WorkerHandle { shared }
     }
 
     /// The name of the worker.
@@ -69,9 +68,9 @@ impl WorkerHandle {
     ///
     /// A worker ends when it is stopped, when all its queues are deleted, and when its channel,
     /// connection or broker ends. A handler must not wait for its own worker.
-    pub fn join(mut self) -> WorkerReport {
+    pub fn join(self) -> WorkerReport {
         waiter::wait(&self.shared.ended, None);
-        self.join_threads();
+        self.shared.join_threads();
         self.shared.report()
     }
 
@@ -79,11 +78,11 @@ impl WorkerHandle {
     ///
     /// # Errors
     /// Returns the handle if the worker has not ended in time.
-    pub fn join_timeout(mut self, timeout: Duration) -> Result<WorkerReport, WorkerHandle> {
+    pub fn join_timeout(self, timeout: Duration) -> Result<WorkerReport, WorkerHandle> {
         let deadline = self.shared.time.deadline(timeout);
         match waiter::wait(&self.shared.ended, deadline) {
             Some(()) => {
-                self.join_threads();
+                self.shared.join_threads();
                 Ok(self.shared.report())
             }
             None => Err(self),
@@ -103,11 +102,11 @@ impl WorkerHandle {
     /// programs publish meanwhile are handled as well, so stop the producers first. Handlers that
     /// run at the deadline see the [stop signal](super::Context::stop_signal), and the call does
     /// not wait for them.
-    pub fn stop_and_drain(mut self, deadline: Duration) -> WorkerReport {
+    pub fn stop_and_drain(self, deadline: Duration) -> WorkerReport {
         let deadline = self.shared.time.deadline(deadline);
         self.shared.drain.set();
         match waiter::wait(&self.shared.ended, deadline) {
-            Some(()) => self.join_threads(),
+            Some(()) => self.shared.join_threads(),
             None => self.time_out(),
         }
         self.shared.report()
@@ -134,14 +133,6 @@ impl WorkerHandle {
     fn time_out(&self) {
         self.shared.ends(WorkerEnd::TimedOut);
         self.shared.stop();
-    }
-
-    /// Waits for the ends of the threads. They have nothing more to do.
-    fn join_threads(&mut self) {
-        for thread in self.threads.drain(..) {
-            // A slot contains the panics of user code.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -19,9 +19,9 @@ pub(super) enum Handler<T: Payload> {
     Task(Box<Task<T>>),
 }
 
-type Call<T> = dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync;
+pub(super) type Call<T> = dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync;
 type Task<T> = dyn Fn(Job<T>, Context<'static>) -> Handling + Send + Sync;
-type Handling = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+pub(super) type Handling = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 impl<T: Payload> Handler<T> {
     pub(super) fn call<F, R>(handler: F) -> Handler<T>

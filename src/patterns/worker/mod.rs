@@ -5,6 +5,7 @@
 //! - `slot`: the loop that receives, handles and settles.
 //! - `handler`: the kinds of handlers, without their types.
 //! - `job`, `context`: the arguments of a handler. `settle`: its decision.
+//! - `limit`: time-outs of handlers that block. `members`: the slots that have not ended.
 //! - `middleware`, `hooks`: the calls around it.
 //! - `handle`, `stop`, `report`: the end of a worker.
 
@@ -15,13 +16,15 @@ mod handle;
 mod handler;
 mod hooks;
 mod job;
+mod limit;
+mod members;
 mod middleware;
 mod report;
 mod settle;
 mod slot;
 mod stop;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
@@ -38,17 +41,13 @@ pub use self::{
 use self::{
     core::{Core, Shared},
     handler::Handler,
-    hooks::Hooks,
     slot::{Place, Slot},
 };
 use crate::{
     handles::consumer::ConsumerBuilder,
     message::payload::Payload,
     model::error::{Error, Result},
-    runtime::{
-        block_on::block_on,
-        sync::{atomic::AtomicUsize, thread},
-    },
+    runtime::block_on::block_on,
 };
 
 /// A worker that is ready to run: a queue and a handler for its messages.
@@ -64,7 +63,8 @@ pub struct Worker<T: Payload> {
     shared: Result<Arc<Shared>>,
     handler: Handler<T>,
     middleware: Vec<Arc<dyn Middleware>>,
-    hooks: Hooks,
+    concurrency: usize,
+    timeout: Option<Duration>,
 }
 
 impl<T: Payload> Worker<T> {
@@ -89,14 +89,13 @@ impl<T: Payload> Worker<T> {
             middleware.start(&shared.connection, &queues)?;
         }
         shared.started(consumer.cancel_handle(), queues);
-        self.hooks.start(&shared.name);
+        shared.hooks.start(&shared.name);
         Ok(Arc::new(Core {
-            slots: AtomicUsize::new(shared.counts().len()),
             shared,
             consumer,
             handler: self.handler,
             middleware: self.middleware,
-            hooks: self.hooks,
+            timeout: self.timeout,
         }))
     }
 
@@ -111,12 +110,13 @@ impl<T: Payload> Worker<T> {
     /// # Examples
     /// [`StopHandle`] has one.
     pub fn run(self) -> Result<WorkerReport> {
+        let concurrency = self.concurrency;
         let core = self.start()?;
         let shared = Arc::clone(&core.shared);
-        let mut slots = slots(&core, Place::Thread);
-        let own = slots.pop();
-        let handle = spawn(slots, &shared)?;
+        let mut slots = slots(&core, concurrency, Place::Thread);
         drop(core);
+        let own = slots.pop();
+        let handle = spawn(slots, shared)?;
         if let Some(slot) = own {
             block_on(slot.run());
         }
@@ -132,9 +132,10 @@ impl<T: Payload> Worker<T> {
     /// # Examples
     /// [`WorkerHandle`] has one.
     pub fn spawn(self) -> Result<WorkerHandle> {
+        let concurrency = self.concurrency;
         let core = self.start()?;
         let shared = Arc::clone(&core.shared);
-        spawn(slots(&core, Place::Thread), &shared)
+        spawn(slots(&core, concurrency, Place::Thread), shared)
     }
 
     /// Runs the worker in the task that polls this future, until it ends. The future holds up to
@@ -175,9 +176,10 @@ impl<T: Payload> Worker<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub async fn run_async(self) -> Result<WorkerReport> {
+        let concurrency = self.concurrency;
         let core = self.start()?;
         let shared = Arc::clone(&core.shared);
-        let slots: FuturesUnordered<_> = slots(&core, Place::Task)
+        let slots: FuturesUnordered<_> = slots(&core, concurrency, Place::Task)
             .into_iter()
             .map(Slot::run)
             .collect();
@@ -187,28 +189,19 @@ impl<T: Payload> Worker<T> {
     }
 }
 
-fn slots<T: Payload>(core: &Arc<Core<T>>, place: Place) -> Vec<Slot<T>> {
-    let counts = core.shared.counts().iter();
-    counts
-        .map(|counts| Slot::new(core, counts, place))
-        .collect()
+fn slots<T: Payload>(core: &Arc<Core<T>>, concurrency: usize, place: Place) -> Vec<Slot<T>> {
+    let slots = 0..concurrency;
+    slots.map(|_| Slot::new(Arc::clone(core), place)).collect()
 }
 
 /// Runs each slot on a thread of its own. If one cannot be started, the worker is stopped.
-fn spawn<T: Payload>(slots: Vec<Slot<T>>, shared: &Arc<Shared>) -> Result<WorkerHandle> {
-    let mut threads = Vec::with_capacity(slots.len());
+fn spawn<T: Payload>(slots: Vec<Slot<T>>, shared: Arc<Shared>) -> Result<WorkerHandle> {
+    let handle = WorkerHandle::new(shared);
     for slot in slots {
-        let name = format!("worker {}", shared.name);
-        let thread = thread::Builder::new().name(name);
-        match thread.spawn(move || block_on(slot.run())) {
-            Ok(thread) => threads.push(thread),
-            Err(error) => {
-                shared.stop();
-                return Err(Error::Thread(error.to_string().into()));
-            }
-        }
+        let shared = Arc::clone(slot.shared());
+        shared.spawn(slot.number(), move || block_on(slot.run()))?;
     }
-    Ok(WorkerHandle::new(Arc::clone(shared), threads))
+    Ok(handle)
 }
 
 impl<T: Payload> fmt::Debug for Worker<T> {

@@ -79,6 +79,8 @@ pub struct WorkerCounts {
     pub panicked: u64,
     /// Handlers that took longer than their time-out.
     pub timed_out: u64,
+    /// Handlers that ended after their time-out. Their results were dropped.
+    pub late: u64,
     /// Messages that did not decode.
     pub undecoded: u64,
 }
@@ -93,6 +95,7 @@ pub(super) struct SlotCounts {
     failed: AtomicU64,
     panicked: AtomicU64,
     timed_out: AtomicU64,
+    late: AtomicU64,
     undecoded: AtomicU64,
     running: AtomicU64,
 }
@@ -113,6 +116,10 @@ impl SlotCounts {
     pub(super) fn ends(&self) {
         self.running.store(0, Release);
         count(&self.handled);
+    }
+
+    pub(super) fn late(&self) {
+        count(&self.late);
     }
 
     #[inline(always)]
@@ -145,6 +152,7 @@ impl SlotCounts {
         counts.failed += self.failed.load(Relaxed);
         counts.panicked += self.panicked.load(Relaxed);
         counts.timed_out += self.timed_out.load(Relaxed);
+        counts.late += self.late.load(Relaxed);
         counts.undecoded += self.undecoded.load(Relaxed);
     }
 }

@@ -1,12 +1,17 @@
 //! [`Slot`], which handles one message after the other. A worker has as many as its concurrency.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 
 use super::{
     Context, Core, Job,
-    handler::Handler,
+    core::Shared,
+    handler::{Call, Handler, Handling},
+    limit::{Late, LimitedCall, Unsettled, timed_out},
     middleware::Before,
     report::{SlotCounts, WorkerEnd},
     settle::{Failure, HandlerError, Outcome, Settle, Verdict},
@@ -14,7 +19,10 @@ use super::{
 use crate::{
     message::payload::Payload,
     runtime::{
+        block_on::block_on,
         catch_panic::{catch_panic, catch_panic_text},
+        clock::TimerTarget,
+        signal::Signal,
         waiter::Waiting,
     },
     session::{
@@ -28,8 +36,11 @@ use crate::{
 /// Handles one message after the other, on a thread or in a task.
 pub(super) struct Slot<T: Payload> {
     core: Arc<Core<T>>,
+    number: u64,
     counts: Arc<SlotCounts>,
     place: Place,
+    /// Whether the worker waits for the end of the slot.
+    is_member: bool,
 }
 
 /// Where a slot runs.
@@ -51,20 +62,56 @@ struct Entered {
 }
 
 impl<T: Payload> Slot<T> {
-    pub(super) fn new(core: &Arc<Core<T>>, counts: &Arc<SlotCounts>, place: Place) -> Slot<T> {
+    pub(super) fn new(core: Arc<Core<T>>, place: Place) -> Slot<T> {
+        let (number, counts) = core.shared.add_slot();
         Slot {
-            core: Arc::clone(core),
-            counts: Arc::clone(counts),
+            core,
+            number,
+            counts,
             place,
+            is_member: true,
+        }
+    }
+
+    /// Makes a slot for a thread that settles the message of another one, and takes its place if
+    /// it `is_member`.
+    pub(super) fn spare(core: Arc<Core<T>>, is_member: bool) -> Slot<T> {
+        let mut slot = Slot::new(core, Place::Thread);
+        slot.is_member = is_member;
+        slot
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.core.shared
+    }
+
+    /// Settles a message whose handler has taken too long. Then handles messages, as a member.
+    pub(super) fn run_for(self, unsettled: Option<Unsettled>, limit: Duration) {
+        if let Some(Unsettled { mut info, passed }) = unsettled {
+            let mut outcome = self.failed(timed_out(limit), &info);
+            self.after(passed, &info, &mut outcome);
+            self.apply(outcome, &mut info);
+        }
+        if self.is_member {
+            block_on(self.run());
         }
     }
 
     /// Handles messages until the worker ends.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut handled = 0;
         while let Some(received) = self.next().await {
             match received {
-                Ok(delivery) => self.handle(delivery).await,
+                Ok(delivery) => {
+                    if self.handle(delivery).await == Late::Replaced {
+                        self.is_member = false;
+                        return;
+                    }
+                }
                 Err(undecoded) => self.reject(undecoded),
             }
             handled += 1;
@@ -77,10 +124,7 @@ impl<T: Payload> Slot<T> {
     /// Receives the next message. `None` if the worker ends.
     async fn next(&self) -> Option<Result<Delivery<T>, Undecoded>> {
         let Core {
-            shared,
-            consumer,
-            hooks,
-            ..
+            shared, consumer, ..
         } = &*self.core;
         let mut spins = self.place == Place::Thread;
         loop {
@@ -109,7 +153,7 @@ impl<T: Payload> Slot<T> {
                 consumer.spin_for_more();
                 continue;
             }
-            hooks.idle();
+            shared.hooks.idle();
             let received = std::pin::pin!(consumer.recv_async());
             let drained = Waiting::new(Arc::clone(&shared.drain));
             match select(received, drained).await {
@@ -127,24 +171,27 @@ impl<T: Payload> Slot<T> {
         }
     }
 
-    async fn handle(&self, delivery: Delivery<T>) {
+    /// Handles one message. Tells whether the slot goes on.
+    async fn handle(&self, delivery: Delivery<T>) -> Late {
         match &self.core.handler {
             Handler::Call(call) => {
-                if self.core.middleware.is_empty() {
+                if self.core.is_plain() {
                     let verdict = self.call(call, &delivery);
                     if let Ok(Settle::Ack) = verdict {
                         self.counts.acked();
                         // If the broker is shut down, there is nothing to acknowledge.
                         let _ = delivery.ack();
-                        return;
+                    } else {
+                        let outcome = self.outcome(verdict, delivery.info());
+                        self.settle(delivery, outcome);
                     }
-                    let outcome = self.outcome(verdict, delivery.info());
-                    return self.settle(delivery, outcome);
+                    return Late::GoesOn;
                 }
                 let Entered { passed, outcome } = self.enter(delivery.info()).await;
-                let mut outcome = match outcome {
-                    Some(outcome) => outcome,
-                    None => self.outcome(self.call(call, &delivery), delivery.info()),
+                let mut outcome = match (outcome, self.core.timeout) {
+                    (Some(outcome), _) => outcome,
+                    (None, None) => self.outcome(self.call(call, &delivery), delivery.info()),
+                    (None, Some(limit)) => return self.call_limited(call, delivery, passed, limit),
                 };
                 self.after(passed, delivery.info(), &mut outcome);
                 self.settle(delivery, outcome);
@@ -159,9 +206,10 @@ impl<T: Payload> Slot<T> {
                     }
                     None => {
                         let shared = Arc::clone(&self.core.shared);
-                        let context = Context::owned(shared, Arc::clone(&cell));
+                        let over = self.core.timeout.map(|_| Arc::<Signal>::default());
+                        let context = Context::owned(shared, Arc::clone(&cell), over.clone());
                         self.counts.begins();
-                        let verdict = task(job, context).await;
+                        let verdict = self.limited(task(job, context), over).await;
                         self.counts.ends();
                         self.outcome(verdict, cell.info())
                     }
@@ -171,14 +219,72 @@ impl<T: Payload> Slot<T> {
                 cell.settle(outcome);
             }
         }
+        Late::GoesOn
+    }
+
+    /// Runs the future of a handler, for as long as it may. Sets `over` when its time is over.
+    async fn limited(&self, handling: Handling, over: Option<Arc<Signal>>) -> Verdict {
+        let (Some(limit), Some(over)) = (self.core.timeout, over) else {
+            return handling.await;
+        };
+        let Some(time_out) = self.core.shared.connection.after(limit) else {
+            return handling.await;
+        };
+        match select(handling, time_out).await {
+            Either::Left((verdict, _)) => verdict,
+            Either::Right(((), handling)) => {
+                over.set();
+                catch_panic(|| drop(handling));
+                Err(timed_out(limit))
+            }
+        }
+    }
+
+    /// Calls a handler that has a time limit, and settles its message unless the time was over.
+    fn call_limited(
+        &self,
+        call: &Call<T>,
+        delivery: Delivery<T>,
+        passed: usize,
+        limit: Duration,
+    ) -> Late {
+        let shared = &self.core.shared;
+        let (delivery, unsettled) = match delivery.split() {
+            Ok((delivery, info)) => (delivery, Some(Unsettled { info, passed })),
+            Err(delivery) => (delivery, None),
+        };
+        let is_split = unsettled.is_some();
+        let by = (self.number, self.place);
+        let limited = LimitedCall::begin(&self.core, by, limit, unsettled);
+        let target: Weak<dyn TimerTarget> = Arc::downgrade(&limited) as _;
+        let alarm = shared.connection.alarm(limit, target);
+        let context = Context::limited(shared, delivery.info(), limited.over());
+        self.counts.begins();
+        let verdict = call(&delivery, &context);
+        self.counts.ends();
+        drop(alarm);
+        let (verdict, unsettled, late) = match limited.end() {
+            Ok(unsettled) => (verdict, unsettled, Late::GoesOn),
+            Err(late) => {
+                self.counts.late();
+                shared.members.is_back(late);
+                if is_split {
+                    return late;
+                }
+                (Err(timed_out(limit)), None, late)
+            }
+        };
+        let mut outcome = self.outcome(verdict, delivery.info());
+        self.after(passed, delivery.info(), &mut outcome);
+        match unsettled {
+            Some(Unsettled { mut info, .. }) => self.apply(outcome, &mut info),
+            None => self.settle(delivery, outcome),
+        }
+        late
     }
 
     #[inline(always)]
-    fn call(
-        &self,
-        call: &(dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync),
-        delivery: &Delivery<T>,
-    ) -> Verdict {
+    fn call(&self, call: &Call<T>, delivery: &Delivery<T>) -> Verdict {
         let context = Context::borrowed(&self.core.shared, delivery.info());
         self.counts.begins();
         let verdict = call(delivery, &context);
@@ -241,7 +347,7 @@ impl<T: Payload> Slot<T> {
     fn failed(&self, error: HandlerError, info: &DeliveryInfo) -> Outcome {
         let context = Context::borrowed(&self.core.shared, info);
         Outcome {
-            settle: self.core.hooks.error(&error, &context),
+            settle: self.core.shared.hooks.error(&error, &context),
             error: Some(error),
         }
     }
@@ -279,7 +385,7 @@ impl<T: Payload> Slot<T> {
 
     /// Settles a message that does not decode.
     fn reject(&self, undecoded: Undecoded) {
-        let settle = self.core.hooks.decode_error(&undecoded);
+        let settle = self.core.shared.hooks.decode_error(&undecoded);
         let message = undecoded.error().to_string();
         let error = HandlerError::of(Failure::Decode, "leveret::CodecError", message);
         let outcome = Outcome {
@@ -294,7 +400,10 @@ impl<T: Payload> Slot<T> {
 /// queue then.
 impl<T: Payload> Drop for Slot<T> {
     fn drop(&mut self) {
-        self.core.leave();
+        if self.is_member {
+            self.core.shared.members.leave();
+            self.core.shared.check_end();
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Stopping a worker: [`StopHandle`], and [`StopSignal`] for its handlers.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures_util::future::select_all;
 
 use super::core::Shared;
 use crate::runtime::{
@@ -46,7 +48,8 @@ impl fmt::Debug for StopHandle {
     }
 }
 
-/// Tells a handler that its worker is to stop. Cloning is cheap.
+/// Tells a handler that it is to stop: its worker is stopped, or its
+/// [time](super::WorkerBuilder::timeout) is over. Cloning is cheap.
 ///
 /// # Examples
 /// ```
@@ -64,37 +67,40 @@ impl fmt::Debug for StopHandle {
 /// ```
 #[derive(Clone)]
 pub struct StopSignal {
-    signal: Arc<Signal>,
+    /// One of them is enough.
+    signals: Vec<Arc<Signal>>,
     time: Time,
 }
 
 impl StopSignal {
-    pub(super) fn of(shared: &Shared) -> StopSignal {
+    pub(super) fn of(shared: &Shared, over: Option<&Arc<Signal>>) -> StopSignal {
+        let signals = [Some(&shared.stop), over].into_iter().flatten();
         StopSignal {
-            signal: Arc::clone(&shared.stop),
+            signals: signals.cloned().collect(),
             time: shared.time.clone(),
         }
     }
 
-    /// Whether the worker is to stop now.
+    /// Whether the handler is to stop now.
     pub fn is_set(&self) -> bool {
-        self.signal.is_set()
+        self.signals.iter().any(|signal| signal.is_set())
     }
 
-    /// Waits until the worker is to stop.
+    /// Waits until the handler is to stop.
     pub fn wait(&self) {
-        waiter::wait(&*self.signal, None);
+        waiter::wait_any(&self.signals, 0, None);
     }
 
-    /// Waits until the worker is to stop, at most `timeout` of the broker's clock. Returns whether
+    /// Waits until the handler is to stop, at most `timeout` of the broker's clock. Returns whether
     /// it is to stop.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        waiter::wait(&*self.signal, self.time.deadline(timeout)).is_some()
+        waiter::wait_any(&self.signals, 0, self.time.deadline(timeout)).is_some()
     }
 
     /// Same as [`wait`](Self::wait), for a task.
-    pub fn wait_async(&self) -> impl Future<Output = ()> + Send + use<> {
-        Waiting::new(Arc::clone(&self.signal))
+    pub async fn wait_async(&self) {
+        let waiting = self.signals.iter().map(|signal| Waiting::new(&**signal));
+        select_all(waiting).await;
     }
 }
 

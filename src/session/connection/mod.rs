@@ -26,7 +26,11 @@ use crate::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::{clock::Time, sync::Mutex, time_out::Until},
+    runtime::{
+        clock::{Time, TimerTarget},
+        sync::Mutex,
+        time_out::{Alarm, Until},
+    },
 };
 
 /// A connection of a user to a virtual host of a [`Broker`](crate::Broker).
@@ -224,6 +228,12 @@ impl Connection {
     pub(crate) fn after(&self, time: Duration) -> Option<Until<'_>> {
         let end = self.time().deadline(time)?.at();
         Some(Until::new(self.gate().vhost().timers(), end))
+    }
+
+    /// Has `target` called after `time`. `None` if no instant can represent the end.
+    pub(crate) fn alarm(&self, time: Duration, target: Weak<dyn TimerTarget>) -> Option<Alarm<'_>> {
+        let end = self.time().deadline(time)?.at();
+        Some(Alarm::new(self.gate().vhost().timers(), end, target))
     }
 
     pub(crate) fn core(&self) -> &Arc<ConnectionCore> {

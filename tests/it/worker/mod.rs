@@ -3,6 +3,7 @@
 mod settling;
 mod stopping;
 mod tasks;
+mod timeout;
 
 use leveret::{Broker, Consumer, FieldTable, Queue};
 

@@ -1,0 +1,130 @@
+//! The time limit of a handler that blocks its thread.
+//!
+//! A thread cannot be stopped. So the message is taken from the handler when its time is over. A
+//! spare thread settles it, and takes the place of the thread that is stuck.
+
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use super::{
+    core::Core,
+    settle::{Failure, HandlerError},
+    slot::{Place, Slot},
+};
+use crate::{
+    message::payload::Payload,
+    runtime::{clock::TimerTarget, signal::Signal, sync::Mutex},
+    session::delivery_info::DeliveryInfo,
+};
+
+/// The right to settle a message whose handler runs.
+pub(super) struct Unsettled {
+    pub(super) info: DeliveryInfo,
+    /// The number of middlewares that learn of the outcome.
+    pub(super) passed: usize,
+}
+
+/// One call of a handler that has a time limit.
+pub(super) struct LimitedCall<T: Payload> {
+    core: Weak<Core<T>>,
+    /// The number of the slot that calls.
+    slot: u64,
+    place: Place,
+    limit: Duration,
+    /// Set when the time is over.
+    over: Arc<Signal>,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// `None` inside if the payload can be in one place only. The handler has it then, and the
+    /// message is settled when the handler ends.
+    Runs(Option<Unsettled>),
+    /// The time is over.
+    Over(Late),
+}
+
+/// What a slot does whose handler ends after its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// It goes on.
+    GoesOn,
+    /// It goes on, and is no longer stuck.
+    WasStuck,
+    /// It ends, since a spare has taken its place.
+    Replaced,
+}
+
+pub(super) fn timed_out(limit: Duration) -> HandlerError {
+    let message = format!("the handler took longer than {limit:?}");
+    HandlerError::of(Failure::TimedOut, "timeout", message)
+}
+
+impl<T: Payload> LimitedCall<T> {
+    pub(super) fn begin(
+        core: &Arc<Core<T>>,
+        (slot, place): (u64, Place),
+        limit: Duration,
+        unsettled: Option<Unsettled>,
+    ) -> Arc<LimitedCall<T>> {
+        Arc::new(LimitedCall {
+            core: Arc::downgrade(core),
+            slot,
+            place,
+            limit,
+            over: Arc::default(),
+            state: Mutex::new(State::Runs(unsettled)),
+        })
+    }
+
+    /// Set when the time is over.
+    pub(super) fn over(&self) -> &Arc<Signal> {
+        &self.over
+    }
+
+    /// The handler has ended. Returns the right to settle the message.
+    ///
+    /// # Errors
+    /// The handler has ended after its time.
+    pub(super) fn end(&self) -> Result<Option<Unsettled>, Late> {
+        let over = State::Over(Late::GoesOn);
+        match std::mem::replace(&mut *self.state.lock(), over) {
+            State::Runs(unsettled) => Ok(unsettled),
+            State::Over(late) => Err(late),
+        }
+    }
+}
+
+impl<T: Payload> TimerTarget for LimitedCall<T> {
+    /// Settles the message on a thread of its own, since that runs user code.
+    fn fire(&self, _: Instant) {
+        let core = self.core.upgrade();
+        let (unsettled, late) = {
+            let mut state = self.state.lock();
+            let State::Runs(unsettled) = &mut *state else {
+                return;
+            };
+            let unsettled = unsettled.take();
+            let late = match (&core, self.place) {
+                (Some(core), Place::Thread) => core.shared.members.is_stuck(),
+                _ => Late::GoesOn,
+            };
+            *state = State::Over(late);
+            (unsettled, late)
+        };
+        self.over.set();
+        // Without the worker the message returns to its queue.
+        let Some(core) = core else { return };
+        let shared = Arc::clone(&core.shared);
+        if self.place == Place::Thread {
+            shared.forget_thread(self.slot);
+        }
+        let (spare, limit) = (Slot::spare(core, late == Late::Replaced), self.limit);
+        let number = spare.number();
+        // If the system has no thread, the message returns to its queue, and there is no spare.
+        let _ = shared.spawn(number, move || spare.run_for(unsettled, limit));
+        shared.check_end();
+    }
+}
