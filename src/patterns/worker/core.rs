@@ -220,14 +220,6 @@ pub(super) struct Core<T: Payload> {
     pub(super) timeout: Option<Duration>,
 }
 
-impl<T: Payload> Core<T> {
-    /// Whether nothing is between a message and its handler.
-    #[inline(always)]
-    pub(super) fn is_plain(&self) -> bool {
-        self.middleware.is_empty() && self.timeout.is_none()
-    }
-}
-
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")

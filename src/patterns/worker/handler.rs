@@ -20,7 +20,7 @@ pub(super) enum Handler<T: Payload> {
 }
 
 pub(super) type Call<T> = dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync;
-type Task<T> = dyn Fn(Job<T>, Context<'static>) -> Handling + Send + Sync;
+pub(super) type Task<T> = dyn Fn(Job<T>, Context<'static>) -> Handling + Send + Sync;
 pub(super) type Handling = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 impl<T: Payload> Handler<T> {

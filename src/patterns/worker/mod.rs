@@ -2,13 +2,14 @@
 //!
 //! - `builder`: [`WorkerBuilder`], the settings.
 //! - `core`: the state that the slots of a worker share.
-//! - `slot`: the loop that receives, handles and settles.
+//! - `slot`: the loop that receives. `attempt`: the way of one message through it.
 //! - `handler`: the kinds of handlers, without their types.
 //! - `job`, `context`: the arguments of a handler. `settle`: its decision.
 //! - `limit`: time-outs of handlers that block. `members`: the slots that have not ended.
 //! - `middleware`, `hooks`: the calls around it.
 //! - `handle`, `stop`, `report`: the end of a worker.
 
+mod attempt;
 mod builder;
 mod context;
 mod core;

@@ -1,6 +1,6 @@
 //! [`Settle`], what becomes of a message, and the errors of handlers.
 
-use std::{any, borrow::Cow, fmt, time::Duration};
+use std::{any, fmt, time::Duration};
 
 use crate::{
     model::error::Result,
@@ -94,9 +94,13 @@ impl<S: Into<Settle>, E: fmt::Display> HandlerResult for Result<S, E> {
 /// assert_eq!(error.to_string(), "no such file");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HandlerError {
+pub struct HandlerError(Box<Facts>);
+
+/// In a box, since the results of handlers are returned by value and should be small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Facts {
     failure: Failure,
-    type_name: Cow<'static, str>,
+    type_name: &'static str,
     message: String,
 }
 
@@ -118,19 +122,15 @@ impl HandlerError {
     /// Makes one of an error. Its message is the text that `{:#}` gives, which is the whole chain
     /// for some error types.
     pub fn new<E: fmt::Display>(error: &E) -> HandlerError {
-        HandlerError {
-            failure: Failure::Error,
-            type_name: Cow::Borrowed(any::type_name::<E>()),
-            message: format!("{error:#}"),
-        }
+        HandlerError::of(Failure::Error, any::type_name::<E>(), format!("{error:#}"))
     }
 
     pub(super) fn of(failure: Failure, type_name: &'static str, message: String) -> HandlerError {
-        HandlerError {
+        HandlerError(Box::new(Facts {
             failure,
-            type_name: Cow::Borrowed(type_name),
+            type_name,
             message,
-        }
+        }))
     }
 
     pub(super) fn panicked(message: String) -> HandlerError {
@@ -139,25 +139,25 @@ impl HandlerError {
 
     /// The kind of the failure.
     pub fn failure(&self) -> Failure {
-        self.failure
+        self.0.failure
     }
 
     /// The name of the error's type; `panic` for a panic.
     pub fn type_name(&self) -> &str {
-        &self.type_name
+        self.0.type_name
     }
 
     /// The text of the error or of the panic. It is empty for a panic without a text.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 }
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.failure {
-            Failure::Panic => write!(f, "the handler panicked: {}", self.message),
-            _ => f.write_str(&self.message),
+        match self.0.failure {
+            Failure::Panic => write!(f, "the handler panicked: {}", self.message()),
+            _ => f.write_str(self.message()),
         }
     }
 }
@@ -202,8 +202,8 @@ impl Outcome {
             info.add_header(EXCEPTION_WORKER, worker);
         }
         if let Some(error) = error {
-            info.add_header(EXCEPTION_TYPE, error.type_name.into_owned());
-            info.add_header(EXCEPTION_MESSAGE, error.message);
+            info.add_header(EXCEPTION_TYPE, error.type_name().to_owned());
+            info.add_header(EXCEPTION_MESSAGE, error.0.message);
         }
         if let Some(reason) = reason {
             info.add_header(EXCEPTION_REASON, reason);

@@ -195,3 +195,14 @@ fn a_drain_can_be_awaited() {
     worker.stop();
     assert_eq!(block_on(worker.join_async()).end, WorkerEnd::Stopped);
 }
+
+#[test]
+fn a_worker_can_be_spawned_as_a_task() {
+    fn is_spawnable<F: Future + Send + 'static>(_: F) {}
+    let broker = Broker::new();
+    is_spawnable(broker.worker::<u32>("q").handler(|_, _| ()).run_async());
+    let worker = broker
+        .worker::<Local<u32>>("q")
+        .handler_async(|_, _| async {});
+    is_spawnable(worker.run_async());
+}

@@ -1,0 +1,294 @@
+//! One attempt at a message: the middlewares, the handler, and the settlement.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::future::{Either, select};
+
+use super::{
+    Context, Job,
+    handler::{Call, Handling, Task},
+    limit::{Late, LimitedCall, Unsettled, timed_out},
+    middleware::Before,
+    settle::{Failure, HandlerError, Outcome, Settle, Verdict},
+    slot::{Progress, Slot},
+};
+use crate::{
+    message::payload::Payload,
+    runtime::{
+        catch_panic::{catch_panic, catch_panic_text},
+        clock::TimerTarget,
+        signal::Signal,
+        sync::atomic::Ordering::Relaxed,
+    },
+    session::{delivery::Delivery, delivery_info::DeliveryInfo, undecoded::Undecoded},
+};
+
+/// What the middlewares say before the handler.
+enum Entered {
+    /// The handler is to be called.
+    Passed,
+    /// The next middleware is to be asked again after this time. `passed` have let the message
+    /// pass.
+    Waits { passed: usize, time: Duration },
+    /// The handler is not to be called.
+    Settled { passed: usize, outcome: Outcome },
+}
+
+impl<T: Payload> Slot<T> {
+    /// Handles a message by a call. `passed` middlewares have let it pass before. Returns the
+    /// message if it has to wait.
+    #[inline(always)]
+    pub(super) fn call_with(
+        &self,
+        call: &Call<T>,
+        delivery: Delivery<T>,
+        passed: usize,
+    ) -> Option<Progress<T>> {
+        let context = Context::borrowed(&self.core.shared, delivery.info());
+        let (passed, mut outcome) = match self.enter(&context, passed) {
+            Entered::Passed => {
+                if let Some(limit) = self.core.timeout {
+                    self.call_limited(call, delivery, limit);
+                    return None;
+                }
+                let verdict = self.call(call, &delivery, &context);
+                let passed = self.core.middleware.len();
+                match verdict {
+                    Ok(Settle::Ack) if passed == 0 => {
+                        self.ack(delivery);
+                        return None;
+                    }
+                    verdict => (passed, self.outcome(verdict, &context)),
+                }
+            }
+            Entered::Waits { passed, time } => {
+                return Some(Progress::Waits {
+                    delivery,
+                    passed,
+                    time,
+                });
+            }
+            Entered::Settled { passed, outcome } => (passed, outcome),
+        };
+        self.after(passed, &context, &mut outcome);
+        match outcome {
+            Outcome {
+                settle: Settle::Ack,
+                error: None,
+            } => self.ack(delivery),
+            outcome => self.settle(delivery, outcome),
+        }
+        None
+    }
+
+    pub(super) async fn run_task(&self, task: &Task<T>, delivery: Delivery<T>) {
+        let shared = &self.core.shared;
+        let (job, cell) = Job::new(delivery, &shared.name);
+        let mut passed = 0;
+        let (passed, mut outcome) = loop {
+            let entered = self.enter(&Context::borrowed(shared, cell.info()), passed);
+            match entered {
+                Entered::Passed => {
+                    let over = self.core.timeout.map(|_| Arc::<Signal>::default());
+                    let context =
+                        Context::owned(Arc::clone(shared), Arc::clone(&cell), over.clone());
+                    self.counts.begins();
+                    let verdict = self.limited(task(job, context), over).await;
+                    self.counts.ends();
+                    let context = Context::borrowed(shared, cell.info());
+                    break (self.core.middleware.len(), self.outcome(verdict, &context));
+                }
+                Entered::Waits { passed: by, time } => {
+                    passed = by;
+                    if self.pause(time).await {
+                        drop(job);
+                        break (passed, settled(Settle::Requeue(Duration::ZERO)));
+                    }
+                }
+                Entered::Settled { passed, outcome } => {
+                    drop(job);
+                    break (passed, outcome);
+                }
+            }
+        };
+        self.after(
+            passed,
+            &Context::borrowed(shared, cell.info()),
+            &mut outcome,
+        );
+        self.settles(&outcome);
+        cell.settle(outcome);
+    }
+
+    /// Runs the future of a handler, for as long as it may. Sets `over` when its time is over.
+    async fn limited(&self, handling: Handling, over: Option<Arc<Signal>>) -> Verdict {
+        let (Some(limit), Some(over)) = (self.core.timeout, over) else {
+            return handling.await;
+        };
+        let Some(time_out) = self.core.shared.connection.after(limit) else {
+            return handling.await;
+        };
+        match select(handling, time_out).await {
+            Either::Left((verdict, _)) => verdict,
+            Either::Right(((), handling)) => {
+                over.set();
+                catch_panic(|| drop(handling));
+                Err(timed_out(limit))
+            }
+        }
+    }
+
+    /// Calls a handler that has a time limit, and settles its message unless the time was over.
+    #[inline(never)]
+    fn call_limited(&self, call: &Call<T>, delivery: Delivery<T>, limit: Duration) {
+        let shared = &self.core.shared;
+        let passed = self.core.middleware.len();
+        let (delivery, unsettled) = match delivery.split() {
+            Ok((delivery, info)) => (delivery, Some(Unsettled { info, passed })),
+            Err(delivery) => (delivery, None),
+        };
+        let is_split = unsettled.is_some();
+        let by = (self.number, self.place);
+        let limited = LimitedCall::begin(&self.core, by, limit, unsettled);
+        let target: Weak<dyn TimerTarget> = Arc::downgrade(&limited) as _;
+        let alarm = shared.connection.alarm(limit, target);
+        let context = Context::limited(shared, delivery.info(), limited.over());
+        let verdict = self.call(call, &delivery, &context);
+        drop(alarm);
+        let (verdict, unsettled) = match limited.end() {
+            Ok(unsettled) => (verdict, unsettled),
+            Err(late) => {
+                self.counts.late();
+                shared.members.is_back(late);
+                let is_replaced = late == Late::Replaced;
+                self.is_replaced.store(is_replaced, Relaxed);
+                if is_split {
+                    return;
+                }
+                (Err(timed_out(limit)), None)
+            }
+        };
+        let mut outcome = self.outcome(verdict, &context);
+        self.after(passed, &context, &mut outcome);
+        match unsettled {
+            Some(Unsettled { mut info, .. }) => self.apply(outcome, &mut info),
+            None => self.settle(delivery, outcome),
+        }
+    }
+
+    #[inline(always)]
+    fn call(&self, call: &Call<T>, delivery: &Delivery<T>, context: &Context<'_>) -> Verdict {
+        self.counts.begins();
+        let verdict = call(delivery, context);
+        self.counts.ends();
+        verdict
+    }
+
+    /// Asks the middlewares in turn, from the one after those that have `passed`.
+    #[inline(always)]
+    fn enter(&self, context: &Context<'_>, passed: usize) -> Entered {
+        match self.core.middleware.len() == passed {
+            true => Entered::Passed,
+            false => self.ask(context, passed),
+        }
+    }
+
+    fn ask(&self, context: &Context<'_>, mut passed: usize) -> Entered {
+        let asked = catch_panic_text(|| {
+            while let Some(middleware) = self.core.middleware.get(passed) {
+                match middleware.before(context) {
+                    Before::Go => passed += 1,
+                    Before::Wait(time) => return Entered::Waits { passed, time },
+                    Before::Settle(settle) => {
+                        let outcome = settled(settle);
+                        return Entered::Settled { passed, outcome };
+                    }
+                }
+            }
+            Entered::Passed
+        });
+        asked.unwrap_or_else(|panic| {
+            let outcome = self.failed(HandlerError::panicked(panic), context);
+            Entered::Settled { passed, outcome }
+        })
+    }
+
+    fn outcome(&self, verdict: Verdict, context: &Context<'_>) -> Outcome {
+        match verdict {
+            Ok(settle) => settled(settle),
+            Err(error) => self.failed(error, context),
+        }
+    }
+
+    pub(super) fn failed(&self, error: HandlerError, context: &Context<'_>) -> Outcome {
+        Outcome {
+            settle: self.core.shared.hooks.error(&error, context),
+            error: Some(error),
+        }
+    }
+
+    /// Tells the middlewares that have let the message pass of its outcome.
+    #[inline]
+    pub(super) fn after(&self, passed: usize, context: &Context<'_>, outcome: &mut Outcome) {
+        let mut left = passed;
+        while left > 0 {
+            // After a panic of one of them the others follow.
+            catch_panic(|| {
+                while left > 0 {
+                    left -= 1;
+                    self.core.middleware[left].after(context, outcome);
+                }
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn ack(&self, delivery: Delivery<T>) {
+        self.counts.acked();
+        // If the broker is shut down, there is nothing to acknowledge.
+        let _ = delivery.ack();
+    }
+
+    pub(super) fn settle(&self, delivery: Delivery<T>, outcome: Outcome) {
+        let (opened, mut info) = delivery.into_parts();
+        if let Some(opened) = opened {
+            info.restore(opened);
+        }
+        self.apply(outcome, &mut info);
+    }
+
+    pub(super) fn apply(&self, outcome: Outcome, info: &mut DeliveryInfo) {
+        self.settles(&outcome);
+        // If the broker is shut down, there is no queue to settle the message at.
+        let _ = outcome.apply(info, &self.core.shared.name);
+    }
+
+    fn settles(&self, outcome: &Outcome) {
+        self.counts.settled(outcome);
+        if let Settle::Requeue(delay) = outcome.settle {
+            self.core.shared.requeued_after(delay);
+        }
+    }
+
+    /// Settles a message that does not decode.
+    pub(super) fn reject(&self, undecoded: Undecoded) {
+        let settle = self.core.shared.hooks.decode_error(&undecoded);
+        let message = undecoded.error().to_string();
+        let error = HandlerError::of(Failure::Decode, "leveret::CodecError", message);
+        let outcome = Outcome {
+            settle,
+            error: Some(error),
+        };
+        self.apply(outcome, &mut undecoded.into_info());
+    }
+}
+
+pub(super) fn settled(settle: Settle) -> Outcome {
+    Outcome {
+        settle,
+        error: None,
+    }
+}
