@@ -314,11 +314,16 @@ mod worker {
 
     use leveret::{
         Broker, Consumer, Producer,
-        worker::{Middleware, WorkerBuilder, WorkerReport},
+        worker::{Chain, Middleware, WorkerBuilder, WorkerReport},
     };
 
     use super::CYCLE;
     use crate::item::{Item, Plain};
+
+    /// The cycles whose messages are worked off together. A worker waits only after the last one,
+    /// and a loop by hand not at all.
+    const BACKLOG: u64 = 20;
+    const PREFETCH: u32 = 2 * (BACKLOG * CYCLE) as u32;
 
     type Running = Pin<Box<dyn Future<Output = leveret::Result<WorkerReport>>>>;
 
@@ -329,26 +334,29 @@ mod worker {
     pub fn run(cycles: u64) {
         let broker = Broker::new();
         let seen = Arc::new(AtomicU64::new(0));
-        let consumer = broker.consumer("by hand").expect("a new queue");
+        let consumer = broker.consumer_builder("by hand").prefetch(PREFETCH);
+        let consumer = consumer.build().expect("a new queue");
         let mut plain = start(broker.worker("plain"), &seen);
         let three = broker.worker("middleware");
         let three = three.middleware(Nothing).middleware(Nothing);
         let mut three = start(three.middleware(Nothing), &seen);
         let producers = ["by hand", "plain", "middleware"];
         let producers = producers.map(|queue| broker.producer(queue).expect("the queue is there"));
-        for cycle in 1..=cycles {
+        let rounds = cycles.div_ceil(BACKLOG);
+        for _ in 0..rounds {
             for producer in &producers {
                 publish(producer);
             }
             by_hand(&consumer, &seen);
             worker(&mut plain);
             middleware(&mut three);
-            assert_eq!(seen.load(Relaxed), 3 * cycle * CYCLE);
         }
+        assert_eq!(seen.load(Relaxed), 3 * rounds * BACKLOG * CYCLE);
     }
 
-    fn start(worker: WorkerBuilder<Plain>, seen: &Arc<AtomicU64>) -> Running {
+    fn start<C: Chain>(worker: WorkerBuilder<Plain, C>, seen: &Arc<AtomicU64>) -> Running {
         let seen = Arc::clone(seen);
+        let worker = worker.prefetch(PREFETCH);
         let worker = worker.handler(move |item, _| see(item, &seen));
         let mut running = Box::pin(worker.run_async());
         assert!(poll(running.as_mut()));
@@ -356,7 +364,7 @@ mod worker {
     }
 
     fn publish(producer: &Producer<Plain>) {
-        for id in 0..CYCLE {
+        for id in 0..BACKLOG * CYCLE {
             producer
                 .publish(Plain::make(id))
                 .expect("the broker is there");
@@ -365,7 +373,7 @@ mod worker {
 
     #[inline(always)]
     fn see(item: &Plain, seen: &AtomicU64) {
-        assert!(item.id < CYCLE);
+        assert!(item.id < BACKLOG * CYCLE);
         seen.store(seen.load(Relaxed) + 1, Relaxed);
     }
 
@@ -373,12 +381,12 @@ mod worker {
     fn poll(mut running: Pin<&mut dyn Future<Output = leveret::Result<WorkerReport>>>) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         // It yields once in a cycle.
-        (0..2).all(|_| running.as_mut().poll(&mut context).is_pending())
+        (0..=BACKLOG).all(|_| running.as_mut().poll(&mut context).is_pending())
     }
 
     #[inline(never)]
     fn by_hand(consumer: &Consumer<Plain>, seen: &AtomicU64) {
-        for _ in 0..CYCLE {
+        for _ in 0..BACKLOG * CYCLE {
             let delivery = consumer.recv().expect("the broker is there");
             see(&delivery, seen);
             delivery.ack().expect("the broker is there");

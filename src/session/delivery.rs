@@ -268,6 +268,12 @@ impl<T: Payload> Delivery<T> {
         Ok((shared, info))
     }
 
+    /// Acknowledges the message where it lies, as [`ack`](Self::ack) does, which would move it.
+    #[inline]
+    pub(crate) fn ack_in_place(&mut self) -> Result {
+        self.info.unacked.ack()
+    }
+
     /// Takes the delivery apart: the payload, if it is not in the message itself, and the rest.
     pub(crate) fn into_parts(mut self) -> (Option<Box<T>>, DeliveryInfo) {
         let opened = self.opened.take();

@@ -13,7 +13,7 @@ use super::{
     limit::{Late, LimitedCall, Unsettled, timed_out},
     middleware::Before,
     settle::{Failure, HandlerError, Outcome, Settle, Verdict},
-    slot::{Progress, Slot},
+    slot::{Pause, Slot},
 };
 use crate::{
     message::payload::Payload,
@@ -30,58 +30,124 @@ use crate::{
 enum Entered {
     /// The handler is to be called.
     Passed,
-    /// The next middleware is to be asked again after this time. `passed` have let the message
-    /// pass.
-    Waits { passed: usize, time: Duration },
+    /// The next middleware is to be asked again later.
+    Waits(Pause),
     /// The handler is not to be called.
     Settled { passed: usize, outcome: Outcome },
 }
 
+/// What becomes of a message next.
+pub(super) enum Step {
+    /// It is acknowledged.
+    Ack,
+    /// It is settled.
+    Settle(Outcome),
+    /// It waits.
+    Wait(Pause),
+}
+
 impl<T: Payload> Slot<T> {
-    /// Handles a message by a call. `passed` middlewares have let it pass before. Returns the
-    /// message if it has to wait.
+    /// Calls a handler without a time limit and without middlewares.
     #[inline(always)]
-    pub(super) fn call_with(
+    pub(super) fn call_plainly(&self, call: &Call<T>, delivery: &Delivery<T>) -> Verdict {
+        let context = Context::borrowed(&self.core.shared, delivery.info());
+        let verdict = self.call(call, delivery, &context);
+        // It borrows everything. Its drop would cost as much as its making.
+        std::mem::forget(context);
+        verdict
+    }
+
+    /// The outcome of such a call.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn conclude(&self, delivery: &Delivery<T>, verdict: Verdict) -> Outcome {
+        self.outcome(
+            verdict,
+            &Context::borrowed(&self.core.shared, delivery.info()),
+        )
+    }
+
+    /// Handles a message by a call without a time limit. `passed` middlewares have let it pass
+    /// before.
+    #[inline(never)]
+    pub(super) fn attempt(
         &self,
         call: &Call<T>,
-        delivery: Delivery<T>,
-        passed: usize,
-    ) -> Option<Progress<T>> {
+        delivery: &Delivery<T>,
+        mut passed: usize,
+    ) -> Step {
         let context = Context::borrowed(&self.core.shared, delivery.info());
-        let (passed, mut outcome) = match self.enter(&context, passed) {
-            Entered::Passed => {
-                if let Some(limit) = self.core.timeout {
-                    self.call_limited(call, delivery, limit);
-                    return None;
+        let chain = &self.core.middleware;
+        let mut outcome = settled(Settle::Ack);
+        let mut is_handled = false;
+        // The call contains its own panics.
+        let asked = catch_panic_text(|| match chain.before(&context, &mut passed) {
+            Before::Go => {
+                match self.call(call, delivery, &context) {
+                    Ok(Settle::Ack) => {}
+                    verdict => outcome = self.outcome(verdict, &context),
                 }
-                let verdict = self.call(call, &delivery, &context);
-                let passed = self.core.middleware.len();
-                match verdict {
-                    Ok(Settle::Ack) if passed == 0 => {
-                        self.ack(delivery);
-                        return None;
-                    }
-                    verdict => (passed, self.outcome(verdict, &context)),
-                }
+                is_handled = true;
+                chain.after(&context, &mut passed, &mut outcome);
+                None
             }
-            Entered::Waits { passed, time } => {
-                return Some(Progress::Waits {
-                    delivery,
-                    passed,
-                    time,
-                });
+            answer => Some(Box::new(answer)),
+        });
+        if !matches!(asked, Ok(None)) {
+            match self.asked_otherwise(asked, &context, is_handled.then_some(outcome), passed) {
+                Ok(changed) => outcome = changed,
+                Err(pause) => return Step::Wait(pause),
             }
-            Entered::Settled { passed, outcome } => (passed, outcome),
-        };
-        self.after(passed, &context, &mut outcome);
+        }
+        // It borrows everything. Its drop would cost as much as its making.
+        std::mem::forget(context);
         match outcome {
             Outcome {
                 settle: Settle::Ack,
                 error: None,
-            } => self.ack(delivery),
-            outcome => self.settle(delivery, outcome),
+            } => Step::Ack,
+            outcome => Step::Settle(outcome),
         }
-        None
+    }
+
+    /// The outcome after an answer other than `Go`, or after the panic of a middleware.
+    ///
+    /// # Errors
+    /// The message has to wait.
+    #[cold]
+    #[inline(never)]
+    fn asked_otherwise(
+        &self,
+        asked: Result<Option<Box<Before>>, String>,
+        context: &Context<'_>,
+        handled: Option<Outcome>,
+        passed: usize,
+    ) -> Result<Outcome, Pause> {
+        let mut outcome = match (asked.map(|answer| answer.map(|answer| *answer)), handled) {
+            (Ok(Some(Before::Wait(time))), _) => return Err(Pause { passed, time }),
+            (Ok(Some(Before::Settle(settle))), _) => settled(settle),
+            (_, Some(outcome)) => outcome,
+            (Err(panic), None) => self.failed(HandlerError::panicked(panic), context),
+            (Ok(_), None) => settled(Settle::Ack),
+        };
+        self.after(passed, context, &mut outcome);
+        Ok(outcome)
+    }
+
+    /// Asks the middlewares for a call with a time limit. `None` if the handler is to be called.
+    pub(super) fn attempt_limited(&self, delivery: &Delivery<T>, passed: usize) -> Option<Step> {
+        let context = Context::borrowed(&self.core.shared, delivery.info());
+        match self.enter(&context, passed) {
+            Entered::Passed => None,
+            Entered::Waits(pause) => Some(Step::Wait(pause)),
+            Entered::Settled {
+                passed,
+                mut outcome,
+            } => {
+                self.after(passed, &context, &mut outcome);
+                Some(Step::Settle(outcome))
+            }
+        }
     }
 
     pub(super) async fn run_task(&self, task: &Task<T>, delivery: Delivery<T>) {
@@ -99,11 +165,11 @@ impl<T: Payload> Slot<T> {
                     let verdict = self.limited(task(job, context), over).await;
                     self.counts.ends();
                     let context = Context::borrowed(shared, cell.info());
-                    break (self.core.middleware.len(), self.outcome(verdict, &context));
+                    break (self.core.middlewares, self.outcome(verdict, &context));
                 }
-                Entered::Waits { passed: by, time } => {
-                    passed = by;
-                    if self.pause(time).await {
+                Entered::Waits(pause) => {
+                    passed = pause.passed;
+                    if self.pause(pause.time).await {
                         drop(job);
                         break (passed, settled(Settle::Requeue(Duration::ZERO)));
                     }
@@ -143,9 +209,9 @@ impl<T: Payload> Slot<T> {
 
     /// Calls a handler that has a time limit, and settles its message unless the time was over.
     #[inline(never)]
-    fn call_limited(&self, call: &Call<T>, delivery: Delivery<T>, limit: Duration) {
+    pub(super) fn call_limited(&self, call: &Call<T>, delivery: Delivery<T>, limit: Duration) {
         let shared = &self.core.shared;
-        let passed = self.core.middleware.len();
+        let passed = self.core.middlewares;
         let (delivery, unsettled) = match delivery.split() {
             Ok((delivery, info)) => (delivery, Some(Unsettled { info, passed })),
             Err(delivery) => (delivery, None),
@@ -190,30 +256,22 @@ impl<T: Payload> Slot<T> {
     /// Asks the middlewares in turn, from the one after those that have `passed`.
     #[inline(always)]
     fn enter(&self, context: &Context<'_>, passed: usize) -> Entered {
-        match self.core.middleware.len() == passed {
+        match self.core.middlewares == passed {
             true => Entered::Passed,
             false => self.ask(context, passed),
         }
     }
 
     fn ask(&self, context: &Context<'_>, mut passed: usize) -> Entered {
-        let asked = catch_panic_text(|| {
-            while let Some(middleware) = self.core.middleware.get(passed) {
-                match middleware.before(context) {
-                    Before::Go => passed += 1,
-                    Before::Wait(time) => return Entered::Waits { passed, time },
-                    Before::Settle(settle) => {
-                        let outcome = settled(settle);
-                        return Entered::Settled { passed, outcome };
-                    }
-                }
-            }
-            Entered::Passed
-        });
-        asked.unwrap_or_else(|panic| {
-            let outcome = self.failed(HandlerError::panicked(panic), context);
-            Entered::Settled { passed, outcome }
-        })
+        let chain = &self.core.middleware;
+        let asked = catch_panic_text(|| chain.before(context, &mut passed));
+        let outcome = match asked {
+            Ok(Before::Go) => return Entered::Passed,
+            Ok(Before::Wait(time)) => return Entered::Waits(Pause { passed, time }),
+            Ok(Before::Settle(settle)) => settled(settle),
+            Err(panic) => self.failed(HandlerError::panicked(panic), context),
+        };
+        Entered::Settled { passed, outcome }
     }
 
     fn outcome(&self, verdict: Verdict, context: &Context<'_>) -> Outcome {
@@ -236,17 +294,20 @@ impl<T: Payload> Slot<T> {
         let mut left = passed;
         while left > 0 {
             // After a panic of one of them the others follow.
-            catch_panic(|| {
-                while left > 0 {
-                    left -= 1;
-                    self.core.middleware[left].after(context, outcome);
-                }
-            });
+            catch_panic(|| self.core.middleware.after(context, &mut left, outcome));
         }
     }
 
+    /// Acknowledges a message where it lies.
     #[inline(always)]
-    fn ack(&self, delivery: Delivery<T>) {
+    pub(super) fn ack_in_place(&self, delivery: &mut Delivery<T>) {
+        self.counts.acked();
+        // If the broker is shut down, there is nothing to acknowledge.
+        let _ = delivery.ack_in_place();
+    }
+
+    #[inline(always)]
+    pub(super) fn ack(&self, delivery: Delivery<T>) {
         self.counts.acked();
         // If the broker is shut down, there is nothing to acknowledge.
         let _ = delivery.ack();

@@ -3,8 +3,8 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use super::{
-    Context, HandlerError, HandlerResult, Job, Middleware, Settle, Worker, WorkerReport,
-    core::Shared, handler::Handler, hooks::Hooks,
+    Chain, Context, HandlerError, HandlerResult, Job, Middleware, Settle, Stack, Worker,
+    WorkerReport, core::Shared, handler::Handler, hooks::Hooks,
 };
 use crate::{
     handles::consumer::ConsumerBuilder,
@@ -51,12 +51,12 @@ use crate::{
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[must_use = "a worker builder does nothing until it gets a handler, and the worker runs"]
-pub struct WorkerBuilder<T: Payload> {
+pub struct WorkerBuilder<T: Payload, C: Chain = ()> {
     connection: Result<Connection>,
     consumer: ConsumerBuilder<T>,
     name: String,
     concurrency: usize,
-    middleware: Vec<Arc<dyn Middleware>>,
+    middleware: C,
     timeout: Option<Duration>,
     hooks: Hooks,
 }
@@ -71,12 +71,14 @@ impl<T: Payload> WorkerBuilder<T> {
             name: consumer.first_queue().to_owned(),
             consumer,
             concurrency: 1,
-            middleware: Vec::new(),
+            middleware: (),
             timeout: None,
             hooks: Hooks::default(),
         }
     }
+}
 
+impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     /// Adds a queue, as [`ConsumerBuilder::also`] does.
     pub fn also(mut self, queue: impl Into<Queue>) -> Self {
         self.consumer = self.consumer.also(queue);
@@ -180,9 +182,21 @@ impl<T: Payload> WorkerBuilder<T> {
 
     /// Adds a [`Middleware`]. The first one is the outermost: it is asked first, and learns of the
     /// outcome last.
-    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
-        self.middleware.push(Arc::new(middleware));
-        self
+    ///
+    /// An `Option` of a middleware is one too, and so is an `Arc<dyn Middleware>`.
+    pub fn middleware<M: Middleware>(self, middleware: M) -> WorkerBuilder<T, Stack<C, M>> {
+        WorkerBuilder {
+            connection: self.connection,
+            consumer: self.consumer,
+            name: self.name,
+            concurrency: self.concurrency,
+            middleware: Stack {
+                outer: self.middleware,
+                inner: middleware,
+            },
+            timeout: self.timeout,
+            hooks: self.hooks,
+        }
     }
 
     /// Sets a hook that is called with the name of the worker when it starts.
@@ -317,14 +331,14 @@ impl<T: Payload> WorkerBuilder<T> {
             consumer: self.consumer,
             shared,
             handler,
-            middleware: self.middleware,
+            middleware: Box::new(self.middleware),
             concurrency: self.concurrency,
             timeout: self.timeout,
         }
     }
 }
 
-impl<T: Payload> fmt::Debug for WorkerBuilder<T> {
+impl<T: Payload, C: Chain> fmt::Debug for WorkerBuilder<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerBuilder")
             .field("name", &self.name)

@@ -10,7 +10,7 @@ use super::{
     handler::Handler,
     hooks::Hooks,
     members::Members,
-    middleware::Middleware,
+    middleware::sealed::Chain,
     report::{SlotCounts, WorkerCounts, WorkerEnd, WorkerReport},
 };
 use crate::{
@@ -27,7 +27,10 @@ use crate::{
         signal::Signal,
         sync::{
             Mutex,
-            atomic::{AtomicU64, Ordering::Relaxed},
+            atomic::{
+                AtomicBool, AtomicU64,
+                Ordering::{Acquire, Relaxed, Release},
+            },
             thread::{self, JoinHandle},
         },
     },
@@ -43,6 +46,8 @@ pub(super) struct Shared {
     pub(super) stop: Arc<Signal>,
     /// Set when the worker is to stop once its queues are empty.
     pub(super) drain: Arc<Signal>,
+    /// Set with the first of the two.
+    is_ending: AtomicBool,
     /// Set when all slots have ended.
     pub(super) ended: Signal,
     pub(super) hooks: Hooks,
@@ -72,6 +77,7 @@ impl Shared {
             connection,
             stop: Arc::default(),
             drain: Arc::default(),
+            is_ending: AtomicBool::new(false),
             ended: Signal::default(),
             hooks,
             members: Members::new(concurrency),
@@ -135,7 +141,19 @@ impl Shared {
         }
     }
 
+    /// Whether the worker may be about to stop or to drain.
+    #[inline(always)]
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Acquire)
+    }
+
+    pub(super) fn drain(&self) {
+        self.is_ending.store(true, Release);
+        self.drain.set();
+    }
+
     pub(super) fn stop(&self) {
+        self.is_ending.store(true, Release);
         self.stop.set();
         self.cancel();
         self.check_end();
@@ -215,7 +233,9 @@ pub(super) struct Core<T: Payload> {
     pub(super) shared: Arc<Shared>,
     pub(super) consumer: Consumer<T>,
     pub(super) handler: Handler<T>,
-    pub(super) middleware: Vec<Arc<dyn Middleware>>,
+    pub(super) middleware: Box<dyn Chain>,
+    /// The number of middlewares.
+    pub(super) middlewares: usize,
     /// The time limit of a handler.
     pub(super) timeout: Option<Duration>,
 }

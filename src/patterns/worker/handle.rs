@@ -104,7 +104,7 @@ impl WorkerHandle {
     /// not wait for them.
     pub fn stop_and_drain(self, deadline: Duration) -> WorkerReport {
         let deadline = self.shared.time.deadline(deadline);
-        self.shared.drain.set();
+        self.shared.drain();
         match waiter::wait(&self.shared.ended, deadline) {
             Some(()) => self.shared.join_threads(),
             None => self.time_out(),
@@ -117,7 +117,7 @@ impl WorkerHandle {
     /// # If dropped
     /// The worker is stopped.
     pub async fn stop_and_drain_async(self, deadline: Duration) -> WorkerReport {
-        self.shared.drain.set();
+        self.shared.drain();
         let ended = waiter::Waiting::new(&self.shared.ended);
         match self.shared.connection.after(deadline) {
             Some(time_out) => {

@@ -1,6 +1,6 @@
 //! [`Middleware`], decisions around a handler.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Context, Outcome, Settle};
 use crate::{
@@ -64,6 +64,132 @@ pub trait Middleware: Send + Sync + 'static {
     /// Learns of the outcome of an attempt, and may change its settlement.
     fn after(&self, context: &Context<'_>, outcome: &mut Outcome) {
         let _ = (context, outcome);
+    }
+}
+
+/// Several middlewares, the one inside the others last.
+///
+/// The type of a builder grows with each [`middleware`](super::WorkerBuilder::middleware), so that
+/// the compiler can join them. The trait is sealed.
+pub trait Chain: sealed::Chain {}
+
+/// No middleware.
+impl Chain for () {}
+
+/// A chain with one more middleware, inside the others.
+#[derive(Debug)]
+pub struct Stack<C, M> {
+    pub(super) outer: C,
+    pub(super) inner: M,
+}
+
+impl<C: Chain, M: Middleware> Chain for Stack<C, M> {}
+
+pub(super) mod sealed {
+    use super::{Before, Context, Middleware, Outcome, Stack};
+    use crate::{
+        model::{error::Result, name::Name},
+        session::connection::Connection,
+    };
+
+    pub trait Chain: Send + Sync + 'static {
+        fn length(&self) -> usize;
+
+        fn start(&self, connection: &Connection, queues: &[Name]) -> Result;
+
+        /// Asks those that have not `passed`, and counts those that answer `Go`.
+        fn before(&self, context: &Context<'_>, passed: &mut usize) -> Before;
+
+        /// Tells those that have `passed` of the outcome, the last one first. Counts them down, so
+        /// that the others follow after a panic.
+        fn after(&self, context: &Context<'_>, passed: &mut usize, outcome: &mut Outcome);
+    }
+
+    impl Chain for () {
+        fn length(&self) -> usize {
+            0
+        }
+
+        fn start(&self, _: &Connection, _: &[Name]) -> Result {
+            Ok(())
+        }
+
+        #[inline(always)]
+        fn before(&self, _: &Context<'_>, _: &mut usize) -> Before {
+            Before::Go
+        }
+
+        #[inline(always)]
+        fn after(&self, _: &Context<'_>, _: &mut usize, _: &mut Outcome) {}
+    }
+
+    impl<C: Chain, M: Middleware> Chain for Stack<C, M> {
+        #[inline(always)]
+        fn length(&self) -> usize {
+            self.outer.length() + 1
+        }
+
+        fn start(&self, connection: &Connection, queues: &[Name]) -> Result {
+            self.outer.start(connection, queues)?;
+            self.inner.start(connection, queues)
+        }
+
+        #[inline(always)]
+        fn before(&self, context: &Context<'_>, passed: &mut usize) -> Before {
+            match self.outer.before(context, passed) {
+                Before::Go if *passed == self.outer.length() => {
+                    let before = self.inner.before(context);
+                    if let Before::Go = before {
+                        *passed += 1;
+                    }
+                    before
+                }
+                before => before,
+            }
+        }
+
+        #[inline(always)]
+        fn after(&self, context: &Context<'_>, passed: &mut usize, outcome: &mut Outcome) {
+            if *passed == self.length() {
+                *passed -= 1;
+                self.inner.after(context, outcome);
+            }
+            self.outer.after(context, passed, outcome);
+        }
+    }
+}
+
+/// One that may be left out.
+impl<M: Middleware> Middleware for Option<M> {
+    fn start(&self, connection: &Connection, queues: &[Name]) -> Result {
+        self.as_ref()
+            .map_or(Ok(()), |middleware| middleware.start(connection, queues))
+    }
+
+    fn before(&self, context: &Context<'_>) -> Before {
+        let middleware = self.as_ref();
+        middleware.map_or(Before::Go, |middleware| middleware.before(context))
+    }
+
+    fn after(&self, context: &Context<'_>, outcome: &mut Outcome) {
+        if let Some(middleware) = self {
+            middleware.after(context, outcome);
+        }
+    }
+}
+
+/// One that several workers share, or whose type is not known.
+impl<M: Middleware + ?Sized> Middleware for Arc<M> {
+    fn start(&self, connection: &Connection, queues: &[Name]) -> Result {
+        (**self).start(connection, queues)
+    }
+
+    fn before(&self, context: &Context<'_>) -> Before {
+        (**self).before(context)
+    }
+
+    fn after(&self, context: &Context<'_>, outcome: &mut Outcome) {
+        (**self).after(context, outcome);
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::{
     context::Context,
     handle::WorkerHandle,
     job::Job,
-    middleware::{Before, Middleware},
+    middleware::{Before, Chain, Middleware, Stack},
     report::{WorkerCounts, WorkerEnd, WorkerReport},
     settle::{Failure, HandlerError, HandlerResult, Outcome, Settle},
     stop::{StopHandle, StopSignal},
@@ -42,6 +42,7 @@ pub use self::{
 use self::{
     core::{Core, Shared},
     handler::Handler,
+    middleware::sealed,
     slot::{Place, Slot},
 };
 use crate::{
@@ -63,7 +64,7 @@ pub struct Worker<T: Payload> {
     consumer: ConsumerBuilder<T>,
     shared: Result<Arc<Shared>>,
     handler: Handler<T>,
-    middleware: Vec<Arc<dyn Middleware>>,
+    middleware: Box<dyn sealed::Chain>,
     concurrency: usize,
     timeout: Option<Duration>,
 }
@@ -86,15 +87,14 @@ impl<T: Payload> Worker<T> {
         let shared = self.shared?;
         let consumer = self.consumer.build()?;
         let queues = consumer.queue_names();
-        for middleware in &self.middleware {
-            middleware.start(&shared.connection, &queues)?;
-        }
+        self.middleware.start(&shared.connection, &queues)?;
         shared.started(consumer.cancel_handle(), queues);
         shared.hooks.start(&shared.name);
         Ok(Arc::new(Core {
             shared,
             consumer,
             handler: self.handler,
+            middlewares: self.middleware.length(),
             middleware: self.middleware,
             timeout: self.timeout,
         }))

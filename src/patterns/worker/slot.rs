@@ -6,7 +6,7 @@ use futures_util::future::{Either, select};
 
 use super::{
     Context, Core,
-    attempt::settled,
+    attempt::{Step, settled},
     core::Shared,
     handler::Handler,
     limit::{Unsettled, timed_out},
@@ -36,7 +36,6 @@ pub(super) struct Slot<T: Payload> {
     is_member: bool,
     /// Whether another slot has taken the place of this one.
     pub(super) is_replaced: AtomicBool,
-    goes_on: bool,
     /// Whether it has looked for messages for a moment, since it found none.
     has_spun: bool,
 }
@@ -51,20 +50,21 @@ pub(super) enum Place {
 /// How many messages a slot handles in a task before other tasks get a turn.
 const TURN: u32 = 64;
 
+/// The wait of a message.
+pub(super) struct Pause {
+    /// The number of middlewares that have let it pass. The next one is asked again.
+    pub(super) passed: usize,
+    pub(super) time: Duration,
+}
+
 /// How far a slot has come with the messages that are there.
-pub(super) enum Progress<T: Payload> {
+enum Progress<T: Payload> {
     /// No message is there.
     Empty { is_draining: bool },
-    /// Others get a turn.
+    /// There may be more. Others get a turn before.
     Turn,
-    /// The message has to wait, after `passed` middlewares.
-    Waits {
-        delivery: Delivery<T>,
-        passed: usize,
-        time: Duration,
-    },
-    /// The message is for a handler that is a future.
-    Task(Delivery<T>),
+    /// A message that may have to wait, or has to after `passed` middlewares.
+    Message(Delivery<T>, Option<Pause>),
     /// The slot ends.
     Ended,
 }
@@ -79,7 +79,6 @@ impl<T: Payload> Slot<T> {
             place,
             is_member: true,
             is_replaced: AtomicBool::new(false),
-            goes_on: true,
             has_spun: false,
         }
     }
@@ -117,20 +116,24 @@ impl<T: Payload> Slot<T> {
     /// Handles messages until the worker ends.
     pub(super) async fn run(mut self) {
         loop {
-            let progress = self.work_off();
-            match progress {
-                Progress::Empty { is_draining } => match self.wait(is_draining).await {
-                    Some(delivery) => self.handle(delivery).await,
-                    None => {}
-                },
-                Progress::Turn => yield_now().await,
-                Progress::Waits {
-                    delivery,
-                    passed,
-                    time,
-                } => self.handle_later(delivery, passed, time).await,
-                Progress::Task(delivery) => self.handle(delivery).await,
+            let mut progress = self.work_off();
+            if let Progress::Empty { is_draining } = progress {
+                progress = self.wait(is_draining).await;
+            }
+            let (delivery, pause) = match progress {
+                Progress::Message(delivery, pause) => (delivery, pause),
+                Progress::Turn => {
+                    if self.place == Place::Task {
+                        yield_now().await;
+                    }
+                    continue;
+                }
+                Progress::Empty { .. } => continue,
                 Progress::Ended => return,
+            };
+            self.handle(delivery, pause).await;
+            if self.is_replaced.load(Relaxed) {
+                return;
             }
         }
     }
@@ -138,115 +141,132 @@ impl<T: Payload> Slot<T> {
     /// Handles the messages that are there. It does not wait, and it is no future: this is the
     /// loop that most messages take.
     #[inline(never)]
-    fn work_off(&mut self) -> Progress<T> {
-        let mut left = match self.place {
-            Place::Thread => u32::MAX,
-            Place::Task => TURN,
+    fn work_off(&self) -> Progress<T> {
+        let Core {
+            shared,
+            consumer,
+            handler,
+            timeout,
+            ..
+        } = &*self.core;
+        let (plain, call) = match (handler, timeout) {
+            (Handler::Call(call), None) => (self.core.middlewares == 0, Some(call)),
+            _ => (false, None),
         };
-        while left > 0 {
-            left -= 1;
-            let shared = &self.core.shared;
-            if shared.stop.is_set() || !self.goes_on || self.is_replaced.load(Relaxed) {
+        for _ in 0..TURN {
+            // Read first: a message that was published before the drain began is found after this.
+            let is_ending = shared.is_ending();
+            if is_ending && shared.stop.is_set() {
                 return Progress::Ended;
             }
-            // Read first: a message that was published before the drain began is found after this.
-            let is_draining = shared.drain.is_set();
-            match self.core.consumer.try_recv() {
-                Ok(delivery) => match &self.core.handler {
-                    Handler::Call(call) => match self.call_with(call, delivery, 0) {
-                        None => {}
-                        Some(waits) => return waits,
-                    },
-                    Handler::Task(_) => return Progress::Task(delivery),
+            let mut received = consumer.try_recv();
+            // A message stays where it was received, since most of them are acknowledged there.
+            let step = match (&mut received, call) {
+                (Ok(delivery), Some(call)) if plain => match self.call_plainly(call, delivery) {
+                    Ok(Settle::Ack) => {
+                        self.ack_in_place(delivery);
+                        continue;
+                    }
+                    verdict => Some(Step::Settle(self.conclude(delivery, verdict))),
+                },
+                (Ok(delivery), Some(call)) => match self.attempt(call, delivery, 0) {
+                    Step::Ack => {
+                        self.ack_in_place(delivery);
+                        continue;
+                    }
+                    step => Some(step),
+                },
+                _ => None,
+            };
+            match received {
+                Ok(delivery) => match step {
+                    Some(Step::Ack) => self.ack(delivery),
+                    Some(Step::Settle(outcome)) => self.settle(delivery, outcome),
+                    Some(Step::Wait(pause)) => return Progress::Message(delivery, Some(pause)),
+                    None => return Progress::Message(delivery, None),
                 },
                 Err(TryRecvError::Decode(undecoded)) => self.reject(undecoded),
                 Err(TryRecvError::Cancelled(reason)) => {
                     shared.ends(WorkerEnd::Cancelled(reason));
                     return Progress::Ended;
                 }
-                Err(TryRecvError::Empty) => return Progress::Empty { is_draining },
+                Err(TryRecvError::Empty) => {
+                    let is_draining = is_ending && shared.drain.is_set();
+                    return Progress::Empty { is_draining };
+                }
             }
         }
         Progress::Turn
     }
 
-    /// Waits for a message. `None` if there may be one, and if the worker ends.
-    async fn wait(&mut self, is_draining: bool) -> Option<Delivery<T>> {
+    /// Waits until there may be a message.
+    async fn wait(&mut self, is_draining: bool) -> Progress<T> {
         let Core {
             shared, consumer, ..
         } = &*self.core;
         if is_draining {
-            match shared.until_last_due() {
-                // Another slot may get the messages that are due, and requeue them once more.
-                Some(time) => drop(self.pause(time).await),
-                None => {
-                    shared.ends(WorkerEnd::Drained);
-                    self.goes_on = false;
-                }
-            }
-            return None;
+            let Some(time) = shared.until_last_due() else {
+                shared.ends(WorkerEnd::Drained);
+                return Progress::Ended;
+            };
+            // Another slot may get the messages that are due, and requeue them once more.
+            self.pause(time).await;
+            return Progress::Turn;
         }
         if self.place == Place::Thread && !std::mem::replace(&mut self.has_spun, true) {
             consumer.spin_for_more();
-            return None;
+            return Progress::Turn;
         }
         self.has_spun = false;
         shared.hooks.idle();
         let received = std::pin::pin!(consumer.recv_async());
         let drained = Waiting::new(Arc::clone(&shared.drain));
         match select(received, drained).await {
-            Either::Left((Ok(delivery), _)) => return Some(delivery),
-            Either::Left((Err(RecvError::Decode(undecoded)), _)) => self.reject(undecoded),
+            Either::Left((Ok(delivery), _)) => Progress::Message(delivery, None),
+            Either::Left((Err(RecvError::Decode(undecoded)), _)) => {
+                self.reject(undecoded);
+                Progress::Turn
+            }
             Either::Left((Err(RecvError::Cancelled(reason)), _)) => {
                 shared.ends(WorkerEnd::Cancelled(reason));
-                self.goes_on = false;
+                Progress::Ended
             }
             // The drain has begun.
-            Either::Right(_) => {}
+            Either::Right(_) => Progress::Turn,
         }
-        None
     }
 
-    /// Handles one message.
-    async fn handle(&mut self, delivery: Delivery<T>) {
-        match &self.core.handler {
-            Handler::Call(call) => {
-                let waits = self.call_with(call, delivery, 0);
-                if let Some(Progress::Waits {
-                    delivery,
-                    passed,
-                    time,
-                }) = waits
-                {
-                    self.handle_later(delivery, passed, time).await;
+    /// Handles one message, and waits if a middleware or the handler does.
+    async fn handle(&self, delivery: Delivery<T>, mut pause: Option<Pause>) {
+        let call = match &self.core.handler {
+            Handler::Call(call) => call,
+            Handler::Task(task) => return self.run_task(task, delivery).await,
+        };
+        let outcome = loop {
+            let mut passed = 0;
+            if let Some(pause) = pause {
+                passed = pause.passed;
+                if self.pause(pause.time).await {
+                    let mut outcome = settled(Settle::Requeue(Duration::ZERO));
+                    let context = Context::borrowed(&self.core.shared, delivery.info());
+                    self.after(passed, &context, &mut outcome);
+                    break outcome;
                 }
             }
-            Handler::Task(task) => self.run_task(task, delivery).await,
-        }
-    }
-
-    /// Handles a message that a middleware has told to wait.
-    async fn handle_later(&mut self, delivery: Delivery<T>, passed: usize, time: Duration) {
-        let (mut delivery, mut passed, mut time) = (delivery, passed, time);
-        let Handler::Call(call) = &self.core.handler else {
-            return;
+            let step = match self.core.timeout {
+                None => self.attempt(call, &delivery, passed),
+                Some(limit) => match self.attempt_limited(&delivery, passed) {
+                    Some(step) => step,
+                    None => return self.call_limited(call, delivery, limit),
+                },
+            };
+            match step {
+                Step::Ack => return self.ack(delivery),
+                Step::Settle(outcome) => break outcome,
+                Step::Wait(again) => pause = Some(again),
+            }
         };
-        loop {
-            if self.pause(time).await {
-                let mut outcome = settled(Settle::Requeue(Duration::ZERO));
-                let context = Context::borrowed(&self.core.shared, delivery.info());
-                self.after(passed, &context, &mut outcome);
-                return self.settle(delivery, outcome);
-            }
-            match self.call_with(call, delivery, passed) {
-                Some(Progress::Waits {
-                    delivery: same,
-                    passed: by,
-                    time: more,
-                }) => (delivery, passed, time) = (same, by, more),
-                _ => return,
-            }
-        }
+        self.settle(delivery, outcome);
     }
 
     /// Waits for a time. Returns whether the worker is to stop.

@@ -167,6 +167,7 @@ fn a_settle_says_what_becomes_of_the_message() {
             .get("x-exception-worker"),
         None
     );
+    letter.ack().unwrap();
     let letter = dead.recv().unwrap();
     assert_eq!(*letter, 4);
     let headers = letter.info().properties().headers.clone().unwrap();
@@ -202,6 +203,7 @@ fn the_hook_for_errors_decides_and_its_own_panic_rejects() {
         let headers = letter.info().properties().headers.clone().unwrap();
         assert_eq!(*letter, number);
         assert_eq!(header(&headers, "x-exception-message"), number.to_string());
+        letter.ack().unwrap();
     }
     let counts = worker.stop_and_drain(PATIENCE).counts;
     assert_eq!((counts.failed, counts.acked, counts.rejected), (3, 1, 2));
