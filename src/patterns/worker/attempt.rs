@@ -36,10 +36,16 @@ enum Entered {
     Settled { passed: usize, outcome: Outcome },
 }
 
-/// What becomes of a message next.
+/// What runs at the moment.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Before,
+    Handler,
+    After,
+}
+
+/// What becomes of a message next, if it is not acknowledged.
 pub(super) enum Step {
-    /// It is acknowledged.
-    Ack,
     /// It is settled.
     Settle(Outcome),
     /// It waits.
@@ -75,28 +81,32 @@ impl<T: Payload> Slot<T> {
         call: &Call<T>,
         delivery: &Delivery<T>,
         mut passed: usize,
-    ) -> Step {
+    ) -> Option<Box<Step>> {
         let context = Context::borrowed(&self.core.shared, delivery.info());
         let chain = &self.core.middleware;
         let mut outcome = settled(Settle::Ack);
-        let mut is_handled = false;
-        // The call contains its own panics.
-        let asked = catch_panic_text(|| match chain.before(&context, &mut passed) {
-            Before::Go => {
-                match self.call(call, delivery, &context) {
-                    Ok(Settle::Ack) => {}
-                    verdict => outcome = self.outcome(verdict, &context),
-                }
-                is_handled = true;
-                chain.after(&context, &mut passed, &mut outcome);
-                None
+        let mut stage = Stage::Before;
+        let asked = catch_panic_text(|| {
+            match chain.before(&context, &mut passed) {
+                Before::Go => {}
+                answer => return Some(Box::new(answer)),
             }
-            answer => Some(Box::new(answer)),
+            stage = Stage::Handler;
+            self.counts.begins();
+            let verdict = call(delivery, &context);
+            self.counts.ends();
+            stage = Stage::After;
+            match verdict {
+                Ok(Settle::Ack) => {}
+                verdict => outcome = self.outcome(verdict, &context),
+            }
+            chain.after(&context, &mut passed, &mut outcome);
+            None
         });
         if !matches!(asked, Ok(None)) {
-            match self.asked_otherwise(asked, &context, is_handled.then_some(outcome), passed) {
+            match self.otherwise(asked, &context, stage, outcome, passed) {
                 Ok(changed) => outcome = changed,
-                Err(pause) => return Step::Wait(pause),
+                Err(pause) => return Some(Box::new(Step::Wait(pause))),
             }
         }
         // It borrows everything. Its drop would cost as much as its making.
@@ -105,30 +115,34 @@ impl<T: Payload> Slot<T> {
             Outcome {
                 settle: Settle::Ack,
                 error: None,
-            } => Step::Ack,
-            outcome => Step::Settle(outcome),
+            } => None,
+            outcome => Some(Box::new(Step::Settle(outcome))),
         }
     }
 
-    /// The outcome after an answer other than `Go`, or after the panic of a middleware.
+    /// The outcome after an answer other than `Go`, or after a panic.
     ///
     /// # Errors
     /// The message has to wait.
     #[cold]
     #[inline(never)]
-    fn asked_otherwise(
+    fn otherwise(
         &self,
         asked: Result<Option<Box<Before>>, String>,
         context: &Context<'_>,
-        handled: Option<Outcome>,
+        stage: Stage,
+        outcome: Outcome,
         passed: usize,
     ) -> Result<Outcome, Pause> {
-        let mut outcome = match (asked.map(|answer| answer.map(|answer| *answer)), handled) {
+        let mut outcome = match (asked.map(|answer| answer.map(|answer| *answer)), stage) {
             (Ok(Some(Before::Wait(time))), _) => return Err(Pause { passed, time }),
             (Ok(Some(Before::Settle(settle))), _) => settled(settle),
-            (_, Some(outcome)) => outcome,
-            (Err(panic), None) => self.failed(HandlerError::panicked(panic), context),
-            (Ok(_), None) => settled(Settle::Ack),
+            (Err(panic), Stage::Before) => self.failed(HandlerError::panicked(panic), context),
+            (Err(panic), Stage::Handler) => {
+                self.counts.ends();
+                self.failed(HandlerError::panicked(panic), context)
+            }
+            (_, Stage::After) | (Ok(_), _) => outcome,
         };
         self.after(passed, context, &mut outcome);
         Ok(outcome)
@@ -248,9 +262,9 @@ impl<T: Payload> Slot<T> {
     #[inline(always)]
     fn call(&self, call: &Call<T>, delivery: &Delivery<T>, context: &Context<'_>) -> Verdict {
         self.counts.begins();
-        let verdict = call(delivery, context);
+        let handled = catch_panic_text(|| call(delivery, context));
         self.counts.ends();
-        verdict
+        handled.unwrap_or_else(|panic| Err(HandlerError::panicked(panic)))
     }
 
     /// Asks the middlewares in turn, from the one after those that have `passed`.

@@ -19,6 +19,7 @@ pub(super) enum Handler<T: Payload> {
     Task(Box<Task<T>>),
 }
 
+/// It may panic.
 pub(super) type Call<T> = dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync;
 pub(super) type Task<T> = dyn Fn(Job<T>, Context<'static>) -> Handling + Send + Sync;
 pub(super) type Handling = Pin<Box<dyn Future<Output = Verdict> + Send>>;
@@ -30,8 +31,7 @@ impl<T: Payload> Handler<T> {
         R: HandlerResult,
     {
         Handler::Call(Box::new(move |payload, context| {
-            let handled = catch_panic_text(|| verdict(handler(payload, context)));
-            handled.unwrap_or_else(|panic| Err(HandlerError::panicked(panic)))
+            verdict(handler(payload, context))
         }))
     }
 

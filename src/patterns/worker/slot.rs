@@ -170,17 +170,16 @@ impl<T: Payload> Slot<T> {
                     verdict => Some(Step::Settle(self.conclude(delivery, verdict))),
                 },
                 (Ok(delivery), Some(call)) => match self.attempt(call, delivery, 0) {
-                    Step::Ack => {
+                    None => {
                         self.ack_in_place(delivery);
                         continue;
                     }
-                    step => Some(step),
+                    step => step.map(|step| *step),
                 },
                 _ => None,
             };
             match received {
                 Ok(delivery) => match step {
-                    Some(Step::Ack) => self.ack(delivery),
                     Some(Step::Settle(outcome)) => self.settle(delivery, outcome),
                     Some(Step::Wait(pause)) => return Progress::Message(delivery, Some(pause)),
                     None => return Progress::Message(delivery, None),
@@ -254,14 +253,16 @@ impl<T: Payload> Slot<T> {
                 }
             }
             let step = match self.core.timeout {
-                None => self.attempt(call, &delivery, passed),
+                None => match self.attempt(call, &delivery, passed) {
+                    Some(step) => *step,
+                    None => return self.ack(delivery),
+                },
                 Some(limit) => match self.attempt_limited(&delivery, passed) {
                     Some(step) => step,
                     None => return self.call_limited(call, delivery, limit),
                 },
             };
             match step {
-                Step::Ack => return self.ack(delivery),
                 Step::Settle(outcome) => break outcome,
                 Step::Wait(again) => pause = Some(again),
             }
