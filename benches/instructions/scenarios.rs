@@ -54,6 +54,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: simple_queue::run,
     },
     Scenario {
+        name: "task",
+        steps: &["publish", "receive"],
+        run: task::run,
+    },
+    Scenario {
         name: "worker",
         steps: &["by_hand", "worker", "middleware"],
         run: worker::run,
@@ -297,6 +302,56 @@ mod simple_queue {
     #[inline(never)]
     fn get(queue: &SimpleQueue<Plain>) -> Result<Delivery<Plain>, RecvError> {
         queue.get()
+    }
+}
+
+/// The forms for tasks, when they are ready at once.
+mod task {
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use leveret::{Broker, Consumer, Delivery, Producer};
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let producer = broker.producer("instructions").expect("a new queue");
+        let consumer = broker.consumer("instructions");
+        let consumer = consumer.expect("the queue is free");
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                publish(&producer, id, &mut context);
+            }
+            for id in 0..CYCLE {
+                let delivery = receive(&consumer, &mut context);
+                assert_eq!(delivery.id, id);
+                delivery.ack().expect("the broker is there");
+            }
+        }
+    }
+
+    fn ready<F: Future>(future: F, context: &mut Context<'_>) -> F::Output {
+        match pin!(future).poll(context) {
+            Poll::Ready(output) => output,
+            Poll::Pending => unreachable!("it does not wait"),
+        }
+    }
+
+    #[inline(never)]
+    fn publish(producer: &Producer<Plain>, id: u64, context: &mut Context<'_>) {
+        let published = ready(producer.publish_async(Plain::make(id)), context);
+        assert_eq!(published.expect("the broker is there").routed, 1);
+    }
+
+    #[inline(never)]
+    fn receive(consumer: &Consumer<Plain>, context: &mut Context<'_>) -> Delivery<Plain> {
+        ready(consumer.recv_async(), context).expect("the broker is there")
     }
 }
 
