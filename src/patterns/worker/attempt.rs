@@ -1,6 +1,7 @@
 //! One attempt at a message: the middlewares, the handler, and the settlement.
 
 use std::{
+    cell::Cell,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -85,17 +86,17 @@ impl<T: Payload> Slot<T> {
         let context = Context::borrowed(&self.core.shared, delivery.info());
         let chain = &self.core.middleware;
         let mut outcome = settled(Settle::Ack);
-        let mut stage = Stage::Before;
+        let stage = Cell::new(Stage::Before);
         let asked = catch_panic_text(|| {
             match chain.before(&context, &mut passed) {
                 Before::Go => {}
                 answer => return Some(Box::new(answer)),
             }
-            stage = Stage::Handler;
+            stage.set(Stage::Handler);
             self.counts.begins();
             let verdict = call(delivery, &context);
             self.counts.ends();
-            stage = Stage::After;
+            stage.set(Stage::After);
             match verdict {
                 Ok(Settle::Ack) => {}
                 verdict => outcome = self.outcome(verdict, &context),
@@ -104,7 +105,7 @@ impl<T: Payload> Slot<T> {
             None
         });
         if !matches!(asked, Ok(None)) {
-            match self.otherwise(asked, &context, stage, outcome, passed) {
+            match self.otherwise(asked, &context, stage.get(), outcome, passed) {
                 Ok(changed) => outcome = changed,
                 Err(pause) => return Some(Box::new(Step::Wait(pause))),
             }

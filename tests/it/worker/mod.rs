@@ -1,5 +1,6 @@
 //! Workers.
 
+mod model;
 mod settling;
 mod stopping;
 mod tasks;
