@@ -178,11 +178,10 @@ impl Shared {
         *last_due = due.max(*last_due);
     }
 
-    /// How long the worker waits for messages that it has requeued, at the end of a drain.
-    pub(super) fn until_last_due(&self) -> Option<Duration> {
-        let last_due = (*self.last_due.lock())?;
-        let left = last_due.checked_duration_since(self.time.now())?;
-        (!left.is_zero()).then_some(left)
+    /// Until when the worker waits for messages that it has requeued, at the end of a drain.
+    pub(super) fn last_due(&self) -> Option<Instant> {
+        let last_due = *self.last_due.lock();
+        last_due.filter(|due| *due > self.time.now())
     }
 
     /// Notes why the worker ends.

@@ -204,12 +204,13 @@ impl<T: Payload> Slot<T> {
             shared, consumer, ..
         } = &*self.core;
         if is_draining {
-            let Some(time) = shared.until_last_due() else {
+            let Some(due) = shared.last_due() else {
                 shared.ends(WorkerEnd::Drained);
                 return Progress::Ended;
             };
             // Another slot may get the messages that are due, and requeue them once more.
-            self.pause(time).await;
+            let stop = Waiting::new(Arc::clone(&shared.stop));
+            select(stop, shared.connection.until(due)).await;
             return Progress::Turn;
         }
         if self.place == Place::Thread && !std::mem::replace(&mut self.has_spun, true) {

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -228,6 +228,11 @@ impl Connection {
     pub(crate) fn after(&self, time: Duration) -> Option<Until<'_>> {
         let end = self.time().deadline(time)?.at();
         Some(Until::new(self.gate().vhost().timers(), end))
+    }
+
+    /// A future that is ready at an instant of the broker's clock.
+    pub(crate) fn until(&self, at: Instant) -> Until<'_> {
+        Until::new(self.gate().vhost().timers(), at)
     }
 
     /// Has `target` called after `time`. `None` if no instant can represent the end.

@@ -139,10 +139,9 @@ fn run(broker: &Broker, clock: &ManualClock, program: &Program, seen: &Seen) -> 
         true => {
             // A drain needs a handle, so a task is only stopped.
             let running = thread::spawn(move || crate::common::block_on(worker.run_async()));
+            let most_calls = program.stop_after.unwrap_or(usize::MAX);
             until(clock, || {
-                running.is_finished()
-                    || calls(seen) >= program.stop_after.unwrap_or(usize::MAX)
-                    || program.stop_after.is_none() && is_done(broker, program, seen)
+                calls(seen) >= most_calls || is_done(broker, program, seen)
             });
             stop_handle.stop();
             return running.join().unwrap().unwrap();
@@ -191,6 +190,14 @@ fn is_done(broker: &Broker, program: &Program, seen: &Seen) -> bool {
     calls(seen) == called && tasks.is_some_and(|tasks| tasks.unsettled.messages == 0)
 }
 
+/// The ids of the ready messages of a queue.
+fn sorted_rest(broker: &Broker, queue: &str) -> Vec<usize> {
+    let rest = rest::<usize>(broker, queue).into_iter();
+    let mut ids: Vec<_> = rest.map(|(id, _)| id).collect();
+    ids.sort_unstable();
+    ids
+}
+
 proptest! {
     #![proptest_config(cases())]
 
@@ -211,17 +218,16 @@ proptest! {
         }
         // A message is done, dead, or still there.
         clock.advance(10 * SECOND);
-        let mut dead: Vec<_> = rest::<usize>(&broker, "dead").into_iter().map(|(id, _)| id).collect();
-        let mut left: Vec<_> = rest::<usize>(&broker, "tasks").into_iter().map(|(id, _)| id).collect();
-        dead.sort_unstable();
-        left.sort_unstable();
+        let (dead, left) = (sorted_rest(&broker, "dead"), sorted_rest(&broker, "tasks"));
         let last = |id: usize| {
             let deliveries = seen.get(&id).map_or(0, Vec::len);
             deliveries.checked_sub(1).map(|last| program.scripts[id][last])
         };
         let all = 0..program.scripts.len();
-        let expected_dead: Vec<_> = all.clone().filter(|id| last(*id).is_some_and(Act::is_dead)).collect();
-        let expected_left: Vec<_> = all.filter(|id| !last(*id).is_some_and(Act::is_final)).collect();
+        let is_dead = |id: &usize| last(*id).is_some_and(Act::is_dead);
+        let is_left = |id: &usize| !last(*id).is_some_and(Act::is_final);
+        let expected_dead: Vec<_> = all.clone().filter(is_dead).collect();
+        let expected_left: Vec<_> = all.filter(is_left).collect();
         prop_assert_eq!(dead, expected_dead);
         prop_assert_eq!(&left, &expected_left);
 
