@@ -3,7 +3,14 @@
 //! Cargo puts the examples next to the folder of this test's executable. A full `cargo test` builds
 //! them. If only this test runs, it builds them itself.
 
-use std::{env, path::PathBuf, process::Command, sync::Once};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Once,
+};
 
 /// Builds the examples once, in the target folder of this test. Prints nothing if they are built
 /// already.
@@ -26,18 +33,22 @@ fn build() {
     });
 }
 
-/// The output of an example with these arguments. The example must end by itself, and its own
-/// checks must pass.
-fn output(example: &str, arguments: &[&str]) -> String {
+/// The program of an example.
+fn program(example: &str) -> Command {
     build();
     let mut path: PathBuf = env::current_exe().unwrap();
     path.pop(); // leaves the path of `deps`
     path.pop();
     path.push("examples");
     path.push(format!("{example}{}", env::consts::EXE_SUFFIX));
-    let run = Command::new(&path).args(arguments).output();
-    let run = run
-        .unwrap_or_else(|error| panic!("{error}: {path:?}, which `cargo test --test it` builds"));
+    assert!(path.exists(), "`cargo test --test it` builds {path:?}");
+    Command::new(path)
+}
+
+/// The output of an example with these arguments. The example must end by itself, and its own
+/// checks must pass.
+fn output(example: &str, arguments: &[&str]) -> String {
+    let run = program(example).args(arguments).output().unwrap();
     assert!(
         run.status.success(),
         "{example}: {}\n{}",
@@ -80,6 +91,8 @@ prints_what_it_promises! {
     rpc_brings_every_reply_to_its_caller: "rpc",
     async_workers_finish_their_jobs_in_a_shutdown: "async_worker",
     publisher_confirms_tell_the_outcome_of_each_publish: "publisher_confirms",
+    a_burst_waits_in_a_bounded_queue: "peak_shaving",
+    two_stages_finish_their_photos_in_a_shutdown: "graceful_shutdown",
 }
 
 #[test]
@@ -112,4 +125,67 @@ fn topics_listen_to_the_binding_keys_they_are_told() {
     let output = output("topics", &["stock.#", "*.vmw", "nothing"]);
     let caught = "stock.# caught stock.usd.nyse\n*.vmw caught nyse.vmw\nnothing caught \n";
     assert!(output.starts_with(caught), "{output}");
+}
+
+/// A row of the table of examples: the path, and the lines that the output begins with.
+fn row(line: &str) -> Option<(&str, Vec<String>)> {
+    let cells: Vec<&str> = line.split(" | ").collect();
+    let [_, link, output] = cells[..] else {
+        return None;
+    };
+    let (_, path) = link.split_once("](")?;
+    let lines = output.strip_suffix(" |")?.split("<br>");
+    let lines = lines.map(|line| line.trim_matches('`').replace("\\|", "|"));
+    Some((path.strip_suffix(')')?, lines.collect()))
+}
+
+#[test]
+fn the_table_lists_every_example_with_the_beginning_of_its_output() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"));
+    let page = fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut listed = BTreeSet::new();
+    for (path, lines) in page.lines().filter_map(row) {
+        let source = fs::read_to_string(folder.join(path)).unwrap();
+        let output = promised(&source);
+        let beginning: Vec<&str> = output.lines().take(lines.len()).collect();
+        assert_eq!(beginning, lines, "{path}");
+        assert!(source.lines().count() <= 120, "{path} is long");
+        listed.insert(path.to_owned());
+    }
+    let names = fs::read_dir(folder).unwrap().map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        match folder.join(&name).is_dir() {
+            true => name + "/src/main.rs",
+            false => name,
+        }
+    });
+    let examples: BTreeSet<String> = names.filter(|name| name.ends_with(".rs")).collect();
+    assert_eq!(listed, examples);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_lets_two_stages_finish_what_they_have() {
+    let mut example = program("graceful_shutdown");
+    let mut running = example
+        .arg("1000000000")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    let mut line = || lines.next().unwrap().unwrap();
+    assert_eq!(line(), "publishing 1000000000 photos, until Ctrl-C");
+    let interrupt = ["-INT", &running.id().to_string()];
+    assert!(
+        Command::new("kill")
+            .args(interrupt)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(line(), "stopping, since there was Ctrl-C");
+    let (scaled, stored) = (line(), line());
+    assert_eq!(scaled.replace("scale", "store"), stored);
+    assert_eq!(line(), "nothing is left");
+    assert!(running.wait().unwrap().success());
 }
