@@ -313,7 +313,7 @@ impl<T: Payload> Deref for Delivery<T> {
     }
 }
 
-/// The payload, if it cannot stay in the message. User code that panics has not decoded it.
+/// The payload, if it cannot stay in the message.
 fn open_body<T: Payload>(
     envelope: &Envelope,
     codecs: &Codecs,
@@ -321,8 +321,17 @@ fn open_body<T: Payload>(
     let content_type = envelope.properties().content_type.as_deref();
     let codec = envelope.meta().and_then(|meta| meta.codec.as_deref());
     let codec = codec.unwrap_or(&Json);
-    let opened = catch_panic(|| T::open(envelope.body(), codec, content_type, codecs));
-    opened.unwrap_or_else(|| {
+    decoding::<T, _>(content_type, || {
+        T::open(envelope.body(), codec, content_type, codecs)
+    })
+}
+
+/// Decodes a `T` by user code. A panic of it is an error.
+pub(super) fn decoding<T, R>(
+    content_type: Option<&str>,
+    decode: impl FnOnce() -> Result<R, CodecError>,
+) -> Result<R, CodecError> {
+    catch_panic(decode).unwrap_or_else(|| {
         let text = format!("decoding `{}` has panicked", any::type_name::<T>());
         Err(CodecError::new(content_type.unwrap_or_default(), text))
     })

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::{
+    delivery::decoding,
     holding::Claim,
     unacked::{Requeue, Unacked},
 };
 use crate::{
     message::{
+        codec::Codecs,
         envelope::Envelope,
         payload::{Payload, SealedPayload},
         properties::Properties,
@@ -72,6 +74,26 @@ impl DeliveryInfo {
             Some(envelope) => SealedPayload::restore(envelope.body(), opened),
             None => drop_user_value(opened),
         }
+    }
+
+    /// Moves the payload out of the message for good. From now on every settlement acknowledges the
+    /// message. `opened` is the payload if it is not in the message itself. A payload that other
+    /// queues share is copied by its codec.
+    ///
+    /// # Errors
+    /// That of the codec. The message is unchanged.
+    pub(crate) fn take_payload<T: Payload>(
+        &mut self,
+        opened: Option<Box<T>>,
+    ) -> Result<T, CodecError> {
+        let envelope = self.unacked.envelope_mut();
+        let codec = envelope.meta().and_then(|meta| meta.codec.clone());
+        let codecs = codec.map_or_else(Codecs::default, Codecs::only);
+        let writer = codecs.first();
+        envelope.body_mut().take_out(opened, |body| {
+            let octets = body.encode(writer)?;
+            decoding::<T, _>(None, || T::decode(&octets, None, &codecs))
+        })
     }
 
     /// The claim of this delivery, for a producer.

@@ -333,6 +333,11 @@ impl Unacked {
         }
     }
 
+    /// The message to be changed, or an empty one when it is settled.
+    pub(super) fn envelope_mut(&mut self) -> &mut Envelope {
+        &mut self.envelope
+    }
+
     /// `None` when it is settled.
     #[inline]
     pub(crate) fn origin(&self) -> Option<&Arc<DeliveryOrigin>> {
@@ -389,11 +394,15 @@ impl Unacked {
         acked
     }
 
-    /// Rejects the message. A second call does nothing.
+    /// Rejects the message. A second call does nothing. A message without its payload cannot
+    /// return, and is acknowledged.
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
     pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
+        if self.envelope.body().is_gone() {
+            return self.ack();
+        }
         let Some((origin, envelope)) = self.release() else {
             return Ok(());
         };

@@ -246,6 +246,19 @@ impl Codecs {
         }
     }
 
+    /// A set with one codec, which refuses no content type.
+    pub(crate) fn only(codec: Arc<dyn Codec>) -> Codecs {
+        Codecs {
+            codecs: vec![codec],
+            restricted: false,
+        }
+    }
+
+    /// The first codec.
+    pub(crate) fn first(&self) -> &dyn Codec {
+        self.codecs.first().map_or(&Json, |codec| &**codec)
+    }
+
     pub(crate) fn is_restricted(&self) -> bool {
         self.restricted
     }

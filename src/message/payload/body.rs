@@ -2,7 +2,10 @@
 
 use super::{
     LOCAL, Payload,
-    forms::{Boxed, Encoded, ErasedPayload, Guarded, Inline, Sharing, Unique, drops_user_code},
+    forms::{
+        Boxed, Encoded, ErasedPayload, Guarded, Inline, Sharing, Taken, Unique, drops_user_code,
+    },
+    gone::Gone,
 };
 use crate::{
     message::codec::Codec,
@@ -24,9 +27,9 @@ type Erased = Value<dyn ErasedPayload, [MaybeUninit<usize>; WORDS]>;
 /// A payload of any type in one of its forms: the value itself, a value shared with other queues,
 /// or octets.
 ///
-/// Only three operations can run user code: `encode` (serde), `into_inner` of a shared value, and
-/// the drop of a body. All others may be called under a lock. A panic of `encode` or of the drop
-/// ends here.
+/// Only four operations can run user code: `encode` (serde), `into_inner` of a shared value,
+/// `take_out`, and the drop of a body. All others may be called under a lock. A panic of `encode`
+/// or of the drop ends here.
 pub struct Body(Erased);
 
 impl Body {
@@ -82,7 +85,7 @@ impl Body {
     /// The content type that `encode` with the same codec gives; none if this payload cannot be
     /// encoded. It calls the codec, so never call it under a lock.
     pub(crate) fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
-        self.0.content_type(codec)
+        Some(self.0.encoding()?.content_type(codec))
     }
 
     /// Whether this body holds octets.
@@ -113,9 +116,41 @@ impl Body {
     /// inner error means that the value is shared with others. If the last holders of a shared
     /// value race for it, it is possible that none of them gets it.
     pub(crate) fn into_inner<T: Payload>(mut self) -> Result<Result<T, Arc<T>>, Self> {
-        let mut given: Option<Result<T, Arc<T>>> = None;
+        self.give().ok_or(self)
+    }
+
+    /// Moves the value out for good. Only the size and the type of the payload stay. If the value
+    /// is shared with others, `copy` makes a second one. `opened` is the value if it is outside of
+    /// the body. Runs user code.
+    ///
+    /// # Errors
+    /// That of `copy`. The body is unchanged.
+    pub(crate) fn take_out<T: Payload>(
+        &mut self,
+        opened: Option<Box<T>>,
+        copy: impl FnOnce(&Body) -> Result<T, CodecError>,
+    ) -> Result<T, CodecError> {
+        let gone = Gone::of(&*self.0);
+        let value = match opened {
+            Some(opened) => *opened,
+            None => match self.give() {
+                Some(Ok(value)) => value,
+                Some(Err(_)) | None => copy(self)?,
+            },
+        };
+        *self = Self::stored(gone);
+        Ok(value)
+    }
+
+    /// Whether the value was [taken out](Self::take_out).
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.form().is::<Gone>()
+    }
+
+    fn give<T: Payload>(&mut self) -> Taken<T> {
+        let mut given = None;
         self.0.give(&mut given);
-        given.ok_or(self)
+        given
     }
 
     /// Turns this body into its shared form, in place, and returns a second handle to the value. It

@@ -2,13 +2,14 @@
 //!
 //! Every form can be emptied through `&mut`, since a value cannot be moved out of a trait object.
 //! Its slot is therefore an `Option`. It is empty only between `give` or `share` and the drop of
-//! the form, or while a [`Local`] is out with its consumer.
+//! the form, or while a [`Local`] is out with its consumer. [`Gone`](super::gone::Gone) takes the
+//! place of a payload that does not come back.
 //!
 //! The drop of a form contains the drop of its payload, which is user code. So every list of
 //! messages can be dropped as it is, and no way of a message can forget it.
 
 use super::{
-    Encoding, LOCAL, OCTETS,
+    Encoding, LOCAL,
     body::Body,
     local::{Local, LocalArc},
     sealed::SealedPayload,
@@ -25,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-/// The methods of a form that a body calls. Only `encode` and `content_type` run user code.
+/// The methods of a form that a body calls. Only `encode` runs user code.
 pub(super) trait ErasedPayload: Send + Sync + 'static {
     /// The form itself.
     fn form(&self) -> &dyn Any;
@@ -38,7 +39,7 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
     fn holds(&self, payload: TypeId) -> bool;
 
     /// Moves the payload into `out` if that is an `Option<Result<T, Arc<T>>>` of the payload's
-    /// type.
+    /// type. A payload that is shared with others stays as well.
     fn give(&mut self, out: &mut dyn Any);
 
     /// Makes a second handle to the payload.
@@ -48,7 +49,8 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
 
     fn type_name(&self) -> &'static str;
 
-    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str>;
+    /// `None` if it cannot be encoded.
+    fn encoding(&self) -> Option<Encoding>;
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError>;
 }
@@ -186,8 +188,8 @@ impl<S: Slot> ErasedPayload for Unique<S> {
         any::type_name::<S::Value>()
     }
 
-    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
-        Some(Encoding::of::<S::Value>().content_type(codec))
+    fn encoding(&self) -> Option<Encoding> {
+        Some(Encoding::of::<S::Value>())
     }
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
@@ -225,6 +227,9 @@ impl<T: Coded> ErasedPayload for Shared<T> {
     fn give(&mut self, out: &mut dyn Any) {
         if let Some(out) = out.downcast_mut::<Taken<T>>() {
             *out = self.0.take().map(Arc::try_unwrap);
+            if let Some(Err(shared)) = out {
+                self.0 = Some(Arc::clone(shared));
+            }
         }
     }
 
@@ -241,8 +246,8 @@ impl<T: Coded> ErasedPayload for Shared<T> {
         any::type_name::<T>()
     }
 
-    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
-        Some(Encoding::of::<T>().content_type(codec))
+    fn encoding(&self) -> Option<Encoding> {
+        Some(Encoding::of::<T>())
     }
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
@@ -284,8 +289,8 @@ impl ErasedPayload for Encoded {
         "leveret::Bytes"
     }
 
-    fn content_type<'a>(&self, _codec: &'a dyn Codec) -> Option<&'a str> {
-        Some(OCTETS)
+    fn encoding(&self) -> Option<Encoding> {
+        Some(Encoding::Bytes)
     }
 
     fn encode(&self, _codec: &dyn Codec) -> Result<Bytes, CodecError> {
@@ -353,7 +358,7 @@ impl<T: Send + 'static> ErasedPayload for LocalCell<T> {
         any::type_name::<Local<T>>()
     }
 
-    fn content_type<'a>(&self, _codec: &'a dyn Codec) -> Option<&'a str> {
+    fn encoding(&self) -> Option<Encoding> {
         None
     }
 
@@ -404,7 +409,7 @@ impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
         any::type_name::<LocalArc<T>>()
     }
 
-    fn content_type<'a>(&self, _codec: &'a dyn Codec) -> Option<&'a str> {
+    fn encoding(&self) -> Option<Encoding> {
         None
     }
 
@@ -443,8 +448,8 @@ impl ErasedPayload for Box<dyn ErasedPayload> {
         (**self).type_name()
     }
 
-    fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
-        (**self).content_type(codec)
+    fn encoding(&self) -> Option<Encoding> {
+        (**self).encoding()
     }
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
@@ -453,7 +458,7 @@ impl ErasedPayload for Box<dyn ErasedPayload> {
 }
 
 /// The type that `give` fills: the value, or the handle that others share.
-type Taken<T> = Option<Result<T, Arc<T>>>;
+pub(super) type Taken<T> = Option<Result<T, Arc<T>>>;
 
 fn encode_payload<T: Coded>(value: Option<&T>, codec: &dyn Codec) -> Result<Bytes, CodecError> {
     let Some(value) = value else {

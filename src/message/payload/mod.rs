@@ -17,6 +17,7 @@
 
 mod body;
 mod forms;
+mod gone;
 mod local;
 
 pub use self::local::{Local, LocalArc};

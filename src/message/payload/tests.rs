@@ -350,3 +350,44 @@ fn a_failing_serializer_is_an_error() {
     let body = Body::new(HashMap::from([((1_u8, 2_u8), 3_u8)]));
     assert!(body.encode(&Json).is_err());
 }
+
+#[test]
+fn a_body_whose_value_was_taken_out_keeps_its_size_and_its_type() {
+    let mut body = Body::new("hello".to_owned());
+    let copied = |_: &Body| unreachable!("nothing shares it");
+    assert_eq!(body.take_out::<String>(None, copied).unwrap(), "hello");
+    assert!(body.is_gone());
+    assert_eq!(
+        (body.size(), body.type_name()),
+        (5, "alloc::string::String")
+    );
+    assert_eq!(body.content_type(&Json), Some("text/plain"));
+    assert!(body.downcast_ref::<String>().is_none() && !body.holds::<String>());
+    assert!(body.encode(&Json).is_err() && body.share().is_err());
+    assert!(body.into_inner::<String>().is_err());
+}
+
+#[test]
+fn a_shared_value_is_taken_out_as_a_copy_until_the_last_one_moves() {
+    let mut first = Body::new(task());
+    let mut second = first.share().unwrap();
+    let refused = || CodecError::new("none", "no copy");
+    assert!(first.take_out::<Task>(None, |_| Err(refused())).is_err());
+    assert_eq!(first.downcast_ref::<Task>(), Some(&task()));
+    let copied = first.take_out::<Task>(None, |body| {
+        let octets = body.encode(&Json)?;
+        Task::decode(&octets, None, &Codecs::default())
+    });
+    assert_eq!(copied.unwrap(), task());
+    assert!(first.is_gone());
+    let moved = second.take_out::<Task>(None, |_| Err(refused()));
+    assert_eq!(moved.unwrap(), task());
+}
+
+#[test]
+fn a_value_outside_of_its_body_is_taken_out_with_it() {
+    let mut body = Body::encoded(Bytes::from("7"));
+    let value = body.take_out::<u32>(Some(Box::new(7)), |_| unreachable!("it is there"));
+    assert_eq!(value.unwrap(), 7);
+    assert_eq!((body.is_gone(), body.size()), (true, 1));
+}

@@ -1,0 +1,66 @@
+//! [`Gone`], the place of a payload that was moved out for good.
+
+use std::any::{Any, TypeId};
+
+use super::{
+    Encoding, LOCAL,
+    forms::{ErasedPayload, Sharing},
+};
+use crate::{
+    message::codec::Codec,
+    model::{bytes::Bytes, error::CodecError},
+};
+
+/// The facts about a payload that was moved out. Its message is settled with the same size.
+pub(super) struct Gone {
+    size: usize,
+    type_name: &'static str,
+    encoding: Option<Encoding>,
+}
+
+impl Gone {
+    pub(super) fn of(payload: &dyn ErasedPayload) -> Gone {
+        Gone {
+            size: payload.size(),
+            type_name: payload.type_name(),
+            encoding: payload.encoding(),
+        }
+    }
+}
+
+impl ErasedPayload for Gone {
+    fn form(&self) -> &dyn Any {
+        self
+    }
+
+    fn value(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    fn holds(&self, _payload: TypeId) -> bool {
+        false
+    }
+
+    fn give(&mut self, _out: &mut dyn Any) {}
+
+    fn share(&mut self) -> Option<Sharing> {
+        None
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    fn encoding(&self) -> Option<Encoding> {
+        self.encoding
+    }
+
+    fn encode(&self, _codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        let text = format!("`{}` is with its handler", self.type_name);
+        Err(CodecError::new(LOCAL, text))
+    }
+}
