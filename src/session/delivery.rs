@@ -256,16 +256,11 @@ impl<T: Payload> Delivery<T> {
     /// # Errors
     /// Returns the delivery if its payload can be in one place only.
     pub(crate) fn split(mut self) -> Result<(Delivery<T>, DeliveryInfo), Delivery<T>> {
-        let Some(unacked) = self.info.unacked.share() else {
+        let Some(shown) = self.info.shared() else {
             return Err(self);
         };
-        let opened = self.opened.take();
-        let info = std::mem::replace(&mut self.info, DeliveryInfo::settled());
-        let shared = Delivery {
-            opened,
-            info: DeliveryInfo { unacked },
-        };
-        Ok((shared, info))
+        let info = std::mem::replace(&mut self.info, shown);
+        Ok((self, info))
     }
 
     /// Acknowledges the message where it lies, as [`ack`](Self::ack) does, which would move it.

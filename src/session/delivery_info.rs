@@ -96,6 +96,19 @@ impl DeliveryInfo {
         })
     }
 
+    /// Whether the payload was [taken](Self::take_payload).
+    pub(crate) fn is_consumed(&self) -> bool {
+        let envelope = self.unacked.envelope();
+        envelope.is_some_and(|envelope| envelope.body().is_gone())
+    }
+
+    /// The same information for a second place, which does not settle the message. `None` if the
+    /// payload can be in one place only.
+    pub(crate) fn shared(&mut self) -> Option<DeliveryInfo> {
+        let unacked = self.unacked.share()?;
+        Some(DeliveryInfo { unacked })
+    }
+
     /// The claim of this delivery, for a producer.
     pub(crate) fn claim(&self) -> Claim {
         self.unacked.claim()

@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 
 use super::{
     Encoding, LOCAL,
+    body::Body,
     forms::{ErasedPayload, Sharing},
 };
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
 };
 
 /// The facts about a payload that was moved out. Its message is settled with the same size.
+#[derive(Clone, Copy)]
 pub(super) struct Gone {
     size: usize,
     type_name: &'static str,
@@ -44,7 +46,7 @@ impl ErasedPayload for Gone {
     fn give(&mut self, _out: &mut dyn Any) {}
 
     fn share(&mut self) -> Option<Sharing> {
-        None
+        Some(Sharing::Another(Body::stored(*self)))
     }
 
     fn size(&self) -> usize {

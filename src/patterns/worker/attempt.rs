@@ -13,7 +13,7 @@ use super::{
     handler::{Call, Handling, Task},
     limit::{Late, LimitedCall, Unsettled, timed_out},
     middleware::Before,
-    settle::{Failure, HandlerError, Outcome, Settle, Verdict},
+    settle::{HandlerError, Outcome, Settle, Verdict},
     slot::{Pause, Slot},
 };
 use crate::{
@@ -168,31 +168,19 @@ impl<T: Payload> Slot<T> {
     pub(super) async fn run_task(&self, task: &Task<T>, delivery: Delivery<T>) {
         let shared = &self.core.shared;
         let (job, cell) = Job::new(delivery, &shared.name);
-        let mut passed = 0;
-        let (passed, mut outcome) = loop {
-            let entered = self.enter(&Context::borrowed(shared, cell.info()), passed);
-            match entered {
-                Entered::Passed => {
-                    let over = self.core.timeout.map(|_| Arc::<Signal>::default());
-                    let context =
-                        Context::owned(Arc::clone(shared), Arc::clone(&cell), over.clone());
-                    self.counts.begins();
-                    let verdict = self.limited(task(job, context), over).await;
-                    self.counts.ends();
-                    let context = Context::borrowed(shared, cell.info());
-                    break (self.core.middlewares, self.outcome(verdict, &context));
-                }
-                Entered::Waits(pause) => {
-                    passed = pause.passed;
-                    if self.pause(pause.time).await {
-                        drop(job);
-                        break (passed, settled(Settle::Requeue(Duration::ZERO)));
-                    }
-                }
-                Entered::Settled { passed, outcome } => {
-                    drop(job);
-                    break (passed, outcome);
-                }
+        let (passed, mut outcome) = match self.enter_in_time(cell.info()).await {
+            None => {
+                let over = self.core.timeout.map(|_| Arc::<Signal>::default());
+                let context = Context::owned(Arc::clone(shared), Arc::clone(&cell), over.clone());
+                self.counts.begins();
+                let verdict = self.limited(task(job, context), over).await;
+                self.counts.ends();
+                let context = Context::borrowed(shared, cell.info());
+                (self.core.middlewares, self.outcome(verdict, &context))
+            }
+            Some(refused) => {
+                drop(job);
+                refused
             }
         };
         self.after(
@@ -202,6 +190,25 @@ impl<T: Payload> Slot<T> {
         );
         self.settles(&outcome);
         cell.settle(outcome);
+    }
+
+    /// Asks the middlewares, and waits as they say. `None` if the handler is to be called, and else
+    /// the number of those that have let the message pass, and the outcome.
+    pub(super) async fn enter_in_time(&self, info: &DeliveryInfo) -> Option<(usize, Outcome)> {
+        let mut passed = 0;
+        loop {
+            let entered = self.enter(&Context::borrowed(&self.core.shared, info), passed);
+            match entered {
+                Entered::Passed => return None,
+                Entered::Waits(pause) => {
+                    passed = pause.passed;
+                    if self.pause(pause.time).await {
+                        return Some((passed, settled(Settle::Requeue(Duration::ZERO))));
+                    }
+                }
+                Entered::Settled { passed, outcome } => return Some((passed, outcome)),
+            }
+        }
     }
 
     /// Runs the future of a handler, for as long as it may. Sets `over` when its time is over.
@@ -225,38 +232,52 @@ impl<T: Payload> Slot<T> {
     /// Calls a handler that has a time limit, and settles its message unless the time was over.
     #[inline(never)]
     pub(super) fn call_limited(&self, call: &Call<T>, delivery: Delivery<T>, limit: Duration) {
-        let shared = &self.core.shared;
         let passed = self.core.middlewares;
         let (delivery, unsettled) = match delivery.split() {
             Ok((delivery, info)) => (delivery, Some(Unsettled { info, passed })),
             Err(delivery) => (delivery, None),
         };
+        let handler = |context: &Context<'_>| self.call(call, &delivery, context);
+        let called = self.in_time(delivery.info(), unsettled, limit, handler);
+        let Some((verdict, unsettled)) = called else {
+            return;
+        };
+        let context = Context::borrowed(&self.core.shared, delivery.info());
+        let mut outcome = self.outcome(verdict, &context);
+        self.after(passed, &context, &mut outcome);
+        drop(context);
+        match unsettled {
+            Some(Unsettled { mut info, .. }) => self.apply(outcome, &mut info),
+            None => self.settle(delivery, outcome),
+        }
+    }
+
+    /// Calls a handler that has a time limit. Returns its verdict, and the right to settle the
+    /// message. `None` if the message is settled, since the time was over.
+    pub(super) fn in_time(
+        &self,
+        info: &DeliveryInfo,
+        unsettled: Option<Unsettled>,
+        limit: Duration,
+        handler: impl FnOnce(&Context<'_>) -> Verdict,
+    ) -> Option<(Verdict, Option<Unsettled>)> {
+        let shared = &self.core.shared;
         let is_split = unsettled.is_some();
         let by = (self.number, self.place);
         let limited = LimitedCall::begin(&self.core, by, limit, unsettled);
         let target: Weak<dyn TimerTarget> = Arc::downgrade(&limited) as _;
         let alarm = shared.connection.alarm(limit, target);
-        let context = Context::limited(shared, delivery.info(), limited.over());
-        let verdict = self.call(call, &delivery, &context);
+        let verdict = handler(&Context::limited(shared, info, limited.over()));
         drop(alarm);
-        let (verdict, unsettled) = match limited.end() {
-            Ok(unsettled) => (verdict, unsettled),
+        match limited.end() {
+            Ok(unsettled) => Some((verdict, unsettled)),
             Err(late) => {
                 self.counts.late();
                 shared.members.is_back(late);
                 let is_replaced = late == Late::Replaced;
                 self.is_replaced.store(is_replaced, Relaxed);
-                if is_split {
-                    return;
-                }
-                (Err(timed_out(limit)), None)
+                (!is_split).then(|| (Err(timed_out(limit)), None))
             }
-        };
-        let mut outcome = self.outcome(verdict, &context);
-        self.after(passed, &context, &mut outcome);
-        match unsettled {
-            Some(Unsettled { mut info, .. }) => self.apply(outcome, &mut info),
-            None => self.settle(delivery, outcome),
         }
     }
 
@@ -289,7 +310,7 @@ impl<T: Payload> Slot<T> {
         Entered::Settled { passed, outcome }
     }
 
-    fn outcome(&self, verdict: Verdict, context: &Context<'_>) -> Outcome {
+    pub(super) fn outcome(&self, verdict: Verdict, context: &Context<'_>) -> Outcome {
         match verdict {
             Ok(settle) => settled(settle),
             Err(error) => self.failed(error, context),
@@ -336,7 +357,11 @@ impl<T: Payload> Slot<T> {
         self.apply(outcome, &mut info);
     }
 
-    pub(super) fn apply(&self, outcome: Outcome, info: &mut DeliveryInfo) {
+    pub(super) fn apply(&self, mut outcome: Outcome, info: &mut DeliveryInfo) {
+        if info.is_consumed() {
+            // A message without its payload cannot return.
+            outcome.settle = Settle::Ack;
+        }
         self.settles(&outcome);
         // If the broker is shut down, there is no queue to settle the message at.
         let _ = outcome.apply(info, &self.core.shared.name);
@@ -352,11 +377,9 @@ impl<T: Payload> Slot<T> {
     /// Settles a message that does not decode.
     pub(super) fn reject(&self, undecoded: Undecoded) {
         let settle = self.core.shared.hooks.decode_error(&undecoded);
-        let message = undecoded.error().to_string();
-        let error = HandlerError::of(Failure::Decode, "leveret::CodecError", message);
         let outcome = Outcome {
             settle,
-            error: Some(error),
+            error: Some(HandlerError::undecoded(undecoded.error())),
         };
         self.apply(outcome, &mut undecoded.into_info());
     }

@@ -288,6 +288,48 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
         self.build(Handler::call(handler))
     }
 
+    /// Sets a handler that gets each payload as its own: for values that are consumed, such as
+    /// channels, files and boxed closures. They often come in a [`Local`](crate::Local).
+    ///
+    /// Each message is handled at most once. It stays unsettled while its handler runs, and is
+    /// acknowledged then, since a message without its payload cannot return. An error or a panic
+    /// is counted, and [`on_error`](Self::on_error) and the middlewares learn of it. Their
+    /// settlements have no effect.
+    ///
+    /// If other queues share the payload, the handler gets a copy, made by the codec of the
+    /// message. If the codec fails, the handler is not called. The message is whole then, and is
+    /// settled as one that [`on_error`](Self::on_error) sees with [`Failure::Decode`].
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Local};
+    /// use std::sync::mpsc;
+    ///
+    /// // A question that carries the channel for its answer.
+    /// type Question = Local<(u32, mpsc::Sender<u32>)>;
+    ///
+    /// let broker = Broker::new();
+    /// let worker = broker.worker::<Question>("squares").handler_owned(|question, _| {
+    ///     let Local((number, answers)) = question;
+    ///     answers.send(number * number)
+    /// });
+    /// let worker = worker.spawn()?;
+    /// let (sender, answers) = mpsc::channel();
+    /// broker.producer::<Question>("squares")?.publish(Local((7, sender)))?;
+    /// assert_eq!(answers.recv(), Ok(49));
+    /// # worker.stop();
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    ///
+    /// [`Failure::Decode`]: super::Failure::Decode
+    pub fn handler_owned<F, R>(self, handler: F) -> Worker<T>
+    where
+        F: Fn(T, &Context<'_>) -> R + Send + Sync + 'static,
+        R: HandlerResult<Settle = ()>,
+    {
+        self.build(Handler::consume(handler))
+    }
+
     /// Sets a handler that returns a future. It gets its message and its context as owned values.
     ///
     /// On threads ([`Worker::spawn`], [`Worker::run`]) the futures run without a runtime. Futures

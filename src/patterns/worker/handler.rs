@@ -15,12 +15,16 @@ use crate::{
 pub(super) enum Handler<T: Payload> {
     /// It is called with a borrowed payload.
     Call(Box<Call<T>>),
+    /// It is called with the payload itself.
+    Consume(Box<Consume<T>>),
     /// It returns a future.
     Task(Box<Task<T>>),
 }
 
 /// It may panic.
 pub(super) type Call<T> = dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync;
+/// It returns no settlement, since the message cannot return.
+pub(super) type Consume<T> = dyn Fn(T, &Context<'_>) -> Result<(), HandlerError> + Send + Sync;
 pub(super) type Task<T> = dyn Fn(Job<T>, Context<'static>) -> Handling + Send + Sync;
 pub(super) type Handling = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
@@ -32,6 +36,17 @@ impl<T: Payload> Handler<T> {
     {
         Handler::Call(Box::new(move |payload, context| {
             verdict(handler(payload, context))
+        }))
+    }
+
+    pub(super) fn consume<F, R>(handler: F) -> Handler<T>
+    where
+        F: Fn(T, &Context<'_>) -> R + Send + Sync + 'static,
+        R: HandlerResult<Settle = ()>,
+    {
+        Handler::Consume(Box::new(move |payload, context| {
+            let handled = catch_panic_text(|| handler(payload, context).into_result());
+            handled.unwrap_or_else(|panic| Err(HandlerError::panicked(panic)))
         }))
     }
 

@@ -3,6 +3,7 @@
 //! - `builder`: [`WorkerBuilder`], the settings.
 //! - `core`: the state that the slots of a worker share.
 //! - `slot`: the loop that receives. `attempt`: the way of one message through it.
+//! - `owned`: that way for handlers that consume their payloads.
 //! - `handler`: the kinds of handlers, without their types.
 //! - `job`, `context`: the arguments of a handler. `settle`: its decision.
 //! - `limit`: time-outs of handlers that block. `members`: the slots that have not ended.
@@ -20,6 +21,7 @@ mod job;
 mod limit;
 mod members;
 mod middleware;
+mod owned;
 mod report;
 mod settle;
 mod slot;

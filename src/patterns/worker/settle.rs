@@ -3,7 +3,7 @@
 use std::{any, fmt, time::Duration};
 
 use crate::{
-    model::error::Result,
+    model::error::{CodecError, Result},
     session::{delivery_info::DeliveryInfo, unacked::Requeue},
 };
 
@@ -135,6 +135,10 @@ impl HandlerError {
 
     pub(super) fn panicked(message: String) -> HandlerError {
         HandlerError::of(Failure::Panic, "panic", message)
+    }
+
+    pub(super) fn undecoded(error: &CodecError) -> HandlerError {
+        HandlerError::of(Failure::Decode, "leveret::CodecError", error.to_string())
     }
 
     /// The kind of the failure.

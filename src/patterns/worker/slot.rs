@@ -240,6 +240,7 @@ impl<T: Payload> Slot<T> {
     async fn handle(&self, delivery: Delivery<T>, mut pause: Option<Pause>) {
         let call = match &self.core.handler {
             Handler::Call(call) => call,
+            Handler::Consume(handler) => return self.consume(handler, delivery).await,
             Handler::Task(task) => return self.run_task(task, delivery).await,
         };
         let outcome = loop {

@@ -1,6 +1,7 @@
 //! Workers.
 
 mod model;
+mod owned;
 mod settling;
 mod stopping;
 mod tasks;
