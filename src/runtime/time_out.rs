@@ -11,7 +11,7 @@ use std::{
 use super::{
     clock::{TimerKey, TimerTarget},
     signal::Signal,
-    timers::Timers,
+    timers::{TimerPriority, Timers},
     waiter::Waiting,
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Alarm<'a> {
 impl<'a> Alarm<'a> {
     /// Has `target` called at `at`. Must not be called under a lock.
     pub(crate) fn new(timers: &'a Timers, at: Instant, target: Weak<dyn TimerTarget>) -> Alarm<'a> {
-        let timer = timers.add(at, target);
+        let timer = timers.add(at, TimerPriority::TimeOut, target);
         timers.wake_thread();
         Alarm { timers, timer }
     }

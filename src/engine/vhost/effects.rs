@@ -10,7 +10,10 @@ use super::VirtualHost;
 use crate::{
     engine::queue::{Counts, DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
     model::error::CancelReason,
-    runtime::{catch_panic::catch_panic, clock::TimerTarget},
+    runtime::{
+        catch_panic::catch_panic,
+        clock::{TimerPriority, TimerTarget},
+    },
 };
 
 /// The effects of queues, the oldest first.
@@ -118,7 +121,10 @@ impl VirtualHost {
         });
         queue.lock().set_timer(self.timers(), |at| {
             let at = self.instant(at)?;
-            Some(self.timers().add(at, Arc::downgrade(target)))
+            Some(
+                self.timers()
+                    .add(at, TimerPriority::Task, Arc::downgrade(target)),
+            )
         });
         self.timers().wake_thread();
     }

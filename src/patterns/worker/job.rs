@@ -40,8 +40,9 @@ impl JobCell {
         &self.info
     }
 
-    /// Sets the outcome. The message is settled when the last handle to it is dropped.
-    pub(super) fn settle(&self, outcome: Outcome) {
+    /// Sets the outcome. The message is settled when the last handle to it is dropped, and this is
+    /// one.
+    pub(super) fn settle(self: Arc<Self>, outcome: Outcome) {
         *self.outcome.lock() = Some(outcome);
     }
 }

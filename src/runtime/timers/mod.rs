@@ -15,10 +15,10 @@ use std::{
 };
 
 pub(crate) use self::user_code::{UserCode, UserThread};
-pub(crate) use crate::runtime::clock::{TimerKey, TimerTarget};
+pub(crate) use crate::runtime::clock::{TimerKey, TimerPriority, TimerTarget};
 use crate::runtime::{
     catch_panic::catch_panic,
-    clock::{Time, TimerPriority, TimerQueue},
+    clock::{Time, TimerQueue},
     sync::{
         Mutex,
         thread::{self, JoinHandle},
@@ -62,12 +62,17 @@ impl Timers {
     ///
     /// May be called under a lock. [`wake_thread`](Self::wake_thread) must follow.
     #[must_use = "without its key a timer cannot be cancelled"]
-    pub(crate) fn add(&self, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
+    pub(crate) fn add(
+        &self,
+        at: Instant,
+        priority: TimerPriority,
+        target: Weak<dyn TimerTarget>,
+    ) -> TimerKey {
         if let Some(clock) = self.0.time.manual() {
-            return clock.add(at, target);
+            return clock.add(at, priority, target);
         }
         let mut state = self.0.state.lock();
-        let key = state.queue.add(at, TimerPriority::Task, target);
+        let key = state.queue.add(at, priority, target);
         if state.stopped {
             state.queue.clear();
         }

@@ -13,7 +13,7 @@ use leveret::{
 };
 use proptest::prelude::*;
 
-use crate::common::{PATIENCE, SECOND, cases, on_a_manual_clock, rest};
+use crate::common::{SECOND, cases, on_a_manual_clock, rest};
 
 /// What the handler does at one delivery of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,20 +154,8 @@ fn run(broker: &Broker, clock: &ManualClock, program: &Program, seen: &Seen) -> 
         running.stop();
         return running.join();
     }
-    let draining = thread::spawn(move || running.stop_and_drain(PATIENCE));
-    // Small steps, so that the time never comes to the deadline before the messages are done.
-    let mut left = 40;
-    while !draining.is_finished() {
-        if left > 0
-            && broker
-                .delayed("tasks")
-                .is_ok_and(|delayed| !delayed.is_empty())
-        {
-            clock.advance(SECOND);
-            left -= 1;
-        }
-        thread::yield_now();
-    }
+    let draining = thread::spawn(move || running.stop_and_drain(Duration::MAX));
+    until(clock, || draining.is_finished());
     draining.join().unwrap()
 }
 

@@ -69,7 +69,9 @@ fn a_future_settles_its_message_by_its_result() {
         .map(|_| {
             let letter = dead.recv().unwrap();
             let headers = letter.info().properties().headers.clone().unwrap();
-            (*letter, header(&headers, "x-exception-message"))
+            let number = *letter;
+            letter.ack().unwrap();
+            (number, header(&headers, "x-exception-message"))
         })
         .collect();
     letters.sort();
