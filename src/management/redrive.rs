@@ -1,14 +1,9 @@
 //! Redriving: moving dead letters back to the queues in which they died.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use crate::{
-    message::{
-        envelope::{Envelope, Meta},
-        headers::x_death,
-        payload::Body,
-        properties::Properties,
-    },
+    message::{envelope::Envelope, headers::x_death, payload::Body, properties::Properties},
     model::{bytes::Bytes, descriptions::Queue, error::Result, name::Name},
     session::{
         connection::Connection,
@@ -222,13 +217,7 @@ fn send_home(
     let Ok(prepared) = prepared else {
         return Err(envelope);
     };
-    let meta = envelope.meta().map(|meta| {
-        Arc::new(Meta {
-            routing_key: None,
-            exchange: None,
-            ..Meta::clone(meta)
-        })
-    });
+    let meta = envelope.meta().cloned();
     // The payload goes into a new message, and comes back if the queue refuses that message.
     let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
     let mut message = Some(Envelope::new(body, prepared.address(), meta));

@@ -93,7 +93,8 @@ pub(crate) enum ExchangeId {
 }
 
 impl Envelope {
-    /// Addresses `body`. A publisher of many similar messages passes the same `meta` again.
+    /// Addresses `body`. A publisher of many similar messages passes the same `meta` again. It may
+    /// be that of another message, since its exchange and routing key are not used.
     #[inline(always)]
     pub(crate) fn new(body: Body, address: &Address, meta: Option<Arc<Meta>>) -> Envelope {
         let meta = match &address.extra {

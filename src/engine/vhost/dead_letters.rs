@@ -65,7 +65,7 @@ impl VirtualHost {
             .first()
             .and_then(|key| Name::new(key).ok())
             .unwrap_or_default();
-        let meta = Meta {
+        let meta = Arc::new(Meta {
             properties: with_death,
             bcc: match routing_key {
                 Some(_) => Vec::new(),
@@ -75,11 +75,6 @@ impl VirtualHost {
                 .meta()
                 .map(|meta| Meta::clone(meta))
                 .unwrap_or_default()
-        };
-        let meta = Arc::new(Meta {
-            routing_key: None,
-            exchange: None,
-            ..meta
         });
         let address = Address::new(&self.exchange_names().of(&exchange), &key);
         let mut copies = Vec::new();
