@@ -3,7 +3,8 @@
 use std::{pin::pin, task::Poll, thread, time::Duration};
 
 use leveret::{
-    Broker, Exchange, Message, Overflow, Queue, RecvError, Redrive, Result, TryRecvError,
+    Broker, Exchange, FieldValue, Message, Overflow, Queue, RecvError, Redrive, Result,
+    TryRecvError,
 };
 
 use crate::common::{Alarm, SECOND, on_a_manual_clock, share_of};
@@ -137,6 +138,26 @@ fn a_message_refused_and_dead_lettered_comes_back_to_its_publisher() {
     assert_eq!(error.into_inner(), 2);
     let buried = broker.consumer::<u32>(&graves).unwrap().recv().unwrap();
     assert_eq!(*buried, 2);
+}
+
+#[test]
+fn a_dead_letter_routing_key_replaces_the_keys_of_bcc_for_good() -> Result {
+    let broker = Broker::new();
+    let exchange = Exchange::direct("x");
+    let first = Queue::new("first")
+        .dead_letter_exchange("")
+        .dead_letter_routing_key("second");
+    let second = Queue::new("second").dead_letter_exchange("x");
+    let last = Queue::new("last").bind(&exchange, "second");
+    let hidden = Queue::new("hidden").bind(&exchange, "copy");
+    let [first, second, last, hidden] =
+        [first, second, last, hidden].map(|queue| broker.simple_queue::<u32>(&queue).unwrap());
+    let copy = FieldValue::Array(vec!["copy".into()]);
+    first.put_message(Message::new(7).header("BCC", copy))?;
+    first.get()?.reject()?;
+    second.get()?.reject()?;
+    assert_eq!((last.len(), hidden.len()), (1, 0));
+    Ok(())
 }
 
 #[test]
