@@ -83,7 +83,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::queue::{
-            ConsumerId, Credit, DeliveryTarget, Effects, Inbox, PushedBy, QueueState,
+            ConsumerId, Credit, DeliveryTarget, Effects, Inbox, PushedBy, QueueCore, QueueState,
             consumer_state::SubscribeRequest, outcome::Checkout,
         },
         message::{
@@ -94,6 +94,11 @@ mod tests {
     };
 
     const CONSUMERS: usize = 3;
+
+    fn plain(payload: &str, position: u64) -> Envelope {
+        let address = Address::new(&ExchangeId::Interned(0), &Name::empty());
+        Envelope::new(Body::new(payload.to_owned()), &address, None).at(position)
+    }
 
     /// A queue with consumers, and the position and size of each delivery in order.
     struct Tried {
@@ -132,10 +137,7 @@ mod tests {
         }
 
         fn publish(&mut self, payload: &str, at_once: bool) {
-            let make = |position| {
-                let address = Address::new(&ExchangeId::Interned(0), &Name::empty());
-                Envelope::new(Body::new(payload.to_owned()), &address, None).at(position)
-            };
+            let make = |position| plain(payload, position);
             let permit = at_once.then(|| self.state.reserve()).flatten();
             if let Some(permit) = permit {
                 self.permits += 1;
@@ -227,12 +229,30 @@ mod tests {
     #[test]
     fn a_slot_can_be_reserved_with_a_consumer_and_behind_the_ready_messages() {
         let mut tried = Tried::new(QueueArguments::default(), 4, 0);
-        (0..100).for_each(|_| tried.publish("x", true));
         let handed = CONSUMERS * 4;
         // A message is enqueued if its list has to grow, or if it is the first that no consumer can
         // take.
+        (0..handed).for_each(|_| tried.publish("x", true));
+        assert_eq!(tried.permits, handed - CONSUMERS);
+        (0..100).for_each(|_| tried.publish("x", true));
         assert!(tried.permits > handed, "{}", tried.permits);
-        assert_eq!(tried.state.ready_len(), 100 - handed);
+        assert_eq!(tried.state.ready_len(), 100);
+    }
+
+    #[test]
+    fn a_plain_queue_takes_a_message_at_once_and_leaves_nothing_to_do() {
+        let settings = QueueArguments::default();
+        let queue = QueueCore::new(Name::empty(), 1, settings, None, Arc::default());
+        // The first message makes the list grow.
+        let (mut first, mut effects) = (Some(plain("x", 0)), Effects::none());
+        let pushed = queue
+            .lock()
+            .enqueue(&mut first, PushedBy::Publisher, 0, &mut effects);
+        assert!(pushed.is_ok() && effects.is_empty());
+        assert!(queue.try_push(1, "x", plain).is_ok());
+        queue.set_timed();
+        assert!(queue.try_push(1, "x", plain).is_err());
+        assert_eq!(queue.ready_len(), 2);
     }
 
     #[test]

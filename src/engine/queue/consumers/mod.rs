@@ -7,6 +7,9 @@
 //!
 //! Plain data behind the queue's lock. Knows nothing of ready messages, channels or typed handles.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, fmt};
 
 use super::{
@@ -238,7 +241,7 @@ impl Consumers {
     /// search, or if it has no capacity or credit.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
-        if self.single_active || !self.suspended.is_empty() {
+        if self.single_active {
             return None;
         }
         let (_, turn) = self.turns.first_mut()?;
