@@ -366,6 +366,12 @@ impl QueueCore {
         idle.then(|| state.taken_in())
     }
 
+    /// When the first delayed message is due, in nanoseconds of the virtual host. It stays here
+    /// until it is ready.
+    pub(in crate::engine) fn first_due(&self) -> u64 {
+        self.lock().first_due()
+    }
+
     /// Calls `f` with the waiters of [`idle_or_wait`](Self::idle_or_wait).
     pub(crate) fn with_idle_waiters(&self, f: impl FnOnce(&mut WaitList)) {
         f(self.lock().idle_waiters());

@@ -261,6 +261,11 @@ impl QueueState {
         self.consumer_count() == 0 && self.timing.lease_over.is_some_and(|over| over <= now)
     }
 
+    /// When the first delayed message is due.
+    pub(super) fn first_due(&self) -> u64 {
+        self.timing.delayed.first_due()
+    }
+
     /// When anything next happens in the queue without a caller. [`NEVER`] means not at all.
     fn next_due(&self) -> u64 {
         if self.is_deleted() {

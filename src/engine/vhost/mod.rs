@@ -181,6 +181,11 @@ impl VirtualHost {
         self.nanos_at(self.time.now())
     }
 
+    /// When the first delayed message of a queue is due.
+    pub(crate) fn first_due(&self, queue: &QueueCore) -> Option<Instant> {
+        self.instant(queue.first_due())
+    }
+
     /// An instant as nanoseconds of this virtual host, never 0.
     pub(crate) fn nanos_at(&self, instant: Instant) -> u64 {
         let elapsed = instant.saturating_duration_since(self.epoch);

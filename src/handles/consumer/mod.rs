@@ -37,8 +37,13 @@ pub(crate) use self::{
 };
 
 use std::{
-    collections::VecDeque, fmt, future::Future, marker::PhantomData, sync::Arc, task::Poll,
-    time::Duration,
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use self::open::shown;
@@ -393,6 +398,14 @@ impl<T: Payload> Consumer<T> {
         names
             .map(|queue| queue.subscriber.origin().queue.name().clone())
             .collect()
+    }
+
+    /// When the first delayed message of its queues is due. It counts until it is ready.
+    pub(crate) fn first_due(&self) -> Option<Instant> {
+        let queues = self.queues.iter();
+        queues
+            .filter_map(|queue| queue.subscriber.first_due())
+            .min()
     }
 
     /// Waits a moment for a message, if there is one queue. A thread does it before it sleeps.

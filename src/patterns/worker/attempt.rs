@@ -188,7 +188,8 @@ impl<T: Payload> Slot<T> {
             &Context::borrowed(shared, cell.info()),
             &mut outcome,
         );
-        self.settle_by(outcome, |outcome| cell.settle(outcome));
+        self.counts.settled(&outcome);
+        cell.settle(outcome);
     }
 
     /// Asks the middlewares, and waits as they say. `None` if the handler is to be called, and else
@@ -361,24 +362,9 @@ impl<T: Payload> Slot<T> {
             // A message without its payload cannot return.
             outcome.settle = Settle::Ack;
         }
-        self.settle_by(outcome, |outcome| {
-            // If the broker is shut down, there is no queue to settle the message at.
-            let _ = outcome.apply(info, &self.core.shared.name);
-        });
-    }
-
-    /// Counts an outcome, and settles by it.
-    fn settle_by(&self, outcome: Outcome, settle: impl FnOnce(Outcome)) {
         self.counts.settled(&outcome);
-        let delay = match outcome.settle {
-            Settle::Requeue(delay) => Some(delay),
-            _ => None,
-        };
-        settle(outcome);
-        // Not before, or the message could be due after the time that is noted.
-        if let Some(delay) = delay {
-            self.core.shared.requeued_after(delay);
-        }
+        // If the broker is shut down, there is no queue to settle the message at.
+        let _ = outcome.apply(info, &self.core.shared.name);
     }
 
     /// Settles a message that does not decode.

@@ -55,8 +55,8 @@ pub(super) struct Shared {
     /// The threads of the slots, by the number of the slot.
     threads: Mutex<Vec<(u64, JoinHandle<()>)>>,
     next_slot: AtomicU64,
-    /// When the last message is due that the worker has requeued with a delay.
-    last_due: Mutex<Option<Instant>>,
+    /// The deadline of a drain. `None` if it has none.
+    drain_ends: Mutex<Option<Instant>>,
     /// Why it has ended. The first reason counts.
     end: OnceLock<WorkerEnd>,
     /// The consumer and its queues, once the worker runs.
@@ -83,7 +83,7 @@ impl Shared {
             members: Members::new(concurrency),
             threads: Mutex::default(),
             next_slot: AtomicU64::new(0),
-            last_due: Mutex::new(None),
+            drain_ends: Mutex::new(None),
             end: OnceLock::new(),
             started: Mutex::new(None),
             counts: Mutex::default(),
@@ -147,7 +147,9 @@ impl Shared {
         self.is_ending.load(Acquire)
     }
 
-    pub(super) fn drain(&self) {
+    /// Begins a drain that lasts at most this long.
+    pub(super) fn drain(&self, deadline: Duration) {
+        *self.drain_ends.lock() = self.time.now().checked_add(deadline);
         self.is_ending.store(true, Release);
         self.drain.set();
     }
@@ -171,17 +173,10 @@ impl Shared {
         }
     }
 
-    /// Notes that the worker has requeued a message with a delay.
-    pub(super) fn requeued_after(&self, delay: Duration) {
-        let due = self.time.now().checked_add(delay);
-        let mut last_due = self.last_due.lock();
-        *last_due = due.max(*last_due);
-    }
-
-    /// Until when the worker waits for messages that it has requeued, at the end of a drain.
-    pub(super) fn last_due(&self) -> Option<Instant> {
-        let last_due = *self.last_due.lock();
-        last_due.filter(|due| *due > self.time.now())
+    /// Whether a drain waits for a message that is due at `due`.
+    pub(super) fn awaits(&self, due: Instant) -> bool {
+        let ends = *self.drain_ends.lock();
+        ends.is_none_or(|ends| due <= ends)
     }
 
     /// Notes why the worker ends.

@@ -98,13 +98,14 @@ impl WorkerHandle {
     /// Lets the worker work off its queues, and stops it then, or when the deadline has passed.
     /// Returns what was left.
     ///
-    /// The worker goes on until none of its queues has a ready message for it. Messages that other
-    /// programs publish meanwhile are handled as well, so stop the producers first. Handlers that
+    /// The worker goes on until none of its queues has a message for it: a ready one, or a delayed
+    /// one that is due before the deadline. Messages that other programs publish meanwhile are
+    /// handled as well, so stop the producers first. Handlers that
     /// run at the deadline see the [stop signal](super::Context::stop_signal), and the call does
     /// not wait for them.
     pub fn stop_and_drain(self, deadline: Duration) -> WorkerReport {
+        self.shared.drain(deadline);
         let deadline = self.shared.time.deadline(deadline);
-        self.shared.drain();
         match waiter::wait(&self.shared.ended, deadline) {
             Some(()) => self.shared.join_threads(),
             None => self.time_out(),
@@ -117,7 +118,7 @@ impl WorkerHandle {
     /// # If dropped
     /// The worker is stopped.
     pub async fn stop_and_drain_async(self, deadline: Duration) -> WorkerReport {
-        self.shared.drain();
+        self.shared.drain(deadline);
         let ended = waiter::Waiting::new(&self.shared.ended);
         match self.shared.connection.after(deadline) {
             Some(time_out) => {

@@ -1,6 +1,9 @@
 //! [`Slot`], which handles one message after the other. A worker has as many as its concurrency.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::{Either, select};
 
@@ -60,7 +63,11 @@ pub(super) struct Pause {
 /// How far a slot has come with the messages that are there.
 enum Progress<T: Payload> {
     /// No message is there.
-    Empty { is_draining: bool },
+    Empty {
+        is_draining: bool,
+        /// When the first delayed message is due, if the worker drains.
+        first_due: Option<Instant>,
+    },
     /// There may be more. Others get a turn before.
     Turn,
     /// A message that may have to wait, or has to after `passed` middlewares.
@@ -117,8 +124,12 @@ impl<T: Payload> Slot<T> {
     pub(super) async fn run(mut self) {
         loop {
             let mut progress = self.work_off();
-            if let Progress::Empty { is_draining } = progress {
-                progress = self.wait(is_draining).await;
+            if let Progress::Empty {
+                is_draining,
+                first_due,
+            } = progress
+            {
+                progress = self.wait(is_draining, first_due).await;
             }
             let (delivery, pause) = match progress {
                 Progress::Message(delivery, pause) => (delivery, pause),
@@ -154,10 +165,15 @@ impl<T: Payload> Slot<T> {
             _ => (false, None),
         };
         for _ in 0..TURN {
-            // Read first: a message that was published before the drain began is found after this.
-            let is_ending = shared.is_ending();
-            if is_ending && shared.stop.is_set() {
-                return Progress::Ended;
+            // Both are read first. A message that was published before the drain began is found
+            // after this, and so is one that was delayed and is no more.
+            let (mut is_draining, mut first_due) = (false, None);
+            if shared.is_ending() {
+                if shared.stop.is_set() {
+                    return Progress::Ended;
+                }
+                is_draining = shared.drain.is_set();
+                first_due = consumer.first_due();
             }
             let mut received = consumer.try_recv();
             // A message stays where it was received, since most of them are acknowledged there.
@@ -190,8 +206,10 @@ impl<T: Payload> Slot<T> {
                     return Progress::Ended;
                 }
                 Err(TryRecvError::Empty) => {
-                    let is_draining = is_ending && shared.drain.is_set();
-                    return Progress::Empty { is_draining };
+                    return Progress::Empty {
+                        is_draining,
+                        first_due,
+                    };
                 }
             }
         }
@@ -199,19 +217,14 @@ impl<T: Payload> Slot<T> {
     }
 
     /// Waits until there may be a message.
-    async fn wait(&mut self, is_draining: bool) -> Progress<T> {
+    async fn wait(&mut self, is_draining: bool, first_due: Option<Instant>) -> Progress<T> {
         let Core {
             shared, consumer, ..
         } = &*self.core;
-        if is_draining {
-            let Some(due) = shared.last_due() else {
-                shared.ends(WorkerEnd::Drained);
-                return Progress::Ended;
-            };
-            // Another slot may get the messages that are due, and requeue them once more.
-            let stop = Waiting::new(Arc::clone(&shared.stop));
-            select(stop, shared.connection.until(due)).await;
-            return Progress::Turn;
+        let first_due = first_due.filter(|due| is_draining && shared.awaits(*due));
+        if is_draining && first_due.is_none() {
+            shared.ends(WorkerEnd::Drained);
+            return Progress::Ended;
         }
         if self.place == Place::Thread && !std::mem::replace(&mut self.has_spun, true) {
             consumer.spin_for_more();
@@ -220,8 +233,14 @@ impl<T: Payload> Slot<T> {
         self.has_spun = false;
         shared.hooks.idle();
         let received = std::pin::pin!(consumer.recv_async());
-        let drained = Waiting::new(Arc::clone(&shared.drain));
-        match select(received, drained).await {
+        let interrupted = std::pin::pin!(async {
+            match first_due {
+                // Another slot may get the message that is due.
+                Some(due) => shared.connection.until(due).await,
+                None => Waiting::new(Arc::clone(&shared.drain)).await,
+            }
+        });
+        match select(received, interrupted).await {
             Either::Left((Ok(delivery), _)) => Progress::Message(delivery, None),
             Either::Left((Err(RecvError::Decode(undecoded)), _)) => {
                 self.reject(undecoded);
@@ -231,7 +250,7 @@ impl<T: Payload> Slot<T> {
                 shared.ends(WorkerEnd::Cancelled(reason));
                 Progress::Ended
             }
-            // The drain has begun.
+            // The drain has begun, or a message is due.
             Either::Right(_) => Progress::Turn,
         }
     }

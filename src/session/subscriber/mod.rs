@@ -14,7 +14,7 @@ use std::{
     fmt,
     sync::{Arc, OnceLock, Weak},
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{recv_backoff::RecvBackoff, unacked::DeliveryOrigin};
@@ -265,6 +265,14 @@ impl Subscriber {
     pub(crate) fn ended(&self) -> Option<CancelReason> {
         let ended = self.ended.get().is_some() || !self.queue().has_consumer(self.id);
         ended.then(|| self.reason())
+    }
+
+    /// When the first delayed message of the queue is due. It counts until it is ready.
+    pub(crate) fn first_due(&self) -> Option<Instant> {
+        match self.origin.remote {
+            Some(_) => None,
+            None => self.vhost().first_due(self.queue()),
+        }
     }
 
     /// The number of messages in the run, in the inbox and ready in the queue.

@@ -150,8 +150,11 @@ fn a_worker_has_at_most_as_many_spares_as_its_concurrency_and_goes_on_when_a_han
     go_on.send(()).unwrap();
     go_on.send(()).unwrap();
     assert_eq!(begun.recv().unwrap(), 1);
+    while worker.report().counts.late < 2 {
+        thread::yield_now();
+    }
     let counts = worker.stop_and_drain(PATIENCE).counts;
-    assert_eq!((counts.late, counts.timed_out, counts.acked), (2, 2, 1));
+    assert_eq!((counts.timed_out, counts.acked), (2, 1));
     drop(broker);
 }
 
@@ -263,7 +266,9 @@ fn a_local_payload_is_settled_when_its_handler_has_ended() {
     clock.advance(SECOND);
     // The message may be delayed after an advance.
     while begun.try_recv() != Ok(1) {
-        clock.advance(SECOND);
+        if !broker.delayed("q").unwrap().is_empty() {
+            clock.advance(SECOND);
+        }
         thread::yield_now();
     }
     let counts = worker.stop_and_drain(PATIENCE).counts;
