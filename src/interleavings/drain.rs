@@ -139,3 +139,29 @@ fn a_message_whose_delay_ends_meanwhile_is_waited_for() {
         assert_eq!(sink.join().unwrap(), [7]);
     });
 }
+
+#[test]
+fn threads_that_share_a_consumer_all_publish_while_they_hold_deliveries() {
+    explore(|| {
+        let broker = broker();
+        let producer = broker.producer::<u32>(&Queue::new("second")).unwrap();
+        let from = Arc::new(broker.consumer::<u32>(&queue()).unwrap());
+        let first = broker.producer(&queue()).unwrap();
+        let threads = [(); 2].map(|()| {
+            let (from, producer) = (Arc::clone(&from), producer.clone());
+            thread::spawn(move || {
+                while let Ok(delivery) = from.recv() {
+                    producer.publish(*delivery).unwrap();
+                    delivery.ack().unwrap();
+                }
+            })
+        });
+        for id in 0..3 {
+            first.publish(id).unwrap();
+        }
+        let report = shut_down(&broker);
+        join(threads);
+        let second = report.queues.iter().find(|queue| &*queue.queue == "second");
+        assert_eq!(second.map(|queue| queue.ready), Some(3), "{report:?}");
+    });
+}

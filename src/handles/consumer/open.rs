@@ -30,8 +30,7 @@ impl<T: Payload> Consumer<T> {
         };
         shown(queue, || envelope.size());
         if Delivery::<T>::is_open(&envelope, &self.codecs) {
-            let origin = queue.subscriber.origin();
-            let origin = origin.handle(|| queue.subscriber.not_shown() + 1);
+            let origin = queue.subscriber.handle_of_taken();
             return Some(Ok(Delivery::whole(origin, envelope)));
         }
         match self.decode(queue, envelope) {
@@ -54,8 +53,7 @@ impl<T: Payload> Consumer<T> {
         queue: &ConsumerQueue,
         envelope: Envelope,
     ) -> Result<Delivery<T>, Undecoded> {
-        let origin = queue.subscriber.origin();
-        let origin = origin.handle(|| queue.subscriber.not_shown() + 1);
+        let origin = queue.subscriber.handle_of_taken();
         Delivery::open(origin, envelope, &self.codecs)
     }
 

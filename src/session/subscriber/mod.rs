@@ -138,9 +138,16 @@ impl Subscriber {
         (!self.has_ended()).then_some(run)
     }
 
-    /// The number of messages in the current run.
-    pub(crate) fn not_shown(&self) -> u64 {
-        self.run.lock().len() as u64
+    /// A handle to the origin, for a message that the current thread has taken and shows now.
+    ///
+    /// The run stays locked until the thread is noted as a receiver. Else another receiver could
+    /// take a message from it in between, and be forgotten.
+    pub(crate) fn handle_of_taken(&self) -> Arc<DeliveryOrigin> {
+        let mut run = None;
+        self.origin.handle(|| {
+            let run = run.insert(self.run.lock());
+            run.len() as u64 + 1
+        })
     }
 
     /// The current run, ended or not.
