@@ -11,28 +11,35 @@ use std::{
 use super::{
     clock::{TimerKey, TimerTarget},
     signal::Signal,
-    timers::{TimerPriority, Timers},
+    timers::Timers,
     waiter::Waiting,
 };
 
 /// A timer that is cancelled when it is dropped.
 pub(crate) struct Alarm<'a> {
     timers: &'a Timers,
-    timer: TimerKey,
+    /// `None` if it was too late for one.
+    timer: Option<TimerKey>,
 }
 
 impl<'a> Alarm<'a> {
-    /// Has `target` called at `at`. Must not be called under a lock.
+    /// Has `target` called at `at`, even if the broker has ended by then. Must not be called under
+    /// a lock.
     pub(crate) fn new(timers: &'a Timers, at: Instant, target: Weak<dyn TimerTarget>) -> Alarm<'a> {
-        let timer = timers.add(at, TimerPriority::TimeOut, target);
-        timers.wake_thread();
+        let timer = timers.add_time_out(at, Weak::clone(&target));
+        match timer {
+            Some(_) => timers.wake_thread(),
+            None => target.upgrade().into_iter().for_each(|it| it.fire(at)),
+        }
         Alarm { timers, timer }
     }
 }
 
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
-        self.timers.cancel(&self.timer);
+        if let Some(timer) = &self.timer {
+            self.timers.cancel(timer);
+        }
     }
 }
 

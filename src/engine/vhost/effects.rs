@@ -10,10 +10,7 @@ use super::VirtualHost;
 use crate::{
     engine::queue::{Counts, DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
     model::error::CancelReason,
-    runtime::{
-        catch_panic::catch_panic,
-        clock::{TimerPriority, TimerTarget},
-    },
+    runtime::{catch_panic::catch_panic, clock::TimerTarget},
 };
 
 /// The effects of queues, the oldest first.
@@ -121,10 +118,7 @@ impl VirtualHost {
         });
         queue.lock().set_timer(self.timers(), |at| {
             let at = self.instant(at)?;
-            Some(
-                self.timers()
-                    .add(at, TimerPriority::Task, Arc::downgrade(target)),
-            )
+            Some(self.timers().add(at, Arc::downgrade(target)))
         });
         self.timers().wake_thread();
     }

@@ -89,13 +89,12 @@ impl ManualClock {
     }
 
     /// Adds a timer for `target` at `at`. If `at` is past, it is called at the next advance.
-    pub(crate) fn add(
-        &self,
-        at: Instant,
-        priority: TimerPriority,
-        target: Weak<dyn TimerTarget>,
-    ) -> TimerKey {
-        self.0.state.lock().queue.add(at, priority, target)
+    pub(crate) fn add(&self, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
+        self.0
+            .state
+            .lock()
+            .queue
+            .add(at, TimerPriority::Task, target)
     }
 
     /// Adds the time-out of a wait. `None` if `at` has passed: the caller must not sleep then,

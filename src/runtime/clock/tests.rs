@@ -76,7 +76,7 @@ fn advance_runs_what_is_due_in_due_order_and_nothing_else() {
     let notes = [(3, "c"), (1, "a"), (2, "b"), (1, "a again"), (9, "later")];
     let kept = notes.map(|(at, text)| {
         let note = f.note(text);
-        f.clock.add(f.at(at), TimerPriority::Task, weak(&note));
+        f.clock.add(f.at(at), weak(&note));
         note
     });
     f.clock.advance(SECOND * 3);
@@ -96,16 +96,16 @@ fn effects_of_effects_that_fall_due_on_the_way_run_as_well() {
     let second = f.note_then("second", {
         let (clock, third) = (f.clock.clone(), weak(&third));
         move || {
-            clock.add(clock.now() + SECOND, TimerPriority::Task, third.clone());
+            clock.add(clock.now() + SECOND, third.clone());
         }
     });
     let first = f.note_then("first", {
         let (clock, second) = (f.clock.clone(), weak(&second));
         move || {
-            clock.add(clock.now(), TimerPriority::Task, second.clone());
+            clock.add(clock.now(), second.clone());
         }
     });
-    f.clock.add(f.at(5), TimerPriority::Task, weak(&first));
+    f.clock.add(f.at(5), weak(&first));
     f.clock.advance(SECOND * 6);
     assert_eq!(f.log(), [(5, "first"), (5, "second"), (6, "third")]);
 }
@@ -115,7 +115,7 @@ fn at_one_instant_work_comes_before_time_outs() {
     let f = Fixture::new();
     let (time_out, work) = (f.note("time-out"), f.note("work"));
     assert!(f.clock.add_time_out(f.at(1), weak(&time_out)).is_some());
-    f.clock.add(f.at(1), TimerPriority::Task, weak(&work));
+    f.clock.add(f.at(1), weak(&work));
     f.clock.advance(SECOND);
     assert_eq!(f.log(), [(1, "work"), (1, "time-out")]);
     assert!(
@@ -129,7 +129,7 @@ fn what_is_overdue_runs_with_an_advance_by_nothing() {
     let f = Fixture::new();
     f.clock.advance(SECOND * 4);
     let note = f.note("overdue");
-    f.clock.add(f.at(2), TimerPriority::Task, weak(&note));
+    f.clock.add(f.at(2), weak(&note));
     f.clock.advance(Duration::ZERO);
     assert_eq!(f.log(), [(4, "overdue")]);
 }
@@ -138,9 +138,9 @@ fn what_is_overdue_runs_with_an_advance_by_nothing() {
 fn what_was_cancelled_or_is_gone_does_not_run() {
     let f = Fixture::new();
     let (cancelled, gone, kept) = (f.note("cancelled"), f.note("gone"), f.note("kept"));
-    let key = f.clock.add(f.at(1), TimerPriority::Task, weak(&cancelled));
-    f.clock.add(f.at(1), TimerPriority::Task, weak(&gone));
-    f.clock.add(f.at(1), TimerPriority::Task, weak(&kept));
+    let key = f.clock.add(f.at(1), weak(&cancelled));
+    f.clock.add(f.at(1), weak(&gone));
+    f.clock.add(f.at(1), weak(&kept));
     assert!(f.clock.cancel(&key));
     assert!(!f.clock.cancel(&key));
     drop(gone);
@@ -153,8 +153,8 @@ fn something_that_panics_does_not_stop_the_clock() {
     let f = Fixture::new();
     let bomb = f.note_then("bomb", || panic!("expected by this test"));
     let after = f.note("after");
-    f.clock.add(f.at(1), TimerPriority::Task, weak(&bomb));
-    f.clock.add(f.at(1), TimerPriority::Task, weak(&after));
+    f.clock.add(f.at(1), weak(&bomb));
+    f.clock.add(f.at(1), weak(&after));
     f.clock.advance(SECOND);
     assert_eq!(f.log(), [(1, "bomb"), (1, "after")]);
 }
@@ -166,7 +166,7 @@ fn an_advance_within_an_advance_leads_farther() {
         let clock = f.clock.clone();
         move || clock.advance(SECOND * 10)
     });
-    f.clock.add(f.at(1), TimerPriority::Task, weak(&inner));
+    f.clock.add(f.at(1), weak(&inner));
     f.clock.advance(SECOND * 2);
     assert_eq!(f.clock.now(), f.at(11));
 }
@@ -175,8 +175,7 @@ fn an_advance_within_an_advance_leads_farther() {
 fn an_enormous_advance_leads_to_the_end_of_time_and_stays_there() {
     let f = Fixture::new();
     let note = f.note("end");
-    f.clock
-        .add(f.at(1_000_000), TimerPriority::Task, weak(&note));
+    f.clock.add(f.at(1_000_000), weak(&note));
     f.clock.advance(Duration::MAX);
     assert_eq!(f.log().len(), 1);
     let end = f.clock.now();

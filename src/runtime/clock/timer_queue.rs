@@ -96,8 +96,14 @@ impl TimerQueue {
         self.entries.retain(|_, target| target.strong_count() > 0);
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.entries.clear();
+    /// Removes the broker's own work. The time-outs stay.
+    pub(crate) fn forget_tasks(&mut self) {
+        self.entries
+            .retain(|key, _| key.priority == TimerPriority::TimeOut);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 }
 

@@ -3,6 +3,9 @@
 //! With a manual clock all timers are in the clock, and `advance` runs them. With any other clock
 //! each broker has one timer thread, which starts with the first timer. It sleeps until the first
 //! timer is due. Knows nothing of queues: a timer has a weak [`TimerTarget`].
+//!
+//! The broker's own timers end with it. The time-outs of waits outlive it: such a wait can belong
+//! to a handler that still runs.
 
 #[cfg(all(test, not(shuttle)))]
 mod tests;
@@ -15,10 +18,10 @@ use std::{
 };
 
 pub(crate) use self::user_code::{UserCode, UserThread};
-pub(crate) use crate::runtime::clock::{TimerKey, TimerPriority, TimerTarget};
+pub(crate) use crate::runtime::clock::{TimerKey, TimerTarget};
 use crate::runtime::{
     catch_panic::catch_panic,
-    clock::{Time, TimerQueue},
+    clock::{Time, TimerPriority, TimerQueue},
     sync::{
         Mutex,
         thread::{self, JoinHandle},
@@ -42,6 +45,7 @@ struct TimersShared {
 #[derive(Default)]
 struct TimersState {
     queue: TimerQueue,
+    /// A thread that is not this one any more ends.
     thread: Option<JoinHandle<()>>,
     /// When the thread looks at the timers again by itself. `None` if not at all.
     looks_at: Option<Instant>,
@@ -62,21 +66,34 @@ impl Timers {
     ///
     /// May be called under a lock. [`wake_thread`](Self::wake_thread) must follow.
     #[must_use = "without its key a timer cannot be cancelled"]
-    pub(crate) fn add(
-        &self,
-        at: Instant,
-        priority: TimerPriority,
-        target: Weak<dyn TimerTarget>,
-    ) -> TimerKey {
+    pub(crate) fn add(&self, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
         if let Some(clock) = self.0.time.manual() {
-            return clock.add(at, priority, target);
+            return clock.add(at, target);
         }
         let mut state = self.0.state.lock();
-        let key = state.queue.add(at, priority, target);
+        let key = state.queue.add(at, TimerPriority::Task, target);
         if state.stopped {
-            state.queue.clear();
+            state.queue.cancel(&key);
         }
         key
+    }
+
+    /// Adds the time-out of a wait, which is called after the broker's own work of the same
+    /// instant. It is called even after [`stop`](Self::stop).
+    ///
+    /// `None` if `at` has passed on a manual clock. The time is over then, and there may be no
+    /// later advance.
+    #[must_use = "without its key a timer cannot be cancelled"]
+    pub(crate) fn add_time_out(
+        &self,
+        at: Instant,
+        target: Weak<dyn TimerTarget>,
+    ) -> Option<TimerKey> {
+        if let Some(clock) = self.0.time.manual() {
+            return clock.add_time_out(at, target);
+        }
+        let mut state = self.0.state.lock();
+        Some(state.queue.add(at, TimerPriority::TimeOut, target))
     }
 
     /// Starts the timer thread if there are timers and no thread. Wakes it if it sleeps longer than
@@ -106,13 +123,26 @@ impl Timers {
 
     /// Cancels a timer. `false` if its call has begun or is over.
     pub(crate) fn cancel(&self, key: &TimerKey) -> bool {
-        match self.0.time.manual() {
-            Some(clock) => clock.cancel(key),
-            None => self.0.state.lock().queue.cancel(key),
+        if let Some(clock) = self.0.time.manual() {
+            return clock.cancel(key);
         }
+        let mut state = self.0.state.lock();
+        let is_cancelled = state.queue.cancel(key);
+        // The thread has waited for the last time-outs.
+        let thread = match state.stopped && state.queue.is_empty() {
+            true => state.thread.take(),
+            false => None,
+        };
+        drop(state);
+        if let Some(handle) = thread {
+            handle.thread().unpark();
+        }
+        is_cancelled
     }
 
-    /// Removes every timer and ends the threads. Must not be called under a lock.
+    /// Removes every timer of the broker and ends the threads. Must not be called under a lock.
+    ///
+    /// If there are time-outs, the timer thread goes on until none is left.
     ///
     /// Waits for the timer thread and so for a running call, unless called on that thread itself.
     /// Does not wait for user code. A timer thread whose clock is the user's may end later, and the
@@ -124,8 +154,11 @@ impl Timers {
         let thread = {
             let mut state = self.0.state.lock();
             state.stopped = true;
-            state.queue.clear();
-            state.thread.take()
+            state.queue.forget_tasks();
+            match state.queue.is_empty() {
+                true => state.thread.take(),
+                false => None,
+            }
         };
         if let Some(handle) = thread {
             handle.thread().unpark();
@@ -157,11 +190,16 @@ impl TimersShared {
             let now = self.time.now();
             let next = {
                 let mut state = self.state.lock();
-                if state.stopped {
+                let own = state.thread.as_ref().map(|own| own.thread().id());
+                if own != Some(thread::current().id()) {
                     return;
                 }
                 match state.queue.take_due(now) {
                     Some((_, target)) => Ok(target),
+                    None if state.stopped && state.queue.is_empty() => {
+                        state.thread = None;
+                        return;
+                    }
                     None => {
                         state.looks_at = state.queue.first();
                         Err(state.looks_at)

@@ -31,7 +31,7 @@ fn bells<const N: usize>(
 }
 
 fn schedule(timers: &Timers, at: Instant, target: Weak<dyn TimerTarget>) -> TimerKey {
-    let key = timers.add(at, TimerPriority::Task, target);
+    let key = timers.add(at, target);
     timers.wake_thread();
     key
 }
