@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Consumer, ConsumerQueue};
-use crate::{message::payload::Payload, model::error::CancelReason};
+use crate::{
+    message::payload::Payload, model::error::CancelReason, runtime::waiter::Waiting,
+    session::subscriber::EndOf,
+};
 
 impl<T: Payload> Consumer<T> {
     /// Cancels the consumer.
@@ -31,6 +34,13 @@ impl<T: Payload> Consumer<T> {
     /// ```
     pub fn cancel(&self) {
         cancel(&self.queues);
+    }
+
+    /// Waits until the consumer has ended at all its queues.
+    pub(crate) async fn wait_for_end(&self) {
+        for queue in self.queues.iter() {
+            Waiting::new(EndOf(&queue.subscriber)).await;
+        }
     }
 
     /// Returns a handle that cancels this consumer, for use in another thread.

@@ -53,7 +53,41 @@ pub(super) enum Step {
     Wait(Pause),
 }
 
+/// The middlewares that have let a message pass.
+///
+/// # If dropped
+/// They learn that the message returns to its queue: the task of the worker was dropped.
+pub(super) struct Passed<'a, T: Payload> {
+    slot: &'a Slot<T>,
+    info: &'a DeliveryInfo,
+    passed: usize,
+}
+
+impl<T: Payload> Passed<'_, T> {
+    /// The task was not dropped.
+    pub(super) fn go_on(mut self) {
+        self.passed = 0;
+    }
+}
+
+impl<T: Payload> Drop for Passed<'_, T> {
+    fn drop(&mut self) {
+        let context = Context::borrowed(&self.slot.core.shared, self.info);
+        let mut outcome = settled(Settle::Requeue(Duration::ZERO));
+        self.slot.after(self.passed, &context, &mut outcome);
+    }
+}
+
 impl<T: Payload> Slot<T> {
+    /// Guards a wait with a message.
+    pub(super) fn passed<'a>(&'a self, passed: usize, info: &'a DeliveryInfo) -> Passed<'a, T> {
+        Passed {
+            slot: self,
+            info,
+            passed,
+        }
+    }
+
     /// Calls a handler without a time limit and without middlewares.
     #[inline(always)]
     pub(super) fn call_plainly(&self, call: &Call<T>, delivery: &Delivery<T>) -> Verdict {
@@ -172,9 +206,11 @@ impl<T: Payload> Slot<T> {
             None => {
                 let over = self.core.timeout.map(|_| Arc::<Signal>::default());
                 let context = Context::owned(Arc::clone(shared), Arc::clone(&cell), over.clone());
+                let passed = self.passed(self.core.middlewares, cell.info());
                 self.counts.begins();
                 let verdict = self.limited(task(job, context), over).await;
                 self.counts.ends();
+                passed.go_on();
                 let context = Context::borrowed(shared, cell.info());
                 (self.core.middlewares, self.outcome(verdict, &context))
             }
@@ -202,7 +238,7 @@ impl<T: Payload> Slot<T> {
                 Entered::Passed => return None,
                 Entered::Waits(pause) => {
                     passed = pause.passed;
-                    if self.pause(pause.time).await {
+                    if self.pause(&pause, info).await {
                         return Some((passed, settled(Settle::Requeue(Duration::ZERO))));
                     }
                 }

@@ -61,6 +61,9 @@ pub struct WorkerBuilder<T: Payload, C: Chain = ()> {
     hooks: Hooks,
 }
 
+/// The largest concurrency.
+const MOST_HANDLERS: usize = 65_536;
+
 impl<T: Payload> WorkerBuilder<T> {
     pub(crate) fn new(
         connection: Result<Connection>,
@@ -93,9 +96,9 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     }
 
     /// Sets the number of messages that are handled at the same time: the number of threads, or of
-    /// futures in a task. The default is 1; 0 counts as 1.
+    /// futures in a task. The default is 1; 0 counts as 1, and more than 65,536 as 65,536.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
-        self.concurrency = concurrency.max(1);
+        self.concurrency = concurrency.clamp(1, MOST_HANDLERS);
         self
     }
 

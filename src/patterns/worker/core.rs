@@ -1,6 +1,7 @@
 //! The state of a running worker.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use super::{
     members::Members,
     middleware::sealed::Chain,
     report::{SlotCounts, WorkerCounts, WorkerEnd, WorkerReport},
+    settle::Settle,
 };
 use crate::{
     handles::consumer::{CancelHandle, Consumer},
@@ -33,6 +35,7 @@ use crate::{
             },
             thread::{self, JoinHandle},
         },
+        user_drop::drop_user_value,
     },
     session::connection::Connection,
 };
@@ -61,7 +64,16 @@ pub(super) struct Shared {
     end: OnceLock<WorkerEnd>,
     /// The consumer and its queues, once the worker runs.
     started: Mutex<Option<(CancelHandle, Vec<Name>)>>,
-    counts: Mutex<Vec<Arc<SlotCounts>>>,
+    counts: Mutex<Counts>,
+}
+
+/// The counts of the slots.
+#[derive(Default)]
+struct Counts {
+    /// The sum of those that have ended.
+    ended: WorkerCounts,
+    /// The others, by the number of the slot.
+    slots: BTreeMap<u64, Arc<SlotCounts>>,
 }
 
 impl Shared {
@@ -93,8 +105,18 @@ impl Shared {
     /// Makes the number and the counts of one more slot.
     pub(super) fn add_slot(&self) -> (u64, Arc<SlotCounts>) {
         let counts = Arc::new(SlotCounts::default());
-        self.counts.lock().push(Arc::clone(&counts));
-        (self.next_slot.fetch_add(1, Relaxed), counts)
+        let number = self.next_slot.fetch_add(1, Relaxed);
+        let mut all = self.counts.lock();
+        all.slots.insert(number, Arc::clone(&counts));
+        (number, counts)
+    }
+
+    /// A slot has ended.
+    pub(super) fn remove_slot(&self, number: u64) {
+        let mut all = self.counts.lock();
+        if let Some(slot) = all.slots.remove(&number) {
+            slot.add_to(&mut all.ended);
+        }
     }
 
     /// Starts the thread of a slot.
@@ -109,9 +131,12 @@ impl Shared {
         Ok(())
     }
 
-    /// The thread of a slot is stuck, so the end of the worker does not wait for it.
+    /// The thread of a slot is stuck, so the end of the worker does not wait for it. Forgets those
+    /// of the slots that have ended as well.
     pub(super) fn forget_thread(&self, slot: u64) {
-        self.threads.lock().retain(|(number, _)| *number != slot);
+        let mut threads = self.threads.lock();
+        let counts = self.counts.lock();
+        threads.retain(|(number, _)| *number != slot && counts.slots.contains_key(number));
     }
 
     /// Waits for the ends of the threads. They have nothing more to do.
@@ -126,7 +151,10 @@ impl Shared {
     /// Ends the worker if its last slot has ended. Runs user code.
     pub(super) fn check_end(&self) {
         if self.members.end(self.stop.is_set()) {
-            self.ends(WorkerEnd::Stopped);
+            self.ends(match self.stop.is_set() {
+                true => WorkerEnd::Stopped,
+                false => WorkerEnd::Drained,
+            });
             self.cancel();
             self.hooks.stop(&self.report());
             self.ended.set();
@@ -191,10 +219,13 @@ impl Shared {
     }
 
     pub(super) fn report(&self) -> WorkerReport {
-        let (mut counts, mut running) = (WorkerCounts::default(), 0);
-        for slot in &*self.counts.lock() {
-            slot.add_to(&mut counts, &mut running);
-        }
+        let (counts, running) = {
+            let all = self.counts.lock();
+            let mut counts = all.ended;
+            all.slots.values().for_each(|slot| slot.add_to(&mut counts));
+            let running = all.slots.values().map(|slot| slot.running());
+            (counts, running.sum())
+        };
         let queues = self
             .started
             .lock()
@@ -223,6 +254,9 @@ impl Shared {
 }
 
 /// A running worker. Its slots share it.
+///
+/// # If dropped
+/// The closures of the user are dropped as user code.
 pub(super) struct Core<T: Payload> {
     pub(super) shared: Arc<Shared>,
     pub(super) consumer: Consumer<T>,
@@ -232,6 +266,14 @@ pub(super) struct Core<T: Payload> {
     pub(super) middlewares: usize,
     /// The time limit of a handler.
     pub(super) timeout: Option<Duration>,
+}
+
+impl<T: Payload> Drop for Core<T> {
+    fn drop(&mut self) {
+        let none = Handler::Call(Box::new(|_, _| Ok(Settle::Ack)));
+        drop_user_value(std::mem::replace(&mut self.handler, none));
+        drop_user_value(std::mem::replace(&mut self.middleware, Box::new(())));
+    }
 }
 
 impl fmt::Debug for Shared {

@@ -1,6 +1,10 @@
 //! The handlers of a worker, without their types.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{self, Poll, ready},
+};
 
 use super::{
     Context, Job,
@@ -59,7 +63,7 @@ impl<T: Payload> Handler<T> {
             // The call itself may panic as well, before there is a future.
             let called = catch_panic_text(|| handler(job, context));
             match called {
-                Ok(handling) => Box::pin(contained(handling)),
+                Ok(handling) => Box::pin(Contained(Some(Box::pin(handling)))),
                 Err(panic) => Box::pin(std::future::ready(Err(HandlerError::panicked(panic)))),
             }
         }))
@@ -71,23 +75,31 @@ fn verdict<R: HandlerResult>(result: R) -> Verdict {
     result.into_result().map(Into::into)
 }
 
-/// Runs the future of a handler. A panic is its failure. The future is dropped before the result is
-/// there.
-async fn contained<R: Future<Output: HandlerResult>>(handling: R) -> Verdict {
-    let mut handling = Some(Box::pin(handling));
-    std::future::poll_fn(move |context| {
+/// The future of a handler. A panic is its failure. The future is dropped before the result is
+/// there, and as user code.
+struct Contained<R>(Option<Pin<Box<R>>>);
+
+impl<R: Future<Output: HandlerResult>> Future for Contained<R> {
+    type Output = Verdict;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Verdict> {
         let polled = catch_panic_text(|| {
-            let future = handling.as_mut();
+            let future = self.0.as_mut();
             future.map(|future| future.as_mut().poll(context).map(verdict))
         });
         let verdict = match polled {
-            Ok(Some(polled)) => std::task::ready!(polled),
+            Ok(Some(polled)) => ready!(polled),
             // It is not polled again after its end.
-            Ok(None) => return std::task::Poll::Pending,
+            Ok(None) => return Poll::Pending,
             Err(panic) => Err(HandlerError::panicked(panic)),
         };
-        catch_panic(|| handling.take());
-        std::task::Poll::Ready(verdict)
-    })
-    .await
+        catch_panic(|| drop(self.0.take()));
+        Poll::Ready(verdict)
+    }
+}
+
+impl<R> Drop for Contained<R> {
+    fn drop(&mut self) {
+        catch_panic(|| drop(self.0.take()));
+    }
 }

@@ -1,7 +1,10 @@
 //! The hooks of a worker: callbacks at its turns.
 
 use super::{Context, HandlerError, Settle, WorkerReport};
-use crate::{runtime::catch_panic::catch_panic, session::undecoded::Undecoded};
+use crate::{
+    runtime::{catch_panic::catch_panic, user_drop::drop_user_value},
+    session::undecoded::Undecoded,
+};
 
 pub(super) type OnStart = dyn Fn(&str) + Send + Sync;
 pub(super) type OnIdle = dyn Fn() + Send + Sync;
@@ -17,6 +20,16 @@ pub(super) struct Hooks {
     pub(super) error: Option<Box<OnError>>,
     pub(super) decode_error: Option<Box<OnDecodeError>>,
     pub(super) stop: Option<Box<OnStop>>,
+}
+
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        drop_user_value(self.start.take());
+        drop_user_value(self.idle.take());
+        drop_user_value(self.error.take());
+        drop_user_value(self.decode_error.take());
+        drop_user_value(self.stop.take());
+    }
 }
 
 impl Hooks {

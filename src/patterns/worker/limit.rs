@@ -118,13 +118,11 @@ impl<T: Payload> TimerTarget for LimitedCall<T> {
         // Without the worker the message returns to its queue.
         let Some(core) = core else { return };
         let shared = Arc::clone(&core.shared);
-        if self.place == Place::Thread {
-            shared.forget_thread(self.slot);
-        }
+        shared.forget_thread(self.slot);
         let (spare, limit) = (Slot::spare(core, late == Late::Replaced), self.limit);
         let number = spare.number();
-        // If the system has no thread, the message returns to its queue, and there is no spare.
+        // If the system has no thread, the message returns to its queue, and there is no spare. The
+        // spare looks whether the worker ends, since that runs user code.
         let _ = shared.spawn(number, move || spare.run_for(unsettled, limit));
-        shared.check_end();
     }
 }

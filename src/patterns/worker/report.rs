@@ -143,8 +143,12 @@ impl SlotCounts {
         });
     }
 
-    pub(super) fn add_to(&self, counts: &mut WorkerCounts, running: &mut u64) {
-        *running += self.running.load(Relaxed);
+    /// Whether a handler runs, as a number.
+    pub(super) fn running(&self) -> u64 {
+        self.running.load(Relaxed)
+    }
+
+    pub(super) fn add_to(&self, counts: &mut WorkerCounts) {
         counts.handled += self.handled.load(Relaxed);
         counts.acked += self.acked.load(Relaxed);
         counts.requeued += self.requeued.load(Relaxed);

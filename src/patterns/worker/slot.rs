@@ -1,6 +1,7 @@
 //! [`Slot`], which handles one message after the other. A worker has as many as its concurrency.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,6 +26,7 @@ use crate::{
     },
     session::{
         delivery::Delivery,
+        delivery_info::DeliveryInfo,
         receive::{RecvError, TryRecvError},
     },
 };
@@ -39,6 +41,8 @@ pub(super) struct Slot<T: Payload> {
     is_member: bool,
     /// Whether another slot has taken the place of this one.
     pub(super) is_replaced: AtomicBool,
+    /// Whether it has ended since there was nothing left to drain.
+    has_drained: bool,
     /// Whether it has looked for messages for a moment, since it found none.
     has_spun: bool,
 }
@@ -86,6 +90,7 @@ impl<T: Payload> Slot<T> {
             place,
             is_member: true,
             is_replaced: AtomicBool::new(false),
+            has_drained: false,
             has_spun: false,
         }
     }
@@ -122,6 +127,7 @@ impl<T: Payload> Slot<T> {
 
     /// Handles messages until the worker ends.
     pub(super) async fn run(mut self) {
+        let mut handled = 0;
         loop {
             let mut progress = self.work_off();
             if let Progress::Empty {
@@ -145,6 +151,10 @@ impl<T: Payload> Slot<T> {
             self.handle(delivery, pause).await;
             if self.is_replaced.load(Relaxed) {
                 return;
+            }
+            handled = (handled + 1) % TURN;
+            if handled == 0 && self.place == Place::Task {
+                yield_now().await;
             }
         }
     }
@@ -223,7 +233,7 @@ impl<T: Payload> Slot<T> {
         } = &*self.core;
         let first_due = first_due.filter(|due| is_draining && shared.awaits(*due));
         if is_draining && first_due.is_none() {
-            shared.ends(WorkerEnd::Drained);
+            self.has_drained = true;
             return Progress::Ended;
         }
         if self.place == Place::Thread && !std::mem::replace(&mut self.has_spun, true) {
@@ -232,8 +242,8 @@ impl<T: Payload> Slot<T> {
         }
         self.has_spun = false;
         shared.hooks.idle();
-        let received = std::pin::pin!(consumer.recv_async());
-        let interrupted = std::pin::pin!(async {
+        let received = pin!(consumer.recv_async());
+        let interrupted = pin!(async {
             match first_due {
                 // Another slot may get the message that is due.
                 Some(due) => shared.connection.until(due).await,
@@ -266,7 +276,7 @@ impl<T: Payload> Slot<T> {
             let mut passed = 0;
             if let Some(pause) = pause {
                 passed = pause.passed;
-                if self.pause(pause.time).await {
+                if self.pause(&pause, delivery.info()).await {
                     let mut outcome = settled(Settle::Requeue(Duration::ZERO));
                     let context = Context::borrowed(&self.core.shared, delivery.info());
                     self.after(passed, &context, &mut outcome);
@@ -291,17 +301,29 @@ impl<T: Payload> Slot<T> {
         self.settle(delivery, outcome);
     }
 
-    /// Waits for a time. Returns whether the worker is to stop.
-    pub(super) async fn pause(&self, time: Duration) -> bool {
-        let shared = &self.core.shared;
-        let stop = Waiting::new(Arc::clone(&shared.stop));
-        match shared.connection.after(time) {
-            Some(time) => matches!(select(stop, time).await, Either::Left(_)),
+    /// Waits for the time of a message. Returns whether the worker ends meanwhile.
+    pub(super) async fn pause(&self, pause: &Pause, info: &DeliveryInfo) -> bool {
+        let passed = self.passed(pause.passed, info);
+        if pause.time.is_zero() {
+            yield_now().await;
+        }
+        let ends = pin!(self.ends());
+        let ended = match self.core.shared.connection.after(pause.time) {
+            Some(time) => matches!(select(ends, time).await, Either::Left(_)),
             None => {
-                stop.await;
+                ends.await;
                 true
             }
-        }
+        };
+        passed.go_on();
+        ended
+    }
+
+    /// Waits until the worker is to stop, or its consumer has ended.
+    async fn ends(&self) {
+        let stop = Waiting::new(Arc::clone(&self.core.shared.stop));
+        let cancelled = pin!(self.core.consumer.wait_for_end());
+        select(stop, cancelled).await;
     }
 }
 
@@ -309,10 +331,15 @@ impl<T: Payload> Slot<T> {
 /// queue then.
 impl<T: Payload> Drop for Slot<T> {
     fn drop(&mut self) {
+        let shared = &self.core.shared;
+        shared.remove_slot(self.number);
         if self.is_member && !self.is_replaced.load(Relaxed) {
-            self.core.shared.members.leave();
-            self.core.shared.check_end();
+            if !self.has_drained {
+                shared.ends(WorkerEnd::Stopped);
+            }
+            shared.members.leave();
         }
+        shared.check_end();
     }
 }
 

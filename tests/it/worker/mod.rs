@@ -1,5 +1,6 @@
 //! Workers.
 
+mod ends;
 mod model;
 mod owned;
 mod settling;
