@@ -312,7 +312,7 @@
 //!
 //! ```text
 //! 7  management  snapshots, redrive, delayed messages
-//! 6  patterns    workers
+//! 6  patterns    workers and their middlewares
 //! 5  handles     broker, producer, consumer, simple queue, select
 //! 4  session     the gate, publishers, subscribers, connections, channels, the broker's core
 //! 3  engine      exchanges, queues, policies; above them the virtual host
@@ -409,7 +409,11 @@ pub use crate::{
         undecoded::Undecoded,
     },
 };
-pub use crate::{message::codec, patterns::worker, session::channel};
+pub use crate::{
+    message::codec,
+    patterns::{middleware, worker},
+    session::channel,
+};
 
 /// Pages beside the reference: design, differences from RabbitMQ, comparison and performance.
 ///

@@ -1,6 +1,7 @@
-//! Programs around a consumer or a producer: workers.
+//! Programs around a consumer or a producer: workers and their middlewares.
 //!
 //! They use the typed handles and never the engine, so that they work with every engine.
 
+pub mod middleware;
 pub(crate) mod verbs;
 pub mod worker;

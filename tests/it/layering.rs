@@ -133,8 +133,8 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "patterns",
-        holds: "workers",
-        floors: &[may(&["worker"]), may(&["verbs"])],
+        holds: "workers and their middlewares",
+        floors: &[may(&["worker"]), may(&["middleware"]), may(&["verbs"])],
     },
     Folder {
         name: "management",

@@ -25,6 +25,7 @@ mod examples;
 mod layering;
 mod lifecycle;
 mod limits;
+mod middleware;
 mod model;
 mod payloads;
 mod publish;

@@ -11,7 +11,7 @@ mod timeout;
 use leveret::{Broker, Consumer, FieldTable, Queue};
 
 /// A queue whose dead letters go to the queue "dead", and a consumer of those.
-fn with_dead_letters(broker: &Broker) -> (Queue, Consumer<u32>) {
+pub fn with_dead_letters(broker: &Broker) -> (Queue, Consumer<u32>) {
     let dead = broker.consumer("dead").unwrap();
     let tasks = Queue::new("tasks")
         .dead_letter_exchange("")
@@ -21,7 +21,7 @@ fn with_dead_letters(broker: &Broker) -> (Queue, Consumer<u32>) {
 }
 
 /// A header as text.
-fn header(headers: &FieldTable, name: &str) -> String {
+pub fn header(headers: &FieldTable, name: &str) -> String {
     match headers.get(name) {
         Some(leveret::FieldValue::LongString(text)) => text.clone(),
         other => format!("{other:?}"),

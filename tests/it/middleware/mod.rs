@@ -1,0 +1,3 @@
+//! The middlewares of workers.
+
+mod retry;
