@@ -145,6 +145,9 @@ impl<T: Payload> Worker<T> {
     /// [`concurrency`](WorkerBuilder::concurrency) handlers at a time. It needs no particular
     /// runtime.
     ///
+    /// The worker starts at the call: its queues are declared and its consumer is there, before the
+    /// future is polled. So a [shutdown](crate::Broker::shutdown) that follows waits for it.
+    ///
     /// A [`handler`](WorkerBuilder::handler) that blocks holds up the thread of the task.
     ///
     /// # If dropped
@@ -178,17 +181,18 @@ impl<T: Payload> Worker<T> {
     /// # };
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub async fn run_async(self) -> Result<WorkerReport> {
+    pub fn run_async(self) -> impl Future<Output = Result<WorkerReport>> + Send + use<T> {
         let concurrency = self.concurrency;
-        let core = self.start()?;
-        let shared = Arc::clone(&core.shared);
-        let slots: FuturesUnordered<_> = slots(&core, concurrency, Place::Task)
-            .into_iter()
-            .map(Slot::run)
-            .collect();
-        drop(core);
-        slots.collect::<()>().await;
-        Ok(shared.report())
+        let started = self.start().map(|core| {
+            let slots = slots(&core, concurrency, Place::Task);
+            let slots: FuturesUnordered<_> = slots.into_iter().map(Slot::run).collect();
+            (slots, Arc::clone(&core.shared))
+        });
+        async move {
+            let (slots, shared) = started?;
+            slots.collect::<()>().await;
+            Ok(shared.report())
+        }
     }
 }
 

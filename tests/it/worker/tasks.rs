@@ -9,9 +9,10 @@ use std::{
         mpsc,
     },
     task::Poll,
+    thread,
 };
 
-use leveret::{Broker, Local, Message, Queue, worker::WorkerEnd};
+use leveret::{Broker, CancelReason, Local, Message, Queue, worker::WorkerEnd};
 
 use super::{header, with_dead_letters};
 use crate::common::{Alarm, PATIENCE, block_on, queue, rest};
@@ -171,6 +172,35 @@ fn a_worker_in_a_task_lets_other_tasks_run() {
         Poll::Ready(report) => assert_eq!(report.unwrap().end, WorkerEnd::Stopped),
         Poll::Pending => panic!("it is stopped"),
     }
+}
+
+#[test]
+fn a_worker_in_a_task_starts_at_the_call_and_ends_with_its_future() {
+    let broker = Broker::new();
+    let (sender, stopped) = mpsc::channel();
+    let worker = broker
+        .worker::<u32>("q")
+        .concurrency(2)
+        .on_stop(move |report| sender.send(report.end).unwrap());
+    let worker = worker.handler_async(|_, _| async {}).run_async();
+    broker.producer::<u32>("q").unwrap().publish(7).unwrap();
+    // The consumer has the message in advance.
+    assert!(broker.simple_queue::<u32>("q").unwrap().is_empty());
+    drop(worker);
+    assert_eq!(stopped.recv().unwrap(), WorkerEnd::Stopped);
+    assert_eq!(rest::<u32>(&broker, "q"), [(7, false)]);
+
+    let worker = broker.worker::<u32>("q").handler_async(|_, _| async {});
+    let worker = thread::spawn({
+        let running = worker.run_async();
+        move || block_on(running)
+    });
+    let report = broker.shutdown(PATIENCE).unwrap();
+    assert!(!report.timed_out);
+    assert_eq!(
+        worker.join().unwrap().unwrap().end,
+        WorkerEnd::Cancelled(CancelReason::ShutDown)
+    );
 }
 
 #[test]
