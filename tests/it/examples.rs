@@ -12,20 +12,25 @@ use std::{
     sync::Once,
 };
 
+/// The target folder of this test.
+fn target() -> PathBuf {
+    let mut target: PathBuf = env::current_exe().unwrap();
+    // Steps up from `<target>/<profile>/deps/<this program>`.
+    for _ in 0..3 {
+        target.pop();
+    }
+    target
+}
+
 /// Builds the examples once, in the target folder of this test. Prints nothing if they are built
 /// already.
 fn build() {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| {
-        let mut target: PathBuf = env::current_exe().unwrap();
-        // Steps up from `<target>/<profile>/deps/<this program>` to `<target>`.
-        for _ in 0..3 {
-            target.pop();
-        }
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
         cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        cargo.arg("--target-dir").arg(target);
+        cargo.arg("--target-dir").arg(target());
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
@@ -48,7 +53,11 @@ fn program(example: &str) -> Command {
 /// The output of an example with these arguments. The example must end by itself, and its own
 /// checks must pass.
 fn output(example: &str, arguments: &[&str]) -> String {
-    let run = program(example).args(arguments).output().unwrap();
+    output_of(example, program(example).args(arguments))
+}
+
+fn output_of(example: &str, program: &mut Command) -> String {
+    let run = program.output().unwrap();
     assert!(
         run.status.success(),
         "{example}: {}\n{}",
@@ -61,6 +70,20 @@ fn output(example: &str, arguments: &[&str]) -> String {
         "{example} complains"
     );
     String::from_utf8(run.stdout).unwrap()
+}
+
+/// The output of an example that is a package of its own, in the folder of examples.
+fn package_output(package: &str) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--target-dir"]);
+    cargo.arg(target().join("examples")).arg("--manifest-path");
+    cargo.arg(examples().join(package).join("Cargo.toml"));
+    output_of(package, &mut cargo)
+}
+
+/// The folder of the examples.
+fn examples() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"))
 }
 
 /// The output that the header of an example promises.
@@ -92,7 +115,26 @@ prints_what_it_promises! {
     async_workers_finish_their_jobs_in_a_shutdown: "async_worker",
     publisher_confirms_tell_the_outcome_of_each_publish: "publisher_confirms",
     a_burst_waits_in_a_bounded_queue: "peak_shaving",
+    logs_go_to_a_worker_for_each_level_and_to_an_archive: "log_pipeline",
     two_stages_finish_their_photos_in_a_shutdown: "graceful_shutdown",
+}
+
+/// These build much, so the gate asks for them.
+macro_rules! package_prints_what_it_promises {
+    ($($test:ident: $package:literal),* $(,)?) => {$(
+        #[test]
+        #[ignore = "it builds a runtime"]
+        fn $test() {
+            let source = examples().join($package).join("src/main.rs");
+            let source = fs::read_to_string(source).unwrap();
+            assert_eq!(package_output($package), promised(&source));
+        }
+    )*};
+}
+
+package_prints_what_it_promises! {
+    workers_on_tokio_finish_their_messages_in_a_shutdown: "tokio_workers",
+    jobs_of_an_http_service_wait_in_a_bounded_queue: "axum_jobs",
 }
 
 #[test]
@@ -141,7 +183,7 @@ fn row(line: &str) -> Option<(&str, Vec<String>)> {
 
 #[test]
 fn the_table_lists_every_example_with_the_beginning_of_its_output() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"));
+    let folder = examples();
     let page = fs::read_to_string(folder.join("README.md")).unwrap();
     let mut listed = BTreeSet::new();
     for (path, lines) in page.lines().filter_map(row) {

@@ -1,0 +1,114 @@
+//! Log pipeline: records go by their level to a worker of their own, and all to an archive.
+//!
+//! The archive is written in batches. `cargo run --example log_pipeline` prints
+//!
+//! ```text
+//! 200 records published, 280 copies routed
+//! alerts: 20, the first for mail: record 8
+//! warnings: db 21, mail 21, web 18
+//! archive: 200 lines in 4 writes
+//! nothing is left
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use leveret::{Broker, Consumer, Exchange, Queue, RecvError, Result};
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Record {
+    service: String,
+    text: String,
+}
+
+fn main() -> Result {
+    let broker = Broker::new();
+    let logs = Exchange::topic("logs");
+    let queue = |name: &str, binding_key: &str| Queue::new(name).bind(&logs, binding_key);
+
+    let alerts = Arc::new(Mutex::new(Vec::new()));
+    let sent = Arc::clone(&alerts);
+    let alerting = broker.worker::<Record>(queue("alerts", "*.error"));
+    let alerting = alerting.handler(move |record, _| {
+        let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.push(format!("{}: {}", record.service, record.text));
+    });
+    let alerting = alerting.spawn()?;
+
+    let warnings = Arc::new(Mutex::new(BTreeMap::<String, u32>::new()));
+    let counted = Arc::clone(&warnings);
+    let counting = broker.worker::<Record>(queue("warnings", "*.warning"));
+    let counting = counting.concurrency(2).handler(move |record, _| {
+        let mut counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
+        *counted.entry(record.service.clone()).or_default() += 1;
+    });
+    let counting = counting.spawn()?;
+
+    let archive = broker.consumer::<Record>(queue("archive", "#"))?;
+    let archiving = thread::spawn(move || write_in_batches(&archive));
+
+    let publisher = broker.producer::<Record>(&logs)?;
+    let mut copies = 0;
+    for number in 0..200 {
+        let service = ["web", "db", "mail"][number % 3].to_owned();
+        let level = match number % 10 {
+            8 => "error",
+            1 | 4 | 7 => "warning",
+            _ => "info",
+        };
+        let key = format!("{service}.{level}");
+        let text = format!("record {number}");
+        copies += publisher.publish_to(&key, Record { service, text })?.routed;
+    }
+    println!("200 records published, {copies} copies routed");
+
+    // The shutdown waits until the queues are empty.
+    let report = broker.shutdown(Duration::from_secs(60))?;
+    let (alerting, counting) = (alerting.join().counts, counting.join().counts);
+    let (lines, writes) = archiving.join().expect("the writer does not panic")?;
+
+    let alerts = alerts.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = alerts.first().map_or("", String::as_str);
+    println!("alerts: {}, the first for {first}", alerts.len());
+    let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+    let warnings = warnings
+        .iter()
+        .map(|(service, count)| format!("{service} {count}"));
+    println!("warnings: {}", warnings.collect::<Vec<_>>().join(", "));
+    println!(
+        "archive: {} lines in {writes} writes",
+        lines.lines().count()
+    );
+    assert_eq!((alerting.acked, counting.acked), (20, 60));
+    let expected: String = (0..200)
+        .map(|number| format!("record {number}\n"))
+        .collect();
+    assert_eq!(lines, expected);
+    assert!(!report.timed_out && report.queues.is_empty(), "{report:?}");
+    println!("nothing is left");
+    Ok(())
+}
+
+/// Writes up to 50 records at once. A record waits at most ten seconds for others. Returns the
+/// lines and the number of writes.
+fn write_in_batches(archive: &Consumer<Record>) -> Result<(String, u32)> {
+    let (mut lines, mut writes) = (String::new(), 0);
+    loop {
+        let batch = match archive.recv_batch(50, Duration::from_secs(10)) {
+            Ok(batch) => batch,
+            Err(RecvError::Cancelled(_)) => return Ok((lines, writes)),
+            Err(error) => return Err(error.into()),
+        };
+        for record in &batch {
+            let _ = writeln!(lines, "{}", record.text); // a real one writes to a file
+        }
+        writes += u32::from(!batch.is_empty());
+        // Only now are the records settled, so that none is lost before it is written.
+        batch.into_iter().try_for_each(|record| record.ack())?;
+    }
+}

@@ -1,0 +1,88 @@
+//! Workers on tokio: each worker is one task with many handlers, and a shutdown lets them finish.
+//!
+//! One worker fetches pages, and the other one adds up their lengths.
+//! `cargo run --manifest-path examples/tokio_workers/Cargo.toml` prints
+//!
+//! ```text
+//! fetch: 30 done, 2 failed
+//! count: 30 done, 0 failed
+//! 420 characters in 30 pages
+//! nothing is left
+//! ```
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use leveret::{Broker, Result};
+use tokio::sync::Barrier;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result {
+    let broker = Broker::new();
+    let server = Arc::new(Server(Barrier::new(10)));
+    let pages = broker.producer::<String>("count")?;
+    let fetcher = broker.worker::<String>("fetch").concurrency(10);
+    let fetcher = fetcher.handler_async(move |address, context| {
+        let server = Arc::clone(&server);
+        // While the broker shuts down, only the holder of a message may publish.
+        let pages = context.producer(&pages);
+        async move {
+            let page = server.fetch(&address).await?;
+            pages.publish_async(page).await?;
+            Ok::<(), BoxError>(())
+        }
+    });
+    let fetcher = tokio::spawn(fetcher.run_async());
+
+    let characters = Arc::new(AtomicUsize::new(0));
+    let sum = Arc::clone(&characters);
+    let counter = broker.worker::<String>("count");
+    let counter = counter.handler_async(move |page, _| {
+        sum.fetch_add(page.len(), Relaxed);
+        async {}
+    });
+    let counter = tokio::spawn(counter.run_async());
+
+    let client = broker.producer::<String>("fetch")?;
+    for number in 0..30 {
+        client.publish_async(format!("/pages/{number:02}")).await?;
+    }
+    for number in [7, 8] {
+        client.publish_async(format!("/missing/{number}")).await?;
+    }
+
+    // The workers finish their messages, at most in ten seconds. Then their tasks end.
+    let report = broker.shutdown_async(Duration::from_secs(10)).await?;
+    for worker in [fetcher, counter] {
+        let report = worker.await.expect("a worker does not panic")?;
+        let (done, failed) = (report.counts.acked, report.counts.failed);
+        println!("{}: {done} done, {failed} failed", report.worker);
+        assert_eq!(done, 30);
+    }
+    let characters = characters.load(Relaxed);
+    println!("{characters} characters in 30 pages");
+    assert_eq!(characters, 30 * "page /pages/00".len());
+    assert!(!report.timed_out && report.queues.is_empty(), "{report:?}");
+    println!("nothing is left");
+    Ok(())
+}
+
+/// A server that answers ten requests at a time. It waits until it has as many.
+struct Server(Barrier);
+
+impl Server {
+    async fn fetch(&self, address: &str) -> Result<String, String> {
+        if address.starts_with("/missing/") {
+            return Err("there is no page".to_owned());
+        }
+        self.0.wait().await;
+        Ok(format!("page {address}"))
+    }
+}
