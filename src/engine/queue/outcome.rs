@@ -32,6 +32,8 @@ pub(crate) enum PushError {
     /// The queue is at its limit. Has the target if the queue dead-letters the messages that it
     /// refuses.
     Refused(Option<Box<DeadLetterTarget>>),
+    /// The queue is at its limit, and a copy of the message is dead-lettered.
+    DeadLettered,
     /// The queue, or a budget that covers it, lets publishers wait and has no room now.
     Full,
 }

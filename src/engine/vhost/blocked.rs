@@ -2,11 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc, task::Poll};
 
-use super::{Published, VirtualHost, publish::PushFailure};
+use super::{Published, VirtualHost, publish::PushFailure, refusal::Refusal};
 use crate::{
     engine::queue::{Effects, Place, PushError, QueueCore},
     message::envelope::Envelope,
-    model::name::Name,
     runtime::{
         clock::Deadline,
         waiter::{self, Ticket, WaitList, Waitable, WaitingAny},
@@ -24,8 +23,7 @@ pub(crate) struct BlockedPublish {
     /// The place in the lines of the first of them.
     place: Place,
     published: Published,
-    /// The first queue that refused the message.
-    refused_by: Option<Name>,
+    refused_by: Option<Refusal>,
 }
 
 /// A queue that had no room, and the time before which it does not deliver the message.
@@ -49,7 +47,7 @@ impl BlockedPublish {
         vhost: &Arc<VirtualHost>,
         full: VecDeque<FullQueue>,
         published: Published,
-        refused_by: Option<Name>,
+        refused_by: Option<Refusal>,
     ) -> BlockedPublish {
         BlockedPublish {
             vhost: Arc::clone(vhost),
@@ -92,7 +90,8 @@ impl BlockedPublish {
                 Ok(()) => self.published.routed += 1,
                 Err(PushError::Deleted) => {}
                 Err(PushError::Full) if patience == Patience::Wait => return Poll::Pending,
-                Err(PushError::Full | PushError::Refused(_)) => self.refuse(&queue),
+                Err(PushError::Full | PushError::Refused(_)) => self.refuse(&queue, false),
+                Err(PushError::DeadLettered) => self.refuse(&queue, true),
             }
             self.leave_lines();
             self.full.pop_front();
@@ -104,21 +103,21 @@ impl BlockedPublish {
     pub(crate) fn abandon(&mut self) -> std::result::Result<Published, PushFailure> {
         self.leave_lines();
         while let Some(FullQueue { queue, .. }) = self.full.pop_front() {
-            self.refuse(&queue);
+            self.refuse(&queue, false);
         }
         self.outcome()
     }
 
-    fn refuse(&mut self, queue: &QueueCore) {
+    fn refuse(&mut self, queue: &QueueCore, dead_lettered: bool) {
         self.published.refused += 1;
-        self.refused_by.get_or_insert_with(|| queue.name().clone());
+        Refusal::note(&mut self.refused_by, queue, dead_lettered);
     }
 
     fn outcome(&mut self) -> std::result::Result<Published, PushFailure> {
         match self.refused_by.take() {
             _ if self.published.routed + self.published.delayed > 0 => Ok(self.published),
-            Some(queue) => Err(PushFailure::Refused {
-                queue,
+            Some(by) => Err(PushFailure::Refused {
+                by,
                 refused: self.published.refused,
             }),
             None => Err(PushFailure::QueueDeleted),

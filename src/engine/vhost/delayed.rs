@@ -164,9 +164,10 @@ impl VirtualHost {
             if let (Err(why), Some(copy)) = (pushed, message) {
                 effects.add(match why {
                     PushError::Refused(Some(target)) => target.dead_letter(copy),
-                    PushError::Deleted | PushError::Refused(None) | PushError::Full => {
-                        Effect::Drop(copy)
-                    }
+                    PushError::Deleted
+                    | PushError::Refused(None)
+                    | PushError::DeadLettered
+                    | PushError::Full => Effect::Drop(copy),
                 });
             }
             if !effects.is_empty() {

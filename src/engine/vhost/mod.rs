@@ -27,6 +27,7 @@ mod exchange_interner;
 mod policies;
 mod publish;
 mod queues;
+mod refusal;
 mod replies;
 mod reverse_bindings;
 mod route;
@@ -47,6 +48,7 @@ pub(crate) use self::{
     effects::LastCounts,
     publish::{PushFailure, Route},
     queues::{OnGet, QueueDeleted},
+    refusal::Refusal,
     replies::{REPLY_TO, Requester},
     topology::ConnectionId,
     topology::{DeclaredBudget, DeclaredExchange, DeclaredQueue, Target, Topology},

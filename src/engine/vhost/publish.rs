@@ -6,6 +6,7 @@ use super::{
     VirtualHost,
     blocked::{BlockedPublish, FullQueue},
     effects::PendingEffects,
+    refusal::Refusal,
     replies::Requester,
     route::{Found, route_keys},
 };
@@ -131,8 +132,8 @@ pub(crate) enum PushFailure {
     NoRoute,
     /// The only queue of the route is deleted. The route is out of date.
     QueueDeleted,
-    /// Every queue of the route refused the message. `queue` was the first.
-    Refused { queue: Name, refused: usize },
+    /// Every queue of the route refused the message.
+    Refused { by: Refusal, refused: usize },
     /// The payload cannot be shared among several queues.
     NotShareable,
     /// Blocking queues have no room. The other queues of the route may have the message already.
@@ -304,8 +305,11 @@ impl VirtualHost {
     ) -> PushFailure {
         match not_taken {
             PushError::Deleted => PushFailure::QueueDeleted,
-            PushError::Refused(_) => PushFailure::Refused {
-                queue: queue.name().clone(),
+            PushError::Refused(_) | PushError::DeadLettered => PushFailure::Refused {
+                by: Refusal {
+                    queue: queue.name().clone(),
+                    dead_lettered: matches!(not_taken, PushError::DeadLettered),
+                },
                 refused: 1,
             },
             PushError::Full => {
@@ -349,7 +353,7 @@ impl VirtualHost {
         };
         let mut published = Published::default();
         let mut full = VecDeque::new();
-        let mut refused = None;
+        let (mut refused_by, mut refused) = (None, None);
         let mut returned = None;
         // The effects of one copy come after all copies, since its dead letter may go to the next
         // queue.
@@ -374,9 +378,11 @@ impl VirtualHost {
                 Ok(()) => published.routed += 1,
                 // If the queue had been deleted later, it would have lost the message too.
                 Err(PushError::Deleted) => returned = copy.take(),
-                Err(PushError::Refused(_)) => {
+                Err(not_taken @ (PushError::Refused(_) | PushError::DeadLettered)) => {
                     published.refused += 1;
-                    refused.get_or_insert((queue.name().clone(), copy.take()));
+                    let dead_lettered = matches!(not_taken, PushError::DeadLettered);
+                    Refusal::note(&mut refused_by, queue, dead_lettered);
+                    refused = refused.or(copy.take());
                 }
                 Err(PushError::Full) => {
                     full.push_back(FullQueue {
@@ -392,20 +398,19 @@ impl VirtualHost {
         }
         self.run_all_effects(work);
         if !full.is_empty() {
-            let refused_by = refused.map(|(queue, _)| queue);
             let blocked = BlockedPublish::new(self, full, published, refused_by);
             return Err(PushFailure::Full(Box::new(blocked)));
         }
-        match (refused, returned) {
+        match (refused_by, returned) {
             // If all queues are deleted, the route is out of date and another may exist.
             (None, Some(copy)) if published.routed + published.delayed == 0 => {
                 *message = Some(copy);
                 Err(PushFailure::QueueDeleted)
             }
-            (Some((queue, copy)), _) if published.routed + published.delayed == 0 => {
-                *message = copy;
+            (Some(by), _) if published.routed + published.delayed == 0 => {
+                *message = refused;
                 Err(PushFailure::Refused {
-                    queue,
+                    by,
                     refused: published.refused,
                 })
             }
@@ -448,6 +453,7 @@ impl VirtualHost {
             let copy = |target: Box<_>| Some((target, message.as_mut()?.separate_copy()?));
             if let Some((target, copy)) = target.take().and_then(copy) {
                 effects.add(target.dead_letter(copy));
+                pushed = Err(PushError::DeadLettered);
             }
         }
         pushed

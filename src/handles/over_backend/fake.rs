@@ -16,7 +16,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
-    engine::vhost::{Published, QueueDeclared, VirtualHost},
+    engine::vhost::{Published, QueueDeclared, Refusal, VirtualHost},
     handles::broker::{Broker, Credentials},
     model::{
         descriptions::{Exchange, Queue},
@@ -246,7 +246,10 @@ fn publish(channel: &Channel, message: Outbound) -> Confirmation {
                     ConfirmOutcome::Ack if returned => Err(NotPublished::NoRoute),
                     ConfirmOutcome::Ack => Ok(Published::to_one()),
                     ConfirmOutcome::Nack => Err(NotPublished::Refused {
-                        queue: routing_key,
+                        by: Refusal {
+                            queue: routing_key,
+                            dead_lettered: false,
+                        },
                         refused: 1,
                     }),
                 };

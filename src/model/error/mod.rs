@@ -129,6 +129,10 @@ pub enum Error {
     Refused {
         /// The first queue that refused the message, or the delayed exchange that cannot delay it.
         queue: Name,
+        /// A queue that refused the message has dead-lettered it, as
+        /// [`RejectPublishDlx`](crate::Overflow::RejectPublishDlx) says. Another publish of the
+        /// message would make another dead letter.
+        dead_lettered: bool,
     },
     /// A `Local` payload would reach several queues, and there is only one value.
     #[error(

@@ -242,7 +242,10 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
 
 fn without_code() -> Vec<Error> {
     vec![
-        Error::Refused { queue: name("q") },
+        Error::Refused {
+            queue: name("q"),
+            dead_lettered: false,
+        },
         Error::NotShareable {
             type_name: "File",
             queues: 2,

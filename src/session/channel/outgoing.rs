@@ -250,8 +250,8 @@ impl ChannelCore {
         let published = match self.publish_result(&outgoing, is_reply, confirmation) {
             Ok(published) => published,
             Err(NotPublished::Invalid(error)) => return Err(error),
-            Err(NotPublished::Refused { queue, .. }) if on_full == OnFull::Refuse => {
-                return Err(Error::Refused { queue });
+            Err(NotPublished::Refused { by, .. }) if on_full == OnFull::Refuse => {
+                return Err(by.into());
             }
             // It is in no queue, and its confirm says so.
             Err(NotPublished::Refused { refused, .. }) => Published::refused(refused),

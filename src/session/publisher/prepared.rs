@@ -12,7 +12,7 @@ use super::{
 use crate::{
     engine::{
         queue::Move,
-        vhost::{BlockedPublish, Patience, Published, PushFailure, Route},
+        vhost::{BlockedPublish, Patience, Published, PushFailure, Refusal, Route},
     },
     message::{
         envelope::{Address, Envelope},
@@ -49,8 +49,8 @@ pub(crate) struct Prepared<'a> {
 pub(crate) enum NotPublished {
     /// It is mandatory, and no queue is on its way.
     NoRoute,
-    /// Every queue on its way refused it, this one first.
-    Refused { queue: Name, refused: usize },
+    /// Every queue on its way refused it.
+    Refused { by: Refusal, refused: usize },
     /// It would be in several queues, and cannot be shared.
     NotShareable {
         type_name: &'static str,
@@ -65,7 +65,7 @@ impl NotPublished {
     pub(crate) fn into_error(self, exchange: &Name, routing_key: &str) -> Error {
         match self {
             NotPublished::NoRoute => Error::no_route(exchange, routing_key),
-            NotPublished::Refused { queue, .. } => Error::Refused { queue },
+            NotPublished::Refused { by, .. } => by.into(),
             NotPublished::NotShareable { type_name, queues } => {
                 Error::NotShareable { type_name, queues }
             }
@@ -236,8 +236,8 @@ impl<'a> Prepared<'a> {
                     Ok(Published::default())
                 }
                 Err(PushFailure::NoRoute) => Err(NotPublished::NoRoute),
-                Err(PushFailure::Refused { queue, refused }) => {
-                    Err(NotPublished::Refused { queue, refused })
+                Err(PushFailure::Refused { by, refused }) => {
+                    Err(NotPublished::Refused { by, refused })
                 }
                 Err(PushFailure::NotShareable) => Err(NotPublished::NotShareable {
                     type_name: message

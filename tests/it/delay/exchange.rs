@@ -390,7 +390,7 @@ fn a_delayed_message_counts_against_the_budget_of_the_whole_virtual_host() -> Re
     producer.publish_message(text("two", 10))?;
     assert_eq!(broker.budget("b")?.used, 3);
     let refused = producer.publish_message(text("more", 10)).unwrap_err();
-    assert!(matches!(refused.error(), Error::Refused { queue } if queue == "x"));
+    assert!(matches!(refused.error(), Error::Refused { queue, .. } if queue == "x"));
     clock.advance(ms(10));
     assert_eq!((mailbox.len(), broker.budget("b")?.used), (1, 3));
     mailbox.get()?.ack()?;

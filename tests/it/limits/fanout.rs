@@ -294,7 +294,7 @@ fn the_payload_comes_back_whole_after_a_wait_for_several_queues() -> Result {
     }
     let producer = broker.producer::<String>(&exchange)?;
     let refused = producer.try_publish("out".to_owned()).unwrap_err();
-    assert!(matches!(refused.error(), Error::Refused { queue } if **queue == *"c"));
+    assert!(matches!(refused.error(), Error::Refused { queue, .. } if **queue == *"c"));
     let late = producer.publish_timeout(refused.into_inner(), Duration::from_millis(1));
     assert_eq!(
         late.unwrap_err().into_parts(),
@@ -382,7 +382,8 @@ fn a_channel_confirms_a_message_when_its_last_queue_has_it_or_has_refused_it() -
     assert_eq!(
         full,
         Err(Error::Refused {
-            queue: "b".parse()?
+            queue: "b".parse()?,
+            dead_lettered: false
         })
     );
     let short = Duration::from_millis(1);

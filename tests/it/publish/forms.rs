@@ -98,7 +98,8 @@ fn no_try_form_waits() -> Result {
         assert_eq!(
             refused,
             Err(Error::Refused {
-                queue: "q".parse()?
+                queue: "q".parse()?,
+                dead_lettered: false
             }),
             "{number}"
         );

@@ -154,6 +154,11 @@ fn a_mandatory_message_all_of_whose_queues_refuse_comes_back() {
     }
     let producer = broker.producer::<Vec<String>>(&fanout).unwrap();
     let error = producer.publish(vec!["x".to_owned()]).unwrap_err();
+    let expected = Error::Refused {
+        queue: "a".parse().unwrap(),
+        dead_lettered: true,
+    };
+    assert_eq!(error.error(), &expected);
     assert_eq!(error.into_inner(), ["x"]);
     for _ in 0..2 {
         let delivery = buried.try_recv().unwrap();

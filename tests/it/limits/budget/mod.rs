@@ -59,7 +59,8 @@ fn ready_and_unsettled_messages_of_all_covered_queues_count_together() {
     assert_eq!(
         error.error(),
         &Error::Refused {
-            queue: "other".parse().unwrap()
+            queue: "other".parse().unwrap(),
+            dead_lettered: false
         }
     );
     assert_eq!(error.into_inner(), "xx");

@@ -32,7 +32,7 @@ fn a_blocking_budget_lets_its_publishers_wait_for_room_in_every_form() {
     assert!(producer.try_publish(text(9)).is_err(), "one byte is free");
     producer.try_publish(text(1)).unwrap();
     assert_eq!(used(&broker), 10);
-    let full = |error: &Error| matches!(error, Error::Refused { queue } if **queue == *"q");
+    let full = |error: &Error| matches!(error, Error::Refused { queue, .. } if **queue == *"q");
     assert!(full(producer.try_publish(text(1)).unwrap_err().error()));
     assert!(full(
         producer
