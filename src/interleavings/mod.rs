@@ -19,6 +19,7 @@ mod drain;
 mod ends;
 mod pause;
 mod policies;
+mod retry;
 mod timer;
 mod topology;
 mod unseen;

@@ -3,6 +3,7 @@
 
 use std::{
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -10,10 +11,12 @@ use crate::{
     engine::queue::{InFlight, Move},
     runtime::{
         clock::Time,
+        signal::Signal,
         sync::{
             Mutex,
             atomic::{AtomicBool, Ordering::SeqCst},
         },
+        waiter::{Ticket, WaitList, Waitable},
     },
 };
 
@@ -26,6 +29,8 @@ pub(crate) struct Drain {
     /// Whether a message returned so late that it is not delivered again.
     ran_out: AtomicBool,
     in_flight: Arc<InFlight>,
+    /// Set right after `began`, for those who wait for it.
+    begin: Signal,
 }
 
 /// The times of a drain.
@@ -44,7 +49,7 @@ const LEAST: Duration = Duration::from_millis(1);
 const MARGIN: Duration = Duration::from_micros(100);
 
 impl Drain {
-    /// Begins the drain, which ends at `ends` at the latest.
+    /// Begins the drain, which ends at `ends` at the latest. Must not be called under a lock.
     pub(crate) fn begin(&self, time: &Time, ends: Option<Instant>) {
         // The time of a manual clock stands still, so nothing is delayed by it.
         let times = time.manual().is_none().then(|| Times {
@@ -53,6 +58,7 @@ impl Drain {
         });
         *self.times.lock() = times;
         self.began.store(true, SeqCst);
+        self.begin.set();
     }
 
     #[inline]
@@ -95,6 +101,19 @@ impl Drain {
         }
         let doubled = LEAST * (1 << (returns - 1).min(10));
         doubled.min(lasted).min(left / 2).clamp(LEAST, MOST)
+    }
+}
+
+/// Ready once the drain has begun.
+impl Waitable for Drain {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        self.begin.attempt(ticket)
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        self.begin.with_waiters(f);
     }
 }
 

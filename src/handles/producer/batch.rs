@@ -128,7 +128,7 @@ impl<T: Payload> Producer<T> {
         let mut payloads = payloads.into_iter();
         let mut results = Vec::new();
         while let Some(rest) = self.next_run(&mut payloads, &mut results) {
-            if self.publisher.gate().is_remote() {
+            if self.starts_all() {
                 for started in self.start_all(rest) {
                     results.push(match started {
                         Ok((completion, envelope, original)) => {
@@ -157,7 +157,7 @@ impl<T: Payload> Producer<T> {
         while let Some(rest) = self.next_run(&mut payloads, &mut results) {
             // An engine outside of this process confirms one publish while the next one starts. It
             // refuses one that does not wait for its confirm.
-            if self.publisher.gate().is_remote() && on_full() != OnFull::Refuse {
+            if self.starts_all() && on_full() != OnFull::Refuse {
                 let gate = self.publisher.gate();
                 let started = self.start_all(rest);
                 results.extend(started.into_iter().map(|started| match started {
@@ -172,6 +172,12 @@ impl<T: Payload> Producer<T> {
             }
         }
         results
+    }
+
+    /// Whether the publishes of a batch are under way together. With a retry they come one by one,
+    /// so that none overtakes a refused one.
+    fn starts_all(&self) -> bool {
+        self.publisher.gate().is_remote() && self.retry.is_none()
     }
 
     /// Takes the next payloads, and pushes as many as possible in one critical section. Returns the

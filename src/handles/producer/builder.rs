@@ -160,9 +160,9 @@ impl<T: Payload> ProducerBuilder<T> {
     /// Sets the function that computes the size of a message in bytes, for limits, budgets and
     /// counts.
     ///
-    /// The producer calls the function once for each message, when it publishes the message. The
-    /// default is the length of text and bytes. For any other type it is the size of the type,
-    /// without its data on the heap. A size over 2^48 bytes counts as 2^48.
+    /// The producer calls the function once for each attempt to publish a message. The default is
+    /// the length of text and bytes. For any other type it is the size of the type, without its
+    /// data on the heap. A size over 2^48 bytes counts as 2^48.
     pub fn sized_by(mut self, size: fn(&T) -> u64) -> Self {
         self.sized_by = Some(size);
         self
@@ -239,6 +239,7 @@ impl<T: Payload> ProducerBuilder<T> {
             codec: self.codec,
             always_encode,
             sized_by: self.sized_by,
+            retry: None,
         })
     }
 }

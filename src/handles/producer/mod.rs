@@ -9,6 +9,7 @@
 //! - `send`: the way of a payload from the producer to the queues.
 //! - `completed`: the properties that the payload type adds to a message.
 //! - `refused`: [`PublishError`].
+//! - `retry`: publishing again what queues refuse.
 
 mod batch;
 mod builder;
@@ -16,6 +17,7 @@ mod claimed;
 mod completed;
 mod forms;
 mod refused;
+mod retry;
 mod send;
 
 use std::{fmt, sync::Arc};
@@ -24,6 +26,8 @@ pub use self::{
     builder::{Destination, ProducerBuilder},
     refused::PublishError,
 };
+
+use self::retry::Retry;
 
 use crate::{
     engine::vhost::Published,
@@ -67,6 +71,8 @@ pub struct Producer<T: Payload> {
     always_encode: bool,
     /// The function that computes the size of a payload, if the builder set one.
     sized_by: Option<fn(&T) -> u64>,
+    /// `None` if a refused message is not published again.
+    retry: Option<Arc<Retry>>,
 }
 
 impl<T: Payload> Producer<T> {
@@ -92,6 +98,7 @@ impl<T: Payload> Producer<T> {
     /// Every error returns the payload to the caller.
     /// - [`Error::NoRoute`](crate::Error::NoRoute) if the message is mandatory and unroutable.
     /// - [`Error::Refused`](crate::Error::Refused) if no queue took the message and one refused it.
+    ///   [`retry`](Self::retry) tries again.
     /// - [`Error::NotShareable`](crate::Error::NotShareable) if a [`Local`](crate::Local) payload
     ///   would reach more than one queue.
     /// - [`Error::NotFound`](crate::Error::NotFound) if the exchange does not exist any more.
@@ -183,6 +190,7 @@ impl<T: Payload> Clone for Producer<T> {
             codec: self.codec.clone(),
             always_encode: self.always_encode,
             sized_by: self.sized_by,
+            retry: self.retry.clone(),
         }
     }
 }
@@ -193,6 +201,7 @@ impl<T: Payload> fmt::Debug for Producer<T> {
             .field("exchange", self.exchange())
             .field("routing_key", self.routing_key())
             .field("mandatory", &self.publisher.is_mandatory())
+            .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
 }

@@ -184,6 +184,17 @@ impl<T: Payload> Producer<T> {
         overrides: Overrides<'_>,
         on_full: OnFull,
     ) -> Result<Published, PublishError<T>> {
+        self.attempt(payload, on_full, |payload, on_full| {
+            self.send_once(payload, overrides, on_full)
+        })
+    }
+
+    fn send_once(
+        &self,
+        payload: T,
+        overrides: Overrides<'_>,
+        on_full: OnFull,
+    ) -> Result<Published, PublishError<T>> {
         let made = self.make_plain(payload, overrides, on_full);
         made.and_then(|made| self.push(made, on_full))
             .map_err(PublishError::of_payload)
@@ -210,6 +221,15 @@ impl<T: Payload> Producer<T> {
     }
 
     async fn send_async(
+        &self,
+        payload: T,
+        overrides: Overrides<'_>,
+    ) -> Result<Published, PublishError<T>> {
+        self.attempt_async(payload, |payload| self.send_once_async(payload, overrides))
+            .await
+    }
+
+    async fn send_once_async(
         &self,
         payload: T,
         overrides: Overrides<'_>,
@@ -257,6 +277,16 @@ impl<T: Payload> Producer<T> {
         message: Message<T>,
         on_full: OnFull,
     ) -> Result<Published, PublishError<Message<T>>> {
+        self.attempt(message, on_full, |message, on_full| {
+            self.send_message_once(message, on_full)
+        })
+    }
+
+    fn send_message_once(
+        &self,
+        message: Message<T>,
+        on_full: OnFull,
+    ) -> Result<Published, PublishError<Message<T>>> {
         let (payload, properties, rest) = Rest::split(message);
         let failed = match self.make_message(payload, properties, &rest, on_full) {
             Ok((made, completed)) => match self.push(made, on_full) {
@@ -270,6 +300,14 @@ impl<T: Payload> Producer<T> {
 
     /// Same as [`send_message`](Self::send_message), for a task.
     pub(super) async fn send_message_async(
+        &self,
+        message: Message<T>,
+    ) -> Result<Published, PublishError<Message<T>>> {
+        self.attempt_async(message, |message| self.send_message_once_async(message))
+            .await
+    }
+
+    async fn send_message_once_async(
         &self,
         message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {

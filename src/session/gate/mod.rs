@@ -8,7 +8,7 @@ mod remote;
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -398,6 +398,11 @@ impl Gate {
     /// The end of a wait of at most `timeout`. `None` if it is too far away.
     pub(crate) fn deadline(&self, timeout: Duration) -> Option<Deadline<'_>> {
         self.vhost.time().deadline(timeout)
+    }
+
+    /// The time. Reads the clock, which may be user code.
+    pub(crate) fn now(&self) -> Instant {
+        self.vhost.time().now()
     }
 
     /// Whether typed producers encode every payload.

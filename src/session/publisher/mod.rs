@@ -1,14 +1,17 @@
 //! Publishing to one exchange: the untyped twin of [`Subscriber`](super::subscriber::Subscriber).
 //!
 //! The one place where a publish is checked, routed and waited for. Files: `route_cache` remembers
-//! routes; `prepared` is a publish that has passed its checks.
+//! routes; `prepared` is a publish that has passed its checks; `pause` is the wait before a publish
+//! is tried again.
 
+mod pause;
 mod prepared;
 mod route_cache;
 
 use std::{sync::Arc, time::Duration, vec};
 
 pub(crate) use self::{
+    pause::Pause,
     prepared::{NotPublished, Prepared},
     route_cache::CachedRoute,
 };

@@ -4,4 +4,5 @@ mod batches;
 mod forms;
 mod properties;
 mod refused;
+mod retry;
 mod routes;
