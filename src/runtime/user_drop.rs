@@ -5,7 +5,8 @@
 //! consumer, a delivery or a broker, whose messages have payloads again. These inner drops wait in
 //! a list until the outer one is over. So a chain of them needs no stack, however long it is.
 //!
-//! On a timer thread no such drop runs, and no waker of a task. They go [`Elsewhere`].
+//! On a timer thread no such drop runs, no waker of a task, and no other code of the user. They go
+//! [`Elsewhere`].
 
 use std::{cell::Cell, mem::ManuallyDrop, sync::Arc, task::Waker};
 
@@ -18,6 +19,9 @@ pub(crate) trait Elsewhere: Send + Sync {
 
     /// Has a value dropped.
     fn drop_value(&self, value: Box<dyn Send>);
+
+    /// Has code called that may take long.
+    fn call(&self, code: Box<dyn FnOnce() + Send>);
 }
 
 /// Why a value is not dropped at once.
@@ -58,6 +62,18 @@ pub(crate) fn elsewhere() -> Option<Arc<dyn Elsewhere>> {
         Some(Waiting::Elsewhere(elsewhere)) => Some(Arc::clone(elsewhere)),
         Some(Waiting::Outer(_)) | None => None,
     })
+}
+
+/// Calls code of the user. Must not be called under a lock.
+///
+/// A panic of the code ends here. On a timer thread, another thread calls it.
+pub(crate) fn call_user_code(code: impl FnOnce() + Send + 'static) {
+    match elsewhere() {
+        None => {
+            catch_panic(code);
+        }
+        Some(elsewhere) => elsewhere.call(Box::new(code)),
+    }
 }
 
 /// Drops a value whose `Drop` is user code. Must not be called under a lock.

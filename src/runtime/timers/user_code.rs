@@ -1,9 +1,11 @@
 //! The threads for the user code that is due on a broker's timer thread.
 //!
 //! The timer thread runs no user code but the clock. Such code may be slow, or wait for a lock that
-//! the thread holds which ends the broker. So the wakers of tasks and the values to be dropped go
-//! to two other threads, one for each kind: a drop that takes long keeps no task asleep. Each
-//! thread starts when it is first needed, and is parked while it has nothing to do. The timer
+//! the thread holds which ends the broker. So it goes to other threads, of its own for each kind: a
+//! drop that takes long keeps no task asleep. The wakers of tasks have one thread, and so have the
+//! values to be dropped. Calls have as many as are busy: none waits for another.
+//!
+//! A thread starts when it is first needed, and is parked while it has nothing to do. The timer
 //! thread itself wakes parked threads, since that runs no user code.
 
 use std::{
@@ -17,10 +19,10 @@ use crate::runtime::{
     catch_panic::catch_panic,
     sync::{
         Mutex,
-        thread::{self, JoinHandle},
+        thread::{self, Thread, ThreadId},
     },
     user_drop::{Elsewhere, drop_user_value},
-    waiter::{Ticket, WaitList, Waitable},
+    waiter::{Ticket, WaitList, Waitable, Wake},
 };
 
 /// The threads of a broker for user code that is due on its timer thread.
@@ -31,24 +33,34 @@ use crate::runtime::{
 pub(crate) struct UserCode {
     wakers: Arc<UserThread>,
     drops: Arc<UserThread>,
+    calls: Arc<UserThread>,
 }
 
 impl UserCode {
     pub(crate) fn new() -> UserCode {
         UserCode {
-            wakers: Arc::new(UserThread::new("leveret-wakers")),
-            drops: Arc::new(UserThread::new("leveret-drops")),
+            wakers: Arc::new(UserThread::new("leveret-wakers", 1)),
+            drops: Arc::new(UserThread::new("leveret-drops", 1)),
+            calls: Arc::new(UserThread::new("leveret-calls", usize::MAX)),
         }
     }
 
+    /// The threads of wakers and drops. An end need not wait for calls.
     pub(crate) fn threads(&self) -> [Arc<UserThread>; 2] {
         [Arc::clone(&self.wakers), Arc::clone(&self.drops)]
+    }
+
+    /// The threads of calls.
+    #[cfg(test)]
+    pub(super) fn calls(&self) -> &Arc<UserThread> {
+        &self.calls
     }
 
     /// Ends the threads once they have run what they have. Does not wait for that.
     pub(crate) fn stop(&self) {
         self.wakers.stop();
         self.drops.stop();
+        self.calls.stop();
     }
 }
 
@@ -62,6 +74,12 @@ impl Elsewhere for UserCode {
     fn drop_value(&self, value: Box<dyn Send>) {
         self.drops.add(Box::new(move || drop_user_value(value)));
     }
+
+    fn call(&self, code: Box<dyn FnOnce() + Send>) {
+        self.calls.add(Box::new(move || {
+            catch_panic(code);
+        }));
+    }
 }
 
 impl Drop for UserCode {
@@ -70,10 +88,11 @@ impl Drop for UserCode {
     }
 }
 
-/// A thread for user code, first come first served. It can be waited for: it is ready when it has
-/// run all that it has.
+/// A thread for user code, first come first served, or several of them. They can be waited for:
+/// ready when they have run all that they have.
 pub(crate) struct UserThread {
     name: &'static str,
+    most: usize,
     // A leaf: while it is held, no user code runs and no other lock is taken.
     state: Mutex<UserThreadState>,
 }
@@ -81,28 +100,64 @@ pub(crate) struct UserThread {
 #[derive(Default)]
 struct UserThreadState {
     work: VecDeque<Box<dyn FnOnce() + Send>>,
-    is_running: bool,
-    /// The thread that takes the work. It removes itself when it ends.
-    thread: Option<JoinHandle<()>>,
+    /// The threads that take the work. Each removes itself when it ends.
+    threads: Vec<ThreadId>,
+    /// The one of them that is parked, or about to park.
+    idle: Option<Thread>,
     stopped: bool,
     waiting: WaitList,
 }
 
 impl UserThreadState {
     fn is_idle(&self) -> bool {
-        self.work.is_empty() && !self.is_running
+        self.work.is_empty() && self.threads.len() == usize::from(self.idle.is_some())
     }
 
     fn is_current(&self) -> bool {
-        let current = |thread: &JoinHandle<()>| thread.thread().id() == thread::current().id();
-        self.thread.as_ref().is_some_and(current)
+        self.threads.contains(&thread::current().id())
+    }
+}
+
+/// What a thread does next.
+enum Next {
+    Run(Box<dyn FnOnce() + Send>),
+    Park,
+    End,
+}
+
+impl UserThreadState {
+    /// The next step of the current thread, and the waits that end with it.
+    fn next(&mut self) -> (Next, Vec<Wake>) {
+        let current = thread::current();
+        // A park may end by itself.
+        self.idle.take_if(|idle| idle.id() == current.id());
+        if let Some(work) = self.work.pop_front() {
+            return (Next::Run(work), Vec::new());
+        }
+        let next = match self.stopped || self.idle.is_some() {
+            // Work that comes later starts another thread.
+            true => {
+                self.threads.retain(|id| *id != current.id());
+                Next::End
+            }
+            false => {
+                self.idle = Some(current);
+                Next::Park
+            }
+        };
+        let wakes = match self.is_idle() {
+            true => self.waiting.take_all(),
+            false => Vec::new(),
+        };
+        (next, wakes)
     }
 }
 
 impl UserThread {
-    fn new(name: &'static str) -> UserThread {
+    fn new(name: &'static str, most: usize) -> UserThread {
         UserThread {
             name,
+            most,
             state: Mutex::default(),
         }
     }
@@ -114,18 +169,18 @@ impl UserThread {
         self.wake_or_start(&mut state);
     }
 
-    /// Wakes the thread, or starts one for the work. If the system cannot start one now, the next
-    /// call tries again.
+    /// Wakes the idle thread, or starts one for the work. If the system cannot start one now, the
+    /// next call tries again.
     fn wake_or_start(self: &Arc<Self>, state: &mut UserThreadState) {
-        match &state.thread {
-            Some(thread) => thread.thread().unpark(),
-            None if state.work.is_empty() => {}
+        match state.idle.take() {
+            Some(idle) => idle.unpark(),
+            None if state.work.is_empty() || state.threads.len() >= self.most => {}
             None => {
-                let thread = Arc::clone(self);
-                state.thread = thread::Builder::new()
+                let user_thread = Arc::clone(self);
+                let started = thread::Builder::new()
                     .name(self.name.to_owned())
-                    .spawn(move || thread.run())
-                    .ok();
+                    .spawn(move || user_thread.run());
+                state.threads.extend(started.map(|it| it.thread().id()));
             }
         }
     }
@@ -133,27 +188,13 @@ impl UserThread {
     /// The thread.
     fn run(&self) {
         loop {
-            let mut wakes = Vec::new();
-            let (next, ends) = {
-                let mut state = self.state.lock();
-                let next = state.work.pop_front();
-                state.is_running = next.is_some();
-                if next.is_none() {
-                    wakes = state.waiting.take_all();
-                }
-                let ends = next.is_none() && state.stopped;
-                if ends {
-                    // Work that comes later starts another thread.
-                    state.thread = None;
-                }
-                (next, ends)
-            };
+            let (next, wakes) = self.state.lock().next();
             wakes.into_iter().for_each(|wake| wake.wake());
             match next {
-                Some(work) => work(),
-                None if ends => return,
+                Next::Run(work) => work(),
                 // An `add` or a `stop` since the lock was released has left its unpark behind.
-                None => thread::park(),
+                Next::Park => thread::park(),
+                Next::End => return,
             }
         }
     }
@@ -164,10 +205,10 @@ impl UserThread {
         self.wake_or_start(&mut state);
     }
 
-    /// Whether there is a thread.
+    /// How many threads there are.
     #[cfg(test)]
-    pub(super) fn has_started(&self) -> bool {
-        self.state.lock().thread.is_some()
+    pub(super) fn count(&self) -> usize {
+        self.state.lock().threads.len()
     }
 }
 

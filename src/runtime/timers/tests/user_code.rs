@@ -1,6 +1,7 @@
 //! The threads for user code, without timers.
 
 use std::{
+    collections::HashSet,
     sync::{
         Mutex,
         mpsc::{self, Receiver, Sender},
@@ -101,11 +102,11 @@ fn a_slow_drop_keeps_no_task_asleep_and_the_next_drop_waits() {
 #[test]
 fn no_thread_is_there_before_the_first_work_and_after_the_stop() {
     let user_code = UserCode::new();
-    assert!(!user_code.threads()[1].has_started());
+    assert_eq!(user_code.threads()[1].count(), 0);
     let (report, reports) = mpsc::channel();
     user_code.drop_value(Box::new(Dropped(Reporter::quick(&report))));
     reports.recv_timeout(TIME_LIMIT).unwrap();
-    assert!(user_code.threads()[1].has_started());
+    assert_eq!(user_code.threads()[1].count(), 1);
     user_code.stop();
     until_ended(&user_code);
     // Work that comes after the stop is done as well.
@@ -117,7 +118,7 @@ fn no_thread_is_there_before_the_first_work_and_after_the_stop() {
 /// An idle thread ends a moment after the stop.
 fn until_ended(user_code: &UserCode) {
     wait(user_code);
-    while user_code.threads()[1].has_started() {
+    while user_code.threads()[1].count() > 0 {
         thread::yield_now();
     }
 }
@@ -134,5 +135,30 @@ fn a_panic_ends_no_other_user_code() {
     let (report, reports) = mpsc::channel();
     user_code.drop_value(Box::new(Bomb));
     user_code.drop_value(Box::new(Dropped(Reporter::quick(&report))));
+    reports.recv_timeout(TIME_LIMIT).unwrap();
+}
+
+#[test]
+fn a_slow_call_keeps_no_other_waiting_and_one_thread_stays_for_the_next() {
+    let user_code = UserCode::new();
+    let (report, reports) = mpsc::channel();
+    let call = |reporter: Reporter| user_code.call(Box::new(move || reporter.report()));
+    let (slow, keeps): (Vec<_>, Vec<_>) = (0..3).map(|_| Reporter::new(&report)).unzip();
+    slow.into_iter().for_each(call);
+    let mut calling = HashSet::new();
+    for _ in 0..3 {
+        assert!(calling.insert(reports.recv_timeout(TIME_LIMIT).unwrap()));
+    }
+    assert_eq!(user_code.calls().count(), 3);
+    drop(keeps);
+    waiter::wait(user_code.calls(), None);
+    assert_eq!(user_code.calls().count(), 1);
+    call(Reporter::quick(&report));
+    assert!(calling.contains(&reports.recv_timeout(TIME_LIMIT).unwrap()));
+    user_code.stop();
+    while user_code.calls().count() > 0 {
+        thread::yield_now();
+    }
+    call(Reporter::quick(&report));
     reports.recv_timeout(TIME_LIMIT).unwrap();
 }
