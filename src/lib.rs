@@ -184,6 +184,7 @@
 //! | [`SimpleQueue`], while it is full | [`put`](SimpleQueue::put), [`put_message`](SimpleQueue::put_message) | [`try_put`](SimpleQueue::try_put), [`try_put_message`](SimpleQueue::try_put_message) | [`put_timeout`](SimpleQueue::put_timeout), [`put_message_timeout`](SimpleQueue::put_message_timeout) | [`put_async`](SimpleQueue::put_async), [`put_message_async`](SimpleQueue::put_message_async) |
 //! | [`Channel`], while a queue is full | [`basic_publish`](Channel::basic_publish) | [`try_basic_publish`](Channel::try_basic_publish) | [`basic_publish_timeout`](Channel::basic_publish_timeout) | [`basic_publish_async`](Channel::basic_publish_async) |
 //! | [`Channel`], for confirms | [`wait_for_confirms`](Channel::wait_for_confirms) | [`try_wait_for_confirms`](Channel::try_wait_for_confirms) | [`wait_for_confirms_timeout`](Channel::wait_for_confirms_timeout) | [`wait_for_confirms_async`](Channel::wait_for_confirms_async) |
+//! | [`Ticks`] | [`recv`](Ticks::recv) | [`try_recv`](Ticks::try_recv) | [`recv_timeout`](Ticks::recv_timeout) | [`recv_async`](Ticks::recv_async) |
 //! | the end of a [`Broker`] | [`shutdown`](Broker::shutdown) with `Duration::MAX` | `shutdown` with `Duration::ZERO` | [`shutdown`](Broker::shutdown) | [`shutdown_async`](Broker::shutdown_async) |
 //!
 //! An empty queue and a time-out have error types of their own ([`TryRecvError`],
@@ -268,6 +269,32 @@
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
+//! # Retries and schedules
+//!
+//! [`Producer::retry`] publishes again what full queues refuse, as a [`Backoff`] says.
+//! [`Broker::every`] publishes a message again and again, or makes [`Ticks`] for code of your own.
+//! With the feature `cron`, `Broker::cron` does so at the times of a cron expression. All of them
+//! follow the broker's clock.
+//!
+//! ```
+//! use leveret::{Backoff, Broker, ManualClock};
+//! use std::time::Duration;
+//!
+//! let clock = ManualClock::new();
+//! let broker = Broker::builder().clock(clock.clone()).build();
+//! let second = Duration::from_secs(1);
+//! let backoff = Backoff::new(second).max_attempts(5);
+//! let orders = broker.producer::<u32>("orders")?.retry(backoff);
+//! orders.publish(1)?; // tries again if the queue is full
+//!
+//! let chores = broker.producer::<String>("chores")?;
+//! let schedule = broker.every(60 * second).publish(&chores, || "sweep".to_owned())?;
+//! clock.advance(3_600 * second);
+//! assert_eq!(broker.purge("chores")?, 60);
+//! # drop(schedule);
+//! # Ok::<(), leveret::Error>(())
+//! ```
+//!
 //! # Durability
 //!
 //! There is none yet. `durable` and `persistent` are recorded, compared and shown. Neither survives
@@ -312,7 +339,7 @@
 //!
 //! ```text
 //! 7  management  snapshots, redrive, delayed messages
-//! 6  patterns    workers and their middlewares
+//! 6  patterns    workers and their middlewares, schedules
 //! 5  handles     broker, producer, consumer, simple queue, select
 //! 4  session     the gate, publishers, subscribers, connections, channels, the broker's core
 //! 3  engine      exchanges, queues, policies; above them the virtual host
@@ -389,14 +416,15 @@ pub use crate::{
         bytes::Bytes,
         descriptions::{Binding, Budget, BudgetPolicy, Exchange, Overflow, Queue},
         error::{
-            CancelReason, CodecError, EntityKind, Error, Inequivalent, Precondition, Resource,
-            Result, Scope,
+            CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, Precondition,
+            Resource, Result, ScheduleError, Scope,
         },
         exchange_kind::ExchangeKind,
         field_value::{FieldTable, FieldValue, TableTooDeep},
         message_totals::MessageTotals,
         name::{Name, NameTooLong},
     },
+    patterns::schedule::{MissedTickBehavior, Schedule, ScheduleBuilder, ScheduleCounts, Ticks},
     runtime::clock::{Clock, ManualClock, SystemClock},
     session::{
         broker_core::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport},

@@ -20,6 +20,7 @@ mod ends;
 mod pause;
 mod policies;
 mod retry;
+mod schedules;
 mod timer;
 mod topology;
 mod unseen;

@@ -1,7 +1,8 @@
-//! Programs around a consumer or a producer: workers and their middlewares.
+//! Programs around a consumer or a producer: workers, middlewares and schedules.
 //!
 //! They use the typed handles and never the engine, so that they work with every engine.
 
 pub mod middleware;
+pub(crate) mod schedule;
 pub(crate) mod verbs;
 pub mod worker;

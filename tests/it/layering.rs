@@ -133,8 +133,12 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "patterns",
-        holds: "workers and their middlewares",
-        floors: &[may(&["worker"]), may(&["middleware"]), may(&["verbs"])],
+        holds: "workers and their middlewares, schedules",
+        floors: &[
+            may(&["schedule", "worker"]),
+            may(&["middleware"]),
+            may(&["verbs"]),
+        ],
     },
     Folder {
         name: "management",

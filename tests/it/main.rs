@@ -30,6 +30,7 @@ mod model;
 mod payloads;
 mod publish;
 mod redrive;
+mod schedules;
 mod settle;
 mod stress;
 mod topology;

@@ -7,12 +7,14 @@
 mod codec;
 mod precondition;
 mod replies;
+mod schedule;
 
 use std::{fmt, sync::Arc};
 
 pub use self::{
     codec::CodecError,
     precondition::{Precondition, Resource},
+    schedule::{InvalidCron, ScheduleError},
 };
 use crate::model::{
     field_value::{FieldValue, TableTooDeep},
@@ -183,6 +185,12 @@ pub enum Error {
         /// The prefetch of the consumer.
         prefetch: u32,
     },
+    /// A schedule cannot begin.
+    #[error(transparent)]
+    InvalidSchedule(#[from] ScheduleError),
+    /// There are no more ticks: they were cancelled, or there have been as many as were wanted.
+    #[error("the schedule has ended")]
+    ScheduleEnded,
 }
 
 impl Error {
@@ -211,7 +219,9 @@ impl Error {
             | Error::NoReplyTo
             | Error::Thread(_)
             | Error::Timeout
-            | Error::PrefetchReached { .. } => return None,
+            | Error::PrefetchReached { .. }
+            | Error::InvalidSchedule(_)
+            | Error::ScheduleEnded => return None,
         })
     }
 

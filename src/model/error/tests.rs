@@ -257,6 +257,8 @@ fn without_code() -> Vec<Error> {
         Error::ShutDown,
         Error::BrokerDropped,
         Error::Timeout,
+        Error::ScheduleEnded,
+        ScheduleError::ZeroPeriod.into(),
         Error::PrefetchReached {
             queue: name("q"),
             prefetch: 16,

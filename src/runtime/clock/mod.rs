@@ -154,7 +154,6 @@ impl Time {
     }
 
     /// The deadline at a given instant.
-    #[cfg(all(test, shuttle))]
     pub(crate) fn until(&self, at: Instant) -> Deadline<'_> {
         Deadline { time: self, at }
     }

@@ -14,6 +14,7 @@ use std::{
 use super::{
     backend::Backend,
     gate::Gate,
+    publisher::Caller,
     subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
 };
 use crate::{
@@ -30,6 +31,8 @@ use crate::{
         clock::{Time, TimerTarget},
         sync::Mutex,
         time_out::{Alarm, Until},
+        timers::Timers,
+        waiter::Waitable,
     },
 };
 
@@ -224,10 +227,15 @@ impl Connection {
         self.gate().vhost().time()
     }
 
+    /// The timers of the broker.
+    pub(crate) fn timers(&self) -> &Timers {
+        self.gate().vhost().timers()
+    }
+
     /// A future that is ready after `time`. `None` if no instant can represent the end.
     pub(crate) fn after(&self, time: Duration) -> Option<Until<'_>> {
         let end = self.time().deadline(time)?.at();
-        Some(Until::new(self.gate().vhost().timers(), end))
+        Some(Until::new(self.timers(), end))
     }
 
     /// A future that is ready at an instant of the broker's clock.
@@ -238,7 +246,7 @@ impl Connection {
     /// Has `target` called after `time`. `None` if no instant can represent the end.
     pub(crate) fn alarm(&self, time: Duration, target: Weak<dyn TimerTarget>) -> Option<Alarm<'_>> {
         let end = self.time().deadline(time)?.at();
-        Some(Alarm::new(self.gate().vhost().timers(), end, target))
+        Some(Alarm::new(self.timers(), end, target))
     }
 
     pub(crate) fn core(&self) -> &Arc<ConnectionCore> {
@@ -247,6 +255,17 @@ impl Connection {
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.handle.core.gate
+    }
+
+    /// # Errors
+    /// Those of a closed connection.
+    pub(crate) fn check_open(&self) -> Result {
+        self.gate().check_open()
+    }
+
+    /// Ready once the connection is closed, also by the end of the broker.
+    pub(crate) fn closing(&self) -> impl Waitable<Output = ()> + Send + Sync + use<> {
+        self.gate().closing()
     }
 
     /// The user of this connection.

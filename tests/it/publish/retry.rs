@@ -24,7 +24,7 @@ fn full() -> Queue {
 }
 
 fn mailbox(broker: &Broker) -> SimpleQueue<u32> {
-    broker.simple_queue(&Queue::existing("full")).unwrap()
+    broker.simple_queue(Queue::existing("full")).unwrap()
 }
 
 /// A producer for the queue "full", which holds the number 0. Each wait for the next attempt lets
