@@ -7,6 +7,7 @@ mod expiry;
 mod fairness;
 mod iterate;
 mod pause;
+mod pause_model;
 mod receive;
 mod select;
 mod strict_order;
