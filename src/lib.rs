@@ -215,7 +215,9 @@
 //!
 //! Every type that serde can serialize and deserialize is a [`Payload`]. In memory the value itself
 //! travels. The broker encodes it when a consumer of another type receives it. The encoding is
-//! JSON, unless the producer has another [codec](codec::Codec).
+//! JSON, unless the producer has another [codec](codec::Codec): `MsgPack`, `Cbor`, or one of these
+//! compressed by `Gzip` or `Zstd`, each with a feature of its own (`msgpack`, `cbor`, `gzip`,
+//! `zstd`).
 //!
 //! ```
 //! use leveret::{Broker, Local};

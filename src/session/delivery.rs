@@ -313,11 +313,13 @@ fn open_body<T: Payload>(
     envelope: &Envelope,
     codecs: &Codecs,
 ) -> Result<Option<Box<T>>, CodecError> {
-    let content_type = envelope.properties().content_type.as_deref();
+    let properties = envelope.properties();
+    let content_type = properties.content_type.as_deref();
+    let encoding = properties.content_encoding.as_deref();
     let codec = envelope.meta().and_then(|meta| meta.codec.as_deref());
     let codec = codec.unwrap_or(&Json);
     decoding::<T, _>(content_type, || {
-        T::open(envelope.body(), codec, content_type, codecs)
+        T::open(envelope.body(), codec, content_type, encoding, codecs)
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     message::{
-        codec::{Codec, Json},
+        codec::{Codec, Json, is_compression},
         envelope::Meta,
         headers::cc_bcc,
         payload::{Payload, SealedPayload},
@@ -78,23 +78,25 @@ pub(super) fn complete<T: Payload>(
 /// Sets the content type and the content encoding, if the message has none.
 fn typed<T: Payload>(properties: Properties, codec: Option<&dyn Codec>) -> Properties {
     let codec: &dyn Codec = codec.unwrap_or(&Json);
-    match (
-        &properties.content_type,
-        <T as SealedPayload>::content_type(codec),
-    ) {
-        (None, Some(content_type)) => {
-            let content_type = content_type.to_owned();
-            let properties = properties.content_type(content_type);
-            match codec.content_encoding() {
-                Some(encoding) if properties.content_encoding.is_none() => {
-                    let encoding = encoding.to_owned();
-                    properties.content_encoding(encoding)
-                }
-                _ => properties,
-            }
+    let Some(content_type) = <T as SealedPayload>::content_type(codec) else {
+        return properties;
+    };
+    let mut properties = properties;
+    let is_typed = properties.content_type.is_some();
+    properties
+        .content_type
+        .get_or_insert_with(|| content_type.to_owned());
+    match <T as SealedPayload>::content_encoding(codec) {
+        // A message with a content type of its own has its own encoding of letters, too. A
+        // compression must be named all the same, or nothing would undo it.
+        Some(encoding) if !is_typed || is_compression(encoding) => {
+            properties
+                .content_encoding
+                .get_or_insert_with(|| encoding.to_owned());
         }
-        _ => properties,
+        _ => {}
     }
+    properties
 }
 
 /// The maximum size of a message, in bytes. A larger size counts as this one, so that sums of sizes

@@ -4,7 +4,7 @@
 //! [`Raw`] decode such messages into a consumer's own types (a newtype of a string, an enum of
 //! plain words), and encode those types.
 
-use super::{Codec, Reader};
+use super::{Codec, Reader, failure};
 use crate::model::{bytes::Bytes, error::CodecError};
 use serde::{
     Deserializer,
@@ -173,8 +173,4 @@ impl<'de> Deserializer<'de> for Octets<'de> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string
         option unit unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
-}
-
-fn failure(codec: &dyn Codec, error: impl std::fmt::Display) -> CodecError {
-    CodecError::new(codec.content_type(), error)
 }

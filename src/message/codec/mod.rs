@@ -8,17 +8,31 @@
 //! Every `encode` and `decode` runs user code, since serde's traits are implemented by the user.
 //! Never call one under a lock. One that panics is one that fails: the callers contain the panic.
 
+#[cfg(feature = "cbor")]
+mod cbor;
+mod compression;
 mod formats;
+#[cfg(feature = "msgpack")]
+mod msgpack;
 mod user_codec;
 
+#[cfg(feature = "cbor")]
+pub use self::cbor::Cbor;
+#[cfg(feature = "gzip")]
+pub use self::compression::Gzip;
+#[cfg(feature = "zstd")]
+pub use self::compression::Zstd;
 pub use self::formats::{Json, Raw, Text};
-pub(crate) use self::user_codec::UserCodec;
+#[cfg(feature = "msgpack")]
+pub use self::msgpack::MsgPack;
+pub(crate) use self::{compression::is_compression, user_codec::UserCodec};
 /// The crate with the types of a [`Codec`]'s methods: object-safe forms of serde's traits.
 pub use erased_serde;
 
 use crate::model::error::CodecError;
 use serde::de::DeserializeOwned;
 use std::{
+    borrow::Cow,
     fmt::{self, Debug},
     sync::Arc,
 };
@@ -72,7 +86,8 @@ pub trait Codec: Debug + Send + Sync {
     /// The content type of the encoded octets, such as `application/json`, without parameters.
     fn content_type(&self) -> &str;
 
-    /// The content encoding of its messages, if there is one, such as `utf-8`.
+    /// The content encoding of its messages, if there is one, such as `utf-8`. If it is `gzip` or
+    /// `zstd`, consumers undo that compression before a codec decodes the octets.
     fn content_encoding(&self) -> Option<&str> {
         None
     }
@@ -132,6 +147,8 @@ pub(crate) fn decode_with<T: DeserializeOwned>(
 pub struct Codecs {
     codecs: Vec<Arc<dyn Codec>>,
     restricted: bool,
+    /// The most octets that a payload decompresses to.
+    most_decompressed: u64,
 }
 
 impl Codecs {
@@ -148,6 +165,7 @@ impl Codecs {
         Self {
             codecs: Vec::new(),
             restricted: true,
+            most_decompressed: compression::MOST_DECOMPRESSED,
         }
     }
 
@@ -195,7 +213,40 @@ impl Codecs {
         Ok(Self {
             codecs,
             restricted: true,
+            ..self
         })
+    }
+
+    /// Limits the size of a decompressed payload, in bytes. The default is 64 MiB. A payload that
+    /// is larger does not decode, and [`CodecError::exceeded_limit`] has the limit. So a small
+    /// message cannot fill the memory.
+    ///
+    /// It needs the feature `gzip` or `zstd`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::RecvError;
+    /// use leveret::codec::{Codecs, Json};
+    ///
+    /// let broker = leveret::Broker::builder().always_encode().build();
+    /// # #[cfg(feature = "gzip")]
+    /// let codec = leveret::codec::Gzip::new(Json);
+    /// # #[cfg(not(feature = "gzip"))]
+    /// # let codec = leveret::codec::Zstd::new(Json);
+    /// let producer = broker.producer_builder::<Vec<u32>>("q").codec(codec).build()?;
+    /// producer.publish(vec![0; 10_000])?;
+    ///
+    /// let builder = broker.consumer_builder::<Vec<u32>>("q");
+    /// let consumer = builder.codecs(Codecs::default().max_decompressed(1_000)).build()?;
+    /// let Err(RecvError::Decode(undecoded)) = consumer.recv() else { panic!("it decodes") };
+    /// assert_eq!(undecoded.error().exceeded_limit(), Some(1_000));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
+    #[must_use]
+    pub fn max_decompressed(mut self, bytes: u64) -> Self {
+        self.most_decompressed = bytes;
+        self
     }
 
     /// The codec for a content type. Parameters and the case of letters do not matter.
@@ -251,12 +302,33 @@ impl Codecs {
         Codecs {
             codecs: vec![codec],
             restricted: false,
+            most_decompressed: compression::MOST_DECOMPRESSED,
         }
     }
 
     /// The first codec.
     pub(crate) fn first(&self) -> &dyn Codec {
         self.codecs.first().map_or(&Json, |codec| &**codec)
+    }
+
+    /// Undoes the compression of octets, if their content encoding is one.
+    ///
+    /// # Errors
+    ///
+    /// If the octets do not decompress, or are too many then.
+    pub(crate) fn undo_compression<'a>(
+        &self,
+        octets: &'a [u8],
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+    ) -> Result<Cow<'a, [u8]>, CodecError> {
+        let content_type = content_type.unwrap_or(NO_CONTENT_TYPE);
+        compression::undo(
+            octets,
+            content_type,
+            content_encoding,
+            self.most_decompressed,
+        )
     }
 
     pub(crate) fn is_restricted(&self) -> bool {
@@ -276,7 +348,7 @@ impl Codecs {
 
     fn refusal(&self, content_type: Option<&str>) -> CodecError {
         CodecError::new(
-            content_type.unwrap_or("no content type"),
+            content_type.unwrap_or(NO_CONTENT_TYPE),
             format!("not an accepted content type; accepted: {}", self.named()),
         )
     }
@@ -291,6 +363,7 @@ impl Default for Codecs {
         Self {
             codecs: vec![Arc::new(Json), Arc::new(Text), Arc::new(Raw)],
             restricted: false,
+            most_decompressed: compression::MOST_DECOMPRESSED,
         }
     }
 }
@@ -300,6 +373,16 @@ impl Debug for Codecs {
         f.debug_list().entries(self.content_types()).finish()
     }
 }
+
+/// The content type in errors about a message without one.
+const NO_CONTENT_TYPE: &str = "no content type";
+
+fn failure(codec: &dyn Codec, error: impl fmt::Display) -> CodecError {
+    CodecError::new(codec.content_type(), error)
+}
+
+#[cfg(any(feature = "cbor", feature = "msgpack"))]
+const TRAILING: &str = "there are octets behind the value";
 
 /// Whether two content types are the same, except for parameters (`; charset=utf-8`) and the case
 /// of letters.

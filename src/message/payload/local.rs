@@ -169,6 +169,7 @@ impl<T: Send + 'static> SealedPayload for Local<T> {
         body: &Body,
         _writer: &dyn Codec,
         content_type: Option<&str>,
+        _content_encoding: Option<&str>,
         _codecs: &Codecs,
     ) -> Result<Option<Box<Self>>, CodecError> {
         match body
@@ -213,6 +214,7 @@ impl<T: Send + Sync + ?Sized + 'static> SealedPayload for LocalArc<T> {
         body: &Body,
         _writer: &dyn Codec,
         content_type: Option<&str>,
+        _content_encoding: Option<&str>,
         _codecs: &Codecs,
     ) -> Result<Option<Box<Self>>, CodecError> {
         match body.downcast_ref::<Self>() {

@@ -31,7 +31,7 @@ use crate::{
     model::{bytes::Bytes, error::CodecError},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{any::Any, str};
+use std::{any::Any, borrow::Cow, str};
 
 /// A value that a producer can send and a consumer can receive.
 ///
@@ -105,6 +105,12 @@ mod sealed {
         /// encoded. Calls the codec.
         fn content_type(codec: &dyn Codec) -> Option<&str>;
 
+        /// The content encoding of a body of this type whose producer has `codec`. Calls the codec.
+        fn content_encoding(codec: &dyn Codec) -> Option<&str> {
+            let _ = codec;
+            None
+        }
+
         /// Prepares `body` for a consumer of this type. Runs user code.
         ///
         /// `None` means that the body holds a value of this type: [`Body::downcast_ref`] lends it,
@@ -113,15 +119,17 @@ mod sealed {
         /// the message returns to its queue, [`restore`](SealedPayload::restore) gets the value
         /// back.
         ///
-        /// `writer` is the codec of the producer of the message.
+        /// `writer` is the codec of the producer of the message. A compression is undone, except
+        /// for consumers of bytes.
         fn open(
             body: &Body,
             writer: &dyn Codec,
             content_type: Option<&str>,
+            content_encoding: Option<&str>,
             codecs: &Codecs,
         ) -> Result<Option<Box<Self>>, CodecError>;
 
-        /// Decodes octets that came with `content_type`. Runs user code.
+        /// Decodes octets that came with `content_type` and are not compressed. Runs user code.
         fn decode(
             octets: &[u8],
             content_type: Option<&str>,
@@ -166,16 +174,31 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SealedPayload for 
         Some(Encoding::of::<T>().content_type(codec))
     }
 
+    fn content_encoding(codec: &dyn Codec) -> Option<&str> {
+        match Encoding::of::<T>() {
+            Encoding::Text => Some("utf-8"),
+            Encoding::Octets | Encoding::Bytes => Some("binary"),
+            Encoding::Codec => codec.content_encoding(),
+        }
+    }
+
     fn open(
         body: &Body,
         writer: &dyn Codec,
         content_type: Option<&str>,
+        content_encoding: Option<&str>,
         codecs: &Codecs,
     ) -> Result<Option<Box<Self>>, CodecError> {
         if body.holds::<T>() {
             return codecs.check(content_type).map(|()| None);
         }
         let octets = body.encode(writer)?;
+        let octets = match Encoding::of::<T>() {
+            Encoding::Octets | Encoding::Bytes => Cow::Borrowed(&*octets),
+            Encoding::Text | Encoding::Codec => {
+                codecs.undo_compression(&octets, content_type, content_encoding)?
+            }
+        };
         Self::decode(&octets, content_type, codecs).map(|value| Some(Box::new(value)))
     }
 

@@ -209,23 +209,29 @@ fn a_consumer_of_another_type_decodes() {
     let codecs = Codecs::default();
     let body = Body::new(task());
     let json = Some("application/json");
-    assert!(Task::open(&body, &Json, json, &codecs).unwrap().is_none());
-    let value = serde_json::Value::open(&body, &Json, json, &codecs)
+    assert!(
+        Task::open(&body, &Json, json, None, &codecs)
+            .unwrap()
+            .is_none()
+    );
+    let value = serde_json::Value::open(&body, &Json, json, None, &codecs)
         .unwrap()
         .unwrap();
     assert_eq!(value["id"], 7);
     assert_eq!(
-        **Bytes::open(&body, &Json, json, &codecs).unwrap().unwrap(),
+        **Bytes::open(&body, &Json, json, None, &codecs)
+            .unwrap()
+            .unwrap(),
         *br#"{"id":7,"name":"seven"}"#
     );
     assert_eq!(
-        Vec::<u8>::open(&body, &Json, json, &codecs)
+        Vec::<u8>::open(&body, &Json, json, None, &codecs)
             .unwrap()
             .unwrap()
             .len(),
         23
     );
-    assert!(u32::open(&body, &Json, json, &codecs).is_err());
+    assert!(u32::open(&body, &Json, json, None, &codecs).is_err());
     assert_eq!(body.into_inner::<Task>().unwrap().unwrap(), task());
 }
 
@@ -266,16 +272,32 @@ fn a_restricted_set_holds_for_native_messages_text_and_bytes_too() {
             &Body::new(task()),
             &Json,
             Some("application/msgpack"),
+            None,
             &json
         )
         .is_err()
     );
     assert!(
-        Task::open(&Body::new(task()), &Json, Some("application/json"), &json)
-            .unwrap()
-            .is_none()
+        Task::open(
+            &Body::new(task()),
+            &Json,
+            Some("application/json"),
+            None,
+            &json
+        )
+        .unwrap()
+        .is_none()
     );
-    assert!(String::open(&Body::new(String::new()), &Json, Some("text/plain"), &json).is_err());
+    assert!(
+        String::open(
+            &Body::new(String::new()),
+            &Json,
+            Some("text/plain"),
+            None,
+            &json
+        )
+        .is_err()
+    );
     assert!(String::decode(b"", Some("text/html"), &json).is_err());
     assert!(Bytes::decode(b"", Some("image/png"), &json).is_err());
 }
@@ -286,13 +308,17 @@ fn a_local_is_taken_out_and_put_back() {
     type Job = Local<Box<dyn Fn() -> i32 + Send>>;
     assert!(body.downcast_ref::<Job>().is_none());
     let codecs = Codecs::default().accept(["json"]).unwrap();
-    let job = Job::open(&body, &Json, None, &codecs).unwrap().unwrap();
+    let job = Job::open(&body, &Json, None, None, &codecs)
+        .unwrap()
+        .unwrap();
     assert_eq!(job(), 42);
     // While it is taken out, no other call gets it.
-    assert!(Job::open(&body, &Json, None, &codecs).is_err());
+    assert!(Job::open(&body, &Json, None, None, &codecs).is_err());
     Job::restore(&body, job);
     assert_eq!(
-        Job::open(&body, &Json, None, &codecs).unwrap().unwrap()(),
+        Job::open(&body, &Json, None, None, &codecs)
+            .unwrap()
+            .unwrap()(),
         42
     );
     assert!(body.into_inner::<Job>().is_err());
@@ -315,8 +341,8 @@ fn a_local_is_neither_shared_nor_encoded_nor_read_as_something_else() {
             .to_string()
             .contains("Task>` cannot be encoded")
     );
-    assert!(Task::open(&body, &Json, None, &Codecs::default()).is_err());
-    let other = Local::<u8>::open(&body, &Json, None, &Codecs::default())
+    assert!(Task::open(&body, &Json, None, None, &Codecs::default()).is_err());
+    let other = Local::<u8>::open(&body, &Json, None, None, &Codecs::default())
         .unwrap_err()
         .to_string();
     assert!(
@@ -334,7 +360,7 @@ fn a_local_arc_is_shared_but_not_encoded() {
     let second = body.share().unwrap();
     assert_eq!(second.downcast_ref::<Greet>().unwrap()(), 1);
     assert!(
-        Greet::open(&second, &Json, None, &Codecs::none())
+        Greet::open(&second, &Json, None, None, &Codecs::none())
             .unwrap()
             .is_none()
     );

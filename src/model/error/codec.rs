@@ -18,6 +18,7 @@ use std::{fmt, sync::Arc};
 pub struct CodecError {
     content_type: Arc<str>,
     message: Arc<str>,
+    exceeded_limit: Option<u64>,
 }
 
 impl CodecError {
@@ -26,12 +27,37 @@ impl CodecError {
         CodecError {
             content_type: content_type.into(),
             message: message.to_string().into(),
+            exceeded_limit: None,
+        }
+    }
+
+    /// An error of a payload that decompresses to more than `limit` bytes.
+    pub fn over_limit(content_type: impl Into<Arc<str>>, limit: u64) -> CodecError {
+        let text = format_args!("the payload decompresses to more than {limit} bytes");
+        CodecError {
+            exceeded_limit: Some(limit),
+            ..CodecError::new(content_type, text)
         }
     }
 
     /// The content type of the codec.
     pub fn content_type(&self) -> &str {
         &self.content_type
+    }
+
+    /// The limit in bytes that the decompressed payload exceeds, if that is the reason.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::CodecError;
+    ///
+    /// let error = CodecError::over_limit("application/json", 1_000);
+    /// assert_eq!(error.exceeded_limit(), Some(1_000));
+    /// assert_eq!(error.message(), "the payload decompresses to more than 1000 bytes");
+    /// assert_eq!(CodecError::new("application/json", "no JSON").exceeded_limit(), None);
+    /// ```
+    pub fn exceeded_limit(&self) -> Option<u64> {
+        self.exceeded_limit
     }
 
     /// The message of the codec.

@@ -123,7 +123,7 @@ impl Real {
         let numbers = [
             counts.ready.messages,
             counts.unsettled.messages,
-            counts.consumers as u64,
+            counts.consumers,
         ];
         (received, numbers)
     }

@@ -1,6 +1,7 @@
 //! Payloads: typed values, bytes, and values that cannot be encoded.
 
 mod chains;
+mod codecs;
 mod decode_policy;
 mod decoding;
 mod local;

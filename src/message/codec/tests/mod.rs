@@ -1,3 +1,5 @@
+mod formats;
+
 use super::*;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,12 @@ fn every_codec_reads_what_it_wrote() {
         round_trip(&Raw, &Blob(vec![0, 255])),
         (vec![0, 255], Blob(vec![0, 255]))
     );
+}
+
+#[test]
+fn json_keeps_the_last_digit_of_a_float() {
+    let float = 9.859165821892252e299_f64;
+    assert_eq!(round_trip(&Json, &float).1, float);
 }
 
 #[test]
