@@ -309,7 +309,7 @@ impl<T: Payload> Deref for Delivery<T> {
 }
 
 /// The payload, if it cannot stay in the message.
-fn open_body<T: Payload>(
+pub(crate) fn open_body<T: Payload>(
     envelope: &Envelope,
     codecs: &Codecs,
 ) -> Result<Option<Box<T>>, CodecError> {

@@ -179,14 +179,33 @@ impl Holders {
     }
 }
 
+/// The admission of a publish.
+#[derive(Debug, Default)]
+pub(super) struct Admission {
+    /// Counts its message as on its way, if the broker drains or is watched.
+    _on_its_way: Option<Move>,
+    /// Whether it was asked for deliveries, since the broker drains.
+    during_drain: bool,
+}
+
+impl Admission {
+    /// Whether it ends when the broker begins to drain.
+    pub(super) fn ends_with_drain(&self) -> bool {
+        !self.during_drain
+    }
+}
+
 /// Admits a publish. While the broker drains, only those publish that hold deliveries: the current
 /// thread, or as `holds` says. Their messages are counted until they have arrived.
 ///
 /// # Errors
 /// [`Error::ShutDown`].
-pub(super) fn admit(drain: &Arc<Drain>, holds: impl Fn() -> bool) -> Result<Option<Move>> {
+pub(super) fn admit(drain: &Arc<Drain>, holds: impl Fn() -> bool) -> Result<Admission> {
     if !drain.has_begun() {
-        return Ok(None);
+        return Ok(Admission {
+            _on_its_way: drain.begin_watched_move(),
+            during_drain: false,
+        });
     }
     let may_publish = || holds() || thread_holds(drain);
     // Those who are refused are not counted, or they could keep a shutdown looking for ever.
@@ -196,7 +215,10 @@ pub(super) fn admit(drain: &Arc<Drain>, holds: impl Fn() -> bool) -> Result<Opti
     let on_its_way = drain.begin_move();
     // Asked again: the delivery may have been settled by another thread before the count.
     match may_publish() {
-        true => Ok(Some(on_its_way)),
+        true => Ok(Admission {
+            _on_its_way: Some(on_its_way),
+            during_drain: true,
+        }),
         false => Err(Error::ShutDown),
     }
 }

@@ -1,4 +1,5 @@
-//! Messages that are on their way from one queue to another, and in no queue meanwhile.
+//! The work that shows in no queue: messages on their way from one queue to another, and handlers
+//! whose message is settled.
 //!
 //! A broker that looks through its queues one by one could miss such a message: it has left a queue
 //! that was not looked at yet, for one that was. [`InFlight`] tells the broker to look again.
@@ -13,7 +14,7 @@ use crate::runtime::{
     waiter::{Ticket, WaitList, Waitable},
 };
 
-/// The count of messages on their way, for all queues of a broker.
+/// The count of messages on their way, for all queues of a broker, or of handlers.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     /// Moves that have begun.
@@ -24,15 +25,16 @@ pub(crate) struct InFlight {
     waiting: Mutex<WaitList>,
 }
 
-/// One message on its way.
+/// One message on its way, or one handler that runs.
 ///
 /// # If dropped
-/// The message has arrived.
+/// The message has arrived. The handler has ended.
 #[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
 pub(crate) struct Move(Arc<InFlight>);
 
 impl InFlight {
-    /// Counts one more message on its way.
+    /// Counts one more.
     pub(crate) fn begin(self: &Arc<Self>) -> Move {
         self.begun.fetch_add(1, SeqCst);
         Move(Arc::clone(self))
@@ -45,12 +47,27 @@ impl InFlight {
         let ended = self.ended.load(SeqCst);
         (self.begun.load(SeqCst) == ended).then_some(ended)
     }
+
+    /// How many moves are under way.
+    #[cfg(feature = "testing")]
+    pub(crate) fn count(&self) -> u64 {
+        let ended = self.ended.load(SeqCst);
+        self.begun.load(SeqCst).saturating_sub(ended)
+    }
 }
 
 impl Drop for Move {
     fn drop(&mut self) {
-        let InFlight { ended, waiting, .. } = &*self.0;
-        ended.fetch_add(1, SeqCst);
+        let InFlight {
+            begun,
+            ended,
+            waiting,
+        } = &*self.0;
+        let ended = ended.fetch_add(1, SeqCst) + 1;
+        // If others are under way, the last of them wakes.
+        if begun.load(SeqCst) != ended {
+            return;
+        }
         let wakes = waiting.lock().take_all();
         wakes.into_iter().for_each(|wake| wake.wake());
     }

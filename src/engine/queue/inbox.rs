@@ -337,6 +337,7 @@ impl QueueState {
             Some(inbox) if inbox.pause == Pause::UntilResume => inbox.pause = Pause::None,
             _ => return,
         }
+        self.tally.again_ready += 1;
         self.serve_again(now, effects);
     }
 

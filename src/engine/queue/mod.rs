@@ -347,7 +347,7 @@ impl QueueCore {
         self.lock().map_delayed(key, most, look)
     }
 
-    /// The number of messages that the queue has ever taken in, if it is idle: every delivery is
+    /// The number of [changes](QueueState::changes), if the queue is idle: every delivery is
     /// settled, no consumer can take a ready message, and no awaited message is delayed. If it is
     /// not idle, registers the waiter with the ticket.
     pub(crate) fn idle_or_wait(
@@ -358,12 +358,12 @@ impl QueueCore {
         let mut state = self.lock();
         // Request the notification first, then look. So a settlement after the look notifies the
         // queue.
-        state.arm_idle_notify(awaited);
-        let idle = state.is_idle();
+        state.request_settlements();
+        let idle = state.is_idle(awaited);
         if let (false, Some(ticket)) = (idle, ticket) {
-            state.idle_waiters().register(ticket);
+            state.await_idle(awaited, ticket);
         }
-        idle.then(|| state.taken_in())
+        idle.then(|| state.changes())
     }
 
     /// When the first delayed message is due, in nanoseconds of the virtual host. It stays here

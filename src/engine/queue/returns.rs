@@ -13,7 +13,7 @@ use super::{
 use crate::model::message_totals::MessageTotals;
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
-    runtime::waiter::WaitList,
+    runtime::waiter::{Ticket, WaitList},
 };
 
 /// A removed consumer that still has unsettled deliveries: the count of its deliveries, and the
@@ -24,13 +24,23 @@ pub(super) struct Retired {
     pub(super) credit: Arc<Credit>,
 }
 
-/// The delayed messages that the waiters for an idle queue wait for.
+/// The delayed messages that a waiter for an idle queue waits for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AwaitedDelays {
     /// Those that are due at this time or before, in nanoseconds; 0 is none.
     pub(crate) until: u64,
     /// Also those of a queue without a consumer.
     pub(crate) unserved: bool,
+}
+
+impl AwaitedDelays {
+    /// Those that both wait for.
+    fn of_both(self, other: AwaitedDelays) -> AwaitedDelays {
+        AwaitedDelays {
+            until: self.until.min(other.until),
+            unserved: self.unserved && other.unserved,
+        }
+    }
 }
 
 impl QueueState {
@@ -167,6 +177,7 @@ impl QueueState {
             }
             None => {
                 self.tally.got -= MessageTotals::new(1, bytes);
+                self.tally.again_ready += 1;
                 false
             }
         }
@@ -294,28 +305,36 @@ impl QueueState {
     /// Whether the queue is idle: every delivery is settled, no consumer is here to take a ready
     /// message, and no awaited message is delayed. A consumer that its user has paused counts as
     /// absent, since it may never be resumed.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self, awaited: AwaitedDelays) -> bool {
         let settled = self
             .credits()
             .all(|(handed, credit)| credit.settled() == handed);
         let served = self.ready.is_empty() || !self.consumers.is_attended();
-        let awaits = self.awaited.unserved || self.consumers.is_attended();
-        let awaited = awaits && self.timing.delayed.first_due() <= self.awaited.until;
+        let awaits = awaited.unserved || self.consumers.is_attended();
+        let awaited = awaits && self.timing.delayed.first_due() <= awaited.until;
         self.deleted || settled && served && !awaited && self.tally.got == MessageTotals::default()
     }
 
-    /// Requests a notification of every consumer's last settlement. From now on an idle queue has
-    /// none of the `awaited` messages.
-    pub(crate) fn arm_idle_notify(&mut self, awaited: AwaitedDelays) {
-        self.awaited = awaited;
+    /// Requests a notification of every consumer's last settlement.
+    pub(super) fn request_settlements(&self) {
         for (handed, credit) in self.credits() {
             credit.notify_no_later_than(handed.messages);
         }
     }
 
-    /// The waiters for an [idle](Self::is_idle) queue. [`arm_idle_notify`](Self::arm_idle_notify)
-    /// precedes their registration.
-    pub(crate) fn idle_waiters(&mut self) -> &mut WaitList {
+    /// Registers a waiter for an [idle](Self::is_idle) queue. A request for
+    /// [settlements](Self::request_settlements) precedes it.
+    pub(super) fn await_idle(&mut self, awaited: AwaitedDelays, ticket: Ticket<'_>) {
+        // All are woken when the first of them may go on. The others wait again.
+        self.awaited = match self.idle_waiters.is_empty() {
+            true => awaited,
+            false => self.awaited.of_both(awaited),
+        };
+        self.idle_waiters.register(ticket);
+    }
+
+    /// The waiters for an idle queue.
+    pub(super) fn idle_waiters(&mut self) -> &mut WaitList {
         &mut self.idle_waiters
     }
 
@@ -325,8 +344,8 @@ impl QueueState {
         if self.idle_waiters.is_empty() {
             return;
         }
-        self.arm_idle_notify(self.awaited);
-        if self.is_idle() {
+        self.request_settlements();
+        if self.is_idle(self.awaited) {
             for wake in self.idle_waiters.take_all() {
                 effects.wake(Some(wake));
             }

@@ -47,7 +47,7 @@ pub(crate) struct QueueState {
     pub(super) get_waiters: WaitList,
     /// Waiters for an idle queue.
     pub(super) idle_waiters: WaitList,
-    /// The delayed messages that they wait for.
+    /// The delayed messages that all of them wait for.
     pub(super) awaited: AwaitedDelays,
     /// Publishers that wait for room.
     pub(super) line: Line,

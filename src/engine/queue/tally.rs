@@ -20,6 +20,9 @@ pub(super) struct Tally {
     pub(super) deleted: MessageTotals,
     /// Taken by a get and not settled.
     pub(super) got: MessageTotals,
+    /// How often messages have become ready again after a get, a delay or a pause. Only for
+    /// [`changes`](QueueState::changes).
+    pub(super) again_ready: u64,
 }
 
 /// The counts of a queue at one moment. While no settlement is under way, `taken_in` is the sum of
@@ -41,9 +44,17 @@ pub(crate) struct Counts {
 }
 
 impl QueueState {
-    /// The number of messages that the queue has ever taken in.
-    pub(super) fn taken_in(&self) -> u64 {
-        self.tally.taken_in.messages
+    /// A number that is larger each time that the queue is idle again. If it is the same in two
+    /// looks that find the queue idle, the queue was idle all the time between them.
+    ///
+    /// An idle queue has work again by a new message, a new or a resumed consumer, the end of a
+    /// delay, or a get. A get shows here once it has ended.
+    pub(super) fn changes(&self) -> u64 {
+        let ends_of_gets = self.tally.acked.messages + self.tally.moved.messages;
+        (self.tally.taken_in.messages)
+            .wrapping_add(ends_of_gets)
+            .wrapping_add(self.tally.again_ready)
+            .wrapping_add(self.consumers.added())
     }
 
     /// The counts, after all settlements so far are applied.

@@ -193,6 +193,7 @@ impl QueueState {
             return;
         }
         while let Some((key, first)) = self.timing.delayed.pop_due(now) {
+            self.tally.again_ready += 1;
             match first.returning {
                 // It needs no room, as without a delay.
                 true => self.ready.put_back(first.envelope),

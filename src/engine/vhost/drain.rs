@@ -1,5 +1,5 @@
 //! The drain of a broker: the time of its orderly shutdown, when only those publish that hold
-//! deliveries.
+//! deliveries. Also what is under way in a broker besides its queues, for which a shutdown waits.
 
 use std::{
     sync::Arc,
@@ -31,6 +31,10 @@ pub(crate) struct Drain {
     in_flight: Arc<InFlight>,
     /// Set right after `began`, for those who wait for it.
     begin: Signal,
+    /// The handlers that run after the settlement of their message.
+    handlers: Arc<InFlight>,
+    /// Whether every publish is counted, and not only those of a drain.
+    is_watched: bool,
 }
 
 /// The times of a drain.
@@ -49,6 +53,15 @@ const LEAST: Duration = Duration::from_millis(1);
 const MARGIN: Duration = Duration::from_micros(100);
 
 impl Drain {
+    /// The drain of a broker in which everything under way is counted from the start.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_watched() -> Drain {
+        Drain {
+            is_watched: true,
+            ..Drain::default()
+        }
+    }
+
     /// Begins the drain, which ends at `ends` at the latest. Must not be called under a lock.
     pub(crate) fn begin(&self, time: &Time, ends: Option<Instant>) {
         // The time of a manual clock stands still, so nothing is delayed by it.
@@ -75,9 +88,25 @@ impl Drain {
         &self.in_flight
     }
 
+    pub(crate) fn handlers(&self) -> &Arc<InFlight> {
+        &self.handlers
+    }
+
     /// Counts the message of a publish as on its way. The shutdown waits for its arrival.
     pub(crate) fn begin_move(&self) -> Move {
         self.in_flight.begin()
+    }
+
+    /// Counts a handler that runs after the settlement of its message. Only a broker that is
+    /// watched or drains asks for it.
+    #[cfg(feature = "testing")]
+    pub(crate) fn begin_handler(&self) -> Option<Move> {
+        (self.is_watched || self.has_begun()).then(|| self.handlers.begin())
+    }
+
+    /// As [`begin_move`](Self::begin_move) before the drain, if the broker is watched.
+    pub(crate) fn begin_watched_move(&self) -> Option<Move> {
+        self.is_watched.then(|| self.begin_move())
     }
 
     /// How long a message waits for its next delivery, if it was returned `returns` times before.

@@ -288,7 +288,7 @@ impl VirtualHost {
 
 /// Spreads consecutive numbers, so that the generated names of one process do not look alike. The
 /// numbers stay different, because it is a bijection (the finaliser of SplitMix64).
-fn splitmix64(number: u64) -> u64 {
+pub(crate) fn splitmix64(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

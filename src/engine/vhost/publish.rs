@@ -120,6 +120,11 @@ impl Route {
         self.queues.len() + self.delay_queues.len()
     }
 
+    /// The names of the queues of the route, and of the delayed exchanges that keep the message.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.targets().map(|queue| queue.name())
+    }
+
     /// The queues of the route, and the delay queues of delayed exchanges.
     pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<QueueCore>> {
         self.queues.iter().chain(&self.delay_queues)

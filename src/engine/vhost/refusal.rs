@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// What the queues that refused a message have in common.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     /// The first queue.
     pub(crate) queue: Name,

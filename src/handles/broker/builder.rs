@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::Broker;
-use crate::runtime::clock::{Clock, Time};
+use crate::{
+    runtime::clock::{Clock, Time},
+    session::broker_core::BrokerCore,
+};
+#[cfg(feature = "testing")]
+use {crate::session::publisher::Tap, std::sync::Arc};
 
 /// Builds a broker with other settings. [`Broker::builder`] returns it.
 ///
@@ -65,7 +70,18 @@ impl BrokerBuilder {
 
     /// Creates the broker.
     pub fn build(self) -> Broker {
-        Broker::start(self.time, self.users, self.always_encode)
+        Broker::start(BrokerCore::start(self.time, self.users, self.always_encode))
+    }
+
+    /// As [`build`](Self::build), with a tap that sees every publish.
+    #[cfg(feature = "testing")]
+    pub(crate) fn build_tapped(self, tap: Arc<dyn Tap>) -> Broker {
+        Broker::start(BrokerCore::start_tapped(
+            self.time,
+            self.users,
+            self.always_encode,
+            tap,
+        ))
     }
 }
 

@@ -4,13 +4,12 @@
 
 mod builder;
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::builder::{BrokerBuilder, Credentials};
 
 use crate::{
     model::{error::Result, name::Name},
-    runtime::clock::Time,
     session::{
         broker_core::{BrokerCore, ShutdownReport},
         connection::Connection,
@@ -72,8 +71,7 @@ impl Broker {
         BrokerBuilder::default()
     }
 
-    fn start(time: Time, users: BTreeMap<String, String>, always_encode: bool) -> Broker {
-        let core = BrokerCore::start(time, users, always_encode);
+    fn start(core: BrokerCore) -> Broker {
         Broker {
             core: Arc::new(core),
         }

@@ -115,7 +115,7 @@ impl Fake {
         let vhost = VirtualHost::new(name, time, timers, Arc::default(), true).unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;
         let user = Name::new("guest").unwrap();
-        Connection::open(&vhost, 1, user, false, Some(backend))
+        Connection::open(&vhost, 1, user, false, Some(backend), None)
     }
 
     /// Delays all operations until the guard is dropped.

@@ -179,6 +179,15 @@ impl Codecs {
         self
     }
 
+    /// As [`with`](Self::with), for the codec of a producer.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_shared(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.codecs
+            .retain(|other| !same_type(other.content_type(), codec.content_type()));
+        self.codecs.push(codec);
+        self
+    }
+
     /// Keeps only the named codecs, by content type (`application/json`) or by [name](Codec::name)
     /// (`json`).
     ///

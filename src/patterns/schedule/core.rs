@@ -13,7 +13,6 @@ use crate::{
     model::error::{Error, Result},
     runtime::{
         catch_panic::catch_panic,
-        clock::TimerPriority,
         sync::Mutex,
         timers::{TimerKey, TimerTarget},
         user_drop::{call_user_code, drop_user_value},
@@ -91,7 +90,7 @@ impl ScheduleCore {
     fn set_timer(&self, state: &mut ScheduleState) {
         state.timer = state.timetable.due().map(|due| {
             let me: Weak<dyn TimerTarget> = self.me.clone();
-            self.connection.timers().add(due, TimerPriority::Task, me)
+            self.connection.timers().add(due, me)
         });
     }
 

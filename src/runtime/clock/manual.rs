@@ -113,6 +113,12 @@ impl ManualClock {
         self.0.state.lock().queue.cancel(key)
     }
 
+    /// When the next timer is due.
+    #[cfg(feature = "testing")]
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.0.state.lock().queue.first()
+    }
+
     /// Whether the clock has no timer.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! The typed handles and the protocols use it. It knows neither of them.
 
+mod at_rest;
 mod shutdown;
 mod shutdown_report;
 
@@ -15,6 +16,7 @@ use std::{
 use super::{
     connection::{self, Connection},
     gate::Gate,
+    publisher::Tap,
 };
 use crate::{
     engine::vhost::{Drain, LastCounts, VirtualHost},
@@ -37,6 +39,7 @@ pub(crate) struct BrokerCore {
     time: Time,
     timers: Arc<Timers>,
     drain: Arc<Drain>,
+    tap: Option<Arc<dyn Tap>>,
     /// The passwords by user.
     users: BTreeMap<String, String>,
     always_encode: bool,
@@ -100,6 +103,7 @@ impl BrokerCore {
             user,
             implicit,
             None,
+            self.tap.clone(),
         )
     }
 
@@ -127,9 +131,32 @@ impl BrokerCore {
         users: BTreeMap<String, String>,
         always_encode: bool,
     ) -> BrokerCore {
+        BrokerCore::start_with(time, users, always_encode, Drain::default(), None)
+    }
+
+    /// As [`start`](Self::start). The tap sees every publish, and everything under way is counted.
+    #[cfg(feature = "testing")]
+    pub(crate) fn start_tapped(
+        time: Time,
+        users: BTreeMap<String, String>,
+        always_encode: bool,
+        tap: Arc<dyn Tap>,
+    ) -> BrokerCore {
+        let drain = Drain::of_watched();
+        BrokerCore::start_with(time, users, always_encode, drain, Some(tap))
+    }
+
+    fn start_with(
+        time: Time,
+        users: BTreeMap<String, String>,
+        always_encode: bool,
+        drain: Drain,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> BrokerCore {
         let core = BrokerCore {
             timers: Arc::new(Timers::new(time.clone())),
-            drain: Arc::default(),
+            drain: Arc::new(drain),
+            tap,
             time,
             users,
             always_encode,

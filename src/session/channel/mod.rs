@@ -43,12 +43,12 @@ use self::{
 use super::{
     connection::{ConnectionCore, Member},
     gate::Gate,
-    holding::{self, Holders, Source},
+    holding::{self, Admission, Holders, Source},
     publisher::Publisher,
 };
 use crate::{
     engine::{
-        queue::{ConsumerId, Group, Move, QueueCore, ReturnedDelivery as ReturnedToQueue},
+        queue::{ConsumerId, Group, QueueCore, ReturnedDelivery as ReturnedToQueue},
         vhost::{Drain, VirtualHost},
     },
     model::{
@@ -294,7 +294,7 @@ impl ChannelCore {
     ///
     /// # Errors
     /// [`Error::ShutDown`].
-    fn admit(&self) -> Result<Option<Move>> {
+    fn admit(&self) -> Result<Admission> {
         holding::admit(self.vhost().drain(), || self.lock().has_unsettled())
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use super::{
     backend::Backend,
     gate::Gate,
-    publisher::Caller,
+    publisher::{Caller, Tap},
     subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
 };
 use crate::{
@@ -209,9 +209,10 @@ impl Connection {
         user: Name,
         implicit: bool,
         backend: Option<Arc<dyn Backend>>,
+        tap: Option<Arc<dyn Tap>>,
     ) -> Connection {
         let core = ConnectionCore {
-            gate: Arc::new(Gate::new(vhost, id, user, backend)),
+            gate: Arc::new(Gate::new(vhost, id, user, backend, tap)),
             implicit,
             members: Mutex::default(),
         };

@@ -16,10 +16,12 @@ use super::{
     backend::Backend,
     delay_queue::DelayQueue,
     getter::Getter,
-    publisher::{Publisher, PublisherConfig},
+    publisher::{Publisher, PublisherConfig, Tap},
     subscriber::{NewSubscriber, Subscriber, SubscriberOptions, SubscriberOwner},
     unacked::DeliveryOrigin,
 };
+#[cfg(feature = "testing")]
+use crate::engine::queue::Move;
 use crate::{
     engine::{
         policy::{Policy, PolicyKind},
@@ -52,6 +54,8 @@ pub(crate) struct Gate {
     access: Access,
     /// The engine outside of this process, if the virtual host is only its place in here.
     backend: Option<Arc<dyn Backend>>,
+    /// Sees every publish, if the broker has one.
+    tap: Option<Arc<dyn Tap>>,
     closed: AtomicBool,
     /// Waits that end with the connection. A leaf lock.
     closing: Mutex<WaitList>,
@@ -64,8 +68,10 @@ impl Gate {
         connection: ConnectionId,
         user: Name,
         backend: Option<Arc<dyn Backend>>,
+        tap: Option<Arc<dyn Tap>>,
     ) -> Gate {
         Gate {
+            tap,
             vhost: Arc::clone(vhost),
             connection,
             user,
@@ -83,6 +89,10 @@ impl Gate {
     /// For the session layer, which settles and receives without asking again.
     pub(super) fn vhost(&self) -> &Arc<VirtualHost> {
         &self.vhost
+    }
+
+    pub(super) fn tap(&self) -> Option<&Arc<dyn Tap>> {
+        self.tap.as_ref()
     }
 
     pub(crate) fn vhost_name(&self) -> &Name {
@@ -379,6 +389,7 @@ impl Gate {
         headers: Option<FieldTable>,
     ) -> Publisher {
         Publisher::new(PublisherConfig {
+            is_plain: meta.is_none() && self.tap.is_none(),
             gate: Arc::clone(self),
             exchange,
             routing_key,
@@ -393,6 +404,13 @@ impl Gate {
     pub(super) fn check_publish(&self, exchange: &Name) -> Result {
         self.check_open()?;
         self.access.check(Write, EntityKind::Exchange, exchange)
+    }
+
+    /// Counts a handler that runs after the settlement of its message, until the result is dropped:
+    /// a shutdown waits for it, and so does a test. `None` if none of them may ask.
+    #[cfg(feature = "testing")]
+    pub(crate) fn begin_handler(&self) -> Option<Move> {
+        self.vhost.drain().begin_handler()
     }
 
     /// The end of a wait of at most `timeout`. `None` if it is too far away.

@@ -2,25 +2,32 @@
 //!
 //! The one place where a publish is checked, routed and waited for. Files: `route_cache` remembers
 //! routes; `prepared` is a publish that has passed its checks; `pause` is the wait before a publish
-//! is tried again.
+//! is tried again; `tap` is how a test kit takes part.
 
 mod pause;
 mod prepared;
 mod route_cache;
+mod tap;
 
 use std::{sync::Arc, time::Duration, vec};
 
+#[cfg(feature = "testing")]
+pub(crate) use self::tap::{Attempt, Course};
 pub(crate) use self::{
     pause::Pause,
     prepared::{NotPublished, Prepared},
     route_cache::CachedRoute,
+    tap::Tap,
 };
 pub(crate) use super::holding::Claim;
 
 use self::route_cache::RouteCache;
-use super::{gate::Gate, holding};
+use super::{
+    gate::Gate,
+    holding::{self, Admission},
+};
 use crate::{
-    engine::queue::{Move, after},
+    engine::queue::after,
     message::{
         envelope::{Address, Envelope, Meta},
         headers::cc_bcc,
@@ -50,6 +57,8 @@ pub(crate) struct PublisherConfig {
     pub(super) meta: Option<Arc<Meta>>,
     /// The headers of such messages as given, which route as well.
     pub(super) headers: Option<FieldTable>,
+    /// Whether there is nothing to be said of such messages, and no tap sees them.
+    pub(super) is_plain: bool,
 }
 
 /// How a publish deals with full blocking queues and spent blocking budgets.
@@ -207,7 +216,7 @@ impl Publisher {
     /// Whether there is nothing to be said of a message, and nothing against it.
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.config.meta.is_none() && self.config.gate.is_open()
+        self.config.is_plain && self.config.gate.is_open()
     }
 
     fn is_draining(&self) -> bool {
@@ -231,16 +240,33 @@ impl Publisher {
         overrides: Overrides<'a>,
         properties: Option<&Properties>,
     ) -> Result<Prepared<'a>> {
+        match self.config.gate.tap() {
+            None => self.check(caller, overrides, properties),
+            Some(tap) => {
+                let checked = self.check(caller, overrides, properties);
+                let failed = checked.as_ref().err();
+                failed.inspect(|error| self.tap_failure(tap, overrides, properties, error));
+                checked
+            }
+        }
+    }
+
+    fn check<'a, C: Caller>(
+        &'a self,
+        caller: &C,
+        overrides: Overrides<'a>,
+        properties: Option<&Properties>,
+    ) -> Result<Prepared<'a>> {
         let config = &self.config;
         caller.check_open()?;
-        let on_its_way = self.admit(caller)?;
+        let admission = self.admit(caller)?;
         let is_own_key = overrides.routing_key.is_none();
         let key = match overrides.routing_key {
             Some(key) => Name::check(key).map(|()| key)?,
             None => &config.routing_key,
         };
         if config.gate.backend().is_some() {
-            return self.check_for_backend(key, overrides, properties, on_its_way);
+            return self.check_for_backend(key, overrides, properties, admission);
         }
         let headers = self.headers(properties);
         headers.map_or(Ok(()), FieldTable::check_depth)?;
@@ -276,7 +302,7 @@ impl Publisher {
             is_own_key,
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: self.due(overrides.delay),
-            on_its_way,
+            admission,
             blocked: None,
         })
     }
@@ -286,7 +312,7 @@ impl Publisher {
     ///
     /// # Errors
     /// [`ShutDown`](crate::Error::ShutDown).
-    fn admit<C: Caller>(&self, caller: &C) -> Result<Option<Move>> {
+    fn admit<C: Caller>(&self, caller: &C) -> Result<Admission> {
         let drain = self.config.gate.vhost().drain();
         holding::admit(drain, || {
             let has_claim = self.claim.as_ref().is_some_and(|claim| claim.holds(drain));
@@ -300,7 +326,7 @@ impl Publisher {
         key: &'a str,
         overrides: Overrides<'a>,
         properties: Option<&Properties>,
-        on_its_way: Option<Move>,
+        admission: Admission,
     ) -> Result<Prepared<'a>> {
         let config = &self.config;
         if overrides.delay != Delay::None {
@@ -317,7 +343,7 @@ impl Publisher {
             is_own_key: false,
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: None,
-            on_its_way,
+            admission,
             blocked: None,
         })
     }

@@ -10,10 +10,7 @@ use super::{
     route_cache::{CachedRoute, RouteCache},
 };
 use crate::{
-    engine::{
-        queue::Move,
-        vhost::{BlockedPublish, Patience, Published, PushFailure, Refusal, Route},
-    },
+    engine::vhost::{BlockedPublish, Patience, Published, PushFailure, Refusal, Route},
     message::{
         envelope::{Address, Envelope},
         headers::cc_bcc,
@@ -24,7 +21,10 @@ use crate::{
         name::Name,
     },
     runtime::completion::Completion,
-    session::backend::{Confirmation, Outbound},
+    session::{
+        backend::{Confirmation, Outbound},
+        holding::Admission,
+    },
 };
 
 /// A publish that has passed its checks, with its route.
@@ -38,14 +38,13 @@ pub(crate) struct Prepared<'a> {
     pub(super) headers: Option<Box<FieldTable>>,
     pub(super) mandatory: bool,
     pub(super) due: Option<u64>,
-    /// Counts the message as on its way, while the broker drains.
-    pub(super) on_its_way: Option<Move>,
+    pub(super) admission: Admission,
     /// The publish, if it has to wait for room.
     pub(super) blocked: Option<Box<BlockedPublish>>,
 }
 
 /// Why a message is in no queue. It is where it was.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum NotPublished {
     /// It is mandatory, and no queue is on its way.
     NoRoute,
@@ -61,6 +60,24 @@ pub(crate) enum NotPublished {
 }
 
 impl NotPublished {
+    /// The counterpart of [`into_error`](Self::into_error).
+    pub(super) fn of_error(error: Error) -> NotPublished {
+        match error {
+            Error::NoRoute { .. } => NotPublished::NoRoute,
+            Error::Refused {
+                queue,
+                dead_lettered,
+            } => NotPublished::Refused {
+                by: Refusal {
+                    queue,
+                    dead_lettered,
+                },
+                refused: 1,
+            },
+            error => NotPublished::Invalid(error),
+        }
+    }
+
     /// The error of a publish to `exchange` with this key.
     pub(crate) fn into_error(self, exchange: &Name, routing_key: &str) -> Error {
         match self {
@@ -149,6 +166,21 @@ impl<'a> Prepared<'a> {
         caller: &C,
         on_full: OnFull,
     ) -> Confirmation {
+        match self.publisher.config.gate.tap() {
+            None => self.push_untapped(message, caller, on_full),
+            Some(tap) => {
+                let tapped = self.tap(tap, message)?;
+                tapped.end(self.push_untapped(message, caller, on_full))
+            }
+        }
+    }
+
+    fn push_untapped<C: Caller>(
+        mut self,
+        message: &mut Option<Envelope>,
+        caller: &C,
+        on_full: OnFull,
+    ) -> Confirmation {
         let time = self.publisher.config.gate.vhost().time();
         // The time begins before the publish is in line: a test that sees it there may advance a
         // manual clock.
@@ -164,7 +196,7 @@ impl<'a> Prepared<'a> {
             let Some(blocked) = &self.blocked else {
                 continue;
             };
-            let ends_with_drain = self.on_its_way.is_none();
+            let ends_with_drain = self.admission.ends_with_drain();
             let ended = caller.closing();
             if blocked.wait_or(ended, ends_with_drain, deadline).is_none() {
                 return self.time_out(message);
@@ -184,12 +216,26 @@ impl<'a> Prepared<'a> {
         message: &mut Option<Envelope>,
         caller: &C,
     ) -> Confirmation {
+        match self.publisher.config.gate.tap() {
+            None => self.push_untapped_async(message, caller).await,
+            Some(tap) => {
+                let tapped = self.tap(tap, message)?;
+                tapped.end(self.push_untapped_async(message, caller).await)
+            }
+        }
+    }
+
+    async fn push_untapped_async<C: Caller>(
+        mut self,
+        message: &mut Option<Envelope>,
+        caller: &C,
+    ) -> Confirmation {
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, Patience::Wait) {
                 return confirmation;
             }
             if let Some(blocked) = &self.blocked {
-                let ends_with_drain = self.on_its_way.is_none();
+                let ends_with_drain = self.admission.ends_with_drain();
                 blocked.or(caller.closing(), ends_with_drain).await;
             }
             if let Some(ended) = self.end(caller) {
@@ -272,8 +318,8 @@ impl<'a> Prepared<'a> {
     /// Whether the caller is open and may still publish: the broker may drain by now.
     fn check_again<C: Caller>(&mut self, caller: &C) -> Result {
         caller.check_open()?;
-        if self.on_its_way.is_none() {
-            self.on_its_way = self.publisher.admit(caller)?;
+        if self.admission.ends_with_drain() {
+            self.admission = self.publisher.admit(caller)?;
         }
         Ok(())
     }
@@ -317,7 +363,7 @@ impl Publisher {
             is_own_key: false,
             mandatory,
             due: None,
-            on_its_way: None,
+            admission: Admission::default(),
             blocked: None,
         })
     }

@@ -62,6 +62,11 @@ impl Consumers {
         self.count == 0
     }
 
+    /// How many consumers there ever were.
+    pub(super) fn added(&self) -> u64 {
+        self.serial.into()
+    }
+
     pub(crate) fn get_mut(&mut self, id: ConsumerId) -> Option<&mut ConsumerState> {
         match self.slots.get_mut(id.slot as usize) {
             Some(Some((serial, subscriber))) if *serial == id.serial => Some(subscriber),
