@@ -327,6 +327,35 @@
 //! lists and cancels delayed messages. [`Connection::redrive`] moves dead letters back, and
 //! [`Connection::set_policy`] sets a [`Policy`]; [`Broker::vhost`] gives the connection.
 //!
+//! # Testing
+//!
+//! The module [`testing`][testing] has a broker for tests, on a clock that the test advances. It
+//! knows exactly when all work is done, captures every publish, and injects faults. It runs tasks
+//! on the thread of the test, in the same order each time. It needs the feature `testing`, which is
+//! off by default.
+//!
+//! ```
+//! # #[cfg(feature = "testing")]
+//! # fn main() -> leveret::Result {
+//! use leveret::testing::TestBroker;
+//!
+//! let test = TestBroker::new();
+//! let doubling = test.worker::<u32>("requests").handler(|request, context| {
+//!     let replies = context.producer_to::<u32>("replies")?;
+//!     replies.publish(request * 2).map(drop).map_err(leveret::Error::from)
+//! });
+//! test.spawn(doubling.run_async());
+//! test.run_until_settled().unwrap(); // the worker waits for requests
+//!
+//! test.producer::<u32>("requests")?.publish(21)?;
+//! test.run_until_settled().unwrap();
+//! test.published::<u32>("", "replies").assert_count(1).assert_any(|reply| **reply == 42);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
 //! # Threads and locks
 //!
 //! Every handle is `Send`. Producers, consumers and channels are `Sync` as well and can be shared.
@@ -340,6 +369,7 @@
 //! A folder imports only from the folders below it; a test checks that.
 //!
 //! ```text
+//! 8  testing     the test kit: a broker on a manual clock, captured publishes, faults, tasks
 //! 7  management  snapshots, redrive, delayed messages
 //! 6  patterns    workers and their middlewares, schedules
 //! 5  handles     broker, producer, consumer, simple queue, select
@@ -365,6 +395,8 @@
 //!
 #![cfg_attr(feature = "stream", doc = "[stream]: Consumer::stream")]
 #![cfg_attr(not(feature = "stream"), doc = "[stream]: Consumer")]
+#![cfg_attr(feature = "testing", doc = "[testing]: crate::testing")]
+#![cfg_attr(not(feature = "testing"), doc = "[testing]: ManualClock")]
 #![forbid(unsafe_code)]
 #![deny(
     missing_docs,
@@ -385,6 +417,8 @@ mod model;
 mod patterns;
 mod runtime;
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use crate::{
     engine::{

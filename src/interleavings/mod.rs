@@ -21,6 +21,8 @@ mod pause;
 mod policies;
 mod retry;
 mod schedules;
+#[cfg(feature = "testing")]
+mod settled;
 mod timer;
 mod topology;
 mod unseen;

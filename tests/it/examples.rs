@@ -34,6 +34,10 @@ fn build() {
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
+        // The features of this test, or the library is built once more.
+        if cfg!(feature = "testing") {
+            cargo.arg("--all-features");
+        }
         assert!(cargo.status().unwrap().success());
     });
 }

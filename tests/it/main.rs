@@ -33,5 +33,7 @@ mod redrive;
 mod schedules;
 mod settle;
 mod stress;
+#[cfg(feature = "testing")]
+mod testing;
 mod topology;
 mod worker;
