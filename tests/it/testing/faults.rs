@@ -112,6 +112,7 @@ fn a_refused_publish_of_a_channel_has_a_negative_confirm() {
     };
     let refused = Error::Refused {
         queue: queue.name().try_into().unwrap(),
+        dead_lettered: false,
     };
     test.inject(Fault::fail(refused).nth(1));
     publish().unwrap();
