@@ -345,8 +345,6 @@
 //!     replies.publish(request * 2).map(drop).map_err(leveret::Error::from)
 //! });
 //! test.spawn(doubling.run_async());
-//! test.run_until_settled().unwrap(); // the worker waits for requests
-//!
 //! test.producer::<u32>("requests")?.publish(21)?;
 //! test.run_until_settled().unwrap();
 //! test.published::<u32>("", "replies").assert_count(1).assert_any(|reply| **reply == 42);

@@ -54,6 +54,9 @@ pub(super) enum Place {
     Task,
 }
 
+/// How long a drain waits at least before it looks for a delayed message again.
+const SOON: Duration = Duration::from_millis(1);
+
 /// How many messages a slot handles in a task before other tasks get a turn.
 const TURN: u32 = 64;
 
@@ -245,8 +248,11 @@ impl<T: Payload> Slot<T> {
         let received = pin!(consumer.recv_async());
         let interrupted = pin!(async {
             match first_due {
-                // Another slot may get the message that is due.
-                Some(due) => shared.connection.until(due).await,
+                // Another slot may get the message that is due. One that is overdue comes soon.
+                Some(due) => {
+                    let soon = shared.time.now() + SOON;
+                    shared.connection.until(due.max(soon)).await;
+                }
                 None => Waiting::new(Arc::clone(&shared.drain)).await,
             }
         });
