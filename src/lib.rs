@@ -70,8 +70,6 @@
 //! let publisher = broker.producer::<String>(&logs)?;
 //! assert_eq!(publisher.publish_to("disk.error", "full".to_owned())?.routed, 2);
 //! assert_eq!(publisher.publish_to("disk.info", "fine".to_owned())?.routed, 1);
-//! assert_eq!(broker.simple_queue::<String>("errors")?.len(), 1);
-//! assert_eq!(broker.simple_queue::<String>("all")?.len(), 2);
 //! # Ok::<(), leveret::Error>(())
 //! ```
 //!
@@ -211,6 +209,16 @@
 //! | the last [`Broker`] clone is dropped | all queues and consumers end; all waiting threads and tasks are woken; every other handle returns [`Error::BrokerDropped`] |
 //! | a message does not decode | the receiver gets [`RecvError::Decode`]; dropping it rejects the message, so that it causes no endless loop; [`on_decode_error`](ConsumerBuilder::on_decode_error) lets the consumer go on instead |
 //!
+//! # Workers
+//!
+//! [`Broker::worker`] runs a handler for each message, on threads or in a task. The result of the
+//! handler settles the message. The module [`worker`] has the settings, and [`guide::recipes`]
+//! retries, graceful stops and tokio.
+//!
+//! [`spawn`](worker::Worker::spawn) uses threads, and [`run_async`](worker::Worker::run_async) one
+//! task that holds many handlers at a time. [`guide::recipes`] has retries, graceful stops, tokio
+//! and axum, and bounded memory.
+//!
 //! # Typed payloads
 //!
 //! Every type that serde can serialize and deserialize is a [`Payload`]. In memory the value itself
@@ -223,14 +231,10 @@
 //! use leveret::{Broker, Local};
 //!
 //! #[derive(Debug, serde::Serialize, serde::Deserialize)]
-//! struct Task {
-//!     id: u64,
-//! }
+//! struct Task { id: u64 }
 //!
 //! let broker = Broker::new();
-//! let producer = broker.producer::<Task>("tasks")?;
-//! producer.publish(Task { id: 7 })?;
-//! producer.publish(Task { id: 8 })?;
+//! let _ = broker.producer::<Task>("tasks")?.publish_batch([Task { id: 7 }, Task { id: 8 }]);
 //!
 //! let task = broker.consumer::<Task>("tasks")?.recv()?;
 //! let task = task.ack_into().expect("one queue, so not shared");
@@ -247,26 +251,18 @@
 //!
 //! # RPC
 //!
-//! A request names a queue for the reply and a correlation id. The server replies through the
-//! default exchange. The complete program, with time-outs and bad requests, is `examples/rpc.rs`.
+//! A request names a queue for the reply and a correlation id. The complete program, with time-outs
+//! and bad requests, is `examples/rpc.rs`.
 //!
 //! ```
-//! use leveret::{Broker, Exchange, Message, Queue};
+//! use leveret::{Broker, Message, Queue};
 //!
 //! let broker = Broker::new();
+//! let server = broker.worker::<u32>("double");
+//! let _server = server.handler(|number, context| context.reply(number * 2)).spawn()?;
 //! let replies = broker.consumer::<u32>(&Queue::temporary())?;
 //! let request = Message::new(21_u32).reply_to(replies.queue().to_string()).correlation_id("1");
 //! broker.producer::<u32>("double")?.publish_message(request)?;
-//!
-//! let server = broker.consumer::<u32>("double")?;
-//! let request = server.recv()?;
-//! let asked = request.info().properties();
-//! let id = asked.correlation_id.clone().unwrap_or_default();
-//! let reply_to = asked.reply_to.clone().unwrap_or_default();
-//! let reply = Message::new(*request * 2).routing_key(reply_to).correlation_id(id);
-//! broker.producer::<u32>(&Exchange::existing(""))?.publish_message(reply)?;
-//! request.ack()?;
-//!
 //! assert_eq!(*replies.recv()?, 42);
 //! # Ok::<(), leveret::Error>(())
 //! ```
@@ -387,6 +383,7 @@
 //! # More
 //!
 //! * [`guide::design`]: the reasons for the design, and how to work on the code
+//! * [`guide::recipes`]: retry, graceful stop, tokio and axum, testing, bounded memory
 //! * [`guide::differences`]: every difference from RabbitMQ, with a test that shows it
 //! * [`guide::compare`]: leveret beside kombu, tokio's channels, crossbeam and RabbitMQ
 //! * [`guide::performance`]: the cost of a message, the limits, and the changes that were tried
@@ -477,7 +474,7 @@ pub use crate::{
     session::channel,
 };
 
-/// Pages beside the reference: design, differences from RabbitMQ, comparison and performance.
+/// Pages beside the reference: recipes, design, differences from RabbitMQ, comparison, performance.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
@@ -492,6 +489,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/performance.md")]
     pub mod performance {}
+
+    #[doc = include_str!("guide/recipes.md")]
+    pub mod recipes {}
 }
 
 /// Runs the examples of the README as doc tests.
