@@ -3,9 +3,7 @@
 use super::Producer;
 use crate::{
     message::payload::Payload,
-    session::{
-        delivery::Delivery, delivery_info::DeliveryInfo, publisher::Claim, undecoded::Undecoded,
-    },
+    session::{delivery::Delivery, publisher::Claim, undecoded::Undecoded},
 };
 
 impl<T: Payload> Delivery<T> {
@@ -46,24 +44,20 @@ impl<T: Payload> Delivery<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn producer<U: Payload>(&self, producer: &Producer<U>) -> Producer<U> {
-        producer.with_claim(self.claim())
+        producer.on_behalf_of(self.claim())
     }
 }
 
 impl Undecoded {
     /// Makes a producer that publishes on behalf of this message, as [`Delivery::producer`] does.
     pub fn producer<U: Payload>(&self, producer: &Producer<U>) -> Producer<U> {
-        producer.with_claim(self.claim())
+        producer.on_behalf_of(self.claim())
     }
 }
 
 impl<T: Payload> Producer<T> {
-    /// Makes a producer that publishes on behalf of a delivery.
-    pub(crate) fn on_behalf_of(&self, info: &DeliveryInfo) -> Producer<T> {
-        self.with_claim(info.claim())
-    }
-
-    fn with_claim(&self, claim: Claim) -> Producer<T> {
+    /// Makes a producer that publishes on behalf of the delivery with this claim.
+    pub(crate) fn on_behalf_of(&self, claim: Claim) -> Producer<T> {
         Producer {
             publisher: self.publisher.with_claim(claim),
             ..self.clone()

@@ -303,9 +303,9 @@ impl<T: Payload> Slot<T> {
         let limited = LimitedCall::begin(&self.core, by, limit, unsettled);
         let target: Weak<dyn TimerTarget> = Arc::downgrade(&limited) as _;
         let alarm = shared.connection.alarm(limit, target);
-        let verdict = handler(&Context::limited(shared, info, limited.over()));
+        let verdict = handler(&Context::limited(shared, info, &limited.time));
         drop(alarm);
-        match limited.end() {
+        match limited.time.end() {
             Ok(unsettled) => Some((verdict, unsettled)),
             Err(late) => {
                 self.counts.late();

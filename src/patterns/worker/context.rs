@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use super::{StopSignal, core::Shared, job::JobCell};
+use super::{StopSignal, core::Shared, job::JobCell, limit::Limited};
 use crate::{
     handles::producer::{Destination, Producer},
     message::{outgoing::Message, payload::Payload, properties::Properties},
@@ -49,7 +49,7 @@ enum Parts<'a> {
     Borrowed {
         shared: &'a Arc<Shared>,
         info: &'a DeliveryInfo,
-        over: Option<&'a Arc<Signal>>,
+        time: Option<&'a Limited>,
     },
     /// Of a handler that is a future.
     Owned {
@@ -69,23 +69,22 @@ impl<'a> Context<'a> {
             parts: Parts::Borrowed {
                 shared,
                 info,
-                over: None,
+                time: None,
             },
         }
     }
 
-    /// As [`borrowed`](Self::borrowed), for a handler with a time limit. `over` is set when its
-    /// time is over.
+    /// As [`borrowed`](Self::borrowed), for a handler with a time limit.
     pub(super) fn limited(
         shared: &'a Arc<Shared>,
         info: &'a DeliveryInfo,
-        over: &'a Arc<Signal>,
+        time: &'a Limited,
     ) -> Context<'a> {
         Context {
             parts: Parts::Borrowed {
                 shared,
                 info,
-                over: Some(over),
+                time: Some(time),
             },
         }
     }
@@ -103,7 +102,7 @@ impl<'a> Context<'a> {
     /// Set when the time of the handler is over, if it has a limit.
     fn over(&self) -> Option<&Arc<Signal>> {
         match &self.parts {
-            Parts::Borrowed { over, .. } => *over,
+            Parts::Borrowed { time, .. } => time.map(Limited::over),
             Parts::Owned { over, .. } => over.as_ref(),
         }
     }
@@ -159,7 +158,13 @@ impl<'a> Context<'a> {
     /// on the thread of its worker does. A task needs this producer.
     /// [`Delivery::producer`](crate::Delivery::producer) has the details.
     pub fn producer<U: Payload>(&self, producer: &Producer<U>) -> Producer<U> {
-        producer.on_behalf_of(self.info())
+        let claim = match &self.parts {
+            Parts::Borrowed {
+                time: Some(time), ..
+            } => time.claim(),
+            _ => None,
+        };
+        producer.on_behalf_of(claim.unwrap_or_else(|| self.info().claim()))
     }
 
     /// Makes a producer for an exchange or a queue, which publishes on behalf of this message.

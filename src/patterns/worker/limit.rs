@@ -16,7 +16,7 @@ use super::{
 use crate::{
     message::payload::Payload,
     runtime::{clock::TimerTarget, signal::Signal, sync::Mutex},
-    session::delivery_info::DeliveryInfo,
+    session::{delivery_info::DeliveryInfo, publisher::Claim},
 };
 
 /// The right to settle a message whose handler runs.
@@ -33,6 +33,11 @@ pub(super) struct LimitedCall<T: Payload> {
     slot: u64,
     place: Place,
     limit: Duration,
+    pub(super) time: Limited,
+}
+
+/// The time of a handler.
+pub(super) struct Limited {
     /// Set when the time is over.
     over: Arc<Signal>,
     state: Mutex<State>,
@@ -74,14 +79,27 @@ impl<T: Payload> LimitedCall<T> {
             slot,
             place,
             limit,
-            over: Arc::default(),
-            state: Mutex::new(State::Runs(unsettled)),
+            time: Limited {
+                over: Arc::default(),
+                state: Mutex::new(State::Runs(unsettled)),
+            },
         })
     }
+}
 
+impl Limited {
     /// Set when the time is over.
     pub(super) fn over(&self) -> &Arc<Signal> {
         &self.over
+    }
+
+    /// The claim of the message, for a producer. `None` if the message is not settled from here:
+    /// the handler has it, or the time is over.
+    pub(super) fn claim(&self) -> Option<Claim> {
+        match &*self.state.lock() {
+            State::Runs(Some(unsettled)) => Some(unsettled.info.claim()),
+            _ => None,
+        }
     }
 
     /// The handler has ended. Returns the right to settle the message.
@@ -102,7 +120,7 @@ impl<T: Payload> TimerTarget for LimitedCall<T> {
     fn fire(&self, _: Instant) {
         let core = self.core.upgrade();
         let (unsettled, late) = {
-            let mut state = self.state.lock();
+            let mut state = self.time.state.lock();
             let State::Runs(unsettled) = &mut *state else {
                 return;
             };
@@ -114,7 +132,7 @@ impl<T: Payload> TimerTarget for LimitedCall<T> {
             *state = State::Over(late);
             (unsettled, late)
         };
-        self.over.set();
+        self.time.over.set();
         // Without the worker the message returns to its queue.
         let Some(core) = core else { return };
         let shared = Arc::clone(&core.shared);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use leveret::{
-    Broker, Consumer, Local, ManualClock, Producer, Queue,
+    Broker, Consumer, Error, Local, ManualClock, Producer, Queue,
     worker::{Failure, Settle, WorkerBuilder, WorkerEnd, WorkerHandle},
 };
 
@@ -345,4 +345,49 @@ fn a_handler_that_blocks_a_task_loses_its_message_and_the_task_goes_on() {
         }
         std::task::Poll::Pending => panic!("it is stopped"),
     }
+}
+
+#[test]
+fn a_producer_of_the_context_publishes_for_its_message_from_any_thread_until_the_time_is_over() {
+    let (broker, clock) = on_a_manual_clock();
+    let results = broker.producer::<u32>("results").unwrap();
+    let (begins, begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let worker = broker.worker::<u32>("tasks").timeout(SECOND);
+    let worker = worker.on_error(|_, _| Settle::Ack);
+    let worker = worker.handler(move |number, context| {
+        let on_behalf = context.producer(&results);
+        let publish = |producer: &Producer<u32>, number: u32| {
+            thread::scope(|scope| scope.spawn(|| producer.publish(number)).join().unwrap())
+        };
+        begins.send(()).unwrap();
+        may_go_on.lock().unwrap().recv().unwrap();
+        // The broker shuts down, and this thread is none that holds the message.
+        assert_eq!(publish(&results, 0).unwrap_err().error(), &Error::ShutDown);
+        publish(&on_behalf, *number).unwrap();
+        publish(&context.producer(&results), number + 1).unwrap();
+        begins.send(()).unwrap();
+        context.stop_signal().wait();
+        for late in [on_behalf, context.producer(&results)] {
+            assert_eq!(publish(&late, 0).unwrap_err().error(), &Error::ShutDown);
+        }
+        begins.send(()).unwrap();
+    });
+    let worker = worker.spawn().unwrap();
+    let tasks = broker.producer::<u32>("tasks").unwrap();
+    tasks.publish(7).unwrap();
+    begun.recv().unwrap();
+    let ending = broker.clone();
+    let ending = thread::spawn(move || ending.shutdown(PATIENCE).unwrap());
+    while tasks.publish_to("nowhere", 0).unwrap_err().error() != &Error::ShutDown {
+        thread::yield_now();
+    }
+    go_on.send(()).unwrap();
+    begun.recv().unwrap();
+    clock.advance(SECOND);
+    let report = ending.join().unwrap();
+    assert!(!report.timed_out, "{report:?}");
+    assert_eq!(worker.join().counts.timed_out, 1);
+    begun.recv().unwrap(); // no assertion of the handler has failed
 }
