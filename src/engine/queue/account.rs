@@ -169,13 +169,8 @@ impl Account {
     }
 
     fn refund_all(&self, bytes: u64) -> Vec<Wake> {
-        let mut wakes = Vec::new();
-        if bytes > 0 {
-            for budget in self.budgets() {
-                wakes.append(&mut budget.refund(bytes));
-            }
-        }
-        wakes
+        let budgets = self.budgets();
+        budgets.flat_map(|budget| budget.refund(bytes)).collect()
     }
 }
 

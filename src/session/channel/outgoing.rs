@@ -301,3 +301,29 @@ impl Outgoing {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        handles::broker::{Broker, Credentials},
+        runtime::waiter::{self, Waiting},
+    };
+
+    use super::{Arc, Closing};
+
+    #[test]
+    fn a_wait_for_the_end_of_a_channel_that_is_given_up_leaves_no_waiter() {
+        let broker = Broker::new();
+        let connection = broker.connect("/", Credentials::guest()).unwrap();
+        let channel = connection.open_channel().unwrap();
+        let closing = || Closing(Arc::clone(channel.core()));
+        let mut waiting = Box::pin(Waiting::new(closing()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        assert!(!channel.core().lock().closing.is_empty());
+        drop(waiting);
+        assert!(channel.core().lock().closing.is_empty());
+        channel.close().unwrap();
+        waiter::wait(&closing(), None);
+    }
+}

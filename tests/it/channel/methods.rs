@@ -1,6 +1,6 @@
 //! Single AMQP methods, next to the typed handles.
 
-use leveret::channel::{Multiple, QosScope};
+use leveret::channel::{AckMode, Multiple, QosScope};
 use leveret::{
     Broker, Exchange, ManualClock, Overflow, Properties, Queue, RecvError, Result,
     channel::{ConsumeOptions, Event, PublishOptions},
@@ -118,4 +118,37 @@ fn a_rolled_back_settlement_can_be_settled() {
     channel.basic_ack(got.delivery_tag(), Multiple::No).unwrap();
     channel.tx_commit().unwrap();
     assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
+}
+
+#[test]
+fn channels_are_numbered_within_their_connection() {
+    let broker = Broker::new();
+    for _ in 0..2 {
+        let connection = connect(&broker).unwrap();
+        let channels = [(); 3].map(|()| connection.open_channel().unwrap());
+        assert_eq!(
+            channels.each_ref().map(|channel| channel.number()),
+            [1, 2, 3]
+        );
+        channels[1].close().unwrap();
+        assert_eq!(connection.open_channel().unwrap().number(), 4);
+    }
+}
+
+#[test]
+fn a_common_limit_counts_gets_only_if_it_is_set_where_there_was_none() {
+    for (before, delivered) in [(0, 0), (2, 1)] {
+        let broker = Broker::new();
+        let channel = channel_of(&broker).unwrap();
+        channel.queue_declare(&queue()).unwrap();
+        let producer = broker.producer::<u32>(&queue()).unwrap();
+        let _ = producer.publish_batch(0..4);
+        channel.basic_qos(0, before, QosScope::Channel).unwrap();
+        channel.basic_get("q", AckMode::Manual).unwrap().unwrap();
+        channel.basic_qos(0, 1, QosScope::Channel).unwrap();
+        channel.basic_consume("q", ConsumeOptions::new()).unwrap();
+        let events = channel.events();
+        let count = std::iter::from_fn(|| events.try_recv().ok()).count();
+        assert_eq!(count, delivered, "after a limit of {before}");
+    }
 }

@@ -129,6 +129,31 @@ fn each_place_wakes_one_publisher_in_the_order_of_their_coming() -> Result {
 }
 
 #[test]
+fn a_newcomer_does_not_take_the_place_of_a_publisher_that_was_woken() -> Result {
+    let broker = Broker::new();
+    for queue in places(&broker, 1)? {
+        let producer = broker.producer::<u32>(&queue)?;
+        producer.publish(0)?;
+        let mailbox = broker.simple_queue::<u32>(&queue)?;
+        let mut first = Publishing::new(producer.publish_async(1));
+        assert_eq!(take(&mailbox), 0);
+        assert!(first.has_rung());
+        let mut newcomers = vec![producer.try_publish(2).unwrap_err().into_inner()];
+        let batch = producer.try_publish_batch([3]);
+        newcomers.extend(
+            batch
+                .into_iter()
+                .map(|refused| refused.unwrap_err().into_inner()),
+        );
+        assert_eq!((newcomers, mailbox.len()), (vec![2, 3], 0));
+        assert!(first.poll());
+        assert_eq!(take(&mailbox), 1);
+        producer.try_publish(4)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn as_many_places_as_become_free_at_once_are_given_away_at_once() -> Result {
     let broker = Broker::new();
     for queue in places(&broker, 4)? {
