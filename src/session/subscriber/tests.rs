@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::*;
-use crate::{handles::broker::Broker, model::descriptions::Queue};
+use crate::{engine::queue::AwaitedDelays, handles::broker::Broker, model::descriptions::Queue};
 
 #[test]
 fn what_comes_from_a_backlog_shows_at_once() {
@@ -54,5 +54,36 @@ fn a_consumer_that_waits_keeps_no_room_of_a_burst() {
         let (run, (inbox, ready)) = room();
         assert!(run <= 2 * IDLE_CAPACITY && inbox <= 2 * IDLE_CAPACITY);
         assert_eq!(ready, 0);
+    }
+}
+
+#[test]
+fn a_queue_that_is_idle_again_has_changed_whatever_has_happened_meanwhile() {
+    let broker = Broker::new();
+    let queue = Queue::new("q");
+    let producer = broker.producer::<u64>(&queue).unwrap();
+    let simple = broker.simple_queue::<u64>(&queue).unwrap();
+    let _ = producer.publish_batch(0..4);
+    let core = {
+        let consumer = broker.consumer::<u64>(&queue).unwrap();
+        Arc::clone(consumer.queues()[0].subscriber.queue())
+    };
+    let changes = || core.idle_or_wait(AwaitedDelays::default(), None);
+    let acked_by_a_consumer = || {
+        let consumer = broker.consumer_builder::<u64>(&queue).prefetch(1);
+        consumer.build().unwrap().recv().unwrap().ack().unwrap();
+    };
+    let happen: [&dyn Fn(); 4] = [
+        &acked_by_a_consumer,
+        &|| simple.try_get().unwrap().ack().unwrap(),
+        &|| drop(simple.try_get().unwrap()),
+        &|| assert_eq!(producer.publish(4).unwrap().routed, 1),
+    ];
+    let mut last = changes().unwrap();
+    for (number, happens) in happen.iter().enumerate() {
+        happens();
+        let now = changes().unwrap();
+        assert!(now > last, "{number}: {now}, {last}");
+        last = now;
     }
 }
