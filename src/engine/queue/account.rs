@@ -50,11 +50,6 @@ impl Account {
         self.budgets().any(|other| Arc::ptr_eq(other, budget))
     }
 
-    /// Whether publishers may have to wait.
-    pub(crate) fn blocks(&self) -> bool {
-        !self.blocking.is_empty()
-    }
-
     /// Identifies the account in the lines of its budgets.
     fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()

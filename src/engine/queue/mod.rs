@@ -72,7 +72,6 @@ use crate::{
     message::envelope::{Envelope, NEVER},
     model::{
         arguments::{QueueArguments, QueueType},
-        descriptions::Overflow,
         message_totals::MessageTotals,
         name::Name,
     },
@@ -111,8 +110,6 @@ struct PublishHints {
     /// Whether anything in this queue has ever depended on time. If not, the clock need not be
     /// read.
     timed: AtomicBool,
-    /// Whether publishers may wait: for room in the queue or in a budget.
-    blocking: AtomicBool,
 }
 
 impl QueueCore {
@@ -126,9 +123,8 @@ impl QueueCore {
         let hints = PublishHints {
             ttl: AtomicU64::new(NEVER),
             timed: AtomicBool::new(false),
-            blocking: AtomicBool::new(false),
         };
-        hints.follow(&settings, account.as_deref());
+        hints.follow(&settings);
         let shows_delivery_count = settings.queue_type == QueueType::Quorum;
         QueueCore {
             name,
@@ -167,20 +163,13 @@ impl QueueCore {
     /// Puts other arguments into effect.
     pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
         let mut state = self.lock();
-        self.hints.follow(settings, self.account.as_deref());
+        self.hints.follow(settings);
         state.reconfigure(settings.clone(), now, effects);
     }
 
     /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.
     pub(crate) fn ttl(&self) -> u64 {
         self.hints.ttl.load(SeqCst)
-    }
-
-    /// Whether a message may take the first free slot: nothing in the queue depends on time, and
-    /// publishers do not wait.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        !self.is_timed() && !self.is_blocking()
     }
 
     /// Whether an operation needs the time of the clock.
@@ -193,11 +182,6 @@ impl QueueCore {
         if !self.is_timed() {
             self.hints.timed.store(true, SeqCst);
         }
-    }
-
-    /// Whether publishers may have to wait for room in the queue or in a budget.
-    fn is_blocking(&self) -> bool {
-        self.hints.blocking.load(SeqCst)
     }
 
     /// The account with the budgets that cover the queue, if any budget does.
@@ -231,7 +215,7 @@ impl QueueCore {
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> Result<(), P> {
-        if !self.is_plain() {
+        if self.is_timed() {
             return Err(payload);
         }
         let mut state = self.lock();
@@ -257,7 +241,7 @@ impl QueueCore {
         make: impl Fn(P, u64) -> Envelope,
     ) -> (Option<Envelope>, Effects) {
         let mut effects = Effects::none();
-        if !self.is_plain() {
+        if self.is_timed() {
             return (None, effects);
         }
         let refused = self
@@ -405,7 +389,7 @@ impl QueueCore {
 }
 
 impl PublishHints {
-    fn follow(&self, settings: &QueueArguments, account: Option<&Account>) {
+    fn follow(&self, settings: &QueueArguments) {
         let ttl = settings
             .message_ttl
             .map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
@@ -413,9 +397,6 @@ impl PublishHints {
         if settings.message_ttl.is_some() || settings.expires.is_some() {
             self.timed.store(true, SeqCst);
         }
-        let blocking = settings.overflow == Some(Overflow::Block);
-        let blocking = blocking || account.is_some_and(Account::blocks);
-        self.blocking.store(blocking, SeqCst);
     }
 }
 
