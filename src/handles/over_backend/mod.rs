@@ -322,6 +322,10 @@ fn handles_say_so_if_an_engine_outside_does_not_offer_something() {
     let consumer = connection.consumer::<u32>("q").unwrap();
     let delivery = consumer.recv_timeout(SECOND).unwrap();
     not_implemented(&delivery.nack(Requeue::After(SECOND)).unwrap_err());
+    let again = consumer.recv_timeout(SECOND).unwrap();
+    assert!(again.info().redelivered());
+    // At once is no time at all.
+    again.nack(Requeue::After(Duration::ZERO)).unwrap();
     assert!(consumer.recv_timeout(SECOND).unwrap().info().redelivered());
 
     connection.close().unwrap();

@@ -100,10 +100,7 @@ pub(crate) trait Caller {
     ///
     /// # Errors
     /// [`PreconditionFailed`](crate::Error::PreconditionFailed).
-    fn check_properties(&self, properties: &Properties) -> Result {
-        let _ = properties;
-        Ok(())
-    }
+    fn check_properties(&self, properties: &Properties) -> Result;
 }
 
 impl Publisher {
