@@ -81,7 +81,7 @@ pub use crate::{
 };
 pub use crate::{
     message::codec,
-    patterns::{middleware, worker},
+    patterns::{middleware, notify, worker},
     session::channel,
 };
 

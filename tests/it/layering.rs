@@ -136,7 +136,7 @@ const FOLDERS: &[Folder] = &[
         holds: "workers and their middlewares, schedules",
         floors: &[
             may(&["schedule", "worker"]),
-            may(&["middleware"]),
+            may(&["middleware", "notify"]),
             may(&["verbs"]),
         ],
     },

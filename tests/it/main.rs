@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod middleware;
 mod model;
+mod notify;
 mod payloads;
 mod publish;
 mod redrive;

@@ -27,10 +27,11 @@ pub use self::{
     refused::PublishError,
 };
 
+pub(crate) use crate::engine::vhost::Published;
+
 use self::retry::Retry;
 
 use crate::{
-    engine::vhost::Published,
     message::{codec::Codec, outgoing::Message, payload::Payload},
     model::{error::Result, name::Name},
     session::publisher::{OnFull, Publisher},

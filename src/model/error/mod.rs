@@ -169,6 +169,14 @@ pub enum Error {
     /// A reply is asked for, and the message does not say where it goes: it has no `reply_to`.
     #[error("the message has no `reply_to`")]
     NoReplyTo,
+    /// A driver of a [notifier](crate::notify) has failed.
+    #[error("driver '{driver}' of a notifier: {fault}")]
+    NotificationDriver {
+        /// The name of the driver.
+        driver: Arc<str>,
+        /// The text of its error.
+        fault: Arc<str>,
+    },
     /// The system cannot start a thread.
     #[error("a thread cannot be started: {0}")]
     Thread(Arc<str>),
@@ -217,6 +225,7 @@ impl Error {
             | Error::ShutDown
             | Error::BrokerDropped
             | Error::NoReplyTo
+            | Error::NotificationDriver { .. }
             | Error::Thread(_)
             | Error::Timeout
             | Error::PrefetchReached { .. }

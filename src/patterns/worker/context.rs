@@ -60,7 +60,7 @@ enum Parts<'a> {
 }
 
 /// The header of a message with the context of the request that it belongs to.
-const REQUEST_CONTEXT: &str = "x-request-context";
+pub(crate) const REQUEST_CONTEXT: &str = "x-request-context";
 
 impl<'a> Context<'a> {
     #[inline(always)]

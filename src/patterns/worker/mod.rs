@@ -31,6 +31,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
+pub(crate) use self::context::REQUEST_CONTEXT;
 pub use self::{
     builder::WorkerBuilder,
     context::Context,

@@ -1,0 +1,6 @@
+//! Notifications: notifiers, listeners, filters, drivers.
+
+mod drivers;
+mod filters;
+mod listeners;
+mod notifiers;
