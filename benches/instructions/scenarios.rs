@@ -63,6 +63,11 @@ pub const SCENARIOS: &[Scenario] = &[
         steps: &["by_hand", "worker", "middleware"],
         run: worker::run,
     },
+    Scenario {
+        name: "notification",
+        steps: &["publish+receive", "notify+handle"],
+        run: notification::run,
+    },
 ];
 
 pub fn run(name: &str, cycles: u64) {
@@ -456,6 +461,110 @@ mod worker {
     #[inline(never)]
     fn middleware(running: &mut Running) {
         assert!(poll(running.as_mut()));
+    }
+}
+
+/// A notification, from its making to the end of its handler, beside a struct with the same fields
+/// that is published, received and acknowledged.
+mod notification {
+    use std::{
+        borrow::Cow,
+        future::Future,
+        pin::Pin,
+        task::{Context, Waker},
+        time::SystemTime,
+    };
+
+    use leveret::{
+        Broker, Consumer, Exchange, Name, Producer, Queue,
+        notify::{Listener, ListenerReport, Notifier, Priority},
+    };
+    use serde::{Deserialize, Serialize};
+
+    use super::CYCLE;
+
+    /// The fields of a notification.
+    #[derive(Serialize, Deserialize)]
+    struct Same {
+        message_id: (u64, u64),
+        publisher_id: Name,
+        event_type: Cow<'static, str>,
+        priority: Priority,
+        timestamp: SystemTime,
+        payload: u64,
+    }
+
+    type Running = Pin<Box<dyn Future<Output = leveret::Result<ListenerReport>>>>;
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let exchange = Exchange::topic("events");
+        let queue = Queue::new("q").bind(&exchange, "events.info");
+        let consumer = broker.consumer(&queue).expect("a new queue");
+        let producer = broker.producer(&exchange).expect("the exchange is there");
+        let publisher = Name::new("shop").expect("a short name");
+        let listener = broker.listener::<u64>().on(Priority::Info, |it, _| {
+            assert!(it.payload < CYCLE);
+        });
+        let mut listening: Running =
+            Box::pin(Listener::run_async(listener.build().expect("one endpoint")));
+        let notifier = broker
+            .notifier("shop")
+            .build()
+            .expect("the exchange is there");
+        poll(&mut listening);
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                publish(&producer, &publisher, id);
+            }
+            for id in 0..CYCLE {
+                receive(&consumer, id);
+            }
+            for id in 0..CYCLE {
+                notify(&notifier, id);
+            }
+            handle(&mut listening);
+        }
+    }
+
+    fn poll(listening: &mut Running) {
+        let mut context = Context::from_waker(Waker::noop());
+        // A worker yields once in a cycle.
+        for _ in 0..2 {
+            assert!(listening.as_mut().poll(&mut context).is_pending());
+        }
+    }
+
+    #[inline(never)]
+    fn publish(producer: &Producer<Same>, publisher: &Name, id: u64) {
+        let same = Same {
+            message_id: (7, id),
+            publisher_id: publisher.clone(),
+            event_type: "order.paid".into(),
+            priority: Priority::Info,
+            timestamp: SystemTime::now(),
+            payload: id,
+        };
+        let published = producer.publish_to("events.info", same);
+        assert_eq!(published.expect("the broker is there").routed, 1);
+    }
+
+    #[inline(never)]
+    fn receive(consumer: &Consumer<Same>, id: u64) {
+        let delivery = consumer.recv().expect("the broker is there");
+        assert_eq!(delivery.payload, id);
+        delivery.ack().expect("the broker is there");
+    }
+
+    #[inline(never)]
+    fn notify(notifier: &Notifier<u64>, id: u64) {
+        let notified = notifier.info("order.paid", id);
+        assert_eq!(notified.expect("the broker is there").routed, 1);
+    }
+
+    #[inline(never)]
+    fn handle(listening: &mut Running) {
+        poll(listening);
     }
 }
 

@@ -133,7 +133,7 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "patterns",
-        holds: "workers and their middlewares, schedules",
+        holds: "workers and their middlewares, notifications, schedules",
         floors: &[
             may(&["schedule", "worker"]),
             may(&["middleware", "notify"]),

@@ -1,0 +1,116 @@
+//! Notifications: what happens in a program, told to all who listen.
+//!
+//! Mirrors the sender and the receiver of oslo.messaging. `cargo run --example notifications` prints
+//!
+//! ```text
+//! nobody listens yet: routed to 0 queues
+//! Info: local my_type {"content":"Hello World"}
+//! Warn: local my_type {"content":"careful"}, requeued once
+//! Error: local error_type {"content":"it broke"}
+//! filtered out: 1 of remote
+//! the pool has shared 5, the other pool has seen 5
+//! no queue is left
+//! ```
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use leveret::{
+    Broker, Result,
+    notify::{ListenerBuilder, Notification, NotificationFilter, Priority},
+    worker::Settle,
+};
+use serde_json::{Value, json};
+
+type Lines = mpsc::Sender<(Priority, String)>;
+
+/// A member of the pool: it tells of the notifications of local publishers.
+fn member(broker: &Broker, lines: &Lines) -> ListenerBuilder<Value> {
+    let filter = NotificationFilter::new().publisher_id("^local");
+    let filter = filter.expect("the pattern compiles");
+    let line =
+        |it: &Notification<Value>| format!("{} {} {}", it.publisher_id, it.event_type, it.payload);
+    let [infos, warnings, errors] = [(); 3].map(|()| lines.clone());
+    broker
+        .listener::<Value>()
+        .pool("listener")
+        .on_matching(Priority::Info, filter.clone(), move |it, _| {
+            infos.send((it.priority, format!("Info: {}", line(it))))
+        })
+        .on_matching(Priority::Warn, filter.clone(), move |it, context| {
+            if context.delivery_count() == 0 {
+                return Ok(Settle::Requeue(Duration::ZERO));
+            }
+            let text = format!("Warn: {}, requeued once", line(it));
+            warnings.send((it.priority, text)).map(|()| Settle::Ack)
+        })
+        .on_matching(Priority::Error, filter, move |it, _| {
+            errors.send((it.priority, format!("Error: {}", line(it))))
+        })
+}
+
+fn main() -> Result {
+    let broker = Broker::new();
+    let local = broker.notifier::<Value>("local").build()?;
+    let content = |text: &str| json!({ "content": text });
+    let published = local.info("my_type", content("to nobody"))?;
+    println!("nobody listens yet: routed to {} queues", published.routed);
+
+    let (sender, lines) = mpsc::channel();
+    let pool = [
+        member(&broker, &sender).spawn()?,
+        member(&broker, &sender).spawn()?,
+    ];
+    drop(sender);
+    let seen = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&seen);
+    let other = broker.listener::<Value>().pool("other");
+    let other = other.endpoint("all", Priority::ALL, move |worker| {
+        worker.handler(move |_, _| {
+            counter.fetch_add(1, Relaxed);
+        })
+    });
+    let other = other.spawn()?;
+
+    let remote = local.with_publisher_id("remote")?;
+    local.info("my_type", content("Hello World"))?;
+    local.warn("my_type", content("careful"))?;
+    local.error("error_type", content("it broke"))?;
+    remote.error("error_type", content("not ours"))?;
+    let published = local.audit("login", content("no endpoint of the pool asks for it"))?;
+    assert_eq!(published.routed, 1);
+
+    let patience = Duration::from_secs(60);
+    let reports = pool.map(|listener| listener.stop_and_drain(patience));
+    other.stop_and_drain(patience);
+    let mut lines: Vec<_> = lines.iter().collect();
+    lines.sort();
+    lines.iter().for_each(|(_, line)| println!("{line}"));
+    let endpoints = || reports.iter().flat_map(|report| &report.endpoints);
+    let acked: u64 = endpoints().map(|endpoint| endpoint.counts.acked).sum();
+    println!("filtered out: {} of remote", acked - lines.len() as u64);
+    let handled: u64 = endpoints().map(|endpoint| endpoint.counts.handled).sum();
+    println!(
+        "the pool has shared {handled}, the other pool has seen {}",
+        seen.load(Relaxed)
+    );
+    assert_eq!(
+        (lines.len(), acked, handled, seen.load(Relaxed)),
+        (3, 4, 5, 5)
+    );
+    let queues = broker
+        .snapshot()?
+        .vhosts
+        .iter()
+        .map(|vhost| vhost.queues.len())
+        .sum::<usize>();
+    assert_eq!(queues, 0);
+    println!("no queue is left");
+    Ok(())
+}
