@@ -1,6 +1,7 @@
 //! Notifications: what happens in a program, told to all who listen.
 //!
-//! Mirrors the sender and the receiver of oslo.messaging. `cargo run --example notifications` prints
+//! Mirrors the sender and the receiver of oslo.messaging.
+//! `cargo run --example notifications` prints
 //!
 //! ```text
 //! nobody listens yet: routed to 0 queues

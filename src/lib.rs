@@ -1,8 +1,8 @@
 #![doc = include_str!("guide/front_page.md")]
-#![cfg_attr(feature = "stream", doc = "[stream]: Consumer::stream")]
-#![cfg_attr(not(feature = "stream"), doc = "[stream]: Consumer")]
-#![cfg_attr(feature = "testing", doc = "[testing]: crate::testing")]
-#![cfg_attr(not(feature = "testing"), doc = "[testing]: ManualClock")]
+#![cfg_attr(feature = "stream", doc = "\n[stream]: Consumer::stream")]
+#![cfg_attr(not(feature = "stream"), doc = "\n[stream]: Consumer")]
+#![cfg_attr(feature = "testing", doc = "\n[testing]: crate::testing")]
+#![cfg_attr(not(feature = "testing"), doc = "\n[testing]: ManualClock")]
 #![forbid(unsafe_code)]
 #![deny(
     missing_docs,
