@@ -1,8 +1,9 @@
+#![cfg_attr(feature = "stream", doc = "[stream]: Consumer::stream")]
+#![cfg_attr(not(feature = "stream"), doc = "[stream]: Consumer")]
+#![cfg_attr(feature = "testing", doc = "[testing]: crate::testing")]
+#![cfg_attr(not(feature = "testing"), doc = "[testing]: ManualClock")]
+#![doc = ""]
 #![doc = include_str!("guide/front_page.md")]
-#![cfg_attr(feature = "stream", doc = "\n[stream]: Consumer::stream")]
-#![cfg_attr(not(feature = "stream"), doc = "\n[stream]: Consumer")]
-#![cfg_attr(feature = "testing", doc = "\n[testing]: crate::testing")]
-#![cfg_attr(not(feature = "testing"), doc = "\n[testing]: ManualClock")]
 #![forbid(unsafe_code)]
 #![deny(
     missing_docs,
@@ -101,15 +102,15 @@ pub mod guide {
     #[doc = include_str!("guide/performance.md")]
     pub mod performance {}
 
-    #[doc = include_str!("guide/recipes.md")]
+    #[cfg_attr(feature = "testing", doc = "[test-broker]: crate::testing::TestBroker")]
+    #[cfg_attr(not(feature = "testing"), doc = "[test-broker]: crate::ManualClock")]
     #[cfg_attr(
         feature = "testing",
-        doc = "\n[test-broker]: crate::testing::TestBroker\n[settled]: crate::testing::TestBroker::wait_settled"
+        doc = "[settled]: crate::testing::TestBroker::wait_settled"
     )]
-    #[cfg_attr(
-        not(feature = "testing"),
-        doc = "\n[test-broker]: crate::ManualClock\n[settled]: crate::ManualClock"
-    )]
+    #[cfg_attr(not(feature = "testing"), doc = "[settled]: crate::ManualClock")]
+    #[doc = ""]
+    #[doc = include_str!("guide/recipes.md")]
     pub mod recipes {}
 }
 
