@@ -16,8 +16,9 @@ pub type DriverError = Box<dyn std::error::Error + Send + Sync>;
 /// A closure is a driver too.
 ///
 /// # oslo.messaging
-/// The drivers of `Notifier`: `log`, `test` and `noop` are [`LogDriver`], [`MemoryDriver`] and
-/// [`NoopDriver`], `messaging` is the broker, and `routing` is [`Route`](super::Route).
+/// The drivers of `Notifier`: `log` is `LogDriver` (with the feature `log`), `test` and `noop` are
+/// [`MemoryDriver`] and [`NoopDriver`], `messaging` is the broker, and `routing` is
+/// [`Route`](super::Route).
 ///
 /// # Examples
 /// ```
