@@ -107,9 +107,7 @@ impl Ready {
     /// Sorts messages that leave together as a queue with priorities delivers them: the highest
     /// priority first. The order within a priority stays.
     pub(crate) fn sort_by_priority(&self, batch: &mut [Envelope]) {
-        if self.lanes.len() > 1 {
-            batch.sort_by_key(|envelope| Reverse(self.level(envelope)));
-        }
+        batch.sort_by_key(|envelope| Reverse(self.level(envelope)));
     }
 
     /// Adds a new message. Its position must be the highest so far.

@@ -115,7 +115,7 @@ impl BlockedPublish {
 
     fn outcome(&mut self) -> std::result::Result<Published, PushFailure> {
         match self.refused_by.take() {
-            _ if self.published.routed + self.published.delayed > 0 => Ok(self.published),
+            _ if self.published.is_taken() => Ok(self.published),
             Some(by) => Err(PushFailure::Refused {
                 by,
                 refused: self.published.refused,

@@ -64,6 +64,11 @@ impl Published {
             ..Published::default()
         }
     }
+
+    /// Whether a queue or a delayed exchange has the message.
+    pub(super) fn is_taken(&self) -> bool {
+        self.routed + self.delayed > 0
+    }
 }
 
 /// The queues for one exchange and routing key, at the noted epoch of the exchange.
@@ -408,11 +413,11 @@ impl VirtualHost {
         }
         match (refused_by, returned) {
             // If all queues are deleted, the route is out of date and another may exist.
-            (None, Some(copy)) if published.routed + published.delayed == 0 => {
+            (None, Some(copy)) if !published.is_taken() => {
                 *message = Some(copy);
                 Err(PushFailure::QueueDeleted)
             }
-            (Some(by), _) if published.routed + published.delayed == 0 => {
+            (Some(by), _) if !published.is_taken() => {
                 *message = refused;
                 Err(PushFailure::Refused {
                     by,

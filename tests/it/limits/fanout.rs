@@ -321,6 +321,26 @@ fn a_delayed_message_needs_no_room_among_the_ready_ones() -> Result {
 }
 
 #[test]
+fn a_publish_is_ok_if_a_delayed_exchange_has_the_message_and_a_full_queue_refuses_it() -> Result {
+    let (broker, clock) = on_a_manual_clock();
+    let exchange = Exchange::fanout("x");
+    let full = Queue::new("full").bind(&exchange, "");
+    let full = full.max_length(1).overflow(Overflow::RejectPublish);
+    let later = Exchange::fanout("later").delayed().bind(&exchange, "");
+    broker.declare(&Queue::new("q").bind(&later, ""))?;
+    broker.producer::<u32>(&full)?.publish(0)?;
+    let producer = broker.producer::<u32>(&exchange)?;
+    let published = producer.publish_message(Message::new(1).header("x-delay", 1_000))?;
+    assert_eq!(
+        (published.routed, published.refused, published.delayed),
+        (0, 1, 1)
+    );
+    clock.advance(SECOND);
+    assert_eq!(all(&broker, "q"), [1]);
+    Ok(())
+}
+
+#[test]
 fn further_routing_keys_and_alternate_exchanges_lead_to_blocking_queues_as_well() -> Result {
     let broker = Broker::new();
     let (_, _) = setting(&broker)?;
