@@ -137,10 +137,11 @@ impl BrokerCore {
     /// Waits until the broker is at rest. `false` at the deadline.
     pub(super) fn wait_at_rest(&self, due_by: DueBy, deadline: Option<Deadline<'_>>) -> bool {
         while let Some(awaited) = self.under_way(due_by) {
-            let waited = waiter::wait(&awaited, deadline);
-            if waited.is_none() || deadline.is_some_and(|deadline| deadline.has_passed()) {
+            if deadline.is_some_and(|deadline| deadline.has_passed()) {
                 return false;
             }
+            // It is looked at once more after the deadline.
+            let _ = waiter::wait(&awaited, deadline);
         }
         true
     }
