@@ -8,6 +8,7 @@
 //!
 //! Shuttle has no time, so a wait with a time limit uses a manual clock.
 
+mod batches;
 mod blocked;
 mod budget;
 mod channels;
@@ -17,6 +18,7 @@ mod credit;
 mod delayed;
 mod drain;
 mod ends;
+mod ordered;
 mod pause;
 mod policies;
 mod retry;

@@ -73,6 +73,9 @@ pub struct Delivery<T: Payload> {
     info: DeliveryInfo,
 }
 
+/// Deliveries that do not settle their messages, and the rights to settle these.
+type Split<T> = (Vec<Delivery<T>>, Vec<DeliveryInfo>);
+
 impl<T: Payload> Delivery<T> {
     /// Opens a message for a consumer of `T`.
     pub(crate) fn open(
@@ -110,11 +113,16 @@ impl<T: Payload> Delivery<T> {
         codecs: &Codecs,
     ) -> Result<Delivery<T>, Undecoded> {
         let unacked = Unacked::new(origin, envelope);
-        let opened = match unacked.envelope() {
+        Delivery::reopen(DeliveryInfo { unacked }, codecs)
+    }
+
+    /// Opens an unsettled message for a consumer of `T`, once more.
+    pub(crate) fn reopen(info: DeliveryInfo, codecs: &Codecs) -> Result<Delivery<T>, Undecoded> {
+        let opened = match info.unacked.envelope() {
+            Some(envelope) if Delivery::<T>::is_open(envelope, codecs) => Ok(None),
             Some(envelope) => open_body(envelope, codecs),
             None => Ok(None),
         };
-        let info = DeliveryInfo { unacked };
         match opened {
             Ok(opened) => Ok(Delivery { opened, info }),
             Err(error) => Err(Undecoded::new(error, info)),
@@ -263,6 +271,23 @@ impl<T: Payload> Delivery<T> {
         Ok((self, info))
     }
 
+    /// Splits deliveries as [`split`](Self::split) does, all of them or none.
+    ///
+    /// # Errors
+    /// Returns the deliveries if a payload can be in one place only.
+    pub(crate) fn split_all(
+        mut deliveries: Vec<Delivery<T>>,
+    ) -> Result<Split<T>, Vec<Delivery<T>>> {
+        let shown = deliveries.iter_mut().map(|delivery| delivery.info.shared());
+        let Some(shown) = shown.collect::<Option<Vec<_>>>() else {
+            return Err(deliveries);
+        };
+        let split = deliveries.iter_mut().zip(shown);
+        let infos = split.map(|(delivery, shown)| std::mem::replace(&mut delivery.info, shown));
+        let infos = infos.collect();
+        Ok((deliveries, infos))
+    }
+
     /// Acknowledges the message where it lies, as [`ack`](Self::ack) does, which would move it.
     #[inline]
     pub(crate) fn ack_in_place(&mut self) -> Result {
@@ -274,6 +299,15 @@ impl<T: Payload> Delivery<T> {
         let opened = self.opened.take();
         let info = std::mem::replace(&mut self.info, DeliveryInfo::settled());
         (opened, info)
+    }
+
+    /// The message without its type. It is unsettled.
+    pub(crate) fn into_info(self) -> DeliveryInfo {
+        let (opened, info) = self.into_parts();
+        if let Some(opened) = opened {
+            info.restore(opened);
+        }
+        info
     }
 
     /// Takes the message out unsettled. It is to be received again.

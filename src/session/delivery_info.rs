@@ -114,6 +114,31 @@ impl DeliveryInfo {
         self.unacked.claim()
     }
 
+    /// Takes the unsettled message out.
+    pub(crate) fn take(&mut self) -> DeliveryInfo {
+        std::mem::replace(self, DeliveryInfo::settled())
+    }
+
+    /// Notes that the current thread receives the message, which another one has received before.
+    pub(crate) fn note_receiver(&self) {
+        if let Some(origin) = self.unacked.origin() {
+            origin.note_receiver(|| 0);
+        }
+    }
+
+    /// Counts a delivery that has returned, though not to the queue.
+    pub(crate) fn count_return(&mut self) {
+        self.unacked.count_return();
+    }
+
+    /// Returns the message to its place in the queue. It is unchanged, since no user code has
+    /// handled it.
+    pub(crate) fn return_unseen(&mut self) {
+        if let Some((origin, envelope)) = self.unacked.release() {
+            origin.requeue_undelivered(vec![envelope]);
+        }
+    }
+
     /// Adds a header to the message. It stays when the message is requeued or dead-lettered.
     pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
         self.unacked.add_header(name, value);

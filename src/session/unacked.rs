@@ -333,6 +333,11 @@ impl Unacked {
         }
     }
 
+    /// Counts a delivery that has returned, though not to the queue.
+    pub(super) fn count_return(&mut self) {
+        self.envelope.count_return();
+    }
+
     /// Adds a header to the message, unless it is settled.
     pub(super) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
         if self.origin.is_some() {

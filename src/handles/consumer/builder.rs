@@ -146,6 +146,12 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
+    /// Raises the prefetch to this number, if it is smaller.
+    pub(crate) fn prefetch_at_least(mut self, prefetch: u32) -> Self {
+        self.prefetch = self.prefetch.max(prefetch);
+        self
+    }
+
     /// Sets the priority. The default is 0.
     ///
     /// The queue delivers to consumers with a higher priority first. Messages that another consumer

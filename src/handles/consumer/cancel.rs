@@ -36,6 +36,13 @@ impl<T: Payload> Consumer<T> {
         cancel(&self.queues);
     }
 
+    /// Whether the consumer has ended at all its queues. It takes no lock, and misses the end of a
+    /// consumer at an engine outside of this process.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut queues = self.queues.iter();
+        queues.all(|queue| queue.subscriber.has_ended())
+    }
+
     /// Waits until the consumer has ended at all its queues.
     pub(crate) async fn wait_for_end(&self) {
         for queue in self.queues.iter() {

@@ -357,7 +357,7 @@ impl<T: Payload> Consumer<T> {
     }
 
     /// Whether the consumer holds its whole prefetch from each of its queues.
-    fn is_at_prefetch(&self) -> bool {
+    pub(crate) fn is_at_prefetch(&self) -> bool {
         let mut queues = self.queues.iter();
         queues.all(|queue| queue.subscriber.is_at_prefetch())
     }

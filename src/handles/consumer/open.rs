@@ -9,7 +9,9 @@ use std::any::Any;
 use super::{Consumer, ConsumerQueue, Taken};
 use crate::{
     message::{envelope::Envelope, payload::Payload},
-    session::{delivery::Delivery, receive::RecvError, undecoded::Undecoded},
+    session::{
+        delivery::Delivery, delivery_info::DeliveryInfo, receive::RecvError, undecoded::Undecoded,
+    },
 };
 
 impl<T: Payload> Consumer<T> {
@@ -40,6 +42,12 @@ impl<T: Payload> Consumer<T> {
                 Some(Err(RecvError::Decode(undecoded)))
             }
         }
+    }
+
+    /// Opens an unsettled message of this consumer once more, for the current thread.
+    pub(crate) fn reopen(&self, info: DeliveryInfo) -> Result<Delivery<T>, Undecoded> {
+        info.note_receiver();
+        Delivery::reopen(info, &self.codecs)
     }
 
     /// Whether the consumer settles messages that do not decode itself.

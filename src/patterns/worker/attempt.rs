@@ -11,8 +11,9 @@ use futures_util::future::{Either, select};
 use super::{
     Context, Job,
     handler::{Call, Handling, Task},
-    limit::{Late, LimitedCall, Unsettled, timed_out},
+    limit::{Late, Limited, LimitedCall, Unsettled, timed_out},
     middleware::Before,
+    ordered,
     settle::{HandlerError, Outcome, Settle, Verdict},
     slot::{Pause, Slot},
 };
@@ -201,7 +202,7 @@ impl<T: Payload> Slot<T> {
 
     pub(super) async fn run_task(&self, task: &Task<T>, delivery: Delivery<T>) {
         let shared = &self.core.shared;
-        let (job, cell) = Job::new(delivery, &shared.name);
+        let (job, cell) = Job::new(delivery, &shared.name, self.hold());
         let (passed, mut outcome) = match self.enter_in_time(cell.info()).await {
             None => {
                 let over = self.core.timeout.map(|_| Arc::<Signal>::default());
@@ -209,6 +210,7 @@ impl<T: Payload> Slot<T> {
                 let passed = self.passed(self.core.middlewares, cell.info());
                 self.counts.begins();
                 let verdict = self.limited(task(job, context), over).await;
+                let verdict = verdict.unwrap_or_else(Err);
                 self.counts.ends();
                 passed.go_on();
                 let context = Context::borrowed(shared, cell.info());
@@ -248,15 +250,22 @@ impl<T: Payload> Slot<T> {
     }
 
     /// Runs the future of a handler, for as long as it may. Sets `over` when its time is over.
-    async fn limited(&self, handling: Handling, over: Option<Arc<Signal>>) -> Verdict {
+    ///
+    /// # Errors
+    /// The time was over.
+    pub(super) async fn limited<V>(
+        &self,
+        handling: Handling<V>,
+        over: Option<Arc<Signal>>,
+    ) -> Result<V, HandlerError> {
         let (Some(limit), Some(over)) = (self.core.timeout, over) else {
-            return handling.await;
+            return Ok(handling.await);
         };
         let Some(time_out) = self.core.shared.connection.after(limit) else {
-            return handling.await;
+            return Ok(handling.await);
         };
         match select(handling, time_out).await {
-            Either::Left((verdict, _)) => verdict,
+            Either::Left((verdict, _)) => Ok(verdict),
             Either::Right(((), handling)) => {
                 over.set();
                 catch_panic(|| drop(handling));
@@ -270,22 +279,28 @@ impl<T: Payload> Slot<T> {
     pub(super) fn call_limited(&self, call: &Call<T>, delivery: Delivery<T>, limit: Duration) {
         let passed = self.core.middlewares;
         let (delivery, unsettled) = match delivery.split() {
-            Ok((delivery, info)) => (delivery, Some(Unsettled { info, passed })),
-            Err(delivery) => (delivery, None),
+            Ok((delivery, info)) => (delivery, vec![self.unsettled(info, passed)]),
+            Err(delivery) => (delivery, Vec::new()),
         };
         let handler = |context: &Context<'_>| self.call(call, &delivery, context);
         let called = self.in_time(delivery.info(), unsettled, limit, handler);
-        let Some((verdict, unsettled)) = called else {
+        let Some((verdict, mut unsettled)) = called else {
             return;
         };
         let context = Context::borrowed(&self.core.shared, delivery.info());
         let mut outcome = self.outcome(verdict, &context);
         self.after(passed, &context, &mut outcome);
         drop(context);
-        match unsettled {
+        match unsettled.pop() {
             Some(Unsettled { mut info, .. }) => self.apply(outcome, &mut info),
             None => self.settle(delivery, outcome),
         }
+    }
+
+    /// The right to settle the message in hand.
+    pub(super) fn unsettled(&self, info: DeliveryInfo, passed: usize) -> Unsettled {
+        let hold = self.hold();
+        Unsettled { info, passed, hold }
     }
 
     /// Calls a handler that has a time limit. Returns its verdict, and the right to settle the
@@ -293,26 +308,42 @@ impl<T: Payload> Slot<T> {
     pub(super) fn in_time(
         &self,
         info: &DeliveryInfo,
-        unsettled: Option<Unsettled>,
+        unsettled: Vec<Unsettled>,
         limit: Duration,
         handler: impl FnOnce(&Context<'_>) -> Verdict,
-    ) -> Option<(Verdict, Option<Unsettled>)> {
+    ) -> Option<(Verdict, Vec<Unsettled>)> {
         let shared = &self.core.shared;
-        let is_split = unsettled.is_some();
+        let is_split = !unsettled.is_empty();
+        let handler = |time: &Limited| handler(&Context::limited(shared, info, time));
+        match self.call_in_time(unsettled, limit, handler) {
+            None => (!is_split).then(|| (Err(timed_out(limit)), Vec::new())),
+            called => called,
+        }
+    }
+
+    /// Calls a handler that has a time limit, with its time. Returns its result, and the rights to
+    /// settle its messages. `None` if the time was over.
+    pub(super) fn call_in_time<V>(
+        &self,
+        unsettled: Vec<Unsettled>,
+        limit: Duration,
+        handler: impl FnOnce(&Limited) -> V,
+    ) -> Option<(V, Vec<Unsettled>)> {
+        let shared = &self.core.shared;
         let by = (self.number, self.place);
         let limited = LimitedCall::begin(&self.core, by, limit, unsettled);
         let target: Weak<dyn TimerTarget> = Arc::downgrade(&limited) as _;
         let alarm = shared.connection.alarm(limit, target);
-        let verdict = handler(&Context::limited(shared, info, &limited.time));
+        let result = handler(&limited.time);
         drop(alarm);
         match limited.time.end() {
-            Ok(unsettled) => Some((verdict, unsettled)),
+            Ok(unsettled) => Some((result, unsettled)),
             Err(late) => {
                 self.counts.late();
                 shared.members.is_back(late);
                 let is_replaced = late == Late::Replaced;
                 self.is_replaced.store(is_replaced, Relaxed);
-                (!is_split).then(|| (Err(timed_out(limit)), None))
+                None
             }
         }
     }
@@ -400,7 +431,12 @@ impl<T: Payload> Slot<T> {
         }
         self.counts.settled(&outcome);
         // If the broker is shut down, there is no queue to settle the message at.
-        let _ = outcome.apply(info, &self.core.shared.name);
+        let _ = ordered::settle(
+            outcome,
+            info,
+            &self.core.shared.name,
+            self.hold().as_deref(),
+        );
     }
 
     /// Settles a message that does not decode.

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use super::{
     Chain, Context, HandlerError, HandlerResult, Job, Middleware, Settle, Stack, Worker,
-    WorkerReport, core::Shared, handler::Handler, hooks::Hooks,
+    WorkerReport, core::Shared, handler::Handler, hooks::Hooks, ordered::Order,
 };
 use crate::{
     handles::consumer::ConsumerBuilder,
@@ -56,6 +56,8 @@ pub struct WorkerBuilder<T: Payload, C: Chain = ()> {
     consumer: ConsumerBuilder<T>,
     name: String,
     concurrency: usize,
+    /// Whether the prefetch is the default.
+    default_prefetch: bool,
     middleware: C,
     timeout: Option<Duration>,
     hooks: Hooks,
@@ -74,6 +76,7 @@ impl<T: Payload> WorkerBuilder<T> {
             name: consumer.first_queue().to_owned(),
             consumer,
             concurrency: 1,
+            default_prefetch: true,
             middleware: (),
             timeout: None,
             hooks: Hooks::default(),
@@ -110,6 +113,17 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     /// the backlog to all of them.
     pub fn prefetch(mut self, prefetch: u32) -> Self {
         self.consumer = self.consumer.prefetch(prefetch);
+        self.default_prefetch = false;
+        self
+    }
+
+    /// Raises the default prefetch, so that each handler can have this number of messages.
+    pub(super) fn prefetch_for(mut self, messages: usize) -> Self {
+        if self.default_prefetch {
+            let all = messages.saturating_mul(self.concurrency);
+            let all = u32::try_from(all).unwrap_or(u32::MAX);
+            self.consumer = self.consumer.prefetch_at_least(all);
+        }
         self
     }
 
@@ -193,6 +207,7 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
             consumer: self.consumer,
             name: self.name,
             concurrency: self.concurrency,
+            default_prefetch: self.default_prefetch,
             middleware: Stack {
                 outer: self.middleware,
                 inner: middleware,
@@ -288,7 +303,7 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
         F: Fn(&T, &Context<'_>) -> R + Send + Sync + 'static,
         R: HandlerResult,
     {
-        self.build(Handler::call(handler))
+        self.build(Handler::call(handler), None)
     }
 
     /// Sets a handler that gets each payload as its own: for values that are consumed, such as
@@ -330,7 +345,7 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
         F: Fn(T, &Context<'_>) -> R + Send + Sync + 'static,
         R: HandlerResult<Settle = ()>,
     {
-        self.build(Handler::consume(handler))
+        self.build(Handler::consume(handler), None)
     }
 
     /// Sets a handler that returns a future. It gets its message and its context as owned values.
@@ -360,10 +375,10 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
         F: Fn(Job<T>, Context<'static>) -> R + Send + Sync + 'static,
         R: Future<Output: HandlerResult> + Send + 'static,
     {
-        self.build(Handler::task(handler))
+        self.build(Handler::task(handler), None)
     }
 
-    fn build(self, handler: Handler<T>) -> Worker<T> {
+    pub(super) fn build(self, handler: Handler<T>, order: Option<Order<T>>) -> Worker<T> {
         let shared = self.connection.map(|connection| {
             Arc::new(Shared::new(
                 self.name,
@@ -379,6 +394,7 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
             middleware: Box::new(self.middleware),
             concurrency: self.concurrency,
             timeout: self.timeout,
+            order,
         }
     }
 }

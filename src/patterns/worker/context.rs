@@ -160,8 +160,10 @@ impl<'a> Context<'a> {
     pub fn producer<U: Payload>(&self, producer: &Producer<U>) -> Producer<U> {
         let claim = match &self.parts {
             Parts::Borrowed {
-                time: Some(time), ..
-            } => time.claim(),
+                time: Some(time),
+                info,
+                ..
+            } => time.claim(info),
             _ => None,
         };
         producer.on_behalf_of(claim.unwrap_or_else(|| self.info().claim()))

@@ -12,6 +12,8 @@ use super::{
     hooks::Hooks,
     members::Members,
     middleware::sealed::Chain,
+    ordered::{Keys, Order},
+    receiver::ReceiverLock,
     report::{SlotCounts, WorkerCounts, WorkerEnd, WorkerReport},
     settle::Settle,
 };
@@ -65,6 +67,8 @@ pub(super) struct Shared {
     /// The consumer and its queues, once the worker runs.
     started: Mutex<Option<(CancelHandle, Vec<Name>)>>,
     counts: Mutex<Counts>,
+    /// The keys of its messages, if it is ordered.
+    pub(super) keys: Arc<Keys>,
 }
 
 /// The counts of the slots.
@@ -83,9 +87,11 @@ impl Shared {
         hooks: Hooks,
         concurrency: usize,
     ) -> Shared {
+        let time = connection.time().clone();
         Shared {
             name: name.into(),
-            time: connection.time().clone(),
+            keys: Arc::new(Keys::new(time.clone())),
+            time,
             connection,
             stop: Arc::default(),
             drain: Arc::default(),
@@ -189,7 +195,8 @@ impl Shared {
         self.check_end();
     }
 
-    /// Ends the consumer. The messages that it has in advance return to their queues.
+    /// Ends the consumer. The messages that it has in advance return to their queues, and so do
+    /// those that wait for their keys.
     fn cancel(&self) {
         let cancel = self
             .started
@@ -199,6 +206,7 @@ impl Shared {
         if let Some(cancel) = cancel {
             cancel.cancel();
         }
+        self.keys.close();
     }
 
     /// Whether a drain waits for a message that is due at `due`.
@@ -266,6 +274,10 @@ pub(super) struct Core<T: Payload> {
     pub(super) middlewares: usize,
     /// The time limit of a handler.
     pub(super) timeout: Option<Duration>,
+    /// The order of the messages, if there is one within their keys.
+    pub(super) ordered: Option<Order<T>>,
+    /// Held by the slot that receives, if the worker has one at a time.
+    pub(super) receiver: ReceiverLock,
 }
 
 impl<T: Payload> Drop for Core<T> {
@@ -273,6 +285,7 @@ impl<T: Payload> Drop for Core<T> {
         let none = Handler::Call(Box::new(|_, _| Ok(Settle::Ack)));
         drop_user_value(std::mem::replace(&mut self.handler, none));
         drop_user_value(std::mem::replace(&mut self.middleware, Box::new(())));
+        drop_user_value(self.ordered.take());
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Context, Job,
+    batch::Batches,
     settle::{HandlerError, HandlerResult, Verdict},
 };
 use crate::{
@@ -23,6 +24,8 @@ pub(super) enum Handler<T: Payload> {
     Consume(Box<Consume<T>>),
     /// It returns a future.
     Task(Box<Task<T>>),
+    /// It handles many messages at once.
+    Batch(Batches<T>),
 }
 
 /// It may panic.
@@ -30,7 +33,8 @@ pub(super) type Call<T> = dyn Fn(&T, &Context<'_>) -> Verdict + Send + Sync;
 /// It returns no settlement, since the message cannot return.
 pub(super) type Consume<T> = dyn Fn(T, &Context<'_>) -> Result<(), HandlerError> + Send + Sync;
 pub(super) type Task<T> = dyn Fn(Job<T>, Context<'static>) -> Handling + Send + Sync;
-pub(super) type Handling = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+/// The future of a handler.
+pub(super) type Handling<V = Verdict> = Pin<Box<dyn Future<Output = V> + Send>>;
 
 impl<T: Payload> Handler<T> {
     pub(super) fn call<F, R>(handler: F) -> Handler<T>
@@ -60,12 +64,7 @@ impl<T: Payload> Handler<T> {
         R: Future<Output: HandlerResult> + Send + 'static,
     {
         Handler::Task(Box::new(move |job, context| {
-            // The call itself may panic as well, before there is a future.
-            let called = catch_panic_text(|| handler(job, context));
-            match called {
-                Ok(handling) => Box::pin(Contained(Some(Box::pin(handling)))),
-                Err(panic) => Box::pin(std::future::ready(Err(HandlerError::panicked(panic)))),
-            }
+            contained(|| handler(job, context), |ended| ended.and_then(verdict))
         }))
     }
 }
@@ -75,31 +74,60 @@ fn verdict<R: HandlerResult>(result: R) -> Verdict {
     result.into_result().map(Into::into)
 }
 
-/// The future of a handler. A panic is its failure. The future is dropped before the result is
-/// there, and as user code.
-struct Contained<R>(Option<Pin<Box<R>>>);
+/// Makes the future of a handler. A panic is its failure, also one of the call before there is a
+/// future. `read` turns the result, or the failure, into verdicts. It may panic about a result.
+pub(super) fn contained<F, V>(
+    call: impl FnOnce() -> F,
+    read: impl Fn(Result<F::Output, HandlerError>) -> V + Send + Unpin + 'static,
+) -> Handling<V>
+where
+    F: Future + Send + 'static,
+    V: Send + 'static,
+{
+    match catch_panic_text(call) {
+        Ok(handling) => Box::pin(Contained {
+            handling: Some(Box::pin(handling)),
+            read,
+        }),
+        Err(panic) => {
+            let failed = read(Err(HandlerError::panicked(panic)));
+            Box::pin(std::future::ready(failed))
+        }
+    }
+}
 
-impl<R: Future<Output: HandlerResult>> Future for Contained<R> {
-    type Output = Verdict;
+/// The future of a handler. It is dropped before the result is there, and as user code.
+struct Contained<F, R> {
+    handling: Option<Pin<Box<F>>>,
+    read: R,
+}
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Verdict> {
+impl<F, R, V> Future for Contained<F, R>
+where
+    F: Future,
+    R: Fn(Result<F::Output, HandlerError>) -> V + Unpin,
+{
+    type Output = V;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<V> {
+        let Contained { handling, read } = &mut *self;
         let polled = catch_panic_text(|| {
-            let future = self.0.as_mut();
-            future.map(|future| future.as_mut().poll(context).map(verdict))
+            let polled = handling.as_mut()?.as_mut().poll(context);
+            Some(polled.map(|result| read(Ok(result))))
         });
         let verdict = match polled {
             Ok(Some(polled)) => ready!(polled),
             // It is not polled again after its end.
             Ok(None) => return Poll::Pending,
-            Err(panic) => Err(HandlerError::panicked(panic)),
+            Err(panic) => read(Err(HandlerError::panicked(panic))),
         };
-        catch_panic(|| drop(self.0.take()));
+        catch_panic(|| drop(handling.take()));
         Poll::Ready(verdict)
     }
 }
 
-impl<R> Drop for Contained<R> {
+impl<F, R> Drop for Contained<F, R> {
     fn drop(&mut self) {
-        catch_panic(|| drop(self.0.take()));
+        catch_panic(|| drop(self.handling.take()));
     }
 }

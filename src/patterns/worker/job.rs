@@ -2,7 +2,10 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::settle::Outcome;
+use super::{
+    ordered::{self, KeyHold},
+    settle::Outcome,
+};
 use crate::{
     message::payload::Payload,
     runtime::sync::Mutex,
@@ -33,6 +36,8 @@ pub(super) struct JobCell {
     info: DeliveryInfo,
     worker: Arc<str>,
     outcome: Mutex<Option<Outcome>>,
+    /// The key of the message, if the worker is ordered.
+    hold: Option<Arc<KeyHold>>,
 }
 
 impl JobCell {
@@ -51,18 +56,24 @@ impl Drop for JobCell {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome.lock().take() {
             // If the broker is shut down, there is no queue to settle it at.
-            let _ = outcome.apply(&mut self.info, &self.worker);
+            let hold = self.hold.as_deref();
+            let _ = ordered::settle(outcome, &mut self.info, &self.worker, hold);
         }
     }
 }
 
 impl<T: Payload> Job<T> {
-    pub(super) fn new(delivery: Delivery<T>, worker: &Arc<str>) -> (Job<T>, Arc<JobCell>) {
+    pub(super) fn new(
+        delivery: Delivery<T>,
+        worker: &Arc<str>,
+        hold: Option<Arc<KeyHold>>,
+    ) -> (Job<T>, Arc<JobCell>) {
         let (opened, info) = delivery.into_parts();
         let cell = Arc::new(JobCell {
             info,
             worker: Arc::clone(worker),
             outcome: Mutex::new(None),
+            hold,
         });
         let job = Job {
             opened,

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     core::Core,
+    ordered::KeyHold,
     settle::{Failure, HandlerError},
     slot::{Place, Slot},
 };
@@ -19,11 +20,13 @@ use crate::{
     session::{delivery_info::DeliveryInfo, publisher::Claim},
 };
 
-/// The right to settle a message whose handler runs.
+/// The right to settle a message whose handler runs. A batch has several.
 pub(super) struct Unsettled {
     pub(super) info: DeliveryInfo,
     /// The number of middlewares that learn of the outcome.
     pub(super) passed: usize,
+    /// The key of the message, if the worker is ordered.
+    pub(super) hold: Option<Arc<KeyHold>>,
 }
 
 /// One call of a handler that has a time limit.
@@ -44,9 +47,9 @@ pub(super) struct Limited {
 }
 
 enum State {
-    /// `None` inside if the payload can be in one place only. The handler has it then, and the
+    /// It is empty if the payload can be in one place only. The handler has it then, and the
     /// message is settled when the handler ends.
-    Runs(Option<Unsettled>),
+    Runs(Vec<Unsettled>),
     /// The time is over.
     Over(Late),
 }
@@ -72,7 +75,7 @@ impl<T: Payload> LimitedCall<T> {
         core: &Arc<Core<T>>,
         (slot, place): (u64, Place),
         limit: Duration,
-        unsettled: Option<Unsettled>,
+        unsettled: Vec<Unsettled>,
     ) -> Arc<LimitedCall<T>> {
         Arc::new(LimitedCall {
             core: Arc::downgrade(core),
@@ -93,20 +96,25 @@ impl Limited {
         &self.over
     }
 
-    /// The claim of the message, for a producer. `None` if the message is not settled from here:
-    /// the handler has it, or the time is over.
-    pub(super) fn claim(&self) -> Option<Claim> {
-        match &*self.state.lock() {
-            State::Runs(Some(unsettled)) => Some(unsettled.info.claim()),
-            _ => None,
-        }
+    /// The claim of a message, for a producer. `None` if the message is not settled from here: the
+    /// handler has it, or the time is over.
+    pub(super) fn claim(&self, shown: &DeliveryInfo) -> Option<Claim> {
+        let state = self.state.lock();
+        let State::Runs(unsettled) = &*state else {
+            return None;
+        };
+        let mut infos = unsettled.iter().map(|unsettled| &unsettled.info);
+        let same = |info: &&DeliveryInfo| {
+            info.position() == shown.position() && info.queue() == shown.queue()
+        };
+        infos.find(same).map(DeliveryInfo::claim)
     }
 
-    /// The handler has ended. Returns the right to settle the message.
+    /// The handler has ended. Returns the right to settle its message, or its messages.
     ///
     /// # Errors
     /// The handler has ended after its time.
-    pub(super) fn end(&self) -> Result<Option<Unsettled>, Late> {
+    pub(super) fn end(&self) -> Result<Vec<Unsettled>, Late> {
         let over = State::Over(Late::GoesOn);
         match std::mem::replace(&mut *self.state.lock(), over) {
             State::Runs(unsettled) => Ok(unsettled),
@@ -124,7 +132,7 @@ impl<T: Payload> TimerTarget for LimitedCall<T> {
             let State::Runs(unsettled) = &mut *state else {
                 return;
             };
-            let unsettled = unsettled.take();
+            let unsettled = std::mem::take(unsettled);
             let late = match (&core, self.place) {
                 (Some(core), Place::Thread) => core.shared.members.is_stuck(),
                 _ => Late::GoesOn,

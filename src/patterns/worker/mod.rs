@@ -7,10 +7,14 @@
 //! - `handler`: the kinds of handlers, without their types.
 //! - `job`, `context`: the arguments of a handler. `settle`: its decision.
 //! - `limit`: time-outs of handlers that block. `members`: the slots that have not ended.
+//! - `batch`: workers that handle many messages at once.
+//! - `ordered`: workers that keep an order within keys.
+//! - `receiver`: the one slot that receives, of these and of workers with batches.
 //! - `middleware`, `hooks`: the calls around it.
 //! - `handle`, `stop`, `report`: the end of a worker.
 
 mod attempt;
+mod batch;
 mod builder;
 mod context;
 mod core;
@@ -21,7 +25,9 @@ mod job;
 mod limit;
 mod members;
 mod middleware;
+mod ordered;
 mod owned;
+mod receiver;
 mod report;
 mod settle;
 mod slot;
@@ -33,11 +39,13 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 
 pub(crate) use self::context::REQUEST_CONTEXT;
 pub use self::{
+    batch::{Batch, BatchBuilder, BatchMessage, BatchResult},
     builder::WorkerBuilder,
     context::Context,
     handle::WorkerHandle,
     job::Job,
     middleware::{Before, Chain, Middleware, Stack},
+    ordered::OrderedBuilder,
     report::{WorkerCounts, WorkerEnd, WorkerReport},
     settle::{Failure, HandlerError, HandlerResult, Outcome, Settle},
     stop::{StopHandle, StopSignal},
@@ -46,6 +54,8 @@ use self::{
     core::{Core, Shared},
     handler::Handler,
     middleware::sealed,
+    ordered::Order,
+    receiver::ReceiverLock,
     slot::{Place, Slot},
 };
 use crate::{
@@ -70,6 +80,7 @@ pub struct Worker<T: Payload> {
     middleware: Box<dyn sealed::Chain>,
     concurrency: usize,
     timeout: Option<Duration>,
+    order: Option<Order<T>>,
 }
 
 impl<T: Payload> Worker<T> {
@@ -100,6 +111,8 @@ impl<T: Payload> Worker<T> {
             middlewares: self.middleware.length(),
             middleware: self.middleware,
             timeout: self.timeout,
+            ordered: self.order,
+            receiver: ReceiverLock::default(),
         }))
     }
 

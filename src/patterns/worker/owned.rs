@@ -43,12 +43,15 @@ impl<T: Payload> Slot<T> {
         };
         let (verdict, mut info) = match (self.core.timeout, info.shared()) {
             (Some(limit), Some(shown)) => {
-                let unsettled = Unsettled { info, passed };
-                let called = self.in_time(&shown, Some(unsettled), limit, call);
-                let Some((verdict, Some(Unsettled { info, .. }))) = called else {
+                let unsettled = vec![self.unsettled(info, passed)];
+                let called = self.in_time(&shown, unsettled, limit, call);
+                let Some((verdict, mut unsettled)) = called else {
                     return;
                 };
-                (verdict, info)
+                match unsettled.pop() {
+                    Some(Unsettled { info, .. }) => (verdict, info),
+                    None => return,
+                }
             }
             _ => (call(&Context::borrowed(shared, &info)), info),
         };

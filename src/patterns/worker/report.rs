@@ -61,7 +61,8 @@ pub enum WorkerEnd {
     Cancelled(CancelReason),
 }
 
-/// The messages of a worker.
+/// The messages of a worker. If a handler gets a [batch](super::WorkerBuilder::batch), it counts
+/// once for each message, except in `late`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct WorkerCounts {
@@ -116,6 +117,13 @@ impl SlotCounts {
     pub(super) fn ends(&self) {
         self.running.store(0, Release);
         count(&self.handled);
+    }
+
+    /// A handler of this number of messages has ended.
+    pub(super) fn ends_with(&self, messages: u64) {
+        self.running.store(0, Release);
+        let handled = self.handled.load(Relaxed);
+        self.handled.store(handled + messages, Relaxed);
     }
 
     pub(super) fn late(&self) {

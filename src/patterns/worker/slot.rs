@@ -1,6 +1,7 @@
 //! [`Slot`], which handles one message after the other. A worker has as many as its concurrency.
 
 use std::{
+    future::Future,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,6 +15,7 @@ use super::{
     core::Shared,
     handler::Handler,
     limit::{Unsettled, timed_out},
+    ordered::KeyHold,
     report::{SlotCounts, WorkerEnd},
     settle::Settle,
 };
@@ -21,7 +23,10 @@ use crate::{
     message::payload::Payload,
     runtime::{
         block_on::block_on,
-        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering::Relaxed},
+        },
         waiter::Waiting,
     },
     session::{
@@ -42,9 +47,11 @@ pub(super) struct Slot<T: Payload> {
     /// Whether another slot has taken the place of this one.
     pub(super) is_replaced: AtomicBool,
     /// Whether it has ended since there was nothing left to drain.
-    has_drained: bool,
+    pub(super) has_drained: bool,
     /// Whether it has looked for messages for a moment, since it found none.
-    has_spun: bool,
+    pub(super) has_spun: bool,
+    /// The key of the message in hand, if the worker is ordered.
+    hold: Mutex<Option<Arc<KeyHold>>>,
 }
 
 /// Where a slot runs.
@@ -58,7 +65,7 @@ pub(super) enum Place {
 const SOON: Duration = Duration::from_millis(1);
 
 /// How many messages a slot handles in a task before other tasks get a turn.
-const TURN: u32 = 64;
+pub(super) const TURN: u32 = 64;
 
 /// The wait of a message.
 pub(super) struct Pause {
@@ -68,7 +75,7 @@ pub(super) struct Pause {
 }
 
 /// How far a slot has come with the messages that are there.
-enum Progress<T: Payload> {
+pub(super) enum Progress<T: Payload> {
     /// No message is there.
     Empty {
         is_draining: bool,
@@ -95,6 +102,7 @@ impl<T: Payload> Slot<T> {
             is_replaced: AtomicBool::new(false),
             has_drained: false,
             has_spun: false,
+            hold: Mutex::new(None),
         }
     }
 
@@ -114,15 +122,33 @@ impl<T: Payload> Slot<T> {
         &self.core.shared
     }
 
-    /// Settles a message whose handler has taken too long. Then handles messages, as a member.
-    pub(super) fn run_for(self, unsettled: Option<Unsettled>, limit: Duration) {
-        if let Some(Unsettled { mut info, passed }) = unsettled {
+    /// The key of the message in hand, if the worker is ordered.
+    pub(super) fn hold(&self) -> Option<Arc<KeyHold>> {
+        self.hold.lock().clone()
+    }
+
+    /// Sets the key of the message in hand. The one before goes on.
+    pub(super) fn set_hold(&self, hold: Option<Arc<KeyHold>>) {
+        let before = std::mem::replace(&mut *self.hold.lock(), hold);
+        drop(before);
+    }
+
+    /// Settles messages whose handler has taken too long. Then handles messages, as a member.
+    pub(super) fn run_for(self, unsettled: Vec<Unsettled>, limit: Duration) {
+        for Unsettled {
+            mut info,
+            passed,
+            hold,
+        } in unsettled
+        {
+            self.set_hold(hold);
             let context = Context::borrowed(&self.core.shared, &info);
             let mut outcome = self.failed(timed_out(limit), &context);
             self.after(passed, &context, &mut outcome);
             drop(context);
             self.apply(outcome, &mut info);
         }
+        self.set_hold(None);
         if self.is_member {
             block_on(self.run());
         }
@@ -130,6 +156,12 @@ impl<T: Payload> Slot<T> {
 
     /// Handles messages until the worker ends.
     pub(super) async fn run(mut self) {
+        if self.core.ordered.is_some() {
+            return Box::pin(self.run_ordered()).await;
+        }
+        if let Handler::Batch(_) = &self.core.handler {
+            return Box::pin(self.run_batches()).await;
+        }
         let mut handled = 0;
         loop {
             let mut progress = self.work_off();
@@ -165,7 +197,7 @@ impl<T: Payload> Slot<T> {
     /// Handles the messages that are there. It does not wait, and it is no future: this is the
     /// loop that most messages take.
     #[inline(never)]
-    fn work_off(&self) -> Progress<T> {
+    pub(super) fn work_off(&self) -> Progress<T> {
         let Core {
             shared,
             consumer,
@@ -174,7 +206,9 @@ impl<T: Payload> Slot<T> {
             ..
         } = &*self.core;
         let (plain, call) = match (handler, timeout) {
-            (Handler::Call(call), None) => (self.core.middlewares == 0, Some(call)),
+            (Handler::Call(call), None) if self.core.ordered.is_none() => {
+                (self.core.middlewares == 0, Some(call))
+            }
             _ => (false, None),
         };
         for _ in 0..TURN {
@@ -230,33 +264,47 @@ impl<T: Payload> Slot<T> {
     }
 
     /// Waits until there may be a message.
-    async fn wait(&mut self, is_draining: bool, first_due: Option<Instant>) -> Progress<T> {
-        let Core {
-            shared, consumer, ..
-        } = &*self.core;
+    pub(super) async fn wait(
+        &mut self,
+        is_draining: bool,
+        first_due: Option<Instant>,
+    ) -> Progress<T> {
+        let shared = &self.core.shared;
         let first_due = first_due.filter(|due| is_draining && shared.awaits(*due));
         if is_draining && first_due.is_none() {
             self.has_drained = true;
             return Progress::Ended;
         }
         if self.place == Place::Thread && !std::mem::replace(&mut self.has_spun, true) {
-            consumer.spin_for_more();
+            self.core.consumer.spin_for_more();
             return Progress::Turn;
         }
         self.has_spun = false;
-        shared.hooks.idle();
-        let received = pin!(consumer.recv_async());
-        let interrupted = pin!(async {
+        self.receive_until(async {
             match first_due {
-                // Another slot may get the message that is due. One that is overdue comes soon.
-                Some(due) => {
-                    let soon = shared.time.now() + SOON;
-                    shared.connection.until(due.max(soon)).await;
-                }
+                Some(due) => self.wait_for_due(due).await,
                 None => Waiting::new(Arc::clone(&shared.drain)).await,
             }
-        });
-        match select(received, interrupted).await {
+        })
+        .await
+    }
+
+    /// Waits until a delayed message may be there that is due at `due`.
+    pub(super) async fn wait_for_due(&self, due: Instant) {
+        let shared = &self.core.shared;
+        // Another slot may get the message that is due. One that is overdue comes soon.
+        let soon = shared.time.now() + SOON;
+        shared.connection.until(due.max(soon)).await;
+    }
+
+    /// Waits for a message, until `interrupted` is ready.
+    pub(super) async fn receive_until(&self, interrupted: impl Future<Output = ()>) -> Progress<T> {
+        let Core {
+            shared, consumer, ..
+        } = &*self.core;
+        shared.hooks.idle();
+        let received = pin!(consumer.recv_async());
+        match select(received, pin!(interrupted)).await {
             Either::Left((Ok(delivery), _)) => Progress::Message(delivery, None),
             Either::Left((Err(RecvError::Decode(undecoded)), _)) => {
                 self.reject(undecoded);
@@ -266,17 +314,17 @@ impl<T: Payload> Slot<T> {
                 shared.ends(WorkerEnd::Cancelled(reason));
                 Progress::Ended
             }
-            // The drain has begun, or a message is due.
             Either::Right(_) => Progress::Turn,
         }
     }
 
     /// Handles one message, and waits if a middleware or the handler does.
-    async fn handle(&self, delivery: Delivery<T>, mut pause: Option<Pause>) {
+    pub(super) async fn handle(&self, delivery: Delivery<T>, mut pause: Option<Pause>) {
         let call = match &self.core.handler {
             Handler::Call(call) => call,
             Handler::Consume(handler) => return self.consume(handler, delivery).await,
             Handler::Task(task) => return self.run_task(task, delivery).await,
+            Handler::Batch(batches) => return self.run_batch(batches, vec![delivery]).await,
         };
         let outcome = loop {
             let mut passed = 0;
@@ -337,6 +385,7 @@ impl<T: Payload> Slot<T> {
 /// queue then.
 impl<T: Payload> Drop for Slot<T> {
     fn drop(&mut self) {
+        self.return_waiting();
         let shared = &self.core.shared;
         shared.remove_slot(self.number);
         if self.is_member && !self.is_replaced.load(Relaxed) {
@@ -350,7 +399,7 @@ impl<T: Payload> Drop for Slot<T> {
 }
 
 /// Lets other tasks run.
-async fn yield_now() {
+pub(super) async fn yield_now() {
     let mut yielded = false;
     std::future::poll_fn(|context| {
         if std::mem::replace(&mut yielded, true) {

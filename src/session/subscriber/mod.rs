@@ -193,7 +193,7 @@ impl Subscriber {
     }
 
     #[inline]
-    fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.origin
             .consumer
             .as_ref()

@@ -1,7 +1,9 @@
 //! Workers.
 
+mod batch;
 mod ends;
 mod model;
+mod ordered;
 mod owned;
 mod settling;
 mod stopping;
