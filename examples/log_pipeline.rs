@@ -14,11 +14,10 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     sync::{Arc, Mutex, PoisonError},
-    thread,
     time::Duration,
 };
 
-use leveret::{Broker, Consumer, Exchange, Queue, RecvError, Result};
+use leveret::{Broker, Exchange, Queue, Result};
 
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Record {
@@ -49,8 +48,21 @@ fn main() -> Result {
     });
     let counting = counting.spawn()?;
 
-    let archive = broker.consumer::<Record>(queue("archive", "#"))?;
-    let archiving = thread::spawn(move || write_in_batches(&archive));
+    // A write has up to 50 records. A record waits at most ten seconds for others, and is settled
+    // after its write, so that none is lost.
+    let archive = Arc::new(Mutex::new((String::new(), 0)));
+    let file = Arc::clone(&archive);
+    let archiving = broker.worker::<Record>(queue("archive", "#"));
+    let archiving = archiving
+        .batch(50, Duration::from_secs(10))
+        .handler(move |records| {
+            let (lines, writes) = &mut *file.lock().unwrap_or_else(PoisonError::into_inner);
+            *writes += 1;
+            let mut records = records.iter();
+            // A real one writes to a file.
+            records.try_for_each(|record| writeln!(lines, "{}", record.text))
+        });
+    let archiving = archiving.spawn()?;
 
     let publisher = broker.producer::<Record>(&logs)?;
     let mut copies = 0;
@@ -70,7 +82,7 @@ fn main() -> Result {
     // The shutdown waits until the queues are empty.
     let report = broker.shutdown(Duration::from_secs(60))?;
     let (alerting, counting) = (alerting.join().counts, counting.join().counts);
-    let (lines, writes) = archiving.join().expect("the writer does not panic")?;
+    let archived = archiving.join().counts.acked;
 
     let alerts = alerts.lock().unwrap_or_else(PoisonError::into_inner);
     let first = alerts.first().map_or("", String::as_str);
@@ -80,35 +92,14 @@ fn main() -> Result {
         .iter()
         .map(|(service, count)| format!("{service} {count}"));
     println!("warnings: {}", warnings.collect::<Vec<_>>().join(", "));
-    println!(
-        "archive: {} lines in {writes} writes",
-        lines.lines().count()
-    );
+    let (lines, writes) = &*archive.lock().unwrap_or_else(PoisonError::into_inner);
+    println!("archive: {archived} lines in {writes} writes");
     assert_eq!((alerting.acked, counting.acked), (20, 60));
     let expected: String = (0..200)
         .map(|number| format!("record {number}\n"))
         .collect();
-    assert_eq!(lines, expected);
+    assert_eq!(*lines, expected);
     assert!(!report.timed_out && report.queues.is_empty(), "{report:?}");
     println!("nothing is left");
     Ok(())
-}
-
-/// Writes up to 50 records at once. A record waits at most ten seconds for others. Returns the
-/// lines and the number of writes.
-fn write_in_batches(archive: &Consumer<Record>) -> Result<(String, u32)> {
-    let (mut lines, mut writes) = (String::new(), 0);
-    loop {
-        let batch = match archive.recv_batch(50, Duration::from_secs(10)) {
-            Ok(batch) => batch,
-            Err(RecvError::Cancelled(_)) => return Ok((lines, writes)),
-            Err(error) => return Err(error.into()),
-        };
-        for record in &batch {
-            let _ = writeln!(lines, "{}", record.text); // a real one writes to a file
-        }
-        writes += u32::from(!batch.is_empty());
-        // Only now are the records settled, so that none is lost before it is written.
-        batch.into_iter().try_for_each(|record| record.ack())?;
-    }
 }
