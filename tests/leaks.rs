@@ -192,6 +192,30 @@ fn loses_its_queue(broker: &Broker, _: &ManualClock) {
     assert_eq!(end, WorkerEnd::Cancelled(CancelReason::QueueDeleted));
 }
 
+/// Keys wait for another try, and messages wait behind them.
+fn is_stopped_while_keys_wait(broker: &Broker, _: &ManualClock) {
+    let worker = broker.worker::<Task>(tasks(broker)).concurrency(2);
+    let worker = worker.ordered_by(|task| task.0 % 2);
+    let worker = worker
+        .handler(|_, _| Settle::Requeue(HOUR))
+        .spawn()
+        .unwrap();
+    publish(broker, 6);
+    until("both keys wait", || worker.report().counts.requeued == 2);
+    worker.stop();
+    let report = worker.join();
+    assert_eq!((report.counts.handled, ready(broker, "tasks")), (2, 6));
+}
+
+fn is_stopped_while_a_batch_waits_for_more(broker: &Broker, _: &ManualClock) {
+    let worker = broker.worker::<Task>(tasks(broker)).batch(10, HOUR);
+    let worker = worker.handler(|_| ()).spawn().unwrap();
+    publish(broker, 3);
+    worker.stop();
+    assert_eq!(worker.join().counts.handled, 0);
+    assert_eq!(ready(broker, "tasks"), 3);
+}
+
 /// What a handler of tasks keeps, and drops when its worker has ended.
 type Kept = (Job<Task>, Context<'static>);
 
@@ -222,7 +246,7 @@ fn drops_its_context_late(broker: &Broker, _: &ManualClock) {
 #[test]
 fn a_worker_leaves_nothing_behind() {
     type Scenario = (&'static str, fn(&Broker, &ManualClock));
-    let scenarios: [Scenario; 7] = [
+    let scenarios: [Scenario; 9] = [
         ("a handler that panics", panics),
         ("a message that does not decode", does_not_decode),
         ("a handler that hangs past its time", hangs_past_its_time),
@@ -233,6 +257,11 @@ fn a_worker_leaves_nothing_behind() {
         (
             "a stop while a message is delayed",
             is_stopped_while_a_message_is_delayed,
+        ),
+        ("a stop while keys wait", is_stopped_while_keys_wait),
+        (
+            "a stop while a batch waits for more",
+            is_stopped_while_a_batch_waits_for_more,
         ),
         ("a queue that is deleted", loses_its_queue),
         ("a context that is dropped late", drops_its_context_late),
