@@ -60,7 +60,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "worker",
-        steps: &["by_hand", "worker", "middleware"],
+        steps: &["by_hand", "worker", "middleware", "ordered"],
         run: worker::run,
     },
     Scenario {
@@ -400,7 +400,8 @@ mod worker {
         let three = broker.worker("middleware");
         let three = three.middleware(Nothing).middleware(Nothing);
         let mut three = start(three.middleware(Nothing), &seen);
-        let producers = ["by hand", "plain", "middleware"];
+        let mut by_key = start_ordered(broker.worker("ordered"), &seen);
+        let producers = ["by hand", "plain", "middleware", "ordered"];
         let producers = producers.map(|queue| broker.producer(queue).expect("the queue is there"));
         let rounds = cycles.div_ceil(BACKLOG);
         for _ in 0..rounds {
@@ -410,13 +411,23 @@ mod worker {
             by_hand(&consumer, &seen);
             worker(&mut plain);
             middleware(&mut three);
+            ordered(&mut by_key);
         }
-        assert_eq!(seen.load(Relaxed), 3 * rounds * BACKLOG * CYCLE);
+        assert_eq!(seen.load(Relaxed), 4 * rounds * BACKLOG * CYCLE);
     }
 
     fn start<C: Chain>(worker: WorkerBuilder<Plain, C>, seen: &Arc<AtomicU64>) -> Running {
         let seen = Arc::clone(seen);
         let worker = worker.prefetch(PREFETCH);
+        let worker = worker.handler(move |item, _| see(item, &seen));
+        let mut running = Box::pin(worker.run_async());
+        assert!(poll(running.as_mut()));
+        running
+    }
+
+    fn start_ordered(worker: WorkerBuilder<Plain>, seen: &Arc<AtomicU64>) -> Running {
+        let seen = Arc::clone(seen);
+        let worker = worker.prefetch(PREFETCH).ordered_by(|item| item.id % 8);
         let worker = worker.handler(move |item, _| see(item, &seen));
         let mut running = Box::pin(worker.run_async());
         assert!(poll(running.as_mut()));
@@ -460,6 +471,11 @@ mod worker {
 
     #[inline(never)]
     fn middleware(running: &mut Running) {
+        assert!(poll(running.as_mut()));
+    }
+
+    #[inline(never)]
+    fn ordered(running: &mut Running) {
         assert!(poll(running.as_mut()));
     }
 }
