@@ -30,6 +30,7 @@ mod topology;
 mod unseen;
 mod user_code;
 mod waiting;
+mod wakeups;
 mod worker;
 
 use std::{

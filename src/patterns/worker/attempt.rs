@@ -15,7 +15,8 @@ use super::{
     middleware::Before,
     ordered,
     settle::{HandlerError, Outcome, Settle, Verdict},
-    slot::{Pause, Slot},
+    slot::{Pause, Slot, Until},
+    wakeup::Wakeup,
 };
 use crate::{
     message::payload::Payload,
@@ -62,30 +63,47 @@ pub(super) struct Passed<'a, T: Payload> {
     slot: &'a Slot<T>,
     info: &'a DeliveryInfo,
     passed: usize,
+    /// The next one may let it pass by this.
+    wakeup: Option<&'a Wakeup>,
 }
 
 impl<T: Payload> Passed<'_, T> {
-    /// The task was not dropped.
-    pub(super) fn go_on(mut self) {
+    /// The task was not dropped. Returns the number of middlewares that have let the message pass.
+    pub(super) fn go_on(mut self) -> usize {
+        let passed = self.end();
         self.passed = 0;
+        passed
+    }
+
+    /// Ends the wait, if there is one.
+    fn end(&mut self) -> usize {
+        let wakeup = self.wakeup.take();
+        self.passed + usize::from(wakeup.is_some_and(Wakeup::end))
     }
 }
 
 impl<T: Payload> Drop for Passed<'_, T> {
     fn drop(&mut self) {
+        let passed = self.end();
         let context = Context::borrowed(&self.slot.core.shared, self.info);
         let mut outcome = settled(Settle::Requeue(Duration::ZERO));
-        self.slot.after(self.passed, &context, &mut outcome);
+        self.slot.after(passed, &context, &mut outcome);
     }
 }
 
 impl<T: Payload> Slot<T> {
-    /// Guards a wait with a message.
-    pub(super) fn passed<'a>(&'a self, passed: usize, info: &'a DeliveryInfo) -> Passed<'a, T> {
+    /// Guards a wait with a message. One more middleware may let it pass by `wakeup`.
+    pub(super) fn passed<'a>(
+        &'a self,
+        passed: usize,
+        info: &'a DeliveryInfo,
+        wakeup: Option<&'a Wakeup>,
+    ) -> Passed<'a, T> {
         Passed {
             slot: self,
             info,
             passed,
+            wakeup,
         }
     }
 
@@ -171,7 +189,18 @@ impl<T: Payload> Slot<T> {
         passed: usize,
     ) -> Result<Outcome, Pause> {
         let mut outcome = match (asked.map(|answer| answer.map(|answer| *answer)), stage) {
-            (Ok(Some(Before::Wait(time))), _) => return Err(Pause { passed, time }),
+            (Ok(Some(Before::Wait(time))), _) => {
+                return Err(Pause {
+                    passed,
+                    until: Until::Time(time),
+                });
+            }
+            (Ok(Some(Before::WaitFor(wakeup))), _) => {
+                return Err(Pause {
+                    passed,
+                    until: Until::Woken(wakeup),
+                });
+            }
             (Ok(Some(Before::Settle(settle))), _) => settled(settle),
             (Err(panic), Stage::Before) => self.failed(HandlerError::panicked(panic), context),
             (Err(panic), Stage::Handler) => {
@@ -207,7 +236,7 @@ impl<T: Payload> Slot<T> {
             None => {
                 let over = self.core.timeout.map(|_| Arc::<Signal>::default());
                 let context = Context::owned(Arc::clone(shared), Arc::clone(&cell), over.clone());
-                let passed = self.passed(self.core.middlewares, cell.info());
+                let passed = self.passed(self.core.middlewares, cell.info(), None);
                 self.counts.begins();
                 let verdict = self.limited(task(job, context), over).await;
                 let verdict = verdict.unwrap_or_else(Err);
@@ -239,8 +268,9 @@ impl<T: Payload> Slot<T> {
             match entered {
                 Entered::Passed => return None,
                 Entered::Waits(pause) => {
-                    passed = pause.passed;
-                    if self.pause(&pause, info).await {
+                    let ended;
+                    (ended, passed) = self.pause(pause, info).await;
+                    if ended {
                         return Some((passed, settled(Settle::Requeue(Duration::ZERO))));
                     }
                 }
@@ -370,7 +400,18 @@ impl<T: Payload> Slot<T> {
         let asked = catch_panic_text(|| chain.before(context, &mut passed));
         let outcome = match asked {
             Ok(Before::Go) => return Entered::Passed,
-            Ok(Before::Wait(time)) => return Entered::Waits(Pause { passed, time }),
+            Ok(Before::Wait(time)) => {
+                return Entered::Waits(Pause {
+                    passed,
+                    until: Until::Time(time),
+                });
+            }
+            Ok(Before::WaitFor(wakeup)) => {
+                return Entered::Waits(Pause {
+                    passed,
+                    until: Until::Woken(wakeup),
+                });
+            }
             Ok(Before::Settle(settle)) => settled(settle),
             Err(panic) => self.failed(HandlerError::panicked(panic), context),
         };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Context, Outcome, Settle};
+use super::{Context, Outcome, Settle, Wakeup};
 use crate::{
     model::{error::Result, name::Name},
     session::connection::Connection,
@@ -194,7 +194,7 @@ impl<M: Middleware + ?Sized> Middleware for Arc<M> {
 }
 
 /// The decision of a [`Middleware`] before an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Before {
     /// The next middleware is asked, and then the handler is called.
@@ -202,6 +202,8 @@ pub enum Before {
     /// The same middleware is asked again after this time. The message stays with its worker
     /// meanwhile. If the worker stops, the message returns to its queue.
     Wait(Duration),
+    /// As [`Wait`](Self::Wait), until the [`Wakeup`] is woken: for a wait whose time is not known.
+    WaitFor(Wakeup),
     /// The message is settled, and the handler is not called.
     Settle(Settle),
 }

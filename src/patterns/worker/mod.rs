@@ -10,7 +10,7 @@
 //! - `batch`: workers that handle many messages at once.
 //! - `ordered`: workers that keep an order within keys.
 //! - `receiver`: the one slot that receives, of these and of workers with batches.
-//! - `middleware`, `hooks`: the calls around it.
+//! - `middleware`, `hooks`: the calls around it. `wakeup`: a wait before it.
 //! - `handle`, `stop`, `report`: the end of a worker.
 
 mod attempt;
@@ -32,6 +32,7 @@ mod report;
 mod settle;
 mod slot;
 mod stop;
+mod wakeup;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -49,6 +50,7 @@ pub use self::{
     report::{WorkerCounts, WorkerEnd, WorkerReport},
     settle::{Failure, HandlerError, HandlerResult, Outcome, Settle},
     stop::{StopHandle, StopSignal},
+    wakeup::{Wakeup, WakeupHandle},
 };
 use self::{
     core::{Core, Shared},

@@ -18,6 +18,7 @@ use super::{
     ordered::KeyHold,
     report::{SlotCounts, WorkerEnd},
     settle::Settle,
+    wakeup::Wakeup,
 };
 use crate::{
     message::payload::Payload,
@@ -71,7 +72,22 @@ pub(super) const TURN: u32 = 64;
 pub(super) struct Pause {
     /// The number of middlewares that have let it pass. The next one is asked again.
     pub(super) passed: usize,
-    pub(super) time: Duration,
+    pub(super) until: Until,
+}
+
+impl Pause {
+    pub(super) fn wakeup(&self) -> Option<&Wakeup> {
+        match &self.until {
+            Until::Time(_) => None,
+            Until::Woken(wakeup) => Some(wakeup),
+        }
+    }
+}
+
+/// The end of a wait.
+pub(super) enum Until {
+    Time(Duration),
+    Woken(Wakeup),
 }
 
 /// How far a slot has come with the messages that are there.
@@ -329,8 +345,9 @@ impl<T: Payload> Slot<T> {
         let outcome = loop {
             let mut passed = 0;
             if let Some(pause) = pause {
-                passed = pause.passed;
-                if self.pause(&pause, delivery.info()).await {
+                let ended;
+                (ended, passed) = self.pause(pause, delivery.info()).await;
+                if ended {
                     let mut outcome = settled(Settle::Requeue(Duration::ZERO));
                     let context = Context::borrowed(&self.core.shared, delivery.info());
                     self.after(passed, &context, &mut outcome);
@@ -355,22 +372,29 @@ impl<T: Payload> Slot<T> {
         self.settle(delivery, outcome);
     }
 
-    /// Waits for the time of a message. Returns whether the worker ends meanwhile.
-    pub(super) async fn pause(&self, pause: &Pause, info: &DeliveryInfo) -> bool {
-        let passed = self.passed(pause.passed, info);
-        if pause.time.is_zero() {
-            yield_now().await;
-        }
+    /// Waits as a middleware wants. Returns whether the worker ends meanwhile, and the number of
+    /// middlewares that have let the message pass by then.
+    pub(super) async fn pause(&self, pause: Pause, info: &DeliveryInfo) -> (bool, usize) {
+        let passed = self.passed(pause.passed, info, pause.wakeup());
         let ends = pin!(self.ends());
-        let ended = match self.core.shared.connection.after(pause.time) {
-            Some(time) => matches!(select(ends, time).await, Either::Left(_)),
-            None => {
-                ends.await;
-                true
+        let ended = match &pause.until {
+            Until::Woken(wakeup) => {
+                matches!(select(ends, wakeup.waiting()).await, Either::Left(_))
+            }
+            Until::Time(time) => {
+                if time.is_zero() {
+                    yield_now().await;
+                }
+                match self.core.shared.connection.after(*time) {
+                    Some(time) => matches!(select(ends, time).await, Either::Left(_)),
+                    None => {
+                        ends.await;
+                        true
+                    }
+                }
             }
         };
-        passed.go_on();
-        ended
+        (ended, passed.go_on())
     }
 
     /// Waits until the worker is to stop, or its consumer has ended.

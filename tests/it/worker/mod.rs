@@ -9,6 +9,7 @@ mod settling;
 mod stopping;
 mod tasks;
 mod timeout;
+mod waiting;
 
 use leveret::{Broker, Consumer, FieldTable, Queue};
 

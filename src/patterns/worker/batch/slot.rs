@@ -128,12 +128,12 @@ impl<T: Payload> Slot<T> {
     /// settled.
     async fn resume(&self, (delivery, mut pause): Waits<T>) -> Option<Delivery<T>> {
         loop {
-            let step = match self.pause(&pause, delivery.info()).await {
-                true => {
-                    self.returns(pause.passed, delivery.info());
+            let step = match self.pause(pause, delivery.info()).await {
+                (true, passed) => {
+                    self.returns(passed, delivery.info());
                     Step::Settle(settled(Settle::Requeue(Duration::ZERO)))
                 }
-                false => match self.attempt_limited(&delivery, pause.passed) {
+                (false, passed) => match self.attempt_limited(&delivery, passed) {
                     Some(step) => step,
                     None => return Some(delivery),
                 },
@@ -185,7 +185,7 @@ impl<T: Payload> Slot<T> {
         };
         let waits = batches.waits.lock().take();
         if let Some((delivery, pause)) = waits {
-            self.returns(pause.passed, delivery.info());
+            drop(self.passed(pause.passed, delivery.info(), pause.wakeup()));
             delivery.into_info().return_unseen();
         }
     }
