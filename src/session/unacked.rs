@@ -195,16 +195,17 @@ impl DeliveryOrigin {
         }
     }
 
-    /// Acknowledges a delivery that may have made producers, unless it is acknowledged already.
+    /// Acknowledges a delivery of this size that may have made producers, unless it is acknowledged
+    /// already.
     ///
     /// # Errors
     /// Those of [`ack`](Self::ack).
     #[inline(never)]
-    fn ack_with_claims(&self, envelope: &Envelope) -> Result {
+    pub(super) fn ack_with_claims(&self, envelope: &Envelope, bytes: u64) -> Result {
         self.holders.end_claims(envelope.position);
         match self.auto_ack {
             true => Ok(()),
-            false => self.ack(1, envelope.size(), Some(envelope)),
+            false => self.ack(1, bytes, Some(envelope)),
         }
     }
 
@@ -397,7 +398,7 @@ impl Unacked {
         let up = origin.vhost.is_up();
         let acked = match origin.holders.is_plain() {
             true => origin.ack(1, self.envelope.size(), Some(&self.envelope)),
-            false => origin.ack_with_claims(&self.envelope),
+            false => origin.ack_with_claims(&self.envelope, self.envelope.size()),
         };
         if !up {
             return origin.vhost.check_up();

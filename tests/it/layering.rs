@@ -117,6 +117,7 @@ const FOLDERS: &[Folder] = &[
                 "undecoded",
             ]),
             may(&["connection"]),
+            may(&["forward"]),
             may(&["channel"]),
             may(&["broker_core"]),
         ],

@@ -231,7 +231,7 @@ impl<T: Payload> Slot<T> {
 
     pub(super) async fn run_task(&self, task: &Task<T>, delivery: Delivery<T>) {
         let shared = &self.core.shared;
-        let (job, cell) = Job::new(delivery, &shared.name, self.hold());
+        let (job, cell) = Job::new(delivery, shared, self.hold());
         let (passed, mut outcome) = match self.enter_in_time(cell.info()).await {
             None => {
                 let over = self.core.timeout.map(|_| Arc::<Signal>::default());
@@ -472,12 +472,8 @@ impl<T: Payload> Slot<T> {
         }
         self.counts.settled(&outcome);
         // If the broker is shut down, there is no queue to settle the message at.
-        let _ = ordered::settle(
-            outcome,
-            info,
-            &self.core.shared.name,
-            self.hold().as_deref(),
-        );
+        let hold = self.hold();
+        let _ = ordered::settle(outcome, info, &self.core.shared, hold.as_deref());
     }
 
     /// Settles a message that does not decode.

@@ -3,6 +3,7 @@
 use std::{fmt, ops::Deref, sync::Arc};
 
 use super::{
+    core::Shared,
     ordered::{self, KeyHold},
     settle::Outcome,
 };
@@ -34,7 +35,7 @@ pub struct Job<T: Payload> {
 /// The message is settled by its outcome. Without one it returns to its queue.
 pub(super) struct JobCell {
     info: DeliveryInfo,
-    worker: Arc<str>,
+    worker: Arc<Shared>,
     outcome: Mutex<Option<Outcome>>,
     /// The key of the message, if the worker is ordered.
     hold: Option<Arc<KeyHold>>,
@@ -65,7 +66,7 @@ impl Drop for JobCell {
 impl<T: Payload> Job<T> {
     pub(super) fn new(
         delivery: Delivery<T>,
-        worker: &Arc<str>,
+        worker: &Arc<Shared>,
         hold: Option<Arc<KeyHold>>,
     ) -> (Job<T>, Arc<JobCell>) {
         let (opened, info) = delivery.into_parts();

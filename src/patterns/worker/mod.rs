@@ -5,7 +5,7 @@
 //! - `slot`: the loop that receives. `attempt`: the way of one message through it.
 //! - `owned`: that way for handlers that consume their payloads.
 //! - `handler`: the kinds of handlers, without their types.
-//! - `job`, `context`: the arguments of a handler. `settle`: its decision.
+//! - `job`, `context`: the arguments of a handler. `settle`, `forward`: its decision.
 //! - `limit`: time-outs of handlers that block. `members`: the slots that have not ended.
 //! - `batch`: workers that handle many messages at once.
 //! - `ordered`: workers that keep an order within keys.
@@ -18,6 +18,7 @@ mod batch;
 mod builder;
 mod context;
 mod core;
+mod forward;
 mod handle;
 mod handler;
 mod hooks;
@@ -43,6 +44,7 @@ pub use self::{
     batch::{Batch, BatchBuilder, BatchMessage, BatchResult},
     builder::WorkerBuilder,
     context::Context,
+    forward::Forward,
     handle::WorkerHandle,
     job::Job,
     middleware::{Before, Chain, Middleware, Stack},

@@ -74,6 +74,8 @@ pub struct WorkerCounts {
     pub requeued: u64,
     /// Messages that were rejected or dead-lettered.
     pub rejected: u64,
+    /// Messages that were forwarded, with those that no queue took and that returned.
+    pub forwarded: u64,
     /// Handlers that returned an error.
     pub failed: u64,
     /// Handlers that panicked.
@@ -93,6 +95,7 @@ pub(super) struct SlotCounts {
     acked: AtomicU64,
     requeued: AtomicU64,
     rejected: AtomicU64,
+    forwarded: AtomicU64,
     failed: AtomicU64,
     panicked: AtomicU64,
     timed_out: AtomicU64,
@@ -148,6 +151,7 @@ impl SlotCounts {
             Settle::Ack => &self.acked,
             Settle::Requeue(_) => &self.requeued,
             Settle::Reject | Settle::DeadLetter(_) => &self.rejected,
+            Settle::Forward(_) => &self.forwarded,
         });
     }
 
@@ -161,6 +165,7 @@ impl SlotCounts {
         counts.acked += self.acked.load(Relaxed);
         counts.requeued += self.requeued.load(Relaxed);
         counts.rejected += self.rejected.load(Relaxed);
+        counts.forwarded += self.forwarded.load(Relaxed);
         counts.failed += self.failed.load(Relaxed);
         counts.panicked += self.panicked.load(Relaxed);
         counts.timed_out += self.timed_out.load(Relaxed);

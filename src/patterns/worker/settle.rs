@@ -2,6 +2,7 @@
 
 use std::{any, fmt, time::Duration};
 
+use super::{core::Shared, forward::Forward};
 use crate::{
     model::error::{CodecError, Result},
     session::{delivery_info::DeliveryInfo, unacked::Requeue},
@@ -33,6 +34,8 @@ pub enum Settle {
     Reject,
     /// As [`Reject`](Self::Reject), with this reason in the header `x-exception-reason`.
     DeadLetter(String),
+    /// The message is published again elsewhere, and then acknowledged.
+    Forward(Forward),
 }
 
 /// A handler that returns nothing has done its message.
@@ -194,16 +197,17 @@ impl Outcome {
     ///
     /// # Errors
     /// Those of the settlement: the broker is shut down.
-    pub(super) fn apply(self, info: &mut DeliveryInfo, worker: &str) -> Result {
+    pub(super) fn apply(self, info: &mut DeliveryInfo, worker: &Shared) -> Result {
         let Outcome { settle, error } = self;
         let reason = match settle {
             Settle::Ack => return info.ack(),
             Settle::Requeue(delay) => return info.nack(Requeue::After(delay)),
+            Settle::Forward(to) => return to.apply(info, &worker.connection),
             Settle::Reject => None,
             Settle::DeadLetter(reason) => Some(reason),
         };
         if reason.is_some() || error.is_some() {
-            info.add_header(EXCEPTION_WORKER, worker);
+            info.add_header(EXCEPTION_WORKER, &*worker.name);
         }
         if let Some(error) = error {
             info.add_header(EXCEPTION_TYPE, error.type_name().to_owned());

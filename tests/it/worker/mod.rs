@@ -2,6 +2,7 @@
 
 mod batch;
 mod ends;
+mod forwarding;
 mod model;
 mod ordered;
 mod owned;

@@ -71,7 +71,7 @@ impl<'a, T: Payload> Batch<'a, T> {
         over: Option<&Arc<Signal>>,
     ) -> (Batch<'static, T>, Vec<Arc<JobCell>>) {
         let messages = deliveries.into_iter().map(|delivery| {
-            let (job, cell) = Job::new(delivery, &shared.name, None);
+            let (job, cell) = Job::new(delivery, shared, None);
             let context = Context::owned(Arc::clone(shared), Arc::clone(&cell), over.cloned());
             let content = Content::Owned(job);
             (BatchMessage { content, context }, cell)

@@ -344,7 +344,7 @@ impl Drop for KeyHold {
 pub(in super::super) fn settle(
     outcome: Outcome,
     info: &mut DeliveryInfo,
-    worker: &str,
+    worker: &Shared,
     hold: Option<&KeyHold>,
 ) -> Result {
     match (&outcome.settle, hold) {
