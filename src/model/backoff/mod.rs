@@ -195,6 +195,26 @@ impl Backoff {
         Some(delay.max(Duration::from_nanos(1)).min(left))
     }
 
+    /// The delays without jitter, each one once and the shortest first: at most `most` of them,
+    /// which is at least 2. Of more it leaves out some between the first and the last. There is
+    /// none if there is one attempt only.
+    pub(crate) fn steps(&self, most: u32) -> Vec<Duration> {
+        let Some(last) = self.max_attempts.checked_sub(1).filter(|last| *last > 0) else {
+            return Vec::new();
+        };
+        let (first, longest) = (self.exact(1), self.exact(last));
+        let growth = (longest.as_secs_f64() / first.as_secs_f64()).ln() / self.factor.ln();
+        // It is not a number for a factor of 1, which has one step.
+        let stride = (growth / f64::from(most - 1) - ROUNDING).ceil().max(1.0) as u32;
+        let mut steps = vec![first];
+        let mut attempt = 1_u32;
+        while steps.last().is_some_and(|step| *step < longest) {
+            attempt = attempt.saturating_add(stride).min(last);
+            steps.push(self.exact(attempt));
+        }
+        steps
+    }
+
     fn longest(&self) -> Duration {
         match self.max_delay {
             Some(max_delay) => max_delay,
@@ -245,4 +265,6 @@ impl Default for Backoff {
 
 /// The delay that stands for none: without one, a caller would try again and again at full speed.
 const LEAST: Duration = Duration::from_millis(1);
+/// What the quotient of two logarithms may be too large by.
+const ROUNDING: f64 = 1e-9;
 const MINUTE: Duration = Duration::from_secs(60);

@@ -98,3 +98,39 @@ proptest! {
         prop_assert!(delay + MILLISECOND >= exact.mul_f64(1.0 - jitter));
     }
 }
+
+proptest! {
+    #![proptest_config(crate::model::test_cases::cases())]
+
+    #[test]
+    fn the_steps_are_all_delays_or_some_of_them_with_the_first_and_the_last(
+        (initial, longest) in (1..10_000_u32, 1..100_000_u32),
+        factor in 1.0..4.0_f64,
+        attempts in 1..200_u32,
+        most in 2..40_u32,
+    ) {
+        let backoff = Backoff::new(initial * MILLISECOND).max_delay(longest * MILLISECOND);
+        let backoff = backoff.factor(factor).max_attempts(attempts).jitter(0.0);
+        let mut delays: Vec<_> = (1..attempts).filter_map(|n| backoff.delay(n)).collect();
+        delays.dedup();
+        let steps = backoff.steps(most);
+        prop_assert!(steps.len() <= most as usize, "{steps:?}");
+        prop_assert!(steps.is_sorted() && steps.iter().all(|step| delays.contains(step)));
+        prop_assert_eq!((steps.first(), steps.last()), (delays.first(), delays.last()));
+        if delays.len() <= most as usize {
+            prop_assert_eq!(steps, delays);
+        }
+    }
+}
+
+#[test]
+fn the_steps_of_extreme_settings_are_few() {
+    let slow = Backoff::new(MILLISECOND).factor(1.0 + f64::EPSILON);
+    let fast = Backoff::new(MILLISECOND).factor(f64::INFINITY);
+    assert!(slow.steps(32).len() <= 32);
+    assert_eq!(fast.steps(32), [MILLISECOND, MINUTE]);
+    assert_eq!(Backoff::constant(SECOND).steps(32), [SECOND]);
+    assert_eq!(Backoff::constant(SECOND).max_attempts(1).steps(32), []);
+    let longest = Backoff::constant(Duration::MAX).factor(3.0);
+    assert_eq!(longest.steps(32), [Duration::MAX]);
+}

@@ -12,5 +12,6 @@
 //! [`Middleware`]: crate::worker::Middleware
 
 mod retry;
+mod retry_queues;
 
 pub use self::retry::Retry;

@@ -2,9 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use super::retry_queues::RetryQueues;
 use crate::{
-    model::backoff::Backoff,
+    model::{backoff::Backoff, error::Result, name::Name},
     patterns::worker::{Context, HandlerError, Middleware, Outcome, Settle},
+    session::connection::Connection,
 };
 
 /// Tries a failed message again after a delay, and dead-letters it in the end.
@@ -21,7 +23,8 @@ use crate::{
 /// hook has decided.
 ///
 /// # RabbitMQ
-/// It is made of the [`Requeue::After`](crate::Requeue::After) of this broker.
+/// It is made of the [`Requeue::After`](crate::Requeue::After) of this broker. With
+/// [`through_queues`](Self::through_queues) it is made of what each RabbitMQ has.
 ///
 /// # Examples
 /// ```
@@ -48,6 +51,8 @@ use crate::{
 pub struct Retry {
     backoff: Backoff,
     filter: Option<Arc<Filter>>,
+    /// Where the messages wait, if that is not their own queue.
+    queues: Option<RetryQueues>,
 }
 
 type Filter = dyn Fn(&HandlerError) -> bool + Send + Sync;
@@ -58,6 +63,7 @@ impl Retry {
         Retry {
             backoff,
             filter: None,
+            queues: None,
         }
     }
 
@@ -78,6 +84,71 @@ impl Retry {
         self
     }
 
+    /// Has the messages wait in queues of their own, as with a RabbitMQ without delayed redelivery.
+    ///
+    /// When a worker starts, it declares a durable queue `<queue>.retry.<milliseconds>` for each
+    /// delay of the [`Backoff`] and each of its queues. Messages expire there after the delay, and
+    /// the dead letter exchange leads them back, behind the messages that are ready then. The
+    /// header `x-retry-count` counts the failed attempts. Returns to the queue count as well.
+    ///
+    /// A message with jitter waits in the queue of the next longer delay, with an `expiration` of
+    /// its own. Messages expire in their order, so that it may wait longer, up to the delay of that
+    /// queue. There are at most 32 queues for one queue of the worker; if the backoff has more
+    /// delays, its other delays use the next longer queue in the same way. A delay is at least a
+    /// millisecond, and at most 49 days.
+    ///
+    /// A message loses its own `expiration` when it fails. [`Forward`](crate::worker::Forward) says
+    /// what else changes, and what happens if a retry queue is missing. A queue of a name that
+    /// begins with `amq.` can have no retry queues, since such names are reserved. A name of more
+    /// than 255 bytes is too long for one. The start of the worker fails then.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Backoff, Broker, Queue, middleware::Retry};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::new();
+    /// let backoff = Backoff::new(Duration::from_millis(1)).jitter(0.0).max_attempts(3);
+    /// let retry = Retry::new(backoff).through_queues();
+    /// let worker = broker.worker::<String>("tasks").middleware(retry);
+    /// let worker = worker.handler(|task, context| {
+    ///     let headers = context.headers().cloned().unwrap_or_default();
+    ///     match headers.get("x-retry-count") {
+    ///         None => Err("the first attempt fails"),
+    ///         Some(_) => Ok(()),
+    ///     }
+    /// });
+    /// let worker = worker.spawn()?;
+    /// broker.producer::<String>("tasks")?.publish("seven".to_owned())?;
+    /// for queue in ["tasks.retry.1", "tasks.retry.2"] {
+    ///     broker.declare(&Queue::existing(queue))?; // it is there
+    /// }
+    /// # while worker.report().counts.acked == 0 { std::thread::yield_now(); }
+    /// let counts = worker.stop_and_drain(Duration::from_secs(10)).counts;
+    /// assert_eq!((counts.failed, counts.forwarded, counts.acked), (1, 1, 1));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn through_queues(mut self) -> Self {
+        self.queues = Some(RetryQueues::of(&self.backoff));
+        self
+    }
+
+    /// Has a message wait after a failed attempt.
+    ///
+    /// # Errors
+    /// The number of attempts, if that was the last one.
+    fn wait(&self, context: &Context<'_>) -> Result<Settle, u32> {
+        let attempt = match &self.queues {
+            None => context.delivery_count().saturating_add(1),
+            Some(queues) => queues.attempt(context),
+        };
+        let delay = self.backoff.delay(attempt).ok_or(attempt)?;
+        Ok(match &self.queues {
+            None => Settle::Requeue(delay),
+            Some(queues) => queues.wait(context, attempt, delay),
+        })
+    }
+
     fn retries(&self, error: &HandlerError) -> bool {
         let filter = self.filter.as_deref();
         filter.is_none_or(|filter| filter(error))
@@ -85,15 +156,22 @@ impl Retry {
 }
 
 impl Middleware for Retry {
+    fn start(&self, connection: &Connection, queues: &[Name]) -> Result {
+        let Some(retry) = &self.queues else {
+            return Ok(());
+        };
+        queues
+            .iter()
+            .try_for_each(|queue| retry.declare(connection, queue))
+    }
+
     fn after(&self, context: &Context<'_>, outcome: &mut Outcome) {
         let Some(error) = outcome.error.as_ref().filter(|error| self.retries(error)) else {
             return;
         };
-        let attempt = context.delivery_count().saturating_add(1);
-        outcome.settle = match self.backoff.delay(attempt) {
-            Some(delay) => Settle::Requeue(delay),
-            None => given_up(attempt, error),
-        };
+        outcome.settle = self
+            .wait(context)
+            .unwrap_or_else(|attempts| given_up(attempts, error));
     }
 }
 
@@ -108,6 +186,7 @@ impl fmt::Debug for Retry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry")
             .field("backoff", &self.backoff)
+            .field("queues", &self.queues)
             .finish_non_exhaustive()
     }
 }

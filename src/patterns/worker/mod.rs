@@ -40,6 +40,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 pub(crate) use self::context::REQUEST_CONTEXT;
+pub(in crate::patterns) use self::settle::EXCEPTION_REASON;
 pub use self::{
     batch::{Batch, BatchBuilder, BatchMessage, BatchResult},
     builder::WorkerBuilder,

@@ -189,7 +189,7 @@ pub struct Outcome {
 /// The headers of a message that is dead-lettered by a worker.
 const EXCEPTION_TYPE: &str = "x-exception-type";
 const EXCEPTION_MESSAGE: &str = "x-exception-message";
-const EXCEPTION_REASON: &str = "x-exception-reason";
+pub(in crate::patterns) const EXCEPTION_REASON: &str = "x-exception-reason";
 const EXCEPTION_WORKER: &str = "x-exception-worker";
 
 impl Outcome {

@@ -1,3 +1,4 @@
 //! The middlewares of workers.
 
 mod retry;
+mod retry_queues;
