@@ -5,11 +5,17 @@
 
 #![cfg(target_os = "linux")]
 
-use std::{fs, sync::mpsc, thread, time::Duration};
+use std::{
+    fs,
+    sync::{Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use futures_lite::future;
 use leveret::{
     Broker, Message, Queue,
+    middleware::{CircuitBreaker, ConcurrencyLimit, Deduplicate, Throttle},
     worker::{Before, Context, Middleware, Settle},
 };
 
@@ -56,11 +62,18 @@ fn waits() -> (u64, usize) {
 fn idle_workers_use_no_processor_time() {
     let broker = Broker::new();
     let (done, is_done) = mpsc::channel();
+    let hour = Duration::from_secs(3_600);
+    let throttle = Throttle::new(100_000, Duration::from_secs(1)).burst(100);
+    let (breaker, limit) = (CircuitBreaker::new(1, hour), ConcurrencyLimit::new(3));
     let worker = |queue: &str, concurrency| {
         let worker = broker.worker::<u32>(queue).concurrency(concurrency);
         worker
             .timeout(Duration::from_secs(60))
             .middleware(SecondTry)
+            .middleware(Deduplicate::new(hour))
+            .middleware(throttle.clone())
+            .middleware(breaker.clone())
+            .middleware(limit.clone())
     };
     let handler = || {
         let done = done.clone();
@@ -84,10 +97,20 @@ fn idle_workers_use_no_processor_time() {
     // The timers wait as well.
     let later = Queue::new("fifth");
     let later = broker.producer::<u32>(&later).unwrap();
-    let hour = Duration::from_secs(3_600);
     later
         .publish_message(Message::new(7).expiration(hour))
         .unwrap();
+
+    // A message waits for a permit, which another one has.
+    let (one, (go_on, may_go_on)) = (ConcurrencyLimit::new(1), mpsc::channel::<()>());
+    let may_go_on = Mutex::new(may_go_on);
+    let waiting = broker.worker::<u32>("sixth").concurrency(2);
+    let waiting = waiting.middleware(one.clone()).handler(move |_, _| {
+        let _ = may_go_on.lock().unwrap().recv();
+    });
+    let waiting = waiting.spawn().unwrap();
+    let messages = broker.producer::<u32>("sixth").unwrap().publish_batch(0..2);
+    assert!(messages.into_iter().all(|published| published.is_ok()));
 
     // The first second is for work that still goes on.
     thread::sleep(Duration::from_secs(1));
@@ -103,9 +126,11 @@ fn idle_workers_use_no_processor_time() {
     let woken = waits_after - waits_before;
     assert!(woken <= 10, "{woken} wake-ups in {threads_after} threads");
 
+    assert_eq!(one.in_use(), 1);
+    drop(go_on);
     stop_handle.stop();
     in_a_task.join().unwrap().unwrap();
-    for worker in [first, second] {
+    for worker in [first, second, waiting] {
         worker.stop();
         worker.join();
     }

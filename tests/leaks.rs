@@ -12,7 +12,7 @@ mod common;
 use std::{
     fs,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc,
     },
@@ -22,7 +22,8 @@ use std::{
 
 use common::{HOUR, PATIENCE, SECOND, assert_conserved, block_on, on_a_manual_clock};
 use leveret::{
-    Broker, CancelReason, ManualClock, Queue,
+    Backoff, Broker, CancelReason, ManualClock, Queue,
+    middleware::{CircuitBreaker, ConcurrencyLimit, Deduplicate, Retry, Throttle},
     worker::{Before, Context, Job, Middleware, Settle, WorkerEnd},
 };
 use serde::{Deserialize, Serialize};
@@ -216,6 +217,67 @@ fn is_stopped_while_a_batch_waits_for_more(broker: &Broker, _: &ManualClock) {
     assert_eq!(ready(broker, "tasks"), 3);
 }
 
+/// Fails at ten messages for ever, and stops in the middle of that.
+fn fails_for_ever(broker: &Broker, clock: &ManualClock, retry: Retry) {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let worker = broker.worker::<Task>(tasks(broker)).concurrency(2);
+    let worker = worker.middleware(retry).handler({
+        let attempts = Arc::clone(&attempts);
+        move |_, _| {
+            attempts.fetch_add(1, SeqCst);
+            Err::<(), _>("no")
+        }
+    });
+    let worker = worker.spawn().unwrap();
+    publish(broker, 10);
+    until("each is tried ten times", || {
+        clock.advance(SECOND);
+        attempts.load(SeqCst) >= 100
+    });
+    worker.stop();
+    let counts = worker.join().counts;
+    assert_eq!((counts.rejected, counts.acked), (0, 0), "{counts:?}");
+    // They are all there, wherever they wait.
+    clock.advance(HOUR);
+    assert_eq!(ready(broker, "tasks"), 10);
+}
+
+fn fails_for_ever_in_its_queue(broker: &Broker, clock: &ManualClock) {
+    fails_for_ever(broker, clock, Retry::new(Backoff::new(SECOND)));
+}
+
+fn fails_for_ever_through_queues(broker: &Broker, clock: &ManualClock) {
+    fails_for_ever(
+        broker,
+        clock,
+        Retry::new(Backoff::new(SECOND)).through_queues(),
+    );
+}
+
+/// Stops workers whose messages wait at each of the middlewares.
+fn is_stopped_while_middlewares_hold_messages(broker: &Broker, _: &ManualClock) {
+    let limit = ConcurrencyLimit::new(1);
+    let breaker = CircuitBreaker::new(1, HOUR);
+    let (begins, begun) = mpsc::channel();
+    let worker = broker.worker::<Task>(tasks(broker)).concurrency(4);
+    let worker = worker
+        .middleware(Deduplicate::new(HOUR).by_key(|_| Some("the same".to_owned())))
+        .middleware(breaker)
+        .middleware(Throttle::new(10, SECOND))
+        .middleware(limit.clone());
+    let worker = worker.handler_async(move |_, context| {
+        begins.send(()).unwrap();
+        async move { context.stop_signal().wait_async().await }
+    });
+    let worker = worker.spawn().unwrap();
+    publish(broker, 4);
+    begun.recv().unwrap();
+    worker.stop();
+    let acked = worker.join().counts.acked;
+    assert_eq!(acked as usize + ready(broker, "tasks"), 4);
+    assert_eq!(limit.in_use(), 0);
+}
+
 /// What a handler of tasks keeps, and drops when its worker has ended.
 type Kept = (Job<Task>, Context<'static>);
 
@@ -246,7 +308,7 @@ fn drops_its_context_late(broker: &Broker, _: &ManualClock) {
 #[test]
 fn a_worker_leaves_nothing_behind() {
     type Scenario = (&'static str, fn(&Broker, &ManualClock));
-    let scenarios: [Scenario; 9] = [
+    let scenarios: [Scenario; 12] = [
         ("a handler that panics", panics),
         ("a message that does not decode", does_not_decode),
         ("a handler that hangs past its time", hangs_past_its_time),
@@ -262,6 +324,15 @@ fn a_worker_leaves_nothing_behind() {
         (
             "a stop while a batch waits for more",
             is_stopped_while_a_batch_waits_for_more,
+        ),
+        ("a handler that fails for ever", fails_for_ever_in_its_queue),
+        (
+            "a handler that fails for ever, with retry queues",
+            fails_for_ever_through_queues,
+        ),
+        (
+            "a stop while middlewares hold messages",
+            is_stopped_while_middlewares_hold_messages,
         ),
         ("a queue that is deleted", loses_its_queue),
         ("a context that is dropped late", drops_its_context_late),

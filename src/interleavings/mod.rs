@@ -18,6 +18,7 @@ mod credit;
 mod delayed;
 mod drain;
 mod ends;
+mod limits;
 mod ordered;
 mod pause;
 mod policies;
