@@ -61,6 +61,8 @@ pub struct WorkerBuilder<T: Payload, C: Chain = ()> {
     middleware: C,
     timeout: Option<Duration>,
     hooks: Hooks,
+    #[cfg(feature = "tracing")]
+    is_traced: bool,
 }
 
 /// The largest concurrency.
@@ -80,6 +82,8 @@ impl<T: Payload> WorkerBuilder<T> {
             middleware: (),
             timeout: None,
             hooks: Hooks::default(),
+            #[cfg(feature = "tracing")]
+            is_traced: false,
         }
     }
 }
@@ -214,7 +218,36 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
             },
             timeout: self.timeout,
             hooks: self.hooks,
+            #[cfg(feature = "tracing")]
+            is_traced: self.is_traced,
         }
+    }
+
+    /// Runs each handler in a span of the crate `tracing`, with the feature `tracing`.
+    ///
+    /// The span `handle` has the target `leveret` and the level `INFO`. Its fields are the
+    /// `worker`, the `queue`, the `exchange`, the `routing_key`, the `message_id`, the
+    /// `delivery_count` and the `request_context`, which is the table in the header
+    /// `x-request-context`. Fields that the message does not have are left out. A future is in its
+    /// span while it is polled, and while it is dropped.
+    ///
+    /// Within the span there is one event, when the handler has ended: `handled` of the level
+    /// `DEBUG` with the `outcome`, or `failed` of the level `ERROR` with the `failure`, the
+    /// `error_type` and the `error`. A future past its [time-out](Self::timeout) is dropped without
+    /// an event. The middlewares run outside of the span.
+    ///
+    /// # Examples
+    /// ```
+    /// let broker = leveret::Broker::new();
+    /// let worker = broker.worker::<u32>("numbers").traced().handler(|number, _| {
+    ///     tracing::info!(number, "it belongs to the span");
+    /// });
+    /// # drop(worker);
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn traced(mut self) -> Self {
+        self.is_traced = true;
+        self
     }
 
     /// Sets a hook that is called with the name of the worker when it starts.
@@ -379,6 +412,11 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     }
 
     pub(super) fn build(self, handler: Handler<T>, order: Option<Order<T>>) -> Worker<T> {
+        #[cfg(feature = "tracing")]
+        let handler = match self.is_traced {
+            true => handler.traced(),
+            false => handler,
+        };
         let shared = self.connection.map(|connection| {
             Arc::new(Shared::new(
                 self.name,

@@ -12,6 +12,7 @@
 //! - `receiver`: the one slot that receives, of these and of workers with batches.
 //! - `middleware`, `hooks`: the calls around it. `wakeup`: a wait before it.
 //! - `handle`, `stop`, `report`: the end of a worker.
+//! - `traced`: a span for each message, behind a feature.
 
 mod attempt;
 mod batch;
@@ -33,6 +34,8 @@ mod report;
 mod settle;
 mod slot;
 mod stop;
+#[cfg(feature = "tracing")]
+mod traced;
 mod wakeup;
 
 use std::{fmt, sync::Arc, time::Duration};

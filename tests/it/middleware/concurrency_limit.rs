@@ -7,6 +7,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use leveret::{Broker, Message, middleware::ConcurrencyLimit, worker::WorkerEnd};
@@ -174,4 +175,47 @@ fn under_load_the_limit_holds_and_every_message_gets_in() {
         assert_eq!((counts.acked, counts.panicked), (u64::from(messages), 0));
     }
     assert_eq!(limit.in_use(), 0);
+}
+
+#[test]
+fn a_batch_waits_for_its_permit_and_a_stop_leaves_it_to_others() {
+    let broker = Broker::new();
+    for round in 0..2 * share_of(256) {
+        let is_stopped = round % 2 == 1;
+        let limit = ConcurrencyLimit::new(1);
+        let (handler, held) = holding();
+        let single = broker.worker::<u32>("single").middleware(limit.clone());
+        let single = single
+            .handler(move |number, _| handler(number))
+            .spawn()
+            .unwrap();
+        broker.producer("single").unwrap().publish(7).unwrap();
+        held.begun.recv().unwrap();
+
+        let (sender, batches) = mpsc::channel();
+        let batched = broker
+            .worker::<u32>("batched")
+            .concurrency(2)
+            .middleware(limit.clone());
+        let batched = batched.batch(10, Duration::ZERO).handler(move |batch| {
+            sender.send(batch.len()).unwrap();
+        });
+        let batched = batched.spawn().unwrap();
+        let _ = broker.producer("batched").unwrap().publish_batch(0..2_u32);
+        // The worker may wait already, or come to wait later.
+        (0..round % 32).for_each(|_| thread::yield_now());
+        if is_stopped {
+            batched.stop();
+            held.go.send(()).unwrap();
+            assert_eq!(batched.join().counts.handled, 0);
+            assert_eq!(broker.purge("batched").unwrap(), 2);
+        } else {
+            held.go.send(()).unwrap();
+            // The permit is for one message, and the next one begins a batch of its own.
+            assert_eq!([batches.recv().unwrap(), batches.recv().unwrap()], [1, 1]);
+            assert_eq!(batched.stop_and_drain(PATIENCE).counts.acked, 2);
+        }
+        assert_eq!(single.stop_and_drain(PATIENCE).counts.acked, 1);
+        assert_eq!(limit.in_use(), 0);
+    }
 }

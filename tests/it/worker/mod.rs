@@ -10,6 +10,8 @@ mod settling;
 mod stopping;
 mod tasks;
 mod timeout;
+#[cfg(feature = "tracing")]
+mod traced;
 mod waiting;
 
 use leveret::{Broker, Consumer, FieldTable, Queue};

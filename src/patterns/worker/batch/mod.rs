@@ -1,11 +1,13 @@
 //! Workers that handle many messages at once: [`BatchBuilder`].
 //!
 //! - `messages`: [`Batch`], the argument of the handler. `result`: [`BatchResult`], its decision.
-//! - `slot`: the loop of a slot.
+//! - `slot`: the loop of a slot. `traced`: handlers in spans.
 
 mod messages;
 mod result;
 mod slot;
+#[cfg(feature = "tracing")]
+mod traced;
 
 use std::{fmt, future::Future, time::Duration};
 
