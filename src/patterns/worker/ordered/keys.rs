@@ -6,7 +6,7 @@
 //! it.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     fmt,
     sync::Arc,
     task::Poll,
@@ -44,7 +44,7 @@ pub(in super::super) struct Keys {
 #[derive(Default)]
 struct State {
     /// The messages behind each busy key.
-    behind: HashMap<KeyHash, VecDeque<DeliveryInfo>>,
+    behind: BTreeMap<KeyHash, VecDeque<DeliveryInfo>>,
     /// The busy keys that a slot may go on with, each with its next message.
     ready: VecDeque<(KeyHash, Held)>,
     /// The busy keys whose message is to be tried again, by the time of that.
