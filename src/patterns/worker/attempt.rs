@@ -141,9 +141,8 @@ impl<T: Payload> Slot<T> {
         let mut outcome = settled(Settle::Ack);
         let stage = Cell::new(Stage::Before);
         let asked = catch_panic_text(|| {
-            match chain.before(&context, &mut passed) {
-                Before::Go => {}
-                answer => return Some(Box::new(answer)),
+            if let Some(answer) = chain.before(&context, &mut passed) {
+                return Some(answer);
             }
             stage.set(Stage::Handler);
             self.counts.begins();
@@ -151,7 +150,8 @@ impl<T: Payload> Slot<T> {
             self.counts.ends();
             stage.set(Stage::After);
             match verdict {
-                Ok(Settle::Ack) => {}
+                // It owns nothing. The compiler would have its drop look for that.
+                acked @ Ok(Settle::Ack) => std::mem::forget(acked),
                 verdict => outcome = self.outcome(verdict, &context),
             }
             chain.after(&context, &mut passed, &mut outcome);
@@ -166,10 +166,13 @@ impl<T: Payload> Slot<T> {
         // It borrows everything. Its drop would cost as much as its making.
         std::mem::forget(context);
         match outcome {
-            Outcome {
+            acked @ Outcome {
                 settle: Settle::Ack,
                 error: None,
-            } => None,
+            } => {
+                std::mem::forget(acked);
+                None
+            }
             outcome => Some(Box::new(Step::Settle(outcome))),
         }
     }
@@ -398,7 +401,7 @@ impl<T: Payload> Slot<T> {
     fn ask(&self, context: &Context<'_>, mut passed: usize) -> Entered {
         let chain = &self.core.middleware;
         let asked = catch_panic_text(|| chain.before(context, &mut passed));
-        let outcome = match asked {
+        let outcome = match asked.map(|answer| answer.map_or(Before::Go, |answer| *answer)) {
             Ok(Before::Go) => return Entered::Passed,
             Ok(Before::Wait(time)) => {
                 return Entered::Waits(Pause {

@@ -97,8 +97,9 @@ pub(super) mod sealed {
 
         fn start(&self, connection: &Connection, queues: &[Name]) -> Result;
 
-        /// Asks those that have not `passed`, and counts those that answer `Go`.
-        fn before(&self, context: &Context<'_>, passed: &mut usize) -> Before;
+        /// Asks those that have not `passed`, and counts those that answer `Go`. Returns the first
+        /// other answer.
+        fn before(&self, context: &Context<'_>, passed: &mut usize) -> Option<Box<Before>>;
 
         /// Tells those that have `passed` of the outcome, the last one first. Counts them down, so
         /// that the others follow after a panic.
@@ -115,8 +116,8 @@ pub(super) mod sealed {
         }
 
         #[inline(always)]
-        fn before(&self, _: &Context<'_>, _: &mut usize) -> Before {
-            Before::Go
+        fn before(&self, _: &Context<'_>, _: &mut usize) -> Option<Box<Before>> {
+            None
         }
 
         #[inline(always)]
@@ -135,17 +136,17 @@ pub(super) mod sealed {
         }
 
         #[inline(always)]
-        fn before(&self, context: &Context<'_>, passed: &mut usize) -> Before {
-            match self.outer.before(context, passed) {
-                Before::Go if *passed == self.outer.length() => {
-                    let before = self.inner.before(context);
-                    if let Before::Go = before {
-                        *passed += 1;
-                    }
-                    before
-                }
-                before => before,
+        fn before(&self, context: &Context<'_>, passed: &mut usize) -> Option<Box<Before>> {
+            if let Some(answer) = self.outer.before(context, passed) {
+                return Some(answer);
             }
+            if *passed == self.outer.length() {
+                match self.inner.before(context) {
+                    Before::Go => *passed += 1,
+                    answer => return Some(Box::new(answer)),
+                }
+            }
+            None
         }
 
         #[inline(always)]

@@ -242,7 +242,9 @@ impl<T: Payload> Slot<T> {
             // A message stays where it was received, since most of them are acknowledged there.
             let step = match (&mut received, call) {
                 (Ok(delivery), Some(call)) if plain => match self.call_plainly(call, delivery) {
-                    Ok(Settle::Ack) => {
+                    acked @ Ok(Settle::Ack) => {
+                        // It owns nothing. The compiler would have its drop look for that.
+                        std::mem::forget(acked);
                         self.ack_in_place(delivery);
                         continue;
                     }
