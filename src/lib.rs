@@ -82,7 +82,7 @@ pub use crate::{
 };
 pub use crate::{
     message::codec,
-    patterns::{middleware, notify, worker},
+    patterns::{middleware, notify, rpc, worker},
     session::channel,
 };
 

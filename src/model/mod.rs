@@ -13,3 +13,4 @@ pub(crate) mod message_totals;
 pub(crate) mod name;
 #[cfg(test)]
 pub(crate) mod test_cases;
+pub(crate) mod version;

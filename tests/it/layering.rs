@@ -59,7 +59,7 @@ const FOLDERS: &[Folder] = &[
         name: "model",
         holds: "names, bytes, field values, errors, descriptions, arguments: plain values",
         floors: &[
-            never(&["backoff", "bytes", "message_totals", "name"]),
+            never(&["backoff", "bytes", "message_totals", "name", "version"]),
             may(&["field_value"]),
             may(&["error"]),
             never(&["descriptions", "exchange_kind"]),
@@ -134,10 +134,10 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "patterns",
-        holds: "workers and their middlewares, notifications, schedules",
+        holds: "workers and their middlewares, RPC, notifications, schedules",
         floors: &[
             may(&["schedule", "worker"]),
-            may(&["middleware", "notify"]),
+            never(&["middleware", "notify", "rpc"]),
             may(&["verbs"]),
         ],
     },

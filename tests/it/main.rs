@@ -31,6 +31,7 @@ mod notify;
 mod payloads;
 mod publish;
 mod redrive;
+mod rpc;
 mod schedules;
 mod settle;
 mod stress;

@@ -7,6 +7,7 @@
 mod codec;
 mod precondition;
 mod replies;
+mod rpc;
 mod schedule;
 
 use std::{fmt, sync::Arc};
@@ -14,6 +15,7 @@ use std::{fmt, sync::Arc};
 pub use self::{
     codec::CodecError,
     precondition::{Precondition, Resource},
+    rpc::{RemoteError, RpcError},
     schedule::{InvalidCron, ScheduleError},
 };
 use crate::model::{
@@ -193,6 +195,9 @@ pub enum Error {
         /// The prefetch of the consumer.
         prefetch: u32,
     },
+    /// A call by [RPC](crate::rpc) has failed.
+    #[error(transparent)]
+    Rpc(Box<RpcError>),
     /// A schedule cannot begin.
     #[error(transparent)]
     InvalidSchedule(#[from] ScheduleError),
@@ -229,6 +234,7 @@ impl Error {
             | Error::Thread(_)
             | Error::Timeout
             | Error::PrefetchReached { .. }
+            | Error::Rpc(_)
             | Error::InvalidSchedule(_)
             | Error::ScheduleEnded => return None,
         })

@@ -81,6 +81,12 @@ impl StopSignal {
         }
     }
 
+    /// Adds a signal. It tells the handler to stop as well.
+    pub(in crate::patterns) fn or(mut self, signal: Arc<Signal>) -> StopSignal {
+        self.signals.push(signal);
+        self
+    }
+
     /// Whether the handler is to stop now.
     pub fn is_set(&self) -> bool {
         self.signals.iter().any(|signal| signal.is_set())

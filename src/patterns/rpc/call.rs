@@ -1,0 +1,333 @@
+//! [`Call`], which a caller and the servers of its request share: the arguments, and the slot for
+//! the replies.
+//!
+//! A call is one allocation. Its caller waits on it, and a server replies into it. So there is no
+//! queue for replies, and no list of calls that wait.
+
+use std::{any::Any, collections::VecDeque, mem, sync::Arc, task::Poll};
+
+use super::{
+    arguments::{Arguments, Octets, convert},
+    request::{Head, Wanted},
+};
+use crate::{
+    message::payload::{Body, Payload},
+    model::error::{CodecError, RpcError},
+    runtime::{
+        signal::Signal,
+        sync::Mutex,
+        user_drop::drop_user_value,
+        waiter::{Ticket, WaitList, Waitable},
+    },
+};
+
+/// A reply, or the reason why there is none.
+pub(super) type Reply<R> = Result<R, RpcError>;
+
+/// How many replies may wait for their caller before a stream waits for room.
+const MOST_WAITING: usize = 256;
+
+/// One call, with arguments `A` and replies `R`.
+///
+/// # If dropped
+/// Values in it are dropped as user code.
+pub(super) struct Call<A: Payload, R: Payload> {
+    head: Head,
+    /// A leaf lock. No user code runs under it.
+    state: Mutex<State<A, R>>,
+}
+
+struct State<A, R> {
+    arguments: Arguments<A>,
+    /// The replies that the caller has not taken: the first one, and those after it.
+    first: Option<Reply<R>>,
+    others: VecDeque<Reply<R>>,
+    /// No reply comes any more.
+    has_ended: bool,
+    /// The caller has given up.
+    is_abandoned: bool,
+    /// The servers that have replied to the end.
+    finished: usize,
+    /// The caller.
+    caller: WaitList,
+    /// The streams that wait for room.
+    senders: WaitList,
+    /// Set when the caller gives up. Made when a server asks for it.
+    cancelled: Option<Arc<Signal>>,
+}
+
+/// What becomes of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// The caller has it.
+    Yes,
+    /// The caller wants none, or has one already.
+    Unwanted,
+    /// There is none, since the arguments were taken: the caller has given up, or another server
+    /// has begun.
+    NotCalled,
+    /// The caller has given up.
+    Late,
+}
+
+/// A call without its types, as a server sees it.
+pub(super) trait AnyCall: Any + Send + Sync {
+    fn head(&self) -> &Head;
+
+    /// The call itself, to find out its types.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Moves the arguments out, as [`Call::take_typed`] does.
+    fn take(&self) -> Arguments<Body>;
+
+    /// Copies the arguments, and keeps them for another attempt. Runs user code. `None` if they
+    /// are taken.
+    fn copy(&self) -> Option<Result<Octets, CodecError>>;
+
+    /// Replies. Runs user code. `is_last` tells whether this server replies no more.
+    fn reply(&self, reply: Reply<Body>, is_last: bool) -> Delivered;
+
+    /// One server replies no more.
+    fn finish(&self);
+
+    /// No server has the request any more.
+    fn end(&self);
+
+    /// Whether the caller has given up.
+    fn is_abandoned(&self) -> bool;
+
+    /// The signal that the caller has given up.
+    fn cancelled(&self) -> Arc<Signal>;
+
+    /// Ready if there is room for a reply, with `true`, or if none is wanted any more.
+    fn room(&self, ticket: Option<Ticket<'_>>) -> Poll<bool>;
+
+    fn with_senders(&self, f: &mut dyn FnMut(&mut WaitList));
+}
+
+impl<A: Payload, R: Payload> Call<A, R> {
+    pub(super) fn new(head: Head, arguments: Arguments<A>) -> Call<A, R> {
+        Call {
+            head,
+            state: Mutex::new(State {
+                arguments,
+                first: None,
+                others: VecDeque::new(),
+                has_ended: false,
+                is_abandoned: false,
+                finished: 0,
+                caller: WaitList::default(),
+                senders: WaitList::default(),
+                cancelled: None,
+            }),
+        }
+    }
+
+    /// Moves the arguments out. Octets stay, since several servers may share them.
+    pub(super) fn take_typed(&self) -> Arguments<A> {
+        let arguments = &mut self.state.lock().arguments;
+        match arguments {
+            Arguments::Octets(octets) => Arguments::Octets(octets.clone()),
+            arguments => mem::replace(arguments, Arguments::Taken),
+        }
+    }
+
+    /// Replies. A reply that its caller does not get is dropped as user code.
+    pub(super) fn reply_typed(&self, reply: Reply<R>, is_last: bool) -> Delivered {
+        let mut dropped = Some(reply);
+        let (delivered, wake) = {
+            let mut state = self.state.lock();
+            state.finished += usize::from(is_last);
+            let delivered = match self.head.replies {
+                _ if state.is_abandoned => Delivered::Late,
+                Wanted::None => Delivered::Unwanted,
+                Wanted::One if state.has_ended => Delivered::Unwanted,
+                Wanted::One | Wanted::Many => Delivered::Yes,
+            };
+            state.has_ended |= self.head.replies == Wanted::One;
+            let mut wake = None;
+            if delivered == Delivered::Yes {
+                match (state.first.is_none(), dropped.take()) {
+                    (true, reply) => state.first = reply,
+                    (false, reply) => state.others.extend(reply),
+                }
+                wake = state.caller.take_one();
+            }
+            (delivered, wake)
+        };
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+        if let Some(reply) = dropped {
+            drop_user_value(reply);
+        }
+        delivered
+    }
+
+    /// The caller gives up. Servers that have not begun do not begin, and the others are told.
+    pub(super) fn abandon(&self) {
+        let (arguments, first, others, cancelled, senders) = {
+            let mut state = self.state.lock();
+            state.is_abandoned = true;
+            (
+                mem::replace(&mut state.arguments, Arguments::Taken),
+                state.first.take(),
+                mem::take(&mut state.others),
+                state.cancelled.take(),
+                state.senders.take_all(),
+            )
+        };
+        if let Some(cancelled) = cancelled {
+            cancelled.set();
+        }
+        senders.into_iter().for_each(|wake| wake.wake());
+        if let Arguments::Value(arguments) = arguments {
+            drop_user_value(arguments);
+        }
+        for reply in first.into_iter().chain(others) {
+            drop_user_value(reply);
+        }
+    }
+
+    /// The number of servers that have replied to the end.
+    pub(super) fn finished(&self) -> usize {
+        self.state.lock().finished
+    }
+}
+
+impl<A: Payload, R: Payload> Drop for Call<A, R> {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        if let Arguments::Value(arguments) = mem::replace(&mut state.arguments, Arguments::Taken) {
+            drop_user_value(arguments);
+        }
+        for reply in state.first.take().into_iter().chain(state.others.drain(..)) {
+            drop_user_value(reply);
+        }
+    }
+}
+
+impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn take(&self) -> Arguments<Body> {
+        match self.take_typed() {
+            Arguments::Value(arguments) => Arguments::Value(Body::new(arguments)),
+            Arguments::Octets(octets) => Arguments::Octets(octets),
+            Arguments::Taken => Arguments::Taken,
+        }
+    }
+
+    fn copy(&self) -> Option<Result<Octets, CodecError>> {
+        let octets = match self.take() {
+            Arguments::Value(body) => match Octets::encode(&body) {
+                Ok(octets) => octets,
+                Err(error) => return Some(Err(error)),
+            },
+            Arguments::Octets(octets) => octets,
+            Arguments::Taken => return None,
+        };
+        let mut state = self.state.lock();
+        if !state.is_abandoned {
+            state.arguments = Arguments::Octets(octets.clone());
+        }
+        Some(Ok(octets))
+    }
+
+    fn reply(&self, reply: Reply<Body>, is_last: bool) -> Delivered {
+        let reply = match reply {
+            Ok(body) if self.head.replies == Wanted::None => {
+                drop(body);
+                Err(RpcError::ServerGone)
+            }
+            Ok(body) => convert(body).map_err(RpcError::BadReply),
+            Err(error) => Err(error),
+        };
+        self.reply_typed(reply, is_last)
+    }
+
+    fn finish(&self) {
+        self.state.lock().finished += 1;
+    }
+
+    fn end(&self) {
+        let wake = {
+            let mut state = self.state.lock();
+            state.has_ended = true;
+            state.caller.take_one()
+        };
+        if let Some(wake) = wake {
+            wake.wake();
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.state.lock().is_abandoned
+    }
+
+    fn cancelled(&self) -> Arc<Signal> {
+        let (signal, is_abandoned) = {
+            let mut state = self.state.lock();
+            let signal = Arc::clone(state.cancelled.get_or_insert_default());
+            (signal, state.is_abandoned)
+        };
+        if is_abandoned {
+            signal.set();
+        }
+        signal
+    }
+
+    fn room(&self, ticket: Option<Ticket<'_>>) -> Poll<bool> {
+        let mut state = self.state.lock();
+        if state.is_abandoned {
+            return Poll::Ready(false);
+        }
+        if self.head.replies == Wanted::None || state.others.len() < MOST_WAITING {
+            return Poll::Ready(true);
+        }
+        if let Some(ticket) = ticket {
+            state.senders.register(ticket);
+        }
+        Poll::Pending
+    }
+
+    fn with_senders(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.state.lock().senders);
+    }
+}
+
+/// The caller waits for a reply. `None` if no more replies come.
+impl<A: Payload, R: Payload> Waitable for Call<A, R> {
+    type Output = Option<Reply<R>>;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Option<Reply<R>>> {
+        let (reply, sender) = {
+            let mut state = self.state.lock();
+            let Some(reply) = state.first.take() else {
+                if state.has_ended {
+                    return Poll::Ready(None);
+                }
+                if let Some(ticket) = ticket {
+                    state.caller.register(ticket);
+                }
+                return Poll::Pending;
+            };
+            state.first = state.others.pop_front();
+            (reply, state.senders.take_one())
+        };
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+        Poll::Ready(Some(reply))
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.state.lock().caller);
+    }
+}

@@ -1,0 +1,96 @@
+//! Remote procedure calls: methods of servers, called through queues.
+//!
+//! - `server`, `handle`: [`Server`], and its [`ServerHandle`] and report.
+//! - `endpoint`: [`Endpoint`], the methods in one namespace and version. `method`: one of them.
+//! - `dispatch`: the method of a request. `core`: the way of a request through a server.
+//! - `context`: [`Context`], the second argument of a method.
+//! - `target`: [`Target`], the address of servers.
+//! - `client`, `settings`, `typed`: [`Client`], and [`TypedClient`] for one method.
+//! - `pending`: the caller's side of a call.
+//! - `call`: the slot that a caller and its servers share. `arguments`: the values on their way.
+//! - `request`: the payload of a request.
+//! - `replies`, `sender`: [`Replies`] of scatters and streams, and their [`ReplySender`].
+//! - `connected`: [`Connected`].
+
+mod arguments;
+mod call;
+mod client;
+mod connected;
+mod context;
+mod core;
+mod dispatch;
+mod endpoint;
+mod handle;
+mod method;
+mod pending;
+mod replies;
+mod request;
+mod sender;
+mod server;
+mod settings;
+mod target;
+mod typed;
+
+pub use self::{
+    client::Client,
+    connected::Connected,
+    context::Context,
+    core::RpcCounts,
+    endpoint::Endpoint,
+    handle::{ServerHandle, ServerReport},
+    replies::Replies,
+    sender::{CallerGone, ReplySender},
+    server::Server,
+    target::Target,
+    typed::TypedClient,
+};
+pub use crate::model::{
+    error::{RemoteError, RpcError},
+    version::{InvalidVersion, Version},
+};
+
+use crate::{message::payload::Payload, model::descriptions::Queue};
+
+/// Serves the requests in a queue by a function, on a thread of its own, until the handle is
+/// dropped.
+///
+/// It is the short form of a [`Server`] with one method. A plain name of a queue means the existing
+/// queue, or a new one that ends with its last server.
+///
+/// # RabbitMQ
+/// The server of the tutorial "Remote procedure call".
+///
+/// # Errors
+/// Those of [`Server::spawn`].
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, rpc};
+///
+/// let broker = Broker::new();
+/// let server = rpc::serve::<u32, u32>(&broker, "double", |number, _| number * 2)?;
+/// let double = rpc::client::<u32, u32>(&broker, "double");
+/// assert_eq!(double.call(21)?, 42);
+/// # drop(server);
+/// # Ok::<(), rpc::RpcError>(())
+/// ```
+pub fn serve<Req: Payload, Resp: Payload>(
+    broker: &impl Connected,
+    queue: impl Into<Queue>,
+    function: impl Fn(Req, &Context<'_>) -> Resp + Send + Sync + 'static,
+) -> Result<ServerHandle, RpcError> {
+    let endpoint = Endpoint::new().method(typed::ONLY_METHOD, function);
+    Server::new(broker, Target::queue(queue))
+        .endpoint(endpoint)
+        .spawn()
+}
+
+/// Makes a client of a queue whose server has one method.
+///
+/// [`serve`] has an example.
+pub fn client<Req: Payload, Resp: Payload>(
+    broker: &impl Connected,
+    queue: impl Into<Queue>,
+) -> TypedClient<Req, Resp> {
+    TypedClient::new(Client::new(broker, Target::queue(queue)))
+}

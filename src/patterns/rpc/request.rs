@@ -1,0 +1,98 @@
+//! [`Request`], the payload of a request, and its [`Head`].
+
+use std::{borrow::Cow, fmt, sync::Arc, time::Instant};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use super::call::AnyCall;
+use crate::{
+    model::{field_value::FieldTable, version::Version},
+    runtime::sync::atomic::{
+        AtomicBool,
+        Ordering::{Relaxed, Release},
+    },
+};
+
+/// Everything about a request besides its arguments.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    pub(super) method: Cow<'static, str>,
+    pub(super) namespace: Option<Arc<str>>,
+    pub(super) version: Version,
+    /// From this instant on the method is not called any more.
+    pub(super) deadline: Option<Instant>,
+    /// The request context.
+    pub(super) context: Option<Arc<FieldTable>>,
+    pub(super) replies: Wanted,
+}
+
+/// The replies that the caller wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// None: it is a cast.
+    None,
+    /// One.
+    One,
+    /// Any number, of one server or of several ones.
+    Many,
+}
+
+/// A request in a queue. The queues of a fanout share it.
+///
+/// It carries its arguments and the slot for its replies, so that it never leaves its process.
+///
+/// # If dropped
+/// No server has it any more. A caller that still waits is told so.
+pub(super) struct Request {
+    call: Arc<dyn AnyCall>,
+    /// Whether the caller waits for nothing more. Known here, the drop need not ask the caller's
+    /// side.
+    is_answered: AtomicBool,
+}
+
+impl Request {
+    pub(super) fn new(call: Arc<dyn AnyCall>) -> Request {
+        Request {
+            call,
+            is_answered: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn call(&self) -> &Arc<dyn AnyCall> {
+        &self.call
+    }
+
+    /// Notes that the caller has the reply, if it wants just one.
+    pub(super) fn answered(&self) {
+        self.is_answered.store(true, Release);
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if !self.is_answered.load(Relaxed) || self.call.head().replies == Wanted::Many {
+            self.call.end();
+        }
+    }
+}
+
+/// The error of everything that would take a request out of its process.
+const STAYS: &str = "a request carries its caller's slot for the reply: it stays in its process";
+
+impl Serialize for Request {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(ser::Error::custom(STAYS))
+    }
+}
+
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Request, D::Error> {
+        Err(de::Error::custom(STAYS))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(self.call.head()).finish()
+    }
+}
