@@ -23,6 +23,7 @@ mod ordered;
 mod pause;
 mod policies;
 mod retry;
+mod rpc;
 mod schedules;
 #[cfg(feature = "testing")]
 mod settled;

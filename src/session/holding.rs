@@ -236,7 +236,7 @@ fn thread_holds(drain: &Arc<Drain>) -> bool {
 
 /// The claim of one delivery, for the producers that it has made. It ends with the settlement. The
 /// default is one that has ended.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Claim {
     /// Of the delivery's broker.
     drain: Weak<Drain>,

@@ -116,6 +116,7 @@ prints_what_it_promises! {
     routing_gives_each_listener_its_severities: "routing",
     topics_match_words: "topics",
     rpc_brings_every_reply_to_its_caller: "rpc",
+    rpc_endpoints_serve_calls_casts_and_scatters: "rpc_endpoints",
     async_workers_finish_their_jobs_in_a_shutdown: "async_worker",
     publisher_confirms_tell_the_outcome_of_each_publish: "publisher_confirms",
     payments_are_tried_again_put_aside_and_moved_back: "retry_and_dead_letter",

@@ -31,7 +31,7 @@ use crate::{
         clock::Deadline,
         waiter::{self, Waiting},
     },
-    session::connection::Connection,
+    session::{connection::Connection, publisher::Claim},
 };
 
 /// Calls the methods of the servers at a [`Target`]. A clone is cheap; each clone caches its own
@@ -74,6 +74,9 @@ pub struct Client {
     pub(super) timeout: Option<Duration>,
     pub(super) version_cap: Option<Version>,
     pub(super) context: Option<Arc<FieldTable>>,
+    pub(super) queue_if_absent: bool,
+    /// The request on whose behalf this client calls.
+    pub(super) claim: Option<Claim>,
     /// Made by the first request. It depends on the target.
     pub(super) producer: OnceLock<Result<Producer<Request>, RpcError>>,
 }
@@ -92,6 +95,8 @@ impl Client {
             timeout: None,
             version_cap: None,
             context: None,
+            queue_if_absent: false,
+            claim: None,
             producer: OnceLock::new(),
         }
     }
@@ -211,6 +216,31 @@ impl Client {
         Ok(routed)
     }
 
+    /// Same as [`cast`](Self::cast), for a task: it does not block while a queue has no room.
+    ///
+    /// # If dropped
+    /// A request that waits for room is not sent.
+    ///
+    /// # Errors
+    /// Those of [`cast`](Self::cast).
+    pub async fn cast_async(
+        &self,
+        method: impl Into<Cow<'static, str>>,
+        arguments: impl Payload,
+    ) -> Result<usize, RpcError> {
+        let (_, request, timeout) = self.make::<_, ()>(method.into(), arguments, Wanted::None)?;
+        let connection = self.connection.as_ref().map_err(Error::clone)?;
+        let publishing = pin!(self.producer()?.publish_async(request));
+        let published = match timeout.and_then(|timeout| connection.after(timeout)) {
+            None => publishing.await,
+            Some(time_out) => match select(publishing, time_out).await {
+                Either::Left((published, _)) => published,
+                Either::Right(_) => return Err(RpcError::Timeout),
+            },
+        };
+        Ok(published.map_err(|error| self.unpublished(error))?.routed)
+    }
+
     /// Sends a request to all servers of the target, and returns their replies as they come.
     ///
     /// The replies end when each server has replied, or with [`RpcError::Timeout`]. `take(n)` ends
@@ -281,16 +311,32 @@ impl Client {
         self.call(PING, ())
     }
 
-    /// Sends a request that waits for no reply, or for many. Also returns the number of queues that
-    /// it has reached.
+    /// Sends a request that waits for no reply, or for many.
     fn send<A: Payload, R: Payload>(
         &self,
         method: Cow<'static, str>,
         arguments: A,
         replies: Wanted,
     ) -> Result<(Pending<A, R>, usize), RpcError> {
-        let connection = self.connection.as_ref().map_err(Error::clone)?;
+        let (pending, request, timeout) = self.make(method, arguments, replies)?;
         let producer = self.producer()?;
+        let published = match timeout {
+            Some(timeout) => producer.publish_timeout(request, timeout),
+            None => producer.publish(request),
+        };
+        let published = published.map_err(|error| self.unpublished(error))?;
+        Ok((pending, published.routed))
+    }
+
+    /// Makes such a request. It is sent in this time.
+    #[allow(clippy::type_complexity, reason = "both sides of a call, and a time")]
+    fn make<A: Payload, R: Payload>(
+        &self,
+        method: Cow<'static, str>,
+        arguments: A,
+        replies: Wanted,
+    ) -> Result<(Pending<A, R>, Request, Option<Duration>), RpcError> {
+        let connection = self.connection.as_ref().map_err(Error::clone)?;
         let timeout = match replies {
             Wanted::None => self.timeout,
             Wanted::One | Wanted::Many => Some(self.timeout.unwrap_or(TIMEOUT)),
@@ -308,12 +354,7 @@ impl Client {
         if replies == Wanted::None {
             pending.ended();
         }
-        let published = match timeout {
-            Some(timeout) => producer.publish_timeout(request, timeout),
-            None => producer.publish(request),
-        };
-        let published = published.map_err(|error| self.unpublished(error))?;
-        Ok((pending, published.routed))
+        Ok((pending, request, timeout))
     }
 
     fn replies<A: Payload, R: Payload>(
@@ -322,7 +363,8 @@ impl Client {
         servers: usize,
     ) -> Result<Replies<R>, RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
-        Ok(Replies::new(connection.clone(), pending, servers))
+        pending.call().reached(servers);
+        Ok(Replies::new(connection.clone(), pending))
     }
 
     /// # Errors
@@ -363,6 +405,9 @@ impl Client {
             Place::Queue(queue) => (Exchange::existing(""), queue.name().to_owned()),
             Place::Topic(topic) => {
                 topic.check()?;
+                if self.queue_if_absent && !topic.is_fanout {
+                    connection.declare(&topic.queue(&topic.key()))?;
+                }
                 match topic.is_fanout {
                     true => (topic.fanout_exchange(), String::new()),
                     false => (topic.exchange(), topic.key()),
@@ -371,11 +416,15 @@ impl Client {
         };
         let builder = connection.producer_builder::<Request>(exchange);
         let builder = builder.routing_key(key);
-        Ok(match self.target.is_fanout() {
+        let producer = match self.target.is_fanout() {
             true => builder.not_mandatory(),
             false => builder.mandatory(),
         }
-        .build()?)
+        .build()?;
+        Ok(match &self.claim {
+            Some(claim) => producer.on_behalf_of(claim.clone()),
+            None => producer,
+        })
     }
 
     #[cold]

@@ -188,13 +188,7 @@ fn end_stream(call: &Arc<dyn AnyCall>, ended: Reply<()>) -> Delivered {
             let none = CodecError::new("", "the method has streamed no reply");
             call.reply(Err(RpcError::BadReply(none)), true)
         }
-        Ok(()) => {
-            call.finish();
-            match call.is_abandoned() {
-                true => Delivered::Late,
-                false => Delivered::Yes,
-            }
-        }
+        Ok(()) => call.finish(),
         Err(error) => call.reply(Err(error), true),
     }
 }

@@ -26,8 +26,6 @@ pub struct Replies<R: Payload> {
     connection: Connection,
     source: Arc<dyn Source<R>>,
     deadline: Option<Instant>,
-    /// The servers that have the request.
-    servers: usize,
     /// The servers that have ended without a reply and were not reported yet. `None` before the
     /// end.
     missing: Option<usize>,
@@ -40,7 +38,7 @@ trait Source<R>: Send + Sync {
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList));
 
-    fn finished(&self) -> usize;
+    fn missing(&self) -> usize;
 }
 
 impl<A: Payload, R: Payload> Source<R> for Pending<A, R> {
@@ -52,8 +50,8 @@ impl<A: Payload, R: Payload> Source<R> for Pending<A, R> {
         Waitable::with_waiters(&**self.call(), f);
     }
 
-    fn finished(&self) -> usize {
-        Call::finished(self.call())
+    fn missing(&self) -> usize {
+        Call::missing(self.call())
     }
 }
 
@@ -70,16 +68,11 @@ impl<R> Waitable for dyn Source<R> {
 }
 
 impl<R: Payload> Replies<R> {
-    pub(super) fn new<A: Payload>(
-        connection: Connection,
-        pending: Pending<A, R>,
-        servers: usize,
-    ) -> Replies<R> {
+    pub(super) fn new<A: Payload>(connection: Connection, pending: Pending<A, R>) -> Replies<R> {
         Replies {
             connection,
             deadline: pending.call().head().deadline,
             source: Arc::new(pending),
-            servers,
             missing: None,
             has_ended: false,
         }
@@ -143,7 +136,7 @@ impl<R: Payload> Replies<R> {
             Some(None) => {
                 let missing = match self.missing {
                     Some(missing) => missing,
-                    None => self.servers.saturating_sub(self.source.finished()),
+                    None => self.source.missing(),
                 };
                 self.missing = Some(missing.saturating_sub(1));
                 if missing == 0 {
@@ -172,7 +165,7 @@ impl<R: Payload> Iterator for Replies<R> {
 impl<R: Payload> fmt::Debug for Replies<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replies")
-            .field("servers", &self.servers)
+            .field("missing", &self.missing)
             .field("has_ended", &self.has_ended)
             .finish_non_exhaustive()
     }

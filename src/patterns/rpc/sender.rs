@@ -35,7 +35,8 @@ impl<R: Payload> ReplySender<R> {
     /// Sends one reply. Waits while 256 replies have not been taken by the caller.
     ///
     /// # Errors
-    /// [`CallerGone`] if the caller waits no more. The reply is dropped.
+    /// [`CallerGone`] if the caller waits no more: it has gone, or it has called for one reply and
+    /// has it. The reply is dropped.
     pub fn send(&self, reply: R) -> Result<(), CallerGone> {
         let is_wanted = waiter::wait(&Room(&self.call), None);
         self.deliver(reply, is_wanted.unwrap_or(false))

@@ -97,6 +97,34 @@ impl Client {
         self
     }
 
+    /// Lets requests wait for their first server, in place of [`RpcError::NoServer`]: the first
+    /// request declares the queue of the topic if it does not exist, and the queue does not end
+    /// with its servers. It has no effect on a fanout, or on the target of a queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, rpc::{Client, Endpoint, Server, Target}};
+    /// use std::sync::mpsc;
+    ///
+    /// let broker = Broker::new();
+    /// let client = Client::new(&broker, Target::topic("lines")).queue_if_absent();
+    /// client.cast("print", "early".to_owned())?;
+    ///
+    /// let (printed, lines) = mpsc::channel();
+    /// let endpoint = Endpoint::new().method("print", move |line: String, _| {
+    ///     printed.send(line).ok();
+    /// });
+    /// let server = Server::new(&broker, Target::topic("lines")).endpoint(endpoint).spawn()?;
+    /// assert_eq!(lines.recv(), Ok("early".to_owned()));
+    /// # drop(server);
+    /// # Ok::<(), leveret::rpc::RpcError>(())
+    /// ```
+    pub fn queue_if_absent(mut self) -> Client {
+        self.queue_if_absent = true;
+        self.producer = OnceLock::new();
+        self
+    }
+
     /// Sets the request context, which travels with each request, unchanged.
     ///
     /// [`Context`] has an example.
@@ -106,15 +134,15 @@ impl Client {
     }
 
     pub(super) fn on_behalf_of(&self, context: &Context<'_>) -> Client {
-        let producer = match self.producer() {
-            Ok(producer) => Ok(context.producer(producer)),
-            Err(error) => Err(error),
+        let claim = context.worker().info().claim();
+        let producer = match self.producer.get() {
+            Some(Ok(producer)) => OnceLock::from(Ok(producer.on_behalf_of(claim.clone()))),
+            _ => OnceLock::new(),
         };
         Client {
-            context: context
-                .shared_request_context()
-                .or_else(|| self.context.clone()),
-            producer: OnceLock::from(producer),
+            context: context.shared_request_context().or(self.context.clone()),
+            claim: Some(claim),
+            producer,
             ..self.clone()
         }
     }

@@ -20,7 +20,8 @@ use crate::model::{
 /// | a server | `<exchange>.<topic>.<server>` | the same, key `<topic>.<server>` |
 /// | all servers | one for each server | the fanout exchange `<exchange>.<topic>.fanout` |
 ///
-/// The queues end with their last server. So a request that no server could get fails at once.
+/// The queues end with their last server. So a request that no server could get fails at once. A
+/// queue that exists already, with other properties, is used as it is.
 ///
 /// The namespace and the version are those of a client's requests. A server ignores them: it has
 /// them at its [endpoints](super::Endpoint).
@@ -170,8 +171,9 @@ impl Target {
             Place::Topic(topic) => topic,
         };
         topic.check()?;
-        let shared = topic.queue(&topic.topic);
-        let own = topic.server.as_ref().map(|_| topic.queue(&topic.key()));
+        let shared = topic.queue(&topic.topic).auto_delete();
+        let own = topic.server.as_ref();
+        let own = own.map(|_| topic.queue(&topic.key()).auto_delete());
         let fanout = Queue::temporary().bind(topic.fanout_exchange(), "");
         Ok([Some(shared), own, Some(fanout)]
             .into_iter()
@@ -227,8 +229,9 @@ impl Topic {
         }
     }
 
-    fn queue(&self, key: &str) -> Queue {
-        let queue = Queue::new(format!("{}.{key}", self.exchange));
-        queue.durable().auto_delete().bind(self.exchange(), key)
+    /// The queue of a routing key. An existing one is used, whatever its properties.
+    pub(super) fn queue(&self, key: &str) -> Queue {
+        let queue = Queue::from(format!("{}.{key}", self.exchange)).durable();
+        queue.bind(self.exchange(), key)
     }
 }

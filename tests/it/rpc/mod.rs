@@ -1,6 +1,12 @@
 //! RPC.
 
+mod calls;
+mod deadlines;
+mod ends;
 mod errors;
+mod model;
+mod replies;
+mod shutdown;
 
 use leveret::{
     Broker,
@@ -16,6 +22,9 @@ pub fn client(broker: &Broker) -> Client {
 }
 
 pub fn serve(broker: &Broker, endpoint: Endpoint) -> ServerHandle {
-    let server = Server::new(broker, target()).endpoint(endpoint);
-    server.spawn().unwrap()
+    server(broker, endpoint).spawn().unwrap()
+}
+
+pub fn server(broker: &Broker, endpoint: Endpoint) -> Server {
+    Server::new(broker, target()).endpoint(endpoint)
 }
