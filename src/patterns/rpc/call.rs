@@ -169,7 +169,9 @@ impl<A: Payload, R: Payload> Call<A, R> {
     }
 
     /// The caller gives up. Servers that have not begun do not begin, and the others are told.
-    pub(super) fn abandon(&self) {
+    /// Returns a reply that is there already. So a reply that its server does not count as late
+    /// reaches its caller.
+    pub(super) fn abandon(&self) -> Option<Reply<R>> {
         let (arguments, first, others, cancelled, senders) = {
             let mut state = self.state.lock();
             state.is_abandoned = true;
@@ -188,9 +190,8 @@ impl<A: Payload, R: Payload> Call<A, R> {
         if let Arguments::Value(arguments) = arguments {
             drop_user_value(arguments);
         }
-        for reply in first.into_iter().chain(others) {
-            drop_user_value(reply);
-        }
+        others.into_iter().for_each(drop_user_value);
+        first
     }
 
     /// The request has reached this number of servers.

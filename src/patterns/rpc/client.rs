@@ -140,7 +140,7 @@ impl Client {
                 pending.ended();
                 reply.unwrap_or_else(|| Err(gone(connection)))
             }
-            None => Err(RpcError::Timeout),
+            None => pending.give_up().unwrap_or(Err(RpcError::Timeout)),
         }
     }
 
@@ -194,7 +194,7 @@ impl Client {
                 pending.ended();
                 reply
             }
-            None => Err(RpcError::Timeout),
+            None => pending.give_up().unwrap_or(Err(RpcError::Timeout)),
         }
     }
 

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use super::{
     arguments::Arguments,
-    call::Call,
+    call::{Call, Reply},
     request::{Head, Request},
 };
-use crate::{message::payload::Payload, model::error::RpcError, session::connection::Connection};
+use crate::{
+    message::payload::Payload, model::error::RpcError, runtime::user_drop::drop_user_value,
+    session::connection::Connection,
+};
 
 /// A call whose reply has not come.
 ///
@@ -27,12 +30,20 @@ impl<A: Payload, R: Payload> Pending<A, R> {
     pub(super) fn ended(&mut self) {
         self.has_ended = true;
     }
+
+    /// Gives up. Returns a reply that is there already.
+    pub(super) fn give_up(&mut self) -> Option<Reply<R>> {
+        match std::mem::replace(&mut self.has_ended, true) {
+            true => None,
+            false => self.call.abandon(),
+        }
+    }
 }
 
 impl<A: Payload, R: Payload> Drop for Pending<A, R> {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.call.abandon();
+        if let Some(reply) = self.give_up() {
+            drop_user_value(reply);
         }
     }
 }
