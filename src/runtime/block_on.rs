@@ -7,12 +7,15 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::sync::{
-    atomic::{
-        AtomicBool,
-        Ordering::{AcqRel, Release},
+use super::{
+    sync::{
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Acquire, Release},
+        },
+        thread::{self, Thread},
     },
-    thread::{self, Thread},
+    waiter::busy_phase,
 };
 
 /// Wakes the thread that runs a future.
@@ -34,7 +37,8 @@ impl Wake for ThreadWaker {
     }
 }
 
-/// Runs a future to its end. The thread sleeps while the future waits.
+/// Runs a future to its end. The thread sleeps while the future waits, after a busy phase as in any
+/// other wait.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = Arc::new(ThreadWaker {
@@ -47,6 +51,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
+        busy_phase(|| waker.is_woken.load(Acquire));
         // A park may end spuriously, or by an unpark for an earlier wait of this thread.
         while !waker.is_woken.swap(false, AcqRel) {
             thread::park();

@@ -53,7 +53,14 @@ impl RecvBackoff {
         if is_due() {
             return self.yield_for_batch();
         }
-        spin_until(SPINS, is_due);
+        RecvBackoff::watch(is_due);
+    }
+
+    /// Waits a moment until `is_due`, without a yield.
+    pub(super) fn watch(is_due: impl Fn() -> bool) {
+        if !cfg!(shuttle) {
+            spin_until(SPINS, is_due);
+        }
     }
 
     /// Yields after a short run if the inbox is filled again already.

@@ -71,11 +71,10 @@ const FOLDERS: &[Folder] = &[
         holds: "locks, waiting, clocks, timers, panics of user code",
         floors: &[
             never(&["catch_panic", "keyed_list", "sync"]),
-            may(&["block_on"]),
             may(&["user_drop"]),
             may(&["clock"]),
             may(&["waiter"]),
-            may(&["completion", "signal"]),
+            may(&["block_on", "completion", "signal"]),
             may(&["timers"]),
             may(&["time_out"]),
         ],

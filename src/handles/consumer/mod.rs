@@ -408,10 +408,11 @@ impl<T: Payload> Consumer<T> {
             .min()
     }
 
-    /// Waits a moment for a message, if there is one queue. A thread does it before it sleeps.
+    /// Waits a moment for a message. A thread does it before it sleeps.
     pub(crate) fn spin_for_more(&self) {
-        if let [queue] = &*self.queues {
-            queue.subscriber.spin_for_more();
+        match &*self.queues {
+            [queue] => queue.subscriber.spin_for_more(),
+            queues => Subscriber::spin_for_any(queues.iter().map(|queue| &*queue.subscriber)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The arguments of a call on their way, and values that change their type.
 
-use std::any;
+use std::{any, sync::Arc};
 
 use crate::{
     message::{
@@ -21,9 +21,11 @@ pub(super) enum Arguments<A> {
     Taken,
 }
 
-/// A value in its encoding.
+/// A value in its encoding. Cloning is cheap.
 #[derive(Clone)]
-pub(super) struct Octets {
+pub(super) struct Octets(Arc<Encoded>);
+
+struct Encoded {
     content_type: Option<String>,
     octets: Bytes,
 }
@@ -34,16 +36,20 @@ impl Octets {
     /// # Errors
     /// That of the encoding. A [`Local`](crate::Local) has none.
     pub(super) fn encode(body: &Body) -> Result<Octets, CodecError> {
-        Ok(Octets {
+        Ok(Octets(Arc::new(Encoded {
             content_type: body.content_type(&Json).map(str::to_owned),
             octets: body.encode(&Json)?,
-        })
+        })))
     }
 
     /// Decodes a value. Runs user code, and a panic of that is an error.
     pub(super) fn decode<T: Payload>(&self) -> Result<T, CodecError> {
-        let content_type = self.content_type.as_deref();
-        let decoded = catch_panic(|| T::decode(&self.octets, content_type, &Codecs::default()));
+        let Encoded {
+            content_type,
+            octets,
+        } = &*self.0;
+        let content_type = content_type.as_deref();
+        let decoded = catch_panic(|| T::decode(octets, content_type, &Codecs::default()));
         decoded.unwrap_or_else(|| {
             let text = format!("decoding `{}` has panicked", any::type_name::<T>());
             Err(CodecError::new(content_type.unwrap_or_default(), text))

@@ -15,14 +15,24 @@ use crate::{
     model::error::{CodecError, RpcError},
     runtime::{
         signal::Signal,
-        sync::Mutex,
+        sync::{
+            Mutex,
+            atomic::{
+                AtomicBool,
+                Ordering::{Acquire, Release},
+            },
+        },
         user_drop::drop_user_value,
-        waiter::{Ticket, WaitList, Waitable},
+        waiter::{Ticket, WaitList, Waitable, Wake, spin_until},
     },
 };
 
 /// A reply, or the reason why there is none.
 pub(super) type Reply<R> = Result<R, RpcError>;
+
+/// How often a thread looks for its reply before it registers to be woken. A call between two
+/// threads that are awake ends meanwhile.
+const SPINS: u32 = 64;
 
 /// How many replies may wait for their caller before a stream waits for room. Few in an
 /// interleaving test, which would have to send more.
@@ -33,30 +43,72 @@ const MOST_WAITING: usize = if cfg!(shuttle) { 1 } else { 256 };
 /// # If dropped
 /// Values in it are dropped as user code.
 pub(super) struct Call<A: Payload, R: Payload> {
-    head: Head,
     /// A leaf lock. No user code runs under it.
     state: Mutex<State<A, R>>,
+    /// Whether the caller has something to take. It changes under the lock, and may stay `true`.
+    is_ready: AtomicBool,
+    head: Head,
 }
 
+/// It is small, since a server reads it from the memory of another core.
 struct State<A, R> {
     arguments: Arguments<A>,
-    /// The replies that the caller has not taken: the first one, and those after it.
+    /// The first of the replies that the caller has not taken.
     first: Option<Reply<R>>,
-    others: VecDeque<Reply<R>>,
     /// No reply comes any more.
     has_ended: bool,
     /// The caller has given up.
     is_abandoned: bool,
     /// The servers that have replied to the end.
     finished: usize,
+    /// `None` for a call that is answered at once.
+    rest: Option<Box<Rest<R>>>,
+}
+
+/// The parts of a state that most calls do not need.
+struct Rest<R> {
+    /// The replies after the first one.
+    others: VecDeque<Reply<R>>,
     /// The servers that have the request. `None` as long as that is not known.
     servers: Option<usize>,
-    /// The caller.
+    /// The caller, if it waits.
     caller: WaitList,
     /// The streams that wait for room.
     senders: WaitList,
     /// Set when the caller gives up. Made when a server asks for it.
     cancelled: Option<Arc<Signal>>,
+}
+
+impl<R> Default for Rest<R> {
+    fn default() -> Rest<R> {
+        Rest {
+            others: VecDeque::new(),
+            servers: None,
+            caller: WaitList::default(),
+            senders: WaitList::default(),
+            cancelled: None,
+        }
+    }
+}
+
+impl<A, R> State<A, R> {
+    fn rest(&mut self) -> &mut Rest<R> {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Claims the caller, if it waits.
+    fn wake_caller(&mut self) -> Option<Wake> {
+        self.rest.as_mut()?.caller.take_one()
+    }
+
+    /// Claims a stream that waits for room.
+    fn wake_sender(&mut self) -> Option<Wake> {
+        self.rest.as_mut()?.senders.take_one()
+    }
+
+    fn servers(&self) -> Option<usize> {
+        self.rest.as_ref()?.servers
+    }
 }
 
 /// What becomes of a reply.
@@ -111,19 +163,16 @@ pub(super) trait AnyCall: Any + Send + Sync {
 impl<A: Payload, R: Payload> Call<A, R> {
     pub(super) fn new(head: Head, arguments: Arguments<A>) -> Call<A, R> {
         Call {
-            head,
             state: Mutex::new(State {
                 arguments,
                 first: None,
-                others: VecDeque::new(),
                 has_ended: false,
                 is_abandoned: false,
                 finished: 0,
-                servers: None,
-                caller: WaitList::default(),
-                senders: WaitList::default(),
-                cancelled: None,
+                rest: None,
             }),
+            is_ready: AtomicBool::new(false),
+            head,
         }
     }
 
@@ -151,11 +200,12 @@ impl<A: Payload, R: Payload> Call<A, R> {
             state.has_ended |= self.head.replies == Wanted::One;
             let mut wake = None;
             if delivered == Delivered::Yes {
-                match (state.first.is_none(), dropped.take()) {
-                    (true, reply) => state.first = reply,
-                    (false, reply) => state.others.extend(reply),
+                match state.first.is_none() {
+                    true => state.first = dropped.take(),
+                    false => state.rest().others.extend(dropped.take()),
                 }
-                wake = state.caller.take_one();
+                self.is_ready.store(true, Release);
+                wake = state.wake_caller();
             }
             (delivered, wake)
         };
@@ -168,6 +218,13 @@ impl<A: Payload, R: Payload> Call<A, R> {
         delivered
     }
 
+    /// Waits a moment for a reply. A thread does it before it sleeps.
+    pub(super) fn spin_for_reply(&self) {
+        if !cfg!(shuttle) {
+            spin_until(SPINS, || self.is_ready.load(Acquire));
+        }
+    }
+
     /// The caller gives up. Servers that have not begun do not begin, and the others are told.
     /// Returns a reply that is there already. So a reply that its server does not count as late
     /// reaches its caller.
@@ -175,13 +232,17 @@ impl<A: Payload, R: Payload> Call<A, R> {
         let (arguments, first, others, cancelled, senders) = {
             let mut state = self.state.lock();
             state.is_abandoned = true;
-            (
-                mem::replace(&mut state.arguments, Arguments::Taken),
-                state.first.take(),
-                mem::take(&mut state.others),
-                state.cancelled.take(),
-                state.senders.take_all(),
-            )
+            let rest = state.rest.as_mut();
+            let (others, cancelled, senders) = match rest {
+                Some(rest) => (
+                    mem::take(&mut rest.others),
+                    rest.cancelled.take(),
+                    rest.senders.take_all(),
+                ),
+                None => Default::default(),
+            };
+            let arguments = mem::replace(&mut state.arguments, Arguments::Taken);
+            (arguments, state.first.take(), others, cancelled, senders)
         };
         if let Some(cancelled) = cancelled {
             cancelled.set();
@@ -196,13 +257,13 @@ impl<A: Payload, R: Payload> Call<A, R> {
 
     /// The request has reached this number of servers.
     pub(super) fn reached(&self, servers: usize) {
-        self.state.lock().servers = Some(servers);
+        self.state.lock().rest().servers = Some(servers);
     }
 
     /// The number of servers that have the request and have not replied to the end.
     pub(super) fn missing(&self) -> usize {
         let state = self.state.lock();
-        let servers = state.servers.unwrap_or(state.finished);
+        let servers = state.servers().unwrap_or(state.finished);
         servers.saturating_sub(state.finished)
     }
 }
@@ -213,8 +274,11 @@ impl<A: Payload, R: Payload> Drop for Call<A, R> {
         if let Arguments::Value(arguments) = mem::replace(&mut state.arguments, Arguments::Taken) {
             drop_user_value(arguments);
         }
-        for reply in state.first.take().into_iter().chain(state.others.drain(..)) {
+        if let Some(reply) = state.first.take() {
             drop_user_value(reply);
+        }
+        if let Some(rest) = state.rest.take() {
+            rest.others.into_iter().for_each(drop_user_value);
         }
     }
 }
@@ -268,7 +332,8 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
         let (is_late, wake) = {
             let mut state = self.state.lock();
             state.finished += 1;
-            (state.is_abandoned, state.caller.take_one())
+            self.is_ready.store(true, Release);
+            (state.is_abandoned, state.wake_caller())
         };
         if let Some(wake) = wake {
             wake.wake();
@@ -283,7 +348,8 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
         let wake = {
             let mut state = self.state.lock();
             state.has_ended = true;
-            state.caller.take_one()
+            self.is_ready.store(true, Release);
+            state.wake_caller()
         };
         if let Some(wake) = wake {
             wake.wake();
@@ -297,7 +363,7 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
     fn cancelled(&self) -> Arc<Signal> {
         let (signal, is_abandoned) = {
             let mut state = self.state.lock();
-            let signal = Arc::clone(state.cancelled.get_or_insert_default());
+            let signal = Arc::clone(state.rest().cancelled.get_or_insert_default());
             (signal, state.is_abandoned)
         };
         if is_abandoned {
@@ -312,17 +378,18 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
         if state.is_abandoned || has_reply {
             return Poll::Ready(false);
         }
-        if self.head.replies == Wanted::None || state.others.len() < MOST_WAITING {
+        let waiting = state.rest.as_ref().map_or(0, |rest| rest.others.len());
+        if self.head.replies == Wanted::None || waiting < MOST_WAITING {
             return Poll::Ready(true);
         }
         if let Some(ticket) = ticket {
-            state.senders.register(ticket);
+            state.rest().senders.register(ticket);
         }
         Poll::Pending
     }
 
     fn with_senders(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(&mut self.state.lock().senders);
+        f(&mut self.state.lock().rest().senders);
     }
 }
 
@@ -334,19 +401,20 @@ impl<A: Payload, R: Payload> Waitable for Call<A, R> {
         let (reply, sender) = {
             let mut state = self.state.lock();
             let Some(reply) = state.first.take() else {
-                let all_finished = state
-                    .servers
-                    .is_some_and(|servers| state.finished >= servers);
+                let servers = state.servers();
+                let all_finished = servers.is_some_and(|servers| state.finished >= servers);
                 if state.has_ended || all_finished {
                     return Poll::Ready(None);
                 }
                 if let Some(ticket) = ticket {
-                    state.caller.register(ticket);
+                    state.rest().caller.register(ticket);
                 }
                 return Poll::Pending;
             };
-            state.first = state.others.pop_front();
-            (reply, state.senders.take_one())
+            if let Some(rest) = &mut state.rest {
+                state.first = rest.others.pop_front();
+            }
+            (reply, state.wake_sender())
         };
         if let Some(sender) = sender {
             sender.wake();
@@ -355,6 +423,6 @@ impl<A: Payload, R: Payload> Waitable for Call<A, R> {
     }
 
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(&mut self.state.lock().caller);
+        f(&mut self.state.lock().rest().caller);
     }
 }

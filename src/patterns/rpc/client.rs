@@ -135,6 +135,7 @@ impl Client {
             None => producer.publish(request),
         };
         published.map_err(|error| self.unpublished(error))?;
+        pending.call().spin_for_reply();
         match waiter::wait(&**pending.call(), deadline) {
             Some(reply) => {
                 pending.ended();

@@ -94,9 +94,12 @@ impl Server {
         self
     }
 
-    /// Sets the number of requests that the server may hold from each queue. The default is the
-    /// [`concurrency`](Self::concurrency), so that no request waits behind a slow one while another
-    /// server is idle.
+    /// Sets the number of requests that the server may hold from each queue. The default is twice
+    /// the [`concurrency`](Self::concurrency): for each request in hand one more waits here, and
+    /// the others wait for any server of the target.
+    ///
+    /// With the concurrency itself, no request waits behind a slow one while another server is
+    /// idle. A larger prefetch is faster if methods are short.
     pub fn prefetch(mut self, prefetch: u32) -> Server {
         self.prefetch = Some(prefetch);
         self
@@ -153,7 +156,8 @@ impl Server {
             self.access,
             self.at_least_once,
         ));
-        let prefetch = u32::try_from(self.concurrency.max(1)).unwrap_or(u32::MAX);
+        let prefetch = self.concurrency.max(1).saturating_mul(2);
+        let prefetch = u32::try_from(prefetch).unwrap_or(u32::MAX);
         let worker = worker_of(&self.connection?, queues)
             .name(format!("rpc {}", self.target.text()))
             .concurrency(self.concurrency)

@@ -63,6 +63,26 @@ pub(crate) fn spin_until(looks: u32, is_due: impl Fn() -> bool) -> bool {
     })
 }
 
+/// The busy phase of a thread that is about to sleep: looks for a few microseconds whether it
+/// `is_due` to go on.
+pub(crate) fn busy_phase(is_due: impl Fn() -> bool) -> bool {
+    // Under shuttle each poll would be one more step to explore, and would test nothing that
+    // parking does not.
+    if cfg!(shuttle) {
+        return false;
+    }
+    if spin_until(SPINS, &is_due) {
+        return true;
+    }
+    for _ in 0..YIELDS {
+        if is_due() {
+            return true;
+        }
+        thread::yield_now();
+    }
+    is_due()
+}
+
 /// A blocked thread or a pending task. Shared by the waiting side and each wait list it is
 /// registered in.
 #[derive(Clone)]
@@ -193,21 +213,7 @@ impl Waiter {
 
     /// The busy phase. `true` if the waiter was claimed meanwhile.
     fn spin(&self) -> bool {
-        // Under shuttle each poll would be one more step to explore, and would test nothing that
-        // parking does not.
-        if cfg!(shuttle) {
-            return false;
-        }
-        if spin_until(SPINS, || !self.is_waiting()) {
-            return true;
-        }
-        for _ in 0..YIELDS {
-            if !self.is_waiting() {
-                return true;
-            }
-            thread::yield_now();
-        }
-        !self.is_waiting()
+        busy_phase(|| !self.is_waiting())
     }
 
     fn park(&self, deadline: Option<Deadline<'_>>, rest: impl FnOnce()) {

@@ -164,6 +164,15 @@ impl Subscriber {
         }
     }
 
+    /// As [`spin_for_more`](Self::spin_for_more), for a message in any of the inboxes.
+    pub(crate) fn spin_for_any<'a>(subscribers: impl Iterator<Item = &'a Subscriber> + Clone) {
+        let is_due = |subscriber: &Subscriber| {
+            let consumer = subscriber.origin.consumer.as_ref();
+            consumer.is_some_and(|(_, credit)| credit.is_filled() || credit.has_ended())
+        };
+        RecvBackoff::watch(|| subscribers.clone().any(is_due));
+    }
+
     /// Puts a message that was taken and not delivered back, to be received next. Another receiver
     /// may have found no message in the meantime, so one waiter is woken.
     ///

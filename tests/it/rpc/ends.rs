@@ -51,7 +51,7 @@ fn ready(broker: &Broker) -> u64 {
 fn a_server_that_is_dropped_answers_the_call_in_hand_and_the_others_fail_at_once() {
     let broker = Broker::new();
     let waits = waits();
-    let server = serve(&broker, waits.endpoint);
+    let server = server(&broker, waits.endpoint).prefetch(1).spawn().unwrap();
     let call = |number: u32| {
         let client = client(&broker);
         thread::spawn(move || client.call::<u32>("wait", number))
@@ -74,7 +74,7 @@ fn a_server_that_is_dropped_answers_the_call_in_hand_and_the_others_fail_at_once
 fn requests_that_wait_go_to_another_server_of_the_topic() {
     let broker = Broker::new();
     let waits = waits();
-    let stuck = serve(&broker, waits.endpoint);
+    let stuck = server(&broker, waits.endpoint).prefetch(1).spawn().unwrap();
     let caller = client(&broker);
     let in_hand = thread::spawn(move || caller.call::<u32>("wait", 1_u32));
     assert_eq!(waits.begun.recv(), Ok(1));

@@ -108,7 +108,7 @@ fn a_method_calls_others_while_the_broker_shuts_down() {
             async move { to_inner.call_async::<u32>("inner", number).await }
         });
     let outer = super::server(&broker, outer)
-        .concurrency(1)
+        .prefetch(1)
         .spawn()
         .unwrap();
     let call = |method: &'static str| {
@@ -153,7 +153,7 @@ fn calls_of_a_connection_end_with_it() {
         context.stop_signal().wait();
     });
     let server = Server::new(&connection, super::target()).endpoint(endpoint);
-    let server = server.spawn().unwrap();
+    let server = server.prefetch(1).spawn().unwrap();
     let caller = client(&broker);
     let in_hand = thread::spawn(move || caller.call::<()>("wait", ()));
     begun.recv().unwrap();
