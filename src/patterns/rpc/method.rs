@@ -23,10 +23,15 @@ use crate::{
 /// A method: it takes the arguments of a call, and replies.
 pub(super) enum Method {
     /// It is called.
-    Call(Box<dyn Fn(&Arc<dyn AnyCall>, Attempt, &Context<'_>) -> Delivered + Send + Sync>),
+    Call(Box<CallMethod>),
     /// It returns a future.
-    Task(Box<dyn Fn(&Arc<dyn AnyCall>, Attempt, Context<'static>) -> Replying + Send + Sync>),
+    Task(Box<TaskMethod>),
 }
+
+pub(super) type CallMethod =
+    dyn Fn(&Arc<dyn AnyCall>, Attempt, &Context<'_>) -> Delivered + Send + Sync;
+pub(super) type TaskMethod =
+    dyn Fn(&Arc<dyn AnyCall>, Attempt, Context<'static>) -> Replying + Send + Sync;
 
 /// Whether there may be another attempt at a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

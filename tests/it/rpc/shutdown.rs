@@ -107,10 +107,7 @@ fn a_method_calls_others_while_the_broker_shuts_down() {
             let to_inner = context.client(&to_inner);
             async move { to_inner.call_async::<u32>("inner", number).await }
         });
-    let outer = super::server(&broker, outer)
-        .prefetch(1)
-        .spawn()
-        .unwrap();
+    let outer = super::server(&broker, outer).prefetch(1).spawn().unwrap();
     let call = |method: &'static str| {
         let client = client(&broker);
         thread::spawn(move || client.call::<u32>(method, 1_u32))
