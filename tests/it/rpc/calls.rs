@@ -8,16 +8,17 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use leveret::{
-    Broker, FieldTable, Local, Queue,
+    Broker, FieldTable, Local, Overflow, Queue,
     rpc::{self, Client, Endpoint, RpcError, Server, ServerHandle, Target},
 };
 
 use super::{client, serve, server, target};
-use crate::common::{PATIENCE, block_on, connect};
+use crate::common::{Alarm, PATIENCE, block_on, connect};
 
 /// An endpoint whose method returns its own name.
 fn named(name: &'static str) -> Endpoint {
@@ -72,7 +73,7 @@ fn ten_thousand_calls_wait_in_one_thread() {
     let client = client(&broker);
     let calls = (0..10_000_u64).map(|number| client.call_async::<u64>("double", number));
     let mut calls: FuturesUnordered<_> = calls.collect();
-    let alarm = crate::common::Alarm::new();
+    let alarm = Alarm::new();
     assert!(alarm.poll(std::pin::pin!(calls.next())).is_pending());
     drop(go_on);
     let replies = block_on(calls.map(Result::unwrap).collect::<Vec<_>>());
@@ -118,11 +119,37 @@ fn calls_of_one_thread_are_served_in_order_and_casts_before_them() {
     for number in 0..100 {
         match number % 3 {
             0 => client.call::<()>("note", number).unwrap(),
-            _ => assert_eq!(client.cast("note", number), Ok(1)),
+            1 => assert_eq!(client.cast("note", number), Ok(1)),
+            _ => assert_eq!(block_on(client.cast_async("note", number)), Ok(1)),
         }
     }
     server.stop_and_drain(PATIENCE);
     assert!(seen.lock().unwrap().iter().copied().eq(0..100));
+}
+
+#[test]
+fn a_cast_of_a_task_waits_for_room() {
+    let broker = Broker::new();
+    let small = Queue::new("small").max_length(1).overflow(Overflow::Block);
+    broker.declare(&small).unwrap();
+    let client = Client::new(&broker, Target::queue("small"));
+    assert_eq!(client.cast("note", 1_u32), Ok(1));
+    let alarm = Alarm::new();
+    let mut cast = Box::pin(client.cast_async("note", 2_u32));
+    assert!(alarm.poll(cast.as_mut()).is_pending());
+    let short = client.prepare().timeout(Duration::from_millis(1));
+    assert_eq!(
+        block_on(short.cast_async("note", 3_u32)),
+        Err(RpcError::Timeout)
+    );
+    assert_eq!(short.cast("note", 4_u32), Err(RpcError::Timeout));
+    assert_eq!(short.call::<()>("note", 5_u32), Err(RpcError::Timeout));
+    assert_eq!(
+        block_on(short.call_async::<()>("note", 6_u32)),
+        Err(RpcError::Timeout)
+    );
+    assert_eq!(broker.purge("small").unwrap(), 1);
+    assert_eq!(block_on(cast), Ok(1));
 }
 
 #[test]

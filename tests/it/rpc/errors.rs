@@ -238,7 +238,10 @@ fn an_endpoint_that_is_registered_twice_is_refused() {
     let spawn = |endpoints: [Endpoint; 2]| {
         let server = Server::new(&broker, target());
         let server = endpoints.into_iter().fold(server, Server::endpoint);
-        server.spawn().map(drop)
+        server.spawn().map(|server| {
+            server.stop();
+            server.join();
+        })
     };
     let duplicate = |name: &str| {
         let method = name.into();
