@@ -82,7 +82,7 @@ pub use crate::{
 };
 pub use crate::{
     message::codec,
-    patterns::{middleware, notify, rpc, worker},
+    patterns::{control, middleware, notify, rpc, worker},
     session::channel,
 };
 

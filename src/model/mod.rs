@@ -14,3 +14,4 @@ pub(crate) mod name;
 #[cfg(test)]
 pub(crate) mod test_cases;
 pub(crate) mod version;
+pub(crate) mod wildcards;

@@ -59,7 +59,14 @@ const FOLDERS: &[Folder] = &[
         name: "model",
         holds: "names, bytes, field values, errors, descriptions, arguments: plain values",
         floors: &[
-            never(&["backoff", "bytes", "message_totals", "name", "version"]),
+            never(&[
+                "backoff",
+                "bytes",
+                "message_totals",
+                "name",
+                "version",
+                "wildcards",
+            ]),
             may(&["field_value"]),
             may(&["error"]),
             never(&["descriptions", "exchange_kind"]),
@@ -133,10 +140,11 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "patterns",
-        holds: "workers and their middlewares, RPC, notifications, schedules",
+        holds: "workers and their middlewares, RPC, control, notifications, schedules",
         floors: &[
             may(&["schedule", "worker"]),
             never(&["middleware", "notify", "rpc"]),
+            may(&["control"]),
             may(&["verbs"]),
         ],
     },

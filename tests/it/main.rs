@@ -18,6 +18,7 @@ mod bad_input;
 mod channel;
 mod common;
 mod consume;
+mod control;
 mod dead_letter;
 mod delay;
 mod english;

@@ -1,0 +1,221 @@
+//! Commands to named nodes, and their replies.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use leveret::{
+    Broker, Error,
+    control::{CommandError, Mailbox, Node, NodeHandle, Nodes},
+    rpc::RpcError,
+};
+
+use crate::common::{PATIENCE, SECOND, block_on, connect, on_a_manual_clock};
+
+/// A node that tells its name, with an error for odd numbers and a panic for 13.
+fn node(broker: &Broker, name: &'static str) -> Result<NodeHandle, RpcError> {
+    Node::new(broker, name)
+        .command("name", move |(): (), _| name.to_owned())
+        .try_command("half", |number: u32, _| match number {
+            13 => panic!("unlucky"),
+            even if even % 2 == 0 => Ok(even / 2),
+            _ => Err("odd"),
+        })
+        .spawn()
+}
+
+fn names(mailbox: &Mailbox, nodes: Nodes) -> Vec<String> {
+    let replies = mailbox.gather::<String>(nodes, "name", ()).unwrap();
+    let mut names: Vec<_> = replies
+        .map(|reply| {
+            let reply = reply.unwrap();
+            assert_eq!(reply.result.as_ref(), Ok(&reply.node));
+            reply.node
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_command_reaches_one_node_those_of_a_pattern_or_all() {
+    let broker = Broker::new();
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    assert_eq!(names(&mailbox, Nodes::all()), [""; 0]);
+    let _nodes = ["worker.1", "worker.22", "web"].map(|name| node(&broker, name).unwrap());
+    assert_eq!(
+        names(&mailbox, Nodes::all()),
+        ["web", "worker.1", "worker.22"]
+    );
+    assert_eq!(
+        names(&mailbox, Nodes::matching("worker.*")),
+        ["worker.1", "worker.22"]
+    );
+    assert_eq!(names(&mailbox, Nodes::matching("worker.?")), ["worker.1"]);
+    assert_eq!(names(&mailbox, Nodes::named(["web", "nowhere"])), ["web"]);
+    assert_eq!(names(&mailbox, Nodes::matching("nothing")), [""; 0]);
+    assert_eq!(mailbox.call::<String>("web", "name", ()).unwrap(), "web");
+    let called = block_on(mailbox.call_async::<u32>("worker.1", "half", 8_u32));
+    assert_eq!(called.unwrap(), 4);
+    let two = mailbox.gather::<String>(Nodes::all(), "name", ()).unwrap();
+    assert_eq!(two.take(2).count(), 2);
+}
+
+#[test]
+fn a_second_node_of_the_same_name_is_an_error_until_the_first_ends() {
+    let broker = Broker::new();
+    let first = node(&broker, "web").unwrap();
+    let second = node(&broker, "web").unwrap_err();
+    assert!(
+        matches!(second, RpcError::Broker(Error::AccessRefused(_))),
+        "{second}"
+    );
+    // Elsewhere the name is free.
+    let elsewhere = Node::new(&broker, "web").exchange("elsewhere");
+    let elsewhere = elsewhere
+        .command("name", |(): (), _| "elsewhere".to_owned())
+        .spawn()
+        .unwrap();
+    let mailbox = Mailbox::new(&broker)
+        .exchange("elsewhere")
+        .timeout(PATIENCE);
+    assert_eq!(
+        mailbox.call::<String>("web", "name", ()).unwrap(),
+        "elsewhere"
+    );
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    assert_eq!(mailbox.call::<String>("web", "name", ()).unwrap(), "web");
+    assert_eq!(first.name(), "web");
+    first.stop_and_drain(PATIENCE);
+    let third = node(&broker, "web").unwrap();
+    assert_eq!(mailbox.call::<String>("web", "name", ()).unwrap(), "web");
+    for last in [third, elsewhere] {
+        last.stop_and_drain(PATIENCE);
+    }
+    let queues: usize = broker
+        .snapshot()
+        .unwrap()
+        .vhosts
+        .iter()
+        .map(|it| it.queues.len())
+        .sum();
+    assert_eq!(queues, 0);
+}
+
+#[test]
+fn failures_say_where_and_why() {
+    let broker = Broker::new();
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    let half = |number: u32| mailbox.call::<u32>("web", "half", number);
+    assert!(matches!(half(2), Err(RpcError::NoServer { .. })));
+    let _nodes = ["web", "worker"].map(|name| node(&broker, name).unwrap());
+    assert_eq!(half(2).unwrap(), 1);
+    let RpcError::Remote(error) = half(3).unwrap_err() else {
+        panic!("3 is odd");
+    };
+    let error = error.downcast_ref::<CommandError>().unwrap();
+    assert_eq!((error.type_name(), error.message()), ("&str", "odd"));
+    assert!(matches!(half(13), Err(RpcError::Panicked(text)) if &*text == "unlucky"));
+    let missing = mailbox.call::<()>("web", "missing", ()).unwrap_err();
+    assert!(matches!(missing, RpcError::NoSuchMethod { .. }));
+    let text = mailbox
+        .call::<u32>("web", "half", "two".to_owned())
+        .unwrap_err();
+    assert!(matches!(text, RpcError::BadArguments(_)));
+
+    let gather = |number: u32, command: &'static str| {
+        let replies = mailbox
+            .gather::<u32>(Nodes::all(), command, number)
+            .unwrap();
+        replies.collect::<Vec<_>>()
+    };
+    for reply in gather(3, "half") {
+        assert_eq!(reply.unwrap().result.unwrap_err().to_string(), "odd");
+    }
+    assert_eq!(gather(3, "missing"), []);
+    let panics = gather(13, "half");
+    assert!(
+        panics
+            .iter()
+            .all(|it| matches!(it, Err(RpcError::Panicked(_))))
+            && panics.len() == 2
+    );
+
+    let twice = Node::new(&broker, "twice").command("a", |(): (), _| ());
+    let twice = twice.command("a", |(): (), _| ()).spawn();
+    assert!(matches!(twice, Err(RpcError::DuplicateMethod { .. })));
+    assert!(node(&broker, "twice").is_ok(), "the name is free again");
+}
+
+#[test]
+fn a_node_that_does_not_reply_ends_the_wait_in_time() {
+    let (broker, clock) = on_a_manual_clock();
+    let (begins, begun) = mpsc::channel();
+    let slow = Node::new(&broker, "slow").command("wait", move |(): (), context| {
+        begins.send(()).unwrap();
+        context.stop_signal().wait(); // until the caller gives up
+    });
+    let slow = slow.spawn().unwrap();
+    let quick = Node::new(&broker, "quick")
+        .command("wait", |(): (), _| ())
+        .spawn()
+        .unwrap();
+    let mailbox = Mailbox::new(&broker).timeout(SECOND);
+    let waiting = thread::spawn(move || {
+        let replies = mailbox.gather::<()>(Nodes::all(), "wait", ()).unwrap();
+        replies
+            .map(|reply| reply.map(|reply| reply.node))
+            .collect::<Vec<_>>()
+    });
+    begun.recv().unwrap();
+    while !waiting.is_finished() {
+        clock.advance(SECOND);
+        thread::yield_now();
+    }
+    let replies = waiting.join().unwrap();
+    assert_eq!(replies, [Ok("quick".to_owned()), Err(RpcError::Timeout)]);
+    for node in [slow, quick] {
+        node.stop_and_drain(PATIENCE);
+    }
+}
+
+#[test]
+fn a_cast_counts_the_nodes_and_waits_for_none() {
+    let broker = Broker::new();
+    let (sender, seen) = mpsc::channel();
+    let node = |name: &'static str| {
+        let sender = sender.clone();
+        let node = Node::new(&broker, name);
+        node.command("tell", move |number: u32, _| {
+            sender.send((name, number)).unwrap()
+        })
+    };
+    let mailbox = Mailbox::new(&broker);
+    assert_eq!(mailbox.cast(Nodes::all(), "tell", 1_u32).unwrap(), 0);
+    let nodes = ["a", "b"].map(|name| node(name).spawn().unwrap());
+    assert_eq!(mailbox.cast(Nodes::all(), "tell", 2_u32).unwrap(), 2);
+    assert_eq!(mailbox.cast(Nodes::named(["b"]), "tell", 3_u32).unwrap(), 2);
+    for node in nodes {
+        node.stop_and_drain(PATIENCE);
+    }
+    let mut seen: Vec<_> = seen.try_iter().collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [("a", 2), ("b", 2), ("b", 3)]);
+}
+
+#[test]
+fn nodes_and_mailboxes_of_a_closed_connection_say_so() {
+    let broker = Broker::new();
+    let connection = connect(&broker).unwrap();
+    let node = Node::new(&connection, "web").command("name", |(): (), _| "web".to_owned());
+    let node = node.spawn().unwrap();
+    let mailbox = Mailbox::new(&connection).timeout(PATIENCE);
+    assert_eq!(mailbox.call::<String>("web", "name", ()).unwrap(), "web");
+    connection.close().unwrap();
+    let closed = |error: RpcError| Error::from(error).is_closed();
+    assert!(closed(
+        mailbox.call::<String>("web", "name", ()).unwrap_err()
+    ));
+    assert!(closed(mailbox.cast(Nodes::all(), "name", ()).unwrap_err()));
+    drop(node);
+    broker.shutdown(Duration::ZERO).unwrap();
+    assert!(closed(Node::new(&broker, "web").spawn().unwrap_err()));
+}
