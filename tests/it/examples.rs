@@ -121,6 +121,7 @@ prints_what_it_promises! {
     publisher_confirms_tell_the_outcome_of_each_publish: "publisher_confirms",
     payments_are_tried_again_put_aside_and_moved_back: "retry_and_dead_letter",
     notifications_are_filtered_shared_and_requeued: "notifications",
+    a_failed_payment_releases_the_stock: "order_processing",
     a_burst_waits_in_a_bounded_queue: "peak_shaving",
     logs_go_to_a_worker_for_each_level_and_to_an_archive: "log_pipeline",
     two_stages_finish_their_photos_in_a_shutdown: "graceful_shutdown",

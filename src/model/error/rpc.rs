@@ -11,9 +11,9 @@ use crate::model::version::Version;
 
 /// The reason why a call has no reply, or why there is no server.
 ///
-/// `?` turns it into an [`Error`](crate::Error). There, [`Timeout`](Self::Timeout) is
-/// [`Error::Timeout`](crate::Error::Timeout), the error in [`Broker`](Self::Broker) is itself, and
-/// every other one is in [`Error::Rpc`](crate::Error::Rpc).
+/// `?` turns it into an [`Error`]. There, [`Timeout`](Self::Timeout) is
+/// [`Error::Timeout`], the error in [`Broker`](Self::Broker) is itself, and
+/// every other one is in [`Error::Rpc`].
 ///
 /// # Examples
 /// ```

@@ -6,7 +6,7 @@ use super::{Client, RpcError};
 use crate::message::payload::Payload;
 
 /// A client of a queue whose server has one method, with arguments `Req` and replies `Resp`.
-/// [`rpc::client`](super::client) makes it.
+/// [`rpc::client`](super::client()) makes it.
 ///
 /// [`serve`](super::serve) has an example.
 pub struct TypedClient<Req, Resp> {
