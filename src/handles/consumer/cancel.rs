@@ -1,10 +1,12 @@
 //! The end of a consumer: its cancellation, the reason, and [`CancelHandle`].
 
-use std::sync::Arc;
+use std::{sync::Arc, task::Poll};
 
 use super::{Consumer, ConsumerQueue};
 use crate::{
-    message::payload::Payload, model::error::CancelReason, runtime::waiter::Waiting,
+    message::payload::Payload,
+    model::error::CancelReason,
+    runtime::waiter::{Ticket, WaitList, Waitable, Waiting},
     session::subscriber::EndOf,
 };
 
@@ -119,6 +121,32 @@ impl CancelHandle {
     /// does.
     pub fn ended(&self) -> Option<CancelReason> {
         ended(&self.queues)
+    }
+}
+
+impl CancelHandle {
+    /// Whether the consumer has ended, as [`Consumer::has_ended`](super::Consumer::has_ended) says.
+    pub(crate) fn has_ended(&self) -> bool {
+        let mut queues = self.queues.iter();
+        queues.all(|queue| queue.subscriber.has_ended())
+    }
+}
+
+/// Ready once the consumer has ended at all its queues.
+impl Waitable for CancelHandle {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        let mut ends = self.queues.iter().map(|queue| EndOf(&queue.subscriber));
+        let first = ends.find(|end| end.attempt(None).is_pending());
+        // It waits for one after the other.
+        first.map_or(Poll::Ready(()), |end| end.attempt(ticket))
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        for queue in self.queues.iter() {
+            EndOf(&queue.subscriber).with_waiters(f);
+        }
     }
 }
 

@@ -242,10 +242,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the handler is to stop now: its worker is stopped, or its
-    /// [time](super::WorkerBuilder::timeout) is over.
+    /// Whether the handler is to stop now, as its [`stop_signal`](Self::stop_signal) says.
     pub fn is_stopping(&self) -> bool {
-        self.shared().stop.is_set() || self.over().is_some_and(|over| over.is_set())
+        let shared = self.shared();
+        shared.stop.is_set()
+            || self.over().is_some_and(|over| over.is_set())
+            || shared
+                .consumer()
+                .is_some_and(|consumer| consumer.has_ended())
     }
 
     /// The signal to stop, to be waited for.

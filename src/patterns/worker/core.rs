@@ -198,15 +198,16 @@ impl Shared {
     /// Ends the consumer. The messages that it has in advance return to their queues, and so do
     /// those that wait for their keys.
     fn cancel(&self) {
-        let cancel = self
-            .started
-            .lock()
-            .as_ref()
-            .map(|(cancel, _)| cancel.clone());
-        if let Some(cancel) = cancel {
-            cancel.cancel();
+        if let Some(consumer) = self.consumer() {
+            consumer.cancel();
         }
         self.keys.close();
+    }
+
+    /// The consumer, once the worker runs.
+    pub(super) fn consumer(&self) -> Option<CancelHandle> {
+        let started = self.started.lock();
+        started.as_ref().map(|(consumer, _)| consumer.clone())
     }
 
     /// Whether a drain waits for a message that is due at `due`.

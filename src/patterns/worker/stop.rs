@@ -1,14 +1,17 @@
 //! Stopping a worker: [`StopHandle`], and [`StopSignal`] for its handlers.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::future::select_all;
 
 use super::core::Shared;
-use crate::runtime::{
-    clock::Time,
-    signal::Signal,
-    waiter::{self, Waiting},
+use crate::{
+    handles::consumer::CancelHandle,
+    runtime::{
+        clock::Time,
+        signal::Signal,
+        waiter::{self, Ticket, WaitList, Waitable, Waiting},
+    },
 };
 
 /// Stops a worker from elsewhere. Cloning is cheap.
@@ -48,8 +51,9 @@ impl fmt::Debug for StopHandle {
     }
 }
 
-/// Tells a handler that it is to stop: its worker is stopped, or its
-/// [time](super::WorkerBuilder::timeout) is over. Cloning is cheap.
+/// Tells a handler that it is to stop: its worker is stopped, its
+/// [time](super::WorkerBuilder::timeout) is over, or the consumer of its worker has ended, by a
+/// shutdown past its deadline or the end of the broker, say. Cloning is cheap.
 ///
 /// # Examples
 /// ```
@@ -68,45 +72,74 @@ impl fmt::Debug for StopHandle {
 #[derive(Clone)]
 pub struct StopSignal {
     /// One of them is enough.
-    signals: Vec<Arc<Signal>>,
+    causes: Vec<Cause>,
     time: Time,
+}
+
+/// A cause to stop.
+#[derive(Clone)]
+enum Cause {
+    Signal(Arc<Signal>),
+    /// The consumer of the worker has ended.
+    End(CancelHandle),
+}
+
+impl Waitable for Cause {
+    type Output = ();
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<()> {
+        match self {
+            Cause::Signal(signal) => signal.attempt(ticket),
+            Cause::End(consumer) => consumer.attempt(ticket),
+        }
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        match self {
+            Cause::Signal(signal) => signal.with_waiters(f),
+            Cause::End(consumer) => consumer.with_waiters(f),
+        }
+    }
 }
 
 impl StopSignal {
     pub(super) fn of(shared: &Shared, over: Option<&Arc<Signal>>) -> StopSignal {
         let signals = [Some(&shared.stop), over].into_iter().flatten();
+        let signals = signals.cloned().map(Cause::Signal);
         StopSignal {
-            signals: signals.cloned().collect(),
+            causes: signals.chain(shared.consumer().map(Cause::End)).collect(),
             time: shared.time.clone(),
         }
     }
 
     /// Adds a signal. It tells the handler to stop as well.
     pub(in crate::patterns) fn or(mut self, signal: Arc<Signal>) -> StopSignal {
-        self.signals.push(signal);
+        self.causes.push(Cause::Signal(signal));
         self
     }
 
     /// Whether the handler is to stop now.
     pub fn is_set(&self) -> bool {
-        self.signals.iter().any(|signal| signal.is_set())
+        self.causes.iter().any(|cause| match cause {
+            Cause::Signal(signal) => signal.is_set(),
+            Cause::End(consumer) => consumer.has_ended(),
+        })
     }
 
     /// Waits until the handler is to stop.
     pub fn wait(&self) {
-        waiter::wait_any(&self.signals, 0, None);
+        waiter::wait_any(&self.causes, 0, None);
     }
 
     /// Waits until the handler is to stop, at most `timeout` of the broker's clock. Returns whether
     /// it is to stop.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        waiter::wait_any(&self.signals, 0, self.time.deadline(timeout)).is_some()
+        waiter::wait_any(&self.causes, 0, self.time.deadline(timeout)).is_some()
     }
 
     /// Same as [`wait`](Self::wait), for a task.
     pub async fn wait_async(&self) {
-        let waiting = self.signals.iter().map(|signal| Waiting::new(&**signal));
-        select_all(waiting).await;
+        select_all(self.causes.iter().map(Waiting::new)).await;
     }
 }
 

@@ -11,7 +11,7 @@ use leveret::{
     worker::{Settle, WorkerEnd},
 };
 
-use crate::common::{PATIENCE, SECOND, connect, in_time, on_a_manual_clock, rest};
+use crate::common::{PATIENCE, SECOND, block_on, connect, in_time, on_a_manual_clock, rest};
 
 /// A broker whose worker is in its handler with the message 0, and has the next ones in advance.
 /// The handler goes on when the test says so.
@@ -307,4 +307,34 @@ fn a_worker_for_a_queue_that_cannot_be_consumed_does_not_start() {
         .spawn()
         .unwrap_err();
     assert_eq!(refused, Error::ConnectionClosed);
+}
+
+#[test]
+fn a_handler_sees_the_end_of_its_consumer_as_a_stop() {
+    let ends: [fn(Broker); 3] = [
+        |broker| assert!(broker.shutdown(Duration::ZERO).unwrap().timed_out),
+        drop,
+        |broker| broker.delete(&Queue::new("tasks")).unwrap(),
+    ];
+    for end in ends {
+        let broker = Broker::new();
+        let (begins, begun) = mpsc::channel();
+        let worker = broker.worker::<u32>("tasks").concurrency(2);
+        let worker = worker.handler(move |number, context| {
+            let stop = context.stop_signal();
+            assert!(!stop.is_set() && !context.is_stopping());
+            begins.send(()).unwrap();
+            match number {
+                0 => stop.wait(),
+                _ => block_on(stop.wait_async()),
+            }
+            assert!(stop.is_set() && context.is_stopping());
+        });
+        let worker = worker.spawn().unwrap();
+        let _ = broker.producer("tasks").unwrap().publish_batch([0_u32, 1]);
+        begun.recv().unwrap();
+        begun.recv().unwrap();
+        end(broker);
+        assert_eq!(worker.join().counts.panicked, 0);
+    }
 }

@@ -51,6 +51,8 @@ struct State {
     later: BTreeMap<(Instant, u64), (KeyHash, DeliveryInfo)>,
     /// Numbers the messages of `later`.
     retries: u64,
+    /// How many messages are to be tried again whose key is held still, by a handler past its time.
+    retrying: usize,
     /// Whether a slot waits until nothing is held.
     is_draining: bool,
     is_closed: bool,
@@ -229,6 +231,7 @@ impl Keys {
         let held = Held::retry(info);
         let wakes = {
             let mut state = self.state.lock();
+            state.retrying -= 1;
             if state.is_closed {
                 drop(state);
                 return held.give_back();
@@ -273,7 +276,7 @@ impl State {
     }
 
     fn holds(&self, worker: &Shared) -> bool {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.retrying > 0 {
             return true;
         }
         let mut not_awaited = Vec::new();
@@ -319,7 +322,10 @@ impl KeyHold {
     fn retry(&self, info: &mut DeliveryInfo, delay: Duration) {
         let now = self.keys.time.now();
         match now.checked_add(delay) {
-            Some(due) => *self.again.lock() = Some((info.take(), due)),
+            Some(due) => {
+                self.keys.state.lock().retrying += 1;
+                *self.again.lock() = Some((info.take(), due));
+            }
             // It is never due. The queue has it delayed, and the key goes on.
             None => drop(info.nack(Requeue::After(delay))),
         }

@@ -1,13 +1,17 @@
 //! The ends of ordered workers.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::{Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use leveret::{
     Broker, CancelReason, Queue,
     worker::{Settle, WorkerEnd},
 };
 
-use super::{Step, by_key, first_two, gated, publish, unsettled};
+use super::{Step, by_key, first_two, gated, next, publish, unsettled};
 use crate::common::{Alarm, PATIENCE, SECOND, in_time, on_a_manual_clock, rest};
 
 #[test]
@@ -143,4 +147,39 @@ fn a_task_that_is_dropped_returns_the_messages_that_wait() {
         left,
         [(('a', 1), true), (('a', 2), false), (('a', 3), false)]
     );
+}
+
+#[test]
+fn a_drain_waits_for_a_message_whose_handler_is_past_its_time() {
+    let (broker, clock) = on_a_manual_clock();
+    let worker = broker.worker::<Step>("steps").timeout(SECOND);
+    let worker = worker.on_error(|_, _| Settle::Requeue(SECOND));
+    let (begins, begun) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let worker = worker.ordered_by(|step| step.0).handler(move |_, context| {
+        begins.send(context.delivery_count()).unwrap();
+        if context.delivery_count() == 0 {
+            may_go_on.lock().unwrap().recv().unwrap();
+        }
+    });
+    let worker = worker.spawn().unwrap();
+    publish(&broker, [('a', 1)]);
+    assert_eq!(begun.recv().unwrap(), 0);
+    while worker.report().counts.requeued == 0 {
+        clock.advance(SECOND);
+        thread::yield_now();
+    }
+    // The message is to be tried again, and its key waits for the first handler.
+    let draining = thread::spawn(move || worker.stop_and_drain(Duration::MAX));
+    (0..1_000).for_each(|_| thread::yield_now());
+    assert!(!draining.is_finished());
+    go_on.send(()).unwrap();
+    assert_eq!(next(&clock, &begun), 1);
+    while !draining.is_finished() {
+        clock.advance(SECOND);
+        thread::yield_now();
+    }
+    let report = draining.join().unwrap();
+    assert_eq!((report.end, report.counts.acked), (WorkerEnd::Drained, 1));
 }
