@@ -81,6 +81,8 @@ pub(super) struct Holders {
     receivers: Mutex<Vec<ThreadNumber>>,
     /// The gets that are unsettled.
     gets: AtomicU64,
+    /// Whether tasks receive here. Their threads hold nothing, since other tasks run on them too.
+    in_tasks: bool,
     /// Whether deliveries need no settlement, since they are acknowledged when they are made.
     auto_ack: bool,
     /// Whether a settlement is an acknowledgement at most: there are no claims and no auto-ack.
@@ -96,9 +98,18 @@ impl Holders {
             last_receiver: AtomicU64::new(NOBODY),
             receivers: Mutex::default(),
             gets: AtomicU64::new(0),
+            in_tasks: false,
             auto_ack,
             is_plain: AtomicBool::new(!auto_ack),
             claims: Mutex::default(),
+        }
+    }
+
+    /// Those of a place where tasks receive.
+    pub(super) fn in_tasks(auto_ack: bool) -> Holders {
+        Holders {
+            in_tasks: true,
+            ..Holders::new(auto_ack)
         }
     }
 
@@ -118,7 +129,7 @@ impl Holders {
             }
             number.get()
         });
-        {
+        if !self.in_tasks {
             let mut receivers = self.receivers.lock();
             if is_first {
                 receivers.clear();
@@ -126,9 +137,10 @@ impl Holders {
             if !receivers.contains(&number) {
                 receivers.push(number);
             }
+            drop(receivers);
+            // A thread whose locals are destroyed holds nothing.
+            let _ = SOURCES.try_with(|sources| sources.borrow_mut().add(source));
         }
-        // A thread whose locals are destroyed holds nothing.
-        let _ = SOURCES.try_with(|sources| sources.borrow_mut().add(source));
         self.last_receiver.store(number, Relaxed);
     }
 

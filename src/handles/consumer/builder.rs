@@ -56,6 +56,7 @@ pub struct ConsumerBuilder<T: Payload> {
     priority: i64,
     exclusive: bool,
     auto_ack: bool,
+    in_tasks: bool,
     strict_order: bool,
     paused: bool,
     codecs: Result<Codecs, CodecError>,
@@ -74,6 +75,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             priority: 0,
             exclusive: false,
             auto_ack: false,
+            in_tasks: false,
             strict_order: false,
             paused: false,
             codecs: Ok(Codecs::default()),
@@ -273,6 +275,13 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
+    /// Only tasks receive from the consumer. So their threads do not count as holders of its
+    /// deliveries while the broker shuts down.
+    pub(crate) fn in_tasks(mut self) -> Self {
+        self.in_tasks = true;
+        self
+    }
+
     /// Declares the queues, and starts the consumer.
     ///
     /// All of it is one atomic operation, so that no queue is deleted in between. A failure changes
@@ -307,6 +316,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             priority: self.priority,
             exclusive: self.exclusive,
             auto_ack: self.auto_ack,
+            in_tasks: self.in_tasks,
             expected_size: size_of::<T>() as u64,
             paused: Arc::new(AtomicBool::new(self.paused)),
         };

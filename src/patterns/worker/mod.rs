@@ -172,6 +172,10 @@ impl<T: Payload> Worker<T> {
     ///
     /// A [`handler`](WorkerBuilder::handler) that blocks holds up the thread of the task.
     ///
+    /// While the broker shuts down, the handlers publish by [`Context::producer`] and
+    /// [`Context::producer_to`]. Any other publish of a task is refused, since other tasks share
+    /// its thread.
+    ///
     /// # If dropped
     /// The worker ends. The futures of its handlers are dropped, and their messages return to the
     /// queue.
@@ -203,8 +207,9 @@ impl<T: Payload> Worker<T> {
     /// # };
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn run_async(self) -> impl Future<Output = Result<WorkerReport>> + Send + use<T> {
+    pub fn run_async(mut self) -> impl Future<Output = Result<WorkerReport>> + Send + use<T> {
         let concurrency = self.concurrency;
+        self.consumer = self.consumer.in_tasks();
         let started = self.start().map(|core| {
             let slots = slots(&core, concurrency, Place::Task);
             let slots: FuturesUnordered<_> = slots.into_iter().map(Slot::run).collect();

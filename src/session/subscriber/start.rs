@@ -29,6 +29,8 @@ pub(crate) struct SubscriberOptions {
     pub(crate) priority: i64,
     pub(crate) exclusive: bool,
     pub(crate) auto_ack: bool,
+    /// Whether tasks receive, which share their threads with other tasks.
+    pub(crate) in_tasks: bool,
     /// The size in bytes of most of its messages.
     pub(crate) expected_size: u64,
     /// Whether the consumer is paused, at all its queues.
@@ -40,6 +42,7 @@ pub(crate) struct NewSubscriber {
     number: u64,
     tag: Name,
     auto_ack: bool,
+    in_tasks: bool,
     credit: Arc<Credit>,
     paused: Arc<AtomicBool>,
     owner: Weak<dyn SubscriberOwner>,
@@ -77,6 +80,7 @@ impl NewSubscriber {
             number,
             tag,
             auto_ack: options.auto_ack,
+            in_tasks: options.in_tasks,
             credit,
             paused: Arc::clone(&options.paused),
             owner,
@@ -103,7 +107,10 @@ impl NewSubscriber {
             remote: remote
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
             subscriber: Weak::clone(subscriber),
-            holders: Holders::new(self.auto_ack),
+            holders: match self.in_tasks {
+                true => Holders::in_tasks(self.auto_ack),
+                false => Holders::new(self.auto_ack),
+            },
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
             number: self.number,

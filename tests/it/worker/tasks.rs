@@ -12,6 +12,7 @@ use std::{
     thread,
 };
 
+use futures_lite::future::{yield_now, zip};
 use leveret::{Broker, CancelReason, Local, Message, Queue, worker::WorkerEnd};
 
 use super::{header, with_dead_letters};
@@ -237,4 +238,38 @@ fn a_worker_can_be_spawned_as_a_task() {
         .worker::<Local<u32>>("q")
         .handler_async(|_, _| async {});
     is_spawnable(worker.run_async());
+}
+
+#[test]
+fn a_task_beside_a_worker_is_outside_in_a_shutdown() {
+    let broker = Broker::new();
+    let results = broker.producer::<u32>("results").unwrap();
+    let outside = results.clone();
+    let worker = broker
+        .worker::<u32>("tasks")
+        .handler_async(move |task, context| {
+            let (captured, own) = (results.clone(), context.producer(&results));
+            async move {
+                // Until the broker shuts down, both publish.
+                while captured.publish_async(0).await.is_ok() {
+                    yield_now().await;
+                }
+                own.publish_async(*task).await.map(drop)
+            }
+        });
+    broker.producer("tasks").unwrap().publish(7_u32).unwrap();
+    let running = worker.run_async();
+    let beside = async {
+        while outside.publish_async(0).await.is_ok() {
+            yield_now().await;
+        }
+    };
+    let ending = async {
+        yield_now().await;
+        broker.shutdown_async(PATIENCE).await
+    };
+    let all = zip(zip(beside, running), ending);
+    let (((), report), ended) = block_on(all);
+    assert!(!ended.unwrap().timed_out);
+    assert_eq!(report.unwrap().counts.acked, 1);
 }
