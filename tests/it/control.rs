@@ -159,19 +159,22 @@ fn a_node_that_does_not_reply_ends_the_wait_in_time() {
         .spawn()
         .unwrap();
     let mailbox = Mailbox::new(&broker).timeout(SECOND);
+    let (sender, replies) = mpsc::channel();
     let waiting = thread::spawn(move || {
-        let replies = mailbox.gather::<()>(Nodes::all(), "wait", ()).unwrap();
-        replies
-            .map(|reply| reply.map(|reply| reply.node))
-            .collect::<Vec<_>>()
+        let all = mailbox.gather::<()>(Nodes::all(), "wait", ()).unwrap();
+        for reply in all {
+            sender.send(reply.map(|reply| reply.node)).unwrap();
+        }
     });
     begun.recv().unwrap();
+    assert_eq!(replies.recv().unwrap(), Ok("quick".to_owned()));
     while !waiting.is_finished() {
         clock.advance(SECOND);
         thread::yield_now();
     }
-    let replies = waiting.join().unwrap();
-    assert_eq!(replies, [Ok("quick".to_owned()), Err(RpcError::Timeout)]);
+    waiting.join().unwrap();
+    let replies: Vec<_> = replies.iter().collect();
+    assert_eq!(replies, [Err(RpcError::Timeout)]);
     for node in [slow, quick] {
         node.stop_and_drain(PATIENCE);
     }
