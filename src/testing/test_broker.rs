@@ -251,7 +251,9 @@ impl TestBroker {
     /// that calls them.
     ///
     /// A task that blocks its thread, by [`Consumer::recv`](crate::Consumer::recv) for example,
-    /// blocks all others as well. A task waits by the asynchronous forms.
+    /// blocks all others as well. A task waits by the asynchronous forms. Nor may the test itself
+    /// block until a task has done something, by `rpc::Client::call` for example. That runs no
+    /// task.
     ///
     /// [`Task`] has an example.
     pub fn spawn<F>(&self, future: F) -> Task<F::Output>

@@ -53,7 +53,8 @@ pub struct Backoff {
 
 impl Backoff {
     /// Creates a backoff whose delays double, up to a minute, with full jitter. A delay of zero
-    /// counts as a millisecond.
+    /// counts as a millisecond. A first delay of a minute or more stays as it is: set a longer
+    /// [`max_delay`](Self::max_delay).
     pub const fn new(initial: Duration) -> Backoff {
         Backoff {
             initial: match initial.is_zero() {

@@ -27,7 +27,8 @@ use crate::{
 /// [`Retry`](super::Retry) around it, so that a message that has failed comes again.
 ///
 /// The time is that of the broker's clock. Clones share the state, so that several workers can
-/// share it. Make them after all settings.
+/// share it. Make them after all settings. They must be workers of one virtual host, or the breaker
+/// may take a message of one for that of another.
 ///
 /// # Examples
 /// ```
@@ -188,9 +189,10 @@ impl CircuitBreaker {
             };
         };
         let filter = self.filter.as_deref();
-        match filter.is_none_or(|filter| filter(error)) {
-            true => Verdict::Failure,
-            false => Verdict::Success,
+        // A filter that panics has not excluded the failure.
+        match catch_panic(|| filter.is_none_or(|filter| filter(error))) {
+            Some(false) => Verdict::Success,
+            Some(true) | None => Verdict::Failure,
         }
     }
 

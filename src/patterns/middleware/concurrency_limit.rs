@@ -60,7 +60,8 @@ impl ConcurrencyLimit {
     }
 
     /// Limits the messages of each key by themselves: those of a customer, say. The key is asked
-    /// for before and after each attempt. It must be the same for the same message.
+    /// for before and after each attempt. It must be the same for the same message, and must not
+    /// panic after the attempt: the permit would stay taken.
     ///
     /// # Examples
     /// ```

@@ -16,6 +16,9 @@ use crate::{
 /// dead-lettered. The header `x-exception-reason` then has the number of attempts and the last
 /// error. A queue without a dead letter exchange drops the message instead.
 ///
+/// When its delay is over, the message comes after those that the worker has in advance: up to 256,
+/// unless its [`prefetch`](crate::worker::WorkerBuilder::prefetch) is smaller.
+///
 /// Each delivery that returned to the queue counts as an attempt, so that the return of a message
 /// by a stop counts too. A `Backoff` without a limit tries for ever.
 ///

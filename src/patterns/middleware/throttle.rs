@@ -19,7 +19,11 @@ use crate::{
 /// are at most as many messages as the rate allows in it, and a burst.
 ///
 /// The time is that of the broker's clock. Each attempt counts, if a message is tried again. Clones
-/// share the rate.
+/// share the rate. The places of messages whose worker stops while they wait stay empty.
+///
+/// Before a [`batch`](crate::worker::WorkerBuilder::batch) a throttle that is slower than the queue
+/// makes batches of one message, since a message that waits ends the batch before it. Let the
+/// handler of the batch wait instead.
 ///
 /// # Examples
 /// ```

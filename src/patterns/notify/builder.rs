@@ -14,7 +14,7 @@ use crate::{
         field_value::FieldTable,
         name::Name,
     },
-    runtime::catch_panic::catch_panic_text,
+    runtime::{catch_panic::catch_panic_text, user_drop::drop_user_value},
     session::connection::Connection,
 };
 
@@ -40,7 +40,7 @@ pub(super) const NOTIFICATIONS: &str = "notifications";
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[must_use = "a notifier builder does nothing until `build` is called"]
-pub struct NotifierBuilder<T> {
+pub struct NotifierBuilder<T: 'static> {
     connection: Result<Connection>,
     publisher_id: String,
     exchange: String,
@@ -54,13 +54,25 @@ pub struct NotifierBuilder<T> {
 }
 
 /// A driver with its name and its routes.
-pub(super) struct Driven<T> {
+pub(super) struct Driven<T: 'static> {
     name: String,
     routes: Vec<Route>,
-    pub(super) driver: Box<dyn Driver<T>>,
+    /// `None` only while it is dropped.
+    driver: Option<Box<dyn Driver<T>>>,
+}
+
+impl<T: 'static> Drop for Driven<T> {
+    fn drop(&mut self) {
+        drop_user_value(self.driver.take());
+    }
 }
 
 impl<T: 'static> Driven<T> {
+    pub(super) fn is_enabled(&self) -> bool {
+        let driver = self.driver.as_ref();
+        driver.is_some_and(|driver| driver.is_enabled())
+    }
+
     /// Gives a notification to the driver, if it takes a route of the driver. A panic is a failure.
     pub(super) fn notify(
         &self,
@@ -71,7 +83,8 @@ impl<T: 'static> Driven<T> {
         if !self.routes.is_empty() && !routes.any(|route| route.takes(notification)) {
             return None;
         }
-        let notified = catch_panic_text(|| self.driver.notify(notification, context));
+        let driver = self.driver.as_ref()?;
+        let notified = catch_panic_text(|| driver.notify(notification, context));
         let error = match notified {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => error,
@@ -148,7 +161,7 @@ impl<T: Payload> NotifierBuilder<T> {
         self.drivers.push(Driven {
             name: name.into(),
             routes: routes.into_iter().collect(),
-            driver: Box::new(driver),
+            driver: Some(Box::new(driver)),
         });
         self
     }
@@ -254,7 +267,7 @@ fn backlog(exchange: &Exchange, key: &str, limit: u64) -> Queue {
     queue.max_length(limit).overflow(Overflow::DropHead)
 }
 
-impl<T> fmt::Debug for NotifierBuilder<T> {
+impl<T: 'static> fmt::Debug for NotifierBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let drivers: Vec<_> = self.drivers.iter().map(|driven| &driven.name).collect();
         f.debug_struct("NotifierBuilder")

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use crate::{
     model::error::{Error, Result},
@@ -55,7 +55,7 @@ impl<T: Payload> Listener<T> {
         let workers = self.workers.into_iter().map(Worker::run_async);
         let workers: Vec<_> = workers.collect();
         async move {
-            let endpoints = join_all(workers).await.into_iter().collect::<Result<_>>()?;
+            let endpoints = try_join_all(workers).await?;
             Ok(ListenerReport { endpoints })
         }
     }

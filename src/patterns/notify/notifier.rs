@@ -23,7 +23,7 @@ use crate::{
         name::{Name, NameTooLong},
     },
     patterns::worker::{Context, REQUEST_CONTEXT},
-    runtime::clock::Time,
+    runtime::{clock::Time, user_drop::drop_user_value},
 };
 
 /// Sends notifications: to all listeners of its topics, and to its drivers. Cloning is cheap.
@@ -64,7 +64,7 @@ pub struct Notifier<T: Payload> {
 }
 
 /// The parts that the clones of a notifier share.
-pub(super) struct Core<T> {
+pub(super) struct Core<T: 'static> {
     /// The routes through the broker. None takes everything.
     pub(super) routes: Vec<Route>,
     pub(super) drivers: Vec<Driven<T>>,
@@ -175,7 +175,7 @@ impl<T: Payload> Notifier<T> {
     /// does something.
     pub fn is_enabled(&self) -> bool {
         let mut drivers = self.core.drivers.iter();
-        self.producer.is_some() || drivers.any(|driven| driven.driver.is_enabled())
+        self.producer.is_some() || drivers.any(Driven::is_enabled)
     }
 
     /// The number of notifications that were not sent everywhere, if the notifier makes its
@@ -300,6 +300,7 @@ impl<T: Payload> Notifier<T> {
             return Err(error);
         }
         self.core.failures.fetch_add(1, Relaxed);
+        drop_user_value(error);
         Ok(Published::default())
     }
 }

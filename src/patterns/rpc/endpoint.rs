@@ -73,7 +73,8 @@ impl Endpoint {
         self
     }
 
-    /// Adds a method that cannot fail. If it panics, its caller gets
+    /// Adds a method that cannot fail. A `Result` that it returns is sent as a value: use
+    /// [`try_method`](Self::try_method) for errors. If it panics, its caller gets
     /// [`RpcError::Panicked`](super::RpcError::Panicked).
     ///
     /// [`Endpoint`] has an example.
@@ -91,7 +92,8 @@ impl Endpoint {
         self.add(name, Method::call(method))
     }
 
-    /// Adds a method that may fail. Its error reaches the caller in
+    /// Adds a method that may fail, with an error of any type that can be shared between threads,
+    /// such as `Box<dyn Error + Send + Sync>`. The error reaches the caller in
     /// [`RpcError::Remote`](super::RpcError::Remote), with its type.
     ///
     /// [`RemoteError`](super::RemoteError) has an example.

@@ -183,12 +183,14 @@ impl Timetable {
 
     /// Plans the run at `regular`, with its jitter.
     fn plan(&mut self, regular: Option<Instant>) {
-        self.due = regular.filter(|_| self.left > 0).and_then(|regular| {
+        self.due = regular.filter(|_| self.left > 0).map(|regular| {
             let fraction = match self.jitter.is_zero() {
                 true => 0.0,
                 false => self.randomness.fraction(self.planned),
             };
-            regular.checked_add(self.jitter.mul_f64(fraction))
+            // An instant that cannot be represented is as good as none.
+            let later = regular.checked_add(self.jitter.mul_f64(fraction));
+            later.unwrap_or(regular)
         });
         self.planned = self.planned.wrapping_add(1);
         self.left = self.left.saturating_sub(1);

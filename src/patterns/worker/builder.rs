@@ -384,7 +384,8 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     /// Sets a handler that returns a future. It gets its message and its context as owned values.
     ///
     /// On threads ([`Worker::spawn`], [`Worker::run`]) the futures run without a runtime. Futures
-    /// that need one, such as those of tokio, run with [`Worker::run_async`] in a task.
+    /// that need one, such as those of tokio, panic there: run their worker with
+    /// [`Worker::run_async`] in a task of the runtime.
     ///
     /// # Examples
     /// ```

@@ -198,10 +198,11 @@ impl Shared {
     /// Ends the consumer. The messages that it has in advance return to their queues, and so do
     /// those that wait for their keys.
     fn cancel(&self) {
+        // First, so that the next consumer of a single-active queue gets them in their order.
+        self.keys.close();
         if let Some(consumer) = self.consumer() {
             consumer.cancel();
         }
-        self.keys.close();
     }
 
     /// The consumer, once the worker runs.

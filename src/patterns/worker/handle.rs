@@ -25,7 +25,7 @@ use crate::runtime::waiter;
 /// assert_eq!(report.counts.acked, 1);
 /// # Ok::<(), leveret::Error>(())
 /// ```
-#[must_use = "a worker that is dropped is stopped"]
+#[must_use = "a worker that is dropped is stopped: bind it to a name, since `let _ =` drops it too"]
 pub struct WorkerHandle {
     shared: Arc<Shared>,
 }

@@ -31,6 +31,7 @@ pub(super) struct Unsettled {
 
 /// One call of a handler that has a time limit.
 pub(super) struct LimitedCall<T: Payload> {
+    me: Weak<LimitedCall<T>>,
     core: Weak<Core<T>>,
     /// The number of the slot that calls.
     slot: u64,
@@ -77,7 +78,8 @@ impl<T: Payload> LimitedCall<T> {
         limit: Duration,
         unsettled: Vec<Unsettled>,
     ) -> Arc<LimitedCall<T>> {
-        Arc::new(LimitedCall {
+        Arc::new_cyclic(|me| LimitedCall {
+            me: Weak::clone(me),
             core: Arc::downgrade(core),
             slot,
             place,
@@ -124,31 +126,40 @@ impl Limited {
 }
 
 impl<T: Payload> TimerTarget for LimitedCall<T> {
-    /// Settles the message on a thread of its own, since that runs user code.
+    /// Settles the message on a thread of its own, since that runs user code. If the system has no
+    /// thread, the handler goes on as without a time limit.
     fn fire(&self, _: Instant) {
-        let core = self.core.upgrade();
+        // Without them the handler has ended.
+        let (Some(core), Some(call)) = (self.core.upgrade(), self.me.upgrade()) else {
+            return;
+        };
+        let shared = Arc::clone(&core.shared);
+        let spare = Slot::spare(core);
+        let _ = shared.spawn(spare.number(), move || call.take_over(spare));
+    }
+}
+
+impl<T: Payload> LimitedCall<T> {
+    /// Settles the message, if its handler runs still. The spare takes the place of the slot.
+    fn take_over(&self, mut spare: Slot<T>) {
         let (unsettled, late) = {
             let mut state = self.time.state.lock();
             let State::Runs(unsettled) = &mut *state else {
                 return;
             };
             let unsettled = std::mem::take(unsettled);
-            let late = match (&core, self.place) {
-                (Some(core), Place::Thread) => core.shared.members.is_stuck(),
-                _ => Late::GoesOn,
+            let late = match self.place {
+                Place::Thread => spare.shared().members.is_stuck(),
+                Place::Task => Late::GoesOn,
             };
             *state = State::Over(late);
             (unsettled, late)
         };
         self.time.over.set();
-        // Without the worker the message returns to its queue.
-        let Some(core) = core else { return };
-        let shared = Arc::clone(&core.shared);
-        shared.forget_thread(self.slot);
-        let (spare, limit) = (Slot::spare(core, late == Late::Replaced), self.limit);
-        let number = spare.number();
-        // If the system has no thread, the message returns to its queue, and there is no spare. The
-        // spare looks whether the worker ends, since that runs user code.
-        let _ = shared.spawn(number, move || spare.run_for(unsettled, limit));
+        spare.shared().forget_thread(self.slot);
+        if late == Late::Replaced {
+            spare.replace();
+        }
+        spare.run_for(unsettled, self.limit);
     }
 }

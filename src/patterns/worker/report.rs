@@ -39,7 +39,8 @@ pub struct WorkerReport {
     pub end: WorkerEnd,
     /// What became of the messages.
     pub counts: WorkerCounts,
-    /// The queues of the worker in which messages are ready now, with their number.
+    /// The queues of the worker in which messages are ready now, with their number. Delayed
+    /// messages do not count, such as those that a [`Retry`](crate::middleware::Retry) has later.
     pub left: Vec<(Name, u64)>,
     /// The handlers that still run. Their messages are settled when they end.
     pub running: u64,
@@ -53,7 +54,8 @@ pub enum WorkerEnd {
     Running,
     /// It was stopped.
     Stopped,
-    /// It was stopped, and its queues were empty before.
+    /// It was stopped, and before that its queues had no message for it: no ready one, and no
+    /// delayed one that is due before the deadline.
     Drained,
     /// It was stopped, and the deadline passed before its queues were empty.
     TimedOut,

@@ -51,6 +51,10 @@ impl From<()> for Settle {
 /// its type travel with the message, if that is dead-lettered.
 ///
 /// [`WorkerBuilder::handler`](super::WorkerBuilder::handler) has an example.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    note = "it returns `()`, a `Settle`, or a `Result` of one of them; `.map(drop)` makes `()` of another value"
+)]
 pub trait HandlerResult {
     /// The type of a success.
     type Settle: Into<Settle>;

@@ -122,12 +122,16 @@ impl<T: Payload> Slot<T> {
         }
     }
 
-    /// Makes a slot for a thread that settles the message of another one, and takes its place if
-    /// it `is_member`.
-    pub(super) fn spare(core: Arc<Core<T>>, is_member: bool) -> Slot<T> {
+    /// Makes a slot for a thread that settles the message of another one.
+    pub(super) fn spare(core: Arc<Core<T>>) -> Slot<T> {
         let mut slot = Slot::new(core, Place::Thread);
-        slot.is_member = is_member;
+        slot.is_member = false;
         slot
+    }
+
+    /// Takes the place of another slot.
+    pub(super) fn replace(&mut self) {
+        self.is_member = true;
     }
 
     pub(super) fn number(&self) -> u64 {

@@ -235,3 +235,32 @@ fn a_hook_that_panics_harms_nothing() {
     assert_eq!((counts.failed, counts.panicked, counts.acked), (1, 0, 1));
     assert_eq!((breaker.state(), calls.load(SeqCst)), (Closed, 3));
 }
+
+#[test]
+fn a_filter_that_panics_counts_the_failure_and_keeps_no_probe() {
+    let (broker, clock) = on_a_manual_clock();
+    let breaker = CircuitBreaker::new(1, SECOND)
+        .open_for(SECOND)
+        .when(|error| match error.message() {
+            "panic" => panic!("the filter panics"),
+            _ => true,
+        });
+    let worker = broker.worker::<u32>("numbers").middleware(breaker.clone());
+    let worker = worker.handler(|number, _| match number {
+        0 => Err("no"),
+        1 => Err("panic"),
+        _ => Ok(()),
+    });
+    let worker = worker.spawn().unwrap();
+    let _ = broker
+        .producer("numbers")
+        .unwrap()
+        .publish_batch([0_u32, 1, 2]);
+    // The second message probes, and its failure opens the circuit again. The third one closes it.
+    while worker.report().counts.acked == 0 {
+        clock.advance(SECOND);
+        std::thread::yield_now();
+    }
+    assert_eq!(worker.stop_and_drain(PATIENCE).counts.failed, 2);
+    assert_eq!(breaker.state(), CircuitState::Closed);
+}

@@ -153,3 +153,24 @@ fn a_notifier_is_enabled_if_anything_is_done() {
             .contains("the receiver")
     );
 }
+
+#[test]
+fn drivers_that_panic_when_they_are_dropped_harm_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the drop of a driver");
+        }
+    }
+    let broker = Broker::new();
+    let mut notifier = broker.notifier::<u32>("p");
+    for name in ["a", "b"] {
+        let bomb = Bomb;
+        notifier = notifier.driver(name, move |_: &Notification<u32>| {
+            let _ = &bomb;
+        });
+    }
+    let notifier = notifier.build().unwrap();
+    notifier.info("e", 7).unwrap();
+    drop(notifier);
+}

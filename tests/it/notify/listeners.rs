@@ -268,3 +268,16 @@ fn the_notifications_of_others_are_filtered_and_acknowledged() {
     assert_eq!(report.endpoints[0].counts.acked, 3);
     assert_eq!(seen.iter().collect::<Vec<_>>(), [1, 3]);
 }
+
+#[test]
+fn a_listener_in_a_task_reports_an_endpoint_that_does_not_start() {
+    let broker = Broker::new();
+    broker.declare(&Queue::new("notifications.info")).unwrap();
+    let listener = broker.listener::<u32>().start_at(StartAt::Backlog);
+    let listener = listener
+        .on(Priority::Info, |_, _| ())
+        .on(Priority::Error, |_, _| ());
+    let listener = listener.build().unwrap();
+    let error = crate::common::block_on(listener.run_async()).unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+}

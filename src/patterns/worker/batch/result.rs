@@ -13,8 +13,7 @@ use crate::patterns::worker::{
 /// - A `Vec` has one [`HandlerResult`] for each message, in the order of the batch.
 /// - An `Err` fails all messages. The `Ok` of such a `Result` is one of the others.
 ///
-/// A `Vec` that is too short fails the messages for which it has no result. One that is too long
-/// fails all of them, since its results cannot be told apart.
+/// A `Vec` of another length fails all messages, since its results cannot be told apart.
 ///
 /// # Examples
 /// ```
@@ -34,6 +33,10 @@ use crate::patterns::worker::{
 /// let worker = broker.worker::<u32>("q").batch(10, std::time::Duration::ZERO);
 /// let worker = worker.handler(|batch| (0..batch.len()).map(|_| Ok::<_, String>(())));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a handler of batches cannot return `{Self}`",
+    note = "it returns `()`, a `Settle`, a `Vec` with one result for each message, or a `Result` of one of them"
+)]
 pub trait BatchResult {
     /// Returns the results of this number of messages: the settlement of each, or the facts about
     /// its failure.
@@ -74,18 +77,15 @@ pub(super) fn verdicts<R: BatchResult>(
     ended: Result<R, HandlerError>,
     messages: usize,
 ) -> Vec<Verdict> {
-    let mut verdicts = match ended {
+    let verdicts = match ended {
         Ok(result) => result.into_results(messages),
         Err(error) => return vec![Err(error); messages],
     };
     let found = verdicts.len();
-    if found != messages {
-        if found > messages {
-            verdicts.clear();
-        }
-        let message = format!("the handler returned {found} results for {messages} messages");
-        let error = HandlerError::of(Failure::Error, "leveret::worker::BatchResult", message);
-        verdicts.resize(messages, Err(error));
+    if found == messages {
+        return verdicts;
     }
-    verdicts
+    let message = format!("the handler returned {found} results for {messages} messages");
+    let error = HandlerError::of(Failure::Error, "leveret::worker::BatchResult", message);
+    vec![Err(error); messages]
 }

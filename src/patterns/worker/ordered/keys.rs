@@ -6,7 +6,7 @@
 //! it.
 
 use std::{
-    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
     fmt,
     sync::Arc,
     task::Poll,
@@ -279,11 +279,13 @@ impl State {
         if !self.ready.is_empty() || self.retrying > 0 {
             return true;
         }
-        let mut not_awaited = Vec::new();
+        let mut not_awaited = BTreeSet::new();
         for ((due, _), (key, _)) in &self.later {
             match worker.awaits(*due) {
                 true => return true,
-                false => not_awaited.push(*key),
+                false => {
+                    not_awaited.insert(*key);
+                }
             }
         }
         let mut behind = self.behind.iter();

@@ -64,6 +64,8 @@ impl<T: Payload> Order<T> {
 /// # Several workers
 /// The order holds within one worker. Of several workers at a queue each has an order of its own.
 /// A [single-active queue](crate::Queue::single_active_consumer) lets one of them work at a time.
+/// At a stop the next one begins at once, beside the handlers that still run. Drain first where the
+/// order matters.
 ///
 /// # RabbitMQ
 /// RabbitMQ has no counterpart. A consistent hash exchange in front of several single-active queues

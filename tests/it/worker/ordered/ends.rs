@@ -12,7 +12,7 @@ use leveret::{
 };
 
 use super::{Step, by_key, first_two, gated, next, publish, unsettled};
-use crate::common::{Alarm, PATIENCE, SECOND, in_time, on_a_manual_clock, rest};
+use crate::common::{Alarm, PATIENCE, SECOND, in_time, on_a_manual_clock, rest, share_of};
 
 #[test]
 fn a_stop_returns_the_messages_that_wait_to_their_places() {
@@ -182,4 +182,25 @@ fn a_drain_waits_for_a_message_whose_handler_is_past_its_time() {
     }
     let report = draining.join().unwrap();
     assert_eq!((report.end, report.counts.acked), (WorkerEnd::Drained, 1));
+}
+
+#[test]
+fn the_next_worker_at_a_single_active_queue_gets_what_waits_in_its_order() {
+    for _ in 0..share_of(64) {
+        let broker = Broker::new();
+        let queue = Queue::new("steps").single_active_consumer();
+        broker.declare(&queue).unwrap();
+        let (first, begun, gate) = gated(by_key(&broker, 1));
+        publish(&broker, (0..20).map(|number| ('a', number)));
+        assert_eq!(begun.recv().unwrap(), ('a', 0));
+        let (sender, seen) = mpsc::channel();
+        let second = by_key(&broker, 1).handler(move |step, _| sender.send(step.1).unwrap());
+        let second = second.spawn().unwrap();
+        first.stop();
+        gate.open(('a', 0));
+        first.join();
+        second.stop_and_drain(PATIENCE);
+        let seen: Vec<_> = seen.iter().collect();
+        assert_eq!(seen, (1..20).collect::<Vec<_>>());
+    }
 }
