@@ -24,6 +24,12 @@ fn until_delayed(broker: &Broker, queue: &str) {
 fn pass(broker: &Broker, clock: &ManualClock, time: std::time::Duration) {
     until_delayed(broker, "tasks");
     clock.advance(time);
+    // Its timer may be set only now.
+    let delayed = broker.delayed("tasks").unwrap();
+    while delayed.iter().any(|message| message.due_in().is_zero()) {
+        clock.advance(std::time::Duration::ZERO);
+        std::thread::yield_now();
+    }
 }
 
 fn exact(attempts: u32) -> Retry {
