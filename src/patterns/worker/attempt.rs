@@ -16,7 +16,6 @@ use super::{
     ordered,
     settle::{HandlerError, Outcome, Settle, Verdict},
     slot::{Pause, Slot, Until},
-    wakeup::Wakeup,
 };
 use crate::{
     message::payload::Payload,
@@ -55,58 +54,7 @@ pub(super) enum Step {
     Wait(Pause),
 }
 
-/// The middlewares that have let a message pass.
-///
-/// # If dropped
-/// They learn that the message returns to its queue: the task of the worker was dropped.
-pub(super) struct Passed<'a, T: Payload> {
-    slot: &'a Slot<T>,
-    info: &'a DeliveryInfo,
-    passed: usize,
-    /// The next one may let it pass by this.
-    wakeup: Option<&'a Wakeup>,
-}
-
-impl<T: Payload> Passed<'_, T> {
-    /// The task was not dropped. Returns the number of middlewares that have let the message pass.
-    pub(super) fn go_on(mut self) -> usize {
-        let passed = self.end();
-        self.passed = 0;
-        passed
-    }
-
-    /// Ends the wait, if there is one.
-    fn end(&mut self) -> usize {
-        let wakeup = self.wakeup.take();
-        self.passed + usize::from(wakeup.is_some_and(Wakeup::end))
-    }
-}
-
-impl<T: Payload> Drop for Passed<'_, T> {
-    fn drop(&mut self) {
-        let passed = self.end();
-        let context = Context::borrowed(&self.slot.core.shared, self.info);
-        let mut outcome = settled(Settle::Requeue(Duration::ZERO));
-        self.slot.after(passed, &context, &mut outcome);
-    }
-}
-
 impl<T: Payload> Slot<T> {
-    /// Guards a wait with a message. One more middleware may let it pass by `wakeup`.
-    pub(super) fn passed<'a>(
-        &'a self,
-        passed: usize,
-        info: &'a DeliveryInfo,
-        wakeup: Option<&'a Wakeup>,
-    ) -> Passed<'a, T> {
-        Passed {
-            slot: self,
-            info,
-            passed,
-            wakeup,
-        }
-    }
-
     /// Calls a handler without a time limit and without middlewares.
     #[inline(always)]
     pub(super) fn call_plainly(&self, call: &Call<T>, delivery: &Delivery<T>) -> Verdict {
@@ -140,9 +88,9 @@ impl<T: Payload> Slot<T> {
         let chain = &self.core.middleware;
         let mut outcome = settled(Settle::Ack);
         let stage = Cell::new(Stage::Before);
-        let asked = catch_panic_text(|| {
+        let attempted = catch_panic_text(|| {
             if let Some(answer) = chain.before(&context, &mut passed) {
-                return Some(answer);
+                return Some(self.answered(*answer, &context, passed));
             }
             stage.set(Stage::Handler);
             self.counts.begins();
@@ -155,65 +103,66 @@ impl<T: Payload> Slot<T> {
                 verdict => outcome = self.outcome(verdict, &context),
             }
             chain.after(&context, &mut passed, &mut outcome);
-            None
-        });
-        if !matches!(asked, Ok(None)) {
-            match self.otherwise(asked, &context, stage.get(), outcome, passed) {
-                Ok(changed) => outcome = changed,
-                Err(pause) => return Some(Box::new(Step::Wait(pause))),
+            match &outcome {
+                Outcome {
+                    settle: Settle::Ack,
+                    error: None,
+                } => None,
+                _ => Some(settle_by(&mut outcome)),
             }
-        }
+        });
+        let step = match attempted {
+            Ok(step) => {
+                // An acknowledgement, or left behind as one.
+                std::mem::forget(outcome);
+                step
+            }
+            Err(panic) => Some(self.panicked(panic, &context, stage.get(), outcome, passed)),
+        };
         // It borrows everything. Its drop would cost as much as its making.
         std::mem::forget(context);
-        match outcome {
-            acked @ Outcome {
-                settle: Settle::Ack,
-                error: None,
-            } => {
-                std::mem::forget(acked);
-                None
-            }
-            outcome => Some(Box::new(Step::Settle(outcome))),
-        }
+        step
     }
 
-    /// The outcome after an answer other than `Go`, or after a panic.
-    ///
-    /// # Errors
-    /// The message has to wait.
+    /// The step after an answer other than `Go`.
     #[cold]
     #[inline(never)]
-    fn otherwise(
+    fn answered(&self, answer: Before, context: &Context<'_>, passed: usize) -> Box<Step> {
+        let until = match answer {
+            Before::Wait(time) => Until::Time(time),
+            Before::WaitFor(wakeup) => Until::Woken(wakeup),
+            Before::Settle(settle) => {
+                let mut outcome = settled(settle);
+                self.after(passed, context, &mut outcome);
+                return Box::new(Step::Settle(outcome));
+            }
+            // It is no answer.
+            Before::Go => Until::Time(Duration::ZERO),
+        };
+        Box::new(Step::Wait(Pause { passed, until }))
+    }
+
+    /// The step after a panic.
+    #[cold]
+    #[inline(never)]
+    fn panicked(
         &self,
-        asked: Result<Option<Box<Before>>, String>,
+        panic: String,
         context: &Context<'_>,
         stage: Stage,
         outcome: Outcome,
         passed: usize,
-    ) -> Result<Outcome, Pause> {
-        let mut outcome = match (asked.map(|answer| answer.map(|answer| *answer)), stage) {
-            (Ok(Some(Before::Wait(time))), _) => {
-                return Err(Pause {
-                    passed,
-                    until: Until::Time(time),
-                });
-            }
-            (Ok(Some(Before::WaitFor(wakeup))), _) => {
-                return Err(Pause {
-                    passed,
-                    until: Until::Woken(wakeup),
-                });
-            }
-            (Ok(Some(Before::Settle(settle))), _) => settled(settle),
-            (Err(panic), Stage::Before) => self.failed(HandlerError::panicked(panic), context),
-            (Err(panic), Stage::Handler) => {
+    ) -> Box<Step> {
+        let mut outcome = match stage {
+            Stage::Before => self.failed(HandlerError::panicked(panic), context),
+            Stage::Handler => {
                 self.counts.ends();
                 self.failed(HandlerError::panicked(panic), context)
             }
-            (_, Stage::After) | (Ok(_), _) => outcome,
+            Stage::After => outcome,
         };
         self.after(passed, context, &mut outcome);
-        Ok(outcome)
+        Box::new(Step::Settle(outcome))
     }
 
     /// Asks the middlewares for a call with a time limit. `None` if the handler is to be called.
@@ -495,4 +444,12 @@ pub(super) fn settled(settle: Settle) -> Outcome {
         settle,
         error: None,
     }
+}
+
+/// Takes an outcome out for its settlement.
+#[cold]
+#[inline(never)]
+fn settle_by(outcome: &mut Outcome) -> Box<Step> {
+    let outcome = std::mem::replace(outcome, settled(Settle::Ack));
+    Box::new(Step::Settle(outcome))
 }

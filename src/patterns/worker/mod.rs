@@ -10,7 +10,7 @@
 //! - `batch`: workers that handle many messages at once.
 //! - `ordered`: workers that keep an order within keys.
 //! - `receiver`: the one slot that receives, of these and of workers with batches.
-//! - `middleware`, `hooks`: the calls around it. `wakeup`: a wait before it.
+//! - `middleware`, `hooks`: the calls around it. `passed`: those that were asked. `wakeup`: a wait.
 //! - `handle`, `stop`, `report`: the end of a worker.
 //! - `traced`: a span for each message, behind a feature.
 
@@ -29,6 +29,7 @@ mod members;
 mod middleware;
 mod ordered;
 mod owned;
+mod passed;
 mod receiver;
 mod report;
 mod settle;
