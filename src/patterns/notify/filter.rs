@@ -18,8 +18,9 @@ const MAX_STEPS: usize = 100_000;
 /// Chooses notifications by their fields. All conditions must hold; a filter without conditions
 /// chooses every notification.
 ///
-/// A regular expression may match anywhere in a text: anchor it by `^` and `$`. A field that is not
-/// there meets no condition.
+/// A regular expression may match anywhere in a text: anchor it by `^` and `$`. A match that takes
+/// too many steps is none. With a look-behind of variable length the time grows with the text all
+/// the same. A field that is not there meets no condition.
 ///
 /// # oslo.messaging
 /// `NotificationFilter`. There a regular expression matches at the start of the text, a condition

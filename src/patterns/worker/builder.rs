@@ -234,7 +234,8 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     /// Within the span there is one event, when the handler has ended: `handled` of the level
     /// `DEBUG` with the `outcome`, or `failed` of the level `ERROR` with the `failure`, the
     /// `error_type` and the `error`. A future past its [time-out](Self::timeout) is dropped without
-    /// an event. The middlewares run outside of the span.
+    /// an event. The middlewares run outside of the span. A subscriber must not panic: beside a
+    /// future, that would end the thread or the task of the worker.
     ///
     /// # Examples
     /// ```

@@ -281,3 +281,39 @@ fn a_listener_in_a_task_reports_an_endpoint_that_does_not_start() {
     let error = crate::common::block_on(listener.run_async()).unwrap_err();
     assert!(error.is_not_found(), "{error}");
 }
+
+#[test]
+fn an_endpoint_can_take_batches_in_the_order_of_their_arrival() {
+    let broker = Broker::new();
+    let (sender, batches) = mpsc::channel();
+    let listener = broker
+        .listener::<u32>()
+        .endpoint("all", Priority::ALL, move |worker| {
+            worker.batch(4, PATIENCE).handler(move |batch| {
+                let payloads: Vec<_> = batch.iter().map(|it| (it.priority, it.payload)).collect();
+                sender.send(payloads).unwrap();
+                batch
+                    .iter()
+                    .map(|it| match it.payload {
+                        3 => Settle::Reject,
+                        _ => Settle::Ack,
+                    })
+                    .collect::<Vec<_>>()
+            })
+        });
+    let listener = listener.spawn().unwrap();
+    let notifier = broker.notifier::<u32>("p").build().unwrap();
+    let sent = [
+        Priority::Warn,
+        Priority::Audit,
+        Priority::Error,
+        Priority::Debug,
+    ];
+    for (priority, number) in sent.into_iter().zip(0..) {
+        notifier.notify(priority, "e", number).unwrap();
+    }
+    let expected: Vec<_> = sent.into_iter().zip(0..).collect();
+    assert_eq!(batches.recv().unwrap(), expected);
+    let counts = listener.stop_and_drain(PATIENCE).endpoints[0].counts;
+    assert_eq!((counts.handled, counts.acked, counts.rejected), (4, 3, 1));
+}

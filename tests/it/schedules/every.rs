@@ -297,3 +297,20 @@ fn a_period_of_zero_and_one_that_never_ends_are_refused() -> Result {
     assert_eq!(dense.runs(), 101);
     Ok(())
 }
+
+#[test]
+fn a_jitter_that_leads_beyond_all_time_ends_no_schedule() {
+    let (broker, clock) = on_a_manual_clock();
+    for seed in 0..20 {
+        let schedule = broker
+            .every(SECOND)
+            .jitter(Duration::MAX)
+            .seed(seed)
+            .max_runs(3);
+        let producer = broker.producer::<u32>("q").unwrap();
+        let schedule = schedule.publish(&producer, || 7).unwrap();
+        assert!(schedule.next_due().is_some(), "seed {seed}");
+        schedule.cancel();
+    }
+    drop(clock);
+}
