@@ -41,15 +41,12 @@ impl<T: Payload> Consumer<T> {
     /// Whether the consumer has ended at all its queues. It takes no lock, and misses the end of a
     /// consumer at an engine outside of this process.
     pub(crate) fn has_ended(&self) -> bool {
-        let mut queues = self.queues.iter();
-        queues.all(|queue| queue.subscriber.has_ended())
+        has_ended(&self.queues)
     }
 
     /// Waits until the consumer has ended at all its queues.
     pub(crate) async fn wait_for_end(&self) {
-        for queue in self.queues.iter() {
-            Waiting::new(EndOf(&queue.subscriber)).await;
-        }
+        Waiting::new(self.cancel_handle()).await;
     }
 
     /// Returns a handle that cancels this consumer, for use in another thread.
@@ -122,13 +119,10 @@ impl CancelHandle {
     pub fn ended(&self) -> Option<CancelReason> {
         ended(&self.queues)
     }
-}
 
-impl CancelHandle {
     /// Whether the consumer has ended, as [`Consumer::has_ended`](super::Consumer::has_ended) says.
     pub(crate) fn has_ended(&self) -> bool {
-        let mut queues = self.queues.iter();
-        queues.all(|queue| queue.subscriber.has_ended())
+        has_ended(&self.queues)
     }
 }
 
@@ -148,6 +142,10 @@ impl Waitable for CancelHandle {
             EndOf(&queue.subscriber).with_waiters(f);
         }
     }
+}
+
+fn has_ended(queues: &[ConsumerQueue]) -> bool {
+    queues.iter().all(|queue| queue.subscriber.has_ended())
 }
 
 /// The reason of the end, if all queues of the consumer have ended.

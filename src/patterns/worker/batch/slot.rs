@@ -355,9 +355,7 @@ impl<T: Payload> Slot<T> {
 
     /// Tells the middlewares that have let a message pass that it returns to its queue.
     fn returns(&self, passed: usize, info: &DeliveryInfo) {
-        let context = Context::borrowed(&self.core.shared, info);
-        let mut outcome = settled(Settle::Requeue(Duration::ZERO));
-        self.after(passed, &context, &mut outcome);
+        drop(self.passed(passed, info, None));
     }
 }
 
