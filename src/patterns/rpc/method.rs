@@ -1,12 +1,6 @@
 //! [`Method`], a method without its types.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{self, Poll, ready},
-};
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     Context, ReplySender,
@@ -17,7 +11,7 @@ use super::{
 use crate::{
     message::payload::{Body, Payload},
     model::error::{CodecError, RemoteError, RpcError},
-    runtime::catch_panic::{catch_panic, catch_panic_text},
+    runtime::{catch_panic::catch_panic_text, contained::Contained},
 };
 
 /// A method: it takes the arguments of a call, and replies.
@@ -89,7 +83,7 @@ impl Method {
             };
             Box::pin(async move {
                 let reply = match called {
-                    Ok(future) => Contained(Some(Box::pin(future))).await,
+                    Ok(future) => Contained::new(future, ended).await,
                     Err(error) => Err(error),
                 };
                 deliver::<A, R>(&call, reply)
@@ -138,11 +132,11 @@ impl Method {
                 Some(Err(error)) => Err(error),
             };
             Box::pin(async move {
-                let ended = match called {
-                    Ok(future) => Contained(Some(Box::pin(future))).await,
+                let reply = match called {
+                    Ok(future) => Contained::new(future, ended).await,
                     Err(error) => Err(error),
                 };
-                end_stream(&call, ended)
+                end_stream(&call, reply)
             })
         }))
     }
@@ -151,6 +145,17 @@ impl Method {
 /// The error of a method. Runs user code.
 fn remote<E: fmt::Display + Send + Sync + 'static>(error: E) -> RpcError {
     RpcError::Remote(RemoteError::new(error))
+}
+
+/// The reply of a method that is a future, or that has panicked. Runs user code.
+fn ended<R, E>(ended: Result<Result<R, E>, String>) -> Reply<R>
+where
+    E: fmt::Display + Send + Sync + 'static,
+{
+    match ended {
+        Ok(result) => result.map_err(remote),
+        Err(panic) => panicked(panic),
+    }
 }
 
 fn panicked<R>(text: String) -> Reply<R> {
@@ -195,38 +200,5 @@ fn end_stream(call: &Arc<dyn AnyCall>, ended: Reply<()>) -> Delivered {
         }
         Ok(()) => call.finish(),
         Err(error) => call.reply(Err(error), true),
-    }
-}
-
-/// The future of a method. A panic is its error. The future is dropped before the result is there,
-/// and as user code.
-struct Contained<F>(Option<Pin<Box<F>>>);
-
-impl<R, E, F> Future for Contained<F>
-where
-    E: fmt::Display + Send + Sync + 'static,
-    F: Future<Output = Result<R, E>>,
-{
-    type Output = Reply<R>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Reply<R>> {
-        let polled = catch_panic_text(|| {
-            let future = self.0.as_mut();
-            future.map(|future| future.as_mut().poll(context).map_err(remote))
-        });
-        let reply = match polled {
-            Ok(Some(polled)) => ready!(polled),
-            // It is not polled again after its end.
-            Ok(None) => return Poll::Pending,
-            Err(text) => panicked(text),
-        };
-        catch_panic(|| drop(self.0.take()));
-        Poll::Ready(reply)
-    }
-}
-
-impl<F> Drop for Contained<F> {
-    fn drop(&mut self) {
-        catch_panic(|| drop(self.0.take()));
     }
 }

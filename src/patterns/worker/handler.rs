@@ -1,10 +1,6 @@
 //! The handlers of a worker, without their types.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{self, Poll, ready},
-};
+use std::{future::Future, pin::Pin};
 
 use super::{
     Context, Job,
@@ -13,7 +9,7 @@ use super::{
 };
 use crate::{
     message::payload::Payload,
-    runtime::catch_panic::{catch_panic, catch_panic_text},
+    runtime::{catch_panic::catch_panic_text, contained::Contained},
 };
 
 /// A handler.
@@ -85,49 +81,13 @@ where
     V: Send + 'static,
 {
     match catch_panic_text(call) {
-        Ok(handling) => Box::pin(Contained {
-            handling: Some(Box::pin(handling)),
-            read,
-        }),
+        Ok(handling) => Box::pin(Contained::new(
+            handling,
+            move |ended: Result<F::Output, String>| read(ended.map_err(HandlerError::panicked)),
+        )),
         Err(panic) => {
             let failed = read(Err(HandlerError::panicked(panic)));
             Box::pin(std::future::ready(failed))
         }
-    }
-}
-
-/// The future of a handler. It is dropped before the result is there, and as user code.
-struct Contained<F, R> {
-    handling: Option<Pin<Box<F>>>,
-    read: R,
-}
-
-impl<F, R, V> Future for Contained<F, R>
-where
-    F: Future,
-    R: Fn(Result<F::Output, HandlerError>) -> V + Unpin,
-{
-    type Output = V;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<V> {
-        let Contained { handling, read } = &mut *self;
-        let polled = catch_panic_text(|| {
-            let polled = handling.as_mut()?.as_mut().poll(context);
-            Some(polled.map(|result| read(Ok(result))))
-        });
-        let verdict = match polled {
-            Ok(Some(polled)) => ready!(polled),
-            // It is not polled again after its end.
-            Ok(None) => return Poll::Pending,
-            Err(panic) => read(Err(HandlerError::panicked(panic))),
-        };
-        catch_panic(|| drop(handling.take()));
-        Poll::Ready(verdict)
-    }
-}
-
-impl<F, R> Drop for Contained<F, R> {
-    fn drop(&mut self) {
-        catch_panic(|| drop(self.handling.take()));
     }
 }
