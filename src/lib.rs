@@ -51,7 +51,7 @@ pub use crate::{
     message::{
         headers::x_death::DeathReason,
         outgoing::Message,
-        payload::{Local, LocalArc, Payload},
+        payload::{Local, LocalArc, Payload, Serializable},
         properties::{Properties, PropertyList},
     },
     model::{

@@ -1,12 +1,12 @@
 //! The verbs of the patterns, which [`Broker`], [`Connection`] and [`Channel`] have in common.
 
 use super::{
-    notify::{self, ListenerBuilder, NotifierBuilder},
+    notify::{ListenerBuilder, NotifierBuilder},
     worker::WorkerBuilder,
 };
 use crate::{
     handles::broker::Broker,
-    message::payload::Payload,
+    message::payload::{Payload, Serializable},
     model::descriptions::Queue,
     session::{channel::Channel, connection::Connection},
 };
@@ -26,11 +26,8 @@ impl Connection {
     /// Returns a builder for a notifier, which sends notifications in the name of a publisher.
     ///
     /// # Examples
-    /// [`Notifier`](notify::Notifier) has one.
-    pub fn notifier<T: notify::Payload>(
-        &self,
-        publisher_id: impl Into<String>,
-    ) -> NotifierBuilder<T> {
+    /// [`Notifier`](crate::notify::Notifier) has one.
+    pub fn notifier<T: Serializable>(&self, publisher_id: impl Into<String>) -> NotifierBuilder<T> {
         NotifierBuilder::new(Ok(self.clone()), publisher_id)
     }
 
@@ -38,7 +35,7 @@ impl Connection {
     ///
     /// # Examples
     /// [`ListenerBuilder`] has one.
-    pub fn listener<T: notify::Payload>(&self) -> ListenerBuilder<T> {
+    pub fn listener<T: Serializable>(&self) -> ListenerBuilder<T> {
         ListenerBuilder::new(Ok(self.clone()))
     }
 }
@@ -50,15 +47,12 @@ impl Broker {
     }
 
     /// Same as [`Connection::notifier`], on the implicit connection to `/`.
-    pub fn notifier<T: notify::Payload>(
-        &self,
-        publisher_id: impl Into<String>,
-    ) -> NotifierBuilder<T> {
+    pub fn notifier<T: Serializable>(&self, publisher_id: impl Into<String>) -> NotifierBuilder<T> {
         NotifierBuilder::new(self.implicit(), publisher_id)
     }
 
     /// Same as [`Connection::listener`], on the implicit connection to `/`.
-    pub fn listener<T: notify::Payload>(&self) -> ListenerBuilder<T> {
+    pub fn listener<T: Serializable>(&self) -> ListenerBuilder<T> {
         ListenerBuilder::new(self.implicit())
     }
 }

@@ -6,13 +6,13 @@ use super::{
         Boxed, Encoded, ErasedPayload, Guarded, Inline, Sharing, Taken, Unique, drops_user_code,
     },
     gone::Gone,
+    serializable::Serializable,
 };
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
     runtime::catch_panic::catch_panic,
 };
-use serde::{Serialize, de::DeserializeOwned};
 use stack_dst::Value;
 use std::{any::TypeId, fmt, mem::MaybeUninit, sync::Arc};
 
@@ -46,9 +46,7 @@ impl Body {
 
     /// Wraps a value that serializes: inside the body if it fits, and else in a box.
     #[inline(always)]
-    pub(super) fn native<T: Serialize + DeserializeOwned + Send + Sync + 'static>(
-        value: T,
-    ) -> Self {
+    pub(super) fn native<T: Serializable>(value: T) -> Self {
         match (fits::<Unique<Inline<T>>>(), drops_user_code::<T>()) {
             (true, false) => Self::stored(Unique(Inline(Some(value)))),
             (true, true) => Self::stored(Unique(Guarded(Inline(Some(value))))),

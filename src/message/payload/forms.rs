@@ -13,13 +13,13 @@ use super::{
     body::Body,
     local::{Local, LocalArc},
     sealed::SealedPayload,
+    serializable::Serializable,
 };
 use crate::{
     message::codec::Codec,
     model::{bytes::Bytes, error::CodecError},
     runtime::{sync::Mutex, user_drop::drop_user_value},
 };
-use serde::{Serialize, de::DeserializeOwned};
 use std::{
     any::{self, Any, TypeId},
     mem::needs_drop,
@@ -63,13 +63,9 @@ pub(super) enum Sharing {
     Another(Body),
 }
 
-/// A payload that serde can encode and decode.
-pub(super) trait Coded: Serialize + DeserializeOwned + Send + Sync + 'static {}
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Coded for T {}
-
 /// The place of a form's own value.
 pub(super) trait Slot: Send + Sync + 'static {
-    type Value: Coded;
+    type Value: Serializable;
     fn get(&self) -> Option<&Self::Value>;
     fn take(&mut self) -> Option<Self::Value>;
     /// Drops the value as user code.
@@ -113,7 +109,7 @@ impl<S: Slot> Drop for Guarded<S> {
 /// A slot inside the body.
 pub(super) struct Inline<T>(pub(super) Option<T>);
 
-impl<T: Coded> Slot for Inline<T> {
+impl<T: Serializable> Slot for Inline<T> {
     type Value = T;
 
     fn get(&self) -> Option<&T> {
@@ -134,7 +130,7 @@ impl<T: Coded> Slot for Inline<T> {
 /// A slot on the heap.
 pub(super) struct Boxed<T>(pub(super) Option<Box<T>>);
 
-impl<T: Coded> Slot for Boxed<T> {
+impl<T: Serializable> Slot for Boxed<T> {
     type Value = T;
 
     fn get(&self) -> Option<&T> {
@@ -198,9 +194,9 @@ impl<S: Slot> ErasedPayload for Unique<S> {
 }
 
 /// A value that several queues share.
-struct Shared<T: Coded>(Option<Arc<T>>);
+struct Shared<T: Serializable>(Option<Arc<T>>);
 
-impl<T: Coded> Drop for Shared<T> {
+impl<T: Serializable> Drop for Shared<T> {
     fn drop(&mut self) {
         // Only the value may have to wait for an outer drop. The other holders see at once that
         // this one is gone.
@@ -211,7 +207,7 @@ impl<T: Coded> Drop for Shared<T> {
     }
 }
 
-impl<T: Coded> ErasedPayload for Shared<T> {
+impl<T: Serializable> ErasedPayload for Shared<T> {
     fn form(&self) -> &dyn Any {
         self
     }
@@ -460,7 +456,10 @@ impl ErasedPayload for Box<dyn ErasedPayload> {
 /// The type that `give` fills: the value, or the handle that others share.
 pub(super) type Taken<T> = Option<Result<T, Arc<T>>>;
 
-fn encode_payload<T: Coded>(value: Option<&T>, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+fn encode_payload<T: Serializable>(
+    value: Option<&T>,
+    codec: &dyn Codec,
+) -> Result<Bytes, CodecError> {
     let Some(value) = value else {
         return Err(not_encodable(any::type_name::<T>()));
     };

@@ -19,18 +19,21 @@ mod body;
 mod forms;
 mod gone;
 mod local;
+mod serializable;
 
-pub use self::local::{Local, LocalArc};
 pub(crate) use self::{
     body::{Body, NotShareable},
     sealed::SealedPayload,
+};
+pub use self::{
+    local::{Local, LocalArc},
+    serializable::Serializable,
 };
 
 use crate::{
     message::codec::{self, Codec, Codecs},
     model::{bytes::Bytes, error::CodecError},
 };
-use serde::{Serialize, de::DeserializeOwned};
 use std::{any::Any, borrow::Cow, str};
 
 /// A value that a producer can send and a consumer can receive.
@@ -85,7 +88,7 @@ use std::{any::Any, borrow::Cow, str};
 )]
 pub trait Payload: sealed::SealedPayload {}
 
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Payload for T {}
+impl<T: Serializable> Payload for T {}
 impl<T: Send + 'static> Payload for Local<T> {}
 impl<T: Send + Sync + ?Sized + 'static> Payload for LocalArc<T> {}
 
@@ -145,7 +148,7 @@ mod sealed {
     }
 }
 
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> SealedPayload for T {
+impl<T: Serializable> SealedPayload for T {
     #[inline(always)]
     fn into_body(self) -> Body {
         let mut value = Some(self);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::message::codec::Json;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

@@ -2,13 +2,12 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
     CONTROL, NODES,
     command::{Answer, Command, NodeReply, Nodes},
 };
 use crate::{
+    message::payload::Serializable,
     model::error::{RemoteError, RpcError},
     patterns::rpc::{Client, Connected, Replies, Target},
 };
@@ -65,15 +64,12 @@ impl Mailbox {
     /// - [`RpcError::Remote`] if the command has failed. The error in it is a
     ///   [`CommandError`](super::CommandError).
     /// - The other errors of [`Client::call`].
-    pub fn call<R>(
+    pub fn call<R: Serializable>(
         &self,
         node: &str,
         command: impl Into<Cow<'static, str>>,
-        arguments: impl Arguments,
-    ) -> Result<R, RpcError>
-    where
-        R: Serialize + DeserializeOwned + Send + Sync + 'static,
-    {
+        arguments: impl Serializable,
+    ) -> Result<R, RpcError> {
         let client = self.client.prepare().server(node);
         own(client.call::<Answer<R>>(command, to(Nodes::all(), arguments))?)
     }
@@ -85,15 +81,12 @@ impl Mailbox {
     ///
     /// # Errors
     /// Those of [`call`](Self::call).
-    pub async fn call_async<R>(
+    pub async fn call_async<R: Serializable>(
         &self,
         node: &str,
         command: impl Into<Cow<'static, str>>,
-        arguments: impl Arguments,
-    ) -> Result<R, RpcError>
-    where
-        R: Serialize + DeserializeOwned + Send + Sync + 'static,
-    {
+        arguments: impl Serializable,
+    ) -> Result<R, RpcError> {
         let client = self.client.prepare().server(node);
         let command = client.call_async::<Answer<R>>(command, to(Nodes::all(), arguments));
         own(command.await?)
@@ -108,7 +101,7 @@ impl Mailbox {
         &self,
         nodes: Nodes,
         command: impl Into<Cow<'static, str>>,
-        arguments: impl Arguments,
+        arguments: impl Serializable,
     ) -> Result<usize, RpcError> {
         let all = self.client.prepare().fanout();
         match all.cast(command, to(nodes, arguments)) {
@@ -126,15 +119,12 @@ impl Mailbox {
     ///
     /// # Errors
     /// Those of [`Client::scatter`], without [`RpcError::NoServer`].
-    pub fn gather<R>(
+    pub fn gather<R: Serializable>(
         &self,
         nodes: Nodes,
         command: impl Into<Cow<'static, str>>,
-        arguments: impl Arguments,
-    ) -> Result<NodeReplies<R>, RpcError>
-    where
-        R: Serialize + DeserializeOwned + Send + Sync + 'static,
-    {
+        arguments: impl Serializable,
+    ) -> Result<NodeReplies<R>, RpcError> {
         let replies = match self.client.scatter(command, to(nodes, arguments)) {
             Ok(replies) => Some(replies),
             Err(RpcError::NoServer { .. }) => None,
@@ -149,11 +139,9 @@ impl Mailbox {
 /// # If dropped
 /// The commands that still run see that their caller has gone.
 #[must_use = "dropping the replies gives up on them"]
-pub struct NodeReplies<R: Serialize + DeserializeOwned + Send + Sync + 'static>(
-    Option<Replies<Answer<R>>>,
-);
+pub struct NodeReplies<R: Serializable>(Option<Replies<Answer<R>>>);
 
-impl<R: Serialize + DeserializeOwned + Send + Sync + 'static> NodeReplies<R> {
+impl<R: Serializable> NodeReplies<R> {
     /// Waits for the next reply, for a task. `None` at the end.
     ///
     /// # If dropped
@@ -187,7 +175,7 @@ impl<R: Serialize + DeserializeOwned + Send + Sync + 'static> NodeReplies<R> {
     }
 }
 
-impl<R: Serialize + DeserializeOwned + Send + Sync + 'static> Iterator for NodeReplies<R> {
+impl<R: Serializable> Iterator for NodeReplies<R> {
     type Item = Result<NodeReply<R>, RpcError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -207,16 +195,11 @@ fn meant<R>(answer: Result<Answer<R>, RpcError>) -> Option<Result<NodeReply<R>, 
     }
 }
 
-impl<R: Serialize + DeserializeOwned + Send + Sync + 'static> fmt::Debug for NodeReplies<R> {
+impl<R: Serializable> fmt::Debug for NodeReplies<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("NodeReplies").field(&self.0).finish()
     }
 }
-
-/// Arguments of a command: every type that serde can serialize and deserialize.
-pub trait Arguments: Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-impl<A: Serialize + DeserializeOwned + Send + Sync + 'static> Arguments for A {}
 
 fn to<A>(nodes: Nodes, arguments: A) -> Command<A> {
     Command { nodes, arguments }

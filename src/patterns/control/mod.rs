@@ -46,7 +46,7 @@ mod node;
 
 pub use self::{
     command::{CommandError, NodeReply, Nodes},
-    mailbox::{Arguments, Mailbox, NodeReplies},
+    mailbox::{Mailbox, NodeReplies},
     node::{Node, NodeHandle},
 };
 

@@ -2,14 +2,13 @@
 
 use std::{any, convert::Infallible, fmt, time::Duration};
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
     CONTROL, NODES,
     command::{Answer, Command, CommandError},
 };
 use crate::{
     handles::consumer::{Consumer, ConsumerBuilder},
+    message::payload::Serializable,
     model::{
         descriptions::Queue,
         error::{Result, RpcError},
@@ -79,8 +78,8 @@ impl Node {
         function: impl Fn(A, &Context<'_>) -> R + Send + Sync + 'static,
     ) -> Node
     where
-        A: Serialize + DeserializeOwned + Send + Sync + 'static,
-        R: Serialize + DeserializeOwned + Send + Sync + 'static,
+        A: Serializable,
+        R: Serializable,
     {
         self.try_command(name, move |arguments, context: &Context<'_>| {
             Ok::<R, Infallible>(function(arguments, context))
@@ -94,8 +93,8 @@ impl Node {
         function: impl Fn(A, &Context<'_>) -> Result<R, E> + Send + Sync + 'static,
     ) -> Node
     where
-        A: Serialize + DeserializeOwned + Send + Sync + 'static,
-        R: Serialize + DeserializeOwned + Send + Sync + 'static,
+        A: Serializable,
+        R: Serializable,
         E: fmt::Display + 'static,
     {
         let node = self.name.clone();

@@ -3,10 +3,11 @@
 use std::{fmt, sync::atomic::AtomicU64};
 
 use super::{
-    Driver, Notification, Notifier, Payload, Priority, Route, error::DriverFailure,
-    notification::IdSource, notifier::Core,
+    Driver, Notification, Notifier, Priority, Route, error::DriverFailure, notification::IdSource,
+    notifier::Core,
 };
 use crate::{
+    message::payload::Serializable,
     model::{
         backoff::Backoff,
         descriptions::{Exchange, Overflow, Queue},
@@ -97,7 +98,7 @@ impl<T: 'static> Driven<T> {
     }
 }
 
-impl<T: Payload> NotifierBuilder<T> {
+impl<T: Serializable> NotifierBuilder<T> {
     pub(crate) fn new(
         connection: Result<Connection>,
         publisher_id: impl Into<String>,

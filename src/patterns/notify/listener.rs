@@ -5,12 +5,13 @@ use std::{fmt, time::Duration};
 use futures_util::future::{join_all, try_join_all};
 
 use crate::{
+    message::payload::Serializable,
     model::error::{Error, Result},
     patterns::worker::{StopHandle, Worker, WorkerHandle, WorkerReport},
     runtime::block_on::block_on,
 };
 
-use super::{Notification, Payload};
+use super::Notification;
 
 /// A listener that is ready to run: a worker for each of its endpoints.
 ///
@@ -19,11 +20,11 @@ use super::{Notification, Payload};
 /// # If dropped
 /// A listener that does not run yet has no effect.
 #[must_use = "a listener does nothing until it runs"]
-pub struct Listener<T: Payload> {
+pub struct Listener<T: Serializable> {
     pub(super) workers: Vec<Worker<Notification<T>>>,
 }
 
-impl<T: Payload> Listener<T> {
+impl<T: Serializable> Listener<T> {
     /// Runs the endpoints on threads of their own.
     ///
     /// # Errors
@@ -152,7 +153,7 @@ impl ListenerHandle {
     }
 }
 
-impl<T: Payload> fmt::Debug for Listener<T> {
+impl<T: Serializable> fmt::Debug for Listener<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener")
             .field("workers", &self.workers)

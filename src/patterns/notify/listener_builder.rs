@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    Listener, Notification, NotificationFilter, Payload, Priority,
+    Listener, Notification, NotificationFilter, Priority,
     builder::{NOTIFICATIONS, routing_key},
 };
 use crate::{
     handles::consumer::ConsumerBuilder,
+    message::payload::Serializable,
     model::{
         descriptions::{Exchange, Queue},
         error::{Error, Result},
@@ -60,7 +61,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a listener builder does nothing until its listener runs"]
-pub struct ListenerBuilder<T: Payload> {
+pub struct ListenerBuilder<T: Serializable> {
     connection: Result<Connection>,
     exchange: String,
     topics: Vec<String>,
@@ -98,13 +99,13 @@ pub enum StartAt {
 
 type Make<T> = dyn FnOnce(WorkerBuilder<Notification<T>>) -> Worker<Notification<T>> + Send;
 
-struct Endpoint<T: Payload> {
+struct Endpoint<T: Serializable> {
     name: String,
     priorities: BTreeSet<Priority>,
     make: Box<Make<T>>,
 }
 
-impl<T: Payload> ListenerBuilder<T> {
+impl<T: Serializable> ListenerBuilder<T> {
     pub(crate) fn new(connection: Result<Connection>) -> ListenerBuilder<T> {
         ListenerBuilder {
             connection,
@@ -274,7 +275,7 @@ impl<T: Payload> ListenerBuilder<T> {
     }
 }
 
-fn check<T: Payload>(endpoints: &[Endpoint<T>]) -> Result {
+fn check<T: Serializable>(endpoints: &[Endpoint<T>]) -> Result {
     let refused = |text: String| Err(Error::NotAllowed(text.into()));
     if endpoints.is_empty() {
         return refused("a listener needs an endpoint".to_owned());
@@ -292,7 +293,7 @@ fn check<T: Payload>(endpoints: &[Endpoint<T>]) -> Result {
     Ok(())
 }
 
-impl<T: Payload> fmt::Debug for ListenerBuilder<T> {
+impl<T: Serializable> fmt::Debug for ListenerBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let endpoints: Vec<_> = self
             .endpoints

@@ -47,8 +47,6 @@ mod notifier;
 mod priority;
 mod route;
 
-use serde::{Serialize, de::DeserializeOwned};
-
 #[cfg(feature = "log")]
 pub use self::driver::LogDriver;
 pub use self::{
@@ -63,10 +61,3 @@ pub use self::{
     priority::{Priority, UnknownPriority},
     route::Route,
 };
-
-/// A payload of a notification: every type that serde can serialize and deserialize.
-///
-/// It is sealed by its blanket implementation.
-pub trait Payload: Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Payload for T {}

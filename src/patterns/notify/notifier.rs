@@ -11,12 +11,12 @@ use std::{
 };
 
 use super::{
-    Notification, NotifyError, Payload, Priority, Route, builder::Driven, error::DriverFailure,
+    Notification, NotifyError, Priority, Route, builder::Driven, error::DriverFailure,
     notification::IdSource,
 };
 use crate::{
     handles::producer::{Producer, PublishError, Published},
-    message::outgoing::Message,
+    message::{outgoing::Message, payload::Serializable},
     model::{
         error::Error,
         field_value::{FieldTable, FieldValue},
@@ -55,7 +55,7 @@ use crate::{
 /// # listener.stop();
 /// # Ok::<(), leveret::Error>(())
 /// ```
-pub struct Notifier<T: Payload> {
+pub struct Notifier<T: Serializable> {
     core: Arc<Core<T>>,
     /// The way through the broker. `None` without one.
     producer: Option<Producer<Notification<T>>>,
@@ -79,7 +79,7 @@ pub(super) struct Core<T: 'static> {
 /// The header with further routing keys of a message.
 const CC: &str = "CC";
 
-impl<T: Payload> Notifier<T> {
+impl<T: Serializable> Notifier<T> {
     pub(super) fn new(
         core: Core<T>,
         producer: Option<Producer<Notification<T>>>,
@@ -308,7 +308,7 @@ impl<T: Payload> Notifier<T> {
 /// One method for each priority.
 macro_rules! by_priority {
     ($($(#[$docs:meta])* $method:ident, $priority:ident;)*) => {
-        impl<T: Payload> Notifier<T> {
+        impl<T: Serializable> Notifier<T> {
             $(
                 $(#[$docs])*
                 ///
@@ -344,7 +344,7 @@ by_priority! {
 }
 
 /// A notification on its way to the broker.
-struct Sending<'a, T: Payload> {
+struct Sending<'a, T: Serializable> {
     producer: &'a Producer<Notification<T>>,
     keys: &'a [String],
     context: Option<&'a FieldTable>,
@@ -366,7 +366,7 @@ fn of_message<T>(refused: PublishError<Message<Notification<T>>>) -> (Error, Not
     (error, message.into_payload())
 }
 
-impl<'a, T: Payload> Sending<'a, T> {
+impl<'a, T: Serializable> Sending<'a, T> {
     fn form(self) -> (&'a Producer<Notification<T>>, Form<'a, T>) {
         let producer = self.producer;
         match (self.keys, self.context) {
@@ -438,7 +438,7 @@ impl<'a, T: Payload> Sending<'a, T> {
     }
 }
 
-impl<T: Payload> Clone for Notifier<T> {
+impl<T: Serializable> Clone for Notifier<T> {
     fn clone(&self) -> Notifier<T> {
         Notifier {
             core: Arc::clone(&self.core),
@@ -449,7 +449,7 @@ impl<T: Payload> Clone for Notifier<T> {
     }
 }
 
-impl<T: Payload> fmt::Debug for Notifier<T> {
+impl<T: Serializable> fmt::Debug for Notifier<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Notifier")
             .field("publisher_id", &self.publisher_id)
