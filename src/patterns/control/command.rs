@@ -1,10 +1,16 @@
-//! [`Command`] and [`Answer`], which travel between a mailbox and its nodes.
+//! [`Nodes`], which a command is for, and [`NodeReply`], the reply of one of them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::wildcards::fits;
+use crate::{
+    model::{
+        field_value::{FieldTable, FieldValue},
+        wildcards::fits,
+    },
+    patterns::rpc::{Client, Context},
+};
 
 /// The nodes that a command is for.
 ///
@@ -16,10 +22,10 @@ use crate::model::wildcards::fits;
 /// assert!(Nodes::matching("worker.*").contains("worker.1"));
 /// assert!(!Nodes::named(["web", "mail"]).contains("worker.1"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nodes(Chosen);
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Chosen {
     All,
     Matching(String),
@@ -34,6 +40,9 @@ impl Nodes {
 
     /// The nodes whose names match a pattern. In it `*` is any text, also an empty one, and `?` is
     /// one character.
+    ///
+    /// A command goes to all nodes then, and each one compares its name. So one that is busy with
+    /// another command keeps the caller waiting, even if its name does not match.
     pub fn matching(pattern: impl Into<String>) -> Nodes {
         Nodes(Chosen::Matching(pattern.into()))
     }
@@ -55,20 +64,37 @@ impl Nodes {
             Chosen::Named(names) => names.iter().any(|chosen| chosen == name),
         }
     }
+
+    /// The client that sends to the nodes.
+    pub(super) fn client(self, client: Client) -> Client {
+        match self.0 {
+            Chosen::All => client.fanout(),
+            Chosen::Matching(pattern) => {
+                let context = FieldTable::from([(PATTERN, pattern)]);
+                client.fanout().context(context)
+            }
+            Chosen::Named(names) => client.servers(names),
+        }
+    }
 }
 
-/// The arguments of a command, with its nodes. Every node gets it.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Command<A> {
-    pub(super) nodes: Nodes,
-    pub(super) arguments: A,
+/// The entry of the request context with the pattern of the nodes.
+const PATTERN: &str = "nodes";
+
+/// Whether a command that has reached the node of this name is for it.
+pub(super) fn is_meant(context: &Context<'_>, node: &str) -> bool {
+    let pattern = context.request_context().and_then(|it| it.get(PATTERN));
+    match pattern {
+        Some(FieldValue::LongString(pattern)) => fits(pattern, node),
+        _ => true,
+    }
 }
 
-/// The answer of a node. `None` if the command is not for it.
+/// The answer of a node.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Answer<R> {
     pub(super) node: String,
-    pub(super) result: Option<Result<R, CommandError>>,
+    pub(super) result: Result<R, CommandError>,
 }
 
 /// The reply of one node.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 use super::{
     CONTROL, NODES,
-    command::{Answer, Command, NodeReply, Nodes},
+    command::{Answer, NodeReply, Nodes},
 };
 use crate::{
     message::payload::Serializable,
@@ -27,15 +27,17 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// The [module](super) has one.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
+    /// Without a time-out, since a command that is cast may wait for its node.
     client: Client,
+    timeout: Duration,
 }
 
 impl Mailbox {
     /// Makes a mailbox for the nodes of a broker, or of the virtual host of a connection.
     pub fn new(broker: &impl Connected) -> Mailbox {
-        let target = Target::topic(NODES).exchange(CONTROL);
         Mailbox {
-            client: Client::new(broker, target).timeout(TIMEOUT),
+            client: Client::new(broker, Target::topic(NODES).exchange(CONTROL)),
+            timeout: TIMEOUT,
         }
     }
 
@@ -45,15 +47,20 @@ impl Mailbox {
         let target = Target::topic(NODES).exchange(exchange);
         Mailbox {
             client: self.client.target(target),
+            ..self
         }
     }
 
     /// Sets how long it waits for replies, by the broker's clock. The default is a second, as in
-    /// kombu.
+    /// kombu. A command that waits for its node until then is not executed. A [`cast`](Self::cast)
+    /// waits for no replies, and has no such limit.
     pub fn timeout(self, timeout: Duration) -> Mailbox {
-        Mailbox {
-            client: self.client.timeout(timeout),
-        }
+        Mailbox { timeout, ..self }
+    }
+
+    /// The client for commands with replies.
+    fn caller(&self) -> Client {
+        self.client.prepare().timeout(self.timeout)
     }
 
     /// Sends a command to one node, and waits for its reply.
@@ -70,8 +77,8 @@ impl Mailbox {
         command: impl Into<Cow<'static, str>>,
         arguments: impl Serializable,
     ) -> Result<R, RpcError> {
-        let client = self.client.prepare().server(node);
-        own(client.call::<Answer<R>>(command, to(Nodes::all(), arguments))?)
+        let client = self.caller().server(node);
+        own(client.call::<Answer<R>>(command, arguments)?)
     }
 
     /// Same as [`call`](Self::call), for a task.
@@ -87,13 +94,13 @@ impl Mailbox {
         command: impl Into<Cow<'static, str>>,
         arguments: impl Serializable,
     ) -> Result<R, RpcError> {
-        let client = self.client.prepare().server(node);
-        let command = client.call_async::<Answer<R>>(command, to(Nodes::all(), arguments));
+        let client = self.caller().server(node);
+        let command = client.call_async::<Answer<R>>(command, arguments);
         own(command.await?)
     }
 
-    /// Sends a command to some nodes, and does not wait for them. Returns how many nodes there are,
-    /// those that the command is not for among them.
+    /// Sends a command to some nodes, and does not wait for them. Returns how many nodes it has
+    /// reached: with a [pattern](Nodes::matching) all of them.
     ///
     /// # Errors
     /// Those of [`Client::cast`], without [`RpcError::NoServer`].
@@ -103,11 +110,7 @@ impl Mailbox {
         command: impl Into<Cow<'static, str>>,
         arguments: impl Serializable,
     ) -> Result<usize, RpcError> {
-        let all = self.client.prepare().fanout();
-        match all.cast(command, to(nodes, arguments)) {
-            Err(RpcError::NoServer { .. }) => Ok(0),
-            reached => reached,
-        }
+        nodes.client(self.client.prepare()).cast(command, arguments)
     }
 
     /// Sends a command to some nodes, and returns their replies as they come. There are no more of
@@ -125,12 +128,8 @@ impl Mailbox {
         command: impl Into<Cow<'static, str>>,
         arguments: impl Serializable,
     ) -> Result<NodeReplies<R>, RpcError> {
-        let replies = match self.client.scatter(command, to(nodes, arguments)) {
-            Ok(replies) => Some(replies),
-            Err(RpcError::NoServer { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(NodeReplies(replies))
+        let client = nodes.client(self.caller());
+        client.scatter(command, arguments).map(NodeReplies)
     }
 }
 
@@ -139,7 +138,7 @@ impl Mailbox {
 /// # If dropped
 /// The commands that still run see that their caller has gone.
 #[must_use = "dropping the replies gives up on them"]
-pub struct NodeReplies<R: Serializable>(Option<Replies<Answer<R>>>);
+pub struct NodeReplies<R: Serializable>(Replies<Answer<R>>);
 
 impl<R: Serializable> NodeReplies<R> {
     /// Waits for the next reply, for a task. `None` at the end.
@@ -165,9 +164,8 @@ impl<R: Serializable> NodeReplies<R> {
     /// # Ok::<(), leveret::rpc::RpcError>(())
     /// ```
     pub async fn next_async(&mut self) -> Option<Result<NodeReply<R>, RpcError>> {
-        let replies = self.0.as_mut()?;
         loop {
-            let answer = replies.next_async().await?;
+            let answer = self.0.next_async().await?;
             if let Some(reply) = meant(answer) {
                 return Some(reply);
             }
@@ -179,18 +177,15 @@ impl<R: Serializable> Iterator for NodeReplies<R> {
     type Item = Result<NodeReply<R>, RpcError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.as_mut()?.find_map(meant)
+        self.0.find_map(meant)
     }
 }
 
 /// The reply of a node that the command is for, and that has it.
 fn meant<R>(answer: Result<Answer<R>, RpcError>) -> Option<Result<NodeReply<R>, RpcError>> {
     match answer {
-        Ok(Answer { node, result }) => Some(Ok(NodeReply {
-            node,
-            result: result?,
-        })),
-        Err(RpcError::NoSuchMethod { .. }) => None,
+        Ok(Answer { node, result }) => Some(Ok(NodeReply { node, result })),
+        Err(RpcError::NoSuchMethod { .. } | RpcError::Denied { .. }) => None,
         Err(error) => Some(Err(error)),
     }
 }
@@ -201,16 +196,8 @@ impl<R: Serializable> fmt::Debug for NodeReplies<R> {
     }
 }
 
-fn to<A>(nodes: Nodes, arguments: A) -> Command<A> {
-    Command { nodes, arguments }
-}
-
 /// The result of the only node.
 fn own<R>(answer: Answer<R>) -> Result<R, RpcError> {
-    match answer.result {
-        Some(Ok(reply)) => Ok(reply),
-        Some(Err(error)) => Err(RpcError::Remote(RemoteError::new(error))),
-        // It is for all nodes.
-        None => Err(RpcError::ServerGone),
-    }
+    let remote = |error| RpcError::Remote(RemoteError::new(error));
+    answer.result.map_err(remote)
 }

@@ -4,15 +4,11 @@ use std::{any, convert::Infallible, fmt, time::Duration};
 
 use super::{
     CONTROL, NODES,
-    command::{Answer, Command, CommandError},
+    command::{Answer, CommandError, is_meant},
 };
 use crate::{
-    handles::consumer::{Consumer, ConsumerBuilder},
     message::payload::Serializable,
-    model::{
-        descriptions::Queue,
-        error::{Result, RpcError},
-    },
+    model::error::{Result, RpcError},
     patterns::rpc::{Connected, Context, Endpoint, Server, ServerHandle, ServerReport, Target},
     session::connection::Connection,
 };
@@ -98,13 +94,9 @@ impl Node {
         E: fmt::Display + 'static,
     {
         let node = self.name.clone();
-        let method = move |command: Command<A>, context: &Context<'_>| {
-            let is_meant = command.nodes.contains(&node);
-            let result = is_meant.then(|| function(command.arguments, context));
-            Answer {
-                node: node.clone(),
-                result: result.map(|result| result.map_err(|error| error_of(&error))),
-            }
+        let method = move |arguments, context: &Context<'_>| Answer {
+            node: node.clone(),
+            result: function(arguments, context).map_err(|error| error_of(&error)),
         };
         self.endpoint = self.endpoint.method(name, method);
         self
@@ -117,16 +109,15 @@ impl Node {
     /// - [`RpcError::Broker`] with [`Error::AccessRefused`](crate::Error::AccessRefused) if there
     ///   is a node of this name, and with the other errors of the broker.
     pub fn spawn(self) -> Result<NodeHandle, RpcError> {
-        let connection = self.connection?;
-        let queue = Queue::new(format!("{}.{}", self.exchange, self.name)).auto_delete();
-        let name = ConsumerBuilder::new(Ok(connection.clone()), queue).exclusive();
-        let name = name.build()?;
         let target = Target::topic(NODES).exchange(self.exchange);
-        let server = Server::new(&connection, target.server(self.name.clone()));
+        let name = self.name.clone();
+        let server = Server::new(&self.connection?, target.server(&self.name))
+            .endpoint(self.endpoint)
+            .access(move |context| is_meant(context, &name))
+            .exclusive();
         Ok(NodeHandle {
-            server: server.endpoint(self.endpoint).spawn()?,
+            server: server.spawn()?,
             name: self.name,
-            _holds_name: name,
         })
     }
 }
@@ -141,13 +132,11 @@ fn error_of<E: fmt::Display>(error: &E) -> CommandError {
 /// A node that takes commands.
 ///
 /// # If dropped
-/// The node ends, as by [`stop`](Self::stop). Its name is free again.
+/// The node ends, as by [`stop`](Self::stop).
 #[must_use = "a node that is dropped takes no more commands"]
 pub struct NodeHandle {
     server: ServerHandle,
     name: String,
-    /// The only consumer that the queue of the name can have.
-    _holds_name: Consumer<()>,
 }
 
 impl NodeHandle {
@@ -156,7 +145,7 @@ impl NodeHandle {
         &self.name
     }
 
-    /// Stops the node. A command that runs goes on to its end.
+    /// Stops the node. A command that runs goes on to its end. The name is free from now on.
     pub fn stop(&self) {
         self.server.stop();
     }

@@ -20,11 +20,15 @@ use super::{
 };
 use crate::{
     handles::producer::{Producer, PublishError},
-    message::payload::{Body, Payload},
+    message::{
+        headers::cc_bcc::CC,
+        payload::{Body, Payload},
+        properties::Properties,
+    },
     model::{
         descriptions::Exchange,
         error::{Error, Result, RpcError},
-        field_value::FieldTable,
+        field_value::{FieldTable, FieldValue},
         version::Version,
     },
     runtime::{
@@ -242,7 +246,8 @@ impl Client {
         Ok(published.map_err(|error| self.unpublished(error))?.routed)
     }
 
-    /// Sends a request to all servers of the target, and returns their replies as they come.
+    /// Sends a request to all servers of the target, or to those that it
+    /// [names](Target::servers), and returns their replies as they come.
     ///
     /// The replies end when each server has replied, or with [`RpcError::Timeout`]. `take(n)` ends
     /// them early. A server that ends without a reply is a [`RpcError::ServerGone`]. If there is no
@@ -273,7 +278,10 @@ impl Client {
         method: impl Into<Cow<'static, str>>,
         arguments: impl Payload,
     ) -> Result<Replies<R>, RpcError> {
-        let all = self.prepare().fanout();
+        let all = match self.target.is_to_many() {
+            true => self.prepare(),
+            false => self.prepare().fanout(),
+        };
         let (pending, servers) = all.send::<_, R>(method.into(), arguments, Wanted::Many)?;
         all.replies(pending, servers)
     }
@@ -293,7 +301,7 @@ impl Client {
         method: impl Into<Cow<'static, str>>,
         arguments: impl Payload,
     ) -> Result<Replies<R>, RpcError> {
-        if self.target.is_fanout() {
+        if self.target.is_to_many() {
             return Err(to_one());
         }
         let (pending, _) = self.send::<_, R>(method.into(), arguments, Wanted::Many)?;
@@ -344,7 +352,7 @@ impl Client {
         };
         let deadline = timeout.and_then(|timeout| connection.time().deadline(timeout));
         let head = self.head(method, at(deadline), replies)?;
-        let arguments = match self.target.is_fanout() {
+        let arguments = match self.target.is_to_many() {
             false => Arguments::Value(arguments),
             true => {
                 let octets = Octets::encode(&Body::new(arguments));
@@ -380,7 +388,7 @@ impl Client {
         if let Some(cap) = self.version_cap.filter(|cap| !cap.serves(version)) {
             return Err(RpcError::VersionCap { version, cap });
         }
-        if replies == Wanted::One && self.target.is_fanout() {
+        if replies == Wanted::One && self.target.is_to_many() {
             return Err(to_one());
         }
         Ok(Head {
@@ -402,22 +410,32 @@ impl Client {
     #[cold]
     fn open_producer(&self) -> Result<Producer<Request>, RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
-        let (exchange, key) = match &self.target.place {
-            Place::Queue(queue) => (Exchange::existing(""), queue.name().to_owned()),
+        let (exchange, key, others) = match &self.target.place {
+            Place::Queue(queue) => (Exchange::existing(""), queue.name().to_owned(), Vec::new()),
             Place::Topic(topic) => {
                 topic.check()?;
-                if self.queue_if_absent && !topic.is_fanout {
+                if self.queue_if_absent && !self.target.is_to_many() {
                     connection.declare(&topic.queue(&topic.key()))?;
                 }
-                match topic.is_fanout {
-                    true => (topic.fanout_exchange(), String::new()),
-                    false => (topic.exchange(), topic.key()),
+                match &topic.chosen {
+                    Some(servers) => {
+                        let mut keys = servers.iter().map(|server| topic.key_of(server));
+                        // Without a server there is no key, and no queue has an empty one.
+                        let first = keys.next().unwrap_or_default();
+                        (topic.exchange(), first, keys.collect())
+                    }
+                    None if topic.is_fanout => (topic.fanout_exchange(), String::new(), Vec::new()),
+                    None => (topic.exchange(), topic.key(), Vec::new()),
                 }
             }
         };
         let builder = connection.producer_builder::<Request>(exchange);
-        let builder = builder.routing_key(key);
-        let producer = match self.target.is_fanout() {
+        let mut builder = builder.routing_key(key);
+        if !others.is_empty() {
+            let others: Vec<_> = others.into_iter().map(FieldValue::from).collect();
+            builder = builder.properties(Properties::new().header(CC, others));
+        }
+        let producer = match self.target.is_to_many() {
             true => builder.not_mandatory(),
             false => builder.mandatory(),
         }
@@ -445,7 +463,7 @@ fn at(deadline: Option<Deadline<'_>>) -> Option<Instant> {
 }
 
 fn to_one() -> RpcError {
-    RpcError::InvalidTarget("a call goes to one server, and the target is a fanout".into())
+    RpcError::InvalidTarget("a call goes to one server, and the target is several".into())
 }
 
 impl fmt::Debug for Client {

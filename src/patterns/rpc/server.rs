@@ -63,6 +63,7 @@ pub struct Server {
     at_least_once: bool,
     concurrency: usize,
     prefetch: Option<u32>,
+    is_exclusive: bool,
 }
 
 impl Server {
@@ -76,6 +77,7 @@ impl Server {
             at_least_once: false,
             concurrency: 1,
             prefetch: None,
+            is_exclusive: false,
         }
     }
 
@@ -102,6 +104,13 @@ impl Server {
     /// idle. A larger prefetch is faster if methods are short.
     pub fn prefetch(mut self, prefetch: u32) -> Server {
         self.prefetch = Some(prefetch);
+        self
+    }
+
+    /// Makes the server the only one of its name. It is refused if there is another one, and takes
+    /// no part in the requests to the topic, which go to any of its servers.
+    pub(in crate::patterns) fn exclusive(mut self) -> Server {
+        self.is_exclusive = true;
         self
     }
 
@@ -147,7 +156,10 @@ impl Server {
 
     /// Makes the worker of this server.
     fn worker(self) -> Result<(Worker<Request>, Arc<Core>), RpcError> {
-        let queues = self.target.queues()?;
+        let queues = match self.is_exclusive {
+            true => self.target.unshared_queues()?,
+            false => self.target.queues()?,
+        };
         let is_called = |method: &Method| matches!(method, Method::Call(_));
         let mut methods = self.endpoints.iter().flat_map(|endpoint| &endpoint.methods);
         let is_called = methods.all(|(_, method)| is_called(method));
@@ -162,6 +174,10 @@ impl Server {
             .name(format!("rpc {}", self.target.text()))
             .concurrency(self.concurrency)
             .prefetch(self.prefetch.unwrap_or(prefetch));
+        let worker = match self.is_exclusive {
+            true => worker.exclusive(),
+            false => worker,
+        };
         let handler = Arc::clone(&core);
         let worker = match is_called {
             true => worker.handler(move |request, context| handler.handle(request, context)),

@@ -47,6 +47,15 @@ impl Client {
         self.with_target(|target| target.server(server))
     }
 
+    /// Sends to these servers, as [`Target::servers`] does.
+    pub fn servers<I>(self, servers: I) -> Client
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.with_target(|target| target.servers(servers))
+    }
+
     /// Sends to all servers, as [`Target::fanout`] does.
     pub fn fanout(self) -> Client {
         self.with_target(Target::fanout)

@@ -18,6 +18,7 @@ use crate::model::{
 /// |---|---|---|
 /// | the topic | `<exchange>.<topic>` | the topic exchange `<exchange>`, key `<topic>` |
 /// | a server | `<exchange>.<topic>.<server>` | the same, key `<topic>.<server>` |
+/// | [several](Self::servers) servers | theirs | the same, with their keys |
 /// | all servers | one for each server | the fanout exchange `<exchange>.<topic>.fanout` |
 ///
 /// The queues end with their last server. So a request that no server could get fails at once. A
@@ -67,6 +68,8 @@ pub(super) struct Topic {
     pub(super) exchange: String,
     pub(super) topic: String,
     pub(super) server: Option<String>,
+    /// The servers of a request to several ones.
+    pub(super) chosen: Option<Vec<String>>,
     pub(super) is_fanout: bool,
 }
 
@@ -80,6 +83,7 @@ impl Target {
             exchange: EXCHANGE.to_owned(),
             topic: topic.into(),
             server: None,
+            chosen: None,
             is_fanout: false,
         }))
     }
@@ -132,6 +136,39 @@ impl Target {
     pub fn server(self, server: impl Into<String>) -> Target {
         self.with_topic(|topic| {
             topic.server = Some(server.into());
+            topic.chosen = None;
+            topic.is_fanout = false;
+        })
+    }
+
+    /// Sends requests to the servers of the topic that have these names. Only casts and scatters
+    /// can do that. Names without a server are left out. The target of a queue ignores it, and so
+    /// does a server.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, rpc::{Client, Endpoint, Server, Target}};
+    ///
+    /// let broker = Broker::new();
+    /// let server = |name: &str, load: u32| {
+    ///     let endpoint = Endpoint::new().method("load", move |(): (), _| load);
+    ///     Server::new(&broker, Target::topic("hosts").server(name)).endpoint(endpoint).spawn()
+    /// };
+    /// let servers = [server("a", 3)?, server("b", 5)?, server("c", 7)?];
+    /// let client = Client::new(&broker, Target::topic("hosts").servers(["a", "c", "nowhere"]));
+    /// let loads: Result<Vec<u32>, _> = client.scatter("load", ())?.collect();
+    /// assert_eq!(loads?.iter().sum::<u32>(), 10);
+    /// # drop(servers);
+    /// # Ok::<(), leveret::rpc::RpcError>(())
+    /// ```
+    pub fn servers<I>(self, servers: I) -> Target
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let chosen = servers.into_iter().map(Into::into).collect();
+        self.with_topic(|topic| {
+            topic.chosen = Some(chosen);
             topic.is_fanout = false;
         })
     }
@@ -139,7 +176,10 @@ impl Target {
     /// Sends requests to all servers of the topic. Only casts and scatters can do that. The target
     /// of a queue ignores it, and so does a server.
     pub fn fanout(self) -> Target {
-        self.with_topic(|topic| topic.is_fanout = true)
+        self.with_topic(|topic| {
+            topic.chosen = None;
+            topic.is_fanout = true;
+        })
     }
 
     /// Sets the namespace of the requests. The default is none.
@@ -154,8 +194,9 @@ impl Target {
         self
     }
 
-    pub(super) fn is_fanout(&self) -> bool {
-        matches!(&self.place, Place::Topic(topic) if topic.is_fanout)
+    /// Whether a request may go to several servers.
+    pub(super) fn is_to_many(&self) -> bool {
+        matches!(&self.place, Place::Topic(topic) if topic.is_fanout || topic.chosen.is_some())
     }
 
     /// The queues that a server listens at.
@@ -172,13 +213,23 @@ impl Target {
         };
         topic.check()?;
         let shared = topic.queue(&topic.topic).auto_delete();
-        let own = topic.server.as_ref();
-        let own = own.map(|_| topic.queue(&topic.key()).auto_delete());
-        let fanout = Queue::temporary().bind(topic.fanout_exchange(), "");
-        Ok([Some(shared), own, Some(fanout)]
-            .into_iter()
-            .flatten()
-            .collect())
+        let own = topic.server.as_ref().map(|_| topic.own_queue());
+        let queues = [Some(shared), own, Some(topic.fanout_queue())];
+        Ok(queues.into_iter().flatten().collect())
+    }
+
+    /// The queues of a server that shares none with others: without that of the topic.
+    ///
+    /// # Errors
+    /// [`RpcError::InvalidTarget`].
+    pub(super) fn unshared_queues(&self) -> Result<Vec<Queue>, RpcError> {
+        match &self.place {
+            Place::Queue(_) => self.queues(),
+            Place::Topic(topic) => {
+                topic.check()?;
+                Ok(vec![topic.own_queue(), topic.fanout_queue()])
+            }
+        }
     }
 
     /// The text of the target in errors.
@@ -224,9 +275,24 @@ impl Topic {
     /// The routing key of requests.
     pub(super) fn key(&self) -> String {
         match &self.server {
-            Some(server) => format!("{}.{server}", self.topic),
+            Some(server) => self.key_of(server),
             None => self.topic.clone(),
         }
+    }
+
+    /// The routing key of the requests to a server.
+    pub(super) fn key_of(&self, server: &str) -> String {
+        format!("{}.{server}", self.topic)
+    }
+
+    /// The queue of the requests to this server only.
+    fn own_queue(&self) -> Queue {
+        self.queue(&self.key()).auto_delete()
+    }
+
+    /// A queue of the requests to all servers.
+    fn fanout_queue(&self) -> Queue {
+        Queue::temporary().bind(self.fanout_exchange(), "")
     }
 
     /// The queue of a routing key. An existing one is used, whatever its properties.

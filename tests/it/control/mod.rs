@@ -1,6 +1,12 @@
 //! Commands to named nodes, and their replies.
 
-use std::{sync::mpsc, thread, time::Duration};
+mod model;
+
+use std::{
+    sync::{Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use leveret::{
     Broker, Error,
@@ -90,14 +96,23 @@ fn a_second_node_of_the_same_name_is_an_error_until_the_first_ends() {
     for last in [third, elsewhere] {
         last.stop_and_drain(PATIENCE);
     }
-    let queues: usize = broker
-        .snapshot()
-        .unwrap()
-        .vhosts
-        .iter()
-        .map(|it| it.queues.len())
-        .sum();
-    assert_eq!(queues, 0);
+    assert_eq!(queues(&broker), 0);
+}
+
+/// The number of queues.
+fn queues(broker: &Broker) -> usize {
+    let vhosts = broker.snapshot().unwrap().vhosts;
+    vhosts.iter().map(|it| it.queues.len()).sum()
+}
+
+/// The number of commands that no node has begun.
+fn waiting(broker: &Broker) -> u64 {
+    let vhosts = broker.snapshot().unwrap().vhosts;
+    let queues = vhosts.iter().flat_map(|it| &it.queues);
+    queues
+        .map(|queue| queue.ready.messages + queue.unsettled.messages)
+        .sum::<u64>()
+        - 1
 }
 
 #[test]
@@ -195,13 +210,162 @@ fn a_cast_counts_the_nodes_and_waits_for_none() {
     assert_eq!(mailbox.cast(Nodes::all(), "tell", 1_u32).unwrap(), 0);
     let nodes = ["a", "b"].map(|name| node(name).spawn().unwrap());
     assert_eq!(mailbox.cast(Nodes::all(), "tell", 2_u32).unwrap(), 2);
-    assert_eq!(mailbox.cast(Nodes::named(["b"]), "tell", 3_u32).unwrap(), 2);
+    assert_eq!(mailbox.cast(Nodes::named(["b"]), "tell", 3_u32).unwrap(), 1);
+    assert_eq!(
+        mailbox.cast(Nodes::named([""; 0]), "tell", 4_u32).unwrap(),
+        0
+    );
+    assert_eq!(mailbox.cast(Nodes::named(["c"]), "tell", 5_u32).unwrap(), 0);
+    let pattern = mailbox.cast(Nodes::matching("?"), "tell", 6_u32);
+    assert_eq!(pattern.unwrap(), 2);
+    assert_eq!(
+        mailbox.cast(Nodes::matching("c"), "tell", 7_u32).unwrap(),
+        2
+    );
     for node in nodes {
         node.stop_and_drain(PATIENCE);
     }
     let mut seen: Vec<_> = seen.try_iter().collect();
     seen.sort_unstable();
-    assert_eq!(seen, [("a", 2), ("b", 2), ("b", 3)]);
+    assert_eq!(seen, [("a", 2), ("a", 6), ("b", 2), ("b", 3), ("b", 6)]);
+}
+
+/// A node that is busy with the command "wait" until the returned sender is dropped.
+fn busy(broker: &Broker, name: &str) -> (NodeHandle, mpsc::Sender<()>, mpsc::Receiver<u32>) {
+    let (free, is_free) = mpsc::channel::<()>();
+    let (begins, begun) = mpsc::channel();
+    let (sender, told) = mpsc::channel();
+    let is_free = Mutex::new(is_free);
+    let node = Node::new(broker, name)
+        .command("wait", move |(): (), _| {
+            begins.send(()).unwrap();
+            is_free.lock().unwrap().recv().unwrap_err();
+        })
+        .command("tell", move |number: u32, _| sender.send(number).unwrap());
+    let node = node.spawn().unwrap();
+    let mailbox = Mailbox::new(broker);
+    assert_eq!(mailbox.cast(Nodes::named([name]), "wait", ()).unwrap(), 1);
+    begun.recv().unwrap();
+    (node, free, told)
+}
+
+#[test]
+fn a_node_that_is_busy_keeps_no_one_waiting_who_names_others() {
+    let broker = Broker::new();
+    let (busy, free, _told) = busy(&broker, "busy");
+    let _other = node(&broker, "other").unwrap();
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    let others = Nodes::named(["other", "nowhere"]);
+    assert_eq!(names(&mailbox, others), ["other"]);
+    drop(free);
+    busy.stop_and_drain(PATIENCE);
+}
+
+#[test]
+fn a_command_that_is_cast_waits_for_its_node_and_one_with_a_reply_only_as_long_as_its_caller() {
+    let (broker, clock) = on_a_manual_clock();
+    let (busy, free, told) = busy(&broker, "busy");
+    let mailbox = Mailbox::new(&broker);
+    mailbox.cast(Nodes::all(), "tell", 7_u32).unwrap();
+    let mut replies = mailbox.gather::<()>(Nodes::all(), "tell", 8_u32).unwrap();
+    clock.advance(2 * SECOND);
+    assert_eq!(replies.next(), Some(Err(RpcError::Timeout)));
+    assert_eq!(replies.next(), None);
+    drop(mailbox.gather::<()>(Nodes::all(), "tell", 9_u32).unwrap());
+    drop(free);
+    busy.stop_and_drain(PATIENCE);
+    assert_eq!(told.iter().collect::<Vec<_>>(), [7]);
+}
+
+#[test]
+fn a_name_may_begin_like_the_queue_of_another_one() {
+    let broker = Broker::new();
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    let nodes = ["web", "nodes", "nodes.web"].map(|name| node(&broker, name).unwrap());
+    for name in ["web", "nodes", "nodes.web"] {
+        assert_eq!(mailbox.call::<String>(name, "name", ()).unwrap(), name);
+    }
+    assert_eq!(names(&mailbox, Nodes::all()), ["nodes", "nodes.web", "web"]);
+    drop(nodes);
+}
+
+#[test]
+fn a_name_that_cannot_be_one_is_refused() {
+    let broker = Broker::new();
+    for name in ["", "*", "worker.#"] {
+        let refused = Node::new(&broker, name).spawn().unwrap_err();
+        assert!(matches!(refused, RpcError::InvalidTarget(_)), "{refused}");
+    }
+    let long = Node::new(&broker, "x".repeat(256)).spawn().unwrap_err();
+    assert!(
+        matches!(long, RpcError::Broker(Error::InvalidName(_))),
+        "{long}"
+    );
+    assert_eq!(queues(&broker), 0);
+}
+
+#[test]
+fn a_node_that_is_stopped_gives_up_its_name_while_its_last_command_runs() {
+    let broker = Broker::new();
+    let (first, free, _told) = busy(&broker, "web");
+    first.stop();
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    let second = node(&broker, "web").unwrap();
+    assert_eq!(mailbox.call::<String>("web", "name", ()).unwrap(), "web");
+    drop(free);
+    assert_eq!(first.stop_and_drain(PATIENCE).worker.counts.acked, 1);
+    assert_eq!(names(&mailbox, Nodes::all()), ["web"]);
+    second.stop_and_drain(PATIENCE);
+    assert_eq!(queues(&broker), 0);
+}
+
+#[test]
+fn the_commands_of_a_node_that_ends_fail_at_once() {
+    let broker = Broker::new();
+    let (node, free, _told) = busy(&broker, "web");
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    thread::scope(|scope| {
+        let calling = scope.spawn(|| mailbox.call::<()>("web", "tell", 7_u32));
+        let gathering = || mailbox.gather::<()>(Nodes::all(), "tell", 8_u32).unwrap();
+        let gathering = scope.spawn(move || gathering().collect::<Vec<_>>());
+        while waiting(&broker) < 2 {
+            thread::yield_now();
+        }
+        drop(node);
+        assert_eq!(calling.join().unwrap(), Err(RpcError::ServerGone));
+        assert_eq!(gathering.join().unwrap(), [Err(RpcError::ServerGone)]);
+    });
+    drop(free);
+}
+
+#[test]
+fn a_node_that_a_command_is_not_for_does_not_look_at_its_arguments() {
+    let broker = Broker::new();
+    let number = Node::new(&broker, "number").command("set", |number: u32, _| number);
+    let text = Node::new(&broker, "text").command("set", |text: String, _| text);
+    let nodes = [number.spawn().unwrap(), text.spawn().unwrap()];
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    let set = |nodes| {
+        let replies = mailbox.gather::<u32>(nodes, "set", 7_u32).unwrap();
+        replies.map(|it| it.map(|it| it.result)).collect::<Vec<_>>()
+    };
+    assert_eq!(set(Nodes::matching("num*")), [Ok(Ok(7))]);
+    assert_eq!(set(Nodes::named(["number"])), [Ok(Ok(7))]);
+    let mut both = set(Nodes::all());
+    both.sort_by_key(Result::is_err);
+    assert_eq!(both[0], Ok(Ok(7)));
+    assert!(
+        matches!(&both[1..], [Err(RpcError::BadArguments(_))]),
+        "{both:?}"
+    );
+    // A reply of another type is an error of its own.
+    let replies = mailbox.gather::<u32>(Nodes::named(["text"]), "set", "a".to_owned());
+    let replies: Vec<_> = replies.unwrap().collect();
+    assert!(
+        matches!(&replies[..], [Err(RpcError::BadReply(_))]),
+        "{replies:?}"
+    );
+    drop(nodes);
 }
 
 #[test]
