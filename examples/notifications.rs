@@ -32,13 +32,12 @@ use serde_json::{Value, json};
 type Lines = mpsc::Sender<(Priority, String)>;
 
 /// A member of the pool: it tells of the notifications of local publishers.
-fn member(broker: &Broker, lines: &Lines) -> ListenerBuilder<Value> {
-    let filter = NotificationFilter::new().publisher_id("^local");
-    let filter = filter.expect("the pattern compiles");
+fn member(broker: &Broker, lines: &Lines) -> Result<ListenerBuilder<Value>> {
+    let filter = NotificationFilter::new().publisher_id("^local")?;
     let line =
         |it: &Notification<Value>| format!("{} {} {}", it.publisher_id, it.event_type, it.payload);
     let [infos, warnings, errors] = [(); 3].map(|()| lines.clone());
-    broker
+    let listener = broker
         .listener::<Value>()
         .pool("listener")
         .on_matching(Priority::Info, filter.clone(), move |it, _| {
@@ -53,7 +52,8 @@ fn member(broker: &Broker, lines: &Lines) -> ListenerBuilder<Value> {
         })
         .on_matching(Priority::Error, filter, move |it, _| {
             errors.send((it.priority, format!("Error: {}", line(it))))
-        })
+        });
+    Ok(listener)
 }
 
 fn main() -> Result {
@@ -65,8 +65,8 @@ fn main() -> Result {
 
     let (sender, lines) = mpsc::channel();
     let pool = [
-        member(&broker, &sender).spawn()?,
-        member(&broker, &sender).spawn()?,
+        member(&broker, &sender)?.spawn()?,
+        member(&broker, &sender)?.spawn()?,
     ];
     drop(sender);
     let seen = Arc::new(AtomicU64::new(0));

@@ -16,6 +16,7 @@ pub(crate) mod clock;
 pub(crate) mod completion;
 pub(crate) mod contained;
 pub(crate) mod keyed_list;
+pub(crate) mod regex;
 pub(crate) mod signal;
 pub(crate) mod sync;
 pub(crate) mod time_out;

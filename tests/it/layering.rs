@@ -78,7 +78,7 @@ const FOLDERS: &[Folder] = &[
         holds: "locks, waiting, clocks, timers, panics of user code",
         floors: &[
             never(&["catch_panic", "keyed_list", "sync"]),
-            may(&["contained", "user_drop"]),
+            may(&["contained", "regex", "user_drop"]),
             may(&["clock"]),
             may(&["waiter"]),
             may(&["block_on", "completion", "signal"]),

@@ -2,17 +2,7 @@
 
 use std::cell::Cell;
 
-use fancy_regex::{Regex, RegexBuilder};
-
-use crate::runtime::catch_panic::catch_panic;
-
-/// How often a match may go back and try another way. A look-around in a row of others needs the
-/// square of the length of a name, which is 65,025. The limit is reached within milliseconds.
-const MAX_STEPS: usize = 100_000;
-
-/// The limit of the size of a compiled pattern, in instructions. Its call of its own groups
-/// multiplies it.
-const MAX_INSTRUCTIONS: usize = 100_000;
+use crate::runtime::regex::Regex;
 
 /// After this many matches that took too many steps, a pattern is not tried again in the same pass.
 const MAX_UNFINISHED: u32 = 8;
@@ -30,17 +20,8 @@ impl Pattern {
     /// # Errors
     /// The fault of the pattern.
     pub(super) fn new(pattern: &str) -> Result<Self, String> {
-        let compile = || {
-            RegexBuilder::new(pattern)
-                .backtrack_limit(MAX_STEPS)
-                .max_prog_size(MAX_INSTRUCTIONS)
-                .build()
-        };
-        // The engine is not proven to be free of panics.
-        let compiled = catch_panic(compile).ok_or("it cannot be compiled")?;
-        let regex = compiled.map_err(|error| what_is_wrong(&error))?;
         Ok(Self {
-            regex,
+            regex: Regex::new(pattern)?,
             unfinished: Cell::new(0),
             unfinished_in_pass: Cell::new(0),
         })
@@ -58,10 +39,8 @@ impl Pattern {
     /// tried in this pass any more, is counted, and is none.
     pub(super) fn is_in(&self, name: &str) -> bool {
         let tried = self.unfinished_in_pass.get() < MAX_UNFINISHED;
-        let matched = tried
-            .then(|| catch_panic(|| self.regex.is_match(name)))
-            .flatten();
-        matched.and_then(Result::ok).unwrap_or_else(|| {
+        let matched = tried.then(|| self.regex.is_in(name)).flatten();
+        matched.unwrap_or_else(|| {
             self.unfinished.set(self.unfinished.get() + 1);
             if tried {
                 let unfinished = self.unfinished_in_pass.get() + 1;
@@ -74,13 +53,6 @@ impl Pattern {
     pub(super) fn unfinished(&self) -> u64 {
         self.unfinished.get()
     }
-}
-
-/// The last line of the parser's message. The lines before it mark the position.
-fn what_is_wrong(error: &fancy_regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! receiving belong to the handles that receive.
 
 mod codec;
+mod pattern;
 mod precondition;
 mod replies;
 mod rpc;
@@ -14,6 +15,7 @@ use std::{fmt, sync::Arc};
 
 pub use self::{
     codec::CodecError,
+    pattern::InvalidPattern,
     precondition::{Precondition, Resource},
     rpc::{RemoteError, RpcError},
     schedule::{InvalidCron, ScheduleError},
@@ -179,6 +181,9 @@ pub enum Error {
         /// The text of its error.
         fault: Arc<str>,
     },
+    /// A regular expression of a [filter](crate::notify::NotificationFilter) does not compile.
+    #[error(transparent)]
+    InvalidPattern(#[from] InvalidPattern),
     /// The system cannot start a thread.
     #[error("a thread cannot be started: {0}")]
     Thread(Arc<str>),
@@ -231,6 +236,7 @@ impl Error {
             | Error::BrokerDropped
             | Error::NoReplyTo
             | Error::NotificationDriver { .. }
+            | Error::InvalidPattern(_)
             | Error::Thread(_)
             | Error::Timeout
             | Error::PrefetchReached { .. }

@@ -188,7 +188,8 @@ impl<T: Serializable> NotifierBuilder<T> {
     }
 
     /// Keeps the notifications for those that listen later: in a queue for each topic and priority,
-    /// named as the routing key, with at most `limit` notifications. The oldest ones make room.
+    /// `<exchange>.<topic>.<priority>`, with at most `limit` notifications. The oldest ones make
+    /// room.
     ///
     /// A listener gets them that starts at the [backlog](super::StartAt::Backlog). The queues stay
     /// until they are deleted.
@@ -262,9 +263,13 @@ pub(super) fn routing_key(topic: &str, priority: Priority) -> String {
     format!("{topic}.{priority}")
 }
 
-/// The queue that keeps the notifications with a routing key.
+/// The name of the queue that keeps the notifications with a routing key.
+pub(super) fn backlog_name(exchange: &str, key: &str) -> String {
+    format!("{exchange}.{key}")
+}
+
 fn backlog(exchange: &Exchange, key: &str, limit: u64) -> Queue {
-    let queue = Queue::new(key).bind(exchange, key);
+    let queue = Queue::new(backlog_name(exchange.name(), key)).bind(exchange, key);
     queue.max_length(limit).overflow(Overflow::DropHead)
 }
 

@@ -1,19 +1,19 @@
 //! [`NotificationFilter`], which chooses notifications by their fields.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt};
 
-use fancy_regex::{Regex, RegexBuilder};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Notification;
 use crate::{
-    model::field_value::FieldTable,
+    model::{
+        error::InvalidPattern,
+        field_value::{FieldTable, plain_json},
+    },
     patterns::worker::{Context, HandlerError, HandlerResult, Settle},
+    runtime::{catch_panic::catch_panic, regex::Regex},
 };
-
-/// How often a match of a regular expression may go back and try another way.
-const MAX_STEPS: usize = 100_000;
 
 /// Chooses notifications by their fields. All conditions must hold; a filter without conditions
 /// chooses every notification.
@@ -47,7 +47,7 @@ const MAX_STEPS: usize = 100_000;
 /// notifier.error("order.failed", json!({"card": {"declined": true}, "amount": 100}))?;
 /// assert_eq!(alarms.recv().unwrap(), 100);
 /// # listener.stop();
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a filter chooses by `then` or `matches`"]
@@ -89,42 +89,13 @@ pub enum Condition {
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
 
-/// A regular expression of a filter does not compile.
-///
-/// # Examples
-/// ```
-/// use leveret::notify::NotificationFilter;
-///
-/// let error = NotificationFilter::new().publisher_id("(").unwrap_err();
-/// assert_eq!(error.pattern(), "(");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the regular expression '{pattern}' does not compile: {fault}")]
-pub struct InvalidPattern {
-    pattern: Arc<str>,
-    fault: Arc<str>,
-}
-
-impl InvalidPattern {
-    /// The regular expression.
-    pub fn pattern(&self) -> &str {
-        &self.pattern
-    }
-}
-
 fn compile(pattern: &str) -> Result<Regex, InvalidPattern> {
-    let compiled = RegexBuilder::new(pattern)
-        .backtrack_limit(MAX_STEPS)
-        .build();
-    compiled.map_err(|error| InvalidPattern {
-        pattern: pattern.into(),
-        fault: error.to_string().into(),
-    })
+    Regex::new(pattern).map_err(|fault| InvalidPattern::new(pattern, fault))
 }
 
 /// A match that takes too many steps is none.
 fn is_in(regex: &Regex, text: &str) -> bool {
-    regex.is_match(text).unwrap_or(false)
+    regex.is_in(text).unwrap_or(false)
 }
 
 impl Condition {
@@ -220,7 +191,8 @@ impl NotificationFilter {
 
     /// Asks for a field of the request context, which the notifier sets by
     /// [`with_context`](super::Notifier::with_context). `pointer` is a JSON pointer (RFC 6901),
-    /// such as `/user`.
+    /// such as `/user`. Numbers of all types are compared by value, a timestamp is a number of
+    /// seconds since 1970, and bytes are a text of hexadecimal digits.
     pub fn context(mut self, pointer: impl Into<String>, condition: impl Into<Condition>) -> Self {
         self.context.push(Field::new(pointer, condition));
         self
@@ -252,7 +224,7 @@ impl NotificationFilter {
         text(&self.publisher_id, &notification.publisher_id)
             && text(&self.event_type, &notification.event_type)
             && all(&self.metadata, || Some(metadata_of(notification)))
-            && all(&self.context, || serde_json::to_value(context?).ok())
+            && all(&self.context, || plain_json(context?))
             && self.holds_for_payload(&notification.payload)
     }
 
@@ -260,7 +232,7 @@ impl NotificationFilter {
         // Free-form payloads need no copy.
         match (payload as &dyn Any).downcast_ref::<Value>() {
             Some(value) => self.payload.iter().all(|field| field.holds(value)),
-            None => all(&self.payload, || serde_json::to_value(payload).ok()),
+            None => all(&self.payload, || json_of(payload)),
         }
     }
 
@@ -306,6 +278,11 @@ fn all(fields: &[Field], value: impl FnOnce() -> Option<Value>) -> bool {
         return true;
     }
     value().is_some_and(|value| fields.iter().all(|field| field.holds(&value)))
+}
+
+/// A value that cannot be serialized has no fields. A `Serialize` that panics is one that fails.
+fn json_of(value: &impl Serialize) -> Option<Value> {
+    catch_panic(|| serde_json::to_value(value).ok()).flatten()
 }
 
 fn metadata_of<T>(notification: &Notification<T>) -> Value {

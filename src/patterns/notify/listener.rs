@@ -28,7 +28,7 @@ impl<T: Serializable> Listener<T> {
     /// Runs the endpoints on threads of their own.
     ///
     /// # Errors
-    /// The errors of [`Worker::spawn`]. No endpoint runs then.
+    /// The errors of [`Worker::spawn`]. Endpoints that have started already are stopped.
     pub fn spawn(self) -> Result<ListenerHandle> {
         let workers = self.workers.into_iter().map(Worker::spawn);
         Ok(ListenerHandle {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::{
     Listener, Notification, NotificationFilter, Priority,
-    builder::{NOTIFICATIONS, routing_key},
+    builder::{NOTIFICATIONS, backlog_name, routing_key},
 };
 use crate::{
     handles::consumer::ConsumerBuilder,
@@ -58,7 +58,7 @@ use crate::{
 /// # notifier.error("order.lost", "8".to_owned())?;
 /// # let report = listener.stop_and_drain(Duration::from_secs(10));
 /// # assert!(report.endpoints.iter().all(|endpoint| endpoint.counts.acked == 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), leveret::Error>(())
 /// ```
 #[must_use = "a listener builder does nothing until its listener runs"]
 pub struct ListenerBuilder<T: Serializable> {
@@ -67,6 +67,7 @@ pub struct ListenerBuilder<T: Serializable> {
     topics: Vec<String>,
     pool: Option<String>,
     start_at: StartAt,
+    describe: Box<dyn Fn(Queue) -> Queue + Send>,
     endpoints: Vec<Endpoint<T>>,
 }
 
@@ -113,6 +114,7 @@ impl<T: Serializable> ListenerBuilder<T> {
             topics: Vec::new(),
             pool: None,
             start_at: StartAt::New,
+            describe: Box::new(|queue| queue),
             endpoints: Vec::new(),
         }
     }
@@ -153,6 +155,31 @@ impl<T: Serializable> ListenerBuilder<T> {
     /// Sets the first notifications of the listener. The default is [`StartAt::New`].
     pub fn start_at(mut self, start_at: StartAt) -> Self {
         self.start_at = start_at;
+        self
+    }
+
+    /// Sets further properties of the queues of the endpoints, such as a limit or a dead letter
+    /// exchange. The members of a pool need the same ones. It has no effect on the queues of the
+    /// [backlog](StartAt::Backlog), which the notifier declares.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Overflow, notify::Priority};
+    ///
+    /// let broker = leveret::Broker::new();
+    /// let dead = broker.consumer::<serde_json::Value>("dead")?;
+    /// let listener = broker.listener::<u32>().queues(|queue| {
+    ///     let queue = queue.max_length(1_000).overflow(Overflow::RejectPublish);
+    ///     queue.dead_letter_exchange("").dead_letter_routing_key("dead")
+    /// });
+    /// let listener = listener.on(Priority::Info, |_, _| Err::<(), _>("it fails")).spawn()?;
+    /// broker.notifier::<u32>("shop").build()?.info("order.paid", 7)?;
+    /// assert_eq!(dead.recv()?["payload"], 7);
+    /// # listener.stop();
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn queues(mut self, describe: impl Fn(Queue) -> Queue + Send + 'static) -> Self {
+        self.describe = Box::new(describe);
         self
     }
 
@@ -213,6 +240,9 @@ impl<T: Serializable> ListenerBuilder<T> {
     /// - [`Error::NotAllowed`] if there is no endpoint, two have the same name, one has no
     ///   priority, or a pool is to start at the backlog.
     /// - The errors of the connection, if it is closed.
+    ///
+    /// # Panics
+    /// If a closure of [`queues`](Self::queues) or [`endpoint`](Self::endpoint) does.
     pub fn build(mut self) -> Result<Listener<T>> {
         let connection = self.connection.clone()?;
         if self.topics.is_empty() {
@@ -251,10 +281,12 @@ impl<T: Serializable> ListenerBuilder<T> {
         endpoint: &Endpoint<T>,
     ) -> ConsumerBuilder<Notification<T>> {
         let consumer = |queue| ConsumerBuilder::new(Ok(connection.clone()), queue);
-        let mut keys = self.keys(endpoint);
-        if let (StartAt::Backlog, Some(first)) = (self.start_at, keys.next()) {
-            let others = keys.map(Queue::existing);
-            return others.fold(consumer(Queue::existing(first)), ConsumerBuilder::also);
+        let kept = self
+            .keys(endpoint)
+            .map(|key| backlog_name(&self.exchange, &key));
+        let mut kept = kept.map(Queue::existing);
+        if let (StartAt::Backlog, Some(first)) = (self.start_at, kept.next()) {
+            return kept.fold(consumer(first), ConsumerBuilder::also);
         }
         let queue = match &self.pool {
             Some(pool) => {
@@ -262,6 +294,7 @@ impl<T: Serializable> ListenerBuilder<T> {
             }
             None => Queue::temporary(),
         };
+        let queue = (self.describe)(queue);
         let keys = self.keys(endpoint);
         consumer(keys.fold(queue, |queue, key| queue.bind(exchange, key)))
     }

@@ -19,7 +19,7 @@
 //! notifier.info("my_type", json!({"content": "Hello World"}))?;
 //! let report = listener.stop_and_drain(std::time::Duration::from_secs(10));
 //! assert_eq!(report.endpoints[0].counts.acked, 1);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), leveret::Error>(())
 //! ```
 //!
 //! | oslo.messaging | here |
@@ -53,7 +53,7 @@ pub use self::{
     builder::NotifierBuilder,
     driver::{Driver, DriverError, DriverResult, MemoryDriver, NoopDriver},
     error::NotifyError,
-    filter::{Condition, InvalidPattern, NotificationFilter, Pattern},
+    filter::{Condition, NotificationFilter, Pattern},
     listener::{Listener, ListenerHandle, ListenerReport},
     listener_builder::{ListenerBuilder, StartAt},
     notification::{InvalidNotificationId, Notification, NotificationId},
@@ -61,3 +61,4 @@ pub use self::{
     priority::{Priority, UnknownPriority},
     route::Route,
 };
+pub use crate::model::error::InvalidPattern;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     handles::producer::{Producer, PublishError, Published},
-    message::{outgoing::Message, payload::Serializable},
+    message::{headers::cc_bcc::CC, outgoing::Message, payload::Serializable},
     model::{
         error::Error,
         field_value::{FieldTable, FieldValue},
@@ -75,9 +75,6 @@ pub(super) struct Core<T: 'static> {
     pub(super) best_effort: bool,
     pub(super) failures: AtomicU64,
 }
-
-/// The header with further routing keys of a message.
-const CC: &str = "CC";
 
 impl<T: Serializable> Notifier<T> {
     pub(super) fn new(
@@ -276,14 +273,17 @@ impl<T: Serializable> Notifier<T> {
         let failed = failed.collect();
         let routes = &core.routes;
         let is_routed = || routes.is_empty() || routes.iter().any(|it| it.takes(&notification));
-        let producer = self.producer.as_ref().filter(|_| is_routed());
-        let sending = producer.map(|producer| Sending {
+        let Some(producer) = self.producer.as_ref().filter(|_| is_routed()) else {
+            drop_user_value(notification);
+            return (None, failed);
+        };
+        let sending = Sending {
             producer,
             keys: &core.keys[priority as usize],
             context,
             notification,
-        });
-        (sending, failed)
+        };
+        (Some(sending), failed)
     }
 
     fn end(

@@ -174,3 +174,33 @@ fn drivers_that_panic_when_they_are_dropped_harm_nobody() {
     notifier.info("e", 7).unwrap();
     drop(notifier);
 }
+
+#[test]
+fn a_payload_that_panics_when_it_is_dropped_harms_no_notification_that_goes_nowhere() {
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the drop of a payload");
+        }
+    }
+    let broker = Broker::new();
+    let notifier = broker.notifier::<Bomb>("p").without_broker();
+    let notifier = notifier.driver("failing", |_: &Notification<Bomb>| Err("no connection"));
+    let error = notifier.build().unwrap().info("e", Bomb).unwrap_err();
+    assert_eq!(error.drivers().count(), 1);
+    let routed = broker
+        .notifier::<Bomb>("p")
+        .route(Route::new().event("other"));
+    assert_eq!(routed.build().unwrap().info("e", Bomb).unwrap().routed, 0);
+    assert_eq!(
+        broker
+            .notifier("p")
+            .build()
+            .unwrap()
+            .info("e", Bomb)
+            .unwrap()
+            .routed,
+        0
+    );
+}

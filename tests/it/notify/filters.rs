@@ -1,7 +1,7 @@
 //! Conditions on the fields of notifications.
 
 use leveret::{
-    Broker, FieldTable,
+    Broker, Error, FieldTable, FieldValue,
     notify::{Condition, MemoryDriver, Notification, NotificationFilter, Priority},
 };
 use serde_json::{Value, json};
@@ -131,11 +131,103 @@ fn the_context_and_the_metadata_have_conditions_too() {
 }
 
 #[test]
+fn the_fields_of_a_context_are_compared_by_their_values() {
+    let it = notification(Value::Null);
+    let mut inner = FieldTable::new();
+    inner.insert("level", FieldValue::UnsignedOctet(3));
+    let mut context = FieldTable::new();
+    context.insert("small", FieldValue::Short(-7));
+    context.insert("large", i64::MAX);
+    context.insert("share", 0.5);
+    context.insert("inner", FieldValue::Table(inner));
+    context.insert("roles", vec![FieldValue::from("a"), FieldValue::from("b")]);
+    context.insert("since", FieldValue::Timestamp(5));
+    context.insert(
+        "price",
+        FieldValue::Decimal {
+            scale: 2,
+            value: -150,
+        },
+    );
+    context.insert("key", FieldValue::Bytes(vec![1, 255]));
+    context.insert("none", FieldValue::Void);
+    let cases: [(&str, Condition, bool); 15] = [
+        ("/since", 5.into(), true),
+        ("/price", (-1.5).into(), true),
+        ("/price", Condition::at_least(0), false),
+        ("/key", "01ff".into(), true),
+        ("/none", Value::Null.into(), true),
+        ("/none", false.into(), false),
+        ("/small", (-7).into(), true),
+        ("/small", Condition::at_most(-8), false),
+        ("/large", i64::MAX.into(), true),
+        ("/large", (i64::MAX - 1).into(), false),
+        ("/share", 0.5.into(), true),
+        ("/inner/level", Condition::at_least(3), true),
+        ("/inner/level", 4.into(), false),
+        ("/roles/1", "b".into(), true),
+        ("/roles/2", Condition::Exists, false),
+    ];
+    for (pointer, condition, expected) in cases {
+        let text = format!("{pointer}: {condition:?}");
+        let filter = NotificationFilter::new().context(pointer, condition);
+        assert_eq!(filter.matches(&it, Some(&context)), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_payload_whose_serialization_panics_meets_no_condition() {
+    #[derive(Clone, serde::Deserialize)]
+    struct Bomb;
+    impl serde::Serialize for Bomb {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            panic!("the serialization of a payload");
+        }
+    }
+    let broker = Broker::new();
+    let memory = MemoryDriver::<Bomb>::default();
+    let notifier = broker.notifier("shop").driver("memory", memory.clone());
+    notifier.build().unwrap().info("order.paid", Bomb).unwrap();
+    let it = memory.take().remove(0);
+    assert!(
+        !NotificationFilter::new()
+            .payload("", Condition::Exists)
+            .matches(&it, None)
+    );
+    assert!(
+        NotificationFilter::new()
+            .publisher_id("shop")
+            .unwrap()
+            .matches(&it, None)
+    );
+}
+
+#[test]
+fn an_invalid_pattern_is_an_error_of_the_crate() {
+    fn filter(pattern: &str) -> leveret::Result<NotificationFilter> {
+        Ok(NotificationFilter::new().publisher_id(pattern)?)
+    }
+    assert!(filter("^local").is_ok());
+    let error = filter("(").unwrap_err();
+    assert!(matches!(&error, Error::InvalidPattern(it) if it.pattern() == "("));
+    assert_eq!(error.reply_code(), None);
+    assert!(
+        error
+            .to_string()
+            .starts_with("the regular expression '(' does not compile")
+    );
+}
+
+#[test]
 fn a_filter_that_does_not_compile_says_so_and_a_match_that_takes_too_long_is_none() {
     let error = NotificationFilter::new().event_type("a(b").unwrap_err();
     assert_eq!(error.pattern(), "a(b");
     assert!(error.to_string().contains("does not compile"), "{error}");
     assert!(Condition::matches("[").is_err());
+    // A small text, and a large pattern.
+    let calls = (0..30).map(|at| format!(r"(?<g{at}>\g<g{0}>\g<g{0}>)", at + 1));
+    let growing = format!("{}(?<g30>(?=a)a)", calls.collect::<String>());
+    assert!(Condition::matches(&growing).is_err());
     // Each way of dividing the text is tried, with a reference that never matches.
     let hard = Condition::matches(r"^(a|a)*\1b$").unwrap();
     let it = notification(json!("a".repeat(40)));

@@ -6,8 +6,9 @@ use std::{
 };
 
 use leveret::{
-    Broker, Error, Exchange, Queue,
-    notify::{ListenerBuilder, NotificationFilter, Priority, StartAt},
+    Backoff, Broker, Error, Exchange, Overflow, Queue,
+    middleware::Retry,
+    notify::{ListenerBuilder, Notification, NotificationFilter, Priority, StartAt},
     worker::Settle,
 };
 
@@ -34,7 +35,7 @@ fn seen_by(seen: &Seen, name: &str) -> Vec<u32> {
     own.map(|(_, payload)| *payload).collect()
 }
 
-fn queues(broker: &Broker) -> Vec<String> {
+pub(super) fn queues(broker: &Broker) -> Vec<String> {
     let vhosts = broker.snapshot().unwrap().vhosts;
     let queues = vhosts.iter().flat_map(|vhost| &vhost.queues);
     queues.map(|queue| queue.name.to_string()).collect()
@@ -185,6 +186,108 @@ fn those_who_start_at_the_backlog_share_what_was_stored_within_its_limit() {
 }
 
 #[test]
+fn what_a_notifier_keeps_outlives_it_and_goes_to_no_other_exchange() {
+    let broker = Broker::new();
+    let keep = |exchange: &str, number| {
+        let notifier = broker.notifier::<u32>("p").exchange(exchange).topic("t");
+        let notifier = notifier.store_and_forward(10).build().unwrap();
+        assert_eq!(notifier.info("e", number).unwrap().routed, 1);
+    };
+    keep("a", 1);
+    keep("b", 2);
+    let seen = Seen::default();
+    let late = broker.listener::<u32>().exchange("a").topic("t");
+    let late = noting(late.start_at(StartAt::Backlog), "late", &seen);
+    late.spawn().unwrap().stop_and_drain(PATIENCE);
+    assert_eq!(seen_by(&seen, "late"), [1]);
+    let left = broker.snapshot().unwrap().vhosts.remove(0).queues;
+    let left: Vec<_> = left.iter().filter(|it| it.ready.messages > 0).collect();
+    assert_eq!(
+        left.iter().map(|it| &*it.name).collect::<Vec<_>>(),
+        ["b.t.info"]
+    );
+}
+
+#[test]
+fn the_queues_of_endpoints_have_the_properties_that_the_listener_describes() {
+    let broker = Broker::new();
+    let dead = broker.consumer::<Notification<u32>>("dead").unwrap();
+    let (sender, tries) = mpsc::channel();
+    let (free, is_free) = mpsc::channel::<()>();
+    let is_free = Mutex::new(is_free);
+    let listener = broker.listener::<u32>().pool("p").queues(|queue| {
+        let queue = queue.max_length(1).overflow(Overflow::RejectPublish);
+        queue
+            .dead_letter_exchange("")
+            .dead_letter_routing_key("dead")
+    });
+    let listener = listener.endpoint("e", [Priority::Info], move |worker| {
+        let retry = Retry::new(Backoff::new(Duration::ZERO).max_attempts(3));
+        worker.prefetch(1).middleware(retry).handler(move |it, _| {
+            sender.send(it.payload).unwrap();
+            let _ = is_free.lock().unwrap().recv();
+            Err::<(), _>("it fails")
+        })
+    });
+    let listener = listener.spawn().unwrap();
+    let notifier = broker.notifier::<u32>("p").build().unwrap();
+    notifier.info("e", 1).unwrap();
+    assert_eq!(tries.recv().unwrap(), 1);
+    notifier.info("e", 2).unwrap(); // it is ready
+    let full = notifier.info("e", 3).unwrap_err();
+    assert!(matches!(full.broker(), Some(Error::Refused { .. })));
+    drop(free);
+    let dead = [(); 2].map(|()| dead.recv().unwrap());
+    let mut numbers = dead.each_ref().map(|it| it.payload);
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2]);
+    drop(dead);
+    listener.stop_and_drain(PATIENCE);
+    assert_eq!(tries.iter().count(), 5, "each is tried three times");
+}
+
+#[test]
+fn a_batch_of_a_member_that_ends_goes_to_another_one() {
+    let broker = Broker::new();
+    let seen = Seen::default();
+    let (sender, batches) = mpsc::channel();
+    let member = |name: &'static str, most: usize| {
+        let (seen, sender) = (Arc::clone(&seen), sender.clone());
+        let listener = broker.listener::<u32>().pool("p");
+        let listener = listener.endpoint("all", Priority::ALL, move |worker| {
+            // Nothing but the end of the listener ends a batch that is not full.
+            worker.batch(most, Duration::MAX).handler(move |batch| {
+                let payloads = batch.iter().map(|it| (name.to_owned(), it.payload));
+                seen.lock().unwrap().extend(payloads);
+                sender.send(batch.iter().count()).unwrap();
+            })
+        });
+        listener.spawn().unwrap()
+    };
+    let notifier = broker.notifier::<u32>("p").build().unwrap();
+    let all: Vec<_> = (0..20).collect();
+    for is_stopped in [true, false] {
+        seen.lock().unwrap().clear();
+        let first = member("first", 100);
+        for number in &all {
+            assert_eq!(notifier.info("e", *number).unwrap().routed, 1);
+        }
+        let second = member("second", 20);
+        if is_stopped {
+            first.stop();
+        }
+        drop(first);
+        assert_eq!(batches.recv().unwrap(), 20);
+        second.stop_and_drain(PATIENCE);
+        let mut numbers = seen_by(&seen, "second");
+        numbers.sort_unstable();
+        assert_eq!(numbers, all);
+        assert_eq!(seen_by(&seen, "first"), [0; 0]);
+    }
+    assert_eq!(queues(&broker), [""; 0]);
+}
+
+#[test]
 fn a_listener_in_a_task_ends_when_it_is_stopped() {
     let broker = Broker::new();
     let seen = Seen::default();
@@ -272,7 +375,9 @@ fn the_notifications_of_others_are_filtered_and_acknowledged() {
 #[test]
 fn a_listener_in_a_task_reports_an_endpoint_that_does_not_start() {
     let broker = Broker::new();
-    broker.declare(&Queue::new("notifications.info")).unwrap();
+    broker
+        .declare(&Queue::new("notifications.notifications.info"))
+        .unwrap();
     let listener = broker.listener::<u32>().start_at(StartAt::Backlog);
     let listener = listener
         .on(Priority::Info, |_, _| ())

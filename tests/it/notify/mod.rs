@@ -3,4 +3,5 @@
 mod drivers;
 mod filters;
 mod listeners;
+mod model;
 mod notifiers;

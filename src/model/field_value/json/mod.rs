@@ -5,6 +5,8 @@
 //! tag stands first, so that the reader knows the type of the value behind it. A nested table with
 //! a key `$type` is tagged as well.
 
+mod plain;
+
 use std::fmt;
 
 use serde::{
@@ -13,6 +15,7 @@ use serde::{
     ser::{self, SerializeMap, SerializeStruct},
 };
 
+pub(crate) use self::plain::plain_json;
 use super::{
     FieldTable, FieldValue, TableTooDeep,
     text::{decimal_text, hex_text},
