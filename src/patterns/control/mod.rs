@@ -47,7 +47,7 @@ mod node;
 pub use self::{
     command::{CommandError, NodeReply, Nodes},
     mailbox::{Mailbox, NodeReplies},
-    node::{Node, NodeHandle},
+    node::Node,
 };
 
 /// The exchange of commands if no other is given, and the topic of the nodes in it.

@@ -1,6 +1,6 @@
 //! [`Node`], the part of a program that takes commands.
 
-use std::{any, convert::Infallible, fmt, time::Duration};
+use std::{any, convert::Infallible, fmt, future::Future};
 
 use super::{
     CONTROL, NODES,
@@ -46,6 +46,7 @@ pub struct Node {
     exchange: String,
     name: String,
     endpoint: Endpoint,
+    concurrency: usize,
 }
 
 impl Node {
@@ -56,6 +57,7 @@ impl Node {
             exchange: CONTROL.to_owned(),
             name: name.into(),
             endpoint: Endpoint::new(),
+            concurrency: 1,
         }
     }
 
@@ -102,23 +104,112 @@ impl Node {
         self
     }
 
-    /// Takes commands on a thread of its own.
+    /// Adds a command that returns a future, and cannot fail. A node in a
+    /// [task](Self::run_async) goes on with other commands meanwhile, if its
+    /// [`concurrency`](Self::concurrency) allows it.
+    pub fn command_async<A, R, F>(
+        self,
+        name: impl Into<String>,
+        function: impl Fn(A, Context<'static>) -> F + Send + Sync + 'static,
+    ) -> Node
+    where
+        A: Serializable,
+        R: Serializable,
+        F: Future<Output = R> + Send + 'static,
+    {
+        self.try_command_async(name, move |arguments, context| {
+            let replying = function(arguments, context);
+            async move { Ok::<R, Infallible>(replying.await) }
+        })
+    }
+
+    /// Adds a command that returns a future, and may fail.
+    pub fn try_command_async<A, R, E, F>(
+        mut self,
+        name: impl Into<String>,
+        function: impl Fn(A, Context<'static>) -> F + Send + Sync + 'static,
+    ) -> Node
+    where
+        A: Serializable,
+        R: Serializable,
+        E: fmt::Display + 'static,
+        F: Future<Output = Result<R, E>> + Send + 'static,
+    {
+        let node = self.name.clone();
+        let method = move |arguments, context| {
+            let node = node.clone();
+            let replying = function(arguments, context);
+            async move {
+                Answer {
+                    node,
+                    result: replying.await.map_err(|error| error_of(&error)),
+                }
+            }
+        };
+        self.endpoint = self.endpoint.method_async(name, method);
+        self
+    }
+
+    /// Sets the number of commands that run at the same time, as
+    /// [`Server::concurrency`](crate::rpc::Server::concurrency) does. The default is 1.
+    pub fn concurrency(mut self, concurrency: usize) -> Node {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// The server that takes the commands.
+    fn server(self) -> Result<Server, RpcError> {
+        let target = Target::topic(NODES).exchange(self.exchange);
+        let server = Server::new(&self.connection?, target.server(&self.name));
+        let name = self.name;
+        Ok(server
+            .endpoint(self.endpoint)
+            .concurrency(self.concurrency)
+            .access(move |context| is_meant(context, &name))
+            .exclusive())
+    }
+
+    /// Takes commands on threads of its own, as many as its [`concurrency`](Self::concurrency).
+    ///
+    /// The name is free again as soon as the node is stopped, while its last command runs.
     ///
     /// # Errors
+    /// - [`RpcError::InvalidTarget`] if the name or the exchange is empty or has a wildcard.
     /// - [`RpcError::DuplicateMethod`] if two commands have the same name.
     /// - [`RpcError::Broker`] with [`Error::AccessRefused`](crate::Error::AccessRefused) if there
     ///   is a node of this name, and with the other errors of the broker.
-    pub fn spawn(self) -> Result<NodeHandle, RpcError> {
-        let target = Target::topic(NODES).exchange(self.exchange);
-        let name = self.name.clone();
-        let server = Server::new(&self.connection?, target.server(&self.name))
-            .endpoint(self.endpoint)
-            .access(move |context| is_meant(context, &name))
-            .exclusive();
-        Ok(NodeHandle {
-            server: server.spawn()?,
-            name: self.name,
-        })
+    pub fn spawn(self) -> Result<ServerHandle, RpcError> {
+        self.server()?.spawn()
+    }
+
+    /// Takes commands in the task that polls this future, as
+    /// [`Server::run_async`](crate::rpc::Server::run_async) does. The node is there from the call
+    /// on.
+    ///
+    /// # If dropped
+    /// The node ends, and its commands are dropped.
+    ///
+    /// # Errors
+    /// Those of [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::control::{Mailbox, Node};
+    /// use futures_lite::future;
+    ///
+    /// let broker = leveret::Broker::new();
+    /// let node = Node::new(&broker, "web").command_async("double", |number: u32, _| async move {
+    ///     number * 2 // any async code
+    /// });
+    /// let running = node.run_async();
+    /// let mailbox = Mailbox::new(&broker);
+    /// let calling = mailbox.call_async::<u32>("web", "double", 21_u32);
+    /// let ended = async { running.await.map(|_| 0) };
+    /// assert_eq!(future::block_on(future::or(calling, ended)), Ok(42));
+    /// ```
+    pub fn run_async(self) -> impl Future<Output = Result<ServerReport, RpcError>> + Send + use<> {
+        let started = self.server().map(Server::run_async);
+        async move { started?.await }
     }
 }
 
@@ -129,45 +220,10 @@ fn error_of<E: fmt::Display>(error: &E) -> CommandError {
     }
 }
 
-/// A node that takes commands.
-///
-/// # If dropped
-/// The node ends, as by [`stop`](Self::stop).
-#[must_use = "a node that is dropped takes no more commands"]
-pub struct NodeHandle {
-    server: ServerHandle,
-    name: String,
-}
-
-impl NodeHandle {
-    /// The name of the node.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Stops the node. A command that runs goes on to its end. The name is free from now on.
-    pub fn stop(&self) {
-        self.server.stop();
-    }
-
-    /// Handles the commands that wait, and stops the node then, or when the deadline has passed.
-    pub fn stop_and_drain(self, deadline: Duration) -> ServerReport {
-        self.server.stop_and_drain(deadline)
-    }
-}
-
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
             .field("exchange", &self.exchange)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for NodeHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NodeHandle")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

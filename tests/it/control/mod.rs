@@ -10,14 +10,14 @@ use std::{
 
 use leveret::{
     Broker, Error,
-    control::{CommandError, Mailbox, Node, NodeHandle, Nodes},
-    rpc::RpcError,
+    control::{CommandError, Mailbox, Node, Nodes},
+    rpc::{RpcError, ServerHandle},
 };
 
 use crate::common::{PATIENCE, SECOND, block_on, connect, on_a_manual_clock};
 
 /// A node that tells its name, with an error for odd numbers and a panic for 13.
-fn node(broker: &Broker, name: &'static str) -> Result<NodeHandle, RpcError> {
+fn node(broker: &Broker, name: &'static str) -> Result<ServerHandle, RpcError> {
     Node::new(broker, name)
         .command("name", move |(): (), _| name.to_owned())
         .try_command("half", |number: u32, _| match number {
@@ -89,7 +89,6 @@ fn a_second_node_of_the_same_name_is_an_error_until_the_first_ends() {
     );
     let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
     assert_eq!(mailbox.call::<String>("web", "name", ()).unwrap(), "web");
-    assert_eq!(first.name(), "web");
     first.stop_and_drain(PATIENCE);
     let third = node(&broker, "web").unwrap();
     assert_eq!(mailbox.call::<String>("web", "name", ()).unwrap(), "web");
@@ -231,7 +230,7 @@ fn a_cast_counts_the_nodes_and_waits_for_none() {
 }
 
 /// A node that is busy with the command "wait" until the returned sender is dropped.
-fn busy(broker: &Broker, name: &str) -> (NodeHandle, mpsc::Sender<()>, mpsc::Receiver<u32>) {
+fn busy(broker: &Broker, name: &str) -> (ServerHandle, mpsc::Sender<()>, mpsc::Receiver<u32>) {
     let (free, is_free) = mpsc::channel::<()>();
     let (begins, begun) = mpsc::channel();
     let (sender, told) = mpsc::channel();
@@ -385,4 +384,41 @@ fn nodes_and_mailboxes_of_a_closed_connection_say_so() {
     drop(node);
     broker.shutdown(Duration::ZERO).unwrap();
     assert!(closed(Node::new(&broker, "web").spawn().unwrap_err()));
+}
+
+#[test]
+fn a_node_in_a_task_runs_several_commands_at_a_time() {
+    let broker = Broker::new();
+    let (free, is_free) = mpsc::channel::<()>();
+    let node = Node::new(&broker, "web").concurrency(2);
+    let is_free = Mutex::new(is_free);
+    let node = node
+        .try_command_async(
+            "wait",
+            |(): (), context: leveret::rpc::Context<'static>| async move {
+                context.stop_signal().wait_async().await;
+                Err::<u32, _>("stopped")
+            },
+        )
+        .command_async("free", |number: u32, _| async move { number })
+        .command("block", move |(): (), _| {
+            let _ = is_free.lock().unwrap().recv();
+        });
+    let running = node.run_async();
+    let second = Node::new(&broker, "web").run_async();
+    let refused = block_on(second).unwrap_err();
+    assert!(matches!(refused, RpcError::Broker(Error::AccessRefused(_))));
+    let running = thread::spawn(|| block_on(running));
+    let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
+    let waiting = {
+        let mailbox = mailbox.clone();
+        thread::spawn(move || mailbox.call::<u32>("web", "wait", ()))
+    };
+    assert_eq!(mailbox.call::<u32>("web", "free", 7_u32).unwrap(), 7);
+    drop(free);
+    mailbox.call::<()>("web", "block", ()).unwrap();
+    let report = broker.shutdown(Duration::ZERO).unwrap();
+    drop(report);
+    assert!(waiting.join().unwrap().is_err());
+    running.join().unwrap().unwrap();
 }

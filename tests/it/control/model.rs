@@ -11,8 +11,8 @@ use std::{
 
 use leveret::{
     Broker, Error,
-    control::{Mailbox, Node, NodeHandle, Nodes},
-    rpc::RpcError,
+    control::{Mailbox, Node, Nodes},
+    rpc::{RpcError, ServerHandle},
 };
 use proptest::{collection::vec, prelude::*, sample::subsequence};
 
@@ -121,7 +121,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// How often each node was called by each command.
 type Calls = Arc<[AtomicUsize; NAMES.len()]>;
 
-fn node(broker: &Broker, place: usize, calls: &Calls) -> Result<NodeHandle, RpcError> {
+fn node(broker: &Broker, place: usize, calls: &Calls) -> Result<ServerHandle, RpcError> {
     let counted = |command: Command| {
         let calls = Arc::clone(calls);
         move |(): (), _: &leveret::rpc::Context<'_>| {
@@ -155,7 +155,7 @@ fn text_of(command: Command, place: usize) -> Result<usize, String> {
     }
 }
 
-fn end(node: NodeHandle, end: End) {
+fn end(node: ServerHandle, end: End) {
     match end {
         End::Drop => drop(node),
         End::Stop => {
@@ -175,7 +175,7 @@ proptest! {
         let mailbox = Mailbox::new(&broker).timeout(PATIENCE);
         let calls = Calls::default();
         let mut expected_calls = [0; NAMES.len()];
-        let mut nodes: BTreeMap<usize, NodeHandle> = BTreeMap::new();
+        let mut nodes: BTreeMap<usize, ServerHandle> = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Join(place) => match node(&broker, place, &calls) {
