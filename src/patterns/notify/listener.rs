@@ -8,7 +8,6 @@ use crate::{
     message::payload::Serializable,
     model::error::{Error, Result},
     patterns::worker::{StopHandle, Worker, WorkerHandle, WorkerReport},
-    runtime::block_on::block_on,
 };
 
 use super::Notification;
@@ -126,6 +125,19 @@ impl ListenerHandle {
         }
     }
 
+    /// Waits until the endpoints have ended, at most `timeout` of the broker's clock.
+    ///
+    /// # Errors
+    /// Returns the handle if an endpoint has not ended in time.
+    pub fn join_timeout(self, timeout: Duration) -> Result<ListenerReport, ListenerHandle> {
+        let workers = &self.workers;
+        let deadline = workers.first().and_then(|worker| worker.deadline(timeout));
+        match workers.iter().all(|worker| worker.ends_by(deadline)) {
+            true => Ok(self.join()),
+            false => Err(self),
+        }
+    }
+
     /// Same as [`join`](Self::join), for a task.
     pub async fn join_async(self) -> ListenerReport {
         let workers = self.workers.into_iter().map(WorkerHandle::join_async);
@@ -135,9 +147,19 @@ impl ListenerHandle {
     }
 
     /// Lets the endpoints work off their queues, and stops them then, or when the deadline has
-    /// passed, as [`WorkerHandle::stop_and_drain`] does.
+    /// passed, as [`WorkerHandle::stop_and_drain`] does. A notification that is sent meanwhile may
+    /// go with the queues: stop the notifiers first.
     pub fn stop_and_drain(self, deadline: Duration) -> ListenerReport {
-        block_on(self.stop_and_drain_async(deadline))
+        let workers = &self.workers;
+        workers
+            .iter()
+            .for_each(|worker| worker.begin_drain(deadline));
+        // They have the same clock.
+        let deadline = workers.first().and_then(|worker| worker.deadline(deadline));
+        let ends = workers.iter().map(|worker| worker.end_drain(deadline));
+        ListenerReport {
+            endpoints: ends.collect(),
+        }
     }
 
     /// Same as [`stop_and_drain`](Self::stop_and_drain), for a task.

@@ -9,7 +9,7 @@ use super::{
     core::Shared,
     report::{WorkerEnd, WorkerReport},
 };
-use crate::runtime::waiter;
+use crate::runtime::{clock::Deadline, waiter};
 
 /// A worker that runs on threads of its own.
 ///
@@ -79,14 +79,20 @@ impl WorkerHandle {
     /// # Errors
     /// Returns the handle if the worker has not ended in time.
     pub fn join_timeout(self, timeout: Duration) -> Result<WorkerReport, WorkerHandle> {
-        let deadline = self.shared.time.deadline(timeout);
-        match waiter::wait(&self.shared.ended, deadline) {
-            Some(()) => {
-                self.shared.join_threads();
-                Ok(self.shared.report())
-            }
-            None => Err(self),
+        match self.ends_by(self.deadline(timeout)) {
+            true => Ok(self.join()),
+            false => Err(self),
         }
+    }
+
+    /// The instant after this time.
+    pub(in crate::patterns) fn deadline(&self, timeout: Duration) -> Option<Deadline<'_>> {
+        self.shared.time.deadline(timeout)
+    }
+
+    /// Waits until the worker has ended. Returns whether that was in time.
+    pub(in crate::patterns) fn ends_by(&self, deadline: Option<Deadline<'_>>) -> bool {
+        waiter::wait(&self.shared.ended, deadline).is_some()
     }
 
     /// Same as [`join`](Self::join), for a task.
@@ -104,11 +110,20 @@ impl WorkerHandle {
     /// run at the deadline see the [stop signal](super::Context::stop_signal), and the call does
     /// not wait for them.
     pub fn stop_and_drain(self, deadline: Duration) -> WorkerReport {
+        self.begin_drain(deadline);
+        self.end_drain(self.deadline(deadline))
+    }
+
+    /// Lets the worker work off its queues. It stops itself then.
+    pub(in crate::patterns) fn begin_drain(&self, deadline: Duration) {
         self.shared.drain(deadline);
-        let deadline = self.shared.time.deadline(deadline);
-        match waiter::wait(&self.shared.ended, deadline) {
-            Some(()) => self.shared.join_threads(),
-            None => self.time_out(),
+    }
+
+    /// Waits for the end of a drain, or stops the worker when the deadline has passed.
+    pub(in crate::patterns) fn end_drain(&self, deadline: Option<Deadline<'_>>) -> WorkerReport {
+        match self.ends_by(deadline) {
+            true => self.shared.join_threads(),
+            false => self.time_out(),
         }
         self.shared.report()
     }
@@ -118,7 +133,7 @@ impl WorkerHandle {
     /// # If dropped
     /// The worker is stopped.
     pub async fn stop_and_drain_async(self, deadline: Duration) -> WorkerReport {
-        self.shared.drain(deadline);
+        self.begin_drain(deadline);
         let ended = waiter::Waiting::new(&self.shared.ended);
         match self.shared.connection.after(deadline) {
             Some(time_out) => {

@@ -2,17 +2,20 @@
 
 use std::{
     sync::{Arc, Mutex, mpsc},
+    thread,
     time::Duration,
 };
 
 use leveret::{
     Backoff, Broker, Error, Exchange, Overflow, Queue,
     middleware::Retry,
-    notify::{ListenerBuilder, Notification, NotificationFilter, Priority, StartAt},
-    worker::Settle,
+    notify::{
+        ListenerBuilder, ListenerHandle, Notification, NotificationFilter, Priority, StartAt,
+    },
+    worker::{Settle, WorkerEnd},
 };
 
-use crate::common::PATIENCE;
+use crate::common::{PATIENCE, SECOND, on_a_manual_clock};
 
 type Seen = Arc<Mutex<Vec<(String, u32)>>>;
 
@@ -244,6 +247,69 @@ fn the_queues_of_endpoints_have_the_properties_that_the_listener_describes() {
     drop(dead);
     listener.stop_and_drain(PATIENCE);
     assert_eq!(tries.iter().count(), 5, "each is tried three times");
+}
+
+#[test]
+fn the_handlers_are_gone_when_a_listener_has_ended() {
+    let broker = Broker::new();
+    let ends: [fn(ListenerHandle); 3] = [
+        |listener| drop(listener.stop_and_drain(PATIENCE)),
+        |listener| {
+            listener.stop();
+            listener.join();
+        },
+        |listener| {
+            listener.stop();
+            listener.join_timeout(PATIENCE).unwrap();
+        },
+    ];
+    for end in ends {
+        let held = Arc::new(());
+        let mut listener = broker.listener::<u32>();
+        for priority in Priority::ALL {
+            let held = Arc::clone(&held);
+            listener = listener.on(priority, move |_, _| {
+                let _ = &held;
+            });
+        }
+        end(listener.spawn().unwrap());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_stuck_holds_up_no_wait_with_a_limit() {
+    let (broker, clock) = on_a_manual_clock();
+    let (free, is_free) = mpsc::channel::<()>();
+    let (begins, begun) = mpsc::channel();
+    let is_free = Mutex::new(is_free);
+    let listener = broker.listener::<u32>().on(Priority::Error, |_, _| ());
+    let listener = listener.on(Priority::Info, move |_, _| {
+        begins.send(()).unwrap();
+        let _ = is_free.lock().unwrap().recv();
+    });
+    let listener = listener.spawn().unwrap();
+    let notifier = broker.notifier::<u32>("p").build().unwrap();
+    notifier.info("e", 7).unwrap();
+    begun.recv().unwrap();
+    let advanced = |waiting: thread::JoinHandle<_>| {
+        while !waiting.is_finished() {
+            clock.advance(SECOND);
+            thread::yield_now();
+        }
+        waiting.join().unwrap()
+    };
+    listener.stop();
+    let waiting = thread::spawn(move || listener.join_timeout(SECOND).map_err(Some));
+    let Err(Some(listener)) = advanced(waiting) else {
+        panic!("an endpoint is stuck");
+    };
+    assert!(!listener.is_finished());
+    let waiting = thread::spawn(move || Ok(listener.stop_and_drain(SECOND)));
+    let report = advanced(waiting).unwrap();
+    let ends: Vec<_> = report.endpoints.iter().map(|it| it.end).collect();
+    assert_eq!(ends, [WorkerEnd::Stopped, WorkerEnd::TimedOut]);
+    drop(free);
 }
 
 #[test]
