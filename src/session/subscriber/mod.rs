@@ -93,13 +93,14 @@ impl Subscriber {
     }
 
     /// Ends the consumer. Its inbox and its run return as if they had never been delivered, and all
-    /// waiters are woken.
+    /// waiters are woken. A second call at the same time returns when the queue has removed the
+    /// consumer.
     pub(crate) fn cancel(&self, reason: CancelReason) {
+        let now = self.vhost().now_for(self.queue());
+        let mut run = self.run.lock();
         if self.ended.set(reason).is_err() {
             return;
         }
-        let now = self.vhost().now_for(self.queue());
-        let mut run = self.run.lock();
         let (removed, effects) =
             self.vhost()
                 .remove_consumers(self.queue(), &[self.id], &mut run, Vec::new(), now);
