@@ -38,6 +38,22 @@ enum Entered {
     Settled { passed: usize, outcome: Outcome },
 }
 
+impl Entered {
+    /// The meaning of the answer of the last one of the middlewares that were asked.
+    fn of(answer: Before, passed: usize) -> Entered {
+        let until = match answer {
+            Before::Go => return Entered::Passed,
+            Before::Wait(time) => Until::Time(time),
+            Before::WaitFor(wakeup) => Until::Woken(wakeup),
+            Before::Settle(settle) => {
+                let outcome = settled(settle);
+                return Entered::Settled { passed, outcome };
+            }
+        };
+        Entered::Waits(Pause { passed, until })
+    }
+}
+
 /// What runs at the moment.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
@@ -89,8 +105,9 @@ impl<T: Payload> Slot<T> {
         let mut outcome = settled(Settle::Ack);
         let stage = Cell::new(Stage::Before);
         let attempted = catch_panic_text(|| {
-            if let Some(answer) = chain.before(&context, &mut passed) {
-                return Some(self.answered(*answer, &context, passed));
+            let answer = chain.before(&context, &mut passed);
+            if let Some(step) = answer.and_then(|it| self.answered(*it, &context, passed)) {
+                return Some(step);
             }
             stage.set(Stage::Handler);
             self.counts.begins();
@@ -124,22 +141,27 @@ impl<T: Payload> Slot<T> {
         step
     }
 
-    /// The step after an answer other than `Go`.
+    /// The step after an answer. `None` if the handler is to be called.
     #[cold]
     #[inline(never)]
-    fn answered(&self, answer: Before, context: &Context<'_>, passed: usize) -> Box<Step> {
-        let until = match answer {
-            Before::Wait(time) => Until::Time(time),
-            Before::WaitFor(wakeup) => Until::Woken(wakeup),
-            Before::Settle(settle) => {
-                let mut outcome = settled(settle);
+    fn answered(&self, answer: Before, context: &Context<'_>, passed: usize) -> Option<Box<Step>> {
+        let step = self.step(Entered::of(answer, passed), context);
+        step.map(Box::new)
+    }
+
+    /// The step after the middlewares were asked. `None` if the handler is to be called.
+    fn step(&self, entered: Entered, context: &Context<'_>) -> Option<Step> {
+        match entered {
+            Entered::Passed => None,
+            Entered::Waits(pause) => Some(Step::Wait(pause)),
+            Entered::Settled {
+                passed,
+                mut outcome,
+            } => {
                 self.after(passed, context, &mut outcome);
-                return Box::new(Step::Settle(outcome));
+                Some(Step::Settle(outcome))
             }
-            // It is no answer.
-            Before::Go => Until::Time(Duration::ZERO),
-        };
-        Box::new(Step::Wait(Pause { passed, until }))
+        }
     }
 
     /// The step after a panic.
@@ -168,17 +190,7 @@ impl<T: Payload> Slot<T> {
     /// Asks the middlewares for a call with a time limit. `None` if the handler is to be called.
     pub(super) fn attempt_limited(&self, delivery: &Delivery<T>, passed: usize) -> Option<Step> {
         let context = Context::borrowed(&self.core.shared, delivery.info());
-        match self.enter(&context, passed) {
-            Entered::Passed => None,
-            Entered::Waits(pause) => Some(Step::Wait(pause)),
-            Entered::Settled {
-                passed,
-                mut outcome,
-            } => {
-                self.after(passed, &context, &mut outcome);
-                Some(Step::Settle(outcome))
-            }
-        }
+        self.step(self.enter(&context, passed), &context)
     }
 
     pub(super) async fn run_task(&self, task: &Task<T>, delivery: Delivery<T>) {
@@ -350,24 +362,14 @@ impl<T: Payload> Slot<T> {
     fn ask(&self, context: &Context<'_>, mut passed: usize) -> Entered {
         let chain = &self.core.middleware;
         let asked = catch_panic_text(|| chain.before(context, &mut passed));
-        let outcome = match asked.map(|answer| answer.map_or(Before::Go, |answer| *answer)) {
-            Ok(Before::Go) => return Entered::Passed,
-            Ok(Before::Wait(time)) => {
-                return Entered::Waits(Pause {
-                    passed,
-                    until: Until::Time(time),
-                });
-            }
-            Ok(Before::WaitFor(wakeup)) => {
-                return Entered::Waits(Pause {
-                    passed,
-                    until: Until::Woken(wakeup),
-                });
-            }
-            Ok(Before::Settle(settle)) => settled(settle),
-            Err(panic) => self.failed(HandlerError::panicked(panic), context),
-        };
-        Entered::Settled { passed, outcome }
+        match asked {
+            Ok(None) => Entered::Passed,
+            Ok(Some(answer)) => Entered::of(*answer, passed),
+            Err(panic) => Entered::Settled {
+                passed,
+                outcome: self.failed(HandlerError::panicked(panic), context),
+            },
+        }
     }
 
     pub(super) fn outcome(&self, verdict: Verdict, context: &Context<'_>) -> Outcome {
