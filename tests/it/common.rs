@@ -45,6 +45,14 @@ pub fn on_a_manual_clock() -> (Broker, ManualClock) {
     (Broker::builder().clock(clock.clone()).build(), clock)
 }
 
+/// Advances the clock by a second again and again, until `done` says so.
+pub fn advance_until(clock: &ManualClock, done: impl Fn() -> bool) {
+    while !done() {
+        clock.advance(SECOND);
+        thread::yield_now();
+    }
+}
+
 pub fn connect(broker: &Broker) -> Result<Connection> {
     broker.connect("/", Credentials::guest())
 }

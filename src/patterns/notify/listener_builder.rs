@@ -145,7 +145,8 @@ impl<T: Serializable> ListenerBuilder<T> {
     /// Makes the listener a member of a pool, whose members share the notifications.
     ///
     /// The queue of an endpoint is named `<exchange>.<pool>.<endpoint>`. It is deleted with the
-    /// last member that has the endpoint. The members should have the same topics and endpoints: a
+    /// last member that has the endpoint. A notification that another member still has in hand then
+    /// cannot return. The members should have the same topics and endpoints: a
     /// queue gets the notifications that any of them asks for.
     pub fn pool(mut self, pool: impl Into<String>) -> Self {
         self.pool = Some(pool.into());

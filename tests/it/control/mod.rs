@@ -14,7 +14,7 @@ use leveret::{
     rpc::{RpcError, ServerHandle},
 };
 
-use crate::common::{PATIENCE, SECOND, block_on, connect, on_a_manual_clock};
+use crate::common::{PATIENCE, SECOND, advance_until, block_on, connect, on_a_manual_clock};
 
 /// A node that tells its name, with an error for odd numbers and a panic for 13.
 fn node(broker: &Broker, name: &'static str) -> Result<ServerHandle, RpcError> {
@@ -182,10 +182,7 @@ fn a_node_that_does_not_reply_ends_the_wait_in_time() {
     });
     begun.recv().unwrap();
     assert_eq!(replies.recv().unwrap(), Ok("quick".to_owned()));
-    while !waiting.is_finished() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
+    advance_until(&clock, || waiting.is_finished());
     waiting.join().unwrap();
     let replies: Vec<_> = replies.iter().collect();
     assert_eq!(replies, [Err(RpcError::Timeout)]);

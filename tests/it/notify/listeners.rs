@@ -15,7 +15,7 @@ use leveret::{
     worker::{Settle, WorkerEnd},
 };
 
-use crate::common::{PATIENCE, SECOND, on_a_manual_clock};
+use crate::common::{PATIENCE, SECOND, advance_until, on_a_manual_clock};
 
 type Seen = Arc<Mutex<Vec<(String, u32)>>>;
 
@@ -293,13 +293,13 @@ fn an_endpoint_that_is_stuck_holds_up_no_wait_with_a_limit() {
     notifier.info("e", 7).unwrap();
     begun.recv().unwrap();
     let advanced = |waiting: thread::JoinHandle<_>| {
-        while !waiting.is_finished() {
-            clock.advance(SECOND);
-            thread::yield_now();
-        }
+        advance_until(&clock, || waiting.is_finished());
         waiting.join().unwrap()
     };
     listener.stop();
+    while listener.report().endpoints[0].end == WorkerEnd::Running {
+        thread::yield_now();
+    }
     let waiting = thread::spawn(move || listener.join_timeout(SECOND).map_err(Some));
     let Err(Some(listener)) = advanced(waiting) else {
         panic!("an endpoint is stuck");

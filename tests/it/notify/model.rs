@@ -181,6 +181,9 @@ struct World {
     broker: Broker,
     groups: Vec<Group>,
     members: [Vec<ListenerHandle>; GROUPS],
+    /// Those that are stopped, and may have a notification in hand. It would be lost if the queue
+    /// of their group went before they return it.
+    stopped: [Vec<ListenerHandle>; GROUPS],
     sent: Arc<Vec<Sent>>,
     book: Book,
 }
@@ -240,10 +243,15 @@ impl World {
             return;
         }
         let member = self.members[group].remove(0);
-        match self.members[group].is_empty() {
-            true => drop(member.stop_and_drain(PATIENCE)),
-            false => drop(member),
+        if !self.members[group].is_empty() {
+            member.stop();
+            self.stopped[group].push(member);
+            return;
         }
+        for stopped in self.stopped[group].drain(..) {
+            stopped.join();
+        }
+        member.stop_and_drain(PATIENCE);
     }
 
     fn notifier(&self, sent: &Sent) -> Notifier<Fact> {
@@ -288,6 +296,7 @@ proptest! {
             broker: Broker::new(),
             groups,
             members: Default::default(),
+            stopped: Default::default(),
             sent: Arc::new(steps.iter().filter_map(is_sent).collect()),
             book: Book::default(),
         };

@@ -8,7 +8,7 @@ use leveret::{
 };
 use serde_json::{Value, json};
 
-use crate::common::{Alarm, PATIENCE, SECOND, on_a_manual_clock};
+use crate::common::{Alarm, PATIENCE, SECOND, advance_until, on_a_manual_clock};
 
 fn all(broker: &Broker, overflow: Overflow) -> Queue {
     let exchange = Exchange::topic("notifications");
@@ -87,10 +87,7 @@ fn each_form_waits_as_it_says_for_a_full_queue() {
 
     thread::scope(|scope| {
         let waiting = scope.spawn(|| notifier.notify_timeout(Priority::Info, "e", 5, SECOND));
-        while !waiting.is_finished() {
-            clock.advance(SECOND);
-            thread::yield_now();
-        }
+        advance_until(&clock, || waiting.is_finished());
         let late = waiting.join().unwrap().unwrap_err();
         assert_eq!(late.into_notification().unwrap().payload, 5);
         let blocked = scope.spawn(|| notifier.notify(Priority::Info, "e", 6));

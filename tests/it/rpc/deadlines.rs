@@ -12,14 +12,11 @@ use leveret::{
 };
 
 use super::{client, serve};
-use crate::common::{HOUR, PATIENCE, SECOND, on_a_manual_clock};
+use crate::common::{HOUR, PATIENCE, SECOND, advance_until, on_a_manual_clock};
 
 /// Advances the clock until the thread has ended.
 fn end<T>(thread: JoinHandle<T>, clock: &ManualClock) -> T {
-    while !thread.is_finished() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
+    advance_until(clock, || thread.is_finished());
     thread.join().unwrap()
 }
 

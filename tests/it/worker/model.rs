@@ -13,7 +13,7 @@ use leveret::{
 };
 use proptest::prelude::*;
 
-use crate::common::{SECOND, cases, on_a_manual_clock, rest};
+use crate::common::{SECOND, advance_until, cases, on_a_manual_clock, rest};
 
 /// What the handler does at one delivery of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ fn run(broker: &Broker, clock: &ManualClock, program: &Program, seen: &Seen) -> 
             // A drain needs a handle, so a task is only stopped.
             let running = thread::spawn(move || crate::common::block_on(worker.run_async()));
             let most_calls = program.stop_after.unwrap_or(usize::MAX);
-            until(clock, || {
+            advance_until(clock, || {
                 calls(seen) >= most_calls || is_done(broker, program, seen)
             });
             stop_handle.stop();
@@ -148,22 +148,15 @@ fn run(broker: &Broker, clock: &ManualClock, program: &Program, seen: &Seen) -> 
         }
     };
     if let Some(calls_before) = program.stop_after {
-        until(clock, || {
+        advance_until(clock, || {
             calls(seen) >= calls_before || is_done(broker, program, seen)
         });
         running.stop();
         return running.join();
     }
     let draining = thread::spawn(move || running.stop_and_drain(Duration::MAX));
-    until(clock, || draining.is_finished());
+    advance_until(clock, || draining.is_finished());
     draining.join().unwrap()
-}
-
-fn until(clock: &ManualClock, done: impl Fn() -> bool) {
-    while !done() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
 }
 
 fn calls(seen: &Seen) -> usize {

@@ -11,7 +11,9 @@ use leveret::{
     worker::{Settle, WorkerEnd},
 };
 
-use crate::common::{PATIENCE, SECOND, block_on, connect, in_time, on_a_manual_clock, rest};
+use crate::common::{
+    PATIENCE, SECOND, advance_until, block_on, connect, in_time, on_a_manual_clock, rest,
+};
 
 /// A broker whose worker is in its handler with the message 0, and has the next ones in advance.
 /// The handler goes on when the test says so.
@@ -117,10 +119,7 @@ fn a_drain_waits_for_the_messages_that_the_worker_has_delayed() {
             thread::yield_now();
         }
     }
-    while !draining.is_finished() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
+    advance_until(&clock, || draining.is_finished());
     let report = draining.join().unwrap();
     assert_eq!((report.end, report.counts.acked), (WorkerEnd::Drained, 1));
 }

@@ -16,7 +16,7 @@ use leveret::{
 };
 use proptest::prelude::*;
 
-use crate::common::{SECOND, assert_conserved, cases, on_a_manual_clock, rest};
+use crate::common::{SECOND, advance_until, assert_conserved, cases, on_a_manual_clock, rest};
 
 /// What becomes of a message at its first attempt. A later one acknowledges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,26 +200,19 @@ fn run(broker: &Broker, clock: &ManualClock, program: &Program, seen: &Seen) -> 
     };
     if program.in_a_task {
         let running = thread::spawn(move || crate::common::block_on(worker.run_async()));
-        until(clock, has_enough);
+        advance_until(clock, has_enough);
         stop_handle.stop();
         return running.join().unwrap().unwrap();
     }
     let running = worker.spawn().unwrap();
     if program.stop_after.is_some() {
-        until(clock, has_enough);
+        advance_until(clock, has_enough);
         running.stop();
         return running.join();
     }
     let draining = thread::spawn(move || running.stop_and_drain(Duration::MAX));
-    until(clock, || draining.is_finished());
+    advance_until(clock, || draining.is_finished());
     draining.join().unwrap()
-}
-
-fn until(clock: &ManualClock, done: impl Fn() -> bool) {
-    while !done() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
 }
 
 /// Whether the queue has no message any more.

@@ -12,7 +12,9 @@ use leveret::{
 };
 
 use super::{Step, by_key, first_two, gated, next, publish, unsettled};
-use crate::common::{Alarm, PATIENCE, SECOND, in_time, on_a_manual_clock, rest, share_of};
+use crate::common::{
+    Alarm, PATIENCE, SECOND, advance_until, in_time, on_a_manual_clock, rest, share_of,
+};
 
 #[test]
 fn a_stop_returns_the_messages_that_wait_to_their_places() {
@@ -64,10 +66,7 @@ fn a_drain_handles_the_messages_that_wait() {
     let worker = worker.spawn().unwrap();
     publish(&broker, (1..=5).map(|number| ('a', number)));
     let draining = thread::spawn(move || worker.stop_and_drain(Duration::MAX));
-    while !draining.is_finished() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
+    advance_until(&clock, || draining.is_finished());
     let report = draining.join().unwrap();
     assert_eq!((report.end, report.counts.acked), (WorkerEnd::Drained, 5));
 }
@@ -176,10 +175,7 @@ fn a_drain_waits_for_a_message_whose_handler_is_past_its_time() {
     assert!(!draining.is_finished());
     go_on.send(()).unwrap();
     assert_eq!(next(&clock, &begun), 1);
-    while !draining.is_finished() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
+    advance_until(&clock, || draining.is_finished());
     let report = draining.join().unwrap();
     assert_eq!((report.end, report.counts.acked), (WorkerEnd::Drained, 1));
 }

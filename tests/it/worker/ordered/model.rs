@@ -15,7 +15,7 @@ use leveret::{
 };
 use proptest::prelude::*;
 
-use crate::common::{SECOND, assert_conserved, cases, rest};
+use crate::common::{SECOND, advance_until, assert_conserved, cases, rest};
 
 /// What the handler does at one attempt at a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,26 +188,19 @@ fn run(
     };
     if program.in_a_task {
         let running = thread::spawn(move || crate::common::block_on(worker.run_async()));
-        until(clock, has_enough);
+        advance_until(clock, has_enough);
         stop_handle.stop();
         return running.join().unwrap().unwrap();
     }
     let running = worker.spawn().unwrap();
     if program.stop_after.is_some() {
-        until(clock, has_enough);
+        advance_until(clock, has_enough);
         running.stop();
         return running.join();
     }
     let draining = thread::spawn(move || running.stop_and_drain(Duration::MAX));
-    until(clock, || draining.is_finished());
+    advance_until(clock, || draining.is_finished());
     draining.join().unwrap()
-}
-
-fn until(clock: &ManualClock, done: impl Fn() -> bool) {
-    while !done() {
-        clock.advance(SECOND);
-        thread::yield_now();
-    }
 }
 
 fn unsettled(broker: &Broker) -> u64 {
