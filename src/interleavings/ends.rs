@@ -115,20 +115,6 @@ fn publishing_against_the_deletion_of_the_queue_ends_every_message_somewhere() {
 }
 
 #[test]
-fn a_consumer_that_two_threads_cancel_is_gone_when_either_call_returns() {
-    explore(|| {
-        let broker = Broker::new();
-        let exclusive = || broker.consumer_builder::<u32>(&queue()).exclusive().build();
-        let consumer = exclusive().unwrap();
-        let stopper = consumer.cancel_handle();
-        let cancelling = thread::spawn(move || stopper.cancel());
-        consumer.cancel_handle().cancel();
-        assert!(exclusive().is_ok());
-        cancelling.join().unwrap();
-    });
-}
-
-#[test]
 fn a_publish_finds_the_new_queue_behind_a_deleted_one() {
     explore(|| {
         let broker = Broker::new();

@@ -1,10 +1,17 @@
 //! The end of receiving.
 
-use std::{pin::pin, sync::Arc, thread};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, mpsc},
+    thread::{self, ThreadId},
+    time::{Instant, SystemTime},
+};
 
-use leveret::{Broker, CancelReason, Error, Queue, RecvError, Result, TryRecvError};
+use leveret::{
+    Broker, CancelReason, Clock, Error, Queue, RecvError, Result, SystemClock, TryRecvError,
+};
 
-use crate::common::{Alarm, block_on, connect, queue, reason, rest};
+use crate::common::{Alarm, HOUR, block_on, connect, queue, reason, rest};
 
 fn rest_is_taken(broker: &Broker) -> bool {
     broker.simple_queue::<u32>("q").unwrap().is_empty()
@@ -156,4 +163,55 @@ fn a_single_active_consumer_that_leaves_at_its_limit_hands_the_backlog_over() ->
     drop(active);
     assert_eq!(*next.try_recv()?, 2);
     Ok(())
+}
+
+/// A clock in which one thread is stuck, until the sender of its channel is dropped.
+#[derive(Debug)]
+struct Sticky {
+    thread: Mutex<Option<ThreadId>>,
+    reached: mpsc::Sender<()>,
+    free: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Clock for Sticky {
+    fn now(&self) -> Instant {
+        let stuck = *self.thread.lock().unwrap();
+        if stuck == Some(thread::current().id()) {
+            self.reached.send(()).unwrap();
+            let _ = self.free.lock().unwrap().recv();
+        }
+        SystemClock.now()
+    }
+
+    fn system_now(&self) -> SystemTime {
+        SystemClock.system_now()
+    }
+}
+
+#[test]
+fn a_cancel_returns_when_the_consumer_is_gone_though_another_one_has_begun_earlier() {
+    let (free, is_free) = mpsc::channel();
+    let (reached, is_reached) = mpsc::channel();
+    let clock = Arc::new(Sticky {
+        thread: Mutex::new(None),
+        reached,
+        free: Mutex::new(is_free),
+    });
+    let broker = Broker::builder().clock(Arc::clone(&clock)).build();
+    // Its operations read the clock.
+    let queue = Queue::new("q").message_ttl(HOUR);
+    let exclusive = || broker.consumer_builder::<u32>(&queue).exclusive().build();
+    let consumer = exclusive().unwrap();
+    let first = consumer.cancel_handle();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            *clock.thread.lock().unwrap() = Some(thread::current().id());
+            first.cancel();
+        });
+        is_reached.recv().unwrap();
+        consumer.cancel_handle().cancel();
+        let next = exclusive();
+        drop(free);
+        assert!(next.is_ok(), "{next:?}");
+    });
 }
