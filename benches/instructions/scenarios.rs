@@ -68,6 +68,11 @@ pub const SCENARIOS: &[Scenario] = &[
         steps: &["publish+receive", "notify+handle"],
         run: notification::run,
     },
+    Scenario {
+        name: "rpc",
+        steps: &["short", "endpoint"],
+        run: rpc::run,
+    },
 ];
 
 pub fn run(name: &str, cycles: u64) {
@@ -581,6 +586,75 @@ mod notification {
     #[inline(never)]
     fn handle(listening: &mut Running) {
         poll(listening);
+    }
+}
+
+/// A call from its making to its reply, with a server that waits for it: of a queue, and of a topic
+/// with an endpoint.
+mod rpc {
+    use std::{
+        future::Future,
+        pin::{Pin, pin},
+        task::{Context, Poll, Waker},
+    };
+
+    use leveret::{
+        Broker,
+        rpc::{Client, Endpoint, RpcError, Server, ServerReport, Target},
+    };
+
+    use super::CYCLE;
+
+    type Running = Pin<Box<dyn Future<Output = Result<ServerReport, RpcError>>>>;
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let start = |target: Target, method: &'static str| {
+            let endpoint = Endpoint::new().method(method, |id: u64, _| id + 1);
+            let server = Server::new(&broker, target.clone()).endpoint(endpoint);
+            let mut running: Running = Box::pin(server.run_async());
+            serve(&mut running);
+            (running, Client::new(&broker, target))
+        };
+        let (mut of_queue, queue) = start(Target::queue("increment"), "");
+        let (mut of_topic, topic) = start(Target::topic("numbers"), "increment");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                short(&queue, &mut of_queue, id);
+            }
+            for id in 0..CYCLE {
+                endpoint(&topic, &mut of_topic, id);
+            }
+        }
+    }
+
+    fn serve(running: &mut Running) {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(running.as_mut().poll(&mut context).is_pending());
+    }
+
+    #[inline(always)]
+    fn call(client: &Client, method: &'static str, running: &mut Running, id: u64) {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut call = pin!(client.call_async::<u64>(method, id));
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        serve(running);
+        // A server yields once in a while.
+        serve(running);
+        match call.as_mut().poll(&mut context) {
+            Poll::Ready(reply) => assert_eq!(reply, Ok(id + 1)),
+            Poll::Pending => unreachable!("the server has replied"),
+        }
+    }
+
+    #[inline(never)]
+    fn short(client: &Client, running: &mut Running, id: u64) {
+        call(client, "", running, id);
+    }
+
+    #[inline(never)]
+    fn endpoint(client: &Client, running: &mut Running, id: u64) {
+        call(client, "increment", running, id);
     }
 }
 

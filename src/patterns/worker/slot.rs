@@ -49,7 +49,7 @@ pub(super) struct Slot<T: Payload> {
     pub(super) is_replaced: AtomicBool,
     /// Whether it has ended since there was nothing left to drain.
     pub(super) has_drained: bool,
-    /// Whether it has looked for messages for a moment, since it found none.
+    /// Whether it has looked for more messages for a moment, since the last one.
     pub(super) has_spun: bool,
     /// The key of the message in hand, if the worker is ordered.
     hold: Mutex<Option<Arc<KeyHold>>>,
@@ -204,6 +204,7 @@ impl<T: Payload> Slot<T> {
                 Progress::Ended => return,
             };
             self.handle(delivery, pause).await;
+            self.has_spun = false;
             if self.is_replaced.load(Relaxed) {
                 return;
             }
@@ -217,7 +218,7 @@ impl<T: Payload> Slot<T> {
     /// Handles the messages that are there. It does not wait, and it is no future: this is the
     /// loop that most messages take.
     #[inline(never)]
-    pub(super) fn work_off(&self) -> Progress<T> {
+    pub(super) fn work_off(&mut self) -> Progress<T> {
         let Core {
             shared,
             consumer,
@@ -231,7 +232,7 @@ impl<T: Payload> Slot<T> {
             }
             _ => (false, None),
         };
-        for _ in 0..TURN {
+        for handled in 0..TURN {
             // Both are read first. A message that was published before the drain began is found
             // after this, and so is one that was delayed and is no more.
             let (mut is_draining, mut first_due) = (false, None);
@@ -275,6 +276,7 @@ impl<T: Payload> Slot<T> {
                     return Progress::Ended;
                 }
                 Err(TryRecvError::Empty) => {
+                    self.has_spun &= handled == 0;
                     return Progress::Empty {
                         is_draining,
                         first_due,

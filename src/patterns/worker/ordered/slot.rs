@@ -74,6 +74,7 @@ impl<T: Payload> Slot<T> {
                 }
             }
             self.set_hold(None);
+            self.has_spun = false;
             if self.is_replaced.load(Relaxed) {
                 return;
             }
