@@ -29,6 +29,8 @@ pub struct Replies<R: Payload> {
     /// The servers that have ended without a reply and were not reported yet. `None` before the
     /// end.
     missing: Option<usize>,
+    /// The time is over, and is to be reported.
+    is_over: bool,
     has_ended: bool,
 }
 
@@ -39,6 +41,9 @@ trait Source<R>: Send + Sync {
     fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList));
 
     fn missing(&self) -> usize;
+
+    /// Gives up. Returns a reply that is there already.
+    fn give_up(&self) -> Option<Reply<R>>;
 }
 
 impl<A: Payload, R: Payload> Source<R> for Pending<A, R> {
@@ -52,6 +57,10 @@ impl<A: Payload, R: Payload> Source<R> for Pending<A, R> {
 
     fn missing(&self) -> usize {
         Call::missing(self.call())
+    }
+
+    fn give_up(&self) -> Option<Reply<R>> {
+        self.call().abandon()
     }
 }
 
@@ -74,6 +83,7 @@ impl<R: Payload> Replies<R> {
             deadline: pending.call().head().deadline,
             source: Arc::new(pending),
             missing: None,
+            is_over: false,
             has_ended: false,
         }
     }
@@ -109,8 +119,8 @@ impl<R: Payload> Replies<R> {
     /// # Ok::<(), leveret::rpc::RpcError>(())
     /// ```
     pub async fn next_async(&mut self) -> Option<Result<R, RpcError>> {
-        if self.has_ended || self.missing.is_some() {
-            return self.after(Some(None));
+        if let Some(end) = self.end() {
+            return end;
         }
         let reply = Waiting::new(Arc::clone(&self.source));
         let waited = match self.deadline {
@@ -123,15 +133,27 @@ impl<R: Payload> Replies<R> {
         self.after(waited)
     }
 
+    /// The item after the last reply. `None` if that has not come.
+    fn end(&mut self) -> Option<Option<Reply<R>>> {
+        match self.is_over || self.has_ended || self.missing.is_some() {
+            true => Some(self.after(Some(None))),
+            false => None,
+        }
+    }
+
     /// The reply after a wait. `None` means that the time is over, and an inner `None` that no more
     /// replies come.
     fn after(&mut self, waited: Option<Option<Reply<R>>>) -> Option<Reply<R>> {
         match waited {
             _ if self.has_ended => None,
-            Some(Some(reply)) => Some(reply),
-            None => {
+            _ if self.is_over => {
                 self.has_ended = true;
                 Some(Err(RpcError::Timeout))
+            }
+            Some(Some(reply)) => Some(reply),
+            None => {
+                self.is_over = true;
+                self.source.give_up().or_else(|| self.after(None))
             }
             Some(None) => {
                 let missing = match self.missing {
@@ -153,8 +175,8 @@ impl<R: Payload> Iterator for Replies<R> {
     type Item = Result<R, RpcError>;
 
     fn next(&mut self) -> Option<Result<R, RpcError>> {
-        if self.has_ended || self.missing.is_some() {
-            return self.after(Some(None));
+        if let Some(end) = self.end() {
+            return end;
         }
         let deadline = self.deadline.map(|at| self.connection.time().until(at));
         let waited = waiter::wait(&self.source, deadline);

@@ -8,7 +8,7 @@ use std::{
 
 use leveret::{
     Clock, ManualClock, Queue,
-    rpc::{Client, Endpoint, RpcError, Server, Target},
+    rpc::{CallerGone, Client, Endpoint, RpcError, Server, Target},
 };
 
 use super::{client, serve};
@@ -125,6 +125,27 @@ fn a_call_of_a_task_times_out_by_the_brokers_clock() {
     assert_eq!(reply, Err(RpcError::Timeout));
     let late = server.stop_and_drain(PATIENCE).requests;
     assert_eq!((late.late, late.expired), (1, 0));
+}
+
+#[test]
+fn a_stream_whose_time_is_over_is_told_so_while_its_caller_holds_the_replies() {
+    let (broker, clock) = on_a_manual_clock();
+    let (ends, ended) = mpsc::channel();
+    let endpoint = Endpoint::new().stream("slow", move |(): (), context, replies| {
+        replies.send(1_u32).unwrap();
+        context.stop_signal().wait();
+        ends.send((context.is_cancelled(), replies.send(2_u32)))
+    });
+    let server = serve(&broker, endpoint);
+    let client = client(&broker);
+    let mut replies = client.call_stream::<u32>("slow", ()).unwrap();
+    assert_eq!(replies.next(), Some(Ok(1)));
+    let next = thread::spawn(move || (replies.next(), replies));
+    let (next, mut replies) = end(next, &clock);
+    assert_eq!(next, Some(Err(RpcError::Timeout)));
+    assert_eq!(ended.recv_timeout(PATIENCE), Ok((true, Err(CallerGone))));
+    assert_eq!((replies.next(), replies.next()), (None, None));
+    server.stop_and_drain(PATIENCE);
 }
 
 #[test]
