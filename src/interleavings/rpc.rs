@@ -100,6 +100,82 @@ fn a_call_has_one_outcome_when_its_time_is_over_as_the_reply_comes() {
 }
 
 #[test]
+fn a_call_has_one_outcome_when_the_time_of_its_method_is_over_as_it_ends() {
+    explore(|| {
+        let tracker = Tracker::default();
+        {
+            let clock = ManualClock::new();
+            let broker = Broker::builder().clock(clock.clone()).build();
+            let endpoint = Endpoint::new()
+                .timeout(SECOND)
+                .method("id", |value: Tracked, _| value);
+            let server = Server::new(&broker, target()).endpoint(endpoint);
+            let server = server.spawn().unwrap();
+            let (caller, value) = (client(&broker), tracker.payload(7));
+            let calling = thread::spawn(move || caller.call::<Tracked>("id", value));
+            clock.advance(SECOND);
+            let is_in_time = match calling.join().unwrap() {
+                Ok(Local((7, _))) => true,
+                Err(RpcError::MethodTimeout { .. }) => false,
+                other => panic!("{other:?}"),
+            };
+            let counts = server.stop_and_drain(Duration::MAX).worker.counts;
+            assert_eq!(counts.timed_out, u64::from(!is_in_time));
+        }
+        tracker.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_method_that_ends_as_its_time_is_over_is_one_reply_of_a_scatter() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let broker = Broker::builder().clock(clock.clone()).build();
+        let endpoint = Endpoint::new().method("id", |value: u32, _| value);
+        let server = Server::new(&broker, target()).endpoint(endpoint);
+        let server = server.timeout(SECOND).spawn().unwrap();
+        let replies = client(&broker).scatter::<u32>("id", 7_u32).unwrap();
+        let gathering = thread::spawn(move || replies.collect::<Vec<_>>());
+        clock.advance(SECOND);
+        let replies = gathering.join().unwrap();
+        match &replies[..] {
+            [Ok(7) | Err(RpcError::MethodTimeout { .. })] => {}
+            other => panic!("{other:?}"),
+        }
+        server.stop_and_drain(Duration::MAX);
+    });
+}
+
+#[test]
+fn arguments_that_a_key_looks_at_are_served_or_dropped_with_their_caller() {
+    explore(|| {
+        let tracker = Tracker::default();
+        {
+            let broker = Broker::new();
+            let calls = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&calls);
+            let endpoint = Endpoint::new().method("id", move |value: Tracked, _| {
+                count.fetch_add(1, SeqCst);
+                value
+            });
+            let server = Server::new(&broker, target()).endpoint(endpoint);
+            let server =
+                server.ordered_by(|request| request.arguments(|value: &Tracked| value.0.0));
+            let server = server.spawn().unwrap();
+            let (caller, value) = (client(&broker), tracker.payload(7));
+            let calling = thread::spawn(move || {
+                let call = caller.call_async::<Tracked>("id", value);
+                poll_up_to(call, 1).map(Result::unwrap).is_some()
+            });
+            calling.join().unwrap();
+            let requests = server.stop_and_drain(Duration::MAX).requests;
+            assert_eq!(calls.load(SeqCst) as u64, 1 - requests.expired);
+        }
+        tracker.assert_all_dropped();
+    });
+}
+
+#[test]
 fn a_call_that_is_dropped_is_not_begun_or_late_or_answered() {
     explore(|| {
         let tracker = Tracker::default();

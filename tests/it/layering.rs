@@ -143,7 +143,8 @@ const FOLDERS: &[Folder] = &[
         holds: "workers and their middlewares, RPC, control, notifications, schedules",
         floors: &[
             may(&["schedule", "worker"]),
-            never(&["middleware", "notify", "rpc"]),
+            never(&["middleware"]),
+            never(&["notify", "rpc"]),
             may(&["control"]),
             may(&["verbs"]),
         ],

@@ -4,6 +4,7 @@ use std::{
     any::{self, Any},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use super::{CodecError, Error};
@@ -83,6 +84,15 @@ pub enum RpcError {
     /// The method has panicked, with this message. The server goes on.
     #[error("the method panicked: {0}")]
     Panicked(Arc<str>),
+    /// The method has taken longer than its server allows. It was cut off, or goes on without
+    /// effect on the call.
+    #[error("the method '{method}' took longer than {limit:?}")]
+    MethodTimeout {
+        /// The name of the method.
+        method: Arc<str>,
+        /// The time limit.
+        limit: Duration,
+    },
     /// The target cannot be used in this way.
     #[error("invalid target: {0}")]
     InvalidTarget(Arc<str>),

@@ -135,6 +135,10 @@ pub(super) trait AnyCall: Any + Send + Sync {
     /// Moves the arguments out, as [`Call::take_typed`] does.
     fn take(&self) -> Arguments<Body>;
 
+    /// Shows the arguments to `look`, which returns whether they have the type that it wants. If
+    /// not, or if they are encoded already, returns their encoding. Runs user code.
+    fn show(&self, look: &mut dyn FnMut(&dyn Any) -> bool) -> Option<Octets>;
+
     /// Copies the arguments, and keeps them for another attempt. Runs user code. `None` if they
     /// are taken.
     fn copy(&self) -> Option<Result<Octets, CodecError>>;
@@ -268,6 +272,36 @@ impl<A: Payload, R: Payload> Call<A, R> {
     }
 }
 
+/// Arguments that are looked at outside of the lock of their call.
+///
+/// # If dropped
+/// They return to their call. If the caller has gone, they are dropped.
+struct Lent<'a, A: Payload, R: Payload> {
+    call: &'a Call<A, R>,
+    arguments: Option<A>,
+}
+
+impl<A: Payload, R: Payload> Drop for Lent<'_, A, R> {
+    fn drop(&mut self) {
+        let Some(arguments) = self.arguments.take() else {
+            return;
+        };
+        let late = {
+            let mut state = self.call.state.lock();
+            match state.is_abandoned {
+                true => Some(arguments),
+                false => {
+                    state.arguments = Arguments::Value(arguments);
+                    None
+                }
+            }
+        };
+        if let Some(arguments) = late {
+            drop_user_value(arguments);
+        }
+    }
+}
+
 impl<A: Payload, R: Payload> Drop for Call<A, R> {
     fn drop(&mut self) {
         let state = self.state.get_mut();
@@ -298,6 +332,26 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
             Arguments::Octets(octets) => Arguments::Octets(octets),
             Arguments::Taken => Arguments::Taken,
         }
+    }
+
+    fn show(&self, look: &mut dyn FnMut(&dyn Any) -> bool) -> Option<Octets> {
+        let arguments = match self.take_typed() {
+            Arguments::Value(arguments) => Some(arguments),
+            Arguments::Octets(octets) => return Some(octets),
+            Arguments::Taken => return None,
+        };
+        let mut lent = Lent {
+            call: self,
+            arguments,
+        };
+        if look(lent.arguments.as_ref()?) {
+            return None;
+        }
+        let body = Body::new(lent.arguments.take()?);
+        let octets = Octets::encode(&body);
+        // It is the value, and no one else has a handle to it.
+        lent.arguments = body.into_inner().ok().and_then(Result::ok);
+        octets.ok()
     }
 
     fn copy(&self) -> Option<Result<Octets, CodecError>> {

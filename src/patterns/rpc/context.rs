@@ -159,6 +159,10 @@ impl<'a> Context<'a> {
 
     /// Makes a client that calls on behalf of this request. It has the same request context, and it
     /// may call while the broker [shuts down](crate::Broker::shutdown).
+    ///
+    /// A method that calls its own server waits for another thread or future of it. If all of them
+    /// do so, as with a [concurrency](super::Server::concurrency) of 1, their calls wait until they
+    /// time out.
     pub fn client(&self, client: &Client) -> Client {
         client.on_behalf_of(self)
     }

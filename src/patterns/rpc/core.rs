@@ -17,6 +17,7 @@ use crate::{
     patterns::worker::{self, Job},
     runtime::{
         catch_panic::catch_panic_text,
+        signal::Signal,
         sync::atomic::{AtomicU64, Ordering::Relaxed},
         user_drop::drop_user_value,
     },
@@ -33,6 +34,10 @@ pub(super) struct Core {
 }
 
 /// The requests of a server that have not ended in a reply that its caller got.
+///
+/// Methods that were cut off at their [time limit](super::Endpoint::timeout), and those of them
+/// that have ended later, are counts of the [worker](super::ServerReport::worker): `timed_out` and
+/// `late`.
 ///
 /// [`ServerReport`](super::ServerReport) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -114,6 +119,7 @@ impl Core {
                 let attempt = self.attempt(&worker);
                 let mut begun = Begun {
                     call,
+                    over: worker.over().cloned(),
                     attempt,
                     has_ended: false,
                 };
@@ -195,16 +201,20 @@ impl Drop for Core {
 /// A request whose method runs in a task.
 ///
 /// # If dropped
-/// If the method has not ended and is not called again, the caller is told.
+/// If the method has not ended and is not called again, the caller is told. If its time is over,
+/// the worker tells it.
 struct Begun<'a> {
     call: &'a Arc<dyn AnyCall>,
+    /// Set when the time of the method is over, if it has a limit.
+    over: Option<Arc<Signal>>,
     attempt: Attempt,
     has_ended: bool,
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        if !self.has_ended && self.attempt != Attempt::Repeatable {
+        let is_over = self.over.as_ref().is_some_and(|over| over.is_set());
+        if !self.has_ended && !is_over && self.attempt != Attempt::Repeatable {
             self.call.reply(Err(RpcError::ServerGone), true);
         }
     }

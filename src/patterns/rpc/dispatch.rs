@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use hashbrown::HashMap;
 
-use super::{Endpoint, method::Method, request::Head};
+use super::{Endpoint, limits::Limits, method::Method, request::Head};
 use crate::model::{error::RpcError, version::Version};
 
 /// The name of the method that every server has. Its reply is nothing.
@@ -23,8 +23,15 @@ pub(super) struct Dispatcher {
 struct Namespace {
     /// The versions of its endpoints.
     versions: Vec<Version>,
-    /// The methods, each with the versions of its endpoints, in their order.
-    methods: HashMap<String, Vec<(Version, Arc<Method>)>>,
+    /// The methods of each name, in the order of their endpoints.
+    methods: HashMap<String, Vec<Found>>,
+}
+
+/// A method of an endpoint.
+struct Found {
+    version: Version,
+    method: Arc<Method>,
+    limits: Limits,
 }
 
 impl Dispatcher {
@@ -52,12 +59,16 @@ impl Dispatcher {
             namespace.versions.push(version);
             for (name, method) in &endpoint.methods {
                 let methods = namespace.methods.entry(name.clone()).or_default();
-                if name == PING || methods.iter().any(|(other, _)| *other == version) {
+                if name == PING || methods.iter().any(|other| other.version == version) {
                     return Err(RpcError::DuplicateMethod {
                         method: name.as_str().into(),
                     });
                 }
-                methods.push((version, Arc::clone(method)));
+                methods.push(Found {
+                    version,
+                    method: Arc::clone(method),
+                    limits: endpoint.limits.clone(),
+                });
             }
         }
         Ok(())
@@ -70,16 +81,31 @@ impl Dispatcher {
     /// [`RpcError::NoSuchMethod`] if an endpoint has the namespace and a compatible version, and
     /// else [`RpcError::UnsupportedVersion`].
     pub(super) fn find(&self, head: &Head) -> Result<&Method, RpcError> {
-        let namespace = match head.namespace.as_deref() {
-            None => Some(&self.unnamed),
-            Some(name) => self.named.get(name),
-        };
-        let methods = namespace.and_then(|namespace| namespace.methods.get(&*head.method));
-        let mut methods = methods.into_iter().flatten();
-        match methods.find(|(version, _)| version.serves(head.version)) {
-            Some((_, method)) => Ok(method),
+        let namespace = self.namespace(head);
+        match namespace.and_then(|namespace| namespace.find(head)) {
+            Some(found) => Ok(&found.method),
             None => Err(not_found(namespace, head)),
         }
+    }
+
+    /// The limits of the method of a request, if there is one.
+    pub(super) fn limits(&self, head: &Head) -> Option<&Limits> {
+        let found = self.namespace(head)?.find(head)?;
+        Some(&found.limits)
+    }
+
+    fn namespace(&self, head: &Head) -> Option<&Namespace> {
+        match head.namespace.as_deref() {
+            None => Some(&self.unnamed),
+            Some(name) => self.named.get(name),
+        }
+    }
+}
+
+impl Namespace {
+    fn find(&self, head: &Head) -> Option<&Found> {
+        let mut methods = self.methods.get(&*head.method)?.iter();
+        methods.find(|found| found.version.serves(head.version))
     }
 }
 

@@ -1,9 +1,11 @@
 //! [`Endpoint`], the methods of a server in one namespace and version.
 
-use std::{convert::Infallible, fmt, future::Future, sync::Arc};
+use std::{convert::Infallible, fmt, future::Future, sync::Arc, time::Duration};
 
-use super::{Context, ReplySender, method::Method};
-use crate::{message::payload::Payload, model::version::Version};
+use super::{Context, ReplySender, limits::Limits, method::Method};
+use crate::{
+    message::payload::Payload, model::version::Version, patterns::middleware::ConcurrencyLimit,
+};
 
 /// Methods of a server, in one namespace and of one version.
 ///
@@ -35,6 +37,7 @@ pub struct Endpoint {
     pub(super) namespaces: Vec<Option<String>>,
     pub(super) version: Version,
     pub(super) methods: Vec<(String, Arc<Method>)>,
+    pub(super) limits: Limits,
 }
 
 impl Endpoint {
@@ -44,6 +47,7 @@ impl Endpoint {
             namespaces: vec![None],
             version: Version::default(),
             methods: Vec::new(),
+            limits: Limits::default(),
         }
     }
 
@@ -65,6 +69,77 @@ impl Endpoint {
     /// Sets the version.
     pub fn version(mut self, version: impl Into<Version>) -> Endpoint {
         self.version = version.into();
+        self
+    }
+
+    /// Limits the time of each call of a method of this endpoint, by the broker's clock. Without it
+    /// the limit is that of the [server](super::Server::timeout), if that has one.
+    ///
+    /// When the time is over, the caller gets
+    /// [`RpcError::MethodTimeout`](super::RpcError::MethodTimeout), and the
+    /// [stop signal](Context::stop_signal) is set. The future of a method is dropped. A method that
+    /// blocks its thread cannot be stopped: its late result is dropped and counted, and a spare
+    /// thread takes the place of its own, as with a
+    /// [worker](crate::worker::WorkerBuilder::timeout). A server that also has methods which are
+    /// futures runs all of them as futures, and has no time limit for one that blocks.
+    ///
+    /// The time-out of a [client](super::Client::timeout) limits how long a caller waits. This
+    /// limits how long a method runs, also for a cast.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, rpc::{Client, Endpoint, RpcError, Server, Target}};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::new();
+    /// let limit = Duration::from_millis(5);
+    /// let slow = Endpoint::new().timeout(limit).method("slow", |(): (), context| {
+    ///     context.stop_signal().wait(); // a method that is stuck
+    /// });
+    /// let quick = Endpoint::new().method("quick", |(): (), _| ());
+    /// let server = Server::new(&broker, Target::topic("test")).endpoint(slow).endpoint(quick);
+    /// let server = server.spawn()?;
+    /// let client = Client::new(&broker, Target::topic("test"));
+    /// let error = client.call::<()>("slow", ()).unwrap_err();
+    /// assert_eq!(error, RpcError::MethodTimeout { method: "slow".into(), limit });
+    /// client.call::<()>("quick", ())?; // the server goes on
+    /// let report = server.stop_and_drain(Duration::from_secs(10));
+    /// assert_eq!(report.worker.counts.timed_out, 1);
+    /// # Ok::<(), RpcError>(())
+    /// ```
+    pub fn timeout(mut self, limit: Duration) -> Endpoint {
+        self.limits.time = Some(limit);
+        self
+    }
+
+    /// Limits how many calls of the methods of this endpoint run at the same time. The others wait,
+    /// and get in as they came. Clones of the limit share it, between endpoints and servers.
+    ///
+    /// Methods with limits of their own are in endpoints of their own. A server may have several
+    /// endpoints of one namespace and version.
+    ///
+    /// A request that waits occupies a thread or a future of its server. So the server needs a
+    /// [`concurrency`](super::Server::concurrency) to match.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, middleware::ConcurrencyLimit, rpc::{Endpoint, Server, Target}};
+    ///
+    /// let broker = Broker::new();
+    /// let connections = ConcurrencyLimit::new(2);
+    /// let reports = Endpoint::new()
+    ///     .concurrency_limit(connections.clone())
+    ///     .method("report", move |(): (), _| connections.in_use() as u64);
+    /// let plain = Endpoint::new().method("version", |(): (), _| "1.0".to_owned());
+    /// let server = Server::new(&broker, Target::topic("shop")).endpoint(reports).endpoint(plain);
+    /// let server = server.concurrency(8).spawn()?;
+    /// # let client = leveret::rpc::Client::new(&broker, Target::topic("shop"));
+    /// # assert_eq!(client.call::<u64>("report", ())?, 1);
+    /// # drop(server);
+    /// # Ok::<(), leveret::rpc::RpcError>(())
+    /// ```
+    pub fn concurrency_limit(mut self, limit: ConcurrencyLimit) -> Endpoint {
+        self.limits.concurrency = Some(limit);
         self
     }
 

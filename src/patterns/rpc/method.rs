@@ -11,7 +11,7 @@ use super::{
 use crate::{
     message::payload::{Body, Payload},
     model::error::{CodecError, RemoteError, RpcError},
-    runtime::{catch_panic::catch_panic_text, contained::Contained},
+    runtime::{catch_panic::catch_panic_text, contained::Contained, user_drop::drop_user_value},
 };
 
 /// A method: it takes the arguments of a call, and replies.
@@ -59,7 +59,10 @@ impl Method {
                 let called = catch_panic_text(|| method(arguments, context).map_err(remote));
                 called.unwrap_or_else(panicked)
             });
-            deliver::<A, R>(call, reply)
+            match in_time(context, reply) {
+                Some(reply) => deliver::<A, R>(call, reply),
+                None => Delivered::Unwanted,
+            }
         }))
     }
 
@@ -104,12 +107,15 @@ impl Method {
                 return Delivered::NotCalled;
             };
             let ended = arguments.and_then(|arguments| {
-                let sender = ReplySender::new(Arc::clone(call));
+                let sender = ReplySender::new(call, context);
                 let called =
                     catch_panic_text(|| method(arguments, context, sender).map_err(remote));
                 called.unwrap_or_else(panicked)
             });
-            end_stream(call, ended)
+            match in_time(context, ended) {
+                Some(ended) => end_stream(call, ended),
+                None => Delivered::Unwanted,
+            }
         }))
     }
 
@@ -124,7 +130,7 @@ impl Method {
     {
         Method::Task(Box::new(move |call, attempt, context| {
             let call = Arc::clone(call);
-            let sender = ReplySender::new(Arc::clone(&call));
+            let sender = ReplySender::new(&call, &context);
             let called = match arguments::<A, R>(&call, attempt) {
                 None => return Box::pin(std::future::ready(Delivered::NotCalled)),
                 Some(Ok(arguments)) => catch_panic_text(|| method(arguments, context, sender))
@@ -182,6 +188,18 @@ fn arguments<A: Payload, R: Payload>(
         },
     };
     Some(arguments.map_err(RpcError::BadArguments))
+}
+
+/// The result of a method that was called, unless its time is over. Its caller is told that by the
+/// worker then.
+fn in_time<R: Send + 'static>(context: &Context<'_>, reply: Reply<R>) -> Option<Reply<R>> {
+    match context.worker().has_result() {
+        true => Some(reply),
+        false => {
+            drop_user_value(reply);
+            None
+        }
+    }
 }
 
 fn deliver<A: Payload, R: Payload>(call: &Arc<dyn AnyCall>, reply: Reply<R>) -> Delivered {

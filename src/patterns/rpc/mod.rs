@@ -2,6 +2,7 @@
 //!
 //! - `server`, `handle`: [`Server`], and its [`ServerHandle`] and report.
 //! - `endpoint`: [`Endpoint`], the methods in one namespace and version. `method`: one of them.
+//! - `limits`: the limits of methods. `order`: [`RequestInfo`], for the key of an ordered server.
 //! - `dispatch`: the method of a request. `core`: the way of a request through a server.
 //! - `context`: [`Context`], the second argument of a method.
 //! - `target`: [`Target`], the address of servers.
@@ -21,7 +22,9 @@ mod core;
 mod dispatch;
 mod endpoint;
 mod handle;
+mod limits;
 mod method;
+mod order;
 mod pending;
 mod replies;
 mod request;
@@ -38,6 +41,7 @@ pub use self::{
     core::RpcCounts,
     endpoint::Endpoint,
     handle::{ServerHandle, ServerReport},
+    order::RequestInfo,
     replies::Replies,
     sender::{CallerGone, ReplySender},
     server::Server,

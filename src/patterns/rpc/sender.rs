@@ -2,10 +2,16 @@
 
 use std::{fmt, marker::PhantomData, sync::Arc, task::Poll};
 
-use super::call::{AnyCall, Delivered};
+use super::{
+    Context,
+    call::{AnyCall, Delivered},
+};
 use crate::{
     message::payload::{Body, Payload},
-    runtime::waiter::{self, Ticket, WaitList, Waitable, Waiting},
+    runtime::{
+        signal::Signal,
+        waiter::{self, Ticket, WaitList, Waitable, Waiting},
+    },
 };
 
 /// Sends the replies of a [streaming method](super::Endpoint::stream) to its caller.
@@ -16,6 +22,8 @@ use crate::{
 /// [`Endpoint::stream`](super::Endpoint::stream) has an example.
 pub struct ReplySender<R> {
     call: Arc<dyn AnyCall>,
+    /// Set when the time of the method is over, if it has a limit.
+    over: Option<Arc<Signal>>,
     replies: PhantomData<fn(R)>,
 }
 
@@ -25,9 +33,10 @@ pub struct ReplySender<R> {
 pub struct CallerGone;
 
 impl<R: Payload> ReplySender<R> {
-    pub(super) fn new(call: Arc<dyn AnyCall>) -> ReplySender<R> {
+    pub(super) fn new(call: &Arc<dyn AnyCall>, context: &Context<'_>) -> ReplySender<R> {
         ReplySender {
-            call,
+            call: Arc::clone(call),
+            over: context.worker().over().cloned(),
             replies: PhantomData,
         }
     }
@@ -35,8 +44,8 @@ impl<R: Payload> ReplySender<R> {
     /// Sends one reply. Waits while 256 replies have not been taken by the caller.
     ///
     /// # Errors
-    /// [`CallerGone`] if the caller waits no more: it has gone, or it has called for one reply and
-    /// has it. The reply is dropped.
+    /// [`CallerGone`] if the caller waits no more: it has gone, it has called for one reply and has
+    /// it, or the [time](super::Endpoint::timeout) of the method is over. The reply is dropped.
     pub fn send(&self, reply: R) -> Result<(), CallerGone> {
         let is_wanted = waiter::wait(&Room(&self.call), None);
         self.deliver(reply, is_wanted.unwrap_or(false))
@@ -56,6 +65,8 @@ impl<R: Payload> ReplySender<R> {
 
     fn deliver(&self, reply: R, is_wanted: bool) -> Result<(), CallerGone> {
         let body = Body::new(reply);
+        let is_over = self.over.as_ref().is_some_and(|over| over.is_set());
+        let is_wanted = is_wanted && !is_over;
         match is_wanted && self.call.reply(Ok(body), false) != Delivered::Late {
             true => Ok(()),
             false => Err(CallerGone),

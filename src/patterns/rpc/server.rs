@@ -1,12 +1,20 @@
 //! [`Server`], a server that is ready to run.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher, Hash, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
-    Connected, Context, Endpoint, ServerHandle, ServerReport, Target,
+    Connected, Context, Endpoint, RequestInfo, ServerHandle, ServerReport, Target,
     core::{Access, Core},
     dispatch::Dispatcher,
+    limits::Limiter,
     method::Method,
+    order::KeyOf,
     request::Request,
 };
 use crate::{
@@ -14,8 +22,8 @@ use crate::{
         descriptions::Queue,
         error::{Result, RpcError},
     },
-    patterns::worker::{StopHandle, Worker, WorkerBuilder},
-    session::connection::Connection,
+    patterns::worker::{self, Chain, StopHandle, Worker, WorkerBuilder},
+    session::{connection::Connection, delivery::Delivery},
 };
 
 /// A server: a target and the endpoints that serve it.
@@ -64,7 +72,12 @@ pub struct Server {
     concurrency: usize,
     prefetch: Option<u32>,
     is_exclusive: bool,
+    timeout: Option<Duration>,
+    order: Option<Box<KeyOf>>,
 }
+
+/// The default prefetch of a server with an order, at least: that of a worker.
+const PREFETCH: usize = 256;
 
 impl Server {
     /// Makes a server without endpoints.
@@ -78,6 +91,8 @@ impl Server {
             concurrency: 1,
             prefetch: None,
             is_exclusive: false,
+            timeout: None,
+            order: None,
         }
     }
 
@@ -102,6 +117,9 @@ impl Server {
     ///
     /// With the concurrency itself, no request waits behind a slow one while another server is
     /// idle. A larger prefetch is faster if methods are short.
+    ///
+    /// The default of a server with an [order](Self::ordered_by) is at least 256, since requests
+    /// that wait for their key count.
     pub fn prefetch(mut self, prefetch: u32) -> Server {
         self.prefetch = Some(prefetch);
         self
@@ -111,6 +129,59 @@ impl Server {
     /// no part in the requests to the topic, which go to any of its servers.
     pub(in crate::patterns) fn exclusive(mut self) -> Server {
         self.is_exclusive = true;
+        self
+    }
+
+    /// Limits the time of each method, as [`Endpoint::timeout`] does. An endpoint with a limit of
+    /// its own has that.
+    pub fn timeout(mut self, limit: Duration) -> Server {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Calls the methods of requests with the same key one after the other, in the order in which
+    /// the server got the requests. Requests of different keys run at the same time, as many as the
+    /// [`concurrency`](Self::concurrency) says.
+    ///
+    /// The key is asked for with each request, also with a [ping](super::Client::ping). If it
+    /// panics, the call fails with [`RpcError::Panicked`]. A method that ends after its
+    /// [time limit](Self::timeout) keeps its key until then.
+    ///
+    /// The order holds within one server, and within each of its queues: the topic, and the name of
+    /// the server. [`OrderedBuilder`](crate::worker::OrderedBuilder) has the details.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, rpc::{Client, Endpoint, Server, Target}};
+    /// use std::{collections::HashMap, sync::Mutex};
+    ///
+    /// let broker = Broker::new();
+    /// let balances = Mutex::new(HashMap::<String, i64>::new());
+    /// let endpoint = Endpoint::new().method("add", move |(account, sum): (String, i64), _| {
+    ///     let mut balances = balances.lock().unwrap();
+    ///     let balance = balances.entry(account).or_default();
+    ///     *balance += sum;
+    ///     *balance
+    /// });
+    /// let server = Server::new(&broker, Target::topic("bank")).endpoint(endpoint).concurrency(4);
+    /// let by_account = |request: &leveret::rpc::RequestInfo<'_>| {
+    ///     request.arguments(|(account, _): &(String, i64)| account.clone())
+    /// };
+    /// let server = server.ordered_by(by_account).spawn()?;
+    ///
+    /// let client = Client::new(&broker, Target::topic("bank"));
+    /// client.cast("add", ("Ada".to_owned(), 7_i64))?;
+    /// client.cast("add", ("Ada".to_owned(), -3_i64))?;
+    /// assert_eq!(client.call::<i64>("add", ("Ada".to_owned(), 0_i64))?, 4);
+    /// # drop(server);
+    /// # Ok::<(), leveret::rpc::RpcError>(())
+    /// ```
+    pub fn ordered_by<K: Hash>(
+        mut self,
+        key: impl Fn(&RequestInfo<'_>) -> K + Send + Sync + 'static,
+    ) -> Server {
+        let hasher = RandomState::new();
+        self.order = Some(Box::new(move |request| hasher.hash_one(key(request))));
         self
     }
 
@@ -155,11 +226,17 @@ impl Server {
     }
 
     /// Makes the worker of this server.
-    fn worker(self) -> Result<(Worker<Request>, Arc<Core>), RpcError> {
+    fn worker(mut self) -> Result<(Worker<Request>, Arc<Core>), RpcError> {
         let queues = match self.is_exclusive {
             true => self.target.unshared_queues()?,
             false => self.target.queues()?,
         };
+        for endpoint in &mut self.endpoints {
+            endpoint.limits.time = endpoint.limits.time.or(self.timeout);
+        }
+        let mut limits = self.endpoints.iter().map(|endpoint| &endpoint.limits);
+        let has_time_limit = limits.clone().any(|limits| limits.time.is_some());
+        let has_limit = limits.any(|limits| limits.concurrency.is_some());
         let is_called = |method: &Method| matches!(method, Method::Call(_));
         let mut methods = self.endpoints.iter().flat_map(|endpoint| &endpoint.methods);
         let is_called = methods.all(|(_, method)| is_called(method));
@@ -168,21 +245,28 @@ impl Server {
             self.access,
             self.at_least_once,
         ));
-        let prefetch = self.concurrency.max(1).saturating_mul(2);
+        let least = if self.order.is_some() { PREFETCH } else { 2 };
+        let prefetch = self.concurrency.saturating_mul(2).max(least);
         let prefetch = u32::try_from(prefetch).unwrap_or(u32::MAX);
-        let worker = worker_of(&self.connection?, queues)
+        let failed = Arc::clone(&core);
+        let mut worker = worker_of(&self.connection?, queues)
             .name(format!("rpc {}", self.target.text()))
             .concurrency(self.concurrency)
-            .prefetch(self.prefetch.unwrap_or(prefetch));
-        let worker = match self.is_exclusive {
-            true => worker.exclusive(),
-            false => worker,
-        };
-        let handler = Arc::clone(&core);
-        let worker = match is_called {
-            true => worker.handler(move |request, context| handler.handle(request, context)),
-            false => worker
-                .handler_async(move |job, context| Arc::clone(&handler).handle_async(job, context)),
+            .prefetch(self.prefetch.unwrap_or(prefetch))
+            .on_error(move |error, context| failed.failed(error, context));
+        if self.is_exclusive {
+            worker = worker.exclusive();
+        }
+        if has_time_limit {
+            let core = Arc::clone(&core);
+            worker = worker.timeout_by(move |request| core.limits_of(request)?.time);
+        }
+        let worker = match has_limit {
+            false => with_handler(worker, &core, self.order, is_called),
+            true => {
+                let limiter = Limiter(Arc::clone(&core));
+                with_handler(worker.middleware(limiter), &core, self.order, is_called)
+            }
         };
         Ok((worker, core))
     }
@@ -244,6 +328,31 @@ impl Server {
     }
 }
 
+/// Sets the handler of a worker: `core`, in a task unless all methods are called.
+fn with_handler<C: Chain>(
+    worker: WorkerBuilder<Request, C>,
+    core: &Arc<Core>,
+    order: Option<Box<KeyOf>>,
+    is_called: bool,
+) -> Worker<Request> {
+    let core = Arc::clone(core);
+    let order = order.map(|key| move |request: &Delivery<Request>| key(&RequestInfo::new(request)));
+    if is_called {
+        let handler = move |request: &Request, context: &worker::Context<'_>| {
+            core.handle(request, context);
+        };
+        return match order {
+            None => worker.handler(handler),
+            Some(order) => worker.ordered_by(order).handler(handler),
+        };
+    }
+    let handler = move |job, context| Arc::clone(&core).handle_async(job, context);
+    match order {
+        None => worker.handler_async(handler),
+        Some(order) => worker.ordered_by(order).handler_async(handler),
+    }
+}
+
 fn worker_of(connection: &Connection, queues: Vec<Queue>) -> WorkerBuilder<Request> {
     let mut queues = queues.into_iter();
     // A target has at least one queue.
@@ -258,6 +367,8 @@ impl fmt::Debug for Server {
             .field("endpoints", &self.endpoints)
             .field("concurrency", &self.concurrency)
             .field("at_least_once", &self.at_least_once)
+            .field("timeout", &self.timeout)
+            .field("is_ordered", &self.order.is_some())
             .finish_non_exhaustive()
     }
 }

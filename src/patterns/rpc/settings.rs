@@ -37,7 +37,8 @@ impl Client {
         self
     }
 
-    /// Calls another topic, at the same exchange. The time-out and the other settings stay.
+    /// Calls another target, with its exchange, namespace and version. The time-out and the other
+    /// settings stay.
     pub fn target(self, target: Target) -> Client {
         self.with_target(|_| target)
     }

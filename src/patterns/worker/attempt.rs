@@ -198,11 +198,12 @@ impl<T: Payload> Slot<T> {
         let (job, cell) = Job::new(delivery, shared, self.hold());
         let (passed, mut outcome) = match self.enter_in_time(cell.info()).await {
             None => {
-                let over = self.core.timeout.map(|_| Arc::<Signal>::default());
+                let limit = self.core.time_limit(&job);
+                let over = limit.map(|_| Arc::<Signal>::default());
                 let context = Context::owned(Arc::clone(shared), Arc::clone(&cell), over.clone());
                 let passed = self.passed(self.core.middlewares, cell.info(), None);
                 self.counts.begins();
-                let verdict = self.limited(task(job, context), over).await;
+                let verdict = self.limited(task(job, context), limit.zip(over)).await;
                 let verdict = verdict.unwrap_or_else(Err);
                 self.counts.ends();
                 passed.go_on();
@@ -243,16 +244,16 @@ impl<T: Payload> Slot<T> {
         }
     }
 
-    /// Runs the future of a handler, for as long as it may. Sets `over` when its time is over.
+    /// Runs the future of a handler, for as long as it may. Sets the signal when its time is over.
     ///
     /// # Errors
     /// The time was over.
     pub(super) async fn limited<V>(
         &self,
         handling: Handling<V>,
-        over: Option<Arc<Signal>>,
+        limit: Option<(Duration, Arc<Signal>)>,
     ) -> Result<V, HandlerError> {
-        let (Some(limit), Some(over)) = (self.core.timeout, over) else {
+        let Some((limit, over)) = limit else {
             return Ok(handling.await);
         };
         let Some(time_out) = self.core.shared.connection.after(limit) else {

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use super::{
     Chain, Context, HandlerError, HandlerResult, Job, Middleware, Settle, Stack, Worker,
-    WorkerReport, core::Shared, handler::Handler, hooks::Hooks, ordered::Order,
+    WorkerReport, core::Shared, handler::Handler, hooks::Hooks, limit::TimeLimit, ordered::Order,
 };
 use crate::{
     handles::consumer::ConsumerBuilder,
@@ -59,7 +59,7 @@ pub struct WorkerBuilder<T: Payload, C: Chain = ()> {
     /// Whether the prefetch is the default.
     default_prefetch: bool,
     middleware: C,
-    timeout: Option<Duration>,
+    timeout: Option<TimeLimit<T>>,
     hooks: Hooks,
     #[cfg(feature = "tracing")]
     is_traced: bool,
@@ -197,7 +197,17 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(TimeLimit::Of(timeout));
+        self
+    }
+
+    /// As [`timeout`](Self::timeout), with a time for each message, which may have none. The
+    /// function must not panic.
+    pub(crate) fn timeout_by(
+        mut self,
+        limit: impl Fn(&T) -> Option<Duration> + Send + Sync + 'static,
+    ) -> Self {
+        self.timeout = Some(TimeLimit::By(Box::new(limit)));
         self
     }
 

@@ -100,7 +100,7 @@ impl<'a> Context<'a> {
     }
 
     /// Set when the time of the handler is over, if it has a limit.
-    fn over(&self) -> Option<&Arc<Signal>> {
+    pub(crate) fn over(&self) -> Option<&Arc<Signal>> {
         match &self.parts {
             Parts::Borrowed { time, .. } => time.map(Limited::over),
             Parts::Owned { over, .. } => over.as_ref(),
@@ -239,6 +239,15 @@ impl<'a> Context<'a> {
         match self.request_context() {
             Some(context) => message.header(REQUEST_CONTEXT, FieldValue::Table(context.clone())),
             None => message,
+        }
+    }
+
+    /// The handler has its result, and is about to publish it, say. Returns whether that is in
+    /// time: its time limit does not end it any more.
+    pub(crate) fn has_result(&self) -> bool {
+        match &self.parts {
+            Parts::Borrowed { time, .. } => time.is_none_or(Limited::has_result),
+            Parts::Owned { over, .. } => !over.as_ref().is_some_and(|over| over.is_set()),
         }
     }
 

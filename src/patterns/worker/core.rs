@@ -10,6 +10,7 @@ use std::{
 use super::{
     handler::Handler,
     hooks::Hooks,
+    limit::TimeLimit,
     members::Members,
     middleware::sealed::Chain,
     ordered::{Keys, Order},
@@ -274,12 +275,26 @@ pub(super) struct Core<T: Payload> {
     pub(super) middleware: Box<dyn Chain>,
     /// The number of middlewares.
     pub(super) middlewares: usize,
-    /// The time limit of a handler.
-    pub(super) timeout: Option<Duration>,
+    pub(super) timeout: Option<TimeLimit<T>>,
     /// The order of the messages, if there is one within their keys.
     pub(super) ordered: Option<Order<T>>,
     /// Held by the slot that receives, if the worker has one at a time.
     pub(super) receiver: ReceiverLock,
+}
+
+impl<T: Payload> Core<T> {
+    /// The time limit of the handler of a message.
+    pub(super) fn time_limit(&self, payload: &T) -> Option<Duration> {
+        self.timeout.as_ref()?.of(payload)
+    }
+
+    /// The time limit of a handler that gets several messages.
+    pub(super) fn time_limit_of_all<'a>(
+        &self,
+        payloads: impl Iterator<Item = &'a T>,
+    ) -> Option<Duration> {
+        self.timeout.as_ref()?.of_all(payloads)
+    }
 }
 
 impl<T: Payload> Drop for Core<T> {

@@ -1,4 +1,4 @@
-//! The time limit of a handler that blocks its thread.
+//! The time limit of a handler, and what becomes of one that blocks its thread.
 //!
 //! A thread cannot be stopped. So the message is taken from the handler when its time is over. A
 //! spare thread settles it, and takes the place of the thread that is stuck.
@@ -19,6 +19,35 @@ use crate::{
     runtime::{clock::TimerTarget, signal::Signal, sync::Mutex},
     session::{delivery_info::DeliveryInfo, publisher::Claim},
 };
+
+/// The time limit of a handler.
+pub(super) enum TimeLimit<T> {
+    /// The same for each message.
+    Of(Duration),
+    /// That of a message, which may have none.
+    By(Box<LimitOf<T>>),
+}
+
+/// Finds the time limit of a message. It does not panic.
+type LimitOf<T> = dyn Fn(&T) -> Option<Duration> + Send + Sync;
+
+impl<T> TimeLimit<T> {
+    /// The time limit of a message.
+    pub(super) fn of(&self, payload: &T) -> Option<Duration> {
+        match self {
+            TimeLimit::Of(limit) => Some(*limit),
+            TimeLimit::By(limit_of) => limit_of(payload),
+        }
+    }
+
+    /// The time limit of several messages together.
+    pub(super) fn of_all<'a>(&self, payloads: impl Iterator<Item = &'a T>) -> Option<Duration>
+    where
+        T: 'a,
+    {
+        payloads.filter_map(|payload| self.of(payload)).min()
+    }
+}
 
 /// The right to settle a message whose handler runs. A batch has several.
 pub(super) struct Unsettled {
@@ -51,6 +80,8 @@ enum State {
     /// It is empty if the payload can be in one place only. The handler has it then, and the
     /// message is settled when the handler ends.
     Runs(Vec<Unsettled>),
+    /// The handler has its result, so that its time is not over any more.
+    HasResult(Vec<Unsettled>),
     /// The time is over.
     Over(Late),
 }
@@ -102,7 +133,7 @@ impl Limited {
     /// handler has it, or the time is over.
     pub(super) fn claim(&self, shown: &DeliveryInfo) -> Option<Claim> {
         let state = self.state.lock();
-        let State::Runs(unsettled) = &*state else {
+        let (State::Runs(unsettled) | State::HasResult(unsettled)) = &*state else {
             return None;
         };
         let mut infos = unsettled.iter().map(|unsettled| &unsettled.info);
@@ -112,6 +143,20 @@ impl Limited {
         infos.find(same).map(DeliveryInfo::claim)
     }
 
+    /// The handler has its result, before its end. Returns whether that is in time. It has all time
+    /// then.
+    pub(super) fn has_result(&self) -> bool {
+        let mut state = self.state.lock();
+        match &mut *state {
+            State::Runs(unsettled) => {
+                *state = State::HasResult(std::mem::take(unsettled));
+                true
+            }
+            State::HasResult(_) => true,
+            State::Over(_) => false,
+        }
+    }
+
     /// The handler has ended. Returns the right to settle its message, or its messages.
     ///
     /// # Errors
@@ -119,7 +164,7 @@ impl Limited {
     pub(super) fn end(&self) -> Result<Vec<Unsettled>, Late> {
         let over = State::Over(Late::GoesOn);
         match std::mem::replace(&mut *self.state.lock(), over) {
-            State::Runs(unsettled) => Ok(unsettled),
+            State::Runs(unsettled) | State::HasResult(unsettled) => Ok(unsettled),
             State::Over(late) => Err(late),
         }
     }

@@ -39,7 +39,7 @@ mod stop;
 mod traced;
 mod wakeup;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
@@ -62,6 +62,7 @@ pub use self::{
 use self::{
     core::{Core, Shared},
     handler::Handler,
+    limit::TimeLimit,
     middleware::sealed,
     ordered::Order,
     receiver::ReceiverLock,
@@ -88,7 +89,7 @@ pub struct Worker<T: Payload> {
     handler: Handler<T>,
     middleware: Box<dyn sealed::Chain>,
     concurrency: usize,
-    timeout: Option<Duration>,
+    timeout: Option<TimeLimit<T>>,
     order: Option<Order<T>>,
 }
 

@@ -35,13 +35,14 @@ impl<T: Payload> Slot<T> {
                 return self.apply(outcome, &mut info);
             }
         };
+        let limit = self.core.time_limit(&payload);
         let call = |context: &Context<'_>| {
             self.counts.begins();
             let verdict = handler(payload, context);
             self.counts.ends();
             verdict.map(Settle::from)
         };
-        let (verdict, mut info) = match (self.core.timeout, info.shared()) {
+        let (verdict, mut info) = match (limit, info.shared()) {
             (Some(limit), Some(shown)) => {
                 let unsettled = vec![self.unsettled(info, passed)];
                 let called = self.in_time(&shown, unsettled, limit, call);

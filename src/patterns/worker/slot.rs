@@ -362,7 +362,7 @@ impl<T: Payload> Slot<T> {
                     break outcome;
                 }
             }
-            let step = match self.core.timeout {
+            let step = match self.core.time_limit(&delivery) {
                 None => match self.attempt(call, &delivery, passed) {
                     Some(step) => *step,
                     None => return self.ack(delivery),

@@ -4,7 +4,9 @@ mod calls;
 mod deadlines;
 mod ends;
 mod errors;
+mod limits;
 mod model;
+mod order;
 mod replies;
 mod shutdown;
 

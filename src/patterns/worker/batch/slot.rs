@@ -290,7 +290,8 @@ impl<T: Payload> Slot<T> {
             self.counts.ends_with(count as u64);
             handled.unwrap_or_else(|panic| failed(HandlerError::panicked(panic), count))
         };
-        let Some(limit) = self.core.timeout else {
+        let payloads = messages.iter().map(|message| &**message);
+        let Some(limit) = self.core.time_limit_of_all(payloads) else {
             let verdicts = handler(&messages, None);
             let infos = messages.into_iter().map(Delivery::into_info);
             return self.settle_batch(infos, verdicts);
@@ -335,11 +336,13 @@ impl<T: Payload> Slot<T> {
 
     async fn run_task_with_batch(&self, task: &Task<T>, messages: Vec<Delivery<T>>) {
         let (shared, count) = (&self.core.shared, messages.len());
-        let over = self.core.timeout.map(|_| Arc::<Signal>::default());
+        let payloads = messages.iter().map(|message| &**message);
+        let limit = self.core.time_limit_of_all(payloads);
+        let over = limit.map(|_| Arc::<Signal>::default());
         let (batch, cells) = Batch::owned(shared, messages, over.as_ref());
         let mut in_task = InTask { slot: self, cells };
         self.counts.begins();
-        let verdicts = self.limited(task(batch), over).await;
+        let verdicts = self.limited(task(batch), limit.zip(over)).await;
         self.counts.ends_with(count as u64);
         let verdicts = verdicts.unwrap_or_else(|error| failed(error, count));
         let cells = std::mem::take(&mut in_task.cells);
