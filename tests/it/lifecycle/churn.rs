@@ -1,13 +1,10 @@
 //! Declaring, using and deleting entities leaves no memory behind. The test runs in a process of
 //! its own because it counts all bytes of its process.
 
-use std::{alloc::System, env, process::Command};
-
 use leveret::{Broker, Exchange, Queue, Requeue, Result};
-use stats_alloc::{Region, StatsAlloc};
+use stats_alloc::Region;
 
-#[global_allocator]
-static ALLOCATOR: StatsAlloc<System> = StatsAlloc::system();
+use crate::alone::{ALLOCATOR, alone};
 
 /// Declares, binds, publishes, consumes, returns and deletes, under names that are used only once.
 fn cycle(broker: &Broker, number: u64) -> Result {
@@ -37,26 +34,9 @@ const NAME: &str = concat!(
     "::a_churned_broker_ends_with_the_memory_it_began_with"
 );
 
-/// This variable is set for the process that runs only this test.
-const ALONE: &str = "LEVERET_ALONE";
-
 #[test]
-fn a_churned_broker_ends_with_the_memory_it_began_with() -> Result {
-    if env::var_os(ALONE).is_some() {
-        return churn();
-    }
-    let (_, name) = NAME.split_once("::").unwrap();
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", name, "--test-threads=1", "--nocapture"])
-        .env(ALONE, "")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout) + String::from_utf8_lossy(&child.stderr);
-    assert!(
-        child.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-    Ok(())
+fn a_churned_broker_ends_with_the_memory_it_began_with() {
+    alone(NAME, || churn().unwrap());
 }
 
 fn churn() -> Result {

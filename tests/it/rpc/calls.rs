@@ -61,27 +61,6 @@ fn each_caller_gets_its_own_reply() {
 }
 
 #[test]
-fn ten_thousand_calls_wait_in_one_thread() {
-    let broker = Broker::new();
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let may_go_on = Mutex::new(may_go_on);
-    let endpoint = Endpoint::new().method("double", move |number: u64, _| {
-        let _ = may_go_on.lock().unwrap().recv(); // until all of them wait
-        number * 2
-    });
-    let server = serve(&broker, endpoint);
-    let client = client(&broker);
-    let calls = (0..10_000_u64).map(|number| client.call_async::<u64>("double", number));
-    let mut calls: FuturesUnordered<_> = calls.collect();
-    let alarm = Alarm::new();
-    assert!(alarm.poll(std::pin::pin!(calls.next())).is_pending());
-    drop(go_on);
-    let replies = block_on(calls.map(Result::unwrap).collect::<Vec<_>>());
-    assert_eq!(replies.iter().sum::<u64>(), 10_000 * 9_999);
-    drop(server);
-}
-
-#[test]
 fn a_value_moves_to_the_method_without_an_encoding() {
     let broker = Broker::new();
     let endpoint = Endpoint::new()

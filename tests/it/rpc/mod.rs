@@ -1,6 +1,7 @@
 //! RPC.
 
 mod calls;
+mod cost;
 mod deadlines;
 mod ends;
 mod errors;
