@@ -6,9 +6,10 @@
 //! call follows at once. By hand, both threads look at their channels again and again there, and
 //! never sleep: a `recv` gives up after a while, and what it takes then is mostly the system's time
 //! to wake a thread. leveret waits in its own way, as it does in every program. So the floor is a
-//! call between two threads that burn their cores. In the *idle* rows both threads have slept before
-//! each call, and both sides wait as their programs do: by hand with `recv`. Most of the time is the
-//! system's time to wake a core. The rows `calls` compare the throughput of many callers.
+//! call between two threads that burn their cores. In the *idle* rows both threads have slept
+//! before each call, and both sides wait as their programs do: by hand with `recv`. Most of the
+//! time is the system's time to wake a core. The rows `calls` compare the throughput of many
+//! callers.
 //!
 //! - `short`: [`leveret::rpc::serve`] and [`leveret::rpc::client`].
 //! - `endpoint`: a server of a topic with an endpoint, and a method by its name.

@@ -1,9 +1,21 @@
 //! leveret, and the bare channel.
 
-use std::time::Duration;
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use core_affinity::CoreId;
+use leveret::{
+    Broker,
+    rpc::{Client, Endpoint, Server, Target},
+    worker::StopHandle,
+};
 
 use super::{
-    Rival, Skipped, cores,
+    REST, Rival, Skipped,
+    cores::{self, pinned},
     item::Msg,
     latency::{self, Run},
     options::Options,
@@ -36,8 +48,18 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
         rest: None,
     };
     rivals.push(Rival::new("leveret-rpc", "leveret-rpc", None, move || {
-        p50(latency::call(run, cores))
+        p50(call(run, cores))
     }));
+    let woken = Run {
+        messages: options.size(5, 200),
+        rest: Some(REST),
+    };
+    rivals.push(Rival::new(
+        "leveret-rpc-woken",
+        "leveret-rpc-woken",
+        None,
+        move || p50(call(woken, cores)),
+    ));
     rivals.push(Rival::new(
         "crossbeam-rpc",
         "leveret-rpc",
@@ -45,6 +67,38 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
         move || p50(latency::raw_call(run, cores)),
     ));
     rivals
+}
+
+/// Calls through `leveret::rpc`.
+fn call(run: Run, cores: [CoreId; 2]) -> Vec<Duration> {
+    let broker = Broker::new();
+    let target = Target::topic("numbers");
+    let endpoint = Endpoint::new().method("id", |id: u64, _| id);
+    let server = Server::new(&broker, target.clone()).endpoint(endpoint);
+    let (started, is_started) = mpsc::channel::<StopHandle>();
+    let serve = move || {
+        let started = |stop| started.send(stop).expect("the caller is there");
+        server.run(started).expect("the broker is there");
+    };
+    pinned(cores, serve, move || {
+        let stop = is_started.recv().expect("the server starts");
+        let client = Client::new(&broker, target);
+        while client.ping().is_err() {
+            thread::yield_now();
+        }
+        let mut times = Vec::with_capacity(run.messages as usize);
+        for id in 0..run.messages {
+            if let Some(rest) = run.rest {
+                thread::sleep(rest);
+            }
+            let began = Instant::now();
+            let reply = client.call::<u64>("id", id);
+            times.push(began.elapsed());
+            assert_eq!(reply.expect("the server is there"), id);
+        }
+        stop.stop();
+        times
+    })
 }
 
 /// The median, in nanoseconds.

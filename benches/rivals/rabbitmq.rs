@@ -12,10 +12,14 @@ use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, Error, options::*,
     types::FieldTable,
 };
-use tokio::{runtime::Runtime, task, time::timeout};
+use tokio::{
+    runtime::Runtime,
+    task,
+    time::{sleep, timeout},
+};
 
 use super::{
-    Rival, Skipped,
+    REST, Rival, Skipped,
     item::{Item, id_of},
     options::Options,
     own::p50,
@@ -66,16 +70,20 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
         consumer,
     });
     let calls = options.size(10, 200);
-    let caller = Arc::clone(&server);
-    let mut rivals = vec![
-        Rival::new("rabbitmq-rpc", "leveret-rpc", Some(50.0), move || {
-            p50(caller
-                .runtime
-                .block_on(call(&caller, calls))
-                .expect("RabbitMQ is there"))
-        })
-        .elsewhere(),
-    ];
+    let mut rivals = Vec::new();
+    for (name, against, goal, rest) in [
+        ("rabbitmq-rpc", "leveret-rpc", 100.0, None),
+        ("rabbitmq-rpc-woken", "leveret-rpc-woken", 4.0, Some(REST)),
+    ] {
+        let server = Arc::clone(&server);
+        rivals.push(
+            Rival::new(name, against, Some(goal), move || {
+                let times = server.runtime.block_on(call(&server, calls, rest));
+                p50(times.expect("RabbitMQ is there"))
+            })
+            .elsewhere(),
+        );
+    }
     for (name, ack, goal, messages) in [
         ("rabbitmq-auto-ack", Ack::Auto, 1.0, 20_000),
         ("rabbitmq-ack-each", Ack::Each, 50.0, 5_000),
@@ -158,7 +166,7 @@ async fn stream(server: &Server, messages: u64, ack: Ack) -> Result<Duration, Er
 }
 
 /// Requests through direct reply-to, the fastest way of RabbitMQ.
-async fn call(server: &Server, calls: u64) -> Result<Vec<Duration>, Error> {
+async fn call(server: &Server, calls: u64, rest: Option<Duration>) -> Result<Vec<Duration>, Error> {
     let channel = server.consumer.create_channel().await?;
     let (queue, mut requests) = consume(&channel, Ack::Auto).await?;
     let serving = task::spawn(async move {
@@ -189,6 +197,9 @@ async fn call(server: &Server, calls: u64) -> Result<Vec<Duration>, Error> {
         .await?;
     let mut times = Vec::new();
     for id in 0..calls {
+        if let Some(rest) = rest {
+            sleep(rest).await;
+        }
         let began = Instant::now();
         let correlation = id.to_string();
         let properties = BasicProperties::default()

@@ -3,13 +3,15 @@
 //! rows as a table at the end:
 //! `rivals,<row>,<median>,<leveret's throughput against it>,<goal>,<met|missed>`
 //!
-//! The median is in nanoseconds per message. In the `rpc-` rows it is the time from a request to
-//! its reply: the median over the rounds of each round's p50.
+//! The median is in nanoseconds per message. In the `-rpc` rows it is the time from a request to
+//! its reply: the median over the rounds of each round's p50. The next request follows at once
+//! there. In the `-rpc-woken` rows both sides have slept for two milliseconds before each request.
 //!
 //! A row is compared with the leveret row that moves the same: `leveret` moves a small struct,
-//! `leveret-bytes` 64 bytes, `leveret-rpc` a request and its reply. leveret acknowledges every
-//! message by itself. So do the rivals that can, unless the name of a row says otherwise. The bench
-//! skips rivals that are missing (a server, Python's kombu), and prints their names.
+//! `leveret-bytes` 64 bytes, `leveret-rpc` a request and its reply, by `leveret::rpc`. leveret
+//! acknowledges every message by itself. So do the rivals that can, unless the name of a row says
+//! otherwise. The bench skips rivals that are missing (a server, Python's kombu), and prints their
+//! names.
 //!
 //! `cargo bench --manifest-path benches/rivals/Cargo.toml` runs it. It has the options `--rounds
 //! <n>`, `--messages <n>` and `-- <row>` of the floor bench. The address of RabbitMQ is
@@ -59,7 +61,13 @@ mod tasks;
 #[path = "zeromq.rs"]
 mod zeromq;
 
+use std::time::Duration;
+
 use self::{options::Options, others::Others, table::Table};
+
+/// The pause of both sides before each call of the woken rows. Their threads and cores sleep by its
+/// end.
+const REST: Duration = Duration::from_millis(2);
 
 /// The number of queues of the floor bench's fanout.
 const QUEUES: u64 = 10;
