@@ -81,8 +81,8 @@ pub struct Client {
     pub(super) queue_if_absent: bool,
     /// The request on whose behalf this client calls.
     pub(super) claim: Option<Claim>,
-    /// Made by the first request. It depends on the target.
-    pub(super) producer: OnceLock<Result<Producer<Request>, RpcError>>,
+    /// Made by the first request that can. It depends on the target.
+    pub(super) producer: OnceLock<Producer<Request>>,
 }
 
 /// The time-out of a client that has none of its own.
@@ -403,17 +403,22 @@ impl Client {
 
     #[inline]
     pub(super) fn producer(&self) -> Result<&Producer<Request>, RpcError> {
-        let producer = self.producer.get_or_init(|| self.open_producer());
-        producer.as_ref().map_err(RpcError::clone)
+        match self.producer.get() {
+            Some(producer) => Ok(producer),
+            None => {
+                let producer = self.open_producer()?;
+                Ok(self.producer.get_or_init(|| producer))
+            }
+        }
     }
 
     #[cold]
     fn open_producer(&self) -> Result<Producer<Request>, RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
+        self.target.check()?;
         let (exchange, key, others) = match &self.target.place {
             Place::Queue(queue) => (Exchange::existing(""), queue.name().to_owned(), Vec::new()),
             Place::Topic(topic) => {
-                topic.check()?;
                 if self.queue_if_absent && !self.target.is_to_many() {
                     connection.declare(&topic.queue(&topic.key()))?;
                 }

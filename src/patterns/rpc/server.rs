@@ -275,7 +275,8 @@ impl Server {
     /// [`concurrency`](Self::concurrency).
     ///
     /// # Errors
-    /// - [`RpcError::InvalidTarget`] if a name in the target is empty or has a wildcard.
+    /// - [`RpcError::InvalidTarget`] if a name in the target is empty, or one of a topic has a
+    ///   wildcard.
     /// - [`RpcError::DuplicateMethod`]
     /// - [`RpcError::Broker`] with the errors of [`Worker::run`].
     pub fn spawn(self) -> Result<ServerHandle, RpcError> {

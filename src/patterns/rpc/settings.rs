@@ -146,8 +146,8 @@ impl Client {
     pub(super) fn on_behalf_of(&self, context: &Context<'_>) -> Client {
         let claim = context.worker().info().claim();
         let producer = match self.producer.get() {
-            Some(Ok(producer)) => OnceLock::from(Ok(producer.on_behalf_of(claim.clone()))),
-            _ => OnceLock::new(),
+            Some(producer) => OnceLock::from(producer.on_behalf_of(claim.clone())),
+            None => OnceLock::new(),
         };
         Client {
             context: context.shared_request_context().or(self.context.clone()),

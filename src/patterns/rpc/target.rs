@@ -199,11 +199,24 @@ impl Target {
         matches!(&self.place, Place::Topic(topic) if topic.is_fanout || topic.chosen.is_some())
     }
 
+    /// # Errors
+    /// [`RpcError::InvalidTarget`].
+    pub(super) fn check(&self) -> Result<(), RpcError> {
+        match &self.place {
+            Place::Queue(queue) if queue.name().is_empty() => {
+                Err(RpcError::InvalidTarget("the queue has no name".into()))
+            }
+            Place::Queue(_) => Ok(()),
+            Place::Topic(topic) => topic.check(),
+        }
+    }
+
     /// The queues that a server listens at.
     ///
     /// # Errors
     /// [`RpcError::InvalidTarget`].
     pub(super) fn queues(&self) -> Result<Vec<Queue>, RpcError> {
+        self.check()?;
         let topic = match &self.place {
             Place::Queue(queue) if queue.is_open() => {
                 return Ok(vec![queue.clone().durable().auto_delete()]);
@@ -211,7 +224,6 @@ impl Target {
             Place::Queue(queue) => return Ok(vec![queue.clone()]),
             Place::Topic(topic) => topic,
         };
-        topic.check()?;
         let shared = topic.queue(&topic.topic).auto_delete();
         let own = topic.server.as_ref().map(|_| topic.own_queue());
         let queues = [Some(shared), own, Some(topic.fanout_queue())];
@@ -244,7 +256,7 @@ impl Target {
 impl Topic {
     /// # Errors
     /// [`RpcError::InvalidTarget`].
-    pub(super) fn check(&self) -> Result<(), RpcError> {
+    fn check(&self) -> Result<(), RpcError> {
         let parts = [
             ("exchange", Some(&self.exchange)),
             ("topic", Some(&self.topic)),

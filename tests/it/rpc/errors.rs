@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use leveret::{
-    Broker, Error, FieldTable, Local, Overflow, Queue,
+    Broker, Error, Exchange, FieldTable, Local, Overflow, Queue,
     rpc::{self, Client, Endpoint, RpcError, Server, Target, Version},
 };
 
-use super::{client, serve, target};
+use super::{client, serve, server, target};
 use crate::common::{PATIENCE, SECOND};
 
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -214,6 +214,7 @@ fn a_target_that_cannot_be_used_is_refused() {
         Target::topic("a.*"),
         target().exchange(""),
         target().server("#"),
+        Target::queue(Queue::temporary()),
     ];
     for target in invalid {
         let call = Client::new(&broker, target.clone()).call::<u32>("half", 8_u32);
@@ -230,6 +231,30 @@ fn a_target_that_cannot_be_used_is_refused() {
     for call in invalid {
         assert!(matches!(call, Err(RpcError::InvalidTarget(_))), "{call:?}");
     }
+}
+
+#[test]
+fn a_client_whose_request_was_refused_works_when_the_cause_is_gone() {
+    let broker = Broker::new();
+    let wrong = Exchange::direct("rpc");
+    broker.declare(&wrong).unwrap();
+    let client = client(&broker);
+    let is_inequivalent =
+        |error: RpcError| matches!(error, RpcError::Broker(Error::Inequivalent { .. }));
+    assert!(is_inequivalent(client.ping().unwrap_err()));
+    assert!(is_inequivalent(
+        server(&broker, half()).spawn().unwrap_err()
+    ));
+    broker.delete(&wrong).unwrap();
+    let mut serving = serve(&broker, half());
+    assert_eq!(client.call::<u32>("half", 4_u32), Ok(2));
+    // It follows its exchange to a new one as well.
+    serving.stop_and_drain(PATIENCE);
+    broker.delete(&Exchange::existing("rpc")).unwrap();
+    assert!(matches!(client.ping(), Err(RpcError::NoServer { .. })));
+    serving = serve(&broker, half());
+    assert_eq!(client.call::<u32>("half", 6_u32), Ok(3));
+    drop(serving);
 }
 
 #[test]
