@@ -38,6 +38,8 @@ pub enum Expectation {
     Empty,
     /// The get returns a message like this one.
     Message(Value),
+    /// The policy is refused for this reason, and nothing is set.
+    Invalid(String),
 }
 
 /// A failure in AMQP's terms.
@@ -45,6 +47,8 @@ pub struct Failure {
     reply_code: u16,
     /// Whether it is a connection error. If not, it is a channel error.
     of_connection: bool,
+    /// The recorded text, if there is one. Ours may say more behind it.
+    text: Option<String>,
 }
 
 impl Failure {
@@ -59,6 +63,7 @@ impl Failure {
         Ok(Failure {
             reply_code,
             of_connection,
+            text: None,
         })
     }
 
@@ -73,7 +78,7 @@ impl Failure {
                 error.scope()
             ));
         }
-        Ok(())
+        check_text(self.text.as_deref(), &error.to_string())
     }
 }
 
@@ -101,8 +106,8 @@ pub fn describe(error: &Error) -> String {
 }
 
 impl Expectation {
-    /// Reads the `expect` of a step.
-    pub fn of(expect: Option<Value>) -> Outcome<Expectation> {
+    /// Reads the `expect` of a step, whose note may hold the recorded text of a failure.
+    pub fn of(expect: Option<Value>, text: Option<String>) -> Outcome<Expectation> {
         let Some(value) = expect else {
             return Ok(Expectation::Success);
         };
@@ -110,7 +115,12 @@ impl Expectation {
         let expectation = if value.get("ok").is_some() {
             Expectation::Fields(fields.table("ok")?)
         } else if value.get("error").is_some() {
-            Expectation::Failure(Failure::take(&mut fields, "error")?)
+            let failure = Failure::take(&mut fields, "error")?;
+            Expectation::Failure(Failure { text, ..failure })
+        } else if fields.flag("invalid")? {
+            let text = text.unwrap_or_default();
+            let reason = text.strip_prefix("Validation failed ").unwrap_or(&text);
+            Expectation::Invalid(reason.trim().to_owned())
         } else if fields.flag("empty")? {
             Expectation::Empty
         } else {
@@ -126,6 +136,13 @@ impl Expectation {
             (Expectation::Failure(failure), Err(error)) => failure.check(&error),
             (Expectation::Failure(failure), Ok(_)) => {
                 Err(format!("expected {failure}, but it succeeded"))
+            }
+            (Expectation::Invalid(reason), Err(error)) => match error.reply_code() {
+                Some(406) if error.to_string().contains(reason) => Ok(()),
+                _ => Err(format!("expected '{reason}', not {}", describe(&error))),
+            },
+            (Expectation::Invalid(_), Ok(_)) => {
+                Err("expected a refusal, but it was set".to_owned())
             }
             (_, Err(error)) => Err(format!("expected success, not {}", describe(&error))),
             (Expectation::Success, Ok(_)) => Ok(()),
@@ -147,6 +164,15 @@ impl Expectation {
                 Err("only a get fetches messages".to_owned())
             }
         }
+    }
+}
+
+fn check_text(expected: Option<&str>, actual: &str) -> Outcome {
+    match expected {
+        Some(expected) if !actual.starts_with(expected) => Err(format!(
+            "expected the text \"{expected}\", not \"{actual}\""
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -254,7 +254,12 @@ impl Replay {
         Ok(self
             .channel(site)?
             .basic_consume(&queue, options)
-            .map(|_| Reply::done()))
+            .map(|tag| {
+                Reply::Fields(Map::from_iter([(
+                    "consumer_tag".to_owned(),
+                    tag.as_str().into(),
+                )]))
+            }))
     }
 
     fn set_policy(&mut self, mut fields: Fields) -> Said {
@@ -264,6 +269,9 @@ impl Replay {
             "" | "all" => policy,
             "queues" => policy.apply_to(ApplyTo::Queues),
             "exchanges" => policy.apply_to(ApplyTo::Exchanges),
+            "classic_queues" => policy.apply_to(ApplyTo::ClassicQueues),
+            "quorum_queues" => policy.apply_to(ApplyTo::QuorumQueues),
+            "streams" => policy.apply_to(ApplyTo::Streams),
             other => return Err(format!("a policy applies to '{other}'")),
         };
         policy = policy.priority(

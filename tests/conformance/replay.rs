@@ -85,7 +85,8 @@ impl Replay {
     fn step(&mut self, step: &Value) -> Outcome {
         let mut fields = Fields::new(&self.substituted(step))?;
         let op = fields.text("op")?;
-        fields.optional_text("note")?;
+        let note = fields.optional_text("note")?.unwrap_or_default();
+        let text = note.strip_prefix("reply text: ").map(str::to_owned);
         let site = Site {
             connection: fields.optional_text("conn")?,
             channel: fields
@@ -98,7 +99,7 @@ impl Replay {
         if let Some(outcome) = self.asynchronous(&op, &site, &mut fields) {
             return outcome;
         }
-        let expectation = Expectation::of(fields.take("expect"))?;
+        let expectation = Expectation::of(fields.take("expect"), text)?;
         let result = self.synchronous(&op, &site, fields)?;
         expectation.check(result, &mut self.saved)
     }

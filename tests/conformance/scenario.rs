@@ -86,7 +86,10 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
     let mut fields = Fields::new(value)?;
     let id = fields.text("id")?;
     fields.text("title")?;
-    fields.optional_text("note")?;
+    // What an older version did, and which version this one is.
+    for about in ["note", "on", "was"] {
+        fields.optional_text(about)?;
+    }
     let kind = if value.get("steps").is_some() {
         Kind::Steps(fields.list("steps")?)
     } else {

@@ -19,7 +19,7 @@ pub fn parse<T: DeserializeOwned>(value: Value) -> Outcome<T> {
 }
 
 /// Compares a value with its expectation. A plain JSON number matches any integer width, and `"*"`
-/// matches any value. A table must have at least the named fields.
+/// matches any value. `{"$min": n}` matches any integer of at least `n`. A table must have at least the named fields.
 pub fn check(expected: &Value, actual: &FieldValue) -> Outcome {
     let fits = match expected {
         Value::String(text) if text == "*" => true,
@@ -36,7 +36,13 @@ pub fn check(expected: &Value, actual: &FieldValue) -> Outcome {
             (None, None) => false,
         },
         Value::Array(expected) => return check_array(expected, actual),
-        Value::Object(map) if !map.contains_key("$type") => return check_table(map, actual),
+        Value::Object(map) if !map.contains_key("$type") && !map.contains_key("$min") => {
+            return check_table(map, actual);
+        }
+        Value::Object(map) if map.contains_key("$min") => {
+            let least = map.get("$min").and_then(Value::as_i64);
+            actual.as_i64().is_some_and(|actual| Some(actual) >= least)
+        }
         Value::Object(map) => match (map.get("$type").and_then(Value::as_str), map.get("value")) {
             (Some("table"), Some(Value::Object(fields))) => return check_table(fields, actual),
             (Some("array"), Some(Value::Array(items))) => return check_array(items, actual),

@@ -165,7 +165,7 @@ impl Policy {
     }
 }
 
-/// The kinds of entities that a [`Policy`] applies to.
+/// The kinds of entities that a [`Policy`] applies to, as in RabbitMQ 3.12 and later.
 ///
 /// # Examples
 /// ```
@@ -175,15 +175,22 @@ impl Policy {
 /// assert_eq!(ApplyTo::Exchanges.to_string(), "exchanges");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ApplyTo {
     /// Queues and exchanges.
     #[default]
     All,
+    /// Classic queues only.
+    ClassicQueues,
     /// Exchanges only.
     Exchanges,
-    /// Queues only.
+    /// Queues of all types, and no exchanges.
     Queues,
+    /// Quorum queues only.
+    QuorumQueues,
+    /// Streams only.
+    Streams,
 }
 
 impl ApplyTo {
@@ -191,8 +198,11 @@ impl ApplyTo {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
+            Self::ClassicQueues => "classic_queues",
             Self::Exchanges => "exchanges",
             Self::Queues => "queues",
+            Self::QuorumQueues => "quorum_queues",
+            Self::Streams => "streams",
         }
     }
 }

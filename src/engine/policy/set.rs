@@ -184,7 +184,9 @@ impl Compiled {
         let applies = match self.policy.apply_to {
             ApplyTo::All => matches!(entity, EntityKind::Exchange | EntityKind::Queue),
             ApplyTo::Exchanges => entity == EntityKind::Exchange,
-            ApplyTo::Queues => entity == EntityKind::Queue,
+            ApplyTo::Queues | ApplyTo::ClassicQueues | ApplyTo::QuorumQueues | ApplyTo::Streams => {
+                entity == EntityKind::Queue
+            }
         };
         applies && self.pattern.is_in(name)
     }
