@@ -44,7 +44,7 @@ fn member(broker: &Broker, lines: &Lines) -> Result<ListenerBuilder<Value>> {
             infos.send((it.priority, format!("Info: {}", line(it))))
         })
         .on_matching(Priority::Warn, filter.clone(), move |it, context| {
-            if context.delivery_count() == 0 {
+            if context.acquired_count() == 0 {
                 return Ok(Settle::Requeue(Duration::ZERO));
             }
             let text = format!("Warn: {}, requeued once", line(it));

@@ -55,7 +55,7 @@ fn order(order: &Order, context: &Context<'_>, stock: &rpc::Client) -> Result {
 
 /// Asks the bank, which is slow to agree to order 2, and declines order 3.
 fn pay(order: &Order, context: &Context<'_>) -> Result<(), String> {
-    let attempt = context.delivery_count() + 1;
+    let attempt = context.acquired_count() + 1;
     if order.id == 3 || order.id == 2 && attempt < 3 {
         return Err(format!("declined at attempt {attempt}"));
     }

@@ -66,7 +66,7 @@ fn work(broker: &Broker, payments: &Queue, bank_is_open: bool) -> Result {
     let retry = Retry::new(backoff).when(|error| error.message() != NO_AMOUNT);
     let worker = broker.worker::<Payment>(payments).middleware(retry);
     let worker = worker.handler(move |(payee, cents), context| {
-        let attempt = context.delivery_count() + 1;
+        let attempt = context.acquired_count() + 1;
         let paid = match *cents {
             ..=0 => Err(NO_AMOUNT),
             200..1_000 if attempt < 3 => Err("the line is busy"),

@@ -66,7 +66,7 @@ fn worker(
     let mut done = Vec::new();
     while done.len() < count {
         let task = tasks.recv()?;
-        let (number, delivery) = (*task, task.info().delivery_count() + 1);
+        let (number, delivery) = (*task, task.info().acquired_count() + 1);
         if work(&task) {
             println!("{name}: task {number} done at delivery {delivery}");
             done.push(number);

@@ -24,7 +24,7 @@ struct SecondTry;
 
 impl Middleware for SecondTry {
     fn before(&self, context: &Context<'_>) -> Before {
-        match context.delivery_count() {
+        match context.acquired_count() {
             0 => Before::Settle(Settle::Requeue(Duration::from_millis(1))),
             _ => Before::Go,
         }

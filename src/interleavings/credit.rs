@@ -80,7 +80,7 @@ fn with_prefetch_1_a_message_dropped_elsewhere_comes_again() {
             (0..4)
                 .map(|_| {
                     let delivery = consumer.recv().unwrap();
-                    let seen = (*delivery, delivery.info().delivery_count());
+                    let seen = (*delivery, delivery.info().acquired_count());
                     sender.send(delivery).unwrap();
                     seen
                 })

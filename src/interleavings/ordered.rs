@@ -58,7 +58,7 @@ fn a_key_waits_for_the_other_try_of_its_message_during_a_drain() {
         let worker = worker.ordered_by(|_| ());
         let worker = worker.handler_async(move |job, context| {
             log.lock().push(*job);
-            let settle = match context.delivery_count() {
+            let settle = match context.acquired_count() {
                 0 => Settle::Requeue(Duration::ZERO),
                 _ => Settle::Ack,
             };
@@ -87,7 +87,7 @@ fn a_slot_that_waits_finds_out_when_a_try_is_due() {
         let worker = worker.ordered_by(|id| **id % 2);
         let worker = worker.handler(move |id, context| {
             log.lock().push(*id);
-            match context.delivery_count() {
+            match context.acquired_count() {
                 0 => Settle::Requeue(Duration::from_secs(1)),
                 _ => Settle::Ack,
             }
@@ -124,7 +124,7 @@ fn an_ordered_stop_loses_no_message_and_doubles_none() {
             let worker = worker.ordered_by(|payload| payload.0.0 % 2);
             let worker =
                 worker.handler(
-                    |payload, context| match (payload.0.0, context.delivery_count()) {
+                    |payload, context| match (payload.0.0, context.acquired_count()) {
                         (2, 0) => Settle::Requeue(Duration::ZERO),
                         _ => Settle::Ack,
                     },

@@ -27,7 +27,7 @@ fn a_message_that_its_handler_requeues_during_a_drain_is_handled_again() {
         let broker = Broker::new();
         let producer = broker.producer::<u32>(&queue()).unwrap();
         let worker = broker.worker::<u32>(&queue()).concurrency(2);
-        let worker = worker.handler(|_, context| match context.delivery_count() {
+        let worker = worker.handler(|_, context| match context.acquired_count() {
             0 => Settle::Requeue(Duration::ZERO),
             _ => Settle::Ack,
         });

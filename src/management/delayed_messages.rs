@@ -284,6 +284,8 @@ pub struct DelayedMessage {
     properties: SharedProperties,
     size: u64,
     type_name: &'static str,
+    redelivered: bool,
+    acquired_count: u32,
     delivery_count: u32,
 }
 
@@ -308,6 +310,8 @@ impl DelayedMessage {
             properties: envelope.shared_properties(),
             size: envelope.size(),
             type_name: envelope.body().type_name(),
+            redelivered: envelope.redelivered(),
+            acquired_count: envelope.acquired_count(),
             delivery_count: envelope.delivery_count(),
         }
     }
@@ -357,10 +361,16 @@ impl DelayedMessage {
     /// Whether the message was delivered before and returned by
     /// [`Requeue::After`](crate::Requeue::After).
     pub fn redelivered(&self) -> bool {
-        self.delivery_count > 0
+        self.redelivered
     }
 
-    /// The number of earlier deliveries of the message that were returned.
+    /// The number of earlier deliveries of the message that returned to the queue, for whatever
+    /// reason.
+    pub fn acquired_count(&self) -> u32 {
+        self.acquired_count
+    }
+
+    /// The number of earlier deliveries of the message that failed.
     pub fn delivery_count(&self) -> u32 {
         self.delivery_count
     }

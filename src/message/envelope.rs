@@ -229,23 +229,56 @@ impl Envelope {
         }
     }
 
-    /// The number of deliveries of this message that returned.
+    /// The number of deliveries of this message in its queue that ended without an acknowledgement.
+    pub(crate) fn acquired_count(&self) -> u32 {
+        self.marks.acquired_count()
+    }
+
+    /// The number of deliveries of this message that failed, with those in queues that it was in
+    /// before.
     pub(crate) fn delivery_count(&self) -> u32 {
         self.marks.delivery_count()
     }
 
-    /// Counts one more delivery that returned.
-    pub(crate) fn count_return(&mut self) {
-        self.marks = self.marks.with_return();
+    /// Counts one more delivery that ended without an acknowledgement.
+    pub(crate) fn count_return(&mut self, failed: bool) {
+        self.marks = self.marks.with_return(failed);
+    }
+
+    /// Marks it as delivered before, by the queue that it comes from.
+    pub(crate) fn mark_delivered_before(&mut self) {
+        self.marks = self.marks.with(PackedIds::DELIVERED_BEFORE);
     }
 
     pub(crate) fn redelivered(&self) -> bool {
-        self.delivery_count() > 0
+        self.acquired_count() > 0 || self.marks.has(PackedIds::DELIVERED_BEFORE)
     }
 
-    /// Adds the header in which RabbitMQ's quorum queues show the delivery count.
-    pub(crate) fn show_delivery_count(&mut self) {
-        self.add_header("x-delivery-count", i64::from(self.delivery_count()));
+    /// Marks it as one of the returned messages, which a quorum queue delivers first.
+    pub(crate) fn mark_returned(&mut self) {
+        self.marks = self.marks.with(PackedIds::RETURNED);
+    }
+
+    pub(crate) fn is_returned(&self) -> bool {
+        self.marks.has(PackedIds::RETURNED)
+    }
+
+    /// Carries the failed deliveries of a message over to the copy of it that another queue gets.
+    /// A quorum queue takes them for deliveries of its own, as in RabbitMQ 4.3.
+    pub(crate) fn carry_failures(&mut self, failures: u32, as_acquired: bool) {
+        self.marks = self
+            .marks
+            .with_counts(if as_acquired { failures } else { 0 }, failures);
+    }
+
+    /// Adds the headers in which RabbitMQ's quorum queues show the counts of a redelivery.
+    pub(crate) fn show_counts(&mut self) {
+        if self.acquired_count() > 0 {
+            self.add_header("x-acquired-count", i64::from(self.acquired_count()));
+        }
+        if self.delivery_count() > 0 {
+            self.add_header("x-delivery-count", i64::from(self.delivery_count()));
+        }
     }
 
     /// Adds a header to this copy of the message only. It allocates, and runs no user code.
@@ -312,6 +345,7 @@ impl fmt::Debug for Envelope {
             .field("payload", &self.body.type_name())
             .field("position", &self.position)
             .field("routing_key", &self.routing_key())
+            .field("acquired_count", &self.acquired_count())
             .field("delivery_count", &self.delivery_count())
             .finish_non_exhaustive()
     }
@@ -351,15 +385,22 @@ impl Address {
     }
 }
 
-/// The number of the exchange and the delivery count, in one word. If it were written in parts
-/// directly before the message is moved, it would delay the move. It is never zero, which makes
-/// room for the `None` of an `Option<Envelope>`.
+/// The number of the exchange, the counts of deliveries and two marks, in one word. If it were
+/// written in parts directly before the message is moved, it would delay the move. It is never
+/// zero, which makes room for the `None` of an `Option<Envelope>`.
+///
+/// A count stays at the largest number that it can hold.
 #[derive(Clone, Copy, Debug)]
 struct PackedIds(NonZero<u64>);
 
 impl PackedIds {
-    const ORIGIN: u32 = 16;
-    const COUNT: u32 = 32;
+    const RETURNED: u64 = 1 << 1;
+    const DELIVERED_BEFORE: u64 = 1 << 2;
+    const FAILED: u32 = 3;
+    const FAILED_MOST: u64 = (1 << 21) - 1;
+    const ORIGIN: u32 = 24;
+    const ACQUIRED: u32 = 40;
+    const ACQUIRED_MOST: u64 = (1 << 24) - 1;
 
     fn new(origin: u16) -> PackedIds {
         PackedIds(NonZero::<u64>::MIN | u64::from(origin) << PackedIds::ORIGIN)
@@ -369,15 +410,39 @@ impl PackedIds {
         (self.0.get() >> PackedIds::ORIGIN) as u16
     }
 
-    fn delivery_count(self) -> u32 {
-        (self.0.get() >> PackedIds::COUNT) as u32
+    fn acquired_count(self) -> u32 {
+        (self.0.get() >> PackedIds::ACQUIRED) as u32
     }
 
-    fn with_return(self) -> PackedIds {
-        match self.delivery_count() {
-            u32::MAX => self,
-            _ => PackedIds(self.0.saturating_add(1 << PackedIds::COUNT)),
-        }
+    fn delivery_count(self) -> u32 {
+        (self.0.get() >> PackedIds::FAILED & PackedIds::FAILED_MOST) as u32
+    }
+
+    fn has(self, mark: u64) -> bool {
+        self.0.get() & mark != 0
+    }
+
+    fn with(self, mark: u64) -> PackedIds {
+        PackedIds(self.0 | mark)
+    }
+
+    fn with_return(self, failed: bool) -> PackedIds {
+        self.with_counts(
+            self.acquired_count() + 1,
+            self.delivery_count() + u32::from(failed),
+        )
+    }
+
+    fn with_counts(self, acquired: u32, failed: u32) -> PackedIds {
+        let (acquired, failed) = (u64::from(acquired), u64::from(failed));
+        let marks = self.0.get() & (PackedIds::RETURNED | PackedIds::DELIVERED_BEFORE);
+        PackedIds(
+            NonZero::<u64>::MIN
+                | marks
+                | u64::from(self.origin()) << PackedIds::ORIGIN
+                | acquired.min(PackedIds::ACQUIRED_MOST) << PackedIds::ACQUIRED
+                | failed.min(PackedIds::FAILED_MOST) << PackedIds::FAILED,
+        )
     }
 }
 
@@ -432,14 +497,20 @@ mod tests {
     #[test]
     fn returns_are_counted_beside_the_origin_and_never_into_it() {
         for origin in [0, 1, NAMED] {
-            let mut marks = PackedIds::new(origin);
-            for returns in 1..=3 {
-                marks = marks.with_return();
-                assert_eq!((marks.origin(), marks.delivery_count()), (origin, returns));
+            let mut marks = PackedIds::new(origin).with(PackedIds::RETURNED);
+            for returns in 1..=6 {
+                marks = marks.with_return(returns % 2 == 0);
+                let counts = (marks.acquired_count(), marks.delivery_count());
+                assert_eq!((marks.origin(), counts), (origin, (returns, returns / 2)));
+                assert!(marks.has(PackedIds::RETURNED) && !marks.has(PackedIds::DELIVERED_BEFORE));
             }
-            let most = u64::from(u32::MAX) << PackedIds::COUNT;
-            let full = PackedIds(PackedIds::new(origin).0 | most).with_return();
-            assert_eq!((full.origin(), full.delivery_count()), (origin, u32::MAX));
+            let full = marks.with_counts(u32::MAX, u32::MAX).with_return(true);
+            let most = (
+                PackedIds::ACQUIRED_MOST as u32,
+                PackedIds::FAILED_MOST as u32,
+            );
+            assert_eq!((full.acquired_count(), full.delivery_count()), most);
+            assert_eq!(full.origin(), origin);
         }
     }
 

@@ -160,7 +160,7 @@ impl RemoteInbox {
             Some(Arc::new(meta)),
         );
         if redelivered {
-            envelope.count_return();
+            envelope.count_return(true);
         }
         let effects = {
             let closed = self.closed.lock();
@@ -240,7 +240,7 @@ impl RemoteOrigin {
     /// [`Requeue::After`], and the messages are requeued at once.
     pub(super) fn nack(&self, envelopes: &[Envelope], requeue: Requeue) -> Result {
         let (settlement, answer) = match requeue {
-            Requeue::Yes => (RemoteSettlement::Requeue, Ok(())),
+            Requeue::Yes | Requeue::Failed => (RemoteSettlement::Requeue, Ok(())),
             Requeue::No => (RemoteSettlement::Reject, Ok(())),
             Requeue::After(delay) if delay.is_zero() => (RemoteSettlement::Requeue, Ok(())),
             Requeue::After(_) => {

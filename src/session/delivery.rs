@@ -254,8 +254,9 @@ impl<T: Payload> Delivery<T> {
     /// with it.
     ///
     /// [`Queue::dead_letter_exchange`](crate::Queue::dead_letter_exchange) has an example.
-    pub fn reject(self) -> Result {
-        self.nack(Requeue::No)
+    pub fn reject(mut self) -> Result {
+        self.restore();
+        self.info.unacked.reject()
     }
 
     /// Splits the delivery into one with the payload, which does not settle the message, and the

@@ -153,6 +153,11 @@ impl DeliveryInfo {
     pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
         self.unacked.nack(requeue)
     }
+
+    /// As [`nack`](Self::nack), and counts a failed delivery.
+    pub(crate) fn fail(&mut self, requeue: Requeue) -> Result {
+        self.unacked.fail(requeue)
+    }
 }
 
 impl DeliveryInfo {
@@ -200,13 +205,28 @@ impl DeliveryInfo {
     /// # RabbitMQ
     /// The `redelivered` of `basic.deliver`.
     pub fn redelivered(&self) -> bool {
-        self.delivery_count() > 0
+        self.unacked.envelope().is_some_and(Envelope::redelivered)
     }
 
-    /// The number of earlier deliveries of the message that returned to the queue.
+    /// The number of earlier deliveries of the message that returned to the queue, for whatever
+    /// reason. At most 16,777,215.
     ///
     /// # RabbitMQ
-    /// The header `x-delivery-count` of quorum queues. Here it is counted for every queue.
+    /// The header `x-acquired-count` of quorum queues, since version 4.3. Here it is counted for
+    /// every queue.
+    pub fn acquired_count(&self) -> u32 {
+        self.unacked
+            .envelope()
+            .map_or(0, |envelope| envelope.acquired_count())
+    }
+
+    /// The number of earlier deliveries of the message that failed: it was rejected, or the
+    /// delivery was dropped, or its channel ended. A dead letter keeps the count of the queues that
+    /// it was in before. At most 2,097,151.
+    ///
+    /// # RabbitMQ
+    /// The header `x-delivery-count` of quorum queues, as of version 4.3. Here it is counted for
+    /// every queue.
     pub fn delivery_count(&self) -> u32 {
         self.unacked
             .envelope()
@@ -268,6 +288,7 @@ impl fmt::Debug for DeliveryInfo {
             .field("queue", self.queue())
             .field("exchange", &self.exchange())
             .field("routing_key", &self.routing_key())
+            .field("acquired_count", &self.acquired_count())
             .field("delivery_count", &self.delivery_count())
             .finish_non_exhaustive()
     }

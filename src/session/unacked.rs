@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     engine::{
-        queue::{Account, ConsumerId, Credit, QueueCore},
+        queue::{Account, Cause, ConsumerId, Credit, QueueCore},
         vhost::{Drain, VirtualHost},
     },
     message::envelope::{Envelope, ExchangeId},
@@ -49,12 +49,19 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeue {
-    /// The message returns to its place in the queue and is delivered again, marked as redelivered.
+    /// The message returns to its queue and is delivered again, marked as redelivered. In a classic
+    /// queue it returns to its place, in a quorum queue it goes before all new messages.
     Yes,
+    /// The message returns as with [`Yes`](Requeue::Yes), and its delivery counts as failed. This
+    /// is `basic.reject` with `requeue`, and what becomes of a delivery that is dropped. A quorum
+    /// queue counts failed deliveries up to its delivery limit. In a classic queue the mark of a
+    /// failed delivery shows in the queue of the dead letters only.
+    Failed,
     /// The message is dead-lettered if its queue has a dead letter exchange, and dropped if not.
     No,
     /// The message returns as with [`Yes`](Requeue::Yes), after this time. It is not delivered
-    /// until then. Zero is the same as `Yes`.
+    /// until then. Zero is the same as `Yes`. If the queue delays retries too, the longer time
+    /// holds.
     After(Duration),
 }
 
@@ -227,11 +234,17 @@ impl DeliveryOrigin {
         }
     }
 
-    /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says.
+    /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says. Each counts
+    /// a failed delivery if that is the cause.
     ///
     /// # Errors
     /// Those of a remote engine.
-    pub(crate) fn nack_batch(&self, envelopes: Vec<Envelope>, requeue: Requeue) -> Result {
+    pub(crate) fn nack_batch(
+        &self,
+        envelopes: Vec<Envelope>,
+        requeue: Requeue,
+        cause: Cause,
+    ) -> Result {
         if let Some(remote) = &self.remote {
             return remote.nack(&envelopes, requeue);
         }
@@ -240,11 +253,12 @@ impl DeliveryOrigin {
             self.holders.gets_settled(envelopes.len() as u64);
         }
         match requeue {
+            Requeue::Failed => vhost.requeue(queue, holder, envelopes, Cause::Failed),
             Requeue::Yes | Requeue::After(Duration::ZERO) => {
-                vhost.requeue(queue, holder, envelopes);
+                vhost.requeue(queue, holder, envelopes, cause);
             }
-            Requeue::After(delay) => vhost.requeue_after(queue, holder, envelopes, delay),
-            Requeue::No => vhost.discard(queue, holder, envelopes),
+            Requeue::After(delay) => vhost.requeue_after(queue, holder, envelopes, delay, cause),
+            Requeue::No => vhost.discard(queue, holder, envelopes, cause),
         }
         Ok(())
     }
@@ -336,7 +350,7 @@ impl Unacked {
 
     /// Counts a delivery that has returned, though not to the queue.
     pub(super) fn count_return(&mut self) {
-        self.envelope.count_return();
+        self.envelope.count_return(true);
     }
 
     /// Adds a header to the message, unless it is settled.
@@ -413,6 +427,26 @@ impl Unacked {
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
     pub(crate) fn nack(&mut self, requeue: Requeue) -> Result {
+        self.end(requeue, Cause::Returned)
+    }
+
+    /// As [`nack`](Self::nack), and counts a failed delivery.
+    ///
+    /// # Errors
+    /// Those of [`nack`](Self::nack).
+    pub(crate) fn fail(&mut self, requeue: Requeue) -> Result {
+        self.end(requeue, Cause::Failed)
+    }
+
+    /// Dead-letters or drops the message, and counts a failed delivery.
+    ///
+    /// # Errors
+    /// Those of [`nack`](Self::nack).
+    pub(crate) fn reject(&mut self) -> Result {
+        self.fail(Requeue::No)
+    }
+
+    fn end(&mut self, requeue: Requeue, cause: Cause) -> Result {
         if self.envelope.body().is_gone() {
             return self.ack();
         }
@@ -424,7 +458,7 @@ impl Unacked {
         match origin.auto_ack {
             true => up,
             false => {
-                let nacked = origin.nack_batch(vec![envelope], requeue);
+                let nacked = origin.nack_batch(vec![envelope], requeue, cause);
                 up.and(nacked)
             }
         }
@@ -443,7 +477,7 @@ impl Drop for Unacked {
     fn drop(&mut self) {
         if self.origin.is_some() {
             // If the broker is shut down, there is no queue to return to.
-            let _ = self.nack(Requeue::Yes);
+            let _ = self.nack(Requeue::Failed);
         }
     }
 }

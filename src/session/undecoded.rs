@@ -126,15 +126,15 @@ impl Undecoded {
     ///
     /// # Errors
     /// [`Error::ShutDown`](crate::Error::ShutDown) if the broker is shut down.
-    pub fn reject(self) -> Result {
-        self.nack(Requeue::No)
+    pub fn reject(mut self) -> Result {
+        self.info.unacked.reject()
     }
 }
 
 impl Drop for Undecoded {
     fn drop(&mut self) {
         // If the broker is shut down, there is nothing to reject.
-        let _ = self.info.unacked.nack(Requeue::No);
+        let _ = self.info.unacked.reject();
     }
 }
 

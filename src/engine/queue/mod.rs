@@ -55,7 +55,8 @@ pub(crate) use self::{
     in_flight::{InFlight, Move},
     inbox::{Inbox, InboxOwner},
     outcome::{
-        Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery, SubscribeRefused,
+        Cause, Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery,
+        SubscribeRefused,
     },
     ready::ReadyKey,
     returns::AwaitedDelays,

@@ -24,6 +24,16 @@ pub(crate) enum PushedBy {
     Broker,
 }
 
+/// The reason why a delivery ends without an acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The consumer gave the message back: `basic.nack`, `basic.recover`, a time-out.
+    Returned,
+    /// The delivery failed: `basic.reject`, or the end of its channel. The message counts it, as
+    /// in RabbitMQ 4.3.
+    Failed,
+}
+
 /// The reason why a queue does not take a message. The message stays with the caller.
 #[derive(Debug)]
 pub(crate) enum PushError {

@@ -7,7 +7,7 @@ use super::{
     consumer_state::{ConsumerState, DeliveryTarget, Group},
     credit::Credit,
     effects::{Effect, Effects},
-    outcome::ReturnedDelivery,
+    outcome::{Cause, ReturnedDelivery},
     state::QueueState,
 };
 use crate::model::message_totals::MessageTotals;
@@ -66,13 +66,14 @@ impl QueueState {
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
         batch: impl IntoIterator<Item = Envelope>,
+        cause: Cause,
         now: u64,
         effects: &mut Effects,
     ) {
         let mut notify = false;
         for envelope in batch {
             notify |= self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, effects) {
+            if let Some(envelope) = self.count_return(envelope, cause, effects) {
                 self.ready.put_back(envelope);
             }
         }
@@ -112,6 +113,7 @@ impl QueueState {
     pub(super) fn count_return(
         &mut self,
         mut envelope: Envelope,
+        cause: Cause,
         effects: &mut Effects,
     ) -> Option<Envelope> {
         if self.deleted {
@@ -119,9 +121,9 @@ impl QueueState {
             effects.add(Effect::Drop(envelope));
             return None;
         }
-        envelope.count_return();
+        envelope.count_return(cause == Cause::Failed);
         let limit = self.settings.delivery_limit;
-        if limit.is_some_and(|limit| u64::from(envelope.delivery_count()) > limit) {
+        if limit.is_some_and(|limit| u64::from(envelope.acquired_count()) > limit) {
             self.dead_letter_or_drop(envelope, DeathReason::DeliveryLimit, effects);
             return None;
         }
@@ -152,13 +154,15 @@ impl QueueState {
         &mut self,
         consumer: Option<(ConsumerId, &Credit)>,
         mut batch: Vec<Envelope>,
+        cause: Cause,
         now: u64,
         effects: &mut Effects,
     ) {
         let mut notify = false;
         self.ready.sort_by_priority(&mut batch);
-        for envelope in batch {
+        for mut envelope in batch {
             notify |= self.withdraw(consumer, envelope.size());
+            envelope.count_return(cause == Cause::Failed);
             match self.deleted {
                 true => self.put_back_undelivered(envelope, effects),
                 false => self.dead_letter_or_drop(envelope, DeathReason::Rejected, effects),
@@ -225,7 +229,7 @@ impl QueueState {
         for ReturnedDelivery { consumer, envelope } in returned {
             let consumer = consumer.as_ref().map(|(id, credit)| (*id, &**credit));
             self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, effects) {
+            if let Some(envelope) = self.count_return(envelope, Cause::Failed, effects) {
                 self.ready.put_back(envelope);
             }
         }

@@ -33,7 +33,7 @@ use super::{
     credit::Credit,
     delayed::{DelayedKey, DelayedStore},
     effects::{Effect, Effects},
-    outcome::{PushError, PushedBy},
+    outcome::{Cause, PushError, PushedBy},
     state::QueueState,
 };
 use crate::{
@@ -106,13 +106,14 @@ impl QueueState {
         consumer: Option<(ConsumerId, &Credit)>,
         batch: impl IntoIterator<Item = Envelope>,
         delay: Duration,
+        cause: Cause,
         now: u64,
         effects: &mut Effects,
     ) {
         let due = after(now, delay);
         for envelope in batch {
             self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, effects) {
+            if let Some(envelope) = self.count_return(envelope, cause, effects) {
                 self.delay(envelope, due, true, effects);
             }
         }

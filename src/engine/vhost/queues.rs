@@ -9,8 +9,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use super::{Topology, VirtualHost, effects::PendingEffects};
 use crate::{
     engine::queue::{
-        Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy, QueueCore,
-        ReadyKey, ReturnedDelivery,
+        Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy,
+        QueueCore, ReadyKey, ReturnedDelivery,
     },
     message::envelope::{Envelope, NEVER},
     model::{arguments::QueueArguments, error::Result, name::Name},
@@ -301,12 +301,13 @@ impl VirtualHost {
         queue: &Arc<QueueCore>,
         holder: Holder<'_>,
         batch: Vec<Envelope>,
+        cause: Cause,
     ) {
         if self.drain.has_begun() {
-            return self.requeue_in_drain(queue, holder, batch);
+            return self.requeue_in_drain(queue, holder, batch, cause);
         }
         self.with_queue(queue, |state, now, effects| {
-            state.requeue(holder, batch, now, effects);
+            state.requeue(holder, batch, cause, now, effects);
         });
     }
 
@@ -317,14 +318,17 @@ impl VirtualHost {
         queue: &Arc<QueueCore>,
         holder: Holder<'_>,
         batch: Vec<Envelope>,
+        cause: Cause,
     ) {
         queue.set_timed();
         let instant = self.time().now();
         self.with_queue(queue, |state, now, effects| {
             for envelope in batch {
-                match (self.drain).redelivery_delay(envelope.delivery_count(), instant) {
-                    Duration::ZERO => state.requeue(holder, [envelope], now, effects),
-                    delay => state.requeue_after(holder, [envelope], delay, now, effects),
+                match (self.drain).redelivery_delay(envelope.acquired_count(), instant) {
+                    Duration::ZERO => state.requeue(holder, [envelope], cause, now, effects),
+                    delay => {
+                        state.requeue_after(holder, [envelope], delay, cause, now, effects);
+                    }
                 }
             }
         });
@@ -337,10 +341,11 @@ impl VirtualHost {
         holder: Holder<'_>,
         batch: Vec<Envelope>,
         delay: Duration,
+        cause: Cause,
     ) {
         queue.set_timed();
         self.with_queue(queue, |state, now, effects| {
-            state.requeue_after(holder, batch, delay, now, effects);
+            state.requeue_after(holder, batch, delay, cause, now, effects);
         });
     }
 
@@ -362,9 +367,10 @@ impl VirtualHost {
         queue: &Arc<QueueCore>,
         holder: Holder<'_>,
         batch: Vec<Envelope>,
+        cause: Cause,
     ) {
         self.with_queue(queue, |state, now, effects| {
-            state.discard(holder, batch, now, effects);
+            state.discard(holder, batch, cause, now, effects);
         });
     }
 

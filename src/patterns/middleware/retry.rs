@@ -142,7 +142,7 @@ impl Retry {
     /// The number of attempts, if that was the last one.
     fn wait(&self, context: &Context<'_>) -> Result<Settle, u32> {
         let attempt = match &self.queues {
-            None => context.delivery_count().saturating_add(1),
+            None => context.acquired_count().saturating_add(1),
             Some(queues) => queues.attempt(context),
         };
         let delay = self.backoff.delay(attempt).ok_or(attempt)?;

@@ -56,7 +56,7 @@ impl RetryQueues {
     pub(super) fn attempt(&self, context: &Context<'_>) -> u32 {
         let before = context.headers().map_or(0, failed_before);
         before
-            .saturating_add(context.delivery_count())
+            .saturating_add(context.acquired_count())
             .saturating_add(1)
     }
 

@@ -136,7 +136,7 @@ impl Core {
     fn attempt(&self, worker: &worker::Context<'_>) -> Attempt {
         match self.at_least_once {
             true => Attempt::Repeatable,
-            false if worker.delivery_count() > 0 => Attempt::Returned,
+            false if worker.acquired_count() > 0 => Attempt::Returned,
             false => Attempt::Only,
         }
     }

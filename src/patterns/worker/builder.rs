@@ -330,7 +330,7 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
     /// });
     /// // A handler that settles by itself:
     /// let picky = broker.worker::<u32>("numbers").handler(|number, context| {
-    ///     if context.delivery_count() > 3 {
+    ///     if context.acquired_count() > 3 {
     ///         return Ok(Settle::DeadLetter("tried three times".to_owned()));
     ///     }
     ///     match number {

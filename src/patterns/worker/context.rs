@@ -29,7 +29,7 @@ use crate::{
 /// let invoices = broker.producer::<String>("invoices")?;
 /// let orders = broker.worker::<u32>("orders").handler(move |order, context| {
 ///     let customer = context.headers().and_then(|headers| headers.get("customer"));
-///     let text = format!("{order} for {customer:?}, delivery {}", context.delivery_count() + 1);
+///     let text = format!("{order} for {customer:?}, delivery {}", context.acquired_count() + 1);
 ///     // This producer may publish even while the broker shuts down.
 ///     context.producer(&invoices).publish(text).map(drop)
 /// });
@@ -142,7 +142,14 @@ impl<'a> Context<'a> {
         self.properties().headers.as_ref()
     }
 
-    /// The number of earlier deliveries of the message that returned to the queue.
+    /// The number of earlier deliveries of the message that returned to the queue, for whatever
+    /// reason.
+    pub fn acquired_count(&self) -> u32 {
+        self.info().acquired_count()
+    }
+
+    /// The number of earlier deliveries of the message that failed, in queues that it was in before
+    /// too. [`DeliveryInfo::delivery_count`] says which ones count.
     pub fn delivery_count(&self) -> u32 {
         self.info().delivery_count()
     }

@@ -194,7 +194,7 @@ impl<T: Payload> Worker<T> {
     /// broker.producer::<u32>("numbers")?.publish(7)?;
     /// let worker = broker.worker::<u32>("numbers").concurrency(100);
     /// let worker = worker.handler_async(|number, context| async move {
-    ///     assert_eq!((*number, context.delivery_count()), (7, 0));
+    ///     assert_eq!((*number, context.acquired_count()), (7, 0));
     /// });
     /// let stop_handle = worker.stop_handle()?;
     /// let mut running = pin!(worker.run_async());

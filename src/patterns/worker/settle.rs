@@ -205,6 +205,9 @@ impl Outcome {
         let Outcome { settle, error } = self;
         let reason = match settle {
             Settle::Ack => return info.ack(),
+            Settle::Requeue(delay) if error.is_some() => {
+                return info.fail(Requeue::After(delay));
+            }
             Settle::Requeue(delay) => return info.nack(Requeue::After(delay)),
             Settle::Forward(to) => return to.apply(info, &worker.connection),
             Settle::Reject => None,
@@ -220,6 +223,6 @@ impl Outcome {
         if let Some(reason) = reason {
             info.add_header(EXCEPTION_REASON, reason);
         }
-        info.nack(Requeue::No)
+        info.fail(Requeue::No)
     }
 }

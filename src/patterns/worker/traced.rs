@@ -54,7 +54,7 @@ fn span(context: &Context<'_>) -> Span {
         exchange = info.exchange().as_str(),
         routing_key = info.routing_key(),
         message_id = properties.message_id.as_deref(),
-        delivery_count = context.delivery_count(),
+        delivery_count = context.acquired_count(),
         request_context = context.request_context().map(field::debug),
     )
 }

@@ -353,7 +353,7 @@ impl Channel {
                 }
             };
             if let Some(envelope) = shown.as_mut().filter(|_| queue.shows_delivery_count()) {
-                envelope.show_delivery_count();
+                envelope.show_counts();
             }
             let delivery = ChannelDelivery {
                 vhost: Arc::clone(vhost),

@@ -119,10 +119,24 @@ impl ChannelDelivery {
         self.envelope.as_ref().is_some_and(Envelope::redelivered)
     }
 
-    /// The number of earlier deliveries of the message that returned to the queue.
+    /// The number of earlier deliveries of the message that returned to the queue, for whatever
+    /// reason. At most 16,777,215.
     ///
     /// # RabbitMQ
-    /// The header `x-delivery-count` of quorum queues. Here it is counted for every queue.
+    /// The header `x-acquired-count` of quorum queues, since version 4.3. Here it is counted for
+    /// every queue.
+    pub fn acquired_count(&self) -> u32 {
+        self.envelope
+            .as_ref()
+            .map_or(0, |envelope| envelope.acquired_count())
+    }
+
+    /// The number of earlier deliveries of the message that failed: it was rejected, or its channel
+    /// ended. A dead letter keeps the count of the queues that it was in before. At most 2,097,151.
+    ///
+    /// # RabbitMQ
+    /// The header `x-delivery-count` of quorum queues, as of version 4.3. Here it is counted for
+    /// every queue.
     pub fn delivery_count(&self) -> u32 {
         self.envelope
             .as_ref()

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Channel, ChannelCore, Multiple, PublishMode};
 use crate::{
+    engine::queue::Cause,
     message::envelope::Envelope,
     model::error::{Error, Result},
     session::unacked::{DeliveryOrigin, Requeue, Unacked},
@@ -13,7 +14,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Settlement {
     Ack,
-    Otherwise(Requeue),
+    Otherwise(Requeue, Cause),
 }
 
 impl ChannelCore {
@@ -45,8 +46,8 @@ impl ChannelCore {
                     // A channel is never remote, so this does not fail.
                     let _ = origin.ack(envelopes.len() as u64, bytes, None);
                 }
-                Settlement::Otherwise(requeue) => {
-                    let _ = origin.nack_batch(envelopes, requeue);
+                Settlement::Otherwise(requeue, cause) => {
+                    let _ = origin.nack_batch(envelopes, requeue, cause);
                 }
             }
         }
@@ -129,7 +130,8 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn basic_nack(&self, delivery_tag: u64, multiple: Multiple, requeue: Requeue) -> Result {
-        self.settle(delivery_tag, multiple, Settlement::Otherwise(requeue))
+        let how = Settlement::Otherwise(requeue, Cause::Returned);
+        self.settle(delivery_tag, multiple, how)
     }
 
     /// Rejects one delivery. The message is requeued, dead-lettered or dropped, as [`Requeue`]
@@ -163,7 +165,8 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn basic_reject(&self, delivery_tag: u64, requeue: Requeue) -> Result {
-        self.settle(delivery_tag, Multiple::No, Settlement::Otherwise(requeue))
+        let how = Settlement::Otherwise(requeue, Cause::Failed);
+        self.settle(delivery_tag, Multiple::No, how)
     }
 
     fn settle(&self, tag: u64, multiple: Multiple, how: Settlement) -> Result {
@@ -227,7 +230,7 @@ impl Channel {
             .release(taken.iter().map(|(_, unacked)| unacked));
         drop(state);
         core.settle(
-            Settlement::Otherwise(requeue),
+            Settlement::Otherwise(requeue, Cause::Returned),
             taken.into_iter().map(|(_, unacked)| unacked),
         );
         core.resume(relieved);

@@ -54,10 +54,7 @@ impl ConsumerSink for ChannelSink {
             .as_mut()
             .filter(|_| origin.queue.shows_delivery_count())
         {
-            // Only for a redelivery, as in RabbitMQ's quorum queues.
-            if envelope.redelivered() {
-                envelope.show_delivery_count();
-            }
+            envelope.show_counts();
         }
         let delivery = ChannelDelivery {
             consumer_tag: origin.consumer_tag.clone(),

@@ -73,7 +73,7 @@ fn a_message_returned_with_a_delay_is_listed_and_can_be_cancelled() -> Result {
     let seen = delayed.iter().next().expect("one waits");
     assert!(seen.redelivered());
     assert_eq!(
-        (seen.delivery_count(), seen.due_in(), seen.size()),
+        (seen.acquired_count(), seen.due_in(), seen.size()),
         (1, ms(10), 4)
     );
     assert!(delayed.cancel(seen.id()));

@@ -41,7 +41,7 @@ impl Scene {
         let worker = broker.worker::<u32>("tasks").middleware(breaker.clone());
         let worker = worker.handler(|number, context| match *number {
             FAILS => Err("no"),
-            REQUEUED_ONCE if context.delivery_count() == 0 => Ok(Settle::Requeue(Duration::ZERO)),
+            REQUEUED_ONCE if context.acquired_count() == 0 => Ok(Settle::Requeue(Duration::ZERO)),
             _ => Ok(Settle::Ack),
         });
         Scene {

@@ -79,7 +79,7 @@ fn a_message_that_succeeds_at_last_is_acknowledged() {
     let (broker, clock) = on_a_manual_clock();
     let (tasks, _dead) = with_dead_letters(&broker);
     let worker = broker.worker::<u32>(&tasks).middleware(exact(3));
-    let worker = worker.handler(|_, context| match context.delivery_count() {
+    let worker = worker.handler(|_, context| match context.acquired_count() {
         0 => Err("no"),
         1 => panic!("no"),
         _ => Ok(()),
@@ -142,7 +142,7 @@ fn one_retry_serves_workers_of_threads_and_of_tasks() {
     let first = first.handler(|_, _| Err::<(), _>("no")).spawn().unwrap();
     let second = broker.worker::<u32>("others").middleware(retry);
     let second = second.handler_async(|_, context| async move {
-        assert_eq!(context.delivery_count(), 0);
+        assert_eq!(context.acquired_count(), 0);
         Err::<(), _>("no")
     });
     let second = second.spawn().unwrap();

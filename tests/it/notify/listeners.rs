@@ -115,8 +115,8 @@ fn a_requeue_touches_only_its_pool_and_its_endpoint() {
     let (sender, tries) = mpsc::channel();
     let trying = broker.listener::<u32>().pool("trying");
     let trying = noting(trying, "beside", &seen).on(Priority::Info, move |_, context| {
-        sender.send(context.delivery_count()).unwrap();
-        match context.delivery_count() {
+        sender.send(context.acquired_count()).unwrap();
+        match context.acquired_count() {
             0 => Settle::Requeue(Duration::ZERO),
             _ => Settle::Ack,
         }

@@ -105,7 +105,7 @@ fn deliveries_count_how_often_they_came_back() {
     assert_eq!(first.info().position(), 0);
     for count in 0..3 {
         let delivery = consumer.recv().unwrap();
-        assert_eq!(delivery.info().delivery_count(), count);
+        assert_eq!(delivery.info().acquired_count(), count);
         assert_eq!(delivery.info().redelivered(), count > 0);
         assert_eq!(delivery.info().position(), 1);
     }
@@ -157,7 +157,7 @@ fn a_message_requeued_for_later_comes_back_to_its_place_when_its_time_has_come()
     clock.advance(SECOND);
     let first = queue.get()?;
     assert_eq!(*first, 1);
-    assert_eq!(first.info().delivery_count(), 1);
+    assert_eq!(first.info().acquired_count(), 1);
     assert_eq!(*queue.get()?, 3);
     Ok(())
 }

@@ -116,7 +116,7 @@ fn a_drain_handles_what_it_has_delayed_whatever_the_clock_says() {
     for _ in 0..100 {
         let broker = Broker::new();
         let worker = broker.worker::<u32>("q").handler_async(|_, context| {
-            let settle = match context.delivery_count() {
+            let settle = match context.acquired_count() {
                 0 => Settle::Requeue(Duration::from_millis(1)),
                 _ => Settle::Ack,
             };

@@ -133,7 +133,7 @@ fn a_message_that_no_queue_takes_returns_and_comes_again_after_a_second() {
             3 => Forward::to_queue("full"),
             _ => Forward::to_queue("long ".repeat(100)),
         };
-        match context.delivery_count() {
+        match context.acquired_count() {
             0 => Settle::Forward(to),
             _ => Settle::Reject,
         }

@@ -117,9 +117,9 @@ fn worker(broker: &Broker, program: &Program, seen: &Seen) -> Worker<usize> {
         .concurrency(program.concurrency)
         .prefetch(program.prefetch);
     match program.in_futures {
-        false => builder.handler(move |id, context| act(*id, context.delivery_count())),
+        false => builder.handler(move |id, context| act(*id, context.acquired_count())),
         true => builder.handler_async(move |job, context| {
-            let done = act(*job, context.delivery_count());
+            let done = act(*job, context.acquired_count());
             async move { done }
         }),
     }

@@ -179,7 +179,7 @@ fn a_shared_payload_without_a_copy_is_whole_and_the_hook_for_errors_decides() {
         .unwrap();
     let worker = broker.worker::<OneWay>(&tasks).on_error(|error, context| {
         assert_eq!(error.failure(), Failure::Decode);
-        match context.delivery_count() {
+        match context.acquired_count() {
             0 => Settle::Requeue(Duration::ZERO),
             _ => Settle::Reject,
         }
@@ -230,7 +230,7 @@ struct Answer(Before);
 
 impl Middleware for Answer {
     fn before(&self, context: &Context<'_>) -> Before {
-        match context.delivery_count() {
+        match context.acquired_count() {
             0 => self.0.clone(),
             _ => Before::Go,
         }
@@ -244,7 +244,7 @@ fn a_message_that_a_middleware_requeues_has_its_payload_still() {
     let again = Before::Settle(Settle::Requeue(Duration::ZERO));
     let worker = broker.worker::<Local<u32>>("q").middleware(Answer(again));
     let worker = worker.handler_owned(move |Local(number), context| {
-        sender.send((number, context.delivery_count()))
+        sender.send((number, context.acquired_count()))
     });
     let worker = worker.spawn().unwrap();
     let producer = broker.producer::<Local<u32>>("q").unwrap();

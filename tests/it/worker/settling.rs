@@ -137,7 +137,7 @@ fn a_settle_says_what_becomes_of_the_message() {
     let worker = broker
         .worker::<u32>(&tasks)
         .handler(move |number, context| {
-            let again = context.delivery_count();
+            let again = context.acquired_count();
             sender.send((*number, again)).unwrap();
             match (number, again) {
                 (1, 0) => Settle::Requeue(Duration::ZERO),
@@ -331,7 +331,7 @@ impl Middleware for Recorder {
     fn before(&self, context: &Context<'_>) -> Before {
         let Recorder(name, before, calls) = self;
         calls
-            .send(format!("{name} before {}", context.delivery_count()))
+            .send(format!("{name} before {}", context.acquired_count()))
             .unwrap();
         before.clone()
     }

@@ -102,8 +102,8 @@ fn a_drain_waits_for_the_messages_that_the_worker_has_delayed() {
         .worker::<u32>("q")
         .concurrency(2)
         .handler(move |_, context| {
-            sender.send(context.delivery_count()).unwrap();
-            match context.delivery_count() {
+            sender.send(context.acquired_count()).unwrap();
+            match context.acquired_count() {
                 0..3 => Settle::Requeue(SECOND),
                 _ => Settle::Ack,
             }

@@ -134,7 +134,7 @@ fn a_local_payload_returns_with_its_message() {
             .worker::<Local<Box<u32>>>(&queue)
             .handler_async(|job, context| async move {
                 assert_eq!(***job, 7);
-                match context.delivery_count() {
+                match context.acquired_count() {
                     0 => leveret::worker::Settle::Requeue(std::time::Duration::ZERO),
                     _ => leveret::worker::Settle::Ack,
                 }

@@ -196,9 +196,9 @@ fn a_message_that_is_requeued_after_the_time_is_handled_while_the_first_handler_
         });
     let worker = worker.handler(move |text, context| {
         begins
-            .send((text.clone(), context.delivery_count()))
+            .send((text.clone(), context.acquired_count()))
             .unwrap();
-        if context.delivery_count() == 0 {
+        if context.acquired_count() == 0 {
             assert!(context.stop_signal().wait_timeout(PATIENCE) && context.is_stopping());
             let _ = may_go_on.lock().unwrap().recv();
             // The payload is still there.
@@ -225,7 +225,7 @@ fn a_decoded_payload_stays_with_the_handler_that_hangs() {
     let (begins, begun) = mpsc::channel();
     let worker = broker.worker::<Vec<u32>>("q").timeout(SECOND);
     let worker = worker.handler(move |numbers, context| {
-        begins.send(context.delivery_count()).unwrap();
+        begins.send(context.acquired_count()).unwrap();
         context.stop_signal().wait();
         assert_eq!(*numbers, [1, 2]);
     });
@@ -251,8 +251,8 @@ fn a_local_payload_is_settled_when_its_handler_has_ended() {
     let worker = broker.worker::<Local<u32>>(&queue).timeout(SECOND);
     let worker = worker.on_error(|_, _| Settle::Requeue(SECOND));
     let worker = worker.handler(move |_, context| {
-        begins.send(context.delivery_count()).unwrap();
-        if context.delivery_count() == 0 {
+        begins.send(context.acquired_count()).unwrap();
+        if context.acquired_count() == 0 {
             context.stop_signal().wait();
         }
     });

@@ -231,7 +231,7 @@ fn a_message_of_a_batch_can_be_requeued() {
     let worker = worker.handler(|batch| -> Vec<_> {
         let settles = batch
             .iter()
-            .map(|number| match number.context().delivery_count() {
+            .map(|number| match number.context().acquired_count() {
                 0 => Settle::Requeue(Duration::ZERO),
                 _ => Settle::Ack,
             });

@@ -151,7 +151,7 @@ fn verdict(acts: &[Act], items: &[Item]) -> Verdict {
 fn items(batch: &Batch<'_, usize>) -> Vec<Item> {
     let items = batch.iter();
     items
-        .map(|item| (**item, item.context().delivery_count()))
+        .map(|item| (**item, item.context().acquired_count()))
         .collect()
 }
 

@@ -59,7 +59,7 @@ fn a_stop_returns_a_message_that_is_to_be_tried_again_before_the_others_of_its_k
 #[test]
 fn a_drain_handles_the_messages_that_wait() {
     let (broker, clock) = on_a_manual_clock();
-    let worker = by_key(&broker, 3).handler(|_, context| match context.delivery_count() {
+    let worker = by_key(&broker, 3).handler(|_, context| match context.acquired_count() {
         0 => Settle::Requeue(SECOND),
         _ => Settle::Ack,
     });
@@ -157,8 +157,8 @@ fn a_drain_waits_for_a_message_whose_handler_is_past_its_time() {
     let (go_on, may_go_on) = mpsc::channel::<()>();
     let may_go_on = Mutex::new(may_go_on);
     let worker = worker.ordered_by(|step| step.0).handler(move |_, context| {
-        begins.send(context.delivery_count()).unwrap();
-        if context.delivery_count() == 0 {
+        begins.send(context.acquired_count()).unwrap();
+        if context.acquired_count() == 0 {
             may_go_on.lock().unwrap().recv().unwrap();
         }
     });

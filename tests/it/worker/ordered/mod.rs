@@ -111,8 +111,8 @@ fn a_key_waits_while_its_message_is_tried_again() {
     let (broker, clock) = on_a_manual_clock();
     let (begins, begun) = mpsc::channel();
     let worker = by_key(&broker, 1).handler(move |step, context| {
-        begins.send((*step, context.delivery_count())).unwrap();
-        match (*step, context.delivery_count()) {
+        begins.send((*step, context.acquired_count())).unwrap();
+        match (*step, context.acquired_count()) {
             (('a', 1), 0..2) => Settle::Requeue(SECOND),
             _ => Settle::Ack,
         }
@@ -177,7 +177,7 @@ fn a_hook_can_have_a_failed_message_tried_again_in_place() {
         .ordered_by(|step| step.0)
         .handler(move |step, context| {
             log.lock().unwrap().push(step.1);
-            match (step.1, context.delivery_count()) {
+            match (step.1, context.acquired_count()) {
                 (1, 0) => std::panic::resume_unwind(Box::new("the first attempt")),
                 (2, 0) => Err("the first attempt"),
                 _ => Ok(()),
@@ -280,7 +280,7 @@ fn a_future_that_fails_is_tried_again_in_place() {
     let worker = by_key(&broker, 4).handler_async(move |job, context| {
         log.lock().unwrap().push(job.1);
         async move {
-            match context.delivery_count() {
+            match context.acquired_count() {
                 0 => Settle::Requeue(Duration::ZERO),
                 _ => Settle::Ack,
             }
@@ -337,7 +337,7 @@ fn values_that_are_consumed_keep_their_order() {
 #[test]
 fn messages_that_wait_as_bytes_are_decoded_again() {
     let broker = Broker::builder().always_encode().build();
-    let worker = by_key(&broker, 2).handler(|_, context| match context.delivery_count() {
+    let worker = by_key(&broker, 2).handler(|_, context| match context.acquired_count() {
         0 => Settle::Requeue(Duration::ZERO),
         _ => Settle::Ack,
     });
@@ -388,8 +388,8 @@ fn a_message_past_its_time_can_be_tried_again_in_place() {
     let worker = worker
         .ordered_by(|step| step.0)
         .handler(move |step, context| {
-            begins.send((*step, context.delivery_count())).unwrap();
-            if *step == ('a', 1) && context.delivery_count() == 0 {
+            begins.send((*step, context.acquired_count())).unwrap();
+            if *step == ('a', 1) && context.acquired_count() == 0 {
                 context.stop_signal().wait();
             }
         });

@@ -143,13 +143,13 @@ fn worker(broker: &Broker, program: &Program, seen: &Arc<Mutex<Seen>>) -> Worker
     };
     match program.in_futures {
         false => builder.handler(move |id, context| {
-            let (key, act) = begin(*id, context.delivery_count());
+            let (key, act) = begin(*id, context.acquired_count());
             thread::yield_now();
             end(key);
             act
         }),
         true => builder.handler_async(move |job, context| {
-            let (key, act) = begin(*job, context.delivery_count());
+            let (key, act) = begin(*job, context.acquired_count());
             let end = end.clone();
             async move {
                 yield_now().await;
