@@ -57,7 +57,10 @@ pub use crate::{
     model::{
         backoff::Backoff,
         bytes::Bytes,
-        descriptions::{Binding, Budget, BudgetPolicy, Exchange, Overflow, Queue},
+        descriptions::{
+            Binding, Budget, BudgetPolicy, DeadLetterStrategy, DelayedRetryKind, Exchange,
+            Overflow, Queue,
+        },
         error::{
             CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, Precondition,
             Resource, Result, ScheduleError, Scope,

@@ -130,8 +130,11 @@ impl Settings {
             // No policy sets a budget, since the messages in a queue were paid for when they
             // arrived.
             budget: declared.budget.clone(),
+            consumer_timeout: declared.consumer_timeout,
             dead_letter_exchange,
             dead_letter_routing_key,
+            dead_letter_strategy: declared.dead_letter_strategy,
+            delayed_retry: declared.delayed_retry,
             delivery_limit: lower(declared.delivery_limit, self.delivery_limit),
             expires: lower(declared.expires, self.expires),
             max_length: lower(declared.max_length, self.max_length),

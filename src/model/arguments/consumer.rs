@@ -1,6 +1,8 @@
 //! The arguments of a consumer.
 
 use super::{QueueType, reader::ArgumentReader};
+use std::time::Duration;
+
 use crate::model::{
     descriptions::names,
     error::{EntityKind, Error, Result},
@@ -14,6 +16,8 @@ pub(crate) struct ConsumerArguments {
     /// The priority of the consumer. A queue serves its consumers of the highest priority first.
     /// The default is 0.
     pub(crate) priority: i64,
+    /// The time for which a consumer of a quorum queue may hold a delivery.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl ConsumerArguments {
@@ -26,22 +30,24 @@ impl ConsumerArguments {
     ) -> Result<Self> {
         let reader = ArgumentReader {
             table: arguments,
+            arguments: queue_type.consumer_arguments(),
             entity: EntityKind::Queue,
             name,
             vhost,
         };
-        // `x-cancel-on-ha-failover` has no effect in one process. Only its type is checked.
-        reader.flag(names::CANCEL_ON_HA_FAILOVER)?;
         let priority = reader.integer(names::PRIORITY)?.unwrap_or(0);
-        if arguments.contains_key(names::STREAM_OFFSET) {
-            let queue_type = queue_type.module();
-            return Err(Error::unsupported_argument(
-                names::STREAM_OFFSET,
-                name,
-                vhost,
-                queue_type,
-            ));
+        let timeout = reader.size(names::CONSUMER_TIMEOUT)?;
+        for (argument, _) in arguments {
+            if queue_type.is_foreign_to_consumer(argument) {
+                let queue_type = queue_type.module();
+                return Err(Error::unsupported_argument(
+                    argument, name, vhost, queue_type,
+                ));
+            }
         }
-        Ok(Self { priority })
+        Ok(Self {
+            priority,
+            timeout: timeout.map(Duration::from_millis),
+        })
     }
 }

@@ -20,6 +20,7 @@ impl ExchangeArguments {
     pub(crate) fn parse(arguments: &FieldTable, name: &Name, vhost: &Name) -> Result<Self> {
         let reader = ArgumentReader {
             table: arguments,
+            arguments: &[names::ALTERNATE_EXCHANGE],
             entity: EntityKind::Exchange,
             name,
             vhost,

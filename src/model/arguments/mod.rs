@@ -6,16 +6,20 @@
 //! queues or exchanges, and no policies.
 
 mod consumer;
+mod delayed_retry;
 mod equivalence;
 mod exchange;
 mod queue;
+mod queue_type;
 mod reader;
 
 pub(crate) use self::{
     consumer::ConsumerArguments,
+    delayed_retry::DelayedRetry,
     equivalence::{check_budget_equivalence, check_exchange_equivalence, check_queue_equivalence},
     exchange::{ExchangeArguments, delayed_type},
-    queue::{QueueArguments, QueueType},
+    queue::QueueArguments,
+    queue_type::QueueType,
 };
 
 /// The longest time to live and the longest lease of a queue, in milliseconds. It is ten years, as

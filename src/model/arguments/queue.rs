@@ -1,102 +1,13 @@
 //! The arguments of a queue.
 
-use super::reader::ArgumentReader;
+use super::{DelayedRetry, QueueType, reader::ArgumentReader};
 use crate::model::{
-    descriptions::{Overflow, Queue, names as x},
+    descriptions::{DeadLetterStrategy, Overflow, Queue, names as x},
     error::{EntityKind, Error, Result},
     field_value::FieldTable,
     name::Name,
 };
 use std::{sync::Arc, time::Duration};
-
-/// The type of a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum QueueType {
-    /// A classic queue.
-    #[default]
-    Classic,
-    /// A classic queue that counts deliveries and must be durable.
-    Quorum,
-}
-
-impl QueueType {
-    /// The value of `x-queue-type`.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Classic => "classic",
-            Self::Quorum => "quorum",
-        }
-    }
-
-    /// The name of the type in RabbitMQ's errors.
-    pub(crate) const fn module(self) -> &'static str {
-        match self {
-            Self::Classic => "rabbit_classic_queue",
-            Self::Quorum => "rabbit_quorum_queue",
-        }
-    }
-
-    /// The arguments that queues of this type take. A redeclaration is compared by the same
-    /// arguments.
-    ///
-    /// RabbitMQ's classic queues have no delivery limit. Here they have one.
-    pub(crate) const fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Classic => &[
-                x::BUDGET,
-                x::EXPIRES,
-                x::MESSAGE_TTL,
-                x::DEAD_LETTER_EXCHANGE,
-                x::DEAD_LETTER_ROUTING_KEY,
-                x::MAX_LENGTH,
-                x::MAX_LENGTH_BYTES,
-                x::MAX_IN_MEMORY_LENGTH,
-                x::MAX_IN_MEMORY_BYTES,
-                x::MAX_PRIORITY,
-                x::OVERFLOW,
-                x::QUEUE_MODE,
-                x::QUEUE_VERSION,
-                x::SINGLE_ACTIVE_CONSUMER,
-                x::QUEUE_TYPE,
-                x::QUEUE_MASTER_LOCATOR,
-                x::DELIVERY_LIMIT,
-            ],
-            Self::Quorum => &[
-                x::BUDGET,
-                x::DEAD_LETTER_EXCHANGE,
-                x::DEAD_LETTER_ROUTING_KEY,
-                x::DEAD_LETTER_STRATEGY,
-                x::EXPIRES,
-                x::MAX_LENGTH,
-                x::MAX_LENGTH_BYTES,
-                x::MAX_IN_MEMORY_LENGTH,
-                x::MAX_IN_MEMORY_BYTES,
-                x::OVERFLOW,
-                x::SINGLE_ACTIVE_CONSUMER,
-                x::QUEUE_TYPE,
-                x::QUORUM_INITIAL_GROUP_SIZE,
-                x::DELIVERY_LIMIT,
-                x::MESSAGE_TTL,
-                x::QUEUE_LEADER_LOCATOR,
-            ],
-        }
-    }
-
-    /// The type in an argument table.
-    pub(crate) fn of(arguments: &FieldTable) -> Self {
-        match arguments.get(x::QUEUE_TYPE).and_then(|word| word.as_str()) {
-            Some("quorum") => Self::Quorum,
-            _ => Self::Classic,
-        }
-    }
-}
-
-/// The arguments of streams. RabbitMQ knows them besides those of classic and quorum queues.
-const OF_STREAMS: [&str; 3] = [
-    x::MAX_AGE,
-    x::STREAM_MAX_SEGMENT_SIZE_BYTES,
-    x::INITIAL_CLUSTER_SIZE,
-];
 
 /// The checked arguments of a queue. `None` means that the argument was not given, so that a policy
 /// may give it.
@@ -104,11 +15,18 @@ const OF_STREAMS: [&str; 3] = [
 pub(crate) struct QueueArguments {
     /// The budget that the queue shares with other queues.
     pub(crate) budget: Option<Name>,
+    /// The time for which a consumer of a quorum queue may hold a delivery.
+    pub(crate) consumer_timeout: Option<Duration>,
     /// The exchange for dead letters. The empty name is the default exchange.
     pub(crate) dead_letter_exchange: Option<Name>,
     /// The routing key for dead letters, instead of their own. It is given only with an exchange.
     pub(crate) dead_letter_routing_key: Option<Arc<str>>,
-    /// The number of returns that a message survives.
+    /// The guarantee for dead letters, of a quorum queue.
+    pub(crate) dead_letter_strategy: Option<DeadLetterStrategy>,
+    /// The delays with which a quorum queue holds back returned messages.
+    pub(crate) delayed_retry: DelayedRetry,
+    /// The number of returns that a message of a classic queue survives, or of failed deliveries
+    /// that a message of a quorum queue survives. `u64::MAX` means "no limit".
     pub(crate) delivery_limit: Option<u64>,
     /// The time without use after which the queue is deleted. It is more than zero.
     pub(crate) expires: Option<Duration>,
@@ -129,33 +47,62 @@ pub(crate) struct QueueArguments {
 }
 
 impl QueueArguments {
-    /// Checks the arguments of the queue `name`. [`check_properties`](Self::check_properties)
-    /// checks the rest of the description.
+    /// Checks the arguments of the queue `name`, in RabbitMQ's order.
+    /// [`check_properties`](Self::check_properties) checks the rest of the description.
     pub(crate) fn parse(arguments: &FieldTable, name: &Name, vhost: &Name) -> Result<Self> {
-        let reader = ArgumentReader {
+        let reader = |queue_type: QueueType| ArgumentReader {
             table: arguments,
+            arguments: queue_type.arguments(),
             entity: EntityKind::Queue,
             name,
             vhost,
         };
-        let dead_letter_exchange = reader.exchange(x::DEAD_LETTER_EXCHANGE)?;
-        let queue_type = queue_type(&reader)?;
-        check_supported(arguments, queue_type, name, vhost)?;
-        check_without_effect(&reader)?;
-        check_room(&reader)?;
+        let dead_letter_exchange =
+            reader(QueueType::default()).exchange(x::DEAD_LETTER_EXCHANGE)?;
+        let queue_type = queue_type(&reader(QueueType::default()))?;
+        let reader = reader(queue_type);
+        let expires = expires(&reader)?;
+        let message_ttl = reader.time(x::MESSAGE_TTL)?;
+        let dead_letter_routing_key = dead_letter_routing_key(&reader)?;
+        let dead_letter_strategy = dead_letter_strategy(&reader)?;
+        let max_length = reader.size(x::MAX_LENGTH)?;
+        let max_length_bytes = reader.size(x::MAX_LENGTH_BYTES)?;
+        reader.size(x::MAX_IN_MEMORY_LENGTH)?;
+        reader.size(x::MAX_IN_MEMORY_BYTES)?;
+        let max_priority = reader.octet(x::MAX_PRIORITY)?;
+        let overflow = overflow(&reader)?;
+        check_version(&reader)?;
+        let single_active_consumer = reader.flag(x::SINGLE_ACTIVE_CONSUMER)?;
+        let consumer_timeout = reader.size(x::CONSUMER_TIMEOUT)?;
+        reader.size(x::CONSUMER_DISCONNECTED_TIMEOUT)?;
+        check_group_size(&reader)?;
+        check_leader_locator(&reader)?;
+        check_room(&reader, overflow)?;
+        for (argument, _) in arguments {
+            if queue_type.is_foreign(argument) {
+                let queue_type = queue_type.module();
+                return Err(Error::unsupported_argument(
+                    argument, name, vhost, queue_type,
+                ));
+            }
+        }
         Ok(Self {
             budget: budget(&reader)?,
-            dead_letter_routing_key: dead_letter_routing_key(&reader)?,
+            consumer_timeout: consumer_timeout.map(Duration::from_millis),
             dead_letter_exchange,
-            delivery_limit: delivery_limit(&reader)?,
-            expires: expires(&reader)?,
-            max_length: reader.size(x::MAX_LENGTH)?,
-            max_length_bytes: reader.size(x::MAX_LENGTH_BYTES)?,
-            max_priority: reader.octet(x::MAX_PRIORITY)?,
-            message_ttl: reader.time(x::MESSAGE_TTL)?,
-            overflow: overflow(&reader)?,
+            dead_letter_routing_key,
+            dead_letter_strategy,
+            delayed_retry: DelayedRetry::parse(&reader),
+            delivery_limit: delivery_limit(&reader, queue_type)?,
+            expires,
+            max_length,
+            max_length_bytes,
+            // RabbitMQ gives a queue with priorities at least two of them.
+            max_priority: max_priority.map(|highest| highest.max(1)),
+            message_ttl,
+            overflow,
             queue_type,
-            single_active_consumer: reader.flag(x::SINGLE_ACTIVE_CONSUMER)?.unwrap_or(false),
+            single_active_consumer: single_active_consumer.unwrap_or(false),
         })
     }
 
@@ -164,12 +111,12 @@ impl QueueArguments {
         if self.queue_type == QueueType::Classic {
             return Ok(());
         }
-        let refused = if !queue.is_durable() {
-            "non-durable"
-        } else if queue.is_auto_delete() {
+        let refused = if queue.is_auto_delete() {
             "auto-delete"
         } else if queue.is_exclusive() {
-            "exclusive"
+            "exclusive-owner"
+        } else if !queue.is_durable() {
+            "non-durable"
         } else {
             return Ok(());
         };
@@ -179,7 +126,7 @@ impl QueueArguments {
 
 fn queue_type(reader: &ArgumentReader<'_>) -> Result<QueueType> {
     match reader.text(x::QUEUE_TYPE)? {
-        None | Some("classic") => Ok(QueueType::Classic),
+        None | Some("" | "classic") => Ok(QueueType::Classic),
         Some("quorum") => Ok(QueueType::Quorum),
         Some("stream") => Err(Error::not_implemented(format_args!(
             "queue type 'stream' of queue '{}' in vhost '{}'",
@@ -193,8 +140,8 @@ fn queue_type(reader: &ArgumentReader<'_>) -> Result<QueueType> {
 }
 
 /// A queue with `x-overflow: block` must have room for at least one message.
-fn check_room(reader: &ArgumentReader<'_>) -> Result {
-    if overflow(reader)? != Some(Overflow::Block) {
+fn check_room(reader: &ArgumentReader<'_>, overflow: Option<Overflow>) -> Result {
+    if overflow != Some(Overflow::Block) {
         return Ok(());
     }
     for limit in [x::MAX_LENGTH, x::MAX_LENGTH_BYTES] {
@@ -206,72 +153,33 @@ fn check_room(reader: &ArgumentReader<'_>) -> Result {
     Ok(())
 }
 
-/// Refuses arguments that RabbitMQ takes only for queues of other types.
-fn check_supported(
-    arguments: &FieldTable,
-    queue_type: QueueType,
-    name: &Name,
-    vhost: &Name,
-) -> Result {
-    let supported = queue_type.arguments();
-    let known = [
-        QueueType::Classic.arguments(),
-        QueueType::Quorum.arguments(),
-        &OF_STREAMS,
-    ];
-    for (argument, _) in arguments {
-        let is_known = known.iter().any(|names| names.contains(&argument));
-        if is_known && !supported.contains(&argument) {
-            return Err(Error::unsupported_argument(
-                argument,
-                name,
-                vhost,
-                queue_type.module(),
-            ));
+fn check_version(reader: &ArgumentReader<'_>) -> Result {
+    match reader.size(x::QUEUE_VERSION)? {
+        None | Some(2) => Ok(()),
+        Some(other) => {
+            let reason = format_args!("\"unsupported queue version '{other}'\", expected 2");
+            Err(reader.invalid(x::QUEUE_VERSION, reason))
         }
     }
-    Ok(())
 }
 
-/// Checks the arguments that are recorded and compared but have no effect in one process.
-fn check_without_effect(reader: &ArgumentReader<'_>) -> Result {
-    reader.size(x::MAX_IN_MEMORY_LENGTH)?;
-    reader.size(x::MAX_IN_MEMORY_BYTES)?;
-    match reader.text(x::QUEUE_MODE)? {
-        None | Some("default" | "lazy") => {}
-        Some(other) => {
-            let reason =
-                format_args!("\"unsupported queue mode '{other}'\", expected default or lazy");
-            return Err(reader.invalid(x::QUEUE_MODE, reason));
+fn check_group_size(reader: &ArgumentReader<'_>) -> Result {
+    match reader.size(x::QUORUM_INITIAL_GROUP_SIZE)? {
+        Some(0) => {
+            let reason = "{value_zero,0}, expected 1 or more";
+            Err(reader.invalid(x::QUORUM_INITIAL_GROUP_SIZE, reason))
         }
+        _ => Ok(()),
     }
-    match reader.size(x::QUEUE_VERSION)? {
-        None | Some(1 | 2) => {}
-        Some(other) => {
-            let reason = format_args!("\"unsupported queue version '{other}'\", expected 1 or 2");
-            return Err(reader.invalid(x::QUEUE_VERSION, reason));
-        }
-    }
-    match reader.text(x::DEAD_LETTER_STRATEGY)? {
-        None | Some("at-most-once" | "at-least-once") => {}
-        Some(_) => {
-            let reason = "invalid_dlx_strategy, expected at-most-once or at-least-once";
-            return Err(reader.invalid(x::DEAD_LETTER_STRATEGY, reason));
-        }
-    }
+}
+
+fn check_leader_locator(reader: &ArgumentReader<'_>) -> Result {
     match reader.text(x::QUEUE_LEADER_LOCATOR)? {
-        None | Some("client-local" | "random" | "least-leaders" | "balanced") => {}
+        None | Some("client-local" | "random" | "least-leaders" | "balanced") => Ok(()),
         Some(_) => {
             let reason = "invalid_queue_locator_arg, expected client-local or balanced";
-            return Err(reader.invalid(x::QUEUE_LEADER_LOCATOR, reason));
+            Err(reader.invalid(x::QUEUE_LEADER_LOCATOR, reason))
         }
-    }
-    match reader.size(x::QUORUM_INITIAL_GROUP_SIZE)? {
-        Some(0) => Err(reader.invalid(
-            x::QUORUM_INITIAL_GROUP_SIZE,
-            "{value_zero,0}, expected 1 or more",
-        )),
-        _ => Ok(()),
     }
 }
 
@@ -294,11 +202,30 @@ fn dead_letter_routing_key(reader: &ArgumentReader<'_>) -> Result<Option<Arc<str
     Ok(routing_key.map(Arc::from))
 }
 
-/// In later versions of RabbitMQ, -1 means "no limit".
-fn delivery_limit(reader: &ArgumentReader<'_>) -> Result<Option<u64>> {
-    match reader.integer(x::DELIVERY_LIMIT)? {
-        Some(-1) => Ok(None),
-        _ => reader.size(x::DELIVERY_LIMIT),
+fn dead_letter_strategy(reader: &ArgumentReader<'_>) -> Result<Option<DeadLetterStrategy>> {
+    match reader.text(x::DEAD_LETTER_STRATEGY)? {
+        None => Ok(None),
+        Some(word) => match DeadLetterStrategy::from_word(word) {
+            Some(strategy) => Ok(Some(strategy)),
+            None => Err(reader.invalid(
+                x::DEAD_LETTER_STRATEGY,
+                "invalid_dlx_strategy, expected at-most-once or at-least-once",
+            )),
+        },
+    }
+}
+
+/// RabbitMQ never refuses the limit of a quorum queue. One that is no integer counts as absent, and
+/// a negative one is no limit.
+fn delivery_limit(reader: &ArgumentReader<'_>, queue_type: QueueType) -> Result<Option<u64>> {
+    match queue_type {
+        QueueType::Classic => reader.size(x::CLASSIC_DELIVERY_LIMIT),
+        QueueType::Quorum => {
+            let limit = reader
+                .get(x::DELIVERY_LIMIT)
+                .and_then(|limit| limit.as_i64());
+            Ok(limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX)))
+        }
     }
 }
 

@@ -11,15 +11,23 @@ use std::{fmt::Display, time::Duration};
 /// An argument table, and the thing that it belongs to.
 pub(super) struct ArgumentReader<'a> {
     pub(super) table: &'a FieldTable,
+    /// The arguments that the thing has. The others are as absent.
+    pub(super) arguments: &'a [&'a str],
     pub(super) entity: EntityKind,
     pub(super) name: &'a Name,
     pub(super) vhost: &'a Name,
 }
 
-impl ArgumentReader<'_> {
+impl<'a> ArgumentReader<'a> {
+    /// The value of an argument that the thing has.
+    pub(super) fn get(&self, argument: &str) -> Option<&'a FieldValue> {
+        let value = self.table.get(argument)?;
+        self.arguments.contains(&argument).then_some(value)
+    }
+
     /// An integer of any width and sign.
     pub(super) fn integer(&self, argument: &str) -> Result<Option<i64>> {
-        let Some(value) = self.table.get(argument) else {
+        let Some(value) = self.get(argument) else {
             return Ok(None);
         };
         match value.as_i64() {
@@ -75,14 +83,14 @@ impl ArgumentReader<'_> {
     }
 
     /// Text.
-    pub(super) fn text(&self, argument: &str) -> Result<Option<&str>> {
+    pub(super) fn text(&self, argument: &str) -> Result<Option<&'a str>> {
         self.typed(argument, FieldValue::as_str, "text")
     }
 
     /// The name of an exchange. RabbitMQ checks it before all other arguments, and its error has
     /// another text.
     pub(super) fn exchange(&self, argument: &str) -> Result<Option<Name>> {
-        let Some(value) = self.table.get(argument) else {
+        let Some(value) = self.get(argument) else {
             return Ok(None);
         };
         match value.as_str() {
@@ -97,13 +105,13 @@ impl ArgumentReader<'_> {
         }
     }
 
-    fn typed<'t, T>(
-        &'t self,
+    fn typed<T>(
+        &self,
         argument: &str,
-        read: impl FnOnce(&'t FieldValue) -> Option<T>,
+        read: impl FnOnce(&'a FieldValue) -> Option<T>,
         expected: &str,
     ) -> Result<Option<T>> {
-        let Some(value) = self.table.get(argument) else {
+        let Some(value) = self.get(argument) else {
             return Ok(None);
         };
         match read(value) {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{
-    descriptions::{Exchange, Overflow, Queue},
+    descriptions::{DeadLetterStrategy, DelayedRetryKind, Exchange, Overflow, Queue},
     error::{Error, Result},
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -55,13 +55,16 @@ fn every_argument_is_read() {
         .dead_letter_routing_key("k")
         .max_priority(3)
         .single_active_consumer()
-        .delivery_limit(4)
+        .classic_delivery_limit(4)
         .lazy()
         .argument("x-unknown", FieldValue::Void);
     let expected = QueueArguments {
         budget: Some(name("b")),
+        consumer_timeout: None,
         dead_letter_exchange: Some(name("d")),
         dead_letter_routing_key: Some("k".into()),
+        dead_letter_strategy: None,
+        delayed_retry: DelayedRetry::default(),
         delivery_limit: Some(4),
         expires: Some(Duration::from_secs(61)),
         max_length: Some(10),
@@ -121,8 +124,9 @@ fn numbers_outside_their_range_are_refused() {
     assert!(refusal("x-max-length-bytes", -1).contains("{value_negative,-1}"));
     assert!(refusal("x-max-priority", -1).contains("{value_negative,-1}"));
     assert!(refusal("x-max-priority", 256).contains("{max_value_exceeded,256}"));
+    assert!(refusal("x-queue-version", 1).contains("unsupported queue version '1'"));
     assert!(refusal("x-queue-version", 3).contains("unsupported queue version '3'"));
-    assert!(refusal("x-delivery-limit", -2).contains("{value_negative,-2}"));
+    assert!(refusal("x-leveret-delivery-limit", -2).contains("{value_negative,-2}"));
     assert_eq!(
         parse_one("x-message-ttl", 0).unwrap().message_ttl,
         Some(Duration::ZERO)
@@ -138,17 +142,14 @@ fn numbers_outside_their_range_are_refused() {
         parse_one("x-max-priority", 255).unwrap().max_priority,
         Some(255)
     );
-    assert_eq!(
-        parse_one("x-delivery-limit", -1).unwrap().delivery_limit,
-        None
-    );
 }
 
 #[test]
 fn words_and_flags_are_checked() {
     assert!(refusal("x-overflow", 1).contains("{unacceptable_type,signedint}"));
     assert!(refusal("x-overflow", "drop-tail").contains("invalid_overflow"));
-    assert!(refusal("x-queue-mode", "busy").contains("unsupported queue mode 'busy'"));
+    assert!(parse_one("x-queue-mode", "busy").is_ok());
+    assert!(parse_one("x-queue-type", "").is_ok());
     assert!(refusal("x-single-active-consumer", "true").contains("{unacceptable_type,longstr}"));
     assert!(
         !parse_one("x-single-active-consumer", false)
@@ -233,7 +234,7 @@ fn a_quorum_queue_is_durable_shared_and_permanent() {
     assert_eq!(check(Queue::new("q")), refused("non-durable"));
     assert_eq!(
         check(Queue::new("q").durable().exclusive_flag()),
-        refused("exclusive")
+        refused("exclusive-owner")
     );
     assert_eq!(
         check(Queue::new("q").durable().auto_delete()),
@@ -272,9 +273,51 @@ fn a_consumer_priority_is_an_integer_of_any_size() {
             Some(406)
         );
     }
-    assert!(parse(FieldTable::from([("x-cancel-on-ha-failover", true)])).is_ok());
-    assert!(parse(FieldTable::from([("x-cancel-on-ha-failover", "yes")])).is_err());
-    assert!(parse(FieldTable::from([("x-stream-offset", "first")])).is_err());
+    // RabbitMQ 3.10 knew this one.
+    assert!(parse(FieldTable::from([("x-cancel-on-ha-failover", "yes")])).is_ok());
+}
+
+#[test]
+fn a_consumer_of_a_quorum_queue_may_have_a_timeout_and_no_consumer_has_arguments_of_streams() {
+    let parse = |queue_type, argument: &str, value: FieldValue| {
+        let table = FieldTable::from([(argument, value)]);
+        ConsumerArguments::parse(&table, queue_type, &name("q"), &name("/"))
+    };
+    let text = |result: Result<ConsumerArguments>| result.unwrap_err().to_string();
+    let timeout = |value: FieldValue| parse(QueueType::Quorum, "x-consumer-timeout", value);
+    assert_eq!(
+        timeout(1500.into()).unwrap().timeout,
+        Some(Duration::from_millis(1500))
+    );
+    assert_eq!(
+        timeout(0.into()).unwrap().timeout,
+        Some(Duration::from_millis(0))
+    );
+    assert!(
+        text(timeout((-1).into()))
+            .contains("'x-consumer-timeout' for queue 'q' in vhost '/': {value_negative,-1}")
+    );
+    assert!(text(timeout("5".into())).ends_with("\"expected integer, got longstr\""));
+    for (queue_type, module) in [
+        (QueueType::Classic, "rabbit_classic_queue"),
+        (QueueType::Quorum, "rabbit_quorum_queue"),
+    ] {
+        for argument in [
+            "x-stream-offset",
+            "x-stream-filter",
+            "x-stream-match-unfiltered",
+        ] {
+            assert_eq!(
+                text(parse(queue_type, argument, "first".into())),
+                format!(
+                    "PRECONDITION_FAILED - invalid arg '{argument}' for queue 'q' in vhost '/' of \
+                     queue type {module}"
+                )
+            );
+        }
+    }
+    let of_classic = parse(QueueType::Classic, "x-consumer-timeout", "5".into());
+    assert!(text(of_classic).ends_with("of queue type rabbit_classic_queue"));
 }
 
 #[test]
@@ -393,4 +436,126 @@ fn exchanges_are_compared_by_type_flags_and_alternate_exchange() {
         "alternate-exchange"
     );
     assert!(redeclare(&plain.clone().alternate("a"), &plain.clone().alternate("a")).is_ok());
+}
+
+fn quorum(arguments: &[(&str, FieldValue)]) -> Result<QueueArguments> {
+    let table: FieldTable = arguments.iter().cloned().collect();
+    parse(table.with("x-queue-type", "quorum"))
+}
+
+#[test]
+fn every_argument_of_a_quorum_queue_is_read() {
+    let queue = Queue::quorum("q")
+        .delivery_limit(4)
+        .delayed_retry(
+            DelayedRetryKind::All,
+            Duration::from_secs(1),
+            Duration::from_secs(2),
+        )
+        .consumer_timeout(Duration::from_secs(3))
+        .dead_letter_exchange("d")
+        .dead_letter_strategy(DeadLetterStrategy::AtLeastOnce);
+    let arguments = parse(queue.argument_table().clone()).unwrap();
+    let expected = QueueArguments {
+        consumer_timeout: Some(Duration::from_secs(3)),
+        dead_letter_exchange: Some(name("d")),
+        dead_letter_strategy: Some(DeadLetterStrategy::AtLeastOnce),
+        delayed_retry: DelayedRetry {
+            kind: Some(DelayedRetryKind::All),
+            min: Some(Duration::from_secs(1)),
+            max: Some(Duration::from_secs(2)),
+        },
+        delivery_limit: Some(4),
+        queue_type: QueueType::Quorum,
+        ..QueueArguments::default()
+    };
+    assert_eq!(arguments, expected);
+    assert!(queue.is_durable());
+    let unlimited = Queue::quorum("q").unlimited_deliveries();
+    let unlimited = parse(unlimited.argument_table().clone()).unwrap();
+    assert_eq!(unlimited.delivery_limit, Some(u64::MAX));
+}
+
+#[test]
+fn the_delivery_limit_and_the_delayed_retry_of_a_quorum_queue_are_never_refused() {
+    let limit = |value: FieldValue| {
+        quorum(&[("x-delivery-limit", value)])
+            .unwrap()
+            .delivery_limit
+    };
+    assert_eq!(limit(0.into()), Some(0));
+    assert_eq!(limit((-7).into()), Some(u64::MAX));
+    for value in ["5".into(), FieldValue::Double(2.5), true.into()] {
+        assert_eq!(limit(value), None);
+    }
+    let retry = |arguments: &[(&str, FieldValue)]| quorum(arguments).unwrap().delayed_retry;
+    for kind in ["bogus".into(), 5.into(), FieldValue::Void] {
+        assert_eq!(
+            retry(&[("x-delayed-retry-type", kind)]),
+            DelayedRetry::default()
+        );
+    }
+    assert_eq!(
+        retry(&[
+            ("x-delayed-retry-min", (-5).into()),
+            ("x-delayed-retry-max", "5".into())
+        ]),
+        DelayedRetry {
+            min: Some(Duration::ZERO),
+            ..DelayedRetry::default()
+        }
+    );
+}
+
+#[test]
+fn values_are_checked_before_arguments_of_other_types() {
+    let text = |arguments: &[(&str, FieldValue)]| quorum(arguments).unwrap_err().to_string();
+    // The order of the checks is RabbitMQ's, not that of the table.
+    assert!(
+        text(&[
+            ("x-max-age", "1h".into()),
+            ("x-overflow", "bogus".into()),
+            ("x-expires", 0.into()),
+        ])
+        .contains("{value_zero,0}")
+    );
+    assert!(
+        text(&[("x-max-age", "1h".into()), ("x-overflow", "bogus".into())])
+            .contains("invalid_overflow")
+    );
+    // The value of an argument of another type is not looked at.
+    assert!(
+        text(&[("x-max-priority", "high".into())]).ends_with("of queue type rabbit_quorum_queue")
+    );
+    for (argument, value, reason) in [
+        (
+            "x-consumer-timeout",
+            FieldValue::from(-1),
+            "{value_negative,-1}",
+        ),
+        (
+            "x-consumer-disconnected-timeout",
+            (-1).into(),
+            "{value_negative,-1}",
+        ),
+        ("x-max-in-memory-length", (-1).into(), "{value_negative,-1}"),
+        ("x-quorum-initial-group-size", 0.into(), "{value_zero,0}"),
+        (
+            "x-dead-letter-strategy",
+            "bogus".into(),
+            "invalid_dlx_strategy",
+        ),
+        (
+            "x-dead-letter-strategy",
+            5.into(),
+            "{unacceptable_type,signedint}",
+        ),
+        (
+            "x-queue-leader-locator",
+            "bogus".into(),
+            "invalid_queue_locator_arg",
+        ),
+    ] {
+        assert!(text(&[(argument, value)]).contains(reason), "{argument}");
+    }
 }

@@ -7,14 +7,19 @@
 
 mod binding;
 mod budget;
+mod dead_letter_strategy;
+mod delayed_retry_kind;
 mod exchange;
 pub(crate) mod names;
 mod overflow;
 mod queue;
+mod quorum;
 
 pub use self::{
     binding::Binding,
     budget::{Budget, BudgetPolicy},
+    dead_letter_strategy::DeadLetterStrategy,
+    delayed_retry_kind::DelayedRetryKind,
     exchange::Exchange,
     overflow::Overflow,
     queue::Queue,

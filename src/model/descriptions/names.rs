@@ -7,15 +7,24 @@ pub(crate) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 pub(crate) const DELAYED_MESSAGE: &str = "x-delayed-message";
 pub(crate) const DELAYED_TYPE: &str = "x-delayed-type";
 
-pub(crate) const CANCEL_ON_HA_FAILOVER: &str = "x-cancel-on-ha-failover";
+/// An argument of leveret that RabbitMQ does not have: the delivery limit of a classic queue.
+pub(crate) const CLASSIC_DELIVERY_LIMIT: &str = "x-leveret-delivery-limit";
+
 pub(crate) const PRIORITY: &str = "x-priority";
+pub(crate) const STREAM_FILTER: &str = "x-stream-filter";
+pub(crate) const STREAM_MATCH_UNFILTERED: &str = "x-stream-match-unfiltered";
 pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
 
 /// An argument of leveret that RabbitMQ does not have.
 pub(crate) const BUDGET: &str = "x-budget";
+pub(crate) const CONSUMER_DISCONNECTED_TIMEOUT: &str = "x-consumer-disconnected-timeout";
+pub(crate) const CONSUMER_TIMEOUT: &str = "x-consumer-timeout";
 pub(crate) const DEAD_LETTER_EXCHANGE: &str = "x-dead-letter-exchange";
 pub(crate) const DEAD_LETTER_ROUTING_KEY: &str = "x-dead-letter-routing-key";
 pub(crate) const DEAD_LETTER_STRATEGY: &str = "x-dead-letter-strategy";
+pub(crate) const DELAYED_RETRY_MAX: &str = "x-delayed-retry-max";
+pub(crate) const DELAYED_RETRY_MIN: &str = "x-delayed-retry-min";
+pub(crate) const DELAYED_RETRY_TYPE: &str = "x-delayed-retry-type";
 pub(crate) const DELIVERY_LIMIT: &str = "x-delivery-limit";
 pub(crate) const EXPIRES: &str = "x-expires";
 pub(crate) const INITIAL_CLUSTER_SIZE: &str = "x-initial-cluster-size";
@@ -34,4 +43,5 @@ pub(crate) const QUEUE_TYPE: &str = "x-queue-type";
 pub(crate) const QUEUE_VERSION: &str = "x-queue-version";
 pub(crate) const QUORUM_INITIAL_GROUP_SIZE: &str = "x-quorum-initial-group-size";
 pub(crate) const SINGLE_ACTIVE_CONSUMER: &str = "x-single-active-consumer";
+pub(crate) const STREAM_FILTER_SIZE_BYTES: &str = "x-stream-filter-size-bytes";
 pub(crate) const STREAM_MAX_SEGMENT_SIZE_BYTES: &str = "x-stream-max-segment-size-bytes";

@@ -51,7 +51,7 @@ use std::time::Duration;
 ///     .max_length_bytes(1 << 20)
 ///     .max_priority(10)
 ///     .single_active_consumer()
-///     .delivery_limit(3)
+///     .classic_delivery_limit(3)
 ///     .lazy()
 ///     .argument("x-note", "any other")
 ///     .bind_with("amq.headers", "", [("x-match", "any"), ("format", "pdf")]);
@@ -299,13 +299,18 @@ impl Queue {
         self.argument(x::SINGLE_ACTIVE_CONSUMER, true)
     }
 
-    /// Limits how often a message may be returned. The next return drops or dead-letters it.
+    /// Limits how often a message of a classic queue may be returned. The next return drops or
+    /// dead-letters it. Without this setting there is no limit.
+    ///
+    /// Every return counts. [`delivery_limit`](Self::delivery_limit) is the limit of a quorum
+    /// queue, which counts failed deliveries only.
     ///
     /// # RabbitMQ
-    /// The argument `x-delivery-limit`. RabbitMQ has it only for quorum queues.
+    /// The argument `x-leveret-delivery-limit`, which RabbitMQ does not have. Its classic queues
+    /// have no limit.
     #[must_use]
-    pub fn delivery_limit(self, returns: u32) -> Self {
-        self.argument(x::DELIVERY_LIMIT, count(returns.into()))
+    pub fn classic_delivery_limit(self, returns: u32) -> Self {
+        self.argument(x::CLASSIC_DELIVERY_LIMIT, count(returns.into()))
     }
 
     /// Sets the lazy mode. It is recorded and compared, and has no effect.

@@ -17,7 +17,7 @@ fn typed_setters_write_the_arguments_that_rabbitmq_reads() {
         .dead_letter_routing_key("k")
         .max_priority(255)
         .single_active_consumer()
-        .delivery_limit(3)
+        .classic_delivery_limit(3)
         .lazy();
     let expected = FieldTable::from([
         ("x-message-ttl", FieldValue::Int(60_000)),

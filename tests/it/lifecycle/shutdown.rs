@@ -129,7 +129,7 @@ fn of_queue(report: &ShutdownReport, queue: &str) -> (u64, [u64; 3]) {
 fn a_pipeline_with_a_delivery_limit_is_completed() -> Result {
     let broker = Broker::new();
     let (orders, invoices) = (
-        Queue::new("orders").delivery_limit(3),
+        Queue::new("orders").classic_delivery_limit(3),
         Queue::new("invoices"),
     );
     let from = broker

@@ -41,7 +41,7 @@ pub fn describe(queue: usize, kind: Kind) -> Queue {
         Kind::RejectPublish => plain.max_length(2).overflow(Overflow::RejectPublish),
         Kind::Ttl => dying(plain.message_ttl(Duration::from_millis(50))),
         Kind::Priority => plain.max_priority(2),
-        Kind::DeliveryLimit => dying(plain.delivery_limit(1)),
+        Kind::DeliveryLimit => dying(plain.classic_delivery_limit(1)),
     }
 }
 

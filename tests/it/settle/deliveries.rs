@@ -114,7 +114,7 @@ fn deliveries_count_how_often_they_came_back() {
 #[test]
 fn a_delivery_limit_of_n_allows_n_returns() {
     let broker = Broker::new();
-    let limited = queue().delivery_limit(2);
+    let limited = queue().classic_delivery_limit(2);
     broker.producer(&limited).unwrap().publish(7u32).unwrap();
     let consumer = broker.consumer::<u32>(&limited).unwrap();
     for _ in 0..3 {

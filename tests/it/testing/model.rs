@@ -60,7 +60,7 @@ fn queues() -> [Queue; QUEUES] {
             .dead_letter_routing_key("dead")
     };
     [
-        dead(Queue::new("plain").delivery_limit(2)),
+        dead(Queue::new("plain").classic_delivery_limit(2)),
         dead(Queue::new("full").max_length(2).overflow(Overflow::Block)),
         dead(Queue::new("short").message_ttl(Duration::from_millis(20))),
         Queue::new("dead"),

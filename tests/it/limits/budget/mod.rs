@@ -164,7 +164,7 @@ fn every_way_out_of_a_queue_gives_the_bytes_back_once() {
     assert_eq!(broker.delayed(&later).unwrap().cancel_all(), 1);
     assert_eq!(used(&broker), 0, "cancelled before its time");
 
-    let tired = covered("tired").delivery_limit(0);
+    let tired = covered("tired").classic_delivery_limit(0);
     put(&tired);
     drop(mailbox(&broker, &tired).get().unwrap());
     assert_eq!(used(&broker), 0, "returned too often");
