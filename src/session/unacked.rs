@@ -80,6 +80,9 @@ pub(crate) struct DeliveryOrigin {
     pub(crate) auto_ack: bool,
     /// Of a consumer at an engine outside of this process. `consumer` is `None` then.
     pub(crate) remote: Option<Box<RemoteOrigin>>,
+    /// Of deliveries that the queue has taken back, because this consumer has not settled them in
+    /// time. `consumer` is `None` then.
+    pub(crate) overdue: Option<ConsumerId>,
     /// The typed consumer, if it is one.
     pub(super) subscriber: Weak<Subscriber>,
     /// Who holds its unsettled deliveries.
@@ -149,6 +152,7 @@ impl DeliveryOrigin {
             account: queue.account().cloned(),
             auto_ack,
             remote: None,
+            overdue: None,
             subscriber: Weak::new(),
             holders: Holders::new(auto_ack),
         })
@@ -164,9 +168,31 @@ impl DeliveryOrigin {
             account: None,
             auto_ack: true,
             remote: None,
+            overdue: None,
             subscriber: Weak::new(),
             holders: Holders::new(true),
         })
+    }
+
+    /// The origin that the deliveries of this consumer get when the queue takes them back.
+    pub(super) fn after_time_out(&self) -> Arc<DeliveryOrigin> {
+        Arc::new(DeliveryOrigin {
+            vhost: Arc::clone(&self.vhost),
+            queue: Arc::clone(&self.queue),
+            consumer: None,
+            consumer_tag: self.consumer_tag.clone(),
+            account: None,
+            auto_ack: false,
+            remote: None,
+            overdue: self.consumer.as_ref().map(|(id, _)| *id),
+            subscriber: Weak::new(),
+            holders: Holders::new(true),
+        })
+    }
+
+    /// Tells the queue that a consumer has settled deliveries that were taken back.
+    fn settle_late(&self, id: ConsumerId, deliveries: u64) {
+        self.vhost.settled_late(&self.queue, id, deliveries);
     }
 
     /// A claim of one of its deliveries, for a producer.
@@ -224,6 +250,10 @@ impl DeliveryOrigin {
 
     #[inline(never)]
     fn ack_otherwise(&self, messages: u64, bytes: u64, envelope: Option<&Envelope>) -> Result {
+        if let Some(id) = self.overdue {
+            self.settle_late(id, messages);
+            return Ok(());
+        }
         match &self.remote {
             Some(remote) => remote.ack(envelope, messages, bytes),
             None => {
@@ -247,6 +277,13 @@ impl DeliveryOrigin {
     ) -> Result {
         if let Some(remote) = &self.remote {
             return remote.nack(&envelopes, requeue);
+        }
+        if let Some(id) = self.overdue {
+            // As in RabbitMQ, to give a message back that was taken back already does not count.
+            if requeue == Requeue::No {
+                self.settle_late(id, envelopes.len() as u64);
+            }
+            return Ok(());
         }
         let (vhost, queue, holder) = (&self.vhost, &self.queue, self.consumer());
         if holder.is_none() {

@@ -4,7 +4,7 @@
 //! Plain data behind the queue's lock. Knows nothing of other consumers, ready messages, channels
 //! or typed handles.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     consumer_id::ConsumerId,
@@ -12,6 +12,7 @@ use super::{
     effects::Effects,
     inbox::{Inbox, Pause, totals_of},
     permit::{Commit, Slot},
+    timing::after,
 };
 use crate::model::message_totals::MessageTotals;
 use crate::{
@@ -25,12 +26,19 @@ pub(crate) type Group = u64;
 
 /// Takes each message at the moment of delivery: an AMQP channel.
 ///
-/// Both methods are called under the queue's lock. They may take a leaf lock, and run no user code.
+/// The methods are called under the queue's lock. They may take a leaf lock, and run no user code.
 pub(crate) trait ConsumerSink: Send + Sync {
     /// Takes the message out of `message`. If the channel is at its limit, leaves it and returns
     /// `false`. Then the queue suspends all consumers of this group until
     /// [`QueueState::resume`](super::QueueState::resume).
-    fn try_deliver(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool;
+    ///
+    /// The delivery must be settled before `due`, or [`take_overdue`](Self::take_overdue) takes it
+    /// back; [`NEVER`] is no limit.
+    fn try_deliver(&self, message: &mut Option<Envelope>, due: u64, effects: &mut Effects) -> bool;
+
+    /// Takes back the deliveries that are not settled in time, and tells the client. Also returns
+    /// when the next one is due, or [`NEVER`].
+    fn take_overdue(&self, now: u64, effects: &mut Effects) -> (Vec<Envelope>, u64);
 
     /// Records that the queue has cancelled the consumer.
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects);
@@ -60,6 +68,8 @@ pub(crate) struct SubscribeRequest {
     pub(crate) exclusive: bool,
     /// Whether a consumer with an inbox begins paused.
     pub(crate) paused: bool,
+    /// How long a delivery may stay unsettled. `None` leaves it to the queue.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) credit: Arc<Credit>,
 }
 
@@ -74,6 +84,18 @@ pub(crate) struct ConsumerState {
     pub(crate) target: DeliveryTarget,
     pub(crate) credit: Arc<Credit>,
     pub(super) delivered: Delivered,
+    pub(super) overdue: Overdue,
+}
+
+/// The deliveries of a consumer that were not settled in time.
+#[derive(Debug)]
+pub(super) struct Overdue {
+    /// How long a delivery may stay unsettled. `None` leaves it to the queue.
+    pub(super) timeout: Option<Duration>,
+    /// A delivery may be due at this time, and none before.
+    pub(super) next: u64,
+    /// The deliveries that were taken back and that the consumer has not settled since.
+    pub(super) taken_back: u64,
 }
 
 /// The counts of a consumer's deliveries so far.
@@ -139,6 +161,11 @@ impl ConsumerState {
                 totals: MessageTotals::default(),
                 available: request.prefetch,
             },
+            overdue: Overdue {
+                timeout: request.timeout,
+                next: NEVER,
+                taken_back: 0,
+            },
         }
     }
 
@@ -168,21 +195,25 @@ impl ConsumerState {
     }
 
     /// Delivers the message. `false` if the sink is at its limit; the message then stays in
-    /// `message`. The consumer must have credit.
+    /// `message`. The consumer must have credit. `timeout` is that of the queue.
     #[inline]
     pub(super) fn deliver(
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
+        timeout: Option<Duration>,
         now: u64,
         effects: &mut Effects,
     ) -> bool {
         let totals = MessageTotals::new(1, size);
         if let DeliveryTarget::Push(sink) = &self.target {
-            if !sink.try_deliver(message, effects) {
+            let timeout = self.overdue.timeout.or(timeout);
+            let due = timeout.map_or(NEVER, |timeout| after(now, timeout));
+            if !sink.try_deliver(message, due, effects) {
                 return false;
             }
             self.delivered.add(totals);
+            self.overdue.next = self.overdue.next.min(due);
         } else if let Some((run, commit)) = self.inbox(None) {
             let Some(envelope) = message.take() else {
                 return false;
@@ -334,6 +365,7 @@ impl ConsumerState {
     /// How long it gets nothing.
     pub(super) fn pause(&self) -> Pause {
         match &self.target {
+            _ if self.overdue.taken_back > 0 => Pause::UntilSettled,
             DeliveryTarget::Inbox(inbox) => inbox.pause,
             DeliveryTarget::Push(_) => Pause::None,
         }
@@ -345,6 +377,35 @@ impl ConsumerState {
         let unsettled = self.delivered.totals.messages.saturating_sub(settled);
         let reached = self.prefetch > 0 && unsettled >= u64::from(self.prefetch);
         reached.then_some(self.prefetch)
+    }
+
+    /// Takes back the deliveries that were not settled in time.
+    pub(super) fn take_overdue(&mut self, now: u64, effects: &mut Effects) -> Vec<Envelope> {
+        let DeliveryTarget::Push(sink) = &self.target else {
+            return Vec::new();
+        };
+        if self.overdue.next > now {
+            return Vec::new();
+        }
+        let (taken, next) = sink.take_overdue(now, effects);
+        self.overdue.next = next;
+        self.overdue.taken_back += taken.len() as u64;
+        taken
+    }
+
+    /// How many messages it may hold, for the order of the consumers that wait to be active.
+    pub(super) fn capacity(&self) -> u32 {
+        match self.prefetch {
+            0 => u32::MAX,
+            prefetch => prefetch,
+        }
+    }
+
+    /// Whether every delivery is settled. If not, the last settlement notifies the queue.
+    pub(super) fn is_settled(&self) -> bool {
+        let delivered = self.delivered.totals.messages;
+        self.credit.notify_no_later_than(delivered);
+        self.credit.settled().messages >= delivered
     }
 
     /// The number of messages in the inbox.

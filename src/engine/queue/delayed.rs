@@ -18,8 +18,10 @@ pub(super) struct DelayedStore {
     /// By due time, then in the order of insertion.
     waiting: BTreeMap<DelayedKey, DelayedEntry>,
     /// New messages whose delay is over and that wait for room, in the same order.
-    overdue: BTreeMap<DelayedKey, Envelope>,
+    overdue: BTreeMap<DelayedKey, DelayedEntry>,
     amount: MessageTotals,
+    /// The bytes that a limit of a quorum queue counts beside those of the bodies.
+    overhead: u64,
     /// Tells messages of the same time apart.
     serial: u64,
 }
@@ -31,31 +33,51 @@ pub(super) struct DelayedEntry {
     /// Whether it was delivered before and already has a position. A new message gets its position
     /// when it is due.
     pub(super) returning: bool,
+    /// The bytes that a limit counts beside those of the body.
+    overhead: u64,
 }
 
 impl DelayedStore {
-    pub(super) fn insert(&mut self, envelope: Envelope, due: u64, returning: bool) {
+    /// Adds a message. A limit counts `overhead` bytes beside those of its body.
+    pub(super) fn insert(&mut self, envelope: Envelope, due: u64, returning: bool, overhead: u64) {
         self.serial += 1;
-        self.amount.add_message(envelope.size());
         let waiting = DelayedEntry {
             envelope,
             returning,
+            overhead,
         };
+        self.count(&waiting);
         self.waiting.insert((due, self.serial), waiting);
+    }
+
+    fn count(&mut self, added: &DelayedEntry) {
+        self.amount.add_message(added.envelope.size());
+        self.overhead += added.overhead;
+    }
+
+    fn take_off(&mut self, removed: &DelayedEntry) {
+        self.amount -= MessageTotals::new(1, removed.envelope.size());
+        self.overhead -= removed.overhead;
+    }
+
+    /// The totals, with the bytes that a limit counts.
+    pub(super) fn limited(&self) -> MessageTotals {
+        let bytes = self.amount.bytes.saturating_add(self.overhead);
+        MessageTotals::new(self.amount.messages, bytes)
     }
 
     /// Takes the first message if it is due, with its key. Those that wait for room stay.
     pub(super) fn pop_due(&mut self, now: u64) -> Option<(DelayedKey, DelayedEntry)> {
         let first = self.waiting.first_entry();
         let (key, waiting) = first.filter(|first| first.key().0 <= now)?.remove_entry();
-        self.amount -= MessageTotals::new(1, waiting.envelope.size());
+        self.take_off(&waiting);
         Some((key, waiting))
     }
 
     /// Keeps a new message that [`pop_due`](Self::pop_due) took until there is room for it.
-    pub(super) fn await_room(&mut self, key: DelayedKey, envelope: Envelope) {
-        self.amount.add_message(envelope.size());
-        self.overdue.insert(key, envelope);
+    pub(super) fn await_room(&mut self, key: DelayedKey, entry: DelayedEntry) {
+        self.count(&entry);
+        self.overdue.insert(key, entry);
     }
 
     /// Whether a message waits for room.
@@ -67,14 +89,14 @@ impl DelayedStore {
     /// The size of the first message that waits for room.
     pub(super) fn overdue_size(&self) -> Option<u64> {
         let first = self.overdue.first_key_value();
-        first.map(|(_, envelope)| envelope.size())
+        first.map(|(_, overdue)| overdue.envelope.size())
     }
 
     /// Takes the first message that waits for room.
     pub(super) fn pop_overdue(&mut self) -> Option<Envelope> {
-        let (_, envelope) = self.overdue.pop_first()?;
-        self.amount -= MessageTotals::new(1, envelope.size());
-        Some(envelope)
+        let (_, overdue) = self.overdue.pop_first()?;
+        self.take_off(&overdue);
+        Some(overdue.envelope)
     }
 
     /// When a delay is over next. Those that are over already do not count.
@@ -102,7 +124,8 @@ impl DelayedStore {
     ) -> impl Iterator<Item = (DelayedKey, &Envelope)> {
         let from = key.map_or(Bound::Unbounded, Bound::Excluded);
         let overdue = self.overdue.range((from, Bound::Unbounded));
-        let mut overdue = overdue.map(|(key, envelope)| (*key, envelope)).peekable();
+        let overdue = overdue.map(|(key, overdue)| (*key, &overdue.envelope));
+        let mut overdue = overdue.peekable();
         let waiting = self.waiting.range((from, Bound::Unbounded));
         let waiting = waiting.map(|(key, waiting)| (*key, &waiting.envelope));
         let mut waiting = waiting.peekable();
@@ -114,17 +137,18 @@ impl DelayedStore {
     }
 
     pub(super) fn remove(&mut self, key: DelayedKey) -> Option<Envelope> {
-        let waiting = self.waiting.remove(&key).map(|waiting| waiting.envelope);
-        let envelope = waiting.or_else(|| self.overdue.remove(&key))?;
-        self.amount -= MessageTotals::new(1, envelope.size());
-        Some(envelope)
+        let waiting = self.waiting.remove(&key);
+        let removed = waiting.or_else(|| self.overdue.remove(&key))?;
+        self.take_off(&removed);
+        Some(removed.envelope)
     }
 
     /// Takes all messages.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
         self.amount = MessageTotals::default();
+        self.overhead = 0;
         let overdue = std::mem::take(&mut self.overdue).into_values();
         let waiting = std::mem::take(&mut self.waiting).into_values();
-        overdue.chain(waiting.map(|waiting| waiting.envelope))
+        overdue.chain(waiting).map(|entry| entry.envelope)
     }
 }

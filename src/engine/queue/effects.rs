@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::in_flight::Move;
+use super::{in_flight::Move, in_transit::TransitId};
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::name::Name,
@@ -51,6 +51,16 @@ pub(crate) struct DeadLetter {
     pub(crate) routing_key: Option<Arc<str>>,
     /// Ends once the message is in its next queue.
     pub(crate) on_its_way: Move,
+    /// Of a message that stays in its queue until other queues have taken it.
+    pub(crate) transit: Option<Transit>,
+}
+
+/// A message that waits in its queue until other queues have taken it.
+#[derive(Debug)]
+pub(crate) struct Transit {
+    pub(crate) id: TransitId,
+    /// The queues that have taken it in earlier tries.
+    pub(crate) taken_by: Vec<Name>,
 }
 
 impl Effects {

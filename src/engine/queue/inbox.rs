@@ -41,6 +41,15 @@ pub(super) enum Pause {
     UntilReceive,
     /// The user has paused the consumer.
     UntilResume,
+    /// The consumer has not settled deliveries in time.
+    UntilSettled,
+}
+
+impl Pause {
+    /// Whether only the user of the consumer can end it.
+    pub(super) fn is_absence(self) -> bool {
+        self >= Pause::UntilResume
+    }
 }
 
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@
 use super::{
     blocked::Place,
     effects::{DeadLetter, Effect, Effects},
+    kind::Kind,
     outcome::{DeadLetterTarget, PushError, PushedBy},
     state::QueueState,
 };
@@ -20,10 +21,14 @@ impl QueueState {
     /// dead-letter exchange.
     pub(super) fn dead_letter_or_drop(
         &mut self,
-        envelope: Envelope,
+        mut envelope: Envelope,
         reason: DeathReason,
         effects: &mut Effects,
     ) {
+        if let Some(transit) = self.keep_in_transit(&mut envelope, reason) {
+            self.try_to_dead_letter(envelope, reason, transit, effects);
+            return;
+        }
         self.refund(envelope.size(), effects);
         match self.settings.dead_letter_exchange.clone() {
             Some(exchange) => {
@@ -35,6 +40,7 @@ impl QueueState {
                     exchange,
                     routing_key,
                     on_its_way: self.in_flight.begin(),
+                    transit: None,
                 })));
             }
             None => {
@@ -54,16 +60,6 @@ impl QueueState {
                 effects.wake(Some(wake));
             }
         }
-    }
-
-    /// Whether one more message of `size` bytes would cross a limit.
-    fn would_overflow(&self, size: u64) -> bool {
-        let settings = &self.settings;
-        let ready = self.ready.len() as u64;
-        settings.max_length.is_some_and(|max| ready + 1 > max)
-            || settings
-                .max_length_bytes
-                .is_some_and(|max| self.ready.bytes().saturating_add(size) > max)
     }
 
     /// Whether the queue has a length limit.
@@ -90,9 +86,9 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) -> Result<(), PushError> {
-        if self.refuses_overflow() && self.would_overflow(size) {
+        if self.refuses_overflow() && self.refuses_more(size) {
             self.apply_settlements(now, effects);
-            if self.would_overflow(size) {
+            if self.refuses_more(size) {
                 return Err(PushError::Refused(self.dead_letter_target_of_refused()));
             }
         }
@@ -131,8 +127,8 @@ impl QueueState {
 
     fn refuses_overflow(&self) -> bool {
         matches!(
-            self.settings.overflow,
-            Some(Overflow::RejectPublish | Overflow::RejectPublishDlx)
+            self.overflow(),
+            Overflow::RejectPublish | Overflow::RejectPublishDlx
         )
     }
 
@@ -140,7 +136,7 @@ impl QueueState {
     fn dead_letter_target_of_refused(&self) -> Option<Box<DeadLetterTarget>> {
         let settings = &self.settings;
         let exchange = settings.dead_letter_exchange.clone()?;
-        (settings.overflow == Some(Overflow::RejectPublishDlx)).then(|| {
+        (self.overflow() == Overflow::RejectPublishDlx).then(|| {
             Box::new(DeadLetterTarget::new(
                 exchange,
                 settings.dead_letter_routing_key.clone(),
@@ -153,25 +149,15 @@ impl QueueState {
     /// keeps returned messages. A queue that makes publishers wait drops only for messages of the
     /// broker, which cannot wait. Delayed messages of publishers wait too, so they drop none.
     pub(super) fn trim(&mut self, by: PushedBy, effects: &mut Effects) {
-        let drops = match self.settings.overflow {
-            None | Some(Overflow::DropHead) => true,
-            Some(Overflow::Block) => by == PushedBy::Broker,
-            Some(_) => false,
+        let drops = match self.overflow() {
+            Overflow::DropHead => true,
+            Overflow::Block => by == PushedBy::Broker,
+            Overflow::RejectPublish | Overflow::RejectPublishDlx => false,
         };
         while drops && self.is_over() {
             let Some(head) = self.ready.pop() else { return };
             self.dead_letter_or_drop(head, DeathReason::MaxLen, effects);
         }
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        let settings = &self.settings;
-        settings
-            .max_length
-            .is_some_and(|max| self.ready.len() as u64 > max)
-            || settings
-                .max_length_bytes
-                .is_some_and(|max| self.ready.bytes() > max)
     }
 
     /// Dead-letters or drops expired messages at the head. Those behind an unexpired one stay, as
@@ -180,16 +166,21 @@ impl QueueState {
         if now == 0 {
             return;
         }
-        while self.ready.head().is_some_and(|head| head.deadline <= now) {
-            let Some(head) = self.ready.pop() else { return };
+        while let Some(head) = self.ready.pop_expired(now) {
             self.dead_letter_or_drop(head, DeathReason::Expired, effects);
         }
     }
 
-    /// Drops all ready messages. Unsettled and delayed ones stay.
+    /// Drops all ready messages, and in a quorum queue those that are delayed or in transit too.
+    /// Unsettled ones stay.
     pub(crate) fn purge(&mut self, now: u64, effects: &mut Effects) -> u64 {
         self.apply_settlements(now, effects);
-        let all = self.ready.drain();
+        let mut all = self.ready.drain();
+        if let Kind::Quorum(quorum) = &mut self.kind {
+            all.extend(self.timing.delayed.drain());
+            all.extend(quorum.in_transit.drain());
+        }
+        self.note_limits();
         let count = all.len() as u64;
         for envelope in all {
             self.drop_purged(envelope, effects);

@@ -77,6 +77,7 @@ impl DeadLetterTarget {
             exchange: self.exchange,
             routing_key: self.routing_key,
             on_its_way: self.on_its_way,
+            transit: None,
         }))
     }
 }

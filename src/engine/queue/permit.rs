@@ -121,6 +121,7 @@ mod tests {
                     auto_ack: false,
                     exclusive: false,
                     paused: false,
+                    timeout: None,
                     credit: Arc::clone(&credit),
                 };
                 let inbox = |_| DeliveryTarget::Inbox(Inbox::default());

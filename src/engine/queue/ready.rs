@@ -1,8 +1,9 @@
 //! The ready messages of a queue, in the order in which they are delivered.
 //!
-//! Higher priorities come first. Within one priority new messages are in the order of arrival, and
-//! a returned message goes back to its position among them. Knows nothing of consumers, limits or
-//! time.
+//! Higher priorities come first. Within one priority new messages are in the order of arrival.
+//! In a classic queue a returned message goes back to its position among them. In a quorum queue
+//! the returned messages come before all others, in the order of their return. Knows nothing of
+//! consumers, limits or time.
 
 use std::{cmp::Reverse, collections::BTreeMap, ops::Bound};
 
@@ -10,18 +11,61 @@ use super::{
     permit::{Commit, Slot},
     segmented_queue::{SegmentedQueue, TailCommit},
 };
-use crate::message::envelope::Envelope;
+use crate::message::envelope::{Envelope, NEVER};
 use crate::model::message_totals::MessageTotals;
 
 /// Ready messages.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    /// One for each priority, the lowest first. A queue without priorities has one.
+    order: Order,
+    /// One for each priority, the lowest first, as far as they were used. A queue without
+    /// priorities has one. The last one of a quorum queue has the returned messages.
     lanes: Vec<Lane>,
     /// The lanes above this one are empty. With 256 priorities a search through all lanes for each
     /// message would be slow.
     top: usize,
     totals: MessageTotals,
+    /// The bytes that a limit of a quorum queue counts beside those of the bodies.
+    overhead: u64,
+}
+
+/// The order in which a kind of queue delivers its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By priority from 0 to this one, and by position. A message without a priority has 0.
+    Classic(u8),
+    /// The returned messages first, then by priority from 0 to 31, and by position. A message
+    /// without a priority has 4.
+    Quorum,
+}
+
+/// The highest priority of a quorum queue, and the one of a message without any.
+const QUORUM_PRIORITIES: (u8, u8) = (31, 4);
+
+impl Order {
+    /// The lane of a message. A priority above the highest counts as the highest.
+    fn level(self, envelope: &Envelope) -> usize {
+        // A message without properties of its own has no priority.
+        let priority = || envelope.meta().and_then(|meta| meta.properties.priority);
+        let (highest, default) = match self {
+            Order::Classic(0) => return 0,
+            Order::Classic(highest) => (highest, 0),
+            Order::Quorum if envelope.is_returned() => return Order::RETURNED,
+            Order::Quorum => QUORUM_PRIORITIES,
+        };
+        usize::from(priority().unwrap_or(default).min(highest))
+    }
+
+    /// The lane of the returned messages of a quorum queue.
+    const RETURNED: usize = QUORUM_PRIORITIES.0 as usize + 1;
+
+    /// The bytes of a message that a limit counts beside those of its body.
+    pub(super) fn overhead(self, envelope: &Envelope) -> u64 {
+        match self {
+            Order::Classic(_) => 0,
+            Order::Quorum => envelope.properties().encoded_len(),
+        }
+    }
 }
 
 /// The place of a ready message among the others, in the order of delivery.
@@ -57,18 +101,18 @@ struct Lane {
 
 impl Default for Ready {
     fn default() -> Ready {
-        Ready::new(0)
+        Ready::new(Order::Classic(0))
     }
 }
 
 impl Ready {
-    /// For priorities from 0 to `highest`.
-    pub(crate) fn new(highest: u8) -> Ready {
-        let lanes = (0..=highest).map(|_| Lane::default()).collect();
+    pub(crate) fn new(order: Order) -> Ready {
         Ready {
-            lanes,
+            order,
+            lanes: vec![Lane::default()],
             top: 0,
             totals: MessageTotals::default(),
+            overhead: 0,
         }
     }
 
@@ -85,34 +129,43 @@ impl Ready {
         self.totals.bytes
     }
 
-    /// The lane of a message. A priority above the highest counts as the highest, and none counts
-    /// as 0.
-    fn level(&self, envelope: &Envelope) -> usize {
-        match self.lanes.len() - 1 {
-            0 => 0,
-            highest => {
-                // A message without properties of its own has no priority.
-                let priority = envelope.meta().and_then(|meta| meta.properties.priority);
-                usize::from(priority.unwrap_or(0)).min(highest)
-            }
-        }
+    /// The bytes of all ready messages, as a length limit counts them.
+    pub(super) fn limited_bytes(&self) -> u64 {
+        self.totals.bytes.saturating_add(self.overhead)
     }
 
+    pub(super) fn order(&self) -> Order {
+        self.order
+    }
+
+    /// The lane of a message that is added.
     fn lane(&mut self, envelope: &Envelope) -> &mut Lane {
-        let level = self.level(envelope);
+        self.totals.add_message(envelope.size());
+        self.overhead += self.order.overhead(envelope);
+        let level = self.order.level(envelope);
         self.top = self.top.max(level);
+        if level >= self.lanes.len() {
+            self.lanes.resize_with(level + 1, Lane::default);
+        }
         &mut self.lanes[level]
     }
 
-    /// Sorts messages that leave together as a queue with priorities delivers them: the highest
-    /// priority first. The order within a priority stays.
+    /// Counts a message that is taken out.
+    fn take_off(&mut self, envelope: &Envelope) {
+        self.totals -= MessageTotals::new(1, envelope.size());
+        self.overhead -= self.order.overhead(envelope);
+    }
+
+    /// Sorts messages that leave together as a classic queue with priorities delivers them: the
+    /// highest priority first. The order within a priority stays.
     pub(crate) fn sort_by_priority(&self, batch: &mut [Envelope]) {
-        batch.sort_by_key(|envelope| Reverse(self.level(envelope)));
+        if let Order::Classic(_) = self.order {
+            batch.sort_by_key(|envelope| Reverse(self.order.level(envelope)));
+        }
     }
 
     /// Adds a new message. Its position must be the highest so far.
     pub(crate) fn push_back(&mut self, envelope: Envelope) {
-        self.totals.add_message(envelope.size());
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
@@ -122,6 +175,9 @@ impl Ready {
         let [lane] = self.lanes.as_mut_slice() else {
             return None;
         };
+        if self.order != Order::Classic(0) {
+            return None;
+        }
         let (list, tail) = lane.arrived.tail()?;
         let commit = Commit::Ready(ReadyCommit {
             tail,
@@ -132,7 +188,6 @@ impl Ready {
 
     /// Returns a message to its position.
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
-        self.totals.add_message(envelope.size());
         self.lane(&envelope)
             .returned
             .insert(envelope.position, envelope);
@@ -148,19 +203,63 @@ impl Ready {
         let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
         let (top, envelope) = lanes.find_map(|(level, lane)| Some((level, lane.pop()?)))?;
         self.top = top;
-        self.totals -= MessageTotals::new(1, envelope.size());
+        self.take_off(&envelope);
         Some(envelope)
     }
 
-    /// Moves up to `most` messages from the front of the only lane into `into`. Takes none if there
-    /// are several lanes or returned messages. Returns the totals of the taken messages.
+    /// Moves up to `most` messages from the front of the highest lane into `into`. Takes none if
+    /// messages were returned to this lane. Returns the totals of the taken messages.
     pub(crate) fn pop_batch(&mut self, most: usize, into: &mut Vec<Envelope>) -> MessageTotals {
-        let taken = match self.lanes.as_mut_slice() {
-            [lane] if lane.returned.is_empty() => lane.arrived.pop_batch(most, into),
-            _ => MessageTotals::default(),
+        let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
+        let Some((top, lane)) = lanes.find(|(_, lane)| lane.head().is_some()) else {
+            return MessageTotals::default();
         };
+        self.top = top;
+        if !lane.returned.is_empty() {
+            return MessageTotals::default();
+        }
+        let before = into.len();
+        let taken = lane.arrived.pop_batch(most, into);
         self.totals -= taken;
+        if let Order::Quorum = self.order {
+            let overheads = into[before..]
+                .iter()
+                .map(|taken| self.order.overhead(taken));
+            self.overhead -= overheads.sum::<u64>();
+        }
         taken
+    }
+
+    /// Takes a message that expires at `now` or before and may leave: the head, and in a quorum
+    /// queue the head of any priority and of the returned messages.
+    pub(super) fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
+        let is_over = |head: &Envelope| head.deadline <= now;
+        match self.order {
+            Order::Classic(_) if self.head().is_some_and(is_over) => self.pop(),
+            Order::Classic(_) => None,
+            Order::Quorum => {
+                let lanes = self.lanes[..=self.top].iter_mut().rev();
+                let mut over = lanes.filter(|lane| lane.head().is_some_and(is_over));
+                let envelope = over.next()?.pop()?;
+                self.take_off(&envelope);
+                Some(envelope)
+            }
+        }
+    }
+
+    /// When the next message that may leave expires. [`NEVER`] if none does.
+    pub(super) fn next_deadline(&self) -> u64 {
+        let deadline = |head: Option<&Envelope>| head.map_or(NEVER, |head| head.deadline);
+        match self.order {
+            Order::Classic(_) => deadline(self.head()),
+            Order::Quorum => {
+                let lanes = self.lanes[..=self.top].iter();
+                lanes
+                    .map(|lane| deadline(lane.head()))
+                    .min()
+                    .unwrap_or(NEVER)
+            }
+        }
     }
 
     /// Frees the buffers if no message is ready, so that capacity for a backlog is not kept.
@@ -203,7 +302,7 @@ impl Ready {
         let lane = self.lanes.get_mut(key.level.0)?;
         let returned = lane.returned.remove(&key.position);
         let envelope = returned.or_else(|| lane.arrived.remove(key.position))?;
-        self.totals -= MessageTotals::new(1, envelope.size());
+        self.take_off(&envelope);
         Some(envelope)
     }
 

@@ -1,6 +1,6 @@
 //! The way back into a queue: credit, returned and rejected messages, and removed consumers.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     consumer_id::ConsumerId,
@@ -9,6 +9,7 @@ use super::{
     effects::{Effect, Effects},
     outcome::{Cause, ReturnedDelivery},
     state::QueueState,
+    timing::after,
 };
 use crate::model::message_totals::MessageTotals;
 use crate::{
@@ -73,9 +74,7 @@ impl QueueState {
         let mut notify = false;
         for envelope in batch {
             notify |= self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, cause, effects) {
-                self.ready.put_back(envelope);
-            }
+            self.give_back(envelope, cause, Duration::ZERO, now, effects);
         }
         self.withdrawn(consumer, notify, now, effects);
     }
@@ -108,6 +107,25 @@ impl QueueState {
         }
     }
 
+    /// Takes back a message that a consumer has seen: makes it ready, at once or after the longer
+    /// one of `delay` and of the queue's own delay for retries.
+    pub(super) fn give_back(
+        &mut self,
+        envelope: Envelope,
+        cause: Cause,
+        delay: Duration,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        let Some(envelope) = self.count_return(envelope, cause, effects) else {
+            return;
+        };
+        match delay.max(self.retry_delay(&envelope, cause)) {
+            Duration::ZERO => self.make_returned_ready(envelope),
+            delay => self.delay(envelope, after(now, delay), true, effects),
+        }
+    }
+
     /// Counts one more return. Gives the message back unless it is over the delivery limit or the
     /// queue is deleted.
     pub(super) fn count_return(
@@ -122,8 +140,7 @@ impl QueueState {
             return None;
         }
         envelope.count_return(cause == Cause::Failed);
-        let limit = self.settings.delivery_limit;
-        if limit.is_some_and(|limit| u64::from(envelope.acquired_count()) > limit) {
+        if self.is_over_delivery_limit(&envelope) {
             self.dead_letter_or_drop(envelope, DeathReason::DeliveryLimit, effects);
             return None;
         }
@@ -229,9 +246,7 @@ impl QueueState {
         for ReturnedDelivery { consumer, envelope } in returned {
             let consumer = consumer.as_ref().map(|(id, credit)| (*id, &**credit));
             self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, Cause::Failed, effects) {
-                self.ready.put_back(envelope);
-            }
+            self.give_back(envelope, Cause::Failed, Duration::ZERO, now, effects);
         }
         if removed && self.is_abandoned() {
             effects.add(Effect::Unused);

@@ -13,6 +13,7 @@ use super::{
     consumers::Consumers,
     effects::{Effect, Effects},
     in_flight::InFlight,
+    kind::Kind,
     line::Line,
     outcome::{DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
     permit::Permit,
@@ -40,6 +41,7 @@ pub(crate) struct QueueState {
     pub(super) account: Option<Arc<Account>>,
     /// Counts the messages that leave for another queue.
     pub(super) in_flight: Arc<InFlight>,
+    pub(super) kind: Kind,
     pub(super) ready: Ready,
     pub(super) consumers: Consumers,
     pub(super) next_position: u64,
@@ -65,11 +67,15 @@ impl QueueState {
         account: Option<Arc<Account>>,
         in_flight: Arc<InFlight>,
     ) -> QueueState {
+        let kind = Kind::of(&settings);
+        let mut consumers = Consumers::new(kind.single_active(&settings));
+        consumers.set_timeout(settings.consumer_timeout);
         QueueState {
             account,
             in_flight,
-            ready: Ready::new(settings.max_priority.unwrap_or(0)),
-            consumers: Consumers::new(settings.single_active_consumer),
+            ready: Ready::new(kind.order(&settings)),
+            consumers,
+            kind,
             settings,
             next_position: 0,
             get_waiters: WaitList::default(),
@@ -107,6 +113,7 @@ impl QueueState {
         }
         let lease_changed = self.settings.expires != settings.expires;
         self.settings = settings;
+        self.consumers.set_timeout(self.settings.consumer_timeout);
         if lease_changed {
             self.renew_lease(now, effects);
         }
@@ -165,6 +172,7 @@ impl QueueState {
         // Invariant 3: if a message is ready, no consumer in the turn order could take this one.
         if self.ready.is_empty() && self.consumers.deliver(message, size, now, effects) {
             self.delivered_in_advance(deadline, effects);
+            self.schedule_overdue(effects);
             // The message needs no room among the ready messages any more.
             self.admit_publishers(effects);
             if !self.idle_waiters.is_empty() {
@@ -229,6 +237,7 @@ impl QueueState {
         let timed = envelope.deadline != NEVER;
         self.ready.push_back(envelope);
         if timed || self.is_limited() {
+            self.note_limits();
             if self.is_over() {
                 self.apply_settlements(now, effects);
             }
@@ -246,6 +255,7 @@ impl QueueState {
         self.expire(now, effects);
         let envelope = self.ready.pop();
         self.expire(now, effects);
+        self.note_limits();
         self.admit_waiting(now, effects);
         let envelope = envelope?;
         self.tally.got.add_message(envelope.size());
@@ -260,6 +270,8 @@ impl QueueState {
 
     /// Whether a consumer may be added.
     pub(crate) fn check_subscribe(&self, exclusive: bool) -> Result<(), SubscribeRefused> {
+        // A quorum queue accepts the flag and does not enforce it.
+        let exclusive = exclusive && !self.kind.is_quorum();
         let shared = !self.consumers.is_empty() || self.settings.single_active_consumer;
         match () {
             () if self.deleted => Err(SubscribeRefused::Deleted),
@@ -279,6 +291,11 @@ impl QueueState {
         effects: &mut Effects,
     ) -> Result<ConsumerId, SubscribeRefused> {
         self.check_subscribe(request.exclusive)?;
+        let exclusive = request.exclusive && !self.kind.is_quorum();
+        let request = SubscribeRequest {
+            exclusive,
+            ..request
+        };
         self.had_consumer = true;
         let id = self.consumers.add(request, target);
         self.settle_ready(now, effects);
@@ -318,11 +335,16 @@ impl QueueState {
         self.deleted = true;
         self.unschedule(&mut effects);
         let messages = self.ready.len() as u64;
+        let in_transit: Vec<_> = match &mut self.kind {
+            Kind::Classic => Vec::new(),
+            Kind::Quorum(quorum) => quorum.in_transit.drain().collect(),
+        };
         for envelope in self
             .ready
             .drain()
             .into_iter()
             .chain(self.timing.delayed.drain())
+            .chain(in_transit)
         {
             self.tally.deleted.add_message(envelope.size());
             effects.add(Effect::Drop(envelope));
@@ -385,13 +407,16 @@ impl QueueState {
         // Before the limits apply: if the queue does not block any more, all due messages come in.
         self.admit_overdue(now, effects);
         if self.ready.is_empty() {
+            self.note_limits();
             self.admit_publishers(effects);
             self.wake_idle_waiters(effects);
             return;
         }
+        self.note_limits();
         self.trim(PushedBy::Publisher, effects);
         self.expire(now, effects);
         self.serve(now, effects);
+        self.note_limits();
         for _ in 0..self.ready.len() {
             match self.get_waiters.take_one() {
                 Some(wake) => effects.wake(Some(wake)),

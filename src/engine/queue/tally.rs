@@ -32,6 +32,8 @@ pub(crate) struct Counts {
     pub(crate) ready: MessageTotals,
     pub(crate) unsettled: MessageTotals,
     pub(crate) delayed: MessageTotals,
+    /// Dead letters that other queues have not taken yet.
+    pub(crate) in_transit: MessageTotals,
     pub(crate) consumers: usize,
     pub(crate) taken_in: MessageTotals,
     pub(crate) acked: MessageTotals,
@@ -79,7 +81,8 @@ impl QueueState {
             ready: MessageTotals::new(self.ready.len() as u64, self.ready.bytes()),
             unsettled,
             delayed: self.delayed(),
-            consumers: self.consumers.len(),
+            in_transit: self.in_transit(),
+            consumers: self.counted_consumers(),
             taken_in: tally.taken_in,
             acked,
             dead_lettered: tally.dead_lettered,

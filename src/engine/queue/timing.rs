@@ -48,7 +48,7 @@ pub(super) struct Timing {
     /// Messages that become ready later.
     pub(super) delayed: DelayedStore,
     /// When the queue is deleted unless it is used before.
-    lease_over: Option<u64>,
+    pub(super) lease_over: Option<u64>,
     /// The timer and its time.
     timer: Option<(u64, TimerKey)>,
     /// Whether the queue has ever had a message that expires.
@@ -110,20 +110,26 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) {
-        let due = after(now, delay);
         for envelope in batch {
             self.withdraw(consumer, envelope.size());
-            if let Some(envelope) = self.count_return(envelope, cause, effects) {
-                self.delay(envelope, due, true, effects);
-            }
+            self.give_back(envelope, cause, delay, now, effects);
         }
         if let Some((consumer, _)) = consumer {
             self.restore_credit(consumer, now, effects);
         }
     }
 
-    fn delay(&mut self, envelope: Envelope, due: u64, returning: bool, effects: &mut Effects) {
-        self.timing.delayed.insert(envelope, due, returning);
+    pub(super) fn delay(
+        &mut self,
+        envelope: Envelope,
+        due: u64,
+        returning: bool,
+        effects: &mut Effects,
+    ) {
+        let overhead = self.ready.order().overhead(&envelope);
+        self.timing
+            .delayed
+            .insert(envelope, due, returning, overhead);
         self.schedule(effects);
     }
 
@@ -197,13 +203,15 @@ impl QueueState {
             self.tally.again_ready += 1;
             match first.returning {
                 // It needs no room, as without a delay.
-                true => self.ready.put_back(first.envelope),
-                false => self.timing.delayed.await_room(key, first.envelope),
+                true => self.make_returned_ready(first.envelope),
+                false => self.timing.delayed.await_room(key, first),
             }
         }
         self.expire_inboxes(now, effects);
+        self.return_overdue(now, effects);
+        self.retry_dead_letters(now, effects);
         self.settle_ready(now, effects);
-        if self.timing.lease_over.is_some_and(|over| over <= now) && self.consumer_count() == 0 {
+        if self.is_lease_over(now) {
             effects.add(Effect::LeaseOver(now));
         }
     }
@@ -260,7 +268,7 @@ impl QueueState {
 
     /// Whether the lease is over. Checked again under the topology lock.
     pub(crate) fn is_lease_over(&self, now: u64) -> bool {
-        self.consumer_count() == 0 && self.timing.lease_over.is_some_and(|over| over <= now)
+        !self.is_in_use() && self.lease_ends().is_some_and(|over| over <= now)
     }
 
     /// When the first delayed message is due.
@@ -273,14 +281,17 @@ impl QueueState {
         if self.is_deleted() {
             return NEVER;
         }
-        let head = self.ready.head().map_or(NEVER, |head| head.deadline);
+        let head = self.ready.next_deadline();
         let delayed = self.timing.delayed.next_due();
-        let lease = match self.consumer_count() {
-            0 => self.timing.lease_over.unwrap_or(NEVER),
-            _ => NEVER,
+        let lease = match self.is_in_use() {
+            false => self.lease_ends().unwrap_or(NEVER),
+            true => NEVER,
         };
         let inboxes = self.timing.inboxes_due.unwrap_or(NEVER);
-        head.min(delayed).min(lease).min(inboxes)
+        let overdue = self.consumers.next_overdue();
+        let transit = self.next_dead_letter();
+        let due = [head, delayed, lease, inboxes, overdue, transit];
+        due.into_iter().min().unwrap_or(NEVER)
     }
 
     /// Has the timer set if it is later than the next due time.

@@ -31,7 +31,12 @@ impl VirtualHost {
             routing_key,
             // Dropped at the end, when the message is in its next queue.
             on_its_way: _on_its_way,
+            transit,
         } = dead;
+        let done_before: &[Name] = match &transit {
+            Some(transit) => &transit.taken_by,
+            None => &[],
+        };
         let published_to = self.exchange_names().name(envelope.origin());
         let death = Death {
             reason,
@@ -48,7 +53,7 @@ impl VirtualHost {
             .unwrap_or_default();
         let with_death = x_death::with_death_recorded(properties, &death);
         let keys = x_death::routing_keys(&death, properties, bcc);
-        let (targets, cut) = {
+        let (targets, cut, routed) = {
             let topology = self.topology.read();
             let headers = with_death.headers.as_ref();
             let mut targets = route::route_keys(&topology, &exchange, &keys, headers);
@@ -57,7 +62,11 @@ impl VirtualHost {
                 .queues
                 .retain(|target| !x_death::closes_cycle(headers, target.name()));
             let cut = targets.len() < all;
-            (targets, cut)
+            let routed = targets.len();
+            targets
+                .queues
+                .retain(|target| !done_before.contains(target.name()));
+            (targets, cut, routed)
         };
         // A key from the headers may be longer than a name. It takes part in the routing, but the
         // dead letter then has an empty routing key.
@@ -83,6 +92,23 @@ impl VirtualHost {
                 Ok(body) => copies.push(Envelope::new(body, &address, Some(Arc::clone(&meta)))),
                 Err(_) => break,
             }
+        }
+        if let Some(transit) = transit {
+            let last = Envelope::new(envelope.into_body(), &address, Some(meta));
+            copies.push(last);
+            let wanted = targets.len();
+            let mut taken_by = self.push_internal(targets.into_targets(self.nanos()), copies, work);
+            // Without a queue it is done only if it was in a cycle.
+            let all = taken_by.len() == wanted && (routed > 0 || cut);
+            taken_by.extend(transit.taken_by);
+            let left = (!all).then_some(taken_by);
+            let now = self.nanos();
+            let mut effects = Effects::none();
+            let mut state = queue.lock();
+            state.tried_to_dead_letter(transit.id, left, now, &mut effects);
+            drop(state);
+            work.push_back((Arc::clone(queue), effects));
+            return;
         }
         if targets.is_empty() {
             // In a cycle the message is dropped, so there is no reason. Otherwise the queue or the

@@ -119,13 +119,13 @@ impl VirtualHost {
     /// Renews the lease of the queue after a use, if it may have one.
     pub(super) fn renew_lease(self: &Arc<Self>, queue: &Arc<QueueCore>) {
         if queue.is_timed() {
-            self.with_queue(queue, QueueState::renew_lease);
+            self.with_queue(queue, QueueState::renew_lease_by_declaration);
         }
     }
 
     pub(super) fn describe(self: &Arc<Self>, queue: &Arc<QueueCore>) -> QueueDeclared {
         let counts = self.with_queue(queue, |state, now, effects| {
-            state.renew_lease(now, effects);
+            state.renew_lease_by_declaration(now, effects);
             state.counts(now, effects)
         });
         QueueDeclared {

@@ -144,7 +144,8 @@ impl VirtualHost {
         targets: impl Iterator<Item = (Arc<QueueCore>, Option<u64>)>,
         copies: Vec<Envelope>,
         work: &mut PendingEffects,
-    ) {
+    ) -> Vec<Name> {
+        let mut taken_by = Vec::new();
         for ((queue, due), mut copy) in targets.zip(copies) {
             let mut effects = Effects::none();
             let now = self.stamp(&queue, &mut copy);
@@ -161,7 +162,9 @@ impl VirtualHost {
                     &mut effects,
                 ),
             };
-            if let (Err(why), Some(copy)) = (pushed, message) {
+            if pushed.is_ok() {
+                taken_by.push(queue.name().clone());
+            } else if let (Err(why), Some(copy)) = (pushed, message) {
                 effects.add(match why {
                     PushError::Refused(Some(target)) => target.dead_letter(copy),
                     PushError::Deleted
@@ -174,5 +177,6 @@ impl VirtualHost {
                 work.push_back((queue, effects));
             }
         }
+        taken_by
     }
 }

@@ -288,6 +288,19 @@ impl VirtualHost {
         });
     }
 
+    /// Records that a consumer has acknowledged or rejected deliveries that the queue had taken
+    /// back.
+    pub(crate) fn settled_late(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        consumer: ConsumerId,
+        deliveries: u64,
+    ) {
+        self.with_queue(queue, |state, now, effects| {
+            state.settled_late(consumer, deliveries, now, effects);
+        });
+    }
+
     /// Serves a group of consumers again because its common limit has capacity again.
     pub(crate) fn resume(self: &Arc<Self>, queue: &Arc<QueueCore>, group: Group) {
         self.with_queue(queue, |state, now, effects| {

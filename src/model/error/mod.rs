@@ -369,6 +369,10 @@ pub enum CancelReason {
     ConsumerCancelled,
     /// The queue was deleted, or it expired.
     QueueDeleted,
+    /// The consumer of a quorum queue has not settled a delivery in time. The queue has taken the
+    /// delivery back. The consumer gets no message until it has settled all such deliveries, and
+    /// then is served again.
+    TimedOut,
     /// The channel was closed.
     ChannelClosed,
     /// The connection was closed.
@@ -386,6 +390,7 @@ impl fmt::Display for CancelReason {
         f.pad(match self {
             CancelReason::ConsumerCancelled => "on request",
             CancelReason::QueueDeleted => "its queue was deleted",
+            CancelReason::TimedOut => "it has not settled a delivery in time",
             CancelReason::ChannelClosed => "its channel was closed",
             CancelReason::ConnectionClosed => "its connection was closed",
             CancelReason::VhostDeleted => "its virtual host was deleted",

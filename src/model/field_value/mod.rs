@@ -122,6 +122,25 @@ impl FieldValue {
         }
     }
 
+    /// The bytes that the value takes in AMQP 0-9-1, with its type.
+    pub(crate) fn encoded_len(&self) -> u64 {
+        let value = match self {
+            FieldValue::Void => 0,
+            FieldValue::Bool(_) | FieldValue::Octet(_) | FieldValue::UnsignedOctet(_) => 1,
+            FieldValue::Short(_) | FieldValue::UnsignedShort(_) => 2,
+            FieldValue::Int(_) | FieldValue::UnsignedInt(_) | FieldValue::Float(_) => 4,
+            FieldValue::Decimal { .. } => 5,
+            FieldValue::Long(_) | FieldValue::Double(_) | FieldValue::Timestamp(_) => 8,
+            FieldValue::LongString(text) => 4 + text.len() as u64,
+            FieldValue::Bytes(bytes) => 4 + bytes.len() as u64,
+            FieldValue::Array(values) => {
+                4 + values.iter().map(FieldValue::encoded_len).sum::<u64>()
+            }
+            FieldValue::Table(table) => table.encoded_len(),
+        };
+        1 + value
+    }
+
     /// Whether the value is [`FieldValue::Void`].
     pub fn is_void(&self) -> bool {
         matches!(self, FieldValue::Void)

@@ -100,6 +100,13 @@ impl FieldTable {
         Iter(self.0.iter())
     }
 
+    /// The bytes that the table takes in AMQP 0-9-1.
+    pub(crate) fn encoded_len(&self) -> u64 {
+        let fields = self.iter();
+        let lens = fields.map(|(name, value)| 1 + name.len() as u64 + value.encoded_len());
+        4 + lens.sum::<u64>()
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -11,8 +11,9 @@ use crate::{
         queue::{Credit, DeliveryTarget, SubscribeRequest},
         vhost::{OnGet, REPLY_TO, Requester},
     },
+    message::envelope::NEVER,
     model::{
-        arguments::ConsumerArguments,
+        arguments::{ConsumerArguments, QueueType},
         error::{EntityKind, Error, Result},
         name::Name,
     },
@@ -207,6 +208,10 @@ impl Channel {
         let (queue, queue_type) = core.gate().read_queue_of_type(name)?;
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
+        if queue_type == QueueType::Quorum {
+            // Its deliveries have to be settled in time.
+            queue.set_timed();
+        }
         let credit = Arc::new(Credit::new(0));
         let request = SubscribeRequest {
             tag: tag.clone(),
@@ -219,6 +224,7 @@ impl Channel {
             auto_ack: options.auto_ack,
             exclusive: options.exclusive,
             paused: false,
+            timeout: arguments.timeout,
             credit: Arc::clone(&credit),
         };
         let mut made = None;
@@ -231,6 +237,7 @@ impl Channel {
                 account: queue.account().cloned(),
                 auto_ack: options.auto_ack,
                 remote: None,
+                overdue: None,
                 subscriber: Weak::new(),
                 holders: Holders::new(options.auto_ack),
             });
@@ -346,9 +353,8 @@ impl Channel {
                 AckMode::Auto => (Some(envelope), OnGet::Acknowledge),
                 AckMode::Manual => {
                     let copy = envelope.share().ok();
-                    channel
-                        .ledger
-                        .enter(delivery_tag, Unacked::new(Arc::clone(&origin), envelope));
+                    let unacked = Unacked::new(Arc::clone(&origin), envelope);
+                    channel.ledger.enter(delivery_tag, unacked, NEVER);
                     (copy, OnGet::KeepUnacked)
                 }
             };

@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     engine::queue::QueueCore,
+    message::envelope::{Envelope, NEVER},
     model::{
         error::{Error, Result},
         name::Name,
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_tag: u64,
-    entries: BTreeMap<u64, Unacked>,
+    entries: BTreeMap<u64, Entry>,
     /// The common limit: the most unsettled deliveries of all consumers of the channel together; 0
     /// is no limit.
     limit: u32,
@@ -31,6 +32,14 @@ pub(crate) struct Ledger {
     /// Queues that found the limit reached.
     limited: Vec<Arc<QueueCore>>,
     pub(super) consumers: HashMap<Name, ConsumerSlot>,
+}
+
+/// An unsettled delivery.
+#[derive(Debug)]
+struct Entry {
+    unacked: Unacked,
+    /// When the queue takes it back. [`NEVER`] means not at all.
+    due: u64,
 }
 
 /// A consumer tag that is in use.
@@ -62,11 +71,12 @@ impl Ledger {
         room
     }
 
-    pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked) {
+    /// Adds a delivery, which the queue takes back at `due`.
+    pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked, due: u64) {
         if is_of_consumer(&unacked) {
             self.volume += 1;
         }
-        self.entries.insert(tag, unacked);
+        self.entries.insert(tag, Entry { unacked, due });
     }
 
     /// Takes out the delivery with this tag, or with `multiple` all up to it. With `multiple` the
@@ -84,20 +94,15 @@ impl Ledger {
         }
         if multiple {
             let later = self.entries.split_off(&(tag + 1));
-            return Ok(std::mem::replace(&mut self.entries, later)
-                .into_iter()
-                .collect());
+            let taken = std::mem::replace(&mut self.entries, later);
+            return Ok(unsettled(taken).collect());
         }
-        Ok(self
-            .entries
-            .remove(&tag)
-            .map(|unacked| (tag, unacked))
-            .into_iter()
-            .collect())
+        let taken = self.entries.remove(&tag).map(|entry| (tag, entry));
+        Ok(unsettled(taken).collect())
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<(u64, Unacked)> {
-        std::mem::take(&mut self.entries).into_iter().collect()
+        unsettled(std::mem::take(&mut self.entries)).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -106,7 +111,40 @@ impl Ledger {
 
     /// Puts deliveries back that were taken out and are not settled after all, as after a rollback.
     pub(crate) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Unacked)>) {
-        self.entries.extend(taken);
+        let due = NEVER;
+        let entries = taken
+            .into_iter()
+            .map(|(tag, unacked)| (tag, Entry { unacked, due }));
+        self.entries.extend(entries);
+    }
+
+    /// Takes the messages back that a consumer has not settled in time. Their tags stay. Also
+    /// returns when its next delivery is due.
+    pub(crate) fn take_overdue(
+        &mut self,
+        origin: &Arc<DeliveryOrigin>,
+        now: u64,
+    ) -> (Vec<Envelope>, u64) {
+        let (mut taken, mut next) = (Vec::new(), NEVER);
+        let mut late = None;
+        for entry in self.entries.values_mut() {
+            let of_consumer = |other: &Arc<DeliveryOrigin>| Arc::ptr_eq(other, origin);
+            if entry.due == NEVER || !entry.unacked.origin().is_some_and(of_consumer) {
+                continue;
+            }
+            if entry.due > now {
+                next = next.min(entry.due);
+                continue;
+            }
+            if let Some((_, envelope)) = entry.unacked.release() {
+                taken.push(envelope);
+                self.volume = self.volume.saturating_sub(1);
+                let late = late.get_or_insert_with(|| origin.after_time_out());
+                entry.unacked = Unacked::new(Arc::clone(late), Envelope::empty());
+                entry.due = NEVER;
+            }
+        }
+        (taken, next)
     }
 
     /// Subtracts settled deliveries from the volume. Returns the queues to be told that the limit
@@ -150,6 +188,14 @@ impl Ledger {
         self.limit = limit;
         self.relieved(was_reached)
     }
+}
+
+/// The deliveries of entries.
+fn unsettled(
+    entries: impl IntoIterator<Item = (u64, Entry)>,
+) -> impl Iterator<Item = (u64, Unacked)> {
+    let entries = entries.into_iter();
+    entries.map(|(tag, entry)| (tag, entry.unacked))
 }
 
 /// Whether the delivery is that of a consumer, and not of a get.

@@ -260,6 +260,10 @@ impl ChannelCore {
             .into_iter()
             .filter_map(|mut unacked| {
                 let (origin, envelope) = unacked.release()?;
+                if origin.overdue.is_some() {
+                    // The queue has the message already.
+                    return None;
+                }
                 Some((place(&origin.queue), origin.consumer.clone(), envelope))
             })
             .collect();

@@ -32,7 +32,8 @@ impl ChannelCore {
                 origin.queue.name().clone(),
                 origin.consumer_tag.clone(),
                 Arc::as_ptr(&origin.queue),
-                // Another consumer may have had the same tag before.
+                // Another consumer may have had the same tag before, and the queue may have taken
+                // some of the deliveries back.
                 origin.consumer.as_ref().map(|(id, _)| *id),
             );
             let (_, envelopes) = groups.entry(key).or_insert_with(|| (origin, Vec::new()));

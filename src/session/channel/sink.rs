@@ -11,7 +11,7 @@ use crate::{
         queue::{ConsumerSink, Effects},
         vhost::Requester,
     },
-    message::envelope::Envelope,
+    message::envelope::{Envelope, NEVER},
     model::error::CancelReason,
     session::unacked::{DeliveryOrigin, Unacked},
 };
@@ -26,7 +26,7 @@ pub(super) struct ChannelSink {
 }
 
 impl ConsumerSink for ChannelSink {
-    fn try_deliver(&self, message: &mut Option<Envelope>, effects: &mut Effects) -> bool {
+    fn try_deliver(&self, message: &mut Option<Envelope>, due: u64, effects: &mut Effects) -> bool {
         let (Some(core), Some(origin)) = (self.core.upgrade(), self.origin.upgrade()) else {
             return false;
         };
@@ -44,9 +44,8 @@ impl ConsumerSink for ChannelSink {
             true => Some(envelope),
             false => {
                 let copy = envelope.share().ok();
-                state
-                    .ledger
-                    .enter(delivery_tag, Unacked::new(Arc::clone(&origin), envelope));
+                let unacked = Unacked::new(Arc::clone(&origin), envelope);
+                state.ledger.enter(delivery_tag, unacked, due);
                 copy
             }
         };
@@ -72,6 +71,21 @@ impl ConsumerSink for ChannelSink {
             }
         }
         true
+    }
+
+    fn take_overdue(&self, now: u64, effects: &mut Effects) -> (Vec<Envelope>, u64) {
+        let (Some(core), Some(origin)) = (self.core.upgrade(), self.origin.upgrade()) else {
+            return (Vec::new(), NEVER);
+        };
+        let mut state = core.lock();
+        let (taken, next) = state.ledger.take_overdue(&origin, now);
+        if !taken.is_empty() {
+            effects.wake(state.send(Event::Cancelled {
+                consumer_tag: origin.consumer_tag.clone(),
+                reason: CancelReason::TimedOut,
+            }));
+        }
+        (taken, next)
     }
 
     fn cancelled(&self, reason: CancelReason, effects: &mut Effects) {

@@ -74,6 +74,7 @@ impl NewSubscriber {
             auto_ack: false,
             exclusive: options.exclusive,
             paused: options.paused.load(SeqCst),
+            timeout: None,
             credit: Arc::clone(&credit),
         };
         let new = NewSubscriber {
@@ -106,6 +107,7 @@ impl NewSubscriber {
             auto_ack: self.auto_ack,
             remote: remote
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
+            overdue: None,
             subscriber: Weak::clone(subscriber),
             holders: match self.in_tasks {
                 true => Holders::in_tasks(self.auto_ack),

@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, fmt};
+use std::{cmp::Reverse, collections::VecDeque, fmt, time::Duration};
 
 use super::{
     consumer_id::ConsumerId,
@@ -19,7 +19,7 @@ use super::{
     inbox::{Inbox, Pause},
     permit::Slot,
 };
-use crate::message::envelope::Envelope;
+use crate::message::envelope::{Envelope, NEVER};
 use crate::model::message_totals::MessageTotals;
 
 /// The first consumer in the turn order that can take a message.
@@ -41,15 +41,32 @@ pub(crate) struct Consumers {
     blocked: Vec<ConsumerId>,
     /// Groups at their common limit.
     suspended: Vec<Group>,
-    /// Whether only one consumer is served until it is removed. The others wait to take over.
-    single_active: bool,
+    /// Whether only one consumer is served. The others wait to take over.
+    single_active: SingleActive,
     active: Option<ConsumerId>,
+    /// How long a delivery may stay unsettled where the consumer does not say.
+    timeout: Option<Duration>,
+    /// A delivery may be due at this time, and none before.
+    next_overdue: u64,
+}
+
+/// Whether a queue serves one consumer at a time, and when another one takes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SingleActive {
+    /// It serves all consumers.
+    #[default]
+    No,
+    /// Another consumer takes over when the active one is removed.
+    UntilGone,
+    /// A consumer of a higher priority also takes over once the active one holds nothing.
+    ByPriority,
 }
 
 impl Consumers {
-    pub(crate) fn new(single_active: bool) -> Consumers {
+    pub(crate) fn new(single_active: SingleActive) -> Consumers {
         Consumers {
             single_active,
+            next_overdue: NEVER,
             ..Consumers::default()
         }
     }
@@ -131,7 +148,7 @@ impl Consumers {
     /// Whether a consumer is here that its user has not paused.
     pub(super) fn is_attended(&self) -> bool {
         let mut consumers = self.iter();
-        consumers.any(|consumer| consumer.pause() != Pause::UntilResume)
+        consumers.any(|consumer| !consumer.pause().is_absence())
     }
 
     pub(crate) fn has_exclusive(&self) -> bool {
@@ -190,10 +207,114 @@ impl Consumers {
     }
 
     /// The consumer of the highest priority becomes active, and among equals the one that has
-    /// waited longest. None does if all are paused.
+    /// waited longest, or in a quorum queue first the one of the largest prefetch. None does if all
+    /// are paused.
     fn activate_next(&mut self) {
-        let mut turns = self.turns.iter();
-        self.active = turns.find_map(|(_, turn)| turn.front().copied());
+        self.active = match self.single_active {
+            SingleActive::ByPriority => self.first_in_line().map(|(id, _)| id),
+            _ => {
+                let mut turns = self.turns.iter();
+                turns.find_map(|(_, turn)| turn.front().copied())
+            }
+        };
+    }
+
+    /// The consumer that a quorum queue would make active, with its priority. Its user has not
+    /// paused it.
+    fn first_in_line(&self) -> Option<(ConsumerId, i64)> {
+        let slots = (0..).zip(&self.slots);
+        let all = slots.filter_map(|(slot, entry)| {
+            let (serial, consumer) = entry.as_ref()?;
+            let id = ConsumerId {
+                slot,
+                serial: *serial,
+            };
+            (!consumer.pause().is_absence()).then_some((id, consumer))
+        });
+        let first = all.max_by_key(|(id, consumer)| {
+            (consumer.priority, consumer.capacity(), Reverse(id.serial))
+        })?;
+        Some((first.0, first.1.priority))
+    }
+
+    /// The active consumer, if it may be served. A consumer of a higher priority takes over once it
+    /// holds nothing; until then none is served.
+    fn active_consumer(&mut self) -> Option<ConsumerId> {
+        let active = self.active?;
+        if self.single_active == SingleActive::ByPriority {
+            let (first, priority) = self.first_in_line()?;
+            let holder = self.get_mut(active)?;
+            if first != active && priority > holder.priority {
+                if !holder.is_settled() {
+                    return None;
+                }
+                self.active = Some(first);
+            }
+        }
+        self.active.filter(|id| !self.blocked.contains(id))
+    }
+
+    /// The number of consumers as a declaration tells it. A quorum queue does not count those that
+    /// wait to be active.
+    pub(super) fn counted(&self) -> usize {
+        match self.single_active {
+            SingleActive::ByPriority => {
+                let overdue = |consumer: &&ConsumerState| consumer.overdue.taken_back > 0;
+                usize::from(self.active.is_some()) + self.iter().filter(overdue).count()
+            }
+            _ => self.count,
+        }
+    }
+
+    /// When a delivery may be due next, and none before.
+    #[inline]
+    pub(super) fn next_overdue(&self) -> u64 {
+        self.next_overdue
+    }
+
+    /// Sets how long a delivery may stay unsettled where the consumer does not say.
+    pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
+    }
+
+    /// Takes back the deliveries that the consumers have not settled in time. Those consumers get
+    /// nothing until they have settled them.
+    pub(super) fn take_overdue(
+        &mut self,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Vec<(ConsumerId, Vec<Envelope>)> {
+        let mut overdue = Vec::new();
+        self.next_overdue = NEVER;
+        for id in self.ids() {
+            let Some(consumer) = self.get_mut(id) else {
+                continue;
+            };
+            let taken = consumer.take_overdue(now, effects);
+            let next = consumer.overdue.next;
+            self.next_overdue = self.next_overdue.min(next);
+            if taken.is_empty() {
+                continue;
+            }
+            self.blocked.retain(|blocked| *blocked != id);
+            self.block(id);
+            if self.active == Some(id) {
+                self.activate_next();
+            }
+            overdue.push((id, taken));
+        }
+        overdue
+    }
+
+    /// Records that a consumer has settled deliveries that were taken back. Whether it has settled
+    /// all of them.
+    pub(super) fn settled_late(&mut self, id: ConsumerId, deliveries: u64) -> bool {
+        let Some(consumer) = self.get_mut(id) else {
+            return false;
+        };
+        let left = consumer.overdue.taken_back.saturating_sub(deliveries);
+        consumer.overdue.taken_back = left;
+        left == 0
     }
 
     /// Removes all consumers and returns them in no particular order.
@@ -218,8 +339,8 @@ impl Consumers {
     /// The first consumer in the turn order that can take a message. Those before it that cannot
     /// are moved to `blocked`.
     pub(crate) fn next_consumer(&mut self) -> Option<NextConsumer> {
-        if self.single_active {
-            let id = self.active.filter(|id| !self.blocked.contains(id))?;
+        if self.single_active != SingleActive::No {
+            let id = self.active_consumer()?;
             if self.can_take(id) {
                 return Some(NextConsumer { id, alone: true });
             }
@@ -246,7 +367,7 @@ impl Consumers {
     /// search, or if it has no capacity or credit.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
-        if self.single_active {
+        if self.single_active != SingleActive::No {
             return None;
         }
         let (_, turn) = self.turns.first_mut()?;
@@ -265,7 +386,7 @@ impl Consumers {
         now: u64,
         effects: &mut Effects,
     ) -> bool {
-        if self.single_active {
+        if self.single_active != SingleActive::No {
             return self.deliver_to_active(message, size, now, effects);
         }
         let mut level = 0;
@@ -350,7 +471,11 @@ impl Consumers {
         effects: &mut Effects,
     ) -> bool {
         let Consumers {
-            slots, suspended, ..
+            slots,
+            suspended,
+            timeout,
+            next_overdue,
+            ..
         } = self;
         let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
             return false;
@@ -358,7 +483,8 @@ impl Consumers {
         if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
             return false;
         }
-        let taken = subscriber.deliver(message, size, now, effects);
+        let taken = subscriber.deliver(message, size, *timeout, now, effects);
+        *next_overdue = subscriber.overdue.next.min(*next_overdue);
         if !taken && message.is_some() {
             suspended.push(subscriber.group);
         }

@@ -16,8 +16,12 @@ use crate::{
 struct Full;
 
 impl ConsumerSink for Full {
-    fn try_deliver(&self, _: &mut Option<Envelope>, _: &mut Effects) -> bool {
+    fn try_deliver(&self, _: &mut Option<Envelope>, _: u64, _: &mut Effects) -> bool {
         false
+    }
+
+    fn take_overdue(&self, _: u64, _: &mut Effects) -> (Vec<Envelope>, u64) {
+        (Vec::new(), NEVER)
     }
 
     fn cancelled(&self, _: CancelReason, _: &mut Effects) {}
@@ -38,6 +42,7 @@ fn add(consumers: &mut Consumers, group: Group, target: DeliveryTarget) -> Consu
         auto_ack: false,
         exclusive: false,
         paused: false,
+        timeout: None,
         credit: Arc::new(Credit::new(1)),
     };
     consumers.add(request, |_| target)
@@ -45,7 +50,7 @@ fn add(consumers: &mut Consumers, group: Group, target: DeliveryTarget) -> Consu
 
 #[test]
 fn a_channel_at_its_limit_is_forgotten_with_its_last_consumer() {
-    let mut consumers = Consumers::new(false);
+    let mut consumers = Consumers::new(SingleActive::No);
     let [first, second, _] = [1, 1, 2].map(|channel| {
         let target = DeliveryTarget::Push(Arc::new(Full));
         add(&mut consumers, channel, target)
@@ -60,7 +65,7 @@ fn a_channel_at_its_limit_is_forgotten_with_its_last_consumer() {
 
 #[test]
 fn a_consumer_without_a_limit_takes_all_ready_messages_at_once() {
-    let mut consumers = Consumers::new(false);
+    let mut consumers = Consumers::new(SingleActive::No);
     add(&mut consumers, 1, DeliveryTarget::Inbox(Inbox::default()));
     let next = consumers.next_consumer().unwrap();
     let fill = |run: &mut Vec<Envelope>, most| {
