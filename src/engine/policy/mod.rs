@@ -11,12 +11,13 @@
 mod pattern;
 mod set;
 mod settings;
+mod subject;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::set::Policies;
+pub(crate) use self::{set::Policies, subject::Subject};
 use crate::model::{
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -27,14 +28,14 @@ use crate::model::{
 pub(crate) enum PolicyKind {
     /// Set by the users of a virtual host. It may set everything.
     User,
-    /// Set by the operator of the broker. It sets limits only, and user policies cannot exceed
-    /// them.
+    /// Set by the operator of the broker. It has few keys, and user policies cannot exceed its
+    /// limits.
     Operator,
 }
 
 /// Settings for all queues or exchanges whose name matches a pattern.
 ///
-/// Only one of the policies that match a name applies: the policy of the highest priority and,
+/// Only one of the policies that fit applies: the policy of the highest priority and,
 /// among equals, the first in the order of names. Setters never fail, since a policy is checked
 /// when it is set. It applies at once, also to existing queues and exchanges.
 ///
@@ -43,15 +44,26 @@ pub(crate) enum PolicyKind {
 /// | key | value | and the argument of the queue or exchange |
 /// |---|---|---|
 /// | `alternate-exchange`, `dead-letter-exchange`, `dead-letter-routing-key` | text | the argument wins |
-/// | `overflow` | `drop-head`, `reject-publish`, `reject-publish-dlx` or `block` | the argument wins |
+/// | `dead-letter-strategy` | `at-most-once` or `at-least-once` | the argument wins |
+/// | `overflow` | `drop-head`, `reject-publish`, `reject-publish-dlx` or `block` | the argument wins; on a quorum queue the policy wins |
 /// | `message-ttl` | milliseconds, 0 or more | the lower wins |
 /// | `expires` | milliseconds, 1 or more | the lower wins |
-/// | `max-length`, `max-length-bytes`, `delivery-limit` | a number, 0 or more | the lower wins |
+/// | `max-length`, `max-length-bytes` | a number, 0 or more | the lower wins |
+/// | `delivery-limit` | a number; a negative one is no limit | the lower wins |
+/// | `consumer-timeout` | milliseconds, 0 or more | the lower wins |
+/// | `delayed-retry-type` | `all`, `failed`, `returned` or `disabled` | the policy wins |
+/// | `delayed-retry-min`, `delayed-retry-max` | milliseconds, 1 or more | the lower wins |
 ///
-/// The other keys of RabbitMQ are checked and kept, and have no effect in one process:
-/// `dead-letter-strategy`, `initial-cluster-size`, `max-age`, `max-in-memory-bytes`,
+/// `consumer-timeout` and `delayed-retry-*` have an effect on quorum queues only. The other keys of
+/// RabbitMQ are checked and kept, and have no effect in one process:
+/// `consumer-disconnected-timeout`, `initial-cluster-size`, `max-age`, `max-in-memory-bytes`,
 /// `max-in-memory-length`, `queue-leader-locator`, `queue-mode`, `queue-version`,
-/// `stream-max-segment-size-bytes`, and (unchecked) all that begin with `ha-`.
+/// `stream-filter-size-bytes`, `stream-max-segment-size-bytes` and `target-group-size`.
+///
+/// A policy with a key that a queue does not support does not apply to that queue at all. Classic
+/// queues do not support `dead-letter-strategy`, `delivery-limit`, `max-in-memory-bytes`,
+/// `max-in-memory-length` and `target-group-size`. Quorum queues do not support `queue-mode`. Only
+/// streams support `initial-cluster-size`, `max-age` and `stream-max-segment-size-bytes`.
 ///
 /// The pattern may match anywhere in the name. `^` and `$` anchor it to the ends of the name. It is
 /// an expression of the `fancy-regex` crate: Perl's syntax, with look-around and back-references.
@@ -98,7 +110,7 @@ pub struct Policy {
     pub name: String,
     /// The regular expression for names.
     pub pattern: String,
-    /// Whether the policy applies to queues, to exchanges or to both.
+    /// The kinds of queues and exchanges that the policy applies to.
     #[serde(default)]
     pub apply_to: ApplyTo,
     /// Of several policies that match, the one of the highest priority applies. May be negative.
@@ -136,7 +148,7 @@ impl Policy {
         }
     }
 
-    /// Sets whether the policy applies to queues, to exchanges or to both.
+    /// Sets the kinds of queues and exchanges that the policy applies to.
     #[must_use]
     pub fn apply_to(mut self, apply_to: ApplyTo) -> Self {
         self.apply_to = apply_to;

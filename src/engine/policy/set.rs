@@ -3,7 +3,7 @@
 use std::cmp;
 
 use super::{
-    ApplyTo, Policy, PolicyKind,
+    Policy, PolicyKind, Subject,
     pattern::Pattern,
     settings::{Invalid, Settings},
 };
@@ -41,8 +41,8 @@ impl Policies {
         Ok(())
     }
 
-    /// Sets an operator policy. It may have limits only, and lowers those of policies and
-    /// arguments. Operator policies have separate names.
+    /// Sets an operator policy, which lowers the limits of policies and arguments. Operator policies
+    /// have separate names.
     ///
     /// # Errors
     /// As [`set`](Self::set).
@@ -73,16 +73,16 @@ impl Policies {
         compiled.map(|compiled| (&compiled.policy, compiled.pattern.unfinished()))
     }
 
-    /// The policy that applies to a queue or an exchange. Other entities have no policies.
+    /// The policy that applies to a queue or an exchange.
     #[cfg(test)]
-    pub(crate) fn matching(&self, entity: EntityKind, name: &str) -> Option<&Policy> {
-        Some(&self.policies.matching(entity, name)?.policy)
+    pub(crate) fn matching(&self, subject: Subject, name: &str) -> Option<&Policy> {
+        Some(&self.policies.matching(subject, name)?.policy)
     }
 
     /// The operator policy that applies to a queue or an exchange.
     #[cfg(test)]
-    pub(crate) fn matching_operator(&self, entity: EntityKind, name: &str) -> Option<&Policy> {
-        Some(&self.operator.matching(entity, name)?.policy)
+    pub(crate) fn matching_operator(&self, subject: Subject, name: &str) -> Option<&Policy> {
+        Some(&self.operator.matching(subject, name)?.policy)
     }
 
     /// Begins a change or a declaration. A pattern that is too hard is matched a few times in each,
@@ -95,7 +95,7 @@ impl Policies {
 
     /// The effective arguments of a queue of this name that was declared with these arguments.
     pub(crate) fn effective_queue(&self, declared: &QueueArguments, name: &str) -> QueueArguments {
-        match self.settings(EntityKind::Queue, name) {
+        match self.settings(Subject::Queue(declared.queue_type), name) {
             Some(settings) => settings.apply_to_queue(declared),
             None => declared.clone(),
         }
@@ -107,17 +107,17 @@ impl Policies {
         declared: &ExchangeArguments,
         name: &str,
     ) -> ExchangeArguments {
-        match self.settings(EntityKind::Exchange, name) {
+        match self.settings(Subject::Exchange, name) {
             Some(settings) => settings.apply_to_exchange(declared),
             None => declared.clone(),
         }
     }
 
     /// The merged settings of the policies that apply.
-    fn settings(&self, entity: EntityKind, name: &str) -> Option<Settings> {
+    fn settings(&self, subject: Subject, name: &str) -> Option<Settings> {
         let settings = |ranked: &'_ Ranked| {
             ranked
-                .matching(entity, name)
+                .matching(subject, name)
                 .map(|compiled| compiled.settings.clone())
         };
         match (settings(&self.policies), settings(&self.operator)) {
@@ -146,8 +146,8 @@ impl Ranked {
         self.0.len() < before
     }
 
-    fn matching(&self, entity: EntityKind, name: &str) -> Option<&Compiled> {
-        self.0.iter().find(|compiled| compiled.fits(entity, name))
+    fn matching(&self, subject: Subject, name: &str) -> Option<&Compiled> {
+        self.0.iter().find(|compiled| compiled.fits(subject, name))
     }
 }
 
@@ -180,15 +180,12 @@ impl Compiled {
         })
     }
 
-    fn fits(&self, entity: EntityKind, name: &str) -> bool {
-        let applies = match self.policy.apply_to {
-            ApplyTo::All => matches!(entity, EntityKind::Exchange | EntityKind::Queue),
-            ApplyTo::Exchanges => entity == EntityKind::Exchange,
-            ApplyTo::Queues | ApplyTo::ClassicQueues | ApplyTo::QuorumQueues | ApplyTo::Streams => {
-                entity == EntityKind::Queue
-            }
-        };
-        applies && self.pattern.is_in(name)
+    /// Whether this policy applies. Other policies are tried if it does not.
+    fn fits(&self, subject: Subject, name: &str) -> bool {
+        let definition = &self.policy.definition;
+        subject.is_in(self.policy.apply_to)
+            && definition.iter().all(|(key, _)| subject.supports(key))
+            && self.pattern.is_in(name)
     }
 
     /// A policy of a lower rank is tried first. Names decide among equals, where RabbitMQ's order

@@ -5,8 +5,8 @@ use std::{cmp, fmt, sync::Arc, time::Duration};
 
 use super::PolicyKind;
 use crate::model::{
-    arguments::{ExchangeArguments, MAX_EXPIRY_MILLIS, QueueArguments},
-    descriptions::Overflow,
+    arguments::{DelayedRetry, ExchangeArguments, MAX_EXPIRY_MILLIS, QueueArguments, QueueType},
+    descriptions::{DeadLetterStrategy, DelayedRetryKind, Overflow},
     field_value::{FieldTable, FieldValue},
     name::Name,
 };
@@ -14,8 +14,11 @@ use crate::model::{
 /// The largest segment that RabbitMQ gives a stream, in bytes.
 const LARGEST_SEGMENT: u64 = 3_000_000_000;
 
-/// The keys that an operator policy may hold: the limits.
-const LIMITS: [&str; 7] = [
+/// The keys that an operator policy may hold.
+const OF_OPERATORS: [&str; 13] = [
+    "delayed-retry-max",
+    "delayed-retry-min",
+    "delayed-retry-type",
     "delivery-limit",
     "expires",
     "max-in-memory-bytes",
@@ -23,7 +26,13 @@ const LIMITS: [&str; 7] = [
     "max-length",
     "max-length-bytes",
     "message-ttl",
+    "overflow",
+    "queue-version",
+    "target-group-size",
 ];
+
+/// A key of older versions of RabbitMQ. RabbitMQ 4.3 knows it and refuses it.
+const QUEUE_MASTER_LOCATOR: &str = "queue-master-locator";
 
 /// The reason why a definition is refused: the key and a sentence.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,8 +45,11 @@ pub(super) struct Invalid {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
     alternate_exchange: Option<Name>,
+    consumer_timeout: Option<Duration>,
     dead_letter_exchange: Option<Name>,
     dead_letter_routing_key: Option<Arc<str>>,
+    dead_letter_strategy: Option<DeadLetterStrategy>,
+    delayed_retry: DelayedRetry,
     delivery_limit: Option<u64>,
     expires: Option<Duration>,
     max_length: Option<u64>,
@@ -57,7 +69,11 @@ impl Settings {
         let mut settings = Self::default();
         for (key, value) in definition {
             let known = match kind {
-                PolicyKind::Operator if !LIMITS.contains(&key) => false,
+                _ if key == QUEUE_MASTER_LOCATOR => {
+                    let reason = "use of deprecated queue-master-locator argument is not permitted";
+                    return Err(invalid(key, reason.to_owned()));
+                }
+                PolicyKind::Operator if !OF_OPERATORS.contains(&key) => false,
                 _ => settings
                     .read(key, value)
                     .map_err(|reason| invalid(key, reason))?,
@@ -66,7 +82,28 @@ impl Settings {
                 return Err(unrecognised(key, value, kind));
             }
         }
+        settings.check_delayed_retry()?;
         Ok(settings)
+    }
+
+    /// Checks the settings of a delayed retry against one another.
+    fn check_delayed_retry(&self) -> Result<(), Invalid> {
+        let DelayedRetry { kind, min, max } = self.delayed_retry;
+        let kind = kind.filter(|&kind| kind != DelayedRetryKind::Disabled);
+        if let (Some(kind), None) = (kind, min) {
+            let reason = format!("delayed-retry-min is required when delayed-retry-type is {kind}");
+            return Err(invalid("delayed-retry-min", reason));
+        }
+        if let (Some(min), Some(max)) = (min, max)
+            && max < min
+        {
+            let (min, max) = (min.as_millis(), max.as_millis());
+            let reason = format!(
+                "delayed-retry-max ({max}) must not be smaller than delayed-retry-min ({min})"
+            );
+            return Err(invalid("delayed-retry-max", reason));
+        }
+        Ok(())
     }
 
     /// Parses one entry. `false` if there is no such key.
@@ -84,7 +121,19 @@ impl Settings {
                     .read(FieldValue::as_str, "dead letter routing key", "text")?
                     .map(Arc::from);
             }
-            "delivery-limit" => self.delivery_limit = setting.size("delivery limit")?,
+            "consumer-timeout" => {
+                let timeout = setting.size("consumer timeout")?;
+                self.consumer_timeout = timeout.map(Duration::from_millis);
+            }
+            "dead-letter-strategy" => {
+                let word = |value: &FieldValue| DeadLetterStrategy::from_word(value.as_str()?);
+                let expected = "at-most-once or at-least-once";
+                self.dead_letter_strategy = setting.read(word, "dead letter strategy", expected)?;
+            }
+            "delayed-retry-max" => self.delayed_retry.max = setting.retry_delay("maximum")?,
+            "delayed-retry-min" => self.delayed_retry.min = setting.retry_delay("minimum")?,
+            "delayed-retry-type" => self.delayed_retry.kind = setting.retry_kind()?,
+            "delivery-limit" => self.delivery_limit = setting.delivery_limit()?,
             "expires" => self.expires = setting.time(1, "queue expiry")?,
             "max-length" => self.max_length = setting.size("maximum length")?,
             "max-length-bytes" => {
@@ -101,20 +150,34 @@ impl Settings {
         Ok(true)
     }
 
-    /// Merges these settings with the limits of an operator, which may lower them and add to them.
+    /// Merges these settings with those of an operator. Of two limits the lower one applies. Of two
+    /// words it is the operator's. A delayed retry waits for the longer of both minimums.
     pub(super) fn limited_by(self, operator: &Self) -> Self {
         Self {
+            delayed_retry: DelayedRetry {
+                kind: operator.delayed_retry.kind.or(self.delayed_retry.kind),
+                min: cmp::max(self.delayed_retry.min, operator.delayed_retry.min),
+                max: lower(self.delayed_retry.max, operator.delayed_retry.max),
+            },
             delivery_limit: lower(self.delivery_limit, operator.delivery_limit),
             expires: lower(self.expires, operator.expires),
             max_length: lower(self.max_length, operator.max_length),
             max_length_bytes: lower(self.max_length_bytes, operator.max_length_bytes),
             message_ttl: lower(self.message_ttl, operator.message_ttl),
+            overflow: operator.overflow.or(self.overflow),
             ..self
         }
     }
 
     /// The effective arguments of a queue that was declared with these arguments.
     pub(super) fn apply_to_queue(&self, declared: &QueueArguments) -> QueueArguments {
+        match declared.queue_type {
+            QueueType::Classic => self.apply_to_any_queue(declared),
+            QueueType::Quorum => self.apply_to_quorum_queue(declared),
+        }
+    }
+
+    fn apply_to_any_queue(&self, declared: &QueueArguments) -> QueueArguments {
         let dead_letter_exchange = declared
             .dead_letter_exchange
             .clone()
@@ -133,7 +196,7 @@ impl Settings {
             consumer_timeout: declared.consumer_timeout,
             dead_letter_exchange,
             dead_letter_routing_key,
-            dead_letter_strategy: declared.dead_letter_strategy,
+            dead_letter_strategy: declared.dead_letter_strategy.or(self.dead_letter_strategy),
             delayed_retry: declared.delayed_retry,
             delivery_limit: lower(declared.delivery_limit, self.delivery_limit),
             expires: lower(declared.expires, self.expires),
@@ -144,6 +207,22 @@ impl Settings {
             overflow: declared.overflow.or(self.overflow),
             queue_type: declared.queue_type,
             single_active_consumer: declared.single_active_consumer,
+        }
+    }
+
+    /// The effective arguments of a quorum queue that was declared with these arguments. It has
+    /// settings that a classic queue does not have, and the policy decides on its overflow.
+    fn apply_to_quorum_queue(&self, declared: &QueueArguments) -> QueueArguments {
+        let (retry, declared_retry) = (self.delayed_retry, declared.delayed_retry);
+        QueueArguments {
+            consumer_timeout: lower(declared.consumer_timeout, self.consumer_timeout),
+            delayed_retry: DelayedRetry {
+                kind: retry.kind.or(declared_retry.kind),
+                min: lower(declared_retry.min, retry.min),
+                max: lower(declared_retry.max, retry.max),
+            },
+            overflow: self.overflow.or(declared.overflow),
+            ..self.apply_to_any_queue(declared)
         }
     }
 
@@ -195,6 +274,41 @@ impl<'a> Setting<'a> {
         self.number(0, i64::MAX as u64, what, "a whole number, 0 or more")
     }
 
+    /// A negative limit is none.
+    fn delivery_limit(&self) -> Result<Option<u64>, String> {
+        let limit = |value: &FieldValue| {
+            let limit = value.as_i64()?;
+            Some(u64::try_from(limit).unwrap_or(u64::MAX))
+        };
+        let expected = "a whole number, where a negative one means no limit";
+        self.read(limit, "delivery limit", expected)
+    }
+
+    fn retry_kind(&self) -> Result<Option<DelayedRetryKind>, String> {
+        let kind = self.0.as_str().and_then(DelayedRetryKind::from_word);
+        kind.map(Some).ok_or_else(|| {
+            format!(
+                "{} is not a valid delayed retry type. Must be one of: all, failed, returned, \
+                 disabled",
+                Term(self.0)
+            )
+        })
+    }
+
+    fn retry_delay(&self, which: &str) -> Result<Option<Duration>, String> {
+        let millis = self
+            .0
+            .as_i64()
+            .and_then(|millis| u64::try_from(millis).ok());
+        match millis {
+            None | Some(0) => Err(format!(
+                "{} is not a valid delayed retry {which} delay. Must be a positive integer",
+                Term(self.0)
+            )),
+            Some(millis) => Ok(Some(Duration::from_millis(millis))),
+        }
+    }
+
     fn time(&self, least: u64, what: &str) -> Result<Option<Duration>, String> {
         let expected =
             format!("a whole number of milliseconds from {least} to {MAX_EXPIRY_MILLIS}");
@@ -226,9 +340,7 @@ impl<'a> Setting<'a> {
     /// such key.
     fn check_without_effect(&self, key: &str) -> Result<bool, String> {
         match key {
-            "dead-letter-strategy" => {
-                self.word(&["at-most-once", "at-least-once"], "dead letter strategy")?;
-            }
+            "consumer-disconnected-timeout" => drop(self.size("consumer disconnected timeout")?),
             "initial-cluster-size" => drop(self.size("cluster size")?),
             "max-age" => {
                 let age = |value: &'a FieldValue| value.as_str().filter(|text| is_age(text));
@@ -248,9 +360,15 @@ impl<'a> Setting<'a> {
                 let expected = format!("a whole number from 0 to {LARGEST_SEGMENT}");
                 self.number(0, LARGEST_SEGMENT, "segment size", &expected)?;
             }
-            // Mirroring, which every cluster of RabbitMQ 3.10 sets by policy. The definitions of
-            // such a cluster must load here.
-            _ => return Ok(key.starts_with("ha-")),
+            "stream-filter-size-bytes" => {
+                let what = "filter size. Valid range is 16-255";
+                self.number(16, 255, what, "a whole number from 16 to 255")?;
+            }
+            "target-group-size" => {
+                let what = "qq target count value";
+                self.number(1, i64::MAX as u64, what, "a whole number, 1 or more")?;
+            }
+            _ => return Ok(false),
         }
         Ok(true)
     }
@@ -276,7 +394,9 @@ fn invalid(key: &str, reason: String) -> Invalid {
 fn unrecognised(key: &str, value: &FieldValue, kind: PolicyKind) -> Invalid {
     let hint = match kind {
         PolicyKind::User => "see the documentation of Policy for those that are".to_owned(),
-        PolicyKind::Operator => format!("an operator policy may hold {}", LIMITS.join(", ")),
+        PolicyKind::Operator => {
+            format!("an operator policy may hold {}", OF_OPERATORS.join(", "))
+        }
     };
     let value = Term(value);
     let reason = format!("[{{<<\"{key}\">>,{value}}}] are not recognised policy settings, {hint}");

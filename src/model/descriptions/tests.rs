@@ -29,7 +29,7 @@ fn typed_setters_write_the_arguments_that_rabbitmq_reads() {
         ("x-dead-letter-routing-key", "k".into()),
         ("x-max-priority", FieldValue::Int(255)),
         ("x-single-active-consumer", true.into()),
-        ("x-delivery-limit", FieldValue::Int(3)),
+        ("x-leveret-delivery-limit", FieldValue::Int(3)),
         ("x-queue-mode", "lazy".into()),
     ]);
     assert_eq!(queue.argument_table(), &expected);

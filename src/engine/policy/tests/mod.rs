@@ -1,4 +1,6 @@
+mod definition;
 mod operators;
+mod quorum;
 
 use std::time::Duration;
 
@@ -6,11 +8,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    arguments::{ExchangeArguments, QueueArguments},
+    arguments::{ExchangeArguments, QueueArguments, QueueType},
     descriptions::Overflow,
-    error::{EntityKind, Result},
+    error::Result,
     name::Name,
 };
+
+const CLASSIC: Subject = Subject::Queue(QueueType::Classic);
+const QUORUM: Subject = Subject::Queue(QueueType::Quorum);
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -33,8 +38,8 @@ fn effective(policies: &Policies) -> QueueArguments {
     policies.effective_queue(&QueueArguments::default(), "q")
 }
 
-fn applied(policies: &Policies, entity: EntityKind, to: &str) -> Option<String> {
-    Some(policies.matching(entity, to)?.name.clone())
+fn applied(policies: &Policies, subject: Subject, to: &str) -> Option<String> {
+    Some(policies.matching(subject, to)?.name.clone())
 }
 
 fn set(policy: Policy) -> Result {
@@ -50,10 +55,6 @@ fn refusal(key: &str, result: Result) -> String {
     text.strip_prefix(&start)
         .unwrap_or_else(|| panic!("{text}"))
         .to_owned()
-}
-
-fn refused_setting(key: &str, value: impl Into<FieldValue>) -> String {
-    refusal(key, set(Policy::new("p", "").setting(key, value)))
 }
 
 #[test]
@@ -76,7 +77,14 @@ fn a_policy_is_written_as_in_rabbitmqs_definitions_and_reads_back() {
         serde_json::from_str::<Policy>(short).unwrap(),
         Policy::new("p", "").setting("max-length", 1)
     );
-    for apply_to in [ApplyTo::All, ApplyTo::Exchanges, ApplyTo::Queues] {
+    for apply_to in [
+        ApplyTo::All,
+        ApplyTo::ClassicQueues,
+        ApplyTo::Exchanges,
+        ApplyTo::Queues,
+        ApplyTo::QuorumQueues,
+        ApplyTo::Streams,
+    ] {
         let json = serde_json::to_string(&apply_to).unwrap();
         assert_eq!(json, format!("\"{apply_to}\""));
     }
@@ -88,7 +96,7 @@ fn a_policy_applies_to_what_has_its_pattern_anywhere_in_its_name() {
         Policy::new("mid", "mid").setting("max-length", 1),
         Policy::new("tied", "^t-.*-end$").setting("max-length", 1),
     ]);
-    let applied = |to| applied(&policies, EntityKind::Queue, to);
+    let applied = |to| applied(&policies, CLASSIC, to);
     assert_eq!(applied("a-mid-b").as_deref(), Some("mid"));
     assert_eq!(applied("t-x-end").as_deref(), Some("tied"));
     assert_eq!(applied("at-x-end"), None);
@@ -100,12 +108,15 @@ fn a_policy_applies_to_the_kind_of_thing_it_is_for() {
     let of_kind = |apply_to| {
         let policy = Policy::new("p", "").apply_to(apply_to);
         let policies = policies([policy.setting("max-length", 1)]);
-        [EntityKind::Exchange, EntityKind::Queue, EntityKind::Budget]
-            .map(|entity| policies.matching(entity, "x").is_some())
+        [Subject::Exchange, CLASSIC, QUORUM]
+            .map(|subject| policies.matching(subject, "x").is_some())
     };
-    assert_eq!(of_kind(ApplyTo::All), [true, true, false]);
+    assert_eq!(of_kind(ApplyTo::All), [true, true, true]);
     assert_eq!(of_kind(ApplyTo::Exchanges), [true, false, false]);
-    assert_eq!(of_kind(ApplyTo::Queues), [false, true, false]);
+    assert_eq!(of_kind(ApplyTo::Queues), [false, true, true]);
+    assert_eq!(of_kind(ApplyTo::ClassicQueues), [false, true, false]);
+    assert_eq!(of_kind(ApplyTo::QuorumQueues), [false, false, true]);
+    assert_eq!(of_kind(ApplyTo::Streams), [false, false, false]);
 }
 
 #[test]
@@ -135,10 +146,7 @@ fn among_equal_priorities_the_alphabet_decides() {
     let policy = |name| Policy::new(name, "").setting("max-length", 1);
     for order in [["a", "b"], ["b", "a"]] {
         let policies = policies(order.map(policy));
-        assert_eq!(
-            applied(&policies, EntityKind::Queue, "q").as_deref(),
-            Some("a")
-        );
+        assert_eq!(applied(&policies, CLASSIC, "q").as_deref(), Some("a"));
         let listed: Vec<_> = policies.iter(PolicyKind::User).collect();
         let names: Vec<_> = listed.iter().map(|(policy, _)| &*policy.name).collect();
         assert_eq!(names, ["a", "b"]);
@@ -215,8 +223,7 @@ fn of_numbers_the_lower_wins() {
         .setting("max-length", 1)
         .setting("max-length-bytes", 30)
         .setting("message-ttl", 40)
-        .setting("expires", 50)
-        .setting("delivery-limit", 6)]);
+        .setting("expires", 50)]);
     let arguments = declared(FieldTable::from([
         ("x-max-length", 2),
         ("x-max-length-bytes", 20),
@@ -230,7 +237,6 @@ fn of_numbers_the_lower_wins() {
             max_length_bytes: Some(20),
             message_ttl: Some(Duration::from_millis(40)),
             expires: Some(Duration::from_millis(50)),
-            delivery_limit: Some(6),
             max_priority: Some(3),
             ..QueueArguments::default()
         }
@@ -248,10 +254,7 @@ fn an_operator_lowers_what_policies_and_arguments_say() {
         .setting("message-ttl", 9)
         .setting("expires", 1_000);
     policies.set_operator(operator.clone()).unwrap();
-    assert_eq!(
-        policies.matching_operator(EntityKind::Queue, "q"),
-        Some(&operator)
-    );
+    assert_eq!(policies.matching_operator(CLASSIC, "q"), Some(&operator));
     assert!(policies.iter(PolicyKind::Operator).eq([(&operator, 0)]));
     let expected = QueueArguments {
         max_length: Some(7),
@@ -284,157 +287,9 @@ fn an_exchange_gets_an_alternate_unless_it_was_declared_with_one() {
     assert_eq!(effective(with(None), "y"), with(None));
 }
 
-#[test]
-fn every_key_of_rabbitmq_is_accepted() {
-    let policy = Policy::new("p", "")
-        .setting("alternate-exchange", "")
-        .setting("dead-letter-exchange", "")
-        .setting("dead-letter-routing-key", "")
-        .setting("dead-letter-strategy", "at-least-once")
-        .setting("delivery-limit", 0)
-        .setting("expires", 1)
-        .setting("ha-mode", "all")
-        .setting("initial-cluster-size", 0)
-        .setting("max-age", "7D")
-        .setting("max-in-memory-bytes", 0)
-        .setting("max-in-memory-length", 0)
-        .setting("max-length", 0)
-        .setting("max-length-bytes", 5_000_000_000_i64)
-        .setting("message-ttl", 0)
-        .setting("overflow", "block")
-        .setting("queue-leader-locator", "balanced")
-        .setting("queue-mode", "lazy")
-        .setting("queue-version", 2)
-        .setting("stream-max-segment-size-bytes", 1);
-    assert_eq!(set(policy), Ok(()));
-}
-
-#[test]
-fn a_value_of_the_wrong_type_or_range_is_refused_in_rabbitmqs_words() {
-    for (key, value, text) in [
-        (
-            "alternate-exchange",
-            1.into(),
-            "1 is not a valid alternate exchange name, expected text of at most 255 bytes",
-        ),
-        (
-            "dead-letter-exchange",
-            true.into(),
-            "true is not a valid dead letter exchange name, expected text of at most 255 bytes",
-        ),
-        (
-            "dead-letter-routing-key",
-            FieldValue::from(1.5),
-            "1.5 is not a valid dead letter routing key, expected text",
-        ),
-        (
-            "delivery-limit",
-            FieldValue::from(-1),
-            "-1 is not a valid delivery limit, expected a whole number, 0 or more",
-        ),
-        (
-            "expires",
-            FieldValue::from(0),
-            "0 is not a valid queue expiry, expected a whole number of milliseconds from 1 to 315360000000",
-        ),
-        (
-            "max-length",
-            FieldValue::from("5"),
-            "<<\"5\">> is not a valid maximum length, expected a whole number, 0 or more",
-        ),
-        (
-            "max-length-bytes",
-            FieldValue::from(5.0),
-            "5.0 is not a valid maximum length in bytes, expected a whole number, 0 or more",
-        ),
-        (
-            "message-ttl",
-            FieldValue::from(315_360_000_001_i64),
-            "315360000001 is not a valid message TTL, expected a whole number of milliseconds from 0 to 315360000000",
-        ),
-        (
-            "overflow",
-            FieldValue::from("drop-tail"),
-            "<<\"drop-tail\">> is not a valid overflow value, expected drop-head, reject-publish, reject-publish-dlx or block",
-        ),
-        (
-            "queue-mode",
-            FieldValue::from("busy"),
-            "<<\"busy\">> is not a valid queue-mode value, expected default or lazy",
-        ),
-        (
-            "queue-version",
-            FieldValue::from(3),
-            "3 is not a valid queue-version value, expected 1 or 2",
-        ),
-        (
-            "max-age",
-            FieldValue::from("0D"),
-            "<<\"0D\">> is not a valid max age, expected a whole number above 0 and one of Y, M, D, h, m, s",
-        ),
-    ] {
-        assert_eq!(refused_setting(key, value), text);
-    }
-    for age in ["7", "D", "7DD", "-7D", "7 D", "", "7é"] {
-        assert!(refused_setting("max-age", age).contains("not a valid max age"));
-    }
-}
-
-#[test]
-fn unknown_keys_and_an_empty_definition_are_refused() {
-    let text = refused_setting("frob", 1);
-    assert!(
-        text.starts_with("[{<<\"frob\">>,1}] are not recognised policy settings"),
-        "{text}"
-    );
-    // The name of an argument is not the key of a setting.
-    assert!(refused_setting("x-max-length", 1).contains("not recognised"));
-    let empty = set(Policy::new("p", ""));
-    assert_eq!(refusal("definition", empty), "no policy provided");
-    let long = Policy::new("p".repeat(256), "").setting("max-length", 1);
-    assert_eq!(set(long).unwrap_err().reply_code(), Some(502));
-}
-
-#[test]
-fn an_operator_policy_may_hold_limits_only() {
-    let mut policies = policies([]);
-    let mut set = |key: &str| policies.set_operator(Policy::new("p", "").setting(key, 1));
-    for limit in ["expires", "max-length", "max-in-memory-bytes"] {
-        assert_eq!(set(limit), Ok(()));
-    }
-    let text = refusal("ha-sync-batch-size", set("ha-sync-batch-size"));
-    assert!(
-        text.contains("not recognised policy settings, an operator policy may hold delivery-limit"),
-        "{text}"
-    );
-    assert!(set("dead-letter-exchange").is_err());
-}
-
-#[test]
-fn a_pattern_that_does_not_compile_is_refused_with_the_reason() {
-    let refused = |pattern| {
-        refusal(
-            "pattern",
-            set(Policy::new("p", pattern).setting("max-length", 1)),
-        )
-    };
-    for (pattern, reason) in [
-        ("a(", "Opening parenthesis without closing parenthesis"),
-        ("*a", "Target"),
-        (r"(?=a)\1", "back reference"),
-    ] {
-        let refused = refused(pattern);
-        let start = "pattern should be regular expression but is invalid: ";
-        assert!(
-            refused.starts_with(start) && refused.contains(reason),
-            "{refused}"
-        );
-    }
-}
-
 /// Random definitions of limits. A definition may have the same key several times.
 fn limits() -> impl Strategy<Value = FieldTable> {
-    let keys = ["delivery-limit", "expires", "max-length", "message-ttl"];
+    let keys = ["max-length-bytes", "expires", "max-length", "message-ttl"];
     prop::collection::vec((prop::sample::select(keys.to_vec()), 1..20_i32), 1..5)
         .prop_map(|entries| entries.into_iter().collect())
 }
@@ -458,7 +313,7 @@ proptest! {
                 .min()
                 .map(|lowest| lowest as u64)
         };
-        prop_assert_eq!(effective.delivery_limit, lowest("delivery-limit"));
+        prop_assert_eq!(effective.max_length_bytes, lowest("max-length-bytes"));
         prop_assert_eq!(effective.expires, lowest("expires").map(Duration::from_millis));
         prop_assert_eq!(effective.max_length, lowest("max-length"));
         prop_assert_eq!(effective.message_ttl, lowest("message-ttl").map(Duration::from_millis));
@@ -479,7 +334,7 @@ proptest! {
             .values()
             .filter(|policy| to.contains(&policy.pattern))
             .min_by_key(|policy| -policy.priority);
-        prop_assert_eq!(policies.matching(EntityKind::Queue, &to), expected);
+        prop_assert_eq!(policies.matching(CLASSIC, &to), expected);
     }
 
     #[test]
