@@ -19,7 +19,7 @@ use crate::model::error::Error;
 /// assert_eq!((kind.as_str(), kind.to_string()), ("topic", "topic".to_owned()));
 ///
 /// let unknown = "x-random".parse::<ExchangeKind>().unwrap_err();
-/// assert_eq!(unknown.reply_code(), Some(503));
+/// assert_eq!(unknown.reply_code(), Some(406));
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl fmt::Display for ExchangeKind {
 /// Reads the name of a type. The case of letters matters.
 ///
 /// # Errors
-/// [`Error::CommandInvalid`] (503) with RabbitMQ's text for any other name.
+/// [`Error::PreconditionFailed`] (406) with RabbitMQ's text for any other name.
 impl FromStr for ExchangeKind {
     type Err = Error;
 

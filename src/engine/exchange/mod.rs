@@ -177,14 +177,20 @@ impl<D: RouteTarget> ExchangeState<D> {
     }
 }
 
-/// Checks the arguments of a binding before anything is changed.
+/// Checks a binding before anything is changed.
 ///
 /// # Errors
-/// [`Error::PreconditionFailed`] if a headers exchange gets an unknown `x-match`.
-pub(crate) fn validate_binding(kind: ExchangeKind, arguments: &FieldTable) -> Result {
+/// [`Error::PreconditionFailed`] if a headers exchange gets an unknown `x-match`, or a topic exchange
+/// a key with more than two words that are `#`.
+pub(crate) fn validate_binding(
+    kind: ExchangeKind,
+    routing_key: &str,
+    arguments: &FieldTable,
+) -> Result {
     match kind {
         ExchangeKind::Headers => headers::validate(arguments),
-        ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Topic => Ok(()),
+        ExchangeKind::Topic => topic::validate(routing_key),
+        ExchangeKind::Direct | ExchangeKind::Fanout => Ok(()),
     }
 }
 

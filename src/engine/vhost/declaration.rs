@@ -295,7 +295,10 @@ impl Batch<'_> {
             None => {}
         }
         let name = match wanted.is_empty() {
-            true => self.vhost.generate_name(self.topology)?,
+            true => {
+                QueueArguments::check_unnamed(description.argument_table())?;
+                self.vhost.generate_name(self.topology)?
+            }
             false => wanted,
         };
         let arguments = QueueArguments::parse(description.argument_table(), &name, vhost)?;
@@ -340,7 +343,7 @@ impl Batch<'_> {
             },
             _ => Target::Exchange(destination.clone()),
         };
-        validate_binding(source_kind, arguments)?;
+        validate_binding(source_kind, &routing_key, arguments)?;
         self.bindings.push(NewBinding {
             source,
             target,

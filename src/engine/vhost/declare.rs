@@ -205,6 +205,10 @@ impl VirtualHost {
             return Ok(0);
         };
         self.check_access(declared, connection)?;
+        if declared.arguments.queue_type == QueueType::Quorum && (if_unused || if_empty) {
+            let condition = if if_unused { "if-unused" } else { "if-empty" };
+            return Err(Error::conditional_delete(condition, &name, self.name()));
+        }
         let queue = Arc::clone(&declared.queue);
         let deleted = queue
             .lock()
@@ -274,7 +278,7 @@ impl VirtualHost {
                     ));
                 }
                 Some(declared) => {
-                    validate_binding(kind, request.arguments)?;
+                    validate_binding(kind, &routing_key, request.arguments)?;
                     self.check_access(declared, connection)?;
                     Target::Queue(Arc::clone(&declared.queue))
                 }
@@ -287,7 +291,7 @@ impl VirtualHost {
                 ));
             }
             false => {
-                validate_binding(kind, request.arguments)?;
+                validate_binding(kind, &routing_key, request.arguments)?;
                 Target::Exchange(destination)
             }
         };

@@ -1,5 +1,7 @@
 //! Compares declarations with existing queues, exchanges and budgets.
 
+use std::borrow::Cow;
+
 use super::QueueType;
 use crate::model::{
     descriptions::{Budget, Exchange, Queue, names},
@@ -36,12 +38,8 @@ pub(crate) fn check_queue_equivalence(
         current.is_auto_delete(),
         received.is_auto_delete(),
     )?;
-    let compared = QueueType::of(current.argument_table()).arguments();
-    comparison.arguments(
-        compared,
-        current.argument_table(),
-        received.argument_table(),
-    )
+    let (current, received) = (current.argument_table(), received.argument_table());
+    comparison.arguments(QueueType::of(current).arguments(), current, received)
 }
 
 /// Compares a declaration with the existing exchange `name`. Every difference is
@@ -127,9 +125,15 @@ impl Comparison<'_> {
 
     fn arguments(&self, compared: &[&str], current: &FieldTable, received: &FieldTable) -> Result {
         for &argument in compared {
-            let (old, new) = (current.get(argument), received.get(argument));
-            if !equivalent(argument, old, new) {
-                return Err(self.inequivalent(argument, old.cloned(), new.cloned()));
+            let (old, new) = (effective(current, argument), effective(received, argument));
+            let same = match (&old, &new) {
+                (None, None) => true,
+                (Some(old), Some(new)) => old.equivalent(new),
+                _ => false,
+            };
+            if !same {
+                let [old, new] = [old, new].map(|value| value.map(Cow::into_owned));
+                return Err(self.inequivalent(argument, old, new));
             }
         }
         Ok(())
@@ -145,13 +149,14 @@ impl Comparison<'_> {
     }
 }
 
-fn equivalent(argument: &str, one: Option<&FieldValue>, other: Option<&FieldValue>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one.equivalent(other),
-        // Only this default may be written explicitly.
-        (Some(lone), None) | (None, Some(lone)) => {
-            argument == names::QUEUE_TYPE && lone.as_str() == Some(QueueType::Classic.as_str())
+/// The value of an argument. RabbitMQ writes the default type into a declaration without a type, so
+/// that it may be left out. All other defaults differ from absent arguments.
+fn effective<'a>(arguments: &'a FieldTable, argument: &str) -> Option<Cow<'a, FieldValue>> {
+    match arguments.get(argument) {
+        Some(value) => Some(Cow::Borrowed(value)),
+        None if argument == names::QUEUE_TYPE => {
+            Some(Cow::Owned(QueueType::default().as_str().into()))
         }
+        None => None,
     }
 }

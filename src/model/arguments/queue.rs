@@ -86,6 +86,9 @@ impl QueueArguments {
                 ));
             }
         }
+        if reader.get(x::QUEUE_MASTER_LOCATOR).is_some() {
+            return Err(Error::queue_master_locator());
+        }
         Ok(Self {
             budget: budget(&reader)?,
             consumer_timeout: consumer_timeout.map(Duration::from_millis),
@@ -104,6 +107,14 @@ impl QueueArguments {
             queue_type,
             single_active_consumer: single_active_consumer.unwrap_or(false),
         })
+    }
+
+    /// Checks that the broker may name a queue with these arguments.
+    pub(crate) fn check_unnamed(arguments: &FieldTable) -> Result {
+        match QueueType::of(arguments) {
+            QueueType::Classic => Ok(()),
+            quorum @ QueueType::Quorum => Err(Error::server_named(quorum.module())),
+        }
     }
 
     /// Checks that a queue of this type may have the flags of its description.
@@ -126,7 +137,8 @@ impl QueueArguments {
 
 fn queue_type(reader: &ArgumentReader<'_>) -> Result<QueueType> {
     match reader.text(x::QUEUE_TYPE)? {
-        None | Some("" | "classic") => Ok(QueueType::Classic),
+        // RabbitMQ takes these two for its default type.
+        None | Some("" | "undefined" | "classic") => Ok(QueueType::Classic),
         Some("quorum") => Ok(QueueType::Quorum),
         Some("stream") => Err(Error::not_implemented(format_args!(
             "queue type 'stream' of queue '{}' in vhost '{}'",

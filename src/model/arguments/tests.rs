@@ -394,16 +394,48 @@ fn known_arguments_are_compared_by_value_and_unknown_ones_are_not() {
     assert!(redeclare(&queue("x-whatever", 1.into()), &plain).is_ok());
     assert!(redeclare(&plain, &queue("x-queue-type", "classic".into())).is_ok());
     assert!(redeclare(&queue("x-queue-type", "classic".into()), &plain).is_ok());
+    assert_eq!(
+        redeclare(&queue("x-queue-type", "quorum".into()), &plain)
+            .unwrap_err()
+            .to_string(),
+        "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'q' in vhost '/': \
+         received 'classic' but current is 'quorum'"
+    );
     for (argument, default) in [
         ("x-queue-mode", "default"),
         ("x-overflow", "drop-head"),
         ("x-queue-type", "quorum"),
+        ("x-queue-type", ""),
     ] {
         assert_eq!(
             inequivalent_field(redeclare(&plain, &queue(argument, default.into()))),
             argument
         );
     }
+}
+
+#[test]
+fn every_known_argument_of_a_quorum_queue_is_compared_and_those_of_other_types_are_not() {
+    let quorum = Queue::quorum("q");
+    for (argument, value) in [
+        ("x-delivery-limit", FieldValue::from(20)),
+        ("x-delayed-retry-type", "disabled".into()),
+        ("x-delayed-retry-min", 1.into()),
+        ("x-consumer-timeout", 1.into()),
+        ("x-consumer-disconnected-timeout", 1.into()),
+        ("x-dead-letter-strategy", "at-most-once".into()),
+        ("x-quorum-initial-group-size", 1.into()),
+        ("x-max-in-memory-length", 5.into()),
+        ("x-queue-leader-locator", "balanced".into()),
+    ] {
+        let other = quorum.clone().argument(argument, value);
+        assert_eq!(inequivalent_field(redeclare(&quorum, &other)), argument);
+    }
+    let with = |argument: &str, value: FieldValue| quorum.clone().argument(argument, value);
+    assert!(redeclare(&quorum, &with("x-max-age", "1h".into())).is_ok());
+    assert!(redeclare(&quorum, &with("x-max-priority", 5.into())).is_ok());
+    let narrow = with("x-delivery-limit", FieldValue::Octet(5));
+    assert!(redeclare(&with("x-delivery-limit", 5.into()), &narrow).is_ok());
 }
 
 #[test]

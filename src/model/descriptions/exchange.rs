@@ -66,7 +66,7 @@ impl Exchange {
     /// Describes an exchange of a type that is given by its name in AMQP. The types are `direct`,
     /// `fanout`, `topic`, `headers`, and `x-delayed-message` with the argument `x-delayed-type`.
     /// The declaration of another type fails with
-    /// [`Error::CommandInvalid`](crate::Error::CommandInvalid) (503). Line ends in the name are
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) (406). Line ends in the name are
     /// removed.
     ///
     /// # RabbitMQ

@@ -111,9 +111,6 @@ pub enum Error {
     /// 502: a table is nested too deep.
     #[error("SYNTAX_ERROR - {0}")]
     InvalidTable(#[from] TableTooDeep),
-    /// 503: the request is invalid, for example because of an unknown exchange type.
-    #[error("COMMAND_INVALID - {0}")]
-    CommandInvalid(Arc<str>),
     /// 506: a limit of the broker is reached.
     #[error("RESOURCE_ERROR - {0}")]
     ResourceError(Arc<str>),
@@ -123,6 +120,9 @@ pub enum Error {
     /// 540: AMQP has the feature, and the broker does not.
     #[error("NOT_IMPLEMENTED - {0}")]
     NotImplemented(Arc<str>),
+    /// 541: the request uses a feature that RabbitMQ has removed and answers in this way.
+    #[error("INTERNAL_ERROR - {0}")]
+    InternalError(Arc<str>),
 
     // The errors that AMQP has no code for.
     /// No queue took the message, and at least one queue refused it. The queue is full and has
@@ -222,10 +222,10 @@ impl Error {
             Error::ResourceLocked { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
             Error::InvalidName(_) | Error::InvalidTable(_) => 502,
-            Error::CommandInvalid(_) => 503,
             Error::ResourceError(_) => 506,
             Error::NotAllowed(_) => 530,
             Error::NotImplemented(_) => 540,
+            Error::InternalError(_) => 541,
             Error::Refused { .. }
             | Error::NotShareable { .. }
             | Error::Codec(_)

@@ -104,11 +104,20 @@ pub enum Precondition {
     /// A queue of this type cannot have this property.
     #[error("invalid property '{property}' for {resource}")]
     InvalidProperty {
-        /// The property: `exclusive`, `auto-delete`, `non-durable`.
+        /// The property: `exclusive-owner`, `auto-delete`, `non-durable`.
         property: &'static str,
         /// The queue.
         resource: Resource,
     },
+    /// A queue of this type needs a name.
+    #[error("Cannot declare a server-named queue for type {queue_type}")]
+    ServerNamed {
+        /// The type of the queue, in RabbitMQ's words.
+        queue_type: &'static str,
+    },
+    /// The broker has no exchange type of this name.
+    #[error("unknown exchange type '{0}'")]
+    UnknownExchangeType(String),
     /// The arguments of a delayed exchange have no valid `x-delayed-type`.
     #[error("Invalid argument, {0}")]
     DelayedType(&'static str),

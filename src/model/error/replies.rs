@@ -166,6 +166,25 @@ impl Error {
         .into()
     }
 
+    /// 406: a quorum queue without a name.
+    pub(crate) fn server_named(queue_type: &'static str) -> Error {
+        Precondition::ServerNamed { queue_type }.into()
+    }
+
+    /// 406: a type of exchange that the broker does not know.
+    pub(crate) fn unknown_exchange_type(kind: &str) -> Error {
+        Precondition::UnknownExchangeType(kind.to_owned()).into()
+    }
+
+    /// 406: a topic binding key with too many words that are `#`.
+    pub(crate) fn too_many_hashes(routing_key: &str, hashes: usize, most: usize) -> Error {
+        Precondition::InvalidBinding(format!(
+            "Topic binding key '{routing_key}' uses {hashes} '#' wildcards, at most {most} are \
+             allowed"
+        ))
+        .into()
+    }
+
     /// 406: an exchange of the type `x-delayed-message` whose `x-delayed-type` is missing or no
     /// text.
     pub(crate) fn no_delayed_type() -> Error {
@@ -278,11 +297,6 @@ impl Error {
         Precondition::LateBudget(Resource::new(EntityKind::Budget, budget, vhost)).into()
     }
 
-    /// 503: an unknown exchange type.
-    pub(crate) fn unknown_exchange_type(kind: &str) -> Error {
-        Error::CommandInvalid(format!("unknown exchange type '{kind}'").into())
-    }
-
     /// 530: a consumer tag that is in use on the channel.
     pub(crate) fn consumer_tag_in_use(consumer_tag: &Name) -> Error {
         Error::NotAllowed(format!("attempt to reuse consumer tag '{consumer_tag}'").into())
@@ -308,9 +322,34 @@ impl Error {
         Error::NotImplemented("requeue=false".into())
     }
 
+    /// 540: the deletion of a quorum queue with a condition: `if-unused` or `if-empty`.
+    pub(crate) fn conditional_delete(condition: &str, queue: &Name, vhost: &Name) -> Error {
+        let resource = Resource::new(EntityKind::Queue, queue, vhost);
+        Error::not_implemented(format_args!(
+            "cannot delete {resource}. queue.delete operations with {condition} flag set are not \
+             supported by quorum queues"
+        ))
+    }
+
+    /// 540: a consumer of a quorum queue on a channel whose consumers share a limit.
+    pub(crate) fn global_qos(queue: &Name, vhost: &Name) -> Error {
+        let resource = Resource::new(EntityKind::Queue, queue, vhost);
+        Error::not_implemented(format_args!("{resource} does not support global qos"))
+    }
+
     /// 540: any other feature of AMQP or RabbitMQ that the broker does not have.
     pub(crate) fn not_implemented(what: impl Display) -> Error {
         Error::NotImplemented(what.to_string().into())
+    }
+
+    /// 541: a queue with the argument `x-queue-master-locator`. RabbitMQ cuts its text there.
+    pub(crate) fn queue_master_locator() -> Error {
+        Error::InternalError(
+            "Feature `queue_master_locator` is deprecated.\nBy default, this feature is not \
+             permitted anymore.\nThe feature will be removed from a future major RabbitMQ version, \
+             regardless of the configuration; actual version to be determined.\nTo con..."
+                .into(),
+        )
     }
 }
 

@@ -15,6 +15,7 @@ mod text;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub(crate) use self::equality::Number;
 pub(crate) use self::json::plain_json;
 pub use self::{nesting::TableTooDeep, table::FieldTable};
 use crate::model::name::Name;

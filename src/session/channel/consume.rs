@@ -95,6 +95,8 @@ impl Channel {
     /// - [`Error::PreconditionFailed`] for an invalid argument, for a second consumer of
     ///   `amq.rabbitmq.reply-to`, and for one without `auto_ack`.
     /// - [`Error::InvalidName`] for a name or tag over 255 bytes.
+    /// - [`Error::NotImplemented`] for a quorum queue, if the channel has a common limit
+    ///   ([`QosScope::Channel`]).
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
@@ -208,6 +210,9 @@ impl Channel {
         let (queue, queue_type) = core.gate().read_queue_of_type(name)?;
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
+        if queue_type == QueueType::Quorum && core.lock().ledger.has_limit() {
+            return Err(Error::global_qos(name, vhost.name()));
+        }
         if queue_type == QueueType::Quorum {
             // Its deliveries have to be settled in time.
             queue.set_timed();

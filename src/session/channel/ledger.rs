@@ -174,6 +174,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the consumers of the channel have a common limit.
+    pub(crate) fn has_limit(&self) -> bool {
+        self.limit != 0
+    }
+
     /// Sets the common limit; 0 removes it. Returns the queues to be told that the limit allows
     /// more.
     ///

@@ -20,12 +20,12 @@ impl Channel {
     /// nothing does.
     ///
     /// # Errors
-    /// - [`Error::CommandInvalid`](crate::Error::CommandInvalid) for an unknown type.
     /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and for a
     ///   new name that begins with `amq.`.
     /// - [`Error::Inequivalent`](crate::Error::Inequivalent) if the exchange exists with other
     ///   properties.
-    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an unknown type and for
+    ///   an invalid argument.
     /// - [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///

@@ -240,7 +240,7 @@ fn an_unknown_type_of_exchange() {
     ways.by("exchange_declare", |stage| {
         stage.channel.exchange_declare(&ring())
     });
-    ways.all_fail_with(503, "COMMAND_INVALID - unknown exchange type 'ring'");
+    ways.all_fail_with(406, "PRECONDITION_FAILED - unknown exchange type 'ring'");
 }
 
 #[test]
@@ -252,6 +252,14 @@ fn bad_arguments_of_a_queue() {
         ("x-overflow", "spill".into(), "expected"),
         ("x-max-priority", 1_000.into(), "expected"),
         ("x-queue-type", "ring".into(), "queue"),
+        ("x-queue-version", 1.into(), "expected 2"),
+        ("x-delivery-limit", 3.into(), "rabbit_classic_queue"),
+        ("x-consumer-timeout", "a".into(), "rabbit_classic_queue"),
+        (
+            "x-stream-filter-size-bytes",
+            16.into(),
+            "rabbit_classic_queue",
+        ),
         (
             "x-dead-letter-exchange",
             12.into(),
@@ -268,6 +276,67 @@ fn bad_arguments_of_a_queue() {
         assert!(told.contains(argument) && told.contains(text), "{told}");
         ways.all_fail_with(406, &told);
     }
+}
+
+#[test]
+fn an_argument_that_rabbitmq_has_removed() {
+    let mut ways = Ways::new();
+    let bad = || queue().argument("x-queue-master-locator", "client-local");
+    ways.by("queue_declare", |stage| stage.channel.queue_declare(&bad()));
+    by_each_use_of_queue!(ways, bad());
+    let told = ways.errors[0].1.to_string();
+    assert!(told.contains("`queue_master_locator` is deprecated"));
+    ways.all_fail_with(541, &told);
+}
+
+#[test]
+fn a_quorum_queue_that_cannot_be() {
+    let quorum = || Queue::quorum("q");
+    for (bad, property) in [
+        (quorum().auto_delete().exclusive_flag(), "auto-delete"),
+        (quorum().exclusive_flag(), "exclusive-owner"),
+        (
+            Queue::new("q").argument("x-queue-type", "quorum"),
+            "non-durable",
+        ),
+    ] {
+        let mut ways = Ways::new();
+        ways.by("queue_declare", |stage| stage.channel.queue_declare(&bad));
+        by_each_use_of_queue!(ways, bad.clone());
+        ways.all_fail_with(
+            406,
+            &format!(
+                "PRECONDITION_FAILED - invalid property '{property}' for queue 'q' in vhost '/'"
+            ),
+        );
+    }
+    let mut ways = Ways::new();
+    ways.by("queue_declare", |stage| {
+        stage.channel.queue_declare(&Queue::quorum(""))
+    });
+    by_each_use_of_queue!(ways, Queue::quorum(""));
+    ways.all_fail_with(
+        406,
+        "PRECONDITION_FAILED - Cannot declare a server-named queue for type rabbit_quorum_queue",
+    );
+}
+
+#[test]
+fn a_topic_key_with_three_hashes() {
+    let mut ways = Ways::after(with_queue);
+    let bound = || queue().bind("amq.topic", "#.a.#.#");
+    by_each_use_of_queue!(ways, bound());
+    by_channel!(ways,
+        "queue_bind": |channel| channel.queue_bind("q", "amq.topic", "#.a.#.#", no_arguments()),
+        "exchange_bind": |channel| {
+            channel.exchange_bind("amq.fanout", "amq.topic", "#.a.#.#", no_arguments())
+        },
+    );
+    ways.all_fail_with(
+        406,
+        "PRECONDITION_FAILED - Topic binding key '#.a.#.#' uses 3 '#' wildcards, at most 2 are \
+         allowed",
+    );
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn an_error_closes_nothing_and_changes_nothing() -> Result {
     let error = channel
         .exchange_declare(&Exchange::new("x", "nonsense"))
         .unwrap_err();
-    assert_eq!(error.reply_code(), Some(503)); // RabbitMQ closes the whole connection
+    assert_eq!(error.reply_code(), Some(406)); // RabbitMQ closes the channel
     assert_eq!(channel.queue_declare_passive("q")?.message_count, 0);
     Ok(())
 }

@@ -31,10 +31,10 @@ fn a_delayed_exchange_needs_a_valid_x_delayed_type() -> Result {
         asked(Some("x-delayed-message".into())),
         (Some(406), itself.to_owned())
     );
-    let unknown = "COMMAND_INVALID - unknown exchange type 'x-random'";
+    let unknown = "PRECONDITION_FAILED - unknown exchange type 'x-random'";
     assert_eq!(
         asked(Some("x-random".into())),
-        (Some(503), unknown.to_owned())
+        (Some(406), unknown.to_owned())
     );
     assert!(
         broker

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use leveret::{Broker, Error, Exchange, Message, Queue, Result, TryRecvError};
+use leveret::{
+    Broker, Error, Exchange, Message, Queue, Result, TryRecvError,
+    channel::{IfEmpty, IfUnused},
+};
 
 use crate::common::{connect, on_a_manual_clock, queue};
 
@@ -24,7 +27,7 @@ fn inequivalent_declarations_name_the_field() {
 #[test]
 fn a_failed_declaration_leaves_nothing_half_done() -> Result {
     let unknown = Exchange::new("unknown", "no-such-kind");
-    for (wrong, code) in [(Exchange::existing("missing"), 404), (unknown, 503)] {
+    for (wrong, code) in [(Exchange::existing("missing"), 404), (unknown, 406)] {
         let broker = Broker::new();
         let made = Exchange::direct("made");
         let half = queue().bind(&made, "k").bind(&wrong, "k");
@@ -70,12 +73,46 @@ fn durable_is_remembered_and_survives_nothing() -> Result {
 }
 
 #[test]
-fn a_quorum_queue_is_a_classic_one_and_a_stream_is_refused() -> Result {
-    let broker = Broker::new();
-    let of_type = |kind: &str| Queue::new(kind).durable().argument("x-queue-type", kind);
-    broker.declare(&of_type("quorum").delivery_limit(1))?;
-    let error = broker.declare(&of_type("stream")).unwrap_err();
+fn a_stream_is_refused() {
+    let stream = Queue::new("s").durable().argument("x-queue-type", "stream");
+    let error = Broker::new().declare(&stream).unwrap_err();
     assert_eq!(error.reply_code(), Some(540));
+}
+
+#[test]
+fn an_argument_of_another_type_is_refused_only_for_a_new_queue() -> Result {
+    let broker = Broker::new();
+    let quorum = Queue::quorum("q");
+    let foreign = quorum.clone().argument("x-max-priority", 5);
+    let error = broker.declare(&foreign).unwrap_err();
+    assert_eq!(error.reply_code(), Some(406));
+    broker.declare(&quorum)?;
+    broker.declare(&foreign)?;
+    Ok(())
+}
+
+#[test]
+fn a_quorum_queue_is_deleted_without_conditions_only() -> Result {
+    let broker = Broker::new();
+    let channel = connect(&broker)?.open_channel()?;
+    channel.queue_declare(&Queue::quorum("q"))?;
+    for (unused, empty, flag) in [
+        (IfUnused::Yes, IfEmpty::No, "if-unused"),
+        (IfUnused::No, IfEmpty::Yes, "if-empty"),
+        (IfUnused::Yes, IfEmpty::Yes, "if-unused"),
+    ] {
+        let error = channel.queue_delete("q", unused, empty).unwrap_err();
+        assert_eq!(error.reply_code(), Some(540));
+        assert!(error.to_string().contains(flag), "{error}");
+        assert_eq!(channel.queue_delete("missing", unused, empty)?, 0);
+    }
+    channel.queue_delete("q", IfUnused::No, IfEmpty::No)?;
+    assert!(
+        channel
+            .queue_declare_passive("q")
+            .unwrap_err()
+            .is_not_found()
+    );
     Ok(())
 }
 

@@ -241,7 +241,7 @@ mod tests {
             held += usize::from(
                 headers
                     .iter()
-                    .any(|(n, v)| n == name && (*value == FieldValue::Void || v.matches(value))),
+                    .any(|(n, v)| n == name && (*value == FieldValue::Void || value.matches(v))),
             );
         }
         if mode.starts_with("all") {
@@ -273,6 +273,7 @@ mod tests {
             2.into(),
             1.0.into(),
             FieldValue::Timestamp(1),
+            1_000.into(),
             "1".into(),
             FieldValue::Bytes(b"1".to_vec()),
             true.into(),

@@ -28,9 +28,12 @@ use super::{
     full,
     numbered::Number,
 };
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 
 const ROOT: u32 = 0;
+
+/// How many words of a pattern may be `#`, as in RabbitMQ 4.3.
+const MOST_HASHES: usize = 2;
 
 /// With this limit the words and their uses, at most six per node, can be counted in a `u32` too.
 const MAX_NODES: usize = 1 << 29;
@@ -280,4 +283,15 @@ fn read(pattern: &str, mut number: impl FnMut(&[u8]) -> Option<Word>) -> Option<
         }
     }
     Some(words)
+}
+
+/// Checks the pattern of a new binding.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`] if more than two of its words are `#`.
+pub(super) fn validate(pattern: &str) -> Result {
+    match words_of(pattern).filter(|word| word == b"#").count() {
+        0..=MOST_HASHES => Ok(()),
+        hashes => Err(Error::too_many_hashes(pattern, hashes, MOST_HASHES)),
+    }
 }

@@ -186,3 +186,15 @@ fn unbinding_what_is_not_bound_changes_nothing() {
         "the root and a leaf"
     );
 }
+
+#[test]
+fn at_most_two_words_of_a_pattern_are_hashes() {
+    for pattern in ["", "#", "#.#", "a.#.b.#", "#a.##.#.#", "*.*.*"] {
+        assert_eq!(validate(pattern), Ok(()), "{pattern}");
+    }
+    assert_eq!(
+        validate("#.*.#.#").unwrap_err().to_string(),
+        "PRECONDITION_FAILED - Topic binding key '#.*.#.#' uses 3 '#' wildcards, at most 2 are \
+         allowed"
+    );
+}

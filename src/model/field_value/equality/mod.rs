@@ -7,8 +7,9 @@ use std::hash::{Hash, Hasher};
 
 use super::{FieldTable, FieldValue};
 
-/// A power of two. A finite double below it is within `i128`.
-const I128_BOUND: f64 = (1_u128 << 126) as f64;
+/// How many units the timestamp of a header has in a second. RabbitMQ compares it in milliseconds,
+/// and compares the timestamp of a binding in seconds.
+const UNITS_OF_HEADER: i128 = 1_000;
 
 impl FieldValue {
     /// Whether a redeclaration may have the other value for an argument with this value. The rule
@@ -36,29 +37,31 @@ impl FieldValue {
         }
     }
 
-    /// Whether a header with one of the values satisfies a headers binding with the other. The rule
+    /// Whether a header of the value `header` satisfies a headers binding with this value. The rule
     /// is RabbitMQ's.
     ///
-    /// Numbers are compared by value: integers of any width, floats, doubles and timestamps, but
-    /// not decimals. A string matches the same bytes. An empty array matches an empty table. Inside
+    /// Integers of all widths are compared with one another, and so are floats and doubles. An
+    /// integer never matches a floating-point number, nor does zero match negative zero. A timestamp
+    /// is compared as an integer: one of the binding in seconds, and one of the header in
+    /// milliseconds. A string matches the same bytes. An empty array matches an empty table. Inside
     /// arrays and tables the types must be equal.
     ///
-    /// A void value of a *binding* asks only that the header exists. This rule holds in one
-    /// direction, so the caller applies it.
+    /// A void value of a *binding* asks only that the header exists. The caller applies this rule.
     ///
     /// # Examples
     /// ```
     /// use leveret::FieldValue;
     ///
-    /// assert!(FieldValue::Int(1).matches(&FieldValue::Double(1.0)));
-    /// assert!(FieldValue::Int(1).matches(&FieldValue::Timestamp(1)));
+    /// assert!(FieldValue::Int(1).matches(&FieldValue::Long(1)));
+    /// assert!(!FieldValue::Int(1).matches(&FieldValue::Double(1.0)));
+    /// assert!(FieldValue::Int(1_000).matches(&FieldValue::Timestamp(1)));
+    /// assert!(FieldValue::Timestamp(1_000).matches(&FieldValue::Timestamp(1)));
     /// assert!(!FieldValue::Int(1).matches(&FieldValue::from("1")));
     /// ```
-    pub fn matches(&self, other: &FieldValue) -> bool {
-        match (self.number(), other.number()) {
-            (Some(left), Some(right)) => left.same_value(right),
-            (None, None) => self.same_text_or_structure(other),
-            _ => false,
+    pub fn matches(&self, header: &FieldValue) -> bool {
+        match (self.number(), header.number_of_header()) {
+            (None, None) => self.same_text_or_structure(header),
+            (wanted, found) => wanted == found,
         }
     }
 
@@ -78,34 +81,63 @@ impl FieldValue {
     }
 
     /// The number that a value compares as. A decimal has none: it is a pair of numbers.
-    fn number(&self) -> Option<Number> {
-        let whole = self
-            .as_i64()
-            .map(i128::from)
-            .or_else(|| self.as_timestamp().map(i128::from));
+    pub(crate) fn number(&self) -> Option<Number> {
+        self.number_in(1)
+    }
+
+    /// The number that the value of a header compares as.
+    pub(crate) fn number_of_header(&self) -> Option<Number> {
+        self.number_in(UNITS_OF_HEADER)
+    }
+
+    fn number_in(&self, units: i128) -> Option<Number> {
+        let seconds = || {
+            self.as_timestamp()
+                .map(|seconds| i128::from(seconds) * units)
+        };
+        let whole = self.as_i64().map(i128::from).or_else(seconds);
         whole
             .map(Number::Whole)
             .or_else(|| self.as_f64().map(Number::Fraction))
     }
 }
 
-#[derive(Clone, Copy)]
-enum Number {
+/// The number that a value compares as. A whole number never equals a fraction, and zero does not
+/// equal negative zero.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
     Whole(i128),
     Fraction(f64),
 }
 
-impl Number {
-    /// Compares without rounding, so that 2^53 + 1 does not equal 2^53 because of a double.
-    fn same_value(self, other: Number) -> bool {
+impl PartialEq for Number {
+    fn eq(&self, other: &Number) -> bool {
         match (self, other) {
             (Number::Whole(left), Number::Whole(right)) => left == right,
-            (Number::Fraction(left), Number::Fraction(right)) => same_float(left, right),
-            (Number::Whole(whole), Number::Fraction(fraction))
-            | (Number::Fraction(fraction), Number::Whole(whole)) => {
-                fraction.fract() == 0.0 && fraction.abs() < I128_BOUND && fraction as i128 == whole
+            (Number::Fraction(left), Number::Fraction(right)) => {
+                exact_bits(*left) == exact_bits(*right)
             }
+            _ => false,
         }
+    }
+}
+
+impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match *self {
+            Number::Whole(whole) => whole.hash(state),
+            Number::Fraction(fraction) => exact_bits(fraction).hash(state),
+        }
+    }
+}
+
+/// The bits of a number. A not-a-number equals itself, whatever its bits.
+fn exact_bits(value: f64) -> u64 {
+    match value.is_nan() {
+        true => f64::NAN.to_bits(),
+        false => value.to_bits(),
     }
 }
 
