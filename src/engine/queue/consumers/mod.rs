@@ -7,10 +7,14 @@
 //!
 //! Plain data behind the queue's lock. Knows nothing of ready messages, channels or typed handles.
 
+mod overdue;
+mod single_active;
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Reverse, collections::VecDeque, fmt, time::Duration};
+pub(super) use self::single_active::SingleActive;
+
+use std::{collections::VecDeque, fmt, time::Duration};
 
 use super::{
     consumer_id::ConsumerId,
@@ -48,18 +52,6 @@ pub(crate) struct Consumers {
     timeout: Option<Duration>,
     /// A delivery may be due at this time, and none before.
     next_overdue: u64,
-}
-
-/// Whether a queue serves one consumer at a time, and when another one takes over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum SingleActive {
-    /// It serves all consumers.
-    #[default]
-    No,
-    /// Another consumer takes over when the active one is removed.
-    UntilGone,
-    /// A consumer of a higher priority also takes over once the active one holds nothing.
-    ByPriority,
 }
 
 impl Consumers {
@@ -204,117 +196,6 @@ impl Consumers {
             self.suspended.retain(|group| *group != subscriber.group);
         }
         Some(subscriber)
-    }
-
-    /// The consumer of the highest priority becomes active, and among equals the one that has
-    /// waited longest, or in a quorum queue first the one of the largest prefetch. None does if all
-    /// are paused.
-    fn activate_next(&mut self) {
-        self.active = match self.single_active {
-            SingleActive::ByPriority => self.first_in_line().map(|(id, _)| id),
-            _ => {
-                let mut turns = self.turns.iter();
-                turns.find_map(|(_, turn)| turn.front().copied())
-            }
-        };
-    }
-
-    /// The consumer that a quorum queue would make active, with its priority. Its user has not
-    /// paused it.
-    fn first_in_line(&self) -> Option<(ConsumerId, i64)> {
-        let slots = (0..).zip(&self.slots);
-        let all = slots.filter_map(|(slot, entry)| {
-            let (serial, consumer) = entry.as_ref()?;
-            let id = ConsumerId {
-                slot,
-                serial: *serial,
-            };
-            (!consumer.pause().is_absence()).then_some((id, consumer))
-        });
-        let first = all.max_by_key(|(id, consumer)| {
-            (consumer.priority, consumer.capacity(), Reverse(id.serial))
-        })?;
-        Some((first.0, first.1.priority))
-    }
-
-    /// The active consumer, if it may be served. A consumer of a higher priority takes over once it
-    /// holds nothing; until then none is served.
-    fn active_consumer(&mut self) -> Option<ConsumerId> {
-        let active = self.active?;
-        if self.single_active == SingleActive::ByPriority {
-            let (first, priority) = self.first_in_line()?;
-            let holder = self.get_mut(active)?;
-            if first != active && priority > holder.priority {
-                if !holder.is_settled() {
-                    return None;
-                }
-                self.active = Some(first);
-            }
-        }
-        self.active.filter(|id| !self.blocked.contains(id))
-    }
-
-    /// The number of consumers as a declaration tells it. A quorum queue does not count those that
-    /// wait to be active.
-    pub(super) fn counted(&self) -> usize {
-        match self.single_active {
-            SingleActive::ByPriority => {
-                let overdue = |consumer: &&ConsumerState| consumer.overdue.taken_back > 0;
-                usize::from(self.active.is_some()) + self.iter().filter(overdue).count()
-            }
-            _ => self.count,
-        }
-    }
-
-    /// When a delivery may be due next, and none before.
-    #[inline]
-    pub(super) fn next_overdue(&self) -> u64 {
-        self.next_overdue
-    }
-
-    /// Sets how long a delivery may stay unsettled where the consumer does not say.
-    pub(super) fn set_timeout(&mut self, timeout: Option<Duration>) {
-        self.timeout = timeout;
-    }
-
-    /// Takes back the deliveries that the consumers have not settled in time. Those consumers get
-    /// nothing until they have settled them.
-    pub(super) fn take_overdue(
-        &mut self,
-        now: u64,
-        effects: &mut Effects,
-    ) -> Vec<(ConsumerId, Vec<Envelope>)> {
-        let mut overdue = Vec::new();
-        self.next_overdue = NEVER;
-        for id in self.ids() {
-            let Some(consumer) = self.get_mut(id) else {
-                continue;
-            };
-            let taken = consumer.take_overdue(now, effects);
-            let next = consumer.overdue.next;
-            self.next_overdue = self.next_overdue.min(next);
-            if taken.is_empty() {
-                continue;
-            }
-            self.blocked.retain(|blocked| *blocked != id);
-            self.block(id);
-            if self.active == Some(id) {
-                self.activate_next();
-            }
-            overdue.push((id, taken));
-        }
-        overdue
-    }
-
-    /// Records that a consumer has settled deliveries that were taken back. Whether it has settled
-    /// all of them.
-    pub(super) fn settled_late(&mut self, id: ConsumerId, deliveries: u64) -> bool {
-        let Some(consumer) = self.get_mut(id) else {
-            return false;
-        };
-        let left = consumer.overdue.taken_back.saturating_sub(deliveries);
-        consumer.overdue.taken_back = left;
-        left == 0
     }
 
     /// Removes all consumers and returns them in no particular order.
