@@ -30,6 +30,7 @@ pub mod testing;
 pub use crate::{
     engine::{
         policy::{ApplyTo, Policy},
+        router::{BindingRules, Router, RouterBinding, RouterMessage},
         vhost::{Published, QueueDeclared},
     },
     handles::{

@@ -1,6 +1,7 @@
-//! The four exchange types and their names in AMQP.
+//! The four exchange types of AMQP and their names, and one kind for all others.
 //!
-//! Each type has a table in `engine::exchange`, which routes. This module knows only the names.
+//! Each of the four has a table in `engine::exchange`, which routes. The others have a router. This
+//! module knows only the names.
 
 use std::{fmt, str::FromStr};
 
@@ -35,16 +36,21 @@ pub enum ExchangeKind {
     Topic,
     /// A binding matches if its arguments fit the headers of the message. Keys have no effect.
     Headers,
+    /// A [`Router`](crate::Router) chooses among the bindings. The kind of all types besides the
+    /// other four, for example of `x-modulus-hash`.
+    Router,
 }
 
 impl ExchangeKind {
-    /// The name of this type in a declaration: `direct`, `fanout`, `topic` or `headers`.
+    /// The name of this type in a declaration: `direct`, `fanout`, `topic` or `headers`. The types
+    /// that have routers have names of their own, and this is `router` for all of them.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
+            Self::Router => "router",
         }
     }
 }
@@ -55,7 +61,7 @@ impl fmt::Display for ExchangeKind {
     }
 }
 
-/// Reads the name of a type. The case of letters matters.
+/// Reads the name of one of the four types of AMQP. The case of letters matters.
 ///
 /// # Errors
 /// [`Error::PreconditionFailed`] (406) with RabbitMQ's text for any other name.

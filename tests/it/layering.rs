@@ -100,7 +100,10 @@ const FOLDERS: &[Folder] = &[
     Folder {
         name: "engine",
         holds: "exchanges, queues, policies; above them the virtual host",
-        floors: &[never(&["exchange", "policy", "queue"]), may(&["vhost"])],
+        floors: &[
+            never(&["exchange", "policy", "queue", "router"]),
+            may(&["vhost"]),
+        ],
     },
     Folder {
         name: "session",

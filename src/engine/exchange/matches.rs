@@ -48,6 +48,7 @@ impl Matches {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

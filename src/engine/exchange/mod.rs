@@ -158,6 +158,7 @@ impl<D: RouteTarget> ExchangeState<D> {
             RoutingTable::Fanout(table) => table.route(matches),
             RoutingTable::Topic(table) => table.route(routing_key, matches),
             RoutingTable::Headers(table) => table.route(headers, matches),
+            RoutingTable::None => {}
         }
     }
 
@@ -180,8 +181,8 @@ impl<D: RouteTarget> ExchangeState<D> {
 /// Checks a binding before anything is changed.
 ///
 /// # Errors
-/// [`Error::PreconditionFailed`] if a headers exchange gets an unknown `x-match`, or a topic exchange
-/// a key with more than two words that are `#`.
+/// [`Error::PreconditionFailed`] if a headers exchange gets an unknown `x-match`, or a topic
+/// exchange a key with more than two words that are `#`.
 pub(crate) fn validate_binding(
     kind: ExchangeKind,
     routing_key: &str,
@@ -190,7 +191,7 @@ pub(crate) fn validate_binding(
     match kind {
         ExchangeKind::Headers => headers::validate(arguments),
         ExchangeKind::Topic => topic::validate(routing_key),
-        ExchangeKind::Direct | ExchangeKind::Fanout => Ok(()),
+        ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Router => Ok(()),
     }
 }
 
@@ -206,6 +207,8 @@ enum RoutingTable {
     Fanout(Fanout),
     Topic(Topic),
     Headers(Headers),
+    /// A router chooses among the bindings, which the virtual host asks.
+    None,
 }
 
 impl RoutingTable {
@@ -215,6 +218,7 @@ impl RoutingTable {
             ExchangeKind::Fanout => Self::Fanout(Fanout::new()),
             ExchangeKind::Topic => Self::Topic(Topic::new()),
             ExchangeKind::Headers => Self::Headers(Headers::new()),
+            ExchangeKind::Router => Self::None,
         }
     }
 
@@ -224,6 +228,7 @@ impl RoutingTable {
             Self::Fanout(table) => table.insert(destination),
             Self::Topic(table) => table.insert(destination, binding.routing_key())?,
             Self::Headers(table) => table.insert(destination, binding)?,
+            Self::None => {}
         }
         Ok(())
     }
@@ -234,12 +239,14 @@ impl RoutingTable {
             Self::Fanout(table) => table.remove(destination),
             Self::Topic(table) => table.remove(destination, binding.routing_key()),
             Self::Headers(table) => table.remove(destination, binding),
+            Self::None => {}
         }
     }
 
     fn remove_all(&mut self, destination: Number, bound: &Bound) {
         match self {
             Self::Fanout(table) => table.remove_all(destination),
+            Self::None => {}
             Self::Direct(_) | Self::Topic(_) | Self::Headers(_) => bound
                 .iter()
                 .for_each(|binding| self.remove(destination, binding)),

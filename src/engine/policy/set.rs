@@ -41,8 +41,8 @@ impl Policies {
         Ok(())
     }
 
-    /// Sets an operator policy, which lowers the limits of policies and arguments. Operator policies
-    /// have separate names.
+    /// Sets an operator policy, which lowers the limits of policies and arguments. Operator
+    /// policies have separate names.
     ///
     /// # Errors
     /// As [`set`](Self::set).

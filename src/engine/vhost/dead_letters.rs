@@ -54,9 +54,10 @@ impl VirtualHost {
         let with_death = x_death::with_death_recorded(properties, &death);
         let keys = x_death::routing_keys(&death, properties, bcc);
         let (targets, cut, routed) = {
-            let topology = self.topology.read();
             let headers = with_death.headers.as_ref();
-            let mut targets = route::route_keys(&topology, &exchange, &keys, headers);
+            let mut targets = self.with_routers(&keys, headers, |topology, routers| {
+                route::route_keys(topology, &exchange, &keys, headers, routers)
+            });
             let all = targets.len();
             targets
                 .queues

@@ -13,7 +13,7 @@ use super::{
     topology::{ConnectionId, DeclaredExchange, DeclaredQueue},
 };
 use crate::{
-    engine::{exchange::validate_binding, policy::Policies, queue::QueueCore},
+    engine::{policy::Policies, queue::QueueCore},
     model::{
         arguments::{
             ExchangeArguments, QueueArguments, check_exchange_equivalence, check_queue_equivalence,
@@ -21,7 +21,6 @@ use crate::{
         },
         descriptions::{self, names},
         error::{EntityKind, Error, Result},
-        exchange_kind::ExchangeKind,
         field_value::FieldTable,
         name::Name,
     },
@@ -183,10 +182,10 @@ impl Batch<'_> {
     /// Plans the exchange of this description, and returns its name.
     fn exchange(&mut self, description: &descriptions::Exchange) -> Result<Name> {
         let vhost = self.vhost.name();
-        let kind = match description.kind() {
+        let exchange_type = match description.kind() {
             _ if description.is_passive() => None,
             names::DELAYED_MESSAGE => None,
-            kind => Some(kind.parse::<ExchangeKind>()?),
+            name => Some(self.vhost.exchange_types.find(name)?),
         };
         let name = Name::of_entity(description.name())?;
         description.argument_table().check_depth()?;
@@ -194,14 +193,15 @@ impl Batch<'_> {
             return Err(Error::default_exchange());
         }
         if description.is_passive() {
-            return match self.exchange_kind(&name) {
+            return match self.declared_exchange(&name) {
                 Some(_) => Ok(name),
                 None => Err(Error::not_found(EntityKind::Exchange, &name, vhost)),
             };
         }
         if let Some(there) = self.declared_exchange(&name) {
             // A delayed exchange routes by the type that it has beside.
-            if description.is_open() && kind == Some(there.kind()) {
+            let same = exchange_type.is_some_and(|exchange_type| there.is_of(&exchange_type));
+            if description.is_open() && same {
                 return Ok(name);
             }
             check_exchange_equivalence(&there.description, description, &name, vhost)?;
@@ -211,12 +211,13 @@ impl Batch<'_> {
             return Err(Error::reserved_prefix(EntityKind::Exchange, &name));
         }
         let arguments = ExchangeArguments::parse(description.argument_table(), &name, vhost)?;
-        let (kind, delay_queue) = match kind {
-            Some(kind) => (kind, None),
+        let (exchange_type, delay_queue) = match exchange_type {
+            Some(exchange_type) => (exchange_type, None),
             None => {
-                let kind = delayed_type(description.argument_table())?.parse()?;
+                let name_of_type = delayed_type(description.argument_table())?;
+                let exchange_type = self.vhost.exchange_types.find(name_of_type)?;
                 let queue = self.vhost.new_delay_queue(self.topology, &name)?;
-                (kind, Some(queue))
+                (exchange_type, Some(queue))
             }
         };
         let alternate = self
@@ -224,7 +225,7 @@ impl Batch<'_> {
             .effective_exchange(&arguments, &name)
             .alternate_exchange;
         let declared = DeclaredExchange::new(
-            kind,
+            exchange_type,
             description.of_new_exchange(),
             arguments,
             alternate,
@@ -333,17 +334,20 @@ impl Batch<'_> {
         }
         let arguments = binding.argument_table();
         let not_found = |kind, name| Error::not_found(kind, name, self.vhost.name());
-        let Some(source_kind) = self.exchange_kind(&source) else {
+        let Some(source_exchange) = self.declared_exchange(&source) else {
             return Err(not_found(EntityKind::Exchange, &source));
         };
-        let target = match kind {
+        let (target, queue_type) = match kind {
             EntityKind::Queue => match self.declared_queue(destination) {
-                Some(declared) => Target::Queue(Arc::clone(&declared.queue)),
+                Some(declared) => (
+                    Target::Queue(Arc::clone(&declared.queue)),
+                    Some(declared.arguments.queue_type),
+                ),
                 None => return Err(not_found(EntityKind::Queue, destination)),
             },
-            _ => Target::Exchange(destination.clone()),
+            _ => (Target::Exchange(destination.clone()), None),
         };
-        validate_binding(source_kind, &routing_key, arguments)?;
+        source_exchange.check_binding(&routing_key, arguments, queue_type)?;
         self.bindings.push(NewBinding {
             source,
             target,
@@ -351,10 +355,6 @@ impl Batch<'_> {
             arguments: arguments.clone(),
         });
         Ok(())
-    }
-
-    fn exchange_kind(&self, name: &Name) -> Option<ExchangeKind> {
-        self.declared_exchange(name).map(DeclaredExchange::kind)
     }
 
     fn declared_exchange(&self, name: &Name) -> Option<&DeclaredExchange> {

@@ -7,10 +7,7 @@ use super::{
     topology::{ConnectionId, DeclaredQueue, Target, Topology},
 };
 use crate::{
-    engine::{
-        exchange::validate_binding,
-        queue::{DeleteRefused, Deleted, QueueCore, QueueState},
-    },
+    engine::queue::{DeleteRefused, Deleted, QueueCore, QueueState},
     model::{
         arguments::QueueType,
         error::{CancelReason, EntityKind, Error, Result},
@@ -72,7 +69,7 @@ impl VirtualHost {
         let mut topology = self.topology.write();
         self.check_up()?;
         match topology.exchanges.get(&name) {
-            Some(exchange) if if_unused && !exchange.state.is_unused() => {
+            Some(exchange) if if_unused && !exchange.state().is_unused() => {
                 Err(Error::in_use(EntityKind::Exchange, &name, self.name()))
             }
             _ => {
@@ -267,7 +264,8 @@ impl VirtualHost {
         let Some(exchange) = topology.exchanges.get(&source) else {
             return Err(Error::not_found(EntityKind::Exchange, &source, self.name()));
         };
-        let kind = exchange.kind();
+        let check =
+            |destination| exchange.check_binding(&routing_key, request.arguments, destination);
         let target = match request.to_queue {
             true => match topology.queues.get(&destination) {
                 None => {
@@ -278,7 +276,7 @@ impl VirtualHost {
                     ));
                 }
                 Some(declared) => {
-                    validate_binding(kind, &routing_key, request.arguments)?;
+                    check(Some(declared.arguments.queue_type))?;
                     self.check_access(declared, connection)?;
                     Target::Queue(Arc::clone(&declared.queue))
                 }
@@ -291,7 +289,7 @@ impl VirtualHost {
                 ));
             }
             false => {
-                validate_binding(kind, &routing_key, request.arguments)?;
+                check(None)?;
                 Target::Exchange(destination)
             }
         };

@@ -117,9 +117,10 @@ impl VirtualHost {
                 .chain(cc_bcc::cc(properties))
                 .chain(bcc.unwrap_or_default().iter().map(String::as_str))
                 .collect();
-            let topology = self.topology.read();
-            let headers = properties.headers.as_ref();
-            route_keys(&topology, delay_queue.name(), &keys, headers)
+            let (name, headers) = (delay_queue.name(), properties.headers.as_ref());
+            self.with_routers(&keys, headers, |topology, routers| {
+                route_keys(topology, name, &keys, headers, routers)
+            })
         };
         let mut copies = Vec::with_capacity(found.len());
         for _ in 1..found.len() {

@@ -31,6 +31,7 @@ mod refusal;
 mod replies;
 mod reverse_bindings;
 mod route;
+mod routers;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
@@ -60,6 +61,7 @@ use crate::{
     engine::{
         policy::Policies,
         queue::{Group, QueueCore},
+        router::{ExchangeType, ExchangeTypes},
     },
     message::envelope::NEVER,
     model::{
@@ -104,6 +106,7 @@ pub(crate) struct VirtualHost {
     down: OnceLock<CancelReason>,
     /// Whether payloads are encoded even if they travel in memory.
     always_encode: bool,
+    exchange_types: Arc<ExchangeTypes>,
 }
 
 impl VirtualHost {
@@ -114,6 +117,7 @@ impl VirtualHost {
         timers: Arc<Timers>,
         drain: Arc<Drain>,
         always_encode: bool,
+        exchange_types: Arc<ExchangeTypes>,
     ) -> Result<Arc<VirtualHost>> {
         let mut topology = Topology::default();
         let predeclared = [
@@ -127,7 +131,7 @@ impl VirtualHost {
             topology.add_exchange(
                 Name::new(exchange)?,
                 DeclaredExchange::new(
-                    kind,
+                    ExchangeType::Table(kind),
                     Exchange::new(exchange, kind.as_str()).durable(),
                     ExchangeArguments::default(),
                     None,
@@ -154,6 +158,7 @@ impl VirtualHost {
             drain,
             down: OnceLock::new(),
             always_encode,
+            exchange_types,
         }))
     }
 

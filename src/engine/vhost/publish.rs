@@ -84,7 +84,7 @@ pub(crate) struct Route {
     epoch: (Arc<AtomicU64>, u64),
     to_default: bool,
     /// Whether the route is valid for one message only, because it depends on the message's
-    /// headers, or because the broker drains.
+    /// headers or on a router, or because the broker drains.
     pub(crate) by_headers: bool,
     /// The receiver of a direct reply, if the message goes to it instead of queues.
     requester: Option<Arc<dyn Requester>>,
@@ -164,51 +164,55 @@ impl VirtualHost {
         headers: Option<&FieldTable>,
     ) -> Result<Route> {
         let origin = self.exchange_names().of(exchange);
-        let topology = self.topology.read();
-        self.check_up()?;
-        // During a drain no producer remembers a route, so that each publish is asked who it is.
-        let mut by_headers = self.drain.has_begun() || cc_bcc::is_selected_by_sender(headers);
-        let epoch = match topology.exchanges.get(exchange) {
-            _ if exchange.is_empty() => &self.default_epoch,
-            None => {
-                return Err(Error::not_found(
-                    EntityKind::Exchange,
-                    exchange,
-                    self.name(),
-                ));
+        let selected = cc_bcc::is_selected_by_sender(headers);
+        let keys = cc_bcc::routing_keys(routing_key, headers);
+        let known_keys = keys.as_deref().unwrap_or_default();
+        self.with_routers(known_keys, headers, |topology, routers| {
+            self.check_up()?;
+            // During a drain no producer remembers a route, so that each publish is asked who it
+            // is.
+            let mut by_headers = self.drain.has_begun() || selected;
+            let epoch = match topology.exchanges.get(exchange) {
+                _ if exchange.is_empty() => &self.default_epoch,
+                None => {
+                    let vhost = self.name();
+                    return Err(Error::not_found(EntityKind::Exchange, exchange, vhost));
+                }
+                Some(declared) if declared.description.is_internal() => {
+                    return Err(Error::internal_exchange(exchange, self.name()));
+                }
+                Some(declared) => {
+                    by_headers |= topology.differs_by_message(declared);
+                    &declared.epoch
+                }
+            };
+            // Read under the lock under which it is raised, so it matches the topology that the
+            // route is found in.
+            let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
+            if let Err(invalid) = &keys {
+                return Err(invalid.clone());
             }
-            Some(declared) if declared.description.is_internal() => {
-                return Err(Error::internal_exchange(exchange, self.name()));
-            }
-            Some(declared) => {
-                by_headers |= topology.leads_to_headers(declared);
-                &declared.epoch
-            }
-        };
-        // Read under the lock under which it is raised, so it matches the topology that the route
-        // is found in.
-        let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
-        let keys = cc_bcc::routing_keys(routing_key, headers)?;
-        let Found {
-            queues,
-            delay_queues,
-            delay,
-        } = route_keys(&topology, exchange, &keys, headers);
-        let requester = match exchange.is_empty() {
-            true => self.requester(routing_key),
-            false => None,
-        };
-        // A requester that waits for this reply may not wait for the next one.
-        by_headers |= requester.is_some();
-        Ok(Route {
-            address: Address::new(&origin, routing_key),
-            queues,
-            delay_queues,
-            delay,
-            epoch,
-            to_default: exchange.is_empty(),
-            by_headers,
-            requester,
+            let Found {
+                queues,
+                delay_queues,
+                delay,
+            } = route_keys(topology, exchange, known_keys, headers, routers);
+            let requester = match exchange.is_empty() {
+                true => self.requester(routing_key),
+                false => None,
+            };
+            // A requester that waits for this reply may not wait for the next one.
+            by_headers |= requester.is_some();
+            Ok(Route {
+                address: Address::new(&origin, routing_key),
+                queues,
+                delay_queues,
+                delay,
+                epoch,
+                to_default: exchange.is_empty(),
+                by_headers,
+                requester,
+            })
         })
     }
 

@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     VirtualHost,
+    routers::Routers,
     topology::{Target, Topology},
 };
 use crate::{
@@ -77,17 +78,16 @@ impl VirtualHost {
                 &without_delay
             }
         };
-        let default = Name::empty();
-        let topology = self.topology.read();
-        self.check_up()?;
-        let exchange = match topology.exchanges.get_key_value(&name) {
-            _ if name.is_empty() => &default,
-            Some((name, _)) => name,
-            None => return Err(Error::not_found(EntityKind::Exchange, &name, self.name())),
-        };
-        let found = route_keys(&topology, exchange, &[routing_key], Some(headers));
-        let names = found.queues.iter().map(|queue| queue.name().clone());
-        Ok(names.collect())
+        let (keys, headers) = ([routing_key], Some(headers));
+        self.with_routers(&keys, headers, |topology, routers| {
+            self.check_up()?;
+            if !name.is_empty() && !topology.exchanges.contains_key(&name) {
+                return Err(Error::not_found(EntityKind::Exchange, &name, self.name()));
+            }
+            let found = route_keys(topology, &name, &keys, headers, routers);
+            let names = found.queues.iter().map(|queue| queue.name().clone());
+            Ok(names.collect())
+        })
     }
 }
 
@@ -101,11 +101,15 @@ impl VirtualHost {
 ///
 /// A sender may select several keys (CC and BCC). A queue that several of them lead to gets the
 /// message once.
-pub(crate) fn route_keys(
+///
+/// At an exchange with a router the way goes on as `routers` know it. If they do not know it yet,
+/// it ends there with a question.
+pub(super) fn route_keys(
     topology: &Topology,
     exchange: &Name,
     routing_keys: &[&str],
     headers: Option<&FieldTable>,
+    routers: &mut Routers,
 ) -> Found {
     if exchange.is_empty() {
         let named = routing_keys.iter().filter_map(|key| topology.queue(key));
@@ -114,6 +118,7 @@ pub(crate) fn route_keys(
             ..Found::default()
         };
     }
+    let (answers, mut questions) = routers.asked();
     let mut found = Found::default();
     let mut matches = Matches::new();
     // Most exchanges lead to queues only, and then neither of the two allocates.
@@ -132,10 +137,21 @@ pub(crate) fn route_keys(
                 continue;
             }
         }
+        let state = declared.state();
+        let chosen: &[Target] = match &declared.routed_by {
+            None => &[],
+            Some(routed_by) => match answers.iter().find(|(exchange, _)| exchange == name) {
+                Some((_, chosen)) => chosen,
+                None => {
+                    questions.add(name, routed_by, state);
+                    continue;
+                }
+            },
+        };
         ways += 1;
         matches.clear();
         for routing_key in routing_keys {
-            declared.state.route(routing_key, headers, &mut matches);
+            state.route(routing_key, headers, &mut matches);
         }
         let mut go_on = |name| {
             if seen.is_empty() {
@@ -145,13 +161,16 @@ pub(crate) fn route_keys(
                 next.push(name);
             }
         };
-        for target in declared.state.found(&matches) {
+        let chosen = chosen.iter().filter(|target| state.has_destination(target));
+        let mut is_routed = false;
+        for target in state.found(&matches).chain(chosen) {
+            is_routed = true;
             match target {
                 Target::Queue(queue) => found.queues.push(Arc::clone(queue)),
                 Target::Exchange(name) => go_on(name),
             }
         }
-        if matches.is_empty() {
+        if !is_routed {
             declared.alternate.iter().for_each(go_on);
         }
     }

@@ -10,16 +10,17 @@ use std::{
 
 use hashbrown::{HashMap, hash_map::Entry};
 
-use super::{effects::PendingEffects, reverse_bindings::ReverseBindings};
+use super::{effects::PendingEffects, reverse_bindings::ReverseBindings, routers::RoutedBy};
 use crate::{
     engine::{
-        exchange::{self},
+        exchange::{ExchangeState, validate_binding},
         queue::{BudgetCore, Counts, Deleted, QueueCore},
+        router::ExchangeType,
     },
     model::{
-        arguments::{ExchangeArguments, QueueArguments},
+        arguments::{ExchangeArguments, QueueArguments, QueueType},
         descriptions,
-        error::CancelReason,
+        error::{CancelReason, Result},
         exchange_kind::ExchangeKind,
         field_value::FieldTable,
         name::Name,
@@ -44,7 +45,9 @@ pub(crate) struct DeclaredExchange {
     pub(crate) arguments: ExchangeArguments,
     /// The exchange for messages that no binding matches, set by an argument or a policy.
     pub(crate) alternate: Option<Name>,
-    pub(crate) state: exchange::ExchangeState<Target>,
+    state: ExchangeState<Target>,
+    /// The router, if the exchange has one instead of a table.
+    pub(super) routed_by: Option<RoutedBy>,
     /// The delay queue, if this is a delayed exchange.
     pub(crate) delay_queue: Option<Arc<QueueCore>>,
     /// Raised when a message published here might be routed otherwise than before. Written under
@@ -59,7 +62,7 @@ pub(crate) struct DeclaredExchange {
 
 impl DeclaredExchange {
     pub(crate) fn new(
-        kind: ExchangeKind,
+        exchange_type: ExchangeType,
         description: descriptions::Exchange,
         arguments: ExchangeArguments,
         alternate: Option<Name>,
@@ -69,7 +72,11 @@ impl DeclaredExchange {
             description,
             arguments,
             alternate,
-            state: exchange::ExchangeState::new(kind),
+            state: ExchangeState::new(exchange_type.kind()),
+            routed_by: match exchange_type {
+                ExchangeType::Table(_) => None,
+                ExchangeType::Router(router) => Some(RoutedBy::new(router)),
+            },
             delay_queue,
             epoch: Arc::new(AtomicU64::new(0)),
             // A producer may remember a route that ended at this name before the exchange existed.
@@ -88,6 +95,45 @@ impl DeclaredExchange {
 
     pub(crate) fn kind(&self) -> ExchangeKind {
         self.state.kind()
+    }
+
+    /// Whether the exchange routes as the exchanges of this type.
+    pub(super) fn is_of(&self, exchange_type: &ExchangeType) -> bool {
+        match (exchange_type, &self.routed_by) {
+            (ExchangeType::Table(kind), None) => self.kind() == *kind,
+            (ExchangeType::Router(router), Some(own)) => Arc::ptr_eq(router, &own.router),
+            _ => false,
+        }
+    }
+
+    /// The bindings of which this exchange is the source.
+    pub(crate) fn state(&self) -> &ExchangeState<Target> {
+        &self.state
+    }
+
+    /// The bindings, to change them.
+    fn state_mut(&mut self) -> &mut ExchangeState<Target> {
+        if let Some(routed_by) = &mut self.routed_by {
+            routed_by.forget_choice();
+        }
+        &mut self.state
+    }
+
+    /// Checks a new binding to a queue of this type. `None` is an exchange.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if exchanges of this type do
+    /// not take the binding.
+    pub(super) fn check_binding(
+        &self,
+        routing_key: &str,
+        arguments: &FieldTable,
+        destination: Option<QueueType>,
+    ) -> Result {
+        match &self.routed_by {
+            Some(routed_by) => routed_by.router.check_binding(routing_key, destination),
+            None => validate_binding(self.kind(), routing_key, arguments),
+        }
     }
 }
 
@@ -183,12 +229,12 @@ impl Topology {
         target: &Target,
         routing_key: &Name,
         arguments: &FieldTable,
-    ) -> crate::model::error::Result<bool> {
+    ) -> Result<bool> {
         let Some(exchange) = self.exchanges.get_mut(source) else {
             return Ok(false);
         };
         let new = exchange
-            .state
+            .state_mut()
             .bind(target.clone(), routing_key, arguments)?;
         if new {
             if let Target::Exchange(name) = target {
@@ -228,7 +274,7 @@ impl Topology {
         let Some(exchange) = self.exchanges.get_mut(source) else {
             return false;
         };
-        if !exchange.state.unbind(target, routing_key, arguments) {
+        if !exchange.state_mut().unbind(target, routing_key, arguments) {
             return false;
         }
         if !exchange.state.has_destination(target) {
@@ -342,7 +388,7 @@ impl Topology {
         let sources: Vec<Name> = self.sources.take(target);
         for source in &sources {
             if let Some(exchange) = self.exchanges.get_mut(source) {
-                exchange.state.unbind_all(target);
+                exchange.state_mut().unbind_all(target);
                 if let Target::Exchange(name) = target {
                     exchange.onward.remove(name);
                 }
@@ -373,14 +419,19 @@ impl Topology {
         }
     }
 
-    /// Whether messages published to this exchange may reach an exchange that reads headers: a
-    /// headers exchange or a delayed one.
-    pub(crate) fn leads_to_headers(&self, exchange: &DeclaredExchange) -> bool {
+    /// Whether messages with the same routing key that are published to this exchange may go
+    /// different ways. They may if they reach an exchange that reads headers or has a router, or a
+    /// delayed exchange.
+    pub(crate) fn differs_by_message(&self, exchange: &DeclaredExchange) -> bool {
         let mut seen = HashSet::new();
         let mut ahead = Vec::new();
         let mut next = Some(exchange);
         while let Some(exchange) = next {
-            if exchange.kind() == ExchangeKind::Headers || exchange.delay_queue.is_some() {
+            let by_key = match exchange.kind() {
+                ExchangeKind::Headers | ExchangeKind::Router => false,
+                _ => exchange.delay_queue.is_none(),
+            };
+            if !by_key {
                 return true;
             }
             let onward = exchange.onward.iter().chain(&exchange.alternate);

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::Broker;
 use crate::{
+    engine::router::{ExchangeTypes, Router},
     runtime::clock::{Clock, Time},
     session::broker_core::BrokerCore,
 };
@@ -31,6 +32,7 @@ pub struct BrokerBuilder {
     time: Time,
     users: BTreeMap<String, String>,
     always_encode: bool,
+    exchange_types: ExchangeTypes,
 }
 
 impl Default for BrokerBuilder {
@@ -40,6 +42,7 @@ impl Default for BrokerBuilder {
             time: Time::default(),
             users,
             always_encode: false,
+            exchange_types: ExchangeTypes::default(),
         }
     }
 }
@@ -68,9 +71,24 @@ impl BrokerBuilder {
         self
     }
 
+    /// Adds an exchange type, which routes by a [`Router`]. It replaces a type of the same name.
+    ///
+    /// The types `direct`, `fanout`, `topic`, `headers` and `x-delayed-message` cannot be replaced.
+    ///
+    /// [`Router`] has an example.
+    pub fn exchange_type(mut self, name: impl Into<String>, router: impl Router) -> BrokerBuilder {
+        self.exchange_types.register(name.into(), router);
+        self
+    }
+
     /// Creates the broker.
     pub fn build(self) -> Broker {
-        Broker::start(BrokerCore::start(self.time, self.users, self.always_encode))
+        Broker::start(BrokerCore::start(
+            self.time,
+            self.users,
+            self.always_encode,
+            self.exchange_types,
+        ))
     }
 
     /// As [`build`](Self::build), with a tap that sees every publish.
@@ -80,6 +98,7 @@ impl BrokerBuilder {
             self.time,
             self.users,
             self.always_encode,
+            self.exchange_types,
             tap,
         ))
     }

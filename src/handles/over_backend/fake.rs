@@ -112,7 +112,8 @@ impl Fake {
     pub(super) fn handles_at(self: &Arc<Self>, time: Time) -> Connection {
         let timers = Arc::new(Timers::new(time.clone()));
         let name = Name::new("/").unwrap();
-        let vhost = VirtualHost::new(name, time, timers, Arc::default(), true).unwrap();
+        let vhost =
+            VirtualHost::new(name, time, timers, Arc::default(), true, Arc::default()).unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;
         let user = Name::new("guest").unwrap();
         Connection::open(&vhost, 1, user, false, Some(backend), None)

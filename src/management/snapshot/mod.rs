@@ -89,6 +89,10 @@ pub struct ExchangeSnapshot {
     /// The exchange type. For a [delayed exchange](crate::Exchange::delayed) it is the
     /// `x-delayed-type`.
     pub kind: ExchangeKind,
+    /// The declared type: the name of one of AMQP's types, of one with a [router](crate::Router),
+    /// or `x-delayed-message`.
+    #[serde(default)]
+    pub exchange_type: String,
     /// The messages that a delayed exchange holds until their delay ends. `None` for other
     /// exchanges.
     pub delayed: Option<MessageTotals>,
@@ -234,6 +238,7 @@ fn exchange((name, declared): (&Name, &DeclaredExchange)) -> ExchangeSnapshot {
     ExchangeSnapshot {
         name: name.clone(),
         kind: declared.kind(),
+        exchange_type: declared.description.kind().to_owned(),
         delayed: declared.delay_queue.as_ref().map(|queue| queue.delayed()),
         durable: declared.description.is_durable(),
         auto_delete: declared.description.is_auto_delete(),
@@ -243,7 +248,7 @@ fn exchange((name, declared): (&Name, &DeclaredExchange)) -> ExchangeSnapshot {
 }
 
 fn bindings((name, declared): (&Name, &DeclaredExchange)) -> impl Iterator<Item = BindingSnapshot> {
-    declared.state.bindings().map(|binding| BindingSnapshot {
+    declared.state().bindings().map(|binding| BindingSnapshot {
         source: name.clone(),
         destination: match binding.destination {
             Target::Queue(queue) => queue.name().clone(),

@@ -27,9 +27,10 @@ pub enum DeadLetterStrategy {
     /// `at-most-once`.
     #[default]
     AtMostOnce,
-    /// A dead letter stays in the queue, where nobody can get it, until another queue has taken
-    /// it. That requires a queue with [`Overflow::RejectPublish`](crate::Overflow::RejectPublish).
-    /// On any other queue this value means the same as [`AtMostOnce`](Self::AtMostOnce).
+    /// A dead letter stays in the queue, where no consumer can get it, until another queue has
+    /// taken it. That requires a queue with
+    /// [`Overflow::RejectPublish`](crate::Overflow::RejectPublish). On any other queue this value
+    /// means the same as [`AtMostOnce`](Self::AtMostOnce).
     ///
     /// # RabbitMQ
     /// `at-least-once`.

@@ -2,7 +2,7 @@
 
 use super::{
     Binding, entity_name, is_unset,
-    names::{ALTERNATE_EXCHANGE, DELAYED_MESSAGE, DELAYED_TYPE},
+    names::{ALTERNATE_EXCHANGE, DELAYED_MESSAGE, DELAYED_TYPE, LOCAL_RANDOM, MODULUS_HASH},
     read_entity_name,
 };
 use crate::model::{
@@ -64,10 +64,12 @@ pub struct Exchange {
 
 impl Exchange {
     /// Describes an exchange of a type that is given by its name in AMQP. The types are `direct`,
-    /// `fanout`, `topic`, `headers`, and `x-delayed-message` with the argument `x-delayed-type`.
-    /// The declaration of another type fails with
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) (406). Line ends in the name are
-    /// removed.
+    /// `fanout`, `topic`, `headers`, `x-local-random`, `x-modulus-hash`, and `x-delayed-message`
+    /// with the argument `x-delayed-type`.
+    /// [`BrokerBuilder::exchange_type`](crate::BrokerBuilder::exchange_type) adds others. The
+    /// declaration of an unknown type fails with
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) (406). Line ends in the name
+    /// are removed.
     ///
     /// # RabbitMQ
     /// `exchange` and `type` of `exchange.declare`. Other types of RabbitMQ's plugins do not exist
@@ -117,6 +119,53 @@ impl Exchange {
     /// `exchange.declare` with the type `headers`.
     pub fn headers(name: impl Into<String>) -> Self {
         Self::new(name, "headers")
+    }
+
+    /// Describes an exchange that sends each message to one of its queues, chosen by chance. It
+    /// takes bindings with an empty key to classic queues only.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with the type `x-local-random`, since RabbitMQ 4.0. RabbitMQ chooses
+    /// among the queues of the publisher's node.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Exchange, Queue};
+    /// let broker = Broker::new();
+    /// let exchange = Exchange::local_random("work");
+    /// for queue in ["a", "b"] {
+    ///     broker.declare(&Queue::new(queue).bind(&exchange, ""))?;
+    /// }
+    /// let published = broker.producer::<u32>(&exchange)?.publish(7)?;
+    /// assert_eq!(published.routed, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn local_random(name: impl Into<String>) -> Self {
+        Self::new(name, LOCAL_RANDOM)
+    }
+
+    /// Describes an exchange that spreads messages over its bindings by a hash of the routing key.
+    /// Messages with the same key go to the same destination, as long as the bindings stay. Binding
+    /// keys have no effect.
+    ///
+    /// # RabbitMQ
+    /// `exchange.declare` with the type `x-modulus-hash`, since RabbitMQ 4.3. The hash is
+    /// RabbitMQ's, so that a key goes to the same queue there.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Exchange, FieldTable, Queue};
+    /// let broker = Broker::new();
+    /// let exchange = Exchange::modulus_hash("orders");
+    /// for queue in ["a", "b", "c"] {
+    ///     broker.declare(&Queue::new(queue).bind(&exchange, ""))?;
+    /// }
+    /// let route = |key| broker.route(&exchange, key, &FieldTable::new());
+    /// assert_eq!(route("customer 7")?, route("customer 7")?);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn modulus_hash(name: impl Into<String>) -> Self {
+        Self::new(name, MODULUS_HASH)
     }
 
     /// Describes an existing exchange, for example `amq.topic`. The exchange is looked up and never

@@ -7,6 +7,10 @@ pub(crate) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
 pub(crate) const DELAYED_MESSAGE: &str = "x-delayed-message";
 pub(crate) const DELAYED_TYPE: &str = "x-delayed-type";
 
+/// The types of exchanges with routers.
+pub(crate) const LOCAL_RANDOM: &str = "x-local-random";
+pub(crate) const MODULUS_HASH: &str = "x-modulus-hash";
+
 /// An argument of leveret that RabbitMQ does not have: the delivery limit of a classic queue.
 pub(crate) const CLASSIC_DELIVERY_LIMIT: &str = "x-leveret-delivery-limit";
 

@@ -185,6 +185,23 @@ impl Error {
         .into()
     }
 
+    /// 406: a binding with a key, for an exchange type that takes none.
+    pub(crate) fn binding_with_key(routing_key: &str) -> Error {
+        let text = format!("Non empty binding '{routing_key}' key not permitted");
+        Precondition::InvalidBinding(text).into()
+    }
+
+    /// 406: a binding to an exchange, for an exchange type that takes queues only.
+    pub(crate) fn binding_to_exchange() -> Error {
+        Precondition::InvalidBinding("Destination not found".to_owned()).into()
+    }
+
+    /// 406: a binding to a queue of another type than the exchange type takes.
+    pub(crate) fn binding_to_queue_type(queue_type: &str) -> Error {
+        let text = format!("Queue type {queue_type} not valid for this exchange type");
+        Precondition::InvalidBinding(text).into()
+    }
+
     /// 406: an exchange of the type `x-delayed-message` whose `x-delayed-type` is missing or no
     /// text.
     pub(crate) fn no_delayed_type() -> Error {

@@ -19,7 +19,10 @@ use super::{
     publisher::Tap,
 };
 use crate::{
-    engine::vhost::{Drain, LastCounts, VirtualHost},
+    engine::{
+        router::ExchangeTypes,
+        vhost::{Drain, LastCounts, VirtualHost},
+    },
     model::{
         error::{CancelReason, EntityKind, Error, Result},
         name::Name,
@@ -43,6 +46,7 @@ pub(crate) struct BrokerCore {
     /// The passwords by user.
     users: BTreeMap<String, String>,
     always_encode: bool,
+    exchange_types: Arc<ExchangeTypes>,
     next_connection: AtomicU64,
     /// `None` after the shutdown.
     vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
@@ -114,6 +118,7 @@ impl BrokerCore {
             Arc::clone(&self.timers),
             Arc::clone(&self.drain),
             self.always_encode,
+            Arc::clone(&self.exchange_types),
         )?;
         let implicit = self.open(&vhost, Name::new("guest")?, true);
         Ok(VhostEntry {
@@ -130,8 +135,10 @@ impl BrokerCore {
         time: Time,
         users: BTreeMap<String, String>,
         always_encode: bool,
+        exchange_types: ExchangeTypes,
     ) -> BrokerCore {
-        BrokerCore::start_with(time, users, always_encode, Drain::default(), None)
+        let drain = Drain::default();
+        BrokerCore::start_with(time, users, always_encode, exchange_types, drain, None)
     }
 
     /// As [`start`](Self::start). The tap sees every publish, and everything under way is counted.
@@ -140,16 +147,18 @@ impl BrokerCore {
         time: Time,
         users: BTreeMap<String, String>,
         always_encode: bool,
+        exchange_types: ExchangeTypes,
         tap: Arc<dyn Tap>,
     ) -> BrokerCore {
         let drain = Drain::of_watched();
-        BrokerCore::start_with(time, users, always_encode, drain, Some(tap))
+        BrokerCore::start_with(time, users, always_encode, exchange_types, drain, Some(tap))
     }
 
     fn start_with(
         time: Time,
         users: BTreeMap<String, String>,
         always_encode: bool,
+        exchange_types: ExchangeTypes,
         drain: Drain,
         tap: Option<Arc<dyn Tap>>,
     ) -> BrokerCore {
@@ -160,6 +169,7 @@ impl BrokerCore {
             time,
             users,
             always_encode,
+            exchange_types: Arc::new(exchange_types),
             next_connection: AtomicU64::new(1),
             vhosts: Mutex::new(Some(BTreeMap::new())),
         };

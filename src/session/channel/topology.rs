@@ -24,8 +24,8 @@ impl Channel {
     ///   new name that begins with `amq.`.
     /// - [`Error::Inequivalent`](crate::Error::Inequivalent) if the exchange exists with other
     ///   properties.
-    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an unknown type and for
-    ///   an invalid argument.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an unknown type and
+    ///   for an invalid argument.
     /// - [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///

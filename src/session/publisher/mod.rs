@@ -30,7 +30,6 @@ use crate::{
     engine::queue::after,
     message::{
         envelope::{Address, Envelope, Meta},
-        headers::cc_bcc,
         outgoing::Delay,
         properties::Properties,
     },
@@ -179,12 +178,9 @@ impl Publisher {
         if !self.is_plain() {
             return Err(payload);
         }
-        match self.routes.to(&self.config, routing_key) {
-            // During a drain each publish is asked who it is.
-            Ok(route) if !route.by_headers || !self.is_draining() => {
-                push_to(&route, payload, size, make)
-            }
-            _ => Err(payload),
+        match self.routes.known(&self.config, routing_key, None) {
+            Some(route) => push_to(&route, payload, size, make),
+            None => Err(payload),
         }
     }
 
@@ -214,10 +210,6 @@ impl Publisher {
     #[inline(always)]
     fn is_plain(&self) -> bool {
         self.config.is_plain && self.config.gate.is_open()
-    }
-
-    fn is_draining(&self) -> bool {
-        self.config.gate.vhost().drain().has_begun()
     }
 
     /// Checks a message in RabbitMQ's order, and finds its route. The order is: an open connection,
@@ -267,26 +259,21 @@ impl Publisher {
         }
         let headers = self.headers(properties);
         headers.map_or(Ok(()), FieldTable::check_depth)?;
-        let selects = cc_bcc::is_selected_by_sender(headers);
-        // A route that keys of the headers take part in is resolved last: a bad `CC` header is
-        // found after bad properties.
-        let known = match selects {
-            true => {
-                config.gate.check_publish(&config.exchange)?;
-                config.gate.vhost().check_exchange(&config.exchange)?;
-                None
-            }
-            false if is_own_key => Some(self.routes.resolve_own(config)?),
-            false => Some(self.routes.to(config, key)?),
-        };
+        let known = self.routes.known(config, key, headers);
+        // A route that is not known is resolved last: a bad `CC` header is found after bad
+        // properties, and a router is asked only once.
+        if known.is_none() {
+            config.gate.check_publish(&config.exchange)?;
+            config.gate.vhost().check_exchange(&config.exchange)?;
+        }
         if let Some(properties) = properties {
             caller.check_properties(properties)?;
             config.gate.check_user_id(properties)?;
             properties.expiration_millis()?;
         }
         let route = match known {
-            Some(route) if headers.is_none() || !route.by_headers => route,
-            _ => CachedRoute::resolve(config, &Name::new(key)?, headers)?,
+            Some(route) => route,
+            None => self.routes.resolve(config, key, headers)?,
         };
         if let Some(properties) = properties {
             properties.check_delivery_mode()?;

@@ -301,7 +301,11 @@ impl<'a> Prepared<'a> {
         routes.forget(&self.route);
         let given = self.headers.as_deref();
         let visible = || message?.properties().headers.as_ref();
-        self.route = routes.by_headers(config, self.key, given.or_else(visible))?;
+        let headers = given.or_else(visible);
+        self.route = match routes.known(config, self.key, headers) {
+            Some(route) => route,
+            None => routes.resolve(config, self.key, headers)?,
+        };
         Ok(())
     }
 

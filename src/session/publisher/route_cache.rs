@@ -45,12 +45,12 @@ thread_local! {
 }
 
 impl RouteCache {
-    /// The route of the publisher's own key; `None` if it cannot be resolved.
+    /// The route of the publisher's own key, if it is known.
     #[inline(always)]
     pub(super) fn own(&self, config: &Arc<PublisherConfig>) -> Option<Arc<CachedRoute>> {
         match RouteCache::last(config) {
             Some(last) => Some(last),
-            None => self.remembered_own(config),
+            None => self.remembered_own(),
         }
     }
 
@@ -71,50 +71,48 @@ impl RouteCache {
         }
     }
 
-    /// As [`own`](Self::own), with the reason why there is none.
-    #[inline]
-    pub(super) fn resolve_own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
-        match RouteCache::last(config) {
-            Some(last) => Ok(last),
-            None => self.look_up_own(config),
-        }
-    }
-
     #[inline(never)]
-    fn remembered_own(&self, config: &Arc<PublisherConfig>) -> Option<Arc<CachedRoute>> {
-        // During a drain each publish is asked who it is.
-        match config.gate.vhost().drain().has_begun() {
-            true => None,
-            false => self.look_up_own(config).ok(),
-        }
+    fn remembered_own(&self) -> Option<Arc<CachedRoute>> {
+        let remembered = self.remembered.lock();
+        let own = remembered.own.as_ref();
+        own.filter(|route| route.is_current()).map(Arc::clone)
     }
 
-    fn look_up_own(&self, config: &Arc<PublisherConfig>) -> Result<Arc<CachedRoute>> {
-        let mut remembered = self.remembered.lock();
-        match &remembered.own {
-            Some(route) if route.is_current() => Ok(Arc::clone(route)),
-            _ => {
-                let route = CachedRoute::resolve(config, &config.routing_key, None)?;
-                remembered.own = (!route.by_headers).then(|| Arc::clone(&route));
-                Ok(route)
-            }
+    /// The route of a message with these headers, if it is known. The headers do not count, unless
+    /// they select further keys.
+    pub(super) fn known(
+        &self,
+        config: &Arc<PublisherConfig>,
+        key: &str,
+        headers: Option<&FieldTable>,
+    ) -> Option<Arc<CachedRoute>> {
+        if cc_bcc::is_selected_by_sender(headers) {
+            return None;
         }
-    }
-
-    /// The route of any key.
-    pub(super) fn to(&self, config: &Arc<PublisherConfig>, key: &str) -> Result<Arc<CachedRoute>> {
         if config.routing_key == *key {
-            return self.resolve_own(config);
+            return self.own(config);
         }
-        let mut remembered = self.remembered.lock();
-        match remembered.others.get(key) {
-            Some(route) if route.is_current() => return Ok(Arc::clone(route)),
-            _ => {}
-        }
+        let remembered = self.remembered.lock();
+        let route = remembered.others.get(key);
+        route.filter(|route| route.is_current()).map(Arc::clone)
+    }
+
+    /// Finds the route of a message, and remembers it if it is valid for other messages too. The
+    /// cache is not locked meanwhile, since a router of the user may be asked.
+    pub(super) fn resolve(
+        &self,
+        config: &Arc<PublisherConfig>,
+        key: &str,
+        headers: Option<&FieldTable>,
+    ) -> Result<Arc<CachedRoute>> {
         let key = Name::new(key)?;
-        let route = CachedRoute::resolve(config, &key, None)?;
-        if !route.by_headers {
-            remembered.others.insert(key, Arc::clone(&route));
+        let route = CachedRoute::resolve(config, &key, headers)?;
+        let mut remembered = self.remembered.lock();
+        match route.by_headers {
+            true if config.routing_key == key => remembered.own = None,
+            true => {}
+            false if config.routing_key == key => remembered.own = Some(Arc::clone(&route)),
+            false => remembered.others.insert(key, Arc::clone(&route)),
         }
         Ok(route)
     }
@@ -126,23 +124,6 @@ impl RouteCache {
         let fresh = |route: &Arc<CachedRoute>| !Arc::ptr_eq(route, stale);
         remembered.own = remembered.own.take().filter(fresh);
         remembered.others.retain(fresh);
-    }
-
-    /// The route of a message with headers, which only count if the exchange looks at them or they
-    /// name further keys.
-    pub(super) fn by_headers(
-        &self,
-        config: &Arc<PublisherConfig>,
-        key: &str,
-        headers: Option<&FieldTable>,
-    ) -> Result<Arc<CachedRoute>> {
-        if !cc_bcc::is_selected_by_sender(headers) {
-            let route = self.to(config, key)?;
-            if headers.is_none() || !route.by_headers {
-                return Ok(route);
-            }
-        }
-        CachedRoute::resolve(config, &Name::new(key)?, headers)
     }
 }
 

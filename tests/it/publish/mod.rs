@@ -5,4 +5,5 @@ mod forms;
 mod properties;
 mod refused;
 mod retry;
+mod routers;
 mod routes;

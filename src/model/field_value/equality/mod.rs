@@ -41,8 +41,8 @@ impl FieldValue {
     /// is RabbitMQ's.
     ///
     /// Integers of all widths are compared with one another, and so are floats and doubles. An
-    /// integer never matches a floating-point number, nor does zero match negative zero. A timestamp
-    /// is compared as an integer: one of the binding in seconds, and one of the header in
+    /// integer never matches a floating-point number, nor does zero match negative zero. A
+    /// timestamp is compared as an integer: one of the binding in seconds, and one of the header in
     /// milliseconds. A string matches the same bytes. An empty array matches an empty table. Inside
     /// arrays and tables the types must be equal.
     ///
