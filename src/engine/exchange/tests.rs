@@ -153,13 +153,13 @@ fn bindings_that_differ_in_arguments_alone_hold_the_route_together() {
 #[test]
 fn only_a_headers_exchange_looks_at_x_match() {
     let arguments = FieldTable::from([("x-match", "some")]);
-    assert!(validate_binding(ExchangeKind::Headers, &arguments).is_err());
+    assert!(validate_binding(ExchangeKind::Headers, "k", &arguments).is_err());
     for kind in [
         ExchangeKind::Direct,
         ExchangeKind::Fanout,
         ExchangeKind::Topic,
     ] {
-        assert!(validate_binding(kind, &arguments).is_ok());
+        assert!(validate_binding(kind, "k", &arguments).is_ok());
     }
 }
 
