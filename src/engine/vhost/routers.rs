@@ -127,10 +127,12 @@ impl Routers {
             let message = RouterMessage::new(&exchange, routing_keys, headers);
             let positions = router.route(&message, &choice.bindings);
             let mut seen = HashSet::new();
-            let targets = positions.iter().filter_map(|at| choice.targets.get(*at));
-            let chosen = targets.filter(|target| seen.insert(*target)).cloned();
-            let chosen = chosen.collect();
-            self.answers.push((exchange, chosen));
+            let chosen = positions.iter().filter_map(|&at| {
+                let (to_queue, destination, _) = choice.bindings.get(at)?.rank();
+                let target = choice.targets.get(at)?;
+                seen.insert((to_queue, destination)).then(|| target.clone())
+            });
+            self.answers.push((exchange, chosen.collect()));
         }
         any
     }
