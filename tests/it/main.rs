@@ -32,6 +32,7 @@ mod model;
 mod notify;
 mod payloads;
 mod publish;
+mod quorum;
 mod redrive;
 mod rpc;
 mod schedules;

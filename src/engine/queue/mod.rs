@@ -397,7 +397,10 @@ impl PublishHints {
             .message_ttl
             .map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
         self.ttl.store(ttl, SeqCst);
-        if settings.message_ttl.is_some() || settings.expires.is_some() {
+        let delays_retries = settings.delayed_retry.kind.is_some();
+        let keeps_dead_letters = settings.dead_letter_strategy.is_some();
+        let expires = settings.message_ttl.is_some() || settings.expires.is_some();
+        if expires || delays_retries || keeps_dead_letters {
             self.timed.store(true, SeqCst);
         }
     }
