@@ -53,7 +53,7 @@ impl ExchangeTypes {
     }
 
     /// # Errors
-    /// [`Error::PreconditionFailed`] if there is no such type.
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if there is no such type.
     pub(crate) fn find(&self, name: &str) -> Result<ExchangeType> {
         match name.parse() {
             Ok(kind) => Ok(ExchangeType::Table(kind)),
@@ -89,7 +89,7 @@ impl RegisteredRouter {
     /// Checks a new binding to a queue of this type. `None` is an exchange.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`].
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if they may not have it.
     pub(crate) fn check_binding(
         &self,
         routing_key: &str,

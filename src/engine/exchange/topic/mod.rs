@@ -62,8 +62,7 @@ impl Topic {
     }
 
     /// # Errors
-    /// [`Error::ResourceError`](crate::Error::ResourceError) if there are too many nodes. Nothing
-    /// is changed then.
+    /// [`Error::ResourceError`] if there are too many nodes. Nothing is changed then.
     pub(super) fn insert(&mut self, destination: Number, pattern: &str) -> Result {
         if self.nodes.len() > MAX_NODES {
             return Err(full());
