@@ -12,6 +12,7 @@ mod pattern;
 mod set;
 mod settings;
 mod subject;
+mod term;
 
 use std::fmt;
 

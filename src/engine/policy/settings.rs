@@ -1,11 +1,11 @@
 //! The definition of a policy: checked with RabbitMQ's messages, parsed into plain values, and
 //! merged.
 
-use std::{cmp, fmt, sync::Arc, time::Duration};
+use std::{cmp, sync::Arc, time::Duration};
 
-use super::PolicyKind;
+use super::{PolicyKind, term::Term};
 use crate::model::{
-    arguments::{DelayedRetry, ExchangeArguments, MAX_EXPIRY_MILLIS, QueueArguments, QueueType},
+    arguments::{DelayedRetry, ExchangeArguments, QueueArguments, QueueType},
     descriptions::{DeadLetterStrategy, DelayedRetryKind, Overflow},
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -67,6 +67,7 @@ impl Settings {
             });
         }
         let mut settings = Self::default();
+        let mut unknown = Vec::new();
         for (key, value) in definition {
             let known = match kind {
                 _ if key == QUEUE_MASTER_LOCATOR => {
@@ -79,11 +80,16 @@ impl Settings {
                     .map_err(|reason| invalid(key, reason))?,
             };
             if !known {
-                return Err(unrecognised(key, value, kind));
+                unknown.push((key, value));
             }
         }
         settings.check_delayed_retry()?;
-        Ok(settings)
+        // As in RabbitMQ after the others, and all together, by name.
+        unknown.sort_by_key(|(key, _)| *key);
+        match unknown.first() {
+            None => Ok(settings),
+            Some((first, _)) => Err(invalid(first, unrecognised(&unknown, kind))),
+        }
     }
 
     /// Checks the settings of a delayed retry against one another.
@@ -310,9 +316,8 @@ impl<'a> Setting<'a> {
     }
 
     fn time(&self, least: u64, what: &str) -> Result<Option<Duration>, String> {
-        let expected =
-            format!("a whole number of milliseconds from {least} to {MAX_EXPIRY_MILLIS}");
-        let millis = self.number(least, MAX_EXPIRY_MILLIS, what, &expected)?;
+        let expected = format!("a whole number of milliseconds, {least} or more");
+        let millis = self.number(least, i64::MAX as u64, what, &expected)?;
         Ok(millis.map(Duration::from_millis))
     }
 
@@ -391,26 +396,16 @@ fn invalid(key: &str, reason: String) -> Invalid {
     }
 }
 
-fn unrecognised(key: &str, value: &FieldValue, kind: PolicyKind) -> Invalid {
+fn unrecognised(unknown: &[(&str, &FieldValue)], kind: PolicyKind) -> String {
     let hint = match kind {
         PolicyKind::User => "see the documentation of Policy for those that are".to_owned(),
         PolicyKind::Operator => {
             format!("an operator policy may hold {}", OF_OPERATORS.join(", "))
         }
     };
-    let value = Term(value);
-    let reason = format!("[{{<<\"{key}\">>,{value}}}] are not recognised policy settings, {hint}");
-    invalid(key, reason)
-}
-
-/// Prints a value as in RabbitMQ's policy errors: text as an Erlang binary.
-struct Term<'a>(&'a FieldValue);
-
-impl fmt::Display for Term<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            FieldValue::LongString(text) => write!(f, "<<\"{text}\">>"),
-            other => write!(f, "{other}"),
-        }
-    }
+    let pairs = unknown
+        .iter()
+        .map(|(key, value)| format!("{{<<\"{key}\">>,{}}}", Term(value)));
+    let pairs = pairs.collect::<Vec<_>>().join(",");
+    format!("[{pairs}] are not recognised policy settings, {hint}")
 }
