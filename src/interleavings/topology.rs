@@ -55,6 +55,30 @@ fn a_publish_that_begins_after_a_bind_finds_it_done() {
 }
 
 #[test]
+fn a_message_that_a_router_has_sent_to_a_queue_is_there_and_to_an_unbound_one_is_not() {
+    explore(|| {
+        let broker = Broker::new();
+        let exchange = Exchange::modulus_hash("x");
+        broker.declare(&queue().bind(&exchange, "")).unwrap();
+        let producer = broker.producer::<u32>(&exchange).unwrap();
+        let channel = channel(&broker);
+        let unbinding = thread::spawn(move || {
+            channel
+                .queue_unbind("q", "x", "", FieldTable::new())
+                .unwrap();
+            channel
+        });
+        let routed: usize = (0..2).map(|id| producer.publish(id).unwrap().routed).sum();
+        unbinding.join().unwrap();
+        assert_eq!(producer.publish(2).unwrap().routed, 0);
+        assert_eq!(
+            ids(&rest(&broker, "q")),
+            (0..routed as u32).collect::<Vec<_>>()
+        );
+    });
+}
+
+#[test]
 fn publishing_against_the_deletion_of_the_exchange_loses_nothing_that_was_routed() {
     explore(|| {
         let (broker, exchange) = setting();

@@ -308,6 +308,18 @@ impl Queue {
     /// # RabbitMQ
     /// The argument `x-leveret-delivery-limit`, which RabbitMQ does not have. Its classic queues
     /// have no limit.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue, Requeue};
+    /// let broker = Broker::new();
+    /// let queue = broker.simple_queue::<u32>(&Queue::new("q").classic_delivery_limit(1))?;
+    /// queue.put(7)?;
+    /// queue.get()?.nack(Requeue::Yes)?;
+    /// queue.get()?.nack(Requeue::Yes)?;
+    /// assert_eq!(queue.len(), 0);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     #[must_use]
     pub fn classic_delivery_limit(self, returns: u32) -> Self {
         self.argument(x::CLASSIC_DELIVERY_LIMIT, count(returns.into()))
