@@ -7,8 +7,9 @@
 It needs a RabbitMQ on 127.0.0.1:5672 with the user guest/guest, and the right to run `rabbitmqctl` (each replay gets a virtual
 host of its own, which is deleted again). A new scenario is written by hand from what the protocol's and the broker's documents
 say, replayed here, corrected where the broker begs to differ, and kept when it passes three times in a row. `--only TEXT`
-selects scenarios by id, `--jobs N` replays N at once, `--settle-ms` is the pause after each step in which the broker's processes
-come to rest. The format is described in FORMAT.md; like the Rust replayer this one refuses fields and operations it does not know.
+selects scenarios by id, `--control` is another command than `rabbitmqctl`, `--jobs N` replays N at once, `--settle-ms` is the pause
+after each step in which the broker's processes come to rest. The format is described in FORMAT.md; like the Rust replayer this one
+refuses fields and operations it does not know.
 
 Only pika's codec is used, not its channels: those renumber, reject and reorder what a scenario wants to see.
 """
@@ -413,7 +414,8 @@ class Replay:
 
     def step(self, fields):
         op, connection, channel = fields.take("op"), fields.take("conn", None), fields.take("ch", "1")
-        fields.take("note", None)
+        note = fields.take("note", None) or ""
+        text = note.removeprefix("reply text: ") if note.startswith("reply text: ") else None
         if hasattr(self, "wait_" + op):
             getattr(self, "wait_" + op)(fields, lambda: self.line(channel, connection))
         elif hasattr(self, "at_" + op):  # the virtual host or a whole connection
@@ -433,7 +435,7 @@ class Replay:
             method = self.method(op, fields, line)
             save_as = fields.take("save_as", None) if op == "queue_declare" else None
             fields.finish()
-            self.compare(op, Fields(expect), line, method, save_as)
+            self.compare(op, Fields(expect), text, line, method, save_as)
         self.settle()
 
     # ------------------------------------------------ synchronous methods
@@ -483,7 +485,7 @@ class Replay:
             return spec.Channel.Close(200, "", 0, 0)
         raise Differs(f"the operation '{op}' is not supported")
 
-    def compare(self, op, expect, line, method, save_as):
+    def compare(self, op, expect, text, line, method, save_as):
         failure = expect.take("error", None)
         level = expect.take("level", "channel")
         try:
@@ -491,7 +493,7 @@ class Replay:
         except Refused as refused:
             line.expected = True
             expect.finish()
-            if (refused.code, refused.level) != (failure, level):
+            if (refused.code, refused.level) != (failure, level) or text not in (None, self.text_of(refused)):
                 raise
             return
         if failure:
@@ -511,6 +513,10 @@ class Replay:
             self.check(wanted, reply)
         if op == "close_channel":
             self.settle(100)
+
+    def text_of(self, refused):
+        """The text as it would be on the virtual host "/", and in one line: Erlang breaks long ones."""
+        return "".join(line.strip() for line in refused.text.replace(self.vhost, "/").split("\n"))
 
     def at_close_connection(self, fields, connection):
         fields.finish()
@@ -804,8 +810,11 @@ def delivery_to(consumer):
 # ---------------------------------------------------------------- all of them
 
 
+CONTROL = ["rabbitmqctl"]
+
+
 def rabbitmqctl(*arguments):
-    done = subprocess.run(["rabbitmqctl", "--quiet", *arguments], capture_output=True, text=True)
+    done = subprocess.run([*CONTROL, "--quiet", *arguments], capture_output=True, text=True)
     if done.returncode:
         raise Differs(f"rabbitmqctl {arguments[0]}: {done.stdout}{done.stderr}")
 
@@ -845,7 +854,9 @@ def main():
     parser.add_argument("--port", type=int, default=5672)
     parser.add_argument("--user", default="guest")
     parser.add_argument("--password", default="guest")
+    parser.add_argument("--control", default="rabbitmqctl", help="the command that runs rabbitmqctl, with its first arguments")
     options = parser.parse_args()
+    CONTROL[:] = options.control.split()
 
     version = Wire(options, "/", []).server["version"][1]
     work = list(load(options.files, options.only)) * options.times

@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leveret::{Broker, Channel, Connection, Credentials, Error, ManualClock, channel::Events};
+use leveret::{
+    Broker, Channel, Connection, Credentials, Error, ManualClock, Scope, channel::Events,
+};
 use serde_json::Value;
 
 use crate::{
@@ -101,7 +103,26 @@ impl Replay {
         }
         let expectation = Expectation::of(fields.take("expect"), text)?;
         let result = self.synchronous(&op, &site, fields)?;
-        expectation.check(result, &mut self.saved)
+        let scope = result.as_ref().err().map(Error::scope);
+        expectation.check(result, &mut self.saved)?;
+        self.close_by(&site, scope)
+    }
+
+    /// Closes what AMQP closes by an error that the scenario expected.
+    pub fn close_by(&mut self, site: &Site, scope: Option<Scope>) -> Outcome {
+        let closed = match scope {
+            Some(Scope::Channel) => self.close_channel(site)?,
+            Some(Scope::Connection) => {
+                let connection = self.lines.get(&site.channel);
+                let connection = connection.map(|line| line.connection.clone());
+                self.close_connection(&Site {
+                    connection: site.connection.clone().or(connection),
+                    channel: site.channel.clone(),
+                })?
+            }
+            Some(Scope::Operation) | None => Ok(()),
+        };
+        closed.map_err(|error| describe(&error))
     }
 
     /// The step with every saved name replaced by its value, longest name first. A field that saves

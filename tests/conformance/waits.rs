@@ -248,7 +248,10 @@ impl Replay {
                 "expected {expected} with '{text}', not {}",
                 describe(&error)
             )),
-            Some(error) => expected.check(&error),
+            Some(error) => {
+                expected.check(&error)?;
+                self.close_by(site, Some(error.scope()))
+            }
             None => Err(format!("expected {expected}, but nothing failed")),
         }
     }
