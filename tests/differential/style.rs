@@ -76,9 +76,6 @@ impl Style {
     /// The relative frequency of each operation.
     pub fn weights(&self) -> [usize; OPERATIONS.len()] {
         let when = |feature: bool, weight: usize| if feature { weight } else { 0 };
-        // RabbitMQ does not serve the next consumer when a single active consumer is cancelled at
-        // its prefetch limit. The notes of the recordings describe it.
-        let cancels = !(self.single_active && self.prefetch);
         [
             40,
             8,
@@ -86,7 +83,7 @@ impl Style {
             10,
             6,
             9,
-            when(cancels, 4),
+            4,
             when(self.prefetch, 4),
             3,
             when(self.timed, 9),
@@ -101,8 +98,8 @@ impl Style {
             when(self.lifecycle, 2),
             2,
             1,
-            when(cancels, 2),
-            when(cancels && self.lifecycle, 1),
+            2,
+            when(self.lifecycle, 1),
             when(self.mistakes, 3),
         ]
     }
