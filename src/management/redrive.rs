@@ -3,7 +3,12 @@
 use std::fmt;
 
 use crate::{
-    message::{envelope::Envelope, headers::x_death, payload::Body, properties::Properties},
+    message::{
+        envelope::{Envelope, SharedProperties},
+        headers::x_death,
+        payload::Body,
+        properties::Properties,
+    },
     model::{bytes::Bytes, descriptions::Queue, error::Result, name::Name},
     session::{
         connection::Connection,
@@ -192,8 +197,11 @@ impl Connection {
 const PAGE: usize = 256;
 
 /// The queue in which a message died last.
-fn home(properties: &Properties) -> Option<Name> {
-    x_death::last_queue(properties.headers.as_ref()).and_then(|queue| Name::new(queue).ok())
+fn home(properties: &SharedProperties) -> Option<Name> {
+    match properties {
+        SharedProperties::Own(meta) => x_death::last_queue(meta).and_then(|it| Name::new(it).ok()),
+        SharedProperties::Plain(_) => None,
+    }
 }
 
 /// Publishes a dead letter to the queue in which it died.

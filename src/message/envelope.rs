@@ -59,8 +59,21 @@ pub(crate) struct Meta {
     pub(crate) size: Option<u64>,
     /// The routing keys of the `BCC` header.
     pub(crate) bcc: Vec<String>,
+    /// What the broker knows of its deaths.
+    pub(crate) deaths: Deaths,
     /// The delivery at the engine that the message came from, if that is not this one.
     pub(crate) delivery: Option<u64>,
+}
+
+/// What the broker knows of the deaths of a message. Its headers alone do not tell, since they may
+/// be those of a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Deaths {
+    /// The header `x-death` is the broker's.
+    pub(crate) recorded: bool,
+    /// A dead letter routing key has replaced the routing keys of the message, and those of its
+    /// `CC` and `BCC` headers.
+    pub(crate) rerouted: bool,
 }
 
 /// The properties of a message, without a borrow of the message.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use leveret::{
-    Broker, Budget, Connection, Message, Overflow, Properties, Queue, QueueSnapshot, Redrive,
-    Result,
+    Broker, Budget, Connection, FieldTable, FieldValue, Message, Overflow, Properties, Queue,
+    QueueSnapshot, Redrive, Requeue, Result,
 };
 use proptest::prelude::*;
 
@@ -20,8 +20,8 @@ fn counts(broker: &Broker, name: &str) -> QueueSnapshot {
     queues.find(|queue| *queue.name == *name).unwrap().clone()
 }
 
-/// Rejects the numbers from 0 up to `count` in the queue "tasks". They are in the queue "dead"
-/// then.
+/// Dead-letters the numbers from 0 up to `count` in the queue "tasks", without a failed delivery.
+/// They are in the queue "dead" then.
 fn with_dead_letters(dead: Queue, count: u32) -> (Broker, Connection, Queue) {
     let (broker, _) = on_a_manual_clock();
     broker.declare(&Budget::new("b", 1 << 20)).unwrap();
@@ -33,7 +33,7 @@ fn with_dead_letters(dead: Queue, count: u32) -> (Broker, Connection, Queue) {
         let message = Message::new(number).header("number", i64::from(number));
         let message = message.priority((number % 4) as u8);
         tasks.put_message(message).unwrap();
-        tasks.get().unwrap().reject().unwrap();
+        tasks.get().unwrap().nack(Requeue::No).unwrap();
     }
     let vhost = broker.vhost("/").unwrap();
     (broker, vhost, dead)
@@ -199,7 +199,7 @@ fn a_dead_letter_stays_where_it_is_if_its_home_is_full_and_lets_publishers_wait(
     let tasks = broker.simple_queue::<u32>(&tasks)?;
     for number in 0..2 {
         tasks.put(number)?;
-        tasks.get()?.reject()?;
+        tasks.get()?.nack(Requeue::No)?;
     }
     let vhost = broker.vhost("/")?;
     assert_eq!(vhost.redrive(&dead, Redrive::all())?, 1);
@@ -207,5 +207,17 @@ fn a_dead_letter_stays_where_it_is_if_its_home_is_full_and_lets_publishers_wait(
         (tasks.len(), rest::<u32>(&broker, "dead")),
         (1, vec![(1, false)])
     );
+    Ok(())
+}
+
+#[test]
+fn a_message_that_a_client_calls_dead_is_not_moved() -> Result {
+    let (broker, vhost, dead) = with_dead_letters(Queue::new("dead"), 1);
+    let record = FieldTable::from([("queue", "tasks"), ("reason", "rejected")]);
+    let deaths = FieldValue::Array(vec![record.into()]);
+    let forged = Message::new(7).header("x-death", deaths);
+    broker.producer::<u32>(&dead)?.publish_message(forged)?;
+    assert_eq!(vhost.redrive(&dead, Redrive::all())?, 1);
+    assert_eq!(counts(&broker, "dead").ready.messages, 1);
     Ok(())
 }

@@ -25,7 +25,10 @@ use super::{
 use crate::model::message_totals::MessageTotals;
 use crate::{
     message::envelope::{Envelope, NEVER},
-    model::{arguments::QueueArguments, error::CancelReason},
+    model::{
+        arguments::{QueueArguments, QueueType},
+        error::CancelReason,
+    },
     runtime::waiter::WaitList,
 };
 
@@ -137,7 +140,8 @@ impl QueueState {
             return Ok(());
         };
         let (size, deadline) = (envelope.size(), envelope.deadline);
-        if deadline == NEVER {
+        let failed_before = by == PushedBy::Broker && self.note_failures(envelope);
+        if deadline == NEVER && !failed_before {
             if let Some(permit) = self.reserve() {
                 if let Some(envelope) = message.take() {
                     effects.wake(permit.send(size, |position| envelope.at(position)));
@@ -153,6 +157,16 @@ impl QueueState {
         }
         self.take_in(message, by, now, effects);
         Ok(())
+    }
+
+    /// Whether a dead letter has failed deliveries in queues that it was in before. A quorum queue
+    /// takes them for its own.
+    fn note_failures(&self, envelope: &mut Envelope) -> bool {
+        let failures = envelope.delivery_count();
+        if failures > 0 && self.settings.queue_type == QueueType::Quorum {
+            envelope.carry_failures(failures, true);
+        }
+        failures > 0
     }
 
     /// Takes in a message that is admitted.
@@ -233,7 +247,19 @@ impl QueueState {
     }
 
     /// Adds a new message to the ready messages, for a consumer to take later.
-    fn make_ready(&mut self, envelope: Envelope, by: PushedBy, now: u64, effects: &mut Effects) {
+    ///
+    /// As in RabbitMQ 4.3, a dead letter with a failed delivery counts as delivered before if it is
+    /// stored, and not if a consumer gets it at once.
+    fn make_ready(
+        &mut self,
+        mut envelope: Envelope,
+        by: PushedBy,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        if by == PushedBy::Broker && envelope.delivery_count() > 0 {
+            envelope.mark_delivered_before();
+        }
         let timed = envelope.deadline != NEVER;
         self.ready.push_back(envelope);
         if timed || self.is_limited() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{VirtualHost, effects::PendingEffects, route};
+use super::{VirtualHost, effects::PendingEffects};
 use crate::{
     engine::queue::{DeadLetter, Effect, Effects, PushedBy, QueueCore},
     message::{
@@ -46,22 +46,28 @@ impl VirtualHost {
             dead_letter_routing_key: routing_key.as_deref(),
             time: self.time().system_now(),
         };
-        let properties = envelope.properties();
-        let bcc = envelope
-            .meta()
-            .map(|meta| meta.bcc.as_slice())
-            .unwrap_or_default();
-        let with_death = x_death::with_death_recorded(properties, &death);
-        let keys = x_death::routing_keys(&death, properties, bcc);
+        let plain;
+        let meta: &Meta = match envelope.meta() {
+            Some(meta) => meta,
+            None => {
+                plain = Meta {
+                    properties: envelope.properties().clone(),
+                    ..Meta::default()
+                };
+                &plain
+            }
+        };
+        let buried = death.bury(meta);
+        let keys = death.routing_keys(meta);
         let (targets, cut, routed) = {
-            let headers = with_death.headers.as_ref();
+            let headers = buried.properties.headers.as_ref();
             let mut targets = self.with_routers(&keys, headers, |topology, routers| {
-                route::route_keys(topology, &exchange, &keys, headers, routers)
+                self.find(topology, &exchange, &keys, headers, routers)
             });
             let all = targets.len();
             targets
                 .queues
-                .retain(|target| !x_death::closes_cycle(headers, target.name()));
+                .retain(|target| !x_death::closes_cycle(&buried, target.name()));
             let cut = targets.len() < all;
             let routed = targets.len();
             targets
@@ -75,30 +81,25 @@ impl VirtualHost {
             .first()
             .and_then(|key| Name::new(key).ok())
             .unwrap_or_default();
-        let meta = Arc::new(Meta {
-            properties: with_death,
-            bcc: match routing_key {
-                Some(_) => Vec::new(),
-                None => bcc.to_vec(),
-            },
-            ..envelope
-                .meta()
-                .map(|meta| Meta::clone(meta))
-                .unwrap_or_default()
-        });
         let address = Address::new(&self.exchange_names().of(&exchange), &key);
+        let (meta, failures) = (Arc::new(buried), envelope.delivery_count());
+        let letter = |body| {
+            let mut letter = Envelope::new(body, &address, Some(Arc::clone(&meta)));
+            letter.carry_failures(failures, false);
+            letter
+        };
         let mut copies = Vec::new();
         for _ in 1..targets.len() {
             match envelope.body_mut().share() {
-                Ok(body) => copies.push(Envelope::new(body, &address, Some(Arc::clone(&meta)))),
+                Ok(body) => copies.push(letter(body)),
                 Err(_) => break,
             }
         }
+        let last = letter(envelope.into_body());
         if let Some(transit) = transit {
-            let last = Envelope::new(envelope.into_body(), &address, Some(meta));
             copies.push(last);
             let wanted = targets.len();
-            let mut taken_by = self.push_internal(targets.into_targets(self.nanos()), copies, work);
+            let mut taken_by = self.push_internal(queue, targets, copies, work);
             // Without a queue it is done only if it was in a cycle.
             let all = taken_by.len() == wanted && (routed > 0 || cut);
             taken_by.extend(transit.taken_by);
@@ -122,12 +123,11 @@ impl VirtualHost {
                 (false, true) => Some(Undeliverable::NoRoute),
                 (false, false) => Some(Undeliverable::NoExchange),
             };
-            let envelope = Envelope::new(envelope.into_body(), &address, Some(meta));
-            work.push_back(self.route_undeliverable(envelope, why, queue));
+            work.push_back(self.route_undeliverable(last, why, queue));
             return;
         }
-        copies.push(Envelope::new(envelope.into_body(), &address, Some(meta)));
-        self.push_internal(targets.into_targets(self.nanos()), copies, work);
+        copies.push(last);
+        self.push_internal(queue, targets, copies, work);
     }
 
     /// Sets the queue for messages that can be neither delivered nor routed. With `None` they are

@@ -103,7 +103,7 @@ impl VirtualHost {
         if !name.starts_with(REPLY_TO) {
             return Ok(None);
         }
-        match **name == *REPLY_TO || self.requester(name).is_some() {
+        match **name == *REPLY_TO || self.awaits_replies(name) {
             true => Ok(Some(QueueDeclared {
                 name: name.clone(),
                 message_count: 0,
@@ -258,7 +258,7 @@ impl VirtualHost {
         connection: ConnectionId,
         request: BindingRequest<'_>,
     ) -> Result<bool> {
-        let (source, destination, routing_key) = Self::check_binding(&request)?;
+        let (source, destination, routing_key) = self.check_binding(&request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(exchange) = topology.exchanges.get(&source) else {
@@ -302,7 +302,7 @@ impl VirtualHost {
         connection: ConnectionId,
         request: BindingRequest<'_>,
     ) -> Result<bool> {
-        let (source, destination, routing_key) = Self::check_binding(&request)?;
+        let (source, destination, routing_key) = self.check_binding(&request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let target = match request.to_queue {
@@ -326,13 +326,16 @@ impl VirtualHost {
         Ok(unbound)
     }
 
-    fn check_binding(request: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
+    fn check_binding(&self, request: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
         let (source, destination) = (
             Name::of_entity(request.source)?,
             Name::of_entity(request.destination)?,
         );
         let routing_key = Name::new(request.routing_key)?;
         request.arguments.check_depth()?;
+        if request.to_queue {
+            self.check_bound(&destination)?;
+        }
         if source.is_empty() || destination.is_empty() && !request.to_queue {
             return Err(Error::default_exchange());
         }

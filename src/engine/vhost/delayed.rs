@@ -8,12 +8,16 @@ use std::{
     time::Instant,
 };
 
-use super::{Topology, VirtualHost, effects::PendingEffects, route::route_keys};
+use super::{
+    Topology, VirtualHost,
+    effects::PendingEffects,
+    route::{Found, route_keys},
+};
 use crate::{
     engine::queue::{Effect, Effects, PushError, PushedBy, QueueCore},
     message::{
         envelope::Envelope,
-        headers::{cc_bcc, x_delay},
+        headers::{x_death, x_delay},
     },
     model::{
         arguments::QueueArguments,
@@ -110,14 +114,12 @@ impl VirtualHost {
     ) {
         x_delay::mark_over(&mut envelope);
         let found = {
-            let properties = envelope.properties();
-            let bcc = envelope.meta().map(|meta| meta.bcc.as_slice());
-            let keys: Vec<&str> = [envelope.routing_key()]
-                .into_iter()
-                .chain(cc_bcc::cc(properties))
-                .chain(bcc.unwrap_or_default().iter().map(String::as_str))
-                .collect();
-            let (name, headers) = (delay_queue.name(), properties.headers.as_ref());
+            let keys: Vec<&str> = match envelope.meta() {
+                Some(meta) => x_death::routing_keys(envelope.routing_key(), meta).collect(),
+                None => vec![envelope.routing_key()],
+            };
+            let headers = envelope.properties().headers.as_ref();
+            let name = delay_queue.name();
             self.with_routers(&keys, headers, |topology, routers| {
                 route_keys(topology, name, &keys, headers, routers)
             })
@@ -133,21 +135,34 @@ impl VirtualHost {
             true => work.push_back(self.route_undeliverable_due(envelope, delay_queue)),
             false => {
                 copies.push(envelope);
-                self.push_internal(found.into_targets(self.nanos()), copies, work);
+                self.push_internal(delay_queue, found, copies, work);
             }
         }
     }
 
-    /// Puts each message of the broker itself into its queue or delay queue. The broker does not
-    /// wait for capacity. A message that its queue refuses is lost, as in RabbitMQ.
+    /// Puts each message of the broker itself into its queue or delay queue, or hands it to its
+    /// requester. The broker does not wait for capacity. A message that its queue refuses is lost,
+    /// as in RabbitMQ. `from` is the queue that the message comes from.
     pub(super) fn push_internal(
         &self,
-        targets: impl Iterator<Item = (Arc<QueueCore>, Option<u64>)>,
+        from: &Arc<QueueCore>,
+        found: Found,
         copies: Vec<Envelope>,
         work: &mut PendingEffects,
     ) -> Vec<Name> {
         let mut taken_by = Vec::new();
-        for ((queue, due), mut copy) in targets.zip(copies) {
+        let mut copies = copies.into_iter();
+        for (reply, copy) in found.replies.iter().zip(&mut copies) {
+            let mut effects = Effects::none();
+            match reply.hand_over(copy) {
+                Ok(wake) => effects.wake(wake),
+                Err(copy) => effects.add(Effect::Drop(copy)),
+            }
+            // A message to a requester that is gone is dropped as in RabbitMQ.
+            taken_by.push(reply.address().clone());
+            work.push_back((Arc::clone(from), effects));
+        }
+        for ((queue, due), mut copy) in found.into_targets(self.nanos()).zip(copies) {
             let mut effects = Effects::none();
             let now = self.stamp(&queue, &mut copy);
             let mut message = Some(copy);

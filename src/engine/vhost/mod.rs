@@ -47,10 +47,11 @@ pub(crate) use self::{
     declare::BindingRequest,
     drain::Drain,
     effects::LastCounts,
-    publish::{PushFailure, Route},
+    publish::PushFailure,
     queues::{OnGet, QueueDeleted},
     refusal::Refusal,
-    replies::{REPLY_TO, Requester},
+    replies::{REPLY_TO, Requester, is_address},
+    route::Route,
     topology::ConnectionId,
     topology::{DeclaredBudget, DeclaredExchange, DeclaredQueue, Target, Topology},
 };

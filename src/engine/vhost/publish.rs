@@ -1,27 +1,18 @@
 //! Publishing: from an exchange and a routing key to messages in queues.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration, vec};
+use std::{collections::VecDeque, sync::Arc, vec};
 
 use super::{
     VirtualHost,
     blocked::{BlockedPublish, FullQueue},
     effects::PendingEffects,
     refusal::Refusal,
-    replies::Requester,
-    route::{Found, route_keys},
+    route::Route,
 };
 use crate::{
     engine::queue::{Effects, Place, PushError, PushedBy, QueueCore, after},
-    message::{
-        envelope::{Address, Envelope, NEVER},
-        headers::cc_bcc,
-    },
-    model::{
-        error::{EntityKind, Error, Result},
-        field_value::FieldTable,
-        name::Name,
-    },
-    runtime::sync::atomic::{AtomicU64, Ordering::SeqCst},
+    message::envelope::{Envelope, NEVER},
+    runtime::waiter::Wake,
 };
 
 /// The outcome of a publish.
@@ -71,71 +62,6 @@ impl Published {
     }
 }
 
-/// The queues for one exchange and routing key, at the noted epoch of the exchange.
-pub(crate) struct Route {
-    pub(crate) address: Address,
-    pub(super) queues: Vec<Arc<QueueCore>>,
-    /// The delay queues of delayed exchanges that keep the message.
-    pub(super) delay_queues: Vec<Arc<QueueCore>>,
-    /// The delay of the message there.
-    pub(super) delay: Duration,
-    /// The exchange's epoch. The epoch of the default exchange is raised only when the broker
-    /// begins to drain. Its routes end with their queue, which refuses messages once it is deleted.
-    epoch: (Arc<AtomicU64>, u64),
-    to_default: bool,
-    /// Whether the route is valid for one message only, because it depends on the message's
-    /// headers or on a router, or because the broker drains.
-    pub(crate) by_headers: bool,
-    /// The receiver of a direct reply, if the message goes to it instead of queues.
-    requester: Option<Arc<dyn Requester>>,
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route")
-            .field("queues", &self.queues)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Route {
-    /// Whether the message is a direct reply, and goes to no queue.
-    pub(crate) fn is_reply(&self) -> bool {
-        self.requester.is_some()
-    }
-
-    /// Whether the exchange still routes messages to the same queues.
-    pub(crate) fn is_current(&self) -> bool {
-        let (epoch, seen) = &self.epoch;
-        // The default exchange may have found no queue, and the queue may exist now.
-        epoch.load(SeqCst) == *seen && !(self.to_default && self.queues.is_empty())
-    }
-
-    /// The queue, if the route leads to one queue and nothing else. This is nearly always so.
-    #[inline]
-    pub(crate) fn only_queue(&self) -> Option<&Arc<QueueCore>> {
-        match self.queues.as_slice() {
-            [queue] if self.delay_queues.is_empty() && self.requester.is_none() => Some(queue),
-            _ => None,
-        }
-    }
-
-    /// The number of queues and delay queues of the route.
-    pub(crate) fn len(&self) -> usize {
-        self.queues.len() + self.delay_queues.len()
-    }
-
-    /// The names of the queues of the route, and of the delayed exchanges that keep the message.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
-        self.targets().map(|queue| queue.name())
-    }
-
-    /// The queues of the route, and the delay queues of delayed exchanges.
-    pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<QueueCore>> {
-        self.queues.iter().chain(&self.delay_queues)
-    }
-}
-
 /// The reason why no queue took a message, or not every one.
 pub(crate) enum PushFailure {
     /// The route leads to no queue.
@@ -151,113 +77,6 @@ pub(crate) enum PushFailure {
 }
 
 impl VirtualHost {
-    /// Finds the queues for a message.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is
-    /// internal, [`Error::PreconditionFailed`] for a CC or BCC header that is not an array,
-    /// [`Error::ShutDown`].
-    pub(crate) fn resolve(
-        &self,
-        exchange: &Name,
-        routing_key: &Name,
-        headers: Option<&FieldTable>,
-    ) -> Result<Route> {
-        let origin = self.exchange_names().of(exchange);
-        let selected = cc_bcc::is_selected_by_sender(headers);
-        let keys = cc_bcc::routing_keys(routing_key, headers);
-        let known_keys = keys.as_deref().unwrap_or_default();
-        self.with_routers(known_keys, headers, |topology, routers| {
-            self.check_up()?;
-            // During a drain no producer remembers a route, so that each publish is asked who it
-            // is.
-            let mut by_headers = self.drain.has_begun() || selected;
-            let epoch = match topology.exchanges.get(exchange) {
-                _ if exchange.is_empty() => &self.default_epoch,
-                None => {
-                    let vhost = self.name();
-                    return Err(Error::not_found(EntityKind::Exchange, exchange, vhost));
-                }
-                Some(declared) if declared.description.is_internal() => {
-                    return Err(Error::internal_exchange(exchange, self.name()));
-                }
-                Some(declared) => {
-                    by_headers |= topology.differs_by_message(declared);
-                    &declared.epoch
-                }
-            };
-            // Read under the lock under which it is raised, so it matches the topology that the
-            // route is found in.
-            let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
-            if let Err(invalid) = &keys {
-                return Err(invalid.clone());
-            }
-            let Found {
-                queues,
-                delay_queues,
-                delay,
-            } = route_keys(topology, exchange, known_keys, headers, routers);
-            let requester = match exchange.is_empty() {
-                true => self.requester(routing_key),
-                false => None,
-            };
-            // A requester that waits for this reply may not wait for the next one.
-            by_headers |= requester.is_some();
-            Ok(Route {
-                address: Address::new(&origin, routing_key),
-                queues,
-                delay_queues,
-                delay,
-                epoch,
-                to_default: exchange.is_empty(),
-                by_headers,
-                requester,
-            })
-        })
-    }
-
-    /// A route that leads to no queue of this process: an engine elsewhere routes the message.
-    pub(crate) fn route_elsewhere(&self, exchange: &Name, routing_key: &Name) -> Route {
-        let exchange = self.exchange_names().of(exchange);
-        Route {
-            address: Address::new(&exchange, routing_key),
-            queues: Vec::new(),
-            delay_queues: Vec::new(),
-            delay: Duration::ZERO,
-            epoch: (Arc::clone(&self.default_epoch), 0),
-            to_default: false,
-            by_headers: true,
-            requester: None,
-        }
-    }
-
-    /// The same route, to the queues that have the names of its queues now.
-    pub(crate) fn renew(&self, route: &Route) -> Route {
-        let topology = self.topology.read();
-        let queues = route
-            .queues
-            .iter()
-            .filter_map(|queue| topology.queue(queue.name()))
-            .collect();
-        let exchanges = route
-            .delay_queues
-            .iter()
-            .map(|queue| topology.exchanges.get(queue.name()));
-        let delay_queues = exchanges
-            .filter_map(|exchange| exchange?.delay_queue.clone())
-            .collect();
-        Route {
-            address: route.address.clone(),
-            queues,
-            delay_queues,
-            delay: route.delay,
-            epoch: route.epoch.clone(),
-            to_default: route.to_default,
-            by_headers: route.by_headers,
-            requester: route.requester.clone(),
-        }
-    }
-
     /// Puts the message into every queue of the route, not before the time `due`. After a failure
     /// the message is in `message` again.
     #[inline]
@@ -271,16 +90,7 @@ impl VirtualHost {
             self.push_to_one(queue, message, due)?;
             return Ok(Published::to_one());
         }
-        match &route.requester {
-            Some(requester) => {
-                message
-                    .take()
-                    .into_iter()
-                    .for_each(|envelope| requester.reply(envelope));
-                Ok(Published::to_one())
-            }
-            None => self.push_to_all(route, message, due),
-        }
+        self.push_to_all(route, message, due)
     }
 
     /// As [`QueueCore::try_push_run`], and carries out the effects.
@@ -338,8 +148,8 @@ impl VirtualHost {
         }
     }
 
-    /// Puts the message into every queue of a route that does not lead to one queue only. The delay
-    /// queues come last.
+    /// Puts the message into every queue of a route that does not lead to one queue only.
+    /// Requesters come first, and delay queues last.
     fn push_to_all(
         self: &Arc<Self>,
         route: &Route,
@@ -372,13 +182,22 @@ impl VirtualHost {
         // The effects of one copy come after all copies, since its dead letter may go to the next
         // queue.
         let mut work = PendingEffects::new();
-        for (place, queue) in route.targets().enumerate() {
+        let mut to_requesters = Vec::new();
+        for (place, reply) in route.replies.iter().enumerate() {
+            let copy = match place == last {
+                true => message.take(),
+                false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
+            };
+            to_requesters.extend(copy.map(|copy| reply.hand_over(copy)));
+        }
+        published.routed += to_requesters.iter().filter(|taken| taken.is_ok()).count();
+        for (place, queue) in (route.replies.len()..).zip(route.targets()) {
             // The last queue gets the message itself.
             let mut copy = match place == last && full.is_empty() {
                 true => message.take(),
                 false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
             };
-            let is_delay_queue = place >= route.queues.len();
+            let is_delay_queue = place >= route.replies.len() + route.queues.len();
             let due = if is_delay_queue { kept_until } else { due };
             let mut effects = Effects::none();
             let pushed = self.push_one(queue, &mut copy, due, None, &mut effects);
@@ -411,6 +230,8 @@ impl VirtualHost {
             }
         }
         self.run_all_effects(work);
+        let wakes = to_requesters.into_iter().filter_map(Result::ok).flatten();
+        wakes.for_each(Wake::wake);
         if !full.is_empty() {
             let blocked = BlockedPublish::new(self, full, published, refused_by);
             return Err(PushFailure::Full(Box::new(blocked)));

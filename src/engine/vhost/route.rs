@@ -1,10 +1,11 @@
 //! Routing from an exchange to queues, over bindings, exchange-to-exchange bindings and alternate
 //! exchanges.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use super::{
     VirtualHost,
+    replies::Reply,
     routers::Routers,
     topology::{Target, Topology},
 };
@@ -13,13 +14,78 @@ use crate::{
         exchange::Matches,
         queue::{QueueCore, after},
     },
-    message::headers::x_delay,
+    message::{
+        envelope::Address,
+        headers::{cc_bcc, x_delay},
+    },
     model::{
         error::{EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
     },
+    runtime::sync::atomic::{AtomicU64, Ordering::SeqCst},
 };
+
+/// The queues for one exchange and routing key, at the noted epoch of the exchange.
+pub(crate) struct Route {
+    pub(crate) address: Address,
+    pub(super) queues: Vec<Arc<QueueCore>>,
+    /// The delay queues of delayed exchanges that keep the message.
+    pub(super) delay_queues: Vec<Arc<QueueCore>>,
+    /// The delay of the message there.
+    pub(super) delay: Duration,
+    /// The exchange's epoch. The epoch of the default exchange is raised only when the broker
+    /// begins to drain. Its routes end with their queue, which refuses messages once it is deleted.
+    epoch: (Arc<AtomicU64>, u64),
+    to_default: bool,
+    /// Whether the route is valid for one message only, because it depends on the message's
+    /// headers or on a router, or because the broker drains.
+    pub(crate) by_headers: bool,
+    /// The ways to requesters, if the message is a direct reply.
+    pub(super) replies: Vec<Reply>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("queues", &self.queues)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Route {
+    /// Whether the exchange still routes messages to the same queues.
+    pub(crate) fn is_current(&self) -> bool {
+        let (epoch, seen) = &self.epoch;
+        // The default exchange may have found no queue, and the queue may exist now.
+        epoch.load(SeqCst) == *seen && !(self.to_default && self.queues.is_empty())
+    }
+
+    /// The queue, if the route leads to one queue and nothing else. This is nearly always so.
+    #[inline]
+    pub(crate) fn only_queue(&self) -> Option<&Arc<QueueCore>> {
+        match self.queues.as_slice() {
+            [queue] if self.delay_queues.is_empty() && self.replies.is_empty() => Some(queue),
+            _ => None,
+        }
+    }
+
+    /// The number of requesters, queues and delay queues of the route.
+    pub(crate) fn len(&self) -> usize {
+        self.replies.len() + self.queues.len() + self.delay_queues.len()
+    }
+
+    /// The addresses and the queues of the route, and the delayed exchanges that keep the message.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        let addresses = self.replies.iter().map(Reply::address);
+        addresses.chain(self.targets().map(|queue| queue.name()))
+    }
+
+    /// The queues of the route, and the delay queues of delayed exchanges.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Arc<QueueCore>> {
+        self.queues.iter().chain(&self.delay_queues)
+    }
+}
 
 /// The destinations of a message.
 #[derive(Debug, Default)]
@@ -29,11 +95,13 @@ pub(crate) struct Found {
     pub(crate) delay_queues: Vec<Arc<QueueCore>>,
     /// Its delay there.
     pub(crate) delay: Duration,
+    /// The ways to requesters, if it is a direct reply.
+    pub(crate) replies: Vec<Reply>,
 }
 
 impl Found {
     pub(crate) fn len(&self) -> usize {
-        self.queues.len() + self.delay_queues.len()
+        self.queues.len() + self.delay_queues.len() + self.replies.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -56,6 +124,139 @@ impl Found {
 }
 
 impl VirtualHost {
+    /// Finds the queues for a message.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such exchange, [`Error::AccessRefused`] if it is
+    /// internal, [`Error::PreconditionFailed`] for a CC or BCC header that is not an array,
+    /// [`Error::ShutDown`].
+    pub(crate) fn resolve(
+        &self,
+        exchange: &Name,
+        routing_key: &Name,
+        headers: Option<&FieldTable>,
+    ) -> Result<Route> {
+        let origin = self.exchange_names().of(exchange);
+        let selected = cc_bcc::is_selected_by_sender(headers);
+        let keys = cc_bcc::routing_keys(routing_key, headers);
+        let known_keys = keys.as_deref().unwrap_or_default();
+        self.with_routers(known_keys, headers, |topology, routers| {
+            self.check_up()?;
+            // During a drain no producer remembers a route, so that each publish is asked who it
+            // is.
+            let mut by_headers = self.drain.has_begun() || selected;
+            let epoch = match topology.exchanges.get(exchange) {
+                _ if exchange.is_empty() => &self.default_epoch,
+                None => {
+                    let vhost = self.name();
+                    return Err(Error::not_found(EntityKind::Exchange, exchange, vhost));
+                }
+                Some(declared) if declared.description.is_internal() => {
+                    return Err(Error::internal_exchange(exchange, self.name()));
+                }
+                Some(declared) => {
+                    by_headers |= topology.differs_by_message(declared);
+                    &declared.epoch
+                }
+            };
+            // Read under the lock under which it is raised, so it matches the topology that the
+            // route is found in.
+            let epoch = (Arc::clone(epoch), epoch.load(SeqCst));
+            if let Err(invalid) = &keys {
+                return Err(invalid.clone());
+            }
+            let Found {
+                queues,
+                delay_queues,
+                delay,
+                replies,
+            } = self.find(topology, exchange, known_keys, headers, routers);
+            // A requester that waits for this reply may not wait for the next one.
+            by_headers |= !replies.is_empty();
+            Ok(Route {
+                address: Address::new(&origin, routing_key),
+                queues,
+                delay_queues,
+                delay,
+                epoch,
+                to_default: exchange.is_empty(),
+                by_headers,
+                replies,
+            })
+        })
+    }
+
+    /// A route that leads to no queue of this process: an engine elsewhere routes the message.
+    pub(crate) fn route_elsewhere(&self, exchange: &Name, routing_key: &Name) -> Route {
+        let exchange = self.exchange_names().of(exchange);
+        Route {
+            address: Address::new(&exchange, routing_key),
+            queues: Vec::new(),
+            delay_queues: Vec::new(),
+            delay: Duration::ZERO,
+            epoch: (Arc::clone(&self.default_epoch), 0),
+            to_default: false,
+            by_headers: true,
+            replies: Vec::new(),
+        }
+    }
+
+    /// The route of a message that was published in a transaction, at the commit. A queue that was
+    /// deleted since and has a successor of the same name is not in it. Also returns how many of
+    /// them there are.
+    ///
+    /// # Errors
+    /// [`Error::ResourceError`] if a queue was deleted and has no successor.
+    pub(crate) fn route_of_commit(&self, route: &Route) -> Result<(Route, usize)> {
+        let topology = self.topology.read();
+        let is_same = |now: Option<&Arc<QueueCore>>, entity, queue: &Arc<QueueCore>| match now {
+            Some(now) => Ok(now == queue),
+            None => Err(Error::commit_to_deleted(entity, queue.name(), self.name())),
+        };
+        let (mut queues, mut delay_queues) = (Vec::new(), Vec::new());
+        for queue in &route.queues {
+            let now = topology.queue(queue.name());
+            if is_same(now.as_ref(), EntityKind::Queue, queue)? {
+                queues.push(Arc::clone(queue));
+            }
+        }
+        for queue in &route.delay_queues {
+            let exchange = topology.exchanges.get(queue.name());
+            let now = exchange.and_then(|exchange| exchange.delay_queue.as_ref());
+            if is_same(now, EntityKind::Exchange, queue)? {
+                delay_queues.push(Arc::clone(queue));
+            }
+        }
+        let recalled = Route {
+            address: route.address.clone(),
+            queues,
+            delay_queues,
+            delay: route.delay,
+            epoch: route.epoch.clone(),
+            to_default: route.to_default,
+            by_headers: route.by_headers,
+            replies: route.replies.clone(),
+        };
+        let replaced = route.len() - recalled.len();
+        Ok((recalled, replaced))
+    }
+
+    /// As [`route_keys`], and finds the requesters that a message to the default exchange reaches.
+    pub(super) fn find(
+        &self,
+        topology: &Topology,
+        exchange: &Name,
+        routing_keys: &[&str],
+        headers: Option<&FieldTable>,
+        routers: &mut Routers,
+    ) -> Found {
+        let mut found = route_keys(topology, exchange, routing_keys, headers, routers);
+        if exchange.is_empty() {
+            found.replies = self.replies.addressed(routing_keys);
+        }
+        found
+    }
+
     /// The queues that a message would reach if it had no other keys in its headers and no delay.
     ///
     /// # Errors

@@ -61,6 +61,7 @@ pub(super) fn complete<T: Payload>(
         headers: None,
     };
     let mut properties = typed::<T>(properties, codec.as_deref());
+    properties.rewrite_expiration();
     let mut bcc = Vec::new();
     if properties.header_value(cc_bcc::BCC).is_some() {
         completed.headers = properties.headers.clone();

@@ -146,8 +146,8 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// The errors of [`publish`](Self::publish), which return the message to the caller, and:
     /// - [`Error::InvalidName`](crate::Error::InvalidName) if the routing key is over 255 bytes.
-    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if `expiration` or
-    ///   `delivery_mode` is invalid, or a `CC` or `BCC` header is not an array.
+    /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if `expiration` is
+    ///   invalid, or a `CC` or `BCC` header is not an array.
     /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if `user_id` is not the
     ///   user of the connection.
     ///

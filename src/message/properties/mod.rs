@@ -78,8 +78,8 @@ pub struct PropertyList {
     /// and the broker adds some, such as `x-death`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<FieldTable>,
-    /// 1 for a transient message, 2 for a persistent one (`delivery-mode`). An absent value means
-    /// transient.
+    /// 1 for a transient message, 2 for a persistent one (`delivery-mode`). An absent value and any
+    /// other value mean transient.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_mode: Option<u8>,
     /// The priority in a queue with priorities (`priority`). An absent value means 0. A priority
@@ -237,7 +237,7 @@ impl Properties {
     }
 
     /// Sets the delivery mode: [`TRANSIENT`](Properties::TRANSIENT) or
-    /// [`PERSISTENT`](Properties::PERSISTENT). The publish checks it.
+    /// [`PERSISTENT`](Properties::PERSISTENT). Any other mode means transient.
     ///
     /// # RabbitMQ
     /// The property `delivery-mode`.
@@ -299,6 +299,21 @@ impl Properties {
         2 + texts + octets.count() as u64 + headers + timestamp
     }
 
+    /// Rewrites a valid expiration as RabbitMQ does since version 3.13: without a sign and without
+    /// leading zeros.
+    pub(crate) fn rewrite_expiration(&mut self) {
+        let Some(given) = &self.expiration else {
+            return;
+        };
+        let is_plain = match given.as_bytes() {
+            [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+            _ => false,
+        };
+        if let (false, Ok(millis)) = (is_plain, parse_expiration(given)) {
+            self.expiration = Some(millis.to_string());
+        }
+    }
+
     /// Whether no property is set.
     pub fn is_empty(&self) -> bool {
         **self == EMPTY
@@ -340,23 +355,12 @@ impl PropertyList {
         self.expiration.as_deref().map(parse_expiration).transpose()
     }
 
-    /// Checks the properties that need no broker: the expiration, then the delivery mode.
+    /// Checks the properties that need no broker.
     pub(crate) fn validate(&self) -> Result {
         self.headers
             .as_ref()
             .map_or(Ok(()), FieldTable::check_depth)?;
-        self.expiration_millis()?;
-        self.check_delivery_mode()
-    }
-
-    /// Checks the delivery mode. A publish does so after all other checks, as in RabbitMQ.
-    pub(crate) fn check_delivery_mode(&self) -> Result {
-        match self.delivery_mode {
-            None | Some(Properties::TRANSIENT | Properties::PERSISTENT) => Ok(()),
-            Some(other) => Err(Error::invalid_message(format_args!(
-                "{{delivery_mode_unknown,{other}}}"
-            ))),
-        }
+        self.expiration_millis().map(drop)
     }
 }
 

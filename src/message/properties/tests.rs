@@ -97,13 +97,35 @@ fn an_invalid_expiration_is_refused_in_rabbitmqs_words() {
 }
 
 #[test]
-fn a_delivery_mode_is_one_or_two() {
-    assert_eq!(Properties::new().validate(), Ok(()));
-    assert_eq!(Properties::new().persistent().validate(), Ok(()));
-    assert_eq!(Properties::new().delivery_mode(1).validate(), Ok(()));
-    let error = Properties::new().delivery_mode(3).validate().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,3}"
-    );
+fn an_expiration_is_rewritten_without_a_sign_and_without_leading_zeros() {
+    for (given, rewritten) in [
+        ("60000", "60000"),
+        ("0060000", "60000"),
+        ("+60000", "60000"),
+        ("+0", "0"),
+        ("-0", "0"),
+        ("0", "0"),
+        ("000", "0"),
+        ("soon", "soon"),
+        ("1x", "1x"),
+        ("-5", "-5"),
+        ("", ""),
+    ] {
+        let mut properties = Properties::new().expiration(given);
+        properties.rewrite_expiration();
+        assert_eq!(properties.expiration.as_deref(), Some(rewritten));
+    }
+    let mut empty = Properties::new();
+    empty.rewrite_expiration();
+    assert!(empty.is_empty());
+}
+
+#[test]
+fn any_delivery_mode_is_valid_and_only_two_is_persistent() {
+    for mode in [0, 1, 2, 3, 255] {
+        let properties = Properties::new().delivery_mode(mode);
+        assert_eq!(properties.validate(), Ok(()));
+        assert_eq!(properties.is_persistent(), mode == 2);
+    }
+    assert!(Properties::new().persistent().is_persistent());
 }

@@ -138,6 +138,9 @@ pub enum Precondition {
     /// Direct reply-to was used in a way that it does not allow.
     #[error("{0}")]
     DirectReplyTo(&'static str),
+    /// An address of direct replies was consumed from.
+    #[error("{0} {1}")]
+    ReplyAddress(&'static str, Resource),
     /// The message's expiration is not a number of milliseconds.
     #[error("invalid expiration '{value}': {reason}")]
     InvalidExpiration {

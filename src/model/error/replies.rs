@@ -62,6 +62,11 @@ impl Error {
         ))
     }
 
+    /// 403: a binding of an address of direct replies.
+    pub(crate) fn volatile_binding() -> Error {
+        access_refused("cannot bind or unbind to a volatile (direct reply-to) queue")
+    }
+
     /// 404: the thing does not exist.
     pub(crate) fn not_found(entity: EntityKind, name: &Name, vhost: &Name) -> Error {
         Error::NotFound {
@@ -273,6 +278,16 @@ impl Error {
         Precondition::DirectReplyTo("reply consumer cannot acknowledge").into()
     }
 
+    /// 406: a consumer of an address of direct replies.
+    pub(crate) fn volatile_consumer(is_second: bool, address: &Name, vhost: &Name) -> Error {
+        let why = match is_second {
+            true => "multiple consumers are unsupported for",
+            false => "only creator channel may consume from",
+        };
+        let queue = Resource::new(EntityKind::Queue, address, vhost);
+        Precondition::ReplyAddress(why, queue).into()
+    }
+
     /// 406: a second consumer of `amq.rabbitmq.reply-to` on the channel.
     pub(crate) fn reply_consumer_already_set() -> Error {
         Precondition::DirectReplyTo("reply consumer already set").into()
@@ -314,6 +329,19 @@ impl Error {
         Precondition::LateBudget(Resource::new(EntityKind::Budget, budget, vhost)).into()
     }
 
+    /// 506: the commit of a message to a queue that was deleted since the publish. RabbitMQ shows
+    /// the error as Erlang prints it. It breaks a long line, which is not done here.
+    pub(crate) fn commit_to_deleted(entity: EntityKind, name: &Name, vhost: &Name) -> Error {
+        let binary = |name: &Name| {
+            let escaped = name.replace('\\', r"\\").replace('"', r#"\""#);
+            let encoding = if name.is_ascii() { "" } else { "/utf8" };
+            format!("<<\"{escaped}\"{encoding}>>")
+        };
+        let (vhost, name) = (binary(vhost), binary(name));
+        let resource = format!("{{resource,{vhost},{entity},{name}}}");
+        Error::ResourceError(format!("failed to deliver message: {{not_found,{resource}}}").into())
+    }
+
     /// 530: a consumer tag that is in use on the channel.
     pub(crate) fn consumer_tag_in_use(consumer_tag: &Name) -> Error {
         Error::NotAllowed(format!("attempt to reuse consumer tag '{consumer_tag}'").into())
@@ -352,6 +380,12 @@ impl Error {
     pub(crate) fn global_qos(queue: &Name, vhost: &Name) -> Error {
         let resource = Resource::new(EntityKind::Queue, queue, vhost);
         Error::not_implemented(format_args!("{resource} does not support global qos"))
+    }
+
+    /// 540: a get from an address of direct replies.
+    pub(crate) fn volatile_get(address: &Name, vhost: &Name) -> Error {
+        let queue = Resource::new(EntityKind::Queue, address, vhost);
+        Error::NotImplemented(format!("basic.get not supported by volatile {queue}").into())
     }
 
     /// 540: any other feature of AMQP or RabbitMQ that the broker does not have.

@@ -195,7 +195,8 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// - [`Error::NoReplyTo`] if the message has no `reply_to`.
-    /// - [`Error::NoRoute`] if that queue does not exist any more.
+    /// - [`Error::NoRoute`] if that queue does not exist any more. It is no error if the requester
+    ///   of a direct reply is gone, as in RabbitMQ.
     /// - The other errors of a publish.
     ///
     /// # Examples

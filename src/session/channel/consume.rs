@@ -9,11 +9,12 @@ use super::{
 use crate::{
     engine::{
         queue::{Credit, DeliveryTarget, SubscribeRequest},
-        vhost::{OnGet, REPLY_TO, Requester},
+        vhost::{OnGet, REPLY_TO, Requester, is_address},
     },
     message::envelope::NEVER,
     model::{
         arguments::{ConsumerArguments, QueueType},
+        descriptions::names,
         error::{EntityKind, Error, Result},
         name::Name,
     },
@@ -93,7 +94,8 @@ impl Channel {
     ///   and this one asks to be exclusive.
     /// - [`Error::NotAllowed`] for a tag that is in use on this channel.
     /// - [`Error::PreconditionFailed`] for an invalid argument, for a second consumer of
-    ///   `amq.rabbitmq.reply-to`, and for one without `auto_ack`.
+    ///   `amq.rabbitmq.reply-to`, for one without `auto_ack`, and for a consumer of the address
+    ///   that replies are sent to.
     /// - [`Error::InvalidName`] for a name or tag over 255 bytes.
     /// - [`Error::NotImplemented`] for a quorum queue, if the channel has a common limit
     ///   ([`QosScope::Channel`]).
@@ -125,6 +127,9 @@ impl Channel {
         if name == REPLY_TO {
             return self.consume_replies(&options);
         }
+        if is_address(&name) {
+            return Err(self.address_consumed(&name, &options));
+        }
         let tag = self.reserve(&options.tag)?;
         let consumed = self.start_consumer(&name, &tag, &options);
         let mut state = core.lock();
@@ -147,6 +152,22 @@ impl Channel {
             core.remove_consumers(vec![origin], Vec::new());
         }
         Ok(tag)
+    }
+
+    /// The error of a consumer that names an address of replies.
+    fn address_consumed(&self, address: &Name, options: &ConsumeOptions) -> Error {
+        let vhost = self.core().vhost().name();
+        // The queue type of an address takes none of the arguments that other types take.
+        let known = [names::PRIORITY, names::STREAM_OFFSET].into_iter();
+        let mut given = known.filter(|known| options.arguments.contains_key(known));
+        if let Some(argument) = given.next() {
+            return Error::unsupported_argument(argument, address, vhost, "rabbit_volatile_queue");
+        }
+        let state = self.core().lock();
+        let own = state.replies_to.as_ref().map(|(_, own)| own);
+        let is_second = own.is_some_and(|own| own == address);
+        drop(state);
+        Error::volatile_consumer(is_second, address, vhost)
     }
 
     /// Starts the reply consumer of the channel (RabbitMQ's direct reply-to).
@@ -312,6 +333,7 @@ impl Channel {
     /// - [`Error::NotFound`] for an unknown queue.
     /// - [`Error::NoDeclaredQueue`] for an empty name, if this channel has declared no queue.
     /// - [`Error::ResourceLocked`] if the queue is exclusive to another connection.
+    /// - [`Error::NotImplemented`] for the address of direct replies.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples

@@ -57,11 +57,6 @@ impl Ledger {
         self.last_tag
     }
 
-    /// The tag of the next delivery.
-    pub(crate) fn peek_tag(&self) -> u64 {
-        self.last_tag + 1
-    }
-
     /// Whether the common limit allows one more delivery. If not, `queue` is told when it does.
     pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
         let room = self.limit == 0 || self.volume < u64::from(self.limit);

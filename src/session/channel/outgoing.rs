@@ -8,7 +8,7 @@ use super::{
     events::{Event, Returned},
 };
 use crate::{
-    engine::vhost::{Published, REPLY_TO},
+    engine::vhost::{Published, REPLY_TO, Route},
     message::{
         envelope::{Envelope, Meta},
         headers::cc_bcc,
@@ -19,7 +19,6 @@ use crate::{
     model::{
         bytes::Bytes,
         error::{Error, Result},
-        field_value::FieldTable,
         name::Name,
     },
     runtime::waiter::{Ticket, WaitList, Waitable},
@@ -44,8 +43,6 @@ struct Outgoing {
     body: Bytes,
     meta: Arc<Meta>,
     mandatory: bool,
-    /// The headers, if they name more routing keys, with those of `BCC`.
-    selecting: Option<FieldTable>,
 }
 
 /// The target of a publish, and the publisher of its exchange.
@@ -64,7 +61,6 @@ pub(super) struct Begun<'a> {
 
 /// The parts of a publish that are needed at its end.
 pub(super) struct Ended<'a> {
-    is_reply: bool,
     outgoing: Outgoing,
     /// In confirm mode.
     under_way: Option<UnderWay<'a>>,
@@ -124,31 +120,28 @@ impl ChannelCore {
         }
     }
 
-    /// Publishes a message of a transaction at its commit. Blocking queues without room refuse it.
-    pub(super) fn commit_pending(self: &Arc<Self>, pending: Pending) -> Published {
+    /// Publishes a message of a transaction at its commit. Blocking queues without room refuse it,
+    /// and so do queues that have replaced those of its route. Returns whether any has refused it.
+    ///
+    /// # Errors
+    /// [`Error::ResourceError`] if a queue of its route was deleted. No queue has the message then.
+    pub(super) fn commit_pending(self: &Arc<Self>, pending: Pending) -> Result<bool> {
         let Pending {
             publisher,
             route,
             message,
         } = pending;
-        let visible = message.meta.properties.headers.as_ref();
-        let (key, headers) = (
-            &*message.routing_key,
-            message.selecting.as_ref().or(visible),
-        );
-        let prepared = publisher.prepare_commit(&route, key, headers, message.mandatory);
-        let Ok(prepared) = prepared else {
-            // The commit reports it.
-            return Published::refused(1);
-        };
-        let is_reply = prepared.is_reply();
+        let (prepared, replaced) =
+            publisher.prepare_commit(&route, &message.routing_key, message.mandatory)?;
+        if replaced == Route::len(&route) && replaced > 0 {
+            return Ok(true);
+        }
         let mut envelope = Some(message.envelope(&prepared));
         let confirmation = prepared.push(&mut envelope, self, OnFull::Refuse);
-        match self.publish_result(&message, is_reply, confirmation) {
-            Ok(published) => published,
-            Err(NotPublished::Refused { refused, .. }) => Published::refused(refused),
-            Err(_) => Published::refused(1),
-        }
+        Ok(match self.publish_result(&message, confirmation) {
+            Ok(published) => published.refused + replaced > 0,
+            Err(_) => true,
+        })
     }
 
     /// Finds the publisher for a message.
@@ -188,14 +181,8 @@ impl ChannelCore {
         if let Some(name) = self.requester_name(&properties)? {
             properties = properties.reply_to(name.to_string());
         }
-        let selecting = properties
-            .headers
-            .clone()
-            .filter(|headers| cc_bcc::is_selected_by_sender(Some(headers)));
-        let bcc = match selecting {
-            Some(_) => cc_bcc::take_bcc(&mut properties),
-            None => Vec::new(),
-        };
+        properties.rewrite_expiration();
+        let bcc = cc_bcc::take_bcc(&mut properties);
         let meta = Arc::new(Meta {
             properties,
             bcc,
@@ -207,7 +194,6 @@ impl ChannelCore {
             body,
             meta,
             mandatory: options.mandatory,
-            selecting,
         };
         let mut state = self.open()?;
         let publish = match &mut state.mode {
@@ -227,7 +213,6 @@ impl ChannelCore {
         Ok(Some(Begun {
             envelope: Some(outgoing.envelope(&prepared)),
             ended: Ended {
-                is_reply: prepared.is_reply(),
                 outgoing,
                 under_way: publish.map(|publish| UnderWay::new(self, publish)),
             },
@@ -243,11 +228,10 @@ impl ChannelCore {
         on_full: OnFull,
     ) -> Result {
         let Ended {
-            is_reply,
             outgoing,
             under_way,
         } = ended;
-        let published = match self.publish_result(&outgoing, is_reply, confirmation) {
+        let published = match self.publish_result(&outgoing, confirmation) {
             Ok(published) => published,
             Err(NotPublished::Invalid(error)) => return Err(error),
             Err(NotPublished::Refused { by, .. }) if on_full == OnFull::Refuse => {
@@ -264,15 +248,8 @@ impl ChannelCore {
     }
 
     /// The result of a push. A mandatory message without a queue is returned.
-    fn publish_result(
-        &self,
-        outgoing: &Outgoing,
-        is_reply: bool,
-        confirmation: Confirmation,
-    ) -> Confirmation {
+    fn publish_result(&self, outgoing: &Outgoing, confirmation: Confirmation) -> Confirmation {
         let published = match confirmation {
-            // As in RabbitMQ a mandatory reply is returned too, since it is in no queue.
-            Ok(published) if is_reply && outgoing.mandatory => published,
             Err(NotPublished::NoRoute) => Published::default(),
             other => return other,
         };

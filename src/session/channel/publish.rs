@@ -35,9 +35,8 @@ impl Channel {
     /// - [`Error::NotFound`](crate::Error::NotFound) for an unknown exchange.
     /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for an internal exchange.
     /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid
-    ///   `expiration`, `delivery_mode` or `user_id`; for a `CC` or `BCC` header that is not an
-    ///   array; for a `reply_to` of `amq.rabbitmq.reply-to`, if the channel does not consume from
-    ///   it.
+    ///   `expiration` or `user_id`; for a `CC` or `BCC` header that is not an array; for a
+    ///   `reply_to` of `amq.rabbitmq.reply-to`, if the channel does not consume from it.
     /// - [`Error::NotImplemented`](crate::Error::NotImplemented) for `immediate`.
     /// - [`Error::InvalidName`](crate::Error::InvalidName) for a name or key over 255 bytes.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel), also if it closes

@@ -12,7 +12,8 @@ use crate::{
         vhost::Requester,
     },
     message::envelope::{Envelope, NEVER},
-    model::error::CancelReason,
+    model::{error::CancelReason, name::Name},
+    runtime::waiter::Wake,
     session::unacked::{DeliveryOrigin, Unacked},
 };
 
@@ -105,23 +106,19 @@ impl ConsumerSink for ChannelSink {
 
 /// Accepts direct replies for the reply consumer of the channel.
 impl Requester for ChannelCore {
-    fn reply(&self, envelope: Envelope) {
+    fn reply(&self, address: &Name, envelope: Envelope) -> Result<Option<Wake>, Envelope> {
         let mut state = self.lock();
-        let Some((consumer_tag, _)) = state.replies_to.clone() else {
-            return;
+        let consumer_tag = match &state.replies_to {
+            Some((consumer_tag, own)) if own == address => consumer_tag.clone(),
+            _ => return Err(envelope),
         };
         let delivery = ChannelDelivery {
             consumer_tag,
             vhost: Arc::clone(self.vhost()),
-            // A reply cannot be settled, and uses up no tag.
-            delivery_tag: state.ledger.peek_tag(),
+            delivery_tag: state.ledger.next_tag(),
             envelope: Some(envelope),
             message_count: 0,
         };
-        let wake = state.send(Event::Delivery(delivery));
-        drop(state);
-        if let Some(wake) = wake {
-            wake.wake();
-        }
+        Ok(state.send(Event::Delivery(delivery)))
     }
 }

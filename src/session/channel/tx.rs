@@ -1,7 +1,9 @@
 //! Transactions: publishes and settlements that take effect at the commit. Declarations are not
 //! part of a transaction.
 
-use super::{Channel, ChannelState, PublishMode, outgoing::Pending, settle::Settlement};
+use super::{
+    Channel, ChannelCore, ChannelState, PublishMode, outgoing::Pending, settle::Settlement,
+};
 use crate::{
     model::error::{Error, Result},
     session::unacked::Unacked,
@@ -86,19 +88,22 @@ impl Channel {
     /// Makes the publishes of this transaction, and then its settlements. The next transaction
     /// begins.
     ///
-    /// Whether a mandatory message reaches a queue is decided at the commit. Its
-    /// [`Event::Return`](crate::channel::Event::Return) is in the stream when this method returns.
-    /// A queue that was deleted since the publish gets no message. The commit does not wait for
-    /// room: a full queue with [`Overflow::Block`](crate::Overflow::Block), or one whose blocking
-    /// budget is spent, refuses the message.
+    /// The queues of a message are those that its publish has found. The
+    /// [`Event::Return`](crate::channel::Event::Return) of a mandatory message without a queue is
+    /// in the stream when this method returns. The commit does not wait for room: a full queue with
+    /// [`Overflow::Block`](crate::Overflow::Block), or one whose blocking budget is spent, refuses
+    /// the message. A queue that was deleted and declared again since the publish refuses it too.
     ///
     /// # RabbitMQ
     /// `tx.commit` (AMQP 0-9-1).
     ///
     /// # Errors
     /// - [`Error::PreconditionFailed`] on a channel that is not transactional.
-    /// - [`Error::PreconditionFailed`] if a full queue refused one of the messages. All other
-    ///   publishes and all settlements take effect then.
+    /// - [`Error::PreconditionFailed`] if a queue refused one of the messages. All other publishes
+    ///   and all settlements take effect then.
+    /// - [`Error::ResourceError`] if a queue of a message was deleted since its publish. The
+    ///   messages before this one are published. It and those after it are lost, and the deliveries
+    ///   that were settled are unsettled again. The next transaction begins.
     /// - [`Error::ShutDown`] while the broker [shuts down](crate::Broker::shutdown), if neither the
     ///   channel nor the thread holds an unsettled delivery. The transaction stays as it is.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
@@ -128,9 +133,15 @@ impl Channel {
         let core = self.core();
         let _on_its_way = core.admit()?;
         let Tx { published, settled } = self.next_tx()?;
-        let mut refused = 0;
+        let mut refused = false;
         for pending in published {
-            refused += core.commit_pending(pending).refused;
+            match core.commit_pending(pending) {
+                Ok(not_taken) => refused |= not_taken,
+                Err(error) => {
+                    core.restore(settled);
+                    return Err(error);
+                }
+            }
         }
         for (how, mut taken) in settled {
             taken.sort_by_key(|(tag, _)| *tag);
@@ -142,8 +153,8 @@ impl Channel {
             core.resume(relieved);
         }
         match refused {
-            0 => Ok(()),
-            _ => Err(Error::partial_commit()),
+            false => Ok(()),
+            true => Err(Error::partial_commit()),
         }
     }
 
@@ -194,5 +205,20 @@ impl Channel {
             PublishMode::Tx(tx) => Ok(std::mem::take(tx)),
             PublishMode::Plain | PublishMode::Confirm(_) => Err(Error::not_transactional()),
         }
+    }
+}
+
+impl ChannelCore {
+    /// Makes the deliveries of settlements that do not take effect unsettled again.
+    fn restore(&self, settled: Vec<(Settlement, Vec<(u64, Unacked)>)>) {
+        let taken = settled.into_iter().flat_map(|(_, taken)| taken);
+        let mut state = self.lock();
+        if state.closed.is_none() {
+            state.ledger.restore(taken);
+            return;
+        }
+        // The channel has closed meanwhile, and its deliveries have returned. So do these.
+        drop(state);
+        self.remove_consumers(Vec::new(), taken.map(|(_, unacked)| unacked).collect());
     }
 }

@@ -4,6 +4,7 @@
 //! asks the virtual host. Channels, typed handles, management and protocols call only this.
 
 mod closing;
+mod getting;
 mod remote;
 
 use std::{
@@ -15,10 +16,8 @@ use super::{
     access::{Access, Permission::*},
     backend::Backend,
     delay_queue::DelayQueue,
-    getter::Getter,
     publisher::{Publisher, PublisherConfig, Tap},
     subscriber::{NewSubscriber, Subscriber, SubscriberOptions, SubscriberOwner},
-    unacked::DeliveryOrigin,
 };
 #[cfg(feature = "testing")]
 use crate::engine::queue::Move;
@@ -26,7 +25,10 @@ use crate::{
     engine::{
         policy::{Policy, PolicyKind},
         queue::{Counts, QueueCore},
-        vhost::{BindingRequest, ConnectionId, QueueDeclared, Topology, VirtualHost, WithBindings},
+        vhost::{
+            BindingRequest, ConnectionId, QueueDeclared, Topology, VirtualHost, WithBindings,
+            is_address,
+        },
     },
     message::{envelope::Meta, properties::Properties},
     model::{
@@ -282,6 +284,9 @@ impl Gate {
             self.check_open()?;
             return self.wait(backend.purge(queue));
         }
+        if is_address(queue) {
+            return self.check_open().map(|()| 0); // it keeps no message
+        }
         let queue = self.read_queue(queue)?;
         Ok(self.vhost.purge(&queue))
     }
@@ -302,36 +307,6 @@ impl Gate {
         self.check_embedded("getting, and the view of delayed messages,")?;
         self.access.check(Read, EntityKind::Queue, name)?;
         self.vhost.queue_of_type(self.connection, name)
-    }
-
-    /// The getter of a queue.
-    pub(crate) fn getter(&self, queue: &Name) -> Result<Getter> {
-        let queue = self.read_queue(queue)?;
-        Ok(Getter::new(DeliveryOrigin::gets(
-            &self.vhost,
-            &queue,
-            false,
-        )))
-    }
-
-    /// Declares a queue with its bindings, and returns its getter: all or nothing.
-    pub(crate) fn declare_getter(&self, queue: &Queue) -> Result<Getter> {
-        let queue = self.declare_and_read(queue)?;
-        Ok(Getter::new(DeliveryOrigin::gets(
-            &self.vhost,
-            &queue,
-            false,
-        )))
-    }
-
-    /// Declares a queue with its bindings, and returns it for reading.
-    fn declare_and_read(&self, queue: &Queue) -> Result<Arc<QueueCore>> {
-        self.check_open()?;
-        self.check_embedded("getting")?;
-        self.check_declare_and_read(queue)?;
-        let declared = self.vhost.declare_and_find(self.connection, queue)?;
-        self.check_exclusive(queue.is_exclusive())?;
-        Ok(declared)
     }
 
     fn check_declare_and_read(&self, queue: &Queue) -> Result {

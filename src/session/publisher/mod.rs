@@ -214,8 +214,8 @@ impl Publisher {
 
     /// Checks a message in RabbitMQ's order, and finds its route. The order is: an open connection,
     /// the length of the key, the depth of the headers, the user's permission, the exchange,
-    /// `reply_to`, `user_id`, `expiration`, the `CC` and `BCC` headers, `delivery_mode`.
-    /// `properties` are the message's own, as given.
+    /// `reply_to`, `expiration`, the `CC` and `BCC` headers, `user_id`. `properties` are the
+    /// message's own, as given.
     ///
     /// # Errors
     /// Those of a closed caller, [`InvalidName`](crate::Error::InvalidName),
@@ -268,7 +268,6 @@ impl Publisher {
         }
         if let Some(properties) = properties {
             caller.check_properties(properties)?;
-            config.gate.check_user_id(properties)?;
             properties.expiration_millis()?;
         }
         let route = match known {
@@ -276,7 +275,7 @@ impl Publisher {
             None => self.routes.resolve(config, key, headers)?,
         };
         if let Some(properties) = properties {
-            properties.check_delivery_mode()?;
+            config.gate.check_user_id(properties)?;
         }
         Ok(Prepared {
             publisher: self,
@@ -287,6 +286,7 @@ impl Publisher {
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: self.due(overrides.delay),
             admission,
+            is_commit: false,
             blocked: None,
         })
     }
@@ -328,6 +328,7 @@ impl Publisher {
             mandatory: overrides.mandatory.unwrap_or(config.mandatory),
             due: None,
             admission,
+            is_commit: false,
             blocked: None,
         })
     }

@@ -39,6 +39,8 @@ pub(crate) struct Prepared<'a> {
     pub(super) mandatory: bool,
     pub(super) due: Option<u64>,
     pub(super) admission: Admission,
+    /// The route was decided before, and is not resolved again.
+    pub(super) is_commit: bool,
     /// The publish, if it has to wait for room.
     pub(super) blocked: Option<Box<BlockedPublish>>,
 }
@@ -127,11 +129,6 @@ impl<'a> Prepared<'a> {
 
     pub(crate) fn routing_key(&self) -> &'a str {
         self.key
-    }
-
-    /// Whether the message is a direct reply, and goes to no queue.
-    pub(crate) fn is_reply(&self) -> bool {
-        self.route.is_reply()
     }
 
     /// Keeps the route for a commit.
@@ -268,6 +265,11 @@ impl<'a> Prepared<'a> {
                     self.blocked = Some(blocked);
                     continue;
                 }
+                // As if the commit had been first: the queue has lost the message.
+                Err(PushFailure::QueueDeleted) if self.is_commit => {
+                    drop(message.take());
+                    Ok(Published::default())
+                }
                 Err(PushFailure::QueueDeleted) => {
                     self.blocked = None;
                     match self.resolve_again(message.as_ref()) {
@@ -341,34 +343,31 @@ impl<'a> Prepared<'a> {
 
 impl Publisher {
     /// A publish whose checks were done before, when its route was kept by
-    /// [`into_route`](Prepared::into_route): a commit. The route was decided then, by the names of
-    /// the queues. That of the default exchange is the routing key, whether there was such a queue
-    /// then or not.
+    /// [`into_route`](Prepared::into_route): a commit. It takes effect even if the connection
+    /// closes meanwhile. Also returns how many queues of the route have a successor of the same
+    /// name, which does not get the message.
     ///
     /// # Errors
-    /// Those of a closed connection.
+    /// [`ResourceError`](Error::ResourceError) for a queue that was deleted.
     pub(crate) fn prepare_commit<'a>(
         &'a self,
         route: &CachedRoute,
         key: &'a str,
-        headers: Option<&FieldTable>,
         mandatory: bool,
-    ) -> Result<Prepared<'a>> {
-        let config = &self.config;
-        let route = match config.exchange.is_empty() {
-            true => CachedRoute::resolve_checked(config, &Name::new(key)?, headers)?,
-            false => route.renewed(),
-        };
-        Ok(Prepared {
+    ) -> Result<(Prepared<'a>, usize)> {
+        let (route, replaced) = route.of_commit()?;
+        let prepared = Prepared {
             publisher: self,
-            headers: Prepared::headers_of(&route, headers),
+            headers: None,
             route,
             key,
             is_own_key: false,
             mandatory,
             due: None,
             admission: Admission::default(),
+            is_commit: true,
             blocked: None,
-        })
+        };
+        Ok((prepared, replaced))
     }
 }

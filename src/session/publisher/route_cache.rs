@@ -136,16 +136,6 @@ impl CachedRoute {
         headers: Option<&FieldTable>,
     ) -> Result<Arc<CachedRoute>> {
         config.gate.check_publish(&config.exchange)?;
-        CachedRoute::resolve_checked(config, key, headers)
-    }
-
-    /// As [`resolve`](Self::resolve), for a publish whose checks are done: the commit of a
-    /// transaction takes effect even if its connection closes meanwhile.
-    pub(super) fn resolve_checked(
-        config: &Arc<PublisherConfig>,
-        key: &Name,
-        headers: Option<&FieldTable>,
-    ) -> Result<Arc<CachedRoute>> {
         let vhost = config.gate.vhost();
         Ok(Arc::new(CachedRoute {
             publisher: Arc::clone(config),
@@ -162,13 +152,18 @@ impl CachedRoute {
         })
     }
 
-    /// The route to the queues that now have the names of those it led to.
-    pub(super) fn renewed(&self) -> Arc<CachedRoute> {
+    /// The route at the commit of its message, and how many of its queues have a successor.
+    ///
+    /// # Errors
+    /// [`ResourceError`](crate::Error::ResourceError) for a queue that was deleted.
+    pub(super) fn of_commit(&self) -> Result<(Arc<CachedRoute>, usize)> {
         let vhost = self.publisher.gate.vhost();
-        Arc::new(CachedRoute {
+        let (route, replaced) = vhost.route_of_commit(&self.route)?;
+        let route = CachedRoute {
             publisher: Arc::clone(&self.publisher),
-            route: vhost.renew(&self.route),
-        })
+            route,
+        };
+        Ok((Arc::new(route), replaced))
     }
 }
 

@@ -121,6 +121,45 @@ fn a_rolled_back_settlement_can_be_settled() {
 }
 
 #[test]
+fn a_commit_to_a_deleted_queue_loses_the_rest_and_makes_its_settlements_unsettled_again() -> Result
+{
+    let broker = Broker::new();
+    let channel = channel_of(&broker)?;
+    for name in ["q", "gone", "other"] {
+        channel.queue_declare(&Queue::new(name))?;
+    }
+    let publish = |key| {
+        let options = PublishOptions::new();
+        channel.basic_publish("", key, "x", Properties::new(), options)
+    };
+    publish("q")?;
+    channel.tx_select()?;
+    let got = channel
+        .basic_get("q", AckMode::Manual)?
+        .expect("one is ready");
+    channel.basic_ack(got.delivery_tag(), Multiple::No)?;
+    for key in ["other", "gone", "other"] {
+        publish(key)?;
+    }
+    broker.delete(&Queue::new("gone"))?;
+    let error = channel.tx_commit().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "RESOURCE_ERROR - failed to deliver message: \
+         {not_found,{resource,<<\"/\">>,queue,<<\"gone\">>}}"
+    );
+    assert_eq!(channel.queue_purge("other")?, 1);
+    // The next transaction has nothing of this one, and can settle the delivery.
+    channel.tx_commit()?;
+    channel.basic_ack(got.delivery_tag(), Multiple::No)?;
+    channel.tx_commit()?;
+    assert_eq!(channel.queue_purge("other")?, 0);
+    channel.close()?;
+    assert_eq!(broker.purge(Queue::new("q"))?, 0);
+    Ok(())
+}
+
+#[test]
 fn channels_are_numbered_within_their_connection() {
     let broker = Broker::new();
     for _ in 0..2 {

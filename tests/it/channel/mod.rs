@@ -2,4 +2,5 @@
 
 mod closing;
 mod confirms;
+mod direct_replies;
 mod methods;

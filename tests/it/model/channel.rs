@@ -30,8 +30,17 @@ pub struct Channel {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tx {
-    pub published: Vec<(Msg, Vec<usize>, bool)>,
+    pub published: Vec<Pending>,
     pub settled: Vec<(Fate, Vec<(u64, Held)>)>,
+}
+
+/// A message of a transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    pub msg: Msg,
+    /// Its queues, by index and id.
+    pub to: Vec<(usize, u64)>,
+    pub mandatory: bool,
 }
 
 impl Channel {

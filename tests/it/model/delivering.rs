@@ -50,6 +50,8 @@ impl World {
         let Some(queue) = &mut self.queues[index] else {
             return true;
         };
+        // Only a dead letter has failures when it comes.
+        msg.delivered_before = msg.failures > 0;
         queue.put(msg);
         self.trim(index);
         self.expire(index);
@@ -105,6 +107,7 @@ impl World {
                 key: "q3".to_owned(),
                 ttl: None,
                 returns: 0,
+                delivered_before: false,
                 ..msg
             });
         }
@@ -253,7 +256,7 @@ impl Msg {
             consumer: consumer.to_owned(),
             tag,
             id: self.id,
-            redelivered: self.returns > 0,
+            redelivered: self.returns > 0 || self.delivered_before,
             exchange: self.exchange.clone(),
             key: self.key.clone(),
             death: self.death.clone(),

@@ -15,6 +15,10 @@ pub struct Msg {
     pub deadline: Option<u64>,
     pub position: u64,
     pub returns: u32,
+    /// Failed deliveries, with those in earlier queues.
+    pub failures: u32,
+    /// The queue has stored it as a dead letter with a failed delivery.
+    pub delivered_before: bool,
     pub death: Option<(String, String)>,
 }
 

@@ -13,6 +13,8 @@ use super::{
 pub enum Fate {
     Acked,
     Returned,
+    /// Returned by the end of a channel, which counts as a failed delivery.
+    Failed,
     Rejected,
 }
 
@@ -113,8 +115,9 @@ impl World {
         match fate {
             Fate::Acked => {}
             Fate::Rejected => self.die(index, msg, "rejected"),
-            Fate::Returned => {
+            Fate::Returned | Fate::Failed => {
                 msg.returns += 1;
+                msg.failures += u32::from(fate == Fate::Failed);
                 match queue.kind == Kind::DeliveryLimit && msg.returns > 1 {
                     true => self.die(index, msg, "delivery_limit"),
                     false => queue.put(msg),
@@ -144,7 +147,7 @@ impl World {
             queue.remove(*id);
         }
         for held in returned {
-            self.withdraw(held, Fate::Returned);
+            self.withdraw(held, Fate::Failed);
         }
         self.settle_ready(index);
         let Some(queue) = &mut self.queues[index] else {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    channel::Channel,
+    channel::{Channel, Pending},
     ops::{CHANNELS, EXCHANGES, KEYS, Kind, Op, QUEUES, TAGS},
     outcome::{Answer, Observed, Outcome},
     queue::{Msg, Queue},
@@ -171,12 +171,22 @@ impl World {
                     deadline: None,
                     position: 0,
                     returns: 0,
+                    failures: 0,
+                    delivered_before: false,
                     death: None,
                 };
                 self.published += 1;
                 let to = self.route(exchange, k);
                 match &mut self.channels[channel].tx {
-                    Some(tx) => tx.published.push((msg, to, mandatory)),
+                    Some(tx) => {
+                        let id = |queue: &usize| self.queues[*queue].as_ref().map(|it| it.id);
+                        let to = to.iter().filter_map(|queue| Some((*queue, id(queue)?)));
+                        tx.published.push(Pending {
+                            msg,
+                            to: to.collect(),
+                            mandatory,
+                        });
+                    }
                     None => {
                         self.publish(channel, msg, &to, mandatory, order);
                     }
@@ -245,21 +255,23 @@ impl World {
             Op::TxCommit { channel } => {
                 let tx = std::mem::take(self.channels[channel].tx.as_mut().ok_or(406u16)?);
                 let mut taken = true;
-                for (msg, to, mandatory) in tx.published {
-                    // For the default exchange the queue is looked up again at the commit.
-                    let to = match msg.exchange.as_str() {
-                        "" => QUEUES
-                            .iter()
-                            .position(|name| *name == msg.key)
-                            .into_iter()
-                            .collect(),
-                        _ => to,
+                for Pending { msg, to, mandatory } in tx.published {
+                    if to.iter().any(|(queue, _)| self.queues[*queue].is_none()) {
+                        let settled = tx.settled.into_iter().flat_map(|(_, taken)| taken);
+                        self.channels[channel].entries.extend(settled);
+                        return Err(506);
+                    }
+                    let is_same = |(queue, id): &(usize, u64)| {
+                        self.queues[*queue].as_ref().is_some_and(|it| it.id == *id)
                     };
-                    let there = to
-                        .into_iter()
-                        .filter(|queue| self.queues[*queue].is_some())
-                        .collect::<Vec<_>>();
-                    taken &= self.publish(channel, msg, &there, mandatory, order);
+                    let there: Vec<usize> = to
+                        .iter()
+                        .filter(|queue| is_same(queue))
+                        .map(|(queue, _)| *queue)
+                        .collect();
+                    taken &= there.len() == to.len();
+                    let returned = mandatory && to.is_empty();
+                    taken &= self.publish(channel, msg, &there, returned, order);
                 }
                 for (fate, mut settled) in tx.settled {
                     settled.sort_by_key(|(tag, _)| *tag);

@@ -98,7 +98,7 @@ fn every_settlement_takes_effect() -> Result {
     assert_eq!(counts.unsettled.messages, 0);
     assert_conserved(&counts);
     assert_eq!(rest::<u32>(&broker, "q"), [(1, true), (4, true)]);
-    assert_eq!(rest::<u32>(&broker, "dead"), [(2, false)]);
+    assert_eq!(rest::<u32>(&broker, "dead"), [(2, true)]);
     Ok(())
 }
 

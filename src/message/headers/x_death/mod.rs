@@ -2,18 +2,18 @@
 //! must not go to.
 //!
 //! The `x-death` header records the deaths of a message, the latest first, with one entry for each
-//! pair of queue and reason. A header of the publisher counts too, so that deaths are counted over
-//! a republish. These are pure functions of a message. They do not know dead letter exchanges and
-//! their bindings.
+//! pair of queue and reason. As in RabbitMQ 4, the header of a client counts for nothing. The mark
+//! [`Deaths::recorded`] of a message tells whether its header is the broker's. These are pure
+//! functions of a message. They do not know dead letter exchanges and their bindings.
 
-use std::{collections::HashMap, fmt, time::SystemTime};
+use std::{fmt, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     message::{
-        headers::cc_bcc::{CC, cc},
-        properties::Properties,
+        envelope::{Deaths, Meta},
+        headers::cc_bcc::cc,
     },
     model::{
         field_value::{FieldTable, FieldValue},
@@ -86,181 +86,127 @@ pub(crate) struct Death<'a> {
     pub(crate) time: SystemTime,
 }
 
-/// The properties of the dead letter. The death is in `x-death`. The expiration is removed, and the
-/// record keeps it. If the queue has a dead letter routing key, `CC` is removed.
-pub(crate) fn with_death_recorded(properties: &Properties, death: &Death<'_>) -> Properties {
-    let mut buried = properties.clone();
-    let mut headers = buried.headers.take().unwrap_or_default();
-    let deaths = match headers.remove(X_DEATH).map(FieldValue::into_array) {
-        None => {
-            headers.insert("x-first-death-reason", death.reason.as_str());
-            headers.insert("x-first-death-queue", death.queue);
-            headers.insert("x-first-death-exchange", death.exchange);
-            vec![record(properties, death)]
+impl Death<'_> {
+    /// The parts of the dead letter besides its payload. The death is in its headers. The
+    /// expiration is removed, and the record keeps it. `meta` has the properties of the message.
+    pub(crate) fn bury(&self, meta: &Meta) -> Meta {
+        let mut buried = meta.clone();
+        let mut headers = buried.properties.headers.take().unwrap_or_default();
+        let earlier = match headers.remove(X_DEATH).map(FieldValue::into_array) {
+            Some(Ok(earlier)) if meta.deaths.recorded => earlier,
+            _ => Vec::new(),
+        };
+        let facts = [
+            ("reason", self.reason.as_str()),
+            ("queue", &**self.queue),
+            ("exchange", &**self.exchange),
+        ];
+        for (fact, value) in facts {
+            if !meta.deaths.recorded {
+                headers.insert(format!("x-first-death-{fact}"), value);
+            }
+            headers.insert(format!("x-last-death-{fact}"), value);
         }
-        Some(Ok(deaths)) => add(deaths, properties, death),
-        // A client changed its type, as some clients do that print headers and parse them again.
-        Some(Err(_)) => vec![record(properties, death)],
-    };
-    headers.insert(X_DEATH, FieldValue::Array(deaths));
-    if death.dead_letter_routing_key.is_some() {
-        headers.remove(CC);
+        headers.insert(X_DEATH, FieldValue::Array(self.add_to(earlier, meta)));
+        buried.properties.headers = Some(headers);
+        buried.properties.expiration = None;
+        buried.deaths = Deaths {
+            recorded: true,
+            rerouted: meta.deaths.rerouted || self.dead_letter_routing_key.is_some(),
+        };
+        buried
     }
-    buried.headers = Some(headers);
-    buried.expiration = None;
-    buried
+
+    /// The keys to route the dead letter by; the first is its new routing key. They are the dead
+    /// letter routing key of the queue, if there is one, and the keys of the message if not.
+    pub(crate) fn routing_keys<'a>(&'a self, meta: &'a Meta) -> Vec<&'a str> {
+        match self.dead_letter_routing_key {
+            Some(key) => vec![key],
+            None => routing_keys(self.routing_key, meta).collect(),
+        }
+    }
+
+    /// Adds this death to the records, and puts its record first. An existing record counts up and
+    /// is otherwise unchanged: it describes the first of its deaths.
+    fn add_to(&self, mut deaths: Vec<FieldValue>, meta: &Meta) -> Vec<FieldValue> {
+        let is_same = |record: &FieldValue| {
+            record.as_table().is_some_and(|record| {
+                is(record, QUEUE, self.queue) && is(record, REASON, self.reason.as_str())
+            })
+        };
+        let same = deaths.iter().position(is_same);
+        let latest = match same.map(|place| deaths.remove(place).into_table()) {
+            Some(Ok(mut record)) => {
+                let count = record.get(COUNT).and_then(FieldValue::as_i64).unwrap_or(0);
+                record.insert(COUNT, count.saturating_add(1));
+                record
+            }
+            _ => self.record(meta),
+        };
+        deaths.insert(0, FieldValue::Table(latest));
+        deaths
+    }
+
+    /// The record of the first death in this queue for this reason.
+    fn record(&self, meta: &Meta) -> FieldTable {
+        // RabbitMQ subtracts the keys of `BCC` from all keys, also after a dead letter routing key.
+        let mut keys: Vec<&str> = routing_keys(self.routing_key, meta).collect();
+        for hidden in &meta.bcc {
+            if let Some(place) = keys.iter().position(|key| key == hidden) {
+                keys.remove(place);
+            }
+        }
+        let mut record = FieldTable::new()
+            .with(COUNT, 1_i64)
+            .with(REASON, self.reason.as_str())
+            .with(QUEUE, self.queue)
+            .with("time", self.time)
+            .with("exchange", self.exchange)
+            .with(
+                "routing-keys",
+                FieldValue::Array(keys.into_iter().map(FieldValue::from).collect()),
+            );
+        if let Some(expiration) = &meta.properties.expiration {
+            record.insert("original-expiration", expiration.as_str());
+        }
+        record
+    }
 }
 
-/// The keys to route the dead letter by; the first is its new routing key. They are the dead letter
-/// routing key of the queue, if there is one. Otherwise they are the key of the message and its
-/// `CC` and `BCC` keys.
-///
-/// `bcc` has the keys that the publish removed. A dead letter routing key replaces them for good.
-/// Otherwise they stay with the dead letter, in case it dies again.
+/// The keys that a message with this routing key is routed by: the key itself, then those of `CC`
+/// and `BCC`, unless a dead letter routing key has replaced them for good.
 pub(crate) fn routing_keys<'a>(
-    death: &Death<'a>,
-    properties: &'a Properties,
-    bcc: &'a [String],
-) -> Vec<&'a str> {
-    match death.dead_letter_routing_key {
-        Some(key) => vec![key],
-        None => [death.routing_key]
-            .into_iter()
-            .chain(cc(properties))
-            .chain(bcc.iter().map(String::as_str))
-            .collect(),
-    }
+    routing_key: &'a str,
+    meta: &'a Meta,
+) -> impl Iterator<Item = &'a str> {
+    let more = cc(&meta.properties).chain(meta.bcc.iter().map(String::as_str));
+    let more = (!meta.deaths.rerouted).then_some(more);
+    std::iter::once(routing_key).chain(more.into_iter().flatten())
 }
 
-/// The queue in which a message with these headers died last.
-pub(crate) fn last_queue(headers: Option<&FieldTable>) -> Option<&str> {
-    let deaths = headers?.get(X_DEATH)?.as_array()?;
-    deaths.first()?.as_table()?.get(QUEUE)?.as_str()
+/// The queue in which a message died last.
+pub(crate) fn last_queue(meta: &Meta) -> Option<&str> {
+    let headers = meta.properties.headers.as_ref();
+    let deaths = headers.filter(|_| meta.deaths.recorded)?.get(X_DEATH)?;
+    deaths.as_array()?.first()?.as_table()?.get(QUEUE)?.as_str()
 }
 
-/// Whether a dead letter with these headers, as [`with_death_recorded`] made them, would be in
-/// `queue` a second time without a rejection since the first. It would then cycle without end, so
-/// that queue does not get it.
-pub(crate) fn closes_cycle(headers: Option<&FieldTable>, queue: &Name) -> bool {
-    let deaths = headers
-        .and_then(|headers| headers.get(X_DEATH))
-        .and_then(FieldValue::as_array)
-        .unwrap_or_default();
-    let tables = || deaths.iter().map(FieldValue::as_table);
-    let Some(first) = tables().position(|death| death.is_some_and(|death| is(death, QUEUE, queue)))
-    else {
+/// Whether a dead letter, as [`Death::bury`] made it, would be in `queue` a second time without a
+/// rejection since the first. It would then cycle without end, so that queue does not get it.
+pub(crate) fn closes_cycle(buried: &Meta, queue: &Name) -> bool {
+    let deaths = buried.properties.header_value(X_DEATH);
+    let deaths = deaths.and_then(FieldValue::as_array).unwrap_or_default();
+    let mut tables = deaths.iter().filter_map(FieldValue::as_table);
+    let Some(first) = tables.clone().position(|death| is(death, QUEUE, queue)) else {
         return false;
     };
-    // A record that is not a table comes from a client. A client then takes part in the cycle, not
-    // the broker alone.
-    tables()
-        .take(first + 1)
-        .all(|death| death.is_some_and(|death| !is(death, REASON, DeathReason::Rejected.as_str())))
+    let mut since = tables.by_ref().take(first + 1);
+    since.all(|death| !is(death, REASON, DeathReason::Rejected.as_str()))
 }
 
-/// The record of the first death in this queue for this reason.
-fn record(properties: &Properties, death: &Death<'_>) -> FieldValue {
-    let keys = [death.routing_key].into_iter().chain(cc(properties));
-    let mut record = FieldTable::new()
-        .with(COUNT, 1_i64)
-        .with(REASON, death.reason.as_str())
-        .with(QUEUE, death.queue)
-        .with("time", death.time)
-        .with("exchange", death.exchange)
-        .with(
-            "routing-keys",
-            FieldValue::Array(keys.map(FieldValue::from).collect()),
-        );
-    if let Some(expiration) = &properties.expiration {
-        record.insert("original-expiration", expiration.as_str());
-    }
-    FieldValue::Table(record)
-}
-
-/// Adds one death to the records, and puts its record first. An existing record counts up and is
-/// otherwise unchanged: it describes the first of its deaths.
-fn add(deaths: Vec<FieldValue>, properties: &Properties, death: &Death<'_>) -> Vec<FieldValue> {
-    let (same, others): (Vec<_>, Vec<_>) = grouped(deaths)
-        .into_iter()
-        .partition(|entry| is_same(entry, death.queue, death.reason));
-    let latest = match same.into_iter().next().map(FieldValue::into_table) {
-        Some(Ok(mut record)) => {
-            let count = record.get(COUNT).and_then(FieldValue::as_i64).unwrap_or(1);
-            record.insert(COUNT, count.saturating_add(1));
-            FieldValue::Table(record)
-        }
-        _ => record(properties, death),
-    };
-    [latest].into_iter().chain(others).collect()
-}
-
-/// The queue and the reason of a record.
-type DeathKey<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
-
-/// One record for each queue and reason. Brokers before 3.6 wrote one record for each death,
-/// without a count.
-///
-/// With two or more records, RabbitMQ reverses their order at each further death. Its detection of
-/// cycles depends on that order, so the order is reversed here too.
-fn grouped(deaths: Vec<FieldValue>) -> Vec<FieldValue> {
-    if deaths.len() < 2 {
-        return deaths;
-    }
-    // The place of each record in `counts`. A chain of many queues leaves many records.
-    let mut places: HashMap<DeathKey<'_>, usize> = HashMap::new();
-    let mut counts: Vec<i64> = Vec::new();
-    let mut firsts = Vec::new();
-    for death in &deaths {
-        let text = |field| {
-            death
-                .as_table()
-                .and_then(|record| record.get(field)?.as_bytes())
-        };
-        // A record that is not a table comes from a client, and is not merged with others.
-        let known = match death.as_table() {
-            Some(_) => places.get(&(text(QUEUE), text(REASON))).copied(),
-            None => None,
-        };
-        firsts.push(known.is_none());
-        match known {
-            Some(place) => counts[place] += 1,
-            None => {
-                if death.as_table().is_some() {
-                    places.insert((text(QUEUE), text(REASON)), counts.len());
-                }
-                counts.push(1);
-            }
-        }
-    }
-    let groups = deaths
-        .into_iter()
-        .zip(firsts)
-        .filter_map(|(death, first)| first.then_some(death));
-    let mut counted: Vec<FieldValue> = groups
-        .zip(counts)
-        .map(|(mut group, deaths)| {
-            if let FieldValue::Table(record) = &mut group {
-                if !record.contains_key(COUNT) {
-                    record.insert(COUNT, deaths);
-                }
-            }
-            group
-        })
-        .collect();
-    counted.reverse();
-    counted
-}
-
-/// Whether an entry records deaths in this queue for this reason.
-fn is_same(entry: &FieldValue, queue: &Name, reason: DeathReason) -> bool {
-    entry
-        .as_table()
-        .is_some_and(|record| is(record, QUEUE, queue) && is(record, REASON, reason.as_str()))
-}
-
-/// Whether a field of a record has this text. It may be sent as text or as bytes.
+/// Whether a field of a record has this text.
 fn is(record: &FieldTable, field: &str, text: &str) -> bool {
-    record.get(field).and_then(FieldValue::as_bytes) == Some(text.as_bytes())
+    record.get(field).and_then(FieldValue::as_str) == Some(text)
 }
 
 #[cfg(test)]
