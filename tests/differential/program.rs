@@ -89,8 +89,10 @@ impl Program {
                 }
             }
         }
-        rabbit.clean_up()?;
-        verdict
+        let cleaned = rabbit.clean_up();
+        // If a step has broken off, this says more than what came of it.
+        let verdict = verdict?;
+        cleaned.map(|()| verdict)
     }
 
     /// Removes steps as long as `differs` still finds a difference.

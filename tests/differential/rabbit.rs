@@ -110,6 +110,14 @@ impl Rabbit {
 
     /// Runs a step and collects its outcome.
     pub fn step(&mut self, step: &Value, expected: &Outcome) -> Result<Outcome, Trouble> {
+        self.outcome(step, expected)
+            .map_err(|trouble| match trouble {
+                Trouble::Broken(what) => Trouble::Broken(format!("{what}, at {step}")),
+                Trouble::Late => Trouble::Late,
+            })
+    }
+
+    fn outcome(&mut self, step: &Value, expected: &Outcome) -> Result<Outcome, Trouble> {
         let reply = self.reply(step)?;
         let mut outcome = Outcome {
             reply,
