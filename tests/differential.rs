@@ -2,11 +2,13 @@
 //! compares every outcome.
 //!
 //! `LEVERET_RABBITMQ=amqp://guest:guest@127.0.0.1:5672` is the address of the RabbitMQ. Without it
-//! the test prints that it did not run, and passes. These variables are optional:
+//! the test prints that it did not run, and passes. Its version is 4.3, and it permits the features
+//! `transient_nonexcl_queues` and `global_qos`. These variables are optional:
 //! - `LEVERET_PROGRAMS`: the number of programs (150 by default)
 //! - `LEVERET_SEED`: another seed, so other programs
 //! - `LEVERET_FIRST`: the number of programs to skip
-//! - `LEVERET_JOBS`: the number of programs that run at once
+//! - `LEVERET_JOBS`: the number of programs that run at once. RabbitMQ writes each declaration to
+//!   the disk, so too many of them take too long on a slow one.
 //!
 //! The test shrinks a program whose outcomes differ, and prints it as a conformance scenario with
 //! the outcomes of RabbitMQ. A difference that disappears with more time for the broker was a race.

@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// How many queues took the message.
+    /// How many queues took the message. The requester that takes a direct reply counts as one.
     pub routed: usize,
     /// How many queues of the route refused it because they were full.
     pub refused: usize,

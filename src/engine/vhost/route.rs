@@ -201,14 +201,23 @@ impl VirtualHost {
         }
     }
 
+    /// Whether a queue of the route is deleted. A remembered route of the default exchange does not
+    /// notice that until it is used.
+    pub(crate) fn has_deleted(&self, route: &Route) -> bool {
+        let topology = self.topology.read();
+        let mut queues = route.queues.iter();
+        queues.any(|queue| topology.queue(queue.name()).as_ref() != Some(queue))
+    }
+
     /// The route of a message that was published in a transaction, at the commit. A queue that was
     /// deleted since and has a successor of the same name is not in it. Also returns how many of
     /// them there are.
     ///
     /// # Errors
-    /// [`Error::ResourceError`] if a queue was deleted and has no successor.
+    /// [`Error::ResourceError`] if a queue was deleted and has no successor, [`Error::ShutDown`].
     pub(crate) fn route_of_commit(&self, route: &Route) -> Result<(Route, usize)> {
         let topology = self.topology.read();
+        self.check_up()?;
         let is_same = |now: Option<&Arc<QueueCore>>, entity, queue: &Arc<QueueCore>| match now {
             Some(now) => Ok(now == queue),
             None => Err(Error::commit_to_deleted(entity, queue.name(), self.name())),

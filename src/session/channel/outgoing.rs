@@ -177,7 +177,10 @@ impl ChannelCore {
             delay: Delay::None,
         };
         let publisher = &address.publisher;
-        let prepared = publisher.prepare(self, overrides, Some(&properties))?;
+        let mut prepared = publisher.prepare(self, overrides, Some(&properties))?;
+        if matches!(self.open()?.mode, PublishMode::Tx(_)) {
+            prepared.renew()?;
+        }
         if let Some(name) = self.requester_name(&properties)? {
             properties = properties.reply_to(name.to_string());
         }
@@ -198,10 +201,9 @@ impl ChannelCore {
         let mut state = self.open()?;
         let publish = match &mut state.mode {
             PublishMode::Tx(tx) => {
-                let route = prepared.into_route();
                 tx.publish(Pending {
                     publisher: Arc::clone(publisher),
-                    route,
+                    route: prepared.into_route(),
                     message: outgoing,
                 });
                 return Ok(None);

@@ -131,6 +131,18 @@ impl<'a> Prepared<'a> {
         self.key
     }
 
+    /// Finds the route again if a queue of it is deleted. A push would notice that by itself, but a
+    /// commit keeps the route.
+    ///
+    /// # Errors
+    /// Those of finding a route.
+    pub(crate) fn renew(&mut self) -> Result {
+        match self.publisher.config.gate.vhost().has_deleted(&self.route) {
+            true => self.resolve_again(None),
+            false => Ok(()),
+        }
+    }
+
     /// Keeps the route for a commit.
     pub(crate) fn into_route(self) -> Arc<CachedRoute> {
         self.route
