@@ -90,7 +90,7 @@ impl Program {
             }
         }
         let cleaned = rabbit.clean_up();
-        // If a step has broken off, this says more than what came of it.
+        // The trouble of a step says more than that of the end.
         let verdict = verdict?;
         cleaned.map(|()| verdict)
     }

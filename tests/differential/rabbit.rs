@@ -62,7 +62,7 @@ pub struct Rabbit {
     address: Address,
     pace: Pace,
     /// Whether messages or queues can expire in the program, and whether this has begun: before the
-    /// first publish nothing expires.
+    /// first publish and the first lease nothing expires.
     may_expire: bool,
     timed: bool,
     started: Instant,
@@ -146,7 +146,14 @@ impl Rabbit {
             thread::sleep(self.pace.settle);
             self.gather(&mut outcome)?;
         }
-        self.timed |= self.may_expire && step["op"] == "publish";
+        let is_lease = !step["arguments"]["x-expires"].is_null();
+        if self.may_expire && !self.timed && (is_lease || step["op"] == "publish") {
+            self.timed = true;
+            if self.slept.is_zero() {
+                // No time has counted so far.
+                self.started = Instant::now();
+            }
+        }
         if self.timed && self.started.elapsed() > self.slept + self.pace.drift {
             return Err(Trouble::Late);
         }
