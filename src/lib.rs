@@ -80,7 +80,7 @@ pub use crate::{
         delivery::Delivery,
         delivery_info::DeliveryInfo,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
-        unacked::Requeue,
+        requeue::Requeue,
         undecoded::Undecoded,
     },
 };

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     model::descriptions::{Budget, Overflow},
-    session::unacked::Requeue,
+    session::requeue::Requeue,
 };
 
 /// The budget has room for one `u32` message.

@@ -8,7 +8,7 @@ use crate::session::{
     channel::{ConsumeOptions, Event},
     delivery::Delivery,
     receive::RecvError,
-    unacked::Requeue,
+    requeue::Requeue,
 };
 
 /// One thread publishes, one receives and one acknowledges.

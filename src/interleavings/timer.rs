@@ -10,7 +10,7 @@ use crate::{
     message::outgoing::Message,
     model::{descriptions::Exchange, error::Error},
     runtime::clock::ManualClock,
-    session::unacked::Requeue,
+    session::requeue::Requeue,
 };
 
 fn time(units: u64) -> Duration {

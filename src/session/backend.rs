@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::{publisher::NotPublished, subscriber::Subscriber, unacked::Requeue};
+use super::{publisher::NotPublished, requeue::Requeue, subscriber::Subscriber};
 use crate::{
     engine::{
         queue::{ConsumerId, Credit, QueueCore},

@@ -9,7 +9,8 @@ use std::{any, fmt, ops::Deref, sync::Arc};
 use super::{
     delivery_info::DeliveryInfo,
     holding::Claim,
-    unacked::{DeliveryOrigin, Requeue, Unacked},
+    requeue::Requeue,
+    unacked::{DeliveryOrigin, Unacked},
     undecoded::Undecoded,
 };
 use crate::{

@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    delivery::decoding,
-    holding::Claim,
-    unacked::{Requeue, Unacked},
-};
+use super::{delivery::decoding, holding::Claim, requeue::Requeue, unacked::Unacked};
 use crate::{
     message::{
         codec::Codecs,

@@ -26,6 +26,7 @@ mod holding;
 pub(crate) mod publisher;
 pub(crate) mod receive;
 mod recv_backoff;
+pub(crate) mod requeue;
 pub(crate) mod subscriber;
 pub(crate) mod unacked;
 pub(crate) mod undecoded;

@@ -14,6 +14,7 @@ use std::{
 use super::{
     backend::RemoteOrigin,
     holding::{Claim, Holders, Source},
+    requeue::Requeue,
     subscriber::Subscriber,
 };
 use crate::{
@@ -25,45 +26,6 @@ use crate::{
     model::{error::Result, field_value::FieldValue, name::Name},
     runtime::{sync::thread_local, waiter::Wake},
 };
-
-/// What happens to a rejected message.
-///
-/// # RabbitMQ
-/// The `requeue` of `basic.reject` and `basic.nack`. [`After`](Self::After) is an addition of
-/// leveret.
-///
-/// # Examples
-/// ```
-/// use leveret::{Broker, Queue, Requeue};
-///
-/// let broker = Broker::new();
-/// let queue = Queue::new("q");
-/// let producer = broker.producer::<String>(&queue)?;
-/// let consumer = broker.consumer::<String>(&queue)?;
-/// producer.publish("again".to_owned())?;
-/// consumer.recv()?.nack(Requeue::Yes)?;
-/// let delivery = consumer.recv()?;
-/// assert!(delivery.info().redelivered());
-/// delivery.ack()?;
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requeue {
-    /// The message returns to its queue and is delivered again, marked as redelivered. In a classic
-    /// queue it returns to its place, in a quorum queue it goes before all new messages.
-    Yes,
-    /// The message returns as with [`Yes`](Requeue::Yes), and its delivery counts as failed. This
-    /// is `basic.reject` with `requeue`, and what becomes of a delivery that is dropped. A quorum
-    /// queue counts failed deliveries up to its delivery limit. In a classic queue the mark of a
-    /// failed delivery shows in the queue of the dead letters only.
-    Failed,
-    /// The message is dead-lettered if its queue has a dead letter exchange, and dropped if not.
-    No,
-    /// The message returns as with [`Yes`](Requeue::Yes), after this time. It is not delivered
-    /// until then. Zero is the same as `Yes`. If the queue delays retries too, the longer time
-    /// holds.
-    After(Duration),
-}
 
 /// The origin of deliveries, which they return to: one consumer of one queue, or the gets from a
 /// queue.
@@ -264,8 +226,8 @@ impl DeliveryOrigin {
         }
     }
 
-    /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says. Each counts
-    /// a failed delivery if that is the cause.
+    /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says. Each of them
+    /// counts a failed delivery if that is the cause.
     ///
     /// # Errors
     /// Those of a remote engine.

@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use super::{delivery_info::DeliveryInfo, holding::Claim, unacked::Requeue};
+use super::{delivery_info::DeliveryInfo, holding::Claim, requeue::Requeue};
 use crate::{
     message::envelope::Envelope,
     model::error::{CodecError, Result},

@@ -19,7 +19,8 @@ pub fn parse<T: DeserializeOwned>(value: Value) -> Outcome<T> {
 }
 
 /// Compares a value with its expectation. A plain JSON number matches any integer width, and `"*"`
-/// matches any value. `{"$min": n}` matches any integer of at least `n`. A table must have at least the named fields.
+/// matches any value. `{"$min": n}` matches any integer of at least `n`. A table must have at least
+/// the named fields.
 pub fn check(expected: &Value, actual: &FieldValue) -> Outcome {
     let fits = match expected {
         Value::String(text) if text == "*" => true,

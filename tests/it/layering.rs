@@ -121,6 +121,7 @@ const FOLDERS: &[Folder] = &[
                 "publisher",
                 "receive",
                 "recv_backoff",
+                "requeue",
                 "subscriber",
                 "unacked",
                 "undecoded",

@@ -93,7 +93,8 @@ impl QueueState {
     }
 
     /// The messages that a length limit counts: the ready ones, and in a quorum queue those that
-    /// are delayed or in transit too. A quorum queue counts the bytes of the properties with those of the bodies.
+    /// are delayed or in transit too. A quorum queue counts the bytes of the properties with those
+    /// of the bodies.
     pub(super) fn limited(&self) -> MessageTotals {
         let ready = MessageTotals::new(self.ready.len() as u64, self.ready.limited_bytes());
         match &self.kind {

@@ -38,7 +38,7 @@ use crate::{
         },
         connection::Connection,
         publisher::NotPublished,
-        unacked::Requeue,
+        requeue::Requeue,
     },
 };
 

@@ -33,7 +33,7 @@ use crate::{
     session::{
         connection::Connection,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
-        unacked::Requeue,
+        requeue::Requeue,
     },
 };
 

@@ -8,7 +8,7 @@ use crate::{
         error::Result,
         field_value::{FieldTable, FieldValue},
     },
-    session::{connection::Connection, delivery_info::DeliveryInfo, unacked::Requeue},
+    session::{connection::Connection, delivery_info::DeliveryInfo, requeue::Requeue},
 };
 
 /// Where a message is published again: the exchange and the routing key, and what changes about its

@@ -5,7 +5,7 @@ use std::{any, fmt, time::Duration};
 use super::{core::Shared, forward::Forward};
 use crate::{
     model::error::{CodecError, Result},
-    session::{delivery_info::DeliveryInfo, unacked::Requeue},
+    session::{delivery_info::DeliveryInfo, requeue::Requeue},
 };
 
 /// What becomes of a message after its handler.

@@ -7,7 +7,10 @@ use crate::{
     engine::queue::Cause,
     message::envelope::Envelope,
     model::error::{Error, Result},
-    session::unacked::{DeliveryOrigin, Requeue, Unacked},
+    session::{
+        requeue::Requeue,
+        unacked::{DeliveryOrigin, Unacked},
+    },
 };
 
 /// The way to settle deliveries.

@@ -48,12 +48,14 @@ fn op() -> impl Strategy<Value = Op> {
         prop::option::of(prop_oneof![0..6_u8, 30..34_u8]),
         prop::option::weighted(0.3, 1..400_u64),
     );
+    let at = || any::<usize>();
+    let back = || prop::bool::weighted(0.8);
     prop_oneof![
         6 => publish.prop_map(|(priority, expiration)| Op::Publish { priority, expiration }),
         6 => Just(Op::Get),
-        1 => any::<usize>().prop_map(Op::Ack),
-        3 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(at, back)| Op::Nack(at, back)),
-        3 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(at, back)| Op::Reject(at, back)),
+        1 => at().prop_map(Op::Ack),
+        3 => (at(), back()).prop_map(|(at, back)| Op::Nack(at, back)),
+        3 => (at(), back()).prop_map(|(at, back)| Op::Reject(at, back)),
         1 => Just(Op::Recover),
         1 => Just(Op::Close),
         3 => (0..250_u64).prop_map(Op::Advance),
@@ -270,7 +272,8 @@ proptest! {
                     }
                     published += 1;
                     let body = published.to_string();
-                    control.basic_publish("", "q", body, properties, PublishOptions::new()).unwrap();
+                    let options = PublishOptions::new();
+                    control.basic_publish("", "q", body, properties, options).unwrap();
                     let level = usize::from(priority.unwrap_or(4).min(31));
                     let deadline = expiration.map_or(u64::MAX, |millis| model.now + millis);
                     let message =

@@ -30,7 +30,7 @@ fn publish(channel: &Channel, bodies: &[&'static str]) {
     }
 }
 
-/// What has come: the bodies of deliveries with their tags, and `cancelled`.
+/// The events that came: the bodies of deliveries with their tags, and `cancelled`.
 fn seen(events: &Events) -> Vec<String> {
     std::iter::from_fn(|| events.try_recv().ok())
         .map(|event| match event {

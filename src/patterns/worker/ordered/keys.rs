@@ -25,7 +25,7 @@ use crate::{
         sync::Mutex,
         waiter::{Ticket, WaitList, Waitable, Wake},
     },
-    session::{delivery::Delivery, delivery_info::DeliveryInfo, unacked::Requeue},
+    session::{delivery::Delivery, delivery_info::DeliveryInfo, requeue::Requeue},
 };
 
 /// The hash of a key. Keys with the same hash count as one.

@@ -5,16 +5,20 @@
 //! the exchange are copied inline: a reference count that both producer and consumer write would
 //! cost as much as the rest of the publish and the receive.
 
+mod meta;
+mod packed_ids;
+
+pub(crate) use self::meta::{Deaths, Meta, SharedProperties};
+
 use std::{
     fmt,
-    num::NonZero,
-    ops::Deref,
     sync::{Arc, LazyLock},
 };
 
+use self::packed_ids::PackedIds;
 use crate::{
     message::{
-        codec::{Codec, Json},
+        codec::Json,
         payload::{Body, NotShareable},
         properties::Properties,
     },
@@ -37,63 +41,13 @@ pub(crate) struct Envelope {
     body: Body,
     meta: Option<Arc<Meta>>,
     key: Key,
-    /// The queue sets it at the first arrival. It stays the same when the message returns.
+    /// The queue sets it at the first arrival. A classic queue keeps it when the message returns, a
+    /// quorum queue sets another one.
     pub(crate) position: u64,
     /// The time when the message expires, in nanoseconds of the broker's clock; [`NEVER`] if it
     /// does not.
     pub(crate) deadline: u64,
     marks: PackedIds,
-}
-
-/// The parts of a message besides its payload. A plain message has none.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Meta {
-    pub(crate) properties: Properties,
-    /// The codec that encodes the payload; `None` is the default codec.
-    pub(crate) codec: Option<Arc<dyn Codec>>,
-    /// The exchange, if the virtual host has no number for it.
-    pub(crate) exchange: Option<Name>,
-    /// The routing key, if it does not fit inline.
-    pub(crate) routing_key: Option<Name>,
-    /// The size in bytes by the producer's `sized_by`.
-    pub(crate) size: Option<u64>,
-    /// The routing keys of the `BCC` header.
-    pub(crate) bcc: Vec<String>,
-    /// What the broker knows of its deaths.
-    pub(crate) deaths: Deaths,
-    /// The delivery at the engine that the message came from, if that is not this one.
-    pub(crate) delivery: Option<u64>,
-}
-
-/// What the broker knows of the deaths of a message. Its headers alone do not tell, since they may
-/// be those of a client.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Deaths {
-    /// The header `x-death` is the broker's.
-    pub(crate) recorded: bool,
-    /// A dead letter routing key has replaced the routing keys of the message, and those of its
-    /// `CC` and `BCC` headers.
-    pub(crate) rerouted: bool,
-}
-
-/// The properties of a message, without a borrow of the message.
-#[derive(Clone, Debug)]
-pub(crate) enum SharedProperties {
-    /// The message has some.
-    Own(Arc<Meta>),
-    /// The message is plain.
-    Plain(&'static Properties),
-}
-
-impl Deref for SharedProperties {
-    type Target = Properties;
-
-    fn deref(&self) -> &Properties {
-        match self {
-            SharedProperties::Own(meta) => &meta.properties,
-            SharedProperties::Plain(properties) => properties,
-        }
-    }
 }
 
 /// The exchange that a message was published to, as the virtual host numbers it.
@@ -398,67 +352,6 @@ impl Address {
     }
 }
 
-/// The number of the exchange, the counts of deliveries and two marks, in one word. If it were
-/// written in parts directly before the message is moved, it would delay the move. It is never
-/// zero, which makes room for the `None` of an `Option<Envelope>`.
-///
-/// A count stays at the largest number that it can hold.
-#[derive(Clone, Copy, Debug)]
-struct PackedIds(NonZero<u64>);
-
-impl PackedIds {
-    const RETURNED: u64 = 1 << 1;
-    const DELIVERED_BEFORE: u64 = 1 << 2;
-    const FAILED: u32 = 3;
-    const FAILED_MOST: u64 = (1 << 21) - 1;
-    const ORIGIN: u32 = 24;
-    const ACQUIRED: u32 = 40;
-    const ACQUIRED_MOST: u64 = (1 << 24) - 1;
-
-    fn new(origin: u16) -> PackedIds {
-        PackedIds(NonZero::<u64>::MIN | u64::from(origin) << PackedIds::ORIGIN)
-    }
-
-    fn origin(self) -> u16 {
-        (self.0.get() >> PackedIds::ORIGIN) as u16
-    }
-
-    fn acquired_count(self) -> u32 {
-        (self.0.get() >> PackedIds::ACQUIRED) as u32
-    }
-
-    fn delivery_count(self) -> u32 {
-        (self.0.get() >> PackedIds::FAILED & PackedIds::FAILED_MOST) as u32
-    }
-
-    fn has(self, mark: u64) -> bool {
-        self.0.get() & mark != 0
-    }
-
-    fn with(self, mark: u64) -> PackedIds {
-        PackedIds(self.0 | mark)
-    }
-
-    fn with_return(self, failed: bool) -> PackedIds {
-        self.with_counts(
-            self.acquired_count() + 1,
-            self.delivery_count() + u32::from(failed),
-        )
-    }
-
-    fn with_counts(self, acquired: u32, failed: u32) -> PackedIds {
-        let (acquired, failed) = (u64::from(acquired), u64::from(failed));
-        let marks = self.0.get() & (PackedIds::RETURNED | PackedIds::DELIVERED_BEFORE);
-        PackedIds(
-            NonZero::<u64>::MIN
-                | marks
-                | u64::from(self.origin()) << PackedIds::ORIGIN
-                | acquired.min(PackedIds::ACQUIRED_MOST) << PackedIds::ACQUIRED
-                | failed.min(PackedIds::FAILED_MOST) << PackedIds::FAILED,
-        )
-    }
-}
-
 /// A routing key of at most 15 bytes.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(8))]
@@ -505,26 +398,6 @@ mod tests {
     #[test]
     fn an_envelope_that_may_be_missing_takes_no_more() {
         assert_eq!(size_of::<Option<Envelope>>(), size_of::<Envelope>());
-    }
-
-    #[test]
-    fn returns_are_counted_beside_the_origin_and_never_into_it() {
-        for origin in [0, 1, NAMED] {
-            let mut marks = PackedIds::new(origin).with(PackedIds::RETURNED);
-            for returns in 1..=6 {
-                marks = marks.with_return(returns % 2 == 0);
-                let counts = (marks.acquired_count(), marks.delivery_count());
-                assert_eq!((marks.origin(), counts), (origin, (returns, returns / 2)));
-                assert!(marks.has(PackedIds::RETURNED) && !marks.has(PackedIds::DELIVERED_BEFORE));
-            }
-            let full = marks.with_counts(u32::MAX, u32::MAX).with_return(true);
-            let most = (
-                PackedIds::ACQUIRED_MOST as u32,
-                PackedIds::FAILED_MOST as u32,
-            );
-            assert_eq!((full.acquired_count(), full.delivery_count()), most);
-            assert_eq!(full.origin(), origin);
-        }
     }
 
     #[test]

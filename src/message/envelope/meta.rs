@@ -1,0 +1,59 @@
+//! The parts of a message that most messages do not have.
+
+use std::{ops::Deref, sync::Arc};
+
+use crate::{
+    message::{codec::Codec, properties::Properties},
+    model::name::Name,
+};
+
+/// The parts of a message besides its payload. A plain message has none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meta {
+    pub(crate) properties: Properties,
+    /// The codec that encodes the payload; `None` is the default codec.
+    pub(crate) codec: Option<Arc<dyn Codec>>,
+    /// The exchange, if the virtual host has no number for it.
+    pub(crate) exchange: Option<Name>,
+    /// The routing key, if it does not fit inline.
+    pub(crate) routing_key: Option<Name>,
+    /// The size in bytes by the producer's `sized_by`.
+    pub(crate) size: Option<u64>,
+    /// The routing keys of the `BCC` header.
+    pub(crate) bcc: Vec<String>,
+    /// What the broker knows of its deaths.
+    pub(crate) deaths: Deaths,
+    /// The delivery at the engine that the message came from, if that is not this one.
+    pub(crate) delivery: Option<u64>,
+}
+
+/// What the broker knows of the deaths of a message. Its headers alone do not tell, since they may
+/// be those of a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Deaths {
+    /// The header `x-death` is the broker's.
+    pub(crate) recorded: bool,
+    /// A dead letter routing key has replaced the routing keys of the message, and those of its
+    /// `CC` and `BCC` headers.
+    pub(crate) rerouted: bool,
+}
+
+/// The properties of a message, without a borrow of the message.
+#[derive(Clone, Debug)]
+pub(crate) enum SharedProperties {
+    /// The message has some.
+    Own(Arc<Meta>),
+    /// The message is plain.
+    Plain(&'static Properties),
+}
+
+impl Deref for SharedProperties {
+    type Target = Properties;
+
+    fn deref(&self) -> &Properties {
+        match self {
+            SharedProperties::Own(meta) => &meta.properties,
+            SharedProperties::Plain(properties) => properties,
+        }
+    }
+}
