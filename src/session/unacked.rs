@@ -226,8 +226,8 @@ impl DeliveryOrigin {
         }
     }
 
-    /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says. Each of them
-    /// counts a failed delivery if that is the cause.
+    /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says. Each
+    /// of them counts a failed delivery if that is the cause.
     ///
     /// # Errors
     /// Those of a remote engine.
