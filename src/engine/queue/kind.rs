@@ -30,6 +30,9 @@ use crate::{
 /// How many failed deliveries a message of a quorum queue survives, if nothing else is set.
 const DELIVERY_LIMIT: u64 = 20;
 
+/// How long a consumer of a quorum queue may hold a delivery, if nothing else is set.
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
 /// How often a quorum queue looks at its lease, in nanoseconds.
 const TICK: u64 = 5_000_000_000;
 
@@ -73,6 +76,14 @@ impl Kind {
             _ if !settings.single_active_consumer => SingleActive::No,
             Kind::Classic => SingleActive::UntilGone,
             Kind::Quorum(_) => SingleActive::ByPriority,
+        }
+    }
+
+    /// How long a consumer may hold a delivery, if it has no time of its own.
+    pub(super) fn consumer_timeout(&self, settings: &QueueArguments) -> Option<Duration> {
+        match self {
+            Kind::Classic => None,
+            Kind::Quorum(_) => Some(settings.consumer_timeout.unwrap_or(CONSUMER_TIMEOUT)),
         }
     }
 
@@ -227,7 +238,7 @@ impl QueueState {
         }
     }
 
-    /// Whether anybody uses the queue, so that its lease does not end.
+    /// Whether the queue is used, so that its lease does not end.
     pub(super) fn is_in_use(&self) -> bool {
         let gets = self.kind.is_quorum() && self.tally.got.messages > 0;
         self.consumer_count() > 0 || gets

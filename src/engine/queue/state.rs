@@ -72,7 +72,7 @@ impl QueueState {
     ) -> QueueState {
         let kind = Kind::of(&settings);
         let mut consumers = Consumers::new(kind.single_active(&settings));
-        consumers.set_timeout(settings.consumer_timeout);
+        consumers.set_timeout(kind.consumer_timeout(&settings));
         QueueState {
             account,
             in_flight,
@@ -116,7 +116,8 @@ impl QueueState {
         }
         let lease_changed = self.settings.expires != settings.expires;
         self.settings = settings;
-        self.consumers.set_timeout(self.settings.consumer_timeout);
+        let timeout = self.kind.consumer_timeout(&self.settings);
+        self.consumers.set_timeout(timeout);
         if lease_changed {
             self.renew_lease(now, effects);
         }

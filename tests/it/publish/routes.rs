@@ -1,6 +1,9 @@
 //! Routing of published messages, also after changes of the topology.
 
-use leveret::{Broker, Error, Exchange, FieldTable, Policy, Queue, Result, channel::IfUnused};
+use leveret::{
+    Broker, Bytes, Error, Exchange, FieldTable, Policy, Properties, Queue, Result,
+    channel::{IfUnused, PublishOptions},
+};
 
 use crate::common::{connect, in_time, queue, rest};
 
@@ -16,6 +19,24 @@ fn a_publish_that_has_returned_is_in_its_queues() -> Result {
         assert_eq!(producer.publish(n)?.routed, 2);
         assert_eq!(broker.simple_queue::<u32>(&a)?.len(), n as usize);
         assert_eq!(broker.simple_queue::<u32>(&b)?.len(), n as usize);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_message_may_have_more_than_16_mebibytes() -> Result {
+    let broker = Broker::new();
+    let channel = connect(&broker)?.open_channel()?;
+    channel.queue_declare(&queue())?;
+    let body = Bytes::from(vec![7; (16 << 20) + 1]);
+    broker.producer::<Bytes>(&queue())?.publish(body.clone())?;
+    let (properties, options) = (Properties::new(), PublishOptions::new());
+    channel.basic_publish("", queue().name(), body.clone(), properties, options)?;
+    let consumer = broker.consumer::<Bytes>(&queue())?;
+    for _ in 0..2 {
+        let delivery = consumer.recv()?;
+        assert!(*delivery == body);
+        delivery.ack()?;
     }
     Ok(())
 }

@@ -3,3 +3,4 @@
 mod model;
 mod settlements;
 mod timeouts;
+mod timers;

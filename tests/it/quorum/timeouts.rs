@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leveret::{
     CancelReason, ManualClock, Properties, Queue, Requeue,
-    channel::{Channel, ConsumeOptions, Event, Events, Multiple, PublishOptions},
+    channel::{AckMode, Channel, ConsumeOptions, Event, Events, Multiple, PublishOptions},
 };
 
 use crate::common::{SECOND, channel_of, on_a_manual_clock};
@@ -107,4 +107,37 @@ fn a_channel_that_closes_with_late_deliveries_returns_each_message_once() {
         .find(|queue| queue.name == "q")
         .unwrap();
     assert_eq!((queue.ready.messages, queue.unsettled.messages), (0, 0));
+}
+
+#[test]
+fn a_consumer_without_a_time_of_its_own_has_thirty_minutes() {
+    let (broker, clock) = on_a_manual_clock();
+    let channel = channel_of(&broker).unwrap();
+    channel.queue_declare(&Queue::quorum("q")).unwrap();
+    let options = ConsumeOptions::new().tag("c");
+    channel.basic_consume("q", options).unwrap();
+    let events = channel.events();
+    publish(&channel, &["a"]);
+    clock.advance(SECOND * 1_799);
+    assert_eq!(seen(&events), ["a#1"]);
+    clock.advance(SECOND);
+    assert_eq!(seen(&events), ["cancelled"]);
+}
+
+#[test]
+fn a_get_and_a_typed_consumer_have_all_the_time() {
+    let (broker, clock) = on_a_manual_clock();
+    let queue = Queue::quorum("q").consumer_timeout(SECOND);
+    let channel = channel_of(&broker).unwrap();
+    channel.queue_declare(&queue).unwrap();
+    let consumer = broker.consumer::<u32>(&queue).unwrap();
+    broker.producer::<u32>(&queue).unwrap().publish(7).unwrap();
+    let held = consumer.try_recv().unwrap();
+    drop(consumer);
+    publish(&channel, &["got"]);
+    let got = channel.basic_get("q", AckMode::Manual).unwrap().unwrap();
+    clock.advance(SECOND * 3_600);
+    assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
+    channel.basic_ack(got.delivery_tag(), Multiple::No).unwrap();
+    held.ack().unwrap();
 }
