@@ -90,7 +90,8 @@ pub use crate::{
     session::channel,
 };
 
-/// Pages beside the reference: recipes, design, differences from RabbitMQ, comparison, performance.
+/// Pages beside the reference: recipes, design, differences from RabbitMQ 4.3, changes since
+/// RabbitMQ 3.x, comparison, performance.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
@@ -105,6 +106,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/performance.md")]
     pub mod performance {}
+
+    #[doc = include_str!("guide/rabbitmq_3.md")]
+    pub mod rabbitmq_3 {}
 
     #[cfg_attr(feature = "testing", doc = "[test-broker]: crate::testing::TestBroker")]
     #[cfg_attr(not(feature = "testing"), doc = "[test-broker]: crate::ManualClock")]
