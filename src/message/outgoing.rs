@@ -136,7 +136,8 @@ impl<T> Message<T> {
     /// Sets the priority in a queue with [`max_priority`](crate::Queue::max_priority), 0 to 255.
     ///
     /// A message with a higher priority is delivered first. A priority above the maximum of the
-    /// queue counts as that maximum.
+    /// queue counts as that maximum. A quorum queue has the priorities 0 to 31, and a message
+    /// without one has 4.
     ///
     /// # RabbitMQ
     /// The property `priority`.

@@ -30,10 +30,10 @@ use crate::{
 /// If its queue is deleted, settling it returns `Ok` and has no effect.
 ///
 /// # If dropped
-/// An unsettled message returns to its place in its queue, marked as redelivered. This happens in a
-/// panic and at an early return or `?`, too. A delivery of an
-/// [auto-ack](crate::ConsumerBuilder::auto_ack) consumer is settled from the start, so that its
-/// drop has no effect.
+/// An unsettled message returns to its queue as with [`Requeue::Failed`]: marked as redelivered,
+/// and with one more failed delivery. This happens in a panic and at an early return or `?`, too. A
+/// delivery of an [auto-ack](crate::ConsumerBuilder::auto_ack) consumer is settled from the start,
+/// so that its drop has no effect.
 ///
 /// # RabbitMQ
 /// `basic.deliver` or `basic.get-ok` (AMQP 0-9-1). In RabbitMQ an unsettled delivery stays until

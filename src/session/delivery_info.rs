@@ -210,6 +210,20 @@ impl DeliveryInfo {
     /// # RabbitMQ
     /// The header `x-acquired-count` of quorum queues, since version 4.3. Here it is counted for
     /// every queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue, Requeue};
+    /// let broker = Broker::new();
+    /// let queue = broker.simple_queue::<u32>(&Queue::quorum("q"))?;
+    /// queue.put(7)?;
+    /// queue.get()?.nack(Requeue::Yes)?; // returned
+    /// drop(queue.get()?); // returned, and failed
+    /// let delivery = queue.get()?;
+    /// let info = delivery.info();
+    /// assert_eq!((info.acquired_count(), info.delivery_count()), (2, 1));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn acquired_count(&self) -> u32 {
         self.unacked
             .envelope()

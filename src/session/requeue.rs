@@ -20,7 +20,8 @@ use std::time::Duration;
 /// consumer.recv()?.nack(Requeue::Yes)?;
 /// let delivery = consumer.recv()?;
 /// assert!(delivery.info().redelivered());
-/// delivery.ack()?;
+/// delivery.nack(Requeue::Failed)?;
+/// assert_eq!(consumer.recv()?.info().delivery_count(), 1); // one delivery has failed
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -227,7 +227,7 @@ impl DeliveryOrigin {
     }
 
     /// Rejects messages: they are requeued, dead-lettered or dropped, as `requeue` says. Each
-    /// of them counts a failed delivery if that is the cause.
+    /// counts a failed delivery if that is the cause.
     ///
     /// # Errors
     /// Those of a remote engine.
@@ -312,8 +312,8 @@ impl fmt::Debug for DeliveryOrigin {
 /// A delivered message that is not settled.
 ///
 /// # If dropped
-/// The message returns to its place in its queue, marked as redelivered, unless it was acknowledged
-/// on delivery.
+/// The message returns to its queue as with [`Requeue::Failed`], unless it was acknowledged on
+/// delivery.
 pub(crate) struct Unacked {
     /// The origin of the message; `None` when it is settled or taken out.
     origin: Option<Arc<DeliveryOrigin>>,

@@ -168,7 +168,8 @@ impl<T: Payload> ConsumerBuilder<T> {
 
     /// Makes the consumer exclusive. It is refused if one of its queues has another consumer.
     ///
-    /// While an exclusive consumer exists, its queues refuse all other consumers.
+    /// While an exclusive consumer exists, its queues refuse all other consumers. For a quorum
+    /// queue it has no effect.
     ///
     /// # RabbitMQ
     /// The `exclusive` flag of `basic.consume`.

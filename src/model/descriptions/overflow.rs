@@ -31,12 +31,15 @@ pub enum Overflow {
     /// `drop-head`.
     #[default]
     DropHead,
-    /// Refuses the new message. The publish fails if no other queue takes the message.
+    /// Refuses the new message. The publish fails if no other queue takes the message. A quorum
+    /// queue takes one message over its limit. It then refuses all others, until it is at four
+    /// fifths of the limit.
     ///
     /// # RabbitMQ
     /// `reject-publish`. RabbitMQ reports the refusal only in confirm mode.
     RejectPublish,
-    /// Refuses the new message and dead-letters it.
+    /// Refuses the new message and dead-letters it. For a quorum queue it means
+    /// [`DropHead`](Self::DropHead).
     ///
     /// # RabbitMQ
     /// `reject-publish-dlx`.

@@ -178,7 +178,8 @@ impl Queue {
     }
 
     /// Deletes the queue after this time without use. The time is rounded up to whole milliseconds.
-    /// It is more than zero and at most ten years.
+    /// It is more than zero and at most ten years. A quorum queue looks at its use every five
+    /// seconds only, so that it may live longer.
     ///
     /// # RabbitMQ
     /// The argument `x-expires`.
@@ -198,6 +199,8 @@ impl Queue {
     /// takes everything, and the limit has no effect. A [`Budget`](crate::Budget) counts the bytes
     /// of all messages, wherever they are.
     ///
+    /// A quorum queue also counts delayed messages, and dead letters that wait for another queue.
+    ///
     /// # RabbitMQ
     /// The argument `x-max-length`.
     #[must_use]
@@ -207,7 +210,7 @@ impl Queue {
 
     /// Limits the total bytes of the bodies of ready messages. With [`Overflow::Block`] the limit
     /// is at least 1. As for [`max_length`](Self::max_length), each consumer has up to its prefetch
-    /// besides.
+    /// besides. A quorum queue counts the encoded properties too, which have at least two bytes.
     ///
     /// # RabbitMQ
     /// The argument `x-max-length-bytes`. A value that is not encoded counts by
@@ -283,6 +286,8 @@ impl Queue {
     /// Delivers messages by priority, the highest first. Priorities range from 0 to `highest`,
     /// which is at most 255. A higher priority counts as `highest`.
     ///
+    /// A quorum queue always has the priorities 0 to 31, and refuses this setting.
+    ///
     /// # RabbitMQ
     /// The argument `x-max-priority`.
     #[must_use]
@@ -290,7 +295,8 @@ impl Queue {
         self.argument(x::MAX_PRIORITY, i32::from(highest))
     }
 
-    /// Delivers to one consumer at a time, while the other consumers wait.
+    /// Delivers to one consumer at a time, while the other consumers wait. In a quorum queue a
+    /// consumer of a higher priority takes over, once the active one holds nothing.
     ///
     /// # RabbitMQ
     /// The argument `x-single-active-consumer`.

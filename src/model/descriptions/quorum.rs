@@ -32,9 +32,9 @@ impl Queue {
     /// Limits how often the delivery of a message of a quorum queue may fail. The failure after
     /// these drops or dead-letters the message. Without this setting the limit is 20.
     ///
-    /// A delivery fails if the message is rejected, or returned by the end of its channel or its
-    /// connection. A message that is returned otherwise, by a nack for example, counts as not
-    /// failed.
+    /// A delivery fails if the message is rejected ([`Requeue::Failed`](crate::Requeue::Failed)),
+    /// if it is dropped, or if its channel or its connection ends. A message that is returned
+    /// otherwise, by a nack for example, has not failed.
     ///
     /// # RabbitMQ
     /// The argument `x-delivery-limit`.
@@ -82,13 +82,24 @@ impl Queue {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{DelayedRetryKind, Queue};
+    /// use leveret::{Broker, DelayedRetryKind, ManualClock, Queue};
     /// use std::time::Duration;
     /// let (min, max) = (Duration::from_secs(1), Duration::from_secs(60));
     /// let queue = Queue::quorum("orders").delayed_retry(DelayedRetryKind::Failed, min, max);
-    /// let arguments = queue.argument_table();
-    /// assert_eq!(arguments.get("x-delayed-retry-type"), Some(&"failed".into()));
-    /// assert_eq!(arguments.get("x-delayed-retry-max"), Some(&60_000.into()));
+    ///
+    /// let clock = ManualClock::new();
+    /// let broker = Broker::builder().clock(clock.clone()).build();
+    /// let orders = broker.simple_queue::<u32>(&queue)?;
+    /// orders.put(7)?;
+    /// drop(orders.get()?); // failed for the first time
+    /// assert!(orders.is_empty());
+    /// clock.advance(min);
+    /// drop(orders.get()?); // failed again
+    /// clock.advance(min);
+    /// assert!(orders.is_empty());
+    /// clock.advance(min);
+    /// assert_eq!(*orders.get()?, 7);
+    /// # Ok::<(), leveret::Error>(())
     /// ```
     #[must_use]
     pub fn delayed_retry(self, kind: DelayedRetryKind, min: Duration, max: Duration) -> Self {
@@ -101,17 +112,35 @@ impl Queue {
     /// rounded up to whole milliseconds. Without this setting it is 30 minutes.
     ///
     /// A delivery that takes longer returns to the queue, and does not count as failed. The
-    /// consumer is cancelled.
+    /// consumer is told of a cancellation
+    /// ([`CancelReason::TimedOut`](crate::CancelReason::TimedOut)). It gets no message until it has
+    /// acknowledged or rejected all such deliveries, by their old tags.
+    ///
+    /// This holds for the consumers of a [`Channel`](crate::Channel). A typed consumer and a get
+    /// have all the time.
     ///
     /// # RabbitMQ
     /// The argument `x-consumer-timeout`. A consumer may have its own, with the same name.
     ///
     /// # Examples
     /// ```
-    /// use leveret::Queue;
+    /// use leveret::channel::{ConsumeOptions, Event, PublishOptions};
+    /// use leveret::{Broker, CancelReason, Credentials, ManualClock, Properties, Queue};
     /// use std::time::Duration;
-    /// let queue = Queue::quorum("orders").consumer_timeout(Duration::from_secs(5));
-    /// assert_eq!(queue.argument_table().get("x-consumer-timeout"), Some(&5_000.into()));
+    /// let clock = ManualClock::new();
+    /// let broker = Broker::builder().clock(clock.clone()).build();
+    /// let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// let five_seconds = Duration::from_secs(5);
+    /// channel.queue_declare(&Queue::quorum("orders").consumer_timeout(five_seconds))?;
+    /// channel.basic_consume("orders", ConsumeOptions::new().tag("slow"))?;
+    /// channel.basic_publish("", "orders", "1", Properties::new(), PublishOptions::new())?;
+    /// let events = channel.events();
+    /// assert!(matches!(events.try_recv()?, Event::Delivery(_)));
+    /// clock.advance(five_seconds);
+    /// let cancelled = events.try_recv()?;
+    /// assert!(matches!(cancelled, Event::Cancelled { reason: CancelReason::TimedOut, .. }));
+    /// assert_eq!(channel.queue_declare_passive("orders")?.message_count, 1);
+    /// # Ok::<(), leveret::Error>(())
     /// ```
     #[must_use]
     pub fn consumer_timeout(self, timeout: Duration) -> Self {
@@ -125,13 +154,19 @@ impl Queue {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{DeadLetterStrategy, Overflow, Queue};
+    /// use leveret::{Broker, DeadLetterStrategy, Overflow, Queue, Requeue};
     /// let queue = Queue::quorum("orders")
-    ///     .dead_letter_exchange("failed")
+    ///     .dead_letter_exchange("failed") // which does not exist yet
     ///     .dead_letter_strategy(DeadLetterStrategy::AtLeastOnce)
     ///     .overflow(Overflow::RejectPublish);
-    /// let strategy = queue.argument_table().get("x-dead-letter-strategy");
-    /// assert_eq!(strategy, Some(&"at-least-once".into()));
+    ///
+    /// let broker = Broker::new();
+    /// let orders = broker.simple_queue::<u32>(&queue)?;
+    /// orders.put(7)?;
+    /// orders.get()?.nack(Requeue::No)?;
+    /// assert!(orders.is_empty());
+    /// assert_eq!(broker.purge("orders")?, 1); // it was waiting for a queue that takes it
+    /// # Ok::<(), leveret::Error>(())
     /// ```
     #[must_use]
     pub fn dead_letter_strategy(self, strategy: DeadLetterStrategy) -> Self {

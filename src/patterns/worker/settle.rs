@@ -27,8 +27,9 @@ use crate::{
 pub enum Settle {
     /// The message is done, and the queue forgets it.
     Ack,
-    /// The message returns to its place in the queue, and is delivered again after this time. Zero
-    /// means at once.
+    /// The message returns to its queue, and is delivered again after this time. Zero means at
+    /// once. Its delivery has failed if the handler has returned an error or panicked. A quorum
+    /// queue counts that.
     Requeue(Duration),
     /// The message is dead-lettered if its queue has a dead letter exchange, and dropped if not.
     Reject,

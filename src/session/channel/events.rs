@@ -125,6 +125,24 @@ impl ChannelDelivery {
     /// # RabbitMQ
     /// The header `x-acquired-count` of quorum queues, since version 4.3. Here it is counted for
     /// every queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::channel::{AckMode, Multiple, PublishOptions};
+    /// use leveret::{Broker, Credentials, Properties, Queue, Requeue};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::quorum("q"))?;
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// let get = || channel.basic_get("q", AckMode::Manual);
+    /// let first = get()?.expect("one is ready");
+    /// channel.basic_nack(first.delivery_tag(), Multiple::No, Requeue::Yes)?; // returned
+    /// let second = get()?.expect("it is back");
+    /// channel.basic_reject(second.delivery_tag(), Requeue::Yes)?; // returned, and failed
+    /// let third = get()?.expect("it is back");
+    /// assert_eq!((third.acquired_count(), third.delivery_count()), (2, 1));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
     pub fn acquired_count(&self) -> u32 {
         self.envelope
             .as_ref()

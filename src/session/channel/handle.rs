@@ -201,9 +201,10 @@ impl Channel {
     /// Closes the channel.
     ///
     /// The consumers of the channel are removed. Every delivery and every message of a get that is
-    /// not settled returns to its place in its queue, marked as redelivered. For each queue both
-    /// happen at once. An auto-delete queue that loses its last consumer is deleted. Events from
-    /// before the close can still be read.
+    /// not settled returns to its queue, marked as redelivered, and has failed
+    /// ([`Requeue::Failed`](crate::Requeue::Failed)). For each queue both happen at once. An
+    /// auto-delete queue that loses its last consumer is deleted. Events from before the close can
+    /// still be read.
     ///
     /// # RabbitMQ
     /// `channel.close` (AMQP 0-9-1).

@@ -48,7 +48,9 @@ pub enum QosScope {
     /// The unsettled deliveries of each consumer that starts from now on (`global` is false).
     #[default]
     Consumer,
-    /// The unsettled deliveries of the whole channel (`global` is true).
+    /// The unsettled deliveries of the whole channel (`global` is true). A quorum queue refuses
+    /// consumers of such a channel. RabbitMQ 4.3 takes it for [`Consumer`](Self::Consumer), unless
+    /// its configuration permits it.
     Channel,
 }
 
@@ -195,7 +197,7 @@ impl ConsumeOptions {
     }
 
     /// Makes the consumer exclusive: it is refused if the queue has other consumers, and later
-    /// consumers are refused.
+    /// consumers are refused. For a quorum queue it has no effect.
     ///
     /// # RabbitMQ
     /// The `exclusive` of `basic.consume`.

@@ -100,7 +100,7 @@ impl Channel {
     }
 
     /// Rejects the delivery with this tag. The message is requeued, dead-lettered or dropped, as
-    /// [`Requeue`] says.
+    /// [`Requeue`] says. Only [`Requeue::Failed`] counts a failed delivery.
     ///
     /// With [`Multiple::Yes`] it rejects all unsettled deliveries up to the tag. The tag 0 then
     /// stands for all unsettled deliveries of the channel.
@@ -139,7 +139,7 @@ impl Channel {
     }
 
     /// Rejects one delivery. The message is requeued, dead-lettered or dropped, as [`Requeue`]
-    /// says.
+    /// says. Its delivery has failed in each case: [`Requeue::Yes`] means [`Requeue::Failed`] here.
     ///
     /// # RabbitMQ
     /// `basic.reject` (AMQP 0-9-1). [`Requeue::After`] is an addition of leveret.
@@ -190,9 +190,9 @@ impl Channel {
         Ok(())
     }
 
-    /// Requeues all unsettled deliveries of this channel. They return to their places, marked as
-    /// redelivered. Deliveries that were settled in a transaction without a commit are not
-    /// affected.
+    /// Requeues all unsettled deliveries of this channel, as [`Requeue`] says. With
+    /// [`Requeue::Yes`] they return to their queues marked as redelivered, and have not failed.
+    /// Deliveries that were settled in a transaction without a commit are not affected.
     ///
     /// # RabbitMQ
     /// `basic.recover` (AMQP 0-9-1) with `requeue`. [`Requeue::After`] is an addition of leveret.
