@@ -59,7 +59,7 @@ impl Pattern {
 mod tests {
     use super::*;
 
-    /// RabbitMQ 3.10.8 takes all of them.
+    /// Erlang 29, which RabbitMQ 4.3.6 was recorded on, takes all of them (PCRE2 10.47).
     #[test]
     fn a_pattern_may_look_around_and_refer_back() {
         for (pattern, fitting, other) in [
@@ -76,6 +76,7 @@ mod tests {
             (r"(?i)^ABC$", "abc", "abd"),
             (r"^[[:alpha:]]+\d$", "abc1", "abc"),
             (r"\Aab\z", "ab", "abc"),
+            (r"^a{,3}$", "aaa", "aaaa"),
         ] {
             let compiled = Pattern::new(pattern).unwrap();
             assert!(compiled.is_in(fitting), "{pattern} in {fitting}");
@@ -89,7 +90,6 @@ mod tests {
             (r"^\h$", ["a", "9"], [" ", "\t"]),
             ("^[a-z&&[^b]]$", ["a", "c"], ["b", "a]"]),
             ("^[a-z--b]$", ["a", "c"], ["b", "-"]),
-            ("^a{,3}$", ["", "aaa"], ["aaaa", "a{,3}"]),
             (r"^\d$", ["1", "٣"], ["a", "-"]),
             (r"^\w$", ["a", "é"], ["-", ""]),
         ] {
