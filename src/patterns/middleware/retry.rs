@@ -20,7 +20,9 @@ use crate::{
 /// unless its [`prefetch`](crate::worker::WorkerBuilder::prefetch) is smaller.
 ///
 /// Each delivery that returned to the queue counts as an attempt, so that the return of a message
-/// by a stop counts too. A `Backoff` without a limit tries for ever.
+/// by a stop counts too. A `Backoff` without a limit tries for ever. In a quorum queue each failure
+/// also counts to the [delivery limit](crate::Queue::delivery_limit), which is 20 if nothing else
+/// is set: set a higher one for more attempts.
 ///
 /// Retry decides after [`on_error`](crate::worker::WorkerBuilder::on_error), and replaces what that
 /// hook has decided.
