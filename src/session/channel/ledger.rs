@@ -36,8 +36,8 @@ pub(crate) struct Ledger {
 
 /// An unsettled delivery.
 #[derive(Debug)]
-struct Entry {
-    unacked: Unacked,
+pub(super) struct Entry {
+    pub(super) unacked: Unacked,
     /// When the queue takes it back. [`NEVER`] means not at all.
     due: u64,
 }
@@ -80,7 +80,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::PreconditionFailed`] if no unsettled delivery has this tag. Nothing is taken out
     /// then.
-    pub(crate) fn take(&mut self, tag: u64, multiple: bool) -> Result<Vec<(u64, Unacked)>> {
+    pub(super) fn take(&mut self, tag: u64, multiple: bool) -> Result<Vec<(u64, Entry)>> {
         if tag == 0 && multiple {
             return Ok(self.take_all());
         }
@@ -90,14 +90,14 @@ impl Ledger {
         if multiple {
             let later = self.entries.split_off(&(tag + 1));
             let taken = std::mem::replace(&mut self.entries, later);
-            return Ok(unsettled(taken).collect());
+            return Ok(taken.into_iter().collect());
         }
         let taken = self.entries.remove(&tag).map(|entry| (tag, entry));
-        Ok(unsettled(taken).collect())
+        Ok(taken.into_iter().collect())
     }
 
-    pub(crate) fn take_all(&mut self) -> Vec<(u64, Unacked)> {
-        unsettled(std::mem::take(&mut self.entries)).collect()
+    pub(super) fn take_all(&mut self) -> Vec<(u64, Entry)> {
+        std::mem::take(&mut self.entries).into_iter().collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -105,24 +105,25 @@ impl Ledger {
     }
 
     /// Puts deliveries back that were taken out and are not settled after all, as after a rollback.
-    pub(crate) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Unacked)>) {
-        let due = NEVER;
-        let entries = taken
-            .into_iter()
-            .map(|(tag, unacked)| (tag, Entry { unacked, due }));
-        self.entries.extend(entries);
+    pub(super) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Entry)>) {
+        self.entries.extend(taken);
     }
 
-    /// Takes the messages back that a consumer has not settled in time. Their tags stay. Also
-    /// returns when its next delivery is due.
-    pub(crate) fn take_overdue(
-        &mut self,
+    /// Takes the messages back that a consumer has not settled in time, in the order of their tags.
+    /// The tags stay, and count against the common limit. Also returns when its next delivery is
+    /// due.
+    ///
+    /// `uncommitted` has the deliveries that a transaction settles. They are not settled yet.
+    pub(super) fn take_overdue<'a>(
+        &'a mut self,
+        uncommitted: impl Iterator<Item = (u64, &'a mut Entry)>,
         origin: &Arc<DeliveryOrigin>,
         now: u64,
     ) -> (Vec<Envelope>, u64) {
-        let (mut taken, mut next) = (Vec::new(), NEVER);
+        let (mut taken, mut next) = (BTreeMap::new(), NEVER);
         let mut late = None;
-        for entry in self.entries.values_mut() {
+        let entries = self.entries.iter_mut().map(|(tag, entry)| (*tag, entry));
+        for (tag, entry) in entries.chain(uncommitted) {
             let of_consumer = |other: &Arc<DeliveryOrigin>| Arc::ptr_eq(other, origin);
             if entry.due == NEVER || !entry.unacked.origin().is_some_and(of_consumer) {
                 continue;
@@ -132,26 +133,25 @@ impl Ledger {
                 continue;
             }
             if let Some((_, envelope)) = entry.unacked.release() {
-                taken.push(envelope);
-                self.volume = self.volume.saturating_sub(1);
+                taken.insert(tag, envelope);
                 let late = late.get_or_insert_with(|| origin.after_time_out());
                 entry.unacked = Unacked::new(Arc::clone(late), Envelope::empty());
                 entry.due = NEVER;
             }
         }
-        (taken, next)
+        (taken.into_values().collect(), next)
     }
 
     /// Subtracts settled deliveries from the volume. Returns the queues to be told that the limit
     /// allows more.
     #[must_use]
-    pub(crate) fn release<'a>(
+    pub(super) fn release<'a>(
         &mut self,
-        settled: impl IntoIterator<Item = &'a Unacked>,
+        settled: impl IntoIterator<Item = &'a (u64, Entry)>,
     ) -> Vec<Arc<QueueCore>> {
         let of_consumers = settled
             .into_iter()
-            .filter(|unacked| is_of_consumer(unacked))
+            .filter(|(_, entry)| is_of_consumer(&entry.unacked))
             .count() as u64;
         let was_reached = self.is_reached();
         self.volume = self.volume.saturating_sub(of_consumers);
@@ -191,16 +191,15 @@ impl Ledger {
 }
 
 /// The deliveries of entries.
-fn unsettled(
+pub(super) fn deliveries(
     entries: impl IntoIterator<Item = (u64, Entry)>,
-) -> impl Iterator<Item = (u64, Unacked)> {
-    let entries = entries.into_iter();
-    entries.map(|(tag, entry)| (tag, entry.unacked))
+) -> impl Iterator<Item = Unacked> {
+    entries.into_iter().map(|(_, entry)| entry.unacked)
 }
 
-/// Whether the delivery is that of a consumer, and not of a get.
+/// Whether the delivery is that of a consumer, and not of a get. The queue may have taken it back.
 fn is_of_consumer(unacked: &Unacked) -> bool {
     unacked
         .origin()
-        .is_some_and(|origin| origin.consumer.is_some())
+        .is_some_and(|origin| origin.consumer.is_some() || origin.overdue.is_some())
 }

@@ -37,7 +37,7 @@ pub use self::{
 
 use self::{
     confirms::Confirms,
-    ledger::{ConsumerSlot, Ledger},
+    ledger::{ConsumerSlot, Ledger, deliveries},
     tx::Tx,
 };
 use super::{
@@ -51,6 +51,7 @@ use crate::{
         queue::{ConsumerId, Group, QueueCore, ReturnedDelivery as ReturnedToQueue},
         vhost::{Drain, VirtualHost},
     },
+    message::envelope::Envelope,
     model::{
         error::{CancelReason, Error, Result},
         name::Name,
@@ -114,6 +115,17 @@ impl ChannelState {
             return !self.ledger.is_empty();
         };
         tx.has_settlements() || !self.ledger.is_empty()
+    }
+
+    /// Takes the messages back that a consumer has not settled in time, and returns when its next
+    /// delivery is due. The settlements of a transaction count after its commit.
+    fn take_overdue(&mut self, origin: &Arc<DeliveryOrigin>, now: u64) -> (Vec<Envelope>, u64) {
+        let tx = match &mut self.mode {
+            PublishMode::Tx(tx) => Some(tx),
+            PublishMode::Plain | PublishMode::Confirm(_) => None,
+        };
+        let uncommitted = tx.into_iter().flat_map(Tx::uncommitted);
+        self.ledger.take_overdue(uncommitted, origin, now)
     }
 
     /// Appends to the stream of events, and returns the reader to be woken.
@@ -191,12 +203,7 @@ impl ChannelCore {
             .drain()
             .filter_map(|(_, slot)| slot.origin())
             .collect();
-        let mut unsettled: Vec<Unacked> = state
-            .ledger
-            .take_all()
-            .into_iter()
-            .map(|(_, unacked)| unacked)
-            .collect();
+        let mut unsettled: Vec<Unacked> = deliveries(state.ledger.take_all()).collect();
         let mut unconfirmed = Vec::new();
         let uncommitted = match std::mem::replace(&mut state.mode, PublishMode::Plain) {
             PublishMode::Tx(tx) => Some(tx),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Channel, ChannelCore, Multiple, PublishMode};
+use super::{Channel, ChannelCore, Multiple, PublishMode, ledger::deliveries};
 use crate::{
     engine::queue::Cause,
     message::envelope::Envelope,
@@ -38,6 +38,7 @@ impl ChannelCore {
                 // Another consumer may have had the same tag before, and the queue may have taken
                 // some of the deliveries back.
                 origin.consumer.as_ref().map(|(id, _)| *id),
+                origin.overdue,
             );
             let (_, envelopes) = groups.entry(key).or_insert_with(|| (origin, Vec::new()));
             envelopes.push(envelope);
@@ -181,11 +182,9 @@ impl Channel {
             tx.settle(how, taken);
             return Ok(());
         }
-        let relieved = state
-            .ledger
-            .release(taken.iter().map(|(_, unacked)| unacked));
+        let relieved = state.ledger.release(&taken);
         drop(state);
-        core.settle(how, taken.into_iter().map(|(_, unacked)| unacked));
+        core.settle(how, deliveries(taken));
         core.resume(relieved);
         Ok(())
     }
@@ -229,14 +228,10 @@ impl Channel {
         let core = self.core();
         let mut state = core.open()?;
         let taken = state.ledger.take_all();
-        let relieved = state
-            .ledger
-            .release(taken.iter().map(|(_, unacked)| unacked));
+        let relieved = state.ledger.release(&taken);
         drop(state);
-        core.settle(
-            Settlement::Otherwise(requeue, Cause::Returned),
-            taken.into_iter().map(|(_, unacked)| unacked),
-        );
+        let how = Settlement::Otherwise(requeue, Cause::Returned);
+        core.settle(how, deliveries(taken));
         core.resume(relieved);
         Ok(())
     }

@@ -79,7 +79,7 @@ impl ConsumerSink for ChannelSink {
             return (Vec::new(), NEVER);
         };
         let mut state = core.lock();
-        let (taken, next) = state.ledger.take_overdue(&origin, now);
+        let (taken, next) = state.take_overdue(&origin, now);
         if !taken.is_empty() {
             effects.wake(state.send(Event::Cancelled {
                 consumer_tag: origin.consumer_tag.clone(),

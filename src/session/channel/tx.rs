@@ -2,7 +2,10 @@
 //! part of a transaction.
 
 use super::{
-    Channel, ChannelCore, ChannelState, PublishMode, outgoing::Pending, settle::Settlement,
+    Channel, ChannelCore, ChannelState, PublishMode,
+    ledger::{Entry, deliveries},
+    outgoing::Pending,
+    settle::Settlement,
 };
 use crate::{
     model::error::{Error, Result},
@@ -13,7 +16,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Tx {
     published: Vec<Pending>,
-    settled: Vec<(Settlement, Vec<(u64, Unacked)>)>,
+    settled: Vec<(Settlement, Vec<(u64, Entry)>)>,
 }
 
 impl Tx {
@@ -23,7 +26,7 @@ impl Tx {
 
     /// Deliveries settled in the same way, one after another, are settled together at the commit,
     /// in the order of their tags.
-    pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Unacked)>) {
+    pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Entry)>) {
         match self.settled.last_mut() {
             Some((same, before)) if *same == how => before.extend(taken),
             _ => self.settled.push((how, taken)),
@@ -34,15 +37,16 @@ impl Tx {
         !self.settled.is_empty()
     }
 
+    /// The deliveries that are settled at the commit, with their tags.
+    pub(super) fn uncommitted(&mut self) -> impl Iterator<Item = (u64, &mut Entry)> {
+        let settled = self.settled.iter_mut().flat_map(|(_, taken)| taken);
+        settled.map(|(tag, entry)| (*tag, entry))
+    }
+
     /// The deliveries that are not settled after all, and the messages that are not published.
     pub(super) fn into_parts(self) -> (Vec<Unacked>, Vec<Pending>) {
-        let unacked = self
-            .settled
-            .into_iter()
-            .flat_map(|(_, taken)| taken)
-            .map(|(_, unacked)| unacked)
-            .collect();
-        (unacked, self.published)
+        let settled = self.settled.into_iter().flat_map(|(_, taken)| taken);
+        (deliveries(settled).collect(), self.published)
     }
 }
 
@@ -145,11 +149,8 @@ impl Channel {
         }
         for (how, mut taken) in settled {
             taken.sort_by_key(|(tag, _)| *tag);
-            let relieved = core
-                .lock()
-                .ledger
-                .release(taken.iter().map(|(_, unacked)| unacked));
-            core.settle(how, taken.into_iter().map(|(_, unacked)| unacked));
+            let relieved = core.lock().ledger.release(&taken);
+            core.settle(how, deliveries(taken));
             core.resume(relieved);
         }
         match refused {
@@ -210,7 +211,7 @@ impl Channel {
 
 impl ChannelCore {
     /// Makes the deliveries of settlements that do not take effect unsettled again.
-    fn restore(&self, settled: Vec<(Settlement, Vec<(u64, Unacked)>)>) {
+    fn restore(&self, settled: Vec<(Settlement, Vec<(u64, Entry)>)>) {
         let taken = settled.into_iter().flat_map(|(_, taken)| taken);
         let mut state = self.lock();
         if state.closed.is_none() {
@@ -219,6 +220,6 @@ impl ChannelCore {
         }
         // The channel has closed meanwhile, and its deliveries have returned. So do these.
         drop(state);
-        self.remove_consumers(Vec::new(), taken.map(|(_, unacked)| unacked).collect());
+        self.remove_consumers(Vec::new(), deliveries(taken).collect());
     }
 }

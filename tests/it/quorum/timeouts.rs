@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use leveret::{
     CancelReason, ManualClock, Properties, Queue, Requeue,
-    channel::{AckMode, Channel, ConsumeOptions, Event, Events, Multiple, PublishOptions},
+    channel::{
+        AckMode, Channel, ConsumeOptions, Event, Events, Multiple, PublishOptions, QosScope,
+    },
 };
 
 use crate::common::{SECOND, channel_of, on_a_manual_clock};
@@ -140,4 +142,75 @@ fn a_get_and_a_typed_consumer_have_all_the_time() {
     assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
     channel.basic_ack(got.delivery_tag(), Multiple::No).unwrap();
     held.ack().unwrap();
+}
+
+#[test]
+fn two_late_consumers_that_had_the_same_tag_are_told_apart() {
+    let (_broker, clock, channel, events) = consuming(&Queue::quorum("q"));
+    publish(&channel, &["a"]);
+    clock.advance(SECOND);
+    channel.basic_cancel("c").unwrap();
+    let options = ConsumeOptions::new().tag("c");
+    let options = options.argument("x-consumer-timeout", 1_000);
+    channel.basic_consume("q", options).unwrap();
+    clock.advance(SECOND);
+    assert_eq!(seen(&events), ["a#1", "cancelled", "a#2", "cancelled"]);
+    channel.basic_ack(2, Multiple::Yes).unwrap();
+    assert_eq!(seen(&events), ["a#3"]);
+}
+
+#[test]
+fn a_delivery_that_an_uncommitted_transaction_settles_is_taken_back() {
+    for commits in [true, false] {
+        let (_broker, clock, channel, events) = consuming(&Queue::quorum("q"));
+        channel.tx_select().unwrap();
+        publish(&channel, &["a", "b"]);
+        channel.tx_commit().unwrap();
+        channel.basic_ack(2, Multiple::No).unwrap();
+        clock.advance(SECOND);
+        assert_eq!(seen(&events), ["a#1", "b#2", "cancelled"]);
+        assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 2);
+        match commits {
+            true => channel.tx_commit().unwrap(),
+            false => {
+                channel.tx_rollback().unwrap();
+                channel.basic_ack(2, Multiple::No).unwrap();
+            }
+        }
+        channel.basic_ack(1, Multiple::No).unwrap();
+        channel.tx_commit().unwrap();
+        assert_eq!(seen(&events), ["a#3", "b#4"], "in the order of delivery");
+    }
+}
+
+#[test]
+fn a_delivery_that_is_unsettled_again_after_a_rollback_is_taken_back_in_time() {
+    let (_broker, clock, channel, events) = consuming(&Queue::quorum("q"));
+    channel.tx_select().unwrap();
+    publish(&channel, &["a"]);
+    channel.tx_commit().unwrap();
+    channel.basic_ack(1, Multiple::No).unwrap();
+    channel.tx_rollback().unwrap();
+    clock.advance(SECOND);
+    assert_eq!(seen(&events), ["a#1", "cancelled"]);
+}
+
+#[test]
+fn the_common_limit_of_a_channel_has_room_again_once_a_late_delivery_is_settled() {
+    let (_broker, clock, channel, events) = consuming(&Queue::quorum("q"));
+    publish(&channel, &["a"]);
+    channel.queue_declare(&Queue::new("other")).unwrap();
+    channel.basic_qos(0, 1, QosScope::Channel).unwrap();
+    channel
+        .basic_consume("other", ConsumeOptions::new().tag("other"))
+        .unwrap();
+    let options = PublishOptions::new();
+    channel
+        .basic_publish("", "other", "b", Properties::new(), options)
+        .unwrap();
+    clock.advance(SECOND);
+    assert_eq!(seen(&events), ["a#1", "cancelled"]);
+    channel.basic_cancel("c").unwrap();
+    channel.basic_ack(1, Multiple::No).unwrap();
+    assert_eq!(seen(&events), ["b#2"]);
 }
