@@ -111,6 +111,7 @@ pub fn assert_conserved(counts: &QueueSnapshot) {
         counts.ready,
         counts.unsettled,
         counts.delayed,
+        counts.in_transit,
         counts.acked,
         counts.dead_lettered,
         counts.expired,

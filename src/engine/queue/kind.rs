@@ -153,12 +153,13 @@ impl QueueState {
     /// RabbitMQ tells the publishers, and one that has not published yet looks at the limit itself.
     /// Here all publishers are refused alike.
     pub(super) fn note_limits(&mut self) {
-        if !self.kind.is_quorum() || self.overflow() != Overflow::RejectPublish {
+        if !self.kind.is_quorum() {
             return;
         }
+        let rejects = self.overflow() == Overflow::RejectPublish;
         let limited = self.limited();
-        let over = self.is_over_part(limited, (1, 1));
-        let above_low_mark = self.is_over_part(limited, (4, 5));
+        let over = rejects && self.is_over_part(limited, (1, 1));
+        let above_low_mark = rejects && self.is_over_part(limited, (4, 5));
         if let Kind::Quorum(quorum) = &mut self.kind {
             quorum.refuses = over || quorum.refuses && above_low_mark;
         }
@@ -252,18 +253,39 @@ impl QueueState {
         }
     }
 
+    /// Whether the queue dead-letters at least once. As in RabbitMQ, only a queue that refuses
+    /// publishers at its limit does so.
+    fn keeps_dead_letters(&self) -> bool {
+        self.settings.dead_letter_strategy == Some(DeadLetterStrategy::AtLeastOnce)
+            && self.overflow() == Overflow::RejectPublish
+            && self.settings.dead_letter_exchange.is_some()
+    }
+
+    /// Drops the messages in transit if the queue does not dead-letter at least once any more, as
+    /// RabbitMQ does.
+    pub(super) fn drop_unkept(&mut self, effects: &mut Effects) {
+        let keeps = self.keeps_dead_letters();
+        let Kind::Quorum(quorum) = &mut self.kind else {
+            return;
+        };
+        if keeps {
+            return;
+        }
+        for envelope in quorum.in_transit.drain() {
+            self.tally.dropped.add_message(envelope.size());
+            self.refund(envelope.size(), effects);
+            effects.add(Effect::Drop(envelope));
+        }
+    }
+
     /// Keeps a copy of a dead letter until other queues have taken it, if the queue dead-letters at
     /// least once. `None` if it does not, or if there can be no copy.
-    ///
-    /// As in RabbitMQ, only a queue that refuses publishers at its limit does so.
     pub(super) fn keep_in_transit(
         &mut self,
         envelope: &mut Envelope,
         reason: DeathReason,
     ) -> Option<Transit> {
-        let keeps = self.settings.dead_letter_strategy == Some(DeadLetterStrategy::AtLeastOnce)
-            && self.overflow() == Overflow::RejectPublish
-            && self.settings.dead_letter_exchange.is_some();
+        let keeps = self.keeps_dead_letters();
         let overhead = self.ready.order().overhead(envelope);
         match &mut self.kind {
             Kind::Quorum(quorum) if keeps => {

@@ -7,14 +7,15 @@
 //!
 //! # Invariants
 //! They hold whenever the lock is free.
-//! 1. Every message is in exactly one place: ready, delayed, delivered and unsettled, or in an
-//!    effect that is about to be carried out.
+//! 1. Every message is in exactly one place: ready, delayed, delivered and unsettled, in transit,
+//!    or in an effect that is about to be carried out.
 //! 2. A message gets its position once, when it first arrives. A returned message keeps its
 //!    position. Within one priority the queue delivers in the order of first arrival.
 //! 3. If a message is ready, no consumer with credit is waiting, unless it is paused.
-//! 4. Limits count ready messages only. They hold before an operation returns.
+//! 4. Limits count ready messages only, and in a quorum queue those that are delayed or in transit
+//!    too. They hold before an operation returns.
 //! 5. Conservation, in messages and in bytes: taken in = acked + dead-lettered + expired +
-//!    dropped + purged + moved + deleted with the queue + ready + unsettled + delayed.
+//!    dropped + purged + moved + deleted with the queue + ready + unsettled + delayed + in transit.
 //! 6. After a settlement has returned, the counts and the credit include it.
 //! 7. The switch from one consumer to the next (cancel, exclusive) is one critical section: remove
 //!    the consumer, return its inbox, serve the next one.
@@ -95,6 +96,7 @@ pub(crate) struct QueueCore {
     /// Tells queues apart that had the same name one after the other.
     id: u64,
     shows_delivery_count: bool,
+    is_single_active_quorum: bool,
     hints: PublishHints,
     /// The queue's account with the budgets that cover it.
     account: Option<Arc<Account>>,
@@ -129,10 +131,12 @@ impl QueueCore {
         };
         hints.follow(&settings);
         let shows_delivery_count = settings.queue_type == QueueType::Quorum;
+        let is_single_active_quorum = shows_delivery_count && settings.single_active_consumer;
         QueueCore {
             name,
             id,
             shows_delivery_count,
+            is_single_active_quorum,
             hints,
             timer_target: OnceLock::new(),
             state: CachePadded::new(Mutex::new(QueueState::new(
@@ -161,6 +165,12 @@ impl QueueCore {
     /// queues do.
     pub(crate) fn shows_delivery_count(&self) -> bool {
         self.shows_delivery_count
+    }
+
+    /// Whether this is a quorum queue with a single active consumer. RabbitMQ refuses gets from
+    /// such a queue.
+    pub(crate) fn is_single_active_quorum(&self) -> bool {
+        self.is_single_active_quorum
     }
 
     /// Puts other arguments into effect.

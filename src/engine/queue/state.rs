@@ -118,6 +118,7 @@ impl QueueState {
         self.settings = settings;
         let timeout = self.kind.consumer_timeout(&self.settings);
         self.consumers.set_timeout(timeout);
+        self.drop_unkept(effects);
         if lease_changed {
             self.renew_lease(now, effects);
         }
@@ -421,6 +422,7 @@ impl QueueState {
         }
         if !self.ready.is_empty() {
             self.serve(now, effects);
+            self.note_limits();
             self.schedule(effects);
             self.admit_publishers(effects);
         }

@@ -109,8 +109,8 @@ pub struct ExchangeSnapshot {
 /// One queue of a [`Snapshot`].
 ///
 /// Each message that the queue ever took in is in exactly one of the other counts: `ready`,
-/// `unsettled` and `delayed` if it is still in the queue, `acked`, `dead_lettered`, `expired`,
-/// `dropped`, `purged` or `moved` if it has left it.
+/// `unsettled`, `delayed` and `in_transit` if it is still in the queue, `acked`, `dead_lettered`,
+/// `expired`, `dropped`, `purged` or `moved` if it has left it.
 ///
 /// # RabbitMQ
 /// `ready` is the management API's `messages_ready`, and `unsettled` is its
@@ -152,6 +152,10 @@ pub struct QueueSnapshot {
     pub unsettled: MessageTotals,
     /// Messages that wait for the end of their delay.
     pub delayed: MessageTotals,
+    /// Dead letters of a quorum queue that other queues have not taken yet, with
+    /// [`DeadLetterStrategy::AtLeastOnce`](crate::DeadLetterStrategy::AtLeastOnce).
+    #[serde(default)]
+    pub in_transit: MessageTotals,
     /// All messages that the queue has taken in since its declaration.
     pub taken_in: MessageTotals,
     /// Acknowledged messages.
@@ -272,6 +276,7 @@ fn queue(declared: &DeclaredQueue, counts: Counts) -> QueueSnapshot {
         ready: counts.ready,
         unsettled: counts.unsettled,
         delayed: counts.delayed,
+        in_transit: counts.in_transit,
         taken_in: counts.taken_in,
         acked: counts.acked,
         dead_lettered: counts.dead_lettered,

@@ -30,7 +30,8 @@ pub enum DeadLetterStrategy {
     /// A dead letter stays in the queue, where no consumer can get it, until another queue has
     /// taken it. That requires a queue with
     /// [`Overflow::RejectPublish`](crate::Overflow::RejectPublish). On any other queue this value
-    /// means the same as [`AtMostOnce`](Self::AtMostOnce).
+    /// means the same as [`AtMostOnce`](Self::AtMostOnce). A change of the policies that ends this
+    /// strategy drops the messages that wait, as in RabbitMQ.
     ///
     /// # RabbitMQ
     /// `at-least-once`.

@@ -99,6 +99,17 @@ pub enum Error {
         /// The virtual host of the queue.
         vhost: Name,
     },
+    /// 405: `basic.get` from a quorum queue with a single active consumer.
+    #[error(
+        "RESOURCE_LOCKED - cannot obtain access to locked queue '{name}' in vhost '{vhost}'. basic.get operations are not supported \
+         by <<\"quorum\">> queues with single active consumer"
+    )]
+    SingleActiveConsumer {
+        /// The name of the queue.
+        name: Name,
+        /// The virtual host of the queue.
+        vhost: Name,
+    },
     /// 406: the thing exists with other properties.
     #[error("PRECONDITION_FAILED - {0}")]
     Inequivalent(Box<Inequivalent>),
@@ -219,7 +230,7 @@ impl Error {
             Error::VhostDeleted { .. } => 320,
             Error::AccessRefused(_) => 403,
             Error::NotFound { .. } | Error::NoDeclaredQueue => 404,
-            Error::ResourceLocked { .. } => 405,
+            Error::ResourceLocked { .. } | Error::SingleActiveConsumer { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
             Error::InvalidName(_) | Error::InvalidTable(_) => 502,
             Error::ResourceError(_) => 506,

@@ -104,6 +104,9 @@ pub struct RemainingQueue {
     pub unsettled: u64,
     /// The number of messages whose delay had not ended.
     pub delayed: u64,
+    /// The number of dead letters that no other queue had taken, with
+    /// [`DeadLetterStrategy::AtLeastOnce`](crate::DeadLetterStrategy::AtLeastOnce).
+    pub in_transit: u64,
 }
 
 /// A virtual host's counts at the beginning of a shutdown.
@@ -205,6 +208,7 @@ fn remaining(vhost: &Name, queue: &QueueCore, counts: &Counts) -> Option<Remaini
         ready: counts.ready.messages,
         unsettled: counts.unsettled.messages,
         delayed: counts.delayed.messages,
+        in_transit: counts.in_transit.messages,
     };
-    (left.ready + left.unsettled + left.delayed > 0).then_some(left)
+    (left.ready + left.unsettled + left.delayed + left.in_transit > 0).then_some(left)
 }

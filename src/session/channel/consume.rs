@@ -333,6 +333,7 @@ impl Channel {
     /// - [`Error::NotFound`] for an unknown queue.
     /// - [`Error::NoDeclaredQueue`] for an empty name, if this channel has declared no queue.
     /// - [`Error::ResourceLocked`] if the queue is exclusive to another connection.
+    /// - [`Error::SingleActiveConsumer`] for a quorum queue with a single active consumer.
     /// - [`Error::NotImplemented`] for the address of direct replies.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
@@ -362,8 +363,12 @@ impl Channel {
         let name = Name::of_entity(self.expand(queue, &current)?)?;
         let vhost = core.vhost();
         let origin = core.gate().getter(&name)?.into_origin();
-        core.note_receiver();
         let queue = Arc::clone(&origin.queue);
+        if queue.is_single_active_quorum() {
+            let vhost = vhost.name().clone();
+            return Err(Error::SingleActiveConsumer { name, vhost });
+        }
+        core.note_receiver();
         let got = vhost.get(&queue, |mut envelope, left| {
             // The delivery gets its tag and its entry before the queue delivers anything else to
             // this channel.

@@ -1,5 +1,7 @@
 //! Quorum queues: their order, their counts, and what typed handles do with them.
 
+mod in_transit;
+mod limits;
 mod model;
 mod settlements;
 mod timeouts;

@@ -1,0 +1,118 @@
+//! Limits and delays of a quorum queue that change while they hold.
+
+use leveret::{
+    Broker, Channel, Policy, Queue, QueueSnapshot, Requeue,
+    channel::{AckMode, Multiple},
+};
+
+use crate::common::{SECOND, assert_conserved, channel_of, on_a_manual_clock};
+
+fn counts(broker: &Broker) -> QueueSnapshot {
+    let counts = broker.snapshot().unwrap().vhosts[0].queues[0].clone();
+    assert_conserved(&counts);
+    counts
+}
+
+fn refusing(limit: i64) -> Policy {
+    Policy::new("one", "^q$")
+        .setting("max-length", limit)
+        .setting("overflow", "reject-publish")
+}
+
+fn take(channel: &Channel, most: usize) -> Vec<u64> {
+    let got = std::iter::from_fn(|| channel.basic_get("q", AckMode::Manual).unwrap());
+    got.take(most).map(|got| got.delivery_tag()).collect()
+}
+
+#[test]
+fn a_queue_that_refuses_follows_its_limit() {
+    let broker = Broker::new();
+    let root = broker.vhost("/").unwrap();
+    root.set_policy(refusing(10)).unwrap();
+    let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
+    for id in 0..11 {
+        producer.publish(id).unwrap();
+    }
+    assert!(producer.publish(11).is_err());
+    // Eleven are within four fifths of this one.
+    root.set_policy(refusing(14)).unwrap();
+    producer.publish(11).unwrap();
+    root.set_policy(refusing(10)).unwrap();
+    assert!(producer.publish(12).is_err(), "it is over the limit again");
+    // Twelve are above four fifths of this one, so the refusal stays.
+    root.set_policy(refusing(13)).unwrap();
+    assert!(producer.publish(12).is_err());
+    assert!(root.clear_policy("one").unwrap());
+    producer.publish(12).unwrap();
+}
+
+#[test]
+fn a_refusal_does_not_outlive_another_overflow() {
+    let broker = Broker::new();
+    let root = broker.vhost("/").unwrap();
+    root.set_policy(refusing(10)).unwrap();
+    let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
+    for id in 0..11 {
+        producer.publish(id).unwrap();
+    }
+    let dropping = Policy::new("one", "^q$").setting("max-length", 10);
+    root.set_policy(dropping).unwrap();
+    assert_eq!(counts(&broker).ready.messages, 10);
+    root.set_policy(refusing(10)).unwrap();
+    producer.publish(11).unwrap();
+}
+
+#[test]
+fn a_refusal_ends_when_a_look_at_the_queue_finds_it_well_below_its_limit() {
+    let broker = Broker::new();
+    broker.vhost("/").unwrap().set_policy(refusing(10)).unwrap();
+    let queue = Queue::quorum("q");
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    let publish = |many: u32| {
+        for id in 0..many {
+            producer.publish(id).unwrap();
+        }
+    };
+    let builder = broker.consumer_builder::<u32>(&queue);
+    let consumer = builder.prefetch(10).build().unwrap();
+    publish(10 + 3);
+    let channel = channel_of(&broker).unwrap();
+    take(&channel, 3);
+    publish(11);
+    assert!(producer.publish(0).is_err());
+    for _ in 0..4 {
+        consumer.recv().unwrap().ack().unwrap();
+    }
+    assert_eq!(counts(&broker).ready.messages, 7);
+    channel.basic_nack(0, Multiple::Yes, Requeue::Yes).unwrap();
+    assert_eq!(counts(&broker).ready.messages, 10);
+    producer.publish(0).unwrap();
+}
+
+#[test]
+fn messages_that_are_delayed_already_stay_delayed_without_the_setting() {
+    let (broker, clock) = on_a_manual_clock();
+    let root = broker.vhost("/").unwrap();
+    let delaying = Policy::new("one", "^q$")
+        .setting("delayed-retry-type", "all")
+        .setting("delayed-retry-min", 1_000)
+        .setting("delayed-retry-max", 1_000);
+    root.set_policy(delaying).unwrap();
+    let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
+    for id in 0..2 {
+        producer.publish(id).unwrap();
+    }
+    let channel = channel_of(&broker).unwrap();
+    let tags = take(&channel, 2);
+    channel
+        .basic_nack(tags[0], Multiple::No, Requeue::Yes)
+        .unwrap();
+    assert!(root.clear_policy("one").unwrap());
+    channel
+        .basic_nack(tags[1], Multiple::No, Requeue::Yes)
+        .unwrap();
+    let (ready, delayed) = (counts(&broker).ready, counts(&broker).delayed);
+    assert_eq!((ready.messages, delayed.messages), (1, 1));
+    clock.advance(SECOND);
+    assert_eq!(counts(&broker).ready.messages, 2);
+}
