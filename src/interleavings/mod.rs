@@ -24,6 +24,7 @@ mod notify;
 mod ordered;
 mod pause;
 mod policies;
+mod quorum;
 mod retry;
 mod rpc;
 mod schedules;
