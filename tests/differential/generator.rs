@@ -34,6 +34,8 @@ pub struct Generator {
     style: Style,
     prefix: String,
     queues: Vec<String>,
+    /// Whether each of the queues is a quorum queue.
+    quorum: Vec<bool>,
     exchanges: Vec<(String, &'static str)>,
     keys: Vec<String>,
     lines: Vec<Line>,
@@ -59,6 +61,8 @@ impl Generator {
         let exchanges: Vec<(String, &'static str)> = (1..=random.below(4))
             .map(|number| (format!("{prefix}x{number}"), *random.pick(&kinds)))
             .collect();
+        let quorum = queues.iter().map(|_| style.quorum && random.chance(60));
+        let quorum = quorum.collect();
         let mut keys = queues.clone();
         keys.extend(["a", "a.b", "b"].map(str::to_owned));
         let left = 8 + random.below(28);
@@ -67,6 +71,7 @@ impl Generator {
             style,
             prefix: prefix.to_owned(),
             queues,
+            quorum,
             exchanges,
             keys,
             lines: Vec::new(),
@@ -226,6 +231,12 @@ impl Generator {
         }
     }
 
+    /// Whether this is the name of a quorum queue.
+    fn is_quorum(&self, queue: &str) -> bool {
+        let mut queues = self.queues.iter().zip(&self.quorum);
+        queues.any(|(name, quorum)| name == queue && *quorum)
+    }
+
     /// A step with this operation on some channel. `None` if no channel allows it.
     fn operation(&mut self, op: &'static str) -> Option<Value> {
         let random = &mut self.random;
@@ -240,9 +251,12 @@ impl Generator {
             return self.planned.pop();
         }
         let index = *random.pick(&open);
-        let line = &self.lines[index];
-        let mut step = json!({"op": op, "conn": line.connection, "ch": line.name});
         let queue = random.pick(&self.queues).clone();
+        let quorum = self.is_quorum(&queue);
+        // A broker closes the connection of the program because of this.
+        let refuses = self.lines[index].limited && self.is_quorum(&self.lines[index].queue);
+        let (random, line) = (&mut self.random, &self.lines[index]);
+        let mut step = json!({"op": op, "conn": line.connection, "ch": line.name});
         match op {
             "publish" => return Some(self.publish(step)),
             "get" => {
@@ -265,7 +279,7 @@ impl Generator {
                 }
             }
             "consume" => {
-                if line.consumers.len() > 1 {
+                if line.consumers.len() > 1 || refuses {
                     return None;
                 }
                 self.tags += 1;
@@ -296,8 +310,9 @@ impl Generator {
             "queue_purge" => step["queue"] = json!(queue),
             "queue_delete" => {
                 step["queue"] = json!(queue);
-                step["if_empty"] = json!(random.chance(20));
-                step["if_unused"] = json!(random.chance(20));
+                // And because of these on a quorum queue.
+                step["if_empty"] = json!(!quorum && random.chance(20));
+                step["if_unused"] = json!(!quorum && random.chance(20));
             }
             "queue_declare" => {
                 let number = random.below(self.queues.len());
@@ -353,13 +368,14 @@ impl Generator {
             .iter()
             .map(|(name, _)| name.clone())
             .collect();
+        let quorum = self.quorum[index];
         json!({
             "op": "queue_declare", "conn": "c1", "ch": format!("declare {}", self.queues[index]),
             "queue": self.queues[index],
-            "durable": random.chance(15),
-            "exclusive": self.style.lifecycle && random.chance(10),
-            "auto_delete": self.style.lifecycle && random.chance(25),
-            "arguments": self.style.arguments(random, &self.queues, &exchanges),
+            "durable": quorum || random.chance(15),
+            "exclusive": !quorum && self.style.lifecycle && random.chance(10),
+            "auto_delete": !quorum && self.style.lifecycle && random.chance(25),
+            "arguments": self.style.arguments(random, &self.queues, &exchanges, quorum),
         })
     }
 
@@ -412,6 +428,8 @@ impl Generator {
         self.tags += 1;
         let mut step = json!({"conn": "c1", "ch": format!("mistake {}", self.tags)});
         let queue = random.pick(&self.queues).clone();
+        let conditional = !self.is_quorum(&queue);
+        let random = &mut self.random;
         let missing = format!("{}missing", self.prefix);
         let (op, fields) = match random.below(9) {
             0 => ("get", json!({"queue": missing})),
@@ -439,7 +457,7 @@ impl Generator {
             ),
             _ => (
                 "queue_delete",
-                json!({"queue": queue, "if_empty": true, "if_unused": true}),
+                json!({"queue": queue, "if_empty": conditional, "if_unused": conditional}),
             ),
         };
         step["op"] = json!(op);

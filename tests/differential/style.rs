@@ -19,6 +19,8 @@ pub struct Style {
     pub copies: bool,
     pub lifecycle: bool,
     pub mistakes: bool,
+    /// Some queues are quorum queues.
+    pub quorum: bool,
 }
 
 /// Programs sleep a multiple of this time. Each time to live is a multiple plus a third. So even a
@@ -70,6 +72,7 @@ impl Style {
             copies: random.chance(20),
             lifecycle: random.chance(25),
             mistakes: random.chance(20),
+            quorum: random.chance(45),
         }
     }
 
@@ -105,7 +108,13 @@ impl Style {
     }
 
     /// The arguments of a queue.
-    pub fn arguments(&self, random: &mut Random, queues: &[String], exchanges: &[String]) -> Value {
+    pub fn arguments(
+        &self,
+        random: &mut Random,
+        queues: &[String],
+        exchanges: &[String],
+        quorum: bool,
+    ) -> Value {
         let mut arguments = Map::new();
         let mut set = |name: &str, value: Value| {
             arguments.insert(name.to_owned(), value);
@@ -128,9 +137,13 @@ impl Style {
             if random.chance(30) {
                 set("x-max-length-bytes", json!(random.pick(&[0, 3, 6, 10, 15])));
             }
-            let modes = ["drop-head", "reject-publish", "reject-publish-dlx"];
+            // A quorum queue refuses a channel, and leveret refuses all channels alike.
+            let modes: &[&str] = match quorum {
+                true => &["drop-head", "reject-publish-dlx"],
+                false => &["drop-head", "reject-publish", "reject-publish-dlx"],
+            };
             if random.chance(60) {
-                set("x-overflow", json!(random.pick(&modes)));
+                set("x-overflow", json!(random.pick(modes)));
             }
         }
         if self.timed && random.chance(45) {
@@ -139,20 +152,47 @@ impl Style {
                 json!(random.pick(&[0, 200, 200, 800, 1400])),
             );
         }
-        if self.timed && random.chance(8) {
+        // A quorum queue looks at its lease only every five seconds.
+        if self.timed && !quorum && random.chance(8) {
             set("x-expires", json!(random.pick(&[800, 1400])));
         }
-        if self.priorities && random.chance(70) {
+        if self.priorities && !quorum && random.chance(70) {
             set("x-max-priority", json!(random.pick(&[1, 2, 5, 10])));
         }
         if self.single_active && random.chance(70) {
             set("x-single-active-consumer", json!(true));
         }
         // A message on the disk of a lazy queue loses its original expiration when it dies.
-        if !self.timed && random.chance(8) {
+        if !self.timed && !quorum && random.chance(8) {
             set("x-queue-mode", json!(random.pick(&["lazy", "default"])));
         }
+        if quorum {
+            self.quorum_arguments(random, &mut arguments);
+        }
         arguments.into()
+    }
+
+    /// The arguments that only a quorum queue has.
+    fn quorum_arguments(&self, random: &mut Random, arguments: &mut Map<String, Value>) {
+        let mut set = |name: &str, value: Value| {
+            arguments.insert(name.to_owned(), value);
+        };
+        set("x-queue-type", json!("quorum"));
+        if random.chance(50) {
+            set("x-delivery-limit", json!(random.below(4)));
+        }
+        if self.timed && random.chance(50) {
+            let kinds = ["all", "failed", "returned", "disabled"];
+            set("x-delayed-retry-type", json!(random.pick(&kinds)));
+            // The same twice, so that no delay ends close to the end of a sleep.
+            let delay = random.pick(&[200, 800]);
+            set("x-delayed-retry-min", json!(delay));
+            set("x-delayed-retry-max", json!(delay));
+        }
+        if self.dead_letters && !self.limits && random.chance(25) {
+            set("x-dead-letter-strategy", json!("at-least-once"));
+            set("x-overflow", json!("reject-publish"));
+        }
     }
 
     /// The properties of a message.
