@@ -442,9 +442,13 @@ impl QueueState {
             return;
         }
         self.note_limits();
-        self.trim(PushedBy::Publisher, effects);
+        // RabbitMQ's quorum queues deliver before they look at their limits.
+        if !self.kind.is_quorum() {
+            self.trim(PushedBy::Publisher, effects);
+        }
         self.expire(now, effects);
         self.serve(now, effects);
+        self.trim(PushedBy::Publisher, effects);
         self.note_limits();
         for _ in 0..self.ready.len() {
             match self.get_waiters.take_one() {

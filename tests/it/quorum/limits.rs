@@ -90,6 +90,21 @@ fn a_refusal_ends_when_a_look_at_the_queue_finds_it_well_below_its_limit() {
 }
 
 #[test]
+fn a_returned_message_that_a_consumer_can_take_needs_no_room() {
+    let broker = Broker::new();
+    let channel = channel_of(&broker).unwrap();
+    let queue = Queue::quorum("q").max_length(0);
+    channel.queue_declare(&queue).unwrap();
+    let consumer = broker.consumer::<u32>(&queue).unwrap();
+    broker.producer::<u32>(&queue).unwrap().publish(7).unwrap();
+    consumer.try_recv().unwrap().nack(Requeue::Yes).unwrap();
+    let again = consumer.try_recv().unwrap();
+    drop(consumer);
+    again.nack(Requeue::Yes).unwrap();
+    assert_eq!(counts(&broker).dropped.messages, 1, "no one can take it");
+}
+
+#[test]
 fn messages_that_are_delayed_already_stay_delayed_without_the_setting() {
     let (broker, clock) = on_a_manual_clock();
     let root = broker.vhost("/").unwrap();
