@@ -73,6 +73,9 @@ impl QueueState {
         let kind = Kind::of(&settings);
         let mut consumers = Consumers::new(kind.single_active(&settings));
         consumers.set_timeout(kind.consumer_timeout(&settings));
+        if kind.is_quorum() {
+            consumers.leave_at_once();
+        }
         QueueState {
             account,
             in_flight,

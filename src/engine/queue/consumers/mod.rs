@@ -48,6 +48,9 @@ pub(crate) struct Consumers {
     /// Whether only one consumer is served. The others wait to take over.
     single_active: SingleActive,
     active: Option<ConsumerId>,
+    /// Whether a consumer leaves the turn order with the delivery that uses up its credit, as in
+    /// RabbitMQ's quorum queues, and not only at the next one.
+    leaves_at_once: bool,
     /// How long a delivery may stay unsettled where the consumer does not say.
     timeout: Option<Duration>,
     /// A delivery may be due at this time, and none before.
@@ -61,6 +64,11 @@ impl Consumers {
             next_overdue: NEVER,
             ..Consumers::default()
         }
+    }
+
+    /// Has consumers leave the turn order with the delivery that uses up their credit.
+    pub(super) fn leave_at_once(&mut self) {
+        self.leaves_at_once = true;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -278,7 +286,10 @@ impl Consumers {
             };
             let alone = turn.len() == 1;
             if self.try_deliver(id, message, size, now, effects) {
-                if !alone {
+                if self.leaves_at_once && !self.can_take(id) {
+                    self.turns[level].1.pop_front();
+                    self.blocked.push(id);
+                } else if !alone {
                     self.turns[level].1.rotate_left(1);
                 }
                 return true;
