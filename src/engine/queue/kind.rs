@@ -152,10 +152,14 @@ impl QueueState {
     ///
     /// RabbitMQ tells the publishers, and one that has not published yet looks at the limit itself.
     /// Here all publishers are refused alike.
+    #[inline]
     pub(super) fn note_limits(&mut self) {
-        if !self.kind.is_quorum() {
-            return;
+        if self.kind.is_quorum() {
+            self.note_quorum_limits();
         }
+    }
+
+    fn note_quorum_limits(&mut self) {
         let rejects = self.overflow() == Overflow::RejectPublish;
         let limited = self.limited();
         let over = rejects && self.is_over_part(limited, (1, 1));
