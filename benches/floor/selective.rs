@@ -42,13 +42,18 @@ impl Selective {
         words.join(".")
     }
 
-    /// Patterns that match often: one word in five is a `*`, one in ten a `#`.
+    /// Patterns that match often: one word in five is a `*`, one in ten a `#`. As in RabbitMQ 4.3,
+    /// a key has at most two `#`.
     pub fn wild_pattern(&mut self) -> String {
         let mut words = self.words();
+        let mut left = 2;
         for word in &mut words {
             match self.below(10) {
                 0..2 => *word = "*".into(),
-                2 => *word = "#".into(),
+                2 if left > 0 => {
+                    *word = "#".into();
+                    left -= 1;
+                }
                 _ => {}
             }
         }
