@@ -2,8 +2,9 @@
 //! compares every outcome.
 //!
 //! `LEVERET_RABBITMQ=amqp://guest:guest@127.0.0.1:5672` is the address of the RabbitMQ. Without it
-//! the test prints that it did not run, and passes. Its version is 4.3, and it permits the features
-//! `transient_nonexcl_queues` and `global_qos`. These variables are optional:
+//! the test prints that it did not run, and passes. So it does if the version there is not 4.3,
+//! which leveret follows. That RabbitMQ permits the features `transient_nonexcl_queues` and
+//! `global_qos`. These variables are optional:
 //! - `LEVERET_PROGRAMS`: the number of programs (150 by default)
 //! - `LEVERET_SEED`: another seed, so other programs
 //! - `LEVERET_FIRST`: the number of programs to skip
@@ -44,7 +45,7 @@ use std::{
 };
 
 use crate::{
-    client::Address,
+    client::{Address, Wire},
     program::{Difference, Program, prefix},
     rabbit::{Pace, Trouble},
 };
@@ -93,6 +94,13 @@ fn main() -> ExitCode {
         println!("differential: LEVERET_RABBITMQ is not like amqp://user:password@host:port");
         return ExitCode::FAILURE;
     };
+    if let Ok(wire) = Wire::connect(&address) {
+        if !wire.version.starts_with("4.3.") {
+            let version = wire.version;
+            println!("differential: not run, the RabbitMQ there is {version} and not 4.3");
+            return ExitCode::SUCCESS;
+        }
+    }
     let (programs, seed) = (number("LEVERET_PROGRAMS", 150), number("LEVERET_SEED", 1));
     let first = number("LEVERET_FIRST", 0);
     let started = Instant::now();

@@ -81,6 +81,8 @@ pub struct Wire {
     pub lines: BTreeMap<u16, Line>,
     /// The reply code with which the broker closed the connection.
     pub closed: Option<u16>,
+    /// The version of the broker, as it tells it.
+    pub version: String,
 }
 
 type Said<T = ()> = Result<T, String>;
@@ -99,9 +101,16 @@ impl Wire {
             buffer: Vec::new(),
             lines: BTreeMap::from([(0, Line::default())]),
             closed: None,
+            version: String::new(),
         };
         wire.send(b"AMQP\x00\x00\x09\x01")?;
-        wire.expect(0, (10, 10))?;
+        let start = wire.expect(0, (10, 10))?;
+        let mut start = Reader(&start.arguments);
+        // Behind the two numbers of the protocol's version.
+        start.u16();
+        let server = start.table();
+        let version = server.get("version").and_then(FieldValue::as_str);
+        wire.version = version.unwrap_or_default().to_owned();
         let mut capabilities = FieldTable::new();
         for name in [
             "basic.nack",
