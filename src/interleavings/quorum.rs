@@ -13,7 +13,7 @@ use crate::{
     runtime::clock::ManualClock,
     session::{
         channel::{AckMode, ConsumeOptions, Event, Events, Multiple},
-        unacked::Requeue,
+        requeue::Requeue,
     },
 };
 
