@@ -22,7 +22,7 @@ fn member(broker: &Broker, pool: &str) -> ListenerHandle {
 /// A listener that handles each notification at the second attempt.
 fn counting(listener: ListenerBuilder<u32>) -> ListenerHandle {
     let listener = listener.on(Priority::Info, |_, context| {
-        match context.delivery_count() {
+        match context.acquired_count() {
             0 => Settle::Requeue(Duration::ZERO),
             _ => Settle::Ack,
         }
