@@ -13,25 +13,30 @@ fn setting() -> (Broker, Exchange) {
     (broker, exchange)
 }
 
+/// Publishes while another thread unbinds the only queue, and after that.
+fn unbind_beside_publishes(broker: &Broker, exchange: &Exchange) {
+    let producer = broker.producer::<u32>(exchange).unwrap();
+    let channel = channel(broker);
+    let unbinding = thread::spawn(move || {
+        channel
+            .queue_unbind("q", "x", "", FieldTable::new())
+            .unwrap();
+        channel
+    });
+    let routed: usize = (0..2).map(|id| producer.publish(id).unwrap().routed).sum();
+    unbinding.join().unwrap();
+    assert_eq!(producer.publish(2).unwrap().routed, 0);
+    assert_eq!(
+        ids(&rest(broker, "q")),
+        (0..routed as u32).collect::<Vec<_>>()
+    );
+}
+
 #[test]
 fn a_publish_that_begins_after_an_unbind_finds_it_done() {
     explore(|| {
         let (broker, exchange) = setting();
-        let producer = broker.producer::<u32>(&exchange).unwrap();
-        let channel = channel(&broker);
-        let unbinding = thread::spawn(move || {
-            channel
-                .queue_unbind("q", "x", "", FieldTable::new())
-                .unwrap();
-            channel
-        });
-        let routed: usize = (0..2).map(|id| producer.publish(id).unwrap().routed).sum();
-        unbinding.join().unwrap();
-        assert_eq!(producer.publish(2).unwrap().routed, 0);
-        assert_eq!(
-            ids(&rest(&broker, "q")),
-            (0..routed as u32).collect::<Vec<_>>()
-        );
+        unbind_beside_publishes(&broker, &exchange);
     });
 }
 
@@ -60,21 +65,7 @@ fn a_message_that_a_router_has_sent_to_a_queue_is_there_and_to_an_unbound_one_is
         let broker = Broker::new();
         let exchange = Exchange::modulus_hash("x");
         broker.declare(&queue().bind(&exchange, "")).unwrap();
-        let producer = broker.producer::<u32>(&exchange).unwrap();
-        let channel = channel(&broker);
-        let unbinding = thread::spawn(move || {
-            channel
-                .queue_unbind("q", "x", "", FieldTable::new())
-                .unwrap();
-            channel
-        });
-        let routed: usize = (0..2).map(|id| producer.publish(id).unwrap().routed).sum();
-        unbinding.join().unwrap();
-        assert_eq!(producer.publish(2).unwrap().routed, 0);
-        assert_eq!(
-            ids(&rest(&broker, "q")),
-            (0..routed as u32).collect::<Vec<_>>()
-        );
+        unbind_beside_publishes(&broker, &exchange);
     });
 }
 
