@@ -122,31 +122,26 @@ impl DeliveryOrigin {
 
     /// The same origin for copies of its deliveries, which count as settled.
     fn detached(&self) -> Arc<DeliveryOrigin> {
-        Arc::new(DeliveryOrigin {
-            vhost: Arc::clone(&self.vhost),
-            queue: Arc::clone(&self.queue),
-            consumer: None,
-            consumer_tag: self.consumer_tag.clone(),
-            account: None,
-            auto_ack: true,
-            remote: None,
-            overdue: None,
-            subscriber: Weak::new(),
-            holders: Holders::new(true),
-        })
+        self.without_credit(true, None)
     }
 
     /// The origin that the deliveries of this consumer get when the queue takes them back.
     pub(super) fn after_time_out(&self) -> Arc<DeliveryOrigin> {
+        let consumer = self.consumer.as_ref();
+        self.without_credit(false, consumer.map(|(id, _)| *id))
+    }
+
+    /// The same queue and tag, for messages that this consumer does not hold any more.
+    fn without_credit(&self, auto_ack: bool, overdue: Option<ConsumerId>) -> Arc<DeliveryOrigin> {
         Arc::new(DeliveryOrigin {
             vhost: Arc::clone(&self.vhost),
             queue: Arc::clone(&self.queue),
             consumer: None,
             consumer_tag: self.consumer_tag.clone(),
             account: None,
-            auto_ack: false,
+            auto_ack,
             remote: None,
-            overdue: self.consumer.as_ref().map(|(id, _)| *id),
+            overdue,
             subscriber: Weak::new(),
             holders: Holders::new(true),
         })
