@@ -74,25 +74,29 @@ impl Ledger {
         self.entries.insert(tag, Entry { unacked, due });
     }
 
-    /// Takes out the delivery with this tag, or with `multiple` all up to it. With `multiple` the
-    /// tag 0 stands for all.
+    /// Takes out the delivery with this tag.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if no unsettled delivery has this tag.
+    pub(super) fn take_one(&mut self, tag: u64) -> Result<Entry> {
+        let taken = self.entries.remove(&tag);
+        taken.ok_or_else(|| Error::unknown_delivery_tag(tag))
+    }
+
+    /// Takes out all deliveries up to the one with this tag. The tag 0 stands for all.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] if no unsettled delivery has this tag. Nothing is taken out
     /// then.
-    pub(super) fn take(&mut self, tag: u64, multiple: bool) -> Result<Vec<(u64, Entry)>> {
-        if tag == 0 && multiple {
+    pub(super) fn take_up_to(&mut self, tag: u64) -> Result<Vec<(u64, Entry)>> {
+        if tag == 0 {
             return Ok(self.take_all());
         }
         if !self.entries.contains_key(&tag) {
             return Err(Error::unknown_delivery_tag(tag));
         }
-        if multiple {
-            let later = self.entries.split_off(&(tag + 1));
-            let taken = std::mem::replace(&mut self.entries, later);
-            return Ok(taken.into_iter().collect());
-        }
-        let taken = self.entries.remove(&tag).map(|entry| (tag, entry));
+        let later = self.entries.split_off(&(tag + 1));
+        let taken = std::mem::replace(&mut self.entries, later);
         Ok(taken.into_iter().collect())
     }
 
@@ -147,11 +151,11 @@ impl Ledger {
     #[must_use]
     pub(super) fn release<'a>(
         &mut self,
-        settled: impl IntoIterator<Item = &'a (u64, Entry)>,
+        settled: impl IntoIterator<Item = &'a Entry>,
     ) -> Vec<Arc<QueueCore>> {
         let of_consumers = settled
             .into_iter()
-            .filter(|(_, entry)| is_of_consumer(&entry.unacked))
+            .filter(|entry| is_of_consumer(&entry.unacked))
             .count() as u64;
         let was_reached = self.is_reached();
         self.volume = self.volume.saturating_sub(of_consumers);
@@ -188,6 +192,11 @@ impl Ledger {
         self.limit = limit;
         self.relieved(was_reached)
     }
+}
+
+/// The entries without their tags.
+pub(super) fn entries(tagged: &[(u64, Entry)]) -> impl Iterator<Item = &Entry> {
+    tagged.iter().map(|(_, entry)| entry)
 }
 
 /// The deliveries of entries.

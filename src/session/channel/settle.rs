@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Channel, ChannelCore, Multiple, PublishMode, ledger::deliveries};
+use super::{
+    Channel, ChannelCore, ChannelState, Multiple, PublishMode,
+    ledger::{deliveries, entries},
+};
 use crate::{
     engine::queue::Cause,
     message::envelope::Envelope,
@@ -18,6 +21,33 @@ use crate::{
 pub(super) enum Settlement {
     Ack,
     Otherwise(Requeue, Cause),
+}
+
+impl Settlement {
+    /// Settles a delivery that was taken out of the ledger.
+    fn settle_one(self, mut unacked: Unacked) {
+        let Some((origin, envelope)) = unacked.release() else {
+            return;
+        };
+        match self {
+            // Only a remote engine fails, and a channel has none.
+            Settlement::Ack => drop(origin.ack(1, envelope.size(), None)),
+            Settlement::Otherwise(..) => self.settle_group(&origin, vec![envelope]),
+        }
+    }
+
+    /// Settles deliveries of one origin.
+    fn settle_group(self, origin: &DeliveryOrigin, envelopes: Vec<Envelope>) {
+        // As above, this does not fail.
+        let _ = match self {
+            Settlement::Ack => {
+                let sizes = envelopes.iter().map(Envelope::size);
+                let bytes = sizes.fold(0, u64::wrapping_add);
+                origin.ack(envelopes.len() as u64, bytes, None)
+            }
+            Settlement::Otherwise(requeue, cause) => origin.nack_batch(envelopes, requeue, cause),
+        };
+    }
 }
 
 impl ChannelCore {
@@ -44,17 +74,7 @@ impl ChannelCore {
             envelopes.push(envelope);
         }
         for (origin, envelopes) in groups.into_values() {
-            match how {
-                Settlement::Ack => {
-                    let sizes = envelopes.iter().map(Envelope::size);
-                    let bytes = sizes.fold(0, u64::wrapping_add);
-                    // A channel is never remote, so this does not fail.
-                    let _ = origin.ack(envelopes.len() as u64, bytes, None);
-                }
-                Settlement::Otherwise(requeue, cause) => {
-                    let _ = origin.nack_batch(envelopes, requeue, cause);
-                }
-            }
+            how.settle_group(&origin, envelopes);
         }
     }
 }
@@ -177,14 +197,31 @@ impl Channel {
     fn settle(&self, tag: u64, multiple: Multiple, how: Settlement) -> Result {
         let core = self.core();
         let mut state = core.open()?;
-        let taken = state.ledger.take(tag, multiple == Multiple::Yes)?;
-        if let PublishMode::Tx(tx) = &mut state.mode {
+        let ChannelState { ledger, mode, .. } = &mut *state;
+        if let PublishMode::Tx(tx) = mode {
+            let taken = match multiple {
+                Multiple::Yes => ledger.take_up_to(tag)?,
+                Multiple::No => vec![(tag, ledger.take_one(tag)?)],
+            };
             tx.settle(how, taken);
             return Ok(());
         }
-        let relieved = state.ledger.release(&taken);
-        drop(state);
-        core.settle(how, deliveries(taken));
+        let relieved = match multiple {
+            Multiple::Yes => {
+                let taken = ledger.take_up_to(tag)?;
+                let relieved = ledger.release(entries(&taken));
+                drop(state);
+                core.settle(how, deliveries(taken));
+                relieved
+            }
+            Multiple::No => {
+                let taken = ledger.take_one(tag)?;
+                let relieved = ledger.release([&taken]);
+                drop(state);
+                how.settle_one(taken.unacked);
+                relieved
+            }
+        };
         core.resume(relieved);
         Ok(())
     }
@@ -228,7 +265,7 @@ impl Channel {
         let core = self.core();
         let mut state = core.open()?;
         let taken = state.ledger.take_all();
-        let relieved = state.ledger.release(&taken);
+        let relieved = state.ledger.release(entries(&taken));
         drop(state);
         let how = Settlement::Otherwise(requeue, Cause::Returned);
         core.settle(how, deliveries(taken));

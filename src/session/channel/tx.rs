@@ -3,7 +3,7 @@
 
 use super::{
     Channel, ChannelCore, ChannelState, PublishMode,
-    ledger::{Entry, deliveries},
+    ledger::{Entry, deliveries, entries},
     outgoing::Pending,
     settle::Settlement,
 };
@@ -149,7 +149,7 @@ impl Channel {
         }
         for (how, mut taken) in settled {
             taken.sort_by_key(|(tag, _)| *tag);
-            let relieved = core.lock().ledger.release(&taken);
+            let relieved = core.lock().ledger.release(entries(&taken));
             core.settle(how, deliveries(taken));
             core.resume(relieved);
         }
