@@ -19,7 +19,8 @@ use crate::model::message_totals::MessageTotals;
 pub(crate) struct Ready {
     order: Order,
     /// One for each priority, the lowest first, as far as they were used. A queue without
-    /// priorities has one. The last one of a quorum queue has the returned messages.
+    /// priorities has one, and any other at least two. The last one of a quorum queue has the
+    /// returned messages.
     lanes: Vec<Lane>,
     /// The lanes above this one are empty. With 256 priorities a search through all lanes for each
     /// message would be slow.
@@ -107,9 +108,10 @@ impl Default for Ready {
 
 impl Ready {
     pub(crate) fn new(order: Order) -> Ready {
+        let at_least = if order == Order::Classic(0) { 1 } else { 2 };
         Ready {
             order,
-            lanes: vec![Lane::default()],
+            lanes: Vec::from_iter((0..at_least).map(|_| Lane::default())),
             top: 0,
             totals: MessageTotals::default(),
             overhead: 0,
@@ -175,9 +177,6 @@ impl Ready {
         let [lane] = self.lanes.as_mut_slice() else {
             return None;
         };
-        if self.order != Order::Classic(0) {
-            return None;
-        }
         let (list, tail) = lane.arrived.tail()?;
         let commit = Commit::Ready(ReadyCommit {
             tail,
@@ -201,7 +200,7 @@ impl Ready {
     /// Takes the message to be delivered next.
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
         // Most queues have one lane.
-        if let (Order::Classic(0), [lane]) = (self.order, self.lanes.as_mut_slice()) {
+        if let [lane] = self.lanes.as_mut_slice() {
             let envelope = lane.pop()?;
             self.totals -= MessageTotals::new(1, envelope.size());
             return Some(envelope);

@@ -153,12 +153,14 @@ impl Publisher {
         make: impl FnOnce(P, &Address, u64) -> Envelope,
     ) -> Result<(), P> {
         if !self.is_plain() {
-            return Err(payload);
+            return uncommon(payload);
         }
         let Some(route) = self.routes.own(&self.config) else {
-            return Err(payload);
+            return uncommon(payload);
         };
-        let pushed = push_to(&route, payload, size, make);
+        let pushed = push_to(&route, payload, size, |payload, position| {
+            make(payload, &route.address, position)
+        });
         RouteCache::cache(route);
         pushed
     }
@@ -176,11 +178,13 @@ impl Publisher {
             return self.try_push(payload, size, make);
         }
         if !self.is_plain() {
-            return Err(payload);
+            return uncommon(payload);
         }
-        match self.routes.known(&self.config, routing_key, None) {
-            Some(route) => push_to(&route, payload, size, make),
-            None => Err(payload),
+        match self.routes.other(routing_key) {
+            Some(route) => push_to(&route, payload, size, |payload, position| {
+                make(payload, &route.address, position)
+            }),
+            None => uncommon(payload),
         }
     }
 
@@ -259,7 +263,7 @@ impl Publisher {
         }
         let headers = self.headers(properties);
         headers.map_or(Ok(()), FieldTable::check_depth)?;
-        let known = self.routes.known(config, key, headers);
+        let known = self.routes.known(config, overrides.routing_key, headers);
         // A route that is not known is resolved last: a bad `CC` header is found after bad
         // properties, and a router is asked only once.
         if known.is_none() {
@@ -365,19 +369,25 @@ impl Clone for Publisher {
     }
 }
 
-/// Pushes a payload to the end of a route, if that is one queue with a slot for it at once.
+/// Gives the payload back. As a cold call it tells the compiler which way most publishes go, and it
+/// makes the push part of that way.
+#[cold]
+fn uncommon<P>(payload: P) -> Result<(), P> {
+    Err(payload)
+}
+
+/// Pushes a payload to the end of a route, if that is one queue with a slot for it at once. Each
+/// caller has a `make` of a type of its own, so that the push is compiled into the caller.
 #[inline(always)]
 fn push_to<P>(
     route: &CachedRoute,
     payload: P,
     size: impl FnOnce(&P) -> u64,
-    make: impl FnOnce(P, &Address, u64) -> Envelope,
+    make: impl FnOnce(P, u64) -> Envelope,
 ) -> Result<(), P> {
     let Some(queue) = route.only_queue() else {
-        return Err(payload);
+        return uncommon(payload);
     };
     let size = size(&payload);
-    queue.try_push(size, payload, |payload, position| {
-        make(payload, &route.address, position)
-    })
+    queue.try_push(size, payload, make)
 }

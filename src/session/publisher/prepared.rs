@@ -316,7 +316,8 @@ impl<'a> Prepared<'a> {
         let given = self.headers.as_deref();
         let visible = || message?.properties().headers.as_ref();
         let headers = given.or_else(visible);
-        self.route = match routes.known(config, self.key, headers) {
+        let other_key = (!self.is_own_key).then_some(self.key);
+        self.route = match routes.known(config, other_key, headers) {
             Some(route) => route,
             None => routes.resolve(config, self.key, headers)?,
         };

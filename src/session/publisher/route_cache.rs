@@ -71,6 +71,7 @@ impl RouteCache {
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn remembered_own(&self) -> Option<Arc<CachedRoute>> {
         let remembered = self.remembered.lock();
@@ -79,19 +80,25 @@ impl RouteCache {
     }
 
     /// The route of a message with these headers, if it is known. The headers do not count, unless
-    /// they select further keys.
+    /// they select further keys. `None` is the publisher's own key.
+    #[inline]
     pub(super) fn known(
         &self,
         config: &Arc<PublisherConfig>,
-        key: &str,
+        key: Option<&str>,
         headers: Option<&FieldTable>,
     ) -> Option<Arc<CachedRoute>> {
         if cc_bcc::is_selected_by_sender(headers) {
             return None;
         }
-        if config.routing_key == *key {
-            return self.own(config);
+        match key {
+            Some(key) if config.routing_key != *key => self.other(key),
+            _ => self.own(config),
         }
+    }
+
+    /// The route of a key that is not the publisher's own, if it is known.
+    pub(super) fn other(&self, key: &str) -> Option<Arc<CachedRoute>> {
         let remembered = self.remembered.lock();
         let route = remembered.others.get(key);
         route.filter(|route| route.is_current()).map(Arc::clone)
