@@ -162,10 +162,14 @@ impl QueueState {
 
     /// Dead-letters or drops expired messages at the head. Those behind an unexpired one stay, as
     /// in RabbitMQ.
+    #[inline]
     pub(super) fn expire(&mut self, now: u64, effects: &mut Effects) {
-        if now == 0 {
-            return;
+        if now != 0 && self.timing.has_deadlines() {
+            self.expire_ready(now, effects);
         }
+    }
+
+    fn expire_ready(&mut self, now: u64, effects: &mut Effects) {
         while let Some(head) = self.ready.pop_expired(now) {
             self.dead_letter_or_drop(head, DeathReason::Expired, effects);
         }

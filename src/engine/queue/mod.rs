@@ -95,7 +95,7 @@ pub(crate) struct QueueCore {
     name: Name,
     /// Tells queues apart that had the same name one after the other.
     id: u64,
-    shows_delivery_count: bool,
+    queue_type: QueueType,
     is_single_active_quorum: bool,
     hints: PublishHints,
     /// The queue's account with the budgets that cover it.
@@ -130,12 +130,13 @@ impl QueueCore {
             timed: AtomicBool::new(false),
         };
         hints.follow(&settings);
-        let shows_delivery_count = settings.queue_type == QueueType::Quorum;
-        let is_single_active_quorum = shows_delivery_count && settings.single_active_consumer;
+        let queue_type = settings.queue_type;
+        let is_single_active_quorum =
+            queue_type == QueueType::Quorum && settings.single_active_consumer;
         QueueCore {
             name,
             id,
-            shows_delivery_count,
+            queue_type,
             is_single_active_quorum,
             hints,
             timer_target: OnceLock::new(),
@@ -161,10 +162,13 @@ impl QueueCore {
         self.state.lock()
     }
 
-    /// Whether deliveries carry their delivery count in a header, as those of RabbitMQ's quorum
-    /// queues do.
-    pub(crate) fn shows_delivery_count(&self) -> bool {
-        self.shows_delivery_count
+    pub(crate) fn queue_type(&self) -> QueueType {
+        self.queue_type
+    }
+
+    /// Whether this is a quorum queue. Its deliveries carry their counts in headers.
+    pub(crate) fn is_quorum(&self) -> bool {
+        self.queue_type == QueueType::Quorum
     }
 
     /// Whether this is a quorum queue with a single active consumer. RabbitMQ refuses gets from

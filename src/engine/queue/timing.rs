@@ -281,11 +281,14 @@ impl QueueState {
         if self.is_deleted() {
             return NEVER;
         }
-        let head = self.ready.next_deadline();
+        let head = match self.timing.has_deadlines {
+            true => self.ready.next_deadline(),
+            false => NEVER,
+        };
         let delayed = self.timing.delayed.next_due();
-        let lease = match self.is_in_use() {
-            false => self.lease_ends().unwrap_or(NEVER),
-            true => NEVER,
+        let lease = match self.timing.lease_over {
+            Some(_) if !self.is_in_use() => self.lease_ends().unwrap_or(NEVER),
+            _ => NEVER,
         };
         let inboxes = self.timing.inboxes_due.unwrap_or(NEVER);
         let overdue = self.consumers.next_overdue();

@@ -157,21 +157,13 @@ impl VirtualHost {
     /// [`Error::NotFound`], [`Error::ResourceLocked`] if it is exclusive to another connection,
     /// [`Error::ShutDown`].
     pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<QueueCore>> {
-        self.queue_of_type(connection, name).map(|(queue, _)| queue)
-    }
-
-    pub(crate) fn queue_of_type(
-        &self,
-        connection: ConnectionId,
-        name: &Name,
-    ) -> Result<(Arc<QueueCore>, QueueType)> {
         let topology = self.topology.read();
         self.check_up()?;
         let Some(declared) = topology.queues.get(name) else {
             return Err(Error::not_found(EntityKind::Queue, name, self.name()));
         };
         self.check_access(declared, connection)?;
-        Ok((Arc::clone(&declared.queue), declared.arguments.queue_type))
+        Ok(Arc::clone(&declared.queue))
     }
 
     pub(crate) fn declare_queue_passive(

@@ -12,7 +12,6 @@ use super::{
 use crate::{
     engine::queue::{Effects, Place, PushError, PushedBy, QueueCore, after},
     message::envelope::{Envelope, NEVER},
-    runtime::waiter::Wake,
 };
 
 /// The outcome of a publish.
@@ -182,22 +181,17 @@ impl VirtualHost {
         // The effects of one copy come after all copies, since its dead letter may go to the next
         // queue.
         let mut work = PendingEffects::new();
-        let mut to_requesters = Vec::new();
-        for (place, reply) in route.replies.iter().enumerate() {
-            let copy = match place == last {
-                true => message.take(),
-                false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
-            };
-            to_requesters.extend(copy.map(|copy| reply.hand_over(copy)));
+        if !route.replies.is_empty() {
+            published.routed = hand_to_requesters(route, message, &mut first_copy);
         }
-        published.routed += to_requesters.iter().filter(|taken| taken.is_ok()).count();
-        for (place, queue) in (route.replies.len()..).zip(route.targets()) {
+        let targets = route.queues.len() + route.delay_queues.len();
+        for (number, queue) in (1..).zip(route.targets()) {
             // The last queue gets the message itself.
-            let mut copy = match place == last && full.is_empty() {
+            let mut copy = match number == targets && full.is_empty() {
                 true => message.take(),
                 false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
             };
-            let is_delay_queue = place >= route.replies.len() + route.queues.len();
+            let is_delay_queue = number > route.queues.len();
             let due = if is_delay_queue { kept_until } else { due };
             let mut effects = Effects::none();
             let pushed = self.push_one(queue, &mut copy, due, None, &mut effects);
@@ -230,8 +224,6 @@ impl VirtualHost {
             }
         }
         self.run_all_effects(work);
-        let wakes = to_requesters.into_iter().filter_map(Result::ok).flatten();
-        wakes.for_each(Wake::wake);
         if !full.is_empty() {
             let blocked = BlockedPublish::new(self, full, published, refused_by);
             return Err(PushFailure::Full(Box::new(blocked)));
@@ -317,4 +309,29 @@ impl VirtualHost {
         envelope.deadline = after(now, std::time::Duration::from_nanos(ttl));
         now
     }
+}
+
+/// Hands a message to the requesters of its route, before the queues get it, and wakes them.
+/// Returns how many took it.
+#[inline(never)]
+fn hand_to_requesters(
+    route: &Route,
+    message: &mut Option<Envelope>,
+    first_copy: &mut Option<Envelope>,
+) -> usize {
+    let mut taken = 0;
+    for (number, reply) in (1..).zip(&route.replies) {
+        // The last target of the route gets the message itself.
+        let copy = match number == route.len() {
+            true => message.take(),
+            false => first_copy.take().or_else(|| message.as_mut()?.share().ok()),
+        };
+        if let Some(Ok(wake)) = copy.map(|copy| reply.hand_over(copy)) {
+            taken += 1;
+            if let Some(wake) = wake {
+                wake.wake();
+            }
+        }
+    }
+    taken
 }

@@ -228,7 +228,8 @@ impl Channel {
         let core = self.core();
         let vhost = core.vhost();
         options.arguments.check_depth()?;
-        let (queue, queue_type) = core.gate().read_queue_of_type(name)?;
+        let queue = core.gate().read_queue(name)?;
+        let queue_type = queue.queue_type();
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
         if queue_type == QueueType::Quorum && core.lock().ledger.has_limit() {
@@ -390,7 +391,7 @@ impl Channel {
                     (copy, OnGet::KeepUnacked)
                 }
             };
-            if let Some(envelope) = shown.as_mut().filter(|_| queue.shows_delivery_count()) {
+            if let Some(envelope) = shown.as_mut().filter(|_| queue.is_quorum()) {
                 envelope.show_counts();
             }
             let delivery = ChannelDelivery {

@@ -50,10 +50,7 @@ impl ConsumerSink for ChannelSink {
                 copy
             }
         };
-        if let Some(envelope) = shown
-            .as_mut()
-            .filter(|_| origin.queue.shows_delivery_count())
-        {
+        if let Some(envelope) = shown.as_mut().filter(|_| origin.queue.is_quorum()) {
             envelope.show_counts();
         }
         let delivery = ChannelDelivery {

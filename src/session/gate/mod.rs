@@ -32,7 +32,6 @@ use crate::{
     },
     message::{envelope::Meta, properties::Properties},
     model::{
-        arguments::QueueType,
         descriptions::{Budget, Exchange, Queue},
         error::{CancelReason, EntityKind, Error, Result},
         field_value::FieldTable,
@@ -298,15 +297,11 @@ impl Gate {
     }
 
     /// A queue that this user may read.
-    fn read_queue(&self, name: &Name) -> Result<Arc<QueueCore>> {
-        self.read_queue_of_type(name).map(|(queue, _)| queue)
-    }
-
-    pub(super) fn read_queue_of_type(&self, name: &Name) -> Result<(Arc<QueueCore>, QueueType)> {
+    pub(super) fn read_queue(&self, name: &Name) -> Result<Arc<QueueCore>> {
         self.check_open()?;
         self.check_embedded("getting, and the view of delayed messages,")?;
         self.access.check(Read, EntityKind::Queue, name)?;
-        self.vhost.queue_of_type(self.connection, name)
+        self.vhost.queue(self.connection, name)
     }
 
     fn check_declare_and_read(&self, queue: &Queue) -> Result {
