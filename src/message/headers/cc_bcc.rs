@@ -50,10 +50,15 @@ pub(crate) fn is_selected_by_sender(headers: Option<&FieldTable>) -> bool {
 }
 
 /// Removes the `BCC` header, before a consumer can see the message, and returns its keys.
+#[inline]
 pub(crate) fn take_bcc(properties: &mut Properties) -> Vec<String> {
-    if properties.header_value(BCC).is_none() {
-        return Vec::new(); // to change empty properties would allocate them
+    match properties.headers {
+        Some(_) => take_bcc_of_headers(properties),
+        None => Vec::new(),
     }
+}
+
+fn take_bcc_of_headers(properties: &mut Properties) -> Vec<String> {
     let taken = properties.headers_mut().remove(BCC);
     let values = taken.and_then(|taken| taken.into_array().ok());
     let values = values.into_iter().flatten();

@@ -301,7 +301,14 @@ impl Properties {
 
     /// Rewrites a valid expiration as RabbitMQ does since version 3.13: without a sign and without
     /// leading zeros.
+    #[inline]
     pub(crate) fn rewrite_expiration(&mut self) {
+        if self.0.is_some() {
+            self.rewrite_given_expiration();
+        }
+    }
+
+    fn rewrite_given_expiration(&mut self) {
         let Some(given) = &self.expiration else {
             return;
         };
