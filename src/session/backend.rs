@@ -5,7 +5,10 @@
 //! producer has encoded them. A delivery from there enters a queue of its own in this process. So
 //! receiving, selecting and batches work unchanged.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use super::{publisher::NotPublished, requeue::Requeue, subscriber::Subscriber};
 use crate::{
@@ -101,6 +104,8 @@ pub(crate) struct RemoteConsumer {
     pub(crate) priority: i64,
     pub(crate) exclusive: bool,
     pub(crate) auto_ack: bool,
+    /// How long a delivery may stay unsettled. `None` leaves it to the engine.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// How a delivery is settled at an engine.

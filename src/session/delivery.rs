@@ -130,6 +130,12 @@ impl<T: Payload> Delivery<T> {
         }
     }
 
+    /// The receiver is shown the message now.
+    #[inline]
+    pub(crate) fn show(&mut self) {
+        self.info.show();
+    }
+
     /// The claim of this delivery, for a producer.
     pub(crate) fn claim(&self) -> Claim {
         self.info.unacked.claim()
@@ -315,7 +321,7 @@ impl<T: Payload> Delivery<T> {
     /// Takes the message out unsettled. It is to be received again.
     pub(crate) fn unread(mut self) -> Option<Envelope> {
         self.restore();
-        self.info.unacked.release().map(|(_, envelope)| envelope)
+        self.info.unacked.take_back().map(|(_, envelope)| envelope)
     }
 
     /// Puts a payload that was taken out of the message back into it, and drops a decoded one.

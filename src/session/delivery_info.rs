@@ -122,6 +122,12 @@ impl DeliveryInfo {
         }
     }
 
+    /// The receiver is shown the message now.
+    #[inline]
+    pub(crate) fn show(&mut self) {
+        self.unacked.show();
+    }
+
     /// Counts a delivery that has returned, though not to the queue.
     pub(crate) fn count_return(&mut self) {
         self.unacked.count_return();
@@ -130,7 +136,7 @@ impl DeliveryInfo {
     /// Returns the message to its place in the queue. It is unchanged, since no user code has
     /// handled it.
     pub(crate) fn return_unseen(&mut self) {
-        if let Some((origin, envelope)) = self.unacked.release() {
+        if let Some((origin, envelope)) = self.unacked.take_back() {
             origin.requeue_undelivered(vec![envelope]);
         }
     }

@@ -85,11 +85,27 @@ pub(super) struct Holders {
     in_tasks: bool,
     /// Whether deliveries need no settlement, since they are acknowledged when they are made.
     auto_ack: bool,
-    /// Whether a settlement is an acknowledgement at most: there are no claims and no auto-ack.
+    /// Whether a settlement is an acknowledgement at most: there are no claims, no times and no
+    /// auto-ack.
     is_plain: AtomicBool,
-    /// The deliveries that have made producers, by position. A leaf lock.
-    /// Most places never have one, so that the map is made for the first.
-    claims: Mutex<Option<BTreeMap<u64, Claimed>>>,
+    /// The deliveries that need more. A leaf lock.
+    special: Mutex<Special>,
+}
+
+/// The deliveries that need more than an acknowledgement.
+#[derive(Debug, Default)]
+struct Special {
+    /// Those that have made producers, by position. Most places never have one, so that the map is
+    /// made for the first.
+    claims: Option<BTreeMap<u64, Claimed>>,
+    /// Whether there may be some that have to be settled in time. Once there was one, it stays so.
+    has_time: bool,
+}
+
+impl Special {
+    fn is_none(&self) -> bool {
+        !self.has_time && self.claims.as_ref().is_none_or(BTreeMap::is_empty)
+    }
 }
 
 impl Holders {
@@ -101,7 +117,7 @@ impl Holders {
             in_tasks: false,
             auto_ack,
             is_plain: AtomicBool::new(!auto_ack),
-            claims: Mutex::default(),
+            special: Mutex::default(),
         }
     }
 
@@ -165,13 +181,20 @@ impl Holders {
 
     /// A claim of the delivery at this position.
     pub(super) fn claim(&self, position: u64, drain: &Arc<Drain>) -> Claim {
-        let mut claims = self.claims.lock();
+        let mut special = self.special.lock();
         self.is_plain.store(false, SeqCst);
-        let claims = claims.get_or_insert_default();
+        let claims = special.claims.get_or_insert_default();
         claims.entry(position).or_default().claim(drain)
     }
 
-    /// Whether a settlement ends no claim, and is needed.
+    /// A delivery has to be settled in time.
+    pub(super) fn set_time(&self) {
+        let mut special = self.special.lock();
+        special.has_time = true;
+        self.is_plain.store(false, SeqCst);
+    }
+
+    /// Whether a settlement ends nothing else, and is needed.
     #[inline(always)]
     pub(super) fn is_plain(&self) -> bool {
         self.is_plain.load(Relaxed)
@@ -182,12 +205,11 @@ impl Holders {
         if self.is_plain() || self.auto_ack {
             return;
         }
-        let mut claims = self.claims.lock();
-        if let Some(claims) = claims.as_mut() {
+        let mut special = self.special.lock();
+        if let Some(claims) = special.claims.as_mut() {
             claims.remove(&position);
         }
-        let is_plain = claims.as_ref().is_none_or(BTreeMap::is_empty);
-        self.is_plain.store(is_plain, SeqCst);
+        self.is_plain.store(special.is_none(), SeqCst);
     }
 }
 

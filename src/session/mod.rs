@@ -23,6 +23,7 @@ mod forward;
 pub(crate) mod gate;
 pub(crate) mod getter;
 mod holding;
+mod overdue;
 pub(crate) mod publisher;
 pub(crate) mod receive;
 mod recv_backoff;

@@ -75,10 +75,11 @@ impl DeliveryOrigin {
         self.holders.note_receiver(self, is_first);
     }
 
-    /// The number of unsettled messages that the queue has handed out, without those in the inbox.
+    /// The number of unsettled messages that the queue has handed out, without those in the inbox,
+    /// and with those that it has taken back.
     fn unsettled(&self) -> u64 {
         match &self.consumer {
-            Some((_, credit)) => self.queue.unsettled_of(credit),
+            Some((_, credit)) => self.queue.unsettled_of(credit) + self.late(),
             None => self.holders.gets(),
         }
     }
@@ -185,15 +186,14 @@ impl DeliveryOrigin {
         }
     }
 
-    /// Acknowledges a delivery of this size that may have made producers, unless it is acknowledged
-    /// already.
+    /// Acknowledges a delivery of this size that may have made producers or may be late, unless it
+    /// is acknowledged already.
     ///
     /// # Errors
     /// Those of [`ack`](Self::ack).
     #[inline(never)]
     pub(super) fn ack_with_claims(&self, envelope: &Envelope, bytes: u64) -> Result {
-        self.holders.end_claims(envelope.position);
-        match self.auto_ack {
+        match self.end(envelope.position) || self.auto_ack {
             true => Ok(()),
             false => self.ack(1, bytes, Some(envelope)),
         }
@@ -382,8 +382,7 @@ impl Unacked {
     /// Acknowledges the message and returns it. A second call does nothing.
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
         let (origin, envelope) = self.release()?;
-        origin.holders.end_claims(envelope.position);
-        if !origin.auto_ack {
+        if !origin.end(envelope.position) && !origin.auto_ack {
             // The payload is given out even if the acknowledgement fails.
             let _ = origin.ack(1, envelope.size(), Some(&envelope));
         }
@@ -447,9 +446,8 @@ impl Unacked {
         let Some((origin, envelope)) = self.release() else {
             return Ok(());
         };
-        origin.holders.end_claims(envelope.position);
         let up = origin.vhost.check_up();
-        match origin.auto_ack {
+        match origin.end(envelope.position) || origin.auto_ack {
             true => up,
             false => {
                 let nacked = origin.nack_batch(vec![envelope], requeue, cause);

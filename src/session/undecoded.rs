@@ -86,6 +86,11 @@ impl Undecoded {
         std::mem::replace(&mut self.info, DeliveryInfo::settled())
     }
 
+    /// The receiver is shown the message now.
+    pub(crate) fn show(&mut self) {
+        self.info.show();
+    }
+
     /// The claim of this message, for a producer.
     pub(crate) fn claim(&self) -> Claim {
         self.info.unacked.claim()
@@ -93,7 +98,7 @@ impl Undecoded {
 
     /// Takes the message out unsettled. It is to be received again.
     pub(crate) fn unread(mut self) -> Option<Envelope> {
-        self.info.unacked.release().map(|(_, envelope)| envelope)
+        self.info.unacked.take_back().map(|(_, envelope)| envelope)
     }
 
     /// Acknowledges the message, and the queue forgets it.

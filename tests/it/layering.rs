@@ -118,6 +118,7 @@ const FOLDERS: &[Folder] = &[
                 "gate",
                 "getter",
                 "holding",
+                "overdue",
                 "publisher",
                 "receive",
                 "recv_backoff",

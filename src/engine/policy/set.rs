@@ -1,6 +1,6 @@
 //! The policies of a virtual host, compiled.
 
-use std::cmp;
+use std::{cmp, time::Duration};
 
 use super::{
     Policy, PolicyKind, Subject,
@@ -8,7 +8,7 @@ use super::{
     settings::{Invalid, Settings},
 };
 use crate::model::{
-    arguments::{ExchangeArguments, QueueArguments},
+    arguments::{ExchangeArguments, QueueArguments, QueueType},
     error::{EntityKind, Error, Result},
     name::Name,
 };
@@ -19,14 +19,18 @@ pub(crate) struct Policies {
     vhost: Name,
     policies: Ranked,
     operator: Ranked,
+    /// How long a consumer of a quorum queue may hold a delivery, if neither the queue nor a policy
+    /// says. `None` leaves it to the queue.
+    consumer_timeout: Option<Duration>,
 }
 
 impl Policies {
-    pub(crate) fn new(vhost: &Name) -> Self {
+    pub(crate) fn new(vhost: &Name, consumer_timeout: Option<Duration>) -> Self {
         Self {
             vhost: vhost.clone(),
             policies: Ranked::default(),
             operator: Ranked::default(),
+            consumer_timeout,
         }
     }
 
@@ -95,10 +99,15 @@ impl Policies {
 
     /// The effective arguments of a queue of this name that was declared with these arguments.
     pub(crate) fn effective_queue(&self, declared: &QueueArguments, name: &str) -> QueueArguments {
-        match self.settings(Subject::Queue(declared.queue_type), name) {
+        let mut effective = match self.settings(Subject::Queue(declared.queue_type), name) {
             Some(settings) => settings.apply_to_queue(declared),
             None => declared.clone(),
+        };
+        if effective.queue_type == QueueType::Quorum {
+            let of_node = self.consumer_timeout;
+            effective.consumer_timeout = effective.consumer_timeout.or(of_node);
         }
+        effective
     }
 
     /// The effective arguments of an exchange of this name that was declared with these arguments.

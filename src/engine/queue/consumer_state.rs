@@ -55,6 +55,16 @@ pub(crate) enum DeliveryTarget {
     Push(Arc<dyn ConsumerSink>),
 }
 
+impl DeliveryTarget {
+    /// `None` for an inbox.
+    pub(super) fn sink(&self) -> Option<&Arc<dyn ConsumerSink>> {
+        match self {
+            DeliveryTarget::Inbox(_) => None,
+            DeliveryTarget::Push(sink) => Some(sink),
+        }
+    }
+}
+
 /// The parameters of a new consumer.
 pub(crate) struct SubscribeRequest {
     pub(crate) tag: Name,
@@ -87,12 +97,24 @@ pub(crate) struct ConsumerState {
     pub(super) overdue: Overdue,
 }
 
+/// How long a delivery may stay unsettled where its consumer does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Timeout {
+    /// The time that someone has asked for.
+    pub(super) asked: Option<Duration>,
+    /// The time otherwise. It holds for sinks only: a delivery of an inbox that has a time shares
+    /// its payload, and no one has asked for that.
+    pub(super) built_in: Option<Duration>,
+}
+
 /// The deliveries of a consumer that were not settled in time.
 #[derive(Debug)]
 pub(super) struct Overdue {
-    /// How long a delivery may stay unsettled. `None` leaves it to the queue.
-    pub(super) timeout: Option<Duration>,
-    /// A delivery may be due at this time, and none before.
+    /// The consumer's own time for a delivery. `None` leaves it to the queue.
+    own_timeout: Option<Duration>,
+    /// How long a delivery to a sink may stay unsettled. An inbox has it with its deadlines.
+    timeout: Option<Duration>,
+    /// A delivery of a sink may be due at this time, and none before.
     pub(super) next: u64,
     /// The deliveries that were taken back and that the consumer has not settled since.
     pub(super) taken_back: u64,
@@ -162,7 +184,8 @@ impl ConsumerState {
                 available: request.prefetch,
             },
             overdue: Overdue {
-                timeout: request.timeout,
+                own_timeout: request.timeout,
+                timeout: None,
                 next: NEVER,
                 taken_back: 0,
             },
@@ -195,20 +218,21 @@ impl ConsumerState {
     }
 
     /// Delivers the message. `false` if the sink is at its limit; the message then stays in
-    /// `message`. The consumer must have credit. `timeout` is that of the queue.
+    /// `message`. The consumer must have credit.
     #[inline]
     pub(super) fn deliver(
         &mut self,
         message: &mut Option<Envelope>,
         size: u64,
-        timeout: Option<Duration>,
         now: u64,
         effects: &mut Effects,
     ) -> bool {
         let totals = MessageTotals::new(1, size);
         if let DeliveryTarget::Push(sink) = &self.target {
-            let timeout = self.overdue.timeout.or(timeout);
-            let due = timeout.map_or(NEVER, |timeout| after(now, timeout));
+            let due = self
+                .overdue
+                .timeout
+                .map_or(NEVER, |timeout| after(now, timeout));
             if !sink.try_deliver(message, due, effects) {
                 return false;
             }
@@ -379,15 +403,31 @@ impl ConsumerState {
         reached.then_some(self.prefetch)
     }
 
+    /// Sets how long a delivery may stay unsettled from now on, unless the consumer has a time of
+    /// its own.
+    pub(super) fn set_timeout(&mut self, timeout: Timeout) {
+        let own = self.overdue.own_timeout;
+        match &self.target {
+            DeliveryTarget::Inbox(_) => {
+                let timeout = own.or(timeout.asked);
+                self.credit.deadlines.set_timeout(timeout);
+                if timeout.is_some() {
+                    self.credit.show_specially();
+                }
+            }
+            DeliveryTarget::Push(_) => {
+                self.overdue.timeout = own.or(timeout.asked).or(timeout.built_in);
+            }
+        }
+    }
+
     /// Takes back the deliveries that were not settled in time.
     pub(super) fn take_overdue(&mut self, now: u64, effects: &mut Effects) -> Vec<Envelope> {
-        let DeliveryTarget::Push(sink) = &self.target else {
-            return Vec::new();
+        let (taken, next) = match &self.target {
+            DeliveryTarget::Push(_) if self.overdue.next > now => return Vec::new(),
+            DeliveryTarget::Push(sink) => sink.take_overdue(now, effects),
+            DeliveryTarget::Inbox(_) => self.credit.deadlines.take_overdue(now),
         };
-        if self.overdue.next > now {
-            return Vec::new();
-        }
-        let (taken, next) = sink.take_overdue(now, effects);
         self.overdue.next = next;
         self.overdue.taken_back += taken.len() as u64;
         taken

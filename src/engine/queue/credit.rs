@@ -4,15 +4,23 @@
 //! lock. The two sides meet only when the consumer is out of credit. The queue then sets the count
 //! of settlements at which it must be notified.
 //!
-//! Knows nothing of messages or consumers.
+//! Knows nothing of consumers.
 
 use crossbeam_utils::CachePadded;
 
+use super::deadlines::Deadlines;
 use crate::model::message_totals::MessageTotals;
 use crate::runtime::sync::atomic::{
-    AtomicBool, AtomicU64,
+    AtomicBool, AtomicU8, AtomicU64,
     Ordering::{Relaxed, Release, SeqCst},
 };
+
+/// The queue is deleted, and so are the messages that the consumer took and has not shown. The
+/// queue marks that once.
+const ENDED: u8 = 1;
+
+/// A message that is shown is acknowledged by that, or may have to be settled in time.
+const SPECIAL: u8 = 2;
 
 /// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
@@ -32,9 +40,10 @@ pub(crate) struct Credit {
     /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
     /// read by settlers.
     notify_at: AtomicU64,
-    /// The queue is deleted, and so are the messages that the consumer took and has not shown.
-    /// Written once, by the queue.
-    ended: AtomicBool,
+    /// [`ENDED`] and [`SPECIAL`], or 0. A receiver finds both in one look.
+    marks: AtomicU8,
+    /// The deliveries that must be settled in time, of a typed consumer.
+    pub(crate) deadlines: Deadlines,
     /// Whether the consumer's inbox has messages, as far as is known without the queue's lock. A
     /// hint for receivers, which poll it for a moment instead of taking the lock again and again.
     ///
@@ -50,7 +59,8 @@ impl Credit {
             expected_size,
             size_excess: AtomicU64::new(0),
             notify_at: AtomicU64::new(NO_NOTIFY),
-            ended: AtomicBool::new(false),
+            marks: AtomicU8::new(0),
+            deadlines: Deadlines::default(),
             filled: CachePadded::new(AtomicBool::new(false)),
         }
     }
@@ -104,11 +114,22 @@ impl Credit {
     }
 
     pub(crate) fn end(&self) {
-        self.ended.store(true, SeqCst);
+        self.marks.fetch_or(ENDED, SeqCst);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(SeqCst)
+        self.marks.load(SeqCst) & ENDED != 0
+    }
+
+    /// From now on a message that is shown is acknowledged by that, or has to be settled in time.
+    pub(crate) fn show_specially(&self) {
+        self.marks.fetch_or(SPECIAL, SeqCst);
+    }
+
+    /// Whether a message is just shown, and the consumer has not ended.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.marks.load(SeqCst) == 0
     }
 
     pub(super) fn set_filled(&self, filled: bool) {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{in_flight::Move, in_transit::TransitId};
+use super::{in_flight::Move, in_transit::TransitId, inbox::InboxOwner};
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::name::Name,
@@ -32,6 +32,9 @@ pub(crate) enum Effect {
     Wake(Wake),
     /// Drop a message. This may run its payload's `Drop`, so it comes last.
     Drop(Envelope),
+    /// Have a typed consumer return what it has in advance, since it is late. This runs user code,
+    /// so it comes last.
+    Late(Arc<dyn InboxOwner>),
     /// Publish a dead letter to the queue's dead-letter exchange.
     DeadLetter(Box<DeadLetter>),
     /// The last consumer of an auto-delete queue was removed. Check again under the topology lock,

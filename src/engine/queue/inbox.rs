@@ -7,6 +7,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, Weak},
 };
 
@@ -27,9 +28,13 @@ use crate::{
 };
 
 /// The consumer of an inbox, which has the run that it took last.
-pub(crate) trait InboxOwner: Send + Sync {
+pub(crate) trait InboxOwner: fmt::Debug + Send + Sync {
     /// Returns to the queue what the consumer has in advance. Returns the number of messages.
     fn return_unseen(&self) -> u64;
+
+    /// Returns to the queue what the consumer has in advance, if it has not settled deliveries in
+    /// time. Runs user code.
+    fn return_if_late(&self);
 }
 
 /// How long a consumer gets nothing.
@@ -88,6 +93,11 @@ impl Inbox {
 
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_empty() && self.run.is_empty()
+    }
+
+    /// The consumer, if it is still there.
+    pub(super) fn owner(&self) -> Option<Arc<dyn InboxOwner>> {
+        self.owner.as_ref()?.upgrade()
     }
 
     fn shrink_to_idle(&mut self) {
@@ -306,8 +316,7 @@ impl QueueState {
         for id in self.consumers.ids() {
             self.consumers.pause_until_receive(id);
             let inbox = self.consumers.inbox(id);
-            let owner = inbox.and_then(|inbox| inbox.owner.as_ref()?.upgrade());
-            owners.extend(owner);
+            owners.extend(inbox.and_then(|inbox| inbox.owner()));
         }
         owners
     }
@@ -351,11 +360,23 @@ impl QueueState {
     }
 
     /// Returns what a consumer has in advance to its positions, and serves the others.
-    fn take_back(
+    pub(super) fn take_back(
         &mut self,
         id: ConsumerId,
         run: &mut VecDeque<Envelope>,
         now: u64,
+        effects: &mut Effects,
+    ) -> u64 {
+        let returned = self.return_inbox(id, run, effects);
+        self.serve_again(now, effects);
+        returned
+    }
+
+    /// As [`take_back`](Self::take_back), and serves no one.
+    pub(super) fn return_inbox(
+        &mut self,
+        id: ConsumerId,
+        run: &mut VecDeque<Envelope>,
         effects: &mut Effects,
     ) -> u64 {
         let Some(subscriber) = self.consumers.get_mut(id) else {
@@ -366,7 +387,6 @@ impl QueueState {
         for envelope in unseen {
             self.put_back_undelivered(envelope, effects);
         }
-        self.serve_again(now, effects);
         returned
     }
 

@@ -3,10 +3,10 @@
 //! A quorum queue here is not replicated. It has the order, the counts and the limits of RabbitMQ's
 //! quorum queues (4.3).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
-    consumer_id::ConsumerId,
+    consumer_state::Timeout,
     consumers::SingleActive,
     effects::{DeadLetter, Effect, Effects, Transit},
     in_transit::{InTransit, TransitId},
@@ -80,10 +80,13 @@ impl Kind {
     }
 
     /// How long a consumer may hold a delivery, if it has no time of its own.
-    pub(super) fn consumer_timeout(&self, settings: &QueueArguments) -> Option<Duration> {
+    pub(super) fn consumer_timeout(&self, settings: &QueueArguments) -> Timeout {
         match self {
-            Kind::Classic => None,
-            Kind::Quorum(_) => Some(settings.consumer_timeout.unwrap_or(CONSUMER_TIMEOUT)),
+            Kind::Classic => Timeout::default(),
+            Kind::Quorum(_) => Timeout {
+                asked: settings.consumer_timeout,
+                built_in: Some(CONSUMER_TIMEOUT),
+            },
         }
     }
 
@@ -249,14 +252,6 @@ impl QueueState {
         self.consumer_count() > 0 || gets
     }
 
-    /// Has the timer set for the next delivery that may not be settled in time.
-    #[inline]
-    pub(super) fn schedule_overdue(&self, effects: &mut Effects) {
-        if self.consumers.next_overdue() != NEVER {
-            self.schedule(effects);
-        }
-    }
-
     /// Whether the queue dead-letters at least once. As in RabbitMQ, only a queue that refuses
     /// publishers at its limit does so.
     fn keeps_dead_letters(&self) -> bool {
@@ -374,42 +369,6 @@ impl QueueState {
         match &self.kind {
             Kind::Classic => NEVER,
             Kind::Quorum(quorum) => quorum.in_transit.next_due(),
-        }
-    }
-
-    /// Takes back the deliveries that were not settled in time.
-    pub(super) fn return_overdue(&mut self, now: u64, effects: &mut Effects) {
-        if self.consumers.next_overdue() > now {
-            return;
-        }
-        for (id, taken) in self.consumers.take_overdue(now, effects) {
-            let Some(credit) = self
-                .consumers
-                .get_mut(id)
-                .map(|one| Arc::clone(&one.credit))
-            else {
-                continue;
-            };
-            for envelope in taken {
-                self.withdraw(Some((id, &credit)), envelope.size());
-                self.give_back(envelope, Cause::Returned, Duration::ZERO, now, effects);
-            }
-        }
-        self.consumers.reconsider(None);
-    }
-
-    /// Records that a consumer has acknowledged or rejected deliveries after they were taken back.
-    /// Once it has settled all of them, it is served again.
-    pub(crate) fn settled_late(
-        &mut self,
-        id: ConsumerId,
-        deliveries: u64,
-        now: u64,
-        effects: &mut Effects,
-    ) {
-        if self.consumers.settled_late(id, deliveries) {
-            self.consumers.reconsider(None);
-            self.settle_ready(now, effects);
         }
     }
 

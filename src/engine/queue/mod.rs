@@ -28,6 +28,7 @@ mod consumer_id;
 mod consumer_state;
 mod consumers;
 mod credit;
+mod deadlines;
 mod delayed;
 mod effects;
 mod in_flight;
@@ -37,6 +38,7 @@ mod kind;
 mod limits;
 mod line;
 mod outcome;
+mod overdue;
 mod permit;
 mod ready;
 mod returns;
@@ -53,6 +55,7 @@ pub(crate) use self::{
     consumer_id::ConsumerId,
     consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest},
     credit::Credit,
+    deadlines::Deadlines,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
     in_flight::{InFlight, Move},

@@ -1,10 +1,10 @@
 //! The way back into a queue: credit, returned and rejected messages, and removed consumers.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use super::{
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerState, DeliveryTarget, Group},
+    consumer_state::{ConsumerSink, ConsumerState, DeliveryTarget, Group},
     credit::Credit,
     effects::{Effect, Effects},
     outcome::{Cause, ReturnedDelivery},
@@ -19,10 +19,35 @@ use crate::{
 
 /// A removed consumer that still has unsettled deliveries: the count of its deliveries, and the
 /// credit that counts their settlements.
-#[derive(Debug)]
 pub(super) struct Retired {
     pub(super) handed: MessageTotals,
     pub(super) credit: Arc<Credit>,
+    /// Of a consumer without an inbox.
+    sink: Option<Arc<dyn ConsumerSink>>,
+    /// A delivery may be due at this time, and none before.
+    pub(super) next_overdue: u64,
+}
+
+impl Retired {
+    /// Takes back the deliveries that were not settled in time.
+    pub(super) fn take_overdue(&mut self, now: u64, effects: &mut Effects) -> Vec<Envelope> {
+        let (taken, next) = match &self.sink {
+            Some(_) if self.next_overdue > now => return Vec::new(),
+            Some(sink) => sink.take_overdue(now, effects),
+            None => self.credit.deadlines.take_overdue(now),
+        };
+        self.next_overdue = next;
+        taken
+    }
+}
+
+impl fmt::Debug for Retired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retired")
+            .field("handed", &self.handed)
+            .field("credit", &self.credit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The delayed messages that a waiter for an idle queue waits for.
@@ -73,7 +98,7 @@ impl QueueState {
     ) {
         let mut notify = false;
         for envelope in batch {
-            notify |= self.withdraw(consumer, envelope.size());
+            notify |= self.withdraw(credit_of(consumer), envelope.size());
             self.give_back(envelope, cause, Duration::ZERO, now, effects);
         }
         self.withdrawn(consumer, notify, now, effects);
@@ -89,7 +114,7 @@ impl QueueState {
         effects: &mut Effects,
     ) {
         for envelope in batch {
-            self.withdraw(consumer, envelope.size());
+            self.withdraw(credit_of(consumer), envelope.size());
             self.put_back_undelivered(envelope, effects);
         }
         self.settle_ready(now, effects);
@@ -178,7 +203,7 @@ impl QueueState {
         let mut notify = false;
         self.ready.sort_by_priority(&mut batch);
         for mut envelope in batch {
-            notify |= self.withdraw(consumer, envelope.size());
+            notify |= self.withdraw(credit_of(consumer), envelope.size());
             envelope.count_return(cause == Cause::Failed);
             match self.deleted {
                 true => self.put_back_undelivered(envelope, effects),
@@ -189,10 +214,10 @@ impl QueueState {
     }
 
     /// Ends a delivery that was not acknowledged: its message is not unsettled any more. `true` if
-    /// the queue has to be notified.
-    pub(super) fn withdraw(&mut self, consumer: Option<(ConsumerId, &Credit)>, bytes: u64) -> bool {
-        match consumer {
-            Some((_, credit)) => {
+    /// the queue has to be notified. The credit is that of its consumer; `None` for a get.
+    pub(super) fn withdraw(&mut self, credit: Option<&Credit>, bytes: u64) -> bool {
+        match credit {
+            Some(credit) => {
                 self.tally.not_acked += MessageTotals::new(1, bytes);
                 credit.settle(1, bytes)
             }
@@ -244,8 +269,8 @@ impl QueueState {
             }
         }
         for ReturnedDelivery { consumer, envelope } in returned {
-            let consumer = consumer.as_ref().map(|(id, credit)| (*id, &**credit));
-            self.withdraw(consumer, envelope.size());
+            let credit = consumer.as_ref().map(|(_, credit)| &**credit);
+            self.withdraw(credit, envelope.size());
             self.give_back(envelope, Cause::Failed, Duration::ZERO, now, effects);
         }
         if removed && self.is_abandoned() {
@@ -279,6 +304,8 @@ impl QueueState {
         self.retired.push(Retired {
             handed: subscriber.delivered.totals,
             credit,
+            sink: subscriber.target.sink().cloned(),
+            next_overdue: subscriber.overdue.next,
         });
     }
 
@@ -370,4 +397,9 @@ impl QueueState {
             }
         }
     }
+}
+
+/// The credit of a consumer; `None` for a get.
+pub(super) fn credit_of(consumer: Option<(ConsumerId, &Credit)>) -> Option<&Credit> {
+    consumer.map(|(_, credit)| credit)
 }

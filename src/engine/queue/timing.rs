@@ -34,6 +34,7 @@ use super::{
     delayed::{DelayedKey, DelayedStore},
     effects::{Effect, Effects},
     outcome::{Cause, PushError, PushedBy},
+    returns::credit_of,
     state::QueueState,
 };
 use crate::{
@@ -111,7 +112,7 @@ impl QueueState {
         effects: &mut Effects,
     ) {
         for envelope in batch {
-            self.withdraw(consumer, envelope.size());
+            self.withdraw(credit_of(consumer), envelope.size());
             self.give_back(envelope, cause, delay, now, effects);
         }
         if let Some((consumer, _)) = consumer {

@@ -90,7 +90,7 @@ impl VirtualHost {
             }
             for effect in effects.into_list() {
                 match effect {
-                    Effect::Wake(_) | Effect::Drop(_) => user_code.push(effect),
+                    Effect::Wake(_) | Effect::Drop(_) | Effect::Late(_) => user_code.push(effect),
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
                     Effect::Unused => work.extend(self.delete_abandoned(&queue)),
                     Effect::LeaseOver(at) => work.extend(self.delete_expired(&queue, at)),
@@ -101,6 +101,7 @@ impl VirtualHost {
             catch_panic(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
                 Effect::Drop(envelope) => drop(envelope),
+                Effect::Late(consumer) => consumer.return_if_late(),
                 // Already carried out.
                 Effect::DeadLetter(_) | Effect::Unused | Effect::LeaseOver(_) => {}
             });

@@ -119,6 +119,7 @@ impl VirtualHost {
         drain: Arc<Drain>,
         always_encode: bool,
         exchange_types: Arc<ExchangeTypes>,
+        consumer_timeout: Option<Duration>,
     ) -> Result<Arc<VirtualHost>> {
         let mut topology = Topology::default();
         let predeclared = [
@@ -146,7 +147,7 @@ impl VirtualHost {
                 .now()
                 .checked_sub(Duration::from_nanos(1))
                 .unwrap_or_else(|| time.now()),
-            policies: Mutex::new(Policies::new(&name)),
+            policies: Mutex::new(Policies::new(&name, consumer_timeout)),
             name,
             time,
             timers,

@@ -147,6 +147,21 @@ impl VirtualHost {
         (returned, effects)
     }
 
+    /// Returns what a typed consumer has in advance if it is late: its inbox, and `run`.
+    pub(crate) fn return_if_late(
+        &self,
+        queue: &QueueCore,
+        consumer: ConsumerId,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+    ) -> Effects {
+        let mut effects = Effects::none();
+        queue
+            .lock()
+            .return_if_late(consumer, run, now, &mut effects);
+        effects
+    }
+
     /// Pauses a consumer, or ends its pause. A paused consumer gets nothing, and returns what it
     /// has in advance: its inbox, and `run`.
     pub(crate) fn set_paused(
@@ -288,8 +303,14 @@ impl VirtualHost {
         });
     }
 
-    /// Records that a consumer has acknowledged or rejected deliveries that the queue had taken
-    /// back.
+    /// Records that a typed consumer has shown a message that is due at `due`.
+    pub(crate) fn expect_overdue(self: &Arc<Self>, queue: &Arc<QueueCore>, due: u64) {
+        self.with_queue(queue, |state, _, effects| {
+            state.expect_overdue(due, effects);
+        });
+    }
+
+    /// Records that a consumer has settled deliveries that the queue had taken back.
     pub(crate) fn settled_late(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,

@@ -1,12 +1,12 @@
 //! The settings of a broker, and the credentials of a connection.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::Broker;
 use crate::{
     engine::router::{ExchangeTypes, Router},
     runtime::clock::{Clock, Time},
-    session::broker_core::BrokerCore,
+    session::broker_core::{BrokerCore, Settings},
 };
 #[cfg(feature = "testing")]
 use {crate::session::publisher::Tap, std::sync::Arc};
@@ -30,18 +30,19 @@ use {crate::session::publisher::Tap, std::sync::Arc};
 #[must_use]
 pub struct BrokerBuilder {
     time: Time,
-    users: BTreeMap<String, String>,
-    always_encode: bool,
+    settings: Settings,
     exchange_types: ExchangeTypes,
 }
 
 impl Default for BrokerBuilder {
     fn default() -> BrokerBuilder {
-        let users = BTreeMap::from([("guest".to_owned(), "guest".to_owned())]);
+        let settings = Settings {
+            users: BTreeMap::from([("guest".to_owned(), "guest".to_owned())]),
+            ..Settings::default()
+        };
         BrokerBuilder {
             time: Time::default(),
-            users,
-            always_encode: false,
+            settings,
             exchange_types: ExchangeTypes::default(),
         }
     }
@@ -58,7 +59,7 @@ impl BrokerBuilder {
 
     /// Adds a user, or changes the password of a user. The user `guest` exists from the start.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> BrokerBuilder {
-        self.users.insert(name.into(), password.into());
+        self.settings.users.insert(name.into(), password.into());
         self
     }
 
@@ -67,7 +68,39 @@ impl BrokerBuilder {
     /// This setting is for tests, and for programs that will move to a networked broker: it shows
     /// that every payload can be encoded. The broker refuses a [`Local`](crate::Local) payload.
     pub fn always_encode(mut self) -> BrokerBuilder {
-        self.always_encode = true;
+        self.settings.always_encode = true;
+        self
+    }
+
+    /// Sets how long a consumer of a quorum queue may hold a delivery, if neither the consumer nor
+    /// the queue nor a policy says. It is by the broker's clock.
+    ///
+    /// Without this setting the consumers of a [`Channel`](crate::Channel) have 30 minutes, and
+    /// typed consumers have all the time.
+    /// [`ConsumerBuilder::timeout`](crate::ConsumerBuilder::timeout) tells what happens when the
+    /// time is over.
+    ///
+    /// # RabbitMQ
+    /// `consumer_timeout` of the configuration of a node, in milliseconds. Its default is 30
+    /// minutes.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, ManualClock, Queue};
+    /// use std::time::Duration;
+    ///
+    /// let (clock, minute) = (ManualClock::new(), Duration::from_secs(60));
+    /// let broker = Broker::builder().clock(clock.clone()).consumer_timeout(minute).build();
+    /// let orders = Queue::quorum("orders");
+    /// broker.producer::<u32>(&orders)?.publish(7)?;
+    /// let held = broker.consumer::<u32>(&orders)?.recv()?;
+    /// clock.advance(minute);
+    /// assert_eq!(broker.consumer::<u32>(&orders)?.recv()?.info().acquired_count(), 1);
+    /// held.ack()?; // too late: it acknowledges nothing
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn consumer_timeout(mut self, timeout: Duration) -> BrokerBuilder {
+        self.settings.consumer_timeout = Some(timeout);
         self
     }
 
@@ -83,12 +116,12 @@ impl BrokerBuilder {
 
     /// Creates the broker.
     pub fn build(self) -> Broker {
-        Broker::start(BrokerCore::start(
-            self.time,
-            self.users,
-            self.always_encode,
-            self.exchange_types,
-        ))
+        let BrokerBuilder {
+            time,
+            settings,
+            exchange_types,
+        } = self;
+        Broker::start(BrokerCore::start(time, settings, exchange_types))
     }
 
     /// As [`build`](Self::build), with a tap that sees every publish.
@@ -96,8 +129,7 @@ impl BrokerBuilder {
     pub(crate) fn build_tapped(self, tap: Arc<dyn Tap>) -> Broker {
         Broker::start(BrokerCore::start_tapped(
             self.time,
-            self.users,
-            self.always_encode,
+            self.settings,
             self.exchange_types,
             tap,
         ))

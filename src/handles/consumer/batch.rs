@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Consumer, MOST_SKIPS, Skips, shown};
+use super::{Consumer, ConsumerQueue, MOST_SKIPS, Skips, shown};
 use crate::{
     message::{envelope::Envelope, payload::Payload},
     runtime::{
@@ -48,6 +48,16 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
+        let mut batch = self.collect_batch(max, wait)?;
+        // Their times begin together, when the caller gets them.
+        let is_plain = |queue: &ConsumerQueue| queue.subscriber.origin().shows_plainly();
+        if !self.queues.iter().all(is_plain) {
+            batch.iter_mut().for_each(Delivery::show);
+        }
+        Ok(batch)
+    }
+
+    fn collect_batch(&self, max: usize, wait: Duration) -> Result<Vec<Delivery<T>>, RecvError> {
         let time = self.queues[0].subscriber.time().clone();
         let deadline = time.deadline(wait);
         let mut skips = Skips::default();
@@ -76,7 +86,8 @@ impl<T: Payload> Consumer<T> {
                 }
                 Err(undecoded) if batch.is_empty() || self.skips() => {
                     shown(queue, || size);
-                    if let Some(undecoded) = self.on_decode_error.apply(undecoded) {
+                    if let Some(mut undecoded) = self.on_decode_error.apply(undecoded) {
+                        undecoded.show();
                         return Err(RecvError::Decode(undecoded));
                     }
                     if !self.may_skip(deadline, &mut skips) {
@@ -205,8 +216,9 @@ impl<T: Payload> RecvBatch<'_, T> {
     fn finish(&mut self) -> Vec<Delivery<T>> {
         let queues = &self.consumer.queues;
         self.wait.leave(queues);
-        let batch = self.batch.drain(..).map(|(place, delivery)| {
+        let batch = self.batch.drain(..).map(|(place, mut delivery)| {
             shown(&queues[place], || delivery.info().size());
+            delivery.show();
             delivery
         });
         batch.collect()
@@ -239,7 +251,8 @@ impl<T: Payload> Future for RecvBatch<'_, T> {
                 Ok(delivery) => self.batch.push((place, delivery)),
                 Err(undecoded) if self.batch.is_empty() || consumer.skips() => {
                     shown(queue, || size);
-                    if let Some(undecoded) = consumer.on_decode_error.apply(undecoded) {
+                    if let Some(mut undecoded) = consumer.on_decode_error.apply(undecoded) {
+                        undecoded.show();
                         return Poll::Ready(Err(RecvError::Decode(undecoded)));
                     }
                     if self.is_over(context) && !self.skips.go_on(|| consumer.within_reach()) {

@@ -1,6 +1,6 @@
 //! [`ConsumerBuilder`].
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use super::{
     Consumer, ConsumerQueue,
@@ -59,6 +59,7 @@ pub struct ConsumerBuilder<T: Payload> {
     in_tasks: bool,
     strict_order: bool,
     paused: bool,
+    timeout: Option<Duration>,
     codecs: Result<Codecs, CodecError>,
     on_decode_error: OnDecodeError,
     payload: PhantomData<fn() -> T>,
@@ -78,6 +79,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             in_tasks: false,
             strict_order: false,
             paused: false,
+            timeout: None,
             codecs: Ok(Codecs::default()),
             on_decode_error: OnDecodeError::default(),
             payload: PhantomData,
@@ -191,6 +193,56 @@ impl<T: Payload> ConsumerBuilder<T> {
     /// [`resume`](Consumer::resume).
     pub fn paused(mut self) -> Self {
         self.paused = true;
+        self
+    }
+
+    /// Sets how long the consumer may hold a delivery, by the broker's clock. The time begins when
+    /// a receiver gets the message.
+    ///
+    /// A delivery that is not settled in time returns to its queue, and other consumers get it. It
+    /// has not failed, as after [`Requeue::Yes`](crate::Requeue::Yes). The consumer is late then:
+    /// what it has in advance returns too, unmarked, and it gets no message until it has settled
+    /// every such delivery. How it settles one, or that it drops it, makes no difference: the
+    /// message has another way already. A receive waits meanwhile.
+    ///
+    /// Without this setting the consumer has the time of its queue
+    /// ([`Queue::consumer_timeout`](crate::Queue::consumer_timeout)), of a policy
+    /// (`consumer-timeout`) or of the broker
+    /// ([`BrokerBuilder::consumer_timeout`](crate::BrokerBuilder::consumer_timeout)), if the queue
+    /// is a quorum queue, and otherwise all the time. The time that is set here wins, even if it is
+    /// longer, and holds for classic queues too.
+    ///
+    /// The queue keeps a second handle to the payload of each such delivery. So a payload that can
+    /// be in one place only, a [`Local`](crate::Local), has all the time, and
+    /// [`Delivery::ack_into`](crate::Delivery::ack_into) of a late delivery may give an `Arc`.
+    ///
+    /// # RabbitMQ
+    /// The argument `x-consumer-timeout` of `basic.consume`, for quorum queues. There the client is
+    /// told by a `basic.cancel`, and a late delivery must be acknowledged or rejected for good.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, ManualClock, TryRecvError};
+    /// use std::time::Duration;
+    ///
+    /// let (clock, second) = (ManualClock::new(), Duration::from_secs(1));
+    /// let broker = Broker::builder().clock(clock.clone()).build();
+    /// let _ = broker.producer::<u32>("q")?.publish_batch([1, 2]);
+    /// let slow = broker.consumer_builder::<u32>("q").timeout(second).build()?;
+    /// let held = slow.recv()?;
+    /// clock.advance(second);
+    ///
+    /// let other = broker.consumer::<u32>("q")?;
+    /// assert_eq!(other.recv()?.info().acquired_count(), 1);
+    /// assert_eq!(other.recv()?.info().acquired_count(), 0); // it was not shown to anyone
+    /// drop(other); // which returns both
+    /// assert!(matches!(slow.try_recv(), Err(TryRecvError::Empty)));
+    /// held.ack()?; // it acknowledges nothing, and the consumer gets messages again
+    /// assert_eq!(*slow.recv()?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
@@ -318,6 +370,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             exclusive: self.exclusive,
             auto_ack: self.auto_ack,
             in_tasks: self.in_tasks,
+            timeout: self.timeout,
             expected_size: size_of::<T>() as u64,
             paused: Arc::new(AtomicBool::new(self.paused)),
         };

@@ -137,7 +137,7 @@ impl<'a, T: Payload> Feeder<'a, T> {
         context: &mut Context<'_>,
     ) -> bool {
         let size = envelope.size();
-        let delivery = match self.consumer.decode(queue, envelope) {
+        let mut delivery = match self.consumer.decode(queue, envelope) {
             Ok(delivery) => delivery,
             Err(undecoded) => {
                 shown(queue, || size);
@@ -160,6 +160,7 @@ impl<'a, T: Payload> Feeder<'a, T> {
                 let _ = operation.recv(&self.bell);
                 continue;
             }
+            delivery.show();
             return match operation.send(self.sender, delivery) {
                 Ok(()) => {
                     shown(queue, || size);

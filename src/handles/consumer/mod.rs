@@ -199,19 +199,19 @@ impl<T: Payload> Consumer<T> {
 
     /// Returns the current run and its origin, if the next message needs no decoding.
     ///
-    /// There is a result only if the consumer has one queue and no auto-ack, and if the message has
-    /// the value that was sent. The message stays in the run, so that the caller moves it only
-    /// once.
+    /// There is a result only if the consumer has one queue, no auto-ack and no time for
+    /// deliveries, and if the message has the value that was sent. The message stays in the run, so
+    /// that the caller moves it only once.
     #[inline(always)]
     fn run(&self) -> Option<(MutexGuard<'_, VecDeque<Envelope>>, Arc<DeliveryOrigin>)> {
         let [queue] = &*self.queues else {
             return None;
         };
         let origin = queue.subscriber.origin();
-        if origin.auto_ack {
+        if !origin.shows_plainly() {
             return None;
         }
-        let run = queue.subscriber.run()?;
+        let run = queue.subscriber.lock_run();
         Delivery::<T>::is_open(run.front()?, &self.codecs).then(|| {
             let origin = origin.handle(|| run.len() as u64);
             (run, origin)

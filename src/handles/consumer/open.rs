@@ -30,15 +30,31 @@ impl<T: Payload> Consumer<T> {
             Ok(envelope) => envelope,
             Err(reason) => return Some(Err(RecvError::Cancelled(reason))),
         };
-        shown(queue, || envelope.size());
-        if Delivery::<T>::is_open(&envelope, &self.codecs) {
+        let is_plain = queue.subscriber.origin().shows_plainly();
+        if is_plain && Delivery::<T>::is_open(&envelope, &self.codecs) {
             let origin = queue.subscriber.handle_of_taken();
             return Some(Ok(Delivery::whole(origin, envelope)));
         }
+        self.open_otherwise(queue, envelope)
+    }
+
+    /// Opens and shows a message that has to be decoded, is acknowledged by that, or has to be
+    /// settled in time.
+    #[inline(never)]
+    fn open_otherwise(
+        &self,
+        queue: &ConsumerQueue,
+        envelope: Envelope,
+    ) -> Option<Result<Delivery<T>, RecvError>> {
+        shown(queue, || envelope.size());
         match self.decode(queue, envelope) {
-            Ok(delivery) => Some(Ok(delivery)),
+            Ok(mut delivery) => {
+                delivery.show();
+                Some(Ok(delivery))
+            }
             Err(undecoded) => {
-                let undecoded = self.on_decode_error.apply(undecoded)?;
+                let mut undecoded = self.on_decode_error.apply(undecoded)?;
+                undecoded.show();
                 Some(Err(RecvError::Decode(undecoded)))
             }
         }
@@ -67,8 +83,9 @@ impl<T: Payload> Consumer<T> {
 
     /// Shows and returns a message that was opened early.
     pub(crate) fn show(&self, place: usize, opened: Box<dyn Opened>) -> Option<Delivery<T>> {
-        let delivery = opened.into_any().downcast::<Delivery<T>>().ok()?;
+        let mut delivery = opened.into_any().downcast::<Delivery<T>>().ok()?;
         shown(&self.queues[place], || delivery.info().size());
+        delivery.show();
         Some(*delivery)
     }
 }

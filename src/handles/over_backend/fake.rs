@@ -112,8 +112,16 @@ impl Fake {
     pub(super) fn handles_at(self: &Arc<Self>, time: Time) -> Connection {
         let timers = Arc::new(Timers::new(time.clone()));
         let name = Name::new("/").unwrap();
-        let vhost =
-            VirtualHost::new(name, time, timers, Arc::default(), true, Arc::default()).unwrap();
+        let vhost = VirtualHost::new(
+            name,
+            time,
+            timers,
+            Arc::default(),
+            true,
+            Arc::default(),
+            None,
+        )
+        .unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;
         let user = Name::new("guest").unwrap();
         Connection::open(&vhost, 1, user, false, Some(backend), None)
@@ -315,6 +323,10 @@ impl Backend for Fake {
             }
             if consumer.exclusive {
                 options = options.exclusive();
+            }
+            if let Some(timeout) = consumer.timeout {
+                let millis = timeout.as_millis() as i64;
+                options = options.argument("x-consumer-timeout", millis);
             }
             {
                 let mut consumers = consumers.lock().unwrap();

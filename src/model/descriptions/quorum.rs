@@ -109,15 +109,19 @@ impl Queue {
     }
 
     /// Limits the time for which a consumer of a quorum queue may hold a delivery. The time is
-    /// rounded up to whole milliseconds. Without this setting it is 30 minutes.
+    /// rounded up to whole milliseconds. A consumer may have a time of its own.
     ///
     /// A delivery that takes longer returns to the queue, and does not count as failed. The
-    /// consumer is told of a cancellation
-    /// ([`CancelReason::TimedOut`](crate::CancelReason::TimedOut)). It gets no message until it has
-    /// acknowledged or rejected all such deliveries, by their old tags.
+    /// consumer gets no message until it has settled all such deliveries. A consumer of a
+    /// [`Channel`](crate::Channel) is told of a cancellation
+    /// ([`CancelReason::TimedOut`](crate::CancelReason::TimedOut)), and must acknowledge or reject
+    /// the deliveries, by their old tags. Of a typed consumer any settlement counts, as
+    /// [`ConsumerBuilder::timeout`](crate::ConsumerBuilder::timeout) says.
     ///
-    /// This holds for the consumers of a [`Channel`](crate::Channel). A typed consumer and a get
-    /// have all the time.
+    /// Without this setting the time is that of
+    /// [`BrokerBuilder::consumer_timeout`](crate::BrokerBuilder::consumer_timeout). If that is not
+    /// set either, a consumer of a channel has 30 minutes, and a typed consumer has all the time.
+    /// So has a get, always.
     ///
     /// # RabbitMQ
     /// The argument `x-consumer-timeout`. A consumer may have its own, with the same name.

@@ -380,9 +380,9 @@ pub enum CancelReason {
     ConsumerCancelled,
     /// The queue was deleted, or it expired.
     QueueDeleted,
-    /// The consumer of a quorum queue has not settled a delivery in time. The queue has taken the
-    /// delivery back. The consumer gets no message until it has settled all such deliveries, and
-    /// then is served again.
+    /// The consumer of a channel has not settled a delivery of a quorum queue in time. The queue
+    /// has taken the delivery back. The consumer gets no message until it has settled all such
+    /// deliveries, and then is served again.
     TimedOut,
     /// The channel was closed.
     ChannelClosed,

@@ -143,6 +143,19 @@ impl<T: Payload, C: Chain> WorkerBuilder<T, C> {
         self
     }
 
+    /// Sets how long the worker may hold a delivery, as [`ConsumerBuilder::timeout`] does. The time
+    /// begins when a handler takes the message, or before that if an ordered worker keeps the
+    /// message for its key, or a batch waits for more. The retries of a middleware do not begin it
+    /// again.
+    ///
+    /// When the time is over, the handler runs on, and its result has no effect on the message.
+    /// The worker gets messages again after it. [`timeout`](Self::timeout) limits the handler
+    /// itself.
+    pub fn consumer_timeout(mut self, timeout: Duration) -> Self {
+        self.consumer = self.consumer.timeout(timeout);
+        self
+    }
+
     /// Sets the consumer tag, as [`ConsumerBuilder::tag`] does.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.consumer = self.consumer.tag(tag);

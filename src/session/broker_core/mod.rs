@@ -11,6 +11,7 @@ pub use self::shutdown_report::{DrainedQueue, RemainingExchange, RemainingQueue,
 use std::{
     collections::{BTreeMap, btree_map},
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use super::{
@@ -43,13 +44,23 @@ pub(crate) struct BrokerCore {
     timers: Arc<Timers>,
     drain: Arc<Drain>,
     tap: Option<Arc<dyn Tap>>,
-    /// The passwords by user.
-    users: BTreeMap<String, String>,
-    always_encode: bool,
+    settings: Settings,
     exchange_types: Arc<ExchangeTypes>,
     next_connection: AtomicU64,
     /// `None` after the shutdown.
     vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
+}
+
+/// The settings of a broker.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The passwords by user.
+    pub(crate) users: BTreeMap<String, String>,
+    /// Whether payloads are encoded even if they travel in memory.
+    pub(crate) always_encode: bool,
+    /// How long a consumer of a quorum queue may hold a delivery, if nothing else says. `None`
+    /// leaves it to the queue.
+    pub(crate) consumer_timeout: Option<Duration>,
 }
 
 /// A virtual host and the connections to it.
@@ -117,8 +128,9 @@ impl BrokerCore {
             self.time.clone(),
             Arc::clone(&self.timers),
             Arc::clone(&self.drain),
-            self.always_encode,
+            self.settings.always_encode,
             Arc::clone(&self.exchange_types),
+            self.settings.consumer_timeout,
         )?;
         let implicit = self.open(&vhost, Name::new("guest")?, true);
         Ok(VhostEntry {
@@ -133,31 +145,28 @@ impl BrokerCore {
     /// Starts a broker with the virtual host `/`.
     pub(crate) fn start(
         time: Time,
-        users: BTreeMap<String, String>,
-        always_encode: bool,
+        settings: Settings,
         exchange_types: ExchangeTypes,
     ) -> BrokerCore {
         let drain = Drain::default();
-        BrokerCore::start_with(time, users, always_encode, exchange_types, drain, None)
+        BrokerCore::start_with(time, settings, exchange_types, drain, None)
     }
 
     /// As [`start`](Self::start). The tap sees every publish, and everything under way is counted.
     #[cfg(feature = "testing")]
     pub(crate) fn start_tapped(
         time: Time,
-        users: BTreeMap<String, String>,
-        always_encode: bool,
+        settings: Settings,
         exchange_types: ExchangeTypes,
         tap: Arc<dyn Tap>,
     ) -> BrokerCore {
         let drain = Drain::of_watched();
-        BrokerCore::start_with(time, users, always_encode, exchange_types, drain, Some(tap))
+        BrokerCore::start_with(time, settings, exchange_types, drain, Some(tap))
     }
 
     fn start_with(
         time: Time,
-        users: BTreeMap<String, String>,
-        always_encode: bool,
+        settings: Settings,
         exchange_types: ExchangeTypes,
         drain: Drain,
         tap: Option<Arc<dyn Tap>>,
@@ -167,8 +176,7 @@ impl BrokerCore {
             drain: Arc::new(drain),
             tap,
             time,
-            users,
-            always_encode,
+            settings,
             exchange_types: Arc::new(exchange_types),
             next_connection: AtomicU64::new(1),
             vhosts: Mutex::new(Some(BTreeMap::new())),
@@ -244,7 +252,7 @@ impl BrokerCore {
     /// Opens a connection to a virtual host as a user.
     pub(crate) fn connect(&self, vhost: &str, user: &str, password: &str) -> Result<Connection> {
         let name = Name::new(user)?;
-        if self.users.get(user).map(String::as_str) != Some(password) {
+        if self.settings.users.get(user).map(String::as_str) != Some(password) {
             return Err(Error::bad_credentials(&name));
         }
         let mut vhosts = self.vhosts.lock();

@@ -280,7 +280,8 @@ impl Channel {
     }
 
     /// Ends a consumer. Its unsettled deliveries stay with the channel, can be settled, and count
-    /// against the common limit of the channel. An unknown tag is no error.
+    /// against the common limit of the channel. Those of a quorum queue return in time, as before.
+    /// An unknown tag is no error.
     ///
     /// # RabbitMQ
     /// `basic.cancel` (AMQP 0-9-1).

@@ -108,6 +108,14 @@ impl Ledger {
         self.entries.is_empty()
     }
 
+    /// Whether the channel has the consumer with this origin, and not only deliveries of it.
+    pub(super) fn has_consumer(&self, origin: &Arc<DeliveryOrigin>) -> bool {
+        match self.consumers.get(&origin.consumer_tag) {
+            Some(ConsumerSlot::Consumer(consumer)) => Arc::ptr_eq(consumer, origin),
+            Some(ConsumerSlot::Reserved) | None => false,
+        }
+    }
+
     /// Puts deliveries back that were taken out and are not settled after all, as after a rollback.
     pub(super) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Entry)>) {
         self.entries.extend(taken);

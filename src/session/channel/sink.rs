@@ -77,7 +77,8 @@ impl ConsumerSink for ChannelSink {
         };
         let mut state = core.lock();
         let (taken, next) = state.take_overdue(&origin, now);
-        if !taken.is_empty() {
+        let is_cancelled = !state.ledger.has_consumer(&origin);
+        if !taken.is_empty() && !is_cancelled {
             effects.wake(state.send(Event::Cancelled {
                 consumer_tag: origin.consumer_tag.clone(),
                 reason: CancelReason::TimedOut,

@@ -126,11 +126,13 @@ impl Gate {
             priority: options.priority,
             exclusive: options.exclusive,
             auto_ack: options.auto_ack,
+            timeout: options.timeout,
         };
         let remote = (Arc::clone(backend), Arc::clone(&inbox));
         let (new, mut request) = NewSubscriber::new(&self.vhost, owner, options)?;
-        // The engine enforces the prefetch itself.
+        // The engine enforces the prefetch and the time itself.
         request.prefetch = 0;
+        request.timeout = None;
         let target = |_| DeliveryTarget::Inbox(Inbox::default());
         let id = self.vhost.subscribe(&local, request, target)?;
         let subscriber = new.started(&self.vhost, local, id, Some(remote));

@@ -152,7 +152,8 @@ impl Subscriber {
     }
 
     /// The current run, ended or not.
-    pub(super) fn lock_run(&self) -> MutexGuard<'_, VecDeque<Envelope>> {
+    #[inline(always)]
+    pub(crate) fn lock_run(&self) -> MutexGuard<'_, VecDeque<Envelope>> {
         self.run.lock()
     }
 
@@ -332,6 +333,19 @@ impl waiter::Waitable for EndOf<'_> {
 impl InboxOwner for Subscriber {
     fn return_unseen(&self) -> u64 {
         Subscriber::return_unseen(self)
+    }
+
+    fn return_if_late(&self) {
+        let now = self.vhost().now_for(self.queue());
+        let mut run = self.run.lock();
+        if self.has_ended() {
+            return;
+        }
+        let effects = self
+            .vhost()
+            .return_if_late(self.queue(), self.id, &mut run, now);
+        drop(run);
+        self.vhost().run_effects(self.queue(), effects);
     }
 }
 

@@ -1,6 +1,9 @@
 //! The start of a subscriber: its options, and the subscriber before its queue has added it.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use super::{Subscriber, SubscriberOwner};
 use crate::{
@@ -35,6 +38,8 @@ pub(crate) struct SubscriberOptions {
     pub(crate) expected_size: u64,
     /// Whether the consumer is paused, at all its queues.
     pub(crate) paused: Arc<AtomicBool>,
+    /// How long a delivery may stay unsettled. `None` leaves it to the queue.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// A subscriber that is not added to its queue yet.
@@ -64,6 +69,9 @@ impl NewSubscriber {
             false => options.tag.clone(),
         };
         let credit = Arc::new(Credit::new(options.expected_size));
+        if options.auto_ack {
+            credit.show_specially();
+        }
         let request = SubscribeRequest {
             tag: tag.clone(),
             group: vhost.new_group(),
@@ -74,7 +82,7 @@ impl NewSubscriber {
             auto_ack: false,
             exclusive: options.exclusive,
             paused: options.paused.load(SeqCst),
-            timeout: None,
+            timeout: options.timeout,
             credit: Arc::clone(&credit),
         };
         let new = NewSubscriber {

@@ -6,3 +6,5 @@ mod model;
 mod settlements;
 mod timeouts;
 mod timers;
+mod typed_timeouts;
+mod typed_timeouts_model;

@@ -127,21 +127,22 @@ fn a_consumer_without_a_time_of_its_own_has_thirty_minutes() {
 }
 
 #[test]
-fn a_get_and_a_typed_consumer_have_all_the_time() {
+fn a_get_has_all_the_time_and_so_has_a_typed_consumer_without_a_time_that_was_asked_for() {
     let (broker, clock) = on_a_manual_clock();
     let queue = Queue::quorum("q").consumer_timeout(SECOND);
     let channel = channel_of(&broker).unwrap();
     channel.queue_declare(&queue).unwrap();
-    let consumer = broker.consumer::<u32>(&queue).unwrap();
-    broker.producer::<u32>(&queue).unwrap().publish(7).unwrap();
+    let other = Queue::quorum("other");
+    let consumer = broker.consumer::<u32>(&other).unwrap();
+    broker.producer::<u32>(&other).unwrap().publish(7).unwrap();
     let held = consumer.try_recv().unwrap();
-    drop(consumer);
     publish(&channel, &["got"]);
     let got = channel.basic_get("q", AckMode::Manual).unwrap().unwrap();
     clock.advance(SECOND * 3_600);
     assert_eq!(channel.queue_declare_passive("q").unwrap().message_count, 0);
     channel.basic_ack(got.delivery_tag(), Multiple::No).unwrap();
     held.ack().unwrap();
+    assert!(broker.simple_queue::<u32>(&other).unwrap().is_empty());
 }
 
 #[test]
@@ -213,4 +214,26 @@ fn the_common_limit_of_a_channel_has_room_again_once_a_late_delivery_is_settled(
     channel.basic_cancel("c").unwrap();
     channel.basic_ack(1, Multiple::No).unwrap();
     assert_eq!(seen(&events), ["b#2"]);
+}
+
+#[test]
+fn the_deliveries_of_a_cancelled_consumer_return_in_time_and_another_one_with_its_tag_is_served() {
+    for acks_late in [true, false] {
+        let (_broker, clock, channel, events) = consuming(&Queue::quorum("q"));
+        publish(&channel, &["a", "b"]);
+        channel.basic_cancel("c").unwrap();
+        channel.basic_ack(2, Multiple::No).unwrap();
+        let options = ConsumeOptions::new().tag("c");
+        channel.basic_consume("q", options).unwrap();
+        clock.advance(SECOND - Duration::from_millis(1));
+        assert_eq!(seen(&events), ["a#1", "b#2"]);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(seen(&events), ["a#3"], "and nothing is cancelled");
+        if acks_late {
+            channel.basic_ack(1, Multiple::No).unwrap();
+        }
+        channel.basic_ack(3, Multiple::No).unwrap();
+        assert_eq!(channel.queue_purge("q").unwrap(), 0);
+        channel.close().unwrap();
+    }
 }

@@ -22,7 +22,7 @@ fn name(text: &str) -> Name {
 }
 
 fn policies<const N: usize>(list: [Policy; N]) -> Policies {
-    let mut policies = Policies::new(&name("/"));
+    let mut policies = Policies::new(&name("/"), None);
     for policy in list {
         policies.set(policy).unwrap();
     }
@@ -43,7 +43,7 @@ fn applied(policies: &Policies, subject: Subject, to: &str) -> Option<String> {
 }
 
 fn set(policy: Policy) -> Result {
-    Policies::new(&name("/")).set(policy)
+    Policies::new(&name("/"), None).set(policy)
 }
 
 /// The text of an error after RabbitMQ's fixed beginning. The error must be a 406.

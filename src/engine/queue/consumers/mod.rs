@@ -14,11 +14,11 @@ mod tests;
 
 pub(super) use self::single_active::SingleActive;
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{collections::VecDeque, fmt};
 
 use super::{
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerState, DeliveryTarget, Group, SubscribeRequest},
+    consumer_state::{ConsumerState, DeliveryTarget, Group, SubscribeRequest, Timeout},
     effects::Effects,
     inbox::{Inbox, Pause},
     permit::Slot,
@@ -52,7 +52,7 @@ pub(crate) struct Consumers {
     /// RabbitMQ's quorum queues, and not only at the next one.
     leaves_at_once: bool,
     /// How long a delivery may stay unsettled where the consumer does not say.
-    timeout: Option<Duration>,
+    timeout: Timeout,
     /// A delivery may be due at this time, and none before.
     next_overdue: u64,
 }
@@ -175,7 +175,8 @@ impl Consumers {
             slot: slot as u32,
             serial: self.serial,
         };
-        let subscriber = ConsumerState::new(request, target(id));
+        let mut subscriber = ConsumerState::new(request, target(id));
+        subscriber.set_timeout(self.timeout);
         match subscriber.pause() {
             Pause::None => {
                 self.join_turns(id, subscriber.priority);
@@ -365,7 +366,6 @@ impl Consumers {
         let Consumers {
             slots,
             suspended,
-            timeout,
             next_overdue,
             ..
         } = self;
@@ -375,7 +375,7 @@ impl Consumers {
         if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
             return false;
         }
-        let taken = subscriber.deliver(message, size, *timeout, now, effects);
+        let taken = subscriber.deliver(message, size, now, effects);
         *next_overdue = subscriber.overdue.next.min(*next_overdue);
         if !taken && message.is_some() {
             suspended.push(subscriber.group);

@@ -1,8 +1,6 @@
 //! Deliveries that consumers have not settled in time. The queue takes them back.
 
-use std::time::Duration;
-
-use super::{super::consumer_id::ConsumerId, Consumers};
+use super::{super::consumer_id::ConsumerId, Consumers, Timeout};
 use crate::{
     engine::queue::effects::Effects,
     message::envelope::{Envelope, NEVER},
@@ -15,9 +13,15 @@ impl Consumers {
         self.next_overdue
     }
 
+    /// Records that a delivery may be due at `due`.
+    pub(in crate::engine::queue) fn expect_overdue(&mut self, due: u64) {
+        self.next_overdue = self.next_overdue.min(due);
+    }
+
     /// Sets how long a delivery may stay unsettled where the consumer does not say.
-    pub(in crate::engine::queue) fn set_timeout(&mut self, timeout: Option<Duration>) {
+    pub(in crate::engine::queue) fn set_timeout(&mut self, timeout: Timeout) {
         self.timeout = timeout;
+        self.iter_mut().for_each(|one| one.set_timeout(timeout));
     }
 
     /// Takes back the deliveries that the consumers have not settled in time. Those consumers get

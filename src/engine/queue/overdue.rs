@@ -1,0 +1,105 @@
+//! Deliveries that their consumers do not settle in time: the queue takes them back, as returned
+//! and not failed.
+//!
+//! A late consumer gets nothing until it has settled what was taken back. What it has in advance
+//! and has not shown returns unchanged. The deliveries of a consumer that was removed return too.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use super::{
+    consumer_id::ConsumerId,
+    credit::Credit,
+    effects::{Effect, Effects},
+    inbox::Pause,
+    outcome::Cause,
+    state::QueueState,
+};
+use crate::message::envelope::{Envelope, NEVER};
+
+impl QueueState {
+    /// Has the timer set for the next delivery that may not be settled in time.
+    #[inline]
+    pub(super) fn schedule_overdue(&self, effects: &mut Effects) {
+        if self.consumers.next_overdue() != NEVER {
+            self.schedule(effects);
+        }
+    }
+
+    /// Records that a typed consumer has shown a message that is due at `due`. The consumer may be
+    /// removed by now.
+    pub(crate) fn expect_overdue(&mut self, due: u64, effects: &mut Effects) {
+        self.consumers.expect_overdue(due);
+        self.schedule(effects);
+    }
+
+    /// Takes back the deliveries that were not settled in time.
+    pub(super) fn return_overdue(&mut self, now: u64, effects: &mut Effects) {
+        if self.consumers.next_overdue() > now {
+            return;
+        }
+        for (id, taken) in self.consumers.take_overdue(now, effects) {
+            if let Some(inbox) = self.consumers.inbox(id) {
+                // It has a run besides, which only the consumer can return.
+                if let Some(owner) = inbox.owner() {
+                    effects.add(Effect::Late(owner));
+                }
+                self.return_inbox(id, &mut VecDeque::new(), effects);
+            }
+            if let Some(consumer) = self.consumers.get_mut(id) {
+                let credit = Arc::clone(&consumer.credit);
+                self.return_late(taken, &credit, now, effects);
+            }
+        }
+        for place in 0..self.retired.len() {
+            let retired = &mut self.retired[place];
+            let taken = retired.take_overdue(now, effects);
+            self.consumers.expect_overdue(retired.next_overdue);
+            let credit = Arc::clone(&retired.credit);
+            self.return_late(taken, &credit, now, effects);
+        }
+        self.consumers.reconsider(None);
+    }
+
+    fn return_late(
+        &mut self,
+        taken: Vec<Envelope>,
+        credit: &Credit,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        for envelope in taken {
+            self.withdraw(Some(credit), envelope.size());
+            self.give_back(envelope, Cause::Returned, Duration::ZERO, now, effects);
+        }
+    }
+
+    /// Returns what a typed consumer has in advance if it is late: its inbox, and `run`.
+    pub(crate) fn return_if_late(
+        &mut self,
+        id: ConsumerId,
+        run: &mut VecDeque<Envelope>,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        let consumer = self.consumers.get_mut(id);
+        if consumer.is_some_and(|one| one.pause() == Pause::UntilSettled) {
+            self.take_back(id, run, now, effects);
+        }
+    }
+
+    /// Records that a consumer has settled deliveries after they were taken back. Once it has
+    /// settled all of them, it is served again.
+    pub(crate) fn settled_late(
+        &mut self,
+        id: ConsumerId,
+        deliveries: u64,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        if self.consumers.settled_late(id, deliveries) {
+            self.tally.again_ready += 1;
+            self.consumers.reconsider(None);
+            self.settle_ready(now, effects);
+        }
+    }
+}
