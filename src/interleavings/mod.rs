@@ -30,6 +30,7 @@ mod rpc;
 mod schedules;
 #[cfg(feature = "testing")]
 mod settled;
+mod timeouts;
 mod timer;
 mod topology;
 mod unseen;
