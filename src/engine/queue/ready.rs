@@ -64,7 +64,7 @@ impl Order {
     pub(super) fn overhead(self, envelope: &Envelope) -> u64 {
         match self {
             Order::Classic(_) => 0,
-            Order::Quorum => envelope.properties().encoded_len(),
+            Order::Quorum => envelope.published_len(),
         }
     }
 }

@@ -27,6 +27,16 @@ pub(crate) struct Meta {
     pub(crate) delivery: Option<u64>,
 }
 
+impl Meta {
+    /// The bytes of the properties as they were published, in AMQP 0-9-1.
+    pub(crate) fn published_len(&self) -> u64 {
+        match self.deaths.recorded {
+            true => self.deaths.len_before,
+            false => self.properties.encoded_len(),
+        }
+    }
+}
+
 /// What the broker knows of the deaths of a message. Its headers alone do not tell, since they may
 /// be those of a client.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,6 +46,8 @@ pub(crate) struct Deaths {
     /// A dead letter routing key has replaced the routing keys of the message, and those of its
     /// `CC` and `BCC` headers.
     pub(crate) rerouted: bool,
+    /// The encoded length of the properties before the first death, in bytes.
+    pub(crate) len_before: u64,
 }
 
 /// The properties of a message, without a borrow of the message.

@@ -196,6 +196,15 @@ impl Envelope {
         }
     }
 
+    /// The bytes of its properties as they were published, in AMQP 0-9-1. What the broker records
+    /// of its deaths does not count.
+    pub(crate) fn published_len(&self) -> u64 {
+        match &self.meta {
+            Some(meta) => meta.published_len(),
+            None => self.properties().encoded_len(),
+        }
+    }
+
     /// The number of deliveries of this message in its queue that ended without an acknowledgement.
     pub(crate) fn acquired_count(&self) -> u32 {
         self.marks.acquired_count()

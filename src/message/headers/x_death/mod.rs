@@ -113,6 +113,7 @@ impl Death<'_> {
         buried.deaths = Deaths {
             recorded: true,
             rerouted: meta.deaths.rerouted || self.dead_letter_routing_key.is_some(),
+            len_before: meta.published_len(),
         };
         buried
     }
