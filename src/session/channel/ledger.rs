@@ -207,11 +207,19 @@ pub(super) fn entries(tagged: &[(u64, Entry)]) -> impl Iterator<Item = &Entry> {
     tagged.iter().map(|(_, entry)| entry)
 }
 
-/// The deliveries of entries.
-pub(super) fn deliveries(
-    entries: impl IntoIterator<Item = (u64, Entry)>,
-) -> impl Iterator<Item = Unacked> {
-    entries.into_iter().map(|(_, entry)| entry.unacked)
+/// Sorts the deliveries of a channel that ends in the order in which they return to their queues.
+///
+/// As in RabbitMQ's quorum queues, those of one consumer return together, in the order of the
+/// subscriptions. Those of gets come last, in the order of their tags as text. A classic queue
+/// has each message at its own position again, so that the order has no effect there.
+pub(super) fn sort_for_return(entries: &mut [(u64, Entry)]) {
+    entries.sort_by_cached_key(|(tag, entry)| {
+        let origin = entry.unacked.origin();
+        let consumer = origin.and_then(|origin| origin.consumer.as_ref());
+        let consumer = consumer.map(|(id, _)| *id);
+        let get = consumer.is_none().then(|| tag.to_string());
+        (get, consumer, *tag)
+    });
 }
 
 /// Whether the delivery is that of a consumer, and not of a get. The queue may have taken it back.

@@ -37,7 +37,7 @@ pub use self::{
 
 use self::{
     confirms::Confirms,
-    ledger::{ConsumerSlot, Ledger, deliveries},
+    ledger::{ConsumerSlot, Entry, Ledger, sort_for_return},
     tx::Tx,
 };
 use super::{
@@ -60,10 +60,7 @@ use crate::{
         sync::{Mutex, MutexGuard, channel::Sender},
         waiter::{WaitList, Wake},
     },
-    session::{
-        subscriber::Subscriber,
-        unacked::{DeliveryOrigin, Unacked},
-    },
+    session::{subscriber::Subscriber, unacked::DeliveryOrigin},
 };
 
 /// The part of a channel that queues, events and handles share.
@@ -203,7 +200,7 @@ impl ChannelCore {
             .drain()
             .filter_map(|(_, slot)| slot.origin())
             .collect();
-        let mut unsettled: Vec<Unacked> = deliveries(state.ledger.take_all()).collect();
+        let mut unsettled = state.ledger.take_all();
         let mut unconfirmed = Vec::new();
         let uncommitted = match std::mem::replace(&mut state.mode, PublishMode::Plain) {
             PublishMode::Tx(tx) => Some(tx),
@@ -250,7 +247,12 @@ impl ChannelCore {
     }
 
     /// Removes the consumers from their queues, and returns the deliveries to their queues.
-    fn remove_consumers(&self, consumers: Vec<Arc<DeliveryOrigin>>, unsettled: Vec<Unacked>) {
+    fn remove_consumers(
+        &self,
+        consumers: Vec<Arc<DeliveryOrigin>>,
+        mut unsettled: Vec<(u64, Entry)>,
+    ) {
+        sort_for_return(&mut unsettled);
         let mut queues: Vec<(Arc<QueueCore>, Vec<ConsumerId>, Vec<ReturnedToQueue>)> = Vec::new();
         let mut place = |queue: &Arc<QueueCore>| -> usize {
             let found = queues.iter().position(|(known, _, _)| known == queue);
@@ -265,8 +267,8 @@ impl ChannelCore {
             .collect();
         let unsettled: Vec<_> = unsettled
             .into_iter()
-            .filter_map(|mut unacked| {
-                let (origin, envelope) = unacked.release()?;
+            .filter_map(|(_, mut entry)| {
+                let (origin, envelope) = entry.unacked.release()?;
                 if origin.overdue.is_some() {
                     // The queue has the message already.
                     return None;

@@ -4,16 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Channel, ChannelCore, ChannelState, Multiple, PublishMode,
-    ledger::{deliveries, entries},
+    ledger::{Entry, entries},
 };
 use crate::{
     engine::queue::Cause,
     message::envelope::Envelope,
     model::error::{Error, Result},
-    session::{
-        requeue::Requeue,
-        unacked::{DeliveryOrigin, Unacked},
-    },
+    session::{requeue::Requeue, unacked::DeliveryOrigin},
 };
 
 /// The way to settle deliveries.
@@ -54,16 +51,18 @@ impl ChannelCore {
     /// Settles deliveries that were taken out of the ledger.
     ///
     /// As in RabbitMQ the deliveries of one queue and consumer are settled together, in the order
-    /// of the names of queues and consumers.
-    pub(super) fn settle(&self, how: Settlement, taken: impl IntoIterator<Item = Unacked>) {
+    /// of the names of queues and consumers. Each get is settled alone, before those.
+    pub(super) fn settle(&self, how: Settlement, taken: Vec<(u64, Entry)>) {
         let mut groups: BTreeMap<_, (Arc<DeliveryOrigin>, Vec<Envelope>)> = BTreeMap::new();
-        for (origin, envelope) in taken
-            .into_iter()
-            .filter_map(|mut unacked| unacked.release())
-        {
+        for (tag, mut entry) in taken {
+            let Some((origin, envelope)) = entry.unacked.release() else {
+                continue;
+            };
+            let is_get = origin.consumer.is_none() && origin.overdue.is_none();
             let key = (
                 origin.queue.name().clone(),
                 origin.consumer_tag.clone(),
+                is_get.then_some(tag),
                 Arc::as_ptr(&origin.queue),
                 // Another consumer may have had the same tag before, and the queue may have taken
                 // some of the deliveries back.
@@ -211,7 +210,7 @@ impl Channel {
                 let taken = ledger.take_up_to(tag)?;
                 let relieved = ledger.release(entries(&taken));
                 drop(state);
-                core.settle(how, deliveries(taken));
+                core.settle(how, taken);
                 relieved
             }
             Multiple::No => {
@@ -268,7 +267,7 @@ impl Channel {
         let relieved = state.ledger.release(entries(&taken));
         drop(state);
         let how = Settlement::Otherwise(requeue, Cause::Returned);
-        core.settle(how, deliveries(taken));
+        core.settle(how, taken);
         core.resume(relieved);
         Ok(())
     }

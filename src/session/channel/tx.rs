@@ -3,14 +3,11 @@
 
 use super::{
     Channel, ChannelCore, ChannelState, PublishMode,
-    ledger::{Entry, deliveries, entries},
+    ledger::{Entry, entries},
     outgoing::Pending,
     settle::Settlement,
 };
-use crate::{
-    model::error::{Error, Result},
-    session::unacked::Unacked,
-};
+use crate::model::error::{Error, Result};
 
 /// The publishes and settlements since the last commit or rollback.
 #[derive(Default)]
@@ -44,9 +41,9 @@ impl Tx {
     }
 
     /// The deliveries that are not settled after all, and the messages that are not published.
-    pub(super) fn into_parts(self) -> (Vec<Unacked>, Vec<Pending>) {
+    pub(super) fn into_parts(self) -> (Vec<(u64, Entry)>, Vec<Pending>) {
         let settled = self.settled.into_iter().flat_map(|(_, taken)| taken);
-        (deliveries(settled).collect(), self.published)
+        (settled.collect(), self.published)
     }
 }
 
@@ -150,7 +147,7 @@ impl Channel {
         for (how, mut taken) in settled {
             taken.sort_by_key(|(tag, _)| *tag);
             let relieved = core.lock().ledger.release(entries(&taken));
-            core.settle(how, deliveries(taken));
+            core.settle(how, taken);
             core.resume(relieved);
         }
         match refused {
@@ -220,6 +217,6 @@ impl ChannelCore {
         }
         // The channel has closed meanwhile, and its deliveries have returned. So do these.
         drop(state);
-        self.remove_consumers(Vec::new(), deliveries(taken).collect());
+        self.remove_consumers(Vec::new(), taken.collect());
     }
 }
