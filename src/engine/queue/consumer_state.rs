@@ -217,6 +217,41 @@ impl ConsumerState {
         self.delivered.available = 0;
     }
 
+    /// Counts a message of `size` bytes as delivered to the sink, for
+    /// [`deliver_assigned`](Self::deliver_assigned). Returns when it must be settled. `None` if
+    /// there is no sink. `timeout` is that of the queue.
+    pub(super) fn assign(&mut self, size: u64, timeout: Option<Duration>, now: u64) -> Option<u64> {
+        let DeliveryTarget::Push(_) = &self.target else {
+            return None;
+        };
+        let timeout = self.overdue.timeout.or(timeout);
+        let due = timeout.map_or(NEVER, |timeout| after(now, timeout));
+        self.delivered.add(MessageTotals::new(1, size));
+        self.overdue.next = self.overdue.next.min(due);
+        Some(due)
+    }
+
+    /// Delivers a message that was assigned. Gives it back if the sink is at its limit.
+    pub(super) fn deliver_assigned(
+        &mut self,
+        envelope: Envelope,
+        due: u64,
+        effects: &mut Effects,
+    ) -> Option<Envelope> {
+        let size = envelope.size();
+        let mut message = Some(envelope);
+        if let DeliveryTarget::Push(sink) = &self.target {
+            if sink.try_deliver(&mut message, due, effects) {
+                if self.auto_ack {
+                    let _ = self.credit.settle(1, size);
+                }
+                return None;
+            }
+        }
+        self.undeliver(MessageTotals::new(1, size));
+        message
+    }
+
     /// Delivers the message. `false` if the sink is at its limit; the message then stays in
     /// `message`. The consumer must have credit.
     #[inline]

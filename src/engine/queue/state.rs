@@ -463,37 +463,4 @@ impl QueueState {
         self.admit_publishers(effects);
         self.wake_idle_waiters(effects);
     }
-
-    /// Delivers ready messages until none is left or no consumer can take one (invariant 3). Due
-    /// messages become ready as there is room.
-    fn serve(&mut self, now: u64, effects: &mut Effects) {
-        loop {
-            self.admit_overdue(now, effects);
-            if self.ready.is_empty() {
-                return;
-            }
-            let Some(next) = self.consumers.next_consumer() else {
-                return;
-            };
-            // If nothing expires, a consumer that takes no turns gets its messages as one run.
-            let ready = &mut self.ready;
-            let fill = |run: &mut Vec<Envelope>, most| ready.pop_batch(most, run);
-            let plain = now == 0 && !self.timing.has_deadlines();
-            if plain && next.alone && self.consumers.deliver_batch(&next, effects, fill) {
-                continue;
-            }
-            let mut message = self.ready.pop();
-            let (size, deadline) = message
-                .as_ref()
-                .map_or((0, NEVER), |message| (message.size(), message.deadline));
-            if !self.consumers.deliver(&mut message, size, now, effects) {
-                message
-                    .into_iter()
-                    .for_each(|envelope| self.ready.put_back(envelope));
-                return;
-            }
-            self.delivered_in_advance(deadline, effects);
-            self.expire(now, effects);
-        }
-    }
 }

@@ -7,6 +7,7 @@
 //!
 //! Plain data behind the queue's lock. Knows nothing of ready messages, channels or typed handles.
 
+mod assigned;
 mod overdue;
 mod single_active;
 #[cfg(test)]
@@ -28,7 +29,9 @@ use crate::model::message_totals::MessageTotals;
 
 /// The first consumer in the turn order that can take a message.
 pub(crate) struct NextConsumer {
-    id: ConsumerId,
+    pub(super) id: ConsumerId,
+    /// The index of its priority in the turn order.
+    level: usize,
     /// No other consumer takes turns with this one, so it may take a whole batch at once.
     pub(crate) alone: bool,
 }
@@ -110,7 +113,7 @@ impl Consumers {
         slots.map(|(_, subscriber)| subscriber)
     }
 
-    /// The ids of all consumers.
+    /// The ids of all consumers, in the order of their subscriptions.
     pub(super) fn ids(&self) -> Vec<ConsumerId> {
         let slots = self.slots.iter().zip(0..);
         let id = |(slot, index): (&Option<(u32, _)>, u32)| {
@@ -119,7 +122,9 @@ impl Consumers {
                 serial: *serial,
             })
         };
-        slots.filter_map(id).collect()
+        let mut ids: Vec<_> = slots.filter_map(id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Delivers nothing to a typed consumer until its next receive, unless a receiver waits.
@@ -232,7 +237,11 @@ impl Consumers {
         if self.single_active != SingleActive::No {
             let id = self.active_consumer()?;
             if self.can_take(id) {
-                return Some(NextConsumer { id, alone: true });
+                return Some(NextConsumer {
+                    id,
+                    level: 0,
+                    alone: true,
+                });
             }
             self.block(id);
             return None;
@@ -245,7 +254,7 @@ impl Consumers {
             };
             let alone = turn.len() == 1;
             if self.can_take(id) {
-                return Some(NextConsumer { id, alone });
+                return Some(NextConsumer { id, level, alone });
             }
             self.turns[level].1.pop_front();
             self.blocked.push(id);
@@ -287,18 +296,24 @@ impl Consumers {
             };
             let alone = turn.len() == 1;
             if self.try_deliver(id, message, size, now, effects) {
-                if self.leaves_at_once && !self.can_take(id) {
-                    self.turns[level].1.pop_front();
-                    self.blocked.push(id);
-                } else if !alone {
-                    self.turns[level].1.rotate_left(1);
-                }
+                self.end_turn(NextConsumer { id, level, alone });
                 return true;
             }
             self.turns[level].1.pop_front();
             self.blocked.push(id);
         }
         false
+    }
+
+    /// Ends the turn of a consumer that has got a message.
+    #[inline]
+    fn end_turn(&mut self, NextConsumer { id, level, alone }: NextConsumer) {
+        if self.leaves_at_once && !self.can_take(id) {
+            self.turns[level].1.pop_front();
+            self.blocked.push(id);
+        } else if !alone {
+            self.turns[level].1.rotate_left(1);
+        }
     }
 
     /// Delivers to the active consumer only. If that one is blocked, no other is served.

@@ -1,0 +1,99 @@
+//! The ready messages that a queue assigns to its consumers.
+//!
+//! A classic queue delivers each of them at once. A quorum queue assigns all of them first. Then it
+//! delivers those of each consumer together, in the order of the subscriptions, as RabbitMQ does.
+//! A channel with several consumers sees that by its delivery tags.
+
+use super::{consumer_id::ConsumerId, effects::Effects, state::QueueState};
+use crate::message::envelope::Envelope;
+
+/// A message that counts as delivered to a consumer of a channel and that the channel has not
+/// got yet.
+struct Assignment {
+    consumer: ConsumerId,
+    /// When the consumer must have settled it.
+    due: u64,
+    envelope: Envelope,
+}
+
+impl QueueState {
+    /// Delivers ready messages until none is left or no consumer can take one (invariant 3). Due
+    /// messages become ready as there is room.
+    pub(super) fn serve(&mut self, now: u64, effects: &mut Effects) {
+        loop {
+            let assigned = self.assign(now, effects);
+            if self.deliver_assigned(assigned, effects) {
+                return;
+            }
+        }
+    }
+
+    /// Assigns ready messages. Returns those that are not delivered yet.
+    fn assign(&mut self, now: u64, effects: &mut Effects) -> Vec<Assignment> {
+        let mut assigned = Vec::new();
+        loop {
+            self.admit_overdue(now, effects);
+            if self.ready.is_empty() {
+                return assigned;
+            }
+            let Some(next) = self.consumers.next_consumer() else {
+                return assigned;
+            };
+            // If nothing expires, a consumer that takes no turns gets its messages as one run.
+            let ready = &mut self.ready;
+            let fill = |run: &mut Vec<Envelope>, most| ready.pop_batch(most, run);
+            let plain = now == 0 && !self.timing.has_deadlines();
+            if plain && next.alone && self.consumers.deliver_batch(&next, effects, fill) {
+                continue;
+            }
+            let Some(envelope) = self.ready.pop() else {
+                return assigned;
+            };
+            let (size, deadline) = (envelope.size(), envelope.deadline);
+            let consumer = next.id;
+            let later = match self.kind.is_quorum() {
+                true => self.consumers.assign(next, size, now),
+                false => None,
+            };
+            if let Some(due) = later {
+                assigned.push(Assignment {
+                    consumer,
+                    due,
+                    envelope,
+                });
+            } else {
+                let mut message = Some(envelope);
+                if !self.consumers.deliver(&mut message, size, now, effects) {
+                    message
+                        .into_iter()
+                        .for_each(|envelope| self.ready.put_back(envelope));
+                    return assigned;
+                }
+                self.delivered_in_advance(deadline, effects);
+            }
+            self.expire(now, effects);
+        }
+    }
+
+    /// Delivers assigned messages. Those that a channel does not take are ready again. `false` if
+    /// there are such, so that other consumers may get them.
+    fn deliver_assigned(&mut self, mut assigned: Vec<Assignment>, effects: &mut Effects) -> bool {
+        assigned.sort_by_key(|assignment| assignment.consumer);
+        let mut all = true;
+        for Assignment {
+            consumer,
+            due,
+            envelope,
+        } in assigned
+        {
+            let refused = self
+                .consumers
+                .deliver_assigned(consumer, envelope, due, effects);
+            if let Some(envelope) = refused {
+                self.ready.put_back(envelope);
+                all = false;
+            }
+        }
+        all
+    }
+}
