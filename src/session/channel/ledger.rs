@@ -27,7 +27,9 @@ pub(crate) struct Ledger {
     /// The common limit: the most unsettled deliveries of all consumers of the channel together; 0
     /// is no limit.
     limit: u32,
-    /// The number of unsettled deliveries of consumers. It is exact while there is a limit.
+    /// The number of unsettled deliveries of consumers. It is exact while there is a limit. As in
+    /// RabbitMQ each settlement subtracts one, though not each delivery adds one: those of quorum
+    /// queues do not.
     volume: u64,
     /// Queues that found the limit reached.
     limited: Vec<Arc<QueueCore>>,
@@ -57,9 +59,10 @@ impl Ledger {
         self.last_tag
     }
 
-    /// Whether the common limit allows one more delivery. If not, `queue` is told when it does.
+    /// Whether the common limit allows one more delivery. If not, `queue` is told when it does. As
+    /// in RabbitMQ it does not limit quorum queues.
     pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
-        let room = self.limit == 0 || self.volume < u64::from(self.limit);
+        let room = queue.is_quorum() || !self.is_reached();
         if !room && !self.limited.contains(queue) {
             self.limited.push(Arc::clone(queue));
         }
@@ -68,7 +71,10 @@ impl Ledger {
 
     /// Adds a delivery, which the queue takes back at `due`.
     pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked, due: u64) {
-        if is_of_consumer(&unacked) {
+        if unacked
+            .origin()
+            .is_some_and(|origin| origin.consumer.is_some() && !origin.queue.is_quorum())
+        {
             self.volume += 1;
         }
         self.entries.insert(tag, Entry { unacked, due });
