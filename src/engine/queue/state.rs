@@ -15,7 +15,7 @@ use super::{
     in_flight::InFlight,
     kind::Kind,
     line::Line,
-    outcome::{DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
+    outcome::{DeleteRefused, Deleted, Left, PushError, PushedBy, SubscribeRefused},
     permit::Permit,
     ready::Ready,
     returns::{AwaitedDelays, Retired},
@@ -280,17 +280,20 @@ impl QueueState {
     }
 
     /// Takes the next ready message out, to be settled by [`settle_gets`](Self::settle_gets). Also
-    /// returns the number of messages that are still ready.
-    pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, usize)> {
+    /// returns what is left.
+    pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, Left)> {
         self.apply_settlements(now, effects);
         self.expire(now, effects);
         let envelope = self.ready.pop();
+        let behind = self.ready.len();
         self.expire(now, effects);
         self.note_limits();
         self.admit_waiting(now, effects);
         let envelope = envelope?;
         self.tally.got.add_message(envelope.size());
-        Some((envelope, self.ready.len()))
+        let ready = self.ready.len();
+        let unsettled = if self.kind.is_quorum() { behind } else { ready };
+        Some((envelope, Left { ready, unsettled }))
     }
 
     /// The waiters for a ready message. They register when [`get`](Self::get) returned none and the

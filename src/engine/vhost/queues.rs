@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use super::{Topology, VirtualHost, effects::PendingEffects};
 use crate::{
     engine::queue::{
-        Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy,
+        Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, Left, PushedBy,
         QueueCore, ReadyKey, ReturnedDelivery,
     },
     message::envelope::{Envelope, NEVER},
@@ -197,12 +197,12 @@ impl VirtualHost {
     }
 
     /// Takes the next ready message out (`basic.get`), which renews the queue's lease. `take` gets
-    /// the message and the number of messages still ready. It runs under the queue's lock. It may
-    /// take a leaf lock, and runs no user code.
+    /// the message and what is left. It runs under the queue's lock. It may take a leaf lock, and
+    /// runs no user code.
     pub(crate) fn get<R>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
-        take: impl FnOnce(Envelope, usize) -> (R, OnGet),
+        take: impl FnOnce(Envelope, Left) -> (R, OnGet),
     ) -> Option<R> {
         self.with_queue(queue, |state, now, effects| {
             state.renew_lease(now, effects);

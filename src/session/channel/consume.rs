@@ -383,13 +383,13 @@ impl Channel {
                 return (Err(unacked), OnGet::KeepUnacked);
             }
             let delivery_tag = channel.ledger.next_tag();
-            let (mut shown, on_get) = match ack {
-                AckMode::Auto => (Some(envelope), OnGet::Acknowledge),
+            let (mut shown, left, on_get) = match ack {
+                AckMode::Auto => (Some(envelope), left.ready, OnGet::Acknowledge),
                 AckMode::Manual => {
                     let copy = envelope.share().ok();
                     let unacked = Unacked::new(Arc::clone(&origin), envelope);
                     channel.ledger.enter(delivery_tag, unacked, NEVER);
-                    (copy, OnGet::KeepUnacked)
+                    (copy, left.unsettled, OnGet::KeepUnacked)
                 }
             };
             if let Some(envelope) = shown.as_mut().filter(|_| queue.is_quorum()) {
