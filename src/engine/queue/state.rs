@@ -165,11 +165,11 @@ impl QueueState {
     }
 
     /// Whether a dead letter has failed deliveries in queues that it was in before. A quorum queue
-    /// takes them for its own.
+    /// takes them for its own, and the message for one that was delivered.
     fn note_failures(&self, envelope: &mut Envelope) -> bool {
         let failures = envelope.delivery_count();
         if failures > 0 && self.settings.queue_type == QueueType::Quorum {
-            envelope.carry_failures(failures, true);
+            envelope.mark_delivered_before();
         }
         failures > 0
     }

@@ -85,7 +85,7 @@ impl VirtualHost {
         let (meta, failures) = (Arc::new(buried), envelope.delivery_count());
         let letter = |body| {
             let mut letter = Envelope::new(body, &address, Some(Arc::clone(&meta)));
-            letter.carry_failures(failures, false);
+            letter.carry_failures(failures);
             letter
         };
         let mut copies = Vec::new();

@@ -240,20 +240,23 @@ impl Envelope {
     }
 
     /// Carries the failed deliveries of a message over to the copy of it that another queue gets.
-    /// A quorum queue takes them for deliveries of its own, as in RabbitMQ 4.3.
-    pub(crate) fn carry_failures(&mut self, failures: u32, as_acquired: bool) {
-        self.marks = self
-            .marks
-            .with_counts(if as_acquired { failures } else { 0 }, failures);
+    pub(crate) fn carry_failures(&mut self, failures: u32) {
+        self.marks = self.marks.with_counts(0, failures);
     }
 
-    /// Adds the headers in which RabbitMQ's quorum queues show the counts of a redelivery.
+    /// Adds the headers in which RabbitMQ's quorum queues show the counts of a redelivery. As
+    /// there, a message that has only failed in earlier queues shows these failures in both.
     pub(crate) fn show_counts(&mut self) {
-        if self.acquired_count() > 0 {
-            self.add_header("x-acquired-count", i64::from(self.acquired_count()));
+        let failed = self.delivery_count();
+        let acquired = match self.acquired_count() {
+            0 => failed,
+            acquired => acquired,
+        };
+        if acquired > 0 {
+            self.add_header("x-acquired-count", i64::from(acquired));
         }
-        if self.delivery_count() > 0 {
-            self.add_header("x-delivery-count", i64::from(self.delivery_count()));
+        if failed > 0 {
+            self.add_header("x-delivery-count", i64::from(failed));
         }
     }
 
