@@ -260,8 +260,12 @@ impl Generator {
         match op {
             "publish" => return Some(self.publish(step)),
             "get" => {
-                step["queue"] = json!(queue);
-                step["auto_ack"] = json!(random.chance(35));
+                let auto_ack = random.chance(35);
+                // Deliveries of two queues that return together race with the dead letters that
+                // this causes.
+                let one_queue = self.style.dead_letters && !auto_ack;
+                step["queue"] = json!(if one_queue { &line.queue } else { &queue });
+                step["auto_ack"] = json!(auto_ack);
             }
             "ack" | "nack" | "reject" => {
                 if line.outstanding.is_empty() || (line.limited && op != "ack") {

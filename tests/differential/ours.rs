@@ -90,6 +90,13 @@ fn delivered(delivery: &ChannelDelivery, more: Map<String, Value>) -> Value {
     .with(fields)
 }
 
+/// Opens a connection with a channel for queries.
+fn connect(broker: &Broker) -> Option<(Connection, Channel)> {
+    let opened = broker.connect("/", Credentials::guest()).ok()?;
+    let control = opened.open_channel().ok()?;
+    Some((opened, control))
+}
+
 impl Ours {
     pub fn new() -> Ours {
         let clock = ManualClock::new();
@@ -144,11 +151,7 @@ impl Ours {
         let opened = self
             .connections
             .entry(connection.to_owned())
-            .or_insert_with(|| {
-                let opened = self.broker.connect("/", Credentials::guest()).ok()?;
-                let control = opened.open_channel().ok()?;
-                Some((opened, control))
-            });
+            .or_insert_with(|| connect(&self.broker));
         let Some((opened, _)) = opened else {
             return false;
         };
@@ -193,14 +196,22 @@ impl Ours {
     fn look(&mut self) -> BTreeMap<String, Depth> {
         let mut depths = BTreeMap::new();
         for (queue, connection) in &self.queues {
-            let asked = self.connections[connection]
+            // After a close another connection asks. An exclusive queue is gone then.
+            let connection = match self.connections[connection] {
+                Some(_) => connection.as_str(),
+                None => "control",
+            };
+            let asked = self
+                .connections
+                .entry(connection.to_owned())
+                .or_insert_with(|| connect(&self.broker))
                 .as_ref()
                 .and_then(|(_, control)| control.queue_declare_passive(queue).ok());
             if let Some(ok) = asked {
                 depths.insert(
                     queue.clone(),
                     Depth::There {
-                        connection: connection.clone(),
+                        connection: connection.to_owned(),
                         messages: ok.message_count,
                         consumers: ok.consumer_count,
                     },

@@ -1,13 +1,15 @@
 //! Runs programs on both brokers, compares the outcomes, and shrinks a program whose outcomes
 //! differ.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::{
     client::Address,
     generator::Generator,
     ours::Ours,
-    outcome::{Depth, Outcome},
+    outcome::{Depth, Outcome, Step},
     rabbit::{Pace, Rabbit, Trouble},
     random::Random,
 };
@@ -57,6 +59,18 @@ impl Program {
         let mut ours = Ours::new();
         let outcomes = steps.iter().map(|step| ours.step(step)).collect();
         Program { steps, outcomes }
+    }
+
+    /// The number of quorum queues in the program.
+    pub fn quorum_queues(&self) -> usize {
+        let declared = self
+            .steps
+            .iter()
+            .filter(|step| step["arguments"]["x-queue-type"] == "quorum");
+        declared
+            .map(|step| step.text("queue"))
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 
     /// Runs the program on RabbitMQ, up to the first difference.

@@ -9,8 +9,10 @@ use crate::random::Random;
 pub struct Style {
     pub dead_letters: bool,
     pub limits: bool,
-    /// Messages expire, and the program sleeps.
+    /// Messages or leases expire, and the program sleeps.
     pub timed: bool,
+    /// Leases expire and messages do not: a message and a lease of the same time would be a race.
+    pub leases: bool,
     pub priorities: bool,
     pub single_active: bool,
     pub prefetch: bool,
@@ -58,10 +60,12 @@ pub const OPERATIONS: [&str; 24] = [
 impl Style {
     pub fn new(random: &mut Random) -> Style {
         let timed = random.chance(25);
+        let leases = timed && random.chance(15);
         Style {
             dead_letters: random.chance(50),
             limits: random.chance(40),
             timed,
+            leases,
             // In a queue with priorities RabbitMQ checks for expired messages only when a consumer
             // or get asks for a message.
             priorities: !timed && random.chance(35),
@@ -74,6 +78,11 @@ impl Style {
             mistakes: random.chance(20),
             quorum: random.chance(45),
         }
+    }
+
+    /// Whether messages expire or are delayed.
+    fn messages_expire(&self) -> bool {
+        self.timed && !self.leases
     }
 
     /// The relative frequency of each operation.
@@ -146,14 +155,14 @@ impl Style {
                 set("x-overflow", json!(random.pick(modes)));
             }
         }
-        if self.timed && random.chance(45) {
+        if self.messages_expire() && random.chance(45) {
             set(
                 "x-message-ttl",
                 json!(random.pick(&[0, 200, 200, 800, 1400])),
             );
         }
         // A quorum queue looks at its lease only every five seconds.
-        if self.timed && !quorum && random.chance(8) {
+        if self.leases && !quorum && random.chance(40) {
             set("x-expires", json!(random.pick(&[800, 1400])));
         }
         if self.priorities && !quorum && random.chance(70) {
@@ -181,7 +190,7 @@ impl Style {
         if random.chance(50) {
             set("x-delivery-limit", json!(random.below(4)));
         }
-        if self.timed && random.chance(50) {
+        if self.messages_expire() && random.chance(50) {
             let kinds = ["all", "failed", "returned", "disabled"];
             set("x-delayed-retry-type", json!(random.pick(&kinds)));
             // The same twice, so that no delay ends close to the end of a sleep.
@@ -201,7 +210,7 @@ impl Style {
         if self.priorities && random.chance(60) {
             properties["priority"] = json!(random.pick(&[0, 1, 2, 3, 5, 9, 12]));
         }
-        if self.timed && random.chance(35) {
+        if self.messages_expire() && random.chance(35) {
             properties["expiration"] = json!(random.pick(&["0", "200", "200", "800", "1400"]));
         }
         if random.chance(15) {
