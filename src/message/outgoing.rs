@@ -161,9 +161,12 @@ impl<T> Message<T> {
     /// earliest.
     ///
     /// It gets its position at the end of the delay. It counts as ready from then on, and begins to
-    /// expire. While it is delayed it does not count for [`max_length`](crate::Queue::max_length).
+    /// expire. While it is delayed in a classic queue, it does not count for
+    /// [`max_length`](crate::Queue::max_length).
     ///
-    /// If the queue is full at the end of the delay, its overflow behaviour decides.
+    /// A quorum queue counts it from the beginning, and refuses it as any other message.
+    ///
+    /// If a classic queue is full at the end of the delay, its overflow behaviour decides.
     /// [`DropHead`](crate::Overflow::DropHead) drops the head. With
     /// [`Block`](crate::Overflow::Block) the message stays delayed until there is room, and becomes
     /// ready before the publishers that wait. Its time to live begins at the end of the delay

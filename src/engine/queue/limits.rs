@@ -86,17 +86,28 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) -> Result<(), PushError> {
+        self.check_limits(size, now, effects)?;
+        // A message that is refused in the end does not wait first.
+        if by == PushedBy::Publisher && !self.is_refused_by_budget(size) {
+            self.find_room(size, place.as_deref_mut(), now, effects)?;
+        }
+        self.pay(size, by, place, effects)
+    }
+
+    /// Returns an error if the queue refuses a new message of `size` bytes because of its length.
+    pub(super) fn check_limits(
+        &mut self,
+        size: u64,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Result<(), PushError> {
         if self.refuses_overflow() && self.refuses_more(size) {
             self.apply_settlements(now, effects);
             if self.refuses_more(size) {
                 return Err(PushError::Refused(self.dead_letter_target_of_refused()));
             }
         }
-        // A message that is refused in the end does not wait first.
-        if by == PushedBy::Publisher && !self.is_refused_by_budget(size) {
-            self.find_room(size, place.as_deref_mut(), now, effects)?;
-        }
-        self.pay(size, by, place, effects)
+        Ok(())
     }
 
     /// Pays the budgets for a new message, or returns the reason why not. A publisher with a place

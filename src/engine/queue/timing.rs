@@ -79,24 +79,34 @@ pub(crate) fn after(now: u64, time: Duration) -> u64 {
 impl QueueState {
     /// Takes the new message out of `message` and keeps it until it is due. A publisher with a
     /// place waits for room in the budgets if there is none.
+    ///
+    /// The limits of a classic queue count it when it is due, and do not refuse it then. Those of a
+    /// quorum queue count it from now on.
     pub(crate) fn enqueue_delayed(
         &mut self,
         message: &mut Option<Envelope>,
         due: u64,
         by: PushedBy,
         place: Option<&mut Place>,
+        now: u64,
         effects: &mut Effects,
     ) -> Result<(), PushError> {
         if self.is_deleted() {
             return Err(PushError::Deleted);
         }
         let size = message.as_ref().map_or(0, Envelope::size);
-        // A limit counts ready messages only.
+        if self.kind.is_quorum() {
+            self.check_limits(size, now, effects)?;
+        }
         self.pay(size, by, place, effects)?;
         if let Some(envelope) = message.take() {
             self.tally.taken_in += MessageTotals::new(1, size);
             self.timing.note_deadline(envelope.deadline);
             self.delay(envelope, due, false, effects);
+            if self.kind.is_quorum() {
+                self.trim(by, effects);
+                self.note_limits();
+            }
         }
         Ok(())
     }

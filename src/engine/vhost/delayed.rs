@@ -175,6 +175,7 @@ impl VirtualHost {
                     due,
                     PushedBy::Broker,
                     None,
+                    now,
                     &mut effects,
                 ),
             };

@@ -272,7 +272,7 @@ impl VirtualHost {
                 }
                 queue
                     .lock()
-                    .enqueue_delayed(message, due, PushedBy::Publisher, place, effects)
+                    .enqueue_delayed(message, due, PushedBy::Publisher, place, now, effects)
             }
         };
         if let Err(PushError::Refused(target)) = &mut pushed {

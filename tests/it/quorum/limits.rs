@@ -1,7 +1,7 @@
 //! Limits and delays of a quorum queue that change while they hold.
 
 use leveret::{
-    Broker, Channel, Policy, Queue, QueueSnapshot, Requeue,
+    Broker, Channel, Message, Policy, Queue, QueueSnapshot, Requeue,
     channel::{AckMode, Multiple},
 };
 
@@ -102,6 +102,35 @@ fn a_returned_message_that_a_consumer_can_take_needs_no_room() {
     drop(consumer);
     again.nack(Requeue::Yes).unwrap();
     assert_eq!(counts(&broker).dropped.messages, 1, "no one can take it");
+}
+
+#[test]
+fn a_delayed_message_counts_for_the_limit_from_its_publish() {
+    let (broker, clock) = on_a_manual_clock();
+    let root = broker.vhost("/").unwrap();
+    root.set_policy(refusing(1)).unwrap();
+    let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
+    let later = |id| Message::new(id).deliver_after(SECOND);
+    for id in 0..2 {
+        producer.publish_message(later(id)).unwrap();
+    }
+    assert!(producer.publish_message(later(2)).is_err());
+    assert!(producer.publish(2).is_err());
+    clock.advance(SECOND);
+    assert_eq!(counts(&broker).ready.messages, 2);
+}
+
+#[test]
+fn a_delayed_message_drops_the_head_of_a_full_quorum_queue() {
+    let (broker, clock) = on_a_manual_clock();
+    let queue = Queue::quorum("q").max_length(1);
+    let producer = broker.producer::<u32>(&queue).unwrap();
+    producer.publish(0).unwrap();
+    let later = Message::new(1).deliver_after(SECOND);
+    producer.publish_message(later).unwrap();
+    assert_eq!(counts(&broker).dropped.messages, 1);
+    clock.advance(SECOND);
+    assert_eq!(*broker.consumer::<u32>(&queue).unwrap().recv().unwrap(), 1);
 }
 
 #[test]
