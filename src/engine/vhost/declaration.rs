@@ -116,15 +116,19 @@ impl VirtualHost {
     /// but it was not deleted before it was returned.
     ///
     /// # Errors
-    /// As for [`declare_queue`](Self::declare_queue), and [`Error::NotFound`] for a name for direct
-    /// replies. Nothing is changed then.
+    /// As for [`declare_queue`](Self::declare_queue), those of `check`, and [`Error::NotFound`] for
+    /// a name for direct replies. Nothing is changed then.
     pub(crate) fn declare_and_find(
         self: &Arc<Self>,
         connection: ConnectionId,
         queue: &descriptions::Queue,
+        check: impl FnOnce(&QueueCore) -> Result,
     ) -> Result<Arc<QueueCore>> {
         self.check_no_replies(queue)?;
-        let plan = |batch: &mut Batch<'_>| batch.queue_with_bindings(queue);
+        let plan = |batch: &mut Batch<'_>| {
+            let queue = batch.queue_with_bindings(queue)?;
+            check(&queue).map(|()| queue)
+        };
         let queue = self.declare(connection, plan, |queue, _| queue)?;
         self.renew_lease(&queue);
         Ok(queue)

@@ -13,7 +13,11 @@ use crate::{
         QueueCore, ReadyKey, ReturnedDelivery,
     },
     message::envelope::{Envelope, NEVER},
-    model::{arguments::QueueArguments, error::Result, name::Name},
+    model::{
+        arguments::QueueArguments,
+        error::{Error, Result},
+        name::Name,
+    },
     runtime::waiter::Ticket,
 };
 
@@ -196,9 +200,22 @@ impl VirtualHost {
         (removed, effects)
     }
 
+    /// # Errors
+    /// [`Error::SingleActiveConsumer`] if the queue has no gets, since it is a quorum queue with a
+    /// single active consumer.
+    pub(crate) fn check_gets(&self, queue: &QueueCore) -> Result {
+        match queue.is_single_active_quorum() {
+            true => Err(Error::SingleActiveConsumer {
+                name: queue.name().clone(),
+                vhost: self.name().clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Takes the next ready message out (`basic.get`), which renews the queue's lease. `take` gets
-    /// the message and what is left. It runs under the queue's lock. It may take a leaf lock, and
-    /// runs no user code.
+    /// the message and the counts of those behind it. It runs under the queue's lock. It may take a
+    /// leaf lock, and runs no user code.
     pub(crate) fn get<R>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,

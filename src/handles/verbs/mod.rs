@@ -320,7 +320,9 @@ impl Connection {
     /// `Connection.SimpleQueue` of kombu.
     ///
     /// # Errors
-    /// The errors of [`declare`](Self::declare).
+    /// - The errors of [`declare`](Self::declare).
+    /// - [`Error::SingleActiveConsumer`] for a quorum queue with a single active consumer. Such a
+    ///   queue has no gets.
     ///
     /// # Examples
     /// ```

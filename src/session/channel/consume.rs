@@ -366,10 +366,7 @@ impl Channel {
         let vhost = core.vhost();
         let origin = core.gate().getter(&name)?.into_origin();
         let queue = Arc::clone(&origin.queue);
-        if queue.is_single_active_quorum() {
-            let vhost = vhost.name().clone();
-            return Err(Error::SingleActiveConsumer { name, vhost });
-        }
+        vhost.check_gets(&queue)?;
         core.note_receiver();
         let got = vhost.get(&queue, |mut envelope, left| {
             // The delivery gets its tag and its entry before the queue delivers anything else to

@@ -24,7 +24,7 @@ impl Gate {
 
     /// Declares a queue with its bindings, and returns its getter: all or nothing.
     pub(crate) fn declare_getter(&self, queue: &Queue) -> Result<Getter> {
-        let queue = self.declare_and_read(queue)?;
+        let queue = self.declare_and_read(queue, |queue| self.vhost.check_gets(queue))?;
         Ok(Getter::new(DeliveryOrigin::gets(
             &self.vhost,
             &queue,
@@ -32,12 +32,16 @@ impl Gate {
         )))
     }
 
-    /// Declares a queue with its bindings, and returns it for reading.
-    pub(super) fn declare_and_read(&self, queue: &Queue) -> Result<Arc<QueueCore>> {
+    /// Declares a queue with its bindings if `check` permits it, and returns it for reading.
+    pub(super) fn declare_and_read(
+        &self,
+        queue: &Queue,
+        check: impl FnOnce(&QueueCore) -> Result,
+    ) -> Result<Arc<QueueCore>> {
         self.check_open()?;
         self.check_embedded("getting")?;
         self.check_declare_and_read(queue)?;
-        let declared = self.vhost.declare_and_find(self.connection, queue)?;
+        let declared = self.vhost.declare_and_find(self.connection, queue, check)?;
         self.check_exclusive(queue.is_exclusive())?;
         Ok(declared)
     }

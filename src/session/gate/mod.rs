@@ -424,7 +424,7 @@ impl Gate {
     pub(crate) fn set_dead_letter_queue(&self, queue: Option<&Queue>) -> Result {
         self.check_open()?;
         self.check_embedded("a dead-letter queue")?;
-        let queue = queue.map(|queue| self.declare_and_read(queue));
+        let queue = queue.map(|queue| self.declare_and_read(queue, |_| Ok(())));
         self.vhost.set_dead_letter_queue(queue.transpose()?);
         Ok(())
     }

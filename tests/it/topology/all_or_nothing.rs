@@ -126,6 +126,11 @@ fn a_declaration_that_fails_for_any_reason_changes_nothing() -> Result {
         assert!(builder.also(&bad).build().is_err(), "{bad:?}");
         assert_eq!(broker.snapshot()?, before, "{bad:?}");
     }
+    // It can be declared and consumed, and has no gets.
+    let single = Queue::quorum("new").single_active_consumer();
+    let error = broker.simple_queue::<u32>(&single).unwrap_err();
+    assert_eq!(error.reply_code(), Some(405));
+    assert_eq!(broker.snapshot()?, before);
     let builder = broker
         .consumer_builder::<u32>("another")
         .also(Queue::temporary());
