@@ -22,9 +22,12 @@ impl QueueState {
     pub(super) fn serve(&mut self, now: u64, effects: &mut Effects) {
         loop {
             let assigned = self.assign(now, effects);
-            if self.deliver_assigned(assigned, effects) {
+            if assigned.is_empty() {
                 return;
             }
+            self.deliver_assigned(assigned, effects);
+            // Consumers that acknowledge on delivery have credit again.
+            self.consumers.reconsider(None);
         }
     }
 
@@ -75,11 +78,9 @@ impl QueueState {
         }
     }
 
-    /// Delivers assigned messages. Those that a channel does not take are ready again. `false` if
-    /// there are such, so that other consumers may get them.
-    fn deliver_assigned(&mut self, mut assigned: Vec<Assignment>, effects: &mut Effects) -> bool {
+    /// Delivers assigned messages. Those that a channel does not take are ready again.
+    fn deliver_assigned(&mut self, mut assigned: Vec<Assignment>, effects: &mut Effects) {
         assigned.sort_by_key(|assignment| assignment.consumer);
-        let mut all = true;
         for Assignment {
             consumer,
             due,
@@ -91,9 +92,7 @@ impl QueueState {
                 .deliver_assigned(consumer, envelope, due, effects);
             if let Some(envelope) = refused {
                 self.ready.put_back(envelope);
-                all = false;
             }
         }
-        all
     }
 }

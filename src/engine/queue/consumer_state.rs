@@ -290,8 +290,7 @@ impl ConsumerState {
             effects.wake(wake);
         }
         if self.auto_ack {
-            // A consumer that acknowledges automatically has no prefetch limit, so no notification
-            // is needed.
+            // The queue looks at the credit after this delivery, so no notification is needed.
             let _ = self.credit.settle(1, size);
         }
         true

@@ -24,6 +24,10 @@ use crate::{
     },
 };
 
+/// How many unsettled messages a consumer of a quorum queue may hold if its channel sets no limit,
+/// as in RabbitMQ.
+const QUORUM_PREFETCH: u32 = 2_000;
+
 impl Channel {
     /// Limits the number of unsettled deliveries; 0 means no limit.
     ///
@@ -244,9 +248,12 @@ impl Channel {
             tag: tag.clone(),
             group: core.group,
             priority: arguments.priority,
-            prefetch: match options.auto_ack {
-                true => 0,
-                false => u32::from(core.lock().prefetch),
+            prefetch: match (queue_type, u32::from(core.lock().prefetch)) {
+                (QueueType::Quorum, 0) => QUORUM_PREFETCH,
+                // It limits how many messages are delivered at once.
+                (QueueType::Quorum, prefetch) => prefetch,
+                _ if options.auto_ack => 0,
+                (_, prefetch) => prefetch,
             },
             auto_ack: options.auto_ack,
             exclusive: options.exclusive,
