@@ -58,7 +58,8 @@ impl Generator {
             .map(|number| format!("{prefix}q{number}"))
             .collect();
         let kinds = ["fanout", "direct", "topic", "headers"];
-        let exchanges: Vec<(String, &'static str)> = (1..=random.below(4))
+        let most = if style.one_copy() { 1 } else { 4 };
+        let exchanges: Vec<(String, &'static str)> = (1..=random.below(most))
             .map(|number| (format!("{prefix}x{number}"), *random.pick(&kinds)))
             .collect();
         let quorum = queues.iter().map(|_| style.quorum && random.chance(60));
@@ -268,7 +269,9 @@ impl Generator {
                 step["auto_ack"] = json!(auto_ack);
             }
             "ack" | "nack" | "reject" => {
-                if line.outstanding.is_empty() || (line.limited && op != "ack") {
+                // A commit to a quorum queue is a race of its publishes and its settlements.
+                let races = line.transactional && self.quorum.contains(&true);
+                if line.outstanding.is_empty() || races || (line.limited && op != "ack") {
                     return None;
                 }
                 step["delivery_tag"] = json!(random.pick(&line.outstanding));
@@ -293,7 +296,10 @@ impl Generator {
                 if random.chance(4) {
                     step["exclusive"] = json!(true);
                 }
-                if random.chance(20) {
+                // A RabbitMQ may keep a message for ever when a channel closes that has the active
+                // consumer and one that waits to take over.
+                let stuck = self.style.single_active && self.is_quorum(&line.queue);
+                if !stuck && random.chance(20) {
                     step["arguments"] = json!({"x-priority": random.pick(&[-1, 3, 5])});
                 }
             }

@@ -49,8 +49,8 @@ pub enum QosScope {
     #[default]
     Consumer,
     /// The unsettled deliveries of the whole channel (`global` is true). A quorum queue refuses
-    /// consumers of such a channel. RabbitMQ 4.3 takes it for [`Consumer`](Self::Consumer), unless
-    /// its configuration permits it.
+    /// consumers of such a channel, and does not limit those that it has. RabbitMQ 4.3 takes it for
+    /// [`Consumer`](Self::Consumer), unless its configuration permits it.
     Channel,
 }
 

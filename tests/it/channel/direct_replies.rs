@@ -2,7 +2,7 @@
 
 use leveret::{
     Broker, Channel, Exchange, Local, Message, Properties, Published, Queue, Result,
-    channel::{AckMode, ConsumeOptions, Event, PublishOptions},
+    channel::{AckMode, ConsumeOptions, Event, IfEmpty, IfUnused, PublishOptions},
 };
 
 use crate::common::channel_of;
@@ -51,6 +51,20 @@ fn a_reply_counts_as_routed_if_the_requester_takes_it() -> Result {
     assert!(bodies(&channel).is_empty());
     let error = send(&broker, "amq.rabbitmq.reply-to.made-up").unwrap_err();
     assert_eq!(error.reply_code(), Some(312));
+    Ok(())
+}
+
+#[test]
+fn a_name_like_an_address_that_is_none_is_not_found() -> Result {
+    let broker = Broker::new();
+    let channel = channel_of(&broker)?;
+    for name in ["amq.rabbitmq.reply-to.made-up", "amq.rabbitmq.reply-tox"] {
+        let declared = channel.queue_declare(&Queue::new(name));
+        assert_eq!(declared.unwrap_err().reply_code(), Some(404));
+        let asked = channel.queue_declare_passive(name);
+        assert_eq!(asked.unwrap_err().reply_code(), Some(404));
+        assert_eq!(channel.queue_delete(name, IfUnused::No, IfEmpty::No)?, 0);
+    }
     Ok(())
 }
 

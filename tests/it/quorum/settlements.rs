@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leveret::{
     Broker, Delivery, Properties, Queue, Requeue, TryRecvError,
-    channel::{AckMode, Multiple, PublishOptions},
+    channel::{AckMode, ConsumeOptions, Event, Multiple, PublishOptions},
 };
 
 use crate::common::{SECOND, channel_of, on_a_manual_clock};
@@ -197,4 +197,52 @@ fn a_limit_in_bytes_counts_the_properties_of_a_quorum_queue() {
         1,
         "a returned message counts as before"
     );
+}
+
+#[test]
+fn a_commit_publishes_to_a_quorum_queue_before_it_settles() {
+    let broker = Broker::new();
+    let channel = channel_of(&broker).unwrap();
+    channel.queue_declare(&Queue::quorum("q")).unwrap();
+    let publish = |body: &'static str| {
+        let (properties, options) = (Properties::new(), PublishOptions::new());
+        let published = channel.basic_publish("", "q", body, properties, options);
+        published.unwrap();
+    };
+    publish("returned");
+    channel.tx_select().unwrap();
+    let got = channel.basic_get("q", AckMode::Manual).unwrap().unwrap();
+    channel
+        .basic_consume("q", ConsumeOptions::new().tag("c"))
+        .unwrap();
+    let tag = got.delivery_tag();
+    channel.basic_nack(tag, Multiple::No, Requeue::Yes).unwrap();
+    publish("new");
+    channel.tx_commit().unwrap();
+    let events = channel.events();
+    let bodies = std::iter::from_fn(|| match events.try_recv() {
+        Ok(Event::Delivery(delivery)) => Some(delivery.body().unwrap().to_vec()),
+        _ => None,
+    });
+    assert_eq!(
+        bodies.collect::<Vec<_>>(),
+        [b"new".to_vec(), b"returned".to_vec()]
+    );
+}
+
+#[test]
+fn a_channel_that_closes_returns_what_its_active_consumer_holds() {
+    let broker = Broker::new();
+    let (control, channel) = (channel_of(&broker).unwrap(), channel_of(&broker).unwrap());
+    let queue = Queue::quorum("q").single_active_consumer();
+    control.queue_declare(&queue).unwrap();
+    broker.producer::<u32>(&queue).unwrap().publish(7).unwrap();
+    let active = ConsumeOptions::new().tag("active");
+    channel.basic_consume("q", active).unwrap();
+    let higher = ConsumeOptions::new().tag("higher").priority(5);
+    channel.basic_consume("q", higher).unwrap();
+    assert_eq!(control.queue_declare_passive("q").unwrap().message_count, 0);
+    channel.close().unwrap();
+    let seen = control.queue_declare_passive("q").unwrap();
+    assert_eq!((seen.message_count, seen.consumer_count), (1, 0));
 }
