@@ -254,8 +254,12 @@ impl Generator {
         let index = *random.pick(&open);
         let queue = random.pick(&self.queues).clone();
         let quorum = self.is_quorum(&queue);
+        let serves_quorum = self.is_quorum(&self.lines[index].queue);
         // A broker closes the connection of the program because of this.
-        let refuses = self.lines[index].limited && self.is_quorum(&self.lines[index].queue);
+        let refuses = self.lines[index].limited && serves_quorum;
+        // A RabbitMQ may keep a message for ever when a channel closes that has the active consumer
+        // of a quorum queue and one that waits to take over.
+        let equals = self.style.single_active && serves_quorum;
         let (random, line) = (&mut self.random, &self.lines[index]);
         let mut step = json!({"op": op, "conn": line.connection, "ch": line.name});
         match op {
@@ -296,10 +300,7 @@ impl Generator {
                 if random.chance(4) {
                     step["exclusive"] = json!(true);
                 }
-                // A RabbitMQ may keep a message for ever when a channel closes that has the active
-                // consumer and one that waits to take over.
-                let stuck = self.style.single_active && self.is_quorum(&line.queue);
-                if !stuck && random.chance(20) {
+                if !equals && random.chance(20) {
                     step["arguments"] = json!({"x-priority": random.pick(&[-1, 3, 5])});
                 }
             }
