@@ -21,6 +21,8 @@
 mod client;
 #[path = "differential/generator.rs"]
 mod generator;
+#[path = "differential/line.rs"]
+mod line;
 #[path = "differential/ours.rs"]
 mod ours;
 #[path = "differential/outcome.rs"]

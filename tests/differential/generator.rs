@@ -6,27 +6,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
+    line::Line,
     outcome::{Outcome, Step},
     random::Random,
     style::{GRID_MS, OPERATIONS, Style},
 };
-
-/// The program's state of a channel.
-struct Line {
-    name: String,
-    connection: String,
-    /// The queue of all consumers of the channel. The deliveries of two queues would have no
-    /// defined order.
-    queue: String,
-    /// Consumer tags, with `true` for a consumer that acknowledges.
-    consumers: BTreeMap<String, bool>,
-    outstanding: Vec<u64>,
-    /// Whether the channel has a global prefetch limit. Then it is a race whether a returned
-    /// message or a dead letter arrives before the limit has room again.
-    limited: bool,
-    transactional: bool,
-    open: bool,
-}
 
 /// The generator of one program.
 pub struct Generator {
@@ -476,38 +460,5 @@ impl Generator {
             step[name] = value.clone();
         }
         step
-    }
-}
-
-impl Line {
-    /// Updates the state of this channel after a step's answer.
-    fn learn(&mut self, op: &str, step: &Value, reply: &Value) {
-        if reply.get("error").is_some() || op == "close_channel" {
-            self.open = false;
-        }
-        match op {
-            "consume" => {
-                let acknowledges = !step.flag("auto_ack");
-                self.consumers
-                    .insert(step.text("consumer").to_owned(), acknowledges);
-            }
-            "cancel" => {
-                self.consumers.remove(step.text("consumer"));
-            }
-            "recover" => self.outstanding.clear(),
-            "qos" => self.limited |= step.flag("global"),
-            "ack" | "nack" | "reject" => {
-                let (tag, multiple) = (step.number("delivery_tag"), step.flag("multiple"));
-                self.outstanding.retain(|outstanding| {
-                    *outstanding != tag && !(multiple && (tag == 0 || *outstanding < tag))
-                });
-            }
-            "get" if !step.flag("auto_ack") => {
-                if let Some(message) = reply.get("message") {
-                    self.outstanding.push(message.number("delivery_tag"));
-                }
-            }
-            _ => {}
-        }
     }
 }
