@@ -6,10 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     management::snapshot::QueueSnapshot,
-    model::{
-        descriptions::{DeadLetterStrategy, Overflow},
-        message_totals::MessageTotals,
-    },
+    model::descriptions::{DeadLetterStrategy, Overflow},
     runtime::clock::ManualClock,
     session::{
         channel::{AckMode, ConsumeOptions, Event, Events, Multiple},
@@ -33,22 +30,7 @@ fn counts(broker: &Broker, queue: &str) -> QueueSnapshot {
     let snapshot = broker.snapshot().unwrap();
     let queues = snapshot.vhosts[0].queues.iter();
     let counts = queues.clone().find(|one| one.name == *queue).unwrap();
-    let mut all = MessageTotals::default();
-    for part in [
-        counts.ready,
-        counts.unsettled,
-        counts.delayed,
-        counts.in_transit,
-        counts.acked,
-        counts.dead_lettered,
-        counts.expired,
-        counts.dropped,
-        counts.purged,
-        counts.moved,
-    ] {
-        all += part;
-    }
-    assert_eq!(all, counts.taken_in, "{counts:?}");
+    assert_eq!(counts.accounted_for(), counts.taken_in, "{counts:?}");
     counts.clone()
 }
 

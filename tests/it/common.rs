@@ -107,25 +107,7 @@ pub fn reason<T: std::fmt::Debug>(received: Result<T, RecvError>) -> CancelReaso
 /// Checks that each message taken in is still in the queue or in one of the counts of ended
 /// messages.
 pub fn assert_conserved(counts: &QueueSnapshot) {
-    let places = [
-        counts.ready,
-        counts.unsettled,
-        counts.delayed,
-        counts.in_transit,
-        counts.acked,
-        counts.dead_lettered,
-        counts.expired,
-        counts.dropped,
-        counts.purged,
-        counts.moved,
-    ];
-    let messages: u64 = places.iter().map(|place| place.messages).sum();
-    let bytes: u64 = places.iter().map(|place| place.bytes).sum();
-    assert_eq!(
-        (counts.taken_in.messages, counts.taken_in.bytes),
-        (messages, bytes),
-        "{counts:?}"
-    );
+    assert_eq!(counts.accounted_for(), counts.taken_in, "{counts:?}");
 }
 
 /// Runs `code` on another thread. Returns `None` if it does not end in time.

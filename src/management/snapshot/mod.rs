@@ -173,6 +173,43 @@ pub struct QueueSnapshot {
     pub moved: MessageTotals,
 }
 
+impl QueueSnapshot {
+    /// The messages that are still in the queue, and those that have left it. They are as many as
+    /// [`taken_in`](Self::taken_in): a queue loses no message.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Broker;
+    /// # let broker = Broker::new();
+    /// let queue = broker.simple_queue::<u32>("q")?;
+    /// queue.put(7)?;
+    /// queue.put(8)?;
+    /// queue.get()?.ack()?;
+    /// let picture = &broker.snapshot()?.vhosts[0].queues[0];
+    /// assert_eq!(picture.accounted_for(), picture.taken_in);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    #[must_use]
+    pub fn accounted_for(&self) -> MessageTotals {
+        let mut all = MessageTotals::default();
+        for count in [
+            self.ready,
+            self.unsettled,
+            self.delayed,
+            self.in_transit,
+            self.acked,
+            self.dead_lettered,
+            self.expired,
+            self.dropped,
+            self.purged,
+            self.moved,
+        ] {
+            all += count;
+        }
+        all
+    }
+}
+
 /// One binding of a [`Snapshot`].
 ///
 /// [`Snapshot`] has an example.
