@@ -137,6 +137,8 @@ def fits(expected, actual):
     kind, inner = actual
     if expected == "*":
         return True
+    if isinstance(expected, dict) and "$min" in expected:
+        return kind in INTEGERS and inner >= expected["$min"]
     if isinstance(expected, dict) and "$type" not in expected:
         return kind == "table" and all(name in inner and fits(value, inner[name]) for name, value in expected.items())
     if isinstance(expected, list):
@@ -419,7 +421,7 @@ class Replay:
         if hasattr(self, "wait_" + op):
             getattr(self, "wait_" + op)(fields, lambda: self.line(channel, connection))
         elif hasattr(self, "at_" + op):  # the virtual host or a whole connection
-            getattr(self, "at_" + op)(fields, connection or "c1")
+            getattr(self, "at_" + op)(fields, connection or "c1", text)
         elif op in ("publish", "ack", "nack", "reject"):
             line = self.line(channel, connection)
             if line.refused:
@@ -518,7 +520,7 @@ class Replay:
         """The text as it would be on the virtual host "/", and in one line: Erlang breaks long ones."""
         return "".join(line.strip() for line in refused.text.replace(self.vhost, "/").split("\n"))
 
-    def at_close_connection(self, fields, connection):
+    def at_close_connection(self, fields, connection, _):
         fields.finish()
         wire = self.wire(connection)
         wire.close()
@@ -527,14 +529,24 @@ class Replay:
         self.wires.remove(wire)
         self.pause(0.1)
 
-    def at_set_policy(self, fields, _):
+    def at_set_policy(self, fields, _, text):
         name, pattern, definition = fields.take("name"), fields.take("pattern"), fields.take("definition")
         apply_to, priority = fields.take("apply_to", "all"), fields.take("priority", 0)
+        expect = Fields(fields.take("expect", {}))
+        invalid = expect.take("invalid", False)
+        expect.finish()
         fields.finish()
-        rabbitmqctl("set_policy", "-p", self.vhost, "--priority", str(priority), "--apply-to", apply_to, name, pattern, json.dumps(definition))
+        try:
+            rabbitmqctl("set_policy", "-p", self.vhost, "--priority", str(priority), "--apply-to", apply_to, name, pattern, json.dumps(definition))
+        except Differs as refused:
+            if not invalid or text and text not in " ".join(str(refused).split()):
+                raise
+        else:
+            if invalid:
+                raise Differs("the policy was set")
         self.pause(0.1)
 
-    def at_clear_policy(self, fields, _):
+    def at_clear_policy(self, fields, *_):
         name = fields.take("name")
         fields.finish()
         rabbitmqctl("clear_policy", "-p", self.vhost, name)
