@@ -1,7 +1,7 @@
 //! Limits and delays of a quorum queue that change while they hold.
 
 use leveret::{
-    Broker, Channel, Message, Policy, Queue, QueueSnapshot, Requeue,
+    Broker, Channel, Message, Policy, Producer, Queue, QueueSnapshot, Requeue,
     channel::{AckMode, Multiple},
 };
 
@@ -19,6 +19,24 @@ fn refusing(limit: i64) -> Policy {
         .setting("overflow", "reject-publish")
 }
 
+fn set(broker: &Broker, policy: Policy) {
+    broker.vhost("/").unwrap().set_policy(policy).unwrap();
+}
+
+/// A quorum queue that refuses publishers above this limit.
+fn refusing_queue(limit: i64) -> (Broker, Producer<u32>) {
+    let broker = Broker::new();
+    set(&broker, refusing(limit));
+    let producer = broker.producer(&Queue::quorum("q")).unwrap();
+    (broker, producer)
+}
+
+fn publish(producer: &Producer<u32>, many: u32) {
+    for id in 0..many {
+        producer.publish(id).unwrap();
+    }
+}
+
 fn take(channel: &Channel, most: usize) -> Vec<u64> {
     let got = std::iter::from_fn(|| channel.basic_get("q", AckMode::Manual).unwrap());
     got.take(most).map(|got| got.delivery_tag()).collect()
@@ -26,59 +44,40 @@ fn take(channel: &Channel, most: usize) -> Vec<u64> {
 
 #[test]
 fn a_queue_that_refuses_follows_its_limit() {
-    let broker = Broker::new();
-    let root = broker.vhost("/").unwrap();
-    root.set_policy(refusing(10)).unwrap();
-    let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
-    for id in 0..11 {
-        producer.publish(id).unwrap();
-    }
+    let (broker, producer) = refusing_queue(10);
+    publish(&producer, 11);
     assert!(producer.publish(11).is_err());
     // Eleven are within four fifths of this one.
-    root.set_policy(refusing(14)).unwrap();
+    set(&broker, refusing(14));
     producer.publish(11).unwrap();
-    root.set_policy(refusing(10)).unwrap();
+    set(&broker, refusing(10));
     assert!(producer.publish(12).is_err(), "it is over the limit again");
     // Twelve are above four fifths of this one, so the refusal stays.
-    root.set_policy(refusing(13)).unwrap();
+    set(&broker, refusing(13));
     assert!(producer.publish(12).is_err());
-    assert!(root.clear_policy("one").unwrap());
+    assert!(broker.vhost("/").unwrap().clear_policy("one").unwrap());
     producer.publish(12).unwrap();
 }
 
 #[test]
 fn a_refusal_does_not_outlive_another_overflow() {
-    let broker = Broker::new();
-    let root = broker.vhost("/").unwrap();
-    root.set_policy(refusing(10)).unwrap();
-    let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
-    for id in 0..11 {
-        producer.publish(id).unwrap();
-    }
-    let dropping = Policy::new("one", "^q$").setting("max-length", 10);
-    root.set_policy(dropping).unwrap();
+    let (broker, producer) = refusing_queue(10);
+    publish(&producer, 11);
+    set(&broker, Policy::new("one", "^q$").setting("max-length", 10));
     assert_eq!(counts(&broker).ready.messages, 10);
-    root.set_policy(refusing(10)).unwrap();
+    set(&broker, refusing(10));
     producer.publish(11).unwrap();
 }
 
 #[test]
 fn a_refusal_ends_when_a_look_at_the_queue_finds_it_well_below_its_limit() {
-    let broker = Broker::new();
-    broker.vhost("/").unwrap().set_policy(refusing(10)).unwrap();
-    let queue = Queue::quorum("q");
-    let producer = broker.producer::<u32>(&queue).unwrap();
-    let publish = |many: u32| {
-        for id in 0..many {
-            producer.publish(id).unwrap();
-        }
-    };
-    let builder = broker.consumer_builder::<u32>(&queue);
+    let (broker, producer) = refusing_queue(10);
+    let builder = broker.consumer_builder::<u32>(Queue::quorum("q"));
     let consumer = builder.prefetch(10).build().unwrap();
-    publish(10 + 3);
+    publish(&producer, 10 + 3);
     let channel = channel_of(&broker).unwrap();
     take(&channel, 3);
-    publish(11);
+    publish(&producer, 11);
     assert!(producer.publish(0).is_err());
     for _ in 0..4 {
         consumer.recv().unwrap().ack().unwrap();
@@ -107,8 +106,7 @@ fn a_returned_message_that_a_consumer_can_take_needs_no_room() {
 #[test]
 fn a_delayed_message_counts_for_the_limit_from_its_publish() {
     let (broker, clock) = on_a_manual_clock();
-    let root = broker.vhost("/").unwrap();
-    root.set_policy(refusing(1)).unwrap();
+    set(&broker, refusing(1));
     let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
     let later = |id| Message::new(id).deliver_after(SECOND);
     for id in 0..2 {
@@ -136,22 +134,18 @@ fn a_delayed_message_drops_the_head_of_a_full_quorum_queue() {
 #[test]
 fn messages_that_are_delayed_already_stay_delayed_without_the_setting() {
     let (broker, clock) = on_a_manual_clock();
-    let root = broker.vhost("/").unwrap();
     let delaying = Policy::new("one", "^q$")
         .setting("delayed-retry-type", "all")
         .setting("delayed-retry-min", 1_000)
         .setting("delayed-retry-max", 1_000);
-    root.set_policy(delaying).unwrap();
-    let producer = broker.producer::<u32>(&Queue::quorum("q")).unwrap();
-    for id in 0..2 {
-        producer.publish(id).unwrap();
-    }
+    set(&broker, delaying);
+    publish(&broker.producer(&Queue::quorum("q")).unwrap(), 2);
     let channel = channel_of(&broker).unwrap();
     let tags = take(&channel, 2);
     channel
         .basic_nack(tags[0], Multiple::No, Requeue::Yes)
         .unwrap();
-    assert!(root.clear_policy("one").unwrap());
+    assert!(broker.vhost("/").unwrap().clear_policy("one").unwrap());
     channel
         .basic_nack(tags[1], Multiple::No, Requeue::Yes)
         .unwrap();

@@ -2,13 +2,23 @@
 
 use super::*;
 
+/// A policy without settings.
+fn empty() -> Policy {
+    Policy::new("p", "")
+}
+
 fn refused_setting(key: &str, value: impl Into<FieldValue>) -> String {
-    refusal(key, set(Policy::new("p", "").setting(key, value)))
+    refusal(key, set(empty().setting(key, value)))
+}
+
+/// Whether a setting is refused since its key is none.
+fn unrecognised(key: &str, value: impl Into<FieldValue>) -> bool {
+    refused_setting(key, value).contains("not recognised")
 }
 
 #[test]
 fn every_key_of_rabbitmq_is_accepted() {
-    let policy = Policy::new("p", "")
+    let policy = empty()
         .setting("alternate-exchange", "")
         .setting("consumer-disconnected-timeout", 0)
         .setting("consumer-timeout", 0)
@@ -161,7 +171,7 @@ fn unknown_keys_and_an_empty_definition_are_refused() {
         "{text}"
     );
     // All together, after those with invalid values.
-    let policy = Policy::new("p", "")
+    let policy = empty()
         .setting("y", "b")
         .setting("x", 1)
         .setting("max-length", 1);
@@ -174,12 +184,11 @@ fn unknown_keys_and_an_empty_definition_are_refused() {
     );
     assert!(refusal("expires", set(policy.setting("expires", 0))).contains("queue expiry"));
     // RabbitMQ 3.10 had mirrored queues, which 4.0 removed.
-    assert!(refused_setting("ha-mode", "all").contains("not recognised"));
-    assert!(refused_setting("max-priority", 3).contains("not recognised"));
+    assert!(unrecognised("ha-mode", "all"));
+    assert!(unrecognised("max-priority", 3));
     // The name of an argument is not the key of a setting.
-    assert!(refused_setting("x-max-length", 1).contains("not recognised"));
-    let empty = set(Policy::new("p", ""));
-    assert_eq!(refusal("definition", empty), "no policy provided");
+    assert!(unrecognised("x-max-length", 1));
+    assert_eq!(refusal("definition", set(empty())), "no policy provided");
     let long = Policy::new("p".repeat(256), "").setting("max-length", 1);
     assert_eq!(set(long).unwrap_err().reply_code(), Some(502));
 }
@@ -187,7 +196,7 @@ fn unknown_keys_and_an_empty_definition_are_refused() {
 #[test]
 fn an_operator_policy_may_hold_few_keys() {
     let mut policies = policies([]);
-    let mut set = |key: &str| policies.set_operator(Policy::new("p", "").setting(key, 1));
+    let mut set = |key: &str| policies.set_operator(empty().setting(key, 1));
     for key in [
         "delayed-retry-max",
         "delayed-retry-min",
