@@ -199,8 +199,8 @@ impl Style {
         if self.messages_expire() && random.chance(50) {
             let kinds = ["all", "failed", "returned", "disabled"];
             set("x-delayed-retry-type", json!(random.pick(&kinds)));
-            // The same twice, so that no delay ends close to the end of a sleep. No message expires at
-            // that time either.
+            // The same twice, so that no delay ends close to the end of a sleep. No message expires
+            // at that time either.
             let delay = random.pick(&[300, 900]);
             set("x-delayed-retry-min", json!(delay));
             set("x-delayed-retry-max", json!(delay));

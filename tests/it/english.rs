@@ -29,7 +29,12 @@ const VERBS: &[&str] = &[
 const OPENERS: &[&str] = &[",", ";", ":", "(", "and", "or", "but", "of", "that", "than"];
 
 const FOLDERS: &[&str] = &["src", "tests", "examples", "benches"];
-const PAGES: &[&str] = &["README.md", "CHANGELOG.md", "examples/README.md"];
+const PAGES: &[&str] = &[
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "examples/README.md",
+];
 
 /// A violation: the line and the reason.
 type Found = (usize, String);
