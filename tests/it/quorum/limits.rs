@@ -27,7 +27,7 @@ fn set(broker: &Broker, policy: Policy) {
 fn refusing_queue(limit: i64) -> (Broker, Producer<u32>) {
     let broker = Broker::new();
     set(&broker, refusing(limit));
-    let producer = broker.producer(&Queue::quorum("q")).unwrap();
+    let producer = broker.producer(Queue::quorum("q")).unwrap();
     (broker, producer)
 }
 
@@ -139,7 +139,7 @@ fn messages_that_are_delayed_already_stay_delayed_without_the_setting() {
         .setting("delayed-retry-min", 1_000)
         .setting("delayed-retry-max", 1_000);
     set(&broker, delaying);
-    publish(&broker.producer(&Queue::quorum("q")).unwrap(), 2);
+    publish(&broker.producer(Queue::quorum("q")).unwrap(), 2);
     let channel = channel_of(&broker).unwrap();
     let tags = take(&channel, 2);
     channel
