@@ -164,6 +164,32 @@ fn a_channel_that_closes_against_the_time_out_returns_each_message_once() {
 }
 
 #[test]
+fn a_channel_that_closes_while_messages_are_assigned_to_it_leaves_them_to_another() {
+    explore(|| {
+        let (broker, _clock) = on_a_manual_clock();
+        let (holding, closing, staying) = (channel(&broker), channel(&broker), channel(&broker));
+        declare(&holding, &quorum());
+        publish_bytes(&holding, "q", [1, 2, 3]);
+        consume(&holding, "holder", 0);
+        holding.basic_cancel("holder").unwrap();
+        for (channel, tag) in [(&closing, "z"), (&closing, "a"), (&staying, "c")] {
+            consume(channel, tag, 0);
+        }
+        let close = thread::spawn(move || closing.close().unwrap());
+        holding.basic_nack(0, Multiple::Yes, Requeue::Yes).unwrap();
+        close.join().unwrap();
+        let mut came: Vec<u8> = deliveries(&staying.events())
+            .iter()
+            .map(|(byte, _)| *byte)
+            .collect();
+        came.sort_unstable();
+        assert_eq!(came, [1, 2, 3]);
+        let after = counts(&broker, "q");
+        assert_eq!((after.ready.messages, after.unsettled.messages), (0, 3));
+    });
+}
+
+#[test]
 fn a_rollback_against_the_time_out_leaves_one_delivery_of_each_message() {
     explore(|| {
         let (broker, clock) = on_a_manual_clock();
