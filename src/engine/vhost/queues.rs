@@ -451,8 +451,8 @@ impl VirtualHost {
     /// in between, so the topology and all counts are of the same queues.
     ///
     /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) or
-    /// [`Error::VhostDeleted`](crate::Error::VhostDeleted).
+    /// [`Error::ShutDown`] or
+    /// [`Error::VhostDeleted`].
     pub(crate) fn survey<R>(
         self: &Arc<Self>,
         look: impl FnOnce(&Topology, &mut dyn FnMut(&Arc<QueueCore>) -> Counts) -> R,
