@@ -35,6 +35,10 @@ impl Channel {
     /// the common limit of the channel is removed. With [`QosScope::Channel`] the limit holds for
     /// all consumers of the channel together. A lower limit takes no delivery back.
     ///
+    /// Without a limit a consumer of a quorum queue holds at most 2,000 deliveries, as in RabbitMQ.
+    /// There the limit also is how many messages a consumer with auto-ack gets before another
+    /// consumer has a turn.
+    ///
     /// # RabbitMQ
     /// `basic.qos` (AMQP 0-9-1), with RabbitMQ's meaning of `global`.
     ///
