@@ -219,12 +219,12 @@ impl ConsumerState {
 
     /// Counts a message of `size` bytes as delivered to the sink, for
     /// [`deliver_assigned`](Self::deliver_assigned). Returns when it must be settled. `None` if
-    /// there is no sink. `timeout` is that of the queue.
-    pub(super) fn assign(&mut self, size: u64, timeout: Option<Duration>, now: u64) -> Option<u64> {
+    /// there is no sink.
+    pub(super) fn assign(&mut self, size: u64, now: u64) -> Option<u64> {
         let DeliveryTarget::Push(_) = &self.target else {
             return None;
         };
-        let timeout = self.overdue.timeout.or(timeout);
+        let timeout = self.overdue.timeout;
         let due = timeout.map_or(NEVER, |timeout| after(now, timeout));
         self.delivered.add(MessageTotals::new(1, size));
         self.overdue.next = self.overdue.next.min(due);

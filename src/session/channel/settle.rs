@@ -10,7 +10,10 @@ use crate::{
     engine::queue::Cause,
     message::envelope::Envelope,
     model::error::{Error, Result},
-    session::{requeue::Requeue, unacked::DeliveryOrigin},
+    session::{
+        requeue::Requeue,
+        unacked::{DeliveryOrigin, Unacked},
+    },
 };
 
 /// The way to settle deliveries.

@@ -13,8 +13,7 @@ impl Consumers {
         size: u64,
         now: u64,
     ) -> Option<u64> {
-        let timeout = self.timeout;
-        let due = self.get_mut(next.id)?.assign(size, timeout, now)?;
+        let due = self.get_mut(next.id)?.assign(size, now)?;
         self.next_overdue = self.next_overdue.min(due);
         if self.single_active == SingleActive::No {
             self.end_turn(next);
