@@ -12,6 +12,7 @@ use super::{
     effects::Effects,
     inbox::{Inbox, Pause, totals_of},
     permit::{Commit, Slot},
+    timeout::Timeout,
     timing::after,
 };
 use crate::model::message_totals::MessageTotals;
@@ -95,16 +96,6 @@ pub(crate) struct ConsumerState {
     pub(crate) credit: Arc<Credit>,
     pub(super) delivered: Delivered,
     pub(super) overdue: Overdue,
-}
-
-/// How long a delivery may stay unsettled where its consumer does not say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Timeout {
-    /// The time that someone has asked for.
-    pub(super) asked: Option<Duration>,
-    /// The time otherwise. It holds for sinks only: a delivery of an inbox that has a time shares
-    /// its payload, and no one has asked for that.
-    pub(super) built_in: Option<Duration>,
 }
 
 /// The deliveries of a consumer that were not settled in time.

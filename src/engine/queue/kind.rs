@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use super::{
-    consumer_state::Timeout,
     consumers::SingleActive,
     effects::{DeadLetter, Effect, Effects, Transit},
     in_transit::{InTransit, TransitId},
     outcome::Cause,
     ready::Order,
     state::QueueState,
+    timeout::Timeout,
 };
 use crate::{
     message::{

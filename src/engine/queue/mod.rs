@@ -46,6 +46,7 @@ mod returns;
 mod segmented_queue;
 mod state;
 mod tally;
+mod timeout;
 mod timing;
 
 pub(in crate::engine) use self::state::QueueState;

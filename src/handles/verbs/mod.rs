@@ -321,8 +321,8 @@ impl Connection {
     ///
     /// # Errors
     /// - The errors of [`declare`](Self::declare).
-    /// - [`Error::SingleActiveConsumer`](crate::Error::SingleActiveConsumer) for a quorum queue with
-    ///   a single active consumer. Such a queue has no gets.
+    /// - [`Error::SingleActiveConsumer`](crate::Error::SingleActiveConsumer) for a quorum queue
+    ///   with a single active consumer. Such a queue has no gets.
     ///
     /// # Examples
     /// ```

@@ -19,10 +19,11 @@ use std::{collections::VecDeque, fmt};
 
 use super::{
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerState, DeliveryTarget, Group, SubscribeRequest, Timeout},
+    consumer_state::{ConsumerState, DeliveryTarget, Group, SubscribeRequest},
     effects::Effects,
     inbox::{Inbox, Pause},
     permit::Slot,
+    timeout::Timeout,
 };
 use crate::message::envelope::{Envelope, NEVER};
 use crate::model::message_totals::MessageTotals;
