@@ -27,6 +27,8 @@ mod session;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "durable")]
+pub use crate::handles::broker::DurableBrokerBuilder;
 pub use crate::{
     engine::{
         policy::{ApplyTo, Policy},
@@ -59,12 +61,12 @@ pub use crate::{
         backoff::Backoff,
         bytes::Bytes,
         descriptions::{
-            Binding, Budget, BudgetPolicy, DeadLetterStrategy, DelayedRetryKind, Exchange,
-            Overflow, Queue,
+            Binding, Budget, BudgetPolicy, DeadLetterStrategy, DelayedRetryKind, Durability,
+            Exchange, Overflow, Queue,
         },
         error::{
             CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, Precondition,
-            Resource, Result, ScheduleError, Scope,
+            Resource, Result, ScheduleError, Scope, StoreError, StoreErrorKind,
         },
         exchange_kind::ExchangeKind,
         field_value::{FieldTable, FieldValue, TableTooDeep},

@@ -97,12 +97,12 @@ fn main() -> ExitCode {
         println!("differential: LEVERET_RABBITMQ is not like amqp://user:password@host:port");
         return ExitCode::FAILURE;
     };
-    if let Ok(wire) = Wire::connect(&address) {
-        if !wire.version.starts_with("4.3.") {
-            let version = wire.version;
-            println!("differential: not run, the RabbitMQ there is {version} and not 4.3");
-            return ExitCode::SUCCESS;
-        }
+    if let Ok(wire) = Wire::connect(&address)
+        && !wire.version.starts_with("4.3.")
+    {
+        let version = wire.version;
+        println!("differential: not run, the RabbitMQ there is {version} and not 4.3");
+        return ExitCode::SUCCESS;
     }
     let (programs, seed) = (number("LEVERET_PROGRAMS", 150), number("LEVERET_SEED", 1));
     let first = number("LEVERET_FIRST", 0);

@@ -7,4 +7,9 @@ pub(crate) mod exchange;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod router;
+#[cfg_attr(
+    not(feature = "durable"),
+    allow(dead_code, reason = "the store comes with the feature")
+)]
+pub(crate) mod store;
 pub(crate) mod vhost;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     message::{
-        envelope::{Envelope, SharedProperties},
+        envelope::{Envelope, SettledMessage, SharedProperties},
         headers::x_death,
         payload::Body,
         properties::Properties,
@@ -179,10 +179,10 @@ impl Connection {
                 };
                 // A consumer may have it by now.
                 if let Some(envelope) = from.get_at(place) {
-                    let bytes = envelope.size();
+                    let message = SettledMessage::of(&envelope);
                     match send_home(&home_publisher, &home, envelope) {
                         Ok(()) => {
-                            from.settle_moved(1, bytes);
+                            from.settle_moved(message);
                             moved += 1;
                         }
                         Err(envelope) => from.requeue_undelivered(vec![envelope]),

@@ -251,7 +251,7 @@ mod tests {
                     }
                     Op::Remove(_) => {}
                     Op::Extract(factor) => {
-                        let is_out = |number: &u32| number % factor == 0;
+                        let is_out = |number: &u32| number.is_multiple_of(factor);
                         let out: Vec<_> = plain.iter().copied().filter(is_out).collect();
                         plain.retain(|number| !is_out(number));
                         prop_assert_eq!(list.extract(is_out), out);

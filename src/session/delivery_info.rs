@@ -6,7 +6,7 @@ use super::{delivery::decoding, holding::Claim, requeue::Requeue, unacked::Unack
 use crate::{
     message::{
         codec::Codecs,
-        envelope::Envelope,
+        envelope::{Envelope, SettledMessage},
         payload::{Payload, SealedPayload},
         properties::Properties,
     },
@@ -274,6 +274,12 @@ impl DeliveryInfo {
     /// The length of the body, which RabbitMQ's limits count.
     pub fn size(&self) -> u64 {
         self.unacked.envelope().map_or(0, Envelope::size)
+    }
+
+    /// What its queue needs to know when it is settled.
+    pub(crate) fn as_settled(&self) -> SettledMessage {
+        let envelope = self.unacked.envelope();
+        envelope.map(SettledMessage::of).unwrap_or_default()
     }
 
     /// The payload as bytes. A payload that is still a value is encoded by this call.

@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Poll};
 use super::unacked::DeliveryOrigin;
 use crate::{
     engine::{queue::ReadyKey, vhost::QueueDeleted},
-    message::envelope::{Envelope, SharedProperties},
+    message::envelope::{Envelope, SettledMessage, SharedProperties},
     model::{error::CancelReason, name::Name},
     runtime::{
         clock::Time,
@@ -37,6 +37,7 @@ impl Getter {
         let origin = self.origin.handle(|| 1);
         if origin.auto_ack {
             // A message that is acknowledged on delivery is not settled again.
+            origin.forget(envelope);
             let _ = origin.ack(1, envelope.size(), None);
         }
         origin
@@ -88,10 +89,11 @@ impl Getter {
         self.origin.vhost.get_at(&self.origin.queue, key)
     }
 
-    /// Messages that were got are in another queue now.
-    pub(crate) fn settle_moved(&self, messages: u64, bytes: u64) {
+    /// A message that was got is in another queue now.
+    pub(crate) fn settle_moved(&self, moved: SettledMessage) {
         let DeliveryOrigin { vhost, queue, .. } = &*self.origin;
-        vhost.settle_moved(queue, messages, bytes);
+        queue.forget(moved);
+        vhost.settle_moved(queue, 1, moved.size);
     }
 
     /// Messages that were got and that no user code has received return to their positions.

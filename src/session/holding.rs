@@ -20,7 +20,10 @@ use std::{
 };
 
 use crate::{
-    engine::{queue::Move, vhost::Drain},
+    engine::{
+        queue::{Move, QueueCore},
+        vhost::Drain,
+    },
     model::error::{Error, Result},
     runtime::sync::{Mutex, thread_local},
 };
@@ -85,6 +88,8 @@ pub(super) struct Holders {
     in_tasks: bool,
     /// Whether deliveries need no settlement, since they are acknowledged when they are made.
     auto_ack: bool,
+    /// Whether each settlement is written, since the queue is durable.
+    is_stored: bool,
     /// Whether a settlement is an acknowledgement at most: there are no claims, no times and no
     /// auto-ack.
     is_plain: AtomicBool,
@@ -116,6 +121,7 @@ impl Holders {
             gets: AtomicU64::new(0),
             in_tasks: false,
             auto_ack,
+            is_stored: false,
             is_plain: AtomicBool::new(!auto_ack),
             special: Mutex::default(),
         }
@@ -126,6 +132,16 @@ impl Holders {
         Holders {
             in_tasks: true,
             ..Holders::new(auto_ack)
+        }
+    }
+
+    /// The same holders, of deliveries of this queue.
+    pub(super) fn of(self, queue: &QueueCore) -> Holders {
+        let is_stored = queue.stored().is_some();
+        Holders {
+            is_stored,
+            is_plain: AtomicBool::new(!self.auto_ack && !is_stored),
+            ..self
         }
     }
 
@@ -209,7 +225,8 @@ impl Holders {
         if let Some(claims) = special.claims.as_mut() {
             claims.remove(&position);
         }
-        self.is_plain.store(special.is_none(), SeqCst);
+        self.is_plain
+            .store(special.is_none() && !self.is_stored, SeqCst);
     }
 }
 

@@ -117,7 +117,7 @@ impl DeliveryOrigin {
             remote: None,
             overdue: None,
             subscriber: Weak::new(),
-            holders: Holders::new(auto_ack),
+            holders: Holders::new(auto_ack).of(queue),
         })
     }
 
@@ -195,7 +195,10 @@ impl DeliveryOrigin {
     pub(super) fn ack_with_claims(&self, envelope: &Envelope, bytes: u64) -> Result {
         match self.end(envelope.position) || self.auto_ack {
             true => Ok(()),
-            false => self.ack(1, bytes, Some(envelope)),
+            false => {
+                self.forget(envelope);
+                self.ack(1, bytes, Some(envelope))
+            }
         }
     }
 
@@ -383,6 +386,7 @@ impl Unacked {
     pub(crate) fn settle(&mut self) -> Option<Envelope> {
         let (origin, envelope) = self.release()?;
         if !origin.end(envelope.position) && !origin.auto_ack {
+            origin.forget(&envelope);
             // The payload is given out even if the acknowledgement fails.
             let _ = origin.ack(1, envelope.size(), Some(&envelope));
         }

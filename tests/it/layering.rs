@@ -101,6 +101,7 @@ const FOLDERS: &[Folder] = &[
         name: "engine",
         holds: "exchanges, queues, policies; above them the virtual host",
         floors: &[
+            never(&["store"]),
             never(&["exchange", "policy", "queue", "router"]),
             may(&["vhost"]),
         ],
@@ -115,6 +116,7 @@ const FOLDERS: &[Folder] = &[
                 "delay_queue",
                 "delivery",
                 "delivery_info",
+                "forget",
                 "gate",
                 "getter",
                 "holding",

@@ -22,6 +22,8 @@ mod consume;
 mod control;
 mod dead_letter;
 mod delay;
+#[cfg(feature = "durable")]
+mod durable;
 mod english;
 mod examples;
 mod layering;

@@ -170,7 +170,7 @@ proptest! {
         if priorities {
             line.sort_by_key(|number| std::cmp::Reverse(number % 4));
         }
-        let chosen = |number: &u32| number % modulus == 0;
+        let chosen = |number: &u32| number.is_multiple_of(modulus);
         let moved: Vec<u32> = line.iter().copied().filter(chosen).take(most).collect();
         let mut seen = Vec::new();
         let which = Redrive::first(most).filter(|properties| {

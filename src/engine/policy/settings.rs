@@ -205,6 +205,7 @@ impl Settings {
             dead_letter_strategy: declared.dead_letter_strategy.or(self.dead_letter_strategy),
             delayed_retry: declared.delayed_retry,
             delivery_limit: lower(declared.delivery_limit, self.delivery_limit),
+            durability: declared.durability,
             expires: lower(declared.expires, self.expires),
             max_length: lower(declared.max_length, self.max_length),
             max_length_bytes: lower(declared.max_length_bytes, self.max_length_bytes),

@@ -4,7 +4,7 @@
 //! delivers those of each consumer together, in the order of the subscriptions, as RabbitMQ does.
 //! A channel with several consumers sees that by its delivery tags.
 
-use super::{consumer_id::ConsumerId, effects::Effects, state::QueueState};
+use super::{consumer_id::ConsumerId, effects::Effects, state::QueueState, storage::Storage};
 use crate::message::envelope::Envelope;
 
 /// A message that counts as delivered to a consumer of a channel and that the channel has not
@@ -43,8 +43,13 @@ impl QueueState {
                 return assigned;
             };
             // If nothing expires, a consumer that takes no turns gets its messages as one run.
-            let ready = &mut self.ready;
-            let fill = |run: &mut Vec<Envelope>, most| ready.pop_batch(most, run);
+            let (ready, storage) = (&mut self.ready, &self.storage);
+            let fill = |run: &mut Vec<Envelope>, most| {
+                let before = run.len();
+                let totals = ready.pop_batch(most, run);
+                Storage::write_out(storage, &run[before..]);
+                totals
+            };
             let plain = now == 0 && !self.timing.has_deadlines();
             if plain && next.alone && self.consumers.deliver_batch(&next, effects, fill) {
                 continue;
@@ -66,7 +71,7 @@ impl QueueState {
                 });
             } else {
                 let mut message = Some(envelope);
-                if !self.consumers.deliver(&mut message, size, now, effects) {
+                if !self.deliver(&mut message, size, now, effects) {
                     message
                         .into_iter()
                         .for_each(|envelope| self.ready.put_back(envelope));
@@ -87,10 +92,13 @@ impl QueueState {
             envelope,
         } in assigned
         {
+            // Before the delivery, since the consumer may settle it at once.
+            Storage::write_out(&self.storage, std::slice::from_ref(&envelope));
             let refused = self
                 .consumers
                 .deliver_assigned(consumer, envelope, due, effects);
             if let Some(envelope) = refused {
+                Storage::write_back(&self.storage, &envelope);
                 self.ready.put_back(envelope);
             }
         }

@@ -231,13 +231,13 @@ impl ConsumerState {
     ) -> Option<Envelope> {
         let size = envelope.size();
         let mut message = Some(envelope);
-        if let DeliveryTarget::Push(sink) = &self.target {
-            if sink.try_deliver(&mut message, due, effects) {
-                if self.auto_ack {
-                    let _ = self.credit.settle(1, size);
-                }
-                return None;
+        if let DeliveryTarget::Push(sink) = &self.target
+            && sink.try_deliver(&mut message, due, effects)
+        {
+            if self.auto_ack {
+                let _ = self.credit.settle(1, size);
             }
+            return None;
         }
         self.undeliver(MessageTotals::new(1, size));
         message
@@ -273,10 +273,11 @@ impl ConsumerState {
             run.push(envelope);
             let wake = commit.commit(was_empty, totals);
             let is_over = deadline <= now;
-            if deadline != NEVER && (wake.is_some() || is_over) {
-                if let DeliveryTarget::Inbox(inbox) = &mut self.target {
-                    inbox.keep(position, !is_over);
-                }
+            if deadline != NEVER
+                && (wake.is_some() || is_over)
+                && let DeliveryTarget::Inbox(inbox) = &mut self.target
+            {
+                inbox.keep(position, !is_over);
             }
             effects.wake(wake);
         }

@@ -52,6 +52,8 @@ pub(crate) struct DeadLetter {
     pub(crate) reason: DeathReason,
     pub(crate) exchange: Name,
     pub(crate) routing_key: Option<Arc<str>>,
+    /// Whether it was in the queue. One that the queue has refused was not.
+    pub(crate) was_in_queue: bool,
     /// Ends once the message is in its next queue.
     pub(crate) on_its_way: Move,
     /// Of a message that stays in its queue until other queues have taken it.

@@ -113,6 +113,11 @@ impl InTransit {
         due.min().unwrap_or(NEVER)
     }
 
+    pub(super) fn positions(&self) -> impl Iterator<Item = u64> {
+        let messages = self.messages.values();
+        messages.map(|waiting| waiting.envelope.position)
+    }
+
     pub(super) fn totals(&self) -> MessageTotals {
         self.totals
     }

@@ -270,8 +270,10 @@ impl QueueState {
         if keeps {
             return;
         }
-        for envelope in quorum.in_transit.drain() {
+        let unkept: Vec<_> = quorum.in_transit.drain().collect();
+        for envelope in unkept {
             self.tally.dropped.add_message(envelope.size());
+            self.forget(&envelope);
             self.refund(envelope.size(), effects);
             effects.add(Effect::Drop(envelope));
         }
@@ -290,6 +292,7 @@ impl QueueState {
             Kind::Quorum(quorum) if keeps => {
                 let copy = envelope.share().ok()?;
                 let id = quorum.in_transit.insert(copy, reason, overhead);
+                self.write_in_transit(envelope, reason);
                 let taken_by = Vec::new();
                 Some(Transit { id, taken_by })
             }
@@ -309,6 +312,7 @@ impl QueueState {
         effects.add(Effect::DeadLetter(Box::new(DeadLetter {
             envelope,
             reason,
+            was_in_queue: true,
             exchange: settings.dead_letter_exchange.clone().unwrap_or_default(),
             routing_key: settings.dead_letter_routing_key.clone(),
             on_its_way: self.in_flight.begin(),
@@ -337,6 +341,7 @@ impl QueueState {
             return;
         };
         self.tally.dead_lettered.add_message(envelope.size());
+        self.forget(&envelope);
         self.refund(envelope.size(), effects);
         effects.add(Effect::Drop(envelope));
         self.note_limits();
@@ -364,6 +369,14 @@ impl QueueState {
         }
     }
 
+    /// The positions of the messages in transit.
+    pub(super) fn in_transit_positions(&self) -> Vec<u64> {
+        match &self.kind {
+            Kind::Classic => Vec::new(),
+            Kind::Quorum(quorum) => quorum.in_transit.positions().collect(),
+        }
+    }
+
     /// When a dead letter is tried again next, or [`NEVER`].
     pub(super) fn next_dead_letter(&self) -> u64 {
         match &self.kind {
@@ -375,9 +388,13 @@ impl QueueState {
     /// Makes a returned message ready. In a classic queue it keeps its position, in a quorum queue
     /// it gets the last one among the returned messages.
     pub(super) fn make_returned_ready(&mut self, mut envelope: Envelope) {
+        let from = envelope.position;
         if self.kind.is_quorum() {
             envelope.position = self.next_position();
             envelope.mark_returned();
+            self.write_move(from, &envelope);
+        } else {
+            self.write_mark(&envelope);
         }
         self.ready.put_back(envelope);
     }

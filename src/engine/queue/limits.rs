@@ -37,6 +37,7 @@ impl QueueState {
                 effects.add(Effect::DeadLetter(Box::new(DeadLetter {
                     envelope,
                     reason,
+                    was_in_queue: true,
                     exchange,
                     routing_key,
                     on_its_way: self.in_flight.begin(),
@@ -48,6 +49,7 @@ impl QueueState {
                     DeathReason::Expired => self.tally.expired.add_message(envelope.size()),
                     _ => self.tally.dropped.add_message(envelope.size()),
                 }
+                self.forget(&envelope);
                 effects.add(Effect::Drop(envelope));
             }
         }
@@ -68,11 +70,13 @@ impl QueueState {
         self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
     }
 
-    /// Whether the queue may refuse a message or make its publisher wait.
+    /// Whether the queue may refuse a message or make its publisher wait, or writes it.
     #[inline]
     pub(super) fn is_selective(&self) -> bool {
         let overflow = self.settings.overflow;
-        self.account.is_some() || overflow.is_some_and(|overflow| overflow != Overflow::DropHead)
+        self.account.is_some()
+            || self.storage.is_some()
+            || overflow.is_some_and(|overflow| overflow != Overflow::DropHead)
     }
 
     /// Admits a message of `size` bytes to the ready messages, and pays the budgets for it, or
@@ -207,6 +211,7 @@ impl QueueState {
     /// Drops a message because the queue was purged or its delay cancelled. Counted as `purged`.
     pub(super) fn drop_purged(&mut self, envelope: Envelope, effects: &mut Effects) {
         self.tally.purged += MessageTotals::new(1, envelope.size());
+        self.forget(&envelope);
         self.refund(envelope.size(), effects);
         effects.add(Effect::Drop(envelope));
     }

@@ -45,11 +45,11 @@ mod ready;
 mod returns;
 mod segmented_queue;
 mod state;
+mod storage;
 mod tally;
 mod timeout;
 mod timing;
 
-pub(in crate::engine) use self::state::QueueState;
 pub(crate) use self::{
     account::Account,
     blocked::Place,
@@ -72,12 +72,15 @@ pub(crate) use self::{
     tally::Counts,
     timing::after,
 };
+pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace};
 
 use std::{fmt, hash, sync::OnceLock, vec};
 
 use crossbeam_utils::CachePadded;
 
+use self::storage::Storage;
 use crate::{
+    engine::store::StoredQueue,
     message::envelope::{Envelope, NEVER},
     model::{
         arguments::{QueueArguments, QueueType},
@@ -105,6 +108,8 @@ pub(crate) struct QueueCore {
     hints: PublishHints,
     /// The queue's account with the budgets that cover it.
     account: Option<Arc<Account>>,
+    /// The store of the queue, if it is durable. Its state has it too.
+    stored: Option<StoredQueue>,
     /// The object that the timers call.
     timer_target: OnceLock<Arc<dyn TimerTarget>>,
     /// On cache lines of its own. The fields above are read without the lock, and a thread that
@@ -144,6 +149,7 @@ impl QueueCore {
             queue_type,
             is_single_active_quorum,
             hints,
+            stored: None,
             timer_target: OnceLock::new(),
             state: CachePadded::new(Mutex::new(QueueState::new(
                 settings,
@@ -152,6 +158,13 @@ impl QueueCore {
             ))),
             account,
         }
+    }
+
+    /// The same queue, which has no messages yet, with a store for them.
+    pub(crate) fn stored_in(mut self, stored: StoredQueue) -> QueueCore {
+        self.state.get_mut().storage = Some(Storage::new(stored.clone()));
+        self.stored = Some(stored);
+        self
     }
 
     pub(crate) fn name(&self) -> &Name {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
-    model::name::Name,
+    model::{error::Error, name::Name},
 };
 
 /// The origin of a message.
@@ -53,6 +53,8 @@ pub(crate) enum PushError {
     Refused(Option<Box<DeadLetterTarget>>),
     /// The queue is at its limit, and a copy of the message is dead-lettered.
     DeadLettered,
+    /// The queue is durable, and the message cannot be written.
+    NotStored(Box<Error>),
     /// The queue, or a budget that covers it, lets publishers wait and has no room now.
     Full,
 }
@@ -83,6 +85,7 @@ impl DeadLetterTarget {
         Effect::DeadLetter(Box::new(DeadLetter {
             envelope,
             reason: DeathReason::MaxLen,
+            was_in_queue: false,
             exchange: self.exchange,
             routing_key: self.routing_key,
             on_its_way: self.on_its_way,

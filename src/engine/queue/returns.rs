@@ -9,6 +9,7 @@ use super::{
     effects::{Effect, Effects},
     outcome::{Cause, ReturnedDelivery},
     state::QueueState,
+    storage::Storage,
     timing::after,
 };
 use crate::model::message_totals::MessageTotals;
@@ -128,7 +129,10 @@ impl QueueState {
                 self.tally.deleted.add_message(envelope.size());
                 effects.add(Effect::Drop(envelope));
             }
-            false => self.ready.put_back(envelope),
+            false => {
+                Storage::write_back(&self.storage, &envelope);
+                self.ready.put_back(envelope);
+            }
         }
     }
 

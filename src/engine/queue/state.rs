@@ -19,6 +19,7 @@ use super::{
     permit::Permit,
     ready::Ready,
     returns::{AwaitedDelays, Retired},
+    storage::Storage,
     tally::Tally,
     timing::Timing,
 };
@@ -62,6 +63,8 @@ pub(crate) struct QueueState {
     pub(super) deleted: bool,
     pub(super) timing: Timing,
     pub(super) tally: Tally,
+    /// The store of a durable queue.
+    pub(super) storage: Option<Storage>,
 }
 
 impl QueueState {
@@ -93,6 +96,7 @@ impl QueueState {
             deleted: false,
             timing: Timing::default(),
             tally: Tally::default(),
+            storage: None,
         }
     }
 
@@ -146,13 +150,14 @@ impl QueueState {
         };
         let (size, deadline) = (envelope.size(), envelope.deadline);
         let failed_before = by == PushedBy::Broker && self.note_failures(envelope);
-        if deadline == NEVER && !failed_before {
-            if let Some(permit) = self.reserve() {
-                if let Some(envelope) = message.take() {
-                    effects.wake(permit.send(size, |position| envelope.at(position)));
-                }
-                return Ok(());
+        if deadline == NEVER
+            && !failed_before
+            && let Some(permit) = self.reserve()
+        {
+            if let Some(envelope) = message.take() {
+                effects.wake(permit.send(size, |position| envelope.at(position)));
             }
+            return Ok(());
         }
         if self.deleted {
             return Err(PushError::Deleted);
@@ -160,6 +165,7 @@ impl QueueState {
         if self.is_selective() {
             self.admit(size, by, None, now, effects)?;
         }
+        self.write_incoming();
         self.take_in(message, by, now, effects);
         Ok(())
     }
@@ -189,7 +195,7 @@ impl QueueState {
         self.tally.taken_in += MessageTotals::new(1, size);
         self.timing.note_deadline(deadline);
         // Invariant 3: if a message is ready, no consumer in the turn order could take this one.
-        if self.ready.is_empty() && self.consumers.deliver(message, size, now, effects) {
+        if self.ready.is_empty() && self.deliver(message, size, now, effects) {
             self.delivered_in_advance(deadline, effects);
             self.schedule_overdue(effects);
             // The message needs no room among the ready messages any more.
@@ -290,6 +296,7 @@ impl QueueState {
         self.note_limits();
         self.admit_waiting(now, effects);
         let envelope = envelope?;
+        Storage::write_out(&self.storage, std::slice::from_ref(&envelope));
         self.tally.got.add_message(envelope.size());
         let ready = self.ready.len();
         let unsettled = if self.kind.is_quorum() { behind } else { ready };
@@ -367,6 +374,9 @@ impl QueueState {
         let counts = self.counts_as_they_are();
         // From here on every other operation finds the queue deleted.
         self.deleted = true;
+        if !reason.is_end_of_broker() {
+            self.forget_all();
+        }
         self.unschedule(&mut effects);
         let messages = self.ready.len() as u64;
         let in_transit: Vec<_> = match &mut self.kind {
@@ -411,6 +421,10 @@ impl QueueState {
     /// Whether an auto-delete queue has to be deleted.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.had_consumer && self.consumers.is_empty()
+    }
+
+    pub(crate) fn had_consumer(&self) -> bool {
+        self.had_consumer
     }
 
     pub(crate) fn ready_len(&self) -> usize {

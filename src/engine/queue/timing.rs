@@ -99,7 +99,12 @@ impl QueueState {
             self.check_limits(size, now, effects)?;
         }
         self.pay(size, by, place, effects)?;
-        if let Some(envelope) = message.take() {
+        if let Some(mut envelope) = message.take() {
+            if self.storage.is_some() {
+                // Its store knows it by a position too.
+                self.write_incoming();
+                envelope.position = self.next_position();
+            }
             self.tally.taken_in += MessageTotals::new(1, size);
             self.timing.note_deadline(envelope.deadline);
             self.delay(envelope, due, false, effects);
@@ -137,6 +142,9 @@ impl QueueState {
         returning: bool,
         effects: &mut Effects,
     ) {
+        if returning {
+            self.write_delay(&envelope, due);
+        }
         let overhead = self.ready.order().overhead(&envelope);
         self.timing
             .delayed
@@ -245,7 +253,9 @@ impl QueueState {
             let Some(mut envelope) = self.timing.delayed.pop_overdue() else {
                 return;
             };
+            let from = envelope.position;
             envelope.position = self.next_position();
+            self.write_move(from, &envelope);
             self.ready.push_back(envelope);
             effects.wake(self.get_waiters.take_one());
             self.expire(now, effects);

@@ -2,9 +2,16 @@
 
 use std::{collections::VecDeque, sync::Arc, task::Poll};
 
-use super::{Published, VirtualHost, publish::PushFailure, refusal::Refusal};
+use super::{
+    Published, VirtualHost,
+    publish::{PushFailure, PushOptions},
+    refusal::Refusal,
+};
 use crate::{
-    engine::queue::{Effects, Place, PushError, QueueCore},
+    engine::{
+        queue::{Effects, Place, PushError, QueueCore},
+        store::StoredBody,
+    },
     message::envelope::Envelope,
     runtime::{
         clock::Deadline,
@@ -24,6 +31,8 @@ pub(crate) struct BlockedPublish {
     place: Place,
     published: Published,
     refused_by: Option<Refusal>,
+    /// The body of the message, if a queue of the route keeps it.
+    stored: Option<Arc<StoredBody>>,
 }
 
 /// A queue that had no room, and the time before which it does not deliver the message.
@@ -55,7 +64,14 @@ impl BlockedPublish {
             place: Place::default(),
             published,
             refused_by,
+            stored: None,
         }
+    }
+
+    /// The same publish, of a message with this body.
+    pub(super) fn with_body(mut self, body: Option<&Arc<StoredBody>>) -> BlockedPublish {
+        self.stored = body.cloned();
+        self
     }
 
     /// Gives the message to the queues that have room now, up to the first that has none. Pending
@@ -78,9 +94,13 @@ impl BlockedPublish {
             let place = (patience == Patience::Wait || !self.place.is_in_no_line())
                 .then_some(&mut self.place);
             let mut effects = Effects::none();
+            let options = PushOptions {
+                due: full.due,
+                body: self.stored.as_ref(),
+            };
             let pushed = self
                 .vhost
-                .push_one(&queue, &mut copy, full.due, place, &mut effects);
+                .push_one(&queue, &mut copy, options, place, &mut effects);
             self.vhost.run_effects(&queue, effects);
             if message.is_none() {
                 *message = copy;
@@ -92,6 +112,9 @@ impl BlockedPublish {
                 Err(PushError::Full) if patience == Patience::Wait => return Poll::Pending,
                 Err(PushError::Full | PushError::Refused(_)) => self.refuse(&queue, false),
                 Err(PushError::DeadLettered) => self.refuse(&queue, true),
+                Err(PushError::NotStored(error)) => {
+                    return Poll::Ready(Err(PushFailure::NotStored(error)));
+                }
             }
             self.leave_lines();
             self.full.pop_front();

@@ -43,7 +43,12 @@ impl VirtualHost {
             budget: Arc::new(BudgetCore::new(name.clone(), description)),
             description: description.clone(),
         };
+        if let Some(storage) = self.storage() {
+            storage.write_budget(&name, Some(description));
+        }
         topology.budgets.insert(name, declared);
+        drop(topology);
+        self.sync_changes()?;
         Ok(true)
     }
 
@@ -59,7 +64,11 @@ impl VirtualHost {
             return Err(Error::in_use(EntityKind::Budget, &name, self.name()));
         }
         topology.budgets.remove(&name);
-        Ok(())
+        if let Some(storage) = self.storage() {
+            storage.write_budget(&name, None);
+        }
+        drop(topology);
+        self.sync_changes()
     }
 
     /// The account of a new queue; `None` if no budget covers it.

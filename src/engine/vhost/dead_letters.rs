@@ -6,7 +6,7 @@ use super::{VirtualHost, effects::PendingEffects};
 use crate::{
     engine::queue::{DeadLetter, Effect, Effects, PushedBy, QueueCore},
     message::{
-        envelope::{Address, Envelope, Meta},
+        envelope::{Address, Envelope, Meta, SettledMessage},
         headers::x_death::{self, Death},
     },
     model::name::Name,
@@ -24,9 +24,11 @@ impl VirtualHost {
         dead: DeadLetter,
         work: &mut PendingEffects,
     ) {
+        let settled = SettledMessage::of(&dead.envelope);
         let DeadLetter {
             mut envelope,
             reason,
+            was_in_queue,
             exchange,
             routing_key,
             // Dropped at the end, when the message is in its next queue.
@@ -124,10 +126,15 @@ impl VirtualHost {
                 (false, false) => Some(Undeliverable::NoExchange),
             };
             work.push_back(self.route_undeliverable(last, why, queue));
-            return;
+        } else {
+            copies.push(last);
+            self.push_internal(queue, targets, copies, work);
         }
-        copies.push(last);
-        self.push_internal(queue, targets, copies, work);
+        // Only now, when its copies are written: a crash in between doubles the message, and does
+        // not lose it.
+        if was_in_queue {
+            queue.forget(settled);
+        }
     }
 
     /// Sets the queue for messages that can be neither delivered nor routed. With `None` they are
@@ -191,10 +198,11 @@ impl VirtualHost {
         envelope.add_header(UNDELIVERABLE, why.as_str());
         let now = self.stamp(last, &mut envelope);
         let mut effects = Effects::none();
+        let record = self.record_of_broker(last, &envelope, None);
         let mut message = Some(envelope);
-        let pushed = last
-            .lock()
-            .enqueue(&mut message, PushedBy::Broker, now, &mut effects);
+        let pushed =
+            last.lock_for(record)
+                .enqueue(&mut message, PushedBy::Broker, now, &mut effects);
         if let (Err(_), Some(envelope)) = (pushed, message) {
             effects.add(Effect::Drop(envelope));
         }

@@ -178,6 +178,7 @@ impl VirtualHost {
         drop(topology);
         drop(policies);
         self.run_all_effects(pending);
+        self.sync_changes()?;
         finished
     }
 }
@@ -312,7 +313,12 @@ impl Batch<'_> {
         let account = self.vhost.open_account(self.topology, &arguments)?;
         let number = self.vhost.next_number();
         let in_flight = Arc::clone(self.vhost.drain().in_flight());
-        let queue = QueueCore::new(name.clone(), number, effective, account, in_flight);
+        let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight);
+        if let Some(storage) = self.vhost.storage()
+            && let Some(stored) = storage.of_queue(description, &name, &arguments)
+        {
+            queue = queue.stored_in(stored);
+        }
         let queue = Arc::new(queue);
         let declared = DeclaredQueue {
             queue: Arc::clone(&queue),

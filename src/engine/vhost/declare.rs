@@ -77,7 +77,7 @@ impl VirtualHost {
                 let pending = topology.take_effects();
                 drop(topology);
                 self.run_all_effects(pending);
-                Ok(())
+                self.sync_changes()
             }
         }
     }
@@ -217,6 +217,7 @@ impl VirtualHost {
         drop(topology);
         self.run_effects(&queue, effects);
         self.run_all_effects(pending);
+        self.sync_changes()?;
         Ok(messages)
     }
 
@@ -285,7 +286,10 @@ impl VirtualHost {
                 Target::Exchange(destination)
             }
         };
-        topology.bind(&source, &target, &routing_key, request.arguments)
+        let new = topology.bind(&source, &target, &routing_key, request.arguments)?;
+        drop(topology);
+        self.sync_changes()?;
+        Ok(new)
     }
 
     /// `false` if there was no such binding, which is not an error.
@@ -315,6 +319,7 @@ impl VirtualHost {
         let pending = topology.take_effects();
         drop(topology);
         self.run_all_effects(pending);
+        self.sync_changes()?;
         Ok(unbound)
     }
 

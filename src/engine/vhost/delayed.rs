@@ -165,12 +165,16 @@ impl VirtualHost {
         for ((queue, due), mut copy) in found.into_targets(self.nanos()).zip(copies) {
             let mut effects = Effects::none();
             let now = self.stamp(&queue, &mut copy);
+            let record = self.record_of_broker(&queue, &copy, due);
             let mut message = Some(copy);
             let pushed = match due {
-                None => queue
-                    .lock()
-                    .enqueue(&mut message, PushedBy::Broker, now, &mut effects),
-                Some(due) => queue.lock().enqueue_delayed(
+                None => queue.lock_for(record).enqueue(
+                    &mut message,
+                    PushedBy::Broker,
+                    now,
+                    &mut effects,
+                ),
+                Some(due) => queue.lock_for(record).enqueue_delayed(
                     &mut message,
                     due,
                     PushedBy::Broker,
@@ -187,6 +191,7 @@ impl VirtualHost {
                     PushError::Deleted
                     | PushError::Refused(None)
                     | PushError::DeadLettered
+                    | PushError::NotStored(_)
                     | PushError::Full => Effect::Drop(copy),
                 });
             }

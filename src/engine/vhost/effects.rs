@@ -8,7 +8,10 @@ use std::{
 
 use super::VirtualHost;
 use crate::{
-    engine::queue::{Counts, DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
+    engine::{
+        queue::{Counts, DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
+        store::KeptPositions,
+    },
     model::error::CancelReason,
     runtime::{catch_panic::catch_panic, clock::TimerTarget},
 };
@@ -22,6 +25,8 @@ pub(crate) struct LastCounts {
     pub(crate) queues: Vec<(Arc<QueueCore>, Counts)>,
     /// The queues in which delayed exchanges kept messages, by the name of the exchange.
     pub(crate) delay_queues: Vec<(Arc<QueueCore>, Counts)>,
+    /// What the durable queues have whose messages are not all there.
+    pub(crate) kept: KeptPositions,
 }
 
 /// The timers' reference to a queue. A timer keeps neither the virtual host nor the queue alive.
@@ -176,16 +181,25 @@ impl VirtualHost {
     pub(crate) fn clear(self: &Arc<Self>, reason: CancelReason) -> LastCounts {
         let mut last = LastCounts::default();
         let mut work = PendingEffects::new();
+        self.prepare_end(reason);
         {
             let mut topology = self.topology.write();
             self.set_down(reason);
+            self.end_storage(&mut topology, reason);
             self.set_dead_letter_queue(None);
             topology.touch_all();
             last.delay_queues = topology.close_delay_queues();
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {
                 if let Some(declared) = topology.remove_queue(&name) {
-                    let deleted = declared.queue.lock().delete(false, false, reason);
+                    let mut state = declared.queue.lock();
+                    let stored = declared.queue.stored();
+                    if let Some(stored) = stored.filter(|_| reason.is_end_of_broker()) {
+                        let positions = state.kept_positions().into_iter().collect();
+                        last.kept.insert(stored.number(), positions);
+                    }
+                    let deleted = state.delete(false, false, reason);
+                    drop(state);
                     if let Ok(Deleted {
                         effects, counts, ..
                     }) = deleted

@@ -27,11 +27,13 @@ mod exchange_interner;
 mod policies;
 mod publish;
 mod queues;
+mod recovery;
 mod refusal;
 mod replies;
 mod reverse_bindings;
 mod route;
 mod routers;
+mod storage;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
@@ -47,15 +49,19 @@ pub(crate) use self::{
     declare::BindingRequest,
     drain::Drain,
     effects::LastCounts,
-    publish::PushFailure,
+    publish::{PushFailure, PushOptions},
     queues::{OnGet, QueueDeleted},
+    recovery::{RecoveredVhost, Recovery},
     refusal::Refusal,
     replies::{REPLY_TO, Requester, is_address},
     route::Route,
+    storage::VhostStorage,
     topology::ConnectionId,
     topology::{DeclaredBudget, DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 pub use self::{declare::QueueDeclared, publish::Published};
+
+use hashbrown::HashMap;
 
 use self::{exchange_interner::ExchangeInterner, replies::Replies};
 use crate::{
@@ -63,11 +69,12 @@ use crate::{
         policy::Policies,
         queue::{Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
+        store::{Journal, WallClock},
     },
     message::envelope::NEVER,
     model::{
         arguments::ExchangeArguments,
-        descriptions::Exchange,
+        descriptions::{Durability, Exchange},
         error::{CancelReason, Error, Result},
         exchange_kind::ExchangeKind,
         name::Name,
@@ -81,6 +88,26 @@ use crate::{
         timers::Timers,
     },
 };
+
+/// The settings that all virtual hosts of a broker share.
+#[derive(Debug, Default)]
+pub(crate) struct VhostSettings {
+    /// Whether payloads are encoded even if they travel in memory.
+    pub(crate) always_encode: bool,
+    pub(crate) exchange_types: Arc<ExchangeTypes>,
+    /// How long a consumer of a quorum queue may hold a delivery, if nothing else says.
+    pub(crate) consumer_timeout: Option<Duration>,
+}
+
+/// The store of a virtual host that is made now.
+#[derive(Debug)]
+pub(crate) struct RecoveredStore {
+    pub(crate) journal: Journal,
+    /// Of queues that have none of their own.
+    pub(crate) durability: Durability,
+    /// The numbers of the queues that it had.
+    pub(crate) numbers: HashMap<Name, u64>,
+}
 
 /// A virtual host.
 #[derive(Debug)]
@@ -108,6 +135,8 @@ pub(crate) struct VirtualHost {
     /// Whether payloads are encoded even if they travel in memory.
     always_encode: bool,
     exchange_types: Arc<ExchangeTypes>,
+    /// Where it is kept, if the broker is durable.
+    storage: Option<Arc<VhostStorage>>,
 }
 
 impl VirtualHost {
@@ -117,10 +146,14 @@ impl VirtualHost {
         time: Time,
         timers: Arc<Timers>,
         drain: Arc<Drain>,
-        always_encode: bool,
-        exchange_types: Arc<ExchangeTypes>,
-        consumer_timeout: Option<Duration>,
+        settings: VhostSettings,
+        store: Option<RecoveredStore>,
     ) -> Result<Arc<VirtualHost>> {
+        let VhostSettings {
+            always_encode,
+            exchange_types,
+            consumer_timeout,
+        } = settings;
         let mut topology = Topology::default();
         let predeclared = [
             ("amq.direct", ExchangeKind::Direct),
@@ -141,12 +174,24 @@ impl VirtualHost {
                 ),
             );
         }
+        // Time zero is reserved for callers that have not read the clock.
+        let epoch = time
+            .now()
+            .checked_sub(Duration::from_nanos(1))
+            .unwrap_or_else(|| time.now());
+        let storage = store.map(|store| {
+            let clock = WallClock::new(time.system_now(), 1);
+            Arc::new(VhostStorage::new(
+                name.clone(),
+                store.journal,
+                clock,
+                store.durability,
+                store.numbers,
+            ))
+        });
+        topology.storage = storage.clone();
         Ok(Arc::new(VirtualHost {
-            // Time zero is reserved for callers that have not read the clock.
-            epoch: time
-                .now()
-                .checked_sub(Duration::from_nanos(1))
-                .unwrap_or_else(|| time.now()),
+            epoch,
             policies: Mutex::new(Policies::new(&name, consumer_timeout)),
             name,
             time,
@@ -161,11 +206,29 @@ impl VirtualHost {
             down: OnceLock::new(),
             always_encode,
             exchange_types,
+            storage,
         }))
     }
 
     pub(crate) fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// Where it is kept, if the broker is durable.
+    pub(crate) fn storage(&self) -> Option<&Arc<VhostStorage>> {
+        self.storage.as_ref()
+    }
+
+    /// Waits until the changes of this virtual host so far are on disk, if they are kept. Must be
+    /// called without any lock held.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub(super) fn sync_changes(&self) -> Result {
+        match &self.storage {
+            Some(storage) => storage.sync(),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn time(&self) -> &Time {

@@ -27,19 +27,35 @@ impl VirtualHost {
     /// compile or an invalid definition. Nothing is changed then.
     pub(crate) fn set_policy(self: &Arc<Self>, policy: Policy, kind: PolicyKind) -> Result {
         self.check_up()?;
-        self.change_policies(|policies| match kind {
-            PolicyKind::User => policies.set(policy),
-            PolicyKind::Operator => policies.set_operator(policy),
-        })
+        self.change_policies(|policies| -> Result {
+            let (name, written) = (policy.name.clone(), self.storage().map(|_| policy.clone()));
+            match kind {
+                PolicyKind::User => policies.set(policy)?,
+                PolicyKind::Operator => policies.set_operator(policy)?,
+            }
+            if let Some(storage) = self.storage() {
+                storage.write_policy(&name, kind, written.as_ref());
+            }
+            Ok(())
+        })?;
+        self.sync_changes()
     }
 
     /// `false` if there was no policy of that name.
     pub(crate) fn clear_policy(self: &Arc<Self>, name: &str, kind: PolicyKind) -> Result<bool> {
         self.check_up()?;
-        Ok(self.change_policies(|policies| match kind {
-            PolicyKind::User => policies.clear(name),
-            PolicyKind::Operator => policies.clear_operator(name),
-        }))
+        let cleared = self.change_policies(|policies| {
+            let cleared = match kind {
+                PolicyKind::User => policies.clear(name),
+                PolicyKind::Operator => policies.clear_operator(name),
+            };
+            if let Some(storage) = self.storage().filter(|_| cleared) {
+                storage.write_policy(name, kind, None);
+            }
+            cleared
+        });
+        self.sync_changes()?;
+        Ok(cleared)
     }
 
     /// The policies in the order in which they are tried. With each of them comes the number of its

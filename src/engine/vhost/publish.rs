@@ -10,9 +10,20 @@ use super::{
     route::Route,
 };
 use crate::{
-    engine::queue::{Effects, Place, PushError, PushedBy, QueueCore, after},
+    engine::{
+        queue::{Effects, Place, PushError, PushedBy, QueueCore, after},
+        store::{MessageHead, StoredBody, StoredMessage, StoredQueue},
+    },
     message::envelope::{Envelope, NEVER},
+    model::{
+        error::{CodecError, Error, Result},
+        name::Name,
+    },
 };
+
+fn not_stored(error: Error) -> PushError {
+    PushError::NotStored(Box::new(error))
+}
 
 /// The outcome of a publish.
 ///
@@ -61,6 +72,15 @@ impl Published {
     }
 }
 
+/// What a push says of a message besides its route.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PushOptions<'a> {
+    /// It is not ready before this time.
+    pub(crate) due: Option<u64>,
+    /// Its body, if a queue of the route keeps it.
+    pub(crate) body: Option<&'a Arc<StoredBody>>,
+}
+
 /// The reason why no queue took a message, or not every one.
 pub(crate) enum PushFailure {
     /// The route leads to no queue.
@@ -71,25 +91,27 @@ pub(crate) enum PushFailure {
     Refused { by: Refusal, refused: usize },
     /// The payload cannot be shared among several queues.
     NotShareable,
+    /// A durable queue cannot write the message. Other queues of the route may have it already.
+    NotStored(Box<Error>),
     /// Blocking queues have no room. The other queues of the route may have the message already.
     Full(Box<BlockedPublish>),
 }
 
 impl VirtualHost {
-    /// Puts the message into every queue of the route, not before the time `due`. After a failure
-    /// the message is in `message` again.
+    /// Puts the message into every queue of the route. After a failure the message is in `message`
+    /// again.
     #[inline]
     pub(crate) fn push(
         self: &Arc<Self>,
         route: &Route,
         message: &mut Option<Envelope>,
-        due: Option<u64>,
+        options: PushOptions<'_>,
     ) -> std::result::Result<Published, PushFailure> {
         if let Some(queue) = route.only_queue() {
-            self.push_to_one(queue, message, due)?;
+            self.push_to_one(queue, message, options)?;
             return Ok(Published::to_one());
         }
-        self.push_to_all(route, message, due)
+        self.push_to_all(route, message, options)
     }
 
     /// As [`QueueCore::try_push_run`], and carries out the effects.
@@ -111,23 +133,24 @@ impl VirtualHost {
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
         message: &mut Option<Envelope>,
-        due: Option<u64>,
+        options: PushOptions<'_>,
     ) -> std::result::Result<(), PushFailure> {
         let mut effects = Effects::none();
-        let pushed = self.push_one(queue, message, due, None, &mut effects);
+        let pushed = self.push_one(queue, message, options, None, &mut effects);
         self.run_effects(queue, effects);
-        pushed.map_err(|not_taken| self.push_failure(queue, due, not_taken))
+        pushed.map_err(|not_taken| self.push_failure(queue, options, not_taken))
     }
 
     #[cold]
     fn push_failure(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
-        due: Option<u64>,
+        options: PushOptions<'_>,
         not_taken: PushError,
     ) -> PushFailure {
         match not_taken {
             PushError::Deleted => PushFailure::QueueDeleted,
+            PushError::NotStored(error) => PushFailure::NotStored(error),
             PushError::Refused(_) | PushError::DeadLettered => PushFailure::Refused {
                 by: Refusal {
                     queue: queue.name().clone(),
@@ -138,11 +161,12 @@ impl VirtualHost {
             PushError::Full => {
                 let full = FullQueue {
                     queue: Arc::clone(queue),
-                    due,
+                    due: options.due,
                     is_delay_queue: false,
                 };
                 let (full, none_yet) = (VecDeque::from([full]), Published::default());
-                PushFailure::Full(Box::new(BlockedPublish::new(self, full, none_yet, None)))
+                let blocked = BlockedPublish::new(self, full, none_yet, None);
+                PushFailure::Full(Box::new(blocked.with_body(options.body)))
             }
         }
     }
@@ -153,8 +177,9 @@ impl VirtualHost {
         self: &Arc<Self>,
         route: &Route,
         message: &mut Option<Envelope>,
-        due: Option<u64>,
+        options: PushOptions<'_>,
     ) -> std::result::Result<Published, PushFailure> {
+        let PushOptions { due, body } = options;
         let Some(last) = route.len().checked_sub(1) else {
             return Err(PushFailure::NoRoute);
         };
@@ -178,6 +203,7 @@ impl VirtualHost {
         let mut full = VecDeque::new();
         let (mut refused_by, mut refused) = (None, None);
         let mut returned = None;
+        let mut not_stored = None;
         // The effects of one copy come after all copies, since its dead letter may go to the next
         // queue.
         let mut work = PendingEffects::new();
@@ -194,7 +220,8 @@ impl VirtualHost {
             let is_delay_queue = number > route.queues.len();
             let due = if is_delay_queue { kept_until } else { due };
             let mut effects = Effects::none();
-            let pushed = self.push_one(queue, &mut copy, due, None, &mut effects);
+            let options = PushOptions { due, body };
+            let pushed = self.push_one(queue, &mut copy, options, None, &mut effects);
             match effects.into_only_wake() {
                 Ok(wake) => wake.wake(),
                 Err(effects) if effects.is_empty() => {}
@@ -211,6 +238,10 @@ impl VirtualHost {
                     Refusal::note(&mut refused_by, queue, dead_lettered);
                     refused = refused.or(copy.take());
                 }
+                // No queue can be written to any more, or the payload cannot be encoded.
+                Err(PushError::NotStored(error)) => {
+                    not_stored = Some((error, copy.take()));
+                }
                 Err(PushError::Full) => {
                     full.push_back(FullQueue {
                         queue: Arc::clone(queue),
@@ -226,7 +257,11 @@ impl VirtualHost {
         self.run_all_effects(work);
         if !full.is_empty() {
             let blocked = BlockedPublish::new(self, full, published, refused_by);
-            return Err(PushFailure::Full(Box::new(blocked)));
+            return Err(PushFailure::Full(Box::new(blocked.with_body(body))));
+        }
+        if let Some((error, copy)) = not_stored {
+            *message = copy;
+            return Err(PushFailure::NotStored(error));
         }
         match (refused_by, returned) {
             // If all queues are deleted, the route is out of date and another may exist.
@@ -251,7 +286,7 @@ impl VirtualHost {
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
         message: &mut Option<Envelope>,
-        due: Option<u64>,
+        PushOptions { due, body }: PushOptions<'_>,
         place: Option<&mut Place>,
         effects: &mut Effects,
     ) -> std::result::Result<(), PushError> {
@@ -259,20 +294,35 @@ impl VirtualHost {
             return Ok(());
         };
         let now = self.stamp(queue, envelope);
+        let record = match queue.stored() {
+            None => None,
+            Some(stored) => self
+                .record(stored, envelope, due, body)
+                .map_err(not_stored)?,
+        };
         let mut pushed = match (due, place) {
-            (None, None) => queue
-                .lock()
-                .enqueue(message, PushedBy::Publisher, now, effects),
-            (None, Some(place)) => queue.lock().enqueue_in_line(message, place, now, effects),
+            (None, None) => {
+                queue
+                    .lock_for(record)
+                    .enqueue(message, PushedBy::Publisher, now, effects)
+            }
+            (None, Some(place)) => queue
+                .lock_for(record)
+                .enqueue_in_line(message, place, now, effects),
             (Some(due), place) => {
                 queue.set_timed();
                 // The time to live begins when the message becomes ready.
                 if envelope.deadline != NEVER {
                     envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
                 }
-                queue
-                    .lock()
-                    .enqueue_delayed(message, due, PushedBy::Publisher, place, now, effects)
+                queue.lock_for(record).enqueue_delayed(
+                    message,
+                    due,
+                    PushedBy::Publisher,
+                    place,
+                    now,
+                    effects,
+                )
             }
         };
         if let Err(PushError::Refused(target)) = &mut pushed {
@@ -284,6 +334,62 @@ impl VirtualHost {
             }
         }
         pushed
+    }
+
+    /// The message as bytes, if the queue keeps it. `body` is its body, if it is encoded.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if the payload cannot be encoded, and [`Error::Store`] if nothing can be
+    /// written any more.
+    #[inline(never)]
+    fn record(
+        &self,
+        stored: &StoredQueue,
+        envelope: &Envelope,
+        due: Option<u64>,
+        body: Option<&Arc<StoredBody>>,
+    ) -> Result<Option<StoredMessage>> {
+        if !stored.keeps(envelope.is_persistent()) {
+            return Ok(None);
+        }
+        stored.journal().check()?;
+        let octets = match body {
+            Some(body) => body.octets().clone(),
+            None => envelope.encode().map_err(Error::Codec)?,
+        };
+        let (meta, clock) = (envelope.meta(), stored.clock());
+        let deaths = meta.map(|meta| meta.deaths).unwrap_or_default();
+        let head = MessageHead {
+            exchange: self.exchange_names().name(envelope.origin()),
+            routing_key: Name::new(envelope.routing_key())?,
+            properties: envelope.properties().clone(),
+            size: Some(envelope.size()).filter(|size| *size != octets.len() as u64),
+            bcc: meta.map(|meta| meta.bcc.clone()).unwrap_or_default(),
+            expires: clock.time(envelope.deadline),
+            len_before_deaths: deaths.recorded.then_some(deaths.len_before),
+            is_rerouted: deaths.rerouted,
+            due: due.and_then(|due| clock.time(due)),
+            failed: envelope.delivery_count(),
+            body: body.and_then(|body| body.number()),
+        };
+        let written = StoredMessage::new(&head, &octets).map_err(|error| {
+            let text = format_args!("the properties cannot be written: {error}");
+            Error::Codec(CodecError::new("application/json", text))
+        });
+        written.map(Some)
+    }
+
+    /// As [`record`](Self::record), for a message of the broker itself. One that cannot be encoded
+    /// stays in memory only.
+    pub(super) fn record_of_broker(
+        &self,
+        queue: &QueueCore,
+        envelope: &Envelope,
+        due: Option<u64>,
+    ) -> Option<StoredMessage> {
+        self.record(queue.stored()?, envelope, due, None)
+            .ok()
+            .flatten()
     }
 
     /// Sets the deadline that the message has in this queue: the smaller of the queue's time to

@@ -12,7 +12,7 @@ use crate::{
         Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, Left, PushedBy,
         QueueCore, ReadyKey, ReturnedDelivery,
     },
-    message::envelope::{Envelope, NEVER},
+    message::envelope::{Envelope, NEVER, SettledMessage},
     model::{
         arguments::QueueArguments,
         error::{Error, Result},
@@ -224,10 +224,11 @@ impl VirtualHost {
         self.with_queue(queue, |state, now, effects| {
             state.renew_lease(now, effects);
             let (envelope, left) = state.get(now, effects)?;
-            let size = envelope.size();
+            let settled = SettledMessage::of(&envelope);
             let (taken, on_get) = take(envelope, left);
             if on_get == OnGet::Acknowledge {
-                state.settle_gets(1, size, effects);
+                queue.forget(settled);
+                state.settle_gets(1, settled.size, effects);
             }
             Some(taken)
         })

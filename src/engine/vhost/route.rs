@@ -13,12 +13,14 @@ use crate::{
     engine::{
         exchange::Matches,
         queue::{QueueCore, after},
+        store::{StoredBody, StoredQueue, Synced},
     },
     message::{
         envelope::Address,
         headers::{cc_bcc, x_delay},
     },
     model::{
+        bytes::Bytes,
         error::{EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
@@ -73,6 +75,33 @@ impl Route {
     /// The number of requesters, queues and delay queues of the route.
     pub(crate) fn len(&self) -> usize {
         self.replies.len() + self.queues.len() + self.delay_queues.len()
+    }
+
+    /// Whether a queue of the route keeps a message over the end of the broker.
+    pub(crate) fn keeps(&self, is_persistent: bool) -> bool {
+        self.stored(is_persistent).next().is_some()
+    }
+
+    /// The body of a message, for the queues of the route that keep it. `None` if none does.
+    pub(crate) fn stored_body(&self, octets: Bytes, is_persistent: bool) -> Option<StoredBody> {
+        let journal = self.stored(is_persistent).next()?.journal();
+        let queues = self.stored(is_persistent).count();
+        Some(StoredBody::new(octets, queues, journal))
+    }
+
+    /// What a publish has to wait for, once the queues have the message: that it is on disk, in
+    /// every queue that promises it.
+    pub(crate) fn synced(&self, is_persistent: bool) -> Option<Synced> {
+        let mut stored = self.stored(is_persistent);
+        let must_wait = |stored: &&StoredQueue| stored.is_synced() || stored.journal().is_full();
+        stored
+            .find(must_wait)
+            .map(|stored| stored.journal().synced())
+    }
+
+    fn stored(&self, is_persistent: bool) -> impl Iterator<Item = &StoredQueue> {
+        let stored = self.targets().filter_map(|queue| queue.stored());
+        stored.filter(move |stored| stored.keeps(is_persistent))
     }
 
     /// The addresses and the queues of the route, and the delayed exchanges that keep the message.
@@ -340,12 +369,12 @@ pub(super) fn route_keys(
             continue;
         };
         declared.note_use();
-        if let Some(queue) = &declared.delay_queue {
-            if let Some(delay) = x_delay::wanted(headers) {
-                found.delay = delay;
-                found.delay_queues.push(Arc::clone(queue));
-                continue;
-            }
+        if let Some(queue) = &declared.delay_queue
+            && let Some(delay) = x_delay::wanted(headers)
+        {
+            found.delay = delay;
+            found.delay_queues.push(Arc::clone(queue));
+            continue;
         }
         let state = declared.state();
         let chosen: &[Target] = match &declared.routed_by {

@@ -10,7 +10,10 @@ use std::{
 
 use hashbrown::{HashMap, hash_map::Entry};
 
-use super::{effects::PendingEffects, reverse_bindings::ReverseBindings, routers::RoutedBy};
+use super::{
+    effects::PendingEffects, reverse_bindings::ReverseBindings, routers::RoutedBy,
+    storage::VhostStorage,
+};
 use crate::{
     engine::{
         exchange::{ExchangeState, validate_binding},
@@ -169,6 +172,8 @@ pub(crate) struct Topology {
     /// The effects of delay queues of deleted exchanges, to be carried out after the topology lock
     /// is released.
     effects: PendingEffects,
+    /// Where the changes are written, if the broker is durable.
+    pub(super) storage: Option<Arc<VhostStorage>>,
 }
 
 impl Topology {
@@ -192,12 +197,18 @@ impl Topology {
         if let Some(owner) = queue.owner {
             self.owned.entry(owner).or_default().insert(name.clone());
         }
+        if let Some(storage) = &self.storage {
+            storage.write_queue(&name, &queue);
+        }
         self.queues.insert(name, queue);
     }
 
     pub(crate) fn add_exchange(&mut self, name: Name, exchange: DeclaredExchange) {
         if let Some(alternate) = &exchange.alternate {
             self.alternates.add(alternate.clone(), &name);
+        }
+        if let Some(storage) = &self.storage {
+            storage.write_exchange(&name, &exchange.description, false);
         }
         self.exchanges.insert(name.clone(), exchange);
         // Other exchanges may have named it as their alternate before it existed.
@@ -242,6 +253,7 @@ impl Topology {
             }
             self.sources.add(target.clone(), source);
             self.touch(source);
+            self.write_binding(source, target, (routing_key, arguments), true);
         }
         Ok(new)
     }
@@ -284,6 +296,7 @@ impl Topology {
             self.sources.remove(target, source);
         }
         self.touch(source);
+        self.write_binding(source, target, (routing_key, arguments), false);
         true
     }
 
@@ -300,6 +313,13 @@ impl Topology {
 
     pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<DeclaredQueue> {
         let declared = self.queues.remove(name)?;
+        if let Some(storage) = self
+            .storage
+            .as_ref()
+            .filter(|_| declared.queue.stored().is_some())
+        {
+            storage.forget_queue(name);
+        }
         if let Some(Entry::Occupied(mut owned)) =
             declared.owner.map(|owner| self.owned.entry(owner))
         {
@@ -353,7 +373,7 @@ impl Topology {
 
     /// Deletes auto-delete exchanges that lost their last binding, and those that lose their last
     /// binding thereby. Uses a work list, since chains may be long and may contain cycles.
-    fn collect(&mut self, mut unused: Vec<Name>) {
+    pub(super) fn collect(&mut self, mut unused: Vec<Name>) {
         while let Some(name) = unused.pop() {
             let goes = self.exchanges.get(&name).is_some_and(|exchange| {
                 exchange.description.is_auto_delete() && exchange.state.is_unused()
@@ -368,9 +388,13 @@ impl Topology {
     /// binding.
     fn drop_exchange(&mut self, name: &Name) -> Vec<Name> {
         self.touch(name);
+        self.forget_bindings(name, None);
         let Some(exchange) = self.exchanges.remove(name) else {
             return Vec::new();
         };
+        if let Some(storage) = &self.storage {
+            storage.forget_exchange(name);
+        }
         for target in exchange.state.destinations() {
             self.sources.remove(target, name);
         }
@@ -387,6 +411,7 @@ impl Topology {
     fn detach(&mut self, target: &Target) -> Vec<Name> {
         let sources: Vec<Name> = self.sources.take(target);
         for source in &sources {
+            self.forget_bindings(source, Some(target));
             if let Some(exchange) = self.exchanges.get_mut(source) {
                 exchange.state_mut().unbind_all(target);
                 if let Target::Exchange(name) = target {
@@ -408,12 +433,12 @@ impl Topology {
         let mut upstream = Vec::new();
         let mut next = Some(name);
         while let Some(name) = next {
-            if let Some(exchange) = self.exchanges.get(name) {
-                if exchange.used.swap(false, SeqCst) {
-                    exchange.epoch.fetch_add(1, SeqCst);
-                    upstream.extend(self.sources.of(&Target::Exchange(name.clone())));
-                    upstream.extend(self.alternates.of(name));
-                }
+            if let Some(exchange) = self.exchanges.get(name)
+                && exchange.used.swap(false, SeqCst)
+            {
+                exchange.epoch.fetch_add(1, SeqCst);
+                upstream.extend(self.sources.of(&Target::Exchange(name.clone())));
+                upstream.extend(self.alternates.of(name));
             }
             next = upstream.pop();
         }

@@ -29,9 +29,9 @@ use {crate::session::publisher::Tap, std::sync::Arc};
 #[derive(Debug)]
 #[must_use]
 pub struct BrokerBuilder {
-    time: Time,
-    settings: Settings,
-    exchange_types: ExchangeTypes,
+    pub(super) time: Time,
+    pub(super) settings: Settings,
+    pub(super) exchange_types: ExchangeTypes,
 }
 
 impl Default for BrokerBuilder {

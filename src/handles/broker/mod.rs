@@ -3,10 +3,14 @@
 //! Only a [`Broker`] keeps the broker alive. No other handle does.
 
 mod builder;
+#[cfg(feature = "durable")]
+mod durable;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::builder::{BrokerBuilder, Credentials};
+#[cfg(feature = "durable")]
+pub use self::durable::DurableBrokerBuilder;
 
 use crate::{
     model::{error::Result, name::Name},

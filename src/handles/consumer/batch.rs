@@ -10,7 +10,10 @@ use std::{
 
 use super::{Consumer, ConsumerQueue, MOST_SKIPS, Skips, shown};
 use crate::{
-    message::{envelope::Envelope, payload::Payload},
+    message::{
+        envelope::{Envelope, SettledMessage},
+        payload::Payload,
+    },
     runtime::{
         time_out::Until,
         waiter::{self, TaskWait},
@@ -78,14 +81,14 @@ impl<T: Payload> Consumer<T> {
                 Some((_, Err(_))) if !batch.is_empty() => return Ok(batch),
                 Some((_, Err(reason))) => return Err(RecvError::Cancelled(reason)),
             };
-            let size = envelope.size();
+            let message = SettledMessage::of(&envelope);
             match self.decode(queue, envelope) {
                 Ok(delivery) => {
-                    shown(queue, || size);
+                    shown(queue, || message);
                     batch.push(delivery);
                 }
                 Err(undecoded) if batch.is_empty() || self.skips() => {
-                    shown(queue, || size);
+                    shown(queue, || message);
                     if let Some(mut undecoded) = self.on_decode_error.apply(undecoded) {
                         undecoded.show();
                         return Err(RecvError::Decode(undecoded));
@@ -165,10 +168,13 @@ impl<T: Payload> Consumer<T> {
         let origin = queue.subscriber.origin();
         origin.note_receiver(|| run.len() as u64);
         // With auto-ack, the messages are acknowledged together.
-        let bytes = match origin.auto_ack {
-            true => run.iter().take(count).map(Envelope::size).sum(),
-            false => 0,
-        };
+        let mut bytes = 0;
+        if origin.auto_ack {
+            for message in run.iter().take(count).map(SettledMessage::of) {
+                bytes += message.size;
+                origin.forget_settled(|| message);
+            }
+        }
         batch.extend(
             run.drain(..count)
                 .map(|envelope| Delivery::whole(Arc::clone(origin), envelope)),
@@ -217,7 +223,7 @@ impl<T: Payload> RecvBatch<'_, T> {
         let queues = &self.consumer.queues;
         self.wait.leave(queues);
         let batch = self.batch.drain(..).map(|(place, mut delivery)| {
-            shown(&queues[place], || delivery.info().size());
+            shown(&queues[place], || delivery.info().as_settled());
             delivery.show();
             delivery
         });
@@ -246,11 +252,11 @@ impl<T: Payload> Future for RecvBatch<'_, T> {
                 Err(_) if !self.batch.is_empty() => break,
                 Err(reason) => return Poll::Ready(Err(RecvError::Cancelled(reason))),
             };
-            let size = envelope.size();
+            let message = SettledMessage::of(&envelope);
             match consumer.decode(queue, envelope) {
                 Ok(delivery) => self.batch.push((place, delivery)),
                 Err(undecoded) if self.batch.is_empty() || consumer.skips() => {
-                    shown(queue, || size);
+                    shown(queue, || message);
                     if let Some(mut undecoded) = consumer.on_decode_error.apply(undecoded) {
                         undecoded.show();
                         return Poll::Ready(Err(RecvError::Decode(undecoded)));

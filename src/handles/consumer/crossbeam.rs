@@ -12,7 +12,10 @@ use crossbeam_channel::{Receiver, Select, SendError, Sender, bounded};
 
 use super::{Consumer, ConsumerQueue, shown};
 use crate::{
-    message::{envelope::Envelope, payload::Payload},
+    message::{
+        envelope::{Envelope, SettledMessage},
+        payload::Payload,
+    },
     runtime::waiter::{TaskWait, Waiting},
     session::{delivery::Delivery, subscriber::EndOf},
 };
@@ -136,11 +139,11 @@ impl<'a, T: Payload> Feeder<'a, T> {
         envelope: Envelope,
         context: &mut Context<'_>,
     ) -> bool {
-        let size = envelope.size();
+        let message = SettledMessage::of(&envelope);
         let mut delivery = match self.consumer.decode(queue, envelope) {
             Ok(delivery) => delivery,
             Err(undecoded) => {
-                shown(queue, || size);
+                shown(queue, || message);
                 // One that would be returned is dropped, and thereby rejected.
                 drop(self.consumer.on_decode_error.apply(undecoded));
                 return true;
@@ -163,7 +166,7 @@ impl<'a, T: Payload> Feeder<'a, T> {
             delivery.show();
             return match operation.send(self.sender, delivery) {
                 Ok(()) => {
-                    shown(queue, || size);
+                    shown(queue, || message);
                     true
                 }
                 Err(SendError(delivery)) => {

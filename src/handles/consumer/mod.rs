@@ -189,10 +189,10 @@ impl<T: Payload> Consumer<T> {
     ///   connection is closed, or the broker is shut down. Each of these also wakes a receiver that
     ///   waits.
     pub fn recv(&self) -> Result<Delivery<T>, RecvError> {
-        if let Some((mut run, origin)) = self.run() {
-            if let Some(envelope) = run.pop_front() {
-                return Ok(Delivery::whole(origin, envelope));
-            }
+        if let Some((mut run, origin)) = self.run()
+            && let Some(envelope) = run.pop_front()
+        {
+            return Ok(Delivery::whole(origin, envelope));
         }
         self.wait()
     }
@@ -245,10 +245,10 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// [`TryRecvError::Empty`] if there is no message now, and the errors of [`recv`](Self::recv).
     pub fn try_recv(&self) -> Result<Delivery<T>, TryRecvError> {
-        if let Some((mut run, origin)) = self.run() {
-            if let Some(envelope) = run.pop_front() {
-                return Ok(Delivery::whole(origin, envelope));
-            }
+        if let Some((mut run, origin)) = self.run()
+            && let Some(envelope) = run.pop_front()
+        {
+            return Ok(Delivery::whole(origin, envelope));
         }
         let mut skips = Skips::default();
         while let Some((place, taken)) = waiter::try_any(&self.queues, self.turn()) {
@@ -285,10 +285,10 @@ impl<T: Payload> Consumer<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
-        if let Some((mut run, origin)) = self.run() {
-            if let Some(envelope) = run.pop_front() {
-                return Ok(Delivery::whole(origin, envelope));
-            }
+        if let Some((mut run, origin)) = self.run()
+            && let Some(envelope) = run.pop_front()
+        {
+            return Ok(Delivery::whole(origin, envelope));
         }
         let time = self.queues[0].subscriber.time().clone();
         let deadline = time.deadline(timeout);

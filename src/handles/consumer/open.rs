@@ -8,7 +8,10 @@ use std::any::Any;
 
 use super::{Consumer, ConsumerQueue, Taken};
 use crate::{
-    message::{envelope::Envelope, payload::Payload},
+    message::{
+        envelope::{Envelope, SettledMessage},
+        payload::Payload,
+    },
     session::{
         delivery::Delivery, delivery_info::DeliveryInfo, receive::RecvError, undecoded::Undecoded,
     },
@@ -46,7 +49,7 @@ impl<T: Payload> Consumer<T> {
         queue: &ConsumerQueue,
         envelope: Envelope,
     ) -> Option<Result<Delivery<T>, RecvError>> {
-        shown(queue, || envelope.size());
+        shown(queue, || SettledMessage::of(&envelope));
         match self.decode(queue, envelope) {
             Ok(mut delivery) => {
                 delivery.show();
@@ -84,7 +87,7 @@ impl<T: Payload> Consumer<T> {
     /// Shows and returns a message that was opened early.
     pub(crate) fn show(&self, place: usize, opened: Box<dyn Opened>) -> Option<Delivery<T>> {
         let mut delivery = opened.into_any().downcast::<Delivery<T>>().ok()?;
-        shown(&self.queues[place], || delivery.info().size());
+        shown(&self.queues[place], || delivery.info().as_settled());
         delivery.show();
         Some(*delivery)
     }
@@ -92,11 +95,13 @@ impl<T: Payload> Consumer<T> {
 
 /// Acknowledges a message that the receiver gets, if the consumer has auto-ack.
 #[inline]
-pub(super) fn shown(queue: &ConsumerQueue, bytes: impl FnOnce() -> u64) {
+pub(super) fn shown(queue: &ConsumerQueue, message: impl FnOnce() -> SettledMessage) {
     let origin = queue.subscriber.origin();
     if origin.auto_ack {
+        let message = message();
+        origin.forget_settled(|| message);
         // A message that is acknowledged on delivery is not settled again.
-        let _ = origin.ack(1, bytes(), None);
+        let _ = origin.ack(1, message.size, None);
     }
 }
 
@@ -109,11 +114,11 @@ pub(crate) trait OpenEarly: Sync {
 impl<T: Payload> OpenEarly for Consumer<T> {
     fn open_early(&self, place: usize, envelope: Envelope) -> Option<Box<dyn Opened>> {
         let queue = &self.queues[place];
-        let size = envelope.size();
+        let message = SettledMessage::of(&envelope);
         match self.decode(queue, envelope) {
             Ok(delivery) => Some(Box::new(delivery)),
             Err(undecoded) => {
-                shown(queue, || size);
+                shown(queue, || message);
                 // No receiver gets it with such a policy.
                 drop(self.on_decode_error.apply(undecoded));
                 None

@@ -24,10 +24,10 @@ impl<T: Payload> Consumer<T> {
             true => None,
             false => self.run(),
         };
-        if let Some((mut run, origin)) = run {
-            if let Some(envelope) = run.pop_front() {
-                return Poll::Ready(Ok(Delivery::whole(origin, envelope)));
-            }
+        if let Some((mut run, origin)) = run
+            && let Some(envelope) = run.pop_front()
+        {
+            return Poll::Ready(Ok(Delivery::whole(origin, envelope)));
         }
         for _ in 0..MOST_SKIPS {
             let Poll::Ready((place, taken)) = self.poll_taken(wait, context) else {

@@ -16,7 +16,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
-    engine::vhost::{Published, QueueDeclared, Refusal, VirtualHost},
+    engine::vhost::{Published, QueueDeclared, Refusal, VhostSettings, VirtualHost},
     handles::broker::{Broker, Credentials},
     model::{
         descriptions::{Exchange, Queue},
@@ -112,16 +112,11 @@ impl Fake {
     pub(super) fn handles_at(self: &Arc<Self>, time: Time) -> Connection {
         let timers = Arc::new(Timers::new(time.clone()));
         let name = Name::new("/").unwrap();
-        let vhost = VirtualHost::new(
-            name,
-            time,
-            timers,
-            Arc::default(),
-            true,
-            Arc::default(),
-            None,
-        )
-        .unwrap();
+        let settings = VhostSettings {
+            always_encode: true,
+            ..VhostSettings::default()
+        };
+        let vhost = VirtualHost::new(name, time, timers, Arc::default(), settings, None).unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;
         let user = Name::new("guest").unwrap();
         Connection::open(&vhost, 1, user, false, Some(backend), None)

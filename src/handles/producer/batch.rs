@@ -138,6 +138,14 @@ impl<T: Payload> Producer<T> {
                         Err(unpublished) => Err(PublishError::of_payload(unpublished)),
                     });
                 }
+            } else if self.syncs_together() {
+                let mut pushed = Vec::new();
+                for payload in rest {
+                    pushed.push(self.push_first_async(payload).await);
+                }
+                for pushed in pushed {
+                    results.push(self.sync_async(pushed).await);
+                }
             } else {
                 for payload in rest {
                     results.push(self.send_plain_async(payload).await);
@@ -168,10 +176,32 @@ impl<T: Payload> Producer<T> {
                     Err(unpublished) => Err(PublishError::of_payload(unpublished)),
                 }));
             } else {
-                results.extend(rest.map(|payload| self.send_plain(payload, on_full())));
+                results.extend(self.send_each(rest, &on_full));
             }
         }
         results
+    }
+
+    /// Publishes payloads one after the other. Those that a durable broker writes share one sync.
+    fn send_each(
+        &self,
+        payloads: impl Iterator<Item = T>,
+        on_full: &impl Fn() -> OnFull,
+    ) -> Vec<Result<Published, PublishError<T>>> {
+        if !self.syncs_together() {
+            return payloads
+                .map(|payload| self.send_plain(payload, on_full()))
+                .collect();
+        }
+        let pushed = payloads.map(|payload| self.push_first(payload, on_full()));
+        let pushed: Vec<_> = pushed.collect();
+        pushed.into_iter().map(|pushed| self.sync(pushed)).collect()
+    }
+
+    /// Whether the messages of a batch are on disk together, and not one by one. With a retry each
+    /// waits for the one before it.
+    fn syncs_together(&self) -> bool {
+        self.publisher.gate().is_durable() && self.retry.is_none()
     }
 
     /// Whether the publishes of a batch are under way together. With a retry they come one by one,

@@ -19,6 +19,7 @@ mod forms;
 mod refused;
 mod retry;
 mod send;
+mod unsynced;
 
 use std::{fmt, sync::Arc};
 

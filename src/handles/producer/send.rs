@@ -6,6 +6,7 @@ use super::{
     Producer, PublishError,
     completed::{Completed, complete, sized},
     refused::payload_of,
+    unsynced::decoded,
 };
 use crate::{
     engine::vhost::Published,
@@ -26,12 +27,12 @@ use crate::{
 };
 
 /// A message that is made, and its publish.
-struct Made<'a> {
-    prepared: Prepared<'a>,
+pub(super) struct Made<'a> {
+    pub(super) prepared: Prepared<'a>,
     /// `None` after the queues of this process have taken it.
-    envelope: Option<Envelope>,
+    pub(super) envelope: Option<Envelope>,
     /// The payload, if the message carries its encoded form.
-    original: Option<Body>,
+    pub(super) original: Option<Body>,
 }
 
 /// The parts of a message besides its payload and its properties.
@@ -88,7 +89,7 @@ impl Rest {
 }
 
 /// A message that was not published: the reason, the payload, and the other parts of the message.
-type Unpublished<T> = (Error, T, Option<Arc<Meta>>);
+pub(super) type Unpublished<T> = (Error, T, Option<Arc<Meta>>);
 
 /// A publish that an engine outside of this process has not confirmed yet, and its message.
 pub(super) type Started<T> =
@@ -143,7 +144,7 @@ impl<T: Payload> Producer<T> {
     }
 
     #[inline]
-    fn try_push(&self, payload: T) -> std::result::Result<(), T> {
+    pub(super) fn try_push(&self, payload: T) -> std::result::Result<(), T> {
         if self.sized_by.is_some() {
             return Err(payload);
         }
@@ -336,7 +337,7 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Checks and creates a message without properties of its own.
-    fn make_plain<'a>(
+    pub(super) fn make_plain<'a>(
         &'a self,
         payload: T,
         overrides: Overrides<'a>,
@@ -440,7 +441,7 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Returns the result of a publish that has ended.
-    fn finish(
+    pub(super) fn finish(
         &self,
         outcome: Result<Confirmation>,
         key: &str,
@@ -452,7 +453,12 @@ impl<T: Payload> Producer<T> {
             Ok(Err(failure)) => failure.into_error(self.publisher.exchange(), key),
             Err(error) => error,
         };
-        Err(unpublished(error, envelope, original))
+        match (original, envelope) {
+            (None, Some(envelope)) if !envelope.body().holds::<T>() => {
+                decoded(error, envelope, Published::to_one())
+            }
+            (original, envelope) => Err(unpublished(error, envelope, original)),
+        }
     }
 
     /// Replaces the payload of the message by its encoded form. Returns the payload.

@@ -7,8 +7,12 @@
 
 mod meta;
 mod packed_ids;
+mod settled;
 
-pub(crate) use self::meta::{Deaths, Meta, SharedProperties};
+pub(crate) use self::{
+    meta::{Deaths, Meta, SharedProperties},
+    settled::SettledMessage,
+};
 
 use std::{
     fmt,
@@ -242,6 +246,17 @@ impl Envelope {
     /// Carries the failed deliveries of a message over to the copy of it that another queue gets.
     pub(crate) fn carry_failures(&mut self, failures: u32) {
         self.marks = self.marks.with_counts(0, failures);
+    }
+
+    /// Gives it the counts that it had before the broker ended.
+    pub(crate) fn restore_counts(&mut self, acquired: u32, failed: u32) {
+        self.marks = self.marks.with_counts(acquired, failed);
+    }
+
+    /// Whether a durable queue keeps it over the end of the broker: its delivery mode says so.
+    pub(crate) fn is_persistent(&self) -> bool {
+        let meta = self.meta.as_ref();
+        meta.is_some_and(|meta| meta.properties.is_persistent())
     }
 
     /// Adds the headers in which RabbitMQ's quorum queues show the counts of a redelivery. As

@@ -2,7 +2,7 @@
 
 use super::{DelayedRetry, QueueType, reader::ArgumentReader};
 use crate::model::{
-    descriptions::{DeadLetterStrategy, Overflow, Queue, names as x},
+    descriptions::{DeadLetterStrategy, Durability, Overflow, Queue, names as x},
     error::{EntityKind, Error, Result},
     field_value::FieldTable,
     name::Name,
@@ -28,6 +28,8 @@ pub(crate) struct QueueArguments {
     /// The number of returns that a message of a classic queue survives, or of failed deliveries
     /// that a message of a quorum queue survives. `u64::MAX` means "no limit".
     pub(crate) delivery_limit: Option<u64>,
+    /// When its messages are on disk.
+    pub(crate) durability: Option<Durability>,
     /// The time without use after which the queue is deleted. It is more than zero.
     pub(crate) expires: Option<Duration>,
     /// The most messages that may be ready.
@@ -97,6 +99,7 @@ impl QueueArguments {
             dead_letter_strategy,
             delayed_retry: DelayedRetry::parse(&reader),
             delivery_limit: delivery_limit(&reader, queue_type)?,
+            durability: durability(&reader)?,
             expires,
             max_length,
             max_length_bytes,
@@ -238,6 +241,19 @@ fn delivery_limit(reader: &ArgumentReader<'_>, queue_type: QueueType) -> Result<
                 .and_then(|limit| limit.as_i64());
             Ok(limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX)))
         }
+    }
+}
+
+fn durability(reader: &ArgumentReader<'_>) -> Result<Option<Durability>> {
+    let Some(value) = reader.get(x::DURABILITY) else {
+        return Ok(None);
+    };
+    match Durability::from_value(value) {
+        Some(durability) => Ok(Some(durability)),
+        None => Err(reader.invalid(
+            x::DURABILITY,
+            "invalid_durability, expected memory, synced or 0 or more milliseconds",
+        )),
     }
 }
 

@@ -36,6 +36,7 @@ impl QueueType {
             Self::Classic => &[
                 x::BUDGET,
                 x::CLASSIC_DELIVERY_LIMIT,
+                x::DURABILITY,
                 x::EXPIRES,
                 x::MESSAGE_TTL,
                 x::DEAD_LETTER_EXCHANGE,
@@ -53,6 +54,7 @@ impl QueueType {
             ],
             Self::Quorum => &[
                 x::BUDGET,
+                x::DURABILITY,
                 x::DEAD_LETTER_EXCHANGE,
                 x::DEAD_LETTER_ROUTING_KEY,
                 x::DEAD_LETTER_STRATEGY,

@@ -384,6 +384,14 @@ impl Exchange {
         self.open
     }
 
+    /// The same exchange, without its bindings.
+    pub(crate) fn without_bindings(self) -> Self {
+        Self {
+            bindings: Vec::new(),
+            ..self
+        }
+    }
+
     /// The description that a new exchange keeps.
     pub(crate) fn of_new_exchange(&self) -> Self {
         Self {

@@ -9,6 +9,7 @@ mod binding;
 mod budget;
 mod dead_letter_strategy;
 mod delayed_retry_kind;
+mod durability;
 mod exchange;
 pub(crate) mod names;
 mod overflow;
@@ -20,6 +21,7 @@ pub use self::{
     budget::{Budget, BudgetPolicy},
     dead_letter_strategy::DeadLetterStrategy,
     delayed_retry_kind::DelayedRetryKind,
+    durability::Durability,
     exchange::Exchange,
     overflow::Overflow,
     queue::Queue,

@@ -14,6 +14,10 @@ pub(crate) const MODULUS_HASH: &str = "x-modulus-hash";
 /// An argument of leveret that RabbitMQ does not have: the delivery limit of a classic queue.
 pub(crate) const CLASSIC_DELIVERY_LIMIT: &str = "x-leveret-delivery-limit";
 
+/// An argument of leveret that RabbitMQ does not have: when a durable queue has its messages on
+/// disk.
+pub(crate) const DURABILITY: &str = "x-leveret-durability";
+
 pub(crate) const PRIORITY: &str = "x-priority";
 pub(crate) const STREAM_FILTER: &str = "x-stream-filter";
 pub(crate) const STREAM_MATCH_UNFILTERED: &str = "x-stream-match-unfiltered";

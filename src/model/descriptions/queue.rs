@@ -452,6 +452,14 @@ impl Queue {
         }
     }
 
+    /// The same queue, without its bindings.
+    pub(crate) fn without_bindings(self) -> Self {
+        Self {
+            bindings: Vec::new(),
+            ..self
+        }
+    }
+
     /// The description that `declare` returns for a queue without a name. It has the generated
     /// name. It is passive, because a generated name cannot be declared. It has no bindings,
     /// because they are made already.

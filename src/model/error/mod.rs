@@ -4,21 +4,25 @@
 //! has one constructor for each situation, so that callers give facts and no texts. The errors of
 //! receiving belong to the handles that receive.
 
+mod cancel_reason;
 mod codec;
 mod pattern;
 mod precondition;
 mod replies;
 mod rpc;
 mod schedule;
+mod store;
 
 use std::{fmt, sync::Arc};
 
 pub use self::{
+    cancel_reason::CancelReason,
     codec::CodecError,
     pattern::InvalidPattern,
     precondition::{Precondition, Resource},
     rpc::{RemoteError, RpcError},
     schedule::{InvalidCron, ScheduleError},
+    store::{StoreError, StoreErrorKind},
 };
 use crate::model::{
     field_value::{FieldValue, TableTooDeep},
@@ -214,6 +218,9 @@ pub enum Error {
     /// A call by [RPC](crate::rpc) has failed.
     #[error(transparent)]
     Rpc(Box<RpcError>),
+    /// The folder of a durable broker cannot be read or written.
+    #[error(transparent)]
+    Store(Box<StoreError>),
     /// A schedule cannot begin.
     #[error(transparent)]
     InvalidSchedule(#[from] ScheduleError),
@@ -252,6 +259,7 @@ impl Error {
             | Error::Timeout
             | Error::PrefetchReached { .. }
             | Error::Rpc(_)
+            | Error::Store(_)
             | Error::InvalidSchedule(_)
             | Error::ScheduleEnded => return None,
         })
@@ -359,55 +367,6 @@ impl Scope {
             320 | 402 | 501..=506 | 530 | 540 | 541 => Scope::Connection,
             _ => Scope::Operation,
         }
-    }
-}
-
-/// The reason why a consumer gets no more messages.
-///
-/// # Examples
-/// ```
-/// use leveret::{Broker, CancelReason, Error, Queue};
-/// let consumer = Broker::new().consumer::<u32>(&Queue::new("q"))?; // the broker is dropped
-/// let error = Error::from(consumer.recv().unwrap_err());
-/// assert_eq!(error, Error::Cancelled(CancelReason::BrokerDropped));
-/// assert!(error.is_closed());
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum CancelReason {
-    /// The consumer was cancelled, for example by its [`CancelHandle`](crate::CancelHandle).
-    ConsumerCancelled,
-    /// The queue was deleted, or it expired.
-    QueueDeleted,
-    /// The consumer of a channel has not settled a delivery of a quorum queue in time. The queue
-    /// has taken the delivery back. The consumer gets no message until it has settled all such
-    /// deliveries, and then is served again.
-    TimedOut,
-    /// The channel was closed.
-    ChannelClosed,
-    /// The connection was closed.
-    ConnectionClosed,
-    /// The virtual host was deleted.
-    VhostDeleted,
-    /// The broker was shut down by [`Broker::shutdown`](crate::Broker::shutdown).
-    ShutDown,
-    /// The last clone of the [`Broker`](crate::Broker) was dropped, which ended the broker.
-    BrokerDropped,
-}
-
-impl fmt::Display for CancelReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            CancelReason::ConsumerCancelled => "on request",
-            CancelReason::QueueDeleted => "its queue was deleted",
-            CancelReason::TimedOut => "it has not settled a delivery in time",
-            CancelReason::ChannelClosed => "its channel was closed",
-            CancelReason::ConnectionClosed => "its connection was closed",
-            CancelReason::VhostDeleted => "its virtual host was deleted",
-            CancelReason::ShutDown => "the broker was shut down",
-            CancelReason::BrokerDropped => "the last clone of its `Broker` was dropped",
-        })
     }
 }
 

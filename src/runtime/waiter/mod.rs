@@ -294,10 +294,10 @@ impl TimerTarget for WaiterInner {
     /// Ends a wait whose deadline a manual clock has reached. The wait may be a later one of the
     /// same thread, so the loop in `wait` checks the clock again.
     fn fire(&self, _: Instant) {
-        if self.claim(WITHDRAWN) == Some(PARKED) {
-            if let Sleeper::Thread(thread) = &self.sleeper {
-                thread.unpark();
-            }
+        if self.claim(WITHDRAWN) == Some(PARKED)
+            && let Sleeper::Thread(thread) = &self.sleeper
+        {
+            thread.unpark();
         }
     }
 }

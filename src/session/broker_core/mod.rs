@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+use hashbrown::HashMap;
+
 use super::{
     connection::{self, Connection},
     gate::Gate,
@@ -22,9 +24,13 @@ use super::{
 use crate::{
     engine::{
         router::ExchangeTypes,
-        vhost::{Drain, LastCounts, VirtualHost},
+        store::{Journal, Store},
+        vhost::{
+            Drain, LastCounts, RecoveredStore, RecoveredVhost, Recovery, VhostSettings, VirtualHost,
+        },
     },
     model::{
+        descriptions::Durability,
         error::{CancelReason, EntityKind, Error, Result},
         name::Name,
     },
@@ -47,6 +53,10 @@ pub(crate) struct BrokerCore {
     settings: Settings,
     exchange_types: Arc<ExchangeTypes>,
     next_connection: AtomicU64,
+    /// Writes what outlives the broker, if it is durable.
+    journal: Option<Journal>,
+    /// Of durable queues that have none of their own.
+    durability: Durability,
     /// `None` after the shutdown.
     vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
 }
@@ -108,7 +118,14 @@ impl BrokerCore {
         let ended = vhosts
             .into_iter()
             .map(|(name, entry)| (name, entry.end(reason)));
-        Some(ended.collect())
+        let mut ended: BTreeMap<_, _> = ended.collect();
+        if let Some(journal) = &self.journal {
+            let kept = ended.values_mut();
+            let kept = kept.flat_map(|last| std::mem::take(&mut last.kept));
+            // An error stays in the journal, for `shutdown`.
+            let _ = journal.close(kept.collect());
+        }
+        Some(ended)
     }
 
     fn open(&self, vhost: &Arc<VirtualHost>, user: Name, implicit: bool) -> Connection {
@@ -122,15 +139,23 @@ impl BrokerCore {
         )
     }
 
-    fn make(&self, name: &Name) -> Result<VhostEntry> {
+    fn make(&self, name: &Name, numbers: HashMap<Name, u64>) -> Result<VhostEntry> {
+        let store = self.journal.clone().map(|journal| RecoveredStore {
+            journal,
+            durability: self.durability,
+            numbers,
+        });
         let vhost = VirtualHost::new(
             name.clone(),
             self.time.clone(),
             Arc::clone(&self.timers),
             Arc::clone(&self.drain),
-            self.settings.always_encode,
-            Arc::clone(&self.exchange_types),
-            self.settings.consumer_timeout,
+            VhostSettings {
+                always_encode: self.settings.always_encode,
+                exchange_types: Arc::clone(&self.exchange_types),
+                consumer_timeout: self.settings.consumer_timeout,
+            },
+            store,
         )?;
         let implicit = self.open(&vhost, Name::new("guest")?, true);
         Ok(VhostEntry {
@@ -179,12 +204,65 @@ impl BrokerCore {
             settings,
             exchange_types: Arc::new(exchange_types),
             next_connection: AtomicU64::new(1),
+            journal: None,
+            durability: Durability::default(),
             vhosts: Mutex::new(Some(BTreeMap::new())),
         };
         // This cannot fail: "/" is a valid name, and a new broker is not shut down.
         let made = core.create_vhost("/");
         debug_assert!(made.is_ok());
         core
+    }
+
+    /// As [`start`](Self::start), with everything that the store has. What changes from now on is
+    /// written to it.
+    ///
+    /// # Errors
+    /// Those of the store, and of declarations that are not possible any more.
+    #[cfg_attr(
+        not(feature = "durable"),
+        allow(dead_code, reason = "the store comes with the feature")
+    )]
+    pub(crate) fn recover(
+        time: Time,
+        settings: Settings,
+        exchange_types: ExchangeTypes,
+        durability: Durability,
+        mut store: Box<dyn Store>,
+    ) -> Result<BrokerCore> {
+        let recovery = Recovery::read(&mut *store)?;
+        let journal = Journal::start(store, recovery.next_number)
+            .map_err(|error| Error::Thread(error.to_string().into()))?;
+        for (place, body) in recovery.shared {
+            journal.recovered_body(place, body);
+        }
+        for orphan in recovery.orphans {
+            journal.append(orphan, Duration::ZERO);
+        }
+        let core = BrokerCore {
+            timers: Arc::new(Timers::new(time.clone())),
+            drain: Arc::new(Drain::default()),
+            tap: None,
+            time,
+            settings,
+            exchange_types: Arc::new(exchange_types),
+            next_connection: AtomicU64::new(1),
+            journal: Some(journal),
+            durability,
+            vhosts: Mutex::new(Some(BTreeMap::new())),
+        };
+        for (name, recovered) in recovery.vhosts {
+            let entry = core.make(&name, recovered.numbers())?;
+            let vhost = Arc::clone(&entry.vhost);
+            let mut entries = core.vhosts.lock();
+            if let Some(entries) = &mut *entries {
+                entries.insert(name, entry);
+            }
+            drop(entries);
+            vhost.recover(recovered)?;
+        }
+        core.create_vhost("/")?;
+        Ok(core)
     }
 
     /// Creates a virtual host. One that exists already stays unchanged.
@@ -194,12 +272,16 @@ impl BrokerCore {
             return Ok(());
         }
         // This is outside the lock, since it calls the user's clock.
-        let made = self.make(&name)?;
+        let made = self.make(&name, HashMap::new())?;
+        made.vhost.recover(RecoveredVhost::default())?;
         let mut vhosts = self.vhosts.lock();
         // Checked under the lock under which a shutdown collects the virtual hosts.
         let open = vhosts.as_mut().filter(|_| !self.drain.has_begun());
         let unwanted = match open.ok_or(Error::ShutDown)?.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
+                if let Some(storage) = made.vhost.storage() {
+                    storage.write_vhost(true);
+                }
                 vacant.insert(made);
                 None
             }

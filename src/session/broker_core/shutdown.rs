@@ -105,6 +105,9 @@ impl BrokerCore {
             first.report(last, |queue| vhost.counts(queue), &mut report);
         }
         report.sort();
-        Ok(report)
+        match &self.journal {
+            Some(journal) => journal.check().map(|()| report),
+            None => Ok(report),
+        }
     }
 }

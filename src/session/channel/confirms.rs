@@ -7,7 +7,7 @@ use super::{
     events::{Confirm, ConfirmOutcome, Event},
 };
 use crate::{
-    engine::vhost::Published,
+    engine::{store::Synced, vhost::Published},
     model::error::{Error, Result},
     runtime::waiter::{self, Ticket, WaitList, Waiting, Wake},
 };
@@ -15,12 +15,12 @@ use crate::{
 /// The state of a channel in confirm mode.
 #[derive(Debug, Default)]
 pub(super) struct Confirms {
-    /// The count of confirmed messages, which is also the number of the latest one.
+    /// The count of messages with a number, which is also the latest number.
     confirmed: u64,
     /// The count of publishes that have begun.
     begun: u64,
-    /// The publishes that have not ended, each by the count at its begin. They are at most as many
-    /// as the publishing threads and tasks.
+    /// The publishes that have not ended, each by the count at its begin: those of threads and
+    /// tasks, and those whose messages are not on disk yet.
     under_way: Vec<u64>,
     /// A message was refused since the last wait.
     nacked: bool,
@@ -36,14 +36,29 @@ impl Confirms {
         self.begun
     }
 
+    /// Gives a message the next number.
+    fn next_number(&mut self) -> u64 {
+        self.confirmed += 1;
+        self.confirmed
+    }
+
     /// Ends a publish. Its message gets the next number if it has an outcome.
     fn end(&mut self, publish: u64, outcome: Option<ConfirmOutcome>) -> Option<Confirm> {
+        let number = outcome.map(|_| self.next_number());
+        self.end_numbered(publish, number.zip(outcome))
+    }
+
+    /// Ends a publish. Its message may have a number and an outcome.
+    fn end_numbered(
+        &mut self,
+        publish: u64,
+        confirm: Option<(u64, ConfirmOutcome)>,
+    ) -> Option<Confirm> {
         self.under_way.retain(|other| *other != publish);
-        let outcome = outcome?;
-        self.confirmed += 1;
+        let (delivery_tag, outcome) = confirm?;
         self.nacked |= outcome == ConfirmOutcome::Nack;
         Some(Confirm {
-            delivery_tag: self.confirmed,
+            delivery_tag,
             multiple: false,
             outcome,
         })
@@ -73,43 +88,78 @@ impl Confirms {
 /// # If dropped
 /// The publish ends. If the message was given up before, it has no number and no confirm.
 pub(super) struct UnderWay<'a> {
-    core: &'a ChannelCore,
+    core: &'a Arc<ChannelCore>,
     publish: u64,
     outcome: Option<ConfirmOutcome>,
+    /// Whether another thread ends it.
+    goes_on: bool,
 }
 
 impl<'a> UnderWay<'a> {
     /// `publish` is from [`Confirms::begin`].
-    pub(super) fn new(core: &'a ChannelCore, publish: u64) -> UnderWay<'a> {
+    pub(super) fn new(core: &'a Arc<ChannelCore>, publish: u64) -> UnderWay<'a> {
         UnderWay {
             core,
             publish,
             outcome: None,
+            goes_on: false,
         }
     }
 
-    /// Ends the publish, and sends the confirm of its message.
-    pub(super) fn confirm(mut self, published: Published) {
-        self.outcome = Some(match published.refused {
+    /// Ends the publish, and sends the confirm of its message: now, or when it is on disk.
+    pub(super) fn confirm(mut self, published: Published, synced: Option<Synced>) {
+        let outcome = match published.refused {
             0 => ConfirmOutcome::Ack,
             _ => ConfirmOutcome::Nack,
+        };
+        self.outcome = Some(outcome);
+        let Some(synced) = synced else { return };
+        let mut state = self.core.lock();
+        let PublishMode::Confirm(confirms) = &mut state.mode else {
+            return;
+        };
+        let number = confirms.next_number();
+        drop(state);
+        self.goes_on = true;
+        let (core, publish) = (Arc::downgrade(self.core), self.publish);
+        synced.then(move |synced| {
+            let outcome = match synced {
+                Ok(()) => outcome,
+                Err(_) => ConfirmOutcome::Nack,
+            };
+            if let Some(core) = core.upgrade() {
+                core.end_publish(|confirms| {
+                    confirms.end_numbered(publish, Some((number, outcome)))
+                });
+            }
         });
     }
 }
 
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut state = self.core.lock();
+impl ChannelCore {
+    /// Ends a publish by `end`, sends its confirm, and wakes those who wait for it.
+    fn end_publish(&self, end: impl FnOnce(&mut Confirms) -> Option<Confirm>) {
+        let mut state = self.lock();
         let PublishMode::Confirm(confirms) = &mut state.mode else {
             // The channel is closed.
             return;
         };
-        let confirm = confirms.end(self.publish, self.outcome);
+        let confirm = end(confirms);
         let waiting = confirms.waiting.take_all();
         let reader = confirm.and_then(|confirm| state.send(Event::Confirm(confirm)));
         drop(state);
         for wake in reader.into_iter().chain(waiting) {
             wake.wake();
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.goes_on {
+            let (publish, outcome) = (self.publish, self.outcome);
+            self.core
+                .end_publish(|confirms| confirms.end(publish, outcome));
         }
     }
 }

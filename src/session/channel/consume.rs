@@ -277,7 +277,7 @@ impl Channel {
                 remote: None,
                 overdue: None,
                 subscriber: Weak::new(),
-                holders: Holders::new(options.auto_ack),
+                holders: Holders::new(options.auto_ack).of(&queue),
             });
             let sink = ChannelSink {
                 core: self.downgrade(),

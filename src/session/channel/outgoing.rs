@@ -24,7 +24,9 @@ use crate::{
     runtime::waiter::{Ticket, WaitList, Waitable},
     session::{
         backend::Confirmation,
-        publisher::{CachedRoute, Caller, NotPublished, OnFull, Overrides, Prepared, Publisher},
+        publisher::{
+            CachedRoute, Caller, NotPublished, OnFull, Overrides, Prepared, Publisher, Pushed,
+        },
     },
 };
 
@@ -43,6 +45,14 @@ struct Outgoing {
     body: Bytes,
     meta: Arc<Meta>,
     mandatory: bool,
+}
+
+/// A message of a transaction at its commit.
+pub(super) struct Committed {
+    /// A queue has refused it.
+    pub(super) is_refused: bool,
+    /// A queue keeps it that promises to have it on disk.
+    pub(super) is_kept: bool,
 }
 
 /// The target of a publish, and the publisher of its exchange.
@@ -121,11 +131,11 @@ impl ChannelCore {
     }
 
     /// Publishes a message of a transaction at its commit. Blocking queues without room refuse it,
-    /// and so do queues that have replaced those of its route. Returns whether any has refused it.
+    /// and so do queues that have replaced those of its route. It is not on disk yet.
     ///
     /// # Errors
     /// [`Error::ResourceError`] if a queue of its route was deleted. No queue has the message then.
-    pub(super) fn commit_pending(self: &Arc<Self>, pending: Pending) -> Result<bool> {
+    pub(super) fn commit_pending(self: &Arc<Self>, pending: Pending) -> Result<Committed> {
         let Pending {
             publisher,
             route,
@@ -134,13 +144,26 @@ impl ChannelCore {
         let (prepared, replaced) =
             publisher.prepare_commit(&route, &message.routing_key, message.mandatory)?;
         if replaced == Route::len(&route) && replaced > 0 {
-            return Ok(true);
+            return Ok(Committed {
+                is_refused: true,
+                is_kept: false,
+            });
         }
         let mut envelope = Some(message.envelope(&prepared));
-        let confirmation = prepared.push(&mut envelope, self, OnFull::Refuse);
-        Ok(match self.publish_result(&message, confirmation) {
+        let pushed = prepared.push_unsynced(&mut envelope, self, OnFull::Refuse);
+        let mut is_kept = false;
+        let confirmation = pushed.map(|pushed| {
+            let (published, synced) = pushed.into_parts();
+            is_kept = synced.is_some();
+            published
+        });
+        let is_refused = match self.publish_result(&message, confirmation) {
             Ok(published) => published.refused + replaced > 0,
             Err(_) => true,
+        };
+        Ok(Committed {
+            is_refused,
+            is_kept,
         })
     }
 
@@ -222,13 +245,20 @@ impl ChannelCore {
         }))
     }
 
-    /// Ends a publish, and confirms its message.
+    /// Ends a publish, and confirms its message. Without confirms no one waits for the disk, as
+    /// in RabbitMQ.
     pub(super) fn end(
         &self,
         ended: Ended<'_>,
-        confirmation: Confirmation,
+        pushed: std::result::Result<Pushed<'_>, NotPublished>,
         on_full: OnFull,
     ) -> Result {
+        let mut unsynced = None;
+        let confirmation = pushed.map(|pushed| {
+            let (published, synced) = pushed.into_parts();
+            unsynced = synced;
+            published
+        });
         let Ended {
             outgoing,
             under_way,
@@ -244,7 +274,7 @@ impl ChannelCore {
             Err(_) => Published::refused(1),
         };
         if let Some(under_way) = under_way {
-            under_way.confirm(published);
+            under_way.confirm(published, unsynced);
         }
         Ok(())
     }

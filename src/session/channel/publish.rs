@@ -186,8 +186,8 @@ impl Channel {
                 mut envelope,
                 ended,
             } = begun;
-            let confirmation = prepared.push_async(&mut envelope, core).await;
-            core.end(ended, confirmation, OnFull::Wait)
+            let pushed = prepared.push_unsynced_async(&mut envelope, core).await;
+            core.end(ended, pushed, OnFull::Wait)
         }
     }
 
@@ -208,7 +208,7 @@ impl Channel {
             mut envelope,
             ended,
         } = begun;
-        let confirmation = prepared.push(&mut envelope, core, on_full);
-        core.end(ended, confirmation, on_full)
+        let pushed = prepared.push_unsynced(&mut envelope, core, on_full);
+        core.end(ended, pushed, on_full)
     }
 }

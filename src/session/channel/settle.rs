@@ -31,7 +31,10 @@ impl Settlement {
         };
         match self {
             // Only a remote engine fails, and a channel has none.
-            Settlement::Ack => drop(origin.ack(1, envelope.size(), None)),
+            Settlement::Ack => {
+                origin.forget(&envelope);
+                let _ = origin.ack(1, envelope.size(), None);
+            }
             Settlement::Otherwise(..) => self.settle_group(&origin, vec![envelope]),
         }
     }
@@ -41,6 +44,9 @@ impl Settlement {
         // As above, this does not fail.
         let _ = match self {
             Settlement::Ack => {
+                envelopes
+                    .iter()
+                    .for_each(|envelope| origin.forget(envelope));
                 let sizes = envelopes.iter().map(Envelope::size);
                 let bytes = sizes.fold(0, u64::wrapping_add);
                 origin.ack(envelopes.len() as u64, bytes, None)

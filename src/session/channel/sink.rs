@@ -42,7 +42,10 @@ impl ConsumerSink for ChannelSink {
         let bytes = envelope.size();
         let delivery_tag = state.ledger.next_tag();
         let mut shown = match origin.auto_ack {
-            true => Some(envelope),
+            true => {
+                origin.forget(&envelope);
+                Some(envelope)
+            }
             false => {
                 let copy = envelope.share().ok();
                 let unacked = Unacked::new(Arc::clone(&origin), envelope);

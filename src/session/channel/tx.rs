@@ -7,7 +7,11 @@ use super::{
     outgoing::Pending,
     settle::Settlement,
 };
-use crate::model::error::{Error, Result};
+use crate::{
+    engine::store::Journal,
+    model::error::{Error, Result},
+    runtime::waiter,
+};
 
 /// The publishes and settlements since the last commit or rollback.
 #[derive(Default)]
@@ -134,10 +138,20 @@ impl Channel {
         let core = self.core();
         let _on_its_way = core.admit()?;
         let Tx { published, settled } = self.next_tx()?;
+        let journal = core.vhost().storage().map(|storage| storage.journal());
+        let whole = journal.map(Journal::begin_whole);
+        let settles = settled.iter().flat_map(|(_, taken)| taken);
+        let settles = settles.filter_map(|(_, entry)| entry.unacked.origin());
+        let mut is_kept = settles
+            .into_iter()
+            .any(|origin| origin.queue.stored().is_some());
         let mut refused = false;
         for pending in published {
             match core.commit_pending(pending) {
-                Ok(not_taken) => refused |= not_taken,
+                Ok(committed) => {
+                    refused |= committed.is_refused;
+                    is_kept |= committed.is_kept;
+                }
                 Err(error) => {
                     core.restore(settled);
                     return Err(error);
@@ -149,6 +163,10 @@ impl Channel {
             let relieved = core.lock().ledger.release(entries(&taken));
             core.settle(how, taken);
             core.resume(relieved);
+        }
+        drop(whole);
+        if let Some(journal) = journal.filter(|_| is_kept) {
+            waiter::wait(&journal.synced(), None).unwrap_or(Ok(()))?;
         }
         match refused {
             false => Ok(()),

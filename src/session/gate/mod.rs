@@ -96,6 +96,11 @@ impl Gate {
         self.tap.as_ref()
     }
 
+    /// Whether the broker keeps its data in a folder.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.vhost.storage().is_some()
+    }
+
     pub(crate) fn vhost_name(&self) -> &Name {
         self.vhost.name()
     }

@@ -8,6 +8,7 @@ mod pause;
 mod prepared;
 mod route_cache;
 mod tap;
+mod unsynced;
 
 use std::{sync::Arc, time::Duration, vec};
 
@@ -18,6 +19,7 @@ pub(crate) use self::{
     prepared::{NotPublished, Prepared},
     route_cache::CachedRoute,
     tap::Tap,
+    unsynced::Pushed,
 };
 pub(crate) use super::holding::Claim;
 
@@ -292,6 +294,7 @@ impl Publisher {
             admission,
             is_commit: false,
             blocked: None,
+            written: None,
         })
     }
 
@@ -334,6 +337,7 @@ impl Publisher {
             admission,
             is_commit: false,
             blocked: None,
+            written: None,
         })
     }
 

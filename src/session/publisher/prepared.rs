@@ -8,9 +8,13 @@ use std::{
 use super::{
     Caller, OnFull, Publisher,
     route_cache::{CachedRoute, RouteCache},
+    unsynced::{Pushed, Written},
 };
 use crate::{
-    engine::vhost::{BlockedPublish, Patience, Published, PushFailure, Refusal, Route},
+    engine::{
+        store::Synced,
+        vhost::{BlockedPublish, Patience, Published, PushFailure, PushOptions, Refusal, Route},
+    },
     message::{
         envelope::{Address, Envelope},
         headers::cc_bcc,
@@ -43,6 +47,8 @@ pub(crate) struct Prepared<'a> {
     pub(super) is_commit: bool,
     /// The publish, if it has to wait for room.
     pub(super) blocked: Option<Box<BlockedPublish>>,
+    /// What a durable queue writes of the message, once it is made.
+    pub(super) written: Option<Written>,
 }
 
 /// Why a message is in no queue. It is where it was.
@@ -160,26 +166,39 @@ impl<'a> Prepared<'a> {
 
     /// Pushes the message into every queue of the route. If all queues were deleted meanwhile, the
     /// route is resolved again. An unroutable message that is not mandatory is dropped, or goes to
-    /// the virtual host's dead-letter queue.
+    /// the virtual host's dead-letter queue. Waits until the message is on disk, in the queues that
+    /// promise it.
     ///
     /// A blocking queue without room gets the message last, when it has room. The publish waits for
     /// that as `on_full` says, and as long as the caller is open. If it is given up, the message
     /// stays in the queues that have it. The others count as those that refused it.
     ///
     /// # Errors
-    /// The message is in `message` again. It is in no queue. [`Error::Timeout`] by
-    /// [`OnFull::WaitFor`]; those of a closed caller.
+    /// The message is in `message` again. It is in no queue, unless the error is that of the disk.
+    /// [`Error::Timeout`] by [`OnFull::WaitFor`]; those of a closed caller.
     pub(crate) fn push<C: Caller>(
-        mut self,
+        self,
         message: &mut Option<Envelope>,
         caller: &C,
         on_full: OnFull,
     ) -> Confirmation {
+        self.push_unsynced(message, caller, on_full)?.wait(message)
+    }
+
+    /// As [`push`](Self::push), without the wait for the disk.
+    pub(crate) fn push_unsynced<C: Caller>(
+        mut self,
+        message: &mut Option<Envelope>,
+        caller: &C,
+        on_full: OnFull,
+    ) -> std::result::Result<Pushed<'a>, NotPublished> {
         match self.publisher.config.gate.tap() {
             None => self.push_untapped(message, caller, on_full),
             Some(tap) => {
                 let tapped = self.tap(tap, message)?;
-                tapped.end(self.push_untapped(message, caller, on_full))
+                let pushed = self.push_untapped(message, caller, on_full);
+                let confirmation = pushed.and_then(|pushed| pushed.wait(message));
+                tapped.end(confirmation).map(Pushed::whole)
             }
         }
     }
@@ -189,7 +208,7 @@ impl<'a> Prepared<'a> {
         message: &mut Option<Envelope>,
         caller: &C,
         on_full: OnFull,
-    ) -> Confirmation {
+    ) -> std::result::Result<Pushed<'a>, NotPublished> {
         let time = self.publisher.config.gate.vhost().time();
         // The time begins before the publish is in line: a test that sees it there may advance a
         // manual clock.
@@ -198,9 +217,10 @@ impl<'a> Prepared<'a> {
             OnFull::Wait => (Patience::Wait, None),
             OnFull::WaitFor(timeout) => (Patience::Wait, time.deadline(timeout)),
         };
+        self.write(message.as_ref())?;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, patience) {
-                return confirmation;
+                return Ok(Pushed::new(confirmation?, self));
             }
             let Some(blocked) = &self.blocked else {
                 continue;
@@ -208,10 +228,11 @@ impl<'a> Prepared<'a> {
             let ends_with_drain = self.admission.ends_with_drain();
             let ended = caller.closing();
             if blocked.wait_or(ended, ends_with_drain, deadline).is_none() {
-                return self.time_out(message);
+                let published = self.time_out(message)?;
+                return Ok(Pushed::new(published, self));
             }
             if let Some(ended) = self.end(caller) {
-                return ended;
+                return Ok(Pushed::new(ended?, self));
             }
         }
     }
@@ -221,15 +242,29 @@ impl<'a> Prepared<'a> {
     /// # If dropped
     /// The message stays in the queues that have it.
     pub(crate) async fn push_async<C: Caller>(
-        mut self,
+        self,
         message: &mut Option<Envelope>,
         caller: &C,
     ) -> Confirmation {
+        let pushed = self.push_unsynced_async(message, caller).await?;
+        pushed.wait_async(message).await
+    }
+
+    /// As [`push_async`](Self::push_async), without the wait for the disk.
+    pub(crate) async fn push_unsynced_async<C: Caller>(
+        mut self,
+        message: &mut Option<Envelope>,
+        caller: &C,
+    ) -> std::result::Result<Pushed<'a>, NotPublished> {
         match self.publisher.config.gate.tap() {
             None => self.push_untapped_async(message, caller).await,
             Some(tap) => {
                 let tapped = self.tap(tap, message)?;
-                tapped.end(self.push_untapped_async(message, caller).await)
+                let confirmation = match self.push_untapped_async(message, caller).await {
+                    Ok(pushed) => pushed.wait_async(message).await,
+                    Err(failure) => Err(failure),
+                };
+                tapped.end(confirmation).map(Pushed::whole)
             }
         }
     }
@@ -238,19 +273,49 @@ impl<'a> Prepared<'a> {
         mut self,
         message: &mut Option<Envelope>,
         caller: &C,
-    ) -> Confirmation {
+    ) -> std::result::Result<Pushed<'a>, NotPublished> {
+        self.write(message.as_ref())?;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, Patience::Wait) {
-                return confirmation;
+                return Ok(Pushed::new(confirmation?, self));
             }
             if let Some(blocked) = &self.blocked {
                 let ends_with_drain = self.admission.ends_with_drain();
                 blocked.or(caller.closing(), ends_with_drain).await;
             }
             if let Some(ended) = self.end(caller) {
-                return ended;
+                return Ok(Pushed::new(ended?, self));
             }
         }
+    }
+
+    /// Makes what a durable queue of the route writes of the message.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if the payload cannot be encoded.
+    #[inline]
+    fn write(&mut self, message: Option<&Envelope>) -> std::result::Result<(), NotPublished> {
+        let Some(envelope) = message else {
+            return Ok(());
+        };
+        if !self.route.keeps(envelope.is_persistent()) {
+            return Ok(());
+        }
+        let encoded = envelope.encode().map_err(Error::Codec);
+        let octets = encoded.map_err(NotPublished::Invalid)?;
+        let is_persistent = envelope.is_persistent();
+        let body = self.route.stored_body(octets, is_persistent);
+        self.written = body.map(|body| Written {
+            body: Arc::new(body),
+            meta: envelope.meta().cloned(),
+            is_persistent,
+        });
+        Ok(())
+    }
+
+    /// What the publish has to wait for, now that the queues have the message.
+    pub(super) fn synced(&self) -> Option<Synced> {
+        self.route.synced(self.written.as_ref()?.is_persistent)
     }
 
     /// Gives the message to the queues that have room. Pending if the publish has to wait for a
@@ -263,7 +328,13 @@ impl<'a> Prepared<'a> {
         let vhost = self.publisher.config.gate.vhost();
         loop {
             let pushed = match &mut self.blocked {
-                None => vhost.push(&self.route, message, self.due),
+                None => {
+                    let options = PushOptions {
+                        due: self.due,
+                        body: self.written.as_ref().map(|written| &written.body),
+                    };
+                    vhost.push(&self.route, message, options)
+                }
                 Some(blocked) => ready!(blocked.advance(message, patience)),
             };
             return Poll::Ready(match pushed {
@@ -299,6 +370,7 @@ impl<'a> Prepared<'a> {
                 Err(PushFailure::Refused { by, refused }) => {
                     Err(NotPublished::Refused { by, refused })
                 }
+                Err(PushFailure::NotStored(error)) => Err(NotPublished::Invalid(*error)),
                 Err(PushFailure::NotShareable) => Err(NotPublished::NotShareable {
                     type_name: message
                         .as_ref()
@@ -325,7 +397,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The outcome of a publish whose time is over. Queues with room still take the message.
-    fn time_out(mut self, message: &mut Option<Envelope>) -> Confirmation {
+    fn time_out(&mut self, message: &mut Option<Envelope>) -> Confirmation {
         match self.advance(message, Patience::None) {
             Poll::Ready(Err(NotPublished::Refused { .. })) | Poll::Pending => {
                 Err(NotPublished::Invalid(Error::Timeout))
@@ -380,6 +452,7 @@ impl Publisher {
             admission: Admission::default(),
             is_commit: true,
             blocked: None,
+            written: None,
         };
         Ok((prepared, replaced))
     }

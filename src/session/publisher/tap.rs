@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::{
         queue::after,
-        vhost::{Published, VirtualHost},
+        vhost::{Published, PushOptions, VirtualHost},
     },
     message::{envelope::Envelope, properties::Properties},
     model::{
@@ -153,7 +153,11 @@ impl Tapped {
         if confirmation.is_ok() {
             for copy in self.copies {
                 // Where the original waited for room, the copy is given up.
-                let _ = self.vhost.push(&self.route, &mut Some(copy), self.due);
+                let options = PushOptions {
+                    due: self.due,
+                    ..PushOptions::default()
+                };
+                let _ = self.vhost.push(&self.route, &mut Some(copy), options);
             }
         }
         let outcome = match &confirmation {

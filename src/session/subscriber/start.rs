@@ -106,6 +106,11 @@ impl NewSubscriber {
         remote: Option<(Arc<dyn Backend>, Arc<RemoteInbox>)>,
     ) -> Arc<Subscriber> {
         let credit = self.credit;
+        let holders = match self.in_tasks {
+            true => Holders::in_tasks(self.auto_ack),
+            false => Holders::new(self.auto_ack),
+        };
+        let holders = holders.of(&queue);
         let make_origin = |subscriber: &Weak<Subscriber>| DeliveryOrigin {
             vhost: Arc::clone(vhost),
             account: queue.account().cloned(),
@@ -117,10 +122,7 @@ impl NewSubscriber {
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
             overdue: None,
             subscriber: Weak::clone(subscriber),
-            holders: match self.in_tasks {
-                true => Holders::in_tasks(self.auto_ack),
-                false => Holders::new(self.auto_ack),
-            },
+            holders,
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
             number: self.number,

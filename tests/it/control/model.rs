@@ -47,7 +47,7 @@ impl Command {
     fn is_known_to(self, node: usize) -> bool {
         match self {
             Command::Unknown => false,
-            Command::OfSome => node % 2 == 0,
+            Command::OfSome => node.is_multiple_of(2),
             _ => true,
         }
     }

@@ -42,7 +42,7 @@ impl Filter {
         match self {
             Filter::Publisher => sent.publisher == 0,
             Filter::Event => sent.event == 0,
-            Filter::Even => number % 2 == 0,
+            Filter::Even => number.is_multiple_of(2),
         }
     }
 }

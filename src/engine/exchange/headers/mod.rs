@@ -120,10 +120,10 @@ impl Headers {
             look(self.hasher.of_header(name, value));
         }
         for number in candidates.numbers() {
-            if let Some(((destination, binding), rule)) = self.rules.entry(*number) {
-                if rule.mode.fits(binding, headers) {
-                    matches.insert(*destination);
-                }
+            if let Some(((destination, binding), rule)) = self.rules.entry(*number)
+                && rule.mode.fits(binding, headers)
+            {
+                matches.insert(*destination);
             }
         }
     }

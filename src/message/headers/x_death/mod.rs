@@ -62,6 +62,28 @@ impl DeathReason {
             Self::Rejected => "rejected",
         }
     }
+
+    /// The number in a store. A number is never used again.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::DeliveryLimit => 1,
+            Self::Expired => 2,
+            Self::MaxLen => 3,
+            Self::Rejected => 4,
+        }
+    }
+
+    /// The counterpart of [`number`](Self::number).
+    pub(crate) fn of_number(number: u8) -> Option<DeathReason> {
+        let mut all = [
+            Self::DeliveryLimit,
+            Self::Expired,
+            Self::MaxLen,
+            Self::Rejected,
+        ]
+        .into_iter();
+        all.find(|reason| reason.number() == number)
+    }
 }
 
 impl fmt::Display for DeathReason {

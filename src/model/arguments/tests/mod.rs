@@ -56,6 +56,7 @@ fn every_argument_is_read() {
         dead_letter_exchange: Some(name("d")),
         dead_letter_routing_key: Some("k".into()),
         dead_letter_strategy: None,
+        durability: None,
         delayed_retry: DelayedRetry::default(),
         delivery_limit: Some(4),
         expires: Some(Duration::from_secs(61)),

@@ -1,0 +1,457 @@
+//! The journal: collects the operations of all queues, and has the only thread that writes.
+//!
+//! The thread takes everything that waits, commits it as one batch, and tells those who wait for
+//! it. While it writes, the next batch gathers. It begins at once if someone waits for a sync, and
+//! otherwise when the first operation of the batch has waited for as long as it may.
+//!
+//! An error of the store ends the journal. Operations since the last commit may be lost then, and
+//! nothing more is written. Its queues go on in memory.
+
+mod batch;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use hashbrown::{HashMap, HashSet};
+
+use self::batch::Batch;
+use super::{Mark, Operation, Recovered, Store, shared_bodies::SharedBodies};
+use crate::{
+    model::error::{Error, Result, StoreError},
+    runtime::{
+        catch_panic::catch_panic,
+        sync::{
+            Mutex,
+            atomic::{AtomicU64, Ordering::SeqCst},
+            thread::{self, JoinHandle, Thread},
+        },
+        waiter::{Ticket, WaitList, Waitable, Wake},
+    },
+};
+
+/// How long an operation may wait if no one waits for it: a settlement, say.
+pub(super) const LAZY: Duration = Duration::from_millis(100);
+
+/// After this time a batch is committed though a transaction is under way.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(1);
+
+/// How many bytes may wait before publishers have to wait too.
+const FULL: usize = 64 << 20;
+
+/// The positions of the messages that queues have at the end, by the number of the queue. Other
+/// messages of these queues are with consumers.
+pub(crate) type KeptPositions = HashMap<u64, HashSet<u64>>;
+
+/// Is called with the outcome of a sync. It must not block and runs no user code.
+type Call = Box<dyn FnOnce(Result) + Send>;
+
+/// Appends operations, and waits for them. Clones append to the same store.
+#[derive(Clone)]
+pub(crate) struct Journal(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// The error that has ended the journal.
+    error: OnceLock<StoreError>,
+    /// The next number of a queue or of a shared body.
+    next_number: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    batch: Batch,
+    bodies: SharedBodies,
+    /// How many operations were appended so far.
+    appended: u64,
+    /// How many of them are on disk.
+    committed: u64,
+    /// Someone waits for the operations up to this number.
+    wanted: u64,
+    /// How many transactions are under way.
+    open: u64,
+    /// When the batch is to be committed, though no one waits.
+    due: Option<Instant>,
+    /// Once there are no further operations: what its queues have at the end.
+    closing: Option<KeptPositions>,
+    waiters: WaitList,
+    /// The calls to be made once the operations up to a number are on disk, in the order of the
+    /// numbers.
+    calls: VecDeque<(u64, Call)>,
+    thread: Option<JoinHandle<()>>,
+    /// The thread, while it sleeps, and until when.
+    asleep: Option<(Thread, Option<Instant>)>,
+}
+
+impl Journal {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// An error of the system if it starts no more threads.
+    ///
+    /// `next_number` is the first number that nothing in the store has.
+    pub(crate) fn start(store: Box<dyn Store>, next_number: u64) -> std::io::Result<Journal> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            error: OnceLock::new(),
+            next_number: AtomicU64::new(next_number),
+        });
+        let of_thread = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name(THREAD_NAME.into())
+            .spawn(move || of_thread.run(store))?;
+        shared.state.lock().thread = Some(thread);
+        Ok(Journal(shared))
+    }
+
+    /// Appends an operation, which may wait for the given time. May be called under the lock of a
+    /// queue or of the topology.
+    pub(crate) fn append(&self, operation: Operation, may_wait: Duration) {
+        if self.0.error.get().is_some() {
+            return;
+        }
+        let mut state = self.0.state.lock();
+        if state.closing.is_some() {
+            return;
+        }
+        state.add(operation);
+        let due = Instant::now().checked_add(may_wait);
+        if due.is_some_and(|due| state.due.is_none_or(|earlier| due < earlier)) {
+            state.due = due;
+            let sleeper = state.sleeper_beyond(due);
+            drop(state);
+            sleeper.inspect(Thread::unpark);
+        }
+    }
+
+    /// One more publish uses a body that is kept by itself.
+    pub(super) fn use_body(&self, body: u64) {
+        self.0.state.lock().bodies.add_user(body);
+    }
+
+    /// A publish uses a body no more.
+    pub(super) fn release_body(&self, body: u64) {
+        let mut state = self.0.state.lock();
+        if let Some(drop_body) = state.bodies.remove_user(body) {
+            state.add(drop_body);
+            // It is dropped with the next batch.
+        }
+    }
+
+    /// A message that was recovered uses a body that is kept by itself.
+    pub(crate) fn recovered_body(&self, place: (u64, u64), body: u64) {
+        self.0.state.lock().bodies.add_message(place, body);
+    }
+
+    /// A number that nothing in the store has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.0.next_number.fetch_add(1, SeqCst)
+    }
+
+    /// Begins a transaction. All operations until the end of the value are on disk, or none. Its
+    /// code must not block.
+    pub(crate) fn begin_whole(&self) -> Whole {
+        self.0.state.lock().open += 1;
+        Whole(Arc::clone(&self.0))
+    }
+
+    /// What waits for everything that was appended so far to be on disk.
+    pub(crate) fn synced(&self) -> Synced {
+        let up_to = self.0.state.lock().appended;
+        Synced {
+            shared: Arc::clone(&self.0),
+            up_to,
+        }
+    }
+
+    /// Whether so much waits that a publisher has to wait too.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.state.lock().batch.bytes() > FULL
+    }
+
+    /// # Errors
+    /// The error that has ended the journal.
+    pub(crate) fn check(&self) -> Result {
+        match self.0.error.get() {
+            Some(error) => Err(Error::from(error.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the journal: commits everything, and closes the store. Messages of the queues in `kept`
+    /// that they do not have count as failed deliveries, since their consumers end. Later
+    /// operations have no effect. Returns when the thread has ended.
+    ///
+    /// # Errors
+    /// The error that has ended the journal before.
+    pub(crate) fn close(&self, kept: KeptPositions) -> Result {
+        let (thread, sleeper) = {
+            let mut state = self.0.state.lock();
+            state.closing.get_or_insert(kept);
+            (state.thread.take(), state.sleeper_beyond(None))
+        };
+        sleeper.inspect(Thread::unpark);
+        if let Some(thread) = thread.filter(|own| own.thread().id() != thread::current().id()) {
+            // The thread contains every panic, so there is none to propagate.
+            let _ = thread.join();
+        }
+        self.check()
+    }
+}
+
+impl State {
+    fn add(&mut self, operation: Operation) {
+        let freed = self.bodies.follow(&operation);
+        for operation in std::iter::once(operation).chain(freed) {
+            self.appended += 1;
+            self.batch.add(operation);
+        }
+    }
+
+    /// The thread, if it sleeps and would not look before `due`. `None` is now.
+    fn sleeper_beyond(&self, due: Option<Instant>) -> Option<Thread> {
+        let (thread, until) = self.asleep.as_ref()?;
+        let is_late = match (due, until) {
+            (None, _) | (_, None) => true,
+            (Some(due), Some(until)) => due < *until,
+        };
+        is_late.then(|| thread.clone())
+    }
+
+    /// Whether there is something that must be committed now.
+    fn is_due(&self, now: Instant) -> bool {
+        self.wanted > self.committed
+            || self.closing.is_some()
+            || self.batch.bytes() > FULL
+            || self.due.is_some_and(|due| due <= now)
+    }
+}
+
+impl Shared {
+    /// The thread of the journal.
+    fn run(&self, mut store: Box<dyn Store>) {
+        while let Some((batch, up_to)) = self.next_batch() {
+            let written = match batch.is_empty() {
+                true => Ok(()),
+                false => commit(&mut *store, &batch.into_operations()),
+            };
+            if let Err(error) = written {
+                return self.fail(error);
+            }
+            self.committed(up_to);
+        }
+        let kept = match &mut self.state.lock().closing {
+            Some(kept) => std::mem::take(kept),
+            None => KeptPositions::new(),
+        };
+        let returned = return_all_out(&mut *store, &kept);
+        if let Err(error) = returned.and_then(|()| store.close()) {
+            self.fail(error);
+        }
+    }
+
+    /// Waits until there is something to commit. `None` at the end.
+    fn next_batch(&self) -> Option<(Batch, u64)> {
+        let mut patience = None;
+        loop {
+            let mut state = self.state.lock();
+            state.asleep = None;
+            let now = Instant::now();
+            let is_due = state.is_due(now);
+            if is_due && state.open > 0 && patience.is_none_or(|end| now < end) {
+                // The end of the transaction wakes this thread. User code that runs in one may
+                // wait for this thread, and that wait must have an end.
+                patience = patience.or(now.checked_add(LONGEST_TRANSACTION));
+                state.asleep = Some((thread::current(), patience));
+                drop(state);
+                thread::park_timeout(LONGEST_TRANSACTION);
+                continue;
+            }
+            if is_due {
+                if state.closing.is_some() && state.committed == state.appended {
+                    return None;
+                }
+                state.due = None;
+                return Some((std::mem::take(&mut state.batch), state.appended));
+            }
+            let until = state.due;
+            state.asleep = Some((thread::current(), until));
+            drop(state);
+            match until {
+                Some(until) => thread::park_timeout(until.saturating_duration_since(now)),
+                None => thread::park(),
+            }
+        }
+    }
+
+    fn committed(&self, up_to: u64) {
+        let (wakes, calls) = {
+            let mut state = self.state.lock();
+            state.committed = up_to;
+            let due = state.calls.partition_point(|(number, _)| *number <= up_to);
+            let calls: Vec<_> = state.calls.drain(..due).collect();
+            (state.waiters.take_all(), calls)
+        };
+        wakes.into_iter().for_each(Wake::wake);
+        calls.into_iter().for_each(|(_, call)| call(Ok(())));
+    }
+
+    fn fail(&self, error: StoreError) {
+        let _ = self.error.set(error.clone());
+        let (wakes, calls) = {
+            let mut state = self.state.lock();
+            state.batch = Batch::default();
+            (state.waiters.take_all(), std::mem::take(&mut state.calls))
+        };
+        wakes.into_iter().for_each(Wake::wake);
+        for (_, call) in calls {
+            call(Err(Error::from(error.clone())));
+        }
+    }
+}
+
+/// A transaction that is under way.
+///
+/// # If dropped
+/// It ends.
+pub(crate) struct Whole(Arc<Shared>);
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        let sleeper = {
+            let mut state = self.0.state.lock();
+            state.open -= 1;
+            match state.open {
+                0 => state.sleeper_beyond(None),
+                _ => None,
+            }
+        };
+        sleeper.inspect(Thread::unpark);
+    }
+}
+
+/// Commits a batch. A panic of the store is an error.
+fn commit(store: &mut dyn Store, batch: &[Operation]) -> Result<(), StoreError> {
+    let committed = catch_panic(|| store.commit(batch));
+    committed.unwrap_or_else(|| Err(store.damaged("the store has panicked")))
+}
+
+/// Marks the messages that consumers have as returned, by failed deliveries.
+fn return_all_out(store: &mut dyn Store, kept: &KeptPositions) -> Result<(), StoreError> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let mut out: BTreeMap<(u64, u64), Mark> = BTreeMap::new();
+    store.recover(&mut |recovered| match recovered {
+        Recovered::Message {
+            queue, position, ..
+        } if kept
+            .get(&queue)
+            .is_some_and(|kept| !kept.contains(&position)) =>
+        {
+            out.insert((queue, position), Mark::default());
+        }
+        Recovered::Mark {
+            queue,
+            position,
+            mark,
+        } => {
+            if let Some(known) = out.get_mut(&(queue, position)) {
+                *known = mark;
+            }
+        }
+        _ => {}
+    })?;
+    let marks = out.into_iter().map(|((queue, position), mark)| {
+        let mark = Some(mark.failed_once_more());
+        Operation::Mark {
+            queue,
+            position,
+            mark,
+        }
+    });
+    let marks: Vec<_> = marks.collect();
+    match marks.is_empty() {
+        true => Ok(()),
+        false => commit(store, &marks),
+    }
+}
+
+/// Waits until operations are on disk.
+#[derive(Clone)]
+pub(crate) struct Synced {
+    shared: Arc<Shared>,
+    up_to: u64,
+}
+
+impl Synced {
+    /// Calls `call` with the outcome: now if it is known, or else on the thread of the journal.
+    pub(crate) fn then(self, call: impl FnOnce(Result) + Send + 'static) {
+        let mut state = self.shared.state.lock();
+        let outcome = match self.shared.error.get() {
+            _ if state.committed >= self.up_to => Some(Ok(())),
+            Some(error) => Some(Err(Error::from(error.clone()))),
+            None => None,
+        };
+        if let Some(outcome) = outcome {
+            drop(state);
+            return call(outcome);
+        }
+        state.wanted = state.wanted.max(self.up_to);
+        let behind = state
+            .calls
+            .partition_point(|(number, _)| *number <= self.up_to);
+        state.calls.insert(behind, (self.up_to, Box::new(call)));
+        let sleeper = state.sleeper_beyond(None);
+        drop(state);
+        sleeper.inspect(Thread::unpark);
+    }
+}
+
+impl Waitable for Synced {
+    type Output = Result;
+
+    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Result> {
+        let mut state = self.shared.state.lock();
+        if state.committed >= self.up_to {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = self.shared.error.get() {
+            return Poll::Ready(Err(Error::from(error.clone())));
+        }
+        state.wanted = state.wanted.max(self.up_to);
+        if let Some(ticket) = ticket {
+            state.waiters.register(ticket);
+        }
+        let sleeper = state.sleeper_beyond(None);
+        drop(state);
+        sleeper.inspect(Thread::unpark);
+        Poll::Pending
+    }
+
+    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.shared.state.lock().waiters);
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("error", &self.0.error.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Synced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Synced")
+            .field("up_to", &self.up_to)
+            .finish_non_exhaustive()
+    }
+}
+
+const THREAD_NAME: &str = "leveret-store";

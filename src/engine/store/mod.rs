@@ -1,0 +1,63 @@
+//! What outlives the process: the seam to a store, and the journal that writes to it.
+//!
+//! A [`Store`] keeps messages and records as bytes, and knows nothing of their meaning. The
+//! [`Journal`] has the only thread that writes. It collects the operations of all queues, and
+//! commits them as one batch with one sync: group commit. Without a store there is no journal, and
+//! nothing here costs anything.
+//!
+//! A message is known by the number of its queue and by its position there, which no other message
+//! of the queue ever has.
+//!
+//! Knows nothing of queues and virtual hosts.
+
+mod journal;
+mod mark;
+mod operation;
+#[cfg(feature = "durable")]
+pub(crate) mod redb;
+mod shared_bodies;
+mod stored_body;
+mod stored_message;
+mod stored_queue;
+#[cfg(all(test, not(shuttle)))]
+pub(crate) mod tests;
+
+pub(crate) use self::{
+    journal::{Journal, KeptPositions, Synced},
+    mark::Mark,
+    operation::{Operation, RecordKey, RecordKind, Recovered},
+    stored_body::StoredBody,
+    stored_message::{MessageHead, StoredMessage},
+    stored_queue::{StoredQueue, WallClock},
+};
+
+use crate::model::error::StoreError;
+
+/// A place that keeps messages and records over the end of the process.
+pub(crate) trait Store: Send + 'static {
+    /// Carries out a batch of operations: all of them or none, in their order. They are on disk
+    /// when it returns.
+    ///
+    /// # Errors
+    /// After an error it is not known whether the batch is on disk. There are no further commits.
+    fn commit(&mut self, batch: &[Operation]) -> Result<(), StoreError>;
+
+    /// Shows everything that is kept: first the records, then the bodies that several messages
+    /// share, then the messages, and last their marks.
+    ///
+    /// # Errors
+    /// Those of the store.
+    fn recover(&mut self, visit: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError>;
+
+    /// The error of a store whose contents cannot be read, for this reason.
+    fn damaged(&self, reason: &str) -> StoreError;
+
+    /// Whether the last user of the store has [closed](Self::close) it. A new store is closed.
+    fn was_closed(&self) -> bool;
+
+    /// Notes that nothing is missing: every operation so far is on disk.
+    ///
+    /// # Errors
+    /// Those of the store.
+    fn close(&mut self) -> Result<(), StoreError>;
+}

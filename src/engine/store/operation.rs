@@ -1,0 +1,104 @@
+//! The operations of a store, and what it shows when it recovers.
+
+use super::mark::Mark;
+use crate::model::bytes::Bytes;
+
+/// One change of the kept data. Operations on a message that is not kept have no effect.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Operation {
+    /// Keeps a message. It may use a body that is kept by itself.
+    Put {
+        queue: u64,
+        position: u64,
+        message: Bytes,
+        body: Option<u64>,
+    },
+    /// Replaces the mark of a message. `None` removes it.
+    Mark {
+        queue: u64,
+        position: u64,
+        mark: Option<Mark>,
+    },
+    /// Gives a message another position, and the mark that it has there.
+    Move {
+        queue: u64,
+        from: u64,
+        to: u64,
+        mark: Option<Mark>,
+    },
+    /// Forgets a message and its mark.
+    Settle { queue: u64, position: u64 },
+    /// Keeps a body that several messages share.
+    PutBody { body: u64, octets: Bytes },
+    /// Forgets such a body.
+    DropBody { body: u64 },
+    /// Forgets all messages of a queue.
+    DropQueue { queue: u64 },
+    /// Keeps a record of the topology. `None` forgets it.
+    Record {
+        key: RecordKey,
+        value: Option<Bytes>,
+    },
+    /// Nothing: an operation that another one of its batch has undone.
+    Nothing,
+}
+
+/// The kind of a record. The numbers are those in the files, and are never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(crate) enum RecordKind {
+    Vhost = 1,
+    Budget = 2,
+    Policy = 3,
+    Exchange = 4,
+    Queue = 5,
+    Binding = 6,
+}
+
+impl RecordKind {
+    pub(crate) const ALL: [RecordKind; 6] = [
+        RecordKind::Vhost,
+        RecordKind::Budget,
+        RecordKind::Policy,
+        RecordKind::Exchange,
+        RecordKind::Queue,
+        RecordKind::Binding,
+    ];
+
+    /// `None` for a kind of a later version.
+    pub(crate) fn of(number: u8) -> Option<RecordKind> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| *kind as u8 == number)
+    }
+}
+
+/// The kind of a record, and the name that it has among those of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RecordKey {
+    pub(crate) kind: RecordKind,
+    pub(crate) name: String,
+}
+
+/// Something that a store has kept.
+#[derive(Debug)]
+pub(crate) enum Recovered<'a> {
+    Record {
+        kind: RecordKind,
+        name: &'a str,
+        value: &'a [u8],
+    },
+    Body {
+        body: u64,
+        octets: &'a [u8],
+    },
+    Message {
+        queue: u64,
+        position: u64,
+        message: &'a [u8],
+    },
+    Mark {
+        queue: u64,
+        position: u64,
+        mark: Mark,
+    },
+}

@@ -1,0 +1,358 @@
+//! The store in a file of redb, an embedded B-tree.
+//!
+//! A commit is one transaction of redb, with one sync. The file has a table for each kind of data,
+//! and one for what it says about itself.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableHandle,
+    WriteTransaction,
+};
+
+use super::{Mark, Operation, RecordKey, RecordKind, Recovered, Store};
+use crate::model::error::{StoreError, StoreErrorKind};
+
+/// The name of the file in the folder.
+const FILE: &str = "leveret.redb";
+
+/// The name of the file that is locked. It stays empty.
+const LOCK: &str = "leveret.lock";
+
+/// The name of the file while it is made.
+const UNFINISHED: &str = "leveret.redb.new";
+
+/// The version of the tables below. A new version is one that older programs must not write.
+const FORMAT: u64 = 1;
+
+/// By queue and position.
+const MESSAGES: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("messages");
+/// By queue and position, for messages with one.
+const MARKS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("marks");
+/// By number.
+const BODIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("bodies");
+/// By kind and name.
+const RECORDS: TableDefinition<'_, (u8, &str), &[u8]> = TableDefinition::new("records");
+/// By one of the keys below.
+const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
+
+/// The version of the format.
+const ABOUT_FORMAT: &str = "format";
+/// 1 while a broker uses the file, and after one that did not close it.
+const ABOUT_OPEN: &str = "open";
+
+/// The settings of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct RedbSettings {
+    /// The memory for pages, in bytes.
+    pub(crate) cache_size: usize,
+}
+
+/// The store in a file.
+pub(crate) struct RedbStore {
+    path: PathBuf,
+    database: Database,
+    was_closed: bool,
+    /// Locked as long as it is open. A store on a fake disk has none.
+    _lock: Option<File>,
+}
+
+impl RedbStore {
+    /// Opens the file of a folder, and makes both if they are missing. It stays locked as long as
+    /// the store lives. `progress` hears of the repair after a crash, from 0 to 1.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::InUse`] if the file is open, here or in another process;
+    /// [`StoreErrorKind::NewerFormat`] and [`StoreErrorKind::Damaged`] for a file that cannot be
+    /// read; [`StoreErrorKind::Io`] and [`StoreErrorKind::DiskFull`].
+    pub(crate) fn open(
+        folder: &Path,
+        settings: &RedbSettings,
+        progress: impl Fn(f64) + 'static,
+    ) -> Result<RedbStore, StoreError> {
+        fs::create_dir_all(folder).map_err(|error| of_io(folder, &error))?;
+        let lock = lock(folder)?;
+        let mut builder = Database::builder();
+        builder
+            .set_cache_size(settings.cache_size)
+            .set_repair_callback(move |repair| progress(repair.progress()));
+        let file = folder.join(FILE);
+        if !file.try_exists().map_err(|error| of_io(folder, &error))? {
+            make(folder, &builder, &file)?;
+        }
+        let database = builder.open(file);
+        let database = database.map_err(|error| of_redb(folder, error))?;
+        let store = RedbStore::new(folder, database)?;
+        Ok(RedbStore {
+            _lock: Some(lock),
+            ..store
+        })
+    }
+
+    /// As [`open`](Self::open), on another disk.
+    #[cfg(test)]
+    pub(crate) fn open_on(backend: impl redb::StorageBackend) -> Result<RedbStore, StoreError> {
+        let folder = Path::new("a test");
+        let database = Database::builder().create_with_backend(backend);
+        RedbStore::new(folder, database.map_err(|error| of_redb(folder, error))?)
+    }
+
+    fn new(folder: &Path, database: Database) -> Result<RedbStore, StoreError> {
+        let mut store = RedbStore {
+            path: folder.to_owned(),
+            database,
+            was_closed: true,
+            _lock: None,
+        };
+        store.was_closed = store.begin()?;
+        Ok(store)
+    }
+
+    /// Checks the version and notes that the file is in use. Returns whether its last user has
+    /// closed it.
+    fn begin(&self) -> Result<bool, StoreError> {
+        let mut open = 0;
+        let mut format = FORMAT;
+        self.write(|transaction| {
+            let mut about = transaction.open_table(ABOUT)?;
+            if let Some(written) = about.get(ABOUT_FORMAT)? {
+                format = written.value();
+            }
+            if let Some(written) = about.get(ABOUT_OPEN)? {
+                open = written.value();
+            }
+            if format <= FORMAT {
+                about.insert(ABOUT_FORMAT, FORMAT)?;
+                about.insert(ABOUT_OPEN, 1)?;
+                // Made now, so that they exist when they are read.
+                transaction.open_table(MESSAGES)?;
+                transaction.open_table(MARKS)?;
+                transaction.open_table(BODIES)?;
+                transaction.open_table(RECORDS)?;
+            }
+            Ok(())
+        })?;
+        if format > FORMAT {
+            let reason = format!("it is {format}, and this version of leveret knows {FORMAT}");
+            return Err(self.error(StoreErrorKind::NewerFormat, reason));
+        }
+        Ok(open == 0)
+    }
+
+    fn error(&self, kind: StoreErrorKind, reason: impl std::fmt::Display) -> StoreError {
+        StoreError::new(&self.path, kind, reason)
+    }
+
+    /// Runs one transaction, which is on disk when this returns.
+    fn write(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StoreError> {
+        let write = || -> Result<(), redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            change(&transaction)?;
+            transaction.commit()?;
+            Ok(())
+        };
+        write().map_err(|error| of_redb(&self.path, error))
+    }
+}
+
+impl Store for RedbStore {
+    fn commit(&mut self, batch: &[Operation]) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut messages = transaction.open_table(MESSAGES)?;
+            let mut marks = transaction.open_table(MARKS)?;
+            let mut bodies = transaction.open_table(BODIES)?;
+            let mut records = transaction.open_table(RECORDS)?;
+            for operation in batch {
+                match operation {
+                    Operation::Nothing => {}
+                    Operation::Put {
+                        queue,
+                        position,
+                        message,
+                        ..
+                    } => {
+                        messages.insert((*queue, *position), message.as_slice())?;
+                    }
+                    Operation::Mark {
+                        queue,
+                        position,
+                        mark,
+                    } => match mark {
+                        Some(mark) => {
+                            marks.insert((*queue, *position), mark.to_bytes().as_slice())?;
+                        }
+                        None => {
+                            marks.remove((*queue, *position))?;
+                        }
+                    },
+                    Operation::Move {
+                        queue,
+                        from,
+                        to,
+                        mark,
+                    } => {
+                        let message = messages.remove((*queue, *from))?;
+                        let Some(message) = message.map(|kept| kept.value().to_vec()) else {
+                            continue;
+                        };
+                        messages.insert((*queue, *to), message.as_slice())?;
+                        marks.remove((*queue, *from))?;
+                        if let Some(mark) = mark {
+                            marks.insert((*queue, *to), mark.to_bytes().as_slice())?;
+                        }
+                    }
+                    Operation::Settle { queue, position } => {
+                        messages.remove((*queue, *position))?;
+                        marks.remove((*queue, *position))?;
+                    }
+                    Operation::PutBody { body, octets } => {
+                        bodies.insert(*body, octets.as_slice())?;
+                    }
+                    Operation::DropBody { body } => {
+                        bodies.remove(*body)?;
+                    }
+                    Operation::DropQueue { queue } => {
+                        messages.retain_in((*queue, 0)..=(*queue, u64::MAX), |_, _| false)?;
+                        marks.retain_in((*queue, 0)..=(*queue, u64::MAX), |_, _| false)?;
+                    }
+                    Operation::Record { key, value } => {
+                        let RecordKey { kind, name } = key;
+                        let key = (*kind as u8, name.as_str());
+                        match value {
+                            Some(value) => records.insert(key, value.as_slice())?,
+                            None => records.remove(key)?,
+                        };
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn recover(&mut self, visit: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError> {
+        let read = self.read(visit);
+        read.map_err(|error| of_redb(&self.path, error))
+    }
+
+    fn damaged(&self, reason: &str) -> StoreError {
+        self.error(StoreErrorKind::Damaged, reason)
+    }
+
+    fn was_closed(&self) -> bool {
+        self.was_closed
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut about = transaction.open_table(ABOUT)?;
+            about.insert(ABOUT_OPEN, 0)?;
+            Ok(())
+        })
+    }
+}
+
+impl RedbStore {
+    fn read(&self, show: &mut dyn FnMut(Recovered<'_>)) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_read()?;
+        for record in transaction.open_table(RECORDS)?.iter()? {
+            let (key, value) = record?;
+            let (kind, name) = key.value();
+            // A record of a kind that a later version has added without a new format.
+            if let Some(kind) = RecordKind::of(kind) {
+                let value = value.value();
+                show(Recovered::Record { kind, name, value });
+            }
+        }
+        for body in transaction.open_table(BODIES)?.iter()? {
+            let (body, octets) = body?;
+            let (body, octets) = (body.value(), octets.value());
+            show(Recovered::Body { body, octets });
+        }
+        for message in transaction.open_table(MESSAGES)?.iter()? {
+            let (key, message) = message?;
+            let ((queue, position), message) = (key.value(), message.value());
+            show(Recovered::Message {
+                queue,
+                position,
+                message,
+            });
+        }
+        for mark in transaction.open_table(MARKS)?.iter()? {
+            let (key, mark) = mark?;
+            let (queue, position) = key.value();
+            let Some(mark) = Mark::from_bytes(mark.value()) else {
+                let reason = format!("a row of the table {} has another length", MARKS.name());
+                return Err(redb::Error::Corrupted(reason));
+            };
+            show(Recovered::Mark {
+                queue,
+                position,
+                mark,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Locks a folder.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join(LOCK);
+    let mut options = File::options();
+    let file = options.create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|error| of_io(folder, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(in_use(folder)),
+        Err(TryLockError::Error(error)) => Err(of_io(folder, &error)),
+    }
+}
+
+fn in_use(folder: &Path) -> StoreError {
+    StoreError::new(folder, StoreErrorKind::InUse, "another broker has it open")
+}
+
+/// Makes a new file. It gets its name when it is whole: a loss of power leaves no file that cannot
+/// be opened.
+fn make(folder: &Path, builder: &redb::Builder, file: &Path) -> Result<(), StoreError> {
+    let unfinished = folder.join(UNFINISHED);
+    let io = |error| of_io(folder, &error);
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let database = builder.create(&unfinished);
+    let database = database.map_err(|error| of_redb(folder, error))?;
+    RedbStore::new(folder, database)?.close()?;
+    fs::rename(&unfinished, file).map_err(io)?;
+    // The name is on disk too. Not every system can sync a folder.
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+fn of_io(path: &Path, error: &std::io::Error) -> StoreError {
+    let kind = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            StoreErrorKind::DiskFull
+        }
+        _ => StoreErrorKind::Io,
+    };
+    StoreError::new(path, kind, error)
+}
+
+fn of_redb(path: &Path, error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::Io(error) => of_io(path, &error),
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => in_use(path),
+        error => StoreError::new(path, StoreErrorKind::Damaged, error),
+    }
+}

@@ -1,0 +1,375 @@
+//! What a store has of a broker, and how a virtual host is made from it.
+//!
+//! A virtual host comes back by the operations that made it: budgets, exchanges, policies, queues
+//! and bindings are declared in this order. Then the messages are put where they were. Only after
+//! that do limits and times apply, so that a dead letter finds its queue.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hashbrown::HashMap;
+
+use super::{
+    BindingRequest, ConnectionId, VirtualHost, WithBindings,
+    storage::{BindingRecord, ExchangeRecord, QueueRecord, read_record},
+};
+use crate::{
+    engine::{
+        policy::{Policy, PolicyKind},
+        queue::{Effects, QueueCore, QueueState, RestoredPlace},
+        store::{
+            Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, StoredQueue,
+            WallClock,
+        },
+    },
+    message::{
+        envelope::{Address, Deaths, Envelope, Meta, NEVER},
+        headers::x_death::DeathReason,
+        payload::Body,
+    },
+    model::{
+        bytes::Bytes,
+        descriptions,
+        error::{Result, StoreError},
+        name::Name,
+    },
+};
+
+/// Everything that a store has.
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    pub(crate) vhosts: BTreeMap<Name, RecoveredVhost>,
+    /// The first number that nothing in the store has.
+    pub(crate) next_number: u64,
+    /// The messages that share a body with others, by queue and position.
+    pub(crate) shared: Vec<((u64, u64), u64)>,
+    /// What nothing belongs to: messages of a queue without a record, bodies without a message.
+    pub(crate) orphans: Vec<Operation>,
+}
+
+/// What a store has of one virtual host.
+#[derive(Debug, Default)]
+pub(crate) struct RecoveredVhost {
+    budgets: Vec<descriptions::Budget>,
+    policies: Vec<(Policy, PolicyKind)>,
+    exchanges: Vec<ExchangeRecord>,
+    queues: Vec<QueueRecord>,
+    bindings: Vec<BindingRecord>,
+    messages: HashMap<u64, Vec<RecoveredMessage>>,
+    /// Whether the broker was ended in order. If not, any message may have been delivered.
+    was_closed: bool,
+}
+
+/// One message of a store.
+#[derive(Debug)]
+struct RecoveredMessage {
+    position: u64,
+    head: MessageHead,
+    body: Bytes,
+    mark: Mark,
+}
+
+impl Recovery {
+    /// Reads a store.
+    ///
+    /// # Errors
+    /// Those of the store; [`StoreErrorKind::Damaged`](crate::StoreErrorKind::Damaged) for a
+    /// record or a message that cannot be read.
+    pub(crate) fn read(store: &mut dyn Store) -> Result<Recovery, StoreError> {
+        let mut reader = Reader::default();
+        let mut read = Ok(());
+        store.recover(&mut |recovered| {
+            if read.is_ok() {
+                read = reader.add(recovered);
+            }
+        })?;
+        let read = read.and_then(|()| reader.into_recovery(store.was_closed()));
+        read.map_err(|reason| store.damaged(&reason))
+    }
+}
+
+/// Collects what a store shows. The errors are reasons why something cannot be read.
+#[derive(Default)]
+struct Reader {
+    recovery: Recovery,
+    /// Where the messages of a queue belong.
+    homes: HashMap<u64, Name>,
+    messages: HashMap<u64, Vec<RecoveredMessage>>,
+    /// The bodies that are kept by themselves, and whether a message uses them.
+    bodies: HashMap<u64, (Bytes, bool)>,
+}
+
+impl Reader {
+    fn add(&mut self, recovered: Recovered<'_>) -> Result<(), String> {
+        match recovered {
+            Recovered::Record { kind, name, value } => return self.add_record(kind, name, value),
+            Recovered::Body { body, octets } => {
+                self.uses(body);
+                self.bodies.insert(body, (octets.into(), false));
+            }
+            Recovered::Message {
+                queue,
+                position,
+                message,
+            } => {
+                self.uses(queue);
+                let (head, octets) = StoredMessage::read(message)?;
+                let body = match head.body {
+                    None => octets.into(),
+                    Some(body) => {
+                        let place = (queue, position);
+                        self.recovery.shared.push((place, body));
+                        let shared = self.bodies.get_mut(&body);
+                        let (octets, is_used) =
+                            shared.ok_or_else(|| format!("the body {body} is missing"))?;
+                        *is_used = true;
+                        octets.clone()
+                    }
+                };
+                let message = RecoveredMessage {
+                    position,
+                    head,
+                    body,
+                    mark: Mark::default(),
+                };
+                self.messages.entry(queue).or_default().push(message);
+            }
+            Recovered::Mark {
+                queue,
+                position,
+                mark,
+            } => {
+                let messages = self.messages.entry(queue).or_default();
+                // In the order of their positions, as the store shows them.
+                let at = messages.binary_search_by_key(&position, |message| message.position);
+                if let Ok(at) = at {
+                    messages[at].mark = mark;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_record(&mut self, kind: RecordKind, name: &str, value: &[u8]) -> Result<(), String> {
+        match kind {
+            RecordKind::Vhost => {
+                self.vhost(read_record(kind, name, name.as_bytes())?);
+            }
+            RecordKind::Budget => {
+                let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
+                let budget = read_record(kind, name, value)?;
+                self.vhost(vhost).budgets.push(budget);
+            }
+            RecordKind::Policy => {
+                let (vhost, is_operator, _): (Name, bool, String) =
+                    read_record(kind, name, name.as_bytes())?;
+                let of = match is_operator {
+                    true => PolicyKind::Operator,
+                    false => PolicyKind::User,
+                };
+                let policy = read_record(kind, name, value)?;
+                self.vhost(vhost).policies.push((policy, of));
+            }
+            RecordKind::Exchange => {
+                let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
+                let exchange = read_record(kind, name, value)?;
+                self.vhost(vhost).exchanges.push(exchange);
+            }
+            RecordKind::Queue => {
+                let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
+                let queue: QueueRecord = read_record(kind, name, value)?;
+                self.uses(queue.number);
+                self.homes.insert(queue.number, vhost.clone());
+                self.vhost(vhost).queues.push(queue);
+            }
+            RecordKind::Binding => {
+                let binding: BindingRecord = read_record(kind, name, name.as_bytes())?;
+                self.vhost(binding.vhost.clone()).bindings.push(binding);
+            }
+        }
+        Ok(())
+    }
+
+    fn vhost(&mut self, name: Name) -> &mut RecoveredVhost {
+        self.recovery.vhosts.entry(name).or_default()
+    }
+
+    fn uses(&mut self, number: u64) {
+        let next = &mut self.recovery.next_number;
+        *next = (*next).max(number.saturating_add(1));
+    }
+
+    fn into_recovery(mut self, was_closed: bool) -> Result<Recovery, String> {
+        for (queue, messages) in self.messages {
+            let home = self.homes.get(&queue);
+            match home.and_then(|vhost| self.recovery.vhosts.get_mut(vhost)) {
+                Some(vhost) => {
+                    vhost.messages.insert(queue, messages);
+                }
+                None => self.recovery.orphans.push(Operation::DropQueue { queue }),
+            }
+        }
+        let unused = self.bodies.into_iter().filter(|(_, (_, is_used))| !is_used);
+        let unused = unused.map(|(body, _)| Operation::DropBody { body });
+        self.recovery.orphans.extend(unused);
+        for vhost in self.recovery.vhosts.values_mut() {
+            vhost.was_closed = was_closed;
+        }
+        Ok(self.recovery)
+    }
+}
+
+impl RecoveredVhost {
+    /// The numbers of the queues, by name.
+    pub(crate) fn numbers(&self) -> HashMap<Name, u64> {
+        let queues = self.queues.iter();
+        queues
+            .filter_map(|record| Some((Name::new(record.queue.name()).ok()?, record.number)))
+            .collect()
+    }
+}
+
+impl VirtualHost {
+    /// Makes everything that the store has of this virtual host, which is new.
+    ///
+    /// # Errors
+    /// Those of a declaration: a router is missing that an exchange had, say.
+    pub(crate) fn recover(self: &Arc<Self>, mut recovered: RecoveredVhost) -> Result {
+        for budget in &recovered.budgets {
+            self.declare_budget(budget)?;
+        }
+        for record in &recovered.exchanges {
+            self.declare_exchange(NOBODY, &record.exchange, WithBindings::No)?;
+        }
+        for (policy, kind) in recovered.policies.drain(..) {
+            self.set_policy(policy, kind)?;
+        }
+        for record in &recovered.queues {
+            self.declare_queue(NOBODY, &record.queue, WithBindings::No)?;
+        }
+        for binding in &recovered.bindings {
+            self.bind(
+                NOBODY,
+                BindingRequest {
+                    source: &binding.source,
+                    destination: &binding.destination,
+                    to_queue: binding.to_queue,
+                    routing_key: &binding.routing_key,
+                    arguments: &binding.arguments,
+                },
+            )?;
+        }
+        let was_closed = recovered.was_closed;
+        let mut restored = Vec::new();
+        for record in &recovered.queues {
+            let name = Name::of_entity(record.queue.name())?;
+            let Some(queue) = self.read_topology(|topology| topology.queue(&name)) else {
+                continue;
+            };
+            let messages = recovered.messages.remove(&record.number);
+            let effects = self.restore(&queue, messages.unwrap_or_default(), was_closed);
+            restored.push((queue, effects));
+        }
+        if let Some(storage) = self.storage() {
+            storage.begin_to_write();
+        }
+        self.delete_unbound(&recovered.exchanges);
+        for (queue, effects) in restored {
+            self.run_effects(&queue, effects);
+            self.with_queue(&queue, QueueState::restored);
+        }
+        Ok(())
+    }
+
+    /// Deletes the auto-delete exchanges whose bindings have all ended with the broker. Their
+    /// queues were exclusive or transient.
+    fn delete_unbound(self: &Arc<Self>, exchanges: &[ExchangeRecord]) {
+        let bound = exchanges.iter().filter(|record| record.had_binding);
+        let names = bound.filter_map(|record| Name::new(record.exchange.name()).ok());
+        let mut topology = self.topology.write();
+        topology.collect(names.collect());
+        let pending = topology.take_effects();
+        drop(topology);
+        self.run_all_effects(pending);
+    }
+
+    /// Puts the messages of a queue where they were.
+    fn restore(
+        &self,
+        queue: &Arc<QueueCore>,
+        messages: Vec<RecoveredMessage>,
+        was_closed: bool,
+    ) -> Effects {
+        let mut effects = Effects::none();
+        let Some(clock) = queue.stored().map(StoredQueue::clock) else {
+            return effects;
+        };
+        let now = self.nanos();
+        let is_quorum = queue.is_quorum();
+        if !messages.is_empty() {
+            queue.set_timed();
+        }
+        let mut state = queue.lock();
+        for message in messages {
+            let RecoveredMessage {
+                position,
+                head,
+                body,
+                mark,
+            } = message;
+            let mark = match mark.out && !was_closed {
+                true => mark.failed_once_more(),
+                false => mark,
+            };
+            let due = mark.due.or(head.due).map(|due| clock.nanos(due));
+            let failed = mark.failed.max(head.failed);
+            let mut envelope = self.envelope_of(head, body, clock).at(position);
+            match is_quorum {
+                true => envelope.restore_counts(mark.acquired.max(failed), failed),
+                // As in RabbitMQ 4.3: a message that was only given back counts as never delivered,
+                // and after a crash a delivery of everything has failed.
+                false => {
+                    let failed = failed.max(u32::from(!was_closed));
+                    envelope.restore_counts(0, failed);
+                    if failed > 0 {
+                        envelope.mark_delivered_before();
+                    }
+                }
+            }
+            if mark.returned {
+                envelope.mark_returned();
+            }
+            let place = match (mark.dead.and_then(DeathReason::of_number), due) {
+                (Some(reason), _) => RestoredPlace::Dead(reason),
+                (None, Some(due)) if due > now => RestoredPlace::Delayed {
+                    due,
+                    returning: mark.due.is_some(),
+                },
+                (None, _) => RestoredPlace::Ready,
+            };
+            state.restore(envelope, place, &mut effects);
+        }
+        effects
+    }
+
+    fn envelope_of(&self, head: MessageHead, body: Bytes, clock: WallClock) -> Envelope {
+        let exchange = self.exchange_names().of(&head.exchange);
+        let address = Address::new(&exchange, &head.routing_key);
+        let meta = Meta {
+            properties: head.properties,
+            size: head.size,
+            bcc: head.bcc,
+            deaths: Deaths {
+                recorded: head.len_before_deaths.is_some(),
+                rerouted: head.is_rerouted,
+                len_before: head.len_before_deaths.unwrap_or(0),
+            },
+            ..Meta::default()
+        };
+        let mut envelope = Envelope::new(Body::encoded(body), &address, Some(Arc::new(meta)));
+        envelope.deadline = head.expires.map_or(NEVER, |at| clock.nanos(at));
+        envelope
+    }
+}
+
+/// The connection of everything that is recovered. No queue of it is exclusive.
+const NOBODY: ConnectionId = 0;

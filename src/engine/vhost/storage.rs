@@ -1,0 +1,366 @@
+//! What a virtual host writes of itself: its exchanges, queues, bindings, policies and budgets.
+//!
+//! As RabbitMQ 4.3 does, it writes all exchanges, durable queues, and the bindings between them. A
+//! queue that is exclusive or has a generated name is not written, since it ends with the broker.
+
+use std::{sync::Arc, time::Duration};
+
+use hashbrown::HashMap;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    VirtualHost,
+    topology::{DeclaredQueue, Target, Topology},
+};
+use crate::{
+    engine::{
+        exchange::BindingRef,
+        policy::{Policy, PolicyKind},
+        queue::QueueCore,
+        store::{Journal, Operation, RecordKey, RecordKind, StoredQueue, WallClock},
+    },
+    model::{
+        arguments::{QueueArguments, QueueType},
+        descriptions::{self, Durability},
+        error::{CancelReason, Result},
+        field_value::FieldTable,
+        name::Name,
+    },
+    runtime::{
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering::SeqCst},
+        },
+        waiter,
+    },
+};
+
+/// The storage of one virtual host.
+#[derive(Debug)]
+pub(crate) struct VhostStorage {
+    vhost: Name,
+    journal: Journal,
+    clock: WallClock,
+    /// Of queues that have none of their own.
+    durability: Durability,
+    /// The numbers of the queues that are being recovered.
+    numbers: Mutex<HashMap<Name, u64>>,
+    /// Whether changes are written: not while they come from the store.
+    writes: AtomicBool,
+    /// Whether a change was written, and no one has waited for it.
+    has_unsynced: AtomicBool,
+}
+
+/// The record of a queue.
+#[derive(Debug, Serialize, serde::Deserialize)]
+pub(super) struct QueueRecord {
+    pub(crate) number: u64,
+    pub(crate) queue: descriptions::Queue,
+}
+
+/// The record of an exchange.
+#[derive(Debug, Serialize, serde::Deserialize)]
+pub(super) struct ExchangeRecord {
+    pub(crate) exchange: descriptions::Exchange,
+    /// Whether it is deleted when it has no binding: it is an auto-delete exchange that had one.
+    pub(crate) had_binding: bool,
+}
+
+/// The name of the record of a binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub(super) struct BindingRecord {
+    pub(crate) vhost: Name,
+    pub(crate) source: Name,
+    pub(crate) destination: Name,
+    pub(crate) to_queue: bool,
+    pub(crate) routing_key: Name,
+    pub(crate) arguments: FieldTable,
+}
+
+impl VhostStorage {
+    /// Begins to recover. `numbers` are those of the queues.
+    pub(crate) fn new(
+        vhost: Name,
+        journal: Journal,
+        clock: WallClock,
+        durability: Durability,
+        numbers: HashMap<Name, u64>,
+    ) -> VhostStorage {
+        VhostStorage {
+            vhost,
+            journal,
+            clock,
+            durability,
+            numbers: Mutex::new(numbers),
+            writes: AtomicBool::new(false),
+            has_unsynced: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The broker ends. Deletions are not written from now on.
+    pub(super) fn stop_writing(&self) {
+        self.writes.store(false, SeqCst);
+    }
+
+    /// Everything is recovered. From now on changes are written.
+    pub(crate) fn begin_to_write(&self) {
+        self.writes.store(true, SeqCst);
+    }
+
+    /// Waits until the changes so far are on disk.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub(super) fn sync(&self) -> Result {
+        if !self.has_unsynced.swap(false, SeqCst) {
+            return self.journal.check();
+        }
+        let synced = waiter::wait(&self.journal.synced(), None);
+        synced.unwrap_or_else(|| self.journal.check())
+    }
+
+    /// The store of a queue that is declared now. `None` if it is not kept.
+    pub(super) fn of_queue(
+        &self,
+        description: &descriptions::Queue,
+        name: &Name,
+        arguments: &QueueArguments,
+    ) -> Option<StoredQueue> {
+        let is_kept = description.is_durable()
+            && !description.is_exclusive()
+            && !description.name().is_empty();
+        is_kept.then(|| {
+            let number = self.numbers.lock().remove(name);
+            StoredQueue::new(
+                self.journal.clone(),
+                number.unwrap_or_else(|| self.journal.next_number()),
+                arguments.durability.unwrap_or(self.durability),
+                arguments.queue_type == QueueType::Quorum,
+                self.clock,
+            )
+        })
+    }
+
+    fn write(
+        &self,
+        kind: RecordKind,
+        name: &impl Serialize,
+        value: Option<&dyn erased_serde::Serialize>,
+    ) {
+        if !self.writes.load(SeqCst) {
+            return;
+        }
+        // Descriptions that were declared can be written: their tables are not too deep.
+        let Ok(name) = serde_json::to_string(name) else {
+            return;
+        };
+        let value = match value.map(serde_json::to_vec).transpose() {
+            Ok(value) => value.map(Into::into),
+            Err(_) => return,
+        };
+        let operation = Operation::Record {
+            key: RecordKey { kind, name },
+            value,
+        };
+        self.has_unsynced.store(true, SeqCst);
+        self.journal.append(operation, Duration::ZERO);
+    }
+
+    pub(super) fn write_queue(&self, name: &Name, declared: &DeclaredQueue) {
+        let Some(stored) = declared.queue.stored() else {
+            return;
+        };
+        let record = QueueRecord {
+            number: stored.number(),
+            queue: declared.description.clone().without_bindings(),
+        };
+        self.write(RecordKind::Queue, &(&self.vhost, name), Some(&record));
+    }
+
+    pub(super) fn forget_queue(&self, name: &Name) {
+        self.write(RecordKind::Queue, &(&self.vhost, name), None);
+    }
+
+    pub(super) fn write_exchange(
+        &self,
+        name: &Name,
+        description: &descriptions::Exchange,
+        had_binding: bool,
+    ) {
+        let record = ExchangeRecord {
+            exchange: description.clone().without_bindings(),
+            had_binding,
+        };
+        self.write(RecordKind::Exchange, &(&self.vhost, name), Some(&record));
+    }
+
+    pub(super) fn forget_exchange(&self, name: &Name) {
+        self.write(RecordKind::Exchange, &(&self.vhost, name), None);
+    }
+
+    pub(super) fn write_budget(&self, name: &Name, budget: Option<&descriptions::Budget>) {
+        let value = budget.map(|budget| budget as &dyn erased_serde::Serialize);
+        self.write(RecordKind::Budget, &(&self.vhost, name), value);
+    }
+
+    pub(super) fn write_policy(&self, name: &str, kind: PolicyKind, policy: Option<&Policy>) {
+        let value = policy.map(|policy| policy as &dyn erased_serde::Serialize);
+        let is_operator = kind == PolicyKind::Operator;
+        self.write(RecordKind::Policy, &(&self.vhost, is_operator, name), value);
+    }
+
+    /// Writes that there is a virtual host of this name, or that there is none.
+    pub(crate) fn write_vhost(&self, exists: bool) {
+        let value: Option<&dyn erased_serde::Serialize> = if exists { Some(&()) } else { None };
+        self.write(RecordKind::Vhost, &self.vhost, value);
+    }
+
+    fn write_binding(&self, record: &BindingRecord, exists: bool) {
+        let value: Option<&dyn erased_serde::Serialize> = if exists { Some(&()) } else { None };
+        self.write(RecordKind::Binding, record, value);
+    }
+
+    fn binding(
+        &self,
+        source: &Name,
+        target: &Target,
+        routing_key: &Name,
+        arguments: &FieldTable,
+    ) -> BindingRecord {
+        let (destination, to_queue) = match target {
+            Target::Queue(queue) => (queue.name().clone(), true),
+            Target::Exchange(name) => (name.clone(), false),
+        };
+        BindingRecord {
+            vhost: self.vhost.clone(),
+            source: source.clone(),
+            destination,
+            to_queue,
+            routing_key: routing_key.clone(),
+            arguments: arguments.clone(),
+        }
+    }
+}
+
+impl VirtualHost {
+    /// Before the virtual host ends: what its typed consumers have in advance returns, so that it
+    /// is not taken for delivered.
+    pub(super) fn prepare_end(&self, reason: CancelReason) {
+        if self.storage().is_some() && reason.is_end_of_broker() {
+            let stored = |queue: &Arc<QueueCore>| queue.stored().is_some();
+            for queue in self.queues().into_iter().filter(stored) {
+                queue.return_unseen();
+            }
+        }
+    }
+
+    /// The virtual host ends. If the broker ends, what it has written stays, but for auto-delete
+    /// queues with consumers. If it is deleted itself, nothing stays.
+    pub(super) fn end_storage(&self, topology: &mut Topology, reason: CancelReason) {
+        let Some(storage) = self.storage() else {
+            return;
+        };
+        if reason.is_end_of_broker() {
+            for (name, declared) in &topology.queues {
+                let is_left =
+                    declared.description.is_auto_delete() && declared.queue.lock().had_consumer();
+                if let Some(stored) = declared.queue.stored().filter(|_| is_left) {
+                    let target = Target::Queue(Arc::clone(&declared.queue));
+                    let sources = topology.exchanges.keys();
+                    sources.for_each(|source| topology.forget_bindings(source, Some(&target)));
+                    stored.drop_all();
+                    storage.forget_queue(name);
+                }
+            }
+            storage.stop_writing();
+            return;
+        }
+        for name in topology.exchanges.keys() {
+            topology.forget_bindings(name, None);
+            storage.forget_exchange(name);
+        }
+        for name in topology.budgets.keys() {
+            storage.write_budget(name, None);
+        }
+        storage.write_vhost(false);
+    }
+}
+
+impl Topology {
+    /// Writes one binding, or that it is gone, unless its queue ends with the broker. Both ends
+    /// exist.
+    pub(super) fn write_binding(
+        &self,
+        source: &Name,
+        target: &Target,
+        (routing_key, arguments): (&Name, &FieldTable),
+        exists: bool,
+    ) {
+        let Some(storage) = &self.storage else { return };
+        if exists {
+            self.write_first_binding(source, storage);
+        }
+        if target.is_kept() {
+            let record = storage.binding(source, target, routing_key, arguments);
+            storage.write_binding(&record, exists);
+        }
+    }
+
+    /// Writes that an auto-delete exchange has a binding, if that is the first one.
+    fn write_first_binding(&self, source: &Name, storage: &VhostStorage) {
+        let exchange = self.exchanges.get(source);
+        let Some(exchange) = exchange.filter(|it| it.description.is_auto_delete()) else {
+            return;
+        };
+        if exchange.state().bindings().nth(1).is_none() {
+            storage.write_exchange(source, &exchange.description, true);
+        }
+    }
+
+    /// Writes that all bindings of `source` are gone, or those to one target.
+    pub(super) fn forget_bindings(&self, source: &Name, only: Option<&Target>) {
+        let Some(storage) = &self.storage else { return };
+        let Some(exchange) = self.exchanges.get(source) else {
+            return;
+        };
+        let bindings = exchange.state().bindings();
+        for BindingRef {
+            destination,
+            routing_key,
+            arguments,
+        } in bindings.filter(|binding| only.is_none_or(|only| binding.destination == only))
+        {
+            if destination.is_kept() {
+                let record = storage.binding(source, destination, routing_key, arguments);
+                storage.write_binding(&record, false);
+            }
+        }
+    }
+}
+
+impl Target {
+    /// Whether bindings to it survive the broker.
+    fn is_kept(&self) -> bool {
+        match self {
+            Target::Queue(queue) => queue.stored().is_some(),
+            Target::Exchange(_) => true,
+        }
+    }
+}
+
+/// Reads a record, or its name.
+///
+/// # Errors
+/// The reason why it cannot be read.
+pub(super) fn read_record<T: DeserializeOwned>(
+    kind: RecordKind,
+    name: &str,
+    bytes: &[u8],
+) -> Result<T, String> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| format!("the record {kind:?} {name} is unreadable: {error}"))
+}

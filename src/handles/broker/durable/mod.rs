@@ -1,0 +1,137 @@
+//! The settings of a durable broker.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::{Broker, BrokerBuilder};
+use crate::{
+    engine::store::redb::{RedbSettings, RedbStore},
+    model::{descriptions::Durability, error::Result},
+    session::broker_core::BrokerCore,
+};
+
+/// The memory for pages of the store, if nothing else is set: 64 MiB.
+const CACHE_SIZE: usize = 64 << 20;
+
+/// Opens a broker that keeps its data in a folder. [`BrokerBuilder::data_dir`] returns it.
+///
+/// Durable queues, all exchanges, the bindings between them, policies, budgets, virtual hosts and
+/// the persistent messages of durable queues are there again when the folder is opened the next
+/// time, whether the program ended in order, was killed, or lost power. Quorum queues keep every
+/// message. Exclusive queues and queues with generated names do not come back.
+///
+/// A publish to a durable queue returns when its messages are on disk. Many publishes at once
+/// share one sync.
+///
+/// # RabbitMQ
+/// What `durable` and `delivery_mode` 2 mean in RabbitMQ (4.3).
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, Properties, Queue};
+///
+/// # let folder = std::env::temp_dir().join(format!("leveret-data-dir-{}", std::process::id()));
+/// let orders = Queue::new("orders").durable();
+/// {
+///     let broker = Broker::builder().data_dir(&folder).build()?;
+///     let persistent = Properties::new().persistent();
+///     let producer = broker.producer_builder::<u32>(&orders).properties(persistent).build()?;
+///     producer.publish(7)?; // returns when the message is on disk
+/// } // the program ends here
+/// let broker = Broker::builder().data_dir(&folder).build()?;
+/// let order = broker.consumer::<u32>(&orders)?.recv()?;
+/// assert_eq!(*order, 7);
+/// order.ack()?;
+/// # drop(broker);
+/// # std::fs::remove_dir_all(folder).ok();
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[must_use]
+pub struct DurableBrokerBuilder {
+    broker: BrokerBuilder,
+    folder: PathBuf,
+    store: RedbSettings,
+    durability: Durability,
+    progress: Box<dyn Fn(f64)>,
+}
+
+impl BrokerBuilder {
+    /// Keeps the data of the broker in a folder. It is made if it is missing.
+    ///
+    /// All other settings of the broker come before this one.
+    pub fn data_dir(self, folder: impl AsRef<Path>) -> DurableBrokerBuilder {
+        DurableBrokerBuilder {
+            broker: self,
+            folder: folder.as_ref().to_owned(),
+            store: RedbSettings {
+                cache_size: CACHE_SIZE,
+            },
+            durability: Durability::default(),
+            progress: Box::new(|_| {}),
+        }
+    }
+}
+
+impl DurableBrokerBuilder {
+    /// Sets when durable queues have their messages on disk, if they do not say it themselves. The
+    /// default is [`Durability::Synced`].
+    pub fn durability(mut self, durability: Durability) -> DurableBrokerBuilder {
+        self.durability = durability;
+        self
+    }
+
+    /// Sets the memory for pages of the file, in bytes. The default is 64 MiB.
+    ///
+    /// Messages that are in queues are in memory besides.
+    pub fn cache_size(mut self, bytes: usize) -> DurableBrokerBuilder {
+        self.store.cache_size = bytes;
+        self
+    }
+
+    /// Calls a function with the progress of the repair after a crash, from 0 to 1. It is not
+    /// called if the last broker has ended in order.
+    pub fn on_repair_progress(mut self, progress: impl Fn(f64) + 'static) -> DurableBrokerBuilder {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// Opens the folder, and creates the broker with everything that is in it.
+    ///
+    /// # Errors
+    /// - [`Error::Store`](crate::Error::Store) if the folder cannot be used: another broker has it
+    ///   open, a newer version has written it, it is damaged, or the file system has an error.
+    /// - The error of a declaration that is not possible any more: an exchange has a type of
+    ///   [`exchange_type`](BrokerBuilder::exchange_type) that this broker does not have.
+    pub fn build(self) -> Result<Broker> {
+        let DurableBrokerBuilder {
+            broker,
+            folder,
+            store,
+            durability,
+            progress,
+        } = self;
+        let store = RedbStore::open(&folder, &store, progress)?;
+        let core = BrokerCore::recover(
+            broker.time,
+            broker.settings,
+            broker.exchange_types,
+            durability,
+            Box::new(store),
+        )?;
+        Ok(Broker::start(core))
+    }
+}
+
+impl fmt::Debug for DurableBrokerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DurableBrokerBuilder")
+            .field("folder", &self.folder)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests;

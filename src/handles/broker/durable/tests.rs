@@ -1,0 +1,147 @@
+//! A broker on a disk that loses power at every moment of a workload.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    engine::{
+        router::ExchangeTypes,
+        store::{redb::RedbStore, tests::disk::Disk},
+    },
+    handles::broker::{Broker, Credentials},
+    message::properties::Properties,
+    model::{
+        descriptions::{Durability, Queue},
+        error::Result,
+    },
+    runtime::clock::Time,
+    session::{
+        broker_core::{BrokerCore, Settings},
+        channel::{AckMode, Multiple, PublishOptions},
+    },
+};
+
+fn open(disk: &Disk) -> Result<Broker> {
+    let store = Box::new(RedbStore::open_on(disk.clone())?);
+    let settings = Settings {
+        users: BTreeMap::from([("guest".to_owned(), "guest".to_owned())]),
+        ..Settings::default()
+    };
+    let types = ExchangeTypes::default();
+    let core = BrokerCore::recover(Time::default(), settings, types, Durability::Synced, store)?;
+    Ok(Broker::start(core))
+}
+
+/// What the workload knows of its messages when the disk fails.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Their publish has returned.
+    confirmed: BTreeSet<u32>,
+    /// They were acknowledged.
+    acknowledged: BTreeSet<u32>,
+    /// Those whose acknowledgement is on disk.
+    gone: BTreeSet<u32>,
+}
+
+/// Publishes, acknowledges and commits until the disk fails.
+fn work(broker: &Broker, queue: &Queue, ledger: &mut Ledger) -> Result {
+    let persistent = Properties::new().persistent();
+    let producer = broker
+        .producer_builder::<u32>(queue)
+        .properties(persistent.clone())
+        .build()?;
+    let consumer = broker.consumer_builder::<u32>(queue).prefetch(1).build()?;
+    let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    channel.tx_select()?;
+    for number in 0..12u32 {
+        producer.publish(2 * number)?;
+        ledger.confirmed.insert(2 * number);
+        // All acknowledgements before a publish are on disk when the publish returns.
+        ledger.gone = ledger.acknowledged.clone();
+        if number % 3 == 0 {
+            let delivery = consumer.recv().expect("a message is ready");
+            ledger.acknowledged.insert(*delivery);
+            delivery.ack()?;
+        }
+        if number % 4 == 2 {
+            let body = (2 * number + 1).to_string();
+            let options = PublishOptions::new();
+            channel.basic_publish("", queue.name(), body, persistent.clone(), options)?;
+            if let Some(got) = channel.basic_get(queue.name(), AckMode::Manual)? {
+                let body = String::from_utf8(got.body()?.to_vec()).unwrap();
+                channel.basic_ack(got.delivery_tag(), Multiple::No)?;
+                ledger.acknowledged.insert(body.parse().unwrap());
+            }
+            channel.tx_commit()?;
+            ledger.confirmed.insert(2 * number + 1);
+            ledger.gone = ledger.acknowledged.clone();
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn after_a_power_loss_at_any_moment_every_confirmed_message_is_there_in_order() {
+    let queue = Queue::new("q").durable();
+    let whole = Disk::new(u64::MAX);
+    {
+        let broker = open(&whole).unwrap();
+        work(&broker, &queue, &mut Ledger::default()).unwrap();
+    }
+    let mut random = 7u64;
+    let mut losses = 0;
+    for operations in 0..whole.operations() {
+        let disk = Disk::new(operations);
+        let Ok(broker) = open(&disk) else { continue };
+        let mut ledger = Ledger::default();
+        let worked = work(&broker, &queue, &mut ledger);
+        losses += usize::from(worked.is_err());
+        let chance = |of: u32| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (random >> 33) as u32 % of
+        };
+        let after = disk.after_power_loss(chance);
+        drop(broker);
+        let broker = open(&after).unwrap();
+        let found = contents(&broker, &queue);
+        let must: BTreeSet<u32> = ledger
+            .confirmed
+            .difference(&ledger.acknowledged)
+            .copied()
+            .collect();
+        let set: BTreeSet<u32> = found.iter().copied().collect();
+        assert!(
+            must.is_subset(&set),
+            "{operations}: {found:?} without some of {must:?}"
+        );
+        assert!(
+            set.is_disjoint(&ledger.gone),
+            "{operations}: {found:?}, {:?}",
+            ledger.gone
+        );
+        assert!(found.is_sorted(), "{operations}: {found:?}");
+        assert_eq!(set.len(), found.len(), "{operations}: {found:?}");
+    }
+    assert!(losses > 20, "{losses}");
+}
+
+/// Takes all messages of a queue.
+fn contents(broker: &Broker, queue: &Queue) -> Vec<u32> {
+    let Ok(channel) = broker
+        .connect("/", Credentials::guest())
+        .and_then(|it| it.open_channel())
+    else {
+        return Vec::new();
+    };
+    let next = || {
+        channel
+            .basic_get(queue.name(), AckMode::Auto)
+            .ok()
+            .flatten()
+    };
+    let bodies = std::iter::from_fn(next).map(|got| got.body().unwrap().to_vec());
+    bodies
+        .map(|body| String::from_utf8(body).unwrap().parse().unwrap())
+        .collect()
+}

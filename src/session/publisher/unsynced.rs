@@ -1,0 +1,104 @@
+//! A publish whose message is in its queues, and not yet on disk in those that promise it.
+
+use std::sync::Arc;
+
+use super::{Prepared, prepared::NotPublished};
+use crate::{
+    engine::{
+        store::{StoredBody, Synced},
+        vhost::Published,
+    },
+    message::{
+        envelope::{Envelope, Meta},
+        payload::Body,
+    },
+    model::error::Result,
+    runtime::waiter::{self, Waiting},
+    session::backend::Confirmation,
+};
+
+/// A message as a durable queue writes it.
+pub(super) struct Written {
+    pub(super) body: Arc<StoredBody>,
+    pub(super) meta: Option<Arc<Meta>>,
+    pub(super) is_persistent: bool,
+}
+
+/// The outcome of a push.
+pub(crate) struct Pushed<'a> {
+    published: Published,
+    unsynced: Option<Unsynced<'a>>,
+}
+
+/// What a publisher has to wait for, and the message.
+struct Unsynced<'a> {
+    synced: Synced,
+    prepared: Prepared<'a>,
+}
+
+impl<'a> Pushed<'a> {
+    /// A publish that has nothing to wait for.
+    pub(super) fn whole(published: Published) -> Pushed<'a> {
+        Pushed {
+            published,
+            unsynced: None,
+        }
+    }
+
+    /// The outcome of a publish whose message the queues have.
+    pub(super) fn new(published: Published, prepared: Prepared<'a>) -> Pushed<'a> {
+        let synced = prepared.synced();
+        Pushed {
+            published,
+            unsynced: synced.map(|synced| Unsynced { synced, prepared }),
+        }
+    }
+
+    /// The publish, and the sync that is to be waited for.
+    pub(crate) fn into_parts(self) -> (Published, Option<Synced>) {
+        (
+            self.published,
+            self.unsynced.map(|unsynced| unsynced.synced),
+        )
+    }
+
+    /// Waits for the disk. After an error the message is in `message`, as octets.
+    pub(crate) fn wait(self, message: &mut Option<Envelope>) -> Confirmation {
+        let Some(unsynced) = self.unsynced else {
+            return Ok(self.published);
+        };
+        // A wait without a deadline does not time out.
+        match waiter::wait(&unsynced.synced, None) {
+            Some(synced) => unsynced.end(self.published, synced, message),
+            None => Ok(self.published),
+        }
+    }
+
+    /// As [`wait`](Self::wait), for a task.
+    pub(crate) async fn wait_async(self, message: &mut Option<Envelope>) -> Confirmation {
+        let Some(unsynced) = self.unsynced else {
+            return Ok(self.published);
+        };
+        let synced = Waiting::new(unsynced.synced.clone()).await;
+        unsynced.end(self.published, synced, message)
+    }
+}
+
+impl Unsynced<'_> {
+    fn end(
+        self,
+        published: Published,
+        synced: Result,
+        message: &mut Option<Envelope>,
+    ) -> Confirmation {
+        let Err(error) = synced else {
+            return Ok(published);
+        };
+        let Prepared { written, route, .. } = self.prepared;
+        *message = written.map(|written| {
+            let body = Body::encoded(written.body.octets().clone());
+            Envelope::new(body, &route.address, written.meta)
+        });
+        Err(NotPublished::Invalid(error))
+    }
+}
