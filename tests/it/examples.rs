@@ -177,6 +177,35 @@ fn topics_listen_to_the_binding_keys_they_are_told() {
     assert!(output.starts_with(caught), "{output}");
 }
 
+#[cfg(feature = "durable")]
+#[test]
+fn a_durable_work_queue_that_is_killed_goes_on_and_finishes() {
+    let name = format!("leveret-example-{}", std::process::id());
+    let folder = env::temp_dir().join(name);
+    let folder_argument = folder.to_str().unwrap();
+    let mut first = program("durable_work_queue");
+    let mut first = first
+        .arg(folder_argument)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(first.stdout.take().unwrap()).lines();
+    let lines: Vec<String> = lines.take(8).map(Result::unwrap).collect();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(lines[0], "30 jobs are on disk");
+    let second = output("durable_work_queue", &[folder_argument]);
+    assert!(second.contains(" jobs are left\n"), "{second}");
+    assert!(second.ends_with("\nnothing is left to do\n"), "{second}");
+    let third = output("durable_work_queue", &[folder_argument]);
+    assert_eq!(third, "0 jobs are left\nnothing is left to do\n");
+    fs::remove_dir_all(folder).unwrap();
+    let done = lines.iter().map(String::as_str).chain(second.lines());
+    let done = done.filter_map(|line| line.strip_prefix("job ")?.strip_suffix(" is done"));
+    let done: BTreeSet<u32> = done.map(|job| job.parse().unwrap()).collect();
+    assert_eq!(done, (1..=30).collect());
+}
+
 /// A row of the table of examples: the path, and the lines that the output begins with.
 fn row(line: &str) -> Option<(&str, Vec<String>)> {
     let cells: Vec<&str> = line.split(" | ").collect();
