@@ -1,0 +1,377 @@
+//! The durable bench: compares publishes that are on disk with the same bytes appended to a file by
+//! hand, and with a queue by hand on the same store. All run in one process, in turn, with bodies
+//! of 1 KiB.
+//!
+//! The lines, the table and the options are those of the bench `floor`. A ratio is throughput
+//! divided by that of the floor. The number of messages is that
+//! of each row. The files are in the folder `LEVERET_BENCH_DIR`, or in the
+//! folder for temporary files: the figures are those of its disk.
+
+#[path = "floor/cores.rs"]
+mod cores;
+#[allow(dead_code, reason = "this bench measures no latency")]
+#[path = "floor/group.rs"]
+mod group;
+#[allow(dead_code, reason = "the number of messages is that of each row")]
+#[path = "floor/options.rs"]
+mod options;
+#[path = "floor/others.rs"]
+mod others;
+#[path = "floor/report.rs"]
+mod report;
+
+use std::{
+    env,
+    fs::{self, File},
+    future::Future,
+    io::Write,
+    path::PathBuf,
+    pin::pin,
+    process,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use leveret::{Broker, Bytes, Durability, Producer, Properties, Queue};
+use redb::{Database, ReadableTable, TableDefinition};
+
+use self::{group::Group, options::Options, report::Report};
+
+/// The bytes of a body.
+const BODY: usize = 1_024;
+
+/// The publishers of the rows with many.
+const PUBLISHERS: u64 = 16;
+
+fn main() {
+    let options = Options::read();
+    let mut report = Report::new(options.quick);
+    for group in groups(&options) {
+        group.run(&options, &mut report);
+    }
+    report.close();
+}
+
+fn groups(options: &Options) -> Vec<Group> {
+    let few = options.size(32, 320);
+    let many = options.size(320, 6_400);
+    vec![
+        Group::throughput("one by one")
+            .row("append", None, few, |messages| append(messages, 1))
+            .row("publish", Some(1.0 / 1.3), few, |messages| {
+                publish(messages, 1)
+            }),
+        Group::throughput("per 100")
+            .row("append", None, many, |messages| append(messages, 100))
+            .row("publish", Some(0.4), many, |messages| {
+                publish(messages, 100)
+            }),
+        Group::throughput("16 wait")
+            .row("group commit", None, many, group_commit)
+            .row("publish", Some(0.8), many, publish_from_threads),
+        Group::throughput("one task")
+            .row("1 at once", None, few, |messages| {
+                publish_async(messages, 1)
+            })
+            .row("16 at once", Some(8.0), many, |messages| {
+                publish_async(messages, PUBLISHERS)
+            }),
+        Group::throughput("and consume")
+            .row("by hand", None, many, queue_by_hand)
+            .row("synced", Some(2.0), many, |messages| {
+                consume(messages, Durability::Synced)
+            })
+            .row("buffered", None, many, |messages| {
+                consume(messages, Durability::Buffered(Duration::from_millis(50)))
+            }),
+        Group::throughput("recovery")
+            .row("1 us", None, options.size(500, 100_000), |messages| {
+                Duration::from_micros(messages)
+            })
+            .row("stopped", Some(1.0), options.size(500, 100_000), recover),
+    ]
+}
+
+/// A folder that is removed when this is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, SeqCst);
+        let parent = env::var_os("LEVERET_BENCH_DIR").map_or_else(env::temp_dir, PathBuf::from);
+        let folder = parent.join(format!("leveret-bench-{}-{number}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+
+    fn broker(&self) -> Broker {
+        Broker::builder().data_dir(&self.0).build().unwrap()
+    }
+
+    fn file(&self) -> File {
+        File::create(self.0.join("file")).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn queue() -> Queue {
+    Queue::new("q").durable()
+}
+
+fn producer(broker: &Broker) -> Producer<Bytes> {
+    let persistent = Properties::new().persistent();
+    let producer = broker
+        .producer_builder(queue())
+        .properties(persistent)
+        .build();
+    broker.declare(&queue()).unwrap();
+    producer.unwrap()
+}
+
+fn body() -> Bytes {
+    Bytes::from(vec![7; BODY])
+}
+
+fn append(messages: u64, batch: u64) -> Duration {
+    let folder = Folder::new();
+    let mut file = folder.file();
+    let bytes = [7; BODY];
+    let began = Instant::now();
+    for number in 1..=messages {
+        file.write_all(&bytes).unwrap();
+        if number % batch == 0 {
+            file.sync_data().unwrap();
+        }
+    }
+    began.elapsed()
+}
+
+fn publish(messages: u64, batch: u64) -> Duration {
+    let folder = Folder::new();
+    let broker = folder.broker();
+    let producer = producer(&broker);
+    let began = Instant::now();
+    for _ in 0..messages / batch {
+        let bodies = (0..batch).map(|_| body());
+        for published in producer.publish_batch(bodies) {
+            published.unwrap();
+        }
+    }
+    began.elapsed()
+}
+
+/// Runs a function on 16 threads. Returns the time until all have ended.
+fn on_threads(run: impl Fn() + Sync) -> Duration {
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..PUBLISHERS {
+            scope.spawn(&run);
+        }
+    });
+    began.elapsed()
+}
+
+/// A file to which many threads append. The first that wants a sync makes it for all.
+struct GroupCommit {
+    state: Mutex<Commits>,
+    changed: Condvar,
+}
+
+struct Commits {
+    file: File,
+    waiting: Vec<u8>,
+    appended: u64,
+    synced: u64,
+    syncing: bool,
+}
+
+impl GroupCommit {
+    fn append(&self, bytes: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        state.waiting.extend_from_slice(bytes);
+        state.appended += 1;
+        let own = state.appended;
+        while state.synced < own {
+            if state.syncing {
+                state = self.changed.wait(state).unwrap();
+                continue;
+            }
+            state.syncing = true;
+            let (waiting, up_to) = (std::mem::take(&mut state.waiting), state.appended);
+            let mut file = state.file.try_clone().unwrap();
+            drop(state);
+            file.write_all(&waiting).unwrap();
+            file.sync_data().unwrap();
+            state = self.state.lock().unwrap();
+            state.synced = up_to;
+            state.syncing = false;
+            self.changed.notify_all();
+        }
+    }
+}
+
+fn group_commit(messages: u64) -> Duration {
+    let folder = Folder::new();
+    let commits = Commits {
+        file: folder.file(),
+        waiting: Vec::new(),
+        appended: 0,
+        synced: 0,
+        syncing: false,
+    };
+    let log = GroupCommit {
+        state: Mutex::new(commits),
+        changed: Condvar::new(),
+    };
+    let bytes = [7; BODY];
+    on_threads(|| (0..messages / PUBLISHERS).for_each(|_| log.append(&bytes)))
+}
+
+fn publish_from_threads(messages: u64) -> Duration {
+    let folder = Folder::new();
+    let broker = folder.broker();
+    let producer = producer(&broker);
+    on_threads(|| {
+        for _ in 0..messages / PUBLISHERS {
+            producer.publish(body()).unwrap();
+        }
+    })
+}
+
+/// Wakes the thread that runs a task.
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+fn publish_async(messages: u64, at_once: u64) -> Duration {
+    let folder = Folder::new();
+    let broker = folder.broker();
+    let producer = producer(&broker);
+    let began = Instant::now();
+    for _ in 0..messages / at_once {
+        let publishes = (0..at_once).map(|_| producer.publish_async(body()));
+        let all = futures_util::future::join_all(publishes);
+        block_on(all).into_iter().for_each(|published| {
+            published.unwrap();
+        });
+    }
+    began.elapsed()
+}
+
+/// Publishes from one thread in batches of 100 and acknowledges on another, as a program would on
+/// the store itself.
+fn queue_by_hand(messages: u64) -> Duration {
+    const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("q");
+    let folder = Folder::new();
+    let database = Database::create(folder.0.join("hand.redb")).unwrap();
+    let bytes = [7; BODY];
+    let (sender, receiver) = std::sync::mpsc::sync_channel::<Vec<u64>>(16);
+    let began = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for batch in receiver {
+                let transaction = database.begin_write().unwrap();
+                let mut table = transaction.open_table(TABLE).unwrap();
+                for key in batch {
+                    assert!(table.remove(key).unwrap().is_some());
+                }
+                drop(table);
+                transaction.commit().unwrap();
+            }
+        });
+        for batch in 0..messages / 100 {
+            let transaction = database.begin_write().unwrap();
+            let mut table = transaction.open_table(TABLE).unwrap();
+            let keys: Vec<u64> = (batch * 100..(batch + 1) * 100).collect();
+            for key in &keys {
+                table.insert(key, bytes.as_slice()).unwrap();
+            }
+            drop(table);
+            transaction.commit().unwrap();
+            sender.send(keys).unwrap();
+        }
+        drop(sender);
+    });
+    let elapsed = began.elapsed();
+    let transaction = database.begin_write().unwrap();
+    assert_eq!(
+        transaction
+            .open_table(TABLE)
+            .unwrap()
+            .iter()
+            .unwrap()
+            .count(),
+        0
+    );
+    elapsed
+}
+
+fn consume(messages: u64, durability: Durability) -> Duration {
+    let folder = Folder::new();
+    let broker = folder.broker();
+    let queue = queue().durability(durability);
+    let persistent = Properties::new().persistent();
+    broker.declare(&queue).unwrap();
+    let producer = broker
+        .producer_builder::<Bytes>(&queue)
+        .properties(persistent)
+        .build();
+    let (producer, consumer) = (producer.unwrap(), broker.consumer::<Bytes>(&queue).unwrap());
+    let messages = messages / 100 * 100;
+    let began = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..messages {
+                consumer.recv().unwrap().ack().unwrap();
+            }
+        });
+        for _ in 0..messages / 100 {
+            for published in producer.publish_batch((0..100).map(|_| body())) {
+                published.unwrap();
+            }
+        }
+    });
+    began.elapsed()
+}
+
+/// The time in which a broker opens a folder with messages of 100 bytes.
+fn recover(messages: u64) -> Duration {
+    let folder = Folder::new();
+    {
+        let broker = folder.broker();
+        let producer = producer(&broker);
+        let bodies = (0..messages).map(|_| Bytes::from(vec![7; 100]));
+        assert!(producer.publish_batch(bodies).iter().all(Result::is_ok));
+    }
+    let began = Instant::now();
+    let broker = folder.broker();
+    let elapsed = began.elapsed();
+    assert_eq!(broker.purge(queue()).unwrap(), messages);
+    elapsed
+}
