@@ -6,7 +6,9 @@
 //! another one.
 //!
 //! `LEVERET_CONFORMANCE_DIR=<dir>` replays another folder. Arguments select the scenarios whose id
-//! contains one of them.
+//! contains one of them. With `LEVERET_CONFORMANCE_DURABLE=1` every broker keeps its data in a
+//! folder. Without it only the brokers of scenarios with a restart do. Both need the feature
+//! `durable`: without it those scenarios are left out.
 //!
 //! The test prints every failure, one line for each area, and last `conformance: P passed, F
 //! failed, U pending`.
@@ -15,6 +17,11 @@
 mod expectation;
 #[path = "conformance/fields.rs"]
 mod fields;
+#[cfg(feature = "durable")]
+#[path = "conformance/folder.rs"]
+mod folder;
+#[path = "conformance/home.rs"]
+mod home;
 #[path = "conformance/inbox.rs"]
 mod inbox;
 #[path = "conformance/message.rs"]
@@ -48,10 +55,16 @@ use std::{
     time::Duration,
 };
 
-use crate::scenario::{Kind, Scenario};
+use crate::{
+    home::{End, Home},
+    scenario::{Kind, Scenario},
+};
 
 /// The result of a check: no text, or the difference between the result and the recording.
 type Outcome<T = ()> = Result<T, String>;
+
+/// Whether a broker can keep its data in a folder.
+const CAN_BE_DURABLE: bool = cfg!(feature = "durable");
 
 /// A scenario that takes longer than this wall time counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -91,12 +104,22 @@ fn judge(arguments: &[String]) -> Outcome<bool> {
             return Err(format!("pending.txt names '{id}', which is no scenario"));
         }
     }
-    let scenarios: Vec<Arc<Scenario>> = scenarios
+    let all_durable = env::var_os("LEVERET_CONFORMANCE_DURABLE").is_some();
+    if all_durable && !CAN_BE_DURABLE {
+        return Err("a durable broker needs the feature `durable`".to_owned());
+    }
+    let mut scenarios: Vec<Arc<Scenario>> = scenarios
         .into_iter()
         .filter(|scenario| selected(scenario, arguments))
         .map(Arc::new)
         .collect();
-    let verdicts = replay_all(&scenarios);
+    let selected = scenarios.len();
+    scenarios.retain(|scenario| CAN_BE_DURABLE || !scenario.restarts());
+    if scenarios.len() < selected {
+        let left_out = selected - scenarios.len();
+        println!("{left_out} scenarios with a restart are left out: the feature `durable` is off");
+    }
+    let verdicts = replay_all(&scenarios, all_durable);
 
     let mut areas: BTreeMap<&str, Counts> = BTreeMap::new();
     let mut total = Counts::default();
@@ -166,7 +189,7 @@ impl std::fmt::Display for Counts {
 }
 
 /// Replays all scenarios on a few worker threads. Returns their verdicts in the same order.
-fn replay_all(scenarios: &[Arc<Scenario>]) -> Vec<Outcome> {
+fn replay_all(scenarios: &[Arc<Scenario>], all_durable: bool) -> Vec<Outcome> {
     let workers = thread::available_parallelism().map_or(2, |cores| cores.get() * 2);
     let next = AtomicUsize::new(0);
     let verdicts: Mutex<Vec<Outcome>> = Mutex::new(vec![
@@ -180,7 +203,7 @@ fn replay_all(scenarios: &[Arc<Scenario>]) -> Vec<Outcome> {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     scenarios.get(index).map(|scenario| (index, scenario))
                 } {
-                    let verdict = replay_guarded(scenario);
+                    let verdict = replay_guarded(scenario, all_durable);
                     verdicts.lock().unwrap_or_else(PoisonError::into_inner)[index] = verdict;
                 }
             });
@@ -193,16 +216,13 @@ fn replay_all(scenarios: &[Arc<Scenario>]) -> Vec<Outcome> {
 
 /// Replays one scenario on a thread of its own. A panic or a hang is a failure. A hanging thread
 /// ends with the process.
-fn replay_guarded(scenario: &Arc<Scenario>) -> Outcome {
+fn replay_guarded(scenario: &Arc<Scenario>, all_durable: bool) -> Outcome {
     let (report, verdict) = mpsc::channel();
     let replayed = Arc::clone(scenario);
     thread::Builder::new()
         .name(format!("{SCENARIO_THREAD}{}", scenario.id))
         .spawn(move || {
-            let outcome = panic::catch_unwind(AssertUnwindSafe(|| match &replayed.kind {
-                Kind::Steps(steps) => replay::run(steps),
-                Kind::Routing(table) => routing::run(table),
-            }));
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| replay(&replayed, all_durable)));
             let outcome =
                 outcome.unwrap_or_else(|_| Err(format!("it panicked: {}", LAST_PANIC.take())));
             // The receiver is gone if this thread was counted as hanging.
@@ -215,6 +235,27 @@ fn replay_guarded(scenario: &Arc<Scenario>) -> Outcome {
             "it hangs: no end after {} seconds",
             PATIENCE.as_secs()
         )),
+    }
+}
+
+/// Replays one scenario, and once more with kills if it says so.
+fn replay(scenario: &Scenario, all_durable: bool) -> Outcome {
+    let is_durable = all_durable || scenario.restarts();
+    let home = || match is_durable {
+        true => Home::in_folder(),
+        false => Home::Memory,
+    };
+    match &scenario.kind {
+        Kind::Steps(steps) => {
+            replay::run(steps, home(), None)?;
+            if scenario.also_killed {
+                let killed = replay::run(steps, home(), Some(End::Kill));
+                killed.map_err(|problem| format!("with kills: {problem}"))?;
+            }
+            Ok(())
+        }
+        Kind::Routing(table) => routing::run(table, &home()),
+        Kind::Later(reason) => Err(reason.clone()),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Outcome,
-    expectation::Reply,
+    expectation::{Reply, describe},
     fields::Fields,
     message::Received,
     replay::{Replay, Site},
@@ -159,7 +159,7 @@ impl Replay {
                 fields.finish()?;
                 Ok(self.close_connection(site)?.map(|()| Reply::done()))
             }
-            "set_policy" => self.set_policy(fields),
+            "set_policy" | "set_operator_policy" => self.set_policy(op, fields),
             "clear_policy" => self.clear_policy(fields),
             _ => Err(format!("the operation '{op}' is not supported")),
         }
@@ -262,7 +262,7 @@ impl Replay {
             }))
     }
 
-    fn set_policy(&mut self, mut fields: Fields) -> Said {
+    fn set_policy(&mut self, op: &str, mut fields: Fields) -> Said {
         let mut policy = Policy::new(fields.text("name")?, fields.text("pattern")?)
             .definition(values::table(fields.table("definition")?)?);
         policy = match fields.text_or_empty("apply_to")?.as_str() {
@@ -282,7 +282,11 @@ impl Replay {
         );
         fields.finish()?;
         let vhost = self.broker.vhost("/").map_err(|error| error.to_string())?;
-        Ok(vhost.set_policy(policy).map(|()| Reply::done()))
+        let set = match op {
+            "set_policy" => vhost.set_policy(policy),
+            _ => vhost.set_operator_policy(policy),
+        };
+        Ok(set.map(|()| Reply::done()))
     }
 
     fn clear_policy(&mut self, mut fields: Fields) -> Said {
@@ -339,6 +343,11 @@ impl Replay {
             if line.confirming {
                 line.inbox.await_confirm();
             }
+        }
+        if line.confirming && line.failure.is_none() {
+            // A durable broker confirms when the messages are on disk.
+            let confirmed = line.channel()?.wait_for_confirms();
+            confirmed.map_err(|error| describe(&error))?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! Replays the steps of one scenario on a new broker. This module knows connections, channels and
-//! saved names. `methods` and `waits` know the operations.
+//! Replays the steps of one scenario on a new broker. This module knows connections, channels,
+//! saved names and restarts. `methods` and `waits` know the operations.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,23 +12,45 @@ use crate::{
     Outcome,
     expectation::{Expectation, describe},
     fields::Fields,
+    home::{End, Home},
     inbox::Inbox,
     message::Saved,
 };
 
-/// Replays all steps. The error names the failed step and its reason.
-pub fn run(steps: &[Value]) -> Outcome {
-    let mut replay = Replay::new();
+/// Replays all steps. The error names the failed step and its reason. If `end` is given, every
+/// broker of the scenario ends in this way.
+pub fn run(steps: &[Value], home: Home, end: Option<End>) -> Outcome {
+    let mut replay = Replay::new(home)?;
     for (index, step) in steps.iter().enumerate() {
-        replay
-            .step(step)
-            .map_err(|problem| format!("step {} {step}: {problem}", index + 1))?;
+        let failed = |problem| format!("step {} {}: {problem}", index + 1, cut(step));
+        match step.get("op").is_some_and(|op| op == "restart") {
+            true => replay = replay.restarted(step, end).map_err(failed)?,
+            false => replay.step(step).map_err(failed)?,
+        }
     }
-    replay.check_nothing_failed_unseen()
+    replay.check_nothing_failed_unseen()?;
+    // Whatever is in a folder by now, it can be opened.
+    [End::Kill, End::Stop]
+        .into_iter()
+        .try_fold(replay, |replay, end| {
+            let again = replay.again(end, Duration::ZERO);
+            again.map_err(|problem| format!("after the last step: {problem}"))
+        })?;
+    Ok(())
+}
+
+/// A step as text, cut if it has a large body.
+fn cut(step: &Value) -> String {
+    let text = step.to_string();
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text,
+    }
 }
 
 /// A scenario during its replay.
 pub struct Replay {
+    home: Home,
     pub clock: ManualClock,
     pub broker: Broker,
     /// `None` after the close.
@@ -72,16 +94,48 @@ impl Line {
 }
 
 impl Replay {
-    pub fn new() -> Replay {
+    fn new(home: Home) -> Outcome<Replay> {
         let clock = ManualClock::new();
-        let broker = Broker::builder().clock(clock.clone()).build();
-        Replay {
+        Replay::begin(home, clock, Saved::new())
+    }
+
+    /// Starts the broker. No connection and no channel is open.
+    fn begin(home: Home, clock: ManualClock, saved: Saved) -> Outcome<Replay> {
+        Ok(Replay {
+            broker: home.open(&clock)?,
+            home,
             clock,
-            broker,
             connections: BTreeMap::new(),
             lines: BTreeMap::new(),
-            saved: Saved::new(),
-        }
+            saved,
+        })
+    }
+
+    /// Plays a step `restart`. `instead` replaces its end.
+    fn restarted(self, step: &Value, instead: Option<End>) -> Outcome<Replay> {
+        let mut fields = Fields::new(step)?;
+        fields.text("op")?;
+        fields.optional_text("note")?;
+        let (how, wall_ms) = (End::of(&fields.text("how")?)?, fields.number("wall_ms")?);
+        fields.finish()?;
+        self.again(instead.unwrap_or(how), Duration::from_millis(wall_ms))
+    }
+
+    /// Ends the broker, lets the time pass, and starts it again. All connections and channels end
+    /// with it, with everything that no step has asked for.
+    fn again(self, end: End, down: Duration) -> Outcome<Replay> {
+        let Replay {
+            mut home,
+            clock,
+            broker,
+            connections,
+            lines,
+            saved,
+        } = self;
+        home.end(broker, end)?;
+        drop((lines, connections));
+        clock.advance(down);
+        Replay::begin(home, clock, saved)
     }
 
     fn step(&mut self, step: &Value) -> Outcome {
@@ -287,6 +341,9 @@ impl Replay {
         Ok(())
     }
 }
+
+/// The characters of a step in a report.
+const MOST_CHARACTERS: usize = 300;
 
 /// The clock's step between two calls of `look`, in milliseconds.
 const STEP_MS: u64 = 5;

@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 
 use leveret::{
-    Broker, Channel, Credentials, Error, Exchange, FieldTable, ManualClock, Properties, Queue,
+    Channel, Credentials, Error, Exchange, FieldTable, ManualClock, Properties, Queue,
     channel::{AckMode, PublishOptions},
 };
 use serde_json::Value;
 
-use crate::{Outcome, expectation::describe, fields::Fields, scenario::RoutingTable, values};
+use crate::{
+    Outcome, expectation::describe, fields::Fields, home::Home, scenario::RoutingTable, values,
+};
 
 /// Replays all cases. The error names the failed case and its reason.
-pub fn run(table: &RoutingTable) -> Outcome {
-    let broker = Broker::builder().clock(ManualClock::new()).build();
+pub fn run(table: &RoutingTable, home: &Home) -> Outcome {
+    let broker = home.open(&ManualClock::new())?;
     let connection = broker
         .connect("/", Credentials::guest())
         .map_err(|error| describe(&error))?;

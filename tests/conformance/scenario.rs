@@ -15,14 +15,26 @@ pub struct Scenario {
     pub id: String,
     /// The steps or the routing table.
     pub kind: Kind,
+    /// Whether it holds too if every restart is a kill.
+    pub also_killed: bool,
 }
 
-/// The two kinds of scenario.
+impl Scenario {
+    /// Whether the broker is started again.
+    pub fn restarts(&self) -> bool {
+        let is_restart = |step: &Value| step.get("op").is_some_and(|op| op == "restart");
+        matches!(&self.kind, Kind::Steps(steps) if steps.iter().any(is_restart))
+    }
+}
+
+/// The kinds of scenario.
 pub enum Kind {
     /// Operations that run one after the other.
     Steps(Vec<Value>),
     /// The bindings of an exchange, and the queues that a publish reaches.
     Routing(RoutingTable),
+    /// A scenario that cannot be replayed yet, with the reason.
+    Later(String),
 }
 
 /// A routing table of one exchange with the name `x`.
@@ -90,8 +102,15 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
     for about in ["note", "on", "was"] {
         fields.optional_text(about)?;
     }
+    // Either `same`, or the difference that a kill makes.
+    let also_killed = fields.optional_text("kill")?.as_deref() == Some("same");
+    let users = fields.table("users")?;
     let kind = if value.get("steps").is_some() {
-        Kind::Steps(fields.list("steps")?)
+        let steps = fields.list("steps")?;
+        match users.is_empty() {
+            true => Kind::Steps(steps),
+            false => Kind::Later("users with permissions are not supported".to_owned()),
+        }
     } else {
         Kind::Routing(RoutingTable {
             exchange_type: fields.text("type")?,
@@ -106,6 +125,7 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
         area: area.to_owned(),
         id,
         kind,
+        also_killed,
     })
 }
 
