@@ -70,13 +70,12 @@ impl QueueState {
         self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
     }
 
-    /// Whether the queue may refuse a message or make its publisher wait, or writes it.
-    #[inline]
-    pub(super) fn is_selective(&self) -> bool {
+    /// Notes whether the queue may refuse a message, make its publisher wait, or write it.
+    pub(super) fn note_selective(&mut self) {
         let overflow = self.settings.overflow;
-        self.account.is_some()
+        self.is_selective = self.account.is_some()
             || self.storage.is_some()
-            || overflow.is_some_and(|overflow| overflow != Overflow::DropHead)
+            || overflow.is_some_and(|overflow| overflow != Overflow::DropHead);
     }
 
     /// Admits a message of `size` bytes to the ready messages, and pays the budgets for it, or

@@ -110,6 +110,7 @@ pub(crate) struct QueueCore {
     account: Option<Arc<Account>>,
     /// The store of the queue, if it is durable. Its state has it too.
     stored: Option<StoredQueue>,
+    is_delay_queue: bool,
     /// The object that the timers call.
     timer_target: OnceLock<Arc<dyn TimerTarget>>,
     /// On cache lines of its own. The fields above are read without the lock, and a thread that
@@ -150,6 +151,7 @@ impl QueueCore {
             is_single_active_quorum,
             hints,
             stored: None,
+            is_delay_queue: false,
             timer_target: OnceLock::new(),
             state: CachePadded::new(Mutex::new(QueueState::new(
                 settings,
@@ -162,7 +164,9 @@ impl QueueCore {
 
     /// The same queue, which has no messages yet, with a store for them.
     pub(crate) fn stored_in(mut self, stored: StoredQueue) -> QueueCore {
-        self.state.get_mut().storage = Some(Storage::new(stored.clone()));
+        let state = self.state.get_mut();
+        state.storage = Some(Storage::new(stored.clone()));
+        state.note_selective();
         self.stored = Some(stored);
         self
     }

@@ -65,6 +65,8 @@ pub(crate) struct QueueState {
     pub(super) tally: Tally,
     /// The store of a durable queue.
     pub(super) storage: Option<Storage>,
+    /// Whether it may refuse a message, make its publisher wait, or write it.
+    pub(super) is_selective: bool,
 }
 
 impl QueueState {
@@ -79,7 +81,7 @@ impl QueueState {
         if kind.is_quorum() {
             consumers.leave_at_once();
         }
-        QueueState {
+        let mut state = QueueState {
             account,
             in_flight,
             ready: Ready::new(kind.order(&settings)),
@@ -97,7 +99,10 @@ impl QueueState {
             timing: Timing::default(),
             tally: Tally::default(),
             storage: None,
-        }
+            is_selective: false,
+        };
+        state.note_selective();
+        state
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
@@ -123,6 +128,7 @@ impl QueueState {
         }
         let lease_changed = self.settings.expires != settings.expires;
         self.settings = settings;
+        self.note_selective();
         let timeout = self.kind.consumer_timeout(&self.settings);
         self.consumers.set_timeout(timeout);
         self.drop_unkept(effects);
@@ -162,7 +168,7 @@ impl QueueState {
         if self.deleted {
             return Err(PushError::Deleted);
         }
-        if self.is_selective() {
+        if self.is_selective {
             self.admit(size, by, None, now, effects)?;
         }
         self.write_incoming();
@@ -212,7 +218,7 @@ impl QueueState {
     /// of the message depends on a limit, a priority, a budget or a waiter other than a receiver.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Permit<'_>> {
-        if self.deleted || self.is_selective() || !self.idle_waiters.is_empty() {
+        if self.deleted || self.is_selective || !self.idle_waiters.is_empty() {
             return None;
         }
         let slot = match self.ready.is_empty() {
@@ -240,7 +246,7 @@ impl QueueState {
         make: impl Fn(P, u64) -> Envelope,
         effects: &mut Effects,
     ) -> Option<Envelope> {
-        if self.deleted || self.is_selective() {
+        if self.deleted || self.is_selective {
             return None;
         }
         for payload in payloads {

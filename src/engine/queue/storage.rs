@@ -77,6 +77,19 @@ impl QueueCore {
         self.stored.as_ref()
     }
 
+    /// The same queue, as the delay queue of an exchange.
+    pub(crate) fn of_delayed_exchange(self) -> QueueCore {
+        QueueCore {
+            is_delay_queue: true,
+            ..self
+        }
+    }
+
+    /// Whether a delayed exchange keeps its messages here.
+    pub(crate) fn is_delay_queue(&self) -> bool {
+        self.is_delay_queue
+    }
+
     /// Locks the queue, to put a message into it. `message` is the same one as bytes, if the queue
     /// keeps it.
     pub(in crate::engine) fn lock_for(

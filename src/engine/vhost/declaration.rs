@@ -221,7 +221,9 @@ impl Batch<'_> {
             None => {
                 let name_of_type = delayed_type(description.argument_table())?;
                 let exchange_type = self.vhost.exchange_types.find(name_of_type)?;
-                let queue = self.vhost.new_delay_queue(self.topology, &name)?;
+                let queue =
+                    self.vhost
+                        .new_delay_queue(self.topology, &name, description.is_durable())?;
                 (exchange_type, Some(queue))
             }
         };

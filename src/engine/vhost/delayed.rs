@@ -16,7 +16,7 @@ use super::{
 use crate::{
     engine::queue::{Effect, Effects, PushError, PushedBy, QueueCore},
     message::{
-        envelope::Envelope,
+        envelope::{Envelope, SettledMessage},
         headers::{x_death, x_delay},
     },
     model::{
@@ -54,13 +54,17 @@ impl VirtualHost {
         self: &Arc<Self>,
         topology: &Topology,
         exchange: &Name,
+        is_durable: bool,
     ) -> Result<Arc<QueueCore>> {
         let settings = QueueArguments::default();
         let account = self.open_account(topology, &settings)?;
         let number = self.next_number();
         let in_flight = Arc::clone(self.drain().in_flight());
-        let queue = QueueCore::new(exchange.clone(), number, settings, account, in_flight);
-        let queue = Arc::new(queue);
+        let mut queue = QueueCore::new(exchange.clone(), number, settings, account, in_flight);
+        if let Some(storage) = self.storage().filter(|_| is_durable) {
+            queue = queue.stored_in(storage.of_delay_queue(exchange));
+        }
+        let queue = Arc::new(queue.of_delayed_exchange());
         queue.set_timed();
         queue.timer_target(|| {
             Arc::new(DelayQueueTimer {
@@ -97,11 +101,16 @@ impl VirtualHost {
         let due = delay_queue.lock().take_due(RUN, now);
         let messages = due.len() as u64;
         let bytes = due.iter().map(Envelope::size).fold(0, u64::wrapping_add);
+        let settled: Vec<_> = due.iter().map(SettledMessage::of).collect();
         let mut work = PendingEffects::new();
         for envelope in due {
             self.route_due(delay_queue, envelope, &mut work);
         }
         self.run_all_effects(work);
+        // Only now, when its copies are written.
+        settled
+            .into_iter()
+            .for_each(|message| delay_queue.forget(message));
         self.settle_moved(delay_queue, messages, bytes);
     }
 

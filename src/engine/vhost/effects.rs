@@ -188,7 +188,7 @@ impl VirtualHost {
             self.end_storage(&mut topology, reason);
             self.set_dead_letter_queue(None);
             topology.touch_all();
-            last.delay_queues = topology.close_delay_queues();
+            last.delay_queues = topology.close_delay_queues(reason);
             let names: Vec<_> = topology.queues.keys().cloned().collect();
             for name in names {
                 if let Some(declared) = topology.remove_queue(&name) {

@@ -55,13 +55,11 @@ pub(crate) use self::{
     refusal::Refusal,
     replies::{REPLY_TO, Requester, is_address},
     route::Route,
-    storage::VhostStorage,
+    storage::{Numbers, VhostStorage},
     topology::ConnectionId,
     topology::{DeclaredBudget, DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 pub use self::{declare::QueueDeclared, publish::Published};
-
-use hashbrown::HashMap;
 
 use self::{exchange_interner::ExchangeInterner, replies::Replies};
 use crate::{
@@ -106,7 +104,7 @@ pub(crate) struct RecoveredStore {
     /// Of queues that have none of their own.
     pub(crate) durability: Durability,
     /// The numbers of the queues that it had.
-    pub(crate) numbers: HashMap<Name, u64>,
+    pub(crate) numbers: Numbers,
 }
 
 /// A virtual host.

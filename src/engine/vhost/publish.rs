@@ -294,37 +294,28 @@ impl VirtualHost {
             return Ok(());
         };
         let now = self.stamp(queue, envelope);
-        let record = match queue.stored() {
-            None => None,
-            Some(stored) => self
-                .record(stored, envelope, due, body)
-                .map_err(not_stored)?,
+        if let Some(due) = due {
+            queue.set_timed();
+            // The time to live begins when the message becomes ready.
+            if envelope.deadline != NEVER {
+                envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
+            }
+        }
+        let mut state = match queue.stored() {
+            None => queue.lock(),
+            Some(stored) => {
+                let record = self.record(stored, envelope, due, body);
+                queue.lock_for(record.map_err(not_stored)?)
+            }
         };
         let mut pushed = match (due, place) {
-            (None, None) => {
-                queue
-                    .lock_for(record)
-                    .enqueue(message, PushedBy::Publisher, now, effects)
-            }
-            (None, Some(place)) => queue
-                .lock_for(record)
-                .enqueue_in_line(message, place, now, effects),
+            (None, None) => state.enqueue(message, PushedBy::Publisher, now, effects),
+            (None, Some(place)) => state.enqueue_in_line(message, place, now, effects),
             (Some(due), place) => {
-                queue.set_timed();
-                // The time to live begins when the message becomes ready.
-                if envelope.deadline != NEVER {
-                    envelope.deadline = envelope.deadline.saturating_add(due.saturating_sub(now));
-                }
-                queue.lock_for(record).enqueue_delayed(
-                    message,
-                    due,
-                    PushedBy::Publisher,
-                    place,
-                    now,
-                    effects,
-                )
+                state.enqueue_delayed(message, due, PushedBy::Publisher, place, now, effects)
             }
         };
+        drop(state);
         if let Err(PushError::Refused(target)) = &mut pushed {
             // The publisher gets the message back, so the dead letter is a copy.
             let copy = |target: Box<_>| Some((target, message.as_mut()?.separate_copy()?));

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use super::{
     BindingRequest, ConnectionId, VirtualHost, WithBindings,
-    storage::{BindingRecord, ExchangeRecord, QueueRecord, read_record},
+    storage::{BindingRecord, ExchangeRecord, Numbers, QueueRecord, read_record},
 };
 use crate::{
     engine::{
@@ -171,7 +171,11 @@ impl Reader {
             }
             RecordKind::Exchange => {
                 let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
-                let exchange = read_record(kind, name, value)?;
+                let exchange: ExchangeRecord = read_record(kind, name, value)?;
+                if let Some(number) = exchange.delay_queue {
+                    self.uses(number);
+                    self.homes.insert(number, vhost.clone());
+                }
                 self.vhost(vhost).exchanges.push(exchange);
             }
             RecordKind::Queue => {
@@ -219,12 +223,17 @@ impl Reader {
 }
 
 impl RecoveredVhost {
-    /// The numbers of the queues, by name.
-    pub(crate) fn numbers(&self) -> HashMap<Name, u64> {
+    /// The numbers of the queues and of the delay queues.
+    pub(crate) fn numbers(&self) -> Numbers {
         let queues = self.queues.iter();
-        queues
-            .filter_map(|record| Some((Name::new(record.queue.name()).ok()?, record.number)))
-            .collect()
+        let queues = queues.filter_map(|it| Some((Name::new(it.queue.name()).ok()?, it.number)));
+        let exchanges = self.exchanges.iter();
+        let delay_queues =
+            exchanges.filter_map(|it| Some((Name::new(it.exchange.name()).ok()?, it.delay_queue?)));
+        Numbers {
+            queues: queues.collect(),
+            delay_queues: delay_queues.collect(),
+        }
     }
 }
 
@@ -260,6 +269,16 @@ impl VirtualHost {
         }
         let was_closed = recovered.was_closed;
         let mut restored = Vec::new();
+        for record in &recovered.exchanges {
+            let name = Name::of_entity(record.exchange.name())?;
+            let messages = record
+                .delay_queue
+                .and_then(|it| recovered.messages.remove(&it));
+            if let (Some(messages), Ok(queue)) = (messages, self.delay_queue(&name)) {
+                let effects = self.restore(&queue, messages, was_closed);
+                restored.push((queue, effects));
+            }
+        }
         for record in &recovered.queues {
             let name = Name::of_entity(record.queue.name())?;
             let Some(queue) = self.read_topology(|topology| topology.queue(&name)) else {
@@ -321,6 +340,8 @@ impl VirtualHost {
                 false => mark,
             };
             let due = mark.due.or(head.due).map(|due| clock.nanos(due));
+            // A delay queue routes its messages when they are due. It has no other messages.
+            let is_delayed = |due: &u64| queue.is_delay_queue() || *due > now;
             let failed = mark.failed.max(head.failed);
             let mut envelope = self.envelope_of(head, body, clock).at(position);
             match is_quorum {
@@ -340,7 +361,7 @@ impl VirtualHost {
             }
             let place = match (mark.dead.and_then(DeathReason::of_number), due) {
                 (Some(reason), _) => RestoredPlace::Dead(reason),
-                (None, Some(due)) if due > now => RestoredPlace::Delayed {
+                (None, Some(due)) if is_delayed(&due) => RestoredPlace::Delayed {
                     due,
                     returning: mark.due.is_some(),
                 },

@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     VirtualHost,
-    topology::{DeclaredQueue, Target, Topology},
+    topology::{DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 use crate::{
     engine::{
@@ -35,6 +35,14 @@ use crate::{
     },
 };
 
+/// The numbers of queues in the store, by name; and those of delay queues, by the name of the
+/// exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    pub(super) queues: HashMap<Name, u64>,
+    pub(super) delay_queues: HashMap<Name, u64>,
+}
+
 /// The storage of one virtual host.
 #[derive(Debug)]
 pub(crate) struct VhostStorage {
@@ -43,8 +51,8 @@ pub(crate) struct VhostStorage {
     clock: WallClock,
     /// Of queues that have none of their own.
     durability: Durability,
-    /// The numbers of the queues that are being recovered.
-    numbers: Mutex<HashMap<Name, u64>>,
+    /// The numbers of the queues and delay queues that are being recovered.
+    numbers: Mutex<Numbers>,
     /// Whether changes are written: not while they come from the store.
     writes: AtomicBool,
     /// Whether a change was written, and no one has waited for it.
@@ -64,6 +72,9 @@ pub(super) struct ExchangeRecord {
     pub(crate) exchange: descriptions::Exchange,
     /// Whether it is deleted when it has no binding: it is an auto-delete exchange that had one.
     pub(crate) had_binding: bool,
+    /// The number of its delay queue, if it is a delayed exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) delay_queue: Option<u64>,
 }
 
 /// The name of the record of a binding.
@@ -84,7 +95,7 @@ impl VhostStorage {
         journal: Journal,
         clock: WallClock,
         durability: Durability,
-        numbers: HashMap<Name, u64>,
+        numbers: Numbers,
     ) -> VhostStorage {
         VhostStorage {
             vhost,
@@ -134,15 +145,27 @@ impl VhostStorage {
             && !description.is_exclusive()
             && !description.name().is_empty();
         is_kept.then(|| {
-            let number = self.numbers.lock().remove(name);
-            StoredQueue::new(
-                self.journal.clone(),
-                number.unwrap_or_else(|| self.journal.next_number()),
-                arguments.durability.unwrap_or(self.durability),
-                arguments.queue_type == QueueType::Quorum,
-                self.clock,
-            )
+            let number = self.numbers.lock().queues.remove(name);
+            let durability = arguments.durability.unwrap_or(self.durability);
+            let keeps_all = arguments.queue_type == QueueType::Quorum;
+            self.stored(number, durability, keeps_all)
         })
+    }
+
+    /// The store of the delay queue of an exchange that is declared now.
+    pub(super) fn of_delay_queue(&self, exchange: &Name) -> StoredQueue {
+        let number = self.numbers.lock().delay_queues.remove(exchange);
+        self.stored(number, self.durability, false)
+    }
+
+    fn stored(&self, number: Option<u64>, durability: Durability, keeps_all: bool) -> StoredQueue {
+        StoredQueue::new(
+            self.journal.clone(),
+            number.unwrap_or_else(|| self.journal.next_number()),
+            durability,
+            keeps_all,
+            self.clock,
+        )
     }
 
     fn write(
@@ -188,12 +211,14 @@ impl VhostStorage {
     pub(super) fn write_exchange(
         &self,
         name: &Name,
-        description: &descriptions::Exchange,
+        declared: &DeclaredExchange,
         had_binding: bool,
     ) {
+        let delay_queue = declared.delay_queue.as_ref();
         let record = ExchangeRecord {
-            exchange: description.clone().without_bindings(),
+            exchange: declared.description.clone().without_bindings(),
             had_binding,
+            delay_queue: delay_queue.and_then(|queue| Some(queue.stored()?.number())),
         };
         self.write(RecordKind::Exchange, &(&self.vhost, name), Some(&record));
     }
@@ -317,7 +342,7 @@ impl Topology {
             return;
         };
         if exchange.state().bindings().nth(1).is_none() {
-            storage.write_exchange(source, &exchange.description, true);
+            storage.write_exchange(source, exchange, true);
         }
     }
 

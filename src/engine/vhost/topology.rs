@@ -208,7 +208,7 @@ impl Topology {
             self.alternates.add(alternate.clone(), &name);
         }
         if let Some(storage) = &self.storage {
-            storage.write_exchange(&name, &exchange.description, false);
+            storage.write_exchange(&name, &exchange, false);
         }
         self.exchanges.insert(name.clone(), exchange);
         // Other exchanges may have named it as their alternate before it existed.
@@ -340,7 +340,10 @@ impl Topology {
     }
 
     /// Deletes the delay queues of all exchanges. Returns them with their last counts.
-    pub(crate) fn close_delay_queues(&mut self) -> Vec<(Arc<QueueCore>, Counts)> {
+    pub(crate) fn close_delay_queues(
+        &mut self,
+        reason: CancelReason,
+    ) -> Vec<(Arc<QueueCore>, Counts)> {
         let delay_queues: Vec<_> = self
             .exchanges
             .values_mut()
@@ -349,16 +352,18 @@ impl Topology {
         let closed = delay_queues.into_iter();
         closed
             .filter_map(|queue| {
-                let counts = self.close_delay_queue(&queue)?;
+                let counts = self.close_delay_queue(&queue, reason)?;
                 Some((queue, counts))
             })
             .collect()
     }
 
-    fn close_delay_queue(&mut self, queue: &Arc<QueueCore>) -> Option<Counts> {
-        let deleted = queue
-            .lock()
-            .delete(false, false, CancelReason::QueueDeleted);
+    fn close_delay_queue(
+        &mut self,
+        queue: &Arc<QueueCore>,
+        reason: CancelReason,
+    ) -> Option<Counts> {
+        let deleted = queue.lock().delete(false, false, reason);
         let Deleted {
             effects, counts, ..
         } = deleted.ok()?;
@@ -402,7 +407,7 @@ impl Topology {
             self.alternates.remove(alternate, name);
         }
         if let Some(queue) = exchange.delay_queue {
-            self.close_delay_queue(&queue);
+            self.close_delay_queue(&queue, CancelReason::QueueDeleted);
         }
         self.detach(&Target::Exchange(name.clone()))
     }

@@ -14,8 +14,6 @@ use std::{
     time::Duration,
 };
 
-use hashbrown::HashMap;
-
 use super::{
     connection::{self, Connection},
     gate::Gate,
@@ -26,7 +24,8 @@ use crate::{
         router::ExchangeTypes,
         store::{Journal, Store},
         vhost::{
-            Drain, LastCounts, RecoveredStore, RecoveredVhost, Recovery, VhostSettings, VirtualHost,
+            Drain, LastCounts, Numbers, RecoveredStore, RecoveredVhost, Recovery, VhostSettings,
+            VirtualHost,
         },
     },
     model::{
@@ -139,7 +138,7 @@ impl BrokerCore {
         )
     }
 
-    fn make(&self, name: &Name, numbers: HashMap<Name, u64>) -> Result<VhostEntry> {
+    fn make(&self, name: &Name, numbers: Numbers) -> Result<VhostEntry> {
         let store = self.journal.clone().map(|journal| RecoveredStore {
             journal,
             durability: self.durability,
@@ -272,7 +271,7 @@ impl BrokerCore {
             return Ok(());
         }
         // This is outside the lock, since it calls the user's clock.
-        let made = self.make(&name, HashMap::new())?;
+        let made = self.make(&name, Numbers::default())?;
         made.vhost.recover(RecoveredVhost::default())?;
         let mut vhosts = self.vhosts.lock();
         // Checked under the lock under which a shutdown collects the virtual hosts.

@@ -3,7 +3,8 @@
 mod kill;
 
 use leveret::{
-    Broker, Credentials, Error, Exchange, FieldTable, Properties, Queue, StoreErrorKind,
+    Broker, Credentials, Error, Exchange, FieldTable, Local, ManualClock, Message, Properties,
+    Queue, StoreErrorKind,
     channel::{AckMode, PublishOptions},
 };
 use std::{
@@ -11,6 +12,7 @@ use std::{
     path::PathBuf,
     process,
     sync::atomic::{AtomicU64, Ordering::SeqCst},
+    time::Duration,
 };
 
 /// A folder that is removed when this is dropped.
@@ -65,7 +67,7 @@ fn persistent_messages_of_durable_queues_come_back_in_order() {
     let broker = folder.broker();
     let consumer = broker.consumer::<u32>(&queue).unwrap();
     for number in 10..100 {
-        let delivery = consumer.recv().unwrap();
+        let delivery = consumer.try_recv().unwrap();
         assert_eq!(*delivery, number);
         assert!(!delivery.info().redelivered());
         delivery.ack().unwrap();
@@ -128,4 +130,102 @@ fn exchanges_bindings_and_queues_come_back() {
         (got.exchange().to_string().as_str(), got.routing_key()),
         ("logs", "cpu.hot")
     );
+}
+
+#[test]
+fn delayed_messages_come_back_and_their_delays_go_on() {
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let open = || {
+        let builder = Broker::builder().clock(clock.clone());
+        builder.data_dir(&folder.0).build().unwrap()
+    };
+    let minute = Duration::from_secs(60);
+    let later = Exchange::direct("later").delayed().durable();
+    let queue = Queue::new("q").durable().bind(&later, "k");
+    {
+        let broker = open();
+        broker.declare(&queue).unwrap();
+        let producer = broker.producer::<u32>(&later).unwrap();
+        let delayed = |number: u32, delay: Duration| {
+            let message = Message::new(number).routing_key("k").persistent();
+            message.deliver_after(delay)
+        };
+        for (number, minutes) in [(3, 3), (1, 1), (2, 2)] {
+            producer
+                .publish_message(delayed(number, minutes * minute))
+                .unwrap();
+        }
+        let direct = broker.producer::<u32>(&Queue::new("q").durable()).unwrap();
+        let message = Message::new(4u32).persistent().deliver_after(4 * minute);
+        direct.publish_message(message).unwrap();
+    }
+    clock.advance(minute);
+    let broker = open();
+    // Times are on disk in whole milliseconds.
+    clock.advance(Duration::from_millis(1));
+    let consumer = broker.consumer::<u32>(&queue).unwrap();
+    assert_eq!(consumer.try_recv().unwrap().ack_into().unwrap(), 1);
+    for number in 2..=4 {
+        assert!(consumer.try_recv().is_err(), "{number}");
+        clock.advance(minute);
+        let delivery = consumer.try_recv().unwrap();
+        assert_eq!(*delivery, number);
+        assert!(!delivery.info().redelivered());
+        delivery.ack().unwrap();
+    }
+}
+
+#[test]
+fn a_body_is_on_disk_once_for_all_queues_of_its_route() {
+    let size = |queues: usize| {
+        let folder = Folder::new();
+        let logs = Exchange::fanout("logs").durable();
+        let broker = folder.broker();
+        for number in 0..queues {
+            let queue = Queue::new(format!("q{number}")).durable();
+            broker.declare(&queue.bind(&logs, "")).unwrap();
+        }
+        let producer = broker
+            .producer_builder::<Vec<u8>>(&logs)
+            .properties(persistent());
+        let producer = producer.build().unwrap();
+        for published in producer.publish_batch((0..64).map(|_| vec![7; 64 << 10])) {
+            assert_eq!(published.unwrap().routed, queues);
+        }
+        drop(producer);
+        drop(broker);
+        let size = fs::metadata(folder.0.join("leveret.redb")).unwrap().len();
+        let broker = folder.broker();
+        for number in 0..queues {
+            let consumer = broker.consumer::<Vec<u8>>(&Queue::new(format!("q{number}")).durable());
+            let consumer = consumer.unwrap();
+            for _ in 0..64 {
+                let delivery = consumer.recv().unwrap();
+                assert_eq!(*delivery, vec![7; 64 << 10]);
+                delivery.ack().unwrap();
+            }
+        }
+        size
+    };
+    let (one, four) = (size(1), size(4));
+    assert!(four < 2 * one, "{one} bytes for one queue, {four} for four");
+}
+
+#[test]
+fn a_local_payload_is_refused_by_a_durable_queue_and_taken_by_others() {
+    let folder = Folder::new();
+    let broker = folder.broker();
+    let queue = Queue::new("q").durable();
+    let message = |value: u32| Message::new(Local(value)).persistent();
+    let producer = broker.producer::<Local<u32>>(&queue).unwrap();
+    let refused = producer.publish_message(message(7)).unwrap_err();
+    assert!(matches!(refused.error(), Error::Codec(_)), "{refused}");
+    assert_eq!(refused.payload().payload().0, 7);
+    // A transient message is not kept, so it need not be encoded.
+    producer.publish(Local(8)).unwrap();
+    let memory = broker
+        .producer::<Local<u32>>(&Queue::new("memory"))
+        .unwrap();
+    memory.publish_message(message(9)).unwrap();
 }
