@@ -93,7 +93,7 @@ pub use crate::{
 };
 
 /// Pages beside the reference: recipes, design, differences from RabbitMQ 4.3, changes since
-/// RabbitMQ 3.x, comparison, performance.
+/// RabbitMQ 3.x, comparison, performance; durability with the feature `durable`.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
@@ -105,6 +105,10 @@ pub mod guide {
 
     #[doc = include_str!("guide/differences.md")]
     pub mod differences {}
+
+    #[cfg(feature = "durable")]
+    #[doc = include_str!("guide/durability.md")]
+    pub mod durability {}
 
     #[doc = include_str!("guide/performance.md")]
     pub mod performance {}

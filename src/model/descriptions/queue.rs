@@ -124,10 +124,11 @@ impl Queue {
         Self::new(name).passive()
     }
 
-    /// Sets `durable`. It is recorded, compared and shown.
+    /// Sets `durable`. The queue survives the process in a broker with a folder (feature
+    /// `durable`). Otherwise the flag is recorded, compared and shown.
     ///
     /// # RabbitMQ
-    /// `durable` of `queue.declare`. Here no queue survives the process.
+    /// `durable` of `queue.declare`.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
