@@ -225,6 +225,11 @@ impl QueueState {
         }
     }
 
+    /// Gives no new message a position before this one.
+    pub(in crate::engine) fn skip_positions(&mut self, before: u64) {
+        self.next_position = self.next_position.max(before);
+    }
+
     /// All messages are restored: limits and times apply from now on.
     pub(in crate::engine) fn restored(&mut self, now: u64, effects: &mut Effects) {
         self.settle_ready(now, effects);

@@ -17,8 +17,7 @@ use crate::{
         policy::{Policy, PolicyKind},
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
         store::{
-            Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, StoredQueue,
-            WallClock,
+            Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, WallClock,
         },
     },
     message::{
@@ -279,17 +278,29 @@ impl VirtualHost {
                 restored.push((queue, effects));
             }
         }
-        for record in &recovered.queues {
+        let mut changed = Vec::new();
+        for record in &mut recovered.queues {
             let name = Name::of_entity(record.queue.name())?;
             let Some(queue) = self.read_topology(|topology| topology.queue(&name)) else {
                 continue;
             };
             let messages = recovered.messages.remove(&record.number);
-            let effects = self.restore(&queue, messages.unwrap_or_default(), was_closed);
+            let messages = messages.unwrap_or_default();
+            if let Some(last) = messages
+                .last()
+                .filter(|_| !was_closed && !queue.is_quorum())
+            {
+                record.failed_before = record.failed_before.max(last.position + 1);
+                changed.push((name, &*record));
+            }
+            let effects = self.restore(&queue, messages, was_closed, record.failed_before);
             restored.push((queue, effects));
         }
         if let Some(storage) = self.storage() {
             storage.begin_to_write();
+            for (name, record) in changed {
+                storage.write_queue_record(&name, record);
+            }
         }
         self.delete_unbound(&recovered.exchanges);
         for (queue, effects) in restored {
@@ -317,17 +328,20 @@ impl VirtualHost {
         queue: &Arc<QueueCore>,
         messages: Vec<RecoveredMessage>,
         was_closed: bool,
+        failed_before: u64,
     ) -> Effects {
         let mut effects = Effects::none();
-        let Some(clock) = queue.stored().map(StoredQueue::clock) else {
+        let Some(stored) = queue.stored() else {
             return effects;
         };
+        let clock = stored.clock();
         let now = self.nanos();
         let is_quorum = queue.is_quorum();
         if !messages.is_empty() {
             queue.set_timed();
         }
         let mut state = queue.lock();
+        state.skip_positions(failed_before);
         for message in messages {
             let RecoveredMessage {
                 position,
@@ -336,7 +350,11 @@ impl VirtualHost {
                 mark,
             } = message;
             let mark = match mark.out && !was_closed {
-                true => mark.failed_once_more(),
+                true => {
+                    let mark = mark.failed_once_more();
+                    stored.mark(position, mark);
+                    mark
+                }
                 false => mark,
             };
             let due = mark.due.or(head.due).map(|due| clock.nanos(due));
@@ -349,7 +367,7 @@ impl VirtualHost {
                 // As in RabbitMQ 4.3: a message that was only given back counts as never delivered,
                 // and after a crash a delivery of everything has failed.
                 false => {
-                    let failed = failed.max(u32::from(!was_closed));
+                    let failed = failed.max(u32::from(position < failed_before));
                     envelope.restore_counts(0, failed);
                     if failed > 0 {
                         envelope.mark_delivered_before();

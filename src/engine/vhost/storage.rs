@@ -64,6 +64,14 @@ pub(crate) struct VhostStorage {
 pub(super) struct QueueRecord {
     pub(crate) number: u64,
     pub(crate) queue: descriptions::Queue,
+    /// A delivery of every message before this position has failed: the broker has crashed. Only a
+    /// classic queue has it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) failed_before: u64,
+}
+
+fn is_zero(position: &u64) -> bool {
+    *position == 0
 }
 
 /// The record of an exchange.
@@ -200,8 +208,13 @@ impl VhostStorage {
         let record = QueueRecord {
             number: stored.number(),
             queue: declared.description.clone().without_bindings(),
+            failed_before: 0,
         };
-        self.write(RecordKind::Queue, &(&self.vhost, name), Some(&record));
+        self.write_queue_record(name, &record);
+    }
+
+    pub(super) fn write_queue_record(&self, name: &Name, record: &QueueRecord) {
+        self.write(RecordKind::Queue, &(&self.vhost, name), Some(record));
     }
 
     pub(super) fn forget_queue(&self, name: &Name) {
