@@ -15,7 +15,10 @@ use redb::{
 };
 
 use super::{Mark, Operation, RecordKey, RecordKind, Recovered, Store};
-use crate::model::error::{StoreError, StoreErrorKind};
+use crate::{
+    model::error::{StoreError, StoreErrorKind},
+    runtime::catch_panic::catch_panic,
+};
 
 /// The name of the file in the folder.
 const FILE: &str = "leveret.redb";
@@ -81,15 +84,33 @@ impl RedbStore {
             .set_cache_size(settings.cache_size)
             .set_repair_callback(move |repair| progress(repair.progress()));
         let file = folder.join(FILE);
-        if !file.try_exists().map_err(|error| of_io(folder, &error))? {
-            make(folder, &builder, &file)?;
-        }
-        let database = builder.open(file);
-        let database = database.map_err(|error| of_redb(folder, error))?;
-        let store = RedbStore::new(folder, database)?;
+        let store = guarded(folder, || {
+            if !file.try_exists().map_err(|error| of_io(folder, &error))? {
+                make(folder, &builder, &file)?;
+            }
+            let database = builder.open(file);
+            RedbStore::new(folder, database.map_err(|error| of_redb(folder, error))?)
+        })?;
         Ok(RedbStore {
             _lock: Some(lock),
             ..store
+        })
+    }
+
+    /// Makes the file as small as it can be, and closes it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn compact(mut self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        guarded(&path, || {
+            let compacted = self.database.compact();
+            compacted.map_err(|error| of_redb(&path, error))?;
+            match self.was_closed {
+                true => self.close(),
+                // It still counts as not closed, for the next broker.
+                false => Ok(()),
+            }
         })
     }
 
@@ -238,8 +259,10 @@ impl Store for RedbStore {
     }
 
     fn recover(&mut self, visit: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError> {
-        let read = self.read(visit);
-        read.map_err(|error| of_redb(&self.path, error))
+        guarded(&self.path, || {
+            let read = self.read(visit);
+            read.map_err(|error| of_redb(&self.path, error))
+        })
     }
 
     fn damaged(&self, reason: &str) -> StoreError {
@@ -300,6 +323,18 @@ impl RedbStore {
         }
         Ok(())
     }
+}
+
+/// Calls a function of redb. A damaged file can make it panic, which is an error.
+fn guarded<R>(
+    folder: &Path,
+    call: impl FnOnce() -> Result<R, StoreError>,
+) -> Result<R, StoreError> {
+    let called = catch_panic(call);
+    called.unwrap_or_else(|| {
+        let reason = "the store has panicked while it read the file";
+        Err(StoreError::new(folder, StoreErrorKind::Damaged, reason))
+    })
 }
 
 /// Locks a folder.

@@ -274,7 +274,8 @@ impl VirtualHost {
                 .delay_queue
                 .and_then(|it| recovered.messages.remove(&it));
             if let (Some(messages), Ok(queue)) = (messages, self.delay_queue(&name)) {
-                let effects = self.restore(&queue, messages, was_closed);
+                // No consumer had one of these, however the broker has ended.
+                let effects = self.restore(&queue, messages, true, 0);
                 restored.push((queue, effects));
             }
         }

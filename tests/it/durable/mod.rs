@@ -1,6 +1,7 @@
 //! A broker that keeps its data in a folder.
 
 mod crash;
+mod damage;
 mod kill;
 
 use leveret::{

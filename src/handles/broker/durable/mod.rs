@@ -97,6 +97,27 @@ impl DurableBrokerBuilder {
         self
     }
 
+    /// Makes the file of the folder as small as it can be. No broker may have the folder open.
+    ///
+    /// The file does not shrink by itself: room of settled messages is used again.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store), as for [`build`](Self::build).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::Broker;
+    /// # let folder = std::env::temp_dir().join(format!("leveret-compact-{}", std::process::id()));
+    /// drop(Broker::builder().data_dir(&folder).build()?);
+    /// Broker::builder().data_dir(&folder).compact()?;
+    /// # std::fs::remove_dir_all(folder).ok();
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn compact(self) -> Result {
+        let store = RedbStore::open(&self.folder, &self.store, self.progress)?;
+        Ok(store.compact()?)
+    }
+
     /// Opens the folder, and creates the broker with everything that is in it.
     ///
     /// # Errors

@@ -1,0 +1,145 @@
+//! Folders that cannot be used, and files that are not whole.
+
+use std::{fs, path::Path};
+
+use leveret::{Broker, Error, Message, Queue, StoreErrorKind};
+use redb::{Database, TableDefinition};
+
+use super::Folder;
+
+fn file(folder: &Folder) -> std::path::PathBuf {
+    folder.0.join("leveret.redb")
+}
+
+fn queue() -> Queue {
+    Queue::new("q").durable()
+}
+
+/// Makes a folder with some messages.
+fn filled() -> Folder {
+    let folder = Folder::new();
+    let broker = folder.broker();
+    let producer = broker.producer::<String>(&queue()).unwrap();
+    for number in 0..50 {
+        let message = Message::new(format!("message {number}")).persistent();
+        producer.publish_message(message).unwrap();
+    }
+    folder
+}
+
+fn kind_of(error: &Error) -> StoreErrorKind {
+    match error {
+        Error::Store(error) => error.kind(),
+        other => panic!("{other}"),
+    }
+}
+
+fn open(folder: &Path) -> Result<Broker, Error> {
+    Broker::builder().data_dir(folder).build()
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let folder = filled();
+    {
+        const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
+        let database = Database::open(file(&folder)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction
+            .open_table(ABOUT)
+            .unwrap()
+            .insert("format", 2)
+            .unwrap();
+        transaction.commit().unwrap();
+    }
+    let error = open(&folder.0).unwrap_err();
+    assert_eq!(kind_of(&error), StoreErrorKind::NewerFormat, "{error}");
+    assert!(error.to_string().contains("it is 2"), "{error}");
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_an_error_that_names_it() {
+    let folder = Folder::new();
+    fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("a file");
+    fs::write(&path, "no folder").unwrap();
+    let error = open(&path).unwrap_err();
+    assert_eq!(kind_of(&error), StoreErrorKind::Io, "{error}");
+    assert!(error.to_string().contains("a file"), "{error}");
+}
+
+#[test]
+fn a_file_of_another_program_is_an_error() {
+    let folder = Folder::new();
+    fs::create_dir_all(&folder.0).unwrap();
+    fs::write(file(&folder), vec![b'x'; 10_000]).unwrap();
+    let error = open(&folder.0).unwrap_err();
+    assert!(matches!(error, Error::Store(_)), "{error}");
+}
+
+#[test]
+fn a_file_that_ends_too_early_is_an_error() {
+    let folder = filled();
+    let whole = fs::read(file(&folder)).unwrap();
+    for part in [1, 2, 3] {
+        fs::write(file(&folder), &whole[..whole.len() * part / 4]).unwrap();
+        match open(&folder.0) {
+            Err(error) => assert!(matches!(error, Error::Store(_)), "{error}"),
+            Ok(broker) => panic!("{part} quarters are enough: {:?}", broker.snapshot()),
+        }
+    }
+}
+
+/// A flipped bit is found, or it is where it does no harm. It never makes a panic or a message that
+/// was not published.
+#[test]
+fn a_flipped_bit_makes_no_false_message() {
+    let folder = filled();
+    let whole = fs::read(file(&folder)).unwrap();
+    let mut refused = 0;
+    for at in (0..whole.len()).step_by(whole.len() / 97) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 16;
+        fs::write(file(&folder), &bytes).unwrap();
+        let opened = open(&folder.0);
+        let consumer = match &opened {
+            Ok(broker) => broker.consumer::<String>(&queue()),
+            Err(error) => {
+                assert!(matches!(error, Error::Store(_)), "{error}");
+                refused += 1;
+                continue;
+            }
+        };
+        for delivery in consumer.unwrap().try_iter() {
+            if let Ok(delivery) = delivery {
+                assert!(delivery.starts_with("message "), "{at}: {:?}", *delivery);
+                delivery.ack().unwrap();
+            }
+        }
+    }
+    println!("{refused} of 97 flipped bits were refused");
+}
+
+#[test]
+fn compaction_makes_the_file_smaller_and_keeps_what_is_in_it() {
+    let folder = Folder::new();
+    {
+        let broker = folder.broker();
+        let producer = broker.producer::<Vec<u8>>(&queue()).unwrap();
+        for _ in 0..200 {
+            let message = Message::new(vec![7; 10_000]).persistent();
+            producer.publish_message(message).unwrap();
+        }
+        let consumer = broker.consumer::<Vec<u8>>(&queue()).unwrap();
+        for delivery in consumer.try_iter().take(190) {
+            delivery.unwrap().ack().unwrap();
+        }
+    }
+    let size = || fs::metadata(file(&folder)).unwrap().len();
+    let before = size();
+    Broker::builder().data_dir(&folder.0).compact().unwrap();
+    assert!(size() < before, "{before} bytes before, {} after", size());
+    let broker = folder.broker();
+    let consumer = broker.consumer::<Vec<u8>>(&queue()).unwrap();
+    assert_eq!(consumer.try_iter().count(), 10);
+}
