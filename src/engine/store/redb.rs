@@ -61,7 +61,7 @@ pub(crate) struct RedbStore {
     database: Database,
     was_closed: bool,
     /// Locked as long as it is open. A store on a fake disk has none.
-    _lock: Option<File>,
+    _lock: Option<FolderLock>,
 }
 
 impl RedbStore {
@@ -337,14 +337,28 @@ fn guarded<R>(
     })
 }
 
+/// The lock of a folder.
+///
+/// # If dropped
+/// The folder is free. A child process that starts at this moment has the file open too, until it
+/// runs its program. So the lock does not end with the file.
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // The file is closed in any case.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Locks a folder.
-fn lock(folder: &Path) -> Result<File, StoreError> {
+fn lock(folder: &Path) -> Result<FolderLock, StoreError> {
     let path = folder.join(LOCK);
     let mut options = File::options();
     let file = options.create(true).truncate(false).write(true).open(path);
     let file = file.map_err(|error| of_io(folder, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(TryLockError::WouldBlock) => Err(in_use(folder)),
         Err(TryLockError::Error(error)) => Err(of_io(folder, &error)),
     }
@@ -389,5 +403,37 @@ fn of_redb(path: &Path, error: impl Into<redb::Error>) -> StoreError {
         redb::Error::Io(error) => of_io(path, &error),
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => in_use(path),
         error => StoreError::new(path, StoreErrorKind::Damaged, error),
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_when_its_store_is_dropped_though_a_child_process_has_the_lock_open() {
+        let number = std::process::id();
+        let folder = std::env::temp_dir().join(format!("leveret-lock-{number}"));
+        let open = || {
+            RedbStore::open(
+                &folder,
+                &RedbSettings {
+                    cache_size: 1 << 20,
+                },
+                |_| {},
+            )
+        };
+        let store = open().unwrap();
+        let lock = store._lock.as_ref().unwrap();
+        // As a child has it between its start and its program.
+        let inherited = lock.0.try_clone().unwrap();
+        assert_eq!(
+            open().err().map(|error| error.kind()),
+            Some(StoreErrorKind::InUse)
+        );
+        drop(store);
+        drop(open().unwrap());
+        drop(inherited);
+        fs::remove_dir_all(folder).unwrap();
     }
 }
