@@ -19,6 +19,7 @@ mod credit;
 mod delayed;
 mod drain;
 mod ends;
+mod journal;
 mod limits;
 mod notify;
 mod ordered;

@@ -81,6 +81,11 @@ impl Disk {
         Disk::with(bytes, u64::MAX)
     }
 
+    /// Fails from now on.
+    pub(crate) fn fail(&self) {
+        self.0.lock().unwrap().left = 0;
+    }
+
     /// How many changes and syncs there were.
     pub(crate) fn operations(&self) -> u64 {
         self.0.lock().unwrap().done

@@ -1,6 +1,9 @@
 //! A broker on a disk that loses power at every moment of a workload.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crate::{
     engine::{
@@ -11,12 +14,12 @@ use crate::{
     message::properties::Properties,
     model::{
         descriptions::{Durability, Queue},
-        error::Result,
+        error::{Error, Result},
     },
     runtime::clock::Time,
     session::{
         broker_core::{BrokerCore, Settings},
-        channel::{AckMode, Multiple, PublishOptions},
+        channel::{AckMode, ConfirmOutcome, Multiple, PublishOptions},
     },
 };
 
@@ -145,3 +148,76 @@ fn contents(broker: &Broker, queue: &Queue) -> Vec<u32> {
         .map(|body| String::from_utf8(body).unwrap().parse().unwrap())
         .collect()
 }
+
+#[test]
+fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on() {
+    let disk = Disk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let persistent = Properties::new().persistent();
+    let queue = Queue::new("q").durable();
+    let producer = broker
+        .producer_builder::<Order>(&queue)
+        .properties(persistent.clone());
+    let producer = producer.build().unwrap();
+    broker.declare(&queue).unwrap();
+    producer.publish(Order(1)).unwrap();
+    let channel = broker
+        .connect("/", Credentials::guest())
+        .unwrap()
+        .open_channel()
+        .unwrap();
+    channel.confirm_select().unwrap();
+
+    disk.fail();
+    let options = PublishOptions::new();
+    channel
+        .basic_publish("", "q", "2", persistent.clone(), options)
+        .unwrap();
+    assert_eq!(channel.wait_for_confirms(), Ok(ConfirmOutcome::Nack));
+    for number in [3, 4] {
+        let failed = producer.publish(Order(number)).unwrap_err();
+        assert!(matches!(failed.error(), Error::Store(_)), "{failed}");
+        assert_eq!(failed.payload(), &Order(number));
+    }
+    for failed in producer.publish_batch([Order(5), Order(6)]) {
+        assert!(matches!(failed.unwrap_err().error(), Error::Store(_)));
+    }
+    let failed = channel.basic_publish("", "q", "7", persistent, options);
+    assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
+    assert!(matches!(
+        broker.declare(&Queue::new("r").durable()),
+        Err(Error::Store(_))
+    ));
+
+    // A transient message needs no disk, and neither does a queue in memory.
+    channel
+        .basic_publish("", "q", "8", Properties::new(), options)
+        .unwrap();
+    let memory = broker.producer::<Order>(&Queue::new("memory")).unwrap();
+    memory.publish(Order(9)).unwrap();
+    let error = broker.shutdown(Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::Store(_)), "{error}");
+}
+
+#[test]
+fn a_publish_whose_sync_fails_gives_the_payload_back() {
+    let disk = Disk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let queue = Queue::new("q").durable();
+    let persistent = Properties::new().persistent();
+    let producer = broker
+        .producer_builder::<Order>(&queue)
+        .properties(persistent);
+    let producer = producer.build().unwrap();
+    broker.declare(&queue).unwrap();
+    disk.fail();
+    let failed = producer.publish(Order(1)).unwrap_err();
+    assert!(matches!(failed.error(), Error::Store(_)), "{failed}");
+    assert_eq!(failed.payload(), &Order(1));
+    // The queue has it, in memory.
+    let delivery = broker.consumer::<Order>(&queue).unwrap().recv().unwrap();
+    assert_eq!(*delivery, Order(1));
+}
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Order(u32);

@@ -1,0 +1,185 @@
+//! The journal of a durable broker: appends and waits of several threads, beside its own thread.
+
+use std::{
+    collections::BTreeSet,
+    sync::Mutex,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use super::*;
+use crate::{
+    engine::{
+        router::ExchangeTypes,
+        store::{Journal, KeptPositions, Operation, Recovered, Store},
+    },
+    model::{
+        bytes::Bytes,
+        descriptions::Durability,
+        error::{StoreError, StoreErrorKind},
+    },
+    runtime::{clock::Time, waiter},
+    session::broker_core::{BrokerCore, Settings},
+};
+
+/// A store in memory, which keeps all operations.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<Operation>>>);
+
+impl Memory {
+    /// The positions of the messages that it has.
+    fn messages(&self) -> BTreeSet<u64> {
+        let mut messages = BTreeSet::new();
+        for operation in &*self.0.lock().unwrap() {
+            match operation {
+                Operation::Put { position, .. } => {
+                    messages.insert(*position);
+                }
+                Operation::Settle { position, .. } => {
+                    messages.remove(position);
+                }
+                _ => {}
+            }
+        }
+        messages
+    }
+}
+
+impl Store for Memory {
+    fn commit(&mut self, batch: &[Operation]) -> Result<(), StoreError> {
+        self.0.lock().unwrap().extend_from_slice(batch);
+        Ok(())
+    }
+
+    fn recover(&mut self, _: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn damaged(&self, reason: &str) -> StoreError {
+        StoreError::new("memory", StoreErrorKind::Damaged, reason)
+    }
+
+    fn was_closed(&self) -> bool {
+        true
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+fn put(position: u64) -> Operation {
+    Operation::Put {
+        queue: 1,
+        position,
+        message: Bytes::from(vec![1]),
+        body: None,
+    }
+}
+
+#[test]
+fn every_wait_ends_when_its_operations_are_in_the_store() {
+    explore(|| {
+        let memory = Memory::default();
+        let journal = Journal::start(Box::new(memory.clone()), 1).unwrap();
+        let threads = [1, 2].map(|position| {
+            let (memory, journal) = (memory.clone(), journal.clone());
+            thread::spawn(move || {
+                journal.append(put(position), Duration::MAX);
+                assert_eq!(waiter::wait(&journal.synced(), None), Some(Ok(())));
+                assert!(memory.messages().contains(&position));
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        journal.close(KeptPositions::new()).unwrap();
+        assert_eq!(memory.messages(), BTreeSet::from([1, 2]));
+    });
+}
+
+#[test]
+fn an_end_commits_everything_and_ends_every_wait_and_call() {
+    explore(|| {
+        let memory = Memory::default();
+        let journal = Journal::start(Box::new(memory.clone()), 1).unwrap();
+        let calls = Arc::new(AtomicUsize::new(0));
+        journal.append(put(1), Duration::MAX);
+        let waiting = thread::spawn({
+            let (journal, calls) = (journal.clone(), Arc::clone(&calls));
+            move || {
+                let synced = journal.synced();
+                synced.clone().then(move |outcome| {
+                    assert_eq!(outcome, Ok(()));
+                    calls.fetch_add(1, SeqCst);
+                });
+                assert_eq!(waiter::wait(&synced, None), Some(Ok(())));
+            }
+        });
+        journal.close(KeptPositions::new()).unwrap();
+        waiting.join().unwrap();
+        assert_eq!(memory.messages(), BTreeSet::from([1]));
+        assert_eq!(calls.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_transaction_is_in_one_batch() {
+    explore(|| {
+        let memory = Memory::default();
+        let journal = Journal::start(Box::new(memory.clone()), 1).unwrap();
+        let looking = thread::spawn({
+            let (memory, journal) = (memory.clone(), journal.clone());
+            move || {
+                journal.append(put(9), Duration::ZERO);
+                waiter::wait(&journal.synced(), None).unwrap().unwrap();
+                let found = memory.messages();
+                assert_eq!(found.contains(&1), found.contains(&2), "{found:?}");
+            }
+        });
+        let whole = journal.begin_whole();
+        journal.append(put(1), Duration::ZERO);
+        thread::yield_now();
+        journal.append(put(2), Duration::ZERO);
+        drop(whole);
+        looking.join().unwrap();
+        journal.close(KeptPositions::new()).unwrap();
+        assert_eq!(memory.messages(), BTreeSet::from([1, 2, 9]));
+    });
+}
+
+#[test]
+fn what_is_published_and_acknowledged_at_the_same_time_is_not_left_in_the_store() {
+    explore(|| {
+        let memory = Memory::default();
+        let core = BrokerCore::recover(
+            Time::default(),
+            Settings::default(),
+            ExchangeTypes::default(),
+            Durability::Synced,
+            Box::new(memory.clone()),
+        );
+        let broker = Broker::start(core.unwrap());
+        let queue = queue().durable();
+        let consumer = broker.consumer::<u32>(&queue).unwrap();
+        let publishing = thread::spawn({
+            let persistent = Properties::new().persistent();
+            let producer = broker
+                .producer_builder::<u32>(&queue)
+                .properties(persistent);
+            let producer = producer.build().unwrap();
+            move || {
+                producer.publish(1).unwrap();
+                producer.publish(2).unwrap();
+            }
+        });
+        for number in [1, 2] {
+            let delivery = consumer.recv().unwrap();
+            assert_eq!(*delivery, number);
+            delivery.ack().unwrap();
+        }
+        publishing.join().unwrap();
+        drop(consumer);
+        drop(broker);
+        assert_eq!(memory.messages(), BTreeSet::new());
+    });
+}
