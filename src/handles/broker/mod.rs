@@ -75,7 +75,7 @@ impl Broker {
         BrokerBuilder::default()
     }
 
-    fn start(core: BrokerCore) -> Broker {
+    pub(crate) fn start(core: BrokerCore) -> Broker {
         Broker {
             core: Arc::new(core),
         }
