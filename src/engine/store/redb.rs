@@ -10,8 +10,8 @@ use std::{
 };
 
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableHandle,
-    WriteTransaction,
+    Database, Durability, Key, ReadableDatabase, ReadableTable, Table, TableDefinition,
+    TableHandle, WriteTransaction,
 };
 
 use super::{Mark, Operation, RecordKey, RecordKind, Recovered, Store};
@@ -200,7 +200,7 @@ impl Store for RedbStore {
                         message,
                         ..
                     } => {
-                        messages.insert((*queue, *position), message.as_slice())?;
+                        put(&mut messages, (*queue, *position), message.as_slice())?;
                     }
                     Operation::Mark {
                         queue,
@@ -208,7 +208,7 @@ impl Store for RedbStore {
                         mark,
                     } => match mark {
                         Some(mark) => {
-                            marks.insert((*queue, *position), mark.to_bytes().as_slice())?;
+                            put(&mut marks, (*queue, *position), &mark.to_bytes())?;
                         }
                         None => {
                             marks.remove((*queue, *position))?;
@@ -227,7 +227,7 @@ impl Store for RedbStore {
                         messages.insert((*queue, *to), message.as_slice())?;
                         marks.remove((*queue, *from))?;
                         if let Some(mark) = mark {
-                            marks.insert((*queue, *to), mark.to_bytes().as_slice())?;
+                            put(&mut marks, (*queue, *to), &mark.to_bytes())?;
                         }
                     }
                     Operation::Settle { queue, position } => {
@@ -235,7 +235,7 @@ impl Store for RedbStore {
                         marks.remove((*queue, *position))?;
                     }
                     Operation::PutBody { body, octets } => {
-                        bodies.insert(*body, octets.as_slice())?;
+                        put(&mut bodies, *body, octets.as_slice())?;
                     }
                     Operation::DropBody { body } => {
                         bodies.remove(*body)?;
@@ -248,9 +248,9 @@ impl Store for RedbStore {
                         let RecordKey { kind, name } = key;
                         let key = (*kind as u8, name.as_str());
                         match value {
-                            Some(value) => records.insert(key, value.as_slice())?,
-                            None => records.remove(key)?,
-                        };
+                            Some(value) => put(&mut records, key, value.as_slice())?,
+                            None => drop(records.remove(key)?),
+                        }
                     }
                 }
             }
@@ -290,18 +290,19 @@ impl RedbStore {
             let (kind, name) = key.value();
             // A record of a kind that a later version has added without a new format.
             if let Some(kind) = RecordKind::of(kind) {
-                let value = value.value();
+                let value = whole(RECORDS.name(), value.value())?;
                 show(Recovered::Record { kind, name, value });
             }
         }
         for body in transaction.open_table(BODIES)?.iter()? {
             let (body, octets) = body?;
-            let (body, octets) = (body.value(), octets.value());
+            let (body, octets) = (body.value(), whole(BODIES.name(), octets.value())?);
             show(Recovered::Body { body, octets });
         }
         for message in transaction.open_table(MESSAGES)?.iter()? {
             let (key, message) = message?;
-            let ((queue, position), message) = (key.value(), message.value());
+            let (queue, position) = key.value();
+            let message = whole(MESSAGES.name(), message.value())?;
             show(Recovered::Message {
                 queue,
                 position,
@@ -311,7 +312,7 @@ impl RedbStore {
         for mark in transaction.open_table(MARKS)?.iter()? {
             let (key, mark) = mark?;
             let (queue, position) = key.value();
-            let Some(mark) = Mark::from_bytes(mark.value()) else {
+            let Some(mark) = Mark::from_bytes(whole(MARKS.name(), mark.value())?) else {
                 let reason = format!("a row of the table {} has another length", MARKS.name());
                 return Err(redb::Error::Corrupted(reason));
             };
@@ -322,6 +323,33 @@ impl RedbStore {
             });
         }
         Ok(())
+    }
+}
+
+/// The bytes of the checksum behind each value.
+const CHECKSUM: usize = 4;
+
+/// Writes a value with its checksum. redb checks its pages only after a crash.
+fn put<K: Key + 'static>(
+    table: &mut Table<'_, K, &'static [u8]>,
+    key: K::SelfType<'_>,
+    value: &[u8],
+) -> Result<(), redb::Error> {
+    let mut room = table.insert_reserve(key, value.len() + CHECKSUM)?;
+    let (bytes, checksum) = room.as_mut().split_at_mut(value.len());
+    bytes.copy_from_slice(value);
+    checksum.copy_from_slice(&crc32fast::hash(value).to_le_bytes());
+    Ok(())
+}
+
+/// The value that was written, if its checksum is right.
+fn whole<'a>(table: &str, bytes: &'a [u8]) -> Result<&'a [u8], redb::Error> {
+    match bytes.split_last_chunk::<CHECKSUM>() {
+        Some((value, checksum)) if crc32fast::hash(value).to_le_bytes() == *checksum => Ok(value),
+        _ => {
+            let reason = format!("a row of the table {table} has a wrong checksum");
+            Err(redb::Error::Corrupted(reason))
+        }
     }
 }
 

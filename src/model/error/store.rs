@@ -8,7 +8,7 @@ use std::{
 use super::Error;
 
 /// The reason why a durable broker cannot use its folder: the contents of
-/// [`Error::Store`](crate::Error::Store).
+/// [`Error::Store`].
 ///
 /// # Examples
 /// ```
