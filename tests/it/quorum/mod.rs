@@ -7,4 +7,3 @@ mod settlements;
 mod timeouts;
 mod timers;
 mod typed_timeouts;
-mod typed_timeouts_model;

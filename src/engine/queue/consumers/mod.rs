@@ -151,10 +151,11 @@ impl Consumers {
         }
     }
 
-    /// Whether a consumer is here that its user has not paused.
+    /// Whether a consumer is here that its user has not paused. It may be late: its deliveries are
+    /// with their handlers, and then it is served again.
     pub(super) fn is_attended(&self) -> bool {
         let mut consumers = self.iter();
-        consumers.any(|consumer| !consumer.pause().is_absence())
+        consumers.any(|consumer| consumer.pause() != Pause::UntilResume)
     }
 
     pub(crate) fn has_exclusive(&self) -> bool {

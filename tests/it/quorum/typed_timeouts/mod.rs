@@ -1,5 +1,8 @@
 //! Deliveries that a typed consumer does not settle in time, on both kinds of queues.
 
+mod ends;
+mod model;
+
 use std::{pin::pin, thread, time::Duration};
 
 use leveret::{
@@ -7,7 +10,7 @@ use leveret::{
     Requeue, Select, TryRecvError,
 };
 
-use crate::common::{Alarm, HOUR, PATIENCE, SECOND, assert_conserved, in_time, on_a_manual_clock};
+use crate::common::{Alarm, HOUR, PATIENCE, SECOND, assert_conserved, on_a_manual_clock};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -365,24 +368,6 @@ fn a_receiver_that_waits_gets_the_message_once_the_late_delivery_is_settled() {
 }
 
 #[test]
-fn the_deliveries_of_a_consumer_that_was_dropped_return_in_time_too() {
-    for queue in both_kinds() {
-        let (broker, clock, consumer) = slow_consumer(&queue, [1, 2]);
-        let held = consumer.recv().unwrap();
-        drop(consumer);
-        assert_eq!(ready(&broker), 1);
-        clock.advance(SECOND - MILLISECOND);
-        assert_eq!(ready(&broker), 1);
-        clock.advance(MILLISECOND);
-        assert_eq!(ready(&broker), 2);
-        held.ack().unwrap();
-        let other = broker.consumer::<u32>(&queue).unwrap();
-        assert_eq!(all(&other), [(1, 1, 0), (2, 0, 0)]);
-        assert_eq!(counts(&broker).acked.messages, 2);
-    }
-}
-
-#[test]
 fn a_time_of_zero_is_over_at_once() {
     let (broker, clock) = on_a_manual_clock();
     let builder = broker.consumer_builder::<u32>("q").timeout(Duration::ZERO);
@@ -433,61 +418,4 @@ fn a_payload_moves_out_of_a_delivery_that_is_settled_in_time() {
     let shared = late.ack_into().unwrap_err();
     assert_eq!(*shared, "ours");
     assert_eq!(*consumer.recv().unwrap(), "ours");
-}
-
-#[test]
-fn another_single_active_consumer_takes_over_from_a_late_one() {
-    for queue in both_kinds().map(Queue::single_active_consumer) {
-        let (broker, clock, consumer) = slow_consumer(&queue, [1, 2]);
-        let other = broker.consumer::<u32>(&queue).unwrap();
-        let held = consumer.recv().unwrap();
-        assert_eq!(all(&other), []);
-        clock.advance(SECOND);
-        assert_eq!(all(&other), [(1, 1, 0), (2, 0, 0)]);
-        held.ack().unwrap();
-        publish(&broker, &queue, [3]);
-        assert_eq!(all(&consumer), [], "it waits until the other one is gone");
-        drop(other);
-        publish(&broker, &queue, [4]);
-        assert_eq!(all(&consumer), [(3, 0, 0), (4, 0, 0)]);
-    }
-}
-
-#[test]
-fn a_worker_whose_delivery_is_late_goes_on_after_its_handler() {
-    for queue in both_kinds() {
-        for fails in [false, true] {
-            let (broker, clock) = on_a_manual_clock();
-            publish(&broker, &queue, [1, 2]);
-            let (begun, begins) = crossbeam_channel::bounded(0);
-            let (go_on, goes_on) = crossbeam_channel::bounded::<()>(0);
-            let worker = broker.worker::<u32>(&queue);
-            let worker = worker
-                .consumer_timeout(SECOND)
-                .handler(move |task, context| {
-                    let again = context.info().acquired_count();
-                    begun.send((*task, again)).unwrap();
-                    goes_on.recv().unwrap();
-                    match fails && again == 0 {
-                        true => Err("it has failed"),
-                        false => Ok(()),
-                    }
-                });
-            let worker = worker.spawn().unwrap();
-            assert_eq!(begins.recv().unwrap(), (1, 0));
-            clock.advance(SECOND);
-            assert_eq!(ready(&broker), 2, "with what the worker has in advance");
-            go_on.send(()).unwrap();
-            for task in [(1, 1), (2, 0)] {
-                assert_eq!(begins.recv_timeout(PATIENCE).unwrap(), task);
-                go_on.send(()).unwrap();
-            }
-            let report = in_time(move || worker.stop_and_drain(PATIENCE)).unwrap();
-            // The failure that came late has rejected nothing, and the other one has.
-            let after = counts(&broker);
-            let ends = (after.acked.messages, after.dropped.messages);
-            let expected = if fails { (1, 1) } else { (2, 0) };
-            assert_eq!(ends, expected, "{report:?}");
-        }
-    }
 }
