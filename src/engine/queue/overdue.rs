@@ -97,7 +97,6 @@ impl QueueState {
         effects: &mut Effects,
     ) {
         if self.consumers.settled_late(id, deliveries) {
-            self.tally.again_ready += 1;
             self.consumers.reconsider(None);
             self.settle_ready(now, effects);
         }
