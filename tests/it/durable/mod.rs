@@ -5,8 +5,8 @@ mod damage;
 mod kill;
 
 use leveret::{
-    Broker, Credentials, Error, Exchange, FieldTable, Local, ManualClock, Message, Properties,
-    Queue, StoreErrorKind,
+    Broker, Credentials, Delivery, Error, Exchange, FieldTable, Local, ManualClock, Message,
+    Properties, Queue, StoreErrorKind,
     channel::{AckMode, PublishOptions},
 };
 use std::{
@@ -16,6 +16,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::SeqCst},
     time::Duration,
 };
+
+use crate::common::SECOND;
 
 /// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
@@ -149,14 +151,10 @@ fn delayed_messages_come_back_and_their_delays_go_on() {
         let broker = open();
         broker.declare(&queue).unwrap();
         let producer = broker.producer::<u32>(&later).unwrap();
-        let delayed = |number: u32, delay: Duration| {
+        for number in [3u32, 1, 2] {
             let message = Message::new(number).routing_key("k").persistent();
-            message.deliver_after(delay)
-        };
-        for (number, minutes) in [(3, 3), (1, 1), (2, 2)] {
-            producer
-                .publish_message(delayed(number, minutes * minute))
-                .unwrap();
+            let message = message.header("x-delay", 60_000 * i64::from(number));
+            assert_eq!(producer.publish_message(message).unwrap().delayed, 1);
         }
         let direct = broker.producer::<u32>(&Queue::new("q").durable()).unwrap();
         let message = Message::new(4u32).persistent().deliver_after(4 * minute);
@@ -230,4 +228,44 @@ fn a_local_payload_is_refused_by_a_durable_queue_and_taken_by_others() {
         .producer::<Local<u32>>(&Queue::new("memory"))
         .unwrap();
     memory.publish_message(message(9)).unwrap();
+}
+
+#[test]
+fn a_late_settlement_leaves_the_message_that_has_returned_in_the_folder() {
+    // Only a quorum queue keeps the counts of its messages.
+    for (queue, counted) in [(Queue::new("q").durable(), 0), (Queue::quorum("q"), 1)] {
+        for settle in [
+            |delivery: Delivery<u32>| delivery.ack().unwrap(),
+            |delivery: Delivery<u32>| drop(delivery.ack_into()),
+            |delivery: Delivery<u32>| delivery.reject().unwrap(),
+            |delivery: Delivery<u32>| drop(delivery),
+        ] {
+            let folder = Folder::new();
+            {
+                let clock = ManualClock::new();
+                let builder = Broker::builder().clock(clock.clone());
+                let broker = builder.data_dir(&folder.0).build().unwrap();
+                let builder = broker.producer_builder::<u32>(&queue);
+                let producer = builder.properties(persistent()).build().unwrap();
+                let builder = broker.consumer_builder::<u32>(&queue).timeout(SECOND);
+                let consumer = builder.build().unwrap();
+                producer.publish(1).unwrap();
+                producer.publish(2).unwrap();
+                let held = [(); 2].map(|()| consumer.recv().unwrap());
+                let [late, in_time] = held;
+                in_time.ack().unwrap();
+                clock.advance(SECOND);
+                drop(consumer);
+                settle(late);
+            }
+            let broker = folder.broker();
+            let consumer = broker.consumer::<u32>(&queue).unwrap();
+            let again = consumer.recv().unwrap();
+            let counts = (again.info().acquired_count(), again.info().delivery_count());
+            assert_eq!((*again, counts), (1, (counted, 0)));
+            assert!(consumer.try_recv().is_err());
+            drop(consumer);
+            again.ack().unwrap();
+        }
+    }
 }
