@@ -267,7 +267,7 @@ fn run(queue: &Queue, is_quorum: bool, own: Option<u64>, program: Vec<Op>) {
     let mut published = 0;
     // In the end everything is settled, and the rest is received by others.
     let settle_all = [(); 200].map(|()| Op::Settle(0, How::Ack));
-    let end = [Op::Replace(None), Op::Resume]
+    let end = [Op::SetPolicy(None), Op::Replace(None), Op::Resume]
         .into_iter()
         .chain([(); 200].map(|()| Op::Receive))
         .chain([(); 200].map(|()| Op::Settle(0, How::Ack)));
