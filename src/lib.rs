@@ -48,7 +48,7 @@ pub use crate::{
         redrive::Redrive,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, PolicySnapshot, QueueSnapshot,
-            Snapshot, VhostSnapshot,
+            Snapshot, StoreSnapshot, VhostSnapshot,
         },
     },
     message::{

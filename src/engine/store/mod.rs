@@ -31,6 +31,8 @@ pub(crate) use self::{
     stored_queue::{StoredQueue, WallClock},
 };
 
+use std::path::PathBuf;
+
 use crate::model::error::StoreError;
 
 /// A place that keeps messages and records over the end of the process.
@@ -48,6 +50,11 @@ pub(crate) trait Store: Send + 'static {
     /// # Errors
     /// Those of the store.
     fn recover(&mut self, visit: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError>;
+
+    /// The file, if there is one.
+    fn file(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// The error of a store whose contents cannot be read, for this reason.
     fn damaged(&self, reason: &str) -> StoreError;

@@ -265,6 +265,10 @@ impl Store for RedbStore {
         })
     }
 
+    fn file(&self) -> Option<PathBuf> {
+        Some(self.path.join(FILE))
+    }
+
     fn damaged(&self, reason: &str) -> StoreError {
         self.error(StoreErrorKind::Damaged, reason)
     }

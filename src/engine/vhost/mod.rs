@@ -222,7 +222,7 @@ impl VirtualHost {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub(super) fn sync_changes(&self) -> Result {
+    pub(crate) fn sync_changes(&self) -> Result {
         match &self.storage {
             Some(storage) => storage.sync(),
             None => Ok(()),

@@ -285,13 +285,22 @@ impl VhostStorage {
 }
 
 impl VirtualHost {
-    /// Before the virtual host ends: what its typed consumers have in advance returns, so that it
-    /// is not taken for delivered.
+    /// Before the virtual host ends. If the broker ends, what typed consumers have in advance
+    /// returns, so that it is not taken for delivered. If it is deleted itself, its policies go.
     pub(super) fn prepare_end(&self, reason: CancelReason) {
-        if self.storage().is_some() && reason.is_end_of_broker() {
+        let Some(storage) = self.storage() else {
+            return;
+        };
+        if reason.is_end_of_broker() {
             let stored = |queue: &Arc<QueueCore>| queue.stored().is_some();
             for queue in self.queues().into_iter().filter(stored) {
                 queue.return_unseen();
+            }
+            return;
+        }
+        for kind in [PolicyKind::User, PolicyKind::Operator] {
+            for (policy, _) in self.policies(kind) {
+                storage.write_policy(&policy.name, kind, None);
             }
         }
     }

@@ -2,8 +2,9 @@
 
 mod budget;
 mod policy;
+mod store;
 
-pub use self::{budget::BudgetSnapshot, policy::PolicySnapshot};
+pub use self::{budget::BudgetSnapshot, policy::PolicySnapshot, store::StoreSnapshot};
 
 use std::fmt;
 
@@ -52,6 +53,9 @@ use crate::{
 pub struct Snapshot {
     /// The virtual hosts, sorted by name.
     pub vhosts: Vec<VhostSnapshot>,
+    /// The store, if the broker has a data folder.
+    #[serde(default)]
+    pub store: Option<StoreSnapshot>,
 }
 
 /// One virtual host of a [`Snapshot`].
@@ -241,6 +245,7 @@ impl Broker {
         let vhosts = gates.iter().filter_map(|gate| snapshot_of(gate).ok());
         Ok(Snapshot {
             vhosts: vhosts.collect(),
+            store: StoreSnapshot::of(self),
         })
     }
 }

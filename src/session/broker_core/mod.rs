@@ -264,6 +264,11 @@ impl BrokerCore {
         Ok(core)
     }
 
+    /// Writes what outlives the broker, if it is durable.
+    pub(crate) fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
+    }
+
     /// Creates a virtual host. One that exists already stays unchanged.
     pub(crate) fn create_vhost(&self, name: &str) -> Result {
         let name = Name::new(name)?;
@@ -276,6 +281,7 @@ impl BrokerCore {
         let mut vhosts = self.vhosts.lock();
         // Checked under the lock under which a shutdown collects the virtual hosts.
         let open = vhosts.as_mut().filter(|_| !self.drain.has_begun());
+        let vhost = Arc::clone(&made.vhost);
         let unwanted = match open.ok_or(Error::ShutDown)?.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
                 if let Some(storage) = made.vhost.storage() {
@@ -288,7 +294,7 @@ impl BrokerCore {
         };
         drop(vhosts);
         drop(unwanted);
-        Ok(())
+        vhost.sync_changes()
     }
 
     /// Returns the names of the virtual hosts, sorted.
@@ -311,8 +317,9 @@ impl BrokerCore {
         };
         match entry {
             Some(entry) => {
+                let vhost = Arc::clone(&entry.vhost);
                 entry.end(CancelReason::VhostDeleted);
-                Ok(())
+                vhost.sync_changes()
             }
             None => Err(Error::not_found(EntityKind::VirtualHost, &name, &name)),
         }

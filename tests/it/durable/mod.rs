@@ -5,8 +5,8 @@ mod damage;
 mod kill;
 
 use leveret::{
-    Broker, Credentials, Delivery, Error, Exchange, FieldTable, Local, ManualClock, Message,
-    Properties, Queue, StoreErrorKind,
+    Broker, Budget, Credentials, Delivery, Error, Exchange, FieldTable, Local, ManualClock,
+    Message, Policy, Properties, Queue, StoreErrorKind,
     channel::{AckMode, PublishOptions},
 };
 use std::{
@@ -268,4 +268,51 @@ fn a_late_settlement_leaves_the_message_that_has_returned_in_the_folder() {
             again.ack().unwrap();
         }
     }
+}
+
+#[test]
+fn virtual_hosts_policies_and_budgets_come_back_and_deleted_ones_do_not() {
+    let folder = Folder::new();
+    let queue = Queue::new("q").durable();
+    {
+        let broker = folder.broker();
+        for name in ["kept", "deleted"] {
+            broker.create_vhost(name).unwrap();
+            let vhost = broker.vhost(name).unwrap();
+            vhost.declare(&Budget::new("memory", 10_000)).unwrap();
+            vhost.declare(&queue.clone().budget("memory")).unwrap();
+            for (policy, length) in [("short", 2), ("shorter", 1)] {
+                let policy = Policy::new(policy, "^q").setting("max-length", length);
+                vhost
+                    .set_policy(policy.priority(i64::from(length)))
+                    .unwrap();
+            }
+            vhost.clear_policy("short").unwrap();
+        }
+        broker.delete_vhost("deleted").unwrap();
+    }
+    let broker = folder.broker();
+    let names: Vec<String> = broker
+        .vhosts()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["/", "kept"]);
+    let snapshot = broker.snapshot().unwrap();
+    let kept = &snapshot.vhosts[1];
+    assert_eq!(
+        (kept.queues.len(), kept.budgets.len(), kept.policies.len()),
+        (1, 1, 1)
+    );
+    assert_eq!(kept.policies[0].policy.name, "shorter");
+    let vhost = broker.vhost("kept").unwrap();
+    let producer = vhost
+        .producer_builder::<u32>(&Queue::existing("q"))
+        .properties(persistent());
+    let producer = producer.build().unwrap();
+    for number in 0..3 {
+        producer.publish(number).unwrap();
+    }
+    assert_eq!(vhost.purge(&Queue::existing("q")).unwrap(), 1);
 }

@@ -11,7 +11,8 @@ mod batch;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt,
+    fmt, fs,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     task::Poll,
     time::{Duration, Instant},
@@ -60,6 +61,8 @@ struct Shared {
     error: OnceLock<StoreError>,
     /// The next number of a queue or of a shared body.
     next_number: AtomicU64,
+    /// The file of the store, if it has one.
+    file: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -72,6 +75,8 @@ struct State {
     committed: u64,
     /// Someone waits for the operations up to this number.
     wanted: u64,
+    /// When the last commit has begun.
+    last_commit: Option<Instant>,
     /// How many transactions are under way.
     open: u64,
     /// When the batch is to be committed, though no one waits.
@@ -99,6 +104,7 @@ impl Journal {
             state: Mutex::default(),
             error: OnceLock::new(),
             next_number: AtomicU64::new(next_number),
+            file: store.file(),
         });
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
@@ -171,6 +177,25 @@ impl Journal {
     /// Whether so much waits that a publisher has to wait too.
     pub(crate) fn is_full(&self) -> bool {
         self.0.state.lock().batch.bytes() > FULL
+    }
+
+    /// The number of operations that are not on disk, the bytes of those that no commit has begun
+    /// with, and the time since the last commit has begun.
+    pub(crate) fn waiting(&self) -> (u64, u64, Duration) {
+        let state = self.0.state.lock();
+        let since = state.last_commit.map_or(Duration::ZERO, |at| at.elapsed());
+        let operations = state.appended - state.committed;
+        (operations, state.batch.bytes() as u64, since)
+    }
+
+    /// The size of the file, in bytes. 0 if there is none.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let metadata = self
+            .0
+            .file
+            .as_ref()
+            .and_then(|file| fs::metadata(file).ok());
+        metadata.map_or(0, |metadata| metadata.len())
     }
 
     /// # Errors
@@ -276,6 +301,7 @@ impl Shared {
                     return None;
                 }
                 state.due = None;
+                state.last_commit = Some(now);
                 return Some((std::mem::take(&mut state.batch), state.appended));
             }
             let until = state.due;

@@ -1,0 +1,56 @@
+//! The store of a durable broker in a snapshot.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{engine::store::Journal, handles::broker::Broker};
+
+/// The store of a broker with a data folder, in a [`Snapshot`](crate::Snapshot).
+///
+/// # Examples
+#[cfg_attr(feature = "durable", doc = "```")]
+#[cfg_attr(not(feature = "durable"), doc = "```ignore")]
+/// use leveret::{Broker, Message, Queue};
+/// # let folder = std::env::temp_dir().join(format!("leveret-snapshot-{}", std::process::id()));
+///
+/// let broker = Broker::builder().data_dir(&folder).build()?;
+/// let producer = broker.producer::<u32>(&Queue::new("q").durable())?;
+/// producer.publish_message(Message::new(7).persistent())?;
+/// let store = broker.snapshot()?.store.expect("the broker has a folder");
+/// assert!(store.file_bytes > 0);
+/// assert_eq!((store.waiting_operations, store.error), (0, None));
+/// assert_eq!(Broker::new().snapshot()?.store, None);
+/// # drop((producer, broker));
+/// # std::fs::remove_dir_all(folder).ok();
+/// # Ok::<(), leveret::Error>(())
+#[doc = "```"]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StoreSnapshot {
+    /// The size of the file, in bytes. It does not shrink by itself.
+    pub file_bytes: u64,
+    /// The number of changes that are not on disk yet.
+    pub waiting_operations: u64,
+    /// The bytes of the messages among them that no commit has begun with.
+    pub waiting_bytes: u64,
+    /// How long ago the last commit began, or the broker: the age of the oldest change that waits
+    /// is not more.
+    pub since_last_commit: Duration,
+    /// The error that has ended the writing, if there was one.
+    pub error: Option<String>,
+}
+
+impl StoreSnapshot {
+    pub(super) fn of(broker: &Broker) -> Option<StoreSnapshot> {
+        let journal: &Journal = broker.core().journal()?;
+        let (waiting_operations, waiting_bytes, since_last_commit) = journal.waiting();
+        Some(StoreSnapshot {
+            file_bytes: journal.file_bytes(),
+            waiting_operations,
+            waiting_bytes,
+            since_last_commit,
+            error: journal.check().err().map(|error| error.to_string()),
+        })
+    }
+}
