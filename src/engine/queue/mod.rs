@@ -63,7 +63,7 @@ pub(crate) use self::{
     in_flight::{InFlight, Move},
     inbox::{Inbox, InboxOwner},
     outcome::{
-        Cause, Checkout, DeleteRefused, Deleted, Left, PushError, PushedBy, ReturnedDelivery,
+        Cause, Checkout, DeleteRefused, Deleted, PushError, PushedBy, ReturnedDelivery,
         SubscribeRefused,
     },
     ready::ReadyKey,

@@ -34,15 +34,6 @@ pub(crate) enum Cause {
     Failed,
 }
 
-/// The number of ready messages behind one that a get took.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Left {
-    pub(crate) ready: usize,
-    /// What the reply tells if the message is not acknowledged. A quorum queue then counts the
-    /// messages behind it whose time is over already, as in RabbitMQ.
-    pub(crate) unsettled: usize,
-}
-
 /// The reason why a queue does not take a message. The message stays with the caller.
 #[derive(Debug)]
 pub(crate) enum PushError {

@@ -15,7 +15,7 @@ use super::{
     in_flight::InFlight,
     kind::Kind,
     line::Line,
-    outcome::{DeleteRefused, Deleted, Left, PushError, PushedBy, SubscribeRefused},
+    outcome::{DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
     permit::Permit,
     ready::Ready,
     returns::{AwaitedDelays, Retired},
@@ -292,21 +292,26 @@ impl QueueState {
     }
 
     /// Takes the next ready message out, to be settled by [`settle_gets`](Self::settle_gets). Also
-    /// returns what is left.
-    pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, Left)> {
+    /// returns the number of messages that are still ready.
+    pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, usize)> {
         self.apply_settlements(now, effects);
         self.expire(now, effects);
         let envelope = self.ready.pop();
-        let behind = self.ready.len();
         self.expire(now, effects);
         self.note_limits();
         self.admit_waiting(now, effects);
         let envelope = envelope?;
         Storage::write_out(&self.storage, std::slice::from_ref(&envelope));
         self.tally.got.add_message(envelope.size());
-        let ready = self.ready.len();
-        let unsettled = if self.kind.is_quorum() { behind } else { ready };
-        Some((envelope, Left { ready, unsettled }))
+        Some((envelope, self.ready.len()))
+    }
+
+    /// The number of messages behind the one that a get would take. Some of them may expire when
+    /// that one is out.
+    pub(crate) fn ready_behind_first(&mut self, now: u64, effects: &mut Effects) -> usize {
+        self.apply_settlements(now, effects);
+        self.expire(now, effects);
+        self.ready.len().saturating_sub(1)
     }
 
     /// The waiters for a ready message. They register when [`get`](Self::get) returned none and the

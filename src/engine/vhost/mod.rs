@@ -24,6 +24,7 @@ mod delayed;
 mod drain;
 mod effects;
 mod exchange_interner;
+mod gets;
 mod policies;
 mod publish;
 mod queues;
@@ -49,8 +50,8 @@ pub(crate) use self::{
     declare::BindingRequest,
     drain::Drain,
     effects::LastCounts,
+    gets::{OnGet, QueueDeleted},
     publish::{PushFailure, PushOptions},
-    queues::{OnGet, QueueDeleted},
     recovery::{RecoveredVhost, Recovery},
     refusal::Refusal,
     replies::{REPLY_TO, Requester, is_address},

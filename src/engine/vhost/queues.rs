@@ -9,27 +9,16 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use super::{Topology, VirtualHost, effects::PendingEffects};
 use crate::{
     engine::queue::{
-        Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, Left, PushedBy,
+        Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy,
         QueueCore, ReadyKey, ReturnedDelivery,
     },
-    message::envelope::{Envelope, NEVER, SettledMessage},
-    model::{
-        arguments::QueueArguments,
-        error::{Error, Result},
-        name::Name,
-    },
+    message::envelope::{Envelope, NEVER},
+    model::{arguments::QueueArguments, error::Result, name::Name},
     runtime::waiter::Ticket,
 };
 
 /// The consumer that held a message, and its credit; `None` for a get.
 type Holder<'a> = Option<(ConsumerId, &'a Credit)>;
-
-/// Whether a get acknowledges the message at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnGet {
-    Acknowledge,
-    KeepUnacked,
-}
 
 impl VirtualHost {
     /// All queues, in no order.
@@ -200,71 +189,6 @@ impl VirtualHost {
         (removed, effects)
     }
 
-    /// # Errors
-    /// [`Error::SingleActiveConsumer`] if the queue has no gets, since it is a quorum queue with a
-    /// single active consumer.
-    pub(crate) fn check_gets(&self, queue: &QueueCore) -> Result {
-        match queue.is_single_active_quorum() {
-            true => Err(Error::SingleActiveConsumer {
-                name: queue.name().clone(),
-                vhost: self.name().clone(),
-            }),
-            false => Ok(()),
-        }
-    }
-
-    /// Takes the next ready message out (`basic.get`), which renews the queue's lease. `take` gets
-    /// the message and the counts of those behind it. It runs under the queue's lock. It may take a
-    /// leaf lock, and runs no user code.
-    pub(crate) fn get<R>(
-        self: &Arc<Self>,
-        queue: &Arc<QueueCore>,
-        take: impl FnOnce(Envelope, Left) -> (R, OnGet),
-    ) -> Option<R> {
-        self.with_queue(queue, |state, now, effects| {
-            state.renew_lease(now, effects);
-            let (envelope, left) = state.get(now, effects)?;
-            let settled = SettledMessage::of(&envelope);
-            let (taken, on_get) = take(envelope, left);
-            if on_get == OnGet::Acknowledge {
-                queue.forget(settled);
-                state.settle_gets(1, settled.size, effects);
-            }
-            Some(taken)
-        })
-    }
-
-    /// Takes the next ready message out. If there is none and the queue is not deleted, registers
-    /// the waiter with the ticket. `Err` if the queue is deleted.
-    pub(crate) fn get_or_wait(
-        self: &Arc<Self>,
-        queue: &Arc<QueueCore>,
-        ticket: Option<Ticket<'_>>,
-    ) -> Result<Option<Envelope>, QueueDeleted> {
-        self.with_queue(queue, |state, now, effects| {
-            state.renew_lease(now, effects);
-            match state.get(now, effects) {
-                Some((envelope, _)) => Ok(Some(envelope)),
-                None if state.is_deleted() => Err(QueueDeleted),
-                None => {
-                    if let Some(ticket) = ticket {
-                        state.get_waiters().register(ticket);
-                    }
-                    Ok(None)
-                }
-            }
-        })
-    }
-
-    /// Takes all ready messages out in order, as a sequence of gets.
-    pub(crate) fn get_all(self: &Arc<Self>, queue: &Arc<QueueCore>) -> Vec<Envelope> {
-        self.with_queue(queue, |state, now, effects| {
-            std::iter::from_fn(|| state.get(now, effects))
-                .map(|(envelope, _)| envelope)
-                .collect()
-        })
-    }
-
     /// The position that the next new message of the queue gets.
     pub(crate) fn end_position(&self, queue: &QueueCore) -> u64 {
         queue.lock().end_position()
@@ -283,34 +207,6 @@ impl VirtualHost {
         self.with_queue(queue, |state, now, effects| {
             state.map_ready(key, end, most, look, now, effects)
         })
-    }
-
-    /// As a get, for the ready message at `key`. `None` if it is not ready any more.
-    pub(crate) fn get_at(
-        self: &Arc<Self>,
-        queue: &Arc<QueueCore>,
-        key: ReadyKey,
-    ) -> Option<Envelope> {
-        self.with_queue(queue, |state, now, effects| state.get_at(key, now, effects))
-    }
-
-    /// Acknowledges messages taken by gets.
-    pub(crate) fn settle_gets(self: &Arc<Self>, queue: &Arc<QueueCore>, messages: u64, bytes: u64) {
-        self.with_queue(queue, |state, _, effects| {
-            state.settle_gets(messages, bytes, effects);
-        });
-    }
-
-    /// Counts messages taken by gets as moved to another queue.
-    pub(crate) fn settle_moved(
-        self: &Arc<Self>,
-        queue: &Arc<QueueCore>,
-        messages: u64,
-        bytes: u64,
-    ) {
-        self.with_queue(queue, |state, _, effects| {
-            state.settle_moved(messages, bytes, effects);
-        });
     }
 
     /// Puts a consumer that had no credit back into the turn order after a settlement, and serves
@@ -452,8 +348,8 @@ impl VirtualHost {
     /// in between, so the topology and all counts are of the same queues.
     ///
     /// # Errors
-    /// [`Error::ShutDown`] or
-    /// [`Error::VhostDeleted`].
+    /// [`Error::ShutDown`](crate::Error::ShutDown) or
+    /// [`Error::VhostDeleted`](crate::Error::VhostDeleted).
     pub(crate) fn survey<R>(
         self: &Arc<Self>,
         look: impl FnOnce(&Topology, &mut dyn FnMut(&Arc<QueueCore>) -> Counts) -> R,
@@ -494,7 +390,3 @@ impl VirtualHost {
         self.with_queue(queue, |state, _, effects| state.cancel_all_delayed(effects))
     }
 }
-
-/// The queue was deleted, so it has no messages any more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueueDeleted;

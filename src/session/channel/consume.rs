@@ -379,7 +379,11 @@ impl Channel {
         let queue = Arc::clone(&origin.queue);
         vhost.check_gets(&queue)?;
         core.note_receiver();
-        let got = vhost.get(&queue, |mut envelope, left| {
+        let on_get = match ack {
+            AckMode::Auto => OnGet::Acknowledge,
+            AckMode::Manual => OnGet::KeepUnacked,
+        };
+        let got = vhost.get(&queue, on_get, |mut envelope, left| {
             // The delivery gets its tag and its entry before the queue delivers anything else to
             // this channel.
             let mut channel = core.lock();
@@ -391,13 +395,13 @@ impl Channel {
                 return (Err(unacked), OnGet::KeepUnacked);
             }
             let delivery_tag = channel.ledger.next_tag();
-            let (mut shown, left, on_get) = match ack {
-                AckMode::Auto => (Some(envelope), left.ready, OnGet::Acknowledge),
+            let mut shown = match ack {
+                AckMode::Auto => Some(envelope),
                 AckMode::Manual => {
                     let copy = envelope.share().ok();
                     let unacked = Unacked::new(Arc::clone(&origin), envelope);
                     channel.ledger.enter(delivery_tag, unacked, NEVER);
-                    (copy, left.unsettled, OnGet::KeepUnacked)
+                    copy
                 }
             };
             if let Some(envelope) = shown.as_mut().filter(|_| queue.is_quorum()) {
