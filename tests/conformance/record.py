@@ -729,7 +729,7 @@ class Replay:
                 raise Differs(f"it has {counts}")
             self.pause(0.01)
 
-    def at_expect_gone(self, fields, connection):
+    def at_expect_gone(self, fields, connection, _):
         queue, exchange, within_ms = fields.take("queue", None), fields.take("exchange", None), fields.take("within_ms", 2000)
         fields.finish()
         deadline = time.monotonic() + within_ms / 1000
