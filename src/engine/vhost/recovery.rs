@@ -361,19 +361,16 @@ impl VirtualHost {
             let due = mark.due.or(head.due).map(|due| clock.nanos(due));
             // A delay queue routes its messages when they are due. It has no other messages.
             let is_delayed = |due: &u64| queue.is_delay_queue() || *due > now;
+            // With those of queues that it was in before. After a crash a delivery of everything in
+            // a classic queue has failed.
             let failed = mark.failed.max(head.failed);
+            let failed = failed.max(u32::from(position < failed_before));
             let mut envelope = self.envelope_of(head, body, clock).at(position);
-            match is_quorum {
-                true => envelope.restore_counts(mark.acquired.max(failed), failed),
-                // As in RabbitMQ 4.3: a message that was only given back counts as never delivered,
-                // and after a crash a delivery of everything has failed.
-                false => {
-                    let failed = failed.max(u32::from(position < failed_before));
-                    envelope.restore_counts(0, failed);
-                    if failed > 0 {
-                        envelope.mark_delivered_before();
-                    }
-                }
+            // As in RabbitMQ 4.3: a message that was only given back to a classic queue counts as
+            // never delivered.
+            envelope.restore_counts(if is_quorum { mark.acquired } else { 0 }, failed);
+            if failed > 0 {
+                envelope.mark_delivered_before();
             }
             if mark.returned {
                 envelope.mark_returned();
