@@ -13,6 +13,8 @@
 //! The test prints every failure, one line for each area, and last `conformance: P passed, F
 //! failed, U pending`.
 
+#[path = "conformance/contents.rs"]
+mod contents;
 #[path = "conformance/expectation.rs"]
 mod expectation;
 #[path = "conformance/fields.rs"]

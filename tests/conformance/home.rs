@@ -62,11 +62,26 @@ impl Home {
         }
     }
 
+    /// The data that a kill of the broker would leave now, in a place of its own. `None` if it is
+    /// in memory.
+    pub fn as_left_by_a_kill(&self, broker: &Broker) -> Outcome<Option<Home>> {
+        #[cfg(feature = "durable")]
+        if let Home::Folder(folder) = self {
+            let copy = folder.as_left_by_a_kill(broker)?;
+            return Ok(Some(Home::Folder(copy)));
+        }
+        let _ = broker;
+        Ok(None)
+    }
+
     /// Ends the broker that was opened here.
     pub fn end(&mut self, broker: Broker, end: End) -> Outcome {
-        #[cfg(feature = "durable")]
-        if let (Home::Folder(folder), End::Kill) = (self, end) {
-            *folder = folder.as_left_by_a_kill(&broker)?;
+        let left = match end {
+            End::Stop => None,
+            End::Kill => self.as_left_by_a_kill(&broker)?,
+        };
+        if let Some(left) = left {
+            *self = left;
         }
         drop(broker);
         Ok(())

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     Outcome,
+    contents::Contents,
     expectation::{Expectation, describe},
     fields::Fields,
     home::{End, Home},
@@ -29,14 +30,7 @@ pub fn run(steps: &[Value], home: Home, end: Option<End>) -> Outcome {
         }
     }
     replay.check_nothing_failed_unseen()?;
-    // Whatever is in a folder by now, it can be opened.
-    [End::Kill, End::Stop]
-        .into_iter()
-        .try_fold(replay, |replay, end| {
-            let again = replay.again(end, Duration::ZERO);
-            again.map_err(|problem| format!("after the last step: {problem}"))
-        })?;
-    Ok(())
+    replay.check_that_nothing_is_lost()
 }
 
 /// A step as text, cut if it has a large body.
@@ -111,19 +105,14 @@ impl Replay {
         })
     }
 
-    /// Plays a step `restart`. `instead` replaces its end.
+    /// Ends the broker, lets the time pass, and starts it again. All connections and channels end
+    /// with it, with everything that no step has asked for. `instead` replaces the step's end.
     fn restarted(self, step: &Value, instead: Option<End>) -> Outcome<Replay> {
         let mut fields = Fields::new(step)?;
         fields.text("op")?;
         fields.optional_text("note")?;
         let (how, wall_ms) = (End::of(&fields.text("how")?)?, fields.number("wall_ms")?);
         fields.finish()?;
-        self.again(instead.unwrap_or(how), Duration::from_millis(wall_ms))
-    }
-
-    /// Ends the broker, lets the time pass, and starts it again. All connections and channels end
-    /// with it, with everything that no step has asked for.
-    fn again(self, end: End, down: Duration) -> Outcome<Replay> {
         let Replay {
             mut home,
             clock,
@@ -132,9 +121,9 @@ impl Replay {
             lines,
             saved,
         } = self;
-        home.end(broker, end)?;
+        home.end(broker, instead.unwrap_or(how))?;
         drop((lines, connections));
-        clock.advance(down);
+        clock.advance(Duration::from_millis(wall_ms));
         Replay::begin(home, clock, saved)
     }
 
@@ -327,6 +316,24 @@ impl Replay {
             waited_ms += STEP_MS;
         }
         Ok(())
+    }
+
+    /// If the broker has a folder: a crash, and an end in order after it, leave every queue as it
+    /// is when the connections are closed.
+    fn check_that_nothing_is_lost(mut self) -> Outcome {
+        for connection in self.connections.values_mut().filter_map(Option::take) {
+            connection.close().map_err(|error| describe(&error))?;
+        }
+        self.lines.clear();
+        let Some(mut home) = self.home.as_left_by_a_kill(&self.broker)? else {
+            return Ok(());
+        };
+        let before = Contents::take(&self.broker)?;
+        let after_the_crash = home.open(&self.clock)?;
+        home.end(after_the_crash, End::Stop)?;
+        let after = Contents::take(&home.open(&self.clock)?)?;
+        let compared = before.check(&after);
+        compared.map_err(|problem| format!("after a restart at its end {problem}"))
     }
 
     fn check_nothing_failed_unseen(&self) -> Outcome {
