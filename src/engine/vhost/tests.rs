@@ -5,8 +5,9 @@ use std::{thread, time::Duration};
 use crate::{
     handles::broker::Broker,
     message::outgoing::Message,
-    model::descriptions::{Exchange, Overflow, Queue},
+    model::descriptions::{DelayedRetryKind, Exchange, Overflow, Queue},
     runtime::{block_on::block_on, clock::ManualClock},
+    session::requeue::Requeue,
 };
 
 fn setting() -> (Broker, ManualClock) {
@@ -36,6 +37,36 @@ fn a_queue_has_one_timer_however_its_messages_are_due() {
         assert_eq!(mailbox.len(), 2 * second);
         assert!(clock.pending_timers() <= 2);
     }
+    assert_eq!(clock.pending_timers(), 0);
+}
+
+#[test]
+fn a_hundred_thousand_messages_under_delayed_retry_are_one_timer() {
+    const MESSAGES: u32 = 100_000;
+    const PARTS: u32 = 100;
+    let (broker, clock) = setting();
+    let (delay, step) = (Duration::from_secs(60), Duration::from_millis(1));
+    let queue = Queue::quorum("q").delayed_retry(DelayedRetryKind::All, delay, delay);
+    let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
+    for id in 0..MESSAGES {
+        mailbox.put(id).unwrap();
+    }
+    assert_eq!(clock.pending_timers(), 0);
+    // A hundred due times.
+    for _ in 0..PARTS {
+        for _ in 0..MESSAGES / PARTS {
+            mailbox.try_get().unwrap().nack(Requeue::Failed).unwrap();
+        }
+        assert_eq!(clock.pending_timers(), 1);
+        clock.advance(step);
+    }
+    clock.advance(delay - step * (PARTS + 1));
+    for part in 0..PARTS {
+        assert_eq!(mailbox.len() as u32, part * (MESSAGES / PARTS));
+        assert_eq!(clock.pending_timers(), 1);
+        clock.advance(step);
+    }
+    assert_eq!(mailbox.len() as u32, MESSAGES);
     assert_eq!(clock.pending_timers(), 0);
 }
 
