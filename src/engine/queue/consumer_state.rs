@@ -323,14 +323,15 @@ impl ConsumerState {
         true
     }
 
-    /// Reserves a slot in the inbox, if it has capacity and the credit counted before is not used
-    /// up.
+    /// Reserves a slot in the inbox, if it has capacity and more than `last` of the credit counted
+    /// before is left.
     #[inline(always)]
     pub(super) fn reserve<'a>(
         &'a mut self,
         turn: Option<&'a mut VecDeque<ConsumerId>>,
+        last: u32,
     ) -> Option<Slot<'a>> {
-        let has_credit = self.prefetch == 0 || self.delivered.available > 0;
+        let has_credit = self.prefetch == 0 || self.delivered.available > last;
         if !has_credit || self.auto_ack {
             return None;
         }

@@ -10,7 +10,7 @@ use super::{
     effects::{DeadLetter, Effect, Effects, Transit},
     in_transit::{InTransit, TransitId},
     outcome::Cause,
-    ready::Order,
+    ready::{Order, Ready},
     state::QueueState,
     timeout::Timeout,
 };
@@ -64,11 +64,14 @@ impl Kind {
         }
     }
 
-    pub(super) fn order(&self, settings: &QueueArguments) -> Order {
-        match self {
+    /// The place of its ready messages.
+    pub(super) fn ready(&self, settings: &QueueArguments) -> Ready {
+        let mut ready = Ready::new(match self {
             Kind::Classic => Order::Classic(settings.max_priority.unwrap_or(0)),
             Kind::Quorum(_) => Order::Quorum,
-        }
+        });
+        ready.count_overhead(settings.max_length_bytes);
+        ready
     }
 
     pub(super) fn single_active(&self, settings: &QueueArguments) -> SingleActive {
@@ -157,8 +160,11 @@ impl QueueState {
     /// Here all publishers are refused alike.
     #[inline]
     pub(super) fn note_limits(&mut self) {
-        if self.kind.is_quorum() {
-            self.note_quorum_limits();
+        let is_limited = self.is_limited();
+        match &mut self.kind {
+            Kind::Classic => {}
+            Kind::Quorum(quorum) if !is_limited => quorum.refuses = false,
+            Kind::Quorum(_) => self.note_quorum_limits(),
         }
     }
 

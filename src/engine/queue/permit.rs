@@ -90,7 +90,10 @@ mod tests {
             envelope::{Address, ExchangeId},
             payload::Body,
         },
-        model::{arguments::QueueArguments, name::Name},
+        model::{
+            arguments::{QueueArguments, QueueType},
+            name::Name,
+        },
     };
 
     const CONSUMERS: usize = 3;
@@ -182,6 +185,8 @@ mod tests {
         fn a_reserved_slot_is_where_enqueue_would_have_put_the_message(
             limit in proptest::option::of(2..40_u64),
             single_active_consumer in any::<bool>(),
+            quorum in any::<bool>(),
+            max_priority in proptest::option::of(1..4_u8),
             prefetch in 0..9_u32,
             priority in 0..2_i64,
             steps in proptest::collection::vec((0..8_u8, 0..CONSUMERS, 1..30_usize), 1..60),
@@ -189,6 +194,8 @@ mod tests {
             let settings = QueueArguments {
                 max_length: limit,
                 single_active_consumer,
+                queue_type: if quorum { QueueType::Quorum } else { QueueType::Classic },
+                max_priority: max_priority.filter(|_| !quorum),
                 ..QueueArguments::default()
             };
             let mut put = Tried::new(settings.clone(), prefetch, priority);
@@ -257,20 +264,31 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_with_a_limit_or_with_priorities_reserves_nothing_once_it_has_a_backlog() {
-        let idle = |settings| Tried::new(settings, 1, 0);
-        let mut limited = idle(QueueArguments {
-            max_length: Some(10),
-            ..QueueArguments::default()
-        });
-        let mut ranked = idle(QueueArguments {
+    fn a_backlog_takes_a_message_at_once_unless_there_is_a_limit() {
+        let mut limited = Tried::new(
+            QueueArguments {
+                max_length: Some(10),
+                ..QueueArguments::default()
+            },
+            1,
+            0,
+        );
+        let ranked = QueueArguments {
             max_priority: Some(3),
             ..QueueArguments::default()
-        });
-        for tried in [&mut limited, &mut ranked] {
-            (0..8).for_each(|_| tried.publish("x", true));
+        };
+        let quorum = QueueArguments {
+            queue_type: QueueType::Quorum,
+            ..QueueArguments::default()
+        };
+        let others = [ranked, quorum].map(|settings| Tried::new(settings, 1, 0));
+        (0..9).for_each(|_| limited.publish("x", true));
+        assert!(limited.state.ready_len() > 0);
+        assert!(limited.state.reserve().is_none());
+        for mut tried in others {
+            (0..9).for_each(|_| tried.publish("x", true));
             assert!(tried.state.ready_len() > 0);
-            assert!(tried.state.reserve().is_none());
+            assert!(tried.state.reserve().is_some());
         }
     }
 }

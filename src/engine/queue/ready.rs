@@ -18,16 +18,17 @@ use crate::model::message_totals::MessageTotals;
 #[derive(Debug)]
 pub(crate) struct Ready {
     order: Order,
-    /// One for each priority, the lowest first, as far as they were used. A queue without
-    /// priorities has one, and any other at least two. The last one of a quorum queue has the
-    /// returned messages.
+    /// One for each priority, the lowest first, as far as they were used, and at least up to that
+    /// of a plain message. A queue without priorities has one, and any other several. The last one
+    /// of a quorum queue has the returned messages.
     lanes: Vec<Lane>,
     /// The lanes above this one are empty. With 256 priorities a search through all lanes for each
     /// message would be slow.
     top: usize,
     totals: MessageTotals,
-    /// The bytes that a limit of a quorum queue counts beside those of the bodies.
-    overhead: u64,
+    /// The bytes that a limit of a quorum queue counts beside those of the bodies. `None` if there
+    /// is no such limit.
+    overhead: Option<u64>,
 }
 
 /// The order in which a kind of queue delivers its messages.
@@ -57,6 +58,14 @@ impl Order {
         usize::from(priority().unwrap_or(default).min(highest))
     }
 
+    /// The lane of a new message without properties.
+    fn plain_level(self) -> usize {
+        match self {
+            Order::Classic(_) => 0,
+            Order::Quorum => QUORUM_PRIORITIES.1.into(),
+        }
+    }
+
     /// The lane of the returned messages of a quorum queue.
     const RETURNED: usize = QUORUM_PRIORITIES.0 as usize + 1;
 
@@ -76,7 +85,7 @@ pub(crate) struct ReadyKey {
     position: u64,
 }
 
-/// Counts a message that was put at the end of the only lane.
+/// Counts a message that was put at the end of a lane.
 pub(super) struct ReadyCommit<'a> {
     tail: TailCommit<'a>,
     totals: &'a mut MessageTotals,
@@ -108,13 +117,27 @@ impl Default for Ready {
 
 impl Ready {
     pub(crate) fn new(order: Order) -> Ready {
-        let at_least = if order == Order::Classic(0) { 1 } else { 2 };
+        let at_least = match order {
+            Order::Classic(0) => 1,
+            Order::Classic(_) => 2,
+            Order::Quorum => order.plain_level() + 1,
+        };
         Ready {
             order,
             lanes: Vec::from_iter((0..at_least).map(|_| Lane::default())),
             top: 0,
             totals: MessageTotals::default(),
-            overhead: 0,
+            overhead: None,
+        }
+    }
+
+    /// Has it count what a limit of bytes counts beside the bodies, if there is such a limit.
+    pub(super) fn count_overhead(&mut self, limit: Option<u64>) {
+        let counted = limit.is_some() && self.order == Order::Quorum;
+        if counted != self.overhead.is_some() {
+            let all = self.behind(None, u64::MAX);
+            let sum = all.map(|(_, one)| self.order.overhead(one)).sum();
+            self.overhead = counted.then_some(sum);
         }
     }
 
@@ -133,7 +156,8 @@ impl Ready {
 
     /// The bytes of all ready messages, as a length limit counts them.
     pub(super) fn limited_bytes(&self) -> u64 {
-        self.totals.bytes.saturating_add(self.overhead)
+        let overhead = self.overhead.unwrap_or(0);
+        self.totals.bytes.saturating_add(overhead)
     }
 
     pub(super) fn order(&self) -> Order {
@@ -143,7 +167,9 @@ impl Ready {
     /// The lane of a message that is added.
     fn lane(&mut self, envelope: &Envelope) -> &mut Lane {
         self.totals.add_message(envelope.size());
-        self.overhead += self.order.overhead(envelope);
+        if let Some(overhead) = &mut self.overhead {
+            *overhead += self.order.overhead(envelope);
+        }
         let level = self.order.level(envelope);
         self.top = self.top.max(level);
         if level >= self.lanes.len() {
@@ -155,7 +181,9 @@ impl Ready {
     /// Counts a message that is taken out.
     fn take_off(&mut self, envelope: &Envelope) {
         self.totals -= MessageTotals::new(1, envelope.size());
-        self.overhead -= self.order.overhead(envelope);
+        if let Some(overhead) = &mut self.overhead {
+            *overhead -= self.order.overhead(envelope);
+        }
     }
 
     /// Sorts messages that leave together as a classic queue with priorities delivers them: the
@@ -171,11 +199,31 @@ impl Ready {
         self.lane(&envelope).arrived.push_back(envelope);
     }
 
-    /// Reserves the slot for a new message at the end of the only lane, if it has capacity.
+    /// Whether a new message belongs to the lane of those without properties.
+    #[inline]
+    pub(super) fn is_plain(&self, envelope: &Envelope) -> bool {
+        self.lanes.len() == 1 || self.is_of_plain_level(envelope)
+    }
+
+    #[inline(never)]
+    fn is_of_plain_level(&self, envelope: &Envelope) -> bool {
+        self.order.level(envelope) == self.order.plain_level()
+    }
+
+    /// Reserves the slot for a new message without properties, if its lane has capacity.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Slot<'_>> {
-        let [lane] = self.lanes.as_mut_slice() else {
-            return None;
+        let lane = match self.lanes.as_mut_slice() {
+            [lane] => lane,
+            lanes => {
+                if self.overhead.is_some() {
+                    return None;
+                }
+                let level = self.order.plain_level();
+                // As if the message were there.
+                self.top = self.top.max(level);
+                lanes.get_mut(level)?
+            }
         };
         let (list, tail) = lane.arrived.tail()?;
         let commit = Commit::Ready(ReadyCommit {
@@ -197,6 +245,14 @@ impl Ready {
         self.lanes[..=self.top].iter().rev().find_map(Lane::head)
     }
 
+    /// The highest lane with a message, or the lowest lane.
+    fn highest(&mut self) -> &mut Lane {
+        while self.top > 0 && self.lanes[self.top].is_empty() {
+            self.top -= 1;
+        }
+        &mut self.lanes[self.top]
+    }
+
     /// Takes the message to be delivered next.
     pub(crate) fn pop(&mut self) -> Option<Envelope> {
         // Most queues have one lane.
@@ -205,9 +261,7 @@ impl Ready {
             self.totals -= MessageTotals::new(1, envelope.size());
             return Some(envelope);
         }
-        let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
-        let (top, envelope) = lanes.find_map(|(level, lane)| Some((level, lane.pop()?)))?;
-        self.top = top;
+        let envelope = self.highest().pop()?;
         self.take_off(&envelope);
         Some(envelope)
     }
@@ -215,22 +269,16 @@ impl Ready {
     /// Moves up to `most` messages from the front of the highest lane into `into`. Takes none if
     /// messages were returned to this lane. Returns the totals of the taken messages.
     pub(crate) fn pop_batch(&mut self, most: usize, into: &mut Vec<Envelope>) -> MessageTotals {
-        let mut lanes = self.lanes[..=self.top].iter_mut().enumerate().rev();
-        let Some((top, lane)) = lanes.find(|(_, lane)| lane.head().is_some()) else {
-            return MessageTotals::default();
-        };
-        self.top = top;
+        let lane = self.highest();
         if !lane.returned.is_empty() {
             return MessageTotals::default();
         }
         let before = into.len();
         let taken = lane.arrived.pop_batch(most, into);
         self.totals -= taken;
-        if let Order::Quorum = self.order {
-            let overheads = into[before..]
-                .iter()
-                .map(|taken| self.order.overhead(taken));
-            self.overhead -= overheads.sum::<u64>();
+        if let Some(overhead) = &mut self.overhead {
+            let taken = into[before..].iter();
+            *overhead -= taken.map(|taken| self.order.overhead(taken)).sum::<u64>();
         }
         taken
     }
@@ -338,6 +386,10 @@ impl Lane {
             (Some(_), _) => returned.next(),
             (None, _) => arrived.next(),
         })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.returned.is_empty() && self.arrived.front().is_none()
     }
 
     fn head(&self) -> Option<&Envelope> {

@@ -84,7 +84,7 @@ impl QueueState {
         let mut state = QueueState {
             account,
             in_flight,
-            ready: Ready::new(kind.order(&settings)),
+            ready: kind.ready(&settings),
             consumers,
             kind,
             settings,
@@ -131,6 +131,7 @@ impl QueueState {
         self.note_selective();
         let timeout = self.kind.consumer_timeout(&self.settings);
         self.consumers.set_timeout(timeout);
+        self.ready.count_overhead(self.settings.max_length_bytes);
         self.drop_unkept(effects);
         if lease_changed {
             self.renew_lease(now, effects);
@@ -158,6 +159,7 @@ impl QueueState {
         let failed_before = by == PushedBy::Broker && self.note_failures(envelope);
         if deadline == NEVER
             && !failed_before
+            && self.ready.is_plain(envelope)
             && let Some(permit) = self.reserve()
         {
             if let Some(envelope) = message.take() {
@@ -214,8 +216,8 @@ impl QueueState {
         }
     }
 
-    /// Reserves the slot for the next message. `None` if no slot is free. Also `None` if the place
-    /// of the message depends on a limit, a priority, a budget or a waiter other than a receiver.
+    /// Reserves the slot for the next plain message, if one is free. `None` if its place depends on
+    /// a limit, a budget or a waiter other than a receiver.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Permit<'_>> {
         if self.deleted || self.is_selective || !self.idle_waiters.is_empty() {

@@ -1,7 +1,7 @@
 //! Limits and delays of a quorum queue that change while they hold.
 
 use leveret::{
-    Broker, Channel, Message, Policy, Producer, Queue, QueueSnapshot, Requeue,
+    Broker, Channel, Message, Policy, Producer, Properties, Queue, QueueSnapshot, Requeue,
     channel::{AckMode, Multiple},
 };
 
@@ -153,4 +153,37 @@ fn messages_that_are_delayed_already_stay_delayed_without_the_setting() {
     assert_eq!((ready.messages, delayed.messages), (1, 1));
     clock.advance(SECOND);
     assert_eq!(counts(&broker).ready.messages, 2);
+}
+
+#[test]
+fn a_limit_of_bytes_that_comes_later_counts_the_properties_too() {
+    let left = |limit_first: bool| {
+        let broker = Broker::new();
+        let root = broker.vhost("/").unwrap();
+        let limit = Policy::new("one", "^q$").setting("max-length-bytes", 400);
+        if limit_first {
+            root.set_policy(limit.clone()).unwrap();
+        }
+        let properties = Properties::new().content_type("x".repeat(30));
+        let builder = broker.producer_builder::<u8>(&Queue::quorum("q"));
+        let marked = builder.properties(properties).build().unwrap();
+        let plain = broker.producer::<u8>(&Queue::quorum("q")).unwrap();
+        for id in 0..20 {
+            marked.publish(id).unwrap();
+            plain.publish(id).unwrap();
+        }
+        root.set_policy(limit).unwrap();
+        let in_time = counts(&broker).ready.messages;
+        root.clear_policy("one").unwrap();
+        take(&channel_of(&broker).unwrap(), 3);
+        for id in 0..20 {
+            plain.publish(id).unwrap();
+        }
+        let limit = Policy::new("one", "^q$").setting("max-length-bytes", 400);
+        root.set_policy(limit).unwrap();
+        (in_time, counts(&broker).ready.messages)
+    };
+    let (in_time, later) = left(true);
+    assert!((2..40).contains(&in_time) && (2..40).contains(&later));
+    assert_eq!(left(false), (in_time, later));
 }

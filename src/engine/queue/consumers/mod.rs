@@ -271,10 +271,12 @@ impl Consumers {
         if self.single_active != SingleActive::No {
             return None;
         }
+        // The delivery that uses up the credit may end the turn.
+        let last = u32::from(self.leaves_at_once);
         let (_, turn) = self.turns.first_mut()?;
         let id = *turn.front()?;
         let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.as_mut()?;
-        subscriber.reserve((turn.len() > 1).then_some(turn))
+        subscriber.reserve((turn.len() > 1).then_some(turn), last)
     }
 
     /// Delivers a message of `size` bytes to the next consumer. `false` if no consumer can take it;
