@@ -44,6 +44,8 @@ mod others;
 mod plain_trie;
 #[path = "floor/queues.rs"]
 mod queues;
+#[path = "floor/quorum.rs"]
+mod quorum;
 #[path = "floor/race.rs"]
 mod race;
 #[path = "floor/raw.rs"]
@@ -72,6 +74,7 @@ pub fn main() {
         exchanges::groups,
         topic_lookup::groups,
         queues::groups,
+        quorum::groups,
         channel::groups,
         latency::groups,
     ] {

@@ -65,11 +65,21 @@ pub fn consume<T: Payload>(broker: &Broker, queue: &Queue) -> Consumer<T> {
         .expect("the queue is free")
 }
 
-/// Through a direct exchange and one queue.
+/// Through a direct exchange and one classic queue.
 pub fn direct<T: Item + Payload>(messages: u64, producers: usize, consumers: usize) -> Duration {
+    through::<T>(Queue::new("floor"), messages, producers, consumers)
+}
+
+/// Through a direct exchange and this queue.
+pub fn through<T: Item + Payload>(
+    queue: Queue,
+    messages: u64,
+    producers: usize,
+    consumers: usize,
+) -> Duration {
     let broker = Broker::new();
     let exchange = Exchange::direct("floor");
-    let queue = Queue::new("floor").bind(&exchange, "floor");
+    let queue = queue.bind(&exchange, "floor");
     let producer: Producer<T> = broker
         .producer_builder(&exchange)
         .routing_key("floor")
@@ -90,6 +100,33 @@ pub fn direct<T: Item + Payload>(messages: u64, producers: usize, consumers: usi
     assert_eq!(got, Tally::expected(messages, 1));
     assert_eq!(broker.purge(&queue).expect("the queue is there"), 0);
     time
+}
+
+/// As `through`, but the consumers begin when all messages are in the queue. The time is that of
+/// the publishes and of the receives.
+pub fn backlog<T: Item + Payload>(
+    queue: Queue,
+    messages: u64,
+    producers: usize,
+    consumers: usize,
+) -> Duration {
+    let broker = Broker::new();
+    let producer: Producer<T> = broker.producer(&queue).expect("a new queue");
+    let sending = (0..producers)
+        .map(|index| publish(producer.clone(), share(messages, producers, index)))
+        .collect();
+    let (published, _) = race(sending, Vec::new(), || {});
+    for _ in 0..consumers {
+        let stop = producer.publish(T::make(STOP));
+        assert_eq!(stop.expect("the broker is there").routed, 1);
+    }
+    let receiving = (0..consumers)
+        .map(|_| receive(consume::<T>(&broker, &queue)))
+        .collect();
+    let (received, got) = race(Vec::new(), receiving, || {});
+    assert_eq!(got, Tally::expected(messages, 1));
+    assert_eq!(broker.purge(&queue).expect("the queue is there"), 0);
+    published + received
 }
 
 /// As `direct` with one producer and one consumer, but with 64 messages at once. Each message is
