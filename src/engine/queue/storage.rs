@@ -92,6 +92,7 @@ impl QueueCore {
 
     /// Locks the queue, to put a message into it. `message` is the same one as bytes, if the queue
     /// keeps it.
+    #[inline]
     pub(in crate::engine) fn lock_for(
         &self,
         message: Option<StoredMessage>,

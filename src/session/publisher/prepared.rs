@@ -314,6 +314,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// What the publish has to wait for, now that the queues have the message.
+    #[inline]
     pub(super) fn synced(&self) -> Option<Synced> {
         self.route.synced(self.written.as_ref()?.is_persistent)
     }

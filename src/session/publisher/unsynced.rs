@@ -27,7 +27,8 @@ pub(super) struct Written {
 /// The outcome of a push.
 pub(crate) struct Pushed<'a> {
     published: Published,
-    unsynced: Option<Unsynced<'a>>,
+    /// In a box, since most publishes have none.
+    unsynced: Option<Box<Unsynced<'a>>>,
 }
 
 /// What a publisher has to wait for, and the message.
@@ -46,11 +47,13 @@ impl<'a> Pushed<'a> {
     }
 
     /// The outcome of a publish whose message the queues have.
+    #[inline]
     pub(super) fn new(published: Published, prepared: Prepared<'a>) -> Pushed<'a> {
         let synced = prepared.synced();
+        let unsynced = synced.map(|synced| Box::new(Unsynced { synced, prepared }));
         Pushed {
             published,
-            unsynced: synced.map(|synced| Unsynced { synced, prepared }),
+            unsynced,
         }
     }
 
@@ -63,6 +66,7 @@ impl<'a> Pushed<'a> {
     }
 
     /// Waits for the disk. After an error the message is in `message`, as octets.
+    #[inline]
     pub(crate) fn wait(self, message: &mut Option<Envelope>) -> Confirmation {
         let Some(unsynced) = self.unsynced else {
             return Ok(self.published);
