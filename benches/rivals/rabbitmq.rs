@@ -84,6 +84,28 @@ pub fn rivals(options: &Options, skipped: &mut Skipped) -> Vec<Rival> {
             .elsewhere(),
         );
     }
+    for (name, against, goal, messages, window) in [
+        ("rabbitmq-durable", "leveret-durable", 1.8, 300, 1),
+        (
+            "rabbitmq-durable-100",
+            "leveret-durable-100",
+            6.0,
+            5_000,
+            WINDOW,
+        ),
+    ] {
+        let server = Arc::clone(&server);
+        let messages = options.size(WINDOW, messages);
+        rivals.push(
+            Rival::new(name, against, Some(goal), move || {
+                let time = server
+                    .runtime
+                    .block_on(confirmed(&server, messages, window));
+                time.expect("RabbitMQ is there").as_nanos() as f64 / messages as f64
+            })
+            .elsewhere(),
+        );
+    }
     for (name, ack, goal, messages) in [
         ("rabbitmq-auto-ack", Ack::Auto, 1.0, 20_000),
         ("rabbitmq-ack-each", Ack::Each, 50.0, 5_000),
@@ -161,6 +183,45 @@ async fn stream(server: &Server, messages: u64, ack: Ack) -> Result<Duration, Er
     assert_eq!(tally, Tally::expected(messages, 1));
     let publisher = sending.await.expect("the publisher panicked");
     publisher.close(200, "".into()).await?;
+    channel.close(200, "".into()).await?;
+    Ok(time)
+}
+
+/// Persistent messages to a durable queue, each with its confirm. `window` of them wait for their
+/// confirms together.
+async fn confirmed(server: &Server, messages: u64, window: u64) -> Result<Duration, Error> {
+    let channel = server.publisher.create_channel().await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
+    let name = format!("leveret-durable-{}", std::process::id());
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    channel
+        .queue_declare(name.as_str().into(), options, FieldTable::default())
+        .await?;
+    let body = vec![7; super::durable::BODY];
+    let began = Instant::now();
+    for _ in 0..messages / window {
+        let publishes = (0..window).map(|_| {
+            let (channel, body, name) = (&channel, &body, name.as_str());
+            async move {
+                let options = BasicPublishOptions::default();
+                let properties = BasicProperties::default().with_delivery_mode(2);
+                let sent = channel.basic_publish("".into(), name.into(), options, body, properties);
+                sent.await?.await
+            }
+        });
+        for confirm in join_all(publishes).await {
+            assert!(confirm?.is_ack());
+        }
+    }
+    let time = began.elapsed();
+    channel
+        .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
+        .await?;
     channel.close(200, "".into()).await?;
     Ok(time)
 }

@@ -8,7 +8,8 @@
 //! there. In the `-rpc-woken` rows both sides have slept for two milliseconds before each request.
 //!
 //! A row is compared with the leveret row that moves the same: `leveret` moves a small struct,
-//! `leveret-bytes` 64 bytes, `leveret-rpc` a request and its reply, by `leveret::rpc`. leveret
+//! `leveret-bytes` 64 bytes, `leveret-rpc` a request and its reply, by `leveret::rpc`,
+//! `leveret-durable` 1 KiB that is on disk before the next publish (or the next hundred). leveret
 //! acknowledges every message by itself. So do the rivals that can, unless the name of a row says
 //! otherwise. The bench skips rivals that are missing (a server, Python's kombu), and prints their
 //! names.
@@ -21,6 +22,8 @@
 #[path = "../floor/cores.rs"]
 #[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod cores;
+#[path = "durable.rs"]
+mod durable;
 #[path = "../floor/group.rs"]
 #[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod group;
@@ -114,6 +117,7 @@ fn main() {
     let options = Options::read();
     let mut skipped = Skipped::new();
     let mut rivals = own::rivals(&options, &mut skipped);
+    rivals.extend(durable::rivals(&options));
     let own: Vec<&str> = rivals.iter().map(|rival| rival.name).collect();
     rivals.extend(tasks::rivals(&options));
     rivals.extend(zeromq::rivals(&options));
