@@ -1,11 +1,20 @@
 //! Where the broker of a scenario has its data: in memory, or in a folder of its own. Only with a
 //! folder it can be started again.
 
+use std::{env, sync::LazyLock};
+
 use leveret::{Broker, ManualClock};
 
 use crate::Outcome;
 #[cfg(feature = "durable")]
 use crate::folder::Folder;
+
+/// Whether every queue is declared as durable, and every message is published as persistent.
+pub fn all_survive() -> bool {
+    static ALL: LazyLock<bool> =
+        LazyLock::new(|| env::var("LEVERET_CONFORMANCE_DURABLE").is_ok_and(|which| which == "all"));
+    *ALL
+}
 
 /// How a broker ends, in the words of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

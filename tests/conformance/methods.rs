@@ -11,6 +11,7 @@ use crate::{
     Outcome,
     expectation::{Reply, describe},
     fields::Fields,
+    home,
     message::Received,
     replay::{Replay, Site},
     values,
@@ -192,7 +193,7 @@ impl Replay {
     fn queue_declare(&mut self, site: &Site, mut fields: Fields) -> Said {
         let name = fields.text("queue")?;
         let mut queue = Queue::new(&name).arguments(values::table(fields.table("arguments")?)?);
-        if fields.flag("durable")? {
+        if fields.flag("durable")? || home::all_survive() {
             queue = queue.durable();
         }
         if fields.flag("exclusive")? {
@@ -318,11 +319,14 @@ impl Replay {
         if fields.flag("immediate")? {
             options = options.immediate();
         }
-        let properties = values::parse::<Properties>(
+        let mut properties = values::parse::<Properties>(
             fields
                 .take("properties")
                 .unwrap_or_else(|| Map::new().into()),
         )?;
+        if home::all_survive() {
+            properties = properties.persistent();
+        }
         let count: u64 = fields.optional_number("count")?.unwrap_or(1);
         fields.finish()?;
 
