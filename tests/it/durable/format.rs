@@ -22,8 +22,8 @@ fn logs() -> Exchange {
 fn classic() -> Queue {
     let queue = Queue::new("classic").durable().max_priority(5);
     queue
-        .bind(&logs(), "disk.#")
-        .bind_with(&by_headers(), "", [("format", "pdf")])
+        .bind(logs(), "disk.#")
+        .bind_with(by_headers(), "", [("format", "pdf")])
 }
 
 fn by_headers() -> Exchange {
@@ -44,7 +44,7 @@ fn write_the_file() {
         let broker = broker.unwrap();
         broker.declare(&classic()).unwrap();
         broker
-            .declare(&Queue::quorum("quorum").bind(&logs(), "disk.full"))
+            .declare(&Queue::quorum("quorum").bind(logs(), "disk.full"))
             .unwrap();
         let root = broker.vhost("/").unwrap();
         root.set_policy(Policy::new("short", "^classic$").setting("max-length", 10))

@@ -315,5 +315,5 @@ fn virtual_hosts_policies_and_budgets_come_back_and_deleted_ones_do_not() {
     for number in 0..3 {
         producer.publish(number).unwrap();
     }
-    assert_eq!(vhost.purge(&Queue::existing("q")).unwrap(), 1);
+    assert_eq!(vhost.purge(Queue::existing("q")).unwrap(), 1);
 }
