@@ -77,7 +77,10 @@ impl RedbStore {
         settings: &RedbSettings,
         progress: impl Fn(f64) + 'static,
     ) -> Result<RedbStore, StoreError> {
-        fs::create_dir_all(folder).map_err(|error| of_io(folder, &error))?;
+        fs::create_dir_all(folder).map_err(|error| match folder.is_file() {
+            true => StoreError::new(folder, StoreErrorKind::Io, "it is a file, not a folder"),
+            false => of_io(folder, &error),
+        })?;
         let lock = lock(folder)?;
         let mut builder = Database::builder();
         builder

@@ -65,7 +65,11 @@ fn a_file_in_place_of_the_folder_is_an_error_that_names_it() {
     fs::write(&path, "no folder").unwrap();
     let error = open(&path).unwrap_err();
     assert_eq!(kind_of(&error), StoreErrorKind::Io, "{error}");
-    assert!(error.to_string().contains("a file"), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("a file`") && text.ends_with("it is a file, not a folder"),
+        "{text}"
+    );
 }
 
 #[test]
