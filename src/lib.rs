@@ -1,5 +1,7 @@
 #![cfg_attr(feature = "stream", doc = "[stream]: Consumer::stream")]
 #![cfg_attr(not(feature = "stream"), doc = "[stream]: Consumer")]
+#![cfg_attr(feature = "durable", doc = "[durability]: crate::guide::durability")]
+#![cfg_attr(not(feature = "durable"), doc = "[durability]: Queue::durability")]
 #![cfg_attr(feature = "testing", doc = "[testing]: crate::testing")]
 #![cfg_attr(not(feature = "testing"), doc = "[testing]: ManualClock")]
 #![doc = ""]

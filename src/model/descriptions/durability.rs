@@ -7,7 +7,7 @@ use crate::model::field_value::FieldValue;
 
 /// When a durable queue has its persistent messages on disk, set by [`Queue::durability`].
 ///
-/// It matters only for a broker with a [data folder](crate::BrokerBuilder).
+/// It matters only for a broker with a data folder (`BrokerBuilder::data_dir`, feature `durable`).
 ///
 /// | level | a publish returns | a crash of the program or a loss of power loses |
 /// |---|---|---|

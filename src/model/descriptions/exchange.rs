@@ -180,7 +180,8 @@ impl Exchange {
     /// Sets `durable`. It is recorded, compared and shown.
     ///
     /// # RabbitMQ
-    /// `durable` of `exchange.declare`. Here no exchange survives the process.
+    /// `durable` of `exchange.declare`. A broker with a folder (feature `durable`) keeps every
+    /// exchange, and the delayed messages of the durable ones. Any other broker keeps none.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;

@@ -22,8 +22,9 @@ const CACHE_SIZE: usize = 64 << 20;
 /// time, whether the program ended in order, was killed, or lost power. Quorum queues keep every
 /// message. Exclusive queues and queues with generated names do not come back.
 ///
-/// A publish to a durable queue returns when its messages are on disk. Many publishes at once
-/// share one sync.
+/// A publish of a persistent message to a durable queue returns when it is on disk. Many publishes
+/// at once share one sync. A plain publish is not persistent, and a classic queue does not keep it.
+/// The page [`guide::durability`](crate::guide::durability) tells the rest.
 ///
 /// # RabbitMQ
 /// What `durable` and `delivery_mode` 2 mean in RabbitMQ (4.3).
@@ -60,7 +61,10 @@ pub struct DurableBrokerBuilder {
 impl BrokerBuilder {
     /// Keeps the data of the broker in a folder. It is made if it is missing.
     ///
-    /// All other settings of the broker come before this one.
+    /// All other settings of the broker come before this one. An empty path is the current folder.
+    /// Nothing is opened before [`build`](DurableBrokerBuilder::build).
+    ///
+    /// This method is there with the feature `durable`, which is off by default.
     pub fn data_dir(self, folder: impl AsRef<Path>) -> DurableBrokerBuilder {
         DurableBrokerBuilder {
             broker: self,
@@ -122,7 +126,8 @@ impl DurableBrokerBuilder {
     ///
     /// # Errors
     /// - [`Error::Store`](crate::Error::Store) if the folder cannot be used: another broker has it
-    ///   open, a newer version has written it, it is damaged, or the file system has an error.
+    ///   open, a newer version has written it, it is damaged, it is a file, or the file system has
+    ///   an error.
     /// - The error of a declaration that is not possible any more: an exchange has a type of
     ///   [`exchange_type`](BrokerBuilder::exchange_type) that this broker does not have.
     pub fn build(self) -> Result<Broker> {
