@@ -13,6 +13,9 @@ use {crate::session::publisher::Tap, std::sync::Arc};
 
 /// Builds a broker with other settings. [`Broker::builder`] returns it.
 ///
+/// The method `data_dir`, for a broker that keeps its data in a folder, is there with the feature
+/// `durable`.
+///
 /// # Examples
 /// ```
 /// use leveret::{Broker, Credentials, Local, ManualClock};
