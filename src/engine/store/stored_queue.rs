@@ -90,13 +90,18 @@ impl StoredQueue {
         self.clock
     }
 
+    /// Whether it keeps no message at all.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.durability == Durability::Memory
+    }
+
     pub(crate) fn is_synced(&self) -> bool {
         self.durability == Durability::Synced
     }
 
     /// Whether the queue keeps a message.
     pub(crate) fn keeps(&self, is_persistent: bool) -> bool {
-        self.durability != Durability::Memory && (self.keeps_all || is_persistent)
+        !self.is_in_memory() && (self.keeps_all || is_persistent)
     }
 
     /// Whether deliveries are written: a quorum queue counts those that fail, and a crash of the

@@ -305,6 +305,10 @@ impl VirtualHost {
         }
         self.delete_unbound(&recovered.exchanges);
         for (queue, effects) in restored {
+            // Nothing is written of its messages any more, so they may not come back again.
+            if let Some(stored) = queue.stored().filter(|stored| stored.is_in_memory()) {
+                stored.drop_all();
+            }
             self.run_effects(&queue, effects);
             self.with_queue(&queue, QueueState::restored);
         }

@@ -6,8 +6,8 @@ mod format;
 mod kill;
 
 use leveret::{
-    Broker, Budget, Credentials, Delivery, Error, Exchange, FieldTable, Local, ManualClock,
-    Message, Policy, Properties, Queue, StoreErrorKind,
+    Broker, Budget, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,
+    ManualClock, Message, Policy, Properties, Queue, StoreErrorKind,
     channel::{AckMode, PublishOptions},
 };
 use std::{
@@ -268,6 +268,32 @@ fn a_late_settlement_leaves_the_message_that_has_returned_in_the_folder() {
             drop(consumer);
             again.ack().unwrap();
         }
+    }
+}
+
+#[test]
+fn what_a_queue_in_memory_had_on_disk_does_not_come_back_after_it_was_settled() {
+    for queue in [Queue::new("q").durable(), Queue::quorum("q")] {
+        let folder = Folder::new();
+        let publish = |broker: &Broker, number| {
+            let producer = broker.producer::<u32>(&queue).unwrap();
+            let message = Message::new(number).persistent();
+            producer.publish_message(message).unwrap();
+        };
+        let take = |broker: &Broker, number| {
+            let consumer = broker.consumer::<u32>(&queue).unwrap();
+            let delivery = consumer.try_recv().unwrap();
+            assert_eq!(*delivery, number);
+            delivery.ack().unwrap();
+        };
+        publish(&folder.broker(), 1);
+        let in_memory = Broker::builder().data_dir(&folder.0);
+        take(
+            &in_memory.durability(Durability::Memory).build().unwrap(),
+            1,
+        );
+        publish(&folder.broker(), 2);
+        take(&folder.broker(), 2);
     }
 }
 
