@@ -209,6 +209,9 @@ impl QueueState {
     ) {
         self.next_position = self.next_position.max(envelope.position + 1);
         self.tally.taken_in.add_message(envelope.size());
+        if let Some(account) = &self.account {
+            account.charge(envelope.size());
+        }
         self.timing.note_deadline(envelope.deadline);
         match place {
             RestoredPlace::Dead(reason) => self.dead_letter_or_drop(envelope, reason, effects),

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use crate::common::SECOND;
+use crate::common::{SECOND, advance_until};
 
 /// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
@@ -295,6 +295,49 @@ fn what_a_queue_in_memory_had_on_disk_does_not_come_back_after_it_was_settled() 
         publish(&folder.broker(), 2);
         take(&folder.broker(), 2);
     }
+}
+
+#[test]
+fn messages_that_come_back_count_against_their_budgets() {
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let open = || {
+        let builder = Broker::builder().clock(clock.clone());
+        builder.data_dir(&folder.0).build().unwrap()
+    };
+    let used = |broker: &Broker| broker.snapshot().unwrap().vhosts[0].budgets[0].used;
+    let later = Exchange::direct("later").delayed().durable();
+    let budget = Budget::new("all", 100).whole_vhost();
+    let before = {
+        let broker = open();
+        broker.declare(&budget).unwrap();
+        for queue in [Queue::new("q").durable(), Queue::quorum("r")] {
+            broker.declare(&queue.clone().bind(&later, "k")).unwrap();
+            let producer = broker.producer::<u32>(&queue).unwrap();
+            for number in 10..15 {
+                let message = Message::new(number).persistent();
+                let delay = SECOND * (number % 2);
+                producer
+                    .publish_message(message.deliver_after(delay))
+                    .unwrap();
+            }
+        }
+        let message = Message::new(20).routing_key("k").persistent();
+        let message = message.header("x-delay", 1_000);
+        let producer = broker.producer::<u32>(&later).unwrap();
+        producer.publish_message(message).unwrap();
+        used(&broker)
+    };
+    let broker = open();
+    assert_eq!((used(&broker), before), (44, 44));
+    advance_until(&clock, || used(&broker) == 48);
+    for queue in [Queue::new("q").durable(), Queue::quorum("r")] {
+        let consumer = broker.consumer::<u32>(&queue).unwrap();
+        for _ in 0..6 {
+            consumer.recv().unwrap().ack().unwrap();
+        }
+    }
+    assert_eq!(used(&broker), 0);
 }
 
 #[test]
