@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod format;
 mod kill;
+mod model;
 
 use leveret::{
     Broker, Budget, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,
