@@ -194,16 +194,18 @@ impl VirtualHost {
                 if let Some(declared) = topology.remove_queue(&name) {
                     let mut state = declared.queue.lock();
                     let stored = declared.queue.stored();
-                    if let Some(stored) = stored.filter(|_| reason.is_end_of_broker()) {
-                        let positions = state.kept_positions().into_iter().collect();
-                        last.kept.insert(stored.number(), positions);
-                    }
+                    let stored = stored.filter(|_| reason.is_end_of_broker());
+                    let kept = stored.map(|stored| (stored.number(), state.kept_positions()));
                     let deleted = state.delete(false, false, reason);
                     drop(state);
                     if let Ok(Deleted {
                         effects, counts, ..
                     }) = deleted
                     {
+                        // Only then is something missing.
+                        let kept = kept.filter(|_| counts.unsettled.messages > 0);
+                        last.kept
+                            .extend(kept.map(|(number, it)| (number, it.into_iter().collect())));
                         last.queues.push((Arc::clone(&declared.queue), counts));
                         work.push_back((declared.queue, effects));
                     }
