@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering::SeqCst},
     time::Instant,
@@ -32,7 +32,22 @@ pub fn rivals(options: &Options) -> Vec<Rival> {
 }
 
 /// A folder that is removed when this is dropped.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, SeqCst);
+        let name = format!("leveret-rivals-{}-{number}", process::id());
+        let folder = env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("a folder for temporary files");
+        Folder(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -42,11 +57,8 @@ impl Drop for Folder {
 
 /// Nanoseconds per message.
 fn publish(messages: u64, batch: u64) -> f64 {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, SeqCst);
-    let name = format!("leveret-rivals-{}-{number}", process::id());
-    let folder = Folder(env::temp_dir().join(name));
-    let broker = Broker::builder().data_dir(&folder.0).build();
+    let folder = Folder::new();
+    let broker = Broker::builder().data_dir(folder.path()).build();
     let broker = broker.expect("a folder for temporary files");
     let queue = Queue::new("q").durable();
     let persistent = Properties::new().persistent();

@@ -9,7 +9,8 @@
 //!
 //! A row is compared with the leveret row that moves the same: `leveret` moves a small struct,
 //! `leveret-bytes` 64 bytes, `leveret-rpc` a request and its reply, by `leveret::rpc`,
-//! `leveret-durable` 1 KiB that is on disk before the next publish (or the next hundred). leveret
+//! `leveret-durable` 1 KiB that is on disk before the next publish (or the next hundred). The rows
+//! `append`, `redb` and `fjall` are a file and two embedded engines without a broker. leveret
 //! acknowledges every message by itself. So do the rivals that can, unless the name of a row says
 //! otherwise. The bench skips rivals that are missing (a server, Python's kombu), and prints their
 //! names.
@@ -24,6 +25,8 @@
 mod cores;
 #[path = "durable.rs"]
 mod durable;
+#[path = "engines.rs"]
+mod engines;
 #[path = "../floor/group.rs"]
 #[allow(dead_code, reason = "only the floor bench uses all of it")]
 mod group;
@@ -119,6 +122,7 @@ fn main() {
     let mut rivals = own::rivals(&options, &mut skipped);
     rivals.extend(durable::rivals(&options));
     let own: Vec<&str> = rivals.iter().map(|rival| rival.name).collect();
+    rivals.extend(engines::rivals(&options));
     rivals.extend(tasks::rivals(&options));
     rivals.extend(zeromq::rivals(&options));
     rivals.extend(nats::rivals(&options, &mut skipped));
