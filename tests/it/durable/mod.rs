@@ -7,7 +7,7 @@ mod kill;
 mod model;
 
 use leveret::{
-    Broker, Budget, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,
+    Broker, Budget, Bytes, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,
     ManualClock, Message, Policy, Properties, Queue, StoreErrorKind,
     channel::{AckMode, PublishOptions},
 };
@@ -212,6 +212,30 @@ fn a_body_is_on_disk_once_for_all_queues_of_its_route() {
     };
     let (one, four) = (size(1), size(4));
     assert!(four < 2 * one, "{one} bytes for one queue, {four} for four");
+}
+
+#[test]
+fn the_file_keeps_its_size_while_as_many_messages_come_as_go() {
+    const BODY: usize = 256 << 10;
+    const BACKLOG: usize = 8;
+    const PUBLISHED: usize = 512;
+
+    let folder = Folder::new();
+    let broker = folder.broker();
+    let queue = Queue::new("q").durable();
+    let producer = broker.producer_builder(&queue).properties(persistent());
+    let producer = producer.build().unwrap();
+    let consumer = broker.consumer::<Bytes>(&queue).unwrap();
+    for number in 0..PUBLISHED {
+        producer.publish(Bytes::from(vec![7; BODY])).unwrap();
+        if number >= BACKLOG {
+            consumer.recv().unwrap().ack().unwrap();
+        }
+    }
+    let file = broker.snapshot().unwrap().store.unwrap().file_bytes;
+    let limit = 4 * BACKLOG * BODY + (64 << 20);
+    assert!(PUBLISHED * BODY > limit, "the limit is no limit");
+    assert!(file <= limit as u64, "the file has {file} bytes");
 }
 
 #[test]
