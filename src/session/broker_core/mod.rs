@@ -195,7 +195,22 @@ impl BrokerCore {
         drain: Drain,
         tap: Option<Arc<dyn Tap>>,
     ) -> BrokerCore {
-        let core = BrokerCore {
+        let core = BrokerCore::new(time, settings, exchange_types, drain, tap);
+        // This cannot fail: "/" is a valid name, and a new broker is not shut down.
+        let made = core.create_vhost("/");
+        debug_assert!(made.is_ok());
+        core
+    }
+
+    /// A broker without a virtual host and without a store.
+    fn new(
+        time: Time,
+        settings: Settings,
+        exchange_types: ExchangeTypes,
+        drain: Drain,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> BrokerCore {
+        BrokerCore {
             timers: Arc::new(Timers::new(time.clone())),
             drain: Arc::new(drain),
             tap,
@@ -206,11 +221,7 @@ impl BrokerCore {
             journal: None,
             durability: Durability::default(),
             vhosts: Mutex::new(Some(BTreeMap::new())),
-        };
-        // This cannot fail: "/" is a valid name, and a new broker is not shut down.
-        let made = core.create_vhost("/");
-        debug_assert!(made.is_ok());
-        core
+        }
     }
 
     /// As [`start`](Self::start), with everything that the store has. What changes from now on is
@@ -238,18 +249,9 @@ impl BrokerCore {
         for orphan in recovery.orphans {
             journal.append(orphan, Duration::ZERO);
         }
-        let core = BrokerCore {
-            timers: Arc::new(Timers::new(time.clone())),
-            drain: Arc::new(Drain::default()),
-            tap: None,
-            time,
-            settings,
-            exchange_types: Arc::new(exchange_types),
-            next_connection: AtomicU64::new(1),
-            journal: Some(journal),
-            durability,
-            vhosts: Mutex::new(Some(BTreeMap::new())),
-        };
+        let mut core = BrokerCore::new(time, settings, exchange_types, Drain::default(), None);
+        core.journal = Some(journal);
+        core.durability = durability;
         for (name, recovered) in recovery.vhosts {
             let entry = core.make(&name, recovered.numbers())?;
             let vhost = Arc::clone(&entry.vhost);
