@@ -26,36 +26,32 @@ pub(super) type PushedFirst<'a, T> =
 impl<T: Payload> Producer<T> {
     /// Publishes a payload and does not wait until it is on disk.
     pub(super) fn push_first(&self, payload: T, on_full: OnFull) -> PushedFirst<'_, T> {
-        match self.begin_first(payload, on_full)? {
-            None => Ok(None),
-            Some(made) => {
-                let Made {
-                    prepared,
-                    mut envelope,
-                    original,
-                } = made;
-                let (gate, key) = (self.publisher.gate(), prepared.routing_key());
-                let pushed = prepared.push_unsynced(&mut envelope, gate, on_full);
-                self.pushed_first(pushed, key, envelope, original)
-            }
-        }
+        let Some(made) = self.begin_first(payload, on_full)? else {
+            return Ok(None);
+        };
+        let Made {
+            prepared,
+            mut envelope,
+            original,
+        } = made;
+        let (gate, key) = (self.publisher.gate(), prepared.routing_key());
+        let pushed = prepared.push_unsynced(&mut envelope, gate, on_full);
+        self.pushed_first(pushed, key, envelope, original)
     }
 
     /// Same as [`push_first`](Self::push_first), for a task.
     pub(super) async fn push_first_async(&self, payload: T) -> PushedFirst<'_, T> {
-        match self.begin_first(payload, OnFull::Wait)? {
-            None => Ok(None),
-            Some(made) => {
-                let Made {
-                    prepared,
-                    mut envelope,
-                    original,
-                } = made;
-                let (gate, key) = (self.publisher.gate(), prepared.routing_key());
-                let pushed = prepared.push_unsynced_async(&mut envelope, gate).await;
-                self.pushed_first(pushed, key, envelope, original)
-            }
-        }
+        let Some(made) = self.begin_first(payload, OnFull::Wait)? else {
+            return Ok(None);
+        };
+        let Made {
+            prepared,
+            mut envelope,
+            original,
+        } = made;
+        let (gate, key) = (self.publisher.gate(), prepared.routing_key());
+        let pushed = prepared.push_unsynced_async(&mut envelope, gate).await;
+        self.pushed_first(pushed, key, envelope, original)
     }
 
     /// Makes a message, unless its queue has taken the payload at once.
