@@ -253,12 +253,12 @@ impl VhostStorage {
 
     /// Writes that there is a virtual host of this name, or that there is none.
     pub(crate) fn write_vhost(&self, exists: bool) {
-        let value: Option<&dyn erased_serde::Serialize> = if exists { Some(&()) } else { None };
+        let value = exists.then_some(&() as &dyn erased_serde::Serialize);
         self.write(RecordKind::Vhost, &self.vhost, value);
     }
 
     fn write_binding(&self, record: &BindingRecord, exists: bool) {
-        let value: Option<&dyn erased_serde::Serialize> = if exists { Some(&()) } else { None };
+        let value = exists.then_some(&() as &dyn erased_serde::Serialize);
         self.write(RecordKind::Binding, record, value);
     }
 
