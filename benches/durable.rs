@@ -1,5 +1,5 @@
 //! The durable bench: compares publishes that are on disk with the same bytes appended to a file by
-//! hand, and with a queue by hand on the same store. All run in one process, in turn, with bodies
+//! hand, and with a queue by hand on such a file. All run in one process, in turn, with bodies
 //! of 1 KiB.
 //!
 //! The lines, the table and the options are those of the bench `floor`. A ratio is throughput
@@ -24,7 +24,7 @@ use std::{
     env,
     fs::{self, File},
     future::Future,
-    io::Write,
+    io::{Seek, Write},
     path::PathBuf,
     pin::pin,
     process,
@@ -38,7 +38,6 @@ use std::{
 };
 
 use leveret::{Broker, Bytes, Durability, Producer, Properties, Queue};
-use redb::{Database, ReadableTable, TableDefinition};
 
 use self::{group::Group, options::Options, report::Report};
 
@@ -63,11 +62,17 @@ fn groups(options: &Options) -> Vec<Group> {
     vec![
         Group::throughput("one by one")
             .row("append", None, few, |messages| append(messages, 1))
+            .row("preallocated", None, few, |messages| {
+                preallocated(messages, 1)
+            })
             .row("publish", Some(1.0 / 1.3), few, |messages| {
                 publish(messages, 1)
             }),
         Group::throughput("per 100")
             .row("append", None, many, |messages| append(messages, 100))
+            .row("preallocated", None, many, |messages| {
+                preallocated(messages, 100)
+            })
             .row("publish", Some(0.4), many, |messages| {
                 publish(messages, 100)
             }),
@@ -146,6 +151,25 @@ fn body() -> Bytes {
 fn append(messages: u64, batch: u64) -> Duration {
     let folder = Folder::new();
     let mut file = folder.file();
+    let bytes = [7; BODY];
+    let began = Instant::now();
+    for number in 1..=messages {
+        file.write_all(&bytes).unwrap();
+        if number % batch == 0 {
+            file.sync_data().unwrap();
+        }
+    }
+    began.elapsed()
+}
+
+/// As [`append`], to a file that has its length before.
+fn preallocated(messages: u64, batch: u64) -> Duration {
+    let folder = Folder::new();
+    let mut file = folder.file();
+    let length = messages as usize * BODY;
+    file.write_all(&vec![0; length]).unwrap();
+    file.rewind().unwrap();
+    file.sync_all().unwrap();
     let bytes = [7; BODY];
     let began = Instant::now();
     for number in 1..=messages {
@@ -285,51 +309,32 @@ fn publish_async(messages: u64, at_once: u64) -> Duration {
 }
 
 /// Publishes from one thread in batches of 100 and acknowledges on another, as a program would on
-/// the store itself.
+/// a file: each batch and its acknowledgements are appended and synced.
 fn queue_by_hand(messages: u64) -> Duration {
-    const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("q");
     let folder = Folder::new();
-    let database = Database::create(folder.0.join("hand.redb")).unwrap();
-    let bytes = [7; BODY];
-    let (sender, receiver) = std::sync::mpsc::sync_channel::<Vec<u64>>(16);
+    let file = Mutex::new(folder.file());
+    let append = |bytes: &[u8]| {
+        let mut file = file.lock().unwrap();
+        file.write_all(bytes).unwrap();
+        file.sync_data().unwrap();
+    };
+    let bytes = vec![7; 100 * BODY];
+    let (sender, receiver) = std::sync::mpsc::sync_channel::<std::ops::Range<u64>>(16);
     let began = Instant::now();
     thread::scope(|scope| {
         scope.spawn(|| {
             for batch in receiver {
-                let transaction = database.begin_write().unwrap();
-                let mut table = transaction.open_table(TABLE).unwrap();
-                for key in batch {
-                    assert!(table.remove(key).unwrap().is_some());
-                }
-                drop(table);
-                transaction.commit().unwrap();
+                let settled: Vec<u8> = batch.flat_map(u64::to_le_bytes).collect();
+                append(&settled);
             }
         });
         for batch in 0..messages / 100 {
-            let transaction = database.begin_write().unwrap();
-            let mut table = transaction.open_table(TABLE).unwrap();
-            let keys: Vec<u64> = (batch * 100..(batch + 1) * 100).collect();
-            for key in &keys {
-                table.insert(key, bytes.as_slice()).unwrap();
-            }
-            drop(table);
-            transaction.commit().unwrap();
-            sender.send(keys).unwrap();
+            append(&bytes);
+            sender.send(batch * 100..(batch + 1) * 100).unwrap();
         }
         drop(sender);
     });
-    let elapsed = began.elapsed();
-    let transaction = database.begin_write().unwrap();
-    assert_eq!(
-        transaction
-            .open_table(TABLE)
-            .unwrap()
-            .iter()
-            .unwrap()
-            .count(),
-        0
-    );
-    elapsed
+    began.elapsed()
 }
 
 fn consume(messages: u64, durability: Durability) -> Duration {

@@ -1,9 +1,9 @@
-//! Embedded engines without a broker, and a bare file: values of 1 KiB that are on disk after each
-//! commit of one or of a hundred. What leveret adds to its engine is its own row less that of redb.
+//! Embedded engines without a broker, and a bare file that grows or has its length before: values of 1 KiB that are on disk after each
+//! commit of one or of a hundred. leveret's own row is to be seen beside them.
 
 use std::{
     fs::File,
-    io::Write,
+    io::{Seek, Write},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,8 @@ pub fn rivals(options: &Options) -> Vec<Rival> {
     vec![
         row("append", one, append, few, 1),
         row("append-100", hundred, append, many, 100),
+        row("preallocated", one, preallocated, few, 1),
+        row("preallocated-100", hundred, preallocated, many, 100),
         row("redb", one, redb, few, 1),
         row("redb-100", hundred, redb, many, 100),
         row("fjall", one, fjall, few, 1),
@@ -53,8 +55,22 @@ fn commits(mut commit: Commit, values: u64, batch: u64) -> Duration {
     began.elapsed()
 }
 
+/// The bytes that a file has before, which are enough for all rows.
+const LENGTH: usize = 8 << 20;
+
 fn append(folder: &Folder) -> Commit {
+    append_to(File::create(folder.path().join("file")).expect("a file"))
+}
+
+fn preallocated(folder: &Folder) -> Commit {
     let mut file = File::create(folder.path().join("file")).expect("a file");
+    file.write_all(&vec![0; LENGTH]).expect("the disk works");
+    file.rewind().expect("the disk works");
+    file.sync_all().expect("the disk works");
+    append_to(file)
+}
+
+fn append_to(mut file: File) -> Commit {
     Box::new(move |numbers| {
         for _ in numbers {
             file.write_all(&VALUE).expect("the disk works");

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     engine::{
         router::ExchangeTypes,
-        store::{Journal, KeptPositions, Operation, Recovered, Store},
+        store::{Journal, KeptPositions, Mark, Operation, Recovered, Store, Usage},
     },
     model::{
         bytes::Bytes,
@@ -45,13 +45,23 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn commit(&mut self, batch: &[Operation]) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &[Operation], _: bool) -> Result<(), StoreError> {
         self.0.lock().unwrap().extend_from_slice(batch);
         Ok(())
     }
 
+    fn tidy(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     fn recover(&mut self, _: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn each_message(&self, _: &mut dyn FnMut(u64, u64, Option<Mark>)) {}
+
+    fn usage(&self) -> Usage {
+        Usage::default()
     }
 
     fn damaged(&self, reason: &str) -> StoreError {

@@ -19,15 +19,15 @@ pub(crate) struct Mark {
     pub(crate) dead: Option<u8>,
 }
 
-/// The length of an encoded mark.
-const LENGTH: usize = 18;
-
 /// The bits of the flags.
 const RETURNED: u8 = 1;
 const OUT: u8 = 2;
 const DUE: u8 = 4;
 
 impl Mark {
+    /// The length of an encoded mark.
+    pub(crate) const LENGTH: usize = 18;
+
     /// The mark after one more delivery that failed.
     pub(crate) fn failed_once_more(self) -> Mark {
         Mark {
@@ -39,8 +39,8 @@ impl Mark {
     }
 
     /// The counts, the flags, the reason and the time, in this order, least significant byte first.
-    pub(crate) fn to_bytes(self) -> [u8; LENGTH] {
-        let mut bytes = [0; LENGTH];
+    pub(crate) fn to_bytes(self) -> [u8; Mark::LENGTH] {
+        let mut bytes = [0; Mark::LENGTH];
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
         let flags =
             flag(self.returned, RETURNED) | flag(self.out, OUT) | flag(self.due.is_some(), DUE);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn bytes_of_another_length_are_no_mark() {
-        for length in (0..40).filter(|length| *length != LENGTH) {
+        for length in (0..40).filter(|length| *length != Mark::LENGTH) {
             assert_eq!(Mark::from_bytes(&vec![0; length]), None);
         }
     }

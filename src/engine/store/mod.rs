@@ -11,15 +11,15 @@
 //! Knows nothing of queues and virtual hosts.
 
 mod journal;
+#[cfg(feature = "durable")]
+pub(crate) mod log;
 mod mark;
 mod operation;
-#[cfg(feature = "durable")]
-pub(crate) mod redb;
 mod shared_bodies;
 mod stored_body;
 mod stored_message;
 mod stored_queue;
-#[cfg(all(test, not(shuttle)))]
+#[cfg(all(test, not(shuttle), feature = "durable"))]
 pub(crate) mod tests;
 
 pub(crate) use self::{
@@ -31,30 +31,46 @@ pub(crate) use self::{
     stored_queue::{StoredQueue, WallClock},
 };
 
-use std::path::PathBuf;
-
 use crate::model::error::StoreError;
+
+/// How much a store keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// The bytes of its files.
+    pub(crate) bytes: u64,
+    pub(crate) messages: u64,
+    /// The bodies that several messages share.
+    pub(crate) bodies: u64,
+}
 
 /// A place that keeps messages and records over the end of the process.
 pub(crate) trait Store: Send + 'static {
-    /// Carries out a batch of operations: all of them or none, in their order. They are on disk
-    /// when it returns.
+    /// Carries out a batch of operations: all of them or none, in their order. With `sync` they are
+    /// on disk when it returns, and all batches before; without, a later sync brings them there.
     ///
     /// # Errors
     /// After an error it is not known whether the batch is on disk. There are no further commits.
-    fn commit(&mut self, batch: &[Operation]) -> Result<(), StoreError>;
+    fn commit(&mut self, batch: &[Operation], sync: bool) -> Result<(), StoreError>;
 
-    /// Shows everything that is kept: first the records, then the bodies that several messages
-    /// share, then the messages, and last their marks.
+    /// Does a part of the work that no commit should wait for, such as to free room. Returns
+    /// whether there is more to do.
+    ///
+    /// # Errors
+    /// There are no further commits.
+    fn tidy(&mut self) -> Result<bool, StoreError>;
+
+    /// Shows everything that is kept: the records and the bodies that several messages share, and
+    /// then the messages. Neither are in an order.
     ///
     /// # Errors
     /// Those of the store.
     fn recover(&mut self, visit: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError>;
 
-    /// The file, if there is one.
-    fn file(&self) -> Option<PathBuf> {
-        None
-    }
+    /// Shows the queue, the position and the mark of each message, in no order.
+    fn each_message(&self, visit: &mut dyn FnMut(u64, u64, Option<Mark>));
+
+    /// How much is kept.
+    fn usage(&self) -> Usage;
 
     /// The error of a store whose contents cannot be read, for this reason.
     fn damaged(&self, reason: &str) -> StoreError;

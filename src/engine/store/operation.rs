@@ -3,7 +3,8 @@
 use super::mark::Mark;
 use crate::model::bytes::Bytes;
 
-/// One change of the kept data. Operations on a message that is not kept have no effect.
+/// One change of the kept data. Operations on a message that is not kept have no effect. No two
+/// messages of a queue that are kept at the same time have the same position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Operation {
     /// Keeps a message. It may use a body that is kept by itself.
@@ -95,10 +96,6 @@ pub(crate) enum Recovered<'a> {
         queue: u64,
         position: u64,
         message: &'a [u8],
-    },
-    Mark {
-        queue: u64,
-        position: u64,
-        mark: Mark,
+        mark: Option<Mark>,
     },
 }

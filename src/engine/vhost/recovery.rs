@@ -109,6 +109,7 @@ impl Reader {
                 queue,
                 position,
                 message,
+                mark,
             } => {
                 self.uses(queue);
                 let (head, octets) = StoredMessage::read(message)?;
@@ -128,21 +129,9 @@ impl Reader {
                     position,
                     head,
                     body,
-                    mark: Mark::default(),
+                    mark: mark.unwrap_or_default(),
                 };
                 self.messages.entry(queue).or_default().push(message);
-            }
-            Recovered::Mark {
-                queue,
-                position,
-                mark,
-            } => {
-                let messages = self.messages.entry(queue).or_default();
-                // In the order of their positions, as the store shows them.
-                let at = messages.binary_search_by_key(&position, |message| message.position);
-                if let Ok(at) = at {
-                    messages[at].mark = mark;
-                }
             }
         }
         Ok(())
@@ -202,7 +191,8 @@ impl Reader {
     }
 
     fn into_recovery(mut self, was_closed: bool) -> Result<Recovery, String> {
-        for (queue, messages) in self.messages {
+        for (queue, mut messages) in self.messages {
+            messages.sort_by_key(|message| message.position);
             let home = self.homes.get(&queue);
             match home.and_then(|vhost| self.recovery.vhosts.get_mut(vhost)) {
                 Some(vhost) => {

@@ -18,7 +18,7 @@ use crate::{engine::store::Journal, handles::broker::Broker};
 /// let producer = broker.producer::<u32>(&Queue::new("q").durable())?;
 /// producer.publish_message(Message::new(7).persistent())?;
 /// let store = broker.snapshot()?.store.expect("the broker has a folder");
-/// assert!(store.file_bytes > 0);
+/// assert_eq!((store.file_bytes > 0, store.messages), (true, 1));
 /// assert_eq!((store.waiting_operations, store.error), (0, None));
 /// assert_eq!(Broker::new().snapshot()?.store, None);
 /// # drop((producer, broker));
@@ -28,8 +28,12 @@ use crate::{engine::store::Journal, handles::broker::Broker};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoreSnapshot {
-    /// The size of the file, in bytes. It does not shrink by itself.
+    /// The size of the files, in bytes, as of the last commit.
     pub file_bytes: u64,
+    /// The number of messages in the files, as of the last commit.
+    pub messages: u64,
+    /// The number of bodies in the files that several messages share, as of the last commit.
+    pub shared_bodies: u64,
     /// The number of changes that are not on disk yet.
     pub waiting_operations: u64,
     /// The bytes of the messages among them that no commit has begun with.
@@ -44,9 +48,12 @@ pub struct StoreSnapshot {
 impl StoreSnapshot {
     pub(super) fn of(broker: &Broker) -> Option<StoreSnapshot> {
         let journal: &Journal = broker.core().journal()?;
+        let usage = journal.usage();
         let (waiting_operations, waiting_bytes, since_last_commit) = journal.waiting();
         Some(StoreSnapshot {
-            file_bytes: journal.file_bytes(),
+            file_bytes: usage.bytes,
+            messages: usage.messages,
+            shared_bodies: usage.bodies,
             waiting_operations,
             waiting_bytes,
             since_last_commit,

@@ -1,6 +1,6 @@
-//! A file that the first version of the format has written. Later versions must read it.
+//! A folder that the first version of the format has written. Later versions must read it.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use leveret::{
     Broker, Bytes, Exchange, ManualClock, Message, Policy, Properties, Queue, Requeue,
@@ -10,10 +10,11 @@ use leveret::{
 use super::Folder;
 use crate::common::SECOND;
 
-const FILE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/it/durable/format-1.redb"
-);
+/// The folder, without the file that is locked, which stays empty.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/durable/format-1");
+
+/// Its only segment.
+const SEGMENT: &str = "0000000001.closed";
 
 fn logs() -> Exchange {
     Exchange::topic("logs").durable()
@@ -30,11 +31,11 @@ fn by_headers() -> Exchange {
     Exchange::headers("by headers").durable()
 }
 
-/// Fills a folder. `cargo test --all-features --test it durable::format -- --ignored` writes the
-/// file anew, which only a new version of the format may do.
+/// Fills a folder. `cargo test --all-features --test it durable::format -- --ignored` writes it
+/// anew, which only a new version of the format may do.
 #[test]
-#[ignore = "it writes the file that the other test reads"]
-fn write_the_file() {
+#[ignore = "it writes the folder that the other test reads"]
+fn write_the_folder() {
     let folder = Folder::new();
     {
         let broker = Broker::builder()
@@ -75,14 +76,15 @@ fn write_the_file() {
         channel.basic_reject(1, Requeue::Yes).unwrap();
         channel.close().unwrap();
     }
-    fs::copy(folder.0.join("leveret.redb"), FILE).unwrap();
+    fs::create_dir_all(FOLDER).unwrap();
+    fs::copy(folder.0.join(SEGMENT), Path::new(FOLDER).join(SEGMENT)).unwrap();
 }
 
 #[test]
-fn a_file_of_the_first_format_is_read() {
+fn a_folder_of_the_first_format_is_read() {
     let folder = Folder::new();
     fs::create_dir_all(&folder.0).unwrap();
-    fs::copy(FILE, folder.0.join("leveret.redb")).unwrap();
+    fs::copy(Path::new(FOLDER).join(SEGMENT), folder.0.join(SEGMENT)).unwrap();
     let broker = folder.broker();
     let snapshot = broker.snapshot().unwrap();
     let names: Vec<&str> = snapshot.vhosts.iter().map(|vhost| &*vhost.name).collect();
@@ -103,7 +105,7 @@ fn a_file_of_the_first_format_is_read() {
     let [classic_now, quorum] = &root.queues[..] else {
         panic!("{:?}", root.queues);
     };
-    // The delayed message was due an hour after the file was written.
+    // The delayed message was due an hour after the folder was written.
     assert_eq!((classic_now.ready.messages, quorum.ready.messages), (3, 1));
     broker.declare(&classic()).unwrap();
     let channel = broker.vhost("/").unwrap().open_channel().unwrap();

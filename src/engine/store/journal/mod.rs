@@ -10,9 +10,8 @@
 mod batch;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt, fs,
-    path::PathBuf,
+    collections::VecDeque,
+    fmt,
     sync::{Arc, OnceLock},
     task::Poll,
     time::{Duration, Instant},
@@ -21,7 +20,7 @@ use std::{
 use hashbrown::{HashMap, HashSet};
 
 use self::batch::Batch;
-use super::{Mark, Operation, Recovered, Store, shared_bodies::SharedBodies};
+use super::{Operation, Store, Usage, shared_bodies::SharedBodies};
 use crate::{
     model::error::{Error, Result, StoreError},
     runtime::{
@@ -61,8 +60,6 @@ struct Shared {
     error: OnceLock<StoreError>,
     /// The next number of a queue or of a shared body.
     next_number: AtomicU64,
-    /// The file of the store, if it has one.
-    file: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -75,6 +72,8 @@ struct State {
     committed: u64,
     /// Someone waits for the operations up to this number.
     wanted: u64,
+    /// How much the store keeps.
+    usage: Usage,
     /// When the last commit has begun.
     last_commit: Option<Instant>,
     /// How many transactions are under way.
@@ -104,8 +103,8 @@ impl Journal {
             state: Mutex::default(),
             error: OnceLock::new(),
             next_number: AtomicU64::new(next_number),
-            file: store.file(),
         });
+        shared.state.lock().usage = store.usage();
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name(THREAD_NAME.into())
@@ -188,14 +187,9 @@ impl Journal {
         (operations, state.batch.bytes() as u64, since)
     }
 
-    /// The size of the file, in bytes. 0 if there is none.
-    pub(crate) fn file_bytes(&self) -> u64 {
-        let metadata = self
-            .0
-            .file
-            .as_ref()
-            .and_then(|file| fs::metadata(file).ok());
-        metadata.map_or(0, |metadata| metadata.len())
+    /// How much the store keeps, as of the last commit.
+    pub(crate) fn usage(&self) -> Usage {
+        self.0.state.lock().usage
     }
 
     /// # Errors
@@ -267,7 +261,10 @@ impl Shared {
             if let Err(error) = written {
                 return self.fail(error);
             }
-            self.committed(up_to);
+            self.committed(up_to, store.usage());
+            if let Err(error) = self.tidy(&mut *store) {
+                return self.fail(error);
+            }
         }
         let kept = match &mut self.state.lock().closing {
             Some(kept) => std::mem::take(kept),
@@ -314,10 +311,23 @@ impl Shared {
         }
     }
 
-    fn committed(&self, up_to: u64) {
+    /// Tidies up, as long as there is something to do and no batch is due.
+    fn tidy(&self, store: &mut dyn Store) -> Result<(), StoreError> {
+        loop {
+            let has_more = contained(store, |store| store.tidy())?;
+            let mut state = self.state.lock();
+            state.usage = store.usage();
+            if !has_more || state.is_due(Instant::now()) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn committed(&self, up_to: u64, usage: Usage) {
         let (wakes, calls) = {
             let mut state = self.state.lock();
             state.committed = up_to;
+            state.usage = usage;
             let due = state.calls.partition_point(|(number, _)| *number <= up_to);
             let calls: Vec<_> = state.calls.drain(..due).collect();
             (state.waiters.take_all(), calls)
@@ -360,10 +370,18 @@ impl Drop for Whole {
     }
 }
 
-/// Commits a batch. A panic of the store is an error.
+/// Commits a batch, which is on disk then.
 fn commit(store: &mut dyn Store, batch: &[Operation]) -> Result<(), StoreError> {
-    let committed = catch_panic(|| store.commit(batch));
-    committed.unwrap_or_else(|| Err(store.damaged("the store has panicked")))
+    contained(store, |store| store.commit(batch, true))
+}
+
+/// Calls the store. A panic is an error.
+fn contained<R>(
+    store: &mut dyn Store,
+    call: impl FnOnce(&mut dyn Store) -> Result<R, StoreError>,
+) -> Result<R, StoreError> {
+    let called = catch_panic(|| call(store));
+    called.unwrap_or_else(|| Err(store.damaged("the store has panicked")))
 }
 
 /// Marks the messages that consumers have as returned, by failed deliveries.
@@ -371,36 +389,19 @@ fn return_all_out(store: &mut dyn Store, kept: &KeptPositions) -> Result<(), Sto
     if kept.is_empty() {
         return Ok(());
     }
-    let mut out: BTreeMap<(u64, u64), Mark> = BTreeMap::new();
-    store.recover(&mut |recovered| match recovered {
-        Recovered::Message {
-            queue, position, ..
-        } if kept
+    let mut marks = Vec::new();
+    store.each_message(&mut |queue, position, mark| {
+        let is_out = kept
             .get(&queue)
-            .is_some_and(|kept| !kept.contains(&position)) =>
-        {
-            out.insert((queue, position), Mark::default());
-        }
-        Recovered::Mark {
-            queue,
-            position,
-            mark,
-        } => {
-            if let Some(known) = out.get_mut(&(queue, position)) {
-                *known = mark;
-            }
-        }
-        _ => {}
-    })?;
-    let marks = out.into_iter().map(|((queue, position), mark)| {
-        let mark = Some(mark.failed_once_more());
-        Operation::Mark {
-            queue,
-            position,
-            mark,
+            .is_some_and(|kept| !kept.contains(&position));
+        if is_out {
+            marks.push(Operation::Mark {
+                queue,
+                position,
+                mark: Some(mark.unwrap_or_default().failed_once_more()),
+            });
         }
     });
-    let marks: Vec<_> = marks.collect();
     match marks.is_empty() {
         true => Ok(()),
         false => commit(store, &marks),

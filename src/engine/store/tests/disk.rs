@@ -1,46 +1,66 @@
 //! A disk in memory that fails from a given operation on, and that forgets what was not synced.
 
 use std::{
+    collections::BTreeMap,
     io,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
-use redb::StorageBackend;
+use crate::engine::store::log::disk::{Disk, DiskFile};
+
+/// The bytes that a disk writes as a whole or not at all.
+const SECTOR: u64 = 512;
 
 /// A disk. Its clones are the same disk.
 #[derive(Clone, Debug)]
-pub(crate) struct Disk(Arc<Mutex<Contents>>);
+pub(crate) struct FakeDisk(Arc<Mutex<Contents>>);
 
 #[derive(Debug)]
 struct Contents {
-    /// What a reader sees.
-    now: Vec<u8>,
-    /// The bytes at the last sync.
-    synced: Vec<u8>,
-    /// The changes since then.
-    unsynced: Vec<Change>,
+    /// The names that a reader sees, with the numbers of their files.
+    names: BTreeMap<String, usize>,
+    /// The names at the last sync.
+    synced_names: BTreeMap<String, usize>,
+    /// The changes of names since then.
+    renamed: Vec<Rename>,
+    files: Vec<Contained>,
     /// How many changes and syncs are done before the disk fails.
     left: u64,
     /// How many there were.
     done: u64,
 }
 
+/// The contents of one file.
+#[derive(Clone, Debug, Default)]
+struct Contained {
+    /// What a reader sees.
+    now: Vec<u8>,
+    /// The bytes at the last sync.
+    synced: Vec<u8>,
+    /// The changes since then.
+    unsynced: Vec<Change>,
+}
+
 #[derive(Clone, Debug)]
 enum Change {
     Length(u64),
+    /// A part of a write that is in one sector.
     Write(u64, Vec<u8>),
 }
 
+#[derive(Clone, Debug)]
+enum Rename {
+    Create(String, usize),
+    Move(String, String),
+    Remove(String),
+}
+
 impl Change {
-    /// Makes the change, or only the first half of a write.
-    fn apply(&self, bytes: &mut Vec<u8>, torn: bool) {
+    fn apply(&self, bytes: &mut Vec<u8>) {
         match self {
             Change::Length(length) => bytes.resize(*length as usize, 0),
             Change::Write(offset, data) => {
-                let data = match torn {
-                    true => &data[..data.len() / 2],
-                    false => data,
-                };
                 let (from, to) = (*offset as usize, *offset as usize + data.len());
                 if bytes.len() < to {
                     bytes.resize(to, 0);
@@ -49,36 +69,122 @@ impl Change {
             }
         }
     }
+
+    /// The parts of a write.
+    fn write(mut offset: u64, mut data: &[u8]) -> Vec<Change> {
+        let mut parts = Vec::new();
+        while !data.is_empty() {
+            let room = (SECTOR - offset % SECTOR) as usize;
+            let (part, rest) = data.split_at(room.min(data.len()));
+            parts.push(Change::Write(offset, part.to_vec()));
+            offset += part.len() as u64;
+            data = rest;
+        }
+        parts
+    }
 }
 
-impl Disk {
+impl Rename {
+    fn apply(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Rename::Create(name, file) => {
+                names.insert(name.clone(), *file);
+            }
+            Rename::Move(from, to) => {
+                if let Some(file) = names.remove(from) {
+                    names.insert(to.clone(), file);
+                }
+            }
+            Rename::Remove(name) => {
+                names.remove(name);
+            }
+        }
+    }
+}
+
+impl FakeDisk {
     /// An empty disk that fails after this number of changes and syncs.
-    pub(crate) fn new(operations: u64) -> Disk {
-        Disk::with(Vec::new(), operations)
+    pub(crate) fn new(operations: u64) -> FakeDisk {
+        FakeDisk::with(BTreeMap::new(), operations)
     }
 
-    fn with(bytes: Vec<u8>, left: u64) -> Disk {
-        Disk(Arc::new(Mutex::new(Contents {
+    /// A disk with these files.
+    fn with(files: BTreeMap<String, Vec<u8>>, left: u64) -> FakeDisk {
+        let names = files.keys().cloned().zip(0..).collect::<BTreeMap<_, _>>();
+        let files = files.into_values().map(|bytes| Contained {
             now: bytes.clone(),
             synced: bytes,
             unsynced: Vec::new(),
+        });
+        FakeDisk(Arc::new(Mutex::new(Contents {
+            synced_names: names.clone(),
+            names,
+            renamed: Vec::new(),
+            files: files.collect(),
             left,
             done: 0,
         })))
     }
 
-    /// The disk after a loss of power. Each change that was not synced is there, or is not, or is
-    /// there in part: `chance` decides.
-    pub(crate) fn after_power_loss(&self, mut chance: impl FnMut(u32) -> u32) -> Disk {
+    /// The disk after a loss of power. Each sector that was written and each name that was changed
+    /// since the last sync is there, or is not: `chance` decides.
+    pub(crate) fn after_power_loss(&self, mut chance: impl FnMut(u32) -> u32) -> FakeDisk {
         let contents = self.0.lock().unwrap();
-        let mut bytes = contents.synced.clone();
-        for change in &contents.unsynced {
-            match chance(3) {
-                0 => {}
-                torn => change.apply(&mut bytes, torn == 1),
+        let mut names = contents.synced_names.clone();
+        for renamed in &contents.renamed {
+            if chance(2) == 1 {
+                renamed.apply(&mut names);
             }
         }
-        Disk::with(bytes, u64::MAX)
+        let files = names.into_iter().map(|(name, file)| {
+            let file = &contents.files[file];
+            let mut bytes = file.synced.clone();
+            // Sometimes all, or none, which chance would make too rarely.
+            let kind = chance(4);
+            for change in &file.unsynced {
+                if kind == 0 || kind > 1 && chance(2) == 1 {
+                    change.apply(&mut bytes);
+                }
+            }
+            (name, bytes)
+        });
+        FakeDisk::with(files.collect(), u64::MAX)
+    }
+
+    /// The disk as a reader sees it, working again.
+    pub(crate) fn after_end_of_process(&self) -> FakeDisk {
+        FakeDisk::with(self.files(), u64::MAX)
+    }
+
+    /// The disk with a changed file.
+    pub(crate) fn with_file(&self, name: &str, bytes: Vec<u8>) -> FakeDisk {
+        let mut files = self.files();
+        files.insert(name.to_owned(), bytes);
+        FakeDisk::with(files, u64::MAX)
+    }
+
+    /// The disk without a file.
+    pub(crate) fn without_file(&self, name: &str) -> FakeDisk {
+        let mut files = self.files();
+        files.remove(name);
+        FakeDisk::with(files, u64::MAX)
+    }
+
+    /// A copy of the disk, which fails after this number of changes and syncs.
+    pub(crate) fn with_operations(&self, operations: u64) -> FakeDisk {
+        FakeDisk::with(self.files(), operations)
+    }
+
+    /// How many files were made.
+    pub(crate) fn created(&self) -> usize {
+        self.0.lock().unwrap().files.len()
+    }
+
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let contents = self.0.lock().unwrap();
+        let names = contents.names.iter();
+        let files = names.map(|(name, file)| (name.clone(), contents.files[*file].now.clone()));
+        files.collect()
     }
 
     /// Fails from now on.
@@ -91,49 +197,137 @@ impl Disk {
         self.0.lock().unwrap().done
     }
 
-    fn act<R>(&self, act: impl FnOnce(&mut Contents) -> R) -> io::Result<R> {
+    fn act<R>(&self, act: impl FnOnce(&mut Contents) -> io::Result<R>) -> io::Result<R> {
         let mut contents = self.0.lock().unwrap();
         if contents.left == 0 {
             return Err(io::Error::other("the disk has failed"));
         }
         contents.left -= 1;
         contents.done += 1;
-        Ok(act(&mut contents))
+        act(&mut contents)
     }
 
-    fn change(&self, change: Change) -> io::Result<()> {
+    fn rename(&self, rename: Rename) -> io::Result<()> {
         self.act(|contents| {
-            change.apply(&mut contents.now, false);
-            contents.unsynced.push(change);
+            rename.apply(&mut contents.names);
+            contents.renamed.push(rename);
+            Ok(())
+        })
+    }
+
+    fn file(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let contents = self.0.lock().unwrap();
+        let number = contents.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(FakeFile {
+            disk: self.clone(),
+            number: *number,
+        }))
+    }
+}
+
+impl Disk for FakeDisk {
+    fn path(&self) -> &Path {
+        Path::new("a test")
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().unwrap().names.keys().cloned().collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.act(|contents| {
+            if contents.names.contains_key(name) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            let created = Rename::Create(name.to_owned(), contents.files.len());
+            contents.files.push(Contained::default());
+            created.apply(&mut contents.names);
+            contents.renamed.push(created);
+            Ok(())
+        })?;
+        self.file(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.file(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let contents = self.0.lock().unwrap();
+        assert!(!contents.names.contains_key(to), "{to} is there already");
+        assert!(contents.names.contains_key(from), "{from} is not there");
+        drop(contents);
+        self.rename(Rename::Move(from.to_owned(), to.to_owned()))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.rename(Rename::Remove(name.to_owned()))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.act(|contents| {
+            contents.synced_names = contents.names.clone();
+            contents.renamed.clear();
+            Ok(())
         })
     }
 }
 
-impl StorageBackend for Disk {
+struct FakeFile {
+    disk: FakeDisk,
+    number: usize,
+}
+
+impl FakeFile {
+    fn change(&self, changes: Vec<Change>) -> io::Result<()> {
+        let mut contents = self.disk.0.lock().unwrap();
+        let fails = contents.left == 0;
+        let file = &mut contents.files[self.number];
+        // The write that fails is there in part.
+        let made = if fails {
+            changes.len() / 2
+        } else {
+            changes.len()
+        };
+        for change in changes.into_iter().take(made) {
+            change.apply(&mut file.now);
+            file.unsynced.push(change);
+        }
+        drop(contents);
+        self.disk.act(|_| Ok(()))
+    }
+}
+
+impl DiskFile for FakeFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().now.len() as u64)
+        let contents = self.disk.0.lock().unwrap();
+        Ok(contents.files[self.number].now.len() as u64)
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let contents = self.0.lock().unwrap();
+    fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        let contents = self.disk.0.lock().unwrap();
         let from = offset as usize;
-        let bytes = contents.now.get(from..from + out.len());
-        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        let found = contents.files[self.number]
+            .now
+            .get(from..from + bytes.len());
+        bytes.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.change(Change::write(offset, bytes))
+    }
+
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.change(Change::Length(length))
+        self.change(vec![Change::Length(length)])
     }
 
-    fn sync_data(&self) -> io::Result<()> {
-        self.act(|contents| {
-            contents.synced = contents.now.clone();
-            contents.unsynced.clear();
+    fn sync(&self) -> io::Result<()> {
+        self.disk.act(|contents| {
+            let file = &mut contents.files[self.number];
+            file.synced = file.now.clone();
+            file.unsynced.clear();
+            Ok(())
         })
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.change(Change::Write(offset, data.to_vec()))
     }
 }

@@ -1,6 +1,6 @@
-//! Tests of the journal and of the stores. The disk is a fake one, which can lose power.
+//! Tests of the stores. The disk is a fake one, which can lose power.
 
-#[cfg(feature = "durable")]
 pub(crate) mod disk;
-#[cfg(feature = "durable")]
+pub(crate) mod model;
 mod suite;
+pub(crate) mod workload;

@@ -7,13 +7,10 @@ use std::{
 
 use super::{Broker, BrokerBuilder};
 use crate::{
-    engine::store::redb::{RedbSettings, RedbStore},
+    engine::store::log::{LogStore, Progress},
     model::{descriptions::Durability, error::Result},
     session::broker_core::BrokerCore,
 };
-
-/// The memory for pages of the store, if nothing else is set: 64 MiB.
-const CACHE_SIZE: usize = 64 << 20;
 
 /// Opens a broker that keeps its data in a folder. [`BrokerBuilder::data_dir`] returns it.
 ///
@@ -53,9 +50,8 @@ const CACHE_SIZE: usize = 64 << 20;
 pub struct DurableBrokerBuilder {
     broker: BrokerBuilder,
     folder: PathBuf,
-    store: RedbSettings,
     durability: Durability,
-    progress: Box<dyn Fn(f64)>,
+    progress: Progress,
 }
 
 impl BrokerBuilder {
@@ -69,9 +65,6 @@ impl BrokerBuilder {
         DurableBrokerBuilder {
             broker: self,
             folder: folder.as_ref().to_owned(),
-            store: RedbSettings {
-                cache_size: CACHE_SIZE,
-            },
             durability: Durability::default(),
             progress: Box::new(|_| {}),
         }
@@ -86,24 +79,22 @@ impl DurableBrokerBuilder {
         self
     }
 
-    /// Sets the memory for pages of the file, in bytes. The default is 64 MiB.
-    ///
-    /// Messages that are in queues are in memory besides.
-    pub fn cache_size(mut self, bytes: usize) -> DurableBrokerBuilder {
-        self.store.cache_size = bytes;
-        self
-    }
-
-    /// Calls a function with the progress of the repair after a crash, from 0 to 1. It is not
-    /// called if the last broker has ended in order.
-    pub fn on_repair_progress(mut self, progress: impl Fn(f64) + 'static) -> DurableBrokerBuilder {
+    /// Calls a function with the progress of opening the folder, from 0 to 1: its files are read
+    /// twice, first to find out what is kept. It runs on the thread that opens the folder, some
+    /// times for every 16 MiB.
+    pub fn on_recovery_progress(
+        mut self,
+        progress: impl Fn(f64) + Send + 'static,
+    ) -> DurableBrokerBuilder {
         self.progress = Box::new(progress);
         self
     }
 
-    /// Makes the file of the folder as small as it can be. No broker may have the folder open.
+    /// Writes the messages that are kept anew, and removes everything else. No broker may have the
+    /// folder open.
     ///
-    /// The file does not shrink by itself: room of settled messages is used again.
+    /// While a broker runs, the files have at most about twice the size of the messages that they
+    /// keep, and 64 MiB.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store), as for [`build`](Self::build).
@@ -118,7 +109,7 @@ impl DurableBrokerBuilder {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn compact(self) -> Result {
-        let store = RedbStore::open(&self.folder, &self.store, self.progress)?;
+        let store = LogStore::open(&self.folder, self.progress)?;
         Ok(store.compact()?)
     }
 
@@ -134,11 +125,10 @@ impl DurableBrokerBuilder {
         let DurableBrokerBuilder {
             broker,
             folder,
-            store,
             durability,
             progress,
         } = self;
-        let store = RedbStore::open(&folder, &store, progress)?;
+        let store = LogStore::open(&folder, progress)?;
         let core = BrokerCore::recover(
             broker.time,
             broker.settings,
@@ -154,7 +144,6 @@ impl fmt::Debug for DurableBrokerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DurableBrokerBuilder")
             .field("folder", &self.folder)
-            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }

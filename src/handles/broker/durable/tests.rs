@@ -8,7 +8,10 @@ use std::{
 use crate::{
     engine::{
         router::ExchangeTypes,
-        store::{redb::RedbStore, tests::disk::Disk},
+        store::{
+            log::{LogStore, Settings as Sizes},
+            tests::disk::FakeDisk,
+        },
     },
     handles::broker::{Broker, Credentials},
     message::properties::Properties,
@@ -23,8 +26,9 @@ use crate::{
     },
 };
 
-fn open(disk: &Disk) -> Result<Broker> {
-    let store = Box::new(RedbStore::open_on(disk.clone())?);
+fn open(disk: &FakeDisk) -> Result<Broker> {
+    let disk = Box::new(disk.clone());
+    let store = Box::new(LogStore::open_on(disk, Sizes::tiny(), Box::new(|_| {}))?);
     let settings = Settings {
         users: BTreeMap::from([("guest".to_owned(), "guest".to_owned())]),
         ..Settings::default()
@@ -85,7 +89,7 @@ fn work(broker: &Broker, queue: &Queue, ledger: &mut Ledger) -> Result {
 #[test]
 fn after_a_power_loss_at_any_moment_every_confirmed_message_is_there_in_order() {
     let queue = Queue::new("q").durable();
-    let whole = Disk::new(u64::MAX);
+    let whole = FakeDisk::new(u64::MAX);
     {
         let broker = open(&whole).unwrap();
         work(&broker, &queue, &mut Ledger::default()).unwrap();
@@ -93,7 +97,7 @@ fn after_a_power_loss_at_any_moment_every_confirmed_message_is_there_in_order() 
     let mut random = 7u64;
     let mut losses = 0;
     for operations in 0..whole.operations() {
-        let disk = Disk::new(operations);
+        let disk = FakeDisk::new(operations);
         let Ok(broker) = open(&disk) else { continue };
         let mut ledger = Ledger::default();
         let worked = work(&broker, &queue, &mut ledger);
@@ -151,7 +155,7 @@ fn contents(broker: &Broker, queue: &Queue) -> Vec<u32> {
 
 #[test]
 fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on() {
-    let disk = Disk::new(u64::MAX);
+    let disk = FakeDisk::new(u64::MAX);
     let broker = open(&disk).unwrap();
     let persistent = Properties::new().persistent();
     let queue = Queue::new("q").durable();
@@ -201,7 +205,7 @@ fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on(
 
 #[test]
 fn a_publish_whose_sync_fails_gives_the_payload_back() {
-    let disk = Disk::new(u64::MAX);
+    let disk = FakeDisk::new(u64::MAX);
     let broker = open(&disk).unwrap();
     let queue = Queue::new("q").durable();
     let persistent = Properties::new().persistent();
