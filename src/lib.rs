@@ -60,6 +60,10 @@ pub use crate::{
         properties::{Properties, PropertyList},
     },
     model::{
+        access::{
+            HashingAlgorithm, PasswordHash, Permissions, TopicPermissions, User, UserLimits,
+            VhostLimits, VhostMetadata,
+        },
         backoff::Backoff,
         bytes::Bytes,
         descriptions::{
@@ -67,8 +71,9 @@ pub use crate::{
             Exchange, Overflow, Queue,
         },
         error::{
-            CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, Precondition,
-            Resource, Result, ScheduleError, Scope, StoreError, StoreErrorKind,
+            CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, InvalidPattern,
+            Permission, PermissionDenied, Precondition, Resource, Result, ScheduleError, Scope,
+            StoreError, StoreErrorKind,
         },
         exchange_kind::ExchangeKind,
         field_value::{FieldTable, FieldValue, TableTooDeep},
@@ -94,11 +99,14 @@ pub use crate::{
     session::channel,
 };
 
-/// Pages beside the reference: recipes, design, differences from RabbitMQ 4.3, changes since
+/// Pages beside the reference: recipes, access, design, differences from RabbitMQ 4.3, changes since
 /// RabbitMQ 3.x, comparison, performance; durability with the feature `durable`.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
+    #[doc = include_str!("guide/access.md")]
+    pub mod access {}
+
     #[doc = include_str!("guide/compare.md")]
     pub mod compare {}
 

@@ -1,8 +1,10 @@
-//! The state machines: exchanges, routers, queues and policies, and above them the virtual host.
+//! The state machines: access, exchanges, routers, queues and policies, and above them the virtual
+//! host.
 //!
-//! Exchange, router, queue and policy never import each other. Only the virtual host knows them
+//! Access, exchange, router, queue and policy never import each other. Only the virtual host knows them
 //! all. It carries out the effects that they return.
 
+pub(crate) mod access;
 pub(crate) mod exchange;
 pub(crate) mod policy;
 pub(crate) mod queue;

@@ -1,7 +1,8 @@
-//! Plain values: names, bytes, field values, errors, descriptions and arguments.
+//! Plain values: names, bytes, field values, errors, descriptions, arguments, users.
 //!
 //! This layer has no locks, no threads and no clock. All other layers use it.
 
+pub(crate) mod access;
 pub(crate) mod arguments;
 pub(crate) mod backoff;
 pub(crate) mod bytes;

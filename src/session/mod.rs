@@ -4,7 +4,6 @@
 //! unsettled deliveries in a ledger. A delivery belongs to the code that received it. Typed handles
 //! are built above this layer, which does not know them.
 
-mod access;
 #[cfg_attr(
     not(test),
     expect(

@@ -69,7 +69,7 @@ const FOLDERS: &[Folder] = &[
             ]),
             may(&["field_value"]),
             may(&["error"]),
-            never(&["descriptions", "exchange_kind"]),
+            never(&["access", "descriptions", "exchange_kind"]),
             may(&["arguments"]),
         ],
     },
@@ -102,7 +102,7 @@ const FOLDERS: &[Folder] = &[
         holds: "exchanges, queues, policies; above them the virtual host",
         floors: &[
             never(&["store"]),
-            never(&["exchange", "policy", "queue", "router"]),
+            never(&["access", "exchange", "policy", "queue", "router"]),
             may(&["vhost"]),
         ],
     },
@@ -111,7 +111,6 @@ const FOLDERS: &[Folder] = &[
         holds: "the gate, publishers, subscribers, connections, channels, the broker's core",
         floors: &[
             may(&[
-                "access",
                 "backend",
                 "delay_queue",
                 "delivery",

@@ -1,5 +1,7 @@
 //! The operations of a store, and what it shows when it recovers.
 
+use serde::Serialize;
+
 use super::mark::Mark;
 use crate::model::bytes::Bytes;
 
@@ -44,6 +46,23 @@ pub(crate) enum Operation {
     Nothing,
 }
 
+impl Operation {
+    /// Keeps a record, or forgets it. `None` if it cannot be written.
+    pub(crate) fn record(
+        kind: RecordKind,
+        name: &impl Serialize,
+        value: Option<&dyn erased_serde::Serialize>,
+    ) -> Option<Operation> {
+        // Descriptions that were declared can be written: their tables are not too deep.
+        let name = serde_json::to_string(name).ok()?;
+        let value = value.map(serde_json::to_vec).transpose().ok()?;
+        Some(Operation::Record {
+            key: RecordKey { kind, name },
+            value: value.map(Into::into),
+        })
+    }
+}
+
 /// The kind of a record. The numbers are those in the files, and are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -54,16 +73,22 @@ pub(crate) enum RecordKind {
     Exchange = 4,
     Queue = 5,
     Binding = 6,
+    User = 7,
+    Permissions = 8,
+    TopicPermissions = 9,
 }
 
 impl RecordKind {
-    pub(crate) const ALL: [RecordKind; 6] = [
+    pub(crate) const ALL: [RecordKind; 9] = [
         RecordKind::Vhost,
         RecordKind::Budget,
         RecordKind::Policy,
         RecordKind::Exchange,
         RecordKind::Queue,
         RecordKind::Binding,
+        RecordKind::User,
+        RecordKind::Permissions,
+        RecordKind::TopicPermissions,
     ];
 
     /// `None` for a kind of a later version.

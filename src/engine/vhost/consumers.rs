@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{VirtualHost, declaration::Batch, effects::PendingEffects, topology::ConnectionId};
+use super::{Identity, VirtualHost, declaration::Batch, effects::PendingEffects};
 use crate::{
     engine::queue::{
         ConsumerId, DeliveryTarget, Effects, Inbox, QueueCore, SubscribeRefused, SubscribeRequest,
@@ -29,7 +29,7 @@ impl VirtualHost {
     /// then.
     pub(crate) fn declare_and_subscribe(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         subscriptions: Vec<Subscription<'_>>,
     ) -> Result<Vec<(Arc<QueueCore>, ConsumerId)>> {
         for (queue, _) in &subscriptions {
@@ -40,7 +40,7 @@ impl VirtualHost {
         let plan = |batch: &mut Batch<'_>| {
             let mut planned: Vec<(Arc<QueueCore>, SubscribeRequest)> = Vec::new();
             for (description, request) in subscriptions {
-                let queue = batch.queue_with_bindings(description)?;
+                let queue = batch.queue_for_reading(description)?;
                 let twice = planned.iter().any(|(other, _)| *other == queue);
                 let checked = match request.exclusive && twice {
                     true => Err(SubscribeRefused::InUse),
@@ -67,7 +67,7 @@ impl VirtualHost {
             }
             Ok(subscribed)
         };
-        self.declare(connection, plan, subscribe)?
+        self.declare(by, plan, subscribe)?
     }
 
     /// Adds a consumer. `target` gets its id before its first message. It runs under the queue's

@@ -7,21 +7,26 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    QueueDeclared, Target, Topology, VirtualHost,
+    Identity, QueueDeclared, Target, Topology, VirtualHost,
     declare::is_reserved,
     effects::PendingEffects,
-    topology::{ConnectionId, DeclaredExchange, DeclaredQueue},
+    topology::{DeclaredExchange, DeclaredQueue},
 };
 use crate::{
     engine::{policy::Policies, queue::QueueCore},
     model::{
+        access::reached,
         arguments::{
             ExchangeArguments, QueueArguments, check_exchange_equivalence, check_queue_equivalence,
             delayed_type,
         },
         descriptions::{self, names},
-        error::{EntityKind, Error, Result},
-        field_value::FieldTable,
+        error::{
+            EntityKind, Error,
+            Permission::{Configure, Read, Write},
+            Result,
+        },
+        field_value::{FieldTable, FieldValue},
         name::Name,
     },
 };
@@ -44,7 +49,7 @@ enum Planned {
 /// The checked changes that are to be made.
 pub(super) struct Batch<'a> {
     vhost: &'a Arc<VirtualHost>,
-    connection: ConnectionId,
+    by: Identity<'a>,
     policies: &'a Policies,
     topology: &'a Topology,
     exchanges: HashMap<Name, DeclaredExchange>,
@@ -66,7 +71,7 @@ impl VirtualHost {
     /// Nothing is changed then.
     pub(crate) fn declare_exchange(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         exchange: &descriptions::Exchange,
         bindings: WithBindings,
     ) -> Result {
@@ -77,7 +82,7 @@ impl VirtualHost {
                 WithBindings::No => Ok(()),
             }
         };
-        self.declare(connection, plan, |(), _| ())
+        self.declare(by, plan, |(), _| ())
     }
 
     /// Declares a queue.
@@ -86,7 +91,7 @@ impl VirtualHost {
     /// Nothing is changed then.
     pub(crate) fn declare_queue(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         queue: &descriptions::Queue,
         bindings: WithBindings,
     ) -> Result<QueueDeclared> {
@@ -106,7 +111,7 @@ impl VirtualHost {
             }
             Ok(planned)
         };
-        match self.declare(connection, plan, |planned, _| planned)? {
+        match self.declare(by, plan, |planned, _| planned)? {
             Planned::Queue(queue) => Ok(self.describe(&queue)),
             Planned::Replies(declared) => Ok(declared),
         }
@@ -120,16 +125,16 @@ impl VirtualHost {
     /// a name for direct replies. Nothing is changed then.
     pub(crate) fn declare_and_find(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         queue: &descriptions::Queue,
         check: impl FnOnce(&QueueCore) -> Result,
     ) -> Result<Arc<QueueCore>> {
         self.check_no_replies(queue)?;
         let plan = |batch: &mut Batch<'_>| {
-            let queue = batch.queue_with_bindings(queue)?;
+            let queue = batch.queue_for_reading(queue)?;
             check(&queue).map(|()| queue)
         };
-        let queue = self.declare(connection, plan, |queue, _| queue)?;
+        let queue = self.declare(by, plan, |queue, _| queue)?;
         self.renew_lease(&queue);
         Ok(queue)
     }
@@ -148,7 +153,7 @@ impl VirtualHost {
     /// sees them. `finish` may lock queues, one at a time. It gives the effects back.
     pub(super) fn declare<P, R>(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         plan: impl FnOnce(&mut Batch<'_>) -> Result<P>,
         finish: impl FnOnce(P, &mut PendingEffects) -> R,
     ) -> Result<R> {
@@ -158,7 +163,7 @@ impl VirtualHost {
         self.check_up()?;
         let mut batch = Batch {
             vhost: self,
-            connection,
+            by,
             policies: &policies,
             topology: &topology,
             exchanges: HashMap::new(),
@@ -197,12 +202,15 @@ impl Batch<'_> {
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
+        let access = self.by.access;
         if description.is_passive() {
+            access.check_any(EntityKind::Exchange, &name)?;
             return match self.declared_exchange(&name) {
                 Some(_) => Ok(name),
                 None => Err(Error::not_found(EntityKind::Exchange, &name, vhost)),
             };
         }
+        access.check(Configure, EntityKind::Exchange, &name)?;
         if let Some(there) = self.declared_exchange(&name) {
             // A delayed exchange routes by the type that it has beside.
             let same = exchange_type.is_some_and(|exchange_type| there.is_of(&exchange_type));
@@ -215,6 +223,8 @@ impl Batch<'_> {
         if is_reserved(&name) {
             return Err(Error::reserved_prefix(EntityKind::Exchange, &name));
         }
+        let alternate = description.argument_table().get(names::ALTERNATE_EXCHANGE);
+        self.check_forwarding(EntityKind::Exchange, &name, alternate)?;
         let arguments = ExchangeArguments::parse(description.argument_table(), &name, vhost)?;
         let (exchange_type, delay_queue) = match exchange_type {
             Some(exchange_type) => (exchange_type, None),
@@ -270,6 +280,29 @@ impl Batch<'_> {
         Ok(queue)
     }
 
+    /// As [`queue_with_bindings`](Self::queue_with_bindings), for someone who reads from it.
+    pub(super) fn queue_for_reading(
+        &mut self,
+        description: &descriptions::Queue,
+    ) -> Result<Arc<QueueCore>> {
+        let queue = self.queue_with_bindings(description)?;
+        let access = self.by.access;
+        access.check(Read, EntityKind::Queue, queue.name())?;
+        Ok(queue)
+    }
+
+    /// Checks whether a new queue or exchange may hand messages on: to a dead-letter exchange or an
+    /// alternate exchange, which need not exist.
+    fn check_forwarding(&self, kind: EntityKind, name: &Name, to: Option<&FieldValue>) -> Result {
+        // Any other value is refused with the arguments.
+        let Some(FieldValue::LongString(to)) = to else {
+            return Ok(());
+        };
+        let access = self.by.access;
+        access.check(Read, kind, name)?;
+        access.check(Write, EntityKind::Exchange, &Name::of_entity(to)?)
+    }
+
     fn bindings_of_queue(&mut self, queue: &descriptions::Queue, name: &Name) -> Result {
         for binding in queue.bindings() {
             self.source(binding.source())?;
@@ -280,35 +313,50 @@ impl Batch<'_> {
 
     /// Finds or plans the queue of this description.
     fn queue(&mut self, description: &descriptions::Queue) -> Result<Arc<QueueCore>> {
-        let vhost = self.vhost.name();
+        let (vhost, access) = (self.vhost.name(), self.by.access);
         let wanted = Name::of_entity(description.name())?;
         description.argument_table().check_depth()?;
-        if is_reserved(&wanted) && !description.is_open() && !description.is_passive() {
+        let about = self.vhost.about();
+        let description = &*about.with_default_type(description);
+        let (is_open, is_passive) = (description.is_open(), description.is_passive());
+        if is_reserved(&wanted) && !is_open && !is_passive {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
-        match self.declared_queue(&wanted) {
-            Some(there) => {
-                self.vhost.check_access(there, self.connection)?;
-                if !description.is_open() && !description.is_passive() {
-                    check_queue_equivalence(&there.description, description, &wanted, vhost)?;
-                }
-                return Ok(Arc::clone(&there.queue));
-            }
-            None if description.is_passive() => {
-                return Err(Error::not_found(EntityKind::Queue, &wanted, vhost));
-            }
-            None if is_reserved(&wanted) => {
-                return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
-            }
-            None => {}
-        }
-        let name = match wanted.is_empty() {
+        let name = match wanted.is_empty() && !is_passive {
             true => {
                 QueueArguments::check_unnamed(description.argument_table())?;
                 self.vhost.generate_name(self.topology)?
             }
             false => wanted,
         };
+        match is_passive {
+            true => access.check_any(EntityKind::Queue, &name)?,
+            false => access.check(Configure, EntityKind::Queue, &name)?,
+        }
+        match self.declared_queue(&name) {
+            Some(there) => {
+                self.vhost.check_access(there, self.by.connection)?;
+                if !is_open && !is_passive {
+                    check_queue_equivalence(&there.description, description, &name, vhost)?;
+                }
+                return Ok(Arc::clone(&there.queue));
+            }
+            None if is_passive => {
+                return Err(Error::not_found(EntityKind::Queue, &name, vhost));
+            }
+            None if is_reserved(&name) && !description.name().is_empty() => {
+                return Err(Error::reserved_prefix(EntityKind::Queue, &name));
+            }
+            None => {}
+        }
+        let count = self.topology.queues.len() + self.queues.len();
+        if let Some(limit) = reached(about.limits.max_queues, count) {
+            return Err(Error::queue_limit(&name, vhost, limit));
+        }
+        let dead_letter = description
+            .argument_table()
+            .get(names::DEAD_LETTER_EXCHANGE);
+        self.check_forwarding(EntityKind::Queue, &name, dead_letter)?;
         let arguments = QueueArguments::parse(description.argument_table(), &name, vhost)?;
         arguments.check_properties(description, &name, vhost)?;
         let effective = self.policies.effective_queue(&arguments, &name);
@@ -326,7 +374,7 @@ impl Batch<'_> {
             queue: Arc::clone(&queue),
             description: description.of_new_queue(),
             arguments,
-            owner: description.is_exclusive().then_some(self.connection),
+            owner: description.is_exclusive().then_some(self.by.connection),
         };
         self.queues.insert(name, declared);
         Ok(queue)
@@ -341,14 +389,20 @@ impl Batch<'_> {
         let source = Name::of_entity(binding.source().name())?;
         let routing_key = Name::new(binding.routing_key())?;
         binding.argument_table().check_depth()?;
+        let access = self.by.access;
+        access.check(Write, kind, destination)?;
         if source.is_empty() {
             return Err(Error::default_exchange());
         }
+        access.check(Read, EntityKind::Exchange, &source)?;
         let arguments = binding.argument_table();
         let not_found = |kind, name| Error::not_found(kind, name, self.vhost.name());
         let Some(source_exchange) = self.declared_exchange(&source) else {
             return Err(not_found(EntityKind::Exchange, &source));
         };
+        if source_exchange.asks_for_topics() {
+            access.check_topic(Read, &source, &routing_key)?;
+        }
         let (target, queue_type) = match kind {
             EntityKind::Queue => match self.declared_queue(destination) {
                 Some(declared) => (

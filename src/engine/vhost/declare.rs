@@ -7,10 +7,17 @@ use super::{
     topology::{ConnectionId, DeclaredQueue, Target, Topology},
 };
 use crate::{
-    engine::queue::{DeleteRefused, Deleted, QueueCore, QueueState},
+    engine::{
+        access::Access,
+        queue::{DeleteRefused, Deleted, QueueCore, QueueState},
+    },
     model::{
         arguments::QueueType,
-        error::{CancelReason, EntityKind, Error, Result},
+        error::{
+            CancelReason, EntityKind, Error,
+            Permission::{Configure, Read, Write},
+            Result,
+        },
         field_value::FieldTable,
         name::Name,
     },
@@ -30,6 +37,13 @@ pub struct QueueDeclared {
     pub consumer_count: u64,
 }
 
+/// Who asks for something: a connection, and what it may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) access: &'a Access,
+}
+
 /// A binding to make or remove.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BindingRequest<'a> {
@@ -45,11 +59,12 @@ pub(super) fn is_reserved(name: &Name) -> bool {
 }
 
 impl VirtualHost {
-    pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
+    pub(crate) fn declare_exchange_passive(&self, by: Identity<'_>, name: &str) -> Result {
         let name = Name::of_entity(name)?;
         if name.is_empty() {
             return Err(Error::default_exchange());
         }
+        by.access.check_any(EntityKind::Exchange, &name)?;
         self.check_up()?;
         match self.topology.read().exchanges.contains_key(&name) {
             true => Ok(()),
@@ -58,7 +73,12 @@ impl VirtualHost {
     }
 
     /// Succeeds if there is no such exchange.
-    pub(crate) fn delete_exchange(self: &Arc<Self>, name: &str, if_unused: bool) -> Result {
+    pub(crate) fn delete_exchange(
+        self: &Arc<Self>,
+        by: Identity<'_>,
+        name: &str,
+        if_unused: bool,
+    ) -> Result {
         let name = Name::of_entity(name)?;
         if name.is_empty() {
             return Err(Error::default_exchange());
@@ -66,6 +86,7 @@ impl VirtualHost {
         if is_reserved(&name) {
             return Err(Error::system_exchange(&name, self.name()));
         }
+        by.access.check(Configure, EntityKind::Exchange, &name)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         match topology.exchanges.get(&name) {
@@ -168,32 +189,34 @@ impl VirtualHost {
 
     pub(crate) fn declare_queue_passive(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         name: &str,
     ) -> Result<QueueDeclared> {
         let name = Name::of_entity(name)?;
         if let Some(declared) = self.declare_reply_to(&name)? {
             return Ok(declared);
         }
-        let queue = self.queue(connection, &name)?;
+        by.access.check_any(EntityKind::Queue, &name)?;
+        let queue = self.queue(by.connection, &name)?;
         Ok(self.describe(&queue))
     }
 
     /// Succeeds if there is no such queue. Returns how many messages were ready.
     pub(crate) fn delete_queue(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         name: &str,
         if_unused: bool,
         if_empty: bool,
     ) -> Result<u64> {
         let name = Name::of_entity(name)?;
+        by.access.check(Configure, EntityKind::Queue, &name)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(declared) = topology.queues.get(&name) else {
             return Ok(0);
         };
-        self.check_access(declared, connection)?;
+        self.check_access(declared, by.connection)?;
         if declared.arguments.queue_type == QueueType::Quorum && (if_unused || if_empty) {
             let condition = if if_unused { "if-unused" } else { "if-empty" };
             return Err(Error::conditional_delete(condition, &name, self.name()));
@@ -246,12 +269,8 @@ impl VirtualHost {
     }
 
     /// `true` if the binding is new.
-    pub(crate) fn bind(
-        &self,
-        connection: ConnectionId,
-        request: BindingRequest<'_>,
-    ) -> Result<bool> {
-        let (source, destination, routing_key) = self.check_binding(&request)?;
+    pub(crate) fn bind(&self, by: Identity<'_>, request: BindingRequest<'_>) -> Result<bool> {
+        let (source, destination, routing_key) = self.check_binding(by, &request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(exchange) = topology.exchanges.get(&source) else {
@@ -270,7 +289,7 @@ impl VirtualHost {
                 }
                 Some(declared) => {
                     check(Some(declared.arguments.queue_type))?;
-                    self.check_access(declared, connection)?;
+                    self.check_access(declared, by.connection)?;
                     Target::Queue(Arc::clone(&declared.queue))
                 }
             },
@@ -295,10 +314,10 @@ impl VirtualHost {
     /// `false` if there was no such binding, which is not an error.
     pub(crate) fn unbind(
         self: &Arc<Self>,
-        connection: ConnectionId,
+        by: Identity<'_>,
         request: BindingRequest<'_>,
     ) -> Result<bool> {
-        let (source, destination, routing_key) = self.check_binding(&request)?;
+        let (source, destination, routing_key) = self.check_binding(by, &request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
         let target = match request.to_queue {
@@ -308,7 +327,7 @@ impl VirtualHost {
                     let target = Target::Queue(Arc::clone(&declared.queue));
                     // RabbitMQ checks the access only if there is a binding to remove.
                     if topology.is_bound(&source, &target, &routing_key, request.arguments) {
-                        self.check_access(declared, connection)?;
+                        self.check_access(declared, by.connection)?;
                     }
                     target
                 }
@@ -323,18 +342,31 @@ impl VirtualHost {
         Ok(unbound)
     }
 
-    fn check_binding(&self, request: &BindingRequest<'_>) -> Result<(Name, Name, Name)> {
+    fn check_binding(
+        &self,
+        by: Identity<'_>,
+        request: &BindingRequest<'_>,
+    ) -> Result<(Name, Name, Name)> {
         let (source, destination) = (
             Name::of_entity(request.source)?,
             Name::of_entity(request.destination)?,
         );
         let routing_key = Name::new(request.routing_key)?;
         request.arguments.check_depth()?;
-        if request.to_queue {
-            self.check_bound(&destination)?;
-        }
+        let kind = match request.to_queue {
+            true => EntityKind::Queue,
+            false => EntityKind::Exchange,
+        };
+        by.access.check(Write, kind, &destination)?;
         if source.is_empty() || destination.is_empty() && !request.to_queue {
             return Err(Error::default_exchange());
+        }
+        by.access.check(Read, EntityKind::Exchange, &source)?;
+        if !by.access.is_all() && self.is_topic(&source) {
+            by.access.check_topic(Read, &source, &routing_key)?;
+        }
+        if request.to_queue {
+            self.check_bound(&destination)?;
         }
         Ok((source, destination, routing_key))
     }

@@ -14,6 +14,7 @@
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
 //! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
 
+mod about;
 mod blocked;
 mod budgets;
 mod consumers;
@@ -25,6 +26,7 @@ mod drain;
 mod effects;
 mod exchange_interner;
 mod gets;
+mod permissions;
 mod policies;
 mod publish;
 mod queues;
@@ -45,9 +47,10 @@ use std::{
 };
 
 pub(crate) use self::{
+    about::About,
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
-    declare::BindingRequest,
+    declare::{BindingRequest, Identity},
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
@@ -65,6 +68,7 @@ pub use self::{declare::QueueDeclared, publish::Published};
 use self::{exchange_interner::ExchangeInterner, replies::Replies};
 use crate::{
     engine::{
+        access::Grants,
         policy::Policies,
         queue::{Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
@@ -134,6 +138,10 @@ pub(crate) struct VirtualHost {
     /// Whether payloads are encoded even if they travel in memory.
     always_encode: bool,
     exchange_types: Arc<ExchangeTypes>,
+    /// The permissions of the users.
+    grants: Arc<Grants>,
+    /// A leaf lock.
+    about: Mutex<About>,
     /// Where it is kept, if the broker is durable.
     storage: Option<Arc<VhostStorage>>,
 }
@@ -189,6 +197,8 @@ impl VirtualHost {
             ))
         });
         topology.storage = storage.clone();
+        let grants = Arc::new(Grants::new(name.clone()));
+        topology.grants = Some(Arc::clone(&grants));
         Ok(Arc::new(VirtualHost {
             epoch,
             policies: Mutex::new(Policies::new(&name, consumer_timeout)),
@@ -205,6 +215,8 @@ impl VirtualHost {
             down: OnceLock::new(),
             always_encode,
             exchange_types,
+            grants,
+            about: Mutex::default(),
             storage,
         }))
     }

@@ -9,11 +9,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    BindingRequest, ConnectionId, VirtualHost, WithBindings,
+    About, BindingRequest, ConnectionId, Identity, VirtualHost, WithBindings,
     storage::{BindingRecord, ExchangeRecord, Numbers, QueueRecord, read_record},
 };
 use crate::{
     engine::{
+        access::{Access, Grants},
         policy::{Policy, PolicyKind},
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
         store::{
@@ -26,6 +27,7 @@ use crate::{
         payload::Body,
     },
     model::{
+        access::{Permissions, TopicPermissions, User},
         bytes::Bytes,
         descriptions,
         error::{Result, StoreError},
@@ -37,6 +39,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
     pub(crate) vhosts: BTreeMap<Name, RecoveredVhost>,
+    pub(crate) users: Vec<User>,
     /// The first number that nothing in the store has.
     pub(crate) next_number: u64,
     /// The messages that share a body with others, by queue and position.
@@ -48,6 +51,9 @@ pub(crate) struct Recovery {
 /// What a store has of one virtual host.
 #[derive(Debug, Default)]
 pub(crate) struct RecoveredVhost {
+    about: About,
+    permissions: Vec<(Name, Permissions)>,
+    topic_permissions: Vec<(Name, TopicPermissions)>,
     budgets: Vec<descriptions::Budget>,
     policies: Vec<(Policy, PolicyKind)>,
     exchanges: Vec<ExchangeRecord>,
@@ -140,7 +146,21 @@ impl Reader {
     fn add_record(&mut self, kind: RecordKind, name: &str, value: &[u8]) -> Result<(), String> {
         match kind {
             RecordKind::Vhost => {
-                self.vhost(read_record(kind, name, name.as_bytes())?);
+                let about: Option<About> = read_record(kind, name, value)?;
+                let vhost = self.vhost(read_record(kind, name, name.as_bytes())?);
+                vhost.about = about.unwrap_or_default();
+            }
+            RecordKind::User => self.recovery.users.push(read_record(kind, name, value)?),
+            RecordKind::Permissions => {
+                let (vhost, user): (Name, Name) = read_record(kind, name, name.as_bytes())?;
+                let permissions = read_record(kind, name, value)?;
+                self.vhost(vhost).permissions.push((user, permissions));
+            }
+            RecordKind::TopicPermissions => {
+                let (vhost, user, _): (Name, Name, Name) =
+                    read_record(kind, name, name.as_bytes())?;
+                let topic = read_record(kind, name, value)?;
+                self.vhost(vhost).topic_permissions.push((user, topic));
             }
             RecordKind::Budget => {
                 let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
@@ -232,21 +252,33 @@ impl VirtualHost {
     /// # Errors
     /// Those of a declaration: a router is missing that an exchange had, say.
     pub(crate) fn recover(self: &Arc<Self>, mut recovered: RecoveredVhost) -> Result {
+        let nobody = Identity {
+            connection: NOBODY,
+            access: &Access::All,
+        };
         for budget in &recovered.budgets {
             self.declare_budget(budget)?;
         }
         for record in &recovered.exchanges {
-            self.declare_exchange(NOBODY, &record.exchange, WithBindings::No)?;
+            self.declare_exchange(nobody, &record.exchange, WithBindings::No)?;
+        }
+        for (user, permissions) in &recovered.permissions {
+            self.set_permissions(user, permissions, Grants::compile(permissions)?);
+        }
+        for (user, topic) in &recovered.topic_permissions {
+            let compiled = self.grants().compile_topic(user, topic)?;
+            let exchange = Name::of_entity(&topic.exchange)?;
+            self.set_topic_permissions(user, &exchange, topic, compiled)?;
         }
         for (policy, kind) in recovered.policies.drain(..) {
             self.set_policy(policy, kind)?;
         }
         for record in &recovered.queues {
-            self.declare_queue(NOBODY, &record.queue, WithBindings::No)?;
+            self.declare_queue(nobody, &record.queue, WithBindings::No)?;
         }
         for binding in &recovered.bindings {
             self.bind(
-                NOBODY,
+                nobody,
                 BindingRequest {
                     source: &binding.source,
                     destination: &binding.destination,
@@ -256,6 +288,8 @@ impl VirtualHost {
                 },
             )?;
         }
+        // Only now, so that the limit does not refuse what was there.
+        *self.about.lock() = std::mem::take(&mut recovered.about);
         let was_closed = recovered.was_closed;
         let mut restored = Vec::new();
         for record in &recovered.exchanges {

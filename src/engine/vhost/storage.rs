@@ -1,4 +1,5 @@
-//! What a virtual host writes of itself: its exchanges, queues, bindings, policies and budgets.
+//! What a virtual host writes of itself: its exchanges, queues, bindings, policies, budgets and
+//! permissions.
 //!
 //! As RabbitMQ 4.3 does, it writes all exchanges, durable queues, and the bindings between them. A
 //! queue that is exclusive or has a generated name is not written, since it ends with the broker.
@@ -9,7 +10,7 @@ use hashbrown::HashMap;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    VirtualHost,
+    About, VirtualHost,
     topology::{DeclaredExchange, DeclaredQueue, Target, Topology},
 };
 use crate::{
@@ -17,9 +18,10 @@ use crate::{
         exchange::BindingRef,
         policy::{Policy, PolicyKind},
         queue::QueueCore,
-        store::{Journal, Operation, RecordKey, RecordKind, StoredQueue, WallClock},
+        store::{Journal, Operation, RecordKind, StoredQueue, WallClock},
     },
     model::{
+        access::{Permissions, TopicPermissions},
         arguments::{QueueArguments, QueueType},
         descriptions::{self, Durability},
         error::{CancelReason, Result},
@@ -185,17 +187,8 @@ impl VhostStorage {
         if !self.writes.load(SeqCst) {
             return;
         }
-        // Descriptions that were declared can be written: their tables are not too deep.
-        let Ok(name) = serde_json::to_string(name) else {
+        let Some(operation) = Operation::record(kind, name, value) else {
             return;
-        };
-        let value = match value.map(serde_json::to_vec).transpose() {
-            Ok(value) => value.map(Into::into),
-            Err(_) => return,
-        };
-        let operation = Operation::Record {
-            key: RecordKey { kind, name },
-            value,
         };
         self.has_unsynced.store(true, SeqCst);
         self.journal.append(operation, Duration::ZERO);
@@ -251,9 +244,25 @@ impl VhostStorage {
         self.write(RecordKind::Policy, &(&self.vhost, is_operator, name), value);
     }
 
+    pub(super) fn write_permissions(&self, user: &Name, permissions: Option<&Permissions>) {
+        let value = permissions.map(|permissions| permissions as &dyn erased_serde::Serialize);
+        self.write(RecordKind::Permissions, &(&self.vhost, user), value);
+    }
+
+    pub(super) fn write_topic_permissions(
+        &self,
+        user: &Name,
+        exchange: &Name,
+        permissions: Option<&TopicPermissions>,
+    ) {
+        let value = permissions.map(|permissions| permissions as &dyn erased_serde::Serialize);
+        let name = (&self.vhost, user, exchange);
+        self.write(RecordKind::TopicPermissions, &name, value);
+    }
+
     /// Writes that there is a virtual host of this name, or that there is none.
-    pub(crate) fn write_vhost(&self, exists: bool) {
-        let value = exists.then_some(&() as &dyn erased_serde::Serialize);
+    pub(crate) fn write_vhost(&self, about: Option<&About>) {
+        let value = about.map(|about| about as &dyn erased_serde::Serialize);
         self.write(RecordKind::Vhost, &self.vhost, value);
     }
 
@@ -333,7 +342,15 @@ impl VirtualHost {
         for name in topology.budgets.keys() {
             storage.write_budget(name, None);
         }
-        storage.write_vhost(false);
+        for (user, _) in self.grants().list() {
+            storage.write_permissions(&user, None);
+        }
+        for (user, topic) in self.grants().list_topics() {
+            if let Ok(exchange) = Name::of_entity(&topic.exchange) {
+                storage.write_topic_permissions(&user, &exchange, None);
+            }
+        }
+        storage.write_vhost(None);
     }
 }
 

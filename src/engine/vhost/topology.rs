@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     engine::{
+        access::Grants,
         exchange::{ExchangeState, validate_binding},
         queue::{BudgetCore, Counts, Deleted, QueueCore},
         router::ExchangeType,
@@ -100,6 +101,11 @@ impl DeclaredExchange {
         self.state.kind()
     }
 
+    /// Whether the topic permissions of users count here: for the type `topic`, as in RabbitMQ.
+    pub(super) fn asks_for_topics(&self) -> bool {
+        self.description.kind() == ExchangeKind::Topic.as_str()
+    }
+
     /// Whether the exchange routes as the exchanges of this type.
     pub(super) fn is_of(&self, exchange_type: &ExchangeType) -> bool {
         match (exchange_type, &self.routed_by) {
@@ -174,6 +180,8 @@ pub(crate) struct Topology {
     effects: PendingEffects,
     /// Where the changes are written, if the broker is durable.
     pub(super) storage: Option<Arc<VhostStorage>>,
+    /// Where an exchange has its topic permissions, which end with it.
+    pub(super) grants: Option<Arc<Grants>>,
 }
 
 impl Topology {
@@ -397,8 +405,15 @@ impl Topology {
         let Some(exchange) = self.exchanges.remove(name) else {
             return Vec::new();
         };
+        let users = match &self.grants {
+            Some(grants) => grants.forget_exchange(name),
+            None => Vec::new(),
+        };
         if let Some(storage) = &self.storage {
             storage.forget_exchange(name);
+            for user in users {
+                storage.write_topic_permissions(&user, name, None);
+            }
         }
         for target in exchange.state.destinations() {
             self.sources.remove(target, name);

@@ -1,10 +1,11 @@
 //! The settings of a broker, and the credentials of a connection.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use super::Broker;
 use crate::{
     engine::router::{ExchangeTypes, Router},
+    model::access::User,
     runtime::clock::{Clock, Time},
     session::broker_core::{BrokerCore, Settings},
 };
@@ -29,26 +30,12 @@ use {crate::session::publisher::Tap, std::sync::Arc};
 /// assert_eq!(error.error().reply_code(), None);
 /// # Ok::<(), leveret::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct BrokerBuilder {
     pub(super) time: Time,
     pub(super) settings: Settings,
     pub(super) exchange_types: ExchangeTypes,
-}
-
-impl Default for BrokerBuilder {
-    fn default() -> BrokerBuilder {
-        let settings = Settings {
-            users: BTreeMap::from([("guest".to_owned(), "guest".to_owned())]),
-            ..Settings::default()
-        };
-        BrokerBuilder {
-            time: Time::default(),
-            settings,
-            exchange_types: ExchangeTypes::default(),
-        }
-    }
 }
 
 impl BrokerBuilder {
@@ -60,9 +47,23 @@ impl BrokerBuilder {
         self
     }
 
-    /// Adds a user, or changes the password of a user. The user `guest` exists from the start.
+    /// Adds a user who is there from the start, or sets the password of `guest`. The user is an
+    /// administrator, and has all permissions in the virtual host `/`.
+    ///
+    /// The user `guest` with the password `guest` is there from the start. For other users, with
+    /// fewer rights, see [`Broker::add_user`].
+    ///
+    /// A broker with a folder keeps its users. Such a user is added there if missing. If the user
+    /// is there already, only the password is set.
+    ///
+    /// # RabbitMQ
+    /// `default_user` and `default_pass` of the configuration of a node.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> BrokerBuilder {
-        self.settings.users.insert(name.into(), password.into());
+        let user = User::new(name).password(&password.into());
+        self.settings
+            .users
+            .retain(|other| other.name() != user.name());
+        self.settings.users.push(user);
         self
     }
 

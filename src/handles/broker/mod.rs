@@ -5,6 +5,8 @@
 mod builder;
 #[cfg(feature = "durable")]
 mod durable;
+mod users;
+mod vhosts;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -83,10 +85,12 @@ impl Broker {
 
     /// Creates a virtual host, which is separate from all others and has the predeclared exchanges.
     ///
-    /// A virtual host that exists already stays unchanged.
+    /// A virtual host that exists already stays unchanged. The user `guest` has all permissions in a
+    /// new one, if that user exists.
     ///
     /// # RabbitMQ
-    /// `rabbitmqctl add_vhost`.
+    /// `rabbitmqctl add_vhost`, but for the permissions: the management plugin gives them to the user
+    /// who makes a virtual host.
     ///
     /// # Errors
     /// - [`Error::InvalidName`] if the name is over 255 bytes.
@@ -177,8 +181,9 @@ impl Broker {
     /// `connection.open`. There is no network here.
     ///
     /// # Errors
-    /// - [`Error::AccessRefused`] if the user is unknown or the password is wrong.
-    /// - [`Error::NotAllowed`] if the virtual host does not exist (530, as in RabbitMQ).
+    /// - [`Error::LoginRefused`] if the user is unknown or the password is wrong.
+    /// - [`Error::NotAllowed`] (530, as in RabbitMQ) if the virtual host does not exist, if the user
+    ///   has no permissions in it, or if it or the user has as many connections as are allowed.
     /// - [`Error::InvalidName`] if the user name or the name of the virtual host is over 255 bytes.
     /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///

@@ -16,7 +16,10 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
-    engine::vhost::{Published, QueueDeclared, Refusal, VhostSettings, VirtualHost},
+    engine::{
+        access::Access,
+        vhost::{Published, QueueDeclared, Refusal, VhostSettings, VirtualHost},
+    },
     handles::broker::{Broker, Credentials},
     model::{
         descriptions::{Exchange, Queue},
@@ -119,7 +122,7 @@ impl Fake {
         let vhost = VirtualHost::new(name, time, timers, Arc::default(), settings, None).unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;
         let user = Name::new("guest").unwrap();
-        Connection::open(&vhost, 1, user, false, Some(backend), None)
+        Connection::open(&vhost, 1, (user, Access::All), false, Some(backend), None)
     }
 
     /// Delays all operations until the guard is dropped.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::vhost::DeclaredBudget,
+    engine::vhost::{DeclaredBudget, Topology},
     handles::broker::Broker,
     model::{
         descriptions::BudgetPolicy,
@@ -70,7 +70,8 @@ impl Connection {
     pub fn budget(&self, name: &str) -> Result<BudgetSnapshot> {
         let name = Name::of_entity(name)?;
         let gate = self.gate();
-        gate.read_topology(|topology| topology.budgets.get(&name).map(snapshot_of))?
+        let look = |topology: &Topology| topology.budgets.get(&name).map(snapshot_of);
+        gate.view_budget(&name, look)?
             .ok_or_else(|| Error::not_found(EntityKind::Budget, &name, gate.vhost_name()))
     }
 }

@@ -30,6 +30,8 @@ pub enum CancelReason {
     ConnectionClosed,
     /// The virtual host was deleted.
     VhostDeleted,
+    /// The user of the connection was deleted.
+    UserDeleted,
     /// The broker was shut down by [`Broker::shutdown`](crate::Broker::shutdown).
     ShutDown,
     /// The last clone of the [`Broker`](crate::Broker) was dropped, which ended the broker.
@@ -52,6 +54,7 @@ impl fmt::Display for CancelReason {
             CancelReason::ChannelClosed => "its channel was closed",
             CancelReason::ConnectionClosed => "its connection was closed",
             CancelReason::VhostDeleted => "its virtual host was deleted",
+            CancelReason::UserDeleted => "its user was deleted",
             CancelReason::ShutDown => "the broker was shut down",
             CancelReason::BrokerDropped => "the last clone of its `Broker` was dropped",
         })

@@ -4,6 +4,7 @@
 //! has one constructor for each situation, so that callers give facts and no texts. The errors of
 //! receiving belong to the handles that receive.
 
+mod access;
 mod cancel_reason;
 mod codec;
 mod pattern;
@@ -16,6 +17,7 @@ mod store;
 use std::{fmt, sync::Arc};
 
 pub use self::{
+    access::{Permission, PermissionDenied},
     cancel_reason::CancelReason,
     codec::CodecError,
     pattern::InvalidPattern,
@@ -73,6 +75,20 @@ pub enum Error {
         /// The name of the virtual host.
         vhost: Name,
     },
+    /// 320: the user of the connection was deleted.
+    #[error("CONNECTION_FORCED - user '{user}' is deleted")]
+    UserDeleted {
+        /// The name of the user.
+        user: Name,
+    },
+    /// 403: a login of an unknown user, or with a wrong password. The error does not tell which.
+    #[error(
+        "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile."
+    )]
+    LoginRefused,
+    /// 403: the user of the connection lacks a permission.
+    #[error("ACCESS_REFUSED - {0}")]
+    PermissionDenied(Box<PermissionDenied>),
     /// 403: the operation is not permitted.
     #[error("ACCESS_REFUSED - {0}")]
     AccessRefused(Arc<str>),
@@ -196,7 +212,8 @@ pub enum Error {
         /// The text of its error.
         fault: Arc<str>,
     },
-    /// A regular expression of a [filter](crate::notify::NotificationFilter) does not compile.
+    /// A regular expression of [permissions](crate::Permissions) or of a
+    /// [filter](crate::notify::NotificationFilter) does not compile.
     #[error(transparent)]
     InvalidPattern(#[from] InvalidPattern),
     /// The system cannot start a thread.
@@ -234,8 +251,8 @@ impl Error {
     pub fn reply_code(&self) -> Option<u16> {
         Some(match self {
             Error::NoRoute { .. } => 312,
-            Error::VhostDeleted { .. } => 320,
-            Error::AccessRefused(_) => 403,
+            Error::VhostDeleted { .. } | Error::UserDeleted { .. } => 320,
+            Error::LoginRefused | Error::PermissionDenied(_) | Error::AccessRefused(_) => 403,
             Error::NotFound { .. } | Error::NoDeclaredQueue => 404,
             Error::ResourceLocked { .. } | Error::SingleActiveConsumer { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
@@ -277,7 +294,10 @@ impl Error {
     /// assert_eq!(Error::ShutDown.scope(), Scope::Operation);
     /// ```
     pub fn scope(&self) -> Scope {
-        self.reply_code().map_or(Scope::Operation, Scope::of)
+        match self {
+            Error::LoginRefused => Scope::Connection,
+            _ => self.reply_code().map_or(Scope::Operation, Scope::of),
+        }
     }
 
     /// Whether a named thing does not exist (404).
@@ -297,6 +317,7 @@ impl Error {
             Error::ChannelClosed
             | Error::ConnectionClosed
             | Error::VhostDeleted { .. }
+            | Error::UserDeleted { .. }
             | Error::ShutDown
             | Error::BrokerDropped => true,
             Error::Cancelled(reason) => matches!(
@@ -304,6 +325,7 @@ impl Error {
                 CancelReason::ChannelClosed
                     | CancelReason::ConnectionClosed
                     | CancelReason::VhostDeleted
+                    | CancelReason::UserDeleted
                     | CancelReason::ShutDown
                     | CancelReason::BrokerDropped
             ),
@@ -330,6 +352,8 @@ pub enum EntityKind {
     Policy,
     /// A queue.
     Queue,
+    /// A user.
+    User,
     /// A virtual host.
     VirtualHost,
 }
@@ -341,6 +365,7 @@ impl fmt::Display for EntityKind {
             EntityKind::Exchange => "exchange",
             EntityKind::Policy => "policy",
             EntityKind::Queue => "queue",
+            EntityKind::User => "user",
             EntityKind::VirtualHost => "vhost",
         })
     }

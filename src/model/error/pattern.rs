@@ -26,6 +26,14 @@ impl InvalidPattern {
         }
     }
 
+    /// The same fault of another text: the one that this pattern was made from.
+    pub(crate) fn of(self, pattern: &str) -> InvalidPattern {
+        InvalidPattern {
+            pattern: pattern.into(),
+            fault: self.fault,
+        }
+    }
+
     /// The regular expression.
     pub fn pattern(&self) -> &str {
         &self.pattern

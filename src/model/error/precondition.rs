@@ -38,7 +38,7 @@ impl fmt::Display for Resource {
             vhost,
         } = self;
         match entity {
-            EntityKind::VirtualHost => write!(f, "{entity} '{name}'"),
+            EntityKind::VirtualHost | EntityKind::User => write!(f, "{entity} '{name}'"),
             _ => write!(f, "{entity} '{name}' in vhost '{vhost}'"),
         }
     }
@@ -163,4 +163,26 @@ pub enum Precondition {
     /// A budget for the whole virtual host was declared after its first queue or delayed exchange.
     #[error("{0} cannot cover the whole vhost: it has queues or delayed exchanges already")]
     LateBudget(Resource),
+    /// One more queue would be more than the limit of the virtual host.
+    #[error("cannot declare queue '{name}': queue limit in vhost '{vhost}' ({limit}) is reached")]
+    QueueLimit {
+        /// The name of the queue that was not made.
+        name: Name,
+        /// The virtual host.
+        vhost: Name,
+        /// Its limit.
+        limit: i64,
+    },
+    /// The user exists already.
+    #[error("user '{0}' already exists")]
+    UserExists(Name),
+    /// The name of a user is empty.
+    #[error("user cannot be an empty string")]
+    UserWithoutName,
+    /// The hash of a password is not base64.
+    #[error("invalid password hash: {0}")]
+    InvalidPasswordHash(String),
+    /// The default queue type of a virtual host is no type of queues.
+    #[error("invalid default queue type '{0}': it is classic, quorum or stream")]
+    InvalidQueueType(String),
 }

@@ -5,7 +5,9 @@
 
 use std::fmt::Display;
 
-use super::{EntityKind, Error, Inequivalent, Precondition, Resource};
+use super::{
+    EntityKind, Error, Inequivalent, Permission, PermissionDenied, Precondition, Resource,
+};
 use crate::model::{field_value::FieldValue, name::Name};
 
 impl Error {
@@ -22,6 +24,26 @@ impl Error {
         Error::VhostDeleted {
             vhost: vhost.clone(),
         }
+    }
+
+    /// 320: the user of the connection was deleted.
+    pub(crate) fn user_deleted(user: &Name) -> Error {
+        Error::UserDeleted { user: user.clone() }
+    }
+
+    /// 403: the user lacks a permission for the resource. `topic` is a refused routing key.
+    pub(crate) fn permission_denied(
+        user: &Name,
+        permission: Permission,
+        resource: Resource,
+        topic: Option<Name>,
+    ) -> Error {
+        Error::PermissionDenied(Box::new(PermissionDenied {
+            user: user.clone(),
+            permission,
+            resource,
+            topic,
+        }))
     }
 
     /// 403: a bind, unbind, declaration or deletion of the default exchange.
@@ -53,13 +75,6 @@ impl Error {
     pub(crate) fn exclusive_use(queue: &Name, vhost: &Name) -> Error {
         let resource = Resource::new(EntityKind::Queue, queue, vhost);
         access_refused(format_args!("{resource} in exclusive use"))
-    }
-
-    /// 403: an unknown user, or a wrong password. The text does not tell which.
-    pub(crate) fn bad_credentials(user: &Name) -> Error {
-        access_refused(format_args!(
-            "login of user '{user}' was refused using authentication mechanism PLAIN"
-        ))
     }
 
     /// 403: a binding of an address of direct replies.
@@ -324,6 +339,12 @@ impl Error {
         ))
     }
 
+    /// 406: a queue beyond the limit of the virtual host.
+    pub(crate) fn queue_limit(name: &Name, vhost: &Name, limit: i64) -> Error {
+        let (name, vhost) = (name.clone(), vhost.clone());
+        Precondition::QueueLimit { name, vhost, limit }.into()
+    }
+
     /// 406: a budget for the whole virtual host that comes after its first queue.
     pub(crate) fn late_budget(budget: &Name, vhost: &Name) -> Error {
         Precondition::LateBudget(Resource::new(EntityKind::Budget, budget, vhost)).into()
@@ -345,6 +366,30 @@ impl Error {
     /// 530: a consumer tag that is in use on the channel.
     pub(crate) fn consumer_tag_in_use(consumer_tag: &Name) -> Error {
         Error::NotAllowed(format!("attempt to reuse consumer tag '{consumer_tag}'").into())
+    }
+
+    /// 530: a connection to a virtual host in which the user has no permissions.
+    pub(crate) fn vhost_refused(vhost: &Name, user: &Name) -> Error {
+        Error::NotAllowed(format!("access to vhost '{vhost}' refused for user '{user}'").into())
+    }
+
+    /// 530: a connection to a virtual host that has as many as it may have.
+    pub(crate) fn vhost_connection_limit(vhost: &Name, user: &Name, limit: i64) -> Error {
+        let refused = format!("access to vhost '{vhost}' refused for user '{user}'");
+        Error::NotAllowed(format!("{refused}: connection limit ({limit}) is reached").into())
+    }
+
+    /// 530: a connection of a user who has as many as are allowed.
+    pub(crate) fn user_connection_limit(user: &Name, limit: i64) -> Error {
+        let refused = format!("connection refused for user '{user}'");
+        Error::NotAllowed(format!("{refused}: user connection limit ({limit}) is reached").into())
+    }
+
+    /// 530: a channel of a user who has as many as are allowed.
+    pub(crate) fn user_channel_limit(user: &Name, limit: i64) -> Error {
+        let opened = format!("number of channels opened for user '{user}'");
+        let reached = format!("has reached the maximum allowed user limit of {limit}");
+        Error::NotAllowed(format!("{opened} {reached}").into())
     }
 
     /// 530: a connection to a virtual host that does not exist.

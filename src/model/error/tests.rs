@@ -46,9 +46,10 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
             "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
         ),
         (
-            Error::bad_credentials(&guest),
+            Error::LoginRefused,
             403,
-            "ACCESS_REFUSED - login of user 'guest' was refused using authentication mechanism PLAIN",
+            "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the \
+             broker logfile.",
         ),
         (
             Error::not_found(queue, &q, &slash),

@@ -3,8 +3,10 @@
 //! The typed handles and the protocols use it. It knows neither of them.
 
 mod at_rest;
+mod login;
 mod shutdown;
 mod shutdown_report;
+mod users;
 
 pub use self::shutdown_report::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport};
 
@@ -14,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use self::users::GUEST;
 use super::{
     connection::{self, Connection},
     gate::Gate,
@@ -21,14 +24,16 @@ use super::{
 };
 use crate::{
     engine::{
+        access::{Access, Users},
         router::ExchangeTypes,
         store::{Journal, Store},
         vhost::{
-            Drain, LastCounts, Numbers, RecoveredStore, RecoveredVhost, Recovery, VhostSettings,
-            VirtualHost,
+            About, Drain, LastCounts, Numbers, RecoveredStore, RecoveredVhost, Recovery,
+            VhostSettings, VirtualHost,
         },
     },
     model::{
+        access::User,
         descriptions::Durability,
         error::{CancelReason, EntityKind, Error, Result},
         name::Name,
@@ -50,6 +55,7 @@ pub(crate) struct BrokerCore {
     drain: Arc<Drain>,
     tap: Option<Arc<dyn Tap>>,
     settings: Settings,
+    users: Arc<Users>,
     exchange_types: Arc<ExchangeTypes>,
     next_connection: AtomicU64,
     /// Writes what outlives the broker, if it is durable.
@@ -63,8 +69,8 @@ pub(crate) struct BrokerCore {
 /// The settings of a broker.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
-    /// The passwords by user.
-    pub(crate) users: BTreeMap<String, String>,
+    /// The users who are there from the start.
+    pub(crate) users: Vec<User>,
     /// Whether payloads are encoded even if they travel in memory.
     pub(crate) always_encode: bool,
     /// How long a consumer of a quorum queue may hold a delivery, if nothing else says. `None`
@@ -127,7 +133,7 @@ impl BrokerCore {
         Some(ended)
     }
 
-    fn open(&self, vhost: &Arc<VirtualHost>, user: Name, implicit: bool) -> Connection {
+    fn open(&self, vhost: &Arc<VirtualHost>, user: (Name, Access), implicit: bool) -> Connection {
         Connection::open(
             vhost,
             self.next_connection.fetch_add(1, SeqCst),
@@ -156,7 +162,7 @@ impl BrokerCore {
             },
             store,
         )?;
-        let implicit = self.open(&vhost, Name::new("guest")?, true);
+        let implicit = self.open(&vhost, (Name::new(GUEST)?, Access::All), true);
         Ok(VhostEntry {
             vhost,
             implicit,
@@ -196,8 +202,10 @@ impl BrokerCore {
         tap: Option<Arc<dyn Tap>>,
     ) -> BrokerCore {
         let core = BrokerCore::new(time, settings, exchange_types, drain, tap);
-        // This cannot fail: "/" is a valid name, and a new broker is not shut down.
+        // This cannot fail, unless the name of a user is too long: "/" is a valid name, and a new
+        // broker is not shut down.
         let made = core.create_vhost("/");
+        let made = made.and_then(|()| core.add_first_users(Vec::new()));
         debug_assert!(made.is_ok());
         core
     }
@@ -216,6 +224,7 @@ impl BrokerCore {
             tap,
             time,
             settings,
+            users: Arc::default(),
             exchange_types: Arc::new(exchange_types),
             next_connection: AtomicU64::new(1),
             journal: None,
@@ -263,6 +272,7 @@ impl BrokerCore {
             vhost.recover(recovered)?;
         }
         core.create_vhost("/")?;
+        core.add_first_users(recovery.users)?;
         Ok(core)
     }
 
@@ -287,8 +297,9 @@ impl BrokerCore {
         let unwanted = match open.ok_or(Error::ShutDown)?.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
                 if let Some(storage) = made.vhost.storage() {
-                    storage.write_vhost(true);
+                    storage.write_vhost(Some(&About::default()));
                 }
+                self.permit_guest(&made.vhost)?;
                 vacant.insert(made);
                 None
             }
@@ -336,25 +347,6 @@ impl BrokerCore {
                 let name = Name::new(name)?;
                 Err(Error::not_found(EntityKind::VirtualHost, &name, &name))
             }
-        }
-    }
-
-    /// Opens a connection to a virtual host as a user.
-    pub(crate) fn connect(&self, vhost: &str, user: &str, password: &str) -> Result<Connection> {
-        let name = Name::new(user)?;
-        if self.settings.users.get(user).map(String::as_str) != Some(password) {
-            return Err(Error::bad_credentials(&name));
-        }
-        let mut vhosts = self.vhosts.lock();
-        match vhosts.as_mut().ok_or(Error::ShutDown)?.get_mut(vhost) {
-            Some(entry) => {
-                let connection = self.open(&entry.vhost, name, false);
-                // `delete_vhost` and `end` take the entry under the same lock. Therefore they
-                // find this connection, or this method does not find the entry.
-                entry.adopt(&connection);
-                Ok(connection)
-            }
-            None => Err(Error::vhost_not_found(&Name::new(vhost)?)),
         }
     }
 

@@ -236,7 +236,7 @@ impl Channel {
         let core = self.core();
         let vhost = core.vhost();
         options.arguments.check_depth()?;
-        let queue = core.gate().read_queue(name)?;
+        let queue = core.gate().consumed_queue(name)?;
         let queue_type = queue.queue_type();
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;

@@ -155,6 +155,7 @@ impl ChannelCore {
         match state.closed {
             None => Ok(state),
             Some(CancelReason::ConnectionClosed) => Err(Error::ConnectionClosed),
+            Some(CancelReason::UserDeleted) => Err(Error::user_deleted(self.gate().user())),
             Some(CancelReason::ShutDown) => Err(Error::ShutDown),
             Some(CancelReason::BrokerDropped) => Err(Error::BrokerDropped),
             Some(_) => Err(Error::ChannelClosed),

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     engine::{
+        access::Access,
         policy::{Policy, PolicyKind},
         vhost::{ConnectionId, VirtualHost},
     },
@@ -128,16 +129,21 @@ impl ConnectionCore {
     /// Makes a channel close with the connection.
     ///
     /// # Errors
-    /// The errors of a closed connection.
+    /// The errors of a closed connection; [`Error::NotAllowed`] if the user has as many channels as
+    /// are allowed.
     pub(super) fn add_channel(&self, number: u16, channel: Weak<dyn Member>) -> Result {
         let mut members = self.members.lock();
         self.gate.check_open()?;
+        self.gate.access().open_channel()?;
         members.channels.insert(number, channel);
         Ok(())
     }
 
     pub(super) fn forget_channel(&self, number: u16) {
-        self.members.lock().channels.remove(&number);
+        let forgotten = self.members.lock().channels.remove(&number);
+        if forgotten.is_some() {
+            self.gate.access().close_channels(1);
+        }
     }
 
     /// Declares the queues and starts a consumer of each of them: all or nothing. The consumers end
@@ -177,11 +183,14 @@ impl ConnectionCore {
     pub(crate) fn close(&self, reason: CancelReason) {
         let (wakes, members) = {
             let mut members = self.members.lock();
-            let Some(wakes) = self.gate.close() else {
+            let Some(wakes) = self.gate.close(reason) else {
                 return;
             };
             (wakes, std::mem::take(&mut *members))
         };
+        let access = self.gate.access();
+        access.close();
+        access.close_channels(members.channels.len());
         for wake in wakes {
             wake.wake();
         }
@@ -206,13 +215,13 @@ impl Connection {
     pub(crate) fn open(
         vhost: &Arc<VirtualHost>,
         id: ConnectionId,
-        user: Name,
+        (user, access): (Name, Access),
         implicit: bool,
         backend: Option<Arc<dyn Backend>>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Connection {
         let core = ConnectionCore {
-            gate: Arc::new(Gate::new(vhost, id, user, backend, tap)),
+            gate: Arc::new(Gate::new(vhost, id, (user, access), backend, tap)),
             implicit,
             members: Mutex::default(),
         };

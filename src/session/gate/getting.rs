@@ -2,34 +2,44 @@
 
 use std::sync::Arc;
 
-use super::Gate;
+use super::{Gate, Verb};
 use crate::{
     engine::queue::QueueCore,
-    model::{descriptions::Queue, error::Result, name::Name},
+    model::{
+        descriptions::Queue,
+        error::{EntityKind, Permission::Read, Result},
+        name::Name,
+    },
     session::{getter::Getter, unacked::DeliveryOrigin},
 };
 
 impl Gate {
     /// The getter of a queue.
     pub(crate) fn getter(&self, queue: &Name) -> Result<Getter> {
-        self.check_open()?;
-        self.vhost.check_get(queue)?;
-        let queue = self.read_queue(queue)?;
+        self.check_get(queue)?;
+        let entered = self.guarded.enter(Verb::Get);
+        entered.vhost.check_get(queue)?;
+        self.check_embedded("getting")?;
+        let queue = entered.vhost.queue(entered.by.connection, queue)?;
         Ok(Getter::new(DeliveryOrigin::gets(
-            &self.vhost,
+            entered.vhost,
             &queue,
             false,
         )))
     }
 
+    /// Whether the user may get from a queue.
+    pub(crate) fn check_get(&self, queue: &Name) -> Result {
+        self.check_open()?;
+        let access = self.guarded.enter(Verb::Get).access;
+        access.check(Read, EntityKind::Queue, queue)
+    }
+
     /// Declares a queue with its bindings, and returns its getter: all or nothing.
     pub(crate) fn declare_getter(&self, queue: &Queue) -> Result<Getter> {
-        let queue = self.declare_and_read(queue, |queue| self.vhost.check_gets(queue))?;
-        Ok(Getter::new(DeliveryOrigin::gets(
-            &self.vhost,
-            &queue,
-            false,
-        )))
+        let vhost = self.vhost();
+        let queue = self.declare_and_read(queue, |queue| vhost.check_gets(queue))?;
+        Ok(Getter::new(DeliveryOrigin::gets(vhost, &queue, false)))
     }
 
     /// Declares a queue with its bindings if `check` permits it, and returns it for reading.
@@ -40,8 +50,9 @@ impl Gate {
     ) -> Result<Arc<QueueCore>> {
         self.check_open()?;
         self.check_embedded("getting")?;
-        self.check_declare_and_read(queue)?;
-        let declared = self.vhost.declare_and_find(self.connection, queue, check)?;
+        let entered = self.guarded.enter(Verb::DeclareAndRead);
+        let (vhost, by) = (entered.vhost, entered.by);
+        let declared = vhost.declare_and_find(by, queue, check)?;
         self.check_exclusive(queue.is_exclusive())?;
         Ok(declared)
     }

@@ -55,7 +55,7 @@ impl Gate {
         on_full: OnFull,
     ) -> Result<Confirmation> {
         let deadline = match on_full {
-            OnFull::WaitFor(timeout) => self.vhost.time().deadline(timeout),
+            OnFull::WaitFor(timeout) => self.vhost().time().deadline(timeout),
             OnFull::Wait | OnFull::Refuse => None,
         };
         let confirmation = waiter::wait(&completion, deadline).ok_or(Error::Timeout)?;
@@ -117,8 +117,8 @@ impl Gate {
         owner: Weak<dyn SubscriberOwner>,
         options: &SubscriberOptions,
     ) -> Result<Arc<Subscriber>> {
-        let local = self.vhost.detached_queue(queue);
-        let inbox = Arc::new(RemoteInbox::new(&self.vhost, &local));
+        let local = self.vhost().detached_queue(queue);
+        let inbox = Arc::new(RemoteInbox::new(self.vhost(), &local));
         let consumer = RemoteConsumer {
             queue: queue.clone(),
             tag: options.tag.clone(),
@@ -129,13 +129,13 @@ impl Gate {
             timeout: options.timeout,
         };
         let remote = (Arc::clone(backend), Arc::clone(&inbox));
-        let (new, mut request) = NewSubscriber::new(&self.vhost, owner, options)?;
+        let (new, mut request) = NewSubscriber::new(self.vhost(), owner, options)?;
         // The engine enforces the prefetch and the time itself.
         request.prefetch = 0;
         request.timeout = None;
         let target = |_| DeliveryTarget::Inbox(Inbox::default());
-        let id = self.vhost.subscribe(&local, request, target)?;
-        let subscriber = new.started(&self.vhost, local, id, Some(remote));
+        let id = self.vhost().subscribe(&local, request, target)?;
+        let subscriber = new.started(self.vhost(), local, id, Some(remote));
         inbox.serve(&subscriber);
         match self.wait(backend.subscribe(consumer, inbox)) {
             Ok(number) => {

@@ -135,6 +135,9 @@ impl RouteCache {
 }
 
 impl CachedRoute {
+    /// The permissions are asked after the epoch is read: if they change later, the route is not
+    /// current.
+    ///
     /// # Errors
     /// Those of a closed connection, of the user's permissions, and of the virtual host.
     pub(super) fn resolve(
@@ -142,11 +145,13 @@ impl CachedRoute {
         key: &Name,
         headers: Option<&FieldTable>,
     ) -> Result<Arc<CachedRoute>> {
-        config.gate.check_publish(&config.exchange)?;
-        let vhost = config.gate.vhost();
+        let (gate, exchange) = (&config.gate, &config.exchange);
+        let route = gate.vhost().resolve(exchange, key, headers)?;
+        gate.check_publish(exchange)?;
+        gate.check_publish_keys(exchange, key, headers)?;
         Ok(Arc::new(CachedRoute {
             publisher: Arc::clone(config),
-            route: vhost.resolve(&config.exchange, key, headers)?,
+            route,
         }))
     }
 

@@ -1,9 +1,6 @@
 //! A broker on a disk that loses power at every moment of a workload.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     engine::{
@@ -29,10 +26,7 @@ use crate::{
 fn open(disk: &FakeDisk) -> Result<Broker> {
     let disk = Box::new(disk.clone());
     let store = Box::new(LogStore::open_on(disk, Sizes::tiny(), Box::new(|_| {}))?);
-    let settings = Settings {
-        users: BTreeMap::from([("guest".to_owned(), "guest".to_owned())]),
-        ..Settings::default()
-    };
+    let settings = Settings::default();
     let types = ExchangeTypes::default();
     let core = BrokerCore::recover(Time::default(), settings, types, Durability::Synced, store)?;
     Ok(Broker::start(core))

@@ -1,0 +1,71 @@
+//! What is said of a virtual host besides its name: its metadata and its limits.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::VirtualHost;
+use crate::model::{
+    access::{VhostLimits, VhostMetadata},
+    descriptions::{self, names},
+    error::{Precondition, Result},
+};
+
+/// The metadata and the limits of a virtual host. They are its record, if it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct About {
+    #[serde(default)]
+    pub(crate) metadata: VhostMetadata,
+    #[serde(default)]
+    pub(crate) limits: VhostLimits,
+}
+
+impl About {
+    /// The description with the type that the virtual host gives to queues without one. A queue
+    /// that cannot be of this type is a classic queue, as in RabbitMQ.
+    pub(super) fn with_default_type<'a>(
+        &self,
+        description: &'a descriptions::Queue,
+    ) -> Cow<'a, descriptions::Queue> {
+        let has_type = description.argument_table().contains_key(names::QUEUE_TYPE);
+        let default = self.metadata.default_queue_type.as_deref();
+        match default.filter(|_| !has_type && !description.is_passive()) {
+            None => Cow::Borrowed(description),
+            Some(default) => {
+                let is_durable = description.is_durable() && !description.is_exclusive();
+                let fits = is_durable && !description.is_auto_delete();
+                let queue_type = if fits { default } else { "classic" };
+                Cow::Owned(description.clone().argument(names::QUEUE_TYPE, queue_type))
+            }
+        }
+    }
+}
+
+impl VirtualHost {
+    pub(crate) fn about(&self) -> About {
+        self.about.lock().clone()
+    }
+
+    /// Changes the metadata or the limits.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a default queue type
+    /// that is none. Nothing is changed then.
+    pub(crate) fn change_about(&self, change: impl FnOnce(&mut About)) -> Result {
+        self.check_up()?;
+        let mut about = self.about.lock();
+        let mut changed = about.clone();
+        change(&mut changed);
+        if let Some(queue_type) = &changed.metadata.default_queue_type
+            && !matches!(queue_type.as_str(), "classic" | "quorum" | "stream")
+        {
+            return Err(Precondition::InvalidQueueType(queue_type.clone()).into());
+        }
+        *about = changed;
+        if let Some(storage) = self.storage() {
+            storage.write_vhost(Some(&about));
+        }
+        drop(about);
+        self.sync_changes()
+    }
+}

@@ -1,0 +1,16 @@
+//! Users, their passwords, permissions and limits, and the metadata of virtual hosts.
+
+mod limits;
+mod password;
+mod permissions;
+mod user;
+mod vhost_metadata;
+
+pub(crate) use self::limits::reached;
+pub use self::{
+    limits::{UserLimits, VhostLimits},
+    password::{HashingAlgorithm, PasswordHash},
+    permissions::{Permissions, TopicPermissions},
+    user::User,
+    vhost_metadata::VhostMetadata,
+};

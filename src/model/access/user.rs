@@ -1,0 +1,118 @@
+//! A user of a broker.
+
+use serde::{Deserialize, Serialize};
+
+use super::{PasswordHash, UserLimits};
+
+/// A user of a [`Broker`](crate::Broker): the name, the hash of the password, tags and limits.
+///
+/// What a user may do in a virtual host is in [`Permissions`](crate::Permissions).
+///
+/// # Tags
+/// - `impersonator`: the property `user_id` of messages may name anyone.
+/// - `policymaker` or `administrator`: policies may be set and cleared.
+/// - `administrator`: operator policies, too.
+/// - `management` or `monitoring`: policies may be read, and so may those with the tags above.
+///
+/// Other tags have no meaning here, and are kept.
+///
+/// # RabbitMQ
+/// A user of `rabbitmqctl list_users`, and an item of `users` in `definitions.json`. The tags are
+/// those of the management plugin.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, User};
+/// let broker = Broker::new();
+/// broker.add_user(User::new("ada").password("secret").tag("policymaker"))?;
+/// let names: Vec<String> = broker.users()?.iter().map(|user| user.name().to_owned()).collect();
+/// assert_eq!(names, ["ada", "guest"]);
+/// assert!(broker.authenticate_user("ada", "secret").is_ok());
+/// assert_eq!(broker.authenticate_user("ada", "guess").unwrap_err().reply_code(), Some(403));
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<PasswordHash>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "UserLimits::is_empty")]
+    limits: UserLimits,
+}
+
+impl User {
+    /// A user without password, tags and limits. Without a password no login succeeds.
+    pub fn new(name: impl Into<String>) -> User {
+        User {
+            name: name.into(),
+            password: None,
+            tags: Vec::new(),
+            limits: UserLimits::default(),
+        }
+    }
+
+    /// Sets the password, of which only a hash is kept. The empty password is none.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> User {
+        self.password = (!password.is_empty()).then(|| PasswordHash::of(password));
+        self
+    }
+
+    /// Sets the hash of the password, `None` for none.
+    #[must_use]
+    pub fn password_hash(mut self, hash: impl Into<Option<PasswordHash>>) -> User {
+        self.password = hash.into();
+        self
+    }
+
+    /// Adds a tag. A tag that the user has is not added again.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> User {
+        let tag = tag.into();
+        if !self.tags.contains(&tag) {
+            self.tags.push(tag);
+        }
+        self
+    }
+
+    /// Sets all tags.
+    #[must_use]
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> User {
+        self.tags.clear();
+        tags.into_iter().fold(self, User::tag)
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: UserLimits) -> User {
+        self.limits = limits;
+        self
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The hash of the password. `None` if no login can succeed.
+    pub fn hash(&self) -> Option<&PasswordHash> {
+        self.password.as_ref()
+    }
+
+    /// The tags, in the order in which they were given.
+    pub fn tag_list(&self) -> &[String] {
+        &self.tags
+    }
+
+    /// Whether the user has this tag, in these letters.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|own| own == tag)
+    }
+
+    /// The limits.
+    pub fn user_limits(&self) -> UserLimits {
+        self.limits
+    }
+}

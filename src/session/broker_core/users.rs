@@ -1,0 +1,339 @@
+//! The administration of users and of their permissions.
+//!
+//! Each change takes the lock of the virtual hosts. So no user gets permissions or a connection
+//! while the user is deleted, and no virtual host is deleted in between.
+
+use std::{sync::Arc, time::Duration};
+
+use super::BrokerCore;
+use crate::{
+    engine::{
+        access::Grants,
+        store::{Operation, RecordKind},
+        vhost::{About, VirtualHost},
+    },
+    model::{
+        access::{Permissions, TopicPermissions, User},
+        error::{EntityKind, Error, Precondition, Result},
+        name::Name,
+    },
+    runtime::waiter,
+};
+
+/// The user of the implicit connections, who may do everything.
+pub(super) const GUEST: &str = "guest";
+
+impl BrokerCore {
+    /// All users, sorted by name.
+    pub(crate) fn users(&self) -> Result<Vec<User>> {
+        self.check_up()?;
+        Ok(self.users.list())
+    }
+
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::ShutDown`].
+    pub(crate) fn user(&self, name: &str) -> Result<User> {
+        self.check_up()?;
+        let name = Name::new(name)?;
+        self.users.get(&name).ok_or_else(|| no_user(&name))
+    }
+
+    fn check_up(&self) -> Result {
+        match &*self.vhosts.lock() {
+            Some(_) => Ok(()),
+            None => Err(Error::ShutDown),
+        }
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if the user exists or has no name.
+    pub(crate) fn add_user(&self, user: User) -> Result {
+        self.change_user(user, |name, there| match there {
+            Some(_) => Err(Precondition::UserExists(name.clone()).into()),
+            None => Ok(()),
+        })
+    }
+
+    /// Adds a user, or replaces the one of the same name.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if the user has no name.
+    pub(crate) fn put_user(&self, user: User) -> Result {
+        self.change_user(user, |_, _| Ok(()))
+    }
+
+    /// Sets a user if `check` has nothing against it.
+    fn change_user(&self, user: User, check: impl FnOnce(&Name, Option<User>) -> Result) -> Result {
+        let name = Name::new(user.name())?;
+        if name.is_empty() {
+            return Err(Precondition::UserWithoutName.into());
+        }
+        let vhosts = self.vhosts.lock();
+        vhosts.as_ref().ok_or(Error::ShutDown)?;
+        check(&name, self.users.get(&name))?;
+        self.write_user(&name, Some(&user));
+        self.users.set(name, user);
+        drop(vhosts);
+        self.sync()
+    }
+
+    /// Changes the user of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn update_user(&self, name: &str, change: impl FnOnce(User) -> User) -> Result {
+        let name = Name::new(name)?;
+        let vhosts = self.vhosts.lock();
+        vhosts.as_ref().ok_or(Error::ShutDown)?;
+        let user = change(self.users.get(&name).ok_or_else(|| no_user(&name))?);
+        self.write_user(&name, Some(&user));
+        self.users.set(name, user);
+        drop(vhosts);
+        self.sync()
+    }
+
+    /// Deletes a user with all permissions, and closes the connections of the user.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn delete_user(&self, name: &str) -> Result {
+        let name = Name::new(name)?;
+        let mut connections = Vec::new();
+        let vhosts = self.vhosts.lock();
+        let entries = vhosts.as_ref().ok_or(Error::ShutDown)?;
+        if !self.users.remove(&name) {
+            return Err(no_user(&name));
+        }
+        self.write_user(&name, None);
+        for entry in entries.values() {
+            entry.vhost.clear_permissions(&name);
+            entry.vhost.clear_topic_permissions(&name, None);
+            connections.extend(entry.connections_of(&name));
+        }
+        drop(vhosts);
+        BrokerCore::close_of_user(connections);
+        self.sync()
+    }
+
+    /// Sets the permissions of a user in a virtual host.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPattern`], [`Error::NotFound`] for an unknown user or virtual host.
+    pub(crate) fn set_permissions(
+        &self,
+        vhost: &str,
+        user: &str,
+        permissions: &Permissions,
+    ) -> Result {
+        let compiled = Grants::compile(permissions)?;
+        self.change_grants(vhost, user, |vhost, user| {
+            vhost.set_permissions(user, permissions, compiled);
+            Ok(())
+        })
+    }
+
+    /// `false` if the user had none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown user or virtual host.
+    pub(crate) fn clear_permissions(&self, vhost: &str, user: &str) -> Result<bool> {
+        self.change_grants(vhost, user, |vhost, user| Ok(vhost.clear_permissions(user)))
+    }
+
+    /// Sets the topic permissions of a user for an exchange.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPattern`], [`Error::NotFound`] for an unknown user, virtual host or
+    /// exchange.
+    pub(crate) fn set_topic_permissions(
+        &self,
+        vhost: &str,
+        user: &str,
+        permissions: &TopicPermissions,
+    ) -> Result {
+        let exchange = Name::of_entity(&permissions.exchange)?;
+        let grants = Grants::new(Name::new(vhost)?);
+        let compiled = grants.compile_topic(&Name::new(user)?, permissions)?;
+        self.change_grants(vhost, user, |vhost, user| {
+            vhost.set_topic_permissions(user, &exchange, permissions, compiled)
+        })
+    }
+
+    /// Clears the topic permissions of a user, for one exchange or for all. `false` if there were
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown user or virtual host.
+    pub(crate) fn clear_topic_permissions(
+        &self,
+        vhost: &str,
+        user: &str,
+        exchange: Option<&str>,
+    ) -> Result<bool> {
+        let exchange = exchange.map(Name::of_entity).transpose()?;
+        self.change_grants(vhost, user, |vhost, user| {
+            Ok(vhost.clear_topic_permissions(user, exchange.as_ref()))
+        })
+    }
+
+    /// Changes the permissions of a user. When it returns, nothing is done by the old ones.
+    fn change_grants<R>(
+        &self,
+        vhost: &str,
+        user: &str,
+        change: impl FnOnce(&VirtualHost, &Name) -> Result<R>,
+    ) -> Result<R> {
+        let (user, vhost_name) = (Name::new(user)?, Name::new(vhost)?);
+        let vhosts = self.vhosts.lock();
+        let entry = vhosts.as_ref().ok_or(Error::ShutDown)?.get(&vhost_name);
+        let entry = entry.ok_or_else(|| no_vhost(&vhost_name))?;
+        if self.users.get(&user).is_none() {
+            return Err(no_user(&user));
+        }
+        let vhost = Arc::clone(&entry.vhost);
+        let changed = change(&vhost, &user)?;
+        drop(vhosts);
+        vhost.end_routes();
+        vhost.sync_changes()?;
+        Ok(changed)
+    }
+
+    /// The permissions in a virtual host, sorted by user.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn permissions(&self, vhost: &str) -> Result<Vec<(Name, Permissions)>> {
+        Ok(self.virtual_host(vhost)?.grants().list())
+    }
+
+    /// The topic permissions in a virtual host, sorted by user and exchange.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn topic_permissions(&self, vhost: &str) -> Result<Vec<(Name, TopicPermissions)>> {
+        Ok(self.virtual_host(vhost)?.grants().list_topics())
+    }
+
+    /// The permissions of a user, sorted by virtual host.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn user_permissions(&self, user: &str) -> Result<Vec<(Name, Permissions)>> {
+        self.of_user(user, |grants| grants.list())
+    }
+
+    /// The topic permissions of a user, sorted by virtual host and exchange.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn user_topic_permissions(
+        &self,
+        user: &str,
+    ) -> Result<Vec<(Name, TopicPermissions)>> {
+        self.of_user(user, |grants| grants.list_topics())
+    }
+
+    fn of_user<P>(
+        &self,
+        user: &str,
+        list: impl Fn(&Grants) -> Vec<(Name, P)>,
+    ) -> Result<Vec<(Name, P)>> {
+        self.user(user)?;
+        let mut found = Vec::new();
+        for vhost in self.virtual_hosts()? {
+            let own = list(vhost.grants()).into_iter();
+            let own = own.filter(|(name, _)| **name == *user);
+            found.extend(own.map(|(_, permissions)| (vhost.name().clone(), permissions)));
+        }
+        Ok(found)
+    }
+
+    /// The metadata and the limits of a virtual host.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn about(&self, vhost: &str) -> Result<About> {
+        Ok(self.virtual_host(vhost)?.about())
+    }
+
+    /// Changes the metadata or the limits of a virtual host.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::PreconditionFailed`].
+    pub(crate) fn change_about(&self, vhost: &str, change: impl FnOnce(&mut About)) -> Result {
+        self.virtual_host(vhost)?.change_about(change)
+    }
+
+    fn virtual_host(&self, name: &str) -> Result<Arc<VirtualHost>> {
+        let vhosts = self.vhosts.lock();
+        match vhosts.as_ref().ok_or(Error::ShutDown)?.get(name) {
+            Some(entry) => Ok(Arc::clone(&entry.vhost)),
+            None => Err(no_vhost(&Name::new(name)?)),
+        }
+    }
+
+    /// Adds the users of the builder at the start. As RabbitMQ's `default_user` they are
+    /// administrators, and have all permissions in `/`.
+    ///
+    /// A store that has users already keeps them: without the user `guest` if that was deleted. The
+    /// users of the builder are added to it, and get the password that the builder says.
+    pub(super) fn add_first_users(&self, from_store: Vec<User>) -> Result {
+        let is_new = from_store.is_empty();
+        for user in from_store {
+            self.users.set(Name::new(user.name())?, user);
+        }
+        let guest = User::new(GUEST).password(GUEST);
+        let settings = self.settings.users.iter();
+        for user in settings.chain(is_new.then_some(&guest)) {
+            match self.users.get(user.name()) {
+                None => {
+                    self.put_user(user.clone().tag("administrator"))?;
+                    self.set_permissions("/", user.name(), &Permissions::all())?;
+                }
+                Some(_) if user == &guest => {}
+                Some(_) => {
+                    let hash = user.hash().cloned();
+                    self.update_user(user.name(), |there| there.password_hash(hash))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the user `guest` all permissions in a new virtual host, as RabbitMQ's management gives
+    /// them to the user who has made it.
+    pub(super) fn permit_guest(&self, vhost: &VirtualHost) -> Result {
+        if self.users.get(GUEST).is_some() {
+            let (guest, all) = (Name::new(GUEST)?, Permissions::all());
+            vhost.set_permissions(&guest, &all, Grants::compile(&all)?);
+        }
+        Ok(())
+    }
+
+    fn write_user(&self, name: &Name, user: Option<&User>) {
+        let value = user.map(|user| user as &dyn erased_serde::Serialize);
+        let operation = Operation::record(RecordKind::User, name, value);
+        if let (Some(journal), Some(operation)) = (&self.journal, operation) {
+            journal.append(operation, Duration::ZERO);
+        }
+    }
+
+    /// Waits until everything is on disk, if the broker is durable.
+    fn sync(&self) -> Result {
+        let Some(journal) = &self.journal else {
+            return Ok(());
+        };
+        let synced = waiter::wait(&journal.synced(), None);
+        synced.unwrap_or_else(|| journal.check())
+    }
+}
+
+fn no_user(name: &Name) -> Error {
+    Error::not_found(EntityKind::User, name, name)
+}
+
+fn no_vhost(name: &Name) -> Error {
+    Error::not_found(EntityKind::VirtualHost, name, name)
+}

@@ -1,0 +1,1 @@
+//! Every verb against every permission.

@@ -1,0 +1,116 @@
+//! The verbs of the gate, and the virtual host behind them.
+//!
+//! A verb gets at the virtual host by its name in [`Verb`] only. The test of all permissions has a
+//! row for each of them, so a new verb without a row does not compile.
+
+use std::sync::Arc;
+
+use crate::{
+    engine::{
+        access::Access,
+        vhost::{ConnectionId, Identity, VirtualHost},
+    },
+    model::error::Result,
+};
+
+/// What a connection can ask of its virtual host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "only the test of permissions reads them")
+)]
+pub(crate) enum Verb {
+    DeclareExchange,
+    DeclareExchangePassive,
+    DeclareQueue,
+    DeclareQueuePassive,
+    DeclareBudget,
+    DeclareAndRead,
+    DeleteExchange,
+    DeleteQueue,
+    DeleteBudget,
+    Bind,
+    Unbind,
+    Route,
+    Publish,
+    Get,
+    Consume,
+    StartConsumers,
+    Purge,
+    ReturnUnseen,
+    ViewDelayedOfQueue,
+    ViewDelayedOfExchange,
+    SetPolicy,
+    SetOperatorPolicy,
+    ClearPolicy,
+    ClearOperatorPolicy,
+    ListPolicies,
+    ListOperatorPolicies,
+    SetDeadLetterQueue,
+    ClearDeadLetterQueue,
+    CheckQueue,
+    ViewBudget,
+    Survey,
+}
+
+/// A virtual host, as one connection may use it.
+pub(super) struct Guarded {
+    vhost: Arc<VirtualHost>,
+    connection: ConnectionId,
+    access: Access,
+}
+
+/// The virtual host for one verb, and who asks.
+pub(super) struct Entered<'a> {
+    pub(super) vhost: &'a Arc<VirtualHost>,
+    pub(super) access: &'a Access,
+    pub(super) by: Identity<'a>,
+}
+
+impl Guarded {
+    pub(super) fn new(
+        vhost: &Arc<VirtualHost>,
+        connection: ConnectionId,
+        access: Access,
+    ) -> Guarded {
+        Guarded {
+            vhost: Arc::clone(vhost),
+            connection,
+            access,
+        }
+    }
+
+    /// The virtual host for a verb, which checks what the user may do. It asks the access, or it
+    /// hands on who asks.
+    #[inline]
+    pub(super) fn enter(&self, _verb: Verb) -> Entered<'_> {
+        Entered {
+            vhost: &self.vhost,
+            access: &self.access,
+            by: Identity {
+                connection: self.connection,
+                access: &self.access,
+            },
+        }
+    }
+
+    /// The virtual host for what asks for no permission: settling, cancelling, limits, time.
+    #[inline]
+    pub(super) fn unasked(&self) -> &Arc<VirtualHost> {
+        &self.vhost
+    }
+
+    pub(super) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// # Errors
+    /// As for [`Gate::check_open`](super::Gate::check_open), but for the connection itself.
+    pub(super) fn check_up(&self) -> Result {
+        self.vhost.check_up()
+    }
+}
