@@ -4,6 +4,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod backoff;
+pub(crate) mod binary;
 pub(crate) mod bytes;
 pub(crate) mod descriptions;
 pub(crate) mod error;
