@@ -47,7 +47,7 @@ fn costs(scenario: &Scenario, cycles: u64) -> HashMap<&'static str, u64> {
     fs::remove_file(&file).expect("it can be removed again");
 
     let cost = |function| {
-        let name = format!("instructions::scenarios::{}::{function}", scenario.name);
+        let name = format!("instructions::scenarios::{}::{function}", scenario.module);
         let (calls, cost) = calls_of(&name, &text);
         // A step may handle many messages in one call.
         assert_eq!(cycles * CYCLE % calls, 0, "{calls} calls of {name}");

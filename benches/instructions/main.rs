@@ -3,10 +3,11 @@
 //! No thread waits for another here, so the counts are the same in every run. Other processes do
 //! not disturb them.
 //!
-//! `cargo bench --bench instructions` runs each scenario twice under valgrind's callgrind. The
-//! difference between a long and a short run leaves out the start. The bench compares its counts
-//! with `benches/instructions/counts.txt`, and fails if a step has grown past its limit.
-//! `-- --save` writes that file instead.
+//! `cargo bench --features durable --bench instructions` runs each scenario twice under valgrind's
+//! callgrind. The difference between a long and a short run leaves out the start. The bench compares
+//! its counts with `benches/instructions/counts.txt`, and fails if a step has grown past its limit.
+//! `-- --save` writes that file instead. Without the feature the steps of durable brokers are left
+//! out.
 //!
 //! Counts depend on the compiler, which the file's first line names. With another one the bench
 //! only prints its table. Without `--bench`, with `--quick` or with `LEVERET_QUICK` set it runs

@@ -7,14 +7,18 @@
 //! A cycle publishes some messages and takes them all out again, so the broker ends as it was
 //! before.
 
+#[cfg(feature = "durable")]
+mod durable;
+
 use crate::item;
 
 /// The messages in a cycle. The number is lower than the prefetch limit.
 pub const CYCLE: u64 = 64;
 
 pub struct Scenario {
-    /// The name of its module in this file.
     pub name: &'static str,
+    /// The module of its functions.
+    pub module: &'static str,
     /// The functions of the module, each called once for every message, or once for every cycle. A
     /// step of two functions has a `+` between their names.
     pub steps: &'static [&'static str],
@@ -25,53 +29,77 @@ pub struct Scenario {
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "message",
+        module: "message",
         steps: &["publish", "receive+look", "acknowledge"],
         run: message::run,
     },
     Scenario {
         name: "floor",
+        module: "floor",
         steps: &["send", "receive"],
         run: floor::run,
     },
     Scenario {
         name: "direct",
+        module: "direct",
         steps: &["publish_to"],
         run: direct::run,
     },
     Scenario {
         name: "fanout",
+        module: "fanout",
         steps: &["publish"],
         run: fanout::run,
     },
     Scenario {
         name: "channel",
+        module: "channel",
         steps: &["basic_publish", "basic_get", "basic_ack"],
         run: channel::run,
     },
     Scenario {
         name: "simple_queue",
+        module: "simple_queue",
         steps: &["put", "get"],
         run: simple_queue::run,
     },
     Scenario {
         name: "task",
+        module: "task",
         steps: &["publish", "receive"],
         run: task::run,
     },
     Scenario {
         name: "worker",
+        module: "worker",
         steps: &["by_hand", "worker", "middleware", "ordered"],
         run: worker::run,
     },
     Scenario {
         name: "notification",
+        module: "notification",
         steps: &["publish+receive", "notify+handle"],
         run: notification::run,
     },
     Scenario {
         name: "rpc",
+        module: "rpc",
         steps: &["short", "endpoint"],
         run: rpc::run,
+    },
+    #[cfg(feature = "durable")]
+    Scenario {
+        name: "durable",
+        module: "durable",
+        steps: &["publish", "receive", "acknowledge"],
+        run: durable::run,
+    },
+    #[cfg(feature = "durable")]
+    Scenario {
+        name: "memory_queue",
+        module: "message",
+        steps: &["publish", "receive+look", "acknowledge"],
+        run: |cycles| message::run_on(&durable::Folder::new().broker(), cycles),
     },
 ];
 
@@ -90,7 +118,10 @@ mod message {
     use crate::item::{Item, Plain};
 
     pub fn run(cycles: u64) {
-        let broker = Broker::new();
+        run_on(&Broker::new(), cycles);
+    }
+
+    pub fn run_on(broker: &Broker, cycles: u64) {
         let queue = Queue::new("instructions");
         let producer = broker.producer(&queue).expect("a new queue");
         let consumer = broker.consumer(&queue).expect("the queue is free");

@@ -5,6 +5,7 @@
 pub(crate) mod access;
 pub(crate) mod arguments;
 pub(crate) mod backoff;
+pub(crate) mod binary;
 pub(crate) mod bytes;
 pub(crate) mod descriptions;
 pub(crate) mod error;

@@ -61,6 +61,7 @@ const FOLDERS: &[Folder] = &[
         floors: &[
             never(&[
                 "backoff",
+                "binary",
                 "bytes",
                 "message_totals",
                 "name",

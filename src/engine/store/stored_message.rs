@@ -1,67 +1,147 @@
 //! A message as a store keeps it: one byte for the version, the head, and the body.
+//!
+//! The head begins with four bytes, the least significant first: a bit for each field that is
+//! there, and for each property. The fields follow in the order of their bits. What is left is the
+//! body. Most messages have few fields, and take some 20 bytes besides their body and their routing
+//! key.
 
-use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, iter, sync::Arc};
 
 use crate::{
     message::properties::Properties,
-    model::{bytes::Bytes, name::Name},
+    model::{
+        binary::{Filler, Length, Sink, Source, Unreadable},
+        bytes::Bytes,
+        field_value::TableTooDeep,
+        name::Name,
+    },
 };
 
-/// The version of the form. A later version may add fields to the head without a new number.
+/// The version of the form. A later version may use further bits without a new number.
 const VERSION: u8 = 1;
+
+// The bits of the fields, above those of the properties.
+const EXCHANGE: u32 = 1 << 16;
+const ROUTING_KEY: u32 = 1 << 17;
+const SIZE: u32 = 1 << 18;
+const BCC: u32 = 1 << 19;
+const EXPIRES: u32 = 1 << 20;
+const DEATHS: u32 = 1 << 21;
+const REROUTED: u32 = 1 << 22;
+const DUE: u32 = 1 << 23;
+const BODY: u32 = 1 << 24;
+const FAILED: u32 = 1 << 25;
+const ALL: u32 = Properties::BITS | ((FAILED << 1) - EXCHANGE);
 
 /// Everything of a message but its body and its [`Mark`](super::Mark).
 ///
-/// The names of its fields are short, since they are written with each message. Times are
-/// milliseconds since 1970.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct MessageHead {
-    #[serde(rename = "e", default, skip_serializing_if = "is_empty")]
+/// Times are milliseconds since 1970.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MessageHead<'a> {
     pub(crate) exchange: Name,
-    #[serde(rename = "k", default, skip_serializing_if = "is_empty")]
-    pub(crate) routing_key: Name,
-    #[serde(rename = "p", default, skip_serializing_if = "has_none")]
-    pub(crate) properties: Properties,
+    /// Not longer than a name.
+    pub(crate) routing_key: Cow<'a, str>,
+    pub(crate) properties: Cow<'a, Properties>,
     /// The size for limits, if it is not that of the body.
-    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub(crate) size: Option<u64>,
-    #[serde(rename = "b", default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) bcc: Vec<String>,
+    pub(crate) bcc: Cow<'a, [String]>,
     /// When it expires.
-    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<u64>,
     /// The encoded length of its properties before its first death, if it has died. The broker has
     /// written its `x-death` header then.
-    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub(crate) len_before_deaths: Option<u64>,
     /// Whether a dead letter routing key has replaced its own keys.
-    #[serde(rename = "r", default, skip_serializing_if = "is_false")]
     pub(crate) is_rerouted: bool,
     /// When it is due, if it was published with a delay.
-    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) due: Option<u64>,
     /// The number of its body, if that is kept by itself.
-    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<u64>,
     /// The failed deliveries in queues that it was in before.
-    #[serde(rename = "f", default, skip_serializing_if = "is_zero")]
     pub(crate) failed: u32,
 }
 
-fn is_empty(name: &Name) -> bool {
-    name.is_empty()
-}
+impl MessageHead<'_> {
+    fn present(&self) -> u32 {
+        let fields = [
+            (!self.exchange.is_empty(), EXCHANGE),
+            (!self.routing_key.is_empty(), ROUTING_KEY),
+            (self.size.is_some(), SIZE),
+            (!self.bcc.is_empty(), BCC),
+            (self.expires.is_some(), EXPIRES),
+            (self.len_before_deaths.is_some(), DEATHS),
+            (self.is_rerouted, REROUTED),
+            (self.due.is_some(), DUE),
+            (self.body.is_some(), BODY),
+            (self.failed > 0, FAILED),
+        ];
+        let fields = fields.into_iter().map(|(is, bit)| if is { bit } else { 0 });
+        self.properties.present() | fields.sum::<u32>()
+    }
 
-fn has_none(properties: &Properties) -> bool {
-    properties.is_empty()
-}
+    /// Writes what is [`present`](Self::present).
+    fn write(&self, present: u32, to: &mut impl Sink) -> Result<(), TableTooDeep> {
+        to.octet(VERSION);
+        to.octets(&present.to_le_bytes());
+        self.properties.write(to)?;
+        for text in [&*self.exchange, &*self.routing_key] {
+            if !text.is_empty() {
+                to.run(text.as_bytes());
+            }
+        }
+        if let Some(size) = self.size {
+            to.number(size);
+        }
+        if !self.bcc.is_empty() {
+            to.number(self.bcc.len() as u64);
+            self.bcc.iter().for_each(|key| to.run(key.as_bytes()));
+        }
+        let numbers = [self.expires, self.len_before_deaths, self.due, self.body];
+        numbers.into_iter().flatten().for_each(|it| to.number(it));
+        if self.failed > 0 {
+            to.number(self.failed.into());
+        }
+        Ok(())
+    }
 
-fn is_false(flag: &bool) -> bool {
-    !flag
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+    fn read(from: &mut Source<'_>) -> Result<MessageHead<'static>, Unreadable> {
+        let version = from.octet()?;
+        if version != VERSION {
+            return Err(Unreadable::Version(version));
+        }
+        let present = u32::from_le_bytes(from.array()?);
+        if present & !ALL != 0 {
+            return Err(Unreadable::Fields(present & !ALL));
+        }
+        let has = |field| present & field != 0;
+        let mut head = MessageHead {
+            properties: Cow::Owned(Properties::read(present, from)?),
+            is_rerouted: has(REROUTED),
+            ..MessageHead::default()
+        };
+        let long = |name: &str| Unreadable::LongName(name.len());
+        if has(EXCHANGE) {
+            let name = from.text()?;
+            head.exchange = Name::new(name).map_err(|_| long(name))?;
+        }
+        if has(ROUTING_KEY) {
+            let key = from.text()?;
+            Name::check(key).map_err(|_| long(key))?;
+            head.routing_key = Cow::Owned(key.to_owned());
+        }
+        let number = |field, from: &mut Source<'_>| has(field).then(|| from.number()).transpose();
+        head.size = number(SIZE, from)?;
+        if has(BCC) {
+            let keys = (0..from.number()?).map(|_| from.text().map(str::to_owned));
+            head.bcc = Cow::Owned(keys.collect::<Result<_, _>>()?);
+        }
+        head.expires = number(EXPIRES, from)?;
+        head.len_before_deaths = number(DEATHS, from)?;
+        head.due = number(DUE, from)?;
+        head.body = number(BODY, from)?;
+        let failed = number(FAILED, from)?.unwrap_or(0);
+        head.failed = u32::try_from(failed).map_err(|_| Unreadable::TooLarge(failed))?;
+        Ok(head)
+    }
 }
 
 /// A message as bytes.
@@ -74,16 +154,19 @@ pub(crate) struct StoredMessage {
 
 impl StoredMessage {
     /// # Errors
-    /// Those of a head that cannot be written: its headers are nested too deeply.
-    pub(crate) fn new(head: &MessageHead, body: &[u8]) -> Result<StoredMessage, serde_json::Error> {
-        let mut bytes = Vec::with_capacity(body.len() + 128);
-        bytes.push(VERSION);
-        bytes.extend([0; 4]);
-        serde_json::to_writer(&mut bytes, head)?;
-        let length = (bytes.len() - 5) as u32;
-        bytes[1..5].copy_from_slice(&length.to_le_bytes());
-        if head.body.is_none() {
-            bytes.extend_from_slice(body);
+    /// [`TableTooDeep`] of its headers.
+    pub(crate) fn new(head: &MessageHead<'_>, body: &[u8]) -> Result<StoredMessage, TableTooDeep> {
+        let own_body = if head.body.is_none() { body } else { &[] };
+        let present = head.present();
+        let mut length = Length::default();
+        head.write(present, &mut length)?;
+        length.octets(own_body);
+        // All of it in one allocation.
+        let mut bytes: Arc<[u8]> = iter::repeat_n(0, length.total()).collect();
+        if let Some(place) = Arc::get_mut(&mut bytes) {
+            let mut filler = Filler::new(place);
+            head.write(present, &mut filler)?;
+            filler.octets(own_body);
         }
         Ok(StoredMessage {
             bytes: bytes.into(),
@@ -100,21 +183,12 @@ impl StoredMessage {
     ///
     /// # Errors
     /// The reason why these are not the bytes of a message.
-    pub(crate) fn read(bytes: &[u8]) -> Result<(MessageHead, &[u8]), String> {
-        let Some((version, rest)) = bytes.split_first() else {
-            return Err("a message has no bytes".to_owned());
-        };
-        if *version != VERSION {
-            return Err(format!("a message has the unknown version {version}"));
-        }
-        let (length, rest) = rest
-            .split_first_chunk()
-            .ok_or("a message ends in the length of its head")?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let (head, body) = rest
-            .split_at_checked(length)
-            .ok_or("a message ends in its head")?;
-        let head = serde_json::from_slice(head).map_err(|error| error.to_string())?;
-        Ok((head, body))
+    pub(crate) fn read(bytes: &[u8]) -> Result<(MessageHead<'static>, &[u8]), Unreadable> {
+        let mut source = Source::new(bytes);
+        let head = MessageHead::read(&mut source)?;
+        Ok((head, source.rest()))
     }
 }
+
+#[cfg(test)]
+mod tests;

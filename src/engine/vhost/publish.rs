@@ -1,6 +1,6 @@
 //! Publishing: from an exchange and a routing key to messages in queues.
 
-use std::{collections::VecDeque, sync::Arc, vec};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc, vec};
 
 use super::{
     VirtualHost,
@@ -15,10 +15,7 @@ use crate::{
         store::{MessageHead, StoredBody, StoredMessage, StoredQueue},
     },
     message::envelope::{Envelope, NEVER},
-    model::{
-        error::{CodecError, Error, Result},
-        name::Name,
-    },
+    model::error::{Error, Result},
 };
 
 fn not_stored(error: Error) -> PushError {
@@ -330,8 +327,8 @@ impl VirtualHost {
     /// The message as bytes, if the queue keeps it. `body` is its body, if it is encoded.
     ///
     /// # Errors
-    /// [`Error::Codec`] if the payload cannot be encoded, and [`Error::Store`] if nothing can be
-    /// written any more.
+    /// [`Error::Codec`] if the payload cannot be encoded, [`Error::InvalidTable`] for headers that
+    /// are nested too deeply, and [`Error::Store`] if nothing can be written any more.
     #[inline(never)]
     fn record(
         &self,
@@ -352,10 +349,10 @@ impl VirtualHost {
         let deaths = meta.map(|meta| meta.deaths).unwrap_or_default();
         let head = MessageHead {
             exchange: self.exchange_names().name(envelope.origin()),
-            routing_key: Name::new(envelope.routing_key())?,
-            properties: envelope.properties().clone(),
+            routing_key: Cow::Borrowed(envelope.routing_key()),
+            properties: Cow::Borrowed(envelope.properties()),
             size: Some(envelope.size()).filter(|size| *size != octets.len() as u64),
-            bcc: meta.map(|meta| meta.bcc.clone()).unwrap_or_default(),
+            bcc: Cow::Borrowed(meta.map_or(&[], |meta| &meta.bcc)),
             expires: clock.time(envelope.deadline),
             len_before_deaths: deaths.recorded.then_some(deaths.len_before),
             is_rerouted: deaths.rerouted,
@@ -363,11 +360,7 @@ impl VirtualHost {
             failed: envelope.delivery_count(),
             body: body.and_then(|body| body.number()),
         };
-        let written = StoredMessage::new(&head, &octets).map_err(|error| {
-            let text = format_args!("the properties cannot be written: {error}");
-            Error::Codec(CodecError::new("application/json", text))
-        });
-        written.map(Some)
+        Ok(Some(StoredMessage::new(&head, &octets)?))
     }
 
     /// As [`record`](Self::record), for a message of the broker itself. One that cannot be encoded

@@ -68,7 +68,7 @@ pub(crate) struct RecoveredVhost {
 #[derive(Debug)]
 struct RecoveredMessage {
     position: u64,
-    head: MessageHead,
+    head: MessageHead<'static>,
     body: Bytes,
     mark: Mark,
 }
@@ -118,7 +118,10 @@ impl Reader {
                 mark,
             } => {
                 self.uses(queue);
-                let (head, octets) = StoredMessage::read(message)?;
+                let unreadable = |error| {
+                    format!("the message {position} of the queue {queue} is unreadable: {error}")
+                };
+                let (head, octets) = StoredMessage::read(message).map_err(unreadable)?;
                 let body = match head.body {
                     None => octets.into(),
                     Some(body) => {
@@ -416,13 +419,14 @@ impl VirtualHost {
         effects
     }
 
-    fn envelope_of(&self, head: MessageHead, body: Bytes, clock: WallClock) -> Envelope {
+    fn envelope_of(&self, head: MessageHead<'_>, body: Bytes, clock: WallClock) -> Envelope {
         let exchange = self.exchange_names().of(&head.exchange);
-        let address = Address::new(&exchange, &head.routing_key);
+        let key = Name::new(&head.routing_key).unwrap_or_default();
+        let address = Address::new(&exchange, &key);
         let meta = Meta {
-            properties: head.properties,
+            properties: head.properties.into_owned(),
             size: head.size,
-            bcc: head.bcc,
+            bcc: head.bcc.into_owned(),
             deaths: Deaths {
                 recorded: head.len_before_deaths.is_some(),
                 rerouted: head.is_rerouted,

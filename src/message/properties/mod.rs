@@ -4,6 +4,8 @@
 //! allocate nothing. The values are those of the publisher. Other modules apply them: routing by
 //! headers, priority, expiry. Only the checks that need no broker are here.
 
+mod binary;
+
 use std::{
     fmt,
     ops::{Deref, DerefMut},
@@ -279,19 +281,7 @@ impl Properties {
     /// The bytes that the properties take in AMQP 0-9-1: two of flags, and the values.
     pub(crate) fn encoded_len(&self) -> u64 {
         let Some(list) = &self.0 else { return 2 };
-        let texts = [
-            &list.content_type,
-            &list.content_encoding,
-            &list.correlation_id,
-            &list.reply_to,
-            &list.expiration,
-            &list.message_id,
-            &list.message_type,
-            &list.user_id,
-            &list.app_id,
-            &list.cluster_id,
-        ];
-        let texts = texts.into_iter().flatten();
+        let texts = list.texts().into_iter().flatten();
         let texts: u64 = texts.map(|text| 1 + text.len() as u64).sum();
         let octets = [list.delivery_mode, list.priority].into_iter().flatten();
         let headers = list.headers.as_ref().map_or(0, FieldTable::encoded_len);
