@@ -4,6 +4,7 @@
 //! all. It carries out the effects that they return.
 
 pub(crate) mod exchange;
+mod phash2;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod router;

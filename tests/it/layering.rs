@@ -101,7 +101,7 @@ const FOLDERS: &[Folder] = &[
         name: "engine",
         holds: "exchanges, queues, policies; above them the virtual host",
         floors: &[
-            never(&["store"]),
+            never(&["phash2", "store"]),
             never(&["exchange", "policy", "queue", "router"]),
             may(&["vhost"]),
         ],

@@ -16,8 +16,8 @@ use crate::{
     engine::{policy::Policies, queue::QueueCore},
     model::{
         arguments::{
-            ExchangeArguments, QueueArguments, check_exchange_equivalence, check_queue_equivalence,
-            delayed_type,
+            ExchangeArguments, ExchangeTypeArguments, QueueArguments, check_exchange_equivalence,
+            check_queue_equivalence, delayed_type,
         },
         descriptions::{self, names},
         error::{EntityKind, Error, Result},
@@ -227,12 +227,15 @@ impl Batch<'_> {
                 (exchange_type, Some(queue))
             }
         };
+        let of_type =
+            ExchangeTypeArguments::parse(exchange_type.kind(), description.argument_table())?;
         let alternate = self
             .policies
             .effective_exchange(&arguments, &name)
             .alternate_exchange;
         let declared = DeclaredExchange::new(
             exchange_type,
+            &of_type,
             description.of_new_exchange(),
             arguments,
             alternate,

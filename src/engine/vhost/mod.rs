@@ -72,7 +72,7 @@ use crate::{
     },
     message::envelope::NEVER,
     model::{
-        arguments::ExchangeArguments,
+        arguments::{ExchangeArguments, ExchangeTypeArguments},
         descriptions::{Durability, Exchange},
         error::{CancelReason, Error, Result},
         exchange_kind::ExchangeKind,
@@ -166,6 +166,7 @@ impl VirtualHost {
                 Name::new(exchange)?,
                 DeclaredExchange::new(
                     ExchangeType::Table(kind),
+                    &ExchangeTypeArguments::default(),
                     Exchange::new(exchange, kind.as_str()).durable(),
                     ExchangeArguments::default(),
                     None,

@@ -52,7 +52,8 @@ pub(crate) struct RecoveredVhost {
     policies: Vec<(Policy, PolicyKind)>,
     exchanges: Vec<ExchangeRecord>,
     queues: Vec<QueueRecord>,
-    bindings: Vec<BindingRecord>,
+    /// Each with its place in the order of those of its source, if that has a meaning.
+    bindings: Vec<(BindingRecord, Option<u64>)>,
     messages: HashMap<u64, Vec<RecoveredMessage>>,
     /// Whether the broker was ended in order. If not, any message may have been delivered.
     was_closed: bool,
@@ -186,7 +187,10 @@ impl Reader {
             }
             RecordKind::Binding => {
                 let binding: BindingRecord = read_record(kind, name, name.as_bytes())?;
-                self.vhost(binding.vhost.clone()).bindings.push(binding);
+                let place: Option<u64> = read_record(kind, name, value)?;
+                place.into_iter().for_each(|place| self.uses(place));
+                let vhost = self.vhost(binding.vhost.clone());
+                vhost.bindings.push((binding, place));
             }
         }
         Ok(())
@@ -254,7 +258,10 @@ impl VirtualHost {
         for record in &recovered.queues {
             self.declare_queue(NOBODY, &record.queue, WithBindings::No)?;
         }
-        for binding in &recovered.bindings {
+        // As in RabbitMQ, those without a place come last.
+        let last = |place: &Option<u64>| (place.is_none(), *place);
+        recovered.bindings.sort_by_key(|(_, place)| last(place));
+        for (binding, _) in &recovered.bindings {
             self.bind(
                 NOBODY,
                 BindingRequest {

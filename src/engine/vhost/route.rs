@@ -18,6 +18,7 @@ use crate::{
     message::{
         envelope::Address,
         headers::{cc_bcc, x_delay},
+        properties::RoutingProperties,
     },
     model::{
         bytes::Bytes,
@@ -163,13 +164,14 @@ impl VirtualHost {
         &self,
         exchange: &Name,
         routing_key: &Name,
-        headers: Option<&FieldTable>,
+        properties: RoutingProperties<'_>,
     ) -> Result<Route> {
         let origin = self.exchange_names().of(exchange);
+        let headers = properties.headers;
         let selected = cc_bcc::is_selected_by_sender(headers);
         let keys = cc_bcc::routing_keys(routing_key, headers);
         let known_keys = keys.as_deref().unwrap_or_default();
-        self.with_routers(known_keys, headers, |topology, routers| {
+        self.with_routers(known_keys, properties, |topology, routers| {
             self.check_up()?;
             // During a drain no producer remembers a route, so that each publish is asked who it
             // is.
@@ -199,7 +201,7 @@ impl VirtualHost {
                 delay_queues,
                 delay,
                 replies,
-            } = self.find(topology, exchange, known_keys, headers, routers);
+            } = self.find(topology, exchange, known_keys, properties, routers);
             // A requester that waits for this reply may not wait for the next one.
             by_headers |= !replies.is_empty();
             Ok(Route {
@@ -285,10 +287,10 @@ impl VirtualHost {
         topology: &Topology,
         exchange: &Name,
         routing_keys: &[&str],
-        headers: Option<&FieldTable>,
+        properties: RoutingProperties<'_>,
         routers: &mut Routers,
     ) -> Found {
-        let mut found = route_keys(topology, exchange, routing_keys, headers, routers);
+        let mut found = route_keys(topology, exchange, routing_keys, properties, routers);
         if exchange.is_empty() {
             found.replies = self.replies.addressed(routing_keys);
         }
@@ -317,13 +319,13 @@ impl VirtualHost {
                 &without_delay
             }
         };
-        let (keys, headers) = ([routing_key], Some(headers));
-        self.with_routers(&keys, headers, |topology, routers| {
+        let (keys, properties) = ([routing_key], RoutingProperties::of_headers(Some(headers)));
+        self.with_routers(&keys, properties, |topology, routers| {
             self.check_up()?;
             if !name.is_empty() && !topology.exchanges.contains_key(&name) {
                 return Err(Error::not_found(EntityKind::Exchange, &name, self.name()));
             }
-            let found = route_keys(topology, &name, &keys, headers, routers);
+            let found = route_keys(topology, &name, &keys, properties, routers);
             let names = found.queues.iter().map(|queue| queue.name().clone());
             Ok(names.collect())
         })
@@ -347,7 +349,7 @@ pub(super) fn route_keys(
     topology: &Topology,
     exchange: &Name,
     routing_keys: &[&str],
-    headers: Option<&FieldTable>,
+    properties: RoutingProperties<'_>,
     routers: &mut Routers,
 ) -> Found {
     if exchange.is_empty() {
@@ -370,7 +372,7 @@ pub(super) fn route_keys(
         };
         declared.note_use();
         if let Some(queue) = &declared.delay_queue
-            && let Some(delay) = x_delay::wanted(headers)
+            && let Some(delay) = x_delay::wanted(properties.headers)
         {
             found.delay = delay;
             found.delay_queues.push(Arc::clone(queue));
@@ -389,9 +391,7 @@ pub(super) fn route_keys(
         };
         ways += 1;
         matches.clear();
-        for routing_key in routing_keys {
-            state.route(routing_key, headers, &mut matches);
-        }
+        state.route(routing_keys, properties, &mut matches);
         let mut go_on = |name| {
             if seen.is_empty() {
                 seen.insert(exchange);

@@ -257,9 +257,12 @@ impl VhostStorage {
         self.write(RecordKind::Vhost, &self.vhost, value);
     }
 
-    fn write_binding(&self, record: &BindingRecord, exists: bool) {
-        let value = exists.then_some(&() as &dyn erased_serde::Serialize);
-        self.write(RecordKind::Binding, record, value);
+    fn write_binding(&self, record: &BindingRecord, place: Option<u64>) {
+        self.write(RecordKind::Binding, record, Some(&place));
+    }
+
+    fn forget_binding(&self, record: &BindingRecord) {
+        self.write(RecordKind::Binding, record, None);
     }
 
     fn binding(
@@ -338,22 +341,44 @@ impl VirtualHost {
 }
 
 impl Topology {
-    /// Writes one binding, or that it is gone, unless its queue ends with the broker. Both ends
-    /// exist.
+    /// Writes a new binding, unless its queue ends with the broker. Both ends exist. `has_place`
+    /// tells whether it has a place in the order of the bindings of its source, which is written
+    /// as a number.
     pub(super) fn write_binding(
         &self,
         source: &Name,
         target: &Target,
         (routing_key, arguments): (&Name, &FieldTable),
-        exists: bool,
+        has_place: bool,
     ) {
         let Some(storage) = &self.storage else { return };
-        if exists {
-            self.write_first_binding(source, storage);
-        }
+        self.write_first_binding(source, storage);
         if target.is_kept() {
             let record = storage.binding(source, target, routing_key, arguments);
-            storage.write_binding(&record, exists);
+            let place = has_place.then(|| storage.journal.next_number());
+            storage.write_binding(&record, place);
+        }
+    }
+
+    /// Writes that a binding is gone, unless its queue ends with the broker. If its destination has
+    /// `lost_place`, the other bindings to it have none either.
+    pub(super) fn forget_binding(
+        &self,
+        source: &Name,
+        target: &Target,
+        (routing_key, arguments): (&Name, &FieldTable),
+        lost_place: bool,
+    ) {
+        let Some(storage) = self.storage.as_ref().filter(|_| target.is_kept()) else {
+            return;
+        };
+        storage.forget_binding(&storage.binding(source, target, routing_key, arguments));
+        if let Some(exchange) = self.exchanges.get(source).filter(|_| lost_place) {
+            let bindings = exchange.state().bindings();
+            for left in bindings.filter(|binding| binding.destination == target) {
+                let record = storage.binding(source, target, left.routing_key, left.arguments);
+                storage.write_binding(&record, None);
+            }
         }
     }
 
@@ -383,7 +408,7 @@ impl Topology {
         {
             if destination.is_kept() {
                 let record = storage.binding(source, destination, routing_key, arguments);
-                storage.write_binding(&record, false);
+                storage.forget_binding(&record);
             }
         }
     }

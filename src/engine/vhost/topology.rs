@@ -21,7 +21,7 @@ use crate::{
         router::ExchangeType,
     },
     model::{
-        arguments::{ExchangeArguments, QueueArguments, QueueType},
+        arguments::{ExchangeArguments, ExchangeTypeArguments, QueueArguments, QueueType},
         descriptions,
         error::{CancelReason, Result},
         exchange_kind::ExchangeKind,
@@ -66,6 +66,7 @@ pub(crate) struct DeclaredExchange {
 impl DeclaredExchange {
     pub(crate) fn new(
         exchange_type: ExchangeType,
+        of_type: &ExchangeTypeArguments,
         description: descriptions::Exchange,
         arguments: ExchangeArguments,
         alternate: Option<Name>,
@@ -75,7 +76,7 @@ impl DeclaredExchange {
             description,
             arguments,
             alternate,
-            state: ExchangeState::new(exchange_type.kind()),
+            state: ExchangeState::new(exchange_type.kind(), of_type),
             routed_by: match exchange_type {
                 ExchangeType::Table(_) => None,
                 ExchangeType::Router(router) => Some(RoutedBy::new(router)),
@@ -244,16 +245,18 @@ impl Topology {
         let Some(exchange) = self.exchanges.get_mut(source) else {
             return Ok(false);
         };
+        let had_place = exchange.state.has_place(target);
         let new = exchange
             .state_mut()
             .bind(target.clone(), routing_key, arguments)?;
         if new {
+            let has_place = !had_place && exchange.state.has_place(target);
             if let Target::Exchange(name) = target {
                 exchange.onward.insert(name.clone());
             }
             self.sources.add(target.clone(), source);
             self.touch(source);
-            self.write_binding(source, target, (routing_key, arguments), true);
+            self.write_binding(source, target, (routing_key, arguments), has_place);
         }
         Ok(new)
     }
@@ -286,9 +289,11 @@ impl Topology {
         let Some(exchange) = self.exchanges.get_mut(source) else {
             return false;
         };
+        let had_place = exchange.state.has_place(target);
         if !exchange.state_mut().unbind(target, routing_key, arguments) {
             return false;
         }
+        let lost_place = had_place && !exchange.state.has_place(target);
         if !exchange.state.has_destination(target) {
             if let Target::Exchange(name) = target {
                 exchange.onward.remove(name);
@@ -296,7 +301,7 @@ impl Topology {
             self.sources.remove(target, source);
         }
         self.touch(source);
-        self.write_binding(source, target, (routing_key, arguments), false);
+        self.forget_binding(source, target, (routing_key, arguments), lost_place);
         true
     }
 
@@ -450,18 +455,14 @@ impl Topology {
     }
 
     /// Whether messages with the same routing key that are published to this exchange may go
-    /// different ways. They may if they reach an exchange that reads headers or has a router, or a
-    /// delayed exchange.
+    /// different ways. They may if they reach an exchange that reads properties or has a router, or
+    /// a delayed exchange.
     pub(crate) fn differs_by_message(&self, exchange: &DeclaredExchange) -> bool {
         let mut seen = HashSet::new();
         let mut ahead = Vec::new();
         let mut next = Some(exchange);
         while let Some(exchange) = next {
-            let by_key = match exchange.kind() {
-                ExchangeKind::Headers | ExchangeKind::Router => false,
-                _ => exchange.delay_queue.is_none(),
-            };
-            if !by_key {
+            if exchange.state.differs_by_message() || exchange.delay_queue.is_some() {
                 return true;
             }
             let onward = exchange.onward.iter().chain(&exchange.alternate);

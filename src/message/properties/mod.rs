@@ -4,6 +4,8 @@
 //! allocate nothing. The values are those of the publisher. Other modules apply them: routing by
 //! headers, priority, expiry. Only the checks that need no broker are here.
 
+mod routing;
+
 use std::{
     fmt,
     ops::{Deref, DerefMut},
@@ -11,6 +13,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use self::routing::RoutingProperties;
 use crate::model::{
     arguments::MAX_EXPIRY_MILLIS,
     error::{Error, Result},

@@ -6,6 +6,7 @@
 
 mod cancel_reason;
 mod codec;
+mod exchange_types;
 mod pattern;
 mod precondition;
 mod replies;

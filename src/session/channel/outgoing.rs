@@ -202,7 +202,7 @@ impl ChannelCore {
         let publisher = &address.publisher;
         let mut prepared = publisher.prepare(self, overrides, Some(&properties))?;
         if matches!(self.open()?.mode, PublishMode::Tx(_)) {
-            prepared.renew()?;
+            prepared.renew(&properties)?;
         }
         if let Some(name) = self.requester_name(&properties)? {
             properties = properties.reply_to(name.to_string());

@@ -18,6 +18,7 @@ use crate::{
     message::{
         envelope::{Address, Envelope},
         headers::cc_bcc,
+        properties::{Properties, RoutingProperties},
     },
     model::{
         error::{Error, Result},
@@ -138,13 +139,13 @@ impl<'a> Prepared<'a> {
     }
 
     /// Finds the route again if a queue of it is deleted. A push would notice that by itself, but a
-    /// commit keeps the route.
+    /// commit keeps the route. `properties` are those of the message, as given.
     ///
     /// # Errors
     /// Those of finding a route.
-    pub(crate) fn renew(&mut self) -> Result {
+    pub(crate) fn renew(&mut self, properties: &Properties) -> Result {
         match self.publisher.config.gate.vhost().has_deleted(&self.route) {
-            true => self.resolve_again(None),
+            true => self.resolve_again(properties.into()),
             false => Ok(()),
         }
     }
@@ -356,7 +357,9 @@ impl<'a> Prepared<'a> {
                 }
                 Err(PushFailure::QueueDeleted) => {
                     self.blocked = None;
-                    match self.resolve_again(message.as_ref()) {
+                    let properties = message.as_ref().map(Envelope::properties);
+                    let visible = properties.map(RoutingProperties::from);
+                    match self.resolve_again(visible.unwrap_or_default()) {
                         Ok(()) => continue,
                         Err(error) => Err(NotPublished::Invalid(error)),
                     }
@@ -382,17 +385,16 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Finds another route, since no queue of this one exists any more.
-    fn resolve_again(&mut self, message: Option<&Envelope>) -> Result {
+    /// Finds another route, since no queue of this one exists any more. `visible` is what receivers
+    /// see of the message.
+    fn resolve_again(&mut self, visible: RoutingProperties<'_>) -> Result {
         let Publisher { config, routes, .. } = self.publisher;
         routes.forget(&self.route);
-        let given = self.headers.as_deref();
-        let visible = || message?.properties().headers.as_ref();
-        let headers = given.or_else(visible);
+        let headers = self.headers.as_deref().or(visible.headers);
         let other_key = (!self.is_own_key).then_some(self.key);
         self.route = match routes.known(config, other_key, headers) {
             Some(route) => route,
-            None => routes.resolve(config, self.key, headers)?,
+            None => routes.resolve(config, self.key, visible.with_headers(headers))?,
         };
         Ok(())
     }
