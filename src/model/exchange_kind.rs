@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{descriptions::names, error::Error};
+use crate::model::error::Error;
 
 /// The rule by which an exchange chooses the destinations of a message.
 ///
@@ -82,11 +82,11 @@ impl ExchangeKind {
             Self::Fanout => "fanout",
             Self::Topic => "topic",
             Self::Headers => "headers",
-            Self::ConsistentHash => names::CONSISTENT_HASH,
-            Self::RecentHistory => names::RECENT_HISTORY,
-            Self::Random => names::RANDOM,
-            Self::LocalRandom => names::LOCAL_RANDOM,
-            Self::ModulusHash => names::MODULUS_HASH,
+            Self::ConsistentHash => "x-consistent-hash",
+            Self::RecentHistory => "x-recent-history",
+            Self::Random => "x-random",
+            Self::LocalRandom => "x-local-random",
+            Self::ModulusHash => "x-modulus-hash",
             Self::Router => "router",
         }
     }

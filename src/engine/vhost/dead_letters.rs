@@ -98,7 +98,8 @@ impl VirtualHost {
                 Err(_) => break,
             }
         }
-        let last = letter(envelope.into_body());
+        let mut last = letter(envelope.into_body());
+        self.keep_found(&targets, &mut last);
         if let Some(transit) = transit {
             copies.push(last);
             let wanted = targets.len();

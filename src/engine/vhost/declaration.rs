@@ -9,8 +9,10 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     QueueDeclared, Target, Topology, VirtualHost,
     declare::is_reserved,
+    declared_exchange::{DeclaredExchange, Kept},
     effects::PendingEffects,
-    topology::{ConnectionId, DeclaredExchange, DeclaredQueue},
+    history::History,
+    topology::{ConnectionId, DeclaredQueue},
 };
 use crate::{
     engine::{policy::Policies, queue::QueueCore},
@@ -21,6 +23,7 @@ use crate::{
         },
         descriptions::{self, names},
         error::{EntityKind, Error, Result},
+        exchange_kind::ExchangeKind,
         field_value::FieldTable,
         name::Name,
     },
@@ -173,11 +176,11 @@ impl VirtualHost {
             ..
         } = batch;
         let made = topology.make(exchanges, queues, bindings);
-        let mut pending = topology.take_effects();
-        let finished = made.map(|()| finish(planned, &mut pending));
+        let mut aftermath = topology.take_aftermath();
+        let finished = made.map(|()| finish(planned, &mut aftermath.effects));
         drop(topology);
         drop(policies);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         finished
     }
@@ -216,19 +219,28 @@ impl Batch<'_> {
             return Err(Error::reserved_prefix(EntityKind::Exchange, &name));
         }
         let arguments = ExchangeArguments::parse(description.argument_table(), &name, vhost)?;
-        let (exchange_type, delay_queue) = match exchange_type {
-            Some(exchange_type) => (exchange_type, None),
+        let mut kept = Kept::default();
+        let exchange_type = match exchange_type {
+            Some(exchange_type) => exchange_type,
             None => {
                 let name_of_type = delayed_type(description.argument_table())?;
                 let exchange_type = self.vhost.exchange_types.find(name_of_type)?;
                 let queue =
                     self.vhost
                         .new_delay_queue(self.topology, &name, description.is_durable())?;
-                (exchange_type, Some(queue))
+                kept.delay_queue = Some(queue);
+                exchange_type
             }
         };
         let of_type =
             ExchangeTypeArguments::parse(exchange_type.kind(), description.argument_table())?;
+        if exchange_type.kind() == ExchangeKind::RecentHistory {
+            let stored = self
+                .vhost
+                .storage()
+                .map(|storage| storage.of_history(&name));
+            kept.history = Some(Arc::new(History::new(of_type.history_length, stored)));
+        }
         let alternate = self
             .policies
             .effective_exchange(&arguments, &name)
@@ -239,7 +251,7 @@ impl Batch<'_> {
             description.of_new_exchange(),
             arguments,
             alternate,
-            delay_queue,
+            kept,
         );
         self.exchanges.insert(name.clone(), declared);
         Ok(name)
@@ -414,6 +426,7 @@ impl Topology {
                 Ok(true) => made.push(binding),
                 Ok(false) => {}
                 Err(error) => {
+                    self.forget_replays();
                     for binding in made.iter().rev() {
                         self.remove_binding(
                             &binding.source,

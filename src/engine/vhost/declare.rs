@@ -74,9 +74,9 @@ impl VirtualHost {
             }
             _ => {
                 topology.remove_exchange(&name);
-                let pending = topology.take_effects();
+                let aftermath = topology.take_aftermath();
                 drop(topology);
-                self.run_all_effects(pending);
+                self.finish_change(aftermath);
                 self.sync_changes()
             }
         }
@@ -213,10 +213,10 @@ impl VirtualHost {
             Err(DeleteRefused::Deleted) => return Ok(0),
         };
         topology.remove_queue(&name);
-        let pending = topology.take_effects();
+        let aftermath = topology.take_aftermath();
         drop(topology);
         self.run_effects(&queue, effects);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         Ok(messages)
     }
@@ -236,9 +236,9 @@ impl VirtualHost {
                 .lock()
                 .delete(false, false, CancelReason::QueueDeleted);
             topology.remove_queue(&name);
-            let pending = topology.take_effects();
+            let aftermath = topology.take_aftermath();
             drop(topology);
-            self.run_all_effects(pending);
+            self.finish_change(aftermath);
             if let Ok(Deleted { effects, .. }) = deleted {
                 self.run_effects(&queue, effects);
             }
@@ -247,7 +247,7 @@ impl VirtualHost {
 
     /// `true` if the binding is new.
     pub(crate) fn bind(
-        &self,
+        self: &Arc<Self>,
         connection: ConnectionId,
         request: BindingRequest<'_>,
     ) -> Result<bool> {
@@ -287,7 +287,9 @@ impl VirtualHost {
             }
         };
         let new = topology.bind(&source, &target, &routing_key, request.arguments)?;
+        let aftermath = topology.take_aftermath();
         drop(topology);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         Ok(new)
     }
@@ -316,9 +318,9 @@ impl VirtualHost {
             false => Target::Exchange(destination),
         };
         let unbound = topology.unbind(&source, &target, &routing_key, request.arguments);
-        let pending = topology.take_effects();
+        let aftermath = topology.take_aftermath();
         drop(topology);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         Ok(unbound)
     }

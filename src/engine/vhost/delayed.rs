@@ -134,6 +134,7 @@ impl VirtualHost {
                 route_keys(topology, name, &keys, properties, routers)
             })
         };
+        self.keep_found(&found, &mut envelope);
         let mut copies = Vec::with_capacity(found.len());
         for _ in 1..found.len() {
             match envelope.share() {

@@ -20,11 +20,13 @@ mod consumers;
 mod dead_letters;
 mod declaration;
 mod declare;
+mod declared_exchange;
 mod delayed;
 mod drain;
 mod effects;
 mod exchange_interner;
 mod gets;
+mod history;
 mod policies;
 mod publish;
 mod queues;
@@ -48,6 +50,7 @@ pub(crate) use self::{
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
     declare::BindingRequest,
+    declared_exchange::{DeclaredExchange, Kept},
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
@@ -58,7 +61,7 @@ pub(crate) use self::{
     route::Route,
     storage::{Numbers, VhostStorage},
     topology::ConnectionId,
-    topology::{DeclaredBudget, DeclaredExchange, DeclaredQueue, Target, Topology},
+    topology::{DeclaredBudget, DeclaredQueue, Target, Topology},
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
@@ -170,7 +173,7 @@ impl VirtualHost {
                     Exchange::new(exchange, kind.as_str()).durable(),
                     ExchangeArguments::default(),
                     None,
-                    None,
+                    Kept::default(),
                 ),
             );
         }

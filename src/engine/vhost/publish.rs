@@ -333,7 +333,7 @@ impl VirtualHost {
     /// [`Error::Codec`] if the payload cannot be encoded, and [`Error::Store`] if nothing can be
     /// written any more.
     #[inline(never)]
-    fn record(
+    pub(super) fn record(
         &self,
         stored: &StoredQueue,
         envelope: &Envelope,

@@ -17,7 +17,8 @@ use crate::{
         policy::{Policy, PolicyKind},
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
         store::{
-            Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, WallClock,
+            Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, StoredQueue,
+            WallClock,
         },
     },
     message::{
@@ -172,7 +173,7 @@ impl Reader {
             RecordKind::Exchange => {
                 let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
                 let exchange: ExchangeRecord = read_record(kind, name, value)?;
-                if let Some(number) = exchange.delay_queue {
+                for number in exchange.delay_queue.into_iter().chain(exchange.history) {
                     self.uses(number);
                     self.homes.insert(number, vhost.clone());
                 }
@@ -233,9 +234,13 @@ impl RecoveredVhost {
         let exchanges = self.exchanges.iter();
         let delay_queues =
             exchanges.filter_map(|it| Some((Name::new(it.exchange.name()).ok()?, it.delay_queue?)));
+        let exchanges = self.exchanges.iter();
+        let histories =
+            exchanges.filter_map(|it| Some((Name::new(it.exchange.name()).ok()?, it.history?)));
         Numbers {
             queues: queues.collect(),
             delay_queues: delay_queues.collect(),
+            histories: histories.collect(),
         }
     }
 }
@@ -285,6 +290,8 @@ impl VirtualHost {
                 let effects = self.restore(&queue, messages, true, 0);
                 restored.push((queue, effects));
             }
+            let messages = record.history.and_then(|it| recovered.messages.remove(&it));
+            self.restore_history(&name, messages.unwrap_or_default());
         }
         let mut changed = Vec::new();
         for record in &mut recovered.queues {
@@ -329,9 +336,9 @@ impl VirtualHost {
         let names = bound.filter_map(|record| Name::new(record.exchange.name()).ok());
         let mut topology = self.topology.write();
         topology.collect(names.collect());
-        let pending = topology.take_effects();
+        let aftermath = topology.take_aftermath();
         drop(topology);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
     }
 
     /// Puts the messages of a queue where they were.
@@ -397,6 +404,27 @@ impl VirtualHost {
             state.restore(envelope, place, &mut effects);
         }
         effects
+    }
+
+    /// Puts the messages of a history where they were.
+    fn restore_history(&self, exchange: &Name, messages: Vec<RecoveredMessage>) {
+        let history = self.read_topology(|topology| {
+            let exchange = topology.exchanges.get(exchange)?;
+            exchange.history.clone()
+        });
+        let Some(history) = history else { return };
+        let Some(clock) = history.stored().map(StoredQueue::clock) else {
+            return;
+        };
+        for message in messages {
+            let RecoveredMessage {
+                position,
+                head,
+                body,
+                ..
+            } = message;
+            history.restore(self.envelope_of(head, body, clock).at(position));
+        }
     }
 
     fn envelope_of(&self, head: MessageHead, body: Bytes, clock: WallClock) -> Envelope {

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use super::{
     VirtualHost,
+    history::{self, History},
     replies::Reply,
     routers::Routers,
     topology::{Target, Topology},
@@ -42,10 +43,13 @@ pub(crate) struct Route {
     epoch: (Arc<AtomicU64>, u64),
     to_default: bool,
     /// Whether the route is valid for one message only, because it depends on the message's
-    /// headers or on a router, or because the broker drains.
+    /// properties or on a router, because a history keeps the message, or because the broker
+    /// drains.
     pub(crate) by_headers: bool,
     /// The ways to requesters, if the message is a direct reply.
     pub(super) replies: Vec<Reply>,
+    /// The histories that keep the message.
+    pub(super) histories: Vec<Arc<History>>,
 }
 
 impl fmt::Debug for Route {
@@ -68,9 +72,21 @@ impl Route {
     #[inline]
     pub(crate) fn only_queue(&self) -> Option<&Arc<QueueCore>> {
         match self.queues.as_slice() {
-            [queue] if self.delay_queues.is_empty() && self.replies.is_empty() => Some(queue),
+            [queue] if self.is_plain() => Some(queue),
             _ => None,
         }
+    }
+
+    /// Whether it leads to queues only.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.delay_queues.is_empty() && self.replies.is_empty() && self.histories.is_empty()
+    }
+
+    /// Whether histories keep the message.
+    #[inline]
+    pub(crate) fn has_histories(&self) -> bool {
+        !self.histories.is_empty()
     }
 
     /// The number of requesters, queues and delay queues of the route.
@@ -127,6 +143,8 @@ pub(crate) struct Found {
     pub(crate) delay: Duration,
     /// The ways to requesters, if it is a direct reply.
     pub(crate) replies: Vec<Reply>,
+    /// The histories that keep it.
+    pub(super) histories: Vec<Arc<History>>,
 }
 
 impl Found {
@@ -201,9 +219,10 @@ impl VirtualHost {
                 delay_queues,
                 delay,
                 replies,
+                histories,
             } = self.find(topology, exchange, known_keys, properties, routers);
             // A requester that waits for this reply may not wait for the next one.
-            by_headers |= !replies.is_empty();
+            by_headers |= !replies.is_empty() || !histories.is_empty();
             Ok(Route {
                 address: Address::new(&origin, routing_key),
                 queues,
@@ -213,6 +232,7 @@ impl VirtualHost {
                 to_default: exchange.is_empty(),
                 by_headers,
                 replies,
+                histories,
             })
         })
     }
@@ -229,6 +249,7 @@ impl VirtualHost {
             to_default: false,
             by_headers: true,
             replies: Vec::new(),
+            histories: Vec::new(),
         }
     }
 
@@ -276,6 +297,8 @@ impl VirtualHost {
             to_default: route.to_default,
             by_headers: route.by_headers,
             replies: route.replies.clone(),
+            // They have kept it when it was published.
+            histories: Vec::new(),
         };
         let replaced = route.len() - recalled.len();
         Ok((recalled, replaced))
@@ -377,6 +400,11 @@ pub(super) fn route_keys(
             found.delay = delay;
             found.delay_queues.push(Arc::clone(queue));
             continue;
+        }
+        if let Some(history) = &declared.history
+            && !history::keeps_out(properties.headers)
+        {
+            found.histories.push(Arc::clone(history));
         }
         let state = declared.state();
         let chosen: &[Target] = match &declared.routed_by {

@@ -10,7 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     VirtualHost,
-    topology::{DeclaredExchange, DeclaredQueue, Target, Topology},
+    declared_exchange::DeclaredExchange,
+    topology::{DeclaredQueue, Target, Topology},
 };
 use crate::{
     engine::{
@@ -35,12 +36,13 @@ use crate::{
     },
 };
 
-/// The numbers of queues in the store, by name; and those of delay queues, by the name of the
-/// exchange.
+/// The numbers of queues in the store, by name; and those of delay queues and histories, by the
+/// name of the exchange.
 #[derive(Debug, Default)]
 pub(crate) struct Numbers {
     pub(super) queues: HashMap<Name, u64>,
     pub(super) delay_queues: HashMap<Name, u64>,
+    pub(super) histories: HashMap<Name, u64>,
 }
 
 /// The storage of one virtual host.
@@ -83,6 +85,9 @@ pub(super) struct ExchangeRecord {
     /// The number of its delay queue, if it is a delayed exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delay_queue: Option<u64>,
+    /// The number of its history, if it keeps its last messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) history: Option<u64>,
 }
 
 /// The name of the record of a binding.
@@ -166,6 +171,12 @@ impl VhostStorage {
         self.stored(number, self.durability, false)
     }
 
+    /// The store of the history of an exchange that is declared now.
+    pub(super) fn of_history(&self, exchange: &Name) -> StoredQueue {
+        let number = self.numbers.lock().histories.remove(exchange);
+        self.stored(number, self.durability, true)
+    }
+
     fn stored(&self, number: Option<u64>, durability: Durability, keeps_all: bool) -> StoredQueue {
         StoredQueue::new(
             self.journal.clone(),
@@ -228,10 +239,12 @@ impl VhostStorage {
         had_binding: bool,
     ) {
         let delay_queue = declared.delay_queue.as_ref();
+        let history = declared.history.as_ref();
         let record = ExchangeRecord {
             exchange: declared.description.clone().without_bindings(),
             had_binding,
             delay_queue: delay_queue.and_then(|queue| Some(queue.stored()?.number())),
+            history: history.and_then(|history| Some(history.stored()?.number())),
         };
         self.write(RecordKind::Exchange, &(&self.vhost, name), Some(&record));
     }

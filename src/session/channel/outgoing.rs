@@ -221,6 +221,11 @@ impl ChannelCore {
             meta,
             mandatory: options.mandatory,
         };
+        let is_tx = matches!(self.open()?.mode, PublishMode::Tx(_));
+        if is_tx && prepared.has_histories() {
+            // As in RabbitMQ, a history does not wait for the commit.
+            prepared.keep_in_histories(&mut outgoing.envelope(&prepared))?;
+        }
         let mut state = self.open()?;
         let publish = match &mut state.mode {
             PublishMode::Tx(tx) => {

@@ -218,6 +218,7 @@ impl<'a> Prepared<'a> {
             OnFull::Wait => (Patience::Wait, None),
             OnFull::WaitFor(timeout) => (Patience::Wait, time.deadline(timeout)),
         };
+        self.keep(message.as_mut())?;
         self.write(message.as_ref())?;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, patience) {
@@ -275,6 +276,7 @@ impl<'a> Prepared<'a> {
         message: &mut Option<Envelope>,
         caller: &C,
     ) -> std::result::Result<Pushed<'a>, NotPublished> {
+        self.keep(message.as_mut())?;
         self.write(message.as_ref())?;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, Patience::Wait) {
@@ -288,6 +290,37 @@ impl<'a> Prepared<'a> {
                 return Ok(Pushed::new(ended?, self));
             }
         }
+    }
+
+    /// Keeps the message in the histories of its route.
+    #[inline]
+    fn keep(&mut self, message: Option<&mut Envelope>) -> std::result::Result<(), NotPublished> {
+        match message {
+            Some(message) if self.route.has_histories() => self
+                .keep_in_histories(message)
+                .map_err(NotPublished::Invalid),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the message in the histories of its route, and finds the route again until it is
+    /// current.
+    ///
+    /// # Errors
+    /// Those of finding a route; [`Error::NotShareable`] for a payload of which there can be no
+    /// copy, [`Error::Codec`] for one that cannot be encoded.
+    #[inline(never)]
+    pub(crate) fn keep_in_histories(&mut self, message: &mut Envelope) -> Result {
+        let vhost = self.publisher.config.gate.vhost();
+        while !vhost.keep_in_histories(&self.route, message)? {
+            self.resolve_again(message.properties().into())?;
+        }
+        Ok(())
+    }
+
+    /// Whether histories keep the message.
+    pub(crate) fn has_histories(&self) -> bool {
+        self.route.has_histories()
     }
 
     /// Makes what a durable queue of the route writes of the message.

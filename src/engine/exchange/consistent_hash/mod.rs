@@ -1,9 +1,9 @@
 //! The table of a consistent-hash exchange: a message goes to one destination, chosen by a hash.
 //!
 //! Each destination has as many buckets as the weight of its binding says, and the buckets are
-//! numbered in the order of the bindings. A jump hash chooses the bucket. So a new destination takes
-//! its share from all others, and nothing moves between the others. If a destination goes, the
-//! buckets behind it get other numbers.
+//! numbered in the order of the bindings. A jump hash chooses the bucket. So a new destination
+//! takes its share from all others, and nothing moves between the others. If a destination goes,
+//! the buckets behind it get other numbers.
 //!
 //! As in RabbitMQ, a destination has buckets for one binding only. A second binding has no effect.
 //! The removal of either binding takes the buckets.

@@ -51,8 +51,8 @@ impl Exchange {
     /// [`Binding::weighted`](crate::Binding::weighted) writes it. Any other key is refused with
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) (406).
     ///
-    /// The choice depends on the hash and on the order of the bindings. So equal keys go to the same
-    /// destination, as long as the bindings stay. A new destination takes its share from all
+    /// The choice depends on the hash and on the order of the bindings. So equal keys go to the
+    /// same destination, as long as the bindings stay. A new destination takes its share from all
     /// others. If one goes, the keys of those that were bound after it move as well.
     ///
     /// A destination counts once. A second binding to it has no effect, and the removal of either
