@@ -68,7 +68,7 @@ pub use crate::{
         bytes::Bytes,
         descriptions::{
             Binding, Budget, BudgetPolicy, DeadLetterStrategy, DelayedRetryKind, Durability,
-            Exchange, Overflow, Queue,
+            Exchange, HashOn, Overflow, Queue,
         },
         error::{
             CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, InvalidPattern,

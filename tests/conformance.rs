@@ -18,6 +18,8 @@
 
 #[path = "conformance/contents.rs"]
 mod contents;
+#[path = "conformance/distribution.rs"]
+mod distribution;
 #[path = "conformance/expectation.rs"]
 mod expectation;
 #[path = "conformance/fields.rs"]
@@ -264,6 +266,7 @@ fn replay(scenario: &Scenario, all_durable: bool) -> Outcome {
             Ok(())
         }
         Kind::Routing(table) => routing::run(table, &home()),
+        Kind::Distribution(distribution) => distribution.run(home()),
         Kind::Later(_) if home::all_survive() => Ok(()),
         Kind::Later(reason) => Err(reason.clone()),
     }

@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 pub(crate) mod exchange;
+mod phash2;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod router;

@@ -19,6 +19,7 @@ mod credit;
 mod delayed;
 mod drain;
 mod ends;
+mod histories;
 mod journal;
 mod limits;
 mod notify;

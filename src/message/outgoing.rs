@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{
     message::{headers::x_delay, properties::Properties},
-    model::field_value::FieldValue,
+    model::{descriptions::names, field_value::FieldValue},
 };
 
 /// A message to be published by [`publish_message`](crate::Producer::publish_message): a payload
@@ -236,6 +236,27 @@ impl<T> Message<T> {
         let milliseconds = delay.as_nanos().div_ceil(1_000_000);
         let milliseconds = i64::try_from(milliseconds).unwrap_or(i64::MAX);
         self.header(x_delay::X_DELAY, x_delay::value(milliseconds))
+    }
+
+    /// Sets the header `x-recent-history-no-store`: exchanges with a
+    /// [history](crate::Exchange::recent_history) route the message, and do not keep it.
+    ///
+    /// # RabbitMQ
+    /// The header `x-recent-history-no-store` of the plugin for recent histories.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Exchange, Message, Queue};
+    /// let broker = Broker::new();
+    /// let room = Exchange::recent_history("room");
+    /// let speaker = broker.producer::<String>(&room)?;
+    /// speaker.publish_message(Message::new("aside".to_owned()).keep_out_of_history())?;
+    /// let late = broker.simple_queue::<String>(&Queue::new("late").bind(&room, ""))?;
+    /// assert!(late.is_empty());
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn keep_out_of_history(self) -> Message<T> {
+        self.header(names::RECENT_HISTORY_NO_STORE, true)
     }
 
     /// Sets one header.

@@ -116,6 +116,12 @@ impl Expectation {
             Expectation::Fields(fields.table("ok")?)
         } else if value.get("error").is_some() {
             let failure = Failure::take(&mut fields, "error")?;
+            // The text of RabbitMQ 4.3, if it is not that of the version before.
+            let texts = [
+                fields.optional_text("text_4_3")?,
+                fields.optional_text("text")?,
+            ];
+            let text = text.or_else(|| texts.into_iter().flatten().next());
             Expectation::Failure(Failure { text, ..failure })
         } else if fields.flag("invalid")? {
             let text = text.unwrap_or_default();

@@ -91,7 +91,8 @@ impl Line {
 }
 
 impl Replay {
-    fn new(home: Home) -> Outcome<Replay> {
+    /// Starts the broker of a scenario.
+    pub fn new(home: Home) -> Outcome<Replay> {
         let clock = ManualClock::new();
         Replay::begin(home, clock, Saved::new())
     }
@@ -130,7 +131,8 @@ impl Replay {
         Replay::begin(home, clock, saved)
     }
 
-    fn step(&mut self, step: &Value) -> Outcome {
+    /// Replays one step.
+    pub fn step(&mut self, step: &Value) -> Outcome {
         let mut fields = Fields::new(&self.substituted(step))?;
         let op = fields.text("op")?;
         let note = fields.optional_text("note")?.unwrap_or_default();

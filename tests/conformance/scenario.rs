@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 
 use serde_json::Value;
 
-use crate::{Outcome, fields::Fields};
+use crate::{Outcome, distribution::Distribution, fields::Fields};
 
 /// One scenario of a file.
 pub struct Scenario {
@@ -33,6 +33,8 @@ pub enum Kind {
     Steps(Vec<Value>),
     /// The bindings of an exchange, and the queues that a publish reaches.
     Routing(RoutingTable),
+    /// The queues that many messages reach.
+    Distribution(Distribution),
     /// A scenario that cannot be replayed yet, with the reason.
     Later(String),
 }
@@ -99,7 +101,7 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
     let id = fields.text("id")?;
     fields.text("title")?;
     // What an older version did, and which version this one is.
-    for about in ["note", "on", "was"] {
+    for about in ["note", "on", "only", "was"] {
         fields.optional_text(about)?;
     }
     // Either `same`, or the difference that a kill makes.
@@ -111,6 +113,8 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
             true => Kind::Steps(steps),
             false => Kind::Later("users with permissions are not supported".to_owned()),
         }
+    } else if value.get("keys").is_some() {
+        Kind::Distribution(Distribution::take(&mut fields)?)
     } else {
         Kind::Routing(RoutingTable {
             exchange_type: fields.text("type")?,

@@ -102,7 +102,7 @@ const FOLDERS: &[Folder] = &[
         name: "engine",
         holds: "exchanges, queues, policies; above them the virtual host",
         floors: &[
-            never(&["store"]),
+            never(&["phash2", "store"]),
             never(&["access", "exchange", "policy", "queue", "router"]),
             may(&["vhost"]),
         ],

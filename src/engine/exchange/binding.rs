@@ -81,6 +81,11 @@ impl<D: RouteTarget> Bindings<D> {
         }
     }
 
+    /// The number of a bound destination.
+    pub(super) fn number_of(&self, destination: &D) -> Option<Number> {
+        self.by_destination.number_of(destination)
+    }
+
     /// Adds a binding that does not exist yet. The caller has checked that.
     pub(super) fn insert_new(&mut self, destination: D, binding: BindingKey) {
         match self.by_destination.get_mut(&destination) {

@@ -6,6 +6,7 @@
 //! bindings to other exchanges.
 
 mod binding;
+mod consistent_hash;
 mod dense;
 mod destinations;
 mod direct;
@@ -23,17 +24,22 @@ use std::hash::Hash;
 pub(crate) use self::{binding::BindingRef, matches::Matches};
 use self::{
     binding::{BindingKey, Bindings, Bound},
+    consistent_hash::ConsistentHash,
     direct::Direct,
     fanout::Fanout,
     headers::Headers,
     numbered::Number,
     topic::Topic,
 };
-use crate::model::{
-    error::{Error, Result},
-    exchange_kind::ExchangeKind,
-    field_value::FieldTable,
-    name::Name,
+use crate::{
+    message::properties::RoutingProperties,
+    model::{
+        arguments::ExchangeTypeArguments,
+        error::{Error, Result},
+        exchange_kind::ExchangeKind,
+        field_value::FieldTable,
+        name::Name,
+    },
 };
 
 /// A destination of messages. The tables keep clones, so cloning should be cheap.
@@ -52,11 +58,11 @@ pub(crate) struct ExchangeState<D> {
 }
 
 impl<D: RouteTarget> ExchangeState<D> {
-    pub(crate) fn new(kind: ExchangeKind) -> Self {
+    pub(crate) fn new(kind: ExchangeKind, arguments: &ExchangeTypeArguments) -> Self {
         Self {
             kind,
             bindings: Bindings::new(),
-            table: RoutingTable::new(kind),
+            table: RoutingTable::new(kind, arguments),
         }
     }
 
@@ -145,20 +151,46 @@ impl<D: RouteTarget> ExchangeState<D> {
         self.bindings.destinations()
     }
 
-    /// Adds the destinations of a message to `matches`. Each kind reads the key or the headers,
-    /// never both.
+    /// Adds the destinations of a message to `matches`. Each kind reads the keys or the
+    /// properties, never both. The first key is the routing key, and a sender may select others.
     pub(crate) fn route(
         &self,
-        routing_key: &str,
-        headers: Option<&FieldTable>,
+        routing_keys: &[&str],
+        properties: RoutingProperties<'_>,
         matches: &mut Matches,
     ) {
+        let mut keys = routing_keys.iter();
         match &self.table {
-            RoutingTable::Direct(table) => table.route(routing_key, matches),
+            RoutingTable::Direct(table) => keys.for_each(|key| table.route(key, matches)),
             RoutingTable::Fanout(table) => table.route(matches),
-            RoutingTable::Topic(table) => table.route(routing_key, matches),
-            RoutingTable::Headers(table) => table.route(headers, matches),
+            RoutingTable::Topic(table) => keys.for_each(|key| table.route(key, matches)),
+            RoutingTable::Headers(table) => table.route(properties.headers, matches),
+            RoutingTable::ConsistentHash(table) => {
+                let key = keys.next().copied().unwrap_or_default();
+                table.route(key, properties, matches);
+            }
             RoutingTable::None => {}
+        }
+    }
+
+    /// Whether messages with the same keys may have different destinations.
+    pub(crate) fn differs_by_message(&self) -> bool {
+        match &self.table {
+            RoutingTable::Direct(_) | RoutingTable::Fanout(_) | RoutingTable::Topic(_) => false,
+            RoutingTable::ConsistentHash(table) => table.reads_properties(),
+            RoutingTable::Headers(_) | RoutingTable::None => true,
+        }
+    }
+
+    /// Whether the order of the bindings has a meaning, and the first one to this destination has
+    /// its place in it.
+    pub(crate) fn has_place(&self, destination: &D) -> bool {
+        match &self.table {
+            RoutingTable::ConsistentHash(table) => {
+                let number = self.bindings.number_of(destination);
+                number.is_some_and(|number| table.has_share(number))
+            }
+            _ => false,
         }
     }
 
@@ -173,7 +205,8 @@ impl<D: RouteTarget> ExchangeState<D> {
     /// Frees the memory of a table that was large before.
     fn release_if_unused(&mut self) {
         if self.is_unused() {
-            *self = Self::new(self.kind);
+            self.bindings = Bindings::new();
+            self.table = self.table.emptied();
         }
     }
 }
@@ -181,8 +214,9 @@ impl<D: RouteTarget> ExchangeState<D> {
 /// Checks a binding before anything is changed.
 ///
 /// # Errors
-/// [`Error::PreconditionFailed`] if a headers exchange gets an unknown `x-match`, or a topic
-/// exchange a key with more than two words that are `#`.
+/// [`Error::PreconditionFailed`] if a headers exchange gets an unknown `x-match`, a topic exchange
+/// a key with more than two words that are `#`, or a consistent-hash exchange a key that is no
+/// weight.
 pub(crate) fn validate_binding(
     kind: ExchangeKind,
     routing_key: &str,
@@ -191,7 +225,8 @@ pub(crate) fn validate_binding(
     match kind {
         ExchangeKind::Headers => headers::validate(arguments),
         ExchangeKind::Topic => topic::validate(routing_key),
-        ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Router => Ok(()),
+        ExchangeKind::ConsistentHash => consistent_hash::validate(routing_key),
+        _ => Ok(()),
     }
 }
 
@@ -207,18 +242,37 @@ enum RoutingTable {
     Fanout(Fanout),
     Topic(Topic),
     Headers(Headers),
+    ConsistentHash(ConsistentHash),
     /// A router chooses among the bindings, which the virtual host asks.
     None,
 }
 
 impl RoutingTable {
-    fn new(kind: ExchangeKind) -> Self {
+    fn new(kind: ExchangeKind, arguments: &ExchangeTypeArguments) -> Self {
         match kind {
             ExchangeKind::Direct => Self::Direct(Direct::new()),
-            ExchangeKind::Fanout => Self::Fanout(Fanout::new()),
+            ExchangeKind::Fanout | ExchangeKind::RecentHistory => Self::Fanout(Fanout::new()),
             ExchangeKind::Topic => Self::Topic(Topic::new()),
             ExchangeKind::Headers => Self::Headers(Headers::new()),
-            ExchangeKind::Router => Self::None,
+            ExchangeKind::ConsistentHash => {
+                Self::ConsistentHash(ConsistentHash::new(arguments.hash_on.clone()))
+            }
+            ExchangeKind::Random
+            | ExchangeKind::LocalRandom
+            | ExchangeKind::ModulusHash
+            | ExchangeKind::Router => Self::None,
+        }
+    }
+
+    /// A new table of the same kind.
+    fn emptied(&self) -> Self {
+        match self {
+            Self::Direct(_) => Self::Direct(Direct::new()),
+            Self::Fanout(_) => Self::Fanout(Fanout::new()),
+            Self::Topic(_) => Self::Topic(Topic::new()),
+            Self::Headers(_) => Self::Headers(Headers::new()),
+            Self::ConsistentHash(table) => Self::ConsistentHash(table.emptied()),
+            Self::None => Self::None,
         }
     }
 
@@ -228,6 +282,7 @@ impl RoutingTable {
             Self::Fanout(table) => table.insert(destination),
             Self::Topic(table) => table.insert(destination, binding.routing_key())?,
             Self::Headers(table) => table.insert(destination, binding)?,
+            Self::ConsistentHash(table) => table.insert(destination, binding.routing_key()),
             Self::None => {}
         }
         Ok(())
@@ -239,6 +294,7 @@ impl RoutingTable {
             Self::Fanout(table) => table.remove(destination),
             Self::Topic(table) => table.remove(destination, binding.routing_key()),
             Self::Headers(table) => table.remove(destination, binding),
+            Self::ConsistentHash(table) => table.remove(destination),
             Self::None => {}
         }
     }
@@ -246,6 +302,7 @@ impl RoutingTable {
     fn remove_all(&mut self, destination: Number, bound: &Bound) {
         match self {
             Self::Fanout(table) => table.remove_all(destination),
+            Self::ConsistentHash(table) => table.remove(destination),
             Self::None => {}
             Self::Direct(_) | Self::Topic(_) | Self::Headers(_) => bound
                 .iter()

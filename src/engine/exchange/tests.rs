@@ -57,7 +57,7 @@ pub(super) fn check(
     program: Vec<Step>,
     fits: impl Fn(&str, &FieldTable, &str, &FieldTable) -> bool,
 ) -> Result<(), TestCaseError> {
-    let mut state = ExchangeState::new(kind);
+    let mut state = ExchangeState::new(kind, &ExchangeTypeArguments::default());
     let mut model: Vec<(u8, String, FieldTable)> = Vec::new();
     let mut matches = Matches::new();
     for step in program {
@@ -95,7 +95,8 @@ pub(super) fn check(
             }
             Step::Route(routing_key, headers) => {
                 matches.clear();
-                state.route(&routing_key, headers.as_ref(), &mut matches);
+                let properties = RoutingProperties::of_headers(headers.as_ref());
+                state.route(&[&routing_key], properties, &mut matches);
                 let headers = headers.unwrap_or_default();
                 let expected: BTreeSet<u8> = model
                     .iter()
@@ -132,14 +133,14 @@ fn bindings_that_differ_in_arguments_alone_hold_the_route_together() {
         ExchangeKind::Fanout,
         ExchangeKind::Topic,
     ] {
-        let mut state = ExchangeState::new(kind);
+        let mut state = ExchangeState::new(kind, &ExchangeTypeArguments::default());
         let arguments = FieldTable::from([("a", 1)]);
         assert!(state.bind("q", &name("k"), &FieldTable::new()).unwrap());
         assert!(state.bind("q", &name("k"), &arguments).unwrap());
         assert!(!state.bind("q", &name("k"), &arguments).unwrap());
         let routed = |state: &ExchangeState<&'static str>| {
             let mut matches = Matches::new();
-            state.route("k", None, &mut matches);
+            state.route(&["k"], RoutingProperties::default(), &mut matches);
             state.found(&matches).copied().collect::<Vec<_>>()
         };
         assert_eq!(routed(&state), ["q"]);
@@ -165,14 +166,14 @@ fn only_a_headers_exchange_looks_at_x_match() {
 
 #[test]
 fn a_result_set_collects_from_several_routes() {
-    let mut state = ExchangeState::new(ExchangeKind::Direct);
+    let mut state = ExchangeState::new(ExchangeKind::Direct, &ExchangeTypeArguments::default());
     for (destination, key) in [("q", "a"), ("r", "a"), ("r", "b"), ("s", "b")] {
         state
             .bind(destination, &name(key), &FieldTable::new())
             .unwrap();
     }
     let mut matches = Matches::new();
-    state.route("a", None, &mut matches);
-    state.route("b", None, &mut matches);
+    state.route(&["a"], RoutingProperties::default(), &mut matches);
+    state.route(&["b"], RoutingProperties::default(), &mut matches);
     assert!(state.found(&matches).eq(&["q", "r", "s"]));
 }

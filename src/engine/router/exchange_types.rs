@@ -3,13 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    BindingRules, Router, RouterBinding, RouterMessage, local_random::LocalRandom,
-    modulus_hash::ModulusHash,
+    BindingRules, Router, RouterBinding, RouterMessage, modulus_hash::ModulusHash, random::Random,
 };
 use crate::{
-    model::{
-        arguments::QueueType, descriptions::names, error::Result, exchange_kind::ExchangeKind,
-    },
+    model::{arguments::QueueType, error::Result, exchange_kind::ExchangeKind},
     runtime::{catch_panic::catch_panic, user_drop::drop_user_value},
 };
 
@@ -25,7 +22,7 @@ impl ExchangeType {
     pub(crate) fn kind(&self) -> ExchangeKind {
         match self {
             Self::Table(kind) => *kind,
-            Self::Router(_) => ExchangeKind::Router,
+            Self::Router(router) => router.kind,
         }
     }
 }
@@ -37,30 +34,41 @@ pub(crate) struct ExchangeTypes(BTreeMap<String, Arc<RegisteredRouter>>);
 impl Default for ExchangeTypes {
     fn default() -> Self {
         let mut types = Self(BTreeMap::new());
-        types.register(names::LOCAL_RANDOM.to_owned(), LocalRandom::default());
-        types.register(names::MODULUS_HASH.to_owned(), ModulusHash);
+        types.add(ExchangeKind::Random, Random::of_any());
+        types.add(ExchangeKind::LocalRandom, Random::of_local_queues());
+        types.add(ExchangeKind::ModulusHash, ModulusHash);
         types
     }
 }
 
 impl ExchangeTypes {
-    /// Adds a type. It replaces one of the same name.
+    /// Adds a type. It replaces one of the same name, unless that routes by a table.
     pub(crate) fn register(&mut self, name: String, router: impl Router) {
-        let rules = router.binding_rules();
-        let router = Some(Box::new(router) as Box<dyn Router>);
-        self.0
-            .insert(name, Arc::new(RegisteredRouter { rules, router }));
+        match self.find(&name) {
+            Ok(ExchangeType::Table(_)) => {}
+            _ => self.insert(name, ExchangeKind::Router, router),
+        }
+    }
+
+    fn add(&mut self, kind: ExchangeKind, router: impl Router) {
+        self.insert(kind.as_str().to_owned(), kind, router);
+    }
+
+    fn insert(&mut self, name: String, kind: ExchangeKind, router: impl Router) {
+        let registered = RegisteredRouter {
+            kind,
+            rules: router.binding_rules(),
+            router: Some(Box::new(router)),
+        };
+        self.0.insert(name, Arc::new(registered));
     }
 
     /// # Errors
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if there is no such type.
     pub(crate) fn find(&self, name: &str) -> Result<ExchangeType> {
-        match name.parse() {
-            Ok(kind) => Ok(ExchangeType::Table(kind)),
-            Err(unknown) => match self.0.get(name) {
-                Some(router) => Ok(ExchangeType::Router(Arc::clone(router))),
-                None => Err(unknown),
-            },
+        match self.0.get(name) {
+            Some(router) => Ok(ExchangeType::Router(Arc::clone(router))),
+            None => name.parse().map(ExchangeType::Table),
         }
     }
 }
@@ -68,6 +76,7 @@ impl ExchangeTypes {
 /// A router, and the bindings that exchanges of its type may have.
 #[derive(Debug)]
 pub(crate) struct RegisteredRouter {
+    kind: ExchangeKind,
     rules: BindingRules,
     /// `None` only while it is dropped.
     router: Option<Box<dyn Router>>,
@@ -108,18 +117,22 @@ impl Drop for RegisteredRouter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::error::Error;
+    use crate::{message::properties::RoutingProperties, model::error::Error};
 
     #[test]
     fn tables_and_routers_are_found_by_their_names() {
         let types = ExchangeTypes::default();
-        for kind in ["direct", "fanout", "topic", "headers"] {
-            assert_eq!(types.find(kind).unwrap().kind().as_str(), kind);
+        for kind in ["direct", "headers", "x-consistent-hash", "x-recent-history"] {
+            let found = types.find(kind).unwrap();
+            assert_eq!(found.kind().as_str(), kind);
+            assert!(matches!(found, ExchangeType::Table(_)));
         }
-        for kind in ["x-local-random", "x-modulus-hash"] {
-            assert_eq!(types.find(kind).unwrap().kind(), ExchangeKind::Router);
+        for kind in ["x-random", "x-local-random", "x-modulus-hash"] {
+            let found = types.find(kind).unwrap();
+            assert_eq!(found.kind().as_str(), kind);
+            assert!(matches!(found, ExchangeType::Router(_)));
         }
-        for unknown in ["", "router", "Topic", "x-random"] {
+        for unknown in ["", "router", "Topic", "x-own"] {
             let error = types.find(unknown).unwrap_err();
             assert_eq!(error, Error::unknown_exchange_type(unknown));
         }
@@ -140,7 +153,7 @@ mod tests {
             panic!("it is registered")
         };
         let name = crate::model::name::Name::empty();
-        let message = RouterMessage::new(&name, &["k"], None);
+        let message = RouterMessage::new(&name, &["k"], RoutingProperties::default());
         assert_eq!(router.route(&message, &[]), [0; 0]);
     }
 }

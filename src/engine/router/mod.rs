@@ -7,15 +7,17 @@
 
 mod binding_rules;
 mod exchange_types;
-mod local_random;
 mod modulus_hash;
-mod phash2;
+mod random;
 
 use std::fmt::Debug;
 
 pub use self::binding_rules::BindingRules;
 pub(crate) use self::exchange_types::{ExchangeType, ExchangeTypes, RegisteredRouter};
-use crate::model::{field_value::FieldTable, name::Name};
+use crate::{
+    message::properties::RoutingProperties,
+    model::{field_value::FieldTable, name::Name},
+};
 
 /// Chooses the destinations of messages, for an exchange type of your own.
 ///
@@ -33,8 +35,8 @@ use crate::model::{field_value::FieldTable, name::Name};
 /// chosen, the message goes to the alternate exchange, if there is one.
 ///
 /// # RabbitMQ
-/// The behaviour `rabbit_exchange_type` of plugins. RabbitMQ 4.3 itself has two types of this kind,
-/// `x-local-random` and `x-modulus-hash`. Every broker here has them as well.
+/// The behaviour `rabbit_exchange_type` of plugins. Three types of RabbitMQ are of this kind:
+/// `x-local-random`, `x-modulus-hash` and `x-random`. Every broker here has them as well.
 ///
 /// # Examples
 /// ```
@@ -84,19 +86,19 @@ pub trait Router: Debug + Send + Sync + 'static {
 pub struct RouterMessage<'a> {
     exchange: &'a Name,
     routing_keys: &'a [&'a str],
-    headers: Option<&'a FieldTable>,
+    properties: RoutingProperties<'a>,
 }
 
 impl<'a> RouterMessage<'a> {
     pub(crate) fn new(
         exchange: &'a Name,
         routing_keys: &'a [&'a str],
-        headers: Option<&'a FieldTable>,
+        properties: RoutingProperties<'a>,
     ) -> Self {
         Self {
             exchange,
             routing_keys,
-            headers,
+            properties,
         }
     }
 
@@ -117,7 +119,7 @@ impl<'a> RouterMessage<'a> {
 
     /// The headers. `None` if the message has none.
     pub fn headers(&self) -> Option<&'a FieldTable> {
-        self.headers
+        self.properties.headers
     }
 }
 

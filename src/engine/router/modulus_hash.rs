@@ -1,7 +1,8 @@
 //! The exchange type `x-modulus-hash`: messages with the same routing key go to the same
 //! destination.
 
-use super::{Router, RouterBinding, RouterMessage, phash2::phash2};
+use super::{Router, RouterBinding, RouterMessage};
+use crate::engine::phash2::Phash2;
 
 /// Chooses by the hash of the routing keys, modulo the number of bindings. A destination with two
 /// bindings gets two shares.
@@ -13,7 +14,7 @@ pub(super) struct ModulusHash;
 
 impl Router for ModulusHash {
     fn route(&self, message: &RouterMessage<'_>, bindings: &[RouterBinding]) -> Vec<usize> {
-        let hash = phash2(message.routing_keys()) as usize;
+        let hash = Phash2::of_list(message.routing_keys()) as usize;
         match bindings.len() {
             0 => Vec::new(),
             bindings => vec![hash % bindings],
@@ -24,7 +25,10 @@ impl Router for ModulusHash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{field_value::FieldTable, name::Name};
+    use crate::{
+        message::properties::RoutingProperties,
+        model::{field_value::FieldTable, name::Name},
+    };
 
     /// Recorded on RabbitMQ 4.3.6: an exchange, then two queues bound twice and one bound once.
     #[test]
@@ -37,12 +41,13 @@ mod tests {
         let chosen = (0..24).map(|number| {
             let key = format!("key-{number}");
             let keys = [key.as_str()];
-            let at = ModulusHash.route(&RouterMessage::new(&name, &keys, None), &bindings);
+            let message = RouterMessage::new(&name, &keys, RoutingProperties::default());
+            let at = ModulusHash.route(&message, &bindings);
             bindings[at[0]].destination().clone()
         });
         let recorded = "a fx c b a b a b a fx a c b a b a fx c b b c c b c";
         assert!(chosen.eq(recorded.split(' ')));
-        let message = RouterMessage::new(&name, &["k"], None);
+        let message = RouterMessage::new(&name, &["k"], RoutingProperties::default());
         assert_eq!(ModulusHash.route(&message, &[]), [0; 0]);
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     message::{
         envelope::{Address, Envelope, Meta, SettledMessage},
         headers::x_death::{self, Death},
+        properties::RoutingProperties,
     },
     model::name::Name,
 };
@@ -62,9 +63,9 @@ impl VirtualHost {
         let buried = death.bury(meta);
         let keys = death.routing_keys(meta);
         let (targets, cut, routed) = {
-            let headers = buried.properties.headers.as_ref();
-            let mut targets = self.with_routers(&keys, headers, |topology, routers| {
-                self.find(topology, &exchange, &keys, headers, routers)
+            let properties = RoutingProperties::from(&buried.properties);
+            let mut targets = self.with_routers(&keys, properties, |topology, routers| {
+                self.find(topology, &exchange, &keys, properties, routers)
             });
             let all = targets.len();
             targets
@@ -97,7 +98,8 @@ impl VirtualHost {
                 Err(_) => break,
             }
         }
-        let last = letter(envelope.into_body());
+        let mut last = letter(envelope.into_body());
+        self.keep_found(&targets, &mut last);
         if let Some(transit) = transit {
             copies.push(last);
             let wanted = targets.len();

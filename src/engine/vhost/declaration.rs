@@ -9,16 +9,18 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Identity, QueueDeclared, Target, Topology, VirtualHost,
     declare::is_reserved,
+    declared_exchange::{DeclaredExchange, Kept},
     effects::PendingEffects,
-    topology::{DeclaredExchange, DeclaredQueue},
+    history::History,
+    topology::DeclaredQueue,
 };
 use crate::{
     engine::{policy::Policies, queue::QueueCore},
     model::{
         access::reached,
         arguments::{
-            ExchangeArguments, QueueArguments, check_exchange_equivalence, check_queue_equivalence,
-            delayed_type,
+            ExchangeArguments, ExchangeTypeArguments, QueueArguments, check_exchange_equivalence,
+            check_queue_equivalence, delayed_type,
         },
         descriptions::{self, names},
         error::{
@@ -26,6 +28,7 @@ use crate::{
             Permission::{Configure, Read, Write},
             Result,
         },
+        exchange_kind::ExchangeKind,
         field_value::{FieldTable, FieldValue},
         name::Name,
     },
@@ -178,11 +181,11 @@ impl VirtualHost {
             ..
         } = batch;
         let made = topology.make(exchanges, queues, bindings);
-        let mut pending = topology.take_effects();
-        let finished = made.map(|()| finish(planned, &mut pending));
+        let mut aftermath = topology.take_aftermath();
+        let finished = made.map(|()| finish(planned, &mut aftermath.effects));
         drop(topology);
         drop(policies);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         finished
     }
@@ -226,27 +229,39 @@ impl Batch<'_> {
         let alternate = description.argument_table().get(names::ALTERNATE_EXCHANGE);
         self.check_forwarding(EntityKind::Exchange, &name, alternate)?;
         let arguments = ExchangeArguments::parse(description.argument_table(), &name, vhost)?;
-        let (exchange_type, delay_queue) = match exchange_type {
-            Some(exchange_type) => (exchange_type, None),
+        let mut kept = Kept::default();
+        let exchange_type = match exchange_type {
+            Some(exchange_type) => exchange_type,
             None => {
                 let name_of_type = delayed_type(description.argument_table())?;
                 let exchange_type = self.vhost.exchange_types.find(name_of_type)?;
                 let queue =
                     self.vhost
                         .new_delay_queue(self.topology, &name, description.is_durable())?;
-                (exchange_type, Some(queue))
+                kept.delay_queue = Some(queue);
+                exchange_type
             }
         };
+        let of_type =
+            ExchangeTypeArguments::parse(exchange_type.kind(), description.argument_table())?;
+        if exchange_type.kind() == ExchangeKind::RecentHistory {
+            let stored = self
+                .vhost
+                .storage()
+                .map(|storage| storage.of_history(&name));
+            kept.history = Some(Arc::new(History::new(of_type.history_length, stored)));
+        }
         let alternate = self
             .policies
             .effective_exchange(&arguments, &name)
             .alternate_exchange;
         let declared = DeclaredExchange::new(
             exchange_type,
+            &of_type,
             description.of_new_exchange(),
             arguments,
             alternate,
-            delay_queue,
+            kept,
         );
         self.exchanges.insert(name.clone(), declared);
         Ok(name)
@@ -465,6 +480,7 @@ impl Topology {
                 Ok(true) => made.push(binding),
                 Ok(false) => {}
                 Err(error) => {
+                    self.forget_replays();
                     for binding in made.iter().rev() {
                         self.remove_binding(
                             &binding.source,

@@ -95,9 +95,9 @@ impl VirtualHost {
             }
             _ => {
                 topology.remove_exchange(&name);
-                let pending = topology.take_effects();
+                let aftermath = topology.take_aftermath();
                 drop(topology);
-                self.run_all_effects(pending);
+                self.finish_change(aftermath);
                 self.sync_changes()
             }
         }
@@ -236,10 +236,10 @@ impl VirtualHost {
             Err(DeleteRefused::Deleted) => return Ok(0),
         };
         topology.remove_queue(&name);
-        let pending = topology.take_effects();
+        let aftermath = topology.take_aftermath();
         drop(topology);
         self.run_effects(&queue, effects);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         Ok(messages)
     }
@@ -259,9 +259,9 @@ impl VirtualHost {
                 .lock()
                 .delete(false, false, CancelReason::QueueDeleted);
             topology.remove_queue(&name);
-            let pending = topology.take_effects();
+            let aftermath = topology.take_aftermath();
             drop(topology);
-            self.run_all_effects(pending);
+            self.finish_change(aftermath);
             if let Ok(Deleted { effects, .. }) = deleted {
                 self.run_effects(&queue, effects);
             }
@@ -269,7 +269,11 @@ impl VirtualHost {
     }
 
     /// `true` if the binding is new.
-    pub(crate) fn bind(&self, by: Identity<'_>, request: BindingRequest<'_>) -> Result<bool> {
+    pub(crate) fn bind(
+        self: &Arc<Self>,
+        by: Identity<'_>,
+        request: BindingRequest<'_>,
+    ) -> Result<bool> {
         let (source, destination, routing_key) = self.check_binding(by, &request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
@@ -306,7 +310,9 @@ impl VirtualHost {
             }
         };
         let new = topology.bind(&source, &target, &routing_key, request.arguments)?;
+        let aftermath = topology.take_aftermath();
         drop(topology);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         Ok(new)
     }
@@ -335,9 +341,9 @@ impl VirtualHost {
             false => Target::Exchange(destination),
         };
         let unbound = topology.unbind(&source, &target, &routing_key, request.arguments);
-        let pending = topology.take_effects();
+        let aftermath = topology.take_aftermath();
         drop(topology);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
         self.sync_changes()?;
         Ok(unbound)
     }

@@ -18,6 +18,7 @@ use crate::{
     message::{
         envelope::{Envelope, SettledMessage},
         headers::{x_death, x_delay},
+        properties::RoutingProperties,
     },
     model::{
         arguments::QueueArguments,
@@ -127,12 +128,13 @@ impl VirtualHost {
                 Some(meta) => x_death::routing_keys(envelope.routing_key(), meta).collect(),
                 None => vec![envelope.routing_key()],
             };
-            let headers = envelope.properties().headers.as_ref();
+            let properties = RoutingProperties::from(envelope.properties());
             let name = delay_queue.name();
-            self.with_routers(&keys, headers, |topology, routers| {
-                route_keys(topology, name, &keys, headers, routers)
+            self.with_routers(&keys, properties, |topology, routers| {
+                route_keys(topology, name, &keys, properties, routers)
             })
         };
+        self.keep_found(&found, &mut envelope);
         let mut copies = Vec::with_capacity(found.len());
         for _ in 1..found.len() {
             match envelope.share() {

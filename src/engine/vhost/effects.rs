@@ -6,7 +6,10 @@ use std::{
     time::Instant,
 };
 
-use super::VirtualHost;
+use super::{
+    VirtualHost,
+    history::{History, Replay},
+};
 use crate::{
     engine::{
         queue::{Counts, DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
@@ -18,6 +21,17 @@ use crate::{
 
 /// The effects of queues, the oldest first.
 pub(super) type PendingEffects = VecDeque<(Arc<QueueCore>, Effects)>;
+
+/// The work that a change of the topology leaves for the time when its lock is released.
+#[derive(Debug, Default)]
+pub(super) struct Aftermath {
+    /// Of queues that are deleted.
+    pub(super) effects: PendingEffects,
+    /// Of new bindings.
+    pub(super) replays: Vec<Replay>,
+    /// Of deleted exchanges.
+    pub(super) ended: Vec<Arc<History>>,
+}
 
 /// The counts of the queues of a virtual host at its end.
 #[derive(Debug, Default)]
@@ -84,11 +98,23 @@ impl VirtualHost {
         }
     }
 
+    /// Does what is left of a change of the topology. Must be called without any lock held.
+    pub(super) fn finish_change(self: &Arc<Self>, aftermath: Aftermath) {
+        let Aftermath {
+            effects,
+            replays,
+            ended,
+        } = aftermath;
+        self.run_all_effects(effects);
+        self.replay(replays);
+        ended.iter().for_each(|history| history.end());
+    }
+
     /// Carries out the effects of several queues, in this order. Effects that result from them come
     /// last, as if queues were processes that send each other messages. Must be called without any
     /// lock held.
     pub(super) fn run_all_effects(self: &Arc<Self>, mut work: PendingEffects) {
-        let mut user_code = Vec::new();
+        let (mut user_code, mut ended) = (Vec::new(), Vec::new());
         while let Some((queue, effects)) = work.pop_front() {
             if effects.sets_timer() {
                 self.set_timer(&queue);
@@ -97,11 +123,18 @@ impl VirtualHost {
                 match effect {
                     Effect::Wake(_) | Effect::Drop(_) | Effect::Late(_) => user_code.push(effect),
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
-                    Effect::Unused => work.extend(self.delete_abandoned(&queue)),
-                    Effect::LeaseOver(at) => work.extend(self.delete_expired(&queue, at)),
+                    Effect::Unused | Effect::LeaseOver(_) => {
+                        let deleted = match effect {
+                            Effect::LeaseOver(at) => self.delete_expired(&queue, at),
+                            _ => self.delete_abandoned(&queue),
+                        };
+                        work.extend(deleted.effects);
+                        ended.extend(deleted.ended);
+                    }
                 }
             }
         }
+        ended.iter().for_each(|history| history.end());
         for effect in user_code {
             catch_panic(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
@@ -131,7 +164,7 @@ impl VirtualHost {
 
     /// Deletes an auto-delete queue that had consumers and has none. Checks again under both locks:
     /// a consumer may have subscribed since, or another queue may have the name.
-    fn delete_abandoned(&self, queue: &Arc<QueueCore>) -> PendingEffects {
+    fn delete_abandoned(&self, queue: &Arc<QueueCore>) -> Aftermath {
         let mut topology = self.topology.write();
         let goes = topology.queues.get(queue.name()).is_some_and(|declared| {
             declared.queue == *queue
@@ -140,13 +173,13 @@ impl VirtualHost {
         });
         match goes {
             true => self.end(&mut topology, queue),
-            false => PendingEffects::new(),
+            false => Aftermath::default(),
         }
     }
 
     /// Deletes a queue whose lease was over at `now`. Checks again under both locks, as for an
     /// abandoned queue.
-    fn delete_expired(&self, queue: &Arc<QueueCore>, now: u64) -> PendingEffects {
+    fn delete_expired(&self, queue: &Arc<QueueCore>, now: u64) -> Aftermath {
         let mut topology = self.topology.write();
         let goes = topology
             .queues
@@ -154,24 +187,24 @@ impl VirtualHost {
             .is_some_and(|declared| declared.queue == *queue && queue.lock().is_lease_over(now));
         match goes {
             true => self.end(&mut topology, queue),
-            false => PendingEffects::new(),
+            false => Aftermath::default(),
         }
     }
 
     /// Deletes a queue and returns the effects. A consumer cannot subscribe between the check and
     /// the deletion. It needs the topology lock to find the queue, and if it found the queue
     /// before, it finds it deleted.
-    fn end(&self, topology: &mut super::Topology, queue: &Arc<QueueCore>) -> PendingEffects {
+    fn end(&self, topology: &mut super::Topology, queue: &Arc<QueueCore>) -> Aftermath {
         let deleted = queue.lock().delete(true, false, CancelReason::QueueDeleted);
         match deleted {
             Ok(Deleted { effects, .. }) => {
                 topology.remove_queue(queue.name());
-                let mut pending = topology.take_effects();
-                pending.push_front((Arc::clone(queue), effects));
-                pending
+                let mut aftermath = topology.take_aftermath();
+                aftermath.effects.push_front((Arc::clone(queue), effects));
+                aftermath
             }
             Err(DeleteRefused::InUse | DeleteRefused::NotEmpty | DeleteRefused::Deleted) => {
-                PendingEffects::new()
+                Aftermath::default()
             }
         }
     }
@@ -182,7 +215,7 @@ impl VirtualHost {
         let mut last = LastCounts::default();
         let mut work = PendingEffects::new();
         self.prepare_end(reason);
-        {
+        let mut aftermath = {
             let mut topology = self.topology.write();
             self.set_down(reason);
             self.end_storage(&mut topology, reason);
@@ -211,9 +244,14 @@ impl VirtualHost {
                     }
                 }
             }
-            work.extend(topology.take_effects());
-        }
-        self.run_all_effects(work);
+            if !reason.is_end_of_broker() {
+                topology.end_histories();
+            }
+            topology.take_aftermath()
+        };
+        work.append(&mut aftermath.effects);
+        aftermath.effects = work;
+        self.finish_change(aftermath);
         last
     }
 }

@@ -21,11 +21,13 @@ mod consumers;
 mod dead_letters;
 mod declaration;
 mod declare;
+mod declared_exchange;
 mod delayed;
 mod drain;
 mod effects;
 mod exchange_interner;
 mod gets;
+mod history;
 mod permissions;
 mod policies;
 mod publish;
@@ -51,6 +53,7 @@ pub(crate) use self::{
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
     declare::{BindingRequest, Identity},
+    declared_exchange::{DeclaredExchange, Kept},
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
@@ -61,7 +64,7 @@ pub(crate) use self::{
     route::Route,
     storage::{Numbers, VhostStorage},
     topology::ConnectionId,
-    topology::{DeclaredBudget, DeclaredExchange, DeclaredQueue, Target, Topology},
+    topology::{DeclaredBudget, DeclaredQueue, Target, Topology},
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
@@ -76,7 +79,7 @@ use crate::{
     },
     message::envelope::NEVER,
     model::{
-        arguments::ExchangeArguments,
+        arguments::{ExchangeArguments, ExchangeTypeArguments},
         descriptions::{Durability, Exchange},
         error::{CancelReason, Error, Result},
         exchange_kind::ExchangeKind,
@@ -174,10 +177,11 @@ impl VirtualHost {
                 Name::new(exchange)?,
                 DeclaredExchange::new(
                     ExchangeType::Table(kind),
+                    &ExchangeTypeArguments::default(),
                     Exchange::new(exchange, kind.as_str()).durable(),
                     ExchangeArguments::default(),
                     None,
-                    None,
+                    Kept::default(),
                 ),
             );
         }

@@ -330,7 +330,7 @@ impl VirtualHost {
     /// [`Error::Codec`] if the payload cannot be encoded, [`Error::InvalidTable`] for headers that
     /// are nested too deeply, and [`Error::Store`] if nothing can be written any more.
     #[inline(never)]
-    fn record(
+    pub(super) fn record(
         &self,
         stored: &StoredQueue,
         envelope: &Envelope,

@@ -18,7 +18,8 @@ use crate::{
         policy::{Policy, PolicyKind},
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
         store::{
-            Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, WallClock,
+            Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, StoredQueue,
+            WallClock,
         },
     },
     message::{
@@ -58,7 +59,8 @@ pub(crate) struct RecoveredVhost {
     policies: Vec<(Policy, PolicyKind)>,
     exchanges: Vec<ExchangeRecord>,
     queues: Vec<QueueRecord>,
-    bindings: Vec<BindingRecord>,
+    /// Each with its place in the order of those of its source, if that has a meaning.
+    bindings: Vec<(BindingRecord, Option<u64>)>,
     messages: HashMap<u64, Vec<RecoveredMessage>>,
     /// Whether the broker was ended in order. If not, any message may have been delivered.
     was_closed: bool,
@@ -183,7 +185,7 @@ impl Reader {
             RecordKind::Exchange => {
                 let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
                 let exchange: ExchangeRecord = read_record(kind, name, value)?;
-                if let Some(number) = exchange.delay_queue {
+                for number in exchange.delay_queue.into_iter().chain(exchange.history) {
                     self.uses(number);
                     self.homes.insert(number, vhost.clone());
                 }
@@ -198,7 +200,10 @@ impl Reader {
             }
             RecordKind::Binding => {
                 let binding: BindingRecord = read_record(kind, name, name.as_bytes())?;
-                self.vhost(binding.vhost.clone()).bindings.push(binding);
+                let place: Option<u64> = read_record(kind, name, value)?;
+                place.into_iter().for_each(|place| self.uses(place));
+                let vhost = self.vhost(binding.vhost.clone());
+                vhost.bindings.push((binding, place));
             }
         }
         Ok(())
@@ -242,9 +247,13 @@ impl RecoveredVhost {
         let exchanges = self.exchanges.iter();
         let delay_queues =
             exchanges.filter_map(|it| Some((Name::new(it.exchange.name()).ok()?, it.delay_queue?)));
+        let exchanges = self.exchanges.iter();
+        let histories =
+            exchanges.filter_map(|it| Some((Name::new(it.exchange.name()).ok()?, it.history?)));
         Numbers {
             queues: queues.collect(),
             delay_queues: delay_queues.collect(),
+            histories: histories.collect(),
         }
     }
 }
@@ -279,7 +288,10 @@ impl VirtualHost {
         for record in &recovered.queues {
             self.declare_queue(nobody, &record.queue, WithBindings::No)?;
         }
-        for binding in &recovered.bindings {
+        // As in RabbitMQ, those without a place come last.
+        let last = |place: &Option<u64>| (place.is_none(), *place);
+        recovered.bindings.sort_by_key(|(_, place)| last(place));
+        for (binding, _) in &recovered.bindings {
             self.bind(
                 nobody,
                 BindingRequest {
@@ -305,6 +317,8 @@ impl VirtualHost {
                 let effects = self.restore(&queue, messages, true, 0);
                 restored.push((queue, effects));
             }
+            let messages = record.history.and_then(|it| recovered.messages.remove(&it));
+            self.restore_history(&name, messages.unwrap_or_default());
         }
         let mut changed = Vec::new();
         for record in &mut recovered.queues {
@@ -349,9 +363,9 @@ impl VirtualHost {
         let names = bound.filter_map(|record| Name::new(record.exchange.name()).ok());
         let mut topology = self.topology.write();
         topology.collect(names.collect());
-        let pending = topology.take_effects();
+        let aftermath = topology.take_aftermath();
         drop(topology);
-        self.run_all_effects(pending);
+        self.finish_change(aftermath);
     }
 
     /// Puts the messages of a queue where they were.
@@ -417,6 +431,27 @@ impl VirtualHost {
             state.restore(envelope, place, &mut effects);
         }
         effects
+    }
+
+    /// Puts the messages of a history where they were.
+    fn restore_history(&self, exchange: &Name, messages: Vec<RecoveredMessage>) {
+        let history = self.read_topology(|topology| {
+            let exchange = topology.exchanges.get(exchange)?;
+            exchange.history.clone()
+        });
+        let Some(history) = history else { return };
+        let Some(clock) = history.stored().map(StoredQueue::clock) else {
+            return;
+        };
+        for message in messages {
+            let RecoveredMessage {
+                position,
+                head,
+                body,
+                ..
+            } = message;
+            history.restore(self.envelope_of(head, body, clock).at(position));
+        }
     }
 
     fn envelope_of(&self, head: MessageHead<'_>, body: Bytes, clock: WallClock) -> Envelope {

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use super::{
     VirtualHost,
+    history::{self, History},
     replies::Reply,
     routers::Routers,
     topology::{Target, Topology},
@@ -18,6 +19,7 @@ use crate::{
     message::{
         envelope::Address,
         headers::{cc_bcc, x_delay},
+        properties::RoutingProperties,
     },
     model::{
         bytes::Bytes,
@@ -41,10 +43,13 @@ pub(crate) struct Route {
     epoch: (Arc<AtomicU64>, u64),
     to_default: bool,
     /// Whether the route is valid for one message only, because it depends on the message's
-    /// headers or on a router, or because the broker drains.
+    /// properties or on a router, because a history keeps the message, or because the broker
+    /// drains.
     pub(crate) by_headers: bool,
     /// The ways to requesters, if the message is a direct reply.
     pub(super) replies: Vec<Reply>,
+    /// The histories that keep the message.
+    pub(super) histories: Vec<Arc<History>>,
 }
 
 impl fmt::Debug for Route {
@@ -67,9 +72,21 @@ impl Route {
     #[inline]
     pub(crate) fn only_queue(&self) -> Option<&Arc<QueueCore>> {
         match self.queues.as_slice() {
-            [queue] if self.delay_queues.is_empty() && self.replies.is_empty() => Some(queue),
+            [queue] if self.is_plain() => Some(queue),
             _ => None,
         }
+    }
+
+    /// Whether it leads to queues only.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.delay_queues.is_empty() && self.replies.is_empty() && self.histories.is_empty()
+    }
+
+    /// Whether histories keep the message.
+    #[inline]
+    pub(crate) fn has_histories(&self) -> bool {
+        !self.histories.is_empty()
     }
 
     /// The number of requesters, queues and delay queues of the route.
@@ -126,6 +143,8 @@ pub(crate) struct Found {
     pub(crate) delay: Duration,
     /// The ways to requesters, if it is a direct reply.
     pub(crate) replies: Vec<Reply>,
+    /// The histories that keep it.
+    pub(super) histories: Vec<Arc<History>>,
 }
 
 impl Found {
@@ -163,13 +182,14 @@ impl VirtualHost {
         &self,
         exchange: &Name,
         routing_key: &Name,
-        headers: Option<&FieldTable>,
+        properties: RoutingProperties<'_>,
     ) -> Result<Route> {
         let origin = self.exchange_names().of(exchange);
+        let headers = properties.headers;
         let selected = cc_bcc::is_selected_by_sender(headers);
         let keys = cc_bcc::routing_keys(routing_key, headers);
         let known_keys = keys.as_deref().unwrap_or_default();
-        self.with_routers(known_keys, headers, |topology, routers| {
+        self.with_routers(known_keys, properties, |topology, routers| {
             self.check_up()?;
             // During a drain no producer remembers a route, so that each publish is asked who it
             // is.
@@ -199,9 +219,10 @@ impl VirtualHost {
                 delay_queues,
                 delay,
                 replies,
-            } = self.find(topology, exchange, known_keys, headers, routers);
+                histories,
+            } = self.find(topology, exchange, known_keys, properties, routers);
             // A requester that waits for this reply may not wait for the next one.
-            by_headers |= !replies.is_empty();
+            by_headers |= !replies.is_empty() || !histories.is_empty();
             Ok(Route {
                 address: Address::new(&origin, routing_key),
                 queues,
@@ -211,6 +232,7 @@ impl VirtualHost {
                 to_default: exchange.is_empty(),
                 by_headers,
                 replies,
+                histories,
             })
         })
     }
@@ -227,6 +249,7 @@ impl VirtualHost {
             to_default: false,
             by_headers: true,
             replies: Vec::new(),
+            histories: Vec::new(),
         }
     }
 
@@ -274,6 +297,8 @@ impl VirtualHost {
             to_default: route.to_default,
             by_headers: route.by_headers,
             replies: route.replies.clone(),
+            // They have kept it when it was published.
+            histories: Vec::new(),
         };
         let replaced = route.len() - recalled.len();
         Ok((recalled, replaced))
@@ -285,10 +310,10 @@ impl VirtualHost {
         topology: &Topology,
         exchange: &Name,
         routing_keys: &[&str],
-        headers: Option<&FieldTable>,
+        properties: RoutingProperties<'_>,
         routers: &mut Routers,
     ) -> Found {
-        let mut found = route_keys(topology, exchange, routing_keys, headers, routers);
+        let mut found = route_keys(topology, exchange, routing_keys, properties, routers);
         if exchange.is_empty() {
             found.replies = self.replies.addressed(routing_keys);
         }
@@ -317,13 +342,13 @@ impl VirtualHost {
                 &without_delay
             }
         };
-        let (keys, headers) = ([routing_key], Some(headers));
-        self.with_routers(&keys, headers, |topology, routers| {
+        let (keys, properties) = ([routing_key], RoutingProperties::of_headers(Some(headers)));
+        self.with_routers(&keys, properties, |topology, routers| {
             self.check_up()?;
             if !name.is_empty() && !topology.exchanges.contains_key(&name) {
                 return Err(Error::not_found(EntityKind::Exchange, &name, self.name()));
             }
-            let found = route_keys(topology, &name, &keys, headers, routers);
+            let found = route_keys(topology, &name, &keys, properties, routers);
             let names = found.queues.iter().map(|queue| queue.name().clone());
             Ok(names.collect())
         })
@@ -347,7 +372,7 @@ pub(super) fn route_keys(
     topology: &Topology,
     exchange: &Name,
     routing_keys: &[&str],
-    headers: Option<&FieldTable>,
+    properties: RoutingProperties<'_>,
     routers: &mut Routers,
 ) -> Found {
     if exchange.is_empty() {
@@ -370,11 +395,16 @@ pub(super) fn route_keys(
         };
         declared.note_use();
         if let Some(queue) = &declared.delay_queue
-            && let Some(delay) = x_delay::wanted(headers)
+            && let Some(delay) = x_delay::wanted(properties.headers)
         {
             found.delay = delay;
             found.delay_queues.push(Arc::clone(queue));
             continue;
+        }
+        if let Some(history) = &declared.history
+            && !history::keeps_out(properties.headers)
+        {
+            found.histories.push(Arc::clone(history));
         }
         let state = declared.state();
         let chosen: &[Target] = match &declared.routed_by {
@@ -389,9 +419,7 @@ pub(super) fn route_keys(
         };
         ways += 1;
         matches.clear();
-        for routing_key in routing_keys {
-            state.route(routing_key, headers, &mut matches);
-        }
+        state.route(routing_keys, properties, &mut matches);
         let mut go_on = |name| {
             if seen.is_empty() {
                 seen.insert(exchange);

@@ -18,7 +18,8 @@ use crate::{
         exchange::ExchangeState,
         router::{RegisteredRouter, RouterBinding, RouterMessage},
     },
-    model::{field_value::FieldTable, name::Name},
+    message::properties::RoutingProperties,
+    model::name::Name,
 };
 
 /// The router of an exchange, and the bindings that it chooses among.
@@ -116,7 +117,7 @@ impl Routers {
     }
 
     /// Asks the routers. `false` if there was no question.
-    fn ask(&mut self, routing_keys: &[&str], headers: Option<&FieldTable>) -> bool {
+    fn ask(&mut self, routing_keys: &[&str], properties: RoutingProperties<'_>) -> bool {
         let any = !self.questions.is_empty();
         for question in self.questions.drain(..) {
             let Question {
@@ -124,7 +125,7 @@ impl Routers {
                 router,
                 choice,
             } = question;
-            let message = RouterMessage::new(&exchange, routing_keys, headers);
+            let message = RouterMessage::new(&exchange, routing_keys, properties);
             let positions = router.route(&message, &choice.bindings);
             let mut seen = HashSet::new();
             let chosen = positions.iter().filter_map(|&at| {
@@ -144,13 +145,13 @@ impl VirtualHost {
     pub(super) fn with_routers<R>(
         &self,
         routing_keys: &[&str],
-        headers: Option<&FieldTable>,
+        properties: RoutingProperties<'_>,
         mut look: impl FnMut(&Topology, &mut Routers) -> R,
     ) -> R {
         let mut routers = Routers::default();
         loop {
             let found = look(&self.topology.read(), &mut routers);
-            if !routers.ask(routing_keys, headers) {
+            if !routers.ask(routing_keys, properties) {
                 return found;
             }
         }

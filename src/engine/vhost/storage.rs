@@ -11,7 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     About, VirtualHost,
-    topology::{DeclaredExchange, DeclaredQueue, Target, Topology},
+    declared_exchange::DeclaredExchange,
+    topology::{DeclaredQueue, Target, Topology},
 };
 use crate::{
     engine::{
@@ -37,12 +38,13 @@ use crate::{
     },
 };
 
-/// The numbers of queues in the store, by name; and those of delay queues, by the name of the
-/// exchange.
+/// The numbers of queues in the store, by name; and those of delay queues and histories, by the
+/// name of the exchange.
 #[derive(Debug, Default)]
 pub(crate) struct Numbers {
     pub(super) queues: HashMap<Name, u64>,
     pub(super) delay_queues: HashMap<Name, u64>,
+    pub(super) histories: HashMap<Name, u64>,
 }
 
 /// The storage of one virtual host.
@@ -85,6 +87,9 @@ pub(super) struct ExchangeRecord {
     /// The number of its delay queue, if it is a delayed exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) delay_queue: Option<u64>,
+    /// The number of its history, if it keeps its last messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) history: Option<u64>,
 }
 
 /// The name of the record of a binding.
@@ -168,6 +173,12 @@ impl VhostStorage {
         self.stored(number, self.durability, false)
     }
 
+    /// The store of the history of an exchange that is declared now.
+    pub(super) fn of_history(&self, exchange: &Name) -> StoredQueue {
+        let number = self.numbers.lock().histories.remove(exchange);
+        self.stored(number, self.durability, true)
+    }
+
     fn stored(&self, number: Option<u64>, durability: Durability, keeps_all: bool) -> StoredQueue {
         StoredQueue::new(
             self.journal.clone(),
@@ -221,10 +232,12 @@ impl VhostStorage {
         had_binding: bool,
     ) {
         let delay_queue = declared.delay_queue.as_ref();
+        let history = declared.history.as_ref();
         let record = ExchangeRecord {
             exchange: declared.description.clone().without_bindings(),
             had_binding,
             delay_queue: delay_queue.and_then(|queue| Some(queue.stored()?.number())),
+            history: history.and_then(|history| Some(history.stored()?.number())),
         };
         self.write(RecordKind::Exchange, &(&self.vhost, name), Some(&record));
     }
@@ -266,9 +279,12 @@ impl VhostStorage {
         self.write(RecordKind::Vhost, &self.vhost, value);
     }
 
-    fn write_binding(&self, record: &BindingRecord, exists: bool) {
-        let value = exists.then_some(&() as &dyn erased_serde::Serialize);
-        self.write(RecordKind::Binding, record, value);
+    fn write_binding(&self, record: &BindingRecord, place: Option<u64>) {
+        self.write(RecordKind::Binding, record, Some(&place));
+    }
+
+    fn forget_binding(&self, record: &BindingRecord) {
+        self.write(RecordKind::Binding, record, None);
     }
 
     fn binding(
@@ -355,22 +371,44 @@ impl VirtualHost {
 }
 
 impl Topology {
-    /// Writes one binding, or that it is gone, unless its queue ends with the broker. Both ends
-    /// exist.
+    /// Writes a new binding, unless its queue ends with the broker. Both ends exist. `has_place`
+    /// tells whether it has a place in the order of the bindings of its source, which is written
+    /// as a number.
     pub(super) fn write_binding(
         &self,
         source: &Name,
         target: &Target,
         (routing_key, arguments): (&Name, &FieldTable),
-        exists: bool,
+        has_place: bool,
     ) {
         let Some(storage) = &self.storage else { return };
-        if exists {
-            self.write_first_binding(source, storage);
-        }
+        self.write_first_binding(source, storage);
         if target.is_kept() {
             let record = storage.binding(source, target, routing_key, arguments);
-            storage.write_binding(&record, exists);
+            let place = has_place.then(|| storage.journal.next_number());
+            storage.write_binding(&record, place);
+        }
+    }
+
+    /// Writes that a binding is gone, unless its queue ends with the broker. If its destination has
+    /// `lost_place`, the other bindings to it have none either.
+    pub(super) fn forget_binding(
+        &self,
+        source: &Name,
+        target: &Target,
+        (routing_key, arguments): (&Name, &FieldTable),
+        lost_place: bool,
+    ) {
+        let Some(storage) = self.storage.as_ref().filter(|_| target.is_kept()) else {
+            return;
+        };
+        storage.forget_binding(&storage.binding(source, target, routing_key, arguments));
+        if let Some(exchange) = self.exchanges.get(source).filter(|_| lost_place) {
+            let bindings = exchange.state().bindings();
+            for left in bindings.filter(|binding| binding.destination == target) {
+                let record = storage.binding(source, target, left.routing_key, left.arguments);
+                storage.write_binding(&record, None);
+            }
         }
     }
 
@@ -400,7 +438,7 @@ impl Topology {
         {
             if destination.is_kept() {
                 let record = storage.binding(source, destination, routing_key, arguments);
-                storage.write_binding(&record, false);
+                storage.forget_binding(&record);
             }
         }
     }

@@ -11,25 +11,22 @@ use std::{
 use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
-    effects::PendingEffects, reverse_bindings::ReverseBindings, routers::RoutedBy,
+    declared_exchange::DeclaredExchange, effects::Aftermath, reverse_bindings::ReverseBindings,
     storage::VhostStorage,
 };
 use crate::{
     engine::{
         access::Grants,
-        exchange::{ExchangeState, validate_binding},
         queue::{BudgetCore, Counts, Deleted, QueueCore},
-        router::ExchangeType,
     },
     model::{
-        arguments::{ExchangeArguments, QueueArguments, QueueType},
+        arguments::QueueArguments,
         descriptions,
         error::{CancelReason, Result},
-        exchange_kind::ExchangeKind,
         field_value::FieldTable,
         name::Name,
     },
-    runtime::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    runtime::sync::atomic::Ordering::SeqCst,
 };
 
 /// The destination of a binding.
@@ -41,110 +38,6 @@ pub(crate) enum Target {
 
 /// The number of a connection within its broker.
 pub(crate) type ConnectionId = u64;
-
-#[derive(Debug)]
-pub(crate) struct DeclaredExchange {
-    /// As declared.
-    pub(crate) description: descriptions::Exchange,
-    pub(crate) arguments: ExchangeArguments,
-    /// The exchange for messages that no binding matches, set by an argument or a policy.
-    pub(crate) alternate: Option<Name>,
-    state: ExchangeState<Target>,
-    /// The router, if the exchange has one instead of a table.
-    pub(super) routed_by: Option<RoutedBy>,
-    /// The delay queue, if this is a delayed exchange.
-    pub(crate) delay_queue: Option<Arc<QueueCore>>,
-    /// Raised when a message published here might be routed otherwise than before. Written under
-    /// the topology lock, read by producers without it.
-    pub(crate) epoch: Arc<AtomicU64>,
-    /// Whether the exchange has routed a message since its epoch was raised, so that a route may be
-    /// remembered. Set under the topology lock for reading, cleared under the lock for writing.
-    used: AtomicBool,
-    /// The exchanges among its destinations.
-    onward: HashSet<Name>,
-}
-
-impl DeclaredExchange {
-    pub(crate) fn new(
-        exchange_type: ExchangeType,
-        description: descriptions::Exchange,
-        arguments: ExchangeArguments,
-        alternate: Option<Name>,
-        delay_queue: Option<Arc<QueueCore>>,
-    ) -> Self {
-        DeclaredExchange {
-            description,
-            arguments,
-            alternate,
-            state: ExchangeState::new(exchange_type.kind()),
-            routed_by: match exchange_type {
-                ExchangeType::Table(_) => None,
-                ExchangeType::Router(router) => Some(RoutedBy::new(router)),
-            },
-            delay_queue,
-            epoch: Arc::new(AtomicU64::new(0)),
-            // A producer may remember a route that ended at this name before the exchange existed.
-            used: AtomicBool::new(true),
-            onward: HashSet::new(),
-        }
-    }
-
-    /// Records that the exchange routed a message and that the route may be remembered.
-    pub(crate) fn note_use(&self) {
-        // Read first: a value that is not written stays in every core's cache.
-        if !self.used.load(SeqCst) {
-            self.used.store(true, SeqCst);
-        }
-    }
-
-    pub(crate) fn kind(&self) -> ExchangeKind {
-        self.state.kind()
-    }
-
-    /// Whether the topic permissions of users count here: for the type `topic`, as in RabbitMQ.
-    pub(super) fn asks_for_topics(&self) -> bool {
-        self.description.kind() == ExchangeKind::Topic.as_str()
-    }
-
-    /// Whether the exchange routes as the exchanges of this type.
-    pub(super) fn is_of(&self, exchange_type: &ExchangeType) -> bool {
-        match (exchange_type, &self.routed_by) {
-            (ExchangeType::Table(kind), None) => self.kind() == *kind,
-            (ExchangeType::Router(router), Some(own)) => Arc::ptr_eq(router, &own.router),
-            _ => false,
-        }
-    }
-
-    /// The bindings of which this exchange is the source.
-    pub(crate) fn state(&self) -> &ExchangeState<Target> {
-        &self.state
-    }
-
-    /// The bindings, to change them.
-    fn state_mut(&mut self) -> &mut ExchangeState<Target> {
-        if let Some(routed_by) = &mut self.routed_by {
-            routed_by.forget_choice();
-        }
-        &mut self.state
-    }
-
-    /// Checks a new binding to a queue of this type. `None` is an exchange.
-    ///
-    /// # Errors
-    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) if exchanges of this type do
-    /// not take the binding.
-    pub(super) fn check_binding(
-        &self,
-        routing_key: &str,
-        arguments: &FieldTable,
-        destination: Option<QueueType>,
-    ) -> Result {
-        match &self.routed_by {
-            Some(routed_by) => routed_by.router.check_binding(routing_key, destination),
-            None => validate_binding(self.kind(), routing_key, arguments),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct DeclaredQueue {
@@ -175,9 +68,8 @@ pub(crate) struct Topology {
     alternates: ReverseBindings<Name>,
     /// The exclusive queues of each connection.
     owned: HashMap<ConnectionId, HashSet<Name>>,
-    /// The effects of delay queues of deleted exchanges, to be carried out after the topology lock
-    /// is released.
-    effects: PendingEffects,
+    /// To be done after the topology lock is released.
+    aftermath: Aftermath,
     /// Where the changes are written, if the broker is durable.
     pub(super) storage: Option<Arc<VhostStorage>>,
     /// Where an exchange has its topic permissions, which end with it.
@@ -252,16 +144,21 @@ impl Topology {
         let Some(exchange) = self.exchanges.get_mut(source) else {
             return Ok(false);
         };
+        let had_place = exchange.state.has_place(target);
         let new = exchange
             .state_mut()
             .bind(target.clone(), routing_key, arguments)?;
         if new {
+            let has_place = !had_place && exchange.state.has_place(target);
             if let Target::Exchange(name) = target {
                 exchange.onward.insert(name.clone());
             }
+            let history = exchange.history.as_ref();
+            let replay = history.and_then(|history| history.replay(target));
+            self.aftermath.replays.extend(replay);
             self.sources.add(target.clone(), source);
             self.touch(source);
-            self.write_binding(source, target, (routing_key, arguments), true);
+            self.write_binding(source, target, (routing_key, arguments), has_place);
         }
         Ok(new)
     }
@@ -294,9 +191,11 @@ impl Topology {
         let Some(exchange) = self.exchanges.get_mut(source) else {
             return false;
         };
+        let had_place = exchange.state.has_place(target);
         if !exchange.state_mut().unbind(target, routing_key, arguments) {
             return false;
         }
+        let lost_place = had_place && !exchange.state.has_place(target);
         if !exchange.state.has_destination(target) {
             if let Target::Exchange(name) = target {
                 exchange.onward.remove(name);
@@ -304,7 +203,7 @@ impl Topology {
             self.sources.remove(target, source);
         }
         self.touch(source);
-        self.write_binding(source, target, (routing_key, arguments), false);
+        self.forget_binding(source, target, (routing_key, arguments), lost_place);
         true
     }
 
@@ -341,10 +240,22 @@ impl Topology {
         Some(declared)
     }
 
-    /// Takes the effects, to be carried out after the topology lock is released. Every operation
-    /// that may remove an exchange calls it at its end.
-    pub(crate) fn take_effects(&mut self) -> PendingEffects {
-        std::mem::take(&mut self.effects)
+    /// Takes what is to be done after the topology lock is released. Every operation that may make
+    /// a binding or remove an exchange calls it at its end.
+    pub(super) fn take_aftermath(&mut self) -> Aftermath {
+        std::mem::take(&mut self.aftermath)
+    }
+
+    /// The bindings that were just made are taken back.
+    pub(super) fn forget_replays(&mut self) {
+        self.aftermath.replays.clear();
+    }
+
+    /// Ends the histories of all exchanges.
+    pub(super) fn end_histories(&mut self) {
+        let exchanges = self.exchanges.values_mut();
+        let ended = exchanges.filter_map(|exchange| exchange.history.take());
+        self.aftermath.ended.extend(ended);
     }
 
     /// Deletes the delay queues of all exchanges. Returns them with their last counts.
@@ -375,7 +286,8 @@ impl Topology {
         let Deleted {
             effects, counts, ..
         } = deleted.ok()?;
-        self.effects.push_back((Arc::clone(queue), effects));
+        let effects = (Arc::clone(queue), effects);
+        self.aftermath.effects.push_back(effects);
         Some(counts)
     }
 
@@ -424,6 +336,7 @@ impl Topology {
         if let Some(queue) = exchange.delay_queue {
             self.close_delay_queue(&queue, CancelReason::QueueDeleted);
         }
+        self.aftermath.ended.extend(exchange.history);
         self.detach(&Target::Exchange(name.clone()))
     }
 
@@ -465,18 +378,15 @@ impl Topology {
     }
 
     /// Whether messages with the same routing key that are published to this exchange may go
-    /// different ways. They may if they reach an exchange that reads headers or has a router, or a
-    /// delayed exchange.
+    /// different ways. They may if they reach an exchange that reads properties, has a router, or
+    /// keeps messages.
     pub(crate) fn differs_by_message(&self, exchange: &DeclaredExchange) -> bool {
         let mut seen = HashSet::new();
         let mut ahead = Vec::new();
         let mut next = Some(exchange);
         while let Some(exchange) = next {
-            let by_key = match exchange.kind() {
-                ExchangeKind::Headers | ExchangeKind::Router => false,
-                _ => exchange.delay_queue.is_none(),
-            };
-            if !by_key {
+            let keeps = exchange.delay_queue.is_some() || exchange.history.is_some();
+            if keeps || exchange.state.differs_by_message() {
                 return true;
             }
             let onward = exchange.onward.iter().chain(&exchange.alternate);

@@ -110,7 +110,8 @@ impl BrokerBuilder {
 
     /// Adds an exchange type, which routes by a [`Router`]. It replaces a type of the same name.
     ///
-    /// The types `direct`, `fanout`, `topic`, `headers` and `x-delayed-message` cannot be replaced.
+    /// The types `direct`, `fanout`, `topic`, `headers`, `x-consistent-hash`, `x-recent-history`
+    /// and `x-delayed-message` cannot be replaced.
     ///
     /// [`Router`] has an example.
     pub fn exchange_type(mut self, name: impl Into<String>, router: impl Router) -> BrokerBuilder {

@@ -100,6 +100,10 @@ pub struct ExchangeSnapshot {
     /// The messages that a delayed exchange holds until their delay ends. `None` for other
     /// exchanges.
     pub delayed: Option<MessageTotals>,
+    /// The messages that an exchange with a history keeps for new bindings. `None` for other
+    /// exchanges.
+    #[serde(default)]
+    pub history: Option<MessageTotals>,
     /// The declared `durable` flag.
     pub durable: bool,
     /// The declared `auto_delete` flag.
@@ -286,6 +290,7 @@ fn exchange((name, declared): (&Name, &DeclaredExchange)) -> ExchangeSnapshot {
         kind: declared.kind(),
         exchange_type: declared.description.kind().to_owned(),
         delayed: declared.delay_queue.as_ref().map(|queue| queue.delayed()),
+        history: declared.history.as_ref().map(|history| history.totals()),
         durable: declared.description.is_durable(),
         auto_delete: declared.description.is_auto_delete(),
         internal: declared.description.is_internal(),

@@ -5,6 +5,7 @@
 //! headers, priority, expiry. Only the checks that need no broker are here.
 
 mod binary;
+mod routing;
 
 use std::{
     fmt,
@@ -13,6 +14,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use self::routing::RoutingProperties;
 use crate::model::{
     arguments::MAX_EXPIRY_MILLIS,
     error::{Error, Result},

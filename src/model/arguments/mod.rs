@@ -9,6 +9,7 @@ mod consumer;
 mod delayed_retry;
 mod equivalence;
 mod exchange;
+mod exchange_type;
 mod queue;
 mod queue_type;
 mod reader;
@@ -18,6 +19,7 @@ pub(crate) use self::{
     delayed_retry::DelayedRetry,
     equivalence::{check_budget_equivalence, check_exchange_equivalence, check_queue_equivalence},
     exchange::{ExchangeArguments, delayed_type},
+    exchange_type::ExchangeTypeArguments,
     queue::QueueArguments,
     queue_type::QueueType,
 };

@@ -45,6 +45,22 @@ impl Binding {
         }
     }
 
+    /// Describes a binding from a [consistent-hash exchange](Exchange::consistent_hash) with a
+    /// weight, from 1 on. The declaration refuses 0.
+    ///
+    /// # RabbitMQ
+    /// `queue.bind` or `exchange.bind`, with the weight in decimal digits as the binding key.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Binding, Exchange};
+    /// let binding = Binding::weighted(Exchange::consistent_hash("orders"), 3);
+    /// assert_eq!(binding.routing_key(), "3");
+    /// ```
+    pub fn weighted(source: impl Into<Exchange>, weight: u32) -> Self {
+        Self::new(source, weight.to_string())
+    }
+
     /// Adds an argument, for example a condition of a headers exchange. It replaces an argument of
     /// the same name.
     ///

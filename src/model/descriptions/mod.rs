@@ -11,6 +11,7 @@ mod dead_letter_strategy;
 mod delayed_retry_kind;
 mod durability;
 mod exchange;
+mod hash_on;
 pub(crate) mod names;
 mod overflow;
 mod queue;
@@ -23,6 +24,7 @@ pub use self::{
     delayed_retry_kind::DelayedRetryKind,
     durability::Durability,
     exchange::Exchange,
+    hash_on::HashOn,
     overflow::Overflow,
     queue::Queue,
 };

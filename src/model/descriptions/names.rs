@@ -8,8 +8,20 @@ pub(crate) const DELAYED_MESSAGE: &str = "x-delayed-message";
 pub(crate) const DELAYED_TYPE: &str = "x-delayed-type";
 
 /// The types of exchanges with routers.
+pub(crate) const RANDOM: &str = "x-random";
 pub(crate) const LOCAL_RANDOM: &str = "x-local-random";
 pub(crate) const MODULUS_HASH: &str = "x-modulus-hash";
+
+/// A type of exchange, and the arguments with what it hashes.
+pub(crate) const CONSISTENT_HASH: &str = "x-consistent-hash";
+pub(crate) const HASH_HEADER: &str = "hash-header";
+pub(crate) const HASH_PROPERTY: &str = "hash-property";
+
+/// A type of exchange, the argument with the length of its history, and the header that keeps a
+/// message out of it.
+pub(crate) const RECENT_HISTORY: &str = "x-recent-history";
+pub(crate) const RECENT_HISTORY_LENGTH: &str = "x-recent-history-length";
+pub(crate) const RECENT_HISTORY_NO_STORE: &str = "x-recent-history-no-store";
 
 /// An argument of leveret that RabbitMQ does not have: the delivery limit of a classic queue.
 pub(crate) const CLASSIC_DELIVERY_LIMIT: &str = "x-leveret-delivery-limit";

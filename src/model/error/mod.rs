@@ -7,6 +7,7 @@
 mod access;
 mod cancel_reason;
 mod codec;
+mod exchange_types;
 mod pattern;
 mod precondition;
 mod replies;

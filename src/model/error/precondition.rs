@@ -121,6 +121,9 @@ pub enum Precondition {
     /// The arguments of a delayed exchange have no valid `x-delayed-type`.
     #[error("Invalid argument, {0}")]
     DelayedType(&'static str),
+    /// An argument of an exchange is invalid for its type.
+    #[error("{0}")]
+    ExchangeArgument(String),
     /// The delayed messages of an exchange were requested, and the exchange is not of the type
     /// `x-delayed-message`.
     #[error("{0} keeps no messages back: its type is not x-delayed-message")]

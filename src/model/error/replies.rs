@@ -8,7 +8,10 @@ use std::fmt::Display;
 use super::{
     EntityKind, Error, Inequivalent, Permission, PermissionDenied, Precondition, Resource,
 };
-use crate::model::{field_value::FieldValue, name::Name};
+use crate::model::{
+    field_value::{ErlangBinary, FieldValue},
+    name::Name,
+};
 
 impl Error {
     /// 312: a mandatory message reached no queue.
@@ -353,11 +356,7 @@ impl Error {
     /// 506: the commit of a message to a queue that was deleted since the publish. RabbitMQ shows
     /// the error as Erlang prints it. It breaks a long line, which is not done here.
     pub(crate) fn commit_to_deleted(entity: EntityKind, name: &Name, vhost: &Name) -> Error {
-        let binary = |name: &Name| {
-            let escaped = name.replace('\\', r"\\").replace('"', r#"\""#);
-            let encoding = if name.is_ascii() { "" } else { "/utf8" };
-            format!("<<\"{escaped}\"{encoding}>>")
-        };
+        let binary = |name: &Name| ErlangBinary(name.as_bytes()).to_string();
         let (vhost, name) = (binary(vhost), binary(name));
         let resource = format!("{{resource,{vhost},{entity},{name}}}");
         Error::ResourceError(format!("failed to deliver message: {{not_found,{resource}}}").into())

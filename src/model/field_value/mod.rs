@@ -4,11 +4,13 @@
 //! Every field type of RabbitMQ's AMQP 0-9-1 has a variant, so that a value keeps its type. `table`
 //! has the table, and `entries` its entries. `nesting` has the limit of nesting. `equality` has the
 //! two comparisons of the broker, for redeclaration and for headers routing. `json` has the form in
-//! JSON, `binary` that on disk, and `text` the printed one. This module does not know the meaning of an argument.
+//! JSON, `binary` that on disk, `text` the printed one, and `erlang` the one of RabbitMQ's terms.
+//! This module does not know the meaning of an argument.
 
 mod binary;
 mod entries;
 mod equality;
+mod erlang;
 mod json;
 mod nesting;
 mod table;
@@ -17,6 +19,7 @@ mod text;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use self::equality::Number;
+pub(crate) use self::erlang::{ErlangBinary, ErlangValue};
 pub(crate) use self::json::plain_json;
 pub use self::{nesting::TableTooDeep, table::FieldTable};
 use crate::model::name::Name;

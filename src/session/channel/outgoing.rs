@@ -202,7 +202,7 @@ impl ChannelCore {
         let publisher = &address.publisher;
         let mut prepared = publisher.prepare(self, overrides, Some(&properties))?;
         if matches!(self.open()?.mode, PublishMode::Tx(_)) {
-            prepared.renew()?;
+            prepared.renew(&properties)?;
         }
         if let Some(name) = self.requester_name(&properties)? {
             properties = properties.reply_to(name.to_string());
@@ -221,6 +221,11 @@ impl ChannelCore {
             meta,
             mandatory: options.mandatory,
         };
+        let is_tx = matches!(self.open()?.mode, PublishMode::Tx(_));
+        if is_tx && prepared.has_histories() {
+            // As in RabbitMQ, a history does not wait for the commit.
+            prepared.keep_in_histories(&mut outgoing.envelope(&prepared))?;
+        }
         let mut state = self.open()?;
         let publish = match &mut state.mode {
             PublishMode::Tx(tx) => {

@@ -33,7 +33,7 @@ use crate::{
     message::{
         envelope::{Address, Envelope, Meta},
         outgoing::Delay,
-        properties::Properties,
+        properties::{Properties, RoutingProperties},
     },
     model::{error::Result, field_value::FieldTable, name::Name},
     runtime::waiter::Waitable,
@@ -263,7 +263,8 @@ impl Publisher {
         if config.gate.backend().is_some() {
             return self.check_for_backend(key, overrides, properties, admission);
         }
-        let headers = self.headers(properties);
+        let routing = self.routing_properties(properties);
+        let headers = routing.headers;
         headers.map_or(Ok(()), FieldTable::check_depth)?;
         let known = self.routes.known(config, overrides.routing_key, headers);
         // A route that is not known is resolved last: a bad `CC` header is found after bad
@@ -278,7 +279,7 @@ impl Publisher {
         }
         let route = match known {
             Some(route) => route,
-            None => self.routes.resolve(config, key, headers)?,
+            None => self.routes.resolve(config, key, routing)?,
         };
         if let Some(properties) = properties {
             config.gate.check_user_id(properties)?;
@@ -341,11 +342,17 @@ impl Publisher {
         })
     }
 
-    /// The headers of a message as given: its own, or the publisher's.
-    fn headers<'a>(&'a self, properties: Option<&'a Properties>) -> Option<&'a FieldTable> {
-        match properties {
-            Some(properties) => properties.headers.as_ref(),
-            None => self.config.headers.as_ref(),
+    /// What exchanges read of a message: of its own properties as given, or of the publisher's.
+    fn routing_properties<'a>(
+        &'a self,
+        properties: Option<&'a Properties>,
+    ) -> RoutingProperties<'a> {
+        match (properties, &self.config.meta) {
+            (Some(properties), _) => properties.into(),
+            (None, None) => RoutingProperties::of_headers(self.config.headers.as_ref()),
+            (None, Some(meta)) => {
+                RoutingProperties::from(&meta.properties).with_headers(self.config.headers.as_ref())
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use crate::{
     message::{
         envelope::{Address, Envelope},
         headers::cc_bcc,
+        properties::{Properties, RoutingProperties},
     },
     model::{
         error::{Error, Result},
@@ -138,13 +139,13 @@ impl<'a> Prepared<'a> {
     }
 
     /// Finds the route again if a queue of it is deleted. A push would notice that by itself, but a
-    /// commit keeps the route.
+    /// commit keeps the route. `properties` are those of the message, as given.
     ///
     /// # Errors
     /// Those of finding a route.
-    pub(crate) fn renew(&mut self) -> Result {
+    pub(crate) fn renew(&mut self, properties: &Properties) -> Result {
         match self.publisher.config.gate.vhost().has_deleted(&self.route) {
-            true => self.resolve_again(None),
+            true => self.resolve_again(properties.into()),
             false => Ok(()),
         }
     }
@@ -217,6 +218,7 @@ impl<'a> Prepared<'a> {
             OnFull::Wait => (Patience::Wait, None),
             OnFull::WaitFor(timeout) => (Patience::Wait, time.deadline(timeout)),
         };
+        self.keep(message.as_mut())?;
         self.write(message.as_ref())?;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, patience) {
@@ -274,6 +276,7 @@ impl<'a> Prepared<'a> {
         message: &mut Option<Envelope>,
         caller: &C,
     ) -> std::result::Result<Pushed<'a>, NotPublished> {
+        self.keep(message.as_mut())?;
         self.write(message.as_ref())?;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, Patience::Wait) {
@@ -287,6 +290,37 @@ impl<'a> Prepared<'a> {
                 return Ok(Pushed::new(ended?, self));
             }
         }
+    }
+
+    /// Keeps the message in the histories of its route.
+    #[inline]
+    fn keep(&mut self, message: Option<&mut Envelope>) -> std::result::Result<(), NotPublished> {
+        match message {
+            Some(message) if self.route.has_histories() => self
+                .keep_in_histories(message)
+                .map_err(NotPublished::Invalid),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the message in the histories of its route, and finds the route again until it is
+    /// current.
+    ///
+    /// # Errors
+    /// Those of finding a route; [`Error::NotShareable`] for a payload of which there can be no
+    /// copy, [`Error::Codec`] for one that cannot be encoded.
+    #[inline(never)]
+    pub(crate) fn keep_in_histories(&mut self, message: &mut Envelope) -> Result {
+        let vhost = self.publisher.config.gate.vhost();
+        while !vhost.keep_in_histories(&self.route, message)? {
+            self.resolve_again(message.properties().into())?;
+        }
+        Ok(())
+    }
+
+    /// Whether histories keep the message.
+    pub(crate) fn has_histories(&self) -> bool {
+        self.route.has_histories()
     }
 
     /// Makes what a durable queue of the route writes of the message.
@@ -356,7 +390,9 @@ impl<'a> Prepared<'a> {
                 }
                 Err(PushFailure::QueueDeleted) => {
                     self.blocked = None;
-                    match self.resolve_again(message.as_ref()) {
+                    let properties = message.as_ref().map(Envelope::properties);
+                    let visible = properties.map(RoutingProperties::from);
+                    match self.resolve_again(visible.unwrap_or_default()) {
                         Ok(()) => continue,
                         Err(error) => Err(NotPublished::Invalid(error)),
                     }
@@ -382,17 +418,16 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Finds another route, since no queue of this one exists any more.
-    fn resolve_again(&mut self, message: Option<&Envelope>) -> Result {
+    /// Finds another route, since no queue of this one exists any more. `visible` is what receivers
+    /// see of the message.
+    fn resolve_again(&mut self, visible: RoutingProperties<'_>) -> Result {
         let Publisher { config, routes, .. } = self.publisher;
         routes.forget(&self.route);
-        let given = self.headers.as_deref();
-        let visible = || message?.properties().headers.as_ref();
-        let headers = given.or_else(visible);
+        let headers = self.headers.as_deref().or(visible.headers);
         let other_key = (!self.is_own_key).then_some(self.key);
         self.route = match routes.known(config, other_key, headers) {
             Some(route) => route,
-            None => routes.resolve(config, self.key, headers)?,
+            None => routes.resolve(config, self.key, visible.with_headers(headers))?,
         };
         Ok(())
     }

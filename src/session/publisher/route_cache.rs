@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::PublisherConfig;
 use crate::{
     engine::vhost::Route,
-    message::headers::cc_bcc,
+    message::{headers::cc_bcc, properties::RoutingProperties},
     model::{error::Result, field_value::FieldTable, name::Name},
     runtime::sync::{Mutex, thread_local},
 };
@@ -110,10 +110,10 @@ impl RouteCache {
         &self,
         config: &Arc<PublisherConfig>,
         key: &str,
-        headers: Option<&FieldTable>,
+        properties: RoutingProperties<'_>,
     ) -> Result<Arc<CachedRoute>> {
         let key = Name::new(key)?;
-        let route = CachedRoute::resolve(config, &key, headers)?;
+        let route = CachedRoute::resolve(config, &key, properties)?;
         let mut remembered = self.remembered.lock();
         match route.by_headers {
             true if config.routing_key == key => remembered.own = None,
@@ -143,12 +143,12 @@ impl CachedRoute {
     pub(super) fn resolve(
         config: &Arc<PublisherConfig>,
         key: &Name,
-        headers: Option<&FieldTable>,
+        properties: RoutingProperties<'_>,
     ) -> Result<Arc<CachedRoute>> {
         let (gate, exchange) = (&config.gate, &config.exchange);
-        let route = gate.vhost().resolve(exchange, key, headers)?;
+        let route = gate.vhost().resolve(exchange, key, properties)?;
         gate.check_publish(exchange)?;
-        gate.check_publish_keys(exchange, key, headers)?;
+        gate.check_publish_keys(exchange, key, properties.headers)?;
         Ok(Arc::new(CachedRoute {
             publisher: Arc::clone(config),
             route,

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod exchanges;
 mod format;
 mod kill;
 mod model;

@@ -1,10 +1,8 @@
-//! The description of an exchange.
+//! The description of an exchange. `types` has what depends on its type.
 
-use super::{
-    Binding, entity_name, is_unset,
-    names::{ALTERNATE_EXCHANGE, DELAYED_MESSAGE, DELAYED_TYPE, LOCAL_RANDOM, MODULUS_HASH},
-    read_entity_name,
-};
+mod types;
+
+use super::{Binding, entity_name, is_unset, names::ALTERNATE_EXCHANGE, read_entity_name};
 use crate::model::{
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -64,8 +62,9 @@ pub struct Exchange {
 
 impl Exchange {
     /// Describes an exchange of a type that is given by its name in AMQP. The types are `direct`,
-    /// `fanout`, `topic`, `headers`, `x-local-random`, `x-modulus-hash`, and `x-delayed-message`
-    /// with the argument `x-delayed-type`.
+    /// `fanout`, `topic`, `headers`, `x-consistent-hash`, `x-recent-history`, `x-random`,
+    /// `x-local-random`, `x-modulus-hash`, and `x-delayed-message` with the argument
+    /// `x-delayed-type`.
     /// [`BrokerBuilder::exchange_type`](crate::BrokerBuilder::exchange_type) adds others. The
     /// declaration of an unknown type fails with
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) (406). Line ends in the name
@@ -86,86 +85,6 @@ impl Exchange {
             arguments: FieldTable::new(),
             bindings: Vec::new(),
         }
-    }
-
-    /// Describes a direct exchange. A binding matches if the routing key equals its binding key.
-    ///
-    /// # RabbitMQ
-    /// `exchange.declare` with the type `direct`.
-    pub fn direct(name: impl Into<String>) -> Self {
-        Self::new(name, "direct")
-    }
-
-    /// Describes a fanout exchange. Every binding matches every message.
-    ///
-    /// # RabbitMQ
-    /// `exchange.declare` with the type `fanout`.
-    pub fn fanout(name: impl Into<String>) -> Self {
-        Self::new(name, "fanout")
-    }
-
-    /// Describes a topic exchange. Binding keys are patterns of words, where `*` is one word and
-    /// `#` is any number of words.
-    ///
-    /// # RabbitMQ
-    /// `exchange.declare` with the type `topic`.
-    pub fn topic(name: impl Into<String>) -> Self {
-        Self::new(name, "topic")
-    }
-
-    /// Describes a headers exchange. Bindings match by message headers.
-    ///
-    /// # RabbitMQ
-    /// `exchange.declare` with the type `headers`.
-    pub fn headers(name: impl Into<String>) -> Self {
-        Self::new(name, "headers")
-    }
-
-    /// Describes an exchange that sends each message to one of its queues, chosen by chance. It
-    /// takes bindings with an empty key to classic queues only.
-    ///
-    /// # RabbitMQ
-    /// `exchange.declare` with the type `x-local-random`, since RabbitMQ 4.0. RabbitMQ chooses
-    /// among the queues of the publisher's node.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Broker, Exchange, Queue};
-    /// let broker = Broker::new();
-    /// let exchange = Exchange::local_random("work");
-    /// for queue in ["a", "b"] {
-    ///     broker.declare(&Queue::new(queue).bind(&exchange, ""))?;
-    /// }
-    /// let published = broker.producer::<u32>(&exchange)?.publish(7)?;
-    /// assert_eq!(published.routed, 1);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn local_random(name: impl Into<String>) -> Self {
-        Self::new(name, LOCAL_RANDOM)
-    }
-
-    /// Describes an exchange that spreads messages over its bindings by a hash of the routing key.
-    /// Messages with the same key go to the same destination, as long as the bindings stay. Binding
-    /// keys have no effect.
-    ///
-    /// # RabbitMQ
-    /// `exchange.declare` with the type `x-modulus-hash`, since RabbitMQ 4.3. The hash is
-    /// RabbitMQ's, so that a key goes to the same queue there.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Broker, Exchange, FieldTable, Queue};
-    /// let broker = Broker::new();
-    /// let exchange = Exchange::modulus_hash("orders");
-    /// for queue in ["a", "b", "c"] {
-    ///     broker.declare(&Queue::new(queue).bind(&exchange, ""))?;
-    /// }
-    /// let route = |key| broker.route(&exchange, key, &FieldTable::new());
-    /// assert_eq!(route("customer 7")?, route("customer 7")?);
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    pub fn modulus_hash(name: impl Into<String>) -> Self {
-        Self::new(name, MODULUS_HASH)
     }
 
     /// Describes an existing exchange, for example `amq.topic`. The exchange is looked up and never
@@ -219,61 +138,6 @@ impl Exchange {
     pub fn passive(mut self) -> Self {
         self.passive = true;
         self
-    }
-
-    /// Lets the exchange delay messages. Its type becomes `x-delayed-message`. Its previous type
-    /// becomes the argument `x-delayed-type`, by which it routes.
-    ///
-    /// A message waits in the exchange if it has the header `x-delay`, a positive number of
-    /// milliseconds. [`Message::delay`](crate::Message::delay) sets the header. All other messages
-    /// are routed at once.
-    ///
-    /// A delayed message is routed when its time has come, by the bindings and the alternate
-    /// exchange of that moment. Its header is then negated (`x-delay: -5000`), so that the next
-    /// delayed exchange does not delay it again.
-    ///
-    /// The broker itself publishes the message then, so it does not wait. A full queue drops its
-    /// head for it, also with [`Overflow::Block`](crate::Overflow::Block). With
-    /// [`Overflow::RejectPublish`](crate::Overflow::RejectPublish) the queue refuses it, and it is
-    /// lost. To lose no message, delay it in the queue with
-    /// [`Message::deliver_after`](crate::Message::deliver_after).
-    ///
-    /// A waiting message counts as [`Published::delayed`](crate::Published::delayed), even if it is
-    /// mandatory. If it is unroutable in the end, its publisher gets no notice. It then goes to the
-    /// virtual host's dead-letter queue, if there is one. A [`Local`](crate::Local) that would
-    /// reach several queues goes to the first one. When the exchange is deleted, its waiting
-    /// messages are lost.
-    ///
-    /// # RabbitMQ
-    /// The exchange type `x-delayed-message` of the plugin `rabbitmq_delayed_message_exchange`,
-    /// with its argument `x-delayed-type` and its header `x-delay`.
-    ///
-    /// # Examples
-    /// ```
-    /// use leveret::{Broker, Exchange, ManualClock, Message, Queue};
-    /// use std::time::Duration;
-    ///
-    /// let clock = ManualClock::new();
-    /// let broker = Broker::builder().clock(clock.clone()).build();
-    /// let reminders = Exchange::topic("reminders").delayed();
-    /// assert_eq!(reminders.kind(), "x-delayed-message");
-    /// let kitchen = Queue::new("kitchen").bind(&reminders, "kitchen.#");
-    /// let consumer = broker.consumer::<String>(&kitchen)?;
-    /// let tea = Message::new("tea".to_owned()).routing_key("kitchen.pot");
-    /// let tea = tea.delay(Duration::from_secs(240));
-    /// let published = broker.producer::<String>(&reminders)?.publish_message(tea)?;
-    /// assert_eq!((published.routed, published.delayed), (0, 1));
-    /// clock.advance(Duration::from_secs(240));
-    /// assert_eq!(*consumer.try_recv()?, "tea");
-    /// # Ok::<(), leveret::Error>(())
-    /// ```
-    #[must_use]
-    pub fn delayed(mut self) -> Self {
-        if self.kind == DELAYED_MESSAGE {
-            return self;
-        }
-        let kind = std::mem::replace(&mut self.kind, DELAYED_MESSAGE.to_owned());
-        self.argument(DELAYED_TYPE, kind)
     }
 
     /// Sets the alternate exchange. It gets the messages that match no binding. It need not exist
