@@ -64,6 +64,41 @@ fn a_file_in_place_of_the_folder_is_an_error_that_names_it() {
     );
 }
 
+/// A folder whose permissions allow nothing, and one that is never writable. The first one is
+/// writable for some users, who test the other one alone.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_folder_that_is_read_only_is_an_error_that_names_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    fs::create_dir_all(&folder.0).unwrap();
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o555)).unwrap();
+    let is_writable = fs::write(folder.0.join("probe"), "").is_ok();
+    let own = (!is_writable).then_some(&*folder.0);
+    for read_only in own.into_iter().chain([Path::new("/proc/self")]) {
+        let error = open(read_only).unwrap_err();
+        assert_eq!(kind_of(&error), StoreErrorKind::Io, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&*read_only.to_string_lossy()), "{text}");
+    }
+}
+
+#[test]
+fn the_progress_of_opening_a_folder_ends_at_one() {
+    let folder = filled();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let builder = Broker::builder().data_dir(&folder.0);
+    let builder = builder.on_recovery_progress(move |progress| sender.send(progress).unwrap());
+    drop(builder.build().unwrap());
+    let progress: Vec<f64> = receiver.iter().collect();
+    assert!(progress.is_sorted(), "{progress:?}");
+    assert_eq!(
+        (progress.first(), progress.last()),
+        (Some(&0.5), Some(&1.0))
+    );
+}
+
 #[test]
 fn a_file_of_another_program_is_an_error() {
     let folder = Folder::new();

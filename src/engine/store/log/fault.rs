@@ -1,15 +1,15 @@
-//! What is wrong with the files of a log.
+//! Faults of the files of a log.
 
 use std::{io, path::Path};
 
 use crate::model::error::{StoreError, StoreErrorKind};
 
-/// What is wrong with the files.
+/// A fault of the files.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// The file system has an error.
     Io(io::Error),
-    /// The files are not what a log has written, for this reason.
+    /// The files are not those of a log, for this reason.
     Damaged(String),
     /// A newer version of leveret has written them, as this tells.
     Newer(String),

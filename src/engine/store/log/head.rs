@@ -39,7 +39,8 @@ impl Head {
         })
     }
 
-    /// Goes on with a segment whose frames end at `end`. What is behind them is cut off.
+    /// Goes on with a segment whose frames end at `end`. Everything behind them is cut off: an old
+    /// frame there would count again when the frames before it are replaced.
     pub(super) fn go_on(file: Box<dyn DiskFile>, header: Header, end: u64) -> Result<Head, Fault> {
         if file.len()? > end {
             file.set_len(end)?;

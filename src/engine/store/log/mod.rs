@@ -6,21 +6,22 @@
 //! knows the place of everything that is kept.
 //!
 //! A segment of which nothing is kept is dropped when it is the oldest one. Its file is used again.
-//! While much more is on disk than is kept, the [cleaner](cleaner) writes what is kept of the oldest
-//! segment to the head, and the segment is dropped then. Only the oldest segment is ever dropped.
-//! That makes entries which say that something is gone safe to drop: what they bury is before them,
-//! in the same segment or in none.
+//! While the files are much longer than everything that is kept, the [cleaner](cleaner) writes the
+//! kept entries of the oldest segment to the head, and the segment is dropped then. Only the oldest
+//! segment is ever dropped. So an entry which says that something is gone can go with its segment:
+//! the entries that it concerns come before it, and so are in the same segment or in none.
 //!
-//! Everything that a store promises is in the order of its syncs:
+//! All promises of a store depend on the order of the syncs:
 //!
 //! - A commit returns after the sync of its frame.
 //! - A segment is synced before the next one is made, so only the last one may have a torn frame.
-//! - What is dropped was synced elsewhere before, and its name is gone before the next is dropped.
+//! - Before a segment is dropped, everything is synced. Before the next one is dropped, the names
+//!   are.
 //!
 //! When the log is opened, all frames are read. A frame that is not whole ends the last segment. It
 //! was torn by a loss of power, unless a later frame says that it was on disk: the log is damaged
-//! then. A log that was closed has a last entry that says so, and a file with another name, in which
-//! every byte must be right.
+//! then. A log that was closed has a last entry that says so, and its last file has another name.
+//! Every byte of that file must be right.
 
 mod cleaner;
 pub(crate) mod disk;
@@ -58,7 +59,7 @@ pub(crate) struct Settings {
     pub(crate) segment: u64,
     /// A file grows by this at once.
     pub(crate) ahead: u64,
-    /// How much there may be besides twice of what is kept.
+    /// How long the files may be, besides twice the bytes that are kept.
     pub(crate) slack: u64,
     /// What the cleaner reads at once.
     pub(crate) piece: usize,
@@ -200,7 +201,7 @@ impl LogStore {
 
     /// Drops the oldest segment. Nothing in it is kept.
     fn drop_oldest(&mut self) -> Result<(), Fault> {
-        // What has emptied it must be on disk first.
+        // The entries that have emptied it must be on disk first.
         self.sync()?;
         let Some(segment) = self.segments.pop_front() else {
             return Ok(());

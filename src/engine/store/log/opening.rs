@@ -1,4 +1,4 @@
-//! Opens a log: reads all frames, and finds out what is kept. Then shows it.
+//! Opens a log: reads all frames, and finds out which entries are kept. Then shows them.
 
 use super::{
     Disk, Frame, Head, Header, Index, Live, LogStore, Place, Progress, SPARE, Segment, Settings,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{engine::store::Recovered, model::error::StoreError};
 
-/// What was read of a log.
+/// The contents of a log.
 struct Found {
     index: Index,
     segments: VecDeque<Segment>,
@@ -158,6 +158,8 @@ impl Found {
         if names.iter().any(|name| name == SPARE) {
             disk.remove(SPARE)?;
         }
+        // The last process may have ended before it has synced them.
+        disk.sync_names()?;
         let numbers = names.iter().filter_map(|name| segment::of_name(name));
         let mut numbers: Vec<(u32, bool)> = numbers.collect();
         numbers.sort_unstable();
@@ -206,7 +208,7 @@ impl Found {
         let mut at = segment::HEADER;
         // The frames that no later one calls synced: their numbers, and where they begin.
         let mut unsure = VecDeque::new();
-        let mut closed = None;
+        let mut last = None;
         while let Some(frame) = self.next(&bytes[at..], &header) {
             let place = Place {
                 segment: number,
@@ -221,13 +223,16 @@ impl Found {
                 unsure.pop_front();
             }
             unsure.push_back((frame.sequence, at));
-            closed = None;
-            frame.each(|entry, _| {
+            last = Some(frame);
+            at += frame.len();
+        }
+        let mut closed = None;
+        if let Some(last) = last.filter(|_| is_closed) {
+            last.each(|entry, _| {
                 if let Entry::Closed { first } = entry {
                     closed = Some(first);
                 }
             })?;
-            at += frame.len();
         }
         let first = self.segments.front().map_or(number, |first| first.number);
         if is_closed && (at < bytes.len() || closed != Some(u64::from(first))) {

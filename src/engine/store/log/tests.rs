@@ -1,5 +1,7 @@
 //! The log on a fake disk: losses of power, damage, cleaning.
 
+use std::collections::BTreeMap;
+
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::*;
@@ -99,46 +101,39 @@ fn after_a_power_loss_at_any_moment_a_log_has_every_batch_that_was_committed_and
         let disk = FakeDisk::new(operations);
         let done = Done::run(&disk, &workload);
         let mut chance = chance(operations);
-        let ends = [
-            disk.after_end_of_process(),
-            disk.after_power_loss(&mut chance),
-        ];
-        for (end, disk) in ends.into_iter().enumerate() {
-            let check = |disk: &FakeDisk, what: &str| {
-                let mut store = match open(disk) {
-                    Ok(store) => store,
-                    Err(error) => panic!("{operations} {end} {what} {done:?}: {error}"),
-                };
-                let found = Model::of(&mut store).unwrap();
-                assert!(
-                    done.allows(&found, &workload),
-                    "{operations} {end} {what} {done:?}: {found:?}"
-                );
-                (store, found)
+        // The next moments get the other ends.
+        let disk = match operations % 3 {
+            0 => disk.after_end_of_process(),
+            1 => disk.after_failed_sync(),
+            _ => disk.after_power_loss(&mut chance),
+        };
+        let look = |disk: &FakeDisk| {
+            let mut store = match open(disk) {
+                Ok(store) => store,
+                Err(error) => panic!("{operations} {done:?}: {error}"),
             };
-            // It may fail again while it is opened.
-            let again = disk.with_operations(u64::from(chance(6)));
-            drop(open(&again));
-            check(&again.after_power_loss(&mut chance), "opened twice");
-            let (mut store, mut expected) = check(&disk, "opened");
-            for batch in &workload.batches[..20] {
-                Store::commit(&mut store, batch, true).unwrap();
-                store.tidy().unwrap();
-                expected.apply_all(batch);
-            }
-            assert_eq!(
-                Model::of(&mut store).unwrap(),
-                expected,
-                "{operations} {end}"
+            let found = Model::of(&mut store).unwrap();
+            assert!(
+                done.allows(&found, &workload),
+                "{operations} {done:?}: {found:?}"
             );
-            drop(store);
-            let mut store = open(&disk.after_power_loss(&mut chance)).unwrap();
-            assert_eq!(
-                Model::of(&mut store).unwrap(),
-                expected,
-                "{operations} {end}"
-            );
+            (store, found)
+        };
+        // It may fail again while it is opened.
+        let again = disk.after_end_of_process();
+        again.fail_after(u64::from(chance(9)));
+        drop(open(&again));
+        look(&again.after_power_loss(&mut chance));
+        let (mut store, mut expected) = look(&disk);
+        for batch in &workload.batches[..usize::try_from(chance(20)).unwrap()] {
+            Store::commit(&mut store, batch, true).unwrap();
+            store.tidy().unwrap();
+            expected.apply_all(batch);
         }
+        assert_eq!(Model::of(&mut store).unwrap(), expected, "{operations}");
+        drop(store);
+        let lost = disk.after_power_loss(&mut chance);
+        assert_eq!(show(&lost), Ok(expected), "{operations}");
     }
 }
 
@@ -180,7 +175,7 @@ proptest! {
     }
 }
 
-/// A log of some segments, which was closed, and what is in it.
+/// A log of some segments, which was closed, and its contents.
 fn closed() -> (FakeDisk, Model) {
     let workload = Workload::some(24);
     let disk = FakeDisk::new(u64::MAX);
@@ -194,26 +189,32 @@ fn show(disk: &FakeDisk) -> Result<Model, StoreErrorKind> {
     opened.map_err(|error| error.kind())
 }
 
-/// The places of the bytes that a log of more than one segment does not need: those behind the
-/// frames of a segment, which have old frames and zeros.
-fn is_unused(disk: &FakeDisk, name: &str, at: usize) -> bool {
-    let store = open(&disk.after_end_of_process()).unwrap();
-    let number = segment::of_name(name).map(|(number, _)| number);
-    let mut segments = store.segments.iter();
-    let segment = segments.find(|segment| Some(segment.number) == number);
-    segment.is_some_and(|segment| at as u64 >= segment.end)
+/// Where the frames of each file end. A segment that is not the last one has old frames and zeros
+/// behind them.
+fn ends(disk: &FakeDisk) -> BTreeMap<String, usize> {
+    let store = open(&disk.copy()).unwrap();
+    let files = disk.files();
+    let mut ends: BTreeMap<_, _> = files
+        .into_iter()
+        .map(|(name, it)| (name, it.len()))
+        .collect();
+    for segment in &store.segments {
+        ends.insert(segment::name(segment.number, false), segment.end as usize);
+    }
+    ends
 }
 
 #[test]
 fn a_flipped_bit_of_a_closed_log_is_an_error() {
     let (disk, expected) = closed();
-    assert_eq!(show(&disk.after_end_of_process()), Ok(expected.clone()));
+    assert_eq!(show(&disk.copy()), Ok(expected.clone()));
+    let ends = ends(&disk);
     for (name, bytes) in disk.files() {
         for at in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << (at % 8);
             match show(&disk.with_file(&name, flipped)) {
-                Ok(found) if is_unused(&disk, &name, at) => assert_eq!(found, expected),
+                Ok(found) if at >= ends[&name] => assert_eq!(found, expected),
                 found => assert!(
                     matches!(
                         found,
@@ -258,12 +259,11 @@ fn a_flipped_bit_of_a_log_that_was_not_closed_is_an_error_or_in_the_last_batch()
 #[test]
 fn a_closed_log_that_ends_too_early_or_misses_a_segment_is_an_error() {
     let (disk, _) = closed();
+    let ends = ends(&disk);
     for (name, bytes) in disk.files() {
-        for length in 0..bytes.len() {
-            if !is_unused(&disk, &name, length) {
-                let found = show(&disk.with_file(&name, bytes[..length].to_vec()));
-                assert_eq!(found, Err(StoreErrorKind::Damaged), "{name} {length}");
-            }
+        for length in (0..ends[&name]).step_by(5) {
+            let found = show(&disk.with_file(&name, bytes[..length].to_vec()));
+            assert_eq!(found, Err(StoreErrorKind::Damaged), "{name} {length}");
         }
         let found = show(&disk.without_file(&name));
         let is_last = name.ends_with("closed");
@@ -345,6 +345,45 @@ fn a_file_is_used_again_for_later_segments() {
         assert!(disk.files().len() <= 3, "{head}: {:?}", disk.files().keys());
     }
     assert!(store.head.number() > 20 && created <= 3, "{created}");
+}
+
+#[test]
+fn a_frame_of_another_segment_is_no_frame_whatever_its_number_is() {
+    let mut frame = Vec::new();
+    frame::begin(&mut frame);
+    Entry::DropQueue { queue: 1 }.write(&mut frame);
+    let [before, now] = [Header::new(1, 1), Header::new(1, 1)];
+    frame::finish(&mut frame, before.salt, 1, 0).unwrap();
+    assert!(Frame::read(&frame, before.salt).is_some());
+    assert!(Frame::read(&frame, now.salt).is_none());
+}
+
+#[test]
+fn a_frame_behind_a_torn_one_does_not_come_back_when_the_torn_one_is_replaced() {
+    let disk = FakeDisk::new(u64::MAX);
+    let mut store = open(&disk).unwrap();
+    let mut places = Vec::new();
+    for position in 1..=3 {
+        places.push(store.head.end() as usize);
+        let batch = [put(position, vec![position as u8; 200])];
+        Store::commit(&mut store, &batch, position == 1).unwrap();
+    }
+    let (name, mut bytes) = disk.files().into_iter().next().unwrap();
+    bytes[places[1]..places[2]].fill(0);
+    let disk = disk.with_file(&name, bytes);
+    let mut store = open(&disk).unwrap();
+    let positions = |store: &mut LogStore| {
+        let found = Model::of(store).unwrap();
+        found
+            .messages
+            .into_keys()
+            .map(|it| it.1)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(positions(&mut store), [1]);
+    Store::commit(&mut store, &[put(4, vec![4; 200])], true).unwrap();
+    assert_eq!(store.head.end() as usize, places[2]);
+    assert_eq!(positions(&mut open(&disk.copy()).unwrap()), [1, 4]);
 }
 
 /// Adds a frame to a log that was not closed, as another version of leveret might.
@@ -437,5 +476,5 @@ fn a_record_replaces_the_one_before_over_a_cleaning() {
         model.apply(&record);
         while store.tidy().unwrap() {}
     }
-    assert_eq!(show(&disk.after_end_of_process()), Ok(model));
+    assert_eq!(show(&disk.copy()), Ok(model));
 }

@@ -1,4 +1,4 @@
-//! A disk in memory that fails from a given operation on, and that forgets what was not synced.
+//! A disk in memory that fails from a given operation on, and that forgets changes without a sync.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ const SECTOR: u64 = 512;
 #[derive(Clone, Debug)]
 pub(crate) struct FakeDisk(Arc<Mutex<Contents>>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Contents {
     /// The names that a reader sees, with the numbers of their files.
     names: BTreeMap<String, usize>,
@@ -151,9 +151,28 @@ impl FakeDisk {
         FakeDisk::with(files.collect(), u64::MAX)
     }
 
-    /// The disk as a reader sees it, working again.
-    pub(crate) fn after_end_of_process(&self) -> FakeDisk {
+    /// Another disk with what a reader sees, all of it synced.
+    pub(crate) fn copy(&self) -> FakeDisk {
         FakeDisk::with(self.files(), u64::MAX)
+    }
+
+    /// The disk as the next process sees it, working again. Its changes are as synced as before.
+    pub(crate) fn after_end_of_process(&self) -> FakeDisk {
+        let contents = self.0.lock().unwrap();
+        FakeDisk(Arc::new(Mutex::new(Contents {
+            left: u64::MAX,
+            ..contents.clone()
+        })))
+    }
+
+    /// As [`after_end_of_process`](Self::after_end_of_process), but changes that were not synced
+    /// never will be: the system takes it for written, since it has told of the error once.
+    pub(crate) fn after_failed_sync(&self) -> FakeDisk {
+        let disk = self.after_end_of_process();
+        let mut contents = disk.0.lock().unwrap();
+        contents.files.iter_mut().for_each(|it| it.unsynced.clear());
+        drop(contents);
+        disk
     }
 
     /// The disk with a changed file.
@@ -170,11 +189,6 @@ impl FakeDisk {
         FakeDisk::with(files, u64::MAX)
     }
 
-    /// A copy of the disk, which fails after this number of changes and syncs.
-    pub(crate) fn with_operations(&self, operations: u64) -> FakeDisk {
-        FakeDisk::with(self.files(), operations)
-    }
-
     /// How many files were made.
     pub(crate) fn created(&self) -> usize {
         self.0.lock().unwrap().files.len()
@@ -189,7 +203,12 @@ impl FakeDisk {
 
     /// Fails from now on.
     pub(crate) fn fail(&self) {
-        self.0.lock().unwrap().left = 0;
+        self.fail_after(0);
+    }
+
+    /// Fails after this number of changes and syncs.
+    pub(crate) fn fail_after(&self, operations: u64) {
+        self.0.lock().unwrap().left = operations;
     }
 
     /// How many changes and syncs there were.
@@ -325,8 +344,8 @@ impl DiskFile for FakeFile {
     fn sync(&self) -> io::Result<()> {
         self.disk.act(|contents| {
             let file = &mut contents.files[self.number];
-            file.synced = file.now.clone();
-            file.unsynced.clear();
+            let unsynced = file.unsynced.drain(..);
+            unsynced.for_each(|change| change.apply(&mut file.synced));
             Ok(())
         })
     }

@@ -8,7 +8,7 @@ use crate::{
     model::bytes::Bytes,
 };
 
-/// Batches of operations, and what is kept after each of them.
+/// Batches of operations, and the state after each of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
     pub(crate) batches: Vec<Vec<Operation>>,
@@ -59,7 +59,7 @@ impl Workload {
     }
 }
 
-/// An operation on what is kept, or on something new with the number `next`.
+/// An operation on something kept, or on something new with the number `next`.
 fn operation((kind, about, mark, bytes): Choice, next: u64, state: &Model) -> Operation {
     let bytes = Bytes::from(bytes);
     let queue = about as u64 % 3;
