@@ -5,6 +5,7 @@ mod damage;
 mod format;
 mod kill;
 mod model;
+mod users;
 
 use leveret::{
     Broker, Budget, Bytes, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,
