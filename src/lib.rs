@@ -99,8 +99,8 @@ pub use crate::{
     session::channel,
 };
 
-/// Pages beside the reference: recipes, access, design, differences from RabbitMQ 4.3, changes since
-/// RabbitMQ 3.x, comparison, performance; durability with the feature `durable`.
+/// Pages beside the reference: recipes, access, design, differences from RabbitMQ 4.3, changes
+/// since RabbitMQ 3.x, comparison, performance; durability with the feature `durable`.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {

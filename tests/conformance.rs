@@ -16,6 +16,8 @@
 //! The test prints every failure, one line for each area, and last `conformance: P passed, F
 //! failed, U pending`.
 
+#[path = "conformance/administration.rs"]
+mod administration;
 #[path = "conformance/contents.rs"]
 mod contents;
 #[path = "conformance/distribution.rs"]
@@ -258,17 +260,15 @@ fn replay(scenario: &Scenario, all_durable: bool) -> Outcome {
     };
     match &scenario.kind {
         Kind::Steps(steps) => {
-            replay::run(steps, home(), None)?;
+            replay::run(steps, &scenario.users, home(), None)?;
             if scenario.also_killed {
-                let killed = replay::run(steps, home(), Some(End::Kill));
+                let killed = replay::run(steps, &scenario.users, home(), Some(End::Kill));
                 killed.map_err(|problem| format!("with kills: {problem}"))?;
             }
             Ok(())
         }
         Kind::Routing(table) => routing::run(table, &home()),
         Kind::Distribution(distribution) => distribution.run(home()),
-        Kind::Later(_) if home::all_survive() => Ok(()),
-        Kind::Later(reason) => Err(reason.clone()),
     }
 }
 

@@ -34,6 +34,11 @@ pub const SCENARIOS: &[Scenario] = &[
         run: message::run,
     },
     Scenario {
+        name: "permitted",
+        steps: &["publish"],
+        run: permitted::run,
+    },
+    Scenario {
         name: "floor",
         module: "floor",
         steps: &["send", "receive"],
@@ -156,6 +161,43 @@ mod message {
     #[inline(never)]
     fn acknowledge(delivery: Delivery<Plain>) -> leveret::Result {
         delivery.ack()
+    }
+}
+
+/// The same publish, by a user whose permissions are regular expressions. They are asked once.
+mod permitted {
+    use leveret::{
+        Broker, Credentials, Permissions, Producer, PublishError, Published, Queue, User,
+    };
+
+    use super::CYCLE;
+    use crate::item::{Item, Plain};
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let queue = broker.declare(&Queue::new("instructions"));
+        let queue = queue.expect("a new queue");
+        let user = User::new("ada").password("secret");
+        broker.add_user(user).expect("a new user");
+        let own = Permissions::new("^ins", "^amq.default$", "");
+        broker
+            .set_permissions("/", "ada", &own)
+            .expect("the user is there");
+        let connection = broker.connect("/", Credentials::new("ada", "secret"));
+        let connection = connection.expect("the user is known");
+        let producer = connection.producer(&queue).expect("it is permitted");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                let published = publish(&producer, id).expect("the broker is there");
+                assert_eq!(published.routed, 1);
+            }
+            broker.purge(&queue).expect("the queue is there");
+        }
+    }
+
+    #[inline(never)]
+    fn publish(producer: &Producer<Plain>, id: u64) -> Result<Published, PublishError<Plain>> {
+        producer.publish(Plain::make(id))
     }
 }
 

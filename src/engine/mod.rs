@@ -1,8 +1,8 @@
 //! The state machines: access, exchanges, routers, queues and policies, and above them the virtual
 //! host.
 //!
-//! Access, exchange, router, queue and policy never import each other. Only the virtual host knows them
-//! all. It carries out the effects that they return.
+//! Access, exchange, router, queue and policy never import each other. Only the virtual host knows
+//! them all. It carries out the effects that they return.
 
 pub(crate) mod access;
 pub(crate) mod exchange;

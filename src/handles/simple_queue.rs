@@ -285,7 +285,8 @@ impl<T: Payload> SimpleQueue<T> {
     ///
     /// # Errors
     /// - [`RecvError::Decode`] if the message does not decode as `T`.
-    /// - [`RecvError::Cancelled`] if the queue is deleted or the broker is shut down.
+    /// - [`RecvError::Cancelled`] if the queue is deleted, the broker is shut down, or the user of
+    ///   the connection may not read from the queue any more.
     ///
     /// # Examples
     /// ```
@@ -299,6 +300,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn get(&self) -> Result<Delivery<T>, RecvError> {
+        self.check_read()?;
         let got = waiter::wait(&self.getter, None).unwrap_or(Err(CancelReason::QueueDeleted));
         self.open_delivery(got)
     }
@@ -322,6 +324,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn try_get(&self) -> Result<Delivery<T>, TryRecvError> {
+        self.check_read()?;
         match waiter::Waitable::attempt(&self.getter, None) {
             Poll::Ready(got) => Ok(self.open_delivery(got)?),
             Poll::Pending => Err(TryRecvError::Empty),
@@ -348,6 +351,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn get_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
+        self.check_read()?;
         let time = self.getter.time().clone();
         match waiter::wait(&self.getter, time.deadline(timeout)) {
             Some(got) => Ok(self.open_delivery(got)?),
@@ -379,8 +383,19 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub async fn get_async(&self) -> Result<Delivery<T>, RecvError> {
+        self.check_read()?;
         let got = Waiting::new(self.getter.clone()).await;
         self.open_delivery(got)
+    }
+
+    /// Whether the user may still read from the queue.
+    #[inline]
+    fn check_read(&self) -> Result<(), RecvError> {
+        let gate = self.producer.gate();
+        match gate.is_unlimited() {
+            true => Ok(()),
+            false => gate.check_reader(self.name()).map_err(RecvError::Cancelled),
+        }
     }
 
     fn open_delivery(&self, got: Result<Envelope, CancelReason>) -> Result<Delivery<T>, RecvError> {
@@ -404,7 +419,8 @@ impl<T: Payload> SimpleQueue<T> {
 
     /// Drops all ready messages, without dead-lettering. Returns their number.
     ///
-    /// Messages that were received and not settled stay unsettled.
+    /// Messages that were received and not settled stay unsettled. If the user of the connection
+    /// may not read from the queue any more, nothing is dropped.
     ///
     /// # RabbitMQ
     /// `SimpleQueue.clear` of kombu, or `queue.purge`.
@@ -423,7 +439,10 @@ impl<T: Payload> SimpleQueue<T> {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn purge(&self) -> u64 {
-        self.getter.purge()
+        match self.check_read() {
+            Ok(()) => self.getter.purge(),
+            Err(_) => 0,
+        }
     }
 
     /// Returns the name of the queue.

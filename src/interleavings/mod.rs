@@ -25,6 +25,7 @@ mod limits;
 mod notify;
 mod ordered;
 mod pause;
+mod permissions;
 mod policies;
 mod quorum;
 mod retry;

@@ -3,13 +3,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leveret::{
-    Broker, Channel, Connection, Credentials, Error, ManualClock, Scope, channel::Events,
-};
-use serde_json::Value;
+use leveret::{Broker, Channel, Connection, Error, ManualClock, Scope, channel::Events};
+use serde_json::{Map, Value};
 
 use crate::{
     Outcome,
+    administration::VHOST,
     contents::Contents,
     expectation::{Expectation, describe},
     fields::Fields,
@@ -20,8 +19,9 @@ use crate::{
 
 /// Replays all steps. The error names the failed step and its reason. If `end` is given, every
 /// broker of the scenario ends in this way.
-pub fn run(steps: &[Value], home: Home, end: Option<End>) -> Outcome {
+pub fn run(steps: &[Value], users: &Map<String, Value>, home: Home, end: Option<End>) -> Outcome {
     let mut replay = Replay::new(home)?;
+    replay.add_users(users)?;
     if home::all_survive() {
         return replay.check_only_that_nothing_is_lost(steps);
     }
@@ -34,6 +34,26 @@ pub fn run(steps: &[Value], home: Home, end: Option<End>) -> Outcome {
     }
     replay.check_nothing_failed_unseen()?;
     replay.check_that_nothing_is_lost()
+}
+
+/// The recorded text of RabbitMQ 4.3, beside an expected error or in what expects a close. The
+/// virtual host has its name in it.
+fn recorded_text(step: &Value, fields: &mut Fields) -> Outcome<Option<String>> {
+    let is_expected = |step: &Value| {
+        let op = step.get("op").and_then(Value::as_str).unwrap_or_default();
+        op.starts_with("expect_")
+    };
+    let of_step = match is_expected(step) {
+        true => {
+            let text = fields.optional_text("text")?;
+            fields.optional_text("text_4_3")?.or(text)
+        }
+        false => None,
+    };
+    let expect = step.get("expect");
+    let beside = |name: &str| Some(expect?.get(name)?.as_str()?.to_owned());
+    let text = of_step.or_else(|| beside("text_4_3").or_else(|| beside("text")));
+    Ok(text.map(|text| text.replace("{vhost}", VHOST)))
 }
 
 /// A step as text, cut if it has a large body.
@@ -58,6 +78,8 @@ pub struct Replay {
 
 /// The connection and channel of a step.
 pub struct Site {
+    /// The user of the connection, if the step names one.
+    pub user: Option<String>,
     connection: Option<String>,
     channel: String,
 }
@@ -137,13 +159,19 @@ impl Replay {
         let op = fields.text("op")?;
         let note = fields.optional_text("note")?.unwrap_or_default();
         let text = note.strip_prefix("reply text: ").map(str::to_owned);
+        let user = fields.optional_text("user")?;
+        let connection = fields.optional_text("conn")?.or_else(|| user.clone());
+        let channel = fields.optional_text("ch")?.or_else(|| connection.clone());
         let site = Site {
-            connection: fields.optional_text("conn")?,
-            channel: fields
-                .optional_text("ch")?
-                .unwrap_or_else(|| "1".to_owned()),
+            user,
+            connection,
+            channel: channel.unwrap_or_else(|| "1".to_owned()),
         };
-        if let Some(outcome) = self.waiting(&op, &site, &mut fields) {
+        let text = text.or(recorded_text(step, &mut fields)?);
+        if let Some(outcome) = self.administrative(&op, &site, text.as_deref(), &mut fields) {
+            return outcome;
+        }
+        if let Some(outcome) = self.waiting(&op, &site, text.as_deref(), &mut fields) {
             return outcome;
         }
         if let Some(outcome) = self.asynchronous(&op, &site, &mut fields) {
@@ -164,6 +192,7 @@ impl Replay {
                 let connection = self.lines.get(&site.channel);
                 let connection = connection.map(|line| line.connection.clone());
                 self.close_connection(&Site {
+                    user: site.user.clone(),
                     connection: site.connection.clone().or(connection),
                     channel: site.channel.clone(),
                 })?
@@ -182,7 +211,7 @@ impl Replay {
                 names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
                 names
                     .into_iter()
-                    .fold(text.clone(), |text, (name, meaning)| {
+                    .fold(text.replace("$vhost", VHOST), |text, (name, meaning)| {
                         text.replace(name, meaning)
                     })
                     .into()
@@ -211,15 +240,39 @@ impl Replay {
     pub fn connection(&mut self, site: &Site) -> Outcome<&Connection> {
         let name = site.connection.as_deref().unwrap_or("c1");
         if !self.connections.contains_key(name) {
-            let connection = self
-                .broker
-                .connect("/", Credentials::guest())
-                .map_err(|error| describe(&error))?;
-            self.connections.insert(name.to_owned(), Some(connection));
+            let connection = self.connect(site).map_err(|error| describe(&error))?;
+            self.keep_connection(site, connection);
         }
         self.connections[name]
             .as_ref()
             .ok_or_else(|| format!("connection '{name}' is closed"))
+    }
+
+    /// Gives an open connection the name of its step.
+    pub fn keep_connection(&mut self, site: &Site, connection: Connection) {
+        let name = site.connection.as_deref().unwrap_or("c1");
+        self.connections.insert(name.to_owned(), Some(connection));
+    }
+
+    /// The broker has closed a connection, with its channels.
+    pub fn forget_connection(&mut self, site: &Site) {
+        let name = site.connection.as_deref().unwrap_or("c1");
+        self.connections.insert(name.to_owned(), None);
+        self.lines.retain(|_, line| line.connection != name);
+    }
+
+    /// Gives an open channel the name of its step.
+    pub fn keep_channel(&mut self, site: &Site, channel: Channel) {
+        let events = channel.events();
+        let connection = site.connection.clone().unwrap_or_else(|| "c1".to_owned());
+        let line = Line {
+            open: Some((channel, events)),
+            connection,
+            inbox: Inbox::default(),
+            confirming: false,
+            failure: None,
+        };
+        self.lines.insert(site.channel.clone(), line);
     }
 
     /// The channel of a step. The first use opens it.
@@ -229,16 +282,7 @@ impl Replay {
                 .connection(site)?
                 .open_channel()
                 .map_err(|error| describe(&error))?;
-            let events = channel.events();
-            let connection = site.connection.clone().unwrap_or_else(|| "c1".to_owned());
-            let line = Line {
-                open: Some((channel, events)),
-                connection,
-                inbox: Inbox::default(),
-                confirming: false,
-                failure: None,
-            };
-            self.lines.insert(site.channel.clone(), line);
+            self.keep_channel(site, channel);
         }
         let line = self
             .lines

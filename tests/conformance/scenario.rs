@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Outcome, distribution::Distribution, fields::Fields};
 
@@ -13,6 +13,8 @@ pub struct Scenario {
     pub area: String,
     /// The name, unique among all areas.
     pub id: String,
+    /// The users that it begins with.
+    pub users: Map<String, Value>,
     /// The steps or the routing table.
     pub kind: Kind,
     /// Whether it holds too if every restart is a kill.
@@ -35,8 +37,6 @@ pub enum Kind {
     Routing(RoutingTable),
     /// The queues that many messages reach.
     Distribution(Distribution),
-    /// A scenario that cannot be replayed yet, with the reason.
-    Later(String),
 }
 
 /// A routing table of one exchange with the name `x`.
@@ -101,18 +101,14 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
     let id = fields.text("id")?;
     fields.text("title")?;
     // What an older version did, and which version this one is.
-    for about in ["note", "on", "only", "was"] {
+    for about in ["note", "on", "was", "only"] {
         fields.optional_text(about)?;
     }
     // Either `same`, or the difference that a kill makes.
     let also_killed = fields.optional_text("kill")?.as_deref() == Some("same");
     let users = fields.table("users")?;
     let kind = if value.get("steps").is_some() {
-        let steps = fields.list("steps")?;
-        match users.is_empty() {
-            true => Kind::Steps(steps),
-            false => Kind::Later("users with permissions are not supported".to_owned()),
-        }
+        Kind::Steps(fields.list("steps")?)
     } else if value.get("keys").is_some() {
         Kind::Distribution(Distribution::take(&mut fields)?)
     } else {
@@ -128,6 +124,7 @@ fn parse(area: &str, value: &Value) -> Outcome<Scenario> {
     Ok(Scenario {
         area: area.to_owned(),
         id,
+        users,
         kind,
         also_killed,
     })

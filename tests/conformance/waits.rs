@@ -40,7 +40,13 @@ fn is_confirm(entry: &Entry) -> bool {
 
 impl Replay {
     /// Executes the operation, if it is one that waits.
-    pub fn waiting(&mut self, op: &str, site: &Site, fields: &mut Fields) -> Option<Outcome> {
+    pub fn waiting(
+        &mut self,
+        op: &str,
+        site: &Site,
+        text: Option<&str>,
+        fields: &mut Fields,
+    ) -> Option<Outcome> {
         Some(match op {
             "sleep" => self.sleep(fields),
             "expect_deliveries" => self.expect_deliveries(site, fields),
@@ -48,7 +54,7 @@ impl Replay {
             "expect_confirms" => self.expect_confirms(site, fields),
             "expect_cancelled" => self.expect_cancelled(site, fields),
             "expect_events" => self.expect_events(site, fields),
-            "expect_channel_closed" => self.expect_channel_closed(site, fields),
+            "expect_channel_closed" => self.expect_channel_closed(site, text, fields),
             "expect_depth" => self.expect_depth(site, fields),
             "expect_gone" => self.expect_gone(site, fields),
             "expect_no_delivery" => fields
@@ -237,14 +243,19 @@ impl Replay {
         Ok(())
     }
 
-    fn expect_channel_closed(&mut self, site: &Site, fields: &mut Fields) -> Outcome {
+    fn expect_channel_closed(
+        &mut self,
+        site: &Site,
+        text: Option<&str>,
+        fields: &mut Fields,
+    ) -> Outcome {
         // A call that fails has failed when it returns, so there is no wait.
         within(fields)?;
         let expected = Failure::take(fields, "code")?;
-        let text = fields.optional_text("text")?.unwrap_or_default();
         fields.finish()?;
+        let text = text.unwrap_or_default();
         match self.line(site)?.failure.take() {
-            Some(error) if !error.to_string().contains(&text) => Err(format!(
+            Some(error) if !error.to_string().contains(text) => Err(format!(
                 "expected {expected} with '{text}', not {}",
                 describe(&error)
             )),

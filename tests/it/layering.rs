@@ -57,7 +57,7 @@ const fn never(modules: &'static [&'static str]) -> Floor {
 const FOLDERS: &[Folder] = &[
     Folder {
         name: "model",
-        holds: "names, bytes, field values, errors, descriptions, arguments: plain values",
+        holds: "names, bytes, field values, errors, descriptions, arguments, users: plain values",
         floors: &[
             never(&[
                 "backoff",
@@ -100,7 +100,7 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "engine",
-        holds: "exchanges, queues, policies; above them the virtual host",
+        holds: "exchanges, queues, policies, access; above them the virtual host",
         floors: &[
             never(&["phash2", "store"]),
             never(&["access", "exchange", "policy", "queue", "router"]),

@@ -14,6 +14,7 @@
 //! `differential` sleeps, because it polls a real RabbitMQ.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
 mod alone;
 mod bad_input;
 mod channel;

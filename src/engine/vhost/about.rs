@@ -1,4 +1,4 @@
-//! What is said of a virtual host besides its name: its metadata and its limits.
+//! The metadata and the limits of a virtual host.
 
 use std::borrow::Cow;
 

@@ -364,16 +364,16 @@ impl Batch<'_> {
             }
             None => {}
         }
-        let count = self.topology.queues.len() + self.queues.len();
-        if let Some(limit) = reached(about.limits.max_queues, count) {
-            return Err(Error::queue_limit(&name, vhost, limit));
-        }
         let dead_letter = description
             .argument_table()
             .get(names::DEAD_LETTER_EXCHANGE);
         self.check_forwarding(EntityKind::Queue, &name, dead_letter)?;
         let arguments = QueueArguments::parse(description.argument_table(), &name, vhost)?;
         arguments.check_properties(description, &name, vhost)?;
+        let count = self.topology.queues.len() + self.queues.len();
+        if let Some(limit) = reached(about.limits.max_queues, count) {
+            return Err(Error::queue_limit(&name, vhost, limit));
+        }
         let effective = self.policies.effective_queue(&arguments, &name);
         let account = self.vhost.open_account(self.topology, &arguments)?;
         let number = self.vhost.next_number();

@@ -359,6 +359,9 @@ impl VirtualHost {
         );
         let routing_key = Name::new(request.routing_key)?;
         request.arguments.check_depth()?;
+        if request.to_queue {
+            self.check_bound(&destination)?;
+        }
         let kind = match request.to_queue {
             true => EntityKind::Queue,
             false => EntityKind::Exchange,
@@ -370,9 +373,6 @@ impl VirtualHost {
         by.access.check(Read, EntityKind::Exchange, &source)?;
         if !by.access.is_all() && self.is_topic(&source) {
             by.access.check_topic(Read, &source, &routing_key)?;
-        }
-        if request.to_queue {
-            self.check_bound(&destination)?;
         }
         Ok((source, destination, routing_key))
     }

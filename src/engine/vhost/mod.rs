@@ -8,8 +8,8 @@
 //! 1. the policies,
 //! 2. the topology (`RwLock`),
 //! 3. one queue (never two at once),
-//! 4. a leaf: a channel's ledger, the exchange numbers, the waiters of a budget, the timers, a
-//!    waiter.
+//! 4. a leaf: a channel's ledger, the exchange numbers, the permissions, the waiters of a budget,
+//!    the timers, a waiter.
 //!
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
 //! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
@@ -170,15 +170,21 @@ impl VirtualHost {
             ("amq.fanout", ExchangeKind::Fanout),
             ("amq.headers", ExchangeKind::Headers),
             ("amq.match", ExchangeKind::Headers),
+            ("amq.rabbitmq.trace", ExchangeKind::Topic),
             ("amq.topic", ExchangeKind::Topic),
         ];
         for (exchange, kind) in predeclared {
+            let description = Exchange::new(exchange, kind.as_str()).durable();
+            let description = match exchange {
+                "amq.rabbitmq.trace" => description.internal(),
+                _ => description,
+            };
             topology.add_exchange(
                 Name::new(exchange)?,
                 DeclaredExchange::new(
                     ExchangeType::Table(kind),
                     &ExchangeTypeArguments::default(),
-                    Exchange::new(exchange, kind.as_str()).durable(),
+                    description,
                     ExchangeArguments::default(),
                     None,
                     Kept::default(),

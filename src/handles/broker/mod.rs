@@ -29,7 +29,8 @@ use crate::model::error::Error;
 /// all in memory.
 ///
 /// Cloning is cheap, and all clones are handles to the same broker. The methods of `Broker` use an
-/// implicit connection to the virtual host `/`, as the user `guest`.
+/// implicit connection to the virtual host `/`, as the user `guest`. An implicit connection may do
+/// everything, whatever the [permissions](crate::guide::access) of users are.
 ///
 /// # If dropped
 /// The broker ends when its last clone is dropped. This wakes all waiting calls and empties the
@@ -85,12 +86,12 @@ impl Broker {
 
     /// Creates a virtual host, which is separate from all others and has the predeclared exchanges.
     ///
-    /// A virtual host that exists already stays unchanged. The user `guest` has all permissions in a
-    /// new one, if that user exists.
+    /// A virtual host that exists already stays unchanged. The user `guest` has all permissions in
+    /// a new one, if that user exists.
     ///
     /// # RabbitMQ
-    /// `rabbitmqctl add_vhost`, but for the permissions: the management plugin gives them to the user
-    /// who makes a virtual host.
+    /// `rabbitmqctl add_vhost`, but for the permissions: the management plugin gives them to the
+    /// user who makes a virtual host.
     ///
     /// # Errors
     /// - [`Error::InvalidName`] if the name is over 255 bytes.
@@ -182,8 +183,8 @@ impl Broker {
     ///
     /// # Errors
     /// - [`Error::LoginRefused`] if the user is unknown or the password is wrong.
-    /// - [`Error::NotAllowed`] (530, as in RabbitMQ) if the virtual host does not exist, if the user
-    ///   has no permissions in it, or if it or the user has as many connections as are allowed.
+    /// - [`Error::NotAllowed`] (530, as in RabbitMQ) if the virtual host does not exist, if the
+    ///   user has no permissions in it, or if it or the user has as many connections as allowed.
     /// - [`Error::InvalidName`] if the user name or the name of the virtual host is over 255 bytes.
     /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///

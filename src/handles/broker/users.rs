@@ -206,7 +206,8 @@ impl Broker {
         self.core().update_user(name, |user| user.tags(tags))
     }
 
-    /// Sets the limits of a user. The old ones go. What is open stays open.
+    /// Sets the limits of a user. The old ones go. Open connections and
+    /// channels stay open.
     ///
     /// # RabbitMQ
     /// `rabbitmqctl set_user_limits`.
@@ -256,7 +257,7 @@ impl Broker {
     /// `rabbitmqctl clear_permissions`.
     ///
     /// # Errors
-    /// - [`Error::NotFound`] if the user or the virtual host does not exist.
+    /// - [`Error::NotFound`] if the virtual host does not exist.
     /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///
     /// # Examples
@@ -341,7 +342,7 @@ impl Broker {
     /// `rabbitmqctl clear_topic_permissions`.
     ///
     /// # Errors
-    /// - [`Error::NotFound`] if the user or the virtual host does not exist.
+    /// - [`Error::NotFound`] if the virtual host does not exist.
     /// - [`Error::ShutDown`] after [`shutdown`](Self::shutdown).
     ///
     /// # Examples

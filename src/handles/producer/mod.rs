@@ -35,7 +35,10 @@ use self::retry::Retry;
 use crate::{
     message::{codec::Codec, outgoing::Message, payload::Payload},
     model::{error::Result, name::Name},
-    session::publisher::{OnFull, Publisher},
+    session::{
+        gate::Gate,
+        publisher::{OnFull, Publisher},
+    },
 };
 
 /// Publishes payloads of one type to one exchange, or to one queue.
@@ -170,6 +173,10 @@ impl<T: Payload> Producer<T> {
         message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
         self.send_message(message, OnFull::Wait)
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        self.publisher.gate()
     }
 
     /// Returns the name of the exchange. The name of the default exchange is empty.

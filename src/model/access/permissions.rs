@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// let broker = Broker::new();
 /// broker.add_user(User::new("ada").password("secret"))?;
-/// broker.set_permissions("/", "ada", &Permissions::new("^ada-", "^(ada-|amq.default$)", "^ada-"))?;
+/// let own = Permissions::new("^ada-", "^(ada-|amq.default$)", "^ada-");
+/// broker.set_permissions("/", "ada", &own)?;
 /// let connection = broker.connect("/", Credentials::new("ada", "secret"))?;
 /// connection.declare(&Queue::new("ada-tasks"))?;
 /// let error = connection.declare(&Queue::new("tasks")).unwrap_err();
@@ -29,9 +30,10 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Permissions {
-    /// The names of what may be declared and deleted.
+    /// The names of queues and exchanges that may be declared and deleted.
     pub configure: String,
-    /// The names of exchanges that may be published to, and of what may be bound as a destination.
+    /// The names of exchanges that may be published to, and of queues and exchanges that may be
+    /// bound as a destination.
     pub write: String,
     /// The names of queues that may be consumed from and purged, and of exchanges that may be bound
     /// as a source.
@@ -78,7 +80,8 @@ impl Permissions {
 /// # Examples
 /// ```
 /// use leveret::{
-///     channel::PublishOptions, Broker, Credentials, Permissions, Properties, TopicPermissions, User,
+///     channel::PublishOptions, Broker, Credentials, Permissions, Properties, TopicPermissions,
+///     User,
 /// };
 ///
 /// let broker = Broker::new();

@@ -67,21 +67,18 @@ impl User {
         self
     }
 
-    /// Adds a tag. A tag that the user has is not added again.
+    /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, tag: impl Into<String>) -> User {
-        let tag = tag.into();
-        if !self.tags.contains(&tag) {
-            self.tags.push(tag);
-        }
+        self.tags.push(tag.into());
         self
     }
 
-    /// Sets all tags.
+    /// Sets all tags. As in RabbitMQ, they stay as they are given, twice the same tag included.
     #[must_use]
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> User {
-        self.tags.clear();
-        tags.into_iter().fold(self, User::tag)
+        self.tags = tags.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Sets the limits.

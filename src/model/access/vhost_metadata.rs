@@ -1,4 +1,4 @@
-//! What is said of a virtual host.
+//! The metadata of a virtual host.
 
 use serde::{Deserialize, Serialize};
 

@@ -32,6 +32,9 @@ pub enum CancelReason {
     VhostDeleted,
     /// The user of the connection was deleted.
     UserDeleted,
+    /// The user of the connection may not read from the queue any more. A
+    /// [`SimpleQueue`](crate::SimpleQueue) ends by it. A consumer goes on.
+    AccessRefused,
     /// The broker was shut down by [`Broker::shutdown`](crate::Broker::shutdown).
     ShutDown,
     /// The last clone of the [`Broker`](crate::Broker) was dropped, which ended the broker.
@@ -55,6 +58,7 @@ impl fmt::Display for CancelReason {
             CancelReason::ConnectionClosed => "its connection was closed",
             CancelReason::VhostDeleted => "its virtual host was deleted",
             CancelReason::UserDeleted => "its user was deleted",
+            CancelReason::AccessRefused => "its user may not read from the queue any more",
             CancelReason::ShutDown => "the broker was shut down",
             CancelReason::BrokerDropped => "the last clone of its `Broker` was dropped",
         })

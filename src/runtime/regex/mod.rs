@@ -3,7 +3,7 @@
 
 pub(crate) mod pcre;
 
-use fancy_regex::{BytesMode, RegexBuilder};
+use fancy_regex::{BytesMode, CompileError, RegexBuilder};
 
 use super::catch_panic::catch_panic;
 
@@ -22,7 +22,8 @@ impl Regex {
     /// # Errors
     /// The fault of the pattern.
     pub(crate) fn new(pattern: &str) -> Result<Regex, String> {
-        compile(pattern, BytesMode::Unicode).map(Regex)
+        let compiled = compile(pattern, BytesMode::Unicode).ok_or(PANICKED)?;
+        compiled.map(Regex).map_err(|error| what_is_wrong(&error))
     }
 
     /// Whether the pattern is anywhere in the text. `None` if that takes too many steps.
@@ -36,34 +37,57 @@ impl Regex {
 }
 
 /// A regular expression over bytes: a class of characters has those of ASCII.
+///
+/// A pattern that begins with a call of itself is in nothing: such a call never ends, and PCRE2
+/// gives it up.
 #[derive(Clone, Debug)]
-pub(crate) struct BytesRegex(fancy_regex::Regex);
+pub(crate) struct BytesRegex(Option<fancy_regex::Regex>);
 
 impl BytesRegex {
     /// # Errors
     /// The fault of the pattern.
     pub(crate) fn new(pattern: &str) -> Result<BytesRegex, String> {
-        compile(pattern, BytesMode::Ascii).map(BytesRegex)
+        match compile(pattern, BytesMode::Ascii).ok_or(PANICKED)? {
+            Ok(regex) => Ok(BytesRegex(Some(regex))),
+            Err(error) if is_endless(&error) => Ok(BytesRegex(None)),
+            Err(error) => Err(what_is_wrong(&error)),
+        }
     }
 
     /// Whether the pattern is anywhere in the bytes. `None` if that takes too many steps.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> Option<bool> {
-        catch_panic(|| self.0.is_match(bytes))?.ok()
+        match &self.0 {
+            None => Some(false),
+            Some(regex) => catch_panic(|| regex.is_match(bytes))?.ok(),
+        }
     }
 }
 
-fn compile(pattern: &str, mode: BytesMode) -> Result<fancy_regex::Regex, String> {
-    let compile = || {
+fn is_endless(error: &fancy_regex::Error) -> bool {
+    let fancy_regex::Error::CompileError(error) = error else {
+        return false;
+    };
+    matches!(
+        **error,
+        CompileError::LeftRecursiveSubroutineCall(_) | CompileError::NeverEndingRecursion
+    )
+}
+
+/// `None` if the engine has panicked. It is not proven to be free of panics.
+fn compile(
+    pattern: &str,
+    mode: BytesMode,
+) -> Option<Result<fancy_regex::Regex, fancy_regex::Error>> {
+    catch_panic(|| {
         RegexBuilder::new(pattern)
             .bytes_mode(mode)
             .backtrack_limit(MAX_STEPS)
             .max_prog_size(MAX_INSTRUCTIONS)
             .build()
-    };
-    // The engine is not proven to be free of panics.
-    let compiled = catch_panic(compile).ok_or("it cannot be compiled")?;
-    compiled.map_err(|error| what_is_wrong(&error))
+    })
 }
+
+const PANICKED: &str = "it cannot be compiled";
 
 /// The last line of the parser's message. The lines before it mark the position.
 fn what_is_wrong(error: &fancy_regex::Error) -> String {

@@ -137,9 +137,9 @@ impl BrokerCore {
     /// `false` if the user had none.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown user or virtual host.
+    /// [`Error::NotFound`] for an unknown virtual host.
     pub(crate) fn clear_permissions(&self, vhost: &str, user: &str) -> Result<bool> {
-        self.change_grants(vhost, user, |vhost, user| Ok(vhost.clear_permissions(user)))
+        self.clear_grants(vhost, user, VirtualHost::clear_permissions)
     }
 
     /// Sets the topic permissions of a user for an exchange.
@@ -165,7 +165,7 @@ impl BrokerCore {
     /// none.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for an unknown user or virtual host.
+    /// [`Error::NotFound`] for an unknown virtual host.
     pub(crate) fn clear_topic_permissions(
         &self,
         vhost: &str,
@@ -173,9 +173,23 @@ impl BrokerCore {
         exchange: Option<&str>,
     ) -> Result<bool> {
         let exchange = exchange.map(Name::of_entity).transpose()?;
-        self.change_grants(vhost, user, |vhost, user| {
-            Ok(vhost.clear_topic_permissions(user, exchange.as_ref()))
+        self.clear_grants(vhost, user, |vhost, user| {
+            vhost.clear_topic_permissions(user, exchange.as_ref())
         })
+    }
+
+    /// A user who does not exist has nothing to be cleared, as in RabbitMQ.
+    fn clear_grants(
+        &self,
+        vhost: &str,
+        user: &str,
+        clear: impl FnOnce(&VirtualHost, &Name) -> bool,
+    ) -> Result<bool> {
+        self.virtual_host(vhost)?;
+        match self.users.get(&Name::new(user)?) {
+            None => Ok(false),
+            Some(_) => self.change_grants(vhost, user, |vhost, user| Ok(clear(vhost, user))),
+        }
     }
 
     /// Changes the permissions of a user. When it returns, nothing is done by the old ones.

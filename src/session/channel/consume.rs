@@ -136,6 +136,7 @@ impl Channel {
             return self.consume_replies(&options);
         }
         if is_address(&name) {
+            core.gate().check_get(&name)?;
             return Err(self.address_consumed(&name, &options));
         }
         let tag = self.reserve(&options.tag)?;

@@ -38,6 +38,10 @@ use crate::{
 /// A channel of AMQP 0-9-1. In RabbitMQ an error closes the channel or its connection. Here only
 /// the method fails, and [`Error::scope`] names what RabbitMQ would have closed.
 ///
+/// # Permissions
+/// A method fails with [`Error::PermissionDenied`] if the user of the connection lacks a
+/// permission. [The page on access](crate::guide::access) tells which method asks for which.
+///
 /// # Errors of a closed channel
 /// Every method fails with one of these errors on a closed channel:
 ///
@@ -46,6 +50,7 @@ use crate::{
 /// - [`Error::VhostDeleted`] if its virtual host is deleted.
 /// - [`Error::ShutDown`] if the broker is shut down, and [`Error::BrokerDropped`] if its last clone
 ///   was dropped.
+/// - [`Error::UserDeleted`] if the user of its connection is deleted.
 ///
 /// All other errors leave the channel open. A method that fails changes nothing,
 /// except [`tx_commit`](Self::tx_commit).
@@ -100,6 +105,8 @@ impl Connection {
     /// - [`Error::VhostDeleted`] if the virtual host is deleted.
     /// - [`Error::ShutDown`] if the broker is shut down.
     /// - [`Error::ResourceError`] if all 65,535 channels of the connection are open.
+    /// - [`Error::NotAllowed`] if the user of the connection has as many channels as are allowed.
+    /// - [`Error::UserDeleted`] if the user of the connection is deleted.
     ///
     /// # Examples
     /// ```

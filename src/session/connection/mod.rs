@@ -43,6 +43,13 @@ use crate::{
 /// connection ends with it, as in AMQP. A clone is another handle to the same connection, and cheap
 /// to make.
 ///
+/// # Permissions
+/// A connection that [`Broker::connect`](crate::Broker::connect) has opened is one of a user. Each
+/// of its methods, and of everything made through it, fails with
+/// [`Error::PermissionDenied`] if the user lacks a permission. [The page on
+/// access](crate::guide::access) tells which operation asks for which. An implicit connection may
+/// do everything.
+///
 /// # If dropped
 /// The connection closes as by [`close`](Self::close), when its last clone and the last handle of
 /// its channels are dropped. Producers and typed consumers do not keep it open.
@@ -308,6 +315,7 @@ impl Connection {
     /// - [`Error::PreconditionFailed`] for a pattern that is no regular expression, or for an
     ///   invalid definition.
     /// - [`Error::InvalidName`] for a name over 255 bytes.
+    /// - [`Error::PermissionDenied`] for a user without the tag `policymaker` or `administrator`.
     /// - [`Error::ConnectionClosed`] or [`Error::ShutDown`].
     ///
     /// # Examples
@@ -334,6 +342,7 @@ impl Connection {
     /// `rabbitmqctl clear_policy`.
     ///
     /// # Errors
+    /// [`Error::PermissionDenied`] as for [`set_policy`](Self::set_policy),
     /// [`Error::ConnectionClosed`] or [`Error::ShutDown`].
     ///
     /// # Examples
@@ -352,7 +361,8 @@ impl Connection {
         self.gate().clear_policy(name, PolicyKind::User)
     }
 
-    /// The policies, in the order in which they are matched.
+    /// The policies, in the order in which they are matched. A user without a tag of management
+    /// sees none.
     ///
     /// # RabbitMQ
     /// `rabbitmqctl list_policies`.
@@ -372,7 +382,7 @@ impl Connection {
     /// `rabbitmqctl set_operator_policy`.
     ///
     /// # Errors
-    /// The errors of [`set_policy`](Self::set_policy).
+    /// The errors of [`set_policy`](Self::set_policy), but only the tag `administrator` permits it.
     ///
     /// # Examples
     /// ```
@@ -407,7 +417,8 @@ impl Connection {
         self.gate().clear_policy(name, PolicyKind::Operator)
     }
 
-    /// The operator policies, in the order in which they are matched.
+    /// The operator policies, in the order in which they are matched. A user without a tag of
+    /// management sees none.
     ///
     /// # RabbitMQ
     /// `rabbitmqctl list_operator_policies`.

@@ -7,7 +7,7 @@ use crate::{
     engine::queue::QueueCore,
     model::{
         descriptions::Queue,
-        error::{EntityKind, Permission::Read, Result},
+        error::{CancelReason, EntityKind, Error, Permission::Read, Result},
         name::Name,
     },
     session::{getter::Getter, unacked::DeliveryOrigin},
@@ -33,6 +33,23 @@ impl Gate {
         self.check_open()?;
         let access = self.guarded.enter(Verb::Get).access;
         access.check(Read, EntityKind::Queue, queue)
+    }
+
+    /// Whether everything is permitted, so that there is nothing to ask.
+    #[inline]
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.guarded.access().is_all()
+    }
+
+    /// Why a user may get no more from a queue that was opened for reading, if that is so.
+    #[cold]
+    pub(crate) fn check_reader(&self, queue: &Name) -> Result<(), CancelReason> {
+        match self.check_get(queue) {
+            Err(Error::UserDeleted { .. }) => Err(CancelReason::UserDeleted),
+            Err(Error::PermissionDenied(_)) => Err(CancelReason::AccessRefused),
+            // The getter itself knows all other ends.
+            _ => Ok(()),
+        }
     }
 
     /// Declares a queue with its bindings, and returns its getter: all or nothing.

@@ -13,13 +13,23 @@ use crate::{
     model::error::Result,
 };
 
-/// What a connection can ask of its virtual host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "only the test of permissions reads them")
-)]
-pub(crate) enum Verb {
+macro_rules! verbs {
+    ($($verb:ident,)*) => {
+        /// What a connection can ask of its virtual host.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Verb {
+            $($verb,)*
+        }
+
+        impl Verb {
+            /// All verbs, for the test of all permissions.
+            #[cfg(test)]
+            pub(super) const ALL: &[Verb] = &[$(Verb::$verb,)*];
+        }
+    };
+}
+
+verbs! {
     DeclareExchange,
     DeclareExchangePassive,
     DeclareQueue,
@@ -53,6 +63,14 @@ pub(crate) enum Verb {
     Survey,
 }
 
+#[cfg(test)]
+std::thread_local! {
+    /// The verbs that this thread has used.
+    pub(super) static ENTERED: std::cell::RefCell<Vec<Verb>> = const {
+        std::cell::RefCell::new(Vec::new())
+    };
+}
+
 /// A virtual host, as one connection may use it.
 pub(super) struct Guarded {
     vhost: Arc<VirtualHost>,
@@ -83,7 +101,11 @@ impl Guarded {
     /// The virtual host for a verb, which checks what the user may do. It asks the access, or it
     /// hands on who asks.
     #[inline]
-    pub(super) fn enter(&self, _verb: Verb) -> Entered<'_> {
+    pub(super) fn enter(&self, verb: Verb) -> Entered<'_> {
+        #[cfg(test)]
+        ENTERED.with_borrow_mut(|entered| entered.push(verb));
+        // It is only a name, which has a row in the test.
+        let _ = verb;
         Entered {
             vhost: &self.vhost,
             access: &self.access,

@@ -1,4 +1,4 @@
-//! Classes: what is between brackets.
+//! Classes: the text between brackets.
 
 use super::{Fault, Reader, escape::Item, fault, hexadecimal};
 
@@ -10,10 +10,13 @@ const NAMED: [&str; 14] = [
 
 impl Reader<'_> {
     /// A class, whose bracket is read.
-    pub(super) fn class(&mut self, start: usize) -> Result<(), Fault> {
-        for word in ["[:<:]]", "[:>:]]"] {
-            if self.starts_with(&word[1..]) {
-                return fault("POSIX word boundaries are not supported", start);
+    pub(super) fn class(&mut self) -> Result<(), Fault> {
+        // The begin and the end of a word.
+        for (word, written) in [("[:<:]]", r"\b(?=\w)"), ("[:>:]]", r"\b(?<=\w)")] {
+            if self.starts_with(word) {
+                self.at += word.len();
+                self.out.push_str(written);
+                return Ok(());
             }
         }
         self.out.push('[');
@@ -56,6 +59,11 @@ impl Reader<'_> {
                 Item::Class(items) => {
                     before = None;
                     self.out.push_str(&items);
+                    let is_dash = |at: usize| self.bytes.get(at) == Some(&b'-');
+                    let ends = matches!(self.bytes.get(self.at + 1), None | Some(b']'));
+                    if is_dash(self.at) && !ends {
+                        return fault("invalid range in character class", self.at + 1);
+                    }
                 }
                 Item::Nothing => {}
             }
@@ -70,16 +78,12 @@ impl Reader<'_> {
         if matches!(self.bytes.get(self.at + 1), None | Some(b']')) {
             return Ok(false);
         }
-        let dash = self.at;
         self.at += 1;
         let Item::Byte(last) = self.class_item(false)? else {
-            // The dash stands for itself, and the item is read again.
-            self.at = dash;
-            *before = None;
-            return Ok(false);
+            return fault("invalid range in character class", self.at);
         };
         if last < first {
-            return fault("range out of order in character class", self.at - 1);
+            return fault("range out of order in character class", self.at);
         }
         self.out.push('-');
         self.out.push_str(&hexadecimal(last));
@@ -134,9 +138,9 @@ impl Reader<'_> {
             self.at += 1;
             return Ok(Item::Byte(b'['));
         };
+        let end = self.at + name.len() + 4;
         if kind != b':' {
-            let reason = "POSIX collating elements are not supported";
-            return fault(reason, self.at);
+            return fault("POSIX collating elements are not supported", end);
         }
         let name = std::str::from_utf8(name).unwrap_or_default();
         let (negation, word) = match name.strip_prefix('^') {
@@ -144,10 +148,10 @@ impl Reader<'_> {
             None => ("", name),
         };
         if !NAMED.contains(&word) {
-            return fault("unknown POSIX class name", self.at);
+            return fault("unknown POSIX class name", end);
         }
         let written = format!("[:{negation}{word}:]");
-        self.at += name.len() + 4;
+        self.at = end;
         Ok(Item::Class(written))
     }
 }

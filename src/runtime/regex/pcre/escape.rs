@@ -1,4 +1,4 @@
-//! Escapes: what follows a backslash.
+//! Escapes: the text behind a backslash.
 
 use super::{Fault, Reader, fault, hexadecimal};
 use crate::runtime::regex::Regex;
@@ -25,11 +25,18 @@ impl Reader<'_> {
         self.at += 1;
         self.can_repeat = true;
         match byte {
-            b'd' | b'D' | b'w' | b'W' | b's' | b'S' | b'b' | b'B' | b'A' | b'z' | b'G' | b'K' => {
+            b'd' | b'D' | b'w' | b'W' | b's' | b'S' => {
                 self.out.push('\\');
                 self.out.push(char::from(byte));
             }
-            b'Z' => self.out.push_str(r"(?=\n?\z)"),
+            b'b' | b'B' | b'A' | b'z' | b'G' | b'K' => {
+                self.out.push('\\');
+                self.push(char::from(byte), false);
+            }
+            b'Z' => {
+                self.out.push_str(r"(?=\n?\z)");
+                self.can_repeat = false;
+            }
             b'N' => self.out.push_str(r"[^\n]"),
             b'R' => self.out.push_str(&format!(r"(?>\r\n|[{LINES}])")),
             b'C' => self.out.push_str(r"(?s:.)"),
@@ -168,6 +175,7 @@ impl Reader<'_> {
         let start = self.at;
         let number = self.take_number().unwrap_or(0) as usize;
         if number < 10 || number <= self.captures {
+            self.refer(number);
             self.out.push_str(&format!(r"(?:\{number})"));
             return Ok(());
         }
@@ -213,9 +221,18 @@ impl Reader<'_> {
             }
             [b'+', ..] => distance(&name[1..]).map(|distance| self.captures + distance),
             [b'0'..=b'9', ..] => distance(&name),
-            [] => return fault("a numbered reference must not be zero", self.at),
+            [] => {
+                return fault(
+                    "\\g is not followed by a braced, angle-bracketed, or quoted name/number or by \
+                     a plain number",
+                    self.at,
+                );
+            }
             _ => None,
         };
+        if let Some(number) = number {
+            self.refer(number);
+        }
         let name = number.map_or(name, |number| number.to_string());
         self.out.push_str(&match (is_call, number) {
             (true, _) => format!(r"\g<{name}>"),

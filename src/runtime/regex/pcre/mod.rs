@@ -4,14 +4,13 @@
 //! is also before a last line feed, a class has no operators, and `{` is a letter where it begins
 //! no repetition. Faults that PCRE2 finds first get its words and its place.
 //!
-//! Files: `class` reads classes, `escape` reads escapes.
+//! Files: `class` reads classes, `escape` reads escapes, `group` reads groups.
 
 mod class;
 mod escape;
+mod group;
 #[cfg(test)]
 mod tests;
-
-use std::fmt::Write;
 
 /// The same pattern in the syntax of the engine.
 ///
@@ -24,6 +23,8 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
         out: String::with_capacity(pattern.len() + 8),
         groups: Vec::new(),
         captures: 0,
+        names: Vec::new(),
+        referred: None,
         flags: Flags::default(),
         can_repeat: false,
     };
@@ -42,6 +43,10 @@ struct Reader<'a> {
     groups: Vec<Group>,
     /// The capturing groups so far.
     captures: usize,
+    /// Their names.
+    names: Vec<String>,
+    /// The largest number of a group that was referred to, and where.
+    referred: Option<(usize, usize)>,
     flags: Flags,
     /// Whether a quantifier may follow.
     can_repeat: bool,
@@ -54,6 +59,8 @@ struct Flags {
     extended: bool,
     /// `m`: `$` is at the end of every line.
     multi_line: bool,
+    /// `n`: only groups with names capture.
+    no_capture: bool,
 }
 
 struct Group {
@@ -61,6 +68,20 @@ struct Group {
     flags: Flags,
     /// Where the outermost look-behind around it begins, itself included.
     look_behind: Option<usize>,
+    condition: Condition,
+}
+
+/// What a group has to do with a condition, which is an assertion.
+#[derive(Default)]
+enum Condition {
+    #[default]
+    None,
+    /// Its assertion comes next.
+    Awaited,
+    /// It is the assertion of the group around. Here it begins in the output.
+    Assertion(usize),
+    /// The opposite of its assertion, which stands before its other branch.
+    Otherwise(String),
 }
 
 type Fault = String;
@@ -114,7 +135,7 @@ impl Reader<'_> {
             match byte {
                 b'\\' => self.escape()?,
                 b'[' => {
-                    self.class(start)?;
+                    self.class()?;
                     self.can_repeat = true;
                 }
                 b'(' => self.open(start)?,
@@ -123,7 +144,11 @@ impl Reader<'_> {
                 b'+' => self.repeat("+", true)?,
                 b'?' => self.repeat("?", false)?,
                 b'{' => self.brace(start)?,
-                b'|' | b'^' => self.push(char::from(byte), false),
+                b'|' => {
+                    self.push('|', false);
+                    self.otherwise();
+                }
+                b'^' => self.push('^', false),
                 b'$' if self.flags.multi_line => self.push('$', true),
                 b'$' => {
                     self.out.push_str(r"(?=\n?\z)");
@@ -137,9 +162,30 @@ impl Reader<'_> {
                 byte => self.literal(byte),
             }
         }
-        match self.groups.is_empty() {
-            true => Ok(()),
-            false => fault("missing closing parenthesis", self.bytes.len()),
+        if !self.groups.is_empty() {
+            return fault("missing closing parenthesis", self.bytes.len());
+        }
+        match self.referred {
+            Some((number, at)) if number > self.captures => {
+                fault("reference to non-existent subpattern", at)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that the pattern refers to a group, up to here.
+    fn refer(&mut self, number: usize) {
+        if self.referred.is_none_or(|(other, _)| number > other) {
+            self.referred = Some((number, self.at));
+        }
+    }
+
+    /// Writes the opposite of the condition of this group, before its other branch.
+    fn otherwise(&mut self) {
+        if let Some(group) = self.groups.last_mut()
+            && let Condition::Otherwise(opposite) = std::mem::take(&mut group.condition)
+        {
+            self.out.push_str(&opposite);
         }
     }
 
@@ -193,8 +239,8 @@ impl Reader<'_> {
         self.repeat(&format!("{{{least},{most_text}}}"), most.is_none())
     }
 
-    /// The numbers of `{n}`, `{n,}`, `{n,m}` or `{,m}`, whose brace is read. `None` if it is none of
-    /// them.
+    /// The numbers of `{n}`, `{n,}`, `{n,m}` or `{,m}`, whose brace is read. `None` if it is none
+    /// of them.
     fn repetition(&mut self) -> Option<(u32, Option<u32>)> {
         let blanks = |reader: &mut Self| {
             reader.take_while(|byte| matches!(byte, b' ' | b'\t'));
@@ -212,198 +258,6 @@ impl Reader<'_> {
             (true, None, true, Some(most)) => Some((0, Some(most))),
             _ => None,
         }
-    }
-
-    /// `(`, which is read.
-    fn open(&mut self, start: usize) -> Result<(), Fault> {
-        self.can_repeat = false;
-        if self.peek() == Some(b'*') {
-            return fault("(*VERB) not recognized or malformed", start + 2);
-        }
-        if !self.take(b'?') {
-            self.captures += 1;
-            self.out.push('(');
-            self.enter(None);
-            return Ok(());
-        }
-        if self.take(b'#') {
-            self.take_while(|byte| byte != b')');
-            // What it follows may still be repeated in PCRE2; no one writes that.
-            return match self.take(b')') {
-                true => Ok(()),
-                false => fault("missing ) after (?# comment", self.bytes.len()),
-            };
-        }
-        for (prefix, written) in [
-            (":", "(?:"),
-            ("=", "(?="),
-            ("!", "(?!"),
-            (">", "(?>"),
-            ("<=", "(?<="),
-            ("<!", "(?<!"),
-        ] {
-            if self.starts_with(prefix) {
-                self.at += prefix.len();
-                self.out.push_str(written);
-                self.enter(prefix.starts_with('<').then_some(start));
-                return Ok(());
-            }
-        }
-        if self.call()? || self.condition()? {
-            return Ok(());
-        }
-        let Some(name_end) = self.take_name_start() else {
-            return self.set_flags();
-        };
-        let name = self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let opened = format!("(?<{name}>");
-        let is_named = name.starts_with(|first: char| !first.is_ascii_digit());
-        if !is_named || !self.take(name_end) {
-            return fault("subpattern name expected", self.at);
-        }
-        self.captures += 1;
-        self.out.push_str(&opened);
-        self.enter(None);
-        Ok(())
-    }
-
-    /// `P<`, `<` or `'` of a named group. Returns what ends the name.
-    fn take_name_start(&mut self) -> Option<u8> {
-        let (length, end) = match self.rest() {
-            [b'P', b'<', ..] => (2, b'>'),
-            [b'<', ..] => (1, b'>'),
-            [b'\'', ..] => (1, b'\''),
-            _ => return None,
-        };
-        self.at += length;
-        Some(end)
-    }
-
-    /// A call of a group, or a reference to one, in parentheses. `false` if it is none.
-    fn call(&mut self) -> Result<bool, Fault> {
-        let start = self.at;
-        let called = match self.rest() {
-            [b'R', ..] => {
-                self.at += 1;
-                Some("0".to_owned())
-            }
-            [b'0'..=b'9', ..] => self.take_number().map(|number| number.to_string()),
-            [sign @ (b'+' | b'-'), b'0'..=b'9', ..] => {
-                let is_ahead = *sign == b'+';
-                self.at += 1;
-                let distance = self.take_number().unwrap_or(0) as usize;
-                let number = match is_ahead {
-                    true => Some(self.captures + distance),
-                    false => (self.captures + 1).checked_sub(distance),
-                };
-                number.map(|number| number.to_string())
-            }
-            [b'&', ..] | [b'P', b'>', ..] => {
-                self.at += if self.starts_with("&") { 1 } else { 2 };
-                let name = self.take_while(|byte| byte != b')');
-                Some(name.to_owned())
-            }
-            [b'P', b'=', ..] => {
-                self.at += 2;
-                let name = self.take_while(|byte| byte != b')').to_owned();
-                return self.end_of_call(&format!(r"\k<{name}>"));
-            }
-            _ => return Ok(false),
-        };
-        match called {
-            Some(called) if !called.is_empty() => self.end_of_call(&format!(r"\g<{called}>")),
-            _ => fault("reference to non-existent subpattern", start),
-        }
-    }
-
-    fn end_of_call(&mut self, written: &str) -> Result<bool, Fault> {
-        if !self.take(b')') {
-            return fault("missing closing parenthesis", self.bytes.len());
-        }
-        self.out.push_str(written);
-        self.can_repeat = true;
-        Ok(true)
-    }
-
-    /// `(` of a condition, behind `(?`. `false` if it is none.
-    fn condition(&mut self) -> Result<bool, Fault> {
-        if self.peek() != Some(b'(') {
-            return Ok(false);
-        }
-        self.out.push_str("(?");
-        self.enter(None);
-        if matches!(self.bytes.get(self.at + 1), Some(b'?')) {
-            // An assertion, which is read as a group.
-            return Ok(true);
-        }
-        let condition = self.take_while(|byte| byte != b')').to_owned();
-        self.out.push_str(&condition);
-        match self.take(b')') {
-            true => {
-                self.out.push(')');
-                Ok(true)
-            }
-            false => fault("missing closing parenthesis for condition", self.at),
-        }
-    }
-
-    /// The flags behind `(?`, for a group or for the rest of the group around.
-    fn set_flags(&mut self) -> Result<(), Fault> {
-        let before = self.flags;
-        let is_flag = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'^');
-        let flags = self.take_while(is_flag).to_owned();
-        let mut is_on = true;
-        for flag in flags.chars() {
-            match flag {
-                '-' => is_on = false,
-                'x' => self.flags.extended = is_on,
-                'm' => self.flags.multi_line = is_on,
-                'i' | 's' | 'U' => {}
-                _ => {
-                    let reason = "unrecognized character after (? or (?-";
-                    return fault(reason, self.at);
-                }
-            }
-        }
-        // Blanks and comments are left out here already.
-        let written: String = flags.chars().filter(|flag| *flag != 'x').collect();
-        let written = written.trim_end_matches('-');
-        match self.peek() {
-            Some(b')') => {
-                self.at += 1;
-                if !written.is_empty() {
-                    let _ = write!(self.out, "(?{written})");
-                }
-                Ok(())
-            }
-            Some(b':') => {
-                self.at += 1;
-                let _ = write!(self.out, "(?{written}:");
-                let changed = std::mem::replace(&mut self.flags, before);
-                self.enter(None);
-                self.flags = changed;
-                Ok(())
-            }
-            Some(_) => fault("unrecognized character after (? or (?-", self.at + 1),
-            None => fault("missing closing parenthesis", self.bytes.len()),
-        }
-    }
-
-    fn enter(&mut self, look_behind: Option<usize>) {
-        let around = self.groups.last().and_then(|group| group.look_behind);
-        self.groups.push(Group {
-            flags: self.flags,
-            look_behind: around.or(look_behind),
-        });
-    }
-
-    fn close(&mut self, start: usize) -> Result<(), Fault> {
-        let Some(group) = self.groups.pop() else {
-            return fault("unmatched closing parenthesis", start);
-        };
-        self.flags = group.flags;
-        self.push(')', true);
-        Ok(())
     }
 }
 

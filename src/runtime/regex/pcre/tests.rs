@@ -55,6 +55,12 @@ fn a_pattern_means_what_it_means_to_pcre() {
         (r"(?<=ab|c)d", "cd", "bd"),
         (r"^(?(?=a)ab|cd)$", "cd", "ad"),
         (r"^(a)?(?(1)b|c)$", "ab", "b"),
+        (r"^x(?(?!a)b)y$", "xby", "xay"),
+        (r"^x(?(?!a)b)ay$", "xay", "xby"),
+        ("a(?R)?b", "aabb", "ax"),
+        ("^a(?C1)b$", "ab", "a"),
+        ("[[:<:]]a[[:>:]]", "b a", "ab"),
+        (r"^(?n)(a)(?<b>c)\1$", "acc", "aca"),
         ("(?i)^ABC$", "abc", "abd"),
         ("^(?i:a)B$", "AB", "Ab"),
         ("(?x)^ a b # a comment (\n c $", "abc", "a b"),
@@ -66,7 +72,6 @@ fn a_pattern_means_what_it_means_to_pcre() {
         ("^[^]a]$", "b", "]"),
         ("^[a-]$", "-", "b"),
         ("^[+--]$", ",", "."),
-        (r"^[\w-a]$", "-", "!"),
         (r"^[\Qa-\E]$", "-", "b"),
         (r"^[\b\]\\]$", "\u{8}", "b"),
         (r"^[\x41-\x43\n]$", "B", "D"),
@@ -81,7 +86,7 @@ fn a_pattern_means_what_it_means_to_pcre() {
 fn a_fault_has_the_words_and_the_place_of_pcre() {
     for (pattern, fault) in [
         ("(", "missing closing parenthesis at 1"),
-        (")", "unmatched closing parenthesis at 0"),
+        (")", "unmatched closing parenthesis at 1"),
         ("*", "quantifier does not follow a repeatable item at 1"),
         ("a+++", "quantifier does not follow a repeatable item at 4"),
         ("(|*)", "quantifier does not follow a repeatable item at 3"),
@@ -96,14 +101,46 @@ fn a_fault_has_the_words_and_the_place_of_pcre() {
             "x(?<!(a{2,}))",
             "length of lookbehind assertion is not limited at 1",
         ),
-        ("[z-a]", "range out of order in character class at 3"),
+        ("[z-a]", "range out of order in character class at 4"),
+        (r"[a-\d]", "invalid range in character class at 5"),
+        (r"[\d-z]", "invalid range in character class at 4"),
         (r"\", r"\ at end of pattern at 1"),
         (r"\y", r"unrecognized character follows \ at 2"),
         (
             r"\x{100}",
             r"character code point value in \x{} or \o{} is too large at 6",
         ),
-        ("[[:name:]]", "unknown POSIX class name at 1"),
+        ("[[:foo:]]", "unknown POSIX class name at 8"),
+        ("[[.a.]]", "POSIX collating elements are not supported at 6"),
+        ("^*a", "quantifier does not follow a repeatable item at 2"),
+        (r"\b+a", "quantifier does not follow a repeatable item at 3"),
+        (
+            "(?#c)*",
+            "quantifier does not follow a repeatable item at 6",
+        ),
+        ("{1}", "quantifier does not follow a repeatable item at 3"),
+        (
+            "a{1}{2}",
+            "quantifier does not follow a repeatable item at 7",
+        ),
+        (
+            "(?<1a>b)",
+            "subpattern name must start with a non-digit at 4",
+        ),
+        (
+            "(?<n",
+            "syntax error in subpattern name (missing terminator?) at 4",
+        ),
+        (r"\1", "reference to non-existent subpattern at 2"),
+        (r"(a)\2", "reference to non-existent subpattern at 5"),
+        ("(?1)a", "reference to non-existent subpattern at 3"),
+        (r"(?n)(a)\1", "reference to non-existent subpattern at 9"),
+        (
+            r"\400",
+            r"octal value is greater than \377 in 8-bit non-UTF-8 mode at 4",
+        ),
+        (r"\p", r"malformed \P or \p sequence at 2"),
+        (r"\p{Foo}", r"unknown property after \P or \p at 7"),
         ("(?#a", "missing ) after (?# comment at 4"),
         ("(?", "missing closing parenthesis at 2"),
         ("(?y)", "unrecognized character after (? or (?- at 3"),
@@ -113,6 +150,14 @@ fn a_fault_has_the_words_and_the_place_of_pcre() {
             Err(fault.to_owned()),
             "{pattern}"
         );
+    }
+}
+
+#[test]
+fn a_pattern_that_calls_itself_first_is_in_no_name() {
+    let regex = compiled("(?R)?a").unwrap();
+    for name in ["", "a", "aa"] {
+        assert_eq!(regex.is_in(name.as_bytes()), Some(false));
     }
 }
 
