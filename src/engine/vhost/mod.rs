@@ -28,6 +28,7 @@ mod gets;
 mod policies;
 mod publish;
 mod queues;
+mod record;
 mod recovery;
 mod refusal;
 mod replies;

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use super::{
     VirtualHost,
+    record::has_stored,
     replies::Reply,
     routers::Routers,
     topology::{Target, Topology},
@@ -13,14 +14,12 @@ use crate::{
     engine::{
         exchange::Matches,
         queue::{QueueCore, after},
-        store::{StoredBody, StoredQueue, Synced},
     },
     message::{
         envelope::Address,
         headers::{cc_bcc, x_delay},
     },
     model::{
-        bytes::Bytes,
         error::{EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
@@ -45,6 +44,8 @@ pub(crate) struct Route {
     pub(crate) by_headers: bool,
     /// The ways to requesters, if the message is a direct reply.
     pub(super) replies: Vec<Reply>,
+    /// Whether a queue of the route is durable, in a broker with a store.
+    pub(super) is_stored: bool,
 }
 
 impl fmt::Debug for Route {
@@ -75,33 +76,6 @@ impl Route {
     /// The number of requesters, queues and delay queues of the route.
     pub(crate) fn len(&self) -> usize {
         self.replies.len() + self.queues.len() + self.delay_queues.len()
-    }
-
-    /// Whether a queue of the route keeps a message over the end of the broker.
-    pub(crate) fn keeps(&self, is_persistent: bool) -> bool {
-        self.stored(is_persistent).next().is_some()
-    }
-
-    /// The body of a message, for the queues of the route that keep it. `None` if none does.
-    pub(crate) fn stored_body(&self, octets: Bytes, is_persistent: bool) -> Option<StoredBody> {
-        let journal = self.stored(is_persistent).next()?.journal();
-        let queues = self.stored(is_persistent).count();
-        Some(StoredBody::new(octets, queues, journal))
-    }
-
-    /// What a publish has to wait for, once the queues have the message: that it is on disk, in
-    /// every queue that promises it.
-    pub(crate) fn synced(&self, is_persistent: bool) -> Option<Synced> {
-        let mut stored = self.stored(is_persistent);
-        let must_wait = |stored: &&StoredQueue| stored.is_synced() || stored.journal().is_full();
-        stored
-            .find(must_wait)
-            .map(|stored| stored.journal().synced())
-    }
-
-    fn stored(&self, is_persistent: bool) -> impl Iterator<Item = &StoredQueue> {
-        let stored = self.targets().filter_map(|queue| queue.stored());
-        stored.filter(move |stored| stored.keeps(is_persistent))
     }
 
     /// The addresses and the queues of the route, and the delayed exchanges that keep the message.
@@ -204,6 +178,7 @@ impl VirtualHost {
             by_headers |= !replies.is_empty();
             Ok(Route {
                 address: Address::new(&origin, routing_key),
+                is_stored: has_stored(&queues) || has_stored(&delay_queues),
                 queues,
                 delay_queues,
                 delay,
@@ -227,6 +202,7 @@ impl VirtualHost {
             to_default: false,
             by_headers: true,
             replies: Vec::new(),
+            is_stored: false,
         }
     }
 
@@ -274,6 +250,7 @@ impl VirtualHost {
             to_default: route.to_default,
             by_headers: route.by_headers,
             replies: route.replies.clone(),
+            is_stored: route.is_stored,
         };
         let replaced = route.len() - recalled.len();
         Ok((recalled, replaced))

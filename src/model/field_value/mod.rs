@@ -4,7 +4,8 @@
 //! Every field type of RabbitMQ's AMQP 0-9-1 has a variant, so that a value keeps its type. `table`
 //! has the table, and `entries` its entries. `nesting` has the limit of nesting. `equality` has the
 //! two comparisons of the broker, for redeclaration and for headers routing. `json` has the form in
-//! JSON, `binary` that on disk, and `text` the printed one. This module does not know the meaning of an argument.
+//! JSON, `binary` that on disk, and `text` the printed one. This module does not know the meaning
+//! of an argument.
 
 mod binary;
 mod entries;

@@ -1,5 +1,6 @@
 //! A broker that keeps its data in a folder.
 
+mod bodies;
 mod crash;
 mod damage;
 mod format;
@@ -176,42 +177,6 @@ fn delayed_messages_come_back_and_their_delays_go_on() {
         assert!(!delivery.info().redelivered());
         delivery.ack().unwrap();
     }
-}
-
-#[test]
-fn a_body_is_on_disk_once_for_all_queues_of_its_route() {
-    let size = |queues: usize| {
-        let folder = Folder::new();
-        let logs = Exchange::fanout("logs").durable();
-        let broker = folder.broker();
-        for number in 0..queues {
-            let queue = Queue::new(format!("q{number}")).durable();
-            broker.declare(&queue.bind(&logs, "")).unwrap();
-        }
-        let producer = broker
-            .producer_builder::<Vec<u8>>(&logs)
-            .properties(persistent());
-        let producer = producer.build().unwrap();
-        for published in producer.publish_batch((0..64).map(|_| vec![7; 64 << 10])) {
-            assert_eq!(published.unwrap().routed, queues);
-        }
-        drop(producer);
-        drop(broker);
-        let size = fs::metadata(folder.0.join("leveret.redb")).unwrap().len();
-        let broker = folder.broker();
-        for number in 0..queues {
-            let consumer = broker.consumer::<Vec<u8>>(&Queue::new(format!("q{number}")).durable());
-            let consumer = consumer.unwrap();
-            for _ in 0..64 {
-                let delivery = consumer.recv().unwrap();
-                assert_eq!(*delivery, vec![7; 64 << 10]);
-                delivery.ack().unwrap();
-            }
-        }
-        size
-    };
-    let (one, four) = (size(1), size(4));
-    assert!(four < 2 * one, "{one} bytes for one queue, {four} for four");
 }
 
 #[test]
