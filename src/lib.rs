@@ -38,7 +38,7 @@ pub use crate::{
         vhost::{Published, QueueDeclared},
     },
     handles::{
-        broker::{Broker, BrokerBuilder, Credentials},
+        broker::{Broker, BrokerBuilder, Credentials, DiskAlarms},
         consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
@@ -66,6 +66,7 @@ pub use crate::{
             Binding, Budget, BudgetPolicy, DeadLetterStrategy, DelayedRetryKind, Durability,
             Exchange, Overflow, Queue,
         },
+        disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{
             CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, Precondition,
             Resource, Result, ScheduleError, Scope, StoreError, StoreErrorKind,

@@ -70,7 +70,7 @@ const FOLDERS: &[Folder] = &[
             ]),
             may(&["field_value"]),
             may(&["error"]),
-            never(&["descriptions", "exchange_kind"]),
+            never(&["descriptions", "disk_alarm", "exchange_kind"]),
             may(&["arguments"]),
         ],
     },

@@ -10,6 +10,7 @@
 //!
 //! Knows nothing of queues and virtual hosts.
 
+mod disk_monitor;
 mod journal;
 mod mark;
 mod operation;
@@ -23,6 +24,7 @@ mod stored_queue;
 pub(crate) mod tests;
 
 pub(crate) use self::{
+    disk_monitor::{AlarmFeed, DiskMonitor, DiskSettings, FreeSpace},
     journal::{Journal, KeptPositions, Synced},
     mark::Mark,
     operation::{Operation, RecordKey, RecordKind, Recovered},

@@ -69,7 +69,7 @@ use crate::{
         policy::Policies,
         queue::{Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
-        store::{Journal, WallClock},
+        store::{DiskMonitor, Journal, WallClock},
     },
     message::envelope::NEVER,
     model::{
@@ -103,6 +103,7 @@ pub(crate) struct VhostSettings {
 #[derive(Debug)]
 pub(crate) struct RecoveredStore {
     pub(crate) journal: Journal,
+    pub(crate) disk: Arc<DiskMonitor>,
     /// Of queues that have none of their own.
     pub(crate) durability: Durability,
     /// The numbers of the queues that it had.
@@ -183,7 +184,7 @@ impl VirtualHost {
             let clock = WallClock::new(time.system_now(), 1);
             Arc::new(VhostStorage::new(
                 name.clone(),
-                store.journal,
+                (store.journal, store.disk),
                 clock,
                 store.durability,
                 store.numbers,

@@ -17,7 +17,9 @@ use crate::{
         exchange::BindingRef,
         policy::{Policy, PolicyKind},
         queue::QueueCore,
-        store::{Journal, Operation, RecordKey, RecordKind, StoredQueue, WallClock},
+        store::{
+            DiskMonitor, Journal, Operation, RecordKey, RecordKind, StoredQueue, WallClock,
+        },
     },
     model::{
         arguments::{QueueArguments, QueueType},
@@ -27,6 +29,7 @@ use crate::{
         name::Name,
     },
     runtime::{
+        signal::Signal,
         sync::{
             Mutex,
             atomic::{AtomicBool, Ordering::SeqCst},
@@ -48,6 +51,7 @@ pub(crate) struct Numbers {
 pub(crate) struct VhostStorage {
     vhost: Name,
     journal: Journal,
+    disk: Arc<DiskMonitor>,
     clock: WallClock,
     /// Of queues that have none of their own.
     durability: Durability,
@@ -100,7 +104,7 @@ impl VhostStorage {
     /// Begins to recover. `numbers` are those of the queues.
     pub(crate) fn new(
         vhost: Name,
-        journal: Journal,
+        (journal, disk): (Journal, Arc<DiskMonitor>),
         clock: WallClock,
         durability: Durability,
         numbers: Numbers,
@@ -108,6 +112,7 @@ impl VhostStorage {
         VhostStorage {
             vhost,
             journal,
+            disk,
             clock,
             durability,
             numbers: Mutex::new(numbers),
@@ -118,6 +123,19 @@ impl VhostStorage {
 
     pub(crate) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// What a publish that is to be written has to wait for: that its disk has room. `waits` tells
+    /// whether it may.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) if it may not.
+    #[inline]
+    pub(crate) fn admit(&self, waits: bool) -> Result<Option<Arc<Signal>>> {
+        match self.disk.is_low() {
+            true => self.disk.admit(waits),
+            false => Ok(None),
+        }
     }
 
     /// The broker ends. Deletions are not written from now on.

@@ -3,14 +3,18 @@
 //! Only a [`Broker`] keeps the broker alive. No other handle does.
 
 mod builder;
+mod disk_alarms;
 #[cfg(feature = "durable")]
 mod durable;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use self::builder::{BrokerBuilder, Credentials};
 #[cfg(feature = "durable")]
 pub use self::durable::DurableBrokerBuilder;
+pub use self::{
+    builder::{BrokerBuilder, Credentials},
+    disk_alarms::DiskAlarms,
+};
 
 use crate::{
     model::{error::Result, name::Name},

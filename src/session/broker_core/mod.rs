@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::{
         router::ExchangeTypes,
-        store::{Journal, Store},
+        store::{DiskMonitor, DiskSettings, Journal, Store},
         vhost::{
             Drain, LastCounts, Numbers, RecoveredStore, RecoveredVhost, Recovery, VhostSettings,
             VirtualHost,
@@ -54,6 +54,8 @@ pub(crate) struct BrokerCore {
     next_connection: AtomicU64,
     /// Writes what outlives the broker, if it is durable.
     journal: Option<Journal>,
+    /// Watches the disk, if the broker is durable.
+    disk: Option<Arc<DiskMonitor>>,
     /// Of durable queues that have none of their own.
     durability: Durability,
     /// `None` after the shutdown.
@@ -124,6 +126,9 @@ impl BrokerCore {
             // An error stays in the journal, for `shutdown`.
             let _ = journal.close(kept.collect());
         }
+        if let Some(disk) = &self.disk {
+            disk.end(reason);
+        }
         Some(ended)
     }
 
@@ -139,8 +144,10 @@ impl BrokerCore {
     }
 
     fn make(&self, name: &Name, numbers: Numbers) -> Result<VhostEntry> {
-        let store = self.journal.clone().map(|journal| RecoveredStore {
+        let store = self.journal.clone().zip(self.disk.clone());
+        let store = store.map(|(journal, disk)| RecoveredStore {
             journal,
+            disk,
             durability: self.durability,
             numbers,
         });
@@ -219,6 +226,7 @@ impl BrokerCore {
             exchange_types: Arc::new(exchange_types),
             next_connection: AtomicU64::new(1),
             journal: None,
+            disk: None,
             durability: Durability::default(),
             vhosts: Mutex::new(Some(BTreeMap::new())),
         }
@@ -239,6 +247,7 @@ impl BrokerCore {
         exchange_types: ExchangeTypes,
         durability: Durability,
         mut store: Box<dyn Store>,
+        disk: DiskSettings,
     ) -> Result<BrokerCore> {
         let recovery = Recovery::read(&mut *store)?;
         let journal = Journal::start(store, recovery.next_number)
@@ -249,8 +258,17 @@ impl BrokerCore {
         for orphan in recovery.orphans {
             journal.append(orphan, Duration::ZERO);
         }
-        let mut core = BrokerCore::new(time, settings, exchange_types, Drain::default(), None);
+        let drain = Drain::default();
+        let mut core = BrokerCore::new(time.clone(), settings, exchange_types, drain, None);
+        let disk = DiskMonitor::new(disk, time, Arc::clone(&core.timers));
+        let failing = Arc::downgrade(&disk);
+        journal.on_failure(move |error| {
+            if let Some(disk) = failing.upgrade() {
+                disk.fail(error);
+            }
+        });
         core.journal = Some(journal);
+        core.disk = Some(Arc::clone(&disk));
         core.durability = durability;
         for (name, recovered) in recovery.vhosts {
             let entry = core.make(&name, recovered.numbers())?;
@@ -263,7 +281,17 @@ impl BrokerCore {
             vhost.recover(recovered)?;
         }
         core.create_vhost("/")?;
+        disk.watch();
         Ok(core)
+    }
+
+    pub(crate) fn time(&self) -> &Time {
+        &self.time
+    }
+
+    /// Watches the disk, if the broker is durable.
+    pub(crate) fn disk(&self) -> Option<&Arc<DiskMonitor>> {
+        self.disk.as_ref()
     }
 
     /// Writes what outlives the broker, if it is durable.

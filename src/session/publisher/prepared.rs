@@ -224,6 +224,7 @@ impl<'a> Prepared<'a> {
             OnFull::WaitFor(timeout) => (Patience::Wait, time.deadline(timeout)),
         };
         if self.is_kept(message.as_ref()) {
+            self.await_disk(caller, patience == Patience::Wait, deadline)?;
             self.write(message.as_ref())?;
         }
         loop {
@@ -300,6 +301,9 @@ impl<'a> Prepared<'a> {
         caller: &C,
     ) -> Confirmation {
         if self.is_kept(message.as_ref()) {
+            if let Some(cleared) = self.low_disk(true)? {
+                Box::pin(self.await_disk_async(cleared, caller)).await?;
+            }
             self.write(message.as_ref())?;
         }
         loop {
@@ -438,7 +442,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Whether the caller is open and may still publish: the broker may drain by now.
-    fn check_again<C: Caller>(&mut self, caller: &C) -> Result {
+    pub(super) fn check_again<C: Caller>(&mut self, caller: &C) -> Result {
         caller.check_open()?;
         if self.admission.ends_with_drain() {
             self.admission = self.publisher.admit(caller)?;

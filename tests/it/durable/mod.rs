@@ -3,6 +3,7 @@
 mod bodies;
 mod crash;
 mod damage;
+mod disk_alarm;
 mod format;
 mod kill;
 mod model;

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     engine::{
         router::ExchangeTypes,
-        store::{redb::RedbStore, tests::disk::Disk},
+        store::{DiskSettings, redb::RedbStore, tests::disk::Disk},
     },
     handles::broker::{Broker, Credentials},
     message::properties::Properties,
@@ -30,7 +30,8 @@ fn open(disk: &Disk) -> Result<Broker> {
         ..Settings::default()
     };
     let types = ExchangeTypes::default();
-    let core = BrokerCore::recover(Time::default(), settings, types, Durability::Synced, store)?;
+    let (time, durability, disk) = (Time::default(), Durability::Synced, DiskSettings::none());
+    let core = BrokerCore::recover(time, settings, types, durability, store, disk)?;
     Ok(Broker::start(core))
 }
 
