@@ -47,6 +47,7 @@ pub use crate::{
     },
     management::{
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
+        export::{ExportedMessage, ExportedMessages},
         redrive::Redrive,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, PolicySnapshot, QueueSnapshot,

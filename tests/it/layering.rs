@@ -117,6 +117,7 @@ const FOLDERS: &[Folder] = &[
                 "delay_queue",
                 "delivery",
                 "delivery_info",
+                "exported_queue",
                 "forget",
                 "gate",
                 "getter",
@@ -159,8 +160,11 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "management",
-        holds: "snapshots, redrive, delayed messages",
-        floors: &[may(&["delayed_messages", "redrive"]), may(&["snapshot"])],
+        holds: "snapshots, redrive, delayed messages, exports",
+        floors: &[
+            may(&["delayed_messages", "export", "redrive"]),
+            may(&["snapshot"]),
+        ],
     },
     Folder {
         name: "testing",

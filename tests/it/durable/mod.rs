@@ -84,6 +84,29 @@ fn persistent_messages_of_durable_queues_come_back_in_order() {
 }
 
 #[test]
+fn what_comes_back_can_be_exported() {
+    let folder = Folder::new();
+    let queue = Queue::new("q").durable();
+    {
+        let broker = folder.broker();
+        let producer = broker.producer_builder::<u32>(&queue);
+        let producer = producer.properties(persistent()).build().unwrap();
+        for number in 0..600 {
+            producer.publish(number).unwrap();
+        }
+    }
+    let broker = folder.broker();
+    for _ in 0..2 {
+        let copies = broker.export_messages(&queue).unwrap();
+        let copies: Vec<_> = copies
+            .map(|copy| (copy.position(), copy.body().unwrap().to_vec()))
+            .collect();
+        let expected = (0..600).map(|number: u64| (number, number.to_string().into_bytes()));
+        assert!(copies.into_iter().eq(expected));
+    }
+}
+
+#[test]
 fn a_folder_has_one_broker() {
     let folder = Folder::new();
     let broker = folder.broker();
