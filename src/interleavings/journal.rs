@@ -214,3 +214,31 @@ fn a_publish_that_waits_for_room_on_the_disk_goes_on_when_there_is_some() {
         assert_eq!(publishing.join().unwrap(), 1);
     });
 }
+
+#[test]
+fn a_declaration_returns_when_its_own_record_is_in_the_store() {
+    explore(|| {
+        let memory = Memory::default();
+        let core = BrokerCore::recover(
+            Time::default(),
+            Settings::default(),
+            ExchangeTypes::default(),
+            Durability::Synced,
+            Box::new(memory.clone()),
+            DiskSettings::none(),
+        );
+        let broker = Broker::start(core.unwrap());
+        let declare = |name: &'static str| {
+            let (broker, memory) = (broker.clone(), memory.clone());
+            thread::spawn(move || {
+                broker.declare(&Queue::new(name).durable()).unwrap();
+                let operations = memory.0.lock().unwrap();
+                let is_own = |operation: &Operation| matches!(operation, Operation::Record { key, .. } if key.name.contains(name));
+                assert!(operations.iter().any(is_own), "{operations:?}");
+            })
+        };
+        let (one, other) = (declare("first"), declare("second"));
+        one.join().unwrap();
+        other.join().unwrap();
+    });
+}

@@ -178,7 +178,6 @@ impl VirtualHost {
         drop(topology);
         drop(policies);
         self.run_all_effects(pending);
-        self.sync_changes()?;
         finished
     }
 }

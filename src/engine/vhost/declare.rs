@@ -77,7 +77,7 @@ impl VirtualHost {
                 let pending = topology.take_effects();
                 drop(topology);
                 self.run_all_effects(pending);
-                self.sync_changes()
+                Ok(())
             }
         }
     }
@@ -217,7 +217,6 @@ impl VirtualHost {
         drop(topology);
         self.run_effects(&queue, effects);
         self.run_all_effects(pending);
-        self.sync_changes()?;
         Ok(messages)
     }
 
@@ -288,7 +287,6 @@ impl VirtualHost {
         };
         let new = topology.bind(&source, &target, &routing_key, request.arguments)?;
         drop(topology);
-        self.sync_changes()?;
         Ok(new)
     }
 
@@ -319,7 +317,6 @@ impl VirtualHost {
         let pending = topology.take_effects();
         drop(topology);
         self.run_all_effects(pending);
-        self.sync_changes()?;
         Ok(unbound)
     }
 

@@ -220,14 +220,27 @@ impl VirtualHost {
         self.storage.as_ref()
     }
 
-    /// Waits until the changes of this virtual host so far are on disk, if they are kept. Must be
-    /// called without any lock held.
+    /// How many changes of its topology were written so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.storage.as_ref().map_or(0, |storage| storage.changes())
+    }
+
+    /// Waits until the changes of its topology are on disk, if some were written after the first
+    /// `before`. Must be called without any lock held.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub(crate) fn sync_changes(&self) -> Result {
+    pub(crate) fn sync_changes(&self, before: u64) -> Result {
         match &self.storage {
-            Some(storage) => storage.sync(),
+            Some(storage) => storage.sync(before),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`sync_changes`](Self::sync_changes), for a task.
+    pub(crate) async fn sync_changes_async(&self, before: u64) -> Result {
+        match &self.storage {
+            Some(storage) => storage.sync_async(before).await,
             None => Ok(()),
         }
     }

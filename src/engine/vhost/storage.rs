@@ -18,7 +18,7 @@ use crate::{
         policy::{Policy, PolicyKind},
         queue::QueueCore,
         store::{
-            DiskMonitor, Journal, Operation, RecordKey, RecordKind, StoredQueue, WallClock,
+            DiskMonitor, Journal, Operation, RecordKey, RecordKind, StoredQueue, Synced, WallClock,
         },
     },
     model::{
@@ -34,7 +34,7 @@ use crate::{
             Mutex,
             atomic::{AtomicBool, Ordering::SeqCst},
         },
-        waiter,
+        waiter::{self, Waiting},
     },
 };
 
@@ -59,8 +59,22 @@ pub(crate) struct VhostStorage {
     numbers: Mutex<Numbers>,
     /// Whether changes are written: not while they come from the store.
     writes: AtomicBool,
-    /// Whether a change was written, and no one has waited for it.
-    has_unsynced: AtomicBool,
+    changes: Mutex<Changes>,
+}
+
+/// The changes of the topology that were written.
+#[derive(Debug, Default)]
+struct Changes {
+    written: u64,
+    /// What waits for the last of them.
+    last: Option<Synced>,
+}
+
+impl Changes {
+    /// What waits for the changes after the first `before`. `None` if there are none.
+    fn after(&self, before: u64) -> Option<Synced> {
+        self.last.clone().filter(|_| self.written > before)
+    }
 }
 
 /// The record of a queue.
@@ -117,7 +131,7 @@ impl VhostStorage {
             durability,
             numbers: Mutex::new(numbers),
             writes: AtomicBool::new(false),
-            has_unsynced: AtomicBool::new(false),
+            changes: Mutex::default(),
         }
     }
 
@@ -148,16 +162,30 @@ impl VhostStorage {
         self.writes.store(true, SeqCst);
     }
 
-    /// Waits until the changes so far are on disk.
+    /// How many changes were written so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.lock().written
+    }
+
+    /// Waits until the changes so far are on disk, if there were some after the first `before`.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
-    pub(super) fn sync(&self) -> Result {
-        if !self.has_unsynced.swap(false, SeqCst) {
+    pub(super) fn sync(&self, before: u64) -> Result {
+        let Some(last) = self.changes.lock().after(before) else {
             return Ok(());
-        }
-        let synced = waiter::wait(&self.journal.synced(), None);
+        };
+        let synced = waiter::wait(&last, None);
         synced.unwrap_or_else(|| self.journal.check())
+    }
+
+    /// As [`sync`](Self::sync), for a task.
+    pub(super) async fn sync_async(&self, before: u64) -> Result {
+        let last = self.changes.lock().after(before);
+        match last {
+            Some(last) => Waiting::new(last).await,
+            None => Ok(()),
+        }
     }
 
     /// The store of a queue that is declared now. `None` if it is not kept.
@@ -215,8 +243,10 @@ impl VhostStorage {
             key: RecordKey { kind, name },
             value,
         };
-        self.has_unsynced.store(true, SeqCst);
+        let mut changes = self.changes.lock();
         self.journal.append(operation, Duration::ZERO);
+        changes.written += 1;
+        changes.last = Some(self.journal.synced());
     }
 
     pub(super) fn write_queue(&self, name: &Name, declared: &DeclaredQueue) {

@@ -312,6 +312,7 @@ impl BrokerCore {
         // Checked under the lock under which a shutdown collects the virtual hosts.
         let open = vhosts.as_mut().filter(|_| !self.drain.has_begun());
         let vhost = Arc::clone(&made.vhost);
+        let before = vhost.changes();
         let unwanted = match open.ok_or(Error::ShutDown)?.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
                 if let Some(storage) = made.vhost.storage() {
@@ -324,7 +325,7 @@ impl BrokerCore {
         };
         drop(vhosts);
         drop(unwanted);
-        vhost.sync_changes()
+        vhost.sync_changes(before)
     }
 
     /// Returns the names of the virtual hosts, sorted.
@@ -348,8 +349,9 @@ impl BrokerCore {
         match entry {
             Some(entry) => {
                 let vhost = Arc::clone(&entry.vhost);
+                let before = vhost.changes();
                 entry.end(CancelReason::VhostDeleted);
-                vhost.sync_changes()
+                vhost.sync_changes(before)
             }
             None => Err(Error::not_found(EntityKind::VirtualHost, &name, &name)),
         }

@@ -41,7 +41,8 @@ impl Gate {
         self.check_open()?;
         self.check_embedded("getting")?;
         self.check_declare_and_read(queue)?;
-        let declared = self.vhost.declare_and_find(self.connection, queue, check)?;
+        let declared =
+            self.synced(|| self.vhost.declare_and_find(self.connection, queue, check))?;
         self.check_exclusive(queue.is_exclusive())?;
         Ok(declared)
     }

@@ -6,6 +6,7 @@
 mod closing;
 mod getting;
 mod remote;
+mod topology;
 
 use std::{
     sync::{Arc, Weak},
@@ -25,14 +26,11 @@ use crate::{
     engine::{
         policy::{Policy, PolicyKind},
         queue::{Counts, QueueCore},
-        vhost::{
-            BindingRequest, ConnectionId, QueueDeclared, Topology, VirtualHost, WithBindings,
-            is_address,
-        },
+        vhost::{ConnectionId, Topology, VirtualHost, is_address},
     },
     message::{envelope::Meta, properties::Properties},
     model::{
-        descriptions::{Budget, Exchange, Queue},
+        descriptions::Queue,
         error::{CancelReason, EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
@@ -169,104 +167,8 @@ impl Gate {
     }
 }
 
-/// Exchanges, queues, bindings, budgets.
+/// Routes and the contents of queues.
 impl Gate {
-    /// Declares an exchange, with its bindings or without: all or nothing.
-    pub(crate) fn declare_exchange(&self, exchange: &Exchange, bindings: WithBindings) -> Result {
-        self.check_open()?;
-        if let Some(backend) = &self.backend {
-            return self.wait(backend.declare_exchange(exchange));
-        }
-        self.access
-            .check(Configure, EntityKind::Exchange, exchange.name())?;
-        self.vhost
-            .declare_exchange(self.connection, exchange, bindings)
-    }
-
-    /// Declares a queue, with its bindings or without: all or nothing.
-    pub(crate) fn declare_queue(
-        &self,
-        queue: &Queue,
-        bindings: WithBindings,
-    ) -> Result<QueueDeclared> {
-        self.check_open()?;
-        if let Some(backend) = &self.backend {
-            return self.wait(backend.declare_queue(queue));
-        }
-        self.access
-            .check(Configure, EntityKind::Queue, queue.name())?;
-        let declared = self.vhost.declare_queue(self.connection, queue, bindings)?;
-        self.check_exclusive(queue.is_exclusive())?;
-        Ok(declared)
-    }
-
-    pub(crate) fn declare_budget(&self, budget: &Budget) -> Result {
-        self.check_open()?;
-        self.check_embedded("budgets")?;
-        self.access
-            .check(Configure, EntityKind::Budget, budget.name())?;
-        self.vhost.declare_budget(budget).map(drop)
-    }
-
-    pub(crate) fn declare_exchange_passive(&self, name: &str) -> Result {
-        self.check_open()?;
-        self.vhost.declare_exchange_passive(name)
-    }
-
-    pub(crate) fn declare_queue_passive(&self, name: &str) -> Result<QueueDeclared> {
-        self.check_open()?;
-        self.vhost.declare_queue_passive(self.connection, name)
-    }
-
-    pub(crate) fn delete_exchange(&self, name: &str, if_unused: bool) -> Result {
-        self.check_open()?;
-        if let Some(backend) = &self.backend {
-            return self.wait(backend.delete_exchange(name));
-        }
-        self.access.check(Configure, EntityKind::Exchange, name)?;
-        self.vhost.delete_exchange(name, if_unused)
-    }
-
-    /// Returns how many messages were ready.
-    pub(crate) fn delete_queue(&self, name: &str, if_unused: bool, if_empty: bool) -> Result<u64> {
-        self.check_open()?;
-        if let Some(backend) = &self.backend {
-            return self.wait(backend.delete_queue(name));
-        }
-        self.access.check(Configure, EntityKind::Queue, name)?;
-        self.vhost
-            .delete_queue(self.connection, name, if_unused, if_empty)
-    }
-
-    pub(crate) fn delete_budget(&self, name: &str) -> Result {
-        self.check_open()?;
-        self.check_embedded("budgets")?;
-        self.access.check(Configure, EntityKind::Budget, name)?;
-        self.vhost.delete_budget(name)
-    }
-
-    pub(crate) fn bind(&self, request: BindingRequest<'_>) -> Result {
-        self.check_open()?;
-        self.check_binding(&request)?;
-        self.vhost.bind(self.connection, request).map(drop)
-    }
-
-    pub(crate) fn unbind(&self, request: BindingRequest<'_>) -> Result {
-        self.check_open()?;
-        self.check_binding(&request)?;
-        self.vhost.unbind(self.connection, request).map(drop)
-    }
-
-    fn check_binding(&self, request: &BindingRequest<'_>) -> Result {
-        let destination = match request.to_queue {
-            true => EntityKind::Queue,
-            false => EntityKind::Exchange,
-        };
-        self.access.check(Write, destination, request.destination)?;
-        self.access
-            .check(Read, EntityKind::Exchange, request.source)
-    }
-
     /// The queues that a message would reach, in order.
     pub(crate) fn route(
         &self,
@@ -335,6 +237,7 @@ impl Gate {
             subscribers.push(new);
             subscriptions.push((queue, request));
         }
+        let before = self.vhost.changes();
         let subscribed = self
             .vhost
             .declare_and_subscribe(self.connection, subscriptions)?;
@@ -344,7 +247,8 @@ impl Gate {
             .map(|(new, (queue, id))| new.started(&self.vhost, queue, id, None))
             .collect();
         let is_exclusive = queues.iter().any(Queue::is_exclusive);
-        if let Err(error) = self.check_exclusive(is_exclusive) {
+        let checked = self.check_exclusive(is_exclusive);
+        if let Err(error) = checked.and_then(|()| self.vhost.sync_changes(before)) {
             for subscriber in started {
                 subscriber.cancel(CancelReason::ConnectionClosed);
             }
@@ -409,14 +313,14 @@ impl Gate {
     pub(crate) fn set_policy(&self, policy: Policy, kind: PolicyKind) -> Result {
         self.check_open()?;
         self.check_embedded("policies")?;
-        self.vhost.set_policy(policy, kind)
+        self.synced(|| self.vhost.set_policy(policy, kind))
     }
 
     /// `false` if there was none of that name.
     pub(crate) fn clear_policy(&self, name: &str, kind: PolicyKind) -> Result<bool> {
         self.check_open()?;
         self.check_embedded("policies")?;
-        self.vhost.clear_policy(name, kind)
+        self.synced(|| self.vhost.clear_policy(name, kind))
     }
 
     /// The policies in the order in which they are tried, each with the number of its matches that

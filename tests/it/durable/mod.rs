@@ -8,6 +8,7 @@ mod format;
 mod kill;
 mod model;
 
+use futures_lite::future::{block_on, poll_once};
 use leveret::{
     Broker, Budget, Bytes, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,
     ManualClock, Message, Policy, Properties, Queue, StoreErrorKind,
@@ -81,6 +82,61 @@ fn persistent_messages_of_durable_queues_come_back_in_order() {
         delivery.ack().unwrap();
     }
     assert!(consumer.try_recv().is_err());
+}
+
+#[test]
+fn what_a_task_declares_and_deletes_is_on_disk_when_its_future_is_ready() {
+    let folder = Folder::new();
+    let queue = |number: usize| Queue::new(format!("q{number}")).durable();
+    let (logs, budget) = (Exchange::topic("logs").durable(), Budget::new("all", 9));
+    {
+        let broker = folder.broker();
+        block_on(async {
+            let declaring: Vec<_> = (0..20)
+                .map(|number| queue(number).bind(&logs, "#"))
+                .collect();
+            let mut all: Vec<_> = declaring
+                .iter()
+                .map(|queue| Box::pin(broker.declare_async(queue)))
+                .collect();
+            // All of them have begun before the first is awaited.
+            let mut ready = Vec::new();
+            for declaration in &mut all {
+                ready.push(poll_once(declaration).await);
+            }
+            for (declaration, ready) in all.into_iter().zip(ready) {
+                match ready {
+                    Some(declared) => declared.unwrap(),
+                    None => declaration.await.unwrap(),
+                };
+            }
+            broker.declare_async(&budget).await.unwrap();
+            for number in 10..20 {
+                broker.delete_async(&queue(number)).await.unwrap();
+            }
+            let nameless = broker.declare_async(&Queue::exclusive()).await.unwrap();
+            assert!(nameless.name().starts_with("amq.gen-"));
+            let other = Queue::new("q0");
+            let error = broker.declare_async(&other).await.unwrap_err();
+            assert!(error.is_inequivalent(), "{error}");
+            broker
+                .delete_async(&Exchange::direct("no such"))
+                .await
+                .unwrap();
+            broker.delete_async(&budget).await.unwrap();
+        });
+    }
+    let broker = folder.broker();
+    let root = &broker.snapshot().unwrap().vhosts[0];
+    let mut names: Vec<_> = root.queues.iter().map(|it| it.name.to_string()).collect();
+    names.sort();
+    assert!(
+        names
+            .into_iter()
+            .eq((0..10).map(|number| format!("q{number}")))
+    );
+    assert_eq!(root.bindings.len(), 10);
+    assert!(root.budgets.is_empty());
 }
 
 #[test]
