@@ -1,5 +1,6 @@
 //! A broker that keeps its data in a folder.
 
+mod anew;
 mod bodies;
 mod crash;
 mod damage;
