@@ -38,7 +38,7 @@ pub use crate::{
         vhost::{Published, QueueDeclared},
     },
     handles::{
-        broker::{Broker, BrokerBuilder, Credentials},
+        broker::{Broker, BrokerBuilder, Credentials, DiskAlarms},
         consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
@@ -47,6 +47,7 @@ pub use crate::{
     },
     management::{
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
+        export::{ExportedMessage, ExportedMessages},
         redrive::Redrive,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, PolicySnapshot, QueueSnapshot,
@@ -70,6 +71,7 @@ pub use crate::{
             Binding, Budget, BudgetPolicy, DeadLetterStrategy, DelayedRetryKind, Durability,
             Exchange, HashOn, Overflow, Queue,
         },
+        disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{
             CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, InvalidPattern,
             Permission, PermissionDenied, Precondition, Resource, Result, ScheduleError, Scope,

@@ -4,8 +4,9 @@
 //! not disturb them.
 //!
 //! `cargo bench --features durable --bench instructions` runs each scenario twice under valgrind's
-//! callgrind. The difference between a long and a short run leaves out the start. The bench compares
-//! its counts with `benches/instructions/counts.txt`, and fails if a step has grown past its limit.
+//! callgrind. The difference between a long and a short run leaves out the start. The bench
+//! compares its counts with `benches/instructions/counts.txt`, and fails if a step has grown past
+//! its limit.
 //! `-- --save` writes that file instead. Without the feature the steps of durable brokers are left
 //! out.
 //!

@@ -4,7 +4,7 @@
 //! nothing.
 
 use crate::{
-    engine::vhost::WithBindings,
+    engine::vhost::{QueueDeclared, WithBindings},
     model::{
         descriptions::{Budget, Exchange, Queue},
         error::Result,
@@ -36,13 +36,24 @@ impl Declare for Exchange {}
 impl Declare for Queue {}
 
 pub(crate) mod sealed {
+    use std::future::Future;
+
     use crate::{model::error::Result, session::connection::Connection};
 
     pub trait Declare: Sized {
         /// Declares the description with its bindings and the exchanges that they name.
         fn declare_in(&self, connection: &Connection) -> Result<Self>;
 
+        /// As [`declare_in`](Self::declare_in), for a task.
+        fn declare_in_async(
+            &self,
+            connection: &Connection,
+        ) -> impl Future<Output = Result<Self>> + Send;
+
         fn delete_in(&self, connection: &Connection) -> Result;
+
+        /// As [`delete_in`](Self::delete_in), for a task.
+        fn delete_in_async(&self, connection: &Connection) -> impl Future<Output = Result> + Send;
     }
 }
 
@@ -54,8 +65,17 @@ impl sealed::Declare for Budget {
             .map(|()| self.clone())
     }
 
+    async fn declare_in_async(&self, connection: &Connection) -> Result<Budget> {
+        connection.gate().declare_budget_async(self).await?;
+        Ok(self.clone())
+    }
+
     fn delete_in(&self, connection: &Connection) -> Result {
         connection.gate().delete_budget(self.name())
+    }
+
+    async fn delete_in_async(&self, connection: &Connection) -> Result {
+        connection.gate().delete_budget_async(self.name()).await
     }
 }
 
@@ -67,18 +87,32 @@ impl sealed::Declare for Exchange {
         Ok(self.clone())
     }
 
+    async fn declare_in_async(&self, connection: &Connection) -> Result<Exchange> {
+        let gate = connection.gate();
+        gate.declare_exchange_async(self, WithBindings::Yes).await?;
+        Ok(self.clone())
+    }
+
     fn delete_in(&self, connection: &Connection) -> Result {
         connection.gate().delete_exchange(self.name(), false)
+    }
+
+    async fn delete_in_async(&self, connection: &Connection) -> Result {
+        let gate = connection.gate();
+        gate.delete_exchange_async(self.name(), false).await
     }
 }
 
 impl sealed::Declare for Queue {
     fn declare_in(&self, connection: &Connection) -> Result<Queue> {
         let declared = connection.gate().declare_queue(self, WithBindings::Yes)?;
-        Ok(match self.name().is_empty() {
-            true => self.declared_as(&declared.name),
-            false => self.clone(),
-        })
+        Ok(named(self, &declared))
+    }
+
+    async fn declare_in_async(&self, connection: &Connection) -> Result<Queue> {
+        let gate = connection.gate();
+        let declared = gate.declare_queue_async(self, WithBindings::Yes).await?;
+        Ok(named(self, &declared))
     }
 
     fn delete_in(&self, connection: &Connection) -> Result {
@@ -86,5 +120,18 @@ impl sealed::Declare for Queue {
             .gate()
             .delete_queue(self.name(), false, false)
             .map(drop)
+    }
+
+    async fn delete_in_async(&self, connection: &Connection) -> Result {
+        let deleted = connection.gate().delete_queue_async(self.name()).await;
+        deleted.map(drop)
+    }
+}
+
+/// The description of a queue that is declared. A nameless one has its generated name.
+fn named(queue: &Queue, declared: &QueueDeclared) -> Queue {
+    match queue.name().is_empty() {
+        true => queue.declared_as(&declared.name),
+        false => queue.clone(),
     }
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     engine::{
         router::ExchangeTypes,
-        store::{Journal, KeptPositions, Mark, Operation, Recovered, Store, Usage},
+        store::{DiskSettings, Journal, KeptPositions, Mark, Operation, Recovered, Store, Usage},
     },
     model::{
         bytes::Bytes,
@@ -167,6 +167,7 @@ fn what_is_published_and_acknowledged_at_the_same_time_is_not_left_in_the_store(
             ExchangeTypes::default(),
             Durability::Synced,
             Box::new(memory.clone()),
+            DiskSettings::none(),
         );
         let broker = Broker::start(core.unwrap());
         let queue = queue().durable();
@@ -191,5 +192,63 @@ fn what_is_published_and_acknowledged_at_the_same_time_is_not_left_in_the_store(
         drop(consumer);
         drop(broker);
         assert_eq!(memory.messages(), BTreeSet::new());
+    });
+}
+
+#[test]
+fn a_publish_that_waits_for_room_on_the_disk_goes_on_when_there_is_some() {
+    explore(|| {
+        let free = Arc::new(AtomicUsize::new(1));
+        let space = Arc::clone(&free);
+        let disk = DiskSettings {
+            limit: 10,
+            free_space: Box::new(move |_| Ok(space.load(SeqCst) as u64)),
+            ..DiskSettings::none()
+        };
+        let core = BrokerCore::recover(
+            Time::new(ManualClock::new()),
+            Settings::default(),
+            ExchangeTypes::default(),
+            Durability::Synced,
+            Box::new(Memory::default()),
+            disk,
+        );
+        let broker = Broker::start(core.unwrap());
+        let producer = broker
+            .producer_builder::<u32>(&queue().durable())
+            .properties(Properties::new().persistent());
+        let producer = producer.build().unwrap();
+        let publishing = thread::spawn(move || producer.publish(1).unwrap().routed);
+        free.store(20, SeqCst);
+        broker.core().disk().unwrap().watch();
+        assert_eq!(publishing.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_declaration_returns_when_its_own_record_is_in_the_store() {
+    explore(|| {
+        let memory = Memory::default();
+        let core = BrokerCore::recover(
+            Time::default(),
+            Settings::default(),
+            ExchangeTypes::default(),
+            Durability::Synced,
+            Box::new(memory.clone()),
+            DiskSettings::none(),
+        );
+        let broker = Broker::start(core.unwrap());
+        let declare = |name: &'static str| {
+            let (broker, memory) = (broker.clone(), memory.clone());
+            thread::spawn(move || {
+                broker.declare(&Queue::new(name).durable()).unwrap();
+                let operations = memory.0.lock().unwrap();
+                let is_own = |operation: &Operation| matches!(operation, Operation::Record { key, .. } if key.name.contains(name));
+                assert!(operations.iter().any(is_own), "{operations:?}");
+            })
+        };
+        let (one, other) = (declare("first"), declare("second"));
+        one.join().unwrap();
+        other.join().unwrap();
     });
 }

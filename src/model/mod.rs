@@ -8,6 +8,7 @@ pub(crate) mod backoff;
 pub(crate) mod binary;
 pub(crate) mod bytes;
 pub(crate) mod descriptions;
+pub(crate) mod disk_alarm;
 pub(crate) mod error;
 pub(crate) mod exchange_kind;
 pub(crate) mod field_value;

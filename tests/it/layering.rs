@@ -70,7 +70,7 @@ const FOLDERS: &[Folder] = &[
             ]),
             may(&["field_value"]),
             may(&["error"]),
-            never(&["access", "descriptions", "exchange_kind"]),
+            never(&["access", "descriptions", "disk_alarm", "exchange_kind"]),
             may(&["arguments"]),
         ],
     },
@@ -116,6 +116,7 @@ const FOLDERS: &[Folder] = &[
                 "delay_queue",
                 "delivery",
                 "delivery_info",
+                "exported_queue",
                 "forget",
                 "gate",
                 "getter",
@@ -158,8 +159,11 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "management",
-        holds: "snapshots, redrive, delayed messages",
-        floors: &[may(&["delayed_messages", "redrive"]), may(&["snapshot"])],
+        holds: "snapshots, redrive, delayed messages, exports",
+        floors: &[
+            may(&["delayed_messages", "export", "redrive"]),
+            may(&["snapshot"]),
+        ],
     },
     Folder {
         name: "testing",

@@ -27,6 +27,7 @@ mod delay;
 mod durable;
 mod english;
 mod examples;
+mod export;
 mod layering;
 mod lifecycle;
 mod limits;

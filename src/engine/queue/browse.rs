@@ -3,8 +3,11 @@
 //! A message that is looked at stays ready. So user code can choose among copies of properties
 //! without the lock, and other consumers are served meanwhile.
 
-use super::{effects::Effects, ready::ReadyKey, state::QueueState};
-use crate::message::envelope::Envelope;
+use super::{delayed::DelayedKey, effects::Effects, ready::ReadyKey, state::QueueState};
+use crate::message::{envelope::Envelope, payload::NotShareable};
+
+/// A copy of a message, which has no payload if that cannot be shared.
+pub(crate) type View = (Envelope, Result<(), NotShareable>);
 
 impl QueueState {
     /// The end of the ready messages: later ones get this position or a higher one.
@@ -27,6 +30,37 @@ impl QueueState {
         self.admit_waiting(now, effects);
         let old = self.ready.behind(key, end);
         old.take(most).map(look).collect()
+    }
+
+    /// Up to `most` ready messages behind `key` and before the position `end`, in the order of
+    /// delivery.
+    pub(crate) fn view_ready(
+        &mut self,
+        key: Option<ReadyKey>,
+        end: u64,
+        most: usize,
+        now: u64,
+        effects: &mut Effects,
+    ) -> Vec<(ReadyKey, View)> {
+        let keys = self.map_ready(key, end, most, |(key, _)| key, now, effects);
+        let views = keys
+            .into_iter()
+            .filter_map(|key| Some((key, self.ready.get_mut(key)?.view())));
+        views.collect()
+    }
+
+    /// Up to `most` delayed messages behind `key`, in the order in which they are due.
+    pub(crate) fn view_delayed(
+        &mut self,
+        key: Option<DelayedKey>,
+        most: usize,
+    ) -> Vec<(DelayedKey, View)> {
+        let keys = self.map_delayed(key, most, |(key, _)| key);
+        let delayed = &mut self.timing.delayed;
+        let views = keys
+            .into_iter()
+            .filter_map(|key| Some((key, delayed.get_mut(key)?.view())));
+        views.collect()
     }
 
     /// As [`get`](Self::get), for the ready message at `key`. `None` if it is not ready any more.

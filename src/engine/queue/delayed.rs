@@ -136,6 +136,12 @@ impl DelayedStore {
         })
     }
 
+    pub(super) fn get_mut(&mut self, key: DelayedKey) -> Option<&mut Envelope> {
+        let waiting = self.waiting.get_mut(&key);
+        let found = waiting.or_else(|| self.overdue.get_mut(&key))?;
+        Some(&mut found.envelope)
+    }
+
     pub(super) fn remove(&mut self, key: DelayedKey) -> Option<Envelope> {
         let waiting = self.waiting.remove(&key);
         let removed = waiting.or_else(|| self.overdue.remove(&key))?;

@@ -53,6 +53,7 @@ mod timing;
 pub(crate) use self::{
     account::Account,
     blocked::Place,
+    browse::View,
     budget::BudgetCore,
     consumer_id::ConsumerId,
     consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest},

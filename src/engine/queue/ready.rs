@@ -350,6 +350,13 @@ impl Ready {
         })
     }
 
+    /// The message at `key`, if it is still there.
+    pub(super) fn get_mut(&mut self, key: ReadyKey) -> Option<&mut Envelope> {
+        let lane = self.lanes.get_mut(key.level.0)?;
+        let returned = lane.returned.get_mut(&key.position);
+        returned.or_else(|| lane.arrived.get_mut(key.position))
+    }
+
     /// Takes out the message at `key`, if it is still there.
     pub(super) fn remove(&mut self, key: ReadyKey) -> Option<Envelope> {
         let lane = self.lanes.get_mut(key.level.0)?;

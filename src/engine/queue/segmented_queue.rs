@@ -158,6 +158,22 @@ impl SegmentedQueue {
         self.first.range(first..).chain(others)
     }
 
+    /// The message at a position.
+    pub(super) fn get_mut(&mut self, position: u64) -> Option<&mut Envelope> {
+        let place = |envelope: &Envelope| envelope.position;
+        if let Ok(index) = self.first.binary_search_by_key(&position, place) {
+            return self.first.get_mut(index);
+        }
+        let is_passed = |segment: &Segment| {
+            let last = segment.messages.last();
+            last.is_some_and(|last| last.position < position)
+        };
+        let number = self.segments.partition_point(is_passed);
+        let messages = &mut self.segments.get_mut(number)?.messages;
+        let index = messages.binary_search_by_key(&position, place);
+        messages.get_mut(index.ok()?)
+    }
+
     /// Takes out the message at a position.
     pub(super) fn remove(&mut self, position: u64) -> Option<Envelope> {
         if self.first.is_empty() {

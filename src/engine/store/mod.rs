@@ -10,6 +10,7 @@
 //!
 //! Knows nothing of queues and virtual hosts.
 
+mod disk_monitor;
 mod journal;
 #[cfg(feature = "durable")]
 pub(crate) mod log;
@@ -23,6 +24,7 @@ mod stored_queue;
 pub(crate) mod tests;
 
 pub(crate) use self::{
+    disk_monitor::{AlarmFeed, DiskMonitor, DiskSettings, FreeSpace},
     journal::{Journal, KeptPositions, Synced},
     mark::Mark,
     operation::{Operation, RecordKey, RecordKind, Recovered},

@@ -1,13 +1,15 @@
-//! The body of a message that is published to durable queues.
+//! The body of a message that goes to durable queues.
 
-use super::{Journal, Operation};
+use std::sync::Arc;
+
+use super::{Journal, Operation, StoredQueue};
 use crate::model::bytes::Bytes;
 
-/// The body of one publish. If several queues keep it, it is kept once.
-#[derive(Debug)]
+/// The body of one message. If several queues keep it, it is kept once. A clone is the same body.
+#[derive(Clone, Debug)]
 pub(crate) struct StoredBody {
     octets: Bytes,
-    shared: Option<SharedBody>,
+    shared: Option<Arc<SharedBody>>,
 }
 
 /// A body that is kept by itself, and is used by this publish.
@@ -21,19 +23,23 @@ struct SharedBody {
 }
 
 impl StoredBody {
-    /// A body that `queues` queues keep.
-    pub(crate) fn new(octets: Bytes, queues: usize, journal: &Journal) -> StoredBody {
-        let shared = (queues > 1).then(|| {
+    /// A body that these queues keep. `None` if there is none.
+    pub(crate) fn new<'a>(
+        octets: Bytes,
+        mut queues: impl Iterator<Item = &'a StoredQueue>,
+    ) -> Option<StoredBody> {
+        let journal = queues.next()?.journal();
+        let shared = queues.next().map(|_| {
             let body = journal.next_number();
             journal.use_body(body);
             let octets = octets.clone();
             journal.append(Operation::PutBody { body, octets }, super::journal::LAZY);
-            SharedBody {
+            Arc::new(SharedBody {
                 journal: journal.clone(),
                 body,
-            }
+            })
         });
-        StoredBody { octets, shared }
+        Some(StoredBody { octets, shared })
     }
 
     pub(crate) fn octets(&self) -> &Bytes {

@@ -53,6 +53,7 @@ impl VirtualHost {
     /// that is none. Nothing is changed then.
     pub(crate) fn change_about(&self, change: impl FnOnce(&mut About)) -> Result {
         self.check_up()?;
+        let before = self.changes();
         let mut about = self.about.lock();
         let mut changed = about.clone();
         change(&mut changed);
@@ -66,6 +67,6 @@ impl VirtualHost {
             storage.write_vhost(Some(&about));
         }
         drop(about);
-        self.sync_changes()
+        self.sync_changes(before)
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct BlockedPublish {
     published: Published,
     refused_by: Option<Refusal>,
     /// The body of the message, if a queue of the route keeps it.
-    stored: Option<Arc<StoredBody>>,
+    stored: Option<StoredBody>,
 }
 
 /// A queue that had no room, and the time before which it does not deliver the message.
@@ -69,7 +69,7 @@ impl BlockedPublish {
     }
 
     /// The same publish, of a message with this body.
-    pub(super) fn with_body(mut self, body: Option<&Arc<StoredBody>>) -> BlockedPublish {
+    pub(super) fn with_body(mut self, body: Option<&StoredBody>) -> BlockedPublish {
         self.stored = body.cloned();
         self
     }

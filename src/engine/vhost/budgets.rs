@@ -48,7 +48,6 @@ impl VirtualHost {
         }
         topology.budgets.insert(name, declared);
         drop(topology);
-        self.sync_changes()?;
         Ok(true)
     }
 
@@ -68,7 +67,7 @@ impl VirtualHost {
             storage.write_budget(&name, None);
         }
         drop(topology);
-        self.sync_changes()
+        Ok(())
     }
 
     /// The account of a new queue; `None` if no budget covers it.

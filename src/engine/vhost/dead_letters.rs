@@ -200,7 +200,7 @@ impl VirtualHost {
         envelope.add_header(UNDELIVERABLE, why.as_str());
         let now = self.stamp(last, &mut envelope);
         let mut effects = Effects::none();
-        let record = self.record_of_broker(last, &envelope, None);
+        let record = self.record_of_broker(last, &envelope, None, None);
         let mut message = Some(envelope);
         let pushed =
             last.lock_for(record)

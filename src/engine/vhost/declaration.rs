@@ -186,7 +186,6 @@ impl VirtualHost {
         drop(topology);
         drop(policies);
         self.finish_change(aftermath);
-        self.sync_changes()?;
         finished
     }
 }

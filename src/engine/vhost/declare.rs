@@ -98,7 +98,7 @@ impl VirtualHost {
                 let aftermath = topology.take_aftermath();
                 drop(topology);
                 self.finish_change(aftermath);
-                self.sync_changes()
+                Ok(())
             }
         }
     }
@@ -240,7 +240,6 @@ impl VirtualHost {
         drop(topology);
         self.run_effects(&queue, effects);
         self.finish_change(aftermath);
-        self.sync_changes()?;
         Ok(messages)
     }
 
@@ -313,7 +312,6 @@ impl VirtualHost {
         let aftermath = topology.take_aftermath();
         drop(topology);
         self.finish_change(aftermath);
-        self.sync_changes()?;
         Ok(new)
     }
 
@@ -344,7 +342,6 @@ impl VirtualHost {
         let aftermath = topology.take_aftermath();
         drop(topology);
         self.finish_change(aftermath);
-        self.sync_changes()?;
         Ok(unbound)
     }
 

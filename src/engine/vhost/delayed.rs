@@ -153,7 +153,8 @@ impl VirtualHost {
 
     /// Puts each message of the broker itself into its queue or delay queue, or hands it to its
     /// requester. The broker does not wait for capacity. A message that its queue refuses is lost,
-    /// as in RabbitMQ. `from` is the queue that the message comes from.
+    /// as in RabbitMQ. `from` is the queue that the message comes from. All copies have the same
+    /// body, which the store keeps once.
     pub(super) fn push_internal(
         &self,
         from: &Arc<QueueCore>,
@@ -173,10 +174,12 @@ impl VirtualHost {
             taken_by.push(reply.address().clone());
             work.push_back((Arc::clone(from), effects));
         }
+        let mut copies = copies.peekable();
+        let body = copies.peek().and_then(|copy| found.stored_body(copy));
         for ((queue, due), mut copy) in found.into_targets(self.nanos()).zip(copies) {
             let mut effects = Effects::none();
             let now = self.stamp(&queue, &mut copy);
-            let record = self.record_of_broker(&queue, &copy, due);
+            let record = self.record_of_broker(&queue, &copy, due, body.as_ref());
             let mut message = Some(copy);
             let pushed = match due {
                 None => queue.lock_for(record).enqueue(

@@ -32,6 +32,7 @@ mod permissions;
 mod policies;
 mod publish;
 mod queues;
+mod record;
 mod recovery;
 mod refusal;
 mod replies;
@@ -75,7 +76,7 @@ use crate::{
         policy::Policies,
         queue::{Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
-        store::{Journal, WallClock},
+        store::{DiskMonitor, Journal, WallClock},
     },
     message::envelope::NEVER,
     model::{
@@ -109,6 +110,7 @@ pub(crate) struct VhostSettings {
 #[derive(Debug)]
 pub(crate) struct RecoveredStore {
     pub(crate) journal: Journal,
+    pub(crate) disk: Arc<DiskMonitor>,
     /// Of queues that have none of their own.
     pub(crate) durability: Durability,
     /// The numbers of the queues that it had.
@@ -200,7 +202,7 @@ impl VirtualHost {
             let clock = WallClock::new(time.system_now(), 1);
             Arc::new(VhostStorage::new(
                 name.clone(),
-                store.journal,
+                (store.journal, store.disk),
                 clock,
                 store.durability,
                 store.numbers,
@@ -240,14 +242,27 @@ impl VirtualHost {
         self.storage.as_ref()
     }
 
-    /// Waits until the changes of this virtual host so far are on disk, if they are kept. Must be
-    /// called without any lock held.
+    /// How many changes of its topology were written so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.storage.as_ref().map_or(0, |storage| storage.changes())
+    }
+
+    /// Waits until the changes of its topology are on disk, if some were written after the first
+    /// `before`. Must be called without any lock held.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub(crate) fn sync_changes(&self) -> Result {
+    pub(crate) fn sync_changes(&self, before: u64) -> Result {
         match &self.storage {
-            Some(storage) => storage.sync(),
+            Some(storage) => storage.sync(before),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`sync_changes`](Self::sync_changes), for a task.
+    pub(crate) async fn sync_changes_async(&self, before: u64) -> Result {
+        match &self.storage {
+            Some(storage) => storage.sync_async(before).await,
             None => Ok(()),
         }
     }

@@ -37,14 +37,13 @@ impl VirtualHost {
                 storage.write_policy(&name, kind, written.as_ref());
             }
             Ok(())
-        })?;
-        self.sync_changes()
+        })
     }
 
     /// `false` if there was no policy of that name.
     pub(crate) fn clear_policy(self: &Arc<Self>, name: &str, kind: PolicyKind) -> Result<bool> {
         self.check_up()?;
-        let cleared = self.change_policies(|policies| {
+        Ok(self.change_policies(|policies| {
             let cleared = match kind {
                 PolicyKind::User => policies.clear(name),
                 PolicyKind::Operator => policies.clear_operator(name),
@@ -53,9 +52,7 @@ impl VirtualHost {
                 storage.write_policy(name, kind, None);
             }
             cleared
-        });
-        self.sync_changes()?;
-        Ok(cleared)
+        }))
     }
 
     /// The policies in the order in which they are tried. With each of them comes the number of its

@@ -1,6 +1,6 @@
 //! Publishing: from an exchange and a routing key to messages in queues.
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc, vec};
+use std::{collections::VecDeque, sync::Arc, vec};
 
 use super::{
     VirtualHost,
@@ -12,10 +12,10 @@ use super::{
 use crate::{
     engine::{
         queue::{Effects, Place, PushError, PushedBy, QueueCore, after},
-        store::{MessageHead, StoredBody, StoredMessage, StoredQueue},
+        store::StoredBody,
     },
     message::envelope::{Envelope, NEVER},
-    model::error::{Error, Result},
+    model::error::Error,
 };
 
 fn not_stored(error: Error) -> PushError {
@@ -75,7 +75,7 @@ pub(crate) struct PushOptions<'a> {
     /// It is not ready before this time.
     pub(crate) due: Option<u64>,
     /// Its body, if a queue of the route keeps it.
-    pub(crate) body: Option<&'a Arc<StoredBody>>,
+    pub(crate) body: Option<&'a StoredBody>,
 }
 
 /// The reason why no queue took a message, or not every one.
@@ -237,7 +237,8 @@ impl VirtualHost {
                 }
                 // No queue can be written to any more, or the payload cannot be encoded.
                 Err(PushError::NotStored(error)) => {
-                    not_stored = Some((error, copy.take()));
+                    not_stored = Some(error);
+                    returned = copy.take();
                 }
                 Err(PushError::Full) => {
                     full.push_back(FullQueue {
@@ -256,8 +257,8 @@ impl VirtualHost {
             let blocked = BlockedPublish::new(self, full, published, refused_by);
             return Err(PushFailure::Full(Box::new(blocked.with_body(body))));
         }
-        if let Some((error, copy)) = not_stored {
-            *message = copy;
+        if let Some(error) = not_stored {
+            *message = returned;
             return Err(PushFailure::NotStored(error));
         }
         match (refused_by, returned) {
@@ -322,58 +323,6 @@ impl VirtualHost {
             }
         }
         pushed
-    }
-
-    /// The message as bytes, if the queue keeps it. `body` is its body, if it is encoded.
-    ///
-    /// # Errors
-    /// [`Error::Codec`] if the payload cannot be encoded, [`Error::InvalidTable`] for headers that
-    /// are nested too deeply, and [`Error::Store`] if nothing can be written any more.
-    #[inline(never)]
-    pub(super) fn record(
-        &self,
-        stored: &StoredQueue,
-        envelope: &Envelope,
-        due: Option<u64>,
-        body: Option<&Arc<StoredBody>>,
-    ) -> Result<Option<StoredMessage>> {
-        if !stored.keeps(envelope.is_persistent()) {
-            return Ok(None);
-        }
-        stored.journal().check()?;
-        let octets = match body {
-            Some(body) => body.octets().clone(),
-            None => envelope.encode().map_err(Error::Codec)?,
-        };
-        let (meta, clock) = (envelope.meta(), stored.clock());
-        let deaths = meta.map(|meta| meta.deaths).unwrap_or_default();
-        let head = MessageHead {
-            exchange: self.exchange_names().name(envelope.origin()),
-            routing_key: Cow::Borrowed(envelope.routing_key()),
-            properties: Cow::Borrowed(envelope.properties()),
-            size: Some(envelope.size()).filter(|size| *size != octets.len() as u64),
-            bcc: Cow::Borrowed(meta.map_or(&[], |meta| &meta.bcc)),
-            expires: clock.time(envelope.deadline),
-            len_before_deaths: deaths.recorded.then_some(deaths.len_before),
-            is_rerouted: deaths.rerouted,
-            due: due.and_then(|due| clock.time(due)),
-            failed: envelope.delivery_count(),
-            body: body.and_then(|body| body.number()),
-        };
-        Ok(Some(StoredMessage::new(&head, &octets)?))
-    }
-
-    /// As [`record`](Self::record), for a message of the broker itself. One that cannot be encoded
-    /// stays in memory only.
-    pub(super) fn record_of_broker(
-        &self,
-        queue: &QueueCore,
-        envelope: &Envelope,
-        due: Option<u64>,
-    ) -> Option<StoredMessage> {
-        self.record(queue.stored()?, envelope, due, None)
-            .ok()
-            .flatten()
     }
 
     /// Sets the deadline that the message has in this queue: the smaller of the queue's time to

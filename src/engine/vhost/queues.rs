@@ -10,7 +10,7 @@ use super::{Topology, VirtualHost, effects::PendingEffects};
 use crate::{
     engine::queue::{
         Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy,
-        QueueCore, ReadyKey, ReturnedDelivery,
+        QueueCore, ReadyKey, ReturnedDelivery, View,
     },
     message::envelope::{Envelope, NEVER},
     model::{arguments::QueueArguments, error::Result, name::Name},
@@ -207,6 +207,30 @@ impl VirtualHost {
         self.with_queue(queue, |state, now, effects| {
             state.map_ready(key, end, most, look, now, effects)
         })
+    }
+
+    /// Copies of up to `most` ready messages behind `key` and before the position `end`, in the
+    /// order of delivery.
+    pub(crate) fn view_ready(
+        self: &Arc<Self>,
+        queue: &Arc<QueueCore>,
+        key: Option<ReadyKey>,
+        end: u64,
+        most: usize,
+    ) -> Vec<(ReadyKey, View)> {
+        self.with_queue(queue, |state, now, effects| {
+            state.view_ready(key, end, most, now, effects)
+        })
+    }
+
+    /// Copies of up to `most` delayed messages behind `key`, in the order in which they are due.
+    pub(crate) fn view_delayed(
+        &self,
+        queue: &QueueCore,
+        key: Option<DelayedKey>,
+        most: usize,
+    ) -> Vec<(DelayedKey, View)> {
+        queue.lock().view_delayed(key, most)
     }
 
     /// Puts a consumer that had no credit back into the turn order after a settlement, and serves

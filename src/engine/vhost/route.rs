@@ -6,6 +6,7 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 use super::{
     VirtualHost,
     history::{self, History},
+    record::has_stored,
     replies::Reply,
     routers::Routers,
     topology::{Target, Topology},
@@ -14,7 +15,6 @@ use crate::{
     engine::{
         exchange::Matches,
         queue::{QueueCore, after},
-        store::{StoredBody, StoredQueue, Synced},
     },
     message::{
         envelope::Address,
@@ -22,7 +22,6 @@ use crate::{
         properties::RoutingProperties,
     },
     model::{
-        bytes::Bytes,
         error::{EntityKind, Error, Result},
         field_value::FieldTable,
         name::Name,
@@ -50,6 +49,8 @@ pub(crate) struct Route {
     pub(super) replies: Vec<Reply>,
     /// The histories that keep the message.
     pub(super) histories: Vec<Arc<History>>,
+    /// Whether a queue of the route is durable, in a broker with a store.
+    pub(super) is_stored: bool,
 }
 
 impl fmt::Debug for Route {
@@ -92,33 +93,6 @@ impl Route {
     /// The number of requesters, queues and delay queues of the route.
     pub(crate) fn len(&self) -> usize {
         self.replies.len() + self.queues.len() + self.delay_queues.len()
-    }
-
-    /// Whether a queue of the route keeps a message over the end of the broker.
-    pub(crate) fn keeps(&self, is_persistent: bool) -> bool {
-        self.stored(is_persistent).next().is_some()
-    }
-
-    /// The body of a message, for the queues of the route that keep it. `None` if none does.
-    pub(crate) fn stored_body(&self, octets: Bytes, is_persistent: bool) -> Option<StoredBody> {
-        let journal = self.stored(is_persistent).next()?.journal();
-        let queues = self.stored(is_persistent).count();
-        Some(StoredBody::new(octets, queues, journal))
-    }
-
-    /// What a publish has to wait for, once the queues have the message: that it is on disk, in
-    /// every queue that promises it.
-    pub(crate) fn synced(&self, is_persistent: bool) -> Option<Synced> {
-        let mut stored = self.stored(is_persistent);
-        let must_wait = |stored: &&StoredQueue| stored.is_synced() || stored.journal().is_full();
-        stored
-            .find(must_wait)
-            .map(|stored| stored.journal().synced())
-    }
-
-    fn stored(&self, is_persistent: bool) -> impl Iterator<Item = &StoredQueue> {
-        let stored = self.targets().filter_map(|queue| queue.stored());
-        stored.filter(move |stored| stored.keeps(is_persistent))
     }
 
     /// The addresses and the queues of the route, and the delayed exchanges that keep the message.
@@ -225,6 +199,7 @@ impl VirtualHost {
             by_headers |= !replies.is_empty() || !histories.is_empty();
             Ok(Route {
                 address: Address::new(&origin, routing_key),
+                is_stored: has_stored(&queues) || has_stored(&delay_queues),
                 queues,
                 delay_queues,
                 delay,
@@ -250,6 +225,7 @@ impl VirtualHost {
             by_headers: true,
             replies: Vec::new(),
             histories: Vec::new(),
+            is_stored: false,
         }
     }
 
@@ -299,6 +275,7 @@ impl VirtualHost {
             replies: route.replies.clone(),
             // They have kept it when it was published.
             histories: Vec::new(),
+            is_stored: route.is_stored,
         };
         let replaced = route.len() - recalled.len();
         Ok((recalled, replaced))

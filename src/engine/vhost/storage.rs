@@ -19,7 +19,7 @@ use crate::{
         exchange::BindingRef,
         policy::{Policy, PolicyKind},
         queue::QueueCore,
-        store::{Journal, Operation, RecordKind, StoredQueue, WallClock},
+        store::{DiskMonitor, Journal, Operation, RecordKind, StoredQueue, Synced, WallClock},
     },
     model::{
         access::{Permissions, TopicPermissions},
@@ -30,11 +30,12 @@ use crate::{
         name::Name,
     },
     runtime::{
+        signal::Signal,
         sync::{
             Mutex,
             atomic::{AtomicBool, Ordering::SeqCst},
         },
-        waiter,
+        waiter::{self, Waiting},
     },
 };
 
@@ -52,6 +53,7 @@ pub(crate) struct Numbers {
 pub(crate) struct VhostStorage {
     vhost: Name,
     journal: Journal,
+    disk: Arc<DiskMonitor>,
     clock: WallClock,
     /// Of queues that have none of their own.
     durability: Durability,
@@ -59,8 +61,22 @@ pub(crate) struct VhostStorage {
     numbers: Mutex<Numbers>,
     /// Whether changes are written: not while they come from the store.
     writes: AtomicBool,
-    /// Whether a change was written, and no one has waited for it.
-    has_unsynced: AtomicBool,
+    changes: Mutex<Changes>,
+}
+
+/// The changes of the topology that were written.
+#[derive(Debug, Default)]
+struct Changes {
+    written: u64,
+    /// What waits for the last of them.
+    last: Option<Synced>,
+}
+
+impl Changes {
+    /// What waits for the changes after the first `before`. `None` if there are none.
+    fn after(&self, before: u64) -> Option<Synced> {
+        self.last.clone().filter(|_| self.written > before)
+    }
 }
 
 /// The record of a queue.
@@ -107,7 +123,7 @@ impl VhostStorage {
     /// Begins to recover. `numbers` are those of the queues.
     pub(crate) fn new(
         vhost: Name,
-        journal: Journal,
+        (journal, disk): (Journal, Arc<DiskMonitor>),
         clock: WallClock,
         durability: Durability,
         numbers: Numbers,
@@ -115,16 +131,30 @@ impl VhostStorage {
         VhostStorage {
             vhost,
             journal,
+            disk,
             clock,
             durability,
             numbers: Mutex::new(numbers),
             writes: AtomicBool::new(false),
-            has_unsynced: AtomicBool::new(false),
+            changes: Mutex::default(),
         }
     }
 
     pub(crate) fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// What a publish that is to be written has to wait for: that its disk has room. `waits` tells
+    /// whether it may.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) if it may not.
+    #[inline]
+    pub(crate) fn admit(&self, waits: bool) -> Result<Option<Arc<Signal>>> {
+        match self.disk.is_low() {
+            true => self.disk.admit(waits),
+            false => Ok(None),
+        }
     }
 
     /// The broker ends. Deletions are not written from now on.
@@ -137,16 +167,30 @@ impl VhostStorage {
         self.writes.store(true, SeqCst);
     }
 
-    /// Waits until the changes so far are on disk.
+    /// How many changes were written so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.lock().written
+    }
+
+    /// Waits until the changes so far are on disk, if there were some after the first `before`.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
-    pub(super) fn sync(&self) -> Result {
-        if !self.has_unsynced.swap(false, SeqCst) {
+    pub(super) fn sync(&self, before: u64) -> Result {
+        let Some(last) = self.changes.lock().after(before) else {
             return Ok(());
-        }
-        let synced = waiter::wait(&self.journal.synced(), None);
+        };
+        let synced = waiter::wait(&last, None);
         synced.unwrap_or_else(|| self.journal.check())
+    }
+
+    /// As [`sync`](Self::sync), for a task.
+    pub(super) async fn sync_async(&self, before: u64) -> Result {
+        let last = self.changes.lock().after(before);
+        match last {
+            Some(last) => Waiting::new(last).await,
+            None => Ok(()),
+        }
     }
 
     /// The store of a queue that is declared now. `None` if it is not kept.
@@ -201,8 +245,10 @@ impl VhostStorage {
         let Some(operation) = Operation::record(kind, name, value) else {
             return;
         };
-        self.has_unsynced.store(true, SeqCst);
+        let mut changes = self.changes.lock();
         self.journal.append(operation, Duration::ZERO);
+        changes.written += 1;
+        changes.last = Some(self.journal.synced());
     }
 
     pub(super) fn write_queue(&self, name: &Name, declared: &DeclaredQueue) {

@@ -3,6 +3,7 @@
 //! Only a [`Broker`] keeps the broker alive. No other handle does.
 
 mod builder;
+mod disk_alarms;
 #[cfg(feature = "durable")]
 mod durable;
 mod users;
@@ -10,9 +11,12 @@ mod vhosts;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use self::builder::{BrokerBuilder, Credentials};
 #[cfg(feature = "durable")]
 pub use self::durable::DurableBrokerBuilder;
+pub use self::{
+    builder::{BrokerBuilder, Credentials},
+    disk_alarms::DiskAlarms,
+};
 
 use crate::{
     model::{error::Result, name::Name},

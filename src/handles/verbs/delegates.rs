@@ -39,6 +39,24 @@ macro_rules! delegate {
                 self.connection()?.delete(description)
             }
 
+            /// Same as [`Connection::declare_async`].
+            ///
+            /// # Errors
+            /// The errors of [`Connection::declare`].
+            pub async fn declare_async<D: Declare>(&self, description: &D) -> Result<D> {
+                let connection = self.connection()?;
+                connection.declare_async(description).await
+            }
+
+            /// Same as [`Connection::delete_async`].
+            ///
+            /// # Errors
+            /// The errors of [`Connection::delete`].
+            pub async fn delete_async<D: Declare>(&self, description: &D) -> Result {
+                let connection = self.connection()?;
+                connection.delete_async(description).await
+            }
+
             /// Same as [`Connection::purge`].
             ///
             /// # Errors

@@ -61,6 +61,37 @@ impl Connection {
         description.declare_in(self)
     }
 
+    /// Same as [`declare`](Self::declare), as a future for any runtime.
+    ///
+    /// In a durable broker a declaration waits until it is on disk. This form does not block its
+    /// thread meanwhile, and declarations that wait at the same time share a sync. Without a data
+    /// folder the future is ready at once.
+    ///
+    /// # Cancel safety
+    /// The declaration takes effect when the future is polled first. A future that is dropped later
+    /// does not undo it.
+    ///
+    /// # Errors
+    /// The errors of [`declare`](Self::declare).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # let broker = Broker::new();
+    /// let queues = [Queue::new("a"), Queue::new("b")];
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// for queue in &queues {
+    ///     let declaring = pin!(broker.declare_async(queue));
+    ///     assert_eq!(declaring.poll(&mut context), Poll::Ready(Ok(queue.clone())));
+    ///     let deleting = pin!(broker.delete_async(queue));
+    ///     assert_eq!(deleting.poll(&mut context), Poll::Ready(Ok(())));
+    /// }
+    /// ```
+    pub async fn declare_async<D: Declare>(&self, description: &D) -> Result<D> {
+        description.declare_in_async(self).await
+    }
+
     /// Deletes an exchange, a queue with its messages, or a budget that covers no queue any more.
     ///
     /// The method succeeds if the exchange, queue or budget does not exist.
@@ -83,6 +114,19 @@ impl Connection {
     /// ```
     pub fn delete<D: Declare>(&self, description: &D) -> Result {
         description.delete_in(self)
+    }
+
+    /// Same as [`delete`](Self::delete), as a future for any runtime.
+    ///
+    /// [`declare_async`](Self::declare_async) has an example.
+    ///
+    /// # Cancel safety
+    /// As for [`declare_async`](Self::declare_async).
+    ///
+    /// # Errors
+    /// The errors of [`delete`](Self::delete).
+    pub async fn delete_async<D: Declare>(&self, description: &D) -> Result {
+        description.delete_in_async(self).await
     }
 
     /// Drops all ready messages of a queue, without dead-lettering. Returns their number.

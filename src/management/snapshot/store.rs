@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{engine::store::Journal, handles::broker::Broker};
+use crate::{
+    engine::store::{DiskMonitor, Journal},
+    handles::broker::Broker,
+};
 
 /// The store of a broker with a data folder, in a [`Snapshot`](crate::Snapshot).
 ///
@@ -41,6 +44,13 @@ pub struct StoreSnapshot {
     /// How long ago the last commit began, or the broker: the age of the oldest change that waits
     /// is not more.
     pub since_last_commit: Duration,
+    /// The free space of the disk when it was last read, in bytes. `None` if it is not known.
+    pub disk_free_bytes: Option<u64>,
+    /// The [limit](crate::guide::durability) of the free space, in bytes. 0 if there is none.
+    pub disk_free_limit: u64,
+    /// Whether messages to durable queues wait or are refused, since there is too little free
+    /// space.
+    pub is_blocked: bool,
     /// The error that has ended the writing, if there was one.
     pub error: Option<String>,
 }
@@ -49,6 +59,7 @@ impl StoreSnapshot {
     pub(super) fn of(broker: &Broker) -> Option<StoreSnapshot> {
         let journal: &Journal = broker.core().journal()?;
         let usage = journal.usage();
+        let disk: &DiskMonitor = broker.core().disk()?;
         let (waiting_operations, waiting_bytes, since_last_commit) = journal.waiting();
         Some(StoreSnapshot {
             file_bytes: usage.bytes,
@@ -57,6 +68,9 @@ impl StoreSnapshot {
             waiting_operations,
             waiting_bytes,
             since_last_commit,
+            disk_free_bytes: disk.free(),
+            disk_free_limit: disk.limit(),
+            is_blocked: disk.is_low(),
             error: journal.check().err().map(|error| error.to_string()),
         })
     }

@@ -324,6 +324,32 @@ impl Envelope {
         })
     }
 
+    /// A copy to look at, at the same position. It shares the payload if that can be, and has none
+    /// if not. Runs no user code.
+    pub(crate) fn view(&mut self) -> (Envelope, Result<(), NotShareable>) {
+        let (body, meta, shared) = match self.body.share() {
+            Ok(body) => (body, self.meta.clone(), Ok(())),
+            Err(not_shareable) => {
+                let meta = Meta {
+                    properties: self.properties().clone(),
+                    size: Some(self.size()),
+                    ..self.meta.as_deref().cloned().unwrap_or_default()
+                };
+                let none = Body::encoded(Bytes::default());
+                (none, Some(Arc::new(meta)), Err(not_shareable))
+            }
+        };
+        let view = Envelope {
+            body,
+            meta,
+            position: self.position,
+            deadline: self.deadline,
+            key: self.key,
+            marks: self.marks,
+        };
+        (view, shared)
+    }
+
     /// The body as octets, by the codec of its producer. Runs user code.
     pub(crate) fn encode(&self) -> Result<Bytes, CodecError> {
         match self.meta().and_then(|meta| meta.codec.as_deref()) {

@@ -475,7 +475,8 @@ fn encode_payload<T: Serializable>(
     }
 }
 
-fn not_encodable(type_name: &str) -> CodecError {
+/// The error of a payload that has no encoding.
+pub(crate) fn not_encodable(type_name: &str) -> CodecError {
     CodecError::new(
         LOCAL,
         format!("`{type_name}` cannot be encoded: it never leaves the process"),

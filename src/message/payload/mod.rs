@@ -23,6 +23,7 @@ mod serializable;
 
 pub(crate) use self::{
     body::{Body, NotShareable},
+    forms::not_encodable,
     sealed::SealedPayload,
 };
 pub use self::{

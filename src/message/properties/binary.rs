@@ -54,16 +54,15 @@ impl Properties {
     /// A bit for each property that is there.
     pub(crate) fn present(&self) -> u32 {
         let Some(list) = &self.0 else { return 0 };
-        let texts = list.texts().into_iter().enumerate();
-        let texts = texts.map(|(at, text)| u32::from(text.is_some()) << at);
-        let others = [
-            (list.delivery_mode.is_some(), DELIVERY_MODE),
-            (list.priority.is_some(), PRIORITY),
-            (list.timestamp.is_some(), TIMESTAMP),
-            (list.headers.is_some(), HEADERS),
-        ];
-        let others = others.into_iter().map(|(is, bit)| if is { bit } else { 0 });
-        texts.chain(others).sum()
+        let bit = |is: bool, bit: u32| if is { bit } else { 0 };
+        let mut present = bit(list.delivery_mode.is_some(), DELIVERY_MODE)
+            | bit(list.priority.is_some(), PRIORITY)
+            | bit(list.timestamp.is_some(), TIMESTAMP)
+            | bit(list.headers.is_some(), HEADERS);
+        for (at, text) in list.texts().into_iter().enumerate() {
+            present |= u32::from(text.is_some()) << at;
+        }
+        present
     }
 
     /// Writes the properties that are there, without their bits.

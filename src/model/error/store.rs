@@ -82,6 +82,9 @@ pub enum StoreErrorKind {
     Damaged,
     /// The disk is full.
     DiskFull,
+    /// The disk has less free space than its limit, so its durable queues take no messages. That
+    /// ends when there is room again.
+    LowDisk,
     /// The file system reports any other error.
     Io,
 }
@@ -93,6 +96,7 @@ impl fmt::Display for StoreErrorKind {
             StoreErrorKind::NewerFormat => "has a newer format",
             StoreErrorKind::Damaged => "is damaged",
             StoreErrorKind::DiskFull => "has no room on its disk",
+            StoreErrorKind::LowDisk => "has little room on its disk",
             StoreErrorKind::Io => "cannot be read or written",
         })
     }

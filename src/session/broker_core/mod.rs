@@ -26,7 +26,7 @@ use crate::{
     engine::{
         access::{Access, Users},
         router::ExchangeTypes,
-        store::{Journal, Store},
+        store::{DiskMonitor, DiskSettings, Journal, Store},
         vhost::{
             About, Drain, LastCounts, Numbers, RecoveredStore, RecoveredVhost, Recovery,
             VhostSettings, VirtualHost,
@@ -60,6 +60,8 @@ pub(crate) struct BrokerCore {
     next_connection: AtomicU64,
     /// Writes what outlives the broker, if it is durable.
     journal: Option<Journal>,
+    /// Watches the disk, if the broker is durable.
+    disk: Option<Arc<DiskMonitor>>,
     /// Of durable queues that have none of their own.
     durability: Durability,
     /// `None` after the shutdown.
@@ -130,6 +132,9 @@ impl BrokerCore {
             // An error stays in the journal, for `shutdown`.
             let _ = journal.close(kept.collect());
         }
+        if let Some(disk) = &self.disk {
+            disk.end(reason);
+        }
         Some(ended)
     }
 
@@ -145,8 +150,10 @@ impl BrokerCore {
     }
 
     fn make(&self, name: &Name, numbers: Numbers) -> Result<VhostEntry> {
-        let store = self.journal.clone().map(|journal| RecoveredStore {
+        let store = self.journal.clone().zip(self.disk.clone());
+        let store = store.map(|(journal, disk)| RecoveredStore {
             journal,
+            disk,
             durability: self.durability,
             numbers,
         });
@@ -228,6 +235,7 @@ impl BrokerCore {
             exchange_types: Arc::new(exchange_types),
             next_connection: AtomicU64::new(1),
             journal: None,
+            disk: None,
             durability: Durability::default(),
             vhosts: Mutex::new(Some(BTreeMap::new())),
         }
@@ -248,6 +256,7 @@ impl BrokerCore {
         exchange_types: ExchangeTypes,
         durability: Durability,
         mut store: Box<dyn Store>,
+        disk: DiskSettings,
     ) -> Result<BrokerCore> {
         let recovery = Recovery::read(&mut *store)?;
         let journal = Journal::start(store, recovery.next_number)
@@ -258,8 +267,17 @@ impl BrokerCore {
         for orphan in recovery.orphans {
             journal.append(orphan, Duration::ZERO);
         }
-        let mut core = BrokerCore::new(time, settings, exchange_types, Drain::default(), None);
+        let drain = Drain::default();
+        let mut core = BrokerCore::new(time.clone(), settings, exchange_types, drain, None);
+        let disk = DiskMonitor::new(disk, time, Arc::clone(&core.timers));
+        let failing = Arc::downgrade(&disk);
+        journal.on_failure(move |error| {
+            if let Some(disk) = failing.upgrade() {
+                disk.fail(error);
+            }
+        });
         core.journal = Some(journal);
+        core.disk = Some(Arc::clone(&disk));
         core.durability = durability;
         for (name, recovered) in recovery.vhosts {
             let entry = core.make(&name, recovered.numbers())?;
@@ -273,7 +291,17 @@ impl BrokerCore {
         }
         core.create_vhost("/")?;
         core.add_first_users(recovery.users)?;
+        disk.watch();
         Ok(core)
+    }
+
+    pub(crate) fn time(&self) -> &Time {
+        &self.time
+    }
+
+    /// Watches the disk, if the broker is durable.
+    pub(crate) fn disk(&self) -> Option<&Arc<DiskMonitor>> {
+        self.disk.as_ref()
     }
 
     /// Writes what outlives the broker, if it is durable.
@@ -294,6 +322,7 @@ impl BrokerCore {
         // Checked under the lock under which a shutdown collects the virtual hosts.
         let open = vhosts.as_mut().filter(|_| !self.drain.has_begun());
         let vhost = Arc::clone(&made.vhost);
+        let before = vhost.changes();
         let unwanted = match open.ok_or(Error::ShutDown)?.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
                 if let Some(storage) = made.vhost.storage() {
@@ -307,7 +336,7 @@ impl BrokerCore {
         };
         drop(vhosts);
         drop(unwanted);
-        vhost.sync_changes()
+        vhost.sync_changes(before)
     }
 
     /// Returns the names of the virtual hosts, sorted.
@@ -331,8 +360,9 @@ impl BrokerCore {
         match entry {
             Some(entry) => {
                 let vhost = Arc::clone(&entry.vhost);
+                let before = vhost.changes();
                 entry.end(CancelReason::VhostDeleted);
-                vhost.sync_changes()
+                vhost.sync_changes(before)
             }
             None => Err(Error::not_found(EntityKind::VirtualHost, &name, &name)),
         }

@@ -207,10 +207,11 @@ impl BrokerCore {
             return Err(no_user(&user));
         }
         let vhost = Arc::clone(&entry.vhost);
+        let before = vhost.changes();
         let changed = change(&vhost, &user)?;
         drop(vhosts);
         vhost.end_routes();
-        vhost.sync_changes()?;
+        vhost.sync_changes(before)?;
         Ok(changed)
     }
 

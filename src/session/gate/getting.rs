@@ -69,7 +69,7 @@ impl Gate {
         self.check_embedded("getting")?;
         let entered = self.guarded.enter(Verb::DeclareAndRead);
         let (vhost, by) = (entered.vhost, entered.by);
-        let declared = vhost.declare_and_find(by, queue, check)?;
+        let declared = self.synced(|| vhost.declare_and_find(by, queue, check))?;
         self.check_exclusive(queue.is_exclusive())?;
         Ok(declared)
     }

@@ -84,6 +84,7 @@ impl Gate {
             subscribers.push(new);
             subscriptions.push((queue, request));
         }
+        let before = vhost.changes();
         let subscribed = vhost.declare_and_subscribe(by, subscriptions)?;
         let started: Vec<_> = subscribers
             .into_iter()
@@ -91,7 +92,8 @@ impl Gate {
             .map(|(new, (queue, id))| new.started(vhost, queue, id, None))
             .collect();
         let is_exclusive = queues.iter().any(Queue::is_exclusive);
-        if let Err(error) = self.check_exclusive(is_exclusive) {
+        let checked = self.check_exclusive(is_exclusive);
+        if let Err(error) = checked.and_then(|()| vhost.sync_changes(before)) {
             for subscriber in started {
                 subscriber.cancel(CancelReason::ConnectionClosed);
             }

@@ -8,6 +8,7 @@
 //! `remote` is for an engine outside of this process; `closing` is the end of the connection.
 
 mod closing;
+mod exporting;
 mod getting;
 mod messages;
 mod operation;

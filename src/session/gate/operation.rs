@@ -30,7 +30,8 @@ impl Gate {
             PolicyKind::Operator => (Verb::SetOperatorPolicy, Administrator),
         };
         self.check_policy(verb, permission, &policy.name)?;
-        self.guarded.enter(verb).vhost.set_policy(policy, kind)
+        let vhost = self.guarded.enter(verb).vhost;
+        self.synced(|| vhost.set_policy(policy, kind))
     }
 
     /// `false` if there was none of that name.
@@ -42,7 +43,8 @@ impl Gate {
             PolicyKind::Operator => (Verb::ClearOperatorPolicy, Administrator),
         };
         self.check_policy(verb, permission, name)?;
-        self.guarded.enter(verb).vhost.clear_policy(name, kind)
+        let vhost = self.guarded.enter(verb).vhost;
+        self.synced(|| vhost.clear_policy(name, kind))
     }
 
     fn check_policy(&self, verb: Verb, permission: Permission, name: &str) -> Result {

@@ -50,6 +50,8 @@ verbs! {
     ReturnUnseen,
     ViewDelayedOfQueue,
     ViewDelayedOfExchange,
+    ExportOfQueue,
+    ExportOfExchange,
     SetPolicy,
     SetOperatorPolicy,
     ClearPolicy,

@@ -1,9 +1,11 @@
 //! Publishing to one exchange: the untyped twin of [`Subscriber`](super::subscriber::Subscriber).
 //!
 //! The one place where a publish is checked, routed and waited for. Files: `route_cache` remembers
-//! routes; `prepared` is a publish that has passed its checks; `pause` is the wait before a publish
-//! is tried again; `tap` is how a test kit takes part.
+//! routes; `prepared` is a publish that has passed its checks; `low_disk` is its wait for room on
+//! the disk; `pause` is the wait before a publish is tried again; `tap` is how a test kit takes
+//! part.
 
+mod low_disk;
 mod pause;
 mod prepared;
 mod route_cache;

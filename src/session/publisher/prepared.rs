@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Caller, OnFull, Publisher,
+    Caller, OnFull, Publisher, Tap,
     route_cache::{CachedRoute, RouteCache},
     unsynced::{Pushed, Written},
 };
@@ -187,29 +187,35 @@ impl<'a> Prepared<'a> {
     }
 
     /// As [`push`](Self::push), without the wait for the disk.
+    #[inline]
     pub(crate) fn push_unsynced<C: Caller>(
         mut self,
         message: &mut Option<Envelope>,
         caller: &C,
         on_full: OnFull,
     ) -> std::result::Result<Pushed<'a>, NotPublished> {
-        match self.publisher.config.gate.tap() {
-            None => self.push_untapped(message, caller, on_full),
+        let publisher = self.publisher;
+        match publisher.config.gate.tap() {
+            None => {
+                let published = self.push_untapped(message, caller, on_full)?;
+                Ok(Pushed::new(published, self))
+            }
             Some(tap) => {
                 let tapped = self.tap(tap, message)?;
                 let pushed = self.push_untapped(message, caller, on_full);
-                let confirmation = pushed.and_then(|pushed| pushed.wait(message));
+                let confirmation = pushed.map(|published| Pushed::new(published, self));
+                let confirmation = confirmation.and_then(|pushed| pushed.wait(message));
                 tapped.end(confirmation).map(Pushed::whole)
             }
         }
     }
 
     fn push_untapped<C: Caller>(
-        mut self,
+        &mut self,
         message: &mut Option<Envelope>,
         caller: &C,
         on_full: OnFull,
-    ) -> std::result::Result<Pushed<'a>, NotPublished> {
+    ) -> Confirmation {
         let time = self.publisher.config.gate.vhost().time();
         // The time begins before the publish is in line: a test that sees it there may advance a
         // manual clock.
@@ -219,10 +225,13 @@ impl<'a> Prepared<'a> {
             OnFull::WaitFor(timeout) => (Patience::Wait, time.deadline(timeout)),
         };
         self.keep(message.as_mut())?;
-        self.write(message.as_ref())?;
+        if self.is_kept(message.as_ref()) {
+            self.await_disk(caller, patience == Patience::Wait, deadline)?;
+            self.write(message.as_ref())?;
+        }
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, patience) {
-                return Ok(Pushed::new(confirmation?, self));
+                return confirmation;
             }
             let Some(blocked) = &self.blocked else {
                 continue;
@@ -230,11 +239,10 @@ impl<'a> Prepared<'a> {
             let ends_with_drain = self.admission.ends_with_drain();
             let ended = caller.closing();
             if blocked.wait_or(ended, ends_with_drain, deadline).is_none() {
-                let published = self.time_out(message)?;
-                return Ok(Pushed::new(published, self));
+                return self.time_out(message);
             }
             if let Some(ended) = self.end(caller) {
-                return Ok(Pushed::new(ended?, self));
+                return ended;
             }
         }
     }
@@ -244,12 +252,20 @@ impl<'a> Prepared<'a> {
     /// # If dropped
     /// The message stays in the queues that have it.
     pub(crate) async fn push_async<C: Caller>(
-        self,
+        mut self,
         message: &mut Option<Envelope>,
         caller: &C,
     ) -> Confirmation {
-        let pushed = self.push_unsynced_async(message, caller).await?;
-        pushed.wait_async(message).await
+        let publisher = self.publisher;
+        if let Some(tap) = publisher.config.gate.tap() {
+            // In a box, since a future has room for all that it may become, and few have a tap.
+            return Box::pin(self.push_tapped_async(tap, message, caller)).await;
+        }
+        let published = self.push_untapped_async(message, caller).await?;
+        match self.written {
+            None => Ok(published),
+            Some(_) => Pushed::new(published, self).wait_async(message).await,
+        }
     }
 
     /// As [`push_async`](Self::push_async), without the wait for the disk.
@@ -258,36 +274,51 @@ impl<'a> Prepared<'a> {
         message: &mut Option<Envelope>,
         caller: &C,
     ) -> std::result::Result<Pushed<'a>, NotPublished> {
-        match self.publisher.config.gate.tap() {
-            None => self.push_untapped_async(message, caller).await,
-            Some(tap) => {
-                let tapped = self.tap(tap, message)?;
-                let confirmation = match self.push_untapped_async(message, caller).await {
-                    Ok(pushed) => pushed.wait_async(message).await,
-                    Err(failure) => Err(failure),
-                };
-                tapped.end(confirmation).map(Pushed::whole)
-            }
+        let publisher = self.publisher;
+        if let Some(tap) = publisher.config.gate.tap() {
+            let confirmation = Box::pin(self.push_tapped_async(tap, message, caller)).await;
+            return confirmation.map(Pushed::whole);
         }
+        let published = self.push_untapped_async(message, caller).await?;
+        Ok(Pushed::new(published, self))
+    }
+
+    async fn push_tapped_async<C: Caller>(
+        mut self,
+        tap: &Arc<dyn Tap>,
+        message: &mut Option<Envelope>,
+        caller: &C,
+    ) -> Confirmation {
+        let tapped = self.tap(tap, message)?;
+        let confirmation = match self.push_untapped_async(message, caller).await {
+            Ok(published) => Pushed::new(published, self).wait_async(message).await,
+            Err(failure) => Err(failure),
+        };
+        tapped.end(confirmation)
     }
 
     async fn push_untapped_async<C: Caller>(
-        mut self,
+        &mut self,
         message: &mut Option<Envelope>,
         caller: &C,
-    ) -> std::result::Result<Pushed<'a>, NotPublished> {
+    ) -> Confirmation {
         self.keep(message.as_mut())?;
-        self.write(message.as_ref())?;
+        if self.is_kept(message.as_ref()) {
+            if let Some(cleared) = self.low_disk(true)? {
+                Box::pin(self.await_disk_async(cleared, caller)).await?;
+            }
+            self.write(message.as_ref())?;
+        }
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, Patience::Wait) {
-                return Ok(Pushed::new(confirmation?, self));
+                return confirmation;
             }
             if let Some(blocked) = &self.blocked {
                 let ends_with_drain = self.admission.ends_with_drain();
                 blocked.or(caller.closing(), ends_with_drain).await;
             }
             if let Some(ended) = self.end(caller) {
-                return Ok(Pushed::new(ended?, self));
+                return ended;
             }
         }
     }
@@ -323,24 +354,27 @@ impl<'a> Prepared<'a> {
         self.route.has_histories()
     }
 
-    /// Makes what a durable queue of the route writes of the message.
+    /// Whether a durable queue of the route keeps the message.
+    #[inline(always)]
+    fn is_kept(&self, message: Option<&Envelope>) -> bool {
+        message.is_some_and(|envelope| self.route.keeps(|| envelope.is_persistent()))
+    }
+
+    /// Makes what the durable queues of the route write of the message.
     ///
     /// # Errors
     /// [`Error::Codec`] if the payload cannot be encoded.
-    #[inline]
+    #[inline(never)]
     fn write(&mut self, message: Option<&Envelope>) -> std::result::Result<(), NotPublished> {
         let Some(envelope) = message else {
             return Ok(());
         };
-        if !self.route.keeps(envelope.is_persistent()) {
-            return Ok(());
-        }
         let encoded = envelope.encode().map_err(Error::Codec);
         let octets = encoded.map_err(NotPublished::Invalid)?;
         let is_persistent = envelope.is_persistent();
         let body = self.route.stored_body(octets, is_persistent);
         self.written = body.map(|body| Written {
-            body: Arc::new(body),
+            body,
             meta: envelope.meta().cloned(),
             is_persistent,
         });
@@ -443,7 +477,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Whether the caller is open and may still publish: the broker may drain by now.
-    fn check_again<C: Caller>(&mut self, caller: &C) -> Result {
+    pub(super) fn check_again<C: Caller>(&mut self, caller: &C) -> Result {
         caller.check_open()?;
         if self.admission.ends_with_drain() {
             self.admission = self.publisher.admit(caller)?;

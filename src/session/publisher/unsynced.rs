@@ -19,7 +19,7 @@ use crate::{
 
 /// A message as a durable queue writes it.
 pub(super) struct Written {
-    pub(super) body: Arc<StoredBody>,
+    pub(super) body: StoredBody,
     pub(super) meta: Option<Arc<Meta>>,
     pub(super) is_persistent: bool,
 }
@@ -47,13 +47,14 @@ impl<'a> Pushed<'a> {
     }
 
     /// The outcome of a publish whose message the queues have.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(published: Published, prepared: Prepared<'a>) -> Pushed<'a> {
-        let synced = prepared.synced();
-        let unsynced = synced.map(|synced| Box::new(Unsynced { synced, prepared }));
         Pushed {
             published,
-            unsynced,
+            unsynced: match prepared.written {
+                None => None,
+                Some(_) => Unsynced::of(prepared),
+            },
         }
     }
 
@@ -66,15 +67,11 @@ impl<'a> Pushed<'a> {
     }
 
     /// Waits for the disk. After an error the message is in `message`, as octets.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(self, message: &mut Option<Envelope>) -> Confirmation {
-        let Some(unsynced) = self.unsynced else {
-            return Ok(self.published);
-        };
-        // A wait without a deadline does not time out.
-        match waiter::wait(&unsynced.synced, None) {
-            Some(synced) => unsynced.end(self.published, synced, message),
+        match self.unsynced {
             None => Ok(self.published),
+            Some(unsynced) => unsynced.wait(self.published, message),
         }
     }
 
@@ -88,7 +85,23 @@ impl<'a> Pushed<'a> {
     }
 }
 
-impl Unsynced<'_> {
+impl<'a> Unsynced<'a> {
+    /// `None` if there is nothing to wait for.
+    #[inline(never)]
+    fn of(prepared: Prepared<'a>) -> Option<Box<Unsynced<'a>>> {
+        let synced = prepared.synced()?;
+        Some(Box::new(Unsynced { synced, prepared }))
+    }
+
+    #[inline(never)]
+    fn wait(self: Box<Self>, published: Published, message: &mut Option<Envelope>) -> Confirmation {
+        // A wait without a deadline does not time out.
+        match waiter::wait(&self.synced, None) {
+            Some(synced) => self.end(published, synced, message),
+            None => Ok(published),
+        }
+    }
+
     fn end(
         self,
         published: Published,

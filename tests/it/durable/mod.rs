@@ -1,13 +1,17 @@
 //! A broker that keeps its data in a folder.
 
+mod anew;
+mod bodies;
 mod crash;
 mod damage;
+mod disk_alarm;
 mod exchanges;
 mod format;
 mod kill;
 mod model;
 mod users;
 
+use futures_lite::future::{block_on, poll_once};
 use leveret::{
     Broker, Budget, Bytes, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,
     ManualClock, Message, Policy, Properties, Queue, StoreErrorKind,
@@ -87,6 +91,84 @@ fn persistent_messages_of_durable_queues_come_back_in_order() {
         delivery.ack().unwrap();
     }
     assert!(consumer.try_recv().is_err());
+}
+
+#[test]
+fn what_a_task_declares_and_deletes_is_on_disk_when_its_future_is_ready() {
+    let folder = Folder::new();
+    let queue = |number: usize| Queue::new(format!("q{number}")).durable();
+    let (logs, budget) = (Exchange::topic("logs").durable(), Budget::new("all", 9));
+    {
+        let broker = folder.broker();
+        block_on(async {
+            let declaring: Vec<_> = (0..20)
+                .map(|number| queue(number).bind(&logs, "#"))
+                .collect();
+            let mut all: Vec<_> = declaring
+                .iter()
+                .map(|queue| Box::pin(broker.declare_async(queue)))
+                .collect();
+            // All of them have begun before the first is awaited.
+            let mut ready = Vec::new();
+            for declaration in &mut all {
+                ready.push(poll_once(declaration).await);
+            }
+            for (declaration, ready) in all.into_iter().zip(ready) {
+                match ready {
+                    Some(declared) => declared.unwrap(),
+                    None => declaration.await.unwrap(),
+                };
+            }
+            broker.declare_async(&budget).await.unwrap();
+            for number in 10..20 {
+                broker.delete_async(&queue(number)).await.unwrap();
+            }
+            let nameless = broker.declare_async(&Queue::exclusive()).await.unwrap();
+            assert!(nameless.name().starts_with("amq.gen-"));
+            let other = Queue::new("q0");
+            let error = broker.declare_async(&other).await.unwrap_err();
+            assert!(error.is_inequivalent(), "{error}");
+            broker
+                .delete_async(&Exchange::direct("no such"))
+                .await
+                .unwrap();
+            broker.delete_async(&budget).await.unwrap();
+        });
+    }
+    let broker = folder.broker();
+    let root = &broker.snapshot().unwrap().vhosts[0];
+    let mut names: Vec<_> = root.queues.iter().map(|it| it.name.to_string()).collect();
+    names.sort();
+    assert!(
+        names
+            .into_iter()
+            .eq((0..10).map(|number| format!("q{number}")))
+    );
+    assert_eq!(root.bindings.len(), 10);
+    assert!(root.budgets.is_empty());
+}
+
+#[test]
+fn what_comes_back_can_be_exported() {
+    let folder = Folder::new();
+    let queue = Queue::new("q").durable();
+    {
+        let broker = folder.broker();
+        let producer = broker.producer_builder::<u32>(&queue);
+        let producer = producer.properties(persistent()).build().unwrap();
+        for number in 0..600 {
+            producer.publish(number).unwrap();
+        }
+    }
+    let broker = folder.broker();
+    for _ in 0..2 {
+        let copies = broker.export_messages(&queue).unwrap();
+        let copies: Vec<_> = copies
+            .map(|copy| (copy.position(), copy.body().unwrap().to_vec()))
+            .collect();
+        let expected = (0..600).map(|number: u64| (number, number.to_string().into_bytes()));
+        assert!(copies.into_iter().eq(expected));
+    }
 }
 
 #[test]
@@ -184,42 +266,6 @@ fn delayed_messages_come_back_and_their_delays_go_on() {
         assert!(!delivery.info().redelivered());
         delivery.ack().unwrap();
     }
-}
-
-#[test]
-fn a_body_is_on_disk_once_for_all_queues_of_its_route() {
-    let size = |queues: usize| {
-        let folder = Folder::new();
-        let logs = Exchange::fanout("logs").durable();
-        let broker = folder.broker();
-        for number in 0..queues {
-            let queue = Queue::new(format!("q{number}")).durable();
-            broker.declare(&queue.bind(&logs, "")).unwrap();
-        }
-        let producer = broker
-            .producer_builder::<Vec<u8>>(&logs)
-            .properties(persistent());
-        let producer = producer.build().unwrap();
-        for published in producer.publish_batch((0..64).map(|_| vec![7; 64 << 10])) {
-            assert_eq!(published.unwrap().routed, queues);
-        }
-        drop(producer);
-        drop(broker);
-        let size = folder.bytes();
-        let broker = folder.broker();
-        for number in 0..queues {
-            let consumer = broker.consumer::<Vec<u8>>(&Queue::new(format!("q{number}")).durable());
-            let consumer = consumer.unwrap();
-            for _ in 0..64 {
-                let delivery = consumer.recv().unwrap();
-                assert_eq!(*delivery, vec![7; 64 << 10]);
-                delivery.ack().unwrap();
-            }
-        }
-        size
-    };
-    let (one, four) = (size(1), size(4));
-    assert!(four < 2 * one, "{one} bytes for one queue, {four} for four");
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub(crate) type KeptPositions = HashMap<u64, HashSet<u64>>;
 /// Is called with the outcome of a sync. It must not block and runs no user code.
 type Call = Box<dyn FnOnce(Result) + Send>;
 
+/// Is called with the error that has ended a journal. It must not block.
+type OnFailure = Box<dyn FnOnce(StoreError) + Send>;
+
 /// Appends operations, and waits for them. Clones append to the same store.
 #[derive(Clone)]
 pub(crate) struct Journal(Arc<Shared>);
@@ -86,6 +89,8 @@ struct State {
     /// The calls to be made once the operations up to a number are on disk, in the order of the
     /// numbers.
     calls: VecDeque<(u64, Call)>,
+    /// The call to be made when an error ends the journal.
+    on_failure: Option<OnFailure>,
     thread: Option<JoinHandle<()>>,
     /// The thread, while it sleeps, and until when.
     asleep: Option<(Thread, Option<Instant>)>,
@@ -199,6 +204,11 @@ impl Journal {
             Some(error) => Err(Error::from(error.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Makes a call when an error ends the journal. None has yet.
+    pub(crate) fn on_failure(&self, call: impl FnOnce(StoreError) + Send + 'static) {
+        self.0.state.lock().on_failure = Some(Box::new(call));
     }
 
     /// Ends the journal: commits everything, and closes the store. Messages of the queues in `kept`
@@ -338,14 +348,18 @@ impl Shared {
 
     fn fail(&self, error: StoreError) {
         let _ = self.error.set(error.clone());
-        let (wakes, calls) = {
+        let (wakes, calls, on_failure) = {
             let mut state = self.state.lock();
             state.batch = Batch::default();
-            (state.waiters.take_all(), std::mem::take(&mut state.calls))
+            let calls = std::mem::take(&mut state.calls);
+            (state.waiters.take_all(), calls, state.on_failure.take())
         };
         wakes.into_iter().for_each(Wake::wake);
         for (_, call) in calls {
             call(Err(Error::from(error.clone())));
+        }
+        if let Some(call) = on_failure {
+            call(error);
         }
     }
 }

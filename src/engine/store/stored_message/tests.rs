@@ -112,13 +112,16 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_ends_in_its_head_is_refused(head in head(), cut in any::<prop::sample::Index>()) {
+    fn a_message_that_ends_in_its_head_is_refused(
+        head in head(),
+        cut in any::<prop::sample::Index>(),
+    ) {
         let (bytes, _) = StoredMessage::new(&head, &[]).unwrap().into_parts();
         let cut = cut.index(bytes.len());
         prop_assert!(StoredMessage::read(&bytes[..cut]).is_err());
     }
 
-    /// Another message, or an error. What is read can be written again.
+    /// Another message, or an error. Whatever is read can be written again.
     #[test]
     fn altered_bytes_are_read_as_some_message_or_refused(
         head in head(),

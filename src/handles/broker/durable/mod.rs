@@ -1,16 +1,22 @@
 //! The settings of a durable broker.
 
 use std::{
-    fmt,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
 use super::{Broker, BrokerBuilder};
 use crate::{
-    engine::store::log::{LogStore, Progress},
-    model::{descriptions::Durability, error::Result},
+    engine::store::{
+        DiskSettings, FreeSpace,
+        log::{LogStore, Progress},
+    },
+    model::{descriptions::Durability, disk_alarm::OnDiskAlarm, error::Result},
     session::broker_core::BrokerCore,
 };
+
+/// The free space below which the disk alarm is raised, if nothing else is set: RabbitMQ's 50 MB.
+const DISK_FREE_LIMIT: u64 = 50_000_000;
 
 /// Opens a broker that keeps its data in a folder. [`BrokerBuilder::data_dir`] returns it.
 ///
@@ -51,6 +57,9 @@ pub struct DurableBrokerBuilder {
     broker: BrokerBuilder,
     folder: PathBuf,
     durability: Durability,
+    disk_free_limit: u64,
+    on_disk_alarm: OnDiskAlarm,
+    free_space: FreeSpace,
     progress: Progress,
 }
 
@@ -66,6 +75,9 @@ impl BrokerBuilder {
             broker: self,
             folder: folder.as_ref().to_owned(),
             durability: Durability::default(),
+            disk_free_limit: DISK_FREE_LIMIT,
+            on_disk_alarm: OnDiskAlarm::default(),
+            free_space: Box::new(|folder| fs4::available_space(folder)),
             progress: Box::new(|_| {}),
         }
     }
@@ -76,6 +88,48 @@ impl DurableBrokerBuilder {
     /// default is [`Durability::Synced`].
     pub fn durability(mut self, durability: Durability) -> DurableBrokerBuilder {
         self.durability = durability;
+        self
+    }
+
+    /// Sets the free space of the disk below which the disk alarm is raised, in bytes. The default
+    /// is 50 MB. With 0 there is no such alarm.
+    ///
+    /// While it is raised, messages that a durable queue keeps are not published:
+    /// [`on_disk_alarm`](Self::on_disk_alarm) tells what happens to them. Consumers go on, and so
+    /// do messages that are not kept, dead letters, and transactions that are committed. The alarm
+    /// ends by itself when there is room again. [`Broker::disk_alarms`] tells when it comes and
+    /// goes.
+    ///
+    /// The free space is read when the broker starts, and then every 10 seconds by the broker's
+    /// clock: more often when it is close to the limit, and every second during the alarm.
+    ///
+    /// # RabbitMQ
+    /// `disk_free_limit.absolute`, with the same default. RabbitMQ blocks all connections that
+    /// publish.
+    pub fn disk_free_limit(mut self, bytes: u64) -> DurableBrokerBuilder {
+        self.disk_free_limit = bytes;
+        self
+    }
+
+    /// Sets what happens to a message that would be written during the disk alarm. The default is
+    /// [`OnDiskAlarm::Block`], as in RabbitMQ.
+    ///
+    /// [`OnDiskAlarm`] has an example.
+    pub fn on_disk_alarm(mut self, on_alarm: OnDiskAlarm) -> DurableBrokerBuilder {
+        self.on_disk_alarm = on_alarm;
+        self
+    }
+
+    /// Asks a function for the free space, in bytes, and not the file system. It gets the folder.
+    ///
+    /// A program uses it if something else limits its folder, such as a quota. A test uses it to
+    /// raise the alarm. It must not block, and must not use the broker. When it fails or panics,
+    /// the alarm stays as it is.
+    pub fn free_space(
+        mut self,
+        free_space: impl Fn(&Path) -> io::Result<u64> + Send + Sync + 'static,
+    ) -> DurableBrokerBuilder {
+        self.free_space = Box::new(free_space);
         self
     }
 
@@ -126,6 +180,9 @@ impl DurableBrokerBuilder {
             broker,
             folder,
             durability,
+            disk_free_limit,
+            on_disk_alarm,
+            free_space,
             progress,
         } = self;
         let store = LogStore::open(&folder, progress)?;
@@ -135,6 +192,12 @@ impl DurableBrokerBuilder {
             broker.exchange_types,
             durability,
             Box::new(store),
+            DiskSettings {
+                folder,
+                limit: disk_free_limit,
+                on_alarm: on_disk_alarm,
+                free_space,
+            },
         )?;
         Ok(Broker::start(core))
     }

@@ -6,6 +6,7 @@ use crate::{
     engine::{
         router::ExchangeTypes,
         store::{
+            DiskSettings,
             log::{LogStore, Settings as Sizes},
             tests::disk::FakeDisk,
         },
@@ -28,7 +29,8 @@ fn open(disk: &FakeDisk) -> Result<Broker> {
     let store = Box::new(LogStore::open_on(disk, Sizes::tiny(), Box::new(|_| {}))?);
     let settings = Settings::default();
     let types = ExchangeTypes::default();
-    let core = BrokerCore::recover(Time::default(), settings, types, Durability::Synced, store)?;
+    let (time, durability, disk) = (Time::default(), Durability::Synced, DiskSettings::none());
+    let core = BrokerCore::recover(time, settings, types, durability, store, disk)?;
     Ok(Broker::start(core))
 }
 

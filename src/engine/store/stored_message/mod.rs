@@ -1,9 +1,9 @@
 //! A message as a store keeps it: one byte for the version, the head, and the body.
 //!
 //! The head begins with four bytes, the least significant first: a bit for each field that is
-//! there, and for each property. The fields follow in the order of their bits. What is left is the
-//! body. Most messages have few fields, and take some 20 bytes besides their body and their routing
-//! key.
+//! there, and for each property. The fields follow in the order of their bits. The rest is the
+//! body. Most messages have few fields, and take some 20 bytes besides their body and their
+//! routing key.
 
 use std::{borrow::Cow, iter, sync::Arc};
 
@@ -62,20 +62,18 @@ pub(crate) struct MessageHead<'a> {
 
 impl MessageHead<'_> {
     fn present(&self) -> u32 {
-        let fields = [
-            (!self.exchange.is_empty(), EXCHANGE),
-            (!self.routing_key.is_empty(), ROUTING_KEY),
-            (self.size.is_some(), SIZE),
-            (!self.bcc.is_empty(), BCC),
-            (self.expires.is_some(), EXPIRES),
-            (self.len_before_deaths.is_some(), DEATHS),
-            (self.is_rerouted, REROUTED),
-            (self.due.is_some(), DUE),
-            (self.body.is_some(), BODY),
-            (self.failed > 0, FAILED),
-        ];
-        let fields = fields.into_iter().map(|(is, bit)| if is { bit } else { 0 });
-        self.properties.present() | fields.sum::<u32>()
+        let bit = |is: bool, bit: u32| if is { bit } else { 0 };
+        self.properties.present()
+            | bit(!self.exchange.is_empty(), EXCHANGE)
+            | bit(!self.routing_key.is_empty(), ROUTING_KEY)
+            | bit(self.size.is_some(), SIZE)
+            | bit(!self.bcc.is_empty(), BCC)
+            | bit(self.expires.is_some(), EXPIRES)
+            | bit(self.len_before_deaths.is_some(), DEATHS)
+            | bit(self.is_rerouted, REROUTED)
+            | bit(self.due.is_some(), DUE)
+            | bit(self.body.is_some(), BODY)
+            | bit(self.failed > 0, FAILED)
     }
 
     /// Writes what is [`present`](Self::present).
@@ -88,15 +86,15 @@ impl MessageHead<'_> {
                 to.run(text.as_bytes());
             }
         }
-        if let Some(size) = self.size {
-            to.number(size);
-        }
+        write_number(self.size, to);
         if !self.bcc.is_empty() {
             to.number(self.bcc.len() as u64);
             self.bcc.iter().for_each(|key| to.run(key.as_bytes()));
         }
-        let numbers = [self.expires, self.len_before_deaths, self.due, self.body];
-        numbers.into_iter().flatten().for_each(|it| to.number(it));
+        write_number(self.expires, to);
+        write_number(self.len_before_deaths, to);
+        write_number(self.due, to);
+        write_number(self.body, to);
         if self.failed > 0 {
             to.number(self.failed.into());
         }
@@ -141,6 +139,12 @@ impl MessageHead<'_> {
         let failed = number(FAILED, from)?.unwrap_or(0);
         head.failed = u32::try_from(failed).map_err(|_| Unreadable::TooLarge(failed))?;
         Ok(head)
+    }
+}
+
+fn write_number(number: Option<u64>, to: &mut impl Sink) {
+    if let Some(number) = number {
+        to.number(number);
     }
 }
 
