@@ -76,10 +76,12 @@ pub(crate) enum RecordKind {
     User = 7,
     Permissions = 8,
     TopicPermissions = 9,
+    Alias = 10,
+    Model = 11,
 }
 
 impl RecordKind {
-    pub(crate) const ALL: [RecordKind; 9] = [
+    pub(crate) const ALL: [RecordKind; 11] = [
         RecordKind::Vhost,
         RecordKind::Budget,
         RecordKind::Policy,
@@ -89,6 +91,8 @@ impl RecordKind {
         RecordKind::User,
         RecordKind::Permissions,
         RecordKind::TopicPermissions,
+        RecordKind::Alias,
+        RecordKind::Model,
     ];
 
     /// `None` for a kind of a later version.

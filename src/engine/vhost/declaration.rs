@@ -98,6 +98,10 @@ impl VirtualHost {
         queue: &descriptions::Queue,
         bindings: WithBindings,
     ) -> Result<QueueDeclared> {
+        let is_lookup = queue.is_open() || queue.is_passive();
+        if let Some(declared) = self.look_up_exchange(queue.name()).filter(|_| is_lookup) {
+            return Ok(declared);
+        }
         // Before the locks: it may drop a channel, whose events hold payloads.
         let replies = self.declare_reply_to(&Name::of_entity(queue.name())?)?;
         let plan = |batch: &mut Batch<'_>| {
@@ -301,6 +305,11 @@ impl Batch<'_> {
     ) -> Result<Arc<QueueCore>> {
         let queue = self.queue_with_bindings(description)?;
         let access = self.by.access;
+        if !description.name().is_empty() {
+            // It may be an alias.
+            let name = Name::of_entity(description.name())?;
+            access.check(Read, EntityKind::Queue, &name)?;
+        }
         access.check(Read, EntityKind::Queue, queue.name())?;
         Ok(queue)
     }
@@ -343,10 +352,20 @@ impl Batch<'_> {
             }
             false => wanted,
         };
-        match is_passive {
-            true => access.check_any(EntityKind::Queue, &name)?,
-            false => access.check(Configure, EntityKind::Queue, &name)?,
-        }
+        let check = |name: &Name| match is_passive {
+            true => access.check_any(EntityKind::Queue, name),
+            false => access.check(Configure, EntityKind::Queue, name),
+        };
+        check(&name)?;
+        let name = match is_open || is_passive {
+            true => self.topology.queue_name(&name, vhost)?,
+            false => {
+                self.topology.check_no_kind(&name, vhost)?;
+                name
+            }
+        };
+        // The name may be an alias: its target counts as well.
+        check(&name)?;
         match self.declared_queue(&name) {
             Some(there) => {
                 self.vhost.check_access(there, self.by.connection)?;

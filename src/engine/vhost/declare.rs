@@ -180,6 +180,7 @@ impl VirtualHost {
     pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<QueueCore>> {
         let topology = self.topology.read();
         self.check_up()?;
+        let name = &topology.queue_name(name, self.name())?;
         let Some(declared) = topology.queues.get(name) else {
             return Err(Error::not_found(EntityKind::Queue, name, self.name()));
         };
@@ -197,11 +198,18 @@ impl VirtualHost {
             return Ok(declared);
         }
         by.access.check_any(EntityKind::Queue, &name)?;
+        if let Some((kind, target)) = self.alias_target(&name) {
+            by.access.check_any(kind, &target)?;
+        }
+        if let Some(declared) = self.look_up_exchange(&name) {
+            return Ok(declared);
+        }
         let queue = self.queue(by.connection, &name)?;
         Ok(self.describe(&queue))
     }
 
-    /// Succeeds if there is no such queue. Returns how many messages were ready.
+    /// Succeeds if there is no such queue. Deletes an alias of this name. Returns how many messages
+    /// were ready.
     pub(crate) fn delete_queue(
         self: &Arc<Self>,
         by: Identity<'_>,
@@ -214,6 +222,7 @@ impl VirtualHost {
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(declared) = topology.queues.get(&name) else {
+            topology.remove_alias(&name);
             return Ok(0);
         };
         self.check_access(declared, by.connection)?;
@@ -276,12 +285,13 @@ impl VirtualHost {
         let (source, destination, routing_key) = self.check_binding(by, &request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
+        let (to_queue, destination) = topology.destination(request.to_queue, destination);
         let Some(exchange) = topology.exchanges.get(&source) else {
             return Err(Error::not_found(EntityKind::Exchange, &source, self.name()));
         };
         let check =
             |destination| exchange.check_binding(&routing_key, request.arguments, destination);
-        let target = match request.to_queue {
+        let target = match to_queue {
             true => match topology.queues.get(&destination) {
                 None => {
                     return Err(Error::not_found(
@@ -324,7 +334,8 @@ impl VirtualHost {
         let (source, destination, routing_key) = self.check_binding(by, &request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
-        let target = match request.to_queue {
+        let (to_queue, destination) = topology.destination(request.to_queue, destination);
+        let target = match to_queue {
             true => match topology.queues.get(&destination) {
                 None => return Ok(false),
                 Some(declared) => {
@@ -364,6 +375,11 @@ impl VirtualHost {
             false => EntityKind::Exchange,
         };
         by.access.check(Write, kind, &destination)?;
+        if request.to_queue
+            && let Some((kind, target)) = self.alias_target(&destination)
+        {
+            by.access.check(Write, kind, &target)?;
+        }
         if source.is_empty() || destination.is_empty() && !request.to_queue {
             return Err(Error::default_exchange());
         }

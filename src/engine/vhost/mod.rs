@@ -15,6 +15,7 @@
 //! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
 
 mod about;
+mod aliases;
 mod blocked;
 mod budgets;
 mod consumers;
@@ -26,8 +27,10 @@ mod delayed;
 mod drain;
 mod effects;
 mod exchange_interner;
+mod found;
 mod gets;
 mod history;
+mod model_queues;
 mod permissions;
 mod policies;
 mod publish;
@@ -43,6 +46,7 @@ mod storage;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
+mod triggers;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -51,6 +55,7 @@ use std::{
 
 pub(crate) use self::{
     about::About,
+    aliases::{AliasChange, AliasEnd},
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
     declare::{BindingRequest, Identity},

@@ -3,10 +3,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{
-    VirtualHost,
-    route::{Found, Route},
-};
+use super::{VirtualHost, found::Found, route::Route};
 use crate::{
     engine::{
         queue::QueueCore,

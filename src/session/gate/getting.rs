@@ -32,7 +32,8 @@ impl Gate {
     pub(crate) fn check_get(&self, queue: &Name) -> Result {
         self.check_open()?;
         let access = self.guarded.enter(Verb::Get).access;
-        access.check(Read, EntityKind::Queue, queue)
+        access.check(Read, EntityKind::Queue, queue)?;
+        self.check_target(Verb::Get, Read, queue)
     }
 
     /// Whether everything is permitted, so that there is nothing to ask.

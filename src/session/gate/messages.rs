@@ -40,6 +40,7 @@ impl Gate {
         if is_address(queue) {
             return Ok(0); // it keeps no message
         }
+        self.check_target(Verb::Purge, Read, queue)?;
         let queue = entered.vhost.queue(entered.by.connection, queue)?;
         Ok(entered.vhost.purge(&queue))
     }
@@ -61,6 +62,7 @@ impl Gate {
         self.check_embedded("getting, and the view of delayed messages,")?;
         let entered = self.guarded.enter(verb);
         entered.access.check(Read, EntityKind::Queue, name)?;
+        self.check_target(verb, Read, name)?;
         entered.vhost.queue(entered.by.connection, name)
     }
 
@@ -132,6 +134,7 @@ impl Gate {
     }
 
     /// Checks the key of a message and those in its headers, if its exchange has the type `topic`.
+    /// The keys of the default exchange may be aliases, whose targets are checked.
     ///
     /// # Errors
     /// [`Error::PermissionDenied`](crate::Error::PermissionDenied).
@@ -142,13 +145,15 @@ impl Gate {
         headers: Option<&FieldTable>,
     ) -> Result {
         let entered = self.guarded.enter(Verb::Publish);
-        if entered.access.is_all() || !entered.vhost.is_topic(exchange) {
+        let is_default = exchange.is_empty();
+        if entered.access.is_all() || !is_default && !entered.vhost.is_topic(exchange) {
             return Ok(());
         }
         let keys = cc_bcc::routing_keys(key, headers)?;
-        let mut checks = keys
-            .iter()
-            .map(|key| entered.access.check_topic(Write, exchange, key));
+        let mut checks = keys.iter().map(|key| match is_default {
+            true => self.check_target(Verb::Publish, Write, key),
+            false => entered.access.check_topic(Write, exchange, key),
+        });
         checks.try_for_each(|checked| checked)
     }
 

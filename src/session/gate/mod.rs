@@ -12,6 +12,7 @@ mod exporting;
 mod getting;
 mod messages;
 mod operation;
+mod queue_kinds;
 mod remote;
 #[cfg(all(test, not(shuttle)))]
 mod tests;

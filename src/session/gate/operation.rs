@@ -120,6 +120,7 @@ impl Gate {
         entered
             .access
             .check(Write, EntityKind::Exchange, &default)?;
+        self.check_target(Verb::CheckQueue, Write, name)?;
         let found = entered.vhost.queue(entered.by.connection, name);
         found.map(drop)
     }

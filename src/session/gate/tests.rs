@@ -9,7 +9,7 @@ use crate::{
     message::properties::Properties,
     model::{
         access::{Permissions, TopicPermissions, User},
-        descriptions::{Budget, Exchange, Queue},
+        descriptions::{AliasQueue, Budget, Exchange, ModelQueue, Queue, Trigger},
         error::{Error, Permission, PermissionDenied, Result},
         field_value::FieldTable,
         name::Name,
@@ -19,7 +19,7 @@ use crate::{
         connection::Connection,
     },
 };
-use Ask::{Any, Key, One, Tag};
+use Ask::{Any, Key, Made, One, Tag};
 use Permission::{Administrator, Configure, Management, Policymaker, Read, Write};
 
 /// Something that a verb asks for.
@@ -27,6 +27,8 @@ use Permission::{Administrator, Configure, Management, Policymaker, Read, Write}
 enum Ask {
     /// A permission for a name.
     One(Permission, &'static str),
+    /// A permission for a name that is made, and begins like this.
+    Made(Permission, &'static str),
     /// Any of the three permissions for a name.
     Any(&'static str),
     /// The topic permission for a key of the exchange `x`.
@@ -98,6 +100,29 @@ fn row(verb: Verb) -> Row {
         }),
         Verb::DeleteBudget => (&[One(Configure, "b")], |it| {
             it.delete(&Budget::new("b", 1_000))
+        }),
+        Verb::DeclareAlias => (
+            &[One(Configure, "new"), One(Read, "q"), One(Write, "q")],
+            |it| it.declare(&AliasQueue::of_queue("new", "q")).map(drop),
+        ),
+        Verb::RepointAlias => (
+            &[One(Configure, "alias"), One(Read, "x"), One(Write, "x")],
+            |it| it.repoint(&AliasQueue::of_exchange("alias", "x")),
+        ),
+        Verb::DeleteAlias => (&[One(Configure, "alias")], |it| {
+            it.delete(&AliasQueue::of_queue("alias", "q"))
+        }),
+        Verb::DeclareModel => (&[One(Configure, "new")], |it| {
+            it.declare(&ModelQueue::new("new", "")).map(drop)
+        }),
+        Verb::DeleteModel => (&[One(Configure, "model")], |it| {
+            it.delete(&ModelQueue::new("model", ""))
+        }),
+        Verb::OpenModel => (&[One(Read, "model"), Made(Configure, "model.")], |it| {
+            it.open_model_queue("model").map(drop)
+        }),
+        Verb::RearmTrigger => (&[One(Configure, "triggering")], |it| {
+            it.rearm_trigger("triggering")
         }),
         Verb::Bind => (&[One(Write, "q"), One(Read, "x"), Key(Read, "k")], |it| {
             channel(it).queue_bind("q", "x", "k", FieldTable::new())
@@ -179,6 +204,10 @@ fn broker() -> Broker {
     broker.declare(&Exchange::fanout("y")).unwrap();
     broker.declare(&Exchange::direct("late").delayed()).unwrap();
     broker.declare(&Budget::new("b", 1_000)).unwrap();
+    broker.declare(&AliasQueue::of_queue("alias", "q")).unwrap();
+    broker.declare(&ModelQueue::new("model", "")).unwrap();
+    let triggering = Queue::new("triggering").trigger("q", Trigger::Depth(2));
+    broker.declare(&triggering).unwrap();
     let root = broker.vhost("/").unwrap();
     root.set_policy(policy("p")).unwrap();
     root.set_operator_policy(policy("p")).unwrap();
@@ -226,14 +255,16 @@ fn outcome(
 
 /// The pattern for the names that are asked for.
 fn exactly(asks: &[Ask], wanted: Permission) -> String {
+    let escaped = |name: &str| name.replace('.', r"\.");
     let names = asks.iter().filter_map(|ask| match ask {
-        One(permission, name) if *permission == wanted => Some(*name),
+        One(permission, name) if *permission == wanted => Some(escaped(name)),
+        Made(permission, start) if *permission == wanted => Some(escaped(start) + "[0-9a-f]{16}"),
         _ => None,
     });
-    let names: Vec<&str> = names.collect();
+    let names: Vec<String> = names.collect();
     match names.is_empty() {
         true => String::new(),
-        false => format!("^({})$", names.join("|").replace('.', r"\.")),
+        false => format!("^({})$", names.join("|")),
     }
 }
 
@@ -242,9 +273,9 @@ fn minimal(asks: &[Ask]) -> Permissions {
     Permissions::new(of(Configure), of(Write), of(Read))
 }
 
-/// All permissions, but for one name.
-fn all_but(permission: Permission, name: &str) -> Permissions {
-    let refused = format!("^(?!{}$)", name.replace('.', r"\."));
+/// All permissions, but for the names of this pattern.
+fn all_but(permission: Permission, names: &str) -> Permissions {
+    let refused = format!("^(?!{names}$)");
     let mut permissions = Permissions::all();
     match permission {
         Configure => permissions.configure = refused,
@@ -264,7 +295,9 @@ fn tag_of(asks: &[Ask]) -> Option<Permission> {
 #[track_caller]
 fn assert_denied(verb: Verb, outcome: Result, ask: Ask) {
     let (permission, name, topic) = match ask {
-        One(permission, name) | Tag(permission, name) => (permission, name, None),
+        One(permission, name) | Made(permission, name) | Tag(permission, name) => {
+            (permission, name, None)
+        }
         Any(name) => (Configure, name, None),
         Key(permission, key) => (permission, "x", Some(key)),
     };
@@ -277,7 +310,11 @@ fn assert_denied(verb: Verb, outcome: Result, ask: Ask) {
                 topic: key,
             } = *denied;
             assert_eq!((&*user, lacked), ("ada", permission), "{verb:?}");
-            assert_eq!((&*resource.name, &*resource.vhost), (name, "/"), "{verb:?}");
+            let denied = match ask {
+                Made(..) => &resource.name[..name.len()],
+                _ => &*resource.name,
+            };
+            assert_eq!((denied, &*resource.vhost), (name, "/"), "{verb:?}");
             assert_eq!(key.as_deref(), topic, "{verb:?}");
         }
         other => panic!("{verb:?} without {ask:?}: {other:?}"),
@@ -315,7 +352,11 @@ fn everything_else_is_not_enough() {
         let tag = tag_of(asks);
         for ask in asks.iter().copied() {
             let outcome = match ask {
-                One(permission, name) => outcome(verb, &all_but(permission, name), tag, None),
+                One(permission, _) | Made(permission, _) => {
+                    let names = exactly(&[ask], permission);
+                    let permissions = all_but(permission, names.trim_matches(['^', '$']));
+                    outcome(verb, &permissions, tag, None)
+                }
                 Any(name) => {
                     let refused = format!("^(?!{name}$)");
                     let permissions = Permissions::new(&*refused, &*refused, &*refused);

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A change that has begun.
-enum Begun<T> {
+pub(super) enum Begun<T> {
     /// It has taken effect. It may have been written after this number of changes.
     Here(T, u64),
     /// The engine outside makes it.
@@ -34,19 +34,19 @@ impl Gate {
         self.wait_for(begun)
     }
 
-    fn begin<T>(&self, change: impl FnOnce() -> Result<T>) -> Result<Begun<T>> {
+    pub(super) fn begin<T>(&self, change: impl FnOnce() -> Result<T>) -> Result<Begun<T>> {
         let before = self.vhost().changes();
         change().map(|done| Begun::Here(done, before))
     }
 
-    fn wait_for<T>(&self, begun: Begun<T>) -> Result<T> {
+    pub(super) fn wait_for<T>(&self, begun: Begun<T>) -> Result<T> {
         match begun {
             Begun::Here(done, before) => self.vhost().sync_changes(before).map(|()| done),
             Begun::There(completion) => self.wait(completion),
         }
     }
 
-    async fn wait_for_async<T>(&self, begun: Begun<T>) -> Result<T> {
+    pub(super) async fn wait_for_async<T>(&self, begun: Begun<T>) -> Result<T> {
         match begun {
             Begun::Here(done, before) => {
                 let synced = self.vhost().sync_changes_async(before).await;

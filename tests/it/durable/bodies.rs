@@ -19,16 +19,6 @@ fn queue(number: usize) -> Queue {
     Queue::new(format!("q{number}")).durable()
 }
 
-impl Folder {
-    /// The bytes of all its files.
-    fn bytes(&self) -> u64 {
-        let files = fs::read_dir(&self.0).unwrap();
-        files
-            .map(|file| file.unwrap().metadata().unwrap().len())
-            .sum()
-    }
-}
-
 /// A broker whose queues are all bound to the exchange `out`.
 fn open(folder: &Folder, clock: &ManualClock) -> Broker {
     let broker = Broker::builder().clock(clock.clone()).data_dir(&folder.0);

@@ -26,9 +26,9 @@ fn a_history_comes_back_with_its_exchange() {
         {
             let broker = folder.broker();
             let producer = broker.producer::<u32>(&exchange).unwrap();
-            (start..start + 5).for_each(|number| {
+            for number in start..start + 5 {
                 producer.publish(number).unwrap();
-            });
+            }
         }
         for round in 0..2 {
             let broker = folder.broker();
@@ -101,6 +101,24 @@ fn a_binding_that_had_no_effect_gets_the_last_place_at_a_restart() {
     let other = Broker::new();
     for (name, weight) in [("z", "1"), ("m", "1"), ("a", "1"), ("b", "3")] {
         other.declare(&bound(name, weight)).unwrap();
+    }
+    assert_eq!(route(&folder.broker()), route(&other));
+}
+
+#[test]
+fn a_transient_queue_leaves_the_order_with_its_broker() {
+    let folder = Folder::new();
+    let exchange = Exchange::consistent_hash("x");
+    let bound = |queue: Queue| queue.bind(&exchange, "1");
+    {
+        let broker = folder.broker();
+        broker.declare(&bound(Queue::new("a").durable())).unwrap();
+        broker.declare(&bound(Queue::new("transient"))).unwrap();
+        broker.declare(&bound(Queue::new("b").durable())).unwrap();
+    }
+    let other = Broker::new();
+    for name in ["a", "b"] {
+        other.declare(&bound(Queue::new(name).durable())).unwrap();
     }
     assert_eq!(route(&folder.broker()), route(&other));
 }

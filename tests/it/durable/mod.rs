@@ -9,6 +9,7 @@ mod exchanges;
 mod format;
 mod kill;
 mod model;
+mod queue_kinds;
 mod users;
 
 use futures_lite::future::{block_on, poll_once};

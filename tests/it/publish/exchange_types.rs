@@ -275,3 +275,17 @@ fn each_queue_gets_each_message_once_however_bindings_and_publishes_meet() {
         assert!(messages.into_iter().eq(0..MESSAGES), "{queue}");
     }
 }
+
+#[test]
+fn a_kept_message_that_leads_nowhere_is_dropped() -> Result {
+    let broker = Broker::new();
+    let room = Exchange::recent_history("room");
+    broker.producer::<u32>(&room)?.publish(1)?;
+    let by_key = Exchange::direct("by key").bind(&room, "");
+    broker.declare(&by_key)?;
+    broker.declare(&Queue::new("q").bind(&by_key, "key"))?;
+    assert!(drain(&broker, "q").is_empty());
+    broker.producer::<u32>(&room)?.publish_to("key", 2)?;
+    assert_eq!(drain(&broker, "q"), [2]);
+    Ok(())
+}
