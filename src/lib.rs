@@ -63,8 +63,9 @@ pub use crate::{
         backoff::Backoff,
         bytes::Bytes,
         descriptions::{
-            Binding, Budget, BudgetPolicy, DeadLetterStrategy, DelayedRetryKind, Durability,
-            Exchange, HashOn, Overflow, Queue,
+            AliasQueue, AliasTarget, Binding, Budget, BudgetPolicy, DeadLetterStrategy,
+            DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Overflow, Queue, Trigger,
+            TriggerMessage,
         },
         error::{
             CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, Precondition,
@@ -95,10 +96,26 @@ pub use crate::{
 };
 
 /// Pages beside the reference: recipes, design, differences from RabbitMQ 4.3, changes since
-/// RabbitMQ 3.x, comparison, performance; durability with the feature `durable`.
+/// RabbitMQ 3.x, comparison, performance, pages for programs that come from other brokers;
+/// durability with the feature `durable`.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
+    #[doc = include_str!("guide/coming_from_activemq.md")]
+    pub mod coming_from_activemq {}
+
+    #[doc = include_str!("guide/coming_from_ibm_mq.md")]
+    pub mod coming_from_ibm_mq {}
+
+    #[doc = include_str!("guide/coming_from_jms.md")]
+    pub mod coming_from_jms {}
+
+    #[doc = include_str!("guide/coming_from_kafka.md")]
+    pub mod coming_from_kafka {}
+
+    #[doc = include_str!("guide/coming_from_rocketmq.md")]
+    pub mod coming_from_rocketmq {}
+
     #[doc = include_str!("guide/compare.md")]
     pub mod compare {}
 

@@ -1,20 +1,21 @@
-//! The descriptions that can be declared: exchanges, queues and budgets.
+//! The descriptions that can be declared: exchanges, all kinds of queues, and budgets.
 //!
 //! To declare an exchange or a queue with its bindings is atomic: the operation does all of it or
 //! nothing.
 
 use crate::{
-    engine::vhost::WithBindings,
+    engine::vhost::{AliasChange, WithBindings},
     model::{
-        descriptions::{Budget, Exchange, Queue},
+        descriptions::{AliasQueue, Budget, Exchange, ModelQueue, Queue},
         error::Result,
     },
     session::connection::Connection,
 };
 
-/// A description that can be declared and deleted: [`Exchange`], [`Queue`] or [`Budget`].
+/// A description that can be declared and deleted: [`Exchange`], [`Queue`], [`AliasQueue`],
+/// [`ModelQueue`] or [`Budget`].
 ///
-/// The trait is sealed: only these three types implement it.
+/// The trait is sealed: only these types implement it.
 ///
 /// # Examples
 /// ```
@@ -31,8 +32,10 @@ use crate::{
 /// ```
 pub trait Declare: Sized + sealed::Declare {}
 
+impl Declare for AliasQueue {}
 impl Declare for Budget {}
 impl Declare for Exchange {}
+impl Declare for ModelQueue {}
 impl Declare for Queue {}
 
 pub(crate) mod sealed {
@@ -43,6 +46,29 @@ pub(crate) mod sealed {
         fn declare_in(&self, connection: &Connection) -> Result<Self>;
 
         fn delete_in(&self, connection: &Connection) -> Result;
+    }
+}
+
+impl sealed::Declare for AliasQueue {
+    fn declare_in(&self, connection: &Connection) -> Result<AliasQueue> {
+        let gate = connection.gate();
+        gate.change_alias(self, AliasChange::Declare)?;
+        Ok(self.clone())
+    }
+
+    fn delete_in(&self, connection: &Connection) -> Result {
+        connection.gate().delete_alias(self.name())
+    }
+}
+
+impl sealed::Declare for ModelQueue {
+    fn declare_in(&self, connection: &Connection) -> Result<ModelQueue> {
+        connection.gate().declare_model(self)?;
+        Ok(self.clone())
+    }
+
+    fn delete_in(&self, connection: &Connection) -> Result {
+        connection.gate().delete_model(self.name())
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! Shuttle has no time, so a wait with a time limit uses a manual clock.
 
+mod aliases;
 mod batches;
 mod blocked;
 mod budget;

@@ -125,6 +125,8 @@ prints_what_it_promises! {
     a_burst_waits_in_a_bounded_queue: "peak_shaving",
     logs_go_to_a_worker_for_each_level_and_to_an_archive: "log_pipeline",
     two_stages_finish_their_photos_in_a_shutdown: "graceful_shutdown",
+    the_keys_of_a_partition_stay_there: "partitions",
+    every_kind_of_queue_has_its_part: "queue_kinds",
 }
 
 /// These build much, so the gate asks for them.

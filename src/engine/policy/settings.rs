@@ -214,6 +214,7 @@ impl Settings {
             overflow: declared.overflow.or(self.overflow),
             queue_type: declared.queue_type,
             single_active_consumer: declared.single_active_consumer,
+            trigger: declared.trigger.clone(),
         }
     }
 

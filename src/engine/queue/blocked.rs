@@ -71,8 +71,7 @@ impl QueueState {
         }
         let size = message.as_ref().map_or(0, Envelope::size);
         self.admit(size, PushedBy::Publisher, Some(place), now, effects)?;
-        self.write_incoming();
-        self.take_in(message, PushedBy::Publisher, now, effects);
+        self.take_in_selectively(message, PushedBy::Publisher, now, effects);
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{in_flight::Move, in_transit::TransitId, inbox::InboxOwner};
+use super::{in_flight::Move, in_transit::TransitId, inbox::InboxOwner, trigger::TriggerEvent};
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::name::Name,
@@ -37,6 +37,8 @@ pub(crate) enum Effect {
     Late(Arc<dyn InboxOwner>),
     /// Publish a dead letter to the queue's dead-letter exchange.
     DeadLetter(Box<DeadLetter>),
+    /// Send a trigger message to the initiation queue.
+    Trigger(Box<TriggerEvent>),
     /// The last consumer of an auto-delete queue was removed. Check again under the topology lock,
     /// and delete the queue.
     Unused,

@@ -70,11 +70,13 @@ impl QueueState {
         self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
     }
 
-    /// Notes whether the queue may refuse a message, make its publisher wait, or write it.
+    /// Notes whether the queue may refuse a message, make its publisher wait, write it, or tell
+    /// another queue of it.
     pub(super) fn note_selective(&mut self) {
         let overflow = self.settings.overflow;
         self.is_selective = self.account.is_some()
             || self.storage.is_some()
+            || self.has_trigger()
             || overflow.is_some_and(|overflow| overflow != Overflow::DropHead);
     }
 

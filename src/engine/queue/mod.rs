@@ -49,6 +49,7 @@ mod storage;
 mod tally;
 mod timeout;
 mod timing;
+mod trigger;
 
 pub(crate) use self::{
     account::Account,
@@ -71,6 +72,7 @@ pub(crate) use self::{
     state::IDLE_CAPACITY,
     tally::Counts,
     timing::after,
+    trigger::TriggerEvent,
 };
 pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace};
 

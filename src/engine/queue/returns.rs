@@ -282,6 +282,9 @@ impl QueueState {
             self.renew_lease(now, effects);
         }
         self.settle_ready(now, effects);
+        if removed && self.consumer_count() == 0 {
+            self.trigger_by_close(effects);
+        }
         removed
     }
 

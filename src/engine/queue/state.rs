@@ -65,8 +65,9 @@ pub(crate) struct QueueState {
     pub(super) tally: Tally,
     /// The store of a durable queue.
     pub(super) storage: Option<Storage>,
-    /// Whether it may refuse a message, make its publisher wait, or write it.
+    /// Whether it may refuse a message, make its publisher wait, write it, or send a trigger.
     pub(super) is_selective: bool,
+    pub(super) is_trigger_armed: bool,
 }
 
 impl QueueState {
@@ -100,6 +101,7 @@ impl QueueState {
             tally: Tally::default(),
             storage: None,
             is_selective: false,
+            is_trigger_armed: true,
         };
         state.note_selective();
         state
@@ -172,9 +174,10 @@ impl QueueState {
         }
         if self.is_selective {
             self.admit(size, by, None, now, effects)?;
+            self.take_in_selectively(message, by, now, effects);
+        } else {
+            self.take_in(message, by, now, effects);
         }
-        self.write_incoming();
-        self.take_in(message, by, now, effects);
         Ok(())
     }
 

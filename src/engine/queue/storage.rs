@@ -239,6 +239,7 @@ impl QueueState {
         self.settle_ready(now, effects);
         // Without a ready message, delays may still be over later.
         self.schedule(effects);
+        self.trigger_by_close(effects);
     }
 
     /// The positions of all messages that no consumer has.

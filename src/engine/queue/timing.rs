@@ -256,9 +256,11 @@ impl QueueState {
             let from = envelope.position;
             envelope.position = self.next_position();
             self.write_move(from, &envelope);
+            let before = self.ready.len();
             self.ready.push_back(envelope);
             effects.wake(self.get_waiters.take_one());
             self.expire(now, effects);
+            self.trigger_by_arrival(before, effects);
         }
     }
 

@@ -53,16 +53,20 @@ pub(crate) enum RecordKind {
     Exchange = 4,
     Queue = 5,
     Binding = 6,
+    Alias = 7,
+    Model = 8,
 }
 
 impl RecordKind {
-    pub(crate) const ALL: [RecordKind; 6] = [
+    pub(crate) const ALL: [RecordKind; 8] = [
         RecordKind::Vhost,
         RecordKind::Budget,
         RecordKind::Policy,
         RecordKind::Exchange,
         RecordKind::Queue,
         RecordKind::Binding,
+        RecordKind::Alias,
+        RecordKind::Model,
     ];
 
     /// `None` for a kind of a later version.

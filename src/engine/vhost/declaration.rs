@@ -93,6 +93,10 @@ impl VirtualHost {
         queue: &descriptions::Queue,
         bindings: WithBindings,
     ) -> Result<QueueDeclared> {
+        let is_lookup = queue.is_open() || queue.is_passive();
+        if let Some(declared) = self.look_up_exchange(queue.name()).filter(|_| is_lookup) {
+            return Ok(declared);
+        }
         // Before the locks: it may drop a channel, whose events hold payloads.
         let replies = self.declare_reply_to(&Name::of_entity(queue.name())?)?;
         let plan = |batch: &mut Batch<'_>| {
@@ -301,6 +305,13 @@ impl Batch<'_> {
         if is_reserved(&wanted) && !description.is_open() && !description.is_passive() {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
+        let wanted = match description.is_open() || description.is_passive() {
+            true => self.topology.queue_name(&wanted, vhost)?,
+            false => {
+                self.topology.check_no_kind(&wanted, vhost)?;
+                wanted
+            }
+        };
         match self.declared_queue(&wanted) {
             Some(there) => {
                 self.vhost.check_access(there, self.connection)?;

@@ -159,6 +159,7 @@ impl VirtualHost {
     pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<QueueCore>> {
         let topology = self.topology.read();
         self.check_up()?;
+        let name = &topology.queue_name(name, self.name())?;
         let Some(declared) = topology.queues.get(name) else {
             return Err(Error::not_found(EntityKind::Queue, name, self.name()));
         };
@@ -175,11 +176,15 @@ impl VirtualHost {
         if let Some(declared) = self.declare_reply_to(&name)? {
             return Ok(declared);
         }
+        if let Some(declared) = self.look_up_exchange(&name) {
+            return Ok(declared);
+        }
         let queue = self.queue(connection, &name)?;
         Ok(self.describe(&queue))
     }
 
-    /// Succeeds if there is no such queue. Returns how many messages were ready.
+    /// Succeeds if there is no such queue. Deletes an alias of this name. Returns how many messages
+    /// were ready.
     pub(crate) fn delete_queue(
         self: &Arc<Self>,
         connection: ConnectionId,
@@ -191,6 +196,9 @@ impl VirtualHost {
         let mut topology = self.topology.write();
         self.check_up()?;
         let Some(declared) = topology.queues.get(&name) else {
+            topology.remove_alias(&name);
+            drop(topology);
+            self.sync_changes()?;
             return Ok(0);
         };
         self.check_access(declared, connection)?;
@@ -254,12 +262,13 @@ impl VirtualHost {
         let (source, destination, routing_key) = self.check_binding(&request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
+        let (to_queue, destination) = topology.destination(request.to_queue, destination);
         let Some(exchange) = topology.exchanges.get(&source) else {
             return Err(Error::not_found(EntityKind::Exchange, &source, self.name()));
         };
         let check =
             |destination| exchange.check_binding(&routing_key, request.arguments, destination);
-        let target = match request.to_queue {
+        let target = match to_queue {
             true => match topology.queues.get(&destination) {
                 None => {
                     return Err(Error::not_found(
@@ -303,7 +312,8 @@ impl VirtualHost {
         let (source, destination, routing_key) = self.check_binding(&request)?;
         let mut topology = self.topology.write();
         self.check_up()?;
-        let target = match request.to_queue {
+        let (to_queue, destination) = topology.destination(request.to_queue, destination);
+        let target = match to_queue {
             true => match topology.queues.get(&destination) {
                 None => return Ok(false),
                 Some(declared) => {

@@ -8,11 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    Topology, VirtualHost,
-    effects::PendingEffects,
-    route::{Found, route_keys},
-};
+use super::{Topology, VirtualHost, effects::PendingEffects, found::Found, route::route_keys};
 use crate::{
     engine::queue::{Effect, Effects, PushError, PushedBy, QueueCore},
     message::{

@@ -123,6 +123,7 @@ impl VirtualHost {
                 match effect {
                     Effect::Wake(_) | Effect::Drop(_) | Effect::Late(_) => user_code.push(effect),
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
+                    Effect::Trigger(event) => self.publish_trigger(&queue, *event, &mut work),
                     Effect::Unused | Effect::LeaseOver(_) => {
                         let deleted = match effect {
                             Effect::LeaseOver(at) => self.delete_expired(&queue, at),
@@ -141,7 +142,10 @@ impl VirtualHost {
                 Effect::Drop(envelope) => drop(envelope),
                 Effect::Late(consumer) => consumer.return_if_late(),
                 // Already carried out.
-                Effect::DeadLetter(_) | Effect::Unused | Effect::LeaseOver(_) => {}
+                Effect::DeadLetter(_)
+                | Effect::Trigger(_)
+                | Effect::Unused
+                | Effect::LeaseOver(_) => {}
             });
         }
     }

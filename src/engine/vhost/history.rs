@@ -9,7 +9,8 @@ use std::{collections::VecDeque, mem, sync::Arc};
 use super::{
     VirtualHost,
     effects::PendingEffects,
-    route::{Found, Route, route_keys},
+    found::Found,
+    route::{Route, route_keys},
     topology::Target,
 };
 use crate::{

@@ -14,6 +14,7 @@
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
 //! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
 
+mod aliases;
 mod blocked;
 mod budgets;
 mod consumers;
@@ -25,8 +26,10 @@ mod delayed;
 mod drain;
 mod effects;
 mod exchange_interner;
+mod found;
 mod gets;
 mod history;
+mod model_queues;
 mod policies;
 mod publish;
 mod queues;
@@ -40,6 +43,7 @@ mod storage;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
+mod triggers;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -47,6 +51,7 @@ use std::{
 };
 
 pub(crate) use self::{
+    aliases::{AliasChange, AliasEnd},
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
     declare::BindingRequest,

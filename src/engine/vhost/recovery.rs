@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use hashbrown::HashMap;
 
 use super::{
-    BindingRequest, ConnectionId, VirtualHost, WithBindings,
+    AliasChange, BindingRequest, ConnectionId, VirtualHost, WithBindings,
     storage::{BindingRecord, ExchangeRecord, Numbers, QueueRecord, read_record},
 };
 use crate::{
@@ -55,6 +55,8 @@ pub(crate) struct RecoveredVhost {
     queues: Vec<QueueRecord>,
     /// Each with its place in the order of those of its source, if that has a meaning.
     bindings: Vec<(BindingRecord, Option<u64>)>,
+    aliases: Vec<descriptions::AliasQueue>,
+    models: Vec<descriptions::ModelQueue>,
     messages: HashMap<u64, Vec<RecoveredMessage>>,
     /// Whether the broker was ended in order. If not, any message may have been delivered.
     was_closed: bool,
@@ -186,6 +188,16 @@ impl Reader {
                 self.homes.insert(queue.number, vhost.clone());
                 self.vhost(vhost).queues.push(queue);
             }
+            RecordKind::Alias => {
+                let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
+                let alias = read_record(kind, name, value)?;
+                self.vhost(vhost).aliases.push(alias);
+            }
+            RecordKind::Model => {
+                let (vhost, _): (Name, Name) = read_record(kind, name, name.as_bytes())?;
+                let model = read_record(kind, name, value)?;
+                self.vhost(vhost).models.push(model);
+            }
             RecordKind::Binding => {
                 let binding: BindingRecord = read_record(kind, name, name.as_bytes())?;
                 let place: Option<u64> = read_record(kind, name, value)?;
@@ -262,6 +274,12 @@ impl VirtualHost {
         }
         for record in &recovered.queues {
             self.declare_queue(NOBODY, &record.queue, WithBindings::No)?;
+        }
+        for alias in &recovered.aliases {
+            self.change_alias(alias, AliasChange::Declare)?;
+        }
+        for model in &recovered.models {
+            self.declare_model(model)?;
         }
         // As in RabbitMQ, those without a place come last.
         let last = |place: &Option<u64>| (place.is_none(), *place);

@@ -4,7 +4,8 @@
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use super::{
-    VirtualHost,
+    AliasEnd, VirtualHost,
+    found::Found,
     history::{self, History},
     replies::Reply,
     routers::Routers,
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     engine::{
         exchange::Matches,
-        queue::{QueueCore, after},
+        queue::QueueCore,
         store::{StoredBody, StoredQueue, Synced},
     },
     message::{
@@ -133,44 +134,6 @@ impl Route {
     }
 }
 
-/// The destinations of a message.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) queues: Vec<Arc<QueueCore>>,
-    /// The delay queues of delayed exchanges that keep it.
-    pub(crate) delay_queues: Vec<Arc<QueueCore>>,
-    /// Its delay there.
-    pub(crate) delay: Duration,
-    /// The ways to requesters, if it is a direct reply.
-    pub(crate) replies: Vec<Reply>,
-    /// The histories that keep it.
-    pub(super) histories: Vec<Arc<History>>,
-}
-
-impl Found {
-    pub(crate) fn len(&self) -> usize {
-        self.queues.len() + self.delay_queues.len() + self.replies.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The queues, and after them the delay queues with the time at which the message is due.
-    pub(crate) fn into_targets(
-        self,
-        now: u64,
-    ) -> impl Iterator<Item = (Arc<QueueCore>, Option<u64>)> {
-        let due = after(now, self.delay);
-        let queues = self.queues.into_iter().map(|queue| (queue, None));
-        queues.chain(
-            self.delay_queues
-                .into_iter()
-                .map(move |queue| (queue, Some(due))),
-        )
-    }
-}
-
 impl VirtualHost {
     /// Finds the queues for a message.
     ///
@@ -194,14 +157,25 @@ impl VirtualHost {
             // During a drain no producer remembers a route, so that each publish is asked who it
             // is.
             let mut by_headers = self.drain.has_begun() || selected;
-            let epoch = match topology.exchanges.get(exchange) {
-                _ if exchange.is_empty() => &self.default_epoch,
+            let by_alias = match exchange.is_empty() {
+                true => topology.aliases.end_of(routing_key),
+                false => AliasEnd::Itself,
+            };
+            // An alias may stand for an exchange.
+            let at = match by_alias {
+                AliasEnd::Exchange(exchange) => exchange,
+                _ => exchange,
+            };
+            let epoch = match topology.exchanges.get(at) {
+                _ if at.is_empty() && by_alias == AliasEnd::Itself => &self.default_epoch,
+                None if exchange.is_empty() => topology.aliases.epoch(),
                 None => {
                     let vhost = self.name();
                     return Err(Error::not_found(EntityKind::Exchange, exchange, vhost));
                 }
                 Some(declared) if declared.description.is_internal() => {
-                    return Err(Error::internal_exchange(exchange, self.name()));
+                    let inner = Name::of_entity(at)?;
+                    return Err(Error::internal_exchange(&inner, self.name()));
                 }
                 Some(declared) => {
                     by_headers |= topology.differs_by_message(declared);
@@ -376,11 +350,7 @@ pub(super) fn route_keys(
     routers: &mut Routers,
 ) -> Found {
     if exchange.is_empty() {
-        let named = routing_keys.iter().filter_map(|key| topology.queue(key));
-        return Found {
-            queues: unique(named.collect(), routing_keys.len()),
-            ..Found::default()
-        };
+        return queues_named(topology, routing_keys, properties, routers);
     }
     let (answers, mut questions) = routers.asked();
     let mut found = Found::default();
@@ -442,6 +412,31 @@ pub(super) fn route_keys(
         }
     }
     found.queues = unique(found.queues, ways);
+    found
+}
+
+/// Finds the queues with these names. An alias may stand for an exchange, which routes then.
+fn queues_named(
+    topology: &Topology,
+    names: &[&str],
+    properties: RoutingProperties<'_>,
+    routers: &mut Routers,
+) -> Found {
+    let mut found = Found::default();
+    for name in names {
+        match topology.aliases.end_of(name) {
+            AliasEnd::Itself => found.queues.extend(topology.queue(name)),
+            AliasEnd::Queue(queue) => found.queues.extend(topology.queue(queue)),
+            AliasEnd::Exchange(exchange) => {
+                let Ok(exchange) = Name::of_entity(exchange) else {
+                    continue;
+                };
+                let routed = route_keys(topology, &exchange, &[name], properties, routers);
+                found.join(routed);
+            }
+        }
+    }
+    found.queues = unique(found.queues, names.len());
     found
 }
 

@@ -264,6 +264,16 @@ impl VhostStorage {
         self.write(RecordKind::Policy, &(&self.vhost, is_operator, name), value);
     }
 
+    pub(super) fn write_alias(&self, name: &Name, alias: Option<&descriptions::AliasQueue>) {
+        let value = alias.map(|alias| alias as &dyn erased_serde::Serialize);
+        self.write(RecordKind::Alias, &(&self.vhost, name), value);
+    }
+
+    pub(super) fn write_model(&self, name: &Name, model: Option<&descriptions::ModelQueue>) {
+        let value = model.map(|model| model as &dyn erased_serde::Serialize);
+        self.write(RecordKind::Model, &(&self.vhost, name), value);
+    }
+
     /// Writes that there is a virtual host of this name, or that there is none.
     pub(crate) fn write_vhost(&self, exists: bool) {
         let value = exists.then_some(&() as &dyn erased_serde::Serialize);
@@ -348,6 +358,14 @@ impl VirtualHost {
         }
         for name in topology.budgets.keys() {
             storage.write_budget(name, None);
+        }
+        for alias in topology.aliases.all() {
+            if let Ok(name) = Name::of_entity(alias.name()) {
+                storage.write_alias(&name, None);
+            }
+        }
+        for name in topology.models.keys() {
+            storage.write_model(name, None);
         }
         storage.write_vhost(false);
     }

@@ -11,8 +11,8 @@ use std::{
 use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
-    declared_exchange::DeclaredExchange, effects::Aftermath, reverse_bindings::ReverseBindings,
-    storage::VhostStorage,
+    aliases::Aliases, declared_exchange::DeclaredExchange, effects::Aftermath,
+    reverse_bindings::ReverseBindings, storage::VhostStorage,
 };
 use crate::{
     engine::queue::{BudgetCore, Counts, Deleted, QueueCore},
@@ -58,6 +58,8 @@ pub(crate) struct Topology {
     pub(crate) budgets: BTreeMap<Name, DeclaredBudget>,
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
     pub(crate) queues: HashMap<Name, DeclaredQueue>,
+    pub(crate) aliases: Aliases,
+    pub(crate) models: BTreeMap<Name, descriptions::ModelQueue>,
     /// For each destination, the exchanges that have a binding to it. A deletion uses it.
     sources: ReverseBindings<Target>,
     /// For each alternate exchange, the exchanges that name it. The alternate exchange need not
@@ -387,6 +389,7 @@ impl Topology {
 
     /// Raises every epoch, so that no remembered route is valid any more.
     pub(crate) fn touch_all(&self) {
+        self.aliases.touch();
         for exchange in self.exchanges.values() {
             exchange.epoch.fetch_add(1, SeqCst);
         }

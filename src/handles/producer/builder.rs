@@ -189,7 +189,12 @@ impl<T: Payload> ProducerBuilder<T> {
         self.build_to(|gate, destination| match destination {
             Destination::Queue(queue) => {
                 let declared = gate.declare_queue(queue, WithBindings::Yes)?;
-                Ok((Name::empty(), declared.name, true))
+                // The name of an alias stays, and each publish resolves it.
+                let key = match queue.name() {
+                    "" => declared.name,
+                    name => Name::of_entity(name)?,
+                };
+                Ok((Name::empty(), key, true))
             }
             Destination::Exchange(exchange)
                 if exchange.name().is_empty() && exchange.bindings().is_empty() =>

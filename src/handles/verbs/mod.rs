@@ -4,6 +4,7 @@
 //! `delegates`.
 
 mod delegates;
+mod queue_kinds;
 
 use super::{
     consumer::{Consumer, ConsumerBuilder},

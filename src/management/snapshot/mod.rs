@@ -17,7 +17,13 @@ use crate::{
         vhost::{DeclaredExchange, DeclaredQueue, Target},
     },
     handles::broker::Broker,
-    model::{error::Result, exchange_kind::ExchangeKind, field_value::FieldTable, name::Name},
+    model::{
+        descriptions::{AliasQueue, ModelQueue},
+        error::Result,
+        exchange_kind::ExchangeKind,
+        field_value::FieldTable,
+        name::Name,
+    },
     session::gate::Gate,
 };
 
@@ -74,6 +80,12 @@ pub struct VhostSnapshot {
     pub exchanges: Vec<ExchangeSnapshot>,
     /// The queues, sorted by name.
     pub queues: Vec<QueueSnapshot>,
+    /// The alias queues, sorted by name.
+    #[serde(default)]
+    pub aliases: Vec<AliasQueue>,
+    /// The model queues, sorted by name.
+    #[serde(default)]
+    pub model_queues: Vec<ModelQueue>,
     /// The bindings, sorted by source, destination and binding key. The bindings of the default
     /// exchange are left out.
     pub bindings: Vec<BindingSnapshot>,
@@ -263,6 +275,8 @@ fn snapshot_of(gate: &Gate) -> Result<VhostSnapshot> {
         queues: (topology.queues.values())
             .map(|declared| queue(declared, count(&declared.queue)))
             .collect(),
+        aliases: topology.aliases.all().cloned().collect(),
+        model_queues: topology.models.values().cloned().collect(),
         bindings: topology.exchanges.iter().flat_map(bindings).collect(),
         policies,
     })?;

@@ -13,6 +13,7 @@ mod exchange_type;
 mod queue;
 mod queue_type;
 mod reader;
+mod trigger;
 
 pub(crate) use self::{
     consumer::ConsumerArguments,

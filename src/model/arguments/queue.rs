@@ -1,6 +1,6 @@
 //! The arguments of a queue.
 
-use super::{DelayedRetry, QueueType, reader::ArgumentReader};
+use super::{DelayedRetry, QueueType, reader::ArgumentReader, trigger::TriggerArguments};
 use crate::model::{
     descriptions::{DeadLetterStrategy, Durability, Overflow, Queue, names as x},
     error::{EntityKind, Error, Result},
@@ -46,6 +46,8 @@ pub(crate) struct QueueArguments {
     pub(crate) queue_type: QueueType,
     /// Whether the queue serves one consumer at a time.
     pub(crate) single_active_consumer: bool,
+    /// When it sends trigger messages.
+    pub(crate) trigger: Option<TriggerArguments>,
 }
 
 impl QueueArguments {
@@ -109,6 +111,7 @@ impl QueueArguments {
             overflow,
             queue_type,
             single_active_consumer: single_active_consumer.unwrap_or(false),
+            trigger: TriggerArguments::parse(&reader)?,
         })
     }
 

@@ -37,6 +37,8 @@ impl QueueType {
                 x::BUDGET,
                 x::CLASSIC_DELIVERY_LIMIT,
                 x::DURABILITY,
+                x::INITIATION_QUEUE,
+                x::TRIGGER,
                 x::EXPIRES,
                 x::MESSAGE_TTL,
                 x::DEAD_LETTER_EXCHANGE,
@@ -55,6 +57,8 @@ impl QueueType {
             Self::Quorum => &[
                 x::BUDGET,
                 x::DURABILITY,
+                x::INITIATION_QUEUE,
+                x::TRIGGER,
                 x::DEAD_LETTER_EXCHANGE,
                 x::DEAD_LETTER_ROUTING_KEY,
                 x::DEAD_LETTER_STRATEGY,

@@ -5,6 +5,7 @@
 //! It knows no broker. `arguments` gives the `x-` arguments their meaning. A name loses its line
 //! ends at once, so that a description has the name of the thing that it declares.
 
+mod alias_queue;
 mod binding;
 mod budget;
 mod dead_letter_strategy;
@@ -12,12 +13,15 @@ mod delayed_retry_kind;
 mod durability;
 mod exchange;
 mod hash_on;
+mod model_queue;
 pub(crate) mod names;
 mod overflow;
 mod queue;
 mod quorum;
+mod trigger;
 
 pub use self::{
+    alias_queue::{AliasQueue, AliasTarget},
     binding::Binding,
     budget::{Budget, BudgetPolicy},
     dead_letter_strategy::DeadLetterStrategy,
@@ -25,8 +29,10 @@ pub use self::{
     durability::Durability,
     exchange::Exchange,
     hash_on::HashOn,
+    model_queue::ModelQueue,
     overflow::Overflow,
     queue::Queue,
+    trigger::{Trigger, TriggerMessage},
 };
 
 use std::{borrow::Cow, time::Duration};

@@ -30,6 +30,11 @@ pub(crate) const CLASSIC_DELIVERY_LIMIT: &str = "x-leveret-delivery-limit";
 /// disk.
 pub(crate) const DURABILITY: &str = "x-leveret-durability";
 
+/// Arguments of leveret that RabbitMQ does not have: when a queue sends trigger messages, and
+/// where.
+pub(crate) const INITIATION_QUEUE: &str = "x-leveret-initiation-queue";
+pub(crate) const TRIGGER: &str = "x-leveret-trigger";
+
 pub(crate) const PRIORITY: &str = "x-priority";
 pub(crate) const STREAM_FILTER: &str = "x-stream-filter";
 pub(crate) const STREAM_MATCH_UNFILTERED: &str = "x-stream-match-unfiltered";

@@ -9,6 +9,7 @@ mod codec;
 mod exchange_types;
 mod pattern;
 mod precondition;
+mod queue_kinds;
 mod replies;
 mod rpc;
 mod schedule;

@@ -124,6 +124,9 @@ pub enum Precondition {
     /// An argument of an exchange is invalid for its type.
     #[error("{0}")]
     ExchangeArgument(String),
+    /// An alias queue or a model queue is invalid, or the name is that of another kind of queue.
+    #[error("{0}")]
+    QueueKind(String),
     /// The delayed messages of an exchange were requested, and the exchange is not of the type
     /// `x-delayed-message`.
     #[error("{0} keeps no messages back: its type is not x-delayed-message")]

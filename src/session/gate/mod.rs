@@ -5,6 +5,7 @@
 
 mod closing;
 mod getting;
+mod queue_kinds;
 mod remote;
 
 use std::{
@@ -263,6 +264,9 @@ impl Gate {
             false => EntityKind::Exchange,
         };
         self.access.check(Write, destination, request.destination)?;
+        if request.to_queue {
+            self.check_target(Write, request.destination)?;
+        }
         self.access
             .check(Read, EntityKind::Exchange, request.source)
     }
@@ -306,13 +310,15 @@ impl Gate {
         self.check_open()?;
         self.check_embedded("getting, and the view of delayed messages,")?;
         self.access.check(Read, EntityKind::Queue, name)?;
+        self.check_target(Read, name)?;
         self.vhost.queue(self.connection, name)
     }
 
     fn check_declare_and_read(&self, queue: &Queue) -> Result {
         self.access
             .check(Configure, EntityKind::Queue, queue.name())?;
-        self.access.check(Read, EntityKind::Queue, queue.name())
+        self.access.check(Read, EntityKind::Queue, queue.name())?;
+        self.check_target(Read, queue.name())
     }
 
     /// Declares the queues with their bindings, and starts a consumer of each of them: all or

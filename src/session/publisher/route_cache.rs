@@ -143,6 +143,9 @@ impl CachedRoute {
         properties: RoutingProperties<'_>,
     ) -> Result<Arc<CachedRoute>> {
         config.gate.check_publish(&config.exchange)?;
+        if config.exchange.is_empty() {
+            config.gate.check_publish_to(key)?;
+        }
         let vhost = config.gate.vhost();
         Ok(Arc::new(CachedRoute {
             publisher: Arc::clone(config),

@@ -6,6 +6,7 @@ mod exchanges;
 mod format;
 mod kill;
 mod model;
+mod queue_kinds;
 
 use leveret::{
     Broker, Budget, Bytes, Credentials, Delivery, Durability, Error, Exchange, FieldTable, Local,

@@ -6,5 +6,7 @@ mod declare;
 mod line_ends;
 mod plain_names;
 mod policies;
+mod queue_kinds;
 mod route;
 mod subscribe;
+mod triggers;
