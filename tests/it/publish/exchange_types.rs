@@ -148,11 +148,9 @@ fn the_types_have_kinds_and_show_in_a_snapshot() -> Result {
     ] {
         broker.declare(&exchange)?;
         let snapshot = broker.snapshot()?;
-        let shown = snapshot.vhosts[0].exchanges.iter();
-        let shown = shown
-            .filter(|shown| *shown.name == *exchange.name())
-            .next()
-            .unwrap();
+        let mut shown = snapshot.vhosts[0].exchanges.iter();
+        let shown = shown.find(|shown| *shown.name == *exchange.name());
+        let shown = shown.unwrap();
         assert_eq!((shown.kind, &*shown.exchange_type), (kind, kind.as_str()));
         let has_history = kind == ExchangeKind::RecentHistory;
         assert_eq!(shown.history.is_some(), has_history);

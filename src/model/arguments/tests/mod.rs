@@ -1,9 +1,9 @@
 mod equivalence;
 mod quorum;
 
-use super::*;
+use super::{trigger::TriggerArguments, *};
 use crate::model::{
-    descriptions::{DeadLetterStrategy, DelayedRetryKind, Exchange, Overflow, Queue},
+    descriptions::{DeadLetterStrategy, DelayedRetryKind, Exchange, Overflow, Queue, Trigger},
     error::{Error, Result},
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -48,6 +48,7 @@ fn every_argument_is_read() {
         .max_priority(3)
         .single_active_consumer()
         .classic_delivery_limit(4)
+        .trigger("start", Trigger::Depth(5))
         .lazy()
         .argument("x-unknown", FieldValue::Void);
     let expected = QueueArguments {
@@ -67,6 +68,10 @@ fn every_argument_is_read() {
         overflow: Some(Overflow::Block),
         queue_type: QueueType::Classic,
         single_active_consumer: true,
+        trigger: Some(TriggerArguments {
+            initiation_queue: name("start"),
+            trigger: Trigger::Depth(5),
+        }),
     };
     assert_eq!(parse(queue.argument_table().clone()).unwrap(), expected);
     assert_eq!(parse(FieldTable::new()).unwrap(), QueueArguments::default());
