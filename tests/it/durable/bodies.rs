@@ -1,6 +1,5 @@
 //! A body that goes to several durable queues is on disk once, by whatever way it gets there.
 
-use std::fs;
 
 use leveret::{Broker, Destination, Exchange, ManualClock, Message, Queue};
 
