@@ -17,7 +17,10 @@ use crate::{
         descriptions::Durability,
         error::{StoreError, StoreErrorKind},
     },
-    runtime::{clock::Time, waiter},
+    runtime::{
+        clock::{ManualClock, Time},
+        waiter,
+    },
     session::broker_core::{BrokerCore, Settings},
 };
 
@@ -243,7 +246,10 @@ fn a_declaration_returns_when_its_own_record_is_in_the_store() {
             thread::spawn(move || {
                 broker.declare(&Queue::new(name).durable()).unwrap();
                 let operations = memory.0.lock().unwrap();
-                let is_own = |operation: &Operation| matches!(operation, Operation::Record { key, .. } if key.name.contains(name));
+                let is_own = |operation: &Operation| match operation {
+                    Operation::Record { key, .. } => key.name.contains(name),
+                    _ => false,
+                };
                 assert!(operations.iter().any(is_own), "{operations:?}");
             })
         };

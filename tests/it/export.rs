@@ -248,9 +248,9 @@ fn errors_name_what_is_missing() {
     let broker = Broker::new();
     let missing = broker.export_messages("no such").unwrap_err();
     assert!(missing.is_not_found());
-    let missing = broker.export_messages(&Exchange::existing("no such"));
+    let missing = broker.export_messages(Exchange::existing("no such"));
     assert!(missing.unwrap_err().is_not_found());
-    let plain = broker.export_messages(&Exchange::existing("amq.fanout"));
+    let plain = broker.export_messages(Exchange::existing("amq.fanout"));
     assert_eq!(plain.unwrap_err().reply_code(), Some(406));
     let stranger = broker.connect("/", Credentials::guest()).unwrap();
     let own = stranger

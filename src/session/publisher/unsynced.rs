@@ -94,7 +94,7 @@ impl<'a> Unsynced<'a> {
     }
 
     #[inline(never)]
-    fn wait(self: Box<Self>, published: Published, message: &mut Option<Envelope>) -> Confirmation {
+    fn wait(self, published: Published, message: &mut Option<Envelope>) -> Confirmation {
         // A wait without a deadline does not time out.
         match waiter::wait(&self.synced, None) {
             Some(synced) => self.end(published, synced, message),

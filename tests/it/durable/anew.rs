@@ -29,7 +29,7 @@ fn ready(broker: &Broker) -> u64 {
 fn a_full_quorum_queue_takes_messages_up_to_its_limit_after_a_restart() {
     let folder = Folder::new();
     let mut broker = folder.broker();
-    let mut producer = broker.producer(&queue()).unwrap();
+    let mut producer = broker.producer(queue()).unwrap();
     // It takes one more than its limit.
     assert_eq!(fill(&producer), 11);
     for (left, taken) in [(11, 0), (10, 1), (9, 2)] {
@@ -41,7 +41,7 @@ fn a_full_quorum_queue_takes_messages_up_to_its_limit_after_a_restart() {
         assert_eq!((ready(&broker), fill(&producer)), (left, 0));
         drop((producer, broker));
         broker = folder.broker();
-        producer = broker.producer(&queue()).unwrap();
+        producer = broker.producer(queue()).unwrap();
         assert_eq!((ready(&broker), fill(&producer)), (left, taken));
     }
 }

@@ -57,7 +57,7 @@ fn check(folder: &Folder, broker: Broker) {
 fn a_body_is_on_disk_once_for_all_queues_of_its_route() {
     let folder = Folder::new();
     let broker = open(&folder, &ManualClock::new());
-    publish(&broker, &out());
+    publish(&broker, out());
     check(&folder, broker);
 }
 
@@ -77,7 +77,7 @@ fn a_body_is_on_disk_once_for_all_queues_of_an_alternate_exchange() {
     let broker = open(&folder, &ManualClock::new());
     publish(
         &broker,
-        &Exchange::direct("first").durable().alternate("out"),
+        Exchange::direct("first").durable().alternate("out"),
     );
     check(&folder, broker);
 }

@@ -86,12 +86,12 @@ impl Site {
     }
 
     fn producer(&self) -> Producer<u32> {
-        let producer = self.broker.producer_builder(&queue());
+        let producer = self.broker.producer_builder(queue());
         producer.properties(persistent()).build().unwrap()
     }
 
     fn consumer(&self) -> Consumer<u32> {
-        self.broker.consumer(&queue()).unwrap()
+        self.broker.consumer(queue()).unwrap()
     }
 }
 
@@ -114,11 +114,7 @@ fn a_publisher_waits_while_the_disk_is_low_and_goes_on_when_there_is_room() {
     assert_eq!(refused.into_inner(), 2);
     let publishing = thread::spawn({
         let producer = producer.clone();
-        move || {
-            (3..6)
-                .map(|number| producer.publish(number).map(drop))
-                .collect()
-        }
+        move || (3..6).try_for_each(|number| producer.publish(number).map(drop))
     });
     let snapshot = site.broker.snapshot().unwrap();
     let store = snapshot.store.unwrap();
@@ -280,7 +276,7 @@ fn the_end_of_the_connection_or_of_the_broker_ends_the_wait() {
     let connection = site.broker.connect("/", Credentials::guest()).unwrap();
     let wait = |producer: Producer<u32>| thread::spawn(move || producer.publish(1));
     let of_connection = connection
-        .producer_builder(&queue())
+        .producer_builder(queue())
         .properties(persistent());
     let of_connection = wait(of_connection.build().unwrap());
     connection.close().unwrap();
@@ -351,7 +347,7 @@ fn the_free_space_of_the_disk_itself_is_read_unless_there_is_no_limit() {
         .disk_free_limit(u64::MAX);
     let broker = broker.on_disk_alarm(OnDiskAlarm::Refuse).build().unwrap();
     let producer = broker
-        .producer_builder::<u32>(&queue())
+        .producer_builder::<u32>(queue())
         .properties(persistent());
     let refused = producer.build().unwrap().publish(1).unwrap_err();
     assert!(is_low_disk(refused.error()), "{refused}");
@@ -359,7 +355,7 @@ fn the_free_space_of_the_disk_itself_is_read_unless_there_is_no_limit() {
     let broker = Broker::builder().data_dir(&folder.0).disk_free_limit(0);
     let broker = broker.free_space(|_| Ok(0)).build().unwrap();
     let producer = broker
-        .producer_builder::<u32>(&queue())
+        .producer_builder::<u32>(queue())
         .properties(persistent());
     producer.build().unwrap().publish(1).unwrap();
     assert_eq!(free(&broker), None);
