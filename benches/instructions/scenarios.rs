@@ -35,6 +35,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "permitted",
+        module: "permitted",
         steps: &["publish"],
         run: permitted::run,
     },

@@ -1,6 +1,5 @@
 //! A body that goes to several durable queues is on disk once, by whatever way it gets there.
 
-
 use leveret::{Broker, Destination, Exchange, ManualClock, Message, Queue};
 
 use super::{Folder, persistent};
