@@ -1,6 +1,6 @@
-//! Embedded engines without a broker, and a bare file that grows or has its length before: values of
-//! 1 KiB that are on disk after each commit of one or of a hundred. leveret's own row is to be seen
-//! beside them.
+//! Embedded engines without a broker, and a bare file that grows or has its length before. They
+//! take values of 1 KiB, which are on disk after each commit of one or of a hundred. leveret's own
+//! row is to be seen beside them.
 
 use std::{
     fs::File,

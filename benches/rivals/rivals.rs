@@ -11,9 +11,9 @@
 //! `leveret-bytes` 64 bytes, `leveret-rpc` a request and its reply, by `leveret::rpc`,
 //! `leveret-durable` 1 KiB that is on disk before the next publish (or the next hundred). The rows
 //! `append`, `preallocated`, `redb` and `fjall` are files and embedded engines without a broker.
-//! leveret acknowledges every message by itself. So do the rivals that can, unless the name of a row
-//! says otherwise. The bench skips rivals that are missing (a server, Python's kombu), and prints their
-//! names.
+//! leveret acknowledges every message by itself. So do the rivals that can, unless the name of a
+//! row says otherwise. The bench skips rivals that are missing (a server, Python's kombu), and
+//! prints their names.
 //!
 //! `cargo bench --manifest-path benches/rivals/Cargo.toml` runs it. It has the options `--rounds
 //! <n>`, `--messages <n>` and `-- <row>` of the floor bench. The address of RabbitMQ is

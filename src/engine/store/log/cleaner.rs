@@ -1,8 +1,8 @@
 //! The cleaner: writes the kept entries of the oldest segment to the head, a piece at a time.
 //!
-//! It works while the files are longer than twice the bytes that are kept, and some slack. After each
-//! commit it reads four times as much as was committed, so that it keeps pace: it has to read all
-//! of the log once in the time in which half of it is written anew.
+//! It works while the files are longer than twice the bytes that are kept, and some slack. After
+//! each commit it reads four times as much as was committed, so that it keeps pace: it has to read
+//! all of the log once in the time in which half of it is written anew.
 
 use super::{
     LogStore, Segment,
