@@ -46,6 +46,10 @@ pub use crate::{
         simple_queue::SimpleQueue,
     },
     management::{
+        definitions::{
+            DEFINITIONS_SCHEMA, ExportOptions, Exported, ImportOptions, ImportReport,
+            RabbitMqVersion, Remark, RemarkKind,
+        },
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
         redrive::Redrive,
         snapshot::{
@@ -71,9 +75,9 @@ pub use crate::{
             Exchange, Overflow, Queue,
         },
         error::{
-            CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, InvalidPattern,
-            Permission, PermissionDenied, Precondition, Resource, Result, ScheduleError, Scope,
-            StoreError, StoreErrorKind,
+            CancelReason, CodecError, DefinitionsError, EntityKind, Error, Inequivalent,
+            InvalidCron, InvalidPattern, Permission, PermissionDenied, Precondition, Resource,
+            Result, ScheduleError, Scope, StoreError, StoreErrorKind,
         },
         exchange_kind::ExchangeKind,
         field_value::{FieldTable, FieldValue, TableTooDeep},
@@ -99,8 +103,8 @@ pub use crate::{
     session::channel,
 };
 
-/// Pages beside the reference: recipes, access, design, differences from RabbitMQ 4.3, changes
-/// since RabbitMQ 3.x, comparison, performance; durability with the feature `durable`.
+/// Pages beside the reference: recipes, access, definitions, design, differences from RabbitMQ 4.3,
+/// changes since RabbitMQ 3.x, comparison, performance; durability with the feature `durable`.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
@@ -109,6 +113,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/compare.md")]
     pub mod compare {}
+
+    #[doc = include_str!("guide/definitions.md")]
+    pub mod definitions {}
 
     #[doc = include_str!("guide/design.md")]
     pub mod design {}

@@ -157,8 +157,11 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "management",
-        holds: "snapshots, redrive, delayed messages",
-        floors: &[may(&["delayed_messages", "redrive"]), may(&["snapshot"])],
+        holds: "definitions, snapshots, redrive, delayed messages",
+        floors: &[
+            may(&["definitions", "delayed_messages", "redrive"]),
+            may(&["snapshot"]),
+        ],
     },
     Folder {
         name: "testing",

@@ -75,10 +75,12 @@ pub(crate) enum RecordKind {
     User = 7,
     Permissions = 8,
     TopicPermissions = 9,
+    KeptPart = 10,
+    GlobalParameter = 11,
 }
 
 impl RecordKind {
-    pub(crate) const ALL: [RecordKind; 9] = [
+    pub(crate) const ALL: [RecordKind; 11] = [
         RecordKind::Vhost,
         RecordKind::Budget,
         RecordKind::Policy,
@@ -88,6 +90,8 @@ impl RecordKind {
         RecordKind::User,
         RecordKind::Permissions,
         RecordKind::TopicPermissions,
+        RecordKind::KeptPart,
+        RecordKind::GlobalParameter,
     ];
 
     /// `None` for a kind of a later version.

@@ -4,12 +4,13 @@
 //! delayed messages of the queue are used. Due messages are taken out in batches and routed.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Instant,
 };
 
 use super::{
-    Topology, VirtualHost,
+    DeclaredBudget, VirtualHost,
     effects::PendingEffects,
     route::{Found, route_keys},
 };
@@ -52,12 +53,12 @@ impl VirtualHost {
     /// the whole virtual host.
     pub(super) fn new_delay_queue(
         self: &Arc<Self>,
-        topology: &Topology,
+        budgets: &BTreeMap<Name, DeclaredBudget>,
         exchange: &Name,
         is_durable: bool,
     ) -> Result<Arc<QueueCore>> {
         let settings = QueueArguments::default();
-        let account = self.open_account(topology, &settings)?;
+        let account = self.open_account(budgets, &settings)?;
         let number = self.next_number();
         let in_flight = Arc::clone(self.drain().in_flight());
         let mut queue = QueueCore::new(exchange.clone(), number, settings, account, in_flight);

@@ -12,11 +12,14 @@
 //!    the timers, a waiter.
 //!
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
-//! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
+//! lock while user code runs: wakers, destructors of payloads, clocks, codecs. An import alone
+//! holds the policies and the topologies of several virtual hosts, which it locks in the order of
+//! their names.
 
 mod about;
 mod blocked;
 mod budgets;
+mod changes;
 mod consumers;
 mod dead_letters;
 mod declaration;
@@ -26,6 +29,8 @@ mod drain;
 mod effects;
 mod exchange_interner;
 mod gets;
+mod import;
+mod kept_parts;
 mod permissions;
 mod policies;
 mod publish;
@@ -54,6 +59,8 @@ pub(crate) use self::{
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
+    import::{Added, CheckedVhost, LockedVhost, MadeVhost, Other, VhostPlan},
+    kept_parts::KeptParts,
     publish::{PushFailure, PushOptions},
     recovery::{RecoveredVhost, Recovery},
     refusal::Refusal,
@@ -123,6 +130,8 @@ pub(crate) struct VirtualHost {
     topology: RwLock<Topology>,
     /// Locked before the topology.
     policies: Mutex<Policies>,
+    /// A leaf lock.
+    kept_parts: Mutex<KeptParts>,
     exchange_names: ExchangeInterner,
     replies: Replies,
     /// For messages that can be neither delivered nor routed. A leaf lock.
@@ -208,6 +217,7 @@ impl VirtualHost {
         Ok(Arc::new(VirtualHost {
             epoch,
             policies: Mutex::new(Policies::new(&name, consumer_timeout)),
+            kept_parts: Mutex::default(),
             name,
             time,
             timers,

@@ -3,18 +3,24 @@
 //! The typed handles and the protocols use it. It knows neither of them.
 
 mod at_rest;
+mod definitions;
+mod global_parameters;
+mod import;
 mod login;
 mod shutdown;
 mod shutdown_report;
 mod users;
 
 pub use self::shutdown_report::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport};
+pub(crate) use self::{definitions::VhostDefinitions, import::ImportPlan};
 
 use std::{
     collections::{BTreeMap, btree_map},
     sync::{Arc, Weak},
     time::Duration,
 };
+
+use serde_json::Value;
 
 use self::users::GUEST;
 use super::{
@@ -62,6 +68,8 @@ pub(crate) struct BrokerCore {
     journal: Option<Journal>,
     /// Of durable queues that have none of their own.
     durability: Durability,
+    /// A leaf lock.
+    global_parameters: Mutex<BTreeMap<Name, Value>>,
     /// `None` after the shutdown.
     vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
 }
@@ -229,6 +237,7 @@ impl BrokerCore {
             next_connection: AtomicU64::new(1),
             journal: None,
             durability: Durability::default(),
+            global_parameters: Mutex::default(),
             vhosts: Mutex::new(Some(BTreeMap::new())),
         }
     }
@@ -261,6 +270,7 @@ impl BrokerCore {
         let mut core = BrokerCore::new(time, settings, exchange_types, Drain::default(), None);
         core.journal = Some(journal);
         core.durability = durability;
+        core.global_parameters = Mutex::new(recovery.global_parameters);
         for (name, recovered) in recovery.vhosts {
             let entry = core.make(&name, recovered.numbers())?;
             let vhost = Arc::clone(&entry.vhost);
