@@ -51,7 +51,7 @@ impl BrokerBuilder {
     /// administrator, and has all permissions in the virtual host `/`.
     ///
     /// The user `guest` with the password `guest` is there from the start. For other users, with
-    /// fewer rights, see [`Broker::add_user`].
+    /// fewer rights, see [`Broker::add_user`]. An empty name and one over 255 bytes adds none.
     ///
     /// A broker with a folder keeps its users. Such a user is added there if missing. If the user
     /// is there already, only the password is set.

@@ -210,8 +210,7 @@ impl BrokerCore {
         tap: Option<Arc<dyn Tap>>,
     ) -> BrokerCore {
         let core = BrokerCore::new(time, settings, exchange_types, drain, tap);
-        // This cannot fail, unless the name of a user is too long: "/" is a valid name, and a new
-        // broker is not shut down.
+        // This cannot fail: "/" is a valid name, and a new broker is not shut down.
         let made = core.create_vhost("/");
         let made = made.and_then(|()| core.add_first_users(Vec::new()));
         debug_assert!(made.is_ok());

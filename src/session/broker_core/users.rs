@@ -299,21 +299,27 @@ impl BrokerCore {
             self.users.set(Name::new(user.name())?, user);
         }
         let guest = User::new(GUEST).password(GUEST);
-        let settings = self.settings.users.iter();
-        for user in settings.chain(is_new.then_some(&guest)) {
+        for user in &self.settings.users {
             match self.users.get(user.name()) {
-                None => {
-                    self.put_user(user.clone().tag("administrator"))?;
-                    self.set_permissions("/", user.name(), &Permissions::all())?;
-                }
-                Some(_) if user == &guest => {}
+                // No user can have such a name.
+                None if user.name().is_empty() || Name::check(user.name()).is_err() => {}
+                None => self.add_first_user(user.clone())?,
                 Some(_) => {
                     let hash = user.hash().cloned();
                     self.update_user(user.name(), |there| there.password_hash(hash))?;
                 }
             }
         }
-        Ok(())
+        match is_new && self.users.get(GUEST).is_none() {
+            true => self.add_first_user(guest),
+            false => Ok(()),
+        }
+    }
+
+    fn add_first_user(&self, user: User) -> Result {
+        let name = user.name().to_owned();
+        self.put_user(user.tag("administrator"))?;
+        self.set_permissions("/", &name, &Permissions::all())
     }
 
     /// Gives the user `guest` all permissions in a new virtual host, as RabbitMQ's management gives

@@ -127,7 +127,7 @@ fn row(verb: Verb) -> Row {
         Verb::ReturnUnseen => (&[One(Read, "q")], |it| it.return_unseen("q").map(drop)),
         Verb::ViewDelayedOfQueue => (&[One(Read, "q")], |it| it.delayed("q").map(drop)),
         Verb::ViewDelayedOfExchange => (&[One(Read, "late")], |it| {
-            it.delayed(&Exchange::existing("late")).map(drop)
+            it.delayed(Exchange::existing("late")).map(drop)
         }),
         Verb::SetPolicy => (&[Tag(Policymaker, "new")], |it| {
             it.set_policy(policy("new"))

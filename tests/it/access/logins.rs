@@ -97,6 +97,14 @@ fn a_user_of_the_builder_is_an_administrator_with_all_permissions_in_the_root() 
 }
 
 #[test]
+fn a_name_that_no_user_can_have_adds_no_user_of_the_builder() {
+    let builder = Broker::builder().user("", "p").user("x".repeat(256), "p");
+    let broker = builder.build();
+    assert_eq!(broker.users().unwrap().len(), 1);
+    broker.connect("/", Credentials::guest()).map(drop).unwrap();
+}
+
+#[test]
 fn deleting_a_user_closes_the_connections_of_that_user_only() {
     let (broker, connection) = broker_of_ada(&Permissions::all());
     add_user(&broker, "bob", &Permissions::all());

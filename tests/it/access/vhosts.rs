@@ -98,7 +98,7 @@ fn topic_permissions_end_with_their_exchange() {
     // Also if the exchange goes by itself.
     broker.declare(&exchange.clone().auto_delete()).unwrap();
     broker.set_topic_permissions("/", "guest", &topic).unwrap();
-    let queue = Queue::new("q").bind(&Exchange::existing("x"), "#");
+    let queue = Queue::new("q").bind(Exchange::existing("x"), "#");
     broker.declare(&queue).unwrap();
     broker.delete(&queue).unwrap();
     assert_eq!(broker.topic_permissions("/").unwrap(), []);

@@ -34,13 +34,13 @@ fn no_one_reaches_a_secret_queue_by_a_forwarding_of_ones_own() {
     let from = channel.exchange_bind("ada-x", "secret", "", FieldTable::new());
     assert_denied(from, Permission::Read, "secret");
     // By one description with its bindings.
-    let listen = Queue::new("ada-q").bind(&Exchange::existing("secret"), "");
+    let listen = Queue::new("ada-q").bind(Exchange::existing("secret"), "");
     assert!(connection.declare(&listen).unwrap_err().reply_code() == Some(403));
     assert!(connection.consumer::<u32>(&listen).is_err());
     assert!(connection.simple_queue::<u32>(&listen).is_err());
-    let made = Exchange::fanout("ada-y").bind(&Exchange::existing("ada-x"), "");
+    let made = Exchange::fanout("ada-y").bind(Exchange::existing("ada-x"), "");
     connection.declare(&made).unwrap();
-    let reached = Exchange::fanout("secret").bind(&Exchange::existing("ada-x"), "");
+    let reached = Exchange::fanout("secret").bind(Exchange::existing("ada-x"), "");
     assert_denied(
         connection.declare(&reached),
         Permission::Configure,
@@ -58,9 +58,7 @@ fn no_one_reaches_a_secret_queue_by_a_forwarding_of_ones_own() {
 fn a_description_that_is_refused_makes_nothing_of_it() {
     let (broker, connection) = broker_of_ada(&Permissions::new("^(q|x)$", "^q$", "^x$"));
     let x = Exchange::fanout("x");
-    let queue = Queue::new("q")
-        .bind(&x, "")
-        .bind(&Exchange::fanout("y"), "");
+    let queue = Queue::new("q").bind(&x, "").bind(Exchange::fanout("y"), "");
     assert_denied(connection.declare(&queue), Permission::Configure, "y");
     assert!(broker.purge("q").is_err() || broker.purge(Queue::existing("q")).is_err());
     assert!(

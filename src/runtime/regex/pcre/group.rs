@@ -271,9 +271,8 @@ fn opposite(assertion: &str) -> Option<String> {
         ("(?<=", "(?<!"),
         ("(?<!", "(?<="),
     ];
-    let found = pairs.iter().find_map(|(this, other)| {
+    pairs.iter().find_map(|(this, other)| {
         let rest = assertion.strip_prefix(this)?;
         Some(format!("{other}{rest}"))
-    });
-    found
+    })
 }
