@@ -46,6 +46,10 @@ pub use crate::{
         simple_queue::SimpleQueue,
     },
     management::{
+        definitions::{
+            DEFINITIONS_SCHEMA, ExportOptions, Exported, ImportOptions, ImportReport,
+            RabbitMqVersion, Remark, RemarkKind,
+        },
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
         export::{ExportedMessage, ExportedMessages},
         redrive::Redrive,
@@ -74,9 +78,9 @@ pub use crate::{
         },
         disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{
-            CancelReason, CodecError, EntityKind, Error, Inequivalent, InvalidCron, InvalidPattern,
-            Permission, PermissionDenied, Precondition, Resource, Result, ScheduleError, Scope,
-            StoreError, StoreErrorKind,
+            CancelReason, CodecError, DefinitionsError, EntityKind, Error, Inequivalent,
+            InvalidCron, InvalidPattern, Permission, PermissionDenied, Precondition, Resource,
+            Result, ScheduleError, Scope, StoreError, StoreErrorKind,
         },
         exchange_kind::ExchangeKind,
         field_value::{FieldTable, FieldValue, TableTooDeep},
@@ -102,9 +106,9 @@ pub use crate::{
     session::channel,
 };
 
-/// Pages beside the reference: recipes, access, design, differences from RabbitMQ 4.3, changes
-/// since RabbitMQ 3.x, comparison, performance, pages for programs that come from other brokers;
-/// durability with the feature `durable`.
+/// Pages beside the reference: recipes, access, definitions, design, differences from RabbitMQ 4.3,
+/// changes since RabbitMQ 3.x, comparison, performance, pages for programs that come from other
+/// brokers; durability with the feature `durable`.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
@@ -128,6 +132,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/compare.md")]
     pub mod compare {}
+
+    #[doc = include_str!("guide/definitions.md")]
+    pub mod definitions {}
 
     #[doc = include_str!("guide/design.md")]
     pub mod design {}

@@ -17,6 +17,7 @@ mod completions;
 mod confirms;
 mod control;
 mod credit;
+mod definitions;
 mod delayed;
 mod drain;
 mod ends;

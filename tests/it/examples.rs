@@ -115,6 +115,7 @@ prints_what_it_promises! {
     publish_subscribe_reaches_those_who_listen: "publish_subscribe",
     routing_gives_each_listener_its_severities: "routing",
     topics_match_words: "topics",
+    definitions_are_imported_and_exported: "definitions",
     users_do_what_their_permissions_say: "users_and_permissions",
     rpc_brings_every_reply_to_its_caller: "rpc",
     rpc_endpoints_serve_calls_casts_and_scatters: "rpc_endpoints",

@@ -159,9 +159,9 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "management",
-        holds: "snapshots, redrive, delayed messages, exports",
+        holds: "definitions, snapshots, redrive, delayed messages, exports",
         floors: &[
-            may(&["delayed_messages", "export", "redrive"]),
+            may(&["definitions", "delayed_messages", "export", "redrive"]),
             may(&["snapshot"]),
         ],
     },

@@ -22,6 +22,7 @@ mod common;
 mod consume;
 mod control;
 mod dead_letter;
+mod definitions;
 mod delay;
 #[cfg(feature = "durable")]
 mod durable;

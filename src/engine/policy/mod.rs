@@ -18,10 +18,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{set::Policies, subject::Subject};
+pub(crate) use self::{
+    set::Policies,
+    settings::{ForeignSettings, is_foreign_setting},
+    subject::Subject,
+};
 use crate::model::{
+    descriptions::Unkept,
     field_value::{FieldTable, FieldValue},
-    name::Name,
 };
 
 /// Policies of users, or those of the operator of the broker.
@@ -60,6 +64,11 @@ pub(crate) enum PolicyKind {
 /// `consumer-disconnected-timeout`, `initial-cluster-size`, `max-age`, `max-in-memory-bytes`,
 /// `max-in-memory-length`, `queue-leader-locator`, `queue-mode`, `queue-version`,
 /// `stream-filter-size-bytes`, `stream-max-segment-size-bytes` and `target-group-size`.
+///
+/// The keys of federation (`federation-upstream`, `federation-upstream-set`,
+/// `federation-upstream-pattern`) and of mirrored queues (`ha-mode` and other keys that begin with
+/// `ha-`) are refused, as by RabbitMQ 4.3. An [import](crate::guide::definitions) alone takes them.
+/// They have no effect, and the next export has them.
 ///
 /// A policy with a key that a queue does not support does not apply to that queue at all. Classic
 /// queues do not support `dead-letter-strategy`, `delivery-limit`, `max-in-memory-bytes`,
@@ -122,18 +131,7 @@ pub struct Policy {
     pub definition: FieldTable,
     /// The virtual host of an export.
     #[serde(default, skip_serializing)]
-    vhost: Exported,
-}
-
-/// A name that is read and not kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "Name")]
-struct Exported;
-
-impl From<Name> for Exported {
-    fn from(_: Name) -> Self {
-        Exported
-    }
+    vhost: Unkept,
 }
 
 impl Policy {
@@ -145,7 +143,7 @@ impl Policy {
             apply_to: ApplyTo::All,
             priority: 0,
             definition: FieldTable::new(),
-            vhost: Exported,
+            vhost: Unkept,
         }
     }
 
@@ -207,6 +205,19 @@ pub enum ApplyTo {
 }
 
 impl ApplyTo {
+    /// The kinds with this word in RabbitMQ's `apply-to`.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        let all = [
+            Self::All,
+            Self::ClassicQueues,
+            Self::Exchanges,
+            Self::Queues,
+            Self::QuorumQueues,
+            Self::Streams,
+        ];
+        all.into_iter().find(|apply_to| apply_to.as_str() == word)
+    }
+
     /// The word for it in RabbitMQ's `apply-to`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::{cmp, time::Duration};
 use super::{
     Policy, PolicyKind, Subject,
     pattern::Pattern,
-    settings::{Invalid, Settings},
+    settings::{ForeignSettings, Invalid, Settings},
 };
 use crate::model::{
     arguments::{ExchangeArguments, QueueArguments, QueueType},
@@ -39,9 +39,26 @@ impl Policies {
     /// # Errors
     /// [`Error::InvalidName`] (502), and [`Error::PreconditionFailed`] (406) for an invalid pattern
     /// or definition. Nothing is changed then.
+    #[cfg(test)]
     pub(crate) fn set(&mut self, policy: Policy) -> Result {
-        let compiled = Compiled::new(policy, PolicyKind::User, &self.vhost)?;
-        self.policies.set(compiled);
+        self.set_with(policy, PolicyKind::User, ForeignSettings::Refused)
+    }
+
+    /// Sets a policy of either kind, with or without settings of features that are not here.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub(crate) fn set_with(
+        &mut self,
+        policy: Policy,
+        kind: PolicyKind,
+        foreign: ForeignSettings,
+    ) -> Result {
+        let compiled = Compiled::new(policy, kind, &self.vhost, foreign)?;
+        match kind {
+            PolicyKind::User => self.policies.set(compiled),
+            PolicyKind::Operator => self.operator.set(compiled),
+        }
         Ok(())
     }
 
@@ -50,10 +67,9 @@ impl Policies {
     ///
     /// # Errors
     /// As [`set`](Self::set).
+    #[cfg(test)]
     pub(crate) fn set_operator(&mut self, policy: Policy) -> Result {
-        let compiled = Compiled::new(policy, PolicyKind::Operator, &self.vhost)?;
-        self.operator.set(compiled);
-        Ok(())
+        self.set_with(policy, PolicyKind::Operator, ForeignSettings::Refused)
     }
 
     /// Clears the policy of this name. `false` if there is none.
@@ -169,7 +185,12 @@ struct Compiled {
 }
 
 impl Compiled {
-    fn new(policy: Policy, kind: PolicyKind, vhost: &Name) -> Result<Self> {
+    fn new(
+        policy: Policy,
+        kind: PolicyKind,
+        vhost: &Name,
+        foreign: ForeignSettings,
+    ) -> Result<Self> {
         let name = Name::new(&policy.name)?;
         policy.definition.check_depth()?;
         let refused = |invalid: Invalid| {
@@ -181,7 +202,7 @@ impl Compiled {
             let key = "pattern".to_owned();
             refused(Invalid { key, reason })
         })?;
-        let settings = Settings::parse(&policy.definition, kind).map_err(refused)?;
+        let settings = Settings::parse(&policy.definition, kind, foreign).map_err(refused)?;
         Ok(Self {
             policy,
             pattern,

@@ -34,6 +34,36 @@ const OF_OPERATORS: [&str; 13] = [
 /// A key of older versions of RabbitMQ. RabbitMQ 4.3 knows it and refuses it.
 const QUEUE_MASTER_LOCATOR: &str = "queue-master-locator";
 
+/// The keys of federation, which is not here.
+const OF_FEDERATION: [&str; 3] = [
+    "federation-upstream",
+    "federation-upstream-pattern",
+    "federation-upstream-set",
+];
+
+/// The keys of mirrored queues, which RabbitMQ had until 3.13.
+const OF_MIRRORS: [&str; 6] = [
+    "ha-mode",
+    "ha-params",
+    "ha-promote-on-failure",
+    "ha-promote-on-shutdown",
+    "ha-sync-batch-size",
+    "ha-sync-mode",
+];
+
+/// What happens to settings of features that are not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ForeignSettings {
+    Refused,
+    /// They stay in the policy, and have no effect.
+    Kept,
+}
+
+/// Whether it is a setting of a feature that is not here. It is kept and has no effect.
+pub(crate) fn is_foreign_setting(key: &str) -> bool {
+    OF_FEDERATION.contains(&key) || OF_MIRRORS.contains(&key)
+}
+
 /// The reason why a definition is refused: the key and a sentence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Invalid {
@@ -59,7 +89,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn parse(definition: &FieldTable, kind: PolicyKind) -> Result<Self, Invalid> {
+    pub(super) fn parse(
+        definition: &FieldTable,
+        kind: PolicyKind,
+        foreign: ForeignSettings,
+    ) -> Result<Self, Invalid> {
         if definition.is_empty() {
             return Err(Invalid {
                 key: "definition".to_owned(),
@@ -70,6 +104,7 @@ impl Settings {
         let mut unknown = Vec::new();
         for (key, value) in definition {
             let known = match kind {
+                _ if foreign == ForeignSettings::Kept && is_foreign_setting(key) => true,
                 _ if key == QUEUE_MASTER_LOCATOR => {
                     let reason = "use of deprecated queue-master-locator argument is not permitted";
                     return Err(invalid(key, reason.to_owned()));

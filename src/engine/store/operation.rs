@@ -78,10 +78,12 @@ pub(crate) enum RecordKind {
     TopicPermissions = 9,
     Alias = 10,
     Model = 11,
+    KeptPart = 12,
+    GlobalParameter = 13,
 }
 
 impl RecordKind {
-    pub(crate) const ALL: [RecordKind; 11] = [
+    pub(crate) const ALL: [RecordKind; 13] = [
         RecordKind::Vhost,
         RecordKind::Budget,
         RecordKind::Policy,
@@ -93,6 +95,8 @@ impl RecordKind {
         RecordKind::TopicPermissions,
         RecordKind::Alias,
         RecordKind::Model,
+        RecordKind::KeptPart,
+        RecordKind::GlobalParameter,
     ];
 
     /// `None` for a kind of a later version.

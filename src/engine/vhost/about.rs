@@ -21,6 +21,18 @@ pub(crate) struct About {
 }
 
 impl About {
+    /// # Errors
+    /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a default queue type
+    /// that is none.
+    pub(super) fn check_metadata(metadata: &VhostMetadata) -> Result {
+        match &metadata.default_queue_type {
+            Some(queue_type) if !matches!(queue_type.as_str(), "classic" | "quorum" | "stream") => {
+                Err(Precondition::InvalidQueueType(queue_type.clone()).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The description with the type that the virtual host gives to queues without one. A queue
     /// that cannot be of this type is a classic queue, as in RabbitMQ.
     pub(super) fn with_default_type<'a>(
@@ -57,16 +69,20 @@ impl VirtualHost {
         let mut about = self.about.lock();
         let mut changed = about.clone();
         change(&mut changed);
-        if let Some(queue_type) = &changed.metadata.default_queue_type
-            && !matches!(queue_type.as_str(), "classic" | "quorum" | "stream")
-        {
-            return Err(Precondition::InvalidQueueType(queue_type.clone()).into());
-        }
+        About::check_metadata(&changed.metadata)?;
         *about = changed;
         if let Some(storage) = self.storage() {
             storage.write_vhost(Some(&about));
         }
         drop(about);
         self.sync_changes(before)
+    }
+
+    /// Replaces the metadata and the limits, which were checked. No one waits until it is on disk.
+    pub(super) fn replace_about(&self, about: About) {
+        if let Some(storage) = self.storage() {
+            storage.write_vhost(Some(&about));
+        }
+        *self.about.lock() = about;
     }
 }

@@ -4,10 +4,11 @@
 //! declaration changes nothing, and no other connection sees a part of one. What uses a queue at
 //! once, a consumer for example, belongs to the batch: the queue cannot go in between.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
-    Identity, QueueDeclared, Target, Topology, VirtualHost,
+    DeclaredBudget, Identity, QueueDeclared, Target, Topology, VirtualHost,
+    changes::{Changes, NewBinding},
     declare::is_reserved,
     declared_exchange::{DeclaredExchange, Kept},
     effects::PendingEffects,
@@ -51,20 +52,30 @@ enum Planned {
 
 /// The checked changes that are to be made.
 pub(super) struct Batch<'a> {
-    vhost: &'a Arc<VirtualHost>,
-    by: Identity<'a>,
-    policies: &'a Policies,
-    topology: &'a Topology,
-    exchanges: HashMap<Name, DeclaredExchange>,
-    queues: HashMap<Name, DeclaredQueue>,
-    bindings: Vec<NewBinding>,
+    pub(super) vhost: &'a Arc<VirtualHost>,
+    pub(super) by: Identity<'a>,
+    pub(super) policies: Cow<'a, Policies>,
+    pub(super) topology: &'a Topology,
+    pub(super) budgets: Cow<'a, BTreeMap<Name, DeclaredBudget>>,
+    pub(super) changes: Changes,
 }
 
-struct NewBinding {
-    source: Name,
-    target: Target,
-    routing_key: Name,
-    arguments: FieldTable,
+impl<'a> Batch<'a> {
+    pub(super) fn new(
+        vhost: &'a Arc<VirtualHost>,
+        by: Identity<'a>,
+        policies: &'a Policies,
+        topology: &'a Topology,
+    ) -> Batch<'a> {
+        Batch {
+            vhost,
+            by,
+            policies: Cow::Borrowed(policies),
+            topology,
+            budgets: Cow::Borrowed(&topology.budgets),
+            changes: Changes::default(),
+        }
+    }
 }
 
 impl VirtualHost {
@@ -168,25 +179,12 @@ impl VirtualHost {
         policies.begin_pass();
         let mut topology = self.topology.write();
         self.check_up()?;
-        let mut batch = Batch {
-            vhost: self,
-            by,
-            policies: &policies,
-            topology: &topology,
-            exchanges: HashMap::new(),
-            queues: HashMap::new(),
-            bindings: Vec::new(),
-        };
+        let mut batch = Batch::new(self, by, &policies, &topology);
         let planned = plan(&mut batch)?;
-        let Batch {
-            exchanges,
-            queues,
-            bindings,
-            ..
-        } = batch;
-        let made = topology.make(exchanges, queues, bindings);
+        let changes = batch.changes;
+        let made = topology.make(changes);
         let mut aftermath = topology.take_aftermath();
-        let finished = made.map(|()| finish(planned, &mut aftermath.effects));
+        let finished = made.map(|_| finish(planned, &mut aftermath.effects));
         drop(topology);
         drop(policies);
         self.finish_change(aftermath);
@@ -196,7 +194,7 @@ impl VirtualHost {
 
 impl Batch<'_> {
     /// Plans the exchange of this description, and returns its name.
-    fn exchange(&mut self, description: &descriptions::Exchange) -> Result<Name> {
+    pub(super) fn exchange(&mut self, description: &descriptions::Exchange) -> Result<Name> {
         let vhost = self.vhost.name();
         let exchange_type = match description.kind() {
             _ if description.is_passive() => None,
@@ -240,7 +238,7 @@ impl Batch<'_> {
                 let exchange_type = self.vhost.exchange_types.find(name_of_type)?;
                 let queue =
                     self.vhost
-                        .new_delay_queue(self.topology, &name, description.is_durable())?;
+                        .new_delay_queue(&self.budgets, &name, description.is_durable())?;
                 kept.delay_queue = Some(queue);
                 exchange_type
             }
@@ -266,7 +264,7 @@ impl Batch<'_> {
             alternate,
             kept,
         );
-        self.exchanges.insert(name.clone(), declared);
+        self.changes.exchanges.insert(name.clone(), declared);
         Ok(name)
     }
 
@@ -336,13 +334,12 @@ impl Batch<'_> {
 
     /// Finds or plans the queue of this description.
     fn queue(&mut self, description: &descriptions::Queue) -> Result<Arc<QueueCore>> {
-        let (vhost, access) = (self.vhost.name(), self.by.access);
         let wanted = Name::of_entity(description.name())?;
         description.argument_table().check_depth()?;
         let about = self.vhost.about();
         let description = &*about.with_default_type(description);
-        let (is_open, is_passive) = (description.is_open(), description.is_passive());
-        if is_reserved(&wanted) && !is_open && !is_passive {
+        let is_passive = description.is_passive();
+        if is_reserved(&wanted) && !description.is_open() && !is_passive {
             return Err(Error::reserved_prefix(EntityKind::Queue, &wanted));
         }
         let name = match wanted.is_empty() && !is_passive {
@@ -352,6 +349,17 @@ impl Batch<'_> {
             }
             false => wanted,
         };
+        self.named_queue(description, name)
+    }
+
+    /// Finds or plans the queue of this name, with the properties of this description.
+    pub(super) fn named_queue(
+        &mut self,
+        description: &descriptions::Queue,
+        name: Name,
+    ) -> Result<Arc<QueueCore>> {
+        let (vhost, access) = (self.vhost.name(), self.by.access);
+        let (is_open, is_passive) = (description.is_open(), description.is_passive());
         let check = |name: &Name| match is_passive {
             true => access.check_any(EntityKind::Queue, name),
             false => access.check(Configure, EntityKind::Queue, name),
@@ -388,12 +396,12 @@ impl Batch<'_> {
         self.check_forwarding(EntityKind::Queue, &name, dead_letter)?;
         let arguments = QueueArguments::parse(description.argument_table(), &name, vhost)?;
         arguments.check_properties(description, &name, vhost)?;
-        let count = self.topology.queues.len() + self.queues.len();
-        if let Some(limit) = reached(about.limits.max_queues, count) {
+        let count = self.topology.queues.len() + self.changes.queues.len();
+        if let Some(limit) = reached(self.vhost.about().limits.max_queues, count) {
             return Err(Error::queue_limit(&name, vhost, limit));
         }
         let effective = self.policies.effective_queue(&arguments, &name);
-        let account = self.vhost.open_account(self.topology, &arguments)?;
+        let account = self.vhost.open_account(&self.budgets, &arguments)?;
         let number = self.vhost.next_number();
         let in_flight = Arc::clone(self.vhost.drain().in_flight());
         let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight);
@@ -409,7 +417,7 @@ impl Batch<'_> {
             arguments,
             owner: description.is_exclusive().then_some(self.by.connection),
         };
-        self.queues.insert(name, declared);
+        self.changes.queues.insert(name, declared);
         Ok(queue)
     }
 
@@ -421,14 +429,25 @@ impl Batch<'_> {
     ) -> Result {
         let source = Name::of_entity(binding.source().name())?;
         let routing_key = Name::new(binding.routing_key())?;
-        binding.argument_table().check_depth()?;
+        let arguments = binding.argument_table();
+        self.add_binding(source, (destination, kind), routing_key, arguments)
+    }
+
+    /// Plans a binding to a queue, or to an exchange that exists.
+    pub(super) fn add_binding(
+        &mut self,
+        source: Name,
+        (destination, kind): (&Name, EntityKind),
+        routing_key: Name,
+        arguments: &FieldTable,
+    ) -> Result {
+        arguments.check_depth()?;
         let access = self.by.access;
         access.check(Write, kind, destination)?;
         if source.is_empty() {
             return Err(Error::default_exchange());
         }
         access.check(Read, EntityKind::Exchange, &source)?;
-        let arguments = binding.argument_table();
         let not_found = |kind, name| Error::not_found(kind, name, self.vhost.name());
         let Some(source_exchange) = self.declared_exchange(&source) else {
             return Err(not_found(EntityKind::Exchange, &source));
@@ -447,7 +466,7 @@ impl Batch<'_> {
             _ => (Target::Exchange(destination.clone()), None),
         };
         source_exchange.check_binding(&routing_key, arguments, queue_type)?;
-        self.bindings.push(NewBinding {
+        self.changes.bindings.push(NewBinding {
             source,
             target,
             routing_key,
@@ -456,67 +475,13 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn declared_exchange(&self, name: &Name) -> Option<&DeclaredExchange> {
-        let planned = || self.exchanges.get(name);
+    pub(super) fn declared_exchange(&self, name: &Name) -> Option<&DeclaredExchange> {
+        let planned = || self.changes.exchanges.get(name);
         self.topology.exchanges.get(name).or_else(planned)
     }
 
-    fn declared_queue(&self, name: &Name) -> Option<&DeclaredQueue> {
-        let planned = || self.queues.get(name);
+    pub(super) fn declared_queue(&self, name: &Name) -> Option<&DeclaredQueue> {
+        let planned = || self.changes.queues.get(name);
         self.topology.queues.get(name).or_else(planned)
-    }
-}
-
-impl Topology {
-    /// Makes the planned changes of a batch.
-    ///
-    /// # Errors
-    /// Fails if an exchange can take no more bindings. Nothing is changed then.
-    fn make(
-        &mut self,
-        exchanges: HashMap<Name, DeclaredExchange>,
-        queues: HashMap<Name, DeclaredQueue>,
-        bindings: Vec<NewBinding>,
-    ) -> Result {
-        let new_exchanges: Vec<Name> = exchanges.keys().cloned().collect();
-        let new_queues: Vec<Name> = queues.keys().cloned().collect();
-        for (name, exchange) in exchanges {
-            self.add_exchange(name, exchange);
-        }
-        for (name, queue) in queues {
-            self.add_queue(name, queue);
-        }
-        let mut made = Vec::with_capacity(bindings.len());
-        for binding in bindings {
-            let NewBinding {
-                source,
-                target,
-                routing_key,
-                arguments,
-            } = &binding;
-            match self.bind(source, target, routing_key, arguments) {
-                Ok(true) => made.push(binding),
-                Ok(false) => {}
-                Err(error) => {
-                    self.forget_replays();
-                    for binding in made.iter().rev() {
-                        self.remove_binding(
-                            &binding.source,
-                            &binding.target,
-                            &binding.routing_key,
-                            &binding.arguments,
-                        );
-                    }
-                    new_queues.iter().for_each(|name| {
-                        self.remove_queue(name);
-                    });
-                    new_exchanges
-                        .iter()
-                        .for_each(|name| self.remove_exchange(name));
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -4,11 +4,14 @@
 //! delayed messages of the queue are used. Due messages are taken out in batches and routed.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Instant,
 };
 
-use super::{Topology, VirtualHost, effects::PendingEffects, found::Found, route::route_keys};
+use super::{
+    DeclaredBudget, VirtualHost, effects::PendingEffects, found::Found, route::route_keys,
+};
 use crate::{
     engine::queue::{Effect, Effects, PushError, PushedBy, QueueCore},
     message::{
@@ -49,12 +52,12 @@ impl VirtualHost {
     /// the whole virtual host.
     pub(super) fn new_delay_queue(
         self: &Arc<Self>,
-        topology: &Topology,
+        budgets: &BTreeMap<Name, DeclaredBudget>,
         exchange: &Name,
         is_durable: bool,
     ) -> Result<Arc<QueueCore>> {
         let settings = QueueArguments::default();
-        let account = self.open_account(topology, &settings)?;
+        let account = self.open_account(budgets, &settings)?;
         let number = self.next_number();
         let in_flight = Arc::clone(self.drain().in_flight());
         let mut queue = QueueCore::new(exchange.clone(), number, settings, account, in_flight);

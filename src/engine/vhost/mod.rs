@@ -12,12 +12,15 @@
 //!    the timers, a waiter.
 //!
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
-//! lock while user code runs: wakers, destructors of payloads, clocks, codecs.
+//! lock while user code runs: wakers, destructors of payloads, clocks, codecs. An import alone
+//! holds the policies and the topologies of several virtual hosts, which it locks in the order of
+//! their names.
 
 mod about;
 mod aliases;
 mod blocked;
 mod budgets;
+mod changes;
 mod consumers;
 mod dead_letters;
 mod declaration;
@@ -30,6 +33,8 @@ mod exchange_interner;
 mod found;
 mod gets;
 mod history;
+mod import;
+mod kept_parts;
 mod model_queues;
 mod permissions;
 mod policies;
@@ -63,6 +68,8 @@ pub(crate) use self::{
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
+    import::{Added, CheckedVhost, LockedVhost, MadeVhost, Other, VhostPlan},
+    kept_parts::KeptParts,
     publish::{PushFailure, PushOptions},
     recovery::{RecoveredVhost, Recovery},
     refusal::Refusal,
@@ -133,6 +140,8 @@ pub(crate) struct VirtualHost {
     topology: RwLock<Topology>,
     /// Locked before the topology.
     policies: Mutex<Policies>,
+    /// A leaf lock.
+    kept_parts: Mutex<KeptParts>,
     exchange_names: ExchangeInterner,
     replies: Replies,
     /// For messages that can be neither delivered nor routed. A leaf lock.
@@ -219,6 +228,7 @@ impl VirtualHost {
         Ok(Arc::new(VirtualHost {
             epoch,
             policies: Mutex::new(Policies::new(&name, consumer_timeout)),
+            kept_parts: Mutex::default(),
             name,
             time,
             timers,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::VirtualHost;
 use crate::{
     engine::{
-        policy::{Policies, Policy, PolicyKind},
+        policy::{ForeignSettings, Policies, Policy, PolicyKind},
         queue::{Effects, QueueCore},
     },
     model::{
@@ -26,13 +26,20 @@ impl VirtualHost {
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a pattern that does not
     /// compile or an invalid definition. Nothing is changed then.
     pub(crate) fn set_policy(self: &Arc<Self>, policy: Policy, kind: PolicyKind) -> Result {
+        self.set_policy_with(policy, kind, ForeignSettings::Refused)
+    }
+
+    /// As [`set_policy`](Self::set_policy), with or without settings of features that are not here.
+    pub(super) fn set_policy_with(
+        self: &Arc<Self>,
+        policy: Policy,
+        kind: PolicyKind,
+        foreign: ForeignSettings,
+    ) -> Result {
         self.check_up()?;
         self.change_policies(|policies| -> Result {
             let (name, written) = (policy.name.clone(), self.storage().map(|_| policy.clone()));
-            match kind {
-                PolicyKind::User => policies.set(policy)?,
-                PolicyKind::Operator => policies.set_operator(policy)?,
-            }
+            policies.set_with(policy, kind, foreign)?;
             if let Some(storage) = self.storage() {
                 storage.write_policy(&name, kind, written.as_ref());
             }

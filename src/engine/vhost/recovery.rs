@@ -7,15 +7,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
+use serde_json::Value;
 
 use super::{
-    About, AliasChange, BindingRequest, ConnectionId, Identity, VirtualHost, WithBindings,
+    About, AliasChange, BindingRequest, ConnectionId, Identity, KeptParts, VirtualHost,
+    WithBindings,
     storage::{BindingRecord, ExchangeRecord, Numbers, QueueRecord, read_record},
 };
 use crate::{
     engine::{
         access::{Access, Grants},
-        policy::{Policy, PolicyKind},
+        policy::{ForeignSettings, Policy, PolicyKind},
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
         store::{
             Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage, StoredQueue,
@@ -41,6 +43,7 @@ use crate::{
 pub(crate) struct Recovery {
     pub(crate) vhosts: BTreeMap<Name, RecoveredVhost>,
     pub(crate) users: Vec<User>,
+    pub(crate) global_parameters: BTreeMap<Name, Value>,
     /// The first number that nothing in the store has.
     pub(crate) next_number: u64,
     /// The messages that share a body with others, by queue and position.
@@ -57,6 +60,7 @@ pub(crate) struct RecoveredVhost {
     topic_permissions: Vec<(Name, TopicPermissions)>,
     budgets: Vec<descriptions::Budget>,
     policies: Vec<(Policy, PolicyKind)>,
+    kept_parts: KeptParts,
     exchanges: Vec<ExchangeRecord>,
     queues: Vec<QueueRecord>,
     /// Each with its place in the order of those of its source, if that has a meaning.
@@ -217,6 +221,18 @@ impl Reader {
                 let vhost = self.vhost(binding.vhost.clone());
                 vhost.bindings.push((binding, place));
             }
+            RecordKind::KeptPart => {
+                let (vhost, section, key): (Name, String, String) =
+                    read_record(kind, name, name.as_bytes())?;
+                let item = read_record(kind, name, value)?;
+                self.vhost(vhost).kept_parts.insert(&section, key, item);
+            }
+            RecordKind::GlobalParameter => {
+                let parameter = read_record(kind, name, name.as_bytes())?;
+                let value = read_record(kind, name, value)?;
+                let parameters = &mut self.recovery.global_parameters;
+                parameters.insert(parameter, value);
+            }
         }
         Ok(())
     }
@@ -276,6 +292,7 @@ impl VirtualHost {
     /// # Errors
     /// Those of a declaration: a router is missing that an exchange had, say.
     pub(crate) fn recover(self: &Arc<Self>, mut recovered: RecoveredVhost) -> Result {
+        self.add_kept_parts(std::mem::take(&mut recovered.kept_parts));
         let nobody = Identity {
             connection: NOBODY,
             access: &Access::All,
@@ -295,7 +312,7 @@ impl VirtualHost {
             self.set_topic_permissions(user, &exchange, topic, compiled)?;
         }
         for (policy, kind) in recovered.policies.drain(..) {
-            self.set_policy(policy, kind)?;
+            self.set_policy_with(policy, kind, ForeignSettings::Kept)?;
         }
         for record in &recovered.queues {
             self.declare_queue(nobody, &record.queue, WithBindings::No)?;

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use hashbrown::HashMap;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{
     About, VirtualHost,
@@ -303,6 +304,11 @@ impl VhostStorage {
         self.write(RecordKind::Policy, &(&self.vhost, is_operator, name), value);
     }
 
+    pub(super) fn write_kept_part(&self, section: &str, key: &str, item: Option<&Value>) {
+        let item = item.map(|item| item as &dyn erased_serde::Serialize);
+        self.write(RecordKind::KeptPart, &(&self.vhost, section, key), item);
+    }
+
     pub(super) fn write_permissions(&self, user: &Name, permissions: Option<&Permissions>) {
         let value = permissions.map(|permissions| permissions as &dyn erased_serde::Serialize);
         self.write(RecordKind::Permissions, &(&self.vhost, user), value);
@@ -367,7 +373,8 @@ impl VhostStorage {
 
 impl VirtualHost {
     /// Before the virtual host ends. If the broker ends, what typed consumers have in advance
-    /// returns, so that it is not taken for delivered. If it is deleted itself, its policies go.
+    /// returns, so that it is not taken for delivered. If it is deleted itself, its policies and
+    /// kept parts go.
     pub(super) fn prepare_end(&self, reason: CancelReason) {
         let Some(storage) = self.storage() else {
             return;
@@ -383,6 +390,9 @@ impl VirtualHost {
             for (policy, _) in self.policies(kind) {
                 storage.write_policy(&policy.name, kind, None);
             }
+        }
+        for (section, key) in self.kept_parts().keys() {
+            storage.write_kept_part(section, key, None);
         }
     }
 

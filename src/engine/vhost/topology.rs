@@ -49,7 +49,7 @@ pub(crate) struct DeclaredQueue {
     pub(crate) owner: Option<ConnectionId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DeclaredBudget {
     pub(crate) budget: Arc<BudgetCore>,
     /// As declared.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PasswordHash, UserLimits};
+use super::{HashingAlgorithm, PasswordHash, UserLimits};
+use crate::model::error::{Error, Result};
 
 /// A user of a [`Broker`](crate::Broker): the name, the hash of the password, tags and limits.
 ///
@@ -31,15 +32,73 @@ use super::{PasswordHash, UserLimits};
 /// assert_eq!(broker.authenticate_user("ada", "guess").unwrap_err().reply_code(), Some(403));
 /// # Ok::<(), leveret::Error>(())
 /// ```
+///
+/// A user reads the item of a user in [definitions](crate::guide::definitions):
+///
+/// ```
+/// # use leveret::User;
+/// let exported = r#"{"name": "ada", "tags": ["monitoring"], "limits": {},
+///     "password_hash": "kI3GCqG+cq65rBQ9tiUUCREygKhmilKrZEWKSz+H0FJ1fk4/",
+///     "hashing_algorithm": "rabbit_password_hashing_sha256"}"#;
+/// let ada: User = serde_json::from_str(exported)?;
+/// assert!(ada.has_tag("monitoring") && ada.hash().unwrap().matches("secret"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Item", into = "Item")]
 pub struct User {
     name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     password: Option<PasswordHash>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
-    #[serde(default, skip_serializing_if = "UserLimits::is_empty")]
     limits: UserLimits,
+}
+
+/// A user in definitions.
+#[derive(Serialize, Deserialize)]
+struct Item {
+    name: String,
+    /// Empty if there is none.
+    #[serde(default)]
+    password_hash: String,
+    #[serde(default)]
+    hashing_algorithm: HashingAlgorithm,
+    tags: Vec<String>,
+    #[serde(default)]
+    limits: UserLimits,
+}
+
+impl TryFrom<Item> for User {
+    type Error = Error;
+
+    fn try_from(item: Item) -> Result<User> {
+        let password = match item.password_hash.is_empty() {
+            true => None,
+            false => Some(PasswordHash::from_base64(
+                item.password_hash,
+                item.hashing_algorithm,
+            )?),
+        };
+        Ok(User {
+            name: item.name,
+            password,
+            tags: item.tags,
+            limits: item.limits,
+        })
+    }
+}
+
+impl From<User> for Item {
+    fn from(user: User) -> Item {
+        let password = user.password.as_ref();
+        Item {
+            password_hash: password.map_or_else(String::new, |hash| hash.as_base64().to_owned()),
+            hashing_algorithm: password
+                .map_or_else(HashingAlgorithm::default, |hash| hash.algorithm().clone()),
+            name: user.name,
+            tags: user.tags,
+            limits: user.limits,
+        }
+    }
 }
 
 impl User {

@@ -16,6 +16,7 @@ mod hash_on;
 mod model_queue;
 pub(crate) mod names;
 mod overflow;
+mod plain_name;
 mod queue;
 mod quorum;
 mod trigger;
@@ -39,7 +40,10 @@ use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::model::{field_value::FieldValue, name::without_line_ends};
+use crate::model::{
+    field_value::FieldValue,
+    name::{Name, without_line_ends},
+};
 
 /// The name of a queue, an exchange or a budget, without line ends.
 fn entity_name(name: impl Into<String>) -> String {
@@ -52,6 +56,17 @@ fn entity_name(name: impl Into<String>) -> String {
 
 fn read_entity_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(entity_name)
+}
+
+/// A field of an exported item that is read and not kept: its virtual host, say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Name")]
+pub(crate) struct Unkept;
+
+impl From<Name> for Unkept {
+    fn from(_: Name) -> Self {
+        Unkept
+    }
 }
 
 /// The field value of a count. A count above AMQP's largest integer becomes that integer, which is

@@ -1,7 +1,7 @@
 //! The description of a queue.
 
 use super::{
-    Binding, Exchange, Overflow, count, entity_name, is_unset, milliseconds, names as x,
+    Binding, Exchange, Overflow, Unkept, count, entity_name, is_unset, milliseconds, names as x,
     read_entity_name,
 };
 use crate::model::{
@@ -59,6 +59,16 @@ use std::time::Duration;
 /// assert_eq!(all.argument_table().get("x-expires"), Some(&60_000.into()));
 /// assert!(Queue::existing("q").is_passive());
 /// ```
+///
+/// A description reads the item of a queue in [definitions](crate::guide::definitions):
+///
+/// ```
+/// # use leveret::Queue;
+/// let exported = r#"{"name": "q", "vhost": "orders", "type": "classic", "durable": true,
+///     "auto_delete": false, "arguments": {"x-max-length": 5}}"#;
+/// assert_eq!(serde_json::from_str::<Queue>(exported)?, Queue::new("q").durable().max_length(5));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
@@ -79,6 +89,12 @@ pub struct Queue {
     arguments: FieldTable,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     bindings: Vec<Binding>,
+    /// The virtual host of an export.
+    #[serde(skip_serializing)]
+    vhost: Unkept,
+    /// The type in an export, which the argument `x-queue-type` says as well.
+    #[serde(rename = "type", skip_serializing)]
+    queue_type: Unkept,
 }
 
 impl Queue {
@@ -438,6 +454,14 @@ impl Queue {
         &self.bindings
     }
 
+    /// The queue of this name, or a new one if there is none.
+    pub(super) fn opened(name: impl Into<String>) -> Self {
+        Self {
+            open: true,
+            ..Self::new(name)
+        }
+    }
+
     /// Whether the description was made from a plain name. It then means the existing queue, or a
     /// new one if there is none.
     pub(crate) fn is_open(&self) -> bool {
@@ -474,27 +498,3 @@ impl Queue {
         }
     }
 }
-
-impl From<&Queue> for Queue {
-    fn from(queue: &Queue) -> Self {
-        queue.clone()
-    }
-}
-
-/// A plain name opens a queue.
-macro_rules! by_name {
-    ($($name:ty),*) => {$(
-        impl From<$name> for Queue {
-            /// Opens the queue of this name. An existing queue is used, whatever its properties. A
-            /// missing queue is declared as by [`Queue::new`].
-            fn from(name: $name) -> Self {
-                Self {
-                    open: true,
-                    ..Self::new(name)
-                }
-            }
-        }
-    )*};
-}
-
-by_name!(&str, String, &String, Name, &Name);

@@ -7,6 +7,7 @@
 mod access;
 mod cancel_reason;
 mod codec;
+mod definitions;
 mod exchange_types;
 mod pattern;
 mod precondition;
@@ -22,6 +23,7 @@ pub use self::{
     access::{Permission, PermissionDenied},
     cancel_reason::CancelReason,
     codec::CodecError,
+    definitions::DefinitionsError,
     pattern::InvalidPattern,
     precondition::{Precondition, Resource},
     rpc::{RemoteError, RpcError},
@@ -218,6 +220,9 @@ pub enum Error {
     /// [filter](crate::notify::NotificationFilter) does not compile.
     #[error(transparent)]
     InvalidPattern(#[from] InvalidPattern),
+    /// A file of definitions does not fit, or an export would lose something.
+    #[error(transparent)]
+    InvalidDefinitions(Box<DefinitionsError>),
     /// The system cannot start a thread.
     #[error("a thread cannot be started: {0}")]
     Thread(Arc<str>),
@@ -274,6 +279,7 @@ impl Error {
             | Error::NoReplyTo
             | Error::NotificationDriver { .. }
             | Error::InvalidPattern(_)
+            | Error::InvalidDefinitions(_)
             | Error::Thread(_)
             | Error::Timeout
             | Error::PrefetchReached { .. }

@@ -3,18 +3,24 @@
 //! The typed handles and the protocols use it. It knows neither of them.
 
 mod at_rest;
+mod definitions;
+mod global_parameters;
+mod import;
 mod login;
 mod shutdown;
 mod shutdown_report;
 mod users;
 
 pub use self::shutdown_report::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport};
+pub(crate) use self::{definitions::VhostDefinitions, import::ImportPlan};
 
 use std::{
     collections::{BTreeMap, btree_map},
     sync::{Arc, Weak},
     time::Duration,
 };
+
+use serde_json::Value;
 
 use self::users::GUEST;
 use super::{
@@ -64,6 +70,8 @@ pub(crate) struct BrokerCore {
     disk: Option<Arc<DiskMonitor>>,
     /// Of durable queues that have none of their own.
     durability: Durability,
+    /// A leaf lock.
+    global_parameters: Mutex<BTreeMap<Name, Value>>,
     /// `None` after the shutdown.
     vhosts: Mutex<Option<BTreeMap<Name, VhostEntry>>>,
 }
@@ -236,6 +244,7 @@ impl BrokerCore {
             journal: None,
             disk: None,
             durability: Durability::default(),
+            global_parameters: Mutex::default(),
             vhosts: Mutex::new(Some(BTreeMap::new())),
         }
     }
@@ -278,6 +287,7 @@ impl BrokerCore {
         core.journal = Some(journal);
         core.disk = Some(Arc::clone(&disk));
         core.durability = durability;
+        core.global_parameters = Mutex::new(recovery.global_parameters);
         for (name, recovered) in recovery.vhosts {
             let entry = core.make(&name, recovered.numbers())?;
             let vhost = Arc::clone(&entry.vhost);

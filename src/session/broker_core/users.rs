@@ -281,7 +281,7 @@ impl BrokerCore {
         self.virtual_host(vhost)?.change_about(change)
     }
 
-    fn virtual_host(&self, name: &str) -> Result<Arc<VirtualHost>> {
+    pub(super) fn virtual_host(&self, name: &str) -> Result<Arc<VirtualHost>> {
         let vhosts = self.vhosts.lock();
         match vhosts.as_ref().ok_or(Error::ShutDown)?.get(name) {
             Some(entry) => Ok(Arc::clone(&entry.vhost)),
@@ -333,7 +333,7 @@ impl BrokerCore {
         Ok(())
     }
 
-    fn write_user(&self, name: &Name, user: Option<&User>) {
+    pub(super) fn write_user(&self, name: &Name, user: Option<&User>) {
         let value = user.map(|user| user as &dyn erased_serde::Serialize);
         let operation = Operation::record(RecordKind::User, name, value);
         if let (Some(journal), Some(operation)) = (&self.journal, operation) {
@@ -342,7 +342,7 @@ impl BrokerCore {
     }
 
     /// Waits until everything is on disk, if the broker is durable.
-    fn sync(&self) -> Result {
+    pub(super) fn sync(&self) -> Result {
         let Some(journal) = &self.journal else {
             return Ok(());
         };

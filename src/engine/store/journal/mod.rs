@@ -8,6 +8,7 @@
 //! nothing more is written. Its queues go on in memory.
 
 mod batch;
+mod whole;
 
 use std::{
     collections::VecDeque,
@@ -81,6 +82,8 @@ struct State {
     last_commit: Option<Instant>,
     /// How many transactions are under way.
     open: u64,
+    /// How many of them are imports, which take as long as they take.
+    imports: u64,
     /// When the batch is to be committed, though no one waits.
     due: Option<Instant>,
     /// Once there are no further operations: what its queues have at the end.
@@ -160,13 +163,6 @@ impl Journal {
     /// A number that nothing in the store has.
     pub(crate) fn next_number(&self) -> u64 {
         self.0.next_number.fetch_add(1, SeqCst)
-    }
-
-    /// Begins a transaction. All operations until the end of the value are on disk, or none. Its
-    /// code must not block.
-    pub(crate) fn begin_whole(&self) -> Whole {
-        self.0.state.lock().open += 1;
-        Whole(Arc::clone(&self.0))
     }
 
     /// What waits for everything that was appended so far to be on disk.
@@ -294,7 +290,8 @@ impl Shared {
             state.asleep = None;
             let now = Instant::now();
             let is_due = state.is_due(now);
-            if is_due && state.open > 0 && patience.is_none_or(|end| now < end) {
+            let is_patient = state.imports > 0 || patience.is_none_or(|end| now < end);
+            if is_due && state.open > 0 && is_patient {
                 // The end of the transaction wakes this thread. User code that runs in one may
                 // wait for this thread, and that wait must have an end.
                 patience = patience.or(now.checked_add(LONGEST_TRANSACTION));
@@ -361,26 +358,6 @@ impl Shared {
         if let Some(call) = on_failure {
             call(error);
         }
-    }
-}
-
-/// A transaction that is under way.
-///
-/// # If dropped
-/// It ends.
-pub(crate) struct Whole(Arc<Shared>);
-
-impl Drop for Whole {
-    fn drop(&mut self) {
-        let sleeper = {
-            let mut state = self.0.state.lock();
-            state.open -= 1;
-            match state.open {
-                0 => state.sleeper_beyond(None),
-                _ => None,
-            }
-        };
-        sleeper.inspect(Thread::unpark);
     }
 }
 

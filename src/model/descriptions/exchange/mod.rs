@@ -2,11 +2,8 @@
 
 mod types;
 
-use super::{Binding, entity_name, is_unset, names::ALTERNATE_EXCHANGE, read_entity_name};
-use crate::model::{
-    field_value::{FieldTable, FieldValue},
-    name::Name,
-};
+use super::{Binding, Unkept, entity_name, is_unset, names::ALTERNATE_EXCHANGE, read_entity_name};
+use crate::model::field_value::{FieldTable, FieldValue};
 use serde::{Deserialize, Serialize};
 
 /// Describes an exchange.
@@ -36,6 +33,16 @@ use serde::{Deserialize, Serialize};
 /// assert!(inner.is_auto_delete() && inner.is_internal());
 /// assert!(Exchange::existing("amq.topic").is_passive());
 /// ```
+///
+/// A description reads the item of an exchange in [definitions](crate::guide::definitions):
+///
+/// ```
+/// # use leveret::Exchange;
+/// let exported = r#"{"name": "x", "vhost": "orders", "type": "topic", "durable": true,
+///     "auto_delete": false, "internal": false, "arguments": {}}"#;
+/// assert_eq!(serde_json::from_str::<Exchange>(exported)?, Exchange::topic("x").durable());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
@@ -58,6 +65,9 @@ pub struct Exchange {
     arguments: FieldTable,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     bindings: Vec<Binding>,
+    /// The virtual host of an export.
+    #[serde(default, skip_serializing)]
+    vhost: Unkept,
 }
 
 impl Exchange {
@@ -84,6 +94,7 @@ impl Exchange {
             open: false,
             arguments: FieldTable::new(),
             bindings: Vec::new(),
+            vhost: Unkept,
         }
     }
 
@@ -265,23 +276,3 @@ impl Exchange {
         }
     }
 }
-
-impl From<&Exchange> for Exchange {
-    fn from(exchange: &Exchange) -> Self {
-        exchange.clone()
-    }
-}
-
-/// A plain name means an existing exchange.
-macro_rules! by_name {
-    ($($name:ty),*) => {$(
-        impl From<$name> for Exchange {
-            /// Describes the exchange as [`Exchange::existing`] does.
-            fn from(name: $name) -> Self {
-                Self::existing(name)
-            }
-        }
-    )*};
-}
-
-by_name!(&str, String, &String, Name, &Name);
