@@ -156,7 +156,7 @@ fn row(verb: Verb) -> Row {
         }),
         Verb::ExportOfQueue => (&[One(Read, "q")], |it| it.export_messages("q").map(drop)),
         Verb::ExportOfExchange => (&[One(Read, "late")], |it| {
-            it.export_messages(&Exchange::existing("late")).map(drop)
+            it.export_messages(Exchange::existing("late")).map(drop)
         }),
         Verb::SetPolicy => (&[Tag(Policymaker, "new")], |it| {
             it.set_policy(policy("new"))
