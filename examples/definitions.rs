@@ -11,7 +11,7 @@
 //! a wrong file: $.queues[1].durable
 //! ```
 
-use leveret::{Broker, Error, ExportOptions, Queue, RabbitMqVersion};
+use leveret::{Broker, Error, Exchange, ExportOptions, Queue, RabbitMqVersion};
 
 /// As `rabbitmqctl export_definitions` writes it.
 const EXPORTED: &str = r##"{
@@ -56,7 +56,7 @@ fn main() -> Result<(), Error> {
     let orders = broker.vhost("orders")?;
     let paid = orders.simple_queue::<u32>("paid")?;
     orders
-        .producer::<u32>("events")?
+        .producer::<u32>(Exchange::existing("events"))?
         .publish_to("shoes.paid", 7)?;
     println!("order {} is in queue 'paid'", *paid.get()?);
 

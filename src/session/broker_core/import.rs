@@ -118,9 +118,8 @@ impl BrokerCore {
         let open = vhosts.as_mut().filter(|_| !self.drain.has_begun());
         let open = open.ok_or(Error::ShutDown)?;
         // Another thread may have created one of them meanwhile.
-        let taken: Vec<_> = new
-            .extract_if(.., |name, _| open.contains_key(name))
-            .collect();
+        let taken = creatable.iter().filter(|name| open.contains_key(*name));
+        let taken: Vec<_> = taken.filter_map(|name| new.remove_entry(name)).collect();
         let existing = names.union(creatable).filter_map(|name| {
             let entry = open.get(name).or_else(|| new.get(name))?;
             Some((name.clone(), Arc::clone(&entry.vhost)))

@@ -224,7 +224,7 @@ fn the_definitions_of_one_virtual_host_do_not_name_it() {
     let broker = Broker::new();
     broker.create_vhost("v").unwrap();
     let v = broker.vhost("v").unwrap();
-    v.declare(&Queue::new("q").bind(&Exchange::topic("x"), "k"))
+    v.declare(&Queue::new("q").bind(Exchange::topic("x"), "k"))
         .unwrap();
     v.set_policy(Policy::new("p", "").setting("max-length", 5))
         .unwrap();

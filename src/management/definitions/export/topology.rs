@@ -56,7 +56,7 @@ impl VhostTopology {
             .collect();
         queues.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut sources: Vec<_> = topology.exchanges.iter().collect();
-        sources.sort_by(|(one, _), (other, _)| one.cmp(other));
+        sources.sort_by_key(|(name, _)| *name);
         let bindings = sources.into_iter();
         VhostTopology {
             budgets: budgets
