@@ -30,7 +30,7 @@ fn a_new_binding_gets_each_message_once_by_its_route_or_by_the_history() {
         (1..3).for_each(|id| {
             producer.publish(id).unwrap();
         });
-        binding.join().unwrap();
+        drop(binding.join().unwrap());
         producer.publish(3).unwrap();
         assert_eq!(ids(&rest(&broker, "q")), [0, 1, 2, 3]);
         assert_eq!(sorted(&broker, "p"), [0, 1, 2, 3]);
@@ -62,7 +62,8 @@ fn a_deleted_exchange_leaves_no_kept_message_behind() {
         let exchange = room();
         broker.declare(&exchange).unwrap();
         let producer = broker.producer::<Shared>(&exchange).unwrap();
-        let payload = Shared(tracker.0.clone());
+        let alive = tracker.0.clone();
+        let payload = Shared { alive };
         let deleting = thread::spawn({
             let (broker, exchange) = (broker.clone(), exchange.clone());
             move || broker.delete(&exchange).unwrap()
@@ -79,4 +80,7 @@ fn a_deleted_exchange_leaves_no_kept_message_behind() {
 
 /// A payload of which there can be several handles.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Shared(#[serde(skip)] Arc<()>);
+struct Shared {
+    #[serde(skip)]
+    alive: Arc<()>,
+}

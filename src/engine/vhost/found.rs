@@ -28,6 +28,11 @@ impl Found {
         self.len() == 0
     }
 
+    /// Whether it leads to queues only.
+    pub(super) fn is_plain(&self) -> bool {
+        self.delay_queues.is_empty() && self.replies.is_empty() && self.histories.is_empty()
+    }
+
     /// Adds the destinations of another way.
     pub(super) fn join(&mut self, other: Found) {
         self.queues.extend(other.queues);

@@ -49,6 +49,8 @@ pub(crate) struct Route {
     pub(super) histories: Vec<Arc<History>>,
     /// Whether a queue of the route is durable, in a broker with a store.
     pub(super) is_stored: bool,
+    /// Whether it leads to queues only. Read at each publish.
+    is_plain: bool,
 }
 
 impl fmt::Debug for Route {
@@ -71,15 +73,9 @@ impl Route {
     #[inline]
     pub(crate) fn only_queue(&self) -> Option<&Arc<QueueCore>> {
         match self.queues.as_slice() {
-            [queue] if self.is_plain() => Some(queue),
+            [queue] if self.is_plain => Some(queue),
             _ => None,
         }
-    }
-
-    /// Whether it leads to queues only.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        self.delay_queues.is_empty() && self.replies.is_empty() && self.histories.is_empty()
     }
 
     /// Whether histories keep the message.
@@ -159,13 +155,15 @@ impl VirtualHost {
             if let Err(invalid) = &keys {
                 return Err(invalid.clone());
             }
+            let found = self.find(topology, exchange, known_keys, properties, routers);
+            let is_plain = found.is_plain();
             let Found {
                 queues,
                 delay_queues,
                 delay,
                 replies,
                 histories,
-            } = self.find(topology, exchange, known_keys, properties, routers);
+            } = found;
             // A requester that waits for this reply may not wait for the next one.
             by_headers |= !replies.is_empty() || !histories.is_empty();
             Ok(Route {
@@ -179,6 +177,7 @@ impl VirtualHost {
                 by_headers,
                 replies,
                 histories,
+                is_plain,
             })
         })
     }
@@ -197,6 +196,7 @@ impl VirtualHost {
             replies: Vec::new(),
             histories: Vec::new(),
             is_stored: false,
+            is_plain: true,
         }
     }
 
@@ -247,6 +247,7 @@ impl VirtualHost {
             // They have kept it when it was published.
             histories: Vec::new(),
             is_stored: route.is_stored,
+            is_plain: route.delay_queues.is_empty() && route.replies.is_empty(),
         };
         let replaced = route.len() - recalled.len();
         Ok((recalled, replaced))
