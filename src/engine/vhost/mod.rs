@@ -41,6 +41,7 @@ mod policies;
 mod publish;
 mod queues;
 mod record;
+mod recovered;
 mod recovery;
 mod refusal;
 mod replies;
@@ -51,6 +52,7 @@ mod storage;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
+mod topology_records;
 mod triggers;
 
 use std::{
@@ -71,7 +73,7 @@ pub(crate) use self::{
     import::{Added, CheckedVhost, LockedVhost, MadeVhost, Other, VhostPlan},
     kept_parts::KeptParts,
     publish::{PushFailure, PushOptions},
-    recovery::{RecoveredVhost, Recovery},
+    recovered::{RecoveredVhost, Recovery},
     refusal::Refusal,
     replies::{REPLY_TO, Requester, is_address},
     route::Route,

@@ -7,13 +7,14 @@
 use std::{sync::Arc, time::Duration};
 
 use hashbrown::HashMap;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     About, VirtualHost,
     declared_exchange::DeclaredExchange,
     topology::{DeclaredQueue, Target, Topology},
+    topology_records::{BindingRecord, ExchangeRecord, QueueRecord},
 };
 use crate::{
     engine::{
@@ -78,46 +79,6 @@ impl Changes {
     fn after(&self, before: u64) -> Option<Synced> {
         self.last.clone().filter(|_| self.written > before)
     }
-}
-
-/// The record of a queue.
-#[derive(Debug, Serialize, serde::Deserialize)]
-pub(super) struct QueueRecord {
-    pub(crate) number: u64,
-    pub(crate) queue: descriptions::Queue,
-    /// A delivery of every message before this position has failed: the broker has crashed. Only a
-    /// classic queue has it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) failed_before: u64,
-}
-
-fn is_zero(position: &u64) -> bool {
-    *position == 0
-}
-
-/// The record of an exchange.
-#[derive(Debug, Serialize, serde::Deserialize)]
-pub(super) struct ExchangeRecord {
-    pub(crate) exchange: descriptions::Exchange,
-    /// Whether it is deleted when it has no binding: it is an auto-delete exchange that had one.
-    pub(crate) had_binding: bool,
-    /// The number of its delay queue, if it is a delayed exchange.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) delay_queue: Option<u64>,
-    /// The number of its history, if it keeps its last messages.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) history: Option<u64>,
-}
-
-/// The name of the record of a binding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub(super) struct BindingRecord {
-    pub(crate) vhost: Name,
-    pub(crate) source: Name,
-    pub(crate) destination: Name,
-    pub(crate) to_queue: bool,
-    pub(crate) routing_key: Name,
-    pub(crate) arguments: FieldTable,
 }
 
 impl VhostStorage {
@@ -526,17 +487,4 @@ impl Target {
             Target::Exchange(_) => true,
         }
     }
-}
-
-/// Reads a record, or its name.
-///
-/// # Errors
-/// The reason why it cannot be read.
-pub(super) fn read_record<T: DeserializeOwned>(
-    kind: RecordKind,
-    name: &str,
-    bytes: &[u8],
-) -> Result<T, String> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| format!("the record {kind:?} {name} is unreadable: {error}"))
 }

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, task::Poll};
 
-use super::{
-    Caller,
-    prepared::{NotPublished, Prepared},
-};
+use super::{Caller, not_published::NotPublished, prepared::Prepared};
 use crate::{
     engine::vhost::Drain,
     model::error::Error,

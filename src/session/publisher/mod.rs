@@ -6,6 +6,7 @@
 //! part.
 
 mod low_disk;
+mod not_published;
 mod pause;
 mod prepared;
 mod route_cache;
@@ -17,11 +18,8 @@ use std::{sync::Arc, time::Duration, vec};
 #[cfg(feature = "testing")]
 pub(crate) use self::tap::{Attempt, Course};
 pub(crate) use self::{
-    pause::Pause,
-    prepared::{NotPublished, Prepared},
-    route_cache::CachedRoute,
-    tap::Tap,
-    unsynced::Pushed,
+    not_published::NotPublished, pause::Pause, prepared::Prepared, route_cache::CachedRoute,
+    tap::Tap, unsynced::Pushed,
 };
 pub(crate) use super::holding::Claim;
 

@@ -7,9 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Overrides, Publisher,
-    prepared::{NotPublished, Prepared},
-    route_cache::CachedRoute,
+    Overrides, Publisher, not_published::NotPublished, prepared::Prepared, route_cache::CachedRoute,
 };
 use crate::{
     engine::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Prepared, prepared::NotPublished};
+use super::{Prepared, not_published::NotPublished};
 use crate::{
     engine::{
         store::{StoredBody, Synced},

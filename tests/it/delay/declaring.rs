@@ -31,9 +31,9 @@ fn a_delayed_exchange_needs_a_valid_x_delayed_type() -> Result {
         asked(Some("x-delayed-message".into())),
         (Some(406), itself.to_owned())
     );
-    let unknown = "PRECONDITION_FAILED - unknown exchange type 'x-random'";
+    let unknown = "PRECONDITION_FAILED - unknown exchange type 'x-unknown'";
     assert_eq!(
-        asked(Some("x-random".into())),
+        asked(Some("x-unknown".into())),
         (Some(406), unknown.to_owned())
     );
     assert!(
