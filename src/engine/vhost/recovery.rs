@@ -16,7 +16,7 @@ use crate::{
         access::{Access, Grants},
         policy::ForeignSettings,
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
-        store::{MessageHead, Store, StoredQueue, WallClock},
+        store::{MessageHead, StoredQueue, WallClock},
     },
     message::{
         envelope::{Address, Deaths, Envelope, Meta, NEVER},
