@@ -35,7 +35,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "permitted",
-        module: "permitted",
+        module: "message",
         steps: &["publish"],
         run: permitted::run,
     },
@@ -145,7 +145,7 @@ mod message {
     }
 
     #[inline(never)]
-    fn publish(producer: &Producer<Plain>, id: u64) -> Result<Published, PublishError<Plain>> {
+    pub fn publish(producer: &Producer<Plain>, id: u64) -> Result<Published, PublishError<Plain>> {
         producer.publish(Plain::make(id))
     }
 
@@ -167,12 +167,9 @@ mod message {
 
 /// The same publish, by a user whose permissions are regular expressions. They are asked once.
 mod permitted {
-    use leveret::{
-        Broker, Credentials, Permissions, Producer, PublishError, Published, Queue, User,
-    };
+    use leveret::{Broker, Credentials, Permissions, Queue, User};
 
-    use super::CYCLE;
-    use crate::item::{Item, Plain};
+    use super::{CYCLE, message::publish};
 
     pub fn run(cycles: u64) {
         let broker = Broker::new();
@@ -194,11 +191,6 @@ mod permitted {
             }
             broker.purge(&queue).expect("the queue is there");
         }
-    }
-
-    #[inline(never)]
-    fn publish(producer: &Producer<Plain>, id: u64) -> Result<Published, PublishError<Plain>> {
-        producer.publish(Plain::make(id))
     }
 }
 

@@ -180,9 +180,14 @@ impl VirtualHost {
     pub(crate) fn queue(&self, connection: ConnectionId, name: &Name) -> Result<Arc<QueueCore>> {
         let topology = self.topology.read();
         self.check_up()?;
-        let name = &topology.queue_name(name, self.name())?;
-        let Some(declared) = topology.queues.get(name) else {
-            return Err(Error::not_found(EntityKind::Queue, name, self.name()));
+        let declared = match topology.queues.get(name) {
+            Some(declared) => declared,
+            // No queue has the name of an alias.
+            None => {
+                let name = &topology.queue_name(name, self.name())?;
+                let found = topology.queues.get(name);
+                found.ok_or_else(|| Error::not_found(EntityKind::Queue, name, self.name()))?
+            }
         };
         self.check_access(declared, connection)?;
         Ok(Arc::clone(&declared.queue))
