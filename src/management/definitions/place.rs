@@ -29,9 +29,13 @@ impl Place {
             _ => Vec::new(),
         };
         match &error {
+            // The other names of such an item have been read as names.
+            Error::InvalidName(_) if self.section == "model_queues" => {
+                fields.push("pattern".to_owned());
+            }
             Error::InvalidName(_) => fields.push("name".to_owned()),
             Error::Inequivalent(difference) => match &*difference.field {
-                "durable" | "auto_delete" | "internal" | "type" => {
+                "durable" | "auto_delete" | "internal" | "type" | "target" => {
                     fields.push(difference.field.clone());
                 }
                 argument => fields.extend([table.to_owned(), argument.to_owned()]),

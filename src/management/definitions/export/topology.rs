@@ -1,4 +1,4 @@
-//! Budgets, exchanges, queues and bindings.
+//! Budgets, exchanges, queues of all kinds and bindings.
 
 use super::{
     super::{
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     engine::vhost::{DeclaredExchange, Target, Topology},
     model::{
-        descriptions::{Budget, Exchange, Queue, names},
+        descriptions::{AliasQueue, Budget, Exchange, ModelQueue, Queue, names},
         field_value::{FieldTable, FieldValue},
         name::Name,
     },
@@ -28,6 +28,10 @@ pub(super) struct VhostTopology {
     exchanges: Vec<(Name, Exchange)>,
     /// Sorted by name.
     queues: Vec<(Name, Queue)>,
+    /// Sorted by name.
+    aliases: Vec<AliasQueue>,
+    /// Sorted by name.
+    models: Vec<ModelQueue>,
     /// Sorted by source.
     bindings: Vec<Binding>,
 }
@@ -64,6 +68,8 @@ impl VhostTopology {
                 .collect(),
             exchanges,
             queues,
+            aliases: topology.aliases.all().cloned().collect(),
+            models: topology.models.values().cloned().collect(),
             bindings: bindings
                 .flat_map(|(source, declared)| bindings_of(topology, source, declared))
                 .collect(),
@@ -132,6 +138,7 @@ impl Writer<'_> {
             for (queue, description) in &topology.queues {
                 self.queue(name, queue, description);
             }
+            self.queue_kinds(name, &topology.aliases, &topology.models);
             let kept = &vhost.kept_parts;
             for section in ["exchanges", "queues"] {
                 for item in kept.of(section) {

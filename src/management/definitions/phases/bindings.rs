@@ -39,7 +39,7 @@ impl<'d> Phases<'_, '_, 'd> {
             let vhost = self.vhost_of(&item.vhost, place)?;
             let is_there = match kind {
                 Kind::Exchange => name.is_empty() || vhost.has_exchange(name),
-                Kind::Queue => vhost.has_queue(name),
+                Kind::Queue => vhost.has_destination(true, name),
             };
             if is_there {
                 continue;
