@@ -1,5 +1,7 @@
 //! Budgets, exchanges, queues of all kinds and bindings.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{
     super::{
         json::{Json, object},
@@ -10,7 +12,10 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    engine::vhost::{DeclaredExchange, Target, Topology},
+    engine::{
+        exchange::weight_of,
+        vhost::{DeclaredExchange, Target, Topology},
+    },
     model::{
         descriptions::{AliasQueue, Budget, Exchange, ModelQueue, Queue, names},
         field_value::{FieldTable, FieldValue},
@@ -32,7 +37,7 @@ pub(super) struct VhostTopology {
     aliases: Vec<AliasQueue>,
     /// Sorted by name.
     models: Vec<ModelQueue>,
-    /// Sorted by source.
+    /// Sorted by source. Those of a consistent-hash exchange are in the order of their places.
     bindings: Vec<Binding>,
 }
 
@@ -109,7 +114,57 @@ fn bindings_of(topology: &Topology, source: &Name, declared: &DeclaredExchange) 
             arguments.unwrap_or_default(),
         )
     });
-    bindings
+    match declared.state().places() {
+        Some(places) => in_places(bindings, places),
+        None => bindings,
+    }
+}
+
+/// Puts the bindings of a consistent-hash exchange in an order in which an import gives the same
+/// places to their destinations.
+///
+/// A destination may have lost its place, and has other bindings still. As after a restart, an
+/// import gives it the last place. Its first binding stands before those that add no place, so that
+/// a later export is the same.
+fn in_places<'a>(
+    bindings: Vec<Binding>,
+    places: impl Iterator<Item = (&'a Target, u64)>,
+) -> Vec<Binding> {
+    let places = places.enumerate().map(|(place, (target, weight))| {
+        let destination = match target {
+            Target::Queue(queue) => (true, queue.name().clone()),
+            Target::Exchange(exchange) => (false, exchange.clone()),
+        };
+        (destination, (place, weight))
+    });
+    let places: HashMap<(bool, Name), (usize, u64)> = places.collect();
+    let mut seen = HashSet::new();
+    let ranked = bindings.into_iter().map(|binding| {
+        let destination = (binding.to_queue, binding.destination.clone());
+        let rank = match places.get(&destination) {
+            // Any binding of this weight gives the same place.
+            Some((_, weight)) if weight_of(&binding.routing_key) != Some(*weight) => Rank::NoPlace,
+            _ if seen.contains(&destination) => Rank::NoPlace,
+            Some((place, _)) => Rank::Place(*place),
+            None => Rank::LastPlace,
+        };
+        if rank != Rank::NoPlace {
+            seen.insert(destination);
+        }
+        (rank, binding)
+    });
+    let mut ranked: Vec<(Rank, Binding)> = ranked.collect();
+    // Those of the same rank stay sorted.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, binding)| binding).collect()
+}
+
+/// What a binding gives to its destination, in the order of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Place(usize),
+    LastPlace,
+    NoPlace,
 }
 
 /// A binding of which an end is only kept.
