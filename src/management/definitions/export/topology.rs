@@ -41,6 +41,7 @@ pub(super) struct VhostTopology {
     bindings: Vec<Binding>,
 }
 
+#[derive(PartialEq)]
 struct Binding {
     source: Name,
     destination: Name,
@@ -211,7 +212,10 @@ impl Writer<'_> {
                 self.binding(name, binding);
             }
             for binding in kept.of("bindings").filter_map(kept_binding) {
-                self.binding(name, &binding);
+                // Its ends may be here by now.
+                if !topology.bindings.contains(&binding) {
+                    self.binding(name, &binding);
+                }
             }
         }
     }
