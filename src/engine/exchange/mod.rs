@@ -194,6 +194,19 @@ impl<D: RouteTarget> ExchangeState<D> {
         }
     }
 
+    /// The destinations whose first bindings have a place, in the order of these, each with its
+    /// weight. `None` if the order of the bindings has no meaning.
+    pub(crate) fn places(&self) -> Option<impl Iterator<Item = (&D, u64)>> {
+        let RoutingTable::ConsistentHash(table) = &self.table else {
+            return None;
+        };
+        let shares = table.shares();
+        Some(shares.filter_map(|(number, weight)| {
+            let destination = self.bindings.destination(number)?;
+            Some((destination, weight))
+        }))
+    }
+
     /// The destinations that a route of this exchange has found, in the same order.
     pub(crate) fn found<'a>(&'a self, matches: &Matches) -> impl Iterator<Item = &'a D> {
         matches
@@ -228,6 +241,11 @@ pub(crate) fn validate_binding(
         ExchangeKind::ConsistentHash => consistent_hash::validate(routing_key),
         _ => Ok(()),
     }
+}
+
+/// The weight of a binding of a consistent-hash exchange. `None` for a key that is no weight.
+pub(crate) fn weight_of(routing_key: &str) -> Option<u64> {
+    consistent_hash::weight(routing_key).ok().map(u64::from)
 }
 
 fn full() -> Error {

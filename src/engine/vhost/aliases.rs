@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The alias queues of a virtual host.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Aliases {
     declared: BTreeMap<Name, AliasQueue>,
     /// Raised with each change, so that a route by an alias is not remembered any longer. Written
@@ -60,6 +60,15 @@ impl Aliases {
         self.epoch.fetch_add(1, SeqCst);
     }
 
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.declared.contains_key(name)
+    }
+
+    /// Adds an alias that was checked, or replaces one.
+    pub(super) fn insert(&mut self, name: Name, alias: &AliasQueue) {
+        self.declared.insert(name, alias.clone());
+    }
+
     /// All of them, by name.
     pub(crate) fn all(&self) -> impl Iterator<Item = &AliasQueue> {
         self.declared.values()
@@ -98,51 +107,72 @@ impl VirtualHost {
     /// [`Error::Inequivalent`], [`Error::PreconditionFailed`] for an invalid name or target, a
     /// cycle, or a name that is taken; [`Error::ShutDown`]. Nothing is changed then.
     pub(crate) fn change_alias(&self, alias: &AliasQueue, change: AliasChange) -> Result {
-        let name = Name::of_entity(alias.name())?;
-        let target = Name::of_entity(alias.target().name())?;
-        let vhost = self.name();
-        if name.is_empty() || target.is_empty() {
-            let reason = "needs a name and a target of 1 to 255 bytes";
-            return Err(Error::invalid_queue_kind(reason, &name, vhost));
-        }
-        if is_reserved(&name) {
-            return Err(Error::reserved_prefix(EntityKind::Queue, &name));
-        }
+        let name = self.alias_name(alias)?;
         let mut topology = self.topology.write();
         self.check_up()?;
-        match (topology.aliases.declared.get(&name), change) {
-            (Some(there), _) if there == alias => return Ok(()),
+        let is_free = |name: &Name| topology.check_free(name, self.name());
+        if self.changes_alias(&topology.aliases, (&name, alias), change, is_free)? {
+            topology.set_alias(name, alias);
+        }
+        drop(topology);
+        Ok(())
+    }
+
+    /// The name of an alias.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::AccessRefused`] for a name with `amq.`,
+    /// [`Error::PreconditionFailed`] for an empty name or target.
+    pub(super) fn alias_name(&self, alias: &AliasQueue) -> Result<Name> {
+        let name = Name::of_entity(alias.name())?;
+        let target = Name::of_entity(alias.target().name())?;
+        if name.is_empty() || target.is_empty() {
+            let reason = "needs a name and a target of 1 to 255 bytes";
+            return Err(Error::invalid_queue_kind(reason, &name, self.name()));
+        }
+        match is_reserved(&name) {
+            true => Err(Error::reserved_prefix(EntityKind::Queue, &name)),
+            false => Ok(name),
+        }
+    }
+
+    /// Whether a description changes these aliases. `check_free` checks a name that none of them
+    /// has.
+    ///
+    /// # Errors
+    /// [`Error::Inequivalent`], [`Error::PreconditionFailed`], and those of `check_free`.
+    pub(super) fn changes_alias(
+        &self,
+        aliases: &Aliases,
+        (name, alias): (&Name, &AliasQueue),
+        change: AliasChange,
+        check_free: impl FnOnce(&Name) -> Result,
+    ) -> Result<bool> {
+        let vhost = self.name();
+        match (aliases.declared.get(name), change) {
+            (Some(there), _) if there == alias => return Ok(false),
             (Some(there), AliasChange::Declare) => {
                 let (old, new) = (there.target().name().into(), alias.target().name().into());
                 let entity = EntityKind::Queue;
                 return Err(Error::inequivalent(
                     "target",
                     entity,
-                    &name,
+                    name,
                     vhost,
                     Some(new),
                     Some(old),
                 ));
             }
             (None, AliasChange::Repoint) => {
-                return Err(Error::no_such_kind("alias queue", &name, vhost));
+                return Err(Error::no_such_kind("alias queue", name, vhost));
             }
             (Some(_), AliasChange::Repoint) => {}
-            (None, AliasChange::Declare) => topology.check_free(&name, vhost)?,
+            (None, AliasChange::Declare) => check_free(name)?,
         }
-        if topology.aliases.closes_cycle(&name, alias.target()) {
-            return Err(Error::alias_cycle(&name, vhost));
+        match aliases.closes_cycle(name, alias.target()) {
+            true => Err(Error::alias_cycle(name, vhost)),
+            false => Ok(true),
         }
-        topology.touch_alias(&name);
-        topology
-            .aliases
-            .declared
-            .insert(name.clone(), alias.clone());
-        if let Some(storage) = self.storage() {
-            storage.write_alias(&name, Some(alias));
-        }
-        drop(topology);
-        Ok(())
     }
 
     /// Deletes an alias. `false` if there is none of this name.
@@ -231,7 +261,7 @@ impl Topology {
     /// # Errors
     /// [`Error::PreconditionFailed`].
     pub(super) fn check_no_kind(&self, name: &Name, vhost: &Name) -> Result {
-        let kind = match self.aliases.declared.contains_key(name) {
+        let kind = match self.aliases.contains(name) {
             true => "an alias queue",
             false if self.models.contains_key(name) => "a model queue",
             false => return Ok(()),
@@ -239,9 +269,18 @@ impl Topology {
         Err(Error::name_is_of(kind, name, vhost))
     }
 
+    /// Adds an alias that was checked, or gives it another target.
+    pub(super) fn set_alias(&mut self, name: Name, alias: &AliasQueue) {
+        self.touch_alias(&name);
+        if let Some(storage) = &self.storage {
+            storage.write_alias(&name, Some(alias));
+        }
+        self.aliases.insert(name, alias);
+    }
+
     /// Removes an alias. `false` if there is none of this name.
     pub(super) fn remove_alias(&mut self, name: &Name) -> bool {
-        if !self.aliases.declared.contains_key(name) {
+        if !self.aliases.contains(name) {
             return false;
         }
         self.touch_alias(name);

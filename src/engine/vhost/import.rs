@@ -10,10 +10,12 @@ use serde_json::Value;
 
 use super::{
     About, BindingRequest, Identity, VirtualHost,
+    aliases::AliasEnd,
     changes::{Changes, Made},
     declaration::Batch,
     effects::Aftermath,
     kept_parts::KeptParts,
+    planned_kinds::{MadeKinds, NewKinds, PlannedKinds},
     topology::{DeclaredBudget, Topology},
 };
 use crate::{
@@ -45,6 +47,7 @@ pub(crate) struct LockedVhost<'a> {
 pub(crate) struct VhostPlan<'a> {
     batch: Batch<'a>,
     budgets: Vec<(Name, DeclaredBudget)>,
+    kinds: PlannedKinds<'a>,
     /// The policies that were added.
     policies: Vec<(Policy, PolicyKind)>,
     rest: Rest,
@@ -68,6 +71,7 @@ type NewPolicies = (Policies, Vec<(Policy, PolicyKind)>);
 pub(crate) struct CheckedVhost {
     budgets: Vec<(Name, DeclaredBudget)>,
     changes: Changes,
+    kinds: NewKinds,
     /// `None` if they stay as they are.
     policies: Option<NewPolicies>,
     rest: Rest,
@@ -77,6 +81,7 @@ pub(crate) struct CheckedVhost {
 pub(crate) struct MadeVhost {
     budgets: Vec<Name>,
     made: Made,
+    kinds: MadeKinds,
     policies: Option<NewPolicies>,
     rest: Rest,
 }
@@ -128,6 +133,7 @@ impl<'a> VhostPlan<'a> {
         VhostPlan {
             batch: Batch::new(locked.vhost, IMPORT, &locked.policies, &locked.topology),
             budgets: Vec::new(),
+            kinds: PlannedKinds::of(&locked.topology),
             policies: Vec::new(),
             rest: Rest::default(),
         }
@@ -276,14 +282,30 @@ impl<'a> VhostPlan<'a> {
         Ok(found)
     }
 
+    /// Plans an alias queue, behind the queues.
+    pub(crate) fn alias(
+        &mut self,
+        alias: &descriptions::AliasQueue,
+        other: Other,
+    ) -> Result<Added> {
+        self.kinds.alias(&self.batch, alias, other)
+    }
+
+    /// Plans a model queue, behind the queues.
+    pub(crate) fn model(
+        &mut self,
+        model: &descriptions::ModelQueue,
+        other: Other,
+    ) -> Result<Added> {
+        self.kinds.model(&self.batch, model, other)
+    }
+
+    /// Plans a binding. That of an alias binds its target.
     pub(crate) fn binding(&mut self, binding: &BindingRequest<'_>) -> Result {
         let source = Name::of_entity(binding.source)?;
-        let destination = Name::of_entity(binding.destination)?;
         let routing_key = Name::new(binding.routing_key)?;
-        let kind = match binding.to_queue {
-            true => EntityKind::Queue,
-            false => EntityKind::Exchange,
-        };
+        let (kind, destination) = self.destination(binding.to_queue, binding.destination);
+        let destination = Name::of_entity(destination)?;
         if kind == EntityKind::Exchange && self.batch.declared_exchange(&destination).is_none() {
             let vhost = self.batch.vhost.name();
             return Err(Error::not_found(kind, &destination, vhost));
@@ -295,6 +317,23 @@ impl<'a> VhostPlan<'a> {
     /// Whether the virtual host has this exchange, or will have it.
     pub(crate) fn has_exchange(&self, name: &str) -> bool {
         Name::of_entity(name).is_ok_and(|name| self.batch.declared_exchange(&name).is_some())
+    }
+
+    /// Whether the virtual host has this destination of a binding, or will have it.
+    pub(crate) fn has_destination(&self, to_queue: bool, name: &str) -> bool {
+        match self.destination(to_queue, name) {
+            (EntityKind::Queue, name) => self.has_queue(name),
+            (_, name) => self.has_exchange(name),
+        }
+    }
+
+    fn destination<'n>(&'n self, to_queue: bool, name: &'n str) -> (EntityKind, &'n str) {
+        match self.kinds.end_of(name) {
+            _ if !to_queue => (EntityKind::Exchange, name),
+            AliasEnd::Itself => (EntityKind::Queue, name),
+            AliasEnd::Queue(queue) => (EntityKind::Queue, queue),
+            AliasEnd::Exchange(exchange) => (EntityKind::Exchange, exchange),
+        }
     }
 
     /// Whether the virtual host has this queue, or will have it.
@@ -329,6 +368,7 @@ impl<'a> VhostPlan<'a> {
         CheckedVhost {
             budgets: self.budgets,
             changes,
+            kinds: self.kinds.into_new(),
             policies,
             rest: self.rest,
         }
@@ -336,7 +376,7 @@ impl<'a> VhostPlan<'a> {
 }
 
 impl LockedVhost<'_> {
-    /// Adds the exchanges, queues, bindings and budgets. They can be undone.
+    /// Adds the exchanges, queues of all kinds, bindings and budgets. They can be undone.
     ///
     /// # Errors
     /// Fails if an exchange can take no more bindings. Nothing is changed then.
@@ -350,6 +390,7 @@ impl LockedVhost<'_> {
             Ok(made) => Ok(MadeVhost {
                 budgets,
                 made,
+                kinds: self.topology.make_kinds(checked.kinds),
                 policies: checked.policies,
                 rest: checked.rest,
             }),
@@ -364,6 +405,7 @@ impl LockedVhost<'_> {
 
     /// Undoes what was made.
     pub(crate) fn undo(&mut self, made: MadeVhost) {
+        self.topology.undo_kinds(&made.kinds);
         self.topology.undo(made.made);
         for name in &made.budgets {
             self.topology.remove_budget(name);

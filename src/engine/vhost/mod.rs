@@ -37,6 +37,7 @@ mod import;
 mod kept_parts;
 mod model_queues;
 mod permissions;
+mod planned_kinds;
 mod policies;
 mod publish;
 mod queues;

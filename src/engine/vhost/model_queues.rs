@@ -1,8 +1,8 @@
 //! Model queues: templates of queues.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Identity, QueueDeclared, VirtualHost, WithBindings, declare::is_reserved};
+use super::{Identity, QueueDeclared, Topology, VirtualHost, WithBindings, declare::is_reserved};
 use crate::model::{
     arguments::QueueArguments,
     descriptions::{ModelQueue, Queue},
@@ -18,6 +18,23 @@ impl VirtualHost {
     /// [`Error::PreconditionFailed`] for a name that is taken, another model of this name, invalid
     /// arguments or an invalid pattern, [`Error::ShutDown`]. Nothing is changed then.
     pub(crate) fn declare_model(&self, model: &ModelQueue) -> Result {
+        let name = self.model_name(model)?;
+        let mut topology = self.topology.write();
+        self.check_up()?;
+        let is_free = |name: &Name| topology.check_free(name, self.name());
+        if self.is_new_model(&topology.models, (&name, model), is_free)? {
+            topology.add_model(name, model);
+        }
+        drop(topology);
+        Ok(())
+    }
+
+    /// The name of a model, whose description is checked.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::AccessRefused`] for a name with `amq.`,
+    /// [`Error::PreconditionFailed`] for invalid arguments or an invalid pattern.
+    pub(super) fn model_name(&self, model: &ModelQueue) -> Result<Name> {
         let name = Name::of_entity(model.name())?;
         let vhost = self.name();
         if name.is_empty() {
@@ -39,19 +56,25 @@ impl VirtualHost {
         queue.argument_table().check_depth()?;
         let arguments = QueueArguments::parse(queue.argument_table(), &name, vhost)?;
         arguments.check_properties(&queue, &name, vhost)?;
-        let mut topology = self.topology.write();
-        self.check_up()?;
-        match topology.models.get(&name) {
-            Some(there) if there == model => return Ok(()),
-            Some(_) => return Err(Error::name_is_of("another model queue", &name, vhost)),
-            None => topology.check_free(&name, vhost)?,
+        Ok(name)
+    }
+
+    /// Whether none of these models has this name. `check_free` checks it then.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if one has it with other properties, and those of
+    /// `check_free`.
+    pub(super) fn is_new_model(
+        &self,
+        models: &BTreeMap<Name, ModelQueue>,
+        (name, model): (&Name, &ModelQueue),
+        check_free: impl FnOnce(&Name) -> Result,
+    ) -> Result<bool> {
+        match models.get(name) {
+            Some(there) if there.is_equivalent(model) => Ok(false),
+            Some(_) => Err(Error::name_is_of("another model queue", name, self.name())),
+            None => check_free(name).map(|()| true),
         }
-        if let Some(storage) = self.storage() {
-            storage.write_model(&name, Some(model));
-        }
-        topology.models.insert(name, model.clone());
-        drop(topology);
-        Ok(())
     }
 
     /// Deletes a model. `false` if there is none of this name.
@@ -59,10 +82,7 @@ impl VirtualHost {
         let name = Name::of_entity(name)?;
         let mut topology = self.topology.write();
         self.check_up()?;
-        let deleted = topology.models.remove(&name).is_some();
-        if let Some(storage) = self.storage().filter(|_| deleted) {
-            storage.write_model(&name, None);
-        }
+        let deleted = topology.remove_model(&name);
         drop(topology);
         Ok(deleted)
     }
@@ -88,5 +108,24 @@ impl VirtualHost {
         queue: &Queue,
     ) -> Result<QueueDeclared> {
         self.declare_queue(by, queue, WithBindings::Yes)
+    }
+}
+
+impl Topology {
+    /// Adds a model that was checked.
+    pub(super) fn add_model(&mut self, name: Name, model: &ModelQueue) {
+        if let Some(storage) = &self.storage {
+            storage.write_model(&name, Some(model));
+        }
+        self.models.insert(name, model.clone());
+    }
+
+    /// Removes a model. `false` if there is none of this name.
+    pub(super) fn remove_model(&mut self, name: &Name) -> bool {
+        let removed = self.models.remove(name).is_some();
+        if let Some(storage) = self.storage.as_ref().filter(|_| removed) {
+            storage.write_model(name, None);
+        }
+        removed
     }
 }

@@ -67,6 +67,10 @@ fn named(document: &Document) -> BTreeSet<Name> {
     named.extend(document.budgets.iter().flatten().map(|item| &item.vhost));
     named.extend(document.exchanges.iter().flatten().map(|item| &item.vhost));
     named.extend(document.queues.iter().flatten().map(|item| &item.vhost));
+    let aliases = document.alias_queues.iter().flatten();
+    named.extend(aliases.map(|item| &item.vhost));
+    let models = document.model_queues.iter().flatten();
+    named.extend(models.map(|item| &item.vhost));
     named.extend(document.bindings.iter().flatten().map(|item| &item.vhost));
     named.dedup();
     named.into_iter().cloned().collect()

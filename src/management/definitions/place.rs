@@ -29,9 +29,13 @@ impl Place {
             _ => Vec::new(),
         };
         match &error {
+            // The other names of such an item have been read as names.
+            Error::InvalidName(_) if self.section == "model_queues" => {
+                fields.push("pattern".to_owned());
+            }
             Error::InvalidName(_) => fields.push("name".to_owned()),
             Error::Inequivalent(difference) => match &*difference.field {
-                "durable" | "auto_delete" | "internal" | "type" => {
+                "durable" | "auto_delete" | "internal" | "type" | "target" => {
                     fields.push(difference.field.clone());
                 }
                 argument => fields.extend([table.to_owned(), argument.to_owned()]),
@@ -55,6 +59,16 @@ impl Place {
                     }
                     _ => fields.extend([table.to_owned(), argument.clone()]),
                 },
+                Precondition::QueueKind(text) if text.contains("needs a pattern") => {
+                    fields.push("pattern".to_owned());
+                }
+                Precondition::QueueKind(text) if text.ends_with("an alias of itself") => {
+                    fields.push("target".to_owned());
+                }
+                // Another kind of queue has the name.
+                Precondition::QueueKind(text) if !text.ends_with("another model queue") => {
+                    fields.push("name".to_owned());
+                }
                 Precondition::InvalidBinding(text) if text.contains("x-match") => {
                     fields.extend([table.to_owned(), "x-match".to_owned()]);
                 }

@@ -30,6 +30,10 @@ pub struct ImportReport {
     pub exchanges: usize,
     /// Queues that were declared, and are new.
     pub queues: usize,
+    /// Alias queues that were declared, and are new.
+    pub alias_queues: usize,
+    /// Model queues that were declared, and are new.
+    pub model_queues: usize,
     /// Bindings that were made. Those that existed count, too.
     pub bindings: usize,
     /// The parts of the file that were not made as they are written, and those that may not be as

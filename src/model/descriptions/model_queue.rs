@@ -107,6 +107,16 @@ impl ModelQueue {
         self.permanent
     }
 
+    /// Whether the queues of both have the same properties. The name of the template and its flags
+    /// for queues that exist have no effect.
+    pub(crate) fn is_equivalent(&self, other: &ModelQueue) -> bool {
+        let are_same = self.name == other.name
+            && self.pattern == other.pattern
+            && self.permanent == other.permanent
+            && self.template.is_exclusive() == other.template.is_exclusive();
+        are_same && self.dynamic_queue("") == other.dynamic_queue("")
+    }
+
     /// The dynamic queue that has `unique` in its name.
     pub(crate) fn dynamic_queue(&self, unique: &str) -> Queue {
         let template = &self.template;

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use leveret::Broker;
+use leveret::{
+    AliasQueue, Binding, Broker, Exchange, ModelQueue, Queue, Router, RouterBinding, RouterMessage,
+};
 
 use super::file;
 
@@ -84,4 +86,62 @@ fn a_refused_import_writes_nothing() {
         before
     };
     assert_eq!(folder.broker().export_definitions().unwrap(), before);
+}
+
+#[test]
+fn alias_queues_model_queues_and_rings_survive_a_restart() {
+    let folder = Folder::new("kinds");
+    let ring = Exchange::consistent_hash("ring").durable();
+    let before = {
+        let broker = Broker::new();
+        for (name, weight) in [("z", 2), ("a", 1), ("m", 3)] {
+            let binding = Binding::weighted(&ring, weight);
+            let queue = Queue::new(name).durable().binding(binding);
+            broker.declare(&queue).unwrap();
+        }
+        broker.declare(&AliasQueue::of_queue("n", "z")).unwrap();
+        let template = Queue::new("").max_length(5).bind(&ring, "1");
+        broker.declare(&ModelQueue::new("model", template)).unwrap();
+        let text = broker.export_definitions().unwrap();
+        folder.broker().import_definitions(&text).unwrap();
+        text
+    };
+    assert_eq!(folder.broker().export_definitions().unwrap(), before);
+    // A refused import writes none of them.
+    let refused = before
+        .replace("\"n\"", "\"k\"")
+        .replace("model", "mould")
+        .replace("\"bindings\": [", "\"bindings\": [{\"source\": 5},");
+    let refused = refused.replace("ring", "other");
+    folder.broker().import_definitions(refused).unwrap_err();
+    assert_eq!(folder.broker().export_definitions().unwrap(), before);
+}
+
+#[derive(Debug)]
+struct First;
+
+impl Router for First {
+    fn route(&self, _: &RouterMessage<'_>, bindings: &[RouterBinding]) -> Vec<usize> {
+        bindings.iter().take(1).map(|_| 0).collect()
+    }
+}
+
+#[test]
+fn what_was_kept_is_made_by_a_broker_that_has_its_type() {
+    let folder = Folder::new("kept");
+    let file = r#"{
+        "queues": [{"name": "q", "vhost": "/", "durable": true}],
+        "exchanges": [{"name": "x", "vhost": "/", "type": "x-lvc", "durable": true}],
+        "bindings": [{"source": "x", "vhost": "/", "destination": "q",
+            "destination_type": "queue", "routing_key": "k"}]}"#;
+    let report = folder.broker().import_definitions(file).unwrap();
+    assert_eq!((report.exchanges, report.bindings), (0, 0));
+    let builder = Broker::builder().exchange_type("x-lvc", First);
+    let broker = builder.data_dir(&folder.0).build().unwrap();
+    let report = broker.import_definitions(file).unwrap();
+    assert_eq!((report.exchanges, report.bindings), (1, 1));
+    let sender = broker.producer::<u32>(Exchange::existing("x")).unwrap();
+    assert_eq!(sender.publish(1).unwrap().routed, 1);
+    let text = broker.export_definitions().unwrap();
+    assert_eq!(text.matches("\"source\":\"x\"").count(), 1, "{text}");
 }

@@ -4,8 +4,10 @@ mod bad_input;
 mod cases;
 #[cfg(feature = "durable")]
 mod durable;
+mod exchange_types;
 mod exports;
 mod files;
+mod queue_kinds;
 #[cfg(unix)]
 mod rabbitmq;
 mod random;

@@ -1,8 +1,8 @@
 //! An export, an import and another export are the same, whatever a broker has.
 
 use leveret::{
-    ApplyTo, Binding, Broker, Budget, Exchange, ExportOptions, FieldTable, FieldValue, Policy,
-    Queue, RabbitMqVersion,
+    AliasQueue, ApplyTo, Binding, Broker, Budget, Exchange, ExportOptions, FieldTable, FieldValue,
+    ModelQueue, Policy, Queue, RabbitMqVersion,
 };
 use proptest::{
     collection::{btree_map, vec},
@@ -62,6 +62,8 @@ fn table() -> impl Strategy<Value = FieldTable> {
 #[derive(Clone, Debug)]
 enum Step {
     Budget(Budget),
+    Alias(AliasQueue),
+    Model(ModelQueue),
     Exchange(Exchange),
     Queue(Queue),
     Bind(Queue),
@@ -77,6 +79,10 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         "topic",
         "headers",
         "x-local-random",
+        "x-consistent-hash",
+        "x-modulus-hash",
+        "x-random",
+        "x-recent-history",
     ]);
     (name(), kind, any::<(bool, bool, bool, bool)>(), table()).prop_map(
         |(name, kind, (durable, auto_delete, internal, delayed), arguments)| {
@@ -119,6 +125,11 @@ fn queue() -> impl Strategy<Value = Queue> {
     )
 }
 
+/// A routing key, which is often a weight.
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![name(), (1_u32..4).prop_map(|weight| weight.to_string())]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let policy = (name(), name(), -3_i64..3, 0_i32..9, any::<bool>());
     prop_oneof![
@@ -126,13 +137,25 @@ fn step() -> impl Strategy<Value = Step> {
             let budget = Budget::new(name, limit);
             Step::Budget(if whole { budget.whole_vhost() } else { budget })
         }),
+        (name(), name(), any::<bool>()).prop_map(|(name, target, is_queue)| {
+            Step::Alias(match is_queue {
+                true => AliasQueue::of_queue(name, target),
+                false => AliasQueue::of_exchange(name, target),
+            })
+        }),
+        (name(), queue(), exchange(), any::<bool>()).prop_map(
+            |(name, template, source, permanent)| {
+                let model = ModelQueue::new(name, template.bind(source, "5"));
+                Step::Model(if permanent { model.permanent() } else { model })
+            }
+        ),
         exchange().prop_map(Step::Exchange),
         queue().prop_map(Step::Queue),
-        (name(), name(), name(), table()).prop_map(|(source, queue, key, arguments)| {
+        (name(), name(), key(), table()).prop_map(|(source, queue, key, arguments)| {
             let binding = Binding::new(source.as_str(), key).arguments(arguments);
             Step::Bind(Queue::existing(queue).binding(binding))
         }),
-        (name(), name(), name()).prop_map(|(source, destination, key)| {
+        (name(), name(), key()).prop_map(|(source, destination, key)| {
             Step::BindExchange(Exchange::existing(destination).bind(source.as_str(), key))
         }),
         policy.prop_map(|(name, pattern, priority, length, operator)| {
@@ -153,6 +176,8 @@ fn broker_of(steps: &[(usize, Step)]) -> Broker {
         // Many of them do not fit: a binding of queues that are not there, say.
         let _ = match step.clone() {
             Step::Budget(budget) => vhost.declare(&budget).map(drop),
+            Step::Alias(alias) => vhost.declare(&alias).map(drop),
+            Step::Model(model) => vhost.declare(&model).map(drop),
             Step::Exchange(exchange) => vhost.declare(&exchange).map(drop),
             Step::Queue(queue) | Step::Bind(queue) => vhost.declare(&queue).map(drop),
             Step::BindExchange(exchange) => vhost.declare(&exchange).map(drop),
@@ -182,6 +207,8 @@ proptest! {
         for (one, other) in one.vhosts.iter().zip(&other.vhosts) {
             prop_assert_eq!(&one.policies, &other.policies);
             prop_assert_eq!(one.bindings.len(), other.bindings.len());
+            prop_assert_eq!(one.aliases.len(), other.aliases.len());
+            prop_assert_eq!(one.model_queues.len(), other.model_queues.len());
         }
     }
 

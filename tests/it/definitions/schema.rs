@@ -1,6 +1,6 @@
 //! The JSON Schema of the own form.
 
-use leveret::{Broker, Budget, DEFINITIONS_SCHEMA, Queue};
+use leveret::{AliasQueue, Broker, Budget, DEFINITIONS_SCHEMA, Exchange, ModelQueue, Queue};
 use serde_json::{Value, json};
 
 use super::{exported, file};
@@ -67,6 +67,11 @@ fn error(value: &Value, schema: &Value, root: &Value) -> Option<String> {
                 let is_less = value.as_i64() < wanted.as_i64();
                 is_less.then(|| format!("{value} is less than {wanted}"))
             }
+            "minLength" => {
+                let length = value.as_str().map(|text| text.chars().count() as u64);
+                let is_less = length.is_some_and(|length| length < wanted.as_u64().unwrap());
+                is_less.then(|| format!("{value} is too short"))
+            }
             "maxLength" => {
                 let length = value.as_str().map(|text| text.chars().count() as u64);
                 (length > wanted.as_u64()).then(|| format!("{value} is too long"))
@@ -113,6 +118,10 @@ fn the_schema_takes_our_exports() {
         broker.declare(&Budget::new("b", 5)).unwrap();
         let queue = Queue::new("typed").argument("x", ()).argument("y", 0.1_f32);
         broker.declare(&queue).unwrap();
+        broker.declare(&AliasQueue::of_queue("alias", "q")).unwrap();
+        let source = Exchange::topic("x").alternate("y").bind("amq.fanout", "");
+        let template = queue.auto_delete().bind(source, "#");
+        broker.declare(&ModelQueue::new("model", template)).unwrap();
         assert_eq!(errors(&exported(&broker)), None, "{name}");
     }
 }
@@ -129,6 +138,11 @@ fn the_schema_refuses_what_does_not_fit() {
         json!({"leveret_definitions": 1,
             "queues": [{"name": "q", "arguments": {"x": {"$type": "frob"}}}]}),
         json!({"leveret_definitions": 1, "exchanges": [{"name": "x"}]}),
+        json!({"leveret_definitions": 1, "alias_queues": [{"name": "a", "target": "q"}]}),
+        json!({"leveret_definitions": 1,
+            "alias_queues": [{"name": "a", "target": "", "target_type": "queue"}]}),
+        json!({"leveret_definitions": 1,
+            "model_queues": [{"name": "m", "bindings": [{"source": "x"}]}]}),
         json!({"leveret_definitions": 1,
             "policies": [{"name": "p", "pattern": "", "definition": {}}]}),
         json!({"leveret_definitions": 1, "parameters":

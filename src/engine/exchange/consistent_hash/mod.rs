@@ -86,6 +86,16 @@ impl ConsistentHash {
         }
     }
 
+    /// The destinations that have buckets, in the order of these, and how many each has.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (Number, u64)> {
+        let mut begin = 0;
+        self.shares.iter().map(move |share| {
+            let buckets = share.end - begin;
+            begin = share.end;
+            (share.destination, buckets)
+        })
+    }
+
     /// Whether a destination has buckets.
     pub(super) fn has_share(&self, destination: Number) -> bool {
         self.members.contains(&destination)
@@ -128,7 +138,7 @@ pub(super) fn validate(binding_key: &str) -> Result {
 }
 
 /// The number of buckets that a binding key stands for. A sign and leading zeros are allowed.
-fn weight(binding_key: &str) -> Result<u32> {
+pub(super) fn weight(binding_key: &str) -> Result<u32> {
     let digits = binding_key.strip_prefix(['+', '-']).unwrap_or(binding_key);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Error::weight_is_no_integer(binding_key));

@@ -10,12 +10,14 @@ use crate::{
 };
 
 /// The exchange types of RabbitMQ 3.10 with the plugins that come along. 4.3 has more.
-const EXCHANGE_TYPES: [&str; 8] = [
+const EXCHANGE_TYPES: [&str; 10] = [
     "direct",
     "fanout",
     "headers",
     "topic",
     "x-consistent-hash",
+    "x-event",
+    "x-jms-topic",
     "x-modulus-hash",
     "x-random",
     "x-recent-history",

@@ -1,6 +1,7 @@
 //! Exports: everything that can be declared in a broker, as JSON.
 
 mod limits;
+mod queue_kinds;
 mod sections;
 mod topology;
 mod values;

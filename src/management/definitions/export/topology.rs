@@ -1,4 +1,6 @@
-//! Budgets, exchanges, queues and bindings.
+//! Budgets, exchanges, queues of all kinds and bindings.
+
+use std::collections::{HashMap, HashSet};
 
 use super::{
     super::{
@@ -10,9 +12,12 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    engine::vhost::{DeclaredExchange, Target, Topology},
+    engine::{
+        exchange::weight_of,
+        vhost::{DeclaredExchange, Target, Topology},
+    },
     model::{
-        descriptions::{Budget, Exchange, Queue, names},
+        descriptions::{AliasQueue, Budget, Exchange, ModelQueue, Queue, names},
         field_value::{FieldTable, FieldValue},
         name::Name,
     },
@@ -28,10 +33,15 @@ pub(super) struct VhostTopology {
     exchanges: Vec<(Name, Exchange)>,
     /// Sorted by name.
     queues: Vec<(Name, Queue)>,
-    /// Sorted by source.
+    /// Sorted by name.
+    aliases: Vec<AliasQueue>,
+    /// Sorted by name.
+    models: Vec<ModelQueue>,
+    /// Sorted by source. Those of a consistent-hash exchange are in the order of their places.
     bindings: Vec<Binding>,
 }
 
+#[derive(PartialEq)]
 struct Binding {
     source: Name,
     destination: Name,
@@ -64,6 +74,8 @@ impl VhostTopology {
                 .collect(),
             exchanges,
             queues,
+            aliases: topology.aliases.all().cloned().collect(),
+            models: topology.models.values().cloned().collect(),
             bindings: bindings
                 .flat_map(|(source, declared)| bindings_of(topology, source, declared))
                 .collect(),
@@ -103,7 +115,57 @@ fn bindings_of(topology: &Topology, source: &Name, declared: &DeclaredExchange) 
             arguments.unwrap_or_default(),
         )
     });
-    bindings
+    match declared.state().places() {
+        Some(places) => in_places(bindings, places),
+        None => bindings,
+    }
+}
+
+/// Puts the bindings of a consistent-hash exchange in an order in which an import gives the same
+/// places to their destinations.
+///
+/// A destination may have lost its place, and has other bindings still. As after a restart, an
+/// import gives it the last place. Its first binding stands before those that add no place, so that
+/// a later export is the same.
+fn in_places<'a>(
+    bindings: Vec<Binding>,
+    places: impl Iterator<Item = (&'a Target, u64)>,
+) -> Vec<Binding> {
+    let places = places.enumerate().map(|(place, (target, weight))| {
+        let destination = match target {
+            Target::Queue(queue) => (true, queue.name().clone()),
+            Target::Exchange(exchange) => (false, exchange.clone()),
+        };
+        (destination, (place, weight))
+    });
+    let places: HashMap<(bool, Name), (usize, u64)> = places.collect();
+    let mut seen = HashSet::new();
+    let ranked = bindings.into_iter().map(|binding| {
+        let destination = (binding.to_queue, binding.destination.clone());
+        let rank = match places.get(&destination) {
+            // Any binding of this weight gives the same place.
+            Some((_, weight)) if weight_of(&binding.routing_key) != Some(*weight) => Rank::NoPlace,
+            _ if seen.contains(&destination) => Rank::NoPlace,
+            Some((place, _)) => Rank::Place(*place),
+            None => Rank::LastPlace,
+        };
+        if rank != Rank::NoPlace {
+            seen.insert(destination);
+        }
+        (rank, binding)
+    });
+    let mut ranked: Vec<(Rank, Binding)> = ranked.collect();
+    // Those of the same rank stay sorted.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, binding)| binding).collect()
+}
+
+/// What a binding gives to its destination, in the order of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Place(usize),
+    LastPlace,
+    NoPlace,
 }
 
 /// A binding of which an end is only kept.
@@ -132,6 +194,7 @@ impl Writer<'_> {
             for (queue, description) in &topology.queues {
                 self.queue(name, queue, description);
             }
+            self.queue_kinds(name, &topology.aliases, &topology.models);
             let kept = &vhost.kept_parts;
             for section in ["exchanges", "queues"] {
                 for item in kept.of(section) {
@@ -149,7 +212,10 @@ impl Writer<'_> {
                 self.binding(name, binding);
             }
             for binding in kept.of("bindings").filter_map(kept_binding) {
-                self.binding(name, &binding);
+                // Its ends may be here by now.
+                if !topology.bindings.contains(&binding) {
+                    self.binding(name, &binding);
+                }
             }
         }
     }

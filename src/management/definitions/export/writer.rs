@@ -89,7 +89,7 @@ pub struct Exported {
 }
 
 /// The sections in their order.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 13] = [
     "users",
     "vhosts",
     "permissions",
@@ -99,9 +99,14 @@ const SECTIONS: [&str; 11] = [
     "policies",
     "budgets",
     "queues",
+    "alias_queues",
+    "model_queues",
     "exchanges",
     "bindings",
 ];
+
+/// The sections that no RabbitMQ has.
+const OWN_SECTIONS: [&str; 3] = ["budgets", "alias_queues", "model_queues"];
 
 pub(super) struct Writer<'a> {
     options: &'a ExportOptions,
@@ -202,7 +207,7 @@ impl<'a> Writer<'a> {
                 *name,
                 "users" | "vhosts" | "permissions" | "topic_permissions" | "global_parameters"
             );
-            let is_known = *name != "budgets" || self.version().is_none();
+            let is_known = self.version().is_none() || !OWN_SECTIONS.contains(name);
             if is_known && (is_cluster || !is_of_cluster) {
                 parts.push(section(name, items));
             }

@@ -39,7 +39,7 @@ impl<'d> Phases<'_, '_, 'd> {
             let vhost = self.vhost_of(&item.vhost, place)?;
             let is_there = match kind {
                 Kind::Exchange => name.is_empty() || vhost.has_exchange(name),
-                Kind::Queue => vhost.has_queue(name),
+                Kind::Queue => vhost.has_destination(true, name),
             };
             if is_there {
                 continue;
@@ -102,8 +102,10 @@ impl<'d> Phases<'_, '_, 'd> {
             true => "queues",
             false => "exchanges",
         };
-        let is_kept =
-            vhost.keeps("exchanges", &item.source) || vhost.keeps(destinations, &item.destination);
+        // An earlier import may have kept an end that is here now.
+        let is_kept = vhost.keeps("exchanges", &item.source) && !vhost.has_exchange(&item.source)
+            || vhost.keeps(destinations, &item.destination)
+                && !vhost.has_destination(item.to_queue, &item.destination);
         if !is_kept {
             return Ok(false);
         }

@@ -116,6 +116,10 @@ impl<'p, 'v, 'd> Phases<'p, 'v, 'd> {
         self.phase("global_parameters", global, Ends, Self::global_parameter)?;
         self.phase("policies", &document.policies, Ends, Self::policy)?;
         self.phase("queues", &document.queues, GoesOn, Self::queue)?;
+        let aliases = &document.alias_queues;
+        self.phase("alias_queues", aliases, GoesOn, Self::alias_queue)?;
+        let models = &document.model_queues;
+        self.phase("model_queues", models, GoesOn, Self::model_queue)?;
         self.phase("bindings", &document.bindings, GoesOn, Self::binding)
     }
 

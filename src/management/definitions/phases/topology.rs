@@ -1,11 +1,11 @@
-//! Budgets, exchanges, policies, parameters and queues.
+//! Budgets, exchanges, policies, parameters and queues of all kinds.
 
 use super::{
     super::{
         place::Place,
         read::{
-            BudgetItem, Document, ExchangeItem, GlobalParameterItem, ParameterItem, ParameterOf,
-            PolicyItem, QueueItem,
+            AliasQueueItem, BudgetItem, Document, ExchangeItem, GlobalParameterItem,
+            ModelQueueItem, ParameterItem, ParameterOf, PolicyItem, QueueItem,
         },
         report::RemarkKind,
     },
@@ -136,6 +136,26 @@ impl<'d> Phases<'_, '_, 'd> {
         };
         self.check_once(added, place)?;
         self.report.queues += usize::from(added == Added::New);
+        Ok(())
+    }
+
+    pub(super) fn alias_queue(&mut self, item: &'d AliasQueueItem, place: Place) -> Step {
+        let other = self.other();
+        let vhost = self.vhost_of(&item.vhost, place)?;
+        let added = vhost.alias(&item.alias, other);
+        let added = added.map_err(|error| place.refused(error))?;
+        self.check_once(added, place)?;
+        self.report.alias_queues += usize::from(added == Added::New);
+        Ok(())
+    }
+
+    pub(super) fn model_queue(&mut self, item: &'d ModelQueueItem, place: Place) -> Step {
+        let other = self.other();
+        let vhost = self.vhost_of(&item.vhost, place)?;
+        let added = vhost.model(&item.model, other);
+        let added = added.map_err(|error| place.refused(error))?;
+        self.check_once(added, place)?;
+        self.report.model_queues += usize::from(added == Added::New);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::model::{descriptions::Exchange, error::DefinitionsError, name::Name};
 pub(in super::super) struct ExchangeItem {
     pub(in super::super) vhost: Name,
     pub(in super::super) exchange: Exchange,
-    /// The item, if the broker may not have this type of exchange and RabbitMQ has it.
+    /// The item, if RabbitMQ has this type of exchange. A broker that does not have it keeps it.
     pub(in super::super) foreign: Option<Value>,
 }
 

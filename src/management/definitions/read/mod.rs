@@ -3,11 +3,13 @@
 //! A section is a list of objects, or the file does not fit as a whole. An item that does not fit
 //! is read as the error that tells why, since RabbitMQ makes the items behind it.
 
+mod alias_queues;
 mod bindings;
 mod budgets;
 mod context;
 mod doubts;
 mod exchanges;
+mod model_queues;
 mod parameters;
 mod permissions;
 mod policies;
@@ -16,10 +18,12 @@ mod users;
 mod vhosts;
 
 pub(super) use self::{
+    alias_queues::AliasQueueItem,
     bindings::BindingItem,
     budgets::BudgetItem,
     context::Context,
     exchanges::ExchangeItem,
+    model_queues::ModelQueueItem,
     parameters::{GlobalParameterItem, ParameterItem, ParameterOf},
     permissions::{PermissionItem, TopicPermissionItem},
     policies::PolicyItem,
@@ -52,6 +56,8 @@ pub(super) struct Document {
     pub(super) budgets: Section<BudgetItem>,
     pub(super) exchanges: Section<ExchangeItem>,
     pub(super) queues: Section<QueueItem>,
+    pub(super) alias_queues: Section<AliasQueueItem>,
+    pub(super) model_queues: Section<ModelQueueItem>,
     pub(super) bindings: Section<BindingItem>,
     pub(super) remarks: Vec<Remark>,
     /// Whether an internal exchange may be missing, though its bindings are there.
@@ -68,12 +74,14 @@ const OF_CLUSTER: [&str; 5] = [
 ];
 
 /// The other sections.
-const OF_VHOST: [&str; 6] = [
+const OF_VHOST: [&str; 8] = [
     "parameters",
     "policies",
     "budgets",
     "exchanges",
     "queues",
+    "alias_queues",
+    "model_queues",
     "bindings",
 ];
 
@@ -166,6 +174,18 @@ impl Document {
                 ExchangeItem::read,
             )?,
             queues: read(&fields, of_vhost("queues"), &mut context, QueueItem::read)?,
+            alias_queues: read(
+                &fields,
+                of_vhost("alias_queues"),
+                &mut context,
+                AliasQueueItem::read,
+            )?,
+            model_queues: read(
+                &fields,
+                of_vhost("model_queues"),
+                &mut context,
+                ModelQueueItem::read,
+            )?,
             bindings: read(
                 &fields,
                 of_vhost("bindings"),
