@@ -214,7 +214,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     (
         "model_queues",
-        r#"[{"name": "m", "arguments": {"x-queue-type": "quorum"}}]"#,
+        r#"[{"name": "m", "permanent": true, "arguments": {"x-queue-type": "quorum"}}]"#,
         "$.model_queues[0].durable",
     ),
     (
