@@ -297,7 +297,10 @@ fn a_binding_of_an_alias_binds_its_target() -> Result {
         json!({"source": "amq.topic", "vhost": "/", "destination": destination,
             "destination_type": "queue", "routing_key": "k"})
     };
-    let alias = |name: &str, target: &str, target_type: &str| json!({"name": name, "vhost": "/", "target": target, "target_type": target_type});
+    let alias = |name: &str, target: &str, kind: &str| {
+        json!({"name": name, "vhost": "/",
+            "target": target, "target_type": kind})
+    };
     let mut file = json!({
         "queues": [{"name": "q", "vhost": "/", "durable": true}],
         "alias_queues": [
