@@ -23,8 +23,10 @@ mod stored_queue;
 #[cfg(all(test, not(shuttle), feature = "durable"))]
 pub(crate) mod tests;
 
+#[cfg(feature = "durable")]
+pub(crate) use self::disk_monitor::FreeSpace;
 pub(crate) use self::{
-    disk_monitor::{AlarmFeed, DiskMonitor, DiskSettings, FreeSpace},
+    disk_monitor::{AlarmFeed, DiskMonitor, DiskSettings},
     journal::{Journal, KeptPositions, Synced},
     mark::Mark,
     operation::{Operation, RecordKey, RecordKind, Recovered},
