@@ -37,8 +37,7 @@ impl Policies {
     /// Sets a policy. Replaces the one of the same name.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] (502), and [`Error::PreconditionFailed`] (406) for an invalid pattern
-    /// or definition. Nothing is changed then.
+    /// As [`set_with`](Self::set_with).
     #[cfg(test)]
     pub(crate) fn set(&mut self, policy: Policy) -> Result {
         self.set_with(policy, PolicyKind::User, ForeignSettings::Refused)
@@ -47,7 +46,8 @@ impl Policies {
     /// Sets a policy of either kind, with or without settings of features that are not here.
     ///
     /// # Errors
-    /// As [`set`](Self::set).
+    /// [`Error::InvalidName`] (502), and [`Error::PreconditionFailed`] (406) for an invalid pattern
+    /// or definition. Nothing is changed then.
     pub(crate) fn set_with(
         &mut self,
         policy: Policy,
@@ -66,7 +66,7 @@ impl Policies {
     /// policies have separate names.
     ///
     /// # Errors
-    /// As [`set`](Self::set).
+    /// As [`set_with`](Self::set_with).
     #[cfg(test)]
     pub(crate) fn set_operator(&mut self, policy: Policy) -> Result {
         self.set_with(policy, PolicyKind::Operator, ForeignSettings::Refused)

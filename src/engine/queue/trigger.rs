@@ -1,6 +1,6 @@
 //! Triggers: when a queue tells its initiation queue that it has messages.
 //!
-//! The rules are those of IBM MQ. [`Trigger`](crate::model::descriptions::Trigger) documents them.
+//! The rules are those of IBM MQ. [`Trigger`] documents them.
 
 use super::{
     effects::{Effect, Effects},

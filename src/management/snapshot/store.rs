@@ -46,7 +46,7 @@ pub struct StoreSnapshot {
     pub since_last_commit: Duration,
     /// The free space of the disk when it was last read, in bytes. `None` if it is not known.
     pub disk_free_bytes: Option<u64>,
-    /// The [limit](crate::guide::durability) of the free space, in bytes. 0 if there is none.
+    /// The limit of the free space, in bytes. 0 if there is none.
     pub disk_free_limit: u64,
     /// Whether messages to durable queues wait or are refused, since there is too little free
     /// space.

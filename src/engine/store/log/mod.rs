@@ -6,7 +6,7 @@
 //! knows the place of everything that is kept.
 //!
 //! A segment of which nothing is kept is dropped when it is the oldest one. Its file is used again.
-//! While the files are much longer than everything that is kept, the [cleaner](cleaner) writes the
+//! While the files are much longer than everything that is kept, the [cleaner] writes the
 //! kept entries of the oldest segment to the head, and the segment is dropped then. Only the oldest
 //! segment is ever dropped. So an entry which says that something is gone can go with its segment:
 //! the entries that it concerns come before it, and so are in the same segment or in none.
