@@ -72,7 +72,7 @@ fn an_import_and_the_administration_of_the_same_things_do_not_block_each_other()
         broker.create_vhost("a").unwrap();
         broker.add_user(User::new("ada").password("p")).unwrap();
         let root = broker.vhost("a").unwrap();
-        root.declare(&Exchange::topic("x")).unwrap();
+        root.declare(&Exchange::topic("x").durable()).unwrap();
         let other = broker.clone();
         let importing = thread::spawn(move || {
             other.import_definitions(file(["a", "b"])).unwrap();
