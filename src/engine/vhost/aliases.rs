@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{QueueDeclared, Topology, VirtualHost, declare::is_reserved};
+use super::{Topology, VirtualHost, declare::is_reserved};
 use crate::{
     model::{
         descriptions::{AliasQueue, AliasTarget},
@@ -183,20 +183,6 @@ impl VirtualHost {
         let deleted = topology.remove_alias(&name);
         drop(topology);
         Ok(deleted)
-    }
-
-    /// The answer to a passive declaration of an alias that stands for an exchange. It has no
-    /// messages and no consumers.
-    pub(super) fn look_up_exchange(&self, name: &str) -> Option<QueueDeclared> {
-        let topology = self.topology.read();
-        match topology.aliases.end_of(name) {
-            AliasEnd::Exchange(_) => Some(QueueDeclared {
-                name: Name::new(name).ok()?,
-                message_count: 0,
-                consumer_count: 0,
-            }),
-            AliasEnd::Itself | AliasEnd::Queue(_) => None,
-        }
     }
 
     /// The queue or the exchange that a name in the place of a queue stands for, if it is an alias.

@@ -109,9 +109,13 @@ impl VirtualHost {
         queue: &descriptions::Queue,
         bindings: WithBindings,
     ) -> Result<QueueDeclared> {
-        let is_lookup = queue.is_open() || queue.is_passive();
-        if let Some(declared) = self.look_up_exchange(queue.name()).filter(|_| is_lookup) {
-            return Ok(declared);
+        if (queue.is_open() || queue.is_passive())
+            && let Some((kind @ EntityKind::Exchange, target)) = self.alias_target(queue.name())
+        {
+            let name = Name::of_entity(queue.name())?;
+            by.check_declared(queue, EntityKind::Queue, &name)?;
+            by.check_declared(queue, kind, &target)?;
+            return Ok(QueueDeclared::alias_of_exchange(name));
         }
         // Before the locks: it may drop a channel, whose events hold payloads.
         let replies = self.declare_reply_to(&Name::of_entity(queue.name())?)?;
@@ -358,22 +362,25 @@ impl Batch<'_> {
         description: &descriptions::Queue,
         name: Name,
     ) -> Result<Arc<QueueCore>> {
-        let (vhost, access) = (self.vhost.name(), self.by.access);
+        let vhost = self.vhost.name();
         let (is_open, is_passive) = (description.is_open(), description.is_passive());
-        let check = |name: &Name| match is_passive {
-            true => access.check_any(EntityKind::Queue, name),
-            false => access.check(Configure, EntityKind::Queue, name),
-        };
-        check(&name)?;
+        self.by
+            .check_declared(description, EntityKind::Queue, &name)?;
         let name = match is_open || is_passive {
-            true => self.topology.queue_name(&name, vhost)?,
+            true => {
+                let found = self.topology.queue_name(&name, vhost)?;
+                if found != name {
+                    // The name is an alias: its target counts as well.
+                    self.by
+                        .check_declared(description, EntityKind::Queue, &found)?;
+                }
+                found
+            }
             false => {
                 self.topology.check_no_kind(&name, vhost)?;
                 name
             }
         };
-        // The name may be an alias: its target counts as well.
-        check(&name)?;
         match self.declared_queue(&name) {
             Some(there) => {
                 self.vhost.check_access(there, self.by.connection)?;

@@ -13,6 +13,7 @@ use crate::{
     },
     model::{
         arguments::QueueType,
+        descriptions::Queue,
         error::{
             CancelReason, EntityKind, Error,
             Permission::{Configure, Read, Write},
@@ -37,11 +38,36 @@ pub struct QueueDeclared {
     pub consumer_count: u64,
 }
 
+impl QueueDeclared {
+    /// The answer to a lookup of an alias that stands for an exchange. It has no messages and no
+    /// consumers.
+    pub(super) fn alias_of_exchange(name: Name) -> QueueDeclared {
+        QueueDeclared {
+            name,
+            message_count: 0,
+            consumer_count: 0,
+        }
+    }
+}
+
 /// Who asks for something: a connection, and what it may do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity<'a> {
     pub(crate) connection: ConnectionId,
     pub(crate) access: &'a Access,
+}
+
+impl Identity<'_> {
+    /// Checks for what the declaration of a queue asks for, or a lookup of one.
+    ///
+    /// # Errors
+    /// [`Error::PermissionDenied`].
+    pub(super) fn check_declared(self, queue: &Queue, kind: EntityKind, name: &Name) -> Result {
+        match queue.is_passive() {
+            true => self.access.check_any(kind, name),
+            false => self.access.check(Configure, kind, name),
+        }
+    }
 }
 
 /// A binding to make or remove.
@@ -205,9 +231,9 @@ impl VirtualHost {
         by.access.check_any(EntityKind::Queue, &name)?;
         if let Some((kind, target)) = self.alias_target(&name) {
             by.access.check_any(kind, &target)?;
-        }
-        if let Some(declared) = self.look_up_exchange(&name) {
-            return Ok(declared);
+            if kind == EntityKind::Exchange {
+                return Ok(QueueDeclared::alias_of_exchange(name));
+            }
         }
         let queue = self.queue(by.connection, &name)?;
         Ok(self.describe(&queue))

@@ -1,8 +1,8 @@
 //! Model queues: templates of queues.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use super::{Identity, QueueDeclared, Topology, VirtualHost, WithBindings, declare::is_reserved};
+use super::{Topology, VirtualHost, declare::is_reserved};
 use crate::model::{
     arguments::QueueArguments,
     descriptions::{ModelQueue, Queue},
@@ -99,15 +99,6 @@ impl VirtualHost {
             Some(model) => Ok(model.dynamic_queue(&self.generate())),
             None => Err(Error::no_such_kind("model queue", &name, self.name())),
         }
-    }
-
-    /// Makes a queue by a description that [`next_of_model`](Self::next_of_model) has returned.
-    pub(crate) fn declare_dynamic(
-        self: &Arc<Self>,
-        by: Identity<'_>,
-        queue: &Queue,
-    ) -> Result<QueueDeclared> {
-        self.declare_queue(by, queue, WithBindings::Yes)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Gate, Verb, topology::Begun};
 use crate::{
-    engine::vhost::AliasChange,
+    engine::vhost::{AliasChange, WithBindings},
     model::{
         descriptions::{AliasQueue, AliasTarget, ModelQueue, Queue},
         error::{
@@ -124,7 +124,9 @@ impl Gate {
         entered.access.check(Read, EntityKind::Queue, &checked)?;
         let queue = entered.vhost.next_of_model(name)?;
         self.synced(|| {
-            let declared = entered.vhost.declare_dynamic(entered.by, &queue)?;
+            let declared = entered
+                .vhost
+                .declare_queue(entered.by, &queue, WithBindings::Yes)?;
             self.check_exclusive(queue.is_exclusive())?;
             Ok(queue.declared_as(&declared.name))
         })

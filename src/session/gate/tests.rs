@@ -382,3 +382,25 @@ fn without_any_permission_the_first_one_asked_for_is_named() {
         assert_denied(verb, outcome, row(verb).asks[0]);
     }
 }
+
+#[test]
+fn a_lookup_of_an_alias_of_an_exchange_asks_for_both_names() {
+    for description in [Queue::from("for x"), Queue::existing("for x")] {
+        let broker = broker();
+        let alias = AliasQueue::of_exchange("for x", "x");
+        broker.declare(&alias).unwrap();
+        let connect = |names: &str| {
+            let permissions = Permissions::new(names, "", "");
+            broker.set_permissions("/", "ada", &permissions).unwrap();
+            broker.connect("/", Credentials::new("ada", "secret"))
+        };
+        let declared = |names: &str| connect(names).unwrap().declare(&description);
+        for (names, lacked) in [("", "for x"), ("^x$", "for x"), ("^for x$", "x")] {
+            match declared(names) {
+                Err(Error::PermissionDenied(denied)) => assert_eq!(&*denied.resource.name, lacked),
+                other => panic!("{description:?} with {names:?}: {other:?}"),
+            }
+        }
+        assert!(declared("^(for )?x$").is_ok());
+    }
+}
