@@ -89,6 +89,19 @@ fn put(position: u64) -> Operation {
     }
 }
 
+/// A broker with this store.
+fn start(memory: &Memory, time: Time, disk: DiskSettings) -> Broker {
+    let core = BrokerCore::recover(
+        time,
+        Settings::default(),
+        ExchangeTypes::default(),
+        Durability::Synced,
+        Box::new(memory.clone()),
+        disk,
+    );
+    Broker::start(core.unwrap())
+}
+
 #[test]
 fn every_wait_ends_when_its_operations_are_in_the_store() {
     explore(|| {
@@ -164,15 +177,7 @@ fn a_transaction_is_in_one_batch() {
 fn what_is_published_and_acknowledged_at_the_same_time_is_not_left_in_the_store() {
     explore(|| {
         let memory = Memory::default();
-        let core = BrokerCore::recover(
-            Time::default(),
-            Settings::default(),
-            ExchangeTypes::default(),
-            Durability::Synced,
-            Box::new(memory.clone()),
-            DiskSettings::none(),
-        );
-        let broker = Broker::start(core.unwrap());
+        let broker = start(&memory, Time::default(), DiskSettings::none());
         let queue = queue().durable();
         let consumer = broker.consumer::<u32>(&queue).unwrap();
         let publishing = thread::spawn({
@@ -208,15 +213,7 @@ fn a_publish_that_waits_for_room_on_the_disk_goes_on_when_there_is_some() {
             free_space: Box::new(move |_| Ok(space.load(SeqCst) as u64)),
             ..DiskSettings::none()
         };
-        let core = BrokerCore::recover(
-            Time::new(ManualClock::new()),
-            Settings::default(),
-            ExchangeTypes::default(),
-            Durability::Synced,
-            Box::new(Memory::default()),
-            disk,
-        );
-        let broker = Broker::start(core.unwrap());
+        let broker = start(&Memory::default(), Time::new(ManualClock::new()), disk);
         let producer = broker
             .producer_builder::<u32>(&queue().durable())
             .properties(Properties::new().persistent());
@@ -232,15 +229,7 @@ fn a_publish_that_waits_for_room_on_the_disk_goes_on_when_there_is_some() {
 fn a_declaration_returns_when_its_own_record_is_in_the_store() {
     explore(|| {
         let memory = Memory::default();
-        let core = BrokerCore::recover(
-            Time::default(),
-            Settings::default(),
-            ExchangeTypes::default(),
-            Durability::Synced,
-            Box::new(memory.clone()),
-            DiskSettings::none(),
-        );
-        let broker = Broker::start(core.unwrap());
+        let broker = start(&memory, Time::default(), DiskSettings::none());
         let declare = |name: &'static str| {
             let (broker, memory) = (broker.clone(), memory.clone());
             thread::spawn(move || {

@@ -1,12 +1,12 @@
 //! The global parameters of a broker: values by name, kept and exported, that nothing here reads.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::BrokerCore;
 use crate::{
-    engine::store::{Operation, RecordKind},
+    engine::store::RecordKind,
     model::{error::Result, name::Name},
 };
 
@@ -51,9 +51,6 @@ impl BrokerCore {
 
     fn write_global_parameter(&self, name: &Name, value: Option<&Value>) {
         let value = value.map(|value| value as &dyn erased_serde::Serialize);
-        let operation = Operation::record(RecordKind::GlobalParameter, name, value);
-        if let (Some(journal), Some(operation)) = (&self.journal, operation) {
-            journal.append(operation, Duration::ZERO);
-        }
+        self.write(RecordKind::GlobalParameter, name, value);
     }
 }

@@ -335,7 +335,17 @@ impl BrokerCore {
 
     pub(super) fn write_user(&self, name: &Name, user: Option<&User>) {
         let value = user.map(|user| user as &dyn erased_serde::Serialize);
-        let operation = Operation::record(RecordKind::User, name, value);
+        self.write(RecordKind::User, name, value);
+    }
+
+    /// Writes a record of the broker itself, if it is durable. No one waits for it.
+    pub(super) fn write(
+        &self,
+        kind: RecordKind,
+        name: &Name,
+        value: Option<&dyn erased_serde::Serialize>,
+    ) {
+        let operation = Operation::record(kind, name, value);
         if let (Some(journal), Some(operation)) = (&self.journal, operation) {
             journal.append(operation, Duration::ZERO);
         }
