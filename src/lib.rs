@@ -24,6 +24,7 @@ mod management;
 mod message;
 mod model;
 mod patterns;
+mod protocol;
 mod runtime;
 mod session;
 #[cfg(feature = "testing")]
@@ -31,6 +32,8 @@ pub mod testing;
 
 #[cfg(feature = "durable")]
 pub use crate::handles::broker::DurableBrokerBuilder;
+#[cfg(feature = "amqp")]
+pub use crate::protocol::amqp;
 pub use crate::{
     engine::{
         policy::{ApplyTo, Policy},

@@ -210,6 +210,23 @@ fn a_durable_work_queue_that_is_killed_goes_on_and_finishes() {
     assert_eq!(done, (1..=30).collect());
 }
 
+#[cfg(feature = "amqp")]
+#[test]
+fn an_amqp_listener_tells_a_client_what_it_speaks() {
+    let output = output("amqp_listener", &[]);
+    let promised = promised(include_str!("../../examples/amqp_listener.rs"));
+    // The ports differ in each run.
+    let without_ports = |text: &str| {
+        let lines = text.lines().map(|line| {
+            let (before, port) = line.rsplit_once("127.0.0.1:").unwrap();
+            let after = port.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            format!("{before}{after}\n")
+        });
+        lines.collect::<String>()
+    };
+    assert_eq!(without_ports(&output), without_ports(&promised));
+}
+
 /// A row of the table of examples: the path, and the lines that the output begins with.
 fn row(line: &str) -> Option<(&str, Vec<String>)> {
     let cells: Vec<&str> = line.split(" | ").collect();

@@ -148,6 +148,11 @@ const FOLDERS: &[Folder] = &[
         ],
     },
     Folder {
+        name: "protocol",
+        holds: "network protocols without a network: octets in, octets out",
+        floors: &[never(&["amqp"])],
+    },
+    Folder {
         name: "patterns",
         holds: "workers and their middlewares, RPC, control, notifications, schedules",
         floors: &[
@@ -393,7 +398,13 @@ const BEHIND_THE_GATE: &[&str] = &["VirtualHost", "QueueCore", "QueueState", "Ef
 
 /// The places above the session layer that name a type behind the gate.
 fn past_the_gate(files: &[File]) -> Vec<String> {
-    let above = ["handles/", "patterns/", "management/", "testing/"];
+    let above = [
+        "handles/",
+        "protocol/",
+        "patterns/",
+        "management/",
+        "testing/",
+    ];
     let mut found = Vec::new();
     for (name, text) in files {
         let module = module_of(name);

@@ -1,0 +1,149 @@
+//! The elementary types of AMQP 0-9-1: numbers, bits, strings. Numbers have the highest octet
+//! first.
+
+use super::Malformed;
+
+/// Octets that are read from the front.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(octets: &'a [u8]) -> Reader<'a> {
+        Reader(octets)
+    }
+
+    /// The octets that are left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (here, rest) = self.0.split_first_chunk().ok_or(Malformed::Length)?;
+        self.0 = rest;
+        Ok(*here)
+    }
+
+    pub(super) fn octets(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let split = self.0.split_at_checked(length);
+        let (here, rest) = split.ok_or(Malformed::Length)?;
+        self.0 = rest;
+        Ok(here)
+    }
+
+    /// The next field of a method or of a content header.
+    pub(crate) fn field<T: Field<'a>>(&mut self) -> Result<T, Malformed> {
+        T::read(self)
+    }
+}
+
+/// A type of a field.
+pub(crate) trait Field<'a>: Sized {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed>;
+
+    fn write(&self, to: &mut Vec<u8>);
+}
+
+/// The implementations for numbers, which differ only in their types.
+macro_rules! numbers {
+    ($($type:ty),*) => {$(
+        impl Field<'_> for $type {
+            #[inline]
+            fn read(from: &mut Reader<'_>) -> Result<$type, Malformed> {
+                from.array().map(<$type>::from_be_bytes)
+            }
+
+            #[inline]
+            fn write(&self, to: &mut Vec<u8>) {
+                to.extend_from_slice(&self.to_be_bytes());
+            }
+        }
+    )*};
+}
+
+numbers!(u8, u16, u32, u64, i8, i16, i32, i64, f32, f64);
+
+/// Bits that follow one another share an octet, with the first one in its lowest bit. Bits that the
+/// specification does not name are ignored.
+impl<const N: usize> Field<'_> for [bool; N] {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Result<[bool; N], Malformed> {
+        let [octet] = from.array()?;
+        Ok(std::array::from_fn(|bit| octet >> bit & 1 == 1))
+    }
+
+    #[inline]
+    fn write(&self, to: &mut Vec<u8>) {
+        let bits = self.iter().enumerate();
+        to.push(bits.fold(0, |octet, (at, bit)| octet | u8::from(*bit) << at));
+    }
+}
+
+/// A bit on its own.
+impl Field<'_> for bool {
+    #[inline]
+    fn read(from: &mut Reader<'_>) -> Result<bool, Malformed> {
+        let [bit] = Field::read(from)?;
+        Ok(bit)
+    }
+
+    #[inline]
+    fn write(&self, to: &mut Vec<u8>) {
+        [*self].write(to);
+    }
+}
+
+/// A short string. To write one of more than 255 octets cuts it behind a whole character.
+impl<'a> Field<'a> for &'a str {
+    #[inline]
+    fn read(from: &mut Reader<'a>) -> Result<&'a str, Malformed> {
+        let length: u8 = from.field()?;
+        text(from.octets(length.into())?)
+    }
+
+    #[inline]
+    fn write(&self, to: &mut Vec<u8>) {
+        let text = cut(self);
+        to.push(text.len() as u8);
+        to.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// The most octets of a short string.
+pub(super) const MOST_OCTETS: usize = u8::MAX as usize;
+
+/// The text up to the last character that ends within the length of a short string.
+#[inline]
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MOST_OCTETS);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A long string.
+impl<'a> Field<'a> for &'a [u8] {
+    fn read(from: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
+        let length: u32 = from.field()?;
+        from.octets(length as usize)
+    }
+
+    fn write(&self, to: &mut Vec<u8>) {
+        (self.len() as u32).write(to);
+        to.extend_from_slice(self);
+    }
+}
+
+/// Text where the broker has text and AMQP has octets: names, properties and long strings of
+/// tables.
+///
+/// # Errors
+/// [`Malformed::Text`] for octets that are not UTF-8. RabbitMQ takes them.
+#[inline]
+pub(super) fn text(octets: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(octets).map_err(|_| Malformed::Text)
+}

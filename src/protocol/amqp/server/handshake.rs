@@ -1,0 +1,255 @@
+//! The handshake: the login, the limits, the virtual host.
+
+use super::{
+    CloseReason, Phase, ServerConnection,
+    config::FRAME_MIN_SIZE,
+    fault::{self, Fault},
+    heartbeat::Heartbeat,
+    session::{Capabilities, Session},
+    timing,
+};
+use crate::{
+    model::{error::Error, field_value::FieldTable},
+    protocol::amqp::codec::{
+        Method,
+        frame::{self, Frame},
+        table_of,
+    },
+    session::broker_core::BrokerCore,
+};
+use std::sync::Arc;
+
+/// A user whose password was right.
+#[derive(Debug)]
+pub(super) struct Login {
+    user: String,
+    password: String,
+}
+
+/// Who wants to log in.
+enum Credentials {
+    Password {
+        user: String,
+        password: String,
+    },
+    /// The program has authenticated the peer.
+    External {
+        user: String,
+    },
+}
+
+impl ServerConnection {
+    /// Sends `connection.start`.
+    pub(super) fn start(&mut self) {
+        let start = Method::ConnectionStart {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: self.config.server_properties(),
+            mechanisms: self.config.mechanisms().as_bytes(),
+            locales: b"en_US",
+        };
+        self.output.method(0, &start);
+        self.phase = Phase::Start;
+    }
+
+    /// A frame of the handshake.
+    pub(super) fn handshake(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
+        match (frame.kind, frame.channel) {
+            (frame::METHOD, 0) => {}
+            (frame::HEARTBEAT, 0) if frame.payload.is_empty() => return Ok(()),
+            (frame::METHOD | frame::HEADER | frame::BODY | frame::HEARTBEAT, _) => {
+                return Err(Fault::unexpected(frame));
+            }
+            _ => return Err(Fault::unknown_frame(frame)),
+        }
+        let method = Method::read(frame.payload)
+            .map_err(|malformed| fault::no_method(malformed, frame.payload))?;
+        let id = method.id();
+        if let Method::ConnectionClose { .. } = method {
+            return self.connection_method(method);
+        }
+        let done = match (std::mem::replace(&mut self.phase, Phase::Closing), method) {
+            (
+                Phase::Start,
+                Method::ConnectionStartOk {
+                    client_properties,
+                    mechanism,
+                    response,
+                    ..
+                },
+            ) => {
+                self.client_properties = client_properties;
+                self.log_in(mechanism, response)
+            }
+            (
+                Phase::Tune(login),
+                Method::ConnectionTuneOk {
+                    channel_max,
+                    frame_max,
+                    heartbeat,
+                },
+            ) => self.tune(login, channel_max, frame_max, heartbeat),
+            (Phase::Open(login), Method::ConnectionOpen { vhost, .. }) => self.open(&login, vhost),
+            (phase, _) => {
+                let waits_for = match phase {
+                    Phase::Start => "connection.start-ok",
+                    Phase::Tune(_) => "connection.tune-ok",
+                    _ => "connection.open",
+                };
+                let text = format_args!("expected '{waits_for}'");
+                Err(Fault::of_connection(503, text))
+            }
+        };
+        done.map_err(|fault| match fault.method {
+            (0, 0) if fault.reply_code != 403 => fault.with(id),
+            _ => fault,
+        })
+    }
+
+    fn log_in(&mut self, mechanism: &str, response: &[u8]) -> Result<(), Fault> {
+        let credentials = match mechanism {
+            "PLAIN" => plain(response),
+            "AMQPLAIN" => amqplain(response),
+            "EXTERNAL" => {
+                let user = self.config.external.clone();
+                Some(user.map(|user| Credentials::External { user }))
+            }
+            _ => Some(None),
+        };
+        let credentials = match credentials {
+            Some(Some(credentials)) => credentials,
+            Some(None) => {
+                let text = format_args!("unknown authentication mechanism '{mechanism}'");
+                return Err(Fault::of_connection(503, text));
+            }
+            None => {
+                let text = format_args!("the response of {mechanism} is invalid");
+                return Err(Fault::of_connection(502, text));
+            }
+        };
+        let broker = self.broker()?;
+        let authenticated = match credentials {
+            Credentials::Password { user, password } => broker
+                .authenticate(&user, &password)
+                .map(|_| Login { user, password }),
+            Credentials::External { user } => Ok(Login {
+                user,
+                password: String::new(),
+            }),
+        };
+        match authenticated {
+            Ok(login) => {
+                let tune = Method::ConnectionTune {
+                    channel_max: self.config.channel_max,
+                    frame_max: self.config.frame_max,
+                    heartbeat: self.config.heartbeat,
+                };
+                self.output.method(0, &tune);
+                self.phase = Phase::Tune(login);
+                Ok(())
+            }
+            Err(Error::LoginRefused) => self.refuse(mechanism),
+            Err(error) => Err(Fault::of(&error, (0, 0))),
+        }
+    }
+
+    /// Tells the peer that its login was refused, if it knows how to be told. Otherwise it waits
+    /// for the end of the connection.
+    fn refuse(&mut self, mechanism: &str) -> Result<(), Fault> {
+        let capabilities = Capabilities::of(&self.client_properties);
+        if capabilities.authentication_failure_close {
+            let text = format_args!(
+                "Login was refused using authentication mechanism {mechanism}. For details see the \
+                 broker logfile."
+            );
+            return Err(Fault::of_connection(403, text));
+        }
+        self.phase = Phase::Refused;
+        self.reason = Some(CloseReason::LoginRefused);
+        self.deadline = self.time.now().checked_add(timing::REFUSED);
+        Ok(())
+    }
+
+    fn tune(
+        &mut self,
+        login: Login,
+        channel_max: u16,
+        frame_max: u32,
+        heartbeat: u16,
+    ) -> Result<(), Fault> {
+        check(
+            "channel_max",
+            channel_max.into(),
+            1,
+            self.config.channel_max.into(),
+        )?;
+        check(
+            "frame_max",
+            frame_max,
+            FRAME_MIN_SIZE,
+            self.config.frame_max,
+        )?;
+        self.config.channel_max = channel_max;
+        self.frame_max = frame_max;
+        self.output.most = frame_max as usize - frame::OVERHEAD;
+        self.heartbeat = Heartbeat::new(heartbeat, self.time.now());
+        self.phase = Phase::Open(login);
+        Ok(())
+    }
+
+    fn open(&mut self, login: &Login, vhost: &str) -> Result<(), Fault> {
+        let broker = self.broker()?;
+        let connection = broker
+            .connect(vhost, &login.user, &login.password)
+            .map_err(|error| Fault::of(&error, (0, 0)))?;
+        let capabilities = Capabilities::of(&self.client_properties);
+        self.session = Some(Session::new(connection, capabilities, &self.config));
+        self.output
+            .method(0, &Method::ConnectionOpenOk { known_hosts: "" });
+        self.phase = Phase::Running;
+        self.deadline = None;
+        Ok(())
+    }
+
+    fn broker(&self) -> Result<Arc<BrokerCore>, Fault> {
+        let broker = self.broker.upgrade();
+        broker.ok_or_else(|| Fault::of(&Error::BrokerDropped, (0, 0)))
+    }
+}
+
+/// Checks a limit that the peer has chosen. 0 stands for none.
+fn check(name: &str, chosen: u32, least: u32, most: u32) -> Result<(), Fault> {
+    let text = match chosen {
+        0 => format!(
+            "negotiated {name} = 0 (no limit) is higher than the maximum allowed value ({most})"
+        ),
+        _ if chosen < least => {
+            format!(
+                "negotiated {name} = {chosen} is lower than the minimum allowed value ({least})"
+            )
+        }
+        _ if chosen > most => {
+            format!(
+                "negotiated {name} = {chosen} is higher than the maximum allowed value ({most})"
+            )
+        }
+        _ => return Ok(()),
+    };
+    Err(Fault::of_connection(530, text))
+}
+
+/// The response of `PLAIN`: an identity that is ignored, the user, the password.
+fn plain(response: &[u8]) -> Option<Option<Credentials>> {
+    let mut parts = std::str::from_utf8(response).ok()?.splitn(3, '\0');
+    let (_, user, password) = (parts.next()?, parts.next()?, parts.next()?);
+    let (user, password) = (user.to_owned(), password.to_owned());
+    Some(Some(Credentials::Password { user, password }))
+}
+
+/// The response of `AMQPLAIN`: the fields of a table without its length.
+fn amqplain(response: &[u8]) -> Option<Option<Credentials>> {
+    let table: FieldTable = table_of(response).ok()?;
+    let text = |name| Some(table.get(name)?.as_str()?.to_owned());
+    let (user, password) = (text("LOGIN")?, text("PASSWORD")?);
+    Some(Some(Credentials::Password { user, password }))
+}

@@ -1,0 +1,88 @@
+//! The octets that the peer has not got yet.
+
+use crate::{
+    message::properties::Properties,
+    model::bytes::Bytes,
+    protocol::amqp::codec::{Method, NotEncodable, frame, write_header},
+};
+
+/// How many octets are kept ready. With more, no event is taken and no input, until the driver has
+/// taken these. One message goes beyond it.
+pub(super) const BOUND: usize = 64 << 10;
+
+/// The capacity that an idle buffer keeps.
+pub(super) const IDLE: usize = 4 << 10;
+
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    octets: Vec<u8>,
+    /// The largest payload of a frame.
+    pub(super) most: usize,
+}
+
+impl Output {
+    pub(super) fn len(&self) -> usize {
+        self.octets.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.octets.len() >= BOUND
+    }
+
+    pub(super) fn octets(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    #[inline]
+    pub(super) fn method(&mut self, channel: u16, method: &Method<'_>) {
+        frame::write_method(channel, method, &mut self.octets);
+    }
+
+    /// Writes a method with its content.
+    ///
+    /// # Errors
+    /// [`NotEncodable`] if AMQP cannot carry a property of the message. Nothing is written then.
+    #[inline]
+    pub(super) fn content(
+        &mut self,
+        channel: u16,
+        method: &Method<'_>,
+        properties: &Properties,
+        body: &Bytes,
+    ) -> Result<(), NotEncodable> {
+        let start = self.octets.len();
+        self.method(channel, method);
+        let header = |to: &mut Vec<u8>| write_header(body.len() as u64, properties, to);
+        let written = frame::write(frame::HEADER, channel, &mut self.octets, header);
+        match written {
+            Ok(()) => frame::write_body(channel, body, self.most, &mut self.octets),
+            Err(_) => self.octets.truncate(start),
+        }
+        written
+    }
+
+    pub(super) fn heartbeat(&mut self) {
+        frame::write_heartbeat(&mut self.octets);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.octets = Vec::new();
+    }
+
+    /// Moves everything to the end of `buffer`, and returns how much that is.
+    pub(super) fn take(&mut self, buffer: &mut Vec<u8>) -> usize {
+        let count = self.octets.len();
+        match buffer.is_empty() {
+            true => std::mem::swap(&mut self.octets, buffer),
+            false => buffer.append(&mut self.octets),
+        }
+        count
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub(super) fn trim(&mut self) {
+        if self.octets.is_empty() && self.octets.capacity() > IDLE {
+            self.octets = Vec::new();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The frames of an open connection, and the methods on the connection itself.
+
+use super::{
+    CloseReason, ServerConnection,
+    fault::{self, Fault},
+};
+use crate::protocol::amqp::codec::{
+    Method,
+    frame::{self, Frame},
+};
+
+impl ServerConnection {
+    /// A frame of an open connection.
+    #[inline]
+    pub(super) fn running(&mut self, frame: Frame<'_>) -> Result<(), Fault> {
+        match (frame.kind, frame.channel) {
+            (frame::METHOD | frame::HEADER | frame::BODY, 1..) => match &mut self.session {
+                Some(session) => session.frame(frame, &mut self.output),
+                None => Ok(()),
+            },
+            (frame::METHOD, 0) => {
+                let method = Method::read(frame.payload)
+                    .map_err(|malformed| fault::no_method(malformed, frame.payload))?;
+                self.connection_method(method)
+            }
+            (frame::HEARTBEAT, 0) if frame.payload.is_empty() => Ok(()),
+            (frame::HEADER | frame::BODY, 0) => Err(Fault::unexpected(frame)),
+            (frame::HEARTBEAT, _) if frame.payload.is_empty() => Err(Fault::unexpected(frame)),
+            _ => Err(Fault::unknown_frame(frame)),
+        }
+    }
+
+    /// A method on channel 0.
+    pub(super) fn connection_method(&mut self, method: Method<'_>) -> Result<(), Fault> {
+        match method {
+            Method::ConnectionClose {
+                reply_code,
+                reply_text,
+                ..
+            } => {
+                // What belongs to the connection is gone when the peer has the answer.
+                self.session = None;
+                self.output.method(0, &Method::ConnectionCloseOk {});
+                self.end(CloseReason::Peer {
+                    reply_code,
+                    reply_text: reply_text.to_owned(),
+                });
+                Ok(())
+            }
+            // The passwords of this broker do not expire.
+            Method::ConnectionUpdateSecret { .. } => {
+                self.output.method(0, &Method::ConnectionUpdateSecretOk {});
+                Ok(())
+            }
+            other => {
+                let text = "unexpected method in connection state running";
+                Err(Fault::of_connection(504, text).with(other.id()))
+            }
+        }
+    }
+}

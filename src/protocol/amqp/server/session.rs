@@ -1,0 +1,545 @@
+//! An open connection: its channels, the message that waits, and the events of the broker.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use super::{
+    channel::{self, ServerChannel},
+    config::ServerConfig,
+    content::{Content, Expects, PUBLISH, Publish},
+    fault::{self, Fault},
+    inbound::Inbound,
+    output::Output,
+};
+use crate::{
+    model::{
+        error::{CancelReason, Error, Result},
+        field_value::FieldTable,
+    },
+    protocol::amqp::codec::{
+        Method,
+        frame::{self, Frame},
+    },
+    session::{
+        channel::{AckMode, ChannelDelivery, ConfirmOutcome, Event},
+        connection::Connection,
+        requeue::Requeue,
+    },
+};
+
+/// The capabilities of a peer that change what it is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Capabilities {
+    pub(super) authentication_failure_close: bool,
+    consumer_cancel_notify: bool,
+    connection_blocked: bool,
+}
+
+impl Capabilities {
+    /// `properties` are those that the peer sent with its login.
+    pub(super) fn of(properties: &FieldTable) -> Capabilities {
+        let capabilities = properties.get("capabilities");
+        let capabilities = capabilities.and_then(|table| table.as_table());
+        let has = |name| {
+            let capability = capabilities.and_then(|table| table.get(name));
+            capability.and_then(|it| it.as_bool()) == Some(true)
+        };
+        Capabilities {
+            authentication_failure_close: has("authentication_failure_close"),
+            consumer_cancel_notify: has("consumer_cancel_notify"),
+            connection_blocked: has("connection.blocked"),
+        }
+    }
+}
+
+pub(super) struct Session {
+    connection: Connection,
+    capabilities: Capabilities,
+    channel_max: u16,
+    max_message_size: u64,
+    channels: BTreeMap<u16, Slot>,
+    inbound: Inbound,
+    /// A publish that waits for room, and its channel. Nothing else is done before it.
+    waiting: Option<(u16, Waiting)>,
+    /// The peer was told that its connection is blocked.
+    is_blocked: bool,
+    /// The octets of bodies that are not whole.
+    unfinished: u64,
+    /// The waker of the driver has to be registered again.
+    wants_poll: bool,
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Result> + Send>>;
+
+enum Slot {
+    Open(Box<ServerChannel>),
+    /// `channel.close` was sent, and its answer is to come. Other frames are ignored.
+    Closing,
+}
+
+/// How many of the largest bodies may be unfinished at a time.
+const UNFINISHED: u64 = 4;
+
+/// A fault, and the channel that it came from.
+type FaultOn = (u16, Fault);
+
+impl Session {
+    pub(super) fn new(
+        connection: Connection,
+        capabilities: Capabilities,
+        config: &ServerConfig,
+    ) -> Session {
+        Session {
+            connection,
+            capabilities,
+            channel_max: config.channel_max,
+            max_message_size: config.max_message_size,
+            channels: BTreeMap::new(),
+            inbound: Inbound::default(),
+            waiting: None,
+            is_blocked: false,
+            unfinished: 0,
+            wants_poll: true,
+        }
+    }
+
+    /// Whether a publish waits for room.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether the driver has to poll, since its waker is registered nowhere.
+    pub(super) fn wants_poll(&self) -> bool {
+        self.wants_poll
+    }
+
+    /// A frame of a channel.
+    #[inline]
+    pub(super) fn frame(&mut self, frame: Frame<'_>, output: &mut Output) -> Result<(), Fault> {
+        let channel = match self.channels.get_mut(&frame.channel) {
+            Some(Slot::Open(channel)) => channel,
+            Some(Slot::Closing) => {
+                self.closing(frame, output);
+                return Ok(());
+            }
+            None => return self.open(frame, output),
+        };
+        let before = channel.content.len();
+        let whole = match channel.content.expects() {
+            Expects::Header => channel.content.header(frame, self.max_message_size)?,
+            Expects::Body => channel.content.body(frame)?,
+            Expects::Method => {
+                let method = method(frame)?;
+                return self.method(frame.channel, method, output);
+            }
+        };
+        match whole {
+            Some(publish) => {
+                self.unfinished -= before;
+                self.publish(frame.channel, publish, output)
+            }
+            None => {
+                self.unfinished += channel.content.len() - before;
+                let most = self.max_message_size.saturating_mul(UNFINISHED);
+                match self.unfinished > most {
+                    true => Err(Fault::of_connection(
+                        506,
+                        format_args!(
+                            "the unfinished messages of the connection exceed {most} octets"
+                        ),
+                    )),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// A frame on a channel that is not open.
+    fn open(&mut self, frame: Frame<'_>, output: &mut Output) -> Result<(), Fault> {
+        let method = method(frame)?;
+        let Method::ChannelOpen { .. } = method else {
+            let fault = Fault::of_connection(504, "expected 'channel.open'");
+            return Err(fault.with(method.id()));
+        };
+        let (open, most) = (self.channels.len(), self.channel_max);
+        if open >= usize::from(most) {
+            let text = format_args!(
+                "number of channels opened ({open}) has reached the negotiated channel_max ({most})"
+            );
+            return Err(Fault::of_connection(530, text));
+        }
+        let opened = self.connection.open_channel();
+        let channel = opened.map_err(|error| Fault::of(&error, method.id()))?;
+        let number = frame.channel;
+        self.inbound.add(number, &channel);
+        let channel = ServerChannel {
+            number,
+            channel,
+            content: Content::default(),
+        };
+        self.channels.insert(number, Slot::Open(Box::new(channel)));
+        output.method(number, &Method::ChannelOpenOk { channel_id: &[] });
+        self.wants_poll = true;
+        Ok(())
+    }
+
+    /// A frame on a channel whose close the peer has not confirmed.
+    fn closing(&mut self, frame: Frame<'_>, output: &mut Output) {
+        match method(frame) {
+            Ok(Method::ChannelCloseOk {}) => {
+                self.channels.remove(&frame.channel);
+            }
+            Ok(Method::ChannelClose { .. }) => {
+                output.method(frame.channel, &Method::ChannelCloseOk {});
+            }
+            _ => {}
+        }
+    }
+
+    /// Closes a channel by a fault, and tells the peer. It does nothing if the channel is not open.
+    pub(super) fn close_channel(&mut self, number: u16, fault: &Fault, output: &mut Output) {
+        if !self.end_channel(number) {
+            return;
+        }
+        self.channels.insert(number, Slot::Closing);
+        let (class_id, method_id) = fault.method;
+        let close = Method::ChannelClose {
+            reply_code: fault.reply_code,
+            reply_text: &fault.reply_text,
+            class_id,
+            method_id,
+        };
+        output.method(number, &close);
+    }
+
+    /// Ends an open channel. Its consumers go, and its unsettled deliveries return.
+    fn end_channel(&mut self, number: u16) -> bool {
+        if !matches!(self.channels.get(&number), Some(Slot::Open(_))) {
+            return false;
+        }
+        if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
+            self.unfinished -= channel.content.len();
+            self.inbound.remove(number);
+            // It may have ended already, with the broker for example.
+            let _ = channel.channel.close();
+        }
+        true
+    }
+
+    /// A method of an open channel.
+    #[inline]
+    fn method(
+        &mut self,
+        number: u16,
+        method: Method<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
+            return Ok(());
+        };
+        let id = method.id();
+        let failed = |error| Fault::of(&error, id);
+        match method {
+            Method::BasicPublish {
+                exchange,
+                routing_key,
+                mandatory_immediate,
+                ..
+            } => {
+                channel
+                    .content
+                    .begin(exchange, routing_key, mandatory_immediate);
+                Ok(())
+            }
+            Method::BasicGet { queue, no_ack, .. } => {
+                let mode = match no_ack {
+                    true => AckMode::Auto,
+                    false => AckMode::Manual,
+                };
+                let got = channel.channel.basic_get(queue, mode).map_err(failed)?;
+                self.answer_get(number, got.as_ref(), output);
+                Ok(())
+            }
+            // The deliveries up to now come before the answer.
+            Method::BasicCancel {
+                consumer_tag,
+                no_wait,
+            } => {
+                let cancelled = channel.channel.basic_cancel(consumer_tag);
+                cancelled.map_err(failed)?;
+                self.drain(output);
+                self.answer(
+                    number,
+                    no_wait,
+                    &Method::BasicCancelOk { consumer_tag },
+                    output,
+                );
+                Ok(())
+            }
+            // The messages that are returned come before the answer.
+            Method::TxCommit {} => {
+                channel.channel.tx_commit().map_err(failed)?;
+                self.drain(output);
+                self.answer(number, false, &Method::TxCommitOk {}, output);
+                Ok(())
+            }
+            // The peer has seen the deliveries that return.
+            Method::BasicRecover { requeue } | Method::BasicRecoverAsync { requeue } => {
+                let is_async = matches!(method, Method::BasicRecoverAsync { .. });
+                self.drain(output);
+                let Some(Slot::Open(channel)) = self.channels.get(&number) else {
+                    return Ok(());
+                };
+                let requeue = channel::requeue(requeue);
+                channel.channel.basic_recover(requeue).map_err(failed)?;
+                self.answer(number, is_async, &Method::BasicRecoverOk {}, output);
+                Ok(())
+            }
+            Method::ChannelClose { .. } => {
+                self.drain(output);
+                self.end_channel(number);
+                output.method(number, &Method::ChannelCloseOk {});
+                Ok(())
+            }
+            Method::BasicAck {
+                delivery_tag: 0, ..
+            }
+            | Method::BasicNack {
+                delivery_tag: 0, ..
+            } => {
+                // It stands for the deliveries that the peer has seen.
+                self.drain(output);
+                match self.channels.get(&number) {
+                    Some(Slot::Open(channel)) => channel.method(method, output),
+                    _ => Ok(()),
+                }
+            }
+            other => channel.method(other, output),
+        }
+    }
+
+    fn answer(&self, number: u16, no_wait: bool, answer: &Method<'_>, output: &mut Output) {
+        if !no_wait {
+            output.method(number, answer);
+        }
+    }
+
+    /// Answers a get. Deliveries go out in the order of their tags.
+    fn answer_get(&mut self, number: u16, got: Option<&ChannelDelivery>, output: &mut Output) {
+        let Some(got) = got else {
+            return output.method(number, &Method::BasicGetEmpty { cluster_id: "" });
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        self.wants_poll = true;
+        let mut later = None;
+        while let Poll::Ready((other, Ok(event))) = self.inbound.poll_next(&mut context) {
+            match event {
+                Event::Delivery(delivery)
+                    if other == number && delivery.delivery_tag() > got.delivery_tag() =>
+                {
+                    later = Some(Event::Delivery(delivery));
+                    break;
+                }
+                event => self.event(other, event, output),
+            }
+        }
+        let exchange = got.exchange();
+        let answer = Method::BasicGetOk {
+            delivery_tag: got.delivery_tag(),
+            redelivered: got.redelivered(),
+            exchange: &exchange,
+            routing_key: got.routing_key(),
+            message_count: channel::count(got.message_count()),
+        };
+        self.message(number, got, &answer, output);
+        if let Some(event) = later {
+            self.event(number, event, output);
+        }
+    }
+
+    /// Publishes a message, or lets it wait.
+    fn publish(&mut self, number: u16, publish: Publish, output: &mut Output) -> Result<(), Fault> {
+        let Some(Slot::Open(channel)) = self.channels.get(&number) else {
+            return Ok(());
+        };
+        let channel = channel.channel.clone();
+        let mut publishing: Waiting = Box::pin(async move {
+            let Publish {
+                exchange,
+                routing_key,
+                options,
+                properties,
+                body,
+            } = publish;
+            channel
+                .basic_publish_async(&exchange, &routing_key, body, properties, options)
+                .await
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        match publishing.as_mut().poll(&mut context) {
+            Poll::Ready(published) => published.map_err(|error| Fault::of(&error, PUBLISH)),
+            Poll::Pending => {
+                self.waiting = Some((number, publishing));
+                self.wants_poll = true;
+                if self.capabilities.connection_blocked {
+                    self.is_blocked = true;
+                    let reason = "low on disk, or a byte budget is spent";
+                    output.method(0, &Method::ConnectionBlocked { reason });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on with the publish that waits, and sends events while there is room.
+    pub(super) fn advance(
+        &mut self,
+        context: &mut Context<'_>,
+        output: &mut Output,
+    ) -> Result<(), FaultOn> {
+        self.wants_poll = false;
+        if let Some((number, waiting)) = &mut self.waiting {
+            let number = *number;
+            if let Poll::Ready(published) = waiting.as_mut().poll(context) {
+                self.waiting = None;
+                if std::mem::take(&mut self.is_blocked) {
+                    output.method(0, &Method::ConnectionUnblocked {});
+                }
+                published.map_err(|error| (number, Fault::of(&error, PUBLISH)))?;
+            }
+        }
+        while !output.is_full() {
+            match self.inbound.poll_next(context) {
+                Poll::Ready((number, Ok(event))) => self.event(number, event, output),
+                Poll::Ready((number, Err(reason))) => {
+                    let error = self.end(reason);
+                    return Err((number, Fault::of(&error, (0, 0))));
+                }
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends all events that are there.
+    fn drain(&mut self, output: &mut Output) {
+        let mut context = Context::from_waker(Waker::noop());
+        self.wants_poll = true;
+        while let Poll::Ready((number, Ok(event))) = self.inbound.poll_next(&mut context) {
+            self.event(number, event, output);
+        }
+    }
+
+    /// The error of a connection that the broker has ended.
+    fn end(&self, reason: CancelReason) -> Error {
+        match reason {
+            CancelReason::VhostDeleted => Error::VhostDeleted {
+                vhost: self.connection.vhost().clone(),
+            },
+            CancelReason::UserDeleted => Error::UserDeleted {
+                user: self.connection.user().clone(),
+            },
+            CancelReason::ShutDown => Error::ShutDown,
+            CancelReason::BrokerDropped => Error::BrokerDropped,
+            _ => Error::ConnectionClosed,
+        }
+    }
+
+    /// Tells the peer of an event.
+    #[inline]
+    fn event(&mut self, number: u16, event: Event, output: &mut Output) {
+        match event {
+            Event::Delivery(delivery) => {
+                let exchange = delivery.exchange();
+                let method = Method::BasicDeliver {
+                    consumer_tag: delivery.consumer_tag(),
+                    delivery_tag: delivery.delivery_tag(),
+                    redelivered: delivery.redelivered(),
+                    exchange: &exchange,
+                    routing_key: delivery.routing_key(),
+                };
+                self.message(number, &delivery, &method, output);
+            }
+            Event::Return(returned) => {
+                let method = Method::BasicReturn {
+                    reply_code: returned.reply_code,
+                    reply_text: returned.reply_text,
+                    exchange: &returned.exchange,
+                    routing_key: &returned.routing_key,
+                };
+                // It came from the peer, so that it can be encoded.
+                let _ = output.content(number, &method, &returned.properties, &returned.body);
+            }
+            Event::Confirm(confirm) => {
+                let (delivery_tag, multiple) = (confirm.delivery_tag, confirm.multiple);
+                let method = match confirm.outcome {
+                    ConfirmOutcome::Ack => Method::BasicAck {
+                        delivery_tag,
+                        multiple,
+                    },
+                    ConfirmOutcome::Nack => Method::BasicNack {
+                        delivery_tag,
+                        multiple_requeue: [multiple, false],
+                    },
+                };
+                output.method(number, &method);
+            }
+            Event::Cancelled { consumer_tag, .. } => {
+                if self.capabilities.consumer_cancel_notify {
+                    let cancel = Method::BasicCancel {
+                        consumer_tag: &consumer_tag,
+                        no_wait: true,
+                    };
+                    output.method(number, &cancel);
+                }
+            }
+        }
+    }
+
+    /// Sends a message. One that AMQP cannot carry is rejected: a [`Local`](crate::Local), or one
+    /// with a property that is too long.
+    #[inline]
+    fn message(
+        &self,
+        number: u16,
+        delivery: &ChannelDelivery,
+        method: &Method<'_>,
+        output: &mut Output,
+    ) {
+        if let Ok(body) = delivery.body()
+            && output
+                .content(number, method, delivery.properties(), &body)
+                .is_ok()
+        {
+            return;
+        }
+        if let Some(Slot::Open(channel)) = self.channels.get(&number) {
+            // With auto-ack it is settled already.
+            let _ = channel
+                .channel
+                .basic_reject(delivery.delivery_tag(), Requeue::No);
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.waiting = None;
+        // The connection may have ended already, with the broker for example.
+        let _ = self.connection.close();
+    }
+}
+
+/// The method in a frame.
+#[inline]
+fn method(frame: Frame<'_>) -> Result<Method<'_>, Fault> {
+    if frame.kind != frame::METHOD {
+        let text = "expected method frame, got non method frame instead";
+        return Err(Fault::of_connection(505, text));
+    }
+    Method::read(frame.payload).map_err(|malformed| fault::no_method(malformed, frame.payload))
+}
