@@ -1,5 +1,7 @@
 //! Budgets, exchanges, policies, parameters and queues of all kinds.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{
         place::Place,
@@ -165,7 +167,7 @@ impl<'d> Phases<'_, '_, 'd> {
         if self.refused.is_some() {
             return Ok(());
         }
-        let mut new: std::collections::BTreeMap<&Name, Vec<&str>> = Default::default();
+        let mut new: BTreeMap<&Name, Vec<&str>> = BTreeMap::new();
         for item in document.queues.iter().flatten() {
             let is_made = item.foreign.is_none() && !item.queue.name().starts_with(RESERVED);
             if is_made {
@@ -176,11 +178,11 @@ impl<'d> Phases<'_, '_, 'd> {
             let Some(vhost) = self.plan.vhost(name) else {
                 continue;
             };
-            queues.retain(|queue| !vhost.has_queue(queue));
             let (limit, existing) = (vhost.queue_limit(), vhost.existing_queues());
             let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
                 continue;
             };
+            queues.retain(|queue| !vhost.has_queue(queue));
             if !queues.is_empty() && existing + queues.len() > limit {
                 let reason = format!(
                     "Adding {} queue(s) to virtual host \"{name}\" would exceed the limit of \
