@@ -236,11 +236,11 @@ impl VirtualHost {
 struct Envelopes<'a> {
     vhost: &'a VirtualHost,
     clock: WallClock,
-    /// The last head that messages share, and what was made of it.
+    /// The last head that messages share, and its parts.
     last: Option<(Arc<MessageHead<'static>>, Parts)>,
 }
 
-/// What is made of a head.
+/// The parts of an envelope that its head tells.
 #[derive(Clone)]
 struct Parts {
     address: Address,

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures_lite::future::block_on;
+
 use crate::{
     engine::{
         router::ExchangeTypes,
@@ -11,16 +13,21 @@ use crate::{
             tests::disk::FakeDisk,
         },
     },
-    handles::broker::{Broker, Credentials},
-    message::properties::Properties,
+    handles::{
+        broker::{Broker, Credentials},
+        producer::{Producer, PublishError, Published},
+    },
+    message::{outgoing::Message, properties::Properties},
     model::{
         descriptions::{Durability, Queue},
+        disk_alarm::DiskAlarm,
         error::{Error, Result},
     },
     runtime::clock::Time,
     session::{
         broker_core::{BrokerCore, Settings},
         channel::{AckMode, ConfirmOutcome, Multiple, PublishOptions},
+        receive::{RecvError, TryRecvError},
     },
 };
 
@@ -177,7 +184,7 @@ fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on(
     for number in [3, 4] {
         let failed = producer.publish(Order(number)).unwrap_err();
         assert!(matches!(failed.error(), Error::Store(_)), "{failed}");
-        assert_eq!(failed.payload(), &Order(number));
+        assert_eq!(failed.payload(), Some(&Order(number)));
     }
     for failed in producer.publish_batch([Order(5), Order(6)]) {
         assert!(matches!(failed.unwrap_err().error(), Error::Store(_)));
@@ -213,11 +220,75 @@ fn a_publish_whose_sync_fails_gives_the_payload_back() {
     disk.fail();
     let failed = producer.publish(Order(1)).unwrap_err();
     assert!(matches!(failed.error(), Error::Store(_)), "{failed}");
-    assert_eq!(failed.payload(), &Order(1));
+    assert_eq!(failed.payload(), Some(&Order(1)));
     // The queue has it, in memory.
     let delivery = broker.consumer::<Order>(&queue).unwrap().recv().unwrap();
     assert_eq!(*delivery, Order(1));
 }
 
+#[test]
+fn a_publish_whose_sync_fails_is_an_error_though_the_payload_cannot_be_read_back() {
+    let publishes: [fn(&Producer<WriteOnly>) -> Failed; 4] = [
+        |producer| producer.publish(WriteOnly(1)).map_err(of),
+        |producer| {
+            let published = producer.publish_message(Message::new(WriteOnly(1)).persistent());
+            published.map_err(of)
+        },
+        |producer| {
+            let published = producer.publish_batch([WriteOnly(1)]).pop().unwrap();
+            published.map_err(of)
+        },
+        |producer| block_on(producer.publish_async(WriteOnly(1))).map_err(of),
+    ];
+    for publish in publishes {
+        let disk = FakeDisk::new(u64::MAX);
+        let broker = open(&disk).unwrap();
+        let queue = Queue::new("q").durable();
+        let persistent = Properties::new().persistent();
+        let producer = broker.producer_builder::<WriteOnly>(&queue);
+        let producer = producer.properties(persistent).build().unwrap();
+        broker.declare(&queue).unwrap();
+        disk.fail();
+        let (error, is_given_back) = publish(&producer).unwrap_err();
+        assert!(matches!(error, Error::Store(_)), "{error}");
+        assert!(!is_given_back);
+    }
+}
+
+#[test]
+fn the_disk_alarm_tells_that_the_store_has_failed() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let alarms = broker.disk_alarms().unwrap();
+    assert!(matches!(alarms.try_recv(), Err(TryRecvError::Empty)));
+    disk.fail();
+    let declared = broker.declare(&Queue::new("q").durable());
+    let Err(Error::Store(error)) = declared else {
+        panic!("{declared:?}");
+    };
+    let failed = DiskAlarm::Failed(*error);
+    assert_eq!(alarms.recv().unwrap(), failed);
+    // Those who ask later hear it too.
+    assert_eq!(broker.disk_alarms().unwrap().recv().unwrap(), failed);
+    drop(broker);
+    assert!(matches!(alarms.recv(), Err(RecvError::Cancelled(_))));
+}
+
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Order(u32);
+
+/// It writes a number and reads a text.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct WriteOnly(#[serde(deserialize_with = "text")] u32);
+
+fn text<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<u32, D::Error> {
+    let text: String = serde::Deserialize::deserialize(from)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+/// The error of a publish, and whether the payload came back.
+type Failed = std::result::Result<Published, (Error, bool)>;
+
+fn of<T>(error: PublishError<T>) -> (Error, bool) {
+    (error.error().clone(), error.payload().is_some())
+}
