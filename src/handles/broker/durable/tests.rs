@@ -28,6 +28,7 @@ use crate::{
         broker_core::{BrokerCore, Settings},
         channel::{AckMode, ConfirmOutcome, Multiple, PublishOptions},
         receive::{RecvError, TryRecvError},
+        requeue::Requeue,
     },
 };
 
@@ -204,6 +205,54 @@ fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on(
     memory.publish(Order(9)).unwrap();
     let error = broker.shutdown(Duration::ZERO).unwrap_err();
     assert!(matches!(error, Error::Store(_)), "{error}");
+}
+
+#[test]
+fn settlements_wait_for_no_disk() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    for queue in [Queue::new("q").durable(), Queue::quorum("r")] {
+        let persistent = Properties::new().persistent();
+        let producer = broker.producer_builder::<u32>(&queue);
+        let producer = producer.properties(persistent).build().unwrap();
+        let consumer = broker.consumer::<u32>(&queue).unwrap();
+        (0..4).for_each(|number| drop(producer.publish(number).unwrap()));
+        let [first, second, third, last] = [(); 4].map(|()| consumer.recv().unwrap());
+        let stalled = disk.stall();
+        first.ack().unwrap();
+        second.reject().unwrap();
+        third.nack(Requeue::Yes).unwrap();
+        drop(last);
+        drop(stalled);
+        drop(consumer);
+        // The declaration is on disk when it returns, and so is everything before it.
+        let last = Queue::new(format!("after {}", queue.name()));
+        broker.declare(&last.durable()).unwrap();
+        let after = open(&disk.after_power_loss(|_| 0)).unwrap();
+        assert_eq!(contents(&after, &queue), [2, 3]);
+    }
+}
+
+#[test]
+fn a_transaction_that_is_not_on_disk_fails_for_threads_and_tasks() {
+    for is_task in [false, true] {
+        let disk = FakeDisk::new(u64::MAX);
+        let broker = open(&disk).unwrap();
+        broker.declare(&Queue::new("q").durable()).unwrap();
+        let connection = broker.connect("/", Credentials::guest()).unwrap();
+        let channel = connection.open_channel().unwrap();
+        channel.tx_select().unwrap();
+        let (persistent, options) = (Properties::new().persistent(), PublishOptions::new());
+        channel
+            .basic_publish("", "q", "1", persistent, options)
+            .unwrap();
+        disk.fail();
+        let committed = match is_task {
+            true => block_on(channel.tx_commit_async()),
+            false => channel.tx_commit(),
+        };
+        assert!(matches!(committed, Err(Error::Store(_))), "{committed:?}");
+    }
 }
 
 #[test]
