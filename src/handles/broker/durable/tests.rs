@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once};
 
 use crate::{
     engine::{
@@ -19,7 +19,7 @@ use crate::{
     },
     message::{outgoing::Message, properties::Properties},
     model::{
-        descriptions::{Durability, Queue},
+        descriptions::{Durability, Exchange, Queue},
         disk_alarm::DiskAlarm,
         error::{Error, Result},
     },
@@ -208,6 +208,45 @@ fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on(
 }
 
 #[test]
+fn a_publish_waits_for_the_slowest_level_of_its_route() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let all = Exchange::fanout("all").durable();
+    let persistent = Properties::new().persistent();
+    let producer = broker.producer_builder::<u32>(&all).properties(persistent);
+    let producer = producer.build().unwrap();
+    let buffered = Durability::Buffered(Duration::from_millis(1));
+    let queue = |name: &str| Queue::new(name.to_owned()).durable();
+    let levels = [
+        (queue("memory").durability(Durability::Memory), false),
+        (queue("buffered").durability(buffered), false),
+        (queue("synced"), true),
+    ];
+    for (number, (queue, waits)) in levels.iter().enumerate() {
+        broker.declare(&queue.clone().bind(&all, "")).unwrap();
+        let stalled = disk.stall();
+        let mut publishing = Box::pin(producer.publish_async(number as u32));
+        let first = block_on(poll_once(&mut publishing));
+        assert_eq!(first.is_none(), *waits, "{}", queue.name());
+        drop(stalled);
+        let published = first.unwrap_or_else(|| block_on(publishing));
+        assert_eq!(published.unwrap().routed, number + 1);
+    }
+    let to_buffered = broker.producer_builder::<u32>(&levels[1].0);
+    let to_buffered = to_buffered.properties(Properties::new().persistent());
+    to_buffered.build().unwrap().publish(3).unwrap();
+    // It is written in time, though no one waits for it.
+    let waiting = || broker.snapshot().unwrap().store.unwrap().waiting_operations;
+    while waiting() > 0 {
+        std::thread::yield_now();
+    }
+    let after = open(&disk.after_power_loss(|_| 0)).unwrap();
+    let found = levels.map(|(queue, _)| contents(&after, &queue));
+    assert_eq!(found, [vec![], vec![1, 2, 3], vec![2]]);
+    assert_eq!(after.purge("memory"), Ok(0), "the queue itself comes back");
+}
+
+#[test]
 fn settlements_wait_for_no_disk() {
     let disk = FakeDisk::new(u64::MAX);
     let broker = open(&disk).unwrap();
@@ -216,7 +255,7 @@ fn settlements_wait_for_no_disk() {
         let producer = broker.producer_builder::<u32>(&queue);
         let producer = producer.properties(persistent).build().unwrap();
         let consumer = broker.consumer::<u32>(&queue).unwrap();
-        (0..4).for_each(|number| drop(producer.publish(number).unwrap()));
+        assert!(producer.publish_batch(0..4).iter().all(Result::is_ok));
         let [first, second, third, last] = [(); 4].map(|()| consumer.recv().unwrap());
         let stalled = disk.stall();
         first.ack().unwrap();
