@@ -31,7 +31,7 @@ pub(crate) use self::{
     mark::Mark,
     operation::{Operation, RecordKey, RecordKind, Recovered},
     stored_body::StoredBody,
-    stored_message::{MessageHead, StoredMessage},
+    stored_message::{MessageHead, MessageReader, StoredMessage},
     stored_queue::{StoredQueue, WallClock},
 };
 

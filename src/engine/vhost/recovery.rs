@@ -161,6 +161,7 @@ impl VirtualHost {
         if !messages.is_empty() {
             queue.set_timed();
         }
+        let mut envelopes = Envelopes::new(self, clock);
         let mut state = queue.lock();
         state.skip_positions(failed_before);
         for message in messages {
@@ -185,7 +186,7 @@ impl VirtualHost {
             // a classic queue has failed.
             let failed = mark.failed.max(head.failed);
             let failed = failed.max(u32::from(position < failed_before));
-            let mut envelope = self.envelope_of(head, body, clock).at(position);
+            let mut envelope = envelopes.make(head, body, position);
             // As in RabbitMQ 4.3: a message that was only given back to a classic queue counts as
             // never delivered.
             envelope.restore_counts(if is_quorum { mark.acquired } else { 0 }, failed);
@@ -218,6 +219,7 @@ impl VirtualHost {
         let Some(clock) = history.stored().map(StoredQueue::clock) else {
             return;
         };
+        let mut envelopes = Envelopes::new(self, clock);
         for message in messages {
             let RecoveredMessage {
                 position,
@@ -225,14 +227,61 @@ impl VirtualHost {
                 body,
                 ..
             } = message;
-            history.restore(self.envelope_of(head, body, clock).at(position));
+            history.restore(envelopes.make(head, body, position));
+        }
+    }
+}
+
+/// Makes the messages of one queue. Those that share a head share its parts in memory too.
+struct Envelopes<'a> {
+    vhost: &'a VirtualHost,
+    clock: WallClock,
+    /// The last head that messages share, and its parts.
+    last: Option<(Arc<MessageHead<'static>>, Parts)>,
+}
+
+/// The parts of an envelope that its head tells.
+#[derive(Clone)]
+struct Parts {
+    address: Address,
+    meta: Arc<Meta>,
+    deadline: u64,
+}
+
+impl<'a> Envelopes<'a> {
+    fn new(vhost: &'a VirtualHost, clock: WallClock) -> Envelopes<'a> {
+        Envelopes {
+            vhost,
+            clock,
+            last: None,
         }
     }
 
-    fn envelope_of(&self, head: MessageHead<'_>, body: Bytes, clock: WallClock) -> Envelope {
-        let exchange = self.exchange_names().of(&head.exchange);
+    fn make(&mut self, head: Arc<MessageHead<'static>>, body: Bytes, position: u64) -> Envelope {
+        let last = self.last.as_ref();
+        let Parts {
+            address,
+            meta,
+            deadline,
+        } = match last.filter(|(last, _)| Arc::ptr_eq(last, &head)) {
+            Some((_, parts)) => parts.clone(),
+            None => match Arc::try_unwrap(head) {
+                Ok(head) => self.parts_of(head),
+                Err(head) => {
+                    let parts = self.parts_of(MessageHead::clone(&head));
+                    self.last = Some((head, parts.clone()));
+                    parts
+                }
+            },
+        };
+        let mut envelope = Envelope::new(Body::encoded(body), &address, Some(meta));
+        envelope.deadline = deadline;
+        envelope.at(position)
+    }
+
+    fn parts_of(&self, head: MessageHead<'_>) -> Parts {
+        let exchange = self.vhost.exchange_names().of(&head.exchange);
         let key = Name::new(&head.routing_key).unwrap_or_default();
-        let address = Address::new(&exchange, &key);
         let meta = Meta {
             properties: head.properties.into_owned(),
             size: head.size,
@@ -244,9 +293,11 @@ impl VirtualHost {
             },
             ..Meta::default()
         };
-        let mut envelope = Envelope::new(Body::encoded(body), &address, Some(Arc::new(meta)));
-        envelope.deadline = head.expires.map_or(NEVER, |at| clock.nanos(at));
-        envelope
+        Parts {
+            address: Address::new(&exchange, &key),
+            meta: Arc::new(meta),
+            deadline: head.expires.map_or(NEVER, |at| self.clock.nanos(at)),
+        }
     }
 }
 

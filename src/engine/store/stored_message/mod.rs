@@ -5,7 +5,11 @@
 //! body. Most messages have few fields, and take some 20 bytes besides their body and their
 //! routing key.
 
+mod reader;
+
 use std::{borrow::Cow, iter, sync::Arc};
+
+pub(crate) use self::reader::MessageReader;
 
 use crate::{
     message::properties::Properties,

@@ -112,6 +112,25 @@ proptest! {
     }
 
     #[test]
+    fn messages_that_share_a_head_come_back_as_each_does_alone(
+        messages in vec((0..3usize, vec(any::<u8>(), 0..9)), 0..20),
+        heads in vec(head(), 3),
+    ) {
+        let mut reader = MessageReader::default();
+        let mut last: Option<(usize, Arc<MessageHead<'_>>)> = None;
+        for (which, body) in messages {
+            let (bytes, _) = StoredMessage::new(&heads[which], &body).unwrap().into_parts();
+            let (head, read_body) = reader.read(&bytes).unwrap();
+            let (alone, body_alone) = StoredMessage::read(&bytes).unwrap();
+            prop_assert_eq!((&*head, read_body), (&alone, body_alone));
+            if let Some((before, of_before)) = last {
+                prop_assert_eq!(Arc::ptr_eq(&of_before, &head), heads[before] == heads[which]);
+            }
+            last = Some((which, head));
+        }
+    }
+
+    #[test]
     fn a_message_that_ends_in_its_head_is_refused(
         head in head(),
         cut in any::<prop::sample::Index>(),
