@@ -42,6 +42,7 @@ pub use crate::{
         consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
+        reader::{Entries, Entry, EntryInfo, Reader, ReaderBuilder},
         select::{Select, SelectError, Selected},
         simple_queue::SimpleQueue,
     },
@@ -55,7 +56,7 @@ pub use crate::{
         redrive::Redrive,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, PolicySnapshot, QueueSnapshot,
-            Snapshot, StoreSnapshot, VhostSnapshot,
+            ReaderSnapshot, Snapshot, StoreSnapshot, StreamSnapshot, VhostSnapshot,
         },
     },
     message::{
@@ -73,8 +74,8 @@ pub use crate::{
         bytes::Bytes,
         descriptions::{
             AliasQueue, AliasTarget, Binding, Budget, BudgetPolicy, DeadLetterStrategy,
-            DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Overflow, Queue, Trigger,
-            TriggerMessage,
+            DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Offset, Overflow, Queue,
+            Trigger, TriggerMessage,
         },
         disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{

@@ -12,7 +12,7 @@ use crate::{
         vhost::Requester,
     },
     message::envelope::{Envelope, NEVER},
-    model::{error::CancelReason, name::Name},
+    model::{arguments::QueueType, error::CancelReason, name::Name},
     runtime::waiter::Wake,
     session::unacked::{DeliveryOrigin, Unacked},
 };
@@ -53,8 +53,12 @@ impl ConsumerSink for ChannelSink {
                 copy
             }
         };
-        if let Some(envelope) = shown.as_mut().filter(|_| origin.queue.is_quorum()) {
-            envelope.show_counts();
+        if let Some(envelope) = &mut shown {
+            match origin.queue.queue_type() {
+                QueueType::Classic => {}
+                QueueType::Quorum => envelope.show_counts(),
+                QueueType::Stream => envelope.show_offset(),
+            }
         }
         let delivery = ChannelDelivery {
             consumer_tag: origin.consumer_tag.clone(),

@@ -9,6 +9,7 @@
 
 mod assigned;
 mod overdue;
+mod readers;
 mod single_active;
 #[cfg(test)]
 mod tests;
