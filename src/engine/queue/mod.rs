@@ -46,6 +46,8 @@ mod returns;
 mod segmented_queue;
 mod state;
 mod storage;
+mod stream;
+mod subscriptions;
 mod tally;
 mod timeout;
 mod timing;
@@ -72,6 +74,7 @@ pub(crate) use self::{
     ready::ReadyKey,
     returns::AwaitedDelays,
     state::IDLE_CAPACITY,
+    stream::{NextBlock, StreamProgress},
     tally::Counts,
     timing::after,
     trigger::TriggerEvent,
@@ -84,7 +87,7 @@ use crossbeam_utils::CachePadded;
 
 use self::storage::Storage;
 use crate::{
-    engine::store::StoredQueue,
+    engine::store::{StoredQueue, WallClock},
     message::envelope::{Envelope, NEVER},
     model::{
         arguments::{QueueArguments, QueueType},
@@ -142,7 +145,8 @@ impl QueueCore {
     ) -> QueueCore {
         let hints = PublishHints {
             ttl: AtomicU64::new(NEVER),
-            timed: AtomicBool::new(false),
+            // A stream notes when each message comes.
+            timed: AtomicBool::new(settings.queue_type == QueueType::Stream),
         };
         hints.follow(&settings);
         let queue_type = settings.queue_type;
@@ -175,6 +179,12 @@ impl QueueCore {
         self
     }
 
+    /// The same queue, with the time of day at the start of its virtual host.
+    pub(crate) fn with_clock(mut self, clock: WallClock) -> QueueCore {
+        self.state.get_mut().set_clock(clock);
+        self
+    }
+
     pub(crate) fn name(&self) -> &Name {
         &self.name
     }
@@ -195,6 +205,17 @@ impl QueueCore {
     /// Whether this is a quorum queue. Its deliveries carry their counts in headers.
     pub(crate) fn is_quorum(&self) -> bool {
         self.queue_type == QueueType::Quorum
+    }
+
+    /// Whether this is a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.queue_type == QueueType::Stream
+    }
+
+    /// Whether the common limit of a channel counts the deliveries of this queue. As in RabbitMQ,
+    /// it counts those of classic queues.
+    pub(crate) fn is_limited_by_channels(&self) -> bool {
+        self.queue_type == QueueType::Classic
     }
 
     /// Whether this is a quorum queue with a single active consumer. RabbitMQ refuses gets from

@@ -91,7 +91,7 @@ mod tests {
             payload::Body,
         },
         model::{
-            arguments::{QueueArguments, QueueType},
+            arguments::{QueueArguments, QueueType, StreamReading},
             name::Name,
         },
     };
@@ -125,6 +125,7 @@ mod tests {
                     exclusive: false,
                     paused: false,
                     timeout: None,
+                    reading: StreamReading::default(),
                     credit: Arc::clone(&credit),
                 };
                 let inbox = |_| DeliveryTarget::Inbox(Inbox::default());

@@ -94,6 +94,7 @@ impl QueueState {
         if self.is_deleted() {
             return Err(PushError::Deleted);
         }
+        self.check_shareable(message)?;
         let size = message.as_ref().map_or(0, Envelope::size);
         if self.kind.is_quorum() {
             self.check_limits(size, now, effects)?;
@@ -253,6 +254,10 @@ impl QueueState {
             let Some(mut envelope) = self.timing.delayed.pop_overdue() else {
                 return;
             };
+            if self.kind.is_stream() {
+                self.append_to_log(envelope, now, effects);
+                continue;
+            }
             let from = envelope.position;
             envelope.position = self.next_position();
             self.write_move(from, &envelope);

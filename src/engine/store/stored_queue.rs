@@ -12,7 +12,7 @@ use crate::{message::envelope::NEVER, model::descriptions::Durability};
 
 /// Turns the nanoseconds of a virtual host into times of day. Read once, so that it can be used
 /// under a lock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WallClock {
     /// The milliseconds since 1970 at the virtual host's time zero.
     start: u64,

@@ -415,7 +415,8 @@ impl Batch<'_> {
         let account = self.vhost.open_account(&self.budgets, &arguments)?;
         let number = self.vhost.next_number();
         let in_flight = Arc::clone(self.vhost.drain().in_flight());
-        let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight);
+        let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight)
+            .with_clock(self.vhost.clock());
         if let Some(storage) = self.vhost.storage()
             && let Some(stored) = storage.of_queue(description, &name, &arguments)
         {

@@ -50,6 +50,7 @@ mod reverse_bindings;
 mod route;
 mod routers;
 mod storage;
+mod streams;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
@@ -164,6 +165,8 @@ pub(crate) struct VirtualHost {
     grants: Arc<Grants>,
     /// A leaf lock.
     about: Mutex<About>,
+    /// The time of day at its start.
+    clock: WallClock,
     /// Where it is kept, if the broker is durable.
     storage: Option<Arc<VhostStorage>>,
 }
@@ -215,8 +218,8 @@ impl VirtualHost {
             .now()
             .checked_sub(Duration::from_nanos(1))
             .unwrap_or_else(|| time.now());
+        let clock = WallClock::new(time.system_now(), 1);
         let storage = store.map(|store| {
-            let clock = WallClock::new(time.system_now(), 1);
             Arc::new(VhostStorage::new(
                 name.clone(),
                 (store.journal, store.disk),
@@ -247,6 +250,7 @@ impl VirtualHost {
             exchange_types,
             grants,
             about: Mutex::default(),
+            clock,
             storage,
         }))
     }
@@ -283,6 +287,11 @@ impl VirtualHost {
             Some(storage) => storage.sync_async(before).await,
             None => Ok(()),
         }
+    }
+
+    /// The time of day at its start.
+    pub(crate) fn clock(&self) -> WallClock {
+        self.clock
     }
 
     pub(crate) fn time(&self) -> &Time {

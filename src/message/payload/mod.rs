@@ -16,14 +16,17 @@
 //! An eighth word would hold it, and would make every envelope longer.
 
 mod body;
+mod boxed;
 mod forms;
 mod gone;
+mod lent;
 mod local;
 mod serializable;
 
 pub(crate) use self::{
     body::{Body, NotShareable},
     forms::not_encodable,
+    lent::Lender,
     sealed::SealedPayload,
 };
 pub use self::{

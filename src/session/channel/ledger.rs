@@ -29,7 +29,7 @@ pub(crate) struct Ledger {
     limit: u32,
     /// The number of unsettled deliveries of consumers. It is exact while there is a limit. As in
     /// RabbitMQ each settlement subtracts one, though not each delivery adds one: those of quorum
-    /// queues do not.
+    /// queues and streams do not.
     volume: u64,
     /// Queues that found the limit reached, or the window full.
     limited: Vec<Arc<QueueCore>>,
@@ -60,9 +60,9 @@ impl Ledger {
     }
 
     /// Whether the common limit allows one more delivery. If not, `queue` is told when it does. As
-    /// in RabbitMQ it does not limit quorum queues.
+    /// in RabbitMQ it limits classic queues only.
     pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
-        let room = queue.is_quorum() || !self.is_reached();
+        let room = !queue.is_limited_by_channels() || !self.is_reached();
         if !room {
             self.limit_queue(queue);
         }
@@ -84,10 +84,9 @@ impl Ledger {
 
     /// Adds a delivery, which the queue takes back at `due`.
     pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked, due: u64) {
-        if unacked
-            .origin()
-            .is_some_and(|origin| origin.consumer.is_some() && !origin.queue.is_quorum())
-        {
+        if unacked.origin().is_some_and(|origin| {
+            origin.consumer.is_some() && origin.queue.is_limited_by_channels()
+        }) {
             self.volume += 1;
         }
         self.entries.insert(tag, Entry { unacked, due });
@@ -207,6 +206,11 @@ impl Ledger {
             true => self.take_limited(),
             false => Vec::new(),
         }
+    }
+
+    /// The common limit of the consumers of the channel; 0 is none.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// Whether the consumers of the channel have a common limit.

@@ -21,6 +21,9 @@ impl Gate {
         entered.vhost.check_get(queue)?;
         self.check_embedded("getting")?;
         let queue = entered.vhost.queue(entered.by.connection, queue)?;
+        if queue.is_stream() {
+            entered.vhost.check_gets(&queue)?;
+        }
         Ok(Getter::new(DeliveryOrigin::gets(
             entered.vhost,
             &queue,
@@ -58,6 +61,12 @@ impl Gate {
         let vhost = self.vhost();
         let queue = self.declare_and_read(queue, |queue| vhost.check_gets(queue))?;
         Ok(Getter::new(DeliveryOrigin::gets(vhost, &queue, false)))
+    }
+
+    /// Declares a stream with its bindings, and returns it for reading: all or nothing.
+    pub(crate) fn declare_stream(&self, stream: &Queue) -> Result<Arc<QueueCore>> {
+        let vhost = self.vhost();
+        self.declare_and_read(stream, |queue| vhost.check_stream(queue))
     }
 
     /// Declares a queue with its bindings if `check` permits it, and returns it for reading.

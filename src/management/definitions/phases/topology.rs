@@ -122,12 +122,6 @@ impl<'d> Phases<'_, '_, 'd> {
             self.remark(place, RemarkKind::Dropped, text);
             return Ok(());
         }
-        if let Some(foreign) = &item.foreign {
-            let added = vhost.keep("queues", name.to_owned(), foreign.clone());
-            self.check_once(added, place)?;
-            self.remark(place, RemarkKind::Kept, "there are no queues of its type");
-            return Ok(());
-        }
         let added = match vhost.queue(&item.queue, other) {
             Err(error) if !is_strict && is_of_no_durable_type(&error) => {
                 self.dropped.insert((&item.vhost, Kind::Queue, name));
@@ -169,8 +163,7 @@ impl<'d> Phases<'_, '_, 'd> {
         }
         let mut new: BTreeMap<&Name, Vec<&str>> = BTreeMap::new();
         for item in document.queues.iter().flatten() {
-            let is_made = item.foreign.is_none() && !item.queue.name().starts_with(RESERVED);
-            if is_made {
+            if !item.queue.name().starts_with(RESERVED) {
                 new.entry(&item.vhost).or_default().push(item.queue.name());
             }
         }
