@@ -19,8 +19,6 @@ mod inbound;
 mod output;
 mod running;
 mod session;
-#[cfg(test)]
-mod tests;
 mod timing;
 
 use std::{
