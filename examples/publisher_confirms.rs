@@ -6,16 +6,17 @@
 //! ```text
 //! one by one: Ack, Ack, Ack
 //! as a batch: Ack
-//! by events: 1 Ack, 2 Ack, 3 Nack
+//! by number: 1 Ack, 2 Ack, 3 Nack
+//! by events: all up to 2 Ack, 3 Nack
 //! nowhere: returned 312 NO_ROUTE, then Ack
 //! ```
 //!
 //! A typed producer needs none of this: `publish` returns the outcome.
 
-use leveret::channel::{ConfirmOutcome, Event, PublishOptions};
+use leveret::channel::{ConfirmOutcome, Event, PublishOptions, PublishOutcome};
 use leveret::{Broker, Channel, Credentials, Overflow, Properties, Queue, Result};
 
-fn publish(channel: &Channel, queue: &str, body: &str) -> Result {
+fn publish(channel: &Channel, queue: &str, body: &str) -> Result<PublishOutcome> {
     let options = PublishOptions::new();
     channel.basic_publish("", queue, body.to_owned(), Properties::new(), options)
 }
@@ -25,8 +26,9 @@ fn confirms(channel: &Channel) -> Vec<String> {
     let events = channel.events();
     let confirm = |event| match event {
         Event::Confirm(confirm) => {
+            let up_to = if confirm.multiple { "all up to " } else { "" };
             let number = confirm.delivery_tag;
-            Some(format!("{number} {:?}", confirm.outcome))
+            Some(format!("{up_to}{number} {:?}", confirm.outcome))
         }
         _ => None,
     };
@@ -58,14 +60,21 @@ fn main() -> Result {
     assert_eq!(outcome, ConfirmOutcome::Ack);
     println!("as a batch: {outcome:?}");
 
-    // By events: each confirm names its publish by number.
+    // By number: a publish returns the number of its message, and its outcome.
     let channel = connection.open_channel()?;
     channel.confirm_select()?;
     let small = Queue::new("small").max_length(2);
     channel.queue_declare(&small.overflow(Overflow::RejectPublish))?;
+    let mut outcomes = Vec::new();
     for body in ["g", "h", "one too many"] {
-        publish(&channel, "small", body)?;
+        let outcome = publish(&channel, "small", body)?;
+        if let (Some(number), Some(confirmed)) = (outcome.number, outcome.confirmed) {
+            outcomes.push(format!("{number} {confirmed:?}"));
+        }
     }
+    println!("by number: {}", outcomes.join(", "));
+
+    // By events: a confirm names its publish by number. One may be for several.
     println!("by events: {}", confirms(&channel).join(", "));
 
     // A mandatory message that no queue gets comes back, and is confirmed afterwards.

@@ -42,6 +42,7 @@ mod unseen;
 mod user_code;
 mod waiting;
 mod wakeups;
+mod windows;
 mod worker;
 
 use std::{

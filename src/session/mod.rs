@@ -18,6 +18,7 @@ pub(crate) mod connection;
 pub(crate) mod delay_queue;
 pub(crate) mod delivery;
 pub(crate) mod delivery_info;
+pub(crate) mod events;
 pub(crate) mod exported_queue;
 mod forget;
 mod forward;

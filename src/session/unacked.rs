@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     backend::RemoteOrigin,
+    events::DeliveryReader,
     holding::{Claim, Holders, Source},
     requeue::Requeue,
     subscriber::Subscriber,
@@ -47,6 +48,8 @@ pub(crate) struct DeliveryOrigin {
     pub(crate) overdue: Option<ConsumerId>,
     /// The typed consumer, if it is one.
     pub(super) subscriber: Weak<Subscriber>,
+    /// The channel of the consumer, if it is one of a channel.
+    pub(super) channel: Option<Weak<dyn DeliveryReader>>,
     /// Who holds its unsettled deliveries.
     pub(super) holders: Holders,
 }
@@ -117,6 +120,7 @@ impl DeliveryOrigin {
             remote: None,
             overdue: None,
             subscriber: Weak::new(),
+            channel: None,
             holders: Holders::new(auto_ack).of(queue),
         })
     }
@@ -144,6 +148,7 @@ impl DeliveryOrigin {
             remote: None,
             overdue,
             subscriber: Weak::new(),
+            channel: None,
             holders: Holders::new(true),
         })
     }

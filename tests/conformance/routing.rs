@@ -84,7 +84,8 @@ fn publish(channel: &Channel, key: &str, headers: Option<FieldTable>) -> Result<
     let properties = headers.map_or_else(Properties::new, |headers| {
         Properties::new().headers(headers)
     });
-    channel.basic_publish("x", key, "m", properties, PublishOptions::new())
+    let published = channel.basic_publish("x", key, "m", properties, PublishOptions::new());
+    published.map(drop)
 }
 
 /// Takes all messages from a queue and returns their number.

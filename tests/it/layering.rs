@@ -116,6 +116,7 @@ const FOLDERS: &[Folder] = &[
                 "delay_queue",
                 "delivery",
                 "delivery_info",
+                "events",
                 "exported_queue",
                 "forget",
                 "gate",

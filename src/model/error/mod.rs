@@ -146,6 +146,9 @@ pub enum Error {
     /// 502: a table is nested too deep.
     #[error("SYNTAX_ERROR - {0}")]
     InvalidTable(#[from] TableTooDeep),
+    /// 504: a channel is opened with a number that is in use.
+    #[error("CHANNEL_ERROR - {0}")]
+    ChannelError(Arc<str>),
     /// 506: a limit of the broker is reached.
     #[error("RESOURCE_ERROR - {0}")]
     ResourceError(Arc<str>),
@@ -264,6 +267,7 @@ impl Error {
             Error::ResourceLocked { .. } | Error::SingleActiveConsumer { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
             Error::InvalidName(_) | Error::InvalidTable(_) => 502,
+            Error::ChannelError(_) => 504,
             Error::ResourceError(_) => 506,
             Error::NotAllowed(_) => 530,
             Error::NotImplemented(_) => 540,

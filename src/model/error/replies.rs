@@ -391,6 +391,16 @@ impl Error {
         Error::NotAllowed(format!("{opened} {reached}").into())
     }
 
+    /// 504: a channel with a number that is in use.
+    pub(crate) fn channel_in_use() -> Error {
+        Error::ChannelError("second 'channel.open' seen".into())
+    }
+
+    /// 504: a channel with the number of the connection itself.
+    pub(crate) fn channel_zero() -> Error {
+        Error::ChannelError("unexpected method in connection state running".into())
+    }
+
     /// 530: a connection to a virtual host that does not exist.
     pub(crate) fn vhost_not_found(vhost: &Name) -> Error {
         Error::NotAllowed(format!("vhost {vhost} not found").into())

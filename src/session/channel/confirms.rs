@@ -1,11 +1,8 @@
 //! Publisher confirms of a channel: the unconfirmed messages, and waiting for their confirms.
 
-use std::{fmt, future::Future, sync::Arc, task::Poll, time::Duration};
+use std::{collections::BTreeSet, fmt, future::Future, sync::Arc, task::Poll, time::Duration};
 
-use super::{
-    Channel, ChannelCore, ChannelState, PublishMode,
-    events::{Confirm, ConfirmOutcome, Event},
-};
+use super::{Channel, ChannelCore, ChannelState, Confirm, ConfirmOutcome, PublishMode};
 use crate::{
     engine::{store::Synced, vhost::Published},
     model::error::{Error, Result},
@@ -22,6 +19,8 @@ pub(super) struct Confirms {
     /// The publishes that have not ended, each by the count at its begin: those of threads and
     /// tasks, and those whose messages are not on disk yet.
     under_way: Vec<u64>,
+    /// The numbers of messages that are not on disk yet, and so have no confirm.
+    unconfirmed: BTreeSet<u64>,
     /// A message was refused since the last wait.
     nacked: bool,
     /// The waiters for confirms.
@@ -56,12 +55,19 @@ impl Confirms {
     ) -> Option<Confirm> {
         self.under_way.retain(|other| *other != publish);
         let (delivery_tag, outcome) = confirm?;
+        self.unconfirmed.remove(&delivery_tag);
         self.nacked |= outcome == ConfirmOutcome::Nack;
         Some(Confirm {
             delivery_tag,
             multiple: false,
             outcome,
         })
+    }
+
+    /// Whether every message before this one has its confirm.
+    fn covers_all(&self, confirm: &Confirm) -> bool {
+        let first = self.unconfirmed.first();
+        first.is_none_or(|number| *number > confirm.delivery_tag)
     }
 
     /// Whether all publishes up to this one have ended.
@@ -86,13 +92,12 @@ impl Confirms {
 /// A publish in confirm mode that has not ended.
 ///
 /// # If dropped
-/// The publish ends. If the message was given up before, it has no number and no confirm.
+/// The publish ends. Its message was given up, and has no number and no confirm.
 pub(super) struct UnderWay<'a> {
     core: &'a Arc<ChannelCore>,
     publish: u64,
-    outcome: Option<ConfirmOutcome>,
-    /// Whether another thread ends it.
-    goes_on: bool,
+    /// Whether it has ended, or another thread ends it.
+    is_over: bool,
 }
 
 impl<'a> UnderWay<'a> {
@@ -101,27 +106,38 @@ impl<'a> UnderWay<'a> {
         UnderWay {
             core,
             publish,
-            outcome: None,
-            goes_on: false,
+            is_over: false,
         }
     }
 
-    /// Ends the publish, and sends the confirm of its message: now, or when it is on disk.
-    pub(super) fn confirm(mut self, published: Published, synced: Option<Synced>) {
+    /// Ends the publish, and sends the confirm of its message: now, or when it is on disk. Returns
+    /// the number of the message and its confirm, if that is sent now.
+    pub(super) fn confirm(
+        mut self,
+        published: Published,
+        synced: Option<Synced>,
+    ) -> (Option<u64>, Option<ConfirmOutcome>) {
         let outcome = match published.refused {
             0 => ConfirmOutcome::Ack,
             _ => ConfirmOutcome::Nack,
         };
-        self.outcome = Some(outcome);
-        let Some(synced) = synced else { return };
-        let mut state = self.core.lock();
+        self.is_over = true;
+        let (core, publish) = (self.core, self.publish);
+        let Some(synced) = synced else {
+            let confirm = core.end_publish(|confirms| confirms.end(publish, Some(outcome)));
+            return match confirm {
+                Some(confirm) => (Some(confirm.delivery_tag), Some(outcome)),
+                None => (None, None),
+            };
+        };
+        let mut state = core.lock();
         let PublishMode::Confirm(confirms) = &mut state.mode else {
-            return;
+            return (None, None);
         };
         let number = confirms.next_number();
+        confirms.unconfirmed.insert(number);
         drop(state);
-        self.goes_on = true;
-        let (core, publish) = (Arc::downgrade(self.core), self.publish);
+        let core = Arc::downgrade(core);
         synced.then(move |synced| {
             let outcome = match synced {
                 Ok(()) => outcome,
@@ -133,33 +149,36 @@ impl<'a> UnderWay<'a> {
                 });
             }
         });
+        (Some(number), None)
     }
 }
 
 impl ChannelCore {
-    /// Ends a publish by `end`, sends its confirm, and wakes those who wait for it.
-    fn end_publish(&self, end: impl FnOnce(&mut Confirms) -> Option<Confirm>) {
+    /// Ends a publish by `end`, sends its confirm, and wakes those who wait for it. `None` without
+    /// a confirm, or if the channel is closed.
+    fn end_publish(&self, end: impl FnOnce(&mut Confirms) -> Option<Confirm>) -> Option<Confirm> {
         let mut state = self.lock();
         let PublishMode::Confirm(confirms) = &mut state.mode else {
-            // The channel is closed.
-            return;
+            return None;
         };
         let confirm = end(confirms);
+        let covers_all = confirm.is_some_and(|confirm| confirms.covers_all(&confirm));
         let waiting = confirms.waiting.take_all();
-        let reader = confirm.and_then(|confirm| state.send(Event::Confirm(confirm)));
+        let reader = confirm.and_then(|confirm| state.send_confirm(confirm, covers_all));
         drop(state);
         for wake in reader.into_iter().chain(waiting) {
             wake.wake();
         }
+        confirm
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if !self.goes_on {
-            let (publish, outcome) = (self.publish, self.outcome);
+        if !self.is_over {
+            let publish = self.publish;
             self.core
-                .end_publish(|confirms| confirms.end(publish, outcome));
+                .end_publish(|confirms| confirms.end(publish, None));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    AckMode, Channel, ChannelDelivery, ConsumeOptions, QosScope, ledger::ConsumerSlot,
+    AckMode, Channel, ChannelCore, ChannelDelivery, ConsumeOptions, QosScope, ledger::ConsumerSlot,
     sink::ChannelSink,
 };
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         name::Name,
     },
     session::{
+        events::DeliveredFrom,
         holding::Holders,
         unacked::{DeliveryOrigin, Unacked},
     },
@@ -278,6 +279,7 @@ impl Channel {
                 remote: None,
                 overdue: None,
                 subscriber: Weak::new(),
+                channel: Some(self.downgrade() as Weak<ChannelCore>),
                 holders: Holders::new(options.auto_ack).of(&queue),
             });
             let sink = ChannelSink {
@@ -409,8 +411,7 @@ impl Channel {
                 envelope.show_counts();
             }
             let delivery = ChannelDelivery {
-                vhost: Arc::clone(vhost),
-                consumer_tag: Name::empty(),
+                from: DeliveredFrom::Queue(Arc::clone(&origin)),
                 delivery_tag,
                 envelope: shown,
                 message_count: left as u64,

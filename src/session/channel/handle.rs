@@ -7,23 +7,19 @@ use std::{
 };
 
 use super::{
-    ChannelCore, ChannelState, PublishMode,
-    events::{Event, Events},
-    ledger::Ledger,
+    ChannelCore, ChannelOptions, ChannelState, Outlet, PublishMode, Window, ledger::Ledger,
 };
 use crate::{
     model::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::{
-        sync::{
-            Mutex,
-            channel::{Receiver, unbounded},
-        },
-        waiter::WaitList,
+    runtime::{sync::Mutex, waiter::WaitList},
+    session::{
+        connection::{Connection, Member},
+        events::{EventStream, Events, StreamEnd},
+        holding::Holders,
     },
-    session::{connection::Connection, holding::Holders},
 };
 
 /// A channel of a [`Connection`].
@@ -80,10 +76,9 @@ pub struct Channel {
 /// Closes the channel when the last handle is dropped.
 struct ChannelHandle {
     core: Arc<ChannelCore>,
-    /// A reader of the stream. The stream lives as long as a handle or an [`Events`] lives. The
-    /// core must not own it. Unread events hold payloads, which run user code when they are
-    /// dropped. The last reference to the core may be dropped under the lock of a queue.
-    events: Receiver<Event>,
+    /// The end of the stream that is read. Unread events are dropped with the last handle and the
+    /// last [`Events`].
+    events: Arc<StreamEnd>,
     /// A channel keeps its connection open.
     connection: Connection,
 }
@@ -121,17 +116,54 @@ impl Connection {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn open_channel(&self) -> Result<Channel> {
-        let number = self.core().next_channel()?;
-        let channel = Channel::open(self.clone(), number);
-        self.core().add_channel(number, channel.downgrade())?;
-        Ok(channel)
+        self.open_channel_with(ChannelOptions::new())
+    }
+
+    /// Opens a channel with options: its number, the window of its unread deliveries, and where its
+    /// events go.
+    ///
+    /// # RabbitMQ
+    /// `channel.open` (AMQP 0-9-1).
+    ///
+    /// # Errors
+    /// - [`Error::ChannelError`] for a number that is in use, and for 0.
+    /// - The errors of [`open_channel`](Self::open_channel).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::channel::{ChannelOptions, ConsumeOptions, Event, PublishOptions};
+    /// use leveret::{Properties, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// let options = ChannelOptions::new().number(7).window(200).events_to_connection();
+    /// let channel = connection.open_channel_with(options.clone())?;
+    /// let in_use = connection.open_channel_with(options).unwrap_err();
+    /// assert_eq!(in_use.to_string(), "CHANNEL_ERROR - second 'channel.open' seen");
+    ///
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.basic_consume("q", ConsumeOptions::new())?;
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// let (number, event) = connection.events().recv()?;
+    /// assert!(number == 7 && matches!(event, Event::Delivery(_)));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn open_channel_with(&self, options: ChannelOptions) -> Result<Channel> {
+        self.core().open_channel(options.number, |number| {
+            let channel = Channel::open(self.clone(), number, &options);
+            let member = channel.downgrade();
+            (channel, member as Weak<dyn Member>)
+        })
     }
 }
 
 impl Channel {
-    pub(crate) fn open(connection: Connection, number: u16) -> Channel {
+    pub(crate) fn open(connection: Connection, number: u16, options: &ChannelOptions) -> Channel {
         let core = Arc::clone(connection.core());
-        let (events, receiver) = unbounded();
+        let events = Arc::new(EventStream::new(connection.time()));
+        let end = StreamEnd::new(&events);
+        let shared = options.events_to_connection;
+        let shared = shared.then(|| Arc::clone(core.events()));
         let state = ChannelState {
             closed: None,
             ledger: Ledger::default(),
@@ -142,8 +174,7 @@ impl Channel {
             current_queue: None,
             replies_to: None,
             subscribers: Vec::new(),
-            waiting: WaitList::default(),
-            events,
+            outlet: Outlet::new(number, events, shared),
         };
         let group = core.gate().vhost().new_group();
         let core = ChannelCore {
@@ -151,12 +182,13 @@ impl Channel {
             number,
             group,
             holders: Holders::new(false),
+            window: (options.window > 0).then(|| Window::new(options.window)),
             state: Mutex::new(state),
         };
         Channel {
             handle: Arc::new(ChannelHandle {
                 core: Arc::new(core),
-                events: receiver,
+                events: end,
                 connection,
             }),
         }
@@ -199,10 +231,7 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn events(&self) -> Events {
-        Events {
-            core: Arc::clone(self.core()),
-            stream: self.handle.events.clone(),
-        }
+        Events::new(&self.handle.events)
     }
 
     /// Closes the channel.

@@ -31,7 +31,7 @@ pub(crate) struct Ledger {
     /// RabbitMQ each settlement subtracts one, though not each delivery adds one: those of quorum
     /// queues do not.
     volume: u64,
-    /// Queues that found the limit reached.
+    /// Queues that found the limit reached, or the window full.
     limited: Vec<Arc<QueueCore>>,
     pub(super) consumers: HashMap<Name, ConsumerSlot>,
 }
@@ -63,10 +63,23 @@ impl Ledger {
     /// in RabbitMQ it does not limit quorum queues.
     pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
         let room = queue.is_quorum() || !self.is_reached();
-        if !room && !self.limited.contains(queue) {
-            self.limited.push(Arc::clone(queue));
+        if !room {
+            self.limit_queue(queue);
         }
         room
+    }
+
+    /// Notes that a queue waits for capacity: below the common limit, or in the window.
+    pub(super) fn limit_queue(&mut self, queue: &Arc<QueueCore>) {
+        if !self.limited.contains(queue) {
+            self.limited.push(Arc::clone(queue));
+        }
+    }
+
+    /// Takes the queues that wait for capacity. One that finds none again comes back.
+    #[must_use]
+    pub(super) fn take_limited(&mut self) -> Vec<Arc<QueueCore>> {
+        std::mem::take(&mut self.limited)
     }
 
     /// Adds a delivery, which the queue takes back at `due`.
@@ -182,7 +195,7 @@ impl Ledger {
 
     fn relieved(&mut self, was_reached: bool) -> Vec<Arc<QueueCore>> {
         match was_reached && !self.is_reached() {
-            true => std::mem::take(&mut self.limited),
+            true => self.take_limited(),
             false => Vec::new(),
         }
     }

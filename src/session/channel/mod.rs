@@ -8,21 +8,26 @@
 //! - `outgoing`: the way of a message into its queues.
 //! - `options`: the arguments of the methods.
 //! - `ledger`: the unsettled deliveries and the consumers.
-//! - `events`: the stream of events.
+//! - `outlet`: the way of events into a stream.
+//! - `window`: the limit of unread deliveries.
 //! - `sink`: the part of a channel that queues deliver to.
+//!
+//! The events themselves and their streams are in `session/events/`.
 
 mod confirms;
 mod consume;
-mod events;
 mod handle;
 mod ledger;
 mod options;
+mod outcome;
 mod outgoing;
+mod outlet;
 mod publish;
 mod settle;
 mod sink;
 mod topology;
 mod tx;
+mod window;
 
 use std::{
     collections::HashMap,
@@ -30,18 +35,27 @@ use std::{
 };
 
 pub use self::{
-    events::{ChannelDelivery, Confirm, ConfirmOutcome, Event, Events, Returned},
     handle::Channel,
-    options::{AckMode, ConsumeOptions, IfEmpty, IfUnused, Multiple, PublishOptions, QosScope},
+    options::{
+        AckMode, ChannelOptions, ConsumeOptions, IfEmpty, IfUnused, Multiple, PublishOptions,
+        QosScope,
+    },
+    outcome::PublishOutcome,
+};
+pub use super::events::{
+    ChannelDelivery, Confirm, ConfirmOutcome, Event, Events, Returned, StreamItem,
 };
 
 use self::{
     confirms::Confirms,
     ledger::{ConsumerSlot, Entry, Ledger, sort_for_return},
+    outlet::Outlet,
     tx::Tx,
+    window::Window,
 };
 use super::{
     connection::{ConnectionCore, Member},
+    events::DeliveryReader,
     gate::Gate,
     holding::{self, Admission, Holders, Source},
     publisher::Publisher,
@@ -57,8 +71,8 @@ use crate::{
         name::Name,
     },
     runtime::{
-        sync::{Mutex, MutexGuard, channel::Sender},
-        waiter::{WaitList, Wake},
+        sync::{Mutex, MutexGuard},
+        waiter::WaitList,
     },
     session::{subscriber::Subscriber, unacked::DeliveryOrigin},
 };
@@ -71,6 +85,8 @@ pub(crate) struct ChannelCore {
     group: Group,
     /// Who holds the unsettled deliveries.
     holders: Holders,
+    /// The limit of unread deliveries, if it has one.
+    window: Option<Window>,
     state: Mutex<ChannelState>,
 }
 
@@ -88,12 +104,11 @@ pub(crate) struct ChannelState {
     replies_to: Option<(Name, Name)>,
     /// Typed consumers that end with the channel.
     subscribers: Vec<Weak<Subscriber>>,
-    pub(crate) waiting: WaitList,
     /// Publishers that wait for capacity. They wait only as long as the channel is open.
     closing: WaitList,
     /// The publishers of exchanges, at most [`MOST_PUBLISHERS`].
     publishers: HashMap<Name, Arc<Publisher>>,
-    events: Sender<Event>,
+    outlet: Outlet,
 }
 
 /// The largest number of exchanges whose routes a channel remembers.
@@ -123,15 +138,6 @@ impl ChannelState {
         };
         let uncommitted = tx.into_iter().flat_map(Tx::uncommitted);
         self.ledger.take_overdue(uncommitted, origin, now)
-    }
-
-    /// Appends to the stream of events, and returns the reader to be woken.
-    #[must_use = "woken after the lock is released"]
-    fn send(&mut self, event: Event) -> Option<Wake> {
-        // It fails only without handles and without readers. The channel is closed then, and no
-        // delivery is lost.
-        let _ = self.events.send(event);
-        self.waiting.take_one()
     }
 }
 
@@ -213,8 +219,9 @@ impl ChannelCore {
         };
         let replies_to = state.replies_to.take();
         let subscribers = std::mem::take(&mut state.subscribers);
-        let mut wakes = state.waiting.take_all();
+        let mut wakes = state.outlet.close(reason);
         wakes.extend(state.closing.take_all());
+        let unread = state.outlet.take_unread(reason);
         drop(state);
         let (settlements, forgotten) = uncommitted.map(Tx::into_parts).unwrap_or_default();
         unsettled.extend(settlements);
@@ -229,7 +236,7 @@ impl ChannelCore {
         for wake in wakes.into_iter().chain(unconfirmed) {
             wake.wake();
         }
-        drop(forgotten);
+        drop((forgotten, unread));
     }
 
     /// Makes a typed consumer end with this channel.
@@ -316,6 +323,20 @@ impl ChannelCore {
 impl Source for ChannelCore {
     fn has_unsettled(&self, drain: &Arc<Drain>) -> bool {
         Arc::ptr_eq(self.vhost().drain(), drain) && self.lock().has_unsettled()
+    }
+}
+
+impl DeliveryReader for ChannelCore {
+    fn note_read(self: Arc<Self>, deliveries: u64) {
+        self.note_receiver();
+        if self
+            .window
+            .as_ref()
+            .is_some_and(|window| window.read(deliveries))
+        {
+            let queues = self.lock().ledger.take_limited();
+            self.resume(queues);
+        }
     }
 }
 

@@ -2,6 +2,88 @@
 
 use crate::model::field_value::{FieldTable, FieldValue};
 
+/// The options of a channel, for
+/// [`Connection::open_channel_with`](crate::Connection::open_channel_with).
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ChannelOptions {
+    pub(super) number: Option<u16>,
+    pub(super) window: u32,
+    pub(super) events_to_connection: bool,
+}
+
+impl ChannelOptions {
+    /// The options of [`open_channel`](crate::Connection::open_channel): the next free number, no
+    /// window, and a stream of its own.
+    pub fn new() -> ChannelOptions {
+        ChannelOptions::default()
+    }
+
+    /// Sets the number of the channel: 1 to 65,535. Without it the connection takes the next free
+    /// one.
+    ///
+    /// # RabbitMQ
+    /// The channel of `channel.open` (AMQP 0-9-1), which the client chooses.
+    #[must_use]
+    pub fn number(mut self, number: u16) -> ChannelOptions {
+        self.number = Some(number);
+        self
+    }
+
+    /// Sets how many deliveries to the consumers of the channel may be unread at the same time. 0
+    /// is no limit, and the default.
+    ///
+    /// A queue hands no message to a channel whose window is full. It keeps the message, or gives
+    /// it to the consumer of another channel, and goes on when half of the window is read. So a
+    /// reader that stops reading costs no more than its window. A [prefetch](crate::Channel::basic_qos)
+    /// counts unsettled deliveries instead, and none of a consumer with automatic acknowledgement.
+    ///
+    /// Without a window a channel takes all that its consumers may have, and the stream keeps it.
+    /// This suits a program that reads its events, or whose consumers have a prefetch. Direct
+    /// replies have no queue to wait in, and are not limited.
+    ///
+    /// # RabbitMQ
+    /// A queue stops to serve a channel at 200 messages that are not written to the socket (the
+    /// `UNSENT_MESSAGE_LIMIT`).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::channel::{ChannelOptions, ConsumeOptions, PublishOptions};
+    /// use leveret::{Properties, Queue};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let connection = broker.connect("/", Credentials::guest())?;
+    /// let channel = connection.open_channel_with(ChannelOptions::new().window(2))?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.basic_consume("q", ConsumeOptions::new().auto_ack())?;
+    /// for body in ["a", "b", "c", "d", "e"] {
+    ///     channel.basic_publish("", "q", body, Properties::new(), PublishOptions::new())?;
+    /// }
+    /// assert_eq!(channel.queue_declare_passive("q")?.message_count, 3);
+    /// channel.events().recv()?; // one more has room
+    /// assert_eq!(channel.queue_declare_passive("q")?.message_count, 2);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    #[must_use]
+    pub fn window(mut self, window: u32) -> ChannelOptions {
+        self.window = window;
+        self
+    }
+
+    /// Sends the events of the channel to the stream [of its
+    /// connection](crate::Connection::events), instead of one of its own. So one reader serves many
+    /// channels, in the order in which the broker acts.
+    ///
+    /// The channel's own [stream](crate::Channel::events) has no event then, and ends with the
+    /// channel. Events that are not read when the channel is closed are dropped, since another
+    /// channel may get its number.
+    #[must_use]
+    pub fn events_to_connection(mut self) -> ChannelOptions {
+        self.events_to_connection = true;
+        self
+    }
+}
+
 /// Whether deliveries must be acknowledged.
 ///
 /// The `no-ack` of `basic.consume` and `basic.get`;

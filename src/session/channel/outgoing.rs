@@ -3,9 +3,7 @@
 use std::{sync::Arc, task::Poll};
 
 use super::{
-    ChannelCore, PublishMode, PublishOptions,
-    confirms::UnderWay,
-    events::{Event, Returned},
+    ChannelCore, Event, PublishMode, PublishOptions, PublishOutcome, Returned, confirms::UnderWay,
 };
 use crate::{
     engine::vhost::{Published, REPLY_TO, Route},
@@ -158,7 +156,7 @@ impl ChannelCore {
             published
         });
         let is_refused = match self.publish_result(&message, confirmation) {
-            Ok(published) => published.refused + replaced > 0,
+            Ok((published, _)) => published.refused + replaced > 0,
             Err(_) => true,
         };
         Ok(Committed {
@@ -257,7 +255,7 @@ impl ChannelCore {
         ended: Ended<'_>,
         pushed: std::result::Result<Pushed<'_>, NotPublished>,
         on_full: OnFull,
-    ) -> Result {
+    ) -> Result<PublishOutcome> {
         let mut unsynced = None;
         let confirmation = pushed.map(|pushed| {
             let (published, synced) = pushed.into_parts();
@@ -268,28 +266,36 @@ impl ChannelCore {
             outgoing,
             under_way,
         } = ended;
-        let published = match self.publish_result(&outgoing, confirmation) {
-            Ok(published) => published,
+        let (published, returned) = match self.publish_result(&outgoing, confirmation) {
+            Ok(result) => result,
             Err(NotPublished::Invalid(error)) => return Err(error),
             Err(NotPublished::Refused { by, .. }) if on_full == OnFull::Refuse => {
                 return Err(by.into());
             }
             // It is in no queue, and its confirm says so.
-            Err(NotPublished::Refused { refused, .. }) => Published::refused(refused),
-            Err(_) => Published::refused(1),
+            Err(NotPublished::Refused { refused, .. }) => (Published::refused(refused), false),
+            Err(_) => (Published::refused(1), false),
         };
-        if let Some(under_way) = under_way {
-            under_way.confirm(published, unsynced);
-        }
-        Ok(())
+        let confirm = under_way.map(|under_way| under_way.confirm(published, unsynced));
+        let (number, confirmed) = confirm.unwrap_or_default();
+        Ok(PublishOutcome {
+            published,
+            returned,
+            number,
+            confirmed,
+        })
     }
 
-    /// The result of a push. A mandatory message without a queue is returned.
-    fn publish_result(&self, outgoing: &Outgoing, confirmation: Confirmation) -> Confirmation {
-        let published = match confirmation {
-            Err(NotPublished::NoRoute) => Published::default(),
-            other => return other,
-        };
+    /// The result of a push, and whether the message is returned: a mandatory one without a queue.
+    fn publish_result(
+        &self,
+        outgoing: &Outgoing,
+        confirmation: Confirmation,
+    ) -> std::result::Result<(Published, bool), NotPublished> {
+        match confirmation {
+            Err(NotPublished::NoRoute) => {}
+            other => return other.map(|published| (published, false)),
+        }
         let returned = Returned {
             reply_code: 312,
             reply_text: "NO_ROUTE",
@@ -302,7 +308,7 @@ impl ChannelCore {
         if let Some(wake) = wake {
             wake.wake();
         }
-        Ok(published)
+        Ok((Published::default(), true))
     }
 }
 

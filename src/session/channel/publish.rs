@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use super::{Channel, PublishOptions, outgoing::Begun};
+use super::{Channel, PublishOptions, PublishOutcome, outgoing::Begun};
 use crate::{
     message::properties::Properties,
     model::{bytes::Bytes, error::Result},
@@ -12,8 +12,10 @@ use crate::{
 impl Channel {
     /// Publishes a message.
     ///
-    /// Events report the result, as in AMQP. A mandatory message that reaches no queue is returned
-    /// as [`Event::Return`](crate::channel::Event::Return). In confirm mode an
+    /// It returns the outcome: which queues took the message, and in confirm mode its number.
+    ///
+    /// Events report the outcome too, as in AMQP. A mandatory message that reaches no queue is
+    /// returned as [`Event::Return`](crate::channel::Event::Return). In confirm mode an
     /// [`Event::Confirm`](crate::channel::Event::Confirm) follows. The events are in the stream
     /// when this method returns.
     ///
@@ -49,7 +51,9 @@ impl Channel {
     /// # let broker = Broker::new();
     /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
     /// let options = PublishOptions::new().mandatory();
-    /// channel.basic_publish("amq.topic", "disk.error", "full", Properties::new(), options)?;
+    /// let outcome =
+    ///     channel.basic_publish("amq.topic", "disk.error", "full", Properties::new(), options)?;
+    /// assert!(outcome.returned && outcome.published.routed == 0);
     /// match channel.events().try_recv()? {
     ///     Event::Return(returned) => {
     ///         assert_eq!((returned.reply_code, returned.reply_text), (312, "NO_ROUTE"));
@@ -69,7 +73,7 @@ impl Channel {
         body: impl Into<Bytes>,
         properties: Properties,
         options: PublishOptions,
-    ) -> Result {
+    ) -> Result<PublishOutcome> {
         let message = (body.into(), properties, options);
         self.publish(exchange, routing_key, message, OnFull::Wait)
     }
@@ -109,7 +113,7 @@ impl Channel {
         body: impl Into<Bytes>,
         properties: Properties,
         options: PublishOptions,
-    ) -> Result {
+    ) -> Result<PublishOutcome> {
         let message = (body.into(), properties, options);
         self.publish(exchange, routing_key, message, OnFull::Refuse)
     }
@@ -134,7 +138,7 @@ impl Channel {
         properties: Properties,
         options: PublishOptions,
         timeout: Duration,
-    ) -> Result {
+    ) -> Result<PublishOutcome> {
         let message = (body.into(), properties, options);
         self.publish(exchange, routing_key, message, OnFull::WaitFor(timeout))
     }
@@ -163,7 +167,7 @@ impl Channel {
     /// let (properties, options) = (Properties::new(), PublishOptions::new());
     /// let publishing = pin!(channel.basic_publish_async("", "q", "hello", properties, options));
     /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
-    /// assert_eq!(publishing.poll(&mut context), Poll::Ready(Ok(())));
+    /// assert!(matches!(publishing.poll(&mut context), Poll::Ready(Ok(_))));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn basic_publish_async(
@@ -173,13 +177,13 @@ impl Channel {
         body: impl Into<Bytes>,
         properties: Properties,
         options: PublishOptions,
-    ) -> impl Future<Output = Result> + Send {
+    ) -> impl Future<Output = Result<PublishOutcome>> + Send {
         let body = body.into();
         async move {
             let core = self.core();
             let address = core.address(exchange, routing_key, options)?;
             let Some(begun) = core.begin(&address, body, properties, options)? else {
-                return Ok(());
+                return Ok(PublishOutcome::default());
             };
             let Begun {
                 prepared,
@@ -197,11 +201,11 @@ impl Channel {
         routing_key: &str,
         (body, properties, options): (Bytes, Properties, PublishOptions),
         on_full: OnFull,
-    ) -> Result {
+    ) -> Result<PublishOutcome> {
         let core = self.core();
         let address = core.address(exchange, routing_key, options)?;
         let Some(begun) = core.begin(&address, body, properties, options)? else {
-            return Ok(());
+            return Ok(PublishOutcome::default());
         };
         let Begun {
             prepared,

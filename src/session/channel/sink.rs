@@ -2,19 +2,19 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{
-    ChannelCore,
-    events::{ChannelDelivery, Event},
-};
+use super::{ChannelCore, ChannelDelivery, ChannelState, Event, Window};
 use crate::{
     engine::{
-        queue::{ConsumerSink, Effects},
+        queue::{ConsumerSink, Effects, QueueCore},
         vhost::Requester,
     },
     message::envelope::{Envelope, NEVER},
     model::{error::CancelReason, name::Name},
     runtime::waiter::Wake,
-    session::unacked::{DeliveryOrigin, Unacked},
+    session::{
+        events::DeliveredFrom,
+        unacked::{DeliveryOrigin, Unacked},
+    },
 };
 
 /// The sink of one consumer of a channel.
@@ -33,7 +33,7 @@ impl ConsumerSink for ChannelSink {
         };
         let mut state = core.lock();
         // A closing channel accepts no message, since its consumers are about to be removed.
-        if state.closed.is_some() || !state.ledger.has_room(&origin.queue) {
+        if state.closed.is_some() || !core.has_room(&mut state, &origin.queue) {
             return false;
         }
         let Some(mut envelope) = message.take() else {
@@ -57,12 +57,14 @@ impl ConsumerSink for ChannelSink {
             envelope.show_counts();
         }
         let delivery = ChannelDelivery {
-            consumer_tag: origin.consumer_tag.clone(),
-            vhost: Arc::clone(core.vhost()),
             delivery_tag,
             envelope: shown,
             message_count: 0,
+            from: DeliveredFrom::Queue(Arc::clone(&origin)),
         };
+        if let Some(window) = &core.window {
+            window.add();
+        }
         effects.wake(state.send(Event::Delivery(delivery)));
         drop(state);
         // The delivery is acknowledged now. The message was charged to the account before.
@@ -106,6 +108,19 @@ impl ConsumerSink for ChannelSink {
 }
 
 /// Accepts direct replies for the reply consumer of the channel.
+impl ChannelCore {
+    /// Whether the channel may take one more delivery of a queue. If not, the queue is told when it
+    /// may.
+    fn has_room(&self, state: &mut ChannelState, queue: &Arc<QueueCore>) -> bool {
+        let window = self.window.as_ref();
+        if window.is_none_or(Window::has_room) {
+            return state.ledger.has_room(queue);
+        }
+        state.ledger.limit_queue(queue);
+        false
+    }
+}
+
 impl Requester for ChannelCore {
     fn reply(&self, address: &Name, envelope: Envelope) -> Result<Option<Wake>, Envelope> {
         let mut state = self.lock();
@@ -114,8 +129,10 @@ impl Requester for ChannelCore {
             _ => return Err(envelope),
         };
         let delivery = ChannelDelivery {
-            consumer_tag,
-            vhost: Arc::clone(self.vhost()),
+            from: DeliveredFrom::Reply {
+                vhost: Arc::clone(self.vhost()),
+                consumer_tag,
+            },
             delivery_tag: state.ledger.next_tag(),
             envelope: Some(envelope),
             message_count: 0,

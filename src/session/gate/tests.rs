@@ -136,7 +136,8 @@ fn row(verb: Verb) -> Row {
         }),
         Verb::Publish => (&[One(Write, "x"), Key(Write, "k")], |it| {
             let (properties, options) = (Properties::new(), PublishOptions::new());
-            channel(it).basic_publish("x", "k", "", properties, options)
+            let published = channel(it).basic_publish("x", "k", "", properties, options);
+            published.map(drop)
         }),
         Verb::Get => (&[One(Read, "q")], |it| {
             channel(it).basic_get("q", AckMode::Auto).map(drop)

@@ -122,6 +122,7 @@ impl NewSubscriber {
                 .map(|(backend, inbox)| Box::new(RemoteOrigin::new(backend, inbox, (id, credit)))),
             overdue: None,
             subscriber: Weak::clone(subscriber),
+            channel: None,
             holders,
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {

@@ -39,7 +39,8 @@ pub fn broker_of_ada(permissions: &Permissions) -> (Broker, Connection) {
 
 pub fn publish(channel: &Channel, exchange: &str, key: &str) -> leveret::Result {
     let (properties, options) = (Properties::new(), PublishOptions::new());
-    channel.basic_publish(exchange, key, "m", properties, options)
+    let published = channel.basic_publish(exchange, key, "m", properties, options);
+    published.map(drop)
 }
 
 pub fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> leveret::Result {

@@ -112,10 +112,10 @@ fn methods(channel: &Channel) -> Vec<(&'static str, Result)> {
         ),
         ("basic_cancel", channel.basic_cancel("c")),
         ("basic_get", channel.basic_get("q", AckMode::Auto).map(drop)),
-        ("basic_publish", publish(PublishOptions::new())),
+        ("basic_publish", publish(PublishOptions::new()).map(drop)),
         (
             "basic_publish, mandatory",
-            publish(PublishOptions::new().mandatory()),
+            publish(PublishOptions::new().mandatory()).map(drop),
         ),
         ("basic_ack", channel.basic_ack(1, Multiple::No)),
         (

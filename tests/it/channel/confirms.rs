@@ -13,14 +13,15 @@ use std::{
 };
 
 use leveret::{
-    Broker, Channel, Error, Exchange, Overflow, Properties, Queue, Result,
-    channel::{ConfirmOutcome, Event, PublishOptions},
+    Broker, Channel, Error, Exchange, FieldTable, Overflow, Properties, Published, Queue, Result,
+    channel::{ConfirmOutcome, Event, PublishOptions, PublishOutcome},
 };
 
 use crate::common::channel_of;
 
 fn publish(channel: &Channel, exchange: &str, key: &str) -> Result {
-    channel.basic_publish(exchange, key, "m", Properties::new(), PublishOptions::new())
+    channel.basic_publish(exchange, key, "m", Properties::new(), PublishOptions::new())?;
+    Ok(())
 }
 
 #[test]
@@ -40,21 +41,21 @@ fn a_wait_for_confirms_reports_a_nack_once() -> Result {
     publish(&channel, "", "nowhere")?;
     assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Nack);
     assert_eq!(channel.wait_for_confirms()?, ConfirmOutcome::Ack);
-    // Every confirm is also an event, in the order of the sequence numbers. The waits take none
-    // away.
+    // The confirms are also events, in the order of the sequence numbers. The waits take none away.
     let events = channel.events();
     let outcomes: Vec<_> = std::iter::from_fn(|| match events.try_recv() {
-        Ok(Event::Confirm(confirm)) => Some((confirm.delivery_tag, confirm.outcome)),
+        Ok(Event::Confirm(confirm)) => {
+            Some((confirm.delivery_tag, confirm.multiple, confirm.outcome))
+        }
         _ => None,
     })
     .collect();
     let expected = [
-        ConfirmOutcome::Ack,
-        ConfirmOutcome::Ack,
-        ConfirmOutcome::Nack,
-        ConfirmOutcome::Ack,
+        (2, true, ConfirmOutcome::Ack),
+        (3, false, ConfirmOutcome::Nack),
+        (4, false, ConfirmOutcome::Ack),
     ];
-    assert_eq!(outcomes, (1..).zip(expected).collect::<Vec<_>>());
+    assert_eq!(outcomes, expected);
     Ok(())
 }
 
@@ -93,6 +94,67 @@ fn a_delayed_message_is_confirmed_when_it_is_kept_back() -> Result {
     let late = Properties::new().header("x-delay", 60_000);
     channel.basic_publish("x", "", "m", late, PublishOptions::new())?;
     assert_eq!(channel.try_wait_for_confirms()?, Some(ConfirmOutcome::Ack));
+    Ok(())
+}
+
+#[test]
+fn a_publish_returns_what_its_events_say() -> Result {
+    let broker = Broker::new();
+    let channel = channel_of(&broker)?;
+    for queue in ["small", "large"] {
+        let full_at_one = Queue::new(queue).max_length(1);
+        channel.queue_declare(&full_at_one.overflow(Overflow::RejectPublish))?;
+        channel.queue_bind(queue, "amq.fanout", "", FieldTable::new())?;
+    }
+    let publish = |exchange: &str, options| {
+        let published = channel.basic_publish(exchange, "", "m", Properties::new(), options)?;
+        let Published {
+            routed, refused, ..
+        } = published.published;
+        let PublishOutcome {
+            returned,
+            number,
+            confirmed,
+            ..
+        } = published;
+        Ok::<_, Error>(((routed, refused), returned, number, confirmed))
+    };
+    let (plain, mandatory) = (PublishOptions::new(), PublishOptions::new().mandatory());
+    assert_eq!(publish("amq.fanout", plain)?, ((2, 0), false, None, None));
+    channel.queue_purge("small")?;
+    assert_eq!(publish("amq.topic", plain)?, ((0, 0), false, None, None));
+    assert_eq!(publish("amq.topic", mandatory)?, ((0, 0), true, None, None));
+    channel.confirm_select()?;
+    let (ack, nack) = (Some(ConfirmOutcome::Ack), Some(ConfirmOutcome::Nack));
+    assert_eq!(
+        publish("amq.fanout", plain)?,
+        ((1, 1), false, Some(1), nack)
+    );
+    assert_eq!(
+        publish("amq.fanout", plain)?,
+        ((0, 2), false, Some(2), nack)
+    );
+    assert_eq!(
+        publish("amq.topic", mandatory)?,
+        ((0, 0), true, Some(3), ack)
+    );
+    // A message that was given up has no number.
+    let given_up = channel.try_basic_publish("", "small", "m", Properties::new(), plain);
+    assert!(matches!(given_up, Err(Error::Refused { .. })));
+    let (none, key) = (Properties::new(), "nowhere");
+    let timed = channel.basic_publish_timeout("", key, "m", none.clone(), plain, Duration::ZERO)?;
+    assert_eq!((timed.number, timed.confirmed), (Some(4), ack));
+    let mut context = Context::from_waker(Waker::noop());
+    let async_form = pin!(channel.basic_publish_async("", key, "m", none, plain));
+    match async_form.poll(&mut context) {
+        Poll::Ready(outcome) => assert_eq!(outcome?.number, Some(5)),
+        Poll::Pending => panic!("there is nothing to wait for"),
+    }
+    // In a transaction nothing has happened yet.
+    let channel = channel_of(&broker)?;
+    channel.tx_select()?;
+    let later = channel.basic_publish("", "large", "m", Properties::new(), plain)?;
+    assert_eq!(later, PublishOutcome::default());
     Ok(())
 }
 

@@ -4,3 +4,5 @@ mod closing;
 mod confirms;
 mod direct_replies;
 mod methods;
+mod streams;
+mod windows;

@@ -68,7 +68,7 @@ macro_rules! outcome {
         outcome!(sent.remove(0))
     }};
     (channel $sent:expr) => {
-        $sent.map(|()| 1)
+        $sent.map(|outcome| outcome.published.routed)
     };
 }
 

@@ -1,7 +1,5 @@
 //! Everything comes back as it was written, and no octets do harm.
 
-use std::ops::Range;
-
 use proptest::prelude::*;
 
 use super::{
@@ -56,10 +54,9 @@ impl<const N: usize> Sampled<'_> for [bool; N] {
     }
 }
 
-/// Text of this many octets.
-fn text(octets: Range<usize>) -> impl Strategy<Value = String> + Clone {
-    let fits = move |text: &String| octets.contains(&text.len());
-    "[a-zé€😀]{0,80}".prop_filter("it is too long", fits)
+/// Text of at most 160 octets.
+fn text() -> impl Strategy<Value = String> + Clone {
+    "[a-zé€😀]{0,40}"
 }
 
 fn value() -> impl Strategy<Value = FieldValue> {
@@ -77,12 +74,12 @@ fn value() -> impl Strategy<Value = FieldValue> {
         any::<f64>().prop_map(FieldValue::from),
         any::<u64>().prop_map(FieldValue::Timestamp),
         (any::<u8>(), any::<i32>()).prop_map(|(scale, value)| FieldValue::Decimal { scale, value }),
-        text(0..300).prop_map(FieldValue::from),
+        text().prop_map(FieldValue::from),
         prop::collection::vec(any::<u8>(), 0..20).prop_map(FieldValue::from),
     ];
-    plain.prop_recursive(4, 30, 6, |inner| {
-        let array = prop::collection::vec(inner.clone(), 0..6);
-        let entries = prop::collection::vec((text(0..256), inner), 0..6);
+    plain.prop_recursive(3, 12, 4, |inner| {
+        let array = prop::collection::vec(inner.clone(), 0..4);
+        let entries = prop::collection::vec((text(), inner), 0..4);
         prop_oneof![
             array.prop_map(FieldValue::Array),
             entries.prop_map(|entries| FieldValue::Table(entries.into_iter().collect())),
@@ -91,13 +88,13 @@ fn value() -> impl Strategy<Value = FieldValue> {
 }
 
 fn table() -> impl Strategy<Value = FieldTable> {
-    let entries = prop::collection::vec((text(0..256), value()), 0..24);
+    let entries = prop::collection::vec((text(), value()), 0..20);
     entries.prop_map(|entries| entries.into_iter().collect())
 }
 
 fn sample() -> impl Strategy<Value = Sample> {
     let octets = prop::collection::vec(any::<u8>(), 0..300);
-    let parts = (any::<u64>(), text(0..256), octets, table());
+    let parts = (any::<u64>(), text(), octets, table());
     parts.prop_map(|(number, text, octets, table)| Sample {
         number,
         text,
@@ -107,7 +104,7 @@ fn sample() -> impl Strategy<Value = Sample> {
 }
 
 fn properties() -> impl Strategy<Value = Properties> {
-    let texts = prop::collection::vec(prop::option::of(text(0..256)), 10);
+    let texts = prop::collection::vec(prop::option::of(text()), 10);
     let octets = (prop::option::of(any::<u8>()), prop::option::of(any::<u8>()));
     let others = (prop::option::of(table()), prop::option::of(any::<u64>()));
     (texts, octets, others).prop_map(|(texts, octets, (headers, timestamp))| {
@@ -166,20 +163,18 @@ proptest! {
     }
 
     #[test]
-    fn a_method_that_is_cut_off_or_goes_on_is_refused(sample in sample(), more: u8) {
+    fn a_method_that_is_cut_off_or_goes_on_is_refused(sample in sample(), at: u16, more: u8) {
         for method in Method::all(&sample) {
             let mut octets = Vec::new();
             frame::write_method(1, &method, &mut octets);
             let payload = one_frame(&octets).payload;
-            for end in 0..payload.len() {
-                let cut = Method::read(&payload[..end]).unwrap_err();
-                let is_cut = matches!(
-                    cut,
-                    MethodFault::NoId
-                        | MethodFault::Malformed(_, Malformed::Length | Malformed::TableLength)
-                );
-                prop_assert!(is_cut, "{:?}", cut);
-            }
+            let cut = Method::read(&payload[..usize::from(at) % payload.len()]).unwrap_err();
+            let is_cut = matches!(
+                cut,
+                MethodFault::NoId
+                    | MethodFault::Malformed(_, Malformed::Length | Malformed::TableLength)
+            );
+            prop_assert!(is_cut, "{:?}", cut);
             let longer = [payload, &[more]].concat();
             let refused = MethodFault::Malformed(method.id(), Malformed::Length);
             prop_assert_eq!(Method::read(&longer), Err(refused));
@@ -199,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn properties_come_back(properties in properties(), body_size: u64) {
+    fn properties_come_back(properties in properties(), body_size: u64, at: u16) {
         let mut octets = Vec::new();
         write_header(body_size, &properties, &mut octets).unwrap();
         prop_assert_eq!(octets.len() as u64, 12 + properties.encoded_len());
@@ -207,10 +202,9 @@ proptest! {
         prop_assert_eq!((header.class, header.weight), (BASIC, 0));
         prop_assert_eq!(header.body_size, body_size);
         prop_assert_eq!(header.properties().unwrap(), properties);
-        for end in 0..octets.len() {
-            let cut = ContentHeader::read(&octets[..end]).and_then(|header| header.properties());
-            prop_assert!(cut.is_err());
-        }
+        let cut = &octets[..usize::from(at) % octets.len()];
+        let cut = ContentHeader::read(cut).and_then(|header| header.properties());
+        prop_assert!(cut.is_err());
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod content;
 mod fault;
 mod handshake;
 mod heartbeat;
-mod inbound;
 mod output;
 mod running;
 mod session;

@@ -12,7 +12,6 @@ use super::{
     config::ServerConfig,
     content::{Content, Expects, PUBLISH, Publish},
     fault::{self, Fault},
-    inbound::Inbound,
     output::Output,
 };
 use crate::{
@@ -25,8 +24,11 @@ use crate::{
         frame::{self, Frame},
     },
     session::{
-        channel::{AckMode, ChannelDelivery, ConfirmOutcome, Event},
+        channel::{
+            AckMode, ChannelDelivery, ChannelOptions, ConfirmOutcome, Event, Events, PublishOutcome,
+        },
         connection::Connection,
+        receive::RecvError,
         requeue::Requeue,
     },
 };
@@ -62,7 +64,7 @@ pub(super) struct Session {
     channel_max: u16,
     max_message_size: u64,
     channels: BTreeMap<u16, Slot>,
-    inbound: Inbound,
+    events: Events<(u16, Event)>,
     /// A publish that waits for room, and its channel. Nothing else is done before it.
     waiting: Option<(u16, Waiting)>,
     /// The peer was told that its connection is blocked.
@@ -73,13 +75,16 @@ pub(super) struct Session {
     wants_poll: bool,
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Result> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Result<PublishOutcome>> + Send>>;
 
 enum Slot {
     Open(Box<ServerChannel>),
     /// `channel.close` was sent, and its answer is to come. Other frames are ignored.
     Closing,
 }
+
+/// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
+const WINDOW: u32 = 200;
 
 /// How many of the largest bodies may be unfinished at a time.
 const UNFINISHED: u64 = 4;
@@ -94,16 +99,16 @@ impl Session {
         config: &ServerConfig,
     ) -> Session {
         Session {
+            events: connection.events(),
             connection,
             capabilities,
             channel_max: config.channel_max,
             max_message_size: config.max_message_size,
             channels: BTreeMap::new(),
-            inbound: Inbound::default(),
             waiting: None,
             is_blocked: false,
             unfinished: 0,
-            wants_poll: true,
+            wants_poll: false,
         }
     }
 
@@ -172,10 +177,12 @@ impl Session {
             );
             return Err(Fault::of_connection(530, text));
         }
-        let opened = self.connection.open_channel();
-        let channel = opened.map_err(|error| Fault::of(&error, method.id()))?;
         let number = frame.channel;
-        self.inbound.add(number, &channel);
+        let options = ChannelOptions::new().number(number).window(WINDOW);
+        let opened = self
+            .connection
+            .open_channel_with(options.events_to_connection());
+        let channel = opened.map_err(|error| Fault::of(&error, method.id()))?;
         let channel = ServerChannel {
             number,
             channel,
@@ -183,7 +190,6 @@ impl Session {
         };
         self.channels.insert(number, Slot::Open(Box::new(channel)));
         output.method(number, &Method::ChannelOpenOk { channel_id: &[] });
-        self.wants_poll = true;
         Ok(())
     }
 
@@ -223,7 +229,6 @@ impl Session {
         }
         if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
             self.unfinished -= channel.content.len();
-            self.inbound.remove(number);
             // It may have ended already, with the broker for example.
             let _ = channel.channel.close();
         }
@@ -333,10 +338,8 @@ impl Session {
         let Some(got) = got else {
             return output.method(number, &Method::BasicGetEmpty { cluster_id: "" });
         };
-        let mut context = Context::from_waker(Waker::noop());
-        self.wants_poll = true;
         let mut later = None;
-        while let Poll::Ready((other, Ok(event))) = self.inbound.poll_next(&mut context) {
+        while let Ok((other, event)) = self.events.try_recv() {
             match event {
                 Event::Delivery(delivery)
                     if other == number && delivery.delivery_tag() > got.delivery_tag() =>
@@ -381,7 +384,9 @@ impl Session {
         });
         let mut context = Context::from_waker(Waker::noop());
         match publishing.as_mut().poll(&mut context) {
-            Poll::Ready(published) => published.map_err(|error| Fault::of(&error, PUBLISH)),
+            Poll::Ready(published) => published
+                .map(drop)
+                .map_err(|error| Fault::of(&error, PUBLISH)),
             Poll::Pending => {
                 self.waiting = Some((number, publishing));
                 self.wants_poll = true;
@@ -413,12 +418,9 @@ impl Session {
             }
         }
         while !output.is_full() {
-            match self.inbound.poll_next(context) {
-                Poll::Ready((number, Ok(event))) => self.event(number, event, output),
-                Poll::Ready((number, Err(reason))) => {
-                    let error = self.end(reason);
-                    return Err((number, Fault::of(&error, (0, 0))));
-                }
+            match self.events.poll_recv(context) {
+                Poll::Ready(Ok((number, event))) => self.event(number, event, output),
+                Poll::Ready(Err(error)) => return Err((0, Fault::of(&self.end(&error), (0, 0)))),
                 Poll::Pending => break,
             }
         }
@@ -427,15 +429,16 @@ impl Session {
 
     /// Sends all events that are there.
     fn drain(&mut self, output: &mut Output) {
-        let mut context = Context::from_waker(Waker::noop());
-        self.wants_poll = true;
-        while let Poll::Ready((number, Ok(event))) = self.inbound.poll_next(&mut context) {
+        while let Ok((number, event)) = self.events.try_recv() {
             self.event(number, event, output);
         }
     }
 
     /// The error of a connection that the broker has ended.
-    fn end(&self, reason: CancelReason) -> Error {
+    fn end(&self, error: &RecvError) -> Error {
+        let RecvError::Cancelled(reason) = error else {
+            return Error::ConnectionClosed;
+        };
         match reason {
             CancelReason::VhostDeleted => Error::VhostDeleted {
                 vhost: self.connection.vhost().clone(),

@@ -1,0 +1,187 @@
+//! The part of a connection that channels and typed handles share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
+
+use crate::{
+    model::{
+        descriptions::Queue,
+        error::{CancelReason, Error, Result},
+    },
+    runtime::sync::Mutex,
+    session::{
+        events::EventStream,
+        gate::Gate,
+        subscriber::{Subscriber, SubscriberOptions, SubscriberOwner},
+    },
+};
+
+#[cfg(doc)]
+use super::Connection;
+
+/// The part of a connection that channels and typed handles share.
+pub(crate) struct ConnectionCore {
+    gate: Arc<Gate>,
+    /// Whether it is the virtual host's own connection, which all handles of the broker share.
+    implicit: bool,
+    members: Mutex<Members>,
+    /// The events of channels that have no stream of their own.
+    events: Arc<EventStream>,
+}
+
+/// The parts that close with the connection. It is a leaf lock.
+#[derive(Default)]
+struct Members {
+    last_channel: u16,
+    channels: BTreeMap<u16, Weak<dyn Member>>,
+    subscribers: BTreeMap<u64, Weak<Subscriber>>,
+}
+
+impl Members {
+    fn free_channel(&mut self) -> Result<u16> {
+        if self.channels.len() >= usize::from(u16::MAX) {
+            return Err(Error::ResourceError(
+                "all 65535 channels of the connection are open: close some".into(),
+            ));
+        }
+        loop {
+            self.last_channel = self.last_channel.checked_add(1).unwrap_or(1);
+            if !self.channels.contains_key(&self.last_channel) {
+                return Ok(self.last_channel);
+            }
+        }
+    }
+}
+
+/// A part of a connection that closes with it: a channel.
+pub(crate) trait Member: Send + Sync {
+    /// Closes the part, since the connection closes.
+    fn close(&self, reason: CancelReason);
+}
+
+impl ConnectionCore {
+    pub(super) fn new(gate: Gate, implicit: bool) -> ConnectionCore {
+        ConnectionCore {
+            events: Arc::new(EventStream::new(gate.vhost().time())),
+            gate: Arc::new(gate),
+            implicit,
+            members: Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_implicit(&self) -> bool {
+        self.implicit
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// The stream for channels that have none of their own.
+    pub(in crate::session) fn events(&self) -> &Arc<EventStream> {
+        &self.events
+    }
+
+    /// Opens a channel that closes with the connection. `wanted` is its number, or the next free
+    /// number. `open` makes it, and runs no user code.
+    ///
+    /// # Errors
+    /// Those of [`Connection::open_channel_with`].
+    pub(in crate::session) fn open_channel<C>(
+        &self,
+        wanted: Option<u16>,
+        open: impl FnOnce(u16) -> (C, Weak<dyn Member>),
+    ) -> Result<C> {
+        self.gate.check_embedded("channels")?;
+        let mut members = self.members.lock();
+        self.gate.check_open()?;
+        let number = match wanted {
+            None => members.free_channel()?,
+            Some(0) => return Err(Error::channel_zero()),
+            Some(number) if members.channels.contains_key(&number) => {
+                return Err(Error::channel_in_use());
+            }
+            Some(number) => number,
+        };
+        self.gate.access().open_channel()?;
+        let (opened, member) = open(number);
+        members.channels.insert(number, member);
+        Ok(opened)
+    }
+
+    pub(in crate::session) fn forget_channel(&self, number: u16) {
+        let forgotten = self.members.lock().channels.remove(&number);
+        if forgotten.is_some() {
+            self.gate.access().close_channels(1);
+        }
+    }
+
+    /// Declares the queues and starts a consumer of each of them: all or nothing. The consumers end
+    /// with this connection.
+    ///
+    /// # Errors
+    /// - Those of the declarations.
+    /// - [`Error::ResourceLocked`] if a queue is exclusive to another connection.
+    /// - [`Error::AccessRefused`] if an exclusive consumer keeps this one out.
+    /// - [`Error::ConnectionClosed`] or [`Error::ShutDown`].
+    pub(crate) fn start_consumers(
+        self: &Arc<Self>,
+        queues: &[Queue],
+        options: &SubscriberOptions,
+    ) -> Result<Vec<Arc<Subscriber>>> {
+        let owner: Weak<dyn SubscriberOwner> = Arc::downgrade(self) as Weak<ConnectionCore>;
+        let started = self.gate.start_consumers(queues, &owner, options)?;
+        let mut members = self.members.lock();
+        // `close` collects under this lock. Either it finds these subscribers, or the connection is
+        // found closed here.
+        if let Err(error) = self.gate.check_open() {
+            drop(members);
+            for subscriber in started {
+                subscriber.cancel(CancelReason::ConnectionClosed);
+            }
+            return Err(error);
+        }
+        for subscriber in &started {
+            let weak = Arc::downgrade(subscriber);
+            members.subscribers.insert(subscriber.number(), weak);
+        }
+        drop(members);
+        Ok(started)
+    }
+
+    /// Closes channels and consumers, then deletes the exclusive queues.
+    pub(crate) fn close(&self, reason: CancelReason) {
+        let (wakes, members) = {
+            let mut members = self.members.lock();
+            let Some(wakes) = self.gate.close(reason) else {
+                return;
+            };
+            (wakes, std::mem::take(&mut *members))
+        };
+        let access = self.gate.access();
+        access.close();
+        access.close_channels(members.channels.len());
+        for wake in wakes {
+            wake.wake();
+        }
+        for channel in members.channels.values().filter_map(Weak::upgrade) {
+            channel.close(reason);
+        }
+        for subscriber in members.subscribers.values().filter_map(Weak::upgrade) {
+            subscriber.cancel(reason);
+        }
+        for wake in self.events.end(reason) {
+            wake.wake();
+        }
+        self.gate.delete_exclusive_queues();
+        self.gate.close_backend();
+    }
+}
+
+impl SubscriberOwner for ConnectionCore {
+    fn forget_subscriber(&self, number: u64) {
+        self.members.lock().subscribers.remove(&number);
+    }
+}

@@ -1,0 +1,226 @@
+//! A message as a channel shows it: with its tags, beside the entry in the ledger.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use crate::{
+    engine::vhost::VirtualHost,
+    message::{envelope::Envelope, properties::Properties},
+    model::{bytes::Bytes, error::CodecError, name::Name},
+    session::unacked::DeliveryOrigin,
+};
+
+/// A message on a channel, from a consumer or from a get. It is settled by its tag.
+///
+/// # If dropped
+/// Nothing happens. The message is unsettled until it is settled by its tag or the channel closes.
+///
+/// # RabbitMQ
+/// The content of `basic.deliver` or `basic.get-ok` (AMQP 0-9-1).
+///
+/// # Examples
+/// ```
+/// use leveret::{channel::{AckMode, PublishOptions}, Properties};
+/// # use leveret::{Broker, Credentials};
+/// # let broker = Broker::new();
+/// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+/// # use leveret::Queue;
+/// # channel.queue_declare(&Queue::new("q"))?;
+/// let properties = Properties::new().message_id("m-1");
+/// channel.basic_publish("", "q", "hello", properties, PublishOptions::new())?;
+/// let got = channel.basic_get("q", AckMode::Manual)?.expect("one is ready");
+/// assert_eq!((got.delivery_tag(), got.message_count()), (1, 0));
+/// assert_eq!((&**got.consumer_tag(), &*got.exchange(), got.routing_key()), ("", "", "q"));
+/// assert_eq!(got.queue().map(|queue| &**queue), Some("q"));
+/// assert_eq!((got.redelivered(), got.delivery_count()), (false, 0));
+/// assert_eq!(got.properties().message_id.as_deref(), Some("m-1"));
+/// assert_eq!(&*got.body()?, b"hello");
+/// # Ok::<(), leveret::Error>(())
+/// ```
+pub struct ChannelDelivery {
+    pub(in crate::session) from: DeliveredFrom,
+    pub(in crate::session) delivery_tag: u64,
+    /// A copy that shares the payload with the unsettled delivery. `None` if the payload is a
+    /// `Local`, which cannot be shared.
+    pub(in crate::session) envelope: Option<Envelope>,
+    pub(in crate::session) message_count: u64,
+}
+
+/// Where a message on a channel comes from.
+pub(crate) enum DeliveredFrom {
+    /// A queue, to one of its consumers or to a get.
+    Queue(Arc<DeliveryOrigin>),
+    /// The publisher of a direct reply, which is in no queue.
+    Reply {
+        vhost: Arc<VirtualHost>,
+        consumer_tag: Name,
+    },
+}
+
+/// A channel, which knows how many deliveries to its consumers are read.
+pub(crate) trait DeliveryReader: Send + Sync {
+    /// Notes that this thread has read deliveries. Runs user code (wakers).
+    fn note_read(self: Arc<Self>, deliveries: u64);
+}
+
+impl DeliveryOrigin {
+    /// Notes that this thread has read deliveries to a consumer of a channel. Runs user code
+    /// (wakers).
+    pub(super) fn note_read(&self, deliveries: u64) {
+        let channel = self.channel.as_ref().and_then(Weak::upgrade);
+        if let Some(channel) = channel {
+            channel.note_read(deliveries);
+        }
+    }
+}
+
+impl ChannelDelivery {
+    pub(super) fn origin(&self) -> Option<&Arc<DeliveryOrigin>> {
+        match &self.from {
+            DeliveredFrom::Queue(origin) => Some(origin),
+            DeliveredFrom::Reply { .. } => None,
+        }
+    }
+
+    /// The tag of the consumer; empty for a get.
+    ///
+    /// # RabbitMQ
+    /// The `consumer-tag` of `basic.deliver`.
+    pub fn consumer_tag(&self) -> &Name {
+        match &self.from {
+            DeliveredFrom::Queue(origin) => &origin.consumer_tag,
+            DeliveredFrom::Reply { consumer_tag, .. } => consumer_tag,
+        }
+    }
+
+    /// The queue that the message comes from. `None` for a [direct
+    /// reply](crate::Channel::basic_consume), which is in no queue.
+    pub fn queue(&self) -> Option<&Name> {
+        self.origin().map(|origin| origin.queue.name())
+    }
+
+    /// The tag to settle the message by: 1, 2, 3, ... on each channel, for deliveries and gets
+    /// together.
+    ///
+    /// # RabbitMQ
+    /// The `delivery-tag` of `basic.deliver` and `basic.get-ok`.
+    pub fn delivery_tag(&self) -> u64 {
+        self.delivery_tag
+    }
+
+    /// Whether the message was delivered before and returned to its queue.
+    ///
+    /// # RabbitMQ
+    /// The `redelivered` of `basic.deliver` and `basic.get-ok`.
+    pub fn redelivered(&self) -> bool {
+        self.envelope.as_ref().is_some_and(Envelope::redelivered)
+    }
+
+    /// The number of earlier deliveries of the message that returned to the queue, for whatever
+    /// reason. At most 16,777,215.
+    ///
+    /// # RabbitMQ
+    /// The header `x-acquired-count` of quorum queues, since version 4.3. Here it is counted for
+    /// every queue.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::channel::{AckMode, Multiple, PublishOptions};
+    /// use leveret::{Broker, Credentials, Properties, Queue, Requeue};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::quorum("q"))?;
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// let get = || channel.basic_get("q", AckMode::Manual);
+    /// let first = get()?.expect("one is ready");
+    /// channel.basic_nack(first.delivery_tag(), Multiple::No, Requeue::Yes)?; // returned
+    /// let second = get()?.expect("it is back");
+    /// channel.basic_reject(second.delivery_tag(), Requeue::Yes)?; // returned, and failed
+    /// let third = get()?.expect("it is back");
+    /// assert_eq!((third.acquired_count(), third.delivery_count()), (2, 1));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn acquired_count(&self) -> u32 {
+        self.envelope
+            .as_ref()
+            .map_or(0, |envelope| envelope.acquired_count())
+    }
+
+    /// The number of earlier deliveries of the message that failed: it was rejected, or its channel
+    /// ended. A dead letter keeps the count of the queues that it was in before. At most 2,097,151.
+    ///
+    /// # RabbitMQ
+    /// The header `x-delivery-count` of quorum queues, as of version 4.3. Here it is counted for
+    /// every queue.
+    pub fn delivery_count(&self) -> u32 {
+        self.envelope
+            .as_ref()
+            .map_or(0, |envelope| envelope.delivery_count())
+    }
+
+    /// The exchange that the message was published to.
+    ///
+    /// # RabbitMQ
+    /// The `exchange` of `basic.deliver` and `basic.get-ok`.
+    pub fn exchange(&self) -> Name {
+        let Some(exchange) = self.envelope.as_ref().map(Envelope::origin) else {
+            return Name::empty();
+        };
+        match &self.from {
+            DeliveredFrom::Queue(origin) => origin.exchange(exchange),
+            DeliveredFrom::Reply { vhost, .. } => vhost.exchange_names().name(exchange),
+        }
+    }
+
+    /// The routing key of the message.
+    ///
+    /// # RabbitMQ
+    /// The `routing-key` of `basic.deliver` and `basic.get-ok`.
+    pub fn routing_key(&self) -> &str {
+        self.envelope
+            .as_ref()
+            .map(Envelope::routing_key)
+            .unwrap_or_default()
+    }
+
+    /// The properties of the message.
+    ///
+    /// # RabbitMQ
+    /// The basic properties of the message.
+    pub fn properties(&self) -> &Properties {
+        static NONE: Properties = Properties::new();
+        self.envelope.as_ref().map_or(&NONE, Envelope::properties)
+    }
+
+    /// The body of the message. A message that was published as a Rust value is encoded by this
+    /// call.
+    ///
+    /// # Errors
+    /// [`CodecError`] if the value cannot be encoded. A [`Local`](crate::Local) never can.
+    pub fn body(&self) -> Result<Bytes, CodecError> {
+        match &self.envelope {
+            Some(envelope) => envelope.encode(),
+            None => Err(CodecError::new("", "a local payload cannot be encoded")),
+        }
+    }
+
+    /// The number of messages that were still ready after a get; 0 for a delivery to a consumer.
+    ///
+    /// # RabbitMQ
+    /// The `message-count` of `basic.get-ok`.
+    pub fn message_count(&self) -> u64 {
+        self.message_count
+    }
+}
+
+impl fmt::Debug for ChannelDelivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelDelivery")
+            .field("consumer_tag", self.consumer_tag())
+            .field("delivery_tag", &self.delivery_tag)
+            .field("envelope", &self.envelope)
+            .finish_non_exhaustive()
+    }
+}
