@@ -133,7 +133,10 @@ impl Client {
         let tune = self.call(0, (10, 11), start_ok, &[(10, 30)])?;
         let mut tune = tune.fields();
         let (channels, frames) = (tune.short(), tune.long());
-        let tune_ok = Arguments::new().short(channels).long(frames).short(heartbeat);
+        let tune_ok = Arguments::new()
+            .short(channels)
+            .long(frames)
+            .short(heartbeat);
         self.send(&method(0, (10, 31), tune_ok));
         let open = Arguments::new().text(vhost).text("").octet(0);
         self.call(0, (10, 40), open, &[(10, 41)]).map(drop)
@@ -297,13 +300,21 @@ impl Client {
         tag: &str,
         bits: [bool; 4],
     ) -> Result<Incoming, Closed> {
-        let consume = Arguments::new().short(0).text(queue).text(tag).bits(bits).long(0);
+        let consume = Arguments::new()
+            .short(0)
+            .text(queue)
+            .text(tag)
+            .bits(bits)
+            .long(0);
         self.call(channel, (60, 20), consume, &[(60, 21)])
     }
 
     /// The ids of the methods that have come, which are taken.
     pub fn take_ids(&mut self) -> Vec<(u16, u16)> {
         self.pump();
-        self.incoming.drain(..).map(|incoming| incoming.id).collect()
+        self.incoming
+            .drain(..)
+            .map(|incoming| incoming.id)
+            .collect()
     }
 }

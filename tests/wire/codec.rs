@@ -20,7 +20,9 @@ pub fn content(channel: u16, properties: &[u8], body: &[u8], most: usize) -> Vec
     let size = (body.len() as u64).to_be_bytes();
     let header = [&[0, 60, 0, 0][..], &size, properties].concat();
     let bodies = body.chunks(most).map(|part| frame(3, channel, part));
-    [vec![frame(2, channel, &header)], bodies.collect()].concat().concat()
+    [vec![frame(2, channel, &header)], bodies.collect()]
+        .concat()
+        .concat()
 }
 
 /// The fields of a method that is sent.
