@@ -381,6 +381,7 @@ impl Session {
             channel
                 .basic_publish_async(&exchange, &routing_key, body, properties, options)
                 .await
+                .map(drop)
         });
         let mut context = Context::from_waker(Waker::noop());
         match publishing.as_mut().poll(&mut context) {

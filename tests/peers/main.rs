@@ -1,0 +1,144 @@
+//! Programs in Python talk to leveret, and to a RabbitMQ if one answers.
+//!
+//! They are the programs of RabbitMQ's tutorials, written with kombu, and four with
+//! oslo.messaging. Each must print the same lines with both brokers. `LEVERET_RABBITMQ` names the
+//! RabbitMQ; without it the test looks at 127.0.0.1:5672.
+//!
+//! The test needs Python 3 and its package index, so a plain `cargo test` leaves it out:
+//! `cargo test --features amqp --test peers -- --ignored --nocapture`
+
+mod process;
+mod python;
+mod tutorials;
+
+use std::{
+    env,
+    net::{TcpStream, ToSocketAddrs},
+    path::PathBuf,
+    process::Command,
+};
+
+use process::Process;
+use python::Python;
+use tutorials::{Client, Server, TUTORIALS, Tutorial};
+
+/// The user, password and address of a RabbitMQ that runs on this machine.
+const LOCAL_RABBITMQ: &str = "amqp://guest:guest@127.0.0.1:5672//";
+
+#[test]
+#[ignore = "needs Python and its package index"]
+fn the_tutorials_in_python_print_the_same_with_leveret_and_with_rabbitmq() {
+    let Some(python) = Python::install() else {
+        println!("SKIPPED: no Python 3 with the packages of tests/peers/requirements.txt");
+        return;
+    };
+    let (mut listener, url) = start_listener();
+    run_all(&python, "leveret", &url);
+    listener.interrupt();
+    match rabbitmq() {
+        Some(url) => run_all(&python, "RabbitMQ", &url),
+        None => println!("SKIPPED with RabbitMQ: none answers"),
+    }
+}
+
+/// Starts the example `amqp_listener` on a free port. Returns it and its URL.
+fn start_listener() -> (Process, String) {
+    let mut target: PathBuf = env::current_exe().unwrap();
+    // Steps up from `<target>/<profile>/deps/<this program>`.
+    for _ in 0..3 {
+        target.pop();
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "run",
+        "--quiet",
+        "--all-features",
+        "--example",
+        "amqp_listener",
+    ]);
+    cargo.args([
+        "--manifest-path",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+    ]);
+    cargo.arg("--target-dir").arg(target);
+    cargo.args(["--", "--port", "0"]);
+    let mut listener = Process::start("amqp_listener", &mut cargo);
+    let line = listener.next_line();
+    let (_, port) = line.rsplit_once(':').expect("it tells where it listens");
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    (listener, format!("amqp://guest:guest@127.0.0.1:{port}//"))
+}
+
+/// The URL of a RabbitMQ that answers.
+fn rabbitmq() -> Option<String> {
+    if let Ok(url) = env::var("LEVERET_RABBITMQ") {
+        return Some(url);
+    }
+    let address = ("127.0.0.1", 5672).to_socket_addrs().ok()?.next()?;
+    TcpStream::connect(address).ok()?;
+    Some(LOCAL_RABBITMQ.to_owned())
+}
+
+fn run_all(python: &Python, broker: &str, url: &str) {
+    clean(python, url);
+    for tutorial in TUTORIALS {
+        run(python, tutorial, url);
+        println!("{broker}: {}", tutorial.name);
+    }
+    clean(python, url);
+}
+
+/// Deletes what the programs leave behind.
+fn clean(python: &Python, url: &str) {
+    let lines = Process::start("clean.py", &mut python.program("clean.py", &[], url)).finish();
+    assert_eq!(lines, [""; 0]);
+}
+
+fn run(python: &Python, tutorial: &Tutorial, url: &str) {
+    let servers = tutorial.servers.iter();
+    let mut servers: Vec<_> = servers
+        .map(|server| (server, start(python, server, url)))
+        .collect();
+    for (_, processes) in &mut servers {
+        for process in processes {
+            let ready = process.next_line();
+            assert!(ready.starts_with("[*]"), "{}: {ready}", process.name());
+        }
+    }
+    for client in tutorial.clients {
+        check(python, client, url);
+    }
+    for (server, processes) in &mut servers {
+        let mut printed: Vec<String> = Vec::new();
+        while printed.len() < server.lines.len() {
+            printed.push(Process::next_line_of(processes));
+        }
+        for process in processes.iter_mut() {
+            printed.extend(process.interrupt());
+        }
+        assert_same(server.program, printed, server.lines);
+    }
+}
+
+fn start(python: &Python, server: &Server, url: &str) -> Vec<Process> {
+    let processes = server.processes.iter();
+    processes
+        .map(|arguments| {
+            let mut program = python.program(server.program, arguments, url);
+            Process::start(server.program, &mut program)
+        })
+        .collect()
+}
+
+fn check(python: &Python, client: &Client, url: &str) {
+    let mut program = python.program(client.program, client.arguments, url);
+    let printed = Process::start(client.program, &mut program).finish();
+    assert_same(client.program, printed, client.lines);
+}
+
+fn assert_same(program: &str, mut printed: Vec<String>, expected: &[&str]) {
+    let mut expected: Vec<_> = expected.iter().map(|line| (*line).to_owned()).collect();
+    printed.sort();
+    expected.sort();
+    assert_eq!(printed, expected, "{program}");
+}
