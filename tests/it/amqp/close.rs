@@ -131,7 +131,8 @@ fn a_hard_error_closes_the_connection_and_deletes_its_exclusive_queues() {
 
 /// The connection's close by octets on an open channel.
 fn hard(octets: &[u8]) -> (u16, String, (u16, u16)) {
-    let mut client = client(&Broker::new());
+    let broker = Broker::new();
+    let mut client = client(&broker);
     let _ = client.server.receive(octets);
     let closed = client.await_reply(0, &[]).unwrap_err();
     assert!(closed.of_connection && client.is_over);
@@ -319,7 +320,8 @@ fn octets_that_are_no_amqp_get_the_codes_and_texts_of_rabbitmq() {
 
 #[test]
 fn every_method_is_answered_and_none_with_no_wait() {
-    let mut client = client(&Broker::new());
+    let broker = Broker::new();
+    let mut client = client(&broker);
     let text = |text: &str| Arguments::new().short(0).text(text);
     for (id, arguments, answer) in [
         ((40, 10), text("x").text("topic").octet(0).long(0), (40, 11)),

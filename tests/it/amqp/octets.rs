@@ -139,7 +139,7 @@ proptest! {
                 0..3u16,
                 prop::sample::select(vec![10u16, 20, 30, 40, 50, 60, 85, 90]),
                 0..13u16,
-                prop::collection::vec(prop::sample::select(vec![0u8, 1, 2, b'q', b'S', 0xff]), 0..30),
+                prop::collection::vec(prop::sample::select(&b"\0\x01\x02qS\xff"[..]), 0..30),
             ),
             0..30,
         ),

@@ -20,7 +20,8 @@ fn delivery_tags(client: &mut Client) -> Vec<u64> {
 
 #[test]
 fn consume_ok_comes_before_the_first_delivery() {
-    let mut client = client(&Broker::new());
+    let broker = Broker::new();
+    let mut client = client(&broker);
     client.declare(1, "q").unwrap();
     client.publish(1, "q", b"m");
     let consume = Arguments::new()
@@ -57,7 +58,8 @@ fn cancel_ok_comes_after_the_last_delivery() {
 
 #[test]
 fn a_returned_message_comes_before_its_confirm_and_before_commit_ok() {
-    let mut client = client(&Broker::new());
+    let broker = Broker::new();
+    let mut client = client(&broker);
     client
         .call(1, (85, 10), Arguments::new().octet(0), &[(85, 11)])
         .unwrap();
@@ -115,7 +117,8 @@ fn deliveries_that_recover_are_seen_before_they_return() {
 
 #[test]
 fn an_acknowledgement_of_all_settles_what_the_client_has_seen() {
-    let mut client = client(&Broker::new());
+    let broker = Broker::new();
+    let mut client = client(&broker);
     client.declare(1, "q").unwrap();
     client.consume(1, "q", "c", [false; 4]).unwrap();
     for _ in 0..3 {
@@ -133,7 +136,8 @@ fn an_acknowledgement_of_all_settles_what_the_client_has_seen() {
 
 #[test]
 fn confirms_that_come_together_are_one() {
-    let mut client = client(&Broker::new());
+    let broker = Broker::new();
+    let mut client = client(&broker);
     client.declare(1, "q").unwrap();
     client
         .call(1, (85, 10), Arguments::new().octet(0), &[(85, 11)])
@@ -210,7 +214,8 @@ fn a_message_that_amqp_cannot_carry_is_rejected() {
 
 #[test]
 fn a_message_comes_back_as_it_was_sent() {
-    let mut client = client(&Broker::new());
+    let broker = Broker::new();
+    let mut client = client(&broker);
     client.declare(1, "q").unwrap();
     let headers = leveret::FieldTable::new()
         .with("z", 1)

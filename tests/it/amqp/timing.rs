@@ -33,17 +33,17 @@ fn tick(clock: &ManualClock, client: &mut Client) -> Vec<u8> {
 }
 
 #[test]
-fn a_silent_server_sends_a_heartbeat_each_half_interval() {
+fn a_silent_server_sends_a_heartbeat_in_each_interval() {
     let (clock, mut client) = client(10);
     let start = leveret::Clock::now(&clock);
     assert_eq!(
         client.server.poll_timeout(),
         Some(start + Duration::from_secs(5))
     );
-    // It has sent something in the first half.
-    assert_eq!(tick(&clock, &mut client), b"");
     for _ in 0..20 {
         client.send(&frame(8, 0, b"")); // the client lives
+        // It has sent something in the half before.
+        assert_eq!(tick(&clock, &mut client), b"");
         assert_eq!(tick(&clock, &mut client), frame(8, 0, b""));
     }
     assert_eq!(client.server.close_reason(), None);

@@ -15,21 +15,14 @@ use super::{
     output::Output,
 };
 use crate::{
-    model::{
-        error::{CancelReason, Error, Result},
-        field_value::FieldTable,
-    },
+    model::{error::Result, field_value::FieldTable},
     protocol::amqp::codec::{
         Method,
         frame::{self, Frame},
     },
     session::{
-        channel::{
-            AckMode, ChannelDelivery, ChannelOptions, ConfirmOutcome, Event, Events, PublishOutcome,
-        },
+        channel::{AckMode, ChannelOptions, Event, Events, PublishOutcome},
         connection::Connection,
-        receive::RecvError,
-        requeue::Requeue,
     },
 };
 
@@ -37,7 +30,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
     pub(super) authentication_failure_close: bool,
-    consumer_cancel_notify: bool,
+    pub(super) consumer_cancel_notify: bool,
     connection_blocked: bool,
 }
 
@@ -59,12 +52,12 @@ impl Capabilities {
 }
 
 pub(super) struct Session {
-    connection: Connection,
-    capabilities: Capabilities,
+    pub(super) connection: Connection,
+    pub(super) capabilities: Capabilities,
     channel_max: u16,
     max_message_size: u64,
-    channels: BTreeMap<u16, Slot>,
-    events: Events<(u16, Event)>,
+    pub(super) channels: BTreeMap<u16, Slot>,
+    pub(super) events: Events<(u16, Event)>,
     /// A publish that waits for room, and its channel. Nothing else is done before it.
     waiting: Option<(u16, Waiting)>,
     /// The peer was told that its connection is blocked.
@@ -77,7 +70,7 @@ pub(super) struct Session {
 
 type Waiting = Pin<Box<dyn Future<Output = Result<PublishOutcome>> + Send>>;
 
-enum Slot {
+pub(super) enum Slot {
     Open(Box<ServerChannel>),
     /// `channel.close` was sent, and its answer is to come. Other frames are ignored.
     Closing,
@@ -333,37 +326,6 @@ impl Session {
         }
     }
 
-    /// Answers a get. Deliveries go out in the order of their tags.
-    fn answer_get(&mut self, number: u16, got: Option<&ChannelDelivery>, output: &mut Output) {
-        let Some(got) = got else {
-            return output.method(number, &Method::BasicGetEmpty { cluster_id: "" });
-        };
-        let mut later = None;
-        while let Ok((other, event)) = self.events.try_recv() {
-            match event {
-                Event::Delivery(delivery)
-                    if other == number && delivery.delivery_tag() > got.delivery_tag() =>
-                {
-                    later = Some(Event::Delivery(delivery));
-                    break;
-                }
-                event => self.event(other, event, output),
-            }
-        }
-        let exchange = got.exchange();
-        let answer = Method::BasicGetOk {
-            delivery_tag: got.delivery_tag(),
-            redelivered: got.redelivered(),
-            exchange: &exchange,
-            routing_key: got.routing_key(),
-            message_count: channel::count(got.message_count()),
-        };
-        self.message(number, got, &answer, output);
-        if let Some(event) = later {
-            self.event(number, event, output);
-        }
-    }
-
     /// Publishes a message, or lets it wait.
     fn publish(&mut self, number: u16, publish: Publish, output: &mut Output) -> Result<(), Fault> {
         let Some(Slot::Open(channel)) = self.channels.get(&number) else {
@@ -381,7 +343,6 @@ impl Session {
             channel
                 .basic_publish_async(&exchange, &routing_key, body, properties, options)
                 .await
-                .map(drop)
         });
         let mut context = Context::from_waker(Waker::noop());
         match publishing.as_mut().poll(&mut context) {
@@ -426,107 +387,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// Sends all events that are there.
-    fn drain(&mut self, output: &mut Output) {
-        while let Ok((number, event)) = self.events.try_recv() {
-            self.event(number, event, output);
-        }
-    }
-
-    /// The error of a connection that the broker has ended.
-    fn end(&self, error: &RecvError) -> Error {
-        let RecvError::Cancelled(reason) = error else {
-            return Error::ConnectionClosed;
-        };
-        match reason {
-            CancelReason::VhostDeleted => Error::VhostDeleted {
-                vhost: self.connection.vhost().clone(),
-            },
-            CancelReason::UserDeleted => Error::UserDeleted {
-                user: self.connection.user().clone(),
-            },
-            CancelReason::ShutDown => Error::ShutDown,
-            CancelReason::BrokerDropped => Error::BrokerDropped,
-            _ => Error::ConnectionClosed,
-        }
-    }
-
-    /// Tells the peer of an event.
-    #[inline]
-    fn event(&mut self, number: u16, event: Event, output: &mut Output) {
-        match event {
-            Event::Delivery(delivery) => {
-                let exchange = delivery.exchange();
-                let method = Method::BasicDeliver {
-                    consumer_tag: delivery.consumer_tag(),
-                    delivery_tag: delivery.delivery_tag(),
-                    redelivered: delivery.redelivered(),
-                    exchange: &exchange,
-                    routing_key: delivery.routing_key(),
-                };
-                self.message(number, &delivery, &method, output);
-            }
-            Event::Return(returned) => {
-                let method = Method::BasicReturn {
-                    reply_code: returned.reply_code,
-                    reply_text: returned.reply_text,
-                    exchange: &returned.exchange,
-                    routing_key: &returned.routing_key,
-                };
-                // It came from the peer, so that it can be encoded.
-                let _ = output.content(number, &method, &returned.properties, &returned.body);
-            }
-            Event::Confirm(confirm) => {
-                let (delivery_tag, multiple) = (confirm.delivery_tag, confirm.multiple);
-                let method = match confirm.outcome {
-                    ConfirmOutcome::Ack => Method::BasicAck {
-                        delivery_tag,
-                        multiple,
-                    },
-                    ConfirmOutcome::Nack => Method::BasicNack {
-                        delivery_tag,
-                        multiple_requeue: [multiple, false],
-                    },
-                };
-                output.method(number, &method);
-            }
-            Event::Cancelled { consumer_tag, .. } => {
-                if self.capabilities.consumer_cancel_notify {
-                    let cancel = Method::BasicCancel {
-                        consumer_tag: &consumer_tag,
-                        no_wait: true,
-                    };
-                    output.method(number, &cancel);
-                }
-            }
-        }
-    }
-
-    /// Sends a message. One that AMQP cannot carry is rejected: a [`Local`](crate::Local), or one
-    /// with a property that is too long.
-    #[inline]
-    fn message(
-        &self,
-        number: u16,
-        delivery: &ChannelDelivery,
-        method: &Method<'_>,
-        output: &mut Output,
-    ) {
-        if let Ok(body) = delivery.body()
-            && output
-                .content(number, method, delivery.properties(), &body)
-                .is_ok()
-        {
-            return;
-        }
-        if let Some(Slot::Open(channel)) = self.channels.get(&number) {
-            // With auto-ack it is settled already.
-            let _ = channel
-                .channel
-                .basic_reject(delivery.delivery_tag(), Requeue::No);
-        }
     }
 }
 
