@@ -1,4 +1,4 @@
-//! Programs in any language use the broker of this process, by AMQP 0-9-1. An example, not a server.
+//! Programs in any language use the broker of this process, by AMQP 0-9-1: an example, no server.
 //!
 //! `cargo run --features amqp --example amqp_listener -- --port 5672` serves clients until Ctrl-C.
 //! They log in as `guest`, password `guest`. Without a port its own client comes and goes:

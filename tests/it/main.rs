@@ -16,6 +16,8 @@
 
 mod access;
 mod alone;
+#[cfg(feature = "amqp")]
+mod amqp;
 mod bad_input;
 mod channel;
 mod common;
@@ -47,4 +49,7 @@ mod stress;
 #[cfg(feature = "testing")]
 mod testing;
 mod topology;
+#[cfg(feature = "amqp")]
+#[path = "../wire/mod.rs"]
+mod wire;
 mod worker;

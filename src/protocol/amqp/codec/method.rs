@@ -27,6 +27,12 @@ macro_rules! methods {
                 }
             }
 
+            /// Every method, with fields of the sample.
+            #[cfg(test)]
+            pub(super) fn all(sample: &'a super::tests::Sample) -> Vec<Method<'a>> {
+                vec![$(Method::$name { $($field: super::tests::Sampled::of(sample)),* },)*]
+            }
+
             /// Reads the fields of a method. `None` if there is no such method.
             #[inline]
             fn read_fields(

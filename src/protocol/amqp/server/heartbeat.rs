@@ -16,7 +16,7 @@ pub(super) struct Heartbeat {
     pub(super) sent: bool,
 }
 
-/// What is due at the end of a half.
+/// The work at the end of a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
@@ -26,7 +26,7 @@ pub(super) enum Due {
     PeerIsDead,
 }
 
-/// A peer is dead after so many silent halves: two intervals.
+/// A peer is dead after this number of silent halves: two intervals.
 const DEAD: u8 = 4;
 
 impl Heartbeat {

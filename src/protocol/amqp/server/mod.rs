@@ -2,7 +2,7 @@
 //!
 //! - `handshake`: the methods before the connection is open.
 //! - `running`: frames of an open connection, and its own methods.
-//! - `session`: the channels of an open connection, and the events of the broker.
+//! - `session`: the channels of an open connection. `events` has what the broker tells them.
 //! - `channel`: one channel and its methods. `content` has a message that has begun.
 //! - `timing`: time-outs. `heartbeat` has the heartbeats.
 //! - `output`: octets for the peer.
@@ -12,15 +12,13 @@ mod channel;
 mod close_reason;
 mod config;
 mod content;
+mod events;
 mod fault;
 mod handshake;
 mod heartbeat;
-mod inbound;
 mod output;
 mod running;
 mod session;
-#[cfg(test)]
-mod tests;
 mod timing;
 
 use std::{
@@ -142,8 +140,8 @@ impl ServerConnection {
     ///
     /// It takes all of them, unless the connection is not [ready](Self::poll_ready): a publish waits
     /// for room, or the peer does not read. The driver then keeps the rest, and reads nothing more
-    /// from the peer until the connection is ready. It calls [`poll_output`](Self::poll_output) in
-    /// any case, since an answer may be there.
+    /// from the peer until the connection is ready. The task of [`poll_output`](Self::poll_output)
+    /// is woken if there is an answer.
     ///
     /// # Examples
     /// ```

@@ -38,7 +38,10 @@ impl ServerConnection {
                 reply_text,
                 ..
             } => {
-                // What belongs to the connection is gone when the peer has the answer.
+                // Confirms come before the answer, and what belongs to the connection is gone then.
+                if let Some(session) = &mut self.session {
+                    session.drain(&mut self.output);
+                }
                 self.session = None;
                 self.output.method(0, &Method::ConnectionCloseOk {});
                 self.end(CloseReason::Peer {

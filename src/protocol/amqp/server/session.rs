@@ -12,22 +12,17 @@ use super::{
     config::ServerConfig,
     content::{Content, Expects, PUBLISH, Publish},
     fault::{self, Fault},
-    inbound::Inbound,
     output::Output,
 };
 use crate::{
-    model::{
-        error::{CancelReason, Error, Result},
-        field_value::FieldTable,
-    },
+    model::{error::Result, field_value::FieldTable},
     protocol::amqp::codec::{
         Method,
         frame::{self, Frame},
     },
     session::{
-        channel::{AckMode, ChannelDelivery, ConfirmOutcome, Event},
+        channel::{AckMode, ChannelOptions, Event, Events, PublishOutcome},
         connection::Connection,
-        requeue::Requeue,
     },
 };
 
@@ -35,7 +30,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
     pub(super) authentication_failure_close: bool,
-    consumer_cancel_notify: bool,
+    pub(super) consumer_cancel_notify: bool,
     connection_blocked: bool,
 }
 
@@ -57,12 +52,12 @@ impl Capabilities {
 }
 
 pub(super) struct Session {
-    connection: Connection,
-    capabilities: Capabilities,
+    pub(super) connection: Connection,
+    pub(super) capabilities: Capabilities,
     channel_max: u16,
     max_message_size: u64,
-    channels: BTreeMap<u16, Slot>,
-    inbound: Inbound,
+    pub(super) channels: BTreeMap<u16, Slot>,
+    pub(super) events: Events<(u16, Event)>,
     /// A publish that waits for room, and its channel. Nothing else is done before it.
     waiting: Option<(u16, Waiting)>,
     /// The peer was told that its connection is blocked.
@@ -73,13 +68,16 @@ pub(super) struct Session {
     wants_poll: bool,
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Result> + Send>>;
+type Waiting = Pin<Box<dyn Future<Output = Result<PublishOutcome>> + Send>>;
 
-enum Slot {
+pub(super) enum Slot {
     Open(Box<ServerChannel>),
     /// `channel.close` was sent, and its answer is to come. Other frames are ignored.
     Closing,
 }
+
+/// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
+const WINDOW: u32 = 200;
 
 /// How many of the largest bodies may be unfinished at a time.
 const UNFINISHED: u64 = 4;
@@ -94,16 +92,16 @@ impl Session {
         config: &ServerConfig,
     ) -> Session {
         Session {
+            events: connection.events(),
             connection,
             capabilities,
             channel_max: config.channel_max,
             max_message_size: config.max_message_size,
             channels: BTreeMap::new(),
-            inbound: Inbound::default(),
             waiting: None,
             is_blocked: false,
             unfinished: 0,
-            wants_poll: true,
+            wants_poll: false,
         }
     }
 
@@ -172,10 +170,12 @@ impl Session {
             );
             return Err(Fault::of_connection(530, text));
         }
-        let opened = self.connection.open_channel();
-        let channel = opened.map_err(|error| Fault::of(&error, method.id()))?;
         let number = frame.channel;
-        self.inbound.add(number, &channel);
+        let options = ChannelOptions::new().number(number).window(WINDOW);
+        let opened = self
+            .connection
+            .open_channel_with(options.events_to_connection());
+        let channel = opened.map_err(|error| Fault::of(&error, method.id()))?;
         let channel = ServerChannel {
             number,
             channel,
@@ -183,7 +183,6 @@ impl Session {
         };
         self.channels.insert(number, Slot::Open(Box::new(channel)));
         output.method(number, &Method::ChannelOpenOk { channel_id: &[] });
-        self.wants_poll = true;
         Ok(())
     }
 
@@ -223,7 +222,6 @@ impl Session {
         }
         if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
             self.unfinished -= channel.content.len();
-            self.inbound.remove(number);
             // It may have ended already, with the broker for example.
             let _ = channel.channel.close();
         }
@@ -328,39 +326,6 @@ impl Session {
         }
     }
 
-    /// Answers a get. Deliveries go out in the order of their tags.
-    fn answer_get(&mut self, number: u16, got: Option<&ChannelDelivery>, output: &mut Output) {
-        let Some(got) = got else {
-            return output.method(number, &Method::BasicGetEmpty { cluster_id: "" });
-        };
-        let mut context = Context::from_waker(Waker::noop());
-        self.wants_poll = true;
-        let mut later = None;
-        while let Poll::Ready((other, Ok(event))) = self.inbound.poll_next(&mut context) {
-            match event {
-                Event::Delivery(delivery)
-                    if other == number && delivery.delivery_tag() > got.delivery_tag() =>
-                {
-                    later = Some(Event::Delivery(delivery));
-                    break;
-                }
-                event => self.event(other, event, output),
-            }
-        }
-        let exchange = got.exchange();
-        let answer = Method::BasicGetOk {
-            delivery_tag: got.delivery_tag(),
-            redelivered: got.redelivered(),
-            exchange: &exchange,
-            routing_key: got.routing_key(),
-            message_count: channel::count(got.message_count()),
-        };
-        self.message(number, got, &answer, output);
-        if let Some(event) = later {
-            self.event(number, event, output);
-        }
-    }
-
     /// Publishes a message, or lets it wait.
     fn publish(&mut self, number: u16, publish: Publish, output: &mut Output) -> Result<(), Fault> {
         let Some(Slot::Open(channel)) = self.channels.get(&number) else {
@@ -378,11 +343,12 @@ impl Session {
             channel
                 .basic_publish_async(&exchange, &routing_key, body, properties, options)
                 .await
-                .map(drop)
         });
         let mut context = Context::from_waker(Waker::noop());
         match publishing.as_mut().poll(&mut context) {
-            Poll::Ready(published) => published.map_err(|error| Fault::of(&error, PUBLISH)),
+            Poll::Ready(published) => published
+                .map(drop)
+                .map_err(|error| Fault::of(&error, PUBLISH)),
             Poll::Pending => {
                 self.waiting = Some((number, publishing));
                 self.wants_poll = true;
@@ -414,116 +380,13 @@ impl Session {
             }
         }
         while !output.is_full() {
-            match self.inbound.poll_next(context) {
-                Poll::Ready((number, Ok(event))) => self.event(number, event, output),
-                Poll::Ready((number, Err(reason))) => {
-                    let error = self.end(reason);
-                    return Err((number, Fault::of(&error, (0, 0))));
-                }
+            match self.events.poll_recv(context) {
+                Poll::Ready(Ok((number, event))) => self.event(number, event, output),
+                Poll::Ready(Err(error)) => return Err((0, Fault::of(&self.end(&error), (0, 0)))),
                 Poll::Pending => break,
             }
         }
         Ok(())
-    }
-
-    /// Sends all events that are there.
-    fn drain(&mut self, output: &mut Output) {
-        let mut context = Context::from_waker(Waker::noop());
-        self.wants_poll = true;
-        while let Poll::Ready((number, Ok(event))) = self.inbound.poll_next(&mut context) {
-            self.event(number, event, output);
-        }
-    }
-
-    /// The error of a connection that the broker has ended.
-    fn end(&self, reason: CancelReason) -> Error {
-        match reason {
-            CancelReason::VhostDeleted => Error::VhostDeleted {
-                vhost: self.connection.vhost().clone(),
-            },
-            CancelReason::UserDeleted => Error::UserDeleted {
-                user: self.connection.user().clone(),
-            },
-            CancelReason::ShutDown => Error::ShutDown,
-            CancelReason::BrokerDropped => Error::BrokerDropped,
-            _ => Error::ConnectionClosed,
-        }
-    }
-
-    /// Tells the peer of an event.
-    #[inline]
-    fn event(&mut self, number: u16, event: Event, output: &mut Output) {
-        match event {
-            Event::Delivery(delivery) => {
-                let exchange = delivery.exchange();
-                let method = Method::BasicDeliver {
-                    consumer_tag: delivery.consumer_tag(),
-                    delivery_tag: delivery.delivery_tag(),
-                    redelivered: delivery.redelivered(),
-                    exchange: &exchange,
-                    routing_key: delivery.routing_key(),
-                };
-                self.message(number, &delivery, &method, output);
-            }
-            Event::Return(returned) => {
-                let method = Method::BasicReturn {
-                    reply_code: returned.reply_code,
-                    reply_text: returned.reply_text,
-                    exchange: &returned.exchange,
-                    routing_key: &returned.routing_key,
-                };
-                // It came from the peer, so that it can be encoded.
-                let _ = output.content(number, &method, &returned.properties, &returned.body);
-            }
-            Event::Confirm(confirm) => {
-                let (delivery_tag, multiple) = (confirm.delivery_tag, confirm.multiple);
-                let method = match confirm.outcome {
-                    ConfirmOutcome::Ack => Method::BasicAck {
-                        delivery_tag,
-                        multiple,
-                    },
-                    ConfirmOutcome::Nack => Method::BasicNack {
-                        delivery_tag,
-                        multiple_requeue: [multiple, false],
-                    },
-                };
-                output.method(number, &method);
-            }
-            Event::Cancelled { consumer_tag, .. } => {
-                if self.capabilities.consumer_cancel_notify {
-                    let cancel = Method::BasicCancel {
-                        consumer_tag: &consumer_tag,
-                        no_wait: true,
-                    };
-                    output.method(number, &cancel);
-                }
-            }
-        }
-    }
-
-    /// Sends a message. One that AMQP cannot carry is rejected: a [`Local`](crate::Local), or one
-    /// with a property that is too long.
-    #[inline]
-    fn message(
-        &self,
-        number: u16,
-        delivery: &ChannelDelivery,
-        method: &Method<'_>,
-        output: &mut Output,
-    ) {
-        if let Ok(body) = delivery.body()
-            && output
-                .content(number, method, delivery.properties(), &body)
-                .is_ok()
-        {
-            return;
-        }
-        if let Some(Slot::Open(channel)) = self.channels.get(&number) {
-            // With auto-ack it is settled already.
-            let _ = channel
-                .channel
-                .basic_reject(delivery.delivery_tag(), Requeue::No);
-        }
     }
 }
 

@@ -1,0 +1,155 @@
+//! The events of the broker, as the peer is told them.
+
+use super::{
+    channel,
+    output::Output,
+    session::{Session, Slot},
+};
+use crate::{
+    model::error::{CancelReason, Error},
+    protocol::amqp::codec::Method,
+    session::{
+        channel::{ChannelDelivery, ConfirmOutcome, Event},
+        receive::RecvError,
+        requeue::Requeue,
+    },
+};
+
+impl Session {
+    /// Answers a get. Deliveries go out in the order of their tags.
+    pub(super) fn answer_get(
+        &mut self,
+        number: u16,
+        got: Option<&ChannelDelivery>,
+        output: &mut Output,
+    ) {
+        let Some(got) = got else {
+            return output.method(number, &Method::BasicGetEmpty { cluster_id: "" });
+        };
+        let mut later = None;
+        while let Ok((other, event)) = self.events.try_recv() {
+            match event {
+                Event::Delivery(delivery)
+                    if other == number && delivery.delivery_tag() > got.delivery_tag() =>
+                {
+                    later = Some(Event::Delivery(delivery));
+                    break;
+                }
+                event => self.event(other, event, output),
+            }
+        }
+        let exchange = got.exchange();
+        let answer = Method::BasicGetOk {
+            delivery_tag: got.delivery_tag(),
+            redelivered: got.redelivered(),
+            exchange: &exchange,
+            routing_key: got.routing_key(),
+            message_count: channel::count(got.message_count()),
+        };
+        self.message(number, got, &answer, output);
+        if let Some(event) = later {
+            self.event(number, event, output);
+        }
+    }
+
+    /// Sends all events that are there.
+    pub(super) fn drain(&mut self, output: &mut Output) {
+        while let Ok((number, event)) = self.events.try_recv() {
+            self.event(number, event, output);
+        }
+    }
+
+    /// The error of a connection that the broker has ended.
+    pub(super) fn end(&self, error: &RecvError) -> Error {
+        let RecvError::Cancelled(reason) = error else {
+            return Error::ConnectionClosed;
+        };
+        match reason {
+            CancelReason::VhostDeleted => Error::VhostDeleted {
+                vhost: self.connection.vhost().clone(),
+            },
+            CancelReason::UserDeleted => Error::UserDeleted {
+                user: self.connection.user().clone(),
+            },
+            CancelReason::ShutDown => Error::ShutDown,
+            CancelReason::BrokerDropped => Error::BrokerDropped,
+            _ => Error::ConnectionClosed,
+        }
+    }
+
+    /// Tells the peer of an event.
+    #[inline]
+    pub(super) fn event(&mut self, number: u16, event: Event, output: &mut Output) {
+        match event {
+            Event::Delivery(delivery) => {
+                let exchange = delivery.exchange();
+                let method = Method::BasicDeliver {
+                    consumer_tag: delivery.consumer_tag(),
+                    delivery_tag: delivery.delivery_tag(),
+                    redelivered: delivery.redelivered(),
+                    exchange: &exchange,
+                    routing_key: delivery.routing_key(),
+                };
+                self.message(number, &delivery, &method, output);
+            }
+            Event::Return(returned) => {
+                let method = Method::BasicReturn {
+                    reply_code: returned.reply_code,
+                    reply_text: returned.reply_text,
+                    exchange: &returned.exchange,
+                    routing_key: &returned.routing_key,
+                };
+                // It came from the peer, so that it can be encoded.
+                let _ = output.content(number, &method, &returned.properties, &returned.body);
+            }
+            Event::Confirm(confirm) => {
+                let (delivery_tag, multiple) = (confirm.delivery_tag, confirm.multiple);
+                let method = match confirm.outcome {
+                    ConfirmOutcome::Ack => Method::BasicAck {
+                        delivery_tag,
+                        multiple,
+                    },
+                    ConfirmOutcome::Nack => Method::BasicNack {
+                        delivery_tag,
+                        multiple_requeue: [multiple, false],
+                    },
+                };
+                output.method(number, &method);
+            }
+            Event::Cancelled { consumer_tag, .. } => {
+                if self.capabilities.consumer_cancel_notify {
+                    let cancel = Method::BasicCancel {
+                        consumer_tag: &consumer_tag,
+                        no_wait: true,
+                    };
+                    output.method(number, &cancel);
+                }
+            }
+        }
+    }
+
+    /// Sends a message. One that AMQP cannot carry is rejected: a [`Local`](crate::Local), or one
+    /// with a property that is too long.
+    #[inline]
+    fn message(
+        &self,
+        number: u16,
+        delivery: &ChannelDelivery,
+        method: &Method<'_>,
+        output: &mut Output,
+    ) {
+        if let Ok(body) = delivery.body()
+            && output
+                .content(number, method, delivery.properties(), &body)
+                .is_ok()
+        {
+            return;
+        }
+        if let Some(Slot::Open(channel)) = self.channels.get(&number) {
+            // With auto-ack it is settled already.
+            let _ = channel
+                .channel
+                .basic_reject(delivery.delivery_tag(), Requeue::No);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Peers that take more than they give: memory is bounded, and no other peer is harmed.
+
+use std::task::{Context, Waker};
+
+use leveret::{Broker, Budget, Queue, amqp::ServerConfig};
+
+use super::client;
+use crate::wire::{Arguments, Client, content, frame, method};
+
+#[test]
+fn a_client_that_does_not_read_costs_its_window_and_the_rest_stays_in_the_queue() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client
+        .consume(1, "q", "c", [false, true, false, false])
+        .unwrap();
+    let producer = broker.producer::<leveret::Bytes>("q").unwrap();
+    for _ in 0..1000 {
+        producer.publish(vec![0; 4096].into()).unwrap();
+    }
+    let left = broker.purge(&Queue::new("q")).unwrap();
+    assert_eq!(left, 1000 - 200);
+    client.pump();
+    assert_eq!(client.take_ids().len(), 200);
+}
+
+#[test]
+fn deliveries_are_taken_only_as_the_driver_takes_octets() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    let producer = broker.producer::<leveret::Bytes>("q").unwrap();
+    for _ in 0..100 {
+        producer.publish(vec![0; 4096].into()).unwrap();
+    }
+    let mut context = Context::from_waker(Waker::noop());
+    let mut octets = Vec::new();
+    let output = client.server.poll_output(&mut context, &mut octets);
+    assert!(
+        output.is_ready() && octets.len() <= (64 << 10) + 5000,
+        "{}",
+        octets.len()
+    );
+}
+
+#[test]
+fn a_client_that_asks_without_reading_is_not_heard_until_it_reads() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    let declare = Arguments::new().short(0).text("q").octet(0).long(0);
+    let declare = method(1, (50, 10), declare).repeat(10_000);
+    let taken = client.server.receive(&declare);
+    assert!(taken < declare.len());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(client.server.poll_ready(&mut context).is_pending());
+    assert_eq!(client.server.receive(&declare[taken..]), 0);
+    client.pump();
+    assert!(client.server.poll_ready(&mut context).is_ready());
+    client.send(&declare[taken..]);
+    assert_eq!(client.take_ids().len(), 10_000);
+}
+
+#[test]
+fn a_publish_that_waits_for_a_budget_blocks_the_connection_and_no_thread() {
+    let broker = Broker::new();
+    broker.declare(&Budget::new("small", 4).block()).unwrap();
+    broker.declare(&Queue::new("q").budget("small")).unwrap();
+    let mut client = client(&broker);
+    client.publish(1, "q", b"1234");
+    client.publish(1, "q", b"5678");
+    assert_eq!(client.take_ids(), [(10, 60)]);
+    let declare = Arguments::new().short(0).text("p").octet(0).long(0);
+    let declare = method(1, (50, 10), declare);
+    assert_eq!(client.server.receive(&declare), 0);
+    // Another client goes on, and makes room.
+    let mut other = super::client(&broker);
+    let get = Arguments::new().short(0).text("q").octet(1);
+    other.call(1, (60, 70), get, &[(60, 71)]).unwrap();
+    assert_eq!(client.take_ids(), [(10, 61)]);
+    client.send(&declare);
+    assert_eq!(client.take_ids(), [(50, 11)]);
+    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 1);
+}
+
+#[test]
+fn a_client_that_is_lost_while_its_publish_waits_gives_it_up() {
+    let broker = Broker::new();
+    broker.declare(&Budget::new("small", 4).block()).unwrap();
+    broker.declare(&Queue::new("q").budget("small")).unwrap();
+    let mut client = client(&broker);
+    client.publish(1, "q", b"1234");
+    client.publish(1, "q", b"5678");
+    drop(client);
+    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 1);
+    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 0);
+}
+
+#[test]
+fn a_body_that_is_announced_as_too_large_closes_its_channel() {
+    let broker = Broker::new();
+    let mut client = Client::open(&broker, ServerConfig::new().max_message_size(1000));
+    client.open_channel(1).unwrap();
+    client.declare(1, "q").unwrap();
+    client.publish(1, "q", &[0; 1000]);
+    let publish = Arguments::new().short(0).text("").text("q").octet(0);
+    client.send(&method(1, (60, 40), publish));
+    client.send(&content(1, &[0, 0], &[0; 1001], 500));
+    let closed = client.await_reply(1, &[]).unwrap_err();
+    let text = "CONTENT_TOO_LARGE - message size 1001 is larger than configured max size 1000";
+    assert_eq!((closed.reply_code, &*closed.reply_text), (311, text));
+    assert_eq!((closed.of_connection, closed.method), (false, (60, 40)));
+    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 1);
+}
+
+#[test]
+fn bodies_that_begin_on_many_channels_and_never_end_close_the_connection() {
+    let broker = Broker::new();
+    let mut client = Client::open(&broker, ServerConfig::new().max_message_size(10_000));
+    let mut begun = 0;
+    let closed = (1..=2047).find_map(|channel| {
+        client.open_channel(channel).unwrap();
+        let publish = Arguments::new().short(0).text("").text("q").octet(0);
+        client.send(&method(channel, (60, 40), publish));
+        let whole = content(channel, &[0, 0], &[0; 10_000], 9_000);
+        client.send(&whole[..whole.len() - 1008]);
+        begun += 9_000;
+        client.pump();
+        let closed = client.incoming.iter().any(|it| it.id == (10, 50));
+        closed.then(|| client.await_reply(0, &[]).unwrap_err())
+    });
+    let closed = closed.unwrap();
+    assert_eq!((closed.reply_code, closed.of_connection), (506, true));
+    assert!(begun <= 5 * 10_000);
+}
+
+#[test]
+fn a_client_may_open_as_many_channels_as_were_agreed_on() {
+    let broker = Broker::new();
+    let mut client = Client::open(&broker, ServerConfig::new().channel_max(100));
+    for channel in 1..=100 {
+        client.open_channel(channel).unwrap();
+    }
+    let closed = client.open_channel(101).unwrap_err();
+    let text = "NOT_ALLOWED - number of channels opened (100) has reached the negotiated \
+                channel_max (100)";
+    assert_eq!((closed.reply_code, &*closed.reply_text), (530, text));
+    assert!(closed.of_connection && client.is_over);
+}
+
+#[test]
+fn a_frame_that_comes_octet_by_octet_and_never_ends_takes_no_more_than_its_size() {
+    let broker = Broker::new();
+    let mut client = Client::open(&broker, ServerConfig::new().frame_max(4096));
+    client.open_channel(1).unwrap();
+    let whole = frame(3, 1, &[0; 4000]);
+    for octet in &whole[..whole.len() - 1] {
+        assert_eq!(client.server.receive(&[*octet]), 1);
+    }
+    client.pump();
+    assert!(client.incoming.is_empty());
+    client.send(&whole[whole.len() - 1..]);
+    assert_eq!(client.await_reply(0, &[]).unwrap_err().reply_code, 505);
+}

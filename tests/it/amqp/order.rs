@@ -1,0 +1,245 @@
+//! The order of methods on the wire is that of RabbitMQ.
+
+use leveret::{Broker, Local, Queue};
+
+use super::{client, settle};
+use crate::wire::{Arguments, Client, content, method};
+
+const DELIVER: (u16, u16) = (60, 60);
+
+fn delivery_tags(client: &mut Client) -> Vec<u64> {
+    client.pump();
+    let deliveries = client.incoming.drain(..).filter(|it| it.id == DELIVER);
+    let tags = deliveries.map(|delivery| {
+        let mut fields = delivery.fields();
+        fields.text();
+        fields.longlong()
+    });
+    tags.collect()
+}
+
+#[test]
+fn consume_ok_comes_before_the_first_delivery() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client.publish(1, "q", b"m");
+    let consume = Arguments::new()
+        .short(0)
+        .text("q")
+        .text("c")
+        .octet(0)
+        .long(0);
+    client.send(&method(1, (60, 20), consume));
+    assert_eq!(client.take_ids(), [(60, 21), DELIVER]);
+}
+
+#[test]
+fn cancel_ok_comes_after_the_last_delivery() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    // It is delivered to the channel, and not read yet.
+    broker
+        .producer::<String>("q")
+        .unwrap()
+        .publish("m".to_owned())
+        .unwrap();
+    let cancel = Arguments::new().text("c").octet(0);
+    client.send(&method(1, (60, 30), cancel));
+    broker
+        .producer::<String>("q")
+        .unwrap()
+        .publish("later".to_owned())
+        .unwrap();
+    assert_eq!(client.take_ids(), [DELIVER, (60, 31)]);
+}
+
+#[test]
+fn a_returned_message_comes_before_its_confirm_and_before_commit_ok() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client
+        .call(1, (85, 10), Arguments::new().octet(0), &[(85, 11)])
+        .unwrap();
+    let mandatory = Arguments::new().short(0).text("").text("nowhere").octet(1);
+    let publish = [method(1, (60, 40), mandatory), content(1, &[0, 0], b"m", 9)].concat();
+    client.send(&publish);
+    assert_eq!(client.take_ids(), [(60, 50), (60, 80)]);
+    client.open_channel(2).unwrap();
+    client
+        .call(2, (90, 10), Arguments::new(), &[(90, 11)])
+        .unwrap();
+    let in_tx = |octets: &[u8]| {
+        let mut octets = octets.to_vec();
+        octets[2] = 2;
+        octets
+    };
+    let mandatory = Arguments::new().short(0).text("").text("nowhere").octet(1);
+    client.send(&in_tx(&method(1, (60, 40), mandatory)));
+    client.send(&content(2, &[0, 0], b"m", 9));
+    client.send(&method(2, (90, 20), Arguments::new()));
+    assert_eq!(client.take_ids(), [(60, 50), (90, 21)]);
+}
+
+#[test]
+fn deliveries_go_out_in_the_order_of_their_tags_around_a_get() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    for queue in ["consumed", "got"] {
+        client.declare(1, queue).unwrap();
+    }
+    client.consume(1, "consumed", "c", [false; 4]).unwrap();
+    client.publish(1, "got", b"m");
+    client.pump();
+    let producer = broker.producer::<String>("consumed").unwrap();
+    producer.publish("first".to_owned()).unwrap(); // tag 1, unread
+    let get = Arguments::new().short(0).text("got").octet(0);
+    client.send(&method(1, (60, 70), get)); // tag 2
+    producer.publish("third".to_owned()).unwrap(); // tag 3
+    assert_eq!(client.take_ids(), [DELIVER, (60, 71), DELIVER]);
+}
+
+#[test]
+fn deliveries_that_recover_are_seen_before_they_return() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    let producer = broker.producer::<String>("q").unwrap();
+    producer.publish("m".to_owned()).unwrap();
+    client.send(&method(1, (60, 110), Arguments::new().octet(1)));
+    assert_eq!(client.take_ids(), [DELIVER, (60, 111), DELIVER]);
+    client.send(&settle(80, 2, 0));
+    client.declare(1, "q").unwrap(); // the tag was known
+}
+
+#[test]
+fn an_acknowledgement_of_all_settles_what_the_client_has_seen() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    for _ in 0..3 {
+        client.publish(1, "q", b"m");
+    }
+    assert_eq!(delivery_tags(&mut client), [1, 2, 3]);
+    client.send(&settle(80, 0, 1));
+    client.send(&settle(80, 3, 0));
+    let closed = client.await_reply(1, &[]).unwrap_err();
+    assert_eq!(
+        closed.reply_text,
+        "PRECONDITION_FAILED - unknown delivery tag 3"
+    );
+}
+
+#[test]
+fn confirms_that_come_together_are_one() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client
+        .call(1, (85, 10), Arguments::new().octet(0), &[(85, 11)])
+        .unwrap();
+    let publish = Arguments::new().short(0).text("").text("q").octet(0);
+    let publish = [method(1, (60, 40), publish), content(1, &[0, 0], b"m", 9)].concat();
+    // The server reads all of them at once.
+    assert_eq!(
+        client.server.receive(&publish.repeat(100)),
+        publish.len() * 100
+    );
+    client.pump();
+    let confirm = client.incoming.pop_front().unwrap();
+    let mut fields = confirm.fields();
+    assert_eq!(
+        (confirm.id, fields.longlong(), fields.octet()),
+        ((60, 80), 100, 1)
+    );
+    assert!(client.incoming.is_empty());
+}
+
+#[test]
+fn a_consumer_whose_queue_is_deleted_is_told_if_its_client_knows_it() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    broker.delete(&Queue::new("q")).unwrap();
+    client.pump();
+    let cancel = client.incoming.pop_front().unwrap();
+    assert_eq!(
+        (cancel.id, cancel.fields().text().as_str()),
+        ((60, 30), "c")
+    );
+    // Its answer has no effect.
+    client.send(&method(1, (60, 31), Arguments::new().text("c")));
+    client.declare(1, "q").unwrap();
+}
+
+#[test]
+fn a_message_that_amqp_cannot_carry_is_rejected() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    let arguments = leveret::FieldTable::from([
+        ("x-dead-letter-exchange", ""),
+        ("x-dead-letter-routing-key", "dead"),
+    ]);
+    client.declare(1, "dead").unwrap();
+    let declare = Arguments::new()
+        .short(0)
+        .text("q")
+        .octet(0)
+        .table(&arguments);
+    client.call(1, (50, 10), declare, &[(50, 11)]).unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    let producer = broker.producer::<Local<fn()>>("q").unwrap();
+    producer.publish(Local(|| {})).unwrap();
+    let message = leveret::Message::new("m".to_owned()).message_id("i".repeat(256));
+    broker
+        .producer::<String>("q")
+        .unwrap()
+        .publish_message(message)
+        .unwrap();
+    broker
+        .producer::<String>("q")
+        .unwrap()
+        .publish("carried".to_owned())
+        .unwrap();
+    client.pump();
+    let delivered: Vec<_> = client.incoming.drain(..).map(|it| it.body).collect();
+    assert_eq!(delivered, [b"carried"]);
+    assert_eq!(broker.purge(&Queue::new("dead")).unwrap(), 2);
+}
+
+#[test]
+fn a_message_comes_back_as_it_was_sent() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    let headers = leveret::FieldTable::new()
+        .with("z", 1)
+        .with(
+            "a",
+            leveret::FieldValue::Array(vec!["x".into(), 2.5.into()]),
+        )
+        .with("n", ());
+    let properties = leveret::Properties::new()
+        .content_type("text/plain")
+        .headers(headers)
+        .priority(3)
+        .correlation_id("c")
+        .timestamp(7)
+        .app_id("app");
+    let encoded = Arguments::new().properties(&properties).0;
+    for size in [0, 1, 131_064, 131_065, 400_000] {
+        let body: Vec<u8> = (0..size).map(|at| at as u8).collect();
+        let publish = Arguments::new().short(0).text("").text("q").octet(0);
+        client.send(&method(1, (60, 40), publish));
+        client.send(&content(1, &encoded, &body, 131_064));
+        let get = Arguments::new().short(0).text("q").octet(1);
+        let got = client.call(1, (60, 70), get, &[(60, 71)]).unwrap();
+        assert!(got.body == body, "{size}");
+        assert_eq!(Arguments::new().properties(&got.properties).0, encoded);
+    }
+}
