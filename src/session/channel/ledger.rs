@@ -126,11 +126,6 @@ impl Ledger {
         self.entries.len()
     }
 
-    /// The common limit; 0 is none.
-    pub(super) fn limit(&self) -> u32 {
-        self.limit
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

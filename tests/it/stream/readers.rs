@@ -91,7 +91,7 @@ fn what_cannot_be_encoded_is_shared_as_a_local_arc_and_refused_as_a_local() -> R
         refused.to_string().contains("cannot go to a stream"),
         "{refused}"
     );
-    assert_eq!(refused.into_inner().0.get(), 7);
+    assert_eq!(refused.into_inner().unwrap().0.get(), 7);
     assert_eq!(broker.snapshot()?.vhosts[0].queues[0].ready.messages, 1);
     Ok(())
 }

@@ -92,6 +92,14 @@ impl Session {
                 };
                 self.message(number, &delivery, &method, output);
             }
+            Event::Blocked { reason } if self.capabilities.connection_blocked => {
+                let reason = &reason.to_string();
+                output.method(0, &Method::ConnectionBlocked { reason });
+            }
+            Event::Unblocked if self.capabilities.connection_blocked => {
+                output.method(0, &Method::ConnectionUnblocked {});
+            }
+            Event::Blocked { .. } | Event::Unblocked => {}
             Event::Return(returned) => {
                 let method = Method::BasicReturn {
                     reply_code: returned.reply_code,

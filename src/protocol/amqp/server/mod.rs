@@ -30,16 +30,16 @@ use std::{
 
 pub use self::{close_reason::CloseReason, config::ServerConfig};
 
-use self::{
-    fault::Fault, handshake::Login, heartbeat::Heartbeat, output::Output, session::Session,
-};
+use self::{fault::Fault, heartbeat::Heartbeat, output::Output, session::Session};
 use super::codec::{
     Method,
     frame::{self, Frame, PROTOCOL_HEADER},
 };
 use crate::{
-    handles::broker::Broker, model::field_value::FieldTable, runtime::clock::Time,
-    session::broker_core::BrokerCore,
+    handles::broker::Broker,
+    model::field_value::FieldTable,
+    runtime::clock::Time,
+    session::broker_core::{AuthenticatedUser, BrokerCore},
 };
 
 /// The server's side of an AMQP 0-9-1 connection.
@@ -85,9 +85,9 @@ enum Phase {
     /// `connection.start-ok` is to come.
     Start,
     /// `connection.tune-ok` is to come.
-    Tune(Login),
+    Tune(AuthenticatedUser),
     /// `connection.open` is to come.
-    Open(Login),
+    Open(AuthenticatedUser),
     Running,
     /// The login was refused, and the peer is kept waiting before the connection ends.
     Refused,

@@ -31,7 +31,7 @@ use crate::{
 pub(super) struct Capabilities {
     pub(super) authentication_failure_close: bool,
     pub(super) consumer_cancel_notify: bool,
-    connection_blocked: bool,
+    pub(super) connection_blocked: bool,
 }
 
 impl Capabilities {
@@ -60,8 +60,6 @@ pub(super) struct Session {
     pub(super) events: Events<(u16, Event)>,
     /// A publish that waits for room, and its channel. Nothing else is done before it.
     waiting: Option<(u16, Waiting)>,
-    /// The peer was told that its connection is blocked.
-    is_blocked: bool,
     /// The octets of bodies that are not whole.
     unfinished: u64,
     /// The waker of the driver has to be registered again.
@@ -99,7 +97,6 @@ impl Session {
             max_message_size: config.max_message_size,
             channels: BTreeMap::new(),
             waiting: None,
-            is_blocked: false,
             unfinished: 0,
             wants_poll: false,
         }
@@ -138,7 +135,7 @@ impl Session {
         match whole {
             Some(publish) => {
                 self.unfinished -= before;
-                self.publish(frame.channel, publish, output)
+                self.publish(frame.channel, publish)
             }
             None => {
                 self.unfinished += channel.content.len() - before;
@@ -327,7 +324,7 @@ impl Session {
     }
 
     /// Publishes a message, or lets it wait.
-    fn publish(&mut self, number: u16, publish: Publish, output: &mut Output) -> Result<(), Fault> {
+    fn publish(&mut self, number: u16, publish: Publish) -> Result<(), Fault> {
         let Some(Slot::Open(channel)) = self.channels.get(&number) else {
             return Ok(());
         };
@@ -352,11 +349,6 @@ impl Session {
             Poll::Pending => {
                 self.waiting = Some((number, publishing));
                 self.wants_poll = true;
-                if self.capabilities.connection_blocked {
-                    self.is_blocked = true;
-                    let reason = "low on disk, or a byte budget is spent";
-                    output.method(0, &Method::ConnectionBlocked { reason });
-                }
                 Ok(())
             }
         }
@@ -373,10 +365,9 @@ impl Session {
             let number = *number;
             if let Poll::Ready(published) = waiting.as_mut().poll(context) {
                 self.waiting = None;
-                if std::mem::take(&mut self.is_blocked) {
-                    output.method(0, &Method::ConnectionUnblocked {});
+                if let Err(error) = published {
+                    return Err((number, Fault::of(&error, PUBLISH)));
                 }
-                published.map_err(|error| (number, Fault::of(&error, PUBLISH)))?;
             }
         }
         while !output.is_full() {
