@@ -17,6 +17,7 @@
 //! their names.
 
 mod about;
+mod added;
 mod aliases;
 mod blocked;
 mod budgets;
@@ -63,6 +64,7 @@ use std::{
 
 pub(crate) use self::{
     about::About,
+    added::{Added, Other},
     aliases::{AliasChange, AliasEnd},
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
@@ -71,7 +73,7 @@ pub(crate) use self::{
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
-    import::{Added, CheckedVhost, LockedVhost, MadeVhost, Other, VhostPlan},
+    import::{CheckedVhost, LockedVhost, MadeVhost, VhostPlan},
     kept_parts::KeptParts,
     publish::{PushFailure, PushOptions},
     recovered::{RecoveredVhost, Recovery},
