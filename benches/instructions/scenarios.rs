@@ -7,7 +7,6 @@
 //! A cycle publishes some messages and takes them all out again, so the broker ends as it was
 //! before.
 
-mod definitions;
 #[cfg(feature = "durable")]
 mod durable;
 
@@ -20,8 +19,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// The module of its functions.
     pub module: &'static str,
-    /// The functions of the module, each called once for every message, for every cycle or for the
-    /// run. A step of two functions has a `+` between their names.
+    /// The functions of the module, each called once for every message, or once for every cycle. A
+    /// step of two functions has a `+` between their names.
     pub steps: &'static [&'static str],
     /// Runs this number of cycles.
     pub run: fn(u64),
@@ -93,12 +92,6 @@ pub const SCENARIOS: &[Scenario] = &[
         module: "rpc",
         steps: &["short", "endpoint"],
         run: rpc::run,
-    },
-    Scenario {
-        name: "definitions",
-        module: "definitions",
-        steps: &["import"],
-        run: definitions::run,
     },
     #[cfg(feature = "durable")]
     Scenario {

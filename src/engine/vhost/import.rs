@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     About, Identity, VirtualHost,
+    added::{Added, Other},
     aliases::AliasEnd,
     changes::{Changes, Made},
     declaration::Batch,
@@ -85,26 +86,6 @@ pub(crate) struct MadeVhost {
     kinds: MadeKinds,
     policies: Option<NewPolicies>,
     rest: Rest,
-}
-
-/// What the addition of a thing to a plan has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Added {
-    /// It is made.
-    New,
-    /// The virtual host has it already.
-    Existing,
-    /// The plan has it already.
-    Twice,
-}
-
-/// What happens to a thing that exists with other properties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Other {
-    /// It is an error.
-    Refused,
-    /// The existing one stays, as in an import of RabbitMQ.
-    Kept,
 }
 
 impl VirtualHost {
@@ -322,9 +303,8 @@ impl<'a> VhostPlan<'a> {
 
     /// Whether the virtual host has this exchange, or will have it.
     pub(crate) fn has_exchange(&self, name: &str) -> bool {
-        self.batch
-            .declared_exchange(&without_line_ends(name))
-            .is_some()
+        let name = without_line_ends(name);
+        self.batch.declared_exchange(&name).is_some()
     }
 
     /// Whether the virtual host has this destination of a binding, or will have it.
@@ -346,9 +326,8 @@ impl<'a> VhostPlan<'a> {
 
     /// Whether the virtual host has this queue, or will have it.
     pub(crate) fn has_queue(&self, name: &str) -> bool {
-        self.batch
-            .declared_queue(&without_line_ends(name))
-            .is_some()
+        let name = without_line_ends(name);
+        self.batch.declared_queue(&name).is_some()
     }
 
     /// How many queues the virtual host has.

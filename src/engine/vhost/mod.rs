@@ -17,6 +17,7 @@
 //! their names.
 
 mod about;
+mod added;
 mod aliases;
 mod blocked;
 mod budgets;
@@ -64,6 +65,7 @@ use std::{
 
 pub(crate) use self::{
     about::About,
+    added::{Added, Other},
     aliases::{AliasChange, AliasEnd},
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
@@ -72,7 +74,7 @@ pub(crate) use self::{
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
-    import::{Added, CheckedVhost, LockedVhost, MadeVhost, Other, VhostPlan},
+    import::{CheckedVhost, LockedVhost, MadeVhost, VhostPlan},
     kept_parts::KeptParts,
     publish::{PushFailure, PushOptions},
     recovered::{RecoveredVhost, Recovery},

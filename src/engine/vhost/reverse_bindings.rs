@@ -23,7 +23,7 @@ enum Names {
 }
 
 impl<D: Eq + Hash> ReverseBindings<D> {
-    /// Makes room for so many new destinations.
+    /// Makes room for new destinations.
     pub(super) fn reserve(&mut self, destinations: usize) {
         self.0.reserve(destinations);
     }
