@@ -78,7 +78,7 @@ fn why(error: &Error) -> String {
             Some(topic) => format!("no {} access to topic '{topic}'", denied.permission),
             None => format!("no {} access to {}", denied.permission, denied.resource),
         },
-        Error::LoginRefused => "the login is refused".to_owned(),
+        Error::LoginRefused { .. } => "the login is refused".to_owned(),
         other => other.to_string(),
     }
 }

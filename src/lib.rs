@@ -57,8 +57,9 @@ pub use crate::{
         export::{ExportedMessage, ExportedMessages},
         redrive::Redrive,
         snapshot::{
-            BindingSnapshot, BudgetSnapshot, ExchangeSnapshot, PolicySnapshot, QueueSnapshot,
-            Snapshot, StoreSnapshot, VhostSnapshot,
+            BindingSnapshot, BudgetSnapshot, ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot,
+            ExchangeSnapshot, PolicySnapshot, QueueSnapshot, Snapshot, StoreSnapshot,
+            VhostSnapshot,
         },
     },
     message::{
@@ -93,9 +94,11 @@ pub use crate::{
     patterns::schedule::{MissedTickBehavior, Schedule, ScheduleBuilder, ScheduleCounts, Ticks},
     runtime::clock::{Clock, ManualClock, SystemClock},
     session::{
-        broker_core::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport},
+        broker_core::{
+            AuthenticatedUser, DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport,
+        },
         channel::Channel,
-        connection::Connection,
+        connection::{Connection, ConnectionOptions},
         delivery::Delivery,
         delivery_info::DeliveryInfo,
         receive::{RecvError, RecvTimeoutError, TryRecvError},

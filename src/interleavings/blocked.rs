@@ -7,7 +7,7 @@ use crate::{
         descriptions::{Exchange, Overflow},
         error::Error,
     },
-    session::connection::Connection,
+    session::{channel::Event, connection::Connection},
 };
 
 fn full(broker: &Broker) -> Queue {
@@ -218,5 +218,41 @@ fn a_deleted_queue_and_a_publish_to_two_queues_leave_the_message_in_the_other() 
         let published = publishing.join().unwrap();
         assert_eq!((published.routed, published.refused), (1, 0));
         assert_eq!(ids(&rest(&broker, "fast")), [1]);
+    });
+}
+
+#[test]
+fn a_connection_whose_publishes_wait_is_told_so_and_told_the_end() {
+    explore(|| {
+        let broker = Broker::new();
+        let queue = full(&broker);
+        let connection = connect(&broker);
+        let publishing = [1, 2].map(|id| {
+            let producer = connection.producer(&queue).unwrap();
+            publish(producer, id, Error::ConnectionClosed)
+        });
+        let events = connection.events();
+        let reading = thread::spawn(move || {
+            let mut read = Vec::new();
+            for _ in 0..2 {
+                events.drain_into(&mut read, 1);
+            }
+            read
+        });
+        let mut got = Vec::new();
+        while got.len() < 3 {
+            got.extend(ids(&rest(&broker, "q")));
+        }
+        join(publishing);
+        let mut read = reading.join().unwrap();
+        connection.events().drain_into(&mut read, usize::MAX);
+        // They take turns, and the last one is the end of the wait.
+        let is_blocked = |(_, event): &(u16, Event)| matches!(event, Event::Blocked { .. });
+        let states: Vec<bool> = read.iter().map(is_blocked).collect();
+        assert!(states.len() % 2 == 0, "{read:?}");
+        assert!(
+            states.chunks(2).all(|pair| pair == [true, false]),
+            "{read:?}"
+        );
     });
 }

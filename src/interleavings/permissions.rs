@@ -120,7 +120,7 @@ fn no_connection_of_a_user_is_open_after_the_deletion() {
                     let error = connection.open_channel().unwrap_err();
                     assert!(matches!(error, Error::UserDeleted { .. }), "{error}");
                 }
-                Err(error) => assert_eq!(error, Error::LoginRefused),
+                Err(error) => assert_eq!(error, Error::login_refused("PLAIN")),
             }
         }
     });

@@ -54,6 +54,11 @@ impl Place {
     pub(crate) fn is_in_no_line(&self) -> bool {
         self.queue.is_none() && self.budgets.is_empty()
     }
+
+    /// Whether the last wait was for a budget, and not for the queue.
+    pub(crate) fn waits_for_budget(&self) -> bool {
+        matches!(self.waits_for, WaitsFor::Budget(_))
+    }
 }
 
 impl QueueState {

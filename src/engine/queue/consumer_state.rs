@@ -89,8 +89,8 @@ pub(crate) struct ConsumerState {
     pub(super) group: Group,
     pub(super) priority: i64,
     /// 0 means no limit.
-    prefetch: u32,
-    auto_ack: bool,
+    pub(super) prefetch: u32,
+    pub(super) auto_ack: bool,
     pub(crate) exclusive: bool,
     pub(crate) target: DeliveryTarget,
     pub(crate) credit: Arc<Credit>,

@@ -58,6 +58,7 @@ pub(crate) use self::{
     budget::BudgetCore,
     consumer_id::ConsumerId,
     consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest},
+    consumers::ListedConsumer,
     credit::Credit,
     deadlines::Deadlines,
     delayed::DelayedKey,

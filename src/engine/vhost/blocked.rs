@@ -74,6 +74,11 @@ impl BlockedPublish {
         self
     }
 
+    /// Whether it waits for a budget, and not for room in a queue.
+    pub(crate) fn waits_for_budget(&self) -> bool {
+        self.place.waits_for_budget()
+    }
+
     /// Gives the message to the queues that have room now, up to the first that has none. Pending
     /// if the publish has to wait for that queue; it is in line there then.
     ///

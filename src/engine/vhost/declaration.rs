@@ -386,6 +386,8 @@ impl Batch<'_> {
                 self.vhost.check_access(there, self.by.connection)?;
                 if !is_open && !is_passive {
                     check_queue_equivalence(&there.description, description, &name, vhost)?;
+                    let effective = self.policies.effective_queue(&there.arguments, &name);
+                    self.by.check_overflow(&effective, &name, vhost)?;
                 }
                 return Ok(Arc::clone(&there.queue));
             }
@@ -408,6 +410,7 @@ impl Batch<'_> {
             return Err(Error::queue_limit(&name, vhost, limit));
         }
         let effective = self.policies.effective_queue(&arguments, &name);
+        self.by.check_overflow(&effective, &name, vhost)?;
         let account = self.vhost.open_account(&self.budgets, &arguments)?;
         let number = self.vhost.next_number();
         let in_flight = Arc::clone(self.vhost.drain().in_flight());

@@ -12,8 +12,8 @@ use crate::{
         queue::{DeleteRefused, Deleted, QueueCore, QueueState},
     },
     model::{
-        arguments::QueueType,
-        descriptions::Queue,
+        arguments::{QueueArguments, QueueType},
+        descriptions::{Overflow, Queue},
         error::{
             CancelReason, EntityKind, Error,
             Permission::{Configure, Read, Write},
@@ -55,9 +55,27 @@ impl QueueDeclared {
 pub(crate) struct Identity<'a> {
     pub(crate) connection: ConnectionId,
     pub(crate) access: &'a Access,
+    /// Whether it declares no queue with [`Overflow::Block`].
+    pub(crate) refuses_block: bool,
 }
 
 impl Identity<'_> {
+    /// Checks the effective overflow of a queue that is declared.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] for [`Overflow::Block`], if it refuses that.
+    pub(super) fn check_overflow(
+        self,
+        effective: &QueueArguments,
+        name: &Name,
+        vhost: &Name,
+    ) -> Result {
+        match self.refuses_block && effective.overflow == Some(Overflow::Block) {
+            true => Err(Error::invalid_overflow(name, vhost)),
+            false => Ok(()),
+        }
+    }
+
     /// Checks for what the declaration of a queue asks for, or a lookup of one.
     ///
     /// # Errors

@@ -492,4 +492,5 @@ impl ImportEffects {
 const IMPORT: Identity<'static> = Identity {
     connection: 0,
     access: &Access::All,
+    refuses_block: false,
 };

@@ -36,6 +36,7 @@ impl VirtualHost {
         let nobody = Identity {
             connection: NOBODY,
             access: &Access::All,
+            refuses_block: false,
         };
         for budget in &recovered.budgets {
             self.declare_budget(budget)?;

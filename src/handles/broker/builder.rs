@@ -1,6 +1,6 @@
-//! The settings of a broker, and the credentials of a connection.
+//! The settings of a broker.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use super::Broker;
 use crate::{
@@ -138,46 +138,5 @@ impl BrokerBuilder {
             self.exchange_types,
             tap,
         ))
-    }
-}
-
-/// The user name and the password of a connection.
-///
-/// # Examples
-/// ```
-/// use leveret::Credentials;
-/// assert_eq!(Credentials::guest(), Credentials::new("guest", "guest"));
-/// let debug = format!("{:?}", Credentials::new("ada", "secret"));
-/// assert!(debug.contains("ada") && !debug.contains("secret"));
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    pub(super) user: String,
-    pub(super) password: String,
-}
-
-impl Credentials {
-    /// Creates credentials from a user name and a password.
-    pub fn new(user: impl Into<String>, password: impl Into<String>) -> Credentials {
-        Credentials {
-            user: user.into(),
-            password: password.into(),
-        }
-    }
-
-    /// Returns the user `guest` with the password `guest`.
-    ///
-    /// Every broker has this user. [`BrokerBuilder::user`] can change the password.
-    pub fn guest() -> Credentials {
-        Credentials::new("guest", "guest")
-    }
-}
-
-/// The output does not contain the password.
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
     }
 }

@@ -13,16 +13,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 #[cfg(feature = "durable")]
 pub use self::durable::DurableBrokerBuilder;
-pub use self::{
-    builder::{BrokerBuilder, Credentials},
-    disk_alarms::DiskAlarms,
-};
+pub use self::{builder::BrokerBuilder, disk_alarms::DiskAlarms};
+pub use crate::model::access::Credentials;
 
 use crate::{
     model::{error::Result, name::Name},
     session::{
-        broker_core::{BrokerCore, ShutdownReport},
-        connection::Connection,
+        broker_core::{AuthenticatedUser, BrokerCore, ShutdownReport},
+        connection::{Connection, ConnectionOptions},
     },
 };
 
@@ -204,8 +202,61 @@ impl Broker {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn connect(&self, vhost: &str, credentials: Credentials) -> Result<Connection> {
-        let Credentials { user, password } = credentials;
-        self.core.connect(vhost, &user, &password)
+        let user = self.authenticate(credentials)?;
+        self.connect_as(&user, vhost, ConnectionOptions::new())
+    }
+
+    /// Checks the credentials of a user, who may then [connect](Self::connect_as). AMQP names the
+    /// user before the virtual host.
+    ///
+    /// # RabbitMQ
+    /// `connection.start-ok` (AMQP 0-9-1).
+    ///
+    /// # Errors
+    /// - [`Error::LoginRefused`] if the user is unknown or the password is wrong. It names the
+    ///   [mechanism](Credentials::mechanism).
+    /// - [`Error::InvalidName`] if the user name is over 255 bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, ConnectionOptions, Credentials};
+    ///
+    /// let broker = Broker::builder().user("ada", "secret").build();
+    /// let ada = broker.authenticate(Credentials::new("ada", "secret"))?;
+    /// let connection = broker.connect_as(&ada, "/", ConnectionOptions::new())?;
+    /// assert_eq!(connection.user(), "ada");
+    /// let error = broker.connect_as(&ada, "nowhere", ConnectionOptions::new()).unwrap_err();
+    /// assert_eq!(error.to_string(), "NOT_ALLOWED - vhost nowhere not found");
+    /// let wrong = Credentials::new("ada", "wrong").mechanism("AMQPLAIN");
+    /// assert_eq!(
+    ///     broker.authenticate(wrong).unwrap_err().to_string(),
+    ///     "ACCESS_REFUSED - Login was refused using authentication mechanism AMQPLAIN. \
+    ///      For details see the broker logfile.",
+    /// );
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn authenticate(&self, credentials: Credentials) -> Result<AuthenticatedUser> {
+        self.core.authenticate(&credentials)
+    }
+
+    /// Opens a connection to a virtual host as a user who has [logged in](Self::authenticate).
+    ///
+    /// # RabbitMQ
+    /// `connection.open` (AMQP 0-9-1).
+    ///
+    /// # Errors
+    /// - [`Error::LoginRefused`] if the user was deleted since the login, or is one of another
+    ///   broker.
+    /// - The errors of [`connect`](Self::connect) for the virtual host.
+    ///
+    /// [`authenticate`](Self::authenticate) and [`ConnectionOptions`] have examples.
+    pub fn connect_as(
+        &self,
+        user: &AuthenticatedUser,
+        vhost: &str,
+        options: ConnectionOptions,
+    ) -> Result<Connection> {
+        self.core.connect(user, vhost, options)
     }
 
     /// Shuts the broker down gracefully. Returns what it did, and the messages that were left.

@@ -137,7 +137,7 @@ impl Broker {
     ///
     /// [`User`] has an example.
     pub fn authenticate_user(&self, name: &str, password: &str) -> Result<User> {
-        self.core().authenticate(name, password)
+        self.core().authenticate_user(name, password)
     }
 
     /// Changes the password of a user. The connections of the user stay open.

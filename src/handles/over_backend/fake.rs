@@ -39,7 +39,7 @@ use crate::{
             Channel, ConfirmOutcome, ConsumeOptions, Event, IfEmpty, IfUnused, Multiple,
             PublishOptions, QosScope,
         },
-        connection::Connection,
+        connection::{Connection, ConnectionAbout, ConnectionOptions},
         publisher::NotPublished,
         requeue::Requeue,
     },
@@ -122,7 +122,12 @@ impl Fake {
         let vhost = VirtualHost::new(name, time, timers, Arc::default(), settings, None).unwrap();
         let backend = Arc::clone(self) as Arc<dyn Backend>;
         let user = Name::new("guest").unwrap();
-        Connection::open(&vhost, 1, (user, Access::All), false, Some(backend), None)
+        let about = ConnectionAbout {
+            mechanism: Some("PLAIN".into()),
+            connected_at: std::time::UNIX_EPOCH,
+            options: ConnectionOptions::default(),
+        };
+        Connection::open(&vhost, 1, (user, Access::All), about, Some(backend), None)
     }
 
     /// Delays all operations until the guard is dropped.

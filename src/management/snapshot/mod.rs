@@ -1,12 +1,19 @@
 //! A snapshot of a broker as plain values: exchanges, queues, bindings, budgets and counts.
 
 mod budget;
+mod connection;
 mod policy;
 mod store;
 
-pub use self::{budget::BudgetSnapshot, policy::PolicySnapshot, store::StoreSnapshot};
+pub use self::{
+    budget::BudgetSnapshot,
+    connection::{ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot},
+    policy::PolicySnapshot,
+    store::StoreSnapshot,
+};
 
-use std::fmt;
+use self::connection::Connections;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +31,7 @@ use crate::{
         field_value::FieldTable,
         name::Name,
     },
-    session::gate::Gate,
+    session::{connection::ConnectionCore, gate::Gate},
 };
 
 /// A snapshot of a broker. [`Display`](fmt::Display) shows its queues as a table.
@@ -92,6 +99,12 @@ pub struct VhostSnapshot {
     /// The policies, and then the operator policies, each in the order in which they are matched.
     #[serde(default)]
     pub policies: Vec<PolicySnapshot>,
+    /// The connections, with their channels. The first is the virtual host's own one.
+    #[serde(default)]
+    pub connections: Vec<ConnectionSnapshot>,
+    /// The consumers, by their queues.
+    #[serde(default)]
+    pub consumers: Vec<ConsumerSnapshot>,
 }
 
 /// One exchange of a [`Snapshot`].
@@ -258,7 +271,10 @@ impl Broker {
     pub fn snapshot(&self) -> Result<Snapshot> {
         let gates = self.core().gates()?;
         // A virtual host that is deleted meanwhile is left out.
-        let vhosts = gates.iter().filter_map(|gate| snapshot_of(gate).ok());
+        let vhosts = gates.iter().filter_map(|gate| {
+            let connections = self.core().connections(gate.vhost_name());
+            snapshot_of(gate, &connections).ok()
+        });
         Ok(Snapshot {
             vhosts: vhosts.collect(),
             store: StoreSnapshot::of(self),
@@ -266,7 +282,8 @@ impl Broker {
     }
 }
 
-fn snapshot_of(gate: &Gate) -> Result<VhostSnapshot> {
+fn snapshot_of(gate: &Gate, connections: &[Arc<ConnectionCore>]) -> Result<VhostSnapshot> {
+    let connections = Connections::of(connections);
     let policies = policy::snapshots(gate);
     let mut snapshot = gate.survey(|topology, count| VhostSnapshot {
         name: gate.vhost_name().clone(),
@@ -279,15 +296,22 @@ fn snapshot_of(gate: &Gate) -> Result<VhostSnapshot> {
         model_queues: topology.models.values().cloned().collect(),
         bindings: topology.exchanges.iter().flat_map(bindings).collect(),
         policies,
+        consumers: (topology.queues.values())
+            .flat_map(|declared| connections.consumers(declared))
+            .collect(),
+        connections: connections.snapshots.clone(),
     })?;
     let VhostSnapshot {
         exchanges,
         queues,
         bindings,
+        consumers,
         ..
     } = &mut snapshot;
     exchanges.sort_by(|a, b| a.name.cmp(&b.name));
     queues.sort_by(|a, b| a.name.cmp(&b.name));
+    // Those of one queue keep their order.
+    consumers.sort_by(|a, b| a.queue.cmp(&b.queue));
     bindings.sort_by(|a, b| {
         (&a.source, &a.destination, &a.routing_key).cmp(&(
             &b.source,

@@ -1,5 +1,6 @@
 //! Users, their passwords, permissions and limits, and the metadata of virtual hosts.
 
+mod credentials;
 mod limits;
 mod password;
 mod permissions;
@@ -8,6 +9,7 @@ mod vhost_metadata;
 
 pub(crate) use self::limits::reached;
 pub use self::{
+    credentials::Credentials,
     limits::{UserLimits, VhostLimits},
     password::{HashingAlgorithm, PasswordHash},
     permissions::{Permissions, TopicPermissions},

@@ -87,9 +87,12 @@ pub enum Error {
     },
     /// 403: a login of an unknown user, or with a wrong password. The error does not tell which.
     #[error(
-        "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile."
+        "ACCESS_REFUSED - Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
     )]
-    LoginRefused,
+    LoginRefused {
+        /// The mechanism of the login, such as `PLAIN`.
+        mechanism: Arc<str>,
+    },
     /// 403: the user of the connection lacks a permission.
     #[error("ACCESS_REFUSED - {0}")]
     PermissionDenied(Box<PermissionDenied>),
@@ -262,7 +265,9 @@ impl Error {
         Some(match self {
             Error::NoRoute { .. } => 312,
             Error::VhostDeleted { .. } | Error::UserDeleted { .. } => 320,
-            Error::LoginRefused | Error::PermissionDenied(_) | Error::AccessRefused(_) => 403,
+            Error::LoginRefused { .. } | Error::PermissionDenied(_) | Error::AccessRefused(_) => {
+                403
+            }
             Error::NotFound { .. } | Error::NoDeclaredQueue => 404,
             Error::ResourceLocked { .. } | Error::SingleActiveConsumer { .. } => 405,
             Error::Inequivalent(_) | Error::PreconditionFailed(_) => 406,
@@ -307,7 +312,7 @@ impl Error {
     /// ```
     pub fn scope(&self) -> Scope {
         match self {
-            Error::LoginRefused => Scope::Connection,
+            Error::LoginRefused { .. } => Scope::Connection,
             _ => self.reply_code().map_or(Scope::Operation, Scope::of),
         }
     }

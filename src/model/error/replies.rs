@@ -3,7 +3,7 @@
 //! The constructors are in the order of their reply codes. The texts are RabbitMQ's if RabbitMQ
 //! knows the situation.
 
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc};
 
 use super::{
     EntityKind, Error, Inequivalent, Permission, PermissionDenied, Precondition, Resource,
@@ -389,6 +389,19 @@ impl Error {
         let opened = format!("number of channels opened for user '{user}'");
         let reached = format!("has reached the maximum allowed user limit of {limit}");
         Error::NotAllowed(format!("{opened} {reached}").into())
+    }
+
+    /// 403: a login with wrong credentials.
+    pub(crate) fn login_refused(mechanism: impl Into<Arc<str>>) -> Error {
+        Error::LoginRefused {
+            mechanism: mechanism.into(),
+        }
+    }
+
+    /// 406: a queue that lets its publishers wait, for a client that does not know it.
+    pub(crate) fn invalid_overflow(name: &Name, vhost: &Name) -> Error {
+        let reason = "invalid_overflow";
+        Error::invalid_argument("x-overflow", EntityKind::Queue, name, vhost, reason)
     }
 
     /// 504: a channel with a number that is in use.

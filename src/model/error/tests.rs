@@ -46,7 +46,7 @@ fn situations() -> Vec<(Error, u16, &'static str)> {
             "ACCESS_REFUSED - queue 'q' in vhost '/' in exclusive use",
         ),
         (
-            Error::LoginRefused,
+            Error::login_refused("PLAIN"),
             403,
             "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the \
              broker logfile.",

@@ -11,8 +11,11 @@ mod shutdown;
 mod shutdown_report;
 mod users;
 
-pub use self::shutdown_report::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport};
 pub(crate) use self::{definitions::VhostDefinitions, import::ImportPlan};
+pub use self::{
+    login::AuthenticatedUser,
+    shutdown_report::{DrainedQueue, RemainingExchange, RemainingQueue, ShutdownReport},
+};
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -24,7 +27,7 @@ use serde_json::Value;
 
 use self::users::GUEST;
 use super::{
-    connection::{self, Connection},
+    connection::{self, Connection, ConnectionAbout},
     gate::Gate,
     publisher::Tap,
 };
@@ -146,15 +149,14 @@ impl BrokerCore {
         Some(ended)
     }
 
-    fn open(&self, vhost: &Arc<VirtualHost>, user: (Name, Access), implicit: bool) -> Connection {
-        Connection::open(
-            vhost,
-            self.next_connection.fetch_add(1, SeqCst),
-            user,
-            implicit,
-            None,
-            self.tap.clone(),
-        )
+    fn open(
+        &self,
+        vhost: &Arc<VirtualHost>,
+        user: (Name, Access),
+        about: ConnectionAbout,
+    ) -> Connection {
+        let number = self.next_connection.fetch_add(1, SeqCst);
+        Connection::open(vhost, number, user, about, None, self.tap.clone())
     }
 
     fn make(&self, name: &Name, numbers: Numbers) -> Result<VhostEntry> {
@@ -177,7 +179,8 @@ impl BrokerCore {
             },
             store,
         )?;
-        let implicit = self.open(&vhost, (Name::new(GUEST)?, Access::All), true);
+        let about = ConnectionAbout::of_implicit(&self.time);
+        let implicit = self.open(&vhost, (Name::new(GUEST)?, Access::All), about);
         Ok(VhostEntry {
             vhost,
             implicit,

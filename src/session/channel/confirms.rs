@@ -64,6 +64,11 @@ impl Confirms {
         })
     }
 
+    /// The number of messages without a confirm.
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.under_way.len()
+    }
+
     /// Whether every message before this one has its confirm.
     fn covers_all(&self, confirm: &Confirm) -> bool {
         let first = self.unconfirmed.first();

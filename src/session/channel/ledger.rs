@@ -123,6 +123,15 @@ impl Ledger {
         std::mem::take(&mut self.entries).into_iter().collect()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The common limit; 0 is none.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -43,7 +43,7 @@ pub use self::{
     outcome::PublishOutcome,
 };
 pub use super::events::{
-    ChannelDelivery, Confirm, ConfirmOutcome, Event, Events, Returned, StreamItem,
+    BlockedReason, ChannelDelivery, Confirm, ConfirmOutcome, Event, Events, Returned, StreamItem,
 };
 
 use self::{
@@ -54,7 +54,7 @@ use self::{
     window::Window,
 };
 use super::{
-    connection::{ConnectionCore, Member},
+    connection::{ChannelView, ConnectionCore, Member},
     events::DeliveryReader,
     gate::Gate,
     holding::{self, Admission, Holders, Source},
@@ -343,6 +343,37 @@ impl DeliveryReader for ChannelCore {
 impl Member for ChannelCore {
     fn close(&self, reason: CancelReason) {
         ChannelCore::close(self, reason);
+    }
+
+    fn view(&self) -> ChannelView {
+        let window = self.window.as_ref().map(Window::view);
+        let (window, unread) = window.unwrap_or_default();
+        let state = self.lock();
+        let view = ChannelView {
+            number: self.number,
+            group: self.group,
+            prefetch: state.prefetch,
+            consumers: state.ledger.consumers.len() + usize::from(state.replies_to.is_some()),
+            global_prefetch: state.ledger.limit(),
+            unsettled: state.ledger.len(),
+            window,
+            unread,
+            ..ChannelView::default()
+        };
+        match &state.mode {
+            PublishMode::Plain => view,
+            PublishMode::Confirm(confirms) => ChannelView {
+                confirm: true,
+                unconfirmed: confirms.unconfirmed(),
+                ..view
+            },
+            PublishMode::Tx(tx) => ChannelView {
+                transactional: true,
+                uncommitted: tx.publishes(),
+                uncommitted_settlements: tx.settlements(),
+                ..view
+            },
+        }
     }
 }
 

@@ -35,8 +35,9 @@ impl ChannelOptions {
     ///
     /// A queue hands no message to a channel whose window is full. It keeps the message, or gives
     /// it to the consumer of another channel, and goes on when half of the window is read. So a
-    /// reader that stops reading costs no more than its window. A [prefetch](crate::Channel::basic_qos)
-    /// counts unsettled deliveries instead, and none of a consumer with automatic acknowledgement.
+    /// reader that stops reading costs no more than its window. A
+    /// [prefetch](crate::Channel::basic_qos) counts unsettled deliveries instead, and none of a
+    /// consumer with automatic acknowledgement.
     ///
     /// Without a window a channel takes all that its consumers may have, and the stream keeps it.
     /// This suits a program that reads its events, or whose consumers have a prefetch. Direct

@@ -25,6 +25,16 @@ impl Tx {
         self.published.push(pending);
     }
 
+    /// The number of publishes.
+    pub(super) fn publishes(&self) -> usize {
+        self.published.len()
+    }
+
+    /// The number of settlements.
+    pub(super) fn settlements(&self) -> usize {
+        self.settled.iter().map(|(_, taken)| taken.len()).sum()
+    }
+
     /// Deliveries settled in the same way, one after another, are settled together at the commit,
     /// in the order of their tags.
     pub(super) fn settle(&mut self, how: Settlement, taken: Vec<(u64, Entry)>) {

@@ -22,6 +22,12 @@ impl Window {
         }
     }
 
+    /// The size, and the number of unread deliveries.
+    pub(super) fn view(&self) -> (u32, u64) {
+        let size = u32::try_from(self.size).unwrap_or(u32::MAX);
+        (size, self.unread.load(SeqCst))
+    }
+
     /// Whether one more delivery may be sent. Called under the lock of the channel. If it may not,
     /// the next [`read`](Self::read) that leaves the window half empty says so.
     pub(super) fn has_room(&self) -> bool {

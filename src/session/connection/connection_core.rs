@@ -5,10 +5,13 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use super::ConnectionAbout;
 use crate::{
+    engine::queue::{ConsumerId, Group},
     model::{
         descriptions::Queue,
         error::{CancelReason, Error, Result},
+        name::Name,
     },
     runtime::sync::Mutex,
     session::{
@@ -24,11 +27,8 @@ use super::Connection;
 /// The part of a connection that channels and typed handles share.
 pub(crate) struct ConnectionCore {
     gate: Arc<Gate>,
-    /// Whether it is the virtual host's own connection, which all handles of the broker share.
-    implicit: bool,
+    about: ConnectionAbout,
     members: Mutex<Members>,
-    /// The events of channels that have no stream of their own.
-    events: Arc<EventStream>,
 }
 
 /// The parts that close with the connection. It is a leaf lock.
@@ -55,33 +55,59 @@ impl Members {
     }
 }
 
+/// A channel at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChannelView {
+    pub(crate) number: u16,
+    /// Queues know the consumers of the channel by it.
+    pub(crate) group: Group,
+    pub(crate) confirm: bool,
+    pub(crate) transactional: bool,
+    pub(crate) consumers: usize,
+    pub(crate) prefetch: u16,
+    /// The limit of unsettled deliveries of all consumers together; 0 is none.
+    pub(crate) global_prefetch: u32,
+    pub(crate) unsettled: usize,
+    /// Messages without a confirm.
+    pub(crate) unconfirmed: usize,
+    /// Publishes of a transaction.
+    pub(crate) uncommitted: usize,
+    /// Settlements of a transaction.
+    pub(crate) uncommitted_settlements: usize,
+    /// The window of unread deliveries, and how many there are; 0 is no window.
+    pub(crate) window: u32,
+    pub(crate) unread: u64,
+}
+
 /// A part of a connection that closes with it: a channel.
 pub(crate) trait Member: Send + Sync {
     /// Closes the part, since the connection closes.
     fn close(&self, reason: CancelReason);
+
+    /// The channel as it is now.
+    fn view(&self) -> ChannelView;
 }
 
 impl ConnectionCore {
-    pub(super) fn new(gate: Gate, implicit: bool) -> ConnectionCore {
+    pub(super) fn new(gate: Gate, about: ConnectionAbout) -> ConnectionCore {
         ConnectionCore {
-            events: Arc::new(EventStream::new(gate.vhost().time())),
             gate: Arc::new(gate),
-            implicit,
+            about,
             members: Mutex::default(),
         }
     }
 
-    pub(super) fn is_implicit(&self) -> bool {
-        self.implicit
+    pub(crate) fn about(&self) -> &ConnectionAbout {
+        &self.about
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
 
-    /// The stream for channels that have none of their own.
+    /// The stream of the connection, and of channels that have none of their own.
     pub(in crate::session) fn events(&self) -> &Arc<EventStream> {
-        &self.events
+        self.gate.events()
     }
 
     /// Opens a channel that closes with the connection. `wanted` is its number, or the next free
@@ -116,6 +142,24 @@ impl ConnectionCore {
         if forgotten.is_some() {
             self.gate.access().close_channels(1);
         }
+    }
+
+    /// The channels as they are now, by their numbers.
+    pub(crate) fn view_channels(&self) -> Vec<ChannelView> {
+        let members = self.members.lock();
+        let channels: Vec<_> = members.channels.values().cloned().collect();
+        drop(members);
+        let channels = channels.iter().filter_map(Weak::upgrade);
+        channels.map(|channel| channel.view()).collect()
+    }
+
+    /// The typed consumers, each by the name of its queue and its id there.
+    pub(crate) fn view_subscribers(&self) -> Vec<(Name, ConsumerId)> {
+        let members = self.members.lock();
+        let subscribers: Vec<_> = members.subscribers.values().cloned().collect();
+        drop(members);
+        let subscribers = subscribers.iter().filter_map(Weak::upgrade);
+        subscribers.map(|subscriber| subscriber.place()).collect()
     }
 
     /// Declares the queues and starts a consumer of each of them: all or nothing. The consumers end
@@ -172,7 +216,7 @@ impl ConnectionCore {
         for subscriber in members.subscribers.values().filter_map(Weak::upgrade) {
             subscriber.cancel(reason);
         }
-        for wake in self.events.end(reason) {
+        for wake in self.events().end(reason) {
             wake.wake();
         }
         self.gate.delete_exclusive_queues();

@@ -4,10 +4,16 @@
 //! This module knows neither the broker nor channels. A channel is a member that closes with the
 //! connection.
 
+mod closed;
 mod connection_core;
+mod options;
 mod policies;
 
-pub(crate) use self::connection_core::{ConnectionCore, Member};
+pub use self::options::ConnectionOptions;
+pub(crate) use self::{
+    connection_core::{ChannelView, ConnectionCore, Member},
+    options::ConnectionAbout,
+};
 
 use std::{
     fmt,
@@ -96,12 +102,13 @@ impl Connection {
         vhost: &Arc<VirtualHost>,
         id: ConnectionId,
         (user, access): (Name, Access),
-        implicit: bool,
+        about: ConnectionAbout,
         backend: Option<Arc<dyn Backend>>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Connection {
-        let gate = Gate::new(vhost, id, (user, access), backend, tap);
-        let core = ConnectionCore::new(gate, implicit);
+        let refuses_block = about.options.refuse_overflow_block;
+        let gate = Gate::new(vhost, id, (user, access), refuses_block, backend, tap);
+        let core = ConnectionCore::new(gate, about);
         Connection {
             handle: Arc::new(ConnectionHandle {
                 events: StreamEnd::new(core.events()),
@@ -172,7 +179,8 @@ impl Connection {
         self.gate().vhost_name()
     }
 
-    /// The events of the channels that [send them
+    /// The events of the connection itself, [`Event::Blocked`] and [`Event::Unblocked`] with the
+    /// number 0, and those of the channels that [send them
     /// here](crate::channel::ChannelOptions::events_to_connection), each with the number of its
     /// channel. The stream ends with the connection.
     ///
@@ -209,7 +217,7 @@ impl Connection {
     /// ```
     pub fn close(&self) -> Result {
         self.gate().check_open()?;
-        if self.core().is_implicit() {
+        if self.core().about().is_implicit() {
             return Err(Error::NotAllowed(
                 "the implicit connection ends with its broker: connect to have one to close".into(),
             ));

@@ -2,22 +2,27 @@
 //! cancelled consumers.
 //!
 //! - `delivery`: a message as a channel shows it.
+//! - `blocked`: a publish that waits for room.
 //! - `stream`: one ordered stream, of a channel or of a whole connection.
 //! - `reader`: the public side of a stream.
 
+mod blocked;
 mod delivery;
 mod reader;
 mod stream;
 
-pub use self::{
-    delivery::ChannelDelivery,
-    reader::{Events, StreamItem},
-};
 pub(crate) use self::{
+    blocked::Blocked,
     delivery::{DeliveredFrom, DeliveryReader},
     reader::StreamEnd,
     stream::EventStream,
 };
+pub use self::{
+    delivery::ChannelDelivery,
+    reader::{Events, StreamItem},
+};
+
+use std::fmt;
 
 use crate::{
     message::properties::Properties,
@@ -60,6 +65,44 @@ pub enum Event {
         /// The reason.
         reason: CancelReason,
     },
+    /// A publish through the connection has begun to wait for room (`connection.blocked`,
+    /// RabbitMQ's extension). The [stream of the connection](crate::Connection::events) has it,
+    /// with the number 0. It is followed by an `Unblocked`, unless both come before either is read.
+    Blocked {
+        /// What the publish waits for.
+        reason: BlockedReason,
+    },
+    /// No publish through the connection waits any more (`connection.unblocked`).
+    Unblocked,
+}
+
+/// What a publish waits for. Its text is that of RabbitMQ's `connection.blocked`, if there is one.
+///
+/// # Examples
+/// ```
+/// use leveret::channel::BlockedReason;
+/// assert_eq!(BlockedReason::LowDisk.to_string(), "low on disk");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BlockedReason {
+    /// The disk has too little free space: the disk alarm of a durable broker.
+    LowDisk,
+    /// A budget of bytes is spent, and lets its publishers wait
+    /// ([`BudgetPolicy::Block`](crate::BudgetPolicy::Block)).
+    Budget,
+    /// A queue is full, and lets its publishers wait ([`Overflow::Block`](crate::Overflow::Block)).
+    QueueFull,
+}
+
+impl fmt::Display for BlockedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            BlockedReason::LowDisk => "low on disk",
+            BlockedReason::Budget => "low on memory",
+            BlockedReason::QueueFull => "queue full",
+        })
+    }
 }
 
 /// A mandatory message that reached no queue and is returned.

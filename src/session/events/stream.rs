@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, task::Poll};
 
-use super::{Confirm, Event};
+use super::{BlockedReason, Confirm, Event};
 use crate::{
     model::error::CancelReason,
     runtime::{
@@ -27,11 +27,29 @@ pub(crate) struct EventStream {
 struct State {
     /// Each with the number of its channel.
     events: VecDeque<(u16, Event)>,
+    /// The publishes of the connection that wait for room.
+    blocked: usize,
     ended: Option<CancelReason>,
     waiting: WaitList,
 }
 
+/// The number of the connection itself.
+const CONNECTION: u16 = 0;
+
 impl State {
+    /// Appends that the connection is blocked, or that it is no more. The one takes back the other,
+    /// if that is the last event and is not read yet. So a connection without a reader keeps one at
+    /// most.
+    fn alarm(&mut self, event: Event) -> Option<Wake> {
+        match self.events.back() {
+            Some((CONNECTION, _)) => {
+                self.events.pop_back();
+                None
+            }
+            _ => self.push(CONNECTION, event),
+        }
+    }
+
     fn push(&mut self, channel: u16, event: Event) -> Option<Wake> {
         self.events.push_back((channel, event));
         match self.waiting.is_empty() {
@@ -87,6 +105,33 @@ impl EventStream {
             }
             _ => state.push(channel, Event::Confirm(confirm)),
         }
+    }
+
+    /// Notes that a publish through the connection begins to wait. Returns the reader to be woken.
+    #[must_use = "woken after all locks are released"]
+    pub(super) fn block(&self, reason: BlockedReason) -> Option<Wake> {
+        let mut state = self.state.lock();
+        state.blocked += 1;
+        match state.blocked {
+            1 => state.alarm(Event::Blocked { reason }),
+            _ => None,
+        }
+    }
+
+    /// Notes that a publish through the connection waits no more. Returns the reader to be woken.
+    #[must_use = "woken after all locks are released"]
+    pub(super) fn unblock(&self) -> Option<Wake> {
+        let mut state = self.state.lock();
+        state.blocked -= 1;
+        match state.blocked {
+            0 => state.alarm(Event::Unblocked),
+            _ => None,
+        }
+    }
+
+    /// Whether a publish through the connection waits for room.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state.lock().blocked > 0
     }
 
     /// Moves up to `most` events into `into`, and returns how many there were. `seen` is called

@@ -22,7 +22,7 @@ mod verb;
 use std::sync::{Arc, OnceLock};
 
 use self::verb::{Guarded, Verb};
-use super::{backend::Backend, publisher::Tap};
+use super::{backend::Backend, events::EventStream, publisher::Tap};
 use crate::{
     engine::{
         access::Access,
@@ -50,6 +50,8 @@ pub(crate) struct Gate {
     backend: Option<Arc<dyn Backend>>,
     /// Sees every publish, if the broker has one.
     tap: Option<Arc<dyn Tap>>,
+    /// The events of the connection itself, and of channels without a stream of their own.
+    events: Arc<EventStream>,
     closed: AtomicBool,
     /// Why it is closed, set before.
     closed_by: OnceLock<CancelReason>,
@@ -63,12 +65,14 @@ impl Gate {
         vhost: &Arc<VirtualHost>,
         connection: ConnectionId,
         (user, access): (Name, Access),
+        refuses_block: bool,
         backend: Option<Arc<dyn Backend>>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Gate {
         Gate {
             tap,
-            guarded: Guarded::new(vhost, connection, access),
+            guarded: Guarded::new(vhost, connection, access, refuses_block),
+            events: Arc::new(EventStream::new(vhost.time())),
             user,
             backend,
             closed: AtomicBool::new(false),
@@ -93,6 +97,28 @@ impl Gate {
 
     pub(super) fn tap(&self) -> Option<&Arc<dyn Tap>> {
         self.tap.as_ref()
+    }
+
+    pub(in crate::session) fn events(&self) -> &Arc<EventStream> {
+        &self.events
+    }
+
+    /// Whether a publish through the connection waits for room.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.events.is_blocked()
+    }
+
+    /// The number of the connection.
+    pub(crate) fn connection(&self) -> ConnectionId {
+        self.guarded.connection()
+    }
+
+    /// Why it is closed; `None` while it is open.
+    pub(in crate::session) fn close_reason(&self) -> Option<CancelReason> {
+        match self.closed.load(SeqCst) {
+            true => self.closed_by.get().copied(),
+            false => None,
+        }
     }
 
     /// Whether the broker keeps its data in a folder.

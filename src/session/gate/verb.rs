@@ -85,6 +85,8 @@ pub(super) struct Guarded {
     vhost: Arc<VirtualHost>,
     connection: ConnectionId,
     access: Access,
+    /// Whether it declares no queue that lets its publishers wait.
+    refuses_block: bool,
 }
 
 /// The virtual host for one verb, and who asks.
@@ -99,11 +101,13 @@ impl Guarded {
         vhost: &Arc<VirtualHost>,
         connection: ConnectionId,
         access: Access,
+        refuses_block: bool,
     ) -> Guarded {
         Guarded {
             vhost: Arc::clone(vhost),
             connection,
             access,
+            refuses_block,
         }
     }
 
@@ -121,6 +125,7 @@ impl Guarded {
             by: Identity {
                 connection: self.connection,
                 access: &self.access,
+                refuses_block: self.refuses_block,
             },
         }
     }

@@ -25,7 +25,9 @@ impl Prepared<'_> {
         waits: bool,
         deadline: Option<Deadline<'_>>,
     ) -> std::result::Result<(), NotPublished> {
+        let mut told = None;
         while let Some(cleared) = self.low_disk(waits)? {
+            told.get_or_insert_with(|| self.tell_blocked());
             let sources = self.ends(cleared, caller);
             if waiter::wait_any(&sources, 0, deadline).is_none() {
                 return Err(NotPublished::Invalid(Error::Timeout));
@@ -41,6 +43,7 @@ impl Prepared<'_> {
         cleared: Arc<Signal>,
         caller: &C,
     ) -> std::result::Result<(), NotPublished> {
+        let _told = self.tell_blocked();
         let mut low = Some(cleared);
         while let Some(cleared) = low {
             WaitingAny::new(self.ends(cleared, caller)).await;

@@ -182,6 +182,7 @@ impl<'a> Prepared<'a> {
             self.await_disk(caller, patience == Patience::Wait, deadline)?;
             self.write(message.as_ref())?;
         }
+        let mut told = None;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, patience) {
                 return confirmation;
@@ -189,6 +190,7 @@ impl<'a> Prepared<'a> {
             let Some(blocked) = &self.blocked else {
                 continue;
             };
+            told.get_or_insert_with(|| self.tell_blocked());
             let ends_with_drain = self.admission.ends_with_drain();
             let ended = caller.closing();
             if blocked.wait_or(ended, ends_with_drain, deadline).is_none() {
@@ -262,11 +264,13 @@ impl<'a> Prepared<'a> {
             }
             self.write(message.as_ref())?;
         }
+        let mut told = None;
         loop {
             if let Poll::Ready(confirmation) = self.advance(message, Patience::Wait) {
                 return confirmation;
             }
             if let Some(blocked) = &self.blocked {
+                told.get_or_insert_with(|| self.tell_blocked());
                 let ends_with_drain = self.admission.ends_with_drain();
                 blocked.or(caller.closing(), ends_with_drain).await;
             }

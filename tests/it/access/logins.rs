@@ -34,7 +34,7 @@ fn a_refused_login_does_not_tell_whether_the_user_exists() {
             let error = broker
                 .connect(vhost, Credentials::new(name, password))
                 .unwrap_err();
-            assert_eq!(error, Error::LoginRefused);
+            assert!(matches!(error, Error::LoginRefused { .. }));
             assert_eq!(error.to_string(), REFUSED);
             assert_eq!(error.reply_code(), Some(403));
         }
@@ -165,7 +165,7 @@ fn a_password_or_a_tag_that_changes_leaves_connections_open() {
     broker.set_user_tags("ada", ["monitoring"]).unwrap();
     connection.declare(&Queue::new("q")).unwrap();
     let old = broker.connect("/", Credentials::new("ada", "ada"));
-    assert_eq!(old.unwrap_err(), Error::LoginRefused);
+    assert!(matches!(old.unwrap_err(), Error::LoginRefused { .. }));
     drop(broker.connect("/", Credentials::new("ada", "new")).unwrap());
 }
 

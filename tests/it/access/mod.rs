@@ -9,6 +9,7 @@ mod logins;
 mod passwords;
 mod patterns;
 mod revoked;
+mod two_steps;
 mod vhosts;
 mod ways_around;
 

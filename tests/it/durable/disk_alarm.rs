@@ -14,7 +14,7 @@ use futures_lite::future::{block_on, poll_once};
 use leveret::{
     Broker, CancelReason, Consumer, Credentials, DiskAlarm, DiskAlarms, Error, ManualClock,
     OnDiskAlarm, Producer, Properties, Queue, RecvError, StoreErrorKind, TryRecvError,
-    channel::{AckMode, PublishOptions},
+    channel::{AckMode, Event, PublishOptions},
 };
 
 use super::{Folder, persistent};
@@ -396,4 +396,24 @@ fn publishers_lose_nothing_while_the_alarm_comes_and_goes() {
         let own = found.iter().copied().filter(|it| range.contains(it));
         assert!(own.eq(range.clone()), "{found:?}");
     }
+}
+
+#[test]
+fn a_connection_is_told_that_its_publish_waits_for_the_disk() {
+    let site = Site::blocked();
+    let connection = site.broker.connect("/", Credentials::guest()).unwrap();
+    let events = connection.events();
+    let channel = connection.open_channel().unwrap();
+    channel.queue_declare(&queue()).unwrap();
+    assert!(matches!(events.try_recv(), Err(TryRecvError::Empty)));
+    let (properties, options) = (persistent(), PublishOptions::new());
+    let mut waiting = Box::pin(channel.basic_publish_async("", "q", "m", properties, options));
+    assert!(block_on(poll_once(&mut waiting)).is_none());
+    match events.try_recv().unwrap() {
+        (0, Event::Blocked { reason }) => assert_eq!(reason.to_string(), "low on disk"),
+        other => panic!("{other:?}"),
+    }
+    site.clear();
+    assert_eq!(block_on(waiting).unwrap().published.routed, 1);
+    assert!(matches!(events.try_recv(), Ok((0, Event::Unblocked))));
 }

@@ -6,3 +6,4 @@ mod due;
 mod fanout;
 mod length;
 mod line;
+mod told;

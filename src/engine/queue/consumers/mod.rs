@@ -8,11 +8,13 @@
 //! Plain data behind the queue's lock. Knows nothing of ready messages, channels or typed handles.
 
 mod assigned;
+mod listed;
 mod overdue;
 mod single_active;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::listed::ListedConsumer;
 pub(super) use self::single_active::SingleActive;
 
 use std::{collections::VecDeque, fmt};

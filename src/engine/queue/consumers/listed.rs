@@ -1,0 +1,62 @@
+//! The consumers of a queue as plain values, for those who look at them.
+
+use super::{Consumers, SingleActive};
+use crate::{
+    engine::queue::{ConsumerId, Group, QueueCore, inbox::Pause},
+    model::name::Name,
+};
+
+/// One consumer of a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedConsumer {
+    pub(crate) id: ConsumerId,
+    /// The channel of the consumer, or the consumer alone.
+    pub(crate) group: Group,
+    pub(crate) tag: Name,
+    pub(crate) auto_ack: bool,
+    pub(crate) exclusive: bool,
+    /// 0 means no limit.
+    pub(crate) prefetch: u32,
+    pub(crate) priority: i64,
+    /// Whether it may get messages: it is not paused, and not behind a single active consumer.
+    pub(crate) active: bool,
+}
+
+impl Consumers {
+    /// All consumers, in the order of their subscriptions.
+    pub(in crate::engine::queue) fn list(&self) -> Vec<ListedConsumer> {
+        let slots = (0..).zip(&self.slots);
+        let mut listed: Vec<_> = slots
+            .filter_map(|(slot, entry)| {
+                let (serial, consumer) = entry.as_ref()?;
+                let id = ConsumerId {
+                    serial: *serial,
+                    slot,
+                };
+                let is_served = match self.single_active {
+                    SingleActive::No => true,
+                    _ => self.active == Some(id),
+                };
+                Some(ListedConsumer {
+                    id,
+                    group: consumer.group,
+                    tag: consumer.tag.clone(),
+                    auto_ack: consumer.auto_ack,
+                    exclusive: consumer.exclusive,
+                    prefetch: consumer.prefetch,
+                    priority: consumer.priority,
+                    active: is_served && consumer.pause() == Pause::None,
+                })
+            })
+            .collect();
+        listed.sort_by_key(|consumer| consumer.id);
+        listed
+    }
+}
+
+impl QueueCore {
+    /// The consumers, in the order of their subscriptions.
+    pub(crate) fn list_consumers(&self) -> Vec<ListedConsumer> {
+        self.lock().consumers.list()
+    }
+}

@@ -1,0 +1,221 @@
+//! Connections, channels and consumers.
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::{
+        queue::{ConsumerId, Group, ListedConsumer},
+        vhost::DeclaredQueue,
+    },
+    model::{field_value::FieldTable, name::Name},
+    session::connection::{ChannelView, ConnectionCore},
+};
+
+/// A connection at one moment. One of the virtual host itself is always there: the implicit one,
+/// which all handles of the broker share.
+///
+/// # RabbitMQ
+/// `rabbitmqctl list_connections`.
+///
+/// # Examples
+/// ```
+/// use leveret::{Broker, ConnectionOptions, Credentials, Queue, channel::ConsumeOptions};
+///
+/// let broker = Broker::new();
+/// let user = broker.authenticate(Credentials::guest())?;
+/// let connection = broker.connect_as(&user, "/", ConnectionOptions::new().name("worker 7"))?;
+/// let channel = connection.open_channel()?;
+/// channel.queue_declare(&Queue::new("q"))?;
+/// channel.basic_consume("q", ConsumeOptions::new().tag("c"))?;
+///
+/// let vhost = &broker.snapshot()?.vhosts[0];
+/// let [implicit, worker] = &vhost.connections[..] else { panic!("{:?}", vhost.connections) };
+/// assert!(implicit.implicit && !worker.implicit);
+/// assert_eq!((&*worker.name, &**worker.user), ("worker 7", "guest"));
+/// assert_eq!((worker.channels[0].number, worker.channels[0].consumers), (1, 1));
+/// let [consumer] = &vhost.consumers[..] else { panic!("{:?}", vhost.consumers) };
+/// assert_eq!((&*consumer.queue, &*consumer.consumer_tag), ("q", "c"));
+/// assert_eq!((consumer.connection, consumer.channel), (Some(worker.number), Some(1)));
+/// # Ok::<(), leveret::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ConnectionSnapshot {
+    /// The number of the connection in its broker. No other connection has had it.
+    pub number: u64,
+    /// The [name](crate::ConnectionOptions::name) of the connection; empty for none.
+    pub name: String,
+    /// The user.
+    pub user: Name,
+    /// Whether it is the virtual host's own connection.
+    pub implicit: bool,
+    /// The mechanism of the login, such as `PLAIN`; empty for the implicit connection.
+    pub auth_mechanism: String,
+    /// The address of the client; empty inside of the process.
+    pub peer_address: String,
+    /// The protocol of the client; empty inside of the process.
+    pub protocol: String,
+    /// The properties of the client.
+    pub client_properties: FieldTable,
+    /// When it was opened.
+    pub connected_at: SystemTime,
+    /// Whether a publish through it waits for room.
+    pub blocked: bool,
+    /// Its channels, by their numbers.
+    pub channels: Vec<ChannelSnapshot>,
+}
+
+/// A channel at one moment.
+///
+/// # RabbitMQ
+/// `rabbitmqctl list_channels`.
+///
+/// [`ConnectionSnapshot`] has an example.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ChannelSnapshot {
+    /// The number of the channel in its connection.
+    pub number: u16,
+    /// Whether it is in [confirm mode](crate::Channel::confirm_select).
+    pub confirm: bool,
+    /// Whether it is [transactional](crate::Channel::tx_select).
+    pub transactional: bool,
+    /// The number of its consumers, that of direct replies included.
+    pub consumers: u64,
+    /// The prefetch of consumers that start from now on; 0 is no limit.
+    pub prefetch_count: u16,
+    /// The limit of unsettled deliveries of all its consumers together; 0 is no limit.
+    pub global_prefetch_count: u32,
+    /// The number of unsettled deliveries and gets.
+    pub messages_unsettled: u64,
+    /// The number of published messages without a confirm.
+    pub messages_unconfirmed: u64,
+    /// The number of messages that the transaction publishes.
+    pub messages_uncommitted: u64,
+    /// The number of deliveries that the transaction settles.
+    pub settlements_uncommitted: u64,
+    /// The [window](crate::channel::ChannelOptions::window) of unread deliveries; 0 is no limit.
+    pub window: u32,
+    /// The number of unread deliveries, on a channel with a window.
+    pub deliveries_unread: u64,
+}
+
+/// A consumer of a queue at one moment: one of a channel, or a typed one.
+///
+/// # RabbitMQ
+/// `rabbitmqctl list_consumers`.
+///
+/// [`ConnectionSnapshot`] has an example.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ConsumerSnapshot {
+    /// The queue.
+    pub queue: Name,
+    /// The tag of the consumer.
+    pub consumer_tag: Name,
+    /// The [number](ConnectionSnapshot::number) of its connection. `None` if it is just being made
+    /// or just gone.
+    pub connection: Option<u64>,
+    /// The number of its channel; `None` for a typed consumer of the connection itself.
+    pub channel: Option<u16>,
+    /// Whether its deliveries are to be acknowledged.
+    pub ack_required: bool,
+    /// Whether it is the only consumer that the queue may have.
+    pub exclusive: bool,
+    /// How many unsettled deliveries it may hold; 0 is no limit.
+    pub prefetch_count: u32,
+    /// Consumers of a higher priority are served first.
+    pub priority: i64,
+    /// Whether it may get messages: it is not paused, and no other is the single active consumer.
+    pub active: bool,
+}
+
+/// The connections of a virtual host, and the owners of its consumers.
+#[derive(Default)]
+pub(super) struct Connections {
+    pub(super) snapshots: Vec<ConnectionSnapshot>,
+    /// The connection and channel of the consumers of one channel.
+    channels: HashMap<Group, (u64, u16)>,
+    /// The connection of a typed consumer.
+    typed: HashMap<(Name, ConsumerId), u64>,
+}
+
+impl Connections {
+    pub(super) fn of(connections: &[Arc<ConnectionCore>]) -> Connections {
+        let mut all = Connections::default();
+        for connection in connections {
+            let number = connection.gate().connection();
+            let channels = connection.view_channels();
+            let groups = channels
+                .iter()
+                .map(|view| (view.group, (number, view.number)));
+            all.channels.extend(groups);
+            let typed = connection.view_subscribers().into_iter();
+            all.typed.extend(typed.map(|place| (place, number)));
+            all.snapshots.push(connection_of(connection, channels));
+        }
+        all
+    }
+
+    /// The consumers of a queue.
+    pub(super) fn consumers(&self, declared: &DeclaredQueue) -> Vec<ConsumerSnapshot> {
+        let queue = declared.queue.name();
+        let consumers = declared.queue.list_consumers().into_iter();
+        consumers
+            .map(|consumer| self.consumer(queue, consumer))
+            .collect()
+    }
+
+    fn consumer(&self, queue: &Name, consumer: ListedConsumer) -> ConsumerSnapshot {
+        let channel = self.channels.get(&consumer.group);
+        let typed = || self.typed.get(&(queue.clone(), consumer.id)).copied();
+        ConsumerSnapshot {
+            queue: queue.clone(),
+            connection: channel.map(|(connection, _)| *connection).or_else(typed),
+            channel: channel.map(|(_, channel)| *channel),
+            consumer_tag: consumer.tag,
+            ack_required: !consumer.auto_ack,
+            exclusive: consumer.exclusive,
+            prefetch_count: consumer.prefetch,
+            priority: consumer.priority,
+            active: consumer.active,
+        }
+    }
+}
+
+fn connection_of(connection: &ConnectionCore, channels: Vec<ChannelView>) -> ConnectionSnapshot {
+    let (about, gate) = (connection.about(), connection.gate());
+    let options = about.options.clone();
+    ConnectionSnapshot {
+        number: gate.connection(),
+        name: options.name,
+        user: gate.user().clone(),
+        implicit: about.is_implicit(),
+        auth_mechanism: about.mechanism.as_deref().unwrap_or_default().to_owned(),
+        peer_address: options.peer_address,
+        protocol: options.protocol,
+        client_properties: options.client_properties,
+        connected_at: about.connected_at,
+        blocked: gate.is_blocked(),
+        channels: channels.into_iter().map(channel_of).collect(),
+    }
+}
+
+fn channel_of(view: ChannelView) -> ChannelSnapshot {
+    ChannelSnapshot {
+        number: view.number,
+        confirm: view.confirm,
+        transactional: view.transactional,
+        consumers: view.consumers as u64,
+        prefetch_count: view.prefetch,
+        global_prefetch_count: view.global_prefetch,
+        messages_unsettled: view.unsettled as u64,
+        messages_unconfirmed: view.unconfirmed as u64,
+        messages_uncommitted: view.uncommitted as u64,
+        settlements_uncommitted: view.uncommitted_settlements as u64,
+        window: view.window,
+        deliveries_unread: view.unread,
+    }
+}
