@@ -23,6 +23,7 @@ pub struct ServerConfig {
     pub(super) max_message_size: u64,
     pub(super) handshake_timeout: Duration,
     pub(super) external: Option<String>,
+    pub(super) peer_address: Option<String>,
     pub(super) properties: FieldTable,
 }
 
@@ -35,6 +36,7 @@ impl Default for ServerConfig {
             max_message_size: 16 << 20,
             handshake_timeout: Duration::from_secs(10),
             external: None,
+            peer_address: None,
             properties: FieldTable::new(),
         }
     }
@@ -115,6 +117,16 @@ impl ServerConfig {
     #[must_use]
     pub fn external(mut self, user: impl Into<String>) -> ServerConfig {
         self.external = Some(user.into());
+        self
+    }
+
+    /// Sets the address of the peer, which snapshots show.
+    ///
+    /// # RabbitMQ
+    /// `peer_host` and `peer_port` of `rabbitmqctl list_connections`.
+    #[must_use]
+    pub fn peer_address(mut self, address: impl Into<String>) -> ServerConfig {
+        self.peer_address = Some(address.into());
         self
     }
 

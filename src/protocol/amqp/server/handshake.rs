@@ -9,34 +9,18 @@ use super::{
     timing,
 };
 use crate::{
-    model::{error::Error, field_value::FieldTable},
+    model::{access::Credentials, error::Error, field_value::FieldTable},
     protocol::amqp::codec::{
         Method,
         frame::{self, Frame},
         table_of,
     },
-    session::broker_core::BrokerCore,
+    session::{
+        broker_core::{AuthenticatedUser, BrokerCore},
+        connection::ConnectionOptions,
+    },
 };
 use std::sync::Arc;
-
-/// A user whose password was right.
-#[derive(Debug)]
-pub(super) struct Login {
-    user: String,
-    password: String,
-}
-
-/// Who wants to log in.
-enum Credentials {
-    Password {
-        user: String,
-        password: String,
-    },
-    /// The program has authenticated the peer.
-    External {
-        user: String,
-    },
-}
 
 impl ServerConnection {
     /// Sends `connection.start`.
@@ -82,14 +66,14 @@ impl ServerConnection {
                 self.log_in(mechanism, response)
             }
             (
-                Phase::Tune(login),
+                Phase::Tune(user),
                 Method::ConnectionTuneOk {
                     channel_max,
                     frame_max,
                     heartbeat,
                 },
-            ) => self.tune(login, channel_max, frame_max, heartbeat),
-            (Phase::Open(login), Method::ConnectionOpen { vhost, .. }) => self.open(&login, vhost),
+            ) => self.tune(user, channel_max, frame_max, heartbeat),
+            (Phase::Open(user), Method::ConnectionOpen { vhost, .. }) => self.open(&user, vhost),
             (phase, _) => {
                 let waits_for = match phase {
                     Phase::Start => "connection.start-ok",
@@ -110,59 +94,43 @@ impl ServerConnection {
         let credentials = match mechanism {
             "PLAIN" => plain(response),
             "AMQPLAIN" => amqplain(response),
-            "EXTERNAL" => {
-                let user = self.config.external.clone();
-                Some(user.map(|user| Credentials::External { user }))
+            "EXTERNAL" if self.config.external.is_some() => {
+                self.config.external.as_deref().map(Credentials::external)
             }
-            _ => Some(None),
-        };
-        let credentials = match credentials {
-            Some(Some(credentials)) => credentials,
-            Some(None) => {
+            _ => {
                 let text = format_args!("unknown authentication mechanism '{mechanism}'");
                 return Err(Fault::of_connection(503, text));
             }
-            None => {
-                let text = format_args!("the response of {mechanism} is invalid");
-                return Err(Fault::of_connection(502, text));
-            }
         };
-        let broker = self.broker()?;
-        let authenticated = match credentials {
-            Credentials::Password { user, password } => broker
-                .authenticate(&user, &password)
-                .map(|_| Login { user, password }),
-            Credentials::External { user } => Ok(Login {
-                user,
-                password: String::new(),
-            }),
+        let Some(credentials) = credentials else {
+            let text = format_args!("the response of {mechanism} is invalid");
+            return Err(Fault::of_connection(502, text));
         };
+        let authenticated = self
+            .broker()?
+            .authenticate(&credentials.mechanism(mechanism));
         match authenticated {
-            Ok(login) => {
+            Ok(user) => {
                 let tune = Method::ConnectionTune {
                     channel_max: self.config.channel_max,
                     frame_max: self.config.frame_max,
                     heartbeat: self.config.heartbeat,
                 };
                 self.output.method(0, &tune);
-                self.phase = Phase::Tune(login);
+                self.phase = Phase::Tune(user);
                 Ok(())
             }
-            Err(Error::LoginRefused) => self.refuse(mechanism),
+            Err(error @ Error::LoginRefused { .. }) => self.refuse(&error),
             Err(error) => Err(Fault::of(&error, (0, 0))),
         }
     }
 
     /// Tells the peer that its login was refused, if it knows how to be told. Otherwise it waits
     /// for the end of the connection.
-    fn refuse(&mut self, mechanism: &str) -> Result<(), Fault> {
+    fn refuse(&mut self, error: &Error) -> Result<(), Fault> {
         let capabilities = Capabilities::of(&self.client_properties);
         if capabilities.authentication_failure_close {
-            let text = format_args!(
-                "Login was refused using authentication mechanism {mechanism}. For details see the \
-                 broker logfile."
-            );
-            return Err(Fault::of_connection(403, text));
+            return Err(Fault::of(error, (0, 0)));
         }
         self.phase = Phase::Refused;
         self.reason = Some(CloseReason::LoginRefused);
@@ -172,7 +140,7 @@ impl ServerConnection {
 
     fn tune(
         &mut self,
-        login: Login,
+        user: AuthenticatedUser,
         channel_max: u16,
         frame_max: u32,
         heartbeat: u16,
@@ -193,15 +161,24 @@ impl ServerConnection {
         self.frame_max = frame_max;
         self.output.most = frame_max as usize - frame::OVERHEAD;
         self.heartbeat = Heartbeat::new(heartbeat, self.time.now());
-        self.phase = Phase::Open(login);
+        self.phase = Phase::Open(user);
         Ok(())
     }
 
-    fn open(&mut self, login: &Login, vhost: &str) -> Result<(), Fault> {
-        let broker = self.broker()?;
-        let connection = broker
-            .connect(vhost, &login.user, &login.password)
-            .map_err(|error| Fault::of(&error, (0, 0)))?;
+    fn open(&mut self, user: &AuthenticatedUser, vhost: &str) -> Result<(), Fault> {
+        let mut options = ConnectionOptions::new()
+            .protocol("AMQP 0-9-1")
+            .client_properties(self.client_properties.clone())
+            .refuse_overflow_block();
+        if let Some(address) = &self.config.peer_address {
+            options = options.peer_address(address);
+        }
+        let name = self.client_properties.get("connection_name");
+        if let Some(name) = name.and_then(|name| name.as_str()) {
+            options = options.name(name);
+        }
+        let connection = self.broker()?.connect(user, vhost, options);
+        let connection = connection.map_err(|error| Fault::of(&error, (0, 0)))?;
         let capabilities = Capabilities::of(&self.client_properties);
         self.session = Some(Session::new(connection, capabilities, &self.config));
         self.output
@@ -239,17 +216,15 @@ fn check(name: &str, chosen: u32, least: u32, most: u32) -> Result<(), Fault> {
 }
 
 /// The response of `PLAIN`: an identity that is ignored, the user, the password.
-fn plain(response: &[u8]) -> Option<Option<Credentials>> {
+fn plain(response: &[u8]) -> Option<Credentials> {
     let mut parts = std::str::from_utf8(response).ok()?.splitn(3, '\0');
     let (_, user, password) = (parts.next()?, parts.next()?, parts.next()?);
-    let (user, password) = (user.to_owned(), password.to_owned());
-    Some(Some(Credentials::Password { user, password }))
+    Some(Credentials::new(user, password))
 }
 
 /// The response of `AMQPLAIN`: the fields of a table without its length.
-fn amqplain(response: &[u8]) -> Option<Option<Credentials>> {
+fn amqplain(response: &[u8]) -> Option<Credentials> {
     let table: FieldTable = table_of(response).ok()?;
-    let text = |name| Some(table.get(name)?.as_str()?.to_owned());
-    let (user, password) = (text("LOGIN")?, text("PASSWORD")?);
-    Some(Some(Credentials::Password { user, password }))
+    let text = |name| table.get(name)?.as_str();
+    Some(Credentials::new(text("LOGIN")?, text("PASSWORD")?))
 }

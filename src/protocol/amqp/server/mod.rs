@@ -3,7 +3,8 @@
 //! - `handshake`: the methods before the connection is open.
 //! - `running`: frames of an open connection, and its own methods.
 //! - `session`: the channels of an open connection. `events` has what the broker tells them.
-//! - `channel`: one channel and its methods. `content` has a message that has begun.
+//! - `channel`: one channel and its methods. `content` has a message that has begun, and
+//!   `publisher` publishes it.
 //! - `timing`: time-outs. `heartbeat` has the heartbeats.
 //! - `output`: octets for the peer.
 //! - `fault`: the reasons for closing, as the peer is told.
@@ -17,6 +18,7 @@ mod fault;
 mod handshake;
 mod heartbeat;
 mod output;
+mod publisher;
 mod running;
 mod session;
 mod timing;
@@ -30,16 +32,16 @@ use std::{
 
 pub use self::{close_reason::CloseReason, config::ServerConfig};
 
-use self::{
-    fault::Fault, handshake::Login, heartbeat::Heartbeat, output::Output, session::Session,
-};
+use self::{fault::Fault, heartbeat::Heartbeat, output::Output, session::Session};
 use super::codec::{
     Method,
     frame::{self, Frame, PROTOCOL_HEADER},
 };
 use crate::{
-    handles::broker::Broker, model::field_value::FieldTable, runtime::clock::Time,
-    session::broker_core::BrokerCore,
+    handles::broker::Broker,
+    model::field_value::FieldTable,
+    runtime::clock::Time,
+    session::broker_core::{AuthenticatedUser, BrokerCore},
 };
 
 /// The server's side of an AMQP 0-9-1 connection.
@@ -85,9 +87,9 @@ enum Phase {
     /// `connection.start-ok` is to come.
     Start,
     /// `connection.tune-ok` is to come.
-    Tune(Login),
+    Tune(AuthenticatedUser),
     /// `connection.open` is to come.
-    Open(Login),
+    Open(AuthenticatedUser),
     Running,
     /// The login was refused, and the peer is kept waiting before the connection ends.
     Refused,
