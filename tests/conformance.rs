@@ -13,6 +13,9 @@
 //! counts. Without it only the brokers of scenarios with a restart have a folder. That needs the
 //! feature `durable`: without it those scenarios are left out.
 //!
+//! With `LEVERET_CONFORMANCE_WIRE=1` the clients of the scenarios speak AMQP 0-9-1 to the server's
+//! side of `amqp`. That needs the feature `amqp`.
+//!
 //! The test prints every failure, one line for each area, and last `conformance: P passed, F
 //! failed, U pending`.
 
@@ -37,6 +40,11 @@ mod inbox;
 mod message;
 #[path = "conformance/methods.rs"]
 mod methods;
+#[cfg(feature = "amqp")]
+#[path = "conformance/over_wire.rs"]
+mod over_wire;
+#[path = "conformance/peer.rs"]
+mod peer;
 #[path = "conformance/replay.rs"]
 mod replay;
 #[path = "conformance/routing.rs"]
@@ -47,6 +55,8 @@ mod scenario;
 mod values;
 #[path = "conformance/waits.rs"]
 mod waits;
+#[cfg(feature = "amqp")]
+mod wire;
 
 use std::{
     cell::RefCell,
@@ -120,6 +130,12 @@ fn judge(arguments: &[String]) -> Outcome<bool> {
     let all_durable = env::var_os("LEVERET_CONFORMANCE_DURABLE").is_some();
     if all_durable && !CAN_BE_DURABLE {
         return Err("a durable broker needs the feature `durable`".to_owned());
+    }
+    if peer::is_on_wire() {
+        if !cfg!(feature = "amqp") {
+            return Err("clients on the wire need the feature `amqp`".to_owned());
+        }
+        println!("the clients are on the wire");
     }
     let mut scenarios: Vec<Arc<Scenario>> = scenarios
         .into_iter()

@@ -1,14 +1,13 @@
 //! The users of a scenario, their connections, and the steps of an administrator.
 
-use leveret::{
-    Connection, Credentials, Error, Permissions, TopicPermissions, User, UserLimits, VhostLimits,
-};
+use leveret::{Error, Permissions, TopicPermissions, User, UserLimits, VhostLimits};
 use serde_json::{Map, Value};
 
 use crate::{
     Outcome,
     expectation::{Expectation, Failure, Reply, describe},
     fields::Fields,
+    peer::{self, Connection},
     replay::{Replay, Site},
 };
 
@@ -159,9 +158,9 @@ impl Replay {
     }
 
     /// Opens the connection of a site as its user.
-    pub fn connect(&self, site: &Site) -> Result<Connection, Error> {
+    pub fn connect(&self, site: &Site) -> peer::Result<Connection> {
         let user = site.user.as_deref().unwrap_or("guest");
-        self.broker.connect(VHOST, Credentials::new(user, user))
+        Connection::open(&self.broker, VHOST, user, user)
     }
 
     fn open_connection(&mut self, site: &Site, text: Option<&str>, fields: &mut Fields) -> Outcome {
@@ -170,10 +169,8 @@ impl Replay {
         let vhost = fields.optional_text("vhost")?;
         let expectation = Expectation::of(fields.take("expect"), text.map(str::to_owned))?;
         fields.finish()?;
-        let credentials = Credentials::new(user, password.as_deref().unwrap_or(user));
-        let opened = self
-            .broker
-            .connect(vhost.as_deref().unwrap_or(VHOST), credentials);
+        let (vhost, password) = (vhost.as_deref().unwrap_or(VHOST), password.as_deref());
+        let opened = Connection::open(&self.broker, vhost, user, password.unwrap_or(user));
         let result = opened.map(|connection| self.keep_connection(site, connection));
         expectation.check(result.map(|()| Reply::done()), &mut self.saved)
     }
@@ -182,7 +179,7 @@ impl Replay {
         let expectation = Expectation::of(fields.take("expect"), text.map(str::to_owned))?;
         fields.finish()?;
         let result = self.connection(site)?.open_channel();
-        let scope = result.as_ref().err().map(Error::scope);
+        let scope = result.as_ref().err().map(peer::Error::scope);
         let result = result.map(|channel| self.keep_channel(site, channel));
         expectation.check(result.map(|()| Reply::done()), &mut self.saved)?;
         match scope {

@@ -1,12 +1,13 @@
 //! The broker's answer that a synchronous step expects.
 
-use leveret::{Error, Scope};
+use leveret::Scope;
 use serde_json::{Map, Value};
 
 use crate::{
     Outcome,
     fields::Fields,
     message::{Received, Saved},
+    peer::Error,
 };
 
 /// The answer of a successful synchronous method.
@@ -109,7 +110,8 @@ impl std::fmt::Display for Failure {
 }
 
 /// The text of an error in a report.
-pub fn describe(error: &Error) -> String {
+pub fn describe<E: Clone + Into<Error>>(error: &E) -> String {
+    let error: Error = error.clone().into();
     match error.reply_code() {
         Some(code) => format!("error {code} ({error})"),
         None => format!("an error without a code ({error})"),

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use leveret::channel::{Confirm, ConfirmOutcome as Confirmed, Event, Events};
+use leveret::channel::{ConfirmOutcome as Confirmed, Event, Events};
 
 use crate::message::Received;
 
@@ -53,7 +53,7 @@ impl Inbox {
                 },
                 Event::Cancelled { consumer_tag, .. } => Entry::Cancelled(consumer_tag.to_string()),
                 Event::Confirm(confirm) => {
-                    self.expand(&confirm);
+                    self.expand(confirm.delivery_tag, confirm.multiple, confirm.outcome);
                     continue;
                 }
                 other => panic!("the replayer does not know this event: {other:?}"),
@@ -62,16 +62,21 @@ impl Inbox {
         }
     }
 
-    fn expand(&mut self, confirm: &Confirm) {
-        let tag = confirm.delivery_tag;
-        let numbers: Vec<u64> = if confirm.multiple {
+    /// Adds an entry.
+    pub fn push(&mut self, entry: Entry) {
+        self.entries.push_back(entry);
+    }
+
+    /// Adds an entry for each message that a confirm covers.
+    pub fn expand(&mut self, tag: u64, multiple: bool, outcome: Confirmed) {
+        let numbers: Vec<u64> = if multiple {
             self.unconfirmed.range(..=tag).copied().collect()
         } else {
             vec![tag]
         };
         for number in numbers {
             self.unconfirmed.remove(&number);
-            self.entries.push_back(match confirm.outcome {
+            self.entries.push_back(match outcome {
                 Confirmed::Ack => Entry::Ack(number),
                 _ => Entry::Nack(number),
             });

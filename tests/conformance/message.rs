@@ -15,13 +15,13 @@ pub type Saved = BTreeMap<String, String>;
 
 /// A message that the replay received by a delivery, a get or a return.
 pub struct Received {
-    body: String,
-    exchange: String,
-    routing_key: String,
-    properties: Properties,
-    redelivered: Option<bool>,
-    delivery_tag: Option<u64>,
-    message_count: Option<u64>,
+    pub body: String,
+    pub exchange: String,
+    pub routing_key: String,
+    pub properties: Properties,
+    pub redelivered: Option<bool>,
+    pub delivery_tag: Option<u64>,
+    pub message_count: Option<u64>,
 }
 
 impl Received {

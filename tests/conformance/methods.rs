@@ -2,8 +2,8 @@
 //! have none, and can only fail later.
 
 use leveret::{
-    ApplyTo, Error, Exchange, Policy, Properties, Queue, QueueDeclared, Requeue,
-    channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
+    ApplyTo, Exchange, Policy, Properties, Queue, Requeue,
+    channel::{AckMode, IfEmpty, IfUnused},
 };
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use crate::{
     expectation::{Reply, describe},
     fields::Fields,
     home,
-    message::Received,
+    peer::{Consume, Declared, Error, Publish},
     replay::{Replay, Site},
     values,
 };
@@ -42,7 +42,7 @@ fn counted(name: &str, count: u64) -> Reply {
     Reply::Fields(Map::from_iter([(name.to_owned(), count.into())]))
 }
 
-fn declared(ok: &QueueDeclared) -> Reply {
+fn declared(ok: &Declared) -> Reply {
     let fields: [(&str, Value); 3] = [
         ("queue", ok.name.as_str().into()),
         ("message_count", ok.message_count.into()),
@@ -109,7 +109,7 @@ impl Replay {
                 fields.finish()?;
                 Ok(self
                     .channel(site)?
-                    .basic_qos(size, count, global.into())
+                    .basic_qos(size, count, global)
                     .map(|()| Reply::done()))
             }
             "recover" => {
@@ -129,11 +129,7 @@ impl Replay {
                     AckMode::Manual
                 };
                 let got = self.channel(site)?.basic_get(&queue, mode);
-                Ok(got.map(|found| {
-                    found.map_or(Reply::Empty, |delivery| {
-                        Reply::Message(Received::fetched(&delivery))
-                    })
-                }))
+                Ok(got.map(|found| found.map_or(Reply::Empty, Reply::Message)))
             }
             "confirm_select" => {
                 fields.finish()?;
@@ -144,12 +140,7 @@ impl Replay {
             }
             "tx_select" | "tx_commit" | "tx_rollback" => {
                 fields.finish()?;
-                let channel = self.channel(site)?;
-                let done = match op {
-                    "tx_select" => channel.tx_select(),
-                    "tx_commit" => channel.tx_commit(),
-                    _ => channel.tx_rollback(),
-                };
+                let done = self.channel(site)?.tx(op);
                 Ok(done.map(|()| Reply::done()))
             }
             "close_channel" => {
@@ -181,12 +172,7 @@ impl Replay {
         }
         let passive = fields.flag("passive")?;
         fields.finish()?;
-        let channel = self.channel(site)?;
-        let done = if passive {
-            channel.exchange_declare_passive(&name)
-        } else {
-            channel.exchange_declare(&exchange)
-        };
+        let done = self.channel(site)?.exchange_declare(&exchange, passive);
         Ok(done.map(|()| Reply::done()))
     }
 
@@ -204,12 +190,7 @@ impl Replay {
         }
         let (passive, save_as) = (fields.flag("passive")?, fields.optional_text("save_as")?);
         fields.finish()?;
-        let channel = self.channel(site)?;
-        let done = if passive {
-            channel.queue_declare_passive(&name)
-        } else {
-            channel.queue_declare(&queue)
-        };
+        let done = self.channel(site)?.queue_declare(&queue, passive);
         if let (Some(saved), Ok(ok)) = (save_as, &done) {
             self.saved.insert(saved, ok.name.to_string());
         }
@@ -227,34 +208,23 @@ impl Replay {
         let arguments = values::table(fields.table("arguments")?)?;
         fields.finish()?;
         let channel = self.channel(site)?;
-        let done = match op {
-            "exchange_bind" => channel.exchange_bind(&destination, &source, &key, arguments),
-            "exchange_unbind" => channel.exchange_unbind(&destination, &source, &key, arguments),
-            "queue_bind" => channel.queue_bind(&destination, &source, &key, arguments),
-            _ => channel.queue_unbind(&destination, &source, &key, arguments),
-        };
+        let done = channel.bind(op, &destination, &source, &key, arguments);
         Ok(done.map(|()| Reply::done()))
     }
 
     fn consume(&mut self, site: &Site, mut fields: Fields) -> Said {
         let queue = fields.text("queue")?;
-        let mut options = ConsumeOptions::new().tag(fields.text("consumer")?);
-        if fields.flag("auto_ack")? {
-            options = options.auto_ack();
-        }
-        if fields.flag("exclusive")? {
-            options = options.exclusive();
-        }
-        if fields.flag("no_local")? {
-            options = options.no_local();
-        }
-        for (key, value) in values::table(fields.table("arguments")?)? {
-            options = options.argument(key, value);
-        }
+        let consume = Consume {
+            tag: fields.text("consumer")?,
+            auto_ack: fields.flag("auto_ack")?,
+            exclusive: fields.flag("exclusive")?,
+            no_local: fields.flag("no_local")?,
+            arguments: values::table(fields.table("arguments")?)?,
+        };
         fields.finish()?;
         Ok(self
             .channel(site)?
-            .basic_consume(&queue, options)
+            .basic_consume(&queue, consume)
             .map(|tag| {
                 Reply::Fields(Map::from_iter([(
                     "consumer_tag".to_owned(),
@@ -287,14 +257,17 @@ impl Replay {
             "set_policy" => vhost.set_policy(policy),
             _ => vhost.set_operator_policy(policy),
         };
-        Ok(set.map(|()| Reply::done()))
+        Ok(set.map(|()| Reply::done()).map_err(Error::from))
     }
 
     fn clear_policy(&mut self, mut fields: Fields) -> Said {
         let name = fields.text("name")?;
         fields.finish()?;
         let vhost = self.broker.vhost("/").map_err(|error| error.to_string())?;
-        Ok(vhost.clear_policy(&name).map(|_| Reply::done()))
+        Ok(vhost
+            .clear_policy(&name)
+            .map(|_| Reply::done())
+            .map_err(Error::from))
     }
 
     /// Executes a publish or a settlement, if the operation is one.
@@ -312,13 +285,7 @@ impl Replay {
             fields.text_or_empty("routing_key")?,
         );
         let body = fields.text("body")?;
-        let mut options = PublishOptions::new();
-        if fields.flag("mandatory")? {
-            options = options.mandatory();
-        }
-        if fields.flag("immediate")? {
-            options = options.immediate();
-        }
+        let (mandatory, immediate) = (fields.flag("mandatory")?, fields.flag("immediate")?);
         let mut properties = values::parse::<Properties>(
             fields
                 .take("properties")
@@ -337,10 +304,15 @@ impl Replay {
             } else {
                 body.clone()
             };
-            if let Err(error) =
-                line.channel()?
-                    .basic_publish(&exchange, &key, body, properties.clone(), options)
-            {
+            let publish = Publish {
+                exchange: &exchange,
+                routing_key: &key,
+                body,
+                properties: properties.clone(),
+                mandatory,
+                immediate,
+            };
+            if let Err(error) = line.channel()?.basic_publish(publish) {
                 line.failure = Some(error);
                 break;
             }
@@ -366,12 +338,7 @@ impl Replay {
         };
         fields.finish()?;
         let line = self.working_line(site)?;
-        let channel = line.channel()?;
-        let done = match op {
-            "ack" => channel.basic_ack(tag, multiple.into()),
-            "nack" => channel.basic_nack(tag, multiple.into(), requeue),
-            _ => channel.basic_reject(tag, requeue),
-        };
+        let done = line.channel()?.settle(op, tag, multiple.into(), requeue);
         line.failure = done.err();
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leveret::{Broker, Channel, Connection, Error, ManualClock, Scope, channel::Events};
+use leveret::{Broker, ManualClock, Scope};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     home::{self, End, Home},
     inbox::Inbox,
     message::Saved,
+    peer::{Channel, Connection, Error},
 };
 
 /// Replays all steps. The error names the failed step and its reason. If `end` is given, every
@@ -87,7 +88,7 @@ pub struct Site {
 /// One channel of the scenario.
 pub struct Line {
     /// `None` after the close.
-    open: Option<(Channel, Events)>,
+    open: Option<Channel>,
     connection: String,
     pub inbox: Inbox,
     pub confirming: bool,
@@ -100,14 +101,13 @@ impl Line {
     pub fn channel(&self) -> Outcome<&Channel> {
         self.open
             .as_ref()
-            .map(|(channel, _)| channel)
             .ok_or_else(|| "this channel is closed".to_owned())
     }
 
     /// Moves all received events into the inbox.
     pub fn receive(&mut self) {
-        if let Some((_, events)) = &self.open {
-            self.inbox.fill(events);
+        if let Some(channel) = &self.open {
+            channel.receive(&mut self.inbox);
         }
     }
 }
@@ -263,10 +263,9 @@ impl Replay {
 
     /// Gives an open channel the name of its step.
     pub fn keep_channel(&mut self, site: &Site, channel: Channel) {
-        let events = channel.events();
         let connection = site.connection.clone().unwrap_or_else(|| "c1".to_owned());
         let line = Line {
-            open: Some((channel, events)),
+            open: Some(channel),
             connection,
             inbox: Inbox::default(),
             confirming: false,
@@ -324,7 +323,7 @@ impl Replay {
 
     pub fn close_channel(&mut self, site: &Site) -> Outcome<Result<(), Error>> {
         match self.working_line(site)?.open.take() {
-            Some((channel, _)) => Ok(channel.close()),
+            Some(channel) => Ok(channel.close()),
             None => Err("it is closed already".to_owned()),
         }
     }
@@ -388,7 +387,8 @@ impl Replay {
         self.lines.clear();
         // A start tries dead letters again that no queue has taken. Most have none.
         let _ = self.wait(RETRY_MS, |replay| {
-            let snapshot = replay.broker.snapshot().map_err(|error| describe(&error))?;
+            let snapshot = replay.broker.snapshot();
+            let snapshot = snapshot.map_err(|error| error.to_string())?;
             let mut queues = snapshot.vhosts.iter().flat_map(|vhost| &vhost.queues);
             let waits = queues.any(|queue| queue.in_transit.messages > 0);
             Ok(waits.then(String::new))

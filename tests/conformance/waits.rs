@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use leveret::Error;
+use leveret::{Exchange, Queue};
 use serde_json::Value;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     fields::Fields,
     inbox::Entry,
     message::{Received, Saved},
+    peer::Error,
     replay::{Replay, Site},
 };
 
@@ -277,7 +278,7 @@ impl Replay {
         self.wait(within_ms, |replay| {
             let ok = replay
                 .channel(site)?
-                .queue_declare_passive(&queue)
+                .queue_declare(&Queue::new(&queue), true)
                 .map_err(|error| describe(&error))?;
             let equal = ok.message_count == messages
                 && consumers.is_none_or(|consumers| ok.consumer_count == consumers);
@@ -303,8 +304,10 @@ impl Replay {
                 .open_channel()
                 .map_err(|error| describe(&error))?;
             let asked: Result<(), Error> = match (&queue, &exchange) {
-                (Some(queue), None) => channel.queue_declare_passive(queue).map(|_| ()),
-                (None, Some(exchange)) => channel.exchange_declare_passive(exchange),
+                (Some(queue), None) => channel.queue_declare(&Queue::new(queue), true).map(drop),
+                (None, Some(exchange)) => {
+                    channel.exchange_declare(&Exchange::existing(exchange), true)
+                }
                 _ => return Err("either a queue or an exchange is to be gone".to_owned()),
             };
             match asked {

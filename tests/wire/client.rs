@@ -45,6 +45,11 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// The close of the connection in a method, if it is one.
+    pub fn of_connection(incoming: &Incoming) -> Option<Closed> {
+        Closed::of(incoming).filter(|closed| closed.of_connection)
+    }
+
     /// The close in a method, if it is one.
     pub fn of(incoming: &Incoming) -> Option<Closed> {
         let of_connection = match incoming.id {

@@ -1,6 +1,6 @@
 //! The channel of a peer, and the methods on it that are answered at once.
 
-use super::{content::Content, fault::Fault, output::Output};
+use super::{content::Content, fault::Fault, output::Output, publisher::Publisher};
 use crate::{
     model::{
         descriptions::{Exchange, Queue},
@@ -19,6 +19,8 @@ pub(super) struct ServerChannel {
     pub(super) number: u16,
     pub(super) channel: Channel,
     pub(super) content: Content,
+    /// Since the first publish.
+    pub(super) publisher: Option<Publisher>,
 }
 
 fn if_unused(flag: bool) -> IfUnused {

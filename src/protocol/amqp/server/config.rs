@@ -23,7 +23,7 @@ pub struct ServerConfig {
     pub(super) max_message_size: u64,
     pub(super) handshake_timeout: Duration,
     pub(super) external: Option<String>,
-    pub(super) peer_address: String,
+    pub(super) peer_address: Option<String>,
     pub(super) properties: FieldTable,
 }
 
@@ -36,7 +36,7 @@ impl Default for ServerConfig {
             max_message_size: 16 << 20,
             handshake_timeout: Duration::from_secs(10),
             external: None,
-            peer_address: String::new(),
+            peer_address: None,
             properties: FieldTable::new(),
         }
     }
@@ -120,14 +120,13 @@ impl ServerConfig {
         self
     }
 
-    /// Sets the address of the peer, which a [snapshot](crate::Broker::snapshot) shows. It is empty
-    /// by default.
+    /// Sets the address of the peer, which snapshots show.
     ///
     /// # RabbitMQ
-    /// The `peer_host` and `peer_port` of `rabbitmqctl list_connections`.
+    /// `peer_host` and `peer_port` of `rabbitmqctl list_connections`.
     #[must_use]
     pub fn peer_address(mut self, address: impl Into<String>) -> ServerConfig {
-        self.peer_address = address.into();
+        self.peer_address = Some(address.into());
         self
     }
 

@@ -92,14 +92,6 @@ impl Session {
                 };
                 self.message(number, &delivery, &method, output);
             }
-            Event::Blocked { reason } if self.capabilities.connection_blocked => {
-                let reason = &reason.to_string();
-                output.method(0, &Method::ConnectionBlocked { reason });
-            }
-            Event::Unblocked if self.capabilities.connection_blocked => {
-                output.method(0, &Method::ConnectionUnblocked {});
-            }
-            Event::Blocked { .. } | Event::Unblocked => {}
             Event::Return(returned) => {
                 let method = Method::BasicReturn {
                     reply_code: returned.reply_code,
@@ -124,6 +116,14 @@ impl Session {
                 };
                 output.method(number, &method);
             }
+            Event::Blocked { reason } if self.capabilities.connection_blocked => {
+                let reason = &reason.to_string();
+                output.method(0, &Method::ConnectionBlocked { reason });
+            }
+            Event::Unblocked if self.capabilities.connection_blocked => {
+                output.method(0, &Method::ConnectionUnblocked {});
+            }
+            Event::Blocked { .. } | Event::Unblocked => {}
             Event::Cancelled { consumer_tag, .. } => {
                 if self.capabilities.consumer_cancel_notify {
                     let cancel = Method::BasicCancel {

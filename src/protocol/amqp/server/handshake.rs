@@ -94,25 +94,22 @@ impl ServerConnection {
         let credentials = match mechanism {
             "PLAIN" => plain(response),
             "AMQPLAIN" => amqplain(response),
-            "EXTERNAL" => self.config.external.clone().map(Credentials::external),
-            _ => None,
+            "EXTERNAL" if self.config.external.is_some() => {
+                self.config.external.as_deref().map(Credentials::external)
+            }
+            _ => {
+                let text = format_args!("unknown authentication mechanism '{mechanism}'");
+                return Err(Fault::of_connection(503, text));
+            }
         };
         let Some(credentials) = credentials else {
-            return Err(match mechanism {
-                "PLAIN" | "AMQPLAIN" => {
-                    let text = format_args!("the response of {mechanism} is invalid");
-                    Fault::of_connection(502, text)
-                }
-                _ => {
-                    let text = format_args!("unknown authentication mechanism '{mechanism}'");
-                    Fault::of_connection(503, text)
-                }
-            });
+            let text = format_args!("the response of {mechanism} is invalid");
+            return Err(Fault::of_connection(502, text));
         };
-        match self
+        let authenticated = self
             .broker()?
-            .authenticate(&credentials.mechanism(mechanism))
-        {
+            .authenticate(&credentials.mechanism(mechanism));
+        match authenticated {
             Ok(user) => {
                 let tune = Method::ConnectionTune {
                     channel_max: self.config.channel_max,
@@ -169,10 +166,19 @@ impl ServerConnection {
     }
 
     fn open(&mut self, user: &AuthenticatedUser, vhost: &str) -> Result<(), Fault> {
-        let broker = self.broker()?;
-        let connection = broker
-            .connect(user, vhost, self.connection_options())
-            .map_err(|error| Fault::of(&error, (0, 0)))?;
+        let mut options = ConnectionOptions::new()
+            .protocol("AMQP 0-9-1")
+            .client_properties(self.client_properties.clone())
+            .refuse_overflow_block();
+        if let Some(address) = &self.config.peer_address {
+            options = options.peer_address(address);
+        }
+        let name = self.client_properties.get("connection_name");
+        if let Some(name) = name.and_then(|name| name.as_str()) {
+            options = options.name(name);
+        }
+        let connection = self.broker()?.connect(user, vhost, options);
+        let connection = connection.map_err(|error| Fault::of(&error, (0, 0)))?;
         let capabilities = Capabilities::of(&self.client_properties);
         self.session = Some(Session::new(connection, capabilities, &self.config));
         self.output
@@ -180,18 +186,6 @@ impl ServerConnection {
         self.phase = Phase::Running;
         self.deadline = None;
         Ok(())
-    }
-
-    /// What a snapshot tells of the connection. RabbitMQ knows no queue that lets publishers wait.
-    fn connection_options(&self) -> ConnectionOptions {
-        let name = self.client_properties.get("connection_name");
-        let name = name.and_then(|name| name.as_str()).unwrap_or_default();
-        ConnectionOptions::new()
-            .name(name)
-            .peer_address(&self.config.peer_address)
-            .protocol("AMQP 0-9-1")
-            .client_properties(self.client_properties.clone())
-            .refuse_overflow_block()
     }
 
     fn broker(&self) -> Result<Arc<BrokerCore>, Fault> {

@@ -3,7 +3,8 @@
 //! - `handshake`: the methods before the connection is open.
 //! - `running`: frames of an open connection, and its own methods.
 //! - `session`: the channels of an open connection. `events` has what the broker tells them.
-//! - `channel`: one channel and its methods. `content` has a message that has begun.
+//! - `channel`: one channel and its methods. `content` has a message that has begun, and
+//!   `publisher` publishes it.
 //! - `timing`: time-outs. `heartbeat` has the heartbeats.
 //! - `output`: octets for the peer.
 //! - `fault`: the reasons for closing, as the peer is told.
@@ -17,6 +18,7 @@ mod fault;
 mod handshake;
 mod heartbeat;
 mod output;
+mod publisher;
 mod running;
 mod session;
 mod timing;

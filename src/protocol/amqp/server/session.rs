@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    future::Future,
-    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
@@ -13,6 +11,7 @@ use super::{
     content::{Content, Expects, PUBLISH, Publish},
     fault::{self, Fault},
     output::Output,
+    publisher::Publisher,
 };
 use crate::{
     model::{error::Result, field_value::FieldTable},
@@ -21,7 +20,7 @@ use crate::{
         frame::{self, Frame},
     },
     session::{
-        channel::{AckMode, ChannelOptions, Event, Events, PublishOutcome},
+        channel::{AckMode, ChannelOptions, Event, Events},
         connection::Connection,
     },
 };
@@ -58,15 +57,13 @@ pub(super) struct Session {
     max_message_size: u64,
     pub(super) channels: BTreeMap<u16, Slot>,
     pub(super) events: Events<(u16, Event)>,
-    /// A publish that waits for room, and its channel. Nothing else is done before it.
-    waiting: Option<(u16, Waiting)>,
+    /// The channel whose publish waits for room. Nothing else is done before it.
+    waiting: Option<u16>,
     /// The octets of bodies that are not whole.
     unfinished: u64,
     /// The waker of the driver has to be registered again.
     wants_poll: bool,
 }
-
-type Waiting = Pin<Box<dyn Future<Output = Result<PublishOutcome>> + Send>>;
 
 pub(super) enum Slot {
     Open(Box<ServerChannel>),
@@ -177,6 +174,7 @@ impl Session {
             number,
             channel,
             content: Content::default(),
+            publisher: None,
         };
         self.channels.insert(number, Slot::Open(Box::new(channel)));
         output.method(number, &Method::ChannelOpenOk { channel_id: &[] });
@@ -219,6 +217,7 @@ impl Session {
         }
         if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
             self.unfinished -= channel.content.len();
+            self.waiting.take_if(|waiting| *waiting == number);
             // It may have ended already, with the broker for example.
             let _ = channel.channel.close();
         }
@@ -324,30 +323,18 @@ impl Session {
     }
 
     /// Publishes a message, or lets it wait.
-    fn publish(&mut self, number: u16, publish: Publish) -> Result<(), Fault> {
-        let Some(Slot::Open(channel)) = self.channels.get(&number) else {
+    fn publish(&mut self, number: u16, message: Publish) -> Result<(), Fault> {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
             return Ok(());
         };
-        let channel = channel.channel.clone();
-        let mut publishing: Waiting = Box::pin(async move {
-            let Publish {
-                exchange,
-                routing_key,
-                options,
-                properties,
-                body,
-            } = publish;
-            channel
-                .basic_publish_async(&exchange, &routing_key, body, properties, options)
-                .await
-        });
+        let publisher = &mut channel.publisher;
+        let publisher = publisher.get_or_insert_with(|| Publisher::new(&channel.channel));
+        publisher.begin(message);
         let mut context = Context::from_waker(Waker::noop());
-        match publishing.as_mut().poll(&mut context) {
-            Poll::Ready(published) => published
-                .map(drop)
-                .map_err(|error| Fault::of(&error, PUBLISH)),
+        match publisher.poll(&mut context) {
+            Poll::Ready(published) => published.map_err(|error| Fault::of(&error, PUBLISH)),
             Poll::Pending => {
-                self.waiting = Some((number, publishing));
+                self.waiting = Some(number);
                 self.wants_poll = true;
                 Ok(())
             }
@@ -361,14 +348,13 @@ impl Session {
         output: &mut Output,
     ) -> Result<(), FaultOn> {
         self.wants_poll = false;
-        if let Some((number, waiting)) = &mut self.waiting {
-            let number = *number;
-            if let Poll::Ready(published) = waiting.as_mut().poll(context) {
-                self.waiting = None;
-                if let Err(error) = published {
-                    return Err((number, Fault::of(&error, PUBLISH)));
-                }
-            }
+        if let Some(number) = self.waiting
+            && let Some(Slot::Open(channel)) = self.channels.get_mut(&number)
+            && let Some(publisher) = &mut channel.publisher
+            && let Poll::Ready(published) = publisher.poll(context)
+        {
+            self.waiting = None;
+            published.map_err(|error| (number, Fault::of(&error, PUBLISH)))?;
         }
         while !output.is_full() {
             match self.events.poll_recv(context) {
@@ -383,7 +369,6 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.waiting = None;
         // The connection may have ended already, with the broker for example.
         let _ = self.connection.close();
     }
