@@ -16,16 +16,18 @@ use crate::{
 impl Gate {
     /// The getter of a queue.
     pub(crate) fn getter(&self, queue: &Name) -> Result<Getter> {
+        let queue = self.got_queue(queue)?;
+        let origin = DeliveryOrigin::gets(self.vhost(), &queue, false);
+        Ok(Getter::new(origin))
+    }
+
+    /// A queue to get from.
+    pub(in crate::session) fn got_queue(&self, queue: &Name) -> Result<Arc<QueueCore>> {
         self.check_get(queue)?;
         let entered = self.guarded.enter(Verb::Get);
         entered.vhost.check_get(queue)?;
         self.check_embedded("getting")?;
-        let queue = entered.vhost.queue(entered.by.connection, queue)?;
-        Ok(Getter::new(DeliveryOrigin::gets(
-            entered.vhost,
-            &queue,
-            false,
-        )))
+        entered.vhost.queue(entered.by.connection, queue)
     }
 
     /// Whether the user may get from a queue.

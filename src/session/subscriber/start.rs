@@ -123,6 +123,7 @@ impl NewSubscriber {
             overdue: None,
             subscriber: Weak::clone(subscriber),
             channel: None,
+            first_exchange: OnceLock::new(),
             holders,
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
