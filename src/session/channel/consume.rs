@@ -1,6 +1,6 @@
 //! The methods of a channel on consumers, and `basic.get`.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::{
     AckMode, Channel, ChannelCore, ChannelDelivery, ConsumeOptions, QosScope, ledger::ConsumerSlot,
@@ -273,6 +273,7 @@ impl Channel {
                 overdue: None,
                 subscriber: Weak::new(),
                 channel: Some(self.downgrade() as Weak<ChannelCore>),
+                first_exchange: OnceLock::new(),
                 holders: Holders::new(options.auto_ack).of(&queue),
             });
             let sink = ChannelSink {
@@ -390,12 +391,18 @@ impl Channel {
     /// ```
     pub fn basic_get(&self, queue: &str, ack: AckMode) -> Result<Option<ChannelDelivery>> {
         let core = self.core();
-        let current = self.current_queue()?;
-        let name = Name::of_entity(self.expand(queue, &current)?)?;
+        let (name, last) = self.got_name(queue)?;
         let vhost = core.vhost();
-        let origin = core.gate().getter(&name)?.into_origin();
-        let queue = Arc::clone(&origin.queue);
+        let queue = core.gate().got_queue(&name)?;
         vhost.check_gets(&queue)?;
+        let origin = match last.filter(|last| last.queue == queue) {
+            Some(last) => last,
+            None => {
+                let origin = DeliveryOrigin::gets(vhost, &queue, false);
+                core.open()?.last_get = Some(Arc::clone(&origin));
+                origin
+            }
+        };
         core.note_receiver();
         let on_get = match ack {
             AckMode::Auto => OnGet::Acknowledge,
@@ -443,5 +450,18 @@ impl Channel {
                 core.check_open().map(|()| None)
             }
         }
+    }
+
+    /// The name of the queue of a get, and the origin of the last get.
+    fn got_name(&self, queue: &str) -> Result<(Name, Option<Arc<DeliveryOrigin>>)> {
+        let state = self.core().open()?;
+        let last = state.last_get.clone();
+        let name = match &last {
+            Some(last) if !queue.is_empty() && *last.queue.name() == *queue => {
+                last.queue.name().clone()
+            }
+            _ => Name::of_entity(self.expand(queue, &state.current_queue)?)?,
+        };
+        Ok((name, last))
     }
 }

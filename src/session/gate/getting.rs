@@ -16,6 +16,13 @@ use crate::{
 impl Gate {
     /// The getter of a queue.
     pub(crate) fn getter(&self, queue: &Name) -> Result<Getter> {
+        let queue = self.got_queue(queue)?;
+        let origin = DeliveryOrigin::gets(self.vhost(), &queue, false);
+        Ok(Getter::new(origin))
+    }
+
+    /// A queue to get from.
+    pub(in crate::session) fn got_queue(&self, queue: &Name) -> Result<Arc<QueueCore>> {
         self.check_get(queue)?;
         let entered = self.guarded.enter(Verb::Get);
         entered.vhost.check_get(queue)?;
@@ -24,11 +31,7 @@ impl Gate {
         if queue.is_stream() {
             entered.vhost.check_gets(&queue)?;
         }
-        Ok(Getter::new(DeliveryOrigin::gets(
-            entered.vhost,
-            &queue,
-            false,
-        )))
+        Ok(queue)
     }
 
     /// Whether the user may get from a queue.

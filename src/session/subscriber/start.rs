@@ -124,6 +124,7 @@ impl NewSubscriber {
             overdue: None,
             subscriber: Weak::clone(subscriber),
             channel: None,
+            first_exchange: OnceLock::new(),
             holders,
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {
