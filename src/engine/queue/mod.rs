@@ -74,7 +74,7 @@ pub(crate) use self::{
     ready::ReadyKey,
     returns::AwaitedDelays,
     state::IDLE_CAPACITY,
-    stream::{NextBlock, StreamProgress},
+    stream::{Arrivals, NextBlock, StreamProgress},
     tally::Counts,
     timing::after,
     trigger::TriggerEvent,
@@ -87,8 +87,11 @@ use crossbeam_utils::CachePadded;
 
 use self::storage::Storage;
 use crate::{
-    engine::store::{StoredQueue, WallClock},
-    message::envelope::{Envelope, NEVER},
+    engine::store::StoredQueue,
+    message::{
+        envelope::{Envelope, NEVER},
+        payload::Payload,
+    },
     model::{
         arguments::{QueueArguments, QueueType},
         message_totals::MessageTotals,
@@ -118,6 +121,8 @@ pub(crate) struct QueueCore {
     /// The store of the queue, if it is durable. Its state has it too.
     stored: Option<StoredQueue>,
     is_delay_queue: bool,
+    /// When the messages of a stream come.
+    arrivals: Option<Arrivals>,
     /// The object that the timers call.
     timer_target: OnceLock<Arc<dyn TimerTarget>>,
     /// On cache lines of its own. The fields above are read without the lock, and a thread that
@@ -160,6 +165,7 @@ impl QueueCore {
             hints,
             stored: None,
             is_delay_queue: false,
+            arrivals: None,
             timer_target: OnceLock::new(),
             state: CachePadded::new(Mutex::new(QueueState::new(
                 settings,
@@ -176,12 +182,6 @@ impl QueueCore {
         state.storage = Some(Storage::new(stored.clone()));
         state.note_selective();
         self.stored = Some(stored);
-        self
-    }
-
-    /// The same queue, with the time of day at the start of its virtual host.
-    pub(crate) fn with_clock(mut self, clock: WallClock) -> QueueCore {
-        self.state.get_mut().set_clock(clock);
         self
     }
 
@@ -212,9 +212,9 @@ impl QueueCore {
         self.queue_type == QueueType::Stream
     }
 
-    /// Whether the common limit of a channel counts the deliveries of this queue. As in RabbitMQ,
-    /// it counts those of classic queues.
-    pub(crate) fn is_limited_by_channels(&self) -> bool {
+    /// Whether this is a classic queue. The common limit of a channel counts only the deliveries of
+    /// classic queues, as in RabbitMQ.
+    pub(crate) fn is_classic(&self) -> bool {
         self.queue_type == QueueType::Classic
     }
 
@@ -273,14 +273,14 @@ impl QueueCore {
     /// # Errors
     /// Returns the payload if the message needs any other check.
     #[inline]
-    pub(crate) fn try_push<P>(
+    pub(crate) fn try_push<P: Payload>(
         &self,
         size: u64,
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> Result<(), P> {
         if self.is_timed() {
-            return Err(payload);
+            return self.try_append(payload, make);
         }
         let mut state = self.lock();
         let Some(permit) = state.reserve() else {

@@ -258,9 +258,17 @@ mod tests {
             .lock()
             .enqueue(&mut first, PushedBy::Publisher, 0, &mut effects);
         assert!(pushed.is_ok() && effects.is_empty());
-        assert!(queue.try_push(1, "x", plain).is_ok());
+        assert!(
+            queue
+                .try_push(1, "x".to_owned(), |text, at| plain(&text, at))
+                .is_ok()
+        );
         queue.set_timed();
-        assert!(queue.try_push(1, "x", plain).is_err());
+        assert!(
+            queue
+                .try_push(1, "x".to_owned(), |text, at| plain(&text, at))
+                .is_err()
+        );
         assert_eq!(queue.ready_len(), 2);
     }
 

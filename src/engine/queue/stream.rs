@@ -5,29 +5,38 @@
 
 use super::{
     QueueCore,
+    browse::View,
     consumer_id::ConsumerId,
     effects::{Effect, Effects},
     kind::Kind,
     outcome::PushError,
+    ready::ReadyKey,
     state::QueueState,
 };
 use crate::{
     engine::{
         store::WallClock,
-        stream::{Block, Filter, Log, Progress, Reading, Retention},
+        stream::{Block, Filter, Log, Progress, Reading, Retention, Segment},
     },
-    message::envelope::{Envelope, NEVER},
+    message::{
+        envelope::{Envelope, NEVER},
+        payload::{Payload, not_encodable},
+    },
     model::{
         arguments::{QueueArguments, StreamReading},
         descriptions::Offset,
         error::Error,
         name::Name,
     },
-    runtime::waiter::{Ticket, WaitList},
+    runtime::{
+        clock::Time,
+        waiter::{Ticket, WaitList},
+    },
 };
 use std::{
     collections::BTreeMap,
     sync::{Arc, Weak},
+    time::Instant,
 };
 /// What only a stream has.
 #[derive(Debug)]
@@ -85,7 +94,63 @@ pub(crate) enum NextBlock {
     Deleted,
 }
 
+/// The clock of a stream, which notes when each message comes.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrivals {
+    pub(crate) time: Time,
+    /// The start of the nanoseconds of the virtual host.
+    pub(crate) epoch: Instant,
+    /// The time of day there.
+    pub(crate) clock: WallClock,
+}
+
+impl Arrivals {
+    /// Milliseconds since 1970. Reads the clock, which may be user code.
+    fn now(&self) -> u64 {
+        let elapsed = self.time.now().saturating_duration_since(self.epoch);
+        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.clock.millis(nanos)
+    }
+}
+
 impl QueueCore {
+    /// The same queue, with the clock that a stream needs.
+    pub(crate) fn with_arrivals(mut self, arrivals: &Arrivals) -> QueueCore {
+        self.state.get_mut().set_clock(arrivals.clock);
+        self.arrivals = self.is_stream().then(|| arrivals.clone());
+        self
+    }
+
+    /// As [`try_push`](Self::try_push), for a stream that is in memory.
+    #[inline(never)]
+    pub(super) fn try_append<P: Payload>(
+        &self,
+        payload: P,
+        make: impl FnOnce(P, u64) -> Envelope,
+    ) -> Result<(), P> {
+        let Some(arrivals) = &self.arrivals else {
+            return Err(payload);
+        };
+        if !P::is_shareable() || self.stored.is_some() || self.account.is_some() {
+            return Err(payload);
+        }
+        let came = arrivals.now();
+        let mut state = self.lock();
+        if state.deleted {
+            return Err(payload);
+        }
+        let Some(stream) = state.kind.stream_mut() else {
+            return Err(payload);
+        };
+        // Consumers, readers that wait and segments that end have effects.
+        if !stream.readings.is_empty() || !stream.waiting.is_empty() || stream.log.is_full() {
+            return Err(payload);
+        }
+        let envelope = make(payload, stream.log.next());
+        state.take_into_log(envelope, came, &mut Vec::new());
+        Ok(())
+    }
+
     /// The block with the message at `offset`. If retention has dropped it, the first block that is
     /// kept, and that is noted in `progress`. If it has not come yet, registers the reader with the
     /// ticket.
@@ -162,7 +227,8 @@ impl QueueState {
         }
     }
 
-    /// Returns an error if the readers of a stream cannot share the message.
+    /// Returns an error if the readers of a stream cannot share the message, or if a durable stream
+    /// cannot write it. A stream has no gaps.
     pub(super) fn check_shareable(&self, message: &Option<Envelope>) -> Result<(), PushError> {
         match message {
             Some(envelope) if self.kind.is_stream() && !envelope.body().is_shareable() => {
@@ -170,6 +236,10 @@ impl QueueState {
                 Err(PushError::NotStored(Box::new(Error::LocalToStream {
                     type_name,
                 })))
+            }
+            Some(envelope) if self.kind.is_stream() && self.lacks_incoming() => {
+                let error = not_encodable(envelope.body().type_name());
+                Err(PushError::NotStored(Box::new(Error::Codec(error))))
             }
             _ => Ok(()),
         }
@@ -183,24 +253,80 @@ impl QueueState {
         effects: &mut Effects,
     ) {
         envelope.deadline = NEVER;
-        envelope.position = self.next_position();
-        self.tally.taken_in.add_message(envelope.size());
+        let mut dropped = Vec::new();
+        let came = self.kind.stream().map(|stream| stream.clock.millis(now));
+        self.take_into_log(envelope, came.unwrap_or_default(), &mut dropped);
         let Some(stream) = self.kind.stream_mut() else {
             return;
         };
-        let time = stream.clock.millis(now);
-        let mut dropped = Vec::new();
-        stream.log.begin_chunk();
-        stream.log.append(envelope, time, &mut dropped);
         for wake in stream.waiting.take_all() {
             effects.wake(Some(wake));
+        }
+        self.end_segments(dropped, effects);
+        self.serve_readings(now, effects);
+    }
+
+    /// Adds a message that comes at `came`. Puts the segments that go into `dropped`.
+    fn take_into_log(&mut self, envelope: Envelope, came: u64, dropped: &mut Vec<Segment>) {
+        self.next_position += 1;
+        self.tally.taken_in.add_message(envelope.size());
+        if let Some(stream) = self.kind.stream_mut() {
+            stream.log.begin_chunk();
+            stream.log.append(envelope, came, dropped);
+        }
+    }
+
+    /// Puts a message back into its log that was there before the broker ended.
+    pub(in crate::engine) fn restore_to_log(
+        &mut self,
+        envelope: Envelope,
+        came: u64,
+        effects: &mut Effects,
+    ) {
+        self.next_position = envelope.position + 1;
+        self.tally.taken_in.add_message(envelope.size());
+        if let Some(account) = &self.account {
+            account.charge(envelope.size());
+        }
+        let Some(stream) = self.kind.stream_mut() else {
+            return;
+        };
+        let mut dropped = Vec::new();
+        stream.log.begin_at(envelope.position);
+        stream.log.begin_chunk();
+        stream.log.append(envelope, came, &mut dropped);
+        self.end_segments(dropped, effects);
+    }
+
+    /// The segments were dropped by retention.
+    fn end_segments(&mut self, dropped: Vec<Segment>, effects: &mut Effects) {
+        if let (Some(last), Some(storage)) = (dropped.last(), &self.storage) {
+            storage.forget_before(last.end());
         }
         for segment in dropped {
             self.tally.dropped += segment.totals();
             self.refund(segment.totals().bytes, effects);
             effects.add(Effect::DropSegment(segment));
         }
-        self.serve_readings(now, effects);
+    }
+
+    /// Copies of up to `most` messages of a stream behind `key` and before the offset `end`.
+    pub(super) fn view_log(
+        &self,
+        key: Option<ReadyKey>,
+        end: u64,
+        most: usize,
+    ) -> Vec<(ReadyKey, View)> {
+        let Some(stream) = self.kind.stream() else {
+            return Vec::new();
+        };
+        let first = key.map_or(0, |key| key.position() + 1);
+        let first = first.max(stream.log.first());
+        let views = (first..end.min(stream.log.next())).map_while(|offset| {
+            let envelope = stream.log.block(offset)?.envelope(offset)?;
+            Some((ReadyKey::of_offset(offset), (envelope, Ok(()))))
+        });
+        views.take(most).collect()
     }
 
     /// Gives a new consumer of a stream its place.

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     message::envelope::{Envelope, NEVER},
-    model::message_totals::MessageTotals,
+    model::{error::Error, message_totals::MessageTotals},
     runtime::timers::{TimerKey, Timers},
 };
 
@@ -94,7 +94,10 @@ impl QueueState {
         if self.is_deleted() {
             return Err(PushError::Deleted);
         }
-        self.check_shareable(message)?;
+        if self.kind.is_stream() {
+            let error = Error::not_implemented("a stream does not delay messages");
+            return Err(PushError::NotStored(Box::new(error)));
+        }
         let size = message.as_ref().map_or(0, Envelope::size);
         if self.kind.is_quorum() {
             self.check_limits(size, now, effects)?;
@@ -254,10 +257,6 @@ impl QueueState {
             let Some(mut envelope) = self.timing.delayed.pop_overdue() else {
                 return;
             };
-            if self.kind.is_stream() {
-                self.append_to_log(envelope, now, effects);
-                continue;
-            }
             let from = envelope.position;
             envelope.position = self.next_position();
             self.write_move(from, &envelope);

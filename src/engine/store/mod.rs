@@ -32,7 +32,7 @@ pub(crate) use self::{
     operation::{Operation, RecordKey, RecordKind, Recovered},
     stored_body::StoredBody,
     stored_message::{MessageHead, MessageReader, StoredMessage},
-    stored_queue::{StoredQueue, WallClock},
+    stored_queue::{Keeps, StoredQueue, WallClock},
 };
 
 use crate::model::error::StoreError;

@@ -16,7 +16,7 @@ const SEGMENT_MESSAGES: u64 = 256_000;
 
 /// The bytes that a message counts beside its body and its properties: its place here. It also is
 /// about what RabbitMQ adds to a message in its files.
-const PLACE: u64 = 96;
+const PLACE: u64 = 100;
 
 /// What a stream keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,14 @@ impl Log {
         self.retention = retention;
     }
 
+    /// Gives no message an offset before this one, if the log is empty.
+    pub(crate) fn begin_at(&mut self, offset: u64) {
+        if self.segments.is_empty() {
+            self.next = self.next.max(offset);
+            self.last_chunk = self.next;
+        }
+    }
+
     /// Begins a chunk: the messages from here on come together.
     pub(crate) fn begin_chunk(&mut self) {
         self.last_chunk = self.next;
@@ -86,11 +94,11 @@ impl Log {
             .back()
             .map_or(time, |last| last.last_time.max(time));
         let size = envelope.size();
-        let bytes = size
-            .saturating_add(envelope.published_len())
-            .saturating_add(PLACE);
+        // A message without properties has none here, though it shows its content type.
+        let properties = envelope.meta().map_or(0, |meta| meta.published_len());
+        let bytes = size.saturating_add(properties).saturating_add(PLACE);
         let room = self.segments.back().and_then(Segment::last_room);
-        let begins = self.segments.back().is_none_or(|last| self.is_full(last));
+        let begins = self.is_full();
         if begins {
             self.segments.push_back(Segment::new(self.next));
         }
@@ -107,8 +115,11 @@ impl Log {
         offset
     }
 
-    fn is_full(&self, segment: &Segment) -> bool {
-        segment.bytes >= self.retention.segment_bytes || segment.totals.messages >= SEGMENT_MESSAGES
+    /// Whether the next message begins a segment.
+    pub(crate) fn is_full(&self) -> bool {
+        self.segments.back().is_none_or(|last| {
+            last.bytes >= self.retention.segment_bytes || last.totals.messages >= SEGMENT_MESSAGES
+        })
     }
 
     /// Takes out the segments that are not kept. The last one always is.

@@ -416,7 +416,7 @@ impl Batch<'_> {
         let number = self.vhost.next_number();
         let in_flight = Arc::clone(self.vhost.drain().in_flight());
         let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight)
-            .with_clock(self.vhost.clock());
+            .with_arrivals(&self.vhost.arrivals());
         if let Some(storage) = self.vhost.storage()
             && let Some(stored) = storage.of_queue(description, &name, &arguments)
         {

@@ -92,7 +92,7 @@ use crate::{
     engine::{
         access::Grants,
         policy::Policies,
-        queue::{Group, QueueCore},
+        queue::{Arrivals, Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
         store::{DiskMonitor, Journal, WallClock},
     },
@@ -294,6 +294,15 @@ impl VirtualHost {
     /// The time of day at its start.
     pub(crate) fn clock(&self) -> WallClock {
         self.clock
+    }
+
+    /// The clock of its streams.
+    fn arrivals(&self) -> Arrivals {
+        Arrivals {
+            time: self.time.clone(),
+            epoch: self.epoch,
+            clock: self.clock,
+        }
     }
 
     pub(crate) fn time(&self) -> &Time {

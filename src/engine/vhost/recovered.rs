@@ -54,6 +54,8 @@ pub(crate) struct RecoveredVhost {
     pub(super) aliases: Vec<descriptions::AliasQueue>,
     pub(super) models: Vec<descriptions::ModelQueue>,
     pub(super) messages: HashMap<u64, Vec<RecoveredMessage>>,
+    /// The stream, the name of the reader, and the offset that it has stored.
+    pub(super) stream_offsets: Vec<(Name, Name, u64)>,
     /// Whether the broker was ended in order. If not, any message may have been delivered.
     pub(super) was_closed: bool,
 }
@@ -213,6 +215,13 @@ impl Reader {
                     read_record(kind, name, name.as_bytes())?;
                 let item = read_record(kind, name, value)?;
                 self.vhost(vhost).kept_parts.insert(&section, key, item);
+            }
+            RecordKind::StreamOffset => {
+                let (vhost, stream, reader): (Name, Name, Name) =
+                    read_record(kind, name, name.as_bytes())?;
+                let offset = read_record(kind, name, value)?;
+                let vhost = self.vhost(vhost);
+                vhost.stream_offsets.push((stream, reader, offset));
             }
             RecordKind::GlobalParameter => {
                 let parameter = read_record(kind, name, name.as_bytes())?;

@@ -106,13 +106,21 @@ impl VirtualHost {
             let messages = messages.unwrap_or_default();
             if let Some(last) = messages
                 .last()
-                .filter(|_| !was_closed && !queue.is_quorum())
+                .filter(|_| !was_closed && queue.is_classic())
             {
                 record.failed_before = record.failed_before.max(last.position + 1);
                 changed.push((name, &*record));
             }
-            let effects = self.restore(&queue, messages, was_closed, record.failed_before);
+            let effects = match queue.is_stream() {
+                true => self.restore_stream(&queue, messages),
+                false => self.restore(&queue, messages, was_closed, record.failed_before),
+            };
             restored.push((queue, effects));
+        }
+        for (stream, reader, offset) in std::mem::take(&mut recovered.stream_offsets) {
+            if let Some(queue) = self.read_topology(|topology| topology.queue(&stream)) {
+                queue.lock().store_offset(&reader, offset);
+            }
         }
         if let Some(storage) = self.storage() {
             storage.begin_to_write();
@@ -206,6 +214,24 @@ impl VirtualHost {
                 (None, _) => RestoredPlace::Ready,
             };
             state.restore(envelope, place, &mut effects);
+        }
+        effects
+    }
+
+    /// Puts the messages of a stream back into its log.
+    fn restore_stream(&self, queue: &Arc<QueueCore>, messages: Vec<RecoveredMessage>) -> Effects {
+        let mut effects = Effects::none();
+        let mut state = queue.lock();
+        for message in messages {
+            let RecoveredMessage {
+                position,
+                head,
+                body,
+                ..
+            } = message;
+            let came = head.came.unwrap_or_default();
+            let envelope = self.envelope_of(head, body, self.clock()).at(position);
+            state.restore_to_log(envelope, came, &mut effects);
         }
         effects
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::VirtualHost;
+use super::{VhostStorage, VirtualHost};
 use crate::{
-    engine::{queue::QueueCore, stream::Progress},
+    engine::{queue::QueueCore, store::RecordKind, stream::Progress},
     model::{
         descriptions::Offset,
         error::{Error, Result},
@@ -38,10 +38,26 @@ impl VirtualHost {
     /// Stores the offset of the last message that readers of this name are done with.
     pub(crate) fn store_offset(&self, stream: &QueueCore, name: &Name, offset: u64) {
         stream.lock().store_offset(name, offset);
+        if let Some(storage) = self.storage().filter(|_| stream.stored().is_some()) {
+            storage.write_stream_offset(stream.name(), name, Some(offset));
+        }
     }
 
     /// The offset that is stored under a name.
     pub(crate) fn stored_offset(&self, stream: &QueueCore, name: &Name) -> Option<u64> {
         stream.lock().stored_offset(name)
+    }
+}
+
+impl VhostStorage {
+    /// Writes an offset that a reader of a stream has stored. `None` forgets it.
+    pub(super) fn write_stream_offset(&self, stream: &Name, reader: &Name, offset: Option<u64>) {
+        let value = offset.as_ref();
+        let value = value.map(|offset| offset as &dyn erased_serde::Serialize);
+        self.write(
+            RecordKind::StreamOffset,
+            &(&self.vhost, stream, reader),
+            value,
+        );
     }
 }

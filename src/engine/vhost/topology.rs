@@ -229,6 +229,10 @@ impl Topology {
             .filter(|_| declared.queue.stored().is_some())
         {
             storage.forget_queue(name);
+            let progress = declared.queue.stream_progress();
+            for reader in progress.iter().flat_map(|progress| progress.stored.keys()) {
+                storage.write_stream_offset(name, reader, None);
+            }
         }
         if let Some(Entry::Occupied(mut owned)) =
             declared.owner.map(|owner| self.owned.entry(owner))

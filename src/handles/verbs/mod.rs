@@ -390,6 +390,7 @@ impl Connection {
     /// - The errors of [`declare`](Self::declare).
     /// - [`Error::SingleActiveConsumer`](crate::Error::SingleActiveConsumer) for a quorum queue
     ///   with a single active consumer. Such a queue has no gets.
+    /// - [`Error::NotImplemented`](crate::Error::NotImplemented) for a stream.
     ///
     /// # Examples
     /// ```

@@ -118,6 +118,11 @@ mod sealed {
             None
         }
 
+        /// Whether the readers of a stream can share a value of this type.
+        fn is_shareable() -> bool {
+            true
+        }
+
         /// Prepares `body` for a consumer of this type. Runs user code.
         ///
         /// `None` means that the body holds a value of this type: [`Body::downcast_ref`] lends it,

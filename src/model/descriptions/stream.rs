@@ -63,7 +63,7 @@ impl Queue {
     /// default is 500,000,000.
     ///
     /// A segment also is full with 256,000 messages. A message counts with its body, its properties
-    /// and 96 bytes for its place.
+    /// and 100 bytes for its place.
     ///
     /// # RabbitMQ
     /// The argument `x-stream-max-segment-size-bytes`.

@@ -63,7 +63,7 @@ impl Ledger {
     /// Whether the common limit allows one more delivery. If not, `queue` is told when it does. As
     /// in RabbitMQ it limits classic queues only.
     pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
-        let room = !queue.is_limited_by_channels() || !self.is_reached();
+        let room = !queue.is_classic() || !self.is_reached();
         if !room {
             self.limit_queue(queue);
         }
@@ -85,9 +85,10 @@ impl Ledger {
 
     /// Adds a delivery, which the queue takes back at `due`.
     pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked, due: u64) {
-        if unacked.origin().is_some_and(|origin| {
-            origin.consumer.is_some() && origin.queue.is_limited_by_channels()
-        }) {
+        if unacked
+            .origin()
+            .is_some_and(|origin| origin.consumer.is_some() && origin.queue.is_classic())
+        {
             self.volume += 1;
         }
         self.entries.push(tag, Entry { unacked, due });

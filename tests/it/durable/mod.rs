@@ -10,6 +10,7 @@ mod format;
 mod kill;
 mod model;
 mod queue_kinds;
+mod streams;
 mod users;
 
 use futures_lite::future::{block_on, poll_once};

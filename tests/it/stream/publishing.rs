@@ -37,15 +37,36 @@ fn a_stream_is_one_of_several_queues_of_an_exchange() -> Result {
 }
 
 #[test]
-fn a_delayed_message_gets_its_offset_when_it_is_due() -> Result {
+fn a_stream_delays_no_message_itself_and_a_delayed_exchange_does() -> Result {
     let (broker, clock) = on_a_manual_clock();
-    let producer = broker.producer::<u32>(&log())?;
     let second = Duration::from_secs(1);
-    producer.publish_message(Message::new(1).deliver_after(second))?;
-    producer.publish(2)?;
+    let producer = broker.producer::<u32>(&log())?;
+    let refused = producer.publish_message(Message::new(1).deliver_after(second));
+    assert_eq!(refused.unwrap_err().error().reply_code(), Some(540));
+    let later = Exchange::fanout("later").delayed();
+    broker.declare(&log().bind(&later, ""))?;
+    broker
+        .producer::<u32>(&later)?
+        .publish_message(Message::new(2).delay(second))?;
+    producer.publish(3)?;
     clock.advance(second);
     let reader = broker.reader::<u32>(&log()).from(Offset::First).build()?;
-    assert!(reader.try_iter().map(|entry| *entry.unwrap()).eq([2, 1]));
+    assert!(reader.try_iter().map(|entry| *entry.unwrap()).eq([3, 2]));
+    Ok(())
+}
+
+#[test]
+fn an_export_copies_the_messages_of_a_stream() -> Result {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(&log())?;
+    for number in 0..1_000 {
+        producer.publish(number)?;
+    }
+    let exported = broker.export_messages("log")?;
+    for (number, message) in (0..1_000).zip(exported) {
+        assert_eq!(message.position(), number);
+        assert_eq!(&**message.body().unwrap(), number.to_string().as_bytes());
+    }
     Ok(())
 }
 

@@ -58,7 +58,7 @@ fn a_policy_replaces_the_limits_and_is_lifted_again() -> Result {
     let policy = Policy::new("small", "^log$").apply_to(ApplyTo::Streams);
     broker
         .vhost("/")?
-        .set_policy(policy.setting("max-length-bytes", 1_000))?;
+        .set_policy(policy.setting("max-length-bytes", 999))?;
     for _ in 0..10 {
         producer.publish(vec![0; 400])?;
     }
