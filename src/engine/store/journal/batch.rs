@@ -25,6 +25,11 @@ impl Batch {
         self.operations.len() == self.undone
     }
 
+    /// How many operations were undone before they were written.
+    pub(super) fn undone(&self) -> usize {
+        self.undone
+    }
+
     /// The bytes of its messages and bodies.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

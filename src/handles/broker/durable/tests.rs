@@ -247,6 +247,39 @@ fn a_publish_waits_for_the_slowest_level_of_its_route() {
 }
 
 #[test]
+fn the_payloads_of_a_batch_wait_for_the_disk_together() {
+    const PAYLOADS: u32 = 300;
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let queue = Queue::new("q").durable();
+    let persistent = Properties::new().persistent();
+    let producer = broker.producer_builder::<u32>(&queue);
+    let producer = producer.properties(persistent).build().unwrap();
+    let consumer = broker.consumer::<u32>(&queue).unwrap();
+    let arrive = || {
+        for number in 0..PAYLOADS {
+            let delivery = consumer.recv().unwrap();
+            assert_eq!(*delivery, number);
+            delivery.ack().unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        let stalled = disk.stall();
+        let publishing = scope.spawn(|| producer.publish_batch(0..PAYLOADS));
+        // All of them are in the queue before the first one is on disk.
+        arrive();
+        drop(stalled);
+        assert!(publishing.join().unwrap().iter().all(Result::is_ok));
+    });
+    let stalled = disk.stall();
+    let mut publishing = Box::pin(producer.publish_batch_async(0..PAYLOADS));
+    assert!(block_on(poll_once(&mut publishing)).is_none());
+    arrive();
+    drop(stalled);
+    assert!(block_on(publishing).iter().all(Result::is_ok));
+}
+
+#[test]
 fn settlements_wait_for_no_disk() {
     let disk = FakeDisk::new(u64::MAX);
     let broker = open(&disk).unwrap();
