@@ -221,6 +221,7 @@ impl VirtualHost {
     /// Puts the messages of a stream back into its log.
     fn restore_stream(&self, queue: &Arc<QueueCore>, messages: Vec<RecoveredMessage>) -> Effects {
         let mut effects = Effects::none();
+        let mut envelopes = Envelopes::new(self, self.clock());
         let mut state = queue.lock();
         for message in messages {
             let RecoveredMessage {
@@ -230,7 +231,7 @@ impl VirtualHost {
                 ..
             } = message;
             let came = head.came.unwrap_or_default();
-            let envelope = self.envelope_of(head, body, self.clock()).at(position);
+            let envelope = envelopes.make(head, body, position);
             state.restore_to_log(envelope, came, &mut effects);
         }
         effects
