@@ -104,6 +104,22 @@ fn the_deletion_of_a_stream_ends_a_reader_that_waits_or_reads() {
 }
 
 #[test]
+fn a_seek_wakes_a_thread_that_waits_for_the_next_message() {
+    explore(|| {
+        let broker = Broker::new();
+        let producer = broker.producer::<u32>(log()).unwrap();
+        producer.publish(7).unwrap();
+        let reader = Arc::new(broker.reader::<u32>(log()).build().unwrap());
+        let reading = thread::spawn({
+            let reader = Arc::clone(&reader);
+            move || *reader.recv().unwrap()
+        });
+        reader.seek(Offset::First);
+        assert_eq!(reading.join().unwrap(), 7);
+    });
+}
+
+#[test]
 fn the_end_of_the_broker_ends_a_reader() {
     explore(|| {
         let broker = Broker::new();
