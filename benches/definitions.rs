@@ -5,12 +5,17 @@
 //! `LEVERET_WRITE=FILE` it writes the file of 10,000 queues, which RabbitMQ imports as well:
 //! `rabbitmqctl import_definitions FILE`. CONTRIBUTING.md tells how to get a RabbitMQ.
 
+#[path = "definitions/file.rs"]
+mod file;
+
 use std::{
     env, fs,
     time::{Duration, Instant},
 };
 
 use leveret::{Broker, ExportOptions, ImportOptions, RabbitMqVersion};
+
+use self::file::definitions;
 
 fn main() {
     if let Some(path) = env::var_os("LEVERET_WRITE") {
@@ -79,28 +84,4 @@ fn shown(time: Duration) -> String {
         0..10_000 => format!("{:.1} us", time.as_secs_f64() * 1e6),
         _ => format!("{:.1} ms", time.as_secs_f64() * 1e3),
     }
-}
-
-fn definitions(count: usize) -> String {
-    let queues = (0..count).map(|number| {
-        let arguments = match number % 3 {
-            0 => r#"{"x-message-ttl":60000,"x-dead-letter-exchange":"x"}"#,
-            _ => "{}",
-        };
-        format!(
-            r#"{{"name":"queue-{number}","vhost":"leveret-bench","durable":true,"auto_delete":false,"arguments":{arguments}}}"#
-        )
-    });
-    let queues: Vec<_> = queues.collect();
-    let bindings = (0..count).map(|number| {
-        format!(
-            r#"{{"source":"x","vhost":"leveret-bench","destination":"queue-{number}","destination_type":"queue","routing_key":"orders.{number}.#","arguments":{{}}}}"#
-        )
-    });
-    let bindings: Vec<_> = bindings.collect();
-    format!(
-        r#"{{"rabbit_version":"3.10.8","vhosts":[{{"name":"leveret-bench"}}],"exchanges":[{{"name":"x","vhost":"leveret-bench","type":"topic","durable":true,"auto_delete":false,"internal":false,"arguments":{{}}}}],"queues":[{}],"bindings":[{}]}}"#,
-        queues.join(","),
-        bindings.join(",")
-    )
 }

@@ -1,12 +1,14 @@
 //! The durable bench: compares publishes that are on disk with the same bytes appended to a file by
-//! hand, and with a queue by hand on such a file. All run in one process, in turn, with bodies
-//! of 1 KiB.
+//! hand, and with a queue by hand on a log like leveret's. All run in one process, in turn, with
+//! bodies of 1 KiB.
 //!
 //! The lines, the table and the options are those of the bench `floor`. A ratio is throughput
 //! divided by that of the floor. The number of messages is that
 //! of each row. The files are in the folder `LEVERET_BENCH_DIR`, or in the
 //! folder for temporary files: the figures are those of its disk.
 
+#[path = "durable/by_hand.rs"]
+mod by_hand;
 #[path = "floor/cores.rs"]
 mod cores;
 #[allow(dead_code, reason = "this bench measures no latency")]
@@ -39,7 +41,7 @@ use std::{
 
 use leveret::{Broker, Bytes, Durability, Producer, Properties, Queue};
 
-use self::{group::Group, options::Options, report::Report};
+use self::{by_hand::Log, group::Group, options::Options, report::Report};
 
 /// The bytes of a body.
 const BODY: usize = 1_024;
@@ -59,6 +61,7 @@ fn main() {
 fn groups(options: &Options) -> Vec<Group> {
     let few = options.size(32, 320);
     let many = options.size(320, 6_400);
+    let recovered = options.size(500, 100_000);
     vec![
         Group::throughput("one by one")
             .row("append", None, few, |messages| append(messages, 1))
@@ -86,20 +89,34 @@ fn groups(options: &Options) -> Vec<Group> {
             .row("16 at once", Some(8.0), many, |messages| {
                 publish_async(messages, PUBLISHERS)
             }),
-        Group::throughput("and consume")
-            .row("by hand", None, many, queue_by_hand)
-            .row("synced", Some(2.0), many, |messages| {
-                consume(messages, Durability::Synced)
-            })
-            .row("buffered", None, many, |messages| {
-                consume(messages, Durability::Buffered(Duration::from_millis(50)))
-            }),
+        consumed("and consume", few, 1),
+        consumed("and consume per 100", options.size(300, 6_400), 100),
         Group::throughput("recovery")
-            .row("1 us", None, options.size(500, 100_000), |messages| {
-                Duration::from_micros(messages)
+            .row("1 us", None, recovered, Duration::from_micros)
+            .row("stopped", Some(1.0), recovered, |messages| {
+                recover(messages, End::Stopped)
             })
-            .row("stopped", Some(1.0), options.size(500, 100_000), recover),
+            .row("killed", None, recovered, |messages| {
+                recover(messages, End::Killed)
+            })
+            .row("a full read", None, recovered, read_all),
     ]
+}
+
+/// Rows that publish in batches of this many messages, and acknowledge them on another thread. The
+/// module `by_hand` says what the floor promises.
+fn consumed(shape: &str, messages: u64, batch: u64) -> Group {
+    Group::throughput(shape)
+        .row("by hand", None, messages, move |messages| {
+            queue_by_hand(messages, batch)
+        })
+        .row("synced", Some(2.0), messages, move |messages| {
+            consume(messages, batch, Durability::Synced)
+        })
+        .row("buffered", None, messages, move |messages| {
+            let durability = Durability::Buffered(Duration::from_millis(50));
+            consume(messages, batch, durability)
+        })
 }
 
 /// A folder that is removed when this is dropped.
@@ -308,36 +325,27 @@ fn publish_async(messages: u64, at_once: u64) -> Duration {
     began.elapsed()
 }
 
-/// Publishes from one thread in batches of 100 and acknowledges on another, as a program would on
-/// a file: each batch and its acknowledgements are appended and synced.
-fn queue_by_hand(messages: u64) -> Duration {
+/// Publishes from one thread and acknowledges on another, with a queue by hand.
+fn queue_by_hand(messages: u64, batch: u64) -> Duration {
     let folder = Folder::new();
-    let file = Mutex::new(folder.file());
-    let append = |bytes: &[u8]| {
-        let mut file = file.lock().unwrap();
-        file.write_all(bytes).unwrap();
-        file.sync_data().unwrap();
-    };
-    let bytes = vec![7; 100 * BODY];
-    let (sender, receiver) = std::sync::mpsc::sync_channel::<std::ops::Range<u64>>(16);
+    let log = Log::new(folder.file());
+    let (mut publisher, consumer) = log.queue();
     let began = Instant::now();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            for batch in receiver {
-                let settled: Vec<u8> = batch.flat_map(u64::to_le_bytes).collect();
-                append(&settled);
+        scope.spawn(move || {
+            while let Some((number, _)) = consumer.receive() {
+                consumer.acknowledge(number);
             }
         });
-        for batch in 0..messages / 100 {
-            append(&bytes);
-            sender.send(batch * 100..(batch + 1) * 100).unwrap();
+        for _ in 0..messages / batch {
+            publisher.publish((0..batch).map(|_| body()));
         }
-        drop(sender);
+        drop(publisher);
     });
     began.elapsed()
 }
 
-fn consume(messages: u64, durability: Durability) -> Duration {
+fn consume(messages: u64, batch: u64, durability: Durability) -> Duration {
     let folder = Folder::new();
     let broker = folder.broker();
     let queue = queue().durability(durability);
@@ -348,7 +356,6 @@ fn consume(messages: u64, durability: Durability) -> Duration {
         .properties(persistent)
         .build();
     let (producer, consumer) = (producer.unwrap(), broker.consumer::<Bytes>(&queue).unwrap());
-    let messages = messages / 100 * 100;
     let began = Instant::now();
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -356,8 +363,8 @@ fn consume(messages: u64, durability: Durability) -> Duration {
                 consumer.recv().unwrap().ack().unwrap();
             }
         });
-        for _ in 0..messages / 100 {
-            for published in producer.publish_batch((0..100).map(|_| body())) {
+        for _ in 0..messages / batch {
+            for published in producer.publish_batch((0..batch).map(|_| body())) {
                 published.unwrap();
             }
         }
@@ -365,18 +372,48 @@ fn consume(messages: u64, durability: Durability) -> Duration {
     began.elapsed()
 }
 
-/// The time in which a broker opens a folder with messages of 100 bytes.
-fn recover(messages: u64) -> Duration {
+/// How a broker has ended before its folder is opened again.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Stopped,
+    Killed,
+}
+
+/// A folder with messages of 100 bytes.
+fn filled(messages: u64, end: End) -> Folder {
     let folder = Folder::new();
-    {
-        let broker = folder.broker();
-        let producer = producer(&broker);
-        let bodies = (0..messages).map(|_| Bytes::from(vec![7; 100]));
-        assert!(producer.publish_batch(bodies).iter().all(Result::is_ok));
+    let broker = folder.broker();
+    let producer = producer(&broker);
+    let bodies = (0..messages).map(|_| Bytes::from(vec![7; 100]));
+    assert!(producer.publish_batch(bodies).iter().all(Result::is_ok));
+    if end == End::Stopped {
+        return folder;
     }
+    // The files as they are while the broker runs.
+    let killed = Folder::new();
+    for file in fs::read_dir(&folder.0).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), killed.0.join(file.file_name())).unwrap();
+    }
+    killed
+}
+
+/// The time in which a broker opens a folder.
+fn recover(messages: u64, end: End) -> Duration {
+    let folder = filled(messages, end);
     let began = Instant::now();
     let broker = folder.broker();
     let elapsed = began.elapsed();
     assert_eq!(broker.purge(queue()).unwrap(), messages);
     elapsed
+}
+
+/// The time in which all files of a folder are read.
+fn read_all(messages: u64) -> Duration {
+    let folder = filled(messages, End::Stopped);
+    let began = Instant::now();
+    for file in fs::read_dir(&folder.0).unwrap() {
+        fs::read(file.unwrap().path()).unwrap();
+    }
+    began.elapsed()
 }

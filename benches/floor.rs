@@ -36,6 +36,8 @@ mod group;
 mod item;
 #[path = "floor/latency.rs"]
 mod latency;
+#[path = "floor/logs.rs"]
+mod logs;
 #[path = "floor/options.rs"]
 mod options;
 #[path = "floor/others.rs"]
@@ -78,6 +80,7 @@ pub fn main() {
         topic_lookup::groups,
         queues::groups,
         quorum::groups,
+        logs::groups,
         channel::groups,
         latency::groups,
     ] {

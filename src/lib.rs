@@ -45,6 +45,7 @@ pub use crate::{
         consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
+        reader::{Entries, Entry, EntryInfo, Reader, ReaderBuilder},
         select::{Select, SelectError, Selected},
         simple_queue::SimpleQueue,
     },
@@ -58,8 +59,8 @@ pub use crate::{
         redrive::Redrive,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot,
-            ExchangeSnapshot, PolicySnapshot, QueueSnapshot, Snapshot, StoreSnapshot,
-            VhostSnapshot,
+            ExchangeSnapshot, PolicySnapshot, QueueSnapshot, ReaderSnapshot, Snapshot,
+            StoreSnapshot, StreamSnapshot, VhostSnapshot,
         },
     },
     message::{
@@ -77,8 +78,8 @@ pub use crate::{
         bytes::Bytes,
         descriptions::{
             AliasQueue, AliasTarget, Binding, Budget, BudgetPolicy, DeadLetterStrategy,
-            DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Overflow, Queue, Trigger,
-            TriggerMessage,
+            DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Offset, Overflow, Queue,
+            Trigger, TriggerMessage,
         },
         disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{

@@ -25,6 +25,18 @@ pub const ROWS: &[Row] = &[
         measure: |options| waiting::<[u64; 8]>(options, |id| [id; 8]),
     },
     Row {
+        name: "stream-beyond-payload",
+        unit: "bytes",
+        goal: Some(96.0),
+        measure: |options| stream::<[u64; 5]>(options, |id| [id; 5]) - 40.0,
+    },
+    Row {
+        name: "stream-beyond-64-bytes",
+        unit: "bytes",
+        goal: Some(96.0),
+        measure: |options| stream::<[u64; 8]>(options, |id| [id; 8]) - 64.0,
+    },
+    Row {
         name: "delayed-beyond-payload",
         unit: "bytes",
         goal: None,
@@ -70,6 +82,19 @@ fn waiting<T: Payload>(options: &Options, make: fn(u64) -> T) -> f64 {
     let bytes = count.bytes() / messages as f64;
     assert_eq!(broker.purge(&queue).expect("the queue is there"), messages);
     bytes
+}
+
+/// The bytes of each of a million messages in one stream.
+fn stream<T: Payload>(options: &Options, make: fn(u64) -> T) -> f64 {
+    let messages = options.size(10_000, 1_000_000);
+    let broker = Broker::new();
+    let producer = broker.producer::<T>(&Queue::stream("memory"));
+    let producer = producer.expect("a new stream");
+    let count = Count::begin();
+    for id in 0..messages {
+        producer.publish(make(id)).expect("the stream is there");
+    }
+    count.bytes() / messages as f64
 }
 
 /// The bytes of each of a million delayed messages.

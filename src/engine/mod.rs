@@ -1,5 +1,5 @@
-//! The state machines: access, exchanges, routers, queues and policies, and above them the virtual
-//! host.
+//! The state machines: access, exchanges, routers, logs of streams, queues and policies, and above
+//! them the virtual host.
 //!
 //! Access, exchange, router, queue and policy never import each other. Only the virtual host knows
 //! them all. It carries out the effects that they return.
@@ -15,4 +15,5 @@ pub(crate) mod router;
     allow(dead_code, reason = "the store comes with the feature")
 )]
 pub(crate) mod store;
+pub(crate) mod stream;
 pub(crate) mod vhost;

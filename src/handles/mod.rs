@@ -8,6 +8,7 @@ pub(crate) mod declare;
 #[cfg(all(test, not(shuttle)))]
 mod over_backend;
 pub(crate) mod producer;
+pub(crate) mod reader;
 pub(crate) mod select;
 pub(crate) mod simple_queue;
 pub(crate) mod verbs;

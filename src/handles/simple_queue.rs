@@ -108,7 +108,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # let queue = broker.simple_queue::<u32>("q")?;
     /// assert_eq!(queue.put(7)?.routed, 1);
     /// broker.delete(&Queue::new("q"))?;
-    /// assert_eq!(queue.put(8).unwrap_err().into_inner(), 8);
+    /// assert_eq!(queue.put(8).unwrap_err().into_inner(), Some(8));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn put(&self, payload: T) -> Result<Published, PublishError<T>> {
@@ -219,8 +219,9 @@ impl<T: Payload> SimpleQueue<T> {
     /// let queue = Queue::new("q").max_length(1).overflow(Overflow::Block);
     /// let queue = broker.simple_queue::<u32>(&queue)?;
     /// queue.try_put_message(Message::new(1))?;
-    /// let message = queue.try_put_message(Message::new(2)).unwrap_err().into_inner();
-    /// assert!(queue.put_message_timeout(message, Duration::from_millis(1)).is_err());
+    /// assert!(queue.try_put_message(Message::new(2)).is_err());
+    /// let late = queue.put_message_timeout(Message::new(2), Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err().into_inner(), Some(Message::new(2)));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn try_put_message(

@@ -35,6 +35,7 @@ mod rpc;
 mod schedules;
 #[cfg(feature = "testing")]
 mod settled;
+mod streams;
 mod timeouts;
 mod timer;
 mod topology;

@@ -84,7 +84,7 @@ fn publishing_against_the_deletion_of_the_exchange_loses_nothing_that_was_routed
                 Ok(published) => routed += published.routed,
                 Err(refused) => {
                     assert!(matches!(refused.error(), Error::NotFound { .. }));
-                    assert_eq!(refused.into_inner(), id);
+                    assert_eq!(refused.into_inner(), Some(id));
                 }
             }
         }

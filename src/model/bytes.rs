@@ -6,7 +6,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{
     borrow::Borrow,
+    cmp::Ordering,
     fmt,
+    hash::{Hash, Hasher},
     ops::Deref,
     str::{self, Utf8Error},
     sync::Arc,
@@ -15,7 +17,14 @@ use std::{
 /// The number of octets that `Debug` shows.
 const SHOWN: usize = 64;
 
+/// From this length on a vector is kept as it is. Octets that are beside their count take one piece
+/// of memory less, and to copy fewer of them costs no more than that.
+const LONG: usize = 1_024;
+
 /// An immutable run of octets. A clone shares it.
+///
+/// A vector of 1,024 octets or more is not copied, unless a quarter of its capacity is empty. So a
+/// body that comes in parts is collected in a vector, without another copy.
 ///
 /// A producer of `Bytes` sends them unchanged, with the content type `application/octet-stream`. A
 /// consumer of `Bytes` takes every message, whatever its content type.
@@ -31,18 +40,29 @@ const SHOWN: usize = 64;
 /// assert!(Bytes::from(vec![0xff]).as_str().is_err());
 /// assert_eq!(body.to_vec(), b"hello");
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Bytes(Arc<[u8]>);
+#[derive(Clone)]
+pub struct Bytes(Octets);
+
+#[derive(Clone)]
+enum Octets {
+    Short(Arc<[u8]>),
+    /// A vector that was not copied.
+    Long(Arc<Vec<u8>>),
+}
 
 impl Bytes {
     /// Copies `octets`.
     pub fn copy_from_slice(octets: &[u8]) -> Self {
-        Self(Arc::from(octets))
+        Self(Octets::Short(Arc::from(octets)))
     }
 
     /// The octets.
+    #[inline]
     pub fn as_slice(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Octets::Short(octets) => octets,
+            Octets::Long(octets) => octets,
+        }
     }
 
     /// The octets as text.
@@ -51,98 +71,131 @@ impl Bytes {
     ///
     /// The error of octets that are not UTF-8.
     pub fn as_str(&self) -> Result<&str, Utf8Error> {
-        str::from_utf8(&self.0)
+        str::from_utf8(self)
     }
 
     /// Copies the octets into a vector.
     pub fn to_vec(&self) -> Vec<u8> {
-        self.0.to_vec()
+        self.as_slice().to_vec()
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Bytes) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Bytes {}
+
+impl PartialOrd for Bytes {
+    fn partial_cmp(&self, other: &Bytes) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bytes {
+    fn cmp(&self, other: &Bytes) -> Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+/// As that of a slice, by which a map may look for it.
+impl Hash for Bytes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
     }
 }
 
 impl Default for Bytes {
     fn default() -> Self {
-        Self(Arc::from([]))
+        Self(Octets::Short(Arc::from([])))
     }
 }
 
 impl Deref for Bytes {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0
+        self.as_slice()
     }
 }
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self.as_slice()
     }
 }
 
 impl Borrow<[u8]> for Bytes {
     fn borrow(&self) -> &[u8] {
-        &self.0
+        self.as_slice()
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(octets: Vec<u8>) -> Self {
-        Self(octets.into())
+        Self(
+            match octets.len() < LONG || octets.len() < octets.capacity() / 4 * 3 {
+                true => Octets::Short(octets.into()),
+                false => Octets::Long(Arc::new(octets)),
+            },
+        )
     }
 }
 
 impl From<&[u8]> for Bytes {
     fn from(octets: &[u8]) -> Self {
-        Self(octets.into())
+        Self(Octets::Short(octets.into()))
     }
 }
 
 impl<const N: usize> From<&[u8; N]> for Bytes {
     fn from(octets: &[u8; N]) -> Self {
-        Self(octets.as_slice().into())
+        octets.as_slice().into()
     }
 }
 
 impl<const N: usize> From<[u8; N]> for Bytes {
     fn from(octets: [u8; N]) -> Self {
-        Self(octets.as_slice().into())
+        octets.as_slice().into()
     }
 }
 
 impl From<Box<[u8]>> for Bytes {
     fn from(octets: Box<[u8]>) -> Self {
-        Self(octets.into())
+        Self(Octets::Short(octets.into()))
     }
 }
 
 impl From<Arc<[u8]>> for Bytes {
     fn from(octets: Arc<[u8]>) -> Self {
-        Self(octets)
+        Self(Octets::Short(octets))
     }
 }
 
 impl From<String> for Bytes {
     fn from(text: String) -> Self {
-        Self(text.into_bytes().into())
+        text.into_bytes().into()
     }
 }
 
 impl From<&str> for Bytes {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().into())
+        text.as_bytes().into()
     }
 }
 
 impl From<&String> for Bytes {
     fn from(text: &String) -> Self {
-        Self(text.as_bytes().into())
+        text.as_bytes().into()
     }
 }
 
 impl FromIterator<u8> for Bytes {
     fn from_iter<I: IntoIterator<Item = u8>>(octets: I) -> Self {
-        Self(octets.into_iter().collect())
+        Self(Octets::Short(octets.into_iter().collect()))
     }
 }
 
@@ -151,7 +204,7 @@ macro_rules! comparable {
     ($($other:ty => |$it:ident| $octets:expr;)*) => {$(
         impl PartialEq<$other> for Bytes {
             fn eq(&self, $it: &$other) -> bool {
-                *self.0 == *$octets
+                *self.as_slice() == *$octets
             }
         }
 
@@ -174,13 +227,13 @@ comparable! {
 
 impl<const N: usize> PartialEq<[u8; N]> for Bytes {
     fn eq(&self, other: &[u8; N]) -> bool {
-        *self.0 == other[..]
+        *self.as_slice() == other[..]
     }
 }
 
 impl<const N: usize> PartialEq<&[u8; N]> for Bytes {
     fn eq(&self, other: &&[u8; N]) -> bool {
-        *self.0 == other[..]
+        *self.as_slice() == other[..]
     }
 }
 
@@ -200,18 +253,18 @@ impl fmt::Debug for Bytes {
             }
             Err(_) => {
                 f.write_str("0x")?;
-                for octet in self.0.iter().take(SHOWN / 2) {
+                for octet in self.iter().take(SHOWN / 2) {
                     write!(f, "{octet:02x}")?;
                 }
-                if self.0.len() > SHOWN / 2 {
+                if self.len() > SHOWN / 2 {
                     f.write_str("..")?;
                 } else {
                     return Ok(());
                 }
             }
         }
-        if self.0.len() > SHOWN || self.as_str().is_err() {
-            write!(f, " ({} bytes)", self.0.len())?;
+        if self.len() > SHOWN || self.as_str().is_err() {
+            write!(f, " ({} bytes)", self.len())?;
         }
         Ok(())
     }
@@ -219,20 +272,20 @@ impl fmt::Debug for Bytes {
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+        serializer.serialize_bytes(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(Octets)
+        deserializer.deserialize_byte_buf(BytesVisitor)
     }
 }
 
 /// Takes octets in every form of a format: bytes, text, or a sequence of numbers (as in JSON).
-struct Octets;
+struct BytesVisitor;
 
-impl<'de> de::Visitor<'de> for Octets {
+impl<'de> de::Visitor<'de> for BytesVisitor {
     type Value = Bytes;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -263,6 +316,8 @@ impl<'de> de::Visitor<'de> for Octets {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
 
     #[test]
@@ -302,6 +357,24 @@ mod tests {
         assert_eq!(json, "[0,1,255]");
         assert_eq!(serde_json::from_str::<Bytes>(&json).unwrap(), bytes);
         assert_eq!(serde_json::from_str::<Bytes>(r#""hi""#).unwrap(), "hi");
+    }
+
+    #[test]
+    fn a_long_vector_is_not_copied_and_a_wasteful_one_is() {
+        let full = vec![7; LONG];
+        let place = full.as_ptr();
+        let bytes = Bytes::from(full);
+        assert_eq!(bytes.as_ptr(), place);
+        assert_eq!(bytes.clone().as_ptr(), place);
+        let mut wasteful = Vec::with_capacity(2 * LONG);
+        wasteful.resize(LONG, 7);
+        let place = wasteful.as_ptr();
+        let copied = Bytes::from(wasteful);
+        assert_ne!(copied.as_ptr(), place);
+        assert_eq!((&bytes, bytes.cmp(&copied)), (&copied, Ordering::Equal));
+        let hash = |bytes: &Bytes| BuildHasherDefault::<DefaultHasher>::default().hash_one(bytes);
+        assert_eq!(hash(&bytes), hash(&copied));
+        assert_eq!(size_of::<Bytes>(), size_of::<&[u8]>());
     }
 
     #[test]

@@ -75,6 +75,15 @@ impl Name {
         Name::new(without_line_ends(name))
     }
 
+    /// This name as that of a queue, an exchange or a budget: without its line ends.
+    pub(crate) fn to_entity(&self) -> Name {
+        match without_line_ends(self) {
+            Cow::Borrowed(_) => self.clone(),
+            // It has become shorter.
+            Cow::Owned(text) => Name::new(text).unwrap_or_default(),
+        }
+    }
+
     /// The empty name. Allocates nothing.
     pub const fn empty() -> Name {
         Name(None)

@@ -377,8 +377,9 @@ pub(super) fn decoding<T, R>(
 }
 
 /// It is never called. [`Delivery::open`] makes a delivery only of a message that holds a `T`, or
-/// together with a decoded `T`. Only methods that consume the delivery take either away.
-fn without_payload() -> ! {
+/// together with a decoded `T`. Only methods that consume the delivery take either away. So it is
+/// with an [`Entry`](crate::Entry), from which nothing takes the value away.
+pub(crate) fn without_payload() -> ! {
     unreachable!("a delivery without its payload")
 }
 

@@ -43,10 +43,6 @@ impl Getter {
         origin
     }
 
-    pub(super) fn into_origin(self) -> Arc<DeliveryOrigin> {
-        self.origin
-    }
-
     pub(crate) fn queue_name(&self) -> &Name {
         self.origin.queue.name()
     }

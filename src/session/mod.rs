@@ -30,6 +30,7 @@ pub(crate) mod publisher;
 pub(crate) mod receive;
 mod recv_backoff;
 pub(crate) mod requeue;
+pub(crate) mod stream_reader;
 pub(crate) mod subscriber;
 pub(crate) mod unacked;
 pub(crate) mod undecoded;

@@ -7,7 +7,7 @@
 use std::{
     cell::Cell,
     fmt,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use crate::{
         queue::{Account, Cause, ConsumerId, Credit, QueueCore},
         vhost::{Drain, VirtualHost},
     },
-    message::envelope::{Envelope, ExchangeId},
+    message::envelope::Envelope,
     model::{error::Result, field_value::FieldValue, name::Name},
     runtime::{sync::thread_local, waiter::Wake},
 };
@@ -52,6 +52,9 @@ pub(crate) struct DeliveryOrigin {
     pub(super) channel: Option<Weak<dyn DeliveryReader>>,
     /// Who holds its unsettled deliveries.
     pub(super) holders: Holders,
+    /// The exchange of the first delivery that was asked for it, by its number. Most consumers have
+    /// one exchange, and need not ask the table of all.
+    pub(super) first_exchange: OnceLock<(u16, Name)>,
 }
 
 thread_local! {
@@ -121,6 +124,7 @@ impl DeliveryOrigin {
             overdue: None,
             subscriber: Weak::new(),
             channel: None,
+            first_exchange: OnceLock::new(),
             holders: Holders::new(auto_ack).of(queue),
         })
     }
@@ -149,6 +153,7 @@ impl DeliveryOrigin {
             overdue,
             subscriber: Weak::new(),
             channel: None,
+            first_exchange: OnceLock::new(),
             holders: Holders::new(true),
         })
     }
@@ -275,11 +280,6 @@ impl DeliveryOrigin {
         }
         self.vhost
             .requeue_undelivered(&self.queue, self.consumer(), envelopes);
-    }
-
-    /// The name of the exchange that a message was published to.
-    pub(crate) fn exchange(&self, origin: ExchangeId) -> Name {
-        self.vhost.exchange_names().name(origin)
     }
 }
 

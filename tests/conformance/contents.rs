@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use leveret::{
-    Broker, Credentials, Error, QueueSnapshot,
+    Broker, Bytes, Credentials, Entry, Error, Offset, Queue, QueueSnapshot,
     channel::{AckMode, ChannelDelivery},
 };
 
@@ -24,6 +24,18 @@ impl Contents {
             for queue in queues.filter(|queue| survives(queue)) {
                 let is_quorum = is_quorum(queue);
                 let mut messages = Vec::new();
+                if queue.stream.is_some() {
+                    let stream = Queue::existing(&*queue.name);
+                    let reader = broker
+                        .reader::<Bytes>(&stream)
+                        .from(Offset::First)
+                        .build()?;
+                    for entry in reader.try_iter() {
+                        messages.push(entry_text(&entry?));
+                    }
+                    contents.insert(queue.name.to_string(), messages);
+                    continue;
+                }
                 // RabbitMQ refuses gets from a quorum queue with a single active consumer.
                 if !queue.arguments.contains_key("x-single-active-consumer") {
                     while let Some(got) = channel.basic_get(&queue.name, AckMode::Auto)? {
@@ -57,6 +69,12 @@ fn is_quorum(queue: &QueueSnapshot) -> bool {
 
 fn survives(queue: &QueueSnapshot) -> bool {
     queue.durable && !queue.exclusive && !queue.name.starts_with("amq.gen-")
+}
+
+fn entry_text(entry: &Entry<Bytes>) -> String {
+    let (offset, time) = (entry.offset(), entry.timestamp());
+    let properties = entry.info().properties();
+    format!("{offset} {time:?} {:?} {properties:?}", entry.payload())
 }
 
 /// After a crash every message of a classic queue is redelivered, so this counts only in a quorum

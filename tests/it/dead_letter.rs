@@ -135,7 +135,7 @@ fn a_message_refused_and_dead_lettered_comes_back_to_its_publisher() {
     let producer = broker.producer::<u32>(&queue).unwrap();
     producer.publish(1).unwrap();
     let error = producer.publish(2).unwrap_err();
-    assert_eq!(error.into_inner(), 2);
+    assert_eq!(error.into_inner(), Some(2));
     let buried = broker.consumer::<u32>(&graves).unwrap().recv().unwrap();
     assert_eq!(*buried, 2);
 }

@@ -128,6 +128,7 @@ prints_what_it_promises! {
     logs_go_to_a_worker_for_each_level_and_to_an_archive: "log_pipeline",
     two_stages_finish_their_photos_in_a_shutdown: "graceful_shutdown",
     the_keys_of_a_partition_stay_there: "partitions",
+    a_group_shares_streams_and_reads_each_in_order: "stream_group",
     every_kind_of_queue_has_its_part: "queue_kinds",
 }
 

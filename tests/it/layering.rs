@@ -100,9 +100,9 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "engine",
-        holds: "exchanges, queues, policies, access; above them the virtual host",
+        holds: "exchanges, queues, logs of streams, policies, access; above them the virtual host",
         floors: &[
-            never(&["phash2", "store"]),
+            never(&["phash2", "store", "stream"]),
             never(&["access", "exchange", "policy", "queue", "router"]),
             may(&["vhost"]),
         ],
@@ -127,6 +127,7 @@ const FOLDERS: &[Folder] = &[
                 "receive",
                 "recv_backoff",
                 "requeue",
+                "stream_reader",
                 "subscriber",
                 "unacked",
                 "undecoded",
@@ -139,11 +140,11 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "handles",
-        holds: "broker, producer, consumer, simple queue, select",
+        holds: "broker, producer, consumer, reader, simple queue, select",
         floors: &[
             may(&["broker"]),
             may(&["declare"]),
-            may(&["consumer", "producer", "select", "simple_queue"]),
+            may(&["consumer", "producer", "reader", "select", "simple_queue"]),
             may(&["verbs"]),
         ],
     },

@@ -44,6 +44,7 @@ mod redrive;
 mod rpc;
 mod schedules;
 mod settle;
+mod stream;
 mod stress;
 #[cfg(feature = "testing")]
 mod testing;

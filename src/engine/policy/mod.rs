@@ -53,7 +53,9 @@ pub(crate) enum PolicyKind {
 /// | `overflow` | `drop-head`, `reject-publish`, `reject-publish-dlx` or `block` | the argument wins; on a quorum queue the policy wins |
 /// | `message-ttl` | milliseconds, 0 or more | the lower wins |
 /// | `expires` | milliseconds, 1 or more | the lower wins |
-/// | `max-length`, `max-length-bytes` | a number, 0 or more | the lower wins |
+/// | `max-length`, `max-length-bytes` | a number, 0 or more | the lower wins; on a stream the policy wins |
+/// | `max-age` | a number above 0 and one of `Y`, `M`, `D`, `h`, `m`, `s` | the policy wins |
+/// | `stream-max-segment-size-bytes` | a number, 0 to 3,000,000,000 | the policy wins |
 /// | `delivery-limit` | a number; a negative one is no limit | the lower wins |
 /// | `consumer-timeout` | milliseconds, 0 or more | the lower wins |
 /// | `delayed-retry-type` | `all`, `failed`, `returned` or `disabled` | the policy wins |
@@ -61,9 +63,9 @@ pub(crate) enum PolicyKind {
 ///
 /// `consumer-timeout` and `delayed-retry-*` have an effect on quorum queues only. The other keys of
 /// RabbitMQ are checked and kept, and have no effect in one process:
-/// `consumer-disconnected-timeout`, `initial-cluster-size`, `max-age`, `max-in-memory-bytes`,
+/// `consumer-disconnected-timeout`, `initial-cluster-size`, `max-in-memory-bytes`,
 /// `max-in-memory-length`, `queue-leader-locator`, `queue-mode`, `queue-version`,
-/// `stream-filter-size-bytes`, `stream-max-segment-size-bytes` and `target-group-size`.
+/// `stream-filter-size-bytes` and `target-group-size`.
 ///
 /// The keys of federation (`federation-upstream`, `federation-upstream-set`,
 /// `federation-upstream-pattern`) and of mirrored queues (`ha-mode` and other keys that begin with
@@ -73,7 +75,9 @@ pub(crate) enum PolicyKind {
 /// A policy with a key that a queue does not support does not apply to that queue at all. Classic
 /// queues do not support `dead-letter-strategy`, `delivery-limit`, `max-in-memory-bytes`,
 /// `max-in-memory-length` and `target-group-size`. Quorum queues do not support `queue-mode`. Only
-/// streams support `initial-cluster-size`, `max-age` and `stream-max-segment-size-bytes`.
+/// streams support `initial-cluster-size`, `max-age` and `stream-max-segment-size-bytes`. Of the
+/// others they support `max-length-bytes`, `consumer-timeout`, `delayed-retry-*`, `queue-version`,
+/// `queue-leader-locator` and `stream-filter-size-bytes`.
 ///
 /// The pattern may match anywhere in the name. `^` and `$` anchor it to the ends of the name. It is
 /// an expression of the `fancy-regex` crate: Perl's syntax, with look-around and back-references.

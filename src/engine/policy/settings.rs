@@ -5,14 +5,14 @@ use std::{cmp, sync::Arc, time::Duration};
 
 use super::{PolicyKind, term::Term};
 use crate::model::{
-    arguments::{DelayedRetry, ExchangeArguments, QueueArguments, QueueType},
-    descriptions::{DeadLetterStrategy, DelayedRetryKind, Overflow},
+    arguments::{
+        DelayedRetry, ExchangeArguments, LARGEST_SEGMENT, QueueArguments, QueueType,
+        StreamArguments,
+    },
+    descriptions::{DeadLetterStrategy, DelayedRetryKind, Overflow, age::parse_age},
     field_value::{FieldTable, FieldValue},
     name::Name,
 };
-
-/// The largest segment that RabbitMQ gives a stream, in bytes.
-const LARGEST_SEGMENT: u64 = 3_000_000_000;
 
 /// The keys that an operator policy may hold.
 const OF_OPERATORS: [&str; 13] = [
@@ -86,6 +86,7 @@ pub(super) struct Settings {
     max_length_bytes: Option<u64>,
     message_ttl: Option<Duration>,
     overflow: Option<Overflow>,
+    stream: StreamArguments,
 }
 
 impl Settings {
@@ -176,6 +177,16 @@ impl Settings {
             "delayed-retry-type" => self.delayed_retry.kind = setting.retry_kind()?,
             "delivery-limit" => self.delivery_limit = setting.delivery_limit()?,
             "expires" => self.expires = setting.time(1, "queue expiry")?,
+            "max-age" => {
+                let age = |value: &FieldValue| parse_age(value.as_str()?);
+                let expected = "a whole number above 0 and one of Y, M, D, h, m, s";
+                self.stream.max_age = setting.read(age, "max age", expected)?;
+            }
+            "stream-max-segment-size-bytes" => {
+                let expected = format!("a whole number from 0 to {LARGEST_SEGMENT}");
+                self.stream.max_segment_bytes =
+                    setting.number(0, LARGEST_SEGMENT, "segment size", &expected)?;
+            }
             "max-length" => self.max_length = setting.size("maximum length")?,
             "max-length-bytes" => {
                 self.max_length_bytes = setting.size("maximum length in bytes")?;
@@ -215,6 +226,7 @@ impl Settings {
         match declared.queue_type {
             QueueType::Classic => self.apply_to_any_queue(declared),
             QueueType::Quorum => self.apply_to_quorum_queue(declared),
+            QueueType::Stream => self.apply_to_stream(declared),
         }
     }
 
@@ -249,6 +261,7 @@ impl Settings {
             overflow: declared.overflow.or(self.overflow),
             queue_type: declared.queue_type,
             single_active_consumer: declared.single_active_consumer,
+            stream: declared.stream.clone(),
             trigger: declared.trigger.clone(),
         }
     }
@@ -266,6 +279,22 @@ impl Settings {
             },
             overflow: self.overflow.or(declared.overflow),
             ..self.apply_to_any_queue(declared)
+        }
+    }
+
+    /// The effective arguments of a stream that was declared with these arguments. The policy wins
+    /// over them.
+    fn apply_to_stream(&self, declared: &QueueArguments) -> QueueArguments {
+        QueueArguments {
+            max_length_bytes: self.max_length_bytes.or(declared.max_length_bytes),
+            stream: StreamArguments {
+                max_age: self.stream.max_age.or(declared.stream.max_age),
+                max_segment_bytes: self
+                    .stream
+                    .max_segment_bytes
+                    .or(declared.stream.max_segment_bytes),
+            },
+            ..declared.clone()
         }
     }
 
@@ -384,11 +413,6 @@ impl<'a> Setting<'a> {
         match key {
             "consumer-disconnected-timeout" => drop(self.size("consumer disconnected timeout")?),
             "initial-cluster-size" => drop(self.size("cluster size")?),
-            "max-age" => {
-                let age = |value: &'a FieldValue| value.as_str().filter(|text| is_age(text));
-                let expected = "a whole number above 0 and one of Y, M, D, h, m, s";
-                self.read(age, "max age", expected)?;
-            }
             "max-in-memory-bytes" | "max-in-memory-length" => {
                 self.size("maximum memory in bytes")?;
             }
@@ -398,10 +422,6 @@ impl<'a> Setting<'a> {
             }
             "queue-mode" => self.word(&["default", "lazy"], "queue-mode value")?,
             "queue-version" => drop(self.number(1, 2, "queue-version value", "1 or 2")?),
-            "stream-max-segment-size-bytes" => {
-                let expected = format!("a whole number from 0 to {LARGEST_SEGMENT}");
-                self.number(0, LARGEST_SEGMENT, "segment size", &expected)?;
-            }
             "stream-filter-size-bytes" => {
                 let what = "filter size. Valid range is 16-255";
                 self.number(16, 255, what, "a whole number from 16 to 255")?;
@@ -414,16 +434,6 @@ impl<'a> Setting<'a> {
         }
         Ok(true)
     }
-}
-
-/// Whether this is an age such as `7D`.
-fn is_age(text: &str) -> bool {
-    let number = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
-    let unit = &text[number.len()..];
-    let positive = number.bytes().any(|digit| digit != b'0');
-    positive
-        && number.bytes().all(|digit| digit.is_ascii_digit())
-        && ["Y", "M", "D", "h", "m", "s"].contains(&unit)
 }
 
 fn invalid(key: &str, reason: String) -> Invalid {

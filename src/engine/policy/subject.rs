@@ -19,7 +19,7 @@ impl Subject {
             ApplyTo::Queues => self != Self::Exchange,
             ApplyTo::ClassicQueues => self == Self::Queue(QueueType::Classic),
             ApplyTo::QuorumQueues => self == Self::Queue(QueueType::Quorum),
-            ApplyTo::Streams => false,
+            ApplyTo::Streams => self == Self::Queue(QueueType::Stream),
         }
     }
 
@@ -43,6 +43,20 @@ impl Subject {
                 "max-age",
                 "stream-max-segment-size-bytes",
                 "initial-cluster-size",
+            ],
+            Self::Queue(QueueType::Stream) => &[
+                "dead-letter-exchange",
+                "dead-letter-routing-key",
+                "dead-letter-strategy",
+                "delivery-limit",
+                "expires",
+                "max-in-memory-bytes",
+                "max-in-memory-length",
+                "max-length",
+                "message-ttl",
+                "overflow",
+                "queue-mode",
+                "target-group-size",
             ],
         };
         !unsupported.contains(&key)

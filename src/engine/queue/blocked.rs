@@ -74,6 +74,7 @@ impl QueueState {
         if self.deleted {
             return Err(PushError::Deleted);
         }
+        self.check_shareable(message)?;
         let size = message.as_ref().map_or(0, Envelope::size);
         self.admit(size, PushedBy::Publisher, Some(place), now, effects)?;
         self.take_in_selectively(message, PushedBy::Publisher, now, effects);

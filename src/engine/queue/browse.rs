@@ -33,7 +33,7 @@ impl QueueState {
     }
 
     /// Up to `most` ready messages behind `key` and before the position `end`, in the order of
-    /// delivery.
+    /// delivery. Of a stream, all messages are ready.
     pub(crate) fn view_ready(
         &mut self,
         key: Option<ReadyKey>,
@@ -42,6 +42,9 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) -> Vec<(ReadyKey, View)> {
+        if self.kind.is_stream() {
+            return self.view_log(key, end, most);
+        }
         let keys = self.map_ready(key, end, most, |(key, _)| key, now, effects);
         let views = keys
             .into_iter()

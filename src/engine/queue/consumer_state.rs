@@ -15,10 +15,9 @@ use super::{
     timeout::Timeout,
     timing::after,
 };
-use crate::model::message_totals::MessageTotals;
 use crate::{
     message::envelope::{Envelope, NEVER},
-    model::{error::CancelReason, name::Name},
+    model::{arguments, error::CancelReason, message_totals::MessageTotals, name::Name},
     runtime::waiter::{WaitList, Wake},
 };
 
@@ -81,6 +80,8 @@ pub(crate) struct SubscribeRequest {
     pub(crate) paused: bool,
     /// How long a delivery may stay unsettled. `None` leaves it to the queue.
     pub(crate) timeout: Option<Duration>,
+    /// What it reads of a stream.
+    pub(crate) reading: arguments::StreamReading,
     pub(crate) credit: Arc<Credit>,
 }
 

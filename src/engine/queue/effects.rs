@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{in_flight::Move, in_transit::TransitId, inbox::InboxOwner, trigger::TriggerEvent};
 use crate::{
+    engine::stream::Segment,
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::name::Name,
     runtime::waiter::Wake,
@@ -32,6 +33,8 @@ pub(crate) enum Effect {
     Wake(Wake),
     /// Drop a message. This may run its payload's `Drop`, so it comes last.
     Drop(Envelope),
+    /// Drop the messages of a segment. As for one message, this comes last.
+    DropSegment(Segment),
     /// Have a typed consumer return what it has in advance, since it is late. This runs user code,
     /// so it comes last.
     Late(Arc<dyn InboxOwner>),

@@ -384,6 +384,9 @@ impl QueueState {
         };
         let unseen = subscriber.take_back(run.drain(..));
         let returned = unseen.len() as u64;
+        if let Some(first) = unseen.first() {
+            self.read_again(id, first.position);
+        }
         for envelope in unseen {
             self.put_back_undelivered(envelope, effects);
         }
@@ -467,7 +470,7 @@ impl QueueState {
     /// 0 if it was removed.
     pub(crate) fn within_reach(&mut self, id: ConsumerId) -> usize {
         let inbox = self.consumers.inbox(id).map(|inbox| inbox.len());
-        inbox.map_or(0, |inbox| inbox + self.ready.len())
+        inbox.map_or(0, |inbox| inbox + self.ready.len() + self.unread(id))
     }
 
     /// The prefetch of a consumer, if it holds as many unsettled messages.

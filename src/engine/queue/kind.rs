@@ -12,6 +12,7 @@ use super::{
     outcome::Cause,
     ready::{Order, Ready},
     state::QueueState,
+    stream::Stream,
     timeout::Timeout,
 };
 use crate::{
@@ -41,6 +42,7 @@ const TICK: u64 = 5_000_000_000;
 pub(super) enum Kind {
     Classic,
     Quorum(Box<Quorum>),
+    Stream(Box<Stream>),
 }
 
 /// What only a quorum queue has.
@@ -61,6 +63,7 @@ impl Kind {
         match settings.queue_type {
             QueueType::Classic => Kind::Classic,
             QueueType::Quorum => Kind::Quorum(Box::default()),
+            QueueType::Stream => Kind::Stream(Box::new(Stream::new(settings))),
         }
     }
 
@@ -68,6 +71,8 @@ impl Kind {
     pub(super) fn ready(&self, settings: &QueueArguments) -> Ready {
         let mut ready = Ready::new(match self {
             Kind::Classic => Order::Classic(settings.max_priority.unwrap_or(0)),
+            // It has none: they are in its log.
+            Kind::Stream(_) => Order::Classic(0),
             Kind::Quorum(_) => Order::Quorum,
         });
         ready.count_overhead(settings.max_length_bytes);
@@ -77,7 +82,7 @@ impl Kind {
     pub(super) fn single_active(&self, settings: &QueueArguments) -> SingleActive {
         match self {
             _ if !settings.single_active_consumer => SingleActive::No,
-            Kind::Classic => SingleActive::UntilGone,
+            Kind::Classic | Kind::Stream(_) => SingleActive::UntilGone,
             Kind::Quorum(_) => SingleActive::ByPriority,
         }
     }
@@ -85,12 +90,16 @@ impl Kind {
     /// How long a consumer may hold a delivery, if it has no time of its own.
     pub(super) fn consumer_timeout(&self, settings: &QueueArguments) -> Timeout {
         match self {
-            Kind::Classic => Timeout::default(),
+            Kind::Classic | Kind::Stream(_) => Timeout::default(),
             Kind::Quorum(_) => Timeout {
                 asked: settings.consumer_timeout,
                 built_in: Some(CONSUMER_TIMEOUT),
             },
         }
+    }
+
+    pub(super) fn is_classic(&self) -> bool {
+        matches!(self, Kind::Classic)
     }
 
     pub(super) fn is_quorum(&self) -> bool {
@@ -115,7 +124,7 @@ impl QueueState {
     pub(super) fn limited(&self) -> MessageTotals {
         let ready = MessageTotals::new(self.ready.len() as u64, self.ready.limited_bytes());
         match &self.kind {
-            Kind::Classic => ready,
+            Kind::Classic | Kind::Stream(_) => ready,
             Kind::Quorum(quorum) => {
                 let mut all = ready;
                 all += self.timing.delayed.limited();
@@ -145,6 +154,7 @@ impl QueueState {
         self.note_limits();
         match &self.kind {
             Kind::Quorum(quorum) => quorum.refuses,
+            Kind::Stream(_) => false,
             Kind::Classic => {
                 let mut limited = self.limited();
                 limited.messages += 1;
@@ -162,7 +172,7 @@ impl QueueState {
     pub(super) fn note_limits(&mut self) {
         let is_limited = self.is_limited();
         match &mut self.kind {
-            Kind::Classic => {}
+            Kind::Classic | Kind::Stream(_) => {}
             Kind::Quorum(quorum) if !is_limited => quorum.refuses = false,
             Kind::Quorum(_) => self.note_quorum_limits(),
         }
@@ -190,13 +200,14 @@ impl QueueState {
             Kind::Quorum(_) => {
                 u64::from(envelope.delivery_count()) > limit.unwrap_or(DELIVERY_LIMIT)
             }
+            Kind::Stream(_) => false,
         }
     }
 
     /// How long the queue delays a message that returns.
     pub(super) fn retry_delay(&self, envelope: &Envelope, cause: Cause) -> Duration {
         match &self.kind {
-            Kind::Classic => Duration::ZERO,
+            Kind::Classic | Kind::Stream(_) => Duration::ZERO,
             Kind::Quorum(_) => {
                 let retry = &self.settings.delayed_retry;
                 let delay = retry.delay(cause == Cause::Failed, envelope.delivery_count());
@@ -210,7 +221,7 @@ impl QueueState {
     pub(super) fn lease_ends(&self) -> Option<u64> {
         let over = self.timing.lease_over?;
         match &self.kind {
-            Kind::Classic => Some(over),
+            Kind::Classic | Kind::Stream(_) => Some(over),
             Kind::Quorum(quorum) => {
                 let ticks = over
                     .saturating_sub(quorum.declared_at)
@@ -231,7 +242,7 @@ impl QueueState {
         match &mut self.kind {
             Kind::Quorum(_) if self.timing.lease_over.is_some() => return,
             Kind::Quorum(quorum) => quorum.declared_at = now,
-            Kind::Classic => {}
+            Kind::Classic | Kind::Stream(_) => {}
         }
         self.renew_lease(now, effects);
     }
@@ -240,7 +251,7 @@ impl QueueState {
     /// a cancelled consumer with unsettled deliveries too.
     pub(super) fn counted_consumers(&self) -> usize {
         match &self.kind {
-            Kind::Classic => self.consumers.len(),
+            Kind::Classic | Kind::Stream(_) => self.consumers.len(),
             Kind::Quorum(_) => {
                 let gets = self.tally.got.messages as usize;
                 let retired = self
@@ -370,7 +381,7 @@ impl QueueState {
     /// The dead letters that other queues have not taken yet.
     pub(super) fn in_transit(&self) -> MessageTotals {
         match &self.kind {
-            Kind::Classic => MessageTotals::default(),
+            Kind::Classic | Kind::Stream(_) => MessageTotals::default(),
             Kind::Quorum(quorum) => quorum.in_transit.totals(),
         }
     }
@@ -378,7 +389,7 @@ impl QueueState {
     /// The positions of the messages in transit.
     pub(super) fn in_transit_positions(&self) -> Vec<u64> {
         match &self.kind {
-            Kind::Classic => Vec::new(),
+            Kind::Classic | Kind::Stream(_) => Vec::new(),
             Kind::Quorum(quorum) => quorum.in_transit.positions().collect(),
         }
     }
@@ -386,7 +397,7 @@ impl QueueState {
     /// When a dead letter is tried again next, or [`NEVER`].
     pub(super) fn next_dead_letter(&self) -> u64 {
         match &self.kind {
-            Kind::Classic => NEVER,
+            Kind::Classic | Kind::Stream(_) => NEVER,
             Kind::Quorum(quorum) => quorum.in_transit.next_due(),
         }
     }

@@ -46,6 +46,8 @@ mod returns;
 mod segmented_queue;
 mod state;
 mod storage;
+mod stream;
+mod subscriptions;
 mod tally;
 mod timeout;
 mod timing;
@@ -72,6 +74,7 @@ pub(crate) use self::{
     ready::ReadyKey,
     returns::AwaitedDelays,
     state::IDLE_CAPACITY,
+    stream::{Arrivals, NextBlock, StreamProgress},
     tally::Counts,
     timing::after,
     trigger::TriggerEvent,
@@ -85,7 +88,10 @@ use crossbeam_utils::CachePadded;
 use self::storage::Storage;
 use crate::{
     engine::store::StoredQueue,
-    message::envelope::{Envelope, NEVER},
+    message::{
+        envelope::{Envelope, NEVER},
+        payload::Payload,
+    },
     model::{
         arguments::{QueueArguments, QueueType},
         message_totals::MessageTotals,
@@ -115,6 +121,8 @@ pub(crate) struct QueueCore {
     /// The store of the queue, if it is durable. Its state has it too.
     stored: Option<StoredQueue>,
     is_delay_queue: bool,
+    /// When the messages of a stream come.
+    arrivals: Option<Arrivals>,
     /// The object that the timers call.
     timer_target: OnceLock<Arc<dyn TimerTarget>>,
     /// On cache lines of its own. The fields above are read without the lock, and a thread that
@@ -142,7 +150,8 @@ impl QueueCore {
     ) -> QueueCore {
         let hints = PublishHints {
             ttl: AtomicU64::new(NEVER),
-            timed: AtomicBool::new(false),
+            // A stream notes when each message comes.
+            timed: AtomicBool::new(settings.queue_type == QueueType::Stream),
         };
         hints.follow(&settings);
         let queue_type = settings.queue_type;
@@ -156,6 +165,7 @@ impl QueueCore {
             hints,
             stored: None,
             is_delay_queue: false,
+            arrivals: None,
             timer_target: OnceLock::new(),
             state: CachePadded::new(Mutex::new(QueueState::new(
                 settings,
@@ -195,6 +205,17 @@ impl QueueCore {
     /// Whether this is a quorum queue. Its deliveries carry their counts in headers.
     pub(crate) fn is_quorum(&self) -> bool {
         self.queue_type == QueueType::Quorum
+    }
+
+    /// Whether this is a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.queue_type == QueueType::Stream
+    }
+
+    /// Whether this is a classic queue. The common limit of a channel counts only the deliveries of
+    /// classic queues, as in RabbitMQ.
+    pub(crate) fn is_classic(&self) -> bool {
+        self.queue_type == QueueType::Classic
     }
 
     /// Whether this is a quorum queue with a single active consumer. RabbitMQ refuses gets from
@@ -252,14 +273,14 @@ impl QueueCore {
     /// # Errors
     /// Returns the payload if the message needs any other check.
     #[inline]
-    pub(crate) fn try_push<P>(
+    pub(crate) fn try_push<P: Payload>(
         &self,
         size: u64,
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> Result<(), P> {
         if self.is_timed() {
-            return Err(payload);
+            return self.try_append(payload, make);
         }
         let mut state = self.lock();
         let Some(permit) = state.reserve() else {

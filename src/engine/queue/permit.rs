@@ -91,7 +91,7 @@ mod tests {
             payload::Body,
         },
         model::{
-            arguments::{QueueArguments, QueueType},
+            arguments::{QueueArguments, QueueType, StreamReading},
             name::Name,
         },
     };
@@ -125,6 +125,7 @@ mod tests {
                     exclusive: false,
                     paused: false,
                     timeout: None,
+                    reading: StreamReading::default(),
                     credit: Arc::clone(&credit),
                 };
                 let inbox = |_| DeliveryTarget::Inbox(Inbox::default());
@@ -257,9 +258,17 @@ mod tests {
             .lock()
             .enqueue(&mut first, PushedBy::Publisher, 0, &mut effects);
         assert!(pushed.is_ok() && effects.is_empty());
-        assert!(queue.try_push(1, "x", plain).is_ok());
+        assert!(
+            queue
+                .try_push(1, "x".to_owned(), |text, at| plain(&text, at))
+                .is_ok()
+        );
         queue.set_timed();
-        assert!(queue.try_push(1, "x", plain).is_err());
+        assert!(
+            queue
+                .try_push(1, "x".to_owned(), |text, at| plain(&text, at))
+                .is_err()
+        );
         assert_eq!(queue.ready_len(), 2);
     }
 

@@ -85,6 +85,21 @@ pub(crate) struct ReadyKey {
     position: u64,
 }
 
+impl ReadyKey {
+    /// The place of a message in a stream, which has one lane.
+    pub(super) fn of_offset(offset: u64) -> ReadyKey {
+        ReadyKey {
+            level: Reverse(0),
+            position: offset,
+        }
+    }
+
+    /// The position of the message in its queue.
+    pub(super) fn position(self) -> u64 {
+        self.position
+    }
+}
+
 /// Counts a message that was put at the end of a lane.
 pub(super) struct ReadyCommit<'a> {
     tail: TailCommit<'a>,

@@ -125,6 +125,7 @@ impl QueueState {
     /// deleted.
     pub(super) fn put_back_undelivered(&mut self, envelope: Envelope, effects: &mut Effects) {
         match self.deleted {
+            _ if self.kind.is_stream() => effects.add(Effect::Drop(envelope)),
             true => {
                 self.tally.deleted.add_message(envelope.size());
                 effects.add(Effect::Drop(envelope));
@@ -146,6 +147,10 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) {
+        if self.kind.is_stream() {
+            effects.add(Effect::Drop(envelope));
+            return;
+        }
         let Some(envelope) = self.count_return(envelope, cause, effects) else {
             return;
         };
@@ -211,6 +216,7 @@ impl QueueState {
             envelope.count_return(cause == Cause::Failed);
             match self.deleted {
                 true => self.put_back_undelivered(envelope, effects),
+                false if self.kind.is_stream() => effects.add(Effect::Drop(envelope)),
                 false => self.dead_letter_or_drop(envelope, DeathReason::Rejected, effects),
             }
         }
@@ -268,6 +274,7 @@ impl QueueState {
         let mut removed = false;
         for id in ids {
             if let Some(mut subscriber) = self.consumers.remove(*id) {
+                self.end_reading(*id);
                 self.retire(&mut subscriber, run.drain(..), effects);
                 removed = true;
             }
@@ -362,7 +369,8 @@ impl QueueState {
         let settled = self
             .credits()
             .all(|(handed, credit)| credit.settled() == handed);
-        let served = self.ready.is_empty() || !self.consumers.is_attended();
+        let has_work = !self.ready.is_empty() || self.has_unread();
+        let served = !has_work || !self.consumers.is_attended();
         let awaits = awaited.unserved || self.consumers.is_attended();
         let awaited = awaits && self.timing.delayed.first_due() <= awaited.until;
         self.deleted || settled && served && !awaited && self.tally.got == MessageTotals::default()

@@ -8,14 +8,13 @@ use std::{sync::Arc, vec};
 
 use super::{
     account::Account,
-    consumer_id::ConsumerId,
-    consumer_state::{DeliveryTarget, SubscribeRequest},
+    consumer_state::DeliveryTarget,
     consumers::Consumers,
     effects::{Effect, Effects},
     in_flight::InFlight,
     kind::Kind,
     line::Line,
-    outcome::{DeleteRefused, Deleted, PushError, PushedBy, SubscribeRefused},
+    outcome::{DeleteRefused, Deleted, PushError, PushedBy},
     permit::Permit,
     ready::Ready,
     returns::{AwaitedDelays, Retired},
@@ -25,6 +24,7 @@ use super::{
 };
 use crate::model::message_totals::MessageTotals;
 use crate::{
+    engine::stream::Retention,
     message::envelope::{Envelope, NEVER},
     model::{
         arguments::{QueueArguments, QueueType},
@@ -59,7 +59,7 @@ pub(crate) struct QueueState {
     pub(super) line: Line,
     /// Removed consumers that still have unsettled deliveries.
     pub(super) retired: Vec<Retired>,
-    had_consumer: bool,
+    pub(super) had_consumer: bool,
     pub(super) deleted: bool,
     pub(super) timing: Timing,
     pub(super) tally: Tally,
@@ -130,6 +130,9 @@ impl QueueState {
         }
         let lease_changed = self.settings.expires != settings.expires;
         self.settings = settings;
+        if let Some(stream) = self.kind.stream_mut() {
+            stream.log.set_retention(Retention::of(&self.settings));
+        }
         self.note_selective();
         let timeout = self.kind.consumer_timeout(&self.settings);
         self.consumers.set_timeout(timeout);
@@ -173,6 +176,7 @@ impl QueueState {
             return Err(PushError::Deleted);
         }
         if self.is_selective {
+            self.check_shareable(message)?;
             self.admit(size, by, None, now, effects)?;
             self.take_in_selectively(message, by, now, effects);
         } else {
@@ -201,6 +205,12 @@ impl QueueState {
         effects: &mut Effects,
     ) {
         let Some(envelope) = message else { return };
+        if self.kind.is_stream() {
+            if let Some(envelope) = message.take() {
+                self.append_to_log(envelope, now, effects);
+            }
+            return;
+        }
         let (size, deadline) = (envelope.size(), envelope.deadline);
         envelope.position = self.next_position();
         self.tally.taken_in += MessageTotals::new(1, size);
@@ -325,51 +335,6 @@ impl QueueState {
         &mut self.get_waiters
     }
 
-    /// Whether a consumer may be added.
-    pub(crate) fn check_subscribe(&self, exclusive: bool) -> Result<(), SubscribeRefused> {
-        // A quorum queue accepts the flag and does not enforce it.
-        let exclusive = exclusive && !self.kind.is_quorum();
-        let shared = !self.consumers.is_empty() || self.settings.single_active_consumer;
-        match () {
-            () if self.deleted => Err(SubscribeRefused::Deleted),
-            () if self.consumers.has_exclusive() || exclusive && shared => {
-                Err(SubscribeRefused::InUse)
-            }
-            () => Ok(()),
-        }
-    }
-
-    /// Adds a consumer. `target` gets its id before its first message.
-    pub(crate) fn subscribe(
-        &mut self,
-        request: SubscribeRequest,
-        target: impl FnOnce(ConsumerId) -> DeliveryTarget,
-        now: u64,
-        effects: &mut Effects,
-    ) -> Result<ConsumerId, SubscribeRefused> {
-        self.check_subscribe(request.exclusive)?;
-        let exclusive = request.exclusive && !self.kind.is_quorum();
-        let request = SubscribeRequest {
-            exclusive,
-            ..request
-        };
-        self.had_consumer = true;
-        let id = self.consumers.add(request, target);
-        self.settle_ready(now, effects);
-        Ok(id)
-    }
-
-    pub(crate) fn set_prefetch(
-        &mut self,
-        id: ConsumerId,
-        prefetch: u32,
-        now: u64,
-        effects: &mut Effects,
-    ) {
-        self.consumers.set_prefetch(id, prefetch);
-        self.settle_ready(now, effects);
-    }
-
     /// Deletes the queue: drops its messages and cancels its consumers. Nothing is dead-lettered.
     pub(crate) fn delete(
         &mut self,
@@ -396,7 +361,7 @@ impl QueueState {
         self.unschedule(&mut effects);
         let messages = self.ready.len() as u64;
         let in_transit: Vec<_> = match &mut self.kind {
-            Kind::Classic => Vec::new(),
+            Kind::Classic | Kind::Stream(_) => Vec::new(),
             Kind::Quorum(quorum) => quorum.in_transit.drain().collect(),
         };
         for envelope in self
@@ -409,6 +374,7 @@ impl QueueState {
             self.tally.deleted.add_message(envelope.size());
             effects.add(Effect::Drop(envelope));
         }
+        self.end_stream(&mut effects);
         for mut subscriber in self.consumers.drain() {
             subscriber.credit.end();
             if let DeliveryTarget::Push(sink) = &subscriber.target {
@@ -456,7 +422,9 @@ impl QueueState {
         if !self.consumers.reconsider(None) {
             return;
         }
-        if !self.ready.is_empty() {
+        if self.kind.is_stream() {
+            self.serve_readings(now, effects);
+        } else if !self.ready.is_empty() {
             self.serve(now, effects);
             self.note_limits();
             self.schedule(effects);
@@ -472,6 +440,7 @@ impl QueueState {
         // Before the limits apply: if the queue does not block any more, all due messages come in.
         self.admit_overdue(now, effects);
         if self.ready.is_empty() {
+            self.serve_readings(now, effects);
             self.note_limits();
             self.admit_publishers(effects);
             self.wake_idle_waiters(effects);

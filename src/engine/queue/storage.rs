@@ -29,6 +29,13 @@ impl Storage {
         }
     }
 
+    /// Writes that retention has dropped all messages before this position.
+    pub(super) fn forget_before(&self, position: u64) {
+        if self.queue.keeps(false) {
+            self.queue.settle_before(position);
+        }
+    }
+
     fn keeps(&self, envelope: &Envelope) -> bool {
         self.queue.keeps(envelope.is_persistent())
     }
@@ -109,6 +116,7 @@ impl QueueCore {
     pub(crate) fn forget(&self, message: SettledMessage) {
         if let Some(stored) = &self.stored
             && stored.keeps(message.is_persistent)
+            && !stored.is_stream()
         {
             stored.settle(message.position);
         }
@@ -116,6 +124,12 @@ impl QueueCore {
 }
 
 impl QueueState {
+    /// Whether the queue keeps all messages, and the one that comes is not there as bytes.
+    pub(super) fn lacks_incoming(&self) -> bool {
+        let storage = self.storage.as_ref();
+        storage.is_some_and(|it| it.queue.keeps(false) && it.incoming.is_none())
+    }
+
     /// Writes the message that gets the next position.
     #[inline]
     pub(super) fn write_incoming(&mut self) {

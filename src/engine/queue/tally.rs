@@ -77,8 +77,15 @@ impl QueueState {
             unsettled -= settled;
         }
         acked -= tally.not_acked;
+        if self.kind.is_stream() {
+            // Nothing leaves it by a delivery.
+            (unsettled, acked) = Default::default();
+        }
         Counts {
-            ready: MessageTotals::new(self.ready.len() as u64, self.ready.bytes()),
+            ready: match self.kind.stream() {
+                None => MessageTotals::new(self.ready.len() as u64, self.ready.bytes()),
+                Some(stream) => stream.log.totals(),
+            },
             unsettled,
             delayed: self.delayed(),
             in_transit: self.in_transit(),

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     message::envelope::{Envelope, NEVER},
-    model::message_totals::MessageTotals,
+    model::{error::Error, message_totals::MessageTotals},
     runtime::timers::{TimerKey, Timers},
 };
 
@@ -93,6 +93,10 @@ impl QueueState {
     ) -> Result<(), PushError> {
         if self.is_deleted() {
             return Err(PushError::Deleted);
+        }
+        if self.kind.is_stream() {
+            let error = Error::not_implemented("a stream does not delay messages");
+            return Err(PushError::NotStored(Box::new(error)));
         }
         let size = message.as_ref().map_or(0, Envelope::size);
         if self.kind.is_quorum() {

@@ -31,8 +31,8 @@ pub(crate) use self::{
     mark::Mark,
     operation::{Operation, RecordKey, RecordKind, Recovered},
     stored_body::StoredBody,
-    stored_message::{MessageHead, StoredMessage},
-    stored_queue::{StoredQueue, WallClock},
+    stored_message::{MessageHead, MessageReader, StoredMessage},
+    stored_queue::{Keeps, StoredQueue, WallClock},
 };
 
 use crate::model::error::StoreError;

@@ -31,6 +31,8 @@ pub(crate) enum Operation {
     },
     /// Forgets a message and its mark.
     Settle { queue: u64, position: u64 },
+    /// Forgets all messages of a queue before a position.
+    SettleBefore { queue: u64, position: u64 },
     /// Keeps a body that several messages share.
     PutBody { body: u64, octets: Bytes },
     /// Forgets such a body.
@@ -80,10 +82,11 @@ pub(crate) enum RecordKind {
     Model = 11,
     KeptPart = 12,
     GlobalParameter = 13,
+    StreamOffset = 14,
 }
 
 impl RecordKind {
-    pub(crate) const ALL: [RecordKind; 13] = [
+    pub(crate) const ALL: [RecordKind; 14] = [
         RecordKind::Vhost,
         RecordKind::Budget,
         RecordKind::Policy,
@@ -97,6 +100,7 @@ impl RecordKind {
         RecordKind::Model,
         RecordKind::KeptPart,
         RecordKind::GlobalParameter,
+        RecordKind::StreamOffset,
     ];
 
     /// `None` for a kind of a later version.

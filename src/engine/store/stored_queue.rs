@@ -12,7 +12,7 @@ use crate::{message::envelope::NEVER, model::descriptions::Durability};
 
 /// Turns the nanoseconds of a virtual host into times of day. Read once, so that it can be used
 /// under a lock.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WallClock {
     /// The milliseconds since 1970 at the virtual host's time zero.
     start: u64,
@@ -49,6 +49,19 @@ impl WallClock {
 /// The nanoseconds of a millisecond.
 const NANOS: u64 = 1_000_000;
 
+/// What the store of a queue keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// The persistent messages, as a classic queue does.
+    Persistent,
+    /// All messages, as the history of an exchange does.
+    All,
+    /// All messages, and which of them consumers have, as a quorum queue does.
+    AllAndDeliveries,
+    /// All messages, which go in their order only.
+    Stream,
+}
+
 /// Writes what happens to the messages of one queue.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredQueue {
@@ -56,8 +69,7 @@ pub(crate) struct StoredQueue {
     /// Its number in the store.
     number: u64,
     durability: Durability,
-    /// Whether it keeps messages that are not persistent too, as a quorum queue does.
-    keeps_all: bool,
+    keeps: Keeps,
     clock: WallClock,
 }
 
@@ -66,14 +78,14 @@ impl StoredQueue {
         journal: Journal,
         number: u64,
         durability: Durability,
-        keeps_all: bool,
+        keeps: Keeps,
         clock: WallClock,
     ) -> StoredQueue {
         StoredQueue {
             journal,
             number,
             durability,
-            keeps_all,
+            keeps,
             clock,
         }
     }
@@ -101,13 +113,18 @@ impl StoredQueue {
 
     /// Whether the queue keeps a message.
     pub(crate) fn keeps(&self, is_persistent: bool) -> bool {
-        !self.is_in_memory() && (self.keeps_all || is_persistent)
+        !self.is_in_memory() && (self.keeps != Keeps::Persistent || is_persistent)
     }
 
     /// Whether deliveries are written: a quorum queue counts those that fail, and a crash of the
     /// program is a failure.
     pub(crate) fn counts_deliveries(&self) -> bool {
-        self.keeps_all
+        self.keeps == Keeps::AllAndDeliveries
+    }
+
+    /// Whether it is that of a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.keeps == Keeps::Stream
     }
 
     pub(crate) fn put(&self, position: u64, message: StoredMessage) {
@@ -144,6 +161,14 @@ impl StoredQueue {
 
     pub(crate) fn settle(&self, position: u64) {
         self.append(Operation::Settle {
+            queue: self.number,
+            position,
+        });
+    }
+
+    /// All messages before a position are gone.
+    pub(crate) fn settle_before(&self, position: u64) {
+        self.append(Operation::SettleBefore {
             queue: self.number,
             position,
         });

@@ -1,6 +1,6 @@
 //! The exchanges, queues and bindings of a batch: made together, and undone together.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::{Target, Topology, declared_exchange::DeclaredExchange, topology::DeclaredQueue};
 use crate::model::{error::Result, field_value::FieldTable, name::Name};
@@ -9,8 +9,32 @@ use crate::model::{error::Result, field_value::FieldTable, name::Name};
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) exchanges: HashMap<Name, DeclaredExchange>,
-    pub(super) queues: HashMap<Name, DeclaredQueue>,
+    pub(super) queues: NewQueues,
     pub(super) bindings: Vec<NewBinding>,
+}
+
+/// Queues in the order in which they were planned, which is that of their memory too.
+#[derive(Default)]
+pub(super) struct NewQueues {
+    queues: Vec<(Name, Box<DeclaredQueue>)>,
+    places: HashMap<Name, usize>,
+}
+
+impl NewQueues {
+    pub(super) fn len(&self) -> usize {
+        self.queues.len()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&DeclaredQueue> {
+        let place = *self.places.get(name)?;
+        Some(&self.queues[place].1)
+    }
+
+    /// Adds a queue that is not there yet.
+    pub(super) fn push(&mut self, name: Name, queue: DeclaredQueue) {
+        self.places.insert(name.clone(), self.queues.len());
+        self.queues.push((name, Box::new(queue)));
+    }
 }
 
 pub(super) struct NewBinding {
@@ -36,13 +60,18 @@ impl Topology {
     pub(super) fn make(&mut self, changes: Changes) -> Result<Made> {
         let mut made = Made {
             exchanges: changes.exchanges.keys().cloned().collect(),
-            queues: changes.queues.keys().cloned().collect(),
+            queues: Vec::with_capacity(changes.queues.len()),
             bindings: Vec::with_capacity(changes.bindings.len()),
         };
         for (name, exchange) in changes.exchanges {
             self.add_exchange(name, exchange);
         }
-        for (name, queue) in changes.queues {
+        self.queues.reserve(changes.queues.len());
+        // A growing table looks at all queues again.
+        let bound = changes.queues.len().min(changes.bindings.len());
+        self.sources.reserve(bound);
+        for (name, queue) in changes.queues.queues {
+            made.queues.push(name.clone());
             self.add_queue(name, queue);
         }
         for binding in changes.bindings {

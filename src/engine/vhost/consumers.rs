@@ -11,7 +11,8 @@ use crate::{
         ConsumerId, DeliveryTarget, Effects, Inbox, QueueCore, SubscribeRefused, SubscribeRequest,
     },
     model::{
-        descriptions,
+        arguments::QueueType,
+        descriptions::{self, names},
         error::{EntityKind, Error, Result},
     },
 };
@@ -42,6 +43,7 @@ impl VirtualHost {
             for (description, request) in subscriptions {
                 let queue = batch.queue_for_reading(description)?;
                 let twice = planned.iter().any(|(other, _)| *other == queue);
+                self.check_reading(&queue, &request)?;
                 let checked = match request.exclusive && twice {
                     true => Err(SubscribeRefused::InUse),
                     false => queue.lock().check_subscribe(request.exclusive),
@@ -85,6 +87,24 @@ impl VirtualHost {
         drop(topology);
         self.run_effects(queue, effects);
         added.map_err(|refused| self.subscribe_error(queue, refused))
+    }
+
+    /// Checks that a typed consumer may read the queue, if it is a stream.
+    fn check_reading(&self, queue: &QueueCore, request: &SubscribeRequest) -> Result {
+        let (name, vhost) = (queue.name(), self.name());
+        if !queue.is_stream() {
+            return Ok(());
+        }
+        let foreign = match (request.priority, request.timeout) {
+            (0, None) if request.prefetch == 0 => return Err(Error::stream_prefetch(name, vhost)),
+            (0, None) => return Ok(()),
+            (0, Some(_)) => names::CONSUMER_TIMEOUT,
+            _ => names::PRIORITY,
+        };
+        let queue_type = QueueType::Stream.module();
+        Err(Error::unsupported_argument(
+            foreign, name, vhost, queue_type,
+        ))
     }
 
     fn subscribe_error(&self, queue: &QueueCore, refused: SubscribeRefused) -> Error {

@@ -406,7 +406,8 @@ impl Batch<'_> {
         let arguments = QueueArguments::parse(description.argument_table(), &name, vhost)?;
         arguments.check_properties(description, &name, vhost)?;
         let count = self.topology.queues.len() + self.changes.queues.len();
-        if let Some(limit) = reached(self.vhost.about().limits.max_queues, count) {
+        let max_queues = self.vhost.about.lock().limits.max_queues;
+        if let Some(limit) = reached(max_queues, count) {
             return Err(Error::queue_limit(&name, vhost, limit));
         }
         let effective = self.policies.effective_queue(&arguments, &name);
@@ -414,7 +415,8 @@ impl Batch<'_> {
         let account = self.vhost.open_account(&self.budgets, &arguments)?;
         let number = self.vhost.next_number();
         let in_flight = Arc::clone(self.vhost.drain().in_flight());
-        let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight);
+        let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight)
+            .with_arrivals(&self.vhost.arrivals());
         if let Some(storage) = self.vhost.storage()
             && let Some(stored) = storage.of_queue(description, &name, &arguments)
         {
@@ -427,7 +429,7 @@ impl Batch<'_> {
             arguments,
             owner: description.is_exclusive().then_some(self.by.connection),
         };
-        self.changes.queues.insert(name, declared);
+        self.changes.queues.push(name, declared);
         Ok(queue)
     }
 
@@ -485,13 +487,13 @@ impl Batch<'_> {
         Ok(())
     }
 
-    pub(super) fn declared_exchange(&self, name: &Name) -> Option<&DeclaredExchange> {
+    pub(super) fn declared_exchange(&self, name: &str) -> Option<&DeclaredExchange> {
         let planned = || self.changes.exchanges.get(name);
         self.topology.exchanges.get(name).or_else(planned)
     }
 
-    pub(super) fn declared_queue(&self, name: &Name) -> Option<&DeclaredQueue> {
-        let planned = || self.changes.queues.get(name);
-        self.topology.queues.get(name).or_else(planned)
+    pub(super) fn declared_queue(&self, name: &str) -> Option<&DeclaredQueue> {
+        let existing = self.topology.queues.get(name).map(|queue| &**queue);
+        existing.or_else(|| self.changes.queues.get(name))
     }
 }

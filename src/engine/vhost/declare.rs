@@ -193,7 +193,11 @@ impl VirtualHost {
         QueueDeclared {
             name: queue.name().clone(),
             message_count: counts.ready.messages,
-            consumer_count: counts.consumers as u64,
+            // As in RabbitMQ, a stream tells none.
+            consumer_count: match queue.is_stream() {
+                true => 0,
+                false => counts.consumers as u64,
+            },
         }
     }
 
@@ -275,11 +279,15 @@ impl VirtualHost {
             return Ok(0);
         };
         self.check_access(declared, by.connection)?;
-        if declared.arguments.queue_type == QueueType::Quorum && (if_unused || if_empty) {
+        let queue_type = declared.arguments.queue_type;
+        if queue_type == QueueType::Quorum && (if_unused || if_empty) {
             let condition = if if_unused { "if-unused" } else { "if-empty" };
             return Err(Error::conditional_delete(condition, &name, self.name()));
         }
         let queue = Arc::clone(&declared.queue);
+        let is_stream = queue_type == QueueType::Stream;
+        // As in RabbitMQ, a stream heeds no condition, and tells no count.
+        let (if_unused, if_empty) = (if_unused && !is_stream, if_empty && !is_stream);
         let deleted = queue
             .lock()
             .delete(if_unused, if_empty, CancelReason::QueueDeleted);

@@ -121,7 +121,12 @@ impl VirtualHost {
             }
             for effect in effects.into_list() {
                 match effect {
-                    Effect::Wake(_) | Effect::Drop(_) | Effect::Late(_) => user_code.push(effect),
+                    Effect::Wake(_)
+                    | Effect::Drop(_)
+                    | Effect::DropSegment(_)
+                    | Effect::Late(_) => {
+                        user_code.push(effect);
+                    }
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
                     Effect::Trigger(event) => self.publish_trigger(&queue, *event, &mut work),
                     Effect::Unused | Effect::LeaseOver(_) => {
@@ -140,6 +145,7 @@ impl VirtualHost {
             catch_panic(|| match effect {
                 Effect::Wake(wake) => wake.wake(),
                 Effect::Drop(envelope) => drop(envelope),
+                Effect::DropSegment(segment) => drop(segment),
                 Effect::Late(consumer) => consumer.return_if_late(),
                 // Already carried out.
                 Effect::DeadLetter(_)

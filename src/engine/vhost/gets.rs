@@ -24,9 +24,13 @@ pub(crate) struct QueueDeleted;
 impl VirtualHost {
     /// # Errors
     /// [`Error::SingleActiveConsumer`] if the queue has no gets, since it is a quorum queue with a
-    /// single active consumer.
+    /// single active consumer. [`Error::NotImplemented`] for a stream.
     #[inline]
     pub(crate) fn check_gets(&self, queue: &QueueCore) -> Result {
+        if queue.is_stream() {
+            let (name, vhost) = (queue.name(), self.name());
+            return Err(Error::not_for_streams("basic.get", name, vhost));
+        }
         match queue.is_single_active_quorum() {
             true => Err(Error::SingleActiveConsumer {
                 name: queue.name().clone(),

@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use serde_json::Value;
 
 use super::{
-    About, BindingRequest, Identity, VirtualHost,
+    About, Identity, VirtualHost,
+    added::{Added, Other},
     aliases::AliasEnd,
     changes::{Changes, Made},
     declaration::Batch,
@@ -28,7 +29,8 @@ use crate::{
         access::{Permissions, TopicPermissions, VhostLimits, VhostMetadata},
         descriptions::{self, names},
         error::{EntityKind, Error, Result},
-        name::Name,
+        field_value::FieldTable,
+        name::{Name, without_line_ends},
     },
     runtime::sync::{MutexGuard, RwLockWriteGuard, atomic::Ordering::SeqCst},
 };
@@ -84,26 +86,6 @@ pub(crate) struct MadeVhost {
     kinds: MadeKinds,
     policies: Option<NewPolicies>,
     rest: Rest,
-}
-
-/// What the addition of a thing to a plan has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Added {
-    /// It is made.
-    New,
-    /// The virtual host has it already.
-    Existing,
-    /// The plan has it already.
-    Twice,
-}
-
-/// What happens to a thing that exists with other properties.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Other {
-    /// It is an error.
-    Refused,
-    /// The existing one stays, as in an import of RabbitMQ.
-    Kept,
 }
 
 impl VirtualHost {
@@ -301,22 +283,28 @@ impl<'a> VhostPlan<'a> {
     }
 
     /// Plans a binding. That of an alias binds its target.
-    pub(crate) fn binding(&mut self, binding: &BindingRequest<'_>) -> Result {
-        let source = Name::of_entity(binding.source)?;
-        let routing_key = Name::new(binding.routing_key)?;
-        let (kind, destination) = self.destination(binding.to_queue, binding.destination);
+    pub(crate) fn binding(
+        &mut self,
+        source: &Name,
+        (to_queue, destination): (bool, &str),
+        routing_key: &Name,
+        arguments: &FieldTable,
+    ) -> Result {
+        let source = source.to_entity();
+        let (kind, destination) = self.destination(to_queue, destination);
         let destination = Name::of_entity(destination)?;
         if kind == EntityKind::Exchange && self.batch.declared_exchange(&destination).is_none() {
             let vhost = self.batch.vhost.name();
             return Err(Error::not_found(kind, &destination, vhost));
         }
         self.batch
-            .add_binding(source, (&destination, kind), routing_key, binding.arguments)
+            .add_binding(source, (&destination, kind), routing_key.clone(), arguments)
     }
 
     /// Whether the virtual host has this exchange, or will have it.
     pub(crate) fn has_exchange(&self, name: &str) -> bool {
-        Name::of_entity(name).is_ok_and(|name| self.batch.declared_exchange(&name).is_some())
+        let name = without_line_ends(name);
+        self.batch.declared_exchange(&name).is_some()
     }
 
     /// Whether the virtual host has this destination of a binding, or will have it.
@@ -338,7 +326,8 @@ impl<'a> VhostPlan<'a> {
 
     /// Whether the virtual host has this queue, or will have it.
     pub(crate) fn has_queue(&self, name: &str) -> bool {
-        Name::of_entity(name).is_ok_and(|name| self.batch.declared_queue(&name).is_some())
+        let name = without_line_ends(name);
+        self.batch.declared_queue(&name).is_some()
     }
 
     /// How many queues the virtual host has.

@@ -8,30 +8,33 @@ use serde_json::Value;
 use super::VirtualHost;
 use crate::model::error::Result;
 
-/// Items of definitions by their section and their key in it.
+/// Items of definitions by their section, and by their key in it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct KeptParts(BTreeMap<(String, String), Value>);
+pub(crate) struct KeptParts(BTreeMap<String, BTreeMap<String, Value>>);
 
 impl KeptParts {
     /// Adds an item. Returns the one that it replaces.
     pub(crate) fn insert(&mut self, section: &str, key: String, item: Value) -> Option<Value> {
-        self.0.insert((section.to_owned(), key), item)
+        self.0
+            .entry(section.to_owned())
+            .or_default()
+            .insert(key, item)
     }
 
     pub(crate) fn contains(&self, section: &str, key: &str) -> bool {
-        self.0.contains_key(&(section.to_owned(), key.to_owned()))
+        let items = self.0.get(section);
+        items.is_some_and(|items| items.contains_key(key))
     }
 
     /// The items of a section, sorted by their keys.
-    pub(crate) fn of<'a>(&'a self, section: &'a str) -> impl Iterator<Item = &'a Value> {
-        let items = self.0.iter().filter(move |((of, _), _)| of == section);
-        items.map(|(_, item)| item)
+    pub(crate) fn of(&self, section: &str) -> impl Iterator<Item = &Value> {
+        self.0.get(section).into_iter().flat_map(BTreeMap::values)
     }
 
     /// The section and the key of each item.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
-        let keys = self.0.keys();
-        keys.map(|(section, key)| (section.as_str(), key.as_str()))
+        let sections = self.0.iter();
+        sections.flat_map(|(section, items)| items.keys().map(|key| (&**section, &**key)))
     }
 }
 
@@ -39,11 +42,13 @@ impl VirtualHost {
     /// Adds items. They replace those of the same keys.
     pub(super) fn add_kept_parts(&self, added: KeptParts) {
         let mut kept = self.kept_parts.lock();
-        for ((section, key), item) in added.0 {
-            if let Some(storage) = self.storage() {
-                storage.write_kept_part(&section, &key, Some(&item));
+        for (section, items) in added.0 {
+            for (key, item) in items {
+                if let Some(storage) = self.storage() {
+                    storage.write_kept_part(&section, &key, Some(&item));
+                }
+                kept.insert(&section, key, item);
             }
-            kept.0.insert((section, key), item);
         }
     }
 
@@ -58,7 +63,7 @@ impl VirtualHost {
             }
         }
         self.sync_changes(before)?;
-        Ok(cleared.0.len())
+        Ok(cleared.keys().count())
     }
 
     pub(crate) fn kept_parts(&self) -> KeptParts {

@@ -17,6 +17,7 @@
 //! their names.
 
 mod about;
+mod added;
 mod aliases;
 mod blocked;
 mod budgets;
@@ -50,6 +51,7 @@ mod reverse_bindings;
 mod route;
 mod routers;
 mod storage;
+mod streams;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
@@ -63,6 +65,7 @@ use std::{
 
 pub(crate) use self::{
     about::About,
+    added::{Added, Other},
     aliases::{AliasChange, AliasEnd},
     blocked::{BlockedPublish, Patience},
     declaration::WithBindings,
@@ -71,7 +74,7 @@ pub(crate) use self::{
     drain::Drain,
     effects::LastCounts,
     gets::{OnGet, QueueDeleted},
-    import::{Added, CheckedVhost, LockedVhost, MadeVhost, Other, VhostPlan},
+    import::{CheckedVhost, LockedVhost, MadeVhost, VhostPlan},
     kept_parts::KeptParts,
     publish::{PushFailure, PushOptions},
     recovered::{RecoveredVhost, Recovery},
@@ -89,7 +92,7 @@ use crate::{
     engine::{
         access::Grants,
         policy::Policies,
-        queue::{Group, QueueCore},
+        queue::{Arrivals, Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
         store::{DiskMonitor, Journal, WallClock},
     },
@@ -164,6 +167,8 @@ pub(crate) struct VirtualHost {
     grants: Arc<Grants>,
     /// A leaf lock.
     about: Mutex<About>,
+    /// The time of day at its start.
+    clock: WallClock,
     /// Where it is kept, if the broker is durable.
     storage: Option<Arc<VhostStorage>>,
 }
@@ -215,8 +220,8 @@ impl VirtualHost {
             .now()
             .checked_sub(Duration::from_nanos(1))
             .unwrap_or_else(|| time.now());
+        let clock = WallClock::new(time.system_now(), 1);
         let storage = store.map(|store| {
-            let clock = WallClock::new(time.system_now(), 1);
             Arc::new(VhostStorage::new(
                 name.clone(),
                 (store.journal, store.disk),
@@ -247,6 +252,7 @@ impl VirtualHost {
             exchange_types,
             grants,
             about: Mutex::default(),
+            clock,
             storage,
         }))
     }
@@ -282,6 +288,20 @@ impl VirtualHost {
         match &self.storage {
             Some(storage) => storage.sync_async(before).await,
             None => Ok(()),
+        }
+    }
+
+    /// The time of day at its start.
+    pub(crate) fn clock(&self) -> WallClock {
+        self.clock
+    }
+
+    /// The clock of its streams.
+    fn arrivals(&self) -> Arrivals {
+        Arrivals {
+            time: self.time.clone(),
+            epoch: self.epoch,
+            clock: self.clock,
         }
     }
 

@@ -4,9 +4,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Topology,
+    added::{Added, Other},
     aliases::{AliasChange, AliasEnd, Aliases},
     declaration::Batch,
-    import::{Added, Other},
 };
 use crate::model::{
     descriptions::{AliasQueue, ModelQueue},

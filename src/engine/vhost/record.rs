@@ -107,6 +107,7 @@ impl VirtualHost {
             due: due.and_then(|due| clock.time(due)),
             failed: envelope.delivery_count(),
             body: body.and_then(StoredBody::number),
+            came: stored.is_stream().then(|| clock.millis(self.nanos())),
         };
         Ok(Some(StoredMessage::new(&head, octets)?))
     }

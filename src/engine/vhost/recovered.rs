@@ -1,6 +1,6 @@
 //! What a store has of a broker.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{
         policy::{Policy, PolicyKind},
-        store::{Mark, MessageHead, Operation, RecordKind, Recovered, Store, StoredMessage},
+        store::{Mark, MessageHead, MessageReader, Operation, RecordKind, Recovered, Store},
     },
     model::{
         access::{Permissions, TopicPermissions, User},
@@ -54,6 +54,8 @@ pub(crate) struct RecoveredVhost {
     pub(super) aliases: Vec<descriptions::AliasQueue>,
     pub(super) models: Vec<descriptions::ModelQueue>,
     pub(super) messages: HashMap<u64, Vec<RecoveredMessage>>,
+    /// The stream, the name of the reader, and the offset that it has stored.
+    pub(super) stream_offsets: Vec<(Name, Name, u64)>,
     /// Whether the broker was ended in order. If not, any message may have been delivered.
     pub(super) was_closed: bool,
 }
@@ -62,7 +64,8 @@ pub(crate) struct RecoveredVhost {
 #[derive(Debug)]
 pub(super) struct RecoveredMessage {
     pub(super) position: u64,
-    pub(super) head: MessageHead<'static>,
+    /// Messages of a queue may share it.
+    pub(super) head: Arc<MessageHead<'static>>,
     pub(super) body: Bytes,
     pub(super) mark: Mark,
 }
@@ -92,7 +95,7 @@ struct Reader {
     recovery: Recovery,
     /// Where the messages of a queue belong.
     homes: HashMap<u64, Name>,
-    messages: HashMap<u64, Vec<RecoveredMessage>>,
+    messages: HashMap<u64, (MessageReader, Vec<RecoveredMessage>)>,
     /// The bodies that are kept by themselves, and whether a message uses them.
     bodies: HashMap<u64, (Bytes, bool)>,
 }
@@ -115,7 +118,8 @@ impl Reader {
                 let unreadable = |error| {
                     format!("the message {position} of the queue {queue} is unreadable: {error}")
                 };
-                let (head, octets) = StoredMessage::read(message).map_err(unreadable)?;
+                let (reader, messages) = self.messages.entry(queue).or_default();
+                let (head, octets) = reader.read(message).map_err(unreadable)?;
                 let body = match head.body {
                     None => octets.into(),
                     Some(body) => {
@@ -128,13 +132,12 @@ impl Reader {
                         octets.clone()
                     }
                 };
-                let message = RecoveredMessage {
+                messages.push(RecoveredMessage {
                     position,
                     head,
                     body,
                     mark: mark.unwrap_or_default(),
-                };
-                self.messages.entry(queue).or_default().push(message);
+                });
             }
         }
         Ok(())
@@ -213,6 +216,13 @@ impl Reader {
                 let item = read_record(kind, name, value)?;
                 self.vhost(vhost).kept_parts.insert(&section, key, item);
             }
+            RecordKind::StreamOffset => {
+                let (vhost, stream, reader): (Name, Name, Name) =
+                    read_record(kind, name, name.as_bytes())?;
+                let offset = read_record(kind, name, value)?;
+                let vhost = self.vhost(vhost);
+                vhost.stream_offsets.push((stream, reader, offset));
+            }
             RecordKind::GlobalParameter => {
                 let parameter = read_record(kind, name, name.as_bytes())?;
                 let value = read_record(kind, name, value)?;
@@ -233,7 +243,7 @@ impl Reader {
     }
 
     fn into_recovery(mut self, was_closed: bool) -> Result<Recovery, String> {
-        for (queue, mut messages) in self.messages {
+        for (queue, (_, mut messages)) in self.messages {
             messages.sort_by_key(|message| message.position);
             let home = self.homes.get(&queue);
             match home.and_then(|vhost| self.recovery.vhosts.get_mut(vhost)) {

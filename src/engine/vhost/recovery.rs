@@ -106,13 +106,21 @@ impl VirtualHost {
             let messages = messages.unwrap_or_default();
             if let Some(last) = messages
                 .last()
-                .filter(|_| !was_closed && !queue.is_quorum())
+                .filter(|_| !was_closed && queue.is_classic())
             {
                 record.failed_before = record.failed_before.max(last.position + 1);
                 changed.push((name, &*record));
             }
-            let effects = self.restore(&queue, messages, was_closed, record.failed_before);
+            let effects = match queue.is_stream() {
+                true => self.restore_stream(&queue, messages),
+                false => self.restore(&queue, messages, was_closed, record.failed_before),
+            };
             restored.push((queue, effects));
+        }
+        for (stream, reader, offset) in std::mem::take(&mut recovered.stream_offsets) {
+            if let Some(queue) = self.read_topology(|topology| topology.queue(&stream)) {
+                queue.lock().store_offset(&reader, offset);
+            }
         }
         if let Some(storage) = self.storage() {
             storage.begin_to_write();
@@ -162,6 +170,7 @@ impl VirtualHost {
         if !messages.is_empty() {
             queue.set_timed();
         }
+        let mut envelopes = Envelopes::new(self, clock);
         let mut state = queue.lock();
         state.skip_positions(failed_before);
         for message in messages {
@@ -186,7 +195,7 @@ impl VirtualHost {
             // a classic queue has failed.
             let failed = mark.failed.max(head.failed);
             let failed = failed.max(u32::from(position < failed_before));
-            let mut envelope = self.envelope_of(head, body, clock).at(position);
+            let mut envelope = envelopes.make(head, body, position);
             // As in RabbitMQ 4.3: a message that was only given back to a classic queue counts as
             // never delivered.
             envelope.restore_counts(if is_quorum { mark.acquired } else { 0 }, failed);
@@ -209,6 +218,25 @@ impl VirtualHost {
         effects
     }
 
+    /// Puts the messages of a stream back into its log.
+    fn restore_stream(&self, queue: &Arc<QueueCore>, messages: Vec<RecoveredMessage>) -> Effects {
+        let mut effects = Effects::none();
+        let mut envelopes = Envelopes::new(self, self.clock());
+        let mut state = queue.lock();
+        for message in messages {
+            let RecoveredMessage {
+                position,
+                head,
+                body,
+                ..
+            } = message;
+            let came = head.came.unwrap_or_default();
+            let envelope = envelopes.make(head, body, position);
+            state.restore_to_log(envelope, came, &mut effects);
+        }
+        effects
+    }
+
     /// Puts the messages of a history where they were.
     fn restore_history(&self, exchange: &Name, messages: Vec<RecoveredMessage>) {
         let history = self.read_topology(|topology| {
@@ -219,6 +247,7 @@ impl VirtualHost {
         let Some(clock) = history.stored().map(StoredQueue::clock) else {
             return;
         };
+        let mut envelopes = Envelopes::new(self, clock);
         for message in messages {
             let RecoveredMessage {
                 position,
@@ -226,14 +255,61 @@ impl VirtualHost {
                 body,
                 ..
             } = message;
-            history.restore(self.envelope_of(head, body, clock).at(position));
+            history.restore(envelopes.make(head, body, position));
+        }
+    }
+}
+
+/// Makes the messages of one queue. Those that share a head share its parts in memory too.
+struct Envelopes<'a> {
+    vhost: &'a VirtualHost,
+    clock: WallClock,
+    /// The last head that messages share, and its parts.
+    last: Option<(Arc<MessageHead<'static>>, Parts)>,
+}
+
+/// The parts of an envelope that its head tells.
+#[derive(Clone)]
+struct Parts {
+    address: Address,
+    meta: Arc<Meta>,
+    deadline: u64,
+}
+
+impl<'a> Envelopes<'a> {
+    fn new(vhost: &'a VirtualHost, clock: WallClock) -> Envelopes<'a> {
+        Envelopes {
+            vhost,
+            clock,
+            last: None,
         }
     }
 
-    fn envelope_of(&self, head: MessageHead<'_>, body: Bytes, clock: WallClock) -> Envelope {
-        let exchange = self.exchange_names().of(&head.exchange);
+    fn make(&mut self, head: Arc<MessageHead<'static>>, body: Bytes, position: u64) -> Envelope {
+        let last = self.last.as_ref();
+        let Parts {
+            address,
+            meta,
+            deadline,
+        } = match last.filter(|(last, _)| Arc::ptr_eq(last, &head)) {
+            Some((_, parts)) => parts.clone(),
+            None => match Arc::try_unwrap(head) {
+                Ok(head) => self.parts_of(head),
+                Err(head) => {
+                    let parts = self.parts_of(MessageHead::clone(&head));
+                    self.last = Some((head, parts.clone()));
+                    parts
+                }
+            },
+        };
+        let mut envelope = Envelope::new(Body::encoded(body), &address, Some(meta));
+        envelope.deadline = deadline;
+        envelope.at(position)
+    }
+
+    fn parts_of(&self, head: MessageHead<'_>) -> Parts {
+        let exchange = self.vhost.exchange_names().of(&head.exchange);
         let key = Name::new(&head.routing_key).unwrap_or_default();
-        let address = Address::new(&exchange, &key);
         let meta = Meta {
             properties: head.properties.into_owned(),
             size: head.size,
@@ -245,9 +321,11 @@ impl VirtualHost {
             },
             ..Meta::default()
         };
-        let mut envelope = Envelope::new(Body::encoded(body), &address, Some(Arc::new(meta)));
-        envelope.deadline = head.expires.map_or(NEVER, |at| clock.nanos(at));
-        envelope
+        Parts {
+            address: Address::new(&exchange, &key),
+            meta: Arc::new(meta),
+            deadline: head.expires.map_or(NEVER, |at| self.clock.nanos(at)),
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! For each destination, the exchanges that have a binding to it. So a deletion finds them without
 //! a search through all exchanges.
 
-use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    hash::Hash,
-};
+use std::{collections::HashSet, hash::Hash};
+
+use hashbrown::{HashMap, hash_map::Entry};
 
 use crate::model::name::Name;
 
@@ -24,6 +23,11 @@ enum Names {
 }
 
 impl<D: Eq + Hash> ReverseBindings<D> {
+    /// Makes room for new destinations.
+    pub(super) fn reserve(&mut self, destinations: usize) {
+        self.0.reserve(destinations);
+    }
+
     pub(super) fn add(&mut self, destination: D, source: &Name) {
         match self.0.entry(destination) {
             Entry::Vacant(place) => {

@@ -21,7 +21,9 @@ use crate::{
         exchange::BindingRef,
         policy::{Policy, PolicyKind},
         queue::QueueCore,
-        store::{DiskMonitor, Journal, Operation, RecordKind, StoredQueue, Synced, WallClock},
+        store::{
+            DiskMonitor, Journal, Keeps, Operation, RecordKind, StoredQueue, Synced, WallClock,
+        },
     },
     model::{
         access::{Permissions, TopicPermissions},
@@ -53,7 +55,7 @@ pub(crate) struct Numbers {
 /// The storage of one virtual host.
 #[derive(Debug)]
 pub(crate) struct VhostStorage {
-    vhost: Name,
+    pub(super) vhost: Name,
     journal: Journal,
     disk: Arc<DiskMonitor>,
     clock: WallClock,
@@ -168,34 +170,38 @@ impl VhostStorage {
         is_kept.then(|| {
             let number = self.numbers.lock().queues.remove(name);
             let durability = arguments.durability.unwrap_or(self.durability);
-            let keeps_all = arguments.queue_type == QueueType::Quorum;
-            self.stored(number, durability, keeps_all)
+            let keeps = match arguments.queue_type {
+                QueueType::Classic => Keeps::Persistent,
+                QueueType::Quorum => Keeps::AllAndDeliveries,
+                QueueType::Stream => Keeps::Stream,
+            };
+            self.stored(number, durability, keeps)
         })
     }
 
     /// The store of the delay queue of an exchange that is declared now.
     pub(super) fn of_delay_queue(&self, exchange: &Name) -> StoredQueue {
         let number = self.numbers.lock().delay_queues.remove(exchange);
-        self.stored(number, self.durability, false)
+        self.stored(number, self.durability, Keeps::Persistent)
     }
 
     /// The store of the history of an exchange that is declared now.
     pub(super) fn of_history(&self, exchange: &Name) -> StoredQueue {
         let number = self.numbers.lock().histories.remove(exchange);
-        self.stored(number, self.durability, true)
+        self.stored(number, self.durability, Keeps::All)
     }
 
-    fn stored(&self, number: Option<u64>, durability: Durability, keeps_all: bool) -> StoredQueue {
+    fn stored(&self, number: Option<u64>, durability: Durability, keeps: Keeps) -> StoredQueue {
         StoredQueue::new(
             self.journal.clone(),
             number.unwrap_or_else(|| self.journal.next_number()),
             durability,
-            keeps_all,
+            keeps,
             self.clock,
         )
     }
 
-    fn write(
+    pub(super) fn write(
         &self,
         kind: RecordKind,
         name: &impl Serialize,

@@ -60,11 +60,12 @@ pub(crate) struct DeclaredBudget {
 pub(crate) struct Topology {
     pub(crate) budgets: BTreeMap<Name, DeclaredBudget>,
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
-    pub(crate) queues: HashMap<Name, DeclaredQueue>,
+    /// In boxes, since the map moves its values when it grows.
+    pub(crate) queues: HashMap<Name, Box<DeclaredQueue>>,
     pub(crate) aliases: Aliases,
     pub(crate) models: BTreeMap<Name, descriptions::ModelQueue>,
     /// For each destination, the exchanges that have a binding to it. A deletion uses it.
-    sources: ReverseBindings<Target>,
+    pub(super) sources: ReverseBindings<Target>,
     /// For each alternate exchange, the exchanges that name it. The alternate exchange need not
     /// exist.
     alternates: ReverseBindings<Name>,
@@ -95,7 +96,7 @@ impl Topology {
             .collect()
     }
 
-    pub(crate) fn add_queue(&mut self, name: Name, queue: DeclaredQueue) {
+    pub(crate) fn add_queue(&mut self, name: Name, queue: Box<DeclaredQueue>) {
         if let Some(owner) = queue.owner {
             self.owned.entry(owner).or_default().insert(name.clone());
         }
@@ -220,7 +221,7 @@ impl Topology {
         exchange.is_some_and(|exchange| exchange.state.is_bound(target, routing_key, arguments))
     }
 
-    pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<DeclaredQueue> {
+    pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<Box<DeclaredQueue>> {
         let declared = self.queues.remove(name)?;
         if let Some(storage) = self
             .storage
@@ -228,6 +229,10 @@ impl Topology {
             .filter(|_| declared.queue.stored().is_some())
         {
             storage.forget_queue(name);
+            let progress = declared.queue.stream_progress();
+            for reader in progress.iter().flat_map(|progress| progress.stored.keys()) {
+                storage.write_stream_offset(name, reader, None);
+            }
         }
         if let Some(Entry::Occupied(mut owned)) =
             declared.owner.map(|owner| self.owned.entry(owner))

@@ -46,7 +46,7 @@ use crate::{
 /// free.store(5_000, SeqCst);
 /// clock.advance(Duration::from_secs(10));
 /// assert_eq!(alarms.recv()?, DiskAlarm::Unblocked { free: 5_000, limit: 1_000 });
-/// orders.publish_message(late.into_inner())?;
+/// orders.publish_message(late.into_inner().expect("it was not written"))?;
 /// # drop((orders, alarms, broker));
 /// # std::fs::remove_dir_all(folder).ok();
 /// # Ok::<(), leveret::Error>(())

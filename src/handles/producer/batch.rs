@@ -6,7 +6,7 @@
 
 use std::{iter, option, time::Duration, vec};
 
-use super::{Producer, PublishError, refused::payload_of, send::plain};
+use super::{Producer, PublishError, refused::payload_of, send::plain, unsynced::PushedFirst};
 use crate::{
     engine::vhost::Published,
     message::payload::Payload,
@@ -16,15 +16,23 @@ use crate::{
 /// The number of messages that a queue takes at once. It holds its lock for all of them.
 const RUN: usize = 64;
 
-/// The payloads of a run that are published one by one.
-type RestOfRun<T> = iter::Chain<option::IntoIter<T>, vec::IntoIter<T>>;
+/// The most payloads that wait for the disk together.
+const SYNCED_TOGETHER: usize = 1_024;
+
+/// One result for each payload.
+type Results<T> = Vec<Result<Published, PublishError<T>>>;
+
+/// How many payloads of a run a queue has taken at once, and the others, which are published one by
+/// one.
+type Run<T> = (usize, iter::Chain<option::IntoIter<T>, vec::IntoIter<T>>);
 
 impl<T: Payload> Producer<T> {
     /// Publishes payloads in their order with the routing key of the producer. Returns one result
     /// for each payload, in the same order.
     ///
     /// A queue takes up to 64 payloads at once, which costs less than to publish them one by one.
-    /// No other publisher's message comes between payloads that a queue takes at once.
+    /// No other publisher's message comes between payloads that a queue takes at once. In a durable
+    /// broker up to some 1,000 payloads share one sync.
     ///
     /// # RabbitMQ
     /// `basic.publish`, once for each payload.
@@ -127,7 +135,19 @@ impl<T: Payload> Producer<T> {
     ) -> Vec<Result<Published, PublishError<T>>> {
         let mut payloads = payloads.into_iter();
         let mut results = Vec::new();
-        while let Some(rest) = self.next_run(&mut payloads, &mut results) {
+        let mut pushed = Vec::new();
+        while let Some((taken, rest)) = self.next_run(&mut payloads) {
+            if self.syncs_together() {
+                pushed.extend((0..taken).map(|_| Ok(None)));
+                for payload in rest {
+                    pushed.push(self.push_first_async(payload).await);
+                }
+                if pushed.len() >= SYNCED_TOGETHER {
+                    self.sync_all_async(&mut pushed, &mut results).await;
+                }
+                continue;
+            }
+            results.extend((0..taken).map(|_| Ok(Published::to_one())));
             if self.starts_all() {
                 for started in self.start_all(rest) {
                     results.push(match started {
@@ -138,20 +158,13 @@ impl<T: Payload> Producer<T> {
                         Err(unpublished) => Err(PublishError::of_payload(unpublished)),
                     });
                 }
-            } else if self.syncs_together() {
-                let mut pushed = Vec::new();
-                for payload in rest {
-                    pushed.push(self.push_first_async(payload).await);
-                }
-                for pushed in pushed {
-                    results.push(self.sync_async(pushed).await);
-                }
             } else {
                 for payload in rest {
                     results.push(self.send_plain_async(payload).await);
                 }
             }
         }
+        self.sync_all_async(&mut pushed, &mut results).await;
         results
     }
 
@@ -159,10 +172,20 @@ impl<T: Payload> Producer<T> {
         &self,
         payloads: impl IntoIterator<Item = T>,
         on_full: impl Fn() -> OnFull,
-    ) -> Vec<Result<Published, PublishError<T>>> {
+    ) -> Results<T> {
         let mut payloads = payloads.into_iter();
         let mut results = Vec::new();
-        while let Some(rest) = self.next_run(&mut payloads, &mut results) {
+        let mut pushed = Vec::new();
+        while let Some((taken, rest)) = self.next_run(&mut payloads) {
+            if self.syncs_together() {
+                pushed.extend((0..taken).map(|_| Ok(None)));
+                pushed.extend(rest.map(|payload| self.push_first(payload, on_full())));
+                if pushed.len() >= SYNCED_TOGETHER {
+                    self.sync_all(&mut pushed, &mut results);
+                }
+                continue;
+            }
+            results.extend((0..taken).map(|_| Ok(Published::to_one())));
             // An engine outside of this process confirms one publish while the next one starts. It
             // refuses one that does not wait for its confirm.
             if self.starts_all() && on_full() != OnFull::Refuse {
@@ -176,26 +199,23 @@ impl<T: Payload> Producer<T> {
                     Err(unpublished) => Err(PublishError::of_payload(unpublished)),
                 }));
             } else {
-                results.extend(self.send_each(rest, &on_full));
+                results.extend(rest.map(|payload| self.send_plain(payload, on_full())));
             }
         }
+        self.sync_all(&mut pushed, &mut results);
         results
     }
 
-    /// Publishes payloads one after the other. Those that a durable broker writes share one sync.
-    fn send_each(
-        &self,
-        payloads: impl Iterator<Item = T>,
-        on_full: &impl Fn() -> OnFull,
-    ) -> Vec<Result<Published, PublishError<T>>> {
-        if !self.syncs_together() {
-            return payloads
-                .map(|payload| self.send_plain(payload, on_full()))
-                .collect();
+    /// Waits until payloads that were pushed are on disk. They share one sync.
+    fn sync_all(&self, pushed: &mut Vec<PushedFirst<'_, T>>, results: &mut Results<T>) {
+        results.extend(pushed.drain(..).map(|pushed| self.sync(pushed)));
+    }
+
+    /// Same as [`sync_all`](Self::sync_all), for a task.
+    async fn sync_all_async(&self, pushed: &mut Vec<PushedFirst<'_, T>>, results: &mut Results<T>) {
+        for pushed in pushed.drain(..) {
+            results.push(self.sync_async(pushed).await);
         }
-        let pushed = payloads.map(|payload| self.push_first(payload, on_full()));
-        let pushed: Vec<_> = pushed.collect();
-        pushed.into_iter().map(|pushed| self.sync(pushed)).collect()
     }
 
     /// Whether the messages of a batch are on disk together, and not one by one. With a retry each
@@ -210,21 +230,16 @@ impl<T: Payload> Producer<T> {
         self.publisher.gate().is_remote() && self.retry.is_none()
     }
 
-    /// Takes the next payloads, and pushes as many as possible in one critical section. Returns the
-    /// others, to be published one by one, so that each has its own result. `None` at the end of
-    /// the payloads.
-    fn next_run(
-        &self,
-        payloads: &mut impl Iterator<Item = T>,
-        results: &mut Vec<Result<Published, PublishError<T>>>,
-    ) -> Option<RestOfRun<T>> {
+    /// Takes the next payloads, and pushes as many as possible in one critical section. The others
+    /// are published one by one, so that each has its own result. `None` at the end of the
+    /// payloads.
+    fn next_run(&self, payloads: &mut impl Iterator<Item = T>) -> Option<Run<T>> {
         // The iterator is the caller's code. It runs before the route is looked up.
         let run: Vec<T> = payloads.take(RUN).collect();
         if run.is_empty() {
             return None;
         }
         let count = run.len();
-        results.reserve(count);
         let mut payloads = run.into_iter();
         let left = match self.sized_by {
             Some(_) => None,
@@ -234,8 +249,7 @@ impl<T: Payload> Producer<T> {
             }
         };
         let taken = count - payloads.len() - usize::from(left.is_some());
-        results.extend((0..taken).map(|_| Ok(Published::to_one())));
         let left = left.map(|envelope| payload_of(Some(envelope.into_body())));
-        Some(left.into_iter().chain(payloads))
+        Some((taken, left.into_iter().chain(payloads)))
     }
 }

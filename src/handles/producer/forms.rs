@@ -136,9 +136,10 @@ impl<T: Payload> Producer<T> {
     /// // The queue has `max_length(1)` and `Overflow::Block`.
     /// producer.try_publish_message(Message::new(1))?;
     /// let error = producer.try_publish_message(Message::new(2)).unwrap_err();
-    /// let (message, timeout) = (error.into_inner(), Duration::from_millis(1));
-    /// let error = producer.publish_message_timeout(message, timeout).unwrap_err();
-    /// assert_eq!(error.payload().payload(), &2);
+    /// if let Some(message) = error.into_inner() {
+    ///     let late = producer.publish_message_timeout(message, Duration::from_millis(1));
+    ///     assert_eq!(late.unwrap_err().payload().map(Message::payload), Some(&2));
+    /// }
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn publish_message_timeout(

@@ -100,7 +100,8 @@ impl<T: Payload> Producer<T> {
     /// [`refused`](Published#structfield.refused). The publish fails if no queue has the message.
     ///
     /// # Errors
-    /// Every error returns the payload to the caller.
+    /// Every error returns the payload to the caller, but for
+    /// [one case](PublishError::payload) of `Error::Store`.
     /// - [`Error::NoRoute`](crate::Error::NoRoute) if the message is mandatory and unroutable.
     /// - [`Error::Refused`](crate::Error::Refused) if no queue took the message and one refused it.
     ///   [`retry`](Self::retry) tries again.
@@ -110,6 +111,8 @@ impl<T: Payload> Producer<T> {
     /// - [`Error::Codec`](crate::Error::Codec) if the payload must be encoded and the codec fails.
     /// - [`Error::ConnectionClosed`](crate::Error::ConnectionClosed)
     /// - [`Error::ShutDown`](crate::Error::ShutDown)
+    /// - [`Error::Store`](crate::Error::Store) if a durable queue must keep the message, and the
+    ///   disk has failed or has too little room.
     ///
     /// # Examples
     /// ```
@@ -120,7 +123,7 @@ impl<T: Payload> Producer<T> {
     /// broker.delete(&Queue::new("q"))?;
     /// let error = producer.publish("hello".to_owned()).unwrap_err();
     /// assert_eq!(error.error().reply_code(), Some(312));
-    /// assert_eq!(error.into_inner(), "hello");
+    /// assert_eq!(error.into_inner(), Some("hello".to_owned()));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn publish(&self, payload: T) -> Result<Published, PublishError<T>> {
@@ -165,7 +168,7 @@ impl<T: Payload> Producer<T> {
     /// let message = Message::new(8).properties(Properties::new().user_id("ada"));
     /// let error = producer.publish_message(message.clone()).unwrap_err();
     /// assert_eq!(error.error().reply_code(), Some(406));
-    /// assert_eq!(error.into_inner(), message);
+    /// assert_eq!(error.into_inner(), Some(message));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn publish_message(

@@ -1,4 +1,4 @@
-//! [`PublishError`], which returns a message that is in no queue.
+//! [`PublishError`], which returns a message that was not published.
 
 use std::{fmt, sync::Arc};
 
@@ -10,7 +10,14 @@ use crate::{
     model::error::Error,
 };
 
-/// The error of a publish: the reason why the message is in no queue, and the message itself.
+/// The error of a publish: the reason why the message was not published, and the message itself.
+///
+/// The message is in no queue, and comes back as it was given. There is one exception. If the disk
+/// of a durable broker fails, a message that is in its queue already stays there in memory. Then
+/// the payload that comes back is a copy, which the codec of the producer has read from the bytes
+/// that were to be written. If the codec cannot read them, nothing comes back: the payload is
+/// `None`. Such a payload writes other bytes than it reads, and no consumer could read it after a
+/// restart.
 ///
 /// The `?` operator converts it into the [`Error`].
 ///
@@ -24,21 +31,33 @@ use crate::{
 /// let producer = broker.producer::<String>("q")?;
 /// broker.delete(&Queue::new("q"))?;
 /// let refused = producer.publish("hello".to_owned()).unwrap_err();
-/// assert_eq!(refused.payload(), "hello");
+/// assert_eq!(refused.payload(), Some(&"hello".to_owned()));
 /// assert_eq!(refused.to_string(), refused.error().to_string());
 /// let (error, payload) = refused.into_parts();
-/// assert_eq!((error.reply_code(), &*payload), (Some(312), "hello"));
+/// assert_eq!((error.reply_code(), payload.as_deref()), (Some(312), Some("hello")));
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublishError<T> {
     pub(super) error: Error,
-    pub(super) payload: T,
+    /// `None` if it cannot be given back.
+    pub(super) payload: Option<T>,
 }
 
 impl<T> PublishError<T> {
-    pub(super) fn of_payload((error, payload, _): (Error, T, Option<Arc<Meta>>)) -> Self {
+    pub(super) fn of_payload((error, payload, _): (Error, Option<T>, Option<Arc<Meta>>)) -> Self {
         PublishError { error, payload }
+    }
+
+    /// The message, to be published again.
+    ///
+    /// # Errors
+    /// The same error if there is none.
+    pub(super) fn given_back(self) -> Result<T, PublishError<T>> {
+        match self.payload {
+            Some(payload) => Ok(payload),
+            None => Err(self),
+        }
     }
 
     /// Returns the reason.
@@ -46,18 +65,21 @@ impl<T> PublishError<T> {
         &self.error
     }
 
-    /// Returns a reference to the payload or message that was not published.
-    pub fn payload(&self) -> &T {
-        &self.payload
+    /// Returns a reference to the payload or message that was not published. `None` only if the
+    /// disk has failed and its codec cannot read what it has written.
+    pub fn payload(&self) -> Option<&T> {
+        self.payload.as_ref()
     }
 
-    /// Returns the payload or message that was not published.
-    pub fn into_inner(self) -> T {
+    /// Returns the payload or message that was not published. `None` as for
+    /// [`payload`](Self::payload).
+    pub fn into_inner(self) -> Option<T> {
         self.payload
     }
 
-    /// Returns the reason, and the payload or message that was not published.
-    pub fn into_parts(self) -> (Error, T) {
+    /// Returns the reason, and the payload or message that was not published. `None` as for
+    /// [`payload`](Self::payload).
+    pub fn into_parts(self) -> (Error, Option<T>) {
         (self.error, self.payload)
     }
 }

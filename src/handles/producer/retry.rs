@@ -102,7 +102,7 @@ impl<T: Payload> Producer<T> {
     /// let producer = producer.on_retry(|error, attempt, delay| {
     ///     eprintln!("attempt {attempt} failed: {error}. The next one is in {delay:?}.");
     /// });
-    /// assert_eq!(producer.publish(7).unwrap_err().into_inner(), 7);
+    /// assert_eq!(producer.publish(7).unwrap_err().into_inner(), Some(7));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     #[must_use = "the producer that calls the function is a new one"]
@@ -139,7 +139,7 @@ impl<T: Payload> Producer<T> {
                 return Err(refused);
             };
             match self.publisher.pause(self.publisher.gate(), pause) {
-                Ok(()) => message = refused.payload,
+                Ok(()) => message = refused.given_back()?,
                 Err(error) => return Err(PublishError { error, ..refused }),
             }
         }
@@ -169,7 +169,7 @@ impl<T: Payload> Producer<T> {
             };
             let gate = self.publisher.gate();
             match self.publisher.pause_async(gate, pause).await {
-                Ok(()) => message = refused.payload,
+                Ok(()) => message = refused.given_back()?,
                 Err(error) => return Err(PublishError { error, ..refused }),
             }
         }

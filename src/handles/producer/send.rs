@@ -68,7 +68,7 @@ impl Rest {
     }
 
     /// Gives the message back.
-    fn unpublished<T>(self, failed: (Error, T, Properties)) -> PublishError<Message<T>> {
+    fn unpublished<T>(self, failed: (Error, Option<T>, Properties)) -> PublishError<Message<T>> {
         let (error, payload, properties) = failed;
         let Rest {
             routing_key,
@@ -77,19 +77,20 @@ impl Rest {
         } = self;
         PublishError {
             error,
-            payload: Message {
+            payload: payload.map(|payload| Message {
                 payload,
                 properties,
                 routing_key,
                 mandatory,
                 delay,
-            },
+            }),
         }
     }
 }
 
-/// A message that was not published: the reason, the payload, and the other parts of the message.
-pub(super) type Unpublished<T> = (Error, T, Option<Arc<Meta>>);
+/// A message that was not published: the reason, the payload if it can be given back, and the other
+/// parts of the message.
+pub(super) type Unpublished<T> = (Error, Option<T>, Option<Arc<Meta>>);
 
 /// A publish that an engine outside of this process has not confirmed yet, and its message.
 pub(super) type Started<T> =
@@ -110,14 +111,14 @@ fn unpublished<T: Payload>(
 ) -> Unpublished<T> {
     let meta = envelope.as_ref().and_then(Envelope::meta).cloned();
     let body = original.or_else(|| envelope.map(Envelope::into_body));
-    (error, payload_of(body), meta)
+    (error, Some(payload_of(body)), meta)
 }
 
 /// Gives back the properties as they were given.
 fn given<T>(
     (error, payload, meta): Unpublished<T>,
     completed: Option<Completed>,
-) -> (Error, T, Properties) {
+) -> (Error, Option<T>, Properties) {
     let properties = completed.map(|completed| completed.undo(meta));
     (error, payload, properties.unwrap_or_default())
 }
@@ -345,7 +346,7 @@ impl<T: Payload> Producer<T> {
     ) -> std::result::Result<Made<'a>, Unpublished<T>> {
         match self.prepare(overrides, None, on_full) {
             Ok(prepared) => self.make(prepared, payload, self.publisher.meta().cloned()),
-            Err(error) => Err((error, payload, None)),
+            Err(error) => Err((error, Some(payload), None)),
         }
     }
 
@@ -356,11 +357,11 @@ impl<T: Payload> Producer<T> {
         properties: Properties,
         rest: &'a Rest,
         on_full: OnFull,
-    ) -> std::result::Result<(Made<'a>, Option<Completed>), (Error, T, Properties)> {
+    ) -> std::result::Result<(Made<'a>, Option<Completed>), (Error, Option<T>, Properties)> {
         let own = (!properties.is_empty()).then_some(&properties);
         let prepared = match self.prepare(rest.overrides(), own, on_full) {
             Ok(prepared) => prepared,
-            Err(error) => return Err((error, payload, properties)),
+            Err(error) => return Err((error, Some(payload), properties)),
         };
         let (meta, completed) = match properties.is_empty() {
             true => (self.publisher.meta().cloned(), None),
@@ -455,7 +456,7 @@ impl<T: Payload> Producer<T> {
         };
         match (original, envelope) {
             (None, Some(envelope)) if !envelope.body().holds::<T>() => {
-                decoded(error, envelope, Published::to_one())
+                Err((error, decoded(&envelope), envelope.meta().cloned()))
             }
             (original, envelope) => Err(unpublished(error, envelope, original)),
         }

@@ -1,9 +1,6 @@
 //! Publishes of a durable broker that are not on disk yet: those of a batch share one sync.
 
-use super::{
-    Producer, PublishError,
-    send::{Made, Unpublished},
-};
+use super::{Producer, PublishError, send::Made};
 use crate::{
     engine::vhost::Published,
     message::{
@@ -11,7 +8,7 @@ use crate::{
         envelope::Envelope,
         payload::{Body, Payload},
     },
-    model::error::{Error, Result},
+    model::error::Result,
     session::{
         delivery::open_body,
         publisher::{NotPublished, OnFull, Overrides, Pushed},
@@ -109,19 +106,11 @@ impl<T: Payload> Producer<T> {
     }
 }
 
-/// Gives back the payload of a message that its queues have and that is not on disk. The payload
-/// itself may be with a consumer by now, so it is decoded from what was to be written.
-///
-/// A payload that its own codec cannot read again cannot be given back. No consumer could read it
-/// after a restart either. So its publish ends without an error: the queues have the message.
+/// The payload of a message that its queues have and that is not on disk. The payload itself may be
+/// with a consumer by now, so it is decoded from what was to be written. `None` if its own codec
+/// cannot read that.
 #[cold]
-pub(super) fn decoded<T: Payload>(
-    error: Error,
-    envelope: Envelope,
-    published: Published,
-) -> std::result::Result<Published, Unpublished<T>> {
-    match open_body::<T>(&envelope, &Codecs::default()) {
-        Ok(Some(payload)) => Err((error, *payload, envelope.meta().cloned())),
-        Ok(None) | Err(_) => Ok(published),
-    }
+pub(super) fn decoded<T: Payload>(envelope: &Envelope) -> Option<T> {
+    let payload = open_body::<T>(envelope, &Codecs::default()).ok()?;
+    payload.map(|payload| *payload)
 }

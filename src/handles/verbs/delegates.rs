@@ -7,6 +7,7 @@ use crate::{
         consumer::{Consumer, ConsumerBuilder},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder},
+        reader::ReaderBuilder,
         simple_queue::SimpleQueue,
     },
     message::payload::Payload,
@@ -108,6 +109,11 @@ macro_rules! delegate {
             /// The errors of [`Connection::consumer`].
             pub fn consumer<T: Payload>(&self, queue: impl Into<Queue>) -> Result<Consumer<T>> {
                 self.consumer_builder(queue).build()
+            }
+
+            /// Same as [`Connection::reader`].
+            pub fn reader<T: Payload>(&self, stream: impl Into<Queue>) -> ReaderBuilder<T> {
+                ReaderBuilder::new(self.connection(), stream.into())
             }
 
             /// Same as [`Connection::subscribe`].

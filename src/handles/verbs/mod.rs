@@ -10,6 +10,7 @@ use super::{
     consumer::{Consumer, ConsumerBuilder},
     declare::Declare,
     producer::{Destination, Producer, ProducerBuilder},
+    reader::ReaderBuilder,
     simple_queue::SimpleQueue,
 };
 use crate::{
@@ -287,6 +288,27 @@ impl Connection {
         ConsumerBuilder::new(Ok(self.clone()), queue.into())
     }
 
+    /// Returns a builder for a reader of a stream.
+    ///
+    /// [`ReaderBuilder::build`] [declares](Self::declare) the stream.
+    ///
+    /// # RabbitMQ
+    /// `basic.consume` from a stream, without a prefetch and without settlements.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Offset, Queue};
+    /// # let broker = leveret::Broker::new();
+    /// let log = Queue::stream("log");
+    /// broker.producer::<u32>(&log)?.publish(7)?;
+    /// let reader = broker.reader::<u32>(&log).from(Offset::First).build()?;
+    /// assert_eq!(*reader.recv()?, 7);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn reader<T: Payload>(&self, stream: impl Into<Queue>) -> ReaderBuilder<T> {
+        ReaderBuilder::new(Ok(self.clone()), stream.into())
+    }
+
     /// Subscribes to a fanout exchange: starts a consumer of a queue of its own, which gets every
     /// message that is published from now on. Each subscriber gets its own copy.
     ///
@@ -368,6 +390,7 @@ impl Connection {
     /// - The errors of [`declare`](Self::declare).
     /// - [`Error::SingleActiveConsumer`](crate::Error::SingleActiveConsumer) for a quorum queue
     ///   with a single active consumer. Such a queue has no gets.
+    /// - [`Error::NotImplemented`](crate::Error::NotImplemented) for a stream.
     ///
     /// # Examples
     /// ```

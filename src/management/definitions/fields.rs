@@ -12,7 +12,7 @@ use crate::model::{error::DefinitionsError, field_value::FieldTable, name::Name}
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a> {
     pub(super) path: Path<'a>,
-    entries: &'a Entries,
+    entries: &'a Entries<'a>,
 }
 
 type Read<T> = Result<T, DefinitionsError>;
@@ -20,7 +20,7 @@ type Read<T> = Result<T, DefinitionsError>;
 impl<'a> Fields<'a> {
     /// # Errors
     /// The value is no object.
-    pub(super) fn of(path: Path<'a>, json: &'a Json) -> Read<Fields<'a>> {
+    pub(super) fn of(path: Path<'a>, json: &'a Json<'a>) -> Read<Fields<'a>> {
         match json {
             Json::Object(entries) => Ok(Fields { path, entries }),
             other => {
@@ -31,7 +31,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The value of a field. Of fields that come twice it is the last one.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Json> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Json<'a>> {
         let mut entries = self.entries.iter().rev();
         entries
             .find(|(name, _)| name == key)
@@ -41,12 +41,12 @@ impl<'a> Fields<'a> {
     /// The object without the order of its fields.
     pub(super) fn plain(&self) -> Value {
         let entries = self.entries.iter();
-        let entries = entries.map(|(key, value)| (key.clone(), value.plain()));
+        let entries = entries.map(|(key, value)| (key.to_string(), value.plain()));
         Value::Object(entries.collect())
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.entries.iter().map(|(name, _)| name.as_str())
+        self.entries.iter().map(|(name, _)| &**name)
     }
 
     /// The first name that comes twice.
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         DefinitionsError::new(self.path.key(key), "it is missing")
     }
 
-    pub(super) fn wrong(&self, key: &str, found: &Json, expected: &str) -> DefinitionsError {
+    pub(super) fn wrong(&self, key: &str, found: &Json<'_>, expected: &str) -> DefinitionsError {
         let reason = format!("it is {}, expected {expected}", found.kind());
         DefinitionsError::new(self.path.key(key), reason)
     }
@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
         let list = self.path.key(key);
         let values = values.iter().enumerate();
         let texts = values.map(|(index, value)| match value {
-            Json::Text(text) => Ok(text.clone()),
+            Json::Text(text) => Ok(text.to_string()),
             other => {
                 let reason = format!("it is {}, expected a string", other.kind());
                 Err(DefinitionsError::new(list.index(index), reason))
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
             let value = value
                 .field_value(is_own)
                 .map_err(|reason| DefinitionsError::new(table.key(name), reason))?;
-            if arguments.insert(name.as_str(), value).is_some() {
+            if arguments.insert(&**name, value).is_some() {
                 return Err(DefinitionsError::new(table.key(name), "it comes twice"));
             }
         }

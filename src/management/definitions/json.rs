@@ -1,10 +1,12 @@
 //! A JSON value that keeps the order of its keys, and keys that come twice.
+//!
+//! A value that is read borrows its text from the file. Only text with escapes is copied.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
     ser::SerializeMap,
 };
 use serde_json::Value;
@@ -15,7 +17,7 @@ use crate::model::{
 };
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Json {
+pub(super) enum Json<'a> {
     Null,
     Bool(bool),
     Integer(i64),
@@ -23,19 +25,19 @@ pub(super) enum Json {
     Unsigned(u64),
     /// A number with a fraction or an exponent, or an integer of more than 64 bits.
     Real(f64),
-    Text(String),
-    Array(Vec<Json>),
-    Object(Entries),
+    Text(Cow<'a, str>),
+    Array(Vec<Json<'a>>),
+    Object(Entries<'a>),
 }
 
-pub(super) type Entries = Vec<(String, Json)>;
+pub(super) type Entries<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
-impl Json {
+impl<'a> Json<'a> {
     /// Reads a file. It may begin with a byte order mark.
     ///
     /// # Errors
     /// The file is not JSON.
-    pub(super) fn read(file: &[u8]) -> Result<Json, DefinitionsError> {
+    pub(super) fn read(file: &'a [u8]) -> Result<Json<'a>, DefinitionsError> {
         let file = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
         serde_json::from_slice(file).map_err(|error| {
             let text = error.to_string();
@@ -75,7 +77,7 @@ impl Json {
             },
             Json::Unsigned(value) => FieldValue::Double(*value as f64),
             Json::Real(value) => FieldValue::Double(*value),
-            Json::Text(text) => FieldValue::LongString(text.clone()),
+            Json::Text(text) => FieldValue::LongString(text.to_string()),
             Json::Array(values) => {
                 let values = values.iter().map(|value| value.field_value(is_own));
                 FieldValue::Array(values.collect::<Result<_, _>>()?)
@@ -86,7 +88,7 @@ impl Json {
             Json::Object(entries) => {
                 let mut table = FieldTable::new();
                 for (name, value) in entries {
-                    table.insert(name.as_str(), value.field_value(is_own)?);
+                    table.insert(&**name, value.field_value(is_own)?);
                 }
                 FieldValue::Table(table)
             }
@@ -101,13 +103,13 @@ impl Json {
             Json::Integer(value) => Value::from(*value),
             Json::Unsigned(value) => Value::from(*value),
             Json::Real(value) => Value::from(*value),
-            Json::Text(text) => Value::from(text.as_str()),
+            Json::Text(text) => Value::from(&**text),
             Json::Array(values) => values.iter().map(Json::plain).collect(),
             Json::Object(entries) => {
                 let entries = entries.iter();
                 Value::Object(
                     entries
-                        .map(|(key, value)| (key.clone(), value.plain()))
+                        .map(|(key, value)| (key.to_string(), value.plain()))
                         .collect(),
                 )
             }
@@ -117,8 +119,8 @@ impl Json {
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+impl<'de> Deserialize<'de> for Json<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json<'de>, D::Error> {
         deserializer.deserialize_any(Reader)
     }
 }
@@ -126,41 +128,41 @@ impl<'de> Deserialize<'de> for Json {
 struct Reader;
 
 impl<'de> Visitor<'de> for Reader {
-    type Value = Json;
+    type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Json, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Json<'de>, E> {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json, E> {
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Json<'de>, E> {
         Ok(Json::Bool(value))
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json, E> {
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Json<'de>, E> {
         Ok(Json::Integer(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json, E> {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Json<'de>, E> {
         Ok(i64::try_from(value).map_or(Json::Unsigned(value), Json::Integer))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Json<'de>, E> {
         Ok(Json::Real(value))
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json, E> {
-        Ok(Json::Text(text.to_owned()))
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Json, E> {
-        Ok(Json::Text(text))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Json, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Json<'de>, A::Error> {
         let mut values = Vec::new();
         while let Some(value) = array.next_element()? {
             values.push(value);
@@ -168,16 +170,43 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Json::Array(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
+        while let Some(key) = map.next_key_seed(Key)? {
+            entries.push((key, map.next_value()?));
         }
         Ok(Json::Object(entries))
     }
 }
 
-impl Serialize for Json {
+/// Reads a key. That of `Cow` copies it.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(key.to_owned()))
+    }
+}
+
+impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Json::Null => serializer.serialize_unit(),
@@ -198,8 +227,8 @@ impl Serialize for Json {
     }
 }
 
-impl From<&Value> for Json {
-    fn from(value: &Value) -> Json {
+impl From<&Value> for Json<'static> {
+    fn from(value: &Value) -> Json<'static> {
         match value {
             Value::Null => Json::Null,
             Value::Bool(value) => Json::Bool(*value),
@@ -208,13 +237,13 @@ impl From<&Value> for Json {
                 (None, Some(value)) => Json::Unsigned(value),
                 (None, None) => Json::Real(number.as_f64().unwrap_or(f64::MAX)),
             },
-            Value::String(text) => Json::Text(text.clone()),
+            Value::String(text) => Json::Text(Cow::Owned(text.clone())),
             Value::Array(values) => Json::Array(values.iter().map(Json::from).collect()),
             Value::Object(entries) => {
                 let entries = entries.iter();
                 Json::Object(
                     entries
-                        .map(|(key, value)| (key.clone(), Json::from(value)))
+                        .map(|(key, value)| (Cow::Owned(key.clone()), Json::from(value)))
                         .collect(),
                 )
             }
@@ -222,30 +251,25 @@ impl From<&Value> for Json {
     }
 }
 
-impl From<&str> for Json {
-    fn from(text: &str) -> Json {
-        Json::Text(text.to_owned())
+impl From<&str> for Json<'static> {
+    fn from(text: &str) -> Json<'static> {
+        Json::Text(Cow::Owned(text.to_owned()))
     }
 }
 
-impl From<bool> for Json {
-    fn from(value: bool) -> Json {
+impl From<bool> for Json<'static> {
+    fn from(value: bool) -> Json<'static> {
         Json::Bool(value)
     }
 }
 
-impl From<i64> for Json {
-    fn from(value: i64) -> Json {
+impl From<i64> for Json<'static> {
+    fn from(value: i64) -> Json<'static> {
         Json::Integer(value)
     }
 }
 
 /// An object with these entries, in this order.
-pub(super) fn object<const N: usize>(entries: [(&str, Json); N]) -> Json {
-    let entries = entries.into_iter();
-    Json::Object(
-        entries
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-    )
+pub(super) fn object<const N: usize>(entries: [(&'static str, Json<'static>); N]) -> Json<'static> {
+    Json::Object(entries.map(|(key, value)| (key.into(), value)).into())
 }

@@ -4,12 +4,14 @@ mod budget;
 mod connection;
 mod policy;
 mod store;
+mod stream;
 
 pub use self::{
     budget::BudgetSnapshot,
     connection::{ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot},
     policy::PolicySnapshot,
     store::StoreSnapshot,
+    stream::{ReaderSnapshot, StreamSnapshot},
 };
 
 use self::connection::Connections;
@@ -179,9 +181,10 @@ pub struct QueueSnapshot {
     pub arguments: FieldTable,
     /// The number of consumers.
     pub consumers: u64,
-    /// Messages that wait for a consumer.
+    /// Messages that wait for a consumer. In a stream, all messages that it keeps.
     pub ready: MessageTotals,
-    /// Messages that were delivered to a consumer or fetched by a get, and are not settled.
+    /// Messages that were delivered to a consumer or fetched by a get, and are not settled. In a
+    /// stream a delivery takes nothing out, and so there are none.
     pub unsettled: MessageTotals,
     /// Messages that wait for the end of their delay.
     pub delayed: MessageTotals,
@@ -198,12 +201,15 @@ pub struct QueueSnapshot {
     /// Messages that expired and were not dead-lettered.
     pub expired: MessageTotals,
     /// Messages that were dropped and not dead-lettered: after a reject, over the delivery limit,
-    /// or over a length limit.
+    /// or over a length limit. In a stream, those that its retention has dropped.
     pub dropped: MessageTotals,
     /// Purged messages, and delayed messages that were cancelled.
     pub purged: MessageTotals,
     /// Messages that were moved to another queue.
     pub moved: MessageTotals,
+    /// Offsets and readers, of a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamSnapshot>,
 }
 
 impl QueueSnapshot {
@@ -369,6 +375,11 @@ fn queue(declared: &DeclaredQueue, counts: Counts) -> QueueSnapshot {
         dropped: counts.dropped,
         purged: counts.purged,
         moved: counts.moved,
+        stream: declared
+            .queue
+            .stream_progress()
+            .as_ref()
+            .map(stream::snapshot_of),
     }
 }
 

@@ -5,11 +5,14 @@
 //! the exchange are copied inline: a reference count that both producer and consumer write would
 //! cost as much as the rest of the publish and the receive.
 
+mod logged;
 mod meta;
 mod packed_ids;
 mod settled;
+mod shown;
 
 pub(crate) use self::{
+    logged::LoggedMessage,
     meta::{Deaths, Meta, SharedProperties},
     settled::SettledMessage,
 };
@@ -26,7 +29,7 @@ use crate::{
         payload::{Body, NotShareable},
         properties::Properties,
     },
-    model::{bytes::Bytes, error::CodecError, field_value::FieldValue, name::Name},
+    model::{bytes::Bytes, error::CodecError, name::Name},
 };
 
 /// A deadline that never comes.
@@ -129,7 +132,7 @@ impl Envelope {
     pub(crate) fn properties(&self) -> &Properties {
         match &self.meta {
             Some(meta) => &meta.properties,
-            None => self.plain_properties(),
+            None => Self::plain_properties(&self.body),
         }
     }
 
@@ -137,18 +140,18 @@ impl Envelope {
     pub(crate) fn shared_properties(&self) -> SharedProperties {
         match &self.meta {
             Some(meta) => SharedProperties::Own(Arc::clone(meta)),
-            None => SharedProperties::Plain(self.plain_properties()),
+            None => SharedProperties::Plain(Self::plain_properties(&self.body)),
         }
     }
 
-    fn plain_properties(&self) -> &'static Properties {
+    fn plain_properties(body: &Body) -> &'static Properties {
         static NONE: Properties = Properties::new();
         static PLAIN: [LazyLock<Properties>; 3] = [
             LazyLock::new(|| Properties::new().content_type("application/json")),
             LazyLock::new(|| Properties::new().content_type("text/plain")),
             LazyLock::new(|| Properties::new().content_type("application/octet-stream")),
         ];
-        match self.body.content_type(&Json) {
+        match body.content_type(&Json) {
             Some("application/json") => &PLAIN[0],
             Some("text/plain") => &PLAIN[1],
             Some("application/octet-stream") => &PLAIN[2],
@@ -157,11 +160,13 @@ impl Envelope {
     }
 
     pub(crate) fn routing_key(&self) -> &str {
-        match self.key.as_str() {
+        Self::key_text(&self.key, self.meta.as_ref())
+    }
+
+    fn key_text<'a>(key: &'a Key, meta: Option<&'a Arc<Meta>>) -> &'a str {
+        match key.as_str() {
             Some(key) => key,
-            None => self
-                .meta
-                .as_ref()
+            None => meta
                 .and_then(|meta| meta.routing_key.as_deref())
                 .unwrap_or_default(),
         }
@@ -257,35 +262,6 @@ impl Envelope {
     pub(crate) fn is_persistent(&self) -> bool {
         let meta = self.meta.as_ref();
         meta.is_some_and(|meta| meta.properties.is_persistent())
-    }
-
-    /// Adds the headers in which RabbitMQ's quorum queues show the counts of a redelivery. As
-    /// there, a message that has only failed in earlier queues shows these failures in both.
-    pub(crate) fn show_counts(&mut self) {
-        let failed = self.delivery_count();
-        let acquired = match self.acquired_count() {
-            0 => failed,
-            acquired => acquired,
-        };
-        if acquired > 0 {
-            self.add_header("x-acquired-count", i64::from(acquired));
-        }
-        if failed > 0 {
-            self.add_header("x-delivery-count", i64::from(failed));
-        }
-    }
-
-    /// Adds a header to this copy of the message only. It allocates, and runs no user code.
-    pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
-        let mut meta = match self.meta.as_deref() {
-            Some(meta) => meta.clone(),
-            None => Meta {
-                properties: self.properties().clone(),
-                ..Meta::default()
-            },
-        };
-        meta.properties.headers_mut().insert(name, value);
-        self.meta = Some(Arc::new(meta));
     }
 
     /// A second copy with the payload as octets. It does not share the payload, so that the payload

@@ -6,6 +6,7 @@ use super::{
         Boxed, Encoded, ErasedPayload, Guarded, Inline, Sharing, Taken, Unique, drops_user_code,
     },
     gone::Gone,
+    lent::{Lender, Lent},
     serializable::Serializable,
 };
 use crate::{
@@ -167,6 +168,19 @@ impl Body {
         }
     }
 
+    /// A second handle to the payload that `lender` has at `index`. It shares the payload where
+    /// that needs no change of it, and else borrows it from the lender. Runs no user code.
+    pub(crate) fn lent(lender: &Arc<dyn Lender>, index: u32) -> Self {
+        let lent = Lent::new(lender, index);
+        let another = lent.body().and_then(|body| body.0.another());
+        another.unwrap_or_else(|| Self::stored(lent))
+    }
+
+    /// Whether several queues can have the payload.
+    pub(crate) fn is_shareable(&self) -> bool {
+        self.0.encoding().is_some() || self.0.another().is_some()
+    }
+
     /// The octets: text and bytes unchanged, an encoded payload unchanged, and other values encoded
     /// by `codec`. Runs user code; a panic of it is an error here.
     pub(crate) fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
@@ -176,6 +190,10 @@ impl Body {
             let text = format!("encoding `{}` has panicked", self.type_name());
             Err(CodecError::new(content_type, text))
         })
+    }
+
+    pub(super) fn erased(&self) -> &dyn ErasedPayload {
+        &*self.0
     }
 
     pub(super) fn form(&self) -> &dyn std::any::Any {

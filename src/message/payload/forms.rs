@@ -42,6 +42,11 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
     /// type. A payload that is shared with others stays as well.
     fn give(&mut self, out: &mut dyn Any);
 
+    /// A second handle to the payload, if there can be one without a change of this form.
+    fn another(&self) -> Option<Body> {
+        None
+    }
+
     /// Makes a second handle to the payload.
     fn share(&mut self) -> Option<Sharing>;
 
@@ -229,9 +234,13 @@ impl<T: Serializable> ErasedPayload for Shared<T> {
         }
     }
 
-    fn share(&mut self) -> Option<Sharing> {
+    fn another(&self) -> Option<Body> {
         let value = Arc::clone(self.0.as_ref()?);
-        Some(Sharing::Another(Body::stored(Self(Some(value)))))
+        Some(Body::stored(Self(Some(value))))
+    }
+
+    fn share(&mut self) -> Option<Sharing> {
+        self.another().map(Sharing::Another)
     }
 
     fn size(&self) -> usize {
@@ -273,8 +282,12 @@ impl ErasedPayload for Encoded {
         }
     }
 
+    fn another(&self) -> Option<Body> {
+        Some(Body::encoded(self.0.clone()))
+    }
+
     fn share(&mut self) -> Option<Sharing> {
-        Some(Sharing::Another(Body::encoded(self.0.clone())))
+        self.another().map(Sharing::Another)
     }
 
     fn size(&self) -> usize {
@@ -393,8 +406,12 @@ impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
         }
     }
 
+    fn another(&self) -> Option<Body> {
+        Some(Body::stored(Self(Some(self.0.clone()?))))
+    }
+
     fn share(&mut self) -> Option<Sharing> {
-        Some(Sharing::Another(Body::stored(Self(Some(self.0.clone()?)))))
+        self.another().map(Sharing::Another)
     }
 
     fn size(&self) -> usize {
@@ -411,45 +428,6 @@ impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
 
     fn encode(&self, _codec: &dyn Codec) -> Result<Bytes, CodecError> {
         Err(not_encodable(self.type_name()))
-    }
-}
-
-/// A form that does not fit into a body.
-impl ErasedPayload for Box<dyn ErasedPayload> {
-    fn form(&self) -> &dyn Any {
-        (**self).form()
-    }
-
-    fn value(&self) -> Option<&dyn Any> {
-        (**self).value()
-    }
-
-    fn holds(&self, payload: TypeId) -> bool {
-        (**self).holds(payload)
-    }
-
-    fn give(&mut self, out: &mut dyn Any) {
-        (**self).give(out);
-    }
-
-    fn share(&mut self) -> Option<Sharing> {
-        (**self).share()
-    }
-
-    fn size(&self) -> usize {
-        (**self).size()
-    }
-
-    fn type_name(&self) -> &'static str {
-        (**self).type_name()
-    }
-
-    fn encoding(&self) -> Option<Encoding> {
-        (**self).encoding()
-    }
-
-    fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
-        (**self).encode(codec)
     }
 }
 

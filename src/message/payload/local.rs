@@ -153,6 +153,10 @@ impl<T: ?Sized> Debug for LocalArc<T> {
 }
 
 impl<T: Send + 'static> SealedPayload for Local<T> {
+    fn is_shareable() -> bool {
+        false
+    }
+
     fn into_body(self) -> Body {
         Body::stored(LocalCell::new(self))
     }

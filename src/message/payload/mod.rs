@@ -16,14 +16,17 @@
 //! An eighth word would hold it, and would make every envelope longer.
 
 mod body;
+mod boxed;
 mod forms;
 mod gone;
+mod lent;
 mod local;
 mod serializable;
 
 pub(crate) use self::{
     body::{Body, NotShareable},
     forms::not_encodable,
+    lent::Lender,
     sealed::SealedPayload,
 };
 pub use self::{
@@ -113,6 +116,11 @@ mod sealed {
         fn content_encoding(codec: &dyn Codec) -> Option<&str> {
             let _ = codec;
             None
+        }
+
+        /// Whether the readers of a stream can share a value of this type.
+        fn is_shareable() -> bool {
+            true
         }
 
         /// Prepares `body` for a consumer of this type. Runs user code.

@@ -1,6 +1,6 @@
 //! The arguments of a consumer.
 
-use super::{QueueType, reader::ArgumentReader};
+use super::{QueueType, StreamReading, reader::ArgumentReader};
 use std::time::Duration;
 
 use crate::model::{
@@ -11,13 +11,15 @@ use crate::model::{
 };
 
 /// The checked arguments of a consumer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsumerArguments {
     /// The priority of the consumer. A queue serves its consumers of the highest priority first.
     /// The default is 0.
     pub(crate) priority: i64,
     /// The time for which a consumer of a quorum queue may hold a delivery.
     pub(crate) timeout: Option<Duration>,
+    /// Where a consumer of a stream begins, and what it reads.
+    pub(crate) reading: StreamReading,
 }
 
 impl ConsumerArguments {
@@ -37,6 +39,7 @@ impl ConsumerArguments {
         };
         let priority = reader.integer(names::PRIORITY)?.unwrap_or(0);
         let timeout = reader.size(names::CONSUMER_TIMEOUT)?;
+        let reading = StreamReading::parse(&reader)?;
         for (argument, _) in arguments {
             if queue_type.is_foreign_to_consumer(argument) {
                 let queue_type = queue_type.module();
@@ -48,6 +51,7 @@ impl ConsumerArguments {
         Ok(Self {
             priority,
             timeout: timeout.map(Duration::from_millis),
+            reading,
         })
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::QueueType;
 use crate::model::{
-    descriptions::{Budget, Exchange, Queue, names},
+    descriptions::{Budget, Exchange, Queue, age::parse_age, names},
     error::{EntityKind, Error, Result},
     field_value::{FieldTable, FieldValue},
     name::Name,
@@ -128,7 +128,9 @@ impl Comparison<'_> {
             let (old, new) = (effective(current, argument), effective(received, argument));
             let same = match (&old, &new) {
                 (None, None) => true,
-                (Some(old), Some(new)) => old.equivalent(new),
+                (Some(old), Some(new)) => {
+                    old.equivalent(new) || argument == names::MAX_AGE && same_age(old, new)
+                }
                 _ => false,
             };
             if !same {
@@ -147,6 +149,12 @@ impl Comparison<'_> {
     ) -> Error {
         Error::inequivalent(field, self.entity, self.name, self.vhost, received, current)
     }
+}
+
+/// Whether two ages are as long. `1h` and `60m` are.
+fn same_age(one: &FieldValue, other: &FieldValue) -> bool {
+    let age = |value: &FieldValue| parse_age(value.as_str()?);
+    age(one).is_some() && age(one) == age(other)
 }
 
 /// The value of an argument. RabbitMQ writes the default type into a declaration without a type, so

@@ -13,6 +13,7 @@ mod exchange_type;
 mod queue;
 mod queue_type;
 mod reader;
+mod stream;
 mod trigger;
 
 pub(crate) use self::{
@@ -23,6 +24,7 @@ pub(crate) use self::{
     exchange_type::ExchangeTypeArguments,
     queue::QueueArguments,
     queue_type::QueueType,
+    stream::{LARGEST_SEGMENT, StreamArguments, StreamReading},
 };
 
 /// The longest time to live and the longest lease of a queue, in milliseconds. It is ten years, as

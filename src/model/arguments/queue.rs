@@ -1,6 +1,9 @@
 //! The arguments of a queue.
 
-use super::{DelayedRetry, QueueType, reader::ArgumentReader, trigger::TriggerArguments};
+use super::{
+    DelayedRetry, QueueType, reader::ArgumentReader, stream::StreamArguments,
+    trigger::TriggerArguments,
+};
 use crate::model::{
     descriptions::{DeadLetterStrategy, Durability, Overflow, Queue, names as x},
     error::{EntityKind, Error, Result},
@@ -46,6 +49,8 @@ pub(crate) struct QueueArguments {
     pub(crate) queue_type: QueueType,
     /// Whether the queue serves one consumer at a time.
     pub(crate) single_active_consumer: bool,
+    /// What only a stream has.
+    pub(crate) stream: StreamArguments,
     /// When it sends trigger messages.
     pub(crate) trigger: Option<TriggerArguments>,
 }
@@ -81,6 +86,7 @@ impl QueueArguments {
         reader.size(x::CONSUMER_DISCONNECTED_TIMEOUT)?;
         check_group_size(&reader)?;
         check_leader_locator(&reader)?;
+        let stream = StreamArguments::parse(&reader)?;
         check_room(&reader, overflow)?;
         for (argument, _) in arguments {
             if queue_type.is_foreign(argument) {
@@ -111,6 +117,7 @@ impl QueueArguments {
             overflow,
             queue_type,
             single_active_consumer: single_active_consumer.unwrap_or(false),
+            stream,
             trigger: TriggerArguments::parse(&reader)?,
         })
     }
@@ -119,7 +126,9 @@ impl QueueArguments {
     pub(crate) fn check_unnamed(arguments: &FieldTable) -> Result {
         match QueueType::of(arguments) {
             QueueType::Classic => Ok(()),
-            quorum @ QueueType::Quorum => Err(Error::server_named(quorum.module())),
+            named @ (QueueType::Quorum | QueueType::Stream) => {
+                Err(Error::server_named(named.module()))
+            }
         }
     }
 
@@ -146,13 +155,12 @@ fn queue_type(reader: &ArgumentReader<'_>) -> Result<QueueType> {
         // RabbitMQ takes these two for its default type.
         None | Some("" | "undefined" | "classic") => Ok(QueueType::Classic),
         Some("quorum") => Ok(QueueType::Quorum),
-        Some("stream") => Err(Error::not_implemented(format_args!(
-            "queue type 'stream' of queue '{}' in vhost '{}'",
-            reader.name, reader.vhost
-        ))),
+        Some("stream") => Ok(QueueType::Stream),
         Some(other) => Err(reader.invalid(
             x::QUEUE_TYPE,
-            format_args!("\"unsupported queue type '{other}'\", expected classic or quorum"),
+            format_args!(
+                "\"unsupported queue type '{other}'\", expected classic, quorum or stream"
+            ),
         )),
     }
 }
@@ -244,6 +252,7 @@ fn delivery_limit(reader: &ArgumentReader<'_>, queue_type: QueueType) -> Result<
                 .and_then(|limit| limit.as_i64());
             Ok(limit.map(|limit| u64::try_from(limit).unwrap_or(u64::MAX)))
         }
+        QueueType::Stream => Ok(None),
     }
 }
 

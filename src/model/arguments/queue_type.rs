@@ -10,6 +10,8 @@ pub(crate) enum QueueType {
     Classic,
     /// A queue that counts deliveries, has its own order of service and must be durable.
     Quorum,
+    /// A log that consumers read and take nothing from. It must be durable.
+    Stream,
 }
 
 impl QueueType {
@@ -18,6 +20,7 @@ impl QueueType {
         match self {
             Self::Classic => "classic",
             Self::Quorum => "quorum",
+            Self::Stream => "stream",
         }
     }
 
@@ -26,6 +29,7 @@ impl QueueType {
         match self {
             Self::Classic => "rabbit_classic_queue",
             Self::Quorum => "rabbit_quorum_queue",
+            Self::Stream => "rabbit_stream_queue",
         }
     }
 
@@ -80,6 +84,17 @@ impl QueueType {
                 x::DELAYED_RETRY_MIN,
                 x::DELAYED_RETRY_MAX,
             ],
+            Self::Stream => &[
+                x::BUDGET,
+                x::DURABILITY,
+                x::MAX_LENGTH_BYTES,
+                x::QUEUE_TYPE,
+                x::MAX_AGE,
+                x::STREAM_MAX_SEGMENT_SIZE_BYTES,
+                x::STREAM_FILTER_SIZE_BYTES,
+                x::INITIAL_CLUSTER_SIZE,
+                x::QUEUE_LEADER_LOCATOR,
+            ],
         }
     }
 
@@ -88,7 +103,7 @@ impl QueueType {
         let others = [
             Self::Classic.arguments(),
             Self::Quorum.arguments(),
-            &OF_STREAMS,
+            Self::Stream.arguments(),
         ];
         !self.arguments().contains(&argument)
             && others.iter().any(|names| names.contains(&argument))
@@ -99,36 +114,28 @@ impl QueueType {
         match self {
             Self::Classic => &[x::PRIORITY],
             Self::Quorum => &[x::PRIORITY, x::CONSUMER_TIMEOUT],
+            Self::Stream => &[
+                x::STREAM_OFFSET,
+                x::STREAM_FILTER,
+                x::STREAM_MATCH_UNFILTERED,
+            ],
         }
     }
 
     /// Whether consumers of queues of another type have this argument, and consumers of queues of
     /// this type do not.
     pub(crate) fn is_foreign_to_consumer(self, argument: &str) -> bool {
+        let others = [Self::Quorum, Self::Stream].map(Self::consumer_arguments);
         !self.consumer_arguments().contains(&argument)
-            && (argument == x::CONSUMER_TIMEOUT || OF_STREAM_CONSUMERS.contains(&argument))
+            && others.iter().any(|names| names.contains(&argument))
     }
 
     /// The type in an argument table.
     pub(crate) fn of(arguments: &FieldTable) -> Self {
         match arguments.get(x::QUEUE_TYPE).and_then(|word| word.as_str()) {
             Some("quorum") => Self::Quorum,
+            Some("stream") => Self::Stream,
             _ => Self::Classic,
         }
     }
 }
-
-/// The arguments of streams that no other queues have.
-const OF_STREAMS: [&str; 4] = [
-    x::MAX_AGE,
-    x::STREAM_MAX_SEGMENT_SIZE_BYTES,
-    x::STREAM_FILTER_SIZE_BYTES,
-    x::INITIAL_CLUSTER_SIZE,
-];
-
-/// The arguments of the consumers of streams that no other consumers have.
-const OF_STREAM_CONSUMERS: [&str; 3] = [
-    x::STREAM_OFFSET,
-    x::STREAM_FILTER,
-    x::STREAM_MATCH_UNFILTERED,
-];

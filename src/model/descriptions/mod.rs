@@ -5,6 +5,7 @@
 //! It knows no broker. `arguments` gives the `x-` arguments their meaning. A name loses its line
 //! ends at once, so that a description has the name of the thing that it declares.
 
+pub(crate) mod age;
 mod alias_queue;
 mod binding;
 mod budget;
@@ -15,10 +16,12 @@ mod exchange;
 mod hash_on;
 mod model_queue;
 pub(crate) mod names;
+mod offset;
 mod overflow;
 mod plain_name;
 mod queue;
 mod quorum;
+mod stream;
 mod trigger;
 
 pub use self::{
@@ -31,6 +34,7 @@ pub use self::{
     exchange::Exchange,
     hash_on::HashOn,
     model_queue::ModelQueue,
+    offset::Offset,
     overflow::Overflow,
     queue::Queue,
     trigger::{Trigger, TriggerMessage},

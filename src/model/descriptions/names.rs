@@ -40,6 +40,9 @@ pub(crate) const STREAM_FILTER: &str = "x-stream-filter";
 pub(crate) const STREAM_MATCH_UNFILTERED: &str = "x-stream-match-unfiltered";
 pub(crate) const STREAM_OFFSET: &str = "x-stream-offset";
 
+/// The header with the value that the filters of a stream compare.
+pub(crate) const STREAM_FILTER_VALUE: &str = "x-stream-filter-value";
+
 /// An argument of leveret that RabbitMQ does not have.
 pub(crate) const BUDGET: &str = "x-budget";
 pub(crate) const CONSUMER_DISCONNECTED_TIMEOUT: &str = "x-consumer-disconnected-timeout";

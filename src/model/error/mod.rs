@@ -16,6 +16,7 @@ mod replies;
 mod rpc;
 mod schedule;
 mod store;
+mod streams;
 
 use std::{fmt, sync::Arc};
 
@@ -191,6 +192,12 @@ pub enum Error {
         /// The number of queues that the payload would reach.
         queues: usize,
     },
+    /// A `Local` payload would reach a stream, whose readers share each value.
+    #[error("a local payload ({type_name}) cannot go to a stream: publish a `LocalArc<_>`")]
+    LocalToStream {
+        /// The Rust type of the payload.
+        type_name: &'static str,
+    },
     /// A payload could not be encoded or decoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -279,6 +286,7 @@ impl Error {
             Error::InternalError(_) => 541,
             Error::Refused { .. }
             | Error::NotShareable { .. }
+            | Error::LocalToStream { .. }
             | Error::Codec(_)
             | Error::Cancelled(_)
             | Error::ChannelClosed

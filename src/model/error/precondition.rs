@@ -109,6 +109,18 @@ pub enum Precondition {
         /// The queue.
         resource: Resource,
     },
+    /// An argument of a stream is out of its range.
+    #[error("{0}")]
+    StreamArgument(String),
+    /// A reader was opened for a queue that is not a stream.
+    #[error("{0} is not a stream")]
+    NotAStream(Resource),
+    /// A reader without a name would store an offset.
+    #[error("a reader without a name stores no offset")]
+    ReaderWithoutName,
+    /// A consumer of a stream has no prefetch.
+    #[error("consumer prefetch count is not set for stream {0}")]
+    StreamPrefetch(Resource),
     /// A queue of this type needs a name.
     #[error("Cannot declare a server-named queue for type {queue_type}")]
     ServerNamed {

@@ -22,8 +22,8 @@ use crate::model::error::Error;
 /// # Ok::<(), leveret::Error>(())
 /// ```
 pub struct NotifyError<T> {
-    /// Why the broker has refused the notification, which comes back.
-    refused: Option<Box<(Error, Notification<T>)>>,
+    /// Why the broker has refused the notification, and the notification if it comes back.
+    refused: Option<Box<(Error, Option<Notification<T>>)>>,
     drivers: Vec<DriverFailure>,
 }
 
@@ -44,7 +44,7 @@ impl<T> NotifyError<T> {
 
     pub(super) fn refused(
         error: Error,
-        notification: Notification<T>,
+        notification: Option<Notification<T>>,
         drivers: Vec<DriverFailure>,
     ) -> NotifyError<T> {
         NotifyError {
@@ -66,9 +66,10 @@ impl<T> NotifyError<T> {
         drivers.map(|failure| (&*failure.driver, &*failure.error))
     }
 
-    /// Returns the notification, if the broker has refused it.
+    /// Returns the notification, if the broker has refused it. `None` also in the case of
+    /// [`PublishError::payload`](crate::PublishError::payload).
     pub fn into_notification(self) -> Option<Notification<T>> {
-        self.refused.map(|refused| refused.1)
+        self.refused.and_then(|refused| refused.1)
     }
 }
 

@@ -359,11 +359,13 @@ enum Form<'a, T> {
 }
 
 /// A refused notification comes back with the reason.
-type Sent<T> = Result<Published, (Error, Notification<T>)>;
+type Sent<T> = Result<Published, (Error, Option<Notification<T>>)>;
 
-fn of_message<T>(refused: PublishError<Message<Notification<T>>>) -> (Error, Notification<T>) {
+fn of_message<T>(
+    refused: PublishError<Message<Notification<T>>>,
+) -> (Error, Option<Notification<T>>) {
     let (error, message) = refused.into_parts();
-    (error, message.into_payload())
+    (error, message.map(Message::into_payload))
 }
 
 impl<'a, T: Serializable> Sending<'a, T> {

@@ -1,6 +1,6 @@
 //! The methods of a channel on consumers, and `basic.get`.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::{
     AckMode, Channel, ChannelCore, ChannelDelivery, ConsumeOptions, QosScope, ledger::ConsumerSlot,
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{
-        queue::{Credit, DeliveryTarget, SubscribeRequest},
+        queue::{Credit, DeliveryTarget, QueueCore, SubscribeRequest},
         vhost::{OnGet, REPLY_TO, Requester, is_address},
     },
     message::envelope::NEVER,
@@ -104,10 +104,10 @@ impl Channel {
     /// - [`Error::NotAllowed`] for a tag that is in use on this channel.
     /// - [`Error::PreconditionFailed`] for an invalid argument, for a second consumer of
     ///   `amq.rabbitmq.reply-to`, for one without `auto_ack`, and for a consumer of the address
-    ///   that replies are sent to.
+    ///   that replies are sent to, and for a consumer of a stream on a channel without a prefetch.
     /// - [`Error::InvalidName`] for a name or tag over 255 bytes.
     /// - [`Error::NotImplemented`] for a quorum queue, if the channel has a common limit
-    ///   ([`QosScope::Channel`]).
+    ///   ([`QosScope::Channel`]), and for a consumer of a stream with `auto_ack`.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///
     /// # Examples
@@ -242,9 +242,7 @@ impl Channel {
         let queue_type = queue.queue_type();
         let arguments =
             ConsumerArguments::parse(&options.arguments, queue_type, name, vhost.name())?;
-        if queue_type == QueueType::Quorum && core.lock().ledger.has_limit() {
-            return Err(Error::global_qos(name, vhost.name()));
-        }
+        let prefetch = self.prefetch_of(&queue, options)?;
         if queue_type == QueueType::Quorum {
             // Its deliveries have to be settled in time.
             queue.set_timed();
@@ -254,17 +252,12 @@ impl Channel {
             tag: tag.clone(),
             group: core.group,
             priority: arguments.priority,
-            prefetch: match (queue_type, u32::from(core.lock().prefetch)) {
-                (QueueType::Quorum, 0) => QUORUM_PREFETCH,
-                // It limits how many messages are delivered at once.
-                (QueueType::Quorum, prefetch) => prefetch,
-                _ if options.auto_ack => 0,
-                (_, prefetch) => prefetch,
-            },
+            prefetch,
             auto_ack: options.auto_ack,
             exclusive: options.exclusive,
             paused: false,
             timeout: arguments.timeout,
+            reading: arguments.reading,
             credit: Arc::clone(&credit),
         };
         let mut made = None;
@@ -280,6 +273,7 @@ impl Channel {
                 overdue: None,
                 subscriber: Weak::new(),
                 channel: Some(self.downgrade() as Weak<ChannelCore>),
+                first_exchange: OnceLock::new(),
                 holders: Holders::new(options.auto_ack).of(&queue),
             });
             let sink = ChannelSink {
@@ -291,6 +285,28 @@ impl Channel {
         });
         subscribed?;
         made.ok_or_else(|| Error::not_found(EntityKind::Queue, name, vhost.name()))
+    }
+
+    /// How many unsettled messages a new consumer may hold.
+    fn prefetch_of(&self, queue: &QueueCore, options: &ConsumeOptions) -> Result<u32> {
+        let core = self.core();
+        let (name, vhost) = (queue.name(), core.vhost().name());
+        let state = core.lock();
+        let prefetch = u32::from(state.prefetch);
+        match queue.queue_type() {
+            QueueType::Classic if options.auto_ack => Ok(0),
+            QueueType::Classic => Ok(prefetch),
+            QueueType::Quorum if state.ledger.has_limit() => Err(Error::global_qos(name, vhost)),
+            QueueType::Quorum if prefetch == 0 => Ok(QUORUM_PREFETCH),
+            // With auto-ack it limits how many messages are delivered at once.
+            QueueType::Quorum => Ok(prefetch),
+            // A common limit is that of each consumer.
+            QueueType::Stream => match prefetch.max(state.ledger.limit()) {
+                0 => Err(Error::stream_prefetch(name, vhost)),
+                _ if options.auto_ack => Err(Error::stream_auto_ack(name, vhost)),
+                prefetch => Ok(prefetch),
+            },
+        }
     }
 
     /// Ends a consumer. Its unsettled deliveries stay with the channel, can be settled, and count
@@ -375,12 +391,18 @@ impl Channel {
     /// ```
     pub fn basic_get(&self, queue: &str, ack: AckMode) -> Result<Option<ChannelDelivery>> {
         let core = self.core();
-        let current = self.current_queue()?;
-        let name = Name::of_entity(self.expand(queue, &current)?)?;
+        let (name, last) = self.got_name(queue)?;
         let vhost = core.vhost();
-        let origin = core.gate().getter(&name)?.into_origin();
-        let queue = Arc::clone(&origin.queue);
+        let queue = core.gate().got_queue(&name)?;
         vhost.check_gets(&queue)?;
+        let origin = match last.filter(|last| last.queue == queue) {
+            Some(last) => last,
+            None => {
+                let origin = DeliveryOrigin::gets(vhost, &queue, false);
+                core.open()?.last_get = Some(Arc::clone(&origin));
+                origin
+            }
+        };
         core.note_receiver();
         let on_get = match ack {
             AckMode::Auto => OnGet::Acknowledge,
@@ -428,5 +450,18 @@ impl Channel {
                 core.check_open().map(|()| None)
             }
         }
+    }
+
+    /// The name of the queue of a get, and the origin of the last get.
+    fn got_name(&self, queue: &str) -> Result<(Name, Option<Arc<DeliveryOrigin>>)> {
+        let state = self.core().open()?;
+        let last = state.last_get.clone();
+        let name = match &last {
+            Some(last) if !queue.is_empty() && *last.queue.name() == *queue => {
+                last.queue.name().clone()
+            }
+            _ => Name::of_entity(self.expand(queue, &state.current_queue)?)?,
+        };
+        Ok((name, last))
     }
 }

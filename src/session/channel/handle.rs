@@ -1,10 +1,11 @@
 //! The handle of a channel, and its methods on the channel itself: open, events, close.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, Weak},
 };
+
+use hashbrown::HashMap;
 
 use super::{
     ChannelCore, ChannelOptions, ChannelState, Outlet, PublishMode, Window, ledger::Ledger,
@@ -14,7 +15,10 @@ use crate::{
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::{sync::Mutex, waiter::WaitList},
+    runtime::{
+        sync::{Mutex, atomic::AtomicBool},
+        waiter::WaitList,
+    },
     session::{
         connection::{Connection, Member},
         events::{EventStream, Events, StreamEnd},
@@ -169,6 +173,7 @@ impl Channel {
             ledger: Ledger::default(),
             mode: PublishMode::Plain,
             closing: WaitList::default(),
+            last_get: None,
             publishers: HashMap::new(),
             prefetch: 0,
             current_queue: None,
@@ -183,6 +188,7 @@ impl Channel {
             group,
             holders: Holders::new(false),
             window: (options.window > 0).then(|| Window::new(options.window)),
+            is_closed: AtomicBool::new(false),
             state: Mutex::new(state),
         };
         Channel {

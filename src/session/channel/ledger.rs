@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use super::by_tag::ByTag;
 use crate::{
     engine::queue::QueueCore,
     message::envelope::{Envelope, NEVER},
@@ -19,17 +20,17 @@ use crate::{
     session::unacked::{DeliveryOrigin, Unacked},
 };
 
-/// The unsettled deliveries by tag, in the order of the deliveries.
+/// The unsettled deliveries by tag, and the consumers.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     last_tag: u64,
-    entries: BTreeMap<u64, Entry>,
+    entries: ByTag<Entry>,
     /// The common limit: the most unsettled deliveries of all consumers of the channel together; 0
     /// is no limit.
     limit: u32,
     /// The number of unsettled deliveries of consumers. It is exact while there is a limit. As in
     /// RabbitMQ each settlement subtracts one, though not each delivery adds one: those of quorum
-    /// queues do not.
+    /// queues and streams do not.
     volume: u64,
     /// Queues that found the limit reached, or the window full.
     limited: Vec<Arc<QueueCore>>,
@@ -60,9 +61,9 @@ impl Ledger {
     }
 
     /// Whether the common limit allows one more delivery. If not, `queue` is told when it does. As
-    /// in RabbitMQ it does not limit quorum queues.
+    /// in RabbitMQ it limits classic queues only.
     pub(crate) fn has_room(&mut self, queue: &Arc<QueueCore>) -> bool {
-        let room = queue.is_quorum() || !self.is_reached();
+        let room = !queue.is_classic() || !self.is_reached();
         if !room {
             self.limit_queue(queue);
         }
@@ -86,11 +87,11 @@ impl Ledger {
     pub(crate) fn enter(&mut self, tag: u64, unacked: Unacked, due: u64) {
         if unacked
             .origin()
-            .is_some_and(|origin| origin.consumer.is_some() && !origin.queue.is_quorum())
+            .is_some_and(|origin| origin.consumer.is_some() && origin.queue.is_classic())
         {
             self.volume += 1;
         }
-        self.entries.insert(tag, Entry { unacked, due });
+        self.entries.push(tag, Entry { unacked, due });
     }
 
     /// Takes out the delivery with this tag.
@@ -98,7 +99,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::PreconditionFailed`] if no unsettled delivery has this tag.
     pub(super) fn take_one(&mut self, tag: u64) -> Result<Entry> {
-        let taken = self.entries.remove(&tag);
+        let taken = self.entries.remove(tag);
         taken.ok_or_else(|| Error::unknown_delivery_tag(tag))
     }
 
@@ -111,25 +112,16 @@ impl Ledger {
         if tag == 0 {
             return Ok(self.take_all());
         }
-        if !self.entries.contains_key(&tag) {
-            return Err(Error::unknown_delivery_tag(tag));
-        }
-        let later = self.entries.split_off(&(tag + 1));
-        let taken = std::mem::replace(&mut self.entries, later);
-        Ok(taken.into_iter().collect())
+        let taken = self.entries.remove_up_to(tag);
+        taken.ok_or_else(|| Error::unknown_delivery_tag(tag))
     }
 
     pub(super) fn take_all(&mut self) -> Vec<(u64, Entry)> {
-        std::mem::take(&mut self.entries).into_iter().collect()
+        self.entries.remove_all()
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// The common limit; 0 is none.
-    pub(super) fn limit(&self) -> u32 {
-        self.limit
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -146,7 +138,7 @@ impl Ledger {
 
     /// Puts deliveries back that were taken out and are not settled after all, as after a rollback.
     pub(super) fn restore(&mut self, taken: impl IntoIterator<Item = (u64, Entry)>) {
-        self.entries.extend(taken);
+        self.entries.restore(taken);
     }
 
     /// Takes the messages back that a consumer has not settled in time, in the order of their tags.
@@ -162,8 +154,7 @@ impl Ledger {
     ) -> (Vec<Envelope>, u64) {
         let (mut taken, mut next) = (BTreeMap::new(), NEVER);
         let mut late = None;
-        let entries = self.entries.iter_mut().map(|(tag, entry)| (*tag, entry));
-        for (tag, entry) in entries.chain(uncommitted) {
+        for (tag, entry) in self.entries.iter_mut().chain(uncommitted) {
             let of_consumer = |other: &Arc<DeliveryOrigin>| Arc::ptr_eq(other, origin);
             if entry.due == NEVER || !entry.unacked.origin().is_some_and(of_consumer) {
                 continue;
@@ -207,6 +198,11 @@ impl Ledger {
             true => self.take_limited(),
             false => Vec::new(),
         }
+    }
+
+    /// The common limit of the consumers of the channel; 0 is none.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit
     }
 
     /// Whether the consumers of the channel have a common limit.

@@ -7,13 +7,14 @@
 //! - `topology`, `publish`, `confirms`, `consume`, `settle`, `tx`: the other methods.
 //! - `outgoing`: the way of a message into its queues.
 //! - `options`: the arguments of the methods.
-//! - `ledger`: the unsettled deliveries and the consumers.
+//! - `ledger`: the unsettled deliveries and the consumers. `by_tag`: values by delivery tag.
 //! - `outlet`: the way of events into a stream.
 //! - `window`: the limit of unread deliveries.
 //! - `sink`: the part of a channel that queues deliver to.
 //!
 //! The events themselves and their streams are in `session/events/`.
 
+mod by_tag;
 mod confirms;
 mod consume;
 mod handle;
@@ -29,10 +30,9 @@ mod topology;
 mod tx;
 mod window;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
+
+use hashbrown::HashMap;
 
 pub use self::{
     handle::Channel,
@@ -71,7 +71,10 @@ use crate::{
         name::Name,
     },
     runtime::{
-        sync::{Mutex, MutexGuard},
+        sync::{
+            Mutex, MutexGuard,
+            atomic::{AtomicBool, Ordering::SeqCst},
+        },
         waiter::WaitList,
     },
     session::{subscriber::Subscriber, unacked::DeliveryOrigin},
@@ -87,6 +90,8 @@ pub(crate) struct ChannelCore {
     holders: Holders,
     /// The limit of unread deliveries, if it has one.
     window: Option<Window>,
+    /// Whether it is closed, for those who need nothing else of the state.
+    is_closed: AtomicBool,
     state: Mutex<ChannelState>,
 }
 
@@ -106,6 +111,8 @@ pub(crate) struct ChannelState {
     subscribers: Vec<Weak<Subscriber>>,
     /// Publishers that wait for capacity. They wait only as long as the channel is open.
     closing: WaitList,
+    /// The origin of the last get, for the next one from the same queue.
+    last_get: Option<Arc<DeliveryOrigin>>,
     /// The publishers of exchanges, at most [`MOST_PUBLISHERS`].
     publishers: HashMap<Name, Arc<Publisher>>,
     outlet: Outlet,
@@ -169,27 +176,28 @@ impl ChannelCore {
     }
 
     fn check_open(&self) -> Result {
-        self.open().map(drop)
+        self.vhost().check_up()?;
+        match self.is_closed.load(SeqCst) {
+            false => Ok(()),
+            true => self.open().map(drop),
+        }
     }
 
     /// The publisher of an exchange. The channel keeps it, since it remembers routes.
-    fn publisher(&self, exchange: &Name) -> Arc<Publisher> {
-        let mut state = self.lock();
+    fn publisher(&self, state: &mut ChannelState, exchange: &str) -> Result<Arc<Publisher>> {
         if let Some(publisher) = state.publishers.get(exchange) {
-            return Arc::clone(publisher);
+            return Ok(Arc::clone(publisher));
         }
         if state.publishers.len() == MOST_PUBLISHERS {
             state.publishers.clear();
         }
-        let (key, mandatory) = (Name::empty(), false);
+        let (exchange, key) = (Name::new(exchange)?, Name::empty());
         let publisher = self
             .gate()
-            .publisher(exchange.clone(), key, mandatory, None, None);
+            .publisher(exchange.clone(), key, false, None, None);
         let publisher = Arc::new(publisher);
-        state
-            .publishers
-            .insert(exchange.clone(), Arc::clone(&publisher));
-        publisher
+        state.publishers.insert(exchange, Arc::clone(&publisher));
+        Ok(publisher)
     }
 
     /// Closes the channel: removes its consumers and returns its unsettled deliveries, in one
@@ -201,6 +209,7 @@ impl ChannelCore {
             return;
         }
         state.closed = Some(reason);
+        self.is_closed.store(true, SeqCst);
         let consumers: Vec<Arc<DeliveryOrigin>> = state
             .ledger
             .consumers
@@ -218,6 +227,7 @@ impl ChannelCore {
             PublishMode::Plain => None,
         };
         let replies_to = state.replies_to.take();
+        state.last_get = None;
         let subscribers = std::mem::take(&mut state.subscribers);
         let mut wakes = state.outlet.close(reason);
         wakes.extend(state.closing.take_all());

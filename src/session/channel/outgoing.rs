@@ -1,6 +1,6 @@
 //! The way of a channel's message into its queues: checks, push, confirm.
 
-use std::{sync::Arc, task::Poll};
+use std::{borrow::Cow, sync::Arc, task::Poll};
 
 use super::{
     ChannelCore, Event, PublishMode, PublishOptions, PublishOutcome, Returned, confirms::UnderWay,
@@ -17,7 +17,7 @@ use crate::{
     model::{
         bytes::Bytes,
         error::{Error, Result},
-        name::Name,
+        name::{Name, without_line_ends},
     },
     runtime::waiter::{Ticket, WaitList, Waitable},
     session::{
@@ -33,13 +33,14 @@ pub(super) struct Pending {
     publisher: Arc<Publisher>,
     /// The route at the time of the publish.
     route: Arc<CachedRoute>,
-    message: Outgoing,
+    message: Outgoing<'static>,
 }
 
 /// The parts of a message that are needed to push it into its queues or to return it.
-struct Outgoing {
+struct Outgoing<'a> {
     exchange: Name,
-    routing_key: Name,
+    /// At most 255 bytes, as a name.
+    routing_key: Cow<'a, str>,
     body: Bytes,
     meta: Arc<Meta>,
     mandatory: bool,
@@ -54,10 +55,12 @@ pub(super) struct Committed {
 }
 
 /// The target of a publish, and the publisher of its exchange.
-pub(super) struct PublishAddress {
+pub(super) struct PublishAddress<'a> {
     publisher: Arc<Publisher>,
-    exchange: Name,
-    routing_key: Name,
+    routing_key: &'a str,
+    /// Whether the channel has neither confirms nor transactions.
+    is_plain: bool,
+    is_tx: bool,
 }
 
 /// A publish that has passed its checks.
@@ -69,7 +72,7 @@ pub(super) struct Begun<'a> {
 
 /// The parts of a publish that are needed at its end.
 pub(super) struct Ended<'a> {
-    outgoing: Outgoing,
+    outgoing: Outgoing<'a>,
     /// In confirm mode.
     under_way: Option<UnderWay<'a>>,
 }
@@ -166,40 +169,43 @@ impl ChannelCore {
     }
 
     /// Finds the publisher for a message.
-    pub(super) fn address(
+    pub(super) fn address<'a>(
         &self,
         exchange: &str,
-        routing_key: &str,
+        routing_key: &'a str,
         options: PublishOptions,
-    ) -> Result<PublishAddress> {
+    ) -> Result<PublishAddress<'a>> {
         if options.immediate {
             return Err(Error::immediate());
         }
-        self.check_open()?;
-        let (exchange, routing_key) = (Name::of_entity(exchange)?, Name::new(routing_key)?);
+        let exchange = without_line_ends(exchange);
+        let mut state = self.open()?;
+        Name::check(&exchange)?;
+        Name::check(routing_key)?;
         Ok(PublishAddress {
-            publisher: self.publisher(&exchange),
-            exchange,
+            publisher: self.publisher(&mut state, &exchange)?,
             routing_key,
+            is_plain: matches!(state.mode, PublishMode::Plain),
+            is_tx: matches!(state.mode, PublishMode::Tx(_)),
         })
     }
 
     /// Checks a message and begins its publish. `None` if it is part of a transaction.
     pub(super) fn begin<'a>(
         self: &'a Arc<Self>,
-        address: &'a PublishAddress,
+        address: &'a PublishAddress<'a>,
         body: Bytes,
         mut properties: Properties,
         options: PublishOptions,
     ) -> Result<Option<Begun<'a>>> {
         let overrides = Overrides {
-            routing_key: Some(&address.routing_key),
+            routing_key: Some(address.routing_key),
             mandatory: Some(options.mandatory),
             delay: Delay::None,
         };
         let publisher = &address.publisher;
         let mut prepared = publisher.prepare(self, overrides, Some(&properties))?;
-        if matches!(self.open()?.mode, PublishMode::Tx(_)) {
+        if address.is_tx {
             prepared.renew(&properties)?;
         }
         if let Some(name) = self.requester_name(&properties)? {
@@ -213,36 +219,43 @@ impl ChannelCore {
             ..Meta::default()
         });
         let outgoing = Outgoing {
-            exchange: address.exchange.clone(),
-            routing_key: address.routing_key.clone(),
+            exchange: publisher.exchange().clone(),
+            routing_key: Cow::Borrowed(address.routing_key),
             body,
             meta,
             mandatory: options.mandatory,
         };
-        let is_tx = matches!(self.open()?.mode, PublishMode::Tx(_));
-        if is_tx && prepared.has_histories() {
+        if address.is_tx && prepared.has_histories() {
             // As in RabbitMQ, a history does not wait for the commit.
             prepared.keep_in_histories(&mut outgoing.envelope(&prepared))?;
         }
-        let mut state = self.open()?;
-        let publish = match &mut state.mode {
-            PublishMode::Tx(tx) => {
-                tx.publish(Pending {
-                    publisher: Arc::clone(publisher),
-                    route: prepared.into_route(),
-                    message: outgoing,
-                });
-                return Ok(None);
+        let under_way = match address.is_plain {
+            true => None,
+            false => {
+                let mut state = self.open()?;
+                match &mut state.mode {
+                    PublishMode::Tx(tx) => {
+                        tx.publish(Pending {
+                            publisher: Arc::clone(publisher),
+                            route: prepared.into_route(),
+                            message: outgoing.into_owned(),
+                        });
+                        return Ok(None);
+                    }
+                    PublishMode::Confirm(confirms) => {
+                        let publish = confirms.begin();
+                        drop(state);
+                        Some(UnderWay::new(self, publish))
+                    }
+                    PublishMode::Plain => None,
+                }
             }
-            PublishMode::Confirm(confirms) => Some(confirms.begin()),
-            PublishMode::Plain => None,
         };
-        drop(state);
         Ok(Some(Begun {
             envelope: Some(outgoing.envelope(&prepared)),
             ended: Ended {
                 outgoing,
-                under_way: publish.map(|publish| UnderWay::new(self, publish)),
+                under_way,
             },
             prepared,
         }))
@@ -289,7 +302,7 @@ impl ChannelCore {
     /// The result of a push, and whether the message is returned: a mandatory one without a queue.
     fn publish_result(
         &self,
-        outgoing: &Outgoing,
+        outgoing: &Outgoing<'_>,
         confirmation: Confirmation,
     ) -> std::result::Result<(Published, bool), NotPublished> {
         match confirmation {
@@ -300,7 +313,8 @@ impl ChannelCore {
             reply_code: 312,
             reply_text: "NO_ROUTE",
             exchange: outgoing.exchange.clone(),
-            routing_key: outgoing.routing_key.clone(),
+            // The publish has checked it.
+            routing_key: Name::new(&outgoing.routing_key).unwrap_or_default(),
             properties: outgoing.meta.properties.clone(),
             body: outgoing.body.clone(),
         };
@@ -312,7 +326,17 @@ impl ChannelCore {
     }
 }
 
-impl Outgoing {
+impl Outgoing<'_> {
+    fn into_owned(self) -> Outgoing<'static> {
+        Outgoing {
+            exchange: self.exchange,
+            routing_key: Cow::Owned(self.routing_key.into_owned()),
+            body: self.body,
+            meta: self.meta,
+            mandatory: self.mandatory,
+        }
+    }
+
     fn envelope(&self, prepared: &Prepared<'_>) -> Envelope {
         Envelope::new(
             Body::encoded(self.body.clone()),

@@ -9,7 +9,7 @@ use crate::{
         vhost::Requester,
     },
     message::envelope::{Envelope, NEVER},
-    model::{error::CancelReason, name::Name},
+    model::{arguments::QueueType, error::CancelReason, name::Name},
     runtime::waiter::Wake,
     session::{
         events::DeliveredFrom,
@@ -53,8 +53,12 @@ impl ConsumerSink for ChannelSink {
                 copy
             }
         };
-        if let Some(envelope) = shown.as_mut().filter(|_| origin.queue.is_quorum()) {
-            envelope.show_counts();
+        if let Some(envelope) = &mut shown {
+            match origin.queue.queue_type() {
+                QueueType::Classic => {}
+                QueueType::Quorum => envelope.show_counts(),
+                QueueType::Stream => envelope.show_offset(),
+            }
         }
         let delivery = ChannelDelivery {
             delivery_tag,

@@ -16,8 +16,8 @@ impl Channel {
     /// bindings of the description are not made.
     ///
     /// # RabbitMQ
-    /// `exchange.declare` (AMQP 0-9-1). A durable exchange does not survive a restart here, since
-    /// nothing does.
+    /// `exchange.declare` (AMQP 0-9-1). A durable exchange survives a restart if the broker has a
+    /// data folder.
     ///
     /// # Errors
     /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for the default exchange, and for a
@@ -194,8 +194,8 @@ impl Channel {
     /// broker names it.
     ///
     /// # RabbitMQ
-    /// `queue.declare` (AMQP 0-9-1). A durable queue does not survive a restart here, since nothing
-    /// does, and stream queues are refused.
+    /// `queue.declare` (AMQP 0-9-1). A durable queue survives a restart if the broker has a data
+    /// folder.
     ///
     /// # Errors
     /// - [`Error::AccessRefused`](crate::Error::AccessRefused) for a name that begins with `amq.`.
@@ -204,7 +204,6 @@ impl Channel {
     /// - [`Error::ResourceLocked`](crate::Error::ResourceLocked) if the queue is exclusive to
     ///   another connection, or if one of the two is exclusive and the other is not.
     /// - [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for an invalid argument.
-    /// - [`Error::NotImplemented`](crate::Error::NotImplemented) for `x-queue-type: stream`.
     /// - [`Error::InvalidName`](crate::Error::InvalidName) for a name over 255 bytes.
     /// - The errors of [a closed channel](Channel#errors-of-a-closed-channel).
     ///

@@ -1,16 +1,18 @@
 //! Transactions: publishes and settlements that take effect at the commit. Declarations are not
 //! part of a transaction.
 
+use std::future::Future;
+
 use super::{
-    Channel, ChannelCore, ChannelState, PublishMode,
+    Admission, Channel, ChannelCore, ChannelState, PublishMode,
     ledger::{Entry, entries},
     outgoing::Pending,
     settle::Settlement,
 };
 use crate::{
-    engine::store::Journal,
+    engine::store::{Journal, Synced},
     model::error::{Error, Result},
-    runtime::waiter,
+    runtime::waiter::{self, Waiting},
 };
 
 /// The publishes and settlements since the last commit or rollback.
@@ -58,6 +60,24 @@ impl Tx {
     pub(super) fn into_parts(self) -> (Vec<(u64, Entry)>, Vec<Pending>) {
         let settled = self.settled.into_iter().flat_map(|(_, taken)| taken);
         (settled.collect(), self.published)
+    }
+}
+
+/// A transaction that has taken effect, and may not be on disk yet.
+struct Committed {
+    /// Whether a queue has refused one of the messages.
+    refused: bool,
+    unsynced: Option<Synced>,
+    _on_its_way: Admission,
+}
+
+impl Committed {
+    fn end(self, synced: Result) -> Result {
+        synced?;
+        match self.refused {
+            false => Ok(()),
+            true => Err(Error::partial_commit()),
+        }
     }
 }
 
@@ -145,8 +165,57 @@ impl Channel {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn tx_commit(&self) -> Result {
+        let committed = self.commit()?;
+        let unsynced = committed.unsynced.as_ref();
+        // A wait without a deadline does not time out.
+        let synced = unsynced.and_then(|unsynced| waiter::wait(unsynced, None));
+        committed.end(synced.unwrap_or(Ok(())))
+    }
+
+    /// Same as [`tx_commit`](Self::tx_commit), as a future for any runtime.
+    ///
+    /// In a durable broker a transaction waits until it is on disk. This form does not block its
+    /// thread meanwhile, and those that wait at the same time share a sync. Without a data folder
+    /// the future is ready at once.
+    ///
+    /// # Cancel safety
+    /// The transaction takes effect when the future is polled first. A future that is dropped later
+    /// does not undo it.
+    ///
+    /// # Errors
+    /// The errors of [`tx_commit`](Self::tx_commit).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{channel::PublishOptions, Properties, Queue};
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    /// # use leveret::{Broker, Credentials};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// channel.tx_select()?;
+    /// channel.basic_publish("", "q", "hello", Properties::new(), PublishOptions::new())?;
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// let committing = pin!(channel.tx_commit_async());
+    /// assert_eq!(committing.poll(&mut context), Poll::Ready(Ok(())));
+    /// assert_eq!(channel.queue_purge("q")?, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn tx_commit_async(&self) -> impl Future<Output = Result> + Send {
+        async move {
+            let committed = self.commit()?;
+            let synced = match &committed.unsynced {
+                Some(unsynced) => Waiting::new(unsynced.clone()).await,
+                None => Ok(()),
+            };
+            committed.end(synced)
+        }
+    }
+
+    /// Makes a transaction take effect, and does not wait for the disk.
+    fn commit(&self) -> Result<Committed> {
         let core = self.core();
-        let _on_its_way = core.admit()?;
+        let on_its_way = core.admit()?;
         let Tx { published, settled } = self.next_tx()?;
         let journal = core.vhost().storage().map(|storage| storage.journal());
         let whole = journal.map(Journal::begin_whole);
@@ -175,13 +244,11 @@ impl Channel {
             core.resume(relieved);
         }
         drop(whole);
-        if let Some(journal) = journal.filter(|_| is_kept) {
-            waiter::wait(&journal.synced(), None).unwrap_or(Ok(()))?;
-        }
-        match refused {
-            false => Ok(()),
-            true => Err(Error::partial_commit()),
-        }
+        Ok(Committed {
+            refused,
+            unsynced: journal.filter(|_| is_kept).map(Journal::synced),
+            _on_its_way: on_its_way,
+        })
     }
 
     /// Drops the publishes and settlements of this transaction. The next transaction begins. The

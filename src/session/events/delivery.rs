@@ -7,7 +7,10 @@ use std::{
 
 use crate::{
     engine::vhost::VirtualHost,
-    message::{envelope::Envelope, properties::Properties},
+    message::{
+        envelope::{Envelope, ExchangeId},
+        properties::Properties,
+    },
     model::{bytes::Bytes, error::CodecError, name::Name},
     session::unacked::DeliveryOrigin,
 };
@@ -66,6 +69,23 @@ pub(crate) trait DeliveryReader: Send + Sync {
 }
 
 impl DeliveryOrigin {
+    /// The name of the exchange that a message was published to.
+    pub(crate) fn exchange(&self, origin: ExchangeId) -> Name {
+        let ExchangeId::Interned(number) = origin else {
+            return self.vhost.exchange_names().name(origin);
+        };
+        let name = || {
+            self.vhost
+                .exchange_names()
+                .name(ExchangeId::Interned(number))
+        };
+        let (known, first) = self.first_exchange.get_or_init(|| (number, name()));
+        match *known == number {
+            true => first.clone(),
+            false => name(),
+        }
+    }
+
     /// Notes that this thread has read deliveries to a consumer of a channel. Runs user code
     /// (wakers).
     pub(super) fn note_read(&self, deliveries: u64) {

@@ -16,16 +16,22 @@ use crate::{
 impl Gate {
     /// The getter of a queue.
     pub(crate) fn getter(&self, queue: &Name) -> Result<Getter> {
+        let queue = self.got_queue(queue)?;
+        let origin = DeliveryOrigin::gets(self.vhost(), &queue, false);
+        Ok(Getter::new(origin))
+    }
+
+    /// A queue to get from.
+    pub(in crate::session) fn got_queue(&self, queue: &Name) -> Result<Arc<QueueCore>> {
         self.check_get(queue)?;
         let entered = self.guarded.enter(Verb::Get);
         entered.vhost.check_get(queue)?;
         self.check_embedded("getting")?;
         let queue = entered.vhost.queue(entered.by.connection, queue)?;
-        Ok(Getter::new(DeliveryOrigin::gets(
-            entered.vhost,
-            &queue,
-            false,
-        )))
+        if queue.is_stream() {
+            entered.vhost.check_gets(&queue)?;
+        }
+        Ok(queue)
     }
 
     /// Whether the user may get from a queue.
@@ -58,6 +64,12 @@ impl Gate {
         let vhost = self.vhost();
         let queue = self.declare_and_read(queue, |queue| vhost.check_gets(queue))?;
         Ok(Getter::new(DeliveryOrigin::gets(vhost, &queue, false)))
+    }
+
+    /// Declares a stream with its bindings, and returns it for reading: all or nothing.
+    pub(crate) fn declare_stream(&self, stream: &Queue) -> Result<Arc<QueueCore>> {
+        let vhost = self.vhost();
+        self.declare_and_read(stream, |queue| vhost.check_stream(queue))
     }
 
     /// Declares a queue with its bindings if `check` permits it, and returns it for reading.

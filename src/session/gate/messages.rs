@@ -14,7 +14,7 @@ use crate::{
     model::{
         descriptions::Queue,
         error::{
-            CancelReason, EntityKind,
+            CancelReason, EntityKind, Error,
             Permission::{Read, Write},
             Result,
         },
@@ -42,6 +42,10 @@ impl Gate {
         }
         self.check_target(Verb::Purge, Read, queue)?;
         let queue = entered.vhost.queue(entered.by.connection, queue)?;
+        if queue.is_stream() {
+            let (name, vhost) = (queue.name(), entered.vhost.name());
+            return Err(Error::not_for_streams("queue.purge", name, vhost));
+        }
         Ok(entered.vhost.purge(&queue))
     }
 

@@ -34,6 +34,7 @@ use crate::{
     message::{
         envelope::{Address, Envelope, Meta},
         outgoing::Delay,
+        payload::Payload,
         properties::{Properties, RoutingProperties},
     },
     model::{error::Result, field_value::FieldTable, name::Name},
@@ -149,7 +150,7 @@ impl Publisher {
     /// # Errors
     /// Gives the payload back in all other cases, which are for [`prepare`](Self::prepare).
     #[inline(always)]
-    pub(crate) fn try_push<P>(
+    pub(crate) fn try_push<P: Payload>(
         &self,
         payload: P,
         size: impl FnOnce(&P) -> u64,
@@ -170,7 +171,7 @@ impl Publisher {
 
     /// As [`try_push`](Self::try_push), with any routing key.
     #[inline(always)]
-    pub(crate) fn try_push_with_key<P>(
+    pub(crate) fn try_push_with_key<P: Payload>(
         &self,
         routing_key: &str,
         payload: P,
@@ -391,7 +392,7 @@ fn uncommon<P>(payload: P) -> Result<(), P> {
 /// Pushes a payload to the end of a route, if that is one queue with a slot for it at once. Each
 /// caller has a `make` of a type of its own, so that the push is compiled into the caller.
 #[inline(always)]
-fn push_to<P>(
+fn push_to<P: Payload>(
     route: &CachedRoute,
     payload: P,
     size: impl FnOnce(&P) -> u64,

@@ -11,7 +11,7 @@ use crate::{
         queue::{ConsumerId, Credit, InboxOwner, QueueCore, SubscribeRequest},
         vhost::VirtualHost,
     },
-    model::{error::Result, name::Name},
+    model::{arguments::StreamReading, error::Result, name::Name},
     runtime::sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -83,6 +83,7 @@ impl NewSubscriber {
             exclusive: options.exclusive,
             paused: options.paused.load(SeqCst),
             timeout: options.timeout,
+            reading: StreamReading::default(),
             credit: Arc::clone(&credit),
         };
         let new = NewSubscriber {
@@ -123,6 +124,7 @@ impl NewSubscriber {
             overdue: None,
             subscriber: Weak::clone(subscriber),
             channel: None,
+            first_exchange: OnceLock::new(),
             holders,
         };
         let subscriber = Arc::new_cyclic(|subscriber| Subscriber {

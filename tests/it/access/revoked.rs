@@ -31,7 +31,7 @@ fn a_producer_that_has_published_before_is_refused_at_once() {
     for producer in [&to_queue, &clone] {
         let refused = producer.publish(2).unwrap_err();
         assert_eq!(refused.error().to_string(), text);
-        assert_eq!(refused.into_inner(), 2); // it is given back
+        assert_eq!(refused.into_inner(), Some(2)); // it is given back
         let refused = producer.publish_batch(vec![3, 4]);
         assert!(refused.iter().all(Result::is_err));
     }

@@ -105,7 +105,7 @@ fn a_refused_message_with_deep_headers_comes_back_and_can_be_looked_at() {
         let producer = Broker::new().producer::<u32>("q");
         let message = Message::new(1).header("deep", deep());
         let refused = producer.unwrap().publish_message(message).unwrap_err();
-        let back = refused.into_inner();
+        let back = refused.into_inner().unwrap();
         assert!(format!("{back:?}").contains("{..}"), "{back:?}");
         assert!(back.clone() == back);
         assert_eq!(back.into_payload(), 1);

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cases;
+mod cost;
 #[cfg(feature = "durable")]
 mod durable;
 mod exchange_types;

@@ -360,7 +360,7 @@ fn a_local_waits_too_and_reaches_one_queue() -> Result {
         error.error(),
         Error::NotShareable { queues: 2, .. }
     ));
-    assert_eq!(error.payload().payload().0, 7);
+    assert_eq!(error.payload().unwrap().payload().0, 7);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use futures_lite::future::{block_on, poll_once};
 use leveret::{
     Broker, Channel, Credentials, Exchange, FieldValue, Queue,
     channel::{AckMode, PublishOptions},
@@ -14,6 +15,11 @@ use super::{Folder, persistent};
 fn crash(folder: &Folder, broker: &Broker) -> Folder {
     // Its declaration returns when everything before it is on disk.
     broker.declare(&Exchange::direct("last").durable()).unwrap();
+    copy(folder)
+}
+
+/// The folder as it is now.
+fn copy(folder: &Folder) -> Folder {
     let copy = Folder::new();
     fs::create_dir(&copy.0).unwrap();
     for file in fs::read_dir(&folder.0).unwrap() {
@@ -60,6 +66,48 @@ fn seen(messages: &[(&str, i64, bool)]) -> Vec<(String, i64, bool)> {
     let messages = messages.iter();
     let seen = messages.map(|(body, count, redelivered)| (body.to_string(), *count, *redelivered));
     seen.collect()
+}
+
+#[test]
+fn what_a_task_commits_is_on_disk_when_its_future_is_ready() {
+    let folder = Folder::new();
+    let broker = folder.broker();
+    broker.declare(&Queue::new("q").durable()).unwrap();
+    let connection = broker.connect("/", Credentials::guest()).unwrap();
+    let channels = ["a", "b", "c"].map(|body| {
+        let channel = connection.open_channel().unwrap();
+        channel.tx_select().unwrap();
+        let options = PublishOptions::new();
+        channel
+            .basic_publish("", "q", body, persistent(), options)
+            .unwrap();
+        channel
+    });
+    block_on(async {
+        let mut commits: Vec<_> = channels
+            .iter()
+            .map(|it| Box::pin(it.tx_commit_async()))
+            .collect();
+        // All of them have begun before the first is awaited.
+        let mut ready = Vec::new();
+        for commit in &mut commits {
+            ready.push(poll_once(commit).await);
+        }
+        for (commit, ready) in commits.into_iter().zip(ready) {
+            match ready {
+                Some(committed) => committed.unwrap(),
+                None => commit.await.unwrap(),
+            }
+        }
+    });
+    let after = copy(&folder).broker();
+    let expected = seen(&[("a", 0, true), ("b", 0, true), ("c", 0, true)]);
+    assert_eq!(messages(&after, AckMode::Auto), expected);
+    // A second commit has nothing to wait for.
+    assert_eq!(
+        block_on(poll_once(channels[0].tx_commit_async())),
+        Some(Ok(()))
+    );
 }
 
 #[test]

@@ -108,10 +108,10 @@ fn a_publisher_waits_while_the_disk_is_low_and_goes_on_when_there_is_room() {
     let site = Site::blocked();
     let producer = site.producer();
     let late = producer.publish_timeout(1, Duration::ZERO).unwrap_err();
-    assert_eq!(late.into_parts(), (Error::Timeout, 1));
+    assert_eq!(late.into_parts(), (Error::Timeout, Some(1)));
     let refused = producer.try_publish(2).unwrap_err();
     assert!(is_low_disk(refused.error()), "{refused}");
-    assert_eq!(refused.into_inner(), 2);
+    assert_eq!(refused.into_inner(), Some(2));
     let publishing = thread::spawn({
         let producer = producer.clone();
         move || (3..6).try_for_each(|number| producer.publish(number).map(drop))
@@ -146,7 +146,7 @@ fn the_time_of_a_publish_that_waits_for_the_disk_runs_out() {
         thread::yield_now();
     }
     let late = publishing.join().unwrap().unwrap_err();
-    assert_eq!(late.into_parts(), (Error::Timeout, 1));
+    assert_eq!(late.into_parts(), (Error::Timeout, Some(1)));
     assert!(matches!(site.alarms.try_recv(), Err(TryRecvError::Empty)));
 }
 
@@ -188,7 +188,7 @@ fn a_broker_that_refuses_lets_no_one_wait() {
         assert!(is_low_disk(&error), "{error}");
         let text = "999 bytes are free, and the limit is 1000";
         assert!(error.to_string().contains(text), "{error}");
-        assert_eq!(payload, number);
+        assert_eq!(payload, Some(number));
     }
     site.set_free(LIMIT);
     assert_eq!(producer.publish(6).unwrap().routed, 1);
@@ -281,11 +281,11 @@ fn the_end_of_the_connection_or_of_the_broker_ends_the_wait() {
     let of_connection = wait(of_connection.build().unwrap());
     connection.close().unwrap();
     let closed = of_connection.join().unwrap().unwrap_err();
-    assert_eq!(closed.into_parts(), (Error::ConnectionClosed, 1));
+    assert_eq!(closed.into_parts(), (Error::ConnectionClosed, Some(1)));
     let of_broker = wait(site.producer());
     site.broker.shutdown(Duration::ZERO).unwrap();
     let ended = of_broker.join().unwrap().unwrap_err();
-    assert_eq!(ended.into_parts(), (Error::ShutDown, 1));
+    assert_eq!(ended.into_parts(), (Error::ShutDown, Some(1)));
     let end = site.alarms.recv();
     assert!(
         matches!(end, Err(RecvError::Cancelled(CancelReason::ShutDown))),
@@ -301,7 +301,7 @@ fn a_shutdown_does_not_wait_for_publishers_that_wait_for_the_disk() {
     let report = site.broker.shutdown(3_600 * SECOND).unwrap();
     assert!(!report.timed_out);
     let ended = publishing.join().unwrap().unwrap_err();
-    assert_eq!(ended.into_parts(), (Error::ShutDown, 1));
+    assert_eq!(ended.into_parts(), (Error::ShutDown, Some(1)));
 }
 
 #[test]

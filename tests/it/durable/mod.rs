@@ -10,6 +10,7 @@ mod format;
 mod kill;
 mod model;
 mod queue_kinds;
+mod streams;
 mod users;
 
 use futures_lite::future::{block_on, poll_once};
@@ -302,7 +303,7 @@ fn a_local_payload_is_refused_by_a_durable_queue_and_taken_by_others() {
     let producer = broker.producer::<Local<u32>>(&queue).unwrap();
     let refused = producer.publish_message(message(7)).unwrap_err();
     assert!(matches!(refused.error(), Error::Codec(_)), "{refused}");
-    assert_eq!(refused.payload().payload().0, 7);
+    assert_eq!(refused.payload().unwrap().payload().0, 7);
     // A transient message is not kept, so it need not be encoded.
     producer.publish(Local(8)).unwrap();
     let memory = broker

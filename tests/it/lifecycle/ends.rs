@@ -45,7 +45,10 @@ fn users_of_a_deleted_virtual_host_get_an_error() -> Result {
         (Some(320), Scope::Connection)
     );
     assert!(deleted.is_closed());
-    assert_eq!(publishing.unwrap_err().into_parts(), (deleted.clone(), 1));
+    assert_eq!(
+        publishing.unwrap_err().into_parts(),
+        (deleted.clone(), Some(1))
+    );
     let reason = CancelReason::VhostDeleted;
     assert!(matches!(getting, Err(RecvError::Cancelled(told)) if told == reason));
     assert!(matches!(channel.events().recv(), Err(RecvError::Cancelled(told)) if told == reason));

@@ -125,7 +125,7 @@ fn a_payload_may_publish_and_receive_in_its_drop() {
         // Both queues refuse a copy, and the payload comes back whole.
         assert_eq!(
             producer.publish(Noted(2)).unwrap_err().into_inner(),
-            Noted(2)
+            Some(Noted(2))
         );
         let [a, b] = ["a", "b"].map(|name| other.simple_queue::<Noted>(name).unwrap());
         a.get().unwrap().ack().unwrap();

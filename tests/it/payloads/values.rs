@@ -129,5 +129,5 @@ fn always_encode_encodes_and_refuses_values_that_cannot_be_encoded() {
         .unwrap();
     let (error, payload) = locals.publish(Local(7)).unwrap_err().into_parts();
     assert!(matches!(error, Error::Codec(_)), "{error}");
-    assert_eq!(payload, Local(7));
+    assert_eq!(payload, Some(Local(7)));
 }

@@ -199,7 +199,7 @@ fn what_cannot_be_copied_cannot_be_kept() -> Result {
     let producer = broker.producer::<Local<u32>>(&room)?;
     let error = producer.publish(Local(7)).unwrap_err();
     assert!(matches!(error.error(), Error::NotShareable { .. }));
-    assert_eq!(error.into_inner().0, 7);
+    assert_eq!(error.into_inner(), Some(Local(7)));
     let queue = broker.simple_queue::<Local<u32>>(&Queue::new("q").bind(&room, ""))?;
     producer.publish_message(Message::new(Local(8)).keep_out_of_history())?;
     assert_eq!(queue.try_get()?.0, 8);

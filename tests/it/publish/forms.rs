@@ -47,7 +47,7 @@ macro_rules! outcome {
             Ok(published) => Ok(published.routed),
             Err(refused) => {
                 let (error, given) = refused.into_parts();
-                assert_eq!(given, 7);
+                assert_eq!(given, Some(7));
                 Err(error)
             }
         }
@@ -57,7 +57,7 @@ macro_rules! outcome {
             Ok(published) => Ok(published.routed),
             Err(refused) => {
                 let (error, given) = refused.into_parts();
-                assert_eq!(given, request());
+                assert_eq!(given, Some(request()));
                 Err(error)
             }
         }
@@ -200,7 +200,7 @@ fn a_batch_waits_for_room_in_its_middle_and_keeps_its_order() -> Result {
     let results = producer.try_publish_batch(0..5);
     let failed: Vec<u32> = results
         .into_iter()
-        .filter_map(|result| Some(result.err()?.into_inner()))
+        .filter_map(|result| result.err()?.into_inner())
         .collect();
     assert_eq!(failed, [3, 4]);
 

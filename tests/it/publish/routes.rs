@@ -131,7 +131,7 @@ fn a_producer_that_has_published_finds_its_queue_deleted() {
     broker.delete(&queue).unwrap();
     let error = in_time(move || producer.publish(2).unwrap_err().into_parts()).unwrap();
     assert_eq!(error.0.reply_code(), Some(312));
-    assert_eq!(error.1, 2);
+    assert_eq!(error.1, Some(2));
 }
 
 #[test]
@@ -159,11 +159,11 @@ fn a_producer_of_a_closed_connection_publishes_nothing() {
     // The producers remember their routes, and still see that the connection is closed.
     assert_eq!(
         producer.publish(2).unwrap_err().into_parts(),
-        (Error::ConnectionClosed, 2)
+        (Error::ConnectionClosed, Some(2))
     );
     assert_eq!(
         by_key.publish_to("q", 2).unwrap_err().into_parts(),
-        (Error::ConnectionClosed, 2)
+        (Error::ConnectionClosed, Some(2))
     );
     assert_eq!(rest::<u32>(&broker, "q"), [(1, false)]);
 }

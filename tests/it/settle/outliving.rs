@@ -107,6 +107,6 @@ fn settling_when_the_broker_is_gone_says_so() {
     drop(dropped);
     assert_eq!(
         producer.publish(9).unwrap_err().into_parts(),
-        (Error::BrokerDropped, 9)
+        (Error::BrokerDropped, Some(9))
     );
 }

@@ -149,7 +149,9 @@ impl Stage {
 
 fn publish(stage: &Stage, producer: &Producer<Load>, queue: &str, hook: Option<Hook>) {
     if let Err(refused) = producer.publish(stage.book.load(queue, hook)) {
-        stage.book.refused(refused.into_inner());
+        stage
+            .book
+            .refused(refused.into_inner().expect("no disk has failed"));
     }
 }
 

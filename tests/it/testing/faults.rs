@@ -22,7 +22,7 @@ fn a_publish_that_fails_gives_its_message_back() {
     queue.put(Local("first".to_owned())).unwrap();
     let failed = queue.put(Local("second".to_owned())).unwrap_err();
     assert_eq!(failed.error(), &Error::Timeout);
-    assert_eq!(failed.into_inner().0, "second");
+    assert_eq!(failed.into_inner(), Some(Local("second".to_owned())));
     queue.put(Local("third".to_owned())).unwrap();
     assert_eq!((queue.len(), fault.fired()), (2, 1));
     assert_eq!(test.publishes()[1].outcome(), Some(&Err(Error::Timeout)));

@@ -111,7 +111,7 @@ fn a_declaration_that_fails_for_any_reason_changes_nothing() -> Result {
         Queue::new("new").budget("missing"),
         Queue::new("new").argument("x-max-length", -1),
         Queue::new("new").argument("x-dead-letter-exchange", 1),
-        Queue::new("new").argument("x-queue-type", "stream"),
+        Queue::new("new").argument("x-queue-type", "stream"), // it is not durable
         Queue::new("x".repeat(300)),
         Queue::new("new").bind_with("amq.headers", "", [("x-match", "some")]),
         Queue::new("new").bind(Exchange::existing("amq.topic"), "x".repeat(300)),

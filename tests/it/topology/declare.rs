@@ -73,13 +73,6 @@ fn durable_is_remembered_and_survives_nothing() -> Result {
 }
 
 #[test]
-fn a_stream_is_refused() {
-    let stream = Queue::new("s").durable().argument("x-queue-type", "stream");
-    let error = Broker::new().declare(&stream).unwrap_err();
-    assert_eq!(error.reply_code(), Some(540));
-}
-
-#[test]
 fn an_argument_of_another_type_is_refused_only_for_a_new_queue() -> Result {
     let broker = Broker::new();
     let quorum = Queue::quorum("q");

@@ -16,6 +16,7 @@ use crate::model::{
 
 const CLASSIC: Subject = Subject::Queue(QueueType::Classic);
 const QUORUM: Subject = Subject::Queue(QueueType::Quorum);
+const STREAM: Subject = Subject::Queue(QueueType::Stream);
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -107,16 +108,16 @@ fn a_policy_applies_to_what_has_its_pattern_anywhere_in_its_name() {
 fn a_policy_applies_to_the_kind_of_thing_it_is_for() {
     let of_kind = |apply_to| {
         let policy = Policy::new("p", "").apply_to(apply_to);
-        let policies = policies([policy.setting("max-length", 1)]);
-        [Subject::Exchange, CLASSIC, QUORUM]
+        let policies = policies([policy.setting("max-length-bytes", 1)]);
+        [Subject::Exchange, CLASSIC, QUORUM, STREAM]
             .map(|subject| policies.matching(subject, "x").is_some())
     };
-    assert_eq!(of_kind(ApplyTo::All), [true, true, true]);
-    assert_eq!(of_kind(ApplyTo::Exchanges), [true, false, false]);
-    assert_eq!(of_kind(ApplyTo::Queues), [false, true, true]);
-    assert_eq!(of_kind(ApplyTo::ClassicQueues), [false, true, false]);
-    assert_eq!(of_kind(ApplyTo::QuorumQueues), [false, false, true]);
-    assert_eq!(of_kind(ApplyTo::Streams), [false, false, false]);
+    assert_eq!(of_kind(ApplyTo::All), [true; 4]);
+    assert_eq!(of_kind(ApplyTo::Exchanges), [true, false, false, false]);
+    assert_eq!(of_kind(ApplyTo::Queues), [false, true, true, true]);
+    assert_eq!(of_kind(ApplyTo::ClassicQueues), [false, true, false, false]);
+    assert_eq!(of_kind(ApplyTo::QuorumQueues), [false, false, true, false]);
+    assert_eq!(of_kind(ApplyTo::Streams), [false, false, false, true]);
 }
 
 #[test]

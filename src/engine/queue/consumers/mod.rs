@@ -10,6 +10,7 @@
 mod assigned;
 mod listed;
 mod overdue;
+mod readers;
 mod single_active;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::{
         envelope::{Address, ExchangeId},
         payload::Body,
     },
-    model::{error::CancelReason, name::Name},
+    model::{arguments::StreamReading, error::CancelReason, name::Name},
 };
 
 /// A channel at its common limit.
@@ -43,6 +43,7 @@ fn add(consumers: &mut Consumers, group: Group, target: DeliveryTarget) -> Consu
         exclusive: false,
         paused: false,
         timeout: None,
+        reading: StreamReading::default(),
         credit: Arc::new(Credit::new(1)),
     };
     consumers.add(request, |_| target)

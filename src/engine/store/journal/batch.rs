@@ -25,6 +25,11 @@ impl Batch {
         self.operations.len() == self.undone
     }
 
+    /// How many operations were undone before they were written.
+    pub(super) fn undone(&self) -> usize {
+        self.undone
+    }
+
     /// The bytes of its messages and bodies.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -96,18 +101,24 @@ impl Batch {
                     return;
                 }
             }
-            Operation::DropQueue { queue } => {
-                let puts = self.puts.extract_if(|place, _| place.0 == *queue);
-                let marks = self.marks.extract_if(|place, _| place.0 == *queue);
-                let undone: Vec<_> = puts.chain(marks).map(|(_, at)| at).collect();
-                undone.into_iter().for_each(|at| self.undo(Some(at)));
+            Operation::SettleBefore { queue, position } => {
+                self.undo_messages(|place| place.0 == *queue && place.1 < *position);
             }
+            Operation::DropQueue { queue } => self.undo_messages(|place| place.0 == *queue),
             Operation::Record { key, .. } => {
                 let before = self.records.insert(key.clone(), here);
                 self.undo(before);
             }
         }
         self.operations.push(operation);
+    }
+
+    /// Undoes what is written of some messages.
+    fn undo_messages(&mut self, are_gone: impl Fn(&Place) -> bool) {
+        let puts = self.puts.extract_if(|place, _| are_gone(place));
+        let marks = self.marks.extract_if(|place, _| are_gone(place));
+        let undone: Vec<_> = puts.chain(marks).map(|(_, at)| at).collect();
+        undone.into_iter().for_each(|at| self.undo(Some(at)));
     }
 
     fn undo(&mut self, at: Option<usize>) {

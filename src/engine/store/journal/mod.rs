@@ -2,12 +2,14 @@
 //!
 //! The thread takes everything that waits, commits it as one batch, and tells those who wait for
 //! it. While it writes, the next batch gathers. It begins at once if someone waits for a sync, and
-//! otherwise when the first operation of the batch has waited for as long as it may.
+//! otherwise when the first operation of the batch has waited for as long as it may. If consumers
+//! are settling the messages of the batch, it [lets them](patience) do so first.
 //!
 //! An error of the store ends the journal. Operations since the last commit may be lost then, and
 //! nothing more is written. Its queues go on in memory.
 
 mod batch;
+mod patience;
 mod whole;
 
 use std::{
@@ -20,7 +22,7 @@ use std::{
 
 use hashbrown::{HashMap, HashSet};
 
-use self::batch::Batch;
+use self::{batch::Batch, patience::Patience};
 use super::{Operation, Store, Usage, shared_bodies::SharedBodies};
 use crate::{
     model::error::{Error, Result, StoreError},
@@ -259,10 +261,11 @@ impl State {
 impl Shared {
     /// The thread of the journal.
     fn run(&self, mut store: Box<dyn Store>) {
-        while let Some((batch, up_to)) = self.next_batch() {
+        let mut patience = Patience::default();
+        while let Some((batch, up_to)) = self.next_batch(&mut patience) {
             let written = match batch.is_empty() {
                 true => Ok(()),
-                false => commit(&mut *store, &batch.into_operations()),
+                false => patience.time(|| commit(&mut *store, &batch.into_operations())),
             };
             if let Err(error) = written {
                 return self.fail(error);
@@ -283,19 +286,19 @@ impl Shared {
     }
 
     /// Waits until there is something to commit. `None` at the end.
-    fn next_batch(&self) -> Option<(Batch, u64)> {
-        let mut patience = None;
+    fn next_batch(&self, patience: &mut Patience) -> Option<(Batch, u64)> {
+        let mut end_of_whole = None;
         loop {
             let mut state = self.state.lock();
             state.asleep = None;
             let now = Instant::now();
             let is_due = state.is_due(now);
-            let is_patient = state.imports > 0 || patience.is_none_or(|end| now < end);
-            if is_due && state.open > 0 && is_patient {
+            let has_time = state.imports > 0 || end_of_whole.is_none_or(|end| now < end);
+            if is_due && state.open > 0 && has_time {
                 // The end of the transaction wakes this thread. User code that runs in one may
                 // wait for this thread, and that wait must have an end.
-                patience = patience.or(now.checked_add(LONGEST_TRANSACTION));
-                state.asleep = Some((thread::current(), patience));
+                end_of_whole = end_of_whole.or(now.checked_add(LONGEST_TRANSACTION));
+                state.asleep = Some((thread::current(), end_of_whole));
                 drop(state);
                 thread::park_timeout(LONGEST_TRANSACTION);
                 continue;
@@ -304,6 +307,12 @@ impl Shared {
                 if state.closing.is_some() && state.committed == state.appended {
                     return None;
                 }
+                if patience.waits_for(&state.batch, now) {
+                    drop(state);
+                    thread::yield_now();
+                    continue;
+                }
+                patience.take(&state.batch);
                 state.due = None;
                 state.last_commit = Some(now);
                 return Some((std::mem::take(&mut state.batch), state.appended));

@@ -18,6 +18,7 @@ const DROP_QUEUE: u8 = 9;
 const RECORD: u8 = 10;
 const FORGET: u8 = 11;
 const CLOSED: u8 = 12;
+const SETTLE_BEFORE: u8 = 13;
 
 /// One operation, which borrows its bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +40,10 @@ pub(super) enum Entry<'a> {
         mark: Option<Mark>,
     },
     Settle {
+        queue: u64,
+        position: u64,
+    },
+    SettleBefore {
         queue: u64,
         position: u64,
     },
@@ -110,6 +115,7 @@ impl<'a> Entry<'a> {
                 mark,
             },
             Operation::Settle { queue, position } => Entry::Settle { queue, position },
+            Operation::SettleBefore { queue, position } => Entry::SettleBefore { queue, position },
             Operation::PutBody { body, ref octets } => Entry::PutBody {
                 body,
                 octets: octets.as_slice(),
@@ -155,6 +161,9 @@ impl<'a> Entry<'a> {
                 write_mark(bytes, mark);
             }
             Entry::Settle { queue, position } => write_numbers(bytes, SETTLE, &[queue, position]),
+            Entry::SettleBefore { queue, position } => {
+                write_numbers(bytes, SETTLE_BEFORE, &[queue, position]);
+            }
             Entry::PutBody { body, octets } => {
                 write_numbers(bytes, PUT_BODY, &[body]);
                 write_bytes(bytes, octets);
@@ -193,6 +202,10 @@ impl<'a> Entry<'a> {
                 mark: read_mark(bytes, kind == MOVE_AND_MARK)?,
             },
             SETTLE => Entry::Settle {
+                queue: read_number(bytes)?,
+                position: read_number(bytes)?,
+            },
+            SETTLE_BEFORE => Entry::SettleBefore {
                 queue: read_number(bytes)?,
                 position: read_number(bytes)?,
             },

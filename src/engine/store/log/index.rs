@@ -145,6 +145,12 @@ impl Index {
                 self.set_mark(queue, to, mark);
             }
             Entry::Settle { queue, position } => self.forget(queue, position),
+            Entry::SettleBefore { queue, position } => {
+                let messages = self.queues.get(&queue);
+                let positions = messages.into_iter().flat_map(|it| it.kept.keys().copied());
+                let before: Vec<u64> = positions.filter(|it| *it < position).collect();
+                before.into_iter().for_each(|it| self.forget(queue, it));
+            }
             Entry::PutBody { body, .. } => {
                 let before = self.bodies.insert(body, here);
                 before.into_iter().for_each(|it| self.live.remove(it));

@@ -72,12 +72,12 @@ fn properties() -> impl Strategy<Value = Properties> {
 
 fn head() -> impl Strategy<Value = MessageHead<'static>> {
     let names = (".{0,40}", ".{0,40}", vec(".{0,5}", 0..3));
-    let numbers = any::<[Option<u64>; 5]>();
+    let numbers = any::<[Option<u64>; 6]>();
     let rest = any::<(bool, u32)>();
     let properties = prop_oneof![Just(Properties::new()), properties()];
     (names, numbers, rest, properties).prop_map(|(names, numbers, rest, properties)| {
         let (exchange, routing_key, bcc) = names;
-        let [size, expires, len_before_deaths, due, body] = numbers;
+        let [size, expires, len_before_deaths, due, body, came] = numbers;
         MessageHead {
             exchange: Name::new(exchange).unwrap(),
             routing_key: Cow::Owned(routing_key),
@@ -90,6 +90,7 @@ fn head() -> impl Strategy<Value = MessageHead<'static>> {
             due,
             body,
             failed: rest.1,
+            came,
         }
     })
 }
@@ -109,6 +110,25 @@ proptest! {
         let (read, read_body) = StoredMessage::read(&bytes).unwrap();
         prop_assert_eq!(read_body, if shared.is_some() { &[] } else { &body[..] });
         prop_assert_eq!(read, head);
+    }
+
+    #[test]
+    fn messages_that_share_a_head_come_back_as_each_does_alone(
+        messages in vec((0..3usize, vec(any::<u8>(), 0..9)), 0..20),
+        heads in vec(head(), 3),
+    ) {
+        let mut reader = MessageReader::default();
+        let mut last: Option<(usize, Arc<MessageHead<'_>>)> = None;
+        for (which, body) in messages {
+            let (bytes, _) = StoredMessage::new(&heads[which], &body).unwrap().into_parts();
+            let (head, read_body) = reader.read(&bytes).unwrap();
+            let (alone, body_alone) = StoredMessage::read(&bytes).unwrap();
+            prop_assert_eq!((&*head, read_body), (&alone, body_alone));
+            if let Some((before, of_before)) = last {
+                prop_assert_eq!(Arc::ptr_eq(&of_before, &head), heads[before] == heads[which]);
+            }
+            last = Some((which, head));
+        }
     }
 
     #[test]

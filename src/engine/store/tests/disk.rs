@@ -126,6 +126,11 @@ impl FakeDisk {
         })))
     }
 
+    /// Nothing is written until the value is dropped.
+    pub(crate) fn stall(&self) -> impl Sized + '_ {
+        self.0.lock().unwrap()
+    }
+
     /// The disk after a loss of power. Each sector that was written and each name that was changed
     /// since the last sync is there, or is not: `chance` decides.
     pub(crate) fn after_power_loss(&self, mut chance: impl FnMut(u32) -> u32) -> FakeDisk {

@@ -50,6 +50,10 @@ impl Model {
             Operation::Settle { queue, position } => {
                 self.messages.remove(&(queue, position));
             }
+            Operation::SettleBefore { queue, position } => {
+                let stays = |of: &(u64, u64)| of.0 != queue || of.1 >= position;
+                self.messages.retain(|of, _| stays(of));
+            }
             Operation::PutBody { body, octets } => {
                 self.bodies.insert(body, octets.to_vec());
             }

@@ -103,6 +103,10 @@ fn operation((kind, about, mark, bytes): Choice, next: u64, state: &Model) -> Op
             body: body.unwrap_or(0),
         },
         16 if about.is_multiple_of(8) => Operation::DropQueue { queue },
+        16 if about.is_multiple_of(2) => Operation::SettleBefore {
+            queue: of,
+            position,
+        },
         16..=18 => Operation::Record {
             key: RecordKey {
                 kind: RecordKind::ALL[about % RecordKind::ALL.len()],

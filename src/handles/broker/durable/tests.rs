@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures_lite::future::{block_on, poll_once};
+
 use crate::{
     engine::{
         router::ExchangeTypes,
@@ -11,16 +13,22 @@ use crate::{
             tests::disk::FakeDisk,
         },
     },
-    handles::broker::{Broker, Credentials},
-    message::properties::Properties,
+    handles::{
+        broker::{Broker, Credentials},
+        producer::{Producer, PublishError, Published},
+    },
+    message::{outgoing::Message, properties::Properties},
     model::{
-        descriptions::{Durability, Queue},
+        descriptions::{Durability, Exchange, Queue},
+        disk_alarm::DiskAlarm,
         error::{Error, Result},
     },
     runtime::clock::Time,
     session::{
         broker_core::{BrokerCore, Settings},
         channel::{AckMode, ConfirmOutcome, Multiple, PublishOptions},
+        receive::{RecvError, TryRecvError},
+        requeue::Requeue,
     },
 };
 
@@ -177,7 +185,7 @@ fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on(
     for number in [3, 4] {
         let failed = producer.publish(Order(number)).unwrap_err();
         assert!(matches!(failed.error(), Error::Store(_)), "{failed}");
-        assert_eq!(failed.payload(), &Order(number));
+        assert_eq!(failed.payload(), Some(&Order(number)));
     }
     for failed in producer.publish_batch([Order(5), Order(6)]) {
         assert!(matches!(failed.unwrap_err().error(), Error::Store(_)));
@@ -200,6 +208,126 @@ fn a_publish_that_is_not_on_disk_fails_with_its_payload_and_memory_queues_go_on(
 }
 
 #[test]
+fn a_publish_waits_for_the_slowest_level_of_its_route() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let all = Exchange::fanout("all").durable();
+    let persistent = Properties::new().persistent();
+    let producer = broker.producer_builder::<u32>(&all).properties(persistent);
+    let producer = producer.build().unwrap();
+    let buffered = Durability::Buffered(Duration::from_millis(1));
+    let queue = |name: &str| Queue::new(name.to_owned()).durable();
+    let levels = [
+        (queue("memory").durability(Durability::Memory), false),
+        (queue("buffered").durability(buffered), false),
+        (queue("synced"), true),
+    ];
+    for (number, (queue, waits)) in levels.iter().enumerate() {
+        broker.declare(&queue.clone().bind(&all, "")).unwrap();
+        let stalled = disk.stall();
+        let mut publishing = Box::pin(producer.publish_async(number as u32));
+        let first = block_on(poll_once(&mut publishing));
+        assert_eq!(first.is_none(), *waits, "{}", queue.name());
+        drop(stalled);
+        let published = first.unwrap_or_else(|| block_on(publishing));
+        assert_eq!(published.unwrap().routed, number + 1);
+    }
+    let to_buffered = broker.producer_builder::<u32>(&levels[1].0);
+    let to_buffered = to_buffered.properties(Properties::new().persistent());
+    to_buffered.build().unwrap().publish(3).unwrap();
+    // It is written in time, though no one waits for it.
+    let waiting = || broker.snapshot().unwrap().store.unwrap().waiting_operations;
+    while waiting() > 0 {
+        std::thread::yield_now();
+    }
+    let after = open(&disk.after_power_loss(|_| 0)).unwrap();
+    let found = levels.map(|(queue, _)| contents(&after, &queue));
+    assert_eq!(found, [vec![], vec![1, 2, 3], vec![2]]);
+    assert_eq!(after.purge("memory"), Ok(0), "the queue itself comes back");
+}
+
+#[test]
+fn the_payloads_of_a_batch_wait_for_the_disk_together() {
+    const PAYLOADS: u32 = 300;
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let queue = Queue::new("q").durable();
+    let persistent = Properties::new().persistent();
+    let producer = broker.producer_builder::<u32>(&queue);
+    let producer = producer.properties(persistent).build().unwrap();
+    let consumer = broker.consumer::<u32>(&queue).unwrap();
+    let arrive = || {
+        for number in 0..PAYLOADS {
+            let delivery = consumer.recv().unwrap();
+            assert_eq!(*delivery, number);
+            delivery.ack().unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        let stalled = disk.stall();
+        let publishing = scope.spawn(|| producer.publish_batch(0..PAYLOADS));
+        // All of them are in the queue before the first one is on disk.
+        arrive();
+        drop(stalled);
+        assert!(publishing.join().unwrap().iter().all(Result::is_ok));
+    });
+    let stalled = disk.stall();
+    let mut publishing = Box::pin(producer.publish_batch_async(0..PAYLOADS));
+    assert!(block_on(poll_once(&mut publishing)).is_none());
+    arrive();
+    drop(stalled);
+    assert!(block_on(publishing).iter().all(Result::is_ok));
+}
+
+#[test]
+fn settlements_wait_for_no_disk() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    for queue in [Queue::new("q").durable(), Queue::quorum("r")] {
+        let persistent = Properties::new().persistent();
+        let producer = broker.producer_builder::<u32>(&queue);
+        let producer = producer.properties(persistent).build().unwrap();
+        let consumer = broker.consumer::<u32>(&queue).unwrap();
+        assert!(producer.publish_batch(0..4).iter().all(Result::is_ok));
+        let [first, second, third, last] = [(); 4].map(|()| consumer.recv().unwrap());
+        let stalled = disk.stall();
+        first.ack().unwrap();
+        second.reject().unwrap();
+        third.nack(Requeue::Yes).unwrap();
+        drop(last);
+        drop(stalled);
+        drop(consumer);
+        // The declaration is on disk when it returns, and so is everything before it.
+        let last = Queue::new(format!("after {}", queue.name()));
+        broker.declare(&last.durable()).unwrap();
+        let after = open(&disk.after_power_loss(|_| 0)).unwrap();
+        assert_eq!(contents(&after, &queue), [2, 3]);
+    }
+}
+
+#[test]
+fn a_transaction_that_is_not_on_disk_fails_for_threads_and_tasks() {
+    for is_task in [false, true] {
+        let disk = FakeDisk::new(u64::MAX);
+        let broker = open(&disk).unwrap();
+        broker.declare(&Queue::new("q").durable()).unwrap();
+        let connection = broker.connect("/", Credentials::guest()).unwrap();
+        let channel = connection.open_channel().unwrap();
+        channel.tx_select().unwrap();
+        let (persistent, options) = (Properties::new().persistent(), PublishOptions::new());
+        channel
+            .basic_publish("", "q", "1", persistent, options)
+            .unwrap();
+        disk.fail();
+        let committed = match is_task {
+            true => block_on(channel.tx_commit_async()),
+            false => channel.tx_commit(),
+        };
+        assert!(matches!(committed, Err(Error::Store(_))), "{committed:?}");
+    }
+}
+
+#[test]
 fn a_publish_whose_sync_fails_gives_the_payload_back() {
     let disk = FakeDisk::new(u64::MAX);
     let broker = open(&disk).unwrap();
@@ -213,11 +341,75 @@ fn a_publish_whose_sync_fails_gives_the_payload_back() {
     disk.fail();
     let failed = producer.publish(Order(1)).unwrap_err();
     assert!(matches!(failed.error(), Error::Store(_)), "{failed}");
-    assert_eq!(failed.payload(), &Order(1));
+    assert_eq!(failed.payload(), Some(&Order(1)));
     // The queue has it, in memory.
     let delivery = broker.consumer::<Order>(&queue).unwrap().recv().unwrap();
     assert_eq!(*delivery, Order(1));
 }
 
+#[test]
+fn a_publish_whose_sync_fails_is_an_error_though_the_payload_cannot_be_read_back() {
+    let publishes: [fn(&Producer<WriteOnly>) -> Failed; 4] = [
+        |producer| producer.publish(WriteOnly(1)).map_err(of),
+        |producer| {
+            let published = producer.publish_message(Message::new(WriteOnly(1)).persistent());
+            published.map_err(of)
+        },
+        |producer| {
+            let published = producer.publish_batch([WriteOnly(1)]).pop().unwrap();
+            published.map_err(of)
+        },
+        |producer| block_on(producer.publish_async(WriteOnly(1))).map_err(of),
+    ];
+    for publish in publishes {
+        let disk = FakeDisk::new(u64::MAX);
+        let broker = open(&disk).unwrap();
+        let queue = Queue::new("q").durable();
+        let persistent = Properties::new().persistent();
+        let producer = broker.producer_builder::<WriteOnly>(&queue);
+        let producer = producer.properties(persistent).build().unwrap();
+        broker.declare(&queue).unwrap();
+        disk.fail();
+        let (error, is_given_back) = publish(&producer).unwrap_err();
+        assert!(matches!(error, Error::Store(_)), "{error}");
+        assert!(!is_given_back);
+    }
+}
+
+#[test]
+fn the_disk_alarm_tells_that_the_store_has_failed() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let alarms = broker.disk_alarms().unwrap();
+    assert!(matches!(alarms.try_recv(), Err(TryRecvError::Empty)));
+    disk.fail();
+    let declared = broker.declare(&Queue::new("q").durable());
+    let Err(Error::Store(error)) = declared else {
+        panic!("{declared:?}");
+    };
+    let failed = DiskAlarm::Failed(*error);
+    assert_eq!(alarms.recv().unwrap(), failed);
+    // Those who ask later hear it too.
+    assert_eq!(broker.disk_alarms().unwrap().recv().unwrap(), failed);
+    drop(broker);
+    assert!(matches!(alarms.recv(), Err(RecvError::Cancelled(_))));
+}
+
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Order(u32);
+
+/// It writes a number and reads a text.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct WriteOnly(#[serde(deserialize_with = "text")] u32);
+
+fn text<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<u32, D::Error> {
+    let text: String = serde::Deserialize::deserialize(from)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+/// The error of a publish, and whether the payload came back.
+type Failed = std::result::Result<Published, (Error, bool)>;
+
+fn of<T>(error: PublishError<T>) -> (Error, bool) {
+    (error.error().clone(), error.payload().is_some())
+}

@@ -38,7 +38,7 @@ impl Writer<'_> {
     }
 }
 
-fn alias_item(vhost: &Name, alias: &AliasQueue) -> Json {
+fn alias_item(vhost: &Name, alias: &AliasQueue) -> Json<'static> {
     let target_type = match alias.target() {
         AliasTarget::Queue(_) => "queue",
         AliasTarget::Exchange(_) => "exchange",
@@ -51,7 +51,7 @@ fn alias_item(vhost: &Name, alias: &AliasQueue) -> Json {
     ])
 }
 
-fn model_item(vhost: &Name, model: &ModelQueue) -> Json {
+fn model_item(vhost: &Name, model: &ModelQueue) -> Json<'static> {
     let template = model.template();
     let bindings = template.bindings().iter().map(binding);
     object([
@@ -68,7 +68,7 @@ fn model_item(vhost: &Name, model: &ModelQueue) -> Json {
 }
 
 /// A binding of a template: its description, with those of its exchange and of its bindings.
-fn binding(binding: &Binding) -> Json {
+fn binding(binding: &Binding) -> Json<'static> {
     // A table that was declared is not too deep.
     serde_json::to_value(binding).map_or(Json::Null, |value| Json::from(&value))
 }

@@ -51,12 +51,12 @@ impl Writer<'_> {
         for vhost in vhosts {
             let about = &vhost.metadata;
             let mut metadata = vec![
-                ("description".to_owned(), about.description.as_str().into()),
-                ("tags".to_owned(), texts(&about.tags)),
+                ("description".into(), about.description.as_str().into()),
+                ("tags".into(), texts(&about.tags)),
             ];
             if let Some(queue_type) = &about.default_queue_type {
                 let queue_type = queue_type.as_str().into();
-                metadata.push(("default_queue_type".to_owned(), queue_type));
+                metadata.push(("default_queue_type".into(), queue_type));
             }
             let limits = match (limits_of(&vhost.limits), self.version()) {
                 // rabbitmqctl of this version writes a list of pairs.
@@ -71,7 +71,7 @@ impl Writer<'_> {
                 (limits, _) => limits,
             };
             let item = object([
-                ("name", Json::Text(vhost.name.to_string())),
+                ("name", vhost.name.as_str().into()),
                 ("metadata", Json::Object(metadata)),
                 ("limits", limits),
             ]);
@@ -144,7 +144,7 @@ impl Writer<'_> {
         }
     }
 
-    fn add_parameter(&mut self, vhost: &Name, component: &str, name: &str, value: Json) {
+    fn add_parameter(&mut self, vhost: &Name, component: &str, name: &str, value: Json<'static>) {
         let item = object([
             ("value", value),
             ("vhost", vhost.as_str().into()),
@@ -157,7 +157,7 @@ impl Writer<'_> {
     /// Adds an item of a feature that is not here.
     pub(super) fn add_kept(&mut self, section: &'static str, vhost: &Name, kept: &Value) {
         if let Json::Object(mut entries) = Json::from(kept) {
-            entries.push(("vhost".to_owned(), vhost.as_str().into()));
+            entries.push(("vhost".into(), vhost.as_str().into()));
             self.add(section, Json::Object(entries));
         }
     }
@@ -176,8 +176,8 @@ impl Writer<'_> {
                     continue;
                 };
                 let mut item = vec![
-                    ("vhost".to_owned(), vhost.name.as_str().into()),
-                    ("name".to_owned(), policy.name.as_str().into()),
+                    ("vhost".into(), vhost.name.as_str().into()),
+                    ("name".into(), policy.name.as_str().into()),
                 ];
                 item.extend(fields);
                 self.add("policies", Json::Object(item));
@@ -186,7 +186,12 @@ impl Writer<'_> {
     }
 
     /// The fields of a policy. `None` if the version does not take it.
-    fn policy(&mut self, vhost: &Name, policy: &Policy, kind: PolicyKind) -> Option<Entries> {
+    fn policy(
+        &mut self,
+        vhost: &Name,
+        policy: &Policy,
+        kind: PolicyKind,
+    ) -> Option<Entries<'static>> {
         let definition = match self.version() {
             None => Ok(own_table(&policy.definition)),
             Some(version) => match limits::of_policy(policy, kind, version) {
@@ -219,11 +224,11 @@ impl Writer<'_> {
     }
 }
 
-fn texts(texts: &[String]) -> Json {
+fn texts(texts: &[String]) -> Json<'static> {
     Json::Array(texts.iter().map(|text| text.as_str().into()).collect())
 }
 
-fn limits_of(limits: &VhostLimits) -> Json {
+fn limits_of(limits: &VhostLimits) -> Json<'static> {
     entries([
         ("max-connections", limits.max_connections),
         ("max-queues", limits.max_queues),
@@ -231,11 +236,11 @@ fn limits_of(limits: &VhostLimits) -> Json {
 }
 
 /// An object with those of the entries that have a value.
-fn entries(limits: [(&str, Option<i64>); 2]) -> Json {
+fn entries(limits: [(&'static str, Option<i64>); 2]) -> Json<'static> {
     let limits = limits.into_iter();
     Json::Object(
         limits
-            .filter_map(|(name, limit)| Some((name.to_owned(), Json::Integer(limit?))))
+            .filter_map(|(name, limit)| Some((name.into(), Json::Integer(limit?))))
             .collect(),
     )
 }

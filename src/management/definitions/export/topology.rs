@@ -255,7 +255,7 @@ impl Writer<'_> {
     }
 
     /// The arguments in the form of the export.
-    fn table(&self, table: &FieldTable) -> Result<Json, String> {
+    fn table(&self, table: &FieldTable) -> Result<Json<'static>, String> {
         match self.version() {
             None => Ok(own_table(table)),
             Some(_) => plain_table(table),
@@ -306,14 +306,14 @@ impl Writer<'_> {
             Err(reason) => return self.without("queues", vhost, name, reason),
         };
         let mut item = vec![
-            ("name".to_owned(), name.as_str().into()),
-            ("vhost".to_owned(), vhost.as_str().into()),
-            ("durable".to_owned(), queue.is_durable().into()),
-            ("auto_delete".to_owned(), queue.is_auto_delete().into()),
-            ("arguments".to_owned(), arguments),
+            ("name".into(), name.as_str().into()),
+            ("vhost".into(), vhost.as_str().into()),
+            ("durable".into(), queue.is_durable().into()),
+            ("auto_delete".into(), queue.is_auto_delete().into()),
+            ("arguments".into(), arguments),
         ];
         if is_new {
-            item.push(("type".to_owned(), queue_type.into()));
+            item.push(("type".into(), queue_type.into()));
         }
         self.add("queues", Json::Object(item));
     }

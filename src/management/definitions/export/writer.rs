@@ -110,7 +110,7 @@ const OWN_SECTIONS: [&str; 3] = ["budgets", "alias_queues", "model_queues"];
 
 pub(super) struct Writer<'a> {
     options: &'a ExportOptions,
-    sections: Vec<(&'static str, Vec<Json>)>,
+    sections: Vec<(&'static str, Vec<Json<'static>>)>,
     left_out: Vec<Remark>,
     /// Queues and exchanges that were left out: the section, the virtual host and the name.
     missing: HashSet<(&'static str, String, String)>,
@@ -132,7 +132,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds an item. That of one virtual host does not name it.
-    pub(super) fn add(&mut self, section: &'static str, item: Json) {
+    pub(super) fn add(&mut self, section: &'static str, item: Json<'static>) {
         let Json::Object(mut entries) = item else {
             return;
         };
@@ -177,9 +177,9 @@ impl<'a> Writer<'a> {
     pub(super) fn finish(self) -> Exported {
         let is_cluster = self.options.vhost.is_none();
         let mut about = Entries::new();
-        let text = |text: &str| Json::Text(text.to_owned());
+        let text = |text: &str| Json::from(text);
         match self.version() {
-            None => about.push((FORMAT.to_owned(), Json::Integer(FORMAT_NUMBER))),
+            None => about.push((FORMAT.into(), Json::Integer(FORMAT_NUMBER))),
             Some(version) => {
                 let product = [
                     ("rabbit_version", version.recorded()),
@@ -187,7 +187,7 @@ impl<'a> Writer<'a> {
                     ("product_name", "RabbitMQ"),
                     ("product_version", version.recorded()),
                 ];
-                about.extend(product.map(|(key, value)| (key.to_owned(), text(value))));
+                about.extend(product.map(|(key, value)| (key.into(), text(value))));
             }
         }
         if let (Some(RabbitMqVersion::V4_3), vhost) = (self.version(), &self.options.vhost) {
@@ -195,9 +195,9 @@ impl<'a> Writer<'a> {
                 None => "cluster",
                 Some(_) => "single_virtual_host",
             };
-            about.push(("rabbitmq_definition_format".to_owned(), text(format)));
+            about.push(("rabbitmq_definition_format".into(), text(format)));
             if let Some(vhost) = vhost {
-                about.push(("original_vhost_name".to_owned(), text(vhost)));
+                about.push(("original_vhost_name".into(), text(vhost)));
             }
         }
         let lines = about.iter().map(|(key, value)| line(key, value));
@@ -219,11 +219,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn line(key: &str, value: &Json) -> String {
+fn line(key: &str, value: &Json<'_>) -> String {
     format!("\"{key}\": {}", written(value))
 }
 
-fn section(name: &str, items: &[Json]) -> String {
+fn section(name: &str, items: &[Json<'_>]) -> String {
     if items.is_empty() {
         return format!("\"{name}\": []");
     }
@@ -231,7 +231,7 @@ fn section(name: &str, items: &[Json]) -> String {
     format!("\"{name}\": [\n{}\n]", items.join(",\n"))
 }
 
-fn written(value: &Json) -> String {
+fn written(value: &Json<'_>) -> String {
     // Every value of this type can be written.
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -6,10 +6,7 @@ use super::{
     super::{options::RabbitMqVersion, place::Place, read::BindingItem, report::RemarkKind},
     Kind, Phases, Step,
 };
-use crate::{
-    engine::vhost::BindingRequest,
-    model::error::{EntityKind, Error},
-};
+use crate::model::error::{EntityKind, Error};
 
 /// What a missing end of a binding means.
 enum Missing {
@@ -74,13 +71,12 @@ impl<'d> Phases<'_, '_, 'd> {
             return Err(place.error("routing_key", "the file has the binding twice"));
         }
         let vhost = self.vhost_of(&item.vhost, place)?;
-        let bound = vhost.binding(&BindingRequest {
-            source: &item.source,
-            destination: &item.destination,
-            to_queue: item.to_queue,
-            routing_key: &item.routing_key,
-            arguments: &item.arguments,
-        });
+        let bound = vhost.binding(
+            &item.source,
+            (item.to_queue, &item.destination),
+            &item.routing_key,
+            &item.arguments,
+        );
         match bound {
             Ok(()) => self.report.bindings += 1,
             Err(error) if like_3_10 => {

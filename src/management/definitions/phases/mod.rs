@@ -4,7 +4,7 @@ mod access;
 mod bindings;
 mod topology;
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use super::{
     options::{ImportOptions, RabbitMqVersion},
@@ -92,6 +92,7 @@ impl<'p, 'v, 'd> Phases<'p, 'v, 'd> {
             let to_exchanges = bindings.filter(|binding| !binding.to_queue);
             phases.may_be_internal = to_exchanges.map(internal).collect();
         }
+        phases.bindings.reserve(document.bindings.len());
         phases.go_on(document)?;
         Ok((phases.report, phases.refused))
     }

@@ -1,5 +1,7 @@
 //! Budgets, exchanges, policies, parameters and queues of all kinds.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{
         place::Place,
@@ -120,12 +122,6 @@ impl<'d> Phases<'_, '_, 'd> {
             self.remark(place, RemarkKind::Dropped, text);
             return Ok(());
         }
-        if let Some(foreign) = &item.foreign {
-            let added = vhost.keep("queues", name.to_owned(), foreign.clone());
-            self.check_once(added, place)?;
-            self.remark(place, RemarkKind::Kept, "there are no queues of its type");
-            return Ok(());
-        }
         let added = match vhost.queue(&item.queue, other) {
             Err(error) if !is_strict && is_of_no_durable_type(&error) => {
                 self.dropped.insert((&item.vhost, Kind::Queue, name));
@@ -165,10 +161,9 @@ impl<'d> Phases<'_, '_, 'd> {
         if self.refused.is_some() {
             return Ok(());
         }
-        let mut new: std::collections::BTreeMap<&Name, Vec<&str>> = Default::default();
+        let mut new: BTreeMap<&Name, Vec<&str>> = BTreeMap::new();
         for item in document.queues.iter().flatten() {
-            let is_made = item.foreign.is_none() && !item.queue.name().starts_with(RESERVED);
-            if is_made {
+            if !item.queue.name().starts_with(RESERVED) {
                 new.entry(&item.vhost).or_default().push(item.queue.name());
             }
         }
@@ -176,11 +171,11 @@ impl<'d> Phases<'_, '_, 'd> {
             let Some(vhost) = self.plan.vhost(name) else {
                 continue;
             };
-            queues.retain(|queue| !vhost.has_queue(queue));
             let (limit, existing) = (vhost.queue_limit(), vhost.existing_queues());
             let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
                 continue;
             };
+            queues.retain(|queue| !vhost.has_queue(queue));
             if !queues.is_empty() && existing + queues.len() > limit {
                 let reason = format!(
                     "Adding {} queue(s) to virtual host \"{name}\" would exceed the limit of \

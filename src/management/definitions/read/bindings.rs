@@ -30,7 +30,7 @@ impl BindingItem {
     ) -> Result<BindingItem, DefinitionsError> {
         context.check_known(item, &KNOWN);
         let vhost = context.vhost(item)?;
-        let source = item.name("source")?;
+        let source = context.common_name(item, "source")?;
         let destination = item.name("destination")?;
         context.check_text(item.path.key("source"), &source);
         context.check_text(item.path.key("destination"), &destination);

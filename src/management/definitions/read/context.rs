@@ -1,7 +1,7 @@
 //! What the readers of all items know: the options, the broker that has written the file, and the
 //! remarks so far.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use super::{
     super::{
@@ -28,6 +28,8 @@ pub(in super::super) struct Context<'a> {
     /// It is an export of `rabbitmqctl`.
     is_control: bool,
     remarks: Vec<Remark>,
+    /// The names that many items have in common.
+    names: HashSet<Name>,
 }
 
 impl<'a> Context<'a> {
@@ -48,7 +50,7 @@ impl<'a> Context<'a> {
         let version = ["rabbitmq_version", "rabbit_version"];
         let mut version = version.into_iter().filter_map(|key| file.get(key));
         let rabbitmq = match version.next() {
-            Some(Json::Text(version)) => version.clone(),
+            Some(Json::Text(version)) => version.to_string(),
             _ => String::new(),
         };
         let tells_internal = match file.get("exchanges") {
@@ -66,6 +68,7 @@ impl<'a> Context<'a> {
             rabbitmq,
             tells_internal,
             remarks: Vec::new(),
+            names: HashSet::new(),
         })
     }
 
@@ -110,7 +113,7 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// The item names none, and the import does not go into one.
-    pub(super) fn vhost(&self, item: &Fields<'_>) -> Result<Name, DefinitionsError> {
+    pub(super) fn vhost(&mut self, item: &Fields<'_>) -> Result<Name, DefinitionsError> {
         match &self.vhost {
             Some(vhost) => Ok(vhost.clone()),
             None if item.get("vhost").is_none() => {
@@ -118,8 +121,23 @@ impl<'a> Context<'a> {
                               with `ImportOptions::into_vhost`";
                 Err(DefinitionsError::new(item.path.key("vhost"), reason))
             }
-            None => item.name("vhost"),
+            None => self.common_name(item, "vhost"),
         }
+    }
+
+    /// A name that many items have in common, such as that of an exchange in its bindings. They
+    /// share its memory.
+    pub(super) fn common_name(
+        &mut self,
+        item: &Fields<'_>,
+        key: &str,
+    ) -> Result<Name, DefinitionsError> {
+        if let Some(name) = self.names.get(item.text(key)?) {
+            return Ok(name.clone());
+        }
+        let name = item.name(key)?;
+        self.names.insert(name.clone());
+        Ok(name)
     }
 
     /// Remarks on the fields of an item that are not among those that it may have.

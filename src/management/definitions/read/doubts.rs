@@ -19,7 +19,7 @@ impl Context<'_> {
     }
 
     /// Remarks on the values of arguments.
-    pub(super) fn doubt_arguments(&mut self, path: Path<'_>, json: &Json) {
+    pub(super) fn doubt_arguments(&mut self, path: Path<'_>, json: &Json<'_>) {
         if self.is_own() {
             return;
         }
@@ -54,7 +54,7 @@ impl Context<'_> {
     }
 
     /// Remarks on the value of a global parameter.
-    pub(super) fn doubt_parameter(&mut self, path: Path<'_>, json: &Json) {
+    pub(super) fn doubt_parameter(&mut self, path: Path<'_>, json: &Json<'_>) {
         if !self.is_old_control() {
             return;
         }

@@ -100,7 +100,7 @@ pub(super) fn arguments(
 }
 
 /// An item to be kept.
-pub(super) fn without_vhost(item: &Fields<'_>) -> Value {
+fn without_vhost(item: &Fields<'_>) -> Value {
     let mut kept = item.plain();
     if let Value::Object(entries) = &mut kept {
         entries.remove("vhost");

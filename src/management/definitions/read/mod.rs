@@ -106,7 +106,10 @@ pub(super) const FORMAT_NUMBER: i64 = 1;
 impl Document {
     /// # Errors
     /// The file does not fit as a whole.
-    pub(super) fn read(file: &Json, options: &ImportOptions) -> Result<Document, DefinitionsError> {
+    pub(super) fn read(
+        file: &Json<'_>,
+        options: &ImportOptions,
+    ) -> Result<Document, DefinitionsError> {
         let fields = Fields::of(Path::Root, file)?;
         if let Some(twice) = fields.repeated().filter(|_| options.is_strict()) {
             return Err(DefinitionsError::new(

@@ -81,7 +81,7 @@ impl ParameterItem {
 
 fn limits(
     path: super::super::path::Path<'_>,
-    json: &Json,
+    json: &Json<'_>,
 ) -> Result<VhostLimits, DefinitionsError> {
     let mut limits = VhostLimits::new();
     if json == &Json::Array(Vec::new()) {

@@ -100,13 +100,13 @@ fn read_definition(
     }
     let text = "rabbitmqctl has written an object as a list of pairs";
     context.remark(path, RemarkKind::Restored, text);
-    let object = Json::Object(vec![("definition".to_owned(), Json::Object(entries))]);
+    let object = Json::Object(vec![("definition".into(), Json::Object(entries))]);
     let table = Fields::of(fields.path, &object)?.table("definition", false);
     table.map(Option::unwrap_or_default)
 }
 
 /// The entries of an object that was written as a list of pairs. Not the empty list.
-pub(super) fn pairs(json: &Json) -> Option<Entries> {
+pub(super) fn pairs<'a>(json: &Json<'a>) -> Option<Entries<'a>> {
     let Json::Array(values) = json else {
         return None;
     };
@@ -117,8 +117,8 @@ pub(super) fn pairs(json: &Json) -> Option<Entries> {
         },
         _ => None,
     });
-    let entries: Entries = entries.collect::<Option<_>>()?;
-    let is_new = |(index, (key, _)): (usize, &(String, Json))| {
+    let entries: Entries<'_> = entries.collect::<Option<_>>()?;
+    let is_new = |(index, (key, _)): (usize, &(_, _))| {
         !entries[..index].iter().any(|(before, _)| before == key)
     };
     (!entries.is_empty() && entries.iter().enumerate().all(is_new)).then_some(entries)

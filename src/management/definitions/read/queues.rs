@@ -1,11 +1,9 @@
 //! The section `queues`.
 
-use serde_json::Value;
-
 use super::{
     super::{fields::Fields, report::RemarkKind},
     Context,
-    exchanges::{arguments, flag, without_vhost},
+    exchanges::{arguments, flag},
 };
 use crate::model::{
     descriptions::{Queue, names},
@@ -17,8 +15,6 @@ use crate::model::{
 pub(in super::super) struct QueueItem {
     pub(in super::super) vhost: Name,
     pub(in super::super) queue: Queue,
-    /// The item, if it is a queue of a type that is not here.
-    pub(in super::super) foreign: Option<Value>,
 }
 
 const KNOWN: [&str; 6] = [
@@ -29,9 +25,6 @@ const KNOWN: [&str; 6] = [
     "auto_delete",
     "arguments",
 ];
-
-/// The types of queues that RabbitMQ has and that are not here.
-const FOREIGN: [&str; 1] = ["stream"];
 
 impl QueueItem {
     pub(super) fn read(
@@ -62,11 +55,6 @@ impl QueueItem {
             let text = "the argument x-queue-type says the type, as in RabbitMQ";
             context.remark(item.path.key("type"), RemarkKind::Ignored, text);
         }
-        let is_foreign = declared_type.is_some_and(|it| FOREIGN.contains(&it));
-        Ok(QueueItem {
-            vhost,
-            foreign: is_foreign.then(|| without_vhost(item)),
-            queue,
-        })
+        Ok(QueueItem { vhost, queue })
     }
 }

@@ -52,6 +52,7 @@ fn every_argument_is_read() {
         .lazy()
         .argument("x-unknown", FieldValue::Void);
     let expected = QueueArguments {
+        stream: StreamArguments::default(),
         budget: Some(name("b")),
         consumer_timeout: None,
         dead_letter_exchange: Some(name("d")),
@@ -155,12 +156,8 @@ fn words_and_flags_are_checked() {
             .single_active_consumer
     );
     assert!(refusal("x-queue-type", "rotating").contains("unsupported queue type 'rotating'"));
-    assert_eq!(
-        parse_one("x-queue-type", "stream")
-            .unwrap_err()
-            .reply_code(),
-        Some(540)
-    );
+    let stream = parse_one("x-queue-type", "stream").unwrap();
+    assert_eq!(stream.queue_type, QueueType::Stream);
 }
 
 #[test]
@@ -276,7 +273,7 @@ fn a_consumer_priority_is_an_integer_of_any_size() {
 }
 
 #[test]
-fn a_consumer_of_a_quorum_queue_may_have_a_timeout_and_no_consumer_has_arguments_of_streams() {
+fn a_consumer_of_a_quorum_queue_may_have_a_timeout_and_only_streams_have_offsets() {
     let parse = |queue_type, argument: &str, value: FieldValue| {
         let table = FieldTable::from([(argument, value)]);
         ConsumerArguments::parse(&table, queue_type, &name("q"), &name("/"))

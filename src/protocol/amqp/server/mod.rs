@@ -99,7 +99,7 @@ enum Phase {
     Ended,
 }
 
-/// A frame of the handshake may have so many octets, as in RabbitMQ.
+/// The largest frame of the handshake, in octets, as in RabbitMQ.
 const HANDSHAKE_FRAME: u32 = 8192;
 
 /// The capacity for an unfinished frame that an idle connection keeps.

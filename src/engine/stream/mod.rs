@@ -1,0 +1,23 @@
+//! The log of a stream: messages in the order of their offsets, in segments that retention drops as
+//! a whole.
+//!
+//! A [`Block`] has slots for messages that are written once. A reader that has a block reads it
+//! without a lock, and sees the messages that come later too. So it takes the lock of the stream
+//! once for each block, and a slow reader holds no writer.
+//!
+//! Plain data behind the lock of its queue. Times are milliseconds since 1970, read before. Knows
+//! nothing of queues, consumers or stores.
+
+mod block;
+mod log;
+mod progress;
+mod reading;
+mod segment;
+
+pub(crate) use self::{
+    block::Block,
+    log::{Log, Retention},
+    progress::Progress,
+    reading::{Filter, Reading},
+    segment::Segment,
+};

@@ -1,0 +1,55 @@
+//! The headers that the broker shows with a message.
+
+use std::sync::Arc;
+
+use super::{Envelope, Meta};
+use crate::{message::properties::Properties, model::field_value::FieldValue};
+
+impl Envelope {
+    /// Adds the headers in which RabbitMQ's quorum queues show the counts of a redelivery. As
+    /// there, a message that has only failed in earlier queues shows these failures in both.
+    pub(crate) fn show_counts(&mut self) {
+        let failed = self.delivery_count();
+        let acquired = match self.acquired_count() {
+            0 => failed,
+            acquired => acquired,
+        };
+        if acquired > 0 {
+            self.add_header("x-acquired-count", i64::from(acquired));
+        }
+        if failed > 0 {
+            self.add_header("x-delivery-count", i64::from(failed));
+        }
+    }
+
+    /// Adds the header in which RabbitMQ's streams show the offset. As there, a message without a
+    /// delivery mode is transient.
+    pub(crate) fn show_offset(&mut self) {
+        let offset = i64::try_from(self.position).unwrap_or(i64::MAX);
+        self.change_properties(|properties| {
+            properties.headers_mut().insert("x-stream-offset", offset);
+            properties
+                .delivery_mode
+                .get_or_insert(Properties::TRANSIENT);
+        });
+    }
+
+    /// Adds a header to this copy of the message only. It allocates, and runs no user code.
+    pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
+        self.change_properties(|properties| {
+            properties.headers_mut().insert(name, value);
+        });
+    }
+
+    fn change_properties(&mut self, change: impl FnOnce(&mut Properties)) {
+        let mut meta = match self.meta.as_deref() {
+            Some(meta) => meta.clone(),
+            None => Meta {
+                properties: self.properties().clone(),
+                ..Meta::default()
+            },
+        };
+        change(&mut meta.properties);
+        self.meta = Some(Arc::new(meta));
+    }
+}
