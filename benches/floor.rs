@@ -13,7 +13,7 @@
 //!   `-p50` and `-p99` rows it is the time divided by the floor's time: 2.00 is twice as slow.
 //! - The *goal*, `>=` or `<=`, is for the ratio. A `-` means no goal.
 //!
-//! `cargo bench --bench floor` measures all rows. `-- <shape> <row>`, or one of both, selects rows.
+//! `cargo bench --features amqp --bench floor` measures all rows. `-- <shape> <row>`, or one of both, selects rows.
 //! `--messages <n>` and `--rounds <n>` set other sizes. Without `--bench` (as under `cargo test
 //! --bench floor`), with `--quick` or with `LEVERET_QUICK` set, the bench only checks, with few
 //! messages.
@@ -62,6 +62,9 @@ mod selective;
 mod streams;
 #[path = "floor/topic_lookup.rs"]
 mod topic_lookup;
+#[cfg(feature = "amqp")]
+#[path = "floor/wire.rs"]
+mod wire;
 
 use self::{options::Options, report::Report};
 
@@ -84,6 +87,10 @@ pub fn main() {
         for group in groups(&options) {
             group.run(&options, &mut report);
         }
+    }
+    #[cfg(feature = "amqp")]
+    for group in wire::groups(&options) {
+        group.run(&options, &mut report);
     }
     report.close();
 }

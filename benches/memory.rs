@@ -25,6 +25,9 @@ mod report;
 mod selective;
 #[path = "memory/waiting.rs"]
 mod waiting;
+#[cfg(feature = "amqp")]
+#[path = "memory/wire.rs"]
+mod wire;
 
 use std::alloc::System;
 
@@ -47,12 +50,19 @@ struct Row {
     measure: fn(&Options) -> f64,
 }
 
+/// The rows of clients of AMQP.
+#[cfg(feature = "amqp")]
+const WIRE: &[Row] = wire::ROWS;
+#[cfg(not(feature = "amqp"))]
+const WIRE: &[Row] = &[];
+
 fn main() {
     let options = Options::read();
     let mut report = Report::new(options.quick);
     for row in (waiting::ROWS.iter())
         .chain(bindings::ROWS)
         .chain(churn::ROWS)
+        .chain(WIRE)
     {
         if !options.wants("memory", row.name, &[]) {
             continue;

@@ -92,7 +92,8 @@ fn main() -> io::Result<()> {
     let accepted = Arc::clone(&open);
     thread::spawn(move || {
         while let Ok((socket, peer)) = listener.accept() {
-            let server = ServerConnection::new(&broker, ServerConfig::new());
+            let config = ServerConfig::new().peer_address(peer.to_string());
+            let server = ServerConnection::new(&broker, config);
             let connection = Arc::new(Mutex::new(server));
             let served = Arc::clone(&connection);
             let thread = thread::spawn(move || serve(&socket, peer, &served));

@@ -2,6 +2,8 @@
 #![cfg_attr(not(feature = "stream"), doc = "[stream]: Consumer")]
 #![cfg_attr(feature = "durable", doc = "[durability]: crate::guide::durability")]
 #![cfg_attr(not(feature = "durable"), doc = "[durability]: Queue::durability")]
+#![cfg_attr(feature = "amqp", doc = "[amqp]: crate::amqp")]
+#![cfg_attr(not(feature = "amqp"), doc = "[amqp]: Channel")]
 #![cfg_attr(feature = "testing", doc = "[testing]: crate::testing")]
 #![cfg_attr(not(feature = "testing"), doc = "[testing]: ManualClock")]
 #![doc = ""]

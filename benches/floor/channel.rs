@@ -31,7 +31,7 @@ pub fn groups(options: &Options) -> Vec<Group> {
     ]
 }
 
-fn amqp(messages: u64, confirms: bool) -> Duration {
+pub fn amqp(messages: u64, confirms: bool) -> Duration {
     let broker = Broker::new();
     let open = || -> Channel {
         let connection = broker.connect("/", Credentials::guest());

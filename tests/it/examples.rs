@@ -211,21 +211,30 @@ fn a_durable_work_queue_that_is_killed_goes_on_and_finishes() {
     assert_eq!(done, (1..=30).collect());
 }
 
+/// The text without the numbers of ports, which differ in each run.
+fn without_ports(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let (before, port) = line.rsplit_once("127.0.0.1:").unwrap();
+        let after = port.trim_start_matches(|digit: char| digit.is_ascii_digit());
+        format!("{before}{after}\n")
+    });
+    lines.collect()
+}
+
 #[cfg(feature = "amqp")]
 #[test]
-fn an_amqp_listener_tells_a_client_what_it_speaks() {
+fn an_amqp_listener_serves_a_client_that_comes_and_goes() {
     let output = output("amqp_listener", &[]);
     let promised = promised(include_str!("../../examples/amqp_listener.rs"));
-    // The ports differ in each run.
-    let without_ports = |text: &str| {
-        let lines = text.lines().map(|line| {
-            let (before, port) = line.rsplit_once("127.0.0.1:").unwrap();
-            let after = port.trim_start_matches(|digit: char| digit.is_ascii_digit());
-            format!("{before}{after}\n")
-        });
-        lines.collect::<String>()
-    };
     assert_eq!(without_ports(&output), without_ports(&promised));
+}
+
+#[test]
+#[ignore = "it builds a runtime"]
+fn an_amqp_listener_on_tokio_serves_a_client_that_comes_and_goes() {
+    let output = package_output("amqp_listener_tokio");
+    let source = include_str!("../../examples/amqp_listener_tokio/src/main.rs");
+    assert_eq!(without_ports(&output), without_ports(&promised(source)));
 }
 
 /// A row of the table of examples: the path, and the lines that the output begins with.

@@ -482,6 +482,40 @@ fn the_end_of_what_a_connection_needs_closes_it_with_320() {
 }
 
 #[test]
+fn a_client_that_was_closed_and_goes_on_with_no_amqp_is_given_up() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.send(&frame(9, 0, b""));
+    client.send(&frame(9, 0, b"")); // ignored
+    assert!(!client.is_over);
+    assert_eq!(client.take_ids(), [(10, 50)]);
+    let mut end = frame(1, 0, b"");
+    *end.last_mut().unwrap() = 0;
+    client.send(&end);
+    client.pump();
+    assert!(client.is_over && client.incoming.is_empty());
+}
+
+#[test]
+fn a_queue_that_lets_publishers_wait_is_refused_as_by_rabbitmq() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    let arguments = leveret::FieldTable::from([("x-overflow", "block")]);
+    let declare = Arguments::new()
+        .short(0)
+        .text("q")
+        .octet(0)
+        .table(&arguments);
+    let closed = close_by(&mut client, (50, 10), declare);
+    assert_eq!((closed.of_connection, closed.reply_code), (false, 406));
+    assert!(
+        closed.reply_text.contains("invalid_overflow"),
+        "{}",
+        closed.reply_text
+    );
+}
+
+#[test]
 fn the_program_closes_a_connection_and_the_client_is_told() {
     let broker = Broker::new();
     let mut client = client(&broker);

@@ -110,19 +110,22 @@ fn properties() -> impl Strategy<Value = Properties> {
     (texts, octets, others).prop_map(|(texts, octets, (headers, timestamp))| {
         let mut texts = texts.into_iter();
         let mut text = || texts.next().flatten();
-        let mut list = PropertyList::default();
-        list.content_type = text();
-        list.content_encoding = text();
-        list.correlation_id = text();
-        list.reply_to = text();
-        list.expiration = text();
-        list.message_id = text();
-        list.message_type = text();
-        list.user_id = text();
-        list.app_id = text();
-        list.cluster_id = text();
-        (list.delivery_mode, list.priority) = octets;
-        (list.headers, list.timestamp) = (headers, timestamp);
+        let list = PropertyList {
+            content_type: text(),
+            content_encoding: text(),
+            headers,
+            delivery_mode: octets.0,
+            priority: octets.1,
+            correlation_id: text(),
+            reply_to: text(),
+            expiration: text(),
+            message_id: text(),
+            timestamp,
+            message_type: text(),
+            user_id: text(),
+            app_id: text(),
+            cluster_id: text(),
+        };
         Properties::from(list)
     })
 }

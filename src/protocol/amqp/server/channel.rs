@@ -1,5 +1,7 @@
 //! The channel of a peer, and the methods on it that are answered at once.
 
+use std::{future::Future, pin::Pin};
+
 use super::{content::Content, fault::Fault, output::Output, publisher::Publisher};
 use crate::{
     model::{
@@ -21,7 +23,12 @@ pub(super) struct ServerChannel {
     pub(super) content: Content,
     /// Since the first publish.
     pub(super) publisher: Option<Publisher>,
+    /// A transaction that waits for the disk.
+    pub(super) commit: Option<Commit>,
 }
+
+/// The commit of a transaction.
+pub(super) type Commit = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 fn if_unused(flag: bool) -> IfUnused {
     match flag {

@@ -360,6 +360,10 @@ impl ServerConnection {
 
     /// Ends the session, and tells the peer why the connection is closed.
     fn close_by(&mut self, fault: Fault) {
+        if matches!(self.phase, Phase::Closing) && self.reason.is_some() {
+            // The peer was told to close, and sends what is no AMQP.
+            return self.finish();
+        }
         self.session = None;
         let (class_id, method_id) = fault.method;
         let close = Method::ConnectionClose {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     model::{error::Result, field_value::FieldTable},
     protocol::amqp::codec::{
-        Method,
+        Method, MethodId,
         frame::{self, Frame},
     },
     session::{
@@ -57,7 +57,8 @@ pub(super) struct Session {
     max_message_size: u64,
     pub(super) channels: BTreeMap<u16, Slot>,
     pub(super) events: Events<(u16, Event)>,
-    /// The channel whose publish waits for room. Nothing else is done before it.
+    /// The channel whose publish waits for room, or whose commit waits for the disk. Nothing else
+    /// is done before it.
     waiting: Option<u16>,
     /// The octets of bodies that are not whole.
     unfinished: u64,
@@ -73,6 +74,9 @@ pub(super) enum Slot {
 
 /// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
 const WINDOW: u32 = 200;
+
+/// The method whose answer waits for the disk.
+const COMMIT: MethodId = (90, 20);
 
 /// How many of the largest bodies may be unfinished at a time.
 const UNFINISHED: u64 = 4;
@@ -99,7 +103,7 @@ impl Session {
         }
     }
 
-    /// Whether a publish waits for room.
+    /// Whether a publish or a commit waits.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }
@@ -132,7 +136,7 @@ impl Session {
         match whole {
             Some(publish) => {
                 self.unfinished -= before;
-                self.publish(frame.channel, publish)
+                self.publish(frame.channel, publish, output)
             }
             None => {
                 self.unfinished += channel.content.len() - before;
@@ -175,6 +179,7 @@ impl Session {
             channel,
             content: Content::default(),
             publisher: None,
+            commit: None,
         };
         self.channels.insert(number, Slot::Open(Box::new(channel)));
         output.method(number, &Method::ChannelOpenOk { channel_id: &[] });
@@ -274,12 +279,12 @@ impl Session {
                 );
                 Ok(())
             }
-            // The messages that are returned come before the answer.
             Method::TxCommit {} => {
-                channel.channel.tx_commit().map_err(failed)?;
-                self.drain(output);
-                self.answer(number, false, &Method::TxCommitOk {}, output);
-                Ok(())
+                let committing = channel.channel.clone();
+                let commit = async move { committing.tx_commit_async().await };
+                channel.commit = Some(Box::pin(commit));
+                let mut context = Context::from_waker(Waker::noop());
+                self.go_on(number, &mut context, output)
             }
             // The peer has seen the deliveries that return.
             Method::BasicRecover { requeue } | Method::BasicRecoverAsync { requeue } => {
@@ -323,7 +328,7 @@ impl Session {
     }
 
     /// Publishes a message, or lets it wait.
-    fn publish(&mut self, number: u16, message: Publish) -> Result<(), Fault> {
+    fn publish(&mut self, number: u16, message: Publish, output: &mut Output) -> Result<(), Fault> {
         let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
             return Ok(());
         };
@@ -331,30 +336,49 @@ impl Session {
         let publisher = publisher.get_or_insert_with(|| Publisher::new(&channel.channel));
         publisher.begin(message);
         let mut context = Context::from_waker(Waker::noop());
-        match publisher.poll(&mut context) {
-            Poll::Ready(published) => published.map_err(|error| Fault::of(&error, PUBLISH)),
-            Poll::Pending => {
-                self.waiting = Some(number);
-                self.wants_poll = true;
-                Ok(())
-            }
-        }
+        self.go_on(number, &mut context, output)
     }
 
-    /// Goes on with the publish that waits, and sends events while there is room.
+    /// Goes on with the publish or the commit of a channel. All input waits for its end.
+    fn go_on(
+        &mut self,
+        number: u16,
+        context: &mut Context<'_>,
+        output: &mut Output,
+    ) -> Result<(), Fault> {
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
+            self.waiting = None;
+            return Ok(());
+        };
+        let (id, polled) = match (&mut channel.commit, &mut channel.publisher) {
+            (Some(commit), _) => (COMMIT, commit.as_mut().poll(context)),
+            (None, Some(publisher)) => (PUBLISH, publisher.poll(context)),
+            (None, None) => return Ok(()),
+        };
+        let Poll::Ready(done) = polled else {
+            self.wants_poll = self.waiting.is_none();
+            self.waiting = Some(number);
+            return Ok(());
+        };
+        self.waiting = None;
+        if channel.commit.take().is_some() && done.is_ok() {
+            // The messages that are returned come before the answer.
+            self.drain(output);
+            output.method(number, &Method::TxCommitOk {});
+        }
+        done.map_err(|error| Fault::of(&error, id))
+    }
+
+    /// Goes on with what waits, and sends events while there is room.
     pub(super) fn advance(
         &mut self,
         context: &mut Context<'_>,
         output: &mut Output,
     ) -> Result<(), FaultOn> {
         self.wants_poll = false;
-        if let Some(number) = self.waiting
-            && let Some(Slot::Open(channel)) = self.channels.get_mut(&number)
-            && let Some(publisher) = &mut channel.publisher
-            && let Poll::Ready(published) = publisher.poll(context)
-        {
-            self.waiting = None;
-            published.map_err(|error| (number, Fault::of(&error, PUBLISH)))?;
+        if let Some(number) = self.waiting {
+            let gone_on = self.go_on(number, context, output);
+            gone_on.map_err(|fault| (number, fault))?;
         }
         while !output.is_full() {
             match self.events.poll_recv(context) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{CloseReason, Phase, ServerConnection, heartbeat::Due};
+use super::{CloseReason, Phase, ServerConnection, heartbeat::Due, session::Session};
 
 /// How long a peer may take to answer `connection.close`, as in RabbitMQ.
 pub(super) const CLOSING: Duration = Duration::from_secs(30);
@@ -43,7 +43,11 @@ impl ServerConnection {
                 _ => self.end(CloseReason::HandshakeTimeout),
             }
         }
-        let is_held = !self.is_ready();
+        // A publish that waits is not the fault of the peer. Neither is input that waits behind
+        // output, as long as the peer reads.
+        let is_reading = self.heartbeat.as_ref().is_some_and(|it| it.sent);
+        let is_waiting = self.session.as_ref().is_some_and(Session::is_waiting);
+        let is_held = is_waiting || self.output.is_full() && is_reading;
         let due = self.heartbeat.as_mut().map(|it| it.tick(now, is_held));
         match due {
             Some(Due::PeerIsDead) => {
