@@ -239,11 +239,17 @@ fn a_connection_whose_publishes_wait_is_told_so_and_told_the_end() {
             }
             read
         });
-        let mut got = Vec::new();
-        while got.len() < 3 {
-            got.extend(ids(&rest(&broker, "q")));
-        }
-        join(publishing);
+        let queue = broker.simple_queue::<u32>(&queue).unwrap();
+        let get = |_| {
+            let delivery = queue.get().unwrap();
+            let id = *delivery;
+            delivery.ack().unwrap();
+            id
+        };
+        let mut got: Vec<u32> = (0..3).map(get).collect();
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2]);
+        assert_eq!(join(publishing), [true, true]);
         let mut read = reading.join().unwrap();
         connection.events().drain_into(&mut read, usize::MAX);
         // They take turns, and the last one is the end of the wait.

@@ -217,6 +217,10 @@ impl ChannelDelivery {
     /// The body of the message. A message that was published as a Rust value is encoded by this
     /// call.
     ///
+    /// A program that needs bytes rejects a delivery without a body, by
+    /// [`basic_reject`](crate::Channel::basic_reject) with
+    /// [`Requeue::No`](crate::Requeue::No). So the queue dead-letters or drops it, and counts it.
+    ///
     /// # Errors
     /// [`CodecError`] if the value cannot be encoded. A [`Local`](crate::Local) never can.
     pub fn body(&self) -> Result<Bytes, CodecError> {
