@@ -206,9 +206,11 @@ fn a_cast_is_cut_off_and_at_least_once_does_not_repeat_it() {
 fn a_stream_that_is_cut_off_ends_with_that_and_sends_no_more() {
     let (broker, clock) = on_a_manual_clock();
     let (sent, last) = mpsc::channel();
+    let (waits, waiting) = mpsc::channel();
     let endpoint = Endpoint::new().stream("numbers", move |(): (), context, replies| {
         replies.send(1_u32)?;
         replies.send(2_u32)?;
+        waits.send(()).unwrap();
         context.stop_signal().wait();
         sent.send(replies.send(3_u32)).unwrap();
         Ok::<(), CallerGone>(())
@@ -217,6 +219,7 @@ fn a_stream_that_is_cut_off_ends_with_that_and_sends_no_more() {
     let client = client(&broker).timeout(Duration::MAX);
     let numbers = client.call_stream::<u32>("numbers", ()).unwrap();
     let numbers = thread::spawn(move || numbers.collect::<Vec<_>>());
+    waiting.recv().unwrap(); // or the time passes before the method has sent
     let numbers = end(numbers, &clock);
     assert_eq!(numbers, [Ok(1), Ok(2), Err(cut_off("numbers", SECOND))]);
     assert_eq!(last.recv(), Ok(Err(CallerGone)));
