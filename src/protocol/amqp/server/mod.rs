@@ -140,10 +140,10 @@ impl ServerConnection {
     /// Takes octets that the peer has sent, and acts on the frames in them. Returns how many octets
     /// it took.
     ///
-    /// It takes all of them, unless the connection is not [ready](Self::poll_ready): a publish waits
-    /// for room, or the peer does not read. The driver then keeps the rest, and reads nothing more
-    /// from the peer until the connection is ready. The task of [`poll_output`](Self::poll_output)
-    /// is woken if there is an answer.
+    /// It takes all of them, unless the connection is not [ready](Self::poll_ready): a publish or a
+    /// commit waits, or the peer does not read. The driver then keeps the rest, and reads nothing
+    /// more from the peer until the connection is ready. The task of
+    /// [`poll_output`](Self::poll_output) is woken if there is an answer.
     ///
     /// # Examples
     /// ```
