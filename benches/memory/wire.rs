@@ -7,7 +7,7 @@ use leveret::{
     amqp::{ServerConfig, ServerConnection},
 };
 
-use super::{Row, count::Count, options::Options};
+use super::{Row, count::Count};
 
 pub const ROWS: &[Row] = &[Row {
     name: "amqp-connection",
