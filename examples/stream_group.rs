@@ -36,7 +36,7 @@ fn stream(number: usize) -> Queue {
 fn join(broker: &Broker, member: usize, of: usize) -> Result<Vec<Reader<Measurement>>> {
     let own = (0..STREAMS).filter(|number| number % of == member);
     own.map(|number| {
-        let reader = broker.reader(&stream(number)).name("group");
+        let reader = broker.reader(stream(number)).name("group");
         reader.from(Offset::First).build()
     })
     .collect()
@@ -100,7 +100,7 @@ fn main() -> Result {
 
     // A replay: a reader without the name of the group begins where it wants.
     let replay = broker
-        .reader::<Measurement>(&stream(0))
+        .reader::<Measurement>(stream(0))
         .from(Offset::First)
         .build()?;
     let mut again = Seen::new();

@@ -85,7 +85,7 @@ fn drain(messages: u64) -> Duration {
 /// One thread publishes, and ten read at the same time.
 fn readers(messages: u64) -> Duration {
     let broker = Broker::new();
-    let producer: Producer<Msg> = broker.producer(&stream()).expect("a new stream");
+    let producer: Producer<Msg> = broker.producer(stream()).expect("a new stream");
     let receiving = (0..READERS).map(|_| reading(&broker, messages)).collect();
     let sending: Job<()> = Box::new(move || {
         for id in 1..=messages {
@@ -99,7 +99,7 @@ fn readers(messages: u64) -> Duration {
 }
 
 fn reading(broker: &Broker, messages: u64) -> Job<Tally> {
-    let reader = broker.reader::<Msg>(&stream()).from(Offset::First);
+    let reader = broker.reader::<Msg>(stream()).from(Offset::First);
     let reader = reader.build().expect("the stream is there");
     Box::new(move || {
         let mut tally = Tally::default();

@@ -155,7 +155,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// queue.try_put(1)?;
     /// assert!(matches!(queue.try_put(2).unwrap_err().error(), Error::Refused { .. }));
     /// let error = queue.put_timeout(2, Duration::from_millis(1)).unwrap_err();
-    /// assert_eq!(error.into_parts(), (Error::Timeout, 2));
+    /// assert_eq!(error.into_parts(), (Error::Timeout, Some(2)));
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn try_put(&self, payload: T) -> Result<Published, PublishError<T>> {

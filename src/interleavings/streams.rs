@@ -17,7 +17,7 @@ fn a_waiting_reader_gets_each_message_once_and_in_order() {
     explore(|| {
         let broker = Broker::new();
         let reader = broker
-            .reader::<u32>(&log())
+            .reader::<u32>(log())
             .from(Offset::First)
             .build()
             .unwrap();
@@ -26,7 +26,7 @@ fn a_waiting_reader_gets_each_message_once_and_in_order() {
             read.collect::<Vec<_>>()
         });
         let publishing = [0, 1].map(|first| {
-            let producer = broker.producer::<u32>(&log()).unwrap();
+            let producer = broker.producer::<u32>(log()).unwrap();
             thread::spawn(move || {
                 (first..2).for_each(|number| drop(producer.publish(number).unwrap()));
             })
@@ -42,13 +42,13 @@ fn two_readers_are_both_woken_by_one_message() {
         let broker = Broker::new();
         let reading = [(), ()].map(|()| {
             let reader = broker
-                .reader::<u32>(&log())
+                .reader::<u32>(log())
                 .from(Offset::First)
                 .build()
                 .unwrap();
             thread::spawn(move || *reader.recv().unwrap())
         });
-        let producer = broker.producer::<u32>(&log()).unwrap();
+        let producer = broker.producer::<u32>(log()).unwrap();
         producer.publish(7).unwrap();
         assert_eq!(join(reading), [7, 7]);
     });
@@ -83,10 +83,10 @@ fn a_reader_that_retention_overtakes_misses_what_it_counts() {
 fn the_deletion_of_a_stream_ends_a_reader_that_waits_or_reads() {
     explore(|| {
         let broker = Broker::new();
-        let producer = broker.producer::<u32>(&log()).unwrap();
+        let producer = broker.producer::<u32>(log()).unwrap();
         producer.publish(0).unwrap();
         let reader = broker
-            .reader::<u32>(&log())
+            .reader::<u32>(log())
             .from(Offset::First)
             .build()
             .unwrap();
@@ -104,10 +104,26 @@ fn the_deletion_of_a_stream_ends_a_reader_that_waits_or_reads() {
 }
 
 #[test]
+fn a_seek_wakes_a_thread_that_waits_for_the_next_message() {
+    explore(|| {
+        let broker = Broker::new();
+        let producer = broker.producer::<u32>(log()).unwrap();
+        producer.publish(7).unwrap();
+        let reader = Arc::new(broker.reader::<u32>(log()).build().unwrap());
+        let reading = thread::spawn({
+            let reader = Arc::clone(&reader);
+            move || *reader.recv().unwrap()
+        });
+        reader.seek(Offset::First);
+        assert_eq!(reading.join().unwrap(), 7);
+    });
+}
+
+#[test]
 fn the_end_of_the_broker_ends_a_reader() {
     explore(|| {
         let broker = Broker::new();
-        let reader = broker.reader::<u32>(&log()).build().unwrap();
+        let reader = broker.reader::<u32>(log()).build().unwrap();
         let reading = thread::spawn(move || read_all(&reader));
         drop(broker);
         assert!(reading.join().unwrap().is_empty());
@@ -119,11 +135,11 @@ fn a_consumer_of_a_stream_gets_what_its_credit_allows() {
     explore(|| {
         let broker = Broker::new();
         let consumer = broker
-            .consumer_builder::<u32>(&log())
+            .consumer_builder::<u32>(log())
             .prefetch(1)
             .build()
             .unwrap();
-        let producer = broker.producer::<u32>(&log()).unwrap();
+        let producer = broker.producer::<u32>(log()).unwrap();
         let publishing = thread::spawn(move || {
             (0..3).for_each(|number| drop(producer.publish(number).unwrap()));
         });

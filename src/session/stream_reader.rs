@@ -31,7 +31,7 @@ use crate::{
     },
     runtime::{
         sync::Mutex,
-        waiter::{Ticket, WaitList, Waitable},
+        waiter::{Ticket, WaitList, Waitable, Wake},
     },
 };
 
@@ -178,6 +178,11 @@ impl StreamReader {
             place.block.take()
         };
         drop(block);
+        // A thread that waits for the next message may have one now.
+        let mut waiting = Vec::new();
+        let queue = &self.origin.queue;
+        queue.with_waiting_readers(|readers| waiting = readers.take_all());
+        waiting.into_iter().for_each(Wake::wake);
     }
 
     /// The next offset that it reads.

@@ -34,7 +34,7 @@ use crate::{
 /// producer.publish(7)?;
 /// let failed = producer.publish(8).unwrap_err();
 /// assert_eq!((failed.error(), fault.fired()), (&Error::Timeout, 1));
-/// producer.publish(failed.into_inner())?;
+/// producer.publish(failed.into_inner().expect("it is in no queue"))?;
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Debug)]

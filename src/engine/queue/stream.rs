@@ -30,7 +30,7 @@ use crate::{
     },
     runtime::{
         clock::Time,
-        waiter::{Ticket, WaitList},
+        waiter::{Ticket, WaitList, Wake},
     },
 };
 use std::{
@@ -142,12 +142,15 @@ impl QueueCore {
         let Some(stream) = state.kind.stream_mut() else {
             return Err(payload);
         };
-        // Consumers, readers that wait and segments that end have effects.
-        if !stream.readings.is_empty() || !stream.waiting.is_empty() || stream.log.is_full() {
+        // Consumers and segments that end have more effects.
+        if !stream.readings.is_empty() || stream.log.is_full() {
             return Err(payload);
         }
+        let waiting = stream.waiting.take_all();
         let envelope = make(payload, stream.log.next());
         state.take_into_log(envelope, came, &mut Vec::new());
+        drop(state);
+        waiting.into_iter().for_each(Wake::wake);
         Ok(())
     }
 

@@ -134,8 +134,12 @@ impl Log {
         while self.segments.len() > 1 {
             let is_over = max_bytes.is_some_and(|most| self.bytes > most);
             let is_old = |first: &Segment| oldest.is_some_and(|oldest| first.last_time < oldest);
-            let first = self.segments.pop_front_if(|first| is_over || is_old(first));
-            let Some(first) = first else { return };
+            if !is_over && !self.segments.front().is_some_and(is_old) {
+                return;
+            }
+            let Some(first) = self.segments.pop_front() else {
+                return;
+            };
             self.totals -= first.totals;
             self.bytes -= first.bytes;
             dropped.push(first);

@@ -68,7 +68,7 @@ impl Rest {
     }
 
     /// Gives the message back.
-    fn unpublished<T>(self, failed: (Error, Option<T>, Properties)) -> PublishError<Message<T>> {
+    fn unpublished<T>(self, failed: GivenBack<T>) -> PublishError<Message<T>> {
         let (error, payload, properties) = failed;
         let Rest {
             routing_key,
@@ -91,6 +91,9 @@ impl Rest {
 /// A message that was not published: the reason, the payload if it can be given back, and the other
 /// parts of the message.
 pub(super) type Unpublished<T> = (Error, Option<T>, Option<Arc<Meta>>);
+
+/// As [`Unpublished`], with the properties as they were given.
+type GivenBack<T> = (Error, Option<T>, Properties);
 
 /// A publish that an engine outside of this process has not confirmed yet, and its message.
 pub(super) type Started<T> =
@@ -115,10 +118,7 @@ fn unpublished<T: Payload>(
 }
 
 /// Gives back the properties as they were given.
-fn given<T>(
-    (error, payload, meta): Unpublished<T>,
-    completed: Option<Completed>,
-) -> (Error, Option<T>, Properties) {
+fn given<T>((error, payload, meta): Unpublished<T>, completed: Option<Completed>) -> GivenBack<T> {
     let properties = completed.map(|completed| completed.undo(meta));
     (error, payload, properties.unwrap_or_default())
 }
@@ -357,7 +357,7 @@ impl<T: Payload> Producer<T> {
         properties: Properties,
         rest: &'a Rest,
         on_full: OnFull,
-    ) -> std::result::Result<(Made<'a>, Option<Completed>), (Error, Option<T>, Properties)> {
+    ) -> std::result::Result<(Made<'a>, Option<Completed>), GivenBack<T>> {
         let own = (!properties.is_empty()).then_some(&properties);
         let prepared = match self.prepare(rest.overrides(), own, on_full) {
             Ok(prepared) => prepared,

@@ -39,7 +39,8 @@ use crate::{
 /// value: none is copied or encoded for a reader of the type that was published. A reader of
 /// another type decodes for itself.
 ///
-/// Several threads may read from the same reader. Each message comes to one of them.
+/// Several threads may read from the same reader. Each message comes to one of them. A reader goes
+/// on after its connection is closed.
 ///
 /// A slow reader holds no publisher. If [retention](crate::Queue::max_age) overtakes it, it goes on
 /// at the first message that is kept, and [`lagged`](Self::lagged) counts what it has missed.

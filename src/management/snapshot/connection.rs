@@ -33,7 +33,7 @@ use crate::{
 /// let vhost = &broker.snapshot()?.vhosts[0];
 /// let [implicit, worker] = &vhost.connections[..] else { panic!("{:?}", vhost.connections) };
 /// assert!(implicit.implicit && !worker.implicit);
-/// assert_eq!((&*worker.name, &**worker.user), ("worker 7", "guest"));
+/// assert_eq!((&*worker.name, &*worker.user), ("worker 7", "guest"));
 /// assert_eq!((worker.channels[0].number, worker.channels[0].consumers), (1, 1));
 /// let [consumer] = &vhost.consumers[..] else { panic!("{:?}", vhost.consumers) };
 /// assert_eq!((&*consumer.queue, &*consumer.consumer_tag), ("q", "c"));

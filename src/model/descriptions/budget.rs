@@ -40,7 +40,7 @@ use super::{entity_name, is_unset, read_entity_name};
 /// let refused = texts.put("12345".to_owned()).unwrap_err(); // 6 bytes are unsettled still
 /// assert!(matches!(refused.error(), Error::Refused { .. }));
 /// held.ack()?;
-/// texts.put(refused.into_inner())?;
+/// texts.put(refused.into_inner().expect("it was refused"))?;
 /// assert_eq!(broker.budget("uploads")?.used, 5);
 /// # Ok::<(), leveret::Error>(())
 /// ```

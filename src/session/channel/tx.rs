@@ -1,8 +1,6 @@
 //! Transactions: publishes and settlements that take effect at the commit. Declarations are not
 //! part of a transaction.
 
-use std::future::Future;
-
 use super::{
     Admission, Channel, ChannelCore, ChannelState, PublishMode,
     ledger::{Entry, entries},
@@ -201,15 +199,13 @@ impl Channel {
     /// assert_eq!(channel.queue_purge("q")?, 1);
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn tx_commit_async(&self) -> impl Future<Output = Result> + Send {
-        async move {
-            let committed = self.commit()?;
-            let synced = match &committed.unsynced {
-                Some(unsynced) => Waiting::new(unsynced.clone()).await,
-                None => Ok(()),
-            };
-            committed.end(synced)
-        }
+    pub async fn tx_commit_async(&self) -> Result {
+        let committed = self.commit()?;
+        let synced = match &committed.unsynced {
+            Some(unsynced) => Waiting::new(unsynced.clone()).await,
+            None => Ok(()),
+        };
+        committed.end(synced)
     }
 
     /// Makes a transaction take effect, and does not wait for the disk.

@@ -37,7 +37,7 @@ fn a_stream_comes_back_with_its_offsets_and_times_and_goes_on() {
     };
     let before = {
         let broker = broker();
-        let producer = broker.producer::<u32>(&log()).unwrap();
+        let producer = broker.producer::<u32>(log()).unwrap();
         for number in 0..1_000 {
             producer.publish(number).unwrap();
             clock.advance(Duration::from_millis(5));
@@ -47,7 +47,7 @@ fn a_stream_comes_back_with_its_offsets_and_times_and_goes_on() {
     let broker = broker();
     assert_eq!(times(&broker), before);
     broker
-        .producer::<u32>(&log())
+        .producer::<u32>(log())
         .unwrap()
         .publish(1_000)
         .unwrap();
@@ -58,7 +58,7 @@ fn a_stream_comes_back_with_its_offsets_and_times_and_goes_on() {
             .eq((0..=1_000).map(|number| (number.into(), number)))
     );
     let last = broker
-        .reader::<u32>(&log())
+        .reader::<u32>(log())
         .from(Offset::Timestamp(before[700].1));
     assert_eq!(last.build().unwrap().recv().unwrap().offset(), 700);
 }
@@ -95,8 +95,8 @@ fn settlements_of_consumers_take_nothing_from_the_disk() {
     let folder = Folder::new();
     {
         let broker = folder.broker();
-        let consumer = broker.consumer::<u32>(&log()).unwrap();
-        let producer = broker.producer::<u32>(&log()).unwrap();
+        let consumer = broker.consumer::<u32>(log()).unwrap();
+        let producer = broker.producer::<u32>(log()).unwrap();
         for number in 0..10 {
             producer.publish(number).unwrap();
             consumer.recv().unwrap().ack().unwrap();
@@ -109,12 +109,12 @@ fn settlements_of_consumers_take_nothing_from_the_disk() {
 fn stored_offsets_come_back_and_go_with_their_stream() {
     let folder = Folder::new();
     let named = |broker: &Broker| {
-        let reader = broker.reader::<u32>(&log()).name("billing");
+        let reader = broker.reader::<u32>(log()).name("billing");
         reader.from(Offset::First).build().unwrap()
     };
     {
         let broker = folder.broker();
-        let _ = broker.producer::<u32>(&log()).unwrap().publish_batch(0..10);
+        let _ = broker.producer::<u32>(log()).unwrap().publish_batch(0..10);
         let reader = named(&broker);
         reader.store_offset(3).unwrap();
         reader.store_offset(5).unwrap();
@@ -155,7 +155,7 @@ fn a_message_that_goes_to_a_stream_and_a_queue_is_kept_once_and_comes_back_in_bo
     }
     let broker = folder.broker();
     let reader = broker
-        .reader::<String>(&Queue::existing("log"))
+        .reader::<String>(Queue::existing("log"))
         .from(Offset::First);
     let entry = reader.build().unwrap().recv().unwrap();
     assert_eq!((entry.offset(), entry.as_str()), (4, "news 4"));
@@ -171,10 +171,10 @@ fn a_message_that_goes_to_a_stream_and_a_queue_is_kept_once_and_comes_back_in_bo
 fn what_cannot_be_written_is_refused_by_a_durable_stream() {
     let folder = Folder::new();
     let broker = folder.broker();
-    let arcs = broker.producer::<LocalArc<u32>>(&log()).unwrap();
+    let arcs = broker.producer::<LocalArc<u32>>(log()).unwrap();
     assert!(arcs.publish(LocalArc::new(std::sync::Arc::new(7))).is_err());
-    let locals = broker.producer::<Local<u32>>(&log()).unwrap();
+    let locals = broker.producer::<Local<u32>>(log()).unwrap();
     assert!(locals.publish(Local(7)).is_err());
-    broker.producer::<u32>(&log()).unwrap().publish(7).unwrap();
+    broker.producer::<u32>(log()).unwrap().publish(7).unwrap();
     assert_eq!(numbers(&from_first(&broker)), [(0, 7)]);
 }

@@ -136,7 +136,7 @@ fn a_snapshot_lists_the_consumers_of_channels_and_typed_ones_with_their_connecti
     };
     assert_eq!(
         (&*first.consumer_tag, &*second.consumer_tag),
-        (&*"first", &*"second")
+        ("first", "second")
     );
     assert_eq!((first.connection, first.channel), (Some(number), Some(1)));
     assert_eq!((first.prefetch_count, first.priority), (7, 3));

@@ -9,9 +9,9 @@ fn log() -> Queue {
 #[test]
 fn a_consumer_begins_with_the_next_message_and_settling_is_only_credit() -> Result {
     let broker = Broker::new();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     producer.publish(0)?;
-    let consumer = broker.consumer_builder::<u32>(&log()).prefetch(2).build()?;
+    let consumer = broker.consumer_builder::<u32>(log()).prefetch(2).build()?;
     for number in 1..=9 {
         producer.publish(number)?;
     }
@@ -33,8 +33,8 @@ fn a_consumer_begins_with_the_next_message_and_settling_is_only_credit() -> Resu
 #[test]
 fn every_consumer_gets_every_message_and_a_copy_of_its_own() -> Result {
     let broker = Broker::new();
-    let consumers = [(); 3].map(|()| broker.consumer::<String>(&log()).unwrap());
-    broker.producer(&log())?.publish("text".to_owned())?;
+    let consumers = [(); 3].map(|()| broker.consumer::<String>(log()).unwrap());
+    broker.producer(log())?.publish("text".to_owned())?;
     for consumer in &consumers {
         assert_eq!(consumer.recv()?.ack_into().unwrap(), "text");
     }
@@ -44,8 +44,8 @@ fn every_consumer_gets_every_message_and_a_copy_of_its_own() -> Result {
 #[test]
 fn what_a_consumer_has_not_seen_comes_again_after_its_pause() -> Result {
     let broker = Broker::new();
-    let consumer = broker.consumer::<u32>(&log())?;
-    let _ = broker.producer::<u32>(&log())?.publish_batch(0..10);
+    let consumer = broker.consumer::<u32>(log())?;
+    let _ = broker.producer::<u32>(log())?.publish_batch(0..10);
     consumer.recv()?.ack()?;
     consumer.pause();
     assert!(consumer.try_recv().is_err());
@@ -64,10 +64,10 @@ fn a_consumer_of_a_stream_needs_a_prefetch_and_has_no_priority() -> Result {
     let broker = Broker::new();
     broker.declare(&log())?;
     let text = |error: leveret::Error| error.to_string();
-    let unlimited = broker.consumer_builder::<u32>(&log()).prefetch(0).build();
+    let unlimited = broker.consumer_builder::<u32>(log()).prefetch(0).build();
     let reason = "consumer prefetch count is not set for stream queue 'log' in vhost '/'";
     assert!(text(unlimited.unwrap_err()).ends_with(reason));
-    let first = broker.consumer_builder::<u32>(&log()).priority(1).build();
+    let first = broker.consumer_builder::<u32>(log()).priority(1).build();
     assert!(text(first.unwrap_err()).contains("'x-priority'"));
     Ok(())
 }
@@ -78,7 +78,7 @@ fn a_stream_has_no_gets_and_no_purge() -> Result {
     broker.declare(&log())?;
     let code = |error: leveret::Error| error.reply_code();
     assert_eq!(
-        code(broker.simple_queue::<u32>(&log()).unwrap_err()),
+        code(broker.simple_queue::<u32>(log()).unwrap_err()),
         Some(540)
     );
     assert_eq!(code(broker.purge("log").unwrap_err()), Some(540));

@@ -11,20 +11,20 @@ fn log() -> Queue {
 }
 
 fn first_of(broker: &Broker, from: Offset) -> Result<Option<u64>> {
-    let reader = broker.reader::<u32>(&log()).from(from).build()?;
+    let reader = broker.reader::<u32>(log()).from(from).build()?;
     Ok(reader.try_recv().ok().map(|entry| entry.offset()))
 }
 
 #[test]
 fn a_number_begins_there_or_waits_for_it() -> Result {
     let broker = Broker::new();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     let _ = producer.publish_batch(0..1_000);
     for offset in [0, 1, 15, 16, 17, 255, 256, 999] {
         assert_eq!(first_of(&broker, Offset::At(offset))?, Some(offset));
     }
     let later = broker
-        .reader::<u32>(&log())
+        .reader::<u32>(log())
         .from(Offset::At(1_002))
         .build()?;
     let _ = producer.publish_batch(1_000..1_002);
@@ -37,11 +37,11 @@ fn a_number_begins_there_or_waits_for_it() -> Result {
 #[test]
 fn a_time_begins_at_the_first_message_since_then() -> Result {
     let (broker, clock) = on_a_manual_clock();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     let mut times = Vec::new();
     for number in 0..100 {
         producer.publish(number)?;
-        let reader = broker.reader::<u32>(&log()).from(Offset::Last).build()?;
+        let reader = broker.reader::<u32>(log()).from(Offset::Last).build()?;
         times.push(reader.recv()?.timestamp());
         clock.advance(HOUR);
     }
@@ -60,11 +60,11 @@ fn a_time_begins_at_the_first_message_since_then() -> Result {
 #[test]
 fn a_message_of_a_clock_that_goes_back_has_the_time_of_the_one_before() -> Result {
     let (broker, clock) = on_a_manual_clock();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     clock.advance(HOUR);
     producer.publish(0)?;
     producer.publish(1)?;
-    let reader = broker.reader::<u32>(&log()).from(Offset::First).build()?;
+    let reader = broker.reader::<u32>(log()).from(Offset::First).build()?;
     assert!(reader.recv()?.timestamp() <= reader.recv()?.timestamp());
     Ok(())
 }
@@ -72,8 +72,8 @@ fn a_message_of_a_clock_that_goes_back_has_the_time_of_the_one_before() -> Resul
 #[test]
 fn a_reader_seeks_forwards_and_backwards() -> Result {
     let broker = Broker::new();
-    let _ = broker.producer::<u32>(&log())?.publish_batch(0..1_000);
-    let reader = broker.reader::<u32>(&log()).build()?;
+    let _ = broker.producer::<u32>(log())?.publish_batch(0..1_000);
+    let reader = broker.reader::<u32>(log()).build()?;
     for offset in [500, 0, 999, 16] {
         reader.seek(Offset::At(offset));
         assert_eq!(reader.try_recv()?.offset(), offset);

@@ -21,10 +21,7 @@ fn a_stream_is_one_of_several_queues_of_an_exchange() -> Result {
         .producer::<String>(&news)?
         .publish("hello".to_owned())?;
     assert_eq!(published.routed, 2);
-    let reader = broker
-        .reader::<String>(&log())
-        .from(Offset::First)
-        .build()?;
+    let reader = broker.reader::<String>(log()).from(Offset::First).build()?;
     assert_eq!(
         (
             reader.recv()?.as_str(),
@@ -40,7 +37,7 @@ fn a_stream_is_one_of_several_queues_of_an_exchange() -> Result {
 fn a_stream_delays_no_message_itself_and_a_delayed_exchange_does() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let second = Duration::from_secs(1);
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     let refused = producer.publish_message(Message::new(1).deliver_after(second));
     assert_eq!(refused.unwrap_err().error().reply_code(), Some(540));
     let later = Exchange::fanout("later").delayed();
@@ -50,7 +47,7 @@ fn a_stream_delays_no_message_itself_and_a_delayed_exchange_does() -> Result {
         .publish_message(Message::new(2).delay(second))?;
     producer.publish(3)?;
     clock.advance(second);
-    let reader = broker.reader::<u32>(&log()).from(Offset::First).build()?;
+    let reader = broker.reader::<u32>(log()).from(Offset::First).build()?;
     assert!(reader.try_iter().map(|entry| *entry.unwrap()).eq([3, 2]));
     Ok(())
 }
@@ -58,7 +55,7 @@ fn a_stream_delays_no_message_itself_and_a_delayed_exchange_does() -> Result {
 #[test]
 fn an_export_copies_the_messages_of_a_stream() -> Result {
     let broker = Broker::new();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     for number in 0..1_000 {
         producer.publish(number)?;
     }
@@ -74,11 +71,11 @@ fn an_export_copies_the_messages_of_a_stream() -> Result {
 fn an_expiration_has_no_meaning_in_a_stream() -> Result {
     let (broker, clock) = on_a_manual_clock();
     let second = Duration::from_secs(1);
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     producer.publish_message(Message::new(7).expiration(second))?;
     clock.advance(second * 10);
     let entry = broker
-        .reader::<u32>(&log())
+        .reader::<u32>(log())
         .from(Offset::First)
         .build()?
         .try_recv()?;
@@ -92,7 +89,7 @@ fn an_expiration_has_no_meaning_in_a_stream() -> Result {
 #[test]
 fn a_typed_message_shows_its_offset_to_a_channel() -> Result {
     let broker = Broker::new();
-    broker.producer::<u32>(&log())?.publish(7)?;
+    broker.producer::<u32>(log())?.publish(7)?;
     let channel = channel_of(&broker)?;
     channel.basic_qos(0, 10, QosScope::Consumer)?;
     let options = ConsumeOptions::new().argument("x-stream-offset", "first");

@@ -15,7 +15,7 @@ fn log() -> Queue {
 }
 
 fn from_first<T: leveret::Payload>(broker: &Broker) -> Result<Reader<T>> {
-    broker.reader(&log()).from(Offset::First).build()
+    broker.reader(log()).from(Offset::First).build()
 }
 
 #[derive(Debug, Serialize, Deserialize, PartialEq)]
@@ -31,7 +31,7 @@ fn all_readers_share_one_value_and_none_encodes_it() -> Result {
         text: "large".to_owned(),
         numbers: [7; 16],
     };
-    broker.producer(&log())?.publish(large)?;
+    broker.producer(log())?.publish(large)?;
     let read: Vec<Entry<Large>> = (0..10)
         .map(|_| Ok(from_first(&broker)?.recv()?))
         .collect::<Result<_>>()?;
@@ -44,7 +44,7 @@ fn all_readers_share_one_value_and_none_encodes_it() -> Result {
 #[test]
 fn a_reader_of_another_type_decodes_for_itself() -> Result {
     let broker = Broker::new();
-    let producer = broker.producer::<u64>(&log())?;
+    let producer = broker.producer::<u64>(log())?;
     producer.publish(7)?;
     producer.publish(8)?;
     let bytes = from_first::<leveret::Bytes>(&broker)?;
@@ -57,8 +57,8 @@ fn a_reader_of_another_type_decodes_for_itself() -> Result {
 #[test]
 fn a_message_that_does_not_decode_is_an_error_and_stays() -> Result {
     let broker = Broker::new();
-    broker.producer(&log())?.publish("text".to_owned())?;
-    broker.producer::<u32>(&log())?.publish(7)?;
+    broker.producer(log())?.publish("text".to_owned())?;
+    broker.producer::<u32>(log())?.publish(7)?;
     let numbers = from_first::<u32>(&broker)?;
     match numbers.recv() {
         Err(RecvError::Decode(undecoded)) => {
@@ -77,13 +77,13 @@ fn a_message_that_does_not_decode_is_an_error_and_stays() -> Result {
 fn what_cannot_be_encoded_is_shared_as_a_local_arc_and_refused_as_a_local() -> Result {
     let broker = Broker::new();
     let shared: Arc<dyn Fn() -> u32 + Send + Sync> = Arc::new(|| 7);
-    let arcs = broker.producer::<LocalArc<dyn Fn() -> u32 + Send + Sync>>(&log())?;
+    let arcs = broker.producer::<LocalArc<dyn Fn() -> u32 + Send + Sync>>(log())?;
     arcs.publish(LocalArc(shared))?;
     for _ in 0..2 {
         let reader = from_first::<LocalArc<dyn Fn() -> u32 + Send + Sync>>(&broker)?;
         assert_eq!((reader.recv()?.0)(), 7);
     }
-    let locals = broker.producer::<leveret::Local<std::cell::Cell<u32>>>(&log())?;
+    let locals = broker.producer::<leveret::Local<std::cell::Cell<u32>>>(log())?;
     let refused = locals
         .publish(leveret::Local(std::cell::Cell::new(7)))
         .unwrap_err();
@@ -99,10 +99,10 @@ fn what_cannot_be_encoded_is_shared_as_a_local_arc_and_refused_as_a_local() -> R
 #[test]
 fn a_reader_waits_in_a_thread_and_in_a_task() -> Result {
     let broker = Broker::new();
-    let reader = broker.reader::<u32>(&log()).build()?;
-    let producer = broker.producer::<u32>(&log())?;
+    let reader = broker.reader::<u32>(log()).build()?;
+    let producer = broker.producer::<u32>(log())?;
     let thread = thread::spawn(move || reader.recv().map(|entry| *entry));
-    let second = broker.reader::<u32>(&log()).build()?;
+    let second = broker.reader::<u32>(log()).build()?;
     let alarm = Alarm::new();
     let mut task = Box::pin(second.recv_async());
     assert!(alarm.poll(task.as_mut()).is_pending());
@@ -122,7 +122,7 @@ fn a_reader_waits_in_a_thread_and_in_a_task() -> Result {
 #[test]
 fn the_end_of_the_stream_or_of_the_broker_ends_its_readers() -> Result {
     let broker = Broker::new();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     producer.publish(1)?;
     producer.publish(2)?;
     let reader = from_first::<u32>(&broker)?;
@@ -135,7 +135,7 @@ fn the_end_of_the_stream_or_of_the_broker_ends_its_readers() -> Result {
     );
     assert_eq!(*held, 1); // an entry stays
 
-    let reader = broker.reader::<u32>(&log()).build()?;
+    let reader = broker.reader::<u32>(log()).build()?;
     let blocked = thread::spawn(move || reader.recv().unwrap_err().to_string());
     drop(broker);
     assert!(blocked.join().unwrap().contains("cancelled"));
@@ -164,7 +164,7 @@ fn an_entry_outlives_its_reader_and_its_segment() -> Result {
 #[test]
 fn two_threads_that_share_a_reader_get_each_message_once() -> Result {
     let broker = Broker::new();
-    let _ = broker.producer::<u64>(&log())?.publish_batch(0..10_000);
+    let _ = broker.producer::<u64>(log())?.publish_batch(0..10_000);
     let reader = from_first::<u64>(&broker)?;
     let sum = || reader.try_iter().map(|entry| *entry.unwrap()).sum::<u64>();
     let total = thread::scope(|scope| {
@@ -181,7 +181,7 @@ fn two_threads_that_share_a_reader_get_each_message_once() -> Result {
 #[test]
 fn a_filter_reads_its_values_only() -> Result {
     let broker = Broker::new();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     for number in 0..1_000 {
         let message = Message::new(number);
         producer.publish_message(match number % 3 {
@@ -191,7 +191,7 @@ fn a_filter_reads_its_values_only() -> Result {
         })?;
     }
     let count = |values: &[&str], unfiltered: bool| -> Result<usize> {
-        let reader = broker.reader::<u32>(&log()).from(Offset::First);
+        let reader = broker.reader::<u32>(log()).from(Offset::First);
         let reader = reader.filter(values.iter().copied());
         let reader = match unfiltered {
             true => reader.match_unfiltered().build()?,
@@ -215,10 +215,10 @@ fn a_user_who_may_not_read_any_more_gets_no_entry() -> Result {
     broker.set_permissions("/", "alice", &Permissions::new("", "", ".*"))?;
     let connection = broker.connect("/", Credentials::new("alice", "secret"))?;
     let reader = connection
-        .reader::<u32>(&Queue::existing("log"))
+        .reader::<u32>(Queue::existing("log"))
         .from(Offset::First)
         .build()?;
-    broker.producer::<u32>(&log())?.publish(7)?;
+    broker.producer::<u32>(log())?.publish(7)?;
     assert_eq!(*reader.try_recv()?, 7);
     broker.clear_permissions("/", "alice")?;
     assert!(matches!(
@@ -231,10 +231,10 @@ fn a_user_who_may_not_read_any_more_gets_no_entry() -> Result {
 #[test]
 fn a_named_reader_goes_on_behind_its_stored_offset() -> Result {
     let broker = Broker::new();
-    let _ = broker.producer::<u32>(&log())?.publish_batch(0..10);
+    let _ = broker.producer::<u32>(log())?.publish_batch(0..10);
     let named = || {
         broker
-            .reader::<u32>(&log())
+            .reader::<u32>(log())
             .name("billing")
             .from(Offset::First)
             .build()
@@ -259,7 +259,7 @@ fn a_named_reader_goes_on_behind_its_stored_offset() -> Result {
 #[test]
 fn the_times_of_entries_are_those_of_the_clock() -> Result {
     let (broker, clock) = on_a_manual_clock();
-    let producer = broker.producer::<u32>(&log())?;
+    let producer = broker.producer::<u32>(log())?;
     producer.publish(1)?;
     clock.advance(crate::common::HOUR);
     producer.publish(2)?;

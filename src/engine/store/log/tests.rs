@@ -407,14 +407,18 @@ fn with_frame(version: u16, entries: &[u8]) -> FakeDisk {
 fn an_entry_or_a_record_that_a_newer_version_has_added_is_refused_and_says_so() {
     let unknown_record = [10, 200, 1, b'n', 1, b'v'];
     for entries in [&[99, 1, 2][..], &unknown_record] {
-        let newer = open(&with_frame(2, entries)).err().unwrap();
+        let next = frame::VERSION + 1;
+        let newer = open(&with_frame(next, entries)).err().unwrap();
         assert_eq!(newer.kind(), StoreErrorKind::NewerFormat);
-        assert!(newer.to_string().contains("version 2"), "{newer}");
-        let damaged = open(&with_frame(1, entries)).err().unwrap();
+        assert!(
+            newer.to_string().contains(&format!("version {next}")),
+            "{newer}"
+        );
+        let damaged = open(&with_frame(frame::VERSION, entries)).err().unwrap();
         assert_eq!(damaged.kind(), StoreErrorKind::Damaged);
     }
     // A settlement is known.
-    assert!(open(&with_frame(2, &[6, 1, 1])).is_ok());
+    assert!(open(&with_frame(frame::VERSION + 1, &[6, 1, 1])).is_ok());
 }
 
 #[test]
