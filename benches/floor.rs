@@ -13,10 +13,10 @@
 //!   `-p50` and `-p99` rows it is the time divided by the floor's time: 2.00 is twice as slow.
 //! - The *goal*, `>=` or `<=`, is for the ratio. A `-` means no goal.
 //!
-//! `cargo bench --features amqp --bench floor` measures all rows. `-- <shape> <row>`, or one of both, selects rows.
-//! `--messages <n>` and `--rounds <n>` set other sizes. Without `--bench` (as under `cargo test
-//! --bench floor`), with `--quick` or with `LEVERET_QUICK` set, the bench only checks, with few
-//! messages.
+//! `cargo bench --features amqp --bench floor` measures all rows. `-- <shape> <row>`, or one of
+//! both, selects rows. `--messages <n>` and `--rounds <n>` set other sizes. Without `--bench` (as
+//! under `cargo test --bench floor`), with `--quick` or with `LEVERET_QUICK` set, the bench only
+//! checks, with few messages.
 //!
 //! Many short rounds give better medians than a few long ones. On a virtual machine the distance
 //! between two cores changes several times in a second. The table shows this distance. A round in

@@ -1,6 +1,6 @@
 //! The client of a scenario: in the program, by `Connection` and `Channel`, or over the wire.
 //!
-//! `LEVERET_CONFORMANCE_WIRE=1` chooses the wire. Its results are the same, and errors really close.
+//! `LEVERET_CONFORMANCE_WIRE=1` chooses the wire. Its results are the same, and errors close there.
 
 use std::fmt;
 

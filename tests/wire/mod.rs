@@ -1,5 +1,5 @@
-//! A client of AMQP 0-9-1 for tests, beside a `ServerConnection` in memory. Its codec is its own, and
-//! does not share the faults of the library's.
+//! A client of AMQP 0-9-1 for tests, beside a `ServerConnection` in memory. Its codec is its own,
+//! and does not share the faults of the library's.
 
 #![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 

@@ -1,9 +1,9 @@
 //! Programs in any language use the broker of this process, with one task of tokio for each: an
 //! example, no server.
 //!
-//! `cargo run --manifest-path examples/amqp_listener_tokio/Cargo.toml -- --port 5672` serves clients
-//! until Ctrl-C. They log in as `guest`, password `guest`. Without a port its own client comes and
-//! goes:
+//! `cargo run --manifest-path examples/amqp_listener_tokio/Cargo.toml -- --port 5672` serves
+//! clients until Ctrl-C. They log in as `guest`, password `guest`. Without a port its own client
+//! comes and goes:
 //!
 //! ```text
 //! listening on 127.0.0.1:40307

@@ -34,7 +34,7 @@ pub use self::{
     store::{StoreError, StoreErrorKind},
 };
 use crate::model::{
-    field_value::{FieldValue, TableTooDeep},
+    field_value::TableTooDeep,
     name::{Name, NameTooLong},
 };
 

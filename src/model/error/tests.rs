@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::field_value::FieldValue;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()

@@ -118,7 +118,7 @@ fn a_hard_error_closes_the_connection_and_deletes_its_exclusive_queues() {
     assert!(client.is_over);
     assert!(
         broker
-            .purge(&leveret::Queue::new("mine"))
+            .purge(leveret::Queue::new("mine"))
             .unwrap_err()
             .is_not_found()
     );
@@ -407,7 +407,7 @@ fn a_client_that_closes_is_answered_and_the_connection_ends() {
         reply_text: "Bye".to_owned(),
     };
     assert_eq!(client.server.close_reason(), Some(&reason));
-    assert_eq!(broker.purge(&leveret::Queue::new("q")).unwrap(), 1);
+    assert_eq!(broker.purge(leveret::Queue::new("q")).unwrap(), 1);
 }
 
 #[test]
@@ -444,7 +444,7 @@ fn a_peer_that_is_lost_leaves_its_messages_and_no_exclusive_queue() {
         got.ack().unwrap();
         assert!(
             broker
-                .purge(&leveret::Queue::new("mine"))
+                .purge(leveret::Queue::new("mine"))
                 .unwrap_err()
                 .is_not_found()
         );

@@ -19,7 +19,7 @@ fn a_client_that_does_not_read_costs_its_window_and_the_rest_stays_in_the_queue(
     for _ in 0..1000 {
         producer.publish(vec![0; 4096].into()).unwrap();
     }
-    let left = broker.purge(&Queue::new("q")).unwrap();
+    let left = broker.purge(Queue::new("q")).unwrap();
     assert_eq!(left, 1000 - 200);
     client.pump();
     assert_eq!(client.take_ids().len(), 200);
@@ -81,7 +81,7 @@ fn a_publish_that_waits_for_a_budget_blocks_the_connection_and_no_thread() {
     assert_eq!(client.take_ids(), [(10, 61)]);
     client.send(&declare);
     assert_eq!(client.take_ids(), [(50, 11)]);
-    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 1);
+    assert_eq!(broker.purge(Queue::new("q")).unwrap(), 1);
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_client_that_is_lost_while_its_publish_waits_gives_it_up() {
     client.publish(1, "q", b"1234");
     client.publish(1, "q", b"5678");
     drop(client);
-    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 1);
-    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 0);
+    assert_eq!(broker.purge(Queue::new("q")).unwrap(), 1);
+    assert_eq!(broker.purge(Queue::new("q")).unwrap(), 0);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_body_that_is_announced_as_too_large_closes_its_channel() {
     let text = "CONTENT_TOO_LARGE - message size 1001 is larger than configured max size 1000";
     assert_eq!((closed.reply_code, &*closed.reply_text), (311, text));
     assert_eq!((closed.of_connection, closed.method), (false, (60, 40)));
-    assert_eq!(broker.purge(&Queue::new("q")).unwrap(), 1);
+    assert_eq!(broker.purge(Queue::new("q")).unwrap(), 1);
 }
 
 #[test]

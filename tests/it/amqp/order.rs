@@ -209,7 +209,7 @@ fn a_message_that_amqp_cannot_carry_is_rejected() {
     client.pump();
     let delivered: Vec<_> = client.incoming.drain(..).map(|it| it.body).collect();
     assert_eq!(delivered, [b"carried"]);
-    assert_eq!(broker.purge(&Queue::new("dead")).unwrap(), 2);
+    assert_eq!(broker.purge(Queue::new("dead")).unwrap(), 2);
 }
 
 #[test]

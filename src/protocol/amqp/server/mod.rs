@@ -140,10 +140,10 @@ impl ServerConnection {
     /// Takes octets that the peer has sent, and acts on the frames in them. Returns how many octets
     /// it took.
     ///
-    /// It takes all of them, unless the connection is not [ready](Self::poll_ready): a publish waits
-    /// for room, or the peer does not read. The driver then keeps the rest, and reads nothing more
-    /// from the peer until the connection is ready. The task of [`poll_output`](Self::poll_output)
-    /// is woken if there is an answer.
+    /// It takes all of them, unless the connection is not [ready](Self::poll_ready): a publish or a
+    /// commit waits, or the peer does not read. The driver then keeps the rest, and reads nothing
+    /// more from the peer until the connection is ready. The task of
+    /// [`poll_output`](Self::poll_output) is woken if there is an answer.
     ///
     /// # Examples
     /// ```
@@ -175,6 +175,15 @@ impl ServerConnection {
     /// Ready when [`receive`](Self::receive) takes octets.
     ///
     /// The task is woken when that changes. Only the last task is.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{amqp::{ServerConfig, ServerConnection}, Broker};
+    /// use std::task::{Context, Waker};
+    /// let mut connection = ServerConnection::new(&Broker::new(), ServerConfig::new());
+    /// let mut context = Context::from_waker(Waker::noop()); // a driver has a real waker
+    /// assert!(connection.poll_ready(&mut context).is_ready());
+    /// ```
     pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.is_ready() {
             return Poll::Ready(());
@@ -192,6 +201,8 @@ impl ServerConnection {
     /// Messages are taken from their queues as the driver takes octets. If the peer does not read,
     /// the driver does not either, and so about 64 KiB are ready, and no more than one message
     /// beyond that.
+    ///
+    /// [`receive`](Self::receive) has an example.
     pub fn poll_output(
         &mut self,
         context: &mut Context<'_>,
@@ -220,6 +231,17 @@ impl ServerConnection {
     ///
     /// # RabbitMQ
     /// `rabbitmqctl close_connection`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{amqp::{ServerConfig, ServerConnection}, Broker};
+    /// let mut connection = ServerConnection::new(&Broker::new(), ServerConfig::new());
+    /// connection.close("maintenance"); // the peer has said nothing yet, and is told nothing
+    /// assert!(connection.is_ended());
+    /// let reason = connection.close_reason().expect("it has ended").to_string();
+    /// assert_eq!(reason, "closed: 320 CONNECTION_FORCED - maintenance");
+    /// assert!(connection.client_properties().is_empty());
+    /// ```
     pub fn close(&mut self, text: &str) {
         if matches!(self.phase, Phase::Closing | Phase::Ended | Phase::Refused) {
             return;

@@ -15,6 +15,8 @@ impl ServerConnection {
     ///
     /// The driver calls [`handle_timeout`](Self::handle_timeout) then. The time may change by every
     /// call of another method.
+    ///
+    /// [`handle_timeout`](Self::handle_timeout) has an example.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let heartbeat = self.heartbeat.as_ref().map(|heartbeat| heartbeat.next());
         [self.deadline, heartbeat].into_iter().flatten().min()
@@ -68,6 +70,14 @@ impl ServerConnection {
     ///
     /// The same happens if the connection is dropped. A driver needs this only if another thread or
     /// task waits for output.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{amqp::{CloseReason, ServerConfig, ServerConnection}, Broker};
+    /// let mut connection = ServerConnection::new(&Broker::new(), ServerConfig::new());
+    /// connection.handle_disconnect();
+    /// assert_eq!(connection.close_reason(), Some(&CloseReason::Disconnected));
+    /// ```
     pub fn handle_disconnect(&mut self) {
         if !matches!(self.phase, Phase::Ended) {
             self.reason.get_or_insert(CloseReason::Disconnected);
