@@ -27,7 +27,7 @@ impl Session {
             return output.method(number, &Method::BasicGetEmpty { cluster_id: "" });
         };
         let mut later = None;
-        while let Ok((other, event)) = self.events.try_recv() {
+        while let Some((other, event)) = self.next_event() {
             match event {
                 Event::Delivery(delivery)
                     if other == number && delivery.delivery_tag() > got.delivery_tag() =>
@@ -54,7 +54,7 @@ impl Session {
 
     /// Sends all events that are there.
     pub(super) fn drain(&mut self, output: &mut Output) {
-        while let Ok((number, event)) = self.events.try_recv() {
+        while let Some((number, event)) = self.next_event() {
             self.event(number, event, output);
         }
     }

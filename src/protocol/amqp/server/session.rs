@@ -56,7 +56,9 @@ pub(super) struct Session {
     channel_max: u16,
     max_message_size: u64,
     pub(super) channels: BTreeMap<u16, Slot>,
-    pub(super) events: Events<(u16, Event)>,
+    events: Events<(u16, Event)>,
+    /// Events that were taken from the stream together, the next one last.
+    taken: Vec<(u16, Event)>,
     /// The channel whose publish waits for room, or whose commit waits for the disk. Nothing else
     /// is done before it.
     waiting: Option<u16>,
@@ -75,6 +77,9 @@ pub(super) enum Slot {
 /// How many deliveries of a channel may wait until the peer reads, as in RabbitMQ.
 const WINDOW: u32 = 200;
 
+/// How many events are taken together, since each time takes the lock of their stream.
+const TOGETHER: usize = 16;
+
 /// The method whose answer waits for the disk.
 const COMMIT: MethodId = (90, 20);
 
@@ -92,6 +97,7 @@ impl Session {
     ) -> Session {
         Session {
             events: connection.events(),
+            taken: Vec::new(),
             connection,
             capabilities,
             channel_max: config.channel_max,
@@ -223,6 +229,7 @@ impl Session {
         if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
             self.unfinished -= channel.content.len();
             self.waiting.take_if(|waiting| *waiting == number);
+            self.taken.retain(|(other, _)| *other != number);
             // It may have ended already, with the broker for example.
             let _ = channel.channel.close();
         }
@@ -369,6 +376,15 @@ impl Session {
         done.map_err(|error| Fault::of(&error, id))
     }
 
+    /// The next event, if it is there.
+    pub(super) fn next_event(&mut self) -> Option<(u16, Event)> {
+        if self.taken.is_empty() {
+            self.events.drain_into(&mut self.taken, TOGETHER);
+            self.taken.reverse();
+        }
+        self.taken.pop()
+    }
+
     /// Goes on with what waits, and sends events while there is room.
     pub(super) fn advance(
         &mut self,
@@ -381,6 +397,10 @@ impl Session {
             gone_on.map_err(|fault| (number, fault))?;
         }
         while !output.is_full() {
+            if let Some((number, event)) = self.next_event() {
+                self.event(number, event, output);
+                continue;
+            }
             match self.events.poll_recv(context) {
                 Poll::Ready(Ok((number, event))) => self.event(number, event, output),
                 Poll::Ready(Err(error)) => return Err((0, Fault::of(&self.end(&error), (0, 0)))),
