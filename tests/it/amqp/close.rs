@@ -227,8 +227,8 @@ fn octets_that_are_no_amqp_get_the_codes_and_texts_of_rabbitmq() {
                     .octet(0)
                     .long(0),
             ),
-            502,
-            "SYNTAX_ERROR - malformed UTF-8",
+            501,
+            "FRAME_ERROR - Malformed UTF-8 in shortstr",
             (50, 10),
         ),
         (

@@ -7,7 +7,7 @@ pub(crate) enum Malformed {
     #[error("cannot decode")]
     Length,
     /// Text is not UTF-8.
-    #[error("malformed UTF-8")]
+    #[error("Malformed UTF-8 in shortstr")]
     Text,
     /// A table or an array does not end where its last value ends.
     #[error("a field table has a wrong length")]
@@ -27,9 +27,8 @@ impl Malformed {
     /// AMQP's reply code: 501 for a frame that cannot be read, 502 for illegal values in it.
     pub(crate) fn reply_code(self) -> u16 {
         match self {
-            Malformed::Length => 501,
-            Malformed::Text
-            | Malformed::TableLength
+            Malformed::Length | Malformed::Text => 501,
+            Malformed::TableLength
             | Malformed::FieldType(_)
             | Malformed::TooDeep
             | Malformed::PropertyFlags => 502,
