@@ -6,7 +6,7 @@ use super::EntityKind;
 use crate::model::{field_value::FieldValue, name::Name};
 
 /// The difference between a declaration and the existing thing: the contents of
-/// [`Error::Inequivalent`].
+/// [`Error::Inequivalent`](super::Error::Inequivalent).
 ///
 /// # Examples
 /// ```

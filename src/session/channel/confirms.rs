@@ -234,7 +234,8 @@ impl ChannelState {
 
 impl Channel {
     /// Turns publisher confirms on, for the rest of the channel's life. Every message published
-    /// from now on is confirmed by an [`Event::Confirm`]. A second call has no effect.
+    /// from now on is confirmed by an [`Event::Confirm`](crate::channel::Event::Confirm). A second
+    /// call has no effect.
     ///
     /// # RabbitMQ
     /// `confirm.select` (RabbitMQ's extension of AMQP 0-9-1).
@@ -283,7 +284,7 @@ impl Channel {
     /// The confirm of a message is there when its [`basic_publish`](Self::basic_publish) returns.
     /// The wait is therefore only for messages that other threads or tasks are publishing at this
     /// time, also for those that wait for room in a queue. Each confirm is also an
-    /// [`Event::Confirm`], and stays in the stream until it is read.
+    /// [`Event::Confirm`](crate::channel::Event::Confirm), and stays in the stream until it is read.
     ///
     /// # RabbitMQ
     /// `waitForConfirms` of RabbitMQ's Java client; other clients have it by similar names.

@@ -141,7 +141,7 @@ impl Gate {
     /// The keys of the default exchange may be aliases, whose targets are checked.
     ///
     /// # Errors
-    /// [`Error::PermissionDenied`](crate::Error::PermissionDenied).
+    /// [`Error::PermissionDenied`].
     pub(in crate::session) fn check_publish_keys(
         &self,
         exchange: &Name,

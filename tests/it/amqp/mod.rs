@@ -6,6 +6,7 @@ mod handshake;
 mod octets;
 mod order;
 mod timing;
+mod typed;
 
 use leveret::{Broker, amqp::ServerConfig};
 

@@ -142,8 +142,8 @@ impl<'a> Field<'a> for &'a [u8] {
 /// tables.
 ///
 /// # Errors
-/// [`Malformed::Text`] for octets that are not UTF-8. RabbitMQ refuses them too in names and keys of
-/// bindings. It takes them in the routing key of a publish, in properties and in tables.
+/// [`Malformed::Text`] for octets that are not UTF-8. RabbitMQ refuses them in names and keys of
+/// bindings too. It takes them in the routing key of a publish, in properties and in tables.
 #[inline]
 pub(super) fn text(octets: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(octets).map_err(|_| Malformed::Text)
