@@ -1,6 +1,6 @@
 //! Clients and typed handles share queues: what one side publishes the other side reads.
 
-use leveret::{Broker, Consumer, FieldTable, Message, Properties, Queue, RecvError};
+use leveret::{Broker, Consumer, FieldTable, Message, Payload, Properties, Queue, RecvError};
 use serde::{Deserialize, Serialize};
 
 use super::client;
@@ -35,10 +35,7 @@ fn delivery(client: &mut Client) -> Incoming {
     client.incoming.remove(at).unwrap()
 }
 
-fn next<T: leveret::Payload>(consumer: &Consumer<T>) -> T
-where
-    T: Clone,
-{
+fn next<T: Payload + Clone>(consumer: &Consumer<T>) -> T {
     let delivery = consumer.recv().unwrap();
     let value = (*delivery).clone();
     delivery.ack().unwrap();
