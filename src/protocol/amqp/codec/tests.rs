@@ -311,16 +311,16 @@ fn values_that_amqp_cannot_carry_are_not_written() {
 
 #[test]
 fn faulty_octets_have_the_codes_of_amqp() {
-    for (table, fault) in [
-        (&b"\x01k?"[..], Malformed::FieldType(b'?')),
-        (b"\x01kI\0\0\0", Malformed::TableLength),
-        (b"\x01kS\0\0\0\x02a", Malformed::TableLength),
-        (b"\x05k", Malformed::TableLength),
-        (b"\x01\xffV", Malformed::Text),
-        (b"\x01kS\0\0\0\x01\xff", Malformed::Text),
+    for (table, fault, reply_code) in [
+        (&b"\x01k?"[..], Malformed::FieldType(b'?'), 502),
+        (b"\x01kI\0\0\0", Malformed::TableLength, 502),
+        (b"\x01kS\0\0\0\x02a", Malformed::TableLength, 502),
+        (b"\x05k", Malformed::TableLength, 502),
+        (b"\x01\xffV", Malformed::Text, 501),
+        (b"\x01kS\0\0\0\x01\xff", Malformed::Text, 501),
     ] {
         assert_eq!(table_of(table), Err(fault));
-        assert_eq!(fault.reply_code(), 502);
+        assert_eq!(fault.reply_code(), reply_code);
     }
     assert_eq!(Malformed::Length.reply_code(), 501);
     // A property that class basic does not have.
