@@ -284,7 +284,7 @@ impl Channel {
     /// The confirm of a message is there when its [`basic_publish`](Self::basic_publish) returns.
     /// The wait is therefore only for messages that other threads or tasks are publishing at this
     /// time, also for those that wait for room in a queue. Each confirm is also an
-    /// [`Event::Confirm`](crate::channel::Event::Confirm), and stays in the stream until it is read.
+    /// [`Event::Confirm`](crate::channel::Event::Confirm). It stays in the stream until it is read.
     ///
     /// # RabbitMQ
     /// `waitForConfirms` of RabbitMQ's Java client; other clients have it by similar names.
