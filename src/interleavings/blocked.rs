@@ -26,7 +26,7 @@ fn publish(producer: Producer<u32>, id: u32, error: Error) -> JoinHandle<bool> {
     thread::spawn(move || match producer.publish(id) {
         Ok(published) => published.routed == 1,
         Err(refused) => {
-            assert_eq!(refused.into_parts(), (error.clone(), id));
+            assert_eq!(refused.into_parts(), (error.clone(), Some(id)));
             false
         }
     })

@@ -73,7 +73,7 @@ fn a_message_is_kept_back_by_the_new_exchange_behind_a_deleted_one_or_comes_back
             }
             Err(refused) => {
                 assert!(matches!(refused.error(), Error::NotFound { .. }));
-                assert_eq!(refused.payload().payload().0.0, 7);
+                assert_eq!(refused.payload().unwrap().payload().0.0, 7);
                 0
             }
         };

@@ -40,7 +40,7 @@ fn the_end_of_the_connection_ends_the_wait_for_the_next_attempt() {
         let got_in = match publishing.join().unwrap() {
             Ok(published) => published.routed as u64,
             Err(refused) => {
-                assert_eq!(refused.into_parts(), (Error::ConnectionClosed, 1));
+                assert_eq!(refused.into_parts(), (Error::ConnectionClosed, Some(1)));
                 0
             }
         };
