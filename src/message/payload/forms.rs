@@ -32,15 +32,19 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
     fn form(&self) -> &dyn Any;
 
     /// The payload, unless it is taken out or only one thread may see it.
-    fn value(&self) -> Option<&dyn Any>;
+    fn value(&self) -> Option<&dyn Any> {
+        None
+    }
 
     /// Whether `value` has a payload of this type. It is one call, since it is made for every
     /// message.
-    fn holds(&self, payload: TypeId) -> bool;
+    fn holds(&self, _payload: TypeId) -> bool {
+        false
+    }
 
     /// Moves the payload into `out` if that is an `Option<Result<T, Arc<T>>>` of the payload's
     /// type. A payload that is shared with others stays as well.
-    fn give(&mut self, out: &mut dyn Any);
+    fn give(&mut self, _out: &mut dyn Any) {}
 
     /// A second handle to the payload, if there can be one without a change of this form.
     fn another(&self) -> Option<Body> {

@@ -1,6 +1,6 @@
 //! [`Gone`], the place of a payload that was moved out for good.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 
 use super::{
     Encoding, LOCAL,
@@ -34,16 +34,6 @@ impl ErasedPayload for Gone {
     fn form(&self) -> &dyn Any {
         self
     }
-
-    fn value(&self) -> Option<&dyn Any> {
-        None
-    }
-
-    fn holds(&self, _payload: TypeId) -> bool {
-        false
-    }
-
-    fn give(&mut self, _out: &mut dyn Any) {}
 
     fn share(&mut self) -> Option<Sharing> {
         Some(Sharing::Another(Body::stored(*self)))

@@ -1,9 +1,6 @@
 //! [`Lent`]: a payload that stays with its owner, who keeps many of them.
 
-use std::{
-    any::{Any, TypeId},
-    sync::Arc,
-};
+use std::{any::Any, sync::Arc};
 
 use super::{
     Encoding, LOCAL,
@@ -49,16 +46,6 @@ impl ErasedPayload for Lent {
     fn form(&self) -> &dyn Any {
         self
     }
-
-    fn value(&self) -> Option<&dyn Any> {
-        None
-    }
-
-    fn holds(&self, _payload: TypeId) -> bool {
-        false
-    }
-
-    fn give(&mut self, _out: &mut dyn Any) {}
 
     fn another(&self) -> Option<Body> {
         Some(Body::stored(Self::new(&self.lender, self.index)))
