@@ -60,9 +60,7 @@ impl ServerChannel {
     /// Sends the answer of a method, unless the peer wants none.
     #[inline]
     pub(super) fn answer(&self, no_wait: bool, method: &Method<'_>, output: &mut Output) {
-        if !no_wait {
-            output.method(self.number, method);
-        }
+        output.answer(self.number, no_wait, method);
     }
 
     /// A method that is answered at once.

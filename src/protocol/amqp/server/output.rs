@@ -38,6 +38,14 @@ impl Output {
         frame::write_method(channel, method, &mut self.octets);
     }
 
+    /// Writes the answer of a method, unless the peer wants none.
+    #[inline]
+    pub(super) fn answer(&mut self, channel: u16, no_wait: bool, answer: &Method<'_>) {
+        if !no_wait {
+            self.method(channel, answer);
+        }
+    }
+
     /// Writes a method with its content.
     ///
     /// # Errors

@@ -278,12 +278,7 @@ impl Session {
                 let cancelled = channel.channel.basic_cancel(consumer_tag);
                 cancelled.map_err(failed)?;
                 self.drain(output);
-                self.answer(
-                    number,
-                    no_wait,
-                    &Method::BasicCancelOk { consumer_tag },
-                    output,
-                );
+                output.answer(number, no_wait, &Method::BasicCancelOk { consumer_tag });
                 Ok(())
             }
             Method::TxCommit {} => {
@@ -302,7 +297,7 @@ impl Session {
                 };
                 let requeue = channel::requeue(requeue);
                 channel.channel.basic_recover(requeue).map_err(failed)?;
-                self.answer(number, is_async, &Method::BasicRecoverOk {}, output);
+                output.answer(number, is_async, &Method::BasicRecoverOk {});
                 Ok(())
             }
             Method::ChannelClose { .. } => {
@@ -325,12 +320,6 @@ impl Session {
                 }
             }
             other => channel.method(other, output),
-        }
-    }
-
-    fn answer(&self, number: u16, no_wait: bool, answer: &Method<'_>, output: &mut Output) {
-        if !no_wait {
-            output.method(number, answer);
         }
     }
 
