@@ -21,16 +21,21 @@ fn open(broker: &Broker, options: ChannelOptions) -> Channel {
     connection.open_channel_with(options).unwrap()
 }
 
+/// A channel that consumes the queue without acknowledgements, and has room for one delivery.
+fn consuming_behind_a_window(broker: &Broker) -> Channel {
+    let channel = open(broker, ChannelOptions::new().window(1));
+    channel.queue_declare(&queue()).unwrap();
+    let options = ConsumeOptions::new().auto_ack();
+    channel.basic_consume("q", options).unwrap();
+    channel
+}
+
 #[test]
 fn a_reader_behind_a_window_gets_every_message_in_order() {
     explore(|| {
         let broker = Broker::new();
         let ours = channel(&broker);
-        let theirs = open(&broker, ChannelOptions::new().window(1));
-        theirs.queue_declare(&queue()).unwrap();
-        theirs
-            .basic_consume("q", ConsumeOptions::new().auto_ack())
-            .unwrap();
+        let theirs = consuming_behind_a_window(&broker);
         let events = theirs.events();
         let reading = thread::spawn(move || {
             let event = |_| number_of(&events.recv().unwrap());
@@ -131,11 +136,7 @@ fn a_polled_task_behind_a_window_is_woken_for_every_message() {
     explore(|| {
         let broker = Broker::new();
         let ours = channel(&broker);
-        let theirs = open(&broker, ChannelOptions::new().window(1));
-        theirs.queue_declare(&queue()).unwrap();
-        theirs
-            .basic_consume("q", ConsumeOptions::new().auto_ack())
-            .unwrap();
+        let theirs = consuming_behind_a_window(&broker);
         let publishing = thread::spawn(move || publish_bytes(&ours, "q", 0..3));
         let events = theirs.events();
         for expected in 0..3 {

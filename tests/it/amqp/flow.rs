@@ -62,14 +62,20 @@ fn a_client_that_asks_without_reading_is_not_heard_until_it_reads() {
     assert_eq!(client.take_ids().len(), 10_000);
 }
 
+/// A client whose second message waits for room in a budget.
+fn client_that_waits(broker: &Broker) -> Client {
+    broker.declare(&Budget::new("small", 4).block()).unwrap();
+    broker.declare(&Queue::new("q").budget("small")).unwrap();
+    let mut client = client(broker);
+    client.publish(1, "q", b"1234");
+    client.publish(1, "q", b"5678");
+    client
+}
+
 #[test]
 fn a_publish_that_waits_for_a_budget_blocks_the_connection_and_no_thread() {
     let broker = Broker::new();
-    broker.declare(&Budget::new("small", 4).block()).unwrap();
-    broker.declare(&Queue::new("q").budget("small")).unwrap();
-    let mut client = client(&broker);
-    client.publish(1, "q", b"1234");
-    client.publish(1, "q", b"5678");
+    let mut client = client_that_waits(&broker);
     assert_eq!(client.take_ids(), [(10, 60)]);
     let declare = Arguments::new().short(0).text("p").octet(0).long(0);
     let declare = method(1, (50, 10), declare);
@@ -87,11 +93,7 @@ fn a_publish_that_waits_for_a_budget_blocks_the_connection_and_no_thread() {
 #[test]
 fn a_client_that_is_lost_while_its_publish_waits_gives_it_up() {
     let broker = Broker::new();
-    broker.declare(&Budget::new("small", 4).block()).unwrap();
-    broker.declare(&Queue::new("q").budget("small")).unwrap();
-    let mut client = client(&broker);
-    client.publish(1, "q", b"1234");
-    client.publish(1, "q", b"5678");
+    let client = client_that_waits(&broker);
     drop(client);
     assert_eq!(broker.purge(Queue::new("q")).unwrap(), 1);
     assert_eq!(broker.purge(Queue::new("q")).unwrap(), 0);
