@@ -70,6 +70,18 @@ pub const SCENARIOS: &[Scenario] = &[
         run: simple_queue::run,
     },
     Scenario {
+        name: "stream",
+        module: "message",
+        steps: &["publish"],
+        run: stream::run,
+    },
+    Scenario {
+        name: "reader",
+        module: "stream",
+        steps: &["receive"],
+        run: stream::run,
+    },
+    Scenario {
         name: "task",
         module: "task",
         steps: &["publish", "receive"],
@@ -162,6 +174,37 @@ mod message {
     #[inline(never)]
     fn acknowledge(delivery: Delivery<Plain>) -> leveret::Result {
         delivery.ack()
+    }
+}
+
+/// The same publish into a stream, and a reader.
+mod stream {
+    use leveret::{Broker, Entry, Offset, Queue, Reader, RecvError};
+
+    use super::{CYCLE, message::publish};
+    use crate::item::Plain;
+
+    pub fn run(cycles: u64) {
+        let broker = Broker::new();
+        let stream = Queue::stream("instructions");
+        let producer = broker.producer(&stream).expect("a new stream");
+        let reader = broker.reader(&stream).from(Offset::First);
+        let reader = reader.build().expect("the stream is there");
+        for _ in 0..cycles {
+            for id in 0..CYCLE {
+                let published = publish(&producer, id).expect("the broker is there");
+                assert_eq!(published.routed, 1);
+            }
+            for id in 0..CYCLE {
+                let entry = receive(&reader).expect("the broker is there");
+                assert_eq!(entry.id, id);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn receive(reader: &Reader<Plain>) -> Result<Entry<Plain>, RecvError> {
+        reader.recv()
     }
 }
 
