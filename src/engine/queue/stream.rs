@@ -107,9 +107,8 @@ pub(crate) struct Arrivals {
 impl Arrivals {
     /// Milliseconds since 1970. Reads the clock, which may be user code.
     fn now(&self) -> u64 {
-        let elapsed = self.time.now().saturating_duration_since(self.epoch);
-        let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.clock.millis(nanos)
+        self.clock
+            .millis_after(self.time.now().saturating_duration_since(self.epoch))
     }
 }
 
@@ -146,11 +145,19 @@ impl QueueCore {
         if !stream.readings.is_empty() || stream.log.is_full() {
             return Err(payload);
         }
-        let waiting = stream.waiting.take_all();
         let envelope = make(payload, stream.log.next());
-        state.take_into_log(envelope, came, &mut Vec::new());
+        let size = envelope.size();
+        stream.log.begin_chunk();
+        stream.log.append_to_last(envelope, came);
+        let waiting = match stream.waiting.is_empty() {
+            true => None,
+            false => Some(stream.waiting.take_all()),
+        };
+        state.count_taken_in(size);
         drop(state);
-        waiting.into_iter().for_each(Wake::wake);
+        if let Some(waiting) = waiting {
+            waiting.into_iter().for_each(Wake::wake);
+        }
         Ok(())
     }
 
@@ -271,12 +278,16 @@ impl QueueState {
 
     /// Adds a message that comes at `came`. Puts the segments that go into `dropped`.
     fn take_into_log(&mut self, envelope: Envelope, came: u64, dropped: &mut Vec<Segment>) {
-        self.next_position += 1;
-        self.tally.taken_in.add_message(envelope.size());
+        self.count_taken_in(envelope.size());
         if let Some(stream) = self.kind.stream_mut() {
             stream.log.begin_chunk();
             stream.log.append(envelope, came, dropped);
         }
+    }
+
+    fn count_taken_in(&mut self, size: u64) {
+        self.next_position += 1;
+        self.tally.taken_in.add_message(size);
     }
 
     /// Puts a message back into its log that was there before the broker ended.

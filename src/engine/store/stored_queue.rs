@@ -1,6 +1,6 @@
 //! One queue in the store: writes its messages, and says when they must be on disk.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     journal::{Journal, LAZY},
@@ -26,6 +26,15 @@ impl WallClock {
         WallClock {
             start: now.saturating_sub(nanos / NANOS),
         }
+    }
+
+    /// The milliseconds since 1970 at this time after the virtual host's time zero.
+    pub(crate) fn millis_after(self, elapsed: Duration) -> u64 {
+        let part = elapsed.subsec_nanos().div_ceil(NANOS as u32);
+        let millis = elapsed.as_secs().saturating_mul(1_000);
+        self.start
+            .saturating_add(millis)
+            .saturating_add(u64::from(part))
     }
 
     /// The milliseconds since 1970 at a time of the virtual host.

@@ -10,9 +10,6 @@ use crate::message::{
 /// The most messages of a block.
 const LARGEST: usize = 256;
 
-/// The messages of the first block of a stream. A stream may stay small.
-const SMALLEST: usize = 16;
-
 /// Consecutive messages of a stream. Each slot is written once, in their order.
 pub(crate) struct Block {
     /// The offset of the first slot.
@@ -23,6 +20,9 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// The room of the first block of a stream. A stream may stay small.
+    pub(super) const SMALLEST: usize = 16;
+
     /// An empty block of `room` slots for messages from this offset and this time on.
     pub(super) fn new(first: u64, base: u64, room: usize) -> Arc<Block> {
         let slots = std::iter::repeat_with(OnceLock::new).take(room);
@@ -34,12 +34,13 @@ impl Block {
     }
 
     /// The room of the block after one of `last` slots.
-    pub(super) fn room_after(last: Option<usize>) -> usize {
-        last.map_or(SMALLEST, |last| (last * 2).min(LARGEST))
+    pub(super) fn room_after(last: usize) -> usize {
+        (last * 2).min(LARGEST)
     }
 
     /// Writes the message at this offset. Gives it back if it belongs into another block: its
     /// offset is behind the end, or its time is too late.
+    #[inline]
     pub(super) fn put(&self, offset: u64, time: u64, envelope: Envelope) -> Result<(), Envelope> {
         let (Some(slot), Ok(millis)) = (
             self.slots.get((offset - self.first) as usize),
@@ -55,10 +56,6 @@ impl Block {
     /// The offset of the first slot.
     pub(crate) fn first(&self) -> u64 {
         self.first
-    }
-
-    pub(super) fn room(&self) -> usize {
-        self.slots.len()
     }
 
     /// The message at this offset, if it is here and has come.

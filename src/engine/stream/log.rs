@@ -88,30 +88,36 @@ impl Log {
         time: u64,
         dropped: &mut Vec<Segment>,
     ) -> u64 {
-        // A clock may go back, and the times of offsets do not.
-        let time = self
-            .segments
-            .back()
-            .map_or(time, |last| last.last_time.max(time));
+        let begins = self.is_full();
+        if begins {
+            let next = match self.segments.back() {
+                Some(last) => Segment::after(last),
+                None => Segment::new(self.next),
+            };
+            self.segments.push_back(next);
+        }
+        let offset = self.append_to_last(envelope, time);
+        if begins {
+            let time = self.segments.back().map_or(time, |last| last.last_time);
+            self.drop_old(time, dropped);
+        }
+        offset
+    }
+
+    /// As [`append`](Self::append), if the last segment is not full. Returns the offset.
+    #[inline]
+    pub(crate) fn append_to_last(&mut self, envelope: Envelope, time: u64) -> u64 {
         let size = envelope.size();
         // A message without properties has none here, though it shows its content type.
         let properties = envelope.meta().map_or(0, |meta| meta.published_len());
         let bytes = size.saturating_add(properties).saturating_add(PLACE);
-        let room = self.segments.back().and_then(Segment::last_room);
-        let begins = self.is_full();
-        if begins {
-            self.segments.push_back(Segment::new(self.next));
+        if let Some(last) = self.segments.back_mut() {
+            last.append(time, size, bytes, envelope);
         }
         let offset = self.next;
-        if let Some(last) = self.segments.back_mut() {
-            last.append(time, bytes, envelope, room);
-        }
         self.next += 1;
         self.totals.add_message(size);
         self.bytes = self.bytes.saturating_add(bytes);
-        if begins {
-            self.drop_old(time, dropped);
-        }
         offset
     }
 

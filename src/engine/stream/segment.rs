@@ -15,32 +15,43 @@ pub(crate) struct Segment {
     pub(super) totals: MessageTotals,
     /// When its last message came.
     pub(super) last_time: u64,
+    /// The room of the next block.
+    room: usize,
     blocks: Vec<Arc<Block>>,
 }
 
 impl Segment {
+    /// The first segment of a stream, for messages from this offset on.
     pub(super) fn new(first: u64) -> Segment {
         Segment {
             first,
             bytes: 0,
             totals: MessageTotals::default(),
             last_time: 0,
+            room: Block::SMALLEST,
             blocks: Vec::new(),
         }
     }
 
-    /// Adds the message with the next offset. `room` is that of the last block before.
-    pub(super) fn append(
-        &mut self,
-        time: u64,
-        bytes: u64,
-        envelope: Envelope,
-        room: Option<usize>,
-    ) {
+    /// The segment after this one.
+    pub(super) fn after(last: &Segment) -> Segment {
+        Segment {
+            last_time: last.last_time,
+            room: last.room,
+            ..Segment::new(last.end())
+        }
+    }
+
+    /// Adds the message with the next offset, which comes at `time` or at the time of the message
+    /// before, if that is later.
+    #[inline]
+    pub(super) fn append(&mut self, time: u64, size: u64, bytes: u64, envelope: Envelope) {
         let offset = self.end();
-        self.bytes += bytes;
-        self.totals.add_message(envelope.size());
+        // A clock may go back, and the times of offsets do not.
+        let time = time.max(self.last_time);
         self.last_time = time;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.totals.add_message(size);
         let envelope = match self.blocks.last() {
             Some(block) => match block.put(offset, time, envelope) {
                 Ok(()) => return,
@@ -48,7 +59,13 @@ impl Segment {
             },
             None => envelope,
         };
-        let block = Block::new(offset, time, Block::room_after(room));
+        self.append_to_new(offset, time, envelope);
+    }
+
+    #[cold]
+    fn append_to_new(&mut self, offset: u64, time: u64, envelope: Envelope) {
+        let block = Block::new(offset, time, self.room);
+        self.room = Block::room_after(self.room);
         // An empty block has room for the message from which it counts.
         let _ = block.put(offset, time, envelope);
         self.blocks.push(block);
@@ -67,11 +84,6 @@ impl Segment {
     /// The offset behind its last message.
     pub(crate) fn end(&self) -> u64 {
         self.first + self.totals.messages
-    }
-
-    /// The room of its last block.
-    pub(super) fn last_room(&self) -> Option<usize> {
-        self.blocks.last().map(|block| block.room())
     }
 
     /// The block with this offset.
