@@ -90,6 +90,10 @@ pub use crate::{
             Result, ScheduleError, Scope, StoreError, StoreErrorKind,
         },
         exchange_kind::ExchangeKind,
+        explanation::{
+            ExplainedBinding, ExplainedDestination, ExplainedExchange, ExplainedQueue, Explanation,
+            HeaderCondition, MatchReason, QueueOutlook,
+        },
         field_value::{FieldTable, FieldValue, TableTooDeep},
         message_totals::MessageTotals,
         name::{Name, NameTooLong},

@@ -11,6 +11,7 @@ pub(crate) mod descriptions;
 pub(crate) mod disk_alarm;
 pub(crate) mod error;
 pub(crate) mod exchange_kind;
+pub(crate) mod explanation;
 pub(crate) mod field_value;
 pub(crate) mod message_totals;
 pub(crate) mod name;

@@ -365,6 +365,24 @@ pub(crate) fn open_body<T: Payload>(
     })
 }
 
+/// Moves the payload out of a message for good. `opened` is the payload if it is not in the message
+/// itself. A payload that others share is copied by its codec. Runs user code.
+///
+/// # Errors
+/// That of the codec. The message is unchanged.
+pub(crate) fn take_payload<T: Payload>(
+    envelope: &mut Envelope,
+    opened: Option<Box<T>>,
+) -> Result<T, CodecError> {
+    let codec = envelope.meta().and_then(|meta| meta.codec.clone());
+    let codecs = codec.map_or_else(Codecs::default, Codecs::only);
+    let writer = codecs.first();
+    envelope.body_mut().take_out(opened, |body| {
+        let octets = body.encode(writer)?;
+        decoding::<T, _>(None, || T::decode(&octets, None, &codecs))
+    })
+}
+
 /// Decodes a `T` by user code. A panic of it is an error.
 pub(super) fn decoding<T, R>(
     content_type: Option<&str>,

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use super::{delivery::decoding, holding::Claim, requeue::Requeue, unacked::Unacked};
+use super::{delivery::take_payload, holding::Claim, requeue::Requeue, unacked::Unacked};
 use crate::{
     message::{
-        codec::Codecs,
         envelope::{Envelope, SettledMessage},
         payload::{Payload, SealedPayload},
         properties::Properties,
@@ -82,14 +81,7 @@ impl DeliveryInfo {
         &mut self,
         opened: Option<Box<T>>,
     ) -> Result<T, CodecError> {
-        let envelope = self.unacked.envelope_mut();
-        let codec = envelope.meta().and_then(|meta| meta.codec.clone());
-        let codecs = codec.map_or_else(Codecs::default, Codecs::only);
-        let writer = codecs.first();
-        envelope.body_mut().take_out(opened, |body| {
-            let octets = body.encode(writer)?;
-            decoding::<T, _>(None, || T::decode(&octets, None, &codecs))
-        })
+        take_payload(self.unacked.envelope_mut(), opened)
     }
 
     /// Whether the payload was [taken](Self::take_payload).

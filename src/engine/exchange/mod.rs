@@ -10,6 +10,7 @@ mod consistent_hash;
 mod dense;
 mod destinations;
 mod direct;
+mod explain;
 mod fanout;
 mod hasher;
 mod headers;

@@ -60,6 +60,11 @@ impl Account {
         self.refusing.iter().any(|budget| !budget.has_room(bytes))
     }
 
+    /// Whether a publisher of `bytes` would wait for a budget.
+    pub(super) fn blocks(&self, bytes: u64) -> bool {
+        self.blocking.iter().any(|budget| budget.blocks(bytes))
+    }
+
     /// Pays for a new message of the broker itself, which is never refused. Called under the
     /// queue's lock, before any consumer can have the message.
     pub(super) fn charge(&self, bytes: u64) {

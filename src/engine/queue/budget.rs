@@ -73,6 +73,11 @@ impl BudgetCore {
         self.paid_with(self.paid.load(SeqCst), bytes).is_some()
     }
 
+    /// Whether a publisher of `bytes` would wait now.
+    pub(super) fn blocks(&self, bytes: u64) -> bool {
+        self.watched.load(SeqCst) || !self.has_room(bytes)
+    }
+
     /// `paid` with `bytes` more. `None` if that would cross the limit. A blocking budget lets the
     /// first message in, whatever its size, so that no publisher waits forever.
     fn paid_with(&self, paid: u64, bytes: u64) -> Option<u64> {

@@ -146,7 +146,12 @@ impl QueueState {
 
     /// Whether the queue is over a length limit.
     pub(super) fn is_over(&self) -> bool {
-        self.is_over_part(self.limited(), (1, 1))
+        self.is_over_by(self.limited())
+    }
+
+    /// Whether these messages would be over a length limit.
+    pub(super) fn is_over_by(&self, limited: MessageTotals) -> bool {
+        self.is_over_part(limited, (1, 1))
     }
 
     /// Whether the queue refuses a new message of `size` bytes because of a length limit.

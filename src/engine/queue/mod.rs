@@ -39,6 +39,7 @@ mod kind;
 mod limits;
 mod line;
 mod outcome;
+mod outlook;
 mod overdue;
 mod permit;
 mod ready;

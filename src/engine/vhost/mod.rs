@@ -31,6 +31,7 @@ mod delayed;
 mod drain;
 mod effects;
 mod exchange_interner;
+mod explain;
 mod found;
 mod gets;
 mod history;

@@ -116,6 +116,13 @@ impl Routers {
         (&self.answers, Questions(&mut self.questions))
     }
 
+    /// The choice of the router of an exchange, once it is known.
+    pub(super) fn answer(&self, exchange: &Name) -> &[Target] {
+        let mut answers = self.answers.iter();
+        let answer = answers.find(|(name, _)| name == exchange);
+        answer.map_or(&[], |(_, chosen)| chosen)
+    }
+
     /// Asks the routers. `false` if there was no question.
     fn ask(&mut self, routing_keys: &[&str], properties: RoutingProperties<'_>) -> bool {
         let any = !self.questions.is_empty();

@@ -17,7 +17,8 @@ use crate::{
 /// the payload that comes back is a copy, which the codec of the producer has read from the bytes
 /// that were to be written. If the codec cannot read them, nothing comes back: the payload is
 /// `None`. Such a payload writes other bytes than it reads, and no consumer could read it after a
-/// restart.
+/// restart. In the same way a payload comes back as a copy if the exchange has kept it for later
+/// bindings ([`Exchange::recent_history`](crate::Exchange::recent_history)).
 ///
 /// The `?` operator converts it into the [`Error`].
 ///
@@ -65,8 +66,8 @@ impl<T> PublishError<T> {
         &self.error
     }
 
-    /// Returns a reference to the payload or message that was not published. `None` only if the
-    /// disk has failed and its codec cannot read what it has written.
+    /// Returns a reference to the payload or message that was not published. `None` only if a
+    /// copy has to come back, and its codec cannot read what it has written.
     pub fn payload(&self) -> Option<&T> {
         self.payload.as_ref()
     }

@@ -21,6 +21,7 @@ use crate::{
     runtime::completion::Completion,
     session::{
         backend::Confirmation,
+        delivery::take_payload,
         gate::Gate,
         publisher::{OnFull, Overrides, Prepared},
     },
@@ -113,8 +114,12 @@ fn unpublished<T: Payload>(
     original: Option<Body>,
 ) -> Unpublished<T> {
     let meta = envelope.as_ref().and_then(Envelope::meta).cloned();
-    let body = original.or_else(|| envelope.map(Envelope::into_body));
-    (error, Some(payload_of(body)), meta)
+    let payload = match (original, envelope) {
+        // The history of an exchange may share it.
+        (None, Some(mut envelope)) => take_payload(&mut envelope, None).ok(),
+        (original, _) => Some(payload_of(original)),
+    };
+    (error, payload, meta)
 }
 
 /// Gives back the properties as they were given.

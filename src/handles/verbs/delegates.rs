@@ -14,6 +14,7 @@ use crate::{
     model::{
         descriptions::{Exchange, Queue},
         error::Result,
+        explanation::Explanation,
         field_value::FieldTable,
         name::Name,
     },
@@ -85,6 +86,19 @@ macro_rules! delegate {
                 headers: &FieldTable,
             ) -> Result<Vec<Name>> {
                 self.connection()?.route(exchange, routing_key, headers)
+            }
+
+            /// Same as [`Connection::explain`].
+            ///
+            /// # Errors
+            /// The errors of [`Connection::explain`].
+            pub fn explain(
+                &self,
+                exchange: &Exchange,
+                routing_key: &str,
+                headers: &FieldTable,
+            ) -> Result<Explanation> {
+                self.connection()?.explain(exchange, routing_key, headers)
             }
 
             /// Same as [`Connection::producer`].

@@ -4,6 +4,7 @@
 //! `delegates`.
 
 mod delegates;
+mod explain;
 mod queue_kinds;
 
 use super::{

@@ -3,9 +3,11 @@
 //! A change takes effect at once, and may then wait for the disk, or for the engine outside. Its
 //! form for a task waits without the thread.
 
+use std::sync::Arc;
+
 use super::{Gate, Verb};
 use crate::{
-    engine::vhost::{BindingRequest, QueueDeclared, WithBindings},
+    engine::vhost::{BindingRequest, QueueDeclared, VirtualHost, WithBindings},
     model::{
         descriptions::{Budget, Exchange, Queue},
         error::{
@@ -13,6 +15,7 @@ use crate::{
             Permission::{Configure, Write},
             Result,
         },
+        explanation::Explanation,
         field_value::FieldTable,
         name::Name,
     },
@@ -233,6 +236,29 @@ impl Gate {
         routing_key: &str,
         headers: &FieldTable,
     ) -> Result<Vec<Name>> {
+        let vhost = self.check_route(exchange, routing_key)?;
+        vhost.route(exchange, routing_key, headers)
+    }
+
+    /// The way that a message would take, and why. It asks for what a publish asks for.
+    pub(crate) fn explain(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        headers: &FieldTable,
+    ) -> Result<Explanation> {
+        let vhost = self.check_route(exchange, routing_key)?;
+        let explanation = vhost.explain(exchange, routing_key, headers)?;
+        // What its other keys lead to is for those who may publish by them.
+        self.check_publish_keys(
+            &Name::of_entity(exchange)?,
+            &Name::new(routing_key)?,
+            Some(headers),
+        )?;
+        Ok(explanation)
+    }
+
+    fn check_route(&self, exchange: &str, routing_key: &str) -> Result<&Arc<VirtualHost>> {
         self.check_open()?;
         self.check_embedded("the view of routes")?;
         let entered = self.guarded.enter(Verb::Route);
@@ -241,6 +267,6 @@ impl Gate {
         if !entered.access.is_all() && entered.vhost.is_topic(&name) {
             entered.access.check_topic(Write, &name, routing_key)?;
         }
-        entered.vhost.route(exchange, routing_key, headers)
+        Ok(entered.vhost)
     }
 }

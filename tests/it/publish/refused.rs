@@ -168,3 +168,21 @@ fn a_mandatory_message_all_of_whose_queues_refuse_comes_back() {
         delivery.ack().unwrap();
     }
 }
+
+#[test]
+fn a_refused_message_comes_back_although_a_history_keeps_it() {
+    let broker = Broker::new();
+    let room = Exchange::recent_history("room");
+    let full = Queue::new("full")
+        .max_length(0)
+        .overflow(Overflow::RejectPublish);
+    broker.declare(&full.bind(&room, "")).unwrap();
+    let names = broker.producer::<String>(&room).unwrap();
+    let refused = names.publish("Ada".to_owned()).unwrap_err();
+    assert!(matches!(refused.error(), Error::Refused { .. }));
+    assert_eq!(refused.into_inner().as_deref(), Some("Ada"));
+    let message = Message::new(vec![7_u32]).message_id("m");
+    let numbers = broker.producer::<Vec<u32>>(&room).unwrap();
+    let refused = numbers.publish_message(message.clone()).unwrap_err();
+    assert_eq!(refused.into_inner(), Some(message));
+}

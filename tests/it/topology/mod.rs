@@ -3,6 +3,7 @@
 mod all_or_nothing;
 mod auto_delete;
 mod declare;
+mod explain;
 mod line_ends;
 mod plain_names;
 mod policies;

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::model::{
     error::{Error, Result},
+    explanation::{HeaderCondition, MatchReason},
     field_value::{FieldTable, FieldValue},
 };
 
@@ -57,7 +58,7 @@ impl Headers {
     /// [`Error::ResourceError`] if there are too many rules. Nothing is changed then.
     pub(super) fn insert(&mut self, destination: Number, binding: &BindingKey) -> Result {
         let number = self.rules.next_number().ok_or_else(super::full)?;
-        let mode = MatchMode::of(binding);
+        let mode = MatchMode::of(binding.arguments());
         let keys = self.index_keys_of(mode, binding);
         let key = match mode.quantifier {
             Quantifier::Any => KeyHasher::NONE,
@@ -102,7 +103,7 @@ impl Headers {
     }
 
     fn index_keys_of(&self, mode: MatchMode, binding: &BindingKey) -> Vec<IndexKey> {
-        mode.conditions(binding)
+        mode.conditions(binding.arguments())
             .map(|(name, wanted)| self.hasher.of_condition(name, wanted))
             .collect()
     }
@@ -121,7 +122,7 @@ impl Headers {
         }
         for number in candidates.numbers() {
             if let Some(((destination, binding), rule)) = self.rules.entry(*number)
-                && rule.mode.fits(binding, headers)
+                && rule.mode.fits(binding.arguments(), headers)
             {
                 matches.insert(*destination);
             }
@@ -137,11 +138,8 @@ struct MatchMode {
 }
 
 impl MatchMode {
-    fn of(binding: &BindingKey) -> Self {
-        let mode = binding
-            .arguments()
-            .get(X_MATCH)
-            .and_then(FieldValue::as_str);
+    fn of(arguments: &FieldTable) -> Self {
+        let mode = arguments.get(X_MATCH).and_then(FieldValue::as_str);
         // Bindings are validated when they are made, so the default applies only to a binding
         // without `x-match`.
         let (quantifier, prefixed) = mode
@@ -153,17 +151,15 @@ impl MatchMode {
         }
     }
 
-    fn conditions(self, binding: &BindingKey) -> impl Iterator<Item = (&str, &FieldValue)> {
-        let arguments = binding.arguments().iter();
+    fn conditions(self, arguments: &FieldTable) -> impl Iterator<Item = (&str, &FieldValue)> {
+        let arguments = arguments.iter();
         arguments.filter(move |(name, _)| self.asks_for(name))
     }
 
-    fn fits(self, binding: &BindingKey, headers: Option<&FieldTable>) -> bool {
-        let mut conditions = self.conditions(binding).map(|(name, wanted)| {
-            // A void condition requires only that the header is present.
-            let header = headers.and_then(|headers| headers.get(name));
-            header.is_some_and(|header| wanted.is_void() || wanted.matches(header))
-        });
+    fn fits(self, arguments: &FieldTable, headers: Option<&FieldTable>) -> bool {
+        let mut conditions = self
+            .conditions(arguments)
+            .map(|(name, wanted)| holds(wanted, headers.and_then(|headers| headers.get(name))));
         match self.quantifier {
             Quantifier::All => conditions.all(|holds| holds),
             Quantifier::Any => conditions.any(|holds| holds),
@@ -176,6 +172,32 @@ impl MatchMode {
             Prefixed::Compared => name != X_MATCH,
         }
     }
+}
+
+/// Whether a condition holds for a header. A void condition requires only that the header is
+/// present.
+fn holds(wanted: &FieldValue, header: Option<&FieldValue>) -> bool {
+    header.is_some_and(|header| wanted.is_void() || wanted.matches(header))
+}
+
+/// Whether a binding with these arguments matches, and its conditions one by one.
+pub(super) fn explain(arguments: &FieldTable, headers: Option<&FieldTable>) -> (bool, MatchReason) {
+    let mode = MatchMode::of(arguments);
+    let x_match = arguments.get(X_MATCH).and_then(FieldValue::as_str);
+    let conditions = mode.conditions(arguments).map(|(name, wanted)| {
+        let found = headers.and_then(|headers| headers.get(name));
+        HeaderCondition {
+            name: name.to_owned(),
+            wanted: wanted.clone(),
+            found: found.cloned(),
+            holds: holds(wanted, found),
+        }
+    });
+    let reason = MatchReason::Headers {
+        x_match: x_match.unwrap_or("all").to_owned(),
+        conditions: conditions.collect(),
+    };
+    (mode.fits(arguments, headers), reason)
 }
 
 /// How many conditions must hold. If there are no conditions, `All` holds and `Any` does not.
@@ -297,7 +319,7 @@ mod tests {
 
     fn fits(arguments: FieldTable, headers: Option<&FieldTable>) -> bool {
         let binding = BindingKey::new(&Name::empty(), &arguments);
-        MatchMode::of(&binding).fits(&binding, headers)
+        MatchMode::of(binding.arguments()).fits(binding.arguments(), headers)
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! the nodes.
 
 mod edge;
+mod fit;
 mod node;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod words;
 
 use std::{mem, num::NonZeroU32};
 
+pub(super) use self::fit::fits;
 use self::{
     edge::{Edge, Edges},
     node::{Branch, Literals, Node, Shape, Tail},

@@ -22,7 +22,7 @@ pub(super) const ANY_WORDS: Word = u32::MAX - 1;
 pub(super) const UNKNOWN: Word = u32::MAX - 2;
 
 /// The words of a key or a pattern. The empty key has no words, rather than one empty word.
-pub(super) fn words_of(key: &str) -> impl Iterator<Item = &[u8]> {
+pub(super) fn words_of(key: &str) -> impl Iterator<Item = &[u8]> + Clone {
     // Bytes, since the search for a character costs more for such short words.
     (!key.is_empty())
         .then(|| key.as_bytes().split(|byte| *byte == b'.'))
