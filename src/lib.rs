@@ -61,8 +61,9 @@ pub use crate::{
         redrive::Redrive,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot,
-            ExchangeSnapshot, PolicySnapshot, QueueSnapshot, ReaderSnapshot, Snapshot,
-            StoreSnapshot, StreamSnapshot, VhostSnapshot,
+            ExchangeRates, ExchangeSnapshot, ExchangeStats, MessageStats, PolicySnapshot,
+            QueueRates, QueueSnapshot, QueueTotals, Rates, ReaderSnapshot, Snapshot, StoreSnapshot,
+            StreamSnapshot, VhostSnapshot, VhostTotals,
         },
     },
     message::{
@@ -78,6 +79,7 @@ pub use crate::{
         },
         backoff::Backoff,
         bytes::Bytes,
+        death_counts::DeathCounts,
         descriptions::{
             AliasQueue, AliasTarget, Binding, Budget, BudgetPolicy, DeadLetterStrategy,
             DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Offset, Overflow, Queue,

@@ -163,6 +163,7 @@ impl Publisher {
             return uncommon(payload);
         };
         let pushed = push_to(&route, payload, size, |payload, position| {
+            route.tally.count_push();
             make(payload, &route.address, position)
         });
         RouteCache::cache(route);
@@ -186,6 +187,7 @@ impl Publisher {
         }
         match self.routes.other(routing_key) {
             Some(route) => push_to(&route, payload, size, |payload, position| {
+                route.tally.count_push();
                 make(payload, &route.address, position)
             }),
             None => uncommon(payload),
@@ -205,11 +207,14 @@ impl Publisher {
             return None;
         }
         let route = self.routes.own(&self.config)?;
+        let before = payloads.len();
         let refused = route.only_queue().and_then(|queue| {
             let make = |payload, position| make(payload, &route.address, position);
             let vhost = self.config.gate.vhost();
             vhost.push_run(queue, payloads, size, make)
         });
+        let taken = before - payloads.len() - usize::from(refused.is_some());
+        route.tally.count_sent(taken as u64);
         RouteCache::cache(route);
         refused
     }
