@@ -15,6 +15,9 @@ pub(crate) struct Churn {
     pub(crate) connections_closed: Total,
     pub(crate) channels_opened: Total,
     pub(crate) channels_closed: Total,
+    /// Publishers. Clones count once.
+    pub(crate) publishers_opened: Total,
+    pub(crate) publishers_closed: Total,
     /// Declarations of queues, also of those that were there.
     pub(crate) queues_declared: Total,
     /// Messages that closed channels have published in confirm mode.

@@ -52,6 +52,10 @@ pub struct VhostTotals {
     pub channels_opened: u64,
     /// Channels that were closed.
     pub channels_closed: u64,
+    /// Producers that were made. Clones count once.
+    pub publishers_opened: u64,
+    /// Producers of which no clone is left.
+    pub publishers_closed: u64,
     /// Messages that channels in confirm mode have published.
     pub published_to_confirm: u64,
     /// Messages that channels have confirmed.
@@ -105,6 +109,8 @@ impl VhostTotals {
             connections_closed: churn.connections_closed.get(),
             channels_opened: churn.channels_opened.get(),
             channels_closed: churn.channels_closed.get(),
+            publishers_opened: churn.publishers_opened.get(),
+            publishers_closed: churn.publishers_closed.get(),
             published_to_confirm: churn.published_to_confirm.get(),
             confirmed: churn.confirmed.get(),
             queues: BTreeMap::new(),

@@ -108,6 +108,7 @@ pub(crate) trait Caller {
 
 impl Publisher {
     pub(super) fn new(config: PublisherConfig) -> Publisher {
+        config.gate.churn().publishers_opened.add(1);
         Publisher {
             config: Arc::new(config),
             routes: RouteCache::default(),
@@ -374,6 +375,12 @@ impl Publisher {
                 .unwrap_or_default(),
         };
         (!delay.is_zero()).then(|| after(vhost.nanos(), delay))
+    }
+}
+
+impl Drop for PublisherConfig {
+    fn drop(&mut self) {
+        self.gate.churn().publishers_closed.add(1);
     }
 }
 
