@@ -52,6 +52,7 @@ pub use crate::{
         simple_queue::SimpleQueue,
     },
     management::{
+        dashboard::Dashboard,
         definitions::{
             DEFINITIONS_SCHEMA, ExportOptions, Exported, ImportOptions, ImportReport,
             RabbitMqVersion, Remark, RemarkKind,
@@ -173,6 +174,9 @@ pub mod guide {
     #[doc = ""]
     #[doc = include_str!("guide/recipes.md")]
     pub mod recipes {}
+
+    #[doc = include_str!("guide/watching.md")]
+    pub mod watching {}
 }
 
 /// Runs the examples of the README as doc tests.
