@@ -52,6 +52,7 @@ pub use crate::{
         simple_queue::SimpleQueue,
     },
     management::{
+        dashboard::Dashboard,
         definitions::{
             DEFINITIONS_SCHEMA, ExportOptions, Exported, ImportOptions, ImportReport,
             RabbitMqVersion, Remark, RemarkKind,
@@ -61,8 +62,9 @@ pub use crate::{
         redrive::Redrive,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot,
-            ExchangeSnapshot, PolicySnapshot, QueueSnapshot, ReaderSnapshot, Snapshot,
-            StoreSnapshot, StreamSnapshot, VhostSnapshot,
+            ExchangeRates, ExchangeSnapshot, ExchangeStats, MessageStats, PolicySnapshot,
+            QueueRates, QueueSnapshot, QueueTotals, Rates, ReaderSnapshot, Snapshot, StoreSnapshot,
+            StreamSnapshot, VhostSnapshot, VhostTotals,
         },
     },
     message::{
@@ -78,6 +80,7 @@ pub use crate::{
         },
         backoff::Backoff,
         bytes::Bytes,
+        death_counts::DeathCounts,
         descriptions::{
             AliasQueue, AliasTarget, Binding, Budget, BudgetPolicy, DeadLetterStrategy,
             DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Offset, Overflow, Queue,
@@ -175,6 +178,9 @@ pub mod guide {
     #[doc = ""]
     #[doc = include_str!("guide/recipes.md")]
     pub mod recipes {}
+
+    #[doc = include_str!("guide/watching.md")]
+    pub mod watching {}
 }
 
 /// Runs the examples of the README as doc tests.

@@ -7,6 +7,7 @@ pub(crate) mod arguments;
 pub(crate) mod backoff;
 pub(crate) mod binary;
 pub(crate) mod bytes;
+pub(crate) mod death_counts;
 pub(crate) mod descriptions;
 pub(crate) mod disk_alarm;
 pub(crate) mod error;

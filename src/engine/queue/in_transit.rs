@@ -75,12 +75,13 @@ impl InTransit {
         id
     }
 
-    /// Takes out a message that all queues of its route have taken. `None` if it was purged.
-    pub(super) fn remove(&mut self, id: TransitId) -> Option<Envelope> {
+    /// Takes out a message that all queues of its route have taken, with the reason of its death.
+    /// `None` if it was purged.
+    pub(super) fn remove(&mut self, id: TransitId) -> Option<(Envelope, DeathReason)> {
         let removed = self.messages.remove(&id)?;
         self.totals -= MessageTotals::new(1, removed.envelope.size());
         self.overhead -= removed.overhead;
-        Some(removed.envelope)
+        Some((removed.envelope, removed.reason))
     }
 
     /// A try has ended, and only these queues have taken the message.
@@ -128,11 +129,13 @@ impl InTransit {
         MessageTotals::new(self.totals.messages, bytes)
     }
 
-    /// Takes all messages.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
+    /// Takes all messages, with the reasons of their deaths.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (Envelope, DeathReason)> + use<> {
         self.totals = MessageTotals::default();
         self.overhead = 0;
         let messages = std::mem::take(&mut self.messages);
-        messages.into_values().map(|waiting| waiting.envelope)
+        messages
+            .into_values()
+            .map(|waiting| (waiting.envelope, waiting.reason))
     }
 }

@@ -293,8 +293,8 @@ impl QueueState {
             return;
         }
         let unkept: Vec<_> = quorum.in_transit.drain().collect();
-        for envelope in unkept {
-            self.tally.dropped.add_message(envelope.size());
+        for (envelope, reason) in unkept {
+            self.tally.drop_message(envelope.size(), reason);
             self.forget(&envelope);
             self.refund(envelope.size(), effects);
             effects.add(Effect::Drop(envelope));
@@ -359,10 +359,10 @@ impl QueueState {
             self.schedule(effects);
             return;
         }
-        let Some(envelope) = quorum.in_transit.remove(id) else {
+        let Some((envelope, reason)) = quorum.in_transit.remove(id) else {
             return;
         };
-        self.tally.dead_lettered.add_message(envelope.size());
+        self.tally.dead_letter(envelope.size(), reason);
         self.forget(&envelope);
         self.refund(envelope.size(), effects);
         effects.add(Effect::Drop(envelope));

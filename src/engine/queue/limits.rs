@@ -32,7 +32,7 @@ impl QueueState {
         self.refund(envelope.size(), effects);
         match self.settings.dead_letter_exchange.clone() {
             Some(exchange) => {
-                self.tally.dead_lettered.add_message(envelope.size());
+                self.tally.dead_letter(envelope.size(), reason);
                 let routing_key = self.settings.dead_letter_routing_key.clone();
                 effects.add(Effect::DeadLetter(Box::new(DeadLetter {
                     envelope,
@@ -45,10 +45,7 @@ impl QueueState {
                 })));
             }
             None => {
-                match reason {
-                    DeathReason::Expired => self.tally.expired.add_message(envelope.size()),
-                    _ => self.tally.dropped.add_message(envelope.size()),
-                }
+                self.tally.drop_message(envelope.size(), reason);
                 self.forget(&envelope);
                 effects.add(Effect::Drop(envelope));
             }
@@ -199,7 +196,7 @@ impl QueueState {
         let mut all = self.ready.drain();
         if let Kind::Quorum(quorum) = &mut self.kind {
             all.extend(self.timing.delayed.drain());
-            all.extend(quorum.in_transit.drain());
+            all.extend(quorum.in_transit.drain().map(|(envelope, _)| envelope));
         }
         self.note_limits();
         let count = all.len() as u64;

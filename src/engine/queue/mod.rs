@@ -32,6 +32,7 @@ mod credit;
 mod deadlines;
 mod delayed;
 mod effects;
+mod head;
 mod in_flight;
 mod in_transit;
 mod inbox;

@@ -260,6 +260,12 @@ impl Ready {
         self.lanes[..=self.top].iter().rev().find_map(Lane::head)
     }
 
+    /// The lowest position of all messages.
+    pub(super) fn first_position(&self) -> Option<u64> {
+        let heads = self.lanes.iter().filter_map(Lane::head);
+        heads.map(|head| head.position).min()
+    }
+
     /// The highest lane with a message, or the lowest lane.
     fn highest(&mut self) -> &mut Lane {
         while self.top > 0 && self.lanes[self.top].is_empty() {

@@ -10,6 +10,7 @@ use super::{
     outcome::{Cause, ReturnedDelivery},
     state::QueueState,
     storage::Storage,
+    tally::Tally,
     timing::after,
 };
 use crate::model::message_totals::MessageTotals;
@@ -23,6 +24,7 @@ use crate::{
 pub(super) struct Retired {
     pub(super) handed: MessageTotals,
     pub(super) credit: Arc<Credit>,
+    auto_ack: bool,
     /// Of a consumer without an inbox.
     sink: Option<Arc<dyn ConsumerSink>>,
     /// A delivery may be due at this time, and none before.
@@ -178,6 +180,7 @@ impl QueueState {
             self.dead_letter_or_drop(envelope, DeathReason::DeliveryLimit, effects);
             return None;
         }
+        self.tally.requeued += 1;
         Some(envelope)
     }
 
@@ -318,6 +321,7 @@ impl QueueState {
         self.retired.push(Retired {
             handed: subscriber.delivered.totals,
             credit,
+            auto_ack: subscriber.auto_ack,
             sink: subscriber.target.sink().cloned(),
             next_overdue: subscriber.overdue.next,
         });
@@ -325,23 +329,26 @@ impl QueueState {
 
     /// Forgets removed consumers whose last delivery is settled.
     pub(super) fn prune(&mut self) {
-        let acked = &mut self.tally.acked;
+        let Tally {
+            acked, delivered, ..
+        } = &mut self.tally;
         self.retired.retain(|retired| {
             let out = retired.credit.settled().messages < retired.handed.messages;
             if !out {
                 *acked += retired.handed;
+                delivered.add(retired.auto_ack, retired.handed.messages);
             }
             out
         });
     }
 
-    /// The count of each consumer's deliveries and the credit that counts its settlements, for
-    /// removed consumers as well.
-    pub(super) fn credits(&self) -> impl Iterator<Item = (MessageTotals, &Credit)> {
+    /// The count of each consumer's deliveries, the credit that counts its settlements, and whether
+    /// its deliveries count as acknowledged. For removed consumers as well.
+    pub(super) fn credits(&self) -> impl Iterator<Item = (MessageTotals, &Credit, bool)> {
         let live = self.consumers.iter();
-        let live = live.map(|subscriber| (subscriber.delivered.totals, &*subscriber.credit));
+        let live = live.map(|it| (it.delivered.totals, &*it.credit, it.auto_ack));
         let retired = self.retired.iter();
-        live.chain(retired.map(|retired| (retired.handed, &*retired.credit)))
+        live.chain(retired.map(|it| (it.handed, &*it.credit, it.auto_ack)))
     }
 
     /// The number of unsettled deliveries of the consumer with this credit, without those in its
@@ -368,7 +375,7 @@ impl QueueState {
     pub(super) fn is_idle(&self, awaited: AwaitedDelays) -> bool {
         let settled = self
             .credits()
-            .all(|(handed, credit)| credit.settled() == handed);
+            .all(|(handed, credit, _)| credit.settled() == handed);
         let has_work = !self.ready.is_empty() || self.has_unread();
         let served = !has_work || !self.consumers.is_attended();
         let awaits = awaited.unserved || self.consumers.is_attended();
@@ -378,7 +385,7 @@ impl QueueState {
 
     /// Requests a notification of every consumer's last settlement.
     pub(super) fn request_settlements(&self) {
-        for (handed, credit) in self.credits() {
+        for (handed, credit, _) in self.credits() {
             credit.notify_no_later_than(handed.messages);
         }
     }

@@ -318,6 +318,7 @@ impl QueueState {
         let envelope = envelope?;
         Storage::write_out(&self.storage, std::slice::from_ref(&envelope));
         self.tally.got.add_message(envelope.size());
+        self.tally.gets.taken += 1;
         Some((envelope, self.ready.len()))
     }
 
@@ -362,7 +363,7 @@ impl QueueState {
         let messages = self.ready.len() as u64;
         let in_transit: Vec<_> = match &mut self.kind {
             Kind::Classic | Kind::Stream(_) => Vec::new(),
-            Kind::Quorum(quorum) => quorum.in_transit.drain().collect(),
+            Kind::Quorum(quorum) => quorum.in_transit.drain().map(|(it, _)| it).collect(),
         };
         for envelope in self
             .ready

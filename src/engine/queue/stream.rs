@@ -71,6 +71,13 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// The milliseconds since 1970 at a time of the virtual host.
+    pub(super) fn millis(&self, now: u64) -> u64 {
+        self.clock.millis(now)
+    }
+}
+
 /// How far the readers of a stream are.
 #[derive(Debug)]
 pub(crate) struct StreamProgress {
@@ -319,6 +326,7 @@ impl QueueState {
         }
         for segment in dropped {
             self.tally.dropped += segment.totals();
+            self.tally.dropped_by.maxlen += segment.totals().messages;
             self.refund(segment.totals().bytes, effects);
             effects.add(Effect::DropSegment(segment));
         }

@@ -1,7 +1,10 @@
 //! The counts of a queue's messages by their outcome, in messages and in bytes.
 
-use super::{effects::Effects, state::QueueState};
-use crate::model::message_totals::MessageTotals;
+use super::{effects::Effects, head::Head, state::QueueState};
+use crate::{
+    message::headers::x_death::DeathReason,
+    model::{death_counts::DeathCounts, message_totals::MessageTotals},
+};
 
 /// Running totals since the queue was declared, kept under its lock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,11 +21,92 @@ pub(super) struct Tally {
     /// Moved to another queue.
     pub(super) moved: MessageTotals,
     pub(super) deleted: MessageTotals,
+    /// Those of `dead_lettered`, by the reason.
+    pub(super) dead_lettered_by: DeathCounts,
+    /// Those of `expired` and `dropped`, by the reason.
+    pub(super) dropped_by: DeathCounts,
+    /// Deliveries by consumers that were removed since and whose deliveries are all settled.
+    pub(super) delivered: Delivered,
+    /// Messages that gets have taken.
+    pub(super) gets: Gets,
+    /// Deliveries that came back from those who had seen them, to be delivered again.
+    pub(super) requeued: u64,
     /// Taken by a get and not settled.
     pub(super) got: MessageTotals,
     /// How often messages have become ready again after a get, a delay or a pause. Only for
     /// [`changes`](QueueState::changes).
     pub(super) again_ready: u64,
+}
+
+/// How many messages consumers have got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// To be acknowledged.
+    pub(crate) to_ack: u64,
+    /// Acknowledged by their delivery.
+    pub(crate) auto_ack: u64,
+}
+
+impl Delivered {
+    pub(super) fn add(&mut self, auto_ack: bool, messages: u64) {
+        match auto_ack {
+            true => self.auto_ack += messages,
+            false => self.to_ack += messages,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Delivered {
+    fn add_assign(&mut self, other: Delivered) {
+        self.to_ack += other.to_ack;
+        self.auto_ack += other.auto_ack;
+    }
+}
+
+/// How many gets there were, by their outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Gets {
+    /// Gets of a message, those of `auto_ack` among them.
+    pub(crate) taken: u64,
+    /// Gets that have acknowledged their message.
+    pub(crate) auto_ack: u64,
+    /// Gets that have found no message and have not waited for one.
+    pub(crate) empty: u64,
+}
+
+impl std::ops::AddAssign for Gets {
+    fn add_assign(&mut self, other: Gets) {
+        self.taken += other.taken;
+        self.auto_ack += other.auto_ack;
+        self.empty += other.empty;
+    }
+}
+
+impl Tally {
+    /// Counts a message that other queues may take as dead-lettered.
+    pub(super) fn dead_letter(&mut self, size: u64, reason: DeathReason) {
+        self.dead_lettered.add_message(size);
+        count_death(&mut self.dead_lettered_by, reason);
+    }
+
+    /// Counts a message that has ended here.
+    pub(super) fn drop_message(&mut self, size: u64, reason: DeathReason) {
+        match reason {
+            DeathReason::Expired => self.expired.add_message(size),
+            _ => self.dropped.add_message(size),
+        }
+        count_death(&mut self.dropped_by, reason);
+    }
+}
+
+fn count_death(counts: &mut DeathCounts, reason: DeathReason) {
+    let count = match reason {
+        DeathReason::Rejected => &mut counts.rejected,
+        DeathReason::Expired => &mut counts.expired,
+        DeathReason::MaxLen => &mut counts.maxlen,
+        DeathReason::DeliveryLimit => &mut counts.delivery_limit,
+    };
+    *count += 1;
 }
 
 /// The counts of a queue at one moment. While no settlement is under way, `taken_in` is the sum of
@@ -43,9 +127,47 @@ pub(crate) struct Counts {
     pub(crate) purged: MessageTotals,
     pub(crate) moved: MessageTotals,
     pub(crate) deleted: MessageTotals,
+    pub(crate) dead_lettered_by: DeathCounts,
+    pub(crate) dropped_by: DeathCounts,
+    pub(crate) delivered: Delivered,
+    pub(crate) gets: Gets,
+    pub(crate) requeued: u64,
+    /// The next message, in the counts of a look.
+    pub(crate) head: Option<Head>,
+    /// Publishers that wait for room.
+    pub(crate) waiting_publishers: u64,
+}
+
+impl Counts {
+    /// The sums of two queues, for what has happened. What is in a queue now is left out.
+    pub(crate) fn add_past(&mut self, other: &Counts) {
+        self.taken_in += other.taken_in;
+        self.acked += other.acked;
+        self.dead_lettered += other.dead_lettered;
+        self.expired += other.expired;
+        self.dropped += other.dropped;
+        self.purged += other.purged;
+        self.moved += other.moved;
+        self.deleted += other.deleted;
+        self.dead_lettered_by += other.dead_lettered_by;
+        self.dropped_by += other.dropped_by;
+        self.delivered += other.delivered;
+        self.gets += other.gets;
+        self.requeued += other.requeued;
+    }
 }
 
 impl QueueState {
+    /// A get has found no message and does not wait for one.
+    pub(crate) fn count_empty_get(&mut self) {
+        self.tally.gets.empty += 1;
+    }
+
+    /// A get has acknowledged its message.
+    pub(crate) fn count_auto_ack_get(&mut self) {
+        self.tally.gets.auto_ack += 1;
+    }
+
     /// A number that is larger each time that the queue is idle again. If it is the same in two
     /// looks that find the queue idle, the queue was idle all the time between them.
     ///
@@ -66,11 +188,23 @@ impl QueueState {
         self.counts_as_they_are()
     }
 
+    /// As [`counts`](Self::counts), with the message at the head.
+    pub(crate) fn look(&mut self, now: u64, effects: &mut Effects) -> Counts {
+        let counts = self.counts(now, effects);
+        Counts {
+            head: self.head(now),
+            waiting_publishers: self.line.len() as u64,
+            ..counts
+        }
+    }
+
     /// The counts, without serving consumers first.
-    pub(super) fn counts_as_they_are(&self) -> Counts {
+    pub(crate) fn counts_as_they_are(&self) -> Counts {
         let tally = self.tally;
         let (mut unsettled, mut acked) = (tally.got, tally.acked);
-        for (handed, credit) in self.credits() {
+        let mut delivered = tally.delivered;
+        for (handed, credit, auto_ack) in self.credits() {
+            delivered.add(auto_ack, handed.messages);
             let settled = credit.settled();
             acked += settled;
             unsettled += handed;
@@ -98,6 +232,13 @@ impl QueueState {
             purged: tally.purged,
             moved: tally.moved,
             deleted: tally.deleted,
+            dead_lettered_by: tally.dead_lettered_by,
+            dropped_by: tally.dropped_by,
+            delivered,
+            gets: tally.gets,
+            requeued: tally.requeued,
+            head: None,
+            waiting_publishers: 0,
         }
     }
 }

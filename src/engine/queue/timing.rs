@@ -33,6 +33,7 @@ use super::{
     credit::Credit,
     delayed::{DelayedKey, DelayedStore},
     effects::{Effect, Effects},
+    head::AgeMarks,
     outcome::{Cause, PushError, PushedBy},
     returns::credit_of,
     state::QueueState,
@@ -56,6 +57,7 @@ pub(super) struct Timing {
     has_deadlines: bool,
     /// A message in an inbox may expire at this time, and none before.
     pub(super) inboxes_due: Option<u64>,
+    pub(super) age_marks: AgeMarks,
 }
 
 impl Timing {

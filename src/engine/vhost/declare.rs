@@ -186,6 +186,7 @@ impl VirtualHost {
     }
 
     pub(super) fn describe(self: &Arc<Self>, queue: &Arc<QueueCore>) -> QueueDeclared {
+        self.churn.queues_declared.add(1);
         let counts = self.with_queue(queue, |state, now, effects| {
             state.renew_lease_by_declaration(now, effects);
             state.counts(now, effects)

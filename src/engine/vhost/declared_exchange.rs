@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{history::History, routers::RoutedBy, topology::Target};
+use super::{history::History, publish_counts::ExchangeTally, routers::RoutedBy, topology::Target};
 use crate::{
     engine::{
         exchange::{ExchangeState, validate_binding},
@@ -41,6 +41,8 @@ pub(crate) struct DeclaredExchange {
     /// Whether the exchange has routed a message since its epoch was raised, so that a route may be
     /// remembered. Set under the topology lock for reading, cleared under the lock for writing.
     pub(super) used: AtomicBool,
+    /// The publishes to the exchange.
+    pub(crate) tally: ExchangeTally,
     /// The exchanges among its destinations.
     pub(super) onward: HashSet<Name>,
 }
@@ -75,6 +77,7 @@ impl DeclaredExchange {
             epoch: Arc::new(AtomicU64::new(0)),
             // A producer may remember a route that ended at this name before the exchange existed.
             used: AtomicBool::new(true),
+            tally: ExchangeTally::default(),
             onward: HashSet::new(),
         }
     }

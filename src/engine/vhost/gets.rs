@@ -58,11 +58,15 @@ impl VirtualHost {
                 true => state.ready_behind_first(now, effects),
                 false => 0,
             };
-            let (envelope, ready) = state.get(now, effects)?;
+            let Some((envelope, ready)) = state.get(now, effects) else {
+                state.count_empty_get();
+                return None;
+            };
             let settled = SettledMessage::of(&envelope);
             let (taken, on_get) = take(envelope, ready.max(behind));
             if on_get == OnGet::Acknowledge {
                 queue.forget(settled);
+                state.count_auto_ack_get();
                 state.settle_gets(1, settled.size, effects);
             }
             Some(taken)
@@ -82,8 +86,9 @@ impl VirtualHost {
                 Some((envelope, _)) => Ok(Some(envelope)),
                 None if state.is_deleted() => Err(QueueDeleted),
                 None => {
-                    if let Some(ticket) = ticket {
-                        state.get_waiters().register(ticket);
+                    match ticket {
+                        Some(ticket) => state.get_waiters().register(ticket),
+                        None => state.count_empty_get(),
                     }
                     Ok(None)
                 }

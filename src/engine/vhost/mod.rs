@@ -22,6 +22,7 @@ mod aliases;
 mod blocked;
 mod budgets;
 mod changes;
+mod churn;
 mod consumers;
 mod dead_letters;
 mod declaration;
@@ -42,6 +43,7 @@ mod permissions;
 mod planned_kinds;
 mod policies;
 mod publish;
+mod publish_counts;
 mod queues;
 mod record;
 mod recovered;
@@ -69,6 +71,7 @@ pub(crate) use self::{
     added::{Added, Other},
     aliases::{AliasChange, AliasEnd},
     blocked::{BlockedPublish, Patience},
+    churn::Churn,
     declaration::WithBindings,
     declare::{BindingRequest, Identity},
     declared_exchange::{DeclaredExchange, Kept},
@@ -78,6 +81,7 @@ pub(crate) use self::{
     import::{CheckedVhost, LockedVhost, MadeVhost, VhostPlan},
     kept_parts::KeptParts,
     publish::{PushFailure, PushOptions},
+    publish_counts::PublishCounts,
     recovered::{RecoveredVhost, Recovery},
     refusal::Refusal,
     replies::{REPLY_TO, Requester, is_address},
@@ -88,7 +92,7 @@ pub(crate) use self::{
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
-use self::{exchange_interner::ExchangeInterner, replies::Replies};
+use self::{exchange_interner::ExchangeInterner, publish_counts::ExchangeTally, replies::Replies};
 use crate::{
     engine::{
         access::Grants,
@@ -157,6 +161,9 @@ pub(crate) struct VirtualHost {
     next_number: AtomicU64,
     /// The epoch of the default exchange. Raised when the broker begins to drain.
     default_epoch: Arc<AtomicU64>,
+    /// The publishes to the default exchange.
+    default_tally: ExchangeTally,
+    churn: Churn,
     /// Shared with the other virtual hosts of the broker.
     drain: Arc<Drain>,
     /// Set once, by the broker's shutdown or the deletion of the virtual host.
@@ -247,6 +254,8 @@ impl VirtualHost {
             dead_letter_queue: Mutex::new(None),
             next_number: AtomicU64::new(1),
             default_epoch: Arc::new(AtomicU64::new(0)),
+            default_tally: ExchangeTally::default(),
+            churn: Churn::default(),
             drain,
             down: OnceLock::new(),
             always_encode,
@@ -260,6 +269,16 @@ impl VirtualHost {
 
     pub(crate) fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// What has come and gone in it.
+    pub(crate) fn churn(&self) -> &Churn {
+        &self.churn
+    }
+
+    /// The publishes to the default exchange.
+    pub(crate) fn default_tally(&self) -> &ExchangeTally {
+        &self.default_tally
     }
 
     /// Where it is kept, if the broker is durable.

@@ -383,7 +383,7 @@ impl VirtualHost {
         let mut pending = PendingEffects::new();
         let mut count = |queue: &Arc<QueueCore>| {
             let mut effects = Effects::none();
-            let counts = queue.lock().counts(now, &mut effects);
+            let counts = queue.lock().look(now, &mut effects);
             if !effects.is_empty() {
                 pending.push_back((Arc::clone(queue), effects));
             }

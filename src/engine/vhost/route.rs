@@ -7,6 +7,7 @@ use super::{
     AliasEnd, VirtualHost,
     found::Found,
     history::{self, History},
+    publish_counts::RouteTally,
     record::has_stored,
     replies::Reply,
     routers::Routers,
@@ -51,6 +52,8 @@ pub(crate) struct Route {
     pub(super) is_stored: bool,
     /// Whether it leads to queues only. Read at each publish.
     is_plain: bool,
+    /// Counts the publishes by it.
+    pub(crate) tally: Arc<RouteTally>,
 }
 
 impl fmt::Debug for Route {
@@ -133,6 +136,11 @@ impl VirtualHost {
                 AliasEnd::Exchange(exchange) => exchange,
                 _ => exchange,
             };
+            // As in RabbitMQ, a message counts for the exchange that was named.
+            let counted = match topology.exchanges.get(exchange) {
+                Some(declared) => &declared.tally,
+                None => &self.default_tally,
+            };
             let epoch = match topology.exchanges.get(at) {
                 _ if at.is_empty() && by_alias == AliasEnd::Itself => &self.default_epoch,
                 None if exchange.is_empty() => topology.aliases.epoch(),
@@ -178,6 +186,7 @@ impl VirtualHost {
                 replies,
                 histories,
                 is_plain,
+                tally: counted.of_route(!by_headers),
             })
         })
     }
@@ -197,6 +206,7 @@ impl VirtualHost {
             histories: Vec::new(),
             is_stored: false,
             is_plain: true,
+            tally: Arc::default(),
         }
     }
 
@@ -248,6 +258,7 @@ impl VirtualHost {
             histories: Vec::new(),
             is_stored: route.is_stored,
             is_plain: route.delay_queues.is_empty() && route.replies.is_empty(),
+            tally: Arc::clone(&route.tally),
         };
         let replaced = route.len() - recalled.len();
         Ok((recalled, replaced))

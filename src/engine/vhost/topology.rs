@@ -11,7 +11,7 @@ use std::{
 use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
-    aliases::Aliases, declared_exchange::DeclaredExchange, effects::Aftermath,
+    aliases::Aliases, churn::Departed, declared_exchange::DeclaredExchange, effects::Aftermath,
     reverse_bindings::ReverseBindings, storage::VhostStorage,
 };
 use crate::{
@@ -71,6 +71,8 @@ pub(crate) struct Topology {
     alternates: ReverseBindings<Name>,
     /// The exclusive queues of each connection.
     owned: HashMap<ConnectionId, HashSet<Name>>,
+    /// The counts of what was deleted.
+    pub(crate) departed: Departed,
     /// To be done after the topology lock is released.
     aftermath: Aftermath,
     /// Where the changes are written, if the broker is durable.
@@ -103,6 +105,7 @@ impl Topology {
         if let Some(storage) = &self.storage {
             storage.write_queue(&name, &queue);
         }
+        self.departed.queues_created += 1;
         self.queues.insert(name, queue);
     }
 
@@ -223,6 +226,9 @@ impl Topology {
 
     pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<Box<DeclaredQueue>> {
         let declared = self.queues.remove(name)?;
+        let counts = declared.queue.lock().counts_as_they_are();
+        let queue_type = declared.arguments.queue_type;
+        self.departed.add_queue(queue_type, &counts);
         if let Some(storage) = self
             .storage
             .as_ref()
@@ -324,6 +330,7 @@ impl Topology {
         let Some(exchange) = self.exchanges.remove(name) else {
             return Vec::new();
         };
+        self.departed.exchanges += exchange.tally.counts();
         let users = match &self.grants {
             Some(grants) => grants.forget_exchange(name),
             None => Vec::new(),

@@ -331,6 +331,11 @@ impl Broker {
         async move { core.shutdown_async(deadline).await }
     }
 
+    /// The broker of this state.
+    pub(crate) fn of_core(core: Arc<BrokerCore>) -> Broker {
+        Broker { core }
+    }
+
     pub(crate) fn core(&self) -> &Arc<BrokerCore> {
         &self.core
     }

@@ -9,7 +9,7 @@ use crate::{
         queue::{ConsumerId, Group, ListedConsumer},
         vhost::DeclaredQueue,
     },
-    model::{field_value::FieldTable, name::Name},
+    model::{field_value::FieldTable, message_totals::MessageTotals, name::Name},
     session::connection::{ChannelView, ConnectionCore},
 };
 
@@ -92,6 +92,9 @@ pub struct ChannelSnapshot {
     pub messages_unsettled: u64,
     /// The number of published messages without a confirm.
     pub messages_unconfirmed: u64,
+    /// The number of messages that were published in confirm mode.
+    #[serde(default)]
+    pub published_to_confirm: u64,
     /// The number of messages that the transaction publishes.
     pub messages_uncommitted: u64,
     /// The number of deliveries that the transaction settles.
@@ -130,6 +133,19 @@ pub struct ConsumerSnapshot {
     pub priority: i64,
     /// Whether it may get messages: it is not paused, and no other is the single active consumer.
     pub active: bool,
+    /// Deliveries so far, those that wait unseen in the consumer among them.
+    #[serde(default)]
+    pub delivered: MessageTotals,
+    /// Deliveries that it holds unsettled, those that wait unseen in it among them. A consumer that
+    /// acknowledges by delivery holds none.
+    #[serde(default)]
+    pub unsettled: MessageTotals,
+    /// Deliveries that wait unseen in it, as far as it has not taken them over yet.
+    #[serde(default)]
+    pub waiting: u64,
+    /// How many more messages it may get now; `None` is no limit.
+    #[serde(default)]
+    pub credit: Option<u64>,
 }
 
 /// The connections of a virtual host, and the owners of its consumers.
@@ -170,6 +186,16 @@ impl Connections {
 
     fn consumer(&self, queue: &Name, consumer: ListedConsumer) -> ConsumerSnapshot {
         let channel = self.channels.get(&consumer.group);
+        // A settlement may be under way.
+        let messages = consumer
+            .delivered
+            .messages
+            .saturating_sub(consumer.settled.messages);
+        let bytes = consumer
+            .delivered
+            .bytes
+            .saturating_sub(consumer.settled.bytes);
+        let unsettled = MessageTotals::new(messages, bytes);
         let typed = || self.typed.get(&(queue.clone(), consumer.id)).copied();
         ConsumerSnapshot {
             queue: queue.clone(),
@@ -181,6 +207,11 @@ impl Connections {
             prefetch_count: consumer.prefetch,
             priority: consumer.priority,
             active: consumer.active,
+            delivered: consumer.delivered,
+            unsettled,
+            waiting: consumer.in_inbox,
+            credit: (consumer.prefetch > 0)
+                .then(|| u64::from(consumer.prefetch).saturating_sub(unsettled.messages)),
         }
     }
 }
@@ -213,6 +244,7 @@ fn channel_of(view: ChannelView) -> ChannelSnapshot {
         global_prefetch_count: view.global_prefetch,
         messages_unsettled: view.unsettled as u64,
         messages_unconfirmed: view.unconfirmed as u64,
+        published_to_confirm: view.published_to_confirm,
         messages_uncommitted: view.uncommitted as u64,
         settlements_uncommitted: view.uncommitted_settlements as u64,
         window: view.window,

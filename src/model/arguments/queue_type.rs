@@ -15,6 +15,8 @@ pub(crate) enum QueueType {
 }
 
 impl QueueType {
+    pub(crate) const ALL: [QueueType; 3] = [Self::Classic, Self::Quorum, Self::Stream];
+
     /// The value of `x-queue-type`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -20,7 +20,7 @@ pub use self::{
 use std::{
     collections::{BTreeMap, btree_map},
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -60,6 +60,8 @@ use crate::{
 /// The shared state of a broker. Its drop ends the broker.
 pub(crate) struct BrokerCore {
     time: Time,
+    /// When it was made.
+    started: Instant,
     timers: Arc<Timers>,
     drain: Arc<Drain>,
     tap: Option<Arc<dyn Tap>>,
@@ -236,6 +238,7 @@ impl BrokerCore {
         tap: Option<Arc<dyn Tap>>,
     ) -> BrokerCore {
         BrokerCore {
+            started: time.now(),
             timers: Arc::new(Timers::new(time.clone())),
             drain: Arc::new(drain),
             tap,
@@ -305,6 +308,11 @@ impl BrokerCore {
         core.add_first_users(recovery.users)?;
         disk.watch();
         Ok(core)
+    }
+
+    /// How long it has been there.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.time.now().saturating_duration_since(self.started)
     }
 
     pub(crate) fn time(&self) -> &Time {

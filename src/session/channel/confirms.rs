@@ -69,6 +69,11 @@ impl Confirms {
         self.under_way.len()
     }
 
+    /// How many messages were published so far.
+    pub(super) fn published(&self) -> u64 {
+        self.begun
+    }
+
     /// Whether every message before this one has its confirm.
     fn covers_all(&self, confirm: &Confirm) -> bool {
         let first = self.unconfirmed.first();

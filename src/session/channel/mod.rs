@@ -221,6 +221,10 @@ impl ChannelCore {
         let uncommitted = match std::mem::replace(&mut state.mode, PublishMode::Plain) {
             PublishMode::Tx(tx) => Some(tx),
             PublishMode::Confirm(confirms) => {
+                let (begun, open) = (confirms.published(), confirms.unconfirmed() as u64);
+                let churn = self.gate().churn();
+                churn.published_to_confirm.add(begun);
+                churn.confirmed.add(begun.saturating_sub(open));
                 unconfirmed = confirms.close();
                 None
             }
@@ -375,6 +379,7 @@ impl Member for ChannelCore {
             PublishMode::Confirm(confirms) => ChannelView {
                 confirm: true,
                 unconfirmed: confirms.unconfirmed(),
+                published_to_confirm: confirms.published(),
                 ..view
             },
             PublishMode::Tx(tx) => ChannelView {

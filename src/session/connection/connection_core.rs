@@ -70,6 +70,8 @@ pub(crate) struct ChannelView {
     pub(crate) unsettled: usize,
     /// Messages without a confirm.
     pub(crate) unconfirmed: usize,
+    /// Messages that were published in confirm mode so far.
+    pub(crate) published_to_confirm: u64,
     /// Publishes of a transaction.
     pub(crate) uncommitted: usize,
     /// Settlements of a transaction.
@@ -90,6 +92,7 @@ pub(crate) trait Member: Send + Sync {
 
 impl ConnectionCore {
     pub(super) fn new(gate: Gate, about: ConnectionAbout) -> ConnectionCore {
+        gate.churn().connections_opened.add(1);
         ConnectionCore {
             gate: Arc::new(gate),
             about,
@@ -134,6 +137,7 @@ impl ConnectionCore {
         self.gate.access().open_channel()?;
         let (opened, member) = open(number);
         members.channels.insert(number, member);
+        self.gate.churn().channels_opened.add(1);
         Ok(opened)
     }
 
@@ -141,6 +145,7 @@ impl ConnectionCore {
         let forgotten = self.members.lock().channels.remove(&number);
         if forgotten.is_some() {
             self.gate.access().close_channels(1);
+            self.gate.churn().channels_closed.add(1);
         }
     }
 
@@ -207,6 +212,9 @@ impl ConnectionCore {
         let access = self.gate.access();
         access.close();
         access.close_channels(members.channels.len());
+        let churn = self.gate.churn();
+        churn.channels_closed.add(members.channels.len() as u64);
+        churn.connections_closed.add(1);
         for wake in wakes {
             wake.wake();
         }

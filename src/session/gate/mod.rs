@@ -26,7 +26,7 @@ use super::{backend::Backend, events::EventStream, publisher::Tap};
 use crate::{
     engine::{
         access::Access,
-        vhost::{ConnectionId, VirtualHost},
+        vhost::{Churn, ConnectionId, PublishCounts, VirtualHost},
     },
     message::properties::Properties,
     model::{
@@ -124,6 +124,16 @@ impl Gate {
     /// Whether the broker keeps its data in a folder.
     pub(crate) fn is_durable(&self) -> bool {
         self.vhost().storage().is_some()
+    }
+
+    /// What has come and gone in the virtual host.
+    pub(crate) fn churn(&self) -> &Churn {
+        self.vhost().churn()
+    }
+
+    /// The publishes to the default exchange.
+    pub(crate) fn default_exchange_counts(&self) -> PublishCounts {
+        self.vhost().default_tally().counts()
     }
 
     pub(crate) fn vhost_name(&self) -> &Name {

@@ -108,6 +108,7 @@ pub(crate) trait Caller {
 
 impl Publisher {
     pub(super) fn new(config: PublisherConfig) -> Publisher {
+        config.gate.churn().publishers_opened.add(1);
         Publisher {
             config: Arc::new(config),
             routes: RouteCache::default(),
@@ -163,6 +164,7 @@ impl Publisher {
             return uncommon(payload);
         };
         let pushed = push_to(&route, payload, size, |payload, position| {
+            route.tally.count_push();
             make(payload, &route.address, position)
         });
         RouteCache::cache(route);
@@ -186,6 +188,7 @@ impl Publisher {
         }
         match self.routes.other(routing_key) {
             Some(route) => push_to(&route, payload, size, |payload, position| {
+                route.tally.count_push();
                 make(payload, &route.address, position)
             }),
             None => uncommon(payload),
@@ -205,11 +208,14 @@ impl Publisher {
             return None;
         }
         let route = self.routes.own(&self.config)?;
+        let before = payloads.len();
         let refused = route.only_queue().and_then(|queue| {
             let make = |payload, position| make(payload, &route.address, position);
             let vhost = self.config.gate.vhost();
             vhost.push_run(queue, payloads, size, make)
         });
+        let taken = before - payloads.len() - usize::from(refused.is_some());
+        route.tally.count_sent(taken as u64);
         RouteCache::cache(route);
         refused
     }
@@ -369,6 +375,12 @@ impl Publisher {
                 .unwrap_or_default(),
         };
         (!delay.is_zero()).then(|| after(vhost.nanos(), delay))
+    }
+}
+
+impl Drop for PublisherConfig {
+    fn drop(&mut self) {
+        self.gate.churn().publishers_closed.add(1);
     }
 }
 

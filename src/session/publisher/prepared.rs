@@ -363,8 +363,10 @@ impl<'a> Prepared<'a> {
                 }
                 Some(blocked) => ready!(blocked.advance(message, patience)),
             };
+            let tally = &self.route.tally;
             return Poll::Ready(match pushed {
                 Ok(published) => {
+                    tally.count_routed(published.routed as u64);
                     if self.is_own_key {
                         RouteCache::cache(Arc::clone(&self.route));
                     }
@@ -389,13 +391,18 @@ impl<'a> Prepared<'a> {
                     }
                 }
                 Err(PushFailure::NoRoute) if !self.mandatory => {
+                    tally.count_unroutable(false);
                     if let Some(envelope) = message.take() {
                         vhost.drop_unroutable(envelope);
                     }
                     Ok(Published::default())
                 }
-                Err(PushFailure::NoRoute) => Err(NotPublished::NoRoute),
+                Err(PushFailure::NoRoute) => {
+                    tally.count_unroutable(true);
+                    Err(NotPublished::NoRoute)
+                }
                 Err(PushFailure::Refused { by, refused }) => {
+                    tally.count_routed(0);
                     Err(NotPublished::Refused { by, refused })
                 }
                 Err(PushFailure::NotStored(error)) => Err(NotPublished::Invalid(*error)),
@@ -447,7 +454,10 @@ impl<'a> Prepared<'a> {
     fn end<C: Caller>(&mut self, caller: &C) -> Option<Confirmation> {
         let error = self.check_again(caller).err()?;
         Some(match self.blocked.take().map(|mut it| it.abandon()) {
-            Some(Ok(published)) => Ok(published),
+            Some(Ok(published)) => {
+                self.route.tally.count_routed(published.routed as u64);
+                Ok(published)
+            }
             Some(Err(_)) | None => Err(NotPublished::Invalid(error)),
         })
     }

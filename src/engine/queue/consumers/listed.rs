@@ -3,7 +3,7 @@
 use super::{Consumers, SingleActive};
 use crate::{
     engine::queue::{ConsumerId, Group, QueueCore, inbox::Pause},
-    model::name::Name,
+    model::{message_totals::MessageTotals, name::Name},
 };
 
 /// One consumer of a queue.
@@ -20,6 +20,12 @@ pub(crate) struct ListedConsumer {
     pub(crate) priority: i64,
     /// Whether it may get messages: it is not paused, and not behind a single active consumer.
     pub(crate) active: bool,
+    /// Deliveries so far, those that wait in its inbox among them.
+    pub(crate) delivered: MessageTotals,
+    /// Of these, those that are settled.
+    pub(crate) settled: MessageTotals,
+    /// Deliveries that wait in its inbox.
+    pub(crate) in_inbox: u64,
 }
 
 impl Consumers {
@@ -46,6 +52,9 @@ impl Consumers {
                     prefetch: consumer.prefetch,
                     priority: consumer.priority,
                     active: is_served && consumer.pause() == Pause::None,
+                    delivered: consumer.delivered.totals,
+                    settled: consumer.credit.settled(),
+                    in_inbox: consumer.inbox_len(),
                 })
             })
             .collect();

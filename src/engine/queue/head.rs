@@ -1,0 +1,92 @@
+//! The message at the head of a queue: when it was made, and how long it waits.
+//!
+//! Messages do not note when they come, since reading the clock at each publish would cost as much
+//! as the rest of it. Instead the queue notes at each look how many messages have come so far. So
+//! the age of the head is known to the time between two looks.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::state::QueueState;
+
+/// The message that is delivered next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The property `timestamp`, in seconds since 1970.
+    pub(crate) timestamp: Option<u64>,
+    /// How long the message waits at least.
+    pub(crate) age: Duration,
+}
+
+/// The positions that had been given at earlier looks.
+#[derive(Debug, Default)]
+pub(super) struct AgeMarks {
+    /// The next position at a time, the earliest first.
+    marks: VecDeque<(u64, u64)>,
+}
+
+/// How many looks are kept.
+const MOST: usize = 64;
+
+impl AgeMarks {
+    /// Notes that all positions before `next` are given by now.
+    fn mark(&mut self, next: u64, now: u64) {
+        if self.marks.back().is_some_and(|(last, _)| *last >= next) {
+            return;
+        }
+        if self.marks.len() == MOST {
+            // Fewer marks make ages seem smaller, never larger. The earliest and the latest stay.
+            let mut index = 0;
+            self.marks.retain(|_| {
+                index += 1;
+                index % 2 == 1 || index == MOST
+            });
+        }
+        self.marks.push_back((next, now));
+    }
+
+    /// How long ago the message at `position` was there at the latest.
+    fn age(&self, position: u64, now: u64) -> Duration {
+        let behind = self.marks.partition_point(|(next, _)| *next <= position);
+        let seen = self.marks.get(behind).map_or(now, |(_, seen)| *seen);
+        Duration::from_nanos(now.saturating_sub(seen))
+    }
+
+    /// Forgets marks that tell nothing of `position` and later ones.
+    fn forget_before(&mut self, position: u64) {
+        while self
+            .marks
+            .front()
+            .is_some_and(|(next, _)| *next <= position)
+        {
+            self.marks.pop_front();
+        }
+    }
+}
+
+impl QueueState {
+    /// The message at the head, at the time `now`. `None` if no message is ready.
+    pub(super) fn head(&mut self, now: u64) -> Option<Head> {
+        if self.kind.is_stream() {
+            return self.head_of_log(now);
+        }
+        let marks = &mut self.timing.age_marks;
+        marks.mark(self.next_position, now);
+        let oldest = self.ready.first_position().unwrap_or(self.next_position);
+        marks.forget_before(oldest);
+        let head = self.ready.head()?;
+        Some(Head {
+            timestamp: head.meta().and_then(|meta| meta.properties.timestamp),
+            age: marks.age(head.position, now),
+        })
+    }
+
+    fn head_of_log(&self, now: u64) -> Option<Head> {
+        let stream = self.kind.stream()?;
+        let first = stream.log.first();
+        let came = stream.log.block(first)?.time(first)?;
+        Some(Head {
+            timestamp: None,
+            age: Duration::from_millis(stream.millis(now).saturating_sub(came)),
+        })
+    }
+}
