@@ -361,7 +361,11 @@ pub(crate) fn open_body<T: Payload>(
     let codec = envelope.meta().and_then(|meta| meta.codec.as_deref());
     let codec = codec.unwrap_or(&Json);
     decoding::<T, _>(content_type, || {
-        T::open(envelope.body(), codec, content_type, encoding, codecs)
+        let opened = T::open(envelope.body(), codec, content_type, encoding, codecs)?;
+        Ok(opened.map(|mut opened| {
+            opened.arrived(properties);
+            opened
+        }))
     })
 }
 

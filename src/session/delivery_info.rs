@@ -268,6 +268,16 @@ impl DeliveryInfo {
         self.unacked.envelope().map_or(0, Envelope::size)
     }
 
+    /// Whether the time that its publisher has given the message is over. A queue keeps no such
+    /// message, but a consumer may hold one for a while.
+    pub(crate) fn has_expired(&self) -> bool {
+        let unacked = self.unacked.origin().zip(self.unacked.envelope());
+        unacked.is_some_and(|(origin, envelope)| {
+            let is_given = envelope.properties().expiration.is_some();
+            is_given && envelope.deadline <= origin.vhost.nanos()
+        })
+    }
+
     /// What its queue needs to know when it is settled.
     pub(crate) fn as_settled(&self) -> SettledMessage {
         let envelope = self.unacked.envelope();

@@ -2,11 +2,14 @@
 //!
 //! They are the programs of RabbitMQ's tutorials, written with kombu, and four with
 //! oslo.messaging. Each must print the same lines with both brokers. `LEVERET_RABBITMQ` names the
-//! RabbitMQ; without it the test looks at 127.0.0.1:5672.
+//! RabbitMQ; without it the test looks at 127.0.0.1:5672. `calls` has the remote calls between
+//! Python and Rust.
 //!
-//! The test needs Python 3 and its package index, so a plain `cargo test` leaves it out:
+//! The tests need Python 3 and its package index, so a plain `cargo test` leaves them out:
 //! `cargo test --features amqp --test peers -- --ignored --nocapture`
 
+mod calls;
+mod listener;
 mod process;
 mod python;
 mod tutorials;

@@ -4,6 +4,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
 };
 
 /// A virtual environment of Python.
@@ -14,6 +15,9 @@ pub struct Python {
 impl Python {
     /// Makes the environment, or uses that of an earlier run. `None` if that cannot be done here.
     pub fn install() -> Option<Python> {
+        // The tests of this program run at the same time.
+        static INSTALLING: Mutex<()> = Mutex::new(());
+        let _installing = INSTALLING.lock().ok()?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
         let program = folder.join(if cfg!(windows) {
             "Scripts/python.exe"

@@ -5,11 +5,20 @@
 //! receiver of the request know. A message to an address that names a requester is routable, also
 //! if that requester is gone or the key is wrong. It is then dropped.
 
-use std::{collections::HashMap, fmt, sync::Weak};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use super::VirtualHost;
 use crate::{
-    message::envelope::Envelope,
+    message::{
+        codec::Json,
+        envelope::Envelope,
+        payload::{Exit, ReplyAddress, ReplyTaker},
+    },
     model::{
         error::{Error, Result},
         name::Name,
@@ -126,6 +135,67 @@ impl VirtualHost {
             true => Err(Error::volatile_binding()),
             false => Ok(()),
         }
+    }
+}
+
+/// A caller whose request has left the process.
+struct Caller(Weak<dyn ReplyTaker>);
+
+impl Requester for Caller {
+    fn reply(&self, _: &Name, envelope: Envelope) -> Result<Option<Wake>, Envelope> {
+        let Some(taker) = self.0.upgrade() else {
+            return Err(envelope);
+        };
+        let writer = envelope.meta().and_then(|meta| meta.codec.as_deref());
+        taker.take_reply(
+            envelope.properties(),
+            envelope.body(),
+            writer.unwrap_or(&Json),
+        );
+        Ok(None)
+    }
+}
+
+/// The address of a caller.
+struct CallerAddress {
+    name: Name,
+    vhost: Weak<VirtualHost>,
+    /// The list of requesters has a weak reference to it.
+    _caller: Arc<Caller>,
+}
+
+impl ReplyAddress for CallerAddress {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn key(&self) -> &str {
+        let key = self.name.strip_prefix(REPLY_TO);
+        key.map_or(&self.name, |key| key.trim_start_matches('.'))
+    }
+}
+
+impl Drop for CallerAddress {
+    fn drop(&mut self) {
+        if let Some(vhost) = self.vhost.upgrade() {
+            vhost.forget_requester(&self.name);
+        }
+    }
+}
+
+impl Exit for Arc<VirtualHost> {
+    fn now(&self) -> Instant {
+        self.time.now()
+    }
+
+    fn reply_address(&self, taker: Weak<dyn ReplyTaker>) -> Result<Box<dyn ReplyAddress>> {
+        let caller = Arc::new(Caller(taker));
+        let requester: Arc<dyn Requester> = Arc::<Caller>::clone(&caller);
+        Ok(Box::new(CallerAddress {
+            name: self.add_requester(Arc::downgrade(&requester))?,
+            vhost: Arc::downgrade(self),
+            _caller: caller,
+        }))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::{
     LOCAL, Payload,
+    departure::Departing,
     forms::{
         Boxed, Encoded, ErasedPayload, Guarded, Inline, Sharing, Taken, Unique, drops_user_code,
     },
     gone::Gone,
     lent::{Lender, Lent},
-    serializable::Serializable,
+    sealed::SealedPayload,
 };
 use crate::{
     message::codec::Codec,
@@ -45,9 +46,9 @@ impl Body {
         Self::stored(Encoded(octets))
     }
 
-    /// Wraps a value that serializes: inside the body if it fits, and else in a box.
+    /// Wraps a value that several threads may see: inside the body if it fits, and else in a box.
     #[inline(always)]
-    pub(super) fn native<T: Serializable>(value: T) -> Self {
+    pub(crate) fn native<T: SealedPayload + Sync>(value: T) -> Self {
         match (fits::<Unique<Inline<T>>>(), drops_user_code::<T>()) {
             (true, false) => Self::stored(Unique(Inline(Some(value)))),
             (true, true) => Self::stored(Unique(Guarded(Inline(Some(value))))),
@@ -190,6 +191,11 @@ impl Body {
             let text = format!("encoding `{}` has panicked", self.type_name());
             Err(CodecError::new(content_type, text))
         })
+    }
+
+    /// The payload, if it changes its message where that leaves the process.
+    pub(crate) fn departing(&self) -> Option<&dyn Departing> {
+        self.0.departing()
     }
 
     pub(super) fn erased(&self) -> &dyn ErasedPayload {

@@ -5,6 +5,7 @@ use std::any::{Any, TypeId};
 use super::{
     Encoding,
     body::Body,
+    departure::Departing,
     forms::{ErasedPayload, Sharing},
 };
 use crate::{
@@ -51,5 +52,9 @@ impl ErasedPayload for Box<dyn ErasedPayload> {
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
         (**self).encode(codec)
+    }
+
+    fn departing(&self) -> Option<&dyn Departing> {
+        (**self).departing()
     }
 }

@@ -11,9 +11,9 @@
 use super::{
     Encoding, LOCAL,
     body::Body,
+    departure::Departing,
     local::{Local, LocalArc},
     sealed::SealedPayload,
-    serializable::Serializable,
 };
 use crate::{
     message::codec::Codec,
@@ -62,6 +62,11 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
     fn encoding(&self) -> Option<Encoding>;
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError>;
+
+    /// The payload, if it changes its message where that leaves the process.
+    fn departing(&self) -> Option<&dyn Departing> {
+        None
+    }
 }
 
 /// The result of sharing.
@@ -74,7 +79,7 @@ pub(super) enum Sharing {
 
 /// The place of a form's own value.
 pub(super) trait Slot: Send + Sync + 'static {
-    type Value: Serializable;
+    type Value: SealedPayload + Sync;
     fn get(&self) -> Option<&Self::Value>;
     fn take(&mut self) -> Option<Self::Value>;
     /// Drops the value as user code.
@@ -118,7 +123,7 @@ impl<S: Slot> Drop for Guarded<S> {
 /// A slot inside the body.
 pub(super) struct Inline<T>(pub(super) Option<T>);
 
-impl<T: Serializable> Slot for Inline<T> {
+impl<T: SealedPayload + Sync> Slot for Inline<T> {
     type Value = T;
 
     fn get(&self) -> Option<&T> {
@@ -139,7 +144,7 @@ impl<T: Serializable> Slot for Inline<T> {
 /// A slot on the heap.
 pub(super) struct Boxed<T>(pub(super) Option<Box<T>>);
 
-impl<T: Serializable> Slot for Boxed<T> {
+impl<T: SealedPayload + Sync> Slot for Boxed<T> {
     type Value = T;
 
     fn get(&self) -> Option<&T> {
@@ -200,12 +205,16 @@ impl<S: Slot> ErasedPayload for Unique<S> {
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
         encode_payload(self.0.get(), codec)
     }
+
+    fn departing(&self) -> Option<&dyn Departing> {
+        self.0.get()?.departing()
+    }
 }
 
 /// A value that several queues share.
-struct Shared<T: Serializable>(Option<Arc<T>>);
+struct Shared<T: SealedPayload + Sync>(Option<Arc<T>>);
 
-impl<T: Serializable> Drop for Shared<T> {
+impl<T: SealedPayload + Sync> Drop for Shared<T> {
     fn drop(&mut self) {
         // Only the value may have to wait for an outer drop. The other holders see at once that
         // this one is gone.
@@ -216,7 +225,7 @@ impl<T: Serializable> Drop for Shared<T> {
     }
 }
 
-impl<T: Serializable> ErasedPayload for Shared<T> {
+impl<T: SealedPayload + Sync> ErasedPayload for Shared<T> {
     fn form(&self) -> &dyn Any {
         self
     }
@@ -261,6 +270,10 @@ impl<T: Serializable> ErasedPayload for Shared<T> {
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
         encode_payload(self.0.as_deref(), codec)
+    }
+
+    fn departing(&self) -> Option<&dyn Departing> {
+        self.0.as_deref()?.departing()
     }
 }
 
@@ -438,22 +451,13 @@ impl<T: Send + Sync + ?Sized + 'static> ErasedPayload for LocalShared<T> {
 /// The type that `give` fills: the value, or the handle that others share.
 pub(super) type Taken<T> = Option<Result<T, Arc<T>>>;
 
-fn encode_payload<T: Serializable>(
+fn encode_payload<T: SealedPayload>(
     value: Option<&T>,
     codec: &dyn Codec,
 ) -> Result<Bytes, CodecError> {
-    let Some(value) = value else {
-        return Err(not_encodable(any::type_name::<T>()));
-    };
-    let any = value as &dyn Any;
-    if let Some(text) = any.downcast_ref::<String>() {
-        Ok(Bytes::from(text))
-    } else if let Some(octets) = any.downcast_ref::<Vec<u8>>() {
-        Ok(Bytes::from(octets.as_slice()))
-    } else if let Some(octets) = any.downcast_ref::<Bytes>() {
-        Ok(octets.clone())
-    } else {
-        codec.encode(value).map(Bytes::from)
+    match value {
+        Some(value) => value.encode(codec),
+        None => Err(not_encodable(any::type_name::<T>())),
     }
 }
 

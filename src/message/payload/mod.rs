@@ -2,8 +2,8 @@
 //!
 //! [`Payload`] is the bound of producers and consumers. [`Local`] and [`LocalArc`] carry values
 //! that cannot be encoded. [`Body`] is the type-erased form in which a value travels. A body knows
-//! its type, its size, and how to be shared and encoded. It does not know messages, queues or
-//! properties.
+//! its type, its size, and how to be shared and encoded. It does not know messages or queues.
+//! [`Departing`] has what a value adds to its message where that leaves the process.
 //!
 //! A body is seven words: six for the value and one for its table of methods. A value that fits is
 //! stored inside. A larger or over-aligned value has a box, which costs 20 to 40 ns for each
@@ -17,6 +17,7 @@
 
 mod body;
 mod boxed;
+mod departure;
 mod forms;
 mod gone;
 mod lent;
@@ -25,6 +26,7 @@ mod serializable;
 
 pub(crate) use self::{
     body::{Body, NotShareable},
+    departure::{Departed, Departing, Exit, ReplyAddress, ReplyTaker},
     forms::not_encodable,
     lent::Lender,
     sealed::SealedPayload,
@@ -97,8 +99,8 @@ impl<T: Send + 'static> Payload for Local<T> {}
 impl<T: Send + Sync + ?Sized + 'static> Payload for LocalArc<T> {}
 
 mod sealed {
-    use super::{Body, Codec, CodecError, Codecs};
-    use crate::runtime::user_drop::drop_user_value;
+    use super::{Body, Bytes, Codec, CodecError, Codecs, Departing, not_encodable};
+    use crate::{message::properties::Properties, runtime::user_drop::drop_user_value};
 
     /// The inner part of [`Payload`](super::Payload): how its values enter and leave a body.
     pub trait SealedPayload: Sized + Send + 'static {
@@ -147,6 +149,23 @@ mod sealed {
             content_type: Option<&str>,
             codecs: &Codecs,
         ) -> Result<Self, CodecError>;
+
+        /// Tells a value that [`open`](SealedPayload::open) has decoded the properties of its
+        /// message.
+        fn arrived(&mut self, properties: &Properties) {
+            let _ = properties;
+        }
+
+        /// The octets of this value. Runs user code.
+        fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+            let _ = codec;
+            Err(not_encodable(std::any::type_name::<Self>()))
+        }
+
+        /// This value, if it changes its message where that leaves the process.
+        fn departing(&self) -> Option<&dyn Departing> {
+            None
+        }
 
         /// Takes back the value of [`open`](SealedPayload::open), since the message returns to its
         /// queue. It may run user code (a drop).
@@ -236,6 +255,19 @@ impl<T: Serializable> SealedPayload for T {
                 decoded(text.to_owned())
             }
             Encoding::Text | Encoding::Codec => codecs.decode(octets, content_type),
+        }
+    }
+
+    fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        let any: &dyn Any = self;
+        if let Some(text) = any.downcast_ref::<String>() {
+            Ok(Bytes::from(text))
+        } else if let Some(octets) = any.downcast_ref::<Vec<u8>>() {
+            Ok(Bytes::from(octets.as_slice()))
+        } else if let Some(octets) = any.downcast_ref::<Bytes>() {
+            Ok(octets.clone())
+        } else {
+            codec.encode(self).map(Bytes::from)
         }
     }
 }

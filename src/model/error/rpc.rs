@@ -162,12 +162,23 @@ impl RemoteError {
         }
     }
 
-    /// The error, if it is an `E`.
+    /// An error that a program outside has told, by its type and its text.
+    pub(crate) fn told(type_name: &str, message: &str) -> RemoteError {
+        /// The value of an error that is not here.
+        struct Elsewhere;
+        RemoteError {
+            type_name: type_name.into(),
+            message: message.into(),
+            value: Arc::new(Elsewhere),
+        }
+    }
+
+    /// The error, if it is an `E`. One of a program in another language is no Rust value.
     pub fn downcast_ref<E: 'static>(&self) -> Option<&E> {
         self.value.downcast_ref()
     }
 
-    /// The name of the type of the error.
+    /// The name of the type of the error, as its language has it.
     pub fn type_name(&self) -> &str {
         &self.type_name
     }

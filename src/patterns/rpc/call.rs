@@ -7,11 +7,17 @@
 use std::{any::Any, collections::VecDeque, mem, sync::Arc, task::Poll};
 
 use super::{
+    any_call::{AnyCall, Delivered, Reply},
     arguments::{Arguments, Octets, convert},
+    foreign,
     request::{Head, Wanted},
 };
 use crate::{
-    message::payload::{Body, Payload},
+    message::{
+        codec::Codec,
+        payload::{Body, Payload, ReplyAddress, ReplyTaker},
+        properties::Properties,
+    },
     model::error::{CodecError, RpcError},
     runtime::{
         signal::Signal,
@@ -26,9 +32,6 @@ use crate::{
         waiter::{Ticket, WaitList, Waitable, Wake, spin_until},
     },
 };
-
-/// A reply, or the reason why there is none.
-pub(super) type Reply<R> = Result<R, RpcError>;
 
 /// How often a thread looks for its reply before it registers to be woken. A call between two
 /// threads that are awake ends meanwhile.
@@ -77,6 +80,8 @@ struct Rest<R> {
     senders: WaitList,
     /// Set when the caller gives up. Made when a server asks for it.
     cancelled: Option<Arc<Signal>>,
+    /// Where replies come from outside, once the request has left the process.
+    address: Option<Box<dyn ReplyAddress>>,
 }
 
 impl<R> Default for Rest<R> {
@@ -87,6 +92,7 @@ impl<R> Default for Rest<R> {
             caller: WaitList::default(),
             senders: WaitList::default(),
             cancelled: None,
+            address: None,
         }
     }
 }
@@ -109,59 +115,6 @@ impl<A, R> State<A, R> {
     fn servers(&self) -> Option<usize> {
         self.rest.as_ref()?.servers
     }
-}
-
-/// What becomes of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delivered {
-    /// The caller has it.
-    Yes,
-    /// The caller wants none, or has one already.
-    Unwanted,
-    /// There is none, since the arguments were taken: the caller has given up, or another server
-    /// has begun.
-    NotCalled,
-    /// The caller has given up.
-    Late,
-}
-
-/// A call without its types, as a server sees it.
-pub(super) trait AnyCall: Any + Send + Sync {
-    fn head(&self) -> &Head;
-
-    /// The call itself, to find out its types.
-    fn as_any(&self) -> &dyn Any;
-
-    /// Moves the arguments out, as [`Call::take_typed`] does.
-    fn take(&self) -> Arguments<Body>;
-
-    /// Shows the arguments to `look`, which returns whether they have the type that it wants. If
-    /// not, or if they are encoded already, returns their encoding. Runs user code.
-    fn show(&self, look: &mut dyn FnMut(&dyn Any) -> bool) -> Option<Octets>;
-
-    /// Copies the arguments, and keeps them for another attempt. Runs user code. `None` if they
-    /// are taken.
-    fn copy(&self) -> Option<Result<Octets, CodecError>>;
-
-    /// Replies. Runs user code. `is_last` tells whether this server replies no more.
-    fn reply(&self, reply: Reply<Body>, is_last: bool) -> Delivered;
-
-    /// One server replies no more.
-    fn finish(&self) -> Delivered;
-
-    /// No server has the request any more.
-    fn end(&self);
-
-    /// Whether the caller has given up.
-    fn is_abandoned(&self) -> bool;
-
-    /// The signal that the caller has given up.
-    fn cancelled(&self) -> Arc<Signal>;
-
-    /// Ready if there is room for a reply, with `true`, or if none is wanted any more.
-    fn room(&self, ticket: Option<Ticket<'_>>) -> Poll<bool>;
-
-    fn with_senders(&self, f: &mut dyn FnMut(&mut WaitList));
 }
 
 impl<A: Payload, R: Payload> Call<A, R> {
@@ -317,9 +270,29 @@ impl<A: Payload, R: Payload> Drop for Call<A, R> {
     }
 }
 
+/// Takes replies from outside of the process. One to another request is dropped.
+impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
+    fn take_reply(&self, properties: &Properties, body: &Body, writer: &dyn Codec) {
+        let is_other = match (&properties.correlation_id, &self.state.lock().rest) {
+            (Some(given), Some(rest)) => {
+                rest.address.as_ref().is_some_and(|own| own.key() != given)
+            }
+            _ => false,
+        };
+        if !is_other {
+            self.reply_typed(foreign::reply(properties, body, writer), true);
+        }
+    }
+}
+
 impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
     fn head(&self) -> &Head {
         &self.head
+    }
+
+    fn leaves(&self, address: Box<dyn ReplyAddress>) {
+        let previous = self.state.lock().rest().address.replace(address);
+        drop(previous);
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Instant};
 
-use super::{Client, call::AnyCall};
+use super::{Client, any_call::AnyCall};
 use crate::{
     handles::producer::Producer,
     message::payload::Payload,

@@ -1,19 +1,23 @@
 //! The part of a server that handles a request.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde::Serialize;
 
 use super::{
     Context,
-    call::{AnyCall, Delivered},
+    any_call::{AnyCall, Delivered},
     dispatch::{Dispatcher, PING},
     method::{Attempt, Method},
     request::Request,
 };
 use crate::{
+    handles::producer::Producer,
     message::payload::Body,
-    model::error::RpcError,
+    model::{bytes::Bytes, descriptions::Exchange, error::RpcError},
     patterns::worker::{self, Job},
     runtime::{
         catch_panic::catch_panic_text,
@@ -25,12 +29,19 @@ use crate::{
 
 pub(super) type Access = dyn Fn(&Context<'_>) -> bool + Send + Sync;
 
+/// The arguments of a request do not decode, and its caller waits for no reply.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the arguments of the request do not decode")]
+pub(super) struct Undecoded;
+
 /// A server without its worker.
 pub(super) struct Core {
     pub(super) dispatcher: Dispatcher,
     pub(super) access: Option<Box<Access>>,
     pub(super) at_least_once: bool,
     counts: Counters,
+    /// Publishes the replies to programs outside. Made for the first of them.
+    replies: OnceLock<Producer<Bytes>>,
 }
 
 /// The requests of a server that have not ended in a reply that its caller got.
@@ -76,6 +87,7 @@ impl Core {
             access,
             at_least_once,
             counts: Counters::default(),
+            replies: OnceLock::new(),
         }
     }
 
@@ -88,17 +100,28 @@ impl Core {
     }
 
     /// Handles a request on this thread. All methods are [`Method::Call`].
-    pub(super) fn handle(&self, request: &Request, worker: &worker::Context<'_>) {
+    ///
+    /// # Errors
+    /// [`Undecoded`]: the worker rejects the request.
+    pub(super) fn handle(
+        &self,
+        request: &Request,
+        worker: &worker::Context<'_>,
+    ) -> Result<(), Undecoded> {
         let call = request.call();
+        self.connect(call, worker);
         let context = Context::borrowed(worker, call);
         let delivered = match self.admit(call, &context) {
             Some(Method::Call(method)) => method(call, self.attempt(worker), &context),
             Some(Method::Task(_)) | None => Delivered::Unwanted,
         };
-        self.end(request, delivered);
+        self.end(request, delivered)
     }
 
     /// Handles a request in a task.
+    ///
+    /// # Errors
+    /// Those of [`handle`](Self::handle).
     ///
     /// # If dropped
     /// The caller is told, unless there is another attempt.
@@ -106,9 +129,10 @@ impl Core {
         self: Arc<Self>,
         job: Job<Request>,
         worker: worker::Context<'static>,
-    ) {
+    ) -> Result<(), Undecoded> {
         let request: &Request = &job;
         let call = request.call();
+        self.connect(call, &worker);
         let method = self.admit(call, &Context::borrowed(&worker, call));
         let delivered = match method {
             Some(Method::Call(method)) => {
@@ -130,7 +154,7 @@ impl Core {
             }
             None => Delivered::Unwanted,
         };
-        self.end(request, delivered);
+        self.end(request, delivered)
     }
 
     fn attempt(&self, worker: &worker::Context<'_>) -> Attempt {
@@ -142,21 +166,47 @@ impl Core {
     }
 
     #[inline]
-    fn end(&self, request: &Request, delivered: Delivered) {
+    fn end(&self, request: &Request, delivered: Delivered) -> Result<(), Undecoded> {
         match delivered {
             Delivered::Yes | Delivered::Unwanted => request.answered(),
             Delivered::Late => count(&self.counts.late),
-            Delivered::NotCalled => count(&self.counts.expired),
+            Delivered::NotCalled => {
+                count(&self.counts.expired);
+                // A server has begun with it, and has ended. A caller outside does not see that.
+                if request.call().as_foreign().is_some() {
+                    request.call().reply(Err(RpcError::ServerGone), true);
+                }
+            }
+            Delivered::Undecoded => return Err(Undecoded),
+        }
+        Ok(())
+    }
+
+    /// Lets a call of a program outside be answered.
+    #[inline]
+    pub(super) fn connect(&self, call: &Arc<dyn AnyCall>, worker: &worker::Context<'_>) {
+        let Some(call) = call.as_foreign() else {
+            return;
+        };
+        if self.replies.get().is_none()
+            && let Ok(producer) = worker.connection().producer(&Exchange::existing(""))
+        {
+            // Another thread may be faster.
+            let _ = self.replies.set(producer);
+        }
+        if let Some(producer) = self.replies.get() {
+            call.answer_by(worker.producer(producer));
         }
     }
 
     /// The method of a request, if it is to be called. If not, the caller is told why.
     fn admit(&self, call: &Arc<dyn AnyCall>, context: &Context<'_>) -> Option<&Method> {
         let head = call.head();
-        if head
-            .deadline
-            .is_some_and(|deadline| deadline <= context.now())
-        {
+        let is_over = match head.deadline {
+            Some(deadline) => deadline <= context.now(),
+            None => call.as_foreign().is_some() && context.worker().info().has_expired(),
+        };
+        if is_over {
             count(&self.counts.expired);
             call.reply(Err(RpcError::Timeout), true);
             return None;

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{core::Core, request::Request};
+use super::{
+    core::Core,
+    request::{Request, Wanted},
+};
 use crate::{
     model::error::RpcError,
     patterns::{
@@ -59,6 +62,11 @@ impl Core {
         let Some(request) = request_of(context) else {
             return Settle::Reject;
         };
+        let call = request.call();
+        if call.as_foreign().is_some() && call.head().replies == Wanted::None {
+            return Settle::Reject;
+        }
+        self.connect(call, context);
         let limits = self.limits_of(request);
         let limit = limits.and_then(|limits| limits.time);
         let reply = match (error.failure(), limit) {

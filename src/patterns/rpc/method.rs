@@ -4,8 +4,9 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     Context, ReplySender,
+    any_call::{AnyCall, Delivered, Reply},
     arguments::{Arguments, convert},
-    call::{AnyCall, Call, Delivered, Reply},
+    call::Call,
     request::Wanted,
 };
 use crate::{

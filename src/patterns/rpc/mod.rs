@@ -1,5 +1,32 @@
 //! Remote procedure calls: methods of servers, called through queues.
 //!
+//! # Programs outside
+//! A program outside of this process calls a server, and serves a client, as in RabbitMQ's tutorial
+//! "Remote procedure call". It comes by AMQP, behind the feature `amqp`. A user of a
+//! [`Channel`](crate::Channel) in this process does the same. The parts of a call are properties of
+//! its messages:
+//!
+//! | of a request | |
+//! |---|---|
+//! | body | the arguments, encoded as `content-type` says; JSON without one |
+//! | `reply-to` | the queue for the reply, or `amq.rabbitmq.reply-to`; without it there is no reply |
+//! | `correlation-id` | its reply has the same |
+//! | `type` | the name of the method; [`serve`] has the one without a name |
+//! | `expiration` | the method is not called after this time |
+//! | headers | the request context, but `x-rpc-namespace`, and `x-rpc-version` such as `1.4` |
+//!
+//! A reply has the format of its request, if that has one of leveret's codecs. A reply that is an
+//! error is a text. Its header `x-rpc-error` has the name of the [`RpcError`], such as `Denied`. If
+//! that is `Remote`, `x-rpc-error-type` names the type of the error. An error that a program
+//! outside tells in this way is an [`RpcError::Remote`]. A request without `reply-to` whose
+//! arguments do not decode is rejected, and its queue dead-letters or drops it.
+//!
+//! A call from outside gets one reply, the first one of a stream. A server that ends does not tell
+//! its caller, and the request returns to its queue. It is not served again then, unless the server
+//! is one of [at least once](Server::at_least_once). In the other direction, a service outside that
+//! takes a request and does not reply lets the caller wait for its time-out.
+//!
+//! # Modules
 //! - `server`, `handle`: [`Server`], and its [`ServerHandle`] and report.
 //! - `endpoint`: [`Endpoint`], the methods in one namespace and version. `method`: one of them.
 //! - `limits`: the limits of methods. `order`: [`RequestInfo`], for the key of an ordered server.
@@ -8,11 +35,14 @@
 //! - `target`: [`Target`], the address of servers.
 //! - `client`, `settings`, `typed`: [`Client`], and [`TypedClient`] for one method.
 //! - `pending`: the caller's side of a call.
-//! - `call`: the slot that a caller and its servers share. `arguments`: the values on their way.
-//! - `request`: the payload of a request.
+//! - `call`: the slot that a caller and its servers share. `any_call`: the same without its types.
+//! - `arguments`: the values on their way.
+//! - `request`: the payload of a request. `leaving`: the same outside of the process.
+//! - `foreign`: the call of a program outside, and the replies of such programs.
 //! - `replies`, `sender`: [`Replies`] of scatters and streams, and their [`ReplySender`].
 //! - `connected`: [`Connected`].
 
+mod any_call;
 mod arguments;
 mod call;
 mod client;
@@ -21,7 +51,9 @@ mod context;
 mod core;
 mod dispatch;
 mod endpoint;
+mod foreign;
 mod handle;
+mod leaving;
 mod limits;
 mod method;
 mod order;

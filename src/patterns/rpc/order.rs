@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{call::AnyCall, request::Request};
+use super::{any_call::AnyCall, request::Request};
 use crate::{
     message::payload::Payload,
     model::{field_value::FieldTable, version::Version},

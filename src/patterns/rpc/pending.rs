@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
+    any_call::Reply,
     arguments::Arguments,
-    call::{Call, Reply},
+    call::Call,
     request::{Head, Request},
 };
 use crate::{

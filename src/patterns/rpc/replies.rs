@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc, task::Poll, time::Instant};
 use futures_util::future::{Either, select};
 
 use super::{
-    call::{AnyCall, Call, Reply},
+    any_call::{AnyCall, Reply},
+    call::Call,
     pending::{Pending, gone},
 };
 use crate::{

@@ -1,16 +1,21 @@
 //! [`Request`], the payload of a request, and its [`Head`].
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-
-use super::call::AnyCall;
+use super::{any_call::AnyCall, arguments::Octets, foreign::ForeignCall, leaving};
 use crate::{
-    model::{field_value::FieldTable, version::Version},
-    runtime::sync::atomic::{
-        AtomicBool,
-        Ordering::{Relaxed, Release},
+    message::{
+        codec::{Codec, Codecs},
+        payload::{Body, Departed, Departing, Exit, Payload, SealedPayload},
+        properties::Properties,
     },
+    model::{bytes::Bytes, error::CodecError, field_value::FieldTable, version::Version},
+    runtime::sync::atomic::{AtomicBool, Ordering::Release},
 };
 
 /// Everything about a request besides its arguments.
@@ -39,15 +44,20 @@ pub(super) enum Wanted {
 
 /// A request in a queue. The queues of a fanout share it.
 ///
-/// It carries its arguments and the slot for its replies, so that it never leaves its process.
+/// It carries its arguments and the slot for its replies. Outside of its process it is a message
+/// with the encoded arguments, and the replies are messages too. A request of a program outside is
+/// made of such a message.
 ///
 /// # If dropped
-/// No server has it any more. A caller that still waits is told so.
+/// No server has it any more. A caller that still waits is told so, unless the request has left the
+/// process.
 pub(super) struct Request {
     call: Arc<dyn AnyCall>,
     /// Whether the caller waits for nothing more. Known here, the drop need not ask the caller's
     /// side.
     is_answered: AtomicBool,
+    /// The message that has left the process.
+    departed: OnceLock<Box<Departed>>,
 }
 
 impl Request {
@@ -55,6 +65,7 @@ impl Request {
         Request {
             call,
             is_answered: AtomicBool::new(false),
+            departed: OnceLock::new(),
         }
     }
 
@@ -70,24 +81,80 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        if !self.is_answered.load(Relaxed) || self.call.head().replies == Wanted::Many {
+        let is_answered = *self.is_answered.get_mut() && self.call.head().replies != Wanted::Many;
+        if !is_answered && self.departed.get().is_none() {
             self.call.end();
         }
     }
 }
 
-/// The error of everything that would take a request out of its process.
-const STAYS: &str = "a request carries its caller's slot for the reply: it stays in its process";
-
-impl Serialize for Request {
-    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(ser::Error::custom(STAYS))
+impl Departing for Request {
+    fn depart(&self, given: &Properties, exit: &dyn Exit) -> Result<&Departed, CodecError> {
+        let deadline = self.call.head().deadline;
+        if self.call.is_abandoned() || deadline.is_some_and(|deadline| deadline <= exit.now()) {
+            return Err(CodecError::new("", "the caller has given up"));
+        }
+        if let Some(departed) = self.departed.get() {
+            return Ok(departed);
+        }
+        let departed = leaving::departed(&self.call, given, exit)?;
+        // Another thread may be faster. Both have the same arguments, and lead replies here.
+        Ok(self.departed.get_or_init(|| Box::new(departed)))
     }
 }
 
-impl<'de> Deserialize<'de> for Request {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Request, D::Error> {
-        Err(de::Error::custom(STAYS))
+/// The error of everything that would take the slot of a request out of its process.
+const STAYS: &str = "a request carries its caller's slot for the reply: it stays in its process";
+
+impl Payload for Request {}
+
+impl SealedPayload for Request {
+    #[inline(always)]
+    fn into_body(self) -> Body {
+        Body::native(self)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Request>()
+    }
+
+    fn content_type(codec: &dyn Codec) -> Option<&str> {
+        Some(codec.content_type())
+    }
+
+    fn open(
+        body: &Body,
+        writer: &dyn Codec,
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+        _: &Codecs,
+    ) -> Result<Option<Box<Request>>, CodecError> {
+        if body.holds::<Request>() {
+            return Ok(None);
+        }
+        let octets = Octets::new(body.encode(writer)?, content_type, content_encoding);
+        Ok(Some(Box::new(Request::new(Arc::new(ForeignCall::new(
+            octets,
+        ))))))
+    }
+
+    fn decode(octets: &[u8], content_type: Option<&str>, _: &Codecs) -> Result<Self, CodecError> {
+        let octets = Octets::new(Bytes::from(octets), content_type, None);
+        Ok(Request::new(Arc::new(ForeignCall::new(octets))))
+    }
+
+    fn arrived(&mut self, properties: &Properties) {
+        if let Some(call) = self.call.as_foreign() {
+            self.call = Arc::new(call.of(properties));
+        }
+    }
+
+    fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
+        Err(CodecError::new(codec.content_type(), STAYS))
+    }
+
+    fn departing(&self) -> Option<&dyn Departing> {
+        Some(self)
     }
 }
 

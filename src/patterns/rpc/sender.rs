@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, task::Poll};
 
 use super::{
     Context,
-    call::{AnyCall, Delivered},
+    any_call::{AnyCall, Delivered},
 };
 use crate::{
     message::payload::{Body, Payload},

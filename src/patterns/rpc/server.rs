@@ -41,6 +41,9 @@ use crate::{
 /// [shutdown](crate::Broker::shutdown) waits for the method, and the method may publish and call
 /// meanwhile.
 ///
+/// # Programs outside
+/// A server also answers programs in other languages. [The module](super) says how.
+///
 /// # If dropped
 /// A server that does not run yet has no effect.
 ///
@@ -339,9 +342,8 @@ fn with_handler<C: Chain>(
     let core = Arc::clone(core);
     let order = order.map(|key| move |request: &Delivery<Request>| key(&RequestInfo::new(request)));
     if is_called {
-        let handler = move |request: &Request, context: &worker::Context<'_>| {
-            core.handle(request, context);
-        };
+        let handler =
+            move |request: &Request, context: &worker::Context<'_>| core.handle(request, context);
         return match order {
             None => worker.handler(handler),
             Some(order) => worker.ordered_by(order).handler(handler),

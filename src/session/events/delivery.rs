@@ -9,6 +9,7 @@ use crate::{
     engine::vhost::VirtualHost,
     message::{
         envelope::{Envelope, ExchangeId},
+        payload::{Departed, Exit},
         properties::Properties,
     },
     model::{bytes::Bytes, error::CodecError, name::Name},
@@ -211,7 +212,24 @@ impl ChannelDelivery {
     /// The basic properties of the message.
     pub fn properties(&self) -> &Properties {
         static NONE: Properties = Properties::new();
-        self.envelope.as_ref().map_or(&NONE, Envelope::properties)
+        match (self.departed(), &self.envelope) {
+            (Some(Ok(departed)), _) => &departed.properties,
+            (_, Some(envelope)) => envelope.properties(),
+            (_, None) => &NONE,
+        }
+    }
+
+    /// The message as a program outside sees it, if it changes where it leaves the process. Runs
+    /// user code.
+    #[inline]
+    fn departed(&self) -> Option<Result<&Departed, CodecError>> {
+        let envelope = self.envelope.as_ref()?;
+        let departing = envelope.body().departing()?;
+        let vhost: &dyn Exit = match &self.from {
+            DeliveredFrom::Queue(origin) => &origin.vhost,
+            DeliveredFrom::Reply { vhost, .. } => vhost,
+        };
+        Some(departing.depart(envelope.properties(), vhost))
     }
 
     /// The body of the message. A message that was published as a Rust value is encoded by this
@@ -224,6 +242,9 @@ impl ChannelDelivery {
     /// # Errors
     /// [`CodecError`] if the value cannot be encoded. A [`Local`](crate::Local) never can.
     pub fn body(&self) -> Result<Bytes, CodecError> {
+        if let Some(departed) = self.departed() {
+            return departed.map(|departed| departed.body.clone());
+        }
         match &self.envelope {
             Some(envelope) => envelope.encode(),
             None => Err(CodecError::new("", "a local payload cannot be encoded")),

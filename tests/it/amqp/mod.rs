@@ -5,6 +5,7 @@ mod flow;
 mod handshake;
 mod octets;
 mod order;
+mod rpc;
 mod timing;
 mod typed;
 

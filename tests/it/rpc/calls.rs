@@ -312,7 +312,7 @@ fn a_message_that_is_no_request_is_rejected_and_a_request_stays_in_its_process()
     assert_eq!(double.call(4), Ok(8));
     let counts = server.stop_and_drain(PATIENCE).worker.counts;
     assert_eq!(
-        (counts.undecoded, counts.rejected, called.load(SeqCst)),
+        (counts.failed, counts.rejected, called.load(SeqCst)),
         (1, 1, 1)
     );
 

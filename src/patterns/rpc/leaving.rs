@@ -1,0 +1,64 @@
+//! A request that leaves the process, as a program outside sees it.
+
+use std::sync::Arc;
+
+use super::{
+    any_call::AnyCall,
+    foreign::{NAMESPACE, VERSION},
+    request::Wanted,
+};
+use crate::{
+    message::{
+        payload::{Departed, Exit, ReplyTaker},
+        properties::Properties,
+    },
+    model::{error::CodecError, version::Version},
+};
+
+/// The message of a request. `given` are the properties that it was published with. Runs user code.
+///
+/// # Errors
+/// The arguments cannot be encoded, or a server has them.
+pub(super) fn departed(
+    call: &Arc<dyn AnyCall>,
+    given: &Properties,
+    exit: &dyn Exit,
+) -> Result<Departed, CodecError> {
+    let head = call.head();
+    let Some(octets) = call.show(&mut |_| false) else {
+        return Err(CodecError::new("", "the arguments cannot be encoded"));
+    };
+    let mut properties = given.clone();
+    properties.content_type = octets.content_type().map(str::to_owned);
+    properties.content_encoding = octets.content_encoding().map(str::to_owned);
+    if !head.method.is_empty() {
+        properties.message_type = Some(head.method.clone().into_owned());
+    }
+    for (name, value) in head.context.iter().flat_map(|context| context.iter()) {
+        properties.headers_mut().insert(name, value.clone());
+    }
+    if let Some(namespace) = &head.namespace {
+        let namespace: &str = namespace;
+        properties.headers_mut().insert(NAMESPACE, namespace);
+    }
+    if head.version != Version::default() {
+        let version = head.version.to_string();
+        properties.headers_mut().insert(VERSION, version);
+    }
+    if let Some(deadline) = head.deadline {
+        let left = deadline.saturating_duration_since(exit.now());
+        properties.expiration = Some(left.as_millis().to_string());
+    }
+    if head.replies != Wanted::None {
+        let caller: Arc<dyn ReplyTaker> = Arc::<dyn AnyCall>::clone(call);
+        let address = exit.reply_address(Arc::downgrade(&caller));
+        let address = address.map_err(|error| CodecError::new("", error))?;
+        properties.reply_to = Some(address.name().to_string());
+        properties.correlation_id = Some(address.key().to_owned());
+        call.leaves(address);
+    }
+    Ok(Departed {
+        properties,
+        body: octets.octets().clone(),
+    })
+}
