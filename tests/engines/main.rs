@@ -6,6 +6,10 @@
 
 mod consuming;
 mod engine;
+#[cfg(feature = "rabbitmq")]
+mod losing;
+#[cfg(feature = "rabbitmq")]
+mod proxy;
 mod publishing;
 mod topology;
 mod waiting;
