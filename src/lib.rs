@@ -27,6 +27,8 @@ mod message;
 mod model;
 mod patterns;
 mod protocol;
+#[cfg(feature = "rabbitmq")]
+mod remote;
 mod runtime;
 mod session;
 #[cfg(feature = "testing")]
@@ -116,6 +118,8 @@ pub use crate::{
         undecoded::Undecoded,
     },
 };
+#[cfg(feature = "rabbitmq")]
+pub use crate::{handles::broker::RabbitMqBuilder, remote::rabbitmq::Unconfirmed};
 pub use crate::{
     message::codec,
     patterns::{control, middleware, notify, rpc, worker},

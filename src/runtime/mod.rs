@@ -7,7 +7,7 @@ pub(crate) mod block_on;
 pub(crate) mod catch_panic;
 pub(crate) mod clock;
 #[cfg_attr(
-    not(test),
+    not(any(test, feature = "rabbitmq")),
     expect(
         dead_code,
         reason = "only engines outside of this process complete later"

@@ -10,18 +10,22 @@ use std::{
     time::Duration,
 };
 
-use super::{publisher::NotPublished, requeue::Requeue, subscriber::Subscriber};
+use super::{
+    connection::ConnectionOptions, events::EventStream, publisher::NotPublished, requeue::Requeue,
+    subscriber::Subscriber,
+};
 use crate::{
     engine::{
         queue::{ConsumerId, Credit, QueueCore},
         vhost::{Published, QueueDeclared, VirtualHost},
     },
     message::{
-        envelope::{Address, Envelope, Meta},
+        envelope::{Address, Envelope, Meta, SettledMessage},
         payload::Body,
         properties::Properties,
     },
     model::{
+        access::Credentials,
         bytes::Bytes,
         descriptions::{Exchange, Queue},
         error::{CancelReason, Error, Result},
@@ -33,9 +37,36 @@ use crate::{
 /// The outcome of a publish.
 pub(crate) type Confirmation = std::result::Result<Published, NotPublished>;
 
-/// A connection to an engine outside of this process. One that is lost completes what is under way
-/// with [`Error::ConnectionClosed`], or drops its completers.
+/// An engine outside of this process, to which a broker connects.
+pub(crate) trait Engine: Send + Sync {
+    /// The name of the virtual host of the broker's implicit connection.
+    fn vhost(&self) -> &Name;
+
+    /// Connects to a virtual host, and waits until the engine has accepted the connection or
+    /// refused it. Without credentials the user is that of the engine's settings.
+    ///
+    /// # Errors
+    /// Those of a login, and [`Error::ConnectFailed`].
+    fn connect(
+        &self,
+        vhost: &str,
+        credentials: Option<&Credentials>,
+        options: &ConnectionOptions,
+    ) -> Result<Connected>;
+}
+
+/// An open connection to an engine.
+pub(crate) struct Connected {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) user: Name,
+}
+
+/// A connection to an engine outside of this process. One that has ended completes what is under
+/// way with [`Error::ConnectionClosed`], or drops its completers.
 pub(crate) trait Backend: Send + Sync {
+    /// Tells the changes of the connection to a stream of events.
+    fn tell(&self, events: &Arc<EventStream>);
+
     /// Declares an exchange with its bindings.
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>>;
 
@@ -49,6 +80,9 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Returns how many messages were dropped.
     fn purge(&self, queue: &Name) -> Completion<Result<u64>>;
+
+    /// Gets a message from a queue, if one is ready. It is to be settled as a delivery.
+    fn get(&self, queue: &Name) -> Completion<Result<Option<Got>>>;
 
     /// Publishes a message. The completion is the engine's confirm.
     fn publish(&self, message: Outbound) -> Completion<Confirmation>;
@@ -66,7 +100,8 @@ pub(crate) trait Backend: Send + Sync {
     /// Settles a delivery.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] if the connection is lost: the engine has the message back.
+    /// [`Error::ConnectionLost`] if the connection of the delivery is lost: the engine has the
+    /// message back. [`Error::ConnectionClosed`] if it was closed.
     fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result;
 
     /// Closes the connection. Everything under way ends.
@@ -95,6 +130,56 @@ pub(crate) struct Inbound {
     pub(crate) body: Bytes,
 }
 
+/// A message that was got.
+///
+/// # If dropped
+/// The engine has it back.
+pub(crate) struct Got {
+    inbound: Option<Inbound>,
+    requeue: Box<dyn Fn(u64) + Send>,
+}
+
+impl Got {
+    pub(crate) fn new(inbound: Inbound, requeue: impl Fn(u64) + Send + 'static) -> Got {
+        Got {
+            inbound: Some(inbound),
+            requeue: Box::new(requeue),
+        }
+    }
+
+    pub(super) fn into_inner(mut self) -> Option<Inbound> {
+        self.inbound.take()
+    }
+}
+
+impl Drop for Got {
+    fn drop(&mut self) {
+        if let Some(inbound) = &self.inbound {
+            (self.requeue)(inbound.delivery);
+        }
+    }
+}
+
+impl Inbound {
+    pub(super) fn into_envelope(self, vhost: &VirtualHost) -> Envelope {
+        let exchange = vhost.exchange_names().of(&self.exchange);
+        let meta = Meta {
+            properties: self.properties,
+            delivery: Some(self.delivery),
+            ..Meta::default()
+        };
+        let mut envelope = Envelope::new(
+            Body::encoded(self.body),
+            &Address::new(&exchange, &self.routing_key),
+            Some(Arc::new(meta)),
+        );
+        if self.redelivered {
+            envelope.count_return(true);
+        }
+        envelope
+    }
+}
+
 /// A consumer to be started at an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteConsumer {
@@ -103,7 +188,6 @@ pub(crate) struct RemoteConsumer {
     pub(crate) prefetch: u32,
     pub(crate) priority: i64,
     pub(crate) exclusive: bool,
-    pub(crate) auto_ack: bool,
     /// How long a delivery may stay unsettled. `None` leaves it to the engine.
     pub(crate) timeout: Option<Duration>,
 }
@@ -143,30 +227,10 @@ impl RemoteInbox {
     /// Delivers a message to the consumer.
     ///
     /// # Errors
-    /// Gives the message back if the consumer has ended: the engine is to requeue it.
-    pub(crate) fn deliver(&self, inbound: Inbound) -> std::result::Result<(), Box<Inbound>> {
-        let Inbound {
-            delivery,
-            exchange,
-            routing_key,
-            redelivered,
-            properties,
-            body,
-        } = inbound.clone();
-        let exchange = self.vhost.exchange_names().of(&exchange);
-        let meta = Meta {
-            properties,
-            delivery: Some(delivery),
-            ..Meta::default()
-        };
-        let mut envelope = Envelope::new(
-            Body::encoded(body),
-            &Address::new(&exchange, &routing_key),
-            Some(Arc::new(meta)),
-        );
-        if redelivered {
-            envelope.count_return(true);
-        }
+    /// The number of the delivery, if the consumer has ended: the engine is to requeue it.
+    pub(crate) fn deliver(&self, inbound: Inbound) -> std::result::Result<(), u64> {
+        let delivery = inbound.delivery;
+        let envelope = inbound.into_envelope(&self.vhost);
         let effects = {
             let closed = self.closed.lock();
             match *closed {
@@ -179,8 +243,21 @@ impl RemoteInbox {
                 self.vhost.run_effects(&self.queue, effects);
                 Ok(())
             }
-            None => Err(Box::new(inbound)),
+            None => Err(delivery),
         }
+    }
+
+    /// The engine has lost the connection of the consumer, and has back what no receiver has seen.
+    /// The consumer goes on, and gets it again.
+    pub(crate) fn lost(&self) {
+        if let Some(subscriber) = self.subscriber.get().and_then(Weak::upgrade) {
+            while subscriber.return_unseen() > 0 {}
+        }
+    }
+
+    /// Whether the consumer has ended here.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.lock()
     }
 
     /// The engine has ended the consumer.
@@ -200,9 +277,15 @@ impl RemoteInbox {
 /// Where the deliveries of a remote consumer go back to.
 pub(crate) struct RemoteOrigin {
     backend: Arc<dyn Backend>,
+    /// `None` for gets.
+    consumer: Option<LocalConsumer>,
+}
+
+/// The part of a remote consumer in this process.
+struct LocalConsumer {
     inbox: Arc<RemoteInbox>,
     /// The number of the consumer at the engine, once it is known.
-    consumer: OnceLock<u64>,
+    number: OnceLock<u64>,
     /// The consumer in the queue of this process, whose counts are kept.
     local: (ConsumerId, Arc<Credit>),
 }
@@ -215,34 +298,52 @@ impl RemoteOrigin {
     ) -> RemoteOrigin {
         RemoteOrigin {
             backend,
-            inbox,
-            consumer: OnceLock::new(),
-            local,
+            consumer: Some(LocalConsumer {
+                inbox,
+                number: OnceLock::new(),
+                local,
+            }),
         }
     }
 
-    pub(super) fn started(&self, consumer: u64) {
-        let _ = self.consumer.set(consumer);
+    pub(super) fn of_gets(backend: Arc<dyn Backend>) -> RemoteOrigin {
+        RemoteOrigin {
+            backend,
+            consumer: None,
+        }
     }
 
-    /// Acknowledges a delivery.
+    pub(super) fn started(&self, number: u64) {
+        if let Some(consumer) = &self.consumer {
+            let _ = consumer.number.set(number);
+        }
+    }
+
+    /// Acknowledges a delivery, or counts deliveries that are acknowledged already.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] if the connection is lost.
+    /// Those of [`Backend::settle`].
     pub(super) fn ack(&self, envelope: Option<&Envelope>, messages: u64, bytes: u64) -> Result {
         self.count(messages, bytes);
         match envelope {
             Some(envelope) => self.settle(envelope, RemoteSettlement::Ack),
-            // Acknowledged by the engine when it was delivered.
             None => Ok(()),
+        }
+    }
+
+    /// Acknowledges a message that an auto-ack receiver gets. If the connection is lost, it comes
+    /// again.
+    pub(super) fn ack_shown(&self, message: &SettledMessage) {
+        if let Some(delivery) = message.delivery {
+            let _ = self.backend.settle(delivery, RemoteSettlement::Ack);
         }
     }
 
     /// Gives deliveries up.
     ///
     /// # Errors
-    /// [`Error::ConnectionClosed`] if the connection is lost; [`Error::NotImplemented`] for
-    /// [`Requeue::After`], and the messages are requeued at once.
+    /// Those of [`Backend::settle`]; [`Error::NotImplemented`] for [`Requeue::After`], and the
+    /// messages are requeued at once.
     pub(super) fn nack(&self, envelopes: &[Envelope], requeue: Requeue) -> Result {
         let (settlement, answer) = match requeue {
             Requeue::Yes | Requeue::Failed => (RemoteSettlement::Requeue, Ok(())),
@@ -263,10 +364,13 @@ impl RemoteOrigin {
 
     /// The consumer has ended: the engine gets back what the consumer has not seen.
     pub(super) fn cancel(&self) {
-        if let Some(consumer) = self.consumer.get() {
-            self.backend.cancel(*consumer);
+        let Some(consumer) = &self.consumer else {
+            return;
+        };
+        if let Some(number) = consumer.number.get() {
+            self.backend.cancel(*number);
         }
-        for envelope in self.inbox.close() {
+        for envelope in consumer.inbox.close() {
             // A lost connection has given it back by itself.
             let _ = self.settle(&envelope, RemoteSettlement::Requeue);
         }
@@ -281,6 +385,8 @@ impl RemoteOrigin {
 
     fn count(&self, messages: u64, bytes: u64) {
         // The queue of this process has no limit of credit, and waits for nothing.
-        let _ = self.local.1.settle(messages, bytes);
+        if let Some(consumer) = &self.consumer {
+            let _ = consumer.local.1.settle(messages, bytes);
+        }
     }
 }

@@ -17,4 +17,13 @@ impl DeliveryOrigin {
             self.queue.forget(message());
         }
     }
+
+    /// Acknowledges a message that an auto-ack receiver gets, at an engine outside of this process.
+    /// Its own queue counts it by itself.
+    #[inline]
+    pub(crate) fn ack_shown(&self, message: &SettledMessage) {
+        if let Some(remote) = &self.remote {
+            remote.ack_shown(message);
+        }
+    }
 }

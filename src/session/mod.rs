@@ -5,10 +5,10 @@
 //! are built above this layer, which does not know them.
 
 #[cfg_attr(
-    not(test),
+    not(any(test, feature = "rabbitmq")),
     expect(
         dead_code,
-        reason = "the only engine outside of this process is that of the tests"
+        reason = "the only engine outside of this process comes with the feature"
     )
 )]
 pub(crate) mod backend;
@@ -29,6 +29,7 @@ mod overdue;
 pub(crate) mod publisher;
 pub(crate) mod receive;
 mod recv_backoff;
+pub(crate) mod remote_getter;
 pub(crate) mod requeue;
 pub(crate) mod stream_reader;
 pub(crate) mod subscriber;

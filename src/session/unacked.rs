@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    backend::RemoteOrigin,
+    backend::{Backend, RemoteOrigin},
     events::DeliveryReader,
     holding::{Claim, Holders, Source},
     requeue::Requeue,
@@ -126,6 +126,28 @@ impl DeliveryOrigin {
             channel: None,
             first_exchange: OnceLock::new(),
             holders: Holders::new(auto_ack).of(queue),
+        })
+    }
+
+    /// That of gets at an engine outside of this process. `queue` is its place here.
+    pub(super) fn remote_gets(
+        vhost: &Arc<VirtualHost>,
+        queue: &Arc<QueueCore>,
+        backend: &Arc<dyn Backend>,
+    ) -> Arc<DeliveryOrigin> {
+        Arc::new(DeliveryOrigin {
+            vhost: Arc::clone(vhost),
+            queue: Arc::clone(queue),
+            consumer: None,
+            consumer_tag: Name::empty(),
+            account: None,
+            auto_ack: false,
+            remote: Some(Box::new(RemoteOrigin::of_gets(Arc::clone(backend)))),
+            overdue: None,
+            subscriber: Weak::new(),
+            channel: None,
+            first_exchange: OnceLock::new(),
+            holders: Holders::new(false).of(queue),
         })
     }
 

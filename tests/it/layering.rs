@@ -140,9 +140,14 @@ const FOLDERS: &[Folder] = &[
             ]),
             may(&["connection"]),
             may(&["forward"]),
-            may(&["channel"]),
+            may(&["channel", "remote_getter"]),
             may(&["broker_core"]),
         ],
+    },
+    Folder {
+        name: "remote",
+        holds: "engines outside of this process: a client of RabbitMQ",
+        floors: &[never(&["rabbitmq"])],
     },
     Folder {
         name: "handles",

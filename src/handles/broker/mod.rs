@@ -6,6 +6,9 @@ mod builder;
 mod disk_alarms;
 #[cfg(feature = "durable")]
 mod durable;
+mod open;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod users;
 mod vhosts;
 
@@ -13,6 +16,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 #[cfg(feature = "durable")]
 pub use self::durable::DurableBrokerBuilder;
+#[cfg(feature = "rabbitmq")]
+pub use self::rabbitmq::RabbitMqBuilder;
 pub use self::{builder::BrokerBuilder, disk_alarms::DiskAlarms};
 pub use crate::model::access::Credentials;
 
@@ -202,6 +207,9 @@ impl Broker {
     /// # Ok::<(), leveret::Error>(())
     /// ```
     pub fn connect(&self, vhost: &str, credentials: Credentials) -> Result<Connection> {
+        if let Some(connected) = self.core.connect_remotely(vhost, &credentials) {
+            return connected;
+        }
         let user = self.authenticate(credentials)?;
         self.connect_as(&user, vhost, ConnectionOptions::new())
     }
@@ -342,7 +350,7 @@ impl Broker {
 
     /// Returns the implicit connection to `/`.
     pub(crate) fn implicit(&self) -> Result<Connection> {
-        self.vhost("/")
+        self.vhost(self.core.default_vhost())
     }
 }
 

@@ -173,6 +173,7 @@ impl<T: Payload> Consumer<T> {
             for message in run.iter().take(count).map(SettledMessage::of) {
                 bytes += message.size;
                 origin.forget_settled(|| message);
+                origin.ack_shown(&message);
             }
         }
         batch.extend(

@@ -100,6 +100,7 @@ pub(super) fn shown(queue: &ConsumerQueue, message: impl FnOnce() -> SettledMess
     if origin.auto_ack {
         let message = message();
         origin.forget_settled(|| message);
+        origin.ack_shown(&message);
         // A message that is acknowledged on delivery is not settled again.
         let _ = origin.ack(1, message.size, None);
     }

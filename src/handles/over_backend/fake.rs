@@ -33,13 +33,15 @@ use crate::{
     },
     session::{
         backend::{
-            Backend, Confirmation, Inbound, Outbound, RemoteConsumer, RemoteInbox, RemoteSettlement,
+            Backend, Confirmation, Got, Inbound, Outbound, RemoteConsumer, RemoteInbox,
+            RemoteSettlement,
         },
         channel::{
-            Channel, ConfirmOutcome, ConsumeOptions, Event, IfEmpty, IfUnused, Multiple,
-            PublishOptions, QosScope,
+            AckMode, Channel, ChannelDelivery, ConfirmOutcome, ConsumeOptions, Event, IfEmpty,
+            IfUnused, Multiple, PublishOptions, QosScope,
         },
         connection::{Connection, ConnectionAbout, ConnectionOptions},
+        events::EventStream,
         publisher::NotPublished,
         requeue::Requeue,
     },
@@ -205,15 +207,7 @@ fn forward(
                     let consumers = consumers.lock().unwrap();
                     consumers.inboxes.get(&**delivery.consumer_tag()).cloned()
                 };
-                let inbound = Inbound {
-                    delivery: delivery.delivery_tag(),
-                    exchange: delivery.exchange(),
-                    routing_key: Name::new(delivery.routing_key()).unwrap(),
-                    redelivered: delivery.redelivered(),
-                    properties: delivery.properties().clone(),
-                    body: delivery.body().unwrap(),
-                };
-                let delivered = inbox.map(|inbox| inbox.deliver(inbound));
+                let delivered = inbox.map(|inbox| inbox.deliver(inbound(&delivery)));
                 if !matches!(delivered, Some(Ok(()))) {
                     let tag = delivery.delivery_tag();
                     let _ = channel.basic_nack(tag, Multiple::No, Requeue::Yes);
@@ -230,6 +224,17 @@ fn forward(
             }
             _ => {}
         }
+    }
+}
+
+fn inbound(delivery: &ChannelDelivery) -> Inbound {
+    Inbound {
+        delivery: delivery.delivery_tag(),
+        exchange: delivery.exchange(),
+        routing_key: Name::new(delivery.routing_key()).unwrap(),
+        redelivered: delivery.redelivered(),
+        properties: delivery.properties().clone(),
+        body: delivery.body().unwrap(),
     }
 }
 
@@ -273,6 +278,8 @@ fn publish(channel: &Channel, message: Outbound) -> Confirmation {
 }
 
 impl Backend for Fake {
+    fn tell(&self, _: &Arc<EventStream>) {}
+
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>> {
         let exchange = exchange.clone();
         self.on_channel(move |channel| channel.declare(&exchange).map(drop))
@@ -301,6 +308,19 @@ impl Backend for Fake {
         self.on_channel(move |channel| channel.queue_purge(&queue))
     }
 
+    fn get(&self, queue: &Name) -> Completion<Result<Option<Got>>> {
+        let (queue, channel) = (queue.clone(), self.consuming.clone());
+        self.start(move || {
+            let got = channel.basic_get(&queue, AckMode::Manual)?;
+            Ok(got.map(|got| {
+                let channel = channel.clone();
+                Got::new(inbound(&got), move |delivery| {
+                    let _ = channel.basic_nack(delivery, Multiple::No, Requeue::Yes);
+                })
+            }))
+        })
+    }
+
     fn publish(&self, message: Outbound) -> Completion<Confirmation> {
         let channel = self.publishing.clone();
         self.start(move || publish(&channel, message))
@@ -321,9 +341,6 @@ impl Backend for Fake {
             let mut options = ConsumeOptions::new()
                 .tag(tag.clone())
                 .priority(consumer.priority as i32);
-            if consumer.auto_ack {
-                options = options.auto_ack();
-            }
             if consumer.exclusive {
                 options = options.exclusive();
             }

@@ -164,6 +164,31 @@ fn time_outs_tasks_selections_and_batches_receive() {
 }
 
 #[test]
+fn a_simple_queue_gets_what_is_ready_and_waits_for_more() {
+    both(|connection| {
+        let queue = connection.simple_queue::<u32>("q").unwrap();
+        assert!(matches!(queue.try_get(), Err(TryRecvError::Empty)));
+        let nothing = queue.get_timeout(Duration::from_millis(1));
+        assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
+        queue.put(1).unwrap();
+        queue.put(2).unwrap();
+        assert_eq!(queue.len(), 2);
+        drop(queue.get().unwrap());
+        let again = queue.get_timeout(SECOND).unwrap();
+        assert_eq!((*again, again.info().redelivered()), (1, true));
+        again.ack().unwrap();
+        assert_eq!(queue.try_get().unwrap().ack_into().unwrap(), 2);
+        let waiting = thread::spawn({
+            let queue = queue.clone();
+            move || block_on(queue.get_async()).unwrap().ack_into().unwrap()
+        });
+        queue.put(3).unwrap();
+        assert_eq!(waiting.join().unwrap(), 3);
+        assert_eq!((queue.purge(), queue.len()), (0, 0));
+    });
+}
+
+#[test]
 fn a_cancelled_consumer_returns_the_messages_that_it_has_not_shown() {
     both(|connection| {
         let producer = connection.producer::<u32>("q").unwrap();
@@ -311,7 +336,7 @@ fn handles_say_so_if_an_engine_outside_does_not_offer_something() {
     let producer = connection.producer::<u32>("q").unwrap();
     let not_implemented = |error: &Error| assert_eq!(error.reply_code(), Some(540), "{error}");
     not_implemented(&connection.open_channel().unwrap_err());
-    not_implemented(&connection.simple_queue::<u32>("q").unwrap_err());
+    not_implemented(&connection.simple_buffer::<u32>("q").unwrap_err());
     not_implemented(producer.try_publish(1).unwrap_err().error());
     let later = Message::new(1).deliver_after(Duration::from_secs(1));
     not_implemented(producer.publish_message(later).unwrap_err().error());

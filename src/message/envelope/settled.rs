@@ -9,6 +9,8 @@ pub(crate) struct SettledMessage {
     pub(crate) is_persistent: bool,
     /// The size in bytes.
     pub(crate) size: u64,
+    /// The number of its delivery at an engine outside of this process.
+    pub(crate) delivery: Option<u64>,
 }
 
 impl SettledMessage {
@@ -17,6 +19,7 @@ impl SettledMessage {
             position: envelope.position,
             is_persistent: envelope.is_persistent(),
             size: envelope.size(),
+            delivery: envelope.meta().and_then(|meta| meta.delivery),
         }
     }
 }

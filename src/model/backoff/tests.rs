@@ -130,7 +130,12 @@ fn the_steps_of_extreme_settings_are_few() {
     assert!(slow.steps(32).len() <= 32);
     assert_eq!(fast.steps(32), [MILLISECOND, MINUTE]);
     assert_eq!(Backoff::constant(SECOND).steps(32), [SECOND]);
-    assert_eq!(Backoff::constant(SECOND).max_attempts(1).steps(32), []);
+    assert!(
+        Backoff::constant(SECOND)
+            .max_attempts(1)
+            .steps(32)
+            .is_empty()
+    );
     let longest = Backoff::constant(Duration::MAX).factor(3.0);
     assert_eq!(longest.steps(32), [Duration::MAX]);
 }

@@ -12,6 +12,8 @@ mod budget;
 mod dead_letter_strategy;
 mod delayed_retry_kind;
 mod durability;
+#[cfg(any(test, feature = "rabbitmq"))]
+mod elsewhere;
 mod exchange;
 mod hash_on;
 mod model_queue;

@@ -73,7 +73,7 @@ use std::time::Duration;
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
     #[serde(deserialize_with = "read_entity_name")]
-    name: String,
+    pub(super) name: String,
     #[serde(skip_serializing_if = "is_unset")]
     durable: bool,
     #[serde(skip_serializing_if = "is_unset")]

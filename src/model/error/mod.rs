@@ -212,6 +212,34 @@ pub enum Error {
     /// The connection is closed.
     #[error("the connection is closed")]
     ConnectionClosed,
+    /// The connection to an engine outside of this process was lost, for example because its server
+    /// stopped. The broker [connects again](crate::guide::rabbitmq).
+    ///
+    /// For a delivery it means that the message is not settled: the engine has it back, and
+    /// delivers it again. For a publish it means that the engine may have the message or not.
+    #[error("the connection to {address} was lost: {fault}")]
+    ConnectionLost {
+        /// The address of the engine, such as `127.0.0.1:5672`.
+        address: Arc<str>,
+        /// The reason.
+        fault: Arc<str>,
+    },
+    /// An engine outside of this process cannot be reached, or does not answer in time.
+    #[error("cannot connect to {address}: {fault}")]
+    ConnectFailed {
+        /// The address of the engine, such as `127.0.0.1:5672`.
+        address: Arc<str>,
+        /// The reason.
+        fault: Arc<str>,
+    },
+    /// The URL of a broker cannot be used.
+    #[error("invalid URL '{url}': {fault}")]
+    InvalidUrl {
+        /// The URL, without the password in it.
+        url: Arc<str>,
+        /// The reason.
+        fault: Arc<str>,
+    },
     /// The broker was shut down.
     #[error("the broker is shut down")]
     ShutDown,
@@ -293,6 +321,9 @@ impl Error {
             | Error::Cancelled(_)
             | Error::ChannelClosed
             | Error::ConnectionClosed
+            | Error::ConnectionLost { .. }
+            | Error::ConnectFailed { .. }
+            | Error::InvalidUrl { .. }
             | Error::ShutDown
             | Error::BrokerDropped
             | Error::NoReplyTo

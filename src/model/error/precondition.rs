@@ -175,6 +175,9 @@ pub enum Precondition {
         /// The user of the connection.
         actual: Name,
     },
+    /// A precondition of an engine outside of this process, in its words.
+    #[error("{0}")]
+    Server(String),
     /// A property or header of the message is invalid.
     #[error("invalid message: {0}")]
     InvalidMessage(String),

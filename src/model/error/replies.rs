@@ -455,6 +455,11 @@ impl Error {
         Error::NotImplemented(format!("basic.get not supported by volatile {queue}").into())
     }
 
+    /// 540: what an engine outside of this process does not offer.
+    pub(crate) fn not_embedded(what: &str) -> Error {
+        Error::not_implemented(format_args!("{what} at an engine outside of this process"))
+    }
+
     /// 540: any other feature of AMQP or RabbitMQ that the broker does not have.
     pub(crate) fn not_implemented(what: impl Display) -> Error {
         Error::NotImplemented(what.to_string().into())

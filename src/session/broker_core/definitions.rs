@@ -42,6 +42,7 @@ impl BrokerCore {
         is_wanted: impl Fn(&Name) -> bool,
         look: impl Fn(&Topology) -> T,
     ) -> Result<Vec<VhostDefinitions<T>>> {
+        self.check_embedded("definitions")?;
         let vhosts = self.virtual_hosts()?;
         let vhosts = vhosts.iter().filter(|vhost| is_wanted(vhost.name()));
         let definitions = vhosts.map(|vhost| {

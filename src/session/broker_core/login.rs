@@ -56,6 +56,7 @@ impl BrokerCore {
     /// # Errors
     /// [`Error::LoginRefused`] for an unknown user and for a wrong password.
     pub(crate) fn authenticate_user(&self, name: &str, password: &str) -> Result<User> {
+        self.check_embedded("users")?;
         let user = self.users.authenticate(name, password);
         user.ok_or_else(|| Error::login_refused("PLAIN"))
     }
@@ -65,6 +66,7 @@ impl BrokerCore {
     /// # Errors
     /// [`Error::LoginRefused`] for an unknown user and for a wrong password.
     pub(crate) fn authenticate(&self, credentials: &Credentials) -> Result<AuthenticatedUser> {
+        self.check_embedded("a login without a connection")?;
         let (name, mechanism) = (credentials.user(), credentials.mechanism_name());
         let known = match credentials.password() {
             Some(password) => self.users.authenticate(name, password).is_some(),

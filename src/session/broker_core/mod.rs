@@ -7,6 +7,7 @@ mod definitions;
 mod global_parameters;
 mod import;
 mod login;
+mod remote;
 mod shutdown;
 mod shutdown_report;
 mod users;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 use self::users::GUEST;
 use super::{
+    backend::Engine,
     connection::{self, Connection, ConnectionAbout},
     gate::Gate,
     publisher::Tap,
@@ -69,6 +71,8 @@ pub(crate) struct BrokerCore {
     users: Arc<Users>,
     exchange_types: Arc<ExchangeTypes>,
     next_connection: AtomicU64,
+    /// The engine outside of this process, if the broker is only its client.
+    engine: Option<Arc<dyn Engine>>,
     /// Writes what outlives the broker, if it is durable.
     journal: Option<Journal>,
     /// Watches the disk, if the broker is durable.
@@ -247,6 +251,7 @@ impl BrokerCore {
             users: Arc::default(),
             exchange_types: Arc::new(exchange_types),
             next_connection: AtomicU64::new(1),
+            engine: None,
             journal: None,
             disk: None,
             durability: Durability::default(),
@@ -331,6 +336,7 @@ impl BrokerCore {
 
     /// Creates a virtual host. One that exists already stays unchanged.
     pub(crate) fn create_vhost(&self, name: &str) -> Result {
+        self.check_embedded("virtual hosts")?;
         let name = Name::new(name)?;
         if self.vhosts()?.contains(&name) {
             return Ok(());
@@ -372,6 +378,7 @@ impl BrokerCore {
 
     /// Deletes a virtual host with everything in it, and closes its connections.
     pub(crate) fn delete_vhost(&self, name: &str) -> Result {
+        self.check_embedded("virtual hosts")?;
         let name = Name::new(name)?;
         let entry = {
             let mut vhosts = self.vhosts.lock();
@@ -390,6 +397,13 @@ impl BrokerCore {
 
     /// Returns the implicit connection to a virtual host.
     pub(crate) fn vhost(&self, name: &str) -> Result<Connection> {
+        if self.engine.is_some() {
+            return self.remote_vhost(name);
+        }
+        self.local_vhost(name)
+    }
+
+    fn local_vhost(&self, name: &str) -> Result<Connection> {
         let vhosts = self.vhosts.lock();
         match vhosts.as_ref().ok_or(Error::ShutDown)?.get(name) {
             Some(entry) => Ok(entry.implicit.clone()),
@@ -412,6 +426,7 @@ impl BrokerCore {
 
     /// Returns the gates of the implicit connections, sorted by virtual host.
     pub(crate) fn gates(&self) -> Result<Vec<Arc<Gate>>> {
+        self.check_embedded("snapshots")?;
         let vhosts = self.vhosts.lock();
         let vhosts = vhosts.as_ref().ok_or(Error::ShutDown)?;
         let gates = vhosts

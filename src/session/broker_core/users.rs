@@ -39,6 +39,7 @@ impl BrokerCore {
     }
 
     fn check_up(&self) -> Result {
+        self.check_embedded("users")?;
         match &*self.vhosts.lock() {
             Some(_) => Ok(()),
             None => Err(Error::ShutDown),

@@ -107,8 +107,12 @@ impl Connection {
         tap: Option<Arc<dyn Tap>>,
     ) -> Connection {
         let refuses_block = about.options.refuse_overflow_block;
+        let remote = backend.clone();
         let gate = Gate::new(vhost, id, (user, access), refuses_block, backend, tap);
         let core = ConnectionCore::new(gate, about);
+        if let Some(remote) = remote {
+            remote.tell(core.events());
+        }
         Connection {
             handle: Arc::new(ConnectionHandle {
                 events: StreamEnd::new(core.events()),

@@ -22,11 +22,15 @@ pub use self::{
     reader::{Events, StreamItem},
 };
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     message::properties::Properties,
-    model::{bytes::Bytes, error::CancelReason, name::Name},
+    model::{
+        bytes::Bytes,
+        error::{CancelReason, Error},
+        name::Name,
+    },
 };
 
 /// An event on a [`Channel`](crate::Channel). The stream has the order in which the broker acts.
@@ -74,6 +78,20 @@ pub enum Event {
     },
     /// No publish through the connection waits any more (`connection.unblocked`).
     Unblocked,
+    /// The connection to an engine outside of this process was lost, or an attempt to connect again
+    /// has failed. The [stream of the connection](crate::Connection::events) has it, with the
+    /// number 0.
+    ConnectionLost {
+        /// [`Error::ConnectionLost`] with the reason, or the error of the attempt.
+        error: Error,
+    },
+    /// The connection to an engine outside of this process is there again: the queues and exchanges
+    /// of this program are declared, and its consumers go on. A reader that is behind sees the
+    /// latest loss and the latest return only.
+    ConnectionRestored {
+        /// The address of the engine, such as `127.0.0.1:5672`.
+        address: Arc<str>,
+    },
 }
 
 /// What a publish waits for. Its text is that of RabbitMQ's `connection.blocked`, if there is one.
@@ -91,6 +109,8 @@ pub enum BlockedReason {
     /// A budget of bytes is spent, and lets its publishers wait
     /// ([`BudgetPolicy::Block`](crate::BudgetPolicy::Block)).
     Budget,
+    /// An engine outside of this process has too little memory.
+    LowMemory,
     /// A queue is full, and lets its publishers wait ([`Overflow::Block`](crate::Overflow::Block)).
     QueueFull,
 }
@@ -99,7 +119,7 @@ impl fmt::Display for BlockedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             BlockedReason::LowDisk => "low on disk",
-            BlockedReason::Budget => "low on memory",
+            BlockedReason::Budget | BlockedReason::LowMemory => "low on memory",
             BlockedReason::QueueFull => "queue full",
         })
     }

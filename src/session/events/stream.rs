@@ -50,6 +50,22 @@ impl State {
         }
     }
 
+    /// Appends that the connection to an engine outside is lost or there again. Of what is not read
+    /// yet, the latest of each stays.
+    fn connection_changed(&mut self, event: Event) -> Option<Wake> {
+        let is_loss = |event: &Event| matches!(event, Event::ConnectionLost { .. });
+        let is_return = |event: &Event| matches!(event, Event::ConnectionRestored { .. });
+        if is_loss(&event) {
+            let unread = self.events.iter();
+            let stale = unread.filter(|(_, unread)| is_loss(unread) || is_return(unread));
+            if stale.count() > 0 {
+                self.events
+                    .retain(|(_, unread)| !is_loss(unread) && !is_return(unread));
+            }
+        }
+        self.push(CONNECTION, event)
+    }
+
     fn push(&mut self, channel: u16, event: Event) -> Option<Wake> {
         self.events.push_back((channel, event));
         match self.waiting.is_empty() {
@@ -127,6 +143,23 @@ impl EventStream {
             0 => state.alarm(Event::Unblocked),
             _ => None,
         }
+    }
+
+    /// As the start of a publish that waits, by an engine outside of this process.
+    pub(crate) fn block_by(&self, reason: BlockedReason) {
+        self.block(reason).into_iter().for_each(Wake::wake);
+    }
+
+    /// As the end of a publish that waits, by an engine outside of this process.
+    pub(crate) fn unblock_by(&self) {
+        self.unblock().into_iter().for_each(Wake::wake);
+    }
+
+    /// Appends that the connection to an engine outside is lost or there again. Returns the reader
+    /// to be woken.
+    #[must_use = "woken after all locks are released"]
+    pub(crate) fn connection_changed(&self, event: Event) -> Option<Wake> {
+        self.state.lock().connection_changed(event)
     }
 
     /// Whether a publish through the connection waits for room.

@@ -32,9 +32,7 @@ impl Gate {
     pub(crate) fn check_embedded(&self, what: &str) -> Result {
         match &self.backend {
             None => Ok(()),
-            Some(_) => Err(Error::NotImplemented(
-                format!("{what} at an engine outside of this process").into(),
-            )),
+            Some(_) => Err(Error::not_embedded(what)),
         }
     }
 
@@ -69,7 +67,7 @@ impl Gate {
     }
 
     /// Waits for an operation of the engine outside.
-    pub(super) fn wait<T>(&self, completion: Completion<Result<T>>) -> Result<T> {
+    pub(in crate::session) fn wait<T>(&self, completion: Completion<Result<T>>) -> Result<T> {
         match waiter::wait(&completion, None).flatten() {
             Some(outcome) => outcome,
             None => Err(Error::ConnectionClosed),
@@ -117,6 +115,28 @@ impl Gate {
         owner: Weak<dyn SubscriberOwner>,
         options: &SubscriberOptions,
     ) -> Result<Arc<Subscriber>> {
+        let (subscriber, started) = self.begin_remote_consumer(backend, queue, owner, options)?;
+        match self.wait(started) {
+            Ok(number) => {
+                subscriber.started_remotely(number);
+                Ok(subscriber)
+            }
+            Err(error) => {
+                subscriber.cancel(CancelReason::ConsumerCancelled);
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins to start a consumer at the engine outside. The completion gives its number there, for
+    /// [`Subscriber::started_remotely`].
+    pub(in crate::session) fn begin_remote_consumer(
+        &self,
+        backend: &Arc<dyn Backend>,
+        queue: &Name,
+        owner: Weak<dyn SubscriberOwner>,
+        options: &SubscriberOptions,
+    ) -> Result<(Arc<Subscriber>, Completion<Result<u64>>)> {
         let local = self.vhost().detached_queue(queue);
         let inbox = Arc::new(RemoteInbox::new(self.vhost(), &local));
         let consumer = RemoteConsumer {
@@ -125,7 +145,6 @@ impl Gate {
             prefetch: options.prefetch,
             priority: options.priority,
             exclusive: options.exclusive,
-            auto_ack: options.auto_ack,
             timeout: options.timeout,
         };
         let remote = (Arc::clone(backend), Arc::clone(&inbox));
@@ -137,15 +156,6 @@ impl Gate {
         let id = self.vhost().subscribe(&local, request, target)?;
         let subscriber = new.started(self.vhost(), local, id, Some(remote));
         inbox.serve(&subscriber);
-        match self.wait(backend.subscribe(consumer, inbox)) {
-            Ok(number) => {
-                subscriber.started_remotely(number);
-                Ok(subscriber)
-            }
-            Err(error) => {
-                subscriber.cancel(CancelReason::ConsumerCancelled);
-                Err(error)
-            }
-        }
+        Ok((subscriber, backend.subscribe(consumer, inbox)))
     }
 }

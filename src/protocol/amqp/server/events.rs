@@ -123,7 +123,11 @@ impl Session {
             Event::Unblocked if self.capabilities.connection_blocked => {
                 output.method(0, &Method::ConnectionUnblocked {});
             }
-            Event::Blocked { .. } | Event::Unblocked => {}
+            // The last two are of a connection to an engine outside, which has no channels.
+            Event::Blocked { .. }
+            | Event::Unblocked
+            | Event::ConnectionLost { .. }
+            | Event::ConnectionRestored { .. } => {}
             Event::Cancelled { consumer_tag, .. } => {
                 if self.capabilities.consumer_cancel_notify {
                     let cancel = Method::BasicCancel {

@@ -1,6 +1,10 @@
 //! [`SimpleQueue`]: one queue with `put` and `get`, as `SimpleQueue` of kombu.
 
-use std::{fmt, sync::Arc, task::Poll, time::Duration};
+mod source;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use self::source::{Got, Source};
 
 use crate::{
     engine::vhost::Published,
@@ -8,17 +12,11 @@ use crate::{
         consumer::{Consumer, ConsumerBuilder},
         producer::{Producer, ProducerBuilder, PublishError},
     },
-    message::{codec::Codecs, envelope::Envelope, outgoing::Message, payload::Payload},
-    model::{
-        descriptions,
-        error::{CancelReason, Result},
-        name::Name,
-    },
-    runtime::waiter::{self, Waiting},
+    message::{codec::Codecs, outgoing::Message, payload::Payload},
+    model::{descriptions, error::Result, name::Name},
     session::{
         connection::Connection,
         delivery::Delivery,
-        getter::Getter,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
     },
 };
@@ -51,7 +49,7 @@ use crate::{
 /// ```
 pub struct SimpleQueue<T: Payload> {
     producer: Producer<T>,
-    getter: Getter,
+    source: Source,
     codecs: Codecs,
     /// A paused consumer of the auto-delete queue of a buffer, which ends with it.
     keeper: Option<Arc<Consumer<T>>>,
@@ -62,32 +60,33 @@ impl<T: Payload> SimpleQueue<T> {
         connection: &Connection,
         queue: &descriptions::Queue,
     ) -> Result<SimpleQueue<T>> {
-        let getter = connection.gate().declare_getter(queue)?;
-        SimpleQueue::of_getter(connection, getter, None)
+        let source = Source::open(connection, queue)?;
+        SimpleQueue::of_source(connection, source, None)
     }
 
     /// Opens a buffer: a queue that ends with its last handle, without acknowledgement.
     pub(crate) fn open_buffer(connection: &Connection, name: String) -> Result<SimpleQueue<T>> {
+        connection.gate().check_embedded("buffers")?;
         let queue = descriptions::Queue::new(name)
             .exclusive_flag()
             .auto_delete();
         let keeper = ConsumerBuilder::new(Ok(connection.clone()), queue);
         let keeper = keeper.paused().build()?;
         let getter = connection.gate().getter(keeper.queue())?.auto_ack();
-        SimpleQueue::of_getter(connection, getter, Some(Arc::new(keeper)))
+        SimpleQueue::of_source(connection, Source::Here(getter), Some(Arc::new(keeper)))
     }
 
-    fn of_getter(
+    fn of_source(
         connection: &Connection,
-        getter: Getter,
+        source: Source,
         keeper: Option<Arc<Consumer<T>>>,
     ) -> Result<SimpleQueue<T>> {
-        let queue = descriptions::Queue::existing(&**getter.queue_name());
+        let queue = descriptions::Queue::existing(&**source.queue_name());
         let builder = ProducerBuilder::<T>::new(Ok(connection.clone()), queue.into());
-        let producer = builder.build_for(getter.queue_name().clone())?;
+        let producer = builder.build_for(source.queue_name().clone())?;
         Ok(SimpleQueue {
             producer,
-            getter,
+            source,
             codecs: Codecs::default(),
             keeper,
         })
@@ -302,8 +301,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// ```
     pub fn get(&self) -> Result<Delivery<T>, RecvError> {
         self.check_read()?;
-        let got = waiter::wait(&self.getter, None).unwrap_or(Err(CancelReason::QueueDeleted));
-        self.open_delivery(got)
+        self.open_delivery(self.source.get())
     }
 
     /// Gets the next message if there is one.
@@ -326,9 +324,9 @@ impl<T: Payload> SimpleQueue<T> {
     /// ```
     pub fn try_get(&self) -> Result<Delivery<T>, TryRecvError> {
         self.check_read()?;
-        match waiter::Waitable::attempt(&self.getter, None) {
-            Poll::Ready(got) => Ok(self.open_delivery(got)?),
-            Poll::Pending => Err(TryRecvError::Empty),
+        match self.source.try_get() {
+            Some(got) => Ok(self.open_delivery(got)?),
+            None => Err(TryRecvError::Empty),
         }
     }
 
@@ -353,8 +351,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// ```
     pub fn get_timeout(&self, timeout: Duration) -> Result<Delivery<T>, RecvTimeoutError> {
         self.check_read()?;
-        let time = self.getter.time().clone();
-        match waiter::wait(&self.getter, time.deadline(timeout)) {
+        match self.source.get_timeout(timeout) {
             Some(got) => Ok(self.open_delivery(got)?),
             None => Err(RecvTimeoutError::Timeout),
         }
@@ -385,8 +382,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// ```
     pub async fn get_async(&self) -> Result<Delivery<T>, RecvError> {
         self.check_read()?;
-        let got = Waiting::new(self.getter.clone()).await;
-        self.open_delivery(got)
+        self.open_delivery(self.source.get_async().await)
     }
 
     /// Whether the user may still read from the queue.
@@ -399,9 +395,8 @@ impl<T: Payload> SimpleQueue<T> {
         }
     }
 
-    fn open_delivery(&self, got: Result<Envelope, CancelReason>) -> Result<Delivery<T>, RecvError> {
-        let envelope = got.map_err(RecvError::Cancelled)?;
-        let origin = self.getter.origin_of(&envelope);
+    fn open_delivery(&self, got: Got) -> Result<Delivery<T>, RecvError> {
+        let (origin, envelope) = got.map_err(RecvError::Cancelled)?;
         Delivery::open(origin, envelope, &self.codecs).map_err(RecvError::Decode)
     }
 
@@ -410,7 +405,7 @@ impl<T: Payload> SimpleQueue<T> {
     /// # RabbitMQ
     /// `SimpleQueue.qsize` of kombu, or the `message-count` of `queue.declare-ok`.
     pub fn len(&self) -> usize {
-        self.getter.ready_len()
+        self.source.ready_len()
     }
 
     /// Returns whether the queue has no ready message.
@@ -441,14 +436,14 @@ impl<T: Payload> SimpleQueue<T> {
     /// ```
     pub fn purge(&self) -> u64 {
         match self.check_read() {
-            Ok(()) => self.getter.purge(),
+            Ok(()) => self.source.purge(),
             Err(_) => 0,
         }
     }
 
     /// Returns the name of the queue.
     pub fn name(&self) -> &Name {
-        self.getter.queue_name()
+        self.source.queue_name()
     }
 }
 
@@ -456,7 +451,7 @@ impl<T: Payload> Clone for SimpleQueue<T> {
     fn clone(&self) -> SimpleQueue<T> {
         SimpleQueue {
             producer: self.producer.clone(),
-            getter: self.getter.clone(),
+            source: self.source.clone(),
             codecs: self.codecs.clone(),
             keeper: self.keeper.clone(),
         }

@@ -1,0 +1,46 @@
+//! One attempt to connect.
+
+use std::sync::Arc;
+
+use async_rs::Runtime;
+use lapin::{Connection, ConnectionProperties, tcp::OwnedTLSConfig};
+
+use super::{fault, link::Login, settings::Settings};
+use crate::model::error::{Error, Result};
+
+/// Connects to the first server that accepts the connection.
+///
+/// # Errors
+/// A refused login, or the error of the last server.
+pub(super) async fn connect(settings: &Settings, login: &Login) -> Result<(Connection, Arc<str>)> {
+    let mut last = None;
+    for address in &settings.addresses {
+        let mut uri = address.uri.clone();
+        uri.vhost = login.vhost.to_string();
+        if let Some((user, password)) = &login.credentials {
+            uri.authority.userinfo.username = user.clone();
+            uri.authority.userinfo.password = password.clone();
+        }
+        let mut properties = ConnectionProperties::default()
+            .with_client_property("product".into(), "leveret".into())
+            .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+        if let Some(name) = &login.name {
+            properties = properties.with_connection_name(name.as_str().into());
+        }
+        let tls = OwnedTLSConfig::default();
+        let runtime = Runtime::tokio_current();
+        let connecting = Connection::connect_uri_with_config(uri, properties, tls, runtime);
+        let error = match tokio::time::timeout(settings.connect_timeout, connecting).await {
+            Ok(Ok(connection)) => return Ok((connection, Arc::clone(&address.text))),
+            Ok(Err(error)) => fault::of_connect(&error, &address.text),
+            Err(_) => settings.no_answer(&address.text),
+        };
+        let is_refused = !matches!(error, Error::ConnectFailed { .. });
+        last = Some(error);
+        if is_refused {
+            break;
+        }
+    }
+    // There is at least one address.
+    Err(last.unwrap_or(Error::ConnectionClosed))
+}

@@ -1,0 +1,256 @@
+//! Declarations and other requests with an answer.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use lapin::{
+    Channel,
+    options::{BasicGetOptions, ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions},
+};
+
+use super::{
+    consuming::{self, Consuming, inbound},
+    fault,
+    fields::{checked, short},
+    link::{Link, Live, RemoteLink},
+    topology,
+};
+use crate::{
+    engine::vhost::QueueDeclared,
+    model::{
+        descriptions::{Exchange, Queue},
+        error::{Error, Result},
+        name::Name,
+    },
+    runtime::completion::{Completion, completion},
+    session::{
+        backend::{
+            Backend, Confirmation, Got, Outbound, RemoteConsumer, RemoteInbox, RemoteSettlement,
+        },
+        events::EventStream,
+    },
+};
+
+/// Why an operation failed.
+pub(super) enum Fault {
+    /// The server or the client says so.
+    Client(lapin::Error),
+    /// It cannot be asked for.
+    Own(Error),
+}
+
+impl From<lapin::Error> for Fault {
+    fn from(error: lapin::Error) -> Fault {
+        Fault::Client(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Fault {
+        Fault::Own(error)
+    }
+}
+
+type Running<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
+
+impl RemoteLink {
+    /// Runs an operation. If the connection is lost meanwhile, it runs again on the next one.
+    fn run<T: Send + 'static>(
+        &self,
+        operation: impl Fn(Arc<Link>, Arc<Live>) -> Running<T> + Send + 'static,
+    ) -> Completion<Result<T>> {
+        let (completer, completion) = completion();
+        let link = Arc::clone(&self.link);
+        self.spawn(async move {
+            let mut last = None;
+            let outcome = loop {
+                let live = match link.up(last.as_ref()).await {
+                    Ok(live) => live,
+                    Err(error) => break Err(error),
+                };
+                match operation(Arc::clone(&link), Arc::clone(&live)).await {
+                    Ok(done) => break Ok(done),
+                    Err(Fault::Own(error)) => break Err(error),
+                    Err(Fault::Client(error)) => {
+                        if live.is_up() || fault::is_own_fault(&error) {
+                            break Err(fault::of_operation(&error, &live.address));
+                        }
+                        last = Some(live);
+                    }
+                }
+            };
+            completer.complete(outcome);
+        });
+        completion
+    }
+}
+
+impl Live {
+    /// Runs an operation on the channel of declarations. An error of the server closes that
+    /// channel, and the next operation opens another one.
+    pub(super) async fn on_channel<T>(
+        &self,
+        operation: impl AsyncFnOnce(&Channel) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut place = self.channel.lock().await;
+        let channel = match place.take().filter(|channel| channel.status().connected()) {
+            Some(channel) => channel,
+            None => self.connection.create_channel().await?,
+        };
+        let done = operation(&channel).await;
+        // The server tells the end of the channel before it answers anything else.
+        if channel.status().connected() {
+            *place = Some(channel);
+        }
+        done
+    }
+}
+
+impl Backend for RemoteLink {
+    fn tell(&self, events: &Arc<EventStream>) {
+        self.link.listen(events);
+    }
+
+    fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>> {
+        let exchange = exchange.clone();
+        self.run(move |link, live| {
+            let exchange = exchange.clone();
+            Box::pin(async move { topology::declare_exchange(&link, &live, &exchange).await })
+        })
+    }
+
+    fn declare_queue(&self, queue: &Queue) -> Completion<Result<QueueDeclared>> {
+        let queue = queue.clone();
+        self.run(move |link, live| {
+            let queue = queue.clone();
+            Box::pin(async move { topology::declare_queue(&link, &live, &queue).await })
+        })
+    }
+
+    fn delete_exchange(&self, name: &str) -> Completion<Result<()>> {
+        let name = name.to_owned();
+        self.run(move |link, live| {
+            let name = name.clone();
+            Box::pin(async move {
+                link.topology.lock().forget_exchange(&name);
+                let options = ExchangeDeleteOptions::default();
+                let name = checked(&name)?;
+                live.on_channel(async |channel| Ok(channel.exchange_delete(name, options).await?))
+                    .await
+            })
+        })
+    }
+
+    fn delete_queue(&self, name: &str) -> Completion<Result<u64>> {
+        let name = name.to_owned();
+        self.run(move |link, live| {
+            let name = name.clone();
+            Box::pin(async move {
+                link.topology.lock().forget_queue(&name);
+                let options = QueueDeleteOptions::default();
+                let name = checked(&name)?;
+                live.on_channel(async |channel| {
+                    Ok(u64::from(channel.queue_delete(name, options).await?))
+                })
+                .await
+            })
+        })
+    }
+
+    fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
+        let queue = short(queue);
+        self.run(move |_, live| {
+            let queue = queue.clone();
+            Box::pin(async move {
+                let options = QueuePurgeOptions::default();
+                live.on_channel(async |channel| {
+                    Ok(u64::from(channel.queue_purge(queue, options).await?))
+                })
+                .await
+            })
+        })
+    }
+
+    fn get(&self, queue: &Name) -> Completion<Result<Option<Got>>> {
+        let queue = queue.clone();
+        self.run(move |link, live| {
+            let queue = queue.clone();
+            Box::pin(async move { get(&link, &live, &queue).await })
+        })
+    }
+
+    fn publish(&self, message: Outbound) -> Completion<Confirmation> {
+        let unconfirmed = self.link.settings.unconfirmed;
+        self.link.publisher.publish(message, unconfirmed)
+    }
+
+    fn subscribe(
+        &self,
+        consumer: RemoteConsumer,
+        inbox: Arc<RemoteInbox>,
+    ) -> Completion<Result<u64>> {
+        let number = self.link.next_consumer();
+        let consuming = Arc::new(Consuming::new(number, consumer, inbox));
+        self.run(move |link, live| {
+            let consuming = Arc::clone(&consuming);
+            Box::pin(async move {
+                link.consumers.lock().insert(number, Arc::clone(&consuming));
+                match consuming::begin(&link, &live, &consuming).await {
+                    Ok(()) => {
+                        // Its receiver may have gone meanwhile, and does not know the number.
+                        if consuming.is_unwanted() {
+                            link.consumers.lock().remove(&number);
+                            consuming.cancel().await;
+                        }
+                        Ok(number)
+                    }
+                    Err(fault) => {
+                        link.consumers.lock().remove(&number);
+                        Err(fault)
+                    }
+                }
+            })
+        })
+    }
+
+    fn cancel(&self, consumer: u64) {
+        let consuming = self.link.consumers.lock().remove(&consumer);
+        if let Some(consuming) = consuming {
+            self.spawn(async move { consuming.cancel().await });
+        }
+    }
+
+    fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result {
+        let settled = self.link.deliveries.settle(delivery, settlement);
+        settled.map_err(|_| self.link.lost_error())
+    }
+
+    fn close(&self) {
+        self.close();
+    }
+}
+
+async fn get(link: &Arc<Link>, live: &Live, queue: &Name) -> Result<Option<Got>, Fault> {
+    let mut place = live.gets.lock().await;
+    let known = (*place).and_then(|number| Some((number, link.deliveries.channel(number)?)));
+    let known = known.filter(|(_, channel)| channel.status().connected());
+    let (number, channel) = match known {
+        Some(known) => known,
+        None => {
+            let channel = live.connection.create_channel().await?;
+            let number = link.deliveries.add(channel.clone());
+            *place = Some(number);
+            (number, channel)
+        }
+    };
+    let options = BasicGetOptions::default();
+    let message = channel.basic_get(short(queue), options).await?;
+    Ok(message.and_then(|message| {
+        let tag = message.delivery.delivery_tag;
+        let number = link.deliveries.arrived(number, tag)?;
+        let link = Arc::clone(link);
+        Some(Got::new(inbound(number, message.delivery), move |number| {
+            // A lost connection has given it back by itself.
+            let _ = link.deliveries.settle(number, RemoteSettlement::Requeue);
+        }))
+    }))
+}
