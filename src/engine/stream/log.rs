@@ -36,6 +36,31 @@ impl Retention {
     }
 }
 
+/// A message that was added to a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) offset: u64,
+    /// When it came: not before the message before it.
+    pub(crate) time: u64,
+    /// Its size, as counts use it.
+    pub(crate) size: u64,
+    /// The bytes that it takes of the limits of the stream.
+    pub(crate) bytes: u64,
+    /// Whether it is the first message of a segment.
+    pub(crate) begins: bool,
+}
+
+/// Where a message is.
+#[derive(Debug)]
+pub(crate) enum At<'a> {
+    /// In this block.
+    Block(&'a Arc<Block>),
+    /// On disk only.
+    Disk,
+    /// It has not come yet.
+    Nowhere,
+}
+
 /// The messages of a stream.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -44,6 +69,8 @@ pub(crate) struct Log {
     segments: VecDeque<Segment>,
     totals: MessageTotals,
     bytes: u64,
+    /// The bytes of the messages in memory.
+    in_memory: u64,
     /// The offset of the next message.
     next: u64,
     /// The first offset of the messages that came together at last.
@@ -57,6 +84,7 @@ impl Log {
             segments: VecDeque::new(),
             totals: MessageTotals::default(),
             bytes: 0,
+            in_memory: 0,
             next: 0,
             last_chunk: 0,
         }
@@ -81,13 +109,25 @@ impl Log {
 
     /// Adds a message that comes at `time`. If that begins a new segment, puts the segments that
     /// are not kept any more into `dropped`. They have user values, and must not be dropped under a
-    /// lock. Returns its offset.
+    /// lock.
     pub(crate) fn append(
         &mut self,
         envelope: Envelope,
         time: u64,
         dropped: &mut Vec<Segment>,
-    ) -> u64 {
+    ) -> Appended {
+        self.append_to(self.is_full(), envelope, time, dropped)
+    }
+
+    /// As [`append`](Self::append). `begins` tells whether the message is the first one of a
+    /// segment.
+    pub(crate) fn append_to(
+        &mut self,
+        begins: bool,
+        envelope: Envelope,
+        time: u64,
+        dropped: &mut Vec<Segment>,
+    ) -> Appended {
         // A clock may go back, and the times of offsets do not.
         let time = self
             .segments
@@ -98,7 +138,7 @@ impl Log {
         let properties = envelope.meta().map_or(0, |meta| meta.published_len());
         let bytes = size.saturating_add(properties).saturating_add(PLACE);
         let room = self.segments.back().and_then(Segment::last_room);
-        let begins = self.is_full();
+        let begins = begins || self.segments.is_empty();
         if begins {
             self.segments.push_back(Segment::new(self.next));
         }
@@ -109,10 +149,48 @@ impl Log {
         self.next += 1;
         self.totals.add_message(size);
         self.bytes = self.bytes.saturating_add(bytes);
+        self.in_memory = self.in_memory.saturating_add(bytes);
         if begins {
             self.drop_old(time, dropped);
         }
-        offset
+        Appended {
+            offset,
+            time,
+            size,
+            bytes,
+            begins,
+        }
+    }
+
+    /// Puts a segment behind the others whose messages so far are all on disk.
+    pub(crate) fn add_on_disk(&mut self, segment: Segment) {
+        self.next = segment.end();
+        self.last_chunk = self.next.saturating_sub(1).max(segment.first);
+        self.totals += segment.totals;
+        self.bytes = self.bytes.saturating_add(segment.bytes);
+        self.segments.push_back(segment);
+    }
+
+    /// Whether more than these bytes are in memory.
+    pub(crate) fn is_over(&self, memory: u64) -> bool {
+        self.in_memory > memory
+    }
+
+    /// Takes the oldest blocks out of memory until at most these bytes are left. The messages
+    /// before the offset `before` are on disk, and only these go. The blocks have user values, and
+    /// must not be dropped under a lock.
+    pub(crate) fn evict(&mut self, before: u64, memory: u64) -> Vec<Arc<Block>> {
+        let mut evicted = Vec::new();
+        while self.is_over(memory) {
+            let first = self.segments.partition_point(Segment::is_on_disk);
+            let segment = self.segments.get_mut(first);
+            let Some((block, bytes)) = segment.and_then(|it| it.evict(before)) else {
+                break;
+            };
+            self.in_memory = self.in_memory.saturating_sub(bytes);
+            evicted.push(block);
+        }
+        evicted
     }
 
     /// Whether the next message begins a segment.
@@ -142,6 +220,7 @@ impl Log {
             };
             self.totals -= first.totals;
             self.bytes -= first.bytes;
+            self.in_memory = self.in_memory.saturating_sub(first.in_memory());
             dropped.push(first);
         }
     }
@@ -150,6 +229,7 @@ impl Log {
     pub(crate) fn drain(&mut self) -> Vec<Segment> {
         self.totals = MessageTotals::default();
         self.bytes = 0;
+        self.in_memory = 0;
         self.last_chunk = self.next;
         std::mem::take(&mut self.segments).into()
     }
@@ -169,39 +249,36 @@ impl Log {
         self.next
     }
 
-    /// The block with the message at this offset.
-    pub(crate) fn block(&self, offset: u64) -> Option<&Arc<Block>> {
+    /// Where the message at this offset is, which is not before the first one.
+    pub(crate) fn at(&self, offset: u64) -> At<'_> {
         if offset >= self.next {
-            return None;
+            return At::Nowhere;
         }
         let behind = self
             .segments
             .partition_point(|segment| segment.first <= offset);
-        self.segments.get(behind.checked_sub(1)?)?.block(offset)
+        let segment = behind.checked_sub(1).and_then(|at| self.segments.get(at));
+        match segment.and_then(|segment| segment.block(offset)) {
+            Some(block) => At::Block(block),
+            None => At::Disk,
+        }
     }
 
-    /// Where a reader begins. `now` is the time. The message may be gone or not have come yet.
+    /// Where a reader begins. `now` is the time. The message may be gone or not have come yet. Of a
+    /// time, only the messages in memory are looked at.
     pub(crate) fn resolve(&self, from: Offset, now: u64) -> u64 {
         match from {
             Offset::First => self.first(),
             Offset::Last => self.last_chunk.max(self.first()),
             Offset::Next => self.next,
             Offset::At(offset) => offset.max(self.first()),
-            Offset::Timestamp(time) => {
-                let since = time
-                    .duration_since(std::time::UNIX_EPOCH)
-                    .unwrap_or_default();
-                // The messages of the same millisecond are not before it.
-                self.since(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-            }
-            Offset::Interval(interval) => {
-                let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-                self.since(now.saturating_sub(interval))
+            Offset::Timestamp(_) | Offset::Interval(_) => {
+                from.since(now).map_or(self.next, |time| self.since(time))
             }
         }
     }
 
-    /// The first offset whose message came at `time` or later.
+    /// The first offset in memory whose message came at `time` or later.
     fn since(&self, time: u64) -> u64 {
         let before = self
             .segments

@@ -1,11 +1,11 @@
 //! [`Segment`]: the part of a stream that retention drops as a whole.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::block::Block;
 use crate::{message::envelope::Envelope, model::message_totals::MessageTotals};
 
-/// Consecutive blocks of a stream.
+/// Consecutive blocks of a stream. Those that are on disk too may not be here any more.
 #[derive(Debug)]
 pub(crate) struct Segment {
     /// The offset of its first message.
@@ -15,7 +15,8 @@ pub(crate) struct Segment {
     pub(super) totals: MessageTotals,
     /// When its last message came.
     pub(super) last_time: u64,
-    blocks: Vec<Arc<Block>>,
+    /// The blocks in memory, and the bytes of each.
+    blocks: VecDeque<(Arc<Block>, u64)>,
 }
 
 impl Segment {
@@ -25,7 +26,22 @@ impl Segment {
             bytes: 0,
             totals: MessageTotals::default(),
             last_time: 0,
-            blocks: Vec::new(),
+            blocks: VecDeque::new(),
+        }
+    }
+
+    /// A segment whose messages so far are all on disk.
+    pub(crate) fn on_disk(
+        first: u64,
+        totals: MessageTotals,
+        bytes: u64,
+        last_time: u64,
+    ) -> Segment {
+        Segment {
+            bytes,
+            totals,
+            last_time,
+            ..Segment::new(first)
         }
     }
 
@@ -41,9 +57,12 @@ impl Segment {
         self.bytes += bytes;
         self.totals.add_message(envelope.size());
         self.last_time = time;
-        let envelope = match self.blocks.last() {
-            Some(block) => match block.put(offset, time, envelope) {
-                Ok(()) => return,
+        let envelope = match self.blocks.back_mut() {
+            Some((block, of_block)) => match block.put(offset, time, envelope) {
+                Ok(()) => {
+                    *of_block += bytes;
+                    return;
+                }
                 Err(envelope) => envelope,
             },
             None => envelope,
@@ -51,7 +70,7 @@ impl Segment {
         let block = Block::new(offset, time, Block::room_after(room));
         // An empty block has room for the message from which it counts.
         let _ = block.put(offset, time, envelope);
-        self.blocks.push(block);
+        self.blocks.push_back((block, bytes));
     }
 
     /// The number of messages that it has, and their bytes.
@@ -71,18 +90,40 @@ impl Segment {
 
     /// The room of its last block.
     pub(super) fn last_room(&self) -> Option<usize> {
-        self.blocks.last().map(|block| block.room())
+        self.blocks.back().map(|(block, _)| block.room())
     }
 
-    /// The block with this offset.
+    /// The block with this offset, if it is in memory.
     pub(super) fn block(&self, offset: u64) -> Option<&Arc<Block>> {
-        let behind = self.blocks.partition_point(|block| block.first() <= offset);
-        self.blocks.get(behind.checked_sub(1)?)
+        let behind = |block: &(Arc<Block>, u64)| block.0.first() <= offset;
+        let behind = self.blocks.partition_point(behind);
+        Some(&self.blocks.get(behind.checked_sub(1)?)?.0)
     }
 
-    /// The first offset whose message came at `time` or later.
+    /// The bytes of the blocks in memory.
+    pub(super) fn in_memory(&self) -> u64 {
+        self.blocks.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Whether no block is in memory.
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Takes out the first block in memory, if all its messages are before an offset. Returns its
+    /// bytes too.
+    pub(super) fn evict(&mut self, before: u64) -> Option<(Arc<Block>, u64)> {
+        let end = self.blocks.get(1).map_or(self.end(), |next| next.0.first());
+        match end <= before {
+            true => self.blocks.pop_front(),
+            false => None,
+        }
+    }
+
+    /// The first offset in memory whose message came at `time` or later.
     pub(super) fn since(&self, time: u64) -> u64 {
-        let (mut low, mut high) = (self.first, self.end());
+        let first = self.blocks.front().map_or(self.first, |it| it.0.first());
+        let (mut low, mut high) = (first, self.end());
         while low < high {
             let middle = low + (high - low) / 2;
             let came = self.block(middle).and_then(|block| block.time(middle));

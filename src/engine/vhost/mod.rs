@@ -30,6 +30,7 @@ mod declared_exchange;
 mod delayed;
 mod drain;
 mod effects;
+mod envelopes;
 mod exchange_interner;
 mod found;
 mod gets;
