@@ -10,7 +10,10 @@ use super::*;
 use crate::{
     engine::{
         router::ExchangeTypes,
-        store::{DiskSettings, Journal, KeptPositions, Mark, Operation, Recovered, Store, Usage},
+        store::{
+            DiskSettings, Journal, KeptPositions, Mark, Operation, Recovered, Store, StreamFiles,
+            Usage,
+        },
     },
     model::{
         bytes::Bytes,
@@ -59,6 +62,10 @@ impl Store for Memory {
 
     fn recover(&mut self, _: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn stream_files(&self) -> Option<Arc<dyn StreamFiles>> {
+        None
     }
 
     fn each_message(&self, _: &mut dyn FnMut(u64, u64, Option<Mark>)) {}

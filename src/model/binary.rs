@@ -50,6 +50,17 @@ impl Sink for Length {
     }
 }
 
+/// Grows by the octets.
+impl Sink for Vec<u8> {
+    fn octets(&mut self, octets: &[u8]) {
+        self.extend_from_slice(octets);
+    }
+
+    fn octet(&mut self, octet: u8) {
+        self.push(octet);
+    }
+}
+
 /// Fills a place of exactly the [`Length`] that was counted. More octets are dropped.
 #[derive(Debug)]
 pub(crate) struct Filler<'a>(&'a mut [u8]);

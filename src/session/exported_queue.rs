@@ -13,7 +13,7 @@ use crate::{
     },
     model::{
         bytes::Bytes,
-        error::{CodecError, Result},
+        error::{CodecError, Result, StoreError},
         name::Name,
     },
 };
@@ -52,6 +52,25 @@ pub(crate) struct Exported {
     pub(crate) due_in: Option<Duration>,
 }
 
+impl Exported {
+    /// A message that is on disk only, and cannot be read there.
+    fn unreadable(position: u64, error: &StoreError) -> Exported {
+        Exported {
+            position,
+            exchange: Name::empty(),
+            routing_key: "".into(),
+            properties: SharedProperties::Own(Arc::default()),
+            body: Err(CodecError::new("stream", error)),
+            size: 0,
+            type_name: "",
+            redelivered: false,
+            acquired_count: 0,
+            delivery_count: 0,
+            due_in: None,
+        }
+    }
+}
+
 impl ExportedQueue {
     pub(super) fn new(vhost: &Arc<VirtualHost>, queue: Arc<QueueCore>) -> ExportedQueue {
         ExportedQueue {
@@ -78,7 +97,17 @@ impl ExportedQueue {
     /// runs user code.
     pub(crate) fn page(&self, place: &mut ExportPlace, most: usize) -> Vec<Exported> {
         if let ExportPlace::Ready { last, end } = place {
-            let page = self.vhost.view_ready(&self.queue, *last, *end, most);
+            let page = match self.queue.is_stream() {
+                true => self.vhost.view_stream(&self.queue, *last, *end, most),
+                false => Ok(self.vhost.view_ready(&self.queue, *last, *end, most)),
+            };
+            let page = match page {
+                Ok(page) => page,
+                Err((unreadable, error)) => {
+                    *last = Some(unreadable);
+                    return vec![Exported::unreadable(unreadable.position(), &error)];
+                }
+            };
             if let Some((behind, _)) = page.last() {
                 *last = Some(*behind);
                 let views = page.into_iter().map(|(_, view)| self.encode(view, None));

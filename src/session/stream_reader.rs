@@ -1,7 +1,8 @@
 //! A reader of one stream, without the type of the payload.
 //!
 //! It has a block of the stream, and takes the lock of the stream only for the next block. All
-//! readers share the blocks and the values in them.
+//! readers share the blocks and the values in them, but for those that a reader has read from the
+//! disk itself.
 
 use std::{sync::Arc, task::Poll};
 
@@ -243,21 +244,32 @@ impl Waitable for StreamReader {
                     }
                 }
             }
-            match self.origin.queue.next_block(&self.progress, *next, ticket) {
+            let queue = &self.origin.queue;
+            let found = match queue.next_block(&self.progress, *next, ticket) {
                 NextBlock::Found(found, offset) => {
                     *next = offset;
-                    let found = ReadBlock {
-                        block: found,
-                        origin: Arc::clone(&self.origin),
-                    };
-                    read.extend(block.replace(Arc::new(found)));
+                    found
+                }
+                NextBlock::Disk(offset) => {
+                    *next = offset;
+                    match self.vhost().read_block(queue, offset) {
+                        Ok(Some(found)) => found,
+                        // Retention has dropped it meanwhile.
+                        Ok(None) => continue,
+                        Err(_) => return Poll::Ready(Err(CancelReason::Unreadable)),
+                    }
                 }
                 NextBlock::Empty => {
                     self.progress.set_next(*next);
                     return Poll::Pending;
                 }
                 NextBlock::Deleted => return Poll::Ready(Err(self.ended())),
-            }
+            };
+            let found = ReadBlock {
+                block: found,
+                origin: Arc::clone(&self.origin),
+            };
+            read.extend(block.replace(Arc::new(found)));
         }
     }
 

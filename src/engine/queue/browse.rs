@@ -33,7 +33,7 @@ impl QueueState {
     }
 
     /// Up to `most` ready messages behind `key` and before the position `end`, in the order of
-    /// delivery. Of a stream, all messages are ready.
+    /// delivery. A stream has [its own](Self::view_log).
     pub(crate) fn view_ready(
         &mut self,
         key: Option<ReadyKey>,
@@ -42,9 +42,6 @@ impl QueueState {
         now: u64,
         effects: &mut Effects,
     ) -> Vec<(ReadyKey, View)> {
-        if self.kind.is_stream() {
-            return self.view_log(key, end, most);
-        }
         let keys = self.map_ready(key, end, most, |(key, _)| key, now, effects);
         let views = keys
             .into_iter()

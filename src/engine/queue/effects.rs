@@ -7,9 +7,12 @@
 
 use std::sync::Arc;
 
-use super::{in_flight::Move, in_transit::TransitId, inbox::InboxOwner, trigger::TriggerEvent};
+use super::{
+    consumer_id::ConsumerId, in_flight::Move, in_transit::TransitId, inbox::InboxOwner,
+    trigger::TriggerEvent,
+};
 use crate::{
-    engine::stream::Segment,
+    engine::stream::{Block, Segment},
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::name::Name,
     runtime::waiter::Wake,
@@ -35,6 +38,11 @@ pub(crate) enum Effect {
     Drop(Envelope),
     /// Drop the messages of a segment. As for one message, this comes last.
     DropSegment(Segment),
+    /// Drop blocks of a stream that are on disk too. As for one message, this comes last.
+    DropBlocks(Vec<Arc<Block>>),
+    /// Read the message at this offset of a stream from the disk, and serve the consumer from
+    /// there.
+    ReadStream(ConsumerId, u64),
     /// Have a typed consumer return what it has in advance, since it is late. This runs user code,
     /// so it comes last.
     Late(Arc<dyn InboxOwner>),

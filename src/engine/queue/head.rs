@@ -82,8 +82,7 @@ impl QueueState {
 
     fn head_of_log(&self, now: u64) -> Option<Head> {
         let stream = self.kind.stream()?;
-        let first = stream.log.first();
-        let came = stream.log.block(first)?.time(first)?;
+        let came = stream.log.first_time()?;
         Some(Head {
             timestamp: None,
             age: Duration::from_millis(stream.millis(now).saturating_sub(came)),

@@ -81,7 +81,7 @@ pub(crate) use self::{
     timing::after,
     trigger::TriggerEvent,
 };
-pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace};
+pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace, stream::view};
 
 use std::{fmt, hash, sync::OnceLock, vec};
 
@@ -320,6 +320,11 @@ impl QueueCore {
     /// inbox. The consumer may be removed.
     pub(crate) fn unsettled_of(&self, credit: &Arc<Credit>) -> u64 {
         self.lock().unsettled_of(credit)
+    }
+
+    /// Whether the queue is deleted.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.lock().is_deleted()
     }
 
     /// The number of ready messages.

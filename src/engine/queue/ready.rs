@@ -87,7 +87,7 @@ pub(crate) struct ReadyKey {
 
 impl ReadyKey {
     /// The place of a message in a stream, which has one lane.
-    pub(super) fn of_offset(offset: u64) -> ReadyKey {
+    pub(in crate::engine) fn of_offset(offset: u64) -> ReadyKey {
         ReadyKey {
             level: Reverse(0),
             position: offset,
@@ -95,7 +95,7 @@ impl ReadyKey {
     }
 
     /// The position of the message in its queue.
-    pub(super) fn position(self) -> u64 {
+    pub(crate) fn position(self) -> u64 {
         self.position
     }
 }

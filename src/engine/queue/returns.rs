@@ -13,9 +13,9 @@ use super::{
     tally::Tally,
     timing::after,
 };
-use crate::model::message_totals::MessageTotals;
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
+    model::{error::CancelReason, message_totals::MessageTotals},
     runtime::waiter::{Ticket, WaitList},
 };
 
@@ -296,6 +296,20 @@ impl QueueState {
             self.trigger_by_close(effects);
         }
         removed
+    }
+
+    /// Ends a consumer by itself, and tells it the reason.
+    pub(in crate::engine) fn cancel_consumer(
+        &mut self,
+        id: ConsumerId,
+        reason: CancelReason,
+        now: u64,
+        effects: &mut Effects,
+    ) {
+        if let Some(sink) = self.consumers.get_mut(id).and_then(|it| it.target.sink()) {
+            sink.clone().cancelled(reason, effects);
+        }
+        self.remove_consumers(&[id], &mut VecDeque::new(), Vec::new(), now, effects);
     }
 
     pub(super) fn retire(

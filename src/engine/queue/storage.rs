@@ -3,9 +3,14 @@
 //! A message is written before it is taken in, under the lock of the queue. So nothing that
 //! happens to it later can be written before. A queue that is not durable has no storage.
 
+use std::sync::Arc;
+
 use super::{QueueCore, effects::Effects, state::QueueState};
 use crate::{
-    engine::store::{Mark, StoredMessage, StoredQueue},
+    engine::{
+        store::{Arrival, Mark, StoredMessage, StoredQueue, StreamFiles},
+        stream::Appended,
+    },
     message::{
         envelope::{Envelope, SettledMessage},
         headers::x_death::DeathReason,
@@ -29,11 +34,16 @@ impl Storage {
         }
     }
 
-    /// Writes that retention has dropped all messages before this position.
-    pub(super) fn forget_before(&self, position: u64) {
+    /// Writes that retention has dropped all messages of a stream before this offset.
+    pub(super) fn trim(&self, offset: u64) {
         if self.queue.keeps(false) {
-            self.queue.settle_before(position);
+            self.queue.trim(offset);
         }
+    }
+
+    /// The messages of streams that are in files of their own, and the number of this one.
+    pub(super) fn stream_files(&self) -> Option<(&Arc<dyn StreamFiles>, u64)> {
+        Some((self.queue.stream_files()?, self.queue.number()))
     }
 
     fn keeps(&self, envelope: &Envelope) -> bool {
@@ -134,10 +144,37 @@ impl QueueState {
     #[inline]
     pub(super) fn write_incoming(&mut self) {
         let position = self.next_position;
+        // A stream writes what its log says of the message.
         if let Some(storage) = &mut self.storage
+            && !storage.queue.is_stream()
             && let Some(message) = storage.incoming.take()
         {
             storage.queue.put(position, message);
+        }
+    }
+
+    /// Takes the message out that comes to a stream.
+    pub(super) fn take_incoming(&mut self) -> Option<StoredMessage> {
+        self.storage.as_mut()?.incoming.take()
+    }
+
+    /// Writes a message that was added to the log of a stream.
+    pub(super) fn write_entry(&self, appended: Appended, message: StoredMessage) {
+        let Appended {
+            offset,
+            time: came,
+            size,
+            bytes,
+            begins,
+        } = appended;
+        let arrival = Arrival {
+            came,
+            size,
+            bytes,
+            begins,
+        };
+        if let Some(storage) = &self.storage {
+            storage.queue.append_entry(offset, arrival, message);
         }
     }
 

@@ -8,6 +8,10 @@
 //! A message is known by the number of its queue and by its position there, which no other message
 //! of the queue ever has.
 //!
+//! A stream is a log of its own: its messages have offsets without a gap, are read by their
+//! offsets, and go in their order only. So a store can have them in [files](StreamFiles) of their
+//! own, which take no memory.
+//!
 //! Knows nothing of queues and virtual hosts.
 
 mod disk_monitor;
@@ -18,6 +22,7 @@ mod mark;
 mod operation;
 mod shared_bodies;
 mod stored_body;
+mod stored_chunk;
 mod stored_message;
 mod stored_queue;
 #[cfg(all(test, not(shuttle), feature = "durable"))]
@@ -29,11 +34,14 @@ pub(crate) use self::{
     disk_monitor::{AlarmFeed, DiskMonitor, DiskSettings},
     journal::{Journal, KeptPositions, Synced},
     mark::Mark,
-    operation::{Operation, RecordKey, RecordKind, Recovered},
+    operation::{Arrival, Operation, RecordKey, RecordKind, Recovered, StoredSegment},
     stored_body::StoredBody,
+    stored_chunk::StoredChunk,
     stored_message::{MessageHead, MessageReader, StoredMessage},
     stored_queue::{Keeps, StoredQueue, WallClock},
 };
+
+use std::sync::Arc;
 
 use crate::model::error::StoreError;
 
@@ -63,14 +71,19 @@ pub(crate) trait Store: Send + 'static {
     /// There are no further commits.
     fn tidy(&mut self) -> Result<bool, StoreError>;
 
-    /// Shows everything that is kept: the records and the bodies that several messages share, and
-    /// then the messages. Neither are in an order.
+    /// Shows everything that is kept: the records, the streams, and the bodies that several messages
+    /// share, and then the messages. The messages of one stream are in their order, and nothing
+    /// else is in an order.
     ///
     /// # Errors
     /// Those of the store.
     fn recover(&mut self, visit: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError>;
 
-    /// Shows the queue, the position and the mark of each message, in no order.
+    /// The messages of streams that have files of their own, for other threads.
+    fn stream_files(&self) -> Option<Arc<dyn StreamFiles>>;
+
+    /// Shows the queue, the position and the mark of each message, in no order. Leaves out those of
+    /// streams.
     fn each_message(&self, visit: &mut dyn FnMut(u64, u64, Option<Mark>));
 
     /// How much is kept.
@@ -87,4 +100,32 @@ pub(crate) trait Store: Send + 'static {
     /// # Errors
     /// Those of the store.
     fn close(&mut self) -> Result<(), StoreError>;
+}
+
+/// The messages of streams that are in files of their own, to be read by any thread while the store
+/// is in use. It reads from the disk, so it must not be called under a lock, but for
+/// [`end`](Self::end).
+pub(crate) trait StreamFiles: Send + Sync {
+    /// The messages of a stream before this offset are in files.
+    fn end(&self, stream: u64) -> u64;
+
+    /// The bytes of a stream, as its limits count them, that its readers should have in memory.
+    fn memory(&self) -> u64;
+
+    /// Some messages of a stream, and the one at this offset among them. `None` if it is in no
+    /// file, or in none any more.
+    ///
+    /// # Errors
+    /// Those of the files.
+    fn read(&self, stream: u64, offset: u64) -> Result<Option<StoredChunk>, StoreError>;
+
+    /// The first message of a stream that came at `time` or later, in milliseconds since 1970.
+    /// `None` if it is in no file.
+    ///
+    /// # Errors
+    /// Those of the files.
+    fn since(&self, stream: u64, time: u64) -> Result<Option<u64>, StoreError>;
+
+    /// The error of files that cannot be read, for this reason.
+    fn damaged(&self, reason: &str) -> StoreError;
 }

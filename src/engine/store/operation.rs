@@ -31,13 +31,22 @@ pub(crate) enum Operation {
     },
     /// Forgets a message and its mark.
     Settle { queue: u64, position: u64 },
-    /// Forgets all messages of a queue before a position.
-    SettleBefore { queue: u64, position: u64 },
+    /// Adds a message to the end of a stream. Its offset is the one behind the last message: a
+    /// stream has no gaps.
+    Append {
+        stream: u64,
+        offset: u64,
+        message: Bytes,
+        arrival: Arrival,
+    },
+    /// Forgets all messages of a stream before an offset. Its messages go no other way.
+    Trim { stream: u64, offset: u64 },
     /// Keeps a body that several messages share.
     PutBody { body: u64, octets: Bytes },
     /// Forgets such a body.
     DropBody { body: u64 },
-    /// Forgets all messages of a queue.
+    /// Forgets all messages of a queue or a stream. Its number is not used again before the store is
+    /// opened the next time.
     DropQueue { queue: u64 },
     /// Keeps a record of the topology. `None` forgets it.
     Record {
@@ -62,6 +71,42 @@ impl Operation {
             key: RecordKey { kind, name },
             value: value.map(Into::into),
         })
+    }
+}
+
+/// What a store has to know of a message of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// When it came, in milliseconds since 1970.
+    pub(crate) came: u64,
+    /// Its size, as counts use it.
+    pub(crate) size: u64,
+    /// The bytes that it takes of the limits of the stream: `size` or more.
+    pub(crate) bytes: u64,
+    /// Whether it is the first message of a segment.
+    pub(crate) begins: bool,
+}
+
+/// A segment of a stream, or the part of it that has come so far, without its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredSegment {
+    /// The offset of its first message.
+    pub(crate) first: u64,
+    pub(crate) messages: u64,
+    /// The sum of the sizes of its messages.
+    pub(crate) size: u64,
+    /// The bytes that it takes of the limits of the stream.
+    pub(crate) bytes: u64,
+    /// When its first message came, in milliseconds since 1970.
+    pub(crate) first_time: u64,
+    /// When its last message came.
+    pub(crate) last_time: u64,
+}
+
+impl StoredSegment {
+    /// The offset behind its last message.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.messages
     }
 }
 
@@ -129,10 +174,25 @@ pub(crate) enum Recovered<'a> {
         body: u64,
         octets: &'a [u8],
     },
+    /// A stream, and the segments that have files of their own. Its other messages are shown one by
+    /// one, each as an `Entry`.
+    Stream {
+        stream: u64,
+        /// The first offset that is kept. If nothing is, that of the next message.
+        first: u64,
+        segments: &'a [StoredSegment],
+    },
     Message {
         queue: u64,
         position: u64,
         message: &'a [u8],
         mark: Option<Mark>,
+    },
+    /// A message of a stream that is not in a file of the stream yet.
+    Entry {
+        stream: u64,
+        offset: u64,
+        message: &'a [u8],
+        arrival: Arrival,
     },
 }

@@ -57,11 +57,6 @@ impl SharedBodies {
             Operation::Settle { queue, position } => {
                 freed.extend(self.of_messages.remove(&(*queue, *position)));
             }
-            Operation::SettleBefore { queue, position } => {
-                let is_gone = |place: &(u64, u64)| place.0 == *queue && place.1 < *position;
-                let before = self.of_messages.extract_if(|place, _| is_gone(place));
-                freed.extend(before.map(|(_, body)| body));
-            }
             Operation::DropQueue { queue } => {
                 let of_queue = self.of_messages.extract_if(|place, _| place.0 == *queue);
                 freed.extend(of_queue.map(|(_, body)| body));

@@ -1,11 +1,12 @@
 //! The body of a message that goes to durable queues.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use super::{Journal, Operation, StoredQueue};
 use crate::model::bytes::Bytes;
 
-/// The body of one message. If several queues keep it, it is kept once. A clone is the same body.
+/// The body of one message. If several queues keep it, it is kept once, but for streams: each of
+/// them has its own. A clone is the same body.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredBody {
     octets: Bytes,
@@ -28,8 +29,10 @@ impl StoredBody {
         octets: Bytes,
         mut queues: impl Iterator<Item = &'a StoredQueue>,
     ) -> Option<StoredBody> {
-        let journal = queues.next()?.journal();
-        let shared = queues.next().map(|_| {
+        let first = queues.next()?;
+        let journal = first.journal();
+        let mut sharing = iter::once(first).chain(queues).filter(|it| !it.is_stream());
+        let shared = sharing.nth(1).map(|_| {
             let body = journal.next_number();
             journal.use_body(body);
             let octets = octets.clone();

@@ -1,11 +1,15 @@
 //! One queue in the store: writes its messages, and says when they must be on disk.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use super::{
+    StreamFiles,
     journal::{Journal, LAZY},
     mark::Mark,
-    operation::Operation,
+    operation::{Arrival, Operation},
     stored_message::StoredMessage,
 };
 use crate::{message::envelope::NEVER, model::descriptions::Durability};
@@ -144,11 +148,15 @@ impl StoredQueue {
             message,
             body,
         };
-        let may_wait = match self.durability {
+        self.journal.append(operation, self.may_wait());
+    }
+
+    /// How long a new message may wait if no one waits for it.
+    fn may_wait(&self) -> Duration {
+        match self.durability {
             Durability::Buffered(time) => time,
             Durability::Synced | Durability::Memory => LAZY,
-        };
-        self.journal.append(operation, may_wait);
+        }
     }
 
     pub(crate) fn mark(&self, position: u64, mark: Mark) {
@@ -175,12 +183,29 @@ impl StoredQueue {
         });
     }
 
-    /// All messages before a position are gone.
-    pub(crate) fn settle_before(&self, position: u64) {
-        self.append(Operation::SettleBefore {
-            queue: self.number,
-            position,
+    /// A message comes to a stream.
+    pub(crate) fn append_entry(&self, offset: u64, arrival: Arrival, message: StoredMessage) {
+        let (message, _) = message.into_parts();
+        let operation = Operation::Append {
+            stream: self.number,
+            offset,
+            message,
+            arrival,
+        };
+        self.journal.append(operation, self.may_wait());
+    }
+
+    /// All messages of a stream before an offset are gone.
+    pub(crate) fn trim(&self, offset: u64) {
+        self.append(Operation::Trim {
+            stream: self.number,
+            offset,
         });
+    }
+
+    /// The messages of a stream that are in files of their own.
+    pub(crate) fn stream_files(&self) -> Option<&Arc<dyn StreamFiles>> {
+        self.journal.stream_files()
     }
 
     /// The queue is deleted, with all its messages.

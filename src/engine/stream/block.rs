@@ -24,7 +24,7 @@ impl Block {
     pub(super) const SMALLEST: usize = 16;
 
     /// An empty block of `room` slots for messages from this offset and this time on.
-    pub(super) fn new(first: u64, base: u64, room: usize) -> Arc<Block> {
+    pub(crate) fn new(first: u64, base: u64, room: usize) -> Arc<Block> {
         let slots = std::iter::repeat_with(OnceLock::new).take(room);
         Arc::new(Block {
             first,
@@ -41,7 +41,7 @@ impl Block {
     /// Writes the message at this offset. Gives it back if it belongs into another block: its
     /// offset is behind the end, or its time is too late.
     #[inline]
-    pub(super) fn put(&self, offset: u64, time: u64, envelope: Envelope) -> Result<(), Envelope> {
+    pub(crate) fn put(&self, offset: u64, time: u64, envelope: Envelope) -> Result<(), Envelope> {
         let (Some(slot), Ok(millis)) = (
             self.slots.get((offset - self.first) as usize),
             u32::try_from(time.saturating_sub(self.base)),

@@ -36,6 +36,31 @@ impl Retention {
     }
 }
 
+/// A message that was added to a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) offset: u64,
+    /// When it came: not before the message before it.
+    pub(crate) time: u64,
+    /// Its size, as counts use it.
+    pub(crate) size: u64,
+    /// The bytes that it takes of the limits of the stream.
+    pub(crate) bytes: u64,
+    /// Whether it is the first message of a segment.
+    pub(crate) begins: bool,
+}
+
+/// Where a message is.
+#[derive(Debug)]
+pub(crate) enum At<'a> {
+    /// In this block.
+    Block(&'a Arc<Block>),
+    /// On disk only.
+    Disk,
+    /// It has not come yet.
+    Nowhere,
+}
+
 /// The messages of a stream.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -44,6 +69,8 @@ pub(crate) struct Log {
     segments: VecDeque<Segment>,
     totals: MessageTotals,
     bytes: u64,
+    /// The bytes of the messages in memory.
+    in_memory: u64,
     /// The offset of the next message.
     next: u64,
     /// The first offset of the messages that came together at last.
@@ -57,6 +84,7 @@ impl Log {
             segments: VecDeque::new(),
             totals: MessageTotals::default(),
             bytes: 0,
+            in_memory: 0,
             next: 0,
             last_chunk: 0,
         }
@@ -81,44 +109,98 @@ impl Log {
 
     /// Adds a message that comes at `time`. If that begins a new segment, puts the segments that
     /// are not kept any more into `dropped`. They have user values, and must not be dropped under a
-    /// lock. Returns its offset.
+    /// lock.
     pub(crate) fn append(
         &mut self,
         envelope: Envelope,
         time: u64,
         dropped: &mut Vec<Segment>,
-    ) -> u64 {
-        let begins = self.is_full();
-        if begins {
-            let next = match self.segments.back() {
-                Some(last) => Segment::after(last),
-                None => Segment::new(self.next),
-            };
-            self.segments.push_back(next);
-        }
-        let offset = self.append_to_last(envelope, time);
-        if begins {
-            let time = self.segments.back().map_or(time, |last| last.last_time);
-            self.drop_old(time, dropped);
-        }
-        offset
+    ) -> Appended {
+        self.append_to(self.is_full(), envelope, time, dropped)
     }
 
-    /// As [`append`](Self::append), if the last segment is not full. Returns the offset.
+    /// As [`append`](Self::append). `begins` tells whether the message is the first one of a
+    /// segment.
+    pub(crate) fn append_to(
+        &mut self,
+        begins: bool,
+        envelope: Envelope,
+        time: u64,
+        dropped: &mut Vec<Segment>,
+    ) -> Appended {
+        let begins = match self.segments.back() {
+            Some(last) if begins => {
+                let next = Segment::after(last);
+                self.segments.push_back(next);
+                true
+            }
+            Some(_) => false,
+            None => {
+                self.segments.push_back(Segment::new(self.next));
+                true
+            }
+        };
+        let appended = self.append_to_last(envelope, time);
+        if begins {
+            self.drop_old(appended.time, dropped);
+        }
+        Appended { begins, ..appended }
+    }
+
+    /// As [`append`](Self::append), if there is a segment that is not full.
     #[inline]
-    pub(crate) fn append_to_last(&mut self, envelope: Envelope, time: u64) -> u64 {
+    pub(crate) fn append_to_last(&mut self, envelope: Envelope, time: u64) -> Appended {
         let size = envelope.size();
         // A message without properties has none here, though it shows its content type.
         let properties = envelope.meta().map_or(0, |meta| meta.published_len());
         let bytes = size.saturating_add(properties).saturating_add(PLACE);
-        if let Some(last) = self.segments.back_mut() {
-            last.append(time, size, bytes, envelope);
-        }
+        let time = match self.segments.back_mut() {
+            Some(last) => last.append(time, size, bytes, envelope),
+            None => time,
+        };
         let offset = self.next;
         self.next += 1;
         self.totals.add_message(size);
         self.bytes = self.bytes.saturating_add(bytes);
-        offset
+        self.in_memory = self.in_memory.saturating_add(bytes);
+        Appended {
+            offset,
+            time,
+            size,
+            bytes,
+            begins: false,
+        }
+    }
+
+    /// Puts a segment behind the others whose messages so far are all on disk.
+    pub(crate) fn add_on_disk(&mut self, segment: Segment) {
+        self.next = segment.end();
+        self.last_chunk = self.next.saturating_sub(1).max(segment.first);
+        self.totals += segment.totals;
+        self.bytes = self.bytes.saturating_add(segment.bytes);
+        self.segments.push_back(segment);
+    }
+
+    /// Whether more than these bytes are in memory.
+    pub(crate) fn is_over(&self, memory: u64) -> bool {
+        self.in_memory > memory
+    }
+
+    /// Takes the oldest blocks out of memory until at most these bytes are left. The messages
+    /// before the offset `before` are on disk, and only these go. The blocks have user values, and
+    /// must not be dropped under a lock.
+    pub(crate) fn evict(&mut self, before: u64, memory: u64) -> Vec<Arc<Block>> {
+        let mut evicted = Vec::new();
+        while self.is_over(memory) {
+            let first = self.segments.partition_point(Segment::is_on_disk);
+            let segment = self.segments.get_mut(first);
+            let Some((block, bytes)) = segment.and_then(|it| it.evict(before)) else {
+                break;
+            };
+            self.in_memory = self.in_memory.saturating_sub(bytes);
+            evicted.push(block);
+        }
+        evicted
     }
 
     /// Whether the next message begins a segment.
@@ -148,6 +230,7 @@ impl Log {
             };
             self.totals -= first.totals;
             self.bytes -= first.bytes;
+            self.in_memory = self.in_memory.saturating_sub(first.in_memory());
             dropped.push(first);
         }
     }
@@ -156,6 +239,7 @@ impl Log {
     pub(crate) fn drain(&mut self) -> Vec<Segment> {
         self.totals = MessageTotals::default();
         self.bytes = 0;
+        self.in_memory = 0;
         self.last_chunk = self.next;
         std::mem::take(&mut self.segments).into()
     }
@@ -170,44 +254,47 @@ impl Log {
         self.segments.front().map_or(self.next, Segment::first)
     }
 
+    /// When the first message came. `None` if there is none.
+    pub(crate) fn first_time(&self) -> Option<u64> {
+        let first = self.segments.front()?;
+        (self.first() < self.next).then(|| first.first_time())
+    }
+
     /// The offset of the next message.
     pub(crate) fn next(&self) -> u64 {
         self.next
     }
 
-    /// The block with the message at this offset.
-    pub(crate) fn block(&self, offset: u64) -> Option<&Arc<Block>> {
+    /// Where the message at this offset is, which is not before the first one.
+    pub(crate) fn at(&self, offset: u64) -> At<'_> {
         if offset >= self.next {
-            return None;
+            return At::Nowhere;
         }
         let behind = self
             .segments
             .partition_point(|segment| segment.first <= offset);
-        self.segments.get(behind.checked_sub(1)?)?.block(offset)
+        let segment = behind.checked_sub(1).and_then(|at| self.segments.get(at));
+        match segment.and_then(|segment| segment.block(offset)) {
+            Some(block) => At::Block(block),
+            None => At::Disk,
+        }
     }
 
-    /// Where a reader begins. `now` is the time. The message may be gone or not have come yet.
+    /// Where a reader begins. `now` is the time. The message may be gone or not have come yet. Of a
+    /// time, only the messages in memory are looked at.
     pub(crate) fn resolve(&self, from: Offset, now: u64) -> u64 {
         match from {
             Offset::First => self.first(),
             Offset::Last => self.last_chunk.max(self.first()),
             Offset::Next => self.next,
             Offset::At(offset) => offset.max(self.first()),
-            Offset::Timestamp(time) => {
-                let since = time
-                    .duration_since(std::time::UNIX_EPOCH)
-                    .unwrap_or_default();
-                // The messages of the same millisecond are not before it.
-                self.since(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-            }
-            Offset::Interval(interval) => {
-                let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-                self.since(now.saturating_sub(interval))
+            Offset::Timestamp(_) | Offset::Interval(_) => {
+                from.since(now).map_or(self.next, |time| self.since(time))
             }
         }
     }
 
-    /// The first offset whose message came at `time` or later.
+    /// The first offset in memory whose message came at `time` or later.
     fn since(&self, time: u64) -> u64 {
         let before = self
             .segments

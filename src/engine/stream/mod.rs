@@ -5,6 +5,9 @@
 //! without a lock, and sees the messages that come later too. So it takes the lock of the stream
 //! once for each block, and a slow reader holds no writer.
 //!
+//! Blocks whose messages are on disk too may go from memory. A reader that comes to one of them has
+//! it read, and gets a block of its own.
+//!
 //! Plain data behind the lock of its queue. Times are milliseconds since 1970, read before. Knows
 //! nothing of queues, consumers or stores.
 
@@ -16,8 +19,8 @@ mod segment;
 
 pub(crate) use self::{
     block::Block,
-    log::{Log, Retention},
+    log::{Appended, At, Log, Retention},
     progress::Progress,
-    reading::{Filter, Reading},
+    reading::{Filter, Found, Reading},
     segment::Segment,
 };

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{block::Block, log::Log};
+use super::{
+    block::Block,
+    log::{At, Log},
+};
 use crate::{message::envelope::LoggedMessage, model::arguments::StreamReading};
 
 /// The messages that a reader wants.
@@ -34,16 +37,36 @@ impl Filter {
     }
 }
 
+/// What a reader finds at its place.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The message that it wants next: its block and its offset.
+    Message(Arc<Block>, u64),
+    /// The message at this offset is on disk only.
+    Disk(u64),
+    /// It has read everything.
+    End,
+}
+
 /// The next offset of a reader, and what it wants.
 #[derive(Debug)]
 pub(crate) struct Reading {
     next: u64,
     filter: Filter,
+    /// A block that was read from the disk for it.
+    block: Option<Arc<Block>>,
+    /// Whether such a block is being read.
+    reads: bool,
 }
 
 impl Reading {
     pub(crate) fn new(next: u64, filter: Filter) -> Reading {
-        Reading { next, filter }
+        Reading {
+            next,
+            filter,
+            block: None,
+            reads: false,
+        }
     }
 
     /// The next offset that it reads.
@@ -56,18 +79,39 @@ impl Reading {
         self.next = offset;
     }
 
-    /// Finds the next message that the reader wants, and passes over the others. Returns its block
-    /// and its offset. [`seek`](Self::seek) passes over it.
-    pub(crate) fn find(&mut self, log: &Log) -> Option<(Arc<Block>, u64)> {
+    /// Finds the next message that the reader wants, and passes over the others.
+    /// [`seek`](Self::seek) passes over it.
+    pub(crate) fn find(&mut self, log: &Log) -> Found {
         self.next = self.next.max(log.first());
         loop {
-            let block = log.block(self.next)?;
+            let block = match log.at(self.next) {
+                At::Nowhere => return Found::End,
+                At::Block(block) => {
+                    self.block = None;
+                    Arc::clone(block)
+                }
+                At::Disk => match &self.block {
+                    Some(own) if own.get(self.next).is_some() => Arc::clone(own),
+                    _ => return Found::Disk(self.next),
+                },
+            };
             while let Some(message) = block.get(self.next) {
                 if self.filter.accepts(message) {
-                    return Some((Arc::clone(block), self.next));
+                    return Found::Message(block, self.next);
                 }
                 self.next += 1;
             }
         }
+    }
+
+    /// Whether the block that it needs is to be read now. If so, it is being read from now on.
+    pub(crate) fn begin_to_read(&mut self) -> bool {
+        !std::mem::replace(&mut self.reads, true)
+    }
+
+    /// The block was read from the disk. It has no user values. `None` if its messages are gone.
+    pub(crate) fn end_read(&mut self, block: Option<Arc<Block>>) {
+        self.reads = false;
+        self.block = block;
     }
 }

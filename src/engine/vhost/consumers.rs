@@ -14,6 +14,7 @@ use crate::{
         arguments::QueueType,
         descriptions::{self, names},
         error::{EntityKind, Error, Result},
+        name::Name,
     },
 };
 
@@ -31,13 +32,19 @@ impl VirtualHost {
     pub(crate) fn declare_and_subscribe(
         self: &Arc<Self>,
         by: Identity<'_>,
-        subscriptions: Vec<Subscription<'_>>,
+        mut subscriptions: Vec<Subscription<'_>>,
     ) -> Result<Vec<(Arc<QueueCore>, ConsumerId)>> {
         for (queue, _) in &subscriptions {
             self.check_no_replies(queue)?;
         }
-        // Before the locks, since the clock may be user code.
+        // Before the locks, since the clock may be user code, and a file may be read.
         let now = self.nanos();
+        for (description, request) in &mut subscriptions {
+            let name = Name::new(description.name())?;
+            if let Some(queue) = self.read_topology(|topology| topology.queue(&name)) {
+                request.reading.from = self.since_on_disk(&queue, request.reading.from, now);
+            }
+        }
         let plan = |batch: &mut Batch<'_>| {
             let mut planned: Vec<(Arc<QueueCore>, SubscribeRequest)> = Vec::new();
             for (description, request) in subscriptions {
@@ -77,10 +84,11 @@ impl VirtualHost {
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
-        request: SubscribeRequest,
+        mut request: SubscribeRequest,
         target: impl FnOnce(ConsumerId) -> DeliveryTarget,
     ) -> Result<ConsumerId> {
         let now = self.nanos();
+        request.reading.from = self.since_on_disk(queue, request.reading.from, now);
         let mut effects = Effects::none();
         let topology = self.topology.read();
         let added = queue.lock().subscribe(request, target, now, &mut effects);

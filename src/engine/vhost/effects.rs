@@ -124,10 +124,15 @@ impl VirtualHost {
                     Effect::Wake(_)
                     | Effect::Drop(_)
                     | Effect::DropSegment(_)
+                    | Effect::DropBlocks(_)
                     | Effect::Late(_) => {
                         user_code.push(effect);
                     }
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
+                    Effect::ReadStream(consumer, offset) => {
+                        let effects = self.read_for_consumer(&queue, consumer, offset);
+                        work.push_back((Arc::clone(&queue), effects));
+                    }
                     Effect::Trigger(event) => self.publish_trigger(&queue, *event, &mut work),
                     Effect::Unused | Effect::LeaseOver(_) => {
                         let deleted = match effect {
@@ -146,9 +151,11 @@ impl VirtualHost {
                 Effect::Wake(wake) => wake.wake(),
                 Effect::Drop(envelope) => drop(envelope),
                 Effect::DropSegment(segment) => drop(segment),
+                Effect::DropBlocks(blocks) => drop(blocks),
                 Effect::Late(consumer) => consumer.return_if_late(),
                 // Already carried out.
                 Effect::DeadLetter(_)
+                | Effect::ReadStream(..)
                 | Effect::Trigger(_)
                 | Effect::Unused
                 | Effect::LeaseOver(_) => {}

@@ -31,6 +31,7 @@ mod declared_exchange;
 mod delayed;
 mod drain;
 mod effects;
+mod envelopes;
 mod exchange_interner;
 mod explain;
 mod found;

@@ -1,5 +1,5 @@
 //! What durable queues write of a message: its body, which is kept once for all queues that it goes
-//! to, and a record for each queue.
+//! to, and a record for each queue. The record of a stream has the body itself.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -106,8 +106,9 @@ impl VirtualHost {
             is_rerouted: deaths.rerouted,
             due: due.and_then(|due| clock.time(due)),
             failed: envelope.delivery_count(),
-            body: body.and_then(StoredBody::number),
-            came: stored.is_stream().then(|| clock.millis(self.nanos())),
+            body: body
+                .and_then(StoredBody::number)
+                .filter(|_| !stored.is_stream()),
         };
         Ok(Some(StoredMessage::new(&head, octets)?))
     }

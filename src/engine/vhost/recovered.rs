@@ -1,6 +1,6 @@
 //! What a store has of a broker.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hashbrown::HashMap;
 use serde_json::Value;
@@ -13,7 +13,10 @@ use super::{
 use crate::{
     engine::{
         policy::{Policy, PolicyKind},
-        store::{Mark, MessageHead, MessageReader, Operation, RecordKind, Recovered, Store},
+        store::{
+            Arrival, Mark, MessageHead, MessageReader, Operation, RecordKind, Recovered, Store,
+            StoredSegment,
+        },
     },
     model::{
         access::{Permissions, TopicPermissions, User},
@@ -54,6 +57,7 @@ pub(crate) struct RecoveredVhost {
     pub(super) aliases: Vec<descriptions::AliasQueue>,
     pub(super) models: Vec<descriptions::ModelQueue>,
     pub(super) messages: HashMap<u64, Vec<RecoveredMessage>>,
+    pub(super) streams: HashMap<u64, RecoveredStream>,
     /// The stream, the name of the reader, and the offset that it has stored.
     pub(super) stream_offsets: Vec<(Name, Name, u64)>,
     /// Whether the broker was ended in order. If not, any message may have been delivered.
@@ -68,6 +72,17 @@ pub(super) struct RecoveredMessage {
     pub(super) head: Arc<MessageHead<'static>>,
     pub(super) body: Bytes,
     pub(super) mark: Mark,
+}
+
+/// One stream of a store.
+#[derive(Debug, Default)]
+pub(super) struct RecoveredStream {
+    /// The first offset that is kept. If nothing is, that of the next message.
+    pub(super) first: u64,
+    /// The segments that have files of their own.
+    pub(super) segments: Vec<StoredSegment>,
+    /// The other messages, in their order.
+    pub(super) entries: Vec<(RecoveredMessage, Arrival)>,
 }
 
 impl Recovery {
@@ -96,6 +111,7 @@ struct Reader {
     /// Where the messages of a queue belong.
     homes: HashMap<u64, Name>,
     messages: HashMap<u64, (MessageReader, Vec<RecoveredMessage>)>,
+    streams: HashMap<u64, (MessageReader, RecoveredStream)>,
     /// The bodies that are kept by themselves, and whether a message uses them.
     bodies: HashMap<u64, (Bytes, bool)>,
 }
@@ -108,6 +124,38 @@ impl Reader {
                 self.uses(body);
                 self.bodies.insert(body, (octets.into(), false));
             }
+            Recovered::Stream {
+                stream,
+                first,
+                segments,
+            } => {
+                self.uses(stream);
+                let recovered = RecoveredStream {
+                    first,
+                    segments: segments.to_vec(),
+                    entries: Vec::new(),
+                };
+                let reader = MessageReader::default();
+                self.streams.insert(stream, (reader, recovered));
+            }
+            Recovered::Entry {
+                stream,
+                offset,
+                message,
+                arrival,
+            } => {
+                let (reader, recovered) = self.streams.entry(stream).or_default();
+                let read = reader.read(message);
+                let (head, octets) =
+                    read.map_err(|error| unreadable("stream", stream, offset, error))?;
+                let message = RecoveredMessage {
+                    position: offset,
+                    head,
+                    body: octets.into(),
+                    mark: Mark::default(),
+                };
+                recovered.entries.push((message, arrival));
+            }
             Recovered::Message {
                 queue,
                 position,
@@ -115,11 +163,10 @@ impl Reader {
                 mark,
             } => {
                 self.uses(queue);
-                let unreadable = |error| {
-                    format!("the message {position} of the queue {queue} is unreadable: {error}")
-                };
                 let (reader, messages) = self.messages.entry(queue).or_default();
-                let (head, octets) = reader.read(message).map_err(unreadable)?;
+                let read = reader.read(message);
+                let (head, octets) =
+                    read.map_err(|error| unreadable("queue", queue, position, error))?;
                 let body = match head.body {
                     None => octets.into(),
                     Some(body) => {
@@ -253,6 +300,18 @@ impl Reader {
                 None => self.recovery.orphans.push(Operation::DropQueue { queue }),
             }
         }
+        for (stream, (_, recovered)) in self.streams {
+            let home = self.homes.get(&stream);
+            match home.and_then(|vhost| self.recovery.vhosts.get_mut(vhost)) {
+                Some(vhost) => {
+                    vhost.streams.insert(stream, recovered);
+                }
+                None => {
+                    let orphan = Operation::DropQueue { queue: stream };
+                    self.recovery.orphans.push(orphan);
+                }
+            }
+        }
         let unused = self.bodies.into_iter().filter(|(_, (_, is_used))| !is_used);
         let unused = unused.map(|(body, _)| Operation::DropBody { body });
         self.recovery.orphans.extend(unused);
@@ -261,6 +320,10 @@ impl Reader {
         }
         Ok(self.recovery)
     }
+}
+
+fn unreadable(kind: &str, number: u64, position: u64, error: impl fmt::Display) -> String {
+    format!("the message {position} of the {kind} {number} is unreadable: {error}")
 }
 
 impl RecoveredVhost {

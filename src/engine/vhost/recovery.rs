@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{
     AliasChange, BindingRequest, ConnectionId, Identity, VirtualHost, WithBindings,
+    envelopes::Envelopes,
     recovered::{RecoveredMessage, RecoveredVhost},
     topology_records::ExchangeRecord,
 };
@@ -16,14 +17,10 @@ use crate::{
         access::{Access, Grants},
         policy::ForeignSettings,
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
-        store::{MessageHead, StoredQueue, WallClock},
+        store::StoredQueue,
     },
-    message::{
-        envelope::{Address, Deaths, Envelope, Meta, NEVER},
-        headers::x_death::DeathReason,
-        payload::Body,
-    },
-    model::{bytes::Bytes, error::Result, name::Name},
+    message::headers::x_death::DeathReason,
+    model::{error::Result, name::Name},
 };
 
 impl VirtualHost {
@@ -102,6 +99,12 @@ impl VirtualHost {
             let Some(queue) = self.read_topology(|topology| topology.queue(&name)) else {
                 continue;
             };
+            if queue.is_stream() {
+                let stream = recovered.streams.remove(&record.number);
+                let effects = self.restore_stream(&queue, stream.unwrap_or_default())?;
+                restored.push((queue, effects));
+                continue;
+            }
             let messages = recovered.messages.remove(&record.number);
             let messages = messages.unwrap_or_default();
             if let Some(last) = messages
@@ -111,10 +114,7 @@ impl VirtualHost {
                 record.failed_before = record.failed_before.max(last.position + 1);
                 changed.push((name, &*record));
             }
-            let effects = match queue.is_stream() {
-                true => self.restore_stream(&queue, messages),
-                false => self.restore(&queue, messages, was_closed, record.failed_before),
-            };
+            let effects = self.restore(&queue, messages, was_closed, record.failed_before);
             restored.push((queue, effects));
         }
         for (stream, reader, offset) in std::mem::take(&mut recovered.stream_offsets) {
@@ -218,25 +218,6 @@ impl VirtualHost {
         effects
     }
 
-    /// Puts the messages of a stream back into its log.
-    fn restore_stream(&self, queue: &Arc<QueueCore>, messages: Vec<RecoveredMessage>) -> Effects {
-        let mut effects = Effects::none();
-        let mut envelopes = Envelopes::new(self, self.clock());
-        let mut state = queue.lock();
-        for message in messages {
-            let RecoveredMessage {
-                position,
-                head,
-                body,
-                ..
-            } = message;
-            let came = head.came.unwrap_or_default();
-            let envelope = envelopes.make(head, body, position);
-            state.restore_to_log(envelope, came, &mut effects);
-        }
-        effects
-    }
-
     /// Puts the messages of a history where they were.
     fn restore_history(&self, exchange: &Name, messages: Vec<RecoveredMessage>) {
         let history = self.read_topology(|topology| {
@@ -256,75 +237,6 @@ impl VirtualHost {
                 ..
             } = message;
             history.restore(envelopes.make(head, body, position));
-        }
-    }
-}
-
-/// Makes the messages of one queue. Those that share a head share its parts in memory too.
-struct Envelopes<'a> {
-    vhost: &'a VirtualHost,
-    clock: WallClock,
-    /// The last head that messages share, and its parts.
-    last: Option<(Arc<MessageHead<'static>>, Parts)>,
-}
-
-/// The parts of an envelope that its head tells.
-#[derive(Clone)]
-struct Parts {
-    address: Address,
-    meta: Arc<Meta>,
-    deadline: u64,
-}
-
-impl<'a> Envelopes<'a> {
-    fn new(vhost: &'a VirtualHost, clock: WallClock) -> Envelopes<'a> {
-        Envelopes {
-            vhost,
-            clock,
-            last: None,
-        }
-    }
-
-    fn make(&mut self, head: Arc<MessageHead<'static>>, body: Bytes, position: u64) -> Envelope {
-        let last = self.last.as_ref();
-        let Parts {
-            address,
-            meta,
-            deadline,
-        } = match last.filter(|(last, _)| Arc::ptr_eq(last, &head)) {
-            Some((_, parts)) => parts.clone(),
-            None => match Arc::try_unwrap(head) {
-                Ok(head) => self.parts_of(head),
-                Err(head) => {
-                    let parts = self.parts_of(MessageHead::clone(&head));
-                    self.last = Some((head, parts.clone()));
-                    parts
-                }
-            },
-        };
-        let mut envelope = Envelope::new(Body::encoded(body), &address, Some(meta));
-        envelope.deadline = deadline;
-        envelope.at(position)
-    }
-
-    fn parts_of(&self, head: MessageHead<'_>) -> Parts {
-        let exchange = self.vhost.exchange_names().of(&head.exchange);
-        let key = Name::new(&head.routing_key).unwrap_or_default();
-        let meta = Meta {
-            properties: head.properties.into_owned(),
-            size: head.size,
-            bcc: head.bcc.into_owned(),
-            deaths: Deaths {
-                recorded: head.len_before_deaths.is_some(),
-                rerouted: head.is_rerouted,
-                len_before: head.len_before_deaths.unwrap_or(0),
-            },
-            ..Meta::default()
-        };
-        Parts {
-            address: Address::new(&exchange, &key),
-            meta: Arc::new(meta),
-            deadline: head.expires.map_or(NEVER, |at| self.clock.nanos(at)),
         }
     }
 }

@@ -45,3 +45,20 @@ pub enum Offset {
     /// The first message that came this long ago or later.
     Interval(Duration),
 }
+
+impl Offset {
+    /// The time since which messages are wanted, if it is one. Times are milliseconds since 1970,
+    /// and `now` is the present one.
+    pub(crate) fn since(self, now: u64) -> Option<u64> {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        match self {
+            Offset::Timestamp(time) => {
+                let since = time.duration_since(SystemTime::UNIX_EPOCH);
+                // The messages of the same millisecond are not before it.
+                Some(millis(since.unwrap_or_default()))
+            }
+            Offset::Interval(interval) => Some(now.saturating_sub(millis(interval))),
+            Offset::First | Offset::Last | Offset::Next | Offset::At(_) => None,
+        }
+    }
+}

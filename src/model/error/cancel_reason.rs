@@ -35,6 +35,10 @@ pub enum CancelReason {
     /// The user of the connection may not read from the queue any more. A
     /// [`SimpleQueue`](crate::SimpleQueue) ends by it. A consumer goes on.
     AccessRefused,
+    /// The next messages of the stream are on disk only, and cannot be read there: its file is
+    /// damaged, or the disk has an error. A [`Reader`](crate::Reader) tries again with its next
+    /// call, and may [`seek`](crate::Reader::seek) another place.
+    Unreadable,
     /// The broker was shut down by [`Broker::shutdown`](crate::Broker::shutdown).
     ShutDown,
     /// The last clone of the [`Broker`](crate::Broker) was dropped, which ended the broker.
@@ -59,6 +63,7 @@ impl fmt::Display for CancelReason {
             CancelReason::VhostDeleted => "its virtual host was deleted",
             CancelReason::UserDeleted => "its user was deleted",
             CancelReason::AccessRefused => "its user may not read from the queue any more",
+            CancelReason::Unreadable => "its messages on disk cannot be read",
             CancelReason::ShutDown => "the broker was shut down",
             CancelReason::BrokerDropped => "the last clone of its `Broker` was dropped",
         })

@@ -101,9 +101,9 @@ impl Batch {
                     return;
                 }
             }
-            Operation::SettleBefore { queue, position } => {
-                self.undo_messages(|place| place.0 == *queue && place.1 < *position);
-            }
+            // A stream has no gaps, so nothing undoes an append.
+            Operation::Append { message, .. } => self.bytes += message.len(),
+            Operation::Trim { .. } => {}
             Operation::DropQueue { queue } => self.undo_messages(|place| place.0 == *queue),
             Operation::Record { key, .. } => {
                 let before = self.records.insert(key.clone(), here);

@@ -23,7 +23,7 @@ use std::{
 use hashbrown::{HashMap, HashSet};
 
 use self::{batch::Batch, patience::Patience};
-use super::{Operation, Store, Usage, shared_bodies::SharedBodies};
+use super::{Operation, Store, StreamFiles, Usage, shared_bodies::SharedBodies};
 use crate::{
     model::error::{Error, Result, StoreError},
     runtime::{
@@ -66,6 +66,8 @@ struct Shared {
     error: OnceLock<StoreError>,
     /// The next number of a queue or of a shared body.
     next_number: AtomicU64,
+    /// The messages of streams in files of their own.
+    stream_files: Option<Arc<dyn StreamFiles>>,
 }
 
 #[derive(Default)]
@@ -113,6 +115,7 @@ impl Journal {
             state: Mutex::default(),
             error: OnceLock::new(),
             next_number: AtomicU64::new(next_number),
+            stream_files: store.stream_files(),
         });
         shared.state.lock().usage = store.usage();
         let of_thread = Arc::clone(&shared);
@@ -165,6 +168,11 @@ impl Journal {
     /// A number that nothing in the store has.
     pub(crate) fn next_number(&self) -> u64 {
         self.0.next_number.fetch_add(1, SeqCst)
+    }
+
+    /// The messages of streams that are in files of their own, if the store has such files.
+    pub(crate) fn stream_files(&self) -> Option<&Arc<dyn StreamFiles>> {
+        self.0.stream_files.as_ref()
     }
 
     /// What waits for everything that was appended so far to be on disk.

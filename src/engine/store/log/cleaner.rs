@@ -1,6 +1,7 @@
-//! The cleaner: writes the kept entries of the oldest segment to the head, a piece at a time.
+//! The cleaner: writes the kept entries of the oldest segment to the head, a piece at a time, and
+//! the messages of streams to the files of the streams.
 //!
-//! It works while the files are longer than twice the bytes that are kept, and some slack. After
+//! It works while the log is longer than twice the bytes that it is to keep, and some slack. After
 //! each commit it reads four times as much as was committed, so that it keeps pace: it has to read
 //! all of the log once in the time in which half of it is written anew.
 
@@ -87,6 +88,7 @@ impl LogStore {
 
     /// Cleans some pieces, and drops segments. Returns whether there is more to do.
     pub(super) fn clean(&mut self) -> Result<bool, Fault> {
+        self.settle_streams()?;
         let piece = self.settings.piece;
         let mut left = piece.max(4 * self.cleaner.committed);
         self.cleaner.committed = 0;
@@ -106,6 +108,7 @@ impl LogStore {
 
     /// Writes everything that is kept anew.
     pub(super) fn clean_all(&mut self) -> Result<(), Fault> {
+        self.settle_streams()?;
         self.begin_segment()?;
         let last = self.head.number();
         while self.segments.front().is_some_and(|it| it.number < last) {
@@ -135,6 +138,7 @@ impl LogStore {
         oldest.read(&mut bytes, self.settings.piece)?;
         frame::begin(&mut self.buffer);
         let mut read = 0;
+        let mut filed = Ok(());
         while let Some(frame) = Frame::read(&bytes[read..], oldest.header.salt) {
             let at = oldest.next + read as u64;
             frame.each(|entry, of| {
@@ -164,7 +168,19 @@ impl LogStore {
                             mark.write(&mut self.buffer);
                         }
                     }
-                    Some(Live::Body { .. } | Live::Record { .. }) => entry.write(&mut self.buffer),
+                    Some(Live::Body { .. } | Live::Record { .. } | Live::Filed) => {
+                        entry.write(&mut self.buffer);
+                    }
+                    Some(Live::Entry {
+                        stream,
+                        offset,
+                        message,
+                        arrival,
+                    }) => {
+                        if filed.is_ok() {
+                            filed = self.streams.add(stream, offset, message, arrival);
+                        }
+                    }
                     None => {}
                 }
             })?;
@@ -175,6 +191,7 @@ impl LogStore {
             let reason = format!("the segment {name} has changed");
             return Err(Fault::Damaged(reason));
         }
+        filed?;
         self.append()?;
         oldest.next += read as u64;
         bytes.clear();
@@ -182,10 +199,56 @@ impl LogStore {
         self.cleaner.piece = bytes;
         if oldest.next < oldest.end {
             self.cleaner.oldest = Some(oldest);
-        } else if !self.index.oldest_is_empty() {
-            let reason = "something that is kept was not found at its place";
-            return Err(Fault::damaged(reason));
+            return Ok(read);
         }
-        Ok(read)
+        self.note_streams()?;
+        match self.index.oldest_is_empty() {
+            true => Ok(read),
+            false => Err(Fault::damaged(
+                "something that is kept was not found at its place",
+            )),
+        }
+    }
+
+    /// Has the files of streams synced, and notes how far they are.
+    pub(super) fn note_streams(&mut self) -> Result<(), Fault> {
+        let synced = self.streams.sync()?;
+        frame::begin(&mut self.buffer);
+        for (stream, end) in synced {
+            let filed = self.index.stream(stream);
+            if let Some(filed) = filed.filter(|filed| filed.end < end) {
+                let first = filed.start;
+                Entry::Filed { stream, first, end }.write(&mut self.buffer);
+            }
+        }
+        self.append()
+    }
+
+    /// Notes which messages of streams are gone, and removes their files.
+    fn settle_streams(&mut self) -> Result<(), Fault> {
+        let changed = self.index.changed_streams();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        frame::begin(&mut self.buffer);
+        for stream in &changed {
+            if let Some(filed) = self.index.stream(*stream) {
+                let (stream, first, end) = (*stream, filed.start, filed.end);
+                Entry::Filed { stream, first, end }.write(&mut self.buffer);
+            }
+        }
+        self.append()?;
+        // Only now: a file that is missing is an error, unless the log says that it is gone.
+        self.sync()?;
+        for stream in changed {
+            match self.index.stream(stream) {
+                Some(filed) => self.streams.remove_before(stream, filed.start)?,
+                None => {
+                    self.streams.remove_all(stream)?;
+                    self.index.forget_stream(stream);
+                }
+            }
+        }
+        Ok(())
     }
 }

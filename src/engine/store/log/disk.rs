@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A folder.
-pub(crate) trait Disk: Send {
+pub(crate) trait Disk: Send + Sync {
     /// The path, for errors.
     fn path(&self) -> &Path;
 

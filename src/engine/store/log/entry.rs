@@ -3,7 +3,7 @@
 //! A number takes one byte for each seven bits, least significant first, and all but the last byte
 //! have the highest bit. Bytes and text have their length before them. A mark has its own form.
 
-use super::super::{Mark, Operation, RecordKind};
+use super::super::{Arrival, Mark, Operation, RecordKind};
 
 /// The kinds. The numbers are those in the files, and are never used again.
 const PUT: u8 = 1;
@@ -18,7 +18,10 @@ const DROP_QUEUE: u8 = 9;
 const RECORD: u8 = 10;
 const FORGET: u8 = 11;
 const CLOSED: u8 = 12;
-const SETTLE_BEFORE: u8 = 13;
+const TRIM: u8 = 13;
+const APPEND: u8 = 14;
+const APPEND_FIRST: u8 = 15;
+const FILED: u8 = 16;
 
 /// One operation, which borrows its bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,9 +46,21 @@ pub(super) enum Entry<'a> {
         queue: u64,
         position: u64,
     },
-    SettleBefore {
-        queue: u64,
-        position: u64,
+    Append {
+        stream: u64,
+        offset: u64,
+        message: &'a [u8],
+        arrival: Arrival,
+    },
+    Trim {
+        stream: u64,
+        offset: u64,
+    },
+    /// The messages of a stream from `first` to `end` are in its files. Those before are gone.
+    Filed {
+        stream: u64,
+        first: u64,
+        end: u64,
     },
     PutBody {
         body: u64,
@@ -115,7 +130,18 @@ impl<'a> Entry<'a> {
                 mark,
             },
             Operation::Settle { queue, position } => Entry::Settle { queue, position },
-            Operation::SettleBefore { queue, position } => Entry::SettleBefore { queue, position },
+            Operation::Append {
+                stream,
+                offset,
+                ref message,
+                arrival,
+            } => Entry::Append {
+                stream,
+                offset,
+                message: message.as_slice(),
+                arrival,
+            },
+            Operation::Trim { stream, offset } => Entry::Trim { stream, offset },
             Operation::PutBody { body, ref octets } => Entry::PutBody {
                 body,
                 octets: octets.as_slice(),
@@ -161,8 +187,26 @@ impl<'a> Entry<'a> {
                 write_mark(bytes, mark);
             }
             Entry::Settle { queue, position } => write_numbers(bytes, SETTLE, &[queue, position]),
-            Entry::SettleBefore { queue, position } => {
-                write_numbers(bytes, SETTLE_BEFORE, &[queue, position]);
+            Entry::Append {
+                stream,
+                offset,
+                message,
+                arrival,
+            } => {
+                let Arrival {
+                    came,
+                    size,
+                    bytes: taken,
+                    begins,
+                } = arrival;
+                let kind = if begins { APPEND_FIRST } else { APPEND };
+                let more = taken.saturating_sub(size);
+                write_numbers(bytes, kind, &[stream, offset, came, size, more]);
+                write_bytes(bytes, message);
+            }
+            Entry::Trim { stream, offset } => write_numbers(bytes, TRIM, &[stream, offset]),
+            Entry::Filed { stream, first, end } => {
+                write_numbers(bytes, FILED, &[stream, first, end]);
             }
             Entry::PutBody { body, octets } => {
                 write_numbers(bytes, PUT_BODY, &[body]);
@@ -205,9 +249,30 @@ impl<'a> Entry<'a> {
                 queue: read_number(bytes)?,
                 position: read_number(bytes)?,
             },
-            SETTLE_BEFORE => Entry::SettleBefore {
-                queue: read_number(bytes)?,
-                position: read_number(bytes)?,
+            APPEND | APPEND_FIRST => {
+                let (stream, offset) = (read_number(bytes)?, read_number(bytes)?);
+                let (came, size) = (read_number(bytes)?, read_number(bytes)?);
+                let more = read_number(bytes)?;
+                Entry::Append {
+                    stream,
+                    offset,
+                    message: read_bytes(bytes)?,
+                    arrival: Arrival {
+                        came,
+                        size,
+                        bytes: size.checked_add(more).ok_or(Unreadable::Field)?,
+                        begins: kind == APPEND_FIRST,
+                    },
+                }
+            }
+            TRIM => Entry::Trim {
+                stream: read_number(bytes)?,
+                offset: read_number(bytes)?,
+            },
+            FILED => Entry::Filed {
+                stream: read_number(bytes)?,
+                first: read_number(bytes)?,
+                end: read_number(bytes)?,
             },
             PUT_BODY => Entry::PutBody {
                 body: read_number(bytes)?,

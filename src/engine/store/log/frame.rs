@@ -24,7 +24,7 @@ pub(super) const HEADER: usize = 26;
 
 /// The version of the entries. It rises with each kind of entry or record that is added. A program
 /// refuses a frame of a later version only if it has an entry that the program does not know.
-pub(super) const VERSION: u16 = 2;
+pub(super) const VERSION: u16 = 3;
 
 /// A whole frame.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,23 @@
 //! What the log keeps, and where: in memory, for every message, body and record.
 //!
 //! The index has 20 bytes for a message, and tables that are between half and all of seven eighths
-//! full: 29 to 54 bytes. A message with a mark has 33 to 75 bytes more.
+//! full: 29 to 54 bytes. A message with a mark has 33 to 75 bytes more. A message of a stream has
+//! 12 to 24 bytes while it is in the log, and none once it is in a file.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
+};
 
 use hashbrown::HashMap;
 
-use super::{entry::Entry, fault::Fault, frame::Frame};
-use crate::engine::store::{Mark, RecordKind};
+use super::{
+    entry::Entry,
+    fault::Fault,
+    frame::Frame,
+    stream_entries::{Freed, StreamEntries},
+};
+use crate::engine::store::{Arrival, Mark, RecordKind};
 
 /// The place of an entry: the segment, and the first byte in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,8 +28,8 @@ pub(super) struct Place {
 
 /// An entry that is kept.
 #[derive(Clone, Copy, Debug)]
-struct Kept {
-    place: Place,
+pub(super) struct Kept {
+    pub(super) place: Place,
     bytes: u32,
 }
 
@@ -39,6 +48,9 @@ pub(super) struct Index {
     moved: HashMap<Place, u64>,
     bodies: HashMap<u64, Kept>,
     records: BTreeMap<(RecordKind, String), Kept>,
+    streams: BTreeMap<u64, StreamEntries>,
+    /// The streams that were trimmed or dropped, and no note says it yet.
+    changed_streams: BTreeSet<u64>,
     messages: u64,
     marks: u64,
     live: LiveBytes,
@@ -51,6 +63,8 @@ struct LiveBytes {
     first: u32,
     of: VecDeque<u64>,
     total: u64,
+    /// Those of the messages of streams, which the cleaner does not write anew.
+    streams: u64,
 }
 
 impl LiveBytes {
@@ -68,6 +82,14 @@ impl LiveBytes {
         let bytes = u64::from(kept.bytes);
         self.of[(kept.place.segment - self.first) as usize] -= bytes;
         self.total -= bytes;
+    }
+
+    fn free(&mut self, freed: Freed) {
+        for kept in freed.messages {
+            self.streams -= u64::from(kept.bytes);
+            self.remove(kept);
+        }
+        freed.note.into_iter().for_each(|note| self.remove(note));
     }
 }
 
@@ -89,6 +111,15 @@ pub(super) enum Live<'a> {
         name: &'a str,
         value: &'a [u8],
     },
+    /// A message of a stream.
+    Entry {
+        stream: u64,
+        offset: u64,
+        message: &'a [u8],
+        arrival: Arrival,
+    },
+    /// What the files of a stream have.
+    Filed,
 }
 
 impl Index {
@@ -101,6 +132,7 @@ impl Index {
 
     /// Carries out the entries of a frame, which begins at this place.
     pub(super) fn follow(&mut self, frame: &Frame<'_>, at: Place) -> Result<(), Fault> {
+        let mut carried_out = Ok(());
         frame.each(|entry, bytes| {
             let kept = Kept {
                 place: Place {
@@ -109,11 +141,14 @@ impl Index {
                 },
                 bytes: bytes.len() as u32,
             };
-            self.carry_out(entry, kept);
-        })
+            if carried_out.is_ok() {
+                carried_out = self.carry_out(entry, kept);
+            }
+        })?;
+        carried_out
     }
 
-    fn carry_out(&mut self, entry: Entry<'_>, here: Kept) {
+    fn carry_out(&mut self, entry: Entry<'_>, here: Kept) -> Result<(), Fault> {
         match entry {
             Entry::Put {
                 queue, position, ..
@@ -135,7 +170,7 @@ impl Index {
             } => {
                 let messages = self.queues.get_mut(&queue);
                 let Some(kept) = messages.and_then(|it| it.kept.remove(&from)) else {
-                    return;
+                    return Ok(());
                 };
                 self.messages -= 1;
                 self.set_mark(queue, from, None);
@@ -145,11 +180,19 @@ impl Index {
                 self.set_mark(queue, to, mark);
             }
             Entry::Settle { queue, position } => self.forget(queue, position),
-            Entry::SettleBefore { queue, position } => {
-                let messages = self.queues.get(&queue);
-                let positions = messages.into_iter().flat_map(|it| it.kept.keys().copied());
-                let before: Vec<u64> = positions.filter(|it| *it < position).collect();
-                before.into_iter().for_each(|it| self.forget(queue, it));
+            Entry::Append { stream, offset, .. } => self.append(stream, offset, here)?,
+            Entry::Trim { stream, offset } => {
+                self.changed_streams.insert(stream);
+                self.change_stream(stream, offset, |entries| entries.trim(offset));
+            }
+            Entry::Filed { stream, first, end } => {
+                let filed = first..end;
+                self.change_stream(stream, first, |entries| entries.file(filed.clone(), here));
+                self.live.add(here);
+                let entries = self.streams.get(&stream);
+                if entries.is_some_and(|entries| entries.is_noted(&filed)) {
+                    self.changed_streams.remove(&stream);
+                }
             }
             Entry::PutBody { body, .. } => {
                 let before = self.bodies.insert(body, here);
@@ -161,8 +204,9 @@ impl Index {
                 before.into_iter().for_each(|it| self.live.remove(it));
             }
             Entry::DropQueue { queue } => {
+                self.drop_stream(queue);
                 let Some(messages) = self.queues.remove(&queue) else {
-                    return;
+                    return Ok(());
                 };
                 self.messages -= messages.kept.len() as u64;
                 self.marks -= messages.marks.len() as u64;
@@ -183,6 +227,53 @@ impl Index {
                 before.into_iter().for_each(|it| self.live.remove(it));
             }
             Entry::Closed { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, stream: u64, offset: u64, here: Kept) -> Result<(), Fault> {
+        let new = || StreamEntries::new(offset);
+        let entries = self.streams.entry(stream).or_insert_with(new);
+        self.messages -= entries.len();
+        let is_next = entries.append(offset, here);
+        self.messages += entries.len();
+        if !is_next {
+            return Err(missing(stream, entries.next()));
+        }
+        self.live.add(here);
+        self.live.streams += u64::from(here.bytes);
+        Ok(())
+    }
+
+    /// All entries of the log were carried out.
+    pub(super) fn check_streams(&self) -> Result<(), Fault> {
+        let gap = self.streams.iter().find_map(|(stream, entries)| {
+            let gap = entries.gap()?;
+            Some(missing(*stream, gap))
+        });
+        gap.map_or(Ok(()), Err)
+    }
+
+    /// Changes a stream. A new one begins at `first`.
+    fn change_stream(
+        &mut self,
+        stream: u64,
+        first: u64,
+        change: impl FnOnce(&mut StreamEntries) -> Freed,
+    ) {
+        let new = || StreamEntries::new(first);
+        let entries = self.streams.entry(stream).or_insert_with(new);
+        self.messages -= entries.len();
+        let freed = change(entries);
+        self.messages += entries.len();
+        self.live.free(freed);
+    }
+
+    fn drop_stream(&mut self, stream: u64) {
+        if let Some(entries) = self.streams.remove(&stream) {
+            self.messages -= entries.len();
+            self.changed_streams.insert(stream);
+            self.live.free(entries.into_freed());
         }
     }
 
@@ -258,6 +349,21 @@ impl Index {
                 name,
                 value,
             }),
+            Entry::Append {
+                stream,
+                offset,
+                message,
+                arrival,
+            } => is_here(self.streams.get(&stream)?.entry(offset)).then_some(Live::Entry {
+                stream,
+                offset,
+                message,
+                arrival,
+            }),
+            Entry::Filed { stream, .. } => {
+                let entries = self.streams.get(&stream)?;
+                entries.has_note_at(place).then_some(Live::Filed)
+            }
             _ => None,
         }
     }
@@ -266,6 +372,27 @@ impl Index {
     pub(super) fn segments_of_others(&self) -> std::collections::BTreeSet<u32> {
         let others = self.records.values().chain(self.bodies.values());
         others.map(|kept| kept.place.segment).collect()
+    }
+
+    /// The streams, each with the first offset that is kept and the end of what is in files.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (u64, Range<u64>)> {
+        let streams = self.streams.iter();
+        streams.map(|(stream, entries)| (*stream, entries.filed()))
+    }
+
+    /// As [`streams`](Self::streams), of one stream. `None` if there is none.
+    pub(super) fn stream(&self, stream: u64) -> Option<Range<u64>> {
+        Some(self.streams.get(&stream)?.filed())
+    }
+
+    /// The streams that were trimmed or dropped, and no note says it yet.
+    pub(super) fn changed_streams(&self) -> Vec<u64> {
+        self.changed_streams.iter().copied().collect()
+    }
+
+    /// The files of a dropped stream are removed.
+    pub(super) fn forget_stream(&mut self, stream: u64) {
+        self.changed_streams.remove(&stream);
     }
 
     /// Shows the queue, the position and the mark of each message.
@@ -287,9 +414,9 @@ impl Index {
         self.bodies.len() as u64
     }
 
-    /// The bytes that everything would take if it were written anew.
+    /// The bytes that everything but the messages of streams would take if it were written anew.
     pub(super) fn live_bytes(&self) -> u64 {
-        self.live.total + self.marks * MARK
+        self.live.total - self.live.streams + self.marks * MARK
     }
 
     /// Whether nothing in the oldest segment is kept.
@@ -302,6 +429,12 @@ impl Index {
         self.live.first += 1;
         self.live.of.pop_front();
     }
+}
+
+fn missing(stream: u64, offset: u64) -> Fault {
+    Fault::Damaged(format!(
+        "the message {offset} of the stream {stream} is missing"
+    ))
 }
 
 /// A table with room for this number of messages does not shrink.

@@ -5,6 +5,8 @@
 //! and no order of keys, which an embedded database pays for with every commit. An index in memory
 //! knows the place of everything that is kept.
 //!
+//! Messages of [streams] go through the log too, and from there to files of their own.
+//!
 //! A segment of which nothing is kept is dropped when it is the oldest one. Its file is used again.
 //! While the files are much longer than everything that is kept, the [cleaner] writes the
 //! kept entries of the oldest segment to the head, and the segment is dropped then. Only the oldest
@@ -33,10 +35,12 @@ mod index;
 mod lock;
 mod opening;
 mod segment;
+mod stream_entries;
+mod streams;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 
-use std::{collections::VecDeque, path::Path};
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
 use self::{
     cleaner::Cleaner,
@@ -48,8 +52,9 @@ use self::{
     index::{Index, Live, Place},
     lock::FolderLock,
     segment::{Header, SPARE},
+    streams::StreamWriter,
 };
-use super::{Mark, Operation, Recovered, Store, Usage};
+use super::{Mark, Operation, Recovered, Store, StreamFiles, Usage};
 use crate::model::error::{StoreError, StoreErrorKind};
 
 /// The sizes of a log, in bytes.
@@ -65,6 +70,10 @@ pub(crate) struct Settings {
     pub(crate) piece: usize,
     /// The memory that is kept for the next frame.
     pub(crate) buffer: usize,
+    /// The length of a chunk in the file of a stream. One with a longer message is longer.
+    pub(crate) chunk: usize,
+    /// What the readers of a stream should have in memory.
+    pub(crate) memory: u64,
 }
 
 impl Default for Settings {
@@ -75,6 +84,8 @@ impl Default for Settings {
             slack: 32 << 20,
             piece: 256 << 10,
             buffer: 1 << 20,
+            chunk: 64 << 10,
+            memory: 16 << 20,
         }
     }
 }
@@ -94,7 +105,7 @@ struct Segment {
 
 /// The store in a log.
 pub(crate) struct LogStore {
-    disk: Box<dyn Disk>,
+    disk: Arc<dyn Disk>,
     settings: Settings,
     /// The segments before the head, the oldest one first.
     segments: VecDeque<Segment>,
@@ -107,6 +118,7 @@ pub(crate) struct LogStore {
     /// The length of the spare file, if there is one.
     spare: Option<u64>,
     cleaner: Cleaner,
+    streams: StreamWriter,
     /// The frame that is being made.
     buffer: Vec<u8>,
     was_closed: bool,
@@ -233,6 +245,7 @@ impl LogStore {
     }
 
     fn close(&mut self) -> Result<(), Fault> {
+        self.note_streams()?;
         let first = self.segments.front();
         let first = first.map_or(self.head.number(), |segment| segment.number);
         frame::begin(&mut self.buffer);
@@ -267,13 +280,17 @@ impl Store for LogStore {
         read.map_err(|fault| self.error(fault))
     }
 
+    fn stream_files(&self) -> Option<Arc<dyn StreamFiles>> {
+        Some(Arc::clone(self.streams.files()) as _)
+    }
+
     fn each_message(&self, visit: &mut dyn FnMut(u64, u64, Option<Mark>)) {
         self.index.each_message(visit);
     }
 
     fn usage(&self) -> Usage {
         Usage {
-            bytes: self.length() + self.spare.unwrap_or(0),
+            bytes: self.length() + self.spare.unwrap_or(0) + self.streams.bytes(),
             messages: self.index.messages(),
             bodies: self.index.bodies(),
         }

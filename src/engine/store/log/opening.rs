@@ -1,10 +1,14 @@
 //! Opens a log: reads all frames, and finds out which entries are kept. Then shows them.
 
 use super::{
-    Disk, Frame, Head, Header, Index, Live, LogStore, Place, Progress, SPARE, Segment, Settings,
-    VecDeque, cleaner::Cleaner, disk::DiskFile, entry::Entry, fault::Fault, frame, segment,
+    Arc, Disk, Frame, Head, Header, Index, Live, LogStore, Place, Progress, SPARE, Segment,
+    Settings, StreamWriter, VecDeque, cleaner::Cleaner, disk::DiskFile, entry::Entry, fault::Fault,
+    frame, segment,
 };
-use crate::{engine::store::Recovered, model::error::StoreError};
+use crate::{
+    engine::store::{Recovered, StreamFiles},
+    model::error::StoreError,
+};
 
 /// The contents of a log.
 struct Found {
@@ -38,10 +42,18 @@ impl LogStore {
         settings: Settings,
         progress: Progress,
     ) -> Result<LogStore, StoreError> {
-        let opened = LogStore::begin(&*disk, &progress);
-        let (found, head, was_closed) = opened.map_err(|fault| fault.of(disk.path()))?;
+        let disk: Arc<dyn Disk> = disk.into();
+        let begun = LogStore::begin(&*disk, &progress).and_then(|(found, head, was_closed)| {
+            found.index.check_streams()?;
+            let (names, sizes) = (disk.list()?, (settings.chunk, settings.memory));
+            let streams = found.index.streams();
+            let streams = StreamWriter::open(Arc::clone(&disk), &names, sizes, streams)?;
+            Ok((found, head, was_closed, streams))
+        });
+        let (found, head, was_closed, streams) = begun.map_err(|fault| fault.of(disk.path()))?;
         Ok(LogStore {
             disk,
+            streams,
             settings,
             segments: found.segments,
             head,
@@ -90,6 +102,9 @@ impl LogStore {
         let mut bytes = Vec::new();
         let others = self.index.segments_of_others();
         for with_messages in [false, true] {
+            if with_messages {
+                self.show_streams(visit);
+            }
             for (done, segment) in self.segments.iter().chain([&head]).enumerate() {
                 if with_messages || others.contains(&segment.number) {
                     self.read_segment(segment, &mut bytes, with_messages, visit)?;
@@ -101,6 +116,17 @@ impl LogStore {
             }
         }
         Ok(())
+    }
+
+    /// Shows what the streams have in their files.
+    fn show_streams(&self, visit: &mut dyn FnMut(Recovered<'_>)) {
+        for (stream, filed) in self.index.streams() {
+            visit(Recovered::Stream {
+                stream,
+                first: filed.start,
+                segments: &self.streams.files().segments(stream),
+            });
+        }
     }
 
     /// Shows the messages of a segment, or else everything but them.
@@ -120,7 +146,8 @@ impl LogStore {
             let frame = Frame::read(&bytes[at..], header.salt);
             let frame = frame.ok_or_else(|| bad(&name, at as u64))?;
             frame.each(|entry, of| {
-                if matches!(entry, Entry::Put { .. }) != with_messages {
+                let is_message = matches!(entry, Entry::Put { .. } | Entry::Append { .. });
+                if is_message != with_messages {
                     return;
                 }
                 let place = Place {
@@ -143,7 +170,23 @@ impl LogStore {
                     Some(Live::Record { kind, name, value }) => {
                         visit(Recovered::Record { kind, name, value });
                     }
-                    None => {}
+                    Some(Live::Entry {
+                        stream,
+                        offset,
+                        message,
+                        arrival,
+                    }) => {
+                        // The file may have it already, though no note says so yet.
+                        if offset >= self.streams.files().end(stream) {
+                            visit(Recovered::Entry {
+                                stream,
+                                offset,
+                                message,
+                                arrival,
+                            });
+                        }
+                    }
+                    Some(Live::Filed) | None => {}
                 }
             })?;
             at += frame.len();

@@ -35,8 +35,7 @@ const REROUTED: u32 = 1 << 22;
 const DUE: u32 = 1 << 23;
 const BODY: u32 = 1 << 24;
 const FAILED: u32 = 1 << 25;
-const CAME: u32 = 1 << 26;
-const ALL: u32 = Properties::BITS | ((CAME << 1) - EXCHANGE);
+const ALL: u32 = Properties::BITS | ((FAILED << 1) - EXCHANGE);
 
 /// Everything of a message but its body and its [`Mark`](super::Mark).
 ///
@@ -63,8 +62,6 @@ pub(crate) struct MessageHead<'a> {
     pub(crate) body: Option<u64>,
     /// The failed deliveries in queues that it was in before.
     pub(crate) failed: u32,
-    /// When a stream has taken it in.
-    pub(crate) came: Option<u64>,
 }
 
 impl MessageHead<'_> {
@@ -81,7 +78,6 @@ impl MessageHead<'_> {
             | bit(self.due.is_some(), DUE)
             | bit(self.body.is_some(), BODY)
             | bit(self.failed > 0, FAILED)
-            | bit(self.came.is_some(), CAME)
     }
 
     /// Writes what is [`present`](Self::present).
@@ -106,7 +102,6 @@ impl MessageHead<'_> {
         if self.failed > 0 {
             to.number(self.failed.into());
         }
-        write_number(self.came, to);
         Ok(())
     }
 
@@ -147,7 +142,6 @@ impl MessageHead<'_> {
         head.body = number(BODY, from)?;
         let failed = number(FAILED, from)?.unwrap_or(0);
         head.failed = u32::try_from(failed).map_err(|_| Unreadable::TooLarge(failed))?;
-        head.came = number(CAME, from)?;
         Ok(head)
     }
 }

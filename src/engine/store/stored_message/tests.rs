@@ -72,12 +72,12 @@ fn properties() -> impl Strategy<Value = Properties> {
 
 fn head() -> impl Strategy<Value = MessageHead<'static>> {
     let names = (".{0,40}", ".{0,40}", vec(".{0,5}", 0..3));
-    let numbers = any::<[Option<u64>; 6]>();
+    let numbers = any::<[Option<u64>; 5]>();
     let rest = any::<(bool, u32)>();
     let properties = prop_oneof![Just(Properties::new()), properties()];
     (names, numbers, rest, properties).prop_map(|(names, numbers, rest, properties)| {
         let (exchange, routing_key, bcc) = names;
-        let [size, expires, len_before_deaths, due, body, came] = numbers;
+        let [size, expires, len_before_deaths, due, body] = numbers;
         MessageHead {
             exchange: Name::new(exchange).unwrap(),
             routing_key: Cow::Owned(routing_key),
@@ -90,7 +90,6 @@ fn head() -> impl Strategy<Value = MessageHead<'static>> {
             due,
             body,
             failed: rest.1,
-            came,
         }
     })
 }

@@ -4,7 +4,7 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::model::Model;
 use crate::{
-    engine::store::{Mark, Operation, RecordKey, RecordKind},
+    engine::store::{Arrival, Mark, Operation, RecordKey, RecordKind},
     model::bytes::Bytes,
 };
 
@@ -26,7 +26,7 @@ impl Workload {
         let bytes = length.prop_flat_map(|length| {
             any::<u8>().prop_map(move |byte| (0..length).map(|at| byte ^ at as u8).collect())
         });
-        let choice = (0..20u8, any::<usize>(), any::<Option<u32>>(), bytes);
+        let choice = (0..28u8, any::<usize>(), any::<Option<u32>>(), bytes);
         let batch = proptest::collection::vec(choice, 1..8);
         proptest::collection::vec(batch, batches).prop_map(Workload::of)
     }
@@ -103,10 +103,6 @@ fn operation((kind, about, mark, bytes): Choice, next: u64, state: &Model) -> Op
             body: body.unwrap_or(0),
         },
         16 if about.is_multiple_of(8) => Operation::DropQueue { queue },
-        16 if about.is_multiple_of(2) => Operation::SettleBefore {
-            queue: of,
-            position,
-        },
         16..=18 => Operation::Record {
             key: RecordKey {
                 kind: RecordKind::ALL[about % RecordKind::ALL.len()],
@@ -114,6 +110,36 @@ fn operation((kind, about, mark, bytes): Choice, next: u64, state: &Model) -> Op
             },
             value: mark.map(|_| bytes),
         },
+        20.. => stream_operation(about, kind, next, bytes, state),
         _ => Operation::Nothing,
+    }
+}
+
+/// An operation on one of three streams. A stream that is dropped is followed by one with a new
+/// number.
+fn stream_operation(about: usize, kind: u8, next: u64, message: Bytes, state: &Model) -> Operation {
+    let slot = about as u64 % 3;
+    let mut streams = state.streams.keys().copied();
+    let stream = streams.find(|it| it % 3 == slot);
+    let stream = stream.unwrap_or(30 + 3 * next + slot);
+    let found = state.streams.get(&stream);
+    let (first, end) = found.map_or((0, 0), |it| (it.first, it.next()));
+    match about % 48 {
+        3 => Operation::DropQueue { queue: stream },
+        5..8 => Operation::Trim {
+            stream,
+            offset: first + about as u64 / 48 % (end - first + 1),
+        },
+        _ => Operation::Append {
+            stream,
+            offset: end,
+            arrival: Arrival {
+                came: 3 * next,
+                size: message.len() as u64,
+                bytes: message.len() as u64 + 100,
+                begins: kind == 20 || found.is_none(),
+            },
+            message,
+        },
     }
 }

@@ -2,35 +2,36 @@
 //!
 //! Its consumers take nothing out. They have credit, groups and inboxes as those of other queues.
 //! A message that a consumer gives back is only credit.
+//!
+//! What its store has in files of its own may go from memory. Nothing is read from there under the
+//! lock: a reader reads by itself, and for a consumer that is an [effect](Effect::ReadStream).
+
+mod readers;
+
+pub(crate) use self::readers::NextBlock;
+pub(in crate::engine) use self::readers::view;
 
 use super::{
     QueueCore,
-    browse::View,
     consumer_id::ConsumerId,
     effects::{Effect, Effects},
     kind::Kind,
     outcome::PushError,
-    ready::ReadyKey,
     state::QueueState,
 };
 use crate::{
     engine::{
         store::WallClock,
-        stream::{Block, Filter, Log, Progress, Reading, Retention, Segment},
+        stream::{Appended, Log, Progress, Reading, Retention, Segment},
     },
     message::{
         envelope::{Envelope, NEVER},
         payload::{Payload, not_encodable},
     },
-    model::{
-        arguments::{QueueArguments, StreamReading},
-        descriptions::Offset,
-        error::Error,
-        name::Name,
-    },
+    model::{arguments::QueueArguments, error::Error, name::Name},
     runtime::{
         clock::Time,
-        waiter::{Ticket, WaitList, Wake},
+        waiter::{WaitList, Wake},
     },
 };
 use std::{
@@ -38,6 +39,7 @@ use std::{
     sync::{Arc, Weak},
     time::Instant,
 };
+
 /// What only a stream has.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -88,17 +90,6 @@ pub(crate) struct StreamProgress {
     pub(crate) readers: Vec<Arc<Progress>>,
     /// The stored offsets, by the names of the readers.
     pub(crate) stored: BTreeMap<Name, u64>,
-}
-
-/// What a reader finds that has read its block.
-#[derive(Debug)]
-pub(crate) enum NextBlock {
-    /// The block with this offset.
-    Found(Arc<Block>, u64),
-    /// The message has not come yet. The waiter, if there is one, is registered.
-    Empty,
-    /// The stream is deleted.
-    Deleted,
 }
 
 /// The clock of a stream, which notes when each message comes.
@@ -167,53 +158,6 @@ impl QueueCore {
         }
         Ok(())
     }
-
-    /// The block with the message at `offset`. If retention has dropped it, the first block that is
-    /// kept, and that is noted in `progress`. If it has not come yet, registers the reader with the
-    /// ticket.
-    pub(crate) fn next_block(
-        &self,
-        progress: &Progress,
-        offset: u64,
-        ticket: Option<Ticket<'_>>,
-    ) -> NextBlock {
-        let mut state = self.lock();
-        if state.deleted {
-            return NextBlock::Deleted;
-        }
-        let Some(stream) = state.kind.stream_mut() else {
-            return NextBlock::Deleted;
-        };
-        let kept = offset.max(stream.log.first());
-        progress.add_lagged(kept - offset);
-        if let Some(block) = stream.log.block(kept) {
-            return NextBlock::Found(Arc::clone(block), kept);
-        }
-        if let Some(ticket) = ticket {
-            stream.waiting.register(ticket);
-        }
-        NextBlock::Empty
-    }
-
-    /// How far the readers of a stream are. `None` if the queue is not a stream.
-    pub(crate) fn stream_progress(&self) -> Option<StreamProgress> {
-        let state = self.lock();
-        let stream = state.kind.stream()?;
-        Some(StreamProgress {
-            first: stream.log.first(),
-            next: stream.log.next(),
-            readers: stream.progress.iter().filter_map(Weak::upgrade).collect(),
-            stored: stream.stored.clone(),
-        })
-    }
-
-    /// Calls `f` with the readers that wait for a message.
-    pub(crate) fn with_waiting_readers(&self, f: impl FnOnce(&mut WaitList)) {
-        match self.lock().kind.stream_mut() {
-            Some(stream) => f(&mut stream.waiting),
-            None => f(&mut WaitList::default()),
-        }
-    }
 }
 
 impl Kind {
@@ -272,7 +216,12 @@ impl QueueState {
         envelope.deadline = NEVER;
         let mut dropped = Vec::new();
         let came = self.kind.stream().map(|stream| stream.clock.millis(now));
-        self.take_into_log(envelope, came.unwrap_or_default(), &mut dropped);
+        let message = self.take_incoming();
+        let appended = self.take_into_log(envelope, came.unwrap_or_default(), &mut dropped);
+        if let (Some(appended), Some(message)) = (appended, message) {
+            self.write_entry(appended, message);
+        }
+        self.evict(effects);
         let Some(stream) = self.kind.stream_mut() else {
             return;
         };
@@ -284,12 +233,16 @@ impl QueueState {
     }
 
     /// Adds a message that comes at `came`. Puts the segments that go into `dropped`.
-    fn take_into_log(&mut self, envelope: Envelope, came: u64, dropped: &mut Vec<Segment>) {
+    fn take_into_log(
+        &mut self,
+        envelope: Envelope,
+        came: u64,
+        dropped: &mut Vec<Segment>,
+    ) -> Option<Appended> {
         self.count_taken_in(envelope.size());
-        if let Some(stream) = self.kind.stream_mut() {
-            stream.log.begin_chunk();
-            stream.log.append(envelope, came, dropped);
-        }
+        let stream = self.kind.stream_mut()?;
+        stream.log.begin_chunk();
+        Some(stream.log.append(envelope, came, dropped))
     }
 
     fn count_taken_in(&mut self, size: u64) {
@@ -297,9 +250,47 @@ impl QueueState {
         self.tally.taken_in.add_message(size);
     }
 
-    /// Puts a message back into its log that was there before the broker ended.
+    /// Takes messages out of memory that are on disk too, if there are more than the store wants
+    /// there.
+    fn evict(&mut self, effects: &mut Effects) {
+        let files = self.storage.as_ref().and_then(|it| it.stream_files());
+        let (Some((files, number)), Some(stream)) = (files, self.kind.stream_mut()) else {
+            return;
+        };
+        let memory = files.memory();
+        if stream.log.is_over(memory) {
+            let blocks = stream.log.evict(files.end(number), memory);
+            if !blocks.is_empty() {
+                effects.add(Effect::DropBlocks(blocks));
+            }
+        }
+    }
+
+    /// Puts a segment back whose messages so far are all on disk.
+    pub(in crate::engine) fn restore_segment(&mut self, segment: Segment) {
+        self.next_position = segment.end();
+        self.tally.taken_in += segment.totals();
+        if let Some(account) = &self.account {
+            account.charge(segment.totals().bytes);
+        }
+        if let Some(stream) = self.kind.stream_mut() {
+            stream.log.add_on_disk(segment);
+        }
+    }
+
+    /// Gives no message of a stream an offset before this one. The stream has no messages.
+    pub(in crate::engine) fn restore_offset(&mut self, next: u64) {
+        self.next_position = self.next_position.max(next);
+        if let Some(stream) = self.kind.stream_mut() {
+            stream.log.begin_at(next);
+        }
+    }
+
+    /// Puts a message back into its log that was there before the broker ended. `begins` tells
+    /// whether it begins a segment.
     pub(in crate::engine) fn restore_to_log(
         &mut self,
+        begins: bool,
         envelope: Envelope,
         came: u64,
         effects: &mut Effects,
@@ -315,14 +306,14 @@ impl QueueState {
         let mut dropped = Vec::new();
         stream.log.begin_at(envelope.position);
         stream.log.begin_chunk();
-        stream.log.append(envelope, came, &mut dropped);
+        stream.log.append_to(begins, envelope, came, &mut dropped);
         self.end_segments(dropped, effects);
     }
 
     /// The segments were dropped by retention.
     fn end_segments(&mut self, dropped: Vec<Segment>, effects: &mut Effects) {
         if let (Some(last), Some(storage)) = (dropped.last(), &self.storage) {
-            storage.forget_before(last.end());
+            storage.trim(last.end());
         }
         for segment in dropped {
             self.tally.dropped += segment.totals();
@@ -330,84 +321,6 @@ impl QueueState {
             self.refund(segment.totals().bytes, effects);
             effects.add(Effect::DropSegment(segment));
         }
-    }
-
-    /// Copies of up to `most` messages of a stream behind `key` and before the offset `end`.
-    pub(super) fn view_log(
-        &self,
-        key: Option<ReadyKey>,
-        end: u64,
-        most: usize,
-    ) -> Vec<(ReadyKey, View)> {
-        let Some(stream) = self.kind.stream() else {
-            return Vec::new();
-        };
-        let first = key.map_or(0, |key| key.position() + 1);
-        let first = first.max(stream.log.first());
-        let views = (first..end.min(stream.log.next())).map_while(|offset| {
-            let envelope = stream.log.block(offset)?.envelope(offset)?;
-            Some((ReadyKey::of_offset(offset), (envelope, Ok(()))))
-        });
-        views.take(most).collect()
-    }
-
-    /// Gives a new consumer of a stream its place.
-    pub(super) fn begin_reading(&mut self, id: ConsumerId, from: &StreamReading, now: u64) {
-        if let Some(stream) = self.kind.stream_mut() {
-            let next = stream.log.resolve(from.from, stream.clock.millis(now));
-            let reading = Reading::new(next, Filter::of(from));
-            stream.readings.push((id, reading));
-        }
-    }
-
-    /// Forgets the places of consumers that are gone.
-    pub(super) fn end_reading(&mut self, id: ConsumerId) {
-        if let Some(stream) = self.kind.stream_mut() {
-            stream.readings.retain(|(other, _)| *other != id);
-        }
-    }
-
-    /// Adds a reader. It begins behind the offset that is stored under its name, or else at `from`.
-    pub(in crate::engine) fn add_reader(
-        &mut self,
-        progress: &Arc<Progress>,
-        from: Offset,
-        now: u64,
-    ) {
-        let Some(stream) = self.kind.stream_mut() else {
-            return;
-        };
-        let stored = stream.stored.get(progress.name());
-        let from = match stored {
-            Some(stored) => Offset::At(stored.saturating_add(1)),
-            None => from,
-        };
-        progress.set_next(stream.log.resolve(from, stream.clock.millis(now)));
-        stream.progress.retain(|other| other.strong_count() > 0);
-        stream.progress.push(Arc::downgrade(progress));
-        if self.deleted {
-            progress.end();
-        }
-    }
-
-    /// The offset at which a reader begins that asks for `from`.
-    pub(in crate::engine) fn resolve(&self, from: Offset, now: u64) -> u64 {
-        let stream = self.kind.stream();
-        stream.map_or(0, |stream| {
-            stream.log.resolve(from, stream.clock.millis(now))
-        })
-    }
-
-    /// Stores the offset of the last message that readers of this name are done with.
-    pub(in crate::engine) fn store_offset(&mut self, name: &Name, offset: u64) {
-        if let Some(stream) = self.kind.stream_mut() {
-            stream.stored.insert(name.clone(), offset);
-        }
-    }
-
-    /// The offset that is stored under a name.
-    pub(in crate::engine) fn stored_offset(&self, name: &Name) -> Option<u64> {
-        self.kind.stream()?.stored.get(name).copied()
     }
 
     /// Drops the log of a stream that is deleted, and wakes its readers.
@@ -430,58 +343,5 @@ impl QueueState {
             self.tally.deleted += segment.totals();
             effects.add(Effect::DropSegment(segment));
         }
-    }
-
-    /// Has a consumer read again from this offset, since it has not seen the message there.
-    pub(super) fn read_again(&mut self, id: ConsumerId, offset: u64) {
-        let stream = self.kind.stream_mut();
-        if let Some(reading) = stream.and_then(|stream| stream.reading(id)) {
-            let next = reading.next().min(offset);
-            reading.seek(next);
-        }
-    }
-
-    /// Delivers to the consumers of a stream what they have credit for.
-    pub(super) fn serve_readings(&mut self, now: u64, effects: &mut Effects) {
-        let Kind::Stream(stream) = &mut self.kind else {
-            return;
-        };
-        let Stream { log, readings, .. } = &mut **stream;
-        for (id, reading) in readings {
-            while let Some((block, offset)) = reading.find(log)
-                && self.consumers.may_read(*id)
-                && let Some(envelope) = block.envelope(offset)
-            {
-                let size = envelope.size();
-                let mut message = Some(envelope);
-                if !self
-                    .consumers
-                    .deliver_to(*id, &mut message, size, now, effects)
-                {
-                    break;
-                }
-                reading.seek(offset + 1);
-            }
-        }
-    }
-
-    /// The number of messages that a consumer of a stream has not got yet. Its filter may leave
-    /// some of them out.
-    pub(super) fn unread(&mut self, id: ConsumerId) -> usize {
-        let Some(stream) = self.kind.stream_mut() else {
-            return 0;
-        };
-        let end = stream.log.next();
-        let next = stream.reading(id).map_or(end, |reading| reading.next());
-        end.saturating_sub(next) as usize
-    }
-
-    /// Whether a consumer of a stream has not got all messages yet that it may get.
-    pub(super) fn has_unread(&self) -> bool {
-        let unread = |stream: &Stream| {
-            let mut readings = stream.readings.iter();
-            readings.any(|(_, reading)| reading.next() < stream.log.next())
-        };
-        self.kind.stream().is_some_and(unread)
     }
 }
