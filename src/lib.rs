@@ -40,10 +40,11 @@ pub use crate::{
     engine::{
         policy::{ApplyTo, Policy},
         router::{BindingRules, Router, RouterBinding, RouterMessage},
+        tap::{TapDirection, TapFilter, TappedMessage},
         vhost::{Published, QueueDeclared},
     },
     handles::{
-        broker::{Broker, BrokerBuilder, Credentials, DiskAlarms},
+        broker::{Broker, BrokerBuilder, Credentials},
         consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
@@ -77,6 +78,7 @@ pub use crate::{
             VhostLimits, VhostMetadata,
         },
         backoff::Backoff,
+        broker_event::{BrokerEvent, EventKind},
         bytes::Bytes,
         descriptions::{
             AliasQueue, AliasTarget, Binding, Budget, BudgetPolicy, DeadLetterStrategy,
@@ -108,6 +110,7 @@ pub use crate::{
         connection::{Connection, ConnectionOptions},
         delivery::Delivery,
         delivery_info::DeliveryInfo,
+        feed::Feed,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
         requeue::Requeue,
         undecoded::Undecoded,

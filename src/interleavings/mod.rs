@@ -21,6 +21,7 @@ mod definitions;
 mod delayed;
 mod drain;
 mod ends;
+mod feeds;
 mod histories;
 mod journal;
 mod limits;

@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod arguments;
 pub(crate) mod backoff;
 pub(crate) mod binary;
+pub(crate) mod broker_event;
 pub(crate) mod bytes;
 pub(crate) mod descriptions;
 pub(crate) mod disk_alarm;

@@ -33,6 +33,7 @@ impl Getter {
     /// A handle to the origin of this message, for its delivery.
     pub(crate) fn origin_of(&self, envelope: &Envelope) -> Arc<DeliveryOrigin> {
         self.origin.holders.count_get();
+        self.origin.show_taps(envelope);
         // The get itself is counted already.
         let origin = self.origin.handle(|| 1);
         if origin.auto_ack {

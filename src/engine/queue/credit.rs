@@ -22,6 +22,9 @@ const ENDED: u8 = 1;
 /// A message that is shown is acknowledged by that, or may have to be settled in time.
 const SPECIAL: u8 = 2;
 
+/// A message that is shown may have to be shown to a tap.
+const TAPPED: u8 = 4;
+
 /// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
 
@@ -124,6 +127,14 @@ impl Credit {
     /// From now on a message that is shown is acknowledged by that, or has to be settled in time.
     pub(crate) fn show_specially(&self) {
         self.marks.fetch_or(SPECIAL, SeqCst);
+    }
+
+    /// Whether messages that are shown are shown to taps too.
+    pub(crate) fn set_tapped(&self, tapped: bool) {
+        match tapped {
+            true => self.marks.fetch_or(TAPPED, SeqCst),
+            false => self.marks.fetch_and(!TAPPED, SeqCst),
+        };
     }
 
     /// Whether a message is just shown, and the consumer has not ended.

@@ -21,6 +21,7 @@
 //!    the consumer, return its inbox, serve the next one.
 
 mod account;
+mod announced;
 mod assignment;
 mod blocked;
 mod browse;

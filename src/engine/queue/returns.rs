@@ -301,6 +301,7 @@ impl QueueState {
         run: impl Iterator<Item = Envelope>,
         effects: &mut Effects,
     ) {
+        self.announce_removed(subscriber, effects);
         if let DeliveryTarget::Inbox(_) = &subscriber.target {
             for envelope in subscriber.take_back(run) {
                 self.put_back_undelivered(envelope, effects);

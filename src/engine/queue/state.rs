@@ -8,6 +8,7 @@ use std::{sync::Arc, vec};
 
 use super::{
     account::Account,
+    announced::Announced,
     consumer_state::DeliveryTarget,
     consumers::Consumers,
     effects::{Effect, Effects},
@@ -65,6 +66,8 @@ pub(crate) struct QueueState {
     pub(super) tally: Tally,
     /// The store of a durable queue.
     pub(super) storage: Option<Storage>,
+    /// Where the events of its consumers are told.
+    pub(super) announced: Option<Announced>,
     /// Whether it may refuse a message, make its publisher wait, write it, or send a trigger.
     pub(super) is_selective: bool,
     pub(super) is_trigger_armed: bool,
@@ -100,6 +103,7 @@ impl QueueState {
             timing: Timing::default(),
             tally: Tally::default(),
             storage: None,
+            announced: None,
             is_selective: false,
             is_trigger_armed: true,
         };

@@ -39,6 +39,7 @@ impl QueueState {
         };
         self.had_consumer = true;
         let reading = request.reading.clone();
+        self.announce_consumer(&request, effects);
         let id = self.consumers.add(request, target);
         self.begin_reading(id, &reading, now);
         self.settle_ready(now, effects);

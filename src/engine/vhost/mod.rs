@@ -56,8 +56,10 @@ mod streams;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
+mod topology_events;
 mod topology_records;
 mod triggers;
+mod vhost_events;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -92,10 +94,12 @@ use self::{exchange_interner::ExchangeInterner, replies::Replies};
 use crate::{
     engine::{
         access::Grants,
+        events::{EventFeeds, VhostEvents},
         policy::Policies,
         queue::{Arrivals, Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
         store::{DiskMonitor, Journal, WallClock},
+        tap::Taps,
     },
     message::envelope::NEVER,
     model::{
@@ -123,6 +127,8 @@ pub(crate) struct VhostSettings {
     pub(crate) exchange_types: Arc<ExchangeTypes>,
     /// How long a consumer of a quorum queue may hold a delivery, if nothing else says.
     pub(crate) consumer_timeout: Option<Duration>,
+    pub(crate) events: Arc<EventFeeds>,
+    pub(crate) taps: Arc<Taps>,
 }
 
 /// The store of a virtual host that is made now.
@@ -166,6 +172,8 @@ pub(crate) struct VirtualHost {
     exchange_types: Arc<ExchangeTypes>,
     /// The permissions of the users.
     grants: Arc<Grants>,
+    events: Arc<VhostEvents>,
+    taps: Arc<Taps>,
     /// A leaf lock.
     about: Mutex<About>,
     /// The time of day at its start.
@@ -188,6 +196,8 @@ impl VirtualHost {
             always_encode,
             exchange_types,
             consumer_timeout,
+            events,
+            taps,
         } = settings;
         let mut topology = Topology::default();
         let predeclared = [
@@ -234,6 +244,8 @@ impl VirtualHost {
         topology.storage = storage.clone();
         let grants = Arc::new(Grants::new(name.clone()));
         topology.grants = Some(Arc::clone(&grants));
+        let events = Arc::new(VhostEvents::new(events, name.clone()));
+        topology.events = Some(Arc::clone(&events));
         Ok(Arc::new(VirtualHost {
             epoch,
             policies: Mutex::new(Policies::new(&name, consumer_timeout)),
@@ -252,6 +264,8 @@ impl VirtualHost {
             always_encode,
             exchange_types,
             grants,
+            events,
+            taps,
             about: Mutex::default(),
             clock,
             storage,
@@ -260,6 +274,17 @@ impl VirtualHost {
 
     pub(crate) fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// The taps of the broker.
+    #[inline]
+    pub(crate) fn taps(&self) -> &Arc<Taps> {
+        &self.taps
+    }
+
+    /// Where its events are told.
+    pub(crate) fn events(&self) -> &Arc<VhostEvents> {
+        &self.events
     }
 
     /// Where it is kept, if the broker is durable.

@@ -6,14 +6,16 @@ mod builder;
 mod disk_alarms;
 #[cfg(feature = "durable")]
 mod durable;
+mod events;
+mod tap;
 mod users;
 mod vhosts;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use self::builder::BrokerBuilder;
 #[cfg(feature = "durable")]
 pub use self::durable::DurableBrokerBuilder;
-pub use self::{builder::BrokerBuilder, disk_alarms::DiskAlarms};
 pub use crate::model::access::Credentials;
 
 use crate::{

@@ -442,7 +442,10 @@ impl Channel {
         });
         match got {
             None => Ok(None),
-            Some(Ok(delivery)) => Ok(Some(delivery)),
+            Some(Ok(delivery)) => {
+                delivery.show_taps();
+                Ok(Some(delivery))
+            }
             // The channel closed in the meantime. The message returns, like all unsettled
             // deliveries.
             Some(Err(unacked)) => {

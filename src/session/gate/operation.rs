@@ -31,7 +31,8 @@ impl Gate {
         };
         self.check_policy(verb, permission, &policy.name)?;
         let vhost = self.guarded.enter(verb).vhost;
-        self.synced(|| vhost.set_policy(policy, kind))
+        let by = self.access().actor();
+        self.synced(|| vhost.set_policy(policy, kind, by))
     }
 
     /// `false` if there was none of that name.
@@ -44,7 +45,8 @@ impl Gate {
         };
         self.check_policy(verb, permission, name)?;
         let vhost = self.guarded.enter(verb).vhost;
-        self.synced(|| vhost.clear_policy(name, kind))
+        let by = self.access().actor();
+        self.synced(|| vhost.clear_policy(name, kind, by))
     }
 
     fn check_policy(&self, verb: Verb, permission: Permission, name: &str) -> Result {

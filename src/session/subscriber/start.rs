@@ -139,6 +139,9 @@ impl NewSubscriber {
         });
         let inbox_owner: Weak<dyn InboxOwner> = Arc::downgrade(&subscriber) as _;
         subscriber.queue().set_inbox_owner(id, inbox_owner);
+        if vhost.taps().is_read() {
+            subscriber.origin.note_taps();
+        }
         subscriber
     }
 }
