@@ -59,7 +59,9 @@ pub use crate::{
         },
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
         export::{ExportedMessage, ExportedMessages},
-        redrive::Redrive,
+        messages::{Browse, MessageId, MessageOutcome},
+        moves::Moved,
+        selection::Selection,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot,
             ExchangeSnapshot, PolicySnapshot, QueueSnapshot, ReaderSnapshot, Snapshot,
@@ -99,6 +101,7 @@ pub use crate::{
         field_value::{FieldTable, FieldValue, TableTooDeep},
         message_totals::MessageTotals,
         name::{Name, NameTooLong},
+        slow_consumer::SlowConsumerPolicy,
     },
     patterns::schedule::{MissedTickBehavior, Schedule, ScheduleBuilder, ScheduleCounts, Ticks},
     runtime::clock::{Clock, ManualClock, SystemClock},

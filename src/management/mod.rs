@@ -1,8 +1,12 @@
 //! The operations of an administrator: definitions, snapshots of the broker, lists of delayed
-//! messages, copies of messages, and redriving of dead letters.
+//! messages, copies of messages; moving, deleting and redriving of messages.
 
 pub(crate) mod definitions;
 pub(crate) mod delayed_messages;
 pub(crate) mod export;
+pub(crate) mod messages;
+pub(crate) mod moves;
+mod pause;
 pub(crate) mod redrive;
+pub(crate) mod selection;
 pub(crate) mod snapshot;

@@ -16,6 +16,7 @@ pub(crate) mod explanation;
 pub(crate) mod field_value;
 pub(crate) mod message_totals;
 pub(crate) mod name;
+pub(crate) mod slow_consumer;
 #[cfg(test)]
 pub(crate) mod test_cases;
 pub(crate) mod version;

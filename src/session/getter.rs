@@ -86,6 +86,16 @@ impl Getter {
         self.origin.vhost.get_at(&self.origin.queue, key)
     }
 
+    /// Tells the queue apart from all other queues of its virtual host.
+    pub(crate) fn queue_id(&self) -> u64 {
+        self.origin.queue.id()
+    }
+
+    /// Deletes the ready message at `key`. `false` if it is not ready any more.
+    pub(crate) fn delete_at(&self, key: ReadyKey) -> bool {
+        self.origin.vhost.delete_at(&self.origin.queue, key)
+    }
+
     /// A message that was got is in another queue now.
     pub(crate) fn settle_moved(&self, moved: SettledMessage) {
         let DeliveryOrigin { vhost, queue, .. } = &*self.origin;

@@ -95,7 +95,7 @@ impl ReadyKey {
     }
 
     /// The position of the message in its queue.
-    pub(super) fn position(self) -> u64 {
+    pub(crate) fn position(self) -> u64 {
         self.position
     }
 }

@@ -275,6 +275,7 @@ impl QueueState {
         for id in ids {
             if let Some(mut subscriber) = self.consumers.remove(*id) {
                 self.end_reading(*id);
+                self.note_selective();
                 self.retire(&mut subscriber, run.drain(..), effects);
                 removed = true;
             }

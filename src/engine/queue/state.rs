@@ -307,6 +307,7 @@ impl QueueState {
             self.expire(now, effects);
             self.admit_waiting(now, effects);
         }
+        self.relieve(now, effects);
         effects.wake(self.get_waiters.take_one());
     }
 
@@ -315,7 +316,10 @@ impl QueueState {
     pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, usize)> {
         self.apply_settlements(now, effects);
         self.expire(now, effects);
-        let envelope = self.ready.pop();
+        let envelope = match self.is_paused() {
+            true => None,
+            false => self.ready.pop(),
+        };
         self.expire(now, effects);
         self.note_limits();
         self.admit_waiting(now, effects);
@@ -458,6 +462,7 @@ impl QueueState {
         self.expire(now, effects);
         self.serve(now, effects);
         self.trim(PushedBy::Publisher, effects);
+        self.relieve(now, effects);
         self.note_limits();
         for _ in 0..self.ready.len() {
             match self.get_waiters.take_one() {

@@ -41,6 +41,7 @@ impl QueueState {
         let reading = request.reading.clone();
         self.announce_consumer(&request, effects);
         let id = self.consumers.add(request, target);
+        self.note_selective();
         self.begin_reading(id, &reading, now);
         self.settle_ready(now, effects);
         Ok(id)

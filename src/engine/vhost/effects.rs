@@ -132,7 +132,8 @@ impl VirtualHost {
                     Effect::Wake(_)
                     | Effect::Drop(_)
                     | Effect::DropSegment(_)
-                    | Effect::Late(_) => {
+                    | Effect::Late(_)
+                    | Effect::Slow(_) => {
                         user_code.push(effect);
                     }
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
@@ -156,6 +157,7 @@ impl VirtualHost {
                 Effect::Drop(envelope) => drop(envelope),
                 Effect::DropSegment(segment) => drop(segment),
                 Effect::Late(consumer) => consumer.return_if_late(),
+                Effect::Slow(consumer) => consumer.cancel_slow(),
                 // Already carried out.
                 Effect::DeadLetter(_)
                 | Effect::Trigger(_)

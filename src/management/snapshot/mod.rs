@@ -207,6 +207,9 @@ pub struct QueueSnapshot {
     pub purged: MessageTotals,
     /// Messages that were moved to another queue.
     pub moved: MessageTotals,
+    /// Whether the queue is [paused](crate::Connection::pause_queue): it delivers nothing.
+    #[serde(default)]
+    pub paused: bool,
     /// Offsets and readers, of a stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<StreamSnapshot>,
@@ -375,6 +378,7 @@ fn queue(declared: &DeclaredQueue, counts: Counts) -> QueueSnapshot {
         dropped: counts.dropped,
         purged: counts.purged,
         moved: counts.moved,
+        paused: declared.queue.is_paused(),
         stream: declared
             .queue
             .stream_progress()
