@@ -26,7 +26,9 @@ use std::{
     time::Duration,
 };
 
-use leveret::{Backoff, Broker, FieldValue, Properties, Queue, Redrive, Result, middleware::Retry};
+use leveret::{
+    Backoff, Broker, FieldValue, Properties, Queue, Result, Selection, middleware::Retry,
+};
 
 type Payment = (String, i64);
 
@@ -49,7 +51,7 @@ fn main() -> Result {
     assert_eq!(print_letters(&broker)?, 2);
 
     // The payment without an amount stays.
-    let redrive = Redrive::all().filter(|properties| reason(properties) != NO_AMOUNT);
+    let redrive = Selection::all().filter(|properties| reason(properties) != NO_AMOUNT);
     assert_eq!(broker.vhost("/")?.redrive(&dead, redrive)?, 1);
     println!("when the bank is open again:");
     work(&broker, &payments, true)?;

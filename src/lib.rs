@@ -42,10 +42,11 @@ pub use crate::{
     engine::{
         policy::{ApplyTo, Policy},
         router::{BindingRules, Router, RouterBinding, RouterMessage},
+        tap::{TapDirection, TapFilter, TappedMessage},
         vhost::{Published, QueueDeclared},
     },
     handles::{
-        broker::{Broker, BrokerBuilder, Credentials, DiskAlarms},
+        broker::{Broker, BrokerBuilder, Credentials},
         consumer::{CancelHandle, Consumer, ConsumerBuilder, DecodeErrorPolicy, Iter},
         declare::Declare,
         producer::{Destination, Producer, ProducerBuilder, PublishError},
@@ -61,7 +62,9 @@ pub use crate::{
         },
         delayed_messages::{Delayed, DelayedId, DelayedMessage, DelayedMessages},
         export::{ExportedMessage, ExportedMessages},
-        redrive::Redrive,
+        messages::{Browse, MessageId, MessageOutcome},
+        moves::Moved,
+        selection::Selection,
         snapshot::{
             BindingSnapshot, BudgetSnapshot, ChannelSnapshot, ConnectionSnapshot, ConsumerSnapshot,
             ExchangeRates, ExchangeSnapshot, ExchangeStats, MessageStats, PolicySnapshot,
@@ -81,6 +84,7 @@ pub use crate::{
             VhostLimits, VhostMetadata,
         },
         backoff::Backoff,
+        broker_event::{BrokerEvent, EventKind},
         bytes::Bytes,
         death_counts::DeathCounts,
         descriptions::{
@@ -102,6 +106,7 @@ pub use crate::{
         field_value::{FieldTable, FieldValue, TableTooDeep},
         message_totals::MessageTotals,
         name::{Name, NameTooLong},
+        slow_consumer::SlowConsumerPolicy,
     },
     patterns::schedule::{MissedTickBehavior, Schedule, ScheduleBuilder, ScheduleCounts, Ticks},
     runtime::clock::{Clock, ManualClock, SystemClock},
@@ -113,6 +118,7 @@ pub use crate::{
         connection::{Connection, ConnectionOptions},
         delivery::Delivery,
         delivery_info::DeliveryInfo,
+        feed::Feed,
         receive::{RecvError, RecvTimeoutError, TryRecvError},
         requeue::Requeue,
         undecoded::Undecoded,

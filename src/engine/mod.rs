@@ -5,6 +5,7 @@
 //! them all. It carries out the effects that they return.
 
 pub(crate) mod access;
+pub(crate) mod events;
 pub(crate) mod exchange;
 mod phash2;
 pub(crate) mod policy;
@@ -16,4 +17,5 @@ pub(crate) mod router;
 )]
 pub(crate) mod store;
 pub(crate) mod stream;
+pub(crate) mod tap;
 pub(crate) mod vhost;

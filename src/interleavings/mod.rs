@@ -21,6 +21,7 @@ mod definitions;
 mod delayed;
 mod drain;
 mod ends;
+mod feeds;
 mod histories;
 mod journal;
 mod limits;
@@ -35,6 +36,7 @@ mod rpc;
 mod schedules;
 #[cfg(feature = "testing")]
 mod settled;
+mod steering;
 mod streams;
 mod timeouts;
 mod timer;

@@ -5,6 +5,7 @@
 
 use std::{collections::VecDeque, fmt, time::Duration};
 
+use super::messages::MessageId;
 use crate::{
     handles::{broker::Broker, producer::Destination},
     message::properties::Properties,
@@ -137,6 +138,9 @@ pub struct ExportedMessages {
     queues: VecDeque<ExportedQueue>,
     current: Option<(ExportedQueue, ExportPlace)>,
     page: VecDeque<ExportedMessage>,
+    /// The number of messages in a page.
+    page_size: usize,
+    with_delayed: bool,
 }
 
 impl ExportedMessages {
@@ -145,6 +149,24 @@ impl ExportedMessages {
             queues: queues.into(),
             current: None,
             page: VecDeque::new(),
+            page_size: PAGE,
+            with_delayed: true,
+        }
+    }
+
+    /// Only the ready messages of one queue.
+    pub(super) fn ready_of(queue: ExportedQueue) -> ExportedMessages {
+        ExportedMessages {
+            with_delayed: false,
+            ..ExportedMessages::of(vec![queue])
+        }
+    }
+
+    /// Reads at most `most` messages at a time.
+    pub(super) fn pages_of(self, most: usize) -> ExportedMessages {
+        ExportedMessages {
+            page_size: most.clamp(1, PAGE),
+            ..self
         }
     }
 }
@@ -159,16 +181,17 @@ impl Iterator for ExportedMessages {
             }
             if self.current.is_none() {
                 let queue = self.queues.pop_front()?;
-                let start = queue.start();
+                let start = queue.start(self.with_delayed);
                 self.current = Some((queue, start));
             }
             let (queue, place) = self.current.as_mut()?;
-            let page = queue.page(place, PAGE);
-            let source = queue.name();
+            let page = queue.page(place, self.page_size);
+            let (source, id) = (queue.name(), queue.id());
             self.page = page
                 .into_iter()
                 .map(|message| ExportedMessage {
                     source: source.clone(),
+                    id: message.key.map(|key| MessageId::new(id, key)),
                     message,
                 })
                 .collect();
@@ -223,6 +246,7 @@ const PAGE: usize = 256;
 #[derive(Clone, Debug)]
 pub struct ExportedMessage {
     source: Name,
+    id: Option<MessageId>,
     message: Exported,
 }
 
@@ -230,6 +254,12 @@ impl ExportedMessage {
     /// The queue, or the delayed exchange, that has the message.
     pub fn source(&self) -> &Name {
         &self.source
+    }
+
+    /// Identifies the message, to delete or to move it. `None` if it is delayed:
+    /// [`Delayed::cancel`](crate::Delayed::cancel) is for that.
+    pub fn id(&self) -> Option<MessageId> {
+        self.id
     }
 
     /// The number of the message in its queue: 0 for the first that it ever took in. It is not the

@@ -1,13 +1,17 @@
 //! The operations of an administrator: definitions, snapshots of the broker as values, JSON,
-//! metrics and pictures, lists of delayed messages, copies of messages, and redriving of dead
-//! letters.
+//! metrics and pictures, lists of delayed messages, copies of messages; moving, deleting and
+//! redriving of messages.
 
 pub(crate) mod dashboard;
 pub(crate) mod definitions;
 pub(crate) mod delayed_messages;
 pub(crate) mod export;
+pub(crate) mod messages;
 mod metrics;
+pub(crate) mod moves;
+mod pause;
 mod picture;
 pub(crate) mod redrive;
+pub(crate) mod selection;
 pub(crate) mod snapshot;
 mod snapshot_json;

@@ -1,82 +1,11 @@
 //! Redriving: moving dead letters back to the queues in which they died.
 
-use std::fmt;
-
+use super::{moves, selection::Selection};
 use crate::{
-    message::{
-        envelope::{Envelope, SettledMessage, SharedProperties},
-        headers::x_death,
-        payload::Body,
-        properties::Properties,
-    },
-    model::{bytes::Bytes, descriptions::Queue, error::Result, name::Name},
-    session::{
-        connection::Connection,
-        publisher::{OnFull, Overrides, Publisher},
-    },
+    message::{envelope::SharedProperties, headers::x_death},
+    model::{descriptions::Queue, error::Result, name::Name},
+    session::connection::Connection,
 };
-
-/// Selects the dead letters that [`Connection::redrive`] moves back to the queues in which they
-/// died.
-///
-/// # RabbitMQ
-/// The shovel plugin moves all messages of one queue to one given queue.
-///
-/// # Examples
-/// ```
-/// use leveret::{Broker, Queue, Redrive};
-///
-/// let broker = Broker::new();
-/// let dead = Queue::new("dead");
-/// let tasks = Queue::new("tasks").dead_letter_exchange("").dead_letter_routing_key("dead");
-/// broker.declare(&dead)?;
-/// broker.producer::<String>(&tasks)?.publish("try again".to_owned())?;
-/// let consumer = broker.consumer::<String>(&tasks)?;
-/// consumer.recv()?.reject()?;
-///
-/// assert_eq!(broker.vhost("/")?.redrive(&dead, Redrive::all())?, 1);
-/// assert_eq!(*consumer.recv()?, "try again");
-/// # Ok::<(), leveret::Error>(())
-/// ```
-#[must_use]
-pub struct Redrive<'a> {
-    most: usize,
-    filter: Box<dyn FnMut(&Properties) -> bool + 'a>,
-}
-
-impl<'a> Redrive<'a> {
-    /// Selects all dead letters.
-    pub fn all() -> Redrive<'a> {
-        Redrive {
-            most: usize::MAX,
-            filter: Box::new(|_| true),
-        }
-    }
-
-    /// Selects at most `most` dead letters, in the order of delivery.
-    pub fn first(most: usize) -> Redrive<'a> {
-        Redrive {
-            most,
-            ..Redrive::all()
-        }
-    }
-
-    /// Selects only the dead letters whose properties the filter accepts. The headers are among the
-    /// properties, with the `x-death` header.
-    pub fn filter(mut self, mut filter: impl FnMut(&Properties) -> bool + 'a) -> Redrive<'a> {
-        let mut earlier = std::mem::replace(&mut self.filter, Box::new(|_| true));
-        self.filter = Box::new(move |properties| earlier(properties) && filter(properties));
-        self
-    }
-}
-
-impl fmt::Debug for Redrive<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redrive")
-            .field("most", &self.most)
-            .finish_non_exhaustive()
-    }
-}
 
 impl Connection {
     /// Sets the virtual host's dead-letter queue, and declares this queue if it does not exist.
@@ -124,11 +53,9 @@ impl Connection {
     /// The messages stay in `queue` until they are moved, one by one. A message that a consumer
     /// takes meanwhile is not moved, and neither is a message that arrives after the call began.
     ///
-    /// # Panics
-    /// If the filter panics. The messages that it has accepted before are moved then, and all
-    /// others are in their places.
-    ///
     /// # Errors
+    /// [`Error::Panicked`](crate::Error::Panicked) if the filter panics: the messages that it has
+    /// accepted before are moved then, and all others are in their places.
     /// [`Error::NotFound`](crate::Error::NotFound) if `queue` does not exist,
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
     /// connection, [`Error::ConnectionClosed`](crate::Error::ConnectionClosed),
@@ -136,7 +63,7 @@ impl Connection {
     ///
     /// # Examples
     /// ```
-    /// use leveret::{Properties, Redrive};
+    /// use leveret::{Properties, Selection};
     /// # use leveret::{Broker, Queue};
     /// # let broker = Broker::new();
     /// # let dead = broker.declare(&Queue::new("dead"))?;
@@ -149,91 +76,22 @@ impl Connection {
     /// // Seven and eight died in the queue "tasks". Both are in the queue "dead" now.
     /// let urgent = |properties: &Properties| properties.priority == Some(9);
     /// let root = broker.vhost("/")?;
-    /// assert_eq!(root.redrive(&dead, Redrive::all().filter(urgent))?, 0); // neither is urgent
-    /// assert_eq!(root.redrive(&dead, Redrive::first(1))?, 1);
+    /// assert_eq!(root.redrive(&dead, Selection::all().filter(urgent))?, 0); // neither is urgent
+    /// assert_eq!(root.redrive(&dead, Selection::first(1))?, 1);
     /// assert_eq!(*tasks.get()?, 7);
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn redrive(&self, queue: &Queue, mut which: Redrive<'_>) -> Result<u64> {
+    pub fn redrive(&self, queue: &Queue, which: Selection<'_>) -> Result<u64> {
         let from = self.gate().getter(&Name::of_entity(queue.name())?)?;
-        let key = Name::empty();
-        let home_publisher = self.gate().publisher(Name::empty(), key, true, None, None);
-        // A moved message may die again at once. It then comes behind this position.
-        let end = from.end_position();
-        let mut moved = 0;
-        let mut last = None;
-        loop {
-            let page = from.page(last, end, PAGE);
-            let Some((behind, _)) = page.last() else {
-                return Ok(moved);
-            };
-            last = Some(*behind);
-            for (place, properties) in page {
-                if moved as usize >= which.most {
-                    return Ok(moved);
-                }
-                // The filter is user code. All messages are in the queue while it runs.
-                let chosen = (which.filter)(&properties);
-                let Some(home) = chosen.then(|| home(&properties)).flatten() else {
-                    continue;
-                };
-                // A consumer may have it by now.
-                if let Some(envelope) = from.get_at(place) {
-                    let message = SettledMessage::of(&envelope);
-                    match send_home(&home_publisher, &home, envelope) {
-                        Ok(()) => {
-                            from.settle_moved(message);
-                            moved += 1;
-                        }
-                        Err(envelope) => from.requeue_undelivered(vec![envelope]),
-                    }
-                }
-            }
-        }
+        let moved = moves::move_selected(self.gate(), &from, which, home)?;
+        Ok(moved.moved)
     }
 }
-
-/// The number of messages in a page. The queue's lock is held while one page is read.
-const PAGE: usize = 256;
 
 /// The queue in which a message died last.
 fn home(properties: &SharedProperties) -> Option<Name> {
     match properties {
         SharedProperties::Own(meta) => x_death::last_queue(meta).and_then(|it| Name::new(it).ok()),
         SharedProperties::Plain(_) => None,
-    }
-}
-
-/// Publishes a dead letter to the queue in which it died.
-///
-/// # Errors
-/// Returns the dead letter if that queue does not exist, is exclusive to another connection, or
-/// refuses the message.
-fn send_home(
-    publisher: &Publisher,
-    home: &Name,
-    mut envelope: Envelope,
-) -> std::result::Result<(), Envelope> {
-    let overrides = Overrides {
-        routing_key: Some(home),
-        ..Overrides::default()
-    };
-    let gate = publisher.gate();
-    let prepared = gate
-        .check_queue(home)
-        .and_then(|()| publisher.prepare(gate, overrides, None));
-    let Ok(prepared) = prepared else {
-        return Err(envelope);
-    };
-    let meta = envelope.meta().cloned();
-    // The payload goes into a new message, and comes back if the queue refuses that message.
-    let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
-    let mut message = Some(Envelope::new(body, prepared.address(), meta));
-    match (prepared.push(&mut message, gate, OnFull::Refuse), message) {
-        (Err(_), Some(message)) => {
-            *envelope.body_mut() = message.into_body();
-            Err(envelope)
-        }
-        _ => Ok(()),
     }
 }

@@ -40,7 +40,7 @@ pub enum OnDiskAlarm {
     Refuse,
 }
 
-/// A change of the disk alarm. [`DiskAlarms`](crate::DiskAlarms) gives them.
+/// A change of the disk alarm. [`Broker::disk_alarms`](crate::Broker::disk_alarms) gives them.
 ///
 /// # RabbitMQ
 /// `connection.blocked` and `connection.unblocked`, which RabbitMQ sends to clients that publish.

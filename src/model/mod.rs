@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod arguments;
 pub(crate) mod backoff;
 pub(crate) mod binary;
+pub(crate) mod broker_event;
 pub(crate) mod bytes;
 pub(crate) mod death_counts;
 pub(crate) mod descriptions;
@@ -16,6 +17,7 @@ pub(crate) mod explanation;
 pub(crate) mod field_value;
 pub(crate) mod message_totals;
 pub(crate) mod name;
+pub(crate) mod slow_consumer;
 #[cfg(test)]
 pub(crate) mod test_cases;
 pub(crate) mod version;

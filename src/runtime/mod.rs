@@ -15,6 +15,7 @@ pub(crate) mod clock;
 )]
 pub(crate) mod completion;
 pub(crate) mod contained;
+pub(crate) mod feed;
 pub(crate) mod keyed_list;
 pub(crate) mod regex;
 pub(crate) mod signal;

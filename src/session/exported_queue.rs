@@ -28,15 +28,24 @@ pub(crate) struct ExportedQueue {
 /// How far the copies of a queue have come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ExportPlace {
-    /// Behind this ready message, and before the position `end`.
-    Ready { last: Option<ReadyKey>, end: u64 },
+    /// Behind this ready message, and before the position `end`. The delayed messages come then, if
+    /// they are wanted.
+    Ready {
+        last: Option<ReadyKey>,
+        end: u64,
+        with_delayed: bool,
+    },
     /// Behind this delayed message.
     Delayed { last: Option<DelayedKey> },
+    /// Behind all messages.
+    End,
 }
 
 /// A copy of a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Exported {
+    /// Its place among the ready messages. `None` if it is delayed.
+    pub(crate) key: Option<ReadyKey>,
     pub(crate) position: u64,
     /// The exchange that it was published to.
     pub(crate) exchange: Name,
@@ -54,9 +63,10 @@ pub(crate) struct Exported {
 
 impl Exported {
     /// A message that is on disk only, and cannot be read there.
-    fn unreadable(position: u64, error: &StoreError) -> Exported {
+    fn unreadable(key: ReadyKey, error: &StoreError) -> Exported {
         Exported {
-            position,
+            key: Some(key),
+            position: key.position(),
             exchange: Name::empty(),
             routing_key: "".into(),
             properties: SharedProperties::Own(Arc::default()),
@@ -84,11 +94,18 @@ impl ExportedQueue {
         self.queue.name()
     }
 
-    /// Where its copies begin. Messages that arrive from now on are not copied.
-    pub(crate) fn start(&self) -> ExportPlace {
+    /// Tells it apart from all other queues of its virtual host.
+    pub(crate) fn id(&self) -> u64 {
+        self.queue.id()
+    }
+
+    /// Where its copies begin, with those of the delayed messages or without. Messages that arrive
+    /// from now on are not copied.
+    pub(crate) fn start(&self, with_delayed: bool) -> ExportPlace {
         ExportPlace::Ready {
             last: None,
             end: self.vhost.end_position(&self.queue),
+            with_delayed,
         }
     }
 
@@ -96,7 +113,12 @@ impl ExportedQueue {
     /// `place` behind them. Empty at the end. The payloads are encoded when the lock is free, which
     /// runs user code.
     pub(crate) fn page(&self, place: &mut ExportPlace, most: usize) -> Vec<Exported> {
-        if let ExportPlace::Ready { last, end } = place {
+        if let ExportPlace::Ready {
+            last,
+            end,
+            with_delayed,
+        } = place
+        {
             let page = match self.queue.is_stream() {
                 true => self.vhost.view_stream(&self.queue, *last, *end, most),
                 false => Ok(self.vhost.view_ready(&self.queue, *last, *end, most)),
@@ -105,15 +127,19 @@ impl ExportedQueue {
                 Ok(page) => page,
                 Err((unreadable, error)) => {
                     *last = Some(unreadable);
-                    return vec![Exported::unreadable(unreadable.position(), &error)];
+                    return vec![Exported::unreadable(unreadable, &error)];
                 }
             };
             if let Some((behind, _)) = page.last() {
                 *last = Some(*behind);
-                let views = page.into_iter().map(|(_, view)| self.encode(view, None));
+                let views = page.into_iter();
+                let views = views.map(|(key, view)| self.encode(view, Some(key), None));
                 return views.collect();
             }
-            *place = ExportPlace::Delayed { last: None };
+            *place = match with_delayed {
+                true => ExportPlace::Delayed { last: None },
+                false => ExportPlace::End,
+            };
         }
         let ExportPlace::Delayed { last } = place else {
             return Vec::new();
@@ -126,18 +152,24 @@ impl ExportedQueue {
                 NEVER => Duration::MAX,
                 due => Duration::from_nanos(due.saturating_sub(now)),
             };
-            self.encode(view, Some(due_in))
+            self.encode(view, None, Some(due_in))
         });
         views.collect()
     }
 
     /// The payload is shared until it is encoded. After that a consumer can have it for itself.
-    fn encode(&self, (envelope, shared): View, due_in: Option<Duration>) -> Exported {
+    fn encode(
+        &self,
+        (envelope, shared): View,
+        key: Option<ReadyKey>,
+        due_in: Option<Duration>,
+    ) -> Exported {
         let (type_name, body) = match shared {
             Ok(()) => (envelope.body().type_name(), envelope.encode()),
             Err(NotShareable { type_name }) => (type_name, Err(not_encodable(type_name))),
         };
         Exported {
+            key,
             position: envelope.position,
             exchange: self.vhost.exchange_names().name(envelope.origin()),
             routing_key: envelope.routing_key().into(),

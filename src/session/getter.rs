@@ -33,6 +33,7 @@ impl Getter {
     /// A handle to the origin of this message, for its delivery.
     pub(crate) fn origin_of(&self, envelope: &Envelope) -> Arc<DeliveryOrigin> {
         self.origin.holders.count_get();
+        self.origin.show_taps(envelope);
         // The get itself is counted already.
         let origin = self.origin.handle(|| 1);
         if origin.auto_ack {
@@ -83,6 +84,16 @@ impl Getter {
     /// Takes the ready message at `key` out. `None` if it is not ready any more.
     pub(crate) fn get_at(&self, key: ReadyKey) -> Option<Envelope> {
         self.origin.vhost.get_at(&self.origin.queue, key)
+    }
+
+    /// Tells the queue apart from all other queues of its virtual host.
+    pub(crate) fn queue_id(&self) -> u64 {
+        self.origin.queue.id()
+    }
+
+    /// Deletes the ready message at `key`. `false` if it is not ready any more.
+    pub(crate) fn delete_at(&self, key: ReadyKey) -> bool {
+        self.origin.vhost.delete_at(&self.origin.queue, key)
     }
 
     /// A message that was got is in another queue now.

@@ -20,6 +20,7 @@ use crate::{
         descriptions::Queue,
         error::{CancelReason, Error, Result},
         name::Name,
+        slow_consumer::SlowConsumerPolicy,
     },
     runtime::{
         clock::Time,
@@ -126,6 +127,7 @@ impl RemoteGetter {
             expected_size: 0,
             paused: Arc::default(),
             timeout: None,
+            on_slow: SlowConsumerPolicy::Wait,
         };
         let gate = core.gate();
         gate.check_open()?;

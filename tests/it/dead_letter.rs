@@ -3,7 +3,7 @@
 use std::{pin::pin, task::Poll, thread, time::Duration};
 
 use leveret::{
-    Broker, Exchange, FieldValue, Message, Overflow, Queue, RecvError, Redrive, Result,
+    Broker, Exchange, FieldValue, Message, Overflow, Queue, RecvError, Result, Selection,
     TryRecvError,
 };
 
@@ -25,14 +25,14 @@ fn redriven_messages_go_home_and_the_others_keep_their_places() -> Result {
         consumer.recv()?.reject()?;
     }
     let vhost = broker.vhost("/")?;
-    let even = Redrive::all().filter(|properties| {
+    let even = Selection::all().filter(|properties| {
         let number = properties
             .header_value("number")
             .and_then(|number| number.as_i64());
         number.is_some_and(|number| number % 2 == 0)
     });
     assert_eq!(vhost.redrive(&dead, even)?, 2);
-    assert_eq!(vhost.redrive(&dead, Redrive::first(1))?, 1);
+    assert_eq!(vhost.redrive(&dead, Selection::first(1))?, 1);
     for expected in [2, 4, 1] {
         let delivery = consumer.recv()?;
         assert_eq!(*delivery, expected);

@@ -44,6 +44,7 @@ mod redrive;
 mod rpc;
 mod schedules;
 mod settle;
+mod steering;
 mod stream;
 mod stress;
 #[cfg(feature = "testing")]

@@ -17,6 +17,7 @@ pub(crate) use self::{
 use std::sync::Arc;
 
 use crate::{
+    engine::events::Actor,
     model::{
         access::User,
         error::{EntityKind, Error, Permission, Resource, Result},
@@ -87,6 +88,14 @@ fn shown(kind: EntityKind, name: &Name) -> Result<Name> {
 }
 
 impl Access {
+    /// The user of the connection, for events. The program itself is the user `guest`.
+    pub(crate) fn actor(&self) -> Actor<'_> {
+        Actor::User(match self {
+            Access::All => "guest",
+            Access::Of(login) => &login.user,
+        })
+    }
+
     /// # Errors
     /// [`Error::PermissionDenied`].
     #[inline]

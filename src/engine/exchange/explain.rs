@@ -1,7 +1,7 @@
 //! Why each binding of an exchange leads a message on, or not.
 //!
-//! It looks at the bindings one by one, and not at the table. Only where one binding is chosen among
-//! all, the table tells which.
+//! It looks at the bindings one by one, and not at the table. Only where one binding is chosen
+//! among all, the table tells which.
 
 use std::collections::HashSet;
 

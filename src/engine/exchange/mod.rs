@@ -22,7 +22,7 @@ mod topic;
 
 use std::hash::Hash;
 
-pub(crate) use self::{binding::BindingRef, matches::Matches};
+pub(crate) use self::{binding::BindingRef, matches::Matches, topic::fits as topic_fits};
 use self::{
     binding::{BindingKey, Bindings, Bound},
     consistent_hash::ConsistentHash,

@@ -79,4 +79,19 @@ impl QueueState {
         self.tally.got.add_message(envelope.size());
         Some(envelope)
     }
+
+    /// Drops the ready message at `key`, as a purge does. `false` if it is not ready any more.
+    pub(crate) fn delete_at(&mut self, key: ReadyKey, now: u64, effects: &mut Effects) -> bool {
+        self.apply_settlements(now, effects);
+        self.expire(now, effects);
+        let Some(envelope) = self.ready.remove(key) else {
+            return false;
+        };
+        self.note_limits();
+        self.drop_purged(envelope, effects);
+        self.expire(now, effects);
+        self.admit_waiting(now, effects);
+        self.wake_idle_waiters(effects);
+        true
+    }
 }

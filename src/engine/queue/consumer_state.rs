@@ -12,12 +12,14 @@ use super::{
     effects::Effects,
     inbox::{Inbox, Pause, totals_of},
     permit::{Commit, Slot},
-    timeout::Timeout,
     timing::after,
 };
 use crate::{
     message::envelope::{Envelope, NEVER},
-    model::{arguments, error::CancelReason, message_totals::MessageTotals, name::Name},
+    model::{
+        arguments, error::CancelReason, message_totals::MessageTotals, name::Name,
+        slow_consumer::SlowConsumerPolicy,
+    },
     runtime::waiter::{WaitList, Wake},
 };
 
@@ -83,6 +85,7 @@ pub(crate) struct SubscribeRequest {
     /// What it reads of a stream.
     pub(crate) reading: arguments::StreamReading,
     pub(crate) credit: Arc<Credit>,
+    pub(crate) on_slow: SlowConsumerPolicy,
 }
 
 pub(crate) struct ConsumerState {
@@ -97,15 +100,16 @@ pub(crate) struct ConsumerState {
     pub(crate) credit: Arc<Credit>,
     pub(super) delivered: Delivered,
     pub(super) overdue: Overdue,
+    pub(super) on_slow: SlowConsumerPolicy,
 }
 
 /// The deliveries of a consumer that were not settled in time.
 #[derive(Debug)]
 pub(super) struct Overdue {
     /// The consumer's own time for a delivery. `None` leaves it to the queue.
-    own_timeout: Option<Duration>,
+    pub(super) own_timeout: Option<Duration>,
     /// How long a delivery to a sink may stay unsettled. An inbox has it with its deadlines.
-    timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     /// A delivery of a sink may be due at this time, and none before.
     pub(super) next: u64,
     /// The deliveries that were taken back and that the consumer has not settled since.
@@ -181,6 +185,7 @@ impl ConsumerState {
                 next: NEVER,
                 taken_back: 0,
             },
+            on_slow: request.on_slow,
         }
     }
 
@@ -429,36 +434,6 @@ impl ConsumerState {
         let unsettled = self.delivered.totals.messages.saturating_sub(settled);
         let reached = self.prefetch > 0 && unsettled >= u64::from(self.prefetch);
         reached.then_some(self.prefetch)
-    }
-
-    /// Sets how long a delivery may stay unsettled from now on, unless the consumer has a time of
-    /// its own.
-    pub(super) fn set_timeout(&mut self, timeout: Timeout) {
-        let own = self.overdue.own_timeout;
-        match &self.target {
-            DeliveryTarget::Inbox(_) => {
-                let timeout = own.or(timeout.asked);
-                self.credit.deadlines.set_timeout(timeout);
-                if timeout.is_some() {
-                    self.credit.show_specially();
-                }
-            }
-            DeliveryTarget::Push(_) => {
-                self.overdue.timeout = own.or(timeout.asked).or(timeout.built_in);
-            }
-        }
-    }
-
-    /// Takes back the deliveries that were not settled in time.
-    pub(super) fn take_overdue(&mut self, now: u64, effects: &mut Effects) -> Vec<Envelope> {
-        let (taken, next) = match &self.target {
-            DeliveryTarget::Push(_) if self.overdue.next > now => return Vec::new(),
-            DeliveryTarget::Push(sink) => sink.take_overdue(now, effects),
-            DeliveryTarget::Inbox(_) => self.credit.deadlines.take_overdue(now),
-        };
-        self.overdue.next = next;
-        self.overdue.taken_back += taken.len() as u64;
-        taken
     }
 
     /// How many messages it may hold, for the order of the consumers that wait to be active.

@@ -22,6 +22,9 @@ const ENDED: u8 = 1;
 /// A message that is shown is acknowledged by that, or may have to be settled in time.
 const SPECIAL: u8 = 2;
 
+/// A message that is shown may have to be shown to a tap.
+const TAPPED: u8 = 4;
+
 /// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
 
@@ -40,8 +43,10 @@ pub(crate) struct Credit {
     /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
     /// read by settlers.
     notify_at: AtomicU64,
-    /// [`ENDED`] and [`SPECIAL`], or 0. A receiver finds both in one look.
+    /// [`ENDED`], [`SPECIAL`] and [`TAPPED`], or 0. A receiver finds all in one look.
     marks: AtomicU8,
+    /// The messages that the consumer has missed, since it was too slow.
+    missed: AtomicU64,
     /// The deliveries that must be settled in time, of a typed consumer.
     pub(crate) deadlines: Deadlines,
     /// Whether the consumer's inbox has messages, as far as is known without the queue's lock. A
@@ -60,6 +65,7 @@ impl Credit {
             size_excess: AtomicU64::new(0),
             notify_at: AtomicU64::new(NO_NOTIFY),
             marks: AtomicU8::new(0),
+            missed: AtomicU64::new(0),
             deadlines: Deadlines::default(),
             filled: CachePadded::new(AtomicBool::new(false)),
         }
@@ -126,10 +132,27 @@ impl Credit {
         self.marks.fetch_or(SPECIAL, SeqCst);
     }
 
+    /// Whether messages that are shown are shown to taps too.
+    pub(crate) fn set_tapped(&self, tapped: bool) {
+        match tapped {
+            true => self.marks.fetch_or(TAPPED, SeqCst),
+            false => self.marks.fetch_and(!TAPPED, SeqCst),
+        };
+    }
+
     /// Whether a message is just shown, and the consumer has not ended.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.marks.load(SeqCst) == 0
+    }
+
+    pub(super) fn count_missed(&self) {
+        self.missed.fetch_add(1, SeqCst);
+    }
+
+    /// The number of messages that the consumer has missed.
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed.load(SeqCst)
     }
 
     pub(super) fn set_filled(&self, filled: bool) {

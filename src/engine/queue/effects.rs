@@ -46,6 +46,8 @@ pub(crate) enum Effect {
     /// Have a typed consumer return what it has in advance, since it is late. This runs user code,
     /// so it comes last.
     Late(Arc<dyn InboxOwner>),
+    /// Cancel a typed consumer, since it is too slow. This runs user code, so it comes last.
+    Slow(Arc<dyn InboxOwner>),
     /// Publish a dead letter to the queue's dead-letter exchange.
     DeadLetter(Box<DeadLetter>),
     /// Send a trigger message to the initiation queue.
@@ -100,6 +102,10 @@ impl Effects {
 
     pub(crate) fn add(&mut self, effect: Effect) {
         self.more.push(effect);
+    }
+
+    pub(crate) fn extend(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        self.more.extend(effects);
     }
 
     /// Has the timer of the queue set to the next due time that the queue has by then.

@@ -23,7 +23,7 @@ use crate::{
         envelope::{Envelope, NEVER},
         headers::x_death::DeathReason,
     },
-    model::message_totals::MessageTotals,
+    model::{message_totals::MessageTotals, slow_consumer::SlowConsumerPolicy},
     runtime::waiter::{Ticket, WaitList, Wake},
 };
 
@@ -35,6 +35,9 @@ pub(crate) trait InboxOwner: fmt::Debug + Send + Sync {
     /// Returns to the queue what the consumer has in advance, if it has not settled deliveries in
     /// time. Runs user code.
     fn return_if_late(&self);
+
+    /// Cancels the consumer, since it is too slow. Runs user code.
+    fn cancel_slow(&self);
 }
 
 /// How long a consumer gets nothing.
@@ -244,7 +247,9 @@ impl QueueState {
         let Some(subscriber) = self.consumers.get_mut(id) else {
             return Checkout::Gone;
         };
-        if subscriber.take_inbox(run, one_by_one) {
+        // A message that is taken cannot be dropped any more if the consumer is too slow.
+        let single = one_by_one || subscriber.on_slow == SlowConsumerPolicy::DropOldest;
+        if subscriber.take_inbox(run, single) {
             if one_by_one {
                 self.expire_again(id, now, effects);
             }

@@ -74,6 +74,7 @@ impl QueueState {
         self.is_selective = self.account.is_some()
             || self.storage.is_some()
             || self.has_trigger()
+            || self.consumers.has_slow_policy()
             || self.kind.is_stream()
             || overflow.is_some_and(|overflow| overflow != Overflow::DropHead);
     }

@@ -21,6 +21,7 @@
 //!    the consumer, return its inbox, serve the next one.
 
 mod account;
+mod announced;
 mod assignment;
 mod blocked;
 mod browse;
@@ -42,10 +43,12 @@ mod line;
 mod outcome;
 mod outlook;
 mod overdue;
+mod paused;
 mod permit;
 mod ready;
 mod returns;
 mod segmented_queue;
+mod slow;
 mod state;
 mod storage;
 mod stream;

@@ -9,8 +9,8 @@ use crate::model::{
 const SIZE: u64 = 1;
 
 impl QueueState {
-    /// What the queue would do with a message of [`SIZE`] bytes, after all settlements so far are applied.
-    /// It is decided as for a publish (`admit`), and nothing is reserved.
+    /// What the queue would do with a message of [`SIZE`] bytes, after all settlements so far are
+    /// applied. It is decided as for a publish (`admit`), and nothing is reserved.
     pub(crate) fn outlook(&mut self, now: u64, effects: &mut Effects) -> QueueOutlook {
         if self.deleted {
             return QueueOutlook::Deleted;

@@ -8,11 +8,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     consumer_id::ConsumerId,
+    consumer_state::{ConsumerState, DeliveryTarget},
     credit::Credit,
     effects::{Effect, Effects},
     inbox::Pause,
     outcome::Cause,
     state::QueueState,
+    timeout::Timeout,
 };
 use crate::message::envelope::{Envelope, NEVER};
 
@@ -100,5 +102,38 @@ impl QueueState {
             self.consumers.reconsider(None);
             self.settle_ready(now, effects);
         }
+    }
+}
+
+/// The deliveries of one consumer that have to be settled in time.
+impl ConsumerState {
+    /// Sets how long a delivery may stay unsettled from now on, unless the consumer has a time of
+    /// its own.
+    pub(super) fn set_timeout(&mut self, timeout: Timeout) {
+        let own = self.overdue.own_timeout;
+        match &self.target {
+            DeliveryTarget::Inbox(_) => {
+                let timeout = own.or(timeout.asked);
+                self.credit.deadlines.set_timeout(timeout);
+                if timeout.is_some() {
+                    self.credit.show_specially();
+                }
+            }
+            DeliveryTarget::Push(_) => {
+                self.overdue.timeout = own.or(timeout.asked).or(timeout.built_in);
+            }
+        }
+    }
+
+    /// Takes back the deliveries that were not settled in time.
+    pub(super) fn take_overdue(&mut self, now: u64, effects: &mut Effects) -> Vec<Envelope> {
+        let (taken, next) = match &self.target {
+            DeliveryTarget::Push(_) if self.overdue.next > now => return Vec::new(),
+            DeliveryTarget::Push(sink) => sink.take_overdue(now, effects),
+            DeliveryTarget::Inbox(_) => self.credit.deadlines.take_overdue(now),
+        };
+        self.overdue.next = next;
+        self.overdue.taken_back += taken.len() as u64;
+        taken
     }
 }

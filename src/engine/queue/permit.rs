@@ -127,6 +127,7 @@ mod tests {
                     timeout: None,
                     reading: StreamReading::default(),
                     credit: Arc::clone(&credit),
+                    on_slow: Default::default(),
                 };
                 let inbox = |_| DeliveryTarget::Inbox(Inbox::default());
                 let id = state.subscribe(request, inbox, 0, &mut Effects::none());

@@ -278,6 +278,7 @@ impl QueueState {
         for id in ids {
             if let Some(mut subscriber) = self.consumers.remove(*id) {
                 self.end_reading(*id);
+                self.note_selective();
                 self.retire(&mut subscriber, run.drain(..), effects);
                 removed = true;
             }
@@ -318,6 +319,7 @@ impl QueueState {
         run: impl Iterator<Item = Envelope>,
         effects: &mut Effects,
     ) {
+        self.announce_removed(subscriber, effects);
         if let DeliveryTarget::Inbox(_) = &subscriber.target {
             for envelope in subscriber.take_back(run) {
                 self.put_back_undelivered(envelope, effects);

@@ -8,6 +8,7 @@ use std::{sync::Arc, vec};
 
 use super::{
     account::Account,
+    announced::Announced,
     consumer_state::DeliveryTarget,
     consumers::Consumers,
     effects::{Effect, Effects},
@@ -65,6 +66,8 @@ pub(crate) struct QueueState {
     pub(super) tally: Tally,
     /// The store of a durable queue.
     pub(super) storage: Option<Storage>,
+    /// Where the events of its consumers are told.
+    pub(super) announced: Option<Announced>,
     /// Whether it may refuse a message, make its publisher wait, write it, or send a trigger.
     pub(super) is_selective: bool,
     pub(super) is_trigger_armed: bool,
@@ -100,6 +103,7 @@ impl QueueState {
             timing: Timing::default(),
             tally: Tally::default(),
             storage: None,
+            announced: None,
             is_selective: false,
             is_trigger_armed: true,
         };
@@ -303,6 +307,7 @@ impl QueueState {
             self.expire(now, effects);
             self.admit_waiting(now, effects);
         }
+        self.relieve(now, effects);
         effects.wake(self.get_waiters.take_one());
     }
 
@@ -311,7 +316,10 @@ impl QueueState {
     pub(crate) fn get(&mut self, now: u64, effects: &mut Effects) -> Option<(Envelope, usize)> {
         self.apply_settlements(now, effects);
         self.expire(now, effects);
-        let envelope = self.ready.pop();
+        let envelope = match self.is_paused() {
+            true => None,
+            false => self.ready.pop(),
+        };
         self.expire(now, effects);
         self.note_limits();
         self.admit_waiting(now, effects);
@@ -455,6 +463,7 @@ impl QueueState {
         self.expire(now, effects);
         self.serve(now, effects);
         self.trim(PushedBy::Publisher, effects);
+        self.relieve(now, effects);
         self.note_limits();
         for _ in 0..self.ready.len() {
             match self.get_waiters.take_one() {

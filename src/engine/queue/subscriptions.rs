@@ -39,7 +39,9 @@ impl QueueState {
         };
         self.had_consumer = true;
         let reading = request.reading.clone();
+        self.announce_consumer(&request, effects);
         let id = self.consumers.add(request, target);
+        self.note_selective();
         self.begin_reading(id, &reading, now);
         self.settle_ready(now, effects);
         Ok(id)

@@ -4,29 +4,30 @@
 //! more often the closer it is to the limit. An error of the store is told here too.
 
 use std::{
-    collections::VecDeque,
     fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Weak},
-    task::Poll,
     time::{Duration, Instant},
 };
 
 use crate::{
+    engine::events::{self, Actor, EventFeeds},
     model::{
+        broker_event::EventKind,
         disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{CancelReason, Error, Result, StoreError, StoreErrorKind},
     },
     runtime::{
         catch_panic::catch_panic,
         clock::{Time, TimerTarget},
+        feed::{FeedLine, Feeds},
         signal::Signal,
         sync::{
             Mutex,
             atomic::{AtomicBool, Ordering::SeqCst},
         },
         timers::Timers,
-        waiter::{Ticket, WaitList, Waitable, Wake},
+        waiter::Wake,
     },
 };
 
@@ -74,6 +75,10 @@ pub(crate) struct DiskMonitor {
     is_low: AtomicBool,
     /// A leaf lock. `is_low` changes under it.
     state: Mutex<State>,
+    /// The readers of the alarm's changes. Told under the lock of `state`.
+    feeds: Feeds<DiskAlarm>,
+    /// The readers of the broker's events.
+    events: Arc<EventFeeds>,
 }
 
 #[derive(Default)]
@@ -84,11 +89,15 @@ struct State {
     cleared: Option<Arc<Signal>>,
     failed: Option<StoreError>,
     ended: Option<CancelReason>,
-    feeds: Vec<Weak<AlarmFeed>>,
 }
 
 impl DiskMonitor {
-    pub(crate) fn new(settings: DiskSettings, time: Time, timers: Arc<Timers>) -> Arc<DiskMonitor> {
+    pub(crate) fn new(
+        settings: DiskSettings,
+        time: Time,
+        timers: Arc<Timers>,
+        events: &Arc<EventFeeds>,
+    ) -> Arc<DiskMonitor> {
         Arc::new_cyclic(|this| DiskMonitor {
             settings,
             time,
@@ -96,6 +105,8 @@ impl DiskMonitor {
             this: this.clone(),
             is_low: AtomicBool::new(false),
             state: Mutex::default(),
+            feeds: Feeds::default(),
+            events: Arc::clone(events),
         })
     }
 
@@ -149,12 +160,12 @@ impl DiskMonitor {
             (true, false) => {
                 state.cleared = Some(Arc::default());
                 self.is_low.store(true, SeqCst);
-                state.tell(&DiskAlarm::Blocked { free, limit })
+                self.tell(&DiskAlarm::Blocked { free, limit })
             }
             (false, true) => {
                 let cleared = state.cleared.take();
                 self.is_low.store(false, SeqCst);
-                let told = state.tell(&DiskAlarm::Unblocked { free, limit });
+                let told = self.tell(&DiskAlarm::Unblocked { free, limit });
                 Wakes { cleared, ..told }
             }
             _ => Wakes::default(),
@@ -177,7 +188,7 @@ impl DiskMonitor {
             let cleared = state.cleared.take();
             self.is_low.store(false, SeqCst);
             state.failed = Some(error.clone());
-            let told = state.tell(&DiskAlarm::Failed(error));
+            let told = self.tell(&DiskAlarm::Failed(error));
             Wakes { cleared, ..told }
         };
         wakes.run();
@@ -188,9 +199,7 @@ impl DiskMonitor {
         let wakes = {
             let mut state = self.state.lock();
             state.ended = Some(reason);
-            let feeds = state.feeds.drain(..);
-            let wakes = feeds.filter_map(|feed| Some(feed.upgrade()?.end(reason)));
-            wakes.flatten().collect::<Vec<_>>()
+            self.feeds.end(reason)
         };
         wakes.into_iter().for_each(Wake::wake);
     }
@@ -217,22 +226,37 @@ impl DiskMonitor {
         StoreError::new(folder, StoreErrorKind::LowDisk, reason).into()
     }
 
-    /// A feed of the changes from now on. It begins with the alarm that is raised.
-    pub(crate) fn feed(&self) -> Arc<AlarmFeed> {
-        let mut state = self.state.lock();
+    /// Tells a change under the lock of the state, so that the changes have their order.
+    fn tell(&self, change: &DiskAlarm) -> Wakes {
+        let mut feeds = self.feeds.send(change);
+        let kind = match change {
+            DiskAlarm::Blocked { .. } => Some(EventKind::AlarmSet),
+            DiskAlarm::Unblocked { .. } => Some(EventKind::AlarmCleared),
+            DiskAlarm::Failed(_) => None,
+        };
+        if let Some(kind) = kind {
+            feeds.extend(events::send(&self.events, kind, Actor::Unknown, |fields| {
+                fields.with("source", "disk")
+            }));
+        }
+        Wakes {
+            cleared: None,
+            feeds,
+        }
+    }
+
+    /// A reader of the changes from now on, with room for `capacity` changes. The alarm that is
+    /// raised is the first of them.
+    pub(crate) fn line(&self, capacity: usize) -> Arc<FeedLine<DiskAlarm>> {
+        let state = self.state.lock();
         let limit = self.settings.limit;
         let free = state.free.unwrap_or(0);
         let low = state.cleared.as_ref();
         let low = low.map(|_| DiskAlarm::Blocked { free, limit });
         let failed = state.failed.clone().map(DiskAlarm::Failed);
-        let feed = Arc::new(AlarmFeed(Mutex::new(FeedState {
-            changes: low.into_iter().chain(failed).collect(),
-            ended: state.ended,
-            waiting: WaitList::default(),
-        })));
-        state.feeds.retain(|known| known.strong_count() > 0);
-        state.feeds.push(Arc::downgrade(&feed));
-        feed
+        let line = FeedLine::with(capacity, low.into_iter().chain(failed));
+        self.feeds.add((), &line);
+        line
     }
 }
 
@@ -240,16 +264,6 @@ impl DiskMonitor {
 impl TimerTarget for DiskMonitor {
     fn fire(&self, _: Instant) {
         self.watch();
-    }
-}
-
-impl State {
-    fn tell(&self, change: &DiskAlarm) -> Wakes {
-        let feeds = self.feeds.iter().filter_map(Weak::upgrade);
-        Wakes {
-            cleared: None,
-            feeds: feeds.flat_map(|feed| feed.add(change.clone())).collect(),
-        }
     }
 }
 
@@ -266,51 +280,6 @@ impl Wakes {
             cleared.set();
         }
         self.feeds.into_iter().for_each(Wake::wake);
-    }
-}
-
-/// The changes of the alarm that one subscriber has not read yet, the oldest first.
-pub(crate) struct AlarmFeed(Mutex<FeedState>);
-
-struct FeedState {
-    changes: VecDeque<DiskAlarm>,
-    ended: Option<CancelReason>,
-    waiting: WaitList,
-}
-
-impl AlarmFeed {
-    fn add(&self, change: DiskAlarm) -> Vec<Wake> {
-        let mut state = self.0.lock();
-        state.changes.push_back(change);
-        state.waiting.take_all()
-    }
-
-    fn end(&self, reason: CancelReason) -> Vec<Wake> {
-        let mut state = self.0.lock();
-        state.ended = Some(reason);
-        state.waiting.take_all()
-    }
-}
-
-/// Ready with the next change, or with the end of the broker.
-impl Waitable for AlarmFeed {
-    type Output = Result<DiskAlarm, CancelReason>;
-
-    fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
-        let mut state = self.0.lock();
-        match (state.changes.pop_front(), state.ended) {
-            (Some(change), _) => return Poll::Ready(Ok(change)),
-            (None, Some(reason)) => return Poll::Ready(Err(reason)),
-            (None, None) => {}
-        }
-        if let Some(ticket) = ticket {
-            state.waiting.register(ticket);
-        }
-        Poll::Pending
-    }
-
-    fn with_waiters(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(&mut self.0.lock().waiting);
     }
 }
 

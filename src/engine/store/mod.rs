@@ -31,7 +31,7 @@ pub(crate) mod tests;
 #[cfg(feature = "durable")]
 pub(crate) use self::disk_monitor::FreeSpace;
 pub(crate) use self::{
-    disk_monitor::{AlarmFeed, DiskMonitor, DiskSettings},
+    disk_monitor::{DiskMonitor, DiskSettings},
     journal::{Journal, KeptPositions, Synced},
     mark::Mark,
     operation::{Arrival, Operation, RecordKey, RecordKind, Recovered, StoredSegment},

@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::VirtualHost;
-use crate::model::{
-    access::{VhostLimits, VhostMetadata},
-    descriptions::{self, names},
-    error::{Precondition, Result},
+use crate::{
+    model::{
+        access::{VhostLimits, VhostMetadata},
+        descriptions::{self, names},
+        error::{Precondition, Result},
+    },
+    runtime::waiter::Wake,
 };
 
 /// The metadata and the limits of a virtual host. They are its record, if it is kept.
@@ -58,24 +61,26 @@ impl VirtualHost {
         self.about.lock().clone()
     }
 
-    /// Changes the metadata or the limits.
+    /// Changes the metadata or the limits. Returns the readers of events to be woken.
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a default queue type
     /// that is none. Nothing is changed then.
-    pub(crate) fn change_about(&self, change: impl FnOnce(&mut About)) -> Result {
+    pub(crate) fn change_about(&self, change: impl FnOnce(&mut About)) -> Result<Vec<Wake>> {
         self.check_up()?;
         let before = self.changes();
         let mut about = self.about.lock();
         let mut changed = about.clone();
         change(&mut changed);
         About::check_metadata(&changed.metadata)?;
+        let told = self.tell_about(&about, &changed);
         *about = changed;
         if let Some(storage) = self.storage() {
             storage.write_vhost(Some(&about));
         }
         drop(about);
-        self.sync_changes(before)
+        self.sync_changes(before)?;
+        Ok(told)
     }
 
     /// Replaces the metadata and the limits, which were checked. No one waits until it is on disk.

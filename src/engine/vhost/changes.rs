@@ -50,6 +50,8 @@ pub(super) struct Made {
     exchanges: Vec<Name>,
     queues: Vec<Name>,
     bindings: Vec<NewBinding>,
+    /// The events that were noted before.
+    noted: usize,
 }
 
 impl Topology {
@@ -62,6 +64,7 @@ impl Topology {
             exchanges: changes.exchanges.keys().cloned().collect(),
             queues: Vec::with_capacity(changes.queues.len()),
             bindings: Vec::with_capacity(changes.bindings.len()),
+            noted: self.noted(),
         };
         for (name, exchange) in changes.exchanges {
             self.add_exchange(name, exchange);
@@ -110,5 +113,6 @@ impl Topology {
         for name in &made.exchanges {
             self.remove_exchange(name);
         }
+        self.forget_noted(made.noted);
     }
 }

@@ -15,6 +15,7 @@ use crate::{
         descriptions::{self, names},
         error::{EntityKind, Error, Result},
         name::Name,
+        slow_consumer::SlowConsumerPolicy,
     },
 };
 
@@ -102,6 +103,10 @@ impl VirtualHost {
         let (name, vhost) = (queue.name(), self.name());
         if !queue.is_stream() {
             return Ok(());
+        }
+        if request.on_slow != SlowConsumerPolicy::Wait {
+            let policy = "a policy for slow consumers is";
+            return Err(Error::not_for_streams(policy, name, vhost));
         }
         let foreign = match (request.priority, request.timeout) {
             (0, None) if request.prefetch == 0 => return Err(Error::stream_prefetch(name, vhost)),

@@ -187,7 +187,7 @@ impl VirtualHost {
         let planned = plan(&mut batch)?;
         let changes = batch.changes;
         let made = topology.make(changes);
-        let mut aftermath = topology.take_aftermath();
+        let mut aftermath = topology.take_aftermath(by.access.actor());
         let finished = made.map(|_| finish(planned, &mut aftermath.effects));
         drop(topology);
         drop(policies);
@@ -422,7 +422,7 @@ impl Batch<'_> {
         {
             queue = queue.stored_in(stored);
         }
-        let queue = Arc::new(queue);
+        let queue = Arc::new(queue.announced_by(&self.vhost.events));
         let declared = DeclaredQueue {
             queue: Arc::clone(&queue),
             description: description.of_new_queue(),

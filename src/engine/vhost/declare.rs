@@ -9,6 +9,7 @@ use super::{
 use crate::{
     engine::{
         access::Access,
+        events::Actor,
         queue::{DeleteRefused, Deleted, QueueCore, QueueState},
     },
     model::{
@@ -139,7 +140,7 @@ impl VirtualHost {
             }
             _ => {
                 topology.remove_exchange(&name);
-                let aftermath = topology.take_aftermath();
+                let aftermath = topology.take_aftermath(by.access.actor());
                 drop(topology);
                 self.finish_change(aftermath);
                 Ok(())
@@ -303,7 +304,7 @@ impl VirtualHost {
             Err(DeleteRefused::Deleted) => return Ok(0),
         };
         topology.remove_queue(&name);
-        let aftermath = topology.take_aftermath();
+        let aftermath = topology.take_aftermath(by.access.actor());
         drop(topology);
         self.run_effects(&queue, effects);
         self.finish_change(aftermath);
@@ -325,7 +326,7 @@ impl VirtualHost {
                 .lock()
                 .delete(false, false, CancelReason::QueueDeleted);
             topology.remove_queue(&name);
-            let aftermath = topology.take_aftermath();
+            let aftermath = topology.take_aftermath(Actor::Internal);
             drop(topology);
             self.finish_change(aftermath);
             if let Ok(Deleted { effects, .. }) = deleted {
@@ -377,7 +378,7 @@ impl VirtualHost {
             }
         };
         let new = topology.bind(&source, &target, &routing_key, request.arguments)?;
-        let aftermath = topology.take_aftermath();
+        let aftermath = topology.take_aftermath(by.access.actor());
         drop(topology);
         self.finish_change(aftermath);
         Ok(new)
@@ -408,7 +409,7 @@ impl VirtualHost {
             false => Target::Exchange(destination),
         };
         let unbound = topology.unbind(&source, &target, &routing_key, request.arguments);
-        let aftermath = topology.take_aftermath();
+        let aftermath = topology.take_aftermath(by.access.actor());
         drop(topology);
         self.finish_change(aftermath);
         Ok(unbound)

@@ -12,11 +12,12 @@ use super::{
 };
 use crate::{
     engine::{
+        events::{self, Actor},
         queue::{Counts, DeleteRefused, Deleted, Effect, Effects, QueueCore, QueueState},
         store::KeptPositions,
     },
     model::error::CancelReason,
-    runtime::{catch_panic::catch_panic, clock::TimerTarget},
+    runtime::{catch_panic::catch_panic, clock::TimerTarget, waiter::Wake},
 };
 
 /// The effects of queues, the oldest first.
@@ -31,6 +32,10 @@ pub(super) struct Aftermath {
     pub(super) replays: Vec<Replay>,
     /// Of deleted exchanges.
     pub(super) ended: Vec<Arc<History>>,
+    /// The events of the change that are not told yet.
+    pub(super) events: Vec<events::Pending>,
+    /// The readers of events that were told.
+    pub(super) told: Vec<Wake>,
 }
 
 /// The counts of the queues of a virtual host at its end.
@@ -104,10 +109,13 @@ impl VirtualHost {
             effects,
             replays,
             ended,
+            events: _,
+            told,
         } = aftermath;
         self.run_all_effects(effects);
         self.replay(replays);
         ended.iter().for_each(|history| history.end());
+        told.into_iter().for_each(Wake::wake);
     }
 
     /// Carries out the effects of several queues, in this order. Effects that result from them come
@@ -125,7 +133,8 @@ impl VirtualHost {
                     | Effect::Drop(_)
                     | Effect::DropSegment(_)
                     | Effect::DropBlocks(_)
-                    | Effect::Late(_) => {
+                    | Effect::Late(_)
+                    | Effect::Slow(_) => {
                         user_code.push(effect);
                     }
                     Effect::DeadLetter(dead) => self.publish_dead_letter(&queue, *dead, &mut work),
@@ -141,6 +150,7 @@ impl VirtualHost {
                         };
                         work.extend(deleted.effects);
                         ended.extend(deleted.ended);
+                        user_code.extend(deleted.told.into_iter().map(Effect::Wake));
                     }
                 }
             }
@@ -153,6 +163,7 @@ impl VirtualHost {
                 Effect::DropSegment(segment) => drop(segment),
                 Effect::DropBlocks(blocks) => drop(blocks),
                 Effect::Late(consumer) => consumer.return_if_late(),
+                Effect::Slow(consumer) => consumer.cancel_slow(),
                 // Already carried out.
                 Effect::DeadLetter(_)
                 | Effect::ReadStream(..)
@@ -216,7 +227,7 @@ impl VirtualHost {
         match deleted {
             Ok(Deleted { effects, .. }) => {
                 topology.remove_queue(queue.name());
-                let mut aftermath = topology.take_aftermath();
+                let mut aftermath = topology.take_aftermath(Actor::Internal);
                 aftermath.effects.push_front((Arc::clone(queue), effects));
                 aftermath
             }
@@ -235,6 +246,9 @@ impl VirtualHost {
         let mut aftermath = {
             let mut topology = self.topology.write();
             self.set_down(reason);
+            if reason.is_end_of_broker() {
+                topology.events = None;
+            }
             self.end_storage(&mut topology, reason);
             self.set_dead_letter_queue(None);
             topology.touch_all();
@@ -264,7 +278,7 @@ impl VirtualHost {
             if !reason.is_end_of_broker() {
                 topology.end_histories();
             }
-            topology.take_aftermath()
+            topology.take_aftermath(Actor::Internal)
         };
         work.append(&mut aftermath.effects);
         aftermath.effects = work;

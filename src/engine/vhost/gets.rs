@@ -114,6 +114,24 @@ impl VirtualHost {
         self.with_queue(queue, |state, now, effects| state.get_at(key, now, effects))
     }
 
+    /// Pauses a queue, or ends its pause. When a pause begins, what typed consumers have in advance
+    /// returns.
+    pub(crate) fn set_queue_paused(self: &Arc<Self>, queue: &Arc<QueueCore>, paused: bool) {
+        self.with_queue(queue, |state, now, effects| {
+            state.set_queue_paused(paused, now, effects);
+        });
+        if paused {
+            queue.return_all_unseen();
+        }
+    }
+
+    /// Deletes the ready message at `key`. `false` if it is not ready any more.
+    pub(crate) fn delete_at(self: &Arc<Self>, queue: &Arc<QueueCore>, key: ReadyKey) -> bool {
+        self.with_queue(queue, |state, now, effects| {
+            state.delete_at(key, now, effects)
+        })
+    }
+
     /// Acknowledges messages taken by gets.
     pub(crate) fn settle_gets(self: &Arc<Self>, queue: &Arc<QueueCore>, messages: u64, bytes: u64) {
         self.with_queue(queue, |state, _, effects| {

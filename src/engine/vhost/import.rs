@@ -22,6 +22,7 @@ use super::{
 use crate::{
     engine::{
         access::{Access, Compiled, CompiledTopic, Grants},
+        events::Actor,
         policy::{ForeignSettings, Policies, Policy, PolicyKind},
         queue::Effects,
     },
@@ -32,7 +33,10 @@ use crate::{
         field_value::FieldTable,
         name::{Name, without_line_ends},
     },
-    runtime::sync::{MutexGuard, RwLockWriteGuard, atomic::Ordering::SeqCst},
+    runtime::{
+        sync::{MutexGuard, RwLockWriteGuard, atomic::Ordering::SeqCst},
+        waiter::Wake,
+    },
 };
 
 /// A virtual host that is locked for an import.
@@ -43,6 +47,8 @@ pub(crate) struct LockedVhost<'a> {
     policies: MutexGuard<'a, Policies>,
     topology: RwLockWriteGuard<'a, Topology>,
     aftermath: Aftermath,
+    /// The readers of events that were told.
+    told: Vec<Wake>,
 }
 
 /// The contents that an import makes in one virtual host. Each of them is checked when it is added.
@@ -106,6 +112,7 @@ impl VirtualHost {
             policies,
             topology,
             aftermath: Aftermath::default(),
+            told: Vec::new(),
         })
     }
 }
@@ -404,7 +411,8 @@ impl LockedVhost<'_> {
     /// Replaces what is left. Nothing can fail any more.
     pub(crate) fn finish(&mut self, made: MadeVhost) {
         self.replace(made.rest);
-        let mut aftermath = self.topology.take_aftermath();
+        let mut aftermath = self.topology.take_aftermath(Actor::Unknown);
+        aftermath.told.append(&mut self.told);
         let Some((policies, set)) = made.policies else {
             self.aftermath = aftermath;
             return;
@@ -413,6 +421,10 @@ impl LockedVhost<'_> {
             for (policy, kind) in &set {
                 storage.write_policy(&policy.name, *kind, Some(policy));
             }
+        }
+        for (policy, kind) in &set {
+            let told = self.vhost.tell_policy_set(policy, *kind, Actor::Unknown);
+            aftermath.told.extend(told);
         }
         policies.begin_pass();
         let exchanges = self.topology.exchanges.iter();
@@ -446,7 +458,8 @@ impl LockedVhost<'_> {
         }
         let changes_grants = !rest.permissions.is_empty() || !rest.topic_permissions.is_empty();
         for (user, (permissions, compiled)) in rest.permissions {
-            vhost.set_permissions(&user, &permissions, compiled);
+            let told = vhost.set_permissions(&user, &permissions, compiled);
+            self.told.extend(told);
         }
         for ((user, exchange), (permissions, compiled)) in rest.topic_permissions {
             vhost.grants().set_topic(&user, &exchange, compiled);

@@ -59,8 +59,10 @@ mod streams;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
+mod topology_events;
 mod topology_records;
 mod triggers;
+mod vhost_events;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -97,10 +99,12 @@ use self::{exchange_interner::ExchangeInterner, publish_counts::ExchangeTally, r
 use crate::{
     engine::{
         access::Grants,
+        events::{EventFeeds, VhostEvents},
         policy::Policies,
         queue::{Arrivals, Group, QueueCore},
         router::{ExchangeType, ExchangeTypes},
         store::{DiskMonitor, Journal, WallClock},
+        tap::Taps,
     },
     message::envelope::NEVER,
     model::{
@@ -128,6 +132,8 @@ pub(crate) struct VhostSettings {
     pub(crate) exchange_types: Arc<ExchangeTypes>,
     /// How long a consumer of a quorum queue may hold a delivery, if nothing else says.
     pub(crate) consumer_timeout: Option<Duration>,
+    pub(crate) events: Arc<EventFeeds>,
+    pub(crate) taps: Arc<Taps>,
 }
 
 /// The store of a virtual host that is made now.
@@ -174,6 +180,8 @@ pub(crate) struct VirtualHost {
     exchange_types: Arc<ExchangeTypes>,
     /// The permissions of the users.
     grants: Arc<Grants>,
+    events: Arc<VhostEvents>,
+    taps: Arc<Taps>,
     /// A leaf lock.
     about: Mutex<About>,
     /// The time of day at its start.
@@ -196,6 +204,8 @@ impl VirtualHost {
             always_encode,
             exchange_types,
             consumer_timeout,
+            events,
+            taps,
         } = settings;
         let mut topology = Topology::default();
         let predeclared = [
@@ -242,6 +252,8 @@ impl VirtualHost {
         topology.storage = storage.clone();
         let grants = Arc::new(Grants::new(name.clone()));
         topology.grants = Some(Arc::clone(&grants));
+        let events = Arc::new(VhostEvents::new(events, name.clone()));
+        topology.events = Some(Arc::clone(&events));
         Ok(Arc::new(VirtualHost {
             epoch,
             policies: Mutex::new(Policies::new(&name, consumer_timeout)),
@@ -262,6 +274,8 @@ impl VirtualHost {
             always_encode,
             exchange_types,
             grants,
+            events,
+            taps,
             about: Mutex::default(),
             clock,
             storage,
@@ -280,6 +294,17 @@ impl VirtualHost {
     /// The publishes to the default exchange.
     pub(crate) fn default_tally(&self) -> &ExchangeTally {
         &self.default_tally
+    }
+
+    /// The taps of the broker.
+    #[inline]
+    pub(crate) fn taps(&self) -> &Arc<Taps> {
+        &self.taps
+    }
+
+    /// Where its events are told.
+    pub(crate) fn events(&self) -> &Arc<VhostEvents> {
+        &self.events
     }
 
     /// Where it is kept, if the broker is durable.

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use super::VirtualHost;
 use crate::{
-    engine::access::{Compiled, CompiledTopic, Grants},
+    engine::{
+        access::{Compiled, CompiledTopic, Grants},
+        events::Actor,
+    },
     model::{
         access::{Permissions, TopicPermissions},
+        broker_event::EventKind,
         error::{EntityKind, Error, Result},
         name::Name,
     },
-    runtime::sync::atomic::Ordering::SeqCst,
+    runtime::{sync::atomic::Ordering::SeqCst, waiter::Wake},
 };
 
 impl VirtualHost {
@@ -20,25 +24,42 @@ impl VirtualHost {
     }
 
     /// Sets the permissions of a user. Producers find out by [`end_routes`](Self::end_routes).
+    /// Returns the readers of events to be woken.
     pub(crate) fn set_permissions(
         &self,
         user: &Name,
         permissions: &Permissions,
         compiled: Compiled,
-    ) {
+    ) -> Vec<Wake> {
         self.grants.set(user, Some(compiled));
         if let Some(storage) = self.storage() {
             storage.write_permissions(user, Some(permissions));
         }
+        self.events()
+            .send(EventKind::PermissionCreated, Actor::Unknown, |fields| {
+                fields
+                    .with("user", user)
+                    .with("configure", &permissions.configure)
+                    .with("write", &permissions.write)
+                    .with("read", &permissions.read)
+            })
     }
 
-    /// `false` if the user had none. Producers find out by [`end_routes`](Self::end_routes).
-    pub(crate) fn clear_permissions(&self, user: &Name) -> bool {
+    /// `None` if the user had none. Producers find out by [`end_routes`](Self::end_routes). Returns
+    /// the readers of events to be woken.
+    pub(crate) fn clear_permissions(&self, user: &Name) -> Option<Vec<Wake>> {
         let cleared = self.grants.set(user, None);
         if let Some(storage) = self.storage().filter(|_| cleared) {
             storage.write_permissions(user, None);
         }
-        cleared
+        match cleared {
+            false => None,
+            true => Some(self.events().send(
+                EventKind::PermissionDeleted,
+                Actor::Unknown,
+                |fields| fields.with("user", user),
+            )),
+        }
     }
 
     /// Sets topic permissions of a user. Producers find out by [`end_routes`](Self::end_routes).
@@ -51,7 +72,7 @@ impl VirtualHost {
         exchange: &Name,
         permissions: &TopicPermissions,
         compiled: CompiledTopic,
-    ) -> Result {
+    ) -> Result<Vec<Wake>> {
         // The exchange cannot go in between, and it takes its topic permissions along.
         let topology = self.topology.read();
         self.check_up()?;
@@ -66,19 +87,42 @@ impl VirtualHost {
         if let Some(storage) = self.storage() {
             storage.write_topic_permissions(user, exchange, Some(permissions));
         }
-        Ok(())
+        let told = self.events().send(
+            EventKind::TopicPermissionCreated,
+            Actor::Unknown,
+            |fields| {
+                fields
+                    .with("user", user)
+                    .with("exchange", exchange)
+                    .with("write", &permissions.write)
+                    .with("read", &permissions.read)
+            },
+        );
+        Ok(told)
     }
 
-    /// Clears topic permissions of a user, for one exchange or for all. `false` if there were none.
-    /// Producers find out by [`end_routes`](Self::end_routes).
-    pub(crate) fn clear_topic_permissions(&self, user: &Name, exchange: Option<&Name>) -> bool {
+    /// Clears topic permissions of a user, for one exchange or for all. `None` if there were none.
+    /// Producers find out by [`end_routes`](Self::end_routes). Returns the readers of events to be
+    /// woken.
+    pub(crate) fn clear_topic_permissions(
+        &self,
+        user: &Name,
+        exchange: Option<&Name>,
+    ) -> Option<Vec<Wake>> {
         let cleared = self.grants.clear_topics(user, exchange);
         if let Some(storage) = self.storage() {
             for exchange in &cleared {
                 storage.write_topic_permissions(user, exchange, None);
             }
         }
-        !cleared.is_empty()
+        let deleted = cleared.iter().flat_map(|exchange| {
+            self.events().send(
+                EventKind::TopicPermissionDeleted,
+                Actor::Unknown,
+                |fields| fields.with("user", user).with("exchange", exchange),
+            )
+        });
+        (!cleared.is_empty()).then(|| deleted.collect())
     }
 
     /// Ends all routes that producers remember, so that each of them asks again what it may do.

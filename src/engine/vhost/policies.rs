@@ -5,14 +5,18 @@ use std::sync::Arc;
 use super::VirtualHost;
 use crate::{
     engine::{
+        events::Actor,
         policy::{ForeignSettings, Policies, Policy, PolicyKind},
         queue::{Effects, QueueCore},
     },
     model::{
         arguments::{ExchangeArguments, QueueArguments},
+        broker_event::EventKind,
         error::Result,
+        field_value::FieldTable,
         name::Name,
     },
+    runtime::waiter::Wake,
 };
 
 /// What a change of the policies may concern, sorted by name.
@@ -25,8 +29,13 @@ impl VirtualHost {
     /// # Errors
     /// [`Error::PreconditionFailed`](crate::Error::PreconditionFailed) for a pattern that does not
     /// compile or an invalid definition. Nothing is changed then.
-    pub(crate) fn set_policy(self: &Arc<Self>, policy: Policy, kind: PolicyKind) -> Result {
-        self.set_policy_with(policy, kind, ForeignSettings::Refused)
+    pub(crate) fn set_policy(
+        self: &Arc<Self>,
+        policy: Policy,
+        kind: PolicyKind,
+        by: Actor<'_>,
+    ) -> Result {
+        self.set_policy_with(policy, kind, ForeignSettings::Refused, by)
     }
 
     /// As [`set_policy`](Self::set_policy), with or without settings of features that are not here.
@@ -35,22 +44,74 @@ impl VirtualHost {
         policy: Policy,
         kind: PolicyKind,
         foreign: ForeignSettings,
+        by: Actor<'_>,
     ) -> Result {
         self.check_up()?;
-        self.change_policies(|policies| -> Result {
-            let (name, written) = (policy.name.clone(), self.storage().map(|_| policy.clone()));
+        let mut told = Vec::new();
+        let set = self.change_policies(|policies| -> Result {
+            let written = policy.clone();
             policies.set_with(policy, kind, foreign)?;
             if let Some(storage) = self.storage() {
-                storage.write_policy(&name, kind, written.as_ref());
+                storage.write_policy(&written.name, kind, Some(&written));
             }
+            told = self.tell_policy_set(&written, kind, by);
             Ok(())
-        })
+        });
+        told.into_iter().for_each(Wake::wake);
+        set
+    }
+
+    /// Tells that a policy was set. As in RabbitMQ, an operator policy is a parameter too.
+    pub(super) fn tell_policy_set(
+        &self,
+        policy: &Policy,
+        kind: PolicyKind,
+        by: Actor<'_>,
+    ) -> Vec<Wake> {
+        let fields = || {
+            FieldTable::new()
+                .with("name", &policy.name)
+                .with("pattern", &policy.pattern)
+                .with("apply-to", policy.apply_to.as_str())
+                .with("priority", policy.priority)
+                .with("definition", policy.definition.clone())
+        };
+        let mut told = match kind {
+            PolicyKind::User => Vec::new(),
+            PolicyKind::Operator => {
+                let of_parameter = |fields: FieldTable| operator_policy(fields, &policy.name);
+                self.events()
+                    .send(EventKind::ParameterSet, by, of_parameter)
+            }
+        };
+        told.extend(self.events().send(EventKind::PolicySet, by, |_| fields()));
+        told
+    }
+
+    fn tell_policy_cleared(&self, name: &str, kind: PolicyKind, by: Actor<'_>) -> Vec<Wake> {
+        let events = self.events();
+        let named = |fields: FieldTable| fields.with("name", name);
+        match kind {
+            PolicyKind::User => events.send(EventKind::PolicyCleared, by, named),
+            PolicyKind::Operator => {
+                let of_parameter = |fields| operator_policy(fields, name);
+                let mut told = events.send(EventKind::ParameterCleared, by, of_parameter);
+                told.extend(events.send(EventKind::OperatorPolicyCleared, by, named));
+                told
+            }
+        }
     }
 
     /// `false` if there was no policy of that name.
-    pub(crate) fn clear_policy(self: &Arc<Self>, name: &str, kind: PolicyKind) -> Result<bool> {
+    pub(crate) fn clear_policy(
+        self: &Arc<Self>,
+        name: &str,
+        kind: PolicyKind,
+        by: Actor<'_>,
+    ) -> Result<bool> {
         self.check_up()?;
-        Ok(self.change_policies(|policies| {
+        let mut told = Vec::new();
+        let cleared = self.change_policies(|policies| {
             let cleared = match kind {
                 PolicyKind::User => policies.clear(name),
                 PolicyKind::Operator => policies.clear_operator(name),
@@ -58,8 +119,13 @@ impl VirtualHost {
             if let Some(storage) = self.storage().filter(|_| cleared) {
                 storage.write_policy(name, kind, None);
             }
+            if cleared {
+                told = self.tell_policy_cleared(name, kind, by);
+            }
             cleared
-        }))
+        });
+        told.into_iter().for_each(Wake::wake);
+        Ok(cleared)
     }
 
     /// The policies in the order in which they are tried. With each of them comes the number of its
@@ -137,4 +203,11 @@ impl VirtualHost {
             .sort_by(|(a, _), (b, _)| a.name().cmp(b.name()));
         declared
     }
+}
+
+/// The fields of an operator policy as a parameter.
+fn operator_policy(fields: FieldTable, name: &str) -> FieldTable {
+    fields
+        .with("component", "operator_policy")
+        .with("name", name)
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     engine::{
         access::{Access, Grants},
+        events::Actor,
         policy::ForeignSettings,
         queue::{Effects, QueueCore, QueueState, RestoredPlace},
         store::StoredQueue,
@@ -42,15 +43,16 @@ impl VirtualHost {
             self.declare_exchange(nobody, &record.exchange, WithBindings::No)?;
         }
         for (user, permissions) in &recovered.permissions {
-            self.set_permissions(user, permissions, Grants::compile(permissions)?);
+            // No one reads events yet.
+            drop(self.set_permissions(user, permissions, Grants::compile(permissions)?));
         }
         for (user, topic) in &recovered.topic_permissions {
             let compiled = self.grants().compile_topic(user, topic)?;
             let exchange = Name::of_entity(&topic.exchange)?;
-            self.set_topic_permissions(user, &exchange, topic, compiled)?;
+            drop(self.set_topic_permissions(user, &exchange, topic, compiled)?);
         }
         for (policy, kind) in recovered.policies.drain(..) {
-            self.set_policy_with(policy, kind, ForeignSettings::Kept)?;
+            self.set_policy_with(policy, kind, ForeignSettings::Kept, Actor::Internal)?;
         }
         for record in &recovered.queues {
             self.declare_queue(nobody, &record.queue, WithBindings::No)?;
@@ -147,7 +149,7 @@ impl VirtualHost {
         let names = bound.filter_map(|record| Name::new(record.exchange.name()).ok());
         let mut topology = self.topology.write();
         topology.collect(names.collect());
-        let aftermath = topology.take_aftermath();
+        let aftermath = topology.take_aftermath(Actor::Internal);
         drop(topology);
         self.finish_change(aftermath);
     }

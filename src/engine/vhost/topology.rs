@@ -11,16 +11,23 @@ use std::{
 use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{
-    aliases::Aliases, churn::Departed, declared_exchange::DeclaredExchange, effects::Aftermath,
-    reverse_bindings::ReverseBindings, storage::VhostStorage,
+    aliases::Aliases,
+    churn::Departed,
+    declared_exchange::DeclaredExchange,
+    effects::Aftermath,
+    reverse_bindings::ReverseBindings,
+    storage::VhostStorage,
+    topology_events::{binding_fields, exchange_created, named, queue_created, queue_deleted},
 };
 use crate::{
     engine::{
         access::Grants,
+        events::{Actor, VhostEvents},
         queue::{BudgetCore, Counts, Deleted, QueueCore},
     },
     model::{
         arguments::QueueArguments,
+        broker_event::EventKind,
         descriptions,
         error::{CancelReason, Result},
         field_value::FieldTable,
@@ -79,6 +86,8 @@ pub(crate) struct Topology {
     pub(super) storage: Option<Arc<VhostStorage>>,
     /// Where an exchange has its topic permissions, which end with it.
     pub(super) grants: Option<Arc<Grants>>,
+    /// Where the changes are told.
+    pub(super) events: Option<Arc<VhostEvents>>,
 }
 
 impl Topology {
@@ -106,6 +115,7 @@ impl Topology {
             storage.write_queue(&name, &queue);
         }
         self.departed.queues_created += 1;
+        self.note(EventKind::QueueCreated, || queue_created(&name, &queue));
         self.queues.insert(name, queue);
     }
 
@@ -116,6 +126,9 @@ impl Topology {
         if let Some(storage) = &self.storage {
             storage.write_exchange(&name, &exchange, false);
         }
+        self.note(EventKind::ExchangeCreated, || {
+            exchange_created(&name, &exchange)
+        });
         self.exchanges.insert(name.clone(), exchange);
         // Other exchanges may have named it as their alternate before it existed.
         self.touch(&name);
@@ -165,6 +178,9 @@ impl Topology {
             self.sources.add(target.clone(), source);
             self.touch(source);
             self.write_binding(source, target, (routing_key, arguments), has_place);
+            self.note(EventKind::BindingCreated, || {
+                binding_fields(source, target, routing_key, arguments)
+            });
         }
         Ok(new)
     }
@@ -210,6 +226,9 @@ impl Topology {
         }
         self.touch(source);
         self.forget_binding(source, target, (routing_key, arguments), lost_place);
+        self.note(EventKind::BindingDeleted, || {
+            binding_fields(source, target, routing_key, arguments)
+        });
         true
     }
 
@@ -249,19 +268,59 @@ impl Topology {
             }
         }
         let unused = self.detach(&Target::Queue(Arc::clone(&declared.queue)));
+        self.note(EventKind::QueueDeleted, || queue_deleted(name, &declared));
         self.collect(unused);
         Some(declared)
     }
 
-    /// Takes what is to be done after the topology lock is released. Every operation that may make
-    /// a binding or remove an exchange calls it at its end.
-    pub(super) fn take_aftermath(&mut self) -> Aftermath {
-        std::mem::take(&mut self.aftermath)
+    /// Takes what is to be done after the topology lock is released, and tells what was changed.
+    /// Every change of an exchange, a queue or a binding calls it at its end.
+    pub(super) fn take_aftermath(&mut self, by: Actor<'_>) -> Aftermath {
+        let mut aftermath = std::mem::take(&mut self.aftermath);
+        let pending = std::mem::take(&mut aftermath.events);
+        if let Some(events) = self.events.as_ref().filter(|_| !pending.is_empty()) {
+            aftermath.told.extend(events.send_all(pending, by));
+        }
+        aftermath
     }
 
     /// The bindings that were just made are taken back.
     pub(super) fn forget_replays(&mut self) {
         self.aftermath.replays.clear();
+    }
+
+    /// Notes an event of a change, to be told when the change is over.
+    fn note(&mut self, kind: EventKind, fields: impl FnOnce() -> FieldTable) {
+        if self.events.as_ref().is_some_and(|events| events.is_read()) {
+            self.aftermath.events.push((kind, fields()));
+        }
+    }
+
+    /// The number of events that are noted.
+    pub(super) fn noted(&self) -> usize {
+        self.aftermath.events.len()
+    }
+
+    /// The changes that came after the first `noted` events are undone.
+    pub(super) fn forget_noted(&mut self, noted: usize) {
+        self.aftermath.events.truncate(noted);
+    }
+
+    /// Notes that all bindings of `source` are removed, or those to one target.
+    fn note_unbound(&mut self, source: &Name, only: Option<&Target>) {
+        if !self.events.as_ref().is_some_and(|events| events.is_read()) {
+            return;
+        }
+        let Some(exchange) = self.exchanges.get(source) else {
+            return;
+        };
+        let bindings = exchange.state.bindings();
+        let bindings = bindings.filter(|it| only.is_none_or(|only| it.destination == only));
+        let events = bindings.map(|it| {
+            let fields = binding_fields(source, it.destination, it.routing_key, it.arguments);
+            (EventKind::BindingDeleted, fields)
+        });
+        self.aftermath.events.extend(events);
     }
 
     /// Ends the histories of all exchanges.
@@ -327,6 +386,7 @@ impl Topology {
     fn drop_exchange(&mut self, name: &Name) -> Vec<Name> {
         self.touch(name);
         self.forget_bindings(name, None);
+        self.note_unbound(name, None);
         let Some(exchange) = self.exchanges.remove(name) else {
             return Vec::new();
         };
@@ -351,7 +411,9 @@ impl Topology {
             self.close_delay_queue(&queue, CancelReason::QueueDeleted);
         }
         self.aftermath.ended.extend(exchange.history);
-        self.detach(&Target::Exchange(name.clone()))
+        let unused = self.detach(&Target::Exchange(name.clone()));
+        self.note(EventKind::ExchangeDeleted, || named(name));
+        unused
     }
 
     /// Removes all bindings to `target`. Returns the exchanges that had one.
@@ -359,6 +421,7 @@ impl Topology {
         let sources: Vec<Name> = self.sources.take(target);
         for source in &sources {
             self.forget_bindings(source, Some(target));
+            self.note_unbound(source, Some(target));
             if let Some(exchange) = self.exchanges.get_mut(source) {
                 exchange.state_mut().unbind_all(target);
                 if let Target::Exchange(name) = target {

@@ -6,19 +6,21 @@ mod builder;
 mod disk_alarms;
 #[cfg(feature = "durable")]
 mod durable;
+mod events;
 mod open;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+mod tap;
 mod users;
 mod vhosts;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use self::builder::BrokerBuilder;
 #[cfg(feature = "durable")]
 pub use self::durable::DurableBrokerBuilder;
 #[cfg(feature = "rabbitmq")]
 pub use self::rabbitmq::RabbitMqBuilder;
-pub use self::{builder::BrokerBuilder, disk_alarms::DiskAlarms};
 pub use crate::model::access::Credentials;
 
 use crate::{

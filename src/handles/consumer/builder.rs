@@ -13,6 +13,7 @@ use crate::{
         descriptions::Queue,
         error::{CodecError, Result},
         name::Name,
+        slow_consumer::SlowConsumerPolicy,
     },
     runtime::{sync::atomic::AtomicBool, waiter::Turn},
     session::{
@@ -60,6 +61,7 @@ pub struct ConsumerBuilder<T: Payload> {
     strict_order: bool,
     paused: bool,
     timeout: Option<Duration>,
+    on_slow: SlowConsumerPolicy,
     codecs: Result<Codecs, CodecError>,
     on_decode_error: OnDecodeError,
     payload: PhantomData<fn() -> T>,
@@ -80,6 +82,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             strict_order: false,
             paused: false,
             timeout: None,
+            on_slow: SlowConsumerPolicy::default(),
             codecs: Ok(Codecs::default()),
             on_decode_error: OnDecodeError::default(),
             payload: PhantomData,
@@ -328,6 +331,27 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
+    /// Sets what a queue does when the consumer is too slow for it: when the consumer holds its
+    /// whole [prefetch](Self::prefetch), and a message has come that no consumer of the queue can
+    /// take. The default lets the message wait. A consumer without a limit is never too slow, and
+    /// neither is one that is paused.
+    ///
+    /// With several slow consumers at a queue, the policy of the first one counts, in the order of
+    /// their subscriptions.
+    ///
+    /// The [`build`](Self::build) fails with
+    /// [`Error::NotImplemented`](crate::Error::NotImplemented) for a stream, if the policy is not
+    /// to wait: all consumers of a stream get all messages.
+    ///
+    /// [`SlowConsumerPolicy`] has an example.
+    ///
+    /// # RabbitMQ
+    /// As for [`SlowConsumerPolicy`].
+    pub fn on_slow(mut self, policy: SlowConsumerPolicy) -> Self {
+        self.on_slow = policy;
+        self
+    }
+
     /// Only tasks receive from the consumer. So their threads do not count as holders of its
     /// deliveries while the broker shuts down.
     pub(crate) fn in_tasks(mut self) -> Self {
@@ -371,6 +395,7 @@ impl<T: Payload> ConsumerBuilder<T> {
             auto_ack: self.auto_ack,
             in_tasks: self.in_tasks,
             timeout: self.timeout,
+            on_slow: self.on_slow,
             expected_size: size_of::<T>() as u64,
             paused: Arc::new(AtomicBool::new(self.paused)),
         };

@@ -421,6 +421,14 @@ impl<T: Payload> Consumer<T> {
         &self.queues[0].subscriber.origin().consumer_tag
     }
 
+    /// The number of messages that were dropped because the consumer was too slow, with
+    /// [`SlowConsumerPolicy::DropOldest`](crate::SlowConsumerPolicy::DropOldest), which has an
+    /// example.
+    pub fn missed(&self) -> u64 {
+        let queues = self.queues.iter();
+        queues.map(|queue| queue.subscriber.missed()).sum()
+    }
+
     /// Changes the number of unsettled messages that the consumer may hold from each queue.
     ///
     /// 0 means no limit. A smaller number does not return messages that the consumer has already.

@@ -89,6 +89,9 @@ pub struct QueueSnapshot {
     pub purged: MessageTotals,
     /// Messages that were moved to another queue.
     pub moved: MessageTotals,
+    /// Whether the queue is [paused](crate::Connection::pause_queue): it delivers nothing.
+    #[serde(default)]
+    pub paused: bool,
     /// Why messages were dead-lettered, one by one for `dead_lettered`.
     #[serde(default)]
     pub dead_lettered_by: DeathCounts,
@@ -192,6 +195,7 @@ pub(super) fn snapshot_of(declared: &DeclaredQueue, counts: Counts) -> QueueSnap
         dropped: counts.dropped,
         purged: counts.purged,
         moved: counts.moved,
+        paused: declared.queue.is_paused(),
         dead_lettered_by: counts.dead_lettered_by,
         dropped_by: counts.dropped_by,
         message_stats: MessageStats::from(&counts),

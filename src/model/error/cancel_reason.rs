@@ -18,6 +18,9 @@ use std::fmt;
 pub enum CancelReason {
     /// The consumer was cancelled, for example by its [`CancelHandle`](crate::CancelHandle).
     ConsumerCancelled,
+    /// The consumer was too slow, and its
+    /// [`SlowConsumerPolicy`](crate::SlowConsumerPolicy) says that it is cancelled then.
+    SlowConsumer,
     /// The queue was deleted, or it expired.
     QueueDeleted,
     /// The consumer of a channel has not settled a delivery of a quorum queue in time. The queue
@@ -56,6 +59,7 @@ impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             CancelReason::ConsumerCancelled => "on request",
+            CancelReason::SlowConsumer => "it was too slow",
             CancelReason::QueueDeleted => "its queue was deleted",
             CancelReason::TimedOut => "it has not settled a delivery in time",
             CancelReason::ChannelClosed => "its channel was closed",

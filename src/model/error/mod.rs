@@ -288,6 +288,9 @@ pub enum Error {
     /// The folder of a durable broker cannot be read or written.
     #[error(transparent)]
     Store(Box<StoreError>),
+    /// A function of the program has panicked while the broker used it, such as a filter.
+    #[error("{0} has panicked")]
+    Panicked(&'static str),
     /// A schedule cannot begin.
     #[error(transparent)]
     InvalidSchedule(#[from] ScheduleError),
@@ -335,6 +338,7 @@ impl Error {
             | Error::PrefetchReached { .. }
             | Error::Rpc(_)
             | Error::Store(_)
+            | Error::Panicked(_)
             | Error::InvalidSchedule(_)
             | Error::ScheduleEnded => return None,
         })

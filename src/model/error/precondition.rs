@@ -143,6 +143,9 @@ pub enum Precondition {
     /// `x-delayed-message`.
     #[error("{0} keeps no messages back: its type is not x-delayed-message")]
     NotDelayed(Resource),
+    /// Messages were to be moved from a queue to itself.
+    #[error("{0} cannot move messages to itself")]
+    MovedToItself(Resource),
     /// The arguments of a binding are invalid for its exchange.
     #[error("{0}")]
     InvalidBinding(String),

@@ -241,6 +241,11 @@ impl Error {
         Precondition::NotDelayed(Resource::new(EntityKind::Exchange, exchange, vhost)).into()
     }
 
+    /// 406: messages are moved from a queue to itself.
+    pub(crate) fn moved_to_itself(queue: &Name, vhost: &Name) -> Error {
+        Precondition::MovedToItself(Resource::new(EntityKind::Queue, queue, vhost)).into()
+    }
+
     /// 406: a headers binding whose `x-match` is not one of the four words.
     pub(crate) fn invalid_x_match(value: &FieldValue) -> Error {
         Precondition::InvalidBinding(match value {

@@ -24,7 +24,8 @@ use super::{
 /// # let broker = leveret::Broker::new();
 /// let logs = Exchange::topic("logs");
 /// broker.declare(&Queue::new("errors").bind(&logs, "*.error"))?;
-/// broker.declare(&Queue::new("disk").bind(&logs, "disk.#").max_length(0).overflow(Overflow::RejectPublish))?;
+/// let full = Queue::new("disk").max_length(0).overflow(Overflow::RejectPublish);
+/// broker.declare(&full.bind(&logs, "disk.#"))?;
 ///
 /// let why = broker.explain(&logs, "disk.error", &FieldTable::new())?;
 /// assert_eq!(why.queue_names().collect::<Vec<_>>(), ["disk", "errors"]);
@@ -187,7 +188,8 @@ pub struct ExplainedQueue {
     pub consumers: u64,
 }
 
-/// What a queue would do with a message of one byte, as the queue is now. [`Explanation`] has an example.
+/// What a queue would do with a message of one byte, as the queue is now. [`Explanation`] has an
+/// example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum QueueOutlook {

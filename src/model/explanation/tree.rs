@@ -7,7 +7,7 @@ use super::{
     MatchReason,
 };
 
-/// Behind so many levels the tree grows no wider.
+/// Behind this level the tree grows no wider.
 const DEEPEST: usize = 32;
 
 /// A line that is still to be printed.
@@ -15,7 +15,7 @@ enum Line<'a> {
     Binding(&'a ExplainedBinding),
     /// The way to an alternate exchange.
     Alternate(&'a str),
-    /// So many bindings do not lead the message on.
+    /// The number of bindings that do not lead the message on.
     Others(usize),
     Nothing,
     Delay(std::time::Duration),

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{BrokerCore, VhostEntry};
+use super::{BrokerCore, VhostEntry, events::wake_all};
 use crate::{
     engine::{
         access::Users,
@@ -18,9 +18,11 @@ use crate::{
     },
     model::{
         access::User,
+        broker_event::EventKind,
         error::{Error, Result},
         name::Name,
     },
+    runtime::waiter::Wake,
 };
 
 /// The changes of an import. Each of them is checked when it is added.
@@ -143,12 +145,13 @@ impl BrokerCore {
         };
         let result = plan(&mut plans)?;
         let checked = plans.checked();
-        self.make_all(checked, &mut locked, &mut new, open)?;
+        let told = self.make_all(checked, &mut locked, &mut new, open)?;
         let effects: Vec<_> = locked.into_values().map(LockedVhost::release).collect();
         drop(vhosts);
         // The virtual hosts that were not created end without a lock.
         drop((taken, new));
         effects.into_iter().for_each(|effects| effects.run());
+        wake_all(told);
         self.sync()?;
         Ok(result)
     }
@@ -172,7 +175,7 @@ impl BrokerCore {
         locked: &mut BTreeMap<&Name, LockedVhost<'_>>,
         new: &mut BTreeMap<Name, VhostEntry>,
         open: &mut BTreeMap<Name, VhostEntry>,
-    ) -> Result {
+    ) -> Result<Vec<Wake>> {
         let _whole = self.journal.as_ref().map(|journal| journal.begin_import());
         let mut done: Vec<(Name, MadeVhost)> = Vec::new();
         for (name, checked) in checked.vhosts {
@@ -191,8 +194,10 @@ impl BrokerCore {
                 }
             }
         }
+        let mut told = Vec::new();
         for (name, user) in checked.users {
             self.write_user(&name, Some(&user));
+            told.extend(self.tell_user(&name, self.users.get(&name).as_ref(), &user));
             self.users.set(name, user);
         }
         for name in checked.created {
@@ -200,6 +205,7 @@ impl BrokerCore {
                 if let Some(storage) = entry.vhost.storage() {
                     storage.write_vhost(Some(&entry.vhost.about()));
                 }
+                told.extend(entry.vhost.tell_metadata(EventKind::VhostCreated));
                 open.insert(name, entry);
             }
         }
@@ -208,7 +214,7 @@ impl BrokerCore {
                 vhost.finish(made);
             }
         }
-        self.add_global_parameters(checked.global_parameters);
-        Ok(())
+        told.extend(self.add_global_parameters(checked.global_parameters));
+        Ok(told)
     }
 }

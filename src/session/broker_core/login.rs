@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use super::{BrokerCore, VhostEntry};
+use super::{BrokerCore, VhostEntry, events::wake_all};
 use crate::{
     engine::access::{Access, Login, Tally},
     model::{
@@ -73,7 +73,9 @@ impl BrokerCore {
             None => true,
         };
         let name = Name::new(name)?;
-        match self.users.tally(&name).filter(|_| known) {
+        let tally = self.users.tally(&name).filter(|_| known);
+        self.tell_login(tally.is_some(), &name, mechanism);
+        match tally {
             Some(tally) => Ok(AuthenticatedUser {
                 name,
                 mechanism: Arc::clone(mechanism),
@@ -106,6 +108,9 @@ impl BrokerCore {
         // `delete_vhost`, `delete_user` and `end` look at the entry under the same lock. Therefore
         // they find this connection, or this method does not find the entry or the user.
         entry.adopt(&connection);
+        let told = connection.core().tell_created();
+        drop(vhosts);
+        wake_all(told);
         Ok(connection)
     }
 
@@ -176,7 +181,7 @@ impl VhostEntry {
         own.collect()
     }
 
-    fn known(&self) -> impl Iterator<Item = Arc<ConnectionCore>> {
+    pub(super) fn known(&self) -> impl Iterator<Item = Arc<ConnectionCore>> {
         let connections = self.connections.iter().filter_map(Weak::upgrade);
         connections.filter(|connection| connection.gate().is_open())
     }

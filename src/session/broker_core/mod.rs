@@ -4,12 +4,14 @@
 
 mod at_rest;
 mod definitions;
+mod events;
 mod global_parameters;
 mod import;
 mod login;
 mod remote;
 mod shutdown;
 mod shutdown_report;
+mod taps;
 mod users;
 
 pub(crate) use self::{definitions::VhostDefinitions, import::ImportPlan};
@@ -26,7 +28,7 @@ use std::{
 
 use serde_json::Value;
 
-use self::users::GUEST;
+use self::{events::wake_all, users::GUEST};
 use super::{
     backend::Engine,
     connection::{self, Connection, ConnectionAbout},
@@ -36,8 +38,10 @@ use super::{
 use crate::{
     engine::{
         access::{Access, Users},
+        events::{Actor, EventFeeds},
         router::ExchangeTypes,
         store::{DiskMonitor, DiskSettings, Journal, Store},
+        tap::Taps,
         vhost::{
             About, Drain, LastCounts, Numbers, RecoveredStore, RecoveredVhost, Recovery,
             VhostSettings, VirtualHost,
@@ -45,6 +49,7 @@ use crate::{
     },
     model::{
         access::User,
+        broker_event::EventKind,
         descriptions::Durability,
         error::{CancelReason, EntityKind, Error, Result},
         name::Name,
@@ -67,6 +72,8 @@ pub(crate) struct BrokerCore {
     timers: Arc<Timers>,
     drain: Arc<Drain>,
     tap: Option<Arc<dyn Tap>>,
+    events: Arc<EventFeeds>,
+    taps: Arc<Taps>,
     settings: Settings,
     users: Arc<Users>,
     exchange_types: Arc<ExchangeTypes>,
@@ -152,6 +159,8 @@ impl BrokerCore {
         if let Some(disk) = &self.disk {
             disk.end(reason);
         }
+        wake_all(self.events.end(reason));
+        wake_all(self.taps.end(reason));
         Some(ended)
     }
 
@@ -182,6 +191,8 @@ impl BrokerCore {
                 always_encode: self.settings.always_encode,
                 exchange_types: Arc::clone(&self.exchange_types),
                 consumer_timeout: self.settings.consumer_timeout,
+                events: Arc::clone(&self.events),
+                taps: Arc::clone(&self.taps),
             },
             store,
         )?;
@@ -247,6 +258,8 @@ impl BrokerCore {
             drain: Arc::new(drain),
             tap,
             time,
+            events: Arc::default(),
+            taps: Arc::default(),
             settings,
             users: Arc::default(),
             exchange_types: Arc::new(exchange_types),
@@ -288,7 +301,7 @@ impl BrokerCore {
         }
         let drain = Drain::default();
         let mut core = BrokerCore::new(time.clone(), settings, exchange_types, drain, None);
-        let disk = DiskMonitor::new(disk, time, Arc::clone(&core.timers));
+        let disk = DiskMonitor::new(disk, time, Arc::clone(&core.timers), &core.events);
         let failing = Arc::downgrade(&disk);
         journal.on_failure(move |error| {
             if let Some(disk) = failing.upgrade() {
@@ -349,12 +362,15 @@ impl BrokerCore {
         let open = vhosts.as_mut().filter(|_| !self.drain.has_begun());
         let vhost = Arc::clone(&made.vhost);
         let before = vhost.changes();
+        let mut told = Vec::new();
         let unwanted = match open.ok_or(Error::ShutDown)?.entry(name) {
             btree_map::Entry::Vacant(vacant) => {
                 if let Some(storage) = made.vhost.storage() {
                     storage.write_vhost(Some(&About::default()));
                 }
-                self.permit_guest(&made.vhost)?;
+                told.extend(events::tell_vhost(&made.vhost));
+                told.extend(self.permit_guest(&made.vhost)?);
+                self.note_taps(&made);
                 vacant.insert(made);
                 None
             }
@@ -362,6 +378,7 @@ impl BrokerCore {
         };
         drop(vhosts);
         drop(unwanted);
+        wake_all(told);
         vhost.sync_changes(before)
     }
 
@@ -388,7 +405,19 @@ impl BrokerCore {
             Some(entry) => {
                 let vhost = Arc::clone(&entry.vhost);
                 let before = vhost.changes();
+                let permissions = vhost.grants().list();
+                let told = permissions.iter().flat_map(|(user, _)| {
+                    let by = Actor::Unknown;
+                    vhost
+                        .events()
+                        .send(EventKind::PermissionDeleted, by, |fields| {
+                            fields.with("user", user)
+                        })
+                });
+                wake_all(told.collect());
                 entry.end(CancelReason::VhostDeleted);
+                wake_all(vhost.tell_exchanges(EventKind::ExchangeDeleted));
+                wake_all(vhost.tell(EventKind::VhostDeleted, |fields| fields));
                 vhost.sync_changes(before)
             }
             None => Err(Error::not_found(EntityKind::VirtualHost, &name, &name)),

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::BrokerCore;
+use super::{BrokerCore, events::wake_all};
 use crate::{
     engine::{
         access::Grants,
@@ -14,10 +14,11 @@ use crate::{
     },
     model::{
         access::{Permissions, TopicPermissions, User},
+        broker_event::EventKind,
         error::{EntityKind, Error, Precondition, Result},
         name::Name,
     },
-    runtime::waiter,
+    runtime::waiter::{self, Wake},
 };
 
 /// The user of the implicit connections, who may do everything.
@@ -73,10 +74,13 @@ impl BrokerCore {
         }
         let vhosts = self.vhosts.lock();
         vhosts.as_ref().ok_or(Error::ShutDown)?;
-        check(&name, self.users.get(&name))?;
+        let before = self.users.get(&name);
+        check(&name, before.clone())?;
         self.write_user(&name, Some(&user));
+        let told = self.tell_user(&name, before.as_ref(), &user);
         self.users.set(name, user);
         drop(vhosts);
+        wake_all(told);
         self.sync()
     }
 
@@ -88,10 +92,13 @@ impl BrokerCore {
         let name = Name::new(name)?;
         let vhosts = self.vhosts.lock();
         vhosts.as_ref().ok_or(Error::ShutDown)?;
-        let user = change(self.users.get(&name).ok_or_else(|| no_user(&name))?);
+        let before = self.users.get(&name).ok_or_else(|| no_user(&name))?;
+        let user = change(before.clone());
         self.write_user(&name, Some(&user));
+        let told = self.tell_user(&name, Some(&before), &user);
         self.users.set(name, user);
         drop(vhosts);
+        wake_all(told);
         self.sync()
     }
 
@@ -108,12 +115,15 @@ impl BrokerCore {
             return Err(no_user(&name));
         }
         self.write_user(&name, None);
+        let mut told = Vec::new();
         for entry in entries.values() {
-            entry.vhost.clear_permissions(&name);
-            entry.vhost.clear_topic_permissions(&name, None);
+            told.extend(entry.vhost.clear_permissions(&name));
+            told.extend(entry.vhost.clear_topic_permissions(&name, None));
             connections.extend(entry.connections_of(&name));
         }
+        told.push(self.tell(EventKind::UserDeleted, |fields| fields.with("name", &name)));
         drop(vhosts);
+        told.into_iter().for_each(wake_all);
         BrokerCore::close_of_user(connections);
         self.sync()
     }
@@ -130,9 +140,9 @@ impl BrokerCore {
     ) -> Result {
         let compiled = Grants::compile(permissions)?;
         self.change_grants(vhost, user, |vhost, user| {
-            vhost.set_permissions(user, permissions, compiled);
-            Ok(())
+            Ok(Some(vhost.set_permissions(user, permissions, compiled)))
         })
+        .map(drop)
     }
 
     /// `false` if the user had none.
@@ -158,8 +168,11 @@ impl BrokerCore {
         let grants = Grants::new(Name::new(vhost)?);
         let compiled = grants.compile_topic(&Name::new(user)?, permissions)?;
         self.change_grants(vhost, user, |vhost, user| {
-            vhost.set_topic_permissions(user, &exchange, permissions, compiled)
+            vhost
+                .set_topic_permissions(user, &exchange, permissions, compiled)
+                .map(Some)
         })
+        .map(drop)
     }
 
     /// Clears the topic permissions of a user, for one exchange or for all. `false` if there were
@@ -184,7 +197,7 @@ impl BrokerCore {
         &self,
         vhost: &str,
         user: &str,
-        clear: impl FnOnce(&VirtualHost, &Name) -> bool,
+        clear: impl FnOnce(&VirtualHost, &Name) -> Option<Vec<Wake>>,
     ) -> Result<bool> {
         self.virtual_host(vhost)?;
         match self.users.get(&Name::new(user)?) {
@@ -194,12 +207,14 @@ impl BrokerCore {
     }
 
     /// Changes the permissions of a user. When it returns, nothing is done by the old ones.
-    fn change_grants<R>(
+    /// `change` returns the readers of events to be woken, or `None` if it has changed nothing.
+    /// Returns whether it has.
+    fn change_grants(
         &self,
         vhost: &str,
         user: &str,
-        change: impl FnOnce(&VirtualHost, &Name) -> Result<R>,
-    ) -> Result<R> {
+        change: impl FnOnce(&VirtualHost, &Name) -> Result<Option<Vec<Wake>>>,
+    ) -> Result<bool> {
         let (user, vhost_name) = (Name::new(user)?, Name::new(vhost)?);
         let vhosts = self.vhosts.lock();
         let entry = vhosts.as_ref().ok_or(Error::ShutDown)?.get(&vhost_name);
@@ -212,8 +227,10 @@ impl BrokerCore {
         let changed = change(&vhost, &user)?;
         drop(vhosts);
         vhost.end_routes();
+        let has_changed = changed.is_some();
+        wake_all(changed.unwrap_or_default());
         vhost.sync_changes(before)?;
-        Ok(changed)
+        Ok(has_changed)
     }
 
     /// The permissions in a virtual host, sorted by user.
@@ -279,7 +296,9 @@ impl BrokerCore {
     /// # Errors
     /// [`Error::NotFound`], [`Error::PreconditionFailed`].
     pub(crate) fn change_about(&self, vhost: &str, change: impl FnOnce(&mut About)) -> Result {
-        self.virtual_host(vhost)?.change_about(change)
+        let told = self.virtual_host(vhost)?.change_about(change)?;
+        wake_all(told);
+        Ok(())
     }
 
     pub(super) fn virtual_host(&self, name: &str) -> Result<Arc<VirtualHost>> {
@@ -326,12 +345,12 @@ impl BrokerCore {
 
     /// Gives the user `guest` all permissions in a new virtual host, as RabbitMQ's management gives
     /// them to the user who has made it.
-    pub(super) fn permit_guest(&self, vhost: &VirtualHost) -> Result {
-        if self.users.get(GUEST).is_some() {
-            let (guest, all) = (Name::new(GUEST)?, Permissions::all());
-            vhost.set_permissions(&guest, &all, Grants::compile(&all)?);
+    pub(super) fn permit_guest(&self, vhost: &VirtualHost) -> Result<Vec<Wake>> {
+        if self.users.get(GUEST).is_none() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        let (guest, all) = (Name::new(GUEST)?, Permissions::all());
+        Ok(vhost.set_permissions(&guest, &all, Grants::compile(&all)?))
     }
 
     pub(super) fn write_user(&self, name: &Name, user: Option<&User>) {

@@ -17,6 +17,7 @@ use crate::{
         descriptions::names,
         error::{EntityKind, Error, Result},
         name::Name,
+        slow_consumer::SlowConsumerPolicy,
     },
     session::{
         events::DeliveredFrom,
@@ -259,6 +260,7 @@ impl Channel {
             timeout: arguments.timeout,
             reading: arguments.reading,
             credit: Arc::clone(&credit),
+            on_slow: SlowConsumerPolicy::Wait,
         };
         let mut made = None;
         let subscribed = vhost.subscribe(&queue, request, |id| {
@@ -442,7 +444,10 @@ impl Channel {
         });
         match got {
             None => Ok(None),
-            Some(Ok(delivery)) => Ok(Some(delivery)),
+            Some(Ok(delivery)) => {
+                delivery.show_taps();
+                Ok(Some(delivery))
+            }
             // The channel closed in the meantime. The message returns, like all unsettled
             // deliveries.
             Some(Err(unacked)) => {

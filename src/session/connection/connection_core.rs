@@ -9,11 +9,12 @@ use super::ConnectionAbout;
 use crate::{
     engine::queue::{ConsumerId, Group},
     model::{
+        broker_event::EventKind,
         descriptions::Queue,
         error::{CancelReason, Error, Result},
         name::Name,
     },
-    runtime::sync::Mutex,
+    runtime::{sync::Mutex, waiter::Wake},
     session::{
         events::EventStream,
         gate::Gate,
@@ -138,15 +139,22 @@ impl ConnectionCore {
         let (opened, member) = open(number);
         members.channels.insert(number, member);
         self.gate.churn().channels_opened.add(1);
+        let told = self.tell_channel(EventKind::ChannelCreated, number);
+        drop(members);
+        told.into_iter().for_each(Wake::wake);
         Ok(opened)
     }
 
     pub(in crate::session) fn forget_channel(&self, number: u16) {
-        let forgotten = self.members.lock().channels.remove(&number);
-        if forgotten.is_some() {
-            self.gate.access().close_channels(1);
-            self.gate.churn().channels_closed.add(1);
+        let mut members = self.members.lock();
+        if members.channels.remove(&number).is_none() {
+            return;
         }
+        let told = self.tell_channel(EventKind::ChannelClosed, number);
+        drop(members);
+        told.into_iter().for_each(Wake::wake);
+        self.gate.access().close_channels(1);
+        self.gate.churn().channels_closed.add(1);
     }
 
     /// The channels as they are now, by their numbers.
@@ -218,8 +226,12 @@ impl ConnectionCore {
         for wake in wakes {
             wake.wake();
         }
-        for channel in members.channels.values().filter_map(Weak::upgrade) {
-            channel.close(reason);
+        for (number, channel) in &members.channels {
+            if let Some(channel) = channel.upgrade() {
+                channel.close(reason);
+            }
+            let told = self.tell_channel(EventKind::ChannelClosed, *number);
+            told.into_iter().for_each(Wake::wake);
         }
         for subscriber in members.subscribers.values().filter_map(Weak::upgrade) {
             subscriber.cancel(reason);
@@ -227,6 +239,7 @@ impl ConnectionCore {
         for wake in self.events().end(reason) {
             wake.wake();
         }
+        self.tell_closed();
         self.gate.delete_exclusive_queues();
         self.gate.close_backend();
     }

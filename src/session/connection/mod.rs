@@ -6,6 +6,7 @@
 
 mod closed;
 mod connection_core;
+mod events;
 mod options;
 mod policies;
 

@@ -63,6 +63,16 @@ pub(crate) enum DeliveredFrom {
     },
 }
 
+impl ChannelDelivery {
+    /// Shows the delivery to the taps, before its reader has it.
+    #[inline]
+    pub(crate) fn show_taps(&self) {
+        if let (Some(origin), Some(envelope)) = (self.origin(), &self.envelope) {
+            origin.show_taps(envelope);
+        }
+    }
+}
+
 /// A channel, which knows how many deliveries to its consumers are read.
 pub(crate) trait DeliveryReader: Send + Sync {
     /// Notes that this thread has read deliveries. Runs user code (wakers).

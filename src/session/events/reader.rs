@@ -28,13 +28,27 @@ use crate::{
 pub trait StreamItem: From<(u16, Event)> + private::Sealed {}
 
 mod private {
-    pub trait Sealed {}
+    use super::Event;
+
+    pub trait Sealed {
+        fn event(&self) -> &Event;
+    }
 }
 
-impl private::Sealed for Event {}
+impl private::Sealed for Event {
+    fn event(&self) -> &Event {
+        self
+    }
+}
+
 impl StreamItem for Event {}
 
-impl private::Sealed for (u16, Event) {}
+impl private::Sealed for (u16, Event) {
+    fn event(&self) -> &Event {
+        &self.1
+    }
+}
+
 impl StreamItem for (u16, Event) {}
 
 impl From<(u16, Event)> for Event {
@@ -237,6 +251,11 @@ impl<E: StreamItem> Events<E> {
             }
         });
         reads.note();
+        for item in events.iter().rev().take(count).rev() {
+            if let Event::Delivery(delivery) = item.event() {
+                delivery.show_taps();
+            }
+        }
         count
     }
 }
@@ -248,6 +267,7 @@ fn read<E: StreamItem>(event: Result<(u16, Event), CancelReason>) -> Result<E, C
         && let Some(origin) = delivery.origin()
     {
         origin.note_read(1);
+        delivery.show_taps();
     }
     Ok(event.into())
 }

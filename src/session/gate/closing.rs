@@ -7,10 +7,7 @@ use crate::{
     engine::vhost::REPLY_TO,
     message::properties::Properties,
     model::error::{Error, Result},
-    runtime::{
-        sync::atomic::Ordering::SeqCst,
-        waiter::{Ticket, WaitList, Waitable},
-    },
+    runtime::waiter::{Ticket, WaitList, Waitable},
     session::publisher::Caller,
 };
 
@@ -44,7 +41,7 @@ impl Waitable for Closing {
         let mut closing = self.0.closing.lock();
         // `close` collects under this lock. Either it finds this waiter, or the gate is found
         // closed here.
-        if self.0.closed.load(SeqCst) {
+        if !self.0.is_open() {
             return Poll::Ready(());
         }
         if let Some(ticket) = ticket {

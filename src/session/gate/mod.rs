@@ -36,11 +36,17 @@ use crate::{
     runtime::{
         sync::{
             Mutex,
-            atomic::{AtomicBool, Ordering::SeqCst},
+            atomic::{AtomicU8, Ordering::SeqCst},
         },
         waiter::{WaitList, Wake},
     },
 };
+
+/// The connection is closed.
+const CLOSED: u8 = 1;
+
+/// A tap may want to see what is published.
+const TAPPED: u8 = 2;
 
 /// What one connection may do in its virtual host.
 pub(crate) struct Gate {
@@ -52,7 +58,8 @@ pub(crate) struct Gate {
     tap: Option<Arc<dyn Tap>>,
     /// The events of the connection itself, and of channels without a stream of their own.
     events: Arc<EventStream>,
-    closed: AtomicBool,
+    /// [`CLOSED`] and [`TAPPED`], or 0. A publisher finds both in one look.
+    marks: AtomicU8,
     /// Why it is closed, set before.
     closed_by: OnceLock<CancelReason>,
     /// Waits that end with the connection. A leaf lock.
@@ -69,13 +76,14 @@ impl Gate {
         backend: Option<Arc<dyn Backend>>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Gate {
+        let is_tapped = tap.is_some() || vhost.taps().is_read();
         Gate {
             tap,
             guarded: Guarded::new(vhost, connection, access, refuses_block),
             events: Arc::new(EventStream::new(vhost.time())),
             user,
             backend,
-            closed: AtomicBool::new(false),
+            marks: AtomicU8::new(if is_tapped { TAPPED } else { 0 }),
             closed_by: OnceLock::new(),
             closing: Mutex::default(),
         }
@@ -115,7 +123,7 @@ impl Gate {
 
     /// Why it is closed; `None` while it is open.
     pub(in crate::session) fn close_reason(&self) -> Option<CancelReason> {
-        match self.closed.load(SeqCst) {
+        match !self.is_open() {
             true => self.closed_by.get().copied(),
             false => None,
         }
@@ -144,7 +152,35 @@ impl Gate {
     /// [`check_open`](Self::check_open).
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        !self.closed.load(SeqCst)
+        self.marks.load(SeqCst) & CLOSED == 0
+    }
+
+    /// Whether the connection is open, and no tap wants to see what is published.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.marks.load(SeqCst) == 0
+    }
+
+    /// Whether a tap may want to see what is published.
+    #[inline]
+    pub(super) fn is_tapped(&self) -> bool {
+        self.marks.load(SeqCst) & TAPPED != 0
+    }
+
+    /// A tap may want to see what is published from now on.
+    pub(super) fn note_taps(&self) {
+        self.marks.fetch_or(TAPPED, SeqCst);
+    }
+
+    /// There is no tap any more.
+    pub(super) fn forget_taps(&self) {
+        if self.tap.is_none() {
+            self.marks.fetch_and(!TAPPED, SeqCst);
+        }
+        // A tap may have come in between, and has marked the connection too early.
+        if self.vhost().taps().is_read() {
+            self.note_taps();
+        }
     }
 
     /// # Errors
@@ -153,11 +189,11 @@ impl Gate {
     pub(crate) fn check_open(&self) -> Result {
         // A broker that ends goes down before it closes its connections. Read in the other order,
         // its end is never taken for that of the connection alone.
-        let closed = self.closed.load(SeqCst);
+        let open = self.is_open();
         self.guarded.check_up()?;
-        match closed {
-            false => Ok(()),
-            true => Err(self.closed_error()),
+        match open {
+            true => Ok(()),
+            false => Err(self.closed_error()),
         }
     }
 
@@ -191,9 +227,9 @@ impl Gate {
         let mut closing = self.closing.lock();
         // The first reason stays.
         let _ = self.closed_by.set(reason);
-        match self.closed.swap(true, SeqCst) {
-            true => None,
-            false => Some(closing.take_all()),
+        match self.marks.fetch_or(CLOSED, SeqCst) & CLOSED {
+            CLOSED => None,
+            _ => Some(closing.take_all()),
         }
     }
 

@@ -12,8 +12,8 @@ use crate::{
     model::{
         descriptions::Queue,
         error::{
-            EntityKind,
-            Permission::{self, Administrator, Management, Policymaker, Read, Write},
+            EntityKind, Error,
+            Permission::{self, Administrator, Configure, Management, Policymaker, Read, Write},
             Result,
         },
         name::Name,
@@ -31,7 +31,8 @@ impl Gate {
         };
         self.check_policy(verb, permission, &policy.name)?;
         let vhost = self.guarded.enter(verb).vhost;
-        self.synced(|| vhost.set_policy(policy, kind))
+        let by = self.access().actor();
+        self.synced(|| vhost.set_policy(policy, kind, by))
     }
 
     /// `false` if there was none of that name.
@@ -44,7 +45,8 @@ impl Gate {
         };
         self.check_policy(verb, permission, name)?;
         let vhost = self.guarded.enter(verb).vhost;
-        self.synced(|| vhost.clear_policy(name, kind))
+        let by = self.access().actor();
+        self.synced(|| vhost.clear_policy(name, kind, by))
     }
 
     fn check_policy(&self, verb: Verb, permission: Permission, name: &str) -> Result {
@@ -91,6 +93,22 @@ impl Gate {
         Ok(())
     }
 
+    /// Pauses a queue, or ends its pause.
+    pub(crate) fn set_queue_paused(&self, name: &Name, paused: bool) -> Result {
+        self.check_open()?;
+        self.check_embedded("the pause of a queue")?;
+        let entered = self.guarded.enter(Verb::PauseQueue);
+        entered.access.check(Configure, EntityKind::Queue, name)?;
+        self.check_target(Verb::PauseQueue, Configure, name)?;
+        let queue = entered.vhost.queue(entered.by.connection, name)?;
+        if queue.is_stream() {
+            let vhost = entered.vhost.name();
+            return Err(Error::not_for_streams("a pause is", queue.name(), vhost));
+        }
+        entered.vhost.set_queue_paused(&queue, paused);
+        Ok(())
+    }
+
     /// Where the delayed messages of a queue wait.
     pub(crate) fn delayed_of_queue(&self, name: &Name) -> Result<DelayQueue> {
         let queue = self.read_queue(Verb::ViewDelayedOfQueue, name);
@@ -113,7 +131,7 @@ impl Gate {
 
     /// Whether the queue exists and this connection may use it. It is for a message to this queue,
     /// and asks for what the publish asks for.
-    pub(crate) fn check_queue(&self, name: &Name) -> Result {
+    pub(crate) fn check_queue(&self, name: &Name) -> Result<Arc<QueueCore>> {
         self.check_open()?;
         let entered = self.guarded.enter(Verb::CheckQueue);
         let default = Name::empty();
@@ -121,8 +139,7 @@ impl Gate {
             .access
             .check(Write, EntityKind::Exchange, &default)?;
         self.check_target(Verb::CheckQueue, Write, name)?;
-        let found = entered.vhost.queue(entered.by.connection, name);
-        found.map(drop)
+        entered.vhost.queue(entered.by.connection, name)
     }
 
     /// Looks at the topology, and counts queues of it after everything settled so far has had its

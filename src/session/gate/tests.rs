@@ -150,6 +150,7 @@ fn row(verb: Verb) -> Row {
             it.consumer::<u32>("q").map(drop)
         }),
         Verb::Purge => (&[One(Read, "q")], |it| it.purge("q").map(drop)),
+        Verb::PauseQueue => (&[One(Configure, "q")], |it| it.pause_queue("q")),
         Verb::ReturnUnseen => (&[One(Read, "q")], |it| it.return_unseen("q").map(drop)),
         Verb::ViewDelayedOfQueue => (&[One(Read, "q")], |it| it.delayed("q").map(drop)),
         Verb::ViewDelayedOfExchange => (&[One(Read, "late")], |it| {
@@ -189,7 +190,7 @@ fn row(verb: Verb) -> Row {
             it.set_dead_letter_queue(None)
         }),
         Verb::CheckQueue => (&[One(Write, "amq.default")], |it| {
-            it.gate().check_queue(&Name::new("q")?)
+            it.gate().check_queue(&Name::new("q")?).map(drop)
         }),
         Verb::ViewBudget => (&[Any("b")], |it| it.budget("b").map(drop)),
         Verb::Survey => (&[Tag(Management, "/")], |it| it.gate().survey(|_, _| ())),

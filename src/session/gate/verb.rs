@@ -55,6 +55,7 @@ verbs! {
     StartConsumers,
     Purge,
     ReturnUnseen,
+    PauseQueue,
     ViewDelayedOfQueue,
     ViewDelayedOfExchange,
     ExportOfQueue,

@@ -10,6 +10,7 @@ mod not_published;
 mod pause;
 mod prepared;
 mod route_cache;
+mod show_taps;
 mod tap;
 mod unsynced;
 mod waits;
@@ -223,7 +224,7 @@ impl Publisher {
     /// Whether there is nothing to be said of a message, and nothing against it.
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.config.is_plain && self.config.gate.is_open()
+        self.config.is_plain && self.config.gate.is_plain()
     }
 
     /// Checks a message in RabbitMQ's order, and finds its route. The order is: an open connection,

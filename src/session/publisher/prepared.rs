@@ -148,19 +148,18 @@ impl<'a> Prepared<'a> {
         on_full: OnFull,
     ) -> std::result::Result<Pushed<'a>, NotPublished> {
         let publisher = self.publisher;
-        match publisher.config.gate.tap() {
-            None => {
-                let published = self.push_untapped(message, caller, on_full)?;
-                Ok(Pushed::new(published, self))
-            }
-            Some(tap) => {
+        if publisher.config.gate.is_tapped() {
+            self.show_taps(message.as_ref());
+            if let Some(tap) = publisher.config.gate.tap() {
                 let tapped = self.tap(tap, message)?;
                 let pushed = self.push_untapped(message, caller, on_full);
                 let confirmation = pushed.map(|published| Pushed::new(published, self));
                 let confirmation = confirmation.and_then(|pushed| pushed.wait(message));
-                tapped.end(confirmation).map(Pushed::whole)
+                return tapped.end(confirmation).map(Pushed::whole);
             }
         }
+        let published = self.push_untapped(message, caller, on_full)?;
+        Ok(Pushed::new(published, self))
     }
 
     fn push_untapped<C: Caller>(
@@ -212,6 +211,9 @@ impl<'a> Prepared<'a> {
         caller: &C,
     ) -> Confirmation {
         let publisher = self.publisher;
+        if publisher.config.gate.is_tapped() {
+            self.show_taps(message.as_ref());
+        }
         if let Some(tap) = publisher.config.gate.tap() {
             // In a box, since a future has room for all that it may become, and few have a tap.
             return Box::pin(self.push_tapped_async(tap, message, caller)).await;
@@ -230,6 +232,9 @@ impl<'a> Prepared<'a> {
         caller: &C,
     ) -> std::result::Result<Pushed<'a>, NotPublished> {
         let publisher = self.publisher;
+        if publisher.config.gate.is_tapped() {
+            self.show_taps(message.as_ref());
+        }
         if let Some(tap) = publisher.config.gate.tap() {
             let confirmation = Box::pin(self.push_tapped_async(tap, message, caller)).await;
             return confirmation.map(Pushed::whole);

@@ -127,6 +127,12 @@ impl Subscriber {
         }
     }
 
+    /// The number of messages that it has missed, since it was too slow.
+    pub(crate) fn missed(&self) -> u64 {
+        let consumer = self.origin.consumer.as_ref();
+        consumer.map_or(0, |(_, credit)| credit.missed())
+    }
+
     pub(crate) fn set_prefetch(&self, prefetch: u32) {
         self.vhost().set_prefetch(self.queue(), self.id, prefetch);
     }
@@ -340,6 +346,10 @@ impl waiter::Waitable for EndOf<'_> {
 impl InboxOwner for Subscriber {
     fn return_unseen(&self) -> u64 {
         Subscriber::return_unseen(self)
+    }
+
+    fn cancel_slow(&self) {
+        self.cancel(CancelReason::SlowConsumer);
     }
 
     fn return_if_late(&self) {

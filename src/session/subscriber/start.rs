@@ -11,7 +11,9 @@ use crate::{
         queue::{ConsumerId, Credit, InboxOwner, QueueCore, SubscribeRequest},
         vhost::VirtualHost,
     },
-    model::{arguments::StreamReading, error::Result, name::Name},
+    model::{
+        arguments::StreamReading, error::Result, name::Name, slow_consumer::SlowConsumerPolicy,
+    },
     runtime::sync::{
         Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -40,6 +42,7 @@ pub(crate) struct SubscriberOptions {
     pub(crate) paused: Arc<AtomicBool>,
     /// How long a delivery may stay unsettled. `None` leaves it to the queue.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) on_slow: SlowConsumerPolicy,
 }
 
 /// A subscriber that is not added to its queue yet.
@@ -85,6 +88,7 @@ impl NewSubscriber {
             timeout: options.timeout,
             reading: StreamReading::default(),
             credit: Arc::clone(&credit),
+            on_slow: options.on_slow,
         };
         let new = NewSubscriber {
             number,
@@ -139,6 +143,9 @@ impl NewSubscriber {
         });
         let inbox_owner: Weak<dyn InboxOwner> = Arc::downgrade(&subscriber) as _;
         subscriber.queue().set_inbox_owner(id, inbox_owner);
+        if vhost.taps().is_read() {
+            subscriber.origin.note_taps();
+        }
         subscriber
     }
 }

@@ -2,7 +2,7 @@
 //! itself asks for nothing, as in RabbitMQ: where a message goes on, say.
 
 use leveret::{
-    Exchange, FieldTable, Overflow, Permission, Permissions, Policy, Properties, Queue, Redrive,
+    Exchange, FieldTable, Overflow, Permission, Permissions, Policy, Properties, Queue, Selection,
     TopicPermissions, channel::PublishOptions,
 };
 
@@ -157,17 +157,17 @@ fn a_redrive_moves_what_its_user_may_read_and_publish() {
         .reject()
         .unwrap();
     let dead = Queue::existing("dead");
-    assert_eq!(connection.redrive(&dead, Redrive::all()).unwrap(), 0);
+    assert_eq!(connection.redrive(&dead, Selection::all()).unwrap(), 0);
     let may_write = Permissions::new("", "^amq.default$", "");
     broker.set_permissions("/", "ada", &may_write).unwrap();
     assert_denied(
-        connection.redrive(&dead, Redrive::all()),
+        connection.redrive(&dead, Selection::all()),
         Permission::Read,
         "dead",
     );
     let both = Permissions::new("", "^amq.default$", "^dead$");
     broker.set_permissions("/", "ada", &both).unwrap();
-    assert_eq!(connection.redrive(&dead, Redrive::all()).unwrap(), 1);
+    assert_eq!(connection.redrive(&dead, Selection::all()).unwrap(), 1);
     assert_eq!(broker.purge(Queue::existing("home")).unwrap(), 1);
 }
 

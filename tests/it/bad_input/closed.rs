@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leveret::{
     Broker, Budget, Channel, Connection, Credentials, Error, Exchange, FieldTable, Message, Policy,
-    Queue, Redrive, Requeue, Result,
+    Queue, Requeue, Result, Selection,
     channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused, Multiple, PublishOptions, QosScope},
 };
 
@@ -161,7 +161,29 @@ fn of_connection(connection: &Connection) -> Vec<(&'static str, Result)> {
         ),
         (
             "redrive",
-            connection.redrive(&queue(), Redrive::all()).map(drop),
+            connection.redrive(&queue(), Selection::all()).map(drop),
+        ),
+        ("peek", connection.peek(&queue(), 1).map(drop)),
+        ("browse", connection.browse(&queue(), |_| true).map(drop)),
+        (
+            "delete_messages",
+            connection
+                .delete_messages(&queue(), Selection::all())
+                .map(drop),
+        ),
+        (
+            "move_messages",
+            connection
+                .move_messages(&queue(), "to", Selection::all())
+                .map(drop),
+        ),
+        ("pause_queue", connection.pause_queue(&queue())),
+        ("resume_queue", connection.resume_queue(&queue())),
+        (
+            "explain",
+            connection
+                .explain(&Exchange::existing(""), "q", &FieldTable::new())
+                .map(drop),
         ),
         ("budget", connection.budget("b").map(drop)),
         ("close", connection.close()),

@@ -1,7 +1,7 @@
 //! Bad declarations and bad names of queues and exchanges.
 
 use leveret::{
-    Binding, Exchange, FieldTable, Queue, Redrive, Result,
+    Binding, Exchange, FieldTable, Queue, Result, Selection,
     channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused},
 };
 
@@ -36,7 +36,7 @@ fn a_missing_queue() {
         "basic_get": |channel| channel.basic_get("no such", AckMode::Auto),
     );
     ways.by("redrive", |stage| {
-        stage.connection.redrive(&missing(), Redrive::all())
+        stage.connection.redrive(&missing(), Selection::all())
     });
     ways.all_fail_with(404, "NOT_FOUND - no queue 'no such' in vhost '/'");
 }
@@ -414,7 +414,7 @@ fn an_exclusive_queue_of_another_connection() {
         "basic_get": |channel| channel.basic_get("mine", AckMode::Auto),
     );
     ways.by("redrive", |stage| {
-        stage.connection.redrive(&theirs(), Redrive::all())
+        stage.connection.redrive(&theirs(), Selection::all())
     });
     ways.all_fail_with(
         405,

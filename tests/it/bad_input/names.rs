@@ -1,7 +1,7 @@
 //! Names and routing keys of more than 255 bytes.
 
 use leveret::{
-    Budget, Credentials, Exchange, FieldTable, Message, Policy, Queue, Redrive,
+    Budget, Credentials, Exchange, FieldTable, Message, Policy, Queue, Selection,
     channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
 };
 
@@ -46,7 +46,7 @@ fn a_long_name_of_a_queue() {
     ways.by("redrive", |stage| {
         stage
             .connection
-            .redrive(&Queue::new(long()), Redrive::all())
+            .redrive(&Queue::new(long()), Selection::all())
     });
     ways.all_fail_with(502, TEXT);
 }

@@ -1,7 +1,7 @@
 //! Delayed exchanges: publishing to them, and routing at the end of the delay.
 
 use leveret::{
-    Budget, Error, FieldValue, Local, Message, Queue, Redrive,
+    Budget, Error, FieldValue, Local, Message, Queue, Selection,
     channel::{ConfirmOutcome, Event, PublishOptions},
 };
 
@@ -276,7 +276,7 @@ fn dead_letters_can_wait_in_a_delayed_exchange_before_they_come_again() -> Resul
     let again = consumer.try_recv()?;
     assert!(again.info().properties().header_value("x-death").is_some());
     again.ack()?;
-    assert_eq!(broker.vhost("/")?.redrive(&queue, Redrive::all())?, 0);
+    assert_eq!(broker.vhost("/")?.redrive(&queue, Selection::all())?, 0);
     Ok(())
 }
 

@@ -12,8 +12,8 @@ use std::{
 
 use futures_lite::future::{block_on, poll_once};
 use leveret::{
-    Broker, CancelReason, Consumer, Credentials, DiskAlarm, DiskAlarms, Error, ManualClock,
-    OnDiskAlarm, Producer, Properties, Queue, RecvError, StoreErrorKind, TryRecvError,
+    Broker, CancelReason, Consumer, Credentials, DiskAlarm, Error, Feed, ManualClock, OnDiskAlarm,
+    Producer, Properties, Queue, RecvError, StoreErrorKind, TryRecvError,
     channel::{AckMode, Event, PublishOptions},
 };
 
@@ -29,7 +29,7 @@ struct Site {
     broker: Broker,
     clock: ManualClock,
     free: Arc<AtomicU64>,
-    alarms: DiskAlarms,
+    alarms: Feed<DiskAlarm>,
     _folder: Folder,
 }
 

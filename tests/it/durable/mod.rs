@@ -10,6 +10,7 @@ mod format;
 mod kill;
 mod model;
 mod queue_kinds;
+mod steering;
 mod streams;
 mod users;
 

@@ -4,8 +4,8 @@
 use super::{Folder, persistent};
 use crate::common::{SECOND, channel_of, share_of};
 use leveret::{
-    Broker, Channel, Consumer, Delivery, Exchange, ManualClock, Message, Overflow, Queue, Redrive,
-    Requeue,
+    Broker, Channel, Consumer, Delivery, Exchange, ManualClock, Message, Overflow, Queue, Requeue,
+    Selection,
     channel::{AckMode, Multiple, PublishOptions},
 };
 use std::time::Duration;
@@ -264,7 +264,7 @@ impl World {
                 let vhost = self.broker.vhost("/").unwrap();
                 format!(
                     "{:?}",
-                    vhost.redrive(&Queue::existing("dead"), Redrive::all())
+                    vhost.redrive(&Queue::existing("dead"), Selection::all())
                 )
             }
             21 if any.is_multiple_of(8) => {

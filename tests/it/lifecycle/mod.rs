@@ -3,8 +3,10 @@
 mod churn;
 mod closed;
 mod ends;
+mod events;
 mod handles;
 mod listed;
 mod shutdown;
 mod snapshot;
+mod taps;
 mod user_code;

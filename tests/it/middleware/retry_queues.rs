@@ -6,7 +6,7 @@ use std::{
 };
 
 use leveret::{
-    Backoff, Broker, Error, Local, ManualClock, Message, Queue, Redrive,
+    Backoff, Broker, Error, Local, ManualClock, Message, Queue, Selection,
     middleware::Retry,
     worker::{WorkerEnd, WorkerHandle},
 };
@@ -106,7 +106,7 @@ fn a_dead_letter_that_is_redriven_has_all_its_attempts_again() {
         until_ready(&broker, "letters");
         let letters = Queue::existing("letters");
         let root = broker.vhost("/").unwrap();
-        assert_eq!(root.redrive(&letters, Redrive::all()).unwrap(), 1);
+        assert_eq!(root.redrive(&letters, Selection::all()).unwrap(), 1);
     }
     assert_eq!(attempts.recv().unwrap(), 7);
     until_ready(&broker, "others.retry.1000");

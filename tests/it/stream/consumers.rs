@@ -82,7 +82,9 @@ fn a_stream_has_no_gets_and_no_purge() -> Result {
         Some(540)
     );
     assert_eq!(code(broker.purge("log").unwrap_err()), Some(540));
-    let moved = broker.vhost("/")?.redrive(&log(), leveret::Redrive::all());
+    let moved = broker
+        .vhost("/")?
+        .redrive(&log(), leveret::Selection::all());
     assert_eq!(code(moved.unwrap_err()), Some(540));
     Ok(())
 }

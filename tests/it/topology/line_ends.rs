@@ -2,7 +2,7 @@
 //! is named, so that each of its names leads to it.
 
 use leveret::{
-    Broker, Budget, Exchange, FieldTable, Policy, Properties, Queue, Redrive, Result,
+    Broker, Budget, Exchange, FieldTable, Policy, Properties, Queue, Result, Selection,
     channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
 };
 
@@ -56,7 +56,7 @@ fn the_typed_verbs_find_what_was_declared() -> Result {
     delivery.ack()?;
     assert!(broker.delayed("a\nb")?.is_empty());
     assert_eq!(
-        connect(&broker)?.redrive(&Queue::existing("a\nb"), Redrive::all())?,
+        connect(&broker)?.redrive(&Queue::existing("a\nb"), Selection::all())?,
         0
     );
     assert_eq!(broker.purge("a\nb")?, 1);

@@ -4,7 +4,7 @@ use super::words::words_of;
 
 /// Whether a pattern of a topic exchange fits a routing key. The time is the product of the numbers
 /// of words at most.
-pub(in crate::engine::exchange) fn fits(pattern: &str, key: &str) -> bool {
+pub(crate) fn fits(pattern: &str, key: &str) -> bool {
     let (mut pattern, mut key) = (words_of(pattern), words_of(key));
     // Behind the last `#`, and the words that it does not cover yet.
     let mut hash = None;

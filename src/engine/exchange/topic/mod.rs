@@ -17,7 +17,7 @@ mod words;
 
 use std::{mem, num::NonZeroU32};
 
-pub(super) use self::fit::fits;
+pub(crate) use self::fit::fits;
 use self::{
     edge::{Edge, Edges},
     node::{Branch, Literals, Node, Shape, Tail},

@@ -68,4 +68,11 @@ impl QueueCore {
     pub(crate) fn list_consumers(&self) -> Vec<ListedConsumer> {
         self.lock().consumers.list()
     }
+
+    /// Has all typed consumers show their messages to the taps.
+    pub(crate) fn note_taps(&self) {
+        let state = self.lock();
+        let consumers = state.consumers.iter();
+        consumers.for_each(|consumer| consumer.credit.set_tapped(true));
+    }
 }

@@ -10,8 +10,10 @@
 mod assigned;
 mod listed;
 mod overdue;
+mod paused;
 mod readers;
 mod single_active;
+mod slow;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +64,10 @@ pub(crate) struct Consumers {
     timeout: Timeout,
     /// A delivery may be due at this time, and none before.
     next_overdue: u64,
+    /// Whether the queue is paused, so that all consumers are blocked.
+    is_queue_paused: bool,
+    /// How many consumers have a policy for being slow.
+    slow_policies: usize,
 }
 
 impl Consumers {
@@ -154,9 +160,12 @@ impl Consumers {
         }
     }
 
-    /// Whether a consumer is here that its user has not paused. It may be late: its deliveries are
-    /// with their handlers, and then it is served again.
+    /// Whether a consumer is here that its user has not paused, in a queue that is not paused. It
+    /// may be late: its deliveries are with their handlers, and then it is served again.
     pub(super) fn is_attended(&self) -> bool {
+        if self.is_queue_paused {
+            return false;
+        }
         let mut consumers = self.iter();
         consumers.any(|consumer| consumer.pause() != Pause::UntilResume)
     }
@@ -185,9 +194,14 @@ impl Consumers {
             slot: slot as u32,
             serial: self.serial,
         };
+        self.count_slow_policy(request.on_slow, true);
         let mut subscriber = ConsumerState::new(request, target(id));
         subscriber.set_timeout(self.timeout);
         match subscriber.pause() {
+            Pause::None if self.is_queue_paused => {
+                self.blocked.push(id);
+                self.active.get_or_insert(id);
+            }
             Pause::None => {
                 self.join_turns(id, subscriber.priority);
                 self.active.get_or_insert(id);
@@ -203,6 +217,7 @@ impl Consumers {
         self.get_mut(id)?;
         let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.take()?;
         self.count -= 1;
+        self.count_slow_policy(subscriber.on_slow, false);
         self.blocked.retain(|blocked| *blocked != id);
         for (_, turn) in &mut self.turns {
             turn.retain(|waiting| *waiting != id);
@@ -408,6 +423,9 @@ impl Consumers {
     /// Checks the credit of blocked consumers again, of one group or of all. `true` if one joined
     /// the turn order again.
     pub(crate) fn reconsider(&mut self, group: Option<Group>) -> bool {
+        if self.is_queue_paused {
+            return false;
+        }
         let mut back = Vec::new();
         let Consumers {
             slots,

@@ -45,6 +45,7 @@ fn add(consumers: &mut Consumers, group: Group, target: DeliveryTarget) -> Consu
         timeout: None,
         reading: StreamReading::default(),
         credit: Arc::new(Credit::new(1)),
+        on_slow: Default::default(),
     };
     consumers.add(request, |_| target)
 }

@@ -8,8 +8,8 @@ mod waiting;
 
 use leveret::channel::Multiple;
 use leveret::{
-    Broker, Budget, Channel, Error, Exchange, ManualClock, Message, Properties, Queue, Redrive,
-    Requeue, SimpleQueue,
+    Broker, Budget, Channel, Error, Exchange, ManualClock, Message, Properties, Queue, Requeue,
+    Selection, SimpleQueue,
     channel::{AckMode, ConfirmOutcome, ConsumeOptions, Event, PublishOptions},
 };
 
@@ -177,11 +177,11 @@ fn every_way_out_of_a_queue_gives_the_bytes_back_once() {
     put(&dying);
     mailbox(&broker, &dying).get().unwrap().reject().unwrap();
     assert_eq!(used(&broker), 0, "dead-lettered");
-    assert_eq!(root.redrive(&dead, Redrive::all()).unwrap(), 1);
+    assert_eq!(root.redrive(&dead, Selection::all()).unwrap(), 1);
     assert_eq!(used(&broker), 3, "it came back and is paid for again");
     broker.delete(&dying).unwrap();
 
-    // Redrive moves a message out of a covered queue.
+    // A redrive moves a message out of a covered queue.
     let home = Queue::new("home")
         .dead_letter_exchange("")
         .dead_letter_routing_key("grave");
@@ -189,7 +189,7 @@ fn every_way_out_of_a_queue_gives_the_bytes_back_once() {
     put(&home);
     mailbox(&broker, &home).get().unwrap().reject().unwrap();
     assert_eq!(used(&broker), 3);
-    assert_eq!(root.redrive(&grave, Redrive::all()).unwrap(), 1);
+    assert_eq!(root.redrive(&grave, Selection::all()).unwrap(), 1);
     assert_eq!(used(&broker), 0, "moved");
 
     // Closing a connection deletes its exclusive queues.

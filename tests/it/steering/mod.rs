@@ -1,0 +1,19 @@
+//! Steering a queue that lives: looking into it, deleting and moving messages, pausing it.
+
+mod messages;
+mod model;
+mod moves;
+mod pause;
+mod slow;
+
+use leveret::{Broker, QueueSnapshot};
+
+fn counts(broker: &Broker, queue: &str) -> QueueSnapshot {
+    let snapshot = broker.snapshot().unwrap();
+    let queues = snapshot.vhosts[0].queues.iter();
+    queues
+        .filter(|it| it.name == *queue)
+        .next()
+        .unwrap()
+        .clone()
+}
