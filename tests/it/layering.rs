@@ -63,6 +63,7 @@ const FOLDERS: &[Folder] = &[
                 "backoff",
                 "binary",
                 "bytes",
+                "death_counts",
                 "message_totals",
                 "name",
                 "version",
@@ -166,10 +167,12 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "management",
-        holds: "definitions, snapshots, redrive, delayed messages, exports",
+        holds: "definitions, snapshots, metrics, pictures, the dashboard, redrive, delayed messages, exports",
         floors: &[
             may(&["definitions", "delayed_messages", "export", "redrive"]),
             may(&["snapshot"]),
+            never(&["metrics", "picture", "snapshot_json"]),
+            may(&["dashboard"]),
         ],
     },
     Folder {

@@ -49,6 +49,7 @@ mod stress;
 #[cfg(feature = "testing")]
 mod testing;
 mod topology;
+mod watching;
 #[cfg(feature = "amqp")]
 #[path = "../wire/mod.rs"]
 mod wire;

@@ -18,10 +18,10 @@ use crate::model::name::Name;
 /// use std::time::Duration;
 ///
 /// let clock = ManualClock::new();
-/// let broker = Broker::builder().clock(clock.clone()).build()?;
+/// let broker = Broker::builder().clock(clock.clone()).build();
 /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
 /// let earlier = broker.snapshot()?;
-/// producer.publish_batch(0..20).result()?;
+/// let _ = producer.publish_batch(0..20);
 /// clock.advance(Duration::from_secs(10));
 /// let rates = broker.snapshot()?.rates(&earlier);
 /// assert_eq!(rates.queue("q").unwrap().publish, 2.0);
