@@ -167,7 +167,7 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "management",
-        holds: "definitions, snapshots, metrics, pictures, the dashboard, redrive, delayed messages, exports",
+        holds: "definitions, snapshots, metrics, pictures, redrive, delayed messages, exports",
         floors: &[
             may(&["definitions", "delayed_messages", "export", "redrive"]),
             may(&["snapshot"]),

@@ -11,11 +11,12 @@
 //! GET /nowhere: 404
 //! ```
 
-use std::{env, error::Error, time::Duration};
+use std::{env, error::Error, net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
     http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
     routing::get,
 };
 use leveret::{Broker, Dashboard, Exchange, Producer, Queue};
@@ -25,11 +26,9 @@ use tokio::{
     time::sleep,
 };
 
-type Answer = Result<([(axum::http::HeaderName, &'static str); 1], String), StatusCode>;
-
-fn answer(content_type: &'static str, body: leveret::Result<String>) -> Answer {
-    let body = body.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    Ok(([(CONTENT_TYPE, content_type)], body))
+fn answer(content_type: &'static str, body: leveret::Result<String>) -> impl IntoResponse {
+    let answered = body.map(|body| ([(CONTENT_TYPE, content_type)], body));
+    answered.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn router(broker: &Broker) -> Router {
@@ -50,36 +49,25 @@ fn router(broker: &Broker) -> Router {
 /// Workers for orders, mails and an archive. One mail in ten fails, and is put aside.
 fn open_shop(broker: &Broker) -> leveret::Result<Producer<u64>> {
     let events = Exchange::topic("events");
-    let failed = Queue::new("failed").max_length(50);
-    broker.declare(&failed)?;
-    let mails = Queue::new("mails")
+    let [mails, orders, audit] = ["mails", "orders", "audit"].map(Queue::new);
+    let mails = mails
         .bind(&events, "order.paid")
         .bind(&events, "order.sent");
     let mails = mails
         .dead_letter_exchange("")
         .dead_letter_routing_key("failed");
-    let orders = Queue::new("orders").bind(&events, "order.#");
-    broker.declare(
-        &Queue::stream("archive")
-            .max_length_bytes(1_000_000)
-            .bind(&events, "#"),
-    )?;
-    broker.declare(
-        &Queue::new("audit")
-            .bind(&events, "order.paid")
-            .max_length(500),
-    )?;
+    let orders = orders.bind(&events, "order.#");
+    let archive = Queue::stream("archive").max_length_bytes(1_000_000);
+    broker.declare(&Queue::new("failed").max_length(50))?;
+    broker.declare(&archive.bind(&events, "#"))?;
+    broker.declare(&audit.bind(&events, "order.paid").max_length(500))?;
     for (queue, pause) in [(&orders, 4), (&mails, 9)] {
         let worker = broker.worker::<u64>(queue).concurrency(2);
         let worker = worker.handler_async(move |order, _| {
             let is_bad = pause == 9 && *order % 10 == 0;
             async move {
                 sleep(Duration::from_millis(pause)).await;
-                if is_bad {
-                    Err("no such address")
-                } else {
-                    Ok(())
-                }
+                (!is_bad).then_some(()).ok_or("no such address")
             }
         });
         tokio::spawn(worker.run_async());
@@ -100,10 +88,8 @@ async fn sell(events: Producer<u64>) -> leveret::Result {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = env::args()
-        .skip_while(|argument| argument != "--port")
-        .skip(1);
-    let port: Option<u16> = arguments.next().map(|port| port.parse()).transpose()?;
+    // Behind `--port`.
+    let port: Option<u16> = env::args().nth(2).map(|port| port.parse()).transpose()?;
     let broker = Broker::new();
     let selling = tokio::spawn(sell(open_shop(&broker)?));
     let listener = TcpListener::bind(("127.0.0.1", port.unwrap_or(0))).await?;
@@ -115,22 +101,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     tokio::spawn(async { server.await });
     for path in ["/", "/data.json", "/metrics", "/nowhere"] {
-        let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let (head, body) = answer.split_once("\r\n\r\n").ok_or("no head")?;
-        let status = head.split(' ').nth(1).unwrap_or_default();
-        assert_eq!(body.is_empty(), status == "404");
-        match head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-type: "))
-        {
-            Some(content_type) => println!("GET {path}: {status} {content_type}"),
-            None => println!("GET {path}: {status}"),
-        }
+        println!("GET {path}: {}", ask(address, path).await?);
     }
     selling.abort();
     Ok(())
+}
+
+/// The status of an answer, and its content type.
+async fn ask(address: SocketAddr, path: &str) -> Result<String, Box<dyn Error>> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let status = answer.split(' ').nth(1).unwrap_or_default();
+    let content_type = (answer.lines()).find_map(|line| line.strip_prefix("content-type: "));
+    let text = format!("{status} {}", content_type.unwrap_or_default());
+    Ok(text.trim_end().to_owned())
 }

@@ -16,7 +16,7 @@ use super::{
     serializable::Serializable,
 };
 use crate::{
-    message::codec::Codec,
+    message::codec::{Codec, Value},
     model::{bytes::Bytes, error::CodecError},
     runtime::{sync::Mutex, user_drop::drop_user_value},
 };
@@ -453,7 +453,7 @@ fn encode_payload<T: Serializable>(
     } else if let Some(octets) = any.downcast_ref::<Bytes>() {
         Ok(octets.clone())
     } else {
-        codec.encode(value).map(Bytes::from)
+        codec.encode(Value::new(value)).map(Bytes::from)
     }
 }
 
