@@ -27,8 +27,9 @@ use tokio::{
 };
 
 fn answer(content_type: &'static str, body: leveret::Result<String>) -> impl IntoResponse {
-    let answered = body.map(|body| ([(CONTENT_TYPE, content_type)], body));
-    answered.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    let headers = [(CONTENT_TYPE, content_type)];
+    body.map(|body| (headers, body))
+        .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn router(broker: &Broker) -> Router {
@@ -50,9 +51,8 @@ fn router(broker: &Broker) -> Router {
 fn open_shop(broker: &Broker) -> leveret::Result<Producer<u64>> {
     let events = Exchange::topic("events");
     let [mails, orders, audit] = ["mails", "orders", "audit"].map(Queue::new);
-    let mails = mails
-        .bind(&events, "order.paid")
-        .bind(&events, "order.sent");
+    let mails = mails.bind(&events, "order.paid");
+    let mails = mails.bind(&events, "order.sent");
     let mails = mails
         .dead_letter_exchange("")
         .dead_letter_routing_key("failed");
@@ -88,7 +88,6 @@ async fn sell(events: Producer<u64>) -> leveret::Result {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Behind `--port`.
     let port: Option<u16> = env::args().nth(2).map(|port| port.parse()).transpose()?;
     let broker = Broker::new();
     let selling = tokio::spawn(sell(open_shop(&broker)?));

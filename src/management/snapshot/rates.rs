@@ -1,4 +1,4 @@
-//! Rates: what has happened between two snapshots, for each second.
+//! Rates: the messages between two snapshots, for each second.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{ExchangeStats, MessageStats, Snapshot};
 use crate::model::name::Name;
 
-/// What has happened between two [snapshots](Snapshot), for each second of the broker's clock.
+/// The messages between two [snapshots](Snapshot), for each second of the broker's clock.
 ///
 /// # RabbitMQ
 /// The fields `rate` of its management API, which are the rates between two samples too.

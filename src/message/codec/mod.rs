@@ -1,9 +1,9 @@
 //! Codecs: how a payload becomes octets and back, where that is needed.
 //!
 //! A [`Codec`] belongs to a producer, and is used only when a message leaves its native form.
-//! [`Codecs`] is the set that a consumer decodes with. A codec sees a [`Value`] without its
-//! type, so that one object serves every payload type. Text and octets do not use a codec when they are
-//! sent as such. This module does not know messages or queues.
+//! [`Codecs`] is the set that a consumer decodes with. A codec sees a [`Value`]
+//! without its type, so that one object serves every payload type. Text and octets do not use a
+//! codec when they are sent as such. This module does not know messages or queues.
 //!
 //! Every `encode` and `decode` runs user code, since serde's traits are implemented by the user.
 //! Never call one under a lock. One that panics is one that fails: the callers contain the panic.

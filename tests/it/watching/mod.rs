@@ -1,4 +1,4 @@
-//! Snapshots, and what is made of them: rates, tables, JSON, metrics, pictures and the dashboard.
+//! Snapshots, and all that comes of them: rates, tables, JSON, metrics, pictures, the dashboard.
 
 mod browser;
 mod counts;
@@ -6,3 +6,5 @@ mod fields;
 mod metrics;
 mod pictures;
 mod rates;
+#[cfg(feature = "tracing")]
+mod traces;
