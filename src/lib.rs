@@ -36,6 +36,8 @@ pub mod testing;
 
 #[cfg(feature = "durable")]
 pub use crate::handles::broker::DurableBrokerBuilder;
+#[cfg(feature = "tracing")]
+pub use crate::message::headers::trace_context::{InvalidTraceContext, TraceContext};
 #[cfg(feature = "amqp")]
 pub use crate::protocol::amqp;
 pub use crate::{

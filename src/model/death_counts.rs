@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// let broker = Broker::new();
 /// let short = Queue::new("short").max_length(1);
 /// let producer = broker.producer::<u32>(&short)?;
-/// producer.publish_batch(0..3).result()?;
+/// let _ = producer.publish_batch(0..3);
 /// broker.consumer::<u32>(&short)?.recv()?.reject()?;
 /// let picture = broker.snapshot()?;
 /// let dropped = picture.queue("short").unwrap().dropped_by;

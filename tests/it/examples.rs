@@ -130,6 +130,7 @@ prints_what_it_promises! {
     the_keys_of_a_partition_stay_there: "partitions",
     a_group_shares_streams_and_reads_each_in_order: "stream_group",
     every_kind_of_queue_has_its_part: "queue_kinds",
+    a_table_of_queues_refreshes: "top",
 }
 
 /// These build much, so the gate asks for them.
@@ -148,6 +149,7 @@ macro_rules! package_prints_what_it_promises {
 package_prints_what_it_promises! {
     workers_on_tokio_finish_their_messages_in_a_shutdown: "tokio_workers",
     jobs_of_an_http_service_wait_in_a_bounded_queue: "axum_jobs",
+    a_web_server_serves_the_dashboard_and_the_metrics: "dashboard",
 }
 
 #[test]

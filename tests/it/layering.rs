@@ -63,6 +63,7 @@ const FOLDERS: &[Folder] = &[
                 "backoff",
                 "binary",
                 "bytes",
+                "death_counts",
                 "message_totals",
                 "name",
                 "slow_consumer",
@@ -183,7 +184,7 @@ const FOLDERS: &[Folder] = &[
     },
     Folder {
         name: "management",
-        holds: "definitions, snapshots, redrive, delayed messages, exports",
+        holds: "definitions, snapshots, metrics, pictures, redrive, delayed messages, exports",
         floors: &[
             may(&[
                 "definitions",
@@ -196,6 +197,8 @@ const FOLDERS: &[Folder] = &[
                 "selection",
             ]),
             may(&["snapshot"]),
+            never(&["metrics", "picture", "snapshot_json"]),
+            may(&["dashboard"]),
         ],
     },
     Folder {

@@ -50,6 +50,7 @@ mod stress;
 #[cfg(feature = "testing")]
 mod testing;
 mod topology;
+mod watching;
 #[cfg(feature = "amqp")]
 #[path = "../wire/mod.rs"]
 mod wire;

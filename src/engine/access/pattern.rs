@@ -1,9 +1,6 @@
 //! The pattern of a permission: a regular expression over the bytes of a name.
 
-use crate::{
-    model::error::InvalidPattern,
-    runtime::regex::{BytesRegex, pcre},
-};
+use crate::{model::error::InvalidPattern, runtime::regex::BytesRegex};
 
 /// A pattern that is compiled.
 #[derive(Clone, Debug)]
@@ -56,7 +53,5 @@ impl Pattern {
 }
 
 fn compile(pattern: &str) -> Result<BytesRegex, InvalidPattern> {
-    let translated = pcre::translate(pattern);
-    let compiled = translated.and_then(|translated| BytesRegex::new(&translated));
-    compiled.map_err(|fault| InvalidPattern::new(pattern, fault))
+    BytesRegex::of_pcre(pattern).map_err(|fault| InvalidPattern::new(pattern, fault))
 }

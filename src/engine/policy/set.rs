@@ -7,10 +7,13 @@ use super::{
     pattern::Pattern,
     settings::{ForeignSettings, Invalid, Settings},
 };
-use crate::model::{
-    arguments::{ExchangeArguments, QueueArguments, QueueType},
-    error::{EntityKind, Error, Result},
-    name::Name,
+use crate::{
+    model::{
+        arguments::{ExchangeArguments, QueueArguments, QueueType},
+        error::{EntityKind, Error, Result},
+        name::Name,
+    },
+    runtime::regex::NEEDS_FEATURE,
 };
 
 /// The policies of a virtual host and its operator policies.
@@ -198,6 +201,10 @@ impl Compiled {
             Error::invalid_argument(&key, EntityKind::Policy, &name, vhost, reason)
         };
         let pattern = Pattern::new(&policy.pattern).map_err(|wrong| {
+            if wrong == NEEDS_FEATURE {
+                let pattern = &policy.pattern;
+                return Error::not_implemented(format!("the pattern '{pattern}': {wrong}"));
+            }
             let reason = format!("pattern should be regular expression but is invalid: {wrong}");
             let key = "pattern".to_owned();
             refused(Invalid { key, reason })

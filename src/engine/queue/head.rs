@@ -2,7 +2,8 @@
 //!
 //! Messages do not note when they come, since reading the clock at each publish would cost as much
 //! as the rest of it. Instead the queue notes at each look how many messages have come so far. So
-//! the age of the head is known to the time between two looks.
+//! the age of the head is known to the time between two looks, or to a sixteenth of the time for
+//! which the oldest message has waited.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -30,15 +31,19 @@ const MOST: usize = 64;
 impl AgeMarks {
     /// Notes that all positions before `next` are given by now.
     fn mark(&mut self, next: u64, now: u64) {
-        if self.marks.back().is_some_and(|(last, _)| *last >= next) {
-            return;
+        if let (Some((_, first)), Some((last, seen))) = (self.marks.front(), self.marks.back()) {
+            // Marks that are too near would be forgotten soon.
+            let too_soon = now.saturating_sub(*seen) < (seen - first) / (MOST as u64 / 2);
+            if *last >= next || too_soon {
+                return;
+            }
         }
         if self.marks.len() == MOST {
-            // Fewer marks make ages seem smaller, never larger. The earliest and the latest stay.
+            // Fewer marks make ages seem smaller, never larger.
             let mut index = 0;
             self.marks.retain(|_| {
                 index += 1;
-                index % 2 == 1 || index == MOST
+                index % 2 == 1
             });
         }
         self.marks.push_back((next, now));

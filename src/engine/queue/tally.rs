@@ -139,7 +139,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// The sums of two queues, for what has happened. What is in a queue now is left out.
+    /// The sums of two queues, of past messages. The messages in a queue now are left out.
     pub(crate) fn add_past(&mut self, other: &Counts) {
         self.taken_in += other.taken_in;
         self.acked += other.acked;

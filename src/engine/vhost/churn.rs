@@ -1,4 +1,4 @@
-//! What has come and gone in a virtual host: totals that never fall.
+//! The things that came and went in a virtual host: totals that never fall.
 
 use crate::{
     engine::queue::Counts,

@@ -286,7 +286,7 @@ impl VirtualHost {
         &self.name
     }
 
-    /// What has come and gone in it.
+    /// The totals of the things that came and went in it.
     pub(crate) fn churn(&self) -> &Churn {
         &self.churn
     }

@@ -63,7 +63,7 @@ impl RouteTally {
         self.sent.fetch_add(messages, Relaxed);
     }
 
-    /// Counts a message of which queues took so many copies.
+    /// Counts a message of which queues took this number of copies.
     #[inline]
     pub(crate) fn count_routed(&self, copies: u64) {
         if copies == 1 {

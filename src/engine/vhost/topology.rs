@@ -78,7 +78,7 @@ pub(crate) struct Topology {
     alternates: ReverseBindings<Name>,
     /// The exclusive queues of each connection.
     owned: HashMap<ConnectionId, HashSet<Name>>,
-    /// The counts of what was deleted.
+    /// The counts of the queues and exchanges that were deleted.
     pub(crate) departed: Departed,
     /// To be done after the topology lock is released.
     aftermath: Aftermath,

@@ -99,6 +99,8 @@ pub struct ProducerBuilder<T: Payload> {
     codec: Option<Arc<dyn Codec>>,
     properties: Properties,
     sized_by: Option<fn(&T) -> u64>,
+    /// Set with the feature `tracing` alone.
+    pub(super) is_traced: bool,
 }
 
 impl<T: Payload> ProducerBuilder<T> {
@@ -114,6 +116,7 @@ impl<T: Payload> ProducerBuilder<T> {
             codec: None,
             properties: Properties::new(),
             sized_by: None,
+            is_traced: false,
         }
     }
 
@@ -229,7 +232,8 @@ impl<T: Payload> ProducerBuilder<T> {
         let routing_key = routing_key.unwrap_or(own_key);
         let always_encode = gate.always_encode();
         // A message with the default codec and no properties needs no stored properties.
-        let has_meta = self.codec.is_some() || !self.properties.is_empty() || always_encode;
+        let has_meta =
+            self.codec.is_some() || !self.properties.is_empty() || always_encode || self.is_traced;
         let (meta, headers) = match has_meta {
             true => {
                 let (meta, given) = complete::<T>(self.properties, self.codec.clone());
@@ -244,6 +248,8 @@ impl<T: Payload> ProducerBuilder<T> {
             codec: self.codec,
             always_encode,
             sized_by: self.sized_by,
+            #[cfg(feature = "tracing")]
+            is_traced: self.is_traced,
             retry: None,
         })
     }

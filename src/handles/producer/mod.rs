@@ -19,6 +19,8 @@ mod forms;
 mod refused;
 mod retry;
 mod send;
+#[cfg(feature = "tracing")]
+mod traced;
 mod unsynced;
 
 use std::{fmt, sync::Arc};
@@ -76,6 +78,9 @@ pub struct Producer<T: Payload> {
     always_encode: bool,
     /// The function that computes the size of a payload, if the builder set one.
     sized_by: Option<fn(&T) -> u64>,
+    /// Whether each publish has a span.
+    #[cfg(feature = "tracing")]
+    is_traced: bool,
     /// `None` if a refused message is not published again.
     retry: Option<Arc<Retry>>,
 }
@@ -202,6 +207,8 @@ impl<T: Payload> Clone for Producer<T> {
             codec: self.codec.clone(),
             always_encode: self.always_encode,
             sized_by: self.sized_by,
+            #[cfg(feature = "tracing")]
+            is_traced: self.is_traced,
             retry: self.retry.clone(),
         }
     }

@@ -34,6 +34,9 @@ pub(super) struct Made<'a> {
     pub(super) envelope: Option<Envelope>,
     /// The payload, if the message carries its encoded form.
     pub(super) original: Option<Body>,
+    /// The span of the publish, which ends with it.
+    #[cfg(feature = "tracing")]
+    pub(super) span: Option<tracing::Span>,
 }
 
 /// The parts of a message besides its payload and its properties.
@@ -256,6 +259,7 @@ impl<T: Payload> Producer<T> {
                 prepared,
                 envelope,
                 original,
+                ..
             } = self.make_plain(payload, Overrides::default(), OnFull::Wait)?;
             match prepared.start(envelope.as_ref()) {
                 Some(Ok(completion)) => Ok((completion, envelope, original)),
@@ -391,6 +395,8 @@ impl<T: Payload> Producer<T> {
             prepared,
             mut envelope,
             original,
+            #[cfg(feature = "tracing")]
+                span: _span,
         } = made;
         let gate = self.publisher.gate();
         let key = prepared.routing_key();
@@ -409,6 +415,8 @@ impl<T: Payload> Producer<T> {
             prepared,
             mut envelope,
             original,
+            #[cfg(feature = "tracing")]
+                span: _span,
         } = made;
         let gate = self.publisher.gate();
         let key = prepared.routing_key();
@@ -430,6 +438,11 @@ impl<T: Payload> Producer<T> {
     ) -> std::result::Result<Made<'a>, Unpublished<T>> {
         // The address is borrowed and not shared. A reference count that the publisher and the
         // receiver both write would cost as much as the transfer.
+        #[cfg(feature = "tracing")]
+        let (meta, span) = match self.is_traced {
+            true => self.trace(meta, prepared.routing_key()),
+            false => (meta, None),
+        };
         let meta = self.measured(&payload, meta);
         let mut envelope = Envelope::new(Body::new(payload), prepared.address(), meta);
         let mut original = None;
@@ -443,6 +456,8 @@ impl<T: Payload> Producer<T> {
             prepared,
             envelope: Some(envelope),
             original,
+            #[cfg(feature = "tracing")]
+            span,
         })
     }
 

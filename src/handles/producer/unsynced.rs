@@ -30,6 +30,7 @@ impl<T: Payload> Producer<T> {
             prepared,
             mut envelope,
             original,
+            ..
         } = made;
         let (gate, key) = (self.publisher.gate(), prepared.routing_key());
         let pushed = prepared.push_unsynced(&mut envelope, gate, on_full);
@@ -45,6 +46,7 @@ impl<T: Payload> Producer<T> {
             prepared,
             mut envelope,
             original,
+            ..
         } = made;
         let (gate, key) = (self.publisher.gate(), prepared.routing_key());
         let pushed = prepared.push_unsynced_async(&mut envelope, gate).await;

@@ -62,3 +62,103 @@ fn describe(recorder: &dyn metrics::Recorder) {
         }
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc, sync::Mutex, sync::PoisonError};
+
+    use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, Recorder, SharedString};
+
+    use super::*;
+    use crate::{Broker, Queue};
+
+    type Values = Arc<Mutex<BTreeMap<String, f64>>>;
+
+    #[derive(Clone)]
+    struct Kept(Values);
+
+    /// One metric of the recorder.
+    struct One(String, Values);
+
+    impl One {
+        fn set_to(&self, value: f64) {
+            let mut values = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+            values.insert(self.0.clone(), value);
+        }
+    }
+
+    impl CounterFn for One {
+        fn increment(&self, _: u64) {
+            panic!("counters are absolute");
+        }
+
+        fn absolute(&self, value: u64) {
+            self.set_to(value as f64);
+        }
+    }
+
+    impl GaugeFn for One {
+        fn increment(&self, _: f64) {
+            panic!("gauges are set");
+        }
+
+        fn decrement(&self, _: f64) {
+            panic!("gauges are set");
+        }
+
+        fn set(&self, value: f64) {
+            self.set_to(value);
+        }
+    }
+
+    impl Kept {
+        fn one(&self, key: &Key) -> Arc<One> {
+            let labels = key
+                .labels()
+                .map(|label| format!(",{}={}", label.key(), label.value()));
+            let name = format!("{}{}", key.name(), labels.collect::<String>());
+            Arc::new(One(name, Arc::clone(&self.0)))
+        }
+    }
+
+    impl Recorder for Kept {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {
+            panic!("there is no histogram");
+        }
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::from_arc(self.one(key))
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::from_arc(self.one(key))
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            panic!("there is no histogram");
+        }
+    }
+
+    #[test]
+    fn a_recorder_gets_the_samples_of_the_text() {
+        let broker = Broker::new();
+        let producer = broker.producer::<u32>(&Queue::new("q")).unwrap();
+        (0..3).for_each(|number| drop(producer.publish(number)));
+        let snapshot = broker.snapshot().unwrap();
+        let values = Values::default();
+        metrics::with_local_recorder(&Kept(Arc::clone(&values)), || snapshot.record_metrics());
+        let values = values.lock().unwrap();
+        assert_eq!(values["rabbitmq_queue_messages_ready,vhost=/,queue=q"], 3.0);
+        assert_eq!(
+            values["rabbitmq_global_messages_received_total,protocol=amqp091"],
+            3.0
+        );
+        let text = snapshot.to_prometheus();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        assert_eq!(values.len(), samples.count());
+    }
+}

@@ -148,7 +148,8 @@ fn place(graph: &Graph, columns: &[usize], rows: &[Vec<usize>]) -> Layout {
             .edges
             .iter()
             .filter(|edge| columns[edge.from] == column);
-        let labels = labels.filter(|edge| edge.kind <= EdgeKind::Alternate);
+        // A way back to another column runs along the left side.
+        let labels = labels.filter(|edge| columns[edge.to] >= column);
         let longest = labels.map(|edge| shown(&edge.label).chars().count()).max();
         let gap = longest.unwrap_or(0) as f64 * SMALL_LETTER + 36.0;
         x += width + gap.clamp(GAP, MOST_GAP);

@@ -89,7 +89,8 @@ fn points(edge: &Edge, places: &[Place]) -> [(f64, f64); 4] {
         // Back, or to the same column: around the right sides, or from the left side.
         false if to.x == from.x => {
             let right = from.x + from.width.max(to.width);
-            let bend = 34.0;
+            let letters = shown(&edge.label).chars().count() as f64;
+            let bend = (letters * SMALL_LETTER / 1.5 + 18.0).max(34.0);
             [
                 (from.x + from.width, start_y + 8.0),
                 (right + bend, start_y + 8.0),

@@ -7,9 +7,9 @@ use crate::engine::queue::Counts;
 /// How many messages a queue has taken in and given out since its declaration.
 ///
 /// # RabbitMQ
-/// `message_stats` of `/api/queues`. There are two differences. `deliver` and `deliver_no_ack` count
-/// what a consumer has in advance, as RabbitMQ's do; what it gives back unseen is taken off again.
-/// `redeliver` counts a delivery when it comes back, and not when it goes out again.
+/// `message_stats` of `/api/queues`. There are two differences. `deliver` and `deliver_no_ack`
+/// count the messages that a consumer has in advance, as RabbitMQ's do, and not those that it gives
+/// back unseen. `redeliver` counts a delivery when it comes back, and not when it goes out again.
 ///
 /// # Examples
 /// ```
@@ -65,7 +65,7 @@ impl From<&Counts> for MessageStats {
             get_no_ack: counts.gets.auto_ack,
             get_empty: counts.gets.empty,
             redeliver: counts.requeued,
-            // What is acknowledged by its delivery has no acknowledgement in RabbitMQ.
+            // A delivery that counts as acknowledged has no acknowledgement in RabbitMQ.
             ack: counts.acked.messages.saturating_sub(by_delivery),
         }
     }

@@ -101,7 +101,7 @@ pub struct VhostSnapshot {
     /// The messages that were published to the default exchange.
     #[serde(default)]
     pub default_exchange: ExchangeStats,
-    /// What has happened in the virtual host, deleted queues and exchanges included.
+    /// The totals since the start of the virtual host, deleted queues and exchanges included.
     #[serde(default)]
     pub totals: VhostTotals,
     /// The exchanges, sorted by name. The default exchange is left out, because every virtual host

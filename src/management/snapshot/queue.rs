@@ -109,7 +109,8 @@ pub struct QueueSnapshot {
     ///
     /// Messages do not note when they come. A look at the queue notes which messages are there. So
     /// the first look at a message finds an age of 0, and later ones are right to the time between
-    /// two looks. In a stream the age is exact.
+    /// two looks, or to a sixteenth of the time for which the oldest message has waited. In a
+    /// stream the age is exact.
     #[serde(default)]
     pub head_age: Option<Duration>,
     /// The publishers that wait for room in the queue.

@@ -1,4 +1,4 @@
-//! Rates: what has happened between two snapshots, for each second.
+//! Rates: the messages between two snapshots, for each second.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{ExchangeStats, MessageStats, Snapshot};
 use crate::model::name::Name;
 
-/// What has happened between two [snapshots](Snapshot), for each second of the broker's clock.
+/// The messages between two [snapshots](Snapshot), for each second of the broker's clock.
 ///
 /// # RabbitMQ
 /// The fields `rate` of its management API, which are the rates between two samples too.
@@ -18,10 +18,10 @@ use crate::model::name::Name;
 /// use std::time::Duration;
 ///
 /// let clock = ManualClock::new();
-/// let broker = Broker::builder().clock(clock.clone()).build()?;
+/// let broker = Broker::builder().clock(clock.clone()).build();
 /// let producer = broker.producer::<u32>(&Queue::new("q"))?;
 /// let earlier = broker.snapshot()?;
-/// producer.publish_batch(0..20).result()?;
+/// let _ = producer.publish_batch(0..20);
 /// clock.advance(Duration::from_secs(10));
 /// let rates = broker.snapshot()?.rates(&earlier);
 /// assert_eq!(rates.queue("q").unwrap().publish, 2.0);

@@ -13,7 +13,7 @@ use crate::{
     model::{arguments::QueueType, death_counts::DeathCounts},
 };
 
-/// What has happened in a virtual host since its start. Deleted queues, exchanges and channels
+/// The totals of a virtual host since its start. Deleted queues, exchanges and channels
 /// still count, so that these numbers never fall.
 ///
 /// # RabbitMQ
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VhostTotals {
-    /// What was published to exchanges, the default exchange among them.
+    /// The messages that were published to exchanges, the default exchange among them.
     pub published: ExchangeStats,
     /// The queues, by type: `classic`, `quorum` and `stream`.
     pub queues: BTreeMap<String, QueueTotals>,

@@ -1,6 +1,6 @@
 //! CBOR.
 
-use super::{Codec, Reader, failure};
+use super::{Codec, Reader, Value, failure};
 use crate::model::error::CodecError;
 
 /// CBOR, `application/cbor` (RFC 8949). It needs the feature `cbor`.
@@ -9,9 +9,9 @@ use crate::model::error::CodecError;
 ///
 /// # Examples
 /// ```
-/// use leveret::codec::{Cbor, Codec, Codecs};
+/// use leveret::codec::{Cbor, Codec, Codecs, Value};
 ///
-/// let octets = Cbor.encode(&vec![1, 2])?;
+/// let octets = Cbor.encode(Value::new(&vec![1, 2]))?;
 /// assert_eq!(octets, [0x82, 1, 2]);
 /// let codecs = Codecs::default().with(Cbor);
 /// let list: Vec<u32> = codecs.decode(&octets, Some("application/cbor"))?;
@@ -30,15 +30,14 @@ impl Codec for Cbor {
         Some("binary")
     }
 
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
-        minicbor_serde::to_vec(value).map_err(|error| failure(self, error))
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
+        minicbor_serde::to_vec(&value).map_err(|error| failure(self, error))
     }
 
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
         check(octets).map_err(|error| failure(self, error))?;
         let mut deserializer = minicbor_serde::Deserializer::new(octets);
-        let mut deserializer = <dyn erased_serde::Deserializer<'_>>::erase(&mut deserializer);
-        read(&mut deserializer).map_err(|error| failure(self, error))
+        reader.read(&mut deserializer)
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`Raw`] decode such messages into a consumer's own types (a newtype of a string, an enum of
 //! plain words), and encode those types.
 
-use super::{Codec, Reader, failure};
+use super::{Codec, Reader, Value, failure};
 use crate::model::{bytes::Bytes, error::CodecError};
 use serde::{
     Deserializer,
@@ -20,8 +20,8 @@ use std::str;
 ///
 /// # Examples
 /// ```
-/// use leveret::{codec::{Codec, Json}};
-/// assert_eq!(Json.encode(&vec![1, 2])?, b"[1,2]");
+/// use leveret::codec::{Codec, Json, Value};
+/// assert_eq!(Json.encode(Value::new(&vec![1, 2]))?, b"[1,2]");
 /// assert_eq!((Json.name(), Json.content_type()), ("json", "application/json"));
 /// # Ok::<(), leveret::CodecError>(())
 /// ```
@@ -37,14 +37,13 @@ impl Codec for Json {
         Some("utf-8")
     }
 
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
-        serde_json::to_vec(value).map_err(|error| failure(self, error))
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
+        serde_json::to_vec(&value).map_err(|error| failure(self, error))
     }
 
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
         let mut json = serde_json::Deserializer::from_slice(octets);
-        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(&mut json))
-            .map_err(|error| failure(self, error))?;
+        reader.read(&mut json)?;
         json.end().map_err(|error| failure(self, error))
     }
 }
@@ -52,13 +51,13 @@ impl Codec for Json {
 /// Plain text, `text/plain`, for types that serialize as one string: a newtype of `String`, or an
 /// enum without fields.
 /// ```
-/// use leveret::codec::{Codec, Codecs, Text};
+/// use leveret::codec::{Codec, Codecs, Text, Value};
 ///
 /// #[derive(serde::Deserialize, serde::Serialize, Debug, PartialEq)]
 /// #[serde(rename_all = "lowercase")]
 /// enum Colour { Red, Green }
 ///
-/// assert_eq!(Text.encode(&Colour::Red)?, b"red");
+/// assert_eq!(Text.encode(Value::new(&Colour::Red))?, b"red");
 /// assert_eq!(Codecs::default().decode::<Colour>(b"green", Some("text/plain"))?, Colour::Green);
 /// # Ok::<(), leveret::CodecError>(())
 /// ```
@@ -78,7 +77,7 @@ impl Codec for Text {
         "text"
     }
 
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
         match serde_json::to_value(value).map_err(|error| failure(self, error))? {
             serde_json::Value::String(text) => Ok(text.into_bytes()),
             _ => Err(CodecError::new(
@@ -88,11 +87,10 @@ impl Codec for Text {
         }
     }
 
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
         let text = str::from_utf8(octets).map_err(|error| failure(self, error))?;
         let text = serde_json::Value::String(text.to_owned());
-        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(text))
-            .map_err(|error| failure(self, error))
+        reader.read(text)
     }
 }
 
@@ -101,8 +99,8 @@ impl Codec for Text {
 ///
 /// # Examples
 /// ```
-/// use leveret::{codec::{Codec, Codecs, Raw}};
-/// assert_eq!(Raw.encode(&vec![1_u8, 2])?, [1, 2]);
+/// use leveret::codec::{Codec, Codecs, Raw, Value};
+/// assert_eq!(Raw.encode(Value::new(&vec![1_u8, 2]))?, [1, 2]);
 /// let octets: Vec<u8> = Codecs::default().decode(&[1, 2], Some("application/octet-stream"))?;
 /// assert_eq!(octets, [1, 2]);
 /// # Ok::<(), leveret::CodecError>(())
@@ -123,7 +121,7 @@ impl Codec for Raw {
         "raw"
     }
 
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
         let value = serde_json::to_value(value).map_err(|error| failure(self, error))?;
         match serde_json::from_value::<Bytes>(value) {
             Ok(octets) => Ok(octets.to_vec()),
@@ -134,11 +132,8 @@ impl Codec for Raw {
         }
     }
 
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
-        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(Octets(
-            octets,
-        )))
-        .map_err(|error| failure(self, error))
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        reader.read(Octets(octets))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Codecs: how a payload becomes octets and back, where that is needed.
 //!
 //! A [`Codec`] belongs to a producer, and is used only when a message leaves its native form.
-//! [`Codecs`] is the set that a consumer decodes with. A codec sees values through `erased_serde`,
-//! so that one object serves every payload type. Text and octets do not use a codec when they are
-//! sent as such. This module does not know messages or queues.
+//! [`Codecs`] is the set that a consumer decodes with. A codec sees a [`Value`]
+//! without its type, so that one object serves every payload type. Text and octets do not use a
+//! codec when they are sent as such. This module does not know messages or queues.
 //!
 //! Every `encode` and `decode` runs user code, since serde's traits are implemented by the user.
 //! Never call one under a lock. One that panics is one that fails: the callers contain the panic.
@@ -15,6 +15,7 @@ mod formats;
 #[cfg(feature = "msgpack")]
 mod msgpack;
 mod user_codec;
+mod value;
 
 #[cfg(feature = "cbor")]
 pub use self::cbor::Cbor;
@@ -25,9 +26,8 @@ pub use self::compression::Zstd;
 pub use self::formats::{Json, Raw, Text};
 #[cfg(feature = "msgpack")]
 pub use self::msgpack::MsgPack;
+pub use self::value::{Reader, Value};
 pub(crate) use self::{compression::is_compression, user_codec::UserCodec};
-/// The crate with the types of a [`Codec`]'s methods: object-safe forms of serde's traits.
-pub use erased_serde;
 
 use crate::model::error::CodecError;
 use serde::de::DeserializeOwned;
@@ -37,12 +37,6 @@ use std::{
     sync::Arc,
 };
 
-/// The function that [`Codec::decode`] calls with its deserializer. It reads one value.
-///
-/// The implementation in the example of [`Codec`] takes one.
-pub type Reader<'a> =
-    dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error> + 'a;
-
 /// A way to encode payloads, named by its content type.
 ///
 /// A producer has one codec. Its consumers need the codec in their [`Codecs`]. [`Json`] is the
@@ -51,7 +45,7 @@ pub type Reader<'a> =
 ///
 /// ```
 /// use leveret::CodecError;
-/// use leveret::codec::{Codec, Codecs, Reader, erased_serde};
+/// use leveret::codec::{Codec, Codecs, Reader, Value};
 ///
 /// /// JSON with line breaks, for people who read messages.
 /// #[derive(Debug)]
@@ -62,19 +56,17 @@ pub type Reader<'a> =
 ///         "application/vnd.example.pretty+json"
 ///     }
 ///
-///     fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
-///         serde_json::to_vec_pretty(value)
+///     fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
+///         serde_json::to_vec_pretty(&value)
 ///             .map_err(|error| CodecError::new(self.content_type(), error))
 ///     }
 ///
-///     fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
-///         let mut json = serde_json::Deserializer::from_slice(octets);
-///         read(&mut <dyn erased_serde::Deserializer>::erase(&mut json))
-///             .map_err(|error| CodecError::new(self.content_type(), error))
+///     fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
+///         reader.read(&mut serde_json::Deserializer::from_slice(octets))
 ///     }
 /// }
 ///
-/// let octets = PrettyJson.encode(&vec![1, 2])?;
+/// let octets = PrettyJson.encode(Value::new(&vec![1, 2]))?;
 /// assert_eq!(octets, b"[\n  1,\n  2\n]");
 ///
 /// let codecs = Codecs::default().with(PrettyJson);
@@ -106,14 +98,14 @@ pub trait Codec: Debug + Send + Sync {
     /// # Errors
     ///
     /// If the value does not serialize, or the format cannot hold it.
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError>;
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError>;
 
-    /// Calls `read` once, with a deserializer over `octets`.
+    /// Calls `reader` once, with a deserializer over `octets`.
     ///
     /// # Errors
     ///
-    /// If `octets` are not in this format, or `read` fails.
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError>;
+    /// If `octets` are not in this format, or `reader` fails.
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError>;
 }
 
 /// Decodes one `T` by `codec`. Runs user code.
@@ -122,10 +114,11 @@ pub(crate) fn decode_with<T: DeserializeOwned>(
     octets: &[u8],
 ) -> Result<T, CodecError> {
     let mut value = None;
-    codec.decode(octets, &mut |deserializer| {
+    let mut read = |deserializer: &mut dyn erased_serde::Deserializer<'_>| {
         value = Some(erased_serde::deserialize(deserializer)?);
         Ok(())
-    })?;
+    };
+    codec.decode(octets, &mut Reader::new(codec.content_type(), &mut read))?;
     value.ok_or_else(|| CodecError::new(codec.content_type(), "the codec read no value"))
 }
 

@@ -1,6 +1,6 @@
 //! MessagePack.
 
-use super::{Codec, Reader, TRAILING, failure};
+use super::{Codec, Reader, TRAILING, Value, failure};
 use crate::model::error::CodecError;
 
 /// MessagePack, `application/x-msgpack`. It needs the feature `msgpack`.
@@ -13,7 +13,7 @@ use crate::model::error::CodecError;
 ///
 /// # Examples
 /// ```
-/// use leveret::codec::{Codec, Codecs, MsgPack};
+/// use leveret::codec::{Codec, Codecs, MsgPack, Value};
 ///
 /// let broker = leveret::Broker::new();
 /// let builder = broker.producer_builder::<Vec<(String, u32)>>("scores").codec(MsgPack);
@@ -22,7 +22,7 @@ use crate::model::error::CodecError;
 /// let builder = broker.consumer_builder::<Vec<(String, i64)>>("scores");
 /// let consumer = builder.codecs(Codecs::default().with(MsgPack)).accept(["msgpack"]).build()?;
 /// assert_eq!(*consumer.recv()?, [("Ada".to_owned(), 7)]);
-/// assert_eq!(MsgPack.encode(&7)?, [7]);
+/// assert_eq!(MsgPack.encode(Value::new(&7))?, [7]);
 /// # Ok::<(), leveret::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,18 +44,15 @@ impl Codec for MsgPack {
         "msgpack"
     }
 
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
-        rmp_serde::to_vec_named(value).map_err(|error| failure(self, error))
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
+        rmp_serde::to_vec_named(&value).map_err(|error| failure(self, error))
     }
 
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
         let mut left = octets;
         let mut deserializer = rmp_serde::Deserializer::new(&mut left);
         deserializer.set_max_depth(MOST_NESTED);
-        read(&mut <dyn erased_serde::Deserializer<'_>>::erase(
-            &mut deserializer,
-        ))
-        .map_err(|error| failure(self, error))?;
+        reader.read(&mut deserializer)?;
         match left.is_empty() {
             true => Ok(()),
             false => Err(failure(self, TRAILING)),

@@ -1,6 +1,6 @@
 //! A codec of the user, as producers, consumers and messages keep it.
 
-use super::{Codec, Reader};
+use super::{Codec, Reader, Value};
 use crate::{model::error::CodecError, runtime::user_drop::drop_user_value};
 use std::fmt::{self, Debug};
 
@@ -46,12 +46,12 @@ impl<C: Codec + 'static> Codec for UserCodec<C> {
         &self.name
     }
 
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
         self.codec()?.encode(value)
     }
 
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
-        self.codec()?.decode(octets, read)
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        self.codec()?.decode(octets, reader)
     }
 }
 

@@ -37,7 +37,7 @@ pub use self::{
 };
 
 use crate::{
-    message::codec::{self, Codec, Codecs},
+    message::codec::{self, Codec, Codecs, Value},
     model::{bytes::Bytes, error::CodecError},
 };
 use std::{any::Any, borrow::Cow, str};
@@ -267,7 +267,7 @@ impl<T: Serializable> SealedPayload for T {
         } else if let Some(octets) = any.downcast_ref::<Bytes>() {
             Ok(octets.clone())
         } else {
-            codec.encode(self).map(Bytes::from)
+            codec.encode(Value::new(self)).map(Bytes::from)
         }
     }
 }

@@ -134,7 +134,7 @@ impl Gate {
         self.vhost().storage().is_some()
     }
 
-    /// What has come and gone in the virtual host.
+    /// The totals of the things that came and went in the virtual host.
     pub(crate) fn churn(&self) -> &Churn {
         self.vhost().churn()
     }

@@ -6,7 +6,7 @@ use leveret::{
     Broker, CodecError, Consumer, Error, Overflow, Payload, Queue, QueueSnapshot, RecvError,
     Requeue, Result,
     channel::AckMode,
-    codec::{Codec, Codecs, Reader, erased_serde},
+    codec::{Codec, Codecs, Reader, Value},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -51,7 +51,7 @@ impl Codec for Broken {
         "application/x-broken"
     }
 
-    fn encode(&self, _: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+    fn encode(&self, _: Value<'_>) -> Result<Vec<u8>, CodecError> {
         accident()
     }
 

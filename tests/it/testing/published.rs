@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use leveret::{
     Bytes, CodecError, Error, Exchange, Local, LocalArc, Message, Overflow, Properties, Queue,
     channel::PublishOptions,
-    codec::{Codec, Reader, erased_serde},
+    codec::{Codec, Reader, Value},
     testing::{PublishRecord, TestBroker},
 };
 
@@ -106,16 +106,16 @@ impl Codec for Hex {
         "application/hex"
     }
 
-    fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+    fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
         let number = serde_json::to_value(value).map_err(|it| self.error(it))?;
         Ok(format!("{:x}", number.as_u64().unwrap_or_default()).into_bytes())
     }
 
-    fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+    fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
         let text = std::str::from_utf8(octets).map_err(|it| self.error(it))?;
         let number = u64::from_str_radix(text, 16).map_err(|it| self.error(it))?;
         let json = serde_json::Value::from(number);
-        read(&mut <dyn erased_serde::Deserializer>::erase(json)).map_err(|it| self.error(it))
+        reader.read(json)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the broker has, and what comes and goes in it.
+//! The number of things in the broker, and of those that came and went.
 
 use super::{per_vhost, single};
 use crate::management::{

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::single;
 use crate::management::{
     metrics::{Kind, Labels, Metric, Samples},
     snapshot::{QueueTotals, Snapshot, VhostTotals},
@@ -112,9 +111,15 @@ pub(super) const METRICS: &[Metric] = &[
         |it: &VhostTotals| it.published.return_unroutable),
     of_protocol!(Gauge "publishers", "Producers. Clones count once.",
         |it: &VhostTotals| it.publishers_opened.saturating_sub(it.publishers_closed)),
-    single!(Gauge "global_consumers", "Consumers.", |it: &Snapshot| {
-        it.vhosts.iter().map(|it| it.consumers.len() as u64).sum::<u64>()
-    }),
+    Metric {
+        name: "rabbitmq_global_consumers",
+        kind: Kind::Gauge,
+        help: "Consumers.",
+        read: |snapshot, samples| {
+            let consumers = snapshot.vhosts.iter().map(|vhost| vhost.consumers.len());
+            samples.add(&[PROTOCOL], consumers.sum::<usize>());
+        },
+    },
     of_type!(
         "delivered_consume_manual_ack",
         "Deliveries that are to be acknowledged.",

@@ -144,21 +144,24 @@ macro_rules! compressed_codec {
                 self.codec.name()
             }
 
-            fn encode(&self, value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+            fn encode(
+                &self,
+                value: $crate::message::codec::Value<'_>,
+            ) -> Result<Vec<u8>, CodecError> {
                 let octets = self.codec.encode(value)?;
                 let compressed = compress(&octets, self.level);
                 compressed.map_err(|error| CodecError::new(self.content_type(), error))
             }
 
-            fn decode(&self, octets: &[u8], read: &mut Reader<'_>) -> Result<(), CodecError> {
+            fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {
                 // A consumer has undone the compression already.
                 if !octets.starts_with(MARK) {
-                    return self.codec.decode(octets, read);
+                    return self.codec.decode(octets, reader);
                 }
                 let encoding = self.content_encoding();
                 let most = super::MOST_DECOMPRESSED;
                 let octets = super::undo(octets, self.content_type(), encoding, most)?;
-                self.codec.decode(&octets, read)
+                self.codec.decode(&octets, reader)
             }
         }
     };
