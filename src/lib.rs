@@ -111,6 +111,7 @@ pub use crate::{
 };
 pub use crate::{
     message::codec,
+    model::octets,
     patterns::{control, middleware, notify, rpc, worker},
     session::channel,
 };

@@ -14,6 +14,7 @@ pub(crate) mod exchange_kind;
 pub(crate) mod field_value;
 pub(crate) mod message_totals;
 pub(crate) mod name;
+pub mod octets;
 #[cfg(test)]
 pub(crate) mod test_cases;
 pub(crate) mod version;

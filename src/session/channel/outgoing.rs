@@ -179,11 +179,12 @@ impl ChannelCore {
             return Err(Error::immediate());
         }
         let exchange = without_line_ends(exchange);
+        let mut forgotten = None;
         let mut state = self.open()?;
         Name::check(&exchange)?;
         Name::check(routing_key)?;
         Ok(PublishAddress {
-            publisher: self.publisher(&mut state, &exchange)?,
+            publisher: self.publisher(&mut state, &exchange, &mut forgotten)?,
             routing_key,
             is_plain: matches!(state.mode, PublishMode::Plain),
             is_tx: matches!(state.mode, PublishMode::Tx(_)),

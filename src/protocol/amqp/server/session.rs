@@ -186,6 +186,7 @@ impl Session {
             content: Content::default(),
             publisher: None,
             commit: None,
+            last_sent: 0,
         };
         self.channels.insert(number, Slot::Open(Box::new(channel)));
         output.method(number, &Method::ChannelOpenOk { channel_id: &[] });
@@ -258,7 +259,7 @@ impl Session {
             } => {
                 channel
                     .content
-                    .begin(exchange, routing_key, mandatory_immediate);
+                    .begin(exchange, &routing_key.0, mandatory_immediate);
                 Ok(())
             }
             Method::BasicGet { queue, no_ack, .. } => {
@@ -306,18 +307,21 @@ impl Session {
                 output.method(number, &Method::ChannelCloseOk {});
                 Ok(())
             }
+            // It stands for the deliveries that the peer may have seen.
             Method::BasicAck {
-                delivery_tag: 0, ..
-            }
-            | Method::BasicNack {
-                delivery_tag: 0, ..
+                delivery_tag: 0,
+                multiple: true,
             } => {
-                // It stands for the deliveries that the peer has seen.
-                self.drain(output);
-                match self.channels.get(&number) {
-                    Some(Slot::Open(channel)) => channel.method(method, output),
-                    _ => Ok(()),
-                }
+                let acked = channel.channel.ack_all_up_to(channel.last_sent);
+                acked.map_err(failed)
+            }
+            Method::BasicNack {
+                delivery_tag: 0,
+                multiple_requeue: [true, again],
+            } => {
+                let again = channel::requeue(again);
+                let nacked = channel.channel.nack_all_up_to(channel.last_sent, again);
+                nacked.map_err(failed)
             }
             other => channel.method(other, output),
         }
