@@ -317,6 +317,12 @@ impl Properties {
         }
     }
 
+    /// Whether there is no list of properties. It is a quick form of [`is_empty`](Self::is_empty).
+    #[inline]
+    pub(crate) fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether no property is set.
     pub fn is_empty(&self) -> bool {
         **self == EMPTY

@@ -229,7 +229,7 @@ impl<E: StreamItem> Events<E> {
     /// assert_eq!(returned.len(), 3);
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn drain_into(&self, events: &mut Vec<E>, max: usize) -> usize {
+    pub fn drain_into(&self, events: &mut impl Extend<E>, max: usize) -> usize {
         let mut reads = Reads::default();
         let count = self.stream().drain_into(events, max, |event| {
             if let Event::Delivery(delivery) = event {

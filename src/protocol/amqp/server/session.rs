@@ -1,7 +1,7 @@
 //! An open connection: its channels, the message that waits, and the events of the broker.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     task::{Context, Poll, Waker},
 };
 
@@ -57,8 +57,8 @@ pub(super) struct Session {
     max_message_size: u64,
     pub(super) channels: BTreeMap<u16, Slot>,
     events: Events<(u16, Event)>,
-    /// Events that were taken from the stream together, the next one last.
-    taken: Vec<(u16, Event)>,
+    /// Events that were taken from the stream together.
+    taken: VecDeque<(u16, Event)>,
     /// The channel whose publish waits for room, or whose commit waits for the disk. Nothing else
     /// is done before it.
     waiting: Option<u16>,
@@ -97,7 +97,7 @@ impl Session {
     ) -> Session {
         Session {
             events: connection.events(),
-            taken: Vec::new(),
+            taken: VecDeque::new(),
             connection,
             capabilities,
             channel_max: config.channel_max,
@@ -373,9 +373,8 @@ impl Session {
     pub(super) fn next_event(&mut self) -> Option<(u16, Event)> {
         if self.taken.is_empty() {
             self.events.drain_into(&mut self.taken, TOGETHER);
-            self.taken.reverse();
         }
-        self.taken.pop()
+        self.taken.pop_front()
     }
 
     /// Goes on with what waits, and sends events while there is room.
