@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Mutex, mpsc},
     task::{Context, Poll, Wake, Waker},
     thread::{self, JoinHandle, Thread},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures_lite::future::{block_on, poll_fn};
@@ -66,6 +66,9 @@ fn write(mut socket: &TcpStream, connection: &Mutex<ServerConnection>) -> io::Re
 
 /// Serves a peer until it is gone, as an error of its socket tells. Each direction has a thread.
 fn serve(socket: &TcpStream, peer: SocketAddr, connection: &Mutex<ServerConnection>) {
+    // A peer that takes nothing for so long is gone.
+    let patience = Some(Duration::from_secs(30));
+    socket.set_write_timeout(patience).unwrap_or(());
     println!("{peer} has connected");
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -130,6 +130,7 @@ pub use crate::{
 pub use crate::{handles::broker::RabbitMqBuilder, remote::rabbitmq::Unconfirmed};
 pub use crate::{
     message::codec,
+    model::octets,
     patterns::{control, middleware, notify, rpc, worker},
     session::channel,
 };

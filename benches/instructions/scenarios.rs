@@ -9,6 +9,8 @@
 
 #[cfg(feature = "durable")]
 mod durable;
+#[cfg(feature = "amqp")]
+mod wire;
 
 use crate::item;
 
@@ -118,6 +120,20 @@ pub const SCENARIOS: &[Scenario] = &[
         module: "message",
         steps: &["publish", "receive+look", "acknowledge"],
         run: |cycles| message::run_on(&durable::Folder::new().broker(), cycles),
+    },
+    #[cfg(feature = "amqp")]
+    Scenario {
+        name: "wire",
+        module: "wire",
+        steps: &["publish", "deliver", "acknowledge"],
+        run: wire::run,
+    },
+    #[cfg(feature = "amqp")]
+    Scenario {
+        name: "wire_properties",
+        module: "wire",
+        steps: &["publish", "deliver", "acknowledge"],
+        run: wire::run_with_properties,
     },
 ];
 

@@ -4,7 +4,10 @@
 //! It is Bob Jenkins' hash of 1996 ("lookup2"), with one constant for each type of term. So a key
 //! goes to the same queue as in RabbitMQ.
 
-use crate::model::field_value::{FieldTable, FieldValue};
+use crate::model::{
+    field_value::{FieldTable, FieldValue},
+    octets,
+};
 
 /// The golden ratio. Multiples of it keep the types of terms apart.
 const GOLDEN: u32 = 0x9e37_79b9;
@@ -16,12 +19,12 @@ pub(crate) struct Phash2(u32);
 impl Phash2 {
     /// `erlang:phash2` of a binary.
     pub(crate) fn of_text(text: &str) -> u32 {
-        Self::default().binary(text.as_bytes()).finish()
+        Self::default().binary(&octets::of_text(text)).finish()
     }
 
     /// `erlang:phash2` of a list of binaries.
     pub(crate) fn of_list(list: &[&str]) -> u32 {
-        let add = |hash: Self, text: &&str| hash.binary(text.as_bytes());
+        let add = |hash: Self, text: &&str| hash.binary(&octets::of_text(text));
         list.iter().fold(Self::default(), add).nil().finish()
     }
 
@@ -56,7 +59,7 @@ impl Phash2 {
                 let tuple = self.tuple(2).integer(i128::from(*scale));
                 tuple.integer(i128::from(*value))
             }
-            FieldValue::LongString(text) => self.binary(text.as_bytes()),
+            FieldValue::LongString(text) => self.binary(&octets::of_text(text)),
             FieldValue::Bytes(bytes) => self.binary(bytes),
             FieldValue::Timestamp(seconds) => self.integer(i128::from(*seconds)),
             FieldValue::Array(values) => {
@@ -77,7 +80,7 @@ impl Phash2 {
     fn element(self, name: Option<&str>, value: &FieldValue) -> Self {
         let tuple = match name {
             None => self.tuple(2),
-            Some(name) => self.tuple(3).binary(name.as_bytes()),
+            Some(name) => self.tuple(3).binary(&octets::of_text(name)),
         };
         tuple.atom(value.type_name()).value(value)
     }

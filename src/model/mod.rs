@@ -17,6 +17,7 @@ pub(crate) mod explanation;
 pub(crate) mod field_value;
 pub(crate) mod message_totals;
 pub(crate) mod name;
+pub mod octets;
 pub(crate) mod slow_consumer;
 #[cfg(test)]
 pub(crate) mod test_cases;

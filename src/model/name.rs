@@ -16,6 +16,8 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::octets;
+
 /// The name of an exchange, a queue, a virtual host, a consumer or a user. It has at most
 /// [`Name::MAX_BYTES`] bytes.
 ///
@@ -60,6 +62,8 @@ impl Name {
     pub(crate) fn check(name: &str) -> Result<(), NameTooLong> {
         match name.len() {
             0..=Name::MAX_BYTES => Ok(()),
+            // Characters that stand for octets count as octets.
+            _ if octets::len_of(name) <= Name::MAX_BYTES => Ok(()),
             length => Err(NameTooLong {
                 length,
                 start: name.chars().take(20).collect::<String>().into(),

@@ -65,11 +65,12 @@ const FOLDERS: &[Folder] = &[
                 "bytes",
                 "death_counts",
                 "message_totals",
-                "name",
+                "octets",
                 "slow_consumer",
                 "version",
                 "wildcards",
             ]),
+            may(&["name"]),
             may(&["field_value"]),
             may(&["error"]),
             never(&[

@@ -1,5 +1,7 @@
 //! Frames, and the fields of methods.
 
+use leveret::octets;
+
 /// The protocol header.
 pub const HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 
@@ -56,8 +58,9 @@ impl Arguments {
     }
 
     pub fn text(self, text: &str) -> Arguments {
-        self.octet(u8::try_from(text.len()).expect("a short string"))
-            .octets(text.as_bytes())
+        let octets = octets::of_text(text);
+        self.octet(u8::try_from(octets.len()).expect("a short string"))
+            .octets(&octets)
     }
 
     pub fn long_string(self, octets: &[u8]) -> Arguments {
@@ -105,7 +108,7 @@ impl<'a> Fields<'a> {
 
     pub fn text(&mut self) -> String {
         let length = self.octet();
-        String::from_utf8(self.octets(length.into()).to_vec()).expect("text")
+        octets::to_text(self.octets(length.into())).into_owned()
     }
 
     pub fn long_string(&mut self) -> &'a [u8] {

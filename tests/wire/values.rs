@@ -1,6 +1,6 @@
 //! Field tables and properties.
 
-use leveret::{FieldTable, FieldValue, Properties};
+use leveret::{FieldTable, FieldValue, Properties, octets};
 
 use super::{Arguments, Fields};
 
@@ -28,7 +28,7 @@ impl Arguments {
             FieldValue::Decimal { scale, value } => {
                 self.octet(b'D').octet(*scale).long(*value as u32)
             }
-            FieldValue::LongString(it) => self.octet(b'S').long_string(it.as_bytes()),
+            FieldValue::LongString(it) => self.octet(b'S').long_string(&octets::of_text(it)),
             FieldValue::Bytes(it) => self.octet(b'x').long_string(it),
             FieldValue::Timestamp(it) => self.octet(b'T').longlong(*it),
             FieldValue::Array(values) => {
@@ -99,8 +99,8 @@ impl Fields<'_> {
                 value: self.long() as i32,
             },
             b'S' => {
-                let text = String::from_utf8(self.long_string().to_vec());
-                FieldValue::LongString(text.expect("text"))
+                let text = octets::to_text(self.long_string());
+                FieldValue::LongString(text.into_owned())
             }
             b'x' => FieldValue::Bytes(self.long_string().to_vec()),
             b'T' => FieldValue::Timestamp(self.longlong()),

@@ -52,7 +52,7 @@ async fn serve(
             }) => match more {
                 None => return Ok(()),
                 Some(_) => {
-                    writer.write_all(&output).await?;
+                    time::timeout(PATIENCE, writer.write_all(&output)).await??;
                     output.clear();
                 }
             },
@@ -65,6 +65,9 @@ async fn serve(
         }
     }
 }
+
+/// A peer that takes no output for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// No time-out.
 const FAR: Duration = Duration::from_secs(3600);

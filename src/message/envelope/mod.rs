@@ -136,6 +136,15 @@ impl Envelope {
         }
     }
 
+    /// The properties. They are copied if another message has them too.
+    pub(crate) fn into_properties(self) -> Properties {
+        match self.meta.map(Arc::try_unwrap) {
+            Some(Ok(meta)) => meta.properties,
+            Some(Err(shared)) => shared.properties.clone(),
+            None => Self::plain_properties(&self.body).clone(),
+        }
+    }
+
     /// The properties, without a borrow of the message.
     pub(crate) fn shared_properties(&self) -> SharedProperties {
         match &self.meta {

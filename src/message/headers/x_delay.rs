@@ -46,7 +46,7 @@ pub(crate) fn value(milliseconds: i64) -> FieldValue {
 fn milliseconds(value: &FieldValue) -> Option<i64> {
     // A number that no integer can hold becomes the nearest integer; not-a-number becomes 0.
     let number = || value.as_f64().map(|number| number as i64);
-    let text = || std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok();
+    let text = || std::str::from_utf8(&value.as_bytes()?).ok()?.parse().ok();
     value.as_i64().or_else(number).or_else(text)
 }
 

@@ -43,7 +43,18 @@ impl Body {
 
     /// Wraps octets that are encoded already.
     pub(crate) fn encoded(octets: Bytes) -> Self {
-        Self::stored(Encoded(octets))
+        Self::stored(Encoded {
+            octets,
+            has_type: true,
+        })
+    }
+
+    /// Wraps octets that have no content type of their own, since their publisher has given none.
+    pub(crate) fn untyped(octets: Bytes) -> Self {
+        Self::stored(Encoded {
+            octets,
+            has_type: false,
+        })
     }
 
     /// Wraps a value that several threads may see: inside the body if it fits, and else in a box.
@@ -83,7 +94,7 @@ impl Body {
     }
 
     /// The content type that `encode` with the same codec gives; none if this payload cannot be
-    /// encoded. It calls the codec, so never call it under a lock.
+    /// encoded, or has none. It calls the codec, so never call it under a lock.
     pub(crate) fn content_type<'a>(&self, codec: &'a dyn Codec) -> Option<&'a str> {
         Some(self.0.encoding()?.content_type(codec))
     }

@@ -58,7 +58,7 @@ pub(super) trait ErasedPayload: Send + Sync + 'static {
 
     fn type_name(&self) -> &'static str;
 
-    /// `None` if it cannot be encoded.
+    /// `None` if it cannot be encoded, and for octets without a content type.
     fn encoding(&self) -> Option<Encoding>;
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError>;
@@ -278,7 +278,11 @@ impl<T: SealedPayload + Sync> ErasedPayload for Shared<T> {
 }
 
 /// Octets: an encoded payload, or a payload of type [`Bytes`].
-pub(super) struct Encoded(pub(super) Bytes);
+pub(super) struct Encoded {
+    pub(super) octets: Bytes,
+    /// They have a content type of their own.
+    pub(super) has_type: bool,
+}
 
 impl ErasedPayload for Encoded {
     fn form(&self) -> &dyn Any {
@@ -286,7 +290,7 @@ impl ErasedPayload for Encoded {
     }
 
     fn value(&self) -> Option<&dyn Any> {
-        Some(&self.0)
+        Some(&self.octets)
     }
 
     fn holds(&self, payload: TypeId) -> bool {
@@ -295,12 +299,15 @@ impl ErasedPayload for Encoded {
 
     fn give(&mut self, out: &mut dyn Any) {
         if let Some(out) = out.downcast_mut::<Taken<Bytes>>() {
-            *out = Some(Ok(self.0.clone()));
+            *out = Some(Ok(self.octets.clone()));
         }
     }
 
     fn another(&self) -> Option<Body> {
-        Some(Body::encoded(self.0.clone()))
+        Some(Body::stored(Self {
+            octets: self.octets.clone(),
+            has_type: self.has_type,
+        }))
     }
 
     fn share(&mut self) -> Option<Sharing> {
@@ -308,7 +315,7 @@ impl ErasedPayload for Encoded {
     }
 
     fn size(&self) -> usize {
-        self.0.len()
+        self.octets.len()
     }
 
     fn type_name(&self) -> &'static str {
@@ -316,11 +323,11 @@ impl ErasedPayload for Encoded {
     }
 
     fn encoding(&self) -> Option<Encoding> {
-        Some(Encoding::Bytes)
+        self.has_type.then_some(Encoding::Bytes)
     }
 
     fn encode(&self, _codec: &dyn Codec) -> Result<Bytes, CodecError> {
-        Ok(self.0.clone())
+        Ok(self.octets.clone())
     }
 }
 

@@ -19,12 +19,16 @@ use crate::model::{
     arguments::MAX_EXPIRY_MILLIS,
     error::{Error, Result},
     field_value::{FieldTable, FieldValue},
+    octets,
 };
 
 /// The basic properties of a message.
 ///
 /// Setters make them, and can be chained. The fields of [`PropertyList`] read and change them. A
 /// setter and its field have the same name.
+///
+/// A text that a program outside has sent need not be UTF-8. It has a [form as text](crate::octets)
+/// here, and the same octets where it goes out again.
 ///
 /// # RabbitMQ
 /// The properties of class `basic` (AMQP 0-9-1).
@@ -284,7 +288,7 @@ impl Properties {
     pub(crate) fn encoded_len(&self) -> u64 {
         let Some(list) = &self.0 else { return 2 };
         let texts = list.texts().into_iter().flatten();
-        let texts: u64 = texts.map(|text| 1 + text.len() as u64).sum();
+        let texts: u64 = texts.map(|text| 1 + octets::len_of(text) as u64).sum();
         let octets = [list.delivery_mode, list.priority].into_iter().flatten();
         let headers = list.headers.as_ref().map_or(0, FieldTable::encoded_len);
         let timestamp = list.timestamp.map_or(0, |_| 8);
@@ -311,6 +315,12 @@ impl Properties {
         if let (false, Ok(millis)) = (is_plain, parse_expiration(given)) {
             self.expiration = Some(millis.to_string());
         }
+    }
+
+    /// Whether there is no list of properties. It is a quick form of [`is_empty`](Self::is_empty).
+    #[inline]
+    pub(crate) fn is_absent(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Whether no property is set.

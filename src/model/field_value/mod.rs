@@ -16,13 +16,16 @@ mod nesting;
 mod table;
 mod text;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 pub(crate) use self::equality::Number;
 pub(crate) use self::erlang::{ErlangBinary, ErlangValue};
 pub(crate) use self::json::plain_json;
 pub use self::{nesting::TableTooDeep, table::FieldTable};
-use crate::model::name::Name;
+use crate::model::{name::Name, octets};
 
 /// A typed value in a [`FieldTable`].
 ///
@@ -54,7 +57,7 @@ use crate::model::name::Name;
 /// assert_eq!(FieldValue::from(true).as_bool(), Some(true));
 /// assert_eq!(FieldValue::Timestamp(5).as_timestamp(), Some(5));
 /// assert_eq!(FieldValue::from("text").as_str(), Some("text"));
-/// assert_eq!(FieldValue::from("text").as_bytes(), Some(&b"text"[..]));
+/// assert_eq!(FieldValue::from("text").as_bytes().as_deref(), Some(&b"text"[..]));
 /// assert_eq!(FieldValue::from(vec![value]).as_array().map(<[_]>::len), Some(1));
 /// assert!(FieldValue::from(FieldTable::new()).as_table().is_some_and(FieldTable::is_empty));
 /// assert!(FieldValue::from(()).is_void());
@@ -91,7 +94,8 @@ pub enum FieldValue {
         /// The digits.
         value: i32,
     },
-    /// Text, in RabbitMQ `longstr`.
+    /// Text, in RabbitMQ `longstr`. A program outside may send one that is no UTF-8, which has a
+    /// [form as text](crate::octets).
     LongString(String),
     /// Bytes, in RabbitMQ `binary`.
     Bytes(Vec<u8>),
@@ -136,7 +140,7 @@ impl FieldValue {
             FieldValue::Int(_) | FieldValue::UnsignedInt(_) | FieldValue::Float(_) => 4,
             FieldValue::Decimal { .. } => 5,
             FieldValue::Long(_) | FieldValue::Double(_) | FieldValue::Timestamp(_) => 8,
-            FieldValue::LongString(text) => 4 + text.len() as u64,
+            FieldValue::LongString(text) => 4 + octets::len_of(text) as u64,
             FieldValue::Bytes(bytes) => 4 + bytes.len() as u64,
             FieldValue::Array(values) => {
                 4 + values.iter().map(FieldValue::encoded_len).sum::<u64>()
@@ -199,11 +203,12 @@ impl FieldValue {
         }
     }
 
-    /// The bytes of a byte array or of a long string.
-    pub fn as_bytes(&self) -> Option<&[u8]> {
+    /// The bytes of a byte array or of a long string. Those of a long string that is no UTF-8 are
+    /// [as they came](crate::octets).
+    pub fn as_bytes(&self) -> Option<Cow<'_, [u8]>> {
         match self {
-            FieldValue::LongString(text) => Some(text.as_bytes()),
-            FieldValue::Bytes(bytes) => Some(bytes),
+            FieldValue::LongString(text) => Some(octets::of_text(text)),
+            FieldValue::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
             _ => None,
         }
     }

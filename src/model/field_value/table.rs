@@ -7,6 +7,7 @@ use super::{
     entries::{self, Entries},
     text::Text,
 };
+use crate::model::octets;
 
 /// A table of named values: the headers of a message, or the arguments of a queue, an exchange, a
 /// binding or a consumer.
@@ -103,7 +104,8 @@ impl FieldTable {
     /// The bytes that the table takes in AMQP 0-9-1.
     pub(crate) fn encoded_len(&self) -> u64 {
         let fields = self.iter();
-        let lens = fields.map(|(name, value)| 1 + name.len() as u64 + value.encoded_len());
+        let lens =
+            fields.map(|(name, value)| 1 + octets::len_of(name) as u64 + value.encoded_len());
         4 + lens.sum::<u64>()
     }
 

@@ -79,4 +79,4 @@
 mod codec;
 mod server;
 
-pub use self::server::{CloseReason, ServerConfig, ServerConnection};
+pub use self::server::{CloseReason, ExternalLogin, ServerConfig, ServerConnection};

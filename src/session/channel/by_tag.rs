@@ -97,13 +97,24 @@ impl<T> ByTag<T> {
     /// Takes out all values up to a tag. `None` if the tag has no value.
     pub(super) fn remove_up_to(&mut self, tag: u64) -> Option<Vec<(u64, T)>> {
         let place = self.place(tag)?;
-        let taken = self.slots.drain(..=place);
+        Some(self.remove_first(place + 1))
+    }
+
+    /// Takes out all values up to a tag, which need have none.
+    pub(super) fn remove_all_up_to(&mut self, tag: u64) -> Vec<(u64, T)> {
+        let slots = self.slots.partition_point(|(at, _)| *at <= tag);
+        self.remove_first(slots)
+    }
+
+    /// Takes out the values of the first slots.
+    fn remove_first(&mut self, slots: usize) -> Vec<(u64, T)> {
+        let taken = self.slots.drain(..slots);
         let taken: Vec<_> = taken
             .filter_map(|(tag, value)| Some((tag, value?)))
             .collect();
-        self.gaps -= place + 1 - taken.len();
+        self.gaps -= slots - taken.len();
         self.trim();
-        Some(taken)
+        taken
     }
 
     /// Takes out all values.

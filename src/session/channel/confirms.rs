@@ -1,6 +1,13 @@
 //! Publisher confirms of a channel: the unconfirmed messages, and waiting for their confirms.
 
-use std::{collections::BTreeSet, fmt, future::Future, sync::Arc, task::Poll, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    future::Future,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use super::{Channel, ChannelCore, ChannelState, Confirm, ConfirmOutcome, PublishMode};
 use crate::{
@@ -17,8 +24,9 @@ pub(super) struct Confirms {
     /// The count of publishes that have begun.
     begun: u64,
     /// The publishes that have not ended, each by the count at its begin: those of threads and
-    /// tasks, and those whose messages are not on disk yet.
-    under_way: Vec<u64>,
+    /// tasks, and those whose messages are not on disk yet. They are in order, and end in about
+    /// that order.
+    under_way: VecDeque<u64>,
     /// The numbers of messages that are not on disk yet, and so have no confirm.
     unconfirmed: BTreeSet<u64>,
     /// A message was refused since the last wait.
@@ -31,7 +39,7 @@ impl Confirms {
     /// Counts one more publish.
     pub(super) fn begin(&mut self) -> u64 {
         self.begun += 1;
-        self.under_way.push(self.begun);
+        self.under_way.push_back(self.begun);
         self.begun
     }
 
@@ -53,7 +61,9 @@ impl Confirms {
         publish: u64,
         confirm: Option<(u64, ConfirmOutcome)>,
     ) -> Option<Confirm> {
-        self.under_way.retain(|other| *other != publish);
+        if let Ok(place) = self.under_way.binary_search(&publish) {
+            self.under_way.remove(place);
+        }
         let (delivery_tag, outcome) = confirm?;
         self.unconfirmed.remove(&delivery_tag);
         self.nacked |= outcome == ConfirmOutcome::Nack;
@@ -82,7 +92,7 @@ impl Confirms {
 
     /// Whether all publishes up to this one have ended.
     fn is_over(&self, publish: u64) -> bool {
-        self.under_way.iter().all(|other| *other > publish)
+        self.under_way.front().is_none_or(|first| *first > publish)
     }
 
     /// `Nack` if a message was refused since the last call.

@@ -116,6 +116,11 @@ impl Ledger {
         taken.ok_or_else(|| Error::unknown_delivery_tag(tag))
     }
 
+    /// Takes out all deliveries up to a tag. There may be none.
+    pub(super) fn take_all_up_to(&mut self, tag: u64) -> Vec<(u64, Entry)> {
+        self.entries.remove_all_up_to(tag)
+    }
+
     pub(super) fn take_all(&mut self) -> Vec<(u64, Entry)> {
         self.entries.remove_all()
     }

@@ -114,9 +114,12 @@ pub(crate) struct ChannelState {
     /// The origin of the last get, for the next one from the same queue.
     last_get: Option<Arc<DeliveryOrigin>>,
     /// The publishers of exchanges, at most [`MOST_PUBLISHERS`].
-    publishers: HashMap<Name, Arc<Publisher>>,
+    publishers: Publishers,
     outlet: Outlet,
 }
+
+/// Publishers by their exchanges.
+type Publishers = HashMap<Name, Arc<Publisher>>;
 
 /// The largest number of exchanges whose routes a channel remembers.
 const MOST_PUBLISHERS: usize = 256;
@@ -183,13 +186,20 @@ impl ChannelCore {
         }
     }
 
-    /// The publisher of an exchange. The channel keeps it, since it remembers routes.
-    fn publisher(&self, state: &mut ChannelState, exchange: &str) -> Result<Arc<Publisher>> {
+    /// The publisher of an exchange. The channel keeps it, since it remembers routes. Publishers
+    /// that the channel keeps no longer are `forgotten`, to be dropped after the lock is released:
+    /// a route may be the last to hold a queue with its messages.
+    fn publisher(
+        &self,
+        state: &mut ChannelState,
+        exchange: &str,
+        forgotten: &mut Option<Publishers>,
+    ) -> Result<Arc<Publisher>> {
         if let Some(publisher) = state.publishers.get(exchange) {
             return Ok(Arc::clone(publisher));
         }
         if state.publishers.len() == MOST_PUBLISHERS {
-            state.publishers.clear();
+            *forgotten = Some(std::mem::take(&mut state.publishers));
         }
         let (exchange, key) = (Name::new(exchange)?, Name::empty());
         let publisher = self

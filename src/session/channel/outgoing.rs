@@ -42,7 +42,8 @@ struct Outgoing<'a> {
     /// At most 255 bytes, as a name.
     routing_key: Cow<'a, str>,
     body: Bytes,
-    meta: Arc<Meta>,
+    /// `None` without properties.
+    meta: Option<Arc<Meta>>,
     mandatory: bool,
 }
 
@@ -179,11 +180,12 @@ impl ChannelCore {
             return Err(Error::immediate());
         }
         let exchange = without_line_ends(exchange);
+        let mut forgotten = None;
         let mut state = self.open()?;
         Name::check(&exchange)?;
         Name::check(routing_key)?;
         Ok(PublishAddress {
-            publisher: self.publisher(&mut state, &exchange)?,
+            publisher: self.publisher(&mut state, &exchange, &mut forgotten)?,
             routing_key,
             is_plain: matches!(state.mode, PublishMode::Plain),
             is_tx: matches!(state.mode, PublishMode::Tx(_)),
@@ -213,11 +215,14 @@ impl ChannelCore {
         }
         properties.rewrite_expiration();
         let bcc = cc_bcc::take_bcc(&mut properties);
-        let meta = Arc::new(Meta {
-            properties,
-            bcc,
-            ..Meta::default()
-        });
+        let meta = match properties.is_absent() && bcc.is_empty() {
+            true => None,
+            false => Some(Arc::new(Meta {
+                properties,
+                bcc,
+                ..Meta::default()
+            })),
+        };
         let outgoing = Outgoing {
             exchange: publisher.exchange().clone(),
             routing_key: Cow::Borrowed(address.routing_key),
@@ -315,7 +320,7 @@ impl ChannelCore {
             exchange: outgoing.exchange.clone(),
             // The publish has checked it.
             routing_key: Name::new(&outgoing.routing_key).unwrap_or_default(),
-            properties: outgoing.meta.properties.clone(),
+            properties: outgoing.properties().clone(),
             body: outgoing.body.clone(),
         };
         let wake = self.lock().send(Event::Return(returned));
@@ -338,11 +343,16 @@ impl Outgoing<'_> {
     }
 
     fn envelope(&self, prepared: &Prepared<'_>) -> Envelope {
-        Envelope::new(
-            Body::encoded(self.body.clone()),
-            prepared.address(),
-            Some(Arc::clone(&self.meta)),
-        )
+        let body = match self.meta {
+            None => Body::untyped(self.body.clone()),
+            Some(_) => Body::encoded(self.body.clone()),
+        };
+        Envelope::new(body, prepared.address(), self.meta.clone())
+    }
+
+    fn properties(&self) -> &Properties {
+        static NONE: Properties = Properties::new();
+        self.meta.as_ref().map_or(&NONE, |meta| &meta.properties)
     }
 }
 

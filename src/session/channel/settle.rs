@@ -23,6 +23,21 @@ pub(super) enum Settlement {
     Otherwise(Requeue, Cause),
 }
 
+/// The deliveries that are settled together.
+#[derive(Clone, Copy, Debug)]
+enum Tags {
+    /// The one with this tag.
+    One(u64),
+    /// All up to the one with this tag, which is there. 0 stands for all.
+    UpTo(u64),
+    /// All up to this tag.
+    #[cfg_attr(
+        not(feature = "amqp"),
+        expect(dead_code, reason = "for a wire protocol")
+    )]
+    AllUpTo(u64),
+}
+
 impl Settlement {
     /// Settles a delivery that was taken out of the ledger.
     fn settle_one(self, mut unacked: Unacked) {
@@ -202,34 +217,51 @@ impl Channel {
         self.settle(delivery_tag, Multiple::No, how)
     }
 
+    /// Acknowledges all deliveries up to this tag. There may be none.
+    #[cfg(feature = "amqp")]
+    pub(crate) fn ack_all_up_to(&self, tag: u64) -> Result {
+        self.settle_tags(Tags::AllUpTo(tag), Settlement::Ack)
+    }
+
+    /// Returns or rejects all deliveries up to this tag. There may be none.
+    #[cfg(feature = "amqp")]
+    pub(crate) fn nack_all_up_to(&self, tag: u64, requeue: Requeue) -> Result {
+        let how = Settlement::Otherwise(requeue, Cause::Returned);
+        self.settle_tags(Tags::AllUpTo(tag), how)
+    }
+
     fn settle(&self, tag: u64, multiple: Multiple, how: Settlement) -> Result {
+        let tags = match multiple {
+            Multiple::Yes => Tags::UpTo(tag),
+            Multiple::No => Tags::One(tag),
+        };
+        self.settle_tags(tags, how)
+    }
+
+    fn settle_tags(&self, tags: Tags, how: Settlement) -> Result {
         let core = self.core();
         let mut state = core.open()?;
         let ChannelState { ledger, mode, .. } = &mut *state;
-        if let PublishMode::Tx(tx) = mode {
-            let taken = match multiple {
-                Multiple::Yes => ledger.take_up_to(tag)?,
-                Multiple::No => vec![(tag, ledger.take_one(tag)?)],
-            };
-            tx.settle(how, taken);
-            return Ok(());
-        }
-        let relieved = match multiple {
-            Multiple::Yes => {
-                let taken = ledger.take_up_to(tag)?;
-                let relieved = ledger.release(entries(&taken));
-                drop(state);
-                core.settle(how, taken);
-                relieved
-            }
-            Multiple::No => {
+        let taken = match (tags, &mut *mode) {
+            (Tags::One(tag), PublishMode::Plain | PublishMode::Confirm(_)) => {
                 let taken = ledger.take_one(tag)?;
                 let relieved = ledger.release([&taken]);
                 drop(state);
                 how.settle_one(taken.unacked);
-                relieved
+                core.resume(relieved);
+                return Ok(());
             }
+            (Tags::One(tag), PublishMode::Tx(_)) => vec![(tag, ledger.take_one(tag)?)],
+            (Tags::UpTo(tag), _) => ledger.take_up_to(tag)?,
+            (Tags::AllUpTo(tag), _) => ledger.take_all_up_to(tag),
         };
+        if let PublishMode::Tx(tx) = mode {
+            tx.settle(how, taken);
+            return Ok(());
+        }
+        let relieved = ledger.release(entries(&taken));
+        drop(state);
+        core.settle(how, taken);
         core.resume(relieved);
         Ok(())
     }

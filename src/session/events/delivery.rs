@@ -261,6 +261,35 @@ impl ChannelDelivery {
         }
     }
 
+    /// Returns the properties and the body. They are moved out if no one else has them, and the
+    /// properties are copied if the delivery is unsettled.
+    ///
+    /// # Errors
+    /// Those of [`body`](Self::body).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::channel::{AckMode, PublishOptions};
+    /// use leveret::{Broker, Credentials, Properties, Queue};
+    /// # let broker = Broker::new();
+    /// # let channel = broker.connect("/", Credentials::guest())?.open_channel()?;
+    /// channel.queue_declare(&Queue::new("q"))?;
+    /// let properties = Properties::new().message_id("m-1");
+    /// channel.basic_publish("", "q", "hello", properties, PublishOptions::new())?;
+    /// let got = channel.basic_get("q", AckMode::Auto)?.expect("one is ready");
+    /// let (properties, body) = got.into_parts()?;
+    /// assert_eq!((properties.message_id.as_deref(), &*body), (Some("m-1"), &b"hello"[..]));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn into_parts(self) -> Result<(Properties, Bytes), CodecError> {
+        let body = self.body()?;
+        if let Some(Ok(departed)) = self.departed() {
+            return Ok((departed.properties.clone(), body));
+        }
+        let properties = self.envelope.map(Envelope::into_properties);
+        Ok((properties.unwrap_or_default(), body))
+    }
+
     /// The number of messages that were still ready after a get; 0 for a delivery to a consumer.
     ///
     /// # RabbitMQ

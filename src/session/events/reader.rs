@@ -221,8 +221,8 @@ impl<E: StreamItem> Events<E> {
         polled.map(|(_, event)| read(event).map_err(RecvError::Cancelled))
     }
 
-    /// Moves up to `max` events that are there into `events`, and returns how many there were. It
-    /// takes the lock of the stream once.
+    /// Moves up to `max` events that are there into `events`, a `Vec` or a `VecDeque`, and returns
+    /// how many there were. It takes the lock of the stream once.
     ///
     /// It does not tell an empty stream from an ended one: [`try_recv`](Self::try_recv) and
     /// [`poll_recv`](Self::poll_recv) do.
@@ -243,7 +243,11 @@ impl<E: StreamItem> Events<E> {
     /// assert_eq!(returned.len(), 3);
     /// # Ok::<(), leveret::Error>(())
     /// ```
-    pub fn drain_into(&self, events: &mut Vec<E>, max: usize) -> usize {
+    pub fn drain_into<C>(&self, events: &mut C, max: usize) -> usize
+    where
+        C: Extend<E>,
+        for<'a> &'a C: IntoIterator<Item = &'a E>,
+    {
         let mut reads = Reads::default();
         let count = self.stream().drain_into(events, max, |event| {
             if let Event::Delivery(delivery) = event {
@@ -251,7 +255,11 @@ impl<E: StreamItem> Events<E> {
             }
         });
         reads.note();
-        for item in events.iter().rev().take(count).rev() {
+        if count == 0 {
+            return 0;
+        }
+        let total = (&*events).into_iter().count();
+        for item in (&*events).into_iter().skip(total - count) {
             if let Event::Delivery(delivery) = item.event() {
                 delivery.show_taps();
             }

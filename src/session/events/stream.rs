@@ -171,7 +171,7 @@ impl EventStream {
     /// with each under the lock of the stream.
     pub(super) fn drain_into<E: From<(u16, Event)>>(
         &self,
-        into: &mut Vec<E>,
+        into: &mut impl Extend<E>,
         most: usize,
         mut seen: impl FnMut(&Event),
     ) -> usize {

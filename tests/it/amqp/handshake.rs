@@ -1,7 +1,7 @@
 //! The handshake of a client: the login, the limits, the virtual host.
 
 use leveret::{
-    Broker, FieldTable, ManualClock,
+    Broker, FieldTable, ManualClock, User,
     amqp::{CloseReason, ServerConfig},
 };
 use std::time::Duration;
@@ -97,6 +97,39 @@ fn a_login_that_is_refused_closes_a_client_that_knows_it() {
                     details see the broker logfile.";
         assert_eq!((closed.reply_code, &*closed.reply_text), (403, text));
         assert_eq!((closed.of_connection, closed.method), (true, (0, 0)));
+    }
+}
+
+#[test]
+fn the_program_decides_who_a_peer_is_by_external() {
+    let broker = Broker::new();
+    broker.add_user(User::new("ada")).unwrap();
+    let config = ServerConfig::new().peer_address("1.2.3.4:5");
+    let config = config.external_by(|login| match login.response() {
+        b"who" => panic!("the program does not know"),
+        b"ada" => login
+            .peer_address()?
+            .starts_with("1.2.")
+            .then(|| "ada".to_owned()),
+        b"bob" => Some("bob".to_owned()),
+        _ => login
+            .client_properties()
+            .get("capabilities")
+            .map(|_| String::new()),
+    });
+    for (response, is_known) in [
+        (&b"ada"[..], true),
+        (b"bob", false),
+        (b"who", false),
+        (b"", false),
+    ] {
+        let mut client = Client::new(&broker, config.clone());
+        client.send(HEADER);
+        let answer = start_ok(&mut client, CLOSES, "EXTERNAL", response);
+        match answer {
+            Ok(_) => assert!(is_known, "{response:?}"),
+            Err(closed) => assert_eq!((closed.reply_code, is_known), (403, false)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Clients of AMQP 0-9-1, on the server's side without a socket.
 
 mod close;
+mod dialogues;
 mod flow;
 mod handshake;
 mod octets;

@@ -3,11 +3,13 @@
 use std::task::{Context, Poll, Waker};
 
 use leveret::{
-    Broker,
+    Broker, Consumer, Exchange, FieldTable, FieldValue, Message, Properties, Queue,
     amqp::{ServerConfig, ServerConnection},
+    octets::to_text,
 };
 use proptest::prelude::*;
 
+use super::client;
 use crate::wire::{Arguments, content, frame, method};
 
 /// Everything that a client sends: a login, a queue, a consumer, two messages, a get, the end.
@@ -167,4 +169,97 @@ proptest! {
         let whole = answer(&broker, [&dialogue()[..]]);
         prop_assert!(whole.ends_with(&method(0, (10, 51), Arguments::new())));
     }
+}
+
+/// Properties with octets that are no UTF-8 wherever AMQP has octets.
+fn octets_everywhere() -> Properties {
+    let octets = to_text(b"\xff\0\xfe id").into_owned();
+    let table = FieldTable::from([(&*octets, 1)]);
+    Properties::new()
+        .content_type(octets.clone())
+        .content_encoding(octets.clone())
+        .headers(FieldTable::from([("table", table)]))
+        .header(octets.clone(), octets.clone())
+        .correlation_id(octets.clone())
+        .message_id(octets.clone())
+        .message_type(octets.clone())
+        .app_id(octets.clone())
+        .cluster_id(octets.clone())
+}
+
+#[test]
+fn octets_that_are_no_utf8_come_back_as_they_were_sent() {
+    let broker = Broker::new();
+    let queue = Queue::new("q").bind(Exchange::fanout("f"), "");
+    // They pass a dead letter exchange too.
+    let first = Queue::new("first").bind(Exchange::fanout("to first"), "");
+    let first = first
+        .dead_letter_exchange("f")
+        .message_ttl(std::time::Duration::ZERO);
+    broker.declare(&queue).unwrap();
+    broker.declare(&first).unwrap();
+    let mut client = client(&broker);
+    client
+        .consume(1, "q", "c", [false, true, false, false])
+        .unwrap();
+    let properties = octets_everywhere();
+    let longest = to_text(&[0xff; 255]);
+    for (exchange, key) in [
+        ("f", to_text(b"a.\xff.b")),
+        ("f", longest.clone()),
+        ("to first", longest),
+    ] {
+        let publish = Arguments::new().short(0).text(exchange).text(&key).octet(0);
+        client.send(&method(1, (60, 40), publish));
+        let encoded = Arguments::new().properties(&properties).0;
+        client.send(&content(1, &encoded, b"hello", 100));
+        let mut came = client.await_reply(1, &[(60, 60)]).unwrap();
+        let mut fields = came.fields();
+        let (_tag, _, _) = (fields.text(), fields.longlong(), fields.octet());
+        assert_eq!(fields.text(), "f");
+        assert_eq!(fields.text(), key);
+        if let Some(headers) = &mut came.properties.headers {
+            let names: Vec<_> = headers.iter().map(|(name, _)| name.to_owned()).collect();
+            let added = names.iter().filter(|name| name.starts_with("x-"));
+            added.for_each(|name| drop(headers.remove(name)));
+        }
+        assert_eq!(came.properties, properties);
+    }
+}
+
+#[test]
+fn octets_that_are_no_utf8_are_returned_as_they_were_sent() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    let key = to_text(b"\xff");
+    let publish = Arguments::new().short(0).text("").text(&key).octet(1);
+    client.send(&method(1, (60, 40), publish));
+    let encoded = Arguments::new().properties(&octets_everywhere()).0;
+    client.send(&content(1, &encoded, b"hello", 100));
+    let returned = client.await_reply(1, &[(60, 50)]).unwrap();
+    let mut fields = returned.fields();
+    let (code, _, _) = (fields.short(), fields.text(), fields.text());
+    assert_eq!((code, &*fields.text()), (312, &*key));
+    assert_eq!(returned.properties, octets_everywhere());
+}
+
+#[test]
+fn a_headers_exchange_compares_the_octets_of_text_and_of_bytes() {
+    let broker = Broker::new();
+    let octets = b"\xff\xee\xbf\xbf";
+    let binding = [("k", to_text(octets).into_owned())];
+    let exchange = Exchange::headers("h");
+    let queue = Queue::new("q").bind_with(&exchange, "", binding);
+    let consumer: Consumer<u32> = broker.consumer(&queue).unwrap();
+    let producer = broker.producer::<u32>(&exchange).unwrap();
+    let publish = |value: FieldValue| {
+        producer
+            .publish_message(Message::new(7).header("k", value))
+            .unwrap()
+            .routed
+    };
+    assert_eq!(publish(FieldValue::Bytes(octets.to_vec())), 1);
+    assert_eq!(publish(FieldValue::from(&*to_text(octets))), 1);
+    assert_eq!(publish(FieldValue::Bytes(octets[1..].to_vec())), 0);
+    drop(consumer);
 }

@@ -243,3 +243,30 @@ fn a_message_comes_back_as_it_was_sent() {
         assert_eq!(Arguments::new().properties(&got.properties).0, encoded);
     }
 }
+
+#[test]
+fn an_ack_of_everything_settles_only_what_was_sent() {
+    let broker = Broker::new();
+    let mut client = client(&broker);
+    client.declare(1, "q").unwrap();
+    client.consume(1, "q", "c", [false; 4]).unwrap();
+    let producer = broker.producer::<u32>("q").unwrap();
+    for number in 1..=2 {
+        producer.publish(number).unwrap();
+    }
+    // Neither of them was sent when these are taken.
+    let all = settle(80, 0, 1);
+    assert_eq!(client.server.receive(&all), all.len());
+    let all = settle(120, 0, 1);
+    assert_eq!(client.server.receive(&all), all.len());
+    assert_eq!(client.take_ids(), [(60, 60), (60, 60)]);
+    producer.publish(3).unwrap();
+    let all = settle(80, 0, 1);
+    assert_eq!(client.server.receive(&all), all.len());
+    assert_eq!(client.take_ids(), [(60, 60)]);
+    client.server.handle_disconnect();
+    let queue = broker.simple_queue::<u32>("q").unwrap();
+    let left = queue.try_get().unwrap();
+    assert_eq!(*left, 3);
+    assert!(queue.try_get().is_err());
+}

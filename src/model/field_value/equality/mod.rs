@@ -6,6 +6,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::{FieldTable, FieldValue};
+use crate::model::octets;
 
 /// How many units the timestamp of a header has in a second. RabbitMQ compares it in milliseconds,
 /// and compares the timestamp of a binding in seconds.
@@ -70,7 +71,7 @@ impl FieldValue {
         match (self, other) {
             (FieldValue::LongString(text), FieldValue::Bytes(bytes))
             | (FieldValue::Bytes(bytes), FieldValue::LongString(text)) => {
-                text.as_bytes() == bytes.as_slice()
+                *octets::of_text(text) == **bytes
             }
             (FieldValue::Array(array), FieldValue::Table(table))
             | (FieldValue::Table(table), FieldValue::Array(array)) => {

@@ -1,7 +1,10 @@
 //! The elementary types of AMQP 0-9-1: numbers, bits, strings. Numbers have the highest octet
 //! first.
 
+use std::borrow::Cow;
+
 use super::Malformed;
+use crate::model::octets;
 
 /// Octets that are read from the front.
 #[derive(Clone, Copy, Debug)]
@@ -138,13 +141,38 @@ impl<'a> Field<'a> for &'a [u8] {
     }
 }
 
-/// Text where the broker has text and AMQP has octets: names, properties and long strings of
-/// tables.
+/// A name, or the key of a binding.
 ///
 /// # Errors
-/// [`Malformed::Text`] for octets that are not UTF-8. RabbitMQ refuses them in names and keys of
-/// bindings too. It takes them in the routing key of a publish, in properties and in tables.
+/// [`Malformed::Text`] for octets that are not UTF-8, which RabbitMQ refuses too.
 #[inline]
-pub(super) fn text(octets: &[u8]) -> Result<&str, Malformed> {
+fn text(octets: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(octets).map_err(|_| Malformed::Text)
+}
+
+/// A short string of octets: a property, the routing key of a message, the name of a header. They
+/// need not be UTF-8. To write one of more than 255 octets cuts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShortOctets<'a>(pub(crate) Cow<'a, str>);
+
+impl<'a> From<&'a str> for ShortOctets<'a> {
+    fn from(text: &'a str) -> ShortOctets<'a> {
+        ShortOctets(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> Field<'a> for ShortOctets<'a> {
+    #[inline]
+    fn read(from: &mut Reader<'a>) -> Result<ShortOctets<'a>, Malformed> {
+        let length: u8 = from.field()?;
+        Ok(ShortOctets(octets::to_text(from.octets(length.into())?)))
+    }
+
+    #[inline]
+    fn write(&self, to: &mut Vec<u8>) {
+        let octets = octets::of_text(&self.0);
+        let octets = &octets[..octets.len().min(MOST_OCTETS)];
+        to.push(octets.len() as u8);
+        to.extend_from_slice(octets);
+    }
 }

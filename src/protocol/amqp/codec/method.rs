@@ -2,7 +2,7 @@
 
 use super::{
     Malformed,
-    field::{Field, Reader},
+    field::{Field, Reader, ShortOctets},
 };
 use crate::model::field_value::FieldTable;
 
@@ -141,18 +141,19 @@ methods! {
     60 30 BasicCancel { consumer_tag: &'a str, no_wait: bool }
     60 31 BasicCancelOk { consumer_tag: &'a str }
     60 40 BasicPublish {
-        ticket: u16, exchange: &'a str, routing_key: &'a str, mandatory_immediate: [bool; 2]
+        ticket: u16, exchange: &'a str, routing_key: ShortOctets<'a>,
+        mandatory_immediate: [bool; 2]
     }
     60 50 BasicReturn {
-        reply_code: u16, reply_text: &'a str, exchange: &'a str, routing_key: &'a str
+        reply_code: u16, reply_text: &'a str, exchange: &'a str, routing_key: ShortOctets<'a>
     }
     60 60 BasicDeliver {
         consumer_tag: &'a str, delivery_tag: u64, redelivered: bool,
-        exchange: &'a str, routing_key: &'a str
+        exchange: &'a str, routing_key: ShortOctets<'a>
     }
     60 70 BasicGet { ticket: u16, queue: &'a str, no_ack: bool }
     60 71 BasicGetOk {
-        delivery_tag: u64, redelivered: bool, exchange: &'a str, routing_key: &'a str,
+        delivery_tag: u64, redelivered: bool, exchange: &'a str, routing_key: ShortOctets<'a>,
         message_count: u32
     }
     60 72 BasicGetEmpty { cluster_id: &'a str }

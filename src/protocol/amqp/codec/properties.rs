@@ -2,10 +2,13 @@
 
 use super::{
     Malformed,
-    field::{Field, MOST_OCTETS, Reader},
+    field::{Field, MOST_OCTETS, Reader, ShortOctets},
     table::{NotEncodable, write_table},
 };
-use crate::message::properties::{Properties, PropertyList};
+use crate::{
+    message::properties::{Properties, PropertyList},
+    model::octets,
+};
 
 /// The class of the methods with content.
 pub(crate) const BASIC: u16 = 60;
@@ -86,7 +89,7 @@ fn read_list(flags: u16, list: &mut PropertyList, from: &mut Reader<'_>) -> Resu
         is_there.then(|| from.field()).transpose()
     }
     fn text(is_there: bool, from: &mut Reader<'_>) -> Result<Option<String>, Malformed> {
-        Ok(value::<&str>(is_there, from)?.map(str::to_owned))
+        Ok(value::<ShortOctets<'_>>(is_there, from)?.map(|text| text.0.into_owned()))
     }
     let has = |flag| flags & flag != 0;
     list.content_type = text(has(CONTENT_TYPE), from)?;
@@ -128,11 +131,11 @@ pub(crate) fn write_header(
     let list: &PropertyList = properties;
     let mut text = |flag: u16, text: &Option<String>, to: &mut Vec<u8>| {
         let Some(text) = text else { return Ok(()) };
-        if text.len() > MOST_OCTETS {
+        if text.len() > MOST_OCTETS && octets::len_of(text) > MOST_OCTETS {
             return Err(NotEncodable);
         }
         flags |= flag;
-        text.as_str().write(to);
+        ShortOctets::from(text.as_str()).write(to);
         Ok(())
     };
     text(CONTENT_TYPE, &list.content_type, to)?;

@@ -2,9 +2,12 @@
 
 use super::{
     Malformed,
-    field::{Field, MOST_OCTETS, Reader, text},
+    field::{Field, MOST_OCTETS, Reader, ShortOctets},
 };
-use crate::model::field_value::{FieldTable, FieldValue};
+use crate::model::{
+    field_value::{FieldTable, FieldValue},
+    octets,
+};
 
 /// A value is too long or too deep for AMQP 0-9-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +57,10 @@ fn read_table(from: &mut Reader<'_>, depth: usize) -> Result<FieldTable, Malform
 fn read_fields(mut contents: Reader<'_>, depth: usize) -> Result<FieldTable, Malformed> {
     let mut table = FieldTable::new();
     while !contents.is_empty() {
-        let name: &str = contents.field().map_err(in_table)?;
+        let ShortOctets(name) = contents.field().map_err(in_table)?;
         let value = read_value(&mut contents, depth).map_err(in_table)?;
         // RabbitMQ finds the first value of a name.
-        if !table.contains_key(name) {
+        if !table.contains_key(&name) {
             table.insert(name, value);
         }
     }
@@ -82,7 +85,7 @@ fn read_value(from: &mut Reader<'_>, depth: usize) -> Result<FieldValue, Malform
             scale: from.field()?,
             value: from.field()?,
         },
-        b'S' => FieldValue::LongString(text(from.field()?)?.to_owned()),
+        b'S' => FieldValue::LongString(octets::to_text(from.field()?).into_owned()),
         b'x' => FieldValue::Bytes(from.field::<&[u8]>()?.to_vec()),
         b'T' => FieldValue::Timestamp(from.field()?),
         b'A' => {
@@ -125,10 +128,10 @@ pub(super) fn write_table(
     }
     with_length(to, |to| {
         for (name, value) in table {
-            if name.len() > MOST_OCTETS {
+            if name.len() > MOST_OCTETS && octets::len_of(name) > MOST_OCTETS {
                 return Err(NotEncodable);
             }
-            name.write(to);
+            ShortOctets::from(name).write(to);
             write_value(value, to, depth)?;
         }
         Ok(())
@@ -153,7 +156,7 @@ fn write_value(value: &FieldValue, to: &mut Vec<u8>, depth: usize) -> Result<(),
         FieldValue::Float(value) => plain(b'f', value, to),
         FieldValue::Double(value) => plain(b'd', value, to),
         FieldValue::Timestamp(seconds) => plain(b'T', seconds, to),
-        FieldValue::LongString(text) => plain(b'S', &text.as_bytes(), to),
+        FieldValue::LongString(text) => plain(b'S', &&*octets::of_text(text), to),
         FieldValue::Bytes(octets) => plain(b'x', &octets.as_slice(), to),
         FieldValue::Decimal { scale, value } => {
             plain(b'D', scale, to);

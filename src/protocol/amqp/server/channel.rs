@@ -25,6 +25,8 @@ pub(super) struct ServerChannel {
     pub(super) publisher: Option<Publisher>,
     /// A transaction that waits for the disk.
     pub(super) commit: Option<Commit>,
+    /// The tag of the last delivery that was sent.
+    pub(super) last_sent: u64,
 }
 
 /// The commit of a transaction.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::external::{External, ExternalLogin};
 use crate::model::field_value::{FieldTable, FieldValue};
 
 /// The settings of a [`ServerConnection`](super::ServerConnection). The defaults are RabbitMQ's.
@@ -22,7 +23,7 @@ pub struct ServerConfig {
     pub(super) heartbeat: u16,
     pub(super) max_message_size: u64,
     pub(super) handshake_timeout: Duration,
-    pub(super) external: Option<String>,
+    pub(super) external: Option<External>,
     pub(super) peer_address: Option<String>,
     pub(super) properties: FieldTable,
 }
@@ -115,8 +116,36 @@ impl ServerConfig {
     /// # RabbitMQ
     /// The plugin `rabbitmq_auth_mechanism_ssl`.
     #[must_use]
-    pub fn external(mut self, user: impl Into<String>) -> ServerConfig {
-        self.external = Some(user.into());
+    pub fn external(self, user: impl Into<String>) -> ServerConfig {
+        let user = user.into();
+        self.external_by(move |_| Some(user.clone()))
+    }
+
+    /// Offers the mechanism `EXTERNAL`, and logs a peer that chooses it in as the user that
+    /// `user_of` returns, without a password. `None` refuses the login, and so does a panic.
+    ///
+    /// It is called once for each login, by [`receive`](super::ServerConnection::receive).
+    ///
+    /// # RabbitMQ
+    /// The plugin `rabbitmq_auth_mechanism_ssl`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::amqp::ServerConfig;
+    ///
+    /// /// The name in the certificate that the peer has shown, say.
+    /// fn certified(_address: &str) -> Option<String> { None }
+    ///
+    /// let config = ServerConfig::new()
+    ///     .peer_address("127.0.0.1:40307")
+    ///     .external_by(|login| certified(login.peer_address()?));
+    /// ```
+    #[must_use]
+    pub fn external_by(
+        mut self,
+        user_of: impl Fn(&ExternalLogin<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> ServerConfig {
+        self.external = Some(External::new(user_of));
         self
     }
 

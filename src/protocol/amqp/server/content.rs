@@ -26,6 +26,9 @@ pub(super) struct Content {
     body: Vec<u8>,
 }
 
+/// How many times the first part of a body is the room that is made for all of it.
+const AHEAD: usize = 8;
+
 /// The frame that is to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Expects {
@@ -121,6 +124,12 @@ impl Content {
             return Err(Fault::of_connection(505, text).with(PUBLISH));
         }
         if length < self.body_size {
+            if self.body.is_empty() {
+                // Most bodies fit, and are not moved as they grow. An announcement alone costs
+                // nothing.
+                let first = frame.payload.len().saturating_mul(AHEAD) as u64;
+                self.body.reserve_exact(self.body_size.min(first) as usize);
+            }
             self.body.extend_from_slice(frame.payload);
             return Ok(None);
         }

@@ -43,7 +43,7 @@ impl Session {
             delivery_tag: got.delivery_tag(),
             redelivered: got.redelivered(),
             exchange: &exchange,
-            routing_key: got.routing_key(),
+            routing_key: got.routing_key().into(),
             message_count: channel::count(got.message_count()),
         };
         self.message(number, got, &answer, output);
@@ -59,7 +59,8 @@ impl Session {
         }
     }
 
-    /// The error of a connection that the broker has ended.
+    /// The error of a connection that the broker has ended, by the reason in its stream. A method
+    /// would tell the state of now: the broker may have ended since the user was deleted.
     pub(super) fn end(&self, error: &RecvError) -> Error {
         let RecvError::Cancelled(reason) = error else {
             return Error::ConnectionClosed;
@@ -88,7 +89,7 @@ impl Session {
                     delivery_tag: delivery.delivery_tag(),
                     redelivered: delivery.redelivered(),
                     exchange: &exchange,
-                    routing_key: delivery.routing_key(),
+                    routing_key: delivery.routing_key().into(),
                 };
                 self.message(number, &delivery, &method, output);
             }
@@ -97,7 +98,7 @@ impl Session {
                     reply_code: returned.reply_code,
                     reply_text: returned.reply_text,
                     exchange: &returned.exchange,
-                    routing_key: &returned.routing_key,
+                    routing_key: (&*returned.routing_key).into(),
                 };
                 // It came from the peer, so that it can be encoded.
                 let _ = output.content(number, &method, &returned.properties, &returned.body);
@@ -144,24 +145,24 @@ impl Session {
     /// with a property that is too long.
     #[inline]
     fn message(
-        &self,
+        &mut self,
         number: u16,
         delivery: &ChannelDelivery,
         method: &Method<'_>,
         output: &mut Output,
     ) {
-        if let Ok(body) = delivery.body()
-            && output
-                .content(number, method, delivery.properties(), &body)
-                .is_ok()
-        {
+        let is_sent = delivery.body().is_ok_and(|body| {
+            let properties = delivery.properties();
+            output.content(number, method, properties, &body).is_ok()
+        });
+        let Some(Slot::Open(channel)) = self.channels.get_mut(&number) else {
             return;
-        }
-        if let Some(Slot::Open(channel)) = self.channels.get(&number) {
+        };
+        let delivery_tag = delivery.delivery_tag();
+        match is_sent {
+            true => channel.last_sent = channel.last_sent.max(delivery_tag),
             // With auto-ack it is settled already.
-            let _ = channel
-                .channel
-                .basic_reject(delivery.delivery_tag(), Requeue::No);
+            false => drop(channel.channel.basic_reject(delivery_tag, Requeue::No)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     CloseReason, Phase, ServerConnection,
     config::FRAME_MIN_SIZE,
+    external::ExternalLogin,
     fault::{self, Fault},
     heartbeat::Heartbeat,
     session::{Capabilities, Session},
@@ -94,9 +95,7 @@ impl ServerConnection {
         let credentials = match mechanism {
             "PLAIN" => plain(response),
             "AMQPLAIN" => amqplain(response),
-            "EXTERNAL" if self.config.external.is_some() => {
-                self.config.external.as_deref().map(Credentials::external)
-            }
+            "EXTERNAL" if self.config.external.is_some() => self.external(response),
             _ => {
                 let text = format_args!("unknown authentication mechanism '{mechanism}'");
                 return Err(Fault::of_connection(503, text));
@@ -123,6 +122,17 @@ impl ServerConnection {
             Err(error @ Error::LoginRefused { .. }) => self.refuse(&error),
             Err(error) => Err(Fault::of(&error, (0, 0))),
         }
+    }
+
+    /// The user whom the program names. No user has the empty name.
+    fn external(&self, response: &[u8]) -> Option<Credentials> {
+        let login = ExternalLogin {
+            response,
+            client_properties: &self.client_properties,
+            peer_address: self.config.peer_address.as_deref(),
+        };
+        let user = self.config.external.as_ref()?.user(&login);
+        Some(Credentials::external(user.unwrap_or_default()))
     }
 
     /// Tells the peer that its login was refused, if it knows how to be told. Otherwise it waits

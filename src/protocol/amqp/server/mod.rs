@@ -7,6 +7,7 @@
 //!   `publisher` publishes it.
 //! - `timing`: time-outs. `heartbeat` has the heartbeats.
 //! - `output`: octets for the peer.
+//! - `external`: logins that the program decides.
 //! - `fault`: the reasons for closing, as the peer is told.
 
 mod channel;
@@ -14,6 +15,7 @@ mod close_reason;
 mod config;
 mod content;
 mod events;
+mod external;
 mod fault;
 mod handshake;
 mod heartbeat;
@@ -30,7 +32,7 @@ use std::{
     time::Instant,
 };
 
-pub use self::{close_reason::CloseReason, config::ServerConfig};
+pub use self::{close_reason::CloseReason, config::ServerConfig, external::ExternalLogin};
 
 use self::{fault::Fault, heartbeat::Heartbeat, output::Output, session::Session};
 use super::codec::{

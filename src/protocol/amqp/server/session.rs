@@ -1,7 +1,7 @@
 //! An open connection: its channels, the message that waits, and the events of the broker.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     task::{Context, Poll, Waker},
 };
 
@@ -57,8 +57,8 @@ pub(super) struct Session {
     max_message_size: u64,
     pub(super) channels: BTreeMap<u16, Slot>,
     events: Events<(u16, Event)>,
-    /// Events that were taken from the stream together, the next one last.
-    taken: Vec<(u16, Event)>,
+    /// Events that were taken from the stream together.
+    taken: VecDeque<(u16, Event)>,
     /// The channel whose publish waits for room, or whose commit waits for the disk. Nothing else
     /// is done before it.
     waiting: Option<u16>,
@@ -97,7 +97,7 @@ impl Session {
     ) -> Session {
         Session {
             events: connection.events(),
-            taken: Vec::new(),
+            taken: VecDeque::new(),
             connection,
             capabilities,
             channel_max: config.channel_max,
@@ -186,6 +186,7 @@ impl Session {
             content: Content::default(),
             publisher: None,
             commit: None,
+            last_sent: 0,
         };
         self.channels.insert(number, Slot::Open(Box::new(channel)));
         output.method(number, &Method::ChannelOpenOk { channel_id: &[] });
@@ -258,7 +259,7 @@ impl Session {
             } => {
                 channel
                     .content
-                    .begin(exchange, routing_key, mandatory_immediate);
+                    .begin(exchange, &routing_key.0, mandatory_immediate);
                 Ok(())
             }
             Method::BasicGet { queue, no_ack, .. } => {
@@ -306,18 +307,21 @@ impl Session {
                 output.method(number, &Method::ChannelCloseOk {});
                 Ok(())
             }
+            // It stands for the deliveries that the peer may have seen.
             Method::BasicAck {
-                delivery_tag: 0, ..
-            }
-            | Method::BasicNack {
-                delivery_tag: 0, ..
+                delivery_tag: 0,
+                multiple: true,
             } => {
-                // It stands for the deliveries that the peer has seen.
-                self.drain(output);
-                match self.channels.get(&number) {
-                    Some(Slot::Open(channel)) => channel.method(method, output),
-                    _ => Ok(()),
-                }
+                let acked = channel.channel.ack_all_up_to(channel.last_sent);
+                acked.map_err(failed)
+            }
+            Method::BasicNack {
+                delivery_tag: 0,
+                multiple_requeue: [true, again],
+            } => {
+                let again = channel::requeue(again);
+                let nacked = channel.channel.nack_all_up_to(channel.last_sent, again);
+                nacked.map_err(failed)
             }
             other => channel.method(other, output),
         }
@@ -369,9 +373,8 @@ impl Session {
     pub(super) fn next_event(&mut self) -> Option<(u16, Event)> {
         if self.taken.is_empty() {
             self.events.drain_into(&mut self.taken, TOGETHER);
-            self.taken.reverse();
         }
-        self.taken.pop()
+        self.taken.pop_front()
     }
 
     /// Goes on with what waits, and sends events while there is room.
