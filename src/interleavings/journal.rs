@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::Mutex,
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
 };
 
 use super::*;
@@ -27,9 +27,9 @@ use crate::{
     session::broker_core::{BrokerCore, Settings},
 };
 
-/// A store in memory, which keeps all operations.
+/// A store in memory, which keeps all operations. It fails when it tidies, if it is told to.
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<Operation>>>);
+struct Memory(Arc<Mutex<Vec<Operation>>>, Arc<AtomicBool>);
 
 impl Memory {
     /// The positions of the messages that it has.
@@ -57,7 +57,10 @@ impl Store for Memory {
     }
 
     fn tidy(&mut self) -> Result<bool, StoreError> {
-        Ok(false)
+        match self.1.load(SeqCst) {
+            true => Err(self.damaged("it is told to fail")),
+            false => Ok(false),
+        }
     }
 
     fn recover(&mut self, _: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError> {
@@ -127,6 +130,27 @@ fn every_wait_ends_when_its_operations_are_in_the_store() {
         }
         journal.close(KeptPositions::new()).unwrap();
         assert_eq!(memory.messages(), BTreeSet::from([1, 2]));
+    });
+}
+
+#[test]
+fn nothing_is_confirmed_that_comes_after_the_store_has_failed() {
+    explore(|| {
+        let memory = Memory::default();
+        memory.1.store(true, SeqCst);
+        let journal = Journal::start(Box::new(memory.clone()), 1).unwrap();
+        let threads = [1, 2].map(|position| {
+            let (memory, journal) = (memory.clone(), journal.clone());
+            thread::spawn(move || {
+                journal.append(put(position), Duration::MAX);
+                let synced = waiter::wait(&journal.synced(), None).unwrap();
+                assert!(synced.is_err() || memory.messages().contains(&position));
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(journal.close(KeptPositions::new()).is_err());
     });
 }
 

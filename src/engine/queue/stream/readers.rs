@@ -69,6 +69,7 @@ impl QueueCore {
         Some(StreamProgress {
             first: stream.log.first(),
             next: stream.log.next(),
+            in_memory: stream.log.in_memory(),
             readers: stream.progress.iter().filter_map(Weak::upgrade).collect(),
             stored: stream.stored.clone(),
         })

@@ -1,5 +1,8 @@
 //! A broker on a disk that loses power at every moment of a workload.
 
+mod full_disk;
+mod streams;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use futures_lite::future::{block_on, poll_once};
