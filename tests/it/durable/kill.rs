@@ -31,7 +31,7 @@ fn log() -> Queue {
 }
 
 /// The length of a message of the stream.
-const LONG: usize = 256 << 10;
+const LONG: usize = 1 << 20;
 
 /// What the process has told before it was killed.
 #[derive(Debug, Default)]
