@@ -33,6 +33,12 @@ fn log() -> Queue {
 /// The length of a message of the stream.
 const LONG: usize = 1 << 20;
 
+fn long(number: u64) -> Bytes {
+    let mut body = number.to_le_bytes().to_vec();
+    body.resize(LONG, number as u8);
+    Bytes::from(body)
+}
+
 /// What the process has told before it was killed.
 #[derive(Debug, Default)]
 struct Ledger {
@@ -63,9 +69,7 @@ fn work_until_killed(folder: &str) {
     for number in first.. {
         producer.publish(number).unwrap();
         writeln!(out, "confirmed {number}").unwrap();
-        let mut long = number.to_le_bytes().to_vec();
-        long.resize(LONG, number as u8);
-        logger.publish(Bytes::from(long)).unwrap();
+        logger.publish(long(number)).unwrap();
         writeln!(out, "logged {number}").unwrap();
         if number % 3 != 0 {
             let delivery = consumer.recv().unwrap();
@@ -112,9 +116,8 @@ fn a_process_that_is_killed_loses_no_confirmed_message() {
     let mut found = Vec::new();
     for entry in reader.try_iter() {
         let entry = entry.unwrap();
-        let (number, rest) = entry.split_first_chunk().unwrap();
-        let number = u64::from_le_bytes(*number);
-        assert!(rest.len() + 8 == LONG && rest.iter().all(|byte| *byte == number as u8));
+        let number = u64::from_le_bytes(*entry.first_chunk().unwrap());
+        assert!(*entry == long(number));
         found.push((entry.offset(), number));
     }
     let in_order = |pair: &[(u64, u64)]| pair[0].0 + 1 == pair[1].0 && pair[0].1 < pair[1].1;
