@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::{
-    engine::policy::Policy,
     handles::reader::Reader,
     model::{descriptions::Offset, error::CancelReason, field_value::FieldValue},
     session::{
