@@ -11,13 +11,13 @@ use crate::{
     engine::{
         router::ExchangeTypes,
         store::{
-            DiskSettings, Journal, KeptPositions, Mark, Operation, Recovered, Store, StreamFiles,
-            Usage,
+            DiskSettings, Journal, KeptPositions, Mark, Operation, Recovered, Store, StoredChunk,
+            StreamFiles, Usage,
         },
     },
     model::{
         bytes::Bytes,
-        descriptions::Durability,
+        descriptions::{Durability, Offset},
         error::{StoreError, StoreErrorKind},
     },
     runtime::{
@@ -58,7 +58,7 @@ impl Store for Memory {
 
     fn tidy(&mut self) -> Result<bool, StoreError> {
         match self.1.load(SeqCst) {
-            true => Err(self.damaged("it is told to fail")),
+            true => Err(Store::damaged(self, "it is told to fail")),
             false => Ok(false),
         }
     }
@@ -68,7 +68,7 @@ impl Store for Memory {
     }
 
     fn stream_files(&self) -> Option<Arc<dyn StreamFiles>> {
-        None
+        Some(Arc::new(self.clone()))
     }
 
     fn each_message(&self, _: &mut dyn FnMut(u64, u64, Option<Mark>)) {}
@@ -87,6 +87,51 @@ impl Store for Memory {
 
     fn close(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+/// Each message of a stream is in a file of its own as soon as it is committed, and no reader should
+/// have it in memory.
+impl StreamFiles for Memory {
+    fn end(&self, _: u64) -> u64 {
+        let operations = self.0.lock().unwrap();
+        let ends = operations.iter().filter_map(|operation| match operation {
+            Operation::Append { offset, .. } => Some(offset + 1),
+            _ => None,
+        });
+        ends.max().unwrap_or(0)
+    }
+
+    fn memory(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, _: u64, wanted: u64) -> Result<Option<StoredChunk>, StoreError> {
+        let mut found = None;
+        for operation in &*self.0.lock().unwrap() {
+            match operation {
+                Operation::Append {
+                    offset,
+                    message,
+                    arrival,
+                    ..
+                } if *offset == wanted => {
+                    let entry = (arrival.came, 0..message.len());
+                    found = Some(StoredChunk::new(wanted, message.to_vec(), vec![entry]));
+                }
+                Operation::Trim { offset, .. } if *offset > wanted => found = None,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn since(&self, _: u64, _: u64) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    fn damaged(&self, reason: &str) -> StoreError {
+        Store::damaged(self, reason)
     }
 }
 
@@ -276,5 +321,53 @@ fn a_declaration_returns_when_its_own_record_is_in_the_store() {
         let (one, other) = (declare("first"), declare("second"));
         one.join().unwrap();
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_gets_each_message_from_memory_or_from_the_disk_or_counts_it_as_missed() {
+    explore(|| {
+        let memory = Memory::default();
+        let broker = start(&memory, Time::default(), DiskSettings::none());
+        // Each message is a segment, and two more are kept.
+        let log = Queue::stream("log")
+            .max_segment_bytes(0)
+            .max_length_bytes(350);
+        let reader = broker.reader::<u32>(&log).from(Offset::First);
+        let reader = reader.build().unwrap();
+        let producer = broker.producer::<u32>(&log).unwrap();
+        let publishing = thread::spawn(move || {
+            (0..4).for_each(|number| drop(producer.publish(number).unwrap()));
+        });
+        let mut read = Vec::new();
+        while read.last() != Some(&3) {
+            let entry = reader.recv().unwrap();
+            assert_eq!(entry.offset(), u64::from(*entry));
+            read.push(entry.offset());
+        }
+        publishing.join().unwrap();
+        assert!(read.is_sorted());
+        assert_eq!(read.len() as u64 + reader.lagged(), 4);
+    });
+}
+
+#[test]
+fn a_consumer_gets_each_message_once_while_they_go_from_memory_to_the_disk() {
+    explore(|| {
+        let memory = Memory::default();
+        let broker = start(&memory, Time::default(), DiskSettings::none());
+        let log = Queue::stream("log");
+        let consumer = broker.consumer_builder::<u32>(&log).prefetch(1);
+        let consumer = consumer.build().unwrap();
+        let producer = broker.producer::<u32>(&log).unwrap();
+        let publishing = thread::spawn(move || {
+            (0..4).for_each(|number| drop(producer.publish(number).unwrap()));
+        });
+        for number in 0..4 {
+            let delivery = consumer.recv().unwrap();
+            assert_eq!(*delivery, number);
+            delivery.ack().unwrap();
+        }
+        publishing.join().unwrap();
     });
 }

@@ -45,8 +45,8 @@ impl Connection {
         self.gate().set_policy(policy, PolicyKind::User)
     }
 
-    /// Same as [`set_policy`](Self::set_policy), as a future for any runtime. In a durable broker it
-    /// does not block its thread until the policy is on disk.
+    /// Same as [`set_policy`](Self::set_policy), as a future for any runtime. In a durable broker
+    /// it does not block its thread until the policy is on disk.
     ///
     /// # Cancel safety
     /// The policy takes effect when the future is polled first. A future that is dropped later does

@@ -205,7 +205,7 @@ fn a_long_stream_is_in_memory_for_a_small_part_and_comes_back_whole() {
             producer.publish(body(number)).unwrap();
         }
         let (next, memory) = memory(&broker);
-        // What is not in a file of the stream yet, of 75 MiB.
+        // The messages that are not in a file of the stream yet, of 75 MiB.
         assert!(next == MESSAGES && memory < 60 << 20, "{memory}");
         assert_eq!(read(&broker), MESSAGES);
     }
