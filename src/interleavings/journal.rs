@@ -90,8 +90,7 @@ impl Store for Memory {
     }
 }
 
-/// Each message of a stream is in a file of its own as soon as it is committed, and no reader should
-/// have it in memory.
+/// Each message of a stream is in a file as soon as it is committed, and none has to be in memory.
 impl StreamFiles for Memory {
     fn end(&self, _: u64) -> u64 {
         let operations = self.0.lock().unwrap();

@@ -45,8 +45,8 @@ use crate::{
 /// A slow reader holds no publisher. If [retention](crate::Queue::max_age) overtakes it, it goes on
 /// at the first message that is kept, and [`lagged`](Self::lagged) counts what it has missed.
 ///
-/// In a durable broker [old messages](crate::guide::durability#streams-on-disk) are on disk only.
-/// The call that comes to one reads some 64 KiB from the disk, also in a task.
+/// In a durable broker old messages are on disk only. The call that comes to one reads some 64 KiB
+/// from the disk, also in a task. The page `guide::durability` tells more.
 ///
 /// # RabbitMQ
 /// A consumer of a stream (RabbitMQ 3.9 and later). There a consumer needs a prefetch and settles
