@@ -3,9 +3,9 @@
 //! bodies of 1 KiB.
 //!
 //! The lines, the table and the options are those of the bench `floor`. A ratio is throughput
-//! divided by that of the floor. The number of messages is that
-//! of each row. The files are in the folder `LEVERET_BENCH_DIR`, or in the
-//! folder for temporary files: the figures are those of its disk.
+//! divided by that of the floor. The number of messages is that of each row. The files are in the
+//! folder `LEVERET_BENCH_DIR`, or in the folder for temporary files: the figures are those of its
+//! disk.
 
 #[path = "durable/by_hand.rs"]
 mod by_hand;
@@ -21,6 +21,8 @@ mod options;
 mod others;
 #[path = "floor/report.rs"]
 mod report;
+#[path = "durable/streams.rs"]
+mod streams;
 
 use std::{
     env,
@@ -62,6 +64,8 @@ fn groups(options: &Options) -> Vec<Group> {
     let few = options.size(32, 320);
     let many = options.size(320, 6_400);
     let recovered = options.size(500, 100_000);
+    let read = options.size(500, 50_000);
+    let steady = options.size(20_000, 1_000_000);
     vec![
         Group::throughput("one by one")
             .row("append", None, few, |messages| append(messages, 1))
@@ -70,6 +74,9 @@ fn groups(options: &Options) -> Vec<Group> {
             })
             .row("publish", Some(1.0 / 1.3), few, |messages| {
                 publish(messages, 1)
+            })
+            .row("to a stream", Some(1.0 / 1.3), few, |messages| {
+                streams::publish(messages, 1)
             }),
         Group::throughput("per 100")
             .row("append", None, many, |messages| append(messages, 100))
@@ -78,6 +85,9 @@ fn groups(options: &Options) -> Vec<Group> {
             })
             .row("publish", Some(0.4), many, |messages| {
                 publish(messages, 100)
+            })
+            .row("to a stream", Some(0.4), many, |messages| {
+                streams::publish(messages, 100)
             }),
         Group::throughput("16 wait")
             .row("group commit", None, many, group_commit)
@@ -100,6 +110,10 @@ fn groups(options: &Options) -> Vec<Group> {
                 recover(messages, End::Killed)
             })
             .row("a full read", None, recovered, read_all),
+        Group::throughput("a stream on disk")
+            .row("read its files", None, read, streams::read_files)
+            .row("reader", Some(0.5), read, streams::read_stream),
+        Group::throughput("steady").row("publish and acknowledge", None, steady, streams::steady),
     ]
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::Mutex,
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
 };
 
 use super::*;
@@ -11,13 +11,13 @@ use crate::{
     engine::{
         router::ExchangeTypes,
         store::{
-            DiskSettings, Journal, KeptPositions, Mark, Operation, Recovered, Store, StreamFiles,
-            Usage,
+            DiskSettings, Journal, KeptPositions, Mark, Operation, Recovered, Store, StoredChunk,
+            StreamFiles, Usage,
         },
     },
     model::{
         bytes::Bytes,
-        descriptions::Durability,
+        descriptions::{Durability, Offset},
         error::{StoreError, StoreErrorKind},
     },
     runtime::{
@@ -27,9 +27,9 @@ use crate::{
     session::broker_core::{BrokerCore, Settings},
 };
 
-/// A store in memory, which keeps all operations.
+/// A store in memory, which keeps all operations. It fails when it tidies, if it is told to.
 #[derive(Clone, Default)]
-struct Memory(Arc<Mutex<Vec<Operation>>>);
+struct Memory(Arc<Mutex<Vec<Operation>>>, Arc<AtomicBool>);
 
 impl Memory {
     /// The positions of the messages that it has.
@@ -57,7 +57,10 @@ impl Store for Memory {
     }
 
     fn tidy(&mut self) -> Result<bool, StoreError> {
-        Ok(false)
+        match self.1.load(SeqCst) {
+            true => Err(Store::damaged(self, "it is told to fail")),
+            false => Ok(false),
+        }
     }
 
     fn recover(&mut self, _: &mut dyn FnMut(Recovered<'_>)) -> Result<(), StoreError> {
@@ -65,7 +68,7 @@ impl Store for Memory {
     }
 
     fn stream_files(&self) -> Option<Arc<dyn StreamFiles>> {
-        None
+        Some(Arc::new(self.clone()))
     }
 
     fn each_message(&self, _: &mut dyn FnMut(u64, u64, Option<Mark>)) {}
@@ -84,6 +87,50 @@ impl Store for Memory {
 
     fn close(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+/// Each message of a stream is in a file as soon as it is committed, and none has to be in memory.
+impl StreamFiles for Memory {
+    fn end(&self, _: u64) -> u64 {
+        let operations = self.0.lock().unwrap();
+        let ends = operations.iter().filter_map(|operation| match operation {
+            Operation::Append { offset, .. } => Some(offset + 1),
+            _ => None,
+        });
+        ends.max().unwrap_or(0)
+    }
+
+    fn memory(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, _: u64, wanted: u64) -> Result<Option<StoredChunk>, StoreError> {
+        let mut found = None;
+        for operation in &*self.0.lock().unwrap() {
+            match operation {
+                Operation::Append {
+                    offset,
+                    message,
+                    arrival,
+                    ..
+                } if *offset == wanted => {
+                    let entry = (arrival.came, 0..message.len());
+                    found = Some(StoredChunk::new(wanted, message.to_vec(), vec![entry]));
+                }
+                Operation::Trim { offset, .. } if *offset > wanted => found = None,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn since(&self, _: u64, _: u64) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
+    fn damaged(&self, reason: &str) -> StoreError {
+        Store::damaged(self, reason)
     }
 }
 
@@ -127,6 +174,27 @@ fn every_wait_ends_when_its_operations_are_in_the_store() {
         }
         journal.close(KeptPositions::new()).unwrap();
         assert_eq!(memory.messages(), BTreeSet::from([1, 2]));
+    });
+}
+
+#[test]
+fn nothing_is_confirmed_that_comes_after_the_store_has_failed() {
+    explore(|| {
+        let memory = Memory::default();
+        memory.1.store(true, SeqCst);
+        let journal = Journal::start(Box::new(memory.clone()), 1).unwrap();
+        let threads = [1, 2].map(|position| {
+            let (memory, journal) = (memory.clone(), journal.clone());
+            thread::spawn(move || {
+                journal.append(put(position), Duration::MAX);
+                let synced = waiter::wait(&journal.synced(), None).unwrap();
+                assert!(synced.is_err() || memory.messages().contains(&position));
+            })
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(journal.close(KeptPositions::new()).is_err());
     });
 }
 
@@ -252,5 +320,53 @@ fn a_declaration_returns_when_its_own_record_is_in_the_store() {
         let (one, other) = (declare("first"), declare("second"));
         one.join().unwrap();
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_gets_each_message_from_memory_or_from_the_disk_or_counts_it_as_missed() {
+    explore(|| {
+        let memory = Memory::default();
+        let broker = start(&memory, Time::default(), DiskSettings::none());
+        // Each message is a segment, and two more are kept.
+        let log = Queue::stream("log")
+            .max_segment_bytes(0)
+            .max_length_bytes(350);
+        let reader = broker.reader::<u32>(&log).from(Offset::First);
+        let reader = reader.build().unwrap();
+        let producer = broker.producer::<u32>(&log).unwrap();
+        let publishing = thread::spawn(move || {
+            (0..4).for_each(|number| drop(producer.publish(number).unwrap()));
+        });
+        let mut read = Vec::new();
+        while read.last() != Some(&3) {
+            let entry = reader.recv().unwrap();
+            assert_eq!(entry.offset(), u64::from(*entry));
+            read.push(entry.offset());
+        }
+        publishing.join().unwrap();
+        assert!(read.is_sorted());
+        assert_eq!(read.len() as u64 + reader.lagged(), 4);
+    });
+}
+
+#[test]
+fn a_consumer_gets_each_message_once_while_they_go_from_memory_to_the_disk() {
+    explore(|| {
+        let memory = Memory::default();
+        let broker = start(&memory, Time::default(), DiskSettings::none());
+        let log = Queue::stream("log");
+        let consumer = broker.consumer_builder::<u32>(&log).prefetch(1);
+        let consumer = consumer.build().unwrap();
+        let producer = broker.producer::<u32>(&log).unwrap();
+        let publishing = thread::spawn(move || {
+            (0..4).for_each(|number| drop(producer.publish(number).unwrap()));
+        });
+        for number in 0..4 {
+            let delivery = consumer.recv().unwrap();
+            assert_eq!(*delivery, number);
+            delivery.ack().unwrap();
+        }
+        publishing.join().unwrap();
     });
 }

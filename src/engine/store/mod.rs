@@ -71,9 +71,9 @@ pub(crate) trait Store: Send + 'static {
     /// There are no further commits.
     fn tidy(&mut self) -> Result<bool, StoreError>;
 
-    /// Shows everything that is kept: the records, the streams, and the bodies that several messages
-    /// share, and then the messages. The messages of one stream are in their order, and nothing
-    /// else is in an order.
+    /// Shows everything that is kept: the records, the streams, and the bodies that several
+    /// messages share, and then the messages. The messages of one stream are in their order, and
+    /// nothing else is in an order.
     ///
     /// # Errors
     /// Those of the store.

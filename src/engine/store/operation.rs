@@ -45,8 +45,8 @@ pub(crate) enum Operation {
     PutBody { body: u64, octets: Bytes },
     /// Forgets such a body.
     DropBody { body: u64 },
-    /// Forgets all messages of a queue or a stream. Its number is not used again before the store is
-    /// opened the next time.
+    /// Forgets all messages of a queue or a stream. Its number is not used again before the store
+    /// is opened the next time.
     DropQueue { queue: u64 },
     /// Keeps a record of the topology. `None` forgets it.
     Record {

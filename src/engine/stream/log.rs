@@ -181,9 +181,9 @@ impl Log {
         self.segments.push_back(segment);
     }
 
-    /// Whether more than these bytes are in memory.
-    pub(crate) fn is_over(&self, memory: u64) -> bool {
-        self.in_memory > memory
+    /// The bytes in memory, as the limits of the stream count them.
+    pub(crate) fn in_memory(&self) -> u64 {
+        self.in_memory
     }
 
     /// Takes the oldest blocks out of memory until at most these bytes are left. The messages
@@ -191,7 +191,7 @@ impl Log {
     /// must not be dropped under a lock.
     pub(crate) fn evict(&mut self, before: u64, memory: u64) -> Vec<Arc<Block>> {
         let mut evicted = Vec::new();
-        while self.is_over(memory) {
+        while self.in_memory > memory {
             let first = self.segments.partition_point(Segment::is_on_disk);
             let segment = self.segments.get_mut(first);
             let Some((block, bytes)) = segment.and_then(|it| it.evict(before)) else {

@@ -45,6 +45,9 @@ use crate::{
 /// A slow reader holds no publisher. If [retention](crate::Queue::max_age) overtakes it, it goes on
 /// at the first message that is kept, and [`lagged`](Self::lagged) counts what it has missed.
 ///
+/// In a durable broker old messages are on disk only. The call that comes to one reads some 64 KiB
+/// from the disk, also in a task. The page `guide::durability` tells more.
+///
 /// # RabbitMQ
 /// A consumer of a stream (RabbitMQ 3.9 and later). There a consumer needs a prefetch and settles
 /// each message for credit. [`Connection::consumer`](crate::Connection::consumer) makes such a
@@ -99,7 +102,8 @@ impl<T: Payload> Reader<T> {
     /// - [`RecvError::Decode`] if the message does not decode as `T`. The next call reads the next
     ///   message.
     /// - [`RecvError::Cancelled`] if the stream is deleted, the broker is shut down, or the user of
-    ///   the connection may not read from the stream any more.
+    ///   the connection may not read from the stream any more; and if the message is on disk only
+    ///   and [cannot be read](CancelReason::Unreadable), which the next call tries again.
     ///
     /// # Examples
     /// ```

@@ -31,6 +31,10 @@ pub struct StreamSnapshot {
     pub first_offset: u64,
     /// The offset that the next message gets.
     pub next_offset: u64,
+    /// The bytes of the messages in memory, as the [limits](crate::Queue::max_length_bytes) of the
+    /// stream count them. A durable broker has old messages on disk only.
+    #[serde(default)]
+    pub memory_bytes: u64,
     /// The [readers](crate::Reader) that are open, the oldest first.
     pub readers: Vec<ReaderSnapshot>,
     /// The [stored offsets](crate::Reader::store_offset), by the names of the readers.
@@ -61,6 +65,7 @@ pub(super) fn snapshot_of(progress: &StreamProgress) -> StreamSnapshot {
     StreamSnapshot {
         first_offset: progress.first,
         next_offset: progress.next,
+        memory_bytes: progress.in_memory,
         readers: readers.collect(),
         stored_offsets: progress.stored.clone(),
     }

@@ -45,6 +45,36 @@ impl Connection {
         self.gate().set_policy(policy, PolicyKind::User)
     }
 
+    /// Same as [`set_policy`](Self::set_policy), as a future for any runtime. In a durable broker
+    /// it does not block its thread until the policy is on disk.
+    ///
+    /// # Cancel safety
+    /// The policy takes effect when the future is polled first. A future that is dropped later does
+    /// not undo it.
+    ///
+    /// # Errors
+    /// The errors of [`set_policy`](Self::set_policy).
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Policy};
+    /// # use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
+    ///
+    /// let broker = Broker::new();
+    /// let root = broker.vhost("/")?;
+    /// let mut context = Context::from_waker(Waker::noop()); // a runtime does this
+    /// let policy = Policy::new("short", "^events").setting("max-length", 2);
+    /// let setting = pin!(root.set_policy_async(policy));
+    /// assert_eq!(setting.poll(&mut context), Poll::Ready(Ok(())));
+    /// let clearing = pin!(root.clear_policy_async("short"));
+    /// assert_eq!(clearing.poll(&mut context), Poll::Ready(Ok(true)));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub async fn set_policy_async(&self, policy: Policy) -> Result {
+        let gate = self.gate();
+        gate.set_policy_async(policy, PolicyKind::User).await
+    }
+
     /// Removes a policy; `false` if no policy has the name.
     ///
     /// # RabbitMQ
@@ -68,6 +98,20 @@ impl Connection {
     /// ```
     pub fn clear_policy(&self, name: &str) -> Result<bool> {
         self.gate().clear_policy(name, PolicyKind::User)
+    }
+
+    /// Same as [`clear_policy`](Self::clear_policy), as a future for any runtime.
+    ///
+    /// [`set_policy_async`](Self::set_policy_async) has an example.
+    ///
+    /// # Cancel safety
+    /// As for [`set_policy_async`](Self::set_policy_async).
+    ///
+    /// # Errors
+    /// The errors of [`clear_policy`](Self::clear_policy).
+    pub async fn clear_policy_async(&self, name: &str) -> Result<bool> {
+        let gate = self.gate();
+        gate.clear_policy_async(name, PolicyKind::User).await
     }
 
     /// The policies, in the order in which they are matched. A user without a tag of management
@@ -113,6 +157,20 @@ impl Connection {
         self.gate().set_policy(policy, PolicyKind::Operator)
     }
 
+    /// Same as [`set_operator_policy`](Self::set_operator_policy), as a future for any runtime.
+    ///
+    /// [`set_policy_async`](Self::set_policy_async) has an example.
+    ///
+    /// # Cancel safety
+    /// As for [`set_policy_async`](Self::set_policy_async).
+    ///
+    /// # Errors
+    /// The errors of [`set_operator_policy`](Self::set_operator_policy).
+    pub async fn set_operator_policy_async(&self, policy: Policy) -> Result {
+        let gate = self.gate();
+        gate.set_policy_async(policy, PolicyKind::Operator).await
+    }
+
     /// Removes an operator policy; `false` if no operator policy has the name.
     ///
     /// # RabbitMQ
@@ -124,6 +182,20 @@ impl Connection {
     /// [`set_operator_policy`](Self::set_operator_policy) has an example.
     pub fn clear_operator_policy(&self, name: &str) -> Result<bool> {
         self.gate().clear_policy(name, PolicyKind::Operator)
+    }
+
+    /// Same as [`clear_operator_policy`](Self::clear_operator_policy), as a future for any runtime.
+    ///
+    /// [`set_policy_async`](Self::set_policy_async) has an example.
+    ///
+    /// # Cancel safety
+    /// As for [`set_policy_async`](Self::set_policy_async).
+    ///
+    /// # Errors
+    /// The errors of [`clear_operator_policy`](Self::clear_operator_policy).
+    pub async fn clear_operator_policy_async(&self, name: &str) -> Result<bool> {
+        let gate = self.gate();
+        gate.clear_policy_async(name, PolicyKind::Operator).await
     }
 
     /// The operator policies, in the order in which they are matched. A user without a tag of

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Gate, Verb};
+use super::{Gate, Verb, topology::Begun};
 use crate::{
     engine::{
         policy::{Policy, PolicyKind},
@@ -23,6 +23,17 @@ use crate::{
 
 impl Gate {
     pub(crate) fn set_policy(&self, policy: Policy, kind: PolicyKind) -> Result {
+        let begun = self.begin_policy(policy, kind)?;
+        self.wait_for(begun)
+    }
+
+    /// As [`set_policy`](Self::set_policy), for a task.
+    pub(crate) async fn set_policy_async(&self, policy: Policy, kind: PolicyKind) -> Result {
+        let begun = self.begin_policy(policy, kind)?;
+        self.wait_for_async(begun).await
+    }
+
+    fn begin_policy(&self, policy: Policy, kind: PolicyKind) -> Result<Begun<()>> {
         self.check_open()?;
         self.check_embedded("policies")?;
         let (verb, permission) = match kind {
@@ -32,11 +43,22 @@ impl Gate {
         self.check_policy(verb, permission, &policy.name)?;
         let vhost = self.guarded.enter(verb).vhost;
         let by = self.access().actor();
-        self.synced(|| vhost.set_policy(policy, kind, by))
+        self.begin(|| vhost.set_policy(policy, kind, by))
     }
 
     /// `false` if there was none of that name.
     pub(crate) fn clear_policy(&self, name: &str, kind: PolicyKind) -> Result<bool> {
+        let begun = self.begin_clear_policy(name, kind)?;
+        self.wait_for(begun)
+    }
+
+    /// As [`clear_policy`](Self::clear_policy), for a task.
+    pub(crate) async fn clear_policy_async(&self, name: &str, kind: PolicyKind) -> Result<bool> {
+        let begun = self.begin_clear_policy(name, kind)?;
+        self.wait_for_async(begun).await
+    }
+
+    fn begin_clear_policy(&self, name: &str, kind: PolicyKind) -> Result<Begun<bool>> {
         self.check_open()?;
         self.check_embedded("policies")?;
         let (verb, permission) = match kind {
@@ -46,7 +68,7 @@ impl Gate {
         self.check_policy(verb, permission, name)?;
         let vhost = self.guarded.enter(verb).vhost;
         let by = self.access().actor();
-        self.synced(|| vhost.clear_policy(name, kind, by))
+        self.begin(|| vhost.clear_policy(name, kind, by))
     }
 
     fn check_policy(&self, verb: Verb, permission: Permission, name: &str) -> Result {

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use leveret::{Broker, Properties, Queue};
+use leveret::{Broker, Bytes, Offset, Properties, Queue};
 
 use super::Folder;
 
@@ -24,11 +24,28 @@ fn queue() -> Queue {
     Queue::new("jobs").durable()
 }
 
+/// A stream. Its messages are so long that some of them get into files of their own.
+fn log() -> Queue {
+    let log = Queue::stream("log").max_segment_bytes(4_000_000);
+    log.max_length_bytes(60_000_000)
+}
+
+/// The length of a message of the stream.
+const LONG: usize = 1 << 20;
+
+fn long(number: u64) -> Bytes {
+    let mut body = number.to_le_bytes().to_vec();
+    body.resize(LONG, number as u8);
+    Bytes::from(body)
+}
+
 /// What the process has told before it was killed.
 #[derive(Debug, Default)]
 struct Ledger {
     confirmed: BTreeSet<u64>,
     acknowledged: BTreeSet<u64>,
+    /// Those in the stream.
+    logged: BTreeSet<u64>,
 }
 
 /// Publishes and acknowledges for ever. Says a line after each publish, and before each
@@ -46,11 +63,14 @@ fn work_until_killed(folder: &str) {
         .prefetch(3)
         .build()
         .unwrap();
+    let logger = broker.producer::<Bytes>(log()).unwrap();
     let first: u64 = env::var("LEVERET_FIRST").unwrap().parse().unwrap();
     let mut out = std::io::stdout();
     for number in first.. {
         producer.publish(number).unwrap();
         writeln!(out, "confirmed {number}").unwrap();
+        logger.publish(long(number)).unwrap();
+        writeln!(out, "logged {number}").unwrap();
         if number % 3 != 0 {
             let delivery = consumer.recv().unwrap();
             writeln!(out, "acknowledged {}", *delivery).unwrap();
@@ -91,6 +111,27 @@ fn a_process_that_is_killed_loses_no_confirmed_message() {
     let lost: Vec<_> = lost.filter(|number| !left.contains(number)).collect();
     assert!(lost.is_empty(), "{lost:?}");
     assert!(ledger.confirmed.len() as u64 > kills());
+    let reader = broker.reader::<Bytes>(log()).from(Offset::First);
+    let reader = reader.build().unwrap();
+    let mut found = Vec::new();
+    for entry in reader.try_iter() {
+        let entry = entry.unwrap();
+        let number = u64::from_le_bytes(*entry.first_chunk().unwrap());
+        assert!(*entry == long(number));
+        found.push((entry.offset(), number));
+    }
+    let in_order = |pair: &[(u64, u64)]| pair[0].0 + 1 == pair[1].0 && pair[0].1 < pair[1].1;
+    assert!(found.windows(2).all(in_order), "{found:?}");
+    // Retention has dropped those before the first one.
+    let first = found[0].1;
+    let found: BTreeSet<u64> = found.into_iter().map(|it| it.1).collect();
+    let lost: Vec<_> = ledger
+        .logged
+        .range(first..)
+        .filter(|it| !found.contains(it))
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert!(folder.has_stream_files());
 }
 
 fn start(folder: &Folder, first: u64) -> Child {
@@ -119,6 +160,7 @@ fn read(child: &mut Child, lines: usize, ledger: &mut Ledger) {
         let mut words = line.split_whitespace();
         match (words.next(), words.next().and_then(|it| it.parse().ok())) {
             (Some("confirmed"), Some(number)) => ledger.confirmed.insert(number),
+            (Some("logged"), Some(number)) => ledger.logged.insert(number),
             (Some("acknowledged"), Some(number)) => ledger.acknowledged.insert(number),
             // The test runner says something too.
             _ => false,

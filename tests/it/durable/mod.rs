@@ -52,6 +52,19 @@ impl Folder {
     }
 }
 
+impl Folder {
+    /// Whether a stream has files of its own.
+    fn has_stream_files(&self) -> bool {
+        let mut files = fs::read_dir(&self.0).unwrap();
+        files.any(|it| {
+            it.unwrap()
+                .path()
+                .extension()
+                .is_some_and(|it| it == "stream")
+        })
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leveret::{Broker, Exchange, Local, LocalArc, ManualClock, Offset, Queue, Reader};
+use leveret::{Broker, Bytes, Exchange, Local, LocalArc, ManualClock, Offset, Queue, Reader};
 
 use super::Folder;
 
@@ -132,7 +132,7 @@ fn stored_offsets_come_back_and_go_with_their_stream() {
 }
 
 #[test]
-fn a_message_that_goes_to_a_stream_and_a_queue_is_kept_once_and_comes_back_in_both() {
+fn a_message_that_goes_to_a_stream_and_a_queue_comes_back_in_both() {
     let folder = Folder::new();
     let news = Exchange::fanout("news").durable();
     let queue = Queue::new("q").durable().bind(&news, "");
@@ -177,4 +177,48 @@ fn what_cannot_be_written_is_refused_by_a_durable_stream() {
     assert!(locals.publish(Local(7)).is_err());
     broker.producer::<u32>(log()).unwrap().publish(7).unwrap();
     assert_eq!(numbers(&from_first(&broker)), [(0, 7)]);
+}
+
+#[test]
+fn a_long_stream_is_in_memory_for_a_small_part_and_comes_back_whole() {
+    const MESSAGES: u64 = 1_200;
+    let folder = Folder::new();
+    let body = |number: u64| Bytes::from(number.to_le_bytes().repeat(8 << 10));
+    let memory = |broker: &Broker| {
+        let snapshot = broker.snapshot().unwrap();
+        let stream = snapshot.vhosts[0].queues[0].stream.clone().unwrap();
+        (stream.next_offset, stream.memory_bytes)
+    };
+    let read = |broker: &Broker| {
+        let reader = broker.reader::<Bytes>(Queue::existing("log"));
+        let reader = reader.from(Offset::First).build().unwrap();
+        let entries = reader.try_iter().map(|entry| entry.unwrap());
+        entries.fold(0, |next, entry| {
+            assert!(entry.offset() == next && *entry == body(next));
+            next + 1
+        })
+    };
+    {
+        let broker = folder.broker();
+        let producer = broker.producer::<Bytes>(log()).unwrap();
+        for number in 0..MESSAGES {
+            producer.publish(body(number)).unwrap();
+        }
+        let (next, memory) = memory(&broker);
+        // The messages that are not in a file of the stream yet, of 75 MiB.
+        assert!(next == MESSAGES && memory < 60 << 20, "{memory}");
+        assert_eq!(read(&broker), MESSAGES);
+    }
+    assert!(folder.has_stream_files());
+    let broker = folder.broker();
+    let (next, memory) = memory(&broker);
+    assert!(next == MESSAGES && memory < 60 << 20, "{memory}");
+    assert_eq!(read(&broker), MESSAGES);
+    drop(broker);
+    Broker::builder().data_dir(&folder.0).compact().unwrap();
+    assert_eq!(read(&folder.broker()), MESSAGES);
+    folder.broker().delete(&log()).unwrap();
+    let broker = folder.broker();
+    assert!(!folder.has_stream_files());
+    assert!(broker.snapshot().unwrap().vhosts[0].queues.is_empty());
 }

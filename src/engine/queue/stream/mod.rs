@@ -87,6 +87,8 @@ pub(crate) struct StreamProgress {
     pub(crate) first: u64,
     /// The offset of the next message.
     pub(crate) next: u64,
+    /// The bytes in memory, as the limits of the stream count them.
+    pub(crate) in_memory: u64,
     pub(crate) readers: Vec<Arc<Progress>>,
     /// The stored offsets, by the names of the readers.
     pub(crate) stored: BTreeMap<Name, u64>,
@@ -258,7 +260,7 @@ impl QueueState {
             return;
         };
         let memory = files.memory();
-        if stream.log.is_over(memory) {
+        if stream.log.in_memory() > memory {
             let blocks = stream.log.evict(files.end(number), memory);
             if !blocks.is_empty() {
                 effects.add(Effect::DropBlocks(blocks));

@@ -23,8 +23,8 @@ use std::sync::{Arc, Weak};
 pub(crate) enum NextBlock {
     /// The block with this offset.
     Found(Arc<Block>, u64),
-    /// The message at this offset is on disk only. Whoever has no lock may
-    /// [read](crate::engine::vhost::VirtualHost::read_block) it.
+    /// The message at this offset is on disk only, and must be
+    /// [read](crate::engine::vhost::VirtualHost::read_block) without the lock.
     Disk(u64),
     /// The message has not come yet. The waiter, if there is one, is registered.
     Empty,
@@ -69,6 +69,7 @@ impl QueueCore {
         Some(StreamProgress {
             first: stream.log.first(),
             next: stream.log.next(),
+            in_memory: stream.log.in_memory(),
             readers: stream.progress.iter().filter_map(Weak::upgrade).collect(),
             stored: stream.stored.clone(),
         })

@@ -129,10 +129,12 @@ impl Journal {
     /// Appends an operation, which may wait for the given time. May be called under the lock of a
     /// queue or of the topology.
     pub(crate) fn append(&self, operation: Operation, may_wait: Duration) {
+        let mut state = self.0.state.lock();
         if self.0.error.get().is_some() {
+            // Who waits for it now gets the error.
+            state.appended += 1;
             return;
         }
-        let mut state = self.0.state.lock();
         if state.closing.is_some() {
             return;
         }

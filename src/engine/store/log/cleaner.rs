@@ -176,12 +176,10 @@ impl LogStore {
                         offset,
                         message,
                         arrival,
-                    }) => {
-                        if filed.is_ok() {
-                            filed = self.streams.add(stream, offset, message, arrival);
-                        }
+                    }) if filed.is_ok() => {
+                        filed = self.streams.add(stream, offset, message, arrival);
                     }
-                    None => {}
+                    Some(Live::Entry { .. }) | None => {}
                 }
             })?;
             read += frame.len();

@@ -374,7 +374,7 @@ impl Index {
         others.map(|kept| kept.place.segment).collect()
     }
 
-    /// The streams, each with the first offset that is kept and the end of what is in files.
+    /// The streams, each with the first offset that is kept and the end of its files.
     pub(super) fn streams(&self) -> impl Iterator<Item = (u64, Range<u64>)> {
         let streams = self.streams.iter();
         streams.map(|(stream, entries)| (*stream, entries.filed()))

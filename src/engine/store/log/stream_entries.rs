@@ -51,7 +51,7 @@ impl StreamEntries {
         self.next() - self.first
     }
 
-    /// The first offset that is kept, and the end of what is in files.
+    /// The first offset that is kept, and the end of the files.
     pub(super) fn filed(&self) -> Range<u64> {
         self.first..self.filed
     }

@@ -27,6 +27,8 @@ struct Contents {
     files: Vec<Contained>,
     /// How many changes and syncs are done before the disk fails.
     left: u64,
+    /// Whether it fails since it is full: it syncs, renames and removes then.
+    is_full: bool,
     /// How many there were.
     done: u64,
 }
@@ -54,6 +56,19 @@ enum Rename {
     Create(String, usize),
     Move(String, String),
     Remove(String),
+}
+
+/// What an operation needs of the disk.
+#[derive(Clone, Copy, PartialEq)]
+enum Needs {
+    Room,
+    Nothing,
+}
+
+impl Contents {
+    fn fails(&self, needs: Needs) -> bool {
+        self.left == 0 && (!self.is_full || needs == Needs::Room)
+    }
 }
 
 impl Change {
@@ -122,6 +137,7 @@ impl FakeDisk {
             renamed: Vec::new(),
             files: files.collect(),
             left,
+            is_full: false,
             done: 0,
         })))
     }
@@ -166,6 +182,7 @@ impl FakeDisk {
         let contents = self.0.lock().unwrap();
         FakeDisk(Arc::new(Mutex::new(Contents {
             left: u64::MAX,
+            is_full: false,
             ..contents.clone()
         })))
     }
@@ -216,23 +233,37 @@ impl FakeDisk {
         self.0.lock().unwrap().left = operations;
     }
 
+    /// Has no more room after this number of changes and syncs.
+    pub(crate) fn fill_after(&self, operations: u64) {
+        let mut contents = self.0.lock().unwrap();
+        contents.left = operations;
+        contents.is_full = true;
+    }
+
     /// How many changes and syncs there were.
     pub(crate) fn operations(&self) -> u64 {
         self.0.lock().unwrap().done
     }
 
-    fn act<R>(&self, act: impl FnOnce(&mut Contents) -> io::Result<R>) -> io::Result<R> {
+    fn act<R>(
+        &self,
+        needs: Needs,
+        act: impl FnOnce(&mut Contents) -> io::Result<R>,
+    ) -> io::Result<R> {
         let mut contents = self.0.lock().unwrap();
-        if contents.left == 0 {
-            return Err(io::Error::other("the disk has failed"));
+        if contents.fails(needs) {
+            return Err(match contents.is_full {
+                true => io::ErrorKind::StorageFull.into(),
+                false => io::Error::other("the disk has failed"),
+            });
         }
-        contents.left -= 1;
+        contents.left = contents.left.saturating_sub(1);
         contents.done += 1;
         act(&mut contents)
     }
 
     fn rename(&self, rename: Rename) -> io::Result<()> {
-        self.act(|contents| {
+        self.act(Needs::Nothing, |contents| {
             rename.apply(&mut contents.names);
             contents.renamed.push(rename);
             Ok(())
@@ -259,7 +290,7 @@ impl Disk for FakeDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        self.act(|contents| {
+        self.act(Needs::Room, |contents| {
             if contents.names.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -289,7 +320,7 @@ impl Disk for FakeDisk {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        self.act(|contents| {
+        self.act(Needs::Nothing, |contents| {
             contents.synced_names = contents.names.clone();
             contents.renamed.clear();
             Ok(())
@@ -303,9 +334,9 @@ struct FakeFile {
 }
 
 impl FakeFile {
-    fn change(&self, changes: Vec<Change>) -> io::Result<()> {
+    fn change(&self, needs: Needs, changes: Vec<Change>) -> io::Result<()> {
         let mut contents = self.disk.0.lock().unwrap();
-        let fails = contents.left == 0;
+        let fails = contents.fails(needs);
         let file = &mut contents.files[self.number];
         // The write that fails is there in part.
         let made = if fails {
@@ -318,7 +349,7 @@ impl FakeFile {
             file.unsynced.push(change);
         }
         drop(contents);
-        self.disk.act(|_| Ok(()))
+        self.disk.act(needs, |_| Ok(()))
     }
 }
 
@@ -339,15 +370,15 @@ impl DiskFile for FakeFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.change(Change::write(offset, bytes))
+        self.change(Needs::Room, Change::write(offset, bytes))
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.change(vec![Change::Length(length)])
+        self.change(Needs::Nothing, vec![Change::Length(length)])
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.act(|contents| {
+        self.disk.act(Needs::Nothing, |contents| {
             let file = &mut contents.files[self.number];
             let unsynced = file.unsynced.drain(..);
             unsynced.for_each(|change| change.apply(&mut file.synced));

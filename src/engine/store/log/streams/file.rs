@@ -40,7 +40,7 @@ struct Place {
     at: u64,
 }
 
-/// What is known of a file.
+/// The contents of a file, without the messages.
 #[derive(Debug)]
 pub(super) struct StreamFile {
     pub(super) segment: StoredSegment,

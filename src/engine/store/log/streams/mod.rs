@@ -12,6 +12,8 @@
 
 mod chunk;
 mod file;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},

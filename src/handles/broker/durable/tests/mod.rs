@@ -1,11 +1,18 @@
 //! A broker on a disk that loses power at every moment of a workload.
 
-use std::{collections::BTreeSet, time::Duration};
+mod full_disk;
+mod streams;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures_lite::future::{block_on, poll_once};
 
 use crate::{
     engine::{
+        policy::Policy,
         router::ExchangeTypes,
         store::{
             DiskSettings,
@@ -325,6 +332,69 @@ fn a_transaction_that_is_not_on_disk_fails_for_threads_and_tasks() {
         };
         assert!(matches!(committed, Err(Error::Store(_))), "{committed:?}");
     }
+}
+
+#[test]
+fn a_task_that_sets_a_policy_waits_for_the_disk_without_its_thread() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let root = broker.vhost("/").unwrap();
+    let policy = Policy::new("short", "^q$").setting("max-length", 2);
+    let operator = policy.clone();
+    let stalled = disk.stall();
+    let mut setting = Box::pin(root.set_policy_async(policy));
+    assert!(block_on(poll_once(&mut setting)).is_none());
+    let mut operating = Box::pin(root.set_operator_policy_async(operator));
+    assert!(block_on(poll_once(&mut operating)).is_none());
+    // Both are in effect.
+    let policies = (root.policies().len(), root.operator_policies().len());
+    assert_eq!(policies, (1, 1));
+    drop(stalled);
+    block_on(setting).unwrap();
+    block_on(operating).unwrap();
+    let after = open(&disk.after_power_loss(|_| 0)).unwrap();
+    assert_eq!(after.vhost("/").unwrap().policies().len(), 1);
+    assert!(block_on(root.clear_policy_async("short")).unwrap());
+    assert!(block_on(root.clear_operator_policy_async("short")).unwrap());
+    assert!(!block_on(root.clear_policy_async("short")).unwrap());
+    let after = open(&disk.after_power_loss(|_| 0)).unwrap();
+    assert!(after.vhost("/").unwrap().policies().is_empty());
+    disk.fail();
+    let policy = Policy::new("short", "^q$").setting("max-length", 2);
+    let failed = block_on(root.set_policy_async(policy));
+    assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
+}
+
+#[test]
+fn a_snapshot_tells_how_old_the_oldest_change_that_waits_is_at_most() {
+    let disk = FakeDisk::new(u64::MAX);
+    let broker = open(&disk).unwrap();
+    let hour = Durability::Buffered(Duration::from_secs(3_600));
+    let queue = Queue::new("q").durable().durability(hour);
+    broker.declare(&queue).unwrap();
+    let persistent = Properties::new().persistent();
+    let producer = broker.producer_builder::<u32>(&queue);
+    let producer = producer.properties(persistent).build().unwrap();
+    let store = || broker.snapshot().unwrap().store.unwrap();
+    producer.publish(1).unwrap();
+    let published = Instant::now();
+    loop {
+        let (waited, seen) = (published.elapsed(), store());
+        assert_eq!((seen.waiting_operations, seen.waiting_bytes > 0), (1, true));
+        assert!(
+            seen.since_last_commit >= waited,
+            "{seen:?} after {waited:?}"
+        );
+        if waited > Duration::from_millis(2) {
+            break;
+        }
+    }
+    let before = Instant::now();
+    // Its record is on disk when it returns, and so is the message.
+    broker.declare(&Queue::new("r").durable()).unwrap();
+    let seen = store();
+    assert_eq!((seen.waiting_operations, seen.waiting_bytes), (0, 0));
+    assert!(seen.since_last_commit <= before.elapsed(), "{seen:?}");
 }
 
 #[test]
