@@ -268,7 +268,7 @@ impl DeliveryOrigin {
         cause: Cause,
     ) -> Result {
         if let Some(remote) = &self.remote {
-            return remote.nack(&envelopes, requeue);
+            return remote.nack(&envelopes, requeue, (&self.vhost, self.queue.name()));
         }
         if let Some(id) = self.overdue {
             // As in RabbitMQ, to give a message back that was taken back already does not count.
@@ -297,7 +297,8 @@ impl DeliveryOrigin {
     pub(crate) fn requeue_undelivered(&self, envelopes: Vec<Envelope>) {
         if let Some(remote) = &self.remote {
             // A lost connection has given them back by itself.
-            let _ = remote.nack(&envelopes, Requeue::Yes);
+            let place = (&*self.vhost, self.queue.name());
+            let _ = remote.nack(&envelopes, Requeue::Yes, place);
             return;
         }
         self.vhost

@@ -8,6 +8,7 @@ mod consuming;
 mod engine;
 #[cfg(feature = "rabbitmq")]
 mod losing;
+mod patterns;
 #[cfg(feature = "rabbitmq")]
 mod proxy;
 mod publishing;

@@ -31,6 +31,18 @@ struct Encoded {
 }
 
 impl Octets {
+    pub(super) fn from_parts(content_type: Option<String>, octets: Bytes) -> Octets {
+        Octets(Arc::new(Encoded {
+            content_type,
+            octets,
+        }))
+    }
+
+    /// The content type, and the octets.
+    pub(super) fn parts(&self) -> (Option<&str>, &Bytes) {
+        (self.0.content_type.as_deref(), &self.0.octets)
+    }
+
     /// Encodes a value. Runs user code.
     ///
     /// # Errors

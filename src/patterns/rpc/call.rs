@@ -13,6 +13,7 @@ use super::{
 use crate::{
     message::payload::{Body, Payload},
     model::error::{CodecError, RpcError},
+    patterns::worker,
     runtime::{
         signal::Signal,
         sync::{
@@ -128,6 +129,13 @@ pub(super) enum Delivered {
 /// A call without its types, as a server sees it.
 pub(super) trait AnyCall: Any + Send + Sync {
     fn head(&self) -> &Head;
+
+    /// A server takes the request. One from another process needs to know the way back.
+    #[inline]
+    fn taken_by(&self, _: &worker::Context<'_>) {}
+
+    /// As [`reply`](Self::reply), with a reply of another process.
+    fn reply_octets(&self, octets: Octets, is_last: bool) -> Delivered;
 
     /// The call itself, to find out its types.
     fn as_any(&self) -> &dyn Any;
@@ -380,6 +388,10 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
             Err(error) => Err(error),
         };
         self.reply_typed(reply, is_last)
+    }
+
+    fn reply_octets(&self, octets: Octets, is_last: bool) -> Delivered {
+        self.reply_typed(octets.decode().map_err(RpcError::BadReply), is_last)
     }
 
     fn finish(&self) -> Delivered {

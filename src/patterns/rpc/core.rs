@@ -90,6 +90,7 @@ impl Core {
     /// Handles a request on this thread. All methods are [`Method::Call`].
     pub(super) fn handle(&self, request: &Request, worker: &worker::Context<'_>) {
         let call = request.call();
+        call.taken_by(worker);
         let context = Context::borrowed(worker, call);
         let delivered = match self.admit(call, &context) {
             Some(Method::Call(method)) => method(call, self.attempt(worker), &context),
@@ -109,6 +110,7 @@ impl Core {
     ) {
         let request: &Request = &job;
         let call = request.call();
+        call.taken_by(&worker);
         let method = self.admit(call, &Context::borrowed(&worker, call));
         let delivered = match method {
             Some(Method::Call(method)) => {

@@ -14,6 +14,7 @@
 //! - `connected`: [`Connected`].
 
 mod arguments;
+mod arriving;
 mod call;
 mod client;
 mod connected;
@@ -28,11 +29,14 @@ mod order;
 mod pending;
 mod replies;
 mod request;
+mod requesting;
+mod returning;
 mod sender;
 mod server;
 mod settings;
 mod target;
 mod typed;
+mod wire;
 
 pub use self::{
     client::Client,

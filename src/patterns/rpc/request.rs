@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Instant};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use super::call::AnyCall;
+use super::{arriving::Arriving, call::AnyCall, wire::WireRequest};
 use crate::{
     model::{field_value::FieldTable, version::Version},
     runtime::sync::atomic::{
@@ -24,10 +24,14 @@ pub(super) struct Head {
     /// The request context.
     pub(super) context: Option<Arc<FieldTable>>,
     pub(super) replies: Wanted,
+    /// The number of the call, if the engine is outside of this process. The request is encoded for
+    /// it, and its replies come in messages.
+    pub(super) id: Option<u64>,
 }
 
 /// The replies that the caller wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Wanted {
     /// None: it is a cast.
     None,
@@ -39,7 +43,8 @@ pub(super) enum Wanted {
 
 /// A request in a queue. The queues of a fanout share it.
 ///
-/// It carries its arguments and the slot for its replies, so that it never leaves its process.
+/// It carries its arguments and the slot for its replies, so that it never leaves its process. For
+/// an engine outside it is encoded with the number of its call.
 ///
 /// # If dropped
 /// No server has it any more. A caller that still waits is told so.
@@ -70,24 +75,35 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
+        // What has travelled is answered elsewhere.
+        if self.call.head().id.is_some() {
+            return;
+        }
         if !self.is_answered.load(Relaxed) || self.call.head().replies == Wanted::Many {
             self.call.end();
         }
     }
 }
 
-/// The error of everything that would take a request out of its process.
+/// The error of everything that would take a request of the engine in this process out of it.
 const STAYS: &str = "a request carries its caller's slot for the reply: it stays in its process";
 
 impl Serialize for Request {
-    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(ser::Error::custom(STAYS))
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let head = self.call.head();
+        let id = head.id.ok_or_else(|| ser::Error::custom(STAYS))?;
+        let arguments = self.call.copy();
+        let arguments = arguments.ok_or_else(|| ser::Error::custom("it has no arguments"))?;
+        let arguments = arguments.map_err(ser::Error::custom)?;
+        WireRequest::new(id, head, &arguments).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Request {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Request, D::Error> {
-        Err(de::Error::custom(STAYS))
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Request, D::Error> {
+        let request = WireRequest::deserialize(deserializer)?;
+        let (head, arguments) = request.open().map_err(de::Error::custom)?;
+        Ok(Request::new(Arc::new(Arriving::new(head, arguments))))
     }
 }
 

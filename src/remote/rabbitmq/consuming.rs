@@ -24,14 +24,13 @@ use super::{
     operations::Fault,
 };
 use crate::{
-    engine::vhost::REPLY_TO,
     model::{
         bytes::Bytes,
         error::{CancelReason, Error, Result},
         name::Name,
     },
     runtime::sync::Mutex,
-    session::backend::{Inbound, RemoteConsumer, RemoteInbox, RemoteSettlement},
+    session::backend::{Inbound, REPLY_TO, RemoteConsumer, RemoteInbox, RemoteSettlement},
 };
 
 /// A consumer of the handles. It goes on when its connection is lost.

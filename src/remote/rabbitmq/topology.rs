@@ -45,6 +45,19 @@ impl Topology {
         self.queues.push(queue);
     }
 
+    /// The dead-letter exchange of a queue, and its routing key if there is one.
+    pub(super) fn dead_letters_of(&self, queue: &Name) -> Option<(Name, Option<Name>)> {
+        let queue = self.queues.iter().find(|known| known.name() == &**queue)?;
+        let argument = |name| {
+            let text = queue.argument_table().get(name)?.as_str()?;
+            Name::new(text).ok()
+        };
+        Some((
+            argument("x-dead-letter-exchange")?,
+            argument("x-dead-letter-routing-key"),
+        ))
+    }
+
     pub(super) fn forget_exchange(&mut self, name: &str) {
         self.exchanges.retain(|known| known.name() != name);
     }
