@@ -11,8 +11,7 @@ use std::{
 };
 
 use super::{
-    connection::ConnectionOptions, events::EventStream, publisher::NotPublished, requeue::Requeue,
-    subscriber::Subscriber,
+    events::EventStream, publisher::NotPublished, requeue::Requeue, subscriber::Subscriber,
 };
 use crate::{
     engine::{
@@ -51,12 +50,7 @@ pub(crate) trait Engine: Send + Sync {
     ///
     /// # Errors
     /// Those of a login, and [`Error::ConnectFailed`].
-    fn connect(
-        &self,
-        vhost: &str,
-        credentials: Option<&Credentials>,
-        options: &ConnectionOptions,
-    ) -> Result<Connected>;
+    fn connect(&self, vhost: &str, credentials: Option<&Credentials>) -> Result<Connected>;
 }
 
 /// An open connection to an engine.

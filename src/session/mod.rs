@@ -23,6 +23,7 @@ pub(crate) mod exported_queue;
 mod forget;
 mod forward;
 pub(crate) mod gate;
+mod gets;
 pub(crate) mod getter;
 mod holding;
 mod overdue;

@@ -75,7 +75,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        // What has travelled is answered elsewhere.
+        // The engine outside carries the reply.
         if self.call.head().id.is_some() {
             return;
         }

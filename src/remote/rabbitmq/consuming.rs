@@ -113,8 +113,8 @@ pub(super) async fn begin(
     }
 }
 
-/// Starts a consumer on a connection. A consumer that reads may start itself again, so the future is
-/// a box.
+/// Starts a consumer on a connection. A consumer that reads may start itself again, so that the
+/// future is a box.
 fn start<'a>(
     link: &'a Arc<Link>,
     live: &'a Arc<Live>,

@@ -36,11 +36,19 @@ pub(super) struct Topology {
 
 impl Topology {
     fn note_exchange(&mut self, exchange: Exchange) {
+        let mut known = self.exchanges.iter();
+        if exchange.is_open() && known.any(|known| known.name() == exchange.name()) {
+            return;
+        }
         self.forget_exchange(exchange.name());
         self.exchanges.push(exchange);
     }
 
+    /// A plain name says nothing new of a queue that is known.
     fn note_queue(&mut self, queue: Queue) {
+        if queue.is_open() && self.queues.iter().any(|known| known.name() == queue.name()) {
+            return;
+        }
         self.forget_queue(queue.name());
         self.queues.push(queue);
     }
