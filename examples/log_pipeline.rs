@@ -9,12 +9,10 @@
 //! alerts: 20, the first for mail: record 8
 //! warnings: db 21, mail 21, web 18
 //! archive: 200 lines in 4 writes
-//! nothing is left but the history
 //! ```
 
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
@@ -65,9 +63,7 @@ fn main() -> Result {
             let (lines, writes) = &mut *file.lock().unwrap_or_else(PoisonError::into_inner);
             *writes += 1;
             // A real one writes to a file.
-            for record in records.iter() {
-                let _ = writeln!(lines, "{}", record.text);
-            }
+            lines.extend(records.iter().map(|record| format!("{}\n", record.text)));
             archived.send(records.len())
         });
     let archiving = archiving.spawn()?;
@@ -92,8 +88,11 @@ fn main() -> Result {
     let errors = kept
         .iter()
         .filter(|it| it.info().routing_key().ends_with(".error"));
-    let (count, errors) = (kept.len(), errors.count());
-    println!("history: {count} records, {errors} of them are errors");
+    let errors = errors.count();
+    println!(
+        "history: {} records, {errors} of them are errors",
+        kept.len()
+    );
     drop(kept);
 
     let mut left = 20 + 60 + 200;
@@ -105,8 +104,7 @@ fn main() -> Result {
     let archived = archiving.join().counts.acked;
 
     let alerts = alerts.lock().unwrap_or_else(PoisonError::into_inner);
-    let first = alerts.first().map_or("", String::as_str);
-    println!("alerts: {}, the first for {first}", alerts.len());
+    println!("alerts: {}, the first for {}", alerts.len(), alerts[0]);
     let warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
     let warnings = (warnings.iter()).map(|(service, count)| format!("{service} {count}"));
     println!("warnings: {}", warnings.collect::<Vec<_>>().join(", "));
@@ -117,6 +115,5 @@ fn main() -> Result {
     assert_eq!(*lines, expected.collect::<String>());
     let is_history = |left: &leveret::RemainingQueue| left.queue == "history";
     assert!(!report.timed_out && report.queues.iter().all(is_history));
-    println!("nothing is left but the history");
     Ok(())
 }
