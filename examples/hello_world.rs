@@ -18,7 +18,7 @@ use std::{
 use leveret::{Broker, RecvTimeoutError, Result, SimpleQueue};
 
 fn main() -> Result {
-    let broker = Broker::new();
+    let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let hello = broker.simple_queue::<String>("hello")?;
 
     let sender = thread::spawn({

@@ -10,7 +10,6 @@
 //! Error: local error_type {"content":"it broke"}
 //! filtered out: 1 of remote
 //! the pool has shared 5, the other pool has seen 5
-//! no queue is left
 //! ```
 
 use std::{
@@ -57,7 +56,7 @@ fn member(broker: &Broker, lines: &Lines) -> Result<ListenerBuilder<Value>> {
 }
 
 fn main() -> Result {
-    let broker = Broker::new();
+    let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let local = broker.notifier::<Value>("local").build()?;
     let content = |text: &str| json!({ "content": text });
     let published = local.info("my_type", content("to nobody"))?;
@@ -71,10 +70,13 @@ fn main() -> Result {
     drop(sender);
     let seen = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&seen);
+    let (all, all_seen) = mpsc::channel();
     let other = broker.listener::<Value>().pool("other");
     let other = other.endpoint("all", Priority::ALL, move |worker| {
         worker.handler(move |_, _| {
-            counter.fetch_add(1, Relaxed);
+            if counter.fetch_add(1, Relaxed) == 4 {
+                let _ = all.send(());
+            }
         })
     });
     let other = other.spawn()?;
@@ -82,15 +84,17 @@ fn main() -> Result {
     let remote = local.with_publisher_id("remote")?;
     local.info("my_type", content("Hello World"))?;
     local.warn("my_type", content("careful"))?;
-    local.error("error_type", content("it broke"))?;
     remote.error("error_type", content("not ours"))?;
+    local.error("error_type", content("it broke"))?;
     let published = local.audit("login", content("no endpoint of the pool asks for it"))?;
     assert_eq!(published.routed, 1);
 
+    // Here the drain alone would wait for all. A RabbitMQ keeps what has not been delivered.
     let patience = Duration::from_secs(60);
+    let mut lines: Vec<_> = lines.iter().take(3).collect();
+    all_seen.recv_timeout(patience).expect("all are seen");
     let reports = pool.map(|listener| listener.stop_and_drain(patience));
     other.stop_and_drain(patience);
-    let mut lines: Vec<_> = lines.iter().collect();
     lines.sort();
     lines.iter().for_each(|(_, line)| println!("{line}"));
     let endpoints = || reports.iter().flat_map(|report| &report.endpoints);
@@ -105,13 +109,5 @@ fn main() -> Result {
         (lines.len(), acked, handled, seen.load(Relaxed)),
         (3, 4, 5, 5)
     );
-    let queues = broker
-        .snapshot()?
-        .vhosts
-        .iter()
-        .map(|vhost| vhost.queues.len())
-        .sum::<usize>();
-    assert_eq!(queues, 0);
-    println!("no queue is left");
     Ok(())
 }

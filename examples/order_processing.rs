@@ -13,7 +13,8 @@
 
 use leveret::worker::Context;
 use leveret::{Backoff, Broker, Exchange, Queue, Result, middleware::Retry, rpc};
-use std::{sync::atomic::AtomicU32, sync::atomic::Ordering::SeqCst, time::Duration};
+use std::sync::{atomic::AtomicU32, atomic::Ordering::SeqCst, mpsc};
+use std::time::Duration;
 
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Order {
@@ -55,7 +56,7 @@ fn order(order: &Order, context: &Context<'_>, stock: &rpc::Client) -> Result {
 
 /// Asks the bank, which is slow to agree to order 2, and declines order 3.
 fn pay(order: &Order, context: &Context<'_>) -> Result<(), String> {
-    let attempt = context.acquired_count() + 1;
+    let attempt = Retry::attempt(context);
     if order.id == 3 || order.id == 2 && attempt < 3 {
         return Err(format!("declined at attempt {attempt}"));
     }
@@ -73,7 +74,7 @@ fn compensate(order: &Order, context: &Context<'_>, stock: &rpc::Client) -> Resu
 }
 
 fn main() -> Result {
-    let broker = Broker::new();
+    let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let _stock = stock(&broker)?;
     let stock = rpc::Client::new(&broker, rpc::Target::topic("stock"));
     let payments = Queue::new("payments").dead_letter_exchange("");
@@ -88,7 +89,8 @@ fn main() -> Result {
     let _stages = (failed.spawn()?, payments.spawn()?, orders.spawn()?);
     let mails = Queue::new("mails").bind(Exchange::topic(EVENTS), "order.paid");
     let mails = broker.worker::<String>(mails.bind(EVENTS, "order.cancelled"));
-    let mails = mails.handler(|_, _| ()).spawn()?;
+    let (sent, sends) = mpsc::channel();
+    let mails = mails.handler(move |_, _| sent.send(())).spawn()?;
     let journal = Queue::temporary().bind(EVENTS, "order.*");
     let journal = broker.consumer::<String>(journal)?;
 
@@ -105,6 +107,7 @@ fn main() -> Result {
         }
         println!("{id:>5} | {}", steps.join(", "));
     }
+    assert_eq!(sends.iter().take(5).count(), 5);
     assert_eq!(PIECES.load(SeqCst), 0);
     assert!(!broker.shutdown(Duration::from_secs(60))?.timed_out);
     let mails = mails.join().counts.acked;

@@ -17,7 +17,7 @@ use std::thread;
 use leveret::{Broker, Consumer, Exchange, Queue, Result, TryRecvError};
 
 fn main() -> Result {
-    let broker = Broker::new();
+    let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let logs = Exchange::fanout("logs");
     let publisher = broker.producer::<String>(&logs)?;
     // A nameless queue: each use of this description makes a new queue, which is deleted with its
@@ -33,8 +33,9 @@ fn main() -> Result {
     let [a, b] = [a, b].map(|consumer| thread::spawn(move || subscriber(consumer)));
     let lines: Vec<String> = (1..=10).map(|n| format!("INFO {n}")).collect();
     for line in &lines {
+        // This broker counts the queues. A RabbitMQ only tells whether there is one.
         let published = publisher.publish(line.clone())?;
-        assert_eq!(published.routed, 2);
+        assert!(published.routed > 0);
     }
     println!("Two subscribers: routed to 2 queues, 10 times");
 
@@ -49,9 +50,14 @@ fn main() -> Result {
     println!("C came late and got nothing");
 
     drop(late); // the last consumer of the last queue
-    let published = publisher.publish("INFO: to nobody".to_owned())?;
+    let published = loop {
+        // A RabbitMQ deletes the queue a moment later.
+        let published = publisher.publish("INFO: to nobody".to_owned())?;
+        if published.routed == 0 {
+            break published;
+        }
+    };
     println!("All have gone: routed to {} queues", published.routed);
-    assert_eq!(published.routed, 0);
     Ok(())
 }
 

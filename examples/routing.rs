@@ -20,7 +20,7 @@
 
 use std::{env, thread};
 
-use leveret::{Broker, Consumer, Error, Exchange, Message, Queue, Result};
+use leveret::{Broker, Error, Exchange, Message, Queue, Result, SimpleQueue};
 
 const SEVERITIES: [&str; 3] = ["ERROR", "WARNING", "INFO"];
 
@@ -30,14 +30,14 @@ fn main() -> Result {
     if chosen.is_empty() {
         chosen.push("ERROR");
     }
-    let broker = Broker::new();
+    let broker = Broker::open(&env::var("LEVERET_URL").unwrap_or_default())?;
     let logs = Exchange::direct("direct_logs");
     // Each listener has a queue, with one binding for each severity.
     let bind = |queue: Queue, severity: &&str| queue.bind(&logs, *severity);
-    let a = chosen.iter().fold(Queue::temporary(), bind);
-    let a = broker.consumer::<String>(&a)?;
-    let b = SEVERITIES.iter().fold(Queue::temporary(), bind);
-    let b = broker.consumer::<String>(&b)?;
+    let a = chosen.iter().fold(Queue::exclusive(), bind);
+    let a = broker.simple_queue::<String>(&a)?;
+    let b = SEVERITIES.iter().fold(Queue::exclusive(), bind);
+    let b = broker.simple_queue::<String>(&b)?;
 
     let publisher = broker.producer::<String>(&logs)?;
     let emitter = thread::spawn({
@@ -70,9 +70,9 @@ fn main() -> Result {
     Ok(())
 }
 
-fn drain(consumer: &Consumer<String>) -> Result<Vec<String>> {
+fn drain(queue: &SimpleQueue<String>) -> Result<Vec<String>> {
     let mut lines = Vec::new();
-    while let Ok(line) = consumer.try_recv() {
+    while let Ok(line) = queue.try_get() {
         lines.push(line.payload().clone());
         line.ack()?;
     }

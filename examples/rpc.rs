@@ -23,7 +23,7 @@ type Fib = Result<u64, String>;
 const SLOW: i64 = 90;
 
 fn main() -> Result<(), rpc::RpcError> {
-    let broker = Broker::new();
+    let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let client = rpc::client::<i64, Fib>(&broker, "rpc_queue");
     let error = client.call(30).unwrap_err();
     println!(" [x] Requesting fib(30) of nobody: {error}");

@@ -15,7 +15,7 @@
 
 use std::{env, thread};
 
-use leveret::{Broker, Consumer, Exchange, Queue, Result};
+use leveret::{Broker, Exchange, Queue, Result, SimpleQueue};
 
 const ANIMALS: [&str; 3] = [
     "quick.orange.rabbit",
@@ -30,22 +30,21 @@ fn main() -> Result {
     if patterns.is_empty() {
         patterns.extend(["*.orange.*", "*.*.rabbit", "lazy.#", "#"]);
     }
-    let broker = Broker::new();
+    let broker = Broker::open(&env::var("LEVERET_URL").unwrap_or_default())?;
     let topics = Exchange::topic("topics");
-    let listen = |key: &&str| broker.consumer(Queue::temporary().bind(&topics, *key));
+    let listen = |key: &&str| broker.simple_queue(Queue::exclusive().bind(&topics, *key));
     let listeners = patterns.iter().map(listen).collect::<Result<Vec<_>>>()?;
-    let twice = Queue::temporary().bind(&topics, "lazy.#");
-    let twice = broker.consumer(twice.bind(&topics, "*.*.rabbit"))?;
+    let twice = Queue::exclusive().bind(&topics, "lazy.#");
+    let twice = broker.simple_queue(twice.bind(&topics, "*.*.rabbit"))?;
 
     let publisher = broker.producer::<String>(&topics)?;
-    let emitter = thread::spawn(move || -> Result<usize> {
-        let mut copies = 0;
+    let emitter = thread::spawn(move || -> Result {
         for key in ANIMALS.iter().chain(&OTHERS) {
-            copies += publisher.publish_to(key, key.to_string())?.routed;
+            publisher.publish_to(key, key.to_string())?;
         }
-        Ok(copies)
+        Ok(())
     });
-    let copies = emitter.join().unwrap()?;
+    emitter.join().unwrap()?;
 
     let mut caught = Vec::new();
     for (pattern, listener) in patterns.iter().zip(&listeners) {
@@ -58,7 +57,6 @@ fn main() -> Result {
     println!("lazy.# or *.*.rabbit caught {}", once.join(" "));
 
     assert_eq!(once, [quick, elephant, pink, "lazy"]); // `pink` once, though both match
-    assert_eq!(caught.concat().len() + once.len(), copies);
     if arguments.is_empty() {
         assert_eq!(caught[0], [quick, elephant]);
         assert_eq!(caught[1], [quick, pink]);
@@ -68,9 +66,10 @@ fn main() -> Result {
     Ok(())
 }
 
-fn drain(consumer: &Consumer<String>) -> Result<Vec<String>> {
+/// When a publish returns, the message is in its queues: no wait is needed.
+fn drain(queue: &SimpleQueue<String>) -> Result<Vec<String>> {
     let mut keys = Vec::new();
-    while let Ok(key) = consumer.try_recv() {
+    while let Ok(key) = queue.try_get() {
         keys.push(key.payload().clone());
         key.ack()?;
     }

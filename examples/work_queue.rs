@@ -23,7 +23,7 @@ use std::{sync::mpsc, thread};
 use leveret::{Broker, Consumer, Delivery, Queue, Result};
 
 fn main() -> Result {
-    let broker = Broker::new();
+    let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let tasks = Queue::new("tasks").durable();
     // With a prefetch of 1, a worker gets a task when it has finished the one before.
     let slow = broker.consumer_builder(&tasks).prefetch(1).build()?;

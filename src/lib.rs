@@ -135,9 +135,9 @@ pub use crate::{
     session::channel,
 };
 
-/// Pages beside the reference: recipes, access, definitions, design, differences from RabbitMQ 4.3,
-/// changes since RabbitMQ 3.x, comparison, performance, pages for programs that come from other
-/// brokers; durability with the feature `durable`.
+/// Pages beside the reference: recipes, access, definitions, design, RabbitMQ as the engine,
+/// differences from RabbitMQ 4.3, changes since RabbitMQ 3.x, comparison, performance, pages for
+/// programs that come from other brokers; durability with the feature `durable`.
 ///
 /// The examples on these pages run as doc tests.
 pub mod guide {
@@ -177,6 +177,9 @@ pub mod guide {
 
     #[doc = include_str!("guide/performance.md")]
     pub mod performance {}
+
+    #[doc = include_str!("guide/rabbitmq.md")]
+    pub mod rabbitmq {}
 
     #[doc = include_str!("guide/rabbitmq_3.md")]
     pub mod rabbitmq_3 {}

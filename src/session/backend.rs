@@ -11,8 +11,7 @@ use std::{
 };
 
 use super::{
-    connection::ConnectionOptions, events::EventStream, publisher::NotPublished, requeue::Requeue,
-    subscriber::Subscriber,
+    events::EventStream, publisher::NotPublished, requeue::Requeue, subscriber::Subscriber,
 };
 use crate::{
     engine::{
@@ -20,7 +19,8 @@ use crate::{
         vhost::{Published, QueueDeclared, VirtualHost},
     },
     message::{
-        envelope::{Address, Envelope, Meta, SettledMessage},
+        envelope::{Address, Deaths, Envelope, Meta, SettledMessage},
+        headers::x_death::{Death, DeathReason, X_DEATH},
         payload::Body,
         properties::Properties,
     },
@@ -33,6 +33,9 @@ use crate::{
     },
     runtime::{completion::Completion, sync::Mutex},
 };
+
+/// The queue of direct replies.
+pub(crate) use crate::engine::vhost::REPLY_TO;
 
 /// The outcome of a publish.
 pub(crate) type Confirmation = std::result::Result<Published, NotPublished>;
@@ -47,12 +50,7 @@ pub(crate) trait Engine: Send + Sync {
     ///
     /// # Errors
     /// Those of a login, and [`Error::ConnectFailed`].
-    fn connect(
-        &self,
-        vhost: &str,
-        credentials: Option<&Credentials>,
-        options: &ConnectionOptions,
-    ) -> Result<Connected>;
+    fn connect(&self, vhost: &str, credentials: Option<&Credentials>) -> Result<Connected>;
 }
 
 /// An open connection to an engine.
@@ -103,6 +101,13 @@ pub(crate) trait Backend: Send + Sync {
     /// [`Error::ConnectionLost`] if the connection of the delivery is lost: the engine has the
     /// message back. [`Error::ConnectionClosed`] if it was closed.
     fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result;
+
+    /// The dead-letter exchange of a queue and its routing key, if this program has declared them.
+    fn dead_letters_of(&self, queue: &Name) -> Option<(Name, Option<Name>)>;
+
+    /// Publishes a message in place of a delivery, and acknowledges the delivery when the engine
+    /// has confirmed the message. If it does not, the delivery is rejected.
+    fn replace(&self, delivery: u64, message: Outbound);
 
     /// Closes the connection. Everything under way ends.
     fn close(&self);
@@ -163,7 +168,12 @@ impl Drop for Got {
 impl Inbound {
     pub(super) fn into_envelope(self, vhost: &VirtualHost) -> Envelope {
         let exchange = vhost.exchange_names().of(&self.exchange);
+        let is_dead = self.properties.header_value(X_DEATH).is_some();
         let meta = Meta {
+            deaths: Deaths {
+                recorded: is_dead,
+                ..Deaths::default()
+            },
             properties: self.properties,
             delivery: Some(self.delivery),
             ..Meta::default()
@@ -344,7 +354,12 @@ impl RemoteOrigin {
     /// # Errors
     /// Those of [`Backend::settle`]; [`Error::NotImplemented`] for [`Requeue::After`], and the
     /// messages are requeued at once.
-    pub(super) fn nack(&self, envelopes: &[Envelope], requeue: Requeue) -> Result {
+    pub(super) fn nack(
+        &self,
+        envelopes: &[Envelope],
+        requeue: Requeue,
+        (vhost, queue): (&VirtualHost, &Name),
+    ) -> Result {
         let (settlement, answer) = match requeue {
             Requeue::Yes | Requeue::Failed => (RemoteSettlement::Requeue, Ok(())),
             Requeue::No => (RemoteSettlement::Reject, Ok(())),
@@ -357,9 +372,49 @@ impl RemoteOrigin {
         let mut settled = Ok(());
         for envelope in envelopes {
             self.count(1, envelope.size());
+            let is_rejected = settlement == RemoteSettlement::Reject;
+            if is_rejected && self.dead_letter(envelope, vhost, queue) {
+                continue;
+            }
             settled = settled.and(self.settle(envelope, settlement));
         }
         settled.and(answer)
+    }
+
+    /// Publishes the dead letter of a rejected message itself, if the message has headers that it
+    /// came without: a rejection carries none. `false` if the engine is to do it.
+    fn dead_letter(&self, envelope: &Envelope, vhost: &VirtualHost, queue: &Name) -> bool {
+        let Some(meta) = envelope.meta().filter(|meta| meta.is_annotated) else {
+            return false;
+        };
+        let (Some(delivery), Some((exchange, own_key)), Ok(body)) = (
+            meta.delivery,
+            self.backend.dead_letters_of(queue),
+            envelope.encode(),
+        ) else {
+            return false;
+        };
+        let published_to = vhost.exchange_names().name(envelope.origin());
+        let death = Death {
+            reason: DeathReason::Rejected,
+            queue,
+            exchange: &published_to,
+            routing_key: envelope.routing_key(),
+            dead_letter_routing_key: own_key.as_deref(),
+            time: vhost.time().system_now(),
+        };
+        let buried = death.bury(meta);
+        let key = own_key.clone();
+        let key = key.or_else(|| Name::new(envelope.routing_key()).ok());
+        let letter = Outbound {
+            exchange,
+            routing_key: key.unwrap_or_default(),
+            mandatory: false,
+            properties: buried.properties,
+            body,
+        };
+        self.backend.replace(delivery, letter);
+        true
     }
 
     /// The consumer has ended: the engine gets back what the consumer has not seen.

@@ -24,6 +24,7 @@ pub(crate) mod feed;
 mod forget;
 mod forward;
 pub(crate) mod gate;
+mod gets;
 pub(crate) mod getter;
 mod holding;
 mod overdue;

@@ -1,7 +1,7 @@
 //! Gets from a queue of an engine outside of this process.
 //!
 //! A get that finds nothing starts a consumer for one message, and ends it when the message is
-//! there. So no message waits here for nobody, and there is no polling.
+//! there. So no message waits here without a receiver, and there is no polling.
 
 use std::{
     sync::{Arc, Weak},

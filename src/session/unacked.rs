@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    backend::{Backend, RemoteOrigin},
+    backend::RemoteOrigin,
     events::DeliveryReader,
     holding::{Claim, Holders, Source},
     requeue::Requeue,
@@ -106,49 +106,6 @@ impl DeliveryOrigin {
     fn spare(origin: Arc<DeliveryOrigin>) {
         // A thread whose locals are destroyed already keeps nothing.
         let _ = SPARE_HANDLE.try_with(|spare| spare.set(Some(origin)));
-    }
-
-    pub(crate) fn gets(
-        vhost: &Arc<VirtualHost>,
-        queue: &Arc<QueueCore>,
-        auto_ack: bool,
-    ) -> Arc<DeliveryOrigin> {
-        Arc::new(DeliveryOrigin {
-            vhost: Arc::clone(vhost),
-            queue: Arc::clone(queue),
-            consumer: None,
-            consumer_tag: Name::empty(),
-            account: queue.account().cloned(),
-            auto_ack,
-            remote: None,
-            overdue: None,
-            subscriber: Weak::new(),
-            channel: None,
-            first_exchange: OnceLock::new(),
-            holders: Holders::new(auto_ack).of(queue),
-        })
-    }
-
-    /// That of gets at an engine outside of this process. `queue` is its place here.
-    pub(super) fn remote_gets(
-        vhost: &Arc<VirtualHost>,
-        queue: &Arc<QueueCore>,
-        backend: &Arc<dyn Backend>,
-    ) -> Arc<DeliveryOrigin> {
-        Arc::new(DeliveryOrigin {
-            vhost: Arc::clone(vhost),
-            queue: Arc::clone(queue),
-            consumer: None,
-            consumer_tag: Name::empty(),
-            account: None,
-            auto_ack: false,
-            remote: Some(Box::new(RemoteOrigin::of_gets(Arc::clone(backend)))),
-            overdue: None,
-            subscriber: Weak::new(),
-            channel: None,
-            first_exchange: OnceLock::new(),
-            holders: Holders::new(false).of(queue),
-        })
     }
 
     /// The same origin for copies of its deliveries, which count as settled.
@@ -268,7 +225,7 @@ impl DeliveryOrigin {
         cause: Cause,
     ) -> Result {
         if let Some(remote) = &self.remote {
-            return remote.nack(&envelopes, requeue);
+            return remote.nack(&envelopes, requeue, (&self.vhost, self.queue.name()));
         }
         if let Some(id) = self.overdue {
             // As in RabbitMQ, to give a message back that was taken back already does not count.
@@ -297,7 +254,8 @@ impl DeliveryOrigin {
     pub(crate) fn requeue_undelivered(&self, envelopes: Vec<Envelope>) {
         if let Some(remote) = &self.remote {
             // A lost connection has given them back by itself.
-            let _ = remote.nack(&envelopes, Requeue::Yes);
+            let place = (&*self.vhost, self.queue.name());
+            let _ = remote.nack(&envelopes, Requeue::Yes, place);
             return;
         }
         self.vhost

@@ -110,7 +110,7 @@ fn no_confirmed_message_is_lost_while_connections_break() {
                     Ok(delivery) => {
                         let is_again = delivery.info().redelivered();
                         received.entry(*delivery).or_default().push(is_again);
-                        // What is lost comes again.
+                        // A lost acknowledgement is no loss.
                         let _ = delivery.ack();
                     }
                     Err(_) if is_over.load(SeqCst) => break received,
@@ -261,7 +261,7 @@ fn a_client_that_gives_up_ends_everything() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_named() {
-    // Nobody listens at a port that was free a moment ago.
+    // A port that was free a moment ago has no listener.
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -4,10 +4,15 @@
 //! `LEVERET_RABBITMQ`, or at 127.0.0.1:5672 if one answers there. Without it, its tests say so and
 //! do nothing.
 
+#[cfg(feature = "rabbitmq")]
+mod chaos;
 mod consuming;
 mod engine;
 #[cfg(feature = "rabbitmq")]
 mod losing;
+mod patterns;
+#[cfg(feature = "rabbitmq")]
+mod processes;
 #[cfg(feature = "rabbitmq")]
 mod proxy;
 mod publishing;

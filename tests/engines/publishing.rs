@@ -91,7 +91,11 @@ fn a_batch_gives_back_exactly_what_is_unroutable(engine: &Engine) {
     engine.broker.declare(&queue).unwrap();
     let producer = engine.broker.producer::<u32>(&routes).unwrap();
     let publish = |number: u32| {
-        let key = if number % 3 == 0 { "bad" } else { "good" };
+        let key = if number.is_multiple_of(3) {
+            "bad"
+        } else {
+            "good"
+        };
         let message = Message::new(number).routing_key(key).mandatory();
         producer.publish_message_async(message)
     };

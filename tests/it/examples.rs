@@ -78,7 +78,13 @@ fn output_of(example: &str, program: &mut Command) -> String {
 
 /// The output of an example that is a package of its own, in the folder of examples.
 fn package_output(package: &str) -> String {
+    package_output_with(package, &[])
+}
+
+/// As [`package_output`], with variables of the environment.
+fn package_output_with(package: &str, variables: &[(&str, &str)]) -> String {
     let mut cargo = Command::new(env!("CARGO"));
+    cargo.envs(variables.iter().copied());
     cargo.args(["run", "--quiet", "--target-dir"]);
     cargo.arg(target().join("examples")).arg("--manifest-path");
     cargo.arg(examples().join(package).join("Cargo.toml"));
@@ -300,4 +306,102 @@ fn ctrl_c_lets_two_stages_finish_what_they_have() {
     assert_eq!(scaled.replace("scale", "store"), stored);
     assert_eq!(line(), "nothing is left");
     assert!(running.wait().unwrap().success());
+}
+
+/// The examples that run on a RabbitMQ as well, with what each leaves there.
+#[cfg(feature = "rabbitmq")]
+const ON_RABBITMQ: &[(&str, &[&str], &[&str])] = &[
+    ("hello_world", &["hello"], &[]),
+    ("work_queue", &["tasks"], &[]),
+    ("publish_subscribe", &[], &["logs"]),
+    ("routing", &[], &["direct_logs"]),
+    ("topics", &[], &["topics"]),
+    ("rpc", &["rpc_queue"], &[]),
+    ("rpc_endpoints", &[], &["rpc", "rpc.test.fanout"]),
+    ("notifications", &[], &["notifications"]),
+    (
+        "retry_and_dead_letter",
+        &["dead", "payments", "payments.retry.1", "payments.retry.2"],
+        &[],
+    ),
+    (
+        "order_processing",
+        &[
+            "orders",
+            "payments",
+            "payments.retry.1",
+            "payments.retry.2",
+            "failed payments",
+            "mails",
+        ],
+        &["events", "rpc", "rpc.stock.fanout"],
+    ),
+    (
+        "log_pipeline",
+        &["alerts", "warnings", "archive", "history"],
+        &["logs"],
+    ),
+];
+
+/// Runs examples on the RabbitMQ, one after the other, since they share names. It says so if no
+/// RabbitMQ answers.
+#[cfg(feature = "rabbitmq")]
+fn on_rabbitmq(
+    examples: &[(&str, &[&str], &[&str])],
+    run: impl Fn(&str, &str) -> (String, String),
+) {
+    use leveret::{Broker, Exchange, Queue};
+    let url = env::var("LEVERET_RABBITMQ");
+    let url = url.unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672".to_owned());
+    let broker = match Broker::open(&url) {
+        Ok(broker) => broker,
+        Err(error) => return println!("SKIPPED: no RabbitMQ: {error}"),
+    };
+    for (example, queues, exchanges) in examples {
+        let clean = || {
+            for queue in *queues {
+                broker.delete(&Queue::existing(*queue)).unwrap();
+            }
+            for exchange in *exchanges {
+                broker.delete(&Exchange::existing(*exchange)).unwrap();
+            }
+        };
+        clean();
+        let (output, promised) = run(example, &url);
+        clean();
+        // The time differs in each run.
+        let without_time = |text: &str| -> Vec<String> {
+            let lines = text.lines();
+            lines
+                .map(|line| line.split(", sent at").next().unwrap_or(line).to_owned())
+                .collect()
+        };
+        assert_eq!(without_time(&output), without_time(&promised), "{example}");
+    }
+}
+
+#[cfg(feature = "rabbitmq")]
+#[test]
+fn examples_print_the_same_on_a_rabbitmq() {
+    on_rabbitmq(ON_RABBITMQ, |example, url| {
+        let mut program = program(example);
+        let output = output_of(example, program.env("LEVERET_URL", url));
+        let source = examples().join(format!("{example}.rs"));
+        (output, promised(&fs::read_to_string(source).unwrap()))
+    });
+}
+
+#[cfg(feature = "rabbitmq")]
+#[test]
+#[ignore = "it builds a runtime"]
+fn workers_on_tokio_print_the_same_on_a_rabbitmq() {
+    let queues: &[&str] = &["fetch", "count"];
+    on_rabbitmq(&[("tokio_workers", queues, &[])], |package, url| {
+        let source = examples().join(package).join("src/main.rs");
+        let promised = promised(&fs::read_to_string(source).unwrap());
+        (
+            package_output_with(package, &[("LEVERET_URL", url)]),
+            promised,
+        )
+    });
 }

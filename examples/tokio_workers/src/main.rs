@@ -19,13 +19,13 @@ use std::{
 };
 
 use leveret::{Broker, Result};
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, mpsc};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result {
-    let broker = Broker::new();
+    let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let server = Arc::new(Server(Barrier::new(10)));
     let pages = broker.producer::<String>("count")?;
     let fetcher = broker.worker::<String>("fetch").concurrency(10);
@@ -43,10 +43,12 @@ async fn main() -> Result {
 
     let characters = Arc::new(AtomicUsize::new(0));
     let sum = Arc::clone(&characters);
+    let (counted, mut all_counted) = mpsc::channel(30);
     let counter = broker.worker::<String>("count");
     let counter = counter.handler_async(move |page, _| {
         sum.fetch_add(page.len(), Relaxed);
-        async {}
+        let counted = counted.clone();
+        async move { counted.send(()).await }
     });
     let counter = tokio::spawn(counter.run_async());
 
@@ -58,6 +60,10 @@ async fn main() -> Result {
         client.publish_async(format!("/missing/{number}")).await?;
     }
 
+    // Here the shutdown alone would wait for all. A RabbitMQ keeps what has not been delivered.
+    for _ in 0..30 {
+        all_counted.recv().await;
+    }
     // The workers finish their messages, at most in ten seconds. Then their tasks end.
     let report = broker.shutdown_async(Duration::from_secs(10)).await?;
     for worker in [fetcher, counter] {

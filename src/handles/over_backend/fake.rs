@@ -385,6 +385,14 @@ impl Backend for Fake {
         }
     }
 
+    fn dead_letters_of(&self, _: &Name) -> Option<(Name, Option<Name>)> {
+        None
+    }
+
+    fn replace(&self, delivery: u64, _: Outbound) {
+        let _ = self.settle(delivery, RemoteSettlement::Reject);
+    }
+
     fn close(&self) {
         self.lose();
     }

@@ -26,7 +26,8 @@ impl Envelope {
     /// delivery mode is transient.
     pub(crate) fn show_offset(&mut self) {
         let offset = i64::try_from(self.position).unwrap_or(i64::MAX);
-        self.change_properties(|properties| {
+        self.change_meta(|meta| {
+            let properties = &mut meta.properties;
             properties.headers_mut().insert("x-stream-offset", offset);
             properties
                 .delivery_mode
@@ -36,12 +37,13 @@ impl Envelope {
 
     /// Adds a header to this copy of the message only. It allocates, and runs no user code.
     pub(crate) fn add_header(&mut self, name: &str, value: impl Into<FieldValue>) {
-        self.change_properties(|properties| {
-            properties.headers_mut().insert(name, value);
+        self.change_meta(|meta| {
+            meta.properties.headers_mut().insert(name, value);
+            meta.is_annotated = true;
         });
     }
 
-    fn change_properties(&mut self, change: impl FnOnce(&mut Properties)) {
+    fn change_meta(&mut self, change: impl FnOnce(&mut Meta)) {
         let mut meta = match self.meta.as_deref() {
             Some(meta) => meta.clone(),
             None => Meta {
@@ -49,7 +51,7 @@ impl Envelope {
                 ..Meta::default()
             },
         };
-        change(&mut meta.properties);
+        change(&mut meta);
         self.meta = Some(Arc::new(meta));
     }
 }

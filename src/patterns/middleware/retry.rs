@@ -1,6 +1,9 @@
 //! [`Retry`]: a failed message is tried again later.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use super::retry_queues::RetryQueues;
 use crate::{
@@ -58,6 +61,8 @@ pub struct Retry {
     filter: Option<Arc<Filter>>,
     /// Where the messages wait, if that is not their own queue.
     queues: Option<RetryQueues>,
+    /// The queues at an engine outside of this process, which has no other way.
+    elsewhere: Arc<OnceLock<RetryQueues>>,
 }
 
 type Filter = dyn Fn(&HandlerError) -> bool + Send + Sync;
@@ -69,7 +74,36 @@ impl Retry {
             backoff,
             filter: None,
             queues: None,
+            elsewhere: Arc::default(),
         }
+    }
+
+    /// The number of the attempt that handles a message: 1 for the first one. It counts earlier
+    /// attempts of this middleware, however they waited, and other returns of the message.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Backoff, Broker, middleware::Retry};
+    /// # use std::time::Duration;
+    /// let broker = Broker::new();
+    /// let retry = Retry::new(Backoff::constant(Duration::from_millis(1)).max_attempts(3));
+    /// let worker = broker.worker::<u32>("q").middleware(retry).handler(|_, context| {
+    ///     match Retry::attempt(context) {
+    ///         ..3 => Err("busy"),
+    ///         _ => Ok(()),
+    ///     }
+    /// });
+    /// let worker = worker.spawn()?;
+    /// broker.producer("q")?.publish(7)?;
+    /// assert_eq!(worker.stop_and_drain(Duration::from_secs(10)).counts.acked, 1);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn attempt(context: &Context<'_>) -> u32 {
+        RetryQueues::attempt(context)
+    }
+
+    fn queues(&self) -> Option<&RetryQueues> {
+        self.queues.as_ref().or_else(|| self.elsewhere.get())
     }
 
     /// Retries only the failures that `filter` accepts. Any other failure settles its message at
@@ -143,12 +177,13 @@ impl Retry {
     /// # Errors
     /// The number of attempts, if that was the last one.
     fn wait(&self, context: &Context<'_>) -> Result<Settle, u32> {
-        let attempt = match &self.queues {
+        let queues = self.queues();
+        let attempt = match queues {
             None => context.acquired_count().saturating_add(1),
-            Some(queues) => queues.attempt(context),
+            Some(_) => RetryQueues::attempt(context),
         };
         let delay = self.backoff.delay(attempt).ok_or(attempt)?;
-        Ok(match &self.queues {
+        Ok(match queues {
             None => Settle::Requeue(delay),
             Some(queues) => queues.wait(context, attempt, delay),
         })
@@ -162,8 +197,13 @@ impl Retry {
 
 impl Middleware for Retry {
     fn start(&self, connection: &Connection, queues: &[Name]) -> Result {
-        let Some(retry) = &self.queues else {
-            return Ok(());
+        let retry = match &self.queues {
+            None if connection.gate().is_remote() => {
+                let queues = || RetryQueues::of(&self.backoff);
+                self.elsewhere.get_or_init(queues)
+            }
+            None => return Ok(()),
+            Some(queues) => queues,
         };
         queues
             .iter()

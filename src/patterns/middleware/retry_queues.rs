@@ -53,7 +53,7 @@ impl RetryQueues {
     }
 
     /// The number of the attempt that has just ended.
-    pub(super) fn attempt(&self, context: &Context<'_>) -> u32 {
+    pub(super) fn attempt(context: &Context<'_>) -> u32 {
         let before = context.headers().map_or(0, failed_before);
         before
             .saturating_add(context.acquired_count())

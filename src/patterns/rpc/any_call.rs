@@ -10,6 +10,7 @@ use super::{
 use crate::{
     message::payload::{Body, ReplyAddress, ReplyTaker},
     model::error::{CodecError, RpcError},
+    patterns::worker,
     runtime::{
         signal::Signal,
         waiter::{Ticket, WaitList},
@@ -46,6 +47,13 @@ pub(super) trait AnyCall: ReplyTaker + Any {
 
     /// The request leaves the process, and its replies come to this address.
     fn leaves(&self, address: Box<dyn ReplyAddress>);
+
+    /// A server takes the request. One from another process needs to know the way back.
+    #[inline]
+    fn taken_by(&self, _: &worker::Context<'_>) {}
+
+    /// As [`reply`](Self::reply), with a reply of another process.
+    fn reply_octets(&self, octets: Octets, is_last: bool) -> Delivered;
 
     /// The call itself, to find out its types.
     fn as_any(&self) -> &dyn Any;

@@ -355,6 +355,10 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
         self.reply_typed(reply, is_last)
     }
 
+    fn reply_octets(&self, octets: Octets, is_last: bool) -> Delivered {
+        self.reply_typed(octets.decode().map_err(RpcError::BadReply), is_last)
+    }
+
     fn finish(&self) -> Delivered {
         let (is_late, wake) = {
             let mut state = self.state.lock();

@@ -16,19 +16,14 @@ use super::{
     dispatch::PING,
     pending::{Pending, begin, gone},
     request::{Head, Request, Wanted},
-    target::Place,
+    returning::Returning,
 };
 use crate::{
     handles::producer::{Producer, PublishError},
-    message::{
-        headers::cc_bcc::CC,
-        payload::{Body, Payload},
-        properties::Properties,
-    },
+    message::payload::{Body, Payload},
     model::{
-        descriptions::Exchange,
         error::{Error, Result, RpcError},
-        field_value::{FieldTable, FieldValue},
+        field_value::FieldTable,
         version::Version,
     },
     runtime::{
@@ -83,6 +78,8 @@ pub struct Client {
     pub(super) claim: Option<Claim>,
     /// Made by the first request that can. It depends on the target.
     pub(super) producer: OnceLock<Producer<Request>>,
+    /// The calls of the connection, if the engine is outside of this process.
+    pub(super) returning: OnceLock<Arc<Returning>>,
 }
 
 /// The time-out of a client that has none of its own.
@@ -102,6 +99,7 @@ impl Client {
             queue_if_absent: false,
             claim: None,
             producer: OnceLock::new(),
+            returning: OnceLock::new(),
         }
     }
 
@@ -134,6 +132,7 @@ impl Client {
         let deadline = connection.time().deadline(timeout);
         let head = self.head(method.into(), at(deadline), Wanted::One)?;
         let (mut pending, request) = begin::<_, R>(head, Arguments::Value(arguments));
+        self.wait_for(&pending);
         let published = match deadline {
             Some(_) => producer.publish_timeout(request, timeout),
             None => producer.publish(request),
@@ -181,6 +180,7 @@ impl Client {
         let deadline = at(connection.time().deadline(self.timeout.unwrap_or(TIMEOUT)));
         let head = self.head(method.into(), deadline, Wanted::One)?;
         let (mut pending, request) = begin::<_, R>(head, Arguments::Value(arguments));
+        self.wait_for(&pending);
         let replying = async {
             let published = producer.publish_async(request).await;
             published.map_err(|error| self.unpublished(error))?;
@@ -346,6 +346,10 @@ impl Client {
         replies: Wanted,
     ) -> Result<(Pending<A, R>, Request, Option<Duration>), RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
+        if connection.gate().is_remote() {
+            // The call has a number then.
+            self.producer()?;
+        }
         let timeout = match replies {
             Wanted::None => self.timeout,
             Wanted::One | Wanted::Many => Some(self.timeout.unwrap_or(TIMEOUT)),
@@ -360,6 +364,7 @@ impl Client {
             }
         };
         let (mut pending, request) = begin::<A, R>(head, arguments);
+        self.wait_for(&pending);
         if replies == Wanted::None {
             pending.ended();
         }
@@ -372,7 +377,10 @@ impl Client {
         servers: usize,
     ) -> Result<Replies<R>, RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
-        pending.call().reached(servers);
+        // An engine outside does not tell how many have the request.
+        if self.returning.get().is_none() || !self.target.is_to_many() {
+            pending.call().reached(servers);
+        }
         Ok(Replies::new(connection.clone(), pending))
     }
 
@@ -398,56 +406,7 @@ impl Client {
             deadline,
             context: self.context.clone(),
             replies,
-        })
-    }
-
-    #[inline]
-    pub(super) fn producer(&self) -> Result<&Producer<Request>, RpcError> {
-        match self.producer.get() {
-            Some(producer) => Ok(producer),
-            None => {
-                let producer = self.open_producer()?;
-                Ok(self.producer.get_or_init(|| producer))
-            }
-        }
-    }
-
-    #[cold]
-    fn open_producer(&self) -> Result<Producer<Request>, RpcError> {
-        let connection = self.connection.as_ref().map_err(Error::clone)?;
-        self.target.check()?;
-        let (exchange, key, others) = match &self.target.place {
-            Place::Queue(queue) => (Exchange::existing(""), queue.name().to_owned(), Vec::new()),
-            Place::Topic(topic) => {
-                if self.queue_if_absent && !self.target.is_to_many() {
-                    connection.declare(&topic.queue(&topic.key()))?;
-                }
-                match &topic.chosen {
-                    Some(servers) => {
-                        let mut keys = servers.iter().map(|server| topic.key_of(server));
-                        // Without a server there is no key, and no queue has an empty one.
-                        let first = keys.next().unwrap_or_default();
-                        (topic.exchange(), first, keys.collect())
-                    }
-                    None if topic.is_fanout => (topic.fanout_exchange(), String::new(), Vec::new()),
-                    None => (topic.exchange(), topic.key(), Vec::new()),
-                }
-            }
-        };
-        let builder = connection.producer_builder::<Request>(exchange);
-        let mut builder = builder.routing_key(key);
-        if !others.is_empty() {
-            let others: Vec<_> = others.into_iter().map(FieldValue::from).collect();
-            builder = builder.properties(Properties::new().header(CC, others));
-        }
-        let producer = match self.target.is_to_many() {
-            true => builder.not_mandatory(),
-            false => builder.mandatory(),
-        }
-        .build()?;
-        Ok(match &self.claim {
-            Some(claim) => producer.on_behalf_of(claim.clone()),
-            None => producer,
+            id: self.returning.get().map(|returning| returning.number()),
         })
     }
 

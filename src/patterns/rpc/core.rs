@@ -110,6 +110,7 @@ impl Core {
     ) -> Result<(), Undecoded> {
         let call = request.call();
         self.connect(call, worker);
+        call.taken_by(worker);
         let context = Context::borrowed(worker, call);
         let delivered = match self.admit(call, &context) {
             Some(Method::Call(method)) => method(call, self.attempt(worker), &context),
@@ -133,6 +134,7 @@ impl Core {
         let request: &Request = &job;
         let call = request.call();
         self.connect(call, &worker);
+        call.taken_by(&worker);
         let method = self.admit(call, &Context::borrowed(&worker, call));
         let delivered = match method {
             Some(Method::Call(method)) => {

@@ -71,12 +71,18 @@ impl ForeignCall {
                 deadline: None,
                 context: None,
                 replies: Wanted::None,
+                id: None,
             },
             reply_to: None,
             correlation_id: None,
             replies: OnceLock::new(),
             is_answered: AtomicBool::new(false),
         }
+    }
+
+    /// The octets of the message.
+    pub(super) fn octets(&self) -> &Bytes {
+        self.arguments.octets()
     }
 
     /// The same call, of a message with these properties.
@@ -104,6 +110,7 @@ impl ForeignCall {
                     Some(_) => Wanted::One,
                     None => Wanted::None,
                 },
+                id: None,
             },
             reply_to: properties.reply_to.clone(),
             correlation_id: properties.correlation_id.clone(),
@@ -179,6 +186,11 @@ impl AnyCall for ForeignCall {
             _ if self.is_answered.swap(true, AcqRel) => Delivered::Unwanted,
             reply => self.publish(reply),
         }
+    }
+
+    /// Replies of other processes come to callers.
+    fn reply_octets(&self, _: Octets, _: bool) -> Delivered {
+        Delivered::Unwanted
     }
 
     fn finish(&self) -> Delivered {

@@ -44,6 +44,7 @@
 
 mod any_call;
 mod arguments;
+mod arriving;
 mod call;
 mod client;
 mod connected;
@@ -60,11 +61,14 @@ mod order;
 mod pending;
 mod replies;
 mod request;
+mod requesting;
+mod returning;
 mod sender;
 mod server;
 mod settings;
 mod target;
 mod typed;
+mod wire;
 
 pub use self::{
     client::Client,

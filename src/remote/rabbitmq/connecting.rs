@@ -24,7 +24,7 @@ pub(super) async fn connect(settings: &Settings, login: &Login) -> Result<(Conne
         let mut properties = ConnectionProperties::default()
             .with_client_property("product".into(), "leveret".into())
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
-        if let Some(name) = &login.name {
+        if let Some(name) = &settings.name {
             properties = properties.with_connection_name(name.as_str().into());
         }
         let tls = OwnedTLSConfig::default();

@@ -24,14 +24,13 @@ use super::{
     operations::Fault,
 };
 use crate::{
-    engine::vhost::REPLY_TO,
     model::{
         bytes::Bytes,
         error::{CancelReason, Error, Result},
         name::Name,
     },
     runtime::sync::Mutex,
-    session::backend::{Inbound, RemoteConsumer, RemoteInbox, RemoteSettlement},
+    session::backend::{Inbound, REPLY_TO, RemoteConsumer, RemoteInbox, RemoteSettlement},
 };
 
 /// A consumer of the handles. It goes on when its connection is lost.
@@ -114,8 +113,8 @@ pub(super) async fn begin(
     }
 }
 
-/// Starts a consumer on a connection. A consumer that reads may start itself again, so the future is
-/// a box.
+/// Starts a consumer on a connection. A consumer that reads may start itself again, so that the
+/// future is a box.
 fn start<'a>(
     link: &'a Arc<Link>,
     live: &'a Arc<Live>,

@@ -35,10 +35,7 @@ use crate::{
         },
         waiter::{self, Wake},
     },
-    session::{
-        connection::ConnectionOptions,
-        events::{Event, EventStream},
-    },
+    session::events::{Event, EventStream},
 };
 
 /// Who connects, and to what.
@@ -47,8 +44,6 @@ pub(super) struct Login {
     pub(super) user: Name,
     /// The user and the password, if they are not those of the URL.
     pub(super) credentials: Option<(String, String)>,
-    /// The name of the connection, for people.
-    pub(super) name: Option<String>,
 }
 
 impl Login {
@@ -59,7 +54,6 @@ impl Login {
         settings: &Settings,
         vhost: &str,
         credentials: Option<&Credentials>,
-        options: &ConnectionOptions,
     ) -> Result<Login> {
         let credentials = match credentials {
             None => None,
@@ -74,12 +68,10 @@ impl Login {
             Some((user, _)) => user.as_str(),
             None => first.map_or("", |first| &first.uri.authority.userinfo.username),
         };
-        let named = (!options.name.is_empty()).then(|| options.name.clone());
         Ok(Login {
             vhost: Name::new(vhost)?,
             user: Name::new(user)?,
             credentials,
-            name: named.or_else(|| settings.name.clone()),
         })
     }
 }

@@ -43,10 +43,7 @@ use self::{
 };
 use crate::{
     model::{access::Credentials, error::Result, name::Name},
-    session::{
-        backend::{Connected, Engine},
-        connection::ConnectionOptions,
-    },
+    session::backend::{Connected, Engine},
 };
 
 /// A RabbitMQ that a broker is the client of.
@@ -75,13 +72,8 @@ impl Engine for RabbitMq {
         &self.vhost
     }
 
-    fn connect(
-        &self,
-        vhost: &str,
-        credentials: Option<&Credentials>,
-        options: &ConnectionOptions,
-    ) -> Result<Connected> {
-        let login = Login::new(&self.settings, vhost, credentials, options)?;
+    fn connect(&self, vhost: &str, credentials: Option<&Credentials>) -> Result<Connected> {
+        let login = Login::new(&self.settings, vhost, credentials)?;
         let user = login.user.clone();
         let link = Link::connect(&self.settings, login, &self.runtime)?;
         Ok(Connected {

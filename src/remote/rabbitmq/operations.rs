@@ -21,7 +21,10 @@ use crate::{
         error::{Error, Result},
         name::Name,
     },
-    runtime::completion::{Completion, completion},
+    runtime::{
+        completion::{Completion, completion},
+        waiter::Waiting,
+    },
     session::{
         backend::{
             Backend, Confirmation, Got, Outbound, RemoteConsumer, RemoteInbox, RemoteSettlement,
@@ -222,6 +225,23 @@ impl Backend for RemoteLink {
     fn settle(&self, delivery: u64, settlement: RemoteSettlement) -> Result {
         let settled = self.link.deliveries.settle(delivery, settlement);
         settled.map_err(|_| self.link.lost_error())
+    }
+
+    fn dead_letters_of(&self, queue: &Name) -> Option<(Name, Option<Name>)> {
+        self.link.topology.lock().dead_letters_of(queue)
+    }
+
+    fn replace(&self, delivery: u64, message: Outbound) {
+        let published = self.publish(message);
+        let link = Arc::clone(&self.link);
+        self.spawn(async move {
+            let settlement = match Waiting::new(published).await {
+                Some(Ok(_)) => RemoteSettlement::Ack,
+                Some(Err(_)) | None => RemoteSettlement::Reject,
+            };
+            // A lost connection has given it back, and it comes again.
+            let _ = link.deliveries.settle(delivery, settlement);
+        });
     }
 
     fn close(&self) {

@@ -3,9 +3,10 @@
 //! The client gives a returned message to the next publish that is confirmed, which may be another
 //! one. So it is found by its content.
 
-use lapin::message::BasicReturnMessage;
+use lapin::{BasicProperties, message::BasicReturnMessage};
 
 use super::publishing::Publish;
+use crate::session::backend::REPLY_TO;
 
 /// The returned messages whose publishes have not been found yet.
 #[derive(Default)]
@@ -29,8 +30,17 @@ impl Returned {
             returned.exchange.as_str() == message.exchange.as_str()
                 && returned.routing_key.as_str() == message.routing_key.as_str()
                 && *returned.data == *message.body
-                && returned.properties == publish.properties
+                && as_published(&returned.properties, publish) == publish.properties
         });
         place.map(|place| self.0.remove(place)).is_some()
+    }
+}
+
+/// The properties without what the server changes: the address of direct replies.
+fn as_published(returned: &BasicProperties, publish: &Publish) -> BasicProperties {
+    let asks_for_replies = publish.message.properties.reply_to.as_deref() == Some(REPLY_TO);
+    match asks_for_replies {
+        true => returned.clone().with_reply_to(REPLY_TO.into()),
+        false => returned.clone(),
     }
 }

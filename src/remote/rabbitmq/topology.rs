@@ -36,13 +36,34 @@ pub(super) struct Topology {
 
 impl Topology {
     fn note_exchange(&mut self, exchange: Exchange) {
+        let mut known = self.exchanges.iter();
+        if exchange.is_open() && known.any(|known| known.name() == exchange.name()) {
+            return;
+        }
         self.forget_exchange(exchange.name());
         self.exchanges.push(exchange);
     }
 
+    /// A plain name says nothing new of a queue that is known.
     fn note_queue(&mut self, queue: Queue) {
+        if queue.is_open() && self.queues.iter().any(|known| known.name() == queue.name()) {
+            return;
+        }
         self.forget_queue(queue.name());
         self.queues.push(queue);
+    }
+
+    /// The dead-letter exchange of a queue, and its routing key if there is one.
+    pub(super) fn dead_letters_of(&self, queue: &Name) -> Option<(Name, Option<Name>)> {
+        let queue = self.queues.iter().find(|known| known.name() == &**queue)?;
+        let argument = |name| {
+            let text = queue.argument_table().get(name)?.as_str()?;
+            Name::new(text).ok()
+        };
+        Some((
+            argument("x-dead-letter-exchange")?,
+            argument("x-dead-letter-routing-key"),
+        ))
     }
 
     pub(super) fn forget_exchange(&mut self, name: &str) {

@@ -63,10 +63,10 @@ impl BrokerCore {
             Err(Error::NotFound { .. }) => {}
             found => return found,
         }
-        let (name, options) = (Name::new(name)?, ConnectionOptions::new());
+        let name = Name::new(name)?;
         let about = ConnectionAbout::of_implicit(&self.time);
         // Outside of the lock, since it waits for the engine.
-        let (vhost, implicit) = self.connect_to(&name, None, options, about)?;
+        let (vhost, implicit) = self.connect_to(&name, None, about)?;
         let entry = VhostEntry {
             vhost,
             implicit,
@@ -95,13 +95,13 @@ impl BrokerCore {
     }
 
     fn remote_connection(&self, vhost: &str, credentials: &Credentials) -> Result<Connection> {
-        let (name, options) = (Name::new(vhost)?, ConnectionOptions::new());
+        let name = Name::new(vhost)?;
         let about = ConnectionAbout {
             mechanism: Some(Arc::clone(credentials.mechanism_name())),
             connected_at: self.time.system_now(),
-            options: options.clone(),
+            options: ConnectionOptions::new(),
         };
-        let (vhost, connection) = self.connect_to(&name, Some(credentials), options, about)?;
+        let (vhost, connection) = self.connect_to(&name, Some(credentials), about)?;
         let mut vhosts = self.vhosts.lock();
         let vhosts = vhosts.as_mut().ok_or(Error::ShutDown)?;
         // The place of the connection is that of the broker's own one if there is one, so that the
@@ -117,11 +117,10 @@ impl BrokerCore {
         &self,
         name: &Name,
         credentials: Option<&Credentials>,
-        options: ConnectionOptions,
         about: ConnectionAbout,
     ) -> Result<(Arc<VirtualHost>, Connection)> {
         let engine = self.engine.as_ref().ok_or(Error::ConnectionClosed)?;
-        let connected = engine.connect(name, credentials, &options)?;
+        let connected = engine.connect(name, credentials)?;
         let settings = VhostSettings {
             always_encode: true,
             ..VhostSettings::default()

@@ -149,6 +149,14 @@ impl Connection {
         Some(Alarm::new(self.timers(), end, target))
     }
 
+    /// Has `target` called at an instant, unless it is dropped before.
+    pub(crate) fn fire_at(&self, at: Instant, target: Weak<dyn TimerTarget>) {
+        match self.timers().add_time_out(at, Weak::clone(&target)) {
+            Some(_) => self.timers().wake_thread(),
+            None => target.upgrade().into_iter().for_each(|it| it.fire(at)),
+        }
+    }
+
     pub(crate) fn core(&self) -> &Arc<ConnectionCore> {
         &self.handle.core
     }

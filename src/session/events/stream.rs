@@ -50,8 +50,8 @@ impl State {
         }
     }
 
-    /// Appends that the connection to an engine outside is lost or there again. Of what is not read
-    /// yet, the latest of each stays.
+    /// Appends that the connection to an engine outside is lost or there again. The latest unread
+    /// one of each kind stays.
     fn connection_changed(&mut self, event: Event) -> Option<Wake> {
         let is_loss = |event: &Event| matches!(event, Event::ConnectionLost { .. });
         let is_return = |event: &Event| matches!(event, Event::ConnectionRestored { .. });

@@ -22,10 +22,11 @@ impl Caller for Arc<Gate> {
         Gate::check_open(self)
     }
 
-    /// A direct reply needs a channel that consumes it, and a connection has none.
+    /// A direct reply needs a channel that consumes it, and a connection has none. An engine
+    /// outside looks for itself.
     fn check_properties(&self, properties: &Properties) -> Result {
         match properties.reply_to.as_deref() {
-            Some(REPLY_TO) => Err(Error::no_reply_consumer()),
+            Some(REPLY_TO) if !self.is_remote() => Err(Error::no_reply_consumer()),
             _ => Ok(()),
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-const X_DEATH: &str = "x-death";
+pub(crate) const X_DEATH: &str = "x-death";
 const COUNT: &str = "count";
 const QUEUE: &str = "queue";
 const REASON: &str = "reason";
