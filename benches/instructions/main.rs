@@ -8,7 +8,7 @@
 //! compares its counts with `benches/instructions/counts.txt`, and fails if a step has grown past
 //! its limit.
 //! `-- --save` writes that file instead. Without the feature the steps of durable brokers are left
-//! out.
+//! out, and without the feature `amqp` those of a client's octets.
 //!
 //! Counts depend on the compiler, which the file's first line names. With another one the bench
 //! only prints its table. Without `--bench`, with `--quick` or with `LEVERET_QUICK` set it runs
