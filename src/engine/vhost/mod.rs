@@ -59,7 +59,7 @@ mod topology_records;
 mod triggers;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::{Duration, Instant},
 };
 
@@ -167,6 +167,8 @@ pub(crate) struct VirtualHost {
     grants: Arc<Grants>,
     /// A leaf lock.
     about: Mutex<About>,
+    /// The places of queues of an engine outside. A leaf lock.
+    detached: Mutex<Vec<Weak<QueueCore>>>,
     /// The time of day at its start.
     clock: WallClock,
     /// Where it is kept, if the broker is durable.
@@ -252,6 +254,7 @@ impl VirtualHost {
             exchange_types,
             grants,
             about: Mutex::default(),
+            detached: Mutex::default(),
             clock,
             storage,
         }))
