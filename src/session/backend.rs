@@ -439,9 +439,13 @@ impl RemoteOrigin {
     }
 
     fn count(&self, messages: u64, bytes: u64) {
-        // The queue of this process has no limit of credit, and waits for nothing.
         if let Some(consumer) = &self.consumer {
-            let _ = consumer.local.1.settle(messages, bytes);
+            let (id, credit) = &consumer.local;
+            if credit.settle(messages, bytes) {
+                // A shutdown waits for it.
+                let RemoteInbox { vhost, queue, .. } = &*consumer.inbox;
+                vhost.restore_credit(queue, *id);
+            }
         }
     }
 }

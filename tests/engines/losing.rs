@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     net::TcpListener,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::{
+        atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -348,4 +351,29 @@ fn what_rabbitmq_cannot_do_is_refused_when_it_is_asked_for() {
     let refused = local.publish(leveret::Local(7)).unwrap_err();
     assert!(matches!(refused.error(), Error::Codec(_)), "{refused:?}");
     assert_eq!(refused.into_inner().map(|local| local.0), Some(7));
+}
+
+#[test]
+fn a_shutdown_lets_workers_finish_what_they_have() {
+    let Some(url) = rabbitmq_url() else { return };
+    let engine = rabbitmq().unwrap();
+    let queue = engine.queue("q");
+    let producer = engine.broker.producer::<u32>(&queue).unwrap();
+    assert!(producer.publish_batch(0..20).iter().all(Result::is_ok));
+    let client = Broker::open(&url).unwrap();
+    let (sender, handled) = mpsc::channel();
+    let worker = client.worker::<u32>(&queue).prefetch(5);
+    let worker = worker.handler(move |number, _| {
+        thread::sleep(Duration::from_millis(2));
+        sender.send(*number)
+    });
+    let worker = worker.spawn().unwrap();
+    handled.recv_timeout(LONG).unwrap();
+    assert!(!client.shutdown(LONG).unwrap().timed_out);
+    let counts = worker.join().counts;
+    assert_eq!(counts.handled, counts.acked);
+    drop(client);
+    // RabbitMQ has the rest. It has an acknowledgement of each message that was handled.
+    let left = engine.broker.purge(&queue).unwrap();
+    assert_eq!(counts.acked + left, 20, "{counts:?}");
 }

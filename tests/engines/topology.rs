@@ -163,7 +163,11 @@ fn an_exclusive_queue_is_locked_for_other_connections(engine: &Engine) {
         Err(Error::ResourceLocked { .. })
     ));
     ours.close().unwrap();
-    assert!(theirs.purge(&queue).unwrap_err().is_not_found());
+    // A server may need a moment for that.
+    let begin = std::time::Instant::now();
+    while !theirs.purge(&queue).unwrap_err().is_not_found() {
+        assert!(begin.elapsed() < LONG);
+    }
 }
 
 fn a_temporary_queue_ends_with_its_consumer(engine: &Engine) {
@@ -180,8 +184,12 @@ fn a_temporary_queue_ends_with_its_consumer(engine: &Engine) {
     drop((a, b));
     // The server may need a moment for that.
     let begin = std::time::Instant::now();
-    while publisher.publish(8).unwrap().routed > 0 {
-        assert!(begin.elapsed() < LONG);
+    loop {
+        match publisher.publish(8) {
+            Ok(published) if published.routed == 0 => break,
+            // RabbitMQ 4.3 refuses a message for a queue that ends.
+            Ok(_) | Err(_) => assert!(begin.elapsed() < LONG),
+        }
     }
 }
 

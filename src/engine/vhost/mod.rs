@@ -65,7 +65,7 @@ mod triggers;
 mod vhost_events;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::{Duration, Instant},
 };
 
@@ -184,6 +184,8 @@ pub(crate) struct VirtualHost {
     taps: Arc<Taps>,
     /// A leaf lock.
     about: Mutex<About>,
+    /// The places of queues of an engine outside. A leaf lock.
+    detached: Mutex<Vec<Weak<QueueCore>>>,
     /// The time of day at its start.
     clock: WallClock,
     /// Where it is kept, if the broker is durable.
@@ -277,6 +279,7 @@ impl VirtualHost {
             events,
             taps,
             about: Mutex::default(),
+            detached: Mutex::default(),
             clock,
             storage,
         }))

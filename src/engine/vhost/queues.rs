@@ -4,7 +4,11 @@
 //! [`Effects`] is for a caller that holds another lock. The caller runs them with
 //! [`run_effects`](VirtualHost::run_effects) after it has released that lock.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use super::{Topology, VirtualHost, effects::PendingEffects};
 use crate::{
@@ -42,13 +46,27 @@ impl VirtualHost {
     /// A queue that no name leads to: it takes the messages of one remote consumer.
     pub(crate) fn detached_queue(&self, name: &Name) -> Arc<QueueCore> {
         let settings = QueueArguments::default();
-        Arc::new(QueueCore::new(
+        let queue = Arc::new(QueueCore::new(
             name.clone(),
             self.next_number(),
             settings,
             None,
             Arc::clone(self.drain().in_flight()),
-        ))
+        ));
+        let mut detached = self.detached.lock();
+        if detached.len() == detached.capacity() {
+            detached.retain(|known| known.strong_count() > 0);
+            let spare = detached.len().max(8);
+            detached.reserve(spare);
+        }
+        detached.push(Arc::downgrade(&queue));
+        queue
+    }
+
+    /// The places of queues of an engine outside that are in use, in no order.
+    pub(crate) fn detached_queues(&self) -> Vec<Arc<QueueCore>> {
+        let detached = self.detached.lock();
+        detached.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Puts a message of an engine outside into a detached queue. Its time to live is the business

@@ -12,7 +12,7 @@ impl Broker {
     ///   behind the host are optional. `amqps://` is the same with TLS. Several URLs with `;`
     ///   between them are servers to be tried in turn, and the first one has the virtual host. Two
     ///   parameters of a URL are known: `heartbeat` in seconds, and `connection_timeout` in
-    ///   milliseconds. [`Broker::rabbitmq`] has more settings.
+    ///   milliseconds. `Broker::rabbitmq` has more settings.
     ///
     /// What a RabbitMQ cannot do fails with [`Error::NotImplemented`] when it is asked for. [The
     /// page on RabbitMQ](crate::guide::rabbitmq) has the list.

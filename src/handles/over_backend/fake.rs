@@ -210,6 +210,7 @@ fn forward(
                 let delivered = inbox.map(|inbox| inbox.deliver(inbound(&delivery)));
                 if !matches!(delivered, Some(Ok(()))) {
                     let tag = delivery.delivery_tag();
+                    let _ = channel.basic_cancel(delivery.consumer_tag());
                     let _ = channel.basic_nack(tag, Multiple::No, Requeue::Yes);
                 }
             }
@@ -337,6 +338,7 @@ impl Backend for Fake {
             false => consumer.tag.to_string(),
         };
         let (channel, consumers) = (self.consuming.clone(), Arc::clone(&self.consumers));
+        let cancelled = tag.clone();
         self.start(move || {
             let mut options = ConsumeOptions::new()
                 .tag(tag.clone())
@@ -350,12 +352,16 @@ impl Backend for Fake {
             }
             {
                 let mut consumers = consumers.lock().unwrap();
-                consumers.inboxes.insert(tag.clone(), inbox);
+                consumers.inboxes.insert(tag.clone(), Arc::clone(&inbox));
                 consumers.tags.insert(number, tag);
             }
             let prefetch = consumer.prefetch as u16;
             channel.basic_qos(0, prefetch, QosScope::Consumer)?;
             channel.basic_consume(&consumer.queue, options)?;
+            // Its receiver may have gone meanwhile, and does not know the number.
+            if inbox.is_closed() {
+                channel.basic_cancel(&cancelled)?;
+            }
             Ok(number)
         })
     }

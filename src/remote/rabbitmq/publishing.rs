@@ -74,7 +74,11 @@ impl Publish {
                 (true, false) => Ok(Published::default()),
                 (false, _) if is_refused => Err(NotPublished::Refused {
                     by: Refusal {
-                        queue: self.message.routing_key,
+                        // The server does not tell the queue.
+                        queue: match self.message.routing_key.is_empty() {
+                            true => self.message.exchange,
+                            false => self.message.routing_key,
+                        },
                         dead_lettered: false,
                     },
                     refused: 1,

@@ -24,7 +24,6 @@ use crate::{
         error::{Error, Result},
         name::Name,
     },
-    runtime::sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 /// The exchanges and queues of this program, in the order of their declarations.
@@ -289,10 +288,14 @@ async fn bind(live: &Live, to: &str, binding: &Binding, kind: Destination) -> Re
 /// A name for a queue without one. RabbitMQ would generate a name that it does not accept when the
 /// queue is declared again.
 fn generated_name() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // That of the standard library, since a static lives longer than an interleaving test.
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanos = now.map_or(0, |now| now.as_nanos());
-    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Relaxed));
+    let (process, number) = (
+        std::process::id(),
+        NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+    );
     format!("leveret.gen-{nanos:x}-{process:x}-{number:x}")
 }
 

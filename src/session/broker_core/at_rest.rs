@@ -121,7 +121,8 @@ impl BrokerCore {
         let vhosts = self.virtual_hosts().unwrap_or_default();
         for (number, vhost) in vhosts.iter().enumerate() {
             let until = due_by.nanos(vhost);
-            let queues = vhost.queues().into_iter().map(|queue| (queue, false));
+            let queues = vhost.queues().into_iter().chain(vhost.detached_queues());
+            let queues = queues.map(|queue| (queue, false));
             let delay_queues = vhost.delay_queues().into_iter().map(|queue| (queue, true));
             for (queue, unserved) in queues.chain(delay_queues) {
                 let awaited = AwaitedDelays { until, unserved };
