@@ -319,11 +319,9 @@ fn binding(vhost: &VhostSnapshot, binding: &BindingSnapshot) -> Value {
 }
 
 fn consumer(vhost: &VhostSnapshot, consumer: &ConsumerSnapshot) -> Value {
-    let connection = consumer.connection;
-    let connections = vhost.connections.iter();
-    let connection = connections
-        .filter(|it| Some(it.number) == connection)
-        .next();
+    let number = consumer.connection;
+    let mut connections = vhost.connections.iter();
+    let connection = connections.find(|it| Some(it.number) == number);
     let channel_details = connection.map(|connection| {
         json!({
             "connection_name": connection.name,

@@ -36,35 +36,35 @@ struct Samples<'a> {
 
 impl Samples<'_> {
     fn add(&mut self, labels: Labels<'_>, value: impl Value) {
-        (self.take)(labels, value.as_f64());
+        (self.take)(labels, value.into_f64());
     }
 }
 
 /// A value of a sample. Numbers over 2^53 lose their last digits, as in Prometheus.
 trait Value {
-    fn as_f64(self) -> f64;
+    fn into_f64(self) -> f64;
 }
 
 impl Value for u64 {
-    fn as_f64(self) -> f64 {
+    fn into_f64(self) -> f64 {
         self as f64
     }
 }
 
 impl Value for usize {
-    fn as_f64(self) -> f64 {
+    fn into_f64(self) -> f64 {
         self as f64
     }
 }
 
 impl Value for f64 {
-    fn as_f64(self) -> f64 {
+    fn into_f64(self) -> f64 {
         self
     }
 }
 
 impl Value for bool {
-    fn as_f64(self) -> f64 {
+    fn into_f64(self) -> f64 {
         f64::from(u8::from(self))
     }
 }

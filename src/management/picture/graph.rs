@@ -1,6 +1,6 @@
 //! The nodes and edges of a picture.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     management::snapshot::{ExchangeSnapshot, ExchangeStats, QueueSnapshot, VhostSnapshot},
@@ -76,17 +76,15 @@ impl Graph {
                 );
             }
         }
-        let is_bound = |queue: &QueueSnapshot| {
-            let mut bindings = vhost.bindings.iter();
-            bindings.any(|it| it.to_queue && it.destination == queue.name)
-        };
+        let bindings = vhost.bindings.iter().filter(|it| it.to_queue);
+        let bound: HashSet<&Name> = bindings.map(|it| &it.destination).collect();
         let by_name = vhost.default_exchange;
         let default = (by_name.publish_in > 0)
             .then(|| builder.node(NodeKind::Exchange, DEFAULT, flow("direct", by_name)));
         for queue in &vhost.queues {
             let place = builder.queue(queue);
             if let Some(default) = default
-                && !is_bound(queue)
+                && !bound.contains(&queue.name)
                 && queue.message_stats.publish > 0
             {
                 builder.edge(default, place, EdgeKind::Binding, String::new());

@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+#[cfg(doc)]
+use super::Snapshot;
+
 /// One exchange of a [`Snapshot`].
 ///
 /// [`Snapshot`] has an example.

@@ -181,9 +181,10 @@ impl VhostSnapshot {
 
     /// The consumers of a queue.
     pub fn consumers_of(&self, queue: &str) -> impl Iterator<Item = &ConsumerSnapshot> {
-        self.consumers
-            .iter()
-            .filter(move |consumer| consumer.queue == *queue)
+        let before = |consumer: &ConsumerSnapshot| *consumer.queue < *queue;
+        let first = self.consumers.partition_point(before);
+        let consumers = self.consumers[first..].iter();
+        consumers.take_while(move |consumer| consumer.queue == *queue)
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+#[cfg(doc)]
+use super::Snapshot;
+
 /// One queue of a [`Snapshot`].
 ///
 /// Each message that the queue ever took in is in exactly one of the other counts: `ready`,

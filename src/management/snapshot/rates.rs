@@ -103,8 +103,9 @@ impl Rates {
 }
 
 fn find<'a, R>(all: &'a [(Name, Name, R)], vhost: &str, name: &str) -> Option<&'a R> {
-    let found = all.iter().find(|(at, it, _)| at == vhost && it == name);
-    found.map(|(_, _, rates)| rates)
+    // The snapshot is sorted by both names.
+    let place = all.binary_search_by(|(at, it, _)| (&**at, &**it).cmp(&(vhost, name)));
+    all.get(place.ok()?).map(|(_, _, rates)| rates)
 }
 
 /// The counts of a queue, or of all.

@@ -31,7 +31,7 @@ impl Codec for Cbor {
     }
 
     fn encode(&self, value: Value<'_>) -> Result<Vec<u8>, CodecError> {
-        minicbor_serde::to_vec(&value).map_err(|error| failure(self, error))
+        minicbor_serde::to_vec(value).map_err(|error| failure(self, error))
     }
 
     fn decode(&self, octets: &[u8], reader: &mut Reader<'_>) -> Result<(), CodecError> {

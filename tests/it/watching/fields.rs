@@ -129,10 +129,6 @@ const NOT_HERE: &[(&str, &[&str])] = &[
             "user_who_performed_action",
         ],
     ),
-    (
-        "the virtual host has the confirms, not each exchange and channel",
-        &["confirm"],
-    ),
 ];
 
 /// A broker with one of everything.

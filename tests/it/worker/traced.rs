@@ -67,6 +67,12 @@ impl Subscriber for Recorder {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         assert_eq!(attributes.metadata().name(), "handle");
+        // They are random. A batch has messages of several traces.
+        for (field, digits) in [("trace_id", 32), ("span_id", 16)] {
+            if let Some(id) = fields.0.remove(field) {
+                assert_eq!(id.len(), digits, "{id}");
+            }
+        }
         self.add(Seen::New(number, fields.0));
         span::Id::from_u64(number)
     }

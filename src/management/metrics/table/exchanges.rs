@@ -57,8 +57,12 @@ pub(super) const METRICS: &[Metric] = &[
         read: |snapshot, samples| {
             for vhost in &snapshot.vhosts {
                 for exchange in &vhost.exchanges {
-                    let bindings = vhost.bindings.iter();
-                    let count = bindings.filter(|it| it.source == exchange.name).count();
+                    // They are sorted by their sources.
+                    let first = vhost
+                        .bindings
+                        .partition_point(|it| it.source < exchange.name);
+                    let bindings = vhost.bindings[first..].iter();
+                    let count = bindings.take_while(|it| it.source == exchange.name).count();
                     let labels = [
                         ("vhost", &*vhost.name),
                         ("exchange", &*exchange.name),
