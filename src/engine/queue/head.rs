@@ -74,9 +74,12 @@ impl QueueState {
         if self.kind.is_stream() {
             return self.head_of_log(now);
         }
-        let marks = &mut self.timing.age_marks;
+        let Some(oldest) = self.ready.first_position() else {
+            self.timing.age_marks = None;
+            return None;
+        };
+        let marks = self.timing.age_marks.get_or_insert_default();
         marks.mark(self.next_position, now);
-        let oldest = self.ready.first_position().unwrap_or(self.next_position);
         marks.forget_before(oldest);
         let head = self.ready.head()?;
         Some(Head {

@@ -10,7 +10,6 @@ use super::{
     outcome::{Cause, ReturnedDelivery},
     state::QueueState,
     storage::Storage,
-    tally::Tally,
     timing::after,
 };
 use crate::{
@@ -180,7 +179,7 @@ impl QueueState {
             self.dead_letter_or_drop(envelope, DeathReason::DeliveryLimit, effects);
             return None;
         }
-        self.tally.requeued += 1;
+        self.tally.rare().requeued += 1;
         Some(envelope)
     }
 
@@ -345,14 +344,16 @@ impl QueueState {
 
     /// Forgets removed consumers whose last delivery is settled.
     pub(super) fn prune(&mut self) {
-        let Tally {
-            acked, delivered, ..
-        } = &mut self.tally;
+        let tally = &mut self.tally;
         self.retired.retain(|retired| {
-            let out = retired.credit.settled().messages < retired.handed.messages;
-            if !out {
-                *acked += retired.handed;
-                delivered.add(retired.auto_ack, retired.handed.messages);
+            let handed = retired.handed;
+            let out = retired.credit.settled().messages < handed.messages;
+            if !out && handed.messages > 0 {
+                tally.acked += handed;
+                tally
+                    .rare()
+                    .delivered
+                    .add(retired.auto_ack, handed.messages);
             }
             out
         });

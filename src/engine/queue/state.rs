@@ -326,7 +326,7 @@ impl QueueState {
         let envelope = envelope?;
         Storage::write_out(&self.storage, std::slice::from_ref(&envelope));
         self.tally.got.add_message(envelope.size());
-        self.tally.gets.taken += 1;
+        self.tally.rare().gets.taken += 1;
         Some((envelope, self.ready.len()))
     }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Running totals since the queue was declared, kept under its lock.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) taken_in: MessageTotals,
     /// Acknowledged after a get, or by consumers that were removed since.
@@ -21,21 +21,27 @@ pub(super) struct Tally {
     /// Moved to another queue.
     pub(super) moved: MessageTotals,
     pub(super) deleted: MessageTotals,
-    /// Those of `dead_lettered`, by the reason.
-    pub(super) dead_lettered_by: DeathCounts,
-    /// Those of `expired` and `dropped`, by the reason.
-    pub(super) dropped_by: DeathCounts,
-    /// Deliveries by consumers that were removed since and whose deliveries are all settled.
-    pub(super) delivered: Delivered,
-    /// Messages that gets have taken.
-    pub(super) gets: Gets,
-    /// Deliveries that came back from those who had seen them, to be delivered again.
-    pub(super) requeued: u64,
+    /// In a box, since most queues have none of these, and a queue is small.
+    rare: Option<Box<RareTally>>,
     /// Taken by a get and not settled.
     pub(super) got: MessageTotals,
     /// How often messages have become ready again after a get, a delay or a pause. Only for
     /// [`changes`](QueueState::changes).
     pub(super) again_ready: u64,
+}
+
+/// The totals of rare events.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RareTally {
+    /// Dead letters, by the reason.
+    pub(super) dead_lettered_by: DeathCounts,
+    /// Those of `expired` and `dropped`, by the reason.
+    pub(super) dropped_by: DeathCounts,
+    /// Deliveries by consumers that were removed since and whose deliveries are all settled.
+    pub(super) delivered: Delivered,
+    pub(super) gets: Gets,
+    /// Deliveries that came back from those who had seen them, to be delivered again.
+    pub(super) requeued: u64,
 }
 
 /// How many messages consumers have got.
@@ -83,10 +89,14 @@ impl std::ops::AddAssign for Gets {
 }
 
 impl Tally {
+    pub(super) fn rare(&mut self) -> &mut RareTally {
+        self.rare.get_or_insert_default()
+    }
+
     /// Counts a message that other queues may take as dead-lettered.
     pub(super) fn dead_letter(&mut self, size: u64, reason: DeathReason) {
         self.dead_lettered.add_message(size);
-        count_death(&mut self.dead_lettered_by, reason);
+        count_death(&mut self.rare().dead_lettered_by, reason);
     }
 
     /// Counts a message that has ended here.
@@ -95,7 +105,7 @@ impl Tally {
             DeathReason::Expired => self.expired.add_message(size),
             _ => self.dropped.add_message(size),
         }
-        count_death(&mut self.dropped_by, reason);
+        count_death(&mut self.rare().dropped_by, reason);
     }
 }
 
@@ -160,12 +170,12 @@ impl Counts {
 impl QueueState {
     /// A get has found no message and does not wait for one.
     pub(crate) fn count_empty_get(&mut self) {
-        self.tally.gets.empty += 1;
+        self.tally.rare().gets.empty += 1;
     }
 
     /// A get has acknowledged its message.
     pub(crate) fn count_auto_ack_get(&mut self) {
-        self.tally.gets.auto_ack += 1;
+        self.tally.rare().gets.auto_ack += 1;
     }
 
     /// A number that is larger each time that the queue is idle again. If it is the same in two
@@ -200,9 +210,10 @@ impl QueueState {
 
     /// The counts, without serving consumers first.
     pub(crate) fn counts_as_they_are(&self) -> Counts {
-        let tally = self.tally;
+        let tally = &self.tally;
+        let rare = tally.rare.as_deref().copied().unwrap_or_default();
         let (mut unsettled, mut acked) = (tally.got, tally.acked);
-        let mut delivered = tally.delivered;
+        let mut delivered = rare.delivered;
         for (handed, credit, auto_ack) in self.credits() {
             delivered.add(auto_ack, handed.messages);
             let settled = credit.settled();
@@ -232,11 +243,11 @@ impl QueueState {
             purged: tally.purged,
             moved: tally.moved,
             deleted: tally.deleted,
-            dead_lettered_by: tally.dead_lettered_by,
-            dropped_by: tally.dropped_by,
+            dead_lettered_by: rare.dead_lettered_by,
+            dropped_by: rare.dropped_by,
             delivered,
-            gets: tally.gets,
-            requeued: tally.requeued,
+            gets: rare.gets,
+            requeued: rare.requeued,
             head: None,
             waiting_publishers: 0,
         }

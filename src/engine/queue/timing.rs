@@ -57,7 +57,8 @@ pub(super) struct Timing {
     has_deadlines: bool,
     /// A message in an inbox may expire at this time, and none before.
     pub(super) inboxes_due: Option<u64>,
-    pub(super) age_marks: AgeMarks,
+    /// In a box, since most queues have none.
+    pub(super) age_marks: Option<Box<AgeMarks>>,
 }
 
 impl Timing {

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use leveret::{Broker, Exchange, FieldTable, Queue, Result};
+use leveret::{Broker, Exchange, FieldTable, ManualClock, Queue, Result};
 
 use crate::common::{assert_conserved, connect, rest, share_of};
 
@@ -63,7 +63,8 @@ fn a_failed_declaration_leaves_the_messages_of_the_queue_alone() -> Result {
 /// binding of what exists.
 #[test]
 fn a_declaration_that_fails_for_any_reason_changes_nothing() -> Result {
-    let broker = Broker::new();
+    // A snapshot has the time, which stands still here.
+    let broker = Broker::builder().clock(ManualClock::new()).build();
     let owner = connect(&broker)?;
     owner.declare(&Queue::new("mine").exclusive_flag())?;
     let _taken = broker

@@ -319,7 +319,7 @@ impl QueueState {
         }
         for segment in dropped {
             self.tally.dropped += segment.totals();
-            self.tally.dropped_by.maxlen += segment.totals().messages;
+            self.tally.rare().dropped_by.maxlen += segment.totals().messages;
             self.refund(segment.totals().bytes, effects);
             effects.add(Effect::DropSegment(segment));
         }
