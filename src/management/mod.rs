@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod messages;
 pub(crate) mod moves;
 mod pause;
+mod queue_limits;
 pub(crate) mod redrive;
 pub(crate) mod selection;
 pub(crate) mod snapshot;

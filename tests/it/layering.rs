@@ -187,6 +187,7 @@ const FOLDERS: &[Folder] = &[
                 "messages",
                 "moves",
                 "pause",
+                "queue_limits",
                 "redrive",
                 "selection",
             ]),

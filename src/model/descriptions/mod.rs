@@ -20,6 +20,7 @@ mod offset;
 mod overflow;
 mod plain_name;
 mod queue;
+mod queue_limits;
 mod quorum;
 mod stream;
 mod trigger;
@@ -37,6 +38,7 @@ pub use self::{
     offset::Offset,
     overflow::Overflow,
     queue::Queue,
+    queue_limits::QueueLimits,
     trigger::{Trigger, TriggerMessage},
 };
 

@@ -1,5 +1,6 @@
 //! Steering a queue that lives: looking into it, deleting and moving messages, pausing it.
 
+mod limits;
 mod messages;
 mod model;
 mod moves;
