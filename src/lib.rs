@@ -92,7 +92,7 @@ pub use crate::{
         descriptions::{
             AliasQueue, AliasTarget, Binding, Budget, BudgetPolicy, DeadLetterStrategy,
             DelayedRetryKind, Durability, Exchange, HashOn, ModelQueue, Offset, Overflow, Queue,
-            Trigger, TriggerMessage,
+            QueueLimits, Trigger, TriggerMessage,
         },
         disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{

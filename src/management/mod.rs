@@ -11,6 +11,7 @@ mod metrics;
 pub(crate) mod moves;
 mod pause;
 mod picture;
+mod queue_limits;
 pub(crate) mod redrive;
 pub(crate) mod selection;
 pub(crate) mod snapshot;

@@ -75,10 +75,7 @@ impl Unacked {
     pub(super) fn show(&mut self) {
         if let Some(origin) = self.origin().filter(|origin| !origin.shows_plainly()) {
             let origin = Arc::clone(origin);
-            match origin.vhost.taps().is_read() {
-                true => origin.show_taps(self.envelope_mut()),
-                false => origin.note_taps(),
-            }
+            origin.show_taps(self.envelope_mut());
             origin.enter(self.envelope_mut());
         }
     }

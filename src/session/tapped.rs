@@ -11,7 +11,11 @@ impl DeliveryOrigin {
     /// held.
     #[inline]
     pub(super) fn show_taps(&self, envelope: &Envelope) {
-        if self.vhost.taps().is_read() {
+        let is_tapped = match &self.consumer {
+            Some((_, credit)) => credit.is_tapped(),
+            None => self.vhost.taps().is_read(),
+        };
+        if is_tapped {
             self.show_to_taps(envelope);
         }
     }
@@ -19,6 +23,9 @@ impl DeliveryOrigin {
     #[cold]
     #[inline(never)]
     fn show_to_taps(&self, envelope: &Envelope) {
+        if !self.vhost.taps().is_read() {
+            return self.note_taps();
+        }
         let exchange = self.exchange(envelope.origin());
         let tag = &self.consumer_tag;
         let passing = Passing {
@@ -33,7 +40,7 @@ impl DeliveryOrigin {
         tap::show(self.vhost.taps(), passing, envelope);
     }
 
-    /// Has a typed consumer show its deliveries to the taps, as long as there are any.
+    /// Has a consumer show its deliveries to the taps, as long as there are any.
     pub(crate) fn note_taps(&self) {
         if let Some((_, credit)) = &self.consumer {
             credit.set_tapped(self.vhost.taps().is_read());

@@ -195,6 +195,7 @@ const FOLDERS: &[Folder] = &[
                 "messages",
                 "moves",
                 "pause",
+                "queue_limits",
                 "redrive",
                 "selection",
             ]),

@@ -140,6 +140,12 @@ impl Credit {
         };
     }
 
+    /// Whether messages that are shown may have to be shown to taps.
+    #[inline]
+    pub(crate) fn is_tapped(&self) -> bool {
+        self.marks.load(SeqCst) & TAPPED != 0
+    }
+
     /// Whether a message is just shown, and the consumer has not ended.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {

@@ -9,7 +9,8 @@
 //! 2. the topology (`RwLock`),
 //! 3. one queue (never two at once),
 //! 4. a leaf: a channel's ledger, the exchange numbers, the permissions, the waiters of a budget,
-//!    the timers, a waiter.
+//!    the timers, a waiter,
+//! 5. the readers of events, and then one of their lines.
 //!
 //! A thread takes a lock only while it holds no lock of the same or a higher number. It holds no
 //! lock while user code runs: wakers, destructors of payloads, clocks, codecs. An import alone
@@ -45,6 +46,7 @@ mod planned_kinds;
 mod policies;
 mod publish;
 mod publish_counts;
+mod queue_limits;
 mod queues;
 mod record;
 mod recovered;

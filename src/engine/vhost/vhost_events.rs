@@ -45,7 +45,7 @@ impl VirtualHost {
         }
         let topology = self.topology.read();
         let mut exchanges: Vec<_> = topology.exchanges.iter().collect();
-        exchanges.sort_by(|(one, _), (other, _)| one.cmp(other));
+        exchanges.sort_by_key(|(name, _)| *name);
         let others = exchanges.into_iter().map(|(name, declared)| match kind {
             EventKind::ExchangeDeleted => named(name),
             _ => exchange_created(name, declared),

@@ -22,6 +22,7 @@ mod offset;
 mod overflow;
 mod plain_name;
 mod queue;
+mod queue_limits;
 mod quorum;
 mod stream;
 mod trigger;
@@ -39,6 +40,7 @@ pub use self::{
     offset::Offset,
     overflow::Overflow,
     queue::Queue,
+    queue_limits::QueueLimits,
     trigger::{Trigger, TriggerMessage},
 };
 

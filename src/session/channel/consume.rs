@@ -249,6 +249,8 @@ impl Channel {
             queue.set_timed();
         }
         let credit = Arc::new(Credit::new(0));
+        // Asked again when it has started: a tap that comes meanwhile does not find it.
+        credit.set_tapped(vhost.taps().is_read());
         let request = SubscribeRequest {
             tag: tag.clone(),
             group: core.group,
@@ -286,7 +288,9 @@ impl Channel {
             DeliveryTarget::Push(Arc::new(sink))
         });
         subscribed?;
-        made.ok_or_else(|| Error::not_found(EntityKind::Queue, name, vhost.name()))
+        let made = made.ok_or_else(|| Error::not_found(EntityKind::Queue, name, vhost.name()))?;
+        made.note_taps();
+        Ok(made)
     }
 
     /// How many unsettled messages a new consumer may hold.

@@ -10,7 +10,7 @@ use crate::{
         vhost::Topology,
     },
     model::{
-        descriptions::Queue,
+        descriptions::{Queue, QueueLimits},
         error::{
             EntityKind, Error,
             Permission::{self, Administrator, Configure, Management, Policymaker, Read, Write},
@@ -129,6 +129,16 @@ impl Gate {
         }
         entered.vhost.set_queue_paused(&queue, paused);
         Ok(())
+    }
+
+    /// Changes the limits of a queue that lives.
+    pub(crate) fn set_queue_limits(&self, name: &Name, limits: &QueueLimits) -> Result {
+        self.check_open()?;
+        self.check_embedded("a change of limits")?;
+        let entered = self.guarded.enter(Verb::SetQueueLimits);
+        entered.access.check(Configure, EntityKind::Queue, name)?;
+        self.check_target(Verb::SetQueueLimits, Configure, name)?;
+        entered.vhost.set_queue_limits(entered.by, name, limits)
     }
 
     /// Where the delayed messages of a queue wait.

@@ -9,7 +9,7 @@ use crate::{
     message::properties::Properties,
     model::{
         access::{Permissions, TopicPermissions, User},
-        descriptions::{AliasQueue, Budget, Exchange, ModelQueue, Queue, Trigger},
+        descriptions::{AliasQueue, Budget, Exchange, ModelQueue, Queue, QueueLimits, Trigger},
         error::{Error, Permission, PermissionDenied, Result},
         field_value::FieldTable,
         name::Name,
@@ -150,6 +150,9 @@ fn row(verb: Verb) -> Row {
             it.consumer::<u32>("q").map(drop)
         }),
         Verb::Purge => (&[One(Read, "q")], |it| it.purge("q").map(drop)),
+        Verb::SetQueueLimits => (&[One(Configure, "q")], |it| {
+            it.set_queue_limits("q", QueueLimits::new().max_length(9))
+        }),
         Verb::PauseQueue => (&[One(Configure, "q")], |it| it.pause_queue("q")),
         Verb::ReturnUnseen => (&[One(Read, "q")], |it| it.return_unseen("q").map(drop)),
         Verb::ViewDelayedOfQueue => (&[One(Read, "q")], |it| it.delayed("q").map(drop)),

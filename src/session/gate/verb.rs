@@ -56,6 +56,7 @@ verbs! {
     Purge,
     ReturnUnseen,
     PauseQueue,
+    SetQueueLimits,
     ViewDelayedOfQueue,
     ViewDelayedOfExchange,
     ExportOfQueue,

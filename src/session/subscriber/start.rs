@@ -75,6 +75,8 @@ impl NewSubscriber {
         if options.auto_ack {
             credit.show_specially();
         }
+        // Asked again when it has started: a tap that comes meanwhile does not find it.
+        credit.set_tapped(vhost.taps().is_read());
         let request = SubscribeRequest {
             tag: tag.clone(),
             group: vhost.new_group(),
@@ -143,9 +145,7 @@ impl NewSubscriber {
         });
         let inbox_owner: Weak<dyn InboxOwner> = Arc::downgrade(&subscriber) as _;
         subscriber.queue().set_inbox_owner(id, inbox_owner);
-        if vhost.taps().is_read() {
-            subscriber.origin.note_taps();
-        }
+        subscriber.origin.note_taps();
         subscriber
     }
 }

@@ -163,22 +163,22 @@ fn of_connection(connection: &Connection) -> Vec<(&'static str, Result)> {
             "redrive",
             connection.redrive(&queue(), Selection::all()).map(drop),
         ),
-        ("peek", connection.peek(&queue(), 1).map(drop)),
-        ("browse", connection.browse(&queue(), |_| true).map(drop)),
+        ("peek", connection.peek(queue(), 1).map(drop)),
+        ("browse", connection.browse(queue(), |_| true).map(drop)),
         (
             "delete_messages",
             connection
-                .delete_messages(&queue(), Selection::all())
+                .delete_messages(queue(), Selection::all())
                 .map(drop),
         ),
         (
             "move_messages",
             connection
-                .move_messages(&queue(), "to", Selection::all())
+                .move_messages(queue(), "to", Selection::all())
                 .map(drop),
         ),
-        ("pause_queue", connection.pause_queue(&queue())),
-        ("resume_queue", connection.resume_queue(&queue())),
+        ("pause_queue", connection.pause_queue(queue())),
+        ("resume_queue", connection.resume_queue(queue())),
         (
             "explain",
             connection

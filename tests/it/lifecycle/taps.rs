@@ -1,7 +1,10 @@
 //! Taps: copies of the messages that pass, which slow no one down.
 
 use std::{
+    future::Future,
+    pin::pin,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
@@ -61,7 +64,10 @@ fn every_way_to_publish_passes_the_tap() {
         .unwrap()
         .put(11)
         .unwrap();
-    assert_eq!(numbers(&tap), [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]);
+    let mut context = Context::from_waker(Waker::noop());
+    let publishing = pin!(old.publish_async(12));
+    assert!(publishing.poll(&mut context).is_ready());
+    assert_eq!(numbers(&tap), [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12]);
     assert_eq!(tap.missed(), 0);
 }
 

@@ -37,7 +37,7 @@ fn a_look_takes_nothing_out_and_marks_nothing() {
         assert_eq!(first, [0, 1, 2]);
         assert_eq!(broker.peek("q", 1_000).unwrap().len(), 600);
         let even = broker
-            .browse("q", |message| number(message) % 2 == 0)
+            .browse("q", |message| number(message).is_multiple_of(2))
             .unwrap();
         let even: Result<Vec<_>> = even.collect();
         let even = even.unwrap();

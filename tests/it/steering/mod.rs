@@ -1,5 +1,6 @@
 //! Steering a queue that lives: looking into it, deleting and moving messages, pausing it.
 
+mod limits;
 mod messages;
 mod model;
 mod moves;
@@ -10,10 +11,6 @@ use leveret::{Broker, QueueSnapshot};
 
 fn counts(broker: &Broker, queue: &str) -> QueueSnapshot {
     let snapshot = broker.snapshot().unwrap();
-    let queues = snapshot.vhosts[0].queues.iter();
-    queues
-        .filter(|it| it.name == *queue)
-        .next()
-        .unwrap()
-        .clone()
+    let mut queues = snapshot.vhosts[0].queues.iter();
+    queues.find(|it| it.name == *queue).unwrap().clone()
 }

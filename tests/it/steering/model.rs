@@ -62,7 +62,10 @@ impl Modelled {
     /// The numbers of the first ready messages that a modulus divides.
     fn divided(&self, most: usize, modulus: u32) -> Vec<u32> {
         let numbers = self.numbers().into_iter();
-        numbers.filter(|it| it % modulus == 0).take(most).collect()
+        numbers
+            .filter(|it| it.is_multiple_of(modulus))
+            .take(most)
+            .collect()
     }
 
     fn put(&mut self, number: u32) {
@@ -127,7 +130,7 @@ proptest! {
         let broker = Broker::new();
         let queues: Vec<SimpleQueue<u32>> = NAMES
             .iter()
-            .map(|name| broker.simple_queue(&Queue::new(*name)).unwrap())
+            .map(|name| broker.simple_queue(Queue::new(*name)).unwrap())
             .collect();
         let mut models = [Modelled::default(), Modelled::default()];
         let (mut held, mut seen, mut next) = (Vec::new(), Vec::new(), 0_u32);
@@ -176,7 +179,7 @@ proptest! {
                     }
                 }
                 Step::DeleteAll(at, most, modulus) => {
-                    let which = Selection::first(most).filter(|it| number_of(it) % modulus == 0);
+                    let which = Selection::first(most).filter(|it| number_of(it).is_multiple_of(modulus));
                     let deleted = broker.delete_messages(NAMES[at], which).unwrap();
                     let model = &mut models[at];
                     let chosen = model.divided(most, modulus);
@@ -197,7 +200,7 @@ proptest! {
                     }
                 }
                 Step::MoveAll(at, most, modulus) => {
-                    let which = Selection::first(most).filter(|it| number_of(it) % modulus == 0);
+                    let which = Selection::first(most).filter(|it| number_of(it).is_multiple_of(modulus));
                     let moved = broker.move_messages(NAMES[at], NAMES[1 - at], which).unwrap();
                     let chosen = models[at].divided(most, modulus);
                     for number in &chosen {
@@ -216,7 +219,7 @@ proptest! {
                 }
                 Step::Browse(at, modulus) => {
                     let divides =
-                        |it: &ExportedMessage| number_of(it.properties()) % modulus == 0;
+                        |it: &ExportedMessage| number_of(it.properties()).is_multiple_of(modulus);
                     let browsed = broker.browse(NAMES[at], divides);
                     let browsed = browsed.unwrap().map(|it| number_of(it.unwrap().properties()));
                     let numbers: Vec<_> = browsed.collect();

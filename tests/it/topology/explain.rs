@@ -25,9 +25,11 @@ struct World {
     exchanges: Vec<(usize, Option<usize>)>,
     /// The limit, the overflow and the messages of each.
     queues: Vec<(Option<u64>, usize, usize)>,
-    /// The source, the destination, whether that is a queue, the key, and a condition.
-    bindings: Vec<(usize, usize, bool, String, Option<(u8, bool)>)>,
+    bindings: Vec<Bound>,
 }
+
+/// The source, the destination, whether that is a queue, the key, and a condition.
+type Bound = (usize, usize, bool, String, Option<(u8, bool)>);
 
 #[derive(Clone, Debug)]
 struct Sent {

@@ -69,7 +69,7 @@ impl QueueCore {
         self.lock().consumers.list()
     }
 
-    /// Has all typed consumers show their messages to the taps.
+    /// Has all consumers show their messages to the taps.
     pub(crate) fn note_taps(&self) {
         let state = self.lock();
         let consumers = state.consumers.iter();
