@@ -51,6 +51,8 @@ struct Place {
     next: u64,
     /// The block that it reads.
     block: Option<Arc<ReadBlock>>,
+    /// Whether the last look has found that the message there cannot be read from the disk.
+    is_unreadable: bool,
 }
 
 /// A block that a reader has, with its own count of references: so the readers do not write to a
@@ -144,6 +146,7 @@ impl StreamReader {
             place: Mutex::new(Place {
                 next: progress.next(),
                 block: None,
+                is_unreadable: false,
             }),
             progress,
             filter: Filter::of(reading),
@@ -175,6 +178,7 @@ impl StreamReader {
         let block = {
             let mut place = self.place.lock();
             place.next = next;
+            place.is_unreadable = false;
             self.progress.set_next(next);
             place.block.take()
         };
@@ -214,7 +218,17 @@ impl StreamReader {
         self.vhost().stored_offset(&self.origin.queue, self.name())
     }
 
-    fn ended(&self) -> CancelReason {
+    /// Why no message came at last, and none will come from here.
+    pub(crate) fn ended(&self) -> Option<CancelReason> {
+        if self.progress.has_ended() {
+            return Some(self.end_reason());
+        }
+        let unreadable = self.place.lock().is_unreadable;
+        let unreadable = unreadable.then_some(CancelReason::Unreadable);
+        self.check_read().err().or(unreadable)
+    }
+
+    fn end_reason(&self) -> CancelReason {
         let down = self.vhost().why_down();
         down.unwrap_or(CancelReason::QueueDeleted)
     }
@@ -227,13 +241,18 @@ impl Waitable for StreamReader {
 
     fn attempt(&self, ticket: Option<Ticket<'_>>) -> Poll<Self::Output> {
         if self.progress.has_ended() {
-            return Poll::Ready(Err(self.ended()));
+            return Poll::Ready(Err(self.end_reason()));
         }
         // Dropped after the lock, since a block may be dropped with its last reader.
         let mut read = Vec::new();
         let mut place = self.place.lock();
+        place.is_unreadable = false;
         loop {
-            let Place { next, block } = &mut *place;
+            let Place {
+                next,
+                block,
+                is_unreadable,
+            } = &mut *place;
             if let Some(block) = block {
                 while let Some(message) = block.get(*next) {
                     let offset = *next;
@@ -256,14 +275,17 @@ impl Waitable for StreamReader {
                         Ok(Some(found)) => found,
                         // Retention has dropped it meanwhile.
                         Ok(None) => continue,
-                        Err(_) => return Poll::Ready(Err(CancelReason::Unreadable)),
+                        Err(_) => {
+                            *is_unreadable = true;
+                            return Poll::Ready(Err(CancelReason::Unreadable));
+                        }
                     }
                 }
                 NextBlock::Empty => {
                     self.progress.set_next(*next);
                     return Poll::Pending;
                 }
-                NextBlock::Deleted => return Poll::Ready(Err(self.ended())),
+                NextBlock::Deleted => return Poll::Ready(Err(self.end_reason())),
             };
             let found = ReadBlock {
                 block: found,

@@ -15,7 +15,8 @@ impl<T: Payload> Reader<T> {
     /// Returns an iterator that reads messages until the stream ends. It waits for them. The loop
     /// `for entry in &reader` uses it.
     ///
-    /// A message that does not decode is an `Err`, and the iteration goes on.
+    /// A message that does not decode is an `Err`, and the iteration goes on. One that cannot be
+    /// read from the disk ends it. [`ended`](Self::ended) tells the reason of the end.
     ///
     /// # Examples
     /// ```
@@ -36,7 +37,7 @@ impl<T: Payload> Reader<T> {
     }
 
     /// Returns an iterator over the messages that have come. It does not wait, and ends when the
-    /// reader has read everything.
+    /// reader has read everything. [`ended`](Self::ended) tells whether it has ended before that.
     ///
     /// # Examples
     /// ```

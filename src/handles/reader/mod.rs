@@ -230,6 +230,25 @@ impl<T: Payload> Reader<T> {
         self.reader.seek(to);
     }
 
+    /// Returns why no more messages come, if the stream or the broker has ended, the user may not
+    /// read any more, or the next message [cannot be read](CancelReason::Unreadable). It tells why
+    /// an iteration has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, CancelReason, Queue};
+    /// let broker = Broker::new();
+    /// let log = Queue::stream("log");
+    /// let reader = broker.reader::<u32>(&log).build()?;
+    /// assert_eq!((reader.try_iter().count(), reader.ended()), (0, None));
+    /// broker.delete(&log)?;
+    /// assert_eq!((reader.iter().count(), reader.ended()), (0, Some(CancelReason::QueueDeleted)));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn ended(&self) -> Option<CancelReason> {
+        self.reader.ended()
+    }
+
     /// Returns the offset that the reader reads next.
     pub fn next_offset(&self) -> u64 {
         self.reader.next_offset()

@@ -318,7 +318,9 @@ impl Subscriber {
         match self.ended.get() {
             Some(reason) => *reason,
             // A queue that is there ends a consumer by itself only if it is such a stream.
-            None if !self.queue().is_deleted() => CancelReason::Unreadable,
+            None if self.queue().is_stream() && !self.queue().is_deleted() => {
+                CancelReason::Unreadable
+            }
             None => CancelReason::QueueDeleted,
         }
     }

@@ -307,8 +307,11 @@ fn a_damaged_file_ends_who_reads_it_and_nobody_else() {
         |error: &TryRecvError| matches!(error, TryRecvError::Cancelled(CancelReason::Unreadable));
     assert!(unreadable(&error) && read > 10, "{error} at {read}");
     assert!(unreadable(&reader.try_recv().unwrap_err()));
+    let ended = (reader.try_iter().count(), reader.ended());
+    assert_eq!(ended, (0, Some(CancelReason::Unreadable)));
     reader.seek(Offset::At(200));
     assert_eq!(*reader.recv().unwrap(), text(200));
+    assert_eq!(reader.ended(), None);
 
     let channel = consume(&broker, 300, "first");
     for _ in 0..read {
