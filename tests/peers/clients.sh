@@ -63,14 +63,13 @@ sdist() {
   "$python" -m pip download --quiet --no-deps --no-binary :all: --dest "$work/$1" "$1" && tar xzf "$work/$1"/*.tar.gz -C "$work/$1"
   echo "$work/$1"/*/
 }
-tests() { (cd "$1" && shift && "$python" -m pytest -q "$@"); }
 
 row py-amqp "$(version amqp)" "own suite" 0 "without TLS, which is the embedder's" \
-  tests "$(sdist amqp)" t/integration/test_rmq.py -k "not tls"
-row kombu "$(version kombu)" "own suite" 0 "" tests "$(sdist kombu)" t/integration/test_py_amqp.py
+  env -C "$(sdist amqp)" "$python" -m pytest -q t/integration/test_rmq.py -k "not tls"
+row kombu "$(version kombu)" "own suite" 0 "" env -C "$(sdist kombu)" "$python" -m pytest -q t/integration/test_py_amqp.py
 if clone https://github.com/pika/pika "$work/pika" "${PIKA_SOURCE:-}"; then
   sed -i "s/5672/$port/g" "$work"/pika/tests/acceptance/*.py
-  row pika "$(version pika)" "own suite" "${PIKA_KNOWN:-0}" "${PIKA_WHY:-}" tests "$work/pika" tests/acceptance
+  row pika "$(version pika)" "own suite" 0 "" env -C "$work/pika" "$python" -m pytest -q tests/acceptance
 else
   skip pika "its repository cannot be reached"
 fi

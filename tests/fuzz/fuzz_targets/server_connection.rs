@@ -1,5 +1,5 @@
-//! A client of AMQP 0-9-1 that sends anything, in portions of any size. The first octet tells how it
-//! begins and how large the portions are.
+//! A client of AMQP 0-9-1 that sends anything, in portions of any size. The first octet tells how
+//! it begins and how large the portions are.
 #![no_main]
 
 use std::task::{Context, Poll, Waker};
@@ -34,7 +34,7 @@ fn send(server: &mut ServerConnection, octets: &[u8], portion: usize) {
             while let Poll::Ready(more) = {
                 let mut answer = Vec::new();
                 let more = server.poll_output(&mut context, &mut answer);
-                // What is ready together has a bound, beyond which one message may go.
+                // The output has a bound, and one message may go beyond it.
                 assert!(answer.len() <= (64 << 10) + 2 * BODY, "{} octets", answer.len());
                 more
             } {

@@ -28,7 +28,7 @@ def total(numbers):
 
 
 passed = 0
-with start_worker(app, pool="threads", concurrency=4, perform_ping_check=False, loglevel="ERROR"):
+with start_worker(app, pool="threads", concurrency=4, perform_ping_check=False, loglevel="ERROR", shutdown_timeout=60):
     results = [add.delay(number, 1) for number in range(1000)]
     sums = [result.get(timeout=120) for result in results]
     passed += sums == list(range(1, 1001))
