@@ -191,7 +191,7 @@ impl Core {
             return;
         };
         if self.replies.get().is_none()
-            && let Ok(producer) = worker.connection().producer(&Exchange::existing(""))
+            && let Ok(producer) = worker.connection().producer(Exchange::existing(""))
         {
             // Another thread may be faster.
             let _ = self.replies.set(producer);

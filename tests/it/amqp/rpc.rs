@@ -384,7 +384,7 @@ fn a_value_of_rust_answers_as_well_as_octets() {
     let calling = calling(&broker, 3);
     let reply_to = delivery(&mut service).properties.reply_to.clone().unwrap();
     let replies = broker
-        .producer::<u32>(&leveret::Exchange::existing(""))
+        .producer::<u32>(leveret::Exchange::existing(""))
         .unwrap();
     replies
         .publish_message(Message::new(27).routing_key(reply_to))
