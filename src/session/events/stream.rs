@@ -52,6 +52,7 @@ impl State {
 
     /// Appends that the connection to an engine outside is lost or there again. The latest unread
     /// one of each kind stays.
+    #[cfg(feature = "rabbitmq")]
     fn connection_changed(&mut self, event: Event) -> Option<Wake> {
         let is_loss = |event: &Event| matches!(event, Event::ConnectionLost { .. });
         let is_return = |event: &Event| matches!(event, Event::ConnectionRestored { .. });
@@ -146,17 +147,20 @@ impl EventStream {
     }
 
     /// As the start of a publish that waits, by an engine outside of this process.
+    #[cfg(feature = "rabbitmq")]
     pub(crate) fn block_by(&self, reason: BlockedReason) {
         self.block(reason).into_iter().for_each(Wake::wake);
     }
 
     /// As the end of a publish that waits, by an engine outside of this process.
+    #[cfg(feature = "rabbitmq")]
     pub(crate) fn unblock_by(&self) {
         self.unblock().into_iter().for_each(Wake::wake);
     }
 
     /// Appends that the connection to an engine outside is lost or there again. Returns the reader
     /// to be woken.
+    #[cfg(feature = "rabbitmq")]
     #[must_use = "woken after all locks are released"]
     pub(crate) fn connection_changed(&self, event: Event) -> Option<Wake> {
         self.state.lock().connection_changed(event)
