@@ -1,6 +1,9 @@
 //! The task that keeps a link connected.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{future::Either, stream::StreamExt};
 use lapin::Event as LapinEvent;
@@ -36,7 +39,11 @@ pub(super) async fn drive(
 ) {
     let mut unsettled = Unsettled::default();
     loop {
-        let started = start(&link, &live, &mut unsettled, first.is_none()).await;
+        let started = tokio::select! {
+            started = start(&link, &live, &mut unsettled, first.is_none()) => started,
+            // The client does not always answer what was asked for just before a loss.
+            () = down(&live) => Err(link.note_fault(&live.address, "it was lost again")),
+        };
         let end = match (started, first.take()) {
             (Ok(()), first) => {
                 if let Some(first) = first {
@@ -63,6 +70,16 @@ pub(super) async fn drive(
     }
     finish(&link, &mut sent, &mut unsettled).await;
 }
+
+/// Waits until a connection that starts is lost. Its events may have been before this.
+async fn down(live: &Live) {
+    while live.is_up() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// How often a connection that starts is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Makes a connection of lapin ready for the handles. A `again` restores what earlier connections
 /// had.
@@ -104,6 +121,10 @@ async fn serve(
     unsettled: &mut Unsettled,
 ) -> End {
     let mut events = Box::pin(live.connection.events_listener());
+    if !live.is_up() {
+        // Lost before there was a listener.
+        return End::Lost(link.note_fault(&live.address, "it was lost again"));
+    }
     let mut ended = Box::pin(link.ended());
     let mut blocked = false;
     let end = loop {
