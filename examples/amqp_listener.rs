@@ -67,8 +67,7 @@ fn write(mut socket: &TcpStream, connection: &Mutex<ServerConnection>) -> io::Re
 /// Serves a peer until it is gone, as an error of its socket tells. Each direction has a thread.
 fn serve(socket: &TcpStream, peer: SocketAddr, connection: &Mutex<ServerConnection>) {
     // A peer that takes nothing for so long is gone.
-    let patience = Some(Duration::from_secs(30));
-    socket.set_write_timeout(patience).unwrap_or(());
+    let _ = socket.set_write_timeout(Some(Duration::from_secs(30)));
     println!("{peer} has connected");
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -85,9 +84,7 @@ fn serve(socket: &TcpStream, peer: SocketAddr, connection: &Mutex<ServerConnecti
 }
 
 fn main() -> io::Result<()> {
-    let port = env::args()
-        .skip_while(|argument| argument != "--port")
-        .nth(1);
+    let port = env::args().skip_while(|it| it != "--port").nth(1);
     let listener = TcpListener::bind(format!("127.0.0.1:{}", port.as_deref().unwrap_or("0")))?;
     let address = listener.local_addr()?;
     println!("listening on {address}");

@@ -140,8 +140,7 @@ pub(crate) struct QueueCore {
 struct PublishHints {
     /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.
     ttl: AtomicU64,
-    /// Whether anything in this queue has ever depended on time. If not, the clock need not be
-    /// read.
+    /// Whether anything here has ever depended on time. If not, the clock need not be read.
     timed: AtomicBool,
 }
 

@@ -67,7 +67,7 @@ pub(crate) struct QueueState {
     /// The store of a durable queue.
     pub(super) storage: Option<Storage>,
     /// Where the events of its consumers are told.
-    pub(super) announced: Option<Announced>,
+    pub(super) announced: Option<Box<Announced>>,
     /// Whether it may refuse a message, make its publisher wait, write it, or send a trigger.
     pub(super) is_selective: bool,
     pub(super) is_trigger_armed: bool,

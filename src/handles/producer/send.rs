@@ -92,8 +92,7 @@ impl Rest {
     }
 }
 
-/// A message that was not published: the reason, the payload if it can be given back, and the other
-/// parts of the message.
+/// A message that was not published: the reason, the payload if it can come back, the other parts.
 pub(super) type Unpublished<T> = (Error, Option<T>, Option<Arc<Meta>>);
 
 /// As [`Unpublished`], with the properties as they were given.
@@ -490,8 +489,7 @@ impl<T: Payload> Producer<T> {
         Ok(std::mem::replace(message.body_mut(), octets))
     }
 
-    /// Returns the [`Meta`] of a message. If the producer has its own size function, the [`Meta`]
-    /// has the size of the payload.
+    /// Returns the [`Meta`] of a message, with the size of the payload if the producer tells it.
     #[inline]
     fn measured(&self, payload: &T, meta: Option<Arc<Meta>>) -> Option<Arc<Meta>> {
         match self.sized_by {

@@ -421,8 +421,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Finds another route, since no queue of this one exists any more. `visible` is what receivers
-    /// see of the message.
+    /// Finds another route, since no queue of this one is left. `visible` is what receivers see.
     fn resolve_again(&mut self, visible: RoutingProperties<'_>) -> Result {
         let Publisher { config, routes, .. } = self.publisher;
         routes.forget(&self.route);

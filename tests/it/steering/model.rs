@@ -179,7 +179,8 @@ proptest! {
                     }
                 }
                 Step::DeleteAll(at, most, modulus) => {
-                    let which = Selection::first(most).filter(|it| number_of(it).is_multiple_of(modulus));
+                    let which = Selection::first(most);
+                    let which = which.filter(|it| number_of(it).is_multiple_of(modulus));
                     let deleted = broker.delete_messages(NAMES[at], which).unwrap();
                     let model = &mut models[at];
                     let chosen = model.divided(most, modulus);
@@ -200,7 +201,8 @@ proptest! {
                     }
                 }
                 Step::MoveAll(at, most, modulus) => {
-                    let which = Selection::first(most).filter(|it| number_of(it).is_multiple_of(modulus));
+                    let which = Selection::first(most);
+                    let which = which.filter(|it| number_of(it).is_multiple_of(modulus));
                     let moved = broker.move_messages(NAMES[at], NAMES[1 - at], which).unwrap();
                     let chosen = models[at].divided(most, modulus);
                     for number in &chosen {
