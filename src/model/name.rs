@@ -64,10 +64,7 @@ impl Name {
             0..=Name::MAX_BYTES => Ok(()),
             // Characters that stand for octets count as octets.
             _ if octets::len_of(name) <= Name::MAX_BYTES => Ok(()),
-            length => Err(NameTooLong {
-                length,
-                start: name.chars().take(20).collect::<String>().into(),
-            }),
+            _ => Err(NameTooLong::of(name)),
         }
     }
 
@@ -130,6 +127,15 @@ pub struct NameTooLong {
     pub length: usize,
     /// The first characters of the name.
     pub start: Arc<str>,
+}
+
+impl NameTooLong {
+    pub(crate) fn of(name: &str) -> NameTooLong {
+        NameTooLong {
+            length: name.len(),
+            start: name.chars().take(20).collect::<String>().into(),
+        }
+    }
 }
 
 impl Deref for Name {

@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin};
 
 use futures_lite::future::block_on;
-use leveret::{Error, Exchange, FieldTable, Message, Overflow, Properties, Queue};
+use leveret::{Error, Exchange, FieldTable, FieldValue, Message, Overflow, Properties, Queue};
 
 use crate::{
     engine::{Engine, LONG},
@@ -12,6 +12,7 @@ use crate::{
 
 on_each_engine! {
     a_mandatory_message_without_a_queue_comes_back
+    a_message_with_blind_copies_to_nowhere_comes_back
     a_message_without_a_queue_is_dropped_if_it_is_not_mandatory
     a_full_queue_gives_the_payload_back
     properties_and_headers_arrive_as_they_were_given
@@ -31,6 +32,16 @@ fn a_mandatory_message_without_a_queue_comes_back(engine: &Engine) {
     let message = Message::new("kept".to_owned()).header("k", 1).mandatory();
     let error = producer.publish_message(message.clone()).unwrap_err();
     assert_eq!(error.into_inner(), Some(message));
+}
+
+fn a_message_with_blind_copies_to_nowhere_comes_back(engine: &Engine) {
+    let queue = engine.queue("q");
+    let producer = engine.broker.producer::<u32>(&queue).unwrap();
+    engine.broker.delete(&queue).unwrap();
+    let keys = vec![FieldValue::from("nowhere")];
+    let message = Message::new(7).header("BCC", keys).mandatory();
+    let error = producer.publish_message(message).unwrap_err();
+    assert_eq!(error.error().reply_code(), Some(312));
 }
 
 fn a_message_without_a_queue_is_dropped_if_it_is_not_mandatory(engine: &Engine) {

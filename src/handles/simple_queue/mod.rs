@@ -462,7 +462,6 @@ impl<T: Payload> fmt::Debug for SimpleQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimpleQueue")
             .field("name", self.name())
-            .field("len", &self.len())
             .finish_non_exhaustive()
     }
 }

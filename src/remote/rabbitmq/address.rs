@@ -1,13 +1,13 @@
 //! The addresses of servers, from a URL.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use lapin::uri::AMQPUri;
 
 use crate::model::error::{Error, Result};
 
 /// The address of a server, with the login and the virtual host of its URL.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Address {
     pub(super) uri: AMQPUri,
     /// The host and the port, for people.
@@ -39,6 +39,13 @@ impl Address {
         }
         let text = format!("{}:{}", uri.authority.host, uri.authority.port).into();
         Ok(Address { uri, text })
+    }
+}
+
+/// Shows no password.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&self.text).finish()
     }
 }
 

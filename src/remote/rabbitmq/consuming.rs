@@ -19,7 +19,7 @@ use lapin::{
 
 use super::{
     fault,
-    fields::{of_properties, short},
+    fields::{checked, of_properties},
     link::{Link, Live},
     operations::Fault,
 };
@@ -82,7 +82,9 @@ impl Consuming {
         if let Some((channel, tag)) = started {
             let options = BasicCancelOptions::default();
             // A lost connection has ended it by itself.
-            let _ = channel.basic_cancel(short(&tag), options).await;
+            if let Ok(tag) = checked(&tag) {
+                let _ = channel.basic_cancel(tag, options).await;
+            }
         }
     }
 }
@@ -159,7 +161,7 @@ async fn start_now(
         ..BasicConsumeOptions::default()
     };
     let consumer = channel
-        .basic_consume(short(queue), short(tag), options, arguments)
+        .basic_consume(checked(queue)?, checked(tag)?, options, arguments)
         .await?;
     let tag = Name::new(consumer.tag().as_str()).map_err(Error::from)?;
     *consuming.started.lock() = Some((channel.clone(), tag));

@@ -40,6 +40,7 @@ pub(super) async fn drive(
     let mut unsettled = Unsettled::default();
     loop {
         let started = tokio::select! {
+            biased;
             started = start(&link, &live, &mut unsettled, first.is_none()) => started,
             // The client does not always answer what was asked for just before a loss.
             () = down(&live) => Err(link.note_fault(&live.address, "it was lost again")),
@@ -136,8 +137,15 @@ async fn serve(
             biased;
             Some(sending) = sent.recv() => unsettled.push(sending),
             Some(first) = confirmed => {
-                if let Err(error) = unsettled.settle(link, live, sent, first).await {
-                    break End::Lost(link.note_fault(&live.address, error));
+                let settled = tokio::select! {
+                    biased;
+                    settled = unsettled.settle(link, live, sent, first) => {
+                        settled.map_err(|error| link.note_fault(&live.address, error))
+                    }
+                    () = down(live) => Err(link.note_fault(&live.address, "it was lost again")),
+                };
+                if let Err(error) = settled {
+                    break End::Lost(error);
                 }
             }
             event = events.next() => match event {

@@ -27,7 +27,9 @@ pub(super) fn is_own_fault(error: &LapinError) -> bool {
 /// The error of an operation on an open connection.
 pub(super) fn of_operation(error: &LapinError, address: &Arc<str>) -> Error {
     match error.kind() {
-        ErrorKind::ProtocolError(error) => of_reply(error.get_id(), error.get_message().as_str()),
+        ErrorKind::ProtocolError(error) if error.get_id() != 320 => {
+            of_reply(error.get_id(), error.get_message().as_str())
+        }
         ErrorKind::ChannelsLimitReached => {
             Error::ResourceError("all channels of the connection are open".into())
         }
@@ -38,7 +40,10 @@ pub(super) fn of_operation(error: &LapinError, address: &Arc<str>) -> Error {
 /// The error of an attempt to connect.
 pub(super) fn of_connect(error: &LapinError, address: &Arc<str>) -> Error {
     match error.kind() {
-        ErrorKind::ProtocolError(error) => of_reply(error.get_id(), error.get_message().as_str()),
+        // A server that stops is not there.
+        ErrorKind::ProtocolError(error) if !matches!(error.get_id(), 320 | 541) => {
+            of_reply(error.get_id(), error.get_message().as_str())
+        }
         ErrorKind::IOError(error) => connect_failed(address, error),
         _ => connect_failed(address, error),
     }

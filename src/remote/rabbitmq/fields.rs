@@ -10,19 +10,16 @@ use crate::{
     model::{
         error::{Error, Result},
         field_value::{FieldTable, FieldValue},
-        name::Name,
+        name::NameTooLong,
     },
 };
 
-/// A name, which is never too long.
-pub(super) fn short(name: &Name) -> ShortString {
-    name.as_str().into()
-}
-
+/// A name or a text. The client has text where AMQP has octets, and counts its bytes.
+///
 /// # Errors
 /// [`Error::InvalidName`] for a text over 255 bytes.
 pub(super) fn checked(text: &str) -> Result<ShortString> {
-    Name::check(text).map(|()| text.into()).map_err(Error::from)
+    ShortString::try_new(text).map_err(|_| Error::from(NameTooLong::of(text)))
 }
 
 /// # Errors
@@ -227,5 +224,8 @@ mod tests {
         assert!(of_properties(&none).is_empty());
         let long = Properties::new().app_id("x".repeat(256));
         assert_eq!(to_properties(&long).unwrap_err().reply_code(), Some(502));
+        // Characters that stand for octets are three bytes each to the client.
+        let octets = Properties::new().app_id("\u{efff}".repeat(86));
+        assert_eq!(to_properties(&octets).unwrap_err().reply_code(), Some(502));
     }
 }

@@ -132,7 +132,7 @@ pub(super) struct Link {
 }
 
 /// How long the end of a connection waits for the server.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Link {
     /// Connects, and keeps the connection until it is closed.
@@ -196,6 +196,16 @@ impl Link {
             Ok(Phase::Up(live)) => Ok(Arc::clone(live)),
             _ => Err(Error::ConnectionClosed),
         }
+    }
+
+    /// Waits until this connection is not that of the link any more.
+    pub(super) async fn left(&self, live: &Arc<Live>) {
+        let mut phases = self.phase.subscribe();
+        let is_other = |phase: &Phase| match phase {
+            Phase::Up(other) => !Arc::ptr_eq(other, live),
+            Phase::Lost | Phase::Ended => true,
+        };
+        drop(phases.wait_for(is_other).await);
     }
 
     /// Waits until the link is closed.

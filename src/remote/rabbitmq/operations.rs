@@ -10,7 +10,7 @@ use lapin::{
 use super::{
     consuming::{self, Consuming, inbound},
     fault,
-    fields::{checked, short},
+    fields::checked,
     link::{Link, Live, RemoteLink},
     topology,
 };
@@ -70,7 +70,15 @@ impl RemoteLink {
                     Ok(live) => live,
                     Err(error) => break Err(error),
                 };
-                match operation(Arc::clone(&link), Arc::clone(&live)).await {
+                let done = tokio::select! {
+                    done = operation(Arc::clone(&link), Arc::clone(&live)) => done,
+                    // The client does not always answer what was asked for just before a loss.
+                    () = link.left(&live) => {
+                        last = Some(live);
+                        continue;
+                    }
+                };
+                match done {
                     Ok(done) => break Ok(done),
                     Err(Fault::Own(error)) => break Err(error),
                     Err(Fault::Client(error)) => {
@@ -160,10 +168,11 @@ impl Backend for RemoteLink {
     }
 
     fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
-        let queue = short(queue);
+        let queue = queue.clone();
         self.run(move |_, live| {
             let queue = queue.clone();
             Box::pin(async move {
+                let queue = checked(&queue)?;
                 let options = QueuePurgeOptions::default();
                 live.on_channel(async |channel| {
                     Ok(u64::from(channel.queue_purge(queue, options).await?))
@@ -263,7 +272,7 @@ async fn get(link: &Arc<Link>, live: &Live, queue: &Name) -> Result<Option<Got>,
         }
     };
     let options = BasicGetOptions::default();
-    let message = channel.basic_get(short(queue), options).await?;
+    let message = channel.basic_get(checked(queue)?, options).await?;
     Ok(message.and_then(|message| {
         let tag = message.delivery.delivery_tag;
         let number = link.deliveries.arrived(number, tag)?;

@@ -19,12 +19,13 @@ use futures_util::{
 use lapin::{
     BasicProperties, Channel, Confirmation as LapinConfirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::{
     consuming, fault,
-    fields::{short, to_properties},
+    fields::{checked, to_properties},
     link::{Link, Live},
     returned::Returned,
     settings::Unconfirmed,
@@ -56,6 +57,8 @@ pub(super) struct Publish {
     /// The place in the order of all publishes.
     number: u64,
     pub(super) message: Outbound,
+    exchange: ShortString,
+    routing_key: ShortString,
     pub(super) properties: BasicProperties,
     completer: Completer<Confirmation>,
 }
@@ -125,8 +128,12 @@ impl Publisher {
         unconfirmed: Unconfirmed,
     ) -> Completion<Confirmation> {
         let (completer, completion) = completion();
-        let properties = match to_properties(&message.properties) {
-            Ok(properties) => properties,
+        let made = to_properties(&message.properties).and_then(|properties| {
+            let names = (checked(&message.exchange)?, checked(&message.routing_key)?);
+            Ok((properties, names))
+        });
+        let (properties, (exchange, routing_key)) = match made {
+            Ok(made) => made,
             Err(error) => {
                 completer.complete(Err(NotPublished::Invalid(error)));
                 return completion;
@@ -137,6 +144,8 @@ impl Publisher {
             let publish = Publish {
                 number: way.next,
                 message,
+                exchange,
+                routing_key,
                 properties,
                 completer,
             };
@@ -206,19 +215,14 @@ impl Publisher {
 }
 
 async fn send(channel: Channel, publish: Publish) -> Sent {
-    let Outbound {
-        exchange,
-        routing_key,
-        body,
-        ..
-    } = &publish.message;
     // Also for messages that are not mandatory: the outcome tells then that no queue has them.
     let options = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
     };
     let properties = publish.properties.clone();
-    let (exchange, key) = (short(exchange), short(routing_key));
+    let (exchange, key) = (publish.exchange.clone(), publish.routing_key.clone());
+    let body = &publish.message.body;
     let sending = channel.basic_publish(exchange, key, options, body, properties);
     let outcome = match sending.await {
         Ok(confirm) => confirm.await,
@@ -240,7 +244,11 @@ impl Link {
     ) -> lapin::Result<()> {
         let mut channel = self.publishing_channel(live).await?;
         while let Some(publish) = unsettled.suspects.pop_front() {
-            let Sent { publish, outcome } = send(channel.clone(), publish).await;
+            // Among those under way, it is not lost if this future is dropped.
+            unsettled.push(Box::pin(send(channel.clone(), publish)));
+            let Some(Sent { publish, outcome }) = unsettled.next().await else {
+                break;
+            };
             match outcome {
                 Ok(confirmation) => {
                     let is_returned = has_returned(&confirmation);
@@ -282,6 +290,8 @@ fn has_returned(confirmation: &LapinConfirmation) -> bool {
 #[derive(Default)]
 pub(super) struct Unsettled {
     sending: FuturesUnordered<Sending>,
+    /// Those that have ended while all were awaited.
+    ended: Vec<Sent>,
     /// The channel that they are on.
     channel: Option<Channel>,
     returned: Returned,
@@ -380,6 +390,10 @@ impl Unsettled {
                 }
             }
         }
+        if self.sending.is_empty() {
+            // No publish is left that could claim them.
+            self.returned = Returned::default();
+        }
         failure
     }
 
@@ -388,18 +402,18 @@ impl Unsettled {
         while let Ok(sending) = sent.try_recv() {
             self.sending.push(sending);
         }
+        // Publishes that have ended are kept if this future is dropped.
         let collecting = async {
-            let mut ended = Vec::new();
             while let Some(sent) = self.sending.next().await {
-                ended.push(sent);
+                self.ended.push(sent);
             }
-            ended
         };
         // Those that never end are dropped, which their callers notice.
-        let ended = tokio::time::timeout(GIVE_UP, collecting).await;
+        let _ = tokio::time::timeout(GIVE_UP, collecting).await;
         self.sending = FuturesUnordered::new();
         self.channel = None;
-        self.settle_all(ended.unwrap_or_default());
+        let ended = std::mem::take(&mut self.ended);
+        self.settle_all(ended);
     }
 
     /// One of the failed publishes is to blame.

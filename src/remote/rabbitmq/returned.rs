@@ -3,10 +3,12 @@
 //! The client gives a returned message to the next publish that is confirmed, which may be another
 //! one. So it is found by its content.
 
-use lapin::{BasicProperties, message::BasicReturnMessage};
+use std::collections::BTreeMap;
+
+use lapin::{BasicProperties, message::BasicReturnMessage, types::ShortString};
 
 use super::publishing::Publish;
-use crate::session::backend::REPLY_TO;
+use crate::{message::headers::cc_bcc::BCC, session::backend::REPLY_TO};
 
 /// The returned messages whose publishes have not been found yet.
 #[derive(Default)]
@@ -30,17 +32,27 @@ impl Returned {
             returned.exchange.as_str() == message.exchange.as_str()
                 && returned.routing_key.as_str() == message.routing_key.as_str()
                 && *returned.data == *message.body
-                && as_published(&returned.properties, publish) == publish.properties
+                && as_returned(&returned.properties) == as_returned(&publish.properties)
         });
         place.map(|place| self.0.remove(place)).is_some()
     }
 }
 
-/// The properties without what the server changes: the address of direct replies.
-fn as_published(returned: &BasicProperties, publish: &Publish) -> BasicProperties {
-    let asks_for_replies = publish.message.properties.reply_to.as_deref() == Some(REPLY_TO);
-    match asks_for_replies {
-        true => returned.clone().with_reply_to(REPLY_TO.into()),
-        false => returned.clone(),
+/// The properties without what the server changes: it takes out the header BCC, and gives direct
+/// replies an address.
+fn as_returned(properties: &BasicProperties) -> BasicProperties {
+    let mut kept = properties.clone();
+    let is_direct = |address: &ShortString| address.as_str().starts_with(REPLY_TO);
+    if properties.reply_to().as_ref().is_some_and(is_direct) {
+        kept = kept.with_reply_to(REPLY_TO.into());
     }
+    if let Some(headers) = properties.headers() {
+        let others = headers
+            .inner()
+            .iter()
+            .filter(|(name, _)| name.as_str() != BCC);
+        let others = others.map(|(name, value)| (name.clone(), value.clone()));
+        kept = kept.with_headers(others.collect::<BTreeMap<_, _>>().into());
+    }
+    kept
 }

@@ -14,7 +14,7 @@ use super::{
     connecting::connect,
     fault,
     fields::{checked, to_table},
-    link::{Link, Live},
+    link::{CLOSE_TIMEOUT, Link, Live},
     operations::Fault,
 };
 use crate::{
@@ -202,7 +202,8 @@ async fn ask_elsewhere(link: &Link, queue: &Queue) -> Result<QueueDeclared, Faul
     let other = Live::new(connection, address);
     let declared = ask(&other, queue).await;
     // The answer is here, and the end does not matter.
-    let _ = other.connection.close(200, "OK".into()).await;
+    let closed = other.connection.close(200, "OK".into());
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
     declared
 }
 
