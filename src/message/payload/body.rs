@@ -112,7 +112,7 @@ impl Body {
     }
 
     /// The value, if it is a `T` and not a [`Local`](super::Local). Only one thread may see a
-    /// `Local`: [`SealedPayload::open`](super::SealedPayload::open) takes it out.
+    /// `Local`: [`SealedPayload::open`] takes it out.
     ///
     /// It is never inlined. Inlined code would compare the two type ids as one block, directly
     /// after they were written in two halves. That costs more than all the rest.

@@ -58,7 +58,7 @@ pub(super) trait AnyCall: ReplyTaker + Any {
     /// The call itself, to find out its types.
     fn as_any(&self) -> &dyn Any;
 
-    /// Moves the arguments out, as [`Call::take_typed`] does.
+    /// Moves the arguments out, as `take_typed` of a call does.
     fn take(&self) -> Arguments<Body>;
 
     /// Shows the arguments to `look`, which returns whether they have the type that it wants. If

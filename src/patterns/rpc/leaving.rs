@@ -9,13 +9,14 @@ use super::{
 };
 use crate::{
     message::{
-        payload::{Departed, Exit, ReplyTaker},
+        payload::{Departed, Exit, ReplyAddress, ReplyTaker},
         properties::Properties,
     },
     model::{error::CodecError, version::Version},
 };
 
-/// The message of a request. `given` are the properties that it was published with. Runs user code.
+/// The message of a request, and the address for its replies. `given` are the properties that it
+/// was published with. Runs user code.
 ///
 /// # Errors
 /// The arguments cannot be encoded, or a server has them.
@@ -23,7 +24,7 @@ pub(super) fn departed(
     call: &Arc<dyn AnyCall>,
     given: &Properties,
     exit: &dyn Exit,
-) -> Result<Departed, CodecError> {
+) -> Result<(Departed, Option<Box<dyn ReplyAddress>>), CodecError> {
     let head = call.head();
     let Some(octets) = call.show(&mut |_| false) else {
         return Err(CodecError::new("", "the arguments cannot be encoded"));
@@ -49,16 +50,18 @@ pub(super) fn departed(
         let left = deadline.saturating_duration_since(exit.now());
         properties.expiration = Some(left.as_millis().to_string());
     }
+    let mut replies = None;
     if head.replies != Wanted::None {
         let caller: Arc<dyn ReplyTaker> = Arc::<dyn AnyCall>::clone(call);
         let address = exit.reply_address(Arc::downgrade(&caller));
         let address = address.map_err(|error| CodecError::new("", error))?;
         properties.reply_to = Some(address.name().to_string());
         properties.correlation_id = Some(address.key().to_owned());
-        call.leaves(address);
+        replies = Some(address);
     }
-    Ok(Departed {
+    let departed = Departed {
         properties,
         body: octets.octets().clone(),
-    })
+    };
+    Ok((departed, replies))
 }

@@ -109,9 +109,14 @@ impl Departing for Request {
         if let Some(departed) = self.departed.get() {
             return Ok(departed);
         }
-        let departed = leaving::departed(&self.call, given, exit)?;
-        // Another thread may be faster. Both have the same arguments, and lead replies here.
-        Ok(self.departed.get_or_init(|| Box::new(departed)))
+        let (departed, mut replies) = leaving::departed(&self.call, given, exit)?;
+        // Another thread may be faster. Then replies come to its address, and this one goes.
+        Ok(self.departed.get_or_init(|| {
+            if let Some(address) = replies.take() {
+                self.call.leaves(address);
+            }
+            Box::new(departed)
+        }))
     }
 }
 
