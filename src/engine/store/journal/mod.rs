@@ -156,9 +156,10 @@ impl Journal {
     /// A publish uses a body no more.
     pub(super) fn release_body(&self, body: u64) {
         let mut state = self.0.state.lock();
-        if let Some(drop_body) = state.bodies.remove_user(body) {
+        let drop_body = state.bodies.remove_user(body);
+        // It is dropped with the next batch. After a failure there is none.
+        if let Some(drop_body) = drop_body.filter(|_| self.0.error.get().is_none()) {
             state.add(drop_body);
-            // It is dropped with the next batch.
         }
     }
 
