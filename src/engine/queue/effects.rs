@@ -104,10 +104,6 @@ impl Effects {
         self.more.push(effect);
     }
 
-    pub(crate) fn extend(&mut self, effects: impl IntoIterator<Item = Effect>) {
-        self.more.extend(effects);
-    }
-
     /// Has the timer of the queue set to the next due time that the queue has by then.
     pub(crate) fn set_timer(&mut self) {
         self.set_timer = true;

@@ -21,9 +21,13 @@ impl QueueState {
             match policy {
                 SlowConsumerPolicy::Wait => return,
                 SlowConsumerPolicy::Cancel => {
-                    self.consumers.forget_slow_policy(id);
                     let owner = self.consumers.inbox(id).and_then(|inbox| inbox.owner());
-                    effects.extend(owner.map(Effect::Slow));
+                    let Some(owner) = owner else {
+                        // It is about to start. The next message looks again.
+                        return;
+                    };
+                    self.consumers.forget_slow_policy(id);
+                    effects.add(Effect::Slow(owner));
                     self.note_selective();
                     return;
                 }

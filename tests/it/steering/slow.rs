@@ -155,6 +155,19 @@ fn a_slow_subscriber_harms_no_other_one() {
 }
 
 #[test]
+fn a_consumer_that_starts_with_a_backlog_is_cancelled_by_the_next_message() {
+    let broker = Broker::new();
+    let queue = Queue::new("q");
+    broker.declare(&queue).unwrap();
+    publish(&broker, 0..10);
+    let slow = consumer(&broker, &queue, 2, SlowConsumerPolicy::Cancel);
+    publish(&broker, 10..11);
+    assert_eq!(slow.ended(), Some(CancelReason::SlowConsumer));
+    drop(slow);
+    assert_eq!(counts(&broker, "q").ready.messages, 11);
+}
+
+#[test]
 fn a_stream_has_no_slow_consumers() {
     let broker = Broker::new();
     let builder = broker
