@@ -24,7 +24,7 @@ impl DeliveryOrigin {
             queue: Arc::clone(queue),
             consumer: None,
             consumer_tag: Name::empty(),
-            account: queue.account().cloned(),
+            account: queue.account_of_deliveries().cloned(),
             auto_ack,
             remote: None,
             overdue: None,

@@ -229,7 +229,8 @@ impl Log {
                 return;
             };
             self.totals -= first.totals;
-            self.bytes -= first.bytes;
+            // A sum that was cut off is less than its parts.
+            self.bytes = self.bytes.saturating_sub(first.bytes);
             self.in_memory = self.in_memory.saturating_sub(first.in_memory());
             dropped.push(first);
         }

@@ -113,6 +113,7 @@ impl Topology {
         for name in &made.exchanges {
             self.remove_exchange(name);
         }
+        self.departed.forget_queues(made.queues.len() as u64);
         self.forget_noted(made.noted);
     }
 }

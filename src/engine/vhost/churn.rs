@@ -56,6 +56,12 @@ impl Departed {
         self.queues_deleted += 1;
     }
 
+    /// This number of queues was created and deleted by a change that is undone.
+    pub(super) fn forget_queues(&mut self, queues: u64) {
+        self.queues_created = self.queues_created.saturating_sub(queues);
+        self.queues_deleted = self.queues_deleted.saturating_sub(queues);
+    }
+
     /// The counts of all queues of a type that were deleted.
     pub(crate) fn of_type(&self, queue_type: QueueType) -> Counts {
         self.queues[queue_type as usize]

@@ -222,8 +222,15 @@ impl VirtualHost {
 
     /// Stores the offset of the last message that readers of this name are done with.
     pub(crate) fn store_offset(&self, stream: &QueueCore, name: &Name, offset: u64) {
-        stream.lock().store_offset(name, offset);
-        if let Some(storage) = self.storage().filter(|_| stream.stored().is_some()) {
+        let mut state = stream.lock();
+        if state.is_deleted() {
+            // A stream of the same name may be there by now, with offsets of its own.
+            return;
+        }
+        state.store_offset(name, offset);
+        // Under the lock, so that the disk has the last one.
+        let is_kept = stream.stored().is_some_and(|stored| !stored.is_in_memory());
+        if let Some(storage) = self.storage().filter(|_| is_kept) {
             storage.write_stream_offset(stream.name(), name, Some(offset));
         }
     }

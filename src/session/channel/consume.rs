@@ -271,7 +271,7 @@ impl Channel {
                 queue: Arc::clone(&queue),
                 consumer: Some((id, credit)),
                 consumer_tag: tag.clone(),
-                account: queue.account().cloned(),
+                account: queue.account_of_deliveries().cloned(),
                 auto_ack: options.auto_ack,
                 remote: None,
                 overdue: None,

@@ -120,7 +120,7 @@ impl NewSubscriber {
         let holders = holders.of(&queue);
         let make_origin = |subscriber: &Weak<Subscriber>| DeliveryOrigin {
             vhost: Arc::clone(vhost),
-            account: queue.account().cloned(),
+            account: queue.account_of_deliveries().cloned(),
             queue,
             consumer: remote.is_none().then(|| (id, Arc::clone(&credit))),
             consumer_tag: self.tag,

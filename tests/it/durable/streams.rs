@@ -132,6 +132,28 @@ fn stored_offsets_come_back_and_go_with_their_stream() {
 }
 
 #[test]
+fn an_offset_of_a_deleted_stream_is_not_that_of_the_next_one_of_its_name() {
+    let folder = Folder::new();
+    let named = |broker: &Broker| {
+        let reader = broker.reader::<u32>(log()).name("billing");
+        reader.from(Offset::First).build().unwrap()
+    };
+    {
+        let broker = folder.broker();
+        let old = named(&broker);
+        broker.delete(&log()).unwrap();
+        let _ = broker.producer::<u32>(log()).unwrap().publish_batch(0..10);
+        let _ = old.store_offset(500);
+    }
+    let broker = folder.broker();
+    let reader = named(&broker);
+    assert_eq!(
+        (reader.stored_offset(), reader.recv().unwrap().offset()),
+        (None, 0)
+    );
+}
+
+#[test]
 fn a_message_that_goes_to_a_stream_and_a_queue_comes_back_in_both() {
     let folder = Folder::new();
     let news = Exchange::fanout("news").durable();

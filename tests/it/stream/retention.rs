@@ -1,6 +1,6 @@
 //! What a stream keeps.
 
-use leveret::{ApplyTo, Broker, Offset, Policy, Queue, Result};
+use leveret::{ApplyTo, Broker, Budget, Offset, Policy, Queue, Result};
 
 use crate::common::{HOUR, SECOND, on_a_manual_clock};
 
@@ -115,5 +115,39 @@ fn a_budget_gets_back_what_retention_drops() -> Result {
     assert_eq!(broker.snapshot()?.vhosts[0].budgets[0].used, 400);
     broker.delete(&log)?;
     assert_eq!(broker.snapshot()?.vhosts[0].budgets[0].used, 0);
+    Ok(())
+}
+
+#[test]
+fn sizes_beyond_all_numbers_drop_segments_and_nothing_else() -> Result {
+    let broker = Broker::new();
+    let log = Queue::stream("log")
+        .max_segment_bytes(0)
+        .max_length_bytes(1_000);
+    let huge = broker.producer_builder::<u32>(&log).sized_by(|_| u64::MAX);
+    huge.build()?.publish(0)?;
+    let producer = broker.producer::<u32>(&log)?;
+    for number in 1..5 {
+        producer.publish(number)?;
+    }
+    let queue = &broker.snapshot()?.vhosts[0].queues[0];
+    assert_eq!(queue.ready.messages + queue.dropped.messages, 5);
+    assert!(queue.ready.messages >= 1);
+    Ok(())
+}
+
+#[test]
+fn what_consumers_settle_stays_in_the_budget_of_a_stream() -> Result {
+    let broker = Broker::new();
+    broker.declare(&Budget::new("b", 100))?;
+    let log = Queue::stream("log").budget("b");
+    let producer = broker.producer::<Vec<u8>>(&log)?;
+    let consumer = broker.consumer::<Vec<u8>>(&log)?;
+    for _ in 0..10 {
+        producer.publish(vec![0; 10])?;
+        consumer.recv()?.ack()?;
+    }
+    assert!(producer.publish(vec![0; 10]).is_err());
+    assert_eq!(broker.snapshot()?.vhosts[0].queues[0].ready.messages, 10);
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(crate) use self::readers::NextBlock;
 pub(in crate::engine) use self::readers::view;
 
 use super::{
-    QueueCore,
+    Account, QueueCore,
     consumer_id::ConsumerId,
     effects::{Effect, Effects},
     kind::Kind,
@@ -118,6 +118,11 @@ impl QueueCore {
         self.state.get_mut().set_clock(arrivals.clock);
         self.arrivals = self.is_stream().then(|| arrivals.clone());
         self
+    }
+
+    /// The account that gets back what consumers settle. A stream keeps that.
+    pub(crate) fn account_of_deliveries(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref().filter(|_| !self.is_stream())
     }
 
     /// As [`try_push`](Self::try_push), for a stream that is in memory.
