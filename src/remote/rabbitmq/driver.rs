@@ -98,14 +98,13 @@ async fn start(
     if again {
         consuming::restore(link, live).await?;
     }
-    let is_ended = link.phase.send_if_modified(|phase| match phase {
-        Phase::Ended => true,
-        phase => {
+    link.phase.send_if_modified(|phase| {
+        let is_open = !matches!(phase, Phase::Ended);
+        if is_open {
             *phase = Phase::Up(Arc::clone(live));
-            true
         }
+        is_open
     });
-    debug_assert!(is_ended);
     if again {
         link.tell(Event::ConnectionRestored {
             address: Arc::clone(&live.address),

@@ -71,9 +71,7 @@ impl Stream {
         let mut readings = self.readings.iter_mut();
         Some(&mut readings.find(|(other, _)| *other == id)?.1)
     }
-}
 
-impl Stream {
     /// The milliseconds since 1970 at a time of the virtual host.
     pub(super) fn millis(&self, now: u64) -> u64 {
         self.clock.millis(now)
