@@ -86,12 +86,16 @@ fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
     // A publish through all layers needs more than shuttle's default stack of 32 KiB in an
     // unoptimised build.
     config.stack_size = 512 * 1024;
-    Runner::new(RandomScheduler::new(RANDOM), config.clone()).run(scenario.clone());
-    Runner::new(PctScheduler::new(3, PCT), config).run(scenario);
+    let orders = orders();
+    Runner::new(RandomScheduler::new(orders), config.clone()).run(scenario.clone());
+    Runner::new(PctScheduler::new(3, orders.div_ceil(2)), config).run(scenario);
 }
 
-const RANDOM: usize = 500;
-const PCT: usize = 200;
+/// The number of random orders of each scenario. The variable `LEVERET_ORDERS` tells another one.
+fn orders() -> usize {
+    const DEFAULT: usize = 250;
+    std::env::var("LEVERET_ORDERS").map_or(DEFAULT, |it| it.parse().unwrap())
+}
 
 /// A payload that tells its tracker when it is dropped.
 type Tracked = Local<(u32, Arc<()>)>;
