@@ -46,8 +46,31 @@ pub struct Bytes(Octets);
 #[derive(Clone)]
 enum Octets {
     Short(Arc<[u8]>),
-    /// A vector that was not copied.
-    Long(Arc<Vec<u8>>),
+    /// Octets that were not copied, behind one pointer more.
+    Long(Arc<Long>),
+}
+
+enum Long {
+    Vector(Vec<u8>),
+    /// The octets of others from `at` on.
+    Part {
+        of: Bytes,
+        at: u32,
+        length: u32,
+    },
+}
+
+impl Long {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Long::Vector(octets) => octets,
+            // It was made of octets that are there, and octets do not change.
+            Long::Part { of, at, length } => {
+                let (at, length) = (*at as usize, *length as usize);
+                of.get(at..at + length).unwrap_or_default()
+            }
+        }
+    }
 }
 
 impl Bytes {
@@ -61,8 +84,22 @@ impl Bytes {
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Octets::Short(octets) => octets,
-            Octets::Long(octets) => octets,
+            Octets::Long(octets) => octets.as_slice(),
         }
+    }
+
+    /// The last `length` octets before `end`, or `None` if there are not as many. Long ones are
+    /// shared, which keeps all of these octets in memory.
+    pub(crate) fn part(&self, end: usize, length: usize) -> Option<Bytes> {
+        let at = end.checked_sub(length)?;
+        let octets = self.get(at..end)?;
+        Some(match (u32::try_from(at), u32::try_from(length)) {
+            (Ok(at), Ok(length)) if octets.len() >= LONG => {
+                let of = self.clone();
+                Self(Octets::Long(Arc::new(Long::Part { of, at, length })))
+            }
+            _ => octets.into(),
+        })
     }
 
     /// The octets as text.
@@ -139,7 +176,7 @@ impl From<Vec<u8>> for Bytes {
         Self(
             match octets.len() < LONG || octets.len() < octets.capacity() / 4 * 3 {
                 true => Octets::Short(octets.into()),
-                false => Octets::Long(Arc::new(octets)),
+                false => Octets::Long(Arc::new(Long::Vector(octets))),
             },
         )
     }
@@ -357,6 +394,23 @@ mod tests {
         assert_eq!(json, "[0,1,255]");
         assert_eq!(serde_json::from_str::<Bytes>(&json).unwrap(), bytes);
         assert_eq!(serde_json::from_str::<Bytes>(r#""hi""#).unwrap(), "hi");
+    }
+
+    #[test]
+    fn a_part_has_the_octets_before_its_end_and_shares_long_ones() {
+        let octets: Vec<u8> = (0..=255).cycle().take(4 * LONG).collect();
+        let whole = Bytes::from(octets.clone());
+        for (end, length) in [(10, 3), (4 * LONG, 2 * LONG), (LONG, LONG), (5, 5), (7, 0)] {
+            let part = whole.part(end, length).unwrap();
+            assert_eq!(part, octets[end - length..end]);
+            assert_eq!(part.part(length, length).unwrap(), part);
+            let shares = part.as_ptr() == whole[end - length..].as_ptr();
+            assert_eq!(shares, length >= LONG, "{length}");
+            assert!(!shares || part.part(length, length).unwrap().as_ptr() == part.as_ptr());
+        }
+        assert_eq!(whole.part(2, 3), None);
+        assert_eq!(whole.part(4 * LONG + 1, 1), None);
+        assert_eq!(Bytes::from("hello").part(4, 3).unwrap(), "ell");
     }
 
     #[test]

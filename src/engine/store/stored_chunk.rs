@@ -2,18 +2,20 @@
 
 use std::ops::Range;
 
+use crate::model::bytes::Bytes;
+
 /// Consecutive messages of a stream.
 #[derive(Debug)]
 pub(crate) struct StoredChunk {
     first: u64,
-    octets: Vec<u8>,
+    octets: Bytes,
     /// When each message came, in milliseconds since 1970, and its place in `octets`.
     entries: Vec<(u64, Range<usize>)>,
 }
 
 impl StoredChunk {
     /// Messages from the offset `first` on. The ranges are within `octets`.
-    pub(crate) fn new(first: u64, octets: Vec<u8>, entries: Vec<(u64, Range<usize>)>) -> Self {
+    pub(crate) fn new(first: u64, octets: Bytes, entries: Vec<(u64, Range<usize>)>) -> Self {
         StoredChunk {
             first,
             octets,
@@ -33,5 +35,12 @@ impl StoredChunk {
         entries.filter_map(|(offset, (came, place))| {
             Some((offset, *came, self.octets.get(place.clone())?))
         })
+    }
+
+    /// The last `length` octets of the message at this offset.
+    pub(crate) fn end_of(&self, offset: u64, length: usize) -> Option<Bytes> {
+        let index = usize::try_from(offset.checked_sub(self.first)?).ok()?;
+        let (_, place) = self.entries.get(index)?;
+        self.octets.part(place.end, length.min(place.len()))
     }
 }

@@ -107,7 +107,9 @@ impl VirtualHost {
         let mut envelopes = Envelopes::new(self, stored.clock());
         for (offset, came, message) in chunk.from(from) {
             let (head, body) = reader.read(message)?;
-            if !show(envelopes.make(head, body.into(), offset), offset, came) {
+            // The body is what the message ends with.
+            let body = chunk.end_of(offset, body.len()).unwrap_or_default();
+            if !show(envelopes.make(head, body, offset), offset, came) {
                 break;
             }
         }

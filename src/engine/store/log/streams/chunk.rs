@@ -79,7 +79,7 @@ impl Chunk {
             let end = octets.len() - source.rest().len();
             entries.push((came, end - length..end));
         }
-        Some(StoredChunk::new(self.first, octets, entries))
+        Some(StoredChunk::new(self.first, octets.into(), entries))
     }
 }
 
