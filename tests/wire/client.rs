@@ -78,6 +78,8 @@ pub struct Client {
     unfinished: Option<Incoming>,
     /// The server has nothing more to say.
     pub is_over: bool,
+    /// Whether it keeps its socket after `connection.close-ok`.
+    pub stays: bool,
     waker: Waker,
 }
 
@@ -101,6 +103,7 @@ impl Client {
             incoming: VecDeque::new(),
             unfinished: None,
             is_over: false,
+            stays: false,
             waker: Waker::from(Arc::new(Unpark(thread::current()))),
         }
     }
@@ -235,6 +238,9 @@ impl Client {
             (8, None) => return,
             (kind, unfinished) => panic!("a frame of type {kind} after {unfinished:?}"),
         };
+        if incoming.id == (10, 51) && !self.stays {
+            self.server.handle_disconnect();
+        }
         let has_content = matches!(incoming.id, (60, 50 | 60 | 71));
         match kind == 1 && has_content || incoming.missing > 0 {
             true => self.unfinished = Some(incoming),

@@ -96,6 +96,58 @@ fn a_peer_that_does_not_answer_a_close_is_given_up_after_half_a_minute() {
 }
 
 #[test]
+fn a_peer_that_has_closed_the_connection_closes_its_socket_or_is_given_up_after_half_a_minute() {
+    let close = method(
+        0,
+        (10, 50),
+        Arguments::new().short(200).text("bye").short(0).short(0),
+    );
+    let reason = CloseReason::Peer {
+        reply_code: 200,
+        reply_text: "bye".to_owned(),
+    };
+    for ends_by_itself in [true, false] {
+        let (clock, mut client) = client(10);
+        client.stays = true;
+        let before = leveret::Clock::now(&clock);
+        client.send(&close);
+        assert_eq!(client.incoming.pop_back().unwrap().id, (10, 51));
+        assert_eq!(client.server.close_reason(), Some(&reason));
+        // What other threads of the peer send then is no error, and has no answer.
+        client.send(&close);
+        client.send(b"no frame");
+        assert!(client.incoming.is_empty() && !client.server.is_ended());
+        let end = client.server.poll_timeout().unwrap();
+        assert_eq!(end - before, Duration::from_secs(30));
+        match ends_by_itself {
+            true => client.server.handle_disconnect(),
+            false => assert_eq!(tick(&clock, &mut client), b""),
+        }
+        client.pump();
+        assert!(client.is_over && client.server.is_ended());
+        assert_eq!(client.server.close_reason(), Some(&reason));
+    }
+}
+
+#[test]
+fn a_connection_that_its_peer_has_closed_ends_at_once_if_this_side_closes_it_too() {
+    let (_, mut client) = client(10);
+    client.stays = true;
+    client.send(&method(
+        0,
+        (10, 50),
+        Arguments::new().short(200).text("").short(0).short(0),
+    ));
+    client.server.close("the end");
+    client.pump();
+    assert!(client.is_over);
+    assert!(matches!(
+        client.server.close_reason(),
+        Some(CloseReason::Peer { .. })
+    ));
+}
+
+#[test]
 fn a_handshake_that_takes_too_long_is_given_up() {
     let clock = ManualClock::new();
     let broker = Broker::builder().clock(clock.clone()).build();

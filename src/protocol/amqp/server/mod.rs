@@ -97,6 +97,8 @@ enum Phase {
     Refused,
     /// `connection.close-ok` is to come.
     Closing,
+    /// The peer has closed the connection, and was answered. The end of its socket is to come.
+    Closed,
     /// Nothing is to come.
     Ended,
 }
@@ -195,7 +197,8 @@ impl ServerConnection {
     }
 
     /// Moves octets for the peer to the end of `buffer`, and returns how many there are. `None` at
-    /// the end: the driver closes the socket when it has written everything.
+    /// the end: the driver closes the socket when it has written everything. A peer that has closed
+    /// the connection closes its socket too, or is waited for half a minute.
     ///
     /// If there are none the task is woken when there are some, and also when the time of the next
     /// time-out changes. Only the last task is.
@@ -245,10 +248,9 @@ impl ServerConnection {
     /// assert!(connection.client_properties().is_empty());
     /// ```
     pub fn close(&mut self, text: &str) {
-        if matches!(self.phase, Phase::Closing | Phase::Ended | Phase::Refused) {
-            return;
-        }
         match self.phase {
+            Phase::Closing | Phase::Ended | Phase::Refused => return,
+            Phase::Closed => self.finish(),
             Phase::Header => self.end(CloseReason::Server {
                 reply_code: 320,
                 reply_text: format!("CONNECTION_FORCED - {text}"),
@@ -305,7 +307,7 @@ impl ServerConnection {
     fn receive_frame(&mut self, octets: &[u8]) -> usize {
         match self.phase {
             Phase::Header => return self.receive_header(octets),
-            Phase::Refused | Phase::Ended => return octets.len(),
+            Phase::Refused | Phase::Closed | Phase::Ended => return octets.len(),
             _ => {}
         }
         if self.input.is_empty() {

@@ -1,8 +1,9 @@
 //! The frames of an open connection, and the methods on the connection itself.
 
 use super::{
-    CloseReason, ServerConnection,
+    CloseReason, Phase, ServerConnection,
     fault::{self, Fault},
+    timing,
 };
 use crate::protocol::amqp::codec::{
     Method,
@@ -42,12 +43,15 @@ impl ServerConnection {
                 if let Some(session) = &mut self.session {
                     session.drain(&mut self.output);
                 }
-                self.session = None;
                 self.output.method(0, &Method::ConnectionCloseOk {});
                 self.end(CloseReason::Peer {
                     reply_code,
                     reply_text: reply_text.to_owned(),
                 });
+                // As RabbitMQ it lets the peer close the socket: a peer whose threads close at the
+                // same time may send more, and takes an earlier end for a failure.
+                self.phase = Phase::Closed;
+                self.deadline = self.time.now().checked_add(timing::CLOSING);
                 Ok(())
             }
             // The passwords of this broker do not expire.

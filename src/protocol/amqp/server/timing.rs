@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{CloseReason, Phase, ServerConnection, heartbeat::Due, session::Session};
 
-/// How long a peer may take to answer `connection.close`, as in RabbitMQ.
+/// How long a peer may take to answer `connection.close`, or to close its socket after an answer,
+/// as in RabbitMQ.
 pub(super) const CLOSING: Duration = Duration::from_secs(30);
 
 /// How long a peer whose login was refused is kept waiting, as in RabbitMQ.
@@ -41,7 +42,7 @@ impl ServerConnection {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             match self.phase {
-                Phase::Refused | Phase::Closing => self.finish(),
+                Phase::Refused | Phase::Closing | Phase::Closed => self.finish(),
                 _ => self.end(CloseReason::HandshakeTimeout),
             }
         }
