@@ -3,8 +3,10 @@
 # `bash tests/peers/clients.sh`, from anywhere. Where a client's own tests for a broker can be had, they run, and a program of
 # ours in `clients/` too. It prints a table, and fails if a row has a failure that is not explained in it.
 #
-# It needs Python 3, and uses Node and Java with Maven if they are there. LISTENER names a listener that is built. PIKA_SOURCE and AMQPLIB_SOURCE name clones of
-# the clients' repositories. Without them they are cloned from GitHub, and left out if that cannot be reached.
+# It needs Python 3, and uses Node, Java with Maven, Go, Ruby, PHP and a C compiler if they are there. Debian has the last
+# clients in golang-github-rabbitmq-amqp091-go-dev, ruby-bunny, php-amqplib and librabbitmq-dev. LISTENER names a listener that
+# is built. PIKA_SOURCE and AMQPLIB_SOURCE name clones of the clients' repositories. Without them they are cloned from GitHub,
+# and left out if that cannot be reached.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 here=$PWD/tests/peers/clients
@@ -111,6 +113,44 @@ for client in lapin amqprs; do
   version=$(sed -n "/name = \"$client\"/{n;s/version = \"\(.*\)\"/\1/p}" "$here/rust/Cargo.lock")
   row "$client" "$version" program 0 "" env here="$here" work="$work" bash -c "rust $client"
 done
+
+# The suite asks for the product RabbitMQ before it tests what only RabbitMQ has.
+go=/usr/share/gocode/src/github.com/rabbitmq/amqp091-go
+debian() { dpkg-query -W -f '${Version}' "$1"; }
+if command -v go >/dev/null && [ -d $go ]; then
+  rm -rf "$work/go" && mkdir -p "$work/go/src/github.com/rabbitmq"
+  cp -rL $go "$work/go/src/github.com/rabbitmq"
+  sed -i 's/== "RabbitMQ"/== "leveret"/' "$work/go/src/github.com/rabbitmq/amqp091-go/integration_test.go"
+  suite() {
+    cd "$work/go/src/github.com/rabbitmq/amqp091-go" || return
+    GOPATH=$work/go:/usr/share/gocode GO111MODULE=off GOCACHE=$work/go/cache AMQP_URL=$URL/ \
+      go test -tags integration -count=1 -v . >suite.log 2>&1
+    local code=$?
+    cat suite.log
+    echo "$(grep -c '^--- PASS' suite.log) of $(grep -cE '^--- (PASS|FAIL)' suite.log)"
+    return $code
+  }
+  export -f suite
+  row amqp091-go "$(debian golang-github-rabbitmq-amqp091-go-dev)" "own suite" 0 "" env work="$work" URL="$URL" bash -c suite
+else
+  skip amqp091-go "Go or Debian's package of it is not there"
+fi
+
+if ruby -e 'require "bunny"' 2>/dev/null; then
+  row bunny "$(ruby -e 'require "bunny"; print Bunny::VERSION')" program 0 "" ruby "$here/bunny_program.rb"
+else
+  skip bunny "Ruby or the gem is not there"
+fi
+if php -r 'exit((int) !@include "PhpAmqpLib/autoload.php");' 2>/dev/null; then
+  row php-amqplib "$(debian php-amqplib)" program 0 "" php "$here/php_amqplib_program.php"
+else
+  skip php-amqplib "PHP or the library is not there"
+fi
+if cc "$here/rabbitmq_c_program.c" -o "$work/rabbitmq_c_program" -lrabbitmq 2>/dev/null; then
+  row rabbitmq-c "$(debian librabbitmq-dev)" program 0 "" "$work/rabbitmq_c_program"
+else
+  skip rabbitmq-c "a compiler for C or the library is not there"
+fi
 
 echo "client | version | run | result | explained"
 printf '%s\n' "${table[@]}"
