@@ -3,10 +3,10 @@
 # `bash tests/peers/clients.sh`, from anywhere. Where a client's own tests for a broker can be had, they run, and a program of
 # ours in `clients/` too. It prints a table, and fails if a row has a failure that is not explained in it.
 #
-# It needs Python 3, and uses Node, Java with Maven, Go, Ruby, PHP and a C compiler if they are there. Debian has the last
-# clients in golang-github-rabbitmq-amqp091-go-dev, ruby-bunny, php-amqplib and librabbitmq-dev. LISTENER names a listener that
-# is built. PIKA_SOURCE and AMQPLIB_SOURCE name clones of the clients' repositories. Without them they are cloned from GitHub,
-# and left out if that cannot be reached.
+# It needs Python 3, and uses Node, Java, Go, Ruby, PHP and a C compiler if they are there. Debian has their clients in
+# librabbitmq-client-java, golang-github-rabbitmq-amqp091-go-dev, ruby-bunny, php-amqplib and librabbitmq-dev. LISTENER names a
+# listener that is built. PIKA_SOURCE and AMQPLIB_SOURCE name clones of the clients' repositories. Without them they are cloned
+# from GitHub, and left out if that cannot be reached.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 here=$PWD/tests/peers/clients
@@ -94,16 +94,21 @@ else
   skip amqplib "no npm"
 fi
 
+# Of Maven the latest version, or Debian's librabbitmq-client-java.
+jars=$work/java/target/dependency
 if command -v mvn >/dev/null && command -v java >/dev/null; then
   mkdir -p "$work/java"
-  cp "$here/pom.xml" "$here/JavaProgram.java" "$work/java"
+  cp "$here/pom.xml" "$work/java"
   (cd "$work/java" && mvn -q dependency:copy-dependencies) >"$work/mvn.log" 2>&1
 fi
-client=$(basename "$work"/java/target/dependency/amqp-client-*.jar .jar)
-if [ "$client" != "amqp-client-*" ]; then
-  row amqp-client "${client#amqp-client-}" program 0 Java java -cp "$work/java/target/dependency/*" "$work/java/JavaProgram.java"
+classes=$jars/*
+[ -d "$jars" ] || { jars=/usr/share/java classes=$(printf "/usr/share/java/%s.jar:" amqp-client slf4j-api slf4j-nop); }
+client=$(find "$jars" -name 'amqp-client-[0-9]*.jar' -printf '%f\n' 2>/dev/null | head -1)
+if command -v javac >/dev/null && [ -n "$client" ]; then
+  version=${client#amqp-client-}
+  row amqp-client "${version%.jar}" program 0 Java java -cp "$classes" "$here/JavaProgram.java"
 else
-  skip amqp-client "Java, Maven or its repository is not there"
+  skip amqp-client "Java or the library is not there"
 fi
 
 rust() { (cd "$here/rust" && cargo run --quiet --target-dir "$work/rust" --bin "$1"); }

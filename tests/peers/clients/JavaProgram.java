@@ -39,7 +39,8 @@ public class JavaProgram {
             } catch (java.io.IOException error) {
                 passed += error.getCause().getMessage().contains("404") ? 1 : 0;
             }
-            var server = new RpcServer(connection.createChannel(), queue) {
+            var requests = channel.queueDeclare().getQueue();
+            var server = new RpcServer(connection.createChannel(), requests) {
                 @Override
                 public byte[] handleCall(byte[] body, BasicProperties properties) {
                     return ("hello, " + new String(body)).getBytes();
@@ -52,8 +53,14 @@ public class JavaProgram {
                 }
             });
             serving.start();
-            var client = new RpcClient(new RpcClientParams().channel(connection.createChannel()).exchange("").routingKey(queue));
-            passed += client.stringCall("Ada").equals("hello, Ada") ? 1 : 0;
+            var caller = connection.createChannel();
+            var replies = new ArrayBlockingQueue<String>(1);
+            var replyTo = "amq.rabbitmq.reply-to";
+            caller.basicConsume(replyTo, true, (consumer, delivery) ->
+                replies.add(new String(delivery.getBody())), consumer -> {});
+            var asked = new BasicProperties.Builder().replyTo(replyTo).correlationId("1").build();
+            caller.basicPublish("", requests, asked, "Ada".getBytes());
+            passed += "hello, Ada".equals(replies.poll(10, TimeUnit.SECONDS)) ? 1 : 0;
             server.terminateMainloop();
             serving.join(10_000);
         }
