@@ -148,7 +148,7 @@ impl QueueCore {
     pub(crate) fn new(
         name: Name,
         id: u64,
-        settings: QueueArguments,
+        settings: Arc<QueueArguments>,
         account: Option<Arc<Account>>,
         in_flight: Arc<InFlight>,
     ) -> QueueCore {
@@ -229,10 +229,15 @@ impl QueueCore {
     }
 
     /// Puts other arguments into effect.
-    pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
+    pub(crate) fn reconfigure(
+        &self,
+        settings: &Arc<QueueArguments>,
+        now: u64,
+        effects: &mut Effects,
+    ) {
         let mut state = self.lock();
         self.hints.follow(settings);
-        state.reconfigure(settings.clone(), now, effects);
+        state.reconfigure(Arc::clone(settings), now, effects);
     }
 
     /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.

@@ -113,7 +113,7 @@ mod tests {
 
     impl Tried {
         fn new(settings: QueueArguments, prefetch: u32, priority: i64) -> Tried {
-            let mut state = QueueState::new(settings, None, Arc::default());
+            let mut state = QueueState::new(Arc::new(settings), None, Arc::default());
             let consumers = (0..CONSUMERS).map(|number| {
                 let credit = Arc::new(Credit::new(1));
                 let request = SubscribeRequest {
@@ -251,8 +251,7 @@ mod tests {
 
     #[test]
     fn a_plain_queue_takes_a_message_at_once_and_leaves_nothing_to_do() {
-        let settings = QueueArguments::default();
-        let queue = QueueCore::new(Name::empty(), 1, settings, None, Arc::default());
+        let queue = QueueCore::new(Name::empty(), 1, Arc::default(), None, Arc::default());
         // The first message makes the list grow.
         let (mut first, mut effects) = (Some(plain("x", 0)), Effects::none());
         let pushed = queue

@@ -41,7 +41,7 @@ pub(crate) const IDLE_CAPACITY: usize = 4;
 #[derive(Debug)]
 pub(crate) struct QueueState {
     /// The arguments in effect: the queue's own, and those of the policies that match it.
-    pub(super) settings: QueueArguments,
+    pub(super) settings: Arc<QueueArguments>,
     /// The account with the budgets that cover the queue.
     pub(super) account: Option<Arc<Account>>,
     /// Counts the messages that leave for another queue.
@@ -75,7 +75,7 @@ pub(crate) struct QueueState {
 
 impl QueueState {
     pub(crate) fn new(
-        settings: QueueArguments,
+        settings: Arc<QueueArguments>,
         account: Option<Arc<Account>>,
         in_flight: Arc<InFlight>,
     ) -> QueueState {
@@ -125,7 +125,7 @@ impl QueueState {
     /// messages.
     pub(crate) fn reconfigure(
         &mut self,
-        settings: QueueArguments,
+        settings: Arc<QueueArguments>,
         now: u64,
         effects: &mut Effects,
     ) {
