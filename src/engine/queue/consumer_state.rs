@@ -7,7 +7,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    consumer_id::ConsumerId,
+    consumers::Turns,
     credit::Credit,
     effects::Effects,
     inbox::{Inbox, Pause, totals_of},
@@ -138,8 +138,8 @@ pub(super) struct InboxCommit<'a> {
     waiting: &'a mut WaitList,
     credit: &'a Credit,
     delivered: &'a mut Delivered,
-    /// The turn order, if it has several consumers.
-    turn: Option<&'a mut VecDeque<ConsumerId>>,
+    /// The turn order, in which the turn of the consumer ends.
+    turns: Option<&'a mut Turns>,
 }
 
 impl InboxCommit<'_> {
@@ -151,8 +151,8 @@ impl InboxCommit<'_> {
         if was_empty {
             self.credit.set_filled(true);
         }
-        if let Some(turn) = self.turn {
-            turn.rotate_left(1);
+        if let Some(turns) = self.turns {
+            turns.rotate();
         }
         match self.waiting.is_empty() {
             true => None,
@@ -332,16 +332,12 @@ impl ConsumerState {
     /// Reserves a slot in the inbox, if it has capacity and more than `last` of the credit counted
     /// before is left.
     #[inline(always)]
-    pub(super) fn reserve<'a>(
-        &'a mut self,
-        turn: Option<&'a mut VecDeque<ConsumerId>>,
-        last: u32,
-    ) -> Option<Slot<'a>> {
+    pub(super) fn reserve<'a>(&'a mut self, turns: &'a mut Turns, last: u32) -> Option<Slot<'a>> {
         let has_credit = self.prefetch == 0 || self.delivered.available > last;
         if !has_credit || self.auto_ack {
             return None;
         }
-        let (list, commit) = self.inbox(turn)?;
+        let (list, commit) = self.inbox(Some(turns))?;
         (list.len() < list.capacity()).then_some(Slot {
             list,
             commit: Commit::Inbox(commit),
@@ -352,7 +348,7 @@ impl ConsumerState {
     #[inline(always)]
     fn inbox<'a>(
         &'a mut self,
-        turn: Option<&'a mut VecDeque<ConsumerId>>,
+        turns: Option<&'a mut Turns>,
     ) -> Option<(&'a mut Vec<Envelope>, InboxCommit<'a>)> {
         let DeliveryTarget::Inbox(Inbox { run, waiting, .. }) = &mut self.target else {
             return None;
@@ -361,7 +357,7 @@ impl ConsumerState {
             waiting,
             credit: &self.credit,
             delivered: &mut self.delivered,
-            turn,
+            turns,
         };
         Some((run, commit))
     }

@@ -24,7 +24,7 @@ use crate::{
         headers::x_death::DeathReason,
     },
     model::{message_totals::MessageTotals, slow_consumer::SlowConsumerPolicy},
-    runtime::waiter::{Ticket, WaitList, Wake},
+    runtime::waiter::{SeldomWaitList, Ticket, WaitList, Wake},
 };
 
 /// The consumer of an inbox, which has the run that it took last.
@@ -72,7 +72,7 @@ pub(crate) struct Inbox {
     /// Receivers that found the inbox empty.
     pub(super) waiting: WaitList,
     /// Waiters for the end of the consumer.
-    pub(super) end_waiters: WaitList,
+    pub(super) end_waiters: SeldomWaitList,
     /// A receiver asked for messages and found none since the last run was taken.
     pub(super) wants_more: bool,
     /// Whether the consumer gets nothing now.
@@ -360,7 +360,7 @@ impl QueueState {
             Some(inbox) if inbox.pause == Pause::UntilResume => inbox.pause = Pause::None,
             _ => return,
         }
-        self.tally.again_ready += 1;
+        self.tally.rare().again_ready += 1;
         self.serve_again(now, effects);
     }
 
@@ -411,7 +411,7 @@ impl QueueState {
 
     /// Ends the expired messages of all inboxes, as far as they are not behind an unexpired one.
     pub(super) fn expire_inboxes(&mut self, now: u64, effects: &mut Effects) {
-        if self.timing.inboxes_due.is_none_or(|due| due > now) {
+        if self.timing.inboxes_due().is_none_or(|due| due > now) {
             return;
         }
         let mut expired = Vec::new();
@@ -422,7 +422,7 @@ impl QueueState {
                 due = due.min(inbox.first_due());
             });
         }
-        self.timing.inboxes_due = (due != NEVER).then_some(due);
+        self.timing.set_inboxes_due((due != NEVER).then_some(due));
         self.end_expired(expired, now, effects);
     }
 
@@ -468,7 +468,8 @@ impl QueueState {
 
     /// The waiters for the end of a consumer.
     pub(crate) fn end_waiters(&mut self, id: ConsumerId) -> Option<&mut WaitList> {
-        self.consumers.inbox(id).map(|inbox| &mut inbox.end_waiters)
+        let inbox = self.consumers.inbox(id)?;
+        Some(inbox.end_waiters.list())
     }
 
     /// The number of messages that a consumer may receive: those of its inbox, and the ready ones.

@@ -128,7 +128,7 @@ impl QueueState {
         match self.deleted {
             _ if self.kind.is_stream() => effects.add(Effect::Drop(envelope)),
             true => {
-                self.tally.deleted.add_message(envelope.size());
+                self.tally.rare().deleted.add_message(envelope.size());
                 effects.add(Effect::Drop(envelope));
             }
             false => {
@@ -170,7 +170,7 @@ impl QueueState {
         effects: &mut Effects,
     ) -> Option<Envelope> {
         if self.deleted {
-            self.tally.deleted.add_message(envelope.size());
+            self.tally.rare().deleted.add_message(envelope.size());
             effects.add(Effect::Drop(envelope));
             return None;
         }
@@ -186,8 +186,8 @@ impl QueueState {
     /// Acknowledges messages that [`get`](Self::get) took.
     pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
-        self.tally.got -= amount;
-        self.tally.acked += amount;
+        self.tally.rare().got -= amount;
+        self.tally.rare().acked += amount;
         self.refund(bytes, effects);
         self.wake_idle_waiters(effects);
     }
@@ -196,8 +196,8 @@ impl QueueState {
     /// to other queues.
     pub(crate) fn settle_moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
-        self.tally.got -= amount;
-        self.tally.moved += amount;
+        self.tally.rare().got -= amount;
+        self.tally.rare().moved += amount;
         self.refund(bytes, effects);
         self.wake_idle_waiters(effects);
     }
@@ -230,12 +230,12 @@ impl QueueState {
     pub(super) fn withdraw(&mut self, credit: Option<&Credit>, bytes: u64) -> bool {
         match credit {
             Some(credit) => {
-                self.tally.not_acked += MessageTotals::new(1, bytes);
+                self.tally.rare().not_acked += MessageTotals::new(1, bytes);
                 credit.settle(1, bytes)
             }
             None => {
-                self.tally.got -= MessageTotals::new(1, bytes);
-                self.tally.again_ready += 1;
+                self.tally.rare().got -= MessageTotals::new(1, bytes);
+                self.tally.rare().again_ready += 1;
                 false
             }
         }
@@ -325,10 +325,9 @@ impl QueueState {
             }
         }
         if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
-            for waiters in [&mut inbox.waiting, &mut inbox.end_waiters] {
-                for wake in waiters.take_all() {
-                    effects.wake(Some(wake));
-                }
+            let receivers = inbox.waiting.take_all();
+            for wake in receivers.into_iter().chain(inbox.end_waiters.take_all()) {
+                effects.wake(Some(wake));
             }
         }
         self.prune();
@@ -349,11 +348,9 @@ impl QueueState {
             let handed = retired.handed;
             let out = retired.credit.settled().messages < handed.messages;
             if !out && handed.messages > 0 {
+                let tally = tally.rare();
                 tally.acked += handed;
-                tally
-                    .rare()
-                    .delivered
-                    .add(retired.auto_ack, handed.messages);
+                tally.delivered.add(retired.auto_ack, handed.messages);
             }
             out
         });
@@ -397,7 +394,8 @@ impl QueueState {
         let served = !has_work || !self.consumers.is_attended();
         let awaits = awaited.unserved || self.consumers.is_attended();
         let awaited = awaits && self.timing.delayed.first_due() <= awaited.until;
-        self.deleted || settled && served && !awaited && self.tally.got == MessageTotals::default()
+        self.deleted
+            || settled && served && !awaited && self.tally.got() == MessageTotals::default()
     }
 
     /// Requests a notification of every consumer's last settlement.
@@ -415,12 +413,12 @@ impl QueueState {
             true => awaited,
             false => self.awaited.of_both(awaited),
         };
-        self.idle_waiters.register(ticket);
+        self.idle_waiters.list().register(ticket);
     }
 
     /// The waiters for an idle queue.
     pub(super) fn idle_waiters(&mut self) -> &mut WaitList {
-        &mut self.idle_waiters
+        self.idle_waiters.list()
     }
 
     /// Wakes the waiters for an idle queue, if it is idle. Otherwise requests the notifications

@@ -371,8 +371,8 @@ impl VirtualHost {
         };
         if reason.is_end_of_broker() {
             for (name, declared) in &topology.queues {
-                let is_left =
-                    declared.terms.description.is_auto_delete() && declared.queue.lock().had_consumer();
+                let is_left = declared.terms.description.is_auto_delete()
+                    && declared.queue.lock().had_consumer();
                 if let Some(stored) = declared.queue.stored().filter(|_| is_left) {
                     let target = Target::Queue(Arc::clone(&declared.queue));
                     let sources = topology.exchanges.keys();

@@ -20,7 +20,7 @@ impl Consumers {
 
     /// Sets how long a delivery may stay unsettled where the consumer does not say.
     pub(in crate::engine::queue) fn set_timeout(&mut self, timeout: Timeout) {
-        self.timeout = timeout;
+        self.timeout = (timeout != Timeout::default()).then(|| Box::new(timeout));
         self.iter_mut().for_each(|one| one.set_timeout(timeout));
     }
 
