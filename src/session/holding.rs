@@ -80,8 +80,6 @@ const FEW_SOURCES: usize = 8;
 pub(super) struct Holders {
     /// The number of the thread that has received here last, or [`NOBODY`].
     last_receiver: AtomicU64,
-    /// The threads that have received here since no delivery was unsettled. A leaf lock.
-    receivers: Mutex<Vec<ThreadNumber>>,
     /// The gets that are unsettled.
     gets: AtomicU64,
     /// Whether tasks receive here. Their threads hold nothing, since other tasks run on them too.
@@ -93,23 +91,49 @@ pub(super) struct Holders {
     /// Whether a settlement is an acknowledgement at most: there are no claims, no times and no
     /// auto-ack.
     is_plain: AtomicBool,
-    /// The deliveries that need more. A leaf lock.
-    special: Mutex<Special>,
+    /// A leaf lock.
+    held: Mutex<Held>,
 }
 
-/// The deliveries that need more than an acknowledgement.
+/// The receivers, and the deliveries that need more than an acknowledgement.
 #[derive(Debug, Default)]
-struct Special {
-    /// Those that have made producers, by position. Most places never have one, so that the map is
-    /// made for the first.
-    claims: Option<BTreeMap<u64, Claimed>>,
-    /// Whether there may be some that have to be settled in time. Once there was one, it stays so.
+struct Held {
+    receivers: Receivers,
+    /// The deliveries that have made producers, by position. Most places never have one, so that
+    /// the map is made for the first.
+    claims: Option<Box<BTreeMap<u64, Claimed>>>,
+    /// Whether some may have to be settled in time. Once there was one, it stays so.
     has_time: bool,
 }
 
-impl Special {
-    fn is_none(&self) -> bool {
-        !self.has_time && self.claims.as_ref().is_none_or(BTreeMap::is_empty)
+impl Held {
+    fn is_plain(&self) -> bool {
+        !self.has_time && self.claims.as_ref().is_none_or(|claims| claims.is_empty())
+    }
+}
+
+/// The threads that have received somewhere since no delivery from there was unsettled. Mostly it
+/// is one.
+#[derive(Debug, Default)]
+struct Receivers {
+    first: Option<ThreadNumber>,
+    others: Box<[ThreadNumber]>,
+}
+
+impl Receivers {
+    fn contains(&self, thread: ThreadNumber) -> bool {
+        self.first == Some(thread) || self.others.contains(&thread)
+    }
+
+    fn add(&mut self, thread: ThreadNumber) {
+        match self.first {
+            None => self.first = Some(thread),
+            Some(_) if self.contains(thread) => {}
+            Some(_) => {
+                let others = self.others.iter().copied();
+                self.others = others.chain([thread]).collect();
+            }
+        }
     }
 }
 
@@ -117,13 +141,12 @@ impl Holders {
     pub(super) fn new(auto_ack: bool) -> Holders {
         Holders {
             last_receiver: AtomicU64::new(NOBODY),
-            receivers: Mutex::default(),
             gets: AtomicU64::new(0),
             in_tasks: false,
             auto_ack,
             is_stored: false,
             is_plain: AtomicBool::new(!auto_ack),
-            special: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -162,14 +185,12 @@ impl Holders {
             number.get()
         });
         if !self.in_tasks {
-            let mut receivers = self.receivers.lock();
+            let mut held = self.held.lock();
             if is_first {
-                receivers.clear();
+                held.receivers = Receivers::default();
             }
-            if !receivers.contains(&number) {
-                receivers.push(number);
-            }
-            drop(receivers);
+            held.receivers.add(number);
+            drop(held);
             // A thread whose locals are destroyed holds nothing.
             let _ = SOURCES.try_with(|sources| sources.borrow_mut().add(source));
         }
@@ -178,7 +199,8 @@ impl Holders {
 
     /// Whether the current thread is one of those that may hold the unsettled deliveries.
     pub(super) fn includes_this_thread(&self) -> bool {
-        self.receivers.lock().contains(&NUMBER.with(Cell::get))
+        let number = NUMBER.with(Cell::get);
+        self.held.lock().receivers.contains(number)
     }
 
     /// Counts one more unsettled get.
@@ -197,16 +219,16 @@ impl Holders {
 
     /// A claim of the delivery at this position.
     pub(super) fn claim(&self, position: u64, drain: &Arc<Drain>) -> Claim {
-        let mut special = self.special.lock();
+        let mut held = self.held.lock();
         self.is_plain.store(false, SeqCst);
-        let claims = special.claims.get_or_insert_default();
+        let claims = held.claims.get_or_insert_default();
         claims.entry(position).or_default().claim(drain)
     }
 
     /// A delivery has to be settled in time.
     pub(super) fn set_time(&self) {
-        let mut special = self.special.lock();
-        special.has_time = true;
+        let mut held = self.held.lock();
+        held.has_time = true;
         self.is_plain.store(false, SeqCst);
     }
 
@@ -221,12 +243,12 @@ impl Holders {
         if self.is_plain() || self.auto_ack {
             return;
         }
-        let mut special = self.special.lock();
-        if let Some(claims) = special.claims.as_mut() {
+        let mut held = self.held.lock();
+        if let Some(claims) = held.claims.as_mut() {
             claims.remove(&position);
         }
         self.is_plain
-            .store(special.is_none() && !self.is_stored, SeqCst);
+            .store(held.is_plain() && !self.is_stored, SeqCst);
     }
 }
 

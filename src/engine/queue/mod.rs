@@ -49,6 +49,7 @@ mod permit;
 mod ready;
 mod returns;
 mod segmented_queue;
+mod singles;
 mod slow;
 mod state;
 mod storage;
@@ -79,7 +80,6 @@ pub(crate) use self::{
     },
     ready::ReadyKey,
     returns::AwaitedDelays,
-    state::IDLE_CAPACITY,
     stream::{Arrivals, NextBlock, StreamProgress},
     tally::Counts,
     timing::after,
@@ -87,7 +87,7 @@ pub(crate) use self::{
 };
 pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace, stream::view};
 
-use std::{fmt, hash, sync::OnceLock, vec};
+use std::{collections::VecDeque, fmt, hash, sync::OnceLock, vec};
 
 use self::{hints::PublishHints, storage::Storage};
 use crate::{
@@ -416,8 +416,8 @@ impl QueueCore {
         }
     }
 
-    /// Shrinks the buffers of an idle queue: the ready list, and the inbox of `consumer`.
-    pub(crate) fn on_idle(&self, consumer: Option<ConsumerId>) {
+    /// Shrinks the buffers of an idle queue: the ready list, and the inbox and the run of `consumer`.
+    pub(crate) fn on_idle(&self, consumer: Option<(ConsumerId, &mut VecDeque<Envelope>)>) {
         self.lock().on_idle(consumer);
     }
 

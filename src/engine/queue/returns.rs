@@ -337,7 +337,7 @@ impl QueueState {
             credit,
             auto_ack: subscriber.auto_ack,
             sink: subscriber.target.sink().cloned(),
-            next_overdue: subscriber.overdue.next,
+            next_overdue: subscriber.overdue.next(),
         });
     }
 

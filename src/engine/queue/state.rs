@@ -34,8 +34,8 @@ use crate::{
     runtime::waiter::{SeldomWaitList, WaitList},
 };
 
-/// The number of messages for which an idle queue keeps capacity.
-pub(crate) const IDLE_CAPACITY: usize = 4;
+/// The number of messages for which a consumer that waits keeps capacity.
+pub(super) const IDLE_CAPACITY: usize = 1;
 
 /// Everything behind a queue's lock.
 ///

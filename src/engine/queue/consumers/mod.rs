@@ -388,7 +388,7 @@ impl Consumers {
             return false;
         }
         let taken = subscriber.deliver(message, size, now, effects);
-        *next_overdue = subscriber.overdue.next.min(*next_overdue);
+        *next_overdue = subscriber.overdue.next().min(*next_overdue);
         if !taken && message.is_some() {
             suspended.add(subscriber.group);
         }

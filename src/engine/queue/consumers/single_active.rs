@@ -68,7 +68,7 @@ impl Consumers {
     pub(in crate::engine::queue) fn counted(&self) -> usize {
         match self.single_active {
             SingleActive::ByPriority => {
-                let overdue = |consumer: &&ConsumerState| consumer.overdue.taken_back > 0;
+                let overdue = |consumer: &&ConsumerState| consumer.overdue.taken_back() > 0;
                 usize::from(self.active.is_some()) + self.iter().filter(overdue).count()
             }
             _ => self.len(),
