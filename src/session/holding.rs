@@ -88,6 +88,8 @@ pub(super) struct Holders {
     auto_ack: bool,
     /// Whether each settlement is written, since the queue is durable.
     is_stored: bool,
+    /// Whether some deliveries may have to be settled in time. Once there was one, it stays so.
+    has_time: AtomicBool,
     /// Whether a settlement is an acknowledgement at most: there are no claims, no times and no
     /// auto-ack.
     is_plain: AtomicBool,
@@ -102,37 +104,45 @@ struct Held {
     /// The deliveries that have made producers, by position. Most places never have one, so that
     /// the map is made for the first.
     claims: Option<Box<BTreeMap<u64, Claimed>>>,
-    /// Whether some may have to be settled in time. Once there was one, it stays so.
-    has_time: bool,
 }
 
 impl Held {
-    fn is_plain(&self) -> bool {
-        !self.has_time && self.claims.as_ref().is_none_or(|claims| claims.is_empty())
+    fn has_no_claims(&self) -> bool {
+        self.claims.as_ref().is_none_or(|claims| claims.is_empty())
     }
 }
 
 /// The threads that have received somewhere since no delivery from there was unsettled. Mostly it
 /// is one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Receivers {
-    first: Option<ThreadNumber>,
-    others: Box<[ThreadNumber]>,
+    /// [`NOBODY`] if there is none.
+    first: ThreadNumber,
+    others: Option<Box<Receivers>>,
+}
+
+impl Default for Receivers {
+    fn default() -> Receivers {
+        Receivers {
+            first: NOBODY,
+            others: None,
+        }
+    }
 }
 
 impl Receivers {
     fn contains(&self, thread: ThreadNumber) -> bool {
-        self.first == Some(thread) || self.others.contains(&thread)
+        let others = self.others.as_ref();
+        self.first == thread || others.is_some_and(|others| others.contains(thread))
     }
 
     fn add(&mut self, thread: ThreadNumber) {
-        match self.first {
-            None => self.first = Some(thread),
-            Some(_) if self.contains(thread) => {}
-            Some(_) => {
-                let others = self.others.iter().copied();
-                self.others = others.chain([thread]).collect();
-            }
+        if self.first == NOBODY {
+            self.first = thread;
+        } else if !self.contains(thread) {
+            let first = std::mem::replace(&mut self.first, thread);
+            let others = self.others.take();
+            self.others = Some(Box::new(Receivers { first, others }));
         }
     }
 }
@@ -145,6 +155,7 @@ impl Holders {
             in_tasks: false,
             auto_ack,
             is_stored: false,
+            has_time: AtomicBool::new(false),
             is_plain: AtomicBool::new(!auto_ack),
             held: Mutex::default(),
         }
@@ -227,8 +238,8 @@ impl Holders {
 
     /// A delivery has to be settled in time.
     pub(super) fn set_time(&self) {
-        let mut held = self.held.lock();
-        held.has_time = true;
+        let _held = self.held.lock();
+        self.has_time.store(true, SeqCst);
         self.is_plain.store(false, SeqCst);
     }
 
@@ -247,8 +258,8 @@ impl Holders {
         if let Some(claims) = held.claims.as_mut() {
             claims.remove(&position);
         }
-        self.is_plain
-            .store(held.is_plain() && !self.is_stored, SeqCst);
+        let is_plain = held.has_no_claims() && !self.has_time.load(SeqCst) && !self.is_stored;
+        self.is_plain.store(is_plain, SeqCst);
     }
 }
 

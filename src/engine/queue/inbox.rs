@@ -12,12 +12,8 @@ use std::{
 };
 
 use super::{
-    consumer_id::ConsumerId,
-    consumer_state::DeliveryTarget,
-    effects::Effects,
-    outcome::Checkout,
-    singles::Singles,
-    state::{IDLE_CAPACITY, QueueState},
+    consumer_id::ConsumerId, consumer_state::DeliveryTarget, effects::Effects, outcome::Checkout,
+    singles::Singles, state::QueueState,
 };
 use crate::{
     message::{
@@ -102,20 +98,12 @@ impl Inbox {
         self.owner.as_ref()?.upgrade()
     }
 
-    /// Shrinks the buffers of the inbox and of the run that was taken last. The inbox gets that of
-    /// the run if it has none: the next message goes there.
-    fn shrink_to_idle(&mut self, run: &mut VecDeque<Envelope>) {
-        if run.is_empty() {
-            let room = std::mem::take(run);
-            if self.run.capacity() == 0 {
-                self.run = room.into();
-            }
+    /// Frees the buffers that are empty.
+    fn free_buffers(&mut self) {
+        if self.run.is_empty() {
+            self.run = Vec::new();
         }
-        self.run.shrink_to(IDLE_CAPACITY);
         self.singles = self.singles.take().filter(|singles| !singles.is_empty());
-        if let Some(singles) = &mut self.singles {
-            singles.shrink_to_idle();
-        }
     }
 
     /// Records that the message at this position does not expire here.
@@ -440,13 +428,11 @@ impl QueueState {
         self.settle_ready(now, effects);
     }
 
-    /// Shrinks the buffers of an idle queue, so that capacity for a burst is not kept. `consumer`
-    /// is the consumer that waits, if there is one, with its run.
-    pub(crate) fn on_idle(&mut self, consumer: Option<(ConsumerId, &mut VecDeque<Envelope>)>) {
-        if let Some((id, run)) = consumer
-            && let Some(inbox) = self.consumers.inbox(id)
-        {
-            inbox.shrink_to_idle(run);
+    /// Frees the buffers of an idle queue. Who waits for long has time to get new ones, and there
+    /// may be very many idle queues. `consumer` is the consumer that waits, if there is one.
+    pub(crate) fn on_idle(&mut self, consumer: Option<ConsumerId>) {
+        if let Some(inbox) = consumer.and_then(|id| self.consumers.inbox(id)) {
+            inbox.free_buffers();
         }
         self.ready.shrink_to_idle();
     }

@@ -35,6 +35,7 @@ mod delayed;
 mod effects;
 mod head;
 mod hints;
+mod idle;
 mod in_flight;
 mod in_transit;
 mod inbox;
@@ -47,6 +48,7 @@ mod overdue;
 mod paused;
 mod permit;
 mod ready;
+mod retired;
 mod returns;
 mod segmented_queue;
 mod singles;
@@ -72,6 +74,7 @@ pub(crate) use self::{
     deadlines::Deadlines,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
+    idle::AwaitedDelays,
     in_flight::{InFlight, Move},
     inbox::{Inbox, InboxOwner},
     outcome::{
@@ -79,7 +82,6 @@ pub(crate) use self::{
         SubscribeRefused,
     },
     ready::ReadyKey,
-    returns::AwaitedDelays,
     stream::{Arrivals, NextBlock, StreamProgress},
     tally::Counts,
     timing::after,
@@ -87,7 +89,7 @@ pub(crate) use self::{
 };
 pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace, stream::view};
 
-use std::{collections::VecDeque, fmt, hash, sync::OnceLock, vec};
+use std::{fmt, hash, sync::OnceLock, vec};
 
 use self::{hints::PublishHints, storage::Storage};
 use crate::{
@@ -416,8 +418,8 @@ impl QueueCore {
         }
     }
 
-    /// Shrinks the buffers of an idle queue: the ready list, and the inbox and the run of `consumer`.
-    pub(crate) fn on_idle(&self, consumer: Option<(ConsumerId, &mut VecDeque<Envelope>)>) {
+    /// Frees the buffers of an idle queue: the ready list, and the inbox of `consumer`.
+    pub(crate) fn on_idle(&self, consumer: Option<ConsumerId>) {
         self.lock().on_idle(consumer);
     }
 

@@ -53,8 +53,9 @@ impl QueueState {
                 self.return_late(taken, &credit, now, effects);
             }
         }
-        for place in 0..self.retired.len() {
-            let retired = &mut self.retired[place];
+        let mut place = 0;
+        while let Some(retired) = self.retired.get_mut(place) {
+            place += 1;
             let taken = retired.take_overdue(now, effects);
             self.consumers.expect_overdue(retired.next_overdue);
             let credit = Arc::clone(&retired.credit);

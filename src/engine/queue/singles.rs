@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::state::IDLE_CAPACITY;
 use crate::message::envelope::Envelope;
 
 /// The messages that are taken one by one, and those of the inbox that do not expire there.
@@ -76,10 +75,5 @@ impl Singles {
 
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty() && self.kept.is_empty()
-    }
-
-    pub(super) fn shrink_to_idle(&mut self) {
-        self.messages.shrink_to(IDLE_CAPACITY);
-        self.kept.shrink_to(IDLE_CAPACITY);
     }
 }

@@ -12,13 +12,14 @@ use super::{
     consumer_state::DeliveryTarget,
     consumers::Consumers,
     effects::{Effect, Effects},
+    idle::IdleWaiters,
     in_flight::InFlight,
     kind::Kind,
     line::Line,
     outcome::{DeleteRefused, Deleted, PushError, PushedBy},
     permit::Permit,
     ready::Ready,
-    returns::{AwaitedDelays, Retired},
+    retired::AllRetired,
     storage::Storage,
     tally::Tally,
     timing::Timing,
@@ -33,9 +34,6 @@ use crate::{
     },
     runtime::waiter::{SeldomWaitList, WaitList},
 };
-
-/// The number of messages for which a consumer that waits keeps capacity.
-pub(super) const IDLE_CAPACITY: usize = 1;
 
 /// Everything behind a queue's lock.
 ///
@@ -57,10 +55,7 @@ pub(crate) struct QueueState {
     pub(super) storage: Option<Box<Storage>>,
     /// Where the events of its consumers are told.
     pub(super) announced: Option<Box<Announced>>,
-    /// Removed consumers that still have unsettled deliveries.
-    pub(super) retired: Vec<Retired>,
-    /// The delayed messages that all waiters for an idle queue wait for.
-    pub(super) awaited: AwaitedDelays,
+    pub(super) retired: AllRetired,
     /// Publishers that wait for room.
     pub(super) line: Line,
     pub(super) had_consumer: bool,
@@ -73,8 +68,7 @@ pub(crate) struct QueueState {
     pub(super) is_selective: bool,
     /// Whether it has a length limit.
     pub(super) is_limited: bool,
-    /// Waiters for an idle queue.
-    pub(super) idle_waiters: SeldomWaitList,
+    pub(super) idle_waiters: IdleWaiters,
     /// Waiters that want a message and are not consumers.
     pub(super) get_waiters: SeldomWaitList,
     pub(super) next_position: u64,
@@ -103,10 +97,9 @@ impl QueueState {
             settings,
             next_position: 0,
             get_waiters: SeldomWaitList::default(),
-            idle_waiters: SeldomWaitList::default(),
-            awaited: AwaitedDelays::default(),
+            idle_waiters: IdleWaiters::default(),
             line: Line::default(),
-            retired: Vec::new(),
+            retired: AllRetired::default(),
             had_consumer: false,
             deleted: false,
             timing: Timing::default(),

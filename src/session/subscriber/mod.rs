@@ -412,7 +412,10 @@ impl waiter::Waitable for Subscriber {
     /// Frees the capacity of a burst, here and in the queue. The next burst allocates its own.
     fn on_idle(&self) {
         let mut run = self.run.lock();
-        self.queue().on_idle(Some((self.id, &mut run)));
+        if run.is_empty() {
+            *run = VecDeque::new();
+        }
+        self.queue().on_idle(Some(self.id));
     }
 }
 
