@@ -54,7 +54,7 @@ pub(crate) struct QueueState {
     /// The store of a durable queue.
     pub(super) storage: Option<Box<Storage>>,
     /// Where the events of its consumers are told.
-    pub(super) announced: Option<Box<Announced>>,
+    pub(super) announced: Option<Announced>,
     pub(super) retired: AllRetired,
     /// Publishers that wait for room.
     pub(super) line: Line,
