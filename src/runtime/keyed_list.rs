@@ -4,11 +4,11 @@
 #[derive(Debug)]
 pub(crate) struct KeyedList<T> {
     nodes: Vec<Node<T>>,
-    first: usize,
-    last: usize,
+    first: Index,
+    last: Index,
     /// The first unused node. The unused nodes are linked by `next`.
-    unused: usize,
-    len: usize,
+    unused: Index,
+    len: Index,
     /// The number of entries that were ever added.
     added: u64,
 }
@@ -18,19 +18,22 @@ struct Node<T> {
     value: Option<T>,
     /// Tells the entries that had this index one after the other apart.
     serial: u64,
-    previous: usize,
-    next: usize,
+    previous: Index,
+    next: Index,
 }
 
 /// The key of an entry. It is the key of no other entry of its list, now or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    index: usize,
+    index: Index,
     serial: u64,
 }
 
+/// A place in the nodes. There may be very many lists, so that a place is small.
+type Index = u32;
+
 /// No node.
-const NONE: usize = usize::MAX;
+const NONE: Index = Index::MAX;
 
 /// The number of nodes that an empty list keeps.
 const KEPT: usize = 4;
@@ -50,7 +53,7 @@ impl<T> Default for KeyedList<T> {
 
 impl<T> KeyedList<T> {
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.len as usize
     }
 
     #[inline]
@@ -66,7 +69,7 @@ impl<T> KeyedList<T> {
     /// Adds an entry before the first one for which `is_later` returns `true`, else at the end.
     pub(crate) fn insert_before(&mut self, value: T, is_later: impl Fn(&T) -> bool) -> Key {
         let mut next = self.first;
-        while let Some(node) = self.nodes.get(next) {
+        while let Some(node) = self.node(next) {
             if node.value.as_ref().is_some_and(&is_later) {
                 break;
             }
@@ -76,7 +79,7 @@ impl<T> KeyedList<T> {
     }
 
     pub(crate) fn front(&self) -> Option<&T> {
-        self.nodes.get(self.first)?.value.as_ref()
+        self.node(self.first)?.value.as_ref()
     }
 
     pub(crate) fn pop_front(&mut self) -> Option<T> {
@@ -85,13 +88,13 @@ impl<T> KeyedList<T> {
 
     /// The entry, if it is still in the list.
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let node = self.nodes.get_mut(key.index)?;
+        let node = self.nodes.get_mut(key.index as usize)?;
         node.value.as_mut().filter(|_| node.serial == key.serial)
     }
 
     /// Whether the entry is still in the list.
     pub(crate) fn contains(&self, key: Key) -> bool {
-        let node = self.nodes.get(key.index);
+        let node = self.node(key.index);
         node.is_some_and(|node| node.serial == key.serial && node.value.is_some())
     }
 
@@ -106,7 +109,7 @@ impl<T> KeyedList<T> {
     /// Calls `f` with each entry, in their order.
     pub(crate) fn for_each(&mut self, mut f: impl FnMut(&mut T)) {
         let mut index = self.first;
-        while let Some(node) = self.nodes.get_mut(index) {
+        while let Some(node) = self.nodes.get_mut(index as usize) {
             index = node.next;
             node.value.iter_mut().for_each(&mut f);
         }
@@ -116,7 +119,7 @@ impl<T> KeyedList<T> {
     pub(crate) fn extract(&mut self, is_out: impl Fn(&T) -> bool) -> Vec<T> {
         let mut out = Vec::new();
         let mut index = self.first;
-        while let Some(node) = self.nodes.get(index) {
+        while let Some(node) = self.node(index) {
             let next = node.next;
             if node.value.as_ref().is_some_and(&is_out) {
                 out.extend(self.unlink(index));
@@ -126,10 +129,14 @@ impl<T> KeyedList<T> {
         out
     }
 
-    fn link(&mut self, value: T, next: usize) -> Key {
+    fn node(&self, index: Index) -> Option<&Node<T>> {
+        self.nodes.get(index as usize)
+    }
+
+    fn link(&mut self, value: T, next: Index) -> Key {
         self.added += 1;
         let serial = self.added;
-        let previous = match self.nodes.get(next) {
+        let previous = match self.node(next) {
             Some(next) => next.previous,
             None => self.last,
         };
@@ -139,15 +146,17 @@ impl<T> KeyedList<T> {
             previous,
             next,
         };
-        let index = match self.nodes.get_mut(self.unused) {
+        let index = match self.nodes.get_mut(self.unused as usize) {
             Some(unused) => {
                 let index = std::mem::replace(&mut self.unused, unused.next);
                 *unused = node;
                 index
             }
             None => {
+                // Most lists never have two entries at once.
+                self.nodes.reserve_exact(usize::from(self.nodes.is_empty()));
                 self.nodes.push(node);
-                self.nodes.len() - 1
+                (self.nodes.len() - 1) as Index
             }
         };
         self.connect(previous, index);
@@ -156,8 +165,8 @@ impl<T> KeyedList<T> {
         Key { index, serial }
     }
 
-    fn unlink(&mut self, index: usize) -> Option<T> {
-        let node = self.nodes.get_mut(index)?;
+    fn unlink(&mut self, index: Index) -> Option<T> {
+        let node = self.nodes.get_mut(index as usize)?;
         let value = node.value.take()?;
         let (previous, next) = (node.previous, node.next);
         node.next = std::mem::replace(&mut self.unused, index);
@@ -172,12 +181,12 @@ impl<T> KeyedList<T> {
     }
 
     /// Makes two nodes neighbours. On one side there may be the end of the list.
-    fn connect(&mut self, previous: usize, next: usize) {
-        match self.nodes.get_mut(previous) {
+    fn connect(&mut self, previous: Index, next: Index) {
+        match self.nodes.get_mut(previous as usize) {
             Some(node) => node.next = next,
             None => self.first = next,
         }
-        match self.nodes.get_mut(next) {
+        match self.nodes.get_mut(next as usize) {
             Some(node) => node.previous = previous,
             None => self.last = previous,
         }

@@ -80,8 +80,6 @@ const FEW_SOURCES: usize = 8;
 pub(super) struct Holders {
     /// The number of the thread that has received here last, or [`NOBODY`].
     last_receiver: AtomicU64,
-    /// The threads that have received here since no delivery was unsettled. A leaf lock.
-    receivers: Mutex<Vec<ThreadNumber>>,
     /// The gets that are unsettled.
     gets: AtomicU64,
     /// Whether tasks receive here. Their threads hold nothing, since other tasks run on them too.
@@ -90,26 +88,62 @@ pub(super) struct Holders {
     auto_ack: bool,
     /// Whether each settlement is written, since the queue is durable.
     is_stored: bool,
+    /// Whether some deliveries may have to be settled in time. Once there was one, it stays so.
+    has_time: AtomicBool,
     /// Whether a settlement is an acknowledgement at most: there are no claims, no times and no
     /// auto-ack.
     is_plain: AtomicBool,
-    /// The deliveries that need more. A leaf lock.
-    special: Mutex<Special>,
+    /// A leaf lock.
+    held: Mutex<Held>,
 }
 
-/// The deliveries that need more than an acknowledgement.
+/// The receivers, and the deliveries that need more than an acknowledgement.
 #[derive(Debug, Default)]
-struct Special {
-    /// Those that have made producers, by position. Most places never have one, so that the map is
-    /// made for the first.
-    claims: Option<BTreeMap<u64, Claimed>>,
-    /// Whether there may be some that have to be settled in time. Once there was one, it stays so.
-    has_time: bool,
+struct Held {
+    receivers: Receivers,
+    /// The deliveries that have made producers, by position. Most places never have one, so that
+    /// the map is made for the first.
+    claims: Option<Box<BTreeMap<u64, Claimed>>>,
 }
 
-impl Special {
-    fn is_none(&self) -> bool {
-        !self.has_time && self.claims.as_ref().is_none_or(BTreeMap::is_empty)
+impl Held {
+    fn has_no_claims(&self) -> bool {
+        self.claims.as_ref().is_none_or(|claims| claims.is_empty())
+    }
+}
+
+/// The threads that have received somewhere since no delivery from there was unsettled. Mostly it
+/// is one.
+#[derive(Debug)]
+struct Receivers {
+    /// [`NOBODY`] if there is none.
+    first: ThreadNumber,
+    others: Option<Box<Receivers>>,
+}
+
+impl Default for Receivers {
+    fn default() -> Receivers {
+        Receivers {
+            first: NOBODY,
+            others: None,
+        }
+    }
+}
+
+impl Receivers {
+    fn contains(&self, thread: ThreadNumber) -> bool {
+        let others = self.others.as_ref();
+        self.first == thread || others.is_some_and(|others| others.contains(thread))
+    }
+
+    fn add(&mut self, thread: ThreadNumber) {
+        if self.first == NOBODY {
+            self.first = thread;
+        } else if !self.contains(thread) {
+            let first = std::mem::replace(&mut self.first, thread);
+            let others = self.others.take();
+            self.others = Some(Box::new(Receivers { first, others }));
+        }
     }
 }
 
@@ -117,13 +151,13 @@ impl Holders {
     pub(super) fn new(auto_ack: bool) -> Holders {
         Holders {
             last_receiver: AtomicU64::new(NOBODY),
-            receivers: Mutex::default(),
             gets: AtomicU64::new(0),
             in_tasks: false,
             auto_ack,
             is_stored: false,
+            has_time: AtomicBool::new(false),
             is_plain: AtomicBool::new(!auto_ack),
-            special: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -162,14 +196,12 @@ impl Holders {
             number.get()
         });
         if !self.in_tasks {
-            let mut receivers = self.receivers.lock();
+            let mut held = self.held.lock();
             if is_first {
-                receivers.clear();
+                held.receivers = Receivers::default();
             }
-            if !receivers.contains(&number) {
-                receivers.push(number);
-            }
-            drop(receivers);
+            held.receivers.add(number);
+            drop(held);
             // A thread whose locals are destroyed holds nothing.
             let _ = SOURCES.try_with(|sources| sources.borrow_mut().add(source));
         }
@@ -178,7 +210,8 @@ impl Holders {
 
     /// Whether the current thread is one of those that may hold the unsettled deliveries.
     pub(super) fn includes_this_thread(&self) -> bool {
-        self.receivers.lock().contains(&NUMBER.with(Cell::get))
+        let number = NUMBER.with(Cell::get);
+        self.held.lock().receivers.contains(number)
     }
 
     /// Counts one more unsettled get.
@@ -197,16 +230,16 @@ impl Holders {
 
     /// A claim of the delivery at this position.
     pub(super) fn claim(&self, position: u64, drain: &Arc<Drain>) -> Claim {
-        let mut special = self.special.lock();
+        let mut held = self.held.lock();
         self.is_plain.store(false, SeqCst);
-        let claims = special.claims.get_or_insert_default();
+        let claims = held.claims.get_or_insert_default();
         claims.entry(position).or_default().claim(drain)
     }
 
     /// A delivery has to be settled in time.
     pub(super) fn set_time(&self) {
-        let mut special = self.special.lock();
-        special.has_time = true;
+        let _held = self.held.lock();
+        self.has_time.store(true, SeqCst);
         self.is_plain.store(false, SeqCst);
     }
 
@@ -221,12 +254,12 @@ impl Holders {
         if self.is_plain() || self.auto_ack {
             return;
         }
-        let mut special = self.special.lock();
-        if let Some(claims) = special.claims.as_mut() {
+        let mut held = self.held.lock();
+        if let Some(claims) = held.claims.as_mut() {
             claims.remove(&position);
         }
-        self.is_plain
-            .store(special.is_none() && !self.is_stored, SeqCst);
+        let is_plain = held.has_no_claims() && !self.has_time.load(SeqCst) && !self.is_stored;
+        self.is_plain.store(is_plain, SeqCst);
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct DeliveryOrigin {
     pub(super) holders: Holders,
     /// The exchange of the first delivery that was asked for it, by its number. Most consumers have
     /// one exchange, and need not ask the table of all.
-    pub(super) first_exchange: OnceLock<(u16, Name)>,
+    pub(super) first_exchange: OnceLock<Box<(u16, Name)>>,
 }
 
 thread_local! {

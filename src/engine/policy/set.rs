@@ -1,6 +1,6 @@
 //! The policies of a virtual host, compiled.
 
-use std::{cmp, time::Duration};
+use std::{cmp, sync::Arc, time::Duration};
 
 use super::{
     Policy, PolicyKind, Subject,
@@ -117,14 +117,19 @@ impl Policies {
     }
 
     /// The effective arguments of a queue of this name that was declared with these arguments.
-    pub(crate) fn effective_queue(&self, declared: &QueueArguments, name: &str) -> QueueArguments {
+    pub(crate) fn effective_queue(
+        &self,
+        declared: &Arc<QueueArguments>,
+        name: &str,
+    ) -> Arc<QueueArguments> {
         let mut effective = match self.settings(Subject::Queue(declared.queue_type), name) {
-            Some(settings) => settings.apply_to_queue(declared),
-            None => declared.clone(),
+            Some(settings) => Arc::new(settings.apply_to_queue(declared)),
+            None => Arc::clone(declared),
         };
-        if effective.queue_type == QueueType::Quorum {
-            let of_node = self.consumer_timeout;
-            effective.consumer_timeout = effective.consumer_timeout.or(of_node);
+        let needs_time =
+            effective.queue_type == QueueType::Quorum && effective.consumer_timeout.is_none();
+        if let (true, Some(of_node)) = (needs_time, self.consumer_timeout) {
+            Arc::make_mut(&mut effective).consumer_timeout = Some(of_node);
         }
         effective
     }

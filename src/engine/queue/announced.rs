@@ -24,10 +24,10 @@ pub(super) struct Announced {
 impl QueueCore {
     /// The same queue, which tells the events of its consumers.
     pub(crate) fn announced_by(mut self, events: &Arc<VhostEvents>) -> QueueCore {
-        self.state.get_mut().announced = Some(Box::new(Announced {
+        self.state.get_mut().announced = Some(Announced {
             events: Arc::clone(events),
             queue: self.name.clone(),
-        }));
+        });
         self
     }
 }
@@ -70,7 +70,7 @@ impl QueueState {
         effects: &mut Effects,
         fill: impl FnOnce(FieldTable) -> FieldTable,
     ) {
-        let Some(Announced { events, queue }) = self.announced.as_deref() else {
+        let Some(Announced { events, queue }) = &self.announced else {
             return;
         };
         let told = events.send(kind, Actor::Unknown, |fields| {

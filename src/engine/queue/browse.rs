@@ -76,7 +76,7 @@ impl QueueState {
         self.expire(now, effects);
         self.admit_waiting(now, effects);
         let envelope = envelope?;
-        self.tally.got.add_message(envelope.size());
+        self.tally.rare().got.add_message(envelope.size());
         Some(envelope)
     }
 

@@ -7,12 +7,12 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
-    consumer_id::ConsumerId,
+    consumers::Turns,
     credit::Credit,
     effects::Effects,
     inbox::{Inbox, Pause, totals_of},
+    overdue::Overdue,
     permit::{Commit, Slot},
-    timing::after,
 };
 use crate::{
     message::envelope::{Envelope, NEVER},
@@ -88,32 +88,21 @@ pub(crate) struct SubscribeRequest {
     pub(crate) on_slow: SlowConsumerPolicy,
 }
 
+/// A consumer. Each delivery uses the first fields, which are the first in memory too.
+#[repr(C)]
 pub(crate) struct ConsumerState {
-    pub(crate) tag: Name,
-    pub(super) group: Group,
-    pub(super) priority: i64,
+    pub(super) delivered: Delivered,
     /// 0 means no limit.
     pub(super) prefetch: u32,
     pub(super) auto_ack: bool,
     pub(crate) exclusive: bool,
-    pub(crate) target: DeliveryTarget,
-    pub(crate) credit: Arc<Credit>,
-    pub(super) delivered: Delivered,
-    pub(super) overdue: Overdue,
     pub(super) on_slow: SlowConsumerPolicy,
-}
-
-/// The deliveries of a consumer that were not settled in time.
-#[derive(Debug)]
-pub(super) struct Overdue {
-    /// The consumer's own time for a delivery. `None` leaves it to the queue.
-    pub(super) own_timeout: Option<Duration>,
-    /// How long a delivery to a sink may stay unsettled. An inbox has it with its deadlines.
-    pub(super) timeout: Option<Duration>,
-    /// A delivery of a sink may be due at this time, and none before.
-    pub(super) next: u64,
-    /// The deliveries that were taken back and that the consumer has not settled since.
-    pub(super) taken_back: u64,
+    pub(crate) credit: Arc<Credit>,
+    pub(crate) target: DeliveryTarget,
+    pub(super) group: Group,
+    pub(super) overdue: Overdue,
+    pub(super) priority: i64,
+    pub(crate) tag: Name,
 }
 
 /// The counts of a consumer's deliveries so far.
@@ -138,8 +127,8 @@ pub(super) struct InboxCommit<'a> {
     waiting: &'a mut WaitList,
     credit: &'a Credit,
     delivered: &'a mut Delivered,
-    /// The turn order, if it has several consumers.
-    turn: Option<&'a mut VecDeque<ConsumerId>>,
+    /// The turn order, in which the turn of the consumer ends.
+    turns: Option<&'a mut Turns>,
 }
 
 impl InboxCommit<'_> {
@@ -151,8 +140,8 @@ impl InboxCommit<'_> {
         if was_empty {
             self.credit.set_filled(true);
         }
-        if let Some(turn) = self.turn {
-            turn.rotate_left(1);
+        if let Some(turns) = self.turns {
+            turns.rotate();
         }
         match self.waiting.is_empty() {
             true => None,
@@ -179,12 +168,7 @@ impl ConsumerState {
                 totals: MessageTotals::default(),
                 available: request.prefetch,
             },
-            overdue: Overdue {
-                own_timeout: request.timeout,
-                timeout: None,
-                next: NEVER,
-                taken_back: 0,
-            },
+            overdue: Overdue::new(request.timeout),
             on_slow: request.on_slow,
         }
     }
@@ -221,10 +205,9 @@ impl ConsumerState {
         let DeliveryTarget::Push(_) = &self.target else {
             return None;
         };
-        let timeout = self.overdue.timeout;
-        let due = timeout.map_or(NEVER, |timeout| after(now, timeout));
+        let due = self.overdue.due(now);
         self.delivered.add(MessageTotals::new(1, size));
-        self.overdue.next = self.overdue.next.min(due);
+        self.overdue.expect(due);
         Some(due)
     }
 
@@ -261,21 +244,20 @@ impl ConsumerState {
     ) -> bool {
         let totals = MessageTotals::new(1, size);
         if let DeliveryTarget::Push(sink) = &self.target {
-            let due = self
-                .overdue
-                .timeout
-                .map_or(NEVER, |timeout| after(now, timeout));
+            let due = self.overdue.due(now);
             if !sink.try_deliver(message, due, effects) {
                 return false;
             }
             self.delivered.add(totals);
-            self.overdue.next = self.overdue.next.min(due);
+            self.overdue.expect(due);
         } else if let Some((run, commit)) = self.inbox(None) {
             let Some(envelope) = message.take() else {
                 return false;
             };
             let (position, deadline) = (envelope.position, envelope.deadline);
             let was_empty = run.is_empty();
+            // Many consumers never have two messages at once.
+            run.reserve_exact(usize::from(run.capacity() == 0));
             run.push(envelope);
             let wake = commit.commit(was_empty, totals);
             let is_over = deadline <= now;
@@ -332,16 +314,12 @@ impl ConsumerState {
     /// Reserves a slot in the inbox, if it has capacity and more than `last` of the credit counted
     /// before is left.
     #[inline(always)]
-    pub(super) fn reserve<'a>(
-        &'a mut self,
-        turn: Option<&'a mut VecDeque<ConsumerId>>,
-        last: u32,
-    ) -> Option<Slot<'a>> {
+    pub(super) fn reserve<'a>(&'a mut self, turns: &'a mut Turns, last: u32) -> Option<Slot<'a>> {
         let has_credit = self.prefetch == 0 || self.delivered.available > last;
         if !has_credit || self.auto_ack {
             return None;
         }
-        let (list, commit) = self.inbox(turn)?;
+        let (list, commit) = self.inbox(Some(turns))?;
         (list.len() < list.capacity()).then_some(Slot {
             list,
             commit: Commit::Inbox(commit),
@@ -352,7 +330,7 @@ impl ConsumerState {
     #[inline(always)]
     fn inbox<'a>(
         &'a mut self,
-        turn: Option<&'a mut VecDeque<ConsumerId>>,
+        turns: Option<&'a mut Turns>,
     ) -> Option<(&'a mut Vec<Envelope>, InboxCommit<'a>)> {
         let DeliveryTarget::Inbox(Inbox { run, waiting, .. }) = &mut self.target else {
             return None;
@@ -361,7 +339,7 @@ impl ConsumerState {
             waiting,
             credit: &self.credit,
             delivered: &mut self.delivered,
-            turn,
+            turns,
         };
         Some((run, commit))
     }
@@ -422,7 +400,7 @@ impl ConsumerState {
     /// How long it gets nothing.
     pub(super) fn pause(&self) -> Pause {
         match &self.target {
-            _ if self.overdue.taken_back > 0 => Pause::UntilSettled,
+            _ if self.overdue.taken_back() > 0 => Pause::UntilSettled,
             DeliveryTarget::Inbox(inbox) => inbox.pause,
             DeliveryTarget::Push(_) => Pause::None,
         }

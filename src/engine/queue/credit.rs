@@ -6,8 +6,6 @@
 //!
 //! Knows nothing of consumers.
 
-use crossbeam_utils::CachePadded;
-
 use super::deadlines::Deadlines;
 use crate::model::message_totals::MessageTotals;
 use crate::runtime::sync::atomic::{
@@ -30,8 +28,20 @@ const NO_NOTIFY: u64 = u64::MAX;
 
 /// The half of the credit that the holders of deliveries write. There is one for each consumer,
 /// shared with its deliveries.
+///
+/// The order of the fields is that in memory: the queue writes the first one, and settlers the last
+/// ones. The fields between keep them on different cache lines.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Credit {
+    /// Whether the consumer's inbox has messages, as far as is known without the queue's lock. A
+    /// hint for receivers, which poll it for a moment instead of taking the lock again and again.
+    filled: AtomicBool,
+    /// The messages that the consumer has missed, since it was too slow.
+    missed: AtomicU64,
+    /// The deliveries that must be settled in time, of a typed consumer.
+    pub(crate) deadlines: Deadlines,
+    _apart: [u64; 4],
     /// Deliveries settled or returned so far. Written by settlers. Read by the queue when its own
     /// count shows no credit.
     settled: AtomicU64,
@@ -45,29 +55,20 @@ pub(crate) struct Credit {
     notify_at: AtomicU64,
     /// [`ENDED`], [`SPECIAL`] and [`TAPPED`], or 0. A receiver finds all in one look.
     marks: AtomicU8,
-    /// The messages that the consumer has missed, since it was too slow.
-    missed: AtomicU64,
-    /// The deliveries that must be settled in time, of a typed consumer.
-    pub(crate) deadlines: Deadlines,
-    /// Whether the consumer's inbox has messages, as far as is known without the queue's lock. A
-    /// hint for receivers, which poll it for a moment instead of taking the lock again and again.
-    ///
-    /// Written by the queue, whereas the holders of deliveries write the other fields. On a cache
-    /// line of its own, so that neither side invalidates the line of the other.
-    filled: CachePadded<AtomicBool>,
 }
 
 impl Credit {
     pub(crate) fn new(expected_size: u64) -> Credit {
         Credit {
+            filled: AtomicBool::new(false),
+            missed: AtomicU64::new(0),
+            deadlines: Deadlines::default(),
+            _apart: [0; 4],
             settled: AtomicU64::new(0),
             expected_size,
             size_excess: AtomicU64::new(0),
             notify_at: AtomicU64::new(NO_NOTIFY),
             marks: AtomicU8::new(0),
-            missed: AtomicU64::new(0),
-            deadlines: Deadlines::default(),
-            filled: CachePadded::new(AtomicBool::new(false)),
         }
     }
 

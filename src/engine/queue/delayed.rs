@@ -12,13 +12,16 @@ use crate::model::message_totals::MessageTotals;
 /// messages of the same time.
 pub(crate) type DelayedKey = (u64, u64);
 
-/// Messages that become ready later.
+/// Messages that become ready later. In a box, since most queues never have any.
 #[derive(Debug, Default)]
-pub(super) struct DelayedStore {
+pub(super) struct DelayedStore(Option<Box<Delays>>);
+
+#[derive(Debug, Default)]
+struct Delays {
     /// By due time, then in the order of insertion.
-    waiting: BTreeMap<DelayedKey, DelayedEntry>,
+    waiting: Entries,
     /// New messages whose delay is over and that wait for room, in the same order.
-    overdue: BTreeMap<DelayedKey, DelayedEntry>,
+    overdue: Entries,
     amount: MessageTotals,
     /// The bytes that a limit of a quorum queue counts beside those of the bodies.
     overhead: u64,
@@ -40,81 +43,75 @@ pub(super) struct DelayedEntry {
 impl DelayedStore {
     /// Adds a message. A limit counts `overhead` bytes beside those of its body.
     pub(super) fn insert(&mut self, envelope: Envelope, due: u64, returning: bool, overhead: u64) {
-        self.serial += 1;
+        let delays = self.0.get_or_insert_default();
+        delays.serial += 1;
         let waiting = DelayedEntry {
             envelope,
             returning,
             overhead,
         };
-        self.count(&waiting);
-        self.waiting.insert((due, self.serial), waiting);
-    }
-
-    fn count(&mut self, added: &DelayedEntry) {
-        self.amount.add_message(added.envelope.size());
-        self.overhead += added.overhead;
-    }
-
-    fn take_off(&mut self, removed: &DelayedEntry) {
-        self.amount -= MessageTotals::new(1, removed.envelope.size());
-        self.overhead -= removed.overhead;
+        delays.count(&waiting);
+        delays.waiting.insert((due, delays.serial), waiting);
     }
 
     /// The totals, with the bytes that a limit counts.
     pub(super) fn limited(&self) -> MessageTotals {
-        let bytes = self.amount.bytes.saturating_add(self.overhead);
-        MessageTotals::new(self.amount.messages, bytes)
+        let overhead = self.0.as_ref().map_or(0, |delays| delays.overhead);
+        let amount = self.amount();
+        MessageTotals::new(amount.messages, amount.bytes.saturating_add(overhead))
     }
 
     /// Takes the first message if it is due, with its key. Those that wait for room stay.
     pub(super) fn pop_due(&mut self, now: u64) -> Option<(DelayedKey, DelayedEntry)> {
-        let first = self.waiting.first_entry();
+        let delays = self.0.as_mut()?;
+        let first = delays.waiting.first_entry();
         let (key, waiting) = first.filter(|first| first.key().0 <= now)?.remove_entry();
-        self.take_off(&waiting);
+        delays.take_off(&waiting);
         Some((key, waiting))
     }
 
     /// Keeps a new message that [`pop_due`](Self::pop_due) took until there is room for it.
     pub(super) fn await_room(&mut self, key: DelayedKey, entry: DelayedEntry) {
-        self.count(&entry);
-        self.overdue.insert(key, entry);
+        let delays = self.0.get_or_insert_default();
+        delays.count(&entry);
+        delays.overdue.insert(key, entry);
     }
 
     /// Whether a message waits for room.
     #[inline]
     pub(super) fn has_overdue(&self) -> bool {
-        !self.overdue.is_empty()
+        let delays = self.0.as_ref();
+        delays.is_some_and(|delays| !delays.overdue.is_empty())
     }
 
     /// The size of the first message that waits for room.
     pub(super) fn overdue_size(&self) -> Option<u64> {
-        let first = self.overdue.first_key_value();
-        first.map(|(_, overdue)| overdue.envelope.size())
+        let (_, overdue) = self.0.as_ref()?.overdue.first_key_value()?;
+        Some(overdue.envelope.size())
     }
 
     /// Takes the first message that waits for room.
     pub(super) fn pop_overdue(&mut self) -> Option<Envelope> {
-        let (_, overdue) = self.overdue.pop_first()?;
-        self.take_off(&overdue);
+        let delays = self.0.as_mut()?;
+        let (_, overdue) = delays.overdue.pop_first()?;
+        delays.take_off(&overdue);
         Some(overdue.envelope)
     }
 
     /// When a delay is over next. Those that are over already do not count.
     pub(super) fn next_due(&self) -> u64 {
-        let first = self.waiting.first_key_value();
-        first.map_or(NEVER, |((due, _), _)| *due)
+        self.0.as_ref().map_or(NEVER, |delays| due(&delays.waiting))
     }
 
     /// When the first message is or was due.
     pub(super) fn first_due(&self) -> u64 {
-        let overdue = self.overdue.first_key_value();
-        overdue
-            .map_or(NEVER, |((due, _), _)| *due)
-            .min(self.next_due())
+        let overdue = self.0.as_ref().map_or(NEVER, |delays| due(&delays.overdue));
+        overdue.min(self.next_due())
     }
 
     pub(super) fn amount(&self) -> MessageTotals {
-        self.amount
+        let delays = self.0.as_ref();
+        delays.map_or(MessageTotals::default(), |delays| delays.amount)
     }
 
     /// The messages behind `key`, or all, in the order in which they are due.
@@ -123,12 +120,9 @@ impl DelayedStore {
         key: Option<DelayedKey>,
     ) -> impl Iterator<Item = (DelayedKey, &Envelope)> {
         let from = key.map_or(Bound::Unbounded, Bound::Excluded);
-        let overdue = self.overdue.range((from, Bound::Unbounded));
-        let overdue = overdue.map(|(key, overdue)| (*key, &overdue.envelope));
-        let mut overdue = overdue.peekable();
-        let waiting = self.waiting.range((from, Bound::Unbounded));
-        let waiting = waiting.map(|(key, waiting)| (*key, &waiting.envelope));
-        let mut waiting = waiting.peekable();
+        let delays = self.0.as_ref();
+        let mut overdue = behind(delays.map(|delays| &delays.overdue), from).peekable();
+        let mut waiting = behind(delays.map(|delays| &delays.waiting), from).peekable();
         std::iter::from_fn(move || match (overdue.peek(), waiting.peek()) {
             (Some((one, _)), Some((other, _))) if other < one => waiting.next(),
             (Some(_), _) => overdue.next(),
@@ -137,24 +131,59 @@ impl DelayedStore {
     }
 
     pub(super) fn get_mut(&mut self, key: DelayedKey) -> Option<&mut Envelope> {
-        let waiting = self.waiting.get_mut(&key);
-        let found = waiting.or_else(|| self.overdue.get_mut(&key))?;
+        let Delays {
+            waiting, overdue, ..
+        } = &mut **self.0.as_mut()?;
+        let found = waiting.get_mut(&key).or_else(|| overdue.get_mut(&key))?;
         Some(&mut found.envelope)
     }
 
     pub(super) fn remove(&mut self, key: DelayedKey) -> Option<Envelope> {
-        let waiting = self.waiting.remove(&key);
-        let removed = waiting.or_else(|| self.overdue.remove(&key))?;
-        self.take_off(&removed);
+        let delays = self.0.as_mut()?;
+        let waiting = delays.waiting.remove(&key);
+        let removed = waiting.or_else(|| delays.overdue.remove(&key))?;
+        delays.take_off(&removed);
         Some(removed.envelope)
     }
 
     /// Takes all messages.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + use<> {
-        self.amount = MessageTotals::default();
-        self.overhead = 0;
-        let overdue = std::mem::take(&mut self.overdue).into_values();
-        let waiting = std::mem::take(&mut self.waiting).into_values();
-        overdue.chain(waiting).map(|entry| entry.envelope)
+        let all = self.0.as_mut().map(|delays| {
+            delays.amount = MessageTotals::default();
+            delays.overhead = 0;
+            let overdue = std::mem::take(&mut delays.overdue).into_values();
+            overdue.chain(std::mem::take(&mut delays.waiting).into_values())
+        });
+        all.into_iter().flatten().map(|entry| entry.envelope)
+    }
+}
+
+type Entries = BTreeMap<DelayedKey, DelayedEntry>;
+
+/// When the first of the messages is due.
+fn due(entries: &Entries) -> u64 {
+    let first = entries.first_key_value();
+    first.map_or(NEVER, |((due, _), _)| *due)
+}
+
+/// The messages from a key on, in their order.
+fn behind(
+    entries: Option<&Entries>,
+    from: Bound<DelayedKey>,
+) -> impl Iterator<Item = (DelayedKey, &Envelope)> {
+    let range = entries.map(|entries| entries.range((from, Bound::Unbounded)));
+    let all = range.into_iter().flatten();
+    all.map(|(key, entry)| (*key, &entry.envelope))
+}
+
+impl Delays {
+    fn count(&mut self, added: &DelayedEntry) {
+        self.amount.add_message(added.envelope.size());
+        self.overhead += added.overhead;
+    }
+
+    fn take_off(&mut self, removed: &DelayedEntry) {
+        self.amount -= MessageTotals::new(1, removed.envelope.size());
+        self.overhead -= removed.overhead;
     }
 }

@@ -78,10 +78,10 @@ impl QueueState {
             return self.head_of_log(now);
         }
         let Some(oldest) = self.ready.first_position() else {
-            self.timing.age_marks = None;
+            self.timing.forget_age_marks();
             return None;
         };
-        let marks = self.timing.age_marks.get_or_insert_default();
+        let marks = self.timing.age_marks();
         marks.mark(self.next_position, now);
         marks.forget_before(oldest);
         let head = self.ready.head()?;

@@ -12,11 +12,8 @@ use std::{
 };
 
 use super::{
-    consumer_id::ConsumerId,
-    consumer_state::DeliveryTarget,
-    effects::Effects,
-    outcome::Checkout,
-    state::{IDLE_CAPACITY, QueueState},
+    consumer_id::ConsumerId, consumer_state::DeliveryTarget, effects::Effects, outcome::Checkout,
+    singles::Singles, state::QueueState,
 };
 use crate::{
     message::{
@@ -24,7 +21,7 @@ use crate::{
         headers::x_death::DeathReason,
     },
     model::{message_totals::MessageTotals, slow_consumer::SlowConsumerPolicy},
-    runtime::waiter::{Ticket, WaitList, Wake},
+    runtime::waiter::{SeldomWaitList, Ticket, WaitList, Wake},
 };
 
 /// The consumer of an inbox, which has the run that it took last.
@@ -60,42 +57,40 @@ impl Pause {
     }
 }
 
+/// Messages that a consumer has in advance. Each delivery uses the first two fields, which are the
+/// first in memory too.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Inbox {
-    /// In the order of delivery, behind those of `first`. Messages are only added here and taken
+    /// In the order of delivery, behind those of `singles`. Messages are only added here and taken
     /// all at once, so a `Vec` is enough.
     pub(super) run: Vec<Envelope>,
-    /// Messages that are taken one by one.
-    first: VecDeque<Envelope>,
-    /// Messages that do not expire here, in the order of delivery.
-    kept: VecDeque<Kept>,
     /// Receivers that found the inbox empty.
     pub(super) waiting: WaitList,
-    /// Waiters for the end of the consumer.
-    pub(super) end_waiters: WaitList,
+    /// Messages that are taken one by one. In a box, since they are only where messages expire.
+    singles: Option<Box<Singles>>,
     /// A receiver asked for messages and found none since the last run was taken.
     pub(super) wants_more: bool,
     /// Whether the consumer gets nothing now.
     pub(super) pause: Pause,
+    /// Waiters for the end of the consumer.
+    pub(super) end_waiters: SeldomWaitList,
     owner: Option<Weak<dyn InboxOwner>>,
-}
-
-/// A message that does not expire in the inbox.
-#[derive(Clone, Copy, Debug)]
-struct Kept {
-    position: u64,
-    /// A receiver was woken for it. Otherwise its time was over when it came, as with a time to
-    /// live of zero.
-    awaited: bool,
 }
 
 impl Inbox {
     pub(super) fn len(&self) -> usize {
-        self.first.len() + self.run.len()
+        let singles = self.singles.as_ref();
+        singles.map_or(0, |singles| singles.messages.len()) + self.run.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.run.is_empty()
+        self.run.is_empty() && self.has_no_singles()
+    }
+
+    fn has_no_singles(&self) -> bool {
+        let singles = self.singles.as_ref();
+        singles.is_none_or(|singles| singles.messages.is_empty())
     }
 
     /// The consumer, if it is still there.
@@ -103,55 +98,47 @@ impl Inbox {
         self.owner.as_ref()?.upgrade()
     }
 
-    fn shrink_to_idle(&mut self) {
-        self.run.shrink_to(IDLE_CAPACITY);
-        self.first.shrink_to(IDLE_CAPACITY);
-        self.kept.shrink_to(IDLE_CAPACITY);
+    /// Frees the buffers that are empty.
+    fn free_buffers(&mut self) {
+        if self.run.is_empty() {
+            self.run = Vec::new();
+        }
+        self.singles = self.singles.take().filter(|singles| !singles.is_empty());
     }
 
     /// Records that the message at this position does not expire here.
     pub(super) fn keep(&mut self, position: u64, awaited: bool) {
-        self.kept.push_back(Kept { position, awaited });
+        let singles = self.singles.get_or_insert_default();
+        singles.keep(position, awaited);
     }
 
-    /// A receiver that was woken has left without a message, or another message has come before
-    /// those that receivers were woken for. So the last of those may expire again.
+    /// See [`Singles::release_last`].
     fn release_last(&mut self) {
-        if let Some(last) = self.kept.iter().rposition(|kept| kept.awaited) {
-            self.kept.remove(last);
+        if let Some(singles) = &mut self.singles {
+            singles.release_last();
         }
     }
 
     /// Puts a message that was taken from here back to the front. Returns the receiver to be woken.
     fn put_back(&mut self, envelope: Envelope) -> Option<Wake> {
-        let position = envelope.position;
-        self.split_run();
-        self.first.push_front(envelope);
+        self.split_run().put_back(envelope);
         let wake = self.waiting.take_one();
-        // The receivers that were woken take the first messages.
-        let awaited = true;
-        self.kept.push_front(Kept { position, awaited });
         if wake.is_none() {
             self.release_last();
         }
         wake
     }
 
-    /// Whether the message is the one at this index of those that do not expire here.
-    fn is_kept(&self, index: usize, envelope: &Envelope) -> bool {
-        let kept = self.kept.get(index);
-        kept.is_some_and(|kept| kept.position == envelope.position)
-    }
-
     /// Takes all messages, in the order of delivery.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Envelope> + '_ {
-        self.kept.clear();
-        self.first.drain(..).chain(self.run.drain(..))
+        let singles = self.singles.iter_mut();
+        let first = singles.flat_map(|singles| singles.drain());
+        first.chain(self.run.drain(..))
     }
 
     /// Moves all messages into `run`, which is empty.
     pub(super) fn take_run(&mut self, run: &mut VecDeque<Envelope>) {
-        if self.first.is_empty() {
+        if self.has_no_singles() {
             let room = std::mem::take(run).into();
             *run = std::mem::replace(&mut self.run, room).into();
         } else {
@@ -161,46 +148,40 @@ impl Inbox {
 
     /// Moves the first message into `run`.
     pub(super) fn take_first(&mut self, run: &mut VecDeque<Envelope>) {
-        self.split_run();
-        if let Some(envelope) = self.first.pop_front() {
-            if self.is_kept(0, &envelope) {
-                self.kept.pop_front();
-            }
-            run.push_back(envelope);
-        }
+        run.extend(self.split_run().take_first());
     }
 
     /// Makes the messages of the run ready to be taken one by one.
-    fn split_run(&mut self) {
-        if self.first.is_empty() {
-            let room = std::mem::take(&mut self.first).into();
-            self.first = std::mem::replace(&mut self.run, room).into();
+    fn split_run(&mut self) -> &mut Singles {
+        let singles = self.singles.get_or_insert_default();
+        if singles.messages.is_empty() {
+            let room = std::mem::take(&mut singles.messages).into();
+            singles.messages = std::mem::replace(&mut self.run, room).into();
         }
+        singles
     }
 
     /// Takes the first message out if it has expired.
     fn pop_expired(&mut self, now: u64) -> Option<Envelope> {
-        self.split_run();
-        let head = self.first.front()?;
-        let expired = head.deadline <= now && !self.is_kept(0, head);
-        expired.then(|| self.first.pop_front())?
+        self.split_run().pop_expired(now)
     }
 
     /// Takes out expired messages. Those behind an unexpired one stay, as in RabbitMQ. Messages
     /// that do not expire here are passed over.
     fn expire(&mut self, now: u64, expired: &mut Vec<Envelope>) {
+        let singles = self.singles.get_or_insert_default();
         let mut kept = 0;
         loop {
-            if kept >= self.first.len() {
-                self.first.extend(self.run.drain(..));
+            if kept >= singles.messages.len() {
+                singles.messages.extend(self.run.drain(..));
             }
-            let Some(head) = self.first.get(kept) else {
+            let Some(head) = singles.messages.get(kept) else {
                 return;
             };
-            if self.is_kept(kept, head) {
+            if singles.is_kept(kept, head) {
                 kept += 1;
             } else if head.deadline <= now {
-                expired.extend(self.first.remove(kept));
+                expired.extend(singles.messages.remove(kept));
             } else {
                 return;
             }
@@ -209,8 +190,13 @@ impl Inbox {
 
     /// When the first message that may expire here expires. [`NEVER`] means not at all.
     fn first_due(&self) -> u64 {
-        let mut messages = self.first.iter().chain(&self.run).enumerate();
-        let first = messages.find(|(index, envelope)| !self.is_kept(*index, envelope));
+        let singles = self.singles.as_deref();
+        let first = singles.into_iter().flat_map(|singles| &singles.messages);
+        let mut messages = first.chain(&self.run).enumerate();
+        let expires = |(index, envelope): &(usize, &Envelope)| {
+            !singles.is_some_and(|singles| singles.is_kept(*index, envelope))
+        };
+        let first = messages.find(expires);
         first.map_or(NEVER, |(_, envelope)| envelope.deadline)
     }
 }
@@ -360,7 +346,7 @@ impl QueueState {
             Some(inbox) if inbox.pause == Pause::UntilResume => inbox.pause = Pause::None,
             _ => return,
         }
-        self.tally.again_ready += 1;
+        self.tally.rare().again_ready += 1;
         self.serve_again(now, effects);
     }
 
@@ -411,7 +397,7 @@ impl QueueState {
 
     /// Ends the expired messages of all inboxes, as far as they are not behind an unexpired one.
     pub(super) fn expire_inboxes(&mut self, now: u64, effects: &mut Effects) {
-        if self.timing.inboxes_due.is_none_or(|due| due > now) {
+        if self.timing.inboxes_due().is_none_or(|due| due > now) {
             return;
         }
         let mut expired = Vec::new();
@@ -422,7 +408,7 @@ impl QueueState {
                 due = due.min(inbox.first_due());
             });
         }
-        self.timing.inboxes_due = (due != NEVER).then_some(due);
+        self.timing.set_inboxes_due((due != NEVER).then_some(due));
         self.end_expired(expired, now, effects);
     }
 
@@ -442,11 +428,11 @@ impl QueueState {
         self.settle_ready(now, effects);
     }
 
-    /// Shrinks the buffers of an idle queue, so that capacity for a burst is not kept. `consumer`
-    /// is the consumer that waits, if there is one.
+    /// Frees the buffers of an idle queue. Who waits for long has time to get new ones, and there
+    /// may be very many idle queues. `consumer` is the consumer that waits, if there is one.
     pub(crate) fn on_idle(&mut self, consumer: Option<ConsumerId>) {
         if let Some(inbox) = consumer.and_then(|id| self.consumers.inbox(id)) {
-            inbox.shrink_to_idle();
+            inbox.free_buffers();
         }
         self.ready.shrink_to_idle();
     }
@@ -468,7 +454,8 @@ impl QueueState {
 
     /// The waiters for the end of a consumer.
     pub(crate) fn end_waiters(&mut self, id: ConsumerId) -> Option<&mut WaitList> {
-        self.consumers.inbox(id).map(|inbox| &mut inbox.end_waiters)
+        let inbox = self.consumers.inbox(id)?;
+        Some(inbox.end_waiters.list())
     }
 
     /// The number of messages that a consumer may receive: those of its inbox, and the ready ones.

@@ -175,7 +175,7 @@ impl QueueState {
     /// Here all publishers are refused alike.
     #[inline]
     pub(super) fn note_limits(&mut self) {
-        let is_limited = self.is_limited();
+        let is_limited = self.is_limited;
         match &mut self.kind {
             Kind::Classic | Kind::Stream(_) => {}
             Kind::Quorum(quorum) if !is_limited => quorum.refuses = false,
@@ -224,7 +224,7 @@ impl QueueState {
     /// When the queue is deleted if it is not used. A quorum queue looks at its lease only now and
     /// then.
     pub(super) fn lease_ends(&self) -> Option<u64> {
-        let over = self.timing.lease_over?;
+        let over = self.timing.lease_over()?;
         match &self.kind {
             Kind::Classic | Kind::Stream(_) => Some(over),
             Kind::Quorum(quorum) => {
@@ -245,7 +245,7 @@ impl QueueState {
     /// queue.
     pub(crate) fn renew_lease_by_declaration(&mut self, now: u64, effects: &mut Effects) {
         match &mut self.kind {
-            Kind::Quorum(_) if self.timing.lease_over.is_some() => return,
+            Kind::Quorum(_) if self.timing.lease_over().is_some() => return,
             Kind::Quorum(quorum) => quorum.declared_at = now,
             Kind::Classic | Kind::Stream(_) => {}
         }
@@ -258,7 +258,7 @@ impl QueueState {
         match &self.kind {
             Kind::Classic | Kind::Stream(_) => self.consumers.len(),
             Kind::Quorum(_) => {
-                let gets = self.tally.got.messages as usize;
+                let gets = self.tally.got().messages as usize;
                 let retired = self
                     .retired
                     .iter()
@@ -270,7 +270,7 @@ impl QueueState {
 
     /// Whether the queue is used, so that its lease does not end.
     pub(super) fn is_in_use(&self) -> bool {
-        let gets = self.kind.is_quorum() && self.tally.got.messages > 0;
+        let gets = self.kind.is_quorum() && self.tally.got().messages > 0;
         self.consumer_count() > 0 || gets
     }
 

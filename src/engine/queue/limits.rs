@@ -61,17 +61,14 @@ impl QueueState {
         }
     }
 
-    /// Whether the queue has a length limit.
-    #[inline]
-    pub(super) fn is_limited(&self) -> bool {
-        self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
-    }
-
-    /// Notes whether the queue may refuse a message, make its publisher wait, write it, or tell
-    /// another queue of it.
+    /// Notes whether the queue has a length limit, and whether it may refuse a message, make its
+    /// publisher wait, write it, or tell another queue of it.
     pub(super) fn note_selective(&mut self) {
-        let overflow = self.settings.overflow;
-        self.is_selective = self.account.is_some()
+        let settings = &self.settings;
+        let overflow = settings.overflow;
+        self.is_limited = settings.max_length.is_some() || settings.max_length_bytes.is_some();
+        self.is_selective = self.deleted
+            || self.account.is_some()
             || self.storage.is_some()
             || self.has_trigger()
             || self.consumers.has_slow_policy()
@@ -210,7 +207,7 @@ impl QueueState {
 
     /// Drops a message because the queue was purged or its delay cancelled. Counted as `purged`.
     pub(super) fn drop_purged(&mut self, envelope: Envelope, effects: &mut Effects) {
-        self.tally.purged += MessageTotals::new(1, envelope.size());
+        self.tally.rare().purged += MessageTotals::new(1, envelope.size());
         self.forget(&envelope);
         self.refund(envelope.size(), effects);
         effects.add(Effect::Drop(envelope));

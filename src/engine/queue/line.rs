@@ -12,9 +12,12 @@ use crate::{
     },
 };
 
-/// Publishers in the order in which they came.
+/// Publishers in the order in which they came. In a box, since most queues never have any.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct Line(Option<Box<Publishers>>);
+
+#[derive(Debug, Default)]
+struct Publishers {
     waiting: KeyedList<Entry>,
     /// The messages of the publishers that have room.
     granted: MessageTotals,
@@ -44,31 +47,120 @@ pub(super) struct LinePlace {
 impl Line {
     /// Adds a publisher at the end. `owner` is for [`release`](Self::release).
     pub(super) fn join(&mut self, size: u64, owner: usize) -> LinePlace {
-        self.arrivals += 1;
-        let mut place = LinePlace {
-            key: None,
-            arrival: self.arrivals,
-            size,
-        };
-        self.enter(&mut place, owner);
+        let publishers = self.0.get_or_insert_default();
+        let mut place = publishers.arrive(size);
+        publishers.enter(&mut place, owner);
         place
     }
 
     /// Gives room to a publisher that need not wait.
     pub(super) fn grant(&mut self, size: u64) -> LinePlace {
+        let publishers = self.0.get_or_insert_default();
+        publishers.granted.add_message(size);
+        publishers.arrive(size)
+    }
+
+    /// Takes the room of a publisher back. It waits again, before all who came after it.
+    pub(super) fn revoke(&mut self, place: &mut LinePlace, owner: usize) {
+        let publishers = self.0.get_or_insert_default();
+        publishers.granted -= MessageTotals::new(1, place.size);
+        publishers.enter(place, owner);
+    }
+
+    /// The size of the first message that waits.
+    pub(super) fn first_size(&self) -> Option<u64> {
+        let first = self.0.as_ref()?.waiting.front()?;
+        Some(first.size)
+    }
+
+    /// Gives room to the first publisher that waits. Returns its wake if it sleeps.
+    #[must_use = "a waiter that was claimed must be woken"]
+    pub(super) fn grant_first(&mut self) -> Option<Wake> {
+        let publishers = self.0.as_mut()?;
+        let first = publishers.waiting.pop_front()?;
+        publishers.wake(first)
+    }
+
+    /// Gives room to the publishers of `owner`, or to all. Returns their wakes.
+    #[must_use = "waiters that were claimed must be woken"]
+    pub(super) fn release(&mut self, owner: Option<usize>) -> Vec<Wake> {
+        let Some(publishers) = &mut self.0 else {
+            return Vec::new();
+        };
+        let is_released = |entry: &Entry| owner.is_none_or(|owner| owner == entry.owner);
+        let released = publishers.waiting.extract(is_released);
+        let wakes = released
+            .into_iter()
+            .filter_map(|entry| publishers.wake(entry));
+        wakes.collect()
+    }
+
+    /// Wakes all publishers. They stay in line.
+    #[must_use = "waiters that were claimed must be woken"]
+    pub(super) fn wake_all(&mut self) -> Vec<Wake> {
+        let mut wakes = Vec::new();
+        if let Some(publishers) = &mut self.0 {
+            let wake = |entry: &mut Entry| wakes.extend(entry.waiters.take_one());
+            publishers.waiting.for_each(wake);
+        }
+        wakes
+    }
+
+    /// Whether the publisher waits. If not, it has room.
+    pub(super) fn is_waiting(&self, place: &LinePlace) -> bool {
+        let (Some(publishers), Some(key)) = (&self.0, place.key) else {
+            return false;
+        };
+        publishers.waiting.contains(key)
+    }
+
+    /// The list in which the publisher registers to sleep, if it waits.
+    pub(super) fn waiters(&mut self, place: &LinePlace) -> Option<&mut WaitList> {
+        let entry = self.0.as_mut()?.waiting.get_mut(place.key?)?;
+        Some(&mut entry.waiters)
+    }
+
+    /// Removes a publisher, in constant time. Returns whether it had room.
+    pub(super) fn leave(&mut self, place: &LinePlace) -> bool {
+        let publishers = self.0.get_or_insert_default();
+        if place
+            .key
+            .is_some_and(|key| publishers.waiting.remove(key).is_some())
+        {
+            return false;
+        }
+        publishers.granted -= MessageTotals::new(1, place.size);
+        true
+    }
+
+    /// Whether no publisher waits.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|it| it.waiting.is_empty())
+    }
+
+    /// How many publishers wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |it| it.waiting.len())
+    }
+
+    /// The messages of the publishers that have room and have not used it.
+    pub(super) fn granted(&self) -> MessageTotals {
+        self.0
+            .as_ref()
+            .map_or(MessageTotals::default(), |it| it.granted)
+    }
+}
+
+impl Publishers {
+    /// The place of the next publisher.
+    fn arrive(&mut self, size: u64) -> LinePlace {
         self.arrivals += 1;
-        self.granted.add_message(size);
         LinePlace {
             key: None,
             arrival: self.arrivals,
             size,
         }
-    }
-
-    /// Takes the room of a publisher back. It waits again, before all who came after it.
-    pub(super) fn revoke(&mut self, place: &mut LinePlace, owner: usize) {
-        self.granted -= MessageTotals::new(1, place.size);
-        self.enter(place, owner);
     }
 
     fn enter(&mut self, place: &mut LinePlace, owner: usize) {
@@ -88,78 +180,9 @@ impl Line {
         place.key = Some(key);
     }
 
-    /// The size of the first message that waits.
-    pub(super) fn first_size(&self) -> Option<u64> {
-        self.waiting.front().map(|first| first.size)
-    }
-
-    /// Gives room to the first publisher that waits. Returns its wake if it sleeps.
-    #[must_use = "a waiter that was claimed must be woken"]
-    pub(super) fn grant_first(&mut self) -> Option<Wake> {
-        let first = self.waiting.pop_front()?;
-        self.wake(first)
-    }
-
-    /// Gives room to the publishers of `owner`, or to all. Returns their wakes.
-    #[must_use = "waiters that were claimed must be woken"]
-    pub(super) fn release(&mut self, owner: Option<usize>) -> Vec<Wake> {
-        let is_released = |entry: &Entry| owner.is_none_or(|owner| owner == entry.owner);
-        let released = self.waiting.extract(is_released);
-        let wakes = released.into_iter().filter_map(|entry| self.wake(entry));
-        wakes.collect()
-    }
-
-    /// Wakes all publishers. They stay in line.
-    #[must_use = "waiters that were claimed must be woken"]
-    pub(super) fn wake_all(&mut self) -> Vec<Wake> {
-        let mut wakes = Vec::new();
-        self.waiting
-            .for_each(|entry| wakes.extend(entry.waiters.take_one()));
-        wakes
-    }
-
     fn wake(&mut self, mut entry: Entry) -> Option<Wake> {
         self.granted.add_message(entry.size);
         entry.waiters.take_one()
-    }
-
-    /// Whether the publisher waits. If not, it has room.
-    pub(super) fn is_waiting(&self, place: &LinePlace) -> bool {
-        place.key.is_some_and(|key| self.waiting.contains(key))
-    }
-
-    /// The list in which the publisher registers to sleep, if it waits.
-    pub(super) fn waiters(&mut self, place: &LinePlace) -> Option<&mut WaitList> {
-        let entry = self.waiting.get_mut(place.key?)?;
-        Some(&mut entry.waiters)
-    }
-
-    /// Removes a publisher, in constant time. Returns whether it had room.
-    pub(super) fn leave(&mut self, place: &LinePlace) -> bool {
-        if place
-            .key
-            .is_some_and(|key| self.waiting.remove(key).is_some())
-        {
-            return false;
-        }
-        self.granted -= MessageTotals::new(1, place.size);
-        true
-    }
-
-    /// Whether no publisher waits.
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// How many publishers wait.
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// The messages of the publishers that have room and have not used it.
-    pub(super) fn granted(&self) -> MessageTotals {
-        self.granted
     }
 }
 

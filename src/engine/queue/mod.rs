@@ -34,6 +34,8 @@ mod deadlines;
 mod delayed;
 mod effects;
 mod head;
+mod hints;
+mod idle;
 mod in_flight;
 mod in_transit;
 mod inbox;
@@ -46,8 +48,10 @@ mod overdue;
 mod paused;
 mod permit;
 mod ready;
+mod retired;
 mod returns;
 mod segmented_queue;
+mod singles;
 mod slow;
 mod state;
 mod storage;
@@ -70,6 +74,7 @@ pub(crate) use self::{
     deadlines::Deadlines,
     delayed::DelayedKey,
     effects::{DeadLetter, Effect, Effects},
+    idle::AwaitedDelays,
     in_flight::{InFlight, Move},
     inbox::{Inbox, InboxOwner},
     outcome::{
@@ -77,8 +82,6 @@ pub(crate) use self::{
         SubscribeRefused,
     },
     ready::ReadyKey,
-    returns::AwaitedDelays,
-    state::IDLE_CAPACITY,
     stream::{Arrivals, NextBlock, StreamProgress},
     tally::Counts,
     timing::after,
@@ -88,15 +91,10 @@ pub(in crate::engine) use self::{state::QueueState, storage::RestoredPlace, stre
 
 use std::{fmt, hash, sync::OnceLock, vec};
 
-use crossbeam_utils::CachePadded;
-
-use self::storage::Storage;
+use self::{hints::PublishHints, storage::Storage};
 use crate::{
     engine::store::StoredQueue,
-    message::{
-        envelope::{Envelope, NEVER},
-        payload::Payload,
-    },
+    message::{envelope::Envelope, payload::Payload},
     model::{
         arguments::{QueueArguments, QueueType},
         message_totals::MessageTotals,
@@ -104,60 +102,46 @@ use crate::{
     },
     runtime::{
         clock::TimerTarget,
-        sync::{
-            Mutex, MutexGuard,
-            atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
-        },
+        sync::{Mutex, MutexGuard},
         waiter::{Ticket, WaitList},
     },
 };
 use std::sync::{Arc, Weak};
 
 /// A queue: its name, and its state behind one lock.
+///
+/// The order of the fields is that in memory. The first ones are read without the lock for each
+/// message. A thread that takes the lock would take their cache line away, so that the others lie in
+/// between.
+#[repr(C)]
 pub(crate) struct QueueCore {
-    name: Name,
-    /// Tells queues apart that had the same name one after the other.
-    id: u64,
-    queue_type: QueueType,
-    is_single_active_quorum: bool,
     hints: PublishHints,
     /// The queue's account with the budgets that cover it.
     account: Option<Arc<Account>>,
-    /// The store of the queue, if it is durable. Its state has it too.
-    stored: Option<StoredQueue>,
+    queue_type: QueueType,
+    is_single_active_quorum: bool,
     is_delay_queue: bool,
+    /// Tells queues apart that had the same name one after the other.
+    id: u64,
+    name: Name,
+    /// The store of the queue, if it is durable. Its state has it too.
+    stored: Option<Box<StoredQueue>>,
     /// When the messages of a stream come.
-    arrivals: Option<Arrivals>,
+    arrivals: Option<Box<Arrivals>>,
     /// The object that the timers call.
     timer_target: OnceLock<Arc<dyn TimerTarget>>,
-    /// On cache lines of its own. The fields above are read without the lock, and a thread that
-    /// takes the lock would invalidate their lines.
-    state: CachePadded<Mutex<QueueState>>,
-}
-
-/// Facts that a publisher reads before it takes the lock. Written under the lock, and rarely.
-#[derive(Debug)]
-struct PublishHints {
-    /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.
-    ttl: AtomicU64,
-    /// Whether anything here has ever depended on time. If not, the clock need not be read.
-    timed: AtomicBool,
+    state: Mutex<QueueState>,
 }
 
 impl QueueCore {
     pub(crate) fn new(
         name: Name,
         id: u64,
-        settings: QueueArguments,
+        settings: Arc<QueueArguments>,
         account: Option<Arc<Account>>,
         in_flight: Arc<InFlight>,
     ) -> QueueCore {
-        let hints = PublishHints {
-            ttl: AtomicU64::new(NEVER),
-            // A stream notes when each message comes.
-            timed: AtomicBool::new(settings.queue_type == QueueType::Stream),
-        };
-        hints.follow(&settings);
+        let hints = PublishHints::of(&settings);
         let queue_type = settings.queue_type;
         let is_single_active_quorum =
             queue_type == QueueType::Quorum && settings.single_active_consumer;
@@ -171,11 +155,7 @@ impl QueueCore {
             is_delay_queue: false,
             arrivals: None,
             timer_target: OnceLock::new(),
-            state: CachePadded::new(Mutex::new(QueueState::new(
-                settings,
-                account.clone(),
-                in_flight,
-            ))),
+            state: Mutex::new(QueueState::new(settings, account.clone(), in_flight)),
             account,
         }
     }
@@ -185,7 +165,7 @@ impl QueueCore {
         let state = self.state.get_mut();
         state.storage = Some(Storage::new(stored.clone()));
         state.note_selective();
-        self.stored = Some(stored);
+        self.stored = Some(Box::new(stored));
         self
     }
 
@@ -229,27 +209,15 @@ impl QueueCore {
     }
 
     /// Puts other arguments into effect.
-    pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
+    pub(crate) fn reconfigure(
+        &self,
+        settings: &Arc<QueueArguments>,
+        now: u64,
+        effects: &mut Effects,
+    ) {
         let mut state = self.lock();
         self.hints.follow(settings);
-        state.reconfigure(settings.clone(), now, effects);
-    }
-
-    /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.
-    pub(crate) fn ttl(&self) -> u64 {
-        self.hints.ttl.load(SeqCst)
-    }
-
-    /// Whether an operation needs the time of the clock.
-    pub(crate) fn is_timed(&self) -> bool {
-        self.hints.timed.load(SeqCst)
-    }
-
-    /// Records that a message that depends on time is about to arrive.
-    pub(crate) fn set_timed(&self) {
-        if !self.is_timed() {
-            self.hints.timed.store(true, SeqCst);
-        }
+        state.reconfigure(Arc::clone(settings), now, effects);
     }
 
     /// The account with the budgets that cover the queue, if any budget does.
@@ -347,12 +315,13 @@ impl QueueCore {
         ticket: Option<Ticket<'_>>,
     ) -> bool {
         let mut state = self.lock();
-        let waiters = state.end_waiters(consumer);
-        let has = waiters.is_some();
-        if let (Some(waiters), Some(ticket)) = (waiters, ticket) {
-            waiters.register(ticket);
+        match ticket {
+            None => state.consumers.inbox(consumer).is_some(),
+            Some(ticket) => {
+                let waiters = state.end_waiters(consumer);
+                waiters.map(|waiters| waiters.register(ticket)).is_some()
+            }
         }
-        has
     }
 
     /// Calls `f` with the waiters for the end of a consumer. The list is empty if the consumer was
@@ -449,7 +418,7 @@ impl QueueCore {
         }
     }
 
-    /// Shrinks the buffers of an idle queue: the ready list, and the inbox of `consumer`.
+    /// Frees the buffers of an idle queue: the ready list, and the inbox of `consumer`.
     pub(crate) fn on_idle(&self, consumer: Option<ConsumerId>) {
         self.lock().on_idle(consumer);
     }
@@ -458,21 +427,6 @@ impl QueueCore {
     #[cfg(test)]
     pub(crate) fn capacities(&self, consumer: ConsumerId) -> (usize, usize) {
         self.lock().capacities(consumer)
-    }
-}
-
-impl PublishHints {
-    fn follow(&self, settings: &QueueArguments) {
-        let ttl = settings
-            .message_ttl
-            .map_or(NEVER, |ttl| after(0, ttl).min(NEVER - 1));
-        self.ttl.store(ttl, SeqCst);
-        let delays_retries = settings.delayed_retry.kind.is_some();
-        let keeps_dead_letters = settings.dead_letter_strategy.is_some();
-        let expires = settings.message_ttl.is_some() || settings.expires.is_some();
-        if expires || delays_retries || keeps_dead_letters {
-            self.timed.store(true, SeqCst);
-        }
     }
 }
 

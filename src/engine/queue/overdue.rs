@@ -15,6 +15,7 @@ use super::{
     outcome::Cause,
     state::QueueState,
     timeout::Timeout,
+    timing::after,
 };
 use crate::message::envelope::{Envelope, NEVER};
 
@@ -52,8 +53,9 @@ impl QueueState {
                 self.return_late(taken, &credit, now, effects);
             }
         }
-        for place in 0..self.retired.len() {
-            let retired = &mut self.retired[place];
+        let mut place = 0;
+        while let Some(retired) = self.retired.get_mut(place) {
+            place += 1;
             let taken = retired.take_overdue(now, effects);
             self.consumers.expect_overdue(retired.next_overdue);
             let credit = Arc::clone(&retired.credit);
@@ -105,12 +107,93 @@ impl QueueState {
     }
 }
 
+/// The deliveries of a consumer that were not settled in time, and its time for them. In a box,
+/// since most consumers have all the time.
+#[derive(Debug)]
+pub(super) struct Overdue(Option<Box<Late>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Late {
+    /// The consumer's own time for a delivery. `None` leaves it to the queue.
+    own_timeout: Option<Duration>,
+    /// How long a delivery to a sink may stay unsettled. An inbox has it with its deadlines.
+    timeout: Option<Duration>,
+    /// A delivery of a sink may be due at this time, and none before.
+    next: u64,
+    /// The deliveries that were taken back and that the consumer has not settled since.
+    taken_back: u64,
+}
+
+impl Late {
+    const NONE: Late = Late {
+        own_timeout: None,
+        timeout: None,
+        next: NEVER,
+        taken_back: 0,
+    };
+}
+
+impl Overdue {
+    pub(super) fn new(own_timeout: Option<Duration>) -> Overdue {
+        let late = Late {
+            own_timeout,
+            ..Late::NONE
+        };
+        Overdue(own_timeout.map(|_| Box::new(late)))
+    }
+
+    #[inline]
+    fn late(&self) -> &Late {
+        self.0.as_deref().unwrap_or(&Late::NONE)
+    }
+
+    fn late_mut(&mut self) -> &mut Late {
+        self.0.get_or_insert_with(|| Box::new(Late::NONE))
+    }
+
+    /// When a delivery to a sink is due that is made now, or [`NEVER`].
+    #[inline]
+    pub(super) fn due(&self, now: u64) -> u64 {
+        let timeout = self.late().timeout;
+        timeout.map_or(NEVER, |timeout| after(now, timeout))
+    }
+
+    /// Records that a delivery of a sink may be due at `due`.
+    #[inline]
+    pub(super) fn expect(&mut self, due: u64) {
+        if due < self.next() {
+            self.late_mut().next = due;
+        }
+    }
+
+    /// A delivery of a sink may be due at this time, and none before.
+    #[inline]
+    pub(super) fn next(&self) -> u64 {
+        self.late().next
+    }
+
+    /// The deliveries that were taken back and that the consumer has not settled since.
+    #[inline]
+    pub(super) fn taken_back(&self) -> u64 {
+        self.late().taken_back
+    }
+
+    /// The consumer has settled deliveries that were taken back. Returns how many are left.
+    pub(super) fn settle(&mut self, deliveries: u64) -> u64 {
+        let left = self.taken_back().saturating_sub(deliveries);
+        if left != self.taken_back() {
+            self.late_mut().taken_back = left;
+        }
+        left
+    }
+}
+
 /// The deliveries of one consumer that have to be settled in time.
 impl ConsumerState {
     /// Sets how long a delivery may stay unsettled from now on, unless the consumer has a time of
     /// its own.
     pub(super) fn set_timeout(&mut self, timeout: Timeout) {
-        let own = self.overdue.own_timeout;
+        let own = self.overdue.late().own_timeout;
         match &self.target {
             DeliveryTarget::Inbox(_) => {
                 let timeout = own.or(timeout.asked);
@@ -120,7 +203,10 @@ impl ConsumerState {
                 }
             }
             DeliveryTarget::Push(_) => {
-                self.overdue.timeout = own.or(timeout.asked).or(timeout.built_in);
+                let timeout = own.or(timeout.asked).or(timeout.built_in);
+                if timeout != self.overdue.late().timeout {
+                    self.overdue.late_mut().timeout = timeout;
+                }
             }
         }
     }
@@ -128,12 +214,15 @@ impl ConsumerState {
     /// Takes back the deliveries that were not settled in time.
     pub(super) fn take_overdue(&mut self, now: u64, effects: &mut Effects) -> Vec<Envelope> {
         let (taken, next) = match &self.target {
-            DeliveryTarget::Push(_) if self.overdue.next > now => return Vec::new(),
+            DeliveryTarget::Push(_) if self.overdue.next() > now => return Vec::new(),
             DeliveryTarget::Push(sink) => sink.take_overdue(now, effects),
             DeliveryTarget::Inbox(_) => self.credit.deadlines.take_overdue(now),
         };
-        self.overdue.next = next;
-        self.overdue.taken_back += taken.len() as u64;
+        if next != self.overdue.next() || !taken.is_empty() {
+            let late = self.overdue.late_mut();
+            late.next = next;
+            late.taken_back += taken.len() as u64;
+        }
         taken
     }
 }

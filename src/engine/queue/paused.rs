@@ -20,7 +20,7 @@ impl QueueState {
             // A waiter for an idle queue does not wait for messages that stay.
             true => self.wake_idle_waiters(effects),
             false => {
-                self.tally.again_ready += 1;
+                self.tally.rare().again_ready += 1;
                 self.settle_ready(now, effects);
             }
         }

@@ -14,21 +14,23 @@ use super::{
 use crate::message::envelope::{Envelope, NEVER};
 use crate::model::message_totals::MessageTotals;
 
-/// Ready messages.
+/// Ready messages. Each publish reads their number, which lies beside the other fields that it
+/// reads.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Ready {
     order: Order,
-    /// One for each priority, the lowest first, as far as they were used, and at least up to that
-    /// of a plain message. A queue without priorities has one, and any other several. The last one
-    /// of a quorum queue has the returned messages.
+    /// One for each priority, the lowest first, as far as they were used. None before the first
+    /// backlog, and then at least [`Order::least_lanes`]. The last one of a quorum queue has the
+    /// returned messages.
     lanes: Vec<Lane>,
     /// The lanes above this one are empty. With 256 priorities a search through all lanes for each
     /// message would be slow.
     top: usize,
-    totals: MessageTotals,
     /// The bytes that a limit of a quorum queue counts beside those of the bodies. `None` if there
     /// is no such limit.
     overhead: Option<u64>,
+    totals: MessageTotals,
 }
 
 /// The order in which a kind of queue delivers its messages.
@@ -63,6 +65,16 @@ impl Order {
         match self {
             Order::Classic(_) => 0,
             Order::Quorum => QUORUM_PRIORITIES.1.into(),
+        }
+    }
+
+    /// How many lanes there are at least, if there are any: as many as a plain message needs, and
+    /// several if there are priorities. So one lane is that of all messages.
+    fn least_lanes(self) -> usize {
+        match self {
+            Order::Classic(0) => 1,
+            Order::Classic(_) => 2,
+            Order::Quorum => self.plain_level() + 1,
         }
     }
 
@@ -132,14 +144,9 @@ impl Default for Ready {
 
 impl Ready {
     pub(crate) fn new(order: Order) -> Ready {
-        let at_least = match order {
-            Order::Classic(0) => 1,
-            Order::Classic(_) => 2,
-            Order::Quorum => order.plain_level() + 1,
-        };
         Ready {
             order,
-            lanes: Vec::from_iter((0..at_least).map(|_| Lane::default())),
+            lanes: Vec::new(),
             top: 0,
             totals: MessageTotals::default(),
             overhead: None,
@@ -188,7 +195,9 @@ impl Ready {
         let level = self.order.level(envelope);
         self.top = self.top.max(level);
         if level >= self.lanes.len() {
-            self.lanes.resize_with(level + 1, Lane::default);
+            let count = self.order.least_lanes().max(level + 1);
+            self.lanes.reserve_exact(count - self.lanes.len());
+            self.lanes.resize_with(count, Lane::default);
         }
         &mut self.lanes[level]
     }
@@ -217,7 +226,7 @@ impl Ready {
     /// Whether a new message belongs to the lane of those without properties.
     #[inline]
     pub(super) fn is_plain(&self, envelope: &Envelope) -> bool {
-        self.lanes.len() == 1 || self.is_of_plain_level(envelope)
+        self.order == Order::Classic(0) || self.is_of_plain_level(envelope)
     }
 
     #[inline(never)]
@@ -235,9 +244,10 @@ impl Ready {
                     return None;
                 }
                 let level = self.order.plain_level();
+                let lane = lanes.get_mut(level)?;
                 // As if the message were there.
                 self.top = self.top.max(level);
-                lanes.get_mut(level)?
+                lane
             }
         };
         let (list, tail) = lane.arrived.tail()?;
@@ -257,7 +267,7 @@ impl Ready {
 
     /// The message to be delivered next.
     pub(crate) fn head(&self) -> Option<&Envelope> {
-        self.lanes[..=self.top].iter().rev().find_map(Lane::head)
+        self.lanes().iter().rev().find_map(Lane::head)
     }
 
     /// The lowest position of all messages.
@@ -266,12 +276,17 @@ impl Ready {
         heads.map(|head| head.position).min()
     }
 
+    /// The lanes that may have messages.
+    fn lanes(&self) -> &[Lane] {
+        &self.lanes[..self.lanes.len().min(self.top + 1)]
+    }
+
     /// The highest lane with a message, or the lowest lane.
-    fn highest(&mut self) -> &mut Lane {
-        while self.top > 0 && self.lanes[self.top].is_empty() {
+    fn highest(&mut self) -> Option<&mut Lane> {
+        while self.top > 0 && self.lanes.get(self.top).is_none_or(Lane::is_empty) {
             self.top -= 1;
         }
-        &mut self.lanes[self.top]
+        self.lanes.get_mut(self.top)
     }
 
     /// Takes the message to be delivered next.
@@ -282,7 +297,7 @@ impl Ready {
             self.totals -= MessageTotals::new(1, envelope.size());
             return Some(envelope);
         }
-        let envelope = self.highest().pop()?;
+        let envelope = self.highest()?.pop()?;
         self.take_off(&envelope);
         Some(envelope)
     }
@@ -290,10 +305,9 @@ impl Ready {
     /// Moves up to `most` messages from the front of the highest lane into `into`. Takes none if
     /// messages were returned to this lane. Returns the totals of the taken messages.
     pub(crate) fn pop_batch(&mut self, most: usize, into: &mut Vec<Envelope>) -> MessageTotals {
-        let lane = self.highest();
-        if !lane.returned.is_empty() {
+        let Some(lane) = self.highest().filter(|lane| lane.returned.is_empty()) else {
             return MessageTotals::default();
-        }
+        };
         let before = into.len();
         let taken = lane.arrived.pop_batch(most, into);
         self.totals -= taken;
@@ -312,7 +326,7 @@ impl Ready {
             Order::Classic(_) if self.head().is_some_and(is_over) => self.pop(),
             Order::Classic(_) => None,
             Order::Quorum => {
-                let lanes = self.lanes[..=self.top].iter_mut().rev();
+                let lanes = self.lanes.iter_mut().take(self.top + 1).rev();
                 let mut over = lanes.filter(|lane| lane.head().is_some_and(is_over));
                 let envelope = over.next()?.pop()?;
                 self.take_off(&envelope);
@@ -326,22 +340,20 @@ impl Ready {
         let deadline = |head: Option<&Envelope>| head.map_or(NEVER, |head| head.deadline);
         match self.order {
             Order::Classic(_) => deadline(self.head()),
-            Order::Quorum => {
-                let lanes = self.lanes[..=self.top].iter();
-                lanes
-                    .map(|lane| deadline(lane.head()))
-                    .min()
-                    .unwrap_or(NEVER)
-            }
+            Order::Quorum => self
+                .lanes()
+                .iter()
+                .map(|lane| deadline(lane.head()))
+                .min()
+                .unwrap_or(NEVER),
         }
     }
 
     /// Frees the buffers if no message is ready, so that capacity for a backlog is not kept.
     pub(crate) fn shrink_to_idle(&mut self) {
         if self.is_empty() {
-            for lane in &mut self.lanes {
-                lane.arrived.shrink_to_idle();
-            }
+            self.lanes = Vec::new();
+            self.top = 0;
         }
     }
 
@@ -358,7 +370,7 @@ impl Ready {
         end: u64,
     ) -> impl Iterator<Item = (ReadyKey, &Envelope)> {
         let top = key.map_or(self.top, |key| key.level.0.min(self.top));
-        let levels = self.lanes[..=top].iter().enumerate().rev();
+        let levels = self.lanes.iter().enumerate().take(top + 1).rev();
         levels.flat_map(move |(level, lane)| {
             let level = Reverse(level);
             let last = key.filter(|key| key.level == level);

@@ -1,13 +1,14 @@
 //! The way back into a queue: credit, returned and rejected messages, and removed consumers.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerSink, ConsumerState, DeliveryTarget, Group},
+    consumer_state::{ConsumerState, DeliveryTarget, Group},
     credit::Credit,
     effects::{Effect, Effects},
     outcome::{Cause, ReturnedDelivery},
+    retired::Retired,
     state::QueueState,
     storage::Storage,
     timing::after,
@@ -15,61 +16,7 @@ use super::{
 use crate::{
     message::{envelope::Envelope, headers::x_death::DeathReason},
     model::{error::CancelReason, message_totals::MessageTotals},
-    runtime::waiter::{Ticket, WaitList},
 };
-
-/// A removed consumer that still has unsettled deliveries: the count of its deliveries, and the
-/// credit that counts their settlements.
-pub(super) struct Retired {
-    pub(super) handed: MessageTotals,
-    pub(super) credit: Arc<Credit>,
-    auto_ack: bool,
-    /// Of a consumer without an inbox.
-    sink: Option<Arc<dyn ConsumerSink>>,
-    /// A delivery may be due at this time, and none before.
-    pub(super) next_overdue: u64,
-}
-
-impl Retired {
-    /// Takes back the deliveries that were not settled in time.
-    pub(super) fn take_overdue(&mut self, now: u64, effects: &mut Effects) -> Vec<Envelope> {
-        let (taken, next) = match &self.sink {
-            Some(_) if self.next_overdue > now => return Vec::new(),
-            Some(sink) => sink.take_overdue(now, effects),
-            None => self.credit.deadlines.take_overdue(now),
-        };
-        self.next_overdue = next;
-        taken
-    }
-}
-
-impl fmt::Debug for Retired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retired")
-            .field("handed", &self.handed)
-            .field("credit", &self.credit)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The delayed messages that a waiter for an idle queue waits for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AwaitedDelays {
-    /// Those that are due at this time or before, in nanoseconds; 0 is none.
-    pub(crate) until: u64,
-    /// Also those of a queue without a consumer.
-    pub(crate) unserved: bool,
-}
-
-impl AwaitedDelays {
-    /// Those that both wait for.
-    fn of_both(self, other: AwaitedDelays) -> AwaitedDelays {
-        AwaitedDelays {
-            until: self.until.min(other.until),
-            unserved: self.unserved && other.unserved,
-        }
-    }
-}
 
 impl QueueState {
     /// Puts a consumer that had no credit back into the turn order after a settlement, and serves
@@ -128,7 +75,7 @@ impl QueueState {
         match self.deleted {
             _ if self.kind.is_stream() => effects.add(Effect::Drop(envelope)),
             true => {
-                self.tally.deleted.add_message(envelope.size());
+                self.tally.rare().deleted.add_message(envelope.size());
                 effects.add(Effect::Drop(envelope));
             }
             false => {
@@ -170,7 +117,7 @@ impl QueueState {
         effects: &mut Effects,
     ) -> Option<Envelope> {
         if self.deleted {
-            self.tally.deleted.add_message(envelope.size());
+            self.tally.rare().deleted.add_message(envelope.size());
             effects.add(Effect::Drop(envelope));
             return None;
         }
@@ -186,8 +133,8 @@ impl QueueState {
     /// Acknowledges messages that [`get`](Self::get) took.
     pub(crate) fn settle_gets(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
-        self.tally.got -= amount;
-        self.tally.acked += amount;
+        self.tally.rare().got -= amount;
+        self.tally.rare().acked += amount;
         self.refund(bytes, effects);
         self.wake_idle_waiters(effects);
     }
@@ -196,8 +143,8 @@ impl QueueState {
     /// to other queues.
     pub(crate) fn settle_moved(&mut self, messages: u64, bytes: u64, effects: &mut Effects) {
         let amount = MessageTotals::new(messages, bytes);
-        self.tally.got -= amount;
-        self.tally.moved += amount;
+        self.tally.rare().got -= amount;
+        self.tally.rare().moved += amount;
         self.refund(bytes, effects);
         self.wake_idle_waiters(effects);
     }
@@ -230,12 +177,12 @@ impl QueueState {
     pub(super) fn withdraw(&mut self, credit: Option<&Credit>, bytes: u64) -> bool {
         match credit {
             Some(credit) => {
-                self.tally.not_acked += MessageTotals::new(1, bytes);
+                self.tally.rare().not_acked += MessageTotals::new(1, bytes);
                 credit.settle(1, bytes)
             }
             None => {
-                self.tally.got -= MessageTotals::new(1, bytes);
-                self.tally.again_ready += 1;
+                self.tally.rare().got -= MessageTotals::new(1, bytes);
+                self.tally.rare().again_ready += 1;
                 false
             }
         }
@@ -325,10 +272,9 @@ impl QueueState {
             }
         }
         if let DeliveryTarget::Inbox(inbox) = &mut subscriber.target {
-            for waiters in [&mut inbox.waiting, &mut inbox.end_waiters] {
-                for wake in waiters.take_all() {
-                    effects.wake(Some(wake));
-                }
+            let receivers = inbox.waiting.take_all();
+            for wake in receivers.into_iter().chain(inbox.end_waiters.take_all()) {
+                effects.wake(Some(wake));
             }
         }
         self.prune();
@@ -338,7 +284,7 @@ impl QueueState {
             credit,
             auto_ack: subscriber.auto_ack,
             sink: subscriber.target.sink().cloned(),
-            next_overdue: subscriber.overdue.next,
+            next_overdue: subscriber.overdue.next(),
         });
     }
 
@@ -349,11 +295,9 @@ impl QueueState {
             let handed = retired.handed;
             let out = retired.credit.settled().messages < handed.messages;
             if !out && handed.messages > 0 {
+                let tally = tally.rare();
                 tally.acked += handed;
-                tally
-                    .rare()
-                    .delivered
-                    .add(retired.auto_ack, handed.messages);
+                tally.delivered.add(retired.auto_ack, handed.messages);
             }
             out
         });
@@ -384,57 +328,6 @@ impl QueueState {
             }
         };
         handed.saturating_sub(credit.settled().messages)
-    }
-
-    /// Whether the queue is idle: every delivery is settled, no consumer is here to take a ready
-    /// message, and no awaited message is delayed. A consumer that its user has paused counts as
-    /// absent, since it may never be resumed.
-    pub(super) fn is_idle(&self, awaited: AwaitedDelays) -> bool {
-        let settled = self
-            .credits()
-            .all(|(handed, credit, _)| credit.settled() == handed);
-        let has_work = !self.ready.is_empty() || self.has_unread();
-        let served = !has_work || !self.consumers.is_attended();
-        let awaits = awaited.unserved || self.consumers.is_attended();
-        let awaited = awaits && self.timing.delayed.first_due() <= awaited.until;
-        self.deleted || settled && served && !awaited && self.tally.got == MessageTotals::default()
-    }
-
-    /// Requests a notification of every consumer's last settlement.
-    pub(super) fn request_settlements(&self) {
-        for (handed, credit, _) in self.credits() {
-            credit.notify_no_later_than(handed.messages);
-        }
-    }
-
-    /// Registers a waiter for an [idle](Self::is_idle) queue. A request for
-    /// [settlements](Self::request_settlements) precedes it.
-    pub(super) fn await_idle(&mut self, awaited: AwaitedDelays, ticket: Ticket<'_>) {
-        // All are woken when the first of them may go on. The others wait again.
-        self.awaited = match self.idle_waiters.is_empty() {
-            true => awaited,
-            false => self.awaited.of_both(awaited),
-        };
-        self.idle_waiters.register(ticket);
-    }
-
-    /// The waiters for an idle queue.
-    pub(super) fn idle_waiters(&mut self) -> &mut WaitList {
-        &mut self.idle_waiters
-    }
-
-    /// Wakes the waiters for an idle queue, if it is idle. Otherwise requests the notifications
-    /// again, since each delivery since then has cleared one.
-    pub(super) fn wake_idle_waiters(&mut self, effects: &mut Effects) {
-        if self.idle_waiters.is_empty() {
-            return;
-        }
-        self.request_settlements();
-        if self.is_idle(self.awaited) {
-            for wake in self.idle_waiters.take_all() {
-                effects.wake(Some(wake));
-            }
-        }
     }
 }
 

@@ -202,13 +202,6 @@ impl SegmentedQueue {
         Some(envelope)
     }
 
-    /// Frees the memory if the queue is empty.
-    pub(super) fn shrink_to_idle(&mut self) {
-        if self.len == 0 {
-            *self = SegmentedQueue::default();
-        }
-    }
-
     /// Makes the next segment the one that messages are taken from, after the first ran empty.
     fn next_segment(&mut self) {
         if let Some(next) = self.segments.pop_front() {
@@ -309,7 +302,5 @@ mod tests {
         );
         while line.pop_front().is_some() {}
         assert!(line.capacity() <= 2 * SEGMENT, "{}", line.capacity());
-        line.shrink_to_idle();
-        assert_eq!(line.capacity(), 0);
     }
 }

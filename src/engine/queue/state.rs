@@ -12,13 +12,14 @@ use super::{
     consumer_state::DeliveryTarget,
     consumers::Consumers,
     effects::{Effect, Effects},
+    idle::IdleWaiters,
     in_flight::InFlight,
     kind::Kind,
     line::Line,
     outcome::{DeleteRefused, Deleted, PushError, PushedBy},
     permit::Permit,
     ready::Ready,
-    returns::{AwaitedDelays, Retired},
+    retired::AllRetired,
     storage::Storage,
     tally::Tally,
     timing::Timing,
@@ -31,51 +32,53 @@ use crate::{
         arguments::{QueueArguments, QueueType},
         error::CancelReason,
     },
-    runtime::waiter::WaitList,
+    runtime::waiter::{SeldomWaitList, WaitList},
 };
 
-/// The number of messages for which an idle queue keeps capacity.
-pub(crate) const IDLE_CAPACITY: usize = 4;
-
 /// Everything behind a queue's lock.
+///
+/// The order of the fields is that in memory. The fields that each publish uses are beside one
+/// another, from `ready` to `consumers`. There may be very many queues, and each one of them is then
+/// a few cache misses for each message. The other fields come before, since a thread that waits for
+/// the lock takes the cache line of the lock away.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct QueueState {
     /// The arguments in effect: the queue's own, and those of the policies that match it.
-    pub(super) settings: QueueArguments,
+    pub(super) settings: Arc<QueueArguments>,
     /// The account with the budgets that cover the queue.
     pub(super) account: Option<Arc<Account>>,
     /// Counts the messages that leave for another queue.
     pub(super) in_flight: Arc<InFlight>,
     pub(super) kind: Kind,
-    pub(super) ready: Ready,
-    pub(super) consumers: Consumers,
-    pub(super) next_position: u64,
-    /// Waiters that want a message and are not consumers.
-    pub(super) get_waiters: WaitList,
-    /// Waiters for an idle queue.
-    pub(super) idle_waiters: WaitList,
-    /// The delayed messages that all of them wait for.
-    pub(super) awaited: AwaitedDelays,
+    /// The store of a durable queue.
+    pub(super) storage: Option<Box<Storage>>,
+    /// Where the events of its consumers are told.
+    pub(super) announced: Option<Announced>,
+    pub(super) retired: AllRetired,
     /// Publishers that wait for room.
     pub(super) line: Line,
-    /// Removed consumers that still have unsettled deliveries.
-    pub(super) retired: Vec<Retired>,
     pub(super) had_consumer: bool,
-    pub(super) deleted: bool,
-    pub(super) timing: Timing,
-    pub(super) tally: Tally,
-    /// The store of a durable queue.
-    pub(super) storage: Option<Storage>,
-    /// Where the events of its consumers are told.
-    pub(super) announced: Option<Box<Announced>>,
-    /// Whether it may refuse a message, make its publisher wait, write it, or send a trigger.
-    pub(super) is_selective: bool,
     pub(super) is_trigger_armed: bool,
+    pub(super) timing: Timing,
+    pub(super) ready: Ready,
+    pub(super) deleted: bool,
+    /// Whether it may refuse a message, make its publisher wait, write it, or send a trigger. A
+    /// deleted queue refuses all messages.
+    pub(super) is_selective: bool,
+    /// Whether it has a length limit.
+    pub(super) is_limited: bool,
+    pub(super) idle_waiters: IdleWaiters,
+    /// Waiters that want a message and are not consumers.
+    pub(super) get_waiters: SeldomWaitList,
+    pub(super) next_position: u64,
+    pub(super) tally: Tally,
+    pub(super) consumers: Consumers,
 }
 
 impl QueueState {
     pub(crate) fn new(
-        settings: QueueArguments,
+        settings: Arc<QueueArguments>,
         account: Option<Arc<Account>>,
         in_flight: Arc<InFlight>,
     ) -> QueueState {
@@ -93,11 +96,10 @@ impl QueueState {
             kind,
             settings,
             next_position: 0,
-            get_waiters: WaitList::default(),
-            idle_waiters: WaitList::default(),
-            awaited: AwaitedDelays::default(),
+            get_waiters: SeldomWaitList::default(),
+            idle_waiters: IdleWaiters::default(),
             line: Line::default(),
-            retired: Vec::new(),
+            retired: AllRetired::default(),
             had_consumer: false,
             deleted: false,
             timing: Timing::default(),
@@ -105,6 +107,7 @@ impl QueueState {
             storage: None,
             announced: None,
             is_selective: false,
+            is_limited: false,
             is_trigger_armed: true,
         };
         state.note_selective();
@@ -125,7 +128,7 @@ impl QueueState {
     /// messages.
     pub(crate) fn reconfigure(
         &mut self,
-        settings: QueueArguments,
+        settings: Arc<QueueArguments>,
         now: u64,
         effects: &mut Effects,
     ) {
@@ -237,13 +240,13 @@ impl QueueState {
     /// a limit, a budget or a waiter other than a receiver.
     #[inline(always)]
     pub(super) fn reserve(&mut self) -> Option<Permit<'_>> {
-        if self.deleted || self.is_selective || !self.idle_waiters.is_empty() {
+        if self.is_selective || !self.idle_waiters.is_empty() {
             return None;
         }
         let slot = match self.ready.is_empty() {
             true => self.consumers.reserve()?,
             // Invariant 3: no consumer in the turn order could take it.
-            false if self.is_limited() || !self.get_waiters.is_empty() => return None,
+            false if self.is_limited || !self.get_waiters.is_empty() => return None,
             false => self.ready.reserve()?,
         };
         Some(Permit {
@@ -265,7 +268,7 @@ impl QueueState {
         make: impl Fn(P, u64) -> Envelope,
         effects: &mut Effects,
     ) -> Option<Envelope> {
-        if self.deleted || self.is_selective {
+        if self.is_selective {
             return None;
         }
         for payload in payloads {
@@ -298,7 +301,7 @@ impl QueueState {
         }
         let timed = envelope.deadline != NEVER;
         self.ready.push_back(envelope);
-        if timed || self.is_limited() {
+        if timed || self.is_limited {
             self.note_limits();
             if self.is_over() {
                 self.apply_settlements(now, effects);
@@ -325,7 +328,7 @@ impl QueueState {
         self.admit_waiting(now, effects);
         let envelope = envelope?;
         Storage::write_out(&self.storage, std::slice::from_ref(&envelope));
-        self.tally.got.add_message(envelope.size());
+        self.tally.rare().got.add_message(envelope.size());
         self.tally.rare().gets.taken += 1;
         Some((envelope, self.ready.len()))
     }
@@ -341,7 +344,7 @@ impl QueueState {
     /// The waiters for a ready message. They register when [`get`](Self::get) returned none and the
     /// queue is not deleted.
     pub(crate) fn get_waiters(&mut self) -> &mut WaitList {
-        &mut self.get_waiters
+        self.get_waiters.list()
     }
 
     /// Deletes the queue: drops its messages and cancels its consumers. Nothing is dead-lettered.
@@ -364,6 +367,7 @@ impl QueueState {
         let counts = self.counts_as_they_are();
         // From here on every other operation finds the queue deleted.
         self.deleted = true;
+        self.is_selective = true;
         if !reason.is_end_of_broker() {
             self.forget_all();
         }
@@ -380,7 +384,7 @@ impl QueueState {
             .chain(self.timing.delayed.drain())
             .chain(in_transit)
         {
-            self.tally.deleted.add_message(envelope.size());
+            self.tally.rare().deleted.add_message(envelope.size());
             effects.add(Effect::Drop(envelope));
         }
         self.end_stream(&mut effects);

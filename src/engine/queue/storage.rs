@@ -27,11 +27,11 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    pub(super) fn new(queue: StoredQueue) -> Storage {
-        Storage {
+    pub(super) fn new(queue: StoredQueue) -> Box<Storage> {
+        Box::new(Storage {
             queue,
             incoming: None,
-        }
+        })
     }
 
     /// Writes that retention has dropped all messages of a stream before this offset.
@@ -61,7 +61,7 @@ impl Storage {
     /// Writes that consumers have these messages, if the queue counts their failed deliveries. Must
     /// come before the delivery, since the consumer may settle it at once.
     #[inline]
-    pub(super) fn write_out(storage: &Option<Storage>, messages: &[Envelope]) {
+    pub(super) fn write_out(storage: &Option<Box<Storage>>, messages: &[Envelope]) {
         if let Some(storage) = storage.as_ref().filter(|it| it.queue.counts_deliveries()) {
             for envelope in messages {
                 storage.write(envelope, |mark| Mark { out: true, ..mark });
@@ -70,7 +70,7 @@ impl Storage {
     }
 
     /// Writes that no consumer has a message that [was out](Self::write_out).
-    pub(super) fn write_back(storage: &Option<Storage>, envelope: &Envelope) {
+    pub(super) fn write_back(storage: &Option<Box<Storage>>, envelope: &Envelope) {
         if let Some(storage) = storage.as_ref().filter(|it| it.queue.counts_deliveries()) {
             storage.write(envelope, |mark| mark);
         }
@@ -91,7 +91,7 @@ impl QueueCore {
     /// The store of the queue, if it is durable.
     #[inline]
     pub(crate) fn stored(&self) -> Option<&StoredQueue> {
-        self.stored.as_ref()
+        self.stored.as_deref()
     }
 
     /// The same queue, as the delay queue of an exchange.

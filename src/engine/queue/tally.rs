@@ -10,6 +10,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) taken_in: MessageTotals,
+    /// In a box, since most queues have none of these, and a queue is small.
+    rare: Option<Box<RareTally>>,
+}
+
+/// The totals of all that is no delivery to a consumer that is still there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RareTally {
     /// Acknowledged after a get, or by consumers that were removed since.
     pub(super) acked: MessageTotals,
     /// Counted as settled by `Credit`, but not acknowledged.
@@ -21,18 +28,11 @@ pub(super) struct Tally {
     /// Moved to another queue.
     pub(super) moved: MessageTotals,
     pub(super) deleted: MessageTotals,
-    /// In a box, since most queues have none of these, and a queue is small.
-    rare: Option<Box<RareTally>>,
     /// Taken by a get and not settled.
     pub(super) got: MessageTotals,
     /// How often messages have become ready again after a get, a delay or a pause. Only for
     /// [`changes`](QueueState::changes).
     pub(super) again_ready: u64,
-}
-
-/// The totals of rare events.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RareTally {
     /// Dead letters, by the reason.
     pub(super) dead_lettered_by: DeathCounts,
     /// Those of `expired` and `dropped`, by the reason.
@@ -93,19 +93,27 @@ impl Tally {
         self.rare.get_or_insert_default()
     }
 
+    /// The messages that were taken by a get and are not settled.
+    pub(super) fn got(&self) -> MessageTotals {
+        let rare = self.rare.as_ref();
+        rare.map_or(MessageTotals::default(), |rare| rare.got)
+    }
+
     /// Counts a message that other queues may take as dead-lettered.
     pub(super) fn dead_letter(&mut self, size: u64, reason: DeathReason) {
-        self.dead_lettered.add_message(size);
-        count_death(&mut self.rare().dead_lettered_by, reason);
+        let rare = self.rare();
+        rare.dead_lettered.add_message(size);
+        count_death(&mut rare.dead_lettered_by, reason);
     }
 
     /// Counts a message that has ended here.
     pub(super) fn drop_message(&mut self, size: u64, reason: DeathReason) {
+        let rare = self.rare();
         match reason {
-            DeathReason::Expired => self.expired.add_message(size),
-            _ => self.dropped.add_message(size),
+            DeathReason::Expired => rare.expired.add_message(size),
+            _ => rare.dropped.add_message(size),
         }
-        count_death(&mut self.rare().dropped_by, reason);
+        count_death(&mut rare.dropped_by, reason);
     }
 }
 
@@ -184,10 +192,12 @@ impl QueueState {
     /// An idle queue has work again by a new message, a new or a resumed consumer, the end of a
     /// delay, or a get. A get shows here once it has ended.
     pub(super) fn changes(&self) -> u64 {
-        let ends_of_gets = self.tally.acked.messages + self.tally.moved.messages;
+        let again = self.tally.rare.as_ref().map_or(0, |rare| {
+            let ends_of_gets = rare.acked.messages + rare.moved.messages;
+            ends_of_gets.wrapping_add(rare.again_ready)
+        });
         (self.tally.taken_in.messages)
-            .wrapping_add(ends_of_gets)
-            .wrapping_add(self.tally.again_ready)
+            .wrapping_add(again)
             .wrapping_add(self.consumers.added())
     }
 
@@ -212,7 +222,7 @@ impl QueueState {
     pub(crate) fn counts_as_they_are(&self) -> Counts {
         let tally = &self.tally;
         let rare = tally.rare.as_deref().copied().unwrap_or_default();
-        let (mut unsettled, mut acked) = (tally.got, tally.acked);
+        let (mut unsettled, mut acked) = (rare.got, rare.acked);
         let mut delivered = rare.delivered;
         for (handed, credit, auto_ack) in self.credits() {
             delivered.add(auto_ack, handed.messages);
@@ -221,7 +231,7 @@ impl QueueState {
             unsettled += handed;
             unsettled -= settled;
         }
-        acked -= tally.not_acked;
+        acked -= rare.not_acked;
         if self.kind.is_stream() {
             // Nothing leaves it by a delivery.
             (unsettled, acked) = Default::default();
@@ -237,12 +247,12 @@ impl QueueState {
             consumers: self.counted_consumers(),
             taken_in: tally.taken_in,
             acked,
-            dead_lettered: tally.dead_lettered,
-            expired: tally.expired,
-            dropped: tally.dropped,
-            purged: tally.purged,
-            moved: tally.moved,
-            deleted: tally.deleted,
+            dead_lettered: rare.dead_lettered,
+            expired: rare.expired,
+            dropped: rare.dropped,
+            purged: rare.purged,
+            moved: rare.moved,
+            deleted: rare.deleted,
             dead_lettered_by: rare.dead_lettered_by,
             dropped_by: rare.dropped_by,
             delivered,

@@ -49,19 +49,63 @@ use crate::{
 pub(super) struct Timing {
     /// Messages that become ready later.
     pub(super) delayed: DelayedStore,
-    /// When the queue is deleted unless it is used before.
-    pub(super) lease_over: Option<u64>,
-    /// The timer and its time.
-    timer: Option<(u64, TimerKey)>,
+    /// In a box, since most queues have none.
+    dates: Option<Box<Dates>>,
     /// Whether the queue has ever had a message that expires.
     has_deadlines: bool,
+}
+
+/// The times at which something happens to a queue.
+#[derive(Debug, Default)]
+struct Dates {
+    /// When the queue is deleted unless it is used before.
+    lease_over: Option<u64>,
+    /// The timer and its time.
+    timer: Option<(u64, TimerKey)>,
     /// A message in an inbox may expire at this time, and none before.
-    pub(super) inboxes_due: Option<u64>,
-    /// In a box, since most queues have none.
-    pub(super) age_marks: Option<Box<AgeMarks>>,
+    inboxes_due: Option<u64>,
+    age_marks: Option<AgeMarks>,
 }
 
 impl Timing {
+    /// When the queue is deleted unless it is used before.
+    pub(super) fn lease_over(&self) -> Option<u64> {
+        self.dates.as_ref()?.lease_over
+    }
+
+    fn set_lease_over(&mut self, over: Option<u64>) {
+        if over != self.lease_over() {
+            self.dates.get_or_insert_default().lease_over = over;
+        }
+    }
+
+    /// When a message in an inbox may expire, and none before.
+    pub(super) fn inboxes_due(&self) -> Option<u64> {
+        self.dates.as_ref()?.inboxes_due
+    }
+
+    pub(super) fn set_inboxes_due(&mut self, due: Option<u64>) {
+        if due != self.inboxes_due() {
+            self.dates.get_or_insert_default().inboxes_due = due;
+        }
+    }
+
+    fn timer(&self) -> Option<&(u64, TimerKey)> {
+        self.dates.as_ref()?.timer.as_ref()
+    }
+
+    /// What looks at the head have noted.
+    pub(super) fn age_marks(&mut self) -> &mut AgeMarks {
+        let dates = self.dates.get_or_insert_default();
+        dates.age_marks.get_or_insert_default()
+    }
+
+    pub(super) fn forget_age_marks(&mut self) {
+        if let Some(dates) = &mut self.dates {
+            dates.age_marks = None;
+        }
+    }
+
     /// Whether the queue has ever had a message that expires.
     pub(super) fn has_deadlines(&self) -> bool {
         self.has_deadlines
@@ -214,7 +258,7 @@ impl QueueState {
         let due = std::iter::from_fn(|| delayed.pop_due(now)).take(most);
         let due: Vec<_> = due.map(|(_, waiting)| waiting.envelope).collect();
         for envelope in &due {
-            self.tally.got.add_message(envelope.size());
+            self.tally.rare().got.add_message(envelope.size());
         }
         due
     }
@@ -226,7 +270,7 @@ impl QueueState {
             return;
         }
         while let Some((key, first)) = self.timing.delayed.pop_due(now) {
-            self.tally.again_ready += 1;
+            self.tally.rare().again_ready += 1;
             match first.returning {
                 // It needs no room, as without a delay.
                 true => self.make_returned_ready(first.envelope),
@@ -276,23 +320,24 @@ impl QueueState {
         if deadline == NEVER {
             return;
         }
-        let due = self.timing.inboxes_due.unwrap_or(NEVER);
+        let due = self.timing.inboxes_due().unwrap_or(NEVER);
         if deadline < due {
-            self.timing.inboxes_due = Some(deadline);
+            self.timing.set_inboxes_due(Some(deadline));
             self.schedule(effects);
         }
     }
 
     /// Renews the lease after a use of the queue: an unused queue stays for the whole lease again.
     pub(crate) fn renew_lease(&mut self, now: u64, effects: &mut Effects) {
-        if self.settings.expires.is_none() && self.timing.lease_over.is_none() {
+        let lease_over = self.timing.lease_over();
+        if self.settings.expires.is_none() && lease_over.is_none() {
             return;
         }
-        self.timing.lease_over = match self.settings.expires {
+        self.timing.set_lease_over(match self.settings.expires {
             Some(expires) if self.consumer_count() == 0 => Some(after(now, expires)),
-            Some(_) => self.timing.lease_over,
+            Some(_) => lease_over,
             None => None,
-        };
+        });
         self.schedule(effects);
     }
 
@@ -316,11 +361,11 @@ impl QueueState {
             false => NEVER,
         };
         let delayed = self.timing.delayed.next_due();
-        let lease = match self.timing.lease_over {
+        let lease = match self.timing.lease_over() {
             Some(_) if !self.is_in_use() => self.lease_ends().unwrap_or(NEVER),
             _ => NEVER,
         };
-        let inboxes = self.timing.inboxes_due.unwrap_or(NEVER);
+        let inboxes = self.timing.inboxes_due().unwrap_or(NEVER);
         let overdue = self.consumers.next_overdue();
         let transit = self.next_dead_letter();
         let due = [head, delayed, lease, inboxes, overdue, transit];
@@ -329,7 +374,7 @@ impl QueueState {
 
     /// Has the timer set if it is later than the next due time.
     pub(super) fn schedule(&self, effects: &mut Effects) {
-        let timer = self.timing.timer.as_ref().map_or(NEVER, |(at, _)| *at);
+        let timer = self.timing.timer().map_or(NEVER, |(at, _)| *at);
         if self.next_due() < timer {
             effects.set_timer();
         }
@@ -337,7 +382,7 @@ impl QueueState {
 
     /// Has the timer of a deleted queue cancelled.
     pub(super) fn unschedule(&self, effects: &mut Effects) {
-        if self.timing.timer.is_some() {
+        if self.timing.timer().is_some() {
             effects.set_timer();
         }
     }
@@ -345,12 +390,14 @@ impl QueueState {
     /// Replaces the timer by one for the next due time. `add` adds a timer to `timers`, and may add
     /// none.
     pub(crate) fn set_timer(&mut self, timers: &Timers, add: impl FnOnce(u64) -> Option<TimerKey>) {
-        if let Some((_, timer)) = self.timing.timer.take() {
+        let dates = self.timing.dates.as_mut();
+        if let Some((_, timer)) = dates.and_then(|dates| dates.timer.take()) {
             timers.cancel(&timer);
         }
         let due = self.next_due();
         if due != NEVER {
-            self.timing.timer = add(due).map(|timer| (due, timer));
+            let dates = self.timing.dates.get_or_insert_default();
+            dates.timer = add(due).map(|timer| (due, timer));
         }
     }
 }

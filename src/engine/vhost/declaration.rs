@@ -385,8 +385,9 @@ impl Batch<'_> {
             Some(there) => {
                 self.vhost.check_access(there, self.by.connection)?;
                 if !is_open && !is_passive {
-                    check_queue_equivalence(&there.description, description, &name, vhost)?;
-                    let effective = self.policies.effective_queue(&there.arguments, &name);
+                    let first = &there.terms;
+                    check_queue_equivalence(&first.description, description, &name, vhost)?;
+                    let effective = self.policies.effective_queue(&first.arguments, &name);
                     self.by.check_overflow(&effective, &name, vhost)?;
                 }
                 return Ok(Arc::clone(&there.queue));
@@ -410,23 +411,23 @@ impl Batch<'_> {
         if let Some(limit) = reached(max_queues, count) {
             return Err(Error::queue_limit(&name, vhost, limit));
         }
-        let effective = self.policies.effective_queue(&arguments, &name);
+        let terms = self.vhost.last_terms.share(description, arguments);
+        let effective = self.policies.effective_queue(&terms.arguments, &name);
         self.by.check_overflow(&effective, &name, vhost)?;
-        let account = self.vhost.open_account(&self.budgets, &arguments)?;
+        let account = self.vhost.open_account(&self.budgets, &terms.arguments)?;
         let number = self.vhost.next_number();
         let in_flight = Arc::clone(self.vhost.drain().in_flight());
         let mut queue = QueueCore::new(name.clone(), number, effective, account, in_flight)
             .with_arrivals(&self.vhost.arrivals());
         if let Some(storage) = self.vhost.storage()
-            && let Some(stored) = storage.of_queue(description, &name, &arguments)
+            && let Some(stored) = storage.of_queue(description, &name, &terms.arguments)
         {
             queue = queue.stored_in(stored);
         }
         let queue = Arc::new(queue.announced_by(&self.vhost.events));
         let declared = DeclaredQueue {
             queue: Arc::clone(&queue),
-            description: description.of_new_queue(),
-            arguments,
+            terms,
             owner: description.is_exclusive().then_some(self.by.connection),
         };
         self.changes.queues.push(name, declared);
@@ -471,7 +472,7 @@ impl Batch<'_> {
             EntityKind::Queue => match self.declared_queue(destination) {
                 Some(declared) => (
                     Target::Queue(Arc::clone(&declared.queue)),
-                    Some(declared.arguments.queue_type),
+                    Some(declared.terms.arguments.queue_type),
                 ),
                 None => return Err(not_found(EntityKind::Queue, destination)),
             },

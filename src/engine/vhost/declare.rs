@@ -281,7 +281,7 @@ impl VirtualHost {
             return Ok(0);
         };
         self.check_access(declared, by.connection)?;
-        let queue_type = declared.arguments.queue_type;
+        let queue_type = declared.terms.arguments.queue_type;
         if queue_type == QueueType::Quorum && (if_unused || if_empty) {
             let condition = if if_unused { "if-unused" } else { "if-empty" };
             return Err(Error::conditional_delete(condition, &name, self.name()));
@@ -360,7 +360,7 @@ impl VirtualHost {
                     ));
                 }
                 Some(declared) => {
-                    check(Some(declared.arguments.queue_type))?;
+                    check(Some(declared.terms.arguments.queue_type))?;
                     self.check_access(declared, by.connection)?;
                     Target::Queue(Arc::clone(&declared.queue))
                 }

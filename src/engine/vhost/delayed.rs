@@ -56,7 +56,7 @@ impl VirtualHost {
         exchange: &Name,
         is_durable: bool,
     ) -> Result<Arc<QueueCore>> {
-        let settings = QueueArguments::default();
+        let settings = Arc::<QueueArguments>::default();
         let account = self.open_account(budgets, &settings)?;
         let number = self.next_number();
         let in_flight = Arc::clone(self.drain().in_flight());

@@ -196,7 +196,7 @@ impl VirtualHost {
         let mut topology = self.topology.write();
         let goes = topology.queues.get(queue.name()).is_some_and(|declared| {
             declared.queue == *queue
-                && declared.description.is_auto_delete()
+                && declared.terms.description.is_auto_delete()
                 && queue.lock().is_abandoned()
         });
         match goes {

@@ -439,7 +439,7 @@ impl LockedVhost<'_> {
         }
         for (name, declared) in &self.topology.queues {
             let mut effects = Effects::none();
-            let effective = policies.effective_queue(&declared.arguments, name);
+            let effective = policies.effective_queue(&declared.terms.arguments, name);
             declared
                 .queue
                 .reconfigure(&effective, self.now, &mut effects);

@@ -58,6 +58,7 @@ mod route;
 mod routers;
 mod storage;
 mod streams;
+mod terms;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod topology;
@@ -97,7 +98,10 @@ pub(crate) use self::{
 };
 pub use self::{declare::QueueDeclared, publish::Published};
 
-use self::{exchange_interner::ExchangeInterner, publish_counts::ExchangeTally, replies::Replies};
+use self::{
+    exchange_interner::ExchangeInterner, publish_counts::ExchangeTally, replies::Replies,
+    terms::LastTerms,
+};
 use crate::{
     engine::{
         access::Grants,
@@ -184,6 +188,7 @@ pub(crate) struct VirtualHost {
     grants: Arc<Grants>,
     events: Arc<VhostEvents>,
     taps: Arc<Taps>,
+    last_terms: LastTerms,
     /// A leaf lock.
     about: Mutex<About>,
     /// The places of queues of an engine outside. A leaf lock.
@@ -280,6 +285,7 @@ impl VirtualHost {
             grants,
             events,
             taps,
+            last_terms: LastTerms::default(),
             about: Mutex::default(),
             detached: Mutex::default(),
             clock,

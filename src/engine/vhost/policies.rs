@@ -22,7 +22,7 @@ use crate::{
 /// What a change of the policies may concern, sorted by name.
 struct Declared {
     exchanges: Vec<(Name, ExchangeArguments)>,
-    queues: Vec<(Arc<QueueCore>, QueueArguments)>,
+    queues: Vec<(Arc<QueueCore>, Arc<QueueArguments>)>,
 }
 
 impl VirtualHost {
@@ -193,7 +193,7 @@ impl VirtualHost {
                 .map(|(name, exchange)| (name.clone(), exchange.arguments.clone()))
                 .collect(),
             queues: queues
-                .map(|queue| (Arc::clone(&queue.queue), queue.arguments.clone()))
+                .map(|queue| (Arc::clone(&queue.queue), Arc::clone(&queue.terms.arguments)))
                 .collect(),
         };
         drop(topology);

@@ -38,10 +38,10 @@ impl VirtualHost {
             .read()
             .queues
             .get(queue.name())
-            .map(|declared| limits.apply(declared.description.argument_table()));
+            .map(|declared| limits.apply(declared.terms.description.argument_table()));
         let not_found = || Error::not_found(EntityKind::Queue, name, self.name());
         let table = declared.ok_or_else(not_found)?;
-        let arguments = QueueArguments::parse(&table, queue.name(), self.name())?;
+        let arguments = Arc::new(QueueArguments::parse(&table, queue.name(), self.name())?);
         // Patterns can take long. No publisher waits for them.
         let effective = policies.effective_queue(&arguments, queue.name());
         by.check_overflow(&effective, queue.name(), self.name())?;
@@ -51,7 +51,8 @@ impl VirtualHost {
             let declared = topology.queues.get_mut(queue.name());
             // Another queue may have the name by now.
             let declared = declared.filter(|declared| declared.queue == queue);
-            declared.ok_or_else(not_found)?.arguments = arguments;
+            let declared = declared.ok_or_else(not_found)?;
+            Arc::make_mut(&mut declared.terms).arguments = arguments;
             queue.reconfigure(&effective, now, &mut effects);
         }
         drop(policies);

@@ -17,7 +17,7 @@ use crate::{
         QueueCore, ReadyKey, ReturnedDelivery, View,
     },
     message::envelope::{Envelope, NEVER},
-    model::{arguments::QueueArguments, error::Result, name::Name},
+    model::{error::Result, name::Name},
     runtime::waiter::Ticket,
 };
 
@@ -45,11 +45,10 @@ impl VirtualHost {
 
     /// A queue that no name leads to: it takes the messages of one remote consumer.
     pub(crate) fn detached_queue(&self, name: &Name) -> Arc<QueueCore> {
-        let settings = QueueArguments::default();
         let queue = Arc::new(QueueCore::new(
             name.clone(),
             self.next_number(),
-            settings,
+            Arc::default(),
             None,
             Arc::clone(self.drain().in_flight()),
         ));

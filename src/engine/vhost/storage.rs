@@ -225,7 +225,7 @@ impl VhostStorage {
         };
         let record = QueueRecord {
             number: stored.number(),
-            queue: declared.description.clone().without_bindings(),
+            queue: declared.terms.description.kept_as(name),
             failed_before: 0,
         };
         self.write_queue_record(name, &record);
@@ -371,8 +371,8 @@ impl VirtualHost {
         };
         if reason.is_end_of_broker() {
             for (name, declared) in &topology.queues {
-                let is_left =
-                    declared.description.is_auto_delete() && declared.queue.lock().had_consumer();
+                let is_left = declared.terms.description.is_auto_delete()
+                    && declared.queue.lock().had_consumer();
                 if let Some(stored) = declared.queue.stored().filter(|_| is_left) {
                     let target = Target::Queue(Arc::clone(&declared.queue));
                     let sources = topology.exchanges.keys();

@@ -17,6 +17,7 @@ use super::{
     effects::Aftermath,
     reverse_bindings::ReverseBindings,
     storage::VhostStorage,
+    terms::Terms,
     topology_events::{binding_fields, exchange_created, named, queue_created, queue_deleted},
 };
 use crate::{
@@ -26,7 +27,6 @@ use crate::{
         queue::{BudgetCore, Counts, Deleted, QueueCore},
     },
     model::{
-        arguments::QueueArguments,
         broker_event::EventKind,
         descriptions,
         error::{CancelReason, Result},
@@ -49,9 +49,7 @@ pub(crate) type ConnectionId = u64;
 #[derive(Debug)]
 pub(crate) struct DeclaredQueue {
     pub(crate) queue: Arc<QueueCore>,
-    /// As declared.
-    pub(crate) description: descriptions::Queue,
-    pub(crate) arguments: QueueArguments,
+    pub(crate) terms: Arc<Terms>,
     /// The only connection that may use the queue, if it is exclusive.
     pub(crate) owner: Option<ConnectionId>,
 }
@@ -246,7 +244,7 @@ impl Topology {
     pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<Box<DeclaredQueue>> {
         let declared = self.queues.remove(name)?;
         let counts = declared.queue.lock().counts_as_they_are();
-        let queue_type = declared.arguments.queue_type;
+        let queue_type = declared.terms.arguments.queue_type;
         self.departed.add_queue(queue_type, &counts);
         if let Some(storage) = self
             .storage

@@ -11,7 +11,7 @@ pub(super) fn named(name: &Name) -> FieldTable {
 }
 
 pub(super) fn queue_created(name: &Name, queue: &DeclaredQueue) -> FieldTable {
-    let description = &queue.description;
+    let description = &queue.terms.description;
     queue_deleted(name, queue)
         .with("durable", description.is_durable())
         .with("auto_delete", description.is_auto_delete())
@@ -20,7 +20,7 @@ pub(super) fn queue_created(name: &Name, queue: &DeclaredQueue) -> FieldTable {
 }
 
 pub(super) fn queue_deleted(name: &Name, queue: &DeclaredQueue) -> FieldTable {
-    named(name).with("type", queue.arguments.queue_type.module())
+    named(name).with("type", queue.terms.arguments.queue_type.module())
 }
 
 pub(super) fn exchange_created(name: &Name, exchange: &DeclaredExchange) -> FieldTable {

@@ -399,12 +399,13 @@ impl<T: Payload> ConsumerBuilder<T> {
             expected_size: size_of::<T>() as u64,
             paused: Arc::new(AtomicBool::new(self.paused)),
         };
-        let ended: Arc<[AtomicBool]> = self.queues.iter().map(|_| AtomicBool::new(false)).collect();
+        let flags = self.queues.iter().map(|_| AtomicBool::new(false));
+        let ended: Option<Arc<[_]>> = (self.queues.len() > 1).then(|| flags.collect());
         let started = connection.core().start_consumers(&self.queues, &options)?;
         let queues: Vec<_> = (started.into_iter().enumerate())
             .map(|(place, subscriber)| ConsumerQueue {
                 subscriber,
-                ended: Arc::clone(&ended),
+                ended: ended.clone(),
                 place,
                 is_ranked: self.strict_order,
             })

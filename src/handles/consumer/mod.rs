@@ -119,8 +119,9 @@ pub(crate) type Taken = Result<Envelope, CancelReason>;
 #[derive(Debug)]
 pub(crate) struct ConsumerQueue {
     pub(crate) subscriber: Arc<Subscriber>,
-    /// A flag for each queue of the consumer: whether the queue has ended.
-    ended: Arc<[AtomicBool]>,
+    /// A flag for each queue of the consumer: whether the queue has ended. `None` if it is the only
+    /// queue.
+    ended: Option<Arc<[AtomicBool]>>,
     /// The index of this queue in the consumer.
     place: usize,
     /// Whether the queues before this one are served before it.
@@ -143,8 +144,11 @@ impl waiter::Waitable for ConsumerQueue {
             Poll::Ready(Err(reason)) => {
                 // Every receiver sets the flag itself before it reads the others. Receivers can
                 // find the last queues ended at the same time, and at least one must see all flags.
-                self.ended[self.place].store(true, SeqCst);
-                match self.ended.iter().all(|ended| ended.load(SeqCst)) {
+                let ended = self.ended.as_deref().unwrap_or_default();
+                if let Some(ended) = ended.get(self.place) {
+                    ended.store(true, SeqCst);
+                }
+                match ended.iter().all(|ended| ended.load(SeqCst)) {
                     true => Poll::Ready(Err(reason)),
                     // The receiver is not registered at this queue. The other queues wake it when
                     // the last of them ends.

@@ -226,7 +226,7 @@ fn snapshot_of(gate: &Gate, connections: &[Arc<ConnectionCore>]) -> Result<Vhost
         let mut totals = VhostTotals::of(topology, default_exchange, gate.churn(), opened);
         let queues = topology.queues.values().map(|declared| {
             let counts = count(&declared.queue);
-            totals.add_queue(declared.arguments.queue_type, &counts);
+            totals.add_queue(declared.terms.arguments.queue_type, &counts);
             queue::snapshot_of(declared, counts)
         });
         let queues = queues.collect();

@@ -178,10 +178,10 @@ impl QueueSnapshot {
 }
 
 pub(super) fn snapshot_of(declared: &DeclaredQueue, counts: Counts) -> QueueSnapshot {
-    let description = &declared.description;
+    let description = &declared.terms.description;
     QueueSnapshot {
         name: declared.queue.name().clone(),
-        queue_type: declared.arguments.queue_type.as_str().to_owned(),
+        queue_type: declared.terms.arguments.queue_type.as_str().to_owned(),
         durable: description.is_durable(),
         auto_delete: description.is_auto_delete(),
         exclusive: description.is_exclusive(),

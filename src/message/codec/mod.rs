@@ -34,7 +34,7 @@ use serde::de::DeserializeOwned;
 use std::{
     borrow::Cow,
     fmt::{self, Debug},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 /// A way to encode payloads, named by its content type.
@@ -138,7 +138,8 @@ pub(crate) fn decode_with<T: DeserializeOwned>(
 /// ```
 #[derive(Clone)]
 pub struct Codecs {
-    codecs: Vec<Arc<dyn Codec>>,
+    /// Consumers with the same codecs share them.
+    codecs: Arc<Vec<Arc<dyn Codec>>>,
     restricted: bool,
     /// The most octets that a payload decompresses to.
     most_decompressed: u64,
@@ -156,7 +157,7 @@ impl Codecs {
     /// ```
     pub fn none() -> Self {
         Self {
-            codecs: Vec::new(),
+            codecs: Arc::default(),
             restricted: true,
             most_decompressed: compression::MOST_DECOMPRESSED,
         }
@@ -165,19 +166,20 @@ impl Codecs {
     /// Adds a codec. It replaces a codec with the same content type.
     #[must_use]
     pub fn with(mut self, codec: impl Codec + 'static) -> Self {
-        let codec = UserCodec::new(codec);
-        self.codecs
-            .retain(|other| !same_type(other.content_type(), codec.content_type()));
-        self.codecs.push(Arc::new(codec));
+        self.add(Arc::new(UserCodec::new(codec)));
         self
+    }
+
+    fn add(&mut self, codec: Arc<dyn Codec>) {
+        let codecs = Arc::make_mut(&mut self.codecs);
+        codecs.retain(|other| !same_type(other.content_type(), codec.content_type()));
+        codecs.push(codec);
     }
 
     /// As [`with`](Self::with), for the codec of a producer.
     #[cfg(feature = "testing")]
     pub(crate) fn with_shared(mut self, codec: Arc<dyn Codec>) -> Self {
-        self.codecs
-            .retain(|other| !same_type(other.content_type(), codec.content_type()));
-        self.codecs.push(codec);
+        self.add(codec);
         self
     }
 
@@ -213,7 +215,7 @@ impl Codecs {
             }
         }
         Ok(Self {
-            codecs,
+            codecs: Arc::new(codecs),
             restricted: true,
             ..self
         })
@@ -302,7 +304,7 @@ impl Codecs {
     /// A set with one codec, which refuses no content type.
     pub(crate) fn only(codec: Arc<dyn Codec>) -> Codecs {
         Codecs {
-            codecs: vec![codec],
+            codecs: Arc::new(vec![codec]),
             restricted: false,
             most_decompressed: compression::MOST_DECOMPRESSED,
         }
@@ -362,8 +364,10 @@ impl Codecs {
 
 impl Default for Codecs {
     fn default() -> Self {
+        static DEFAULT: LazyLock<Arc<Vec<Arc<dyn Codec>>>> =
+            LazyLock::new(|| Arc::new(vec![Arc::new(Json), Arc::new(Text), Arc::new(Raw)]));
         Self {
-            codecs: vec![Arc::new(Json), Arc::new(Text), Arc::new(Raw)],
+            codecs: Arc::clone(&DEFAULT),
             restricted: false,
             most_decompressed: compression::MOST_DECOMPRESSED,
         }

@@ -468,20 +468,23 @@ impl Queue {
         self.open
     }
 
-    /// The description that a new queue keeps. A description from a plain name becomes
-    /// [`Queue::new`].
+    /// What a new queue keeps of the description: all but the name and the bindings. A description
+    /// from a plain name becomes that of [`Queue::new`].
     pub(crate) fn of_new_queue(&self) -> Self {
         Self {
+            name: String::new(),
             open: false,
-            ..self.clone()
+            bindings: Vec::new(),
+            arguments: self.arguments.clone(),
+            ..*self
         }
     }
 
-    /// The same queue, without its bindings.
-    pub(crate) fn without_bindings(self) -> Self {
+    /// The description that a queue keeps, with the name of the queue.
+    pub(crate) fn kept_as(&self, name: &Name) -> Self {
         Self {
-            bindings: Vec::new(),
-            ..self
+            name: name.to_string(),
+            ..self.clone()
         }
     }
 

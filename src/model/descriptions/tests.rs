@@ -88,7 +88,10 @@ fn descriptions_survive_a_round_trip_through_json_and_leave_out_what_is_unset() 
 fn a_plain_name_opens_a_queue_and_means_an_exchange_that_exists() {
     let opened = Queue::from("q");
     assert!(opened.is_open() && !opened.is_passive());
-    assert_eq!(opened.of_new_queue(), Queue::new("q"));
+    let bound = opened.clone().bind("x", "k");
+    assert_eq!(bound.of_new_queue(), Queue::new(""));
+    let name = Name::new("q").unwrap();
+    assert_eq!(bound.of_new_queue().kept_as(&name), Queue::new("q"));
     assert_eq!(Queue::from(&String::from("q")), opened);
     let text = serde_json::to_string(&opened).unwrap();
     assert_eq!(serde_json::from_str::<Queue>(&text).unwrap(), opened);

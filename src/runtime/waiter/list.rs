@@ -84,3 +84,35 @@ impl WaitList {
         self.entries.is_empty()
     }
 }
+
+/// The waiters of a source that mostly has none. It takes one word until the first of them comes.
+#[derive(Debug, Default)]
+pub(crate) struct SeldomWaitList(Option<Box<WaitList>>);
+
+impl SeldomWaitList {
+    /// The list, to be registered in.
+    pub(crate) fn list(&mut self) -> &mut WaitList {
+        self.0.get_or_insert_default()
+    }
+
+    /// As [`WaitList::take_one`].
+    #[must_use = "a waiter that was claimed must be woken"]
+    pub(crate) fn take_one(&mut self) -> Option<Wake> {
+        self.0.as_mut()?.take_one()
+    }
+
+    /// As [`WaitList::take_all`].
+    #[must_use = "waiters that were claimed must be woken"]
+    pub(crate) fn take_all(&mut self) -> Vec<Wake> {
+        self.0
+            .as_mut()
+            .map(|list| list.take_all())
+            .unwrap_or_default()
+    }
+
+    /// Whether no waiter is registered.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|list| list.is_empty())
+    }
+}

@@ -31,7 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use list::{Ticket, WaitList};
+pub(crate) use list::{SeldomWaitList, Ticket, WaitList};
 pub(crate) use turn::Turn;
 pub(crate) use wait::{TaskWait, Waitable, Waiting, WaitingAny, try_any, wait, wait_any};
 

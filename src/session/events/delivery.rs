@@ -90,7 +90,10 @@ impl DeliveryOrigin {
                 .exchange_names()
                 .name(ExchangeId::Interned(number))
         };
-        let (known, first) = self.first_exchange.get_or_init(|| (number, name()));
+        let known = self
+            .first_exchange
+            .get_or_init(|| Box::new((number, name())));
+        let (known, first) = &**known;
         match *known == number {
             true => first.clone(),
             false => name(),

@@ -20,7 +20,7 @@ use std::{
 use super::{recv_backoff::RecvBackoff, unacked::DeliveryOrigin};
 use crate::{
     engine::{
-        queue::{Checkout, ConsumerId, IDLE_CAPACITY, InboxOwner, QueueCore},
+        queue::{Checkout, ConsumerId, InboxOwner, QueueCore},
         vhost::VirtualHost,
     },
     message::envelope::Envelope,
@@ -412,7 +412,9 @@ impl waiter::Waitable for Subscriber {
     /// Frees the capacity of a burst, here and in the queue. The next burst allocates its own.
     fn on_idle(&self) {
         let mut run = self.run.lock();
-        run.shrink_to(IDLE_CAPACITY);
+        if run.is_empty() {
+            *run = VecDeque::new();
+        }
         self.queue().on_idle(Some(self.id));
     }
 }

@@ -2,7 +2,7 @@ mod definition;
 mod operators;
 mod quorum;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
@@ -30,13 +30,13 @@ fn policies<const N: usize>(list: [Policy; N]) -> Policies {
     policies
 }
 
-fn declared(arguments: FieldTable) -> QueueArguments {
-    QueueArguments::parse(&arguments, &name("q"), &name("/")).unwrap()
+fn declared(arguments: FieldTable) -> Arc<QueueArguments> {
+    Arc::new(QueueArguments::parse(&arguments, &name("q"), &name("/")).unwrap())
 }
 
 /// The effective arguments of the queue `q`, declared without arguments.
 fn effective(policies: &Policies) -> QueueArguments {
-    policies.effective_queue(&QueueArguments::default(), "q")
+    QueueArguments::clone(&policies.effective_queue(&Arc::default(), "q"))
 }
 
 fn applied(policies: &Policies, subject: Subject, to: &str) -> Option<String> {
@@ -232,7 +232,7 @@ fn of_numbers_the_lower_wins() {
         ("x-max-priority", 3),
     ]));
     assert_eq!(
-        policies.effective_queue(&arguments, "q"),
+        *policies.effective_queue(&arguments, "q"),
         QueueArguments {
             max_length: Some(1),
             max_length_bytes: Some(20),

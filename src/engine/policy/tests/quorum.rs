@@ -7,13 +7,13 @@ use crate::model::{
 };
 
 /// The arguments of a quorum queue.
-pub(super) fn declared(arguments: &[(&str, FieldValue)]) -> QueueArguments {
+pub(super) fn declared(arguments: &[(&str, FieldValue)]) -> Arc<QueueArguments> {
     let table: FieldTable = arguments.iter().cloned().collect();
     super::declared(table.with("x-queue-type", "quorum"))
 }
 
 fn effective(policy: Policy, arguments: &[(&str, FieldValue)]) -> QueueArguments {
-    policies([policy]).effective_queue(&declared(arguments), "q")
+    QueueArguments::clone(&policies([policy]).effective_queue(&declared(arguments), "q"))
 }
 
 fn millis(millis: u64) -> Option<Duration> {

@@ -16,7 +16,7 @@ impl Consumers {
         let due = self.get_mut(next.id)?.assign(size, now)?;
         self.next_overdue = self.next_overdue.min(due);
         if self.single_active == SingleActive::No {
-            self.end_turn(next);
+            self.end_turn(next.id);
         }
         Some(due)
     }
@@ -36,7 +36,7 @@ impl Consumers {
         let refused = consumer.deliver_assigned(envelope, due, effects);
         if refused.is_some() {
             let group = consumer.group;
-            self.suspended.push(group);
+            self.suspended.add(group);
         }
         refused
     }

@@ -14,14 +14,17 @@ mod paused;
 mod readers;
 mod single_active;
 mod slow;
+mod suspended;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use self::listed::ListedConsumer;
-pub(super) use self::single_active::SingleActive;
+pub(super) use self::{single_active::SingleActive, turns::Turns};
 
-use std::{collections::VecDeque, fmt};
+use std::fmt;
 
+use self::suspended::Suspended;
 use super::{
     consumer_id::ConsumerId,
     consumer_state::{ConsumerState, DeliveryTarget, Group, SubscribeRequest},
@@ -36,38 +39,38 @@ use crate::model::message_totals::MessageTotals;
 /// The first consumer in the turn order that can take a message.
 pub(crate) struct NextConsumer {
     pub(super) id: ConsumerId,
-    /// The index of its priority in the turn order.
-    level: usize,
     /// No other consumer takes turns with this one, so it may take a whole batch at once.
     pub(crate) alone: bool,
 }
 
+/// Each publish reads the consumer whose turn it is, the slots, and two of the marks. They lie
+/// beside one another.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Consumers {
+    turns: Turns,
     slots: Vec<Option<(u32, ConsumerState)>>,
-    count: usize,
-    serial: u32,
-    /// Highest priority first. Each priority has the consumers that can take a message, as far as
-    /// is known, in turn order.
-    turns: Vec<(i64, VecDeque<ConsumerId>)>,
-    /// Consumers that are paused or without credit, in the order in which that began.
-    blocked: Vec<ConsumerId>,
-    /// Groups at their common limit.
-    suspended: Vec<Group>,
     /// Whether only one consumer is served. The others wait to take over.
     single_active: SingleActive,
-    active: Option<ConsumerId>,
     /// Whether a consumer leaves the turn order with the delivery that uses up its credit, as in
     /// RabbitMQ's quorum queues, and not only at the next one.
     leaves_at_once: bool,
-    /// How long a delivery may stay unsettled where the consumer does not say.
-    timeout: Timeout,
-    /// A delivery may be due at this time, and none before.
-    next_overdue: u64,
     /// Whether the queue is paused, so that all consumers are blocked.
     is_queue_paused: bool,
+    count: u32,
+    serial: u32,
+    /// Consumers that are paused or without credit, in the order in which that began.
+    blocked: Vec<ConsumerId>,
+    suspended: Suspended,
+    /// The consumer that is served, if only one is.
+    active: Option<ConsumerId>,
+    /// How long a delivery may stay unsettled where the consumer does not say. In a box, since only
+    /// quorum queues have it.
+    timeout: Option<Box<Timeout>>,
+    /// A delivery may be due at this time, and none before.
+    next_overdue: u64,
     /// How many consumers have a policy for being slow.
-    slow_policies: usize,
+    slow_policies: u32,
 }
 
 impl Consumers {
@@ -85,7 +88,7 @@ impl Consumers {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.count
+        self.count as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -196,14 +199,14 @@ impl Consumers {
         };
         self.count_slow_policy(request.on_slow, true);
         let mut subscriber = ConsumerState::new(request, target(id));
-        subscriber.set_timeout(self.timeout);
+        subscriber.set_timeout(self.timeout.as_deref().copied().unwrap_or_default());
         match subscriber.pause() {
             Pause::None if self.is_queue_paused => {
                 self.blocked.push(id);
                 self.active.get_or_insert(id);
             }
             Pause::None => {
-                self.join_turns(id, subscriber.priority);
+                self.turns.join(id, subscriber.priority);
                 self.active.get_or_insert(id);
             }
             _ => self.blocked.push(id),
@@ -219,15 +222,13 @@ impl Consumers {
         self.count -= 1;
         self.count_slow_policy(subscriber.on_slow, false);
         self.blocked.retain(|blocked| *blocked != id);
-        for (_, turn) in &mut self.turns {
-            turn.retain(|waiting| *waiting != id);
-        }
-        self.turns.retain(|(_, turn)| !turn.is_empty());
+        self.turns.remove(id);
+        self.turns.forget_empty();
         if self.active == Some(id) {
             self.activate_next();
         }
         if !self.iter().any(|other| other.group == subscriber.group) {
-            self.suspended.retain(|group| *group != subscriber.group);
+            self.suspended.remove(subscriber.group);
         }
         Some(subscriber)
     }
@@ -243,40 +244,23 @@ impl Consumers {
             .collect()
     }
 
-    fn join_turns(&mut self, id: ConsumerId, priority: i64) {
-        let at = self.turns.partition_point(|(level, _)| *level > priority);
-        match self.turns.get_mut(at) {
-            Some((level, turn)) if *level == priority => turn.push_back(id),
-            _ => self.turns.insert(at, (priority, VecDeque::from([id]))),
-        }
-    }
-
     /// The first consumer in the turn order that can take a message. Those before it that cannot
     /// are moved to `blocked`.
     pub(crate) fn next_consumer(&mut self) -> Option<NextConsumer> {
         if self.single_active != SingleActive::No {
             let id = self.active_consumer()?;
             if self.can_take(id) {
-                return Some(NextConsumer {
-                    id,
-                    level: 0,
-                    alone: true,
-                });
+                return Some(NextConsumer { id, alone: true });
             }
             self.block(id);
             return None;
         }
-        let mut level = 0;
-        while let Some((_, turn)) = self.turns.get(level) {
-            let Some(&id) = turn.front() else {
-                level += 1;
-                continue;
-            };
-            let alone = turn.len() == 1;
+        while let Some(id) = self.turns.first() {
             if self.can_take(id) {
-                return Some(NextConsumer { id, level, alone });
+                let alone = self.turns.is_first_alone();
+                return Some(NextConsumer { id, alone });
             }
-            self.turns[level].1.pop_front();
+            self.turns.leave();
             self.blocked.push(id);
         }
         None
@@ -291,10 +275,9 @@ impl Consumers {
         }
         // The delivery that uses up the credit may end the turn.
         let last = u32::from(self.leaves_at_once);
-        let (_, turn) = self.turns.first_mut()?;
-        let id = *turn.front()?;
+        let id = self.turns.first()?;
         let (_, subscriber) = self.slots.get_mut(id.slot as usize)?.as_mut()?;
-        subscriber.reserve((turn.len() > 1).then_some(turn), last)
+        subscriber.reserve(&mut self.turns, last)
     }
 
     /// Delivers a message of `size` bytes to the next consumer. `false` if no consumer can take it;
@@ -310,31 +293,25 @@ impl Consumers {
         if self.single_active != SingleActive::No {
             return self.deliver_to_active(message, size, now, effects);
         }
-        let mut level = 0;
-        while let Some((_, turn)) = self.turns.get(level) {
-            let Some(&id) = turn.front() else {
-                level += 1;
-                continue;
-            };
-            let alone = turn.len() == 1;
+        while let Some(id) = self.turns.first() {
             if self.try_deliver(id, message, size, now, effects) {
-                self.end_turn(NextConsumer { id, level, alone });
+                self.end_turn(id);
                 return true;
             }
-            self.turns[level].1.pop_front();
+            self.turns.leave();
             self.blocked.push(id);
         }
         false
     }
 
-    /// Ends the turn of a consumer that has got a message.
+    /// Ends the turn of the first consumer, which has got a message.
     #[inline]
-    fn end_turn(&mut self, NextConsumer { id, level, alone }: NextConsumer) {
+    fn end_turn(&mut self, id: ConsumerId) {
         if self.leaves_at_once && !self.can_take(id) {
-            self.turns[level].1.pop_front();
+            self.turns.leave();
             self.blocked.push(id);
-        } else if !alone {
-            self.turns[level].1.rotate_left(1);
+        } else {
+            self.turns.rotate();
         }
     }
 
@@ -372,9 +349,7 @@ impl Consumers {
     }
 
     fn block(&mut self, id: ConsumerId) {
-        for (_, turn) in &mut self.turns {
-            turn.retain(|waiting| *waiting != id);
-        }
+        self.turns.remove(id);
         self.blocked.push(id);
     }
 
@@ -383,7 +358,7 @@ impl Consumers {
     fn can_take(&mut self, id: ConsumerId) -> bool {
         match self.slots.get_mut(id.slot as usize) {
             Some(Some((_, subscriber))) => {
-                !self.suspended.contains(&subscriber.group) && subscriber.has_credit()
+                !self.suspended.contains(subscriber.group) && subscriber.has_credit()
             }
             _ => false,
         }
@@ -409,13 +384,13 @@ impl Consumers {
         let Some(Some((_, subscriber))) = slots.get_mut(id.slot as usize) else {
             return false;
         };
-        if suspended.contains(&subscriber.group) || !subscriber.has_credit() {
+        if suspended.contains(subscriber.group) || !subscriber.has_credit() {
             return false;
         }
         let taken = subscriber.deliver(message, size, now, effects);
-        *next_overdue = subscriber.overdue.next.min(*next_overdue);
+        *next_overdue = subscriber.overdue.next().min(*next_overdue);
         if !taken && message.is_some() {
-            suspended.push(subscriber.group);
+            suspended.add(subscriber.group);
         }
         taken
     }
@@ -439,7 +414,7 @@ impl Consumers {
             };
             let asked = match group {
                 Some(group) => group == subscriber.group,
-                None => !suspended.contains(&subscriber.group),
+                None => !suspended.contains(subscriber.group),
             };
             let returns = asked && subscriber.pause() == Pause::None && subscriber.has_credit();
             if returns {
@@ -448,7 +423,7 @@ impl Consumers {
             !returns
         });
         for (id, priority) in &back {
-            self.join_turns(*id, *priority);
+            self.turns.join(*id, *priority);
         }
         if self.active.is_none() {
             self.activate_next();
@@ -458,13 +433,13 @@ impl Consumers {
 
     /// Resumes a group that is below its limit again or has no limit any more.
     pub(crate) fn resume(&mut self, group: Group) -> bool {
-        self.suspended.retain(|suspended| *suspended != group);
+        self.suspended.remove(group);
         self.reconsider(Some(group))
     }
 
     /// Whether the group is at its common limit, as far as is known.
     pub(crate) fn is_suspended(&self, group: Group) -> bool {
-        self.suspended.contains(&group)
+        self.suspended.contains(group)
     }
 
     pub(crate) fn group_of(&self, id: ConsumerId) -> Option<Group> {

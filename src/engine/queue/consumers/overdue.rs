@@ -20,7 +20,7 @@ impl Consumers {
 
     /// Sets how long a delivery may stay unsettled where the consumer does not say.
     pub(in crate::engine::queue) fn set_timeout(&mut self, timeout: Timeout) {
-        self.timeout = timeout;
+        self.timeout = (timeout != Timeout::default()).then(|| Box::new(timeout));
         self.iter_mut().for_each(|one| one.set_timeout(timeout));
     }
 
@@ -38,7 +38,7 @@ impl Consumers {
                 continue;
             };
             let taken = consumer.take_overdue(now, effects);
-            let next = consumer.overdue.next;
+            let next = consumer.overdue.next();
             self.next_overdue = self.next_overdue.min(next);
             if taken.is_empty() {
                 continue;
@@ -63,8 +63,6 @@ impl Consumers {
         let Some(consumer) = self.get_mut(id) else {
             return false;
         };
-        let left = consumer.overdue.taken_back.saturating_sub(deliveries);
-        consumer.overdue.taken_back = left;
-        left == 0
+        consumer.overdue.settle(deliveries) == 0
     }
 }

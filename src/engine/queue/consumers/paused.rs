@@ -12,8 +12,7 @@ impl Consumers {
         self.is_queue_paused = paused;
         match paused {
             true => {
-                let turns = self.turns.drain(..);
-                self.blocked.extend(turns.flat_map(|(_, turn)| turn));
+                self.blocked.extend(self.turns.drain());
             }
             false => {
                 self.reconsider(None);

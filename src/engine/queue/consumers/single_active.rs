@@ -24,10 +24,7 @@ impl Consumers {
     pub(super) fn activate_next(&mut self) {
         self.active = match self.single_active {
             SingleActive::ByPriority => self.first_in_line().map(|(id, _)| id),
-            _ => {
-                let mut turns = self.turns.iter();
-                turns.find_map(|(_, turn)| turn.front().copied())
-            }
+            _ => self.turns.first(),
         };
     }
 
@@ -71,10 +68,10 @@ impl Consumers {
     pub(in crate::engine::queue) fn counted(&self) -> usize {
         match self.single_active {
             SingleActive::ByPriority => {
-                let overdue = |consumer: &&ConsumerState| consumer.overdue.taken_back > 0;
+                let overdue = |consumer: &&ConsumerState| consumer.overdue.taken_back() > 0;
                 usize::from(self.active.is_some()) + self.iter().filter(overdue).count()
             }
-            _ => self.count,
+            _ => self.len(),
         }
     }
 }

@@ -114,7 +114,7 @@ impl QueueCore {
     /// The same queue, with the clock that a stream needs.
     pub(crate) fn with_arrivals(mut self, arrivals: &Arrivals) -> QueueCore {
         self.state.get_mut().set_clock(arrivals.clock);
-        self.arrivals = self.is_stream().then(|| arrivals.clone());
+        self.arrivals = self.is_stream().then(|| Box::new(arrivals.clone()));
         self
     }
 
@@ -321,7 +321,7 @@ impl QueueState {
             storage.trim(last.end());
         }
         for segment in dropped {
-            self.tally.dropped += segment.totals();
+            self.tally.rare().dropped += segment.totals();
             self.tally.rare().dropped_by.maxlen += segment.totals().messages;
             self.refund(segment.totals().bytes, effects);
             effects.add(Effect::DropSegment(segment));
@@ -345,7 +345,7 @@ impl QueueState {
             effects.wake(Some(wake));
         }
         for segment in stream.log.drain() {
-            self.tally.deleted += segment.totals();
+            self.tally.rare().deleted += segment.totals();
             effects.add(Effect::DropSegment(segment));
         }
     }

@@ -62,7 +62,7 @@ impl VhostTopology {
         let queues = topology.queues.iter();
         let queues = queues.filter(|(name, _)| is_exported(topology, name));
         let mut queues: Vec<_> = queues
-            .map(|(name, declared)| (name.clone(), declared.description.clone()))
+            .map(|(name, declared)| (name.clone(), declared.terms.description.clone()))
             .collect();
         queues.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut sources: Vec<_> = topology.exchanges.iter().collect();
@@ -86,7 +86,7 @@ impl VhostTopology {
 /// Whether a queue does not end with its connection or with the broker.
 fn is_exported(topology: &Topology, name: &Name) -> bool {
     let declared = topology.queues.get(name);
-    let is_exclusive = declared.is_none_or(|declared| declared.description.is_exclusive());
+    let is_exclusive = declared.is_none_or(|declared| declared.terms.description.is_exclusive());
     !is_exclusive && !name.starts_with(RESERVED)
 }
 
