@@ -51,7 +51,8 @@ impl VirtualHost {
             let declared = topology.queues.get_mut(queue.name());
             // Another queue may have the name by now.
             let declared = declared.filter(|declared| declared.queue == queue);
-            declared.ok_or_else(not_found)?.arguments = arguments;
+            // A snapshot may still read the old ones.
+            Arc::make_mut(declared.ok_or_else(not_found)?).arguments = arguments;
             queue.reconfigure(&effective, now, &mut effects);
         }
         drop(policies);

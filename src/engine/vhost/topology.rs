@@ -46,7 +46,7 @@ pub(crate) enum Target {
 /// The number of a connection within its broker.
 pub(crate) type ConnectionId = u64;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DeclaredQueue {
     pub(crate) queue: Arc<QueueCore>,
     /// As declared.
@@ -67,8 +67,8 @@ pub(crate) struct DeclaredBudget {
 pub(crate) struct Topology {
     pub(crate) budgets: BTreeMap<Name, DeclaredBudget>,
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
-    /// In boxes, since the map moves its values when it grows.
-    pub(crate) queues: HashMap<Name, Box<DeclaredQueue>>,
+    /// Shared with the snapshots that count them.
+    pub(crate) queues: HashMap<Name, Arc<DeclaredQueue>>,
     pub(crate) aliases: Aliases,
     pub(crate) models: BTreeMap<Name, descriptions::ModelQueue>,
     /// For each destination, the exchanges that have a binding to it. A deletion uses it.
@@ -107,7 +107,7 @@ impl Topology {
             .collect()
     }
 
-    pub(crate) fn add_queue(&mut self, name: Name, queue: Box<DeclaredQueue>) {
+    pub(crate) fn add_queue(&mut self, name: Name, queue: Arc<DeclaredQueue>) {
         if let Some(owner) = queue.owner {
             self.owned.entry(owner).or_default().insert(name.clone());
         }
@@ -243,7 +243,7 @@ impl Topology {
         exchange.is_some_and(|exchange| exchange.state.is_bound(target, routing_key, arguments))
     }
 
-    pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<Box<DeclaredQueue>> {
+    pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<Arc<DeclaredQueue>> {
         let declared = self.queues.remove(name)?;
         let counts = declared.queue.lock().counts_as_they_are();
         let queue_type = declared.arguments.queue_type;
