@@ -64,7 +64,7 @@ pub(crate) use self::{
     browse::View,
     budget::BudgetCore,
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest},
+    consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest, SubscribedBy},
     consumers::ListedConsumer,
     credit::Credit,
     deadlines::Deadlines,

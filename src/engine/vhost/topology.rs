@@ -292,7 +292,7 @@ impl Topology {
     /// Notes an event of a change, to be told when the change is over.
     fn note(&mut self, kind: EventKind, fields: impl FnOnce() -> FieldTable) {
         if self.events.as_ref().is_some_and(|events| events.is_read()) {
-            self.aftermath.events.push((kind, fields()));
+            self.aftermath.events.push((kind, None, fields()));
         }
     }
 
@@ -316,9 +316,12 @@ impl Topology {
         };
         let bindings = exchange.state.bindings();
         let bindings = bindings.filter(|it| only.is_none_or(|only| it.destination == only));
+        // As in RabbitMQ, where the bindings of an exchange end by its user.
+        let ends_with_queue = matches!(only, Some(Target::Queue(_)));
+        let by = ends_with_queue.then_some(Actor::Internal);
         let events = bindings.map(|it| {
             let fields = binding_fields(source, it.destination, it.routing_key, it.arguments);
-            (EventKind::BindingDeleted, fields)
+            (EventKind::BindingDeleted, by, fields)
         });
         self.aftermath.events.extend(events);
     }

@@ -8,7 +8,7 @@ use std::{
 use super::{Subscriber, SubscriberOwner};
 use crate::{
     engine::{
-        queue::{ConsumerId, Credit, InboxOwner, QueueCore, SubscribeRequest},
+        queue::{ConsumerId, Credit, InboxOwner, QueueCore, SubscribeRequest, SubscribedBy},
         vhost::VirtualHost,
     },
     model::{
@@ -63,6 +63,7 @@ impl NewSubscriber {
     /// [`Error::InvalidName`](crate::Error::InvalidName) for an invalid tag.
     pub(crate) fn new(
         vhost: &VirtualHost,
+        by: &Arc<SubscribedBy>,
         owner: Weak<dyn SubscriberOwner>,
         options: &SubscriberOptions,
     ) -> Result<(NewSubscriber, SubscribeRequest)> {
@@ -79,6 +80,7 @@ impl NewSubscriber {
         credit.set_tapped(vhost.taps().is_read());
         let request = SubscribeRequest {
             tag: tag.clone(),
+            by: Arc::clone(by),
             group: vhost.new_group(),
             priority: options.priority,
             prefetch: options.prefetch,
