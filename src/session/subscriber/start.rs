@@ -43,6 +43,9 @@ pub(crate) struct SubscriberOptions {
     /// How long a delivery may stay unsettled. `None` leaves it to the queue.
     pub(crate) timeout: Option<Duration>,
     pub(crate) on_slow: SlowConsumerPolicy,
+    /// Whether each message that is received has a span.
+    #[cfg(feature = "tracing")]
+    pub(crate) is_traced: bool,
 }
 
 /// A subscriber that is not added to its queue yet.
@@ -75,6 +78,10 @@ impl NewSubscriber {
         let credit = Arc::new(Credit::new(options.expected_size));
         if options.auto_ack {
             credit.show_specially();
+        }
+        #[cfg(feature = "tracing")]
+        if options.is_traced {
+            credit.trace();
         }
         // Asked again when it has started: a tap that comes meanwhile does not find it.
         credit.set_tapped(vhost.taps().is_read());
