@@ -57,8 +57,8 @@ impl Connection {
     /// message that arrives after the call began.
     ///
     /// In a durable broker, a message is on disk in the other queue before it leaves its own. A
-    /// crash in between leaves it in both. If the disk fails in between, the message is in the other
-    /// queue, and a restart may find it in both.
+    /// crash in between leaves it in both. If the disk fails in between, the message is in the
+    /// other queue, and a restart may find it in both.
     ///
     /// # RabbitMQ
     /// The shovel plugin; *Move messages* in its management pages.

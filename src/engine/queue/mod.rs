@@ -32,6 +32,7 @@ mod consumers;
 mod credit;
 mod deadlines;
 mod delayed;
+mod effective;
 mod effects;
 mod head;
 mod in_flight;
@@ -226,13 +227,6 @@ impl QueueCore {
     /// such a queue.
     pub(crate) fn is_single_active_quorum(&self) -> bool {
         self.is_single_active_quorum
-    }
-
-    /// Puts other arguments into effect.
-    pub(crate) fn reconfigure(&self, settings: &QueueArguments, now: u64, effects: &mut Effects) {
-        let mut state = self.lock();
-        self.hints.follow(settings);
-        state.reconfigure(settings.clone(), now, effects);
     }
 
     /// The time to live that the queue gives to messages, in nanoseconds. [`NEVER`] means none.
