@@ -58,6 +58,8 @@ mod report;
 mod routed;
 #[path = "floor/selective.rs"]
 mod selective;
+#[path = "floor/snapshots.rs"]
+mod snapshots;
 #[path = "floor/streams.rs"]
 mod streams;
 #[path = "floor/topic_lookup.rs"]
@@ -83,6 +85,7 @@ pub fn main() {
         logs::groups,
         channel::groups,
         latency::groups,
+        snapshots::groups,
     ] {
         for group in groups(&options) {
             group.run(&options, &mut report);

@@ -36,6 +36,7 @@ mod rpc;
 mod schedules;
 #[cfg(feature = "testing")]
 mod settled;
+mod snapshots;
 mod steering;
 mod streams;
 mod timeouts;

@@ -206,7 +206,7 @@ impl Connection {
         for_selected(&queue, &mut which, |key, _| {
             let is_deleted = queue.delete_at(key);
             deleted += u64::from(is_deleted);
-            Some(is_deleted)
+            Ok(is_deleted)
         })?;
         Ok(deleted)
     }

@@ -2,14 +2,15 @@
 //!
 //! A message stays in its queue until it is moved. It is taken out as by a get, published, and only
 //! then counted as moved. So it is never lost, and a broker that crashes in between has it in both
-//! queues at worst.
+//! queues at worst. A message that the other queue has taken never comes back, even if the disk
+//! fails then: a broker that goes on has it once.
 
 use super::{
     messages::{MessageId, MessageOutcome},
     selection::Selection,
 };
 use crate::{
-    engine::queue::ReadyKey,
+    engine::{queue::ReadyKey, store::Synced},
     handles::broker::Broker,
     message::{
         envelope::{Envelope, SettledMessage, SharedProperties},
@@ -21,6 +22,7 @@ use crate::{
         error::{Error, Result},
         name::Name,
     },
+    runtime::waiter,
     session::{
         channel::Channel,
         connection::Connection,
@@ -52,8 +54,11 @@ impl Connection {
     ///
     /// Each message stays in its queue until it is moved, one by one, and consumers of both queues
     /// go on meanwhile. A message that a consumer takes meanwhile is not moved, and neither is a
-    /// message that arrives after the call began. In a durable broker, a message is on disk in the
-    /// other queue before it leaves its own. A crash in between leaves it in both.
+    /// message that arrives after the call began.
+    ///
+    /// In a durable broker, a message is on disk in the other queue before it leaves its own. A
+    /// crash in between leaves it in both. If the disk fails in between, the message is in the
+    /// other queue, and a restart may find it in both.
     ///
     /// # RabbitMQ
     /// The shovel plugin; *Move messages* in its management pages.
@@ -66,6 +71,7 @@ impl Connection {
     ///   stream can be the other queue.
     /// - [`Error::Panicked`] if the filter panics. The messages that it has accepted before are
     ///   moved then, and all others are in their places.
+    /// - [`Error::Store`] if the disk fails. No further message is moved then.
     /// - [`Error::PermissionDenied`] for a user who may not read from the one queue, or not publish
     ///   to the other.
     /// - [`Error::ConnectionClosed`] or [`Error::ShutDown`].
@@ -128,7 +134,7 @@ impl Connection {
             return Ok(MessageOutcome::NotReady);
         };
         let publisher = publisher(self.gate());
-        Ok(match move_one(&publisher, &from, key, &to) {
+        Ok(match move_one(&publisher, &from, key, &to)? {
             None => MessageOutcome::NotReady,
             Some(true) => MessageOutcome::Done,
             Some(false) => MessageOutcome::Refused,
@@ -190,7 +196,7 @@ const PAGE: usize = 256;
 /// stays in its place.
 ///
 /// # Errors
-/// [`Error::Panicked`] if the filter panics.
+/// [`Error::Panicked`] if the filter panics, [`Error::Store`] if the disk fails.
 pub(super) fn move_selected(
     gate: &Arc<Gate>,
     from: &Getter,
@@ -200,27 +206,30 @@ pub(super) fn move_selected(
     let publisher = publisher(gate);
     let mut done = Moved::default();
     for_selected(from, &mut which, |key, properties| {
-        let target = to(properties)?;
+        let Some(target) = to(properties) else {
+            return Ok(false);
+        };
         let moved = move_one(&publisher, from, key, &target)?;
         match moved {
-            true => done.moved += 1,
-            false => done.refused += 1,
+            Some(true) => done.moved += 1,
+            Some(false) => done.refused += 1,
+            None => {}
         }
-        Some(moved)
+        Ok(moved == Some(true))
     })?;
     Ok(done)
 }
 
-/// Calls `act` with the selected ready messages, until it has returned `Some(true)` as often as the
+/// Calls `act` with the selected ready messages, until it has returned `true` as often as the
 /// selection allows. A message that arrives after the call began is not among them, since a moved
 /// one may come back at once.
 ///
 /// # Errors
-/// [`Error::Panicked`] if the filter panics.
+/// [`Error::Panicked`] if the filter panics, and those of `act`.
 pub(super) fn for_selected(
     from: &Getter,
     which: &mut Selection<'_>,
-    mut act: impl FnMut(ReadyKey, &SharedProperties) -> Option<bool>,
+    mut act: impl FnMut(ReadyKey, &SharedProperties) -> Result<bool>,
 ) -> Result {
     let end = from.end_position();
     let mut done = 0;
@@ -236,7 +245,7 @@ pub(super) fn for_selected(
                 return Ok(());
             }
             // All messages are in the queue while the filter runs.
-            if which.accepts(&properties)? && act(key, &properties) == Some(true) {
+            if which.accepts(&properties)? && act(key, &properties)? {
                 done += 1;
             }
         }
@@ -250,23 +259,44 @@ fn publisher(gate: &Arc<Gate>) -> Publisher {
 
 /// Moves one ready message. `None` if it is not ready any more; `false` if the other queue does not
 /// exist, is exclusive to another connection, or refuses it.
-fn move_one(publisher: &Publisher, from: &Getter, key: ReadyKey, to: &Name) -> Option<bool> {
+///
+/// # Errors
+/// [`Error::Store`].
+fn move_one(
+    publisher: &Publisher,
+    from: &Getter,
+    key: ReadyKey,
+    to: &Name,
+) -> Result<Option<bool>> {
     // A consumer may have it by now.
-    let envelope = from.get_at(key)?;
+    let Some(envelope) = from.get_at(key) else {
+        return Ok(None);
+    };
     let message = SettledMessage::of(&envelope);
     match send(publisher, to, envelope) {
-        Ok(()) => {
+        Ok(synced) => {
+            let written = synced.and_then(|synced| waiter::wait(&synced, None));
+            // The other queue has it, also if it is not on its disk.
             from.settle_moved(message);
-            Some(true)
+            written.unwrap_or(Ok(())).map(|()| Some(true))
         }
-        Err(envelope) => {
+        Err(NotSent { envelope, error }) => {
             from.requeue_undelivered(vec![envelope]);
-            Some(false)
+            match error {
+                Error::Store(_) => Err(error),
+                _ => Ok(Some(false)),
+            }
         }
     }
 }
 
-/// Publishes a message to a queue.
+/// A message that is in no other queue.
+struct NotSent {
+    envelope: Envelope,
+    error: Error,
+}
+
+/// Publishes a message to a queue. Returns the wait for the disk, if the queue promises it.
 ///
 /// # Errors
 /// Returns the message if that queue does not exist, is exclusive to another connection, or refuses
@@ -275,7 +305,7 @@ fn send(
     publisher: &Publisher,
     to: &Name,
     mut envelope: Envelope,
-) -> std::result::Result<(), Envelope> {
+) -> std::result::Result<Option<Synced>, NotSent> {
     let overrides = Overrides {
         routing_key: Some(to),
         ..Overrides::default()
@@ -284,18 +314,22 @@ fn send(
     let prepared = gate
         .check_queue(to)
         .and_then(|_| publisher.prepare(gate, overrides, None));
-    let Ok(prepared) = prepared else {
-        return Err(envelope);
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Err(NotSent { envelope, error }),
     };
     let meta = envelope.meta().cloned();
     // The payload goes into a new message, and comes back if the queue refuses that message.
     let body = std::mem::replace(envelope.body_mut(), Body::encoded(Bytes::default()));
     let mut message = Some(Envelope::new(body, prepared.address(), meta));
-    match (prepared.push(&mut message, gate, OnFull::Refuse), message) {
-        (Err(_), Some(message)) => {
+    let pushed = prepared.push_unsynced(&mut message, gate, OnFull::Refuse);
+    match (pushed, message) {
+        (Ok(pushed), _) => Ok(pushed.into_parts().1),
+        (Err(failure), Some(message)) => {
             *envelope.body_mut() = message.into_body();
-            Err(envelope)
+            let error = failure.into_error(&Name::empty(), to);
+            Err(NotSent { envelope, error })
         }
-        _ => Ok(()),
+        (Err(_), None) => Ok(None),
     }
 }

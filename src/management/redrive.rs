@@ -56,6 +56,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Panicked`](crate::Error::Panicked) if the filter panics: the messages that it has
     /// accepted before are moved then, and all others are in their places.
+    /// [`Error::Store`](crate::Error::Store) if the disk fails: no further message is moved then.
     /// [`Error::NotFound`](crate::Error::NotFound) if `queue` does not exist,
     /// [`Error::ResourceLocked`](crate::Error::ResourceLocked) if it is exclusive to another
     /// connection, [`Error::ConnectionClosed`](crate::Error::ConnectionClosed),

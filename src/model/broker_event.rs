@@ -1,8 +1,15 @@
 //! The events of a broker, by RabbitMQ's names: something is made, changed or deleted in it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use super::field_value::{FieldTable, FieldValue};
+
+/// The field with the time of an event, in milliseconds since 1970.
+pub(crate) const TIMESTAMP: &str = "timestamp_in_ms";
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal,)*) => {
@@ -64,9 +71,11 @@ kinds! {
     /// A binding was removed: as for [`BindingCreated`](Self::BindingCreated).
     BindingDeleted = "binding.deleted",
     /// A consumer was started: `queue`, `consumer_tag`, `ack_required`, `exclusive`,
-    /// `prefetch_count`, `arguments`.
+    /// `prefetch_count`, `arguments`, `connection` (the number of its connection), `channel` (the
+    /// number of its channel, if it has one).
     ConsumerCreated = "consumer.created",
-    /// A consumer has ended: `queue`, `consumer_tag`.
+    /// A consumer has ended: `queue`, `consumer_tag`, `connection`, `channel`. Its
+    /// [user](BrokerEvent::user) is the one who has started it.
     ConsumerDeleted = "consumer.deleted",
     /// A connection was opened: `pid` (its number in the broker), `user`, `name`, `type`,
     /// `protocol`, `auth_mechanism`, `client_properties`.
@@ -127,10 +136,11 @@ impl fmt::Display for EventKind {
 
 /// An event of a broker. [`Broker::events`](crate::Broker::events) gives them.
 ///
-/// [`EventKind`] lists the fields of each kind. An event of a virtual host has the field `vhost`
-/// too. The field `user_who_performed_action` is the user who has caused the event, if it is known.
-/// It is `rmq-internal` if the broker has done it by itself, such as the end of an auto-delete
-/// queue.
+/// [`EventKind`] lists the fields of each kind. Each event has the field `timestamp_in_ms`, and an
+/// event of a virtual host has the field `vhost`. The field `user_who_performed_action` is the user
+/// who has caused the event, if it is known. It is `guest` for what the program itself does by its
+/// [`Broker`](crate::Broker), and `rmq-internal` if the broker has done it by itself, such as the
+/// end of an auto-delete queue. Logins, alarms and the end of a connection have none.
 ///
 /// # RabbitMQ
 /// An event of the plugin `rabbitmq_event_exchange`, whose fields are the headers of the message.
@@ -187,6 +197,32 @@ impl BrokerEvent {
     /// The virtual host of the event. `None` if it is one of the whole broker.
     pub fn vhost(&self) -> Option<&str> {
         self.text("vhost")
+    }
+
+    /// When the event happened, to the millisecond, by the clock of the broker.
+    ///
+    /// The event is made under a lock, and there a [`Clock`](crate::Clock) of the user's own is not
+    /// read. The time is then its last reading and the real time since that.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Queue};
+    /// # use std::time::SystemTime;
+    ///
+    /// let broker = Broker::new();
+    /// let (events, before) = (broker.events(), SystemTime::now());
+    /// broker.declare(&Queue::new("orders"))?;
+    /// let age = events.recv()?.timestamp().duration_since(before).unwrap_or_default();
+    /// assert!(age.as_secs() < 60);
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    pub fn timestamp(&self) -> SystemTime {
+        let milliseconds = match self.get(TIMESTAMP) {
+            Some(FieldValue::Long(milliseconds)) => u64::try_from(*milliseconds).unwrap_or(0),
+            _ => 0,
+        };
+        let since = Duration::from_millis(milliseconds);
+        UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
     }
 
     /// The user who has caused the event, if that is known.

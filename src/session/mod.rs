@@ -36,5 +36,7 @@ pub(crate) mod requeue;
 pub(crate) mod stream_reader;
 pub(crate) mod subscriber;
 mod tapped;
+#[cfg(feature = "tracing")]
+mod traced;
 pub(crate) mod unacked;
 pub(crate) mod undecoded;

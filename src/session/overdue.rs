@@ -76,6 +76,8 @@ impl Unacked {
         if let Some(origin) = self.origin().filter(|origin| !origin.shows_plainly()) {
             let origin = Arc::clone(origin);
             origin.show_taps(self.envelope_mut());
+            #[cfg(feature = "tracing")]
+            origin.show_trace(self.envelope_mut());
             origin.enter(self.envelope_mut());
         }
     }

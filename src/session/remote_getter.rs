@@ -128,6 +128,8 @@ impl RemoteGetter {
             paused: Arc::default(),
             timeout: None,
             on_slow: SlowConsumerPolicy::Wait,
+            #[cfg(feature = "tracing")]
+            is_traced: false,
         };
         let gate = core.gate();
         gate.check_open()?;

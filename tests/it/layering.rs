@@ -144,6 +144,7 @@ const FOLDERS: &[Folder] = &[
                 "stream_reader",
                 "subscriber",
                 "tapped",
+                "traced",
                 "unacked",
                 "undecoded",
             ]),

@@ -90,10 +90,10 @@ fn shown(kind: EntityKind, name: &Name) -> Result<Name> {
 impl Access {
     /// The user of the connection, for events. The program itself is the user `guest`.
     pub(crate) fn actor(&self) -> Actor<'_> {
-        Actor::User(match self {
-            Access::All => "guest",
-            Access::Of(login) => &login.user,
-        })
+        match self {
+            Access::All => Actor::Program,
+            Access::Of(login) => Actor::User(&login.user),
+        }
     }
 
     /// # Errors

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::{
-        arguments::{ExchangeArguments, QueueArguments, QueueType},
+        arguments::{AppliedPolicies, ExchangeArguments, QueueArguments, QueueType},
         error::{EntityKind, Error, Result},
         name::Name,
     },
@@ -122,10 +122,14 @@ impl Policies {
         declared: &Arc<QueueArguments>,
         name: &str,
     ) -> Arc<QueueArguments> {
-        let mut effective = match self.settings(Subject::Queue(declared.queue_type), name) {
+        let applied = self.applied(Subject::Queue(declared.queue_type), name);
+        let mut effective = match applied.settings() {
             Some(settings) => Arc::new(settings.apply_to_queue(declared)),
             None => Arc::clone(declared),
         };
+        if let Some(names) = applied.names() {
+            Arc::make_mut(&mut effective).policies = Some(names);
+        }
         let needs_time =
             effective.queue_type == QueueType::Quorum && effective.consumer_timeout.is_none();
         if let (true, Some(of_node)) = (needs_time, self.consumer_timeout) {
@@ -140,23 +144,44 @@ impl Policies {
         declared: &ExchangeArguments,
         name: &str,
     ) -> ExchangeArguments {
-        match self.settings(Subject::Exchange, name) {
+        match self.applied(Subject::Exchange, name).settings() {
             Some(settings) => settings.apply_to_exchange(declared),
             None => declared.clone(),
         }
     }
 
-    /// The merged settings of the policies that apply.
-    fn settings(&self, subject: Subject, name: &str) -> Option<Settings> {
-        let settings = |ranked: &'_ Ranked| {
-            ranked
-                .matching(subject, name)
-                .map(|compiled| compiled.settings.clone())
-        };
-        match (settings(&self.policies), settings(&self.operator)) {
-            (Some(policy), Some(operator)) => Some(policy.limited_by(&operator)),
-            (policy, operator) => policy.or(operator),
+    fn applied(&self, subject: Subject, name: &str) -> Applied<'_> {
+        Applied {
+            policy: self.policies.matching(subject, name),
+            operator: self.operator.matching(subject, name),
         }
+    }
+}
+
+/// The policies that apply to one queue or exchange.
+struct Applied<'a> {
+    policy: Option<&'a Compiled>,
+    operator: Option<&'a Compiled>,
+}
+
+impl Applied<'_> {
+    /// The merged settings.
+    fn settings(&self) -> Option<Settings> {
+        let settings = |compiled: &Compiled| compiled.settings.clone();
+        match (self.policy.map(settings), self.operator) {
+            (Some(policy), Some(operator)) => Some(policy.limited_by(&operator.settings)),
+            (policy, operator) => policy.or(operator.map(settings)),
+        }
+    }
+
+    fn names(&self) -> Option<Arc<AppliedPolicies>> {
+        let name = |compiled: &Compiled| compiled.name.clone();
+        let names = AppliedPolicies {
+            policy: self.policy.map(name),
+            operator_policy: self.operator.map(name),
+        };
+        let is_any = self.policy.or(self.operator).is_some();
+        is_any.then(|| Arc::new(names))
     }
 }
 
@@ -187,6 +212,8 @@ impl Ranked {
 /// A checked policy.
 #[derive(Clone, Debug)]
 struct Compiled {
+    /// That of the policy, shared with the queues to which it applies.
+    name: Name,
     policy: Policy,
     pattern: Pattern,
     settings: Settings,
@@ -216,6 +243,7 @@ impl Compiled {
         })?;
         let settings = Settings::parse(&policy.definition, kind, foreign).map_err(refused)?;
         Ok(Self {
+            name,
             policy,
             pattern,
             settings,

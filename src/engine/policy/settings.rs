@@ -263,6 +263,7 @@ impl Settings {
             single_active_consumer: declared.single_active_consumer,
             stream: declared.stream.clone(),
             trigger: declared.trigger.clone(),
+            policies: None,
         }
     }
 

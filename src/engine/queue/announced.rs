@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     QueueCore,
-    consumer_state::{ConsumerState, SubscribeRequest},
+    consumer_state::{ConsumerState, SubscribeRequest, SubscribedBy},
     effects::Effects,
     state::QueueState,
 };
@@ -37,13 +37,14 @@ impl QueueState {
     pub(super) fn announce_consumer(&self, request: &SubscribeRequest, effects: &mut Effects) {
         let SubscribeRequest {
             tag,
+            by,
             priority,
             prefetch,
             auto_ack,
             exclusive,
             ..
         } = request;
-        self.announce(EventKind::ConsumerCreated, effects, |fields| {
+        self.announce(EventKind::ConsumerCreated, by, effects, |fields| {
             let arguments = match priority {
                 0 => FieldTable::new(),
                 priority => FieldTable::from([("x-priority", *priority)]),
@@ -59,22 +60,33 @@ impl QueueState {
 
     /// Tells that a consumer is removed.
     pub(super) fn announce_removed(&self, consumer: &ConsumerState, effects: &mut Effects) {
-        self.announce(EventKind::ConsumerDeleted, effects, |fields| {
-            fields.with("consumer_tag", &consumer.tag)
-        });
+        self.announce(
+            EventKind::ConsumerDeleted,
+            &consumer.by,
+            effects,
+            |fields| fields.with("consumer_tag", &consumer.tag),
+        );
     }
 
     fn announce(
         &self,
         kind: EventKind,
+        by: &SubscribedBy,
         effects: &mut Effects,
         fill: impl FnOnce(FieldTable) -> FieldTable,
     ) {
         let Some(Announced { events, queue }) = &self.announced else {
             return;
         };
-        let told = events.send(kind, Actor::Unknown, |fields| {
-            fill(fields).with("queue", queue)
+        let told = events.send(kind, Actor::User(&by.user), |fields| {
+            let connection = i64::try_from(by.connection).unwrap_or(i64::MAX);
+            let fields = fill(fields)
+                .with("queue", queue)
+                .with("connection", connection);
+            match by.channel {
+                Some(channel) => fields.with("channel", i32::from(channel)),
+                None => fields,
+            }
         });
         told.into_iter().for_each(|wake| effects.wake(Some(wake)));
     }

@@ -70,6 +70,7 @@ impl DeliveryTarget {
 /// The parameters of a new consumer.
 pub(crate) struct SubscribeRequest {
     pub(crate) tag: Name,
+    pub(crate) by: Arc<SubscribedBy>,
     pub(crate) group: Group,
     /// Consumers of a higher priority are served first.
     pub(crate) priority: i64,
@@ -88,6 +89,16 @@ pub(crate) struct SubscribeRequest {
     pub(crate) on_slow: SlowConsumerPolicy,
 }
 
+/// Who has started a consumer.
+#[derive(Debug, Default)]
+pub(crate) struct SubscribedBy {
+    pub(crate) user: Name,
+    /// The number of the connection in the broker.
+    pub(crate) connection: u64,
+    /// The number of the channel in its connection; `None` for a typed consumer.
+    pub(crate) channel: Option<u16>,
+}
+
 /// A consumer. Each delivery uses the first fields, which are the first in memory too.
 #[repr(C)]
 pub(crate) struct ConsumerState {
@@ -103,6 +114,7 @@ pub(crate) struct ConsumerState {
     pub(super) overdue: Overdue,
     pub(super) priority: i64,
     pub(crate) tag: Name,
+    pub(crate) by: Arc<SubscribedBy>,
 }
 
 /// The counts of a consumer's deliveries so far.
@@ -157,6 +169,7 @@ impl ConsumerState {
         }
         ConsumerState {
             tag: request.tag,
+            by: request.by,
             group: request.group,
             priority: request.priority,
             prefetch: request.prefetch,

@@ -23,6 +23,10 @@ const SPECIAL: u8 = 2;
 /// A message that is shown may have to be shown to a tap.
 const TAPPED: u8 = 4;
 
+/// A message that is shown has a span.
+#[cfg(feature = "tracing")]
+const TRACED: u8 = 8;
+
 /// No notification is requested.
 const NO_NOTIFY: u64 = u64::MAX;
 
@@ -53,7 +57,7 @@ pub(crate) struct Credit {
     /// The value of `settled` at which the queue must be notified. Written under the queue's lock,
     /// read by settlers.
     notify_at: AtomicU64,
-    /// [`ENDED`], [`SPECIAL`] and [`TAPPED`], or 0. A receiver finds all in one look.
+    /// [`ENDED`], [`SPECIAL`], [`TAPPED`] and `TRACED`, or 0. A receiver finds all in one look.
     marks: AtomicU8,
 }
 
@@ -145,6 +149,18 @@ impl Credit {
     #[inline]
     pub(crate) fn is_tapped(&self) -> bool {
         self.marks.load(SeqCst) & TAPPED != 0
+    }
+
+    /// From now on a message that is shown has a span.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn trace(&self) {
+        self.marks.fetch_or(TRACED, SeqCst);
+    }
+
+    /// Whether messages that are shown have spans.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.marks.load(SeqCst) & TRACED != 0
     }
 
     /// Whether a message is just shown, and the consumer has not ended.

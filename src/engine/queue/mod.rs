@@ -32,6 +32,7 @@ mod consumers;
 mod credit;
 mod deadlines;
 mod delayed;
+mod effective;
 mod effects;
 mod head;
 mod hints;
@@ -68,7 +69,7 @@ pub(crate) use self::{
     browse::View,
     budget::BudgetCore,
     consumer_id::ConsumerId,
-    consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest},
+    consumer_state::{ConsumerSink, DeliveryTarget, Group, SubscribeRequest, SubscribedBy},
     consumers::ListedConsumer,
     credit::Credit,
     deadlines::Deadlines,
@@ -208,16 +209,6 @@ impl QueueCore {
         self.is_single_active_quorum
     }
 
-    /// Puts other arguments into effect.
-    pub(crate) fn reconfigure(
-        &self,
-        settings: &Arc<QueueArguments>,
-        now: u64,
-        effects: &mut Effects,
-    ) {
-        let mut state = self.lock();
-        self.hints.follow(settings);
-        state.reconfigure(Arc::clone(settings), now, effects);
     }
 
     /// The account with the budgets that cover the queue, if any budget does.

@@ -120,6 +120,7 @@ mod tests {
                 let credit = Arc::new(Credit::new(1));
                 let request = SubscribeRequest {
                     tag: Name::empty(),
+                    by: Arc::default(),
                     group: number as u64,
                     priority: if number == 0 { priority } else { 0 },
                     prefetch,

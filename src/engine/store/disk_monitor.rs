@@ -11,11 +11,12 @@ use std::{
 };
 
 use crate::{
-    engine::events::{self, Actor, EventFeeds},
+    engine::events::{Actor, EventFeeds},
     model::{
         broker_event::EventKind,
         disk_alarm::{DiskAlarm, OnDiskAlarm},
         error::{CancelReason, Error, Result, StoreError, StoreErrorKind},
+        field_value::FieldTable,
     },
     runtime::{
         catch_panic::catch_panic,
@@ -235,9 +236,8 @@ impl DiskMonitor {
             DiskAlarm::Failed(_) => None,
         };
         if let Some(kind) = kind {
-            feeds.extend(events::send(&self.events, kind, Actor::Unknown, |fields| {
-                fields.with("source", "disk")
-            }));
+            let source = |fields: FieldTable| fields.with("source", "disk");
+            feeds.extend(self.events.send(kind, Actor::Unknown, source));
         }
         Wakes {
             cleared: None,

@@ -1,5 +1,7 @@
 //! The exchanges, queues and bindings of a batch: made together, and undone together.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 use super::{Target, Topology, declared_exchange::DeclaredExchange, topology::DeclaredQueue};
@@ -16,7 +18,7 @@ pub(super) struct Changes {
 /// Queues in the order in which they were planned, which is that of their memory too.
 #[derive(Default)]
 pub(super) struct NewQueues {
-    queues: Vec<(Name, Box<DeclaredQueue>)>,
+    queues: Vec<(Name, Arc<DeclaredQueue>)>,
     places: HashMap<Name, usize>,
 }
 
@@ -33,7 +35,7 @@ impl NewQueues {
     /// Adds a queue that is not there yet.
     pub(super) fn push(&mut self, name: Name, queue: DeclaredQueue) {
         self.places.insert(name.clone(), self.queues.len());
-        self.queues.push((name, Box::new(queue)));
+        self.queues.push((name, Arc::new(queue)));
     }
 }
 

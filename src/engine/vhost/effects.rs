@@ -271,7 +271,7 @@ impl VirtualHost {
                         last.kept
                             .extend(kept.map(|(number, it)| (number, it.into_iter().collect())));
                         last.queues.push((Arc::clone(&declared.queue), counts));
-                        work.push_back((declared.queue, effects));
+                        work.push_back((Arc::clone(&declared.queue), effects));
                     }
                 }
             }

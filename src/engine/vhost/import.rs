@@ -411,7 +411,7 @@ impl LockedVhost<'_> {
     /// Replaces what is left. Nothing can fail any more.
     pub(crate) fn finish(&mut self, made: MadeVhost) {
         self.replace(made.rest);
-        let mut aftermath = self.topology.take_aftermath(Actor::Unknown);
+        let mut aftermath = self.topology.take_aftermath(Actor::Program);
         aftermath.told.append(&mut self.told);
         let Some((policies, set)) = made.policies else {
             self.aftermath = aftermath;
@@ -423,7 +423,7 @@ impl LockedVhost<'_> {
             }
         }
         for (policy, kind) in &set {
-            let told = self.vhost.tell_policy_set(policy, *kind, Actor::Unknown);
+            let told = self.vhost.tell_policy_set(policy, *kind, Actor::Program);
             aftermath.told.extend(told);
         }
         policies.begin_pass();

@@ -36,7 +36,7 @@ impl VirtualHost {
             storage.write_permissions(user, Some(permissions));
         }
         self.events()
-            .send(EventKind::PermissionCreated, Actor::Unknown, |fields| {
+            .send(EventKind::PermissionCreated, Actor::Program, |fields| {
                 fields
                     .with("user", user)
                     .with("configure", &permissions.configure)
@@ -56,7 +56,7 @@ impl VirtualHost {
             false => None,
             true => Some(self.events().send(
                 EventKind::PermissionDeleted,
-                Actor::Unknown,
+                Actor::Program,
                 |fields| fields.with("user", user),
             )),
         }
@@ -89,7 +89,7 @@ impl VirtualHost {
         }
         let told = self.events().send(
             EventKind::TopicPermissionCreated,
-            Actor::Unknown,
+            Actor::Program,
             |fields| {
                 fields
                     .with("user", user)
@@ -118,7 +118,7 @@ impl VirtualHost {
         let deleted = cleared.iter().flat_map(|exchange| {
             self.events().send(
                 EventKind::TopicPermissionDeleted,
-                Actor::Unknown,
+                Actor::Program,
                 |fields| fields.with("user", user).with("exchange", exchange),
             )
         });

@@ -51,7 +51,8 @@ impl VirtualHost {
             let declared = topology.queues.get_mut(queue.name());
             // Another queue may have the name by now.
             let declared = declared.filter(|declared| declared.queue == queue);
-            let declared = declared.ok_or_else(not_found)?;
+            // A snapshot may still read the old ones.
+            let declared = Arc::make_mut(declared.ok_or_else(not_found)?);
             Arc::make_mut(&mut declared.terms).arguments = arguments;
             queue.reconfigure(&effective, now, &mut effects);
         }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Topology, VirtualHost, effects::PendingEffects};
+use super::VirtualHost;
 use crate::{
     engine::queue::{
         Cause, Checkout, ConsumerId, Counts, Credit, DelayedKey, Effects, Group, PushedBy,
@@ -385,33 +385,14 @@ impl VirtualHost {
         self.with_queue(queue, |state, now, effects| state.counts(now, effects))
     }
 
-    /// Calls `look` with the topology and a function that counts a queue of it. No queue is deleted
-    /// in between, so the topology and all counts are of the same queues.
-    ///
-    /// # Errors
-    /// [`Error::ShutDown`](crate::Error::ShutDown) or
-    /// [`Error::VhostDeleted`](crate::Error::VhostDeleted).
-    pub(crate) fn survey<R>(
-        self: &Arc<Self>,
-        look: impl FnOnce(&Topology, &mut dyn FnMut(&Arc<QueueCore>) -> Counts) -> R,
-    ) -> Result<R> {
-        // Before the locks, since the clock may be user code.
+    /// As [`counts`](Self::counts), with the message at the head.
+    pub(crate) fn look_at(self: &Arc<Self>, queue: &Arc<QueueCore>) -> Counts {
+        // The age of the head depends on time in every queue.
         let now = self.nanos();
-        let mut pending = PendingEffects::new();
-        let mut count = |queue: &Arc<QueueCore>| {
-            let mut effects = Effects::none();
-            let counts = queue.lock().look(now, &mut effects);
-            if !effects.is_empty() {
-                pending.push_back((Arc::clone(queue), effects));
-            }
-            counts
-        };
-        let topology = self.topology.read();
-        self.check_up()?;
-        let looked = look(&topology, &mut count);
-        drop(topology);
-        self.run_all_effects(pending);
-        Ok(looked)
+        let mut effects = Effects::none();
+        let counts = queue.lock().look(now, &mut effects);
+        self.run_effects(queue, effects);
+        counts
     }
 
     /// Cancels delayed messages and returns how many. Keys of messages that are not delayed any

@@ -143,7 +143,7 @@ fn threads_and_tasks_that_wait_for_a_queue_are_served_in_the_order_in_which_they
     producer.publish(0).unwrap();
     let mailbox = broker.simple_queue::<u32>(&queue).unwrap();
     let root = broker.vhost("/").unwrap();
-    let core = root.gate().survey(|topology, _| topology.queue("q"));
+    let core = root.gate().survey(|topology| topology.queue("q"));
     let core = core.unwrap().unwrap();
     thread::scope(|scope| {
         for id in 1..=24_u32 {

@@ -46,7 +46,7 @@ pub(crate) enum Target {
 /// The number of a connection within its broker.
 pub(crate) type ConnectionId = u64;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DeclaredQueue {
     pub(crate) queue: Arc<QueueCore>,
     pub(crate) terms: Arc<Terms>,
@@ -65,8 +65,8 @@ pub(crate) struct DeclaredBudget {
 pub(crate) struct Topology {
     pub(crate) budgets: BTreeMap<Name, DeclaredBudget>,
     pub(crate) exchanges: HashMap<Name, DeclaredExchange>,
-    /// In boxes, since the map moves its values when it grows.
-    pub(crate) queues: HashMap<Name, Box<DeclaredQueue>>,
+    /// Shared with the snapshots that count them.
+    pub(crate) queues: HashMap<Name, Arc<DeclaredQueue>>,
     pub(crate) aliases: Aliases,
     pub(crate) models: BTreeMap<Name, descriptions::ModelQueue>,
     /// For each destination, the exchanges that have a binding to it. A deletion uses it.
@@ -105,7 +105,7 @@ impl Topology {
             .collect()
     }
 
-    pub(crate) fn add_queue(&mut self, name: Name, queue: Box<DeclaredQueue>) {
+    pub(crate) fn add_queue(&mut self, name: Name, queue: Arc<DeclaredQueue>) {
         if let Some(owner) = queue.owner {
             self.owned.entry(owner).or_default().insert(name.clone());
         }
@@ -241,7 +241,7 @@ impl Topology {
         exchange.is_some_and(|exchange| exchange.state.is_bound(target, routing_key, arguments))
     }
 
-    pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<Box<DeclaredQueue>> {
+    pub(crate) fn remove_queue(&mut self, name: &Name) -> Option<Arc<DeclaredQueue>> {
         let declared = self.queues.remove(name)?;
         let counts = declared.queue.lock().counts_as_they_are();
         let queue_type = declared.terms.arguments.queue_type;
@@ -290,7 +290,7 @@ impl Topology {
     /// Notes an event of a change, to be told when the change is over.
     fn note(&mut self, kind: EventKind, fields: impl FnOnce() -> FieldTable) {
         if self.events.as_ref().is_some_and(|events| events.is_read()) {
-            self.aftermath.events.push((kind, fields()));
+            self.aftermath.events.push((kind, None, fields()));
         }
     }
 
@@ -314,9 +314,12 @@ impl Topology {
         };
         let bindings = exchange.state.bindings();
         let bindings = bindings.filter(|it| only.is_none_or(|only| it.destination == only));
+        // As in RabbitMQ, where the bindings of an exchange end by its user.
+        let ends_with_queue = matches!(only, Some(Target::Queue(_)));
+        let by = ends_with_queue.then_some(Actor::Internal);
         let events = bindings.map(|it| {
             let fields = binding_fields(source, it.destination, it.routing_key, it.arguments);
-            (EventKind::BindingDeleted, fields)
+            (EventKind::BindingDeleted, by, fields)
         });
         self.aftermath.events.extend(events);
     }

@@ -7,7 +7,7 @@ use super::{
     topology_events::{exchange_created, named, of_default_exchange},
 };
 use crate::{
-    engine::events::{self, Actor},
+    engine::events::Actor,
     model::{
         access::{VhostLimits, VhostMetadata},
         broker_event::EventKind,
@@ -25,7 +25,7 @@ impl VirtualHost {
         kind: EventKind,
         fill: impl FnOnce(FieldTable) -> FieldTable,
     ) -> Vec<Wake> {
-        events::send(self.events().feeds(), kind, Actor::Unknown, |fields| {
+        self.events().feeds().send(kind, Actor::Program, |fields| {
             fill(fields.with("name", self.name()))
         })
     }
@@ -56,7 +56,7 @@ impl VirtualHost {
             _ => of_default_exchange(),
         };
         let all = iter::once(default).chain(others);
-        all.flat_map(|fields| self.events().send(kind, Actor::Unknown, |_| fields))
+        all.flat_map(|fields| self.events().send(kind, Actor::Program, |_| fields))
             .collect()
     }
 
@@ -80,8 +80,8 @@ impl VirtualHost {
                 true => (EventKind::ParameterCleared, EventKind::VhostLimitsCleared),
                 false => (EventKind::ParameterSet, EventKind::VhostLimitsSet),
             };
-            told.extend(events.send(of_parameter, Actor::Unknown, parameter));
-            told.extend(events.send(kind, Actor::Unknown, |fields| {
+            told.extend(events.send(of_parameter, Actor::Program, parameter));
+            told.extend(events.send(kind, Actor::Program, |fields| {
                 of_limits(fields.with("name", "limits"), after.limits)
             }));
         }

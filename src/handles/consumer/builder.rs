@@ -62,6 +62,8 @@ pub struct ConsumerBuilder<T: Payload> {
     paused: bool,
     timeout: Option<Duration>,
     on_slow: SlowConsumerPolicy,
+    #[cfg(feature = "tracing")]
+    is_traced: bool,
     codecs: Result<Codecs, CodecError>,
     on_decode_error: OnDecodeError,
     payload: PhantomData<fn() -> T>,
@@ -83,6 +85,8 @@ impl<T: Payload> ConsumerBuilder<T> {
             paused: false,
             timeout: None,
             on_slow: SlowConsumerPolicy::default(),
+            #[cfg(feature = "tracing")]
+            is_traced: false,
             codecs: Ok(Codecs::default()),
             on_decode_error: OnDecodeError::default(),
             payload: PhantomData,
@@ -352,6 +356,28 @@ impl<T: Payload> ConsumerBuilder<T> {
         self
     }
 
+    /// Opens a span of the crate `tracing` for each message that is received, in all forms of
+    /// `recv`. Needs the feature `tracing`.
+    ///
+    /// The span is called `receive`, of the target `leveret` and the level `INFO`. Its fields are
+    /// `queue`, `exchange`, `routing_key`, `message_id`, `trace_id`, `span_id` and `parent_id`, the
+    /// last only if the message carries a [context](crate::TraceContext). It is over when the
+    /// method returns, so it does not contain the wait for the message or the work on it. Open a
+    /// span of your own for the work, in the [context](crate::DeliveryInfo::trace_context) of the
+    /// message. A [worker](crate::worker::WorkerBuilder::traced) has such a span.
+    ///
+    /// A traced consumer receives without the shortest way. One that is not traced pays nothing.
+    ///
+    /// # Source
+    /// The operation `receive` of OpenTelemetry's semantic conventions for messaging spans.
+    ///
+    /// [`DeliveryInfo::trace_context`](crate::DeliveryInfo::trace_context) has an example.
+    #[cfg(feature = "tracing")]
+    pub fn traced(mut self) -> Self {
+        self.is_traced = true;
+        self
+    }
+
     /// Only tasks receive from the consumer. So their threads do not count as holders of its
     /// deliveries while the broker shuts down.
     pub(crate) fn in_tasks(mut self) -> Self {
@@ -396,6 +422,8 @@ impl<T: Payload> ConsumerBuilder<T> {
             in_tasks: self.in_tasks,
             timeout: self.timeout,
             on_slow: self.on_slow,
+            #[cfg(feature = "tracing")]
+            is_traced: self.is_traced,
             expected_size: size_of::<T>() as u64,
             paused: Arc::new(AtomicBool::new(self.paused)),
         };

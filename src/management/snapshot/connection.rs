@@ -1,14 +1,11 @@
 //! Connections, channels and consumers.
 
-use std::{collections::HashMap, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{
-        queue::{ConsumerId, Group, ListedConsumer},
-        vhost::DeclaredQueue,
-    },
+    engine::{queue::ListedConsumer, vhost::DeclaredQueue},
     model::{field_value::FieldTable, message_totals::MessageTotals, name::Name},
     session::connection::{ChannelView, ConnectionCore},
 };
@@ -118,8 +115,8 @@ pub struct ConsumerSnapshot {
     pub queue: Name,
     /// The tag of the consumer.
     pub consumer_tag: Name,
-    /// The [number](ConnectionSnapshot::number) of its connection. `None` if it is just being made
-    /// or just gone.
+    /// The [number](ConnectionSnapshot::number) of its connection. `None` in a snapshot of an
+    /// earlier version, if it was just being made or just gone.
     pub connection: Option<u64>,
     /// The number of its channel; `None` for a typed consumer of the connection itself.
     pub channel: Option<u16>,
@@ -148,75 +145,50 @@ pub struct ConsumerSnapshot {
     pub credit: Option<u64>,
 }
 
-/// The connections of a virtual host, and the owners of its consumers.
-#[derive(Default)]
-pub(super) struct Connections {
-    pub(super) snapshots: Vec<ConnectionSnapshot>,
-    /// The connection and channel of the consumers of one channel.
-    channels: HashMap<Group, (u64, u16)>,
-    /// The connection of a typed consumer.
-    typed: HashMap<(Name, ConsumerId), u64>,
+/// The connections of a virtual host.
+pub(super) fn snapshots_of(connections: &[Arc<ConnectionCore>]) -> Vec<ConnectionSnapshot> {
+    connections.iter().map(|it| connection_of(it)).collect()
 }
 
-impl Connections {
-    pub(super) fn of(connections: &[Arc<ConnectionCore>]) -> Connections {
-        let mut all = Connections::default();
-        for connection in connections {
-            let number = connection.gate().connection();
-            let channels = connection.view_channels();
-            let groups = channels
-                .iter()
-                .map(|view| (view.group, (number, view.number)));
-            all.channels.extend(groups);
-            let typed = connection.view_subscribers().into_iter();
-            all.typed.extend(typed.map(|place| (place, number)));
-            all.snapshots.push(connection_of(connection, channels));
-        }
-        all
-    }
+/// The consumers of a queue.
+pub(super) fn consumers_of(declared: &DeclaredQueue) -> Vec<ConsumerSnapshot> {
+    let queue = declared.queue.name();
+    let consumers = declared.queue.list_consumers().into_iter();
+    consumers
+        .map(|consumer| consumer_of(queue, consumer))
+        .collect()
+}
 
-    /// The consumers of a queue.
-    pub(super) fn consumers(&self, declared: &DeclaredQueue) -> Vec<ConsumerSnapshot> {
-        let queue = declared.queue.name();
-        let consumers = declared.queue.list_consumers().into_iter();
-        consumers
-            .map(|consumer| self.consumer(queue, consumer))
-            .collect()
-    }
-
-    fn consumer(&self, queue: &Name, consumer: ListedConsumer) -> ConsumerSnapshot {
-        let channel = self.channels.get(&consumer.group);
-        // A settlement may be under way.
-        let messages = consumer
-            .delivered
-            .messages
-            .saturating_sub(consumer.settled.messages);
-        let bytes = consumer
-            .delivered
-            .bytes
-            .saturating_sub(consumer.settled.bytes);
-        let unsettled = MessageTotals::new(messages, bytes);
-        let typed = || self.typed.get(&(queue.clone(), consumer.id)).copied();
-        ConsumerSnapshot {
-            queue: queue.clone(),
-            connection: channel.map(|(connection, _)| *connection).or_else(typed),
-            channel: channel.map(|(_, channel)| *channel),
-            consumer_tag: consumer.tag,
-            ack_required: !consumer.auto_ack,
-            exclusive: consumer.exclusive,
-            prefetch_count: consumer.prefetch,
-            priority: consumer.priority,
-            active: consumer.active,
-            delivered: consumer.delivered,
-            unsettled,
-            waiting: consumer.in_inbox,
-            credit: (consumer.prefetch > 0)
-                .then(|| u64::from(consumer.prefetch).saturating_sub(unsettled.messages)),
-        }
+fn consumer_of(queue: &Name, consumer: ListedConsumer) -> ConsumerSnapshot {
+    // A settlement may be under way.
+    let messages = consumer
+        .delivered
+        .messages
+        .saturating_sub(consumer.settled.messages);
+    let bytes = consumer
+        .delivered
+        .bytes
+        .saturating_sub(consumer.settled.bytes);
+    let unsettled = MessageTotals::new(messages, bytes);
+    ConsumerSnapshot {
+        queue: queue.clone(),
+        connection: Some(consumer.by.connection),
+        channel: consumer.by.channel,
+        consumer_tag: consumer.tag,
+        ack_required: !consumer.auto_ack,
+        exclusive: consumer.exclusive,
+        prefetch_count: consumer.prefetch,
+        priority: consumer.priority,
+        active: consumer.active,
+        delivered: consumer.delivered,
+        unsettled,
+        waiting: consumer.in_inbox,
+        credit: (consumer.prefetch > 0)
+            .then(|| u64::from(consumer.prefetch).saturating_sub(unsettled.messages)),
     }
 }
 
-fn connection_of(connection: &ConnectionCore, channels: Vec<ChannelView>) -> ConnectionSnapshot {
+fn connection_of(connection: &ConnectionCore) -> ConnectionSnapshot {
     let (about, gate) = (connection.about(), connection.gate());
     let options = about.options.clone();
     ConnectionSnapshot {
@@ -230,7 +202,9 @@ fn connection_of(connection: &ConnectionCore, channels: Vec<ChannelView>) -> Con
         client_properties: options.client_properties,
         connected_at: about.connected_at,
         blocked: gate.is_blocked(),
-        channels: channels.into_iter().map(channel_of).collect(),
+        channels: (connection.view_channels().into_iter())
+            .map(channel_of)
+            .collect(),
     }
 }
 

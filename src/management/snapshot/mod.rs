@@ -11,6 +11,7 @@ mod store;
 mod stream;
 mod table;
 mod totals;
+mod vhost;
 
 pub use self::{
     budget::BudgetSnapshot,
@@ -25,11 +26,7 @@ pub use self::{
     totals::{QueueTotals, VhostTotals},
 };
 
-use self::connection::Connections;
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,15 +37,17 @@ use crate::{
         error::Result,
         name::Name,
     },
-    session::{connection::ConnectionCore, gate::Gate},
 };
 
 /// A snapshot of a broker. [`Display`](std::fmt::Display) shows it as tables.
 ///
-/// The queues, exchanges, bindings and budgets of a virtual host are those of one moment. The
-/// queues are counted one after the other, so their counts are of slightly different moments. The
-/// counts of each queue add up. The `used` of a budget is excepted: a settlement does not wait for
-/// the snapshot, so `used` can differ from the bytes of the queues.
+/// The queues, exchanges and bindings of a virtual host are those of one moment, except that a
+/// queue that is deleted while the snapshot is taken is left out. The queues are counted one after
+/// the other, and the budgets at the end, so their counts are of slightly different moments. The
+/// counts of each queue add up. The `used` of a budget is excepted: a publish and a settlement do
+/// not wait for the snapshot, so `used` can differ from the bytes of the queues.
+///
+/// Publishers and consumers go on meanwhile: while a queue is counted, no other queue is locked.
 ///
 /// Two snapshots make [rates](Snapshot::rates). [`to_json`](Snapshot::to_json) has RabbitMQ's field
 /// names, [`to_prometheus`](Snapshot::to_prometheus) its metrics, and
@@ -206,7 +205,7 @@ impl Broker {
         // A virtual host that is deleted meanwhile is left out.
         let vhosts = gates.iter().filter_map(|gate| {
             let connections = core.connections(gate.vhost_name());
-            snapshot_of(gate, &connections).ok()
+            vhost::snapshot_of(gate, &connections).ok()
         });
         Ok(Snapshot {
             taken_at,
@@ -215,63 +214,4 @@ impl Broker {
             store: StoreSnapshot::of(self),
         })
     }
-}
-
-fn snapshot_of(gate: &Gate, connections: &[Arc<ConnectionCore>]) -> Result<VhostSnapshot> {
-    let connections = Connections::of(connections);
-    let policies = policy::snapshots(gate);
-    let default_exchange = ExchangeStats::from(gate.default_exchange_counts());
-    let mut snapshot = gate.survey(|topology, count| {
-        let opened = &connections.snapshots;
-        let mut totals = VhostTotals::of(topology, default_exchange, gate.churn(), opened);
-        let queues = topology.queues.values().map(|declared| {
-            let counts = count(&declared.queue);
-            totals.add_queue(declared.terms.arguments.queue_type, &counts);
-            queue::snapshot_of(declared, counts)
-        });
-        let queues = queues.collect();
-        VhostSnapshot {
-            name: gate.vhost_name().clone(),
-            default_exchange,
-            totals,
-            budgets: topology.budgets.values().map(budget::snapshot_of).collect(),
-            exchanges: topology
-                .exchanges
-                .iter()
-                .map(exchange::snapshot_of)
-                .collect(),
-            queues,
-            aliases: topology.aliases.all().cloned().collect(),
-            model_queues: topology.models.values().cloned().collect(),
-            bindings: topology
-                .exchanges
-                .iter()
-                .flat_map(exchange::bindings_of)
-                .collect(),
-            policies,
-            consumers: (topology.queues.values())
-                .flat_map(|declared| connections.consumers(declared))
-                .collect(),
-            connections: connections.snapshots.clone(),
-        }
-    })?;
-    let VhostSnapshot {
-        exchanges,
-        queues,
-        bindings,
-        consumers,
-        ..
-    } = &mut snapshot;
-    exchanges.sort_by(|a, b| a.name.cmp(&b.name));
-    queues.sort_by(|a, b| a.name.cmp(&b.name));
-    // Those of one queue keep their order.
-    consumers.sort_by(|a, b| a.queue.cmp(&b.queue));
-    bindings.sort_by(|a, b| {
-        (&a.source, &a.destination, &a.routing_key).cmp(&(
-            &b.source,
-            &b.destination,
-            &b.routing_key,
-        ))
-    });
-    Ok(snapshot)
 }

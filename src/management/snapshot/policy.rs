@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{QueueSnapshot, VhostSnapshot};
 use crate::{
     engine::policy::{Policy, PolicyKind},
+    model::{
+        field_value::{FieldTable, FieldValue},
+        name::Name,
+    },
     session::gate::Gate,
 };
 
@@ -35,6 +40,57 @@ pub struct PolicySnapshot {
     /// the names that are left are not tried. Each of them counts here too. The pattern is too hard
     /// if this is not 0: the policy may be missing from queues or exchanges.
     pub unfinished_matches: u64,
+}
+
+impl VhostSnapshot {
+    /// The settings of the policies that apply to a queue, merged: those of its operator policy
+    /// over those of its policy, and of two numbers the lower one. Empty if no policy applies.
+    ///
+    /// # RabbitMQ
+    /// The field `effective_policy_definition` of `/api/queues`.
+    ///
+    /// # Examples
+    /// ```
+    /// use leveret::{Broker, Policy, Queue};
+    ///
+    /// let broker = Broker::new();
+    /// let root = broker.vhost("/")?;
+    /// let short = Policy::new("short", "^log").setting("max-length", 50);
+    /// root.set_policy(short.setting("message-ttl", 1_000))?;
+    /// root.set_operator_policy(Policy::new("shorter", "").setting("max-length", 9))?;
+    /// broker.declare(&Queue::new("logs"))?;
+    /// let snapshot = broker.snapshot()?;
+    /// let (vhost, logs) = (&snapshot.vhosts[0], snapshot.queue("logs").unwrap());
+    /// assert_eq!(logs.policy.as_deref(), Some("short"));
+    /// assert_eq!(logs.operator_policy.as_deref(), Some("shorter"));
+    /// let effective = vhost.effective_policy_definition(logs);
+    /// assert_eq!(effective.get("max-length").and_then(|it| it.as_i64()), Some(9));
+    /// assert_eq!(effective.get("message-ttl").and_then(|it| it.as_i64()), Some(1_000));
+    /// # Ok::<(), leveret::Error>(())
+    /// ```
+    #[must_use]
+    pub fn effective_policy_definition(&self, queue: &QueueSnapshot) -> FieldTable {
+        let definition = |operator: bool, name: &Option<Name>| {
+            let mut all = self.policies.iter().filter(|it| it.operator == operator);
+            let found = all.find(|it| Some(&*it.policy.name) == name.as_deref())?;
+            Some(&found.policy.definition)
+        };
+        let mut merged = definition(false, &queue.policy)
+            .cloned()
+            .unwrap_or_default();
+        for (key, value) in definition(true, &queue.operator_policy)
+            .into_iter()
+            .flatten()
+        {
+            let lower = merged.get(key).and_then(FieldValue::as_i64);
+            let is_lower = lower.zip(value.as_i64()).is_some_and(|(own, it)| own < it);
+            // The one key whose higher value is the stricter one.
+            if !is_lower || key == "delayed-retry-min" {
+                merged.insert(key, value.clone());
+            }
+        }
+        merged
+    }
 }
 
 pub(super) fn snapshots(gate: &Gate) -> Vec<PolicySnapshot> {

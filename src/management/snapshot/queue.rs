@@ -64,6 +64,14 @@ pub struct QueueSnapshot {
     pub owner: Option<u64>,
     /// The declared arguments.
     pub arguments: FieldTable,
+    /// The name of the policy that applies to it.
+    /// [`effective_policy_definition`](super::VhostSnapshot::effective_policy_definition) has the
+    /// settings.
+    #[serde(default)]
+    pub policy: Option<Name>,
+    /// The name of the operator policy that applies to it.
+    #[serde(default)]
+    pub operator_policy: Option<Name>,
     /// The number of consumers.
     pub consumers: u64,
     /// Messages that wait for a consumer. In a stream, all messages that it keeps.
@@ -179,6 +187,11 @@ impl QueueSnapshot {
 
 pub(super) fn snapshot_of(declared: &DeclaredQueue, counts: Counts) -> QueueSnapshot {
     let description = &declared.terms.description;
+    let policies = declared.queue.applied_policies();
+    let (policy, operator_policy) = match policies.as_deref() {
+        Some(applied) => (applied.policy.clone(), applied.operator_policy.clone()),
+        None => (None, None),
+    };
     QueueSnapshot {
         name: declared.queue.name().clone(),
         queue_type: declared.terms.arguments.queue_type.as_str().to_owned(),
@@ -187,6 +200,8 @@ pub(super) fn snapshot_of(declared: &DeclaredQueue, counts: Counts) -> QueueSnap
         exclusive: description.is_exclusive(),
         owner: declared.owner,
         arguments: description.argument_table().clone(),
+        policy,
+        operator_policy,
         consumers: counts.consumers as u64,
         ready: counts.ready,
         unsettled: counts.unsettled,

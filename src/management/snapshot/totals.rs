@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{connection::ConnectionSnapshot, exchange::ExchangeStats, message_stats::MessageStats};
+use super::{
+    connection::ConnectionSnapshot, exchange::ExchangeStats, message_stats::MessageStats,
+    queue::QueueSnapshot,
+};
 use crate::{
-    engine::{
-        queue::Counts,
-        vhost::{Churn, Topology},
-    },
+    engine::vhost::{Churn, Topology},
     model::{arguments::QueueType, death_counts::DeathCounts},
 };
 
@@ -121,16 +121,22 @@ impl VhostTotals {
             totals.confirmed += published.saturating_sub(channel.messages_unconfirmed);
         }
         for queue_type in QueueType::ALL {
-            totals.add_queue(queue_type, &departed.of_type(queue_type));
+            let counts = departed.of_type(queue_type);
+            let queues = QueueTotals {
+                message_stats: MessageStats::from(&counts),
+                dead_lettered_by: counts.dead_lettered_by,
+                dropped_by: counts.dropped_by,
+            };
+            totals.queues.insert(queue_type.as_str().to_owned(), queues);
         }
         totals
     }
 
-    pub(super) fn add_queue(&mut self, queue_type: QueueType, counts: &Counts) {
-        let totals = self.queues.entry(queue_type.as_str().to_owned());
-        let totals = totals.or_default();
-        totals.message_stats += MessageStats::from(counts);
-        totals.dead_lettered_by += counts.dead_lettered_by;
-        totals.dropped_by += counts.dropped_by;
+    pub(super) fn add_queue(&mut self, queue: &QueueSnapshot) {
+        if let Some(totals) = self.queues.get_mut(&queue.queue_type) {
+            totals.message_stats += queue.message_stats;
+            totals.dead_lettered_by += queue.dead_lettered_by;
+            totals.dropped_by += queue.dropped_by;
+        }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use self::{
     equivalence::{check_budget_equivalence, check_exchange_equivalence, check_queue_equivalence},
     exchange::{ExchangeArguments, delayed_type},
     exchange_type::ExchangeTypeArguments,
-    queue::QueueArguments,
+    queue::{AppliedPolicies, QueueArguments},
     queue_type::QueueType,
     stream::{LARGEST_SEGMENT, StreamArguments, StreamReading},
 };

@@ -53,6 +53,15 @@ pub(crate) struct QueueArguments {
     pub(crate) stream: StreamArguments,
     /// When it sends trigger messages.
     pub(crate) trigger: Option<TriggerArguments>,
+    /// The policies that apply, once they are merged with the arguments. `None` if there is none.
+    pub(crate) policies: Option<Arc<AppliedPolicies>>,
+}
+
+/// The policies that apply to a queue: one of each kind at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AppliedPolicies {
+    pub(crate) policy: Option<Name>,
+    pub(crate) operator_policy: Option<Name>,
 }
 
 impl QueueArguments {
@@ -119,6 +128,7 @@ impl QueueArguments {
             single_active_consumer: single_active_consumer.unwrap_or(false),
             stream,
             trigger: TriggerArguments::parse(&reader)?,
+            policies: None,
         })
     }
 

@@ -140,6 +140,12 @@ impl Time {
         self.clock.system_now()
     }
 
+    /// The wall-clock time without a call of user code, so that it may be read under a lock. For a
+    /// clock of the user it is the last reading and the real time since then.
+    pub(crate) fn system_now_unread(&self) -> SystemTime {
+        self.clock.system_now_unread()
+    }
+
     pub(crate) fn manual(&self) -> Option<&ManualClock> {
         self.manual.as_ref()
     }

@@ -64,6 +64,14 @@ impl UserClock {
             None => SystemTime::now(),
         }
     }
+
+    /// As [`system_now`](Self::system_now), without a call of the user's clock.
+    pub(super) fn system_now_unread(&self) -> SystemTime {
+        match &self.clock {
+            Some(clock) if self.is_own => clock.system_now(),
+            _ => (self.system).extended(SystemTime::checked_add, SystemTime::now),
+        }
+    }
 }
 
 impl Drop for UserClock {
@@ -87,6 +95,15 @@ impl<T: Copy> LastReading<T> {
             *self.0.lock() = Some((reading, Instant::now()));
             return reading;
         }
+        self.extended(add, first)
+    }
+
+    /// The last reading with the real time since then, and `first` if there is none.
+    fn extended(
+        &self,
+        add: impl FnOnce(&T, Duration) -> Option<T>,
+        first: impl FnOnce() -> T,
+    ) -> T {
         let last = *self.0.lock();
         match last {
             Some((reading, made)) => add(&reading, made.elapsed()).unwrap_or(reading),

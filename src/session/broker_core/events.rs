@@ -2,10 +2,7 @@
 
 use super::BrokerCore;
 use crate::{
-    engine::{
-        events::{self, Actor},
-        vhost::VirtualHost,
-    },
+    engine::{events::Actor, vhost::VirtualHost},
     model::{
         access::User,
         broker_event::{BrokerEvent, EventKind},
@@ -24,19 +21,18 @@ pub(super) fn wake_all(told: Vec<Wake>) {
 impl BrokerCore {
     /// Adds a reader of the events from now on, with room for `capacity` events.
     pub(crate) fn event_line(&self, capacity: usize) -> Arc<FeedLine<BrokerEvent>> {
-        let line = FeedLine::with(capacity, []);
-        self.events.add((), &line);
-        line
+        self.events.line(capacity)
     }
 
-    /// Tells an event of the whole broker. Returns the readers to be woken, without a lock.
+    /// Tells an event of the whole broker, which the program has caused. Returns the readers to be
+    /// woken, without a lock.
     #[must_use = "woken without a lock"]
     pub(super) fn tell(
         &self,
         kind: EventKind,
         fill: impl FnOnce(FieldTable) -> FieldTable,
     ) -> Vec<Wake> {
-        events::send(&self.events, kind, Actor::Unknown, fill)
+        self.events.send(kind, Actor::Program, fill)
     }
 
     /// Tells how a user has changed.
@@ -79,7 +75,8 @@ impl BrokerCore {
             true => EventKind::UserAuthenticationSuccess,
             false => EventKind::UserAuthenticationFailure,
         };
-        wake_all(self.tell(kind, |fields| {
+        // Until it is right, no one knows who it is.
+        wake_all(self.events.send(kind, Actor::Unknown, |fields| {
             fields.with("name", name).with("auth_mechanism", mechanism)
         }));
     }

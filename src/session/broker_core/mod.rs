@@ -257,8 +257,8 @@ impl BrokerCore {
             timers: Arc::new(Timers::new(time.clone())),
             drain: Arc::new(drain),
             tap,
+            events: Arc::new(EventFeeds::new(time.clone())),
             time,
-            events: Arc::default(),
             taps: Arc::default(),
             settings,
             users: Arc::default(),
@@ -407,7 +407,7 @@ impl BrokerCore {
                 let before = vhost.changes();
                 let permissions = vhost.grants().list();
                 let told = permissions.iter().flat_map(|(user, _)| {
-                    let by = Actor::Unknown;
+                    let by = Actor::Program;
                     vhost
                         .events()
                         .send(EventKind::PermissionDeleted, by, |fields| {

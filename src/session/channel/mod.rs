@@ -375,7 +375,6 @@ impl Member for ChannelCore {
         let state = self.lock();
         let view = ChannelView {
             number: self.number,
-            group: self.group,
             prefetch: state.prefetch,
             consumers: state.ledger.consumers.len() + usize::from(state.replies_to.is_some()),
             global_prefetch: state.ledger.limit(),

@@ -8,12 +8,10 @@ use std::{
 
 use super::ConnectionAbout;
 use crate::{
-    engine::queue::{ConsumerId, Group},
     model::{
         broker_event::EventKind,
         descriptions::Queue,
         error::{CancelReason, Error, Result},
-        name::Name,
     },
     runtime::{sync::Mutex, waiter::Wake},
     session::{
@@ -63,8 +61,6 @@ impl Members {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ChannelView {
     pub(crate) number: u16,
-    /// Queues know the consumers of the channel by it.
-    pub(crate) group: Group,
     pub(crate) confirm: bool,
     pub(crate) transactional: bool,
     pub(crate) consumers: usize,
@@ -187,15 +183,6 @@ impl ConnectionCore {
         drop(members);
         let channels = channels.iter().filter_map(Weak::upgrade);
         channels.map(|channel| channel.view()).collect()
-    }
-
-    /// The typed consumers, each by the name of its queue and its id there.
-    pub(crate) fn view_subscribers(&self) -> Vec<(Name, ConsumerId)> {
-        let members = self.members.lock();
-        let subscribers: Vec<_> = members.subscribers.values().cloned().collect();
-        drop(members);
-        let subscribers = subscribers.iter().filter_map(Weak::upgrade);
-        subscribers.map(|subscriber| subscriber.place()).collect()
     }
 
     /// Declares the queues and starts a consumer of each of them: all or nothing. The consumers end

@@ -46,10 +46,7 @@ impl ConnectionCore {
     #[must_use = "woken without a lock"]
     pub(super) fn tell_channel(&self, kind: EventKind, channel: u16) -> Vec<Wake> {
         let gate = self.gate();
-        let by = match kind {
-            EventKind::ChannelCreated => Actor::User(gate.user()),
-            _ => Actor::Unknown,
-        };
+        let by = Actor::User(gate.user());
         gate.vhost().events().send(kind, by, |fields| {
             fields
                 .with("connection", number(gate.connection()))

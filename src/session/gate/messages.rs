@@ -83,10 +83,11 @@ impl Gate {
             return self.start_consumers_remotely(backend, queues, owner, options);
         }
         let Entered { vhost, by, .. } = self.guarded.enter(Verb::StartConsumers);
+        let by_us = Arc::new(self.subscribed_by(None));
         let mut subscribers = Vec::with_capacity(queues.len());
         let mut subscriptions = Vec::with_capacity(queues.len());
         for queue in queues {
-            let (new, request) = NewSubscriber::new(vhost, Weak::clone(owner), options)?;
+            let (new, request) = NewSubscriber::new(vhost, &by_us, Weak::clone(owner), options)?;
             subscribers.push(new);
             subscriptions.push((queue, request));
         }

@@ -26,6 +26,7 @@ use super::{backend::Backend, events::EventStream, publisher::Tap};
 use crate::{
     engine::{
         access::Access,
+        queue::SubscribedBy,
         vhost::{Churn, ConnectionId, PublishCounts, VirtualHost},
     },
     message::properties::Properties,
@@ -119,6 +120,15 @@ impl Gate {
     /// The number of the connection.
     pub(crate) fn connection(&self) -> ConnectionId {
         self.guarded.connection()
+    }
+
+    /// Who starts a consumer, by a channel of this number or none.
+    pub(super) fn subscribed_by(&self, channel: Option<u16>) -> SubscribedBy {
+        SubscribedBy {
+            user: self.user.clone(),
+            connection: self.connection(),
+            channel,
+        }
     }
 
     /// Why it is closed; `None` while it is open.

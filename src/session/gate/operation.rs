@@ -174,15 +174,21 @@ impl Gate {
         entered.vhost.queue(entered.by.connection, name)
     }
 
-    /// Looks at the topology, and counts queues of it after everything settled so far has had its
-    /// effect. No queue is deleted in between.
-    pub(crate) fn survey<R>(
-        &self,
-        look: impl FnOnce(&Topology, &mut dyn FnMut(&Arc<QueueCore>) -> Counts) -> R,
-    ) -> Result<R> {
+    /// Looks at the topology.
+    pub(crate) fn survey<R>(&self, look: impl FnOnce(&Topology) -> R) -> Result<R> {
         self.check_open()?;
         self.check_vhost(Verb::Survey, Management)?;
-        self.guarded.enter(Verb::Survey).vhost.survey(look)
+        let vhost = self.guarded.enter(Verb::Survey).vhost;
+        vhost.read_topology(|topology| {
+            vhost.check_up()?;
+            Ok(look(topology))
+        })
+    }
+
+    /// Counts a queue that a survey has found, after everything settled so far has had its effect.
+    /// The queue may be deleted by now.
+    pub(crate) fn look_at(&self, queue: &Arc<QueueCore>) -> Counts {
+        self.guarded.unasked().look_at(queue)
     }
 
     /// Looks at a budget of the topology.

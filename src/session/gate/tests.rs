@@ -196,7 +196,7 @@ fn row(verb: Verb) -> Row {
             it.gate().check_queue(&Name::new("q")?).map(drop)
         }),
         Verb::ViewBudget => (&[Any("b")], |it| it.budget("b").map(drop)),
-        Verb::Survey => (&[Tag(Management, "/")], |it| it.gate().survey(|_, _| ())),
+        Verb::Survey => (&[Tag(Management, "/")], |it| it.gate().survey(|_| ())),
     };
     Row { asks, run }
 }

@@ -58,11 +58,6 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    /// The name of the queue, and the id of the consumer there.
-    pub(super) fn place(&self) -> (Name, ConsumerId) {
-        (self.origin.queue.name().clone(), self.id)
-    }
-
     /// The engine outside has started the consumer, and gave it this number.
     pub(super) fn started_remotely(&self, number: u64) {
         if let Some(remote) = &self.origin.remote {

@@ -8,7 +8,7 @@ use std::{
 use super::{Subscriber, SubscriberOwner};
 use crate::{
     engine::{
-        queue::{ConsumerId, Credit, InboxOwner, QueueCore, SubscribeRequest},
+        queue::{ConsumerId, Credit, InboxOwner, QueueCore, SubscribeRequest, SubscribedBy},
         vhost::VirtualHost,
     },
     model::{
@@ -43,6 +43,9 @@ pub(crate) struct SubscriberOptions {
     /// How long a delivery may stay unsettled. `None` leaves it to the queue.
     pub(crate) timeout: Option<Duration>,
     pub(crate) on_slow: SlowConsumerPolicy,
+    /// Whether each message that is received has a span.
+    #[cfg(feature = "tracing")]
+    pub(crate) is_traced: bool,
 }
 
 /// A subscriber that is not added to its queue yet.
@@ -63,6 +66,7 @@ impl NewSubscriber {
     /// [`Error::InvalidName`](crate::Error::InvalidName) for an invalid tag.
     pub(crate) fn new(
         vhost: &VirtualHost,
+        by: &Arc<SubscribedBy>,
         owner: Weak<dyn SubscriberOwner>,
         options: &SubscriberOptions,
     ) -> Result<(NewSubscriber, SubscribeRequest)> {
@@ -75,10 +79,15 @@ impl NewSubscriber {
         if options.auto_ack {
             credit.show_specially();
         }
+        #[cfg(feature = "tracing")]
+        if options.is_traced {
+            credit.trace();
+        }
         // Asked again when it has started: a tap that comes meanwhile does not find it.
         credit.set_tapped(vhost.taps().is_read());
         let request = SubscribeRequest {
             tag: tag.clone(),
+            by: Arc::clone(by),
             group: vhost.new_group(),
             priority: options.priority,
             prefetch: options.prefetch,

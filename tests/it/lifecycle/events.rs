@@ -1,12 +1,19 @@
 //! The events of a broker: those that RabbitMQ sends, in its order.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
 
 use leveret::{
-    AliasQueue, ApplyTo, Broker, BrokerEvent, CancelReason, Channel, Connection, ConnectionOptions,
-    Credentials, EventKind, Exchange, Feed, FieldTable, Permissions, Policy, Properties, Queue,
-    RecvError, RecvTimeoutError, TopicPermissions, TryRecvError, User, UserLimits, VhostLimits,
-    VhostMetadata,
+    AliasQueue, ApplyTo, Broker, BrokerEvent, CancelReason, Channel, Clock, Connection,
+    ConnectionOptions, Credentials, EventKind, Exchange, Feed, FieldTable, FieldValue, ManualClock,
+    Permissions, Policy, Properties, Queue, RecvError, RecvTimeoutError, TopicPermissions,
+    TryRecvError, User, UserLimits, VhostLimits, VhostMetadata,
     channel::{AckMode, ConsumeOptions, IfEmpty, IfUnused, PublishOptions},
 };
 use serde_json::Value;
@@ -237,7 +244,6 @@ const DIFFERENT: &[&str] = &[
     "consumer_count",
     "description",
     "tags",
-    "user_who_performed_action",
     "value",
 ];
 
@@ -349,6 +355,7 @@ fn the_user_who_acts_is_named() {
         ada.consumer::<u32>(&Queue::new("short").auto_delete())
             .unwrap(),
     );
+    broker.clear_permissions("/", "ada").unwrap();
     let by: Vec<_> = drain(&events)
         .iter()
         .map(|event| (event.kind(), event.user().map(str::to_owned)))
@@ -360,11 +367,84 @@ fn the_user_who_acts_is_named() {
             (EventKind::QueueCreated, Some("ada")),
             (EventKind::QueueCreated, Some("guest")),
             (EventKind::QueueCreated, Some("ada")),
-            (EventKind::ConsumerCreated, None),
-            (EventKind::ConsumerDeleted, None),
+            (EventKind::ConsumerCreated, Some("ada")),
+            (EventKind::ConsumerDeleted, Some("ada")),
             (EventKind::QueueDeleted, Some("rmq-internal")),
+            (EventKind::PermissionDeleted, Some("guest")),
         ]
     );
+}
+
+#[test]
+fn the_events_of_a_consumer_name_its_connection_and_its_channel() {
+    let broker = Broker::new();
+    let connection = connect(&broker).unwrap();
+    let channel = connection.open_channel().unwrap();
+    channel.queue_declare(&Queue::new("q")).unwrap();
+    let events = broker.events();
+    let options = ConsumeOptions::new().tag("t");
+    channel.basic_consume("q", options).unwrap();
+    channel.basic_cancel("t").unwrap();
+    drop(connection.consumer::<u32>("q").unwrap());
+    let number = broker.snapshot().unwrap().vhosts[0].connections[1].number;
+    let number = FieldValue::Long(number.try_into().unwrap());
+    let all = drain(&events);
+    assert_eq!(all.len(), 4);
+    for (place, event) in all.iter().enumerate() {
+        assert_eq!(event.get("connection"), Some(&number), "{event}");
+        let channel = FieldValue::Int(i32::from(channel.number()));
+        let by_channel = Some(&channel).filter(|_| place < 2);
+        assert_eq!(event.get("channel"), by_channel, "{event}");
+    }
+}
+
+/// A clock with a wall-clock time that the test sets, and that says when it is read.
+#[derive(Debug)]
+struct Set {
+    wall: Mutex<SystemTime>,
+    readings: AtomicU64,
+}
+
+impl Clock for Set {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn system_now(&self) -> SystemTime {
+        self.readings.fetch_add(1, SeqCst);
+        *self.wall.lock().unwrap()
+    }
+}
+
+#[test]
+fn each_event_has_the_time_of_the_broker() {
+    let clock = ManualClock::new();
+    let broker = Broker::builder().clock(clock.clone()).build();
+    let events = broker.events();
+    let first = clock.system_now();
+    broker.declare(&Queue::new("q")).unwrap();
+    clock.advance(Duration::from_secs(60));
+    broker.delete(&Queue::new("q")).unwrap();
+    let times: Vec<_> = drain(&events).iter().map(BrokerEvent::timestamp).collect();
+    assert_eq!(times, [first, first + Duration::from_secs(60)]);
+}
+
+// Events are made under locks, where no code of the user may run.
+#[test]
+fn a_clock_of_the_user_is_not_read_for_an_event() {
+    let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(43_200);
+    let clock = Arc::new(Set {
+        wall: Mutex::new(noon),
+        readings: AtomicU64::new(0),
+    });
+    let broker = Broker::builder().clock(Arc::clone(&clock)).build();
+    let events = broker.events();
+    let readings = clock.readings.load(SeqCst);
+    broker.declare(&Queue::new("q")).unwrap();
+    assert_eq!(clock.readings.load(SeqCst), readings);
+    // The last reading was in the same hour.
+    let since = events.recv().unwrap().timestamp().duration_since(noon);
+    assert!(since.unwrap() < Duration::from_secs(3600));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::{sync::Arc, thread};
 
 use leveret::{
-    Broker, CancelReason, Credentials, Entry, LocalArc, Message, Offset, Permissions, Queue,
-    Reader, RecvError, Result, TryRecvError, User,
+    Broker, CancelReason, Credentials, Entry, FieldTable, FieldValue, LocalArc, Message, Offset,
+    Permissions, Queue, Reader, RecvError, Result, TryRecvError, User,
 };
 use serde::{Deserialize, Serialize};
 
@@ -204,6 +204,39 @@ fn a_filter_reads_its_values_only() -> Result {
     assert_eq!(count(&["zero", "one"], false)?, 667);
     assert_eq!(count(&["one"], true)?, 666);
     assert_eq!(count(&["none"], false)?, 0);
+    Ok(())
+}
+
+/// A RabbitMQ 4.3.6 closes the connection of such a publish with an internal error (541).
+#[test]
+fn a_filter_value_that_is_no_text_is_none() -> Result {
+    let broker = Broker::new();
+    let producer = broker.producer::<u32>(log())?;
+    let values = [
+        FieldValue::from(7),
+        FieldValue::from(true),
+        FieldValue::Void,
+        FieldValue::from(vec![FieldValue::from("a")]),
+        FieldValue::Table(FieldTable::from([("a", 1)])),
+        FieldValue::from("a"),
+    ];
+    for (number, value) in (0..).zip(values) {
+        let message = Message::new(number).header("x-stream-filter-value", value);
+        producer.publish_message(message)?;
+    }
+    let read = |unfiltered: bool| -> Result<Vec<u32>> {
+        let reader = broker
+            .reader::<u32>(log())
+            .from(Offset::First)
+            .filter(["a"]);
+        let reader = match unfiltered {
+            true => reader.match_unfiltered().build()?,
+            false => reader.build()?,
+        };
+        Ok(reader.try_iter().map(|entry| *entry.unwrap()).collect())
+    };
+    assert_eq!(read(false)?, [5]);
+    assert_eq!(read(true)?, [0, 1, 2, 3, 4, 5]);
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use leveret::{Broker, Credentials, ManualClock, Message, Queue, channel::ConsumeOptions};
-use serde_json::Value;
+use leveret::{Broker, Credentials, ManualClock, Message, Policy, Queue, channel::ConsumeOptions};
+use serde_json::{Value, json};
 
 /// The fields of RabbitMQ 4.3.6, recorded.
 const RECORDED: &str = include_str!("management-fields.json");
@@ -103,17 +103,14 @@ const NOT_HERE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "it is elsewhere: in the policies of a snapshot, in About, or in the arguments",
+        "it is elsewhere: in About, or in the arguments",
         &[
             "consumer_timeout",
             "default_queue_type",
             "delayed_retry",
             "delivery_limit",
             "description",
-            "effective_policy_definition",
             "metadata",
-            "operator_policy",
-            "policy",
             "protected_from_deletion",
             "tags",
             "tracing",
@@ -211,6 +208,34 @@ fn each_field_of_the_management_api_is_here_or_has_a_reason() {
             assert!(used.contains(field), "{field} is here by now");
         }
     }
+}
+
+#[test]
+fn a_queue_names_the_policies_that_apply_to_it_now() {
+    let broker = Broker::new();
+    let root = broker.vhost("/").unwrap();
+    broker.declare(&Queue::new("q")).unwrap();
+    let policies = || {
+        let json = broker.snapshot().unwrap().to_json(None);
+        let mut json: Value = serde_json::from_str(&json).unwrap();
+        let mut queue = json["queues"][0].take();
+        ["policy", "operator_policy", "effective_policy_definition"].map(|it| queue[it].take())
+    };
+    assert_eq!(policies(), [Value::Null, Value::Null, json!({})]);
+    let policy = Policy::new("p", "^q").setting("max-length", 9);
+    root.set_policy(policy.setting("message-ttl", 5)).unwrap();
+    let operator = Policy::new("o", "").setting("max-length", 3);
+    root.set_operator_policy(operator.setting("message-ttl", 7))
+        .unwrap();
+    let merged = json!({"max-length": 3, "message-ttl": 5});
+    assert_eq!(policies(), [json!("p"), json!("o"), merged]);
+    assert!(root.clear_policy("p").unwrap());
+    let alone = json!({"max-length": 3, "message-ttl": 7});
+    assert_eq!(policies(), [Value::Null, json!("o"), alone]);
+    // A queue that is declared under a policy has it from the start.
+    broker.delete(&Queue::new("q")).unwrap();
+    broker.declare(&Queue::quorum("q")).unwrap();
+    assert_eq!(policies()[1], "o");
 }
 
 #[test]

@@ -7,4 +7,6 @@ mod metrics;
 mod pictures;
 mod rates;
 #[cfg(feature = "tracing")]
+mod received;
+#[cfg(feature = "tracing")]
 mod traces;

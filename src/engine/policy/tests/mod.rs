@@ -11,6 +11,7 @@ use crate::model::{
     arguments::{ExchangeArguments, QueueArguments, QueueType},
     descriptions::Overflow,
     error::Result,
+    field_value::FieldValue,
     name::Name,
 };
 
@@ -34,9 +35,17 @@ fn declared(arguments: FieldTable) -> Arc<QueueArguments> {
     Arc::new(QueueArguments::parse(&arguments, &name("q"), &name("/")).unwrap())
 }
 
+/// The effective arguments of the queue `q`, without the names of the policies.
+fn effective_of(policies: &Policies, declared: &Arc<QueueArguments>) -> QueueArguments {
+    QueueArguments {
+        policies: None,
+        ..QueueArguments::clone(&policies.effective_queue(declared, "q"))
+    }
+}
+
 /// The effective arguments of the queue `q`, declared without arguments.
 fn effective(policies: &Policies) -> QueueArguments {
-    QueueArguments::clone(&policies.effective_queue(&Arc::default(), "q"))
+    effective_of(policies, &Arc::default())
 }
 
 fn applied(policies: &Policies, subject: Subject, to: &str) -> Option<String> {
@@ -118,6 +127,47 @@ fn a_policy_applies_to_the_kind_of_thing_it_is_for() {
     assert_eq!(of_kind(ApplyTo::ClassicQueues), [false, true, false, false]);
     assert_eq!(of_kind(ApplyTo::QuorumQueues), [false, false, true, false]);
     assert_eq!(of_kind(ApplyTo::Streams), [false, false, false, true]);
+}
+
+/// Each setting was given to a RabbitMQ 4.3.6 in a policy of its own, for a stream.
+#[test]
+fn the_settings_that_keep_a_policy_off_a_stream_are_those_of_rabbitmq() {
+    let applies = |setting: (&str, FieldValue)| {
+        let policies = policies([Policy::new("p", "").setting(setting.0, setting.1)]);
+        applied(&policies, STREAM, "s").is_some()
+    };
+    for setting in [
+        ("dead-letter-exchange", "x".into()),
+        ("dead-letter-routing-key", "x".into()),
+        ("dead-letter-strategy", "at-most-once".into()),
+        ("delivery-limit", 3.into()),
+        ("expires", 60_000.into()),
+        ("max-in-memory-bytes", 5.into()),
+        ("max-in-memory-length", 5.into()),
+        ("max-length", 5.into()),
+        ("message-ttl", 60_000.into()),
+        ("overflow", "drop-head".into()),
+        ("queue-mode", "lazy".into()),
+        ("target-group-size", 1.into()),
+    ] {
+        assert!(!applies(setting.clone()), "{setting:?}");
+    }
+    for setting in [
+        ("alternate-exchange", "x".into()),
+        ("consumer-disconnected-timeout", 60_000.into()),
+        ("consumer-timeout", 60_000.into()),
+        ("delayed-retry-max", 1_000.into()),
+        ("delayed-retry-min", 1_000.into()),
+        ("initial-cluster-size", 1.into()),
+        ("max-age", "1h".into()),
+        ("max-length-bytes", 100_000_000.into()),
+        ("queue-leader-locator", "client-local".into()),
+        ("queue-version", 2.into()),
+        ("stream-filter-size-bytes", 16.into()),
+        ("stream-max-segment-size-bytes", 1_000_000.into()),
+    ] {
+        assert!(applies(setting.clone()), "{setting:?}");
+    }
 }
 
 #[test]
@@ -204,7 +254,7 @@ fn names_are_taken_from_the_arguments_first_and_each_for_itself() {
         ("x-overflow", "drop-head"),
     ]);
     let both = declared(arguments);
-    assert_eq!(policies.effective_queue(&both, "q"), both);
+    assert_eq!(effective_of(&policies, &both), both);
 
     let exchange_only = declared(FieldTable::from([("x-dead-letter-exchange", "x")]));
     let mixed = policies.effective_queue(&exchange_only, "q");
@@ -232,7 +282,7 @@ fn of_numbers_the_lower_wins() {
         ("x-max-priority", 3),
     ]));
     assert_eq!(
-        *policies.effective_queue(&arguments, "q"),
+        effective_of(&policies, &arguments),
         QueueArguments {
             max_length: Some(1),
             max_length_bytes: Some(20),

@@ -13,7 +13,7 @@ pub(super) fn declared(arguments: &[(&str, FieldValue)]) -> Arc<QueueArguments> 
 }
 
 fn effective(policy: Policy, arguments: &[(&str, FieldValue)]) -> QueueArguments {
-    QueueArguments::clone(&policies([policy]).effective_queue(&declared(arguments), "q"))
+    super::effective_of(&policies([policy]), &declared(arguments))
 }
 
 fn millis(millis: u64) -> Option<Duration> {

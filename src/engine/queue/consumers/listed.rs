@@ -1,18 +1,18 @@
 //! The consumers of a queue as plain values, for those who look at them.
 
+use std::sync::Arc;
+
 use super::{Consumers, SingleActive};
 use crate::{
-    engine::queue::{ConsumerId, Group, QueueCore, inbox::Pause},
+    engine::queue::{ConsumerId, QueueCore, SubscribedBy, inbox::Pause},
     model::{message_totals::MessageTotals, name::Name},
 };
 
 /// One consumer of a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct ListedConsumer {
-    pub(crate) id: ConsumerId,
-    /// The channel of the consumer, or the consumer alone.
-    pub(crate) group: Group,
     pub(crate) tag: Name,
+    pub(crate) by: Arc<SubscribedBy>,
     pub(crate) auto_ack: bool,
     pub(crate) exclusive: bool,
     /// 0 means no limit.
@@ -43,10 +43,9 @@ impl Consumers {
                     SingleActive::No => true,
                     _ => self.active == Some(id),
                 };
-                Some(ListedConsumer {
-                    id,
-                    group: consumer.group,
+                let listed = ListedConsumer {
                     tag: consumer.tag.clone(),
+                    by: Arc::clone(&consumer.by),
                     auto_ack: consumer.auto_ack,
                     exclusive: consumer.exclusive,
                     prefetch: consumer.prefetch,
@@ -55,11 +54,12 @@ impl Consumers {
                     delivered: consumer.delivered.totals,
                     settled: consumer.credit.settled(),
                     in_inbox: consumer.inbox_len(),
-                })
+                };
+                Some((id, listed))
             })
             .collect();
-        listed.sort_by_key(|consumer| consumer.id);
-        listed
+        listed.sort_by_key(|(id, _)| *id);
+        listed.into_iter().map(|(_, consumer)| consumer).collect()
     }
 }
 

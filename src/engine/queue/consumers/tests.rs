@@ -36,6 +36,7 @@ fn message() -> Envelope {
 fn add(consumers: &mut Consumers, group: Group, target: DeliveryTarget) -> ConsumerId {
     let request = SubscribeRequest {
         tag: Name::empty(),
+        by: Arc::default(),
         group,
         priority: 0,
         prefetch: 0,

@@ -52,6 +52,7 @@ fn every_argument_is_read() {
         .lazy()
         .argument("x-unknown", FieldValue::Void);
     let expected = QueueArguments {
+        policies: None,
         stream: StreamArguments::default(),
         budget: Some(name("b")),
         consumer_timeout: None,

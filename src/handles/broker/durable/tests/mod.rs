@@ -1,6 +1,7 @@
 //! A broker on a disk that loses power at every moment of a workload.
 
 mod full_disk;
+mod moves;
 mod streams;
 
 use std::{
