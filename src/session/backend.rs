@@ -35,9 +35,6 @@ use crate::{
     runtime::{completion::Completion, sync::Mutex},
 };
 
-/// The queue of direct replies.
-pub(crate) use crate::engine::vhost::REPLY_TO;
-
 /// The outcome of a publish.
 pub(crate) type Confirmation = std::result::Result<Published, NotPublished>;
 

@@ -15,8 +15,8 @@ use super::{
     unsettled::{Unsettled, confirming_channel},
 };
 use crate::{
+    engine::vhost::REPLY_TO,
     model::{bytes::Bytes, error::Error},
-    session::backend::REPLY_TO,
 };
 
 /// The channel of requests. It is opened for the first of them. The driver alone has it.
