@@ -11,7 +11,8 @@ use std::{
 };
 
 use super::{
-    events::EventStream, publisher::NotPublished, requeue::Requeue, subscriber::Subscriber,
+    callers::Callers, events::EventStream, publisher::NotPublished, requeue::Requeue,
+    subscriber::Subscriber,
 };
 use crate::{
     engine::{
@@ -33,9 +34,6 @@ use crate::{
     },
     runtime::{completion::Completion, sync::Mutex},
 };
-
-/// The queue of direct replies.
-pub(crate) use crate::engine::vhost::REPLY_TO;
 
 /// The outcome of a publish.
 pub(crate) type Confirmation = std::result::Result<Published, NotPublished>;
@@ -65,6 +63,15 @@ pub(crate) trait Backend: Send + Sync {
     /// Tells the changes of the connection to a stream of events.
     fn tell(&self, events: &Arc<EventStream>);
 
+    /// Gives direct replies to callers, and tells them when their replies are lost.
+    fn serve(&self, callers: &Arc<Callers>);
+
+    /// Whether it is connected to the engine now.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`] while it connects again; [`Error::ConnectionClosed`].
+    fn check_up(&self) -> Result;
+
     /// Declares an exchange with its bindings.
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>>;
 
@@ -79,8 +86,9 @@ pub(crate) trait Backend: Send + Sync {
     /// Returns how many messages were dropped.
     fn purge(&self, queue: &Name) -> Completion<Result<u64>>;
 
-    /// Gets a message from a queue, if one is ready. It is to be settled as a delivery.
-    fn get(&self, queue: &Name) -> Completion<Result<Option<Got>>>;
+    /// Gets a message from a queue, if one is ready. It is to be settled as a delivery. `waits`
+    /// tells whether it waits for the next connection when the connection is lost.
+    fn get(&self, queue: &Name, waits: bool) -> Completion<Result<Option<Got>>>;
 
     /// Publishes a message. The completion is the engine's confirm.
     fn publish(&self, message: Outbound) -> Completion<Confirmation>;
@@ -119,6 +127,9 @@ pub(crate) struct Outbound {
     pub(crate) exchange: Name,
     pub(crate) routing_key: Name,
     pub(crate) mandatory: bool,
+    /// Whether it waits for the next connection when the connection is lost, if the connection does
+    /// so. Otherwise it fails.
+    pub(crate) waits: bool,
     pub(crate) properties: Properties,
     pub(crate) body: Bytes,
 }
@@ -169,6 +180,12 @@ impl Inbound {
     pub(super) fn into_envelope(self, vhost: &VirtualHost) -> Envelope {
         let exchange = vhost.exchange_names().of(&self.exchange);
         let is_dead = self.properties.header_value(X_DEATH).is_some();
+        let expiration = self.properties.expiration.is_some();
+        let expiration = expiration.then(|| self.properties.expiration_millis().ok()?);
+        let expires_at = expiration.flatten().map_or(0, |millis| {
+            let nanos = millis.saturating_mul(1_000_000);
+            vhost.nanos().saturating_add(nanos)
+        });
         let meta = Meta {
             deaths: Deaths {
                 recorded: is_dead,
@@ -176,6 +193,7 @@ impl Inbound {
             },
             properties: self.properties,
             delivery: Some(self.delivery),
+            expires_at,
             ..Meta::default()
         };
         let mut envelope = Envelope::new(
@@ -410,6 +428,7 @@ impl RemoteOrigin {
             exchange,
             routing_key: key.unwrap_or_default(),
             mandatory: false,
+            waits: true,
             properties: buried.properties,
             body,
         };

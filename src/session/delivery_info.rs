@@ -1,6 +1,6 @@
 //! The information about a received message besides its payload.
 
-use std::fmt;
+use std::{fmt, time::Instant};
 
 use super::{delivery::take_payload, holding::Claim, requeue::Requeue, unacked::Unacked};
 use crate::{
@@ -268,14 +268,17 @@ impl DeliveryInfo {
         self.unacked.envelope().map_or(0, Envelope::size)
     }
 
-    /// Whether the time that its publisher has given the message is over. A queue keeps no such
+    /// When the time is over that its publisher has given the message. A queue keeps no such
     /// message, but a consumer may hold one for a while.
-    pub(crate) fn has_expired(&self) -> bool {
-        let unacked = self.unacked.origin().zip(self.unacked.envelope());
-        unacked.is_some_and(|(origin, envelope)| {
-            let is_given = envelope.properties().expiration.is_some();
-            is_given && envelope.deadline <= origin.vhost.nanos()
-        })
+    pub(crate) fn expires_at(&self) -> Option<Instant> {
+        let (origin, envelope) = self.unacked.origin().zip(self.unacked.envelope())?;
+        envelope.properties().expiration.as_ref()?;
+        let elsewhere = envelope.meta().map_or(0, |meta| meta.expires_at);
+        let nanos = match elsewhere {
+            0 => envelope.deadline,
+            nanos => nanos,
+        };
+        origin.vhost.instant(nanos)
     }
 
     /// What its queue needs to know when it is settled.

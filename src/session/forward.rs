@@ -76,7 +76,7 @@ fn publish(
         Some(Arc::new(meta)),
     ));
     let key = prepared.routing_key();
-    let outcome = match prepared.start(message.as_ref()) {
+    let outcome = match prepared.start(message.as_ref(), OnFull::Refuse) {
         None => Ok(prepared.push(&mut message, gate, OnFull::Refuse)),
         Some(started) => {
             started.and_then(|completion| gate.wait_for_confirmation(completion, OnFull::Refuse))

@@ -13,6 +13,14 @@
 )]
 pub(crate) mod backend;
 pub(crate) mod broker_core;
+#[cfg_attr(
+    not(any(test, feature = "rabbitmq")),
+    expect(
+        dead_code,
+        reason = "the only engine outside of this process comes with the feature"
+    )
+)]
+pub(crate) mod callers;
 pub mod channel;
 pub(crate) mod connection;
 pub(crate) mod delay_queue;

@@ -84,10 +84,14 @@ impl RemoteGetter {
         purged.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Gets a message that is ready. Waits for the engine, and not for a message.
+    /// Gets a message that is ready. Waits for the answer of the engine, and not for a message or
+    /// for a connection.
     pub(crate) fn get_ready(&self) -> Option<Taken> {
-        let got = waiter::wait(&self.backend.get(self.queue_name()), None);
-        self.take(got.flatten()).transpose()
+        let got = waiter::wait(&self.backend.get(self.queue_name(), false), None);
+        match got.flatten() {
+            Some(Err(Error::ConnectionLost { .. })) => None,
+            got => self.take(got).transpose(),
+        }
     }
 
     fn take(
@@ -108,7 +112,7 @@ impl RemoteGetter {
     /// Begins a get that waits for a message.
     pub(crate) fn begin(&self) -> Getting {
         Getting {
-            state: Mutex::new(State::Get(self.backend.get(self.queue_name()))),
+            state: Mutex::new(State::Get(self.backend.get(self.queue_name(), true))),
             getter: self.clone(),
         }
     }

@@ -5,6 +5,8 @@
 //! do nothing.
 
 #[cfg(feature = "rabbitmq")]
+mod calls;
+#[cfg(feature = "rabbitmq")]
 mod chaos;
 mod consuming;
 mod engine;

@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     thread,
 };
 
@@ -15,12 +18,15 @@ enum Mode {
     Stall,
     /// New connections end at once.
     Refuse,
+    /// Connections end when their client has sent so many octets.
+    Limit(usize),
 }
 
 struct State {
     mode: Mutex<Mode>,
     changed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
+    connections: AtomicUsize,
 }
 
 pub(crate) struct Proxy {
@@ -38,6 +44,7 @@ impl Proxy {
             mode: Mutex::new(Mode::Forward),
             changed: Condvar::new(),
             streams: Mutex::default(),
+            connections: AtomicUsize::new(0),
         });
         thread::spawn({
             let state = Arc::clone(&state);
@@ -49,8 +56,9 @@ impl Proxy {
                     let Ok(server) = TcpStream::connect(&server) else {
                         continue;
                     };
-                    state.join(&client, &server);
-                    state.join(&server, &client);
+                    state.connections.fetch_add(1, SeqCst);
+                    state.join(&client, &server, true);
+                    state.join(&server, &client, false);
                 }
             }
         });
@@ -88,6 +96,17 @@ impl Proxy {
         self.set(Mode::Forward);
     }
 
+    /// Ends all connections, and each that comes when its client has sent so many octets.
+    pub(crate) fn limit(&self, octets: usize) {
+        self.set(Mode::Limit(octets));
+        self.cut();
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(SeqCst)
+    }
+
     fn set(&self, mode: Mode) {
         *self.state.mode.lock().unwrap() = mode;
         self.state.changed.notify_all();
@@ -96,22 +115,29 @@ impl Proxy {
 
 impl State {
     /// Forwards from one stream to another on a thread of its own.
-    fn join(self: &Arc<State>, from: &TcpStream, to: &TcpStream) {
+    fn join(self: &Arc<State>, from: &TcpStream, to: &TcpStream, is_client: bool) {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         self.streams.lock().unwrap().push(from.try_clone().unwrap());
         let state = Arc::clone(self);
         thread::spawn(move || {
-            let mut buffer = [0; 16 * 1024];
+            let (mut buffer, mut total) = ([0; 16 * 1024], 0);
             loop {
                 let count = from.read(&mut buffer).unwrap_or(0);
+                total += count;
                 let mode = state.mode.lock().unwrap();
                 let stalled = |mode: &mut Mode| *mode == Mode::Stall;
-                drop(state.changed.wait_while(mode, stalled).unwrap());
-                if count == 0 || to.write_all(&buffer[..count]).is_err() {
+                let mode = state.changed.wait_while(mode, stalled).unwrap();
+                let limit = match *mode {
+                    Mode::Limit(limit) if is_client => limit,
+                    _ => usize::MAX,
+                };
+                drop(mode);
+                if count == 0 || total > limit || to.write_all(&buffer[..count]).is_err() {
                     break;
                 }
             }
             let _ = to.shutdown(Shutdown::Both);
+            let _ = from.shutdown(Shutdown::Both);
         });
     }
 }

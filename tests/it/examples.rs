@@ -390,3 +390,18 @@ fn examples_print_the_same_on_a_rabbitmq() {
         (output, promised(&fs::read_to_string(source).unwrap()))
     });
 }
+
+#[cfg(feature = "rabbitmq")]
+#[test]
+#[ignore = "it builds a runtime"]
+fn workers_on_tokio_print_the_same_on_a_rabbitmq() {
+    let queues: &[&str] = &["fetch", "count"];
+    on_rabbitmq(&[("tokio_workers", queues, &[])], |package, url| {
+        let source = examples().join(package).join("src/main.rs");
+        let promised = promised(&fs::read_to_string(source).unwrap());
+        (
+            package_output_with(package, &[("LEVERET_URL", url)]),
+            promised,
+        )
+    });
+}

@@ -125,6 +125,7 @@ const FOLDERS: &[Folder] = &[
         floors: &[
             may(&[
                 "backend",
+                "callers",
                 "delay_queue",
                 "delivery",
                 "delivery_info",

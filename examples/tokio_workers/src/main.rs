@@ -28,14 +28,21 @@ async fn main() -> Result {
     let broker = Broker::open(&std::env::var("LEVERET_URL").unwrap_or_default())?;
     let server = Arc::new(Server(Barrier::new(10)));
     let pages = broker.producer::<String>("count")?;
+    let (ended, mut all_ended) = mpsc::channel(32);
+    let missed = ended.clone();
     let fetcher = broker.worker::<String>("fetch").concurrency(10);
     let fetcher = fetcher.handler_async(move |address, context| {
-        let server = Arc::clone(&server);
+        let (server, missed) = (Arc::clone(&server), missed.clone());
         // While the broker shuts down, only the holder of a message may publish.
         let pages = context.producer(&pages);
         async move {
-            let page = server.fetch(&address).await?;
-            pages.publish_async(page).await?;
+            match server.fetch(&address).await {
+                Ok(page) => pages.publish_async(page).await?,
+                Err(error) => {
+                    missed.send(()).await?;
+                    return Err(error.into());
+                }
+            };
             Ok::<(), BoxError>(())
         }
     });
@@ -43,11 +50,10 @@ async fn main() -> Result {
 
     let characters = Arc::new(AtomicUsize::new(0));
     let sum = Arc::clone(&characters);
-    let (counted, mut all_counted) = mpsc::channel(30);
     let counter = broker.worker::<String>("count");
     let counter = counter.handler_async(move |page, _| {
         sum.fetch_add(page.len(), Relaxed);
-        let counted = counted.clone();
+        let counted = ended.clone();
         async move { counted.send(()).await }
     });
     let counter = tokio::spawn(counter.run_async());
@@ -61,8 +67,8 @@ async fn main() -> Result {
     }
 
     // Here the shutdown alone would wait for all. A RabbitMQ keeps what has not been delivered.
-    for _ in 0..30 {
-        all_counted.recv().await;
+    for _ in 0..32 {
+        all_ended.recv().await;
     }
     // The workers finish their messages, at most in ten seconds. Then their tasks end.
     let report = broker.shutdown_async(Duration::from_secs(10)).await?;

@@ -406,7 +406,7 @@ impl VirtualHost {
     }
 
     /// `None` for [`NEVER`].
-    fn instant(&self, nanos: u64) -> Option<Instant> {
+    pub(crate) fn instant(&self, nanos: u64) -> Option<Instant> {
         match nanos {
             NEVER => None,
             nanos => self.epoch.checked_add(Duration::from_nanos(nanos)),

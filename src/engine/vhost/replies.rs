@@ -16,10 +16,12 @@ use super::VirtualHost;
 use crate::{
     message::{
         codec::Json,
-        envelope::Envelope,
-        payload::{Exit, ReplyAddress, ReplyTaker},
+        envelope::{Address, Envelope, Meta},
+        payload::{Body, Exit, ReplyAddress, ReplyTaker},
+        properties::Properties,
     },
     model::{
+        bytes::Bytes,
         error::{Error, Result},
         name::Name,
     },
@@ -173,6 +175,26 @@ impl ReplyAddress for CallerAddress {
         let key = self.name.strip_prefix(REPLY_TO);
         key.map_or(&self.name, |key| key.trim_start_matches('.'))
     }
+
+    /// Only to an address of direct replies.
+    fn answer(&self, to: &Name, properties: Properties) {
+        let Some(vhost) = self.vhost.upgrade() else {
+            return;
+        };
+        let exchange = vhost.exchange_names.of(&Name::empty());
+        let meta = Meta {
+            properties,
+            ..Meta::default()
+        };
+        for reply in vhost.replies.addressed(&[to]) {
+            let body = Body::encoded(Bytes::default());
+            let address = Address::new(&exchange, to);
+            let message = Envelope::new(body, &address, Some(Arc::new(meta.clone())));
+            if let Ok(Some(wake)) = reply.hand_over(message) {
+                wake.wake();
+            }
+        }
+    }
 }
 
 impl Drop for CallerAddress {
@@ -188,10 +210,10 @@ impl Exit for Arc<VirtualHost> {
         self.time.now()
     }
 
-    fn reply_address(&self, taker: Weak<dyn ReplyTaker>) -> Result<Box<dyn ReplyAddress>> {
+    fn reply_address(&self, taker: Weak<dyn ReplyTaker>) -> Result<Arc<dyn ReplyAddress>> {
         let caller = Arc::new(Caller(taker));
         let requester: Arc<dyn Requester> = Arc::<Caller>::clone(&caller);
-        Ok(Box::new(CallerAddress {
+        Ok(Arc::new(CallerAddress {
             name: self.add_requester(Arc::downgrade(&requester))?,
             vhost: Arc::downgrade(self),
             _caller: caller,

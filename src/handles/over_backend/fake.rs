@@ -36,6 +36,7 @@ use crate::{
             Backend, Confirmation, Got, Inbound, Outbound, RemoteConsumer, RemoteInbox,
             RemoteSettlement,
         },
+        callers::Callers,
         channel::{
             AckMode, Channel, ChannelDelivery, ConfirmOutcome, ConsumeOptions, Event, IfEmpty,
             IfUnused, Multiple, PublishOptions, QosScope,
@@ -247,6 +248,7 @@ fn publish(channel: &Channel, message: Outbound) -> Confirmation {
         mandatory,
         properties,
         body,
+        ..
     } = message;
     let options = match mandatory {
         true => PublishOptions::new().mandatory(),
@@ -281,6 +283,15 @@ fn publish(channel: &Channel, message: Outbound) -> Confirmation {
 impl Backend for Fake {
     fn tell(&self, _: &Arc<EventStream>) {}
 
+    fn serve(&self, _: &Arc<Callers>) {}
+
+    fn check_up(&self) -> Result {
+        match self.lost.load(SeqCst) {
+            true => Err(Error::ConnectionClosed),
+            false => Ok(()),
+        }
+    }
+
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>> {
         let exchange = exchange.clone();
         self.on_channel(move |channel| channel.declare(&exchange).map(drop))
@@ -309,7 +320,7 @@ impl Backend for Fake {
         self.on_channel(move |channel| channel.queue_purge(&queue))
     }
 
-    fn get(&self, queue: &Name) -> Completion<Result<Option<Got>>> {
+    fn get(&self, queue: &Name, _: bool) -> Completion<Result<Option<Got>>> {
         let (queue, channel) = (queue.clone(), self.consuming.clone());
         self.start(move || {
             let got = channel.basic_get(&queue, AckMode::Manual)?;

@@ -337,7 +337,6 @@ fn handles_say_so_if_an_engine_outside_does_not_offer_something() {
     let not_implemented = |error: &Error| assert_eq!(error.reply_code(), Some(540), "{error}");
     not_implemented(&connection.open_channel().unwrap_err());
     not_implemented(&connection.simple_buffer::<u32>("q").unwrap_err());
-    not_implemented(producer.try_publish(1).unwrap_err().error());
     let later = Message::new(1).deliver_after(Duration::from_secs(1));
     not_implemented(producer.publish_message(later).unwrap_err().error());
     let policy = Policy::new("p", ".*").apply_to(ApplyTo::Queues);

@@ -149,7 +149,7 @@ impl<T: Payload> Producer<T> {
             }
             results.extend((0..taken).map(|_| Ok(Published::to_one())));
             if self.starts_all() {
-                for started in self.start_all(rest) {
+                for started in self.start_all(rest, OnFull::Wait) {
                     results.push(match started {
                         Ok((completion, envelope, original)) => {
                             let outcome = Gate::confirmation(completion).await;
@@ -186,11 +186,10 @@ impl<T: Payload> Producer<T> {
                 continue;
             }
             results.extend((0..taken).map(|_| Ok(Published::to_one())));
-            // An engine outside of this process confirms one publish while the next one starts. It
-            // refuses one that does not wait for its confirm.
-            if self.starts_all() && on_full() != OnFull::Refuse {
+            // An engine outside of this process confirms one publish while the next one starts.
+            if self.starts_all() {
                 let gate = self.publisher.gate();
-                let started = self.start_all(rest);
+                let started = self.start_all(rest, on_full());
                 results.extend(started.into_iter().map(|started| match started {
                     Ok((completion, envelope, original)) => {
                         let outcome = gate.wait_for_confirmation(completion, on_full());

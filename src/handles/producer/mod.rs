@@ -19,6 +19,7 @@ mod forms;
 mod refused;
 mod retry;
 mod send;
+mod started;
 #[cfg(feature = "tracing")]
 mod traced;
 mod unsynced;

@@ -18,7 +18,6 @@ use crate::{
         properties::Properties,
     },
     model::error::{Error, Result},
-    runtime::completion::Completion,
     session::{
         backend::Confirmation,
         delivery::take_payload,
@@ -40,14 +39,14 @@ pub(super) struct Made<'a> {
 }
 
 /// The parts of a message besides its payload and its properties.
-struct Rest {
+pub(super) struct Rest {
     routing_key: Option<String>,
     mandatory: Option<bool>,
     delay: Delay,
 }
 
 impl Rest {
-    fn split<T>(message: Message<T>) -> (T, Properties, Rest) {
+    pub(super) fn split<T>(message: Message<T>) -> (T, Properties, Rest) {
         let Message {
             payload,
             properties,
@@ -96,11 +95,7 @@ impl Rest {
 pub(super) type Unpublished<T> = (Error, Option<T>, Option<Arc<Meta>>);
 
 /// As [`Unpublished`], with the properties as they were given.
-type GivenBack<T> = (Error, Option<T>, Properties);
-
-/// A publish that an engine outside of this process has not confirmed yet, and its message.
-pub(super) type Started<T> =
-    std::result::Result<(Completion<Confirmation>, Option<Envelope>, Option<Body>), Unpublished<T>>;
+pub(super) type GivenBack<T> = (Error, Option<T>, Properties);
 
 /// Creates a message from a payload, without properties.
 #[inline(always)]
@@ -110,7 +105,7 @@ pub(super) fn plain<T: Payload>(payload: T, address: &Address, position: u64) ->
 
 /// Splits a message that is in no queue into its parts.
 #[cold]
-fn unpublished<T: Payload>(
+pub(super) fn unpublished<T: Payload>(
     error: Error,
     envelope: Option<Envelope>,
     original: Option<Body>,
@@ -204,7 +199,7 @@ impl<T: Payload> Producer<T> {
         overrides: Overrides<'_>,
         on_full: OnFull,
     ) -> Result<Published, PublishError<T>> {
-        let made = self.make_plain(payload, overrides, on_full);
+        let made = self.make_plain(payload, overrides);
         made.and_then(|made| self.push(made, on_full))
             .map_err(PublishError::of_payload)
     }
@@ -243,43 +238,11 @@ impl<T: Payload> Producer<T> {
         payload: T,
         overrides: Overrides<'_>,
     ) -> Result<Published, PublishError<T>> {
-        let published = match self.make_plain(payload, overrides, OnFull::Wait) {
+        let published = match self.make_plain(payload, overrides) {
             Ok(made) => self.push_async(made).await,
             Err(unpublished) => Err(unpublished),
         };
         published.map_err(PublishError::of_payload)
-    }
-
-    /// Publishes many payloads to an engine outside of this process. Starts all publishes, and
-    /// returns what is to be waited for.
-    pub(super) fn start_all(&self, payloads: impl Iterator<Item = T>) -> Vec<Started<T>> {
-        let started = payloads.map(|payload| {
-            let Made {
-                prepared,
-                envelope,
-                original,
-                ..
-            } = self.make_plain(payload, Overrides::default(), OnFull::Wait)?;
-            match prepared.start(envelope.as_ref()) {
-                Some(Ok(completion)) => Ok((completion, envelope, original)),
-                Some(Err(error)) => Err(unpublished(error, envelope, original)),
-                // The engine is in this process.
-                None => Err(unpublished(Error::ConnectionClosed, envelope, original)),
-            }
-        });
-        started.collect()
-    }
-
-    /// Returns the result of a publish that an engine outside of this process has ended.
-    pub(super) fn finish_started(
-        &self,
-        outcome: Result<Confirmation>,
-        envelope: Option<Envelope>,
-        original: Option<Body>,
-    ) -> Result<Published, PublishError<T>> {
-        let key = self.publisher.routing_key();
-        self.finish(outcome, key, envelope, original)
-            .map_err(PublishError::of_payload)
     }
 
     pub(super) fn send_message(
@@ -298,7 +261,7 @@ impl<T: Payload> Producer<T> {
         on_full: OnFull,
     ) -> Result<Published, PublishError<Message<T>>> {
         let (payload, properties, rest) = Rest::split(message);
-        let failed = match self.make_message(payload, properties, &rest, on_full) {
+        let failed = match self.make_message(payload, properties, &rest) {
             Ok((made, completed)) => match self.push(made, on_full) {
                 Ok(published) => return Ok(published),
                 Err(unpublished) => given(unpublished, completed),
@@ -322,7 +285,7 @@ impl<T: Payload> Producer<T> {
         message: Message<T>,
     ) -> Result<Published, PublishError<Message<T>>> {
         let (payload, properties, rest) = Rest::split(message);
-        let failed = match self.make_message(payload, properties, &rest, OnFull::Wait) {
+        let failed = match self.make_message(payload, properties, &rest) {
             Ok((made, completed)) => match self.push_async(made).await {
                 Ok(published) => return Ok(published),
                 Err(unpublished) => given(unpublished, completed),
@@ -336,13 +299,9 @@ impl<T: Payload> Producer<T> {
         &'a self,
         overrides: Overrides<'a>,
         properties: Option<&Properties>,
-        on_full: OnFull,
     ) -> Result<Prepared<'a>> {
-        let gate = self.publisher.gate();
-        if on_full == OnFull::Refuse {
-            gate.check_embedded("publishing without waiting for the confirm")?;
-        }
-        self.publisher.prepare(gate, overrides, properties)
+        self.publisher
+            .prepare(self.publisher.gate(), overrides, properties)
     }
 
     /// Checks and creates a message without properties of its own.
@@ -350,24 +309,22 @@ impl<T: Payload> Producer<T> {
         &'a self,
         payload: T,
         overrides: Overrides<'a>,
-        on_full: OnFull,
     ) -> std::result::Result<Made<'a>, Unpublished<T>> {
-        match self.prepare(overrides, None, on_full) {
+        match self.prepare(overrides, None) {
             Ok(prepared) => self.make(prepared, payload, self.publisher.meta().cloned()),
             Err(error) => Err((error, Some(payload), None)),
         }
     }
 
     /// Checks and creates a message. Also returns how to undo the additions to its properties.
-    fn make_message<'a>(
+    pub(super) fn make_message<'a>(
         &'a self,
         payload: T,
         properties: Properties,
         rest: &'a Rest,
-        on_full: OnFull,
     ) -> std::result::Result<(Made<'a>, Option<Completed>), GivenBack<T>> {
         let own = (!properties.is_empty()).then_some(&properties);
-        let prepared = match self.prepare(rest.overrides(), own, on_full) {
+        let prepared = match self.prepare(rest.overrides(), own) {
             Ok(prepared) => prepared,
             Err(error) => return Err((error, Some(payload), properties)),
         };
@@ -399,7 +356,7 @@ impl<T: Payload> Producer<T> {
         } = made;
         let gate = self.publisher.gate();
         let key = prepared.routing_key();
-        let outcome = match prepared.start(envelope.as_ref()) {
+        let outcome = match prepared.start(envelope.as_ref(), on_full) {
             None => Ok(prepared.push(&mut envelope, gate, on_full)),
             Some(started) => {
                 started.and_then(|completion| gate.wait_for_confirmation(completion, on_full))
@@ -419,7 +376,7 @@ impl<T: Payload> Producer<T> {
         } = made;
         let gate = self.publisher.gate();
         let key = prepared.routing_key();
-        let outcome = match prepared.start(envelope.as_ref()) {
+        let outcome = match prepared.start(envelope.as_ref(), OnFull::Wait) {
             None => Ok(prepared.push_async(&mut envelope, gate).await),
             Some(Ok(completion)) => Gate::confirmation(completion).await,
             Some(Err(error)) => Err(error),
@@ -445,7 +402,7 @@ impl<T: Payload> Producer<T> {
         let meta = self.measured(&payload, meta);
         let mut envelope = Envelope::new(Body::new(payload), prepared.address(), meta);
         let mut original = None;
-        if self.always_encode {
+        if self.always_encode && !self.departs(&envelope) {
             match self.encode(&mut envelope) {
                 Ok(body) => original = Some(body),
                 Err(error) => return Err(unpublished(error, Some(envelope), None)),

@@ -23,7 +23,7 @@ pub(super) type PushedFirst<'a, T> =
 impl<T: Payload> Producer<T> {
     /// Publishes a payload and does not wait until it is on disk.
     pub(super) fn push_first(&self, payload: T, on_full: OnFull) -> PushedFirst<'_, T> {
-        let Some(made) = self.begin_first(payload, on_full)? else {
+        let Some(made) = self.begin_first(payload)? else {
             return Ok(None);
         };
         let Made {
@@ -39,7 +39,7 @@ impl<T: Payload> Producer<T> {
 
     /// Same as [`push_first`](Self::push_first), for a task.
     pub(super) async fn push_first_async(&self, payload: T) -> PushedFirst<'_, T> {
-        let Some(made) = self.begin_first(payload, OnFull::Wait)? else {
+        let Some(made) = self.begin_first(payload)? else {
             return Ok(None);
         };
         let Made {
@@ -54,15 +54,11 @@ impl<T: Payload> Producer<T> {
     }
 
     /// Makes a message, unless its queue has taken the payload at once.
-    fn begin_first(
-        &self,
-        payload: T,
-        on_full: OnFull,
-    ) -> Result<Option<Made<'_>>, PublishError<T>> {
+    fn begin_first(&self, payload: T) -> Result<Option<Made<'_>>, PublishError<T>> {
         match self.try_push(payload) {
             Ok(()) => Ok(None),
             Err(payload) => {
-                let made = self.make_plain(payload, Overrides::default(), on_full);
+                let made = self.make_plain(payload, Overrides::default());
                 made.map(Some).map_err(PublishError::of_payload)
             }
         }

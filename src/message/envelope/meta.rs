@@ -25,6 +25,9 @@ pub(crate) struct Meta {
     pub(crate) deaths: Deaths,
     /// The delivery at the engine that the message came from, if that is not this one.
     pub(crate) delivery: Option<u64>,
+    /// When its expiration is over here, if it came from such an engine, in nanoseconds; 0 without
+    /// one.
+    pub(crate) expires_at: u64,
     /// It has headers that its receiver has added.
     pub(crate) is_annotated: bool,
 }

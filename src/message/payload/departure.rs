@@ -4,14 +4,17 @@
 //! A program outside has no such slot. So it gets the arguments as octets, and properties that tell
 //! where to reply.
 
-use std::{sync::Weak, time::Instant};
+use std::{
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use super::Body;
 use crate::{
     message::{codec::Codec, properties::Properties},
     model::{
         bytes::Bytes,
-        error::{CodecError, Result},
+        error::{CodecError, Error, Result},
         name::Name,
     },
 };
@@ -46,7 +49,7 @@ pub trait Exit {
     ///
     /// # Errors
     /// The reason why there is none.
-    fn reply_address(&self, taker: Weak<dyn ReplyTaker>) -> Result<Box<dyn ReplyAddress>>;
+    fn reply_address(&self, taker: Weak<dyn ReplyTaker>) -> Result<Arc<dyn ReplyAddress>>;
 }
 
 /// An address for replies.
@@ -56,12 +59,19 @@ pub trait Exit {
 pub trait ReplyAddress: Send + Sync {
     fn name(&self) -> &Name;
 
-    /// The part of the name that tells it from other addresses.
+    /// The correlation id of replies to this address, which tells it from other addresses.
     fn key(&self) -> &str;
+
+    /// Publishes a message without a body to another address, and does not wait.
+    fn answer(&self, to: &Name, properties: Properties);
 }
 
 /// A caller who waits for a reply from outside.
 pub trait ReplyTaker: Send + Sync {
-    /// Takes a reply. `writer` is the codec of its producer. Runs user code.
+    /// Takes a reply. `writer` is the codec of its producer. Runs user code of the producer, and
+    /// wakers.
     fn take_reply(&self, properties: &Properties, body: &Body, writer: &dyn Codec);
+
+    /// Replies do not come any more. Runs user code (wakers).
+    fn no_reply(&self, error: Error);
 }

@@ -154,15 +154,6 @@ pub struct RemoteError {
 impl RemoteError {
     /// Makes one of an error. Its message is the text that `{:#}` gives, which is the whole chain
     /// for some error types.
-    /// An error whose value has stayed in another process.
-    pub(crate) fn of_another_process(type_name: Arc<str>, message: Arc<str>) -> RemoteError {
-        RemoteError {
-            type_name,
-            message,
-            value: Arc::new(()),
-        }
-    }
-
     pub(crate) fn new<E: fmt::Display + Send + Sync + 'static>(error: E) -> RemoteError {
         RemoteError {
             type_name: any::type_name::<E>().into(),

@@ -1,6 +1,6 @@
 //! [`AnyCall`], a call as a server sees it, without its types.
 
-use std::{any::Any, sync::Arc, task::Poll};
+use std::{any::Any, sync::Arc, task::Poll, time::Instant};
 
 use super::{
     arguments::{Arguments, Octets},
@@ -10,7 +10,6 @@ use super::{
 use crate::{
     message::payload::{Body, ReplyAddress, ReplyTaker},
     model::error::{CodecError, RpcError},
-    patterns::worker,
     runtime::{
         signal::Signal,
         waiter::{Ticket, WaitList},
@@ -45,15 +44,14 @@ pub(super) trait AnyCall: ReplyTaker + Any {
         None
     }
 
-    /// The request leaves the process, and its replies come to this address.
-    fn leaves(&self, address: Box<dyn ReplyAddress>);
-
-    /// A server takes the request. One from another process needs to know the way back.
+    /// From this instant on the method is not called any more, and the caller does not wait.
     #[inline]
-    fn taken_by(&self, _: &worker::Context<'_>) {}
+    fn deadline(&self) -> Option<Instant> {
+        self.head().deadline
+    }
 
-    /// As [`reply`](Self::reply), with a reply of another process.
-    fn reply_octets(&self, octets: Octets, is_last: bool) -> Delivered;
+    /// The request leaves the process, and its replies come to this address.
+    fn leaves(&self, address: Arc<dyn ReplyAddress>);
 
     /// The call itself, to find out its types.
     fn as_any(&self) -> &dyn Any;

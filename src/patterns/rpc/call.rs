@@ -7,9 +7,10 @@
 use std::{any::Any, collections::VecDeque, mem, sync::Arc, task::Poll};
 
 use super::{
+    answer::Answer,
     any_call::{AnyCall, Delivered, Reply},
     arguments::{Arguments, Octets, convert},
-    foreign,
+    outside::Outside,
     request::{Head, Wanted},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         payload::{Body, Payload, ReplyAddress, ReplyTaker},
         properties::Properties,
     },
-    model::error::{CodecError, RpcError},
+    model::error::{CodecError, Error, RpcError},
     runtime::{
         signal::Signal,
         sync::{
@@ -80,8 +81,8 @@ struct Rest<R> {
     senders: WaitList,
     /// Set when the caller gives up. Made when a server asks for it.
     cancelled: Option<Arc<Signal>>,
-    /// Where replies come from outside, once the request has left the process.
-    address: Option<Box<dyn ReplyAddress>>,
+    /// The part outside of the process, once the request has left it.
+    outside: Option<Box<Outside>>,
 }
 
 impl<R> Default for Rest<R> {
@@ -92,7 +93,7 @@ impl<R> Default for Rest<R> {
             caller: WaitList::default(),
             senders: WaitList::default(),
             cancelled: None,
-            address: None,
+            outside: None,
         }
     }
 }
@@ -110,6 +111,10 @@ impl<A, R> State<A, R> {
     /// Claims a stream that waits for room.
     fn wake_sender(&mut self) -> Option<Wake> {
         self.rest.as_mut()?.senders.take_one()
+    }
+
+    fn outside(&mut self) -> Option<&mut Outside> {
+        self.rest.as_mut()?.outside.as_deref_mut()
     }
 
     fn servers(&self) -> Option<usize> {
@@ -186,30 +191,39 @@ impl<A: Payload, R: Payload> Call<A, R> {
     /// Returns a reply that is there already. So a reply that its server does not count as late
     /// reaches its caller.
     pub(super) fn abandon(&self) -> Option<Reply<R>> {
-        let (arguments, first, others, cancelled, senders) = {
+        let (arguments, first, rest, answer) = {
             let mut state = self.state.lock();
             state.is_abandoned = true;
-            let rest = state.rest.as_mut();
-            let (others, cancelled, senders) = match rest {
-                Some(rest) => (
-                    mem::take(&mut rest.others),
-                    rest.cancelled.take(),
-                    rest.senders.take_all(),
-                ),
-                None => Default::default(),
-            };
             let arguments = mem::replace(&mut state.arguments, Arguments::Taken);
-            (arguments, state.first.take(), others, cancelled, senders)
+            let first = state.first.take();
+            let answer = match first {
+                Some(_) => None,
+                None => state.outside().and_then(Outside::next),
+            };
+            let rest = state.rest.as_mut().map(|rest| Given {
+                others: mem::take(&mut rest.others),
+                cancelled: rest.cancelled.take(),
+                senders: rest.senders.take_all(),
+                outside: rest.outside.take(),
+            });
+            (arguments, first, rest, answer)
         };
-        if let Some(cancelled) = cancelled {
-            cancelled.set();
+        if let Some(rest) = rest {
+            rest.give_up();
         }
-        senders.into_iter().for_each(|wake| wake.wake());
         if let Arguments::Value(arguments) = arguments {
             drop_user_value(arguments);
         }
-        others.into_iter().for_each(drop_user_value);
-        first
+        first.or_else(|| answer.map(|(answer, _)| answer.open(&self.head)))
+    }
+
+    /// Decodes a reply from outside, and lets its server send more. Runs user code.
+    #[cold]
+    fn open(&self, answer: Answer, address: &dyn ReplyAddress) -> Reply<R> {
+        if let Some((stream, credit)) = answer.credit() {
+            stream.give(address, credit);
+        }
+        answer.open(&self.head)
     }
 
     /// The request has reached this number of servers.
@@ -222,6 +236,28 @@ impl<A: Payload, R: Payload> Call<A, R> {
         let state = self.state.lock();
         let servers = state.servers().unwrap_or(state.finished);
         servers.saturating_sub(state.finished)
+    }
+}
+
+/// The parts of a state that end when the caller gives up.
+struct Given<R> {
+    others: VecDeque<Reply<R>>,
+    cancelled: Option<Arc<Signal>>,
+    senders: Vec<Wake>,
+    outside: Option<Box<Outside>>,
+}
+
+impl<R: Send + 'static> Given<R> {
+    /// Tells the servers. Runs user code.
+    fn give_up(self) {
+        if let Some(cancelled) = self.cancelled {
+            cancelled.set();
+        }
+        self.senders.into_iter().for_each(|wake| wake.wake());
+        if let Some(outside) = self.outside {
+            outside.give_up();
+        }
+        self.others.into_iter().for_each(drop_user_value);
     }
 }
 
@@ -273,15 +309,33 @@ impl<A: Payload, R: Payload> Drop for Call<A, R> {
 /// Takes replies from outside of the process. One to another request is dropped.
 impl<A: Payload, R: Payload> ReplyTaker for Call<A, R> {
     fn take_reply(&self, properties: &Properties, body: &Body, writer: &dyn Codec) {
-        let is_other = match (&properties.correlation_id, &self.state.lock().rest) {
-            (Some(given), Some(rest)) => {
-                rest.address.as_ref().is_some_and(|own| own.key() != given)
+        let answer = Answer::new(properties, body, writer);
+        let is_one = self.head.replies == Wanted::One;
+        let is_last = is_one || answer.is_last();
+        let wake = {
+            let mut state = self.state.lock();
+            if state.is_abandoned || state.has_ended {
+                return;
             }
-            _ => false,
+            let Some(outside) = state.outside() else {
+                return;
+            };
+            if !outside.take(answer, is_last) {
+                return;
+            }
+            state.has_ended |= is_one;
+            state.finished += usize::from(is_last);
+            self.is_ready.store(true, Release);
+            state.wake_caller()
         };
-        if !is_other {
-            self.reply_typed(foreign::reply(properties, body, writer), true);
+        if let Some(wake) = wake {
+            wake.wake();
         }
+    }
+
+    fn no_reply(&self, error: Error) {
+        self.reply_typed(Err(RpcError::Broker(error)), true);
+        self.end();
     }
 }
 
@@ -290,8 +344,9 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
         &self.head
     }
 
-    fn leaves(&self, address: Box<dyn ReplyAddress>) {
-        let previous = self.state.lock().rest().address.replace(address);
+    fn leaves(&self, address: Arc<dyn ReplyAddress>) {
+        let outside = Box::new(Outside::new(address));
+        let previous = self.state.lock().rest().outside.replace(outside);
         drop(previous);
     }
 
@@ -353,10 +408,6 @@ impl<A: Payload, R: Payload> AnyCall for Call<A, R> {
             Err(error) => Err(error),
         };
         self.reply_typed(reply, is_last)
-    }
-
-    fn reply_octets(&self, octets: Octets, is_last: bool) -> Delivered {
-        self.reply_typed(octets.decode().map_err(RpcError::BadReply), is_last)
     }
 
     fn finish(&self) -> Delivered {
@@ -432,6 +483,10 @@ impl<A: Payload, R: Payload> Waitable for Call<A, R> {
         let (reply, sender) = {
             let mut state = self.state.lock();
             let Some(reply) = state.first.take() else {
+                if let Some((answer, address)) = state.outside().and_then(Outside::next) {
+                    drop(state);
+                    return Poll::Ready(Some(self.open(answer, &*address)));
+                }
                 let servers = state.servers();
                 let all_finished = servers.is_some_and(|servers| state.finished >= servers);
                 if state.has_ended || all_finished {

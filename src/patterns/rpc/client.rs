@@ -16,7 +16,6 @@ use super::{
     dispatch::PING,
     pending::{Pending, begin, gone},
     request::{Head, Request, Wanted},
-    returning::Returning,
 };
 use crate::{
     handles::producer::{Producer, PublishError},
@@ -78,8 +77,6 @@ pub struct Client {
     pub(super) claim: Option<Claim>,
     /// Made by the first request that can. It depends on the target.
     pub(super) producer: OnceLock<Producer<Request>>,
-    /// The calls of the connection, if the engine is outside of this process.
-    pub(super) returning: OnceLock<Arc<Returning>>,
 }
 
 /// The time-out of a client that has none of its own.
@@ -99,7 +96,6 @@ impl Client {
             queue_if_absent: false,
             claim: None,
             producer: OnceLock::new(),
-            returning: OnceLock::new(),
         }
     }
 
@@ -132,7 +128,6 @@ impl Client {
         let deadline = connection.time().deadline(timeout);
         let head = self.head(method.into(), at(deadline), Wanted::One)?;
         let (mut pending, request) = begin::<_, R>(head, Arguments::Value(arguments));
-        self.wait_for(&pending);
         let published = match deadline {
             Some(_) => producer.publish_timeout(request, timeout),
             None => producer.publish(request),
@@ -180,7 +175,6 @@ impl Client {
         let deadline = at(connection.time().deadline(self.timeout.unwrap_or(TIMEOUT)));
         let head = self.head(method.into(), deadline, Wanted::One)?;
         let (mut pending, request) = begin::<_, R>(head, Arguments::Value(arguments));
-        self.wait_for(&pending);
         let replying = async {
             let published = producer.publish_async(request).await;
             published.map_err(|error| self.unpublished(error))?;
@@ -346,10 +340,6 @@ impl Client {
         replies: Wanted,
     ) -> Result<(Pending<A, R>, Request, Option<Duration>), RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
-        if connection.gate().is_remote() {
-            // The call has a number then.
-            self.producer()?;
-        }
         let timeout = match replies {
             Wanted::None => self.timeout,
             Wanted::One | Wanted::Many => Some(self.timeout.unwrap_or(TIMEOUT)),
@@ -364,7 +354,6 @@ impl Client {
             }
         };
         let (mut pending, request) = begin::<A, R>(head, arguments);
-        self.wait_for(&pending);
         if replies == Wanted::None {
             pending.ended();
         }
@@ -378,7 +367,7 @@ impl Client {
     ) -> Result<Replies<R>, RpcError> {
         let connection = self.connection.as_ref().map_err(Error::clone)?;
         // An engine outside does not tell how many have the request.
-        if self.returning.get().is_none() || !self.target.is_to_many() {
+        if !connection.gate().is_remote() || !self.target.is_to_many() {
             pending.call().reached(servers);
         }
         Ok(Replies::new(connection.clone(), pending))
@@ -406,7 +395,6 @@ impl Client {
             deadline,
             context: self.context.clone(),
             replies,
-            id: self.returning.get().map(|returning| returning.number()),
         })
     }
 

@@ -113,9 +113,10 @@ impl<'a> Context<'a> {
         self.call().head().context.clone()
     }
 
-    /// When the caller stops waiting, by the broker's clock.
+    /// When the caller stops waiting, by the broker's clock. For a caller in another process it is
+    /// the end of the [time of the method](super::Endpoint::timeout), if that comes before.
     pub fn deadline(&self) -> Option<Instant> {
-        self.call().head().deadline
+        self.call().deadline()
     }
 
     /// The time of the broker's clock.

@@ -109,8 +109,7 @@ impl Core {
         worker: &worker::Context<'_>,
     ) -> Result<(), Undecoded> {
         let call = request.call();
-        self.connect(call, worker);
-        call.taken_by(worker);
+        self.connect(request, worker);
         let context = Context::borrowed(worker, call);
         let delivered = match self.admit(call, &context) {
             Some(Method::Call(method)) => method(call, self.attempt(worker), &context),
@@ -133,8 +132,7 @@ impl Core {
     ) -> Result<(), Undecoded> {
         let request: &Request = &job;
         let call = request.call();
-        self.connect(call, &worker);
-        call.taken_by(&worker);
+        self.connect(request, &worker);
         let method = self.admit(call, &Context::borrowed(&worker, call));
         let delivered = match method {
             Some(Method::Call(method)) => {
@@ -186,8 +184,8 @@ impl Core {
 
     /// Lets a call of a program outside be answered.
     #[inline]
-    pub(super) fn connect(&self, call: &Arc<dyn AnyCall>, worker: &worker::Context<'_>) {
-        let Some(call) = call.as_foreign() else {
+    pub(super) fn connect(&self, request: &Request, worker: &worker::Context<'_>) {
+        let Some(call) = request.call().as_foreign() else {
             return;
         };
         if self.replies.get().is_none()
@@ -197,18 +195,16 @@ impl Core {
             let _ = self.replies.set(producer);
         }
         if let Some(producer) = self.replies.get() {
-            call.answer_by(worker.producer(producer));
+            let limits = self.limits_of(request);
+            call.taken_by(worker, producer, limits.and_then(|limits| limits.time));
         }
     }
 
     /// The method of a request, if it is to be called. If not, the caller is told why.
     fn admit(&self, call: &Arc<dyn AnyCall>, context: &Context<'_>) -> Option<&Method> {
         let head = call.head();
-        let is_over = match head.deadline {
-            Some(deadline) => deadline <= context.now(),
-            None => call.as_foreign().is_some() && context.worker().info().has_expired(),
-        };
-        if is_over {
+        let deadline = call.deadline();
+        if deadline.is_some_and(|deadline| deadline <= context.now()) {
             count(&self.counts.expired);
             call.reply(Err(RpcError::Timeout), true);
             return None;

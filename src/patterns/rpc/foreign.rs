@@ -1,62 +1,82 @@
-//! [`ForeignCall`], the call of a program outside of this process, and the replies of such
-//! programs.
+//! [`ForeignCall`], a call of a program outside of this process.
 
 use std::{
     any::Any,
     borrow::Cow,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     task::Poll,
+    time::{Duration, Instant},
 };
 
 use super::{
+    answer::{MORE, NO_MORE, REPLY},
     any_call::{AnyCall, Delivered, Reply},
     arguments::{Arguments, Octets},
+    fault,
+    leaving::{MANY, NAMESPACE, OWN, REPLIES, VERSION},
     request::{Head, Wanted},
+    window::Window,
 };
 use crate::{
     handles::producer::Producer,
     message::{
         codec::Codec,
+        headers::cc_bcc::CC,
         outgoing::Message,
-        payload::{Body, Payload, ReplyAddress, ReplyTaker},
+        payload::{Body, ReplyAddress, ReplyTaker},
         properties::Properties,
     },
     model::{
         bytes::Bytes,
-        error::{CodecError, RemoteError, RpcError},
+        error::{CodecError, Error, RpcError},
         field_value::FieldTable,
         version::Version,
     },
+    patterns::worker,
     runtime::{
+        clock::TimerTarget,
         signal::Signal,
         sync::atomic::{
             AtomicBool,
-            Ordering::{AcqRel, Acquire},
+            Ordering::{AcqRel, Acquire, Release},
         },
         waiter::{Ticket, WaitList},
     },
+    session::connection::Connection,
 };
 
-/// The header with the namespace of a request.
-pub(super) const NAMESPACE: &str = "x-rpc-namespace";
-/// The header with the version that a request needs.
-pub(super) const VERSION: &str = "x-rpc-version";
-/// The header of a reply that is an error: its kind.
-const ERROR: &str = "x-rpc-error";
-/// The header with the type of an error that a method has returned.
-const ERROR_TYPE: &str = "x-rpc-error-type";
-/// The beginning of the names of all these headers. The others are the request context.
-const OWN: &str = "x-rpc-";
-
-/// A call of a program outside of this process. Its request is a message, and so is the reply.
+/// A call of a program outside of this process. Its request is a message, and so is each reply.
 pub(super) struct ForeignCall {
     arguments: Octets,
     head: Head,
     reply_to: Option<String>,
     correlation_id: Option<String>,
-    /// Publishes the reply, on behalf of the request.
-    replies: OnceLock<Producer<Bytes>>,
+    /// Known when a server takes the request.
+    back: OnceLock<Back>,
+    /// The caller has its last reply.
     is_answered: AtomicBool,
+    /// Set when the caller waits no more.
+    cancelled: OnceLock<Arc<Signal>>,
+    /// Made for the first of several replies.
+    stream: OnceLock<Stream>,
+}
+
+/// The way back to the caller.
+struct Back {
+    connection: Connection,
+    /// Publishes the replies, on behalf of the request.
+    producer: Producer<Bytes>,
+    /// When the caller stops waiting.
+    deadline: Option<Instant>,
+    /// The same, or the end of the time of the method if that is before.
+    end: Option<Instant>,
+}
+
+/// Several replies to one request.
+struct Stream {
+    window: Arc<Window>,
+    /// Where the caller gives credit.
+    address: Arc<dyn ReplyAddress>,
 }
 
 impl ForeignCall {
@@ -71,18 +91,14 @@ impl ForeignCall {
                 deadline: None,
                 context: None,
                 replies: Wanted::None,
-                id: None,
             },
             reply_to: None,
             correlation_id: None,
-            replies: OnceLock::new(),
+            back: OnceLock::new(),
             is_answered: AtomicBool::new(false),
+            cancelled: OnceLock::new(),
+            stream: OnceLock::new(),
         }
-    }
-
-    /// The octets of the message.
-    pub(super) fn octets(&self) -> &Bytes {
-        self.arguments.octets()
     }
 
     /// The same call, of a message with these properties.
@@ -90,7 +106,7 @@ impl ForeignCall {
         let text = |name| properties.header_value(name)?.as_str();
         let mut context = FieldTable::new();
         for (name, value) in properties.headers.iter().flatten() {
-            if !name.starts_with(OWN) {
+            if !name.starts_with(OWN) && name != CC {
                 context.insert(name, value.clone());
             }
         }
@@ -107,10 +123,10 @@ impl ForeignCall {
                 deadline: None,
                 context: (!context.is_empty()).then(|| Arc::new(context)),
                 replies: match properties.reply_to {
-                    Some(_) => Wanted::One,
                     None => Wanted::None,
+                    Some(_) if text(REPLIES) == Some(MANY) => Wanted::Many,
+                    Some(_) => Wanted::One,
                 },
-                id: None,
             },
             reply_to: properties.reply_to.clone(),
             correlation_id: properties.correlation_id.clone(),
@@ -118,25 +134,86 @@ impl ForeignCall {
         }
     }
 
-    /// Lets the reply be published by `producer`. Only the first one counts.
-    pub(super) fn answer_by(&self, producer: Producer<Bytes>) {
-        let _ = self.replies.set(producer);
+    /// A server takes the request. Its replies are published by `producer`, and its method may take
+    /// as long as `limit`. Only the first server counts.
+    pub(super) fn taken_by(
+        &self,
+        worker: &worker::Context<'_>,
+        producer: &Producer<Bytes>,
+        limit: Option<Duration>,
+    ) {
+        if self.back.get().is_some() {
+            return;
+        }
+        let deadline = worker.info().expires_at();
+        let limit = limit.and_then(|limit| worker.now().checked_add(limit));
+        let _ = self.back.set(Back {
+            connection: worker.connection().clone(),
+            producer: worker.producer(producer),
+            deadline,
+            end: deadline.map(|deadline| limit.map_or(deadline, |limit| limit.min(deadline))),
+        });
     }
 
-    /// Publishes a reply to the default exchange.
-    fn publish(&self, reply: Reply<Body>) -> Delivered {
-        let (Some(reply_to), Some(producer)) = (&self.reply_to, self.replies.get()) else {
+    fn is_late(&self) -> bool {
+        let Some(back) = self.back.get() else {
+            return false;
+        };
+        let deadline = back.deadline;
+        deadline.is_some_and(|deadline| deadline <= back.connection.time().now())
+    }
+
+    /// Has `target` called when the caller has gone, or the time of the method is over.
+    fn fire_at_end(&self, target: Weak<dyn TimerTarget>) {
+        if let Some(Back {
+            connection,
+            end: Some(end),
+            ..
+        }) = self.back.get()
+        {
+            connection.fire_at(*end, target);
+        }
+    }
+
+    /// Several replies come. `None` if their caller could give no credit for them.
+    fn stream(&self, back: &Back) -> Option<&Stream> {
+        if self.stream.get().is_none() {
+            let window = Arc::new(Window::default());
+            let taker: Weak<dyn ReplyTaker> = Arc::downgrade(&window) as _;
+            let address = back.connection.gate().exit().reply_address(taker).ok()?;
+            let target = Arc::downgrade(&window);
+            // Another thread may be faster.
+            if self.stream.set(Stream { window, address }).is_ok() {
+                self.fire_at_end(target);
+            }
+        }
+        self.stream.get()
+    }
+
+    /// Sends a reply to the default exchange. It waits for nothing, since a reply that is lost is
+    /// one that is not waited for.
+    fn send(&self, mut properties: Properties, octets: Bytes, is_last: bool) -> Delivered {
+        let (Some(reply_to), Some(back)) = (&self.reply_to, self.back.get()) else {
             return Delivered::Late;
         };
-        let encoded = reply.and_then(|body| self.encode(&body).map_err(RpcError::BadReply));
-        let (mut properties, octets) = encoded.unwrap_or_else(|error| failure(&error));
         properties.correlation_id.clone_from(&self.correlation_id);
+        let stream = match is_last {
+            true => self.stream.get(),
+            false => self.stream(back),
+        };
+        if !is_last {
+            properties.headers_mut().insert(REPLY, MORE);
+        }
+        if let Some(stream) = stream {
+            properties.reply_to = Some(stream.address.name().to_string());
+            properties.message_id = Some(stream.address.key().to_owned());
+            stream.window.count(&mut properties);
+        }
         let message = Message::new(octets).properties(properties);
         let message = message.routing_key(reply_to.as_str()).mandatory();
-        // A caller whose queue is gone or full does not hold the server up.
-        match producer.try_publish_message(message) {
-            Ok(_) => Delivered::Yes,
-            Err(_) => Delivered::Late,
+        match back.producer.send_off(message) {
+            Ok(()) if !self.is_late() => Delivered::Yes,
+            _ => Delivered::Late,
         }
     }
 
@@ -158,7 +235,11 @@ impl AnyCall for ForeignCall {
         Some(self)
     }
 
-    fn leaves(&self, _: Box<dyn ReplyAddress>) {}
+    fn deadline(&self) -> Option<Instant> {
+        self.back.get()?.end
+    }
+
+    fn leaves(&self, _: Arc<dyn ReplyAddress>) {}
 
     fn as_any(&self) -> &dyn Any {
         self
@@ -176,96 +257,75 @@ impl AnyCall for ForeignCall {
         Some(Ok(self.arguments.clone()))
     }
 
-    /// The caller waits for one reply: the first one of a stream.
-    fn reply(&self, reply: Reply<Body>, _is_last: bool) -> Delivered {
-        match reply {
-            Err(RpcError::BadArguments(_)) if self.head.replies == Wanted::None => {
-                Delivered::Undecoded
+    /// A caller who waits for one reply gets the first one of a stream.
+    fn reply(&self, reply: Reply<Body>, is_last: bool) -> Delivered {
+        let is_last = is_last || self.head.replies == Wanted::One;
+        match self.head.replies {
+            Wanted::None if matches!(reply, Err(RpcError::BadArguments(_))) => {
+                return Delivered::Undecoded;
             }
-            _ if self.head.replies == Wanted::None => Delivered::Unwanted,
-            _ if self.is_answered.swap(true, AcqRel) => Delivered::Unwanted,
-            reply => self.publish(reply),
+            Wanted::None => return Delivered::Unwanted,
+            Wanted::One | Wanted::Many if self.is_answered.load(Acquire) => {
+                return Delivered::Unwanted;
+            }
+            Wanted::One if self.is_answered.swap(true, AcqRel) => return Delivered::Unwanted,
+            Wanted::One => {}
+            Wanted::Many if is_last => self.is_answered.store(true, Release),
+            Wanted::Many => {}
         }
-    }
-
-    /// Replies of other processes come to callers.
-    fn reply_octets(&self, _: Octets, _: bool) -> Delivered {
-        Delivered::Unwanted
+        let encoded = reply.and_then(|body| self.encode(&body).map_err(RpcError::BadReply));
+        let (properties, octets) = encoded.unwrap_or_else(|error| fault::tell(&error));
+        self.send(properties, octets, is_last)
     }
 
     fn finish(&self) -> Delivered {
-        Delivered::Yes
+        match self.head.replies {
+            Wanted::Many if !self.is_answered.swap(true, AcqRel) => {
+                let properties = Properties::new().header(REPLY, NO_MORE);
+                self.send(properties, Bytes::default(), true)
+            }
+            _ => Delivered::Yes,
+        }
     }
 
     /// The message returns to its queue, or goes where its queue says.
     fn end(&self) {}
 
     fn is_abandoned(&self) -> bool {
-        false
+        let stream = self.stream.get();
+        self.is_late() || stream.is_some_and(|stream| stream.window.is_over())
     }
 
     fn cancelled(&self) -> Arc<Signal> {
-        Arc::default()
+        let signal = self.cancelled.get_or_init(|| {
+            let signal = Arc::new(Signal::default());
+            self.fire_at_end(Arc::downgrade(&signal) as _);
+            signal
+        });
+        Arc::clone(signal)
     }
 
-    fn room(&self, _: Option<Ticket<'_>>) -> Poll<bool> {
-        let is_answered = self.is_answered.load(Acquire);
-        Poll::Ready(self.head.replies == Wanted::None || !is_answered)
+    fn room(&self, ticket: Option<Ticket<'_>>) -> Poll<bool> {
+        let has_last = self.is_answered.load(Acquire);
+        match (self.head.replies, self.stream.get()) {
+            (Wanted::None, _) => Poll::Ready(true),
+            _ if has_last || self.is_late() => Poll::Ready(false),
+            (_, Some(stream)) => stream.window.room(ticket),
+            (_, None) => Poll::Ready(true),
+        }
     }
 
     fn with_senders(&self, f: &mut dyn FnMut(&mut WaitList)) {
-        f(&mut WaitList::default());
+        match self.stream.get() {
+            Some(stream) => stream.window.with_senders(f),
+            None => f(&mut WaitList::default()),
+        }
     }
 }
 
 /// A call of this kind never leaves the process again.
 impl ReplyTaker for ForeignCall {
     fn take_reply(&self, _: &Properties, _: &Body, _: &dyn Codec) {}
-}
 
-/// The message that tells an error.
-fn failure(error: &RpcError) -> (Properties, Bytes) {
-    let kind = match error {
-        RpcError::Timeout => "Timeout",
-        RpcError::NoServer { .. } => "NoServer",
-        RpcError::ServerGone => "ServerGone",
-        RpcError::NoSuchMethod { .. } => "NoSuchMethod",
-        RpcError::UnsupportedVersion { .. } => "UnsupportedVersion",
-        RpcError::VersionCap { .. } => "VersionCap",
-        RpcError::Denied { .. } => "Denied",
-        RpcError::BadArguments(_) => "BadArguments",
-        RpcError::BadReply(_) => "BadReply",
-        RpcError::Remote(_) => "Remote",
-        RpcError::Panicked(_) => "Panicked",
-        RpcError::MethodTimeout { .. } => "MethodTimeout",
-        RpcError::InvalidTarget(_) => "InvalidTarget",
-        RpcError::DuplicateMethod { .. } => "DuplicateMethod",
-        RpcError::Broker(_) => "Broker",
-    };
-    let mut properties = Properties::new()
-        .content_type("text/plain")
-        .content_encoding("utf-8")
-        .header(ERROR, kind);
-    if let RpcError::Remote(error) = error {
-        properties = properties.header(ERROR_TYPE, error.type_name());
-    }
-    (properties, Bytes::from(error.to_string()))
-}
-
-/// The reply that a message from outside has. Runs user code.
-pub(super) fn reply<R: Payload>(
-    properties: &Properties,
-    body: &Body,
-    writer: &dyn Codec,
-) -> Reply<R> {
-    let octets = body.encode(writer).map_err(RpcError::BadReply)?;
-    let text = |name| properties.header_value(name)?.as_str();
-    if let Some(kind) = text(ERROR) {
-        let message = String::from_utf8_lossy(&octets);
-        let type_name = text(ERROR_TYPE).unwrap_or(kind);
-        return Err(RpcError::Remote(RemoteError::told(type_name, &message)));
-    }
-    let content_type = properties.content_type.as_deref();
-    let octets = Octets::new(octets, content_type, properties.content_encoding.as_deref());
-    octets.decode().map_err(RpcError::BadReply)
+    fn no_reply(&self, _: Error) {}
 }

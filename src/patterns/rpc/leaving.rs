@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    any_call::AnyCall,
-    foreign::{NAMESPACE, VERSION},
-    request::Wanted,
-};
+use super::{any_call::AnyCall, request::Wanted};
 use crate::{
     message::{
         payload::{Departed, Exit, ReplyAddress, ReplyTaker},
@@ -14,6 +10,19 @@ use crate::{
     },
     model::{error::CodecError, version::Version},
 };
+
+/// The header with the namespace of a request.
+pub(super) const NAMESPACE: &str = "x-rpc-namespace";
+/// The header with the version that a request needs.
+pub(super) const VERSION: &str = "x-rpc-version";
+/// The header of a request that has more than one reply, with the value [`MANY`].
+pub(super) const REPLIES: &str = "x-rpc-replies";
+pub(super) const MANY: &str = "many";
+/// The beginning of the names of all these headers. The others are the request context.
+pub(super) const OWN: &str = "x-rpc-";
+
+/// The longest time that AMQP can tell, in milliseconds.
+const LONGEST: u128 = u32::MAX as u128;
 
 /// The message of a request, and the address for its replies. `given` are the properties that it
 /// was published with. Runs user code.
@@ -24,7 +33,7 @@ pub(super) fn departed(
     call: &Arc<dyn AnyCall>,
     given: &Properties,
     exit: &dyn Exit,
-) -> Result<(Departed, Option<Box<dyn ReplyAddress>>), CodecError> {
+) -> Result<(Departed, Option<Arc<dyn ReplyAddress>>), CodecError> {
     let head = call.head();
     let Some(octets) = call.show(&mut |_| false) else {
         return Err(CodecError::new("", "the arguments cannot be encoded"));
@@ -48,7 +57,10 @@ pub(super) fn departed(
     }
     if let Some(deadline) = head.deadline {
         let left = deadline.saturating_duration_since(exit.now());
-        properties.expiration = Some(left.as_millis().to_string());
+        properties.expiration = Some(left.as_millis().min(LONGEST).to_string());
+    }
+    if head.replies == Wanted::Many {
+        properties.headers_mut().insert(REPLIES, MANY);
     }
     let mut replies = None;
     if head.replies != Wanted::None {

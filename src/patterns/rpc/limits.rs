@@ -66,7 +66,7 @@ impl Core {
         if call.as_foreign().is_some() && call.head().replies == Wanted::None {
             return Settle::Reject;
         }
-        self.connect(call, context);
+        self.connect(request, context);
         let limits = self.limits_of(request);
         let limit = limits.and_then(|limits| limits.time);
         let reply = match (error.failure(), limit) {

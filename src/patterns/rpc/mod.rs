@@ -2,7 +2,8 @@
 //!
 //! # Programs outside
 //! A program outside of this process calls a server, and serves a client, as in RabbitMQ's tutorial
-//! "Remote procedure call". It comes by AMQP, behind the feature `amqp`. A user of a
+//! "Remote procedure call". It comes by AMQP, behind the feature `amqp`, or by a
+//! [RabbitMQ](crate::guide::rabbitmq) that both are connected to. A user of a
 //! [`Channel`](crate::Channel) in this process does the same. The parts of a call are properties of
 //! its messages:
 //!
@@ -17,14 +18,28 @@
 //!
 //! A reply has the format of its request, if that has one of leveret's codecs. A reply that is an
 //! error is a text. Its header `x-rpc-error` has the name of the [`RpcError`], such as `Denied`. If
-//! that is `Remote`, `x-rpc-error-type` names the type of the error. An error that a program
-//! outside tells in this way is an [`RpcError::Remote`]. A request without `reply-to` whose
-//! arguments do not decode is rejected, and its queue dead-letters or drops it.
+//! that is `Remote`, `x-rpc-error-type` names the type of the error. An error with another name is
+//! an [`RpcError::Remote`], whose type is that name. A request without `reply-to` whose arguments
+//! do not decode is rejected, and its queue dead-letters or drops it.
 //!
-//! A call from outside gets one reply, the first one of a stream. A server that ends does not tell
-//! its caller, and the request returns to its queue. It is not served again then, unless the server
-//! is one of [at least once](Server::at_least_once). In the other direction, a service outside that
-//! takes a request and does not reply lets the caller wait for its time-out.
+//! A server that ends does not tell its caller outside, and the request returns to its queue. It is
+//! not served again then, unless the server is one of [at least once](Server::at_least_once). In
+//! the other direction, a service outside that takes a request and does not reply lets the caller
+//! wait for its time-out.
+//!
+//! # Several replies
+//! A call from outside gets one reply, the first one of a stream, unless its request has the header
+//! `x-rpc-replies` with the value `many`. Then each server may send more than one:
+//!
+//! | of a reply | |
+//! |---|---|
+//! | header `x-rpc-reply` | `more` if another one follows. `end` if it is none and none follows |
+//! | header `x-rpc-credit` | how many replies the server may send when the caller has taken this one |
+//! | `reply-to`, `message-id` | where the caller gives that credit |
+//!
+//! The caller gives credit by a message to that `reply-to`, with the `message-id` as its
+//! `correlation-id` and the same header. The credit 0 tells that the caller has gone. A server
+//! sends up to 256 replies without credit. It also stops at the time of `expiration`.
 //!
 //! # Modules
 //! - `server`, `handle`: [`Server`], and its [`ServerHandle`] and report.
@@ -38,13 +53,15 @@
 //! - `call`: the slot that a caller and its servers share. `any_call`: the same without its types.
 //! - `arguments`: the values on their way.
 //! - `request`: the payload of a request. `leaving`: the same outside of the process.
-//! - `foreign`: the call of a program outside, and the replies of such programs.
+//! - `outside`, `answer`: the part of a call in other processes, and a reply of them.
+//! - `foreign`: the call of a program outside. `window`: how much of a stream is on its way there.
+//! - `fault`: errors on their way between processes.
 //! - `replies`, `sender`: [`Replies`] of scatters and streams, and their [`ReplySender`].
 //! - `connected`: [`Connected`].
 
+mod answer;
 mod any_call;
 mod arguments;
-mod arriving;
 mod call;
 mod client;
 mod connected;
@@ -52,23 +69,24 @@ mod context;
 mod core;
 mod dispatch;
 mod endpoint;
+mod fault;
 mod foreign;
 mod handle;
 mod leaving;
 mod limits;
 mod method;
 mod order;
+mod outside;
 mod pending;
 mod replies;
 mod request;
 mod requesting;
-mod returning;
 mod sender;
 mod server;
 mod settings;
 mod target;
 mod typed;
-mod wire;
+mod window;
 
 pub use self::{
     client::Client,

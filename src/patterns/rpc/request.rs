@@ -7,11 +7,7 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
-
-use super::{
-    any_call::AnyCall, arguments::Octets, foreign::ForeignCall, leaving, wire::WireRequest,
-};
+use super::{any_call::AnyCall, arguments::Octets, foreign::ForeignCall, leaving};
 use crate::{
     message::{
         codec::{Codec, Codecs},
@@ -33,14 +29,10 @@ pub(super) struct Head {
     /// The request context.
     pub(super) context: Option<Arc<FieldTable>>,
     pub(super) replies: Wanted,
-    /// The number of the call, if the engine is outside of this process. The request is encoded for
-    /// it, and its replies come in messages.
-    pub(super) id: Option<u64>,
 }
 
 /// The replies that the caller wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// None: it is a cast.
     None,
@@ -54,7 +46,7 @@ pub(super) enum Wanted {
 ///
 /// It carries its arguments and the slot for its replies. Outside of its process it is a message
 /// with the encoded arguments, and the replies are messages too. A request of a program outside is
-/// made of such a message. For an engine outside it is encoded with the number of its call.
+/// made of such a message.
 ///
 /// # If dropped
 /// No server has it any more. A caller that still waits is told so, unless the request has left the
@@ -89,10 +81,6 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        // The engine outside carries the reply.
-        if self.call.head().id.is_some() {
-            return;
-        }
         let is_answered = *self.is_answered.get_mut() && self.call.head().replies != Wanted::Many;
         if !is_answered && self.departed.get().is_none() {
             self.call.end();
@@ -164,21 +152,11 @@ impl SealedPayload for Request {
         let Some(call) = self.call.as_foreign() else {
             return;
         };
-        self.call = match WireRequest::arriving(properties, call) {
-            Some(arriving) => Arc::new(arriving),
-            None => Arc::new(call.of(properties)),
-        };
+        self.call = Arc::new(call.of(properties));
     }
 
     fn encode(&self, codec: &dyn Codec) -> Result<Bytes, CodecError> {
-        let head = self.call.head();
-        let Some(id) = head.id else {
-            return Err(CodecError::new(codec.content_type(), STAYS));
-        };
-        let arguments = self.call.copy().transpose()?;
-        let arguments = arguments
-            .ok_or_else(|| CodecError::new(codec.content_type(), "it has no arguments"))?;
-        WireRequest::new(id, head, &arguments).encode()
+        Err(CodecError::new(codec.content_type(), STAYS))
     }
 
     fn departing(&self) -> Option<&dyn Departing> {

@@ -1,20 +1,14 @@
-//! The producer of requests, and how replies from other processes find their calls.
+//! The producer of requests.
 
-use std::sync::Arc;
-
-use super::{
-    Client, any_call::AnyCall, pending::Pending, request::Request, returning::Returning,
-    target::Place, wire::REQUEST,
-};
+use super::{Client, request::Request, target::Place};
 use crate::{
     handles::producer::Producer,
-    message::{headers::cc_bcc::CC, payload::Payload, properties::Properties},
+    message::{headers::cc_bcc::CC, properties::Properties},
     model::{
         descriptions::Exchange,
         error::{Error, Result, RpcError},
         field_value::FieldValue,
     },
-    session::backend::REPLY_TO,
 };
 
 impl Client {
@@ -51,21 +45,11 @@ impl Client {
                 }
             }
         };
-        let mut properties = Properties::new();
-        if connection.gate().is_remote() {
-            let returning = Returning::of(connection)?;
-            // Another thread may have done so.
-            let _ = self.returning.set(returning);
-            properties = properties.reply_to(REPLY_TO).message_type(REQUEST);
-        }
         let builder = connection.producer_builder::<Request>(exchange);
         let mut builder = builder.routing_key(key);
         if !others.is_empty() {
             let others: Vec<_> = others.into_iter().map(FieldValue::from).collect();
-            properties = properties.header(CC, others);
-        }
-        if !properties.is_empty() {
-            builder = builder.properties(properties);
+            builder = builder.properties(Properties::new().header(CC, others));
         }
         let producer = match self.target.is_to_many() {
             true => builder.not_mandatory(),
@@ -76,14 +60,5 @@ impl Client {
             Some(claim) => producer.on_behalf_of(claim.clone()),
             None => producer,
         })
-    }
-
-    /// Has replies from other processes come to a call.
-    #[inline]
-    pub(super) fn wait_for<A: Payload, R: Payload>(&self, pending: &Pending<A, R>) {
-        if let Some(returning) = self.returning.get() {
-            let call: Arc<dyn AnyCall> = Arc::clone(pending.call()) as _;
-            returning.wait(&call);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The addresses of servers, from a URL.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, net::Ipv6Addr, sync::Arc};
 
 use lapin::uri::AMQPUri;
 
@@ -29,17 +29,48 @@ impl Address {
             url: without_password(url).into(),
             fault: fault.into(),
         };
-        if url.contains('[') {
-            // The parser of the client would take another host without a word.
-            return Err(invalid("an address of IPv6 needs a host name".to_owned()));
-        }
-        let mut uri: AMQPUri = url.parse().map_err(invalid)?;
+        let (plain, literal) = without_literal(url).map_err(invalid)?;
+        let mut uri: AMQPUri = plain.parse().map_err(invalid)?;
+        let host = literal.map(|literal| literal.to_string());
+        let host = host.unwrap_or_else(|| uri.authority.host.clone());
         if uri.vhost.is_empty() {
             uri.vhost = "/".to_owned();
         }
-        let text = format!("{}:{}", uri.authority.host, uri.authority.port).into();
+        let text = match literal {
+            Some(_) => format!("[{host}]:{}", uri.authority.port).into(),
+            None => format!("{host}:{}", uri.authority.port).into(),
+        };
+        uri.authority.host = host;
         Ok(Address { uri, text })
     }
+}
+
+/// The URL with a name in the place of an address of IPv6, which the parser of the client would take
+/// for another host, and that address.
+///
+/// # Errors
+/// The fault of brackets that hold no such address.
+fn without_literal(url: &str) -> std::result::Result<(Cow<'_, str>, Option<Ipv6Addr>), String> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    if !host.contains('[') {
+        return Ok((Cow::Borrowed(url), None));
+    }
+    let literal = host.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let Some((literal, port)) = literal else {
+        return Err("a bracket of the host is alone".to_owned());
+    };
+    if !port.is_empty() && !port.starts_with(':') {
+        return Err(format!("'{port}' is no port"));
+    }
+    let address = literal
+        .parse()
+        .map_err(|error| format!("'{literal}': {error}"))?;
+    let plain = url.replacen(&format!("[{literal}]"), "localhost", 1);
+    Ok((Cow::Owned(plain), Some(address)))
 }
 
 /// Shows no password.
@@ -76,6 +107,15 @@ mod tests {
         assert_eq!((&*first.text, &*first.uri.vhost), ("a:1", "/test"));
         assert_eq!(first.uri.authority.userinfo.password, "s@crt");
         assert_eq!((&*second.text, &*second.uri.vhost), ("b:5671", "/"));
+        let literal = Address::read_all("amqp://a:b@[::1]:7/v;amqps://[2001:db8::2]").unwrap();
+        assert_eq!(
+            (&*literal[0].text, &*literal[0].uri.authority.host),
+            ("[::1]:7", "::1")
+        );
+        assert_eq!(
+            (&*literal[0].uri.vhost, &*literal[1].text),
+            ("v", "[2001:db8::2]:5671")
+        );
         let default = Address::read_all("amqp://localhost/").unwrap();
         assert_eq!(default[0].uri.vhost, "/");
     }
@@ -85,7 +125,9 @@ mod tests {
         for (url, shown) in [
             ("amqp://ada:secret@host:many", "amqp://ada:***@host:many"),
             ("http://host", "http://host"),
-            ("amqp://[::1]", "amqp://[::1]"),
+            ("amqp://[::1", "amqp://[::1"),
+            ("amqp://[::x]", "amqp://[::x]"),
+            ("amqp://[::1]x", "amqp://[::1]x"),
             ("rabbit", "rabbit"),
             ("", ""),
         ] {

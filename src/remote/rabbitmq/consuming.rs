@@ -30,7 +30,7 @@ use crate::{
         name::Name,
     },
     runtime::sync::Mutex,
-    session::backend::{Inbound, REPLY_TO, RemoteConsumer, RemoteInbox, RemoteSettlement},
+    session::backend::{Inbound, RemoteConsumer, RemoteInbox, RemoteSettlement},
 };
 
 /// A consumer of the handles. It goes on when its connection is lost.
@@ -52,11 +52,6 @@ impl Consuming {
             started: Mutex::new(None),
             ended: OnceLock::new(),
         }
-    }
-
-    /// Whether it takes the replies to requests of this connection.
-    fn takes_replies(&self) -> bool {
-        *self.consumer.queue == *REPLY_TO
     }
 
     /// Whether its receiver has ended.
@@ -89,35 +84,9 @@ impl Consuming {
     }
 }
 
-/// Starts a new consumer on a connection.
-///
-/// # Errors
-/// [`Error::PreconditionFailed`] for a second consumer of replies.
-pub(super) async fn begin(
-    link: &Arc<Link>,
-    live: &Arc<Live>,
-    consuming: &Arc<Consuming>,
-) -> Result<(), Fault> {
-    if !consuming.takes_replies() {
-        return start(link, live, consuming).await;
-    }
-    let others = {
-        let consumers = link.consumers.lock();
-        consumers.values().filter(|it| it.takes_replies()).count()
-    };
-    if others > 1 {
-        return Err(Error::reply_consumer_already_set().into());
-    }
-    // Without a channel, the next channel takes the replies.
-    match link.publisher.channel() {
-        Some(channel) => Ok(take_replies(link, &channel).await?),
-        None => Ok(()),
-    }
-}
-
 /// Starts a consumer on a connection. A consumer that reads may start itself again, so that the
 /// future is a box.
-fn start<'a>(
+pub(super) fn start<'a>(
     link: &'a Arc<Link>,
     live: &'a Arc<Live>,
     consuming: &'a Arc<Consuming>,
@@ -130,9 +99,6 @@ async fn start_now(
     live: &Arc<Live>,
     consuming: &Arc<Consuming>,
 ) -> Result<(), Fault> {
-    if consuming.takes_replies() {
-        return Ok(());
-    }
     let RemoteConsumer {
         queue,
         tag,
@@ -249,39 +215,6 @@ pub(super) async fn restore(link: &Arc<Link>, live: &Arc<Live>) -> Result {
         true => Ok(()),
         false => Err(link.note_fault(&live.address, "it was lost again")),
     }
-}
-
-/// Starts the consumer of replies on the channel of publishes, if there is one. RabbitMQ sends
-/// replies on the channel of the request.
-pub(super) async fn take_replies(link: &Arc<Link>, channel: &Channel) -> lapin::Result<()> {
-    let consuming = {
-        let consumers = link.consumers.lock();
-        let mut all = consumers.values();
-        all.find(|consuming| consuming.takes_replies()).cloned()
-    };
-    let Some(consuming) = consuming else {
-        return Ok(());
-    };
-    let options = BasicConsumeOptions {
-        no_ack: true,
-        ..BasicConsumeOptions::default()
-    };
-    let mut consumer = channel
-        .basic_consume(REPLY_TO.into(), "".into(), options, FieldTable::default())
-        .await?;
-    tokio::spawn(async move {
-        while let Some(Ok(delivery)) = consumer.next().await {
-            // It is acknowledged already, and no channel has its number.
-            if consuming
-                .inbox
-                .deliver(inbound(u64::MAX, delivery))
-                .is_err()
-            {
-                break;
-            }
-        }
-    });
-    Ok(())
 }
 
 /// A delivery with its number.

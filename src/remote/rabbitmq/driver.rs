@@ -1,20 +1,24 @@
 //! The task that keeps a link connected.
 
 use std::{
+    fmt::Display,
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_util::{future::Either, stream::StreamExt};
+use futures_util::stream::StreamExt;
 use lapin::Event as LapinEvent;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
+    calls::Calls,
     connecting::connect,
     consuming, fault,
-    link::{Link, Live, Phase},
-    publishing::{Sending, Unsettled},
+    link::{CLOSE_TIMEOUT, Link, Live, Phase},
+    publishing::Sending,
     topology,
+    unsettled::Unsettled,
 };
 use crate::{
     model::error::{CancelReason, Error, Result},
@@ -29,19 +33,44 @@ enum End {
     Lost(Error),
 }
 
+/// The channels of publishes.
+pub(super) struct Channels {
+    messages: Unsettled,
+    calls: Calls,
+}
+
+impl Channels {
+    pub(super) fn new(
+        messages: UnboundedReceiver<Sending>,
+        calls: UnboundedReceiver<Sending>,
+    ) -> Channels {
+        Channels {
+            messages: Unsettled::new(messages),
+            calls: Calls::new(calls),
+        }
+    }
+}
+
 /// Serves a connection, and each that follows it, until the link is closed or gives up. `first`
 /// gets the outcome of the first connection.
 pub(super) async fn drive(
     link: Arc<Link>,
     mut live: Arc<Live>,
-    mut sent: UnboundedReceiver<Sending>,
+    mut channels: Channels,
     mut first: Option<Completer<Result>>,
 ) {
-    let mut unsettled = Unsettled::default();
+    let mut attempts = Attempts::default();
     loop {
+        let began = Instant::now();
         let started = tokio::select! {
             biased;
-            started = start(&link, &live, &mut unsettled, first.is_none()) => started,
+            () = link.ended() => {
+                // The one who has closed the link does not know this connection.
+                let closed = live.connection.close(200, "OK".into());
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+                break;
+            }
+            started = start(&link, &live, &mut channels, first.is_none()) => started,
             // The client does not always answer what was asked for just before a loss.
             () = down(&live) => Err(link.note_fault(&live.address, "it was lost again")),
         };
@@ -50,7 +79,7 @@ pub(super) async fn drive(
                 if let Some(first) = first {
                     first.complete(Ok(()));
                 }
-                serve(&link, &live, &mut sent, &mut unsettled).await
+                serve(&link, &live, &mut channels).await
             }
             (Err(error), Some(first)) => {
                 link.phase.send_replace(Phase::Ended);
@@ -62,14 +91,50 @@ pub(super) async fn drive(
         let End::Lost(error) = end else { break };
         lose(&link, &error);
         link.publisher.suspend(Some(error.clone()));
-        unsettled.collect(&mut sent).await;
-        unsettled.requeue(&link, &error);
-        match reconnect(&link).await {
+        channels.calls.lose(&link, &error).await;
+        channels.messages.collect().await;
+        channels.messages.requeue(&link.publisher, &error);
+        if began.elapsed() >= GOOD {
+            attempts = Attempts::default();
+        }
+        match reconnect(&link, &mut attempts).await {
             Some(next) => live = next,
             None => break,
         }
     }
-    finish(&link, &mut sent, &mut unsettled).await;
+    finish(&link, &mut channels).await;
+}
+
+/// The attempts to connect since the last good connection.
+struct Attempts {
+    next: u32,
+    began: Instant,
+}
+
+impl Default for Attempts {
+    fn default() -> Attempts {
+        Attempts {
+            next: 1,
+            began: Instant::now(),
+        }
+    }
+}
+
+/// How long a connection has to last to be a good one. Something that ends each connection at once
+/// is not fought with as many connections as possible.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// Waits for an operation, or until the connection is lost. The client does not always answer what
+/// was asked for just before a loss.
+async fn or_down<E: Display>(
+    live: &Live,
+    operation: impl Future<Output = Result<(), E>>,
+) -> Result<(), String> {
+    tokio::select! {
+        biased;
+        done = operation => done.map_err(|error| error.to_string()),
+        () = down(live) => Err("it was lost again".to_owned()),
+    }
 }
 
 /// Waits until a connection that starts is lost. Its events may have been before this.
@@ -84,17 +149,14 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Makes a connection of lapin ready for the handles. A `again` restores what earlier connections
 /// had.
-async fn start(
-    link: &Arc<Link>,
-    live: &Arc<Live>,
-    unsettled: &mut Unsettled,
-    again: bool,
-) -> Result {
+async fn start(link: &Arc<Link>, live: &Arc<Live>, channels: &mut Channels, again: bool) -> Result {
     if again {
         topology::restore(link, live).await?;
     }
     let failed = |error: lapin::Error| fault::of_operation(&error, &live.address);
-    link.open_publisher(live, unsettled).await.map_err(failed)?;
+    let opened = channels.messages.open(&link.publisher, live);
+    opened.await.map_err(failed)?;
+    link.calls.resume();
     if again {
         consuming::restore(link, live).await?;
     }
@@ -114,12 +176,8 @@ async fn start(
 }
 
 /// Settles publishes, and tells events of the server, until the connection is over.
-async fn serve(
-    link: &Arc<Link>,
-    live: &Arc<Live>,
-    sent: &mut UnboundedReceiver<Sending>,
-    unsettled: &mut Unsettled,
-) -> End {
+async fn serve(link: &Arc<Link>, live: &Arc<Live>, channels: &mut Channels) -> End {
+    let Channels { messages, calls } = channels;
     let mut events = Box::pin(live.connection.events_listener());
     if !live.is_up() {
         // Lost before there was a listener.
@@ -128,23 +186,28 @@ async fn serve(
     let mut ended = Box::pin(link.ended());
     let mut blocked = false;
     let end = loop {
-        let confirmed = match unsettled.is_empty() {
-            true => Either::Left(std::future::pending()),
-            false => Either::Right(unsettled.next()),
-        };
         tokio::select! {
             biased;
-            Some(sending) = sent.recv() => unsettled.push(sending),
-            Some(first) = confirmed => {
-                let settled = tokio::select! {
-                    biased;
-                    settled = unsettled.settle(link, live, sent, first) => {
-                        settled.map_err(|error| link.note_fault(&live.address, error))
+            first = messages.next() => {
+                let settled = messages.settle(&link.publisher, live, first);
+                if let Err(error) = or_down(live, settled).await {
+                    break End::Lost(link.note_fault(&live.address, error));
+                }
+            }
+            happened = calls.next(link) => {
+                let settled = calls.settle(link, live, happened);
+                if let Err(error) = or_down(live, settled).await {
+                    break End::Lost(link.note_fault(&live.address, error));
+                }
+            }
+            () = link.calls.waiting(), if link.calls.is_closed() => {
+                let opened = calls.open(link, live);
+                if let Err(error) = or_down(live, opened).await {
+                    if !live.is_up() {
+                        break End::Lost(link.note_fault(&live.address, error));
                     }
-                    () = down(live) => Err(link.note_fault(&live.address, "it was lost again")),
-                };
-                if let Err(error) = settled {
-                    break End::Lost(error);
+                    // There are too many channels, say. The calls that wait end.
+                    calls.lose(link, &link.note_fault(&live.address, error)).await;
                 }
             }
             event = events.next() => match event {
@@ -206,14 +269,11 @@ fn lose(link: &Link, error: &Error) {
 }
 
 /// Connects again, with a growing time in between. `None` if the link is closed or gives up.
-async fn reconnect(link: &Arc<Link>) -> Option<Arc<Live>> {
-    let (mut attempt, began) = (1, Instant::now());
+async fn reconnect(link: &Arc<Link>, attempts: &mut Attempts) -> Option<Arc<Live>> {
     loop {
-        let delay = link
-            .settings
-            .reconnect
-            .delay_after(attempt, began.elapsed())?;
-        attempt = attempt.saturating_add(1);
+        let backoff = &link.settings.reconnect;
+        let delay = backoff.delay_after(attempts.next, attempts.began.elapsed())?;
+        attempts.next = attempts.next.saturating_add(1);
         let connecting = async {
             tokio::time::sleep(delay).await;
             connect(&link.settings, &link.login).await
@@ -230,16 +290,13 @@ async fn reconnect(link: &Arc<Link>) -> Option<Arc<Live>> {
 }
 
 /// The link is closed, or has given up. Everything under way ends.
-async fn finish(
-    link: &Arc<Link>,
-    sent: &mut UnboundedReceiver<Sending>,
-    unsettled: &mut Unsettled,
-) {
+async fn finish(link: &Arc<Link>, channels: &mut Channels) {
     link.phase.send_replace(Phase::Ended);
     link.deliveries.lose_all();
     link.publisher.suspend(None);
-    unsettled.collect(sent).await;
-    unsettled.end(link);
+    channels.calls.end(link).await;
+    channels.messages.collect().await;
+    channels.messages.end(&link.publisher);
     let consumers = std::mem::take(&mut *link.consumers.lock());
     for consumer in consumers.into_values() {
         consumer.ended(CancelReason::ConnectionClosed);

@@ -9,14 +9,15 @@ use std::{
 };
 
 use lapin::{Channel, Connection};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{
     connecting::connect,
     consuming::Consuming,
     deliveries::Deliveries,
-    driver, fault,
-    publishing::{Publisher, Sending},
+    driver::{self, Channels},
+    fault,
+    publishing::Publisher,
     runtime::Runtime,
     settings::Settings,
     topology::Topology,
@@ -117,6 +118,8 @@ pub(super) struct Link {
     pub(super) login: Login,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) publisher: Publisher,
+    /// Of requests and streams of replies.
+    pub(super) calls: Publisher,
     /// A leaf lock.
     pub(super) topology: Mutex<Topology>,
     /// By their numbers. A leaf lock.
@@ -144,12 +147,15 @@ impl Link {
         login: Login,
         runtime: &Arc<Runtime>,
     ) -> Result<RemoteLink> {
-        let (sender, receiver) = mpsc::unbounded_channel::<Sending>();
+        let (publisher, messages_sent) = Publisher::new();
+        let (calls, calls_sent) = Publisher::new();
+        let channels = Channels::new(messages_sent, calls_sent);
         let link = Arc::new(Link {
             settings: Arc::clone(settings),
             login,
             phase: watch::Sender::new(Phase::Lost),
-            publisher: Publisher::new(sender),
+            publisher,
+            calls,
             topology: Mutex::default(),
             consumers: Mutex::default(),
             deliveries: Deliveries::default(),
@@ -164,7 +170,7 @@ impl Link {
             match connect(&driven.settings, &driven.login).await {
                 Ok((connection, address)) => {
                     let live = Arc::new(Live::new(connection, address));
-                    driver::drive(driven, live, receiver, Some(completer)).await;
+                    driver::drive(driven, live, channels, Some(completer)).await;
                 }
                 Err(error) => completer.complete(Err(error)),
             }
@@ -215,8 +221,29 @@ impl Link {
         drop(ended.await);
     }
 
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Up(_))
+    }
+
     pub(super) fn is_ended(&self) -> bool {
         matches!(*self.phase.borrow(), Phase::Ended)
+    }
+
+    /// Whether something can be asked for at once.
+    ///
+    /// # Errors
+    /// The error of what the last connection has lost; [`Error::ResourceError`] while the server
+    /// takes nothing.
+    pub(super) fn check_up(&self) -> Result {
+        if !self.is_up() {
+            return Err(self.lost_error());
+        }
+        match self.events().is_some_and(|events| events.is_blocked()) {
+            true => Err(Error::ResourceError(
+                "the server has blocked the connection: it has too little memory or disk".into(),
+            )),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn listen(&self, events: &Arc<EventStream>) {

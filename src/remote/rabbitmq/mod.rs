@@ -10,7 +10,8 @@
 //! - `driver`: the task that keeps a link connected.
 //! - `operations`: declarations and other requests with an answer.
 //! - `topology`: what this program has declared, to be declared again.
-//! - `publishing`: publishes and their confirms.
+//! - `publishing`: publishes, on their way to the server. `unsettled`: those without a confirm.
+//! - `calls`: the channel of requests and streams of replies.
 //! - `returned`: which message a returned one is.
 //! - `consuming`: consumers and their deliveries.
 //! - `deliveries`: the numbers of deliveries, and their settlement.
@@ -18,6 +19,7 @@
 //! - `fault`: errors of the server and of lapin, as those of this crate.
 
 mod address;
+mod calls;
 mod connecting;
 mod consuming;
 mod deliveries;
@@ -31,6 +33,7 @@ mod returned;
 mod runtime;
 mod settings;
 mod topology;
+mod unsettled;
 
 pub(crate) use self::settings::Settings;
 pub use self::settings::Unconfirmed;

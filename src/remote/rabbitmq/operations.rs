@@ -29,6 +29,7 @@ use crate::{
         backend::{
             Backend, Confirmation, Got, Outbound, RemoteConsumer, RemoteInbox, RemoteSettlement,
         },
+        callers::Callers,
         events::EventStream,
     },
 };
@@ -56,9 +57,11 @@ impl From<Error> for Fault {
 type Running<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 impl RemoteLink {
-    /// Runs an operation. If the connection is lost meanwhile, it runs again on the next one.
+    /// Runs an operation. If the connection is lost meanwhile, it runs again on the next one, unless
+    /// it does not wait for one.
     fn run<T: Send + 'static>(
         &self,
+        waits: bool,
         operation: impl Fn(Arc<Link>, Arc<Live>) -> Running<T> + Send + 'static,
     ) -> Completion<Result<T>> {
         let (completer, completion) = completion();
@@ -66,6 +69,9 @@ impl RemoteLink {
         self.spawn(async move {
             let mut last = None;
             let outcome = loop {
+                if !waits && (last.is_some() || !link.is_up()) {
+                    break Err(link.lost_error());
+                }
                 let live = match link.up(last.as_ref()).await {
                     Ok(live) => live,
                     Err(error) => break Err(error),
@@ -121,9 +127,17 @@ impl Backend for RemoteLink {
         self.link.listen(events);
     }
 
+    fn serve(&self, callers: &Arc<Callers>) {
+        self.link.calls.serve(callers);
+    }
+
+    fn check_up(&self) -> Result {
+        self.link.check_up()
+    }
+
     fn declare_exchange(&self, exchange: &Exchange) -> Completion<Result<()>> {
         let exchange = exchange.clone();
-        self.run(move |link, live| {
+        self.run(true, move |link, live| {
             let exchange = exchange.clone();
             Box::pin(async move { topology::declare_exchange(&link, &live, &exchange).await })
         })
@@ -131,7 +145,7 @@ impl Backend for RemoteLink {
 
     fn declare_queue(&self, queue: &Queue) -> Completion<Result<QueueDeclared>> {
         let queue = queue.clone();
-        self.run(move |link, live| {
+        self.run(true, move |link, live| {
             let queue = queue.clone();
             Box::pin(async move { topology::declare_queue(&link, &live, &queue).await })
         })
@@ -139,7 +153,7 @@ impl Backend for RemoteLink {
 
     fn delete_exchange(&self, name: &str) -> Completion<Result<()>> {
         let name = name.to_owned();
-        self.run(move |link, live| {
+        self.run(true, move |link, live| {
             let name = name.clone();
             Box::pin(async move {
                 link.topology.lock().forget_exchange(&name);
@@ -153,7 +167,7 @@ impl Backend for RemoteLink {
 
     fn delete_queue(&self, name: &str) -> Completion<Result<u64>> {
         let name = name.to_owned();
-        self.run(move |link, live| {
+        self.run(true, move |link, live| {
             let name = name.clone();
             Box::pin(async move {
                 link.topology.lock().forget_queue(&name);
@@ -169,7 +183,7 @@ impl Backend for RemoteLink {
 
     fn purge(&self, queue: &Name) -> Completion<Result<u64>> {
         let queue = queue.clone();
-        self.run(move |_, live| {
+        self.run(true, move |_, live| {
             let queue = queue.clone();
             Box::pin(async move {
                 let queue = checked(&queue)?;
@@ -182,17 +196,24 @@ impl Backend for RemoteLink {
         })
     }
 
-    fn get(&self, queue: &Name) -> Completion<Result<Option<Got>>> {
+    fn get(&self, queue: &Name, waits: bool) -> Completion<Result<Option<Got>>> {
         let queue = queue.clone();
-        self.run(move |link, live| {
+        self.run(waits, move |link, live| {
             let queue = queue.clone();
             Box::pin(async move { get(&link, &live, &queue).await })
         })
     }
 
     fn publish(&self, message: Outbound) -> Completion<Confirmation> {
-        let unconfirmed = self.link.settings.unconfirmed;
-        self.link.publisher.publish(message, unconfirmed)
+        let Link {
+            calls, publisher, ..
+        } = &*self.link;
+        let publisher = if calls.is_for(&message) {
+            calls
+        } else {
+            publisher
+        };
+        publisher.publish(message, self.link.settings.unconfirmed)
     }
 
     fn subscribe(
@@ -202,11 +223,11 @@ impl Backend for RemoteLink {
     ) -> Completion<Result<u64>> {
         let number = self.link.next_consumer();
         let consuming = Arc::new(Consuming::new(number, consumer, inbox));
-        self.run(move |link, live| {
+        self.run(true, move |link, live| {
             let consuming = Arc::clone(&consuming);
             Box::pin(async move {
                 link.consumers.lock().insert(number, Arc::clone(&consuming));
-                match consuming::begin(&link, &live, &consuming).await {
+                match consuming::start(&link, &live, &consuming).await {
                     Ok(()) => {
                         // Its receiver may have gone meanwhile, and does not know the number.
                         if consuming.is_unwanted() {

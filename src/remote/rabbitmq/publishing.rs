@@ -1,33 +1,31 @@
-//! Publishes and their confirms.
+//! Publishes, on their way to the server.
 //!
 //! A publish is sent by the thread that publishes, so that publishes have the order of the calls.
 //! The driver of the link waits for the confirms.
+//!
+//! Requests and streams of replies have a channel of their own, on which the replies to them come.
+//! So the replies are not lost when the server closes the channel of the other publishes, because
+//! the exchange of one is gone.
 
 use std::{
     collections::VecDeque,
     future::{Future, ready},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
-use futures_util::{
-    FutureExt,
-    stream::{FuturesUnordered, Next, StreamExt},
-};
 use lapin::{
-    BasicProperties, Channel, Confirmation as LapinConfirmation,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
+    BasicProperties, Channel, Confirmation as LapinConfirmation, options::BasicPublishOptions,
     types::ShortString,
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{
+    Notify,
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
 
 use super::{
-    consuming, fault,
     fields::{checked, to_properties},
-    link::{Link, Live},
-    returned::Returned,
     settings::Unconfirmed,
 };
 use crate::{
@@ -39,6 +37,7 @@ use crate::{
     },
     session::{
         backend::{Confirmation, Outbound},
+        callers::Callers,
         publisher::NotPublished,
     },
 };
@@ -55,21 +54,23 @@ pub(super) struct Sent {
 /// A message to be published.
 pub(super) struct Publish {
     /// The place in the order of all publishes.
-    number: u64,
+    pub(super) number: u64,
     pub(super) message: Outbound,
     exchange: ShortString,
     routing_key: ShortString,
     pub(super) properties: BasicProperties,
+    /// It fails when the connection is lost.
+    pub(super) gives_back: bool,
     completer: Completer<Confirmation>,
 }
 
 impl Publish {
-    fn fail(self, error: Error) {
+    pub(super) fn fail(self, error: Error) {
         self.completer.complete(Err(NotPublished::Invalid(error)));
     }
 
     /// Ends it with what the server says.
-    fn settle(self, outcome: &LapinConfirmation, is_returned: bool) {
+    pub(super) fn settle(self, outcome: &LapinConfirmation, is_returned: bool) {
         let is_refused = matches!(outcome, LapinConfirmation::Nack(_));
         self.completer
             .complete(match (is_returned, self.message.mandatory) {
@@ -91,11 +92,16 @@ impl Publish {
     }
 }
 
-/// Where publishes go.
+/// Where publishes go: one of the channels of publishes.
 pub(super) struct Publisher {
-    /// A leaf lock.
+    /// Before the lock of the callers.
     way: Mutex<Way>,
     sent: UnboundedSender<Sending>,
+    /// Told when a publish waits.
+    waits: Notify,
+    /// Those who wait for the replies that come on the same channel, once they are known. None on
+    /// the channel of the other publishes.
+    callers: OnceLock<Arc<Callers>>,
 }
 
 struct Way {
@@ -111,14 +117,40 @@ enum State {
 }
 
 impl Publisher {
-    pub(super) fn new(sent: UnboundedSender<Sending>) -> Publisher {
-        Publisher {
+    /// The driver gets the publishes that are sent.
+    pub(super) fn new() -> (Publisher, UnboundedReceiver<Sending>) {
+        let (sent, receiver) = unbounded_channel();
+        let publisher = Publisher {
             way: Mutex::new(Way {
                 next: 0,
                 state: State::Waiting(VecDeque::new(), None),
             }),
             sent,
-        }
+            waits: Notify::new(),
+            callers: OnceLock::new(),
+        };
+        (publisher, receiver)
+    }
+
+    /// Takes the messages of these callers.
+    pub(super) fn serve(&self, callers: &Arc<Callers>) {
+        // Set once, when the connection is made.
+        let _ = self.callers.set(Arc::clone(callers));
+    }
+
+    pub(super) fn callers(&self) -> Option<&Arc<Callers>> {
+        self.callers.get()
+    }
+
+    /// Whether a message is that of a caller.
+    pub(super) fn is_for(&self, message: &Outbound) -> bool {
+        let callers = self.callers();
+        callers.is_some_and(|callers| callers.key_of(&message.properties).is_some())
+    }
+
+    /// Waits until a publish waits for a channel.
+    pub(super) async fn waiting(&self) {
+        self.waits.notified().await;
     }
 
     /// Publishes a message, now or when there is a channel again.
@@ -139,10 +171,12 @@ impl Publisher {
                 return completion;
             }
         };
+        let gives_back = unconfirmed == Unconfirmed::GiveBack || !message.waits;
         let failed = {
             let mut way = self.way.lock();
             let publish = Publish {
                 number: way.next,
+                gives_back,
                 message,
                 exchange,
                 routing_key,
@@ -155,11 +189,10 @@ impl Publisher {
                     self.start(channel, publish);
                     None
                 }
-                State::Waiting(_, Some(error)) if unconfirmed == Unconfirmed::GiveBack => {
-                    Some((publish, error.clone()))
-                }
+                State::Waiting(_, Some(error)) if gives_back => Some((publish, error.clone())),
                 State::Waiting(waiting, _) => {
                     waiting.push_back(publish);
+                    self.waits.notify_one();
                     None
                 }
                 State::Ended => Some((publish, Error::ConnectionClosed)),
@@ -173,6 +206,13 @@ impl Publisher {
 
     /// Sends a message, and has the driver wait for its confirm.
     fn start(&self, channel: &Channel, publish: Publish) {
+        if let Some(callers) = self.callers() {
+            match callers.key_of(&publish.message.properties) {
+                Some(key) => callers.sent(key),
+                // The caller has gone while the message waited.
+                None => return,
+            }
+        }
         let mut sending: Sending = Box::pin(send(channel.clone(), publish));
         // The first poll puts the message into line at the client. It waits for nothing.
         let mut context = Context::from_waker(Waker::noop());
@@ -194,16 +234,23 @@ impl Publisher {
         }
     }
 
-    /// The channel of publishes, if it is open.
-    pub(super) fn channel(&self) -> Option<Channel> {
-        match &self.way.lock().state {
-            State::Open(channel) => Some(channel.clone()),
-            State::Waiting(..) | State::Ended => None,
+    /// There is a connection again. The channel is opened when a publish waits for it.
+    pub(super) fn resume(&self) {
+        if let State::Waiting(waiting, fault) = &mut self.way.lock().state {
+            *fault = None;
+            if !waiting.is_empty() {
+                self.waits.notify_one();
+            }
         }
     }
 
+    /// Whether there is no channel.
+    pub(super) fn is_closed(&self) -> bool {
+        !matches!(self.way.lock().state, State::Open(_))
+    }
+
     /// Sends what has waited, in order, and then every publish at once.
-    fn open(&self, channel: Channel) {
+    pub(super) fn open(&self, channel: Channel) {
         let mut way = self.way.lock();
         if let State::Waiting(waiting, _) = &mut way.state {
             for publish in waiting.drain(..) {
@@ -214,7 +261,8 @@ impl Publisher {
     }
 }
 
-async fn send(channel: Channel, publish: Publish) -> Sent {
+/// Publishes on a channel, and waits for the confirm.
+pub(super) async fn send(channel: Channel, publish: Publish) -> Sent {
     // Also for messages that are not mandatory: the outcome tells then that no queue has them.
     let options = BasicPublishOptions {
         mandatory: true,
@@ -231,224 +279,9 @@ async fn send(channel: Channel, publish: Publish) -> Sent {
     Sent { publish, outcome }
 }
 
-impl Link {
-    /// Opens the channel of publishes on a connection. Those that were under way when an error
-    /// ended the last channel are sent first, one by one, so that the guilty one shows.
-    ///
-    /// # Errors
-    /// Those of a lost connection.
-    pub(super) async fn open_publisher(
-        self: &Arc<Self>,
-        live: &Live,
-        unsettled: &mut Unsettled,
-    ) -> lapin::Result<()> {
-        let mut channel = self.publishing_channel(live).await?;
-        while let Some(publish) = unsettled.suspects.pop_front() {
-            // Among those under way, it is not lost if this future is dropped.
-            unsettled.push(Box::pin(send(channel.clone(), publish)));
-            let Some(Sent { publish, outcome }) = unsettled.next().await else {
-                break;
-            };
-            match outcome {
-                Ok(confirmation) => {
-                    let is_returned = has_returned(&confirmation);
-                    publish.settle(&confirmation, is_returned);
-                }
-                Err(error) if fault::is_own_fault(&error) => {
-                    publish.fail(fault::of_operation(&error, &live.address));
-                    channel = self.publishing_channel(live).await?;
-                }
-                Err(error) => {
-                    unsettled.suspects.push_front(publish);
-                    return Err(error);
-                }
-            }
-        }
-        unsettled.channel = Some(channel.clone());
-        unsettled.returned = Returned::default();
-        self.publisher.open(channel);
-        Ok(())
-    }
-
-    async fn publishing_channel(self: &Arc<Self>, live: &Live) -> lapin::Result<Channel> {
-        let channel = live.connection.create_channel().await?;
-        let options = ConfirmSelectOptions::default();
-        channel.confirm_select(options).await?;
-        consuming::take_replies(self, &channel).await?;
-        Ok(channel)
-    }
-}
-
-fn has_returned(confirmation: &LapinConfirmation) -> bool {
-    match confirmation {
-        LapinConfirmation::Ack(message) | LapinConfirmation::Nack(message) => message.is_some(),
-        LapinConfirmation::NotRequested => false,
-    }
-}
-
-/// The publishes that wait for their confirms. The driver alone has them.
-#[derive(Default)]
-pub(super) struct Unsettled {
-    sending: FuturesUnordered<Sending>,
-    /// Those that have ended while all were awaited.
-    ended: Vec<Sent>,
-    /// The channel that they are on.
-    channel: Option<Channel>,
-    returned: Returned,
-    /// Those whose connection or channel is lost.
-    failed: Vec<Publish>,
-    /// Those of a channel or a connection that was closed because of one of them.
-    suspects: VecDeque<Publish>,
-}
-
-/// How long the client may take to give up on publishes after the end of a connection.
-const GIVE_UP: Duration = Duration::from_secs(5);
-
-impl Unsettled {
-    pub(super) fn push(&mut self, sending: Sending) {
-        self.sending.push(sending);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.sending.is_empty()
-    }
-
-    pub(super) fn next(&mut self) -> Next<'_, FuturesUnordered<Sending>> {
-        self.sending.next()
-    }
-
-    /// Settles a publish, and all others that have ended. If an error of one has closed their
-    /// channel, there is another channel afterwards.
-    ///
-    /// # Errors
-    /// That of a lost connection.
-    pub(super) async fn settle(
-        &mut self,
-        link: &Arc<Link>,
-        live: &Live,
-        sent: &mut UnboundedReceiver<Sending>,
-        first: Sent,
-    ) -> lapin::Result<()> {
-        let Some(error) = self.settle_ended(first) else {
-            return Ok(());
-        };
-        if !live.is_up() {
-            return Err(error);
-        }
-        link.publisher.suspend(None);
-        self.collect(sent).await;
-        self.suspect();
-        link.open_publisher(live, self).await
-    }
-
-    /// Settles a publish, and all others that have ended by now. Returns the error of those that
-    /// failed, if there are any.
-    fn settle_ended(&mut self, first: Sent) -> Option<lapin::Error> {
-        let mut ended = vec![first];
-        self.drain_ended(&mut ended);
-        if !self.sending.is_empty() || ended.len() > 1 {
-            // The server confirms several messages at once, and the client then tells the outcomes
-            // one by one, under a lock. A returned message may be with any of these outcomes. So
-            // all of them must be here: this call needs the same lock, and waits for no message.
-            if let Some(channel) = &self.channel {
-                let _ = channel.wait_for_confirms().now_or_never();
-            }
-            self.drain_ended(&mut ended);
-        }
-        self.settle_all(ended)
-    }
-
-    fn drain_ended(&mut self, ended: &mut Vec<Sent>) {
-        while let Some(Some(sent)) = self.sending.next().now_or_never() {
-            ended.push(sent);
-        }
-    }
-
-    fn settle_all(&mut self, mut ended: Vec<Sent>) -> Option<lapin::Error> {
-        for Sent { outcome, .. } in &mut ended {
-            if let Ok(
-                LapinConfirmation::Ack(message @ Some(_))
-                | LapinConfirmation::Nack(message @ Some(_)),
-            ) = outcome
-            {
-                self.returned.extend(message.take());
-            }
-        }
-        if !self.returned.is_empty() {
-            ended.sort_unstable_by_key(|sent| sent.publish.number);
-        }
-        let mut failure = None;
-        for Sent { publish, outcome } in ended {
-            match outcome {
-                Ok(confirmation) => {
-                    let is_returned = self.returned.take(&publish);
-                    publish.settle(&confirmation, is_returned);
-                }
-                Err(error) => {
-                    self.failed.push(publish);
-                    failure = Some(error);
-                }
-            }
-        }
-        if self.sending.is_empty() {
-            // No publish is left that could claim them.
-            self.returned = Returned::default();
-        }
-        failure
-    }
-
-    /// Waits until every publish under way has ended. No channel is open, and so none begins.
-    pub(super) async fn collect(&mut self, sent: &mut UnboundedReceiver<Sending>) {
-        while let Ok(sending) = sent.try_recv() {
-            self.sending.push(sending);
-        }
-        // Publishes that have ended are kept if this future is dropped.
-        let collecting = async {
-            while let Some(sent) = self.sending.next().await {
-                self.ended.push(sent);
-            }
-        };
-        // Those that never end are dropped, which their callers notice.
-        let _ = tokio::time::timeout(GIVE_UP, collecting).await;
-        self.sending = FuturesUnordered::new();
-        self.channel = None;
-        let ended = std::mem::take(&mut self.ended);
-        self.settle_all(ended);
-    }
-
-    /// One of the failed publishes is to blame.
-    fn suspect(&mut self) {
-        self.failed.sort_unstable_by_key(|publish| publish.number);
-        self.suspects.extend(self.failed.drain(..));
-    }
-
-    /// Puts failed publishes in front of those that wait, or gives them back.
-    pub(super) fn requeue(&mut self, link: &Link, error: &Error) {
-        let mut failed = std::mem::take(&mut self.failed);
-        failed.sort_unstable_by_key(|publish| publish.number);
-        if link.settings.unconfirmed == Unconfirmed::GiveBack {
-            let all = failed.into_iter().chain(self.suspects.drain(..));
-            let waiting = link.publisher.take_waiting();
-            all.chain(waiting)
-                .for_each(|publish| publish.fail(error.clone()));
-            return;
-        }
-        link.publisher.wait_first(failed);
-    }
-
-    /// Gives everything back.
-    pub(super) fn end(&mut self, link: &Link) {
-        let failed = std::mem::take(&mut self.failed);
-        let all = failed.into_iter().chain(self.suspects.drain(..));
-        let waiting = link.publisher.end();
-        all.chain(waiting)
-            .for_each(|publish| publish.fail(Error::ConnectionClosed));
-    }
-}
-
 impl Publisher {
     /// Puts publishes in front of those that wait.
-    fn wait_first(&self, publishes: Vec<Publish>) {
+    pub(super) fn wait_first(&self, publishes: Vec<Publish>) {
         if let State::Waiting(waiting, _) = &mut self.way.lock().state {
             for publish in publishes.into_iter().rev() {
                 waiting.push_front(publish);
@@ -456,14 +289,21 @@ impl Publisher {
         }
     }
 
-    fn take_waiting(&self) -> VecDeque<Publish> {
+    /// Takes those that wait and fail when the connection is lost.
+    pub(super) fn take_given_back(&self) -> Vec<Publish> {
         match &mut self.way.lock().state {
-            State::Waiting(waiting, _) => std::mem::take(waiting),
-            State::Open(_) | State::Ended => VecDeque::new(),
+            State::Waiting(waiting, _) => {
+                let all = std::mem::take(waiting);
+                let (given_back, kept): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|publish| publish.gives_back);
+                *waiting = kept.into();
+                given_back
+            }
+            State::Open(_) | State::Ended => Vec::new(),
         }
     }
 
-    fn end(&self) -> VecDeque<Publish> {
+    pub(super) fn end(&self) -> VecDeque<Publish> {
         let mut way = self.way.lock();
         match std::mem::replace(&mut way.state, State::Ended) {
             State::Waiting(waiting, _) => waiting,

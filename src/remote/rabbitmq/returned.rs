@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use lapin::{BasicProperties, message::BasicReturnMessage, types::ShortString};
 
 use super::publishing::Publish;
-use crate::{message::headers::cc_bcc::BCC, session::backend::REPLY_TO};
+use crate::{engine::vhost::REPLY_TO, message::headers::cc_bcc::BCC};
 
 /// The returned messages whose publishes have not been found yet.
 #[derive(Default)]

@@ -108,7 +108,7 @@ async fn declare_plain_exchange(live: &Live, exchange: &Exchange) -> Result<(), 
     // The type of a passive declaration is not looked at.
     let kind = match exchange.kind() {
         "" => ExchangeKind::Direct,
-        kind => ExchangeKind::Custom(kind.to_owned()),
+        kind => ExchangeKind::Custom(checked(kind)?.to_string()),
     };
     let options = ExchangeDeclareOptions {
         passive: exchange.is_passive(),

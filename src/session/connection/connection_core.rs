@@ -1,7 +1,6 @@
 //! The part of a connection that channels and typed handles share.
 
 use std::{
-    any::Any,
     collections::BTreeMap,
     sync::{Arc, Weak},
 };
@@ -29,8 +28,6 @@ pub(crate) struct ConnectionCore {
     gate: Arc<Gate>,
     about: ConnectionAbout,
     members: Mutex<Members>,
-    /// What a layer above shares over the connection. Held while it is made.
-    shared: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
 }
 
 /// The parts that close with the connection. It is a leaf lock.
@@ -97,27 +94,7 @@ impl ConnectionCore {
             gate: Arc::new(gate),
             about,
             members: Mutex::default(),
-            shared: Mutex::default(),
         }
-    }
-
-    /// What a layer above shares over the connection, and makes at the first time. It may wait for
-    /// an engine outside, and runs no user code.
-    ///
-    /// # Errors
-    /// Those of `make`.
-    pub(crate) fn share<T: Send + Sync + 'static>(
-        &self,
-        make: impl FnOnce() -> Result<Arc<T>>,
-    ) -> Result<Arc<T>> {
-        let mut shared = self.shared.lock();
-        let known = shared.clone().and_then(|known| known.downcast::<T>().ok());
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let made = make()?;
-        *shared = Some(Arc::clone(&made) as _);
-        Ok(made)
     }
 
     pub(crate) fn about(&self) -> &ConnectionAbout {

@@ -22,7 +22,7 @@ mod verb;
 use std::sync::{Arc, OnceLock};
 
 use self::verb::{Guarded, Verb};
-use super::{backend::Backend, events::EventStream, publisher::Tap};
+use super::{backend::Backend, callers::Callers, events::EventStream, publisher::Tap};
 use crate::{
     engine::{
         access::Access,
@@ -55,6 +55,8 @@ pub(crate) struct Gate {
     user: Name,
     /// The engine outside of this process, if the virtual host is only its place in here.
     backend: Option<Arc<dyn Backend>>,
+    /// Those who wait for replies over that engine.
+    callers: Option<Arc<Callers>>,
     /// Sees every publish, if the broker has one.
     tap: Option<Arc<dyn Tap>>,
     /// The events of the connection itself, and of channels without a stream of their own.
@@ -78,12 +80,18 @@ impl Gate {
         tap: Option<Arc<dyn Tap>>,
     ) -> Gate {
         let is_tapped = tap.is_some() || vhost.taps().is_read();
+        let callers = backend.as_ref().map(|backend| {
+            let callers = Arc::new(Callers::new(vhost.time(), backend));
+            backend.serve(&callers);
+            callers
+        });
         Gate {
             tap,
             guarded: Guarded::new(vhost, connection, access, refuses_block),
             events: Arc::new(EventStream::new(vhost.time())),
             user,
             backend,
+            callers,
             marks: AtomicU8::new(if is_tapped { TAPPED } else { 0 }),
             closed_by: OnceLock::new(),
             closing: Mutex::default(),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use super::Gate;
 use crate::{
     engine::queue::{DeliveryTarget, Inbox},
+    message::payload::Exit,
     model::{
         descriptions::Queue,
         error::{CancelReason, Error, Result},
@@ -24,6 +25,14 @@ use crate::{
 impl Gate {
     pub(in crate::session) fn backend(&self) -> Option<&Arc<dyn Backend>> {
         self.backend.as_ref()
+    }
+
+    /// The place where messages leave the process.
+    pub(crate) fn exit(&self) -> &dyn Exit {
+        match &self.callers {
+            Some(callers) => callers,
+            None => self.vhost(),
+        }
     }
 
     /// # Errors

@@ -57,18 +57,33 @@ impl<'a> Prepared<'a> {
     /// Hands the message to the engine outside of this process, if there is one.
     ///
     /// # Errors
-    /// [`Error::Codec`] if the payload cannot be encoded.
+    /// [`Error::Codec`] if the payload cannot be encoded. For [`OnFull::Refuse`] the errors of a
+    /// connection that is lost.
     pub(crate) fn start(
         &self,
         message: Option<&Envelope>,
+        on_full: OnFull,
     ) -> Option<Result<Completion<Confirmation>>> {
         let backend = self.publisher.config.gate.backend()?;
-        let outbound = self.outbound(message?);
-        Some(outbound.map(|outbound| backend.publish(outbound)))
+        let waits = on_full != OnFull::Refuse;
+        let is_up = if waits { Ok(()) } else { backend.check_up() };
+        let outbound = self.outbound(message?, waits);
+        Some(
+            is_up
+                .and(outbound)
+                .map(|outbound| backend.publish(outbound)),
+        )
     }
 
-    fn outbound(&self, envelope: &Envelope) -> Result<Outbound> {
-        let mut properties = envelope.properties().clone();
+    fn outbound(&self, envelope: &Envelope, waits: bool) -> Result<Outbound> {
+        let gate = &self.publisher.config.gate;
+        let (mut properties, body) = match envelope.body().departing() {
+            None => (envelope.properties().clone(), envelope.encode()?),
+            Some(departing) => {
+                let departed = departing.depart(envelope.properties(), gate.exit())?;
+                (departed.properties.clone(), departed.body.clone())
+            }
+        };
         if let Some(meta) = envelope.meta().filter(|meta| !meta.bcc.is_empty()) {
             let keys: Vec<FieldValue> = meta.bcc.iter().map(|key| key.as_str().into()).collect();
             properties = properties.header(cc_bcc::BCC, keys);
@@ -77,8 +92,9 @@ impl<'a> Prepared<'a> {
             exchange: self.publisher.config.exchange.clone(),
             routing_key: Name::new(self.key)?,
             mandatory: self.mandatory,
+            waits,
             properties,
-            body: envelope.encode().map_err(Error::Codec)?,
+            body,
         })
     }
 

@@ -1,0 +1,149 @@
+//! [`Window`], which bounds the replies of a stream to another process.
+
+use std::{task::Poll, time::Instant};
+
+use crate::{
+    message::{
+        codec::Codec,
+        payload::{Body, ReplyTaker},
+        properties::Properties,
+    },
+    model::error::Error,
+    runtime::{
+        clock::TimerTarget,
+        sync::Mutex,
+        waiter::{Ticket, WaitList},
+    },
+};
+
+/// The header of a reply that asks for credit: for how many replies. The caller sends it back, to
+/// the address of the reply, when it has taken the reply. A caller that has gone sends 0.
+pub(super) const CREDIT: &str = "x-rpc-credit";
+
+/// For how many replies a stream asks at once. Twice as many may be on their way.
+const STEP: i64 = 128;
+
+/// The replies of a stream that are on their way to their caller.
+#[derive(Default)]
+pub(super) struct Window {
+    /// A leaf lock.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    sent: i64,
+    credited: i64,
+    /// The caller has gone.
+    is_over: bool,
+    senders: WaitList,
+}
+
+impl Window {
+    /// Counts a reply that is about to be sent. Each [`STEP`] of them asks for credit.
+    pub(super) fn count(&self, properties: &mut Properties) {
+        let sent = {
+            let mut state = self.state.lock();
+            state.sent += 1;
+            state.sent
+        };
+        if sent % STEP == 0 {
+            properties.headers_mut().insert(CREDIT, STEP);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state.lock().is_over
+    }
+
+    /// Ready if there is room for a reply, with `true`, or if the caller has gone.
+    pub(super) fn room(&self, ticket: Option<Ticket<'_>>) -> Poll<bool> {
+        let mut state = self.state.lock();
+        if state.is_over {
+            return Poll::Ready(false);
+        }
+        if state.sent - state.credited < 2 * STEP {
+            return Poll::Ready(true);
+        }
+        if let Some(ticket) = ticket {
+            state.senders.register(ticket);
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn with_senders(&self, f: &mut dyn FnMut(&mut WaitList)) {
+        f(&mut self.state.lock().senders);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let wakes = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            state.senders.take_all()
+        };
+        wakes.into_iter().for_each(|wake| wake.wake());
+    }
+}
+
+/// The replies to a stream are credits.
+impl ReplyTaker for Window {
+    fn take_reply(&self, properties: &Properties, _: &Body, _: &dyn Codec) {
+        let credit = properties.header_value(CREDIT);
+        let credit = credit.and_then(|credit| credit.as_i64()).unwrap_or(0);
+        self.change(|state| match credit {
+            // More than what is on its way would be a mistake of the caller.
+            1.. => state.credited = state.credited.saturating_add(credit).min(state.sent),
+            _ => state.is_over = true,
+        });
+    }
+
+    fn no_reply(&self, _: Error) {
+        self.change(|state| state.is_over = true);
+    }
+}
+
+/// The caller waits no more.
+impl TimerTarget for Window {
+    fn fire(&self, _: Instant) {
+        self.change(|state| state.is_over = true);
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::message::codec::Json;
+
+    /// Sends until there is no room, and returns how many replies asked for credit.
+    fn fill(window: &Window) -> (i64, i64) {
+        let (mut sent, mut asked) = (0, 0);
+        while window.room(None) == Poll::Ready(true) {
+            let mut properties = Properties::new();
+            window.count(&mut properties);
+            sent += 1;
+            asked += i64::from(properties.header_value(CREDIT).is_some());
+        }
+        (sent, asked)
+    }
+
+    fn credit(window: &Window, credit: i64) {
+        let properties = Properties::new().header(CREDIT, credit);
+        window.take_reply(&properties, &Body::encoded(Default::default()), &Json);
+    }
+
+    #[test]
+    fn a_stream_sends_as_much_as_its_caller_takes() {
+        let window = Window::default();
+        assert_eq!(fill(&window), (256, 2));
+        credit(&window, 128);
+        assert_eq!(fill(&window), (128, 1));
+        // No one takes more than what was sent.
+        credit(&window, i64::MAX);
+        assert_eq!(fill(&window), (256, 2));
+        credit(&window, i64::MAX);
+        assert_eq!(window.room(None), Poll::Ready(true));
+        credit(&window, 0);
+        assert_eq!(window.room(None), Poll::Ready(false));
+        assert!(window.is_over());
+    }
+}
