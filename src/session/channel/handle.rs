@@ -175,6 +175,7 @@ impl Channel {
             closing: WaitList::default(),
             last_get: None,
             publishers: HashMap::new(),
+            last_route: None,
             prefetch: 0,
             current_queue: None,
             replies_to: None,

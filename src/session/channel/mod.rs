@@ -5,7 +5,7 @@
 //!
 //! - `handle`: [`Channel`], which keeps the channel open, and its methods on the channel itself.
 //! - `topology`, `publish`, `confirms`, `consume`, `settle`, `tx`: the other methods.
-//! - `outgoing`: the way of a message into its queues.
+//! - `outgoing`: the way of a message into its queues. `at_once`: the common way.
 //! - `options`: the arguments of the methods.
 //! - `ledger`: the unsettled deliveries and the consumers. `by_tag`: values by delivery tag.
 //! - `outlet`: the way of events into a stream.
@@ -14,6 +14,7 @@
 //!
 //! The events themselves and their streams are in `session/events/`.
 
+mod at_once;
 mod by_tag;
 mod confirms;
 mod consume;
@@ -58,7 +59,7 @@ use super::{
     events::DeliveryReader,
     gate::Gate,
     holding::{self, Admission, Holders, Source},
-    publisher::Publisher,
+    publisher::{CachedRoute, Publisher},
 };
 use crate::{
     engine::{
@@ -115,6 +116,8 @@ pub(crate) struct ChannelState {
     last_get: Option<Arc<DeliveryOrigin>>,
     /// The publishers of exchanges, at most [`MOST_PUBLISHERS`].
     publishers: Publishers,
+    /// The route of the last publish that needed nothing else.
+    last_route: Option<Arc<CachedRoute>>,
     outlet: Outlet,
 }
 
