@@ -191,6 +191,13 @@ impl DeliveryOrigin {
         }
     }
 
+    /// Has the queue look at what its consumer has settled. Must be called without any lock held.
+    pub(super) fn restore_credit(&self) {
+        if let Some((id, _)) = &self.consumer {
+            self.notify_queue(*id);
+        }
+    }
+
     /// Tells the queue that its consumer has settled deliveries. The queue waits for that.
     #[inline(never)]
     fn notify_queue(&self, id: ConsumerId) {
@@ -401,6 +408,17 @@ impl Unacked {
         }
         DeliveryOrigin::spare(origin);
         acked
+    }
+
+    /// Acknowledges the message, for a channel that has checked the rest. Its payload is dropped
+    /// with this value.
+    #[inline]
+    pub(super) fn ack_by_tag(&mut self) {
+        if let Some(origin) = self.origin.take() {
+            origin.forget(&self.envelope);
+            // Only a remote engine fails, and a channel has none.
+            let _ = origin.ack(1, self.envelope.size(), None);
+        }
     }
 
     /// Rejects the message. A second call does nothing. A message without its payload cannot
