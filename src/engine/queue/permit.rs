@@ -78,7 +78,7 @@ impl Permit<'_> {
 
 impl QueueCore {
     /// As [`try_push`](Self::try_push), also for a queue whose consumers take messages one by one,
-    /// and for one with a limit.
+    /// and for one with a limit. `has_priority` tells whether the message names one.
     ///
     /// # Errors
     /// Returns the payload if the message depends on time, if the queue is deleted, or if it may
@@ -86,7 +86,7 @@ impl QueueCore {
     #[inline]
     pub(in crate::engine) fn try_enqueue<P>(
         &self,
-        size: u64,
+        (size, has_priority): (u64, bool),
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> Result<Effects, P> {
@@ -95,7 +95,7 @@ impl QueueCore {
         }
         let mut effects = Effects::none();
         let mut state = self.lock();
-        if let Some(permit) = state.reserve() {
+        if !has_priority && let Some(permit) = state.reserve() {
             effects.wake(permit.send(size, |position| make(payload, position)));
         } else if state.deleted || state.is_selective {
             return Err(payload);

@@ -129,11 +129,11 @@ impl VirtualHost {
     pub(crate) fn try_enqueue<P>(
         self: &Arc<Self>,
         queue: &Arc<QueueCore>,
-        size: u64,
+        size_and_priority: (u64, bool),
         payload: P,
         make: impl FnOnce(P, u64) -> Envelope,
     ) -> std::result::Result<(), P> {
-        let effects = queue.try_enqueue(size, payload, make)?;
+        let effects = queue.try_enqueue(size_and_priority, payload, make)?;
         self.run_effects(queue, effects);
         Ok(())
     }

@@ -48,6 +48,7 @@ impl ChannelCore {
             return Err((body, properties));
         };
         let _on_its_way = drain.begin_watched_move();
+        let has_priority = properties.given_priority().is_some();
         let meta = (!properties.is_absent()).then(|| {
             Arc::new(Meta {
                 properties,
@@ -62,7 +63,7 @@ impl ChannelCore {
             };
             Envelope::new(body, &route.address, meta).at(position)
         };
-        let (size, message) = (body.len() as u64, (body, meta));
+        let (size, message) = ((body.len() as u64, has_priority), (body, meta));
         match self.vhost().try_enqueue(queue, size, message, make) {
             Ok(()) => {}
             Err((body, None)) => return Err((body, Properties::new())),

@@ -132,6 +132,26 @@ fn a_limit_that_refuses_refuses_on_a_known_route_too() -> leveret::Result<()> {
 }
 
 #[test]
+fn a_priority_counts_on_a_known_route_too() -> leveret::Result<()> {
+    let broker = Broker::new();
+    let channel = open(&broker)?;
+    channel.queue_declare(&Queue::new("q").max_priority(9))?;
+    for priority in [None, None, Some(1), Some(7), Some(3), None] {
+        let properties = match priority {
+            None => Properties::new(),
+            Some(priority) => Properties::new().priority(priority),
+        };
+        assert_eq!(publish_with(&channel, "", "q", properties)?, 1);
+    }
+    let mut priorities = Vec::new();
+    while let Some(got) = channel.basic_get("q", AckMode::Auto)? {
+        priorities.push(got.properties().priority);
+    }
+    assert_eq!(priorities, [Some(7), Some(3), Some(1), None, None, None]);
+    Ok(())
+}
+
+#[test]
 fn a_closed_channel_publishes_nothing_by_a_known_route() -> leveret::Result<()> {
     let broker = Broker::new();
     let channel = open(&broker)?;
