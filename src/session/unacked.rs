@@ -49,7 +49,7 @@ pub(crate) struct DeliveryOrigin {
     /// The typed consumer, if it is one.
     pub(super) subscriber: Weak<Subscriber>,
     /// The channel of the consumer, if it is one of a channel.
-    pub(super) channel: Option<Weak<dyn DeliveryReader>>,
+    pub(super) channel: Option<Arc<dyn DeliveryReader>>,
     /// Who holds its unsettled deliveries.
     pub(super) holders: Holders,
     /// The exchange of the first delivery that was asked for it, by its number. Most consumers have
