@@ -1,6 +1,6 @@
 //! The basic properties of a message: the 14 optional properties of AMQP 0-9-1.
 //!
-//! Most messages have few or none. [`Properties`] is therefore a pointer, and empty properties
+//! Most messages have few or none. [`Properties`] is therefore a small handle, and empty properties
 //! allocate nothing. Those that come from a program outside stay octets until they are looked at.
 //! The values are those of the publisher. Other modules apply them: routing by headers, priority,
 //! expiry. Only the checks that need no broker are here.
